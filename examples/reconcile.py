@@ -1,4 +1,4 @@
-"""Plan what a hooks file declares and, with --apply, carry it out: hooksync as a library. See docs/library.md."""
+"""Plan what a hooks file declares and, with --apply, apply it. See docs/library.md."""
 
 import signal
 import sys

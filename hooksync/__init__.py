@@ -1,8 +1,9 @@
-"""hooksync keeps the webhook subscriptions of Preservica tenancies as a YAML file says they should be.
+"""hooksync makes the webhook subscriptions of Preservica tenancies match a YAML file.
 
-As a library: `load` hooks files, `plan` what they declare, `apply` the plan; what is wrong is a `HooksyncError`. These
-names are the public ones, with what `hooksync.receiver` has; docs/library.md describes them. They are loaded when the
-first one is asked for, so that the command pays for no more than it uses.
+As a library: `load` hooks files, `plan` what they declare, `apply` the plan; what is wrong is a
+`HooksyncError`. These names are the public ones, with what `hooksync.receiver` has; docs/library.md
+describes them. They are loaded when the first one is asked for, so that the command pays for no
+more than it uses.
 """
 
 __version__ = "0.9.0"

@@ -1,10 +1,12 @@
-"""Receive webhooks of Preservica: answer its challenges, verify its events, drop those that come twice.
+"""Receive webhooks of Preservica: answer challenges, verify events, drop repeated ones.
 
     receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
-    answer = receiver.receive(method, query, headers, body, work)  # work(event) is yours; send back what answer holds
+    answer = receiver.receive(method, query, headers, body, work)  # work(event) is yours; send back
+    what answer holds
 
-Pure, and of the standard library alone: this one file may be copied. By semantic versioning, what has no underscore
-changes with a major version (before 1.0: a minor one). Source: pyPreservica 4.2.2, webHooksAPI.py; not verified live.
+Pure, and of the standard library alone: this one file may be copied. By semantic versioning, what
+has no underscore changes with a major version (before 1.0: a minor one). Source: pyPreservica
+4.2.2, webHooksAPI.py; not verified live.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Answer(NamedTuple):
 
 
 def sign_challenge(secret: bytes, code: bytes) -> str:
-    """Sign a challenge code, whatever it is: lower-case hex HMAC-SHA256 of the code under the secret."""
+    """Sign any challenge code: lower-case hex HMAC-SHA256 of the code under the secret."""
     return hmac.new(secret, code, hashlib.sha256).hexdigest()
 
 
@@ -71,27 +73,38 @@ def answer_challenge(secret: bytes, code: str) -> dict[str, str]:
 
 
 def verify_event(secrets: Mapping[str, bytes], body: bytes, signature: str) -> str | None:
-    """Tell the name of the secret that an event was signed with; None: none of them. In constant time.
+    """Tell the name of the secret that an event was signed with; None: none of them.
 
-    `body`: raw bytes, as received. `signature`: the header `Preservica-Signature`; hex in upper case is taken too.
+    In constant time.
+
+    `body`: raw bytes, as received. `signature`: the header `Preservica-Signature`; hex in upper
+    case is taken too.
     """
     given = signature.strip().lower().encode("utf-8", "replace")
-    fitting = [name for name, key in secrets.items() if hmac.compare_digest(sign_event(key, body).encode(), given)]
+    fitting = [
+        name
+        for name, key in secrets.items()
+        if hmac.compare_digest(sign_event(key, body).encode(), given)
+    ]
     return fitting[0] if fitting else None
 
 
 def event_key(event: Event) -> str:
-    """Tell events apart by all that they say but the subscription's id: while one is replaced, two of them deliver."""
+    """Identify an event by all but its subscription's id: during a replacement, two deliver it."""
     # whether both tell one timestamp is not known, so work that is done twice must do no harm
     told = {name: value for name, value in event.items() if name != "subscriptionId"}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 class Memory:
-    """The keys of the last events, thread-safe. Where processes share a store, override both methods, `add` atomic."""
+    """The keys of the last events, thread-safe.
+
+    Where processes share a store, override both methods, `add` atomic.
+    """
 
     def __init__(self, size: int = 10_000) -> None:
-        self._size = size  # events, about 150 bytes each; the oldest goes first. 0: no event is a duplicate
+        # events, about 150 bytes each; the oldest goes first. 0: no event is a duplicate
+        self._size = size
         self._keys: dict[str, None] = {}
         self._lock = threading.Lock()
 
@@ -114,14 +127,19 @@ class Memory:
 class Receiver:
     """Answers what comes to one URL. Thread-safe.
 
-    `secrets`: by name, as text or bytes. The first answers challenges, and events may be signed with any, so that a
-    secret can be rotated. Empty ones are left out; raises `ValueError` if the first is, or if one is not Latin-1.
+    `secrets`: by name, as text or bytes. The first answers challenges, and events may be signed
+    with any, so that a secret can be rotated. Empty ones are left out; raises `ValueError` if the
+    first is, or if one is not Latin-1.
     """
 
-    def __init__(self, secrets: Mapping[str, str | bytes | None], memory: Memory | None = None) -> None:
+    def __init__(
+        self, secrets: Mapping[str, str | bytes | None], memory: Memory | None = None
+    ) -> None:
         self._first = next(iter(secrets), "the secret")
         if not secrets.get(self._first):
-            raise ValueError(f"{self._first} is not set, or is empty; everybody could sign with an empty secret")
+            raise ValueError(
+                f"{self._first} is not set, or is empty; everybody could sign with an empty secret"
+            )
         self._secrets: dict[str, bytes] = {}
         for name, secret in secrets.items():
             try:
@@ -140,17 +158,22 @@ class Receiver:
         body: bytes,
         work: Callable[[Event], object] = lambda event: None,
     ) -> Answer:
-        """Take a request. `query`: as sent, not decoded. `body`: raw bytes; the server must limit its size.
+        """Take a request.
 
-        `work` is called with a genuine and new event before that is answered. What it raises comes through, so that the
-        server answers 500; the event is then forgotten, and worked on when it comes again.
+        `query`: as sent, not decoded. `body`: raw bytes; the server must limit its size.
+
+        `work` is called with a genuine and new event before that is answered. What it raises comes
+        through, so that the server answers 500; the event is then forgotten, and worked on when it
+        comes again.
         """
         if method != "POST":
             return _answer(405, {"message": "only POST is answered"}, Allow="POST")
         try:
             text = query.decode("latin-1") if isinstance(query, bytes) else query
             if code := parse_qs(text.removeprefix("?")).get("challengeCode", [""])[0]:
-                return _answer(200, answer_challenge(self._secrets[self._first], code))._replace(kind="challenge")
+                return _answer(200, answer_challenge(self._secrets[self._first], code))._replace(
+                    kind="challenge"
+                )
             secret, event, key = self._read(headers, body)
         except Refused as refusal:
             return _answer(refusal.status, {"message": str(refusal)})
@@ -165,12 +188,16 @@ class Receiver:
         return taken._replace(kind="event", event=event)
 
     def _read(self, headers: Mapping[str, str], body: bytes) -> tuple[str, Event, str]:
-        signature = ",".join(value for name, value in headers.items() if name.lower() == "preservica-signature")
+        signature = ",".join(
+            value for name, value in headers.items() if name.lower() == "preservica-signature"
+        )
         if not signature:
             raise Refused("the header Preservica-Signature is missing", 401)
         secret = verify_event(self._secrets, body, signature)
         if secret is None:
-            raise Refused("the signature is wrong: another secret, or the body was changed on its way", 401)
+            raise Refused(
+                "the signature is wrong: another secret, or the body was changed on its way", 401
+            )
         try:
             event = json.loads(body)
             return secret, event, event_key(event)
@@ -180,4 +207,10 @@ class Receiver:
 
 def _answer(status: int, document: dict[str, str] | dict[str, bool], **headers: str) -> Answer:
     headers = {"Content-Type": "application/json", **headers}
-    return Answer(status, headers, json.dumps(document).encode(), "refused", reason=str(document.get("message", "")))
+    return Answer(
+        status,
+        headers,
+        json.dumps(document).encode(),
+        "refused",
+        reason=str(document.get("message", "")),
+    )

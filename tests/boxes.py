@@ -97,7 +97,9 @@ class Sandbox(server.Sandbox):
 
 
 class _Ending:
-    """A connection that notes the end of a call before the answer goes out, so that nobody has that first."""
+    """A connection that notes the end of a call before the answer goes out, so that nobody has that
+    first.
+    """
 
     def __init__(self, box: Sandbox, call: Call, connection: Connection) -> None:
         self._box = box
@@ -123,8 +125,11 @@ class _Ending:
 class Receiver(receiver.Receiver):
     """The sandbox's receivers, with what they answered so far."""
 
-    def __init__(self, secrets: Mapping[str, Sequence[str]], port: int = 0, log: Log = lambda entry: None) -> None:
-        self.answers: Counter[tuple[str, str]] = Counter()  # by the receiver and the kind of the answer
+    def __init__(
+        self, secrets: Mapping[str, Sequence[str]], port: int = 0, log: Log = lambda entry: None
+    ) -> None:
+        # by the receiver and the kind of the answer
+        self.answers: Counter[tuple[str, str]] = Counter()
         self.last: dict[str, bytes] = {}  # the body that came last to each receiver
         self._counting = threading.Lock()
         self._tell = log

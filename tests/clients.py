@@ -1,4 +1,6 @@
-"""Makes clients of a service on loopback: patient ones that never really wait, and whose calls are noted."""
+"""Makes clients of a service on loopback: patient ones that never really wait, and whose calls are
+noted.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ USERNAME = "archivist@example.org"
 PASSWORD = "sandbox-password"
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 ENVIRON = {"PRESERVICA_USERNAME": USERNAME, "PRESERVICA_PASSWORD": PASSWORD}
-REFS = [replace(getattr(CredentialRefs(), name), location=HERE) for name in ("username", "password", "totp")]
+REFS = [
+    replace(getattr(CredentialRefs(), name), location=HERE)
+    for name in ("username", "password", "totp")
+]
 
 
 class Patience(Clock):
@@ -58,14 +63,21 @@ class Clients:
 
     def tenancy(self, url: str) -> Tenancy:
         refs = CredentialRefs(*REFS)
-        return tenancy(server=Server("${BOX}", url), tenant=self.tenant, tenant_declared=self.tenant, credentials=refs)
+        return tenancy(
+            server=Server("${BOX}", url),
+            tenant=self.tenant,
+            tenant_declared=self.tenant,
+            credentials=refs,
+        )
 
     def session(self, url: str, send: Send) -> TokenSession:
         find = SecretSources(self.environ).find
         return TokenSession(self.tenancy(url), self.context(), find, self.used, send)
 
     def context(self) -> CallContext:
-        return CallContext(self.transport, self.redactor, self.stop, self.note, self.policy, self.clock)
+        return CallContext(
+            self.transport, self.redactor, self.stop, self.note, self.policy, self.clock
+        )
 
     def client(self, url: str, **settings: object) -> Preservica:
         wanted = replace(self.tenancy(url), **settings)

@@ -1,7 +1,9 @@
-"""Runs hooksync with an environment, a folder and streams of its own: within this process, or as a process of its own.
+"""Runs hooksync with an environment, a folder and streams of its own: within this process, or as a
+process of its own.
 
-Within is the rule, for a process costs a fifth of a second. A process is for tests whose subject it is: signals, closed
-or full streams, kills, memory, start-up. `tests/system/test_processes.py` holds both ways to the same results.
+Within is the rule, for a process costs a fifth of a second. A process is for tests whose subject it
+is: signals, closed or full streams, kills, memory, start-up. `tests/system/test_processes.py` holds
+both ways to the same results.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ class Run:
         return json.loads(self.out)
 
 
-def hooksync(arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = "") -> Run:
+def hooksync(
+    arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = ""
+) -> Run:
     """Run a command to its end, within this process; `given`: what it can read on standard input."""
     if threading.current_thread() is not threading.main_thread():
         # signals are heard on the main thread alone, and a working directory is that of all threads
@@ -56,12 +60,16 @@ def hooksync(arguments: Sequence[str], environ: Mapping[str, str], folder: Path 
     return Run(code, out, err)
 
 
-def hooksync_process(arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = "") -> Run:
+def hooksync_process(
+    arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = ""
+) -> Run:
     """Run a command to its end, as a process of its own."""
     return run_python(["-W", "error", "-m", "hooksync", *arguments], environ, folder, given)
 
 
-def run_python(arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = "") -> Run:
+def run_python(
+    arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = ""
+) -> Run:
     """Run this Python with an environment of its own."""
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -78,7 +86,9 @@ def run_python(arguments: Sequence[str], environ: Mapping[str, str], folder: Pat
 
 def _environ_of_a_child(environ: Mapping[str, str]) -> dict[str, str]:
     """Keep of ours only what a process needs to start."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR") if name in os.environ
+    }
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **environ}
 
 
@@ -93,8 +103,12 @@ def _stream(text: str) -> _Stream:
 
 
 @contextmanager
-def _surroundings(streams: Sequence[TextIO], environ: Mapping[str, str], folder: Path) -> Iterator[None]:
-    """Be in a folder, with this environment and these streams, and leave as it was all that a command changes."""
+def _surroundings(
+    streams: Sequence[TextIO], environ: Mapping[str, str], folder: Path
+) -> Iterator[None]:
+    """Be in a folder, with this environment and these streams, and leave as it was all that a
+    command changes.
+    """
     before = Path.cwd()
     with ExitStack() as stack:
         stack.callback(os.chdir, before)
@@ -102,7 +116,8 @@ def _surroundings(streams: Sequence[TextIO], environ: Mapping[str, str], folder:
         stack.enter_context(mock.patch.dict(os.environ, environ, clear=True))
         for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
             stack.enter_context(mock.patch.object(sys, name, stream))
-            stack.enter_context(mock.patch.object(sys, f"__{name}__", stream))  # of which a terminal's width is asked
+            # of which a terminal's width is asked
+            stack.enter_context(mock.patch.object(sys, f"__{name}__", stream))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("error")
         stack.callback(gc.enable)

@@ -1,4 +1,6 @@
-"""What the tests of the whole command share: a tenancy with receivers to reconcile, and a way to run hooksync on it."""
+"""What the tests of the whole command share: a tenancy with receivers to reconcile, and a way to
+run hooksync on it.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def owning(hooks: str, owns: str = "all") -> str:
 
 @dataclass
 class Place:
-    """A folder with a hooks file, a sandbox and a receiver for it, and the environment that binds them."""
+    """A folder with a hooks file, a sandbox and a receiver for it, and the environment that binds
+    them.
+    """
 
     folder: Path
     box: Sandbox
@@ -89,7 +93,9 @@ class Place:
 
     def policy_text(self, **fields: object) -> str:
         """Make such a policy."""
-        server, receiver = (url.split("/")[2] for url in (self.box.url, self.receiver.url("catalogue")))
+        server, receiver = (
+            url.split("/")[2] for url in (self.box.url, self.receiver.url("catalogue"))
+        )
         given = {
             "version": 1,
             "servers": [server],
@@ -104,9 +110,17 @@ class Place:
     def popen(
         self, *arguments: str, program: Sequence[str] = ("-m", "hooksync"), **settings: Any
     ) -> subprocess.Popen[str]:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+        streams = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        } | settings
         return subprocess.Popen(
-            [sys.executable, *program, *arguments], cwd=self.folder, env=self.environ, text=True, **streams
+            [sys.executable, *program, *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            text=True,
+            **streams,
         )
 
     def run(self, *arguments: str, given: str = "") -> Run:
@@ -128,8 +142,14 @@ def checked(run: Run) -> Run:
 
 
 def make_environ(**more: str) -> dict[str, str]:
-    """The environment of a child: of ours only what it needs to start. No HOME: serials are remembered there."""
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "TMPDIR", "LANG")}
+    """The environment of a child: of ours only what it needs to start. No HOME: serials are
+    remembered there.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "PYTHONPATH", "TMPDIR", "LANG")
+    }
     return {
         **kept,
         "PRESERVICA_USERNAME": "archivist@example.org",
@@ -142,7 +162,8 @@ def make_environ(**more: str) -> dict[str, str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # under nohup, or in the background of a shell, they are ignored, by the children of tests as well
+    # under nohup, or in the background of a shell, they are ignored, by the children of tests as
+    # well
     for name, handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_int_handler)):
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is signal.SIG_IGN:
@@ -158,7 +179,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 class ByFile(LoadScopeScheduling):
-    """Gives a worker a whole file, whose tests share what is costly to make; of long ones, one test at a time."""
+    """Gives a worker a whole file, whose tests share what is costly to make; of long ones, one test
+    at a time.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -211,6 +234,8 @@ def options(request: pytest.FixtureRequest) -> SandboxOptions:
 @pytest.fixture
 def place(tmp_path: Path, options: SandboxOptions) -> Iterator[Place]:
     with Sandbox(options) as box, Receiver({"catalogue": [SECRET]}) as receiver:
-        place = Place(tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue")))
+        place = Place(
+            tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue"))
+        )
         place.write(HOOKS)
         yield place

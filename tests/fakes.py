@@ -25,8 +25,8 @@ def lost() -> AnswerLost:
 class FakeService:
     """Holds subscriptions.
 
-    A script says of each call: None, do it; an error, fail; ("after", error), do it and fail; LIE, do nothing and
-    answer with success.
+    A script says of each call: None, do it; an error, fail; ("after", error), do it and fail; LIE,
+    do nothing and answer with success.
     """
 
     live: dict[str, LiveSubscription] = field(default_factory=dict)

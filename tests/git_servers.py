@@ -1,4 +1,6 @@
-"""Remote Git repositories for tests: bare ones, reached by their path or over HTTP, served by `git http-backend`."""
+"""Remote Git repositories for tests: bare ones, reached by their path or over HTTP, served by `git
+http-backend`.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,14 @@ def missing_program() -> str | None:
         return None
     if shutil.which("git") is None:
         return "git is not installed"
-    exec_path = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
-    return None if (Path(exec_path) / "git-http-backend").exists() else "git http-backend is not installed"
+    exec_path = subprocess.run(
+        ["git", "--exec-path"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return (
+        None
+        if (Path(exec_path) / "git-http-backend").exists()
+        else "git http-backend is not installed"
+    )
 
 
 def commit(text: str) -> str:
@@ -37,7 +45,9 @@ def commit(text: str) -> str:
 
 
 class Remote:
-    """A bare repository with one commit on `main`, and clones of it. Nothing of this machine's settings counts."""
+    """A bare repository with one commit on `main`, and clones of it. Nothing of this machine's
+    settings counts.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,16 +63,34 @@ class Remote:
             "GIT_COMMITTER_EMAIL": "ada@example.org",
         }
         (folder / "home").mkdir()
-        self.git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(self.path), at=folder)
+        self.git(
+            "init",
+            "--quiet",
+            "--bare",
+            "--template=",
+            "--initial-branch=main",
+            str(self.path),
+            at=folder,
+        )
         with (self.path / "config").open("a", encoding="utf-8") as config:
             config.write("[http]\n\treceivepack = true\n")
-        self.git("fast-import", "--quiet", data="".join(map(commit, ("version: 1\n", "version: 1\ntenancies: {}\n"))))
+        self.git(
+            "fast-import",
+            "--quiet",
+            data="".join(map(commit, ("version: 1\n", "version: 1\ntenancies: {}\n"))),
+        )
 
     def git(self, *arguments: str, at: Path | None = None, data: str = "") -> str:
         """Run git in the remote repository, or elsewhere."""
         command = ["git", "-C", str(at or self.path), *arguments]
         done = subprocess.run(
-            command, input=data, env=self.environ, capture_output=True, text=True, timeout=60, check=False
+            command,
+            input=data,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -70,7 +98,8 @@ class Remote:
     def clone(self, name: str, *options: str) -> Path:
         """Clone it, as a user or a CI does."""
         is_whole = "://" in self.url or not {"--depth=1", "--filter=blob:none"} & {*options}
-        source = self.url if is_whole else f"file://{self.path}"  # else git takes a path for a reason to copy all
+        # else git takes a path for a reason to copy all
+        source = self.url if is_whole else f"file://{self.path}"
         self.git("clone", "--quiet", *options, source, str(self.folder / name), at=self.folder)
         if not is_whole:
             self.git("config", "remote.origin.url", self.url, at=self.folder / name)
@@ -105,7 +134,9 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Bridge(BaseHTTPRequestHandler):
-    """Hands each request with the right password, of whomever, to `git http-backend`, as a web server does by CGI."""
+    """Hands each request with the right password, of whomever, to `git http-backend`, as a web
+    server does by CGI.
+    """
 
     server: _Server
     protocol_version = "HTTP/1.1"
@@ -131,10 +162,13 @@ class _Bridge(BaseHTTPRequestHandler):
             "REMOTE_USER": user,
             "REMOTE_ADDR": "127.0.0.1",
         }
-        done = subprocess.run(["git", "http-backend"], input=body, env=environ, capture_output=True, check=False)
+        done = subprocess.run(
+            ["git", "http-backend"], input=body, env=environ, capture_output=True, check=False
+        )
         head, _, answer = done.stdout.partition(b"\r\n\r\n")
         headers = [
-            (name, value.strip()) for name, _, value in (line.partition(":") for line in head.decode().split("\r\n"))
+            (name, value.strip())
+            for name, _, value in (line.partition(":") for line in head.decode().split("\r\n"))
         ]
         status = int(dict(headers).get("Status", "200").split()[0])
         self._answer(status, [each for each in headers if each[0] != "Status"], answer)
@@ -181,4 +215,6 @@ def log_in(remote: Remote, password: str) -> None:
     token = base64.b64encode(f"{USER}:{password}".encode()).decode()
     config = Path(remote.environ["HOME"]) / ".gitconfig"
     place = remote.url.removesuffix(remote.path.name)
-    config.write_text(f'[http "{place}"]\n\textraHeader = Authorization: Basic {token}\n', encoding="utf-8")
+    config.write_text(
+        f'[http "{place}"]\n\textraHeader = Authorization: Basic {token}\n', encoding="utf-8"
+    )

@@ -1,8 +1,9 @@
-"""GitHub, as far as our workflows use it: it runs jobs from the workflow files and from action.yml as they stand.
+"""GitHub, as far as our workflows use it: it runs jobs from the workflow files and from action.yml
+as they stand.
 
-Steps run in bash with the files and variables of a runner; checkouts are clones of a bare repository. Artifacts,
-approvals, comments and issues are kept as GitHub keeps them, and `gh` is a program that reads and writes them, as far
-as the permissions of the job go.
+Steps run in bash with the files and variables of a runner; checkouts are clones of a bare
+repository. Artifacts, approvals, comments and issues are kept as GitHub keeps them, and `gh` is a
+program that reads and writes them, as far as the permissions of the job go.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ BOT = "github-actions[bot]"
 PRESENT, MERGED = "2030-01-02T11:00:00Z", "2030-01-02T12:00:00Z"
 OUR_ACTION = re.compile(r"OWNER/hooksync@0{40}")
 
-_TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<op>&&|\|\||==|!=|[!(),])|(?P<name>[\w.-]+))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<op>&&|\|\||==|!=|[!(),])|(?P<name>[\w.-]+))"
+)
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _STATUS = re.compile(r"\b(?:always|cancelled|success|failure)\(\)")
 
 
 def evaluate(text: str, contexts: Mapping[str, Any], *, fails: bool = False) -> Any:
-    """Evaluate an expression, as Python. `fails`: whether an earlier step or a job that is needed failed."""
+    """Evaluate an expression, as Python. `fails`: whether an earlier step or a job that is needed
+    failed.
+    """
     names = {
         "look": lambda path: looked_up(path, contexts),
         "always": lambda: True,
@@ -60,7 +65,9 @@ def evaluate(text: str, contexts: Mapping[str, Any], *, fails: bool = False) -> 
 
 
 def looked_up(path: str, contexts: Mapping[str, Any]) -> Any:
-    """Follow a path such as `needs.plan.result`; what is not there is empty, as on GitHub, but for a context."""
+    """Follow a path such as `needs.plan.result`; what is not there is empty, as on GitHub, but for
+    a context.
+    """
     first, *rest = path.split(".")
     found = contexts[first]
     for name in rest:
@@ -193,12 +200,13 @@ class GitHub:
         self.world = folder / "github.json"
         self.world.write_text(json.dumps({"issues": [], "pulls": [], "runs": []}), encoding="utf-8")
         self._action = folder / "action"
-        shutil.copytree(ROOT / "examples" / "ci" / "github", self._action / "examples" / "ci" / "github")
+        shutil.copytree(
+            ROOT / "examples" / "ci" / "github", self._action / "examples" / "ci" / "github"
+        )
         (self._action / ".ci").mkdir()
         self.programs = folder / "programs"  # of somebody's own machine
-        install = (
-            f'mkdir -p "$1/bin" && cp "{self.programs}/hooksync" "$1/bin"\n'  # what is locked: see the other tests
-        )
+        # what is locked: see the other tests
+        install = f'mkdir -p "$1/bin" && cp "{self.programs}/hooksync" "$1/bin"\n'
         self._program(self._action / ".ci" / "install", install)
         self._program(self.programs / "hooksync", f'exec "{sys.executable}" -m hooksync "$@"\n')
         self._program(folder / "bin" / "gh", f'exec "{sys.executable}" "{folder}/gh.py" "$@"\n')
@@ -225,17 +233,35 @@ class GitHub:
 
     @property
     def open_issues(self) -> list[dict[str, Any]]:
-        return [each for each in self.known["issues"] if each["state"] == "open" and "pull_request" not in each]
+        return [
+            each
+            for each in self.known["issues"]
+            if each["state"] == "open" and "pull_request" not in each
+        ]
 
     # --- what people do
 
     def propose(self, branch: str) -> dict[str, Any]:
         """Open a pull request of a branch that was pushed."""
         number = len(self.known["issues"]) + 1
-        self.add("issues", number=number, state="open", user={"login": "ada"}, comments=[], pull_request={}, body="")
+        self.add(
+            "issues",
+            number=number,
+            state="open",
+            user={"login": "ada"},
+            comments=[],
+            pull_request={},
+            body="",
+        )
         head = {"ref": branch, "sha": self.remote.head(branch), "repo": {"full_name": REPOSITORY}}
         base = {"ref": "main", "sha": self.remote.head("main")}
-        return {"number": number, "head": head, "base": base, "merged_at": None, "merge_commit_sha": None}
+        return {
+            "number": number,
+            "head": head,
+            "base": base,
+            "merged_at": None,
+            "merge_commit_sha": None,
+        }
 
     def merge(self, pull: dict[str, Any], sha: str) -> None:
         """Record that a pull request was merged as a commit."""
@@ -250,7 +276,9 @@ class GitHub:
         inputs: Mapping[str, str] = {},
         **payload: Any,
     ) -> WorkflowRun:
-        """Start the workflow that the commit has, and run it until it ends or waits for an approval."""
+        """Start the workflow that the commit has, and run it until it ends or waits for an
+        approval.
+        """
         github = {
             "event_name": event, "sha": sha, "ref": ref, "ref_name": ref.split("/", 2)[2], "repository": REPOSITORY,
             "actor": "ada", "run_id": len(self.runs) + 1, "event": payload, "token": PASSWORD,
@@ -261,16 +289,28 @@ class GitHub:
 
     def go_on(self, run: WorkflowRun, *approved: str) -> WorkflowRun:
         """Run the jobs that may run; `approved`: environments whose deployment somebody approved."""
-        workflow = yaml.safe_load(self.remote.git("show", f"{run.github['sha']}:.github/workflows/{run.path}"))
-        by_hand = workflow[True].get("workflow_dispatch") if run.github["event_name"] == "workflow_dispatch" else {}
-        declared = {name: each.get("default", "") for name, each in (by_hand or {}).get("inputs", {}).items()}
+        workflow = yaml.safe_load(
+            self.remote.git("show", f"{run.github['sha']}:.github/workflows/{run.path}")
+        )
+        by_hand = (
+            workflow[True].get("workflow_dispatch")
+            if run.github["event_name"] == "workflow_dispatch"
+            else {}
+        )
+        declared = {
+            name: each.get("default", "")
+            for name, each in (by_hand or {}).get("inputs", {}).items()
+        }
         assert run.github["event_name"] in workflow[True]
         assert set(run.inputs) <= set(declared)
         for name, job in workflow["jobs"].items():
             for value in job.get("strategy", {}).get("matrix", {}).get("environment", [""]):
                 label = f"{name} {value}".strip()
                 if run.jobs.get(label, Job("waiting")).result == "waiting":
-                    contexts = {"inputs": {**declared, **run.inputs}, "matrix": {"environment": value}}
+                    contexts = {
+                        "inputs": {**declared, **run.inputs},
+                        "matrix": {"environment": value},
+                    }
                     run.jobs[label] = self._played(run, job, contexts, approved)
         if not {"waiting"} & set(run.results.values()):
             conclusion = "failure" if "failure" in run.results.values() else "success"
@@ -284,7 +324,11 @@ class GitHub:
         return run
 
     def _played(
-        self, run: WorkflowRun, job: dict[str, Any], contexts: dict[str, Any], approved: tuple[str, ...]
+        self,
+        run: WorkflowRun,
+        job: dict[str, Any],
+        contexts: dict[str, Any],
+        approved: tuple[str, ...],
     ) -> Job:
         """Run a job, unless it waits for another or an approval, or is to be skipped."""
         needed = job.get("needs", [])
@@ -292,7 +336,9 @@ class GitHub:
         results = {each.result for each in needs.values()}
         if "waiting" in results:
             return Job("waiting")
-        told = {name: {"result": each.result, "outputs": each.outputs} for name, each in needs.items()}
+        told = {
+            name: {"result": each.result, "outputs": each.outputs} for name, each in needs.items()
+        }
         contexts = {**contexts, "github": run.github, "needs": told}
         if not holds(job.get("if"), contexts, fails=bool(results - {"success"})):
             return Job("skipped")
@@ -306,7 +352,9 @@ class GitHub:
 class _Runner:
     """A hosted runner, which knows nothing of jobs before."""
 
-    def __init__(self, hub: GitHub, run: WorkflowRun, contexts: dict[str, Any], job: dict[str, Any]) -> None:
+    def __init__(
+        self, hub: GitHub, run: WorkflowRun, contexts: dict[str, Any], job: dict[str, Any]
+    ) -> None:
         self.hub = hub
         self.of = run
         self.job = job
@@ -322,17 +370,24 @@ class _Runner:
     def run(self) -> Job:
         outputs = self._all(self.job["steps"], self.contexts, {})
         contexts = {**self.contexts, "steps": outputs}
-        self.result.outputs = {name: filled(text, contexts) for name, text in self.job.get("outputs", {}).items()}
+        self.result.outputs = {
+            name: filled(text, contexts) for name, text in self.job.get("outputs", {}).items()
+        }
         return self.result
 
-    def _all(self, steps: list[dict[str, Any]], contexts: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    def _all(
+        self, steps: list[dict[str, Any]], contexts: dict[str, Any], env: Mapping[str, str]
+    ) -> dict[str, Any]:
         """Run steps one after the other; give what those with an id leave behind."""
         seen: dict[str, Any] = {}
         for step in steps:
             inner = {**contexts, "steps": seen}
             if not holds(step.get("if"), inner, fails=self.result.result == "failure"):
                 continue
-            variables = {**env, **{name: filled(text, inner) for name, text in step.get("env", {}).items()}}
+            variables = {
+                **env,
+                **{name: filled(text, inner) for name, text in step.get("env", {}).items()},
+            }
             given = {name: filled(text, inner) for name, text in step.get("with", {}).items()}
             done, outputs = self._one(step, given, variables, inner)
             if not done:
@@ -342,7 +397,11 @@ class _Runner:
         return seen
 
     def _one(
-        self, step: dict[str, Any], given: dict[str, str], env: dict[str, str], contexts: dict[str, Any]
+        self,
+        step: dict[str, Any],
+        given: dict[str, str],
+        env: dict[str, str],
+        contexts: dict[str, Any],
     ) -> tuple[bool, dict[str, str]]:
         match step.get("uses", "").partition("@")[0]:
             case "":
@@ -376,13 +435,18 @@ class _Runner:
         action = self.hub._steps
         assert set(given) <= set(action["inputs"])
         inner = {name: contexts[name] for name in ("github", "runner")}
-        defaults = {name: filled(each.get("default"), inner) for name, each in action["inputs"].items()}
+        defaults = {
+            name: filled(each.get("default"), inner) for name, each in action["inputs"].items()
+        }
         inner["inputs"] = {**defaults, **given}
         before = self.result.result
         self.result.result = "success"
         steps = self._all(action["runs"]["steps"], inner, env)
         is_done, self.result.result = self.result.result == "success", before
-        outputs = {name: filled(each["value"], {**inner, "steps": steps}) for name, each in action["outputs"].items()}
+        outputs = {
+            name: filled(each["value"], {**inner, "steps": steps})
+            for name, each in action["outputs"].items()
+        }
         return is_done, outputs
 
     def _found(self, patterns: str) -> Iterator[tuple[str, bytes]]:
@@ -391,7 +455,10 @@ class _Runner:
                 yield path.name, path.read_bytes()
 
     def _bash(self, script: str, env: Mapping[str, str]) -> tuple[bool, dict[str, str]]:
-        files = {name: self.temp / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")}
+        files = {
+            name: self.temp / name.lower()
+            for name in ("GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
+        }
         for path in files.values():
             path.write_text("", encoding="utf-8")
         github = self.of.github
@@ -433,4 +500,6 @@ class _Runner:
         self.result.log += done.stdout
         self.result.summary += said["GITHUB_STEP_SUMMARY"]
         self.path += said["GITHUB_PATH"].splitlines()
-        return done.returncode == 0, dict(line.split("=", 1) for line in said["GITHUB_OUTPUT"].splitlines())
+        return done.returncode == 0, dict(
+            line.split("=", 1) for line in said["GITHUB_OUTPUT"].splitlines()
+        )

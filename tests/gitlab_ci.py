@@ -1,7 +1,9 @@
-"""A project on GitLab for tests: gitlab-ci-local reads its `.gitlab-ci.yml` and runs the jobs, each in a shell.
+"""A project on GitLab for tests: gitlab-ci-local reads its `.gitlab-ci.yml` and runs the jobs, each
+in a shell.
 
-It is looked for on PATH, or named by HOOKSYNC_TEST_GITLAB (`npm install gitlab-ci-local`, which wants Node 22). What it
-does not play is GitLab's own: protected branches and environments, resource groups, images.
+It is looked for on PATH, or named by HOOKSYNC_TEST_GITLAB (`npm install gitlab-ci-local`, which
+wants Node 22). What it does not play is GitLab's own: protected branches and environments, resource
+groups, images.
 """
 
 from __future__ import annotations
@@ -26,9 +28,14 @@ STATUS = re.compile(r"(?m)^ *(PASS|FAIL) +(\S+)")
 def load_template(path: Path, **inputs: object) -> dict[str, Any]:
     """Load a template as GitLab does: fill in its inputs, then extend its jobs."""
     header, jobs = yaml.safe_load_all(path.read_text(encoding="utf-8"))
-    values = {name: inputs.get(name, each.get("default")) for name, each in header["spec"]["inputs"].items()}
+    values = {
+        name: inputs.get(name, each.get("default"))
+        for name, each in header["spec"]["inputs"].items()
+    }
     assert set(inputs) <= set(values)
-    assert set(re.findall(r"\$\[\[ inputs\.([\w-]+) \]\]", path.read_text(encoding="utf-8"))) == set(values)
+    assert set(
+        re.findall(r"\$\[\[ inputs\.([\w-]+) \]\]", path.read_text(encoding="utf-8"))
+    ) == set(values)
 
     def fill(node: Any) -> Any:
         if isinstance(node, dict):
@@ -44,7 +51,8 @@ def load_template(path: Path, **inputs: object) -> dict[str, Any]:
     document = fill(jobs)
     visible = {name: job for name, job in document.items() if not name.startswith(".")}
     for job in visible.values():
-        parts = [part if isinstance(part, list) else [part] for part in job["script"]]  # GitLab flattens lists in lists
+        # GitLab flattens lists in lists
+        parts = [part if isinstance(part, list) else [part] for part in job["script"]]
         job["script"] = [line for part in parts for line in part]
     return {name: document[job.pop("extends")] | job for name, job in visible.items()}
 
@@ -56,7 +64,8 @@ class Pipeline:
     project: Project
     folder: Path
     settings: dict[str, str | None]  # variables that GitLab sets; None: does not set
-    jobs: dict[str, str] = field(default_factory=dict)  # PASS or FAIL; a manual one that nobody started has none
+    # PASS or FAIL; a manual one that nobody started has none
+    jobs: dict[str, str] = field(default_factory=dict)
     output: str = ""
 
     def log(self, job: str) -> str:
@@ -75,7 +84,9 @@ class Pipeline:
         return sorted(re.findall(r"(?m)^([\w-]+:[\w-]+);", said))
 
     def start(self, *jobs: str) -> dict[str, str]:
-        """Push the button of manual jobs, on a runner that has artifacts alone; without any, run the others."""
+        """Push the button of manual jobs, on a runner that has artifacts alone; without any, run
+        the others.
+        """
         self.project.remote.git("clean", "-dfqx", "--exclude=/.gitlab-ci-local*", at=self.folder)
         for kept in (self.folder / ".gitlab-ci-local" / "artifacts").glob("*"):
             shutil.copytree(kept, self.folder, dirs_exist_ok=True)
@@ -92,14 +103,18 @@ class Project:
     remote: Remote
     environ: Mapping[str, str]
     variables: Variables
-    includes: Mapping[str, str] = field(default_factory=dict)  # files of other projects, by project/ref/path
+    # files of other projects, by project/ref/path
+    includes: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()  # what no job may say
     pipelines: int = 0
 
     def commit(self, files: Mapping[str, str], branch: str = "main") -> str:
         """Commit files on top of a branch, or of main where it is new."""
         exists = self.remote.git("branch", "--list", branch)
-        head = f"commit refs/heads/{branch}\ncommitter Ada <ada@example.org> 1700000001 +0000\ndata 6\nChange\n"
+        head = (
+            f"commit refs/heads/{branch}\ncommitter Ada <ada@example.org> 1700000001 +0000\ndata"
+            " 6\nChange\n"
+        )
         text = head + f"from refs/heads/{branch if exists else 'main'}^0\n"
         for name, content in files.items():
             text += f"M 100644 inline {name}\ndata {len(content.encode())}\n{content}\n"
@@ -113,12 +128,23 @@ class Project:
         self.remote.git("update-ref", "refs/heads/main", merged)
 
     def pipeline(self, source: str, branch: str = "main", starts: bool = True) -> Pipeline:
-        """Run the pipeline of a push, a merge request, a schedule or a user ("web") on a runner that knows nothing."""
+        """Run the pipeline of a push, a merge request, a schedule or a user ("web") on a runner
+        that knows nothing.
+        """
         self.pipelines += 1
         folder = self.remote.folder / f"build-{self.pipelines}"
-        self.remote.git("clone", "--quiet", f"--branch={branch}", str(self.remote.path), str(folder), at=folder.parent)
+        self.remote.git(
+            "clone",
+            "--quiet",
+            f"--branch={branch}",
+            str(self.remote.path),
+            str(folder),
+            at=folder.parent,
+        )
         self.remote.git("config", "remote.origin.url", self.remote.url, at=folder)
-        self.remote.git("remote", "add", "gcl-origin", "http://127.0.0.1/group/project.git", at=folder)
+        self.remote.git(
+            "remote", "add", "gcl-origin", "http://127.0.0.1/group/project.git", at=folder
+        )
         if branch == "main":  # what a push brought is what differs from the commit before
             self.remote.git("update-ref", "refs/remotes/origin/main", "HEAD^", at=folder)
         for name, text in self.includes.items():
@@ -126,7 +152,9 @@ class Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         values = {name: {"values": each} for name, each in self.variables.items()}
-        (folder / ".gitlab-ci-local-variables.yml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        (folder / ".gitlab-ci-local-variables.yml").write_text(
+            yaml.safe_dump(values), encoding="utf-8"
+        )
         is_review = source == "merge_request_event"
         pipeline = Pipeline(
             self,
@@ -147,12 +175,23 @@ class Project:
 
     def run(self, folder: Path, settings: Mapping[str, str | None], *jobs: str) -> str:
         """Run gitlab-ci-local; give all that it says."""
-        program = find_program("HOOKSYNC_TEST_GITLAB", "gitlab-ci-local", "npm install gitlab-ci-local, with Node 22")
+        program = find_program(
+            "HOOKSYNC_TEST_GITLAB", "gitlab-ci-local", "npm install gitlab-ci-local, with Node 22"
+        )
         given = ["--no-json-schema-validation"] if self.pipelines > 1 else []  # once is enough
-        given += [f"--variable={name}={value}" for name, value in settings.items() if value is not None]
+        given += [
+            f"--variable={name}={value}" for name, value in settings.items() if value is not None
+        ]
         given += [f"--unset-variable={name}" for name, value in settings.items() if value is None]
         done = subprocess.run(
-            [program, "--force-shell-executor", "--no-color", "--max-job-name-padding=0", *given, *jobs],
+            [
+                program,
+                "--force-shell-executor",
+                "--no-color",
+                "--max-job-name-padding=0",
+                *given,
+                *jobs,
+            ],
             cwd=folder,
             env={**self.environ, "HOME": self.remote.environ["HOME"], "GIT_CONFIG_NOSYSTEM": "1"},
             stdin=subprocess.DEVNULL,

@@ -18,7 +18,11 @@ class Memory(KeyringBackend):
         raise NotImplementedError
 
     def get_password(self, service: str, username: str) -> str | None:
-        return os.environ["PASSWORD_IN_THE_KEYRING"] if (service, username) == ("hooksync", "catalogue") else None
+        return (
+            os.environ["PASSWORD_IN_THE_KEYRING"]
+            if (service, username) == ("hooksync", "catalogue")
+            else None
+        )
 
 
 class Locked(Memory):

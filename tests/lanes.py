@@ -1,7 +1,8 @@
 """Which run of the tests plays what: the fast lane, all tests, and the campaigns at night.
 
-The fast lane leaves out what is marked `slow`. Tables that are multiplied are played whole only by a campaign, and the
-lanes keep so many of their rows that each value of each column is in one of them.
+The fast lane leaves out what is marked `slow`. Tables that are multiplied are played whole only by
+a campaign, and the lanes keep so many of their rows that each value of each column is in one of
+them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import pytest
 
 
 def sampled(cases: Iterable[Any], every: int, nightly: int = 1) -> list[Any]:
-    """Mark as slow all cases but the first, and one in so many after it. A tuple holds the values of several names.
+    """Mark as slow all cases but the first, and one in so many after it. A tuple holds the values
+    of several names.
 
     `nightly`: of so many, one is in the lanes.
     """
-    marks = {"slow": lambda number: number % every or number % nightly, "nightly": lambda number: number % nightly}
+    marks = {
+        "slow": lambda number: number % every or number % nightly,
+        "nightly": lambda number: number % nightly,
+    }
     return [
         pytest.param(
             *(case if isinstance(case, tuple) else (case,)),
@@ -37,9 +42,11 @@ def nightly(cases: Iterable[Any]) -> list[Any]:
 def covering(
     cases: Iterable[Any], *, every: int = 1, key: Callable[[Any], Sequence[object]] | None = None
 ) -> list[Any]:
-    """Keep so many cases that each value of each column is in one of them, and leave the others to the campaigns.
+    """Keep so many cases that each value of each column is in one of them, and leave the others to
+    the campaigns.
 
-    `every`: of the kept ones, one in so many is in the fast lane. `key`: the columns of a case that is no tuple.
+    `every`: of the kept ones, one in so many is in the fast lane. `key`: the columns of a case that
+    is no tuple.
     """
     rows = list(cases)
     kept = _covering(rows, key or _values)
@@ -55,13 +62,17 @@ def covering(
 
 
 def _covering(rows: Sequence[Any], key: Callable[[Any], Sequence[object]]) -> list[Any]:
-    """Take the row that brings the most new values, and of several the one whose other values were taken least."""
+    """Take the row that brings the most new values, and of several the one whose other values were
+    taken least.
+    """
     values = [tuple(enumerate(key(row))) for row in rows]
     missing = set(chain.from_iterable(values))
     taken: Counter[object] = Counter()
 
     def rank(number: int) -> tuple[int, int]:
-        return -len(missing.intersection(values[number])), sum(taken[each] for each in values[number])
+        return -len(missing.intersection(values[number])), sum(
+            taken[each] for each in values[number]
+        )
 
     kept = []
     while missing:

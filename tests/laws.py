@@ -1,13 +1,15 @@
-"""What must hold whatever happens, as functions over a plain record of a run: one law, one function, one name.
+"""What must hold whatever happens, as functions over a plain record of a run: one law, one
+function, one name.
 
 The simulation and the tests of kills and of two runs make a `Run` of what happened and ask
-`broken_by` (for any run) and `broken_when_settled` (for the runs at the end, when nothing goes wrong any more). Each
-law yields what breaks it, in words.
+`broken_by` (for any run) and `broken_when_settled` (for the runs at the end, when nothing goes
+wrong any more). Each law yields what breaks it, in words.
 
-How to make a `Run`: look at the service itself, past hooksync. `before` is what it held when the run began. `moments`
-are what it held after every call that reached it and after whatever anybody else did meanwhile, in order; a moment that
-answered a list has what was shown, which differs from what is held where the list lags. A URL is written everywhere in
-one spelling (the recorder normalises it). `result` is the plan or the report as JSON, `said` all other output.
+How to make a `Run`: look at the service itself, past hooksync. `before` is what it held when the
+run began. `moments` are what it held after every call that reached it and after whatever anybody
+else did meanwhile, in order; a moment that answered a list has what was shown, which differs from
+what is held where the list lags. A URL is written everywhere in one spelling (the recorder
+normalises it). `result` is the plan or the report as JSON, `said` all other output.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ Live: TypeAlias = Mapping[str, Place]  # by id
 CHANGING = ("subscribe", "unsubscribe")  # calls
 ACTIVE = ("subscribe", "resubscribe", "unsubscribe")  # actions of steps
 SOMEBODY_ELSE = ""  # who made a change that no run of hooksync has made
-UNNAMED = re.compile(r"not listed yet.* and \d+ more")  # a warning that names the first few addresses alone
+# a warning that names the first few addresses alone
+UNNAMED = re.compile(r"not listed yet.* and \d+ more")
 REMOVED_FIRST = "the old one is removed first"  # the warning of a service that refuses a second one
 
 
@@ -92,8 +95,10 @@ class Moment:
     held: tuple[Held, ...]
     call: str = ""  # "list", "subscribe", "unsubscribe", ...; empty for what was no call
     tenant: str = ""  # that the call was about
-    status: int | None = None  # that the run was answered; None: no answer, or none that makes sense
-    shown: tuple[Held, ...] | None = None  # what a list showed to the run; None: it was none, or none that arrived
+    # that the run was answered; None: no answer, or none that makes sense
+    status: int | None = None
+    # what a list showed to the run; None: it was none, or none that arrived
+    shown: tuple[Held, ...] | None = None
     named: str | None = None  # the id that the run was told for what it made
     about: str = ""  # the id that was to be removed
     is_late: bool = False  # carried out after the run had stopped to wait for it
@@ -106,7 +111,8 @@ class Remembered:
     tenancy: str
     id: str
     address: str
-    is_right: bool | None  # whether its fingerprint is that of the secret which the live one has; None: not live
+    # whether its fingerprint is that of the secret which the live one has; None: not live
+    is_right: bool | None
     is_found: bool = False  # hooksync is not certain that it made it
     flag: bool | None = None  # as sent; None: not known
 
@@ -121,7 +127,8 @@ class Run:
     tenancies: tuple[Declared, ...]
     before: tuple[Held, ...]
     moments: tuple[Moment, ...]
-    result: Mapping[str, Any] | None = None  # the plan or report; None: it was killed, or shows none
+    # the plan or report; None: it was killed, or shows none
+    result: Mapping[str, Any] | None = None
     said: str = ""
     crash: str = ""  # a traceback; empty where there is none, as there should be
     written: tuple[str, ...] = ()  # texts of state, plan and report right after it
@@ -131,11 +138,15 @@ class Run:
     fellows: frozenset[str] = frozenset()  # names of other runs that have the same state
     can_lose_lock: bool = False  # whether its run lock expires
     remembered: tuple[Remembered, ...] = ()  # the state before it
-    remembers: tuple[Remembered, ...] | None = None  # after it; None: it keeps none, or there is none to look at
+    # after it; None: it keeps none, or there is none to look at
+    remembers: tuple[Remembered, ...] | None = None
     intents: frozenset[str] = frozenset()  # addresses, in the state after it
-    misled: frozenset[str] = frozenset()  # ids of which --adopt, or an answer of the service, told what is not so
-    gone: frozenset[str] = frozenset()  # ids whose removal was answered to hooksync, as its state knows
-    made: Mapping[str, int] = field(default_factory=dict)  # ids that runs of hooksync made, numbered in their order
+    # ids of which --adopt, or an answer of the service, told what is not so
+    misled: frozenset[str] = frozenset()
+    # ids whose removal was answered to hooksync, as its state knows
+    gone: frozenset[str] = frozenset()
+    # ids that runs of hooksync made, numbered in their order
+    made: Mapping[str, int] = field(default_factory=dict)
     # addresses of ids that a killed run may have made, as the state before this run has it
     meant: Mapping[str, str] = field(default_factory=dict)
 
@@ -161,12 +172,20 @@ class Run:
             if moment.held is before or moment.held == before:
                 yield moment, NONE, NONE
             else:
-                yield moment, frozenset(moment.held).difference(before), frozenset(before).difference(moment.held)
+                yield (
+                    moment,
+                    frozenset(moment.held).difference(before),
+                    frozenset(before).difference(moment.held),
+                )
             before = moment.held
 
     def last_list(self, tenant: str) -> Moment | None:
         """Give the last moment at which this run was shown what is there."""
-        lists = [it for it in self.moments if it.by == self.name and it.tenant == tenant and it.shown is not None]
+        lists = [
+            it
+            for it in self.moments
+            if it.by == self.name and it.tenant == tenant and it.shown is not None
+        ]
         return lists[-1] if lists else None
 
     def owns(self, declared: Declared, one: Held) -> bool:
@@ -185,7 +204,12 @@ class Run:
 
     def is_told(self, what: str) -> bool:
         """Whether a warning or the detail of a step says something of an address, or of a live id."""
-        steps = [step for one in self.told for step in one["steps"] if what in (step["address"], step["id"])]
+        steps = [
+            step
+            for one in self.told
+            for step in one["steps"]
+            if what in (step["address"], step["id"])
+        ]
         is_named = any(what in it or UNNAMED.search(it) for it in self.warnings)
         return is_named or any(step.get("detail") for step in steps)
 
@@ -206,12 +230,19 @@ def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
             if declared.owns == "made" and one.id in run.meant.keys() | run.made.keys():
                 continue
             if not _is_replaced(run, declared, one, moment):
-                yield f"{moment.call} removed {one.place} of {one.tenant} ({one.id}), which is not owned"
+                yield (
+                    f"{moment.call} removed {one.place} of {one.tenant} ({one.id}), which is not"
+                    " owned"
+                )
 
 
 def _is_replaced(run: Run, declared: Declared, one: Held, moment: Moment) -> bool:
-    """Whether a declared one takes its place: made later, or, with `remove-first`, about to be made."""
-    addresses = {it.address for it in run.remembered if it.id == one.id and it.tenancy == declared.name}
+    """Whether a declared one takes its place: made later, or, with `remove-first`, about to be
+    made.
+    """
+    addresses = {
+        it.address for it in run.remembered if it.id == one.id and it.tenancy == declared.name
+    }
     addresses |= {run.meant[one.id]} if one.id in run.meant else set()
     for want in declared.wanted:
         if want.place != one.place and want.address not in addresses:
@@ -246,7 +277,9 @@ def exit_code_report_and_truth_agree(run: Run) -> Iterator[str]:
 
 
 def green_means_known(run: Run) -> Iterator[str]:
-    """Exit 0 of apply, and a plan without changes, mean that all is as declared, or the result names the difference."""
+    """Exit 0 of apply, and a plan without changes, mean that all is as declared, or the result
+    names the difference.
+    """
     is_idle = not any(step["action"] in ACTIVE for one in run.told for step in one["steps"])
     if run.code != ExitCode.DONE or not run.result or (run.verb == "plan" and not is_idle):
         return
@@ -261,18 +294,25 @@ def green_means_known(run: Run) -> Iterator[str]:
 
 
 def served_stays_served(run: Run) -> Iterator[str]:
-    """With `create-first`, an address that is served stays served, unless its loss was asked for or is reported."""
+    """With `create-first`, an address that is served stays served, unless its loss was asked for or
+    is reported.
+    """
     for one in run.tenancies:
         if one.removes_first:
             continue
         places = {each.address: each.place for each in one.wanted}
         remembered = {it.id: it.address for it in run.remembered if it.tenancy == one.name}
         serving = served(places, _live(run.before, one), remembered)
-        touched: set[Place] = set()  # of which this run cannot know all, by others or by a list that lags
+        # of which this run cannot know all, by others or by a list that lags
+        touched: set[Place] = set()
         for moment, made, gone in run.changes():
             live = _live(moment.held, one) if gone else {}
             there = set(live.values())
-            lost = [it for it, ids in serving.items() if gone and ids.isdisjoint(live) and places[it] not in there]
+            lost = [
+                it
+                for it, ids in serving.items()
+                if gone and ids.isdisjoint(live) and places[it] not in there
+            ]
             is_own = moment.by == run.name and not moment.is_late
             for address in lost:
                 del serving[address]
@@ -286,26 +326,38 @@ def served_stays_served(run: Run) -> Iterator[str]:
                 touched |= {it.place for it in shown - held if it.id not in run.gone}
 
 
-def served(declared: Mapping[str, Place], live: Live, remembered: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """Return the ids of the live ones that serve each declared address; only of those that are served.
+def served(
+    declared: Mapping[str, Place], live: Live, remembered: Mapping[str, str]
+) -> dict[str, frozenset[str]]:
+    """Return the ids of the live ones that serve each declared address; only of those that are
+    served.
 
-    By identity; or because the state remembers them by that address, and no other one is declared in their place.
-    `declared`: by address. `remembered`: addresses by id.
+    By identity; or because the state remembers them by that address, and no other one is declared
+    in their place. `declared`: by address. `remembered`: addresses by id.
     """
     taken = set(declared.values())
     ids = {
         address: frozenset(
             identifier
             for identifier, there in live.items()
-            if there == place or (remembered.get(identifier) == address and there not in taken and there[1] == place[1])
+            if there == place
+            or (
+                remembered.get(identifier) == address
+                and there not in taken
+                and there[1] == place[1]
+            )
         )
         for address, place in declared.items()
     }
     return {address: those for address, those in ids.items() if those}
 
 
-def gaps(declared: Mapping[str, Place], before: Mapping[str, frozenset[str]], moments: Iterable[Live]) -> set[str]:
-    """Return the addresses that were served before and were without a live subscription at one of the moments."""
+def gaps(
+    declared: Mapping[str, Place], before: Mapping[str, frozenset[str]], moments: Iterable[Live]
+) -> set[str]:
+    """Return the addresses that were served before and were without a live subscription at one of
+    the moments.
+    """
     return {
         address
         for live in moments
@@ -315,7 +367,9 @@ def gaps(declared: Mapping[str, Place], before: Mapping[str, frozenset[str]], mo
 
 
 def nothing_is_made_twice(run: Run) -> Iterator[str]:
-    """A run makes nothing a second time, unless a list lacked what it made before, or the service refused it (409)."""
+    """A run makes nothing a second time, unless a list lacked what it made before, or the service
+    refused it (409).
+    """
     made_before: dict[tuple[str, Place], Held] = {}
     for moment, made, _ in run.changes():
         if moment.by != run.name or moment.is_late:
@@ -334,7 +388,11 @@ def nothing_is_made_twice(run: Run) -> Iterator[str]:
 
 def same_means_same(run: Run) -> Iterator[str]:
     """No secret is wrong while a plan, a report or the state calls it the same."""
-    secrets = {one.id: one.secret for held in (run.before, *(it.held for it in run.moments)) for one in held}
+    secrets = {
+        one.id: one.secret
+        for held in (run.before, *(it.held for it in run.moments))
+        for one in held
+    }
     for declared in run.tenancies:
         wanted = {one.address: one for one in declared.wanted}
         for step in run.steps(declared.name):
@@ -342,7 +400,10 @@ def same_means_same(run: Run) -> Iterator[str]:
             if not is_same or step["id"] in run.misled:
                 continue
             if step["id"] in secrets and secrets[step["id"]] != wanted[step["address"]].secret:
-                yield f"the secret of {step['address']} ({step['id']}) is said to be the same, and is another one"
+                yield (
+                    f"the secret of {step['address']} ({step['id']}) is said to be the same, and is"
+                    " another one"
+                )
     for entry in run.remembers or ():
         if entry.is_right is False and not entry.is_found and entry.id not in run.misled:
             yield f"the state has a wrong fingerprint for {entry.address} ({entry.id})"
@@ -357,14 +418,19 @@ def no_secret_is_shown(run: Run) -> Iterator[str]:
 
 
 def one_apply_at_a_time(run: Run) -> Iterator[str]:
-    """While an apply runs, no other run changes anything with the same state: it waits, or is refused."""
-    # where a lock expires, a run that is paused may lose it: then it makes no further change but the one under way
+    """While an apply runs, no other run changes anything with the same state: it waits, or is
+    refused.
+    """
+    # where a lock expires, a run that is paused may lose it: then it makes no further change but
+    # the one under way
     made = [it.by for it in run.moments if it.call in CHANGING and not it.is_late]
     others = {by for by in made if by in run.fellows}
     if run.verb != "apply" or not others:
         return
     if not run.can_lose_lock:
-        yield from (f"{other} made changes meanwhile, with the same state" for other in sorted(others))
+        yield from (
+            f"{other} made changes meanwhile, with the same state" for other in sorted(others)
+        )
     elif (after := made[min(map(made.index, others)) :].count(run.name)) > 1:
         yield f"{after} changes after {sorted(others)} took its lock over"
 
@@ -374,7 +440,11 @@ def one_apply_settles_all(run: Run) -> Iterator[str]:
     if run.code != _code_of_nothing(run):
         yield f"it exits {run.code}: {_amiss(run)}"
     for declared in run.tenancies:
-        steps = [step for step in run.steps(declared.name) if step["action"] not in ("unsubscribe", "leave")]
+        steps = [
+            step
+            for step in run.steps(declared.name)
+            if step["action"] not in ("unsubscribe", "leave")
+        ]
         states = {step["address"]: (step["secret"] or {}).get("state") for step in steps}
         actions = {step["address"]: step["action"] for step in steps}
         there = [one for one in run.after if one.tenant == declared.tenant]
@@ -383,7 +453,10 @@ def one_apply_settles_all(run: Run) -> Iterator[str]:
             if not found and not _is_awaited(run, declared, want.address):
                 yield f"{want.address} is missing"
             for one in found:
-                is_unknown = states.get(want.address) in ("unknown", "not-set") and actions[want.address] == "keep"
+                is_unknown = (
+                    states.get(want.address) in ("unknown", "not-set")
+                    and actions[want.address] == "keep"
+                )
                 if one.secret != want.secret and not is_unknown and one.id not in run.misled:
                     yield f"{want.address} has a wrong secret, and is not told as unknown"
                 if one.flag != want.flag and _is_flag_known(run, declared, one):
@@ -404,7 +477,9 @@ def nothing_is_there_twice(run: Run) -> Iterator[str]:
             if one.tenant == declared.tenant and one.place in places
             if run.owns(declared, one) or not run.is_left(one)
         )
-        yield from (f"{place} is there {number} times" for place, number in count.items() if number > 1)
+        yield from (
+            f"{place} is there {number} times" for place, number in count.items() if number > 1
+        )
 
 
 def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
@@ -421,16 +496,25 @@ def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
                 and not run.is_left(one)
                 and addresses.get(one.id) not in (None, wanted[one.place])
             ):
-                yield f"the state has {addresses.get(one.id)} for {one.place}, not {wanted[one.place]}"
+                yield (
+                    f"the state has {addresses.get(one.id)} for {one.place}, not"
+                    f" {wanted[one.place]}"
+                )
     if run.intents:
         yield f"the state still intends to make {sorted(run.intents)}"
 
 
 def a_second_run_does_nothing(run: Run) -> Iterator[str]:
-    """A run without news changes nothing, finds nothing to do, and exits 0; a plan that leaves duplicates exits 2."""
-    calls = [moment.call for moment in run.moments if moment.by == run.name and moment.call in CHANGING]
+    """A run without news changes nothing, finds nothing to do, and exits 0; a plan that leaves
+    duplicates exits 2.
+    """
+    calls = [
+        moment.call for moment in run.moments if moment.by == run.name and moment.call in CHANGING
+    ]
     if calls or run.code != _code_of_nothing(run) or _active(run):
-        steps = ", ".join(f"{step['action']} {step['address'] or step['id']}" for step in _active(run))
+        steps = ", ".join(
+            f"{step['action']} {step['address'] or step['id']}" for step in _active(run)
+        )
         yield f"it exits {run.code} after {len(calls)} changing calls, with {steps or 'no'} steps"
 
 
@@ -450,8 +534,17 @@ LAWS: tuple[Law, ...] = (  # of any run
     no_secret_is_shown,
     one_apply_at_a_time,
 )
-SETTLED: tuple[Law, ...] = (one_apply_settles_all, nothing_is_there_twice)  # of the first apply without faults, too
-IDLE: tuple[Law, ...] = (*SETTLED, the_state_knows_what_is_there, a_second_run_does_nothing)  # of every later one
+# of the first apply without faults, too
+SETTLED: tuple[Law, ...] = (
+    one_apply_settles_all,
+    nothing_is_there_twice,
+)
+# of every later one
+IDLE: tuple[Law, ...] = (
+    *SETTLED,
+    the_state_knows_what_is_there,
+    a_second_run_does_nothing,
+)
 
 
 def broken_by(run: Run, laws: Iterable[Law] = LAWS) -> list[tuple[str, str]]:
@@ -460,7 +553,9 @@ def broken_by(run: Run, laws: Iterable[Law] = LAWS) -> list[tuple[str, str]]:
 
 
 def broken_when_settled(run: Run, *, is_second: bool) -> list[tuple[str, str]]:
-    """Ask all laws of a run that nothing befell. `is_second`: another one has run before, without news since."""
+    """Ask all laws of a run that nothing befell. `is_second`: another one has run before, without
+    news since.
+    """
     return broken_by(run, (*LAWS, *(IDLE if is_second else SETTLED)))
 
 
@@ -474,9 +569,14 @@ def _amiss(run: Run) -> str:
         return run.said[-400:]
     told = [*run.result["refusals"], *(f"{one['error']}" for one in run.told if one["error"])]
     for one in run.told:
-        told += [f"{it['outcome']}: {it['address']}: {it['detail']}" for it in one["steps"] if it.get("detail")]
         told += [
-            f"left: {it['action']} {it['address'] or it['id']} {it['reasons']}" for it in one.get("differences", ())
+            f"{it['outcome']}: {it['address']}: {it['detail']}"
+            for it in one["steps"]
+            if it.get("detail")
+        ]
+        told += [
+            f"left: {it['action']} {it['address'] or it['id']} {it['reasons']}"
+            for it in one.get("differences", ())
         ]
         told += [f"{one['not_verified']}"] if one.get("not_verified") else []
     return "; ".join(told)
@@ -491,8 +591,12 @@ def _live(held: Iterable[Held], declared: Declared) -> dict[str, Place]:
 
 
 def _is_said(run: Run, declared: Declared, address: str) -> bool:
-    """Whether the run says that it had to remove the old one first; a killed one could not say it any more."""
-    said = any(warning.startswith(f"{address}: ") and REMOVED_FIRST in warning for warning in run.warnings)
+    """Whether the run says that it had to remove the old one first; a killed one could not say it
+    any more.
+    """
+    said = any(
+        warning.startswith(f"{address}: ") and REMOVED_FIRST in warning for warning in run.warnings
+    )
     return declared.may_conflict and (said or run.result is None)
 
 
@@ -538,7 +642,12 @@ class _Fates(NamedTuple):
 
 def _fates(run: Run) -> _Fates:
     answered = {it.about for it in run.moments if it.by == run.name and it.status in (204, 404)}
-    fates = _Fates({}, {}, {one.tenant: {each.id for each in _shown(run, one)} for one in run.tenancies}, answered)
+    fates = _Fates(
+        {},
+        {},
+        {one.tenant: {each.id for each in _shown(run, one)} for one in run.tenancies},
+        answered,
+    )
     for moment, made, gone in run.changes():
         fates.gone.update((one.id, moment) for one in gone)
         if moment.by == run.name:
@@ -546,15 +655,25 @@ def _fates(run: Run) -> _Fates:
     return fates
 
 
-def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any], fates: _Fates) -> Iterator[str]:
+def _untrue_step(
+    run: Run, declared: Declared, step: Mapping[str, Any], fates: _Fates
+) -> Iterator[str]:
     """Hold the outcome of a step against what this run made and removed."""
-    said, what = step["outcome"], f"{step['action']} {step['address'] or step['id']} is said to be {step['outcome']}"
+    said, what = (
+        step["outcome"],
+        f"{step['action']} {step['address'] or step['id']} is said to be {step['outcome']}",
+    )
     made, gone, shown = fates.made, fates.gone, fates.shown[declared.tenant]
     [told] = [one for one in run.told if one["name"] == declared.name]
     is_blind = told["not_verified"] is not None or run.last_list(declared.tenant) is None
     new = step["new_id"]
     found = {entry.id for entry in run.remembers or () if entry.is_found}
-    if new and new not in made and new not in found | run.misled and not run.is_told(step["address"]):
+    if (
+        new
+        and new not in made
+        and new not in found | run.misled
+        and not run.is_told(step["address"])
+    ):
         yield f"{what}, with a new id that this run did not make"
     if step["action"] in ("subscribe", "resubscribe") and said == "done" and not new:
         [want] = [one for one in declared.wanted if one.address == step["address"]]
@@ -577,14 +696,20 @@ def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any], fates: _
                 yield f"{what}, without a word, and is there as {one.id}"
     is_shown = step["id"] in shown and declared.tenant in _looked(run)
     if step["action"] == "unsubscribe" and said == "done" and is_shown and step["id"] not in gone:
-        is_silent = not step["detail"] and not any(it["id"] == step["id"] for it in told["differences"])
+        is_silent = not step["detail"] and not any(
+            it["id"] == step["id"] for it in told["differences"]
+        )
         if is_silent:
             yield f"{what}, and is shown by the list, and nothing is said of it"
     if step["action"] == "unsubscribe" and said in ("failed", "not-attempted") and not is_blind:
         moment = gone.get(step["id"])
         if moment and moment.by == run.name and not moment.is_late and step["id"] not in shown:
             yield f"{what}, and this run has removed it"
-    if step["action"] in ("keep", "leave") and step["id"] in gone and gone[step["id"]].by == run.name:
+    if (
+        step["action"] in ("keep", "leave")
+        and step["id"] in gone
+        and gone[step["id"]].by == run.name
+    ):
         yield f"{what}, and this run has removed it"
 
 
@@ -592,13 +717,23 @@ def _not_remembered(run: Run) -> Iterator[str]:
     """Name what the report tells as made and the state does not know."""
     if run.remembers is None or not run.result or run.result["error"]:
         return
-    known, certain = ({it.id for it in run.remembers if not (is_sure and it.is_found)} for is_sure in (False, True))
+    known, certain = (
+        {it.id for it in run.remembers if not (is_sure and it.is_found)}
+        for is_sure in (False, True)
+    )
     there = {one.id for one in run.after}
     names = Counter(moment.named for moment in run.moments if moment.by == run.name)
     for moment, made, _ in run.changes():
-        is_named = moment.by == run.name and {one.id for one in made} == {moment.named} and names[moment.named] == 1
+        is_named = (
+            moment.by == run.name
+            and {one.id for one in made} == {moment.named}
+            and names[moment.named] == 1
+        )
         if is_named and moment.named in there - certain:
-            yield f"the state does not know for certain that {moment.named} was made, although an answer said so"
+            yield (
+                f"the state does not know for certain that {moment.named} was made, although an"
+                " answer said so"
+            )
     for one in run.told:
         for step in one["steps"]:
             if step["new_id"] and step["new_id"] in there - known:
@@ -606,13 +741,21 @@ def _not_remembered(run: Run) -> Iterator[str]:
 
 
 def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterator[str]:
-    """Say what a green run does not know, or does not tell, of a declared one. `last`: when it last looked."""
+    """Say what a green run does not know, or does not tell, of a declared one. `last`: when it last
+    looked.
+    """
     steps = [step for step in run.steps(declared.name) if step["address"] == want.address]
-    is_unknown = any(step["secret"] and step["secret"]["state"] in ("unknown", "not-set") for step in steps)
+    is_unknown = any(
+        step["secret"] and step["secret"]["state"] in ("unknown", "not-set") for step in steps
+    )
     held = [one for one in last.held if one.tenant == declared.tenant and one.place == want.place]
     held = [one for one in held if not run.is_left(one)] or held
     stale = [one for one in last.shown or () if one.place == want.place and one not in last.held]
-    if not held and not run.is_told(want.address) and not [one for one in stale if one.id not in run.gone]:
+    if (
+        not held
+        and not run.is_told(want.address)
+        and not [one for one in stale if one.id not in run.gone]
+    ):
         yield f"green, and {want.address} is missing"
     shown = [one for one in held if one in (last.shown or ()) and not run.is_told(one.id)]
     if len(shown) > 1:
@@ -626,10 +769,19 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
 
 
 def _is_awaited(run: Run, declared: Declared, address: str) -> bool:
-    """Whether the run says that it counts one as live by an answer of the last quarter of an hour alone."""
-    live = [one for tenancy in run.told if tenancy["name"] == declared.name for one in tenancy["live"] or ()]
+    """Whether the run says that it counts one as live by an answer of the last quarter of an hour
+    alone.
+    """
+    live = [
+        one
+        for tenancy in run.told
+        if tenancy["name"] == declared.name
+        for one in tenancy["live"] or ()
+    ]
     unlisted = {one["id"] for one in live if one.get("listed") is False}
-    return any(step["address"] == address and step["id"] in unlisted for step in run.steps(declared.name))
+    return any(
+        step["address"] == address and step["id"] in unlisted for step in run.steps(declared.name)
+    )
 
 
 def _too_many(run: Run, declared: Declared, last: Moment) -> Iterator[str]:
@@ -645,7 +797,9 @@ def _is_flag_known(run: Run, declared: Declared, one: Held) -> bool:
     """Whether hooksync can know the flag: the list tells it, or the state has what was sent."""
     if declared.tells_flags:
         return True
-    known = [it for it in run.remembered if it.id == one.id and it.flag is not None and not it.is_found]
+    known = [
+        it for it in run.remembered if it.id == one.id and it.flag is not None and not it.is_found
+    ]
     return bool(known) and one.id not in run.misled
 
 
@@ -656,14 +810,17 @@ def _shown(run: Run, declared: Declared) -> tuple[Held, ...]:
 
 def _looked(run: Run) -> set[str]:
     """Give the tenants whose list this run read after its last change there."""
-    last = {it.tenant: it for it in run.moments if it.by == run.name and it.call in (*CHANGING, "list")}
+    last = {
+        it.tenant: it for it in run.moments if it.by == run.name and it.call in (*CHANGING, "list")
+    }
     return {tenant for tenant, moment in last.items() if moment.shown is not None}
 
 
 def _is_clear_no(moment: Moment) -> bool:
     """Whether an answer says that nothing was done: a cut says nothing, a 500 that it went wrong.
 
-    A 404 to DELETE and a 409 to POST say that it is so: an earlier try of the same call may have done it.
+    A 404 to DELETE and a 409 to POST say that it is so: an earlier try of the same call may have
+    done it.
     """
     is_so = (moment.call, moment.status) in (("unsubscribe", 404), ("subscribe", 409))
     return moment.status is not None and 300 <= moment.status < 500 and not is_so

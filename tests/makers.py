@@ -34,7 +34,13 @@ def declared(
 ) -> DeclaredSubscription:
     """A declared subscription of the tenancy `prod`."""
     return DeclaredSubscription(
-        "prod", name, HookUrl(url, url), trigger, secret, HERE, include_identifiers=include_identifiers
+        "prod",
+        name,
+        HookUrl(url, url),
+        trigger,
+        secret,
+        HERE,
+        include_identifiers=include_identifiers,
     )
 
 
@@ -51,7 +57,9 @@ def live(
 
 def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy:
     """The tenancy `prod`, which owns everything."""
-    refs = (SecretRef("env", f"PRESERVICA_{name}") for name in ("USERNAME", "PASSWORD", "2FA_TOKEN"))
+    refs = (
+        SecretRef("env", f"PRESERVICA_{name}") for name in ("USERNAME", "PASSWORD", "2FA_TOKEN")
+    )
     defaults: dict[str, object] = {
         "name": "prod",
         "server": Server("eu.preservica.com", "https://eu.preservica.com"),
@@ -100,19 +108,27 @@ def lists_of_live(draw: st.DrawFn, most: int = 12) -> tuple[LiveSubscription, ..
     """Live subscriptions with ids of their own; identities may repeat."""
     number = draw(st.integers(0, most))
     return tuple(
-        live(f"{index:032x}", draw(URLS), draw(TRIGGERS), include_identifiers=draw(FLAGS)) for index in range(number)
+        live(f"{index:032x}", draw(URLS), draw(TRIGGERS), include_identifiers=draw(FLAGS))
+        for index in range(number)
     )
 
 
 @st.composite
 def tenancies(draw: st.DrawFn, **settings: object) -> Tenancy:
-    """A tenancy as a checked file gives it: no identity twice, every URL under a prefix if it has any."""
+    """A tenancy as a checked file gives it: no identity twice, every URL under a prefix if it has
+    any.
+    """
     from hooksync.core.urls import owns_url
 
     owns = draw(OWNS)
     wanted: dict[object, DeclaredSubscription] = {}
     for index in range(draw(st.integers(0, 8))):
-        one = declared(draw(URLS), draw(TRIGGERS), name=f"hook-{index}", include_identifiers=draw(st.booleans()))
+        one = declared(
+            draw(URLS),
+            draw(TRIGGERS),
+            name=f"hook-{index}",
+            include_identifiers=draw(st.booleans()),
+        )
         if isinstance(owns, str) or owns_url(owns, one.url.full):
             wanted.setdefault(one.key, one)
     return tenancy(*wanted.values(), **({"owns": owns} | settings))

@@ -1,6 +1,8 @@
-"""What only POSIX has: names of Python's modules, and tests that are about nothing else. On Windows these are skipped.
+"""What only POSIX has: names of Python's modules, and tests that are about nothing else. On Windows
+these are skipped.
 
-A test that meets such a name while it runs is skipped by itself; one that cannot be told by that stands in the table.
+A test that meets such a name while it runs is skipped by itself; one that cannot be told by that
+stands in the table.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ NOT_ON_WINDOWS = {  # files, and tests in others, by their paths below tests/; w
     "system/test_last_resort.py": _ENDS,
     "system/test_remote_state.py": _ENDS,
     "site/test_exit_codes.py::test_the_script_tells_exit_codes_apart": _SHELLS,
-    "commands/test_init.py::test_a_shell_that_reads_variables_runs_nothing_that_a_service_says": _SHELLS,
+    "commands/test_init.py::test_a_shell_that_reads_variables_runs_nothing_that_a_service_says": (
+        _SHELLS
+    ),
     "system/test_run_lock.py::test_an_interrupt_ends_the_waiting": _SIGNALS,
     **dict.fromkeys(
         (
@@ -48,14 +52,18 @@ NOT_ON_WINDOWS = {  # files, and tests in others, by their paths below tests/; w
 }
 MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 NAMES = {  # of modules that are there on Windows, too
-    "os": """chown chroot fchmod fchown fork forkpty getegid geteuid getgid getgroups getpgid getpgrp getresuid getuid
+    "os": (
+        """chown chroot fchmod fchown fork forkpty getegid geteuid getgid getgroups getpgid getpgrp getresuid getuid
         initgroups killpg lchown lockf mkfifo mknod nice openpty pathconf posix_fallocate posix_spawn pread pwrite readv
         sched_getaffinity sendfile setegid seteuid setgid setpgid setpriority setsid setuid sync tcgetpgrp ttyname uname
         wait wait3 wait4 waitid writev O_CLOEXEC O_DIRECTORY O_NOCTTY O_NOFOLLOW O_NONBLOCK O_SYNC WEXITSTATUS
-        WIFEXITED WIFSIGNALED WTERMSIG""",
+        WIFEXITED WIFSIGNALED WTERMSIG"""
+    ),
     "select": "epoll kqueue poll select",  # it takes sockets there, and no files
-    "signal": """SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGSTOP SIGTSTP SIGUSR1 SIGUSR2 SIGWINCH alarm
-        pause pthread_kill pthread_sigmask setitimer siginterrupt sigwait""",
+    "signal": (
+        """SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGSTOP SIGTSTP SIGUSR1 SIGUSR2 SIGWINCH alarm
+        pause pthread_kill pthread_sigmask setitimer siginterrupt sigwait"""
+    ),
     "socket": "AF_UNIX SO_REUSEPORT",
     "time": "tzset",
 }
@@ -66,7 +74,9 @@ def missing_on_windows(error: Exception) -> str | None:
     """Return what a test wanted that Windows does not have; None: that is not why it failed."""
     if os.name != "nt":
         return None
-    if isinstance(error, AttributeError) and error.name in NAMES_OF.get(getattr(error.obj, "__name__", ""), ()):
+    if isinstance(error, AttributeError) and error.name in NAMES_OF.get(
+        getattr(error.obj, "__name__", ""), ()
+    ):
         return f"{error.obj.__name__}.{error.name}"
     if isinstance(error, ModuleNotFoundError) and error.name in MODULES:
         return error.name

@@ -16,7 +16,11 @@ from pyPreservica import WebHooksAPI
 
 from tests.boxes import Sandbox
 
-CREDENTIALS = {"username": "archivist@example.org", "password": "sandbox-password", "tenant": "DEMO"}
+CREDENTIALS = {
+    "username": "archivist@example.org",
+    "password": "sandbox-password",
+    "tenant": "DEMO",
+}
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""What else may go wrong with a call of the sandbox's service, and how else that service may be; for tests alone.
+"""What else may go wrong with a call of the sandbox's service, and how else that service may be;
+for tests alone.
 
 `misbehave` lets a fault happen. `OddRules` are the service's rules with more traits.
 """
@@ -43,7 +44,8 @@ KINDS = {  # as `faults.KINDS`
     "not-json": "",
     "wrong-shape": "",
     "redirect": "-N",
-    "echo": "",  # quotes the call with its secrets: a client must not show such an answer unredacted
+    # quotes the call with its secrets: a client must not show such an answer unredacted
+    "echo": "",
     "big": "",
 }
 ODD_TRAITS = ("minimal-list", "string-flags", "normalise-urls", "number-ids", "totp-once")
@@ -57,7 +59,9 @@ class Half(Answer):
 
 
 def send_half(connection: Connection, answer: Answer) -> None:
-    """Send an answer without the second half of its body, or of one without a body only "HTTP/1.1"; and end."""
+    """Send an answer without the second half of its body, or of one without a body only "HTTP/1.1";
+    and end.
+    """
     stream, connection.wfile = connection.wfile, io.BytesIO()
     connection.send(answer)
     head, end, body = connection.wfile.getvalue().partition(b"\r\n\r\n")
@@ -69,7 +73,9 @@ def send_half(connection: Connection, answer: Answer) -> None:
 class OddRules(Rules):
     """The rules of a service that is odd as `ODD_TRAITS` say."""
 
-    def __init__(self, options: SandboxOptions, challenge: Callable[[str, str], str | None]) -> None:
+    def __init__(
+        self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
+    ) -> None:
         self.is_odd = frozenset(options.traits)
         self.expired: set[str] = set()  # tokens
         self.used_codes: set[tuple[str, str]] = set()  # with the account's name
@@ -127,8 +133,8 @@ def normalised(url: str) -> str:
 def lie(kind: str, rules: Rules, request: Request) -> Answer:
     """Answer a subscribe with a wrong id.
 
-    lie-id: that of nothing, and nothing is kept; same-id: that of the newest one, and nothing is kept; commit-same-id:
-    likewise, but the new one is kept, under an id of its own.
+    lie-id: that of nothing, and nothing is kept; same-id: that of the newest one, and nothing is
+    kept; commit-same-id: likewise, but the new one is kept, under an id of its own.
     """
     answer = rules.answer(request)
     if answer.status != 200:
@@ -143,13 +149,17 @@ def lie(kind: str, rules: Rules, request: Request) -> Answer:
 
 
 def misbehave(box: Sandbox, fault: Fault, request: Request) -> Answer | None:
-    """Let a fault that is not in `faults.KINDS` happen to a call; None: the connection is to be cut."""
+    """Let a fault that is not in `faults.KINDS` happen to a call; None: the connection is to be
+    cut.
+    """
     rules, number = box.rules, fault.number
     match fault.kind:
         case "gateway":
             return html_answer(number)
         case "retry-after-date":
-            return status_answer(429, ("Retry-After", formatdate(time.time() + number, usegmt=True)))
+            return status_answer(
+                429, ("Retry-After", formatdate(time.time() + number, usegmt=True))
+            )
         case "busy":
             return status_answer(503, ("Retry-After", f"{number:g}"))
         case "stall":

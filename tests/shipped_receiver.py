@@ -20,7 +20,9 @@ class _Quiet(WebHookHandler):
 
 @contextmanager
 def shipped_receiver(secret: str, certificate: Path | None = None) -> Iterator[str]:
-    """Give the address of one that holds a secret; over TLS where there is a certificate (PEM, with its key)."""
+    """Give the address of one that holds a secret; over TLS where there is a certificate (PEM, with
+    its key).
+    """
     server = HTTPServer(("127.0.0.1", 0), _Quiet)
     server.secret_key = secret  # type: ignore[attr-defined]
     if certificate:

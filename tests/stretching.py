@@ -1,7 +1,8 @@
-"""Stretches the same secret under the same salt once in a process: scrypt is a pure function, meant to cost 0.1 s.
+"""Stretches the same secret under the same salt once in a process: scrypt is a pure function, meant
+to cost 0.1 s.
 
-To be imported by whatever runs many commands in one process. Where even once is too often, and nobody looks at what
-comes of it, `stretch_cheaply` stands for scrypt.
+To be imported by whatever runs many commands in one process. Where even once is too often, and
+nobody looks at what comes of it, `stretch_cheaply` stands for scrypt.
 """
 
 from __future__ import annotations

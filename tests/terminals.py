@@ -14,7 +14,9 @@ from tests.conftest import Place
 class Terminal:
     """A real terminal with hooksync on it."""
 
-    def __init__(self, place: Place, *arguments: str, program: Sequence[str] = ("-m", "hooksync")) -> None:
+    def __init__(
+        self, place: Place, *arguments: str, program: Sequence[str] = ("-m", "hooksync")
+    ) -> None:
         import pty  # POSIX alone has it
 
         self._ours, theirs = pty.openpty()
@@ -36,7 +38,9 @@ class Terminal:
         os.write(self._ours, text.encode())
 
     def hang_up(self) -> None:
-        """Go away, as when its window is closed: from now on nothing can be written to it or read from it."""
+        """Go away, as when its window is closed: from now on nothing can be written to it or read
+        from it.
+        """
         os.close(self._ours)
 
     def finish(self) -> int:

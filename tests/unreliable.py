@@ -1,6 +1,7 @@
 """A network that fails as a test says: stands on loopback between an HTTP client and a real server.
 
-Each request goes to the server over a connection of its own, so that both ends always know where it ends.
+Each request goes to the server over a connection of its own, so that both ends always know where it
+ends.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ class Fault:
     """What happens to one request."""
 
     what: What
-    # drop: the server never sees it · lose: the server does it, its answer is dropped · double: the server gets it
-    # twice, the second answer is passed on · delay: it waits · cut: it and all after it are dropped · cut-after: as
-    # cut, but the server still does this one; its answer is dropped
-    like: str = ""  # pattern that the request line is searched for, e.g. "^PUT " or "^POST .*/git-receive-pack"
+    # drop: the server never sees it · lose: the server does it, its answer is dropped · double: the
+    # server gets it twice, the second answer is passed on · delay: it waits · cut: it and all after
+    # it are dropped · cut-after: as cut, but the server still does this one; its answer is dropped
+    # pattern that the request line is searched for, e.g. "^PUT " or "^POST .*/git-receive-pack"
+    like: str = ""
     nth: int = 1  # which of those that match, counted from when the fault is added
     seconds: float | None = None  # of a delay; None: until `release` is called
     happened: threading.Event = field(default_factory=threading.Event)  # set when it begins
@@ -37,7 +39,8 @@ class Unreliable(Loopback):
 
     def __init__(self, port: int) -> None:
         """`port`: of the server, on 127.0.0.1."""
-        self.requests: list[str] = []  # the request lines that came, dropped ones too, but for those to a cut network
+        # the request lines that came, dropped ones too, but for those to a cut network
+        self.requests: list[str] = []
         self._server = port
         self._faults: list[Fault] = []
         self._is_cut = False
@@ -54,7 +57,9 @@ class Unreliable(Loopback):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def add(self, what: What, like: str = "", nth: int = 1, *, seconds: float | None = None) -> Fault:
+    def add(
+        self, what: What, like: str = "", nth: int = 1, *, seconds: float | None = None
+    ) -> Fault:
         """Let something happen to a request that is yet to come."""
         fault = Fault(what, like, nth, seconds)
         with self._mutex:
@@ -142,17 +147,26 @@ class Unreliable(Loopback):
 
 
 def _read_request(client: socket.socket) -> bytes:
-    """Read a whole request, and ask for the end of the connection after its answer. Empty: there is none."""
+    """Read a whole request, and ask for the end of the connection after its answer. Empty: there is
+    none.
+    """
     with client.makefile("rb") as file:
         lines = [file.readline()]
         while lines[-1] not in (b"\r\n", b""):
             lines.append(file.readline())
         if lines[-1] == b"":
             return b""
-        fields = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip().lower() for line in lines[1:-1]}
+        fields = {
+            line.partition(b":")[0].lower(): line.partition(b":")[2].strip().lower()
+            for line in lines[1:-1]
+        }
         if fields.get(b"expect") == b"100-continue":
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        kept = [line for line in lines[1:-1] if line.partition(b":")[0].lower() not in (b"connection", b"expect")]
+        kept = [
+            line
+            for line in lines[1:-1]
+            if line.partition(b":")[0].lower() not in (b"connection", b"expect")
+        ]
         head = b"".join((lines[0], *kept, b"Connection: close\r\n\r\n"))
         if fields.get(b"transfer-encoding") != b"chunked":
             return head + file.read(int(fields.get(b"content-length", b"0")))

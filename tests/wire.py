@@ -1,4 +1,6 @@
-"""A server on loopback that says what a test wants, byte by byte, where the sandbox is too well-behaved."""
+"""A server on loopback that says what a test wants, byte by byte, where the sandbox is too
+well-behaved.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ Respond = Callable[["Wire", socket.socket, bytes], object]  # a true value keeps
 
 
 class Loopback(ABC):
-    """Listens on loopback and serves each connection in a thread of its own; as a context, it is gone at the end."""
+    """Listens on loopback and serves each connection in a thread of its own; as a context, it is
+    gone at the end.
+    """
 
     def __init__(self) -> None:
         """Begin to listen: what serves must be ready."""
@@ -123,7 +127,11 @@ def _read_request(connection: socket.socket) -> bytes:
             return b""
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
-    lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+    lengths = [
+        int(line.split(b":")[1])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
+    ]
     while lengths and len(body) < lengths[0]:
         body += connection.recv(65536)
     return head + b"\r\n\r\n" + body
@@ -174,12 +182,15 @@ class Certificate:
 
 
 def make_certificate(folder: Path, name: str, *, days: int = 1, fault: str = "") -> Certificate:
-    """Make a certificate for a host name or an address. `days` to its end: below zero it is over, above ten not begun.
+    """Make a certificate for a host name or an address. `days` to its end: below zero it is over,
+    above ten not begun.
 
     `fault`: "no names" beside the common name, which says it; or "for clients" alone.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name if fault == "no names" else "hooksync tests")])
+    subject = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, name if fault == "no names" else "hooksync tests")]
+    )
     try:
         host: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -195,7 +206,9 @@ def make_certificate(folder: Path, name: str, *, days: int = 1, fault: str = "")
     if fault != "no names":
         builder = builder.add_extension(x509.SubjectAlternativeName([host]), critical=False)
     if fault == "for clients":
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True)
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True
+        )
     certificate = builder.sign(key, hashes.SHA256())
     stem = f"{name}{days}{fault}".replace("*", "any")
     pem = folder / f"{stem}.pem"

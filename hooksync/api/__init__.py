@@ -1,5 +1,5 @@
-"""What `import hooksync` gives: load, plan, apply, and their results. The commands are written on it.
+"""What `import hooksync` gives: load, plan, apply, and their results.
 
-Nothing here prints, prompts, handles a signal or ends the process.
+The commands are written on it. It prints nothing, prompts nobody and handles no signal.
 Begin with run.py, then inputs.py.
 """

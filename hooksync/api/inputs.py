@@ -37,11 +37,13 @@ if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
-_UNSAVED_FIX = "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
+_UNSAVED_FIX = (
+    "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
+)
 _UNDECLARED_FIX = (
-    "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and "
-    "`limits: {unsubscribe: 100%}`, and apply; "
-    "or, if it was renamed or is no longer managed, `hooksync state forget 'TENANCY/*'`"
+    "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and"
+    " `limits: {unsubscribe: 100%}`, and apply; or, if it was renamed or is no longer managed,"
+    " `hooksync state forget 'TENANCY/*'`"
 )
 
 
@@ -54,7 +56,8 @@ class Declared(Record, frozen=True):
     warnings: tuple[Problem, ...]
     options: RunOptions
     world: World
-    names: frozenset[str] | None = None  # of all tenancies of the files, chosen or not; None: not known
+    # of all tenancies of the files, chosen or not; None: not known
+    names: frozenset[str] | None = None
     private_receivers: PrivateReceivers = "challenged"
     promise: Promise | None = None  # what the plan must be the same as
 
@@ -86,17 +89,25 @@ class Session(Record, frozen=True):
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
 
     def plan(self, *, waits: bool = False) -> tuple[Planned, ...]:
-        """Read the tenancies and plan them. `waits`: for a list that lags behind what the state knows."""
+        """Read the tenancies and plan them.
+
+        `waits`: for a list that lags behind what the state knows.
+        """
         with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
-            fetched = self.run.read(advance, self.planner.is_behind) if waits else self.run.read(advance)
+            fetched = (
+                self.run.read(advance, self.planner.is_behind) if waits else self.run.read(advance)
+            )
         return self.planner.plan(self.planner.bridge(fetched))
 
 
 @contextmanager
 def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
-    """Read the state and open the run. Raises FileError for a state that cannot be read: no plan is made without it.
+    """Read the state and open the run.
 
-    An apply holds the run lock of the state all the while. Raises Refused where another run holds it.
+    Raises FileError for a state that cannot be read: no plan is made without it.
+
+    An apply holds the run lock of the state all the while. Raises Refused where another run holds
+    it.
     """
     options, world = declared.options, declared.world
     list_wait = seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900)
@@ -105,9 +116,10 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
         found = inspect(store) if store else Inspected(None)
         found.trusted(writes=is_apply)
         aside = store.aside if store and store.aside and is_there(store.aside) else None
-        what = f"{aside} holds the state that an earlier run could not write"
-        unsaved = [Problem(what, _UNSAVED_FIX)] if aside else []
-        warnings = (*declared.warnings, *unsaved)
+        warnings = declared.warnings
+        if aside:
+            what = f"{aside} holds the state that an earlier run could not write"
+            warnings = (*warnings, Problem(what, _UNSAVED_FIX))
         with open_run(
             declared.tenancies,
             world,
@@ -127,34 +139,46 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
                 clock=world.clock,
                 is_proof=not options.policy or bool(store and store.integrity.key),
             )
-            yield Session(run, planner, declared, warnings, store, _undeclared(found.state, declared.names))
+            yield Session(
+                run, planner, declared, warnings, store, _undeclared(found.state, declared.names)
+            )
 
 
 def _undeclared(state: State | None, declared: Collection[str] | None) -> tuple[Problem, ...]:
-    """Warn of tenancies that the state knows and no file declares: what is live there goes on, and nobody looks.
+    """Warn of tenancies in the state that no file declares: their subscriptions go on unwatched.
 
     `declared`: by all files, so that what only this run leaves out is not warned of.
     """
     if state is None or declared is None:
         return ()
-    left = Counter(name for name in (each.partition("/")[0] for each in state.addresses()) if name not in declared)
+    left = Counter(
+        name
+        for name in (each.partition("/")[0] for each in state.addresses())
+        if name not in declared
+    )
     if not left:
         return ()
     names = some_of([f'"{printable(name)}"' for name in sorted(left)])
     where = f"tenancy {names}" if len(left) == 1 else f"{len(left)} tenancies: {names}"
-    what = f"the state knows {counted(sum(left.values()), 'subscription')} of {where}, which no file declares"
+    what = (
+        f"the state knows {counted(sum(left.values()), 'subscription')} of {where}, which no file"
+        " declares"
+    )
     return (Problem(what, _UNDECLARED_FIX),)
 
 
 def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> Declared:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
-    A shard is a part of a whole: globs, and whether two names are one tenancy, are judged over all shards together.
-    `needs_login`: a run without any log-in ends here, with all variables that are not set.
+    A shard is a part of a whole: globs, and whether two names are one tenancy, are judged over all
+    shards together. `needs_login`: a run without any log-in ends here, with all variables that are
+    not set.
     """
     document = read_files(options, world)
     chosen = declarations.select(document, options.tenancies, options.targets)
-    declarations.refuse_unmatched("--replace", options.replace, declarations.addresses(chosen), "address")
+    declarations.refuse_unmatched(
+        "--replace", options.replace, declarations.addresses(chosen), "address"
+    )
     entries = declarations.share_of(chosen, options.shard)
     whole = chosen if options.shard and options.shard.total > 1 else ()
     names = frozenset(entry.name for entry in document.tenancies)
@@ -188,7 +212,10 @@ def prepare_saved(data: bytes, options: RunOptions, world: World) -> Declared:
 
 
 def read_files(options: FileOptions, world: World) -> declarations.Document:
-    """Read hooks files; what they say in clear is no secret to the exit. Raises FileError with every problem."""
+    """Read hooks files; what they say in clear is no secret to the exit.
+
+    Raises FileError with every problem.
+    """
     sources = read_sources(options.files, world.stdin)
     world.output.public += [source.data for source in sources]
     return read_document(sources)
@@ -197,9 +224,10 @@ def read_files(options: FileOptions, world: World) -> declarations.Document:
 def hold_to_policy(
     options: FileOptions, entries: Sequence[declarations.TenancyDeclaration], world: World
 ) -> PrivateReceivers:
-    """Raise Refused where files name what the policy does not allow, or, without one, the command line.
+    """Raise Refused if files name what the policy, or without one the command line, does not allow.
 
-    Returns what becomes of private receivers. What the environment adds to URLs is a secret from here on.
+    Returns what becomes of private receivers. What the environment adds to URLs is a secret from
+    here on.
     """
     world.output.redactor.learn(url_environment_values(entries, world.environ))
     private: PrivateReceivers = "challenged"

@@ -1,7 +1,8 @@
 """Plan and apply as functions: what `import hooksync` gives, and what the commands are written on.
 
-Nothing here prints, asks or ends anything, or handles a signal: what happens on the way is told to the terminal of the
-world, or to the functions that `load` is given; what comes of it is in a `Plan` or a `Report`.
+Nothing here prints, asks or ends anything, or handles a signal: what happens on the way is told to
+the terminal of the world, or to the functions that `load` is given; what comes of it is in a `Plan`
+or a `Report`.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ Names = str | Sequence[str]
 
 
 class Settings(TypedDict, total=False):
-    """What `load` takes besides: each does what the flag of the commands does, and has its default."""
+    """What `load` takes besides: each has the effect and the default of a flag of the commands."""
 
     tenancies: Names  # --tenancy
     targets: Names  # --target
@@ -138,7 +139,11 @@ class Result(Record, frozen=True, kw_only=True):
 
     def markdown(self, *, shows_kept: bool = False) -> str:
         """Write it for a comment of a pull request."""
-        from hooksync.output.markdown import plan_markdown, report_markdown  # only here: most runs write none
+        # only here: most runs write none
+        from hooksync.output.markdown import (
+            plan_markdown,
+            report_markdown,
+        )
 
         write = report_markdown if isinstance(self, Report) else plan_markdown
         return self._output.safe(write(self.view, shows_kept=shows_kept), "markdown")
@@ -171,7 +176,10 @@ class Plan(Result, frozen=True, kw_only=True):
         return self._output.safe(plan_html(self.view), "markdown")
 
     def to_json(self, *, is_signed: bool = True) -> str:
-        """Write it as `plan --out` saves it, signed where a key is set. Raises FileError if it would hold a secret."""
+        """Write it as `plan --out` saves it, signed where a key is set.
+
+        Raises FileError if it would hold a secret.
+        """
         from hooksync.core.git import find_commit  # only here: text needs no other program
 
         declared = self.declared
@@ -186,7 +194,8 @@ class Plan(Result, frozen=True, kw_only=True):
 class Report(Result, frozen=True, kw_only=True):
     """What became of a plan: each step has an `outcome`."""
 
-    cause: Exception | None  # what ended the run as an interrupt does: what nobody foresaw, or a run lock that was lost
+    # what ended the run as an interrupt does: what nobody foresaw, or a run lock that was lost
+    cause: Exception | None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -214,7 +223,9 @@ class Report(Result, frozen=True, kw_only=True):
 
     def to_json(self) -> str:
         """Write it as `hooksync.report/1`."""
-        return self._output.safe(report_json(self.view, find_origin(self.declared.world.environ)), "json")
+        return self._output.safe(
+            report_json(self.view, find_origin(self.declared.world.environ)), "json"
+        )
 
 
 def load(
@@ -228,11 +239,13 @@ def load(
 ) -> Declared:
     """Read hooks files, and fill in the environment. Raises HooksyncError with every problem.
 
-    `environ`: instead of the process's own; `stop`: to be set as an interrupt of what is made of this; `on_progress`:
-    is told what is done, how many calls were made and of how many, on any thread; `on_message`: what else is to be
-    said on the way, such as that a run lock is waited for.
+    `environ`: instead of the process's own; `stop`: to be set as an interrupt of what is made of
+    this; `on_progress`: is told what is done, how many calls were made and of how many, on any
+    thread; `on_message`: what else is to be said on the way, such as that a run lock is waited for.
     """
-    given = {name: _several(value) if name in _SEVERAL else value for name, value in settings.items()}
+    given = {
+        name: _several(value) if name in _SEVERAL else value for name, value in settings.items()
+    }
     options = RunOptions(_several(files), is_confirmed=True, **given)  # type: ignore[arg-type]
     output = _Told(on_message)
     terminal = _Program(output.message, on_progress)
@@ -244,7 +257,9 @@ _SEVERAL = ("tenancies", "targets", "replace")
 
 
 def _several(given: object) -> tuple[str, ...]:
-    return tuple(map(str, given if isinstance(given, Sequence) and not isinstance(given, str) else [given]))
+    return tuple(
+        map(str, given if isinstance(given, Sequence) and not isinstance(given, str) else [given])
+    )
 
 
 class _Told(Output):
@@ -259,9 +274,11 @@ class _Told(Output):
 
 
 class _Program:
-    """The terminal of a program, which is told what goes on; what comes of a run is returned, and shown by nobody."""
+    """The terminal of a program: calls its functions; results are returned, not shown."""
 
-    def __init__(self, on_message: Callable[[str], None], on_progress: Callable[[str, int, int], None]) -> None:
+    def __init__(
+        self, on_message: Callable[[str], None], on_progress: Callable[[str, int, int], None]
+    ) -> None:
         self.message = on_message
         self._on_progress = on_progress
 
@@ -290,7 +307,9 @@ class _Program:
 
 
 def plan(declared: Declared) -> Plan:
-    """Read the tenancies and compare: changes nothing. That one cannot be read is in the plan, and raises nothing.
+    """Read the tenancies and compare: changes nothing.
+
+    That one cannot be read is in the plan, and raises nothing.
 
     Raises HooksyncError where nothing can be planned, such as for a state that cannot be read.
     """
@@ -300,7 +319,11 @@ def plan(declared: Declared) -> Plan:
         if options.probes:
             planned = ask_receivers(planned, session.run, declared.world.terminal, adopts=False)
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
-        doubts = [*session.run.secrets.doubts(one.secret for plan in plans for one in plan.tenancy.subscriptions)]
+        doubts = [
+            *session.run.secrets.doubts(
+                one.secret for plan in plans for one in plan.tenancy.subscriptions
+            )
+        ]
     return _plan(session, ExecutionResult(planned, tuple(doubts)))
 
 
@@ -313,8 +336,8 @@ def apply(
     """Plan, carry it out and verify. Raises HooksyncError.
 
     Of a plan that was made before, everything is refused if the steps are no longer the same.
-    `confirm`: is shown the plan, with what stands against it, and says whether to begin; `on_step`: is given each step
-    with its outcome once its tenancy is done with, on any thread.
+    `confirm`: is shown the plan, with what stands against it, and says whether to begin; `on_step`:
+    is given each step with its outcome once its tenancy is done with, on any thread.
     """
     from hooksync.reconcile.journal import Journal  # only here: a plan has none
 
@@ -347,7 +370,9 @@ def _execute(
     Where nobody can be asked, no receiver is challenged.
     """
     options, terminal = session.declared.options, session.declared.world.terminal
-    executor = Executor(session.run, session.planner.options, journal, terminal, options.probes, options.adopts)
+    executor = Executor(
+        session.run, session.planner.options, journal, terminal, options.probes, options.adopts
+    )
     is_ready = any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
     if is_ready and not options.is_confirmed and not terminal.can_ask():
         fix = "give --yes if the plan is what you want"
@@ -404,7 +429,9 @@ def _report(session: Session, executed: ExecutionResult) -> Report:
     )
 
 
-def _view(session: Session, executed: ExecutionResult, outcomes: Mapping[str, TenancyOutcome]) -> RunView:
+def _view(
+    session: Session, executed: ExecutionResult, outcomes: Mapping[str, TenancyOutcome]
+) -> RunView:
     """View a whole run, as of now. `outcomes`: by the names of tenancies."""
     declared = session.declared
     options = declared.options

@@ -104,7 +104,9 @@ def _check_seals(document: dict[str, Any], path: str, key: PlanKey | None) -> tu
     return ()
 
 
-def age_problem(saved: SavedPlan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:
+def age_problem(
+    saved: SavedPlan, path: str, max_age: timedelta | None, now: datetime
+) -> Problem | None:
     """Return why a plan is too old, if it is: by --max-age, otherwise by its own expiry."""
     made, end = saved.created_at, saved.expires_at
     when = f"it was made at {saved.view.created_at}, now it is {rfc3339(now.timestamp())}"

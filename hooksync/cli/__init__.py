@@ -1,5 +1,5 @@
 """The command line: argv in, exit code out; the terminal, colour, the question, signals.
 
-Nothing else asks or ends the process, all that is shown goes through core/output.py, and nothing here decides.
+Only this package prompts and ends the process. It shows text through core/output.py alone.
 Begin with main.py, the table of commands.
 """

@@ -31,7 +31,10 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": layout, "allow_abbrev": False, **settings})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse unknown arguments, with a suggestion. Of `--flag=value` the value may be a secret."""
+        """Refuse unknown arguments, with a suggestion.
+
+        Of `--flag=value` the value may be a secret.
+        """
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             name = unknown[0].partition("=")[0]
@@ -47,8 +50,13 @@ class _Parser(argparse.ArgumentParser):
         what = f'unknown {str(name).lower()} "{value}"'
         self._refuse(what, value, action.choices, names_all=True)
 
-    def _refuse(self, what: str, text: str, known: Iterable[str], *, names_all: bool = False) -> NoReturn:
-        """Raise UsageError with what is most like `text`. `names_all`: with all names if none is."""
+    def _refuse(
+        self, what: str, text: str, known: Iterable[str], *, names_all: bool = False
+    ) -> NoReturn:
+        """Raise UsageError with what is most like `text`.
+
+        `names_all`: with all names if none is.
+        """
         from difflib import get_close_matches  # a large module, needed only for mistakes
 
         advice = f"see `{self.prog} --help`"
@@ -99,7 +107,10 @@ def _refuse_missing(group: str | None) -> NoReturn:
 
 
 def _file_by_default(given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
-    """Choose the hooks file if none is named. Looks into the folder only if the command reads it."""
+    """Choose the hooks file if none is named.
+
+    Looks into the folder only if the command reads it.
+    """
     if named := environ.get("HOOKSYNC_FILE"):
         return named
     if given["command"] == "state" or given.get("is_from_live") is False:
@@ -111,7 +122,10 @@ def _file_by_default(given: Mapping[str, Any], environ: Mapping[str, str]) -> st
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """Build the parser of all commands. `only`: the one whose flags are needed; others cost time."""
+    """Build the parser of all commands.
+
+    `only`: the one whose flags are needed; others cost time.
+    """
     parser = _Parser(prog="hooksync", description=ABOUT, epilog=EXIT_CODES)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     # of commands without these flags
@@ -130,11 +144,15 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         command.add_flags(made)
         made.usage = made.usage or _usage(made, command)
         if not command.run or command.name == "sandbox":
-            actions[command.name] = made.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+            actions[command.name] = made.add_subparsers(
+                dest="action", metavar="ACTION", parser_class=_Parser
+            )
     return parser
 
 
-def _add_command(siblings: argparse._SubParsersAction[Any], name: str, command: Command) -> argparse.ArgumentParser:
+def _add_command(
+    siblings: argparse._SubParsersAction[Any], name: str, command: Command
+) -> argparse.ArgumentParser:
     """Add a command without its flags."""
     epilog = "example: " + command.example.replace("\n", "\n         ")
     if command.name == "sandbox":

@@ -35,7 +35,8 @@ class Command(NamedTuple):
     run: str = ""  # "module:function", loaded only to run it; "": only its actions can be run
     options: str = ""  # the name of the options type in that module
     description: str = ""
-    check: Callable[[argparse.Namespace], None] = _accept  # raises UsageError for flags that conflict
+    # raises UsageError for flags that conflict
+    check: Callable[[argparse.Namespace], None] = _accept
 
 
 COMMANDS = (

@@ -39,7 +39,9 @@ def completion(options: CompletionOptions, world: World) -> ExitCode:
 
     [file] = options.files
     try:
-        tenancies = read_document(read_sources([file], world.stdin)).tenancies if file != "-" else ()
+        tenancies = (
+            read_document(read_sources([file], world.stdin)).tenancies if file != "-" else ()
+        )
     except HooksyncError:  # `hooksync validate` reports it; here it would appear in a typed line
         return ExitCode.ERROR
     is_of_tenancies = options.words == "tenancies"
@@ -57,7 +59,9 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     for action in all_actions(parser):
         if shell == "zsh" and action.nargs != 0:
             # so that `--flag=` takes the value in the same word or in the next
-            action.option_strings = [f"{name}=" if name.startswith("--") else name for name in action.option_strings]
+            action.option_strings = [
+                f"{name}=" if name.startswith("--") else name for name in action.option_strings
+            ]
         if action.metavar in _FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it there
         elif action.metavar in _NAMES:

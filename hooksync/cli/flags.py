@@ -1,7 +1,10 @@
-"""The flags and arguments of each command, for argparse. A flag's `dest` is the field of the command's options.
+"""The flags and arguments of each command, for argparse.
 
-Functions that several commands share come first, then one function for each command. Each command's help has its flags
-in named groups, the most used ones first. Nothing here reads a file or the environment.
+A flag's `dest` is the field of the command's options.
+
+Functions that several commands share come first, then one function for each command. Each command's
+help has its flags in named groups, the most used ones first. Nothing here reads a file or the
+environment.
 """
 
 from __future__ import annotations
@@ -63,10 +66,16 @@ def number_between(kind: type[float], least: float, most: float) -> Callable[[st
 
 
 def reference(flag: str, text: str) -> SecretRef:
-    """Read where a secret is found. Raises UsageError, which does not quote what may be the secret itself."""
+    """Read where a secret is found.
+
+    Raises UsageError, which does not quote what may be the secret itself.
+    """
     kind, _, name = text.partition(":")
     if not is_reference({kind: name}):  # of the kinds that are written as one text
-        fix = "name its place, never the secret itself; only a hooks file can name a different kind of place"
+        fix = (
+            "name its place, never the secret itself; only a hooks file can name a different kind"
+            " of place"
+        )
         raise UsageError(Problem(f"{flag} is neither env:NAME nor file:PATH", fix))
     if kind == "env" and is_own(name):
         fix = f"name a different variable with {flag}"
@@ -85,8 +94,10 @@ def _add_file(group: Group) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="a hooks file, a directory of them, or - for standard input; may be repeated "
-        "(default: HOOKSYNC_FILE, or hooks.yaml, or hooks.yml)",
+        help=(
+            "a hooks file, a directory of them, or - for standard input; may be repeated "
+            "(default: HOOKSYNC_FILE, or hooks.yaml, or hooks.yml)"
+        ),
     )
 
 
@@ -97,8 +108,10 @@ def _add_env_file(group: Group) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="set the variables in this file of NAME=value lines, unless they are set already; "
-        "may be repeated, the last one counts",
+        help=(
+            "set the variables in this file of NAME=value lines, unless they are set already; "
+            "may be repeated, the last one counts"
+        ),
     )
 
 
@@ -106,7 +119,10 @@ def _add_policy(group: Group) -> None:
     group.add_argument(
         "--policy",
         metavar="FILE",
-        help="refuse hooks files that name what this policy does not allow (default: HOOKSYNC_POLICY)",
+        help=(
+            "refuse hooks files that name what this policy does not allow (default:"
+            " HOOKSYNC_POLICY)"
+        ),
     )
 
 
@@ -123,8 +139,10 @@ def _add_credentials(group: Group) -> None:
     group.add_argument(
         "--credentials",
         metavar="FILE",
-        help="log in with this credentials.properties of pyPreservica (default: the one in this "
-        "folder, if no PRESERVICA_ variable is set)",
+        help=(
+            "log in with this credentials.properties of pyPreservica (default: the one in this "
+            "folder, if no PRESERVICA_ variable is set)"
+        ),
     )
 
 
@@ -155,7 +173,9 @@ def _add_shard(group: Group) -> None:
         "--shard",
         type=read_shard,
         metavar="I/N",
-        help="only share I of N of the tenancies, counted from 1; a name is always in the same share",
+        help=(
+            "only share I of N of the tenancies, counted from 1; a name is always in the same share"
+        ),
     )
 
 
@@ -163,8 +183,10 @@ def _add_server_and_tenant(group: Group) -> None:
     group.add_argument(
         "--server",
         metavar="HOST",
-        help="read the one tenancy on this server instead of those of a hooks file "
-        "(default, if there is no file: PRESERVICA_SERVER)",
+        help=(
+            "read the one tenancy on this server instead of those of a hooks file "
+            "(default, if there is no file: PRESERVICA_SERVER)"
+        ),
     )
     group.add_argument(
         "--tenant",
@@ -183,7 +205,9 @@ def _add_format(group: Group, *choices: str) -> None:
 
 
 def _add_json(group: Group, meaning: str = "the same as --format json") -> None:
-    group.add_argument("--json", dest="format", action="store_const", const="json", default="text", help=meaning)
+    group.add_argument(
+        "--json", dest="format", action="store_const", const="json", default="text", help=meaning
+    )
 
 
 def _add_all(group: Group) -> None:
@@ -208,8 +232,10 @@ def _add_state(group: Group) -> None:
     group.add_argument(
         "--state",
         metavar="WHERE",
-        help="the state: a path, git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY or gs://BUCKET/KEY "
-        "(default: HOOKSYNC_STATE, or NAME.state.json beside the first file)",
+        help=(
+            "the state: a path, git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY or gs://BUCKET/KEY "
+            "(default: HOOKSYNC_STATE, or NAME.state.json beside the first file)"
+        ),
     )
 
 
@@ -227,12 +253,17 @@ def _add_lock_timeout(group: Group) -> None:
         "--lock-timeout",
         type=number_between(float, 0, 86400),
         metavar="SECONDS",
-        help="how long to wait for another run on the same state (default: 30 on a terminal, otherwise 0)",
+        help=(
+            "how long to wait for another run on the same state (default: 30 on a terminal,"
+            " otherwise 0)"
+        ),
     )
 
 
 def _add_yes(group: Group, meaning: str) -> None:
-    group.add_argument("-y", "--yes", "--auto-approve", dest="is_confirmed", action="store_true", help=meaning)
+    group.add_argument(
+        "-y", "--yes", "--auto-approve", dest="is_confirmed", action="store_true", help=meaning
+    )
 
 
 def _add_max_age(group: Group, meaning: str) -> None:
@@ -260,7 +291,9 @@ def _add_parallelism(group: Group) -> None:
 
 
 def _add_verbose(group: Group) -> None:
-    group.add_argument("-v", "--verbose", action="store_true", help="log each call on standard error")
+    group.add_argument(
+        "-v", "--verbose", action="store_true", help="log each call on standard error"
+    )
 
 
 def _add_color(group: Group) -> None:
@@ -269,7 +302,10 @@ def _add_color(group: Group) -> None:
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
-        help="colour the result (default: auto: on a terminal, unless NO_COLOR is set; FORCE_COLOR overrides both)",
+        help=(
+            "colour the result (default: auto: on a terminal, unless NO_COLOR is set; FORCE_COLOR"
+            " overrides both)"
+        ),
     )
     either.add_argument(
         "--no-color",
@@ -294,8 +330,10 @@ def _add_url_and_secret(group: Group) -> None:
     group.add_argument(
         "--url",
         metavar="URL",
-        help="a receiver, instead of those of hooks files; hooksync fills in ${NAME} from the "
-        "environment, so a key need not be written there",
+        help=(
+            "a receiver, instead of those of hooks files; hooksync fills in ${NAME} from the "
+            "environment, so a key need not be written there"
+        ),
     )
     _add_secret(group)
 
@@ -308,8 +346,10 @@ def _add_secret(group: Group) -> None:
         default=[],
         type=partial(reference, "--secret"),
         metavar="REF",
-        help="where a secret is found: env:NAME or file:PATH, never the secret itself; may be "
-        "repeated, the first one signs",
+        help=(
+            "where a secret is found: env:NAME or file:PATH, never the secret itself; may be "
+            "repeated, the first one signs"
+        ),
     )
 
 
@@ -348,7 +388,9 @@ def _add_planning_safety(parser: argparse.ArgumentParser) -> Group:
         default=None,
         help="challenge receivers first (apply does, unless the file says never)",
     )
-    either.add_argument("--no-probe", dest="probes", action="store_false", help="do not challenge receivers")
+    either.add_argument(
+        "--no-probe", dest="probes", action="store_false", help="do not challenge receivers"
+    )
     return safety
 
 
@@ -362,7 +404,10 @@ def _add_planning_rest(parser: argparse.ArgumentParser) -> Group:
         "--notify",
         type=partial(reference, "--notify"),
         metavar="REF",
-        help="call a webhook at the end of a run that changed or failed: env:NAME or file:PATH, where its URL is found",
+        help=(
+            "call a webhook at the end of a run that changed or failed: env:NAME or file:PATH,"
+            " where its URL is found"
+        ),
     )
     more.add_argument(
         "--notify-as",
@@ -426,8 +471,10 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--out",
         metavar="PLAN",
-        help="save the plan, unless apply would refuse it; `apply PLAN` does exactly this, or "
-        "refuses it; signed if HOOKSYNC_PLAN_KEY is set",
+        help=(
+            "save the plan, unless apply would refuse it; `apply PLAN` does exactly this, or "
+            "refuses it; signed if HOOKSYNC_PLAN_KEY is set"
+        ),
     )
     _add_detailed_exitcode(output)
     _add_all(output)
@@ -440,7 +487,9 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
         "saved_plan",
         nargs="?",
         metavar="PLAN",
-        help="a file that `plan --out` saved: apply without a prompt, if the plan is still the same",
+        help=(
+            "a file that `plan --out` saved: apply without a prompt, if the plan is still the same"
+        ),
     )
     _add_planning(parser)
     output = parser.add_argument_group(OUTPUT)
@@ -463,7 +512,10 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
         "--adopt",
         dest="adopts",
         action="store_true",
-        help="challenge the receivers, and record in the state that kept subscriptions have their declared secrets",
+        help=(
+            "challenge the receivers, and record in the state that kept subscriptions have their"
+            " declared secrets"
+        ),
     )
 
 
@@ -483,7 +535,9 @@ def add_show(parser: argparse.ArgumentParser) -> None:
     _add_all(output)
     _add_detailed_exitcode(output)
     _add_color(output)
-    _add_max_age(output, "the --max-age that apply will get: report whether it would refuse the plan")
+    _add_max_age(
+        output, "the --max-age that apply will get: report whether it would refuse the plan"
+    )
     more = parser.add_argument_group(MORE)
     _add_env_file(more)
     _add_debug(more)
@@ -537,7 +591,9 @@ def add_init(parser: argparse.ArgumentParser) -> None:
     write.add_argument(
         "--with-values",
         action="store_true",
-        help="with the values that live URLs show; secrets stay empty, because no service shows them",
+        help=(
+            "with the values that live URLs show; secrets stay empty, because no service shows them"
+        ),
     )
     _add_live(parser)
     _add_tenancy(parser.add_argument_group(SELECT))
@@ -567,7 +623,9 @@ def check_receiver(arguments: argparse.Namespace) -> None:
         return
     _refuse_choosing(arguments, "--url", "name either one receiver, or hooks files")
     if not arguments.secrets:
-        raise UsageError(Problem("--url needs --secret", "give --secret env:NAME or --secret file:PATH"))
+        raise UsageError(
+            Problem("--url needs --secret", "give --secret env:NAME or --secret file:PATH")
+        )
 
 
 def add_fire(parser: argparse.ArgumentParser) -> None:
@@ -591,7 +649,10 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
     send.add_argument(
         "--trigger",
         metavar="NAME",
-        help="of the event, as in hooks files or on the wire (default: the subscription's, or INDEXED)",
+        help=(
+            "of the event, as in hooks files or on the wire (default: the subscription's, or"
+            " INDEXED)"
+        ),
     )
     send.add_argument("--event", metavar="FILE", help="send the body in this file, signed anew")
     send.add_argument(
@@ -607,7 +668,9 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="send the same event so many times (default: 1)",
     )
-    send.add_argument("--slow", dest="is_slow", action="store_true", help="send it in pieces, over four seconds")
+    send.add_argument(
+        "--slow", dest="is_slow", action="store_true", help="send it in pieces, over four seconds"
+    )
     output = parser.add_argument_group(OUTPUT)
     _add_format(output, "json")
     _add_json(output)
@@ -640,8 +703,10 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
     receive.add_argument(
         "--forward",
         metavar="URL",
-        help="pass genuine events on to this receiver, byte for byte with their headers; "
-        "its status goes back to the sender",
+        help=(
+            "pass genuine events on to this receiver, byte for byte with their headers; "
+            "its status goes back to the sender"
+        ),
     )
     receive.add_argument(
         "--exit-after",
@@ -655,7 +720,10 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--record",
         metavar="FOLDER",
-        help="write each event there: its body, and beside it its headers, as verify and fire --event take them",
+        help=(
+            "write each event there: its body, and beside it its headers, as verify and fire"
+            " --event take them"
+        ),
     )
     _add_json(output, "write each as a line of JSON, with the whole event")
     more = parser.add_argument_group(MORE)
@@ -664,7 +732,9 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", metavar="FILE", help="the body of an event, byte for byte; - for standard input")
+    parser.add_argument(
+        "path", metavar="FILE", help="the body of an event, byte for byte; - for standard input"
+    )
     parser.add_argument(
         "--signature",
         metavar="HEX",
@@ -697,8 +767,10 @@ def add_state_place(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="the hooks file, or the directory of them, that the state belongs to; not read "
-        "(default: HOOKSYNC_FILE, or hooks.yaml)",
+        help=(
+            "the hooks file, or the directory of them, that the state belongs to; not read "
+            "(default: HOOKSYNC_FILE, or hooks.yaml)"
+        ),
     )
     _add_env_file(where)
     _add_debug(parser.add_argument_group(MORE))
@@ -710,14 +782,18 @@ def add_state_show(parser: argparse.ArgumentParser) -> None:
 
 
 def add_state_push(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", metavar="FILE", help="a state that was pulled or kept; - for standard input")
+    parser.add_argument(
+        "path", metavar="FILE", help="a state that was pulled or kept; - for standard input"
+    )
     parser.add_argument(
         "--force",
         dest="is_forced",
         action="store_true",
-        help="push even a state that is older, or not a version of that one. What runs have recorded "
-        "there since is lost: hooksync may miss rotations, or make subscriptions twice. Without "
-        "HOOKSYNC_PLAN_KEY, the signature is lost, too",
+        help=(
+            "push even a state that is older, or not a version of that one. What runs have recorded"
+            " there since is lost: hooksync may miss rotations, or make subscriptions twice."
+            " Without HOOKSYNC_PLAN_KEY, the signature is lost, too"
+        ),
     )
     _add_lock_timeout(parser)
     add_state_place(parser)
@@ -731,13 +807,17 @@ def add_state_unlock(parser: argparse.ArgumentParser) -> None:
 
 def add_state_move(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("old", metavar="OLD", help="an address (tenancy/name/TRIGGER) in the state")
-    parser.add_argument("new", metavar="NEW", help="its new address: a different name in the same tenancy")
+    parser.add_argument(
+        "new", metavar="NEW", help="its new address: a different name in the same tenancy"
+    )
     _add_lock_timeout(parser)
     add_state_place(parser)
 
 
 def add_state_forget(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("globs", nargs="+", metavar="GLOB", help="addresses (tenancy/name/TRIGGER) in the state")
+    parser.add_argument(
+        "globs", nargs="+", metavar="GLOB", help="addresses (tenancy/name/TRIGGER) in the state"
+    )
     _add_yes(parser, "do not ask; needed if there is no terminal")
     _add_lock_timeout(parser)
     add_state_place(parser)
@@ -749,9 +829,11 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
         choices=SCHEMA_KINDS,
         default=SCHEMA_KINDS[0],
         metavar="KIND",
-        help="of what: hooks (the hooks file, by default), policy, state, plan (plan --format json), "
-        "report (apply --format json), list (list --format json), receiver (verify, fire and listen "
-        "--json) or notice (--notify)",
+        help=(
+            "of what: hooks (the hooks file, by default), policy, state, plan (plan --format json),"
+            " report (apply --format json), list (list --format json), receiver (verify, fire and"
+            " listen --json) or notice (--notify)"
+        ),
     )
     _add_debug(parser)
 
@@ -766,13 +848,17 @@ def add_no_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_port(group: Group, meaning: str) -> None:
-    group.add_argument("--port", type=number_between(int, 0, 65535), default=0, metavar="N", help=meaning)
+    group.add_argument(
+        "--port", type=number_between(int, 0, 65535), default=0, metavar="N", help=meaning
+    )
 
 
 def add_sandbox(parser: argparse.ArgumentParser) -> None:
     service = parser.add_argument_group("service")
     _add_port(service, "the port of the service (default: any free port)")
-    service.add_argument("--data", metavar="PATH", help="keep the subscriptions in this file, secrets too")
+    service.add_argument(
+        "--data", metavar="PATH", help="keep the subscriptions in this file, secrets too"
+    )
     service.add_argument(
         "--fault",
         dest="faults",
@@ -842,8 +928,10 @@ def _add_sandbox_receivers(receivers: Group) -> None:
         action="append",
         default=[],
         metavar="NAME=ENV,...",
-        help="a receiver, and the variables that hold its secrets: the first answers challenges; "
-        "without any, a secret is made; may be repeated (default: catalogue)",
+        help=(
+            "a receiver, and the variables that hold its secrets: the first answers challenges; "
+            "without any, a secret is made; may be repeated (default: catalogue)"
+        ),
     )
     receivers.add_argument(
         "--receiver-port",
@@ -855,8 +943,10 @@ def _add_sandbox_receivers(receivers: Group) -> None:
     receivers.add_argument(
         "--write-hooks",
         metavar="FILE",
-        help="write the hooks file for a second terminal here, and beside it what to export (.env); "
-        "by default they are printed",
+        help=(
+            "write the hooks file for a second terminal here, and beside it what to export (.env); "
+            "by default they are printed"
+        ),
     )
     receivers.add_argument(
         "--shell",
@@ -899,7 +989,9 @@ def check_completion(arguments: argparse.Namespace) -> None:
         raise UsageError(Problem(what, "see `hooksync completion --help`"))
 
 
-def _refuse_choosing(arguments: argparse.Namespace, with_what: str, fix: str, *, allowed: str = "") -> None:
+def _refuse_choosing(
+    arguments: argparse.Namespace, with_what: str, fix: str, *, allowed: str = ""
+) -> None:
     """Raise UsageError for flags that select from hooks files, next to what is selected already."""
     given: Mapping[str, object] = vars(arguments)
     choosing = {

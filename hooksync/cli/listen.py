@@ -1,7 +1,8 @@
 """The command `listen`: a receiver on this machine that shows what comes, until a signal.
 
-It stands on a server of the sandbox, which only the command line may start. That server's threads pass events on; one
-after another they show what came, and answer. Only who has a secret can fill its memory, or a folder beyond a limit.
+It stands on a server of the sandbox, which only the command line may start. That server's threads
+pass events on; one after another they show what came, and answer. Only who has a secret can fill
+its memory, or a folder beyond a limit.
 """
 
 from __future__ import annotations
@@ -59,7 +60,10 @@ class Seen(Record, frozen=True):
 
 
 class _Listener(http_server.LoopbackServer):
-    """Answers what comes, and hands it on. A tunnel's requests name the tunnel's host, so any name is answered."""
+    """Answers what comes, and hands it on.
+
+    A tunnel's requests name the tunnel's host, so any name is answered.
+    """
 
     def __init__(self, log: _Log, forward: _Forward, done: threading.Event) -> None:
         accepted = keys_of({ref: log.known.secrets[ref] for ref in log.known.accepted})
@@ -80,7 +84,9 @@ class _Listener(http_server.LoopbackServer):
         """Let any name pass."""
 
     def _respond(self, connection: http_server.Connection, request: http_server.Request) -> None:
-        answer = self._receiver.receive(request.method, request.query, request.headers, request.body)
+        answer = self._receiver.receive(
+            request.method, request.query, request.headers, request.body
+        )
         forwarded = None
         if self._forward and answer.kind == "event":
             run, declared = self._forward
@@ -93,7 +99,9 @@ class _Listener(http_server.LoopbackServer):
                 answer = answer._replace(status=found.status)
         with self._sending:  # so that all is shown in the order in which it is answered
             try:
-                self._log.show(Seen(rfc3339(self._log.world.clock.now()), answer, request, forwarded))
+                self._log.show(
+                    Seen(rfc3339(self._log.world.clock.now()), answer, request, forwarded)
+                )
             except Exception:  # above all, nobody reads any more what is shown; `close` raises it
                 self._done.set()
                 raise
@@ -140,7 +148,9 @@ class _Log(Record, frozen=True):
         }
         return event_json(told, seen.answer.event)
 
-    def _lines(self, seen: Seen, ref: SecretRef | None, number: int, path: str | None) -> list[tuple[str, str]]:
+    def _lines(
+        self, seen: Seen, ref: SecretRef | None, number: int, path: str | None
+    ) -> list[tuple[str, str]]:
         answer = seen.answer
         style = "red" if answer.kind == "refused" else ""
         words = [seen.at[11:], str(answer.status)]
@@ -165,7 +175,9 @@ class _Log(Record, frozen=True):
     def _facts(self, event: Event) -> Iterator[str]:
         """Tell trigger, entities and subscription of an event; anything may stand there."""
         events = event.get("events")
-        entities = [each for each in events if isinstance(each, dict)] if isinstance(events, list) else []
+        entities = (
+            [each for each in events if isinstance(each, dict)] if isinstance(events, list) else []
+        )
         yield self._shown(Trigger(str(event.get("trigger"))).short)
         for each in entities[:_MOST_ENTITIES]:
             yield self._shown(f"{each.get('entityType')} {each.get('entityRef')}")
@@ -220,7 +232,11 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
     gc.enable()  # it runs for long
     known = find_secrets(options, world)
     if options.record is not None and not is_there(options.record):
-        raise FileError(Problem(f"there is no folder {options.record}", "make it, or name another with --record"))
+        raise FileError(
+            Problem(
+                f"there is no folder {options.record}", "make it, or name another with --record"
+            )
+        )
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         forward: _Forward = None
@@ -231,8 +247,12 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
             log = _Log(options, world, known, Counter(), Counter())
             server = running.enter_context(_Listener(log, forward, done))
         except http_server.SandboxError as error:
-            raise FileError(Problem(str(error), "free the port, or name another with --port")) from None
+            raise FileError(
+                Problem(str(error), "free the port, or name another with --port")
+            ) from None
         first = known.told(known.accepted[0])
-        world.terminal.message(f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}")
+        world.terminal.message(
+            f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}"
+        )
         SYSTEM_CLOCK.wait(done, math.inf)
     return ExitCode.DONE

@@ -1,4 +1,7 @@
-"""The entry point: argv in, exit code out. The package `cli` is the only one that prints and handles signals."""
+"""The entry point: argv in, exit code out.
+
+The package `cli` is the only one that prints and handles signals.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     from contextlib import suppress
     from threading import Event
 
-    gc.disable()  # a short-lived process: collecting while a large file is read costs more than the reading
+    # a short-lived process: collecting while a large file is read costs more than the reading
+    gc.disable()
     from hooksync.core.errors import ExitCode, HooksyncError, unforeseen_text
     from hooksync.core.output import Output
 
@@ -48,8 +52,11 @@ def _run_to_end(arguments: Sequence[str]) -> int:
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding, nothing is lost
-            if sys.platform == "win32" and not stream.isatty():  # what is read again is as on any other system
+            # whatever the terminal's encoding, nothing is lost
+            stream.reconfigure(errors="backslashreplace")
+            if (
+                sys.platform == "win32" and not stream.isatty()
+            ):  # what is read again is as on any other system
                 stream.reconfigure(encoding="utf-8", newline="\n")
     try:
         code = _run(arguments, begun, output)
@@ -62,7 +69,9 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:  # before signals are handled, or after
         code = ExitCode.INTERRUPTED
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
-        with suppress(Exception):  # its kind, not its text; where there is no memory for that, nothing
+        with suppress(
+            Exception
+        ):  # its kind, not its text; where there is no memory for that, nothing
             output.message(unforeseen_text(error, is_debugging="--debug" in arguments))
         code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
     gc.freeze()  # or else all of it is searched at exit for what could be freed
@@ -70,13 +79,16 @@ def _run_to_end(arguments: Sequence[str]) -> int:
 
 
 def _open_missing_streams() -> None:
-    """Open closed standard streams on the null device, so that no connection gets the number of one."""
+    """Open closed standard streams on the null device, so that no connection gets their numbers."""
     import os
 
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))  # it gets the lowest number: the closed
-    if sys.platform != "win32":  # a parent may leave it non-blocking: a read would end in the middle
+            # it gets the lowest number: the closed
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    if (
+        sys.platform != "win32"
+    ):  # a parent may leave it non-blocking: a read would end in the middle
         os.set_blocking(0, True)
 
 
@@ -127,7 +139,10 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
 
 
 def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
-    """Load the module of a command and run it. Start-up is measured, so each loads its own alone."""
+    """Load the module of a command and run it.
+
+    Start-up is measured, so each loads its own alone.
+    """
     from importlib import import_module
 
     if arguments.command in ("plan", "apply", "list"):

@@ -26,28 +26,41 @@ if TYPE_CHECKING:
 Level = Literal["error", "warning"]
 
 _CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # of ECMA-48, by the style
-_COLOUR_ABLE = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI")  # set by Windows' terminals that are
+# set by Windows' terminals that are
+_COLOUR_ABLE = (
+    "WT_SESSION",
+    "TERM",
+    "TERM_PROGRAM",
+    "ANSICON",
+    "ConEmuANSI",
+)
 _TOLD_EVERY = 5.0  # seconds between two lines of progress where there is no terminal
 _LOOK = 0.2  # seconds between two looks for a signal while an answer is waited for
 TITLE = "hooksync"  # of annotations
 _IN_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}  # escapes of annotations
 _IN_PROPERTY = _IN_DATA | {":": "%3A", ",": "%2C"}
-_NOTICE = b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
+_NOTICE = (
+    b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
+)
 
 
 @contextmanager
 def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
-    """Hand SIGINT and SIGTERM to a function, instead of what Python does with them. For the main thread.
+    """Hand SIGINT and SIGTERM to a function, instead of what Python does with them.
 
-    SIGHUP, and Windows' Ctrl-Break, count as SIGTERM; what is ignored stays so, for that is what nohup is for.
-    `handle`: takes the signal's number; runs between any two instructions, so it may take no lock.
+    For the main thread.
+
+    SIGHUP, and Windows' Ctrl-Break, count as SIGTERM; what is ignored stays so, for that is what
+    nohup is for. `handle`: takes the signal's number; runs between any two instructions, so it may
+    take no lock.
     """
     meanings = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
     for each in (getattr(signal, name) for name in ("SIGHUP", "SIGBREAK") if hasattr(signal, name)):
         if signal.getsignal(each) is not signal.SIG_IGN:
             meanings[each] = signal.SIGTERM
     former = {
-        each: signal.signal(each, lambda number, _: handle(meanings[signal.Signals(number)])) for each in meanings
+        each: signal.signal(each, lambda number, _: handle(meanings[signal.Signals(number)]))
+        for each in meanings
     }
     try:
         yield
@@ -57,13 +70,18 @@ def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
 
 
 class Interrupts:
-    """What a signal does to a command: calls under way end, nothing new starts. A second one ends it at once."""
+    """What a signal does to a command: calls under way end, nothing new starts.
+
+    A second one ends it at once.
+    """
 
     def __init__(self, stop: threading.Event) -> None:
         self.stop = stop  # set by a signal
         self.exit_code = ExitCode.INTERRUPTED  # of the signal that came
-        self._has_come = False  # not asked of `stop`: a second signal may come while that is being set
-        self.is_graceful = False  # True once calls may be under way: then a signal sets `stop` instead of raising
+        # not asked of `stop`: a second signal may come while that is being set
+        self._has_come = False
+        # True once calls may be under way: then a signal sets `stop` instead of raising
+        self.is_graceful = False
 
     def handle(self, number: int) -> None:
         """Handle a signal."""
@@ -82,7 +100,13 @@ class ConsoleTerminal:
     """The terminal of a command line. Safe among threads."""
 
     def __init__(
-        self, output: Output, interrupts: Interrupts, colour: str, *, is_verbose: bool, clock: Clock = SYSTEM_CLOCK
+        self,
+        output: Output,
+        interrupts: Interrupts,
+        colour: str,
+        *,
+        is_verbose: bool,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._output = output
         self.result, self.message = output.result, output.message
@@ -95,7 +119,9 @@ class ConsoleTerminal:
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show lines for people, each after its style, on standard output."""
         if self._is_coloured:
-            self._output.result(coloured([(style, escaped(text, "text")) for style, text in lines]), "coloured")
+            self._output.result(
+                coloured([(style, escaped(text, "text")) for style, text in lines]), "coloured"
+            )
         else:
             self._output.result("".join(f"{text}\n" for _, text in lines))
 
@@ -104,18 +130,23 @@ class ConsoleTerminal:
         show_problem(problem, "warning", self._output)
 
     def can_ask(self) -> bool:
-        """Whether there is somebody to ask: answers come from standard input, questions go to standard error."""
+        """Whether somebody can answer: standard input and standard error are a terminal."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def ask(self, question: str) -> bool:
-        """Ask a question: True for "yes". An interrupt, the end of input or of the terminal means no."""
+        """Ask a question: True for "yes".
+
+        An interrupt, the end of input or of the terminal means no.
+        """
         try:
-            self._interrupts.is_graceful = False  # before the question is visible and can be interrupted
+            # before the question is visible and can be interrupted
+            self._interrupts.is_graceful = False
             if self._interrupts.stop.is_set():
                 return False
             self._output.message(question, end="")
             while os.name != "nt" and not select.select([sys.stdin], [], [], _LOOK)[0]:
-                pass  # a read that waits hears no signal that came just before it, or to another thread
+                # a read that waits hears no signal that came just before it, or to another thread
+                pass
             return sys.stdin.readline().strip().lower() == "yes"
         except KeyboardInterrupt:
             self._output.message("")
@@ -128,7 +159,9 @@ class ConsoleTerminal:
     def watch(self, record: CallRecord) -> None:
         """Log a call, with --verbose."""
         if self._is_verbose:
-            self.message(f"{record.peer}: {record.request} -> {record.result} ({record.seconds:.3f} s)")
+            self.message(
+                f"{record.peer}: {record.request} -> {record.result} ({record.seconds:.3f} s)"
+            )
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
@@ -146,7 +179,7 @@ class ConsoleTerminal:
             self._output.message("", end="")
 
     def _tell_seldom(self, text: str) -> None:
-        """Tell how far a long run is where there is no terminal, as in CI: a line every few seconds."""
+        """Report the progress of a long run without a terminal: a line every few seconds."""
         if (now := self._clock.monotonic()) >= self._told_at + _TOLD_EVERY:
             self._told_at = now
             self._output.message(text)
@@ -154,13 +187,16 @@ class ConsoleTerminal:
 
 def coloured(lines: Sequence[tuple[str, str]]) -> str:
     """Join lines, each with the colour of its style."""
-    return "".join(f"\x1b[{_CODES[style]}m{text}\x1b[0m\n" if style else f"{text}\n" for style, text in lines)
+    return "".join(
+        f"\x1b[{_CODES[style]}m{text}\x1b[0m\n" if style else f"{text}\n" for style, text in lines
+    )
 
 
 def show_problem(problem: Problem, level: Level, output: Output) -> None:
-    """Show a problem: one in a file after its place, as compilers do; in GitHub Actions beside its line as well.
+    """Show a problem after its place in a file, and in GitHub Actions beside that line, too.
 
-    An annotation goes to standard error, which the runner reads too (actions/runner, ScriptHandler.cs).
+    An annotation goes to standard error, which the runner reads too (actions/runner,
+    ScriptHandler.cs).
     """
     output.message(str(problem) if problem.where and level == "error" else f"{level}: {problem}")
     if os.environ.get("GITHUB_ACTIONS") == "true" and (command := annotation(level, problem)):
@@ -168,15 +204,19 @@ def show_problem(problem: Problem, level: Level, output: Output) -> None:
 
 
 def annotation(level: Level, problem: Problem) -> str | None:
-    """Write the command that shows a problem beside its line; None for a problem that is in no file."""
+    """Write the command that shows a problem beside its line; None if it is in no file."""
     where = problem.where
     if where is None or where.file.startswith("<"):  # standard input is no file of the repository
         return None
     path = where.file
     with suppress(ValueError):  # another drive
-        relative = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or ".")  # a step may run in a folder of it
+        # a step may run in a folder of it
+        relative = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or ".")
         path = path if relative.startswith("..") else relative.replace(os.sep, "/")
-    file, message = _escaped(path, _IN_PROPERTY), _escaped(f"{problem.what}\nfix: {problem.fix}", _IN_DATA)
+    file, message = (
+        _escaped(path, _IN_PROPERTY),
+        _escaped(f"{problem.what}\nfix: {problem.fix}", _IN_DATA),
+    )
     return f"::{level} file={file},line={where.line},col={where.column},title={TITLE}::{message}"
 
 
@@ -185,7 +225,7 @@ def _escaped(text: str, escapes: Mapping[str, str]) -> str:
 
 
 def wants_colour() -> bool:
-    """Whether to colour: as NO_COLOR and FORCE_COLOR say (no-color.org, force-color.org), else on a terminal."""
+    """Whether to colour: by NO_COLOR and FORCE_COLOR (no-color.org), otherwise on a terminal."""
     get = os.environ.get
     if get("NO_COLOR") or get("FORCE_COLOR"):
         return not get("NO_COLOR") and get("FORCE_COLOR") not in ("0", "false")

@@ -1,6 +1,9 @@
-"""The commands `export` and `list`: show what is live, as a hooks file and as it is. Change nothing, print nothing.
+"""The commands `export` and `list`: show what is live, as a hooks file and as it is.
 
-Every text from outside goes into the file through `scalar` or `_comment`, so it stays a text on its line.
+Change nothing, print nothing.
+
+Every text from outside goes into the file through `scalar` or `_comment`, so it stays a text on its
+line.
 """
 
 from __future__ import annotations
@@ -12,14 +15,27 @@ from typing import Any
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, hold_to_policy, prepare
-from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
+from hooksync.commands.export_draft import (
+    ExportedEntry,
+    ExportedTenancy,
+    Need,
+    free_variables,
+    slug,
+)
 from hooksync.commands.options import ExportOptions, Format, LiveOptions
 from hooksync.commands.problems import show_problems
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import read_plain
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
-from hooksync.core.model import TRIGGER_NAMES, CredentialRefs, Location, PlainSettings, SecretRef, Tenancy
+from hooksync.core.model import (
+    TRIGGER_NAMES,
+    CredentialRefs,
+    Location,
+    PlainSettings,
+    SecretRef,
+    Tenancy,
+)
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.redaction import printable
@@ -40,14 +56,17 @@ _HEAD = """\
 #
 # Written by `hooksync export`: the webhook subscriptions that were live.
 # It holds no secrets, no query values of URLs and no keys in their paths, only names of variables.
-# Which of these are yours? Delete the others: hooksync leaves alone what it neither made nor adopted.
+# Which of these are yours? Delete the others: hooksync leaves alone what it did not make.
 # To use it: save it as hooks.yaml, set the variables that were listed with it, then
 #   hooksync plan             says "No changes."
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync apply --adopt    records that these secrets are in use
 """
-_OWNS_COMMENT = "  # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes"
-_NOWHERE = Location("the command line", 1, 1)  # of flags, and of variables; only a policy is told so
+_OWNS_COMMENT = (
+    "  # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes"
+)
+# of flags, and of variables; only a policy is told so
+_NOWHERE = Location("the command line", 1, 1)
 
 
 class ListOptions(LiveOptions, frozen=True):
@@ -62,12 +81,16 @@ def export(
 ) -> ExitCode:
     """Show what is live as a hooks file. DONE when every tenancy was read.
 
-    `write`: takes the text of the file instead, and what it needs; not called where a part of it could not be read.
+    `write`: takes the text of the file instead, and what it needs; not called where a part of it
+    could not be read.
     """
     made = _read(replace(options, uses_state=False), world)
     if made.is_interrupted:
         return ExitCode.INTERRUPTED
-    variables, redactor = free_variables(one.tenancy for one in made.tenancies), world.output.redactor
+    variables, redactor = (
+        free_variables(one.tenancy for one in made.tenancies),
+        world.output.redactor,
+    )
     tenancies = [
         one if one.live is None else ExportedTenancy(one.tenancy, one.live, variables, redactor)
         for one in made.tenancies
@@ -79,7 +102,10 @@ def export(
         world.terminal.result(export_text(tenancies))
     elif write and not unread:
         write(export_text(tenancies), needs)
-    for warning in (*made.declared.warnings, *(warning for one in exported for warning in one.warnings)):
+    for warning in (
+        *made.declared.warnings,
+        *(warning for one in exported for warning in one.warnings),
+    ):
         world.terminal.warn(warning)
     if needs:
         width = max(len(need.variable) for need in needs)
@@ -87,18 +113,26 @@ def export(
         first, *then = _HOW_TO_SET
         if options.write_env and not unread:
             path = printable(options.write_env)
-            first, then = f"fill in what is empty in {path}, and give each command --env-file {path}:", []
+            first, then = (
+                f"fill in what is empty in {path}, and give each command --env-file {path}:",
+                [],
+            )
         world.terminal.message("\n".join((first, *lines, *then)))
     for one in unread:
         for problem in one.error.problems if one.error else ():
             world.terminal.message(f"error: {one.tenancy.name}: {problem}")
     if write and unread:
-        world.terminal.message(f"{printable(options.path)} was not written, because it would be incomplete")
+        world.terminal.message(
+            f"{printable(options.path)} was not written, because it would be incomplete"
+        )
     return ExitCode.ERROR if unread else ExitCode.DONE
 
 
 def list_live(options: ListOptions, world: World) -> ExitCode:
-    """Show what is live, or who subscribes to which trigger: a view of the plan. DONE when every tenancy was read."""
+    """Show what is live, or who subscribes to which trigger: a view of the plan.
+
+    DONE when every tenancy was read.
+    """
     made = _read(options, world)
     tenancies = []
     for one in made.tenancies:
@@ -119,41 +153,59 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
 
 
 def _read(options: LiveOptions, world: World) -> library.Plan:
-    """Read the chosen tenancies: those of hooks files, or the one that is named, of which no state is known."""
+    """Read the chosen tenancies: those of hooks files, or a named one, which has no state."""
     if _reads_files(options, world):
         return library.plan(prepare(options, world))
     options = replace(options, uses_state=options.uses_state and options.state is not None)
     made = library.plan(Declared((_named_tenancy(options, world),), (), options, world))
     [view] = made.tenancies
     one = view.tenancy
-    if not one.tenant_declared and one.tenant and one.tenant.isprintable():  # only the log-in has told it
-        one = replace(one, name=slug(one.tenant, one.name).lower(), tenant_declared=escape(one.tenant))
+    if (
+        not one.tenant_declared and one.tenant and one.tenant.isprintable()
+    ):  # only the log-in has told it
+        one = replace(
+            one, name=slug(one.tenant, one.name).lower(), tenant_declared=escape(one.tenant)
+        )
     return replace(made, view=replace(made.view, tenancies=(replace(view, tenancy=one),)))
 
 
 _HOW_TO_SET = (
     "set these before you use the file:",
     "these parts of URLs are neither shown nor in the file: set each exactly as it is in the URL.",
-    "set them in the secret store of your CI, with `export NAME=...`, or in a file for --env-file, which",
-    "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync plan` says no changes,",
+    (
+        "set them in the secret store of your CI, with `export NAME=...`, or in a file for"
+        " --env-file, which"
+    ),
+    (
+        "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync plan`"
+        " says no changes,"
+    ),
     "and `hooksync apply --adopt` records that these secrets are in use.",
 )
 
 
 def _reads_files(options: LiveOptions, world: World) -> bool:
-    """Whether files choose the tenancies. Raises an error if nothing does, or if flags do as well."""
+    """Whether files choose the tenancies.
+
+    Raises an error if nothing does, or if flags do as well.
+    """
     names = options.names_files or options.tenancies or options.targets or options.shard
     if options.server or options.tenant:
         if names:
             others = "--target" if options.targets else "--file, --tenancy or --shard"
             fix = f"leave out either --server and --tenant, or {others}"
-            raise UsageError(Problem(f"--server and --tenant cannot be combined with {others}", fix))
+            raise UsageError(
+                Problem(f"--server and --tenant cannot be combined with {others}", fix)
+            )
         return False
     if names or world.environ.get("HOOKSYNC_FILE") or is_there(options.files[0]):
         return True
     if world.environ.get("PRESERVICA_SERVER"):
         return False
-    fix = "give --server eu.preservica.com (or another), set PRESERVICA_SERVER, or name a hooks file with --file"
+    fix = (
+        "give --server eu.preservica.com (or another), set PRESERVICA_SERVER, or name a hooks file"
+        " with --file"
+    )
     raise FileError(Problem(f"there is no file {options.files[0]}, and no server is named", fix))
 
 
@@ -162,13 +214,17 @@ def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
     server = options.server or world.environ.get("PRESERVICA_SERVER")
     tenant = options.tenant or world.environ.get("PRESERVICA_TENANT")
     if not server:
-        raise UsageError(Problem("--tenant needs a server", "give --server, or set PRESERVICA_SERVER"))
+        raise UsageError(
+            Problem("--tenant needs a server", "give --server, or set PRESERVICA_SERVER")
+        )
     subject = "--server" if options.server else "PRESERVICA_SERVER"
     if problem := server_problem(server, subject, None, allow_http=False):
         over_http = "use https, or export from a hooks file with `allow_http: true`"
         raise UsageError(Problem(problem.what, over_http if is_plain_http(server) else problem.fix))
     if tenant and not tenant.isprintable():
-        raise UsageError(Problem("the tenant contains a line break or a control character", "check --tenant"))
+        raise UsageError(
+            Problem("the tenant contains a line break or a control character", "check --tenant")
+        )
     settings = Settings(server=_written(server), tenant=_written(tenant) if tenant else None)
     name = slug(tenant or server_url(server).partition("://")[2], "tenancy").lower()
     entries = [TenancyDeclaration(name, settings, (), _NOWHERE)]
@@ -184,7 +240,9 @@ def _written(text: str) -> Written:
 def export_text(tenancies: Sequence[ExportedTenancy | TenancyView]) -> str:
     """Write a hooks file. A tenancy that could not be read is a comment in it."""
     lines = ["version: 1"]
-    entries = (entry for one in tenancies if isinstance(one, ExportedTenancy) for entry in one.entries)
+    entries = (
+        entry for one in tenancies if isinstance(one, ExportedTenancy) for entry in one.entries
+    )
     used = {trigger.wire for entry in entries for trigger in entry.triggers}
     if extra := sorted(used.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())):
         lines.append(f"extra_triggers: {_flow(extra)}")
@@ -200,17 +258,21 @@ def export_text(tenancies: Sequence[ExportedTenancy | TenancyView]) -> str:
 
 
 def env_text(needs: Sequence[Need], file: str, *, with_values: bool) -> str:
-    """Write a file for --env-file: the variables that a hooks file, `file`, needs; what is not told stays empty."""
+    """Write a file for --env-file: the variables that the hooks file needs."""
     lines = [f"# The variables of {printable(file)}, for --env-file. Keep this file out of Git."]
     for need in needs:
         quoted = _quoted(need.value if with_values else "")
-        what = need.what if quoted else f"{need.what}: set it yourself, for a shell would run what it holds"
+        what = (
+            need.what
+            if quoted
+            else f"{need.what}: set it yourself, for a shell would run what it holds"
+        )
         lines += ["", _comment(what), f"{need.variable}={quoted}"]
     return "\n".join(lines) + "\n"
 
 
 def _quoted(value: str) -> str:
-    """Quote a value so that python-dotenv and a shell, which some let read such files, take it alike.
+    """Quote a value so that python-dotenv and a shell read it alike.
 
     Empty where that cannot be done: what a service says must not be run.
     """
@@ -221,7 +283,7 @@ def _quoted(value: str) -> str:
 
 
 def scalar(text: str) -> str:
-    """Write any text so that YAML reads it as that text: plain if no reader takes it for anything else, or quoted.
+    """Write any text so that YAML reads it as that text: plain if that is safe, otherwise quoted.
 
     In ASCII: standard output is not UTF-8 everywhere, and a hooks file must be.
     """
@@ -253,7 +315,10 @@ def _tenancy_lines(one: ExportedTenancy) -> Iterator[str]:
 
 def _settings(tenancy: Tenancy) -> dict[str, object]:
     """Give what differs from what holds where a file is silent."""
-    fields: dict[str, Any] = {"server": tenancy.server.declared, "tenant": tenancy.tenant_declared or None}
+    fields: dict[str, Any] = {
+        "server": tenancy.server.declared,
+        "tenant": tenancy.tenant_declared or None,
+    }
     fields |= _unusual(tenancy, PlainSettings())
     fields.pop("owns", None)  # always written
     if limit := fields.pop("limit", None):
@@ -273,7 +338,11 @@ def _entry(entry: ExportedEntry) -> dict[str, object]:
     fields: dict[str, object] = {"url": entry.url}
     fields |= {"trigger": names[0]} if len(names) == 1 else {"triggers": names}
     fields["secret"] = entry.secret
-    return fields if (flag := entry.include_identifiers) is None else {**fields, "include_identifiers": flag}
+    return (
+        fields
+        if (flag := entry.include_identifiers) is None
+        else {**fields, "include_identifiers": flag}
+    )
 
 
 def _flow(value: object) -> str:

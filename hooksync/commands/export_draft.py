@@ -1,6 +1,9 @@
-"""What is live in a tenancy -> entries that declare it, with names, and what cannot be declared. Pure.
+"""What is live in a tenancy -> entries that declare it, with names, and what cannot be declared.
 
-A variable replaces each value of a URL's query and what looks like a key in its path; `Need` alone holds these.
+Pure.
+
+A variable replaces each value of a URL's query and what looks like a key in its path; `Need` alone
+holds these.
 """
 
 from __future__ import annotations
@@ -11,7 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SubscriptionKey, Tenancy, Trigger
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscription,
+    SecretRef,
+    SubscriptionKey,
+    Tenancy,
+    Trigger,
+)
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor, printable
 from hooksync.core.template import escape, parse_template
@@ -22,7 +32,9 @@ _BEST_FLAG = (True, False, None)  # of duplicates, the first of these is in the 
 _LONGEST = 60  # characters of a name, before a number that tells it from others
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
-_RESERVED = {f"PRESERVICA_{name}" for name in ("SERVER", "TENANT", "USERNAME", "PASSWORD", "2FA_TOKEN")}
+_RESERVED = {
+    f"PRESERVICA_{name}" for name in ("SERVER", "TENANT", "USERNAME", "PASSWORD", "2FA_TOKEN")
+}
 
 
 class Names:
@@ -67,8 +79,20 @@ def free_variables(tenancies: Iterable[Tenancy]) -> Names:
     taken = set(_RESERVED)
     for tenancy in tenancies:
         login, several = tenancy.credentials, tenancy.subscriptions
-        taken |= {ref.name for ref in (login.username, login.password, login.totp, *(one.secret for one in several))}
-        texts = (tenancy.server.declared, tenancy.tenant_declared or "", *(one.url.shown for one in several))
+        taken |= {
+            ref.name
+            for ref in (
+                login.username,
+                login.password,
+                login.totp,
+                *(one.secret for one in several),
+            )
+        }
+        texts = (
+            tenancy.server.declared,
+            tenancy.tenant_declared or "",
+            *(one.url.shown for one in several),
+        )
         taken |= {name for text in texts for name in parse_template(text).names}
     return Names(taken, "_")
 
@@ -92,10 +116,17 @@ _Group = tuple[str, bool | None, str]  # identity of the URL, the flag, the decl
 
 
 class ExportedTenancy:
-    """What is live in a tenancy as a file declares it. What is declared already keeps its references."""
+    """What is live in a tenancy as a file declares it.
+
+    What is declared already keeps its references.
+    """
 
     def __init__(
-        self, tenancy: Tenancy, live: Sequence[LiveSubscription], variables: Names, redactor: Redactor
+        self,
+        tenancy: Tenancy,
+        live: Sequence[LiveSubscription],
+        variables: Names,
+        redactor: Redactor,
     ) -> None:
         covered = list(live)
         if isinstance(tenancy.owns, frozenset):  # a file may declare nothing else
@@ -110,11 +141,15 @@ class ExportedTenancy:
         self._by_key = {one.key: one for one in tenancy.subscriptions}
         self._by_url = {one.url.identity: one for one in reversed(tenancy.subscriptions)}
         self._names = Names((one.name for one in tenancy.subscriptions), "-")
-        self._declared_names = {one.name for one in tenancy.subscriptions}  # not used for an entry yet
+        # not used for an entry yet
+        self._declared_names = {one.name for one in tenancy.subscriptions}
         self._groups: dict[_Group, list[LiveSubscription]] = {}
-        self._made: dict[str, tuple[str, SecretRef]] = {}  # URL and secret of a receiver, by the URL's identity
+        # URL and secret of a receiver, by the URL's identity
+        self._made: dict[str, tuple[str, SecretRef]] = {}
         by_key: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
-        for one in sorted(covered, key=lambda one: (_BEST_FLAG.index(one.include_identifiers), one.url.full)):
+        for one in sorted(
+            covered, key=lambda one: (_BEST_FLAG.index(one.include_identifiers), one.url.full)
+        ):
             by_key[one.key].append(one)
         for key in sorted(by_key):  # the order in which the service lists them means nothing
             self._add(by_key[key])
@@ -130,9 +165,16 @@ class ExportedTenancy:
             self.warnings.append(Problem(what, fix))
             return
         if len(candidates) > 1:
-            what = f"{self.tenancy.name}: {shown(live)} is live {len(candidates)} times, and in the file once"
+            what = (
+                f"{self.tenancy.name}: {shown(live)} is live {len(candidates)} times, and in the"
+                " file once"
+            )
             self.warnings.append(
-                Problem(what, "apply removes duplicates only if `owns` covers them; `--replace ADDRESS` replaces all")
+                Problem(
+                    what,
+                    "apply removes duplicates only if `owns` covers them; `--replace ADDRESS`"
+                    " replaces all",
+                )
             )
         anchor = self._anchor(live)
         group = live.url.identity, live.include_identifiers, anchor.name if anchor else ""
@@ -143,8 +185,12 @@ class ExportedTenancy:
         for (_, flag, _), several in self._groups.items():
             anchor = self._anchor(several[0])
             name = self._name(several[0], anchor)
-            url, secret = (anchor.url.shown, anchor.secret) if anchor else self._receiver(name, several[0])
-            triggers = tuple(sorted({one.trigger for one in several}, key=lambda trigger: trigger.short))
+            url, secret = (
+                (anchor.url.shown, anchor.secret) if anchor else self._receiver(name, several[0])
+            )
+            triggers = tuple(
+                sorted({one.trigger for one in several}, key=lambda trigger: trigger.short)
+            )
             if flag is None and anchor:
                 flag = anchor.include_identifiers
             yield ExportedEntry(name, url, triggers, secret, flag)
@@ -169,7 +215,9 @@ class ExportedTenancy:
             segments = "/".join(self._segment(segment, name) for segment in path.split("/"))
             pairs = "&".join(self._pair(pair, name) for pair in query.split("&"))
             url = f"{escape(head.removesuffix(path))}{segments}{mark}{pairs}"
-            if self._redactor.holds(url):  # a part of it that looks like any other came from a variable elsewhere
+            if self._redactor.holds(
+                url
+            ):  # a part of it that looks like any other came from a variable elsewhere
                 url = f"${{{self._need('the URL', live.url.full, name, 'url')}}}"
             self._made[identity] = url, SecretRef("env", secret)
         return self._made[identity]

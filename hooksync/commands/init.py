@@ -1,4 +1,6 @@
-"""The command `init`: writes a first hooks file, the commented starter.yaml or what is live. Prints nothing itself.
+"""The command `init`: writes a first hooks file, the commented starter.yaml or what is live.
+
+Prints nothing itself.
 
 Loads no module of the network, except for --from-live.
 """
@@ -31,14 +33,25 @@ class InitOptions(ExportOptions, frozen=True):
 def init(options: InitOptions, world: World) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
     paths = DEFAULT_FILES if options.path in DEFAULT_FILES else (options.path,)
-    for path, other in (*((path, "PATH") for path in paths), (options.write_env, "--write-env FILE")):
+    for path, other in (
+        *((path, "PATH") for path in paths),
+        (options.write_env, "--write-env FILE"),
+    ):
         if path and is_there(path):  # before any call; checked again while writing
             raise FileError(_exists(path, other))
     if options.with_values and not options.write_env:
-        raise UsageError(Problem("--with-values needs --write-env", "name the file that the values go to"))
+        raise UsageError(
+            Problem("--with-values needs --write-env", "name the file that the values go to")
+        )
     if options.is_from_live:
         return _init_from_live(options, world)
-    if options.server or options.tenant or options.tenancies or options.names_files or options.write_env:
+    if (
+        options.server
+        or options.tenant
+        or options.tenancies
+        or options.names_files
+        or options.write_env
+    ):
         what = "--server, --tenant, --file, --tenancy and --write-env need --from-live"
         raise UsageError(Problem(what, "give --from-live as well, or leave them out"))
     with open(os.path.join(os.path.dirname(__file__), "starter.yaml"), encoding="utf-8") as starter:
@@ -48,7 +61,7 @@ def init(options: InitOptions, world: World) -> ExitCode:
 
 
 def _init_from_live(options: InitOptions, world: World) -> ExitCode:
-    """Write what is live, which is nobody else's business on this machine; and what it needs, if asked to."""
+    """Write what is live, for this user only (0600), and its variables if asked to."""
     from hooksync.commands.export import env_text, export
 
     def write(text: str, needs: Sequence[Need]) -> None:
@@ -61,10 +74,14 @@ def _init_from_live(options: InitOptions, world: World) -> ExitCode:
 
 
 def _exists(path: str, other: str = "PATH") -> Problem:
-    return Problem(f"{path} exists already, and was left as it is", f"name another file: hooksync init {other}")
+    return Problem(
+        f"{path} exists already, and was left as it is", f"name another file: hooksync init {other}"
+    )
 
 
-def _write(path: str, text: str, world: World, mode: int = 0o644, *, holds_secrets: bool = False) -> None:
+def _write(
+    path: str, text: str, world: World, mode: int = 0o644, *, holds_secrets: bool = False
+) -> None:
     try:
         world.output.create_file(path, text, mode, holds_secrets=holds_secrets)
     except FileExistsError as error:

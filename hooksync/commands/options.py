@@ -38,7 +38,9 @@ class ReceiverOptions(FileOptions, frozen=True):
     timeout: float = 30.0  # seconds
 
 
-def named_receiver(options: FileOptions, url: str, secrets: tuple[SecretRef, ...], timeout: float) -> ReceiverOptions:
+def named_receiver(
+    options: FileOptions, url: str, secrets: tuple[SecretRef, ...], timeout: float
+) -> ReceiverOptions:
     """Name one receiver on the command line, held to the same policy as hooks files."""
     return ReceiverOptions(
         options.files,

@@ -1,6 +1,7 @@
 """The commands `plan`, `apply` and `apply PLAN`: each shows what the function of its name comes to.
 
-Prints nothing and ends nothing: results go to the terminal it is given; each command returns an exit code.
+Prints nothing and ends nothing: results go to the terminal it is given; each command returns an
+exit code.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from hooksync.api.run import Plan, Report, Result
 from hooksync.commands.options import Format
 from hooksync.commands.problems import show_problems
 from hooksync.config.files import read_plan
-from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, SecretError, unforeseen, unforeseen_text
+from hooksync.core.errors import (
+    ExitCode,
+    FileError,
+    HooksyncError,
+    Problem,
+    SecretError,
+    unforeseen,
+    unforeseen_text,
+)
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
@@ -31,9 +40,15 @@ from hooksync.reconcile.session import open_run
 if TYPE_CHECKING:
     from hooksync.output.notice import Ending, NoticeForm
 
-_REPORT_FIX = "what was done is on standard output; check that the report's folder exists and can be written to"
+_REPORT_FIX = (
+    "what was done is on standard output; check that the report's folder exists and can be"
+    " written to"
+)
 _NOTICE_TIMEOUT = 10.0  # seconds
-_NOTICE_FIX = "check that the variable or file holds the whole URL, as the chat or the webhook's owner gave it"
+_NOTICE_FIX = (
+    "check that the variable or file holds the whole URL, as the chat or the webhook's owner"
+    " gave it"
+)
 _MOST_METRICS = 16 * 1024 * 1024  # bytes
 _METRICS_MODE = 0o644  # another user's exporter reads it
 _NOT_SAVED = {  # why a plan is not saved
@@ -70,7 +85,9 @@ class ApplyOptions(WatchedOptions, frozen=True):
 Watched = TypeVar("Watched", bound=WatchedOptions)
 
 
-def _watched(do: Callable[[Watched, World], tuple[ExitCode, Result]]) -> Callable[[Watched, World], ExitCode]:
+def _watched(
+    do: Callable[[Watched, World], tuple[ExitCode, Result]],
+) -> Callable[[Watched, World], ExitCode]:
     """Let those who watch a command be told how it ended: that it could not begin, too."""
 
     @wraps(do)
@@ -91,12 +108,21 @@ def _watched(do: Callable[[Watched, World], tuple[ExitCode, Result]]) -> Callabl
             code, problems = error.exit_code, error.problems
             raise
         except Exception as error:
-            code, problems = ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR, (unforeseen(error),)
+            code, problems = (
+                ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR,
+                (unforeseen(error),),
+            )
             raise
         finally:
             origin = find_origin(world.environ)
             ending = Ending(
-                do.__name__, code, result.view if result else None, problems, begun, world.clock.now(), origin
+                do.__name__,
+                code,
+                result.view if result else None,
+                problems,
+                begun,
+                world.clock.now(),
+                origin,
             )
             if options.metrics:
                 _write_metrics(ending, options.metrics, world)
@@ -110,15 +136,21 @@ def _watched(do: Callable[[Watched, World], tuple[ExitCode, Result]]) -> Callabl
 def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
     """Fetch, compare and show; with --out, save what was shown."""
     made = library.plan(prepare(options, world))
-    document = made.to_json(is_signed=bool(options.out)) if options.format == "json" or options.out else ""
+    document = (
+        made.to_json(is_signed=bool(options.out)) if options.format == "json" or options.out else ""
+    )
     _show(made, document, options, world)
     show_problems(made.view, world, refused="apply would refuse")
     if options.out and made.exit_code == ExitCode.DONE:
         world.output.write_file(options.out, document)
-        world.terminal.message(f"saved: hooksync apply {printable(options.out)} carries out exactly this")
+        world.terminal.message(
+            f"saved: hooksync apply {printable(options.out)} carries out exactly this"
+        )
     elif options.out:
         why = _NOT_SAVED[made.exit_code]
-        world.terminal.message(f"not saved: {printable(options.out)} was not written, because {why}")
+        world.terminal.message(
+            f"not saved: {printable(options.out)} was not written, because {why}"
+        )
     return _plan_exit_code(made, is_detailed=options.has_detailed_exit_code), made
 
 
@@ -144,9 +176,12 @@ def apply(options: ApplyOptions, world: World) -> tuple[ExitCode, Report]:
 def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]) -> bool:
     """Show an apply's plan and what stands against it, and ask whether to carry it out.
 
-    The result as JSON or Markdown is written once, at the end: to be asked about, the plan goes to standard error.
+    The result as JSON or Markdown is written once, at the end: to be asked about, the plan goes to
+    standard error.
     """
-    is_asked_about = not (made.declared.options.is_confirmed or made.is_interrupted) and world.terminal.can_ask()
+    is_asked_about = (
+        not (made.declared.options.is_confirmed or made.is_interrupted) and world.terminal.can_ask()
+    )
     asks = is_asked_about and any(one.is_ready for one in made.tenancies)
     lines = made.lines(shows_kept=options.shows_kept)
     if options.format == "text":
@@ -154,14 +189,18 @@ def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]
     elif asks:
         world.terminal.message(plain(lines))
     show_problems(made.view, world, refused="refused", told=told)
-    return not asks or world.terminal.ask(f'{question(made.view)} Only "yes" is taken for an answer: ')
+    return not asks or world.terminal.ask(
+        f'{question(made.view)} Only "yes" is taken for an answer: '
+    )
 
 
 def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
     """Show the result of an apply and write its report. `told`: what was shown with its plan."""
     text = done.to_json() if options.format == "json" or options.report else ""
     # the report first: it is written even if standard output fails
-    is_written = not options.report or _is_out(partial(world.output.write_file, options.report, text), world)
+    is_written = not options.report or _is_out(
+        partial(world.output.write_file, options.report, text), world
+    )
     is_written &= _is_out(partial(_show, done, text, options, world), world)
     if done.view.adopted:
         world.terminal.message(adopted_line(done.view.adopted, done.view.state))
@@ -193,14 +232,18 @@ def _is_out(write: Callable[[], None], world: World) -> bool:
         write()
     except HooksyncError as error:
         for each in error.problems:
-            problem = Problem(f"the report {each.what}", _REPORT_FIX) if isinstance(error, FileError) else each
+            problem = (
+                Problem(f"the report {each.what}", _REPORT_FIX)
+                if isinstance(error, FileError)
+                else each
+            )
             world.terminal.message(f"error: {problem}")
         return False
     return True
 
 
 def _notice_url(options: WatchedOptions, world: World) -> Secret | None:
-    """Find where notices go, before there is one: that it is not known is said in a run that goes well, too."""
+    """Find where notices go, before there is one, so that a missing URL is reported in any run."""
     try:
         return world.secrets.find(options.notify) if options.notify else None
     except SecretError as error:
@@ -212,7 +255,9 @@ def _notice_url(options: WatchedOptions, world: World) -> Secret | None:
 def _notify(ending: Ending, options: WatchedOptions, url: Secret, world: World) -> None:
     from hooksync.service.events import send_notice
 
-    body = world.output.safe(json.dumps(ending.payload(options.notify_as), ensure_ascii=False), "json")
+    body = world.output.safe(
+        json.dumps(ending.payload(options.notify_as), ensure_ascii=False), "json"
+    )
     with open_run((), world, timeout=_NOTICE_TIMEOUT, parallelism=1) as run:
         why = send_notice(url, body.encode(), str(options.notify), run.context)
     if why:
@@ -220,7 +265,7 @@ def _notify(ending: Ending, options: WatchedOptions, url: Secret, world: World) 
 
 
 def _write_metrics(ending: Ending, path: str, world: World) -> None:
-    """Write metrics over those of the run before, whose last success is kept where this run is none."""
+    """Write metrics over those of the last run; its last success stays if this run failed."""
     from hooksync.output.metrics import LAST_SUCCESS, metrics_text
 
     before = None
@@ -229,7 +274,9 @@ def _write_metrics(ending: Ending, path: str, world: World) -> None:
         before = re.search(rf"^{LAST_SUCCESS}{{.*}} ([0-9.]+)$", text, re.MULTILINE)
     try:
         run = path.replace("\\", "/").rpartition("/")[2].removesuffix(".prom")
-        world.output.write_file(path, metrics_text(ending, run, before[1] if before else "0"), _METRICS_MODE)
+        world.output.write_file(
+            path, metrics_text(ending, run, before[1] if before else "0"), _METRICS_MODE
+        )
     except FileError as error:
         for problem in error.problems:
             world.terminal.warn(problem)

@@ -1,4 +1,4 @@
-"""The commands `schema`, `secret generate` and `version`: print what hooksync itself has or makes."""
+"""The commands `schema`, `secret generate` and `version`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def version(options: VersionOptions, world: World) -> ExitCode:
     libraries: dict[str, str] = {}
     for requirement in needed or ():
         # not those of the extras that only developers use
-        own = re.fullmatch(r"([\w.-]+)(?:[^\w.;-][^;]*)?(; extra == .(cloud|keyring|totp).)?", requirement)
+        own = re.fullmatch(
+            r"([\w.-]+)(?:[^\w.;-][^;]*)?(; extra == .(cloud|keyring|totp).)?", requirement
+        )
         if own and own[1] in installed:
             libraries[own[1]] = installed[own[1]].version
     document = {

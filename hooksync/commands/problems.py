@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from hooksync.reconcile.context import World
 
 
-def show_problems(result: RunView, world: World, *, refused: str, told: set[Problem] | None = None) -> None:
+def show_problems(
+    result: RunView, world: World, *, refused: str, told: set[Problem] | None = None
+) -> None:
     """Show problems, each with its fix. `told`: what was shown before; is added to."""
     known = set() if told is None else told
     found = [("", each) for each in result.all_warnings]

@@ -1,6 +1,7 @@
-"""The receiver's side: which receiver is meant, and which secrets sign; `verify`, and `fire`, which sends it events.
+"""The receiver's side: which receiver and which secrets; the commands `verify` and `fire`.
 
-The command line names them, or hooks files do; of these neither server nor log-in is needed. Prints nothing itself.
+The command line names them, or hooks files do; of these neither server nor log-in is needed. Prints
+nothing itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ from hooksync.config.files import read_event
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions
 from hooksync.config.secret_sources import generate_secret
-from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretError, UsageError, some_of
+from hooksync.core.errors import (
+    ExitCode,
+    FileError,
+    Problem,
+    Refused,
+    SecretError,
+    UsageError,
+    some_of,
+)
 from hooksync.core.model import DeclaredSubscription, HookUrl, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, asdict, replace
 from hooksync.core.template import parse_template
@@ -31,9 +40,22 @@ from hooksync.core.urls import masked_url, split_url
 from hooksync.output.receiver_json import fire_json, verify_json
 from hooksync.reconcile.context import World, hold_run_lock
 from hooksync.reconcile.session import Run, open_run
-from hooksync.service.events import SIGNATURE, Delivery, deliver, explain_signature, find_signers, make_event, signed
+from hooksync.service.events import (
+    SIGNATURE,
+    Delivery,
+    deliver,
+    explain_signature,
+    find_signers,
+    make_event,
+    signed,
+)
 from hooksync.service.http import CallContext
-from hooksync.service.receivers import ProbeResult, probe_all, quoted_answer, signs_events_in_disguise
+from hooksync.service.receivers import (
+    ProbeResult,
+    probe_all,
+    quoted_answer,
+    signs_events_in_disguise,
+)
 from hooksync.state.fingerprints import stretch
 from hooksync.state.model import State, entry_for
 from hooksync.state.store import update
@@ -74,7 +96,8 @@ class VerifyOptions(SecretOptions, frozen=True):
 class KnownSecrets(Record, frozen=True):
     """What events may be signed with."""
 
-    accepted: tuple[SecretRef, ...]  # the first answers challenges; others are known, to tell what is wrong by
+    # the first answers challenges; others are known, to tell what is wrong by
+    accepted: tuple[SecretRef, ...]
     secrets: Mapping[SecretRef, Secret]
     declared_for: Mapping[SecretRef, Sequence[str]]  # "tenancy/name"
     tenancies: tuple[declarations.TenancyDeclaration, ...]  # of the hooks files
@@ -92,7 +115,8 @@ class KnownSecrets(Record, frozen=True):
 def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
     """Look up what --secret names and hooks files declare, where they are named or nothing else is.
 
-    Warns of secrets of files that are not set. Raises SecretError where none is left, or one of the flags is not set.
+    Warns of secrets of files that are not set. Raises SecretError where none is left, or one of the
+    flags is not set.
     """
     declared: dict[SecretRef, list[str]] = {}
     chosen: tuple[declarations.TenancyDeclaration, ...] = ()
@@ -108,7 +132,9 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
     for problem in missing.values():
         world.terminal.warn(problem)
     if not (given or found):
-        raise SecretError(Problem("no secret is known", "declare a subscription, or give --secret env:NAME"))
+        raise SecretError(
+            Problem("no secret is known", "declare a subscription, or give --secret env:NAME")
+        )
     accepted = tuple(given or found)
     world.output.redactor.learn(world.secrets.values())
     return KnownSecrets(accepted, {**given, **found}, declared, chosen)
@@ -120,17 +146,24 @@ def verify(options: VerifyOptions, world: World) -> ExitCode:
     body, headers = read_event(options.path, world.stdin)
     signature = options.signature or headers.get(SIGNATURE.lower())
     if signature is None:
-        fix = f"give --signature with the value of the header {SIGNATURE}; `hooksync listen --record` keeps it"
+        fix = (
+            f"give --signature with the value of the header {SIGNATURE}; `hooksync listen --record`"
+            " keeps it"
+        )
         raise UsageError(Problem("there is no signature to verify", fix))
     signers = find_signers(known.secrets, body, signature)
     reason = "" if signers else explain_signature(known.secrets, body, signature)
-    recorded = _record(options, world, known, signers, body) if signers and options.records_state else None
+    recorded = (
+        _record(options, world, known, signers, body) if signers and options.records_state else None
+    )
     if options.format == "json":
         signed_with = [known.document(ref) for ref in signers]
         world.terminal.result(verify_json(signed_with, reason, recorded), "json")
     elif signers:
         now = [("", f"the state knows now that {recorded} has it")] if recorded else []
-        world.terminal.show([("green", f"signed with {' and '.join(map(known.told, signers))}"), *now])
+        world.terminal.show(
+            [("green", f"signed with {' and '.join(map(known.told, signers))}"), *now]
+        )
     else:
         tried = ", ".join(map(str, known.secrets))
         world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
@@ -138,7 +171,11 @@ def verify(options: VerifyOptions, world: World) -> ExitCode:
 
 
 def _record(
-    options: VerifyOptions, world: World, known: KnownSecrets, signers: Sequence[SecretRef], body: bytes
+    options: VerifyOptions,
+    world: World,
+    known: KnownSecrets,
+    signers: Sequence[SecretRef],
+    body: bytes,
 ) -> str:
     """Write into the state which secret a live subscription has; returns its address.
 
@@ -149,23 +186,32 @@ def _record(
     for one in known.tenancies:
         written = one.settings.tenant
         told = written.template.literal if written else world.environ.get("PRESERVICA_TENANT")
-        if not told or told.casefold() == tenant.casefold():  # as far as that is known, it may be of this one
+        if (
+            not told or told.casefold() == tenant.casefold()
+        ):  # as far as that is known, it may be of this one
             declared += resolve_subscriptions(one, world.environ)
     store = find_state(options.files, options.state, world)
 
     def change(state: State) -> State:
         made = {each.address: each for each in state.entries if each.id == identifier}
-        alike = [each for each in declared if each.trigger.wire == trigger and each.secret in signers]
+        alike = [
+            each for each in declared if each.trigger.wire == trigger and each.secret in signers
+        ]
         fitting = [each for each in declared if each.address in made] if made else alike
         if len(fitting) != 1:
-            what = f"the event may be of {some_of([each.address for each in fitting]) or 'no declared subscription'}"
+            what = (
+                "the event may be of"
+                f" {some_of([each.address for each in fitting]) or 'no declared subscription'}"
+            )
             fix = "name the hooks file of its tenancy with --file, and its address with --target"
             raise Refused(Problem(what, fix))
         [meant] = fitting
         salt = state.salts_for([meant.secret], secrets.token_bytes)[meant.secret]
         key = (world.stretch or stretch)((known.secrets[signers[0]], salt))
         run = max(1, state.last_run)
-        entry = made.get(meant.address) or entry_for(meant, identifier, run, state.url_salt, is_found=False)
+        entry = made.get(meant.address) or entry_for(
+            meant, identifier, run, state.url_salt, is_found=False
+        )
         found.append(meant.address)
         return state.knowing(replace(entry, is_found=False).made_with(key, salt), salt)
 
@@ -176,32 +222,48 @@ def _record(
 
 
 def _read_event(body: bytes, world: World) -> tuple[str, str, str]:
-    """Return what a genuine event says of its subscription: its id, its trigger (on the wire) and its tenant."""
+    """Return the subscription id, the trigger (on the wire) and the tenant of a genuine event."""
     try:
         document = json.loads(body)
-        identifier, trigger, tenant = (document[name] for name in ("subscriptionId", "trigger", "tenant"))
-        is_right = isinstance(trigger, str) and isinstance(tenant, str) and bool(_ID.fullmatch(identifier))
+        identifier, trigger, tenant = (
+            document[name] for name in ("subscriptionId", "trigger", "tenant")
+        )
+        is_right = (
+            isinstance(trigger, str) and isinstance(tenant, str) and bool(_ID.fullmatch(identifier))
+        )
         is_right = is_right and not world.output.redactor.holds(identifier)
     except (ValueError, LookupError, TypeError, RecursionError):
         is_right = False
     if not is_right:
-        what = "the event does not name its subscription, trigger and tenant, so nothing can be recorded"
+        what = (
+            "the event does not name its subscription, trigger and tenant, so nothing can be"
+            " recorded"
+        )
         raise Refused(Problem(what, "use an event that Preservica sent"))
     return identifier, trigger, tenant
 
 
 @contextmanager
-def open_receiver(options: ReceiverOptions, world: World) -> Iterator[tuple[Run, DeclaredSubscription]]:
-    """Open the connections to the one receiver that is named. Raises UsageError, FileError or Refused."""
+def open_receiver(
+    options: ReceiverOptions, world: World
+) -> Iterator[tuple[Run, DeclaredSubscription]]:
+    """Open the connections to the one receiver that is named.
+
+    Raises UsageError, FileError or Refused.
+    """
     tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
     if problems := list(reference_problems([tenancy])):
         raise FileError(*problems)
     private = hold_to_policy(options, [tenancy], world)
-    if options.url and not options.policy:  # who runs this chose the address, and no file that somebody else wrote
+    if (
+        options.url and not options.policy
+    ):  # who runs this chose the address, and no file that somebody else wrote
         private = "quoted"
     declared, *_ = resolve_subscriptions(tenancy, world.environ)
     if options.url:  # a shell has filled in what it was given
-        declared = replace(declared, url=replace(declared.url, shown=masked_url(declared.url.shown)))
+        declared = replace(
+            declared, url=replace(declared.url, shown=masked_url(declared.url.shown))
+        )
     with open_run((), world, timeout=options.timeout, parallelism=1, private=private) as run:
         yield run, declared
 
@@ -209,10 +271,16 @@ def open_receiver(options: ReceiverOptions, world: World) -> Iterator[tuple[Run,
 def _named_by_address(options: ReceiverOptions, world: World) -> declarations.TenancyDeclaration:
     """Find a subscription of the hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
     if not options.address:
-        raise UsageError(Problem("no receiver is named", "name an address (tenancy/name), or give --url and --secret"))
+        raise UsageError(
+            Problem(
+                "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
+            )
+        )
     document = read_files(options, world)
     globs = [options.address if options.address.count("/") > 1 else f"{options.address}/*"]
-    declarations.refuse_unmatched("ADDRESS", globs, declarations.addresses(document.tenancies), "address")
+    declarations.refuse_unmatched(
+        "ADDRESS", globs, declarations.addresses(document.tenancies), "address"
+    )
     return declarations.select(document, (), globs)[0]
 
 
@@ -223,14 +291,18 @@ def _named_by_flags(options: ReceiverOptions) -> declarations.TenancyDeclaration
     except ValueError as error:
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
         raise UsageError(Problem(f"--url holds {error}", fix)) from None
-    if template.literal is not None and (problem := declarations.url_problem(template.literal, "--url", None)):
+    if template.literal is not None and (
+        problem := declarations.url_problem(template.literal, "--url", None)
+    ):
         raise UsageError(problem)
     _, name, _ = split_url(masked_url(template.text))
     entry = declarations.SubscriptionDeclaration(
         name, declarations.Written(template, _HERE), (Trigger(""),), options.secrets[0], _HERE
     )
     others = (replace(entry, secret=ref, triggers=()) for ref in options.secrets[1:])
-    return declarations.TenancyDeclaration("", declarations.Settings(server=_NO_SERVER), (entry, *others), _HERE)
+    return declarations.TenancyDeclaration(
+        "", declarations.Settings(server=_NO_SERVER), (entry, *others), _HERE
+    )
 
 
 class Result(Record, frozen=True):
@@ -249,18 +321,29 @@ class Result(Record, frozen=True):
 
     def document(self) -> dict[str, object]:
         """Write it as data."""
-        told = {"state": self.state, "seconds": round(self.seconds, 3), "detail": self.detail or None}
+        told = {
+            "state": self.state,
+            "seconds": round(self.seconds, 3),
+            "detail": self.detail or None,
+        }
         return {**asdict(self), **told, "fix": self.fix or None}
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Write it as text."""
         took = f"{self.status or ''} in {self.seconds:.3f} s".strip()
         yield "red" if self.fix else "green", f"{self.state:<10}{self.name:<26}{took}"
-        yield from (("", f"            {text}") for text in (self.detail, self.fix and f"  fix: {self.fix}") if text)
+        yield from (
+            ("", f"            {text}")
+            for text in (self.detail, self.fix and f"  fix: {self.fix}")
+            if text
+        )
 
 
 def fire(options: FireOptions, world: World) -> ExitCode:
-    """Send an event, or all that a receiver must bear. DONE: all was taken, or refused, as it should be."""
+    """Send an event, or all that a receiver must bear.
+
+    DONE: all was taken, or refused, as it should be.
+    """
     given = read_event(options.event, world.stdin)[0] if options.event else None
     with open_receiver(options, world) as (run, receiver):
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
@@ -271,7 +354,9 @@ def fire(options: FireOptions, world: World) -> ExitCode:
         send = partial(_send, receiver.url, run.context, is_telling=not options.is_suite)
         first = next(iter(secrets.values()))
         if options.is_suite:
-            results: Iterator[Result] = chain(_suite(send, secrets, make), _challenged(receiver.url, first, run))
+            results: Iterator[Result] = chain(
+                _suite(send, secrets, make), _challenged(receiver.url, first, run)
+            )
         else:
             results = _repeated(send, first, given if given is not None else make(), options)
         found = []
@@ -284,16 +369,29 @@ def fire(options: FireOptions, world: World) -> ExitCode:
     counts = Counter(each.state for each in found)
     if options.format == "json":
         documents = [each.document() for each in found]
-        world.terminal.result(fire_json(receiver.url.shown, documents, failed=counts["failed"]), "json")
+        world.terminal.result(
+            fire_json(receiver.url.shown, documents, failed=counts["failed"]), "json"
+        )
     elif options.is_suite:
-        world.terminal.show([("", ""), ("", f"Suite: {counts['passed']} passed, {counts['failed']} failed.")])
+        world.terminal.show(
+            [("", ""), ("", f"Suite: {counts['passed']} passed, {counts['failed']} failed.")]
+        )
     return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
 
 
 def _send(
-    url: HookUrl, context: CallContext, name: str, sent: Delivery, *, is_telling: bool, is_wanted: bool = True
+    url: HookUrl,
+    context: CallContext,
+    name: str,
+    sent: Delivery,
+    *,
+    is_telling: bool,
+    is_wanted: bool = True,
 ) -> Result:
-    """Send an event that is to be taken, or not. `is_telling`: what the receiver answers, where it passed too."""
+    """Send an event that is to be taken, or not.
+
+    `is_telling`: what the receiver answers, where it passed too.
+    """
     begun = context.clock.monotonic()
     answer = deliver(url, sent, context)
     seconds = context.clock.monotonic() - begun
@@ -314,17 +412,27 @@ def _challenged(url: HookUrl, secret: Secret, run: Run) -> Iterator[Result]:
     begun = clock.monotonic()
     is_signed = signs_events_in_disguise(url, secret, run.context)
     detail = {True: "it signs one", None: "no clear answer"}.get(is_signed, "")
-    yield Result("code that could forge", None, clock.monotonic() - begun, detail, detail and _FORGE_FIX)
+    yield Result(
+        "code that could forge", None, clock.monotonic() - begun, detail, detail and _FORGE_FIX
+    )
 
 
-def _repeated(send: partial[Result], secret: Secret, body: bytes, options: FireOptions) -> Iterator[Result]:
+def _repeated(
+    send: partial[Result], secret: Secret, body: bytes, options: FireOptions
+) -> Iterator[Result]:
     is_wrong = options.is_badly_signed
-    sent = signed(body, Secret(generate_secret()) if is_wrong else secret, pause=_PAUSE if options.is_slow else 0.0)
+    sent = signed(
+        body,
+        Secret(generate_secret()) if is_wrong else secret,
+        pause=_PAUSE if options.is_slow else 0.0,
+    )
     for _ in range(options.repeat):
         yield send("event, signed wrong" if is_wrong else "event", sent, is_wanted=not is_wrong)
 
 
-def _suite(send: partial[Result], secrets: Mapping[SecretRef, Secret], make: partial[bytes]) -> Iterator[Result]:
+def _suite(
+    send: partial[Result], secrets: Mapping[SecretRef, Secret], make: partial[bytes]
+) -> Iterator[Result]:
     (_, secret), *others = secrets.items()
     first = signed(make(), secret)
     genuine = {

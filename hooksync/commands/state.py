@@ -1,4 +1,7 @@
-"""The command `state`: looks after the state, wherever it lives. Never reads the hooks file; prints nothing itself."""
+"""The command `state`: looks after the state, wherever it lives.
+
+Never reads the hooks file; prints nothing itself.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,15 @@ from collections.abc import Sequence
 from typing import cast
 
 from hooksync.config.declarations import refuse_unmatched
-from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError, counted
+from hooksync.core.errors import (
+    ExitCode,
+    FileError,
+    Interrupted,
+    Problem,
+    Refused,
+    UsageError,
+    counted,
+)
 from hooksync.core.model import address_matches
 from hooksync.core.output import Form
 from hooksync.core.record import Record, replace
@@ -74,7 +85,7 @@ class ForgetOptions(StateOptions, frozen=True):
 
 
 def show(options: ShowOptions, world: World) -> ExitCode:
-    """List what the state holds, without what only hooksync can read, and who holds the run lock."""
+    """List what the state contains, and who holds the run lock."""
     store = find_state(options.files, options.state, world)
     text = _read(store)
     state, holder = _inspected(text, store, world), store.holder()
@@ -93,13 +104,20 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     lines = [printable(f"{name.replace('_', ' '):<14}{value}") for name, value in about.items()]
     lines += ["", *map(_line, state.entries)] if state.entries else ["", "no entries"]
     if state.intents:
-        lines += ["", "about to be made, by a run that is at work or was killed:", *map(_line, state.intents)]
+        lines += [
+            "",
+            "about to be made, by a run that is at work or was killed:",
+            *map(_line, state.intents),
+        ]
     world.terminal.show([("", line) for line in lines])
     return ExitCode.DONE
 
 
 def pull(options: StateOptions, world: World) -> ExitCode:
-    """Show the text of the state as it is stored. What is wrong with it is a warning: it may be pulled for that."""
+    """Show the text of the state as it is stored.
+
+    What is wrong with it is a warning: it may be pulled for that.
+    """
     store = find_state(options.files, options.state, world)
     text = _read(store)
     form: Form = "json"
@@ -122,7 +140,9 @@ def push(options: PushOptions, world: World) -> ExitCode:
         found = _replaced(text, store, is_forced=options.is_forced)
         serial = found.state.serial if found.state else 0
         if replace(given, serial=serial) == found.state and not found.errors:
-            world.terminal.result(f"nothing to do: {printable(store.where)} holds the same, with serial {serial}\n")
+            world.terminal.result(
+                f"nothing to do: {printable(store.where)} holds the same, with serial {serial}\n"
+            )
             return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, found, store.where)
@@ -130,24 +150,32 @@ def push(options: PushOptions, world: World) -> ExitCode:
         try:
             store.write(written_text(after, store.integrity, store.where), version)
         except Changed:
-            what = f"the state {store.where} was written just now by something that does not take its run lock"
+            what = (
+                f"the state {store.where} was written just now by something that does not take its"
+                " run lock"
+            )
             raise FileError(Problem(what, "see what writes it, and run this again")) from None
     world.terminal.result(
-        f"pushed to {printable(store.where)}: serial {after.serial}, {counted(len(after.entries), 'entry')}\n"
+        f"pushed to {printable(store.where)}: serial {after.serial},"
+        f" {counted(len(after.entries), 'entry')}\n"
     )
     return ExitCode.DONE
 
 
 def unlock(options: UnlockOptions, world: World) -> ExitCode:
-    """Take the run lock away from its holder; whatever that still does, it writes no state any more."""
+    """Take the run lock away from its holder, which then can write no state any more."""
     store = find_state(options.files, options.state, world)
-    if not isinstance(store, LocalStore):  # nobody can take away its lock, so there is nothing to ask
+    if not isinstance(
+        store, LocalStore
+    ):  # nobody can take away its lock, so there is nothing to ask
         store.read()
         holder = store.holder()
         if holder and holder.id == options.id:
             question = f"Take the run lock of {store.where} away from {holder}?"
             _confirm(question, world, is_confirmed=options.is_confirmed)
-    world.terminal.result(f"the run lock of {printable(store.where)} was taken away from {store.unlock(options.id)}\n")
+    world.terminal.result(
+        f"the run lock of {printable(store.where)} was taken away from {store.unlock(options.id)}\n"
+    )
     return ExitCode.DONE
 
 
@@ -160,10 +188,18 @@ def move(options: MoveOptions, world: World) -> ExitCode:
     def change(state: State) -> State:
         refuse_unmatched("OLD", [old], sorted(state.addresses()), "address in the state")
         if any(each.address == old for each in state.intents):
-            what = f"a run was killed while it made {old}: the next apply finds it by this address only"
-            raise Refused(Problem(what, "run `hooksync apply` first, with the hooks file as it was then"))
+            what = (
+                f"a run was killed while it made {old}: the next apply finds it by this address"
+                " only"
+            )
+            raise Refused(
+                Problem(what, "run `hooksync apply` first, with the hooks file as it was then")
+            )
         if new in state.addresses():
-            fix = "name another address; or, if its entry is not needed, remove it with `hooksync state forget`"
+            fix = (
+                "name another address; or, if its entry is not needed, remove it with `hooksync"
+                " state forget`"
+            )
             raise Refused(Problem(f"the state {store.where} knows {new} already", fix))
         return state.moving(old, new)
 
@@ -187,7 +223,11 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
         if not options.is_confirmed:
             world.terminal.message("\n".join(lines))
         loss = "What is live then counts as not made by hooksync, and its secret as unknown."
-        _confirm(f"Forget {counted(len(lines), 'entry')}? {loss}", world, is_confirmed=options.is_confirmed)
+        _confirm(
+            f"Forget {counted(len(lines), 'entry')}? {loss}",
+            world,
+            is_confirmed=options.is_confirmed,
+        )
         update(store, lambda now: now.forgetting(found))
     world.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
@@ -204,12 +244,17 @@ def find_state(files: Sequence[str], named: str | None, world: World) -> StateSt
 
 
 def _read(store: StateStore) -> str:
-    """Read a state's text. Raises FileError where there is none; it says who holds the run lock all the same."""
+    """Read a state's text.
+
+    Raises FileError where there is none; it says who holds the run lock all the same.
+    """
     if (text := store.read()[0]) is not None:
         return text
     what, holder = f"there is no state at {store.where}", store.holder()
     held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
-    raise FileError(Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it"))
+    raise FileError(
+        Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it")
+    )
 
 
 def _inspected(text: str, store: StateStore, world: World) -> State:
@@ -226,31 +271,46 @@ def _given(path: str, world: World) -> tuple[str, str]:
         return world.stdin.read(MOST_BYTES + 1).decode("utf-8-sig", "backslashreplace"), "<stdin>"
     if (text := LocalStore(path).read()[0]) is not None:
         return text, path
-    raise FileError(Problem(f"there is no file {path}", "name one that `hooksync state pull` wrote, or -"))
+    raise FileError(
+        Problem(f"there is no file {path}", "name one that `hooksync state pull` wrote, or -")
+    )
 
 
 def _replaced(text: str | None, store: StateStore, *, is_forced: bool) -> Inspected:
-    """Read the state that another one is to replace. Raises Refused where it cannot be read, unless that is forced."""
+    """Read the state that another one is to replace.
+
+    Raises Refused where it cannot be read, unless that is forced.
+    """
     try:
         return store.integrity.inspect(text, store.where)
     except FileError as error:
         if is_forced:
             return Inspected(None)
         what = f"{error.summary}: so it cannot be compared with what is to replace it"
-        raise Refused(Problem(what, "keep it (`hooksync state pull`), then give --force")) from error
+        raise Refused(
+            Problem(what, "keep it (`hooksync state pull`), then give --force")
+        ) from error
 
 
 def _check_push(given: State, found: Inspected, where: str) -> None:
-    """Raise Refused for an older or another state than what is there, FileError where a signature would be lost."""
+    """Raise Refused for an older or unrelated state, FileError if a signature would be lost."""
     if found.against_writing:
         raise FileError(*found.against_writing)
     before = found.state
     if before is None or (given.url_salt == before.url_salt and given.serial >= before.serial):
         return
-    what = f"the state to push is older than {where}: its serial is {given.serial}, and {before.serial} there"
+    what = (
+        f"the state to push is older than {where}: its serial is {given.serial}, and"
+        f" {before.serial} there"
+    )
     if given.url_salt != before.url_salt:
-        what = f"the state to push is another one than {where}, not an earlier or later version of it"
-    fix = "look at both with `hooksync state show`; if what is there is not needed any more, give --force"
+        what = (
+            f"the state to push is another one than {where}, not an earlier or later version of it"
+        )
+    fix = (
+        "look at both with `hooksync state show`; if what is there is not needed any more, give"
+        " --force"
+    )
     raise Refused(Problem(what, fix))
 
 
@@ -259,7 +319,12 @@ def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
     if is_confirmed:
         return
     if not world.terminal.can_ask():
-        raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes if that is what you want"))
+        raise Refused(
+            Problem(
+                "not confirmed: there is no terminal to ask on",
+                "give --yes if that is what you want",
+            )
+        )
     if not world.terminal.ask(f'{printable(question)} Only "yes" is taken for an answer: '):
         if world.stop.is_set():
             raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
@@ -274,8 +339,12 @@ def _check_move(old: str, new: str) -> None:
             fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
             raise UsageError(Problem(f'"{printable(address)}" is not an address', fix))
     if len({match.groups() for match in found if match}) > 1:
-        what = "an entry of the state belongs to one tenancy and one trigger: only its name can change"
-        fix = "declare what you want and apply; `hooksync apply --adopt` records what is live already"
+        what = (
+            "an entry of the state belongs to one tenancy and one trigger: only its name can change"
+        )
+        fix = (
+            "declare what you want and apply; `hooksync apply --adopt` records what is live already"
+        )
         raise UsageError(Problem(what, fix))
 
 
@@ -283,4 +352,6 @@ def _line(each: StateEntry | Intent) -> str:
     """Write an entry or an intent for people."""
     fields = entry_fields(each)
     notes = [note.format(fields[name]) for name, note in _NOTES.items() if fields.get(name)]
-    return printable("  ".join((each.address, str(fields.get("id", "(no id known)")), f"run {each.run}", *notes)))
+    return printable(
+        "  ".join((each.address, str(fields.get("id", "(no id known)")), f"run {each.run}", *notes))
+    )

@@ -1,4 +1,7 @@
-"""The command `validate`: checks hooks files without network and environment. Prints nothing itself."""
+"""The command `validate`: checks hooks files without network and environment.
+
+Prints nothing itself.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ class ValidateOptions(FileOptions, frozen=True):
 
 
 def validate(options: ValidateOptions, world: World) -> ExitCode:
-    """Check the files; needs neither network nor environment. Raises FileError with every problem."""
+    """Check the files; needs neither network nor environment.
+
+    Raises FileError with every problem.
+    """
     from hooksync.config.declarations import addresses, nothing_in, select, share_of
     from hooksync.config.document import read_document
     from hooksync.config.references import command_problems

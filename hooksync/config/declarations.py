@@ -1,6 +1,7 @@
-"""What the files declare, each with its place, nothing filled in; which part of it a run looks at; its rules.
+"""What the hooks files declare, with places and before variables are filled in; its rules.
 
-A run looks at tenancies and addresses by --tenancy and --target, and at a shard: a stable share of the tenancies.
+A run looks at tenancies and addresses by --tenancy and --target, and at a shard: a stable share of
+the tenancies.
 
 `tenancy_problems` judges texts without `${NAME}`. `resolve` judges the others, by the same
 functions, when their values are filled in. So `subject` names what is judged, and no message
@@ -17,7 +18,14 @@ from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, some_of
 from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.template import Template
-from hooksync.core.urls import is_plain_http, normal_url, owns_url, server_fault, server_url, url_fault
+from hooksync.core.urls import (
+    is_plain_http,
+    normal_url,
+    owns_url,
+    server_fault,
+    server_url,
+    url_fault,
+)
 
 MOST_SHARDS = 1000
 SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
@@ -57,11 +65,16 @@ class SubscriptionDeclaration(model.PlainFields, frozen=True):
         """Give what it declares with its URL filled in: one for each trigger."""
         plain = fields_of(model.PlainFields, self)
         for trigger in self.triggers:
-            yield model.DeclaredSubscription(tenancy, self.name, url, trigger, self.secret, self.location, **plain)
+            yield model.DeclaredSubscription(
+                tenancy, self.name, url, trigger, self.secret, self.location, **plain
+            )
 
 
 class Settings(model.PlainSettings, frozen=True):
-    """All that a tenancy says besides its subscriptions. Made without arguments: what holds where it is silent."""
+    """All that a tenancy says besides its subscriptions.
+
+    Made without arguments: what holds where it is silent.
+    """
 
     server: Written | None = None
     tenant: Written | None = None
@@ -106,7 +119,9 @@ def http_warning(url: str, subject: str, where: model.Location) -> Problem | Non
     return Problem(f"{subject} is plain http: events can be read in transit", "use https", where)
 
 
-def server_problem(server: str, subject: str, where: model.Location | None, *, allow_http: bool) -> Problem | None:
+def server_problem(
+    server: str, subject: str, where: model.Location | None, *, allow_http: bool
+) -> Problem | None:
     """Judge a server."""
     if fault := server_fault(server):
         return Problem(f"{subject} {fault}", SERVER_FIX, where)
@@ -123,12 +138,15 @@ def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
     problems = []
     if server and server.template.literal is not None:
         text = server.template.literal
-        problems.append(server_problem(text, "the server", server.location, allow_http=settings.allow_http))
+        problems.append(
+            server_problem(text, "the server", server.location, allow_http=settings.allow_http)
+        )
     identities: list[tuple[SubscriptionDeclaration, Hashable]] = []
     for entry in tenancy.subscriptions:
         url = entry.url.template
         if url.literal is None:
-            # a tuple, so that no literal text equals one with references; hashing a Template again and again is slow
+            # a tuple, so that no literal text equals one with references; hashing a Template again
+            # and again is slow
             identities.append((entry, (url.text,)))
         else:
             problems.append(url_problem(url.literal, "the URL", entry.url.location, settings.owns))
@@ -138,7 +156,10 @@ def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
 
 
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
-    """Say what is wrong with a credential or a secret, by where it is found. No credentials: name what needs none."""
+    """Say what is wrong with a credential or a secret, by where it is found.
+
+    No credentials: name what needs none.
+    """
     needless = "" if ref.noun == "secret" else f"; {_NEEDS_NONE}"
     return Problem(f"{ref.noun} {ref} {state}", f"{fix}{needless}", ref.location)
 
@@ -147,7 +168,9 @@ def unset_problem(ref: model.SecretRef, environ: Mapping[str, str]) -> Problem |
     """Say why a variable cannot be used; None: it can."""
     if environ.get(ref.name):
         return None
-    return reference_problem(ref, "is empty" if ref.name in environ else "is not set", set_fix(ref.name))
+    return reference_problem(
+        ref, "is empty" if ref.name in environ else "is not set", set_fix(ref.name)
+    )
 
 
 def is_own(name: str) -> bool:
@@ -163,13 +186,15 @@ def set_fix(name: str) -> str:
 def duplicate_subscription_problems(
     subscriptions: Iterable[tuple[SubscriptionDeclaration, Hashable]],
 ) -> Iterator[Problem]:
-    """Refuse two subscriptions of one tenancy with the same URL, by its identity, and the same trigger."""
+    """Refuse two subscriptions of a tenancy with the same URL identity and trigger."""
     seen: dict[tuple[Hashable, model.Trigger], SubscriptionDeclaration] = {}
     for entry, identity in subscriptions:
         for trigger in entry.triggers:
             first = seen.setdefault((identity, trigger), entry)
             if first is not entry:
-                what = f'"{entry.name}" has the URL and the trigger {trigger.short} of "{first.name}"'
+                what = (
+                    f'"{entry.name}" has the URL and the trigger {trigger.short} of "{first.name}"'
+                )
                 yield Problem(f"{what} ({first.location})", "remove one of the two", entry.location)
 
 
@@ -182,22 +207,35 @@ def duplicate_tenancy_problems(
     """
     seen: dict[Hashable, TenancyDeclaration] = {}
     for entry, *texts in tenancies:
-        host, name = (text.template.literal or text.template if isinstance(text, Written) else text for text in texts)
+        host, name = (
+            text.template.literal or text.template if isinstance(text, Written) else text
+            for text in texts
+        )
         host = server_url(host) if isinstance(host, str) and not server_fault(host) else host
         first = seen.setdefault((host, name.casefold() if isinstance(name, str) else name), entry)
         if first is not entry:
-            what = f'tenancy "{entry.name}" has the server and tenant of "{first.name}" ({first.location})'
+            what = (
+                f'tenancy "{entry.name}" has the server and tenant of "{first.name}"'
+                f" ({first.location})"
+            )
             yield Problem(what, "put their subscriptions under one name", entry.location)
 
 
-def select(document: Document, tenancies: Sequence[str], targets: Sequence[str]) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies that a glob matches (all without globs), and of them the addresses that a target matches.
+def select(
+    document: Document, tenancies: Sequence[str], targets: Sequence[str]
+) -> tuple[TenancyDeclaration, ...]:
+    """Keep the tenancies that a glob matches, and their addresses that a target matches.
 
-    Raises UsageError for a glob that matches nothing: it is a mistake, and would look like "nothing to do".
+    Raises UsageError for a glob that matches nothing: it is a mistake, and would look like "nothing
+    to do".
     """
     names = [entry.name for entry in document.tenancies]
     refuse_unmatched("--tenancy", tenancies, names, "tenancy")
-    chosen = [entry for entry in document.tenancies if not tenancies or model.address_matches(entry.name, tenancies)]
+    chosen = [
+        entry
+        for entry in document.tenancies
+        if not tenancies or model.address_matches(entry.name, tenancies)
+    ]
     if not targets:
         return tuple(chosen)
     refuse_unmatched("--target", targets, addresses(chosen), "address")
@@ -205,9 +243,15 @@ def select(document: Document, tenancies: Sequence[str], targets: Sequence[str])
     return tuple(entry for entry in narrowed if entry.subscriptions)
 
 
-def share_of(entries: Sequence[TenancyDeclaration], shard: Shard | None) -> tuple[TenancyDeclaration, ...]:
+def share_of(
+    entries: Sequence[TenancyDeclaration], shard: Shard | None
+) -> tuple[TenancyDeclaration, ...]:
     """Keep the tenancies of a shard (all where there is none); a shard may be empty."""
-    return tuple(entry for entry in entries if shard is None or shard_of(entry.name, shard.total) == shard.number)
+    return tuple(
+        entry
+        for entry in entries
+        if shard is None or shard_of(entry.name, shard.total) == shard.number
+    )
 
 
 def nothing_in(shard: Shard) -> str:
@@ -239,12 +283,19 @@ def _narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDecla
 
 def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:
     """Raise UsageError for globs that match none of the candidates. `flag`: that they came with."""
-    from hooksync.core.redaction import printable  # only here: the addresses of a state may be anything
+    # only here: the addresses of a state may be anything
+    from hooksync.core.redaction import (
+        printable,
+    )
 
     some = printable(some_of(candidates, 3))
     fix = f"choose among {some}" if some else f"there is no {noun} to choose"
-    if unmatched := [glob for glob in globs if not any(fnmatchcase(each, glob) for each in candidates)]:
-        raise UsageError(*(Problem(f'{flag} "{glob}" matches no {noun}', fix) for glob in unmatched))
+    if unmatched := [
+        glob for glob in globs if not any(fnmatchcase(each, glob) for each in candidates)
+    ]:
+        raise UsageError(
+            *(Problem(f'{flag} "{glob}" matches no {noun}', fix) for glob in unmatched)
+        )
 
 
 class Shard(Record, frozen=True):
@@ -258,9 +309,12 @@ class Shard(Record, frozen=True):
 
 
 def shard_of(tenancy: str, total: int) -> int:
-    """Return the number of the shard of a tenancy, from 1. It depends on its name alone, in every version.
+    """Return the number of the shard of a tenancy, from 1.
 
-    The SHA-256 of the name in UTF-8, taken as a number, most significant byte first, modulo the number of shards.
+    It depends on its name alone, in every version.
+
+    The SHA-256 of the name in UTF-8, taken as a number, most significant byte first, modulo the
+    number of shards.
     """
     from hashlib import sha256  # only here: it costs start-up, and most runs have no shards
 
@@ -272,9 +326,15 @@ def read_shard(text: str) -> Shard:
     flag = f'--shard "{text[:_SHOWN]}{"..." if len(text) > _SHOWN else ""}"'
     found = _FORM.fullmatch(text)
     if not found:
-        raise UsageError(Problem(f"{flag} is not of the form I/N", "write 2/8, say, for the second of 8 shards"))
-    number, total = (int(min(float(digits), MOST_SHARDS + 1)) for digits in found.groups())  # however long they are
+        raise UsageError(
+            Problem(f"{flag} is not of the form I/N", "write 2/8, say, for the second of 8 shards")
+        )
+    # however long they are
+    number, total = (int(min(float(digits), MOST_SHARDS + 1)) for digits in found.groups())
     if not 1 <= number <= total <= MOST_SHARDS:
-        fix = f"write I/N: 1 to {MOST_SHARDS} shards, counted from 1 to N; a job that counts from 0 adds 1"
+        fix = (
+            f"write I/N: 1 to {MOST_SHARDS} shards, counted from 1 to N; a job that counts from 0"
+            " adds 1"
+        )
         raise UsageError(Problem(f"{flag} is out of range", fix))
     return Shard(number, total)

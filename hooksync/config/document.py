@@ -1,7 +1,8 @@
-"""Hooks files -> one document, checked as far as that is possible without the environment; all problems at once.
+"""Hooks files -> one document, checked without the environment; all problems at once.
 
-The files are read already; of the disk, only the packaged schema is read. Rules about one subscription and its defaults
-are checked while a file is read; those between subscriptions, tenancies and files once all are.
+The files are read already; of the disk, only the packaged schema is read. Rules about one
+subscription and its defaults are checked while a file is read; those between subscriptions,
+tenancies and files once all are.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from itertools import islice
 from typing import cast
 
 from hooksync.config import declarations
-from hooksync.config.declarations import Document, Settings, SubscriptionDeclaration, TenancyDeclaration, Written
+from hooksync.config.declarations import (
+    Document,
+    Settings,
+    SubscriptionDeclaration,
+    TenancyDeclaration,
+    Written,
+)
 from hooksync.config.files import Source
 from hooksync.config.references import reference_problems
 from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, parser_warning, read_yaml
@@ -27,14 +34,21 @@ Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
 
 _ADD_TRIGGER = "add trigger: INDEXED (or another), here or under defaults"
 _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
-_MISSING = model.SecretRef("env", "")  # placeholder for a missing secret, which is a problem: the entry goes no further
-_MOST_ADVISED = 100  # names that advice is taken from: comparing a thousand with a thousand takes seconds
+# placeholder for a missing secret, which is a problem: the entry goes no further
+_MISSING = model.SecretRef("env", "")
+# names that advice is taken from: comparing a thousand with a thousand takes seconds
+_MOST_ADVISED = 100
 
 
 def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Document:
-    """Read hooks files together. Raises FileError with every problem, in the order of the files; `judge` finds more."""
+    """Read hooks files together.
+
+    Raises FileError with every problem, in the order of the files; `judge` finds more.
+    """
     files = [FileReader(source) for source in sources]
-    extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
+    extra = [
+        name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))
+    ]
     catalog = TriggerCatalog(extra, knows_all=any(() in file.incomplete for file in files))
     parts: list[TenancyPart] = []
     problems: list[Problem] = []
@@ -45,7 +59,9 @@ def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Doc
     for tenancy in tenancies:
         problems += declarations.tenancy_problems(tenancy)
     problems += reference_problems(tenancies)
-    if all(file.is_whole for file in files):  # otherwise, what is missing may stand in the part that could not be read
+    if all(
+        file.is_whole for file in files
+    ):  # otherwise, what is missing may stand in the part that could not be read
         problems += _run_problems(sources, parts, tenancies)
     problems += judge(tenancies)
     if problems:
@@ -72,19 +88,25 @@ def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
     """Warn of plain http in URLs that need nothing filled in."""
     urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
     literals = ((url.template.literal, url.location) for url in urls)
-    warnings = (declarations.http_warning(text, "the URL", where) for text, where in literals if text is not None)
+    warnings = (
+        declarations.http_warning(text, "the URL", where)
+        for text, where in literals
+        if text is not None
+    )
     return [*filter(None, warnings)]
 
 
 def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
-    """Sort by place, files in the order in which they were named; what an alias repeats is reported once."""
+    """Sort by place, files in the order of the command line; report what an alias repeats once."""
     order = {source.name: index for index, source in enumerate(sources)}
     first = model.Location("", 0, 0)
     places = {problem: problem.where or first for problem in problems}
     return sorted(places, key=lambda each: (order.get(places[each].file, 0), places[each]))
 
 
-def _merged(parts: Iterable[TenancyPart], problems: list[Problem]) -> tuple[TenancyDeclaration, ...]:
+def _merged(
+    parts: Iterable[TenancyPart], problems: list[Problem]
+) -> tuple[TenancyDeclaration, ...]:
     """Put the parts of each tenancy together, in the order in which tenancies first appear."""
     spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)
     for part in parts:
@@ -99,16 +121,28 @@ def _merged_one(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDec
     subscriptions: dict[str, SubscriptionDeclaration] = {}
     for part in parts:
         if part.settings and settings:
-            what = f'tenancy "{part.name}" has settings in two files; the other place is {main.location}'
-            problems.append(Problem(what, "keep all but the subscriptions in one file", part.location))
+            what = (
+                f'tenancy "{part.name}" has settings in two files; the other place is'
+                f" {main.location}"
+            )
+            problems.append(
+                Problem(what, "keep all but the subscriptions in one file", part.location)
+            )
         elif part.settings:
             main, settings = part, part.settings
         for entry in part.subscriptions or ():
             first = subscriptions.setdefault(entry.name, entry)
             if first is not entry:
-                what = f'subscription "{entry.name}" is declared twice; the other place is {first.location}'
-                problems.append(Problem(what, "rename one of the two, or remove it", entry.location))
-    return TenancyDeclaration(main.name, settings or Settings(), tuple(subscriptions.values()), main.location)
+                what = (
+                    f'subscription "{entry.name}" is declared twice; the other place is'
+                    f" {first.location}"
+                )
+                problems.append(
+                    Problem(what, "rename one of the two, or remove it", entry.location)
+                )
+    return TenancyDeclaration(
+        main.name, settings or Settings(), tuple(subscriptions.values()), main.location
+    )
 
 
 class TriggerCatalog:
@@ -132,7 +166,9 @@ class TriggerCatalog:
         """Advise on an unknown name: what may have been meant, and which names are known."""
         import difflib  # a large module, needed for mistakes alone
 
-        guesses = difflib.get_close_matches(name.upper(), islice(self._triggers, _MOST_ADVISED), n=1)
+        guesses = difflib.get_close_matches(
+            name.upper(), islice(self._triggers, _MOST_ADVISED), n=1
+        )
         known = f"known: {some_of(self._shown, _MOST_ADVISED)}; newer ones go under extra_triggers"
         return f"did you mean {guesses[0]}? ({known})" if guesses else known
 
@@ -147,7 +183,10 @@ class TenancyPart(Record, frozen=True):
 
 
 class FileReader:
-    """Reads one hooks file. Problems are noted; what is read after one only serves to find more of them."""
+    """Reads one hooks file.
+
+    Problems are noted; what is read after one only serves to find more of them.
+    """
 
     def __init__(self, source: Source) -> None:
         self.problems: list[Problem] = []
@@ -196,7 +235,9 @@ class FileReader:
         subscriptions = None
         if "subscriptions" in fields:
             entries = cast(YamlMap, fields["subscriptions"])
-            subscriptions = tuple(entry for each in entries if (entry := self._subscription(entries, each, name)))
+            subscriptions = tuple(
+                entry for each in entries if (entry := self._subscription(entries, each, name))
+            )
         return TenancyPart(name, settings, subscriptions, self._at(tenancies.key_mark(name)))
 
     def _settings(self, fields: YamlMap) -> Settings:
@@ -215,7 +256,9 @@ class FileReader:
                 given["limit"] = model.UnsubscribeLimit(percent=float(share.removesuffix("%")))
             case int(number):
                 given["limit"] = model.UnsubscribeLimit(number=number)
-        return Settings(server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given)
+        return Settings(
+            server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given
+        )
 
     def _owns(self, prefixes: YamlList) -> model.Owns | frozenset[str]:
         noted = len(self.problems)
@@ -227,7 +270,9 @@ class FileReader:
             return "all"  # with prefixes, each URL could be outside
         return frozenset(cast(list[str], prefixes))
 
-    def _subscription(self, subscriptions: YamlMap, name: str, tenancy: str) -> SubscriptionDeclaration | None:
+    def _subscription(
+        self, subscriptions: YamlMap, name: str, tenancy: str
+    ) -> SubscriptionDeclaration | None:
         fields = cast(YamlMap, subscriptions[name])
         where = self._at(subscriptions.key_mark(name))
         triggers = self._triggers(fields)
@@ -245,27 +290,39 @@ class FileReader:
         if url is None:
             return None
         plain = self._default_fields | given_fields(model.PlainFields, fields)
-        return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, where, **plain)
+        return SubscriptionDeclaration(
+            name, url, triggers or (), secret or _MISSING, where, **plain
+        )
 
     def _text(self, fields: YamlMap, key: str) -> Written | None:
-        """Read a text that may hold `${NAME}`. None: it is not there, or it is malformed, which is noted."""
+        """Read a text that may hold `${NAME}`.
+
+        None: it is not there, or it is malformed, which is noted.
+        """
         if key not in fields:
             return None
         where = self._at(fields.value_mark(key))
         try:
             return Written(parse_template(cast(str, fields[key])), where)
         except ValueError as error:
-            self._note(f"{key} has {error}", "write ${NAME}, ${NAME:-default}, or $$ for a dollar", where)
+            self._note(
+                f"{key} has {error}", "write ${NAME}, ${NAME:-default}, or $$ for a dollar", where
+            )
             return None
 
     def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef | None:
         """Read where a secret is found. None: it is not there."""
         if key not in fields:
             return None
-        return model.SecretRef.read(cast(YamlMap, fields[key]), self._at(fields.value_mark(key)), noun, self._folder)
+        return model.SecretRef.read(
+            cast(YamlMap, fields[key]), self._at(fields.value_mark(key)), noun, self._folder
+        )
 
     def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
-        """Read `trigger` or `triggers`, and note those that are unknown or there twice. None: neither is there."""
+        """Read `trigger` or `triggers`, and note those that are unknown or there twice.
+
+        None: neither is there.
+        """
         key = "triggers" if "triggers" in fields else "trigger"
         if key not in fields:
             return None
@@ -277,12 +334,18 @@ class FileReader:
             if trigger and trigger not in found:
                 found[trigger] = name
                 continue
-            mark = written.item_mark(index) if isinstance(written, YamlList) else fields.value_mark(key)
+            mark = (
+                written.item_mark(index)
+                if isinstance(written, YamlList)
+                else fields.value_mark(key)
+            )
             if trigger is None:
                 self._note(f'unknown trigger "{name}"', self._catalog.advice(name), self._at(mark))
                 continue
             same = "" if found[trigger] == name else f' ("{found[trigger]}" is the same)'
-            self._note(f'trigger "{name}" is listed twice{same}', "keep one of the two", self._at(mark))
+            self._note(
+                f'trigger "{name}" is listed twice{same}', "keep one of the two", self._at(mark)
+            )
         return tuple(found)
 
     def _at(self, mark: Mark) -> model.Location:

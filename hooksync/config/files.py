@@ -23,11 +23,14 @@ MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
 MOST_SETTINGS_BYTES = 1024 * 1024  # of a policy, or of variables
 MOST_EVENT_BYTES = 16 * 1024 * 1024  # of a captured event
-HEADERS = ".headers"  # ends the name of the file that holds the headers of an event, beside its body
+HEADERS = (  # ends the name of the file that holds the headers of an event, beside its body
+    ".headers"
+)
 
 _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
 _WINDOWS_DEVICE = re.compile(
-    r"\\\\[.?]\\.*|(?:.*[\\/])?(?:con|prn|aux|nul|com[1-9]|lpt[1-9]|conin\$|conout\$)(?:[ .:][^\\/]*)?",
+    r"\\\\[.?]\\.*|(?:.*[\\/])?(?:con|prn|aux|nul|com[1-9]|lpt[1-9]|conin\$|conout\$)(?:["
+    r" .:][^\\/]*)?",
     re.DOTALL | re.IGNORECASE,
 )
 
@@ -43,7 +46,7 @@ class Source(Record, frozen=True):
 
 
 def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
-    """Read files, the *.yaml and *.yml files of directories (sorted, not recursive) and, for `-`, standard input.
+    """Read files, the *.yaml and *.yml files of directories (sorted), and standard input for `-`.
 
     A file that is named twice is read once. Raises FileError with every problem; a folder directly
     within a directory whose hooks files are not read is one.
@@ -65,7 +68,10 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
     for directory in directories:
         unread = _unread_folders(directory, sources)
         if unread:
-            what = f"{directory} has folders with *.yaml or *.yml files that are not read: {some_of(unread)}"
+            what = (
+                f"{directory} has folders with *.yaml or *.yml files that are not read:"
+                f" {some_of(unread)}"
+            )
             fix = "name each such folder, or its files, with --file as well; or move them elsewhere"
             problems.append(Problem(what, fix))
         elif not _hooks_files(directory):
@@ -77,9 +83,10 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
 
 
 def default_file() -> str:
-    """Return the hooks file of the current folder: hooks.yaml, or hooks.yml where only that is there.
+    """Return the hooks file of the current folder: hooks.yaml, or hooks.yml if only that exists.
 
-    Raises FileError where both are: whichever is chosen, what the other one declares would be skipped in silence.
+    Raises FileError where both are: whichever is chosen, what the other one declares would be
+    skipped in silence.
     """
     first, second = DEFAULT_FILES
     if not os.path.exists(second):
@@ -103,13 +110,13 @@ def read_settings(path: str, kind: str, fix: str) -> bytes:
 
 
 def others_may_read(path: str) -> bool:
-    """Whether any user of this machine may read a regular file; not known on Windows, whose files have other rights."""
+    """Whether any user of this machine may read a regular file; always False on Windows."""
     mode = os.stat(path).st_mode
     return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def read_event(path: str, stdin: BinaryIO) -> tuple[bytes, dict[str, str]]:
-    """Read the body of a captured event, and the headers (names in lower case) where `listen --record` wrote both.
+    """Read a captured event's body, and its headers if `listen --record` wrote them (lower case).
 
     Raises FileError.
     """
@@ -134,18 +141,21 @@ def real_path(ref: SecretRef) -> str:
 
 
 def lies_in(ref: SecretRef, folder: str, policy: str) -> bool:
-    """Whether the file of a secret really lies in a folder or below it; a relative one starts where the policy lies."""
+    """Whether a secret's file is in a folder, links followed; paths start at the policy."""
     real_folder = real_path(SecretRef("file", folder, None, os.path.dirname(policy)))
     return real_path(ref).startswith(os.path.join(real_folder, ""))
 
 
 def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
-    """Whether a real path leads to what the system tells of processes (their secrets too) and devices."""
+    """Whether a real path leads to the system's view of processes and devices."""
     return bool((_WINDOWS_DEVICE if is_windows else _DEVICE).fullmatch(path))
 
 
 def _hooks_files(directory: str) -> list[str]:
-    """List the *.yaml and *.yml files directly in a directory, sorted. What is hidden belongs to tools."""
+    """List the *.yaml and *.yml files directly in a directory, sorted.
+
+    What is hidden belongs to tools.
+    """
     found = []
     for name in sorted(os.listdir(directory)):
         path = os.path.join(directory, name)
@@ -157,7 +167,8 @@ def _hooks_files(directory: str) -> list[str]:
 def _unread_folders(directory: str, read: Container[str]) -> list[str]:
     """List the folders directly in a directory that hold hooks files which were not read.
 
-    Folders deeper down are left alone, because a link may lead to the whole disk. `read`: real paths.
+    Folders deeper down are left alone, because a link may lead to the whole disk. `read`: real
+    paths.
     """
     unread = []
     for name in sorted(os.listdir(directory)):
@@ -202,6 +213,13 @@ def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
     except FileNotFoundError:
         fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml, or hooks.yml"
         problems.append(Problem(f"there is no file {path}", fix))
-    except (OSError, ValueError) as error:  # ValueError: a null character in a path, or a closed standard input
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # ValueError: a null character in a path, or a closed standard input
         name = STDIN if path == "-" else path
-        problems.append(Problem(f"{name} cannot be read: {os_reason(error)}", "check the path and its permissions"))
+        problems.append(
+            Problem(
+                f"{name} cannot be read: {os_reason(error)}", "check the path and its permissions"
+            )
+        )

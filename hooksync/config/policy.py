@@ -1,8 +1,10 @@
-"""A policy: what hooks files may name. It is kept where whoever edits them cannot change it, and reads nothing of them.
+"""A policy: what hooks files may name.
 
-It denies what it does not mention. A host is judged in the form in which it is called, whatever its spelling; one that
-another program might read in another way is allowed by no policy. Nothing is looked up, called or read for it but the
-links that lead to a file.
+It is kept where whoever edits them cannot change it, and reads nothing of them.
+
+It denies what it does not mention. A host is judged in the form in which it is called, whatever its
+spelling; one that another program might read in another way is allowed by no policy. Nothing is
+looked up, called or read for it but the links that lead to a file.
 """
 
 from __future__ import annotations
@@ -41,11 +43,17 @@ class Policy(Record, frozen=True):
     allow_private_receivers: bool = False
 
     def breaches(
-        self, tenancies: Sequence[TenancyDeclaration], environ: Mapping[str, str] | None = None, login: str = ""
+        self,
+        tenancies: Sequence[TenancyDeclaration],
+        environ: Mapping[str, str] | None = None,
+        login: str = "",
     ) -> Iterator[Problem]:
-        """Find what the policy does not allow. `environ`: to fill texts in with; None: as far as they are written.
+        """Find what the policy does not allow.
 
-        `login`: path of a file that was found and gives what a tenancy does not say of its log-in, as if named there.
+        `environ`: to fill texts in with; None: as far as they are written.
+
+        `login`: path of a file that was found and gives what a tenancy does not say of its log-in,
+        as if named there.
         """
         usual = CredentialRefs()
         judge = cache(self._breach_of)  # once each: files are looked for on the disk
@@ -64,7 +72,9 @@ class Policy(Record, frozen=True):
                 if breach := judge(ref):
                     yield self._problem(*breach, ref.location)
 
-    def _server_breaches(self, tenancy: TenancyDeclaration, environ: Mapping[str, str] | None) -> Iterator[Problem]:
+    def _server_breaches(
+        self, tenancy: TenancyDeclaration, environ: Mapping[str, str] | None
+    ) -> Iterator[Problem]:
         server = tenancy.settings.server
         if server is None:
             server = Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
@@ -75,7 +85,9 @@ class Policy(Record, frozen=True):
             what = f'tenancy "{tenancy.name}" says `allow_http: true`'
             yield self._problem("allow_http", what, tenancy.location)
 
-    def _receiver_breaches(self, written: Written, environ: Mapping[str, str] | None) -> Iterator[Problem]:
+    def _receiver_breaches(
+        self, written: Written, environ: Mapping[str, str] | None
+    ) -> Iterator[Problem]:
         text, is_whole = _known(written, environ)
         scheme, _, tail = urls.split_url(text)
         if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
@@ -84,7 +96,9 @@ class Policy(Record, frozen=True):
         if urls.is_plain_http(text) and not self.allow_http:
             yield self._problem("allow_http", "the URL is plain http", written.location)
 
-    def _host_breaches(self, field: str, url: str, subject: str, written: Written) -> Iterator[Problem]:
+    def _host_breaches(
+        self, field: str, url: str, subject: str, written: Written
+    ) -> Iterator[Problem]:
         globs: tuple[str, ...] = getattr(self, field)
         scheme, netloc, _ = urls.split_url(url)
         if _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):
@@ -101,41 +115,61 @@ class Policy(Record, frozen=True):
         if use.role == "place":
             if not is_place:
                 what = f"the value of the variable {use.name} would be shown here"
-                yield self._problem("secret_variables" if is_secret else "place_variables", what, use.where)
+                yield self._problem(
+                    "secret_variables" if is_secret else "place_variables", what, use.where
+                )
         elif not is_secret and not (is_place and use.role == "url"):
-            yield self._problem("secret_variables", f"this names the variable {use.name}", use.where)
+            yield self._problem(
+                "secret_variables", f"this names the variable {use.name}", use.where
+            )
 
     def _breach_of(self, ref: SecretRef) -> tuple[str, str] | None:
-        """Judge where a secret is found; returns the field that does not allow it, and what it is."""
+        """Judge a reference; return the field that does not allow it, and what it is."""
         if ref.kind not in self.secret_kinds:
             return "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`"
-        if ref.kind == "file" and not any(lies_in(ref, each, self.file) for each in self.secret_folders):
+        if ref.kind == "file" and not any(
+            lies_in(ref, each, self.file) for each in self.secret_folders
+        ):
             return "secret_folders", f"{ref} leads to a folder"
         if ref.kind == "keyring" and not _matches(ref.parts[0], self.keyring_services):
             return "keyring_services", f"{ref} names a service"
         return None
 
     def _problem(self, field: str, what: str, where: Location | None) -> Problem:
-        policy = f"{self.file}:{self.lines[field]}" if field in self.lines else f"{self.file} has no {field}"
+        policy = (
+            f"{self.file}:{self.lines[field]}"
+            if field in self.lines
+            else f"{self.file} has no {field}"
+        )
         fix = f"use a different one, or ask the owners of the policy to allow it, under {field}"
         return Problem(f"{what}, which the policy does not allow ({policy})", fix, where)
 
 
 def read_policy(path: str) -> Policy:
     """Read a policy. Raises FileError with every problem."""
-    fix = "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its format"
+    fix = (
+        "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its"
+        " format"
+    )
     data, problems = read_yaml(path, read_settings(path, "policy", fix))
     if problems or not schema_check("policy")(data):
-        from hooksync.config.schema_errors import find_schema_errors  # only here: a file that fits needs none of this
+        # only here: a file that fits needs none of this
+        from hooksync.config.schema_errors import (
+            find_schema_errors,
+        )
 
         errors = find_schema_errors(data, path, read_schema("policy"))
         raise FileError(*problems, *(error.problem for error in errors))
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    return Policy(path, {name: data.key_mark(name)[0] for name in data}, **given_fields(Policy, given))
+    given = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+    }
+    return Policy(
+        path, {name: data.key_mark(name)[0] for name in data}, **given_fields(Policy, given)
+    )
 
 
 def _known(written: Written, environ: Mapping[str, str] | None) -> tuple[str, bool]:
-    """Return a text, filled in; or what it begins with, up to a variable that is not known, and False."""
+    """Return a text, filled in; or its beginning up to an unknown variable, and False."""
     template = written.template
     with suppress(MissingVariableError):
         if environ is not None or template.literal is not None:
@@ -150,7 +184,7 @@ def _matches(text: str, globs: Iterable[str]) -> bool:
 
 @lru_cache(maxsize=1024)
 def _is_allowed(netloc: str, usual: int, globs: tuple[str, ...]) -> bool:
-    """Whether a host fits a glob, in which a `*` stands for one label; what no host's name holds fits none.
+    """Whether a host fits a glob, in which a `*` stands for one label of a host name.
 
     `usual`: the port where none is written.
     """
@@ -160,7 +194,7 @@ def _is_allowed(netloc: str, usual: int, globs: tuple[str, ...]) -> bool:
 
 
 def _called(netloc: str, usual: int) -> str:
-    """Write host and port as they are called: an address between brackets, whatever its spelling."""
+    """Write host and port as they are called, an address between brackets."""
     host, port = urls.split_port(netloc)
     address = None if "%" in host else urls.literal_address(host)
     return f"{f'[{address}]' if address else host.removesuffix('.')}:{port or usual}"

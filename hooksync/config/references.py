@@ -1,7 +1,8 @@
 """What hooks files name: where secrets are found, and variables; what no hooks file may name.
 
-A place is a server, a tenant, a username or the host of a URL. hooksync shows places, and name servers and proxies see
-hosts. So a variable that holds a secret is refused as a place. No message quotes what a variable holds.
+A place is a server, a tenant, a username or the host of a URL. hooksync shows places, and name
+servers and proxies see hosts. So a variable that holds a secret is refused as a place. No message
+quotes what a variable holds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from hooksync.core.model import CredentialRefs, Location, SecretRef
 from hooksync.core.record import Record, asdict
 from hooksync.core.urls import split_url
 
-Role = Literal["secret", "url", "place"]  # secret: credentials too; url: in the path or query of one
+# secret: credentials too; url: in the path or query of one
+Role = Literal["secret", "url", "place"]
 
 _WITH_SCHEME = re.compile("[^/?#]*://")
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
@@ -45,7 +47,10 @@ def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = Non
     `environ`: what URLs are filled in with, to tell a host from a path.
     """
     settings = tenancy.settings
-    for text, known in ((settings.server, "PRESERVICA_SERVER"), (settings.tenant, "PRESERVICA_TENANT")):
+    for text, known in (
+        (settings.server, "PRESERVICA_SERVER"),
+        (settings.tenant, "PRESERVICA_TENANT"),
+    ):
         where = text.location if text else tenancy.location
         for name in text.template.names if text else (known,):
             yield Use(name, "place", where, name == known)
@@ -66,7 +71,7 @@ def _use_of(ref: SecretRef, where: Location | None, *, is_usual: bool = False) -
 
 
 def _uses_in_url(url: Written, environ: Mapping[str, str]) -> Iterator[Use]:
-    """Tell variables that begin in the scheme, host or port, or right behind them, from those after.
+    """Separate variables that begin in the scheme, host or port (or right after) from the rest.
 
     What is not known counts as empty. A text that a variable begins may lack its `://`: its host
     then ends at the first slash.
@@ -91,7 +96,7 @@ def named_refs(tenancy: TenancyDeclaration) -> list[SecretRef]:
 
 
 def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Problem]:
-    """Refuse what no hooks file may name, so that one that nobody has reviewed yet cannot send it elsewhere."""
+    """Refuse what no hooks file may name, so that an unreviewed file cannot send it elsewhere."""
     uses = [use for tenancy in tenancies for use in uses_of(tenancy)]
     secrets = _ALWAYS_SECRET.union(use.name for use in uses if use.role == "secret" and use.name)
     files = {use.ref for use in uses if use.ref and use.ref.kind == "file"}
@@ -100,18 +105,31 @@ def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Prob
         if use.ref in devices and use.ref:
             yield reference_problem(use.ref, *ON_DEVICE)
         elif is_own(use.name):
-            what = f"the variable {use.name} is for hooksync itself: those named HOOKSYNC_... are never sent anywhere"
-            yield Problem(what, "give what you want to send a variable with another name", use.where)
+            what = (
+                f"the variable {use.name} is for hooksync itself: those named HOOKSYNC_... are"
+                " never sent anywhere"
+            )
+            yield Problem(
+                what, "give what you want to send a variable with another name", use.where
+            )
         elif use.role == "place" and use.name in secrets:
             what = f"the variable {use.name} holds a secret, and its value would be shown here"
-            fix = "write the server, tenant, username or host itself, or use a variable that holds no secret"
+            fix = (
+                "write the server, tenant, username or host itself, or use a variable that holds no"
+                " secret"
+            )
             yield Problem(what, fix, use.where)
 
 
 def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
-    """Refuse programs: who writes a hooks file, or a plan that is not signed, must not run anything by it."""
+    """Refuse programs, so that the author of a hooks file or an unsigned plan can run nothing."""
     for tenancy in tenancies:
         for ref in named_refs(tenancy):
             if ref.kind == "command":
-                fix = "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a keyring"
-                yield Problem(f"{ref.noun} {ref} runs a program, which is not allowed", fix, ref.location)
+                fix = (
+                    "if you trust whoever wrote this, give --allow-commands; or name a variable, a"
+                    " file or a keyring"
+                )
+                yield Problem(
+                    f"{ref.noun} {ref} runs a program, which is not allowed", fix, ref.location
+                )

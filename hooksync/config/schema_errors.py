@@ -1,10 +1,11 @@
-"""What does not fit the schema of hooks files, in words with a fix, and what can still be checked in such a file. Pure.
+"""Errors against the schema of hooks files, in words with a fix; what else can be checked. Pure.
 
-Fields that do not fit are left out, so that the rest is checked, too; the file is refused in the end.
+Fields that do not fit are left out, so that the rest is checked, too; the file is refused in the
+end.
 
-Words are made from the keyword and the path alone. What stands in the file is never quoted, because it may be a secret.
-Exceptions: numbers and the like in fields that hold no secret, and unknown keys that look like names, outside of
-`secret` and `credentials`.
+Words are made from the keyword and the path alone. What stands in the file is never quoted, because
+it may be a secret. Exceptions: numbers and the like in fields that hold no secret, and unknown keys
+that look like names, outside of `secret` and `credentials`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ MOST_ERRORS = 1000  # in one file; nobody would read more
 # nothing else depends on these fields
 _INDEPENDENT = {"version", "limits", "replacement", "probe", "unknown_secret"}
 _INDEPENDENT |= set(PlainFields.__struct_fields__)
-_CONTAINERS = ((), ("tenancies",), ("subscriptions",))  # the fields of paths that lead to mappings by name
+# the fields of paths that lead to mappings by name
+_CONTAINERS = (
+    (),
+    ("tenancies",),
+    ("subscriptions",),
+)
 
 Path = tuple[str | int, ...]
 Words = tuple[str, str]  # what, fix
@@ -36,14 +42,21 @@ _NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # what else stands where a name shou
 _REFERENCE = f"{', '.join(_KINDS)} or {_LAST_KIND}"
 
 _EMPTY = ("{label} is empty", "")
-_WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); the fix may be the name of an example
-    ("propertyNames", ""): ("a name has letters, digits, - and _ only, and at most {most} of them", "rename it"),
+# by keyword and field ("": any); the fix may be the name of an example
+_WORDS: Mapping[tuple[str, str], Words] = {
+    ("propertyNames", ""): (
+        "a name has letters, digits, - and _ only, and at most {most} of them",
+        "rename it",
+    ),
     ("required", "the top level"): ("version is missing", "write `version: 1`"),
     ("required", ""): ("{label} has no url", "url"),
     ("anyOf", ""): ("tenancies is missing", "tenancies"),
     ("not", ""): ("{label} has both trigger and triggers", "keep one of the two"),
     ("maxProperties", ""): ("{label} names more than one place", "keep one of them"),
-    ("type", "trigger"): ("trigger takes one name", "write `triggers: [INDEXED, MOVED]` for several"),
+    ("type", "trigger"): (
+        "trigger takes one name",
+        "write `triggers: [INDEXED, MOVED]` for several",
+    ),
     ("type", "triggers"): ("triggers takes a list", "write `trigger: INDEXED` for a single one"),
     **dict.fromkeys((("minLength", ""), ("minItems", ""), ("minProperties", "")), _EMPTY),
 }  # fmt: skip
@@ -57,19 +70,27 @@ class SchemaError(NamedTuple):
     is_independent: bool  # whether the rest can be judged as if the field were not there
 
 
-def find_schema_errors(data: YamlMap, file: str, schema: Mapping[str, object]) -> tuple[SchemaError, ...]:
+def find_schema_errors(
+    data: YamlMap, file: str, schema: Mapping[str, object]
+) -> tuple[SchemaError, ...]:
     """Find what does not fit. MOST_ERRORS of them: there may be more."""
 
     def error(words: Words, path: Path, *, of_key: bool, is_ignorable: bool = False) -> SchemaError:
         is_independent = is_ignorable or not _INDEPENDENT.isdisjoint(split_path(path)[1][:1])
-        return SchemaError(Problem(*words, Location(file, *mark_at(data, path, of_key=of_key))), path, is_independent)
+        return SchemaError(
+            Problem(*words, Location(file, *mark_at(data, path, of_key=of_key))),
+            path,
+            is_independent,
+        )
 
     def errors() -> Iterator[SchemaError]:
         for found in (Refusal(*violation) for violation in find_errors(schema, data)):
             if found.keyword == "additionalProperties":
                 for key, words, is_slip in unknown_keys(found):
                     yield error(words, (*found.path, key), of_key=True, is_ignorable=not is_slip)
-            elif found.keyword != "not" or isinstance(found.instance, dict):  # else `type` reports it
+            elif found.keyword != "not" or isinstance(
+                found.instance, dict
+            ):  # else `type` reports it
                 of_key = found.keyword in ("propertyNames", "required", "anyOf")
                 yield error(word_refusal(found), found.path, of_key=of_key)
 
@@ -77,12 +98,19 @@ def find_schema_errors(data: YamlMap, file: str, schema: Mapping[str, object]) -
 
 
 def recover(data: YamlMap, errors: Sequence[SchemaError]) -> tuple[YamlMap, Set[Path]]:
-    """Copy what fits. Returns, too, the paths of tenancies and the like of which something that matters is left out."""
+    """Copy what fits.
+
+    Returns, too, the paths of tenancies and the like of which something that matters is left out.
+    """
     if len(errors) >= MOST_ERRORS:
         return YamlMap(), {()}
     places = [split_path(error.path) for error in errors]
     dropped = {(*holder, fields[0]) for holder, fields in places if fields}
-    left = {holder for (holder, _), error in zip(places, errors, strict=True) if not error.is_independent}
+    left = {
+        holder
+        for (holder, _), error in zip(places, errors, strict=True)
+        if not error.is_independent
+    }
     return _without(data, (), dropped), left
 
 
@@ -100,9 +128,10 @@ def _without(node: YamlMap, path: Path, dropped: Set[Path]) -> YamlMap:
 
 
 def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """Cut a path into that of the top level, defaults, tenancy or subscription, and the fields below; indexes dropped.
+    """Cut a path into its part (defaults, tenancy, subscription) and the fields below it.
 
-    E.g. ("tenancies", "prod", "limits", "unsubscribe") -> ("tenancies", "prod"), ("limits", "unsubscribe").
+    E.g. ("tenancies", "prod", "limits", "unsubscribe") -> ("tenancies", "prod"), ("limits",
+    "unsubscribe").
     """
     depth = 0
     if path[:1] == ("defaults",):
@@ -157,7 +186,10 @@ class Refusal(Violation):
 
 
 def unknown_keys(found: Refusal) -> Iterator[tuple[str, Words, bool]]:
-    """Find and word keys that the format does not have. Tells, too, whether one that it has was probably meant."""
+    """Find and word keys that the format does not have.
+
+    Tells, too, whether one that it has was probably meant.
+    """
     allows_x = "patternProperties" in found.schema
     known = (*found.schema["properties"], *(["x-..."] if allows_x else []))
     for key in cast(YamlMap, found.instance):
@@ -207,7 +239,10 @@ def _wrong_type(refusal: Refusal) -> Words:
     kind = "a secret" if refusal.fields[:1] == ("secret",) else "a credential"
     is_value = refusal.is_private and not isinstance(refusal.instance, dict | list)
     if is_value and len(refusal.fields) <= (1 if kind == "a secret" else 2):
-        return f"{kind} is never written into the file", f"{_fix(refusal)}, and keep the value there"
+        return (
+            f"{kind} is never written into the file",
+            f"{_fix(refusal)}, and keep the value there",
+        )
     words = _WORDS.get(("type", refusal.field))
     if words and isinstance(refusal.instance, list if refusal.field == "trigger" else str):
         return words
@@ -233,7 +268,10 @@ def _reading(refusal: Refusal) -> str:
 
 def _fix(refusal: Refusal) -> str:
     if refusal.is_private and refusal.field != "credentials":
-        return f"write {refusal.fields[0] if refusal.fields[0] == 'secret' else refusal.fields[1]}: {_REFERENCE}"
+        return (
+            f"write {refusal.fields[0] if refusal.fields[0] == 'secret' else refusal.fields[1]}:"
+            f" {_REFERENCE}"
+        )
     if not refusal.fields and len(refusal.path) > 1:
         return "write its fields under it, indented"
     example = _examples().get(refusal.field or str(refusal.path[-1] if refusal.path else "version"))

@@ -1,8 +1,10 @@
-"""A reference becomes a secret here: a variable, a file, a program or a keyring is read. New ones are made here, too.
+"""A reference becomes a secret here: a variable, a file, a program or a keyring is read.
 
-So is the environment, of what the process has and of what files set. Only this module looks a secret up; a message
-names the reference and never the value. It warns of what people leave in place by carelessness; it does not prove that
-a secret is strong.
+New ones are made here, too.
+
+So is the environment, of what the process has and of what files set. Only this module looks a
+secret up; a message names the reference and never the value. It warns of what people leave in place
+by carelessness; it does not prove that a secret is strong.
 """
 
 from __future__ import annotations
@@ -37,10 +39,12 @@ SHORTEST_STRONG = 16  # bytes
 FIX = "make one with `hooksync secret generate`, and give it to the receiver too"
 
 _WORDS = (
-    "secret", "changeme", "password", "passw0rd", "preservica", "webhook", "hook", "test", "example", "default",
-    "admin", "qwerty", "letmein", "my", "shared", "key", "token", "the", "your", "here", "sandbox", "catalogue",
+    "secret", "changeme", "password", "passw0rd", "preservica", "webhook", "hook", "test",
+    "example", "default", "admin", "qwerty", "letmein", "my", "shared", "key", "token",
+    "the", "your", "here", "sandbox", "catalogue",
 )  # fmt: skip
-_WELL_KNOWN = re.compile(f"(?:{'|'.join(_WORDS)})+[0-9]{{0,4}}")  # such words alone, and perhaps a year
+# such words alone, and perhaps a year
+_WELL_KNOWN = re.compile(f"(?:{'|'.join(_WORDS)})+[0-9]{{0,4}}")
 _COUNTED = "0123456789" * 100
 _SEPARATORS = re.compile("[^0-9a-z]+")
 
@@ -48,8 +52,10 @@ _SEPARATORS = re.compile("[^0-9a-z]+")
 class SecretSources:
     """Finds the secrets of a run, each once. Safe among threads."""
 
-    def __init__(self, environ: Mapping[str, str], stop: Event | None = None, patience: float = 30.0) -> None:
-        """`stop`: once it is set, nothing is waited for; `patience`: seconds for a program or a keyring."""
+    def __init__(
+        self, environ: Mapping[str, str], stop: Event | None = None, patience: float = 30.0
+    ) -> None:
+        """`stop`: ends all waits; `patience`: seconds for a program or a keyring."""
         self._environ = environ
         self._stop = stop or Event()
         self._patience = patience
@@ -57,7 +63,9 @@ class SecretSources:
         self._lock = Lock()
 
     def find(self, ref: SecretRef) -> Secret:
-        """Look it up. What signs must be the same bytes to service and receiver: only printable ASCII will do.
+        """Look it up.
+
+        What signs must be the same bytes to service and receiver: only printable ASCII will do.
 
         Raises SecretError when it is missing or cannot be used.
         """
@@ -66,17 +74,26 @@ class SecretSources:
                 try:
                     self._found[ref] = Secret(self._read(ref))
                 except SecretError as error:
-                    self._found[ref] = SecretError(*error.problems)  # without its context: that may hold anything
+                    # without its context: that may hold anything
+                    self._found[ref] = SecretError(*error.problems)
             found = self._found[ref]
         if isinstance(found, SecretError):
             raise found
-        if ref.noun == "secret" and not ((value := found.reveal()).isascii() and value.isprintable()):
-            fix = "services and receivers disagree on how to encode them: use letters, digits and punctuation"
+        if ref.noun == "secret" and not (
+            (value := found.reveal()).isascii() and value.isprintable()
+        ):
+            fix = (
+                "services and receivers disagree on how to encode them: use letters, digits and"
+                " punctuation"
+            )
             raise _unusable(ref, "holds characters outside printable ASCII", fix)
         return found
 
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
-        """Return several secrets that sign. Raises one SecretError that names all that are missing."""
+        """Return several secrets that sign.
+
+        Raises one SecretError that names all that are missing.
+        """
         found, problems = self.look_up(refs)
         if problems:
             raise SecretError(*problems.values())
@@ -85,7 +102,10 @@ class SecretSources:
     def doubts(self, refs: Iterable[SecretRef]) -> tuple[Problem, ...]:
         """Warn of missing secrets and of weak ones."""
         found, problems = self.look_up(refs)
-        return (*problems.values(), *(doubt for ref, each in found.items() for doubt in doubts_about(each, ref)))
+        return (
+            *problems.values(),
+            *(doubt for ref, each in found.items() for doubt in doubts_about(each, ref)),
+        )
 
     def values(self, refs: Iterable[SecretRef] = ()) -> list[str]:
         """Look these up, and return all that were found so far: for the redactor and nothing else.
@@ -97,7 +117,9 @@ class SecretSources:
             found = [(ref, each) for ref, each in self._found.items() if isinstance(each, Secret)]
         return [each.reveal() for ref, each in found if (ref.noun, ref.kind) != ("username", "env")]
 
-    def look_up(self, refs: Iterable[SecretRef]) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
+    def look_up(
+        self, refs: Iterable[SecretRef]
+    ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
         """Look up secrets that sign: those that are found, and what is wrong with the others."""
         found, problems = dict[SecretRef, Secret](), dict[SecretRef, Problem]()
         for ref in dict.fromkeys(refs):
@@ -116,7 +138,9 @@ class SecretSources:
             "keyring": self._from_keyring,
         }
         value = read[ref.kind](ref)
-        if any("\ud800" <= character <= "\udfff" for character in value):  # what stands for other bytes
+        if any(
+            "\ud800" <= character <= "\udfff" for character in value
+        ):  # what stands for other bytes
             raise _unusable(ref, "is not UTF-8 text", "write the secret as printable ASCII")
         return value
 
@@ -128,23 +152,30 @@ class SecretSources:
     def _from_command(self, ref: SecretRef) -> str:
         """Run a program, without a shell, and take what it prints; that is quoted in no message.
 
-        It has no terminal and no input, and none of our own variables. It ends with its children when time is over, or
-        at a signal.
+        It has no terminal and no input, and none of our own variables. It ends with its children
+        when time is over, or at a signal.
         """
         from hooksync.core import programs  # of use to few
 
         program = ref.parts[0]
         inherited = process_environ(self._environ)
         environ = {name: inherited[name] for name in inherited if not is_own(name)}
-        fix = "run it yourself to see what it says; it may neither ask nor print anything but the secret"
+        fix = (
+            "run it yourself to see what it says; it may neither ask nor print anything but the"
+            " secret"
+        )
         try:
             process = programs.start(ref.parts, environ, talks=False)
         except (OSError, ValueError) as error:
             reason = f"cannot be read: {program} cannot be run: {os_reason(error)}"
-            raise _unusable(ref, reason, "install it where PATH finds it, or write its whole path") from None
+            raise _unusable(
+                ref, reason, "install it where PATH finds it, or write its whole path"
+            ) from None
         with process:
             try:
-                code, data, _ = within(self._patience, partial(programs.talk, process, _LARGEST), self._stop)
+                code, data, _ = within(
+                    self._patience, partial(programs.talk, process, _LARGEST), self._stop
+                )
             except TimeoutError:
                 raise self._unanswered(ref, program, fix) from None
             except programs.OutputTooLarge:
@@ -161,14 +192,21 @@ class SecretSources:
             import keyring  # of use to few
         except ImportError:
             fix = 'install the extra "keyring", as "Install" in README.md describes'
-            raise _unusable(ref, "cannot be read: the package keyring is not installed", fix) from None
-        fix = "see that it is unlocked, and that `keyring --list-backends` finds one that works without a question"
+            raise _unusable(
+                ref, "cannot be read: the package keyring is not installed", fix
+            ) from None
+        fix = (
+            "see that it is unlocked, and that `keyring --list-backends` finds one that works"
+            " without a question"
+        )
         try:
             value = within(self._patience, partial(keyring.get_password, *ref.parts), self._stop)
         except TimeoutError:
             raise self._unanswered(ref, "the keyring", fix) from None
         except Exception as error:  # each backend has its own, whose texts may hold anything
-            raise _unusable(ref, f"cannot be read: the keyring failed: {type(error).__name__}", fix) from None
+            raise _unusable(
+                ref, f"cannot be read: the keyring failed: {type(error).__name__}", fix
+            ) from None
         if not value:
             raise _unusable(ref, "is not in the keyring", f"`keyring set {ref.name}` puts it there")
         return value
@@ -176,7 +214,9 @@ class SecretSources:
     def _unanswered(self, ref: SecretRef, who: str, fix: str) -> SecretError:
         if self._stop.is_set():
             return _unusable(ref, "was not read: interrupted", "run it again")
-        return _unusable(ref, f"cannot be read: {who} did not end within {self._patience:g} seconds", fix)
+        return _unusable(
+            ref, f"cannot be read: {who} did not end within {self._patience:g} seconds", fix
+        )
 
 
 def _unusable(ref: SecretRef, state: str, fix: str) -> SecretError:
@@ -193,9 +233,15 @@ def _from_file(ref: SecretRef) -> str:
         raise _unusable(ref, *ON_DEVICE)
     try:
         return _text_of(read_file(path, _LARGEST), ref, "write the secret into that file")
-    except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate pair
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # ValueError: a null character, or half of a surrogate pair
         reason = os_reason(error) if isinstance(error, OSError) else "it is not a valid path"
-        fix = "check the path (a relative one starts at the folder of the hooks file) and its permissions"
+        fix = (
+            "check the path (a relative one starts at the folder of the hooks file) and its"
+            " permissions"
+        )
         raise _unusable(ref, f"cannot be read: {reason}", fix) from None
 
 
@@ -211,7 +257,7 @@ def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
 
 
 def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
-    """Warn of a secret that is well known, follows a pattern, or is short: one warning, of the worst."""
+    """Warn of a secret that is well known, follows a pattern, or is short: only the worst."""
     value = secret.reveal()
     counts = value.isdigit() and (value in _COUNTED or value[::-1] in _COUNTED)  # up or down
     if _WELL_KNOWN.fullmatch(_SEPARATORS.sub("", value.lower())):
@@ -228,11 +274,11 @@ def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
 def gather(
     env_files: Iterable[str], credentials: str | None, environ: Mapping[str, str]
 ) -> tuple[Mapping[str, str], dict[str, str], list[Problem]]:
-    """Add to the environment what files set and it does not; of files of variables, a later one counts more.
+    """Add the variables of files that the environment does not set; a later file overrides.
 
-    `credentials`: of pyPreservica; "": that of the working folder, if there is one and the environment has none of
-    its variables; None: none. Returns the environment, the files by the names of variables, and warnings.
-    Raises FileError.
+    `credentials`: of pyPreservica; "": that of the working folder, if there is one and the
+    environment has none of its variables; None: none. Returns the environment, the files by the
+    names of variables, and warnings. Raises FileError.
     """
     # no copy of the environment, which on Windows minds no case
     values = Environ(cast(dict[str, str], environ))
@@ -250,7 +296,11 @@ def gather(
         if others_may_read(path):
             what = f"{path} may be read by every user of this machine"
             open_to_all.append(Problem(what, f"chmod 600 {path}"))
-    if credentials == "" and values.keys().isdisjoint(_PYPRESERVICA.values()) and is_there(CREDENTIALS_FILE):
+    if (
+        credentials == ""
+        and values.keys().isdisjoint(_PYPRESERVICA.values())
+        and is_there(CREDENTIALS_FILE)
+    ):
         credentials = CREDENTIALS_FILE
     if credentials:
         add(credentials, _credentials_in(credentials))
@@ -258,20 +308,30 @@ def gather(
 
 
 def _variables_in(path: str) -> dict[str, str]:
-    """Read a file of NAME=value lines, as python-dotenv reads it; `$` has no meaning. Raises FileError."""
+    """Read a file of NAME=value lines, as python-dotenv reads it; `$` has no meaning.
+
+    Raises FileError.
+    """
     from dotenv.parser import parse_stream  # of use to few
 
     found, problems = dict[str, str](), list[Problem]()
     data = read_settings(path, "env file", "name a file of NAME=value lines with --env-file")
     for each in parse_stream(StringIO(_decoded(data, path, "utf-8-sig"))):
         text, key, value = each.original.string, each.key, each.value
-        where = Location(path, each.original.line + text[: len(text) - len(text.lstrip())].count("\n"), 1)
+        where = Location(
+            path, each.original.line + text[: len(text) - len(text.lstrip())].count("\n"), 1
+        )
         if each.error or (key and (value is None or "\0" in value)):
             fix = "write NAME=value, on one line or between quotation marks"
             problems.append(Problem("this is not of the form NAME=value", fix, where))
         elif key and is_own(key):
-            fix = "export it, or give the flag for it; such a file holds only variables that hooks files name"
-            problems.append(Problem(f"{key} is for hooksync itself, and not read from a file", fix, where))
+            fix = (
+                "export it, or give the flag for it; such a file holds only variables that hooks"
+                " files name"
+            )
+            problems.append(
+                Problem(f"{key} is for hooksync itself, and not read from a file", fix, where)
+            )
         elif key and value is not None:
             found[key] = value
     if problems:
@@ -282,17 +342,23 @@ def _variables_in(path: str) -> dict[str, str]:
 def _credentials_in(path: str) -> dict[str, str]:
     """Read the log-in that pyPreservica's scripts use, as variables. Raises FileError.
 
-    Source: pyPreservica 4.2.2, common.py: UTF-8, configparser without interpolation, the section `credentials`.
+    Source: pyPreservica 4.2.2, common.py: UTF-8, configparser without interpolation, the section
+    `credentials`.
     """
     from configparser import ConfigParser, Error
 
-    fix = "write it as pyPreservica reads it: UTF-8, [credentials], and below it username=..., password=... and so on"
+    fix = (
+        "write it as pyPreservica reads it: UTF-8, [credentials], and below it username=...,"
+        " password=... and so on"
+    )
     config = ConfigParser(interpolation=None)
     try:
         config.read_string(_decoded(read_settings(path, "credentials file", fix), path, "utf-8"))
     except Error as error:  # its text quotes the line
         line = vars(error).get("lineno") or vars(error)["errors"][0][0]
-        raise FileError(Problem("pyPreservica cannot read this", fix, Location(path, line, 1))) from None
+        raise FileError(
+            Problem("pyPreservica cannot read this", fix, Location(path, line, 1))
+        ) from None
     section = config["credentials"] if config.has_section("credentials") else {}
     return {variable: section[name] for name, variable in _PYPRESERVICA.items() if name in section}
 

@@ -348,17 +348,23 @@ _SAVE_AS_UTF8 = "save the file as UTF-8"
 def read_text(file: str, data: bytes) -> str:
     """Decode a file as UTF-8, a byte order mark at its start dropped.
 
-    Raises FileError, with the place, for other encodings and for characters that YAML does not allow.
+    Raises FileError, with the place, for other encodings and for characters that YAML does not
+    allow.
     """
     marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    if data.startswith(marks) or (len(data) > 1 and 0 in data[:2]):  # without a mark, one byte of a character is zero
-        raise FileError(Problem("the file is UTF-16, not UTF-8", _SAVE_AS_UTF8, Location(file, 1, 1)))
+    if data.startswith(marks) or (
+        len(data) > 1 and 0 in data[:2]
+    ):  # without a mark, one byte of a character is zero
+        raise FileError(
+            Problem("the file is UTF-16, not UTF-8", _SAVE_AS_UTF8, Location(file, 1, 1))
+        )
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         where = place_after(file, data[: error.start].decode("utf-8"))
-        raise FileError(Problem("this byte is not UTF-8", _SAVE_AS_UTF8, where)) from None  # it would quote the bytes
+        # it would quote the bytes
+        raise FileError(Problem("this byte is not UTF-8", _SAVE_AS_UTF8, where)) from None
     if forbidden := _FORBIDDEN.search(text):
         what = f"character U+{ord(forbidden[0]):04X} is not allowed in YAML"
         fix = 'remove it, or write it as an escape between double quotes, as in "\\x07"'

@@ -1,5 +1,5 @@
-"""What every package shares: nouns, errors, URLs, templates, redaction, files, programs, the one exit.
+"""What every package shares: nouns, errors, URLs, templates, redaction, files, the one exit.
 
-It touches nothing, but for output.py, reading.py, programs.py, git.py, and imports no other package of hooksync.
+Only output.py, reading.py, programs.py and git.py have effects; it imports no other package.
 Begin with model.py.
 """

@@ -1,4 +1,6 @@
-"""The time: of day, monotonic, and waiting. Whoever waits or looks at a clock does it by one of these.
+"""The time: of day, monotonic, and waiting.
+
+Whoever waits or looks at a clock does it by one of these.
 
 So that a test can let hours pass in no time, and a simulation can replay them.
 """
@@ -33,8 +35,9 @@ class Clock:
     def wait(self, stop: Event, seconds: float) -> bool:
         """Wait, and return whether `stop` was set before the time was over.
 
-        Looks at it now and then. A signal's handler runs in the main thread and sets `stop`: if that thread were in
-        `stop.wait`, it could hold the lock that `set` takes, and wait for itself for ever.
+        Looks at it now and then. A signal's handler runs in the main thread and sets `stop`: if
+        that thread were in `stop.wait`, it could hold the lock that `set` takes, and wait for
+        itself for ever.
         """
         end = time.monotonic() + seconds
         while not stop.is_set() and (left := end - time.monotonic()) > 0:
@@ -46,7 +49,10 @@ SYSTEM_CLOCK = Clock()
 
 
 def seconds_set(environ: Mapping[str, str], name: str, usual: int, least: int, most: int) -> float:
-    """Return the whole seconds that a variable is set to; `usual` if it is empty or not set. Raises UsageError."""
+    """Return the whole seconds that a variable is set to; `usual` if it is empty or not set.
+
+    Raises UsageError.
+    """
     text = environ.get(name) or str(usual)
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
     if not is_number or not least <= int(text) <= most:
@@ -61,7 +67,7 @@ def rfc3339(seconds: float) -> str:
 
 
 def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
-    """Do what cannot be told when to end, in a thread that is left alone when the time is over, or `stop` is set.
+    """Run a call that has no timeout in a daemon thread, and abandon it after `seconds` or a stop.
 
     Raises TimeoutError then, or what it raises.
     """
@@ -76,7 +82,11 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
     thread, end = Thread(target=work, daemon=True), time.monotonic() + seconds
     try:
         thread.start()
-        while thread.is_alive() and not (stop and stop.is_set()) and (left := end - time.monotonic()) > 0:
+        while (
+            thread.is_alive()
+            and not (stop and stop.is_set())
+            and (left := end - time.monotonic()) > 0
+        ):
             thread.join(min(left, _LOOK) if stop else left)
     except RuntimeError:  # no more threads can be had: better not bounded than not at all
         work()

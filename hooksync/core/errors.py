@@ -72,7 +72,7 @@ class FileError(HooksyncError):
 
 
 class InvalidDocument(Exception):
-    """What is wrong with a state or a saved plan, without its path: its reader turns it into a FileError."""
+    """What is wrong with a state or a saved plan; its reader adds the path and raises FileError."""
 
 
 class Refused(HooksyncError):
@@ -88,7 +88,10 @@ class Interrupted(HooksyncError):
 
 
 class OutputLost(HooksyncError):
-    """The result could not be written. Without problems where its reader has closed the pipe and wants no more."""
+    """The result could not be written.
+
+    Without problems where its reader has closed the pipe and wants no more.
+    """
 
 
 class UsageError(HooksyncError):
@@ -140,18 +143,27 @@ def counted(number: int, noun: str) -> str:
 
 
 def os_reason(error: Exception) -> str:
-    """Why the system refused, e.g. `permission denied`. A ValueError: a null character in a path, or a closed file."""
+    """Why the system refused, e.g. `permission denied`.
+
+    A ValueError: a null character in a path, or a closed file.
+    """
     reason = error.strerror if isinstance(error, OSError) else None
     return (reason or str(error)).lower()
 
 
 def unforeseen(error: BaseException) -> Problem:
-    """Say that something happened that no code is made for. Its text is not quoted: it may hold a secret."""
+    """Say that something happened that no code is made for.
+
+    Its text is not quoted: it may hold a secret.
+    """
     places = [place for place in _places(error.__traceback__) if place.startswith("hooksync.")]
     where = f" at {places[-1].partition(' ')[0]}" if places else ""
     number = errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
     kind = type(error).__name__ + (f" ({number})" if number else "")  # EMFILE: no more file handles
-    fix = "run it again with --debug, and report what that shows as a bug, unless this machine ran out of something"
+    fix = (
+        "run it again with --debug, and report what that shows as a bug, unless this machine ran"
+        " out of something"
+    )
     return Problem(f"unforeseen: {kind}{where}", fix)
 
 
@@ -161,7 +173,7 @@ def unforeseen_text(error: BaseException, *, is_debugging: bool) -> str:
 
 
 def trace(error: BaseException) -> Iterator[str]:
-    """Write where an error came from, a line for each call, and the errors before it: no texts, no values, no paths."""
+    """Write where an error came from, a line a call, without texts, values or paths."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:

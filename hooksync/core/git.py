@@ -1,4 +1,4 @@
-"""Git, started so that nothing which a commit can add decides what it does, and that it asks nobody.
+"""Git, started so that nothing that a commit adds decides what it does, and without prompts.
 
 It works in the folder that holds `.git`, a name that no commit can contain. The settings of that
 repository, of the user and of the system are the user's own, and count.
@@ -48,8 +48,12 @@ class Git(Record, frozen=True):
     environ: dict[str, str]
     seconds: float  # for one command
 
-    def run(self, *arguments: str, data: bytes = b"", settings: Sequence[str] = ()) -> tuple[int, bytes, bytes]:
-        """Return exit code, output and errors. No signal of ours reaches git. `settings`: `KEY=VALUE`.
+    def run(
+        self, *arguments: str, data: bytes = b"", settings: Sequence[str] = ()
+    ) -> tuple[int, bytes, bytes]:
+        """Return exit code, output and errors.
+
+        No signal of ours reaches git. `settings`: `KEY=VALUE`.
 
         Raises FAILURES, with what to report.
         """

@@ -21,7 +21,8 @@ UnknownSecret = Literal["warn", "refuse", "replace"]
 Owns = Literal["made", "all", "none"]
 SecretState = Literal["same", "changed", "unknown", "not-set"]
 
-# pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType.
+# pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py,
+# TriggerType.
 TRIGGER_NAMES = {
     "MOVED": "MOVED",
     "INDEXED": "FULL_TEXT_INDEXED",
@@ -65,14 +66,15 @@ class Environ(ChainMap[str, str]):
 
 
 def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return what programs that hooksync starts may inherit: nothing that a file of variables sets."""
+    """Return what programs may inherit: nothing that a file of variables sets."""
     return environ.maps[0] if isinstance(environ, Environ) else environ
 
 
 class Secret:
     """A value that is never shown: its repr, str, format and pickle give nothing away.
 
-    It lives from `secret_sources` to the modules that send it or sign with it; search for `reveal()` to find them all.
+    It lives from `secret_sources` to the modules that send it or sign with it; search for
+    `reveal()` to find them all.
     """
 
     __slots__ = ("_value",)
@@ -110,13 +112,19 @@ class SecretRef(Record, frozen=True):
     location: Location | None = None  # None: the default of a field that was left out
     base: str = ""  # folder that a relative path starts at
     noun: str = "secret"  # what it is, for messages
-    parts: tuple[str, ...] = ()  # a program with its arguments, or service and username of a keyring
+    # a program with its arguments, or service and username of a keyring
+    parts: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         """Two places may name the same source."""
         if not isinstance(other, SecretRef):
             return False
-        return (self.name, self.kind, self.base, self.parts) == (other.name, other.kind, other.base, other.parts)
+        return (self.name, self.kind, self.base, self.parts) == (
+            other.name,
+            other.kind,
+            other.base,
+            other.parts,
+        )
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -126,7 +134,11 @@ class SecretRef(Record, frozen=True):
 
     @classmethod
     def read(
-        cls, written: Mapping[Any, Any], where: Location | None = None, noun: str = "secret", base: str = ""
+        cls,
+        written: Mapping[Any, Any],
+        where: Location | None = None,
+        noun: str = "secret",
+        base: str = "",
     ) -> SecretRef:
         """Read a reference as hooks files and plans write it, which fits their schemas."""
         ((kind, value),) = written.items()
@@ -158,7 +170,7 @@ class Trigger(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """Return the same, between quotation marks where white space or odd letters could pass for what follows it."""
+        """Return the text, in quotation marks if white space could mislead a reader."""
         name = self.short
         return name if _ONE_WORD.fullmatch(name) else '"{}"'.format(name.replace('"', r"\""))
 
@@ -182,7 +194,9 @@ class HookUrl(Record, frozen=True):
 
     HIDDEN = ("full", "identity")
 
-    shown: str  # as the file writes it, `${NAME}` unfilled; of a live one that is not declared, what cannot be a key
+    # as the file writes it, `${NAME}` unfilled; of a live one that is not declared, what cannot be
+    # a key
+    shown: str
     full: str  # may hold a key; goes to the service and the receiver, nowhere else
     identity: str = ""  # the full one in its normal form; worked out, never given
 
@@ -195,7 +209,7 @@ NO_URL = HookUrl("(not listed yet)", "")  # of a live one that no list has shown
 
 
 class PlainFields(Record, frozen=True, kw_only=True):
-    """The fields of a subscription that go from the file to the plan as they are: a new one is declared here once."""
+    """The fields of a subscription that go unchanged from the file to the plan."""
 
     include_identifiers: bool = True
     description: str | None = None  # shown, never compared
@@ -238,7 +252,12 @@ class LiveSubscription(Record, frozen=True):
         return SubscriptionKey(self.url.identity, self.trigger)
 
 
-CREDENTIALS = {"username": "username", "password": "password", "totp": "TOTP seed"}  # fields, and what they are
+# fields, and what they are
+CREDENTIALS = {
+    "username": "username",
+    "password": "password",
+    "totp": "TOTP seed",
+}
 
 
 class CredentialRefs(Record, frozen=True):
@@ -251,7 +270,10 @@ class CredentialRefs(Record, frozen=True):
 
 
 class UnsubscribeLimit(Record, frozen=True):
-    """How many subscriptions a plan may remove: a share of those it owns, or a number. One of the two is set."""
+    """How many subscriptions a plan may remove: a share of those it owns, or a number.
+
+    One of the two is set.
+    """
 
     percent: float | None = None
     number: int | None = None
@@ -261,7 +283,7 @@ class UnsubscribeLimit(Record, frozen=True):
 
 
 class PlainSettings(Record, frozen=True, kw_only=True):
-    """The settings of a tenancy that go from the file to the plan as they are: a new one is declared here once.
+    """The settings of a tenancy that go unchanged from the file to the plan.
 
     Made without arguments: what holds where the file is silent.
     """
@@ -273,14 +295,16 @@ class PlainSettings(Record, frozen=True, kw_only=True):
     limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
     replacement: Replacement = "create-first"
     probe: Probe = "auto"
-    unknown_secret: UnknownSecret = "warn"  # what becomes of a live one whose secret may not be the declared one
+    # what becomes of a live one whose secret may not be the declared one
+    unknown_secret: UnknownSecret = "warn"
 
 
 class Server(Record, frozen=True):
     """Where a tenancy lives."""
 
     declared: str  # as the file writes it, `${NAME}` unfilled
-    base_url: str  # "https://eu.preservica.com" or "http://127.0.0.1:8080", in normal form, no slash at the end
+    # "https://eu.preservica.com" or "http://127.0.0.1:8080", in normal form, no slash at the end
+    base_url: str
 
     @property
     def shown(self) -> str:
@@ -289,7 +313,7 @@ class Server(Record, frozen=True):
 
 
 class Tenancy(PlainSettings, frozen=True):
-    """One tenancy as the file wants it, with everything from the environment but secrets filled in."""
+    """One tenancy as declared, with everything but secrets filled in."""
 
     name: str
     server: Server
@@ -307,7 +331,8 @@ class Tenancy(PlainSettings, frozen=True):
 def live_url(url: str, declared: Mapping[str, str] = NOT_DECLARED) -> HookUrl:
     """Make a live subscription's URL, with the form that may be shown.
 
-    `declared`: as the file writes them, by their identities; one of those tells all that may be seen of it.
+    `declared`: as the file writes them, by their identities; one of those tells all that may be
+    seen of it.
     """
     made = HookUrl("", url)
     force_setattr(made, "shown", declared.get(made.identity) or masked_url(url))

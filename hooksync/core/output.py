@@ -1,7 +1,8 @@
 """The one exit: all that hooksync writes, to a stream or to a file, leaves through here.
 
-What the run knows must not be seen is masked, and what steers a terminal or a CI runner is escaped, whoever wrote it.
-Files are written as a whole or not at all, even if the run or the disk fails in the middle.
+What the run knows must not be seen is masked, and what steers a terminal or a CI runner is escaped,
+whoever wrote it. Files are written as a whole or not at all, even if the run or the disk fails in
+the middle.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from hooksync.core.redaction import (
 
 Form = Literal["text", "markdown", "json", "coloured"]  # coloured: text with colours of ours
 
-_COMMAND = re.compile(r"^( *):(?=:)")  # what GitHub's runner does: trims a line, and looks at its first two characters
+# what GitHub's runner does: trims a line, and looks at its first two characters
+_COMMAND = re.compile(r"^( *):(?=:)")
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _USUAL = bytes([10, *range(0x20, 0x7F)])  # the opposite, for a look that takes a fifth of the time
@@ -48,7 +50,8 @@ class Output:
 
     def __init__(self) -> None:
         self.redactor = Redactor()
-        self.public: list[bytes] = []  # what any reader knows, such as hooks files: a mask would tell that it is known
+        # what any reader knows, such as hooks files: a mask would tell that it is known
+        self.public: list[bytes] = []
         self._lock = threading.Lock()
         self._erase = ""  # what removes the progress that is shown
 
@@ -88,8 +91,10 @@ class Output:
                 sys.stderr = _Nowhere()
             self._erase = "" if stays else f"\r{' ' * len(text)}\r"
 
-    def write_file(self, path: str, text: str, mode: int = 0o600, *, follows_link: bool = False) -> None:
-        """Replace a file as a whole or not at all: a reader finds the old or the new one, also after a crash.
+    def write_file(
+        self, path: str, text: str, mode: int = 0o600, *, follows_link: bool = False
+    ) -> None:
+        """Replace a file as a whole or not at all, also in a crash.
 
         It is JSON, or writes its strings so. A symbolic link is replaced itself, unless it is
         followed. An open descriptor (/dev/stdout) and the null device are written to. Raises
@@ -102,18 +107,27 @@ class Output:
                     file.write(data)
                 return
             folder, name = os.path.split(path)
-            target = os.path.realpath(path) if follows_link else os.path.join(os.path.realpath(folder), name)
+            target = (
+                os.path.realpath(path)
+                if follows_link
+                else os.path.join(os.path.realpath(folder), name)
+            )
             _check_kind(target)
             with _draft(target, data, mode) as draft:
                 give_name(draft, target)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
             raise FileError(_unwritable(path, error)) from error
 
-    def create_file(self, path: str, text: str | bytes, mode: int = 0o644, *, holds_secrets: bool = False) -> None:
-        """Write a file that is not there yet, as a whole or not at all. Bytes: what came, as it came.
+    def create_file(
+        self, path: str, text: str | bytes, mode: int = 0o644, *, holds_secrets: bool = False
+    ) -> None:
+        """Write a file that is not there yet, as a whole or not at all.
+
+        Bytes: what came, as it came.
 
         `holds_secrets`: because the user asked for just that, so that nothing is looked for in it.
-        Raises FileExistsError where the name is taken, even at the last moment; FileError for the rest.
+        Raises FileExistsError where the name is taken, even at the last moment; FileError for the
+        rest.
         """
         try:
             data = text.encode() if isinstance(text, str) else text
@@ -122,7 +136,9 @@ class Output:
             with _draft(os.path.abspath(path), data, mode) as draft:
                 try:
                     os.link(draft, path)  # replaces nothing
-                except OSError:  # the name is taken, or there are no links here: then a kill may leave an empty file
+                except OSError:
+                    # The name is taken, or there are no links here: then a kill may leave an
+                    # empty file.
                     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
                     give_name(draft, path)
         except FileExistsError:
@@ -131,10 +147,18 @@ class Output:
             raise FileError(_unwritable(path, error)) from error
 
     def checked(self, text: str, what: str) -> str:
-        """Return a text that is read again, so that a mask would break it. Raises FileError where it needs one."""
+        """Return a text that is read again, so that a mask would break it.
+
+        Raises FileError where it needs one.
+        """
         if self._found(text):
             fix = "give another name to what holds it: text output shows *** there"
-            raise FileError(Problem(f"{what} would hold a secret, or a variable of a URL, so it was not written", fix))
+            raise FileError(
+                Problem(
+                    f"{what} would hold a secret, or a variable of a URL, so it was not written",
+                    fix,
+                )
+            )
         return text
 
     def safe(self, text: str, form: Form = "text") -> str:
@@ -142,7 +166,10 @@ class Output:
         return escaped(self.masked(text, form), form)
 
     def masked(self, text: str, form: Form = "text") -> str:
-        """Mask what no reader may see. Each string of JSON is masked by itself, so that JSON stays JSON."""
+        """Mask what no reader may see.
+
+        Each string of JSON is masked by itself, so that JSON stays JSON.
+        """
         if form != "json":
             return masked(text, self._found(text))
         if self._found(without_escapes(text)):
@@ -164,21 +191,29 @@ class Output:
 
     def _is_public(self, value: str) -> bool:
         """Whether the hooks files say it in clear, or our own formats do."""
-        from hooksync.core.schema import SCHEMA_KINDS, schema_text  # only here: seldom anything is found
+        # only here: seldom anything is found
+        from hooksync.core.schema import (
+            SCHEMA_KINDS,
+            schema_text,
+        )
 
         raw = utf_8(value)
-        return any(raw in text for text in self.public) or any(value in schema_text(kind) for kind in SCHEMA_KINDS)
+        return any(raw in text for text in self.public) or any(
+            value in schema_text(kind) for kind in SCHEMA_KINDS
+        )
 
 
 def escaped(text: str, form: Form) -> str:
-    """Escape what steers a terminal, hides text, or is a command to a CI runner; JSON keeps its meaning."""
+    """Escape what controls a terminal or a CI runner, or hides text; JSON keeps its meaning."""
     marks = ("##",) if form == "json" else ("##", "::")  # no line of JSON begins with a colon
     is_command = any(mark[0] in text and mark in text for mark in marks)
     if not is_command and text.isascii() and not text.encode().translate(None, _USUAL):
         return text
     if form == "json":
         return _UNUSUAL.sub(_in_json, RUNNER_COMMAND.sub(r"\1\\u005b", text))
-    return "\n".join(_escaped_line(line, keeps_colours=form == "coloured") for line in text.split("\n"))
+    return "\n".join(
+        _escaped_line(line, keeps_colours=form == "coloured") for line in text.split("\n")
+    )
 
 
 def _in_json(found: re.Match[str]) -> str:
@@ -214,7 +249,10 @@ def _check_kind(path: str) -> None:
 
 
 def give_name(draft: str, path: str, patience: float = 2.0 if os.name == "nt" else 0.0) -> None:
-    """Put a draft in the place of a file. `patience`: seconds; Windows refuses while another program has that open."""
+    """Put a draft in the place of a file.
+
+    `patience`: seconds; Windows refuses while another program has that open.
+    """
     backoff = Backoff(patience, SYSTEM_CLOCK, threading.Event())
     while True:
         try:
@@ -240,10 +278,12 @@ def _unwritable(path: str, error: OSError | ValueError) -> Problem:
 
 @contextmanager
 def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
-    """Write a file of another name beside a path; it is gone afterwards, unless it was given that name."""
+    """Write a temporary file beside a path; it is deleted afterwards, unless it was renamed."""
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    descriptor = os.open(
+        draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode
+    )
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
@@ -259,7 +299,10 @@ def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
 
 
 def delete_drafts(path: str, made_before: float | None = None) -> None:
-    """Delete the drafts of a file that killed runs left. `made_before`: by the file system's clock; None: all."""
+    """Delete the drafts of a file that killed runs left.
+
+    `made_before`: by the file system's clock; None: all.
+    """
     folder, name = os.path.split(path)
     draft = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.tmp")
     with suppress(OSError):
@@ -271,7 +314,7 @@ def delete_drafts(path: str, made_before: float | None = None) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make a new name last through a power cut, where the system knows how; the file itself is safe already."""
+    """Make a new name survive a power cut, if the system can; the file itself is safe already."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Other programs that a run needs, such as git: started without shell and terminal, ended with their children."""
+"""Other programs, such as git: started without shell and terminal, ended with their children."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class OutputTooLarge(OSError):
     """A program writes more than it may."""
 
 
-def start(command: Sequence[str], environ: dict[str, str], *, talks: bool) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str], environ: dict[str, str], *, talks: bool
+) -> subprocess.Popen[bytes]:
     """Start a program. It has no terminal to ask on, nor do signals of ours reach it.
 
     `talks`: whether it gets input, and its standard error is kept. Raises OSError or ValueError.
@@ -43,7 +45,9 @@ def start(command: Sequence[str], environ: dict[str, str], *, talks: bool) -> su
     )
 
 
-def talk(process: subprocess.Popen[bytes], most: int, data: bytes = b"") -> tuple[int, bytes, bytes]:
+def talk(
+    process: subprocess.Popen[bytes], most: int, data: bytes = b""
+) -> tuple[int, bytes, bytes]:
     """Write a program's input; return its exit code, output and errors. `most`: bytes of output.
 
     Raises OutputTooLarge. This waits for as long as the program runs.
@@ -91,14 +95,22 @@ def end(process: subprocess.Popen[bytes]) -> None:
                 process.wait(_GRACE)
             os.killpg(process.pid, signal.SIGKILL)
             return
-        taskkill = os.path.join(os.environ["SYSTEMROOT"], "System32", "taskkill.exe")  # Windows has no such groups
+        # Windows has no such groups
+        taskkill = os.path.join(os.environ["SYSTEMROOT"], "System32", "taskkill.exe")
         subprocess.run([taskkill, "/F", "/T", "/PID", str(process.pid)], capture_output=True)  # noqa: S603  no shell
 
 
 def find_by_path(program: str, environ: Mapping[str, str]) -> str:
-    """Find a program, where only its name is given in the folders of PATH alone. Raises FileNotFoundError."""
+    """Find a program, where only its name is given in the folders of PATH alone.
+
+    Raises FileNotFoundError.
+    """
     name = program if program.lower().endswith(".exe") else f"{program}.exe"
-    folders = [""] if os.path.dirname(program) else filter(os.path.isabs, environ.get("PATH", "").split(os.pathsep))
+    folders = (
+        [""]
+        if os.path.dirname(program)
+        else filter(os.path.isabs, environ.get("PATH", "").split(os.pathsep))
+    )
     for path in (os.path.join(folder, name) for folder in folders):
         if os.path.isfile(path):
             return path

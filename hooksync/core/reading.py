@@ -17,12 +17,16 @@ _STREAM = re.compile("/dev/(?:null|stdin|stdout|stderr|fd/[0-9]+)|/proc/[^/]+/fd
 
 
 def read_file(path: str, most: int, *, takes_pipes: bool = False) -> bytes:
-    """Read a file; of one that is larger, one byte more than `most`. Raises OSError or ValueError (a null character).
+    """Read a file; of one that is larger, one byte more than `most`.
+
+    Raises OSError or ValueError (a null character).
 
     `takes_pipes`: also from what is open already, such as a process substitution.
     """
     stream = stream_path(path) if takes_pipes else None
-    at_once = None if stream else lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+    at_once = (
+        None if stream else lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+    )
     with open(stream or path, "rb", opener=at_once) as file:
         if not stream and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, NOT_A_FILE)

@@ -1,7 +1,8 @@
 """The base of all nouns: frozen records whose repr shows nothing that may be secret.
 
-msgspec's Struct rather than a frozen dataclass: a plan loads some eighty of these types, and making one at import costs
-a hundredth. A field that may hold a secret, a key or foreign text is named in `HIDDEN`.
+msgspec's Struct rather than a frozen dataclass: a plan loads some eighty of these types, and making
+one at import costs a hundredth. A field that may hold a secret, a key or foreign text is named in
+`HIDDEN`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ class Record(Struct, frozen=True):
     HIDDEN: ClassVar[tuple[str, ...]] = ()  # fields that the repr leaves out
 
     def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in self.HIDDEN)
+        shown = (
+            f"{name}={getattr(self, name)!r}"
+            for name in self.__struct_fields__
+            if name not in self.HIDDEN
+        )
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -1,10 +1,12 @@
 """Finds the values that no reader may see, and masks them. No I/O.
 
-The one exit (`core/output.py`) masks them in all that hooksync writes. Text of others (a response, the
-text of a library's exception) is masked when it arrives as well, before it is cut or put into a message.
+The one exit (`core/output.py`) masks them in all that hooksync writes. Text of others (a response,
+the text of a library's exception) is masked when it arrives as well, before it is cut or put into a
+message.
 
-A value is found in clear, in hex, in base64, and if percent, JSON or HTML escapes stand for any of its
-characters: one level of encoding. A peer can always split or encrypt a value; nothing here finds that.
+A value is found in clear, in hex, in base64, and if percent, JSON or HTML escapes stand for any of
+its characters: one level of encoding. A peer can always split or encrypt a value; nothing here
+finds that.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 QUOTED_LENGTH = 256  # characters of an answer that an error quotes
-SHORTEST_MASKED = 8  # characters of a value that the exit masks; a shorter one may be a part of any word
+# characters of a value that the exit masks; a shorter one may be a part of any word
+SHORTEST_MASKED = 8
 _MASK = "***"
 _LOOKED_AT = 64 * 1024  # characters of a long text; the first half of them may be shown
 
@@ -26,7 +29,8 @@ _UNKNOWN = (
     re.compile(r"(://)[^/\s\"'<>@]{1,1000}(?=@)"),
     re.compile(r"([?&;][^=&?;\s\"'<>]{1,100}=)[^&\s\"'<>]+"),
     re.compile(
-        r'("[^"\\\s]{0,40}(?:token|secret|password)[^"\\\s]{0,40}\\?"\s{0,9}:\s{0,9}\\?")(?:[^"\\]|\\.)+', re.IGNORECASE
+        r'("[^"\\\s]{0,40}(?:token|secret|password)[^"\\\s]{0,40}\\?"\s{0,9}:\s{0,9}\\?")(?:[^"\\]|\\.)+',
+        re.IGNORECASE,
     ),
 )
 RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")
@@ -48,12 +52,21 @@ Span = tuple[int, int, str]  # start and end in a text, and the value that is fo
 
 
 class Redactor:
-    """Knows the values of this run that must not be seen, and finds them in texts. Safe among threads."""
+    """Knows the values of this run that must not be seen, and finds them in texts.
+
+    Safe among threads.
+    """
 
     def __init__(self) -> None:
-        self._forms: dict[str, str] = {}  # what a text may hold of a value, and that value; replaced as a whole
+        # what a text may hold of a value, and that value; replaced as a whole
+        self._forms: dict[str, str] = {}
         self._waiting: list[Callable[[], Iterable[str]]] = []
-        self._clear: tuple[str, dict[str, str], int] = "", self._forms, 0  # the last search that found nothing
+        # the last search that found nothing
+        self._clear: tuple[str, dict[str, str], int] = (
+            "",
+            self._forms,
+            0,
+        )
         self._lock = threading.Lock()
 
     def learn(self, values: Iterable[str]) -> None:
@@ -61,20 +74,29 @@ class Redactor:
         with self._lock:
             fresh = {value.strip() for value in values} - self._forms.keys() - {""}
             if fresh:
-                self._forms = self._forms | {form: value for value in fresh for form in _forms(value)}
+                self._forms = self._forms | {
+                    form: value for value in fresh for form in _forms(value)
+                }
 
     def learn_later(self, values: Callable[[], Iterable[str]]) -> None:
-        """Take in where to find values to hide. They are looked up for the first text to be masked."""
+        """Take in where to find values to hide.
+
+        They are looked up for the first text to be masked.
+        """
         self._waiting.append(values)
 
     def find(self, text: str, shortest: int = 1) -> list[Span]:
-        """Find every known value in a text, in clear or encoded. `shortest`: characters that are there of it."""
+        """Find every known value in a text, in clear or encoded.
+
+        `shortest`: characters that are there of it.
+        """
         for values in self._waiting:
             self.learn(values())
         self._waiting = []
         forms = self._forms
         searched, with_forms, for_shortest = self._clear
-        is_clear = text is searched and forms is with_forms and shortest == for_shortest  # a plan is written twice
+        # a plan is written twice
+        is_clear = text is searched and forms is with_forms and shortest == for_shortest
         if is_clear or not forms:
             return []
         spans = _spans(text, forms, shortest)
@@ -96,15 +118,18 @@ class Redactor:
         return bool(self.find(text, SHORTEST_MASKED))
 
     def clean(self, text: str) -> str:
-        """Mask every known value in a text of others, however short. Of a long text, only its beginning is left."""
+        """Mask every known value in a text of others, however short.
+
+        Of a long text, only its beginning is left.
+        """
         looked_at = text[:_LOOKED_AT]
         shown = text if text == looked_at else text[: _LOOKED_AT // 2]
         return masked(shown, self.find(looked_at))
 
     def quote(self, text: str) -> str:
-        """Make foreign text fit for an error message: redacted, on one line, printable, cut at 256 characters.
+        """Make foreign text fit for an error message: redacted, one line of 256 characters.
 
-        Hides also what only looks like a secret: user information and query values of URLs, tokens in JSON.
+        Hides also what only looks like a secret: user information and query values of URLs, tokens.
         """
         known_hidden = self.clean(text)
         for pattern in _UNKNOWN:
@@ -125,7 +150,7 @@ def _spans(text: str, forms: Mapping[str, str], shortest: int) -> list[Span]:
 
 
 def masked(text: str, spans: Iterable[Span]) -> str:
-    """Return a text with a mask instead of all that any span covers; spans may overlap, or be beyond its end."""
+    """Return a text with all spans masked; spans may overlap, or be beyond its end."""
     pieces: list[str] = []
     covered = 0  # up to here the text is written or masked
     for start, end, _ in sorted(spans):
@@ -136,7 +161,7 @@ def masked(text: str, spans: Iterable[Span]) -> str:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield a value as it is, as we print and send it, as who gets a URL decodes it, in hex and in base64."""
+    """Yield a value as it is, as we print and send it, as URLs decode it, in hex and in base64."""
     import json  # only here: most commands know no value
 
     yield value
@@ -197,7 +222,9 @@ _ESCAPES = (
 )
 
 
-def _starts(text: str, pattern: re.Pattern[str], decode: Callable[[re.Match[str]], str]) -> Sequence[int]:
+def _starts(
+    text: str, pattern: re.Pattern[str], decode: Callable[[re.Match[str]], str]
+) -> Sequence[int]:
     """Return where each character of the decoded text comes from, and the end of the text."""
     starts = array("Q")
     position = 0
@@ -210,10 +237,11 @@ def _starts(text: str, pattern: re.Pattern[str], decode: Callable[[re.Match[str]
 
 
 def printable(text: str) -> str:
-    """Write every character that could steer a terminal or hide text (controls, direction marks) as an escape.
+    """Escape every character that could control a terminal or hide text.
 
     And `##[` and `##vso[`, which CI runners take for commands wherever they stand in a line.
-    Sources: GitHub's runner, ActionCommand.cs, the older of its two forms; Azure Pipelines' logging commands.
+    Sources: GitHub's runner, ActionCommand.cs, the older of its two forms; Azure Pipelines' logging
+    commands.
     """
     text = RUNNER_COMMAND.sub(r"\1\\x5b", text)
     if text.isascii() and text.isprintable():
@@ -222,7 +250,7 @@ def printable(text: str) -> str:
 
 
 def is_visible(character: str) -> bool:
-    """Whether a reader sees a character, and .NET, in which runners are written, when it compares texts."""
+    """Whether a reader sees a character, and .NET (of CI runners) when it compares texts."""
     return character.isprintable() and not _IGNORED_BY_ALL.match(character)
 
 

@@ -1,14 +1,16 @@
-"""The JSON Schemas that hooksync ships, a check compiled from each, and what is wrong with what does not fit.
+"""The JSON Schemas that hooksync ships, a check compiled from each, and errors against them.
 
-The schemas are the source of truth of every format: no check repeats what a schema can express. Types in Python only
-hold data that fit. Where a secret may be found is defined once, in the schema of hooks files; others refer to it.
+The schemas are the source of truth of every format: no check repeats what a schema can express.
+Types in Python only hold data that fit. Where a secret may be found is defined once, in the schema
+of hooks files; others refer to it.
 
-They are compiled to functions, a microsecond a field, that tell whether data fit; only the keywords that they use are
-supported, any other one is an error when one is compiled. Two differences from jsonschema are wanted: 1.0 is not an
-integer, and true is not 1.
+They are compiled to functions, a microsecond a field, that tell whether data fit; only the keywords
+that they use are supported, any other one is an error when one is compiled. Two differences from
+jsonschema are wanted: 1.0 is not an integer, and true is not 1.
 
-Where data do not fit, `find_errors` asks jsonschema; its messages are never used, for they quote the data, which may be
-a secret. Of an untrusted document only one error is named, by its place and the rule.
+Where data do not fit, `find_errors` asks jsonschema; its messages are never used, for they quote
+the data, which may be a secret. Of an untrusted document only one error is named, by its place and
+the rule.
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ _PLAIN_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,40}")
 
 
 def schema_text(kind: SchemaKind) -> str:
-    """Return a packaged JSON Schema as text that refers to no other. Raises FileError if the installation lacks it."""
+    """Return a packaged JSON Schema as text that refers to no other.
+
+    Raises FileError if the installation lacks it.
+    """
     text = _packaged_text(kind)
     if _REFERENCE not in text:
         return text
@@ -56,9 +61,15 @@ def schema_text(kind: SchemaKind) -> str:
 
 def _packaged_text(kind: SchemaKind) -> str:
     name = f"{kind}.schema.json"
-    wheel, checkout = os.path.join(_PACKAGE, "schemas"), os.path.join(os.path.dirname(_PACKAGE), "schemas")
+    wheel, checkout = (
+        os.path.join(_PACKAGE, "schemas"),
+        os.path.join(os.path.dirname(_PACKAGE), "schemas"),
+    )
     for folder in (wheel, checkout):
-        with suppress(FileNotFoundError), open(os.path.join(folder, name), encoding="utf-8") as file:
+        with (
+            suppress(FileNotFoundError),
+            open(os.path.join(folder, name), encoding="utf-8") as file,
+        ):
             return file.read()
     raise FileError(Problem(f"{name} is not part of this installation", "install hooksync again"))
 
@@ -72,7 +83,10 @@ def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
 
 @cache
 def schema_check(kind: SchemaKind) -> Check:
-    """Return the function that tells what fits a packaged schema. Raises FileError where there is none."""
+    """Return the function that tells what fits a packaged schema.
+
+    Raises FileError where there is none.
+    """
     return compile_schema(read_schema(kind))
 
 
@@ -82,9 +96,15 @@ def is_reference(written: object) -> bool:
 
 
 def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
-    """Return a document that fits its schema. Raises InvalidDocument, which names the outermost error."""
+    """Return a document that fits its schema.
+
+    Raises InvalidDocument, which names the outermost error.
+    """
     if not schema_check(kind)(document):
-        found = min(islice(find_errors(read_schema(kind), document), _MOST_ERRORS), key=lambda each: len(each.path))
+        found = min(
+            islice(find_errors(read_schema(kind), document), _MOST_ERRORS),
+            key=lambda each: len(each.path),
+        )
         raise InvalidDocument(_explained(found, f"the {kind}"))
     return cast(Mapping[str, Any], document)
 
@@ -111,7 +131,17 @@ class Violation(NamedTuple):
 
 
 _FIELDS = {"properties", "patternProperties", "additionalProperties"}
-_SAYS_NOTHING = _FIELDS | {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format", "then"}
+_SAYS_NOTHING = _FIELDS | {
+    "$schema",
+    "$id",
+    "$defs",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "format",
+    "then",
+}
 _SAYS_NOTHING |= {"errorMessage", "patternErrorMessage"}
 _TYPES: dict[str, tuple[str, type]] = {  # in words, and in Python
     "object": ("an object", dict),
@@ -131,13 +161,14 @@ def compile_schema(schema: Schema) -> Check:
 
 def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
     """Ask jsonschema where data does not fit."""
-    import jsonschema  # only here: it takes longer to import than all the rest of reading a small file
+    # only here: it takes longer to import than all the rest of reading a small file
+    import jsonschema
 
     base = jsonschema.Draft202012Validator
     compiler = _Compiler(schema)
 
     def only_unfit(validator: Any, argument: Any, instance: Any, holder: Any) -> Any:
-        """Look for errors only in what the compiled check refuses: that is fast, jsonschema is not."""
+        """Look for errors only if the compiled check refuses: jsonschema is slower."""
         if isinstance(argument, dict) and isinstance(instance, dict):
             check = compiler.compile(argument)
             instance = {name: value for name, value in instance.items() if not check(value)}
@@ -156,7 +187,9 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
         keyword, path = str(error.validator), tuple(error.absolute_path)
         if "propertyNames" in error.relative_schema_path:
             keyword, path = "propertyNames", (*path, str(error.instance))
-        yield Violation(keyword, cast(Schema, error.schema), path, error.validator_value, error.instance)
+        yield Violation(
+            keyword, cast(Schema, error.schema), path, error.validator_value, error.instance
+        )
 
 
 class _Compiler:
@@ -169,8 +202,11 @@ class _Compiler:
     def compile(self, schema: Schema) -> Check:
         """Make the check of one schema, of the checks of its keywords."""
         if id(schema) not in self._made:
-            self._made[id(schema)] = lambda value: self._made[id(schema)](value)  # until it is made: it may name itself
-            checks = [self._keyword(keyword, schema) for keyword in schema if keyword not in _SAYS_NOTHING]
+            # until it is made: it may name itself
+            self._made[id(schema)] = lambda value: self._made[id(schema)](value)
+            checks = [
+                self._keyword(keyword, schema) for keyword in schema if keyword not in _SAYS_NOTHING
+            ]
             if _FIELDS.intersection(schema):
                 checks.append(self._fields(schema))
             self._made[id(schema)] = _all_of(checks)
@@ -200,10 +236,13 @@ class _Compiler:
     def _fields(self, schema: Schema) -> Check:
         """Check the values of an object by their names."""
         patterns = [
-            (re.compile(key).search, self.compile(each)) for key, each in schema.get("patternProperties", {}).items()
+            (re.compile(key).search, self.compile(each))
+            for key, each in schema.get("patternProperties", {}).items()
         ]
         known = {
-            name: _all_of([self.compile(each), *(check for search, check in patterns if search(name))])
+            name: _all_of(
+                [self.compile(each), *(check for search, check in patterns if search(name))]
+            )
             for name, each in schema.get("properties", {}).items()
         }
         rest = schema.get("additionalProperties", True)
@@ -287,7 +326,9 @@ _RULES: dict[str, Callable[[Any], Check]] = {
 def _explained(found: Violation, document: str) -> str:
     """Name what does not fit. `document`: what it is called."""
     path = found.path[:-1] if found.keyword == "propertyNames" else found.path
-    steps = [f".{each}" if _PLAIN_NAME.fullmatch(str(each)) else f"[{quoted(each)}]" for each in path]
+    steps = [
+        f".{each}" if _PLAIN_NAME.fullmatch(str(each)) else f"[{quoted(each)}]" for each in path
+    ]
     whole = "".join(steps).removeprefix(".") or document
     instance: Any = found.instance
     if found.keyword == "required":
@@ -303,7 +344,7 @@ def _explained(found: Violation, document: str) -> str:
 
 
 def rule(keyword: str, schema: Schema) -> str:
-    """Say what a value must be, in the words of the schema where it has some: editors show these, too."""
+    """Word what a value must be; the schema's own words first, because editors show these, too."""
     match keyword:
         case _ if "errorMessage" in schema:
             return str(schema["errorMessage"])
@@ -311,7 +352,8 @@ def rule(keyword: str, schema: Schema) -> str:
             return str(schema["patternErrorMessage"])
         case "type":
             types = schema["type"]
-            return f"must be {' or '.join(_TYPES[each][0] for each in ([types] if isinstance(types, str) else types))}"
+            names = [types] if isinstance(types, str) else types
+            return f"must be {' or '.join(_TYPES[each][0] for each in names)}"
         case "const":
             return f"must be {schema['const']}"
         case "enum":

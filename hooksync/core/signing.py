@@ -1,7 +1,10 @@
-"""The key that plans and states are signed with, and JSON read so that a signature covers what is shown. No I/O.
+"""The key that signs plans and states, and strict JSON, so that a signature covers what is shown.
 
-Whoever does not have the key can write neither. What Python reads, and a signature is made of, is what any other reader
-understands: duplicate keys, of which each reader takes another one, and numbers that JSON does not have are refused.
+No I/O.
+
+Whoever does not have the key can write neither. What Python reads, and a signature is made of, is
+what any other reader understands: duplicate keys, of which each reader takes another one, and
+numbers that JSON does not have are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from hooksync.core.schema import quoted
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
 SHORTEST_KEY = 16  # bytes
 
-_MOST_BRACKETS = 2_000_000  # lists and objects in one text; an empty one takes up to 64 times its length of memory
+# lists and objects in one text; an empty one takes up to 64 times its length of memory
+_MOST_BRACKETS = 2_000_000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # maybe half of a pair
 
 
@@ -34,7 +38,10 @@ class PlanKey(Record, frozen=True):
     value: bytes
 
     def sign(self, domain: bytes, parts: Iterable[bytes]) -> str:
-        """Sign a text. `domain`: what it is, so that its signature is never one of anything else."""
+        """Sign a text.
+
+        `domain`: what it is, so that its signature is never one of anything else.
+        """
         signed = hmac.new(self.value, domain, hashlib.sha256)
         for part in parts:
             signed.update(part)
@@ -42,33 +49,48 @@ class PlanKey(Record, frozen=True):
 
 
 def plan_key(text: str | None) -> PlanKey | None:
-    """Take the key from what its variable holds. Raises FileError for one that is too short, the empty one too."""
+    """Take the key from what its variable holds.
+
+    Raises FileError for one that is too short, the empty one too.
+    """
     if text is None:
         return None
     value = text.encode("utf-8", "surrogateescape")
     if len(value) < SHORTEST_KEY:
-        fix = "make one with `hooksync secret generate`; unset the variable to work without signatures"
+        fix = (
+            "make one with `hooksync secret generate`; unset the variable to work without"
+            " signatures"
+        )
         raise FileError(Problem(f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes", fix))
     return PlanKey(value)
 
 
 def is_same(given: object, computed: str) -> bool:
     """Whether a digest or a signature that a document holds is the right one."""
-    return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), computed.encode())
+    return isinstance(given, str) and hmac.compare_digest(
+        given.encode("utf-8", "surrogatepass"), computed.encode()
+    )
 
 
 def parse_json(text: str) -> Any:
-    """Parse a text. Raises JSONDecodeError where it is not JSON, and InvalidDocument where it is not strictly JSON."""
+    """Parse a text.
+
+    Raises JSONDecodeError where it is not JSON, and InvalidDocument where it is not strictly JSON.
+    """
     if text.count("{") + text.count("[") > _MOST_BRACKETS:
         raise InvalidDocument(f"holds more than {_MOST_BRACKETS:,} lists and objects")
     try:
-        parsed = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number)
+        parsed = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number
+        )
         if _SURROGATE.search(text):
             json.dumps(parsed, ensure_ascii=False).encode()
     except RecursionError:
         raise InvalidDocument("nested too deeply") from None
     except UnicodeEncodeError:
-        raise InvalidDocument("holds half of a character: a surrogate without its other half") from None
+        raise InvalidDocument(
+            "holds half of a character: a surrogate without its other half"
+        ) from None
     except json.JSONDecodeError:
         raise
     except ValueError:  # Python reads no number of thousands of digits

@@ -30,7 +30,8 @@ class Template(Record, frozen=True):
     """A text that may refer to environment variables."""
 
     text: str  # as written
-    parts: tuple[str | Reference, ...]  # literal text (`$$` already a dollar) and references, in turn; at least one
+    # literal text (`$$` already a dollar) and references, in turn; at least one
+    parts: tuple[str | Reference, ...]
     literal: str | None = None  # the text where there are no references
 
     @property
@@ -44,17 +45,22 @@ class Template(Record, frozen=True):
         return tuple(dict.fromkeys(reference.name for reference in self.references))
 
     def fill(self, environ: Mapping[str, str]) -> str:
-        """Fill the references in. As with `${NAME:-default}` in a shell, an empty variable counts as not set.
+        """Fill the references in.
+
+        As with `${NAME:-default}` in a shell, an empty variable counts as not set.
 
         Raises MissingVariableError, with every name, where there is neither value nor default.
         """
         if self.literal is not None:
             return self.literal
-        missing = (ref.name for ref in self.references if ref.default is None and not environ.get(ref.name))
+        missing = (
+            ref.name for ref in self.references if ref.default is None and not environ.get(ref.name)
+        )
         if names := tuple(dict.fromkeys(missing)):
             raise MissingVariableError(names)
         return "".join(
-            part if isinstance(part, str) else environ.get(part.name) or part.default or "" for part in self.parts
+            part if isinstance(part, str) else environ.get(part.name) or part.default or ""
+            for part in self.parts
         )
 
 

@@ -1,4 +1,4 @@
-"""URLs: their normal and masked forms, what is a valid receiver or server, which URLs a prefix owns. Pure.
+"""URLs: normal and masked forms, valid receivers and servers, which URLs a prefix owns. Pure.
 
 No message quotes the text that it is about, except the ASCII form of a host.
 """
@@ -21,7 +21,7 @@ _NORMAL = re.compile("https?://[a-z0-9.-]+/")
 
 
 def normal_url(url: str) -> str:
-    """Bring a URL into the form that identities are compared in; what is not an http(s) URL stays as it is.
+    """Bring a URL into the form that identities are compared in; other texts stay as they are.
 
     Path and query are left alone: `/a%20b` and `/a b` are two receivers to some servers.
     """
@@ -37,7 +37,7 @@ def normal_url(url: str) -> str:
 
 
 def split_url(url: str) -> tuple[str, str, str]:
-    """Cut a URL into its scheme, in lower case; user, host and port; and the rest from the first `/`, `?` or `#` on.
+    """Cut a URL into its scheme (lower case), user, host and port, and the rest.
 
     The scheme is empty where there is no `://`.
     """
@@ -49,7 +49,8 @@ def split_url(url: str) -> tuple[str, str, str]:
 
 _WITH_HOST = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
-    r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=]|%(?!40|3[Aa]))+)(?::[0-9]*)?)(?P<path>/[^\\?#]*)?"
+    r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=]|%(?!40|3[Aa]))+)(?::[0-9]*)?)"
+    r"(?P<path>/[^\\?#]*)?"
 )
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,15}|[a-z0-9._-]{0,6}))*")
 _WORD = re.compile("[A-Za-z0-9]+")
@@ -64,9 +65,10 @@ _LONGEST_HOST = 253  # characters of a name in the DNS
 
 
 def masked_url(url: str) -> str:
-    """Hide what may be a key in a live URL: user information, the values of its query, its fragment, parts of its path.
+    """Hide what may be a key in a live URL: user information, query values, fragment, odd segments.
 
-    Of a URL in another form what follows its last `@` is shown up to a slash; where it may hold a password, nothing.
+    Of a URL in another form what follows its last `@` is shown up to a slash; where it may hold a
+    password, nothing.
     """
     if _HOLDS_NO_KEY.fullmatch(url):  # most, and ten thousand of them are a tenth of a plan
         return url
@@ -74,7 +76,10 @@ def masked_url(url: str) -> str:
     head, question_mark, query = head.partition("?")
     if found := _WITH_HOST.fullmatch(head):
         user = "***@" if found["user"] else ""
-        shown = f"{found['scheme']}://{user}{ascii_host(found['host'])}{masked_path(found['path'] or '')}"
+        shown = (
+            f"{found['scheme']}://{user}{ascii_host(found['host'])}"
+            f"{masked_path(found['path'] or '')}"
+        )
     else:
         _, at, rest = head.rpartition("@")
         host, slash, path = rest.partition("/")
@@ -86,7 +91,7 @@ def masked_url(url: str) -> str:
 
 
 def masked_pair(pair: str) -> str:
-    """Hide the value of a pair of a query, or all of it where its name may be the key: base64 ends with `=`, too."""
+    """Hide the value of a query's pair, or all of it if its name may be the key."""
     name, _, value = pair.partition("=")
     if not pair or pair in "&;":
         return pair
@@ -98,14 +103,17 @@ def masked_path(path: str) -> str:
     if not _LONG_SEGMENT.search(path):
         return path
     segments = (segment.partition(";") for segment in path.split("/"))
-    return "/".join(f"{'***' if is_like_key(head) else head}{mark}{rest and '***'}" for head, mark, rest in segments)
+    return "/".join(
+        f"{'***' if is_like_key(head) else head}{mark}{rest and '***'}"
+        for head, mark, rest in segments
+    )
 
 
 def is_like_key(segment: str) -> bool:
-    """Whether a segment of a path looks like a key: long and no words, as a UUID, or short with letters among digits.
+    """Whether a path segment looks like a key: long and no words, or short and mixed with digits.
 
-    Words with a number (`hook2`), versions (`v1beta1`), dates and slugs of these are no keys. It is a guess: what was
-    filled in from `${NAME}` is hidden by its value, whatever it looks like.
+    Words with a number (`hook2`), versions (`v1beta1`), dates and slugs of these are no keys. It is
+    a guess: what was filled in from `${NAME}` is hidden by its value, whatever it looks like.
     """
     if len(segment) < _SHORT_KEY or (segment.isalpha() and len(segment) < _LONG_KEY):
         return False
@@ -115,11 +123,16 @@ def is_like_key(segment: str) -> bool:
     if length >= _LONG_KEY and (8 * sum(changes) >= length or any(map(_is_no_word, words))):
         return True
     pairs = zip(words, changes, strict=True)
-    return any(number > 1 and len(word) >= _SHORT_KEY and not _VERSION.fullmatch(word) for word, number in pairs)
+    return any(
+        number > 1 and len(word) >= _SHORT_KEY and not _VERSION.fullmatch(word)
+        for word, number in pairs
+    )
 
 
 def _is_no_word(text: str) -> bool:
-    return len(text) >= _LONG_KEY and (bool(_EARLY_DIGIT.search(text)) or 5 * len(_VOWEL.findall(text)) < len(text))
+    return len(text) >= _LONG_KEY and (
+        bool(_EARLY_DIGIT.search(text)) or 5 * len(_VOWEL.findall(text)) < len(text)
+    )
 
 
 def ascii_host(host: str) -> str:
@@ -175,7 +188,7 @@ def server_fault(server: str) -> str | None:
 
 
 def server_url(server: str) -> str:
-    """Return the normal form of a server without fault: scheme, host and port, no slash at the end."""
+    """Return the normal form of a valid server: scheme, host and port."""
     return normal_url(_with_scheme(server)).removesuffix("/")
 
 
@@ -191,7 +204,10 @@ def is_plain_http(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: localhost, 127.0.0.0/8 or [::1]. Names under localhost may be anybody's."""
+    """Whether a host is this machine: localhost, 127.0.0.0/8 or [::1].
+
+    Names under localhost may be anybody's.
+    """
     host = host.lower()
     if host.startswith("["):
         address = _ipv6(host)
@@ -200,7 +216,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_respelling(one: str, other: str) -> bool:
-    """Whether two URLs may be one that a service spells in its own way: its case, percent-encoding or last slash."""
+    """Whether two URLs may be one in two spellings: case, percent-encoding or the last slash."""
     from urllib.parse import unquote  # only here: `validate` does without
 
     first, second = (unquote(normal_url(url)).casefold().rstrip("/") for url in (one, other))
@@ -210,8 +226,9 @@ def is_respelling(one: str, other: str) -> bool:
 def owns_url(prefixes: frozenset[str], url: str) -> bool:
     """Whether a URL is under one of the prefixes.
 
-    Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. URLs that servers read
-    in different ways are owned by no prefix (user information, a backslash) or by whole hosts only (dot segments).
+    Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. URLs
+    that servers read in different ways are owned by no prefix (user information, a backslash) or by
+    whole hosts only (dot segments).
     """
     scheme, netloc, tail = split_url(normal_url(url))
     if "@" in netloc or "\\" in url:
@@ -231,7 +248,9 @@ def _has_dot_segments(path: str) -> bool:
     """Whether a server may walk up from a path; `..;x`, an encoded dot or slash count for some."""
     if "." not in path and "%2e" not in path.lower():
         return False
-    segments = (segment.lower().replace("%2e", ".").partition(";")[0] for segment in _SLASH.split(path))
+    segments = (
+        segment.lower().replace("%2e", ".").partition(";")[0] for segment in _SLASH.split(path)
+    )
     return not path.isprintable() or any(segment in (".", "..") for segment in segments)
 
 
@@ -270,7 +289,7 @@ def split_port(netloc: str) -> tuple[str, str]:
 
 
 def literal_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read a host that is an address, in any spelling that systems take: `127.1`, `0x7f000001`, `[::ffff:127.0.0.1]`.
+    """Read a host that is an address, in any spelling: `127.1`, `0x7f000001`, `[::1]`.
 
     None: it is a name.
     """
@@ -281,7 +300,9 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
     if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
         return None
     try:
-        *first, last = (int(part, 16 if "x" in part.lower() else 8 if part[0] == "0" else 10) for part in parts)
+        *first, last = (
+            int(part, 16 if "x" in part.lower() else 8 if part[0] == "0" else 10) for part in parts
+        )
     except ValueError:  # an octal number with an 8 or a 9
         return None
     if any(number > 255 for number in first) or last >= 256 ** (4 - len(first)):

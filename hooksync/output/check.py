@@ -1,4 +1,4 @@
-"""`hooksync check`: what was found out about tenancies, receivers and secrets, judged and written down.
+"""`hooksync check`: findings about tenancies, receivers and secrets, and their renderings.
 
 Pure: evidence in, findings out, as text and Markdown; as JSON in check_json.py.
 """
@@ -39,7 +39,8 @@ _STAGE_OF_KIND: dict[Kind, str] = {
 class Finding(Record, frozen=True, rename={"mark": "state"}):
     """One thing that was checked. In JSON as it is here."""
 
-    subject: str  # of a tenancy: "name", "connection", "tls", "log-in", "role", "list", "live secrets"; of a
+    # of a tenancy: "name", "connection", "tls", "log-in", "role", "list", "live secrets"; of a
+    subject: str
     # receiver: "secret", "receiver", "event-signing"
     mark: Mark
     detail: str | None = None  # one line, safe to show
@@ -52,22 +53,27 @@ _SIGNING = {  # by whether a receiver signs a challenge code that is an event; N
         "event-signing",
         "warning",
         "it also signs a challenge code that looks like a signed event",
-        "let it refuse codes that begin with preservica-webhook-auth: its answer to such a code is the valid signature "
-        "of a forged event",
+        "let it refuse codes that begin with preservica-webhook-auth: its answer to such a code is"
+        " the valid signature of a forged event",
     ),
-    False: Finding("event-signing", "ok", "it does not sign a challenge code that looks like a signed event"),
+    False: Finding(
+        "event-signing", "ok", "it does not sign a challenge code that looks like a signed event"
+    ),
 }
 
 
 class HookCheck(Record, frozen=True):
     """How the receiver of one declared name answered, and whether its secret can be read."""
 
-    subscriptions: tuple[DeclaredSubscription, ...]  # one for each trigger; URL and secret are the same
+    # one for each trigger; URL and secret are the same
+    subscriptions: tuple[DeclaredSubscription, ...]
     probe: Probe
     secret: Finding
-    target: ProbeTarget | None = None  # what is to be challenged; None: nothing, or there is no secret for it
+    # what is to be challenged; None: nothing, or there is no secret for it
+    target: ProbeTarget | None = None
     receiver: ProbeResult | None = None  # None: not challenged
-    is_forgeable: bool | None = None  # whether it signs a challenge code that is an event; None: no clear answer
+    # whether it signs a challenge code that is an event; None: no clear answer
+    is_forgeable: bool | None = None
 
     @property
     def subscription(self) -> DeclaredSubscription:
@@ -79,7 +85,9 @@ class HookCheck(Record, frozen=True):
         """Judge whether its secret can be read, and whether its receiver is ready for it."""
         answer = self.receiver
         if answer is None:
-            because = "probe: never" if self.probe == "never" else "no secret to check its answer with"
+            because = (
+                "probe: never" if self.probe == "never" else "no secret to check its answer with"
+            )
             why = "interrupted" if self.target else f"not challenged: {because}"
             return self.secret, Finding("receiver", "skipped", why)
         if answer.state == "ready":
@@ -91,7 +99,10 @@ class HookCheck(Record, frozen=True):
     @property
     def mark(self) -> Mark:
         """The worst of its findings."""
-        return max((finding.mark for finding in self.findings), key=("ok", "skipped", "warning", "failed").index)
+        return max(
+            (finding.mark for finding in self.findings),
+            key=("ok", "skipped", "warning", "failed").index,
+        )
 
 
 class TenancyCheck(Record, frozen=True):
@@ -119,7 +130,10 @@ class CheckView(Record, frozen=True):
         for one in self.tenancies:
             name = f"{one.tenancy.name}, {one.tenancy.where}"
             yield name, "", one.findings
-            yield from ((name, f"{_title(hook)} {hook.subscription.url.shown}", hook.findings) for hook in one.hooks)
+            yield from (
+                (name, f"{_title(hook)} {hook.subscription.url.shown}", hook.findings)
+                for hook in one.hooks
+            )
         yield from (("", hook.subscription.url.shown, hook.findings) for hook in self.receivers)
 
     @property
@@ -139,8 +153,8 @@ def judge_tenancy(
 ) -> tuple[Finding, ...]:
     """Judge each stage, from the name to the list. The stages after a failure are skipped.
 
-    `reach`: whether the server answers at all; None: interrupted before. `live`: None: not listed. `error`: of the
-    log-in, or then of the list. `login`: where its credentials come from.
+    `reach`: whether the server answers at all; None: interrupted before. `live`: None: not listed.
+    `error`: of the log-in, or then of the list. `login`: where its credentials come from.
     """
     broken = _broken_stage(reach, error, is_logged_in=is_logged_in) if live is None else None
     found = {stage: Finding(stage, "ok") for stage in _STAGES}
@@ -157,8 +171,10 @@ def judge_tenancy(
     return tuple(found.values())
 
 
-def judge_secrets(states: Mapping[str, SecretState], path: str | None, *, is_state_missing: bool) -> Iterator[Finding]:
-    """Say of how many live subscriptions the secret is known, and of which it is not; nothing where none is live.
+def judge_secrets(
+    states: Mapping[str, SecretState], path: str | None, *, is_state_missing: bool
+) -> Iterator[Finding]:
+    """Report how many live subscriptions have a known secret, and which have not.
 
     `states`: by the declared address; `path`: of the state; None: without one.
     """
@@ -170,14 +186,18 @@ def judge_secrets(states: Mapping[str, SecretState], path: str | None, *, is_sta
         yield Finding("live secrets", "skipped", f"without a state: {which}")
     elif unknown:
         detail = (
-            f"there is no state at {path}: {which}" if is_state_missing else ", ".join(filter(None, (known, which)))
+            f"there is no state at {path}: {which}"
+            if is_state_missing
+            else ", ".join(filter(None, (known, which)))
         )
         yield Finding("live secrets", "warning", detail, ADOPT_FIX)
     elif known:
         yield Finding("live secrets", "ok", known)
 
 
-def _broken_stage(reach: ProbeResult | None, error: HooksyncError | None, *, is_logged_in: bool) -> Finding:
+def _broken_stage(
+    reach: ProbeResult | None, error: HooksyncError | None, *, is_logged_in: bool
+) -> Finding:
     """Find the first stage that does not work."""
     if reach and (stage := _STAGE_OF_KIND.get(reach.kind)):
         return Finding(stage, "failed", reach.detail, reach.fix)
@@ -185,11 +205,16 @@ def _broken_stage(reach: ProbeResult | None, error: HooksyncError | None, *, is_
         return Finding("log-in" if reach else "name", "skipped", "interrupted")
     is_role = isinstance(error, Rejected) and error.status == _FORBIDDEN
     stage = "log-in" if not is_logged_in else "role" if is_role else "list"
-    return Finding(stage, "failed", error.summary, "; ".join(dict.fromkeys(problem.fix for problem in error.problems)))
+    return Finding(
+        stage,
+        "failed",
+        error.summary,
+        "; ".join(dict.fromkeys(problem.fix for problem in error.problems)),
+    )
 
 
 def check_lines(view: CheckView) -> list[Line]:
-    """Write a check for people: every stage of a tenancy, a line for each receiver, and details of what is not ok."""
+    """Write a check for people: the stages of a tenancy, a line a receiver, details if not ok."""
     lines = [line for tenancy in view.tenancies for line in _tenancy_lines(tenancy)]
     for hook in view.receivers:
         lines += [*_hook_lines(hook, _NAME), ("", "")]
@@ -226,20 +251,29 @@ def _hook_lines(check: HookCheck, width: int) -> Iterator[Line]:
     name, _, triggers = _title(check).partition(" ")
     is_fine = check.mark == "ok"
     remark = "receiver ready" if is_fine else check.subscription.url.shown
-    yield _STYLES[check.mark], printable(f"{check.mark:<{_MARK}}{name:<{width}}{triggers}   {remark}")
+    yield (
+        _STYLES[check.mark],
+        printable(f"{check.mark:<{_MARK}}{name:<{width}}{triggers}   {remark}"),
+    )
     for finding in check.findings if not is_fine else ():
         if finding.mark != "ok":
-            subject = "" if finding.subject == "secret" else f"{finding.subject}: "  # its detail begins with the word
+            # its detail begins with the word
+            subject = "" if finding.subject == "secret" else f"{finding.subject}: "
             yield "", printable(f"{_INDENT}  {subject}{finding.detail}")
         if finding.fix:
             yield "", printable(f"{_INDENT}    fix: {finding.fix}")
 
 
 def _title(check: HookCheck) -> str:
-    return f"{check.subscription.name} {', '.join(each.trigger.short for each in check.subscriptions)}"
+    return (
+        f"{check.subscription.name} {', '.join(each.trigger.short for each in check.subscriptions)}"
+    )
 
 
 def _summary(view: CheckView) -> str:
     counts = view.counts()
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
-    return f"Check: {counts['ok']} ok, {counted(counts['warning'], 'warning')}, {counts['failed']} failed{skipped}."
+    return (
+        f"Check: {counts['ok']} ok, {counted(counts['warning'], 'warning')}, {counts['failed']}"
+        f" failed{skipped}."
+    )

@@ -1,7 +1,10 @@
-"""A plan as one HTML page, for a reviewer without a terminal: page.html, filled in. Touches nothing but that file.
+"""A plan as one HTML page, for a reviewer without a terminal: page.html, filled in.
 
-It loads nothing. Where a content policy forbids its own style and script, as that of Jenkins does, it can still be read
-and unfolded: only colours and the filter are missing. Whatever a text holds, it stays a text.
+Touches nothing but that file.
+
+It loads nothing. Where a content policy forbids its own style and script, as that of Jenkins does,
+it can still be read and unfolded: only colours and the filter are missing. Whatever a text holds,
+it stays a text.
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ from hooksync.output.view import RunView, StepView, TenancyView
 
 
 def plan_html(view: RunView) -> str:
-    """Write a plan: its summary, its problems, the steps of each tenancy, and who subscribes to which trigger."""
+    """Write a plan: summary, problems, the steps of each tenancy, and the coverage of triggers."""
     table, end = coverage_table(view)
     problems = [
-        _list(title, (f"{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found), " open")
+        _list(
+            title, (f"{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found), " open"
+        )
         for title, found in problems_of(view, "apply would refuse")
     ]
     unknown = (_text(step.address or "") for step in view.steps if step.has_unknown_secret)
@@ -48,7 +53,11 @@ def _each(tag: str, texts: Iterable[str]) -> str:
 
 def _list(title: str, items: Iterable[str], is_open: str = "") -> str:
     written = "".join(f"<li>{item}</li>" for item in items)
-    return f"<details{is_open}><summary>{_text(title)}</summary><ul>{written}</ul></details>" if written else ""
+    return (
+        f"<details{is_open}><summary>{_text(title)}</summary><ul>{written}</ul></details>"
+        if written
+        else ""
+    )
 
 
 def _section(view: TenancyView) -> str:
@@ -56,14 +65,26 @@ def _section(view: TenancyView) -> str:
     width = name_width(view.steps)
     todo = (_step(step, view, width) for step in view.steps if step.is_drift)
     idle = "\n".join(_step(step, view, width) for step in view.steps if not step.is_drift)
-    rest = f"<details class=rest><summary>unchanged, or left alone</summary>{idle}</details>" if idle else ""
+    rest = (
+        f"<details class=rest><summary>unchanged, or left alone</summary>{idle}</details>"
+        if idle
+        else ""
+    )
     title = _text(f"{view.tenancy.name}, {view.tenancy.where}: {counts_of(view)}")
     return "\n".join(
-        (f'<section data-tenancy="{_text(view.tenancy.name)}"><h2>{title}</h2>', *todo, rest, "</section>")
+        (
+            f'<section data-tenancy="{_text(view.tenancy.name)}"><h2>{title}</h2>',
+            *todo,
+            rest,
+            "</section>",
+        )
     )
 
 
 def _step(step: StepView, view: TenancyView, width: int) -> str:
     first, *rest = (_text(text) for _, text in step_lines(step, view, width))
     fields = "\n".join(rest)
-    return f"<details class=step data-action={step.action}><summary>{first}</summary><pre>{fields}</pre></details>"
+    return (
+        "<details class=step"
+        f" data-action={step.action}><summary>{first}</summary><pre>{fields}</pre></details>"
+    )

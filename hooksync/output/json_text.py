@@ -1,7 +1,8 @@
 """Canonical JSON, its digest, and documents with a record a line. Pure.
 
-A document of ten thousand steps is written in parts: it is not held a second time for its digest. Each
-step is on one line, so that it can be read and compared, and is encoded once, for the text and the digest.
+A document of ten thousand steps is written in parts: it is not held a second time for its digest.
+Each step is on one line, so that it can be read and compared, and is encoded once, for the text and
+the digest.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 import msgspec.json
 
-encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
+# canonical JSON
+encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 _encode_fast = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -26,7 +28,7 @@ class Lines(list[Any]):
 
 
 def encode_line(data: object) -> bytes:
-    """Write data without floats as canonical JSON, five times as fast where nothing in it is escaped."""
+    """Write data without floats as canonical JSON; five times as fast if nothing is escaped."""
     try:
         line = _encode_fast(data)
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, or a number of many digits
@@ -37,7 +39,8 @@ def encode_line(data: object) -> bytes:
 def sealed(document: Sections) -> str:
     """Add the digest of everything else and write it all."""
     document["digest"] = digest(document)
-    return b"".join((*json_parts(document, b"\n"), b"\n")).decode()  # a line break added to the whole would copy it
+    # a line break added to the whole would copy it
+    return b"".join((*json_parts(document, b"\n"), b"\n")).decode()
 
 
 def digest(data: object) -> str:
@@ -49,10 +52,10 @@ def digest(data: object) -> str:
 
 
 def json_parts(data: object, margin: bytes | None = None) -> Iterator[bytes]:
-    """Write data as JSON, in parts: a document of ten thousand steps is not held a second time for its digest.
+    """Write data as JSON, in parts, so that a large document is not copied for its digest.
 
-    Bytes are JSON already: encoded once, for the text and the digest. `margin`: a line break and the blanks that indent
-    the data; None: the canonical text, of which digests are made.
+    Bytes are JSON already: encoded once, for the text and the digest. `margin`: a line break and
+    the blanks that indent the data; None: the canonical text, of which digests are made.
     """
     if not isinstance(data, Sections | Lines):
         yield data if isinstance(data, bytes) else encode(data).encode()
@@ -65,7 +68,9 @@ def json_parts(data: object, margin: bytes | None = None) -> Iterator[bytes]:
         for number, name in enumerate(sorted(data)):
             yield (between if number else begin) + encode(name).encode() + colon
             yield from json_parts(data[name], inner)
-    elif margin is None and data and isinstance(data[0], bytes):  # many at once: a part has its price
+    elif (
+        margin is None and data and isinstance(data[0], bytes)
+    ):  # many at once: a part has its price
         for start in range(0, len(data), 100):
             yield (between if start else begin) + between.join(data[start : start + 100])
     else:

@@ -10,7 +10,17 @@ from hooksync.output.run_json import document_fields, error_text, step_fields
 from hooksync.output.view import RunView, StepView
 
 LIST_FORMAT = "hooksync.list/1"
-_ABOUT = ("action", "address", "name", "reasons", "origin", "description", "owner", "secret")  # of a step
+# of a step
+_ABOUT = (
+    "action",
+    "address",
+    "name",
+    "reasons",
+    "origin",
+    "description",
+    "owner",
+    "secret",
+)
 
 
 def list_json(view: RunView) -> str:
@@ -28,7 +38,9 @@ def list_json(view: RunView) -> str:
         )
         for one in view.tenancies
     )
-    document["coverage"] = Lines(encode_line({**asdict(one), "trigger": one.trigger.wire}) for one in coverage(view))
+    document["coverage"] = Lines(
+        encode_line({**asdict(one), "trigger": one.trigger.wire}) for one in coverage(view)
+    )
     document["summary"] = list_counts(view)
     return sealed(document)
 

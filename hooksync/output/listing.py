@@ -1,6 +1,7 @@
 """What is live, as a list, and as a table of tenancies against triggers: views of the plan. Pure.
 
-Nothing is compared here: what is declared, and whether its secret is the same, is what the steps of the plan say.
+Nothing is compared here: what is declared, and whether its secret is the same, is what the steps of
+the plan say.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from hooksync.core.redaction import printable
 from hooksync.output.text import table_lines
 from hooksync.output.view import RunView, StepView, TenancyView
 
-_HEAD = ("tenancy", "id", "trigger", "identifiers", "secret", "declared as", "url", "owner", "description")
+_HEAD = (
+    "tenancy",
+    "id",
+    "trigger",
+    "identifiers",
+    "secret",
+    "declared as",
+    "url",
+    "owner",
+    "description",
+)
 _IDENTIFIERS = {True: "yes", False: "no", None: "not reported"}
 _MOST_NAMED = 3  # in a cell
 
@@ -42,18 +53,23 @@ def targeted(view: TenancyView) -> TenancyView:
     """Leave out what has no address, as --target does."""
     steps = tuple(step for step in view.steps if step.address)
     ids = {step.id for step in steps}
-    return replace(view, steps=steps, live=view.live and tuple(one for one in view.live if one.id in ids))
+    return replace(
+        view, steps=steps, live=view.live and tuple(one for one in view.live if one.id in ids)
+    )
 
 
 def listed(view: TenancyView) -> list[tuple[LiveSubscription, StepView]]:
-    """Pair each live subscription with its step: by their addresses, then those without by their URLs."""
+    """Pair each live subscription with its step, sorted by address, then by URL."""
     steps = {step.id: step for step in view.steps}
     pairs = [(one, steps[one.id]) for one in view.live or ()]
-    return sorted(pairs, key=lambda pair: (not pair[1].address, pair[1].address or "", pair[0].key, pair[0].id))
+    return sorted(
+        pairs,
+        key=lambda pair: (not pair[1].address, pair[1].address or "", pair[0].key, pair[0].id),
+    )
 
 
 def coverage(view: RunView) -> list[Covered]:
-    """Say of each trigger, the known ones and then others, in each tenancy that could be read, who subscribes to it."""
+    """List who subscribes to each trigger in each tenancy; known triggers first."""
     steps = defaultdict[tuple[str, Trigger], list[StepView]](list)
     for one in view.tenancies:
         for step in one.steps:
@@ -64,14 +80,18 @@ def coverage(view: RunView) -> list[Covered]:
     covered = []
     for trigger, name in product(triggers, names):
         several = steps.get((name, trigger), [])
-        live = tuple(step.name for step in several if step.name and step.action in ("keep", "resubscribe"))
+        live = tuple(
+            step.name for step in several if step.name and step.action in ("keep", "resubscribe")
+        )
         missing = tuple(step.name for step in several if step.name and step.action == "subscribe")
-        covered.append(Covered(name, trigger, live, missing, sum(step.address is None for step in several)))
+        covered.append(
+            Covered(name, trigger, live, missing, sum(step.address is None for step in several))
+        )
     return covered
 
 
 def list_counts(view: RunView) -> dict[str, int]:
-    """Count what is live, what of it is declared, what is declared and not live, and unknown secrets as a plan."""
+    """Count what is live, declared, declared but not live, and unknown secrets as a plan does."""
     counts = view.counts()
     return {
         "live": sum(len(one.live or ()) for one in view.tenancies),
@@ -85,11 +105,18 @@ def list_table(view: RunView) -> tuple[Sequence[Row], str]:
     """Make the list, without columns in which nothing stands, and sum it up."""
     rows = [_HEAD, *(row for one in view.tenancies for row in _rows(one))]
     columns = [column for column in zip(*rows, strict=True) if any(column[1:]) or len(rows) == 1]
-    counts, states = list_counts(view), Counter(step.secret_state for step in view.steps if step.secret and step.id)
+    counts, states = (
+        list_counts(view),
+        Counter(step.secret_state for step in view.steps if step.secret and step.id),
+    )
     parts = [f"{counts['not_live']} declared and not live"] if counts["not_live"] else []
-    known = ", ".join(f"{number} {state.replace('-', ' ')}" for state, number in sorted(states.items()))
+    known = ", ".join(
+        f"{number} {state.replace('-', ' ')}" for state, number in sorted(states.items())
+    )
     parts += [f"secrets: {known}"] if known else []
-    return list(zip(*columns, strict=True)), _summary(view, f", {counts['declared']} of them declared", *parts)
+    return list(zip(*columns, strict=True)), _summary(
+        view, f", {counts['declared']} of them declared", *parts
+    )
 
 
 def _rows(view: TenancyView) -> Iterator[Row]:
@@ -110,7 +137,7 @@ def _rows(view: TenancyView) -> Iterator[Row]:
 
 
 def coverage_table(view: RunView) -> tuple[Sequence[Row], str]:
-    """Put tenancies against triggers, or triggers against tenancies, whichever is less wide; and sum it up."""
+    """Make a table of tenancies and triggers, the narrower way round, and its summary."""
     found = coverage(view)
     cells = {(one.tenancy, one.trigger): str(one) for one in found}
     triggers = dict.fromkeys(one.trigger for one in found)
@@ -121,12 +148,28 @@ def coverage_table(view: RunView) -> tuple[Sequence[Row], str]:
     ]
     nobody = triggers.keys() - {one.trigger for one in found if one.live or one.not_declared}
     parts = ["+ is declared and not live"] if any(one.missing for one in found) else []
-    parts += [f"nobody subscribes to {', '.join(each.shown for each in triggers if each in nobody)}"] if nobody else []
+    parts += (
+        [f"nobody subscribes to {', '.join(each.shown for each in triggers if each in nobody)}"]
+        if nobody
+        else []
+    )
     either = (table, list(zip(*table, strict=True)))
-    return min(either, key=lambda each: max(len(text) for _, text in table_lines(each))), _summary(view, "", *parts)
+    return min(either, key=lambda each: max(len(text) for _, text in table_lines(each))), _summary(
+        view, "", *parts
+    )
 
 
 def _summary(view: RunView, more: str, *parts: str) -> str:
     unread = len(view.errors)
-    head = f"List: {list_counts(view)['live']} live in {counted(len(view.tenancies) - unread, 'tenancy')}{more}"
-    return printable("; ".join((head, *parts, *([f"{counted(unread, 'tenancy')} not read"] if unread else [])))) + "."
+    head = (
+        f"List: {list_counts(view)['live']} live in"
+        f" {counted(len(view.tenancies) - unread, 'tenancy')}{more}"
+    )
+    return (
+        printable(
+            "; ".join(
+                (head, *parts, *([f"{counted(unread, 'tenancy')} not read"] if unread else []))
+            )
+        )
+        + "."
+    )

@@ -1,7 +1,9 @@
-"""A plan or a run as Markdown, for a comment of a pull request. Pure: it makes strings and prints nothing.
+"""A plan or a run as Markdown, for a comment of a pull request.
 
-Whatever a text holds, it ends no block, starts no other, and makes no link and no mention. A comment never grows larger
-than GitHub allows.
+Pure: it makes strings and prints nothing.
+
+Whatever a text holds, it ends no block, starts no other, and makes no link and no mention. A
+comment never grows larger than GitHub allows.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from hooksync.output.text import (
 from hooksync.output.view import RunView
 
 LIMIT = 65_536  # bytes of UTF-8 that GitHub takes for a comment
-ROOM = LIMIT - 4_096  # what ours may fill: a workflow adds lines of its own, and Windows ends each line with two bytes
+# what ours may fill: a workflow adds lines of its own, and Windows ends each line with two bytes
+ROOM = LIMIT - 4_096
 COUNT_ROOM = 100  # bytes of the line that counts what is left out
 
 _FOLDED_FROM = 200  # lines of all blocks together
@@ -39,12 +42,15 @@ _SENTENCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z ,;:.()-]*")
 _MADE_A_LINK = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 
-_Block: TypeAlias = tuple[str, list[list[str]]]  # the title of a tenancy, and the lines of each step: safe in a fence
+# the title of a tenancy, and the lines of each step: safe in a fence
+_Block: TypeAlias = tuple[str, list[list[str]]]
 
 
 def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     """Write a plan: its summary, its problems, and a block for each tenancy."""
-    return _page("plan", view, plan_summary(view), "apply would refuse", _blocks(view, shows_kept=shows_kept))
+    return _page(
+        "plan", view, plan_summary(view), "apply would refuse", _blocks(view, shows_kept=shows_kept)
+    )
 
 
 def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
@@ -52,14 +58,25 @@ def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     blocks = _blocks(view, shows_kept=shows_kept)
     if found := [[_line(line)] for line in verification(view)]:
         blocks.insert(0, ("what is live now", found))
-    return _page("apply", view, applied_summary(view) if view.has_changes else plan_summary(view), "refused", blocks)
+    return _page(
+        "apply",
+        view,
+        applied_summary(view) if view.has_changes else plan_summary(view),
+        "refused",
+        blocks,
+    )
 
 
 def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence[_Block]) -> str:
-    """Put the parts together: what it comes to and the problems first, then as many blocks as there is room for."""
+    """Join the parts: summary and problems first, then as many blocks as there is room for."""
     texts = [summary, *(text for _, text in state_lines(view))]
     texts += [adopted_line(view.adopted, view.state)] if view.adopted else []
-    lines = [marker(kind), f"### hooksync {kind}", "", *(each for text in texts for each in (sentence(_cut(text)), ""))]
+    lines = [
+        marker(kind),
+        f"### hooksync {kind}",
+        "",
+        *(each for text in texts for each in (sentence(_cut(text)), "")),
+    ]
     for title, problems in problems_of(view, refused):
         lines += _listed(title, problems)
     lines += _fitted_blocks(blocks, ROOM - size(lines))
@@ -67,7 +84,10 @@ def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence
 
 
 def _fitted_blocks(blocks: Sequence[_Block], room: int) -> Iterator[str]:
-    """Write the blocks until the room is used up, and count the others. Small ones are served first."""
+    """Write the blocks until the room is used up, and count the others.
+
+    Small ones are served first.
+    """
     is_folded = sum(len(item) for _, items in blocks for item in items) >= _FOLDED_FROM
     room -= COUNT_ROOM
     written: dict[int, list[str]] = {}
@@ -82,7 +102,7 @@ def _fitted_blocks(blocks: Sequence[_Block], room: int) -> Iterator[str]:
 
 
 def _framed(title: str, items: Sequence[Sequence[str]], room: int, *, is_folded: bool) -> list[str]:
-    """Write the items for which there is room, and count the others; nothing if there is room for none."""
+    """Write the items for which there is room, and count the others; nothing if none fits."""
     start, *_, end = fenced("diff", [line for item in items for line in item])
     head, foot = [f"#### {title}", "", start], [""]
     if is_folded:
@@ -96,7 +116,10 @@ def _blocks(view: RunView, *, shows_kept: bool) -> list[_Block]:
     blocks = []
     for one in view.tenancies:
         if items := tenancy_items(one, shows_kept=shows_kept):
-            title = f"{escaped(_cut(one.tenancy.name))}, {escaped(_cut(one.tenancy.where))}: {counts_of(one)}"
+            title = (
+                f"{escaped(_cut(one.tenancy.name))}, {escaped(_cut(one.tenancy.where))}:"
+                f" {counts_of(one)}"
+            )
             blocks.append((title, [[*map(_line, item)] for item in items]))
     return blocks
 
@@ -112,7 +135,10 @@ def _listed(title: str, problems: Sequence[Problem]) -> list[str]:
     if not problems:
         return []
     items = [
-        [f"- {escaped(_cut(each.headline))}", *([f"  fix: {escaped(_cut(each.fix))}"] if each.fix else [])]
+        [
+            f"- {escaped(_cut(each.headline))}",
+            *([f"  fix: {escaped(_cut(each.fix))}"] if each.fix else []),
+        ]
         for each in problems
     ]
     lines, more = fitted(items, _PROBLEMS_ROOM)
@@ -121,7 +147,8 @@ def _listed(title: str, problems: Sequence[Problem]) -> list[str]:
 
 def _line(line: Line) -> str:
     style, text = line
-    is_replaced = style == "yellow"  # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
+    # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
+    is_replaced = style == "yellow"
     return printable(_cut(_REPLACED + text[len(_REPLACED) :] if is_replaced else text))
 
 
@@ -133,7 +160,10 @@ def _cut(text: str) -> str:
 
 
 def table_page(kind: str, table: Iterable[Sequence[str]], end: str, fine: str = "") -> str:
-    """Write a table, its head first, as a page; rows with `fine` come last where not all fit. The rest is counted."""
+    """Write a table, its head first, as a page; rows with `fine` come last where not all fit.
+
+    The rest is counted.
+    """
     head, *rows = table
     first = [marker(kind), f"### hooksync {kind}", ""]
     first += [_row(map(sentence, map(_cut, head))), _row(["---" for _ in head])]
@@ -155,7 +185,7 @@ def marker(kind: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Write any text so that it stays on its line, reads the same, and makes no link, no mention and no markup.
+    """Write any text on one line, so that it makes no link, no mention and no markup.
 
     A character reference starts no markup, and within <code> nothing is a mention or a link.
     """
@@ -165,7 +195,7 @@ def escaped(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Write one of our sentences as it is, unless a text that was put into it could act as markup."""
+    """Write our sentence as it is, unless a text in it could act as markup."""
     return text if _SENTENCE.fullmatch(text) and not _MADE_A_LINK.search(text) else escaped(text)
 
 
@@ -182,7 +212,7 @@ def size(lines: Iterable[str]) -> int:
 
 
 def fitted(items: Sequence[Sequence[str]], room: int) -> tuple[list[str], list[str]]:
-    """Give the lines of the items that fit, one after another, into so many bytes; and the one that counts others."""
+    """Give the lines of the items that fit into so many bytes, and the number of others."""
     lines: list[str] = []
     for number, item in enumerate(items):
         room -= size(item)

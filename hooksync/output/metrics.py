@@ -28,9 +28,12 @@ _HELP = {
 def metrics_text(ending: Ending, run: str, last_success: str) -> str:
     """Write it as Prometheus reads it.
 
-    `run`: tells its series from those of other files; `last_success`: as it is written, of an earlier run.
+    `run`: tells its series from those of other files; `last_success`: as it is written, of an
+    earlier run.
     """
-    found = [each for one in (ending.view.tenancies if ending.view else ()) for each in _figures(one)]
+    found = [
+        each for one in (ending.view.tenancies if ending.view else ()) for each in _figures(one)
+    ]
     found += [
         ("hooksync_exit_code", {}, int(ending.code)),
         ("hooksync_start_time_seconds", {}, f"{ending.begun:.3f}"),
@@ -41,13 +44,21 @@ def metrics_text(ending: Ending, run: str, last_success: str) -> str:
     lines = []
     for name, what in _HELP.items():
         lines += [f"# HELP {name} {what}", f"# TYPE {name} gauge"]
-        lines += [f"{name}{_labels(labels | common)} {value}" for each, labels, value in found if each == name]
+        lines += [
+            f"{name}{_labels(labels | common)} {value}"
+            for each, labels, value in found
+            if each == name
+        ]
     return "\n".join([*lines, ""])
 
 
 def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], object]]:
     """Give the metrics of one tenancy, each with its labels."""
-    is_undone = (step for step in one.steps if not (step.outcome and step.outcome.result in ("done", "unchanged")))
+    is_undone = (
+        step
+        for step in one.steps
+        if not (step.outcome and step.outcome.result in ("done", "unchanged"))
+    )
     pending = Counter[str](step.action for step in is_undone)
     live = one.outcome.last_live if one.outcome and one.outcome.last_live is not None else one.live
     labels = {"tenancy": one.tenancy.name}
@@ -63,5 +74,8 @@ def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], object]]:
 
 def _labels(values: Mapping[str, str]) -> str:
     """Write labels; their values are escaped as JSON's are."""
-    escaped = {name: printable(text).replace("\\", "\\\\").replace('"', '\\"') for name, text in values.items()}
+    escaped = {
+        name: printable(text).replace("\\", "\\\\").replace('"', '\\"')
+        for name, text in values.items()
+    }
     return "{" + ",".join(f'{name}="{text}"' for name, text in escaped.items()) + "}"

@@ -1,6 +1,7 @@
 """How a run ended, for those who watch it: `hooksync.notice/1`, for a webhook or a chat. Pure.
 
-Every text of a notice is one printable line of bounded length, which makes no mention and no markup.
+Every text of a notice is one printable line of bounded length, which makes no mention and no
+markup.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ NOTICE_FORMAT = "hooksync.notice/1"
 _LONGEST = 300  # characters of a line
 _MOST = 10  # tenancies, and problems
 SUCCESSES = (ExitCode.DONE, ExitCode.CHANGES_PENDING)
-_EVENTS = {ExitCode.REFUSED: "refused", ExitCode.PARTLY_APPLIED: "partly-applied", ExitCode.INTERRUPTED: "interrupted"}
+_EVENTS = {
+    ExitCode.REFUSED: "refused",
+    ExitCode.PARTLY_APPLIED: "partly-applied",
+    ExitCode.INTERRUPTED: "interrupted",
+}
 _CARD = "application/vnd.microsoft.card.adaptive"
 
 
@@ -51,9 +56,20 @@ class Ending(Record, frozen=True):
     def notice(self) -> dict[str, Any]:
         """Write it as `hooksync.notice/1`."""
         view = self.view
-        problems = [*self.problems, *((*view.error_problems, *view.refusals, *failures(view)) if view else ())]
-        concerned = [one for one in view.tenancies if one.has_drift or one.error or one.refusals] if view else []
-        summary = applied_summary if self.command == "apply" and view and view.has_changes else plan_summary
+        problems = [
+            *self.problems,
+            *((*view.error_problems, *view.refusals, *failures(view)) if view else ()),
+        ]
+        concerned = (
+            [one for one in view.tenancies if one.has_drift or one.error or one.refusals]
+            if view
+            else []
+        )
+        summary = (
+            applied_summary
+            if self.command == "apply" and view and view.has_changes
+            else plan_summary
+        )
         return {
             "format": NOTICE_FORMAT,
             "event": self.event,
@@ -80,16 +96,33 @@ class Ending(Record, frozen=True):
             text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
             return {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
         # what a workflow of Teams takes; a TextBlock would be read as Markdown
-        body = [{"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": line}]} for line in lines]
+        body = [
+            {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": line}]}
+            for line in lines
+        ]
         actions = [{"type": "Action.OpenUrl", "title": "Open the run", "url": url}] if url else []
         card = {"type": "AdaptiveCard", "version": "1.4", "body": body, "actions": actions}
-        return {"type": "message", "attachments": [{"contentType": _CARD, "contentUrl": None, "content": card}]}
+        return {
+            "type": "message",
+            "attachments": [{"contentType": _CARD, "contentUrl": None, "content": card}],
+        }
 
 
 def _tenancy(one: TenancyView) -> dict[str, object]:
-    counts = {name: number for name, number in (one.results() or one.counts()).items() if name != "unchanged"}
-    state = "unreadable" if one.live is None else "refused" if one.refusals or one.error else "planned"
-    return {"name": _line(one.tenancy.name), "where": _line(one.tenancy.where), "state": state, "counts": counts}
+    counts = {
+        name: number
+        for name, number in (one.results() or one.counts()).items()
+        if name != "unchanged"
+    }
+    state = (
+        "unreadable" if one.live is None else "refused" if one.refusals or one.error else "planned"
+    )
+    return {
+        "name": _line(one.tenancy.name),
+        "where": _line(one.tenancy.where),
+        "state": state,
+        "counts": counts,
+    }
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:

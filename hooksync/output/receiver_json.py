@@ -1,4 +1,7 @@
-"""The receiver's side as JSON texts: `hooksync.verify/1`, `hooksync.fire/1`, `hooksync.event/1`. Pure."""
+"""The receiver's side as JSON texts: `hooksync.verify/1`, `hooksync.fire/1`, `hooksync.event/1`.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,13 @@ FIRE_FORMAT = "hooksync.fire/1"
 EVENT_FORMAT = "hooksync.event/1"
 
 
-def verify_json(signed_with: Sequence[Mapping[str, object]], reason: str, recorded: str | None) -> str:
-    """Write which secrets signed an event. `reason`: why none did; `recorded`: an address in the state."""
+def verify_json(
+    signed_with: Sequence[Mapping[str, object]], reason: str, recorded: str | None
+) -> str:
+    """Write which secrets signed an event.
+
+    `reason`: why none did; `recorded`: an address in the state.
+    """
     document = {
         "format": VERIFY_FORMAT,
         "is_genuine": bool(signed_with),

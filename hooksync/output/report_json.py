@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from hooksync.core.record import to_builtins
 from hooksync.output.json_text import Lines, Sections, encode_line, sealed
-from hooksync.output.run_json import counted_steps, document_fields, error_text, step_fields, tenancy_fields
+from hooksync.output.run_json import (
+    counted_steps,
+    document_fields,
+    error_text,
+    step_fields,
+    tenancy_fields,
+)
 from hooksync.output.view import RunView, StepView, TenancyView
 from hooksync.reconcile.context import Origin
 from hooksync.reconcile.plan import RESULTS
@@ -20,7 +26,8 @@ def report_json(view: RunView, origin: Origin) -> str:
         REPORT_FORMAT,
         tenancies=Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies),
         summary=counted_steps(view, view.results(), RESULTS),
-        adopted=told and {"asked": told.asked, "adopted": len(told.adopted), "unchallenged": told.unchallenged},
+        adopted=told
+        and {"asked": told.asked, "adopted": len(told.adopted), "unchallenged": told.unchallenged},
         error=None if view.state_error is None else error_text(view.state_error),
         run=to_builtins(origin),
     )
@@ -41,6 +48,8 @@ def _outcome(step: StepView) -> dict[str, object]:
     outcome = step.outcome
     if outcome is None:
         return {"outcome": "not-attempted", "detail": None, "new_id": None}
-    said = "; ".join(filter(None, (outcome.detail, *(warning.what for warning in outcome.warnings))))
+    said = "; ".join(
+        filter(None, (outcome.detail, *(warning.what for warning in outcome.warnings)))
+    )
     detail = f"{said} (fix: {outcome.fix})" if outcome.fix else said
     return {"outcome": outcome.result, "detail": detail or None, "new_id": outcome.new_id}

@@ -1,7 +1,7 @@
 """What the documents of plans, reports and lists have in common. Pure.
 
-A field may be added without a new version of the format; a changed meaning needs one. The formats are described in
-`schemas/`.
+A field may be added without a new version of the format; a changed meaning needs one. The formats
+are described in `schemas/`.
 """
 
 from __future__ import annotations
@@ -67,15 +67,21 @@ def step_fields(step: StepView) -> dict[str, object]:
         "owner": step.owner,
         "place": str(step.place) if step.place else None,
         "reasons": step.reasons,
-        "receiver": {"state": asked.state, "detail": asked.detail or None} if asked else _NOT_CHECKED,
+        "receiver": {"state": asked.state, "detail": asked.detail or None}
+        if asked
+        else _NOT_CHECKED,
         "replaces_url": step.replaces_url,
-        "secret": {"ref": step.secret.written(), "state": step.secret_state} if step.secret else None,
+        "secret": {"ref": step.secret.written(), "state": step.secret_state}
+        if step.secret
+        else None,
         "trigger": step.trigger.wire,
         "url": step.url,
     }
 
 
-def counted_steps(view: RunView | TenancyView, counts: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
+def counted_steps(
+    view: RunView | TenancyView, counts: Mapping[str, int], names: tuple[str, ...]
+) -> dict[str, int]:
     """Write the counts of all these names, and how many secrets are unknown."""
     return {**{name: counts.get(name, 0) for name in names}, "secret_unknown": view.secret_unknown}
 

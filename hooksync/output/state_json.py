@@ -13,7 +13,10 @@ LIST_FORMAT = "hooksync.state-list/1"
 
 
 def state_json(where: str, state: State, holder: Holder | None, *, is_signed: bool) -> str:
-    """Write the entries of a state, without what only hooksync can read. `holder`: of the run lock."""
+    """Write the entries of a state, without what only hooksync can read.
+
+    `holder`: of the run lock.
+    """
     document = {
         "format": LIST_FORMAT,
         "state": where,
@@ -37,7 +40,12 @@ def entry_fields(each: StateEntry | Intent) -> dict[str, object]:
     fields: dict[str, object] = {"tenancy": each.tenancy, "address": each.address, "run": each.run}
     if isinstance(each, Intent):
         return {**fields, "at": time_text(each.at)}
-    return {**fields, "id": each.id, "found": each.is_found, "unlisted_since": time_text(each.unlisted_since)}
+    return {
+        **fields,
+        "id": each.id,
+        "found": each.is_found,
+        "unlisted_since": time_text(each.unlisted_since),
+    }
 
 
 def time_text(seconds: int) -> str | None:

@@ -14,8 +14,17 @@ from hooksync.reconcile.plan import NOT_MADE, Action, Adoption, Result
 Style = Literal["", "green", "yellow", "red", "dim"]
 Line: TypeAlias = tuple[Style, str]
 
-_SYMBOLS: dict[Action, str] = {"subscribe": "+", "resubscribe": "+/-", "unsubscribe": "-", "keep": "=", "leave": "."}
-_ORDERS = {"create-first": ("+/-", "new one first"), "remove-first": ("-/+", "old one removed first")}
+_SYMBOLS: dict[Action, str] = {
+    "subscribe": "+",
+    "resubscribe": "+/-",
+    "unsubscribe": "-",
+    "keep": "=",
+    "leave": ".",
+}
+_ORDERS = {
+    "create-first": ("+/-", "new one first"),
+    "remove-first": ("-/+", "old one removed first"),
+}
 _STYLES: dict[Action, Style] = {
     "subscribe": "green",
     "resubscribe": "yellow",
@@ -67,14 +76,22 @@ def question(view: RunView) -> str:
 
 def report_lines(view: RunView) -> list[Line]:
     """Write the result of a plan: what went wrong, a summary, and the verification."""
-    failed = [line for each in failures(view) for line in (each.what, *([f"  fix: {each.fix}"] if each.fix else []))]
+    failed = [
+        line
+        for each in failures(view)
+        for line in (each.what, *([f"  fix: {each.fix}"] if each.fix else []))
+    ]
     return [*(("", line) for line in failed), ("", applied_summary(view)), *verification(view)]
 
 
 def applied_summary(view: RunView) -> str:
     """Sum up the result of a plan."""
     counts = view.results()
-    parts = [f"{counts['done']} done", f"{counts['failed']} failed", f"{counts['not-attempted']} not tried"]
+    parts = [
+        f"{counts['done']} done",
+        f"{counts['failed']} failed",
+        f"{counts['not-attempted']} not tried",
+    ]
     if counts["half-done"]:
         parts.insert(1, f"{counts['half-done']} half done")
     was_begun = counts["done"] or counts["half-done"] or counts["failed"]
@@ -94,9 +111,15 @@ def adopted_line(adopted: Adoption, state: str | None) -> str:
     """Tell how many were adopted of those that were to be."""
     if not adopted.asked:
         return "adopted: 0 of 0: no secret is unknown"
-    unasked = f", {adopted.unchallenged} of them without asking the receiver" if adopted.unchallenged else ""
+    unasked = (
+        f", {adopted.unchallenged} of them without asking the receiver"
+        if adopted.unchallenged
+        else ""
+    )
     line = f"adopted: {len(adopted.adopted)} of {adopted.asked} with an unknown secret"
-    return line + (f", now recorded with the declared one in {state}{unasked}" if adopted.adopted else "")
+    return line + (
+        f", now recorded with the declared one in {state}{unasked}" if adopted.adopted else ""
+    )
 
 
 def _untouched(view: RunView) -> str:
@@ -109,10 +132,13 @@ def _untouched(view: RunView) -> str:
 
 
 def tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
-    """Give what there is to show of a tenancy: the lines of each step, then what is only counted."""
+    """Give what is shown of a tenancy: the lines of each step, then what is only counted."""
     steps, left_alone = _shown_steps(view, shows_kept=shows_kept)
     width = name_width(steps)
-    items = [*([*step_lines(step, view, width)] for step in steps), *([line] for line in left_alone)]
+    items = [
+        *([*step_lines(step, view, width)] for step in steps),
+        *([line] for line in left_alone),
+    ]
     return items or ([[("", "!   nothing planned, see the error")]] if view.error else [])
 
 
@@ -148,18 +174,32 @@ def counts_of(view: TenancyView) -> str:
 
 
 def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
-    """Write a step: its symbol in the first column, then its fields and what became of it. `width`: of the name."""
+    """Write a step: its symbol in the first column, then its fields and what became of it.
+
+    `width`: of the name.
+    """
     remark = _remark(step, view)
     if step.action == "resubscribe":
         remark = f"replaces {remark}, {_ORDERS[view.tenancy.replacement][1]}"
-    first = f"{_symbol(step, view):<4}{name_of(step):<{width}}{printable(step.trigger.shown):<14} {remark}"
+    first = (
+        f"{_symbol(step, view):<4}{name_of(step):<{width}}{printable(step.trigger.shown):<14}"
+        f" {remark}"
+    )
     yield _STYLES[step.action], first.rstrip()
     for label, value in _fields(step):
         if value is not None:
             yield "", f"      {label:<{_LABEL}}{printable(value)}"
-    if step.outcome and step.outcome.result != "unchanged":  # marked where it is not done: that is no line of a plan
+    if (
+        step.outcome and step.outcome.result != "unchanged"
+    ):  # marked where it is not done: that is no line of a plan
         text = ": ".join(filter(None, (result_words(step.outcome.result), step.outcome.detail)))
-        yield "", f"{' ' if step.outcome.result == 'done' else '!'}     {'outcome':<{_LABEL}}{printable(text)}"
+        yield (
+            "",
+            (
+                f"{' ' if step.outcome.result == 'done' else '!'}    "
+                f" {'outcome':<{_LABEL}}{printable(text)}"
+            ),
+        )
 
 
 def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
@@ -174,13 +214,24 @@ def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
         yield "reason", ", ".join(step.reasons)
     if step.secret is not None:
         is_told = step.secret_state != "unknown" or step.action == "keep"
-        yield "secret", f"{step.secret_state.replace('-', ' ')} ({step.secret})" if is_told else str(step.secret)
+        yield (
+            "secret",
+            (
+                f"{step.secret_state.replace('-', ' ')} ({step.secret})"
+                if is_told
+                else str(step.secret)
+            ),
+        )
     yield "description", step.description or None
     yield "owner", step.owner or None
 
 
 def _symbol(step: StepView, view: TenancyView) -> str:
-    return _ORDERS[view.tenancy.replacement][0] if step.action == "resubscribe" else _SYMBOLS[step.action]
+    return (
+        _ORDERS[view.tenancy.replacement][0]
+        if step.action == "resubscribe"
+        else _SYMBOLS[step.action]
+    )
 
 
 def name_of(step: StepView) -> str:
@@ -189,7 +240,7 @@ def name_of(step: StepView) -> str:
 
 
 def _remark(step: StepView, view: TenancyView) -> str:
-    """Return the start of the id; of an undeclared subscription, also who made it, and the reason if it has a name."""
+    """Return the start of the id; for an undeclared subscription, also its origin and reason."""
     remark = printable((step.id or "")[: view.id_length])
     if step.origin and step.name:
         return f"{remark}   {', '.join(step.reasons)} ({step.origin})"
@@ -205,14 +256,18 @@ def plan_summary(view: RunView) -> str:
     """Sum up a plan."""
     counts = view.counts()
     if view.left_duplicates and not view.has_changes and not view.errors:
-        return f"No changes to make; not as declared: {counted(len(view.left_duplicates), 'duplicate')} left alone."
+        return (
+            "No changes to make; not as declared:"
+            f" {counted(len(view.left_duplicates), 'duplicate')} left alone."
+        )
     if not view.has_changes and not view.errors:
         number = len(view.tenancies)
         subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
         if view.is_targeted:
             subject = f"The targeted subscriptions of {counted(number, 'tenancy')} match"
         kept = f"; {_untouched(view)}" if view.secret_unknown or view.unlisted else ""
-        start = "" if view.undeclared else "No changes. "  # else it would speak for what no file declares, too
+        # else it would speak for what no file declares, too
+        start = "" if view.undeclared else "No changes. "
         return f"{start}{subject} {view.sources}{kept}."
     unread = f"; {counted(len(view.errors), 'tenancy')} not planned" if view.errors else ""
     return (
@@ -237,10 +292,14 @@ def verification(view: RunView) -> Iterator[Line]:
     looked = [
         (one, one.outcome.not_verified)
         for one in view.tenancies
-        if one.outcome and one.has_changes and any(one.results()[each] for each in ("done", "failed", "half-done"))
+        if one.outcome
+        and one.has_changes
+        and any(one.results()[each] for each in ("done", "failed", "half-done"))
     ]
     if right := [one for one, why in looked if not (why or one.differences)]:
-        which = "" if len(right) == len(looked) else f"{some_of([one.tenancy.name for one in right])}: "
+        which = (
+            "" if len(right) == len(looked) else f"{some_of([one.tenancy.name for one in right])}: "
+        )
         yield "", f"Verified: {which}{_what_matches(view, right)}."
     for one, why in looked:
         if why:
@@ -258,8 +317,13 @@ def verification(view: RunView) -> Iterator[Line]:
 
 def _what_matches(view: RunView, tenancies: Sequence[TenancyView]) -> str:
     """Say what the verification has shown, and no more."""
-    unknown, unlisted = sum(one.secret_unknown for one in tenancies), sum(one.unlisted for one in tenancies)
-    what = "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
+    unknown, unlisted = (
+        sum(one.secret_unknown for one in tenancies),
+        sum(one.unlisted for one in tenancies),
+    )
+    what = (
+        "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
+    )
     what += f", except the secrets of {unknown}" if unknown else ""
     duplicates = sum(len(one.left_duplicates) for one in tenancies)
     what += f", except {counted(duplicates, 'duplicate')}" if duplicates else ""

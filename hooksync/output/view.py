@@ -1,4 +1,7 @@
-"""The view of a plan or a run from which all renderings are made. Pure; everything in it is safe to show."""
+"""The view of a plan or a run from which all renderings are made.
+
+Pure; everything in it is safe to show.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ class StepView(Record, frozen=True):
     secret: SecretRef | None = None
     secret_state: SecretState = "unknown"
     receiver: ProbeResult | None = None  # None: not challenged
-    is_awaited: bool = False  # the live one was made a short time ago, and the list does not show it yet
+    # the live one was made a short time ago, and the list does not show it yet
+    is_awaited: bool = False
     outcome: planned.Outcome | None = None  # None in a plan
     place: Location | None = None  # in the hooks file; None if nothing is declared
     description: str | None = None  # of the declared subscription
@@ -48,12 +52,12 @@ class StepView(Record, frozen=True):
 
     @property
     def is_drift(self) -> bool:
-        """Whether live is not as declared: something is to be done, or a duplicate is left alone."""
+        """Whether live is not as declared: a step is needed, or a duplicate is left alone."""
         return self.is_change or (self.action == "leave" and self.address is not None)
 
     @property
     def has_unknown_secret(self) -> bool:
-        """Whether it is kept although its secret may not be the declared one, or made and no answer told its id."""
+        """Whether its secret may be a different one, because no response confirmed it."""
         is_kept = self.action == "keep" and self.secret_state in ("unknown", "not-set")
         return is_kept or bool(self.outcome and self.outcome.is_found)
 
@@ -143,7 +147,8 @@ class RunView(Record, _Counted, frozen=True):
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
     adopts: bool = False  # whether what is unknown is to be adopted
     adopted: Adoption | None = None  # None in a plan
-    not_adopted: tuple[Problem, ...] = ()  # why not all that is unknown may be adopted; of a saved plan, all refusals
+    # why not all that is unknown may be adopted; of a saved plan, all refusals
+    not_adopted: tuple[Problem, ...] = ()
     is_state_missing: bool = False  # whether there was no state at that path when the run began
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
     against_all: tuple[Problem, ...] = ()  # why nothing of it is carried out
@@ -164,7 +169,10 @@ class RunView(Record, _Counted, frozen=True):
     def all_warnings(self) -> tuple[Problem, ...]:
         """The warnings, with those of steps that were not done as planned."""
         otherwise = (
-            replace(warning, what=f"{step.address or f'{tenancy.tenancy.name}: {step.id}'}: {warning.what}")
+            replace(
+                warning,
+                what=f"{step.address or f'{tenancy.tenancy.name}: {step.id}'}: {warning.what}",
+            )
             for tenancy in self.tenancies
             for step in tenancy.steps
             for warning in (step.outcome.warnings if step.outcome else ())
@@ -176,27 +184,37 @@ class RunView(Record, _Counted, frozen=True):
             *self._behind_warnings(),
             *otherwise,
         )
-        return tuple(dict.fromkeys((*self.warnings, *made)))  # those of a saved plan hold all that it made
+        # those of a saved plan hold all that it made
+        return tuple(dict.fromkeys((*self.warnings, *made)))
 
     def _unknown_warning(self) -> Iterator[Problem]:
-        """Name the subscriptions whose secrets are unknown; where that is refused, the refusal names them."""
-        steps = [step for each in self.tenancies if each.tenancy.unknown_secret != "refuse" for step in each.steps]
+        """Name the subscriptions whose secrets are unknown, unless a refusal names them."""
+        steps = [
+            step
+            for each in self.tenancies
+            if each.tenancy.unknown_secret != "refuse"
+            for step in each.steps
+        ]
         found = [step.address for step in steps if step.has_unknown_secret and step.address]
         if found and not self.adopts:  # else what is not adopted is refused, with the reason
             number = len(found)
-            of = "secret of 1 kept subscription is" if number == 1 else f"secrets of {number} kept subscriptions are"
+            of = (
+                "secret of 1 kept subscription is"
+                if number == 1
+                else f"secrets of {number} kept subscriptions are"
+            )
             what = f"the {of} unknown, so a rotation is not seen: {some_of(found)}"
             yield Problem(what, planned.ADOPT_FIX)
 
     def _duplicate_warnings(self) -> Iterator[Problem]:
-        """Name the subscriptions that are live more than once, if hooksync does not own the others."""
+        """Name the subscriptions with live duplicates that hooksync does not own."""
         for step in self.left_duplicates:
             what = f"{step.address} is live twice: the receiver gets each event twice"
             fix = f"remove {step.id} in Preservica, or replace both with `--replace {step.address}`"
             yield Problem(f"{what}, and hooksync does not own {step.id} ({step.origin})", fix)
 
     def _behind_warnings(self) -> Iterator[Problem]:
-        """Name what counts as live, or as gone, by the answers of a run a short time ago, and not by the list."""
+        """Name what counts as live or gone by recent responses, although the list differs."""
         if unlisted := [step.address or step.id or "" for step in self.steps if step.is_awaited]:
             what = f"the service made {_that_are(unlisted)} not listed yet, counted as live for now"
             fix = "plan again in a quarter of an hour: what is not listed by then is made again"
@@ -214,7 +232,12 @@ class RunView(Record, _Counted, frozen=True):
     @property
     def error_problems(self) -> tuple[Problem, ...]:
         """What these errors say, each with its tenancy, and why the state could not be written."""
-        found = ((one.tenancy.name, each) for one in self.tenancies if one.error for each in one.error.problems)
+        found = (
+            (one.tenancy.name, each)
+            for one in self.tenancies
+            if one.error
+            for each in one.error.problems
+        )
         named = (Problem(f"{name}: {each.headline}", each.fix) for name, each in found)
         return (*named, *(self.state_error.problems if self.state_error else ()))
 
@@ -226,7 +249,9 @@ class RunView(Record, _Counted, frozen=True):
     @property
     def has_failed(self) -> bool:
         """Whether an error, and not a refusal, stands against a part of it."""
-        return bool(self.state_error) or any(not isinstance(error, Refused) for error in self.errors)
+        return bool(self.state_error) or any(
+            not isinstance(error, Refused) for error in self.errors
+        )
 
 
 def _that_are(names: Sequence[str]) -> str:
@@ -234,13 +259,21 @@ def _that_are(names: Sequence[str]) -> str:
 
 
 def view_of_plan(
-    plan: planned.Planned, outcome: planned.TenancyOutcome | None = None, adopted: Collection[str] = ()
+    plan: planned.Planned,
+    outcome: planned.TenancyOutcome | None = None,
+    adopted: Collection[str] = (),
 ) -> TenancyView:
-    """View one tenancy's plan, with what became of it, or the error that prevented it. `adopted`: addresses."""
+    """View one tenancy's plan, with what became of it, or the error that prevented it.
+
+    `adopted`: addresses.
+    """
     if isinstance(plan, planned.UnreadTenancy):
         return TenancyView(plan.tenancy, (), None, len(plan.tenancy.subscriptions), plan.error)
     results = outcome.outcomes if outcome else [None] * len(plan.steps)
-    steps = [view_of_step(step, result, plan.answers) for step, result in zip(plan.steps, results, strict=True)]
+    steps = [
+        view_of_step(step, result, plan.answers)
+        for step, result in zip(plan.steps, results, strict=True)
+    ]
     for number, each in enumerate(steps if adopted else ()):
         if each.action == "keep" and each.address in adopted:
             steps[number] = replace(each, secret_state="same")
@@ -267,7 +300,9 @@ def id_length(live: Sequence[LiveSubscription]) -> int:
 
 
 def view_of_step(
-    step: planned.Step, outcome: planned.Outcome | None = None, answers: Mapping[str, ProbeResult] | None = None
+    step: planned.Step,
+    outcome: planned.Outcome | None = None,
+    answers: Mapping[str, ProbeResult] | None = None,
 ) -> StepView:
     """View one step. `answers`: those of the receivers that were challenged."""
     live = None if isinstance(step, planned.Subscribe) else step.live
@@ -289,12 +324,22 @@ def view_of_step(
             outcome=outcome,
         )
     one, identifier = step.declared, live.id if live else None
-    fields = (step.action, one.address, one.name, one.url.shown, one.trigger, identifier, one.include_identifiers)
+    fields = (
+        step.action,
+        one.address,
+        one.name,
+        one.url.shown,
+        one.trigger,
+        identifier,
+        one.include_identifiers,
+    )
     view = StepView(
         *fields,
         secret=one.secret,
         secret_state=step.secret_state,
-        receiver=answers.get(one.address) if answers and not isinstance(step, planned.Keep) else None,
+        receiver=(
+            answers.get(one.address) if answers and not isinstance(step, planned.Keep) else None
+        ),
         is_awaited=is_awaited,
         outcome=outcome,
         place=one.location,

@@ -1,7 +1,8 @@
 """Carry a tenancy's plan out through the service it is given; one outcome for each step.
 
-Touches nothing but its arguments. First what is new, then answers that were lost, then removals, then verification.
-The list may lag behind the answers: before it is believed against them, it is asked again for a while.
+Touches nothing but its arguments. First what is new, then answers that were lost, then removals,
+then verification. The list may lag behind the answers: before it is believed against them, it is
+asked again for a while.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ from hooksync.reconcile.plan import (
     Unsubscribe,
     is_idle,
 )
-from hooksync.reconcile.step_runner import NEXT_RUN, UNCONFIRMED, Creation, Removal, Service, StepRunner, fills
+from hooksync.reconcile.step_runner import (
+    NEXT_RUN,
+    UNCONFIRMED,
+    Creation,
+    Removal,
+    Service,
+    StepRunner,
+    fills,
+)
 from hooksync.service.worker_pool import WorkerPool
 
 Live = tuple[LiveSubscription, ...]
@@ -44,11 +53,14 @@ class Execution(Record, frozen=True):
     clock: Clock = SYSTEM_CLOCK
     advance: Callable[[], None] = lambda: None  # called after each POST or DELETE
     list_wait: float = 0.0  # seconds that the list may lag behind the answers before it is believed
-    runners: list[StepRunner] = field(default_factory=list)  # of the steps that need a call; made here
+    # of the steps that need a call; made here
+    runners: list[StepRunner] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make a runner of each step that needs a call."""
-        self.runners.extend(StepRunner(step) for step in self.plan.steps if not isinstance(step, Keep | Leave))
+        self.runners.extend(
+            StepRunner(step) for step in self.plan.steps if not isinstance(step, Keep | Leave)
+        )
 
     def run(self) -> TenancyOutcome:
         """Make, settle, remove, verify; a plan that asks for nothing makes no call."""
@@ -68,14 +80,23 @@ class Execution(Record, frozen=True):
         return TenancyOutcome(self.plan, self._outcomes(), not_verified=why)
 
     def _create(self, runners: Sequence[StepRunner]) -> None:
-        """Make new subscriptions, side by side. Where the service refuses a second one, what is in its way goes first.
+        """Make new subscriptions, side by side.
+
+        Where the service refuses a second one, what is in its way goes first.
 
         Duplicates before the one that is replaced, so that it serves as long as it can.
         """
         self._post(runners, removes_first=self.plan.tenancy.replacement == "remove-first")
         blocked = {runner.declared.address: runner for runner in runners if runner.has_conflict}
-        in_the_way = [one for one in self.runners if _place_of(one) in blocked and one.removal is Removal.UNTRIED]
-        freed = {*map(_place_of, in_the_way), *(one.declared.address for one in runners if one.leaves_the_old_one)}
+        in_the_way = [
+            one
+            for one in self.runners
+            if _place_of(one) in blocked and one.removal is Removal.UNTRIED
+        ]
+        freed = {
+            *map(_place_of, in_the_way),
+            *(one.declared.address for one in runners if one.leaves_the_old_one),
+        }
         again = [runner for address, runner in blocked.items() if address in freed]
         if again and not self.pool.stop.is_set():
             for runner in again:
@@ -100,7 +121,7 @@ class Execution(Record, frozen=True):
         self._side_by_side(create, runners)
 
     def _settle(self) -> None:
-        """Find out from the list what became of calls without a clear answer; make once more what is not there."""
+        """Find out from the list what became of unclear calls; make once more what is not there."""
         self._find()
         again = [runner for runner in self._makers() if runner.needs_another_try]
         tries = "two tries"
@@ -110,13 +131,21 @@ class Execution(Record, frozen=True):
             self._create(again)
             self._find()
         for runner in self._makers():
-            if runner.creation is Creation.ACCEPTED and runner.leaves_the_old_one and not runner.detail:
+            if (
+                runner.creation is Creation.ACCEPTED
+                and runner.leaves_the_old_one
+                and not runner.detail
+            ):
                 runner.hold(UNCONFIRMED)
             if runner.creation is Creation.LOST:
-                runner.give_up("the list does not show it" if runner.has_conflict else f"it is not there after {tries}")
+                runner.give_up(
+                    "the list does not show it"
+                    if runner.has_conflict
+                    else f"it is not there after {tries}"
+                )
 
     def _find(self) -> None:
-        """Let the list judge what only it can tell, for as long as it may lag behind the answers."""
+        """Wait for the list to show what only it can show, for as long as it may lag."""
         unsettled = [runner for runner in self._makers() if runner.needs_list]
         if not unsettled:
             return
@@ -127,9 +156,10 @@ class Execution(Record, frozen=True):
                 runner.cannot_list(error)
 
     def _confirm(self) -> None:
-        """Let the list show what replaces an old one before that goes: an answer alone may be wrong.
+        """Wait until the list shows a replacement before the old one is removed.
 
-        Likewise what is kept, before a duplicate of it goes: somebody else may be removing the one that this run keeps.
+        Likewise what is kept, before a duplicate of it goes: somebody else may be removing the one
+        that this run keeps.
         """
         waiting = [runner for runner in self.runners if runner.needs_confirmation]
         stays = self._stays_for()
@@ -139,15 +169,22 @@ class Execution(Record, frozen=True):
 
         def is_shown(live: Live) -> bool:
             shown = _places(live, kept.items())
-            return len(shown) == len(kept) and not any(runner.needs_confirmation for runner in waiting)
+            return len(shown) == len(kept) and not any(
+                runner.needs_confirmation for runner in waiting
+            )
 
         try:
             live = self._look(waiting, is_shown)
             ids = {each.id for each in live}
-            shown = _places(live, kept.items()) | {one for one in stays.keys() - kept.keys() if stays[one] in ids}
+            shown = _places(live, kept.items()) | {
+                one for one in stays.keys() - kept.keys() if stays[one] in ids
+            }
             why = ""
         except HooksyncError as error:
-            shown, why = stays.keys() - kept.keys(), f": the list could not be read: {error.summary}"
+            shown, why = (
+                stays.keys() - kept.keys(),
+                f": the list could not be read: {error.summary}",
+            )
         for runner in waiting:
             if runner.needs_confirmation:
                 runner.hold(UNCONFIRMED + why)
@@ -156,23 +193,34 @@ class Execution(Record, frozen=True):
                 runner.hold(f"held back until a list shows the one that stays{why}")
 
     def _stays_for(self) -> dict[StepRunner, str]:
-        """Return the ids of what stays in the places of duplicates: the new one, or the one that is kept."""
-        duplicates = {one: place for one in self.runners if one.needs_removal and (place := _place_of(one))}
+        """Return the ids that stay of duplicates: the new one, or the kept one."""
+        duplicates = {
+            one: place for one in self.runners if one.needs_removal and (place := _place_of(one))
+        }
         stays = self._stays() if duplicates else {}
         return {one: kept for one, place in duplicates.items() if (kept := stays.get(place))}
 
     def _doubtful(self, stays: Mapping[StepRunner, str]) -> dict[StepRunner, str]:
-        """Return what a list has to show first: none has yet, or somebody else made the duplicate."""
-        listed, made = {each.id for each in self.plan.live if each.is_listed}, self.plan.history.made
-        return {one: kept for one, kept in stays.items() if not (kept in listed and one.live_id in made)}
+        """Return what a list has to show first."""
+        listed, made = (
+            {each.id for each in self.plan.live if each.is_listed},
+            self.plan.history.made,
+        )
+        return {
+            one: kept for one, kept in stays.items() if not (kept in listed and one.live_id in made)
+        }
 
     def _stays(self) -> dict[str, str | None]:
         """Return the ids of what is kept or was made, by address; None where it is not made."""
-        kept = {step.declared.address: step.live.id for step in self.plan.steps if isinstance(step, Keep)}
+        kept = {
+            step.declared.address: step.live.id
+            for step in self.plan.steps
+            if isinstance(step, Keep)
+        }
         return {**kept, **{one.declared.address: one.new_id for one in self._makers()}}
 
     def _look(self, runners: Iterable[StepRunner], is_settled: Callable[[Live], bool]) -> Live:
-        """List, and let runners learn from it; again, with growing pauses, until all is settled or the wait is over.
+        """List, and let runners learn from it, until everything is settled or the wait is over.
 
         Raises ServiceError where it cannot be listed even once.
         """
@@ -188,7 +236,7 @@ class Execution(Record, frozen=True):
         return live
 
     def _learn(self, runners: Iterable[StepRunner], live: Iterable[LiveSubscription]) -> None:
-        """Let runners learn what is live, and match what may have been made with what is new and nobody else's."""
+        """Let runners learn what is live; match what may have been made with what is new."""
         shown = {subscription.id: subscription for subscription in live}
         for runner in runners:
             runner.learn(shown)
@@ -202,7 +250,9 @@ class Execution(Record, frozen=True):
             if len(candidates) == 1:
                 runner.found(candidates[0])
             elif candidates and runner.creation is not Creation.UNKNOWN:
-                runner.give_up(f"{len(candidates)} new subscriptions may be this one, and no answer told which")
+                runner.give_up(
+                    f"{len(candidates)} new subscriptions may be this one, and no answer told which"
+                )
 
     def _remove(self, runners: Sequence[StepRunner]) -> None:
         """Remove what is not wanted, and what has its replacement."""
@@ -211,33 +261,45 @@ class Execution(Record, frozen=True):
     def _hold_back(self) -> None:
         """Let no removal run ahead of what might replace it.
 
-        A duplicate stays until the subscription of its place is made; an undeclared one until all that is declared is.
+        A duplicate stays until the subscription of its place is made; an undeclared one until all
+        that is declared is.
         """
-        unmade = [one.declared.address for one in self._makers() if one.creation is not Creation.MADE]
+        unmade = [
+            one.declared.address for one in self._makers() if one.creation is not Creation.MADE
+        ]
         for runner in self.runners if unmade and not self.pool.stop.is_set() else ():
             if not (isinstance(runner.step, Unsubscribe) and runner.needs_removal):
                 continue
             place = runner.step.duplicate_of
             awaited = [place.address] if place else unmade
             if awaited[0] in unmade:
-                what = f"held back: {some_of(awaited, 1)} may not have been made, and may replace this one"
+                what = (
+                    f"held back: {some_of(awaited, 1)} may not have been made, and may replace"
+                    " this one"
+                )
                 runner.hold(what, "fix that, then run apply again")
 
     def _verify(self) -> TenancyOutcome:
-        """List once more and compare: what became of each step, and which steps would still be needed."""
+        """List once more and compare: the outcome of each step, and the steps still needed."""
         try:
-            live = self._look(self.runners, lambda _: not any(runner.is_behind for runner in self.runners))
+            live = self._look(
+                self.runners, lambda _: not any(runner.is_behind for runner in self.runners)
+            )
         except HooksyncError as error:
             return TenancyOutcome(self.plan, self._outcomes(), not_verified=error.summary)
         for runner in self.runners:
             runner.explain_half("only the verification found the new one")
         left = self._left(live)
-        return TenancyOutcome(self.plan, self._outcomes(left), self._differences(left), last_live=live)
+        return TenancyOutcome(
+            self.plan, self._outcomes(left), self._differences(left), last_live=live
+        )
 
     def _left(self, live: Live) -> TenancyPlan:
         """Plan once more, going by the list and, where it lags behind, by the answers."""
         made = {runner.new_id: runner for runner in self.runners if runner.new_id}
-        gone = self.plan.history.removed | {one.live_id for one in self.runners if one.removal is Removal.GONE}
+        gone = self.plan.history.removed | {
+            one.live_id for one in self.runners if one.removal is Removal.GONE
+        }
         seen = {each.id for each in live}
         unlisted = [
             *(_as_answered(runner) for runner in made.values() if runner.is_unlisted),
@@ -245,15 +307,22 @@ class Execution(Record, frozen=True):
         ]
         before = [each.id for each in self.plan.live]
         history = self.plan.history.after(
-            {new: (one.declared, one.is_found, (one.live_id or "", *before)) for new, one in made.items()}
+            {
+                new: (one.declared, one.is_found, (one.live_id or "", *before))
+                for new, one in made.items()
+            }
         )
         there = [*(each for each in live if each.id not in gone), *unlisted]
         return make_plan(self.plan.tenancy, there, replace(self.options, replace=()), history)
 
     def _differences(self, left: TenancyPlan) -> tuple[Step, ...]:
-        """Return the steps that would still be needed, and duplicates that appeared meanwhile and are not owned."""
-        held = {one.live_id for one in self.runners if one.is_held and isinstance(one.step, Unsubscribe)}
-        accepted = {one.declared.address for one in self._makers() if one.creation is Creation.ACCEPTED}
+        """Return the steps that are still needed, and new duplicates that are not owned."""
+        held = {
+            one.live_id for one in self.runners if one.is_held and isinstance(one.step, Unsubscribe)
+        }
+        accepted = {
+            one.declared.address for one in self._makers() if one.creation is Creation.ACCEPTED
+        }
         known = {each.id for each in self.plan.live}
         found: list[Step] = []
         for step in left.steps:
@@ -269,7 +338,9 @@ class Execution(Record, frozen=True):
             found.append(step)
         return tuple(found)
 
-    def _side_by_side(self, do: Callable[[StepRunner], object], runners: Iterable[StepRunner]) -> None:
+    def _side_by_side(
+        self, do: Callable[[StepRunner], object], runners: Iterable[StepRunner]
+    ) -> None:
         def execute(runner: StepRunner) -> None:
             do(runner)
             self.advance()
@@ -277,7 +348,10 @@ class Execution(Record, frozen=True):
         self.pool.run([partial(execute, runner) for runner in runners])
 
     def _list(self) -> Live:
-        """List what is live, as one call among the run's. Raises ServiceError, after an interrupt too."""
+        """List what is live, as one call among the run's.
+
+        Raises ServiceError, after an interrupt too.
+        """
         [live] = self.pool.run([self.service.list_subscriptions])
         if live is None:
             raise ServiceError(Problem("interrupted", NEXT_RUN))
@@ -292,7 +366,10 @@ class Execution(Record, frozen=True):
         return frozenset((*(each.id for each in self.plan.live), *self.plan.history.removed, *new))
 
     def _outcomes(self, left: TenancyPlan | None = None) -> tuple[Outcome, ...]:
-        """Give the outcomes in the order of the plan's steps. `left`: what the verification would plan."""
+        """Give the outcomes in the order of the plan's steps.
+
+        `left`: what the verification would plan.
+        """
         runners, known = iter(self.runners), self._known_ids()
         strangers = {
             step.declared.address: step.live.id
@@ -300,12 +377,16 @@ class Execution(Record, frozen=True):
             if isinstance(step, Keep) and step.live.id not in known
         }
         return tuple(
-            _unchanged(step, strangers) if is_idle(step) else next(runners).outcome() for step in self.plan.steps
+            _unchanged(step, strangers) if is_idle(step) else next(runners).outcome()
+            for step in self.plan.steps
         )
 
 
 def _unchanged(step: Step, strangers: Mapping[str, str]) -> Outcome:
-    """Return the outcome of what needed no call. `strangers`: ids by address of what others put in its place."""
+    """Return the outcome of what needed no call.
+
+    `strangers`: ids by address of what others put in its place.
+    """
     stranger = strangers.get(step.declared.address) if isinstance(step, Keep) else None
     if stranger is None:
         return Outcome(step, "unchanged")
@@ -314,13 +395,16 @@ def _unchanged(step: Step, strangers: Mapping[str, str]) -> Outcome:
 
 
 def _place_of(runner: StepRunner) -> str | None:
-    """Return the address of the declared one whose place a duplicate takes; None for anything else."""
+    """Return the address of the declared one that a duplicate repeats; otherwise None."""
     place = runner.step.duplicate_of if isinstance(runner.step, Unsubscribe) else None
     return place.address if place else None
 
 
 def _places(live: Live, kept: Iterable[tuple[StepRunner, str | None]]) -> set[StepRunner]:
-    """Return the duplicates whose places a list shows to be filled. `kept`: each with the id of what stays there."""
+    """Return the duplicates whose places a list shows to be filled.
+
+    `kept`: each with the id of what stays there.
+    """
     by_id = {each.id: each for each in live}
     return {
         runner
@@ -333,4 +417,6 @@ def _places(live: Live, kept: Iterable[tuple[StepRunner, str | None]]) -> set[St
 def _as_answered(runner: StepRunner) -> LiveSubscription:
     """Return what was made as the list will show it."""
     declared, identifier = runner.declared, runner.new_id or ""
-    return LiveSubscription(identifier, declared.url, declared.trigger, declared.include_identifiers, is_listed=False)
+    return LiveSubscription(
+        identifier, declared.url, declared.trigger, declared.include_identifiers, is_listed=False
+    )

@@ -1,4 +1,4 @@
-"""What a command can reach outside the process: environment, standard input, terminal, state; and where it runs."""
+"""What a command can reach outside the process: environment, streams, terminal, state."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Terminal(Protocol):
         """Show a result that is never coloured, such as JSON, on standard output."""
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        """Show a result for people, on standard output: lines, each after its style ("" for none)."""
+        """Show a result for people on standard output: lines, each with its style or ""."""
 
     def message(self, text: str) -> None:
         """Show anything else, on standard error."""
@@ -65,14 +65,18 @@ class World(Record, frozen=True, dict=True):
     stop: Event  # set by an interrupt, and where an apply meets what nobody foresaw
     patience: RetryPolicy | None = None  # how failed calls are repeated; None: the default
     clock: Clock = SYSTEM_CLOCK
-    network: Callable[[float, int], Transport] | None = None  # makes what calls go through; None: the real one
+    # makes what calls go through; None: the real one
+    network: Callable[[float, int], Transport] | None = None
     stores: Callable[[str], StateStore] | None = None  # finds a state by what names it; None: files
     pool: type[WorkerPool] | None = None  # runs the calls; None: in threads
     begun: Event = field(default_factory=Event)  # set before the first change
     is_debugging: bool = False  # whether to show where an unforeseen error came from
-    output: Output = field(default_factory=Output)  # the exit of all text; has the one redactor of the run
-    origins: Mapping[str, str] = field(default_factory=dict)  # by the names of variables: the files that set them
-    stretch: Callable[[Wanted], Key] | None = None  # makes a key of a secret and a salt; None: scrypt
+    # the exit of all text; has the one redactor of the run
+    output: Output = field(default_factory=Output)
+    # by the names of variables: the files that set them
+    origins: Mapping[str, str] = field(default_factory=dict)
+    # makes a key of a secret and a salt; None: scrypt
+    stretch: Callable[[Wanted], Key] | None = None
 
     @cached_property
     def secrets(self) -> SecretSources:
@@ -83,7 +87,10 @@ class World(Record, frozen=True, dict=True):
 
 
 def find_store(place: str | None, file: str, world: World) -> StateStore | None:
-    """Find what keeps the state that has this place; None: without a state. `file`: the first hooks file, or "-"."""
+    """Find what keeps the state that has this place; None: without a state.
+
+    `file`: the first hooks file, or "-".
+    """
     if place is None or world.stores:
         return world.stores(place) if place and world.stores else None
     from hooksync.state.store import open_store  # only here: `validate` has no state
@@ -91,8 +98,13 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
     return open_store(place, world.environ, file, world.output, world.clock)
 
 
-def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
-    """Hold the run lock of a state. `timeout`: seconds; None: wait where somebody is there to wait."""
+def hold_run_lock(
+    store: StateStore, timeout: float | None, world: World
+) -> AbstractContextManager[None]:
+    """Hold the run lock of a state.
+
+    `timeout`: seconds; None: wait where somebody is there to wait.
+    """
     from hooksync.state.contract import Holder  # only here: `validate` has no state
     from hooksync.state.store import run_lock  # only here: `validate` has no state
 
@@ -100,9 +112,13 @@ def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> Abs
     if timeout is None:
         is_ci = world.environ.get("CI", "").lower() not in ("", "0", "false", "no")
         timeout = _LOCK_TIMEOUT if world.terminal.can_ask() and not is_ci else 0.0
-    user, host, url = (text and world.output.masked(text) for text in (origin.user, origin.host, origin.url))
+    user, host, url = (
+        text and world.output.masked(text) for text in (origin.user, origin.host, origin.url)
+    )
     holder = Holder(user, host, url)
-    return run_lock(store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message)
+    return run_lock(
+        store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message
+    )
 
 
 class Origin(Record, frozen=True):

@@ -1,8 +1,10 @@
-"""Compare declared and live subscriptions and decide one step for each. The heart, and pure: no I/O, no clock.
+"""Compare declared and live subscriptions and decide one step for each.
 
-First they are paired, in dictionaries: by identity; where the service has changed the spelling of a URL, and where a
-receiver has moved, by what the state remembers. Then each pair is judged. What is not owned is never removed, unless a
-declared subscription replaces it.
+The heart, and pure: no I/O, no clock.
+
+First they are paired, in dictionaries: by identity; where the service has changed the spelling of a
+URL, and where a receiver has moved, by what the state remembers. Then each pair is judged. What is
+not owned is never removed, unless a declared subscription replaces it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, Tenancy, address_matches
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscription,
+    SecretState,
+    Tenancy,
+    address_matches,
+)
 from hooksync.core.record import Record
 from hooksync.core.urls import is_respelling, owns_url
 from hooksync.reconcile import plan as planned
@@ -23,16 +31,20 @@ Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to 
 
 
 class DiffOptions(Record, frozen=True, rename={"is_targeted": "targeted"}):
-    """What the command line says about the comparison; and a saved plan to the run that carries it out."""
+    """What the command line, or a saved plan, says about the comparison."""
 
     replace: tuple[str, ...] = ()  # globs of addresses to resubscribe even if nothing differs
-    is_targeted: bool = False  # True: only some of the declared are looked at, so undeclared ones are left alone
+    # True: only some of the declared are looked at, so undeclared ones are left alone
+    is_targeted: bool = False
 
 
 def make_plan(
-    tenancy: Tenancy, live: Sequence[LiveSubscription], options: DiffOptions, history: History = NOTHING
+    tenancy: Tenancy,
+    live: Sequence[LiveSubscription],
+    options: DiffOptions,
+    history: History = NOTHING,
 ) -> planned.TenancyPlan:
-    """Decide what happens to each declared and each live subscription: exactly one step for each."""
+    """Decide on exactly one step for each declared and each live subscription."""
     pairs = pair(tenancy, live, history, is_targeted=options.is_targeted)
     paired = {one.id for _, found in pairs for one in found}
     steps: list[planned.Step] = []
@@ -43,18 +55,23 @@ def make_plan(
         steps.append(_step_for(declared, found, tenancy, options, history))
         if len(found) > 1:
             steps += _duplicate_steps(declared, found, tenancy, options, history)
-    return planned.TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=planned.step_order)), history)
+    return planned.TenancyPlan(
+        tenancy, tuple(live), tuple(sorted(steps, key=planned.step_order)), history
+    )
 
 
-def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History, *, is_targeted: bool) -> Pairs:
+def pair(
+    tenancy: Tenancy, live: Sequence[LiveSubscription], history: History, *, is_targeted: bool
+) -> Pairs:
     """Find the live subscriptions that fill each declared one's place.
 
-    By identity; and by what the state knows as made for it, where the service spells its URL in its own way and as no
-    declared one: whoever can write the state cannot make one subscription pass for another. Then come those that the
-    state knows under a declared address with another URL: the receiver has moved.
+    By identity; and by what the state knows as made for it, where the service spells its URL in its
+    own way and as no declared one: whoever can write the state cannot make one subscription pass
+    for another. Then come those that the state knows under a declared address with another URL: the
+    receiver has moved.
 
-    `is_targeted`: only some of the declared are there. Moves are not looked for, as the old URL may be declared for
-    another one by now.
+    `is_targeted`: only some of the declared are there. Moves are not looked for, as the old URL may
+    be declared for another one by now.
     """
     pairs = {declared.key: list[LiveSubscription]() for declared in tenancy.subscriptions}
     others: list[LiveSubscription] = []
@@ -63,7 +80,11 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History, *
     known = [one for one in others if one.id in history.made]
     if not history.is_proof:  # what moves will be removed
         known = [one for one in known if is_owned(tenancy, one, history)]
-    made_for = {declared_digest(history.url_salt, each.key): each for each in tenancy.subscriptions} if known else {}
+    made_for = (
+        {declared_digest(history.url_salt, each.key): each for each in tenancy.subscriptions}
+        if known
+        else {}
+    )
     addresses = {declared.address: declared for declared in tenancy.subscriptions} if known else {}
 
     for one in known:
@@ -76,7 +97,9 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History, *
             pairs[moved.key].append(one)
     filled = list(zip(tenancy.subscriptions, pairs.values(), strict=True))
     for declared, found in filled:
-        if len(found) > 1:  # one with its URL; the newest that the state knows, else one whose content is right
+        if (
+            len(found) > 1
+        ):  # one with its URL; the newest that the state knows, else one whose content is right
             found.sort(key=partial(_preference, declared, history))
     return filled
 
@@ -89,7 +112,9 @@ def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: Hi
     return not (made and made.declared == declared_digest(history.url_salt, declared.key))
 
 
-def _preference(declared: DeclaredSubscription, history: History, live: LiveSubscription) -> tuple[int, ...]:
+def _preference(
+    declared: DeclaredSubscription, history: History, live: LiveSubscription
+) -> tuple[int, ...]:
     """Sort the live ones of a place: the first is kept, or replaced."""
     return (
         live.key != declared.key,
@@ -102,18 +127,21 @@ def _preference(declared: DeclaredSubscription, history: History, live: LiveSubs
 def content_changes(
     declared: DeclaredSubscription, live: LiveSubscription, history: History = NOTHING
 ) -> tuple[planned.Change, ...]:
-    """List the fields of a pair that differ, sorted; what neither service nor state tells is not compared."""
+    """List the fields of a pair that differ, sorted; unknown ones are not compared."""
     reported: Nested = {"include_identifiers": history.flag_of(live)}
     wanted: Nested = {"include_identifiers": declared.include_identifiers}
     if reported == wanted:
         return ()
     reported = {field: value for field, value in reported.items() if value is not None}
     wanted = {field: value for field, value in wanted.items() if field in reported}
-    return tuple(planned.Change(".".join(map(str, path)), was, wants) for path, was, wants in compare(reported, wanted))
+    return tuple(
+        planned.Change(".".join(map(str, path)), was, wants)
+        for path, was, wants in compare(reported, wanted)
+    )
 
 
 def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, Any]]:
-    """List the paths at which nested data differ, sorted, with both values; None for one that is missing."""
+    """List the paths at which nested data differ, sorted, with both values (None: missing)."""
     if before == after:
         return []
     from deepdiff import DeepDiff  # only here: it costs as much start-up as the rest of a plan
@@ -125,7 +153,10 @@ def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, A
         for level in levels
     ]
     return [
-        (level.path(output_format="list"), *(None if value is notpresent else value for value in (level.t1, level.t2)))
+        (
+            level.path(output_format="list"),
+            *(None if value is notpresent else value for value in (level.t1, level.t2)),
+        )
         for level in sorted(found, key=lambda level: str(level.path()))
     ]
 
@@ -156,22 +187,27 @@ def _step_for(
     return planned.Resubscribe(declared, live, tuple(reasons), changes, state, is_move=moved)
 
 
-def _is_ambiguous(declared: DeclaredSubscription, found: Sequence[LiveSubscription], history: History) -> bool:
-    """Whether hooksync may have made one of several, and nothing tells which one: then a new one is made.
+def _is_ambiguous(
+    declared: DeclaredSubscription, found: Sequence[LiveSubscription], history: History
+) -> bool:
+    """Whether hooksync may have made one of several, and nothing shows which one.
 
-    To keep any of them could mean to keep somebody else's, with another secret, and to remove its own. What was there
-    before the run that made the first one is no rival of it.
+    To keep any of them could mean to keep somebody else's, with another secret, and to remove its
+    own. What was there before the run that made the first one is no rival of it.
     """
     made = history.made.get(found[0].id)
     if made is None or not made.is_found:
         return False
     return any(
-        not (history.is_certain(one) or one.id in made.seen or is_moved(declared, one, history)) for one in found[1:]
+        not (history.is_certain(one) or one.id in made.seen or is_moved(declared, one, history))
+        for one in found[1:]
     )
 
 
-def _secret_reasons(live: LiveSubscription, state: SecretState, tenancy: Tenancy, history: History) -> Iterable[str]:
-    """Say why the secret asks for a new subscription: it has changed, or nobody knows that it has not."""
+def _secret_reasons(
+    live: LiveSubscription, state: SecretState, tenancy: Tenancy, history: History
+) -> Iterable[str]:
+    """Give why the secret needs a new subscription: it has changed, or it is unknown."""
     if state == "changed":
         yield "secret changed"
     if state != "unknown":
@@ -180,7 +216,9 @@ def _secret_reasons(live: LiveSubscription, state: SecretState, tenancy: Tenancy
         yield f"secret changed for {changed}, which has the same reference"
     elif live.id in history.unfinished:
         yield "an earlier run did not finish replacing it"
-    elif tenancy.unknown_secret == "replace" and live.id not in history.states:  # else a new one is as unknown
+    elif (
+        tenancy.unknown_secret == "replace" and live.id not in history.states
+    ):  # else a new one is as unknown
         yield planned.SECRET_UNKNOWN
 
 
@@ -213,7 +251,8 @@ def _duplicate_steps(
 ) -> Iterator[planned.Step]:
     """Decide about the further live subscriptions of a place: those go that are owned or replaced.
 
-    An earlier run may have replaced one and not removed it. --replace asks for the whole place to be replaced.
+    An earlier run may have replaced one and not removed it. --replace asks for the whole place to
+    be replaced.
     """
     made = history.made.get(found[0].id)
     replaced = made.seen[:1] if made else ()

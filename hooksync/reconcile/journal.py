@@ -1,7 +1,7 @@
-"""What a run writes into the state: before the first change what it is about to make, at the end what it made.
+"""What a run writes into the state: its intents before the first change, its results at the end.
 
-A run that is killed in between leaves its intents behind, and by them the next one recognizes what it made.
-Touches the disk through `state.store`.
+A run that is killed in between leaves its intents behind, and by them the next one recognizes what
+it made. Touches the disk through `state.store`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from collections.abc import Iterator, Sequence
 from hooksync.core.errors import FileError
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import Keep, Making, Outcome, Resubscribe, TenancyOutcome, TenancyPlan, Unsubscribe
+from hooksync.reconcile.plan import (
+    Keep,
+    Making,
+    Outcome,
+    Resubscribe,
+    TenancyOutcome,
+    TenancyPlan,
+    Unsubscribe,
+)
 from hooksync.reconcile.planner import Planner
 from hooksync.state.contract import LockLost, StateStore
 from hooksync.state.fingerprints import Key, Salt, declared_digest, intent_fingerprint
@@ -34,7 +42,10 @@ class Journal:
         self._run = 0  # the number of this run; 0: it has made nothing
 
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
-        """Write what is about to be made. Raises FileError when that cannot be written: then nothing must be made."""
+        """Write what is about to be made.
+
+        Raises FileError when that cannot be written: then nothing must be made.
+        """
         needed = [declared.secret for plan in plans for declared in plan.to_be_made]
         self._prepare(needed)
 
@@ -49,7 +60,8 @@ class Journal:
     def settle(self, outcomes: Sequence[TenancyOutcome], adopted: frozenset[str]) -> frozenset[str]:
         """Write what was made, adopted and recovered, and forget what is gone. Raises FileError.
 
-        `adopted`: addresses of kept subscriptions to record with the declared secret. Returns those that were.
+        `adopted`: addresses of kept subscriptions to record with the declared secret. Returns those
+        that were.
         """
         self._to_adopt = adopted
         found = [step for one in outcomes for step in self._adopted(one.plan)]
@@ -59,7 +71,9 @@ class Journal:
         def change(state: State) -> State:
             return state.settled([self._end(one, state) for one in outcomes], self._salts.values())
 
-        if self._run or change(self._before) != self._before:  # otherwise the folder need not be writable
+        if (
+            self._run or change(self._before) != self._before
+        ):  # otherwise the folder need not be writable
             try:
                 update(self._store, change)
             except LockLost:
@@ -72,7 +86,9 @@ class Journal:
         """Choose a salt for each reference, and derive the keys."""
         new = [ref for ref in dict.fromkeys(refs) if ref not in self._salts]
         self._salts |= self._before.salts_for(new, os.urandom)
-        self._planner.ring.derive((self._planner.secrets.find(ref), self._salts[ref]) for ref in new)
+        self._planner.ring.derive(
+            (self._planner.secrets.find(ref), self._salts[ref]) for ref in new
+        )
 
     def _intents(self, plan: TenancyPlan, state: State) -> Iterator[Intent]:
         seen = _seen_before(plan)
@@ -82,7 +98,9 @@ class Journal:
                 address=declared.address,
                 run=0,
                 salt=self._salts[declared.secret].id,
-                fingerprint=intent_fingerprint(self._key(declared), declared.tenancy, declared.address),
+                fingerprint=intent_fingerprint(
+                    self._key(declared), declared.tenancy, declared.address
+                ),
                 declared=declared_digest(state.url_salt, declared.key),
                 seen=seen[declared.address],
                 include_identifiers=declared.include_identifiers,
@@ -96,7 +114,9 @@ class Journal:
         made = [*_known_better(one, ids, state)]
         for step in _recovered(one):
             seen = one.history.made[step.live.id].seen
-            made.append(replace(self._entry(step.declared, step.live.id, state, is_found=True), seen=seen))
+            made.append(
+                replace(self._entry(step.declared, step.live.id, state, is_found=True), seen=seen)
+            )
         made += (self._entry(step.declared, step.live.id, state) for step in self._adopted(one))
         seen_before = _seen_before(one)
         for done, declared, identifier in _made(outcome, ids):
@@ -107,12 +127,15 @@ class Journal:
         gone = (done.step for done in outcome.outcomes if done.is_removed)
         removed = [step.live for step in gone if isinstance(step, Resubscribe | Unsubscribe)]
         maybe_made = (done.step for done in outcome.outcomes if done.may_be_made)
-        addresses = {each.address for each in one.tenancy.subscriptions}  # with --target, a part of what is declared
+        # with --target, a part of what is declared
+        addresses = {each.address for each in one.tenancy.subscriptions}
         return Settlement(
             tenancy=name,
             run=self._run,
             made=tuple(made),
-            open_addresses=frozenset(step.declared.address for step in maybe_made if isinstance(step, Making)),
+            open_addresses=frozenset(
+                step.declared.address for step in maybe_made if isinstance(step, Making)
+            ),
             not_made=_to_be_replaced(outcome),
             finished=tuple(
                 intent
@@ -121,16 +144,24 @@ class Journal:
             ),
             gone=self._before.gone(name, ids, now) | {each.id for each in removed},
             removed=tuple(
-                Removed(name, each.id, now) for each in removed if ids is None or each.id in ids or not each.is_listed
+                Removed(name, each.id, now)
+                for each in removed
+                if ids is None or each.id in ids or not each.is_listed
             ),
             at=now,
         )
 
     def _adopted(self, one: TenancyPlan) -> Iterator[Keep]:
-        """Return what is kept with an unknown secret, where the declared one is to be recorded for it."""
-        return (step for step in one.steps if isinstance(step, Keep) and step.declared.address in self._to_adopt)
+        """Return what is kept with an unknown secret and is to be adopted."""
+        return (
+            step
+            for step in one.steps
+            if isinstance(step, Keep) and step.declared.address in self._to_adopt
+        )
 
-    def _entry(self, declared: DeclaredSubscription, id_: str, state: State, *, is_found: bool = False) -> StateEntry:
+    def _entry(
+        self, declared: DeclaredSubscription, id_: str, state: State, *, is_found: bool = False
+    ) -> StateEntry:
         run = self._run or max(1, state.last_run)
         entry = entry_for(declared, id_, run, state.url_salt, is_found=is_found)
         return entry.made_with(self._key(declared), self._salts[declared.secret])
@@ -141,7 +172,7 @@ class Journal:
 
 
 def _seen_before(plan: TenancyPlan) -> dict[str, tuple[str, ...]]:
-    """Return what is live before something is made, by its address: what it replaces, and others of its identity."""
+    """Return what is live before a step, by its address: what it replaces, and duplicates."""
     ids = defaultdict[object, list[str]](list)
     for live in plan.live:
         ids[live.key].append(live.id)
@@ -153,8 +184,10 @@ def _seen_before(plan: TenancyPlan) -> dict[str, tuple[str, ...]]:
     return seen
 
 
-def _made(outcome: TenancyOutcome, ids: frozenset[str] | None) -> Iterator[tuple[Outcome, DeclaredSubscription, str]]:
-    """Give what was made and is there; or is, by an answer, although the list does not show it yet."""
+def _made(
+    outcome: TenancyOutcome, ids: frozenset[str] | None
+) -> Iterator[tuple[Outcome, DeclaredSubscription, str]]:
+    """Give what was made and is live, by the list or by a response."""
     for one in outcome.outcomes:
         if not isinstance(one.step, Making) or one.new_id is None:
             continue
@@ -163,17 +196,23 @@ def _made(outcome: TenancyOutcome, ids: frozenset[str] | None) -> Iterator[tuple
 
 
 def _recovered(one: TenancyPlan) -> Iterator[Keep]:
-    """Return what a killed run seems to have made and this one keeps, where its secret is still the declared one."""
-    known = (step for step in one.steps if isinstance(step, Keep) and step.live.id in one.history.states)
+    """Return what a killed run seems to have made, if its secret is still the declared one."""
+    known = (
+        step for step in one.steps if isinstance(step, Keep) and step.live.id in one.history.states
+    )
     return (step for step in known if isinstance(one.history.made[step.live.id], Intent))
 
 
-def _known_better(one: TenancyPlan, ids: frozenset[str] | None, state: State) -> Iterator[StateEntry]:
-    """Return entries of which this run knows more: another address, that the list shows them by now, what is gone.
+def _known_better(
+    one: TenancyPlan, ids: frozenset[str] | None, state: State
+) -> Iterator[StateEntry]:
+    """Return entries that this run changes: a new address, now listed, or gone.
 
     Fingerprints hold for any address.
     """
-    addresses = {step.live.id: step.declared.address for step in one.steps if isinstance(step, Keep)}
+    addresses = {
+        step.live.id: step.declared.address for step in one.steps if isinstance(step, Keep)
+    }
     for entry in state.entries_of(one.tenancy.name).values():
         address = addresses.get(entry.id, entry.address)
         since = 0 if ids and entry.id in ids else entry.unlisted_since
@@ -183,20 +222,23 @@ def _known_better(one: TenancyPlan, ids: frozenset[str] | None, state: State) ->
 
 
 def _to_be_replaced(outcome: TenancyOutcome) -> frozenset[str]:
-    """Return the addresses whose secret is known to be the old one only by another subscription, and still is.
+    """Return the addresses whose secret is old only by the evidence of a sibling.
 
-    Once that other one has its new secret, nothing but the intent tells the next run that this one has not.
+    Once that other one has its new secret, nothing but the intent tells the next run that this one
+    has not.
     """
     return frozenset(
         one.step.declared.address
         for one in outcome.outcomes
-        if isinstance(one.step, Resubscribe) and one.step.secret_state == "unknown" and one.new_id is None
+        if isinstance(one.step, Resubscribe)
+        and one.step.secret_state == "unknown"
+        and one.new_id is None
         if one.step.live.id in (*outcome.plan.history.siblings, *outcome.plan.history.unfinished)
     )
 
 
 def _finished(before: State, outcome: TenancyOutcome) -> tuple[Intent, ...]:
-    """Return the intents of earlier runs that are no longer needed; the others wait until their secrets are known."""
+    """Return the intents of earlier runs that are no longer needed."""
     one = outcome.plan
     intents = before.intents_of(one.tenancy.name)
     if not outcome.is_as_declared:  # this run's own intents say the same, and are newer

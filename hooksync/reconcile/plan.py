@@ -1,4 +1,4 @@
-"""What a plan is: one step for every declared and every live subscription; its limits; and what became of it.
+"""A plan: one step for every declared and every live subscription; its limits; its outcomes.
 
 Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes the outcomes.
 """
@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 from hooksync.core.errors import HooksyncError, Problem, SecretError, some_of
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, SubscriptionKey, Tenancy
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscription,
+    SecretState,
+    SubscriptionKey,
+    Tenancy,
+)
 from hooksync.core.record import Record
 from hooksync.state.history import NOTHING, History
 
@@ -27,8 +33,8 @@ ADOPT_FIX = (
     "`--replace ADDRESS` re-creates a subscription"
 )
 _LIMIT_FIX = (
-    "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed, write "
-    "`limits: {unsubscribe: 100%}`"
+    "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
+    " write `limits: {unsubscribe: 100%}`"
 )
 AMBIGUOUS = "it is unclear which of several hooksync made"
 Origin = Literal["made by hooksync", "not made by hooksync"]  # by the state
@@ -56,7 +62,10 @@ class Subscribe(Record, frozen=True):
 
 
 class Resubscribe(Record, frozen=True):
-    """Declared and live with another URL or content. The API has no update: a new one comes and the old one goes."""
+    """Declared and live with another URL or content.
+
+    The API has no update: a new one comes and the old one goes.
+    """
 
     action: ClassVar[Action] = "resubscribe"
 
@@ -113,7 +122,8 @@ class TenancyPlan(Record, frozen=True):
     history: History = NOTHING  # what the state remembered when the plan was made
     refusals: tuple[Problem, ...] = ()  # why it may not be carried out
     warnings: tuple[Problem, ...] = ()  # of receivers that are not ready
-    answers: Mapping[str, ProbeResult] | None = None  # of receivers, by the declared address; None: not challenged
+    # of receivers, by the declared address; None: not challenged
+    answers: Mapping[str, ProbeResult] | None = None
     error: SecretError | None = None  # of the secrets that it needs: it is not begun
 
     @property
@@ -139,7 +149,7 @@ class TenancyPlan(Record, frozen=True):
 
 
 class UnreadTenancy(Record, frozen=True):
-    """A tenancy whose live subscriptions could not be read; it has no plan, and the others go on."""
+    """A tenancy whose live subscriptions could not be read; it has no plan."""
 
     tenancy: Tenancy
     error: HooksyncError
@@ -177,7 +187,8 @@ class Outcome(Record, frozen=True):
     is_found: bool = False  # only the list told the new id: its secret is not known for sure
     is_unlisted: bool = False  # an answer told the new id, and no list has shown it
     is_removed: bool = False  # the old one is gone, by an answer or by the list
-    may_be_made: bool = False  # whatever the result is: the new one may exist under an id that is not known
+    # whatever the result is: the new one may exist under an id that is not known
+    may_be_made: bool = False
     may_be_removed: bool = False  # likewise: the old one may be gone, or may go yet
 
     @property
@@ -192,12 +203,14 @@ class TenancyOutcome(Record, frozen=True):
     plan: TenancyPlan
     outcomes: tuple[Outcome, ...]  # in the order of the plan's steps
     differences: tuple[Step, ...] = ()  # the steps that the verification found still to be done
-    not_verified: str = ""  # why there was no verification; empty where there was one, or nothing to verify
-    last_live: tuple[LiveSubscription, ...] | None = None  # what the verification listed; None: there was none
+    # why there was no verification; empty where there was one, or nothing to verify
+    not_verified: str = ""
+    # what the verification listed; None: there was none
+    last_live: tuple[LiveSubscription, ...] | None = None
 
     @property
     def has_changed(self) -> bool:
-        """Whether anything in the tenancy was changed, or may have been as far as the verification can tell."""
+        """Whether anything in the tenancy was changed, or may have been."""
         if any(outcome.result in ("done", "half-done") for outcome in self.outcomes):
             return True
         if self.last_live is None:
@@ -209,7 +222,8 @@ class TenancyOutcome(Record, frozen=True):
             return True
         failed = (one.step for one in self.outcomes if one.result == "failed")
         refused = {step.declared.key for step in failed if isinstance(step, Making)}
-        return any(live.key in refused and live.id in shown - before for live in self.last_live)  # refused, and there
+        # refused, and there
+        return any(live.key in refused and live.id in shown - before for live in self.last_live)
 
     @property
     def is_as_declared(self) -> bool:
@@ -219,30 +233,37 @@ class TenancyOutcome(Record, frozen=True):
 
 
 class Adoption(Record, frozen=True):
-    """Which kept subscriptions may be recorded with the declared secret, although the state does not know theirs."""
+    """Which kept subscriptions may be recorded with the declared secret."""
 
     asked: int = 0  # how many there are
     unchallenged: int = 0  # of those that may be adopted
     addresses: frozenset[str] = frozenset()  # that may be adopted
     problems: tuple[Problem, ...] = ()  # why the others may not
     stopped: frozenset[str] = frozenset()  # tenancies that are refused where a secret stays unknown
-    adopted: frozenset[str] = frozenset()  # addresses whose declared secret the state now holds as the live one
+    # addresses whose declared secret the state now holds as the live one
+    adopted: frozenset[str] = frozenset()
 
 
 def not_attempted(plan: TenancyPlan) -> TenancyOutcome:
     """Make the outcome of a plan that was not begun: nothing was changed."""
-    outcomes = tuple(Outcome(step, "unchanged" if is_idle(step) else "not-attempted") for step in plan.steps)
+    outcomes = tuple(
+        Outcome(step, "unchanged" if is_idle(step) else "not-attempted") for step in plan.steps
+    )
     return TenancyOutcome(plan, outcomes)
 
 
 def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
-    """List why a plan removes too much to be carried out. `owned`: how many live ones hooksync may remove.
+    """List why a plan removes too much to be carried out.
+
+    `owned`: how many live ones hooksync may remove.
 
     Only undeclared subscriptions count: neither duplicates nor replaced ones.
     """
     tenancy = plan.tenancy
     limit = tenancy.limit
-    removed = sum(isinstance(step, Unsubscribe) and step.duplicate_of is None for step in plan.steps)
+    removed = sum(
+        isinstance(step, Unsubscribe) and step.duplicate_of is None for step in plan.steps
+    )
     if limit.percent == 100 or not removed:
         return ()
     if limit.number is not None:
@@ -255,7 +276,9 @@ def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
         whats.append(f"unsubscribe {removed} of the {owned} it owns: limits.unsubscribe is {limit}")
     if removed == owned and not tenancy.subscriptions:
         whats.append(f"unsubscribe all it owns ({removed}), since none is declared")
-    return tuple(Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location) for what in whats)
+    return tuple(
+        Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location) for what in whats
+    )
 
 
 def secret_reasons(plan: TenancyPlan, *, adopts: bool = False) -> tuple[Problem, ...]:

@@ -1,7 +1,7 @@
-"""A run against tenancies: read them, find out what stands against their plans, carry these out, side by side.
+"""A run against tenancies: read them, find what forbids their plans, apply these in parallel.
 
-What stops a tenancy stops it before its first change, and leaves the others alone. Reaches the network through the
-clients that it makes. Prints nothing.
+What stops a tenancy stops it before its first change, and leaves the others alone. Reaches the
+network through the clients that it makes. Prints nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
-from hooksync.core.errors import AnswerLost, FileError, HooksyncError, Problem, Refused, SecretError, unforeseen
+from hooksync.core.errors import (
+    AnswerLost,
+    FileError,
+    HooksyncError,
+    Problem,
+    Refused,
+    SecretError,
+    unforeseen,
+)
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, Tenancy
 from hooksync.core.record import Record, field, replace
 from hooksync.core.signing import KEY_VARIABLE
@@ -34,7 +42,13 @@ from hooksync.reconcile.plan import (
 from hooksync.reconcile.planner import Fetched
 from hooksync.service.auth import UsedCodes
 from hooksync.service.client import Preservica
-from hooksync.service.http import CallContext, PrivateReceivers, RetryPolicy, Transport, proxy_credentials
+from hooksync.service.http import (
+    CallContext,
+    PrivateReceivers,
+    RetryPolicy,
+    Transport,
+    proxy_credentials,
+)
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
@@ -46,8 +60,10 @@ if TYPE_CHECKING:  # `plan` challenges receivers and carries nothing out
 
 T = TypeVar("T")
 Advance = Callable[[], None]
-Settled = Callable[[TenancyOutcome], None]  # is told of each tenancy that is done with, on any thread
-IsBehind = Callable[[str, Sequence[LiveSubscription]], bool]  # by a tenancy's name and what it lists
+# is told of each tenancy that is done with, on any thread
+Settled = Callable[[TenancyOutcome], None]
+# by a tenancy's name and what it lists
+IsBehind = Callable[[str, Sequence[LiveSubscription]], bool]
 
 
 @contextmanager
@@ -63,8 +79,8 @@ def open_run(
 ) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end.
 
-    `timeout`: seconds a call may take; `parallelism`: calls in flight in the whole run; `check_lock`: raises LockLost;
-    `list_wait`: seconds, as `Run` has it.
+    `timeout`: seconds a call may take; `parallelism`: calls in flight in the whole run;
+    `check_lock`: raises LockLost; `list_wait`: seconds, as `Run` has it.
     """
     clock, redactor = world.clock, world.output.redactor
     make_network = world.network or partial(Transport, environ=world.environ)
@@ -76,13 +92,22 @@ def open_run(
     for tenancy in tenancies:
         refs += (tenancy.credentials.username, tenancy.credentials.totp)
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
-    redactor.learn_later(lambda: secrets.values(refs))  # a service may quote any of them, needed now or not
+    # a service may quote any of them, needed now or not
+    redactor.learn_later(lambda: secrets.values(refs))
     used = UsedCodes()
     clients = {each.name: Preservica(each, context, secrets.find, used) for each in tenancies}
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
             yield Run(
-                tuple(tenancies), parallelism, clients, secrets, pool, context, world.begun, check_lock, list_wait
+                tuple(tenancies),
+                parallelism,
+                clients,
+                secrets,
+                pool,
+                context,
+                world.begun,
+                check_lock,
+                list_wait,
             )
     finally:
         transport.close()
@@ -100,13 +125,19 @@ class Run(Record, frozen=True):
     begun: Event  # set before the first change
     check_lock: Callable[[], None]  # raises LockLost; asked before each change
     list_wait: float  # seconds that a list may lag behind the answers before it is believed
-    unforeseen: list[Exception] = field(default_factory=list)  # what ended it: no code is made for that, or LockLost
+    # what ended it: no code is made for that, or LockLost
+    unforeseen: list[Exception] = field(default_factory=list)
 
     def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
-        """Fetch what is live in each tenancy; again for a while where the list is known to lag behind."""
-        found = self.pool.run([partial(self._read_one, one, advance, is_behind) for one in self.tenancies])
+        """Fetch what is live in each tenancy; again for a while if the list is known to lag."""
+        found = self.pool.run(
+            [partial(self._read_one, one, advance, is_behind) for one in self.tenancies]
+        )
         interrupted = HooksyncError(Problem("interrupted before it was read", "run it again"))
-        fetched = [got or UnreadTenancy(one, interrupted) for one, got in zip(self.tenancies, found, strict=True)]
+        fetched = [
+            got or UnreadTenancy(one, interrupted)
+            for one, got in zip(self.tenancies, found, strict=True)
+        ]
         return self._without_same_tenancies(fetched)
 
     def located(self, tenancy: Tenancy) -> Tenancy:
@@ -136,14 +167,17 @@ class Run(Record, frozen=True):
             advance()
 
     def _without_same_tenancies(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
-        """Refuse names that turn out, after the log-in, to be the same tenancy: they would undo each other."""
+        """Refuse names that the log-in shows to be the same tenancy: they would undo each other."""
         names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for one in fetched:
             if tenant := self.clients[one.tenancy.name].tenant:
                 names[one.tenancy.server.base_url, tenant.casefold()].append(one.tenancy.name)
-        shared = {name: several for several in names.values() if len(several) > 1 for name in several}
+        shared = {
+            name: several for several in names.values() if len(several) > 1 for name in several
+        }
         return tuple(
-            _same_tenancy(one, shared[one.tenancy.name]) if one.tenancy.name in shared else one for one in fetched
+            _same_tenancy(one, shared[one.tenancy.name]) if one.tenancy.name in shared else one
+            for one in fetched
         )
 
 
@@ -180,8 +214,13 @@ class _Guarded(Record, frozen=True):
 
 
 def _same_tenancy(one: Fetched, names: Sequence[str]) -> UnreadTenancy:
-    what = f"{' and '.join(names)} are the same tenancy on the service: they would undo each other's changes"
-    return UnreadTenancy(one.tenancy, Refused(Problem(what, "declare it once", one.tenancy.location)))
+    what = (
+        f"{' and '.join(names)} are the same tenancy on the service: they would undo each other's"
+        " changes"
+    )
+    return UnreadTenancy(
+        one.tenancy, Refused(Problem(what, "declare it once", one.tenancy.location))
+    )
 
 
 class ExecutionResult(Record, frozen=True):
@@ -207,11 +246,18 @@ class Executor(Record, frozen=True):
     adopts: bool  # what is kept with an unknown secret
 
     def prepare(self, planned: Sequence[Planned]) -> ExecutionResult:
-        """Look up the secrets and challenge the receivers of what is ready to be done. Changes nothing."""
+        """Look up the secrets and challenge the receivers of what is ready to be done.
+
+        Changes nothing.
+        """
         found, secrets = tuple(map(self._with_secrets, planned)), self.run.secrets
-        used = [each.secret for plan in _accepted(found) if not plan.error for each in plan.to_be_made]
+        used = [
+            each.secret for plan in _accepted(found) if not plan.error for each in plan.to_be_made
+        ]
         if self.adopts:
-            kept = (step for plan in _accepted(found) for step in plan.steps if isinstance(step, Keep))
+            kept = (
+                step for plan in _accepted(found) for step in plan.steps if isinstance(step, Keep)
+            )
             used += (step.declared.secret for step in kept)
         if self.probes is not False:
             found = ask_receivers(found, self.run, self.terminal, adopts=self.adopts)
@@ -231,17 +277,27 @@ class Executor(Record, frozen=True):
                 return replace(one, error=error)
         return one
 
-    def execute(self, prepared: ExecutionResult, settled: Settled = lambda outcome: None) -> ExecutionResult:
-        """Do what is ready to be done and what `prepare` found nothing against; intents are written first."""
+    def execute(
+        self, prepared: ExecutionResult, settled: Settled = lambda outcome: None
+    ) -> ExecutionResult:
+        """Apply what is ready and what `prepare` did not refuse; intents are written first."""
         if self.run.pool.stop.is_set():
             return prepared
         plans, result = _accepted(prepared.planned), prepared
-        ready = [plan for plan in plans if plan.is_ready and plan.tenancy.name not in prepared.adoption.stopped]
+        ready = [
+            plan
+            for plan in plans
+            if plan.is_ready and plan.tenancy.name not in prepared.adoption.stopped
+        ]
         try:
             if ready:
                 self.journal.begin(ready)
                 self.run.begun.set()
-            calls = sum((not is_idle(step)) + isinstance(step, Resubscribe) for plan in ready for step in plan.steps)
+            calls = sum(
+                (not is_idle(step)) + isinstance(step, Resubscribe)
+                for plan in ready
+                for step in plan.steps
+            )
             with self.terminal.progress("applying", calls) as advance:
                 made = self._apply(ready, advance, settled)
             outcomes = {name: _hinted(outcome) for name, outcome in made.items()}
@@ -249,7 +305,11 @@ class Executor(Record, frozen=True):
             done = [*outcomes.values()]
             for plan in plans:
                 if plan.is_empty:  # what was listed when it was made counts
-                    done.append(TenancyOutcome(plan, (), last_live=tuple(one for one in plan.live if one.is_listed)))
+                    done.append(
+                        TenancyOutcome(
+                            plan, (), last_live=tuple(one for one in plan.live if one.is_listed)
+                        )
+                    )
             adopted = self.journal.settle(done, result.adoption.addresses)
             return replace(result, adoption=replace(result.adoption, adopted=adopted))
         except FileError as error:
@@ -259,8 +319,10 @@ class Executor(Record, frozen=True):
                 raise
             return replace(result, unforeseen=(*result.unforeseen, error))
 
-    def _apply(self, plans: Sequence[TenancyPlan], advance: Advance, settled: Settled) -> dict[str, TenancyOutcome]:
-        """Carry out plans whose secrets were looked up, tenancies side by side; by the tenancy's name."""
+    def _apply(
+        self, plans: Sequence[TenancyPlan], advance: Advance, settled: Settled
+    ) -> dict[str, TenancyOutcome]:
+        """Apply plans whose secrets were looked up, tenancies in parallel; by tenancy name."""
         from hooksync.reconcile.apply import Execution  # here, for `plan` does without
 
         run = self.run
@@ -268,7 +330,9 @@ class Executor(Record, frozen=True):
         def carry_out(plan: TenancyPlan) -> TenancyOutcome:
             secrets = run.secrets.find_all(declared.secret for declared in plan.to_be_made)
             client, clock = _Guarded(run.clients[plan.tenancy.name], run), run.context.clock
-            execution = Execution(plan, client, secrets, run.pool, self.options, clock, advance, run.list_wait)
+            execution = Execution(
+                plan, client, secrets, run.pool, self.options, clock, advance, run.list_wait
+            )
             try:
                 outcome = execution.run()
                 settled(outcome)
@@ -276,7 +340,8 @@ class Executor(Record, frozen=True):
             except Exception as error:
                 return execution.abandoned(run.give_up(error).what)
 
-        # these threads only wait for calls; they have a stop of their own, so that every plan gets its outcome
+        # these threads only wait for calls; they have a stop of their own, so that every plan gets
+        # its outcome
         with type(run.pool)(run.parallelism, Event()) as coordinators:
             outcomes = coordinators.run([partial(carry_out, plan) for plan in plans])
         return {outcome.plan.tenancy.name: outcome for outcome in outcomes if outcome is not None}
@@ -288,25 +353,44 @@ def _accepted(planned: Sequence[Planned]) -> list[TenancyPlan]:
 
 
 def _hinted(outcome: TenancyOutcome) -> TenancyOutcome:
-    """Where a replacement was refused although its receiver is ready, tell another cause and its fix."""
-    fix = "the receiver is ready; if the service refuses a second subscription, set `replacement: remove-first`"
-    ready = {address for address, answer in (outcome.plan.answers or {}).items() if answer.state == "ready"}
+    """If a replacement was refused although its receiver is ready, name a likelier cause."""
+    fix = (
+        "the receiver is ready; if the service refuses a second subscription, set `replacement:"
+        " remove-first`"
+    )
+    ready = {
+        address
+        for address, answer in (outcome.plan.answers or {}).items()
+        if answer.state == "ready"
+    }
     outcomes = (
-        replace(one, fix=fix)
-        if one.result == "failed" and isinstance(one.step, Resubscribe) and one.step.declared.address in ready
-        else one
+        (
+            replace(one, fix=fix)
+            if one.result == "failed"
+            and isinstance(one.step, Resubscribe)
+            and one.step.declared.address in ready
+            else one
+        )
         for one in outcome.outcomes
     )
     return replace(outcome, outcomes=tuple(outcomes))
 
 
-def ask_receivers(planned: Sequence[Planned], run: Run, terminal: Terminal, *, adopts: bool) -> tuple[Planned, ...]:
-    """Challenge the receivers of what is to be made (`adopts`: or adopted), each once; judge plans by their answers."""
+def ask_receivers(
+    planned: Sequence[Planned], run: Run, terminal: Terminal, *, adopts: bool
+) -> tuple[Planned, ...]:
+    """Challenge the receivers of what is to be made or adopted, once each, and judge the plans."""
     ready = (one for one in _accepted(planned) if adopts or one.is_ready)
     plans = [one for one in ready if not one.error and one.tenancy.probe != "never"]
-    asked = [each for plan in plans for each in (*plan.to_be_made, *(plan.to_be_adopted if adopts else ()))]
+    asked = [
+        each
+        for plan in plans
+        for each in (*plan.to_be_made, *(plan.to_be_adopted if adopts else ()))
+    ]
     secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
-    targets = [(declared.url, secrets[declared.secret]) for declared in asked if declared.secret in secrets]
+    targets = [
+        (declared.url, secrets[declared.secret]) for declared in asked if declared.secret in secrets
+    ]
     with terminal.progress("asking receivers", len(set(targets))) as advance:
         answers = probe_all(targets, run.pool, run.context, advance)
     judged = {plan.tenancy.name: judge(plan, secrets, answers) for plan in plans}
@@ -314,7 +398,7 @@ def ask_receivers(planned: Sequence[Planned], run: Run, terminal: Terminal, *, a
 
 
 def judge_adoption(plans: Sequence[TenancyPlan], not_set: Collection[SecretRef]) -> Adoption:
-    """Let only those be adopted whose receivers are ready under the declared secret, as far as they are asked."""
+    """Allow adoption only for receivers that are ready with the declared secret."""
     addresses: set[str] = set()
     problems: list[Problem] = []
     stopped: set[str] = set()
@@ -328,31 +412,50 @@ def judge_adoption(plans: Sequence[TenancyPlan], not_set: Collection[SecretRef])
                 why = f"secret {declared.secret} is not set or cannot be used"
                 fix = "set the secret that the receiver holds"
             elif answer and answer.state != "ready":
-                why, fix = f"the receiver at {declared.url.shown} is not ready: {answer.detail}", answer.fix
+                why, fix = (
+                    f"the receiver at {declared.url.shown} is not ready: {answer.detail}",
+                    answer.fix,
+                )
             elif answer or plan.answers is None:
                 addresses.add(declared.address)
                 unchallenged += not answer
                 continue
             if why:
-                problems.append(Problem(f"not adopted: {declared.address}: {why}", fix, declared.location))
+                problems.append(
+                    Problem(f"not adopted: {declared.address}: {why}", fix, declared.location)
+                )
             if plan.tenancy.unknown_secret == "refuse":
                 stopped.add(declared.tenancy)
     return Adoption(asked, unchallenged, frozenset(addresses), tuple(problems), frozenset(stopped))
 
 
 def judge(
-    plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], answers: Mapping[ProbeTarget, ProbeResult]
+    plan: TenancyPlan,
+    secrets: Mapping[SecretRef, Secret],
+    answers: Mapping[ProbeTarget, ProbeResult],
 ) -> TenancyPlan:
-    """Refuse a plan when a receiver holds another secret, or, under `probe: require`, is not ready; else warn."""
-    targets = {each.address: (each.url, secrets.get(each.secret)) for each in (*plan.to_be_made, *plan.to_be_adopted)}
-    found = {address: answers[url, key] for address, (url, key) in targets.items() if key and (url, key) in answers}
+    """Refuse a plan if a receiver has a different secret, or must be ready and is not."""
+    targets = {
+        each.address: (each.url, secrets.get(each.secret))
+        for each in (*plan.to_be_made, *plan.to_be_adopted)
+    }
+    found = {
+        address: answers[url, key]
+        for address, (url, key) in targets.items()
+        if key and (url, key) in answers
+    }
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
     for declared in plan.to_be_made:
         answer = found.get(declared.address)
         if answer and answer.state != "ready":
             is_refused = answer.state == "wrong-secret" or plan.tenancy.probe == "require"
-            what = f"{declared.tenancy}/{declared.name}: the receiver at {declared.url.shown} is not ready"
+            what = (
+                f"{declared.tenancy}/{declared.name}: the receiver at {declared.url.shown} is not"
+                " ready"
+            )
             problem = Problem(f"{what}: {answer.detail}", answer.fix, declared.location)
             (refusals if is_refused else warnings)[declared.name] = problem
-    return replace(plan, answers=found, refusals=tuple(refusals.values()), warnings=tuple(warnings.values()))
+    return replace(
+        plan, answers=found, refusals=tuple(refusals.values()), warnings=tuple(warnings.values())
+    )

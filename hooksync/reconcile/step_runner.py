@@ -1,7 +1,9 @@
-"""One step on its way: the calls that it makes, and what became of them. Touches only the service it is given.
+"""One step on its way: the calls that it makes, and what became of them.
 
-A step makes a subscription, removes one, or does both. What became of each half is its fate, one of a few; the result
-of the step follows from the two fates alone.
+Touches only the service it is given.
+
+A step makes a subscription, removes one, or does both. What became of each half is its fate, one of
+a few; the result of the step follows from the two fates alone.
 """
 
 from __future__ import annotations
@@ -30,11 +32,13 @@ FOUND = Problem(
 )
 UNLISTED = Problem(
     "the service accepted it, and it is not listed yet",
-    "plan again in a while: hooksync counts it as live for 15 minutes, and makes it again if it is not listed then",
+    "plan again in a while: hooksync counts it as live for 15 minutes, and makes it again if it is"
+    " not listed then",
 )
 STILL_LISTED = Problem(
     "the service answered that it is removed, and it is still listed",
-    "plan again in a while: hooksync counts it as gone for 15 minutes, and removes it again if it is listed then",
+    "plan again in a while: hooksync counts it as gone for 15 minutes, and removes it again if it"
+    " is listed then",
 )
 
 
@@ -49,7 +53,8 @@ class Creation(Enum):
     ACCEPTED = auto()  # a success answer, but no id that can be believed
     MADE = auto()  # it exists, under an id that an answer or the list told
     REFUSED = auto()  # certainly not made
-    UNKNOWN = auto()  # it may have been made: a server error was the answer, or the list did not tell
+    # it may have been made: a server error was the answer, or the list did not tell
+    UNKNOWN = auto()
 
     @property
     def is_open(self) -> bool:
@@ -92,7 +97,8 @@ class StepRunner:
         self.is_listed = False  # the last list shows the new one
         self.was_listed = False  # some list has shown it
         self.is_still_listed = False  # the last list shows the old one, although it is gone
-        self.old_was_listed = not isinstance(step, Subscribe) and step.live.is_listed  # some list has shown the old one
+        # some list has shown the old one
+        self.old_was_listed = not isinstance(step, Subscribe) and step.live.is_listed
         self.has_conflict = False  # the service answered, at last, that there is one already
         self.is_held = False  # its removal waits for what might replace it
         self.detail = ""  # why it is not done
@@ -118,13 +124,13 @@ class StepRunner:
 
     @property
     def needs_another_try(self) -> bool:
-        """Whether the new one is to be made once more, or is yet to be made since the old one turned out to be gone."""
+        """Whether the new one is to be made now, again or because the old one is gone."""
         is_freed = self.creation is Creation.UNTRIED and self.removal is Removal.GONE
         return is_freed or (self.creation is Creation.LOST and not self.has_conflict)
 
     @property
     def needs_removal(self) -> bool:
-        """Whether a live subscription is to go now: never the old one before the new one is known to exist."""
+        """Whether to remove the live one now: never before the new one is known to exist."""
         is_free = isinstance(self.step, Unsubscribe)
         is_replaced = isinstance(self.step, Resubscribe) and self.creation is Creation.MADE
         return (is_free or is_replaced) and not self.is_held and self.removal is Removal.UNTRIED
@@ -147,11 +153,13 @@ class StepRunner:
     @property
     def is_behind(self) -> bool:
         """Whether the list does not show what was answered, and may do so yet."""
-        return not self.is_held and (self.is_unlisted or self.is_still_listed or self.removal is Removal.UNKNOWN)
+        return not self.is_held and (
+            self.is_unlisted or self.is_still_listed or self.removal is Removal.UNKNOWN
+        )
 
     @property
     def result(self) -> Result:
-        """What the step came to so far: done if all that it needs is, half-done if one of two is."""
+        """The result so far: done if all calls succeeded, half-done if one of two did."""
         halves = []
         if not isinstance(self.step, Unsubscribe):
             halves.append(self.creation in (Creation.MADE, Creation.ACCEPTED))
@@ -162,10 +170,20 @@ class StepRunner:
         is_tried = (self.creation, self.removal) != (Creation.UNTRIED, Removal.UNTRIED)
         return "failed" if is_tried else "not-attempted"
 
-    def create(self, service: Service, secret: Secret, known: frozenset[str], *, removes_first: bool) -> None:
-        """Make the new subscription. `known`: ids that existed before, so that an old one is not taken for new."""
+    def create(
+        self, service: Service, secret: Secret, known: frozenset[str], *, removes_first: bool
+    ) -> None:
+        """Make the new subscription.
+
+        `known`: ids that existed before, so that an old one is not taken for new.
+        """
         is_replacement = isinstance(self.step, Resubscribe)
-        if is_replacement and removes_first and self.removal is not Removal.GONE and not self.remove(service):
+        if (
+            is_replacement
+            and removes_first
+            and self.removal is not Removal.GONE
+            and not self.remove(service)
+        ):
             return
         self.has_conflict = False
         try:
@@ -181,7 +199,7 @@ class StepRunner:
                 self._not_created(error)
 
     def remove(self, service: Service) -> bool:
-        """Remove the live subscription that has to go; True when the service answers that it is gone."""
+        """Remove the live subscription; True if the service answers that it is gone."""
         assert not isinstance(self.step, Subscribe)  # noqa: S101, it removes nothing
         try:
             service.unsubscribe(self.step.live.id)
@@ -192,7 +210,9 @@ class StepRunner:
             self.removal = Removal.UNKNOWN if is_open else Removal.REFUSED
             self._explain(error)
             if self.creation is Creation.MADE:
-                self.fix = f"run apply again: it removes the old one and keeps the new one ({self.fix})"
+                self.fix = (
+                    f"run apply again: it removes the old one and keeps the new one ({self.fix})"
+                )
             return False
         self.removal = Removal.GONE
         return True
@@ -242,19 +262,28 @@ class StepRunner:
         self.old_was_listed |= is_there
         if self.removal is Removal.UNTRIED:
             return  # where it is not there, somebody else removed it
-        if self.old_was_listed and not is_there:  # that a list lacks what no list has shown says nothing
+        if (
+            self.old_was_listed and not is_there
+        ):  # that a list lacks what no list has shown says nothing
             self.removal = Removal.GONE
         self.is_still_listed = is_there and self.removal is Removal.GONE
         if self.removal is Removal.GONE and self.result == "done":
             self.detail = self.fix = ""
 
     def cannot_list(self, error: HooksyncError) -> None:
-        """Note that the list could not tell what became of the calls. What was accepted stays accepted."""
+        """Note that the list could not tell what became of the calls.
+
+        What was accepted stays accepted.
+        """
         why = f"the list could not be read to find out: {error.summary}"
         if self.creation is Creation.ACCEPTED:
             self.detail, self.fix = f"the service accepted it but told no id, and {why}", NEXT_RUN
         else:
-            fate = "it may have been made" if self.creation is Creation.LOST else "the old one may have been removed"
+            fate = (
+                "it may have been made"
+                if self.creation is Creation.LOST
+                else "the old one may have been removed"
+            )
             self.give_up(f"{fate}, and {why}")
 
     def give_up(self, why: str) -> None:
@@ -296,7 +325,9 @@ class StepRunner:
         is_first = self.creation is Creation.UNTRIED  # else the first try may have got through
         self.creation = Creation.REFUSED if is_first and not _is_broken(error) else Creation.UNKNOWN
         if self.removal is Removal.GONE:
-            self.detail = f"the old one was removed, and the new one could not be made: {self.detail}"
+            self.detail = (
+                f"the old one was removed, and the new one could not be made: {self.detail}"
+            )
             self.fix = f"this subscription is missing now: {self.fix}, then run apply again"
 
     def _explain(self, error: HooksyncError) -> None:

@@ -1,6 +1,9 @@
-"""Who may log in, and with which token: passwords and second factors. No sockets; the clock is an argument.
+"""Who may log in, and with which token: passwords and second factors.
 
-Source: Preservica's pages on the Access Token API and on two-factor authentication, and pyPreservica 4.2.2, common.py.
+No sockets; the clock is an argument.
+
+Source: Preservica's pages on the Access Token API and on two-factor authentication, and
+pyPreservica 4.2.2, common.py.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ PASSWORD = "sandbox-password"  # noqa: S105  shown in the help
 TENANT = "DEMO"
 ROLE = "ROLE_SDB_MANAGER_USER"
 
-WEBHOOK_ROLES = frozenset({"ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"})
+WEBHOOK_ROLES = frozenset(
+    {"ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"}
+)
 
 _BAD = "bad credentials"
 _OTP_PERIOD = 30  # seconds that one code lasts
@@ -38,7 +43,8 @@ class Account:
     password: str = field(default=PASSWORD, repr=False)
     tenants: tuple[str, ...] = (TENANT,)  # a log-in that names none goes to the first
     roles: tuple[str, ...] = (ROLE,)
-    totp_seed: str | None = field(default=None, repr=False)  # base32; with one, a log-in needs a second factor
+    # base32; with one, a log-in needs a second factor
+    totp_seed: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.totp_seed is not None:
@@ -58,7 +64,9 @@ class Session:
 class Accounts:
     """The accounts of the service and the tokens that it gave out. Thread-safe."""
 
-    def __init__(self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float]
+    ) -> None:
         self._accounts = accounts
         self._token_seconds = token_seconds
         self._clock = clock  # seconds since 1970
@@ -67,7 +75,10 @@ class Accounts:
         self._pending: dict[str, tuple[Account, str]] = {}  # by continuation token; with the tenant
 
     def log_in(self, form: dict[str, str]) -> dict[str, object]:
-        """Log in by name and password. Raises `Refusal` if they are wrong or a second factor is needed."""
+        """Log in by name and password.
+
+        Raises `Refusal` if they are wrong or a second factor is needed.
+        """
         account, tenant = self._find(form)
         if not hmac.compare_digest(account.password.encode(), form.get("password", "").encode()):
             raise Refusal(401, _BAD)
@@ -86,11 +97,16 @@ class Accounts:
         continuation = form.get("continuationToken", "")
         with self._lock:
             account, tenant = self._pending.get(continuation, (None, ""))
-            if account is None or (account.username, tenant) != (form.get("username"), form.get("tenant")):
+            if account is None or (account.username, tenant) != (
+                form.get("username"),
+                form.get("tenant"),
+            ):
                 raise Refusal(401, _BAD)
             period = int(self._clock() // _OTP_PERIOD)
             near = range(period - _OTP_DRIFT, period + _OTP_DRIFT + 1)
-            if form.get("twoFactorToken") not in {one_time_code(account.totp_seed or "", counter) for counter in near}:
+            if form.get("twoFactorToken") not in {
+                one_time_code(account.totp_seed or "", counter) for counter in near
+            }:
                 raise Refusal(401, "the two-factor code is wrong")
             del self._pending[continuation]
         return self._open(account, tenant)
@@ -122,18 +138,25 @@ class Accounts:
             "success": True,
             "user": account.username,
             "token": session.token,
-            "refresh-token": str(uuid.uuid4()),  # no known client uses it, so it is good for nothing here
+            "refresh-token": str(
+                uuid.uuid4()
+            ),  # no known client uses it, so it is good for nothing here
             "validFor": math.ceil(self._token_seconds / 60),  # minutes
         }
 
 
 def one_time_code(seed: str, counter: int) -> str:
-    """Compute the code of a period since 1970 (RFC 6238). Raises `SandboxError` for a seed that is not base32."""
+    """Compute the code of a period since 1970 (RFC 6238).
+
+    Raises `SandboxError` for a seed that is not base32.
+    """
     letters = seed.replace(" ", "").upper()
     try:
         key = base64.b32decode(letters + "=" * (-len(letters) % 8))
     except ValueError as error:
-        raise SandboxError("the TOTP seed is not base32 (the letters A to Z and the digits 2 to 7)") from error
+        raise SandboxError(
+            "the TOTP seed is not base32 (the letters A to Z and the digits 2 to 7)"
+        ) from error
     digest = hmac.new(key, struct.pack(">Q", counter), hashlib.sha1).digest()
     (number,) = struct.unpack_from(">I", digest, digest[-1] & 0x0F)
     return f"{(number & 0x7FFFFFFF) % 10**6:06}"

@@ -1,7 +1,7 @@
-"""The command `hooksync sandbox`: a sandbox with receivers, until a signal comes, and what a second terminal needs.
+"""The command `hooksync sandbox`: a sandbox with receivers, and what a second terminal needs.
 
-`hooksync sandbox fire` has one that runs send an event. Reads the environment, and neither prints nor writes itself.
-What the help says of faults and traits stands in help.txt.
+`hooksync sandbox fire` has one that runs send an event. Reads the environment, and neither prints
+nor writes itself. What the help says of faults and traits stands in help.txt.
 """
 
 from __future__ import annotations
@@ -26,12 +26,20 @@ from hooksync.sandbox.receiver import Receiver, WebhookSender
 from hooksync.sandbox.server import FIRE_PATH, Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Trait
 
-Values = Mapping[str, tuple[str, str | None]]  # by a variable's name; and the variable that it was taken from
+# by a variable's name; and the variable that it was taken from
+Values = Mapping[str, tuple[str, str | None]]
 
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
-_SHELLS = {  # how each sets a variable, to a value or to that of another one; writes a file; does what a file says
+# how each sets a variable, to a value or to that of another one; writes a file; does what a file
+# says
+_SHELLS = {
     "sh": ("export {}={}", '"${}"', "cat > {} <<'END'\n{}END", ". {}"),
-    "powershell": ("$env:{} = {}", "$env:{}", "@'\n{1}'@ | Set-Content {0}", "Invoke-Expression (Get-Content -Raw {})"),
+    "powershell": (
+        "$env:{} = {}",
+        "$env:{}",
+        "@'\n{1}'@ | Set-Content {0}",
+        "Invoke-Expression (Get-Content -Raw {})",
+    ),
 }
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variables>.+))?")
 _HOOKS = "sandbox-hooks.yaml"  # what a second terminal calls it
@@ -80,8 +88,9 @@ def run(
 ) -> int:
     """Run until SIGINT or SIGTERM; returns the exit code.
 
-    `say` takes the addresses and should flush, for programs that wait for them; `log` what happens, errors too. `write`
-    makes a file of its owner's alone, or raises FileExistsError. `catch_signals` hands each signal to a function.
+    `say` takes the addresses and should flush, for programs that wait for them; `log` what happens,
+    errors too. `write` makes a file of its owner's alone, or raises FileExistsError.
+    `catch_signals` hands each signal to a function.
     """
     arrived: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe to use in a signal handler
     with catch_signals(arrived.put), ExitStack() as running:
@@ -91,7 +100,9 @@ def run(
             secrets = dict(map(_read_receiver, args.receiver or ["catalogue"]))
             code = _FAILED
             box = running.enter_context(Sandbox(options))
-            given = {name: [value for value, _ in values.values()] for name, values in secrets.items()}
+            given = {
+                name: [value for value, _ in values.values()] for name, values in secrets.items()
+            }
             receiver = running.enter_context(Receiver(given, args.receiver_port, log))
             say(f"sandbox  {box.url}  tenants {' '.join(options.accounts[0].tenants)}")
             for name in secrets:
@@ -149,9 +160,13 @@ def fire(args: SandboxFireFlags, event: bytes, say: Callable[[str], None], log: 
     try:
         server = urlsplit(args.server or _env("PRESERVICA_SERVER"))
         if server.scheme != "http" or server.hostname not in _LOOPBACK:
-            raise ValueError("that is no sandbox on this machine: give --server as hooksync sandbox prints it")
+            raise ValueError(
+                "that is no sandbox on this machine: give --server as hooksync sandbox prints it"
+            )
         url = f"http://{server.netloc}{FIRE_PATH}{quote(args.trigger or '', safe='')}"
-        answer = WebhookSender(_LONGEST_DELIVERY).post(url, event, {"Content-Type": "application/json"})
+        answer = WebhookSender(_LONGEST_DELIVERY).post(
+            url, event, {"Content-Type": "application/json"}
+        )
         if isinstance(answer, str):
             raise ValueError(answer)
         message = json.loads(answer[1])["message"]
@@ -170,10 +185,16 @@ def _read_receiver(written: str) -> tuple[str, Values]:
     """Read `NAME=ENV,...` or `NAME` into a name and the secrets."""
     found = _RECEIVER.fullmatch(written)
     if not found:
-        raise ValueError(f'receiver "{written}" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET')
+        raise ValueError(
+            f'receiver "{written}" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET'
+        )
     if found["variables"]:
-        return found["name"], {variable: (_env(variable), variable) for variable in found["variables"].split(",")}
-    return found["name"], {f"{found['name'].replace('-', '_').upper()}_SECRET": (os.urandom(32).hex(), None)}
+        return found["name"], {
+            variable: (_env(variable), variable) for variable in found["variables"].split(",")
+        }
+    return found["name"], {
+        f"{found['name'].replace('-', '_').upper()}_SECRET": (os.urandom(32).hex(), None)
+    }
 
 
 def _env(name: str) -> str:
@@ -183,13 +204,18 @@ def _env(name: str) -> str:
     return value
 
 
-def _values(args: SandboxFlags, url: str, account: Account, secrets: Mapping[str, Values]) -> Values:
+def _values(
+    args: SandboxFlags, url: str, account: Account, secrets: Mapping[str, Values]
+) -> Values:
     """Return what the variables of a second terminal must be."""
     found: dict[str, tuple[str, str | None]] = {
         "PRESERVICA_SERVER": (url, None),
         "PRESERVICA_TENANT": (account.tenants[0], None),
         "PRESERVICA_USERNAME": (account.username, None),
-        "PRESERVICA_PASSWORD": (account.password, None if account.password == PASSWORD else _PASSWORD_ENV),
+        "PRESERVICA_PASSWORD": (
+            account.password,
+            None if account.password == PASSWORD else _PASSWORD_ENV,
+        ),
     }
     if account.totp_seed:
         found["PRESERVICA_2FA_TOKEN"] = (account.totp_seed, args.totp_env)
@@ -202,13 +228,22 @@ def _hooks_file(secrets: Mapping[str, Values], url: Callable[[str], str]) -> str
     """Write the hooks file that subscribes the receivers, each under its first secret."""
     lines = ["version: 1", "tenancies:", "  sandbox:", "    subscriptions:"]
     for name, variables in secrets.items():
-        lines += [f'      "{name}":', f"        url: {url(name)}", "        triggers: [INDEXED, MOVED]"]
+        lines += [
+            f'      "{name}":',
+            f"        url: {url(name)}",
+            "        triggers: [INDEXED, MOVED]",
+        ]
         lines += [f"        secret: {{env: {next(iter(variables))}}}"]
     return "\n".join([*lines, ""])
 
 
-def _second_terminal(args: SandboxFlags, values: Values, hooks: str, write: Callable[[str, str], None]) -> str:
-    """Return what to paste into a second terminal. Values from the environment are not shown, but written to a file."""
+def _second_terminal(
+    args: SandboxFlags, values: Values, hooks: str, write: Callable[[str, str], None]
+) -> str:
+    """Return what to paste into a second terminal.
+
+    Values from the environment are not shown, but written to a file.
+    """
     export, reference, here_document, source = _SHELLS[args.shell]
     path = os.path.abspath(args.write_hooks) if args.write_hooks else ""
 
@@ -225,8 +260,17 @@ def _second_terminal(args: SandboxFlags, values: Values, hooks: str, write: Call
             write(path, hooks)
             write(exports, "\n".join([*lines, ""]))
         except FileExistsError:
-            raise ValueError(f"{path} or {exports} is there already; remove both, or name another file") from None
+            raise ValueError(
+                f"{path} or {exports} is there already; remove both, or name another file"
+            ) from None
         lines = [source.format(quoted(exports))]
     else:
         lines.append(here_document.format(_HOOKS, hooks))
-    return "\n".join(["", "In a second terminal, paste this; then try hooksync plan and hooksync apply:", "", *lines])
+    return "\n".join(
+        [
+            "",
+            "In a second terminal, paste this; then try hooksync plan and hooksync apply:",
+            "",
+            *lines,
+        ]
+    )

@@ -1,4 +1,6 @@
-"""The service's calls, and faults: what goes wrong, with which call, how often. `server` lets it happen.
+"""The service's calls, and faults: what goes wrong, with which call, how often.
+
+`server` lets it happen.
 
 A fault is written `KIND@CALL[:TIMES[:SKIP]]`, e.g. `status-503@list:2`, `commit-cut@subscribe:2:5`,
 `slow-0.5@any:*`.
@@ -57,7 +59,8 @@ class Fault:
 def next_fault(faults: Iterable[Fault], call: str) -> Fault | None:
     """Return the first fault that is due for this call, if any, and count the call.
 
-    Later faults do not count it. So `status-503@list:2` followed by `cut@list` is two 503s, then a cut.
+    Later faults do not count it. So `status-503@list:2` followed by `cut@list` is two 503s, then a
+    cut.
     """
     for fault in faults:
         is_over = fault.met >= fault.skip + fault.times
@@ -73,17 +76,25 @@ def read_fault(spec: str, kinds: Mapping[str, str] = KINDS) -> Fault:
     """Read a fault as a user writes it. Raises `SandboxError` if it is invalid."""
     match = _SPEC.fullmatch(spec)
     if match is None:
-        raise SandboxError(f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2')
+        raise SandboxError(
+            f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2'
+        )
     kind = match["kind"]
     call = match["call"]
     number = float(match["number"] or 0)
     if call not in (*CALL_NAMES, "any"):
-        raise SandboxError(f'fault "{spec}": unknown call "{call}"; known: {", ".join(CALL_NAMES)}, any')
+        raise SandboxError(
+            f'fault "{spec}": unknown call "{call}"; known: {", ".join(CALL_NAMES)}, any'
+        )
     if kind not in kinds or bool(kinds[kind]) != bool(match["number"]):
         known = ", ".join(name + unit for name, unit in kinds.items())
-        raise SandboxError(f'fault "{spec}": unknown kind "{spec.partition("@")[0]}"; known: {known}')
+        raise SandboxError(
+            f'fault "{spec}": unknown kind "{spec.partition("@")[0]}"; known: {known}'
+        )
     if kinds[kind] == "-N" and number not in range(200, 600):
-        raise SandboxError(f'fault "{spec}": {match["number"]} is not an HTTP status from 200 to 599')
+        raise SandboxError(
+            f'fault "{spec}": {match["number"]} is not an HTTP status from 200 to 599'
+        )
     if number > LONGEST:
         raise SandboxError(f'fault "{spec}": {match["number"]} seconds are more than a day')
     times = math.inf if match["times"] == "*" else int(match["times"] or 1)

@@ -1,4 +1,4 @@
-"""HTTP on 127.0.0.1: requests and answers as plain values, and a server that stops at once and leaves no thread behind.
+"""HTTP on 127.0.0.1: requests and answers as plain values, and a server that stops at once.
 
 It knows nothing of Preservica. It refuses requests that two programs could read differently.
 The code that responds must not sleep, but wait on the server's `stopping`; its connection is cut
@@ -30,7 +30,9 @@ MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
 MAX_HEAD = 16 * 1024  # bytes of a request line and headers together, and of trailers
 MAX_CONNECTIONS = 128  # fewer than the files that the systems let a process open, 256 on macOS
 _MAX_CHUNK_LINE = 256  # bytes
-_REQUEST_LINE = re.compile(r"(DELETE|GET|PATCH|POST|PUT) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/(1\.[01])")
+_REQUEST_LINE = re.compile(
+    r"(DELETE|GET|PATCH|POST|PUT) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/(1\.[01])"
+)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")  # RFC 9110, 9112
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
 _POLL = 0.02  # seconds between two checks whether to stop
@@ -83,11 +85,13 @@ Respond = Callable[["Connection", Request], None]
 
 
 class LoopbackServer(ThreadingTCPServer):
-    """One thread for each connection, which may carry many requests. Runs from its making to `close`, or as a context.
+    """One thread for each connection, which may carry many requests.
+
+    Runs from its making to `close`, or as a context.
 
     If a request does not arrive within `seconds`, or an answer is not read within them, the
-    connection ends. If there are too many connections, the one that ends first is cut.
-    Raises `SandboxError` if the port cannot be used. Unexpected errors of `respond` are raised by `close`.
+    connection ends. If there are too many connections, the one that ends first is cut. Raises
+    `SandboxError` if the port cannot be used. Unexpected errors of `respond` are raised by `close`.
     """
 
     allow_reuse_address = os.name != "nt"  # where it lets several listen on one port
@@ -156,19 +160,21 @@ class LoopbackServer(ThreadingTCPServer):
         super().shutdown_request(request)
 
     def check_host(self, host: str) -> None:
-        """Raise `Refusal` for a host that is not this one: a web page whose name leads here sends its own name."""
-        if host.lower() not in {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}:
+        """Raise `Refusal` for a different host, which a web page would send."""
+        if host.lower() not in {
+            f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")
+        }:
             raise Refusal(421, f"this server is 127.0.0.1:{self.port} and answers to no other name")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep an unexpected error; that the other side closes the connection, or the server stops, is none."""
+        """Keep an unexpected error; a closed connection or a stop is none."""
         error = sys.exception()
         if isinstance(error, Exception) and not isinstance(error, OSError):
             self._crashes.append(error)
 
 
 class Connection(StreamRequestHandler):
-    """One connection: reads requests whole, hands each to the server's `respond`, writes answers in one piece."""
+    """One connection: reads whole requests, calls the server's `respond`, writes whole answers."""
 
     disable_nagle_algorithm = True
     server: LoopbackServer
@@ -253,7 +259,10 @@ def _read_lines(stream: io.BufferedIOBase) -> list[str]:
 
 
 def _read_body(stream: io.BufferedIOBase, headers: Mapping[str, str]) -> bytes:
-    """Read a body, sent with its length or in chunks. Raises `Refusal` for one that is too large or broken."""
+    """Read a body, sent with its length or in chunks.
+
+    Raises `Refusal` for one that is too large or broken.
+    """
     if "transfer-encoding" not in headers:
         length = headers.get("content-length", "0")
         if not re.fullmatch("[0-9]{1,15}", length):

@@ -1,6 +1,7 @@
 """The sandbox: the rules, the faults and what happens, behind an HTTP server on 127.0.0.1.
 
-Use it as a context, `with Sandbox(SandboxOptions(latency=0.02)) as box`, and point a client at `box.url`.
+Use it as a context, `with Sandbox(SandboxOptions(latency=0.02)) as box`, and point a client at
+`box.url`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _CHALLENGE_TIMEOUT = 5.0  # seconds
 
 
 class Sandbox(LoopbackServer):
-    """A service that runs from construction to `close`, or as a context. Raises `SandboxError` if it cannot start."""
+    """A service that runs from construction to `close`, or as a context.
+
+    Raises `SandboxError` if it cannot start.
+    """
 
     kinds: ClassVar[Mapping[str, str]] = KINDS  # of faults, as `faults.KINDS`
     make_rules: ClassVar[type[Rules]] = Rules
@@ -30,23 +34,33 @@ class Sandbox(LoopbackServer):
         options = options or SandboxOptions()
         self.faults = [read_fault(spec, self.kinds) for spec in options.faults]
         self._options = options
-        self._tenants = dict.fromkeys(tenant for account in options.accounts for tenant in account.tenants)
+        self._tenants = dict.fromkeys(
+            tenant for account in options.accounts for tenant in account.tenants
+        )
         self._sender = WebhookSender(_CHALLENGE_TIMEOUT)
         self.rules = self.make_rules(options, self._challenge)
         super().__init__(options.port, self._respond)
         self.url = f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
-        """Cut every connection and wait for every thread. Raises the unexpected errors of its handlers."""
+        """Cut every connection and wait for every thread.
+
+        Raises the unexpected errors of its handlers.
+        """
         self._sender.close()
         super().close()
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
-        """Return the subscriptions of a tenant, oldest first, as they are, whatever its list shows."""
+        """Return the real subscriptions of a tenant, oldest first."""
         return self.rules.tenancies.held_by(tenant)
 
-    def seed(self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True) -> str:
-        """Add a subscription by hand, without a challenge; return its id. `trigger`: as on the wire."""
+    def seed(
+        self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True
+    ) -> str:
+        """Add a subscription by hand, without a challenge; return its id.
+
+        `trigger`: as on the wire.
+        """
         made = Subscription(url, trigger, secret, include_identifiers)
         return self.rules.tenancies.add(tenant, made, by_hand=True).id
 
@@ -54,47 +68,73 @@ class Sandbox(LoopbackServer):
         """Remove a subscription by hand. Raises `Refusal` for an unknown id."""
         self.rules.tenancies.remove(tenant, subscription_id, by_hand=True)
 
-    def fire(self, trigger: str, events: Sequence[Mapping[str, object]] | None = None) -> dict[str, int | str]:
-        """Send what happens, or a sample, to all subscriptions for a trigger (as on the wire), one by one.
+    def fire(
+        self, trigger: str, events: Sequence[Mapping[str, object]] | None = None
+    ) -> dict[str, int | str]:
+        """Send an event, or a sample, to all subscriptions for a trigger (on the wire), one by one.
 
         Returns by their ids what came back, as `WebhookSender.deliver`.
         """
         events = sample_events(trigger) if events is None else events
-        held = [(tenant, each) for tenant in self._tenants for each in self.rules.tenancies.held_by(tenant)]
-        return {each.id: self._deliver(tenant, each, events) for tenant, each in held if each.trigger == trigger}
+        held = [
+            (tenant, each)
+            for tenant in self._tenants
+            for each in self.rules.tenancies.held_by(tenant)
+        ]
+        return {
+            each.id: self._deliver(tenant, each, events)
+            for tenant, each in held
+            if each.trigger == trigger
+        }
 
     def _answer_fire(self, request: Request) -> Answer:
         """Let happen what is asked for, in JSON: no page of another site can post that."""
         try:
-            event = json.loads(request.body if request.headers.get("content-type") == "application/json" else b"")
+            event = json.loads(
+                request.body if request.headers.get("content-type") == "application/json" else b""
+            )
             events = event.get("events")
-            trigger = unquote(request.path.removeprefix(FIRE_PATH)) or str(event.get("trigger", "INDEXED"))
-            if not isinstance(events, list | None) or not all(isinstance(each, dict) for each in events or ()):
+            trigger = unquote(request.path.removeprefix(FIRE_PATH)) or str(
+                event.get("trigger", "INDEXED")
+            )
+            if not isinstance(events, list | None) or not all(
+                isinstance(each, dict) for each in events or ()
+            ):
                 raise TypeError
         except (ValueError, TypeError, AttributeError, RecursionError):
-            return json_answer(400, {"message": "an event is a JSON object, with a trigger and a list of events"})
+            return json_answer(
+                400, {"message": "an event is a JSON object, with a trigger and a list of events"}
+            )
         trigger = SHORT_TRIGGERS.get(trigger, trigger)
         if trigger not in self.rules.triggers:
-            return json_answer(400, {"message": f"the trigger is not one of {', '.join(self.rules.triggers)}"})
+            return json_answer(
+                400, {"message": f"the trigger is not one of {', '.join(self.rules.triggers)}"}
+            )
         sent = self.fire(trigger, events)
         lines = [f"{trigger} {name[:8]} -> {result}" for name, result in sent.items()]
         message = "\n".join(lines or [f"nobody subscribes to {trigger}: run hooksync apply first"])
         is_taken = bool(sent) and all(result in TAKEN for result in sent.values())
         return json_answer(200 if is_taken else 502, {"message": message})
 
-    def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> int | str:
+    def _deliver(
+        self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]
+    ) -> int | str:
         body = event_body(tenant, subscription, events)
         what = f"{subscription.trigger} {subscription.id[:8]}"
         for pause in (*self._options.repeats, None):
             result = self._sender.deliver(subscription, body)
-            self._options.log({"kind": "event", "what": what, "url": subscription.url, "result": result})
+            self._options.log(
+                {"kind": "event", "what": what, "url": subscription.url, "result": result}
+            )
             if result in TAKEN or pause is None or self.stopping.wait(pause):
                 break
         return result
 
     def _challenge(self, url: str, secret: str) -> str | None:
         reason = self._sender.challenge(url, secret)
-        self._options.log({"kind": "challenge", "what": "POST", "url": url, "result": reason or "passed"})
+        self._options.log(
+            {"kind": "challenge", "what": "POST", "url": url, "result": reason or "passed"}
+        )
         return reason
 
     def _respond(self, connection: Connection, request: Request) -> None:
@@ -104,7 +144,10 @@ class Sandbox(LoopbackServer):
             return
         arrived = time.monotonic()
         answer = self._answer(request)
-        told = {"result": answer.status if answer else "cut", "seconds": round(time.monotonic() - arrived, 3)}
+        told = {
+            "result": answer.status if answer else "cut",
+            "seconds": round(time.monotonic() - arrived, 3),
+        }
         self._options.log({"kind": "call", "what": f"{request.method} {request.path}", **told})
         if answer is None:
             connection.cut()

@@ -1,12 +1,12 @@
 """What the service holds, in memory and in a file, and what it answers to each call. No sockets.
 
-A request goes in, an answer comes out; the one call to the outside is the challenge to a receiver, through a function
-that is an argument. Where the behaviour of the real service is unknown, a trait chooses one. Only the list may lag
-behind what the tenancies hold: refusals, events and the data file do not. Whoever starts from the file lists at once
-what is in it.
+A request goes in, an answer comes out; the one call to the outside is the challenge to a receiver,
+through a function that is an argument. Where the behaviour of the real service is unknown, a trait
+chooses one. Only the list may lag behind what the tenancies hold: refusals, events and the data
+file do not. Whoever starts from the file lists at once what is in it.
 
-The data file holds the secrets of the subscriptions, because events are signed with them: it is made with mode 0600,
-and is as confidential as they are. Accounts and tokens are not in it.
+The data file holds the secrets of the subscriptions, because events are signed with them: it is
+made with mode 0600, and is as confidential as they are. Accounts and tokens are not in it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,25 @@ from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.http_server import Answer, Log, Refusal, Request, SandboxError, json_answer
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
-TRIGGERS = ("MOVED", "FULL_TEXT_INDEXED", "CHANGED_SECURITY_DESCRIPTOR", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY")
-SHORT_TRIGGERS = {"INDEXED": "FULL_TEXT_INDEXED", "SECURITY_CHANGED": "CHANGED_SECURITY_DESCRIPTOR"}  # pyPreservica's
+TRIGGERS = (
+    "MOVED",
+    "FULL_TEXT_INDEXED",
+    "CHANGED_SECURITY_DESCRIPTOR",
+    "INGEST_FAILED",
+    "CHANGE_ASSET_VISIBILITY",
+)
+# pyPreservica's
+SHORT_TRIGGERS = {
+    "INDEXED": "FULL_TEXT_INDEXED",
+    "SECURITY_CHANGED": "CHANGED_SECURITY_DESCRIPTOR",
+}
 
 TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
 VERSION = "7.5.0"  # of Preservica, as this sandbox reports it
 
 _VERSION_XML = (
-    '<?xml version="1.0" encoding="UTF-8"?><VersionResponse xmlns="http://preservica.com/EntityAPI/v7.5">'
+    '<?xml version="1.0" encoding="UTF-8"?><VersionResponse'
+    ' xmlns="http://preservica.com/EntityAPI/v7.5">'
     f"<CurrentVersion>{VERSION}</CurrentVersion></VersionResponse>"
 )
 
@@ -45,7 +56,7 @@ _FLAGS = {True: True, False: False, "true": True, "false": False}
 
 
 class Trait(StrEnum):
-    """A way in which the real service may differ from this one's default; the help explains each."""
+    """A way in which the real service may differ; the help explains each."""
 
     REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
     ANSWER_WITHOUT_ID = "answer-without-id"
@@ -88,9 +99,12 @@ class SandboxOptions:
     data: Path | None = None  # the file that keeps the subscriptions; None: in memory
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
-    clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end and the list lags
-    repeats: tuple[float, ...] = ()  # seconds before each repetition of an event that was not answered with 2xx
-    log: Log = lambda entry: None  # takes each call, challenge and event; URLs as they are, but no secrets
+    # seconds since 1970, by which tokens end and the list lags
+    clock: Callable[[], float] = time.time
+    # seconds before each repetition of an event that was not answered with 2xx
+    repeats: tuple[float, ...] = ()
+    # takes each call, challenge and event; URLs as they are, but no secrets
+    log: Log = lambda entry: None
 
 
 Holdings = Mapping[str, tuple[Subscription, ...]]  # by tenant
@@ -103,7 +117,10 @@ class Tenancies:
         self._options = options
         self._lock = threading.RLock()
         held = load_data(options.data) if options.data else {}
-        self._kept = {tenant: {each.id: _Kept(each, -math.inf) for each in several} for tenant, several in held.items()}
+        self._kept = {
+            tenant: {each.id: _Kept(each, -math.inf) for each in several}
+            for tenant, several in held.items()
+        }
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
@@ -112,7 +129,7 @@ class Tenancies:
             return tuple(each.subscription for each in kept if each.listed_until == math.inf)
 
     def listed_for(self, tenant: str) -> tuple[Subscription, ...]:
-        """Return those that the list shows now, oldest first: some too few and some too many, while it lags."""
+        """Return what the list shows now, oldest first; it may lag."""
         now = self._options.clock()
         with self._lock:
             return tuple(
@@ -121,13 +138,20 @@ class Tenancies:
                 if kept.listed_from <= now < kept.listed_until
             )
 
-    def add(self, tenant: str, subscription: Subscription, *, by_hand: bool = False) -> Subscription:
-        """Keep a subscription; returns it with its id. Raises `Refusal` for a duplicate, if a trait says so."""
+    def add(
+        self, tenant: str, subscription: Subscription, *, by_hand: bool = False
+    ) -> Subscription:
+        """Keep a subscription; returns it with its id.
+
+        Raises `Refusal` for a duplicate, if a trait says so.
+        """
         url = subscription.url
         trigger = subscription.trigger
         is_refused = Trait.REFUSE_DUPLICATES in self._options.traits and not by_hand
         with self._lock:
-            if is_refused and any(each.url == url and each.trigger == trigger for each in self.held_by(tenant)):
+            if is_refused and any(
+                each.url == url and each.trigger == trigger for each in self.held_by(tenant)
+            ):
                 raise Refusal(409, f"there is already a subscription for {url} and {trigger}")
             made = replace(subscription, id=self._options.new_id())
             listed_from = self._after(self._options.list_lag_additions, by_hand)
@@ -136,7 +160,10 @@ class Tenancies:
         return made
 
     def remove(self, tenant: str, subscription_id: str, *, by_hand: bool = False) -> None:
-        """Remove a subscription; by hand, the list shows it at once. Raises `Refusal` for an id it does not have."""
+        """Remove a subscription; by hand, the list shows it at once.
+
+        Raises `Refusal` for an id it does not have.
+        """
         with self._lock:
             all_kept = self._kept.get(tenant, {})
             now = self._options.clock()
@@ -144,7 +171,9 @@ class Tenancies:
             if kept is None or kept.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
             kept.listed_until = self._after(self._options.list_lag_removals, by_hand)
-            self._kept[tenant] = {id_: each for id_, each in all_kept.items() if each.listed_until > now}
+            self._kept[tenant] = {
+                id_: each for id_, each in all_kept.items() if each.listed_until > now
+            }
             self._saved()
 
     def _after(self, seconds: float, by_hand: bool) -> float:
@@ -158,12 +187,16 @@ class Tenancies:
 
 
 class Rules:
-    """The service: its accounts, its tenancies, its rules. Raises `SandboxError` where the data file cannot be used.
+    """The service: its accounts, its tenancies, its rules.
+
+    Raises `SandboxError` where the data file cannot be used.
 
     `challenge` challenges a URL under a secret: returns why the receiver failed, None if it passed.
     """
 
-    def __init__(self, options: SandboxOptions, challenge: Callable[[str, str], str | None]) -> None:
+    def __init__(
+        self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
+    ) -> None:
         self.accounts = Accounts(options.accounts, options.token_seconds, options.clock)
         self.tenancies = Tenancies(options)
         self.triggers = (*TRIGGERS, *options.extra_triggers)
@@ -202,7 +235,9 @@ class Rules:
         if name == "details":
             return json_answer(200, {"roles": list(session.account.roles)})
         if WEBHOOK_ROLES.isdisjoint(session.account.roles):
-            raise Refusal(403, f"the account needs one of the roles {', '.join(sorted(WEBHOOK_ROLES))}")
+            raise Refusal(
+                403, f"the account needs one of the roles {', '.join(sorted(WEBHOOK_ROLES))}"
+            )
         if name == "list":
             listed = self.tenancies.listed_for(session.tenant)
             return json_answer(200, [self.describe(subscription) for subscription in listed])
@@ -247,13 +282,21 @@ def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
 def _is_receiver_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isprintable()
+        )
     except ValueError:
         return False
 
 
 def load_data(path: Path) -> Holdings:
-    """Read what the tenants held; nothing if there is no file. Raises `SandboxError` for an unusable file."""
+    """Read what the tenants held; nothing if there is no file.
+
+    Raises `SandboxError` for an unusable file.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != _FORMAT:
@@ -275,12 +318,16 @@ def load_data(path: Path) -> Holdings:
 
 
 def save_data(path: Path, holdings: Holdings) -> None:
-    """Write what the tenants hold, atomically, readable by its owner alone. Raises `SandboxError`."""
+    """Write what the tenants hold, atomically, readable by its owner alone.
+
+    Raises `SandboxError`.
+    """
     tenants = {tenant: [asdict(each) for each in held] for tenant, held in holdings.items()}
     text = json.dumps({"format": _FORMAT, "tenants": tenants}, indent=1, sort_keys=True)
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600
+        # mkstemp makes it 0600
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with open(handle, "w", encoding="utf-8") as file:
             file.write(text + "\n")
         os.replace(temporary, path)

@@ -26,7 +26,7 @@ _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # these statuses do not pass wi
 
 
 class _Outdated(Rejected):
-    """A code was refused that may have expired, or been used: by a different process, or by a lost try."""
+    """The service refused a code that may have expired, or that was used before."""
 
 
 class UsedCodes:
@@ -45,9 +45,14 @@ class UsedCodes:
 
 
 class TokenSession:
-    """Logs in to one tenancy, for all its threads. Refused credentials are not tried again: accounts get locked."""
+    """Logs in to one tenancy, for all its threads.
 
-    def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecret, used: UsedCodes, send: Send) -> None:
+    Refused credentials are not tried again: accounts get locked.
+    """
+
+    def __init__(
+        self, tenancy: Tenancy, context: CallContext, find: FindSecret, used: UsedCodes, send: Send
+    ) -> None:
         self.tenant = tenancy.tenant  # that the log-in led to
         self._tenancy = tenancy
         self._context = context
@@ -61,10 +66,11 @@ class TokenSession:
         self._failures = 0
 
     def token(self, instead_of: str | None = None) -> str:
-        """Return a token; logs in where there is none yet, or only the one that the service just refused.
+        """Return a token; log in if there is none, or only the one that the service just refused.
 
-        `instead_of`: the refused one. If another thread has replaced it meanwhile, that new token is returned; if
-        another thread's log-in failed while this one waited, the same error is raised.
+        `instead_of`: the refused one. If another thread has replaced it meanwhile, that new token
+        is returned; if another thread's log-in failed while this one waited, the same error is
+        raised.
         """
         failures = self._failures
         with self._mutex:
@@ -76,7 +82,9 @@ class TokenSession:
                 except HooksyncError as error:
                     self._failures += 1
                     self._error = error
-                    is_refused = isinstance(error, Rejected) and error.status not in responses.BUSY_STATUSES
+                    is_refused = (
+                        isinstance(error, Rejected) and error.status not in responses.BUSY_STATUSES
+                    )
                     self._is_final = is_refused or isinstance(error, SecretError)
                     raise
                 self._token = log_in.token
@@ -84,7 +92,10 @@ class TokenSession:
             return self._token
 
     def _log_in(self) -> responses.LogIn:
-        """Log in; once more only with a new code. Raises SecretError for what is not set, ServiceError."""
+        """Log in; once more only with a new code.
+
+        Raises SecretError for what is not set, ServiceError.
+        """
         with suppress(_Outdated):
             return self._password()
         code, _ = self._one_time_code()
@@ -106,11 +117,18 @@ class TokenSession:
                     return self._password(code)
             return self._second_factor(form["username"], refusal, code)
         if refusal == "needs.2fa.setup":
-            what = f"{request} -> {answer.status}: the account needs a second factor, and none is set up"
-            raise Rejected(Problem(what, "log in to Preservica in a browser once and set it up"), answer.status)
+            what = (
+                f"{request} -> {answer.status}: the account needs a second factor, and none is"
+                " set up"
+            )
+            raise Rejected(
+                Problem(what, "log in to Preservica in a browser once and set it up"), answer.status
+            )
         return self._read(request, answer)
 
-    def _second_factor(self, username: str, demand: responses.SecondFactor, code: str) -> responses.LogIn:
+    def _second_factor(
+        self, username: str, demand: responses.SecondFactor, code: str
+    ) -> responses.LogIn:
         form = {"username": username, "tenant": self._tenancy.tenant or demand.tenant or ""}
         form |= {"continuationToken": demand.continuation, "twoFactorToken": code}
         doubt = f"the seed in {self._tenancy.credentials.totp} and this machine's clock"
@@ -118,16 +136,21 @@ class TokenSession:
         return responses.LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
 
     def _one_time_code(self) -> tuple[str, bool]:
-        """Compute the six digits of the current period; of a later one, once it began, where they were used.
+        """Compute the six digits of the current period, or of the next one if they were used.
 
-        Returns whether that had to be waited for, too. Raises ServiceError when the wait was interrupted.
+        Returns whether that had to be waited for, too. Raises ServiceError when the wait was
+        interrupted.
         """
         ref = self._tenancy.credentials.totp
         try:
             seed = self._find(ref).reveal()
         except SecretError as error:
-            what = f"{self._tenancy.name}: the account asks for a second factor, and {error.summary}"
-            raise SecretError(Problem(what, f"set {ref} to the base32 seed of the account", ref.location)) from None
+            what = (
+                f"{self._tenancy.name}: the account asks for a second factor, and {error.summary}"
+            )
+            raise SecretError(
+                Problem(what, f"set {ref} to the base32 seed of the account", ref.location)
+            ) from None
         self._context.redactor.learn([seed])
         seed = seed.replace(" ", "")
         now = self._context.clock.now()
@@ -135,7 +158,10 @@ class TokenSession:
         period = self._used.reserve(server, seed, now)
         code = self._code_of(seed, period * _PERIOD)
         if code is None:
-            what = f"{self._tenancy.name}: {ref} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
+            what = (
+                f"{self._tenancy.name}: {ref} is not a base32 seed (16 or more characters of A to Z"
+                " and 2 to 7)"
+            )
             fix = "use the seed that Preservica shows when the second factor is set up"
             raise SecretError(Problem(what, fix, ref.location))
         self._context.redactor.learn([code])
@@ -144,21 +170,30 @@ class TokenSession:
             peer = f"{self._tenancy.name} ({shown_server(server)})"
             self._context.watch(CallRecord(peer, "one-time code", "waits for an unused one", left))
             if self._context.clock.wait(self._context.stop, left):
-                what = f"{self._tenancy.name}: interrupted while it waited for the next one-time code"
+                what = (
+                    f"{self._tenancy.name}: interrupted while it waited for the next one-time code"
+                )
                 raise ServiceError(Problem(what, "run it again"))
         return code, left > 0
 
     def _code_of(self, seed: str, moment: int) -> str | None:
-        """Compute the code of a seed; None for an invalid seed. Errors are not chained: they may hold the seed."""
+        """Compute the code of a seed; None for an invalid seed.
+
+        Errors are not chained: they may hold the seed.
+        """
         try:
             import pyotp
         except ImportError as error:
-            what = f"{self._tenancy.name}: the account asks for a second factor, and pyotp is not installed"
+            what = (
+                f"{self._tenancy.name}: the account asks for a second factor, and pyotp is not"
+                " installed"
+            )
             fix = 'install the extra "totp", as "Install" in README.md describes'
             raise SecretError(Problem(what, fix)) from error
 
         class Totp(pyotp.TOTP):
-            min_secret_length_bits = 80  # seeds of 16 characters are usual, and we cannot choose; pyotp 2.12 wants 112
+            # seeds of 16 characters are usual, and we cannot choose; pyotp 2.12 wants 112
+            min_secret_length_bits = 80
 
         try:
             return Totp(seed).at(moment)
@@ -166,7 +201,10 @@ class TokenSession:
             return None
 
     def _user_and_password(self) -> tuple[str, str]:
-        """Look both up. Raises one SecretError for both, at the tenancy's place where the file names neither."""
+        """Look both up.
+
+        Raises one SecretError for both, at the tenancy's place where the file names neither.
+        """
         found: list[str] = []
         problems: list[Problem] = []
         credentials = self._tenancy.credentials
@@ -174,7 +212,10 @@ class TokenSession:
             try:
                 found.append(self._find(ref).reveal())
             except SecretError as error:
-                problems += (replace(one, where=one.where or self._tenancy.location) for one in error.problems)
+                problems += (
+                    replace(one, where=one.where or self._tenancy.location)
+                    for one in error.problems
+                )
         if problems:
             raise SecretError(*problems)
         username, password = found
@@ -182,13 +223,19 @@ class TokenSession:
         return username, password
 
     def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Answer]:
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+        }
         server = self._tenancy.server.base_url
         request = Request("POST", server, f"{_PATH}/{call}", headers, urlencode(form).encode())
         return request, self._send(request)
 
     def _read(self, request: Request, answer: Answer, doubt: str = "") -> responses.LogIn:
-        """Read the token of an answer. `doubt`: what may be wrong with a one-time code; "": there was none."""
+        """Read the token of an answer.
+
+        `doubt`: what may be wrong with a one-time code; "": there was none.
+        """
         credentials = self._tenancy.credentials
         kind = Rejected
         error = None
@@ -202,9 +249,13 @@ class TokenSession:
                 fix = "check that `server` is a Preservica server"
         elif answer.status in _WRONG_CREDENTIALS:
             kind = _Outdated if doubt else Rejected
-            fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
+            fix = (
+                f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
+            )
         else:
             fix = responses.fix_for_status(answer.status)
         quoted = self._context.redactor.quote(answer.text) or "(an empty answer)"
         remark = f"{error}: " if error else ""
-        raise kind(Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix), answer.status) from error
+        raise kind(
+            Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix), answer.status
+        ) from error

@@ -1,6 +1,9 @@
-"""The client of one tenancy: log in, list, subscribe, unsubscribe. Touches the network through `transport`.
+"""The client of one tenancy: log in, list, subscribe, unsubscribe.
 
-Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; where behaviour is unknown, each is handled.
+Touches the network through `transport`.
+
+Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; where behaviour is unknown, each is
+handled.
 """
 
 from __future__ import annotations
@@ -10,42 +13,79 @@ from collections.abc import Container, Iterable, Sequence
 from urllib.parse import quote
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
-from hooksync.core.model import TRIGGER_NAMES, DeclaredSubscription, HookUrl, LiveSubscription, Secret, Tenancy
+from hooksync.core.model import (
+    TRIGGER_NAMES,
+    DeclaredSubscription,
+    HookUrl,
+    LiveSubscription,
+    Secret,
+    Tenancy,
+)
 from hooksync.core.record import replace
 from hooksync.service.auth import FindSecret, TokenSession, UsedCodes
-from hooksync.service.http import CREATION, READ, REMOVAL, Answer, CallContext, Caller, Request, RetryRule
-from hooksync.service.responses import BUSY_STATUSES, NotUnderstood, fix_for_status, read_created_id, read_subscriptions
+from hooksync.service.http import (
+    CREATION,
+    READ,
+    REMOVAL,
+    Answer,
+    CallContext,
+    Caller,
+    Request,
+    RetryRule,
+)
+from hooksync.service.responses import (
+    BUSY_STATUSES,
+    NotUnderstood,
+    fix_for_status,
+    read_created_id,
+    read_subscriptions,
+)
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
-_NOT_KNOWN = "check that `server` is a Preservica server; if it is, hooksync does not know this kind of answer"
+_NOT_KNOWN = (
+    "check that `server` is a Preservica server; if it is, hooksync does not know this kind of"
+    " answer"
+)
 _LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
 
 
 class Preservica:
-    """One tenancy's service. Thread-safe; logs in at the first call, and again once when the token expires."""
+    """One tenancy's service.
 
-    def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecret, used: UsedCodes) -> None:
+    Thread-safe; logs in at the first call, and again once when the token expires.
+    """
+
+    def __init__(
+        self, tenancy: Tenancy, context: CallContext, find: FindSecret, used: UsedCodes
+    ) -> None:
         self._tenancy = tenancy
         self._caller = Caller(tenancy.name, context)
         self._redactor = context.redactor
-        self._session = TokenSession(tenancy, context, find, used, lambda request: self._caller.send(request, READ))
+        self._session = TokenSession(
+            tenancy, context, find, used, lambda request: self._caller.send(request, READ)
+        )
 
     @property
     def tenant(self) -> str | None:
-        """The tenant that the log-in led to, fit to be shown; None where the service did not name it."""
+        """The tenant that the log-in returned, safe to show; None if it named none."""
         told = self._session.tenant
         if told is None or told == self._tenancy.tenant:
             return told
         return self._redactor.quote(told) or None
 
     def log_in(self) -> None:
-        """Log in, unless that is done. Every other call does so by itself; by this one `check` knows what failed."""
+        """Log in, unless that is done.
+
+        Every other call does so by itself; by this one `check` knows what failed.
+        """
         self._session.token()
 
     def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
         """Fetch what is live. Raises ServiceError for anything but a well-formed list."""
-        request = Request("GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST)
+        request = Request(
+            "GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST
+        )
         answer = self._authorised(request, READ)
         if answer.status != 200:
             raise self._failed(Rejected, request, answer, fix_for_status(answer.status))
@@ -53,18 +93,25 @@ class Preservica:
         try:
             live = read_subscriptions(answer.body, declared)
             self._check_names(one.id for one in live)
-            known = {*TRIGGER_NAMES.values(), *(one.trigger.wire for one in self._tenancy.subscriptions)}
+            known = {
+                *TRIGGER_NAMES.values(),
+                *(one.trigger.wire for one in self._tenancy.subscriptions),
+            }
             self._check_names({one.trigger.wire for one in live} - known)
         except NotUnderstood as error:
-            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, remark=f"{error}: ") from error
+            raise self._failed(
+                ServiceError, request, answer, _NOT_KNOWN, remark=f"{error}: "
+            ) from error
         return self._shown(live, set(declared))
 
     def _check_names(self, names: Iterable[str]) -> None:
-        """Raise NotUnderstood if ids or triggers hold a value that must not be seen: each is shown, and compared."""
+        """Raise NotUnderstood if an id or a trigger contains a secret."""
         if self._redactor.holds(" ".join(names)):
             raise NotUnderstood("an id or a trigger in it holds a secret value")
 
-    def _shown(self, live: Sequence[LiveSubscription], declared: Container[str]) -> tuple[LiveSubscription, ...]:
+    def _shown(
+        self, live: Sequence[LiveSubscription], declared: Container[str]
+    ) -> tuple[LiveSubscription, ...]:
         """Clean the URLs that no declared one explains: once for all that they are shown in."""
         others = {one.url.shown for one in live if one.url.identity not in declared}
         if not self._redactor.holds(" ".join(others)):
@@ -77,34 +124,59 @@ class Preservica:
         return tuple(found)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
-        """Make a subscription; returns its id, if told. Raises AnswerLost where it may be made, Rejected where not."""
+        """Make a subscription; returns its id, if told.
+
+        Raises AnswerLost where it may be made, Rejected where not.
+        """
         wanted = {
             "url": declared.url.full,
             "triggerType": declared.trigger.wire,
             "secret": secret.reveal(),
-            "includeIdentifiers": "true" if declared.include_identifiers else "false",  # text, as pyPreservica sends it
+            "includeIdentifiers": (
+                "true" if declared.include_identifiers else "false"
+            ),  # text, as pyPreservica sends it
         }
         self._redactor.learn([secret.reveal()])
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        request = Request("POST", self._tenancy.server.base_url, SUBSCRIPTIONS, headers, json.dumps(wanted).encode())
+        request = Request(
+            "POST",
+            self._tenancy.server.base_url,
+            SUBSCRIPTIONS,
+            headers,
+            json.dumps(wanted).encode(),
+        )
         answer = self._authorised(request, CREATION)
         if answer.status in BUSY_STATUSES - CREATION.statuses:
-            raise self._failed(AnswerLost, request, answer, "the service or a gateway before it is busy: try again")
+            raise self._failed(
+                AnswerLost, request, answer, "the service or a gateway before it is busy: try again"
+            )
         if answer.status != 200:
             if 200 < answer.status < 300:
-                raise self._failed(AnswerLost, request, answer, "the list will show whether it was made")
-            raise self._failed(Rejected, request, answer, _fix_for_subscribing(answer.status, declared))
+                raise self._failed(
+                    AnswerLost, request, answer, "the list will show whether it was made"
+                )
+            raise self._failed(
+                Rejected, request, answer, _fix_for_subscribing(answer.status, declared)
+            )
         try:
             identifier = read_created_id(answer.body)
             self._check_names([identifier] if identifier else [])
             return identifier
         except NotUnderstood as error:
-            raise self._failed(AnswerLost, request, answer, _NOT_KNOWN, remark=f"{error}: ") from error
+            raise self._failed(
+                AnswerLost, request, answer, _NOT_KNOWN, remark=f"{error}: "
+            ) from error
 
     def unsubscribe(self, identifier: str) -> None:
-        """Remove a live subscription, if it is there. Raises AnswerLost where it may be gone, ServiceError if not."""
+        """Remove a live subscription, if it is there.
+
+        Raises AnswerLost where it may be gone, ServiceError if not.
+        """
         if identifier in ("", ".", ".."):  # however it is encoded: `%2E%2E` is `..` to any server
-            what = f'the id "{identifier}" cannot be used in a path: the call would go to another address'
+            what = (
+                f'the id "{identifier}" cannot be used in a path: the call would go to another'
+                " address"
+            )
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
         path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
         request = Request("DELETE", self._tenancy.server.base_url, path)
@@ -112,14 +184,18 @@ class Preservica:
         if answer.status in (204, 404):
             return
         if answer.follows_lost or 200 <= answer.status < 300:
-            raise self._failed(AnswerLost, request, answer, "the list will show whether it was removed")
+            raise self._failed(
+                AnswerLost, request, answer, "the list will show whether it was removed"
+            )
         raise self._failed(Rejected, request, answer, fix_for_status(answer.status))
 
     def _authorised(self, request: Request, rule: RetryRule) -> Answer:
         """Send with a token; when it is refused, log in again once."""
 
         def send(token: str) -> Answer:
-            return self._caller.send(replace(request, headers={**request.headers, TOKEN_HEADER: token}), rule)
+            return self._caller.send(
+                replace(request, headers={**request.headers, TOKEN_HEADER: token}), rule
+            )
 
         token = self._session.token()
         answer = send(token)
@@ -129,7 +205,13 @@ class Preservica:
         return answer
 
     def _failed(
-        self, kind: type[ServiceError], request: Request, answer: Answer, fix: str, *, remark: str = ""
+        self,
+        kind: type[ServiceError],
+        request: Request,
+        answer: Answer,
+        fix: str,
+        *,
+        remark: str = "",
     ) -> ServiceError:
         quoted = self._redactor.quote(answer.text) or "(an empty answer)"
         problem = Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix)
@@ -141,4 +223,7 @@ def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:
         return fix_for_status(status)
     if status == 409:
         return "the tenancy already has a subscription for this URL and trigger: plan again"
-    return f'check that the receiver runs and holds the same secret as "{declared.name}" ({declared.location})'
+    return (
+        f'check that the receiver runs and holds the same secret as "{declared.name}"'
+        f" ({declared.location})"
+    )

@@ -1,7 +1,8 @@
 """The connections of a run, as requests keeps them: one pool for all threads, and one TLS context.
 
-A connection goes only to addresses that its call may go to. requests bounds each read, not a response: a byte every few
-seconds would keep a run busy for ever. `_Response` bounds the whole response. Nothing here repeats a call.
+A connection goes only to addresses that its call may go to. requests bounds each read, not a
+response: a byte every few seconds would keep a run busy for ever. `_Response` bounds the whole
+response. Nothing here repeats a call.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from hooksync.core.clock import within
 from hooksync.core.errors import os_reason
 from hooksync.service.responses import NotConnected, SlowLookUp, explain_connecting
 
-_SERVERS = 1024  # whose connections are kept; dropping a pool would fail the calls that have just taken it
+# whose connections are kept; dropping a pool would fail the calls that have just taken it
+_SERVERS = 1024
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
 _SHORTEST = 0.001  # seconds; 0 would mean not to wait at all
 _HEADERS = {"User-Agent": f"hooksync/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -57,15 +59,21 @@ _METADATA = tuple(
         ),
     )
 )
-_HOLDING_IPV4 = (IPv6Network("::/96"), IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))  # in the last 32 bits
+# in the last 32 bits
+_HOLDING_IPV4 = (
+    IPv6Network("::/96"),
+    IPv6Network("::ffff:0:0/96"),
+    IPv6Network("64:ff9b::/96"),
+)
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215
 
 LookUp = Callable[..., Sequence[tuple[Any, ...]]]  # takes and returns what socket.getaddrinfo does
-Reach = Literal["public", "private", "link-local"]  # of an address; private: loopback and all else that is not routed
+# of an address; private: loopback and all else that is not routed
+Reach = Literal["public", "private", "link-local"]
 
 
 def reach_of(text: str) -> Reach:
-    """Judge an address as a socket has it; one that holds another, for a translator on the way, by that."""
+    """Judge an address as a socket has it; an embedded IPv4 address counts."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address):
         if address in _LOCAL_NAT64:
@@ -86,7 +94,7 @@ def _is_metadata(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _translated(address: IPv6Address) -> list[IPv4Address]:
-    """Read the IPv4 address in each way of RFC 6052 that fits: prefixes of 48, 56, 64 and 96 bits."""
+    """Read the IPv4 address by RFC 6052, for prefixes of 48, 56, 64 and 96 bits."""
     octets = address.packed
     ways = (octets[6:8] + octets[9:11], octets[7:8] + octets[9:12], octets[9:13], octets[12:16])
     return [IPv4Address(each) for each in ways]
@@ -102,7 +110,7 @@ def judge(address: str, *, may_be_private: bool) -> Reach:
 
 
 class _TimedReader(io.RawIOBase):
-    """Reads from a socket, until the time that the socket allows for one read is over for all reads."""
+    """Reads from a socket; the time that the socket allows for one read limits all reads."""
 
     def __init__(self, connection: socket.socket, raw: io.RawIOBase) -> None:
         self._connection = connection
@@ -145,13 +153,21 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
         try:
             super().connect()
             return
-        except (OSError, UnicodeError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
+        except (
+            OSError,
+            UnicodeError,
+            http.client.HTTPException,
+            urllib3.exceptions.HTTPError,
+        ) as error:
             is_proxy = self.proxy is not None and not self.has_connected_to_proxy
             failure = explain_connecting(error, self.timeout or 0, is_proxy=is_proxy)
         raise failure
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that accepts the connection. Each has an equal share of the time."""
+        """Connect to the first address that accepts the connection.
+
+        Each has an equal share of the time.
+        """
         seconds = self.timeout or 0
         end = time.monotonic() + seconds
         addresses = self._addresses(seconds)
@@ -161,7 +177,9 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
             try:
                 if self.proxy is None:
                     self.reach = judge(address[0], may_be_private=self.may_be_private)
-                connection = create_connection(address, max(share, _SHORTEST), None, self.socket_options)
+                connection = create_connection(
+                    address, max(share, _SHORTEST), None, self.socket_options
+                )
             except (OSError, NotConnected) as error:
                 failure = error
             else:
@@ -180,7 +198,10 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
 
 
 def _pool_classes(resolve: LookUp, *, is_open: bool) -> dict[str, type]:
-    """Make the classes of pools whose connections resolve names so. `is_open`: they may go to private addresses."""
+    """Make the classes of pools whose connections resolve names so.
+
+    `is_open`: they may go to private addresses.
+    """
 
     class HttpConnection(_HttpConnection):
         look_up = staticmethod(resolve)
@@ -199,7 +220,10 @@ def _pool_classes(resolve: LookUp, *, is_open: bool) -> dict[str, type]:
 
 
 class Roots:
-    """The certificates that are trusted, read when they are first needed: to load them is slow. Thread-safe."""
+    """The certificates that are trusted, read when they are first needed: to load them is slow.
+
+    Thread-safe.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -234,10 +258,13 @@ class Adapter(requests.adapters.HTTPAdapter):
         return host, tls
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Do nothing: the context has the roots and requires a certificate; here, each connection would load them."""
+        """Do nothing: the context has the roots; here, each connection would load them."""
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Make the pools behind a proxy. The certificate of an https proxy is verified like a server's."""
+        """Make the pools behind a proxy.
+
+        The certificate of an https proxy is verified like a server's.
+        """
         if proxy.lower().startswith("https:"):
             settings["proxy_ssl_context"] = self._roots.tls()
         with self._mutex:
@@ -248,7 +275,7 @@ class Adapter(requests.adapters.HTTPAdapter):
 
 
 class Session(requests.Session):
-    """A session that reads no environment and no netrc, keeps no cookies and follows no redirect."""
+    """A session without environment, netrc, cookies and redirects."""
 
     def __init__(self, adapter: Adapter) -> None:
         super().__init__()
@@ -260,13 +287,20 @@ class Session(requests.Session):
         self.mount("https://", adapter)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return nothing. Even without `allow_redirects`, requests would read the whole response to prepare for it."""
+        """Return nothing.
+
+        Even without `allow_redirects`, requests would read the whole response to prepare for it.
+        """
 
 
 def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Make a context with the system's roots, those of requests, and a bundle's. Raises NotConnected."""
+    """Make a context with the system's roots, those of requests, and a bundle's.
+
+    Raises NotConnected.
+    """
     context = ssl.create_default_context()
-    context.hostname_checks_common_name = False  # names stand in subjectAltName alone (RFC 9525), as for urllib3
+    # names stand in subjectAltName alone (RFC 9525), as for urllib3
+    context.hostname_checks_common_name = False
     context.load_verify_locations(requests.utils.DEFAULT_CA_BUNDLE_PATH)
     for name in _CA_VARIABLES:
         place = environ.get(name)

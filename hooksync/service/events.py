@@ -1,4 +1,4 @@
-"""Signed events: send one as Preservica does; find which secret made a signature, or say what is wrong with it.
+"""Signed events: send one as Preservica does; find which secret signed one, or what is wrong.
 
 And notices of how a run ended, which are sent to a webhook in much the same way.
 """
@@ -22,7 +22,16 @@ from hooksync.service.responses import BUSY_STATUSES
 SIGNATURE = "Preservica-Signature"  # the header
 
 _OF_A_CONNECTION = (
-    *("host", "connection", "keep-alive", "te", "trailer", "upgrade", "transfer-encoding", "content-length"),
+    *(
+        "host",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "upgrade",
+        "transfer-encoding",
+        "content-length",
+    ),
     *("accept-encoding", "proxy-authorization", "proxy-connection", "expect"),
 )
 _OF_JSON = {"Content-Type": "application/json"}
@@ -44,8 +53,15 @@ class Delivery(Record, frozen=True):
 
 
 def make_event(trigger: str, moment: datetime, filling: int = 0) -> bytes:
-    """Write an event that never came before, as jcarr.org.uk/2023/06/10/webhooks shows one. `filling`: bytes in it."""
-    event = {"event": trigger.title().replace("_", ""), "entityType": "IO", "entityRef": str(uuid.uuid4())}
+    """Write an event that never came before, as jcarr.org.uk/2023/06/10/webhooks shows one.
+
+    `filling`: bytes in it.
+    """
+    event = {
+        "event": trigger.title().replace("_", ""),
+        "entityType": "IO",
+        "entityRef": str(uuid.uuid4()),
+    }
     document = {
         "subscriptionId": uuid.uuid4().hex,
         "timestamp": moment.replace(tzinfo=None).isoformat(timespec="milliseconds"),
@@ -70,13 +86,18 @@ def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | Prob
 
 
 def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> str:
-    """Send JSON to a URL that is a secret, shown as `name`; again where that may help. Returns why it failed, or ""."""
+    """Send JSON to a URL that is a secret, shown as `name`; again where that may help.
+
+    Returns why it failed, or "".
+    """
     target = url.reveal()
     if fault := url_fault(target):
         return f"its URL {fault}"
     if is_plain_http(target):
         return "its URL begins with http, and is not on this machine: https is needed"
-    context.redactor.learn(each for each in (target, split_url(target)[2]) if len(each) >= _SHORTEST_HIDDEN)
+    context.redactor.learn(
+        each for each in (target, split_url(target)[2]) if len(each) >= _SHORTEST_HIDDEN
+    )
     for is_last in (False, True):
         answer = post(HookUrl(name, target), context, "notice", headers=_OF_JSON, body=body)
         if isinstance(answer, Answer) and answer.status in range(200, 300):
@@ -87,8 +108,10 @@ def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> st
     return answer.detail if isinstance(answer, ProbeResult) else f"it answers {answer.status}"
 
 
-def pass_on(url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext) -> Answer | ProbeResult:
-    """Send on what came, byte for byte, with its headers (names in lower case) but those of the one connection."""
+def pass_on(
+    url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext
+) -> Answer | ProbeResult:
+    """Forward a request byte for byte, with its headers except those of the connection."""
     kept = {name: value for name, value in headers.items() if name not in _OF_A_CONNECTION}
     sent = iter([body]) if "transfer-encoding" in headers else body
     return post(url, context, "event", headers=kept, body=sent)
@@ -103,17 +126,29 @@ def _pieces(sent: Delivery, context: CallContext) -> Iterator[bytes]:
 
 
 def keys_of(secrets: Mapping[SecretRef, Secret]) -> dict[str, bytes]:
-    """Return keys as `hooksync.receiver` takes them, named by their numbers: two secrets may be written alike."""
-    return {str(number): secret.reveal().encode("latin-1") for number, secret in enumerate(secrets.values())}
+    """Return keys as `hooksync.receiver` takes them, named by number: two may be written alike."""
+    return {
+        str(number): secret.reveal().encode("latin-1")
+        for number, secret in enumerate(secrets.values())
+    }
 
 
-def find_signers(secrets: Mapping[SecretRef, Secret], body: bytes, signature: str) -> list[SecretRef]:
-    """Find what an event was signed with: references to one secret, or none. `body`: raw bytes, as received."""
-    return [ref for ref in secrets if verify_event(keys_of({ref: secrets[ref]}), body, signature) is not None]
+def find_signers(
+    secrets: Mapping[SecretRef, Secret], body: bytes, signature: str
+) -> list[SecretRef]:
+    """Find what an event was signed with: references to one secret, or none.
+
+    `body`: raw bytes, as received.
+    """
+    return [
+        ref
+        for ref in secrets
+        if verify_event(keys_of({ref: secrets[ref]}), body, signature) is not None
+    ]
 
 
 def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signature: str) -> str:
-    """Say what can be told of a signature that none of the secrets made of this body; quotes nothing of it."""
+    """Word what is known of a signature that no secret made of this body; quotes nothing."""
     if not signature:
         return f"the header {SIGNATURE} is missing"
     given = signature.strip().lower()
@@ -121,5 +156,7 @@ def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signatur
         return "the signature is not the hex of an HMAC-SHA256, which has 64 digits"
     for ref, secret in secrets.items():
         if sign_challenge(secret.reveal().encode("latin-1"), body) == given:
-            return f"{ref} signed the body alone: the text preservica-webhook-auth must come before it"
+            return (
+                f"{ref} signed the body alone: the text preservica-webhook-auth must come before it"
+            )
     return "the signature is wrong: another secret, or the body was changed on its way"

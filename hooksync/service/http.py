@@ -1,7 +1,7 @@
-"""Calls over HTTP: one call with its time-outs and bounds, and which kind of call is repeated, when, and how often.
+"""Calls over HTTP: one call with its timeouts and limits, and which calls are repeated.
 
-What a call means, and what its answer does, is not known here. The exceptions of requests, whose texts hold whole URLs,
-stop here.
+What a call means, and what its answer does, is not known here. The exceptions of requests, whose
+texts hold whole URLs, stop here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from hooksync.service.responses import (
     explain,
 )
 
-PrivateReceivers = Literal["challenged", "quoted", "refused"]  # challenged: but what they answer is not quoted
+# challenged: but what they answer is not quoted
+PrivateReceivers = Literal["challenged", "quoted", "refused"]
 
 _CHUNK = 65536  # bytes
 _NO_WAY = ("no-name", "no-route", "refused")  # kinds that pass where there was a way before
@@ -78,7 +79,7 @@ class Answer(Record, frozen=True):
 
 
 class Transport:
-    """Keeps the connections of a run: one pool for all threads, at most `connections` to a server."""
+    """Keeps the connections of a run: at most `connections` to a server, for all threads."""
 
     def __init__(
         self,
@@ -86,14 +87,17 @@ class Transport:
         connections: int,
         environ: Mapping[str, str],
         look_up: LookUp = socket.getaddrinfo,
-        connect: float = 10.0,  # seconds to resolve a server's name and connect to one of its addresses
+        # seconds to resolve a server's name and connect to one of its addresses
+        connect: float = 10.0,
     ) -> None:
         self._seconds = timeout
         self._timeout: Any = Timeout(total=timeout, connect=min(connect, timeout))
         self._proxies = Proxies(environ)
         roots = Roots(environ)
         self._sessions = {
-            may_be_private: Session(Adapter(connections, roots, look_up, may_be_private=may_be_private))
+            may_be_private: Session(
+                Adapter(connections, roots, look_up, may_be_private=may_be_private)
+            )
             for may_be_private in (False, True)
         }
 
@@ -103,7 +107,10 @@ class Transport:
             session.close()
 
     def send(self, request: Request) -> Answer:
-        """Make one call, and follow no redirect: token and secret would go along. Raises AnswerLost, Unreachable."""
+        """Make one call, and follow no redirect: token and secret would go along.
+
+        Raises AnswerLost, Unreachable.
+        """
         proxies = self._proxies.of(request.base_url)
         try:
             return self._send(request, proxies)
@@ -113,7 +120,14 @@ class Transport:
             kind, what, fix = INVALID_PROXY if proxies else INVALID_SERVER
         except requests.exceptions.InvalidSchema:
             kind, what, fix = NO_SOCKS
-        except (requests.RequestException, HTTPError, InterimResponse, ResponseTooLarge, OSError, ValueError) as error:
+        except (
+            requests.RequestException,
+            HTTPError,
+            InterimResponse,
+            ResponseTooLarge,
+            OSError,
+            ValueError,
+        ) as error:
             kind, what, fix = explain(error, self._seconds, request.answer_limit)
         failure = AnswerLost if kind in get_args(MaybeSent) else Unreachable
         # out here, so that no exception that holds the request is chained to it
@@ -136,7 +150,8 @@ class Transport:
         )
         with response:
             if response.status_code < 200:
-                raise InterimResponse  # this closes the connection, on which the final response follows
+                # this closes the connection, on which the final response follows
+                raise InterimResponse
             reach: Reach = getattr(response.raw.connection, "reach", "public")
             body = b"".join(_read(response, request.answer_limit))
         return Answer(response.status_code, body, response.headers.get("Retry-After"), reach)
@@ -165,7 +180,7 @@ class Proxies:
         self._mutex = threading.Lock()
 
     def of(self, base_url: str) -> dict[str, str]:
-        """Return the proxy for a server, by scheme; nothing for loopback and for what NO_PROXY names."""
+        """Return the proxy for a server, by scheme; none for loopback and NO_PROXY."""
         with self._mutex:  # requests changes os.environ for a moment
             if base_url not in self._found:
                 self._found[base_url] = self._find(base_url)
@@ -175,7 +190,11 @@ class Proxies:
         scheme, netloc, _ = split_url(base_url)
         host, _ = split_port(netloc)
         proxy = self._named.get(scheme) or self._named.get("all")
-        if not proxy or is_loopback(host) or should_bypass_proxies(base_url, self._named.get("no", "")):
+        if (
+            not proxy
+            or is_loopback(host)
+            or should_bypass_proxies(base_url, self._named.get("no", ""))
+        ):
             return {}
         return {scheme: proxy}
 
@@ -198,12 +217,16 @@ class RetryPolicy(Record, frozen=True):
     dice: Callable[[], float] = random.random  # 0 to 1, spreads callers out
 
     def wait(self, repeat: int, elapsed: float, retry_after: float | None) -> float | None:
-        """Return the seconds to wait before a repeat (0: the first); None: give up. `retry_after`: what it asks for."""
+        """Return the seconds to wait before a repeat (0: the first); None: give up.
+
+        `retry_after`: what it asks for.
+        """
         if repeat >= self.repeats:
             return None
         wait = self.first_wait * 2**repeat * (0.5 + self.dice() / 2)
         if retry_after is not None:
-            wait = max(wait, retry_after)  # never sooner than it asks, nor at once because it asks for nothing
+            # never sooner than it asks, nor at once because it asks for nothing
+            wait = max(wait, retry_after)
         wait = min(wait, self.longest_wait)
         return wait if elapsed + wait <= self.window else None
 
@@ -212,13 +235,15 @@ class RetryRule(Record, frozen=True):
     """When a kind of call is made again."""
 
     statuses: frozenset[int]  # answers after which it is repeated
-    repeats_lost: bool  # whether it may be repeated when its answer was lost, and so be carried out twice
+    # whether it may be repeated when its answer was lost, and so be carried out twice
+    repeats_lost: bool
     is_change: bool  # one of many calls; False: a read or a log-in, on which all others depend
 
 
 READ = RetryRule(BUSY_STATUSES, repeats_lost=True, is_change=False)  # and log-in
 REMOVAL = RetryRule(BUSY_STATUSES, repeats_lost=True, is_change=True)
-CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False, is_change=True)  # after 429 alone, nothing was created
+# after 429 alone, nothing was created
+CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False, is_change=True)
 
 
 class CallRecord(Record, frozen=True):
@@ -242,7 +267,10 @@ class CallContext(Record, frozen=True):
     private_receivers: PrivateReceivers = "challenged"
 
     def send(self, request: Request, peer: str, shown: str) -> Answer:
-        """Make one call and record it. `shown`: the request as it is recorded, without any key. Raises ServiceError."""
+        """Make one call and record it.
+
+        `shown`: the request as it is recorded, without any key. Raises ServiceError.
+        """
         start = self.clock.monotonic()
         result = "failed"
         try:
@@ -262,11 +290,16 @@ class Caller:
     def __init__(self, tenancy: str, context: CallContext) -> None:
         self.tenancy = tenancy
         self.context = context
-        self._was_reached = False  # it has answered before: a refused connection is likely to be temporary
-        self._is_out = False  # a change failed in all its tries: the next ones are tried once, until one is answered
+        # it has answered before: a refused connection is likely to be temporary
+        self._was_reached = False
+        # a change failed in all its tries: the next ones are tried once, until one is answered
+        self._is_out = False
 
     def send(self, request: Request, rule: RetryRule) -> Answer:
-        """Make a call until its answer is not busy, or it may not be repeated. Raises AnswerLost, Unreachable."""
+        """Make a call until its answer is not busy, or it may not be repeated.
+
+        Raises AnswerLost, Unreachable.
+        """
         peer = f"{self.tenancy} ({shown_server(request.base_url)})"
         start = self.context.clock.monotonic()
         follows_lost = False
@@ -290,9 +323,12 @@ class Caller:
     def _may_repeat(self, error: ServiceError, rule: RetryRule) -> bool:
         if error.kind in _NO_WAY:
             return self._was_reached
-        return rule.repeats_lost and isinstance(error, AnswerLost) and error.kind != "too-large"  # it would be so again
+        # it would be so again
+        return rule.repeats_lost and isinstance(error, AnswerLost) and error.kind != "too-large"
 
-    def _wait(self, repeat: int, start: float, rule: RetryRule, retry_after: str | None = None) -> bool:
+    def _wait(
+        self, repeat: int, start: float, rule: RetryRule, retry_after: str | None = None
+    ) -> bool:
         """Wait until a call may be made again; False if it may not, or a stop was asked for."""
         clock = self.context.clock
         asked = read_retry_after(retry_after)
@@ -304,8 +340,14 @@ class Caller:
 
 
 def read_retry_after(header: str | None) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date; None if it is missing or cannot be read."""
+    """Read a Retry-After header, seconds or an HTTP date; None if it has neither."""
     try:
         return float(Retry().parse_retry_after(header or ""))
-    except (HTTPError, ValueError, TypeError, LookupError, OverflowError):  # odd dates break it in all these ways
+    except (
+        HTTPError,
+        ValueError,
+        TypeError,
+        LookupError,
+        OverflowError,
+    ):  # odd dates break it in all these ways
         return None

@@ -1,7 +1,10 @@
-"""What came back from a call: the service's answers as objects, and failures in our own words. Pure: it makes no call.
+"""What came back from a call: the service's answers as objects, and failures in our own words.
 
-An answer of another shape is an error, and never an empty list. The texts of requests and urllib3 hold whole URLs, keys
-included. Unreachable: nothing was sent. AnswerLost: the call may have been carried out.
+Pure: it makes no call.
+
+An answer of another shape is an error, and never an empty list. The texts of requests and urllib3
+hold whole URLs, keys included. Unreachable: nothing was sent. AnswerLost: the call may have been
+carried out.
 """
 
 from __future__ import annotations
@@ -20,15 +23,23 @@ from hooksync.core.record import Record
 from hooksync.core.signing import parse_json
 
 TOO_MANY = 429
-BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})  # the service, or a gateway before it, may answer better soon
+# the service, or a gateway before it, may answer better soon
+BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})
 
-ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one is enough
+# one is enough
+ROLES = (
+    "ROLE_SDB_MANAGER_USER",
+    "ROLE_SDB_ADMIN_USER",
+    "ROLE_SDB_CONFIG_MANAGER_USER",
+)
 _FIXES = {
     401: "the service refused a new token: check the user's account, and that `tenant` is right",
     403: f"give the user one of the roles {', '.join(ROLES)}",
     404: "check `server`; the webhook API needs Preservica 6.8 or later",
     407: "the proxy needs a name and a password: check HTTPS_PROXY and HTTP_PROXY",
-    **dict.fromkeys(range(300, 400), "redirects are not followed: set `server` to the address that it leads to"),
+    **dict.fromkeys(
+        range(300, 400), "redirects are not followed: set `server` to the address that it leads to"
+    ),
     **dict.fromkeys(BUSY_STATUSES, "the service is busy: try again later"),
 }
 
@@ -41,12 +52,18 @@ _RESOLVER = "check this machine's DNS"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 _GATEWAYS = "check the proxies and gateways in front of the server"
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
-_WRONG_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
-_WRONG_TIME = frozenset({9, 10})  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+# OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+_WRONG_NAME = frozenset({62, 64})
+# OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+_WRONG_TIME = frozenset({9, 10})
 
 Explanation = tuple[FailureKind, str, str]  # the kind of failure, what happened, how to fix it
 
-INVALID_SERVER: Explanation = ("no-name", "the server's address cannot be used", "check the address in the file")
+INVALID_SERVER: Explanation = (
+    "no-name",
+    "the server's address cannot be used",
+    "check the address in the file",
+)
 INVALID_PROXY: Explanation = (
     "proxy",
     "the proxy cannot be used: its address is invalid",
@@ -86,14 +103,20 @@ def read_json(body: bytes) -> object:
     """Parse a body. Raises NotUnderstood when it is empty, cut short or not JSON."""
     if not body.strip():
         raise NotUnderstood("the answer is empty")
-    if 5 * (body.count(b"{") + body.count(b"[")) + body.count(b",") > _MOST_VALUES:  # in memory they are much larger
-        raise NotUnderstood(f"the answer holds more values than a list of {MOST_ENTRIES} subscriptions has")
+    if (
+        5 * (body.count(b"{") + body.count(b"[")) + body.count(b",") > _MOST_VALUES
+    ):  # in memory they are much larger
+        raise NotUnderstood(
+            f"the answer holds more values than a list of {MOST_ENTRIES} subscriptions has"
+        )
     try:
         return parse_json(body.decode("utf-8-sig"))
     except ValueError:
         failure = NotUnderstood("the answer is not JSON")
     except InvalidDocument:  # its text may quote the answer
-        failure = NotUnderstood("the answer is not strict JSON (a key twice, NaN, nested too deeply)")
+        failure = NotUnderstood(
+            "the answer is not strict JSON (a key twice, NaN, nested too deeply)"
+        )
     raise failure  # out here: the parser's errors hold the whole text, and are not chained
 
 
@@ -111,7 +134,7 @@ def read_log_in(body: bytes) -> LogIn:
 
 
 def read_refusal(body: bytes) -> SecondFactor | str:
-    """Read the answer to a refused log-in: a request for the second factor, or a message ("" if there is none)."""
+    """Read the answer to a refused log-in: a request for the second factor, or a message."""
     try:
         data = _object(read_json(body))
     except NotUnderstood:
@@ -123,8 +146,13 @@ def read_refusal(body: bytes) -> SecondFactor | str:
     return message if isinstance(message, str) else ""
 
 
-def read_subscriptions(body: bytes, declared: Mapping[str, str] = NOT_DECLARED) -> tuple[LiveSubscription, ...]:
-    """Read the live subscriptions in the order given. `declared`: URLs as the file writes them, by their identities."""
+def read_subscriptions(
+    body: bytes, declared: Mapping[str, str] = NOT_DECLARED
+) -> tuple[LiveSubscription, ...]:
+    """Read the live subscriptions in the order given.
+
+    `declared`: URLs as the file writes them, by their identities.
+    """
     data = read_json(body)
     if not isinstance(data, list):
         raise NotUnderstood("the answer is not a list")
@@ -137,7 +165,7 @@ def read_subscriptions(body: bytes, declared: Mapping[str, str] = NOT_DECLARED) 
 
 
 def read_created_id(body: bytes) -> str | None:
-    """Read the id of a new subscription from the answer to a subscribe; None where the answer holds none."""
+    """Read the id of a new subscription from the answer to a subscribe; None if it has none."""
     identifier = _id(_object(read_json(body)))
     return None if identifier is None else _text(identifier, "id")
 
@@ -150,7 +178,9 @@ def fix_for_status(status: int) -> str:
 def _live(item: object, declared: Mapping[str, str]) -> LiveSubscription:
     data = _object(item, "a subscription")
     url, trigger = _text(data.get("url"), "url"), _text(data.get("triggerType"), "triggerType")
-    return LiveSubscription(_text(_id(data), "id"), live_url(url, declared), Trigger(trigger), _flag(data))
+    return LiveSubscription(
+        _text(_id(data), "id"), live_url(url, declared), Trigger(trigger), _flag(data)
+    )
 
 
 def _text(value: object, name: str) -> str:
@@ -205,7 +235,10 @@ class ResponseTooLarge(Exception):
 
 
 class InterimResponse(Exception):
-    """A response (1xx) that announces another one. Only after 100 does Python's http.client wait for the real one."""
+    """A response (1xx) that announces another one.
+
+    Only after 100 does Python's http.client wait for the real one.
+    """
 
 
 class SlowLookUp(TimeoutError):
@@ -220,21 +253,35 @@ def explain(error: Exception, seconds: float, answer_limit: int) -> Explanation:
                 what = f"the answer is larger than {answer_limit} bytes"
                 return "too-large", what, "check the address: this looks like a page or a download"
             case InterimResponse():
-                what = "only an interim answer (1xx) came, and hooksync does not wait for the one after it"
+                what = (
+                    "only an interim answer (1xx) came, and hooksync does not wait for the one"
+                    " after it"
+                )
                 return "cut", what, _GATEWAYS
             case TimeoutError() | requests.exceptions.Timeout():
-                return "time-out", f"no complete answer within {seconds:g} s", "try again, or give a longer --timeout"
+                return (
+                    "time-out",
+                    f"no complete answer within {seconds:g} s",
+                    "try again, or give a longer --timeout",
+                )
             case ssl.SSLError():
                 return "cut", f"the TLS connection broke{_reason(cause)}", _NETWORK
             case requests.exceptions.ContentDecodingError():
                 return "cut", "the answer's compression is broken", _GATEWAYS
             case requests.exceptions.InvalidHeader():
-                return "cut", "the answer's headers are invalid", "check that the server speaks http on this port"
+                return (
+                    "cut",
+                    "the answer's headers are invalid",
+                    "check that the server speaks http on this port",
+                )
     return "cut", "the connection was cut before the answer was complete", _NETWORK
 
 
 def explain_connecting(error: Exception, seconds: float, *, is_proxy: bool) -> NotConnected:
-    """Return what an exception means before a connection was made. `is_proxy`: to the proxy, not to the server."""
+    """Return what an exception means before a connection was made.
+
+    `is_proxy`: to the proxy, not to the server.
+    """
     refused = _TUNNEL_REFUSED.match(str(error))
     if refused:
         needs_password = "; it needs a name and a password" if refused[1] == "407" else ""
@@ -257,7 +304,11 @@ def _connecting(error: Exception, seconds: float, who: str) -> Explanation:
         case UnicodeError():
             return INVALID_PROXY if who == "the proxy" else INVALID_SERVER
         case ConnectionRefusedError():
-            return "refused", f"{who} refuses connections", "check that it runs, the port, and the proxies"
+            return (
+                "refused",
+                f"{who} refuses connections",
+                "check that it runs, the port, and the proxies",
+            )
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
             return "no-route", f"{who} cannot be reached from this network", _NETWORK
         case TimeoutError():
@@ -283,7 +334,9 @@ def _fix_for_certificate(code: int) -> str:
         return "write the server's name as it is in its certificate"
     if code in _WRONG_TIME:
         return "check this machine's clock; if it is right, the server needs a new certificate"
-    return "if a private authority signed it, set REQUESTS_CA_BUNDLE to that authority's certificate"
+    return (
+        "if a private authority signed it, set REQUESTS_CA_BUNDLE to that authority's certificate"
+    )
 
 
 def _reason(error: ssl.SSLError) -> str:

@@ -1,4 +1,4 @@
-"""What hooksync remembers: which subscriptions it made, with a fingerprint of each secret; the journal of a run.
+"""What hooksync remembers: subscriptions that it made, fingerprints of secrets, intents.
 
 It knows no hooks file and no service; only the store touches the disk.
 Begin with model.py.

@@ -1,7 +1,8 @@
 """A content in an object of S3, Azure or Google Cloud Storage, by obstore.
 
-obstore takes credentials, proxies and endpoints from the environment of this process by itself. Its error texts hold
-URLs and answers: of them only codes and names of kinds are shown. Nothing is ever written without a condition.
+obstore takes credentials, proxies and endpoints from the environment of this process by itself. Its
+error texts hold URLs and answers: of them only codes and names of kinds are shown. Nothing is ever
+written without a condition.
 """
 
 from __future__ import annotations
@@ -23,15 +24,26 @@ from hooksync.core.signing import parse_json
 from hooksync.core.urls import is_plain_http
 from hooksync.state.contract import MOST_BYTES, Changed, Content, too_large
 
-_HELD = "hooksync.held/1"  # what an object holds while there is a run lock; without one it is the state itself
-_MOST_OF_AN_OBJECT = 2 * MOST_BYTES + 65536  # bytes; a state within JSON has its quotes and line ends escaped
+# what an object holds while there is a run lock; without one it is the state itself
+_HELD = "hooksync.held/1"
+# bytes; a state within JSON has its quotes and line ends escaped
+_MOST_OF_AN_OBJECT = 2 * MOST_BYTES + 65536
 _LIMIT = 60.0  # seconds for all that one reading or writing takes: credentials, retries
 _TIMES = {"timeout": "30s", "connect_timeout": "10s"}  # of a request
 _RETRIES = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _NAME = re.compile(r"[a-zA-Z0-9][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/?#\\\x00-\x1f\x7f]+)+", re.ASCII)
-_PROBE = {"format": _HELD, "note": "written on a condition that does not hold: this server cannot keep a state"}
+_PROBE = {
+    "format": _HELD,
+    "note": "written on a condition that does not hold: this server cannot keep a state",
+}
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes of error
-_CONDITIONS = ("", "PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "BlobAlreadyExists")
+_CONDITIONS = (
+    "",
+    "PreconditionFailed",
+    "ConditionalRequestConflict",
+    "ConditionNotMet",
+    "BlobAlreadyExists",
+)
 _CUT = "the connection was cut"
 _NETWORK = {
     "Connect": "it is unreachable",
@@ -57,7 +69,8 @@ class _Cloud(Record, frozen=True):
     endpoints: tuple[str, ...]  # variables that name a server, the first that is set counts
     credentials: str  # how to give some
     permissions: str
-    aliases: tuple[tuple[str, str], ...] = ()  # variables of the cloud's tools that obstore calls otherwise
+    # variables of the cloud's tools that obstore calls otherwise
+    aliases: tuple[tuple[str, str], ...] = ()
 
 
 _CLOUDS = {
@@ -66,7 +79,8 @@ _CLOUDS = {
         "bucket",
         "AWS_",
         ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
-        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; of a profile, `aws configure export-credentials --format env`",
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; of a profile, `aws configure"
+        " export-credentials --format env`",
         "s3:GetObject and s3:PutObject on the object, s3:ListBucket on the bucket",
     ),
     "az": _Cloud(
@@ -74,7 +88,8 @@ _CLOUDS = {
         "container",
         "AZURE_",
         ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
-        "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; after `az login`, AZURE_USE_AZURE_CLI=true",
+        "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; after `az login`,"
+        " AZURE_USE_AZURE_CLI=true",
         "the role Storage Blob Data Contributor on the container",
         (("AZURE_STORAGE_ACCOUNT", "account_name"), ("AZURE_STORAGE_KEY", "account_key")),
     ),
@@ -93,13 +108,21 @@ class CloudBackend:
     """An object that holds one content."""
 
     def __init__(self, where: str, environ: Mapping[str, str]) -> None:
-        """`where`: `s3://BUCKET/KEY` and the like; `environ`: of this process. Raises UsageError for a wrong name."""
+        """`where`: `s3://BUCKET/KEY` and the like; `environ`: of this process.
+
+        Raises UsageError for a wrong name.
+        """
         self.where = where
         scheme, _, name = where.partition("://")
         self._cloud = _CLOUDS[scheme]
         if not _NAME.fullmatch(name):
-            fix = f"name it as {scheme}://{self._cloud.bucket.upper()}/KEY, e.g. {scheme}://museum/hooks.state.json"
-            raise UsageError(Problem(f'"{printable(where)}" does not name an object for a state', fix))
+            fix = (
+                f"name it as {scheme}://{self._cloud.bucket.upper()}/KEY, e.g."
+                f" {scheme}://museum/hooks.state.json"
+            )
+            raise UsageError(
+                Problem(f'"{printable(where)}" does not name an object for a state', fix)
+            )
         self._bucket, _, self._key = name.partition("/")
         self._environ = environ
         names = self._cloud.endpoints
@@ -117,7 +140,10 @@ class CloudBackend:
         return self._content(data), version
 
     def put(self, content: Content, version: str | None, message: str) -> str:
-        """Write over this version; an object has no place for the message. Raises Changed, FileError or Refused."""
+        """Write over this version; an object has no place for the message.
+
+        Raises Changed, FileError or Refused.
+        """
         text = content.state if content.lock is None else None
         if text is None:
             text = json.dumps({"format": _HELD, "run_lock": content.lock, "state": content.state})
@@ -133,7 +159,9 @@ class CloudBackend:
         version = _version(found.meta)
         if version == "{}":
             fix = "keep the state on a server that gives each object an ETag"
-            raise FileError(self._problem("used", "its server does not tell the version of an object", fix))
+            raise FileError(
+                self._problem("used", "its server does not tell the version of an object", fix)
+            )
         data = b""
         for chunk in found.stream():  # a body may be larger than the size that a server tells
             data += bytes(chunk)
@@ -142,20 +170,38 @@ class CloudBackend:
         return data, version
 
     def _write(self, text: str, mode: Any) -> str:
-        more = {"mode": mode, "attributes": {"Content-Type": "application/json"}, "use_multipart": False}
-        return _version(self._call("written", lambda obs: obs.put(self._store, self._key, text.encode(), **more)))
+        more = {
+            "mode": mode,
+            "attributes": {"Content-Type": "application/json"},
+            "use_multipart": False,
+        }
+        return _version(
+            self._call(
+                "written", lambda obs: obs.put(self._store, self._key, text.encode(), **more)
+            )
+        )
 
     def _check_conditions(self) -> None:
-        """Raise Refused where the server writes although a condition does not hold, as some that speak S3 do."""
+        """Raise Refused if the server ignores conditions of writes, as some S3 servers do."""
         try:
             self._write(json.dumps(_PROBE), {"e_tag": f'"{"0" * 32}"', "version": "1"})
         except (Changed, FileNotFoundError):
             return
-        what = f"the server of {self.where} ignores the conditions of a write: runs would overwrite each other"
-        raise Refused(Problem(what, f"keep the state elsewhere, and delete {self.where}, which holds a test only"))
+        what = (
+            f"the server of {self.where} ignores the conditions of a write: runs would overwrite"
+            " each other"
+        )
+        raise Refused(
+            Problem(
+                what, f"keep the state elsewhere, and delete {self.where}, which holds a test only"
+            )
+        )
 
     def _call(self, what: str, do: Callable[[Any], Any]) -> Any:
-        """Do something with obstore in time. Raises Changed, FileError, FileNotFoundError where there is no object."""
+        """Do something with obstore in time.
+
+        Raises Changed, FileError, FileNotFoundError where there is no object.
+        """
         try:
             return within(_LIMIT, lambda: do(self._obstore()))
         except TimeoutError:
@@ -176,14 +222,23 @@ class CloudBackend:
             raise FileError(Problem(what, fix)) from None
         if self._store is None:
             endpoint, allow = self._endpoint, f"{self._cloud.prefix}ALLOW_HTTP"
-            if endpoint and not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~/-]*)?", endpoint, re.ASCII):
+            if endpoint and not re.fullmatch(
+                r"https?://[\w.:\[\]-]+(/[\w.~/-]*)?", endpoint, re.ASCII
+            ):
                 fix = "write it as https://HOST"
                 raise FileError(self._problem("used", f"{self._endpoint_name} is not a URL", fix))
-            if is_plain_http(endpoint) and self._environ.get(allow, "").lower() not in ("true", "1"):
+            if is_plain_http(endpoint) and self._environ.get(allow, "").lower() not in (
+                "true",
+                "1",
+            ):
                 fix = f"use https, or set {allow}=true in a network that you trust"
                 raise FileError(self._problem("used", f"{self._endpoint_name} is plain http", fix))
             settings = _TIMES | ({"allow_http": "true"} if endpoint.startswith("http:") else {})
-            settings |= {field: self._environ[name] for name, field in self._cloud.aliases if name in self._environ}
+            settings |= {
+                field: self._environ[name]
+                for name, field in self._cloud.aliases
+                if name in self._environ
+            }
             make = getattr(obstore.store, self._cloud.store)
             self._store = make(self._bucket, config=settings, retry_config=_RETRIES)
         return obstore
@@ -198,10 +253,17 @@ class CloudBackend:
         code = _first(_CODE, text)
         if code in _NO_BUCKET:
             fix = f"create the {self._cloud.bucket}, or correct its name in --state"
-            raise FileError(self._problem(what, f"there is no {self._cloud.bucket} {self._bucket}", fix)) from None
-        if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError) and code in _CONDITIONS:
+            raise FileError(
+                self._problem(what, f"there is no {self._cloud.bucket} {self._bucket}", fix)
+            ) from None
+        if (
+            isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError)
+            and code in _CONDITIONS
+        ):
             raise Changed from None
-        if isinstance(error, exceptions.BaseError | NotImplementedError) or not isinstance(error, Exception):
+        if isinstance(error, exceptions.BaseError | NotImplementedError) or not isinstance(
+            error, Exception
+        ):
             raise FileError(self._problem(what, *self._reason(text, code))) from None
         raise error
 
@@ -218,19 +280,38 @@ class CloudBackend:
         if url and not unquote(url.partition("?")[0]).endswith((f"/{self._key}", "REDACTED")):
             return f"no credentials could be fetched ({words})", f"set {cloud.credentials}"
         if status in ("401", "403"):
-            return f"access is denied ({words})", f"check the credentials; they need {cloud.permissions}"
-        if status.startswith("3") or variant == "BareRedirect" or code == "AuthorizationHeaderMalformed":
+            return (
+                f"access is denied ({words})",
+                f"check the credentials; they need {cloud.permissions}",
+            )
+        if (
+            status.startswith("3")
+            or variant == "BareRedirect"
+            or code == "AuthorizationHeaderMalformed"
+        ):
             return "the bucket is in another region", "name it in AWS_REGION"
         if "Certificate(" in text and kind == "Connect":
-            return "the certificate of its server is not trusted", "name the file of its authority in SSL_CERT_FILE"
+            return (
+                "the certificate of its server is not trusted",
+                "name the file of its authority in SSL_CERT_FILE",
+            )
         if kind:
             return words, self._network_fix
         if status:
-            return words, "run this again later; if that does not help, look at the bucket and its server"
-        return f"a setting is missing or wrong ({words})", f"check the variables {cloud.prefix}*: {cloud.credentials}"
+            return (
+                words,
+                "run this again later; if that does not help, look at the bucket and its server",
+            )
+        return (
+            f"a setting is missing or wrong ({words})",
+            f"check the variables {cloud.prefix}*: {cloud.credentials}",
+        )
 
     def _content(self, data: bytes) -> Content:
-        """Take apart what an object holds. What is not ours is a state, too: its reader says what is wrong with it."""
+        """Take apart what an object holds.
+
+        What is not ours is a state, too: its reader says what is wrong with it.
+        """
         with suppress(ValueError, KeyError, TypeError, InvalidDocument):
             text = data.decode("utf-8-sig")
             if _HELD not in text[:64]:
@@ -238,7 +319,10 @@ class CloudBackend:
             document = parse_json(text)
             if {type(document[name]) for name in ("state", "run_lock")} <= {str, NoneType}:
                 return Content(document["state"], document["run_lock"])
-        fix = "restore an earlier version of the object; or delete it, and write a new one by `hooksync apply --adopt`"
+        fix = (
+            "restore an earlier version of the object; or delete it, and write a new one by"
+            " `hooksync apply --adopt`"
+        )
         raise FileError(Problem(f"{self.where} does not hold a whole state", fix))
 
     def _problem(self, what: str, reason: str, fix: str) -> Problem:
@@ -252,5 +336,7 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _version(meta: Mapping[str, Any]) -> str:
-    """Name the version of an object as a condition of obstore's: Google needs its generation, the others an ETag."""
-    return json.dumps({name: meta[name] for name in ("e_tag", "version") if meta.get(name) is not None})
+    """Name an object's version for obstore: Google's generation, otherwise an ETag."""
+    return json.dumps(
+        {name: meta[name] for name in ("e_tag", "version") if meta.get(name) is not None}
+    )

@@ -1,4 +1,4 @@
-"""What the parts of this package agree on: a store of a state, its run lock, and the backend of a remote one.
+"""What the parts of this package share: a store of a state, its run lock, a remote backend.
 
 Names only: no I/O, and no import of a store or a backend.
 """
@@ -65,7 +65,9 @@ class Content(Record, frozen=True):
 class Busy(Exception):
     """Another run holds the run lock."""
 
-    def __init__(self, holder: Holder | None, advice: str, *, pause: float = 0.2, patience: float = 0.0) -> None:
+    def __init__(
+        self, holder: Holder | None, advice: str, *, pause: float = 0.2, patience: float = 0.0
+    ) -> None:
         super().__init__(holder)
         self.holder = holder  # None: not known
         self.advice = advice  # what to do if no such run is left
@@ -74,7 +76,10 @@ class Busy(Exception):
 
 
 class Changed(Exception):
-    """The state is no longer what was read: another run has written it. Read it again, and change that."""
+    """The state is no longer what was read: another run has written it.
+
+    Read it again, and change that.
+    """
 
 
 class LockLost(FileError):
@@ -82,7 +87,7 @@ class LockLost(FileError):
 
 
 class Backend(Protocol):
-    """Keeps one content on another machine, and replaces it as a whole if it has a known version."""
+    """Keeps one content on another machine; replaces it whole if its version is known."""
 
     where: str  # as --state names it
 

@@ -1,7 +1,7 @@
-"""Fingerprints of secrets and digests of declared subscriptions: scrypt makes a key of a secret, HMAC does the rest.
+"""Fingerprints of secrets (scrypt and HMAC) and digests of declared subscriptions.
 
-scrypt is slow by design: it runs side by side, and once for each distinct secret and salt. This module may reveal a
-secret; the keys that it returns only sign, and show nothing.
+scrypt is slow by design: it runs side by side, and once for each distinct secret and salt. This
+module may reveal a secret; the keys that it returns only sign, and show nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from hooksync.core.record import Record
 
 SALT_BYTES = 16
 
-# They say "lock", the former name of the state, and must never change: every fingerprint that was written depends on
-# them.
+# They say "lock", the former name of the state, and must never change: every fingerprint that was
+# written depends on them.
 _ENTRY, _INTENT, _DECLARED = "hooksync.lock/entry", "hooksync.lock/intent", "hooksync.lock/declared"
 _FOUND = "hooksync.state/found"
 
 _KEY_BYTES = 32
-_MEMORY = 64 * 1024 * 1024  # bytes that OpenSSL may take; the 32 MiB of the table are not quite enough
+# bytes that OpenSSL may take; the 32 MiB of the table are not quite enough
+_MEMORY = 64 * 1024 * 1024
 
 
 class Key:
@@ -37,7 +38,10 @@ class Key:
         self._value = value
 
     def sign(self, *parts: str) -> str:
-        """Return the HMAC-SHA256 of the parts, as hex. The same text split at other places gives another one."""
+        """Return the HMAC-SHA256 of the parts, as hex.
+
+        The same text split at other places gives another one.
+        """
         return hmac.digest(self._value, _joined(parts), "sha256").hex()
 
     def __repr__(self) -> str:
@@ -48,13 +52,15 @@ class Key:
 
 
 class Salt(Record, frozen=True):
-    """What scrypt needs besides the secret: one for each reference, however many subscriptions share the secret."""
+    """What scrypt needs besides the secret: one salt for each reference."""
 
     HIDDEN = ("salt",)
 
-    id: str  # the reference and the first bytes: "env:HOOK_SECRET#1f2e3d4c"; each salt has an id of its own
+    # the reference and the first bytes: "env:HOOK_SECRET#1f2e3d4c"; each salt has an id of its own
+    id: str
     salt: str  # hex
-    n: int = 2**15  # of scrypt: 32 MiB and about 0.1 s; the schema of the state allows no other cost
+    # of scrypt: 32 MiB and about 0.1 s; the schema of the state allows no other cost
+    n: int = 2**15
     r: int = 8
     p: int = 1
 
@@ -66,9 +72,10 @@ Wanted: TypeAlias = tuple[Secret, Salt]
 
 
 def fingerprint(key: Key, tenancy: str, identifier: str, *, is_found: bool = False) -> str:
-    """Bind a secret to one live subscription of one tenancy: copied to another, the fingerprint matches nothing.
+    """Bind a secret to one live subscription: copied elsewhere, the fingerprint matches nothing.
 
-    `is_found`: only a list told of it; its fingerprint never passes for that of one which an answer told of.
+    `is_found`: only a list told of it; its fingerprint never passes for that of one which an answer
+    told of.
     """
     return key.sign(_FOUND if is_found else _ENTRY, tenancy, identifier)
 
@@ -80,25 +87,36 @@ def intent_fingerprint(key: Key, tenancy: str, address: str) -> str:
 
 def declared_digest(url_salt: str, key: SubscriptionKey) -> str:
     """Return what tells declared subscriptions apart without keeping their URLs."""
-    return hmac.digest(bytes.fromhex(url_salt), _joined((_DECLARED, key.url, key.trigger.wire)), "sha256").hex()
+    return hmac.digest(
+        bytes.fromhex(url_salt), _joined((_DECLARED, key.url, key.trigger.wire)), "sha256"
+    ).hex()
 
 
 def stretch(wanted: Wanted) -> Key:
-    """Derive the key of one secret under one salt; takes about 0.1 s. Raises FileError where there is no memory."""
+    """Derive the key of one secret under one salt; takes about 0.1 s.
+
+    Raises FileError where there is no memory.
+    """
     secret, salt = wanted
-    value, salted, costs = secret.reveal().encode(), bytes.fromhex(salt.salt), {"n": salt.n, "r": salt.r, "p": salt.p}
+    value, salted, costs = (
+        secret.reveal().encode(),
+        bytes.fromhex(salt.salt),
+        {"n": salt.n, "r": salt.r, "p": salt.p},
+    )
     try:
         return Key(hashlib.scrypt(value, salt=salted, **costs, maxmem=_MEMORY, dklen=_KEY_BYTES))
     except (MemoryError, ValueError):  # OpenSSL's word for it is a ValueError
         fix = "free some memory, or give --parallelism 1: then one is made at a time"
-        raise FileError(Problem("no memory for the fingerprint of a secret, which takes 32 MiB", fix)) from None
+        raise FileError(
+            Problem("no memory for the fingerprint of a secret, which takes 32 MiB", fix)
+        ) from None
 
 
 class KeyRing:
     """The keys that a run has derived so far, so that none is derived twice."""
 
     def __init__(self, width: int, derive: Callable[[Wanted], Key] = stretch) -> None:
-        """`width`: how many at a time, at most; more than there are processors would only use memory."""
+        """`width`: how many at a time; more than the processors would only use memory."""
         self._width = min(width, os.cpu_count() or 1)
         self._derive = derive
         self._keys: dict[Wanted, Key] = {}
@@ -109,10 +127,14 @@ class KeyRing:
         if (threads := min(self._width, len(missing))) > 1:
             from concurrent.futures import ThreadPoolExecutor  # only here: most runs do not need it
 
-            with suppress(RuntimeError), ThreadPoolExecutor(threads, thread_name_prefix="scrypt") as pool:
+            with (
+                suppress(RuntimeError),
+                ThreadPoolExecutor(threads, thread_name_prefix="scrypt") as pool,
+            ):
                 self._keys |= zip(missing, pool.map(self._derive, missing), strict=True)
                 return
-        self._keys |= {each: self._derive(each) for each in missing}  # or the system has no more threads
+        # or the system has no more threads
+        self._keys |= {each: self._derive(each) for each in missing}
 
     def key(self, secret: Secret, salt: Salt) -> Key:
         """Return a key that was derived before."""

@@ -1,4 +1,4 @@
-"""A state <-> its JSON text, format `hooksync.state/1`, and whether that is as hooksync wrote it last.
+"""A state <-> its JSON text (`hooksync.state/1`), and whether hooksync wrote that text.
 
 A text with anything wrong is an error, never a state; `schemas/state.schema.json` describes it. An
 entry takes one line and the order is always the same, so that Git can show and merge changes. A
@@ -24,8 +24,8 @@ STATE_FORMAT = "hooksync.state/1"
 _DOMAIN = b"hooksync.state/1 signature\n"
 
 _WAY_OUT = (
-    "restore an earlier one, from its history or a backup; or delete it: then a changed secret is not noticed"
-    " until `hooksync apply --adopt`"
+    "restore an earlier one, from its history or a backup; or delete it: then a changed secret is"
+    " not noticed until `hooksync apply --adopt`"
 )
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
 _NEWER = re.compile(r"hooksync\.state/([2-9]|[1-9][0-9]{1,20})")
@@ -37,14 +37,18 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def read_state(text: str, path: str) -> State:
-    """Read a state, whether or not it is signed. Raises FileError for anything but a whole state of this format."""
+    """Read a state, whether or not it is signed.
+
+    Raises FileError for anything but a whole state of this format.
+    """
     return read_signed(text, path)[0]
 
 
 def read_signed(text: str, path: str) -> tuple[State, str | None]:
     """Read a state and its signature, which is not verified. Raises FileError as `read_state`.
 
-    `path`: for messages. A field that this version does not know is an error: written again, it would be lost.
+    `path`: for messages. A field that this version does not know is an error: written again, it
+    would be lost.
     """
     try:
         document = _parse(text, path)
@@ -62,7 +66,7 @@ def signature_of(state: State, key: PlanKey) -> str:
 
 
 def state_text(state: State, key: PlanKey | None = None) -> str:
-    """Write a state, signed where there is a key; the same state always gives the same text, of which it is made."""
+    """Write a state, signed if there is a key; the same state always gives the same text."""
     fields = {"format": STATE_FORMAT, **to_builtins(state)}
     if key:
         fields["signature"] = signature_of(state, key)
@@ -86,10 +90,15 @@ def _parse(text: str, path: str) -> dict[str, Any]:
         raise InvalidDocument("not a state of hooksync: not a JSON object")
     found = str(document.get("format", ""))
     if _NEWER.fullmatch(found):
-        what = f"a newer hooksync wrote it, in the format {found}: install that, this one reads {STATE_FORMAT}"
+        what = (
+            f"a newer hooksync wrote it, in the format {found}: install that, this one reads"
+            f" {STATE_FORMAT}"
+        )
         raise InvalidDocument(what)
     if found != STATE_FORMAT:
-        raise InvalidDocument(f"not a state of hooksync: its format is {quoted(found)}, not {STATE_FORMAT}")
+        raise InvalidDocument(
+            f"not a state of hooksync: its format is {quoted(found)}, not {STATE_FORMAT}"
+        )
     return document
 
 
@@ -98,8 +107,8 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
         raise InvalidDocument("the state is empty")
     if conflict := _CONFLICT.search(text):
         fix = (
-            "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the other side knew is"
-            " unknown then, until `hooksync apply --adopt`"
+            "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the"
+            " other side knew is unknown then, until `hooksync apply --adopt`"
         )
         where = Location(path, text.count("\n", 0, conflict.start()) + 1, 1)
         raise FileError(Problem("the state has conflict markers of a merge", fix, where))
@@ -108,15 +117,19 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
 
 
 def _check_whole(state: State) -> None:
-    """Check what a schema cannot: each record is there once, and names a salt that exists and a run that has begun."""
+    """Check what a schema cannot: records are unique, and their salts and runs exist."""
     _check_once("salts", state.salts, "id")
     salts = state.salts_by_id()
     records: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
     for each in records:
         if each.salt not in salts:
-            raise InvalidDocument(f"the salt of {quoted(each.address)} is missing: {quoted(each.salt)}")
+            raise InvalidDocument(
+                f"the salt of {quoted(each.address)} is missing: {quoted(each.salt)}"
+            )
         if each.run > state.last_run:
-            raise InvalidDocument(f"{quoted(each.address)} is of run {each.run}, and last_run is {state.last_run}")
+            raise InvalidDocument(
+                f"{quoted(each.address)} is of run {each.run}, and last_run is {state.last_run}"
+            )
     _check_once("entries", state.entries, "tenancy", "id")
     _check_once("removed", state.removed, "tenancy", "id")
     _check_once("intents", state.intents, "tenancy", "address", "run")
@@ -140,7 +153,10 @@ class Inspected(Record, frozen=True):
     against_writing: tuple[Problem, ...] = ()  # why no run may replace it
 
     def trusted(self, *, writes: bool = False) -> State | None:
-        """Return the state. Raises FileError if no run may go by it, or `writes` and no run may replace it."""
+        """Return the state.
+
+        Raises FileError if no run may go by it, or `writes` and no run may replace it.
+        """
         problems = self.errors
         if writes:
             problems += self.against_writing
@@ -160,7 +176,9 @@ class Integrity(Record, frozen=True):
         state, signature = read_signed(text, where) if text is not None else (None, None)
         if self.key:
             return Inspected(state, tuple(self._faults(state, signature, where)))
-        what = f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not set"
+        what = (
+            f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not set"
+        )
         lost = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
         return Inspected(state, (), (lost,) if signature else ())
 
@@ -169,7 +187,9 @@ class Integrity(Record, frozen=True):
             yield Problem(f"the state {where} is not signed, and {KEY_VARIABLE} is set", _SIGN_FIX)
         elif state and self.key and not is_same(signature, signature_of(state, self.key)):
             what = f"the signature of the state {where} does not fit {KEY_VARIABLE}"
-            yield Problem(f"{what}: somebody changed it, or it was signed with another key", _SIGN_FIX)
+            yield Problem(
+                f"{what}: somebody changed it, or it was signed with another key", _SIGN_FIX
+            )
 
 
 def find_integrity(environ: Mapping[str, str], output: Output) -> Integrity:

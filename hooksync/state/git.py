@@ -1,7 +1,8 @@
 """A content on a branch at the remote of the repository of the hooks file, by the `git` program.
 
-It works with that repository, shallow or partial, and adds objects to it. A push also updates the remote-tracking
-branch, as git always does. Nothing else changes: no branch, no index and no file of the working tree.
+It works with that repository, shallow or partial, and adds objects to it. A push also updates the
+remote-tracking branch, as git always does. Nothing else changes: no branch, no index and no file of
+the working tree.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _MOST = {_STATE: MOST_BYTES, _LOCK: 8192}  # bytes of each file that the branch 
 _BRANCH = re.compile(
     r"(?!-|HEAD$)(?!.*(\.\.|@\{|//|/\.|\.lock(/|$)))[^\0-\x20\x7f~^:?*\[\\/.][^\0-\x20\x7f~^:?*\[\\]*(?<![/.])"
 )
-# no reference, tag or submodule is fetched or pushed along; a partial clone's filter would leave the state out
+# no reference, tag or submodule is fetched or pushed along; a partial clone's filter would leave
+# the state out
 _FETCH = (
     "fetch",
     "--quiet",
@@ -52,11 +54,16 @@ _IDENTITY = {
 }
 
 _REJECTED = re.compile(r"^!\t[^\t\n]*\t\[([^]\n]*)\] \((.*)\)$", re.MULTILINE)
-# what servers say while another push is at work, and where they cannot write; source: git's builtin/receive-pack.c
-_BUSY = re.compile(r"cannot lock ref|failed to (update|lock) ref|incorrect old value|already exists|but expected")
+# what servers say while another push is at work, and where they cannot write; source: git's
+# builtin/receive-pack.c
+_BUSY = re.compile(
+    r"cannot lock ref|failed to (update|lock) ref|incorrect old value|already exists|but expected"
+)
 _MOST_TRIES = 10  # of a push against such a server, or of a fetch while others push
 _NOISE = re.compile(r"^((remote: *|error: |fatal: )+|hint:.*|warning:.*)")
-_BOILERPLATE = re.compile(r"Please make sure you have the correct|and the repository exists|failed to push some refs|$")
+_BOILERPLATE = re.compile(
+    r"Please make sure you have the correct|and the repository exists|failed to push some refs|$"
+)
 
 _ELSEWHERE = "or name another place with --state"
 _NEEDED = "Git 2.38 or later"
@@ -73,12 +80,21 @@ class _Remote(NamedTuple):
 class GitBackend:
     """A branch that holds one content; each write is a commit."""
 
-    def __init__(self, where: str, folder: str, environ: Mapping[str, str], patience: float = 60.0) -> None:
-        """`where`: `git:BRANCH`; `folder`: of the hooks file; `patience`: seconds of a command. Raises UsageError."""
+    def __init__(
+        self, where: str, folder: str, environ: Mapping[str, str], patience: float = 60.0
+    ) -> None:
+        """`where`: `git:BRANCH`; `folder`: of the hooks file; `patience`: seconds of a command.
+
+        Raises UsageError.
+        """
         self.where = where
         branch = where.removeprefix("git:")
         if not _BRANCH.fullmatch(branch):
-            raise UsageError(Problem(f"the state {where} does not name a valid branch", "e.g. git:hooksync-state"))
+            raise UsageError(
+                Problem(
+                    f"the state {where} does not name a valid branch", "e.g. git:hooksync-state"
+                )
+            )
         self._ref = f"refs/heads/{branch}"
         self._folder = folder
         self._environ = environ
@@ -98,9 +114,10 @@ class GitBackend:
         raise self._error("fetch", "the branch changes all the time")
 
     def put(self, content: Content, version: str | None, message: str) -> str:
-        """Push a commit upon the one of this version (None: there is no branch), and return its own.
+        """Push a commit on top of this version (None: there is no branch), and return the new one.
 
-        Raises Changed where the branch has another version; FileError where nothing, or nothing for sure, is written.
+        Raises Changed where the branch has another version; FileError where nothing, or nothing for
+        sure, is written.
         """
         remote = self._remote
         commit = self._commit(content, version, f"hooksync: {printable(message)}")
@@ -116,7 +133,10 @@ class GitBackend:
                 break
         if rejected:
             reason = Redactor().quote(f"{rejected[2]}; {told}" if told else rejected[2])
-            fix = "let whoever runs hooksync push to that branch: no rule of the server may protect it"
+            fix = (
+                "let whoever runs hooksync push to that branch: no rule of the server may"
+                " protect it"
+            )
             what = f"the remote {remote.name} refuses to write the state {self.where}: {reason}"
             raise FileError(Problem(what, fix))
         if code:
@@ -160,15 +180,25 @@ class GitBackend:
             about, _, name = entry.partition("\t")
             mode, _, blob, size = about.split()
             if name not in _MOST or not mode.startswith("100"):
-                what = f"the branch of the state {self.where} holds other files, such as {Redactor().quote(name)}"
-                raise FileError(Problem(what, "name a branch for the state alone; apply creates one that is missing"))
+                what = (
+                    f"the branch of the state {self.where} holds other files, such as"
+                    f" {Redactor().quote(name)}"
+                )
+                raise FileError(
+                    Problem(
+                        what, "name a branch for the state alone; apply creates one that is missing"
+                    )
+                )
             try:
                 if int(size) > _MOST[name]:
                     raise ValueError(f"is larger than {_MOST[name]} bytes")
                 texts[name] = self._read("cat-file", "blob", blob).decode("utf-8-sig")
             except ValueError as error:
                 what = "is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)
-                fix = "hooksync does not write such a file: revert the last commit of that branch, and push that"
+                fix = (
+                    "hooksync does not write such a file: revert the last commit of that branch,"
+                    " and push that"
+                )
                 raise FileError(Problem(f"{name} of the state {self.where} {what}", fix)) from None
         return Content(texts.get(_STATE), texts.get(_LOCK))
 
@@ -177,12 +207,19 @@ class GitBackend:
         """The repository of the hooks file. Raises FileError."""
         git = find_git(self._folder, self._environ, self._patience)
         if git is None:
-            what = f"the state {self.where} cannot be used: {self._folder} is not in a git repository"
-            raise FileError(Problem(what, f"keep the hooks file in a clone of the repository, {_ELSEWHERE}"))
+            what = (
+                f"the state {self.where} cannot be used: {self._folder} is not in a git repository"
+            )
+            raise FileError(
+                Problem(what, f"keep the hooks file in a clone of the repository, {_ELSEWHERE}")
+            )
         try:
             is_old = git.is_old()
         except FAILURES as error:
-            what = f"the state {self.where} needs the program git, which cannot be run: {os_reason(error)}"
+            what = (
+                f"the state {self.where} needs the program git, which cannot be run:"
+                f" {os_reason(error)}"
+            )
             raise FileError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}")) from None
         if is_old:
             what = f"the state {self.where} needs {_NEEDED}; an older one is installed"
@@ -198,17 +235,25 @@ class GitBackend:
             key, _, value = entry.partition("\n")
             settings.setdefault(key, []).append(value)
         environ = self._git.environ
-        if not {"GIT_SSH", "GIT_SSH_COMMAND"} & environ.keys() and "core.sshcommand" not in settings:
+        if (
+            not {"GIT_SSH", "GIT_SSH_COMMAND"} & environ.keys()
+            and "core.sshcommand" not in settings
+        ):
             environ["GIT_SSH_COMMAND"] = "ssh -oBatchMode=yes"  # never ask
         name = self._remote_name(settings)
-        address = settings.get(f"remote.{name}.pushurl", [name])[0]  # the state is read where it is written
+        # the state is read where it is written
+        address = settings.get(f"remote.{name}.pushurl", [name])[0]
         return _Remote(name, address, ("--depth=1",) if is_shallow else ())
 
     def _remote_name(self, settings: Mapping[str, list[str]]) -> str:
         for key in ("remote.pushdefault", "checkout.defaultremote"):
             if key in settings:
                 return settings[key][-1]
-        names = {key[len("remote.") :].rpartition(".")[0] for key in settings if re.match(r"remote\..*url$", key)}
+        names = {
+            key[len("remote.") :].rpartition(".")[0]
+            for key in settings
+            if re.match(r"remote\..*url$", key)
+        }
         if "origin" in names:
             return "origin"
         if len(names) == 1:
@@ -219,7 +264,9 @@ class GitBackend:
         what = f"the repository {self._git.folder} has {number} to keep {self.where} at"
         raise FileError(Problem(what, fix))
 
-    def _run(self, *arguments: str, data: str = "", settings: Sequence[str] = ()) -> tuple[int, bytes, str]:
+    def _run(
+        self, *arguments: str, data: str = "", settings: Sequence[str] = ()
+    ) -> tuple[int, bytes, str]:
         """Return exit code, output and messages of git. Raises FileError if it does not end."""
         git = self._git
         try:
@@ -248,6 +295,11 @@ class GitBackend:
         """Say which command failed, and why."""
         fix = "see that the disk is not full and that the folder `.git` can be written to"
         if verb in ("ls-remote", "fetch", "push"):
-            fix = f"see that `git {verb}` works there: address, network and credentials are git's own"
-        what = f"the state {self.where} cannot be used: `git {verb}` in {self._git.folder}: {Redactor().quote(reason)}"
+            fix = (
+                f"see that `git {verb}` works there: address, network and credentials are git's own"
+            )
+        what = (
+            f"the state {self.where} cannot be used: `git {verb}` in {self._git.folder}:"
+            f" {Redactor().quote(reason)}"
+        )
         return FileError(Problem(what, fix))

@@ -1,7 +1,8 @@
 """What the state knows of one tenancy's live subscriptions, as the comparison needs it. Pure.
 
-The list of the service may lag behind its answers. For a quarter of an hour the state bridges that: what an answer said
-to be made counts as live, and what it said to be removed as gone. Times are in seconds since 1970.
+The list of the service may lag behind its answers. For a quarter of an hour the state bridges that:
+what an answer said to be made counts as live, and what it said to be removed as gone. Times are in
+seconds since 1970.
 """
 
 from __future__ import annotations
@@ -9,24 +10,36 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from hooksync.core.model import NO_URL, DeclaredSubscription, LiveSubscription, SecretRef, SecretState, Tenancy, Trigger
+from hooksync.core.model import (
+    NO_URL,
+    DeclaredSubscription,
+    LiveSubscription,
+    SecretRef,
+    SecretState,
+    Tenancy,
+    Trigger,
+)
 from hooksync.core.record import Record, field, replace
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.model import Intent, State, StateEntry, entry_for, is_recent
 
 
 class History(Record, frozen=True):
-    """Which run made which live subscription, for what, and whether its secret is still the declared one."""
+    """Which run made which live subscription, and whether its secret is still the declared one."""
 
     HIDDEN = ("url_salt",)
 
     made: Mapping[str, StateEntry | Intent] = field(default_factory=dict)  # by live id
     url_salt: str = ""  # hex
-    states: Mapping[str, SecretState] = field(default_factory=dict)  # by live id; only of what the state knows
+    # by live id; only of what the state knows
+    states: Mapping[str, SecretState] = field(default_factory=dict)
     not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
-    siblings: Mapping[str, str] = field(default_factory=dict)  # live id -> address that shows its reference has changed
-    unfinished: frozenset[str] = frozenset()  # live ids that an earlier run was to replace, and did not
-    removed: frozenset[str] = frozenset()  # ids that were removed a short time ago, and may still be listed
+    # live id -> address that shows its reference has changed
+    siblings: Mapping[str, str] = field(default_factory=dict)
+    # live ids that an earlier run was to replace, and did not
+    unfinished: frozenset[str] = frozenset()
+    # ids that were removed a short time ago, and may still be listed
+    removed: frozenset[str] = frozenset()
     still_listed: tuple[str, ...] = ()  # those of them that the list showed for this plan
     is_proof: bool = True  # False: anybody could have written the state, so it proves no ownership
 
@@ -41,32 +54,41 @@ class History(Record, frozen=True):
         return made.run if made else 0
 
     def flag_of(self, live: LiveSubscription) -> bool | None:
-        """Return what is known of a live one's include_identifiers: what the list tells, else what was sent."""
+        """Return a live one's include_identifiers: from the list, otherwise as it was sent."""
         made = self.made.get(live.id)
-        return made.include_identifiers if live.include_identifiers is None and made else live.include_identifiers
+        if live.include_identifiers is None and made:
+            return made.include_identifiers
+        return live.include_identifiers
 
     def is_certain(self, live: LiveSubscription) -> bool:
         """Whether an answer told that hooksync made it, or somebody said so with --adopt."""
         made = self.made.get(live.id)
         return made is not None and not made.is_found
 
-    def state_of(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
+    def state_of(
+        self, declared: DeclaredSubscription, live: LiveSubscription | None
+    ) -> SecretState:
         """Return what is known of a declared subscription's secret."""
         if declared.secret in self.not_set:
             return "not-set"
         return self.states.get(live.id, "unknown") if live else "unknown"
 
-    def after(self, made: Mapping[str, tuple[DeclaredSubscription, bool, tuple[str, ...]]]) -> History:
+    def after(
+        self, made: Mapping[str, tuple[DeclaredSubscription, bool, tuple[str, ...]]]
+    ) -> History:
         """Add what this run has made, by the new ids.
 
-        `made`: with whether only the list told of it, so that its secret is unknown; and what was seen before.
+        `made`: with whether only the list told of it, so that its secret is unknown; and what was
+        seen before.
         """
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
         known = {**self.made}
         states = {**self.states}
         for identifier, (declared, is_found, seen) in made.items():
             # nobody derives a key of it: `states` tells of the secret
-            entry = entry_for(declared, identifier, this_run, self.url_salt, is_found=is_found, seen=seen)
+            entry = entry_for(
+                declared, identifier, this_run, self.url_salt, is_found=is_found, seen=seen
+            )
             known[identifier] = entry
             states[identifier] = "unknown" if is_found else "same"
         return replace(self, made=known, states=states)
@@ -80,11 +102,12 @@ class FetchedTenancy(Record, frozen=True):
 
     tenancy: Tenancy
     live: tuple[LiveSubscription, ...]
-    still_listed: tuple[str, ...] = ()  # ids that are listed and not in `live`: they were removed a short time ago
+    # ids that are listed and not in `live`: they were removed a short time ago
+    still_listed: tuple[str, ...] = ()
 
 
 def bridge(state: State, one: FetchedTenancy, now: float) -> FetchedTenancy:
-    """Return what is live: what was listed, with what that does not show yet, and without what it still shows."""
+    """Return what is live: the list, corrected by recent responses."""
     tenancy = one.tenancy
     gone = _removed_lately(state, tenancy.name, now)
     unlisted = _unlisted(state, tenancy.name, now)
@@ -92,7 +115,9 @@ def bridge(state: State, one: FetchedTenancy, now: float) -> FetchedTenancy:
     live = [each for each in one.live if each.id not in gone]
     made_for = {}
     if unlisted:
-        made_for = {declared_digest(state.url_salt, each.key): each for each in tenancy.subscriptions}
+        made_for = {
+            declared_digest(state.url_salt, each.key): each for each in tenancy.subscriptions
+        }
     for entry in unlisted:
         if entry.id not in gone | listed:
             live.append(_as_made(entry, made_for.get(entry.declared)))
@@ -100,7 +125,7 @@ def bridge(state: State, one: FetchedTenancy, now: float) -> FetchedTenancy:
 
 
 def is_behind(state: State, tenancy: str, listed: Iterable[LiveSubscription], now: float) -> bool:
-    """Whether the list lacks what answers told lately, or what a run that was killed lately may have made."""
+    """Whether the list lacks what recent responses, or a recently killed run, may have made."""
     shown = {each.id: each for each in listed}
     if any(entry.id not in shown for entry in _unlisted(state, tenancy, now)):
         return True
@@ -125,30 +150,40 @@ def is_behind(state: State, tenancy: str, listed: Iterable[LiveSubscription], no
 
 def _unlisted(state: State, tenancy: str, now: float) -> list[StateEntry]:
     """Return what an answer told to be made a short time ago, and no list has shown yet."""
-    return [each for each in state.entries_of(tenancy).values() if is_recent(each.unlisted_since, now)]
+    return [
+        each for each in state.entries_of(tenancy).values() if is_recent(each.unlisted_since, now)
+    ]
 
 
 def _removed_lately(state: State, tenancy: str, now: float) -> frozenset[str]:
-    return frozenset(each.id for each in state.removed if each.tenancy == tenancy and is_recent(each.at, now))
+    return frozenset(
+        each.id for each in state.removed if each.tenancy == tenancy and is_recent(each.at, now)
+    )
 
 
 def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSubscription:
-    """Return a live one that no list has shown yet. The state does not hold its URL, which may hold a key."""
+    """Return a live one that no list has shown yet.
+
+    The state does not hold its URL, which may hold a key.
+    """
     url = declared.url if declared else NO_URL
     trigger = declared.trigger if declared else Trigger.named(entry.address.rpartition("/")[2])
     return LiveSubscription(entry.id, url, trigger, entry.include_identifiers, is_listed=False)
 
 
 def recall(state: State, one: FetchedTenancy, not_set: frozenset[SecretRef], now: float) -> History:
-    """Gather what a state knows of live subscriptions; how their secrets compare is added by the planner.
+    """Gather what a state knows of live subscriptions; the planner adds how secrets compare.
 
-    A live one that has no entry, was not there before a run that was killed, and is what that run was about to make,
-    counts as made by it. One that was there before, and has no entry, was to be replaced by it.
+    A live one that has no entry, was not there before a run that was killed, and is what that run
+    was about to make, counts as made by it. One that was there before, and has no entry, was to be
+    replaced by it.
     """
     tenancy = one.tenancy.name
     entries = state.entries_of(tenancy)
     intents: defaultdict[str, list[Intent]] = defaultdict(list)
-    for intent in sorted(state.intents_of(tenancy), key=lambda each: each.run):  # whatever the address was then
+    for intent in sorted(
+        state.intents_of(tenancy), key=lambda each: each.run
+    ):  # whatever the address was then
         intents[intent.declared].append(intent)
     made: dict[str, StateEntry | Intent] = {}
     unfinished = set[str]()
@@ -156,7 +191,9 @@ def recall(state: State, one: FetchedTenancy, not_set: frozenset[SecretRef], now
         if entry := entries.get(subscription.id):
             made[subscription.id] = entry
         elif intents:
-            for intent in intents.get(declared_digest(state.url_salt, subscription.key), ()):  # the newest last
+            for intent in intents.get(
+                declared_digest(state.url_salt, subscription.key), ()
+            ):  # the newest last
                 if subscription.id in intent.seen:
                     unfinished.add(subscription.id)
                 else:

@@ -10,21 +10,34 @@ from typing import TYPE_CHECKING
 from hooksync.core.errors import FileError, Problem, Refused, os_reason
 from hooksync.core.output import delete_drafts
 from hooksync.core.reading import read_file
-from hooksync.state.contract import MOST_BYTES, Busy, Changed, Holder, no_such_run, read_holder, too_large
+from hooksync.state.contract import (
+    MOST_BYTES,
+    Busy,
+    Changed,
+    Holder,
+    no_such_run,
+    read_holder,
+    too_large,
+)
 from hooksync.state.format import Integrity
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-PATIENCE = 30.0  # seconds to wait for the file lock where no run lock is held; 10,000 entries take some tenths of one
+# seconds to wait for the file lock where no run lock is held; 10,000 entries take some tenths of
+# one
+PATIENCE = 30.0
 
 _MOST_WORDS = 8192  # bytes, about the holder of the run lock
 
 
 class LocalStore:
-    """A state in a file. Its run lock is an advisory lock on a file beside it: the system frees it if a run dies.
+    """A state in a file.
 
-    All links to a state share one lock. Who holds it stands in a third file, for a lock file is emptied by every try.
+    Its run lock is an advisory lock on a file beside it: the system frees it if a run dies.
+
+    All links to a state share one lock. Who holds it stands in a third file, for a lock file is
+    emptied by every try.
     """
 
     def __init__(self, path: str, patience: float = PATIENCE) -> None:
@@ -36,7 +49,10 @@ class LocalStore:
         self._is_held = False
 
     def read(self) -> tuple[str | None, str | None]:
-        """Return the text and its version, which is the text; None, None where there is no file. Raises FileError."""
+        """Return the text and its version, which is the text; None, None where there is no file.
+
+        Raises FileError.
+        """
         try:
             content = read_file(self.where, MOST_BYTES)
             if len(content) > MOST_BYTES:
@@ -45,14 +61,20 @@ class LocalStore:
         except FileNotFoundError:
             return None, None
         except UnicodeDecodeError:
-            fix = "restore an earlier one; or delete it and write a new one with `hooksync apply --adopt`"
+            fix = (
+                "restore an earlier one; or delete it and write a new one with `hooksync apply"
+                " --adopt`"
+            )
             raise FileError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
         except (OSError, ValueError) as error:
             raise FileError(_unusable(self.where, "read", error)) from error
         return text, text
 
     def write(self, text: str, version: str | None) -> None:
-        """Replace the file if it still has this version. Raises Changed or FileError; then it is as it was."""
+        """Replace the file if it still has this version.
+
+        Raises Changed or FileError; then it is as it was.
+        """
         with nullcontext() if self._is_held else self._locked():
             if version != self.read()[1]:
                 raise Changed
@@ -60,11 +82,16 @@ class LocalStore:
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
-        """Hold the run lock, or raise Busy at once. Where its folder cannot be written to, it is not held."""
+        """Hold the run lock, or raise Busy at once.
+
+        Where its folder cannot be written to, it is not held.
+        """
         try:
             lock = self._acquire(0)
         except TimeoutError:
-            raise Busy(self._holder(), f"if no run is left on any machine, delete {self._beside}") from None
+            raise Busy(
+                self._holder(), f"if no run is left on any machine, delete {self._beside}"
+            ) from None
         except (OSError, ValueError):
             lock = None
         if lock is None:
@@ -73,7 +100,9 @@ class LocalStore:
         words = f"{self._beside}.json"
         try:
             self._is_held = True
-            with suppress(FileError):  # a full disk: the lock holds all the same, and the first writing says so
+            with suppress(
+                FileError
+            ):  # a full disk: the lock holds all the same, and the first writing says so
                 self.integrity.output.write_file(words, holder.text)
             delete_drafts(os.path.realpath(self.where))
             yield
@@ -87,7 +116,8 @@ class LocalStore:
         """Return who holds the run lock; None where nobody does, or it is not known."""
         holder = self._holder()
         try:
-            if holder:  # else there is no need to try, which makes a file and may be in the way of another try
+            # else there is no need to try, which makes a file and may be in the way of another try
+            if holder:
                 self._acquire(0).release()
         except TimeoutError:
             return holder
@@ -103,19 +133,29 @@ class LocalStore:
         held = self.holder()
         if held is None or held.id != identifier:
             raise no_such_run(self.where, identifier)
-        fix = f"end the process {held.process} on {held.host or 'that machine'}; the system frees the lock"
-        raise Refused(Problem(f"the run lock of {self.where} is of a run that has not ended: {held}", fix))
+        fix = (
+            f"end the process {held.process} on {held.host or 'that machine'}; the system frees the"
+            " lock"
+        )
+        raise Refused(
+            Problem(f"the run lock of {self.where} is of a run that has not ended: {held}", fix)
+        )
 
     @property
     def _beside(self) -> str:
         return f"{os.path.realpath(self.where)}.lock"
 
     def _acquire(self, patience: float) -> BaseFileLock:
-        """Lock the file beside the real one. Raises TimeoutError after so many seconds, OSError or ValueError."""
+        """Lock the file beside the real one.
+
+        Raises TimeoutError after so many seconds, OSError or ValueError.
+        """
         from filelock import FileLock  # only here: its import takes as long as the rest of hooksync
 
-        os.stat(os.path.join(os.path.dirname(self._beside), ""))  # filelock would make a folder that is not there
-        lock = FileLock(self._beside, timeout=patience, mode=0o600)  # any other user who may open it could hold it
+        # filelock would make a folder that is not there
+        os.stat(os.path.join(os.path.dirname(self._beside), ""))
+        # any other user who may open it could hold it
+        lock = FileLock(self._beside, timeout=patience, mode=0o600)
         lock.acquire(poll_interval=0.01)
         return lock
 
@@ -127,7 +167,10 @@ class LocalStore:
         except TimeoutError:
             who = f": {holder}" if (holder := self._holder()) else ""
             what = f"{self.where} is in use: another run of hooksync holds {self._beside}{who}"
-            fix = "wait for it to end and run this again; if no run is left on any machine, delete that file"
+            fix = (
+                "wait for it to end and run this again; if no run is left on any machine, delete"
+                " that file"
+            )
             raise FileError(Problem(what, fix)) from None
         except (OSError, ValueError) as error:
             raise FileError(_unusable(self.where, "locked", error)) from error

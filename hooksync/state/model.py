@@ -1,6 +1,7 @@
-"""The state: which live subscriptions hooksync made, and a fingerprint of the secret that each was made with.
+"""The state: which live subscriptions hooksync made, and fingerprints of their secrets.
 
-Nouns and rules, pure: no I/O, no clock, no randomness (random bytes are passed in). Each change gives a new State.
+Nouns and rules, pure: no I/O, no clock, no randomness (random bytes are passed in). Each change
+gives a new State.
 """
 
 from __future__ import annotations
@@ -12,14 +13,23 @@ from operator import attrgetter
 
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import Record, force_setattr, replace
-from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, declared_digest, fingerprint, intent_fingerprint
+from hooksync.state.fingerprints import (
+    SALT_BYTES,
+    Key,
+    Salt,
+    declared_digest,
+    fingerprint,
+    intent_fingerprint,
+)
 
-LARGEST_RUN = 2**53 - 1  # readers of JSON disagree about larger numbers; the schema has the same limit
-RECENT = 15 * 60  # seconds for which a list may not yet show what was made, or still show what was removed
+# readers of JSON disagree about larger numbers; the schema has the same limit
+LARGEST_RUN = 2**53 - 1
+# seconds for which a list may not yet show what was made, or still show what was removed
+RECENT = 15 * 60
 
 
 def is_recent(at: int, now: float) -> bool:
-    """Whether a list may not yet show what happened then; a time that a wrong clock put far ahead is not recent.
+    """Whether a list may not yet show what happened then; times in the far future do not count.
 
     Both in seconds since 1970; `at`: 0: it is not known to have happened, or a list has shown it.
     """
@@ -37,50 +47,65 @@ class _Made(Record, frozen=True):
     salt: str  # id of the Salt
     fingerprint: str  # of the secret, bound to what is known of the subscription
     declared: str  # `declared_digest` of what is made
-    # live ids before it was made: the one that it replaces, then others of its identity; of an entry: if only a list
-    # told of it, or if what it replaces may still be there
+    # live ids before it was made: the one that it replaces, then others of its identity; of an
+    # entry: if only a list told of it, or if what it replaces may still be there
     seen: tuple[str, ...] = ()
     include_identifiers: bool = True  # as it is sent
 
 
 class StateEntry(_Made, frozen=True, kw_only=True, rename={"is_found": "found"}):
-    """A live subscription that hooksync made or adopted; its fingerprint is bound to tenancy and id."""
+    """A live subscription that hooksync made or adopted; bound to tenancy and id."""
 
     id: str  # the live one's
     is_found: bool = False  # no answer told its id, only a list: somebody else may have made it
     unlisted_since: int = 0  # when it was made, seconds since 1970; 0: a list has shown it
 
     def is_made_with(self, key: Key) -> bool:
-        """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
-        return hmac.compare_digest(self.fingerprint, fingerprint(key, self.tenancy, self.id, is_found=self.is_found))
+        """Whether the key, derived with this entry's salt, is that of its secret."""
+        return hmac.compare_digest(
+            self.fingerprint, fingerprint(key, self.tenancy, self.id, is_found=self.is_found)
+        )
 
     def made_with(self, key: Key, salt: Salt) -> StateEntry:
-        """Return this entry with the fingerprint of a secret. `key`: of the secret, derived under the salt."""
+        """Return this entry with the fingerprint of a secret.
+
+        `key`: of the secret, derived under the salt.
+        """
         mark = fingerprint(key, self.tenancy, self.id, is_found=self.is_found)
         return replace(self, salt=salt.id, fingerprint=mark)
 
 
 def entry_for(
-    one: DeclaredSubscription, identifier: str, run: int, url_salt: str, *, is_found: bool, seen: tuple[str, ...] = ()
+    one: DeclaredSubscription,
+    identifier: str,
+    run: int,
+    url_salt: str,
+    *,
+    is_found: bool,
+    seen: tuple[str, ...] = (),
 ) -> StateEntry:
-    """Return an entry of a live subscription that is as declared, without a fingerprint of its secret."""
+    """Return an entry for a live subscription that is as declared, without a fingerprint."""
     digest, flag = declared_digest(url_salt, one.key), one.include_identifiers
-    return StateEntry(one.tenancy, one.address, run, "", "", digest, seen, flag, id=identifier, is_found=is_found)
+    return StateEntry(
+        one.tenancy, one.address, run, "", "", digest, seen, flag, id=identifier, is_found=is_found
+    )
 
 
 class Intent(_Made, frozen=True):
-    """A subscription that a run is about to make, bound to its address; one that stays is of a run that was killed."""
+    """A subscription that a run is about to make; one that stays is of a killed run."""
 
     at: int = 0  # when the run began to make it, seconds since 1970; 0: not known, or not made
 
     @property
     def is_found(self) -> bool:
-        """Whether only the list can tell of what came of it: always, as no answer was written down."""
+        """Whether only the list can show the result: always, because no response was recorded."""
         return True
 
     def is_made_with(self, key: Key) -> bool:
-        """Whether the key, derived under this intent's salt, is that of the secret that it was to be made with."""
-        return hmac.compare_digest(self.fingerprint, intent_fingerprint(key, self.tenancy, self.address))
+        """Whether the key, derived with this intent's salt, is that of its secret."""
+        return hmac.compare_digest(
+            self.fingerprint, intent_fingerprint(key, self.tenancy, self.address)
+        )
 
 
 class Removed(Record, frozen=True):
@@ -98,11 +123,13 @@ class Settlement(Record, frozen=True):
     run: int
     made: tuple[StateEntry, ...] = ()  # made or adopted; each replaces an entry with its id
     open_addresses: frozenset[str] = frozenset()  # of this run: they may have been made
-    not_made: frozenset[str] = frozenset()  # of this run: they were not, and their intents stay as evidence
+    # of this run: they were not, and their intents stay as evidence
+    not_made: frozenset[str] = frozenset()
     finished: tuple[Intent, ...] = ()  # of earlier runs, and settled by this one
     gone: frozenset[str] = frozenset()  # ids to forget; see State.gone
     removed: tuple[Removed, ...] = ()  # each replaces an earlier one of its id
-    at: int = 0  # the time of now, seconds since 1970; what was removed long before is dropped; 0: not known
+    # the time of now, seconds since 1970; what was removed long before is dropped; 0: not known
+    at: int = 0
 
     def left_of(self, intent: Intent) -> Intent | None:
         """Return an intent of the tenancy as it stays; None: its outcome is known, and it goes."""
@@ -113,7 +140,7 @@ class Settlement(Record, frozen=True):
         return None
 
     def forgets(self, removed: Removed) -> bool:
-        """Whether the tenancy no longer needs a removal: it is long past, or its id was made again."""
+        """Whether a removal is no longer needed: it is long past, or its id was made again."""
         if self.at and not is_recent(removed.at, self.at):
             return True
         return any(entry.id == removed.id for entry in self.made)
@@ -135,7 +162,9 @@ class State(Record, frozen=True, dict=True):
     HIDDEN = ("url_salt",)
 
     last_run: int  # 0: none yet
-    url_salt: str  # hex; of every `declared` in this state, and its lineage: all later versions of it have the same
+    # hex; of every `declared` in this state, and its lineage: all later versions of it have the
+    # same
+    url_salt: str
     salts: tuple[Salt, ...] = ()
     entries: tuple[StateEntry, ...] = ()
     intents: tuple[Intent, ...] = ()
@@ -170,8 +199,10 @@ class State(Record, frozen=True, dict=True):
         """Return the salts by the id under which entries and intents name them."""
         return {salt.id: salt for salt in self.salts}
 
-    def salts_for(self, refs: Iterable[SecretRef], random: Callable[[int], bytes]) -> dict[SecretRef, Salt]:
-        """Return each reference's salt for what is made next: the one that is there, or one of new `random` bytes."""
+    def salts_for(
+        self, refs: Iterable[SecretRef], random: Callable[[int], bytes]
+    ) -> dict[SecretRef, Salt]:
+        """Return each reference's salt for new subscriptions, the existing one or a new one."""
         usable = {salt.id.rpartition("#")[0]: salt for salt in reversed(self.salts)}
         given: dict[SecretRef, Salt] = {}
         for ref in refs:
@@ -182,24 +213,35 @@ class State(Record, frozen=True, dict=True):
         return given
 
     def gone(self, tenancy: str, live_ids: Iterable[str] | None, now: float) -> frozenset[str]:
-        """Return the ids of entries that are not live any more; none where it is not known what is live.
+        """Return the ids of entries that are not live any more; none if the list is not known.
 
-        To be asked of the state as it was before the live ones were listed: what others make meanwhile is not gone.
-        Nor is what was made so recently that the list may not show it yet. `now`: seconds since 1970.
+        To be asked of the state as it was before the live ones were listed: what others make
+        meanwhile is not gone. Nor is what was made so recently that the list may not show it yet.
+        `now`: seconds since 1970.
         """
         if live_ids is None:
             return frozenset()
         entries = self.entries_of(tenancy).values()
-        return frozenset(each.id for each in entries if not is_recent(each.unlisted_since, now)).difference(live_ids)
+        return frozenset(
+            each.id for each in entries if not is_recent(each.unlisted_since, now)
+        ).difference(live_ids)
 
     def with_intents(self, intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
-        """Begin a run: its number is the new `last_run`, and that of the intents. `salts`: those that these name."""
+        """Begin a run: its number is the new `last_run`, and that of the intents.
+
+        `salts`: those that these name.
+        """
         run = self.last_run + 1
         meant = {(intent.tenancy, intent.address): replace(intent, run=run) for intent in intents}
-        return replace(self, last_run=run)._with(self.entries, (*self.intents, *meant.values()), salts)
+        return replace(self, last_run=run)._with(
+            self.entries, (*self.intents, *meant.values()), salts
+        )
 
     def settled(self, settlements: Iterable[Settlement], salts: Iterable[Salt]) -> State:
-        """End a run in its tenancies; what others and other runs left stays. `salts`: those that new entries name."""
+        """End a run in its tenancies; what others and other runs left stays.
+
+        `salts`: those that new entries name.
+        """
         ends = {end.tenancy: end for end in settlements}
         entries = {_live_key(entry): entry for entry in self.entries}
         removed = {}
@@ -234,17 +276,26 @@ class State(Record, frozen=True, dict=True):
         return self._with((*others, entry), self.intents, (salt,))
 
     def moving(self, old: str, new: str) -> State:
-        """Give the entries of an address another address, of the same tenancy and trigger; not its intents."""
-        moved = (replace(each, address=new) if each.address == old else each for each in self.entries)
+        """Give the entries of an address a different address in the same tenancy and trigger."""
+        moved = (
+            replace(each, address=new) if each.address == old else each for each in self.entries
+        )
         return replace(self, entries=tuple(moved))
 
     def forgetting(self, addresses: Collection[str]) -> State:
         """Drop the entries and the intents of these addresses."""
         entries = (each for each in self.entries if each.address not in addresses)
-        return self._with(entries, (each for each in self.intents if each.address not in addresses), ())
+        return self._with(
+            entries, (each for each in self.intents if each.address not in addresses), ()
+        )
 
-    def _with(self, entries: Iterable[StateEntry], intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
-        """Change the contents, and drop the salts that nothing names any more. Raises KeyError for a missing salt."""
+    def _with(
+        self, entries: Iterable[StateEntry], intents: Iterable[Intent], salts: Iterable[Salt]
+    ) -> State:
+        """Change the contents, and drop the salts that nothing names any more.
+
+        Raises KeyError for a missing salt.
+        """
         entries = tuple(entries)
         intents = tuple(intents)
         known = {salt.id: salt for salt in (*salts, *self.salts)}

@@ -1,6 +1,7 @@
-"""A state on another machine, and its run lock: both are changed only by writing over what was read.
+"""A state on another machine, and its run lock: both change by compare-and-swap only.
 
-They are one content with one version. So a run whose lock was taken away, or expired, cannot write over anything.
+They are one content with one version. So a run whose lock was taken away, or expired, cannot write
+over anything.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
-from hooksync.state.contract import Backend, Busy, Changed, Content, Holder, LockLost, no_such_run, read_holder
+from hooksync.state.contract import (
+    Backend,
+    Busy,
+    Changed,
+    Content,
+    Holder,
+    LockLost,
+    no_such_run,
+    read_holder,
+)
 from hooksync.state.format import Integrity
 
 EXPIRY = 60.0  # seconds that a run lock holds without being renewed
@@ -23,8 +33,15 @@ _RENEWALS = 3  # in that time
 _LONGEST_POLL = 2.0  # seconds between two tries to get the run lock
 _PATIENCE = 10.0  # seconds in which a write is tried again
 _MOST_RACES = 100  # lost to others in taking the lock
-_LOST_FIX = "run apply again: it waits for the other run, and finds by its intents in the state what this one has made"
-_EMPTY: tuple[Content, str | None] = (Content(), None)  # what a backend holds in which nothing was put yet
+_LOST_FIX = (
+    "run apply again: it waits for the other run, and finds by its intents in the state what this"
+    " one has made"
+)
+# what a backend holds in which nothing was put yet
+_EMPTY: tuple[Content, str | None] = (
+    Content(),
+    None,
+)
 
 
 class RunLock(Holder, frozen=True):
@@ -36,9 +53,10 @@ class RunLock(Holder, frozen=True):
 
 
 class RemoteStore:
-    """A state in a backend, with a lock that expires if it is not renewed: by a thread, or the next call.
+    """A state in a backend, with a lock that expires unless a thread or a call renews it.
 
-    No clock of another machine is trusted: a lock has expired if it was seen unchanged for as long as it holds.
+    No other machine's clock is trusted: a lock has expired if this run saw it unchanged for the
+    lock's expiry time.
     """
 
     def __init__(
@@ -51,7 +69,7 @@ class RemoteStore:
         expiry: float = EXPIRY,
         has_thread: bool = True,
     ) -> None:
-        """`aside`: path of a file for what cannot be written; `has_thread`: else only `check` renews the lock."""
+        """`aside`: file for what cannot be written; `has_thread`: a thread renews the lock."""
         self.where = backend.where
         self.integrity = Integrity()
         self.aside: str | None = aside
@@ -64,11 +82,18 @@ class RemoteStore:
         self._lock: RunLock | None = None  # held by this run
         self._lost: Problem | None = None  # why it is not held any more
         self._renewed_at = (0.0, 0.0)  # monotonic, and time of day
-        self._seen: tuple[str | None, float] = (None, 0.0)  # the lock of another run, and since when it is unchanged
+        # the lock of another run, and since when it is unchanged
+        self._seen: tuple[str | None, float] = (
+            None,
+            0.0,
+        )
         self._mutex = RLock()
 
     def read(self) -> tuple[str | None, str | None]:
-        """Return text and version, or None twice; without a call while this run holds the lock. Raises FileError."""
+        """Return text and version, or None twice; without a call while this run holds the lock.
+
+        Raises FileError.
+        """
         with self._mutex:
             if self._lock is None:
                 self._known = self._backend.get() or _EMPTY
@@ -76,7 +101,10 @@ class RemoteStore:
             return content.state, None if content.state is None else version
 
     def write(self, text: str, version: str | None) -> None:
-        """Write if what is there still has this version. Raises Changed or FileError; then it is as it was."""
+        """Write if what is there still has this version.
+
+        Raises Changed or FileError; then it is as it was.
+        """
         with self._mutex:
             content, current = self._known
             if version != (None if content.state is None else current):
@@ -101,7 +129,7 @@ class RemoteStore:
             self._release()
 
     def check(self) -> None:
-        """Raise LockLost where the run lock may be another run's by now; renew it first where that is due."""
+        """Renew the run lock if due; raise LockLost if a different run may have it."""
         if self._is_fresh() and not self._lost:
             return  # without waiting for a renewal that is under way
         with self._mutex:
@@ -112,22 +140,30 @@ class RemoteStore:
             except LockLost:
                 raise
             except FileError as error:
-                what = f"the run lock of {self.where} cannot be renewed, and may be another run's by now: "
+                what = (
+                    f"the run lock of {self.where} cannot be renewed, and may be another run's by"
+                    " now: "
+                )
                 raise LockLost(Problem(what + error.summary, _LOST_FIX)) from None
 
     def holder(self) -> Holder | None:
-        """Return who held the run lock when it was last read; None where nobody did, or it is not known."""
+        """Return who held the run lock when it was last read; None if nobody, or not known."""
         return _lock_of(self._known[0])
 
     def unlock(self, identifier: str) -> Holder:
-        """Take the run lock of this id away from its holder. Raises Refused where no such run holds it."""
+        """Take the run lock of this id away from its holder.
+
+        Raises Refused where no such run holds it.
+        """
         while True:
             content, version = self._backend.get() or _EMPTY
             lock = _lock_of(content)
             if lock is None or lock.id != identifier:
                 raise no_such_run(self.where, identifier)
             with suppress(Changed):
-                self._backend.put(replace(content, lock=None), version, f"run lock taken away from {lock}")
+                self._backend.put(
+                    replace(content, lock=None), version, f"run lock taken away from {lock}"
+                )
                 return lock
 
     def _take(self, holder: Holder) -> None:
@@ -160,11 +196,20 @@ class RemoteStore:
             advice = f"if that run has ended, `hooksync state unlock {who} --state {self.where}`"
             pause = min(_LONGEST_POLL, expiry / 10)
             raise Busy(lock, advice, pause=pause, patience=left + pause if is_old else 0.0)
-        self._tell(f"note: the run lock of {lock or 'another run'} was not renewed for {expiry:g} seconds: taken over")
+        self._tell(
+            f"note: the run lock of {lock or 'another run'} was not renewed for {expiry:g} seconds:"
+            " taken over"
+        )
 
     def _is_fresh(self) -> bool:
-        """Whether the lock was renewed a short time ago. The time of day goes on while a machine sleeps."""
-        ages = (self._clock.monotonic() - self._renewed_at[0], self._clock.now() - self._renewed_at[1])
+        """Whether the lock was renewed a short time ago.
+
+        The time of day goes on while a machine sleeps.
+        """
+        ages = (
+            self._clock.monotonic() - self._renewed_at[0],
+            self._clock.now() - self._renewed_at[1],
+        )
         return max(ages) < self._expiry * (1 - 1 / _RENEWALS)
 
     def _renew_until(self, done: Event) -> None:
@@ -189,20 +234,26 @@ class RemoteStore:
                 pass
             except FileError as error:
                 self._tell(
-                    f"warning: the run lock of {printable(self.where)} cannot be released: {error.summary}\n"
-                    f"  it expires after {self._expiry:g} seconds"
+                    f"warning: the run lock of {printable(self.where)} cannot be released:"
+                    f" {error.summary}\n  it expires after {self._expiry:g} seconds"
                 )
             finally:
                 self._lock = None
 
     def _put_lock(self, lock: str | None, what: str, patience: float) -> None:
-        """Write the lock beside the state as it is, even if that was edited by hand. Raises LockLost or FileError."""
+        """Write the lock beside the state as it is, even if that was edited by hand.
+
+        Raises LockLost or FileError.
+        """
         while True:
             with suppress(Changed):
                 return self._put(replace(self._known[0], lock=lock), what, patience=patience)
 
     def _put(self, content: Content, what: str, *, patience: float = _PATIENCE) -> None:
-        """Write as the holder of the lock, and try again for a while. Raises LockLost, Changed or FileError."""
+        """Write as the holder of the lock, and try again for a while.
+
+        Raises LockLost, Changed or FileError.
+        """
         if self._lock is None:
             return self._write(content, what)
         if self._lost:
@@ -216,8 +267,13 @@ class RemoteStore:
                 self._check_ours()
                 if before[0].state != self._known[0].state:
                     raise  # edited by hand
-                reason = f"each try to write the state {self.where} is refused as if somebody had changed it"
-                failure = FileError(Problem(reason, "check that it is read from where it is written to"))
+                reason = (
+                    f"each try to write the state {self.where} is refused as if somebody had"
+                    " changed it"
+                )
+                failure = FileError(
+                    Problem(reason, "check that it is read from where it is written to")
+                )
             except FileError as error:
                 failure = error
             if not backoff.wait():
@@ -232,7 +288,10 @@ class RemoteStore:
             raise LockLost(self._lost)
 
     def _write(self, content: Content, message: str) -> None:
-        """Write over what is known. Where no answer tells whether it is written, look. Raises Changed or FileError."""
+        """Write over what is known.
+
+        Where no answer tells whether it is written, look. Raises Changed or FileError.
+        """
         try:
             self._known = content, self._backend.put(content, self._known[1], message)
         except (Changed, FileError) as error:

@@ -1,6 +1,7 @@
-"""Where a state lives, how it is read and changed there, and the run lock that keeps two applies apart.
+"""Where a state is, how it is read and changed there, and the run lock.
 
-Each place writes only over what was read, so that nothing of another run is ever lost, with a run lock or without.
+Each place writes only over what was read, so that nothing of another run is ever lost, with a run
+lock or without.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from hooksync.core.errors import FileError, Interrupted, Problem, Refused, Usage
 from hooksync.core.output import Output, escaped
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.state.contract import MOST_BYTES, Backend, Busy, Changed, Holder, StateStore, too_large
+from hooksync.state.contract import (
+    MOST_BYTES,
+    Backend,
+    Busy,
+    Changed,
+    Holder,
+    StateStore,
+    too_large,
+)
 from hooksync.state.fingerprints import SALT_BYTES
 from hooksync.state.format import Inspected, Integrity, find_integrity, state_text
 from hooksync.state.local import LocalStore
@@ -32,10 +41,11 @@ _MOST_WRITES = 1000  # tries; each that fails means that another run has written
 def open_store(
     where: str, environ: Mapping[str, str], file: str, output: Output, clock: Clock = SYSTEM_CLOCK
 ) -> StateStore:
-    """Find what keeps a state: `git:BRANCH`, `s3://BUCKET/KEY`, `az://CONTAINER/KEY`, `gs://BUCKET/KEY`, or a path.
+    """Find the store of a state: a path, `git:BRANCH`, `s3://…`, `az://…` or `gs://…`.
 
-    `file`: the first hooks file, a folder of them, or "-"; `output`: what it writes through. Nothing is reached yet.
-    Raises UsageError for a name that is wrong in itself, FileError for a key that is too short.
+    `file`: the first hooks file, a folder of them, or "-"; `output`: what it writes through.
+    Nothing is reached yet. Raises UsageError for a name that is wrong in itself, FileError for a
+    key that is too short.
     """
     store: StateStore = LocalStore(where)
     backend = _find_backend(where, environ, file)
@@ -60,12 +70,17 @@ def _find_backend(where: str, environ: Mapping[str, str], file: str) -> Backend 
         return CloudBackend(where, environ)
     if "://" in where:
         fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
-        raise UsageError(Problem(f"no state can be kept at {printable(where.partition('://')[0])}://", fix))
+        raise UsageError(
+            Problem(f"no state can be kept at {printable(where.partition('://')[0])}://", fix)
+        )
     return None
 
 
 def _stem(file: str) -> str:
-    """Return the path that what lies beside a hooks file begins with. `file`: a folder of them, too; or "-"."""
+    """Return the path that what lies beside a hooks file begins with.
+
+    `file`: a folder of them, too; or "-".
+    """
     if file == "-":
         return "hooks"
     if os.path.isdir(file):
@@ -74,7 +89,7 @@ def _stem(file: str) -> str:
 
 
 def state_place(file_arguments: Sequence[str], flag: str | None) -> str | None:
-    """Return where a run's state is: as the flag says, else beside the first hooks file, or in its directory.
+    """Return where a run's state is: by the flag, otherwise beside the first hooks file.
 
     None: standard input has no default.
     """
@@ -86,11 +101,18 @@ def state_place(file_arguments: Sequence[str], flag: str | None) -> str | None:
 
 @contextmanager
 def run_lock(
-    store: StateStore, holder: Holder, timeout: float, *, clock: Clock, stop: Event, tell: Callable[[str], None]
+    store: StateStore,
+    holder: Holder,
+    timeout: float,
+    *,
+    clock: Clock,
+    stop: Event,
+    tell: Callable[[str], None],
 ) -> Iterator[None]:
     """Hold the run lock of a state, so that no other run changes what this one has seen.
 
-    `timeout`: seconds to wait for another run, of which `tell` is told. Raises Refused after that, Interrupted.
+    `timeout`: seconds to wait for another run, of which `tell` is told. Raises Refused after that,
+    Interrupted.
     """
     end = None
     waits = timeout
@@ -128,15 +150,19 @@ def inspect(store: StateStore) -> Inspected:
 
 
 def load(store: StateStore) -> State | None:
-    """Read the state as it is now; None where there is none. Raises FileError where no run may go by it."""
+    """Read the state as it is now; None where there is none.
+
+    Raises FileError where no run may go by it.
+    """
     return inspect(store).trusted()
 
 
 def update(store: StateStore, change: Callable[[State], State]) -> State:
-    """Change what the state holds at this moment, which another run may have written, and return what it holds then.
+    """Change the state as it is at this moment, and return the new one.
 
-    Where there is none, a new one is changed. It is replaced as a whole, with the next serial, or, where nothing
-    changes, left alone. Raises FileError where that cannot be done; the state is then as it was.
+    Where there is none, a new one is changed. It is replaced as a whole, with the next serial, or,
+    where nothing changes, left alone. Raises FileError where that cannot be done; the state is then
+    as it was.
     """
     integrity = store.integrity
     for _ in range(_MOST_WRITES):
@@ -147,7 +173,9 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
         after = change(before)
         serial = max(before.serial, after.serial)
         after = replace(after, serial=serial)
-        if after == before and (text is None or text.replace("\r\n", "\n") == _as_written(after, integrity)):
+        if after == before and (
+            text is None or text.replace("\r\n", "\n") == _as_written(after, integrity)
+        ):
             return after  # the layout and the signature would be the same, too
         after = replace(after, serial=serial + 1)
         try:
@@ -155,11 +183,16 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
         except Changed:
             continue
         return after
-    raise FileError(Problem(f"the state {store.where} changes all the time", "see what writes it, and run this again"))
+    raise FileError(
+        Problem(
+            f"the state {store.where} changes all the time",
+            "see what writes it, and run this again",
+        )
+    )
 
 
 def kept_aside(store: StateStore, change: Callable[[State], State], error: FileError) -> FileError:
-    """Keep in a file what could not be written to a state whose run lock is held, and return the error that says so."""
+    """Keep in a file what could not be written to a state, and return the error for it."""
     from shlex import quote  # only here
 
     if not store.aside:
@@ -168,8 +201,11 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
     if before is None:
         return error
     after = change(before)
-    store.integrity.output.write_file(store.aside, written_text(after, store.integrity, store.aside))
-    folder = os.path.dirname(store.aside)  # of the hooks file, by which a repository of Git is found
+    store.integrity.output.write_file(
+        store.aside, written_text(after, store.integrity, store.aside)
+    )
+    # of the hooks file, by which a repository of Git is found
+    folder = os.path.dirname(store.aside)
     command = f"hooksync state push {quote(store.aside)} --state {quote(store.where)}"
     command += f" --file {quote(folder)}" if folder else ""
     what = f"{error.summary}; what this run has made is kept in {store.aside}"
@@ -177,10 +213,16 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
 
 
 def written_text(state: State, integrity: Integrity, where: str) -> str:
-    """Return a state's text, signed where there is a key. Raises FileError for one that nobody could read again."""
+    """Return a state's text, signed where there is a key.
+
+    Raises FileError for one that nobody could read again.
+    """
     if max(state.last_run, state.serial) > LARGEST_RUN:
         what = f"the state {where} has no run numbers left"
-        fix = "hooksync never writes such a state: restore an earlier one, from its history or a backup"
+        fix = (
+            "hooksync never writes such a state: restore an earlier one, from its history or a"
+            " backup"
+        )
         raise FileError(Problem(what, fix))
     text = integrity.output.checked(_as_written(state, integrity), f"the state {where}")
     if len(text) > MOST_BYTES:

@@ -1,4 +1,5 @@
-"""The command: plays all attacks and writes their counts, `python -m tests.attacks > docs/internals/attacks.md`.
+"""The command: plays all attacks and writes their counts, `python -m tests.attacks >
+docs/internals/attacks.md`.
 
 `--count` plays none and counts them.
 """
@@ -24,7 +25,9 @@ class Counts:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         self.attacks = Counter(item.path.stem for item in items)
-        self.nightly = Counter(item.path.stem for item in items if item.get_closest_marker("nightly"))
+        self.nightly = Counter(
+            item.path.stem for item in items if item.get_closest_marker("nightly")
+        )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:

@@ -1,7 +1,8 @@
-"""Takes one defence away at a time, in a copy of hooksync: the attacks of its family must get through then.
+"""Takes one defence away at a time, in a copy of hooksync: the attacks of its family must get
+through then.
 
-So that an attack that could not succeed is noticed. A text that is not there any more is an error, too: then the list
-has to follow the code.
+So that an attack that could not succeed is noticed. A text that is not there any more is an error,
+too: then the list has to follow the code.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ BREAKS = {
         "service/http.py",
         "            allow_redirects=False,\n",
         "",
-        also=(("service/connections.py", "    def get_redirect_target(", "    def get_no_redirect_target("),),
+        also=(
+            (
+                "service/connections.py",
+                "    def get_redirect_target(",
+                "    def get_no_redirect_target(",
+            ),
+        ),
     ),
     "tls": Break(
         "take any trusted certificate for that of the host",
@@ -33,8 +40,8 @@ BREAKS = {
     "proxies": Break(
         "ask for this machine through a proxy",
         "service/http.py",
-        "not proxy or is_loopback(host) or ",
-        "not proxy or ",
+        "            or is_loopback(host)\n",
+        "",
     ),
     "netrc": Break(
         "let requests read the environment",
@@ -130,18 +137,36 @@ BREAKS = {
     "signals": Break(
         "go on after a signal",
         "cli/terminal.py",
-        "            os._exit(self.exit_code)\n        self._has_come = True\n        self.stop.set()\n",
+        "            os._exit(self.exit_code)\n        self._has_come = True\n       "
+        " self.stop.set()\n",
         "            return\n        self._has_come = True\n        return\n",
     ),
 }
 
 
 def attacks_that_get_through(family: str, folder: Path) -> str:
-    """Play what each change plays of a family, on a copy without a defence; returns what was told, or nothing."""
+    """Play what each change plays of a family, on a copy without a defence; returns what was told,
+    or nothing.
+    """
     copy_broken(BREAKS[family], folder)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not nightly", f"tests/attacks/test_{family}.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-m",
+        "not nightly",
+        f"tests/attacks/test_{family}.py",
+    ]
     environ = {**os.environ, "PYTHONPATH": str(folder)}
     done = subprocess.run(
-        command, cwd=folder, env=environ, capture_output=True, text=True, timeout=LONGEST, check=False
+        command,
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
     )
     return done.stdout if done.returncode == 1 else ""

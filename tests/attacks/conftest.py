@@ -1,4 +1,6 @@
-"""What the families share: whole processes against peers that misbehave, all those of a file side by side."""
+"""What the families share: whole processes against peers that misbehave, all those of a file side
+by side.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,16 @@ Withstands = Callable[[Case], None]
 
 @pytest.fixture(scope="module", autouse=True)
 def withstands(request: pytest.FixtureRequest) -> Iterator[Withstands]:
-    """Demand that a whole process comes through a case: in time, in little memory, in words that give nothing away."""
+    """Demand that a whole process comes through a case: in time, in little memory, in words that
+    give nothing away.
+    """
     of_module = (item for item in request.session.items if item.path == request.path)
     specs = (getattr(item, "callspec", None) for item in of_module)
-    cases = {spec.params["case"] for spec in specs if spec is not None and isinstance(spec.params.get("case"), Case)}
+    cases = {
+        spec.params["case"]
+        for spec in specs
+        if spec is not None and isinstance(spec.params.get("case"), Case)
+    }
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)
 
     def withstands(case: Case) -> None:
@@ -30,7 +38,10 @@ def withstands(request: pytest.FixtureRequest) -> Iterator[Withstands]:
 
     try:
         rest = {AT_REST[case.call] for case in cases}
-        found = {case: pool.submit(play, case) for case in sorted(cases | rest, key=lambda case: -case.seconds)}
+        found = {
+            case: pool.submit(play, case)
+            for case in sorted(cases | rest, key=lambda case: -case.seconds)
+        }
         yield withstands
     finally:
         pool.shutdown(cancel_futures=True)

@@ -38,7 +38,9 @@ family that each change plays then get through.
 
 
 def page(attacks: Mapping[str, int], nightly: Mapping[str, int], through: Sequence[str]) -> str:
-    """Write the page. `attacks`: the number of each file; `nightly`: of those that campaigns alone play."""
+    """Write the page. `attacks`: the number of each file; `nightly`: of those that campaigns alone
+    play.
+    """
     rows = []
     for each in FAMILIES:
         number = attacks.get(each, 0)
@@ -46,7 +48,9 @@ def page(attacks: Mapping[str, int], nightly: Mapping[str, int], through: Sequen
         rows.append(f"| {_name(each)} | {number:,} | {usual:,} | {_what(each)} |")
     total = sum(attacks.get(each, 0) for each in FAMILIES)
     usual = total - sum(nightly.get(each, 0) for each in FAMILIES)
-    summary = f"**{total:,} attacks. Each change plays {usual:,} of them, and none may get through.**"
+    summary = (
+        f"**{total:,} attacks. Each change plays {usual:,} of them, and none may get through.**"
+    )
     failed = "".join(f"\n- got through: `{each}`" for each in through)
     return HEAD.format(summary=summary + failed, rows="\n".join(rows))
 

@@ -1,7 +1,8 @@
 """Peers that misbehave on purpose, and whole processes of hooksync measured against them.
 
-Each case is data: one call, and what comes instead of its answer; every other call is answered as it should be.
-`python -m tests.attacks.peers [WORD ...]` plays the cases whose name holds every word, and shows a table.
+Each case is data: one call, and what comes instead of its answer; every other call is answered as
+it should be. `python -m tests.attacks.peers [WORD ...]` plays the cases whose name holds every
+word, and shows a table.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ RECEIVER = "https://hooks.example.org/catalogue"  # declared where no case chall
 TIMEOUT = 2.0  # seconds that a call may take
 SIDE_BY_SIDE = 12  # children of one family at a time: most wait most of the time
 
-_START = 25.0  # seconds that a child may take for all but its calls, on a machine that has much else to do
+# seconds that a child may take for all but its calls, on a machine that has much else to do
+_START = 25.0
 _END = 100.0  # seconds after which a child is ended
-_MOST_MEMORY = 4 * 1024**3  # bytes of address space: a child that wants more fails, and the machine does not
+# bytes of address space: a child that wants more fails, and the machine does not
+_MOST_MEMORY = 4 * 1024**3
 _MIB = 1024 * 1024
 _LITTLE = 40  # MiB, of which a child may always take more than where all is well
 
@@ -94,14 +97,19 @@ def trickle(start: bytes, piece: bytes) -> Play:
 
 
 def redirect(status: int) -> Play:
-    return lambda elsewhere: saying(answer(b"", f"{status} Elsewhere", f"Location: {elsewhere}/take"))
+    return lambda elsewhere: saying(
+        answer(b"", f"{status} Elsewhere", f"Location: {elsewhere}/take")
+    )
 
 
 def bomb(*layers: str, size: int = 1 << 28) -> Play:
     """Compress a list with so many bytes of spaces in it, once for each layer."""
     return lambda _: saying(
         answer(
-            _compressed(layers, size), "200 OK", "Content-Type: application/json", f"Content-Encoding: {_of(layers)}"
+            _compressed(layers, size),
+            "200 OK",
+            "Content-Type: application/json",
+            f"Content-Encoding: {_of(layers)}",
         )
     )
 
@@ -126,7 +134,9 @@ def _keep_silent(wire: Wire, _: socket.socket, __: bytes) -> None:
 
 
 def _echo(wire: Wire, connection: socket.socket, request: bytes) -> bool:
-    """Refuse, and quote what came in: its body and its last headers first, for not much of a quotation is shown."""
+    """Refuse, and quote what came in: its body and its last headers first, for not much of a
+    quotation is shown.
+    """
     head, _, sent = request.decode("latin-1").partition("\r\n\r\n")
     said = " ".join([sent, *reversed(head.split("\r\n"))])
     connection.sendall(answer(json.dumps({"message": said}).encode(), "422 No"))
@@ -135,17 +145,23 @@ def _echo(wire: Wire, connection: socket.socket, request: bytes) -> bool:
 
 def _echo_in_the_head(_: Wire, connection: socket.socket, request: bytes) -> bool:
     said = " ".join(request.decode("latin-1").split())
-    connection.sendall(f"HTTP/1.1 422 {said}\r\nX-Said: {said}\r\nContent-Length: 0\r\n\r\n".encode("latin-1"))
+    connection.sendall(
+        f"HTTP/1.1 422 {said}\r\nX-Said: {said}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+    )
     return True
 
 
 def _code_in(request: bytes) -> str:
-    return parse_qs(urlsplit(request.split(b" ")[1].decode("latin-1")).query).get("challengeCode", [""])[0]
+    return parse_qs(urlsplit(request.split(b" ")[1].decode("latin-1")).query).get(
+        "challengeCode", [""]
+    )[0]
 
 
 def _echo_the_challenge(_: Wire, connection: socket.socket, request: bytes) -> bool:
     code = _code_in(request)
-    connection.sendall(answer(json.dumps({"challengeCode": code, "challengeResponse": code}).encode()))
+    connection.sendall(
+        answer(json.dumps({"challengeCode": code, "challengeResponse": code}).encode())
+    )
     return True
 
 
@@ -158,7 +174,10 @@ def _tell_the_secret(_: Wire, connection: socket.socket, request: bytes) -> bool
 def answer_well(_: Wire, connection: socket.socket, request: bytes) -> bool:
     """Answer a challenge as a receiver should."""
     code = _code_in(request)
-    document = {"challengeCode": code, "challengeResponse": sign_challenge(SECRET.encode(), code.encode())}
+    document = {
+        "challengeCode": code,
+        "challengeResponse": sign_challenge(SECRET.encode(), code.encode()),
+    }
     connection.sendall(answer(json.dumps(document).encode()))
     return True
 
@@ -193,7 +212,10 @@ _OK = b"HTTP/1.1 200 OK\r\n"
 _CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 _LIST = json.dumps([DECLARED, NOT_DECLARED]).encode()
 _BOM = b"\xef\xbb\xbf"
-_ODD = b'[{"id": "1", "id": "2", "url": "https://h.example/", "triggerType": "MOVED", "x": NaN, "y": 1e999}]'
+_ODD = (
+    b'[{"id": "1", "id": "2", "url": "https://h.example/", "triggerType": "MOVED", "x": NaN, "y":'
+    b" 1e999}]"
+)
 
 
 def _lengths(*lengths: object) -> bytes:
@@ -205,7 +227,9 @@ def _repeated(play: Play, *said: str) -> Mischief:
 
 
 def _large(play: Play, mib: int = _LITTLE) -> Mischief:
-    """More than is taken: what comes first, the bound of size or that of time, depends on the machine."""
+    """More than is taken: what comes first, the bound of size or that of time, depends on the
+    machine.
+    """
     return Mischief(play, (_HUGE, _LATE), is_repeated=True, mib=mib)
 
 
@@ -220,18 +244,24 @@ _BOMBS = {
     "100 Continue without end": _large(flood(b"", b"HTTP/1.1 100 " + b"C" * 1000 + b"\r\n\r\n")),
     "trailers without end": _large(flood(_CHUNKED + b"0\r\n", b"T: t\r\n" * 1024)),
     "a chunk size without end": _repeated(flood(_CHUNKED, b"1" * 65536), _CUT),
-    "a trailer without end": _repeated(flood(_CHUNKED + b"2\r\n[]\r\n0\r\nT: ", b"t" * 65536), _CUT),
+    "a trailer without end": _repeated(
+        flood(_CHUNKED + b"2\r\n[]\r\n0\r\nT: ", b"t" * 65536), _CUT
+    ),
     "headers without end": _repeated(flood(_OK, b"X: y\r\n" * 1024), _CUT),
     "a header without end": _repeated(flood(_OK + b"X: ", b"y" * 65536), _CUT),
     "a status line without end": _repeated(flood(b"HTTP/1.1 200 ", b"O" * 65536), _CUT),
-    "103 Early Hints without end": _repeated(flood(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1024), _INTERIM),
+    "103 Early Hints without end": _repeated(
+        flood(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1024), _INTERIM
+    ),
     # compressed, although identity was asked for
     "a gzip bomb": _large(bomb("gzip"), 80),
     "a deflate bomb": _large(bomb("deflate"), 80),
     "a gzip bomb in gzip": _large(bomb("gzip", "gzip"), 80),
     "six layers of gzip": _repeated(bomb(*["gzip"] * 6, size=_MIB), _ENCODING),
     "gzip that is none": _repeated(body(b"plain", "Content-Encoding: gzip"), _ENCODING),
-    "br that is none": Mischief(body(b"\x1b\x03\x00plain", "Content-Encoding: br"), (_NO_JSON, _ENCODING)),
+    "br that is none": Mischief(
+        body(b"\x1b\x03\x00plain", "Content-Encoding: br"), (_NO_JSON, _ENCODING)
+    ),
 }
 _SLOW = {
     "silence": _repeated(always(_keep_silent), _LATE),
@@ -246,7 +276,9 @@ _BROKEN = {
     "deep JSON": Mischief(body(b"[" * 100_000 + b"]" * 100_000), (_NOT_STRICT,)),
     "deep JSON, 60 KB": Mischief(body(b"[" * 60_000), (_NOT_STRICT,)),
     "a number of a million digits": Mischief(body(b"[" + b"9" * 1_000_000 + b"]"), (_NOT_STRICT,)),
-    "NaN for an id": Mischief(body(b'[{"id": NaN, "url": "https://h.example", "triggerType": "M"}]'), (_NOT_STRICT,)),
+    "NaN for an id": Mischief(
+        body(b'[{"id": NaN, "url": "https://h.example", "triggerType": "M"}]'), (_NOT_STRICT,)
+    ),
     "UTF-16": Mischief(body(_LIST.decode().encode("utf-16")), (_NO_JSON,)),
     "Latin-1": Mischief(body(b'[{"id": "\xe9"}]'), (_NO_JSON,)),
     "broken UTF-8": Mischief(body(b'[{"id": "\xc3\x28\xed\xa0\x80\xf8"}]'), (_NO_JSON,)),
@@ -267,11 +299,16 @@ _BROKEN = {
 }
 _TLS = {
     "TLS where http is spoken": _repeated(raw(b"\x15\x03\x03\x00\x02\x02\x28"), _CUT),
-    "a mail server": Mischief(raw(b"220 mail.example.org ESMTP\r\n"), (_CUT,), is_repeated=True, speaks_first=True),
+    "a mail server": Mischief(
+        raw(b"220 mail.example.org ESMTP\r\n"), (_CUT,), is_repeated=True, speaks_first=True
+    ),
     "http where TLS is spoken": Mischief(raw(answer(b"{}")), (_NO_TLS,), speaks_first=True),
     "TLS that is none": Mischief(raw(b"\x16\x03\x03\x00\x04nope"), (_NO_TLS,), speaks_first=True),
     "TLS that keeps silent": Mischief(
-        always(_keep_silent), ("no connection to the server within",), is_repeated=True, speaks_first=True
+        always(_keep_silent),
+        ("no connection to the server within",),
+        is_repeated=True,
+        speaks_first=True,
     ),
     "slow TLS": Mischief(
         trickle(b"\x16\x03\x03\x40\x00", b"\x02"),
@@ -281,13 +318,18 @@ _TLS = {
     ),
 }
 _REDIRECTS = {
-    f"redirect {status}": Mischief(redirect(status), (_NOT_FOLLOWED,)) for status in (301, 302, 303, 307, 308)
+    f"redirect {status}": Mischief(redirect(status), (_NOT_FOLLOWED,))
+    for status in (301, 302, 303, 307, 308)
 }
 _ECHOES = {
     "an echo": Mischief(always(_echo), (_REFUSED,)),
-    "the stored secret": Mischief(always(saying(answer(f"cannot read {SECRET}".encode(), "422 No"))), (_REFUSED,)),
+    "the stored secret": Mischief(
+        always(saying(answer(f"cannot read {SECRET}".encode(), "422 No"))), (_REFUSED,)
+    ),
     "an echo in the head": Mischief(always(_echo_in_the_head), (_REFUSED,)),
-    "an echo of the challenge": Mischief(always(_echo_the_challenge), ("not the hex of an HMAC-SHA256",)),
+    "an echo of the challenge": Mischief(
+        always(_echo_the_challenge), ("not the hex of an HMAC-SHA256",)
+    ),
     "the secret itself": Mischief(always(_tell_the_secret), ("not the hex of an HMAC-SHA256",)),
 }
 _HARMLESS = {
@@ -302,7 +344,11 @@ FAMILIES = {
     "redirects": _REDIRECTS,
     "encodings": _ECHOES,
 }
-MISCHIEFS = {name: mischief for family in (*FAMILIES.values(), _HARMLESS) for name, mischief in family.items()}
+MISCHIEFS = {
+    name: mischief
+    for family in (*FAMILIES.values(), _HARMLESS)
+    for name, mischief in family.items()
+}
 
 # What is said of a receiver: our own words for what the service is quoted on.
 _OF_A_RECEIVER = {
@@ -320,7 +366,9 @@ _OF_A_RECEIVER = {
 class Case:
     """A mischief in answer to one call, and what must come of it."""
 
-    call: str  # "log-in", "list", "subscribe", "unsubscribe"; "receiver": of an apply; "check": a receiver, too
+    # "log-in", "list", "subscribe", "unsubscribe"; "receiver": of an apply; "check": a receiver,
+    # too
+    call: str
     name: str  # of the mischief
     code: int
     said: tuple[str, ...]
@@ -357,13 +405,21 @@ def _cases(call: str, *names: str, is_https: bool = False) -> Iterator[Case]:
         elif call == "unsubscribe" and not is_lost:
             said = (*said, "-> 200: ")  # whatever came with it: 204 is the answer, and 404 will do
         code = 0 if not said else 3 if call == "receiver" else 1
-        mib = mischief.mib if call == "list" else _LITTLE  # of other answers 1 MiB is taken, of a receiver's 64 KiB
+        # of other answers 1 MiB is taken, of a receiver's 64 KiB
+        mib = mischief.mib if call == "list" else _LITTLE
         yield Case(call, name, code, said, _TRIES[call] if is_lost else 1, mib, is_https)
 
 
 def _all_cases() -> Iterator[Case]:
-    """Let lists, the largest answers, meet everything, and the other calls what may be otherwise with them."""
-    of_others = {"trailers without end", "100 Continue without end", "deep JSON, 60 KB", *_OF_RECEIVERS}
+    """Let lists, the largest answers, meet everything, and the other calls what may be otherwise
+    with them.
+    """
+    of_others = {
+        "trailers without end",
+        "100 Continue without end",
+        "deep JSON, 60 KB",
+        *_OF_RECEIVERS,
+    }
     of_others |= {f"redirect {status}" for status in (301, 303, 308)}
     over_tls = {name for name in MISCHIEFS if "TLS" in name} - {"TLS where http is spoken"}
     yield from _cases("list", *(name for name in MISCHIEFS if name not in of_others | over_tls))
@@ -373,21 +429,55 @@ def _all_cases() -> Iterator[Case]:
     odd = ("deep JSON, 60 KB", "broken UTF-8", "nothing", "two lengths", "garbage")
     echoes = ("an echo", "an echo in the head")
     endless_heads = ("100 Continue without end", "headers without end", "a header without end")
-    yield from _cases("log-in", *large, *endless_heads, *odd, *redirects, *echoes, "silence", "trailers without end")
+    yield from _cases(
+        "log-in",
+        *large,
+        *endless_heads,
+        *odd,
+        *redirects,
+        *echoes,
+        "silence",
+        "trailers without end",
+    )
     yield from _cases("log-in", "redirect 307", is_https=True)
-    yield from _cases("subscribe", *large, *odd, *redirects, *echoes, "silence", "a slow body", "a length too short")
-    yield from _cases("unsubscribe", *large, "redirect 307", "two lengths", "garbage", "silence", *echoes)
+    yield from _cases(
+        "subscribe",
+        *large,
+        *odd,
+        *redirects,
+        *echoes,
+        "silence",
+        "a slow body",
+        "a length too short",
+    )
+    yield from _cases(
+        "unsubscribe", *large, "redirect 307", "two lengths", "garbage", "silence", *echoes
+    )
     yield from _cases("unsubscribe", "the stored secret")
-    yield from _cases("receiver", *large, *endless_heads, *odd, *redirects, *echoes, "a gzip bomb in gzip")
-    yield from _cases("receiver", "silence", "a slow header", "a slow body", "the stored secret", *_OF_RECEIVERS)
-    yield from _cases("check", "1 GB in chunks", "silence", "an echo", "the stored secret", "redirect 307", "garbage")
+    yield from _cases(
+        "receiver", *large, *endless_heads, *odd, *redirects, *echoes, "a gzip bomb in gzip"
+    )
+    yield from _cases(
+        "receiver", "silence", "a slow header", "a slow body", "the stored secret", *_OF_RECEIVERS
+    )
+    yield from _cases(
+        "check",
+        "1 GB in chunks",
+        "silence",
+        "an echo",
+        "the stored secret",
+        "redirect 307",
+        "garbage",
+    )
 
 
 CASES = tuple(_all_cases())
 
 
 def cases_of(family: str) -> list[Case]:
-    """Give the cases of a family of attacks; those where all is well count as echoes, which they are held against."""
+    """Give the cases of a family of attacks; those where all is well count as echoes, which they
+    are held against.
+    """
     own = set(FAMILIES[family]) | (set(_HARMLESS) if family == "encodings" else set())
     return [case for case in CASES if case.name in own]
 
@@ -413,8 +503,8 @@ class Measured:
         return self.out + self.err
 
 
-# A small process between us and the child: on Linux a child's peak counts from the size of the process that starts it.
-# It hears signals and lets the child, which gets them too, decide.
+# A small process between us and the child: on Linux a child's peak counts from the size of the
+# process that starts it. It hears signals and lets the child, which gets them too, decide.
 _LAUNCHER = """
 import contextlib, json, os, resource, signal, sys, time
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -430,9 +520,21 @@ with open(sys.argv[1], "w") as file:
 """
 
 
-def start(arguments: Sequence[str], environ: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
-    """Start a command whose time and memory `finish` will tell; it and its launcher are a group of processes."""
-    measuring = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(folder / "usage.json"), str(_MOST_MEMORY)]
+def start(
+    arguments: Sequence[str], environ: dict[str, str], folder: Path
+) -> subprocess.Popen[bytes]:
+    """Start a command whose time and memory `finish` will tell; it and its launcher are a group of
+    processes.
+    """
+    measuring = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        _LAUNCHER,
+        str(folder / "usage.json"),
+        str(_MOST_MEMORY),
+    ]
     return subprocess.Popen(
         [*measuring, "-m", "hooksync", *arguments],
         cwd=folder,
@@ -445,14 +547,18 @@ def start(arguments: Sequence[str], environ: dict[str, str], folder: Path) -> su
 
 
 def finish(process: subprocess.Popen[bytes], folder: Path) -> Measured:
-    """Wait for the end of a command that `start` started, or end it when it has had more time than any may have."""
+    """Wait for the end of a command that `start` started, or end it when it has had more time than
+    any may have.
+    """
     with process:
         try:
             out, err = process.communicate(timeout=_END)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
-            return Measured(_END, 0.0, -signal.SIGKILL, out.decode(), f"it had to be ended\n{err.decode()}")
+            return Measured(
+                _END, 0.0, -signal.SIGKILL, out.decode(), f"it had to be ended\n{err.decode()}"
+            )
     found = json.loads((folder / "usage.json").read_text())
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
     mib = found["peak"] * unit / _MIB
@@ -481,12 +587,18 @@ def service(call: str, misbehave: Respond, live: Sequence[Mapping[str, object]] 
             return misbehave(wire, connection, request)
         match name:
             case "log-in":
-                said = answer(json.dumps({"success": True, "token": TOKEN, "refresh-token": REFRESH}).encode())
+                said = answer(
+                    json.dumps({"success": True, "token": TOKEN, "refresh-token": REFRESH}).encode()
+                )
             case "list":
                 said = answer(json.dumps(list(held.values())).encode())
             case "subscribe":
                 wanted = json.loads(request.partition(b"\r\n\r\n")[2])
-                made = {"id": f"{len(held) + 3:032}", "url": wanted["url"], "triggerType": wanted["triggerType"]}
+                made = {
+                    "id": f"{len(held) + 3:032}",
+                    "url": wanted["url"],
+                    "triggerType": wanted["triggerType"],
+                }
                 held[made["id"]] = made
                 said = answer(json.dumps(made).encode())
             case "unsubscribe":
@@ -538,7 +650,9 @@ def play(case: Case) -> Measured:
         if mischief.speaks_first:
             box: Wire = stack.enter_context(Blunt(misbehave))
         else:
-            box = stack.enter_context(Wire(service(case.call if is_service else "", misbehave, live), tls))
+            box = stack.enter_context(
+                Wire(service(case.call if is_service else "", misbehave, live), tls)
+            )
         receiver = None if is_service else stack.enter_context(Wire(misbehave))
         scheme = "https" if case.is_https else "http"
         environ |= {
@@ -549,31 +663,49 @@ def play(case: Case) -> Measured:
         arguments = (*_COMMANDS[case.call], "--format", "json", "--timeout", f"{TIMEOUT:g}")
         measured = finish(start(arguments, make_environ(**environ), folder), folder)
         asked = tuple(receiver.requests) if receiver else ()
-        return replace(measured, requests=tuple(box.requests), challenges=asked, elsewhere=elsewhere.connections)
+        return replace(
+            measured,
+            requests=tuple(box.requests),
+            challenges=asked,
+            elsewhere=elsewhere.connections,
+        )
 
 
 # --- judging them
 
 
 def complaints(case: Case, measured: Measured, at_rest: float) -> list[str]:
-    """Say all that is not as it should be. `at_rest`: MiB that such a command takes where all is well."""
+    """Say all that is not as it should be. `at_rest`: MiB that such a command takes where all is
+    well.
+    """
     more = measured.mib - at_rest
     calls = measured.challenges if case.call in ("receiver", "check") else measured.requests
-    tried = sum(call_in(request) == case.call for request in calls) if case.call in _OF_SERVICES else len(calls)
+    tried = (
+        sum(call_in(request) == case.call for request in calls)
+        if case.call in _OF_SERVICES
+        else len(calls)
+    )
     claims = {
-        f"it took {measured.seconds:.1f} s, and may take {case.seconds:.1f} s": measured.seconds <= case.seconds,
+        f"it took {measured.seconds:.1f} s, and may take {case.seconds:.1f} s": (
+            measured.seconds <= case.seconds
+        ),
         f"it took {more:.0f} MiB more than at rest, and may take {case.mib}": more <= case.mib,
         f"it exited with {measured.code}, not {case.code}": measured.code == case.code,
         f"it tried {tried} times, and may {case.tries} times": tried <= case.tries,
-        f"it said none of {case.said}": not case.said or any(said in measured.said for said in case.said),
+        f"it said none of {case.said}": (
+            not case.said or any(said in measured.said for said in case.said)
+        ),
         "it said something of an error": bool(case.said) or "error" not in measured.err,
         "something arrived elsewhere": measured.elsewhere == 0,
         "its standard output is no JSON": _is_json(measured.out),
         "there is a traceback": "Traceback" not in measured.err and "Exception" not in measured.err,
         "it meets what no code is made for": "unforeseen: " not in measured.err,
         "its standard error steers a terminal or a CI runner": is_inert(measured.err),
-        "a receiver that is not ready was subscribed": case.call != "receiver"
-        or (not case.code) == any(call_in(request) == "subscribe" for request in measured.requests),
+        "a receiver that is not ready was subscribed": (
+            case.call != "receiver"
+            or (not case.code)
+            == any(call_in(request) == "subscribe" for request in measured.requests)
+        ),
     }
     shown = [f"it shows {hidden}" for hidden in NEVER_SHOWN if hidden in measured.said]
     return [claim for claim, holds in claims.items() if not holds] + shown
@@ -581,7 +713,10 @@ def complaints(case: Case, measured: Measured, at_rest: float) -> list[str]:
 
 def is_inert(text: str) -> bool:
     """Whether a text holds nothing that a terminal or a CI runner takes for a command."""
-    return all(line.isprintable() and not line.startswith("::") and "##[" not in line for line in text.split("\n"))
+    return all(
+        line.isprintable() and not line.startswith("::") and "##[" not in line
+        for line in text.split("\n")
+    )
 
 
 def _is_json(text: str) -> bool:
@@ -598,7 +733,9 @@ def _refuse(constant: str) -> NoReturn:
 
 AT_REST = {
     **dict.fromkeys(("log-in", "list"), Case("list", "an empty list", 0, (), 1, 0)),
-    **dict.fromkeys(("subscribe", "unsubscribe", "receiver"), Case("receiver", "all is well", 0, (), 1, 0)),
+    **dict.fromkeys(
+        ("subscribe", "unsubscribe", "receiver"), Case("receiver", "all is well", 0, (), 1, 0)
+    ),
     "check": Case("check", "all is well", 0, (), 1, 0),
 }
 
@@ -619,15 +756,19 @@ def first_said(measured: Measured) -> str:
 
 def main(words: Sequence[str]) -> None:
     chosen = [case for case in CASES if all(word in str(case) for word in words)]
-    sys.stdout.write(f"{'case':42} {'s':>5} {'MiB':>5} {'more':>5} {'exit':>4} {'calls':>5}  what is said first\n")
+    sys.stdout.write(
+        f"{'case':42} {'s':>5} {'MiB':>5} {'more':>5} {'exit':>4} {'calls':>5}  what is said"
+        " first\n"
+    )
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         rest = {call: pool.submit(play, case) for call, case in AT_REST.items()}
         for case, measured in zip(chosen, pool.map(play, chosen), strict=True):
             base = rest[case.call].result().mib
             sys.stdout.write(
-                f"{case!s:42} {measured.seconds:5.1f} {measured.mib:5.0f} {measured.mib - base:+5.0f}"
-                f" {measured.code:4} {len(measured.requests) + len(measured.challenges):5}"
-                f"  {first_said(measured)[:120]}\n"
+                f"{case!s:42} {measured.seconds:5.1f} {measured.mib:5.0f}"
+                f" {measured.mib - base:+5.0f} {measured.code:4}"
+                f" {len(measured.requests) + len(measured.challenges):5} "
+                f" {first_said(measured)[:120]}\n"
             )
             for complaint in complaints(case, measured, base):
                 sys.stdout.write(f"    !! {complaint}\n")

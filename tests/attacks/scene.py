@@ -1,7 +1,8 @@
-"""One run of hooksync between a service and a receiver that say what an attack plants, and judges of what it showed.
+"""One run of hooksync between a service and a receiver that say what an attack plants, and judges
+of what it showed.
 
-The run is within this process, over real sockets: some milliseconds each. `Case` of `tests/attacks/peers.py` has whole
-processes, with their time and memory.
+The run is within this process, over real sockets: some milliseconds each. `Case` of
+`tests/attacks/peers.py` has whole processes, with their time and memory.
 """
 
 from __future__ import annotations
@@ -89,13 +90,26 @@ def play(arguments: Sequence[str], scene: Scene) -> Seen:
         receiver = stack.enter_context(Wire(scene.receiver, scene.receiver_tls))
         urls = {"BOX": box.url, "RECEIVER": receiver.url}
         places = {name: url.replace("127.0.0.1", scene.host) for name, url in urls.items()}
-        hosts = ["hooks.example.org", "archive.example", *(url.split("/")[2] for url in places.values())]
-        given = {"hooks.yaml": scene.hooks, "policy.yaml": POLICY.format(hosts=hosts, receivers=[*hosts, "*.example"])}
+        hosts = [
+            "hooks.example.org",
+            "archive.example",
+            *(url.split("/")[2] for url in places.values()),
+        ]
+        given = {
+            "hooks.yaml": scene.hooks,
+            "policy.yaml": POLICY.format(hosts=hosts, receivers=[*hosts, "*.example"]),
+        }
         for name, text in given.items():
             (folder / name).write_text(text, encoding="utf-8")
-        environ = make_environ(HOOKSYNC_POLICY=str(folder / "policy.yaml"), **(places | dict(scene.environ)))
+        environ = make_environ(
+            HOOKSYNC_POLICY=str(folder / "policy.yaml"), **(places | dict(scene.environ))
+        )
         run = hooksync(arguments, environ, folder)
-        files = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name not in given}
+        files = {
+            path.name: path.read_text("utf-8")
+            for path in folder.iterdir()
+            if path.name not in given
+        }
         return Seen(run, tuple(box.requests), tuple(receiver.requests), files)
 
 
@@ -110,7 +124,10 @@ Plant = Callable[[str], Scene]  # puts a text into one field
 
 SHOWN = {
     **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
-    **{f"apply, {name}": (*APPLY, "--no-probe", "-v", "--report", "r.json", *flags) for name, flags in FORMATS.items()},
+    **{
+        f"apply, {name}": (*APPLY, "--no-probe", "-v", "--report", "r.json", *flags)
+        for name, flags in FORMATS.items()
+    },
     "plan, HTML": (*PLAN, "-v", "--format", "html"),
     "list, text": ("list", "--no-state", "-v"),
     "list, JSON": ("list", "--no-state", "-v", "--format", "json"),
@@ -132,7 +149,12 @@ def _refused(call: str) -> Plant:
 
 def _tenant(text: str) -> Scene:
     said = {"success": True, "token": TOKEN, "refresh-token": REFRESH, "tenant": text}
-    return Scene([], "log-in", saying(answer(json.dumps(said).encode())), hooks=HOOKS.replace("    tenant: DEMO\n", ""))
+    return Scene(
+        [],
+        "log-in",
+        saying(answer(json.dumps(said).encode())),
+        hooks=HOOKS.replace("    tenant: DEMO\n", ""),
+    )
 
 
 def _receiver(text: str) -> Scene:
@@ -141,7 +163,9 @@ def _receiver(text: str) -> Scene:
 
 def _made(text: str) -> Scene:
     said = {"id": text, "url": "https://x.example/", "triggerType": text}
-    return Scene([], "subscribe", saying(answer(json.dumps(said).encode())), environ={"RECEIVER": RECEIVER})
+    return Scene(
+        [], "subscribe", saying(answer(json.dumps(said).encode())), environ={"RECEIVER": RECEIVER}
+    )
 
 
 _PLANS = tuple(name for name in SHOWN if name.startswith("plan"))
@@ -150,9 +174,18 @@ _APPLIES = tuple(name for name in SHOWN if name.startswith("apply"))
 _CHECKS = ("check, text", "check, JSON")
 FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # and in which of SHOWN it can be seen
     "an id": (lambda text: _listed(id=text), ("plan, JSON", *_APPLIES, *_LISTS)),
-    "a URL": (lambda text: _listed(url=f"https://h.example/{text}"), (*_PLANS, *_LISTS, *_APPLIES, "export", "init")),
-    "a URL that is none": (lambda text: _listed(url=text), (*_PLANS, *_LISTS, *_APPLIES, "export", "init")),
-    "a trigger": (lambda text: _listed(triggerType=text), (*_PLANS, *_LISTS, *_APPLIES, "export", "init")),
+    "a URL": (
+        lambda text: _listed(url=f"https://h.example/{text}"),
+        (*_PLANS, *_LISTS, *_APPLIES, "export", "init"),
+    ),
+    "a URL that is none": (
+        lambda text: _listed(url=text),
+        (*_PLANS, *_LISTS, *_APPLIES, "export", "init"),
+    ),
+    "a trigger": (
+        lambda text: _listed(triggerType=text),
+        (*_PLANS, *_LISTS, *_APPLIES, "export", "init"),
+    ),
     "a tenant": (_tenant, (*_PLANS, *_APPLIES, *_CHECKS)),
     "a refused log-in": (_refused("log-in"), (*_PLANS, "export", "init", *_CHECKS)),
     "a refused list": (_refused("list"), (*_PLANS, "export", "init", *_CHECKS)),
@@ -182,23 +215,35 @@ ENCODINGS: dict[str, Encode] = {
     "HTML, no semicolons": lambda text: "".join(f"&#{ord(each)}" for each in text),
     "HTML, hex": lambda text: "".join(f"&#x{ord(each):x};" for each in text),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
-    "base64 for URLs, unpadded": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
-    "base64 within more": lambda text: base64.b64encode(f'{{"secret": "{text}"}}'.encode()).decode(),
+    "base64 for URLs, unpadded": lambda text: (
+        base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    ),
+    "base64 within more": lambda text: base64.b64encode(
+        f'{{"secret": "{text}"}}'.encode()
+    ).decode(),
     "hex": lambda text: text.encode().hex(),
     "hex, upper case": lambda text: text.encode().hex().upper(),
 }
 
 
 def leaks(shown: str, values: Sequence[str] = NEVER_SHOWN) -> list[str]:
-    """Name the values of which a text gives away a good part, in clear or in any form that this decodes."""
+    """Name the values of which a text gives away a good part, in clear or in any form that this
+    decodes.
+    """
     readings = {shown, *_readings(shown)}
-    return [value for value in values if any(part in reading for reading in readings for part in _parts(value))]
+    return [
+        value
+        for value in values
+        if any(part in reading for reading in readings for part in _parts(value))
+    ]
 
 
 @functools.cache
 def _parts(value: str) -> tuple[str, ...]:
     """Cut out of a value all that is too much to be seen of it."""
-    return tuple(value[start : start + _PART] for start in range(0, max(len(value) - _PART, 0) + 1, 2))
+    return tuple(
+        value[start : start + _PART] for start in range(0, max(len(value) - _PART, 0) + 1, 2)
+    )
 
 
 def _readings(text: str) -> Iterator[str]:
@@ -228,8 +273,8 @@ def _base64(run: str) -> str:
 def steers(text: str) -> list[str]:
     """Name the lines that a terminal or a CI runner takes for more than text.
 
-    Sources: GitHub's runner, ActionCommand.cs (`::x::` at the beginning of a line, after white space, and `##[x]`
-    anywhere); Azure Pipelines' logging commands (`##vso[` anywhere).
+    Sources: GitHub's runner, ActionCommand.cs (`::x::` at the beginning of a line, after white
+    space, and `##[x]` anywhere); Azure Pipelines' logging commands (`##vso[` anywhere).
     """
     return [line for line in text.split("\n") if not line.isprintable() or _COMMAND.search(line)]
 

@@ -10,6 +10,10 @@ from tests.lanes import covering
 
 
 @pytest.mark.timeout(240)  # the first of them waits for many
-@pytest.mark.parametrize("case", covering(cases_of("broken answers"), every=9, key=Case.columns), ids=str)
-def test_an_answer_that_makes_no_sense_is_one_clear_error(case: Case, withstands: Withstands) -> None:
+@pytest.mark.parametrize(
+    "case", covering(cases_of("broken answers"), every=9, key=Case.columns), ids=str
+)
+def test_an_answer_that_makes_no_sense_is_one_clear_error(
+    case: Case, withstands: Withstands
+) -> None:
     withstands(case)

@@ -1,4 +1,5 @@
-"""A canary in every field that a peer can fill: no value of the run comes out of any, in any form, by any door.
+"""A canary in every field that a peer can fill: no value of the run comes out of any, in any form,
+by any door.
 
 The fields are found by reading hooksync's own code, so that a new one without a canary fails here.
 """
@@ -49,7 +50,9 @@ def _second_factor(text: str) -> Scene:
 
 
 def _flag(text: str) -> Scene:
-    listed = [{"id": "1", "url": "https://h.example/", "triggerType": "MOVED", "includeIdentifiers": text}]
+    listed = [
+        {"id": "1", "url": "https://h.example/", "triggerType": "MOVED", "includeIdentifiers": text}
+    ]
     return Scene(listed)
 
 
@@ -75,7 +78,10 @@ def _head(text: str) -> Scene:
     return Scene([], "list", saying(said))
 
 
-_PLANS, _CHECKS = ("plan, text", "plan, JSON", "plan, Markdown", "export", "init"), ("check, text", "check, JSON")
+_PLANS, _CHECKS = (
+    ("plan, text", "plan, JSON", "plan, Markdown", "export", "init"),
+    ("check, text", "check, JSON"),
+)
 PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     **FIELDS,
     "a token": (_logged_in(token=0), (*_PLANS, *_CHECKS)),
@@ -104,11 +110,20 @@ READ = {  # what hooksync reads of answers, and the plants that fill it
     "body": "a receiver",
     "status_code": "the head of an answer",
 }
-_BEFORE_LOG_IN = ("a refused log-in", "a tenant", "a token", "a refresh token", "a success", "a continuation token")
+_BEFORE_LOG_IN = (
+    "a refused log-in",
+    "a tenant",
+    "a token",
+    "a refresh token",
+    "a success",
+    "a continuation token",
+)
 
 
 def fields_read() -> set[str]:
-    """Find the names by which the code looks into answers: `x.get("name")`, `x["name"]`, attributes of a response."""
+    """Find the names by which the code looks into answers: `x.get("name")`, `x["name"]`, attributes
+    of a response.
+    """
     found: set[str] = set()
     for path in Path(hooksync.service.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -117,13 +132,22 @@ def fields_read() -> set[str]:
                     found.add(name)
                 case ast.Subscript(slice=ast.Constant(str(name)), ctx=ast.Load()):
                     found.add(name)
-                case ast.Attribute(ast.Name("response"), name) if name not in ("headers", "iter_content"):
+                case ast.Attribute(ast.Name("response"), name) if name not in (
+                    "headers",
+                    "iter_content",
+                ):
                     found.add(name)
     return found
 
 
 def test_every_field_that_is_read_of_an_answer_has_a_canary() -> None:
-    ours = {"username", "password", "scheme", "transfer-encoding"}  # of a form, of URLs, of an event that is passed on
+    # of a form, of URLs, of an event that is passed on
+    ours = {
+        "username",
+        "password",
+        "scheme",
+        "transfer-encoding",
+    }
     ours |= {"all", "no", "raw"}  # variables of proxies; the connection of a response
     assert fields_read() - ours == set(READ) - {"body"}
     assert set(READ.values()) <= set(PLANTS)
@@ -138,7 +162,9 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize(("field", "form", "shown", "value"), covering(ATTACKS))
-def test_no_value_comes_out_of_any_field_in_any_form_by_any_door(field: str, form: str, shown: str, value: str) -> None:
+def test_no_value_comes_out_of_any_field_in_any_form_by_any_door(
+    field: str, form: str, shown: str, value: str
+) -> None:
     scene = PLANTS[field][0](f"{STEERING} {ENCODINGS[form](value)} and more")
     seen = play(SHOWN[shown], Scene(**{**vars(scene), "environ": {**ENVIRON, **scene.environ}}))
     assert leaks(seen.shown, VALUES) == []
@@ -149,5 +175,7 @@ def test_no_value_comes_out_of_any_field_in_any_form_by_any_door(field: str, for
 
 
 def test_without_a_redactor_canaries_come_out() -> None:
-    seen = play(SHOWN["plan, text"], FIELDS["a refused list"][0]("a-value-that-no-run-knows-0123456789"))
+    seen = play(
+        SHOWN["plan, text"], FIELDS["a refused list"][0]("a-value-that-no-run-knows-0123456789")
+    )
     assert leaks(seen.shown, ["a-value-that-no-run-knows-0123456789"])

@@ -21,16 +21,24 @@ VALUES = {
     "the token": TOKEN,
     "the refresh token": REFRESH,
 }
-OF_THE_SERVICE = ("the token", "the refresh token")  # which tells them with its answer to the log-in
+# which tells them with its answer to the log-in
+OF_THE_SERVICE = (
+    "the token",
+    "the refresh token",
+)
 SINGLE = [
     (value, encoding, field, places[number % len(places)])
-    for number, (value, encoding, (field, (_, places))) in enumerate(product(VALUES, ENCODINGS, FIELDS.items()))
+    for number, (value, encoding, (field, (_, places))) in enumerate(
+        product(VALUES, ENCODINGS, FIELDS.items())
+    )
     if not (value in OF_THE_SERVICE and field == "a refused log-in")
 ]
 
 
 @pytest.mark.parametrize(("value", "encoding", "field", "shown"), covering(SINGLE))
-def test_no_value_of_this_run_comes_back_in_an_encoding(value: str, encoding: str, field: str, shown: str) -> None:
+def test_no_value_of_this_run_comes_back_in_an_encoding(
+    value: str, encoding: str, field: str, shown: str
+) -> None:
     _attack(ENCODINGS[encoding](VALUES[value]), field, shown)
 
 
@@ -44,7 +52,8 @@ UNSENT = {  # values that no call has sent, and a peer may have from elsewhere
 @pytest.mark.parametrize(
     ("variable", "encoding", "field"),
     covering(
-        product(UNSENT, ENCODINGS, ("a refused log-in", "a refused list", "a URL")), key=lambda row: (row[0], row[2])
+        product(UNSENT, ENCODINGS, ("a refused log-in", "a refused list", "a URL")),
+        key=lambda row: (row[0], row[2]),
     ),
 )
 def test_a_value_that_was_not_sent_is_hidden_too(variable: str, encoding: str, field: str) -> None:
@@ -62,7 +71,9 @@ def _attack(planted: str, field: str, shown: str) -> None:
 
 
 @pytest.mark.timeout(240)  # the first of them waits for many
-@pytest.mark.parametrize("case", covering(cases_of("encodings"), every=9, key=Case.columns), ids=str)
+@pytest.mark.parametrize(
+    "case", covering(cases_of("encodings"), every=9, key=Case.columns), ids=str
+)
 def test_an_echo_gives_nothing_away_in_a_whole_process(case: Case, withstands: Withstands) -> None:
     withstands(case)
 

@@ -1,4 +1,5 @@
-"""Git, which keeps the state on a branch: a commit or a file of variables runs nothing, a server fills no memory.
+"""Git, which keeps the state on a branch: a commit or a file of variables runs nothing, a server
+fills no memory.
 
 The hooks file is in a subfolder, so that a commit can add there what looks like a bare repository.
 Processes are real; a program that git must not run leaves a file.
@@ -34,11 +35,20 @@ CONFIGS = {
     "ssh": f"{SSH}[core]\n\tsshCommand = touch {{mark}};\n",
     "ssh by an include": f"{SSH}[include]\n\tpath = included\n",
     "a hook": URL.format(url="{remote}") + "[core]\n\thooksPath = hooks\n",
-    "fsmonitor": URL.format(url="{remote}") + "[core]\n\tworktree = .\n\tfsmonitor = touch {mark};\n",
+    "fsmonitor": (
+        URL.format(url="{remote}") + "[core]\n\tworktree = .\n\tfsmonitor = touch {mark};\n"
+    ),
     "a protocol": URL.format(url="ext::touch% {mark}") + '[protocol "ext"]\n\tallow = always\n',
-    "the other side": URL.format(url="{remote}") + "\tuploadpack = touch {mark};\n\treceivepack = touch {mark};\n",
-    "a helper": URL.format(url="http://127.0.0.1:1/x.git") + '[credential]\n\thelper = "!touch {mark};"\n',
-    "an alias": URL.format(url="{remote}") + "[alias]\n\trev-parse = !touch {mark}\n\tconfig = !touch {mark}\n",
+    "the other side": (
+        URL.format(url="{remote}") + "\tuploadpack = touch {mark};\n\treceivepack = touch {mark};\n"
+    ),
+    "a helper": (
+        URL.format(url="http://127.0.0.1:1/x.git") + '[credential]\n\thelper = "!touch {mark};"\n'
+    ),
+    "an alias": (
+        URL.format(url="{remote}")
+        + "[alias]\n\trev-parse = !touch {mark}\n\tconfig = !touch {mark}\n"
+    ),
 }
 
 GET = """
@@ -75,12 +85,16 @@ def repository(place: Place, remote: Remote, config: str) -> tuple[Path, Path]:
         "hooks/pre-push": "#!/bin/sh\ntouch {mark}\n",
         "hooks/reference-transaction": "#!/bin/sh\ntouch {mark}\n",
         ".gitattributes": "* filter=evil diff=evil\n",
-        ".gitmodules": '[submodule "x"]\n\tpath = x\n\turl = ext::sh\n[fetch]\n\trecurseSubmodules = true\n',
+        ".gitmodules": (
+            '[submodule "x"]\n\tpath = x\n\turl = ext::sh\n[fetch]\n\trecurseSubmodules = true\n'
+        ),
     }
     for name, text in texts.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("{mark}", str(mark)).replace("{remote}", remote.url), encoding="utf-8")
+        path.write_text(
+            text.replace("{mark}", str(mark)).replace("{remote}", remote.url), encoding="utf-8"
+        )
         path.chmod(0o755)
     remote.git("add", "--all", at=author)
     remote.git("commit", "--quiet", "-m", "production", at=author)
@@ -95,7 +109,9 @@ def test_a_commit_that_looks_like_a_repository_runs_nothing(
     clone, mark = repository(place, remote, CONFIGS[config])
     place.environ |= remote.environ | {"HOOKSYNC_POLICY": place.policy()}
     arguments = [argument.format(folder=place.folder) for argument in COMMANDS[command]]
-    done = place.run(*arguments, "--file", str(clone / "production" / "hooks.yaml"), "--state", WHERE)
+    done = place.run(
+        *arguments, "--file", str(clone / "production" / "hooks.yaml"), "--state", WHERE
+    )
     assert not mark.exists()
     expected = "there is no state" if command == "state show" else ""
     assert (done.code, expected in done.err) == (bool(expected), True), done.err
@@ -105,7 +121,9 @@ def test_a_commit_that_looks_like_a_repository_runs_nothing(
 
 
 @pytest.mark.parametrize("name", [".git", ".GIT", "git~1", ".git "])
-def test_no_commit_contains_the_name_by_which_the_repository_is_found(name: str, remote: Remote) -> None:
+def test_no_commit_contains_the_name_by_which_the_repository_is_found(
+    name: str, remote: Remote
+) -> None:
     blob = remote.git("hash-object", "-w", "--stdin", data="gitdir: ../evil\n")
     inner = remote.git("mktree", data=f"100644 blob {blob}\t{name}\n")
     tree = remote.git("mktree", data=f"040000 tree {inner}\tproduction\n")
@@ -116,7 +134,9 @@ def test_no_commit_contains_the_name_by_which_the_repository_is_found(name: str,
     assert not (remote.folder / "clone" / "production" / name).exists()
 
 
-def test_a_repository_of_another_user_is_refused_as_git_refuses_it(place: Place, remote: Remote) -> None:
+def test_a_repository_of_another_user_is_refused_as_git_refuses_it(
+    place: Place, remote: Remote
+) -> None:
     clone, _ = repository(place, remote, "")
     place.environ |= remote.environ | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
     done = place.run("plan", "--file", str(clone / "production"), "--state", WHERE)
@@ -124,7 +144,9 @@ def test_a_repository_of_another_user_is_refused_as_git_refuses_it(place: Place,
     assert "dubious ownership" in done.err
 
 
-@pytest.mark.parametrize("name", ["GIT_SSH_COMMAND", "GIT_SSH", "PATH", "GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL"])
+@pytest.mark.parametrize(
+    "name", ["GIT_SSH_COMMAND", "GIT_SSH", "PATH", "GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL"]
+)
 def test_a_file_of_variables_sets_nothing_for_git(name: str, place: Place, remote: Remote) -> None:
     mark = place.folder / "mark"
     bin_ = place.folder / "bin"
@@ -133,7 +155,12 @@ def test_a_file_of_variables_sets_nothing_for_git(name: str, place: Place, remot
         (bin_ / program).write_text(f"#!/bin/sh\ntouch {mark}\n")
         (bin_ / program).chmod(0o755)
     place.write(f"[core]\n\tsshCommand = touch {mark};\n", "evil.config")
-    values = {"GIT_SSH_COMMAND": bin_ / "evil", "GIT_SSH": bin_ / "evil", "PATH": bin_, "GIT_EXEC_PATH": bin_}
+    values = {
+        "GIT_SSH_COMMAND": bin_ / "evil",
+        "GIT_SSH": bin_ / "evil",
+        "PATH": bin_,
+        "GIT_EXEC_PATH": bin_,
+    }
     values["GIT_CONFIG_GLOBAL"] = place.folder / "evil.config"
     place.write(f"{name}={values[name]}\n", "variables.env")
     clone = remote.clone("clone")
@@ -173,6 +200,10 @@ def test_a_git_that_is_too_old_is_one_clear_error(remote: Remote) -> None:
     (old / "git").write_text("#!/bin/sh\necho git version 2.37.9\n")
     (old / "git").chmod(0o755)
     done = run_python(
-        ["-c", GET, WHERE, str(clone)], remote.environ | {"PATH": f"{old}{os.pathsep}{os.environ['PATH']}"}
+        ["-c", GET, WHERE, str(clone)],
+        remote.environ | {"PATH": f"{old}{os.pathsep}{os.environ['PATH']}"},
     )
-    assert "the state git:hooksync-state needs Git 2.38 or later; an older one is installed" in done.out
+    assert (
+        "the state git:hooksync-state needs Git 2.38 or later; an older one is installed"
+        in done.out
+    )

@@ -1,4 +1,6 @@
-"""Ids that the service chooses: each goes into the path of a call, and must stay the one segment that it is."""
+"""Ids that the service chooses: each goes into the path of a call, and must stay the one segment
+that it is.
+"""
 
 from __future__ import annotations
 
@@ -74,18 +76,26 @@ SEGMENT = re.compile(r"DELETE /api/webhook/subscriptions/([\w.~%-]+) HTTP/1\.1",
 
 
 @pytest.mark.parametrize(
-    ("identifier", "shown_as"), [*covering(product(IDS, FORMATS)), *nightly(product(IDS_AT_NIGHT, FORMATS))], ids=ascii
+    ("identifier", "shown_as"),
+    [*covering(product(IDS, FORMATS)), *nightly(product(IDS_AT_NIGHT, FORMATS))],
+    ids=ascii,
 )
 def test_an_id_is_one_segment_of_a_path_whatever_it_holds(identifier: str, shown_as: str) -> None:
     live = [DECLARED, {**NOT_DECLARED, "id": identifier}]
     scene = Scene(live, environ={"RECEIVER": RECEIVER})
     seen = play((*APPLY, "--no-probe", "-v", *FORMATS[shown_as]), scene)
     lines = [request.split(b"\r\n")[0].decode("latin-1") for request in seen.requests]
-    removed = [line for line in lines if not line.startswith(("POST /api/accesstoken/login ", "GET /api/webhook/"))]
+    removed = [
+        line
+        for line in lines
+        if not line.startswith(("POST /api/accesstoken/login ", "GET /api/webhook/"))
+    ]
     if identifier in NAMES_NOTHING:
         assert (removed, seen.run.code) == ([], 1)
     else:
-        assert [unquote(match[1]) for line in removed if (match := SEGMENT.fullmatch(line))] == [identifier]
+        assert [unquote(match[1]) for line in removed if (match := SEGMENT.fullmatch(line))] == [
+            identifier
+        ]
         assert (len(removed), seen.run.code) == (1, 0)
     assert len(lines) == 3 + len(removed)  # log in, list, verify: nothing else was asked for
     assert leaks(seen.shown) == []

@@ -1,4 +1,6 @@
-"""Text that is markup where a plan is a comment of a pull request: it must stay text, and stay where it is put."""
+"""Text that is markup where a plan is a comment of a pull request: it must stay text, and stay
+where it is put.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,10 @@ TEXTS = {
     "a diff that lies": "\n+   owned        MOVED\n",
 }
 SHOWN_AS_MARKUP = [
-    (field, shown) for field, (_, places) in FIELDS.items() for shown in places if shown.endswith("Markdown")
+    (field, shown)
+    for field, (_, places) in FIELDS.items()
+    for shown in places
+    if shown.endswith("Markdown")
 ]
 ATTACKS = [(field, text, shown) for (field, shown), text in product(SHOWN_AS_MARKUP, TEXTS)]
 
@@ -63,7 +68,9 @@ def test_nothing_that_a_peer_says_is_markup_in_a_comment(field: str, text: str, 
     assert outside.count("<!--") == 1
     ours = (f"### hooksync {kind}", "#### prod, ", "#### what is live now")
     assert not [
-        line for line in outside.split("\n") if line.startswith(("#", ">", "|", "~")) and not line.startswith(ours)
+        line
+        for line in outside.split("\n")
+        if line.startswith(("#", ">", "|", "~")) and not line.startswith(ours)
     ]
     assert leaks(seen.shown) == []
     assert steers(seen.shown) == []

@@ -1,4 +1,6 @@
-"""Credentials of other tools that lie about on this machine: hooksync sends none, shows none, and needs none."""
+"""Credentials of other tools that lie about on this machine: hooksync sends none, shows none, and
+needs none.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,20 @@ COMMANDS = {
 HOSTS = ("127.0.0.1", "localhost")
 
 
-@pytest.mark.parametrize(("entry", "place", "host", "command"), covering(product(ENTRIES, PLACES, HOSTS, COMMANDS)))
-def test_a_netrc_is_neither_read_nor_sent(entry: str, place: str, host: str, command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("entry", "place", "host", "command"), covering(product(ENTRIES, PLACES, HOSTS, COMMANDS))
+)
+def test_a_netrc_is_neither_read_nor_sent(
+    entry: str, place: str, host: str, command: str, tmp_path: Path
+) -> None:
     file = tmp_path / ("netrc" if place == "NETRC" else place)
     file.write_text(ENTRIES[entry].format(host=host))
     file.chmod(0o600)
-    where = {"NETRC": str(file)} if place == "NETRC" else {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    where = (
+        {"NETRC": str(file)}
+        if place == "NETRC"
+        else {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    )
     seen = play(COMMANDS[command], Scene(host=host, environ=where))
     assert seen.run.code == 0, seen.shown
     assert seen.requests

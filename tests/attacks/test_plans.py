@@ -1,4 +1,6 @@
-"""A saved plan that somebody else has written or changed, without the key that plans are signed with."""
+"""A saved plan that somebody else has written or changed, without the key that plans are signed
+with.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def signed(place: Place) -> Place:
 
 
 @pytest.mark.parametrize("signs", [True, False])
-def test_the_state_that_a_plan_names_is_never_opened(place: Place, tmp_path: Path, signs: bool) -> None:
+def test_the_state_that_a_plan_names_is_never_opened(
+    place: Place, tmp_path: Path, signs: bool
+) -> None:
     if signs:
         place.environ["HOOKSYNC_PLAN_KEY"] = KEY
     elsewhere = tmp_path / "elsewhere.state.json"
@@ -73,7 +77,10 @@ def test_a_shard_that_is_none_refuses_a_plan(place: Place, shard: str) -> None:
 
 def test_files_that_a_plan_names_as_places_are_never_opened(place: Place) -> None:
     os.mkfifo(place.folder / "pipe")  # whoever opens it waits for ever
-    alter(save(place), lambda it: [step.update(place="pipe:1:1") for step in it["tenancies"][0]["steps"]])
+    alter(
+        save(place),
+        lambda it: [step.update(place="pipe:1:1") for step in it["tenancies"][0]["steps"]],
+    )
     assert place.run("apply", "plan.json").code == 0
 
 
@@ -87,8 +94,12 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("verb", ["show", "apply"])
-@pytest.mark.parametrize(("name", "runner"), covering(product(COMMANDS, ("GITHUB_ACTIONS", "TF_BUILD", "CI"))))
-def test_words_of_a_plan_are_no_commands_of_a_runner(place: Place, name: str, runner: str, verb: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "runner"), covering(product(COMMANDS, ("GITHUB_ACTIONS", "TF_BUILD", "CI")))
+)
+def test_words_of_a_plan_are_no_commands_of_a_runner(
+    place: Place, name: str, runner: str, verb: str
+) -> None:
     wrong = {"address": f"{name}\n{name}", "name": f"{name}\n{name}", "url": f"\n{name}"}
     alter(save(place), lambda it: it["tenancies"][0]["steps"][0].update(wrong))
     place.environ[runner] = "true"
@@ -103,12 +114,17 @@ def test_words_of_a_plan_are_no_commands_of_a_runner(place: Place, name: str, ru
     ("field", "signs"),
     covering(product(("url", "server", "id", "state", "shard"), (True, False))),
 )
-def test_a_key_that_is_there_twice_is_refused_whichever_the_seal_covers(place: Place, field: str, signs: bool) -> None:
+def test_a_key_that_is_there_twice_is_refused_whichever_the_seal_covers(
+    place: Place, field: str, signs: bool
+) -> None:
     if signs:
         place.environ["HOOKSYNC_PLAN_KEY"] = KEY
     path = save(place)
     text, number = re.subn(
-        f'"{field}":', f'"{field}": "as the reviewer sees it", "{field}":', path.read_text(), count=1
+        f'"{field}":',
+        f'"{field}": "as the reviewer sees it", "{field}":',
+        path.read_text(),
+        count=1,
     )
     assert number == 1
     path.write_text(text)
@@ -153,7 +169,11 @@ def test_a_forged_signature_is_refused_before_any_call(signed: Place, how: str) 
             "empty": signature_of(document, PlanKey(b"")),
         }
         wanted = FORGED[how]
-        made = [wanted[0].format(**values)] if isinstance(wanted, list) else wanted and wanted.format(**values)
+        made = (
+            [wanted[0].format(**values)]
+            if isinstance(wanted, list)
+            else wanted and wanted.format(**values)
+        )
         document.pop("signature")
         if made is not None:
             document["signature"] = made
@@ -169,8 +189,12 @@ def test_the_signature_of_one_plan_fits_no_other(signed: Place) -> None:
     assert "the signature of plan.json does not fit" in refused_without_a_call(signed).err
 
 
-@pytest.mark.parametrize("form", ["hooksync.plan/0", "hooksync.plan/2", "hooksync.state/1", "hooksync.report/1"])
-def test_a_plan_of_another_format_is_refused_even_where_its_signature_fits(signed: Place, form: str) -> None:
+@pytest.mark.parametrize(
+    "form", ["hooksync.plan/0", "hooksync.plan/2", "hooksync.state/1", "hooksync.report/1"]
+)
+def test_a_plan_of_another_format_is_refused_even_where_its_signature_fits(
+    signed: Place, form: str
+) -> None:
     def change(document: dict[str, object]) -> None:
         document["format"] = form
         document["signature"] = signature_of(document, PlanKey(KEY.encode()))
@@ -184,7 +208,9 @@ def test_a_plan_of_another_format_is_refused_even_where_its_signature_fits(signe
 def test_what_an_altered_plan_is_sealed_with_does_not_count_as_a_signature(signed: Place) -> None:
     def change(document: dict[str, object]) -> None:
         document["state"] = "other.state.json"
-        document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
+        document["digest"] = digest(
+            {name: value for name, value in document.items() if name != "digest"}
+        )
 
     alter(signed.folder / "plan.json", change)
     assert "the signature of plan.json does not fit" in refused_without_a_call(signed).err

@@ -1,6 +1,8 @@
-"""One changed hooks file that nobody has reviewed yet: it sends nothing to a machine of the attacker's.
+"""One changed hooks file that nobody has reviewed yet: it sends nothing to a machine of the
+attacker's.
 
-Every attack is played with whole processes, against a machine on loopback at which nothing must arrive.
+Every attack is played with whole processes, against a machine on loopback at which nothing must
+arrive.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ def test_neither_the_environment_nor_the_key_of_plans_leaves_by_a_hooks_file(
 ) -> None:
     (place.folder / "link").symlink_to("/proc/self/environ")
     old, new, said = taken
-    code, err = run_changed(place, command, "${BOX}", attacker.url, old, new, HOOKSYNC_PLAN_KEY=PLAN_KEY)
+    code, err = run_changed(
+        place, command, "${BOX}", attacker.url, old, new, HOOKSYNC_PLAN_KEY=PLAN_KEY
+    )
     assert (code, said in err, PLAN_KEY in err) == (1, True, False)
 
 
@@ -102,7 +106,10 @@ def test_what_a_policy_does_not_allow_is_refused_before_anybody_is_called(
     )
     place.write(SECRET, "secret-of-another")
     code, err = run_changed(place, command, old, new.replace("{attacker}", attacker.url))
-    assert (code, f"which the policy does not allow ({place.environ['HOOKSYNC_POLICY']}:{line})" in err) == (3, True)
+    assert (
+        code,
+        f"which the policy does not allow ({place.environ['HOOKSYNC_POLICY']}:{line})" in err,
+    ) == (3, True)
     assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
@@ -124,7 +131,9 @@ SHOWING = ("plan --out plan.json", "apply --yes --report report.json", "check", 
 
 
 def run_where_names_are_heard(place: Place, command: str, attacker: Wire) -> tuple[int, str]:
-    """Run a command where all calls beyond this machine go to a proxy of the attacker's, host names included."""
+    """Run a command where all calls beyond this machine go to a proxy of the attacker's, host names
+    included.
+    """
     place.environ.update(HTTPS_PROXY=attacker.url, HTTP_PROXY=attacker.url)
     before = {path.name for path in place.folder.iterdir()}
     run = place.run_process(*command.split(), "-v")
@@ -170,17 +179,23 @@ def test_without_a_policy_no_secret_of_the_run_is_shown_as_a_place(
 
 
 def test_a_secret_of_one_file_is_no_place_in_another(place: Place, attacker: Wire) -> None:
-    other = "version: 1\nx-a: &a ${OTHER}\ntenancies:\n  other: {server: a.example.org, tenant: *a}\n"
+    other = (
+        "version: 1\nx-a: &a ${OTHER}\ntenancies:\n  other: {server: a.example.org, tenant: *a}\n"
+    )
     place.write(other, "b.yaml")
     subscription = "{url: https://b.example.org, trigger: MOVED, secret: {env: OTHER}}"
     place.write(f"{HOOKS}  other: {{subscriptions: {{b: {subscription}}}}}\n")
     place.environ["OTHER"] = SECRET
-    code, err = run_where_names_are_heard(place, "plan -f hooks.yaml -f b.yaml --tenancy prod", attacker)
+    code, err = run_where_names_are_heard(
+        place, "plan -f hooks.yaml -f b.yaml --tenancy prod", attacker
+    )
     assert (code, "b.yaml:4:42: the variable OTHER holds a secret" in err) == (1, True)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_policy_lets_no_hooks_file_send_the_password_in_clear(command: str, place: Place, attacker: Wire) -> None:
+def test_a_policy_lets_no_hooks_file_send_the_password_in_clear(
+    command: str, place: Place, attacker: Wire
+) -> None:
     place.environ["HOOKSYNC_POLICY"] = place.policy()
     elsewhere = "http://archive.example.org\n    allow_http: true"
     code, err = run_changed(place, command, "${BOX}", elsewhere, "tenant: DEMO", "probe: never")
@@ -189,7 +204,9 @@ def test_a_policy_lets_no_hooks_file_send_the_password_in_clear(command: str, pl
 
 def test_validate_tells_every_breach_and_problem_at_once(place: Place) -> None:
     text = (
-        HOOKS.replace("${BOX}", "evil.example").replace("MOVED", "MOVE").replace("{env: CATALOGUE_SECRET}", "{env: X}")
+        HOOKS.replace("${BOX}", "evil.example")
+        .replace("MOVED", "MOVE")
+        .replace("{env: CATALOGUE_SECRET}", "{env: X}")
     )
     place.write(text)
     run = place.run_process("validate", "--policy", place.policy(), "--format", "json")
@@ -206,7 +223,9 @@ def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
     policy = Path(place.policy())
     text = policy.read_text(encoding="utf-8")
     hosts = {"server": host_of(place.box.url), "receiver": host_of(place.receiver.url("catalogue"))}
-    policy.write_text(text.replace(hosts.get(changed, "CATALOGUE_SECRET"), "OTHER"), encoding="utf-8")
+    policy.write_text(
+        text.replace(hosts.get(changed, "CATALOGUE_SECRET"), "OTHER"), encoding="utf-8"
+    )
     run = place.run_process("apply", "plan.json", "--policy", str(policy))
     assert (run.code, "which the policy does not allow" in run.err) == (3, True)
     assert place.box.calls == before
@@ -242,18 +261,31 @@ def test_a_policy_that_does_not_allow_private_receivers_has_none_challenged(
     command: str, place: Place, attacker: Wire
 ) -> None:
     # else the sandbox would challenge it, as Preservica does
-    place.write(HOOKS.replace("${RECEIVER}", f"{attacker.url}/admin").replace("tenant: DEMO", "probe: require"))
+    place.write(
+        HOOKS.replace("${RECEIVER}", f"{attacker.url}/admin").replace(
+            "tenant: DEMO", "probe: require"
+        )
+    )
     host = host_of(attacker.url)
     policy = place.policy(receivers=[host], allow_private_receivers=False)
     run = place.run_process(*command.split(), "--policy", policy)
     assert "the address is private: no call is made to it" in run.out + run.err
 
 
-METADATA = ("169.254.169.254", "2852039166", "0xa9.254.0251.0376", "[::ffff:a9fe:a9fe]", "[fe80::1]", "168.63.129.16")
+METADATA = (
+    "169.254.169.254",
+    "2852039166",
+    "0xa9.254.0251.0376",
+    "[::ffff:a9fe:a9fe]",
+    "[fe80::1]",
+    "168.63.129.16",
+)
 
 
 @pytest.mark.parametrize(("command", "host"), covering(product(PROBING, METADATA)))
-def test_the_metadata_of_a_cloud_is_asked_by_no_challenge(command: str, host: str, place: Place) -> None:
+def test_the_metadata_of_a_cloud_is_asked_by_no_challenge(
+    command: str, host: str, place: Place
+) -> None:
     place.write(HOOKS.replace("${RECEIVER}?code=${FN_KEY}", f"http://{host}/latest/meta-data/"))
     run = place.run_process(*command.split())
     assert "the address is link-local: no call is made to it" in run.out + run.err

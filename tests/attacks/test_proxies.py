@@ -1,4 +1,6 @@
-"""Proxies: a hostile one on the way, its own credentials, and the ways that must not lead through one."""
+"""Proxies: a hostile one on the way, its own credentials, and the ways that must not lead through
+one.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,23 @@ COMMANDS = {
 _OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 ANSWERS = {  # to CONNECT
     "a redirect": answer(b"", "302 Found", "Location: http://127.0.0.1:1/take"),
-    "a redirect that keeps the method": answer(b"", "307 Elsewhere", "Location: https://evil.example/"),
-    "a question for credentials": answer(b"", "407 Who", f'Proxy-Authenticate: Basic realm="{BASIC}"'),
+    "a redirect that keeps the method": answer(
+        b"", "307 Elsewhere", "Location: https://evil.example/"
+    ),
+    "a question for credentials": answer(
+        b"", "407 Who", f'Proxy-Authenticate: Basic realm="{BASIC}"'
+    ),
     "a question for the server's": answer(b"", "401 Who", 'WWW-Authenticate: Basic realm="x"'),
     "a question by another scheme": answer(b"", "407 Who", "Proxy-Authenticate: NTLM"),
-    "an echo in the status": f"HTTP/1.1 403 {USER}:{PASSWORD} {BASIC}\r\nContent-Length: 0\r\n\r\n".encode(),
+    "an echo in the status": (
+        f"HTTP/1.1 403 {USER}:{PASSWORD} {BASIC}\r\nContent-Length: 0\r\n\r\n".encode()
+    ),
     "an echo in a header": answer(b"", "502 Bad Gateway", f"X-Said: {USER}:{PASSWORD} {BASIC}"),
     "an echo in the body": answer(f"{USER}:{PASSWORD} {BASIC}".encode(), "502 Bad Gateway"),
     "a runner's command in the status": b"HTTP/1.1 403 ::error::owned\r\nContent-Length: 0\r\n\r\n",
-    "a terminal's command in the status": b"HTTP/1.1 403 \x1b[2J##vso[x]owned\r\nContent-Length: 0\r\n\r\n",
+    "a terminal's command in the status": (
+        b"HTTP/1.1 403 \x1b[2J##vso[x]owned\r\nContent-Length: 0\r\n\r\n"
+    ),
     "a cookie": answer(b"", "500 No", "Set-Cookie: a=b"),
     "an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
     "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
@@ -69,7 +79,10 @@ def _through(proxy: Wire, *names: str) -> Mapping[str, str]:
 
 def _attack(said: bytes, command: str) -> None:
     with Wire(cutting(said)) as proxy:
-        environ = {**_through(proxy, "HTTPS_PROXY", "HTTP_PROXY"), "RECEIVER": "https://hooks.example.org"}
+        environ = {
+            **_through(proxy, "HTTPS_PROXY", "HTTP_PROXY"),
+            "RECEIVER": "https://hooks.example.org",
+        }
         seen = play((*COMMANDS[command], "--timeout", "2"), Scene(hooks=ARCHIVE, environ=environ))
         sent = b"".join(proxy.requests).decode("latin-1")
         assert {line.split(" ")[0] for line in proxy.request_lines} == {"CONNECT"}
@@ -100,9 +113,12 @@ def test_a_proxy_that_cuts_the_tunnel_learns_nothing_however_often_it_is_tried(
 
 
 @pytest.mark.parametrize(
-    ("variables", "command", "host"), covering(product(DIRECT, COMMANDS, ("127.0.0.1", "localhost")))
+    ("variables", "command", "host"),
+    covering(product(DIRECT, COMMANDS, ("127.0.0.1", "localhost"))),
 )
-def test_what_is_on_this_machine_is_not_asked_for_through_a_proxy(variables: str, command: str, host: str) -> None:
+def test_what_is_on_this_machine_is_not_asked_for_through_a_proxy(
+    variables: str, command: str, host: str
+) -> None:
     with Wire(saying(answer(b"{}"))) as proxy:
         environ = {**_through(proxy, variables.partition(" ")[0]), **DIRECT[variables]}
         seen = play(COMMANDS[command], Scene(environ=environ, host=host))

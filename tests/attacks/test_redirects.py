@@ -49,7 +49,9 @@ def elsewhere() -> Iterator[Wire]:
 
 
 @pytest.mark.parametrize(("call", "status", "place"), covering(ATTACKS))
-def test_a_redirect_is_followed_nowhere(call: str, status: int, place: str, elsewhere: Wire) -> None:
+def test_a_redirect_is_followed_nowhere(
+    call: str, status: int, place: str, elsewhere: Wire
+) -> None:
     said = saying(answer(b"", f"{status} Elsewhere", PLACES[place].format(port=elsewhere.port)))
     live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
     if call in CALLS:
@@ -60,13 +62,18 @@ def test_a_redirect_is_followed_nowhere(call: str, status: int, place: str, else
     assert seen.run.code in (1, 3, 4)
     assert "redirect" in seen.run.out + seen.run.err
     paths = {request.split(b" ")[1].split(b"?")[0].decode() for request in seen.requests}
-    assert all(path == "/" or path.startswith(API) for path in paths)  # `check` begins with a look at the server
+    # `check` begins with a look at the server
+    assert all(path == "/" or path.startswith(API) for path in paths)
     assert {request.split(b" ")[1].split(b"?")[0] for request in seen.challenges} <= {b"/"}
     assert leaks(seen.shown) == []
     assert steers(seen.shown) == []
 
 
 @pytest.mark.timeout(240)  # the first of them waits for many
-@pytest.mark.parametrize("case", covering(cases_of("redirects"), every=9, key=Case.columns), ids=str)
-def test_a_redirect_ends_a_whole_process_in_words_and_leads_nowhere(case: Case, withstands: Withstands) -> None:
+@pytest.mark.parametrize(
+    "case", covering(cases_of("redirects"), every=9, key=Case.columns), ids=str
+)
+def test_a_redirect_ends_a_whole_process_in_words_and_leads_nowhere(
+    case: Case, withstands: Withstands
+) -> None:
     withstands(case)

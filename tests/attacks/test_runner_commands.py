@@ -41,11 +41,17 @@ TEXTS = {
     "tags": "owned\U000e0001\U000e0041",
     "null and delete": "\x00owned\x7f",
 }
-ATTACKS = [(field, text, shown) for field, (_, places) in FIELDS.items() for text, shown in product(TEXTS, places)]
+ATTACKS = [
+    (field, text, shown)
+    for field, (_, places) in FIELDS.items()
+    for text, shown in product(TEXTS, places)
+]
 
 
 @pytest.mark.parametrize(("field", "text", "shown"), covering(ATTACKS))
-def test_nothing_that_a_peer_says_is_a_command_to_a_terminal_or_a_ci_runner(field: str, text: str, shown: str) -> None:
+def test_nothing_that_a_peer_says_is_a_command_to_a_terminal_or_a_ci_runner(
+    field: str, text: str, shown: str
+) -> None:
     scene = FIELDS[field][0](TEXTS[text])
     seen = play(SHOWN[shown], scene)
     assert steers(seen.shown) == []
@@ -62,16 +68,25 @@ def test_what_a_peer_says_is_shown_there_when_it_is_harmless(field: str, shown: 
     assert "harmless" in play(SHOWN[shown], FIELDS[field][0]("harmless")).shown
 
 
-HOOKS_PLANTS = {  # in a hooks file, whose author may be a stranger: the text, quoted for YAML, stands for {}
+# in a hooks file, whose author may be a stranger: the text, quoted for YAML, stands for {}
+HOOKS_PLANTS = {
     "a key": "version: 1\n{}: 1\n",
     "the version": "version: {}\n",
-    "a tenancy's name": "version: 1\ntenancies:\n  {}: {{server: a.example, subscriptions: {{}}}}\n",
+    "a tenancy's name": (
+        "version: 1\ntenancies:\n  {}: {{server: a.example, subscriptions: {{}}}}\n"
+    ),
     "a setting": "version: 1\ntenancies:\n  a: {{server: a.example, {}: 1, subscriptions: {{}}}}\n",
     "a server": "version: 1\ntenancies:\n  a: {{server: {}, subscriptions: {{}}}}\n",
-    "a tenant": "version: 1\ntenancies:\n  a: {{server: a.example, tenant: {}, subscriptions: {{}}}}\n",
-    "a prefix": "version: 1\ntenancies:\n  a: {{server: a.example, owns: [{}], subscriptions: {{}}}}\n",
-    "a subscription's name": "version: 1\ntenancies:\n  a:\n    server: a.example\n    subscriptions:\n      {}:"
-    " {{url: 'https://h.example/', trigger: MOVED, secret: {{env: S}}}}\n",
+    "a tenant": (
+        "version: 1\ntenancies:\n  a: {{server: a.example, tenant: {}, subscriptions: {{}}}}\n"
+    ),
+    "a prefix": (
+        "version: 1\ntenancies:\n  a: {{server: a.example, owns: [{}], subscriptions: {{}}}}\n"
+    ),
+    "a subscription's name": (
+        "version: 1\ntenancies:\n  a:\n    server: a.example\n    subscriptions:\n      {}:"
+        " {{url: 'https://h.example/', trigger: MOVED, secret: {{env: S}}}}\n"
+    ),
 }
 for _name, _setting in {
     "a URL": "url: {}, trigger: MOVED, secret: {{env: S}}",
@@ -80,10 +95,14 @@ for _name, _setting in {
     "a variable": "url: 'https://h.example/', trigger: MOVED, secret: {{env: {}}}",
     "a secret's file": "url: 'https://h.example/', trigger: MOVED, secret: {{file: {}}}",
     "a kind of secret": "url: 'https://h.example/', trigger: MOVED, secret: {{{}: S}}",
-    "a flag": "url: 'https://h.example/', trigger: MOVED, secret: {{env: S}}, include_identifiers: {}",
+    "a flag": (
+        "url: 'https://h.example/', trigger: MOVED, secret: {{env: S}}, include_identifiers: {}"
+    ),
 }.items():
     HOOKS_PLANTS[_name] = (
-        "version: 1\ntenancies:\n  a:\n    server: a.example\n    subscriptions:\n      b: {{" + _setting + "}}\n"
+        "version: 1\ntenancies:\n  a:\n    server: a.example\n    subscriptions:\n      b: {{"
+        + _setting
+        + "}}\n"
     )
 
 
@@ -94,7 +113,9 @@ def test_nothing_in_a_hooks_file_is_a_command_when_a_pull_request_of_a_stranger_
     hooks = HOOKS_PLANTS[field].format(json.dumps(TEXTS[text]))
     seen = play(("validate",), Scene(hooks=hooks, environ={"GITHUB_ACTIONS": "true"}))
     assert seen.requests == ()
-    ours = re.compile(r"::(?:error|warning) (?:file=hooks\.yaml,line=\d+,col=\d+,)?title=hooksync::(?!\s*::)")
+    ours = re.compile(
+        r"::(?:error|warning) (?:file=hooks\.yaml,line=\d+,col=\d+,)?title=hooksync::(?!\s*::)"
+    )
     rest = [line for line in seen.shown.split("\n") if not ours.match(line)]
     assert steers("\n".join(rest)) == []
     assert all(line.isprintable() for line in seen.shown.split("\n"))

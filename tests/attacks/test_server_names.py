@@ -1,4 +1,6 @@
-"""Names of servers and receivers that look like another, or like this machine: refused before anything is sent."""
+"""Names of servers and receivers that look like another, or like this machine: refused before
+anything is sent.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from tests.attacks.peers import HOOKS
 from tests.attacks.scene import Scene, leaks, play, steers
 from tests.lanes import covering, nightly
 
-NOT_THIS_MACHINE = (  # http to these would carry the password over a network; {port}: where a server listens here
+# http to these would carry the password over a network; {port}: where a server listens here
+NOT_THIS_MACHINE = (
     "evil.localhost",
     "localhost.evil.example",
     "127.0.0.1.evil.example",
@@ -119,8 +122,15 @@ SOURCES = ("in the file", "in the environment", "as a default")
 
 
 def _scene(server: str, source: str) -> Scene:
-    bare = "".join(each if each.isprintable() and each not in '\\"' else f"\\U{ord(each):08x}" for each in server)
-    written = {"in the file": f'"{bare}"', "in the environment": "${SERVER}", "as a default": "${SERVER}"}[source]
+    bare = "".join(
+        each if each.isprintable() and each not in '\\"' else f"\\U{ord(each):08x}"
+        for each in server
+    )
+    written = {
+        "in the file": f'"{bare}"',
+        "in the environment": "${SERVER}",
+        "as a default": "${SERVER}",
+    }[source]
     hooks = HOOKS.replace("${BOX}", written)
     if source == "as a default":
         hooks = hooks.replace("    server: ${SERVER}\n", "")
@@ -161,18 +171,26 @@ def _attacks(names: Iterable[str], at_night: Iterable[str]) -> list[Any]:
     return [*covering(rows(names)), *nightly(rows(at_night))]
 
 
-@pytest.mark.parametrize(("name", "command", "source"), _attacks(NOT_THIS_MACHINE, NOT_THIS_MACHINE_AT_NIGHT))
-def test_plain_http_goes_to_no_name_that_only_looks_like_this_machine(name: str, command: str, source: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "command", "source"), _attacks(NOT_THIS_MACHINE, NOT_THIS_MACHINE_AT_NIGHT)
+)
+def test_plain_http_goes_to_no_name_that_only_looks_like_this_machine(
+    name: str, command: str, source: str
+) -> None:
     # a name that is filled in is a host that the policy does not list
     _refused(command, f"http://{name}:8080", source, 1 if source == "in the file" else 3)
 
 
-@pytest.mark.parametrize(("url", "command", "source"), _attacks(NO_NAME, NO_NAME_AT_NIGHT), ids=ascii)
+@pytest.mark.parametrize(
+    ("url", "command", "source"), _attacks(NO_NAME, NO_NAME_AT_NIGHT), ids=ascii
+)
 def test_a_server_that_is_read_in_two_ways_is_refused(url: str, command: str, source: str) -> None:
     _refused(command, url.replace("{port}", "443"), source)
 
 
-@pytest.mark.parametrize(("host", "command", "source"), _attacks(LOOK_ALIKE, LOOK_ALIKE_AT_NIGHT), ids=ascii)
+@pytest.mark.parametrize(
+    ("host", "command", "source"), _attacks(LOOK_ALIKE, LOOK_ALIKE_AT_NIGHT), ids=ascii
+)
 def test_a_host_that_looks_like_another_is_refused(host: str, command: str, source: str) -> None:
     said = _refused(command, f"https://{host}", source)
     assert source != "in the file" or (LOOK_ALIKE | LOOK_ALIKE_AT_NIGHT)[host] in said

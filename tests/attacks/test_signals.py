@@ -1,4 +1,6 @@
-"""Signals, sent while a peer holds a run up: it ends at once, as it should, and gives nothing away on the way."""
+"""Signals, sent while a peer holds a run up: it ends at once, as it should, and gives nothing away
+on the way.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,24 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.errors import ExitCode
-from tests.attacks.peers import DECLARED, HOOKS, NOT_DECLARED, RECEIVER, call_in, finish, service, start
+from tests.attacks.peers import (
+    DECLARED,
+    HOOKS,
+    NOT_DECLARED,
+    RECEIVER,
+    call_in,
+    finish,
+    service,
+    start,
+)
 from tests.attacks.scene import CALLS, leaks, steers
 from tests.conftest import make_environ
 from tests.lanes import covering
 from tests.wire import Wire, answer, saying
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "wait4"), reason="a child's memory cannot be measured here")
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "wait4"), reason="a child's memory cannot be measured here"
+)
 
 CODES = {
     "SIGINT": ExitCode.INTERRUPTED,
@@ -29,8 +42,12 @@ CODES = {
 APPLY = ("apply", "--yes", "--no-probe", "--format", "json", "-v")
 
 
-@pytest.mark.parametrize(("call", "name", "times"), covering(product(CALLS, CODES, (1, 2)), every=4))
-def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(call: str, name: str, times: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("call", "name", "times"), covering(product(CALLS, CODES, (1, 2)), every=4)
+)
+def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(
+    call: str, name: str, times: int, tmp_path: Path
+) -> None:
     is_held = threading.Event()
 
     def hold(wire: Wire, _: socket.socket, __: bytes) -> None:
@@ -40,15 +57,21 @@ def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(call: str, name: str, t
     live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
     with Wire(service(call, hold, live)) as wire:
         (tmp_path / "hooks.yaml").write_text(HOOKS)
-        process = start((*APPLY, "--timeout", "1"), make_environ(BOX=wire.url, RECEIVER=RECEIVER), tmp_path)
+        process = start(
+            (*APPLY, "--timeout", "1"), make_environ(BOX=wire.url, RECEIVER=RECEIVER), tmp_path
+        )
         assert is_held.wait(60)
         for _ in range(times):  # a second one, however soon it comes, ends it at once
             os.killpg(process.pid, getattr(signal, name))
         measured = finish(process, tmp_path)
     is_changing = call in ("subscribe", "unsubscribe")
-    assert measured.code in ((CODES[name], ExitCode.PARTLY_APPLIED) if is_changing else (CODES[name],))
+    assert measured.code in (
+        (CODES[name], ExitCode.PARTLY_APPLIED) if is_changing else (CODES[name],)
+    )
     assert measured.seconds < 30
-    assert times == 2 or not is_changing or json.loads(measured.out)["format"] == "hooksync.report/1"
+    assert (
+        times == 2 or not is_changing or json.loads(measured.out)["format"] == "hooksync.report/1"
+    )
     assert leaks(measured.said) == []
     assert steers(measured.said) == []
     assert "Traceback" not in measured.err

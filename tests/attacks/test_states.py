@@ -1,4 +1,6 @@
-"""A state that somebody else has written or changed: what they cannot hide, have removed, or make hooksync spend."""
+"""A state that somebody else has written or changed: what they cannot hide, have removed, or make
+hooksync spend.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from tests.lanes import sampled
 KEY = "a-key-that-signs-plans-and-states"
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 FOUR = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED, SECURITY_CHANGED]")
-REMOVE_FIRST = FOUR.replace("    subscriptions:", "    replacement: remove-first\n    subscriptions:")
+REMOVE_FIRST = FOUR.replace(
+    "    subscriptions:", "    replacement: remove-first\n    subscriptions:"
+)
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -98,8 +102,19 @@ def listed(place: Place) -> list[str]:
 
 def forged_intents(document: dict[str, Any]) -> None:
     """Pass what is live off as what a killed run has made."""
-    fields = ("tenancy", "address", "run", "salt", "fingerprint", "declared", "seen", "include_identifiers")
-    document["intents"] = [{name: entry[name] for name in fields} | {"at": 0} for entry in document["entries"]]
+    fields = (
+        "tenancy",
+        "address",
+        "run",
+        "salt",
+        "fingerprint",
+        "declared",
+        "seen",
+        "include_identifiers",
+    )
+    document["intents"] = [
+        {name: entry[name] for name in fields} | {"at": 0} for entry in document["entries"]
+    ]
     document["entries"] = []
 
 
@@ -110,7 +125,9 @@ def swapped(document: dict[str, Any]) -> None:
 
 def all_removed(document: dict[str, Any]) -> None:
     now = int(time.time())
-    document["removed"] = [{"tenancy": "prod", "id": entry["id"], "at": now} for entry in document["entries"]]
+    document["removed"] = [
+        {"tenancy": "prod", "id": entry["id"], "at": now} for entry in document["entries"]
+    ]
 
 
 def another_salt(document: dict[str, Any]) -> None:
@@ -123,7 +140,8 @@ def an_id_more(document: dict[str, Any]) -> None:
     """Make one up, which no list has shown yet, in the place of each."""
     now = int(time.time())
     document["entries"] += [
-        {**entry, "id": f"f{entry['id']}", "run": 9, "unlisted_since": now} for entry in document["entries"]
+        {**entry, "id": f"f{entry['id']}", "run": 9, "unlisted_since": now}
+        for entry in document["entries"]
     ]
     document["last_run"] = 9
 
@@ -158,11 +176,17 @@ def told_of_the_rotation(place: Place) -> None:
     assert {step["secret"]["state"] for step in steps if step["secret"]} <= {"changed", "unknown"}
     kept = sum(step["action"] == "keep" for step in steps)
     assert run.json["summary"]["secret_unknown"] == kept
-    assert kept < 2 or f"{kept} secrets are unknown" in str(run.json["warnings"]) or "unknown" in place.run("plan").out
+    assert (
+        kept < 2
+        or f"{kept} secrets are unknown" in str(run.json["warnings"])
+        or "unknown" in place.run("plan").out
+    )
 
 
 @pytest.mark.parametrize("how", FORGERIES)
-def test_who_writes_a_state_cannot_have_a_rotated_secret_called_the_same(place: Place, how: str) -> None:
+def test_who_writes_a_state_cannot_have_a_rotated_secret_called_the_same(
+    place: Place, how: str
+) -> None:
     made(place, HOOKS)
     rotate(place)
     forge(place, FORGERIES[how])
@@ -200,8 +224,13 @@ def test_what_was_only_found_cannot_be_passed_off_as_made(place: Place) -> None:
 def test_a_forged_state_costs_no_more_scrypt_than_twice_what_is_declared_and_a_few(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hook = "      catalogue{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n"
-    hooks = HOOKS.partition("      catalogue:")[0] + "".join(hook.format(n=number) for number in range(12))
+    hook = (
+        "      catalogue{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env:"
+        " CATALOGUE_SECRET}}}}\n"
+    )
+    hooks = HOOKS.partition("      catalogue:")[0] + "".join(
+        hook.format(n=number) for number in range(12)
+    )
     made(place, hooks)
     most, scrypt, made_keys = MOST_SALTS + FEW_SALTS, hashlib.scrypt, list[bytes]()
     assert most * 0.1 < 5  # seconds on one core
@@ -216,7 +245,8 @@ def test_a_forged_state_costs_no_more_scrypt_than_twice_what_is_declared_and_a_f
         def change(document: dict[str, Any]) -> None:
             salt = document["salts"][0]
             document["salts"] = [
-                {**salt, "id": f"env:CATALOGUE_SECRET#{each}", "salt": f"{each:032x}"} for each in range(number)
+                {**salt, "id": f"env:CATALOGUE_SECRET#{each}", "salt": f"{each:032x}"}
+                for each in range(number)
             ]
             for index, entry in enumerate(document["entries"]):
                 entry["salt"] = f"env:CATALOGUE_SECRET#{index % number}"
@@ -226,7 +256,10 @@ def test_a_forged_state_costs_no_more_scrypt_than_twice_what_is_declared_and_a_f
     forge(place, salts(most + 1))
     for command in (("plan",), ("apply", "--yes"), ("check",)):
         run = place.run(*command)
-        what = f"error: the state hooks.state.json asks for the work of {most + 1} fingerprints: somebody changed it"
+        what = (
+            f"error: the state hooks.state.json asks for the work of {most + 1} fingerprints:"
+            " somebody changed it"
+        )
         assert (run.code, run.err.startswith(what)) == (1, True), run.err
     assert made_keys == []
     forge(place, salts(most))
@@ -234,7 +267,9 @@ def test_a_forged_state_costs_no_more_scrypt_than_twice_what_is_declared_and_a_f
     assert len(made_keys) == most
 
 
-@pytest.mark.parametrize(("name", "cost"), [("n", 2**17), ("n", 2**10), ("r", 2), ("r", 2**20), ("p", 4), ("p", 10**9)])
+@pytest.mark.parametrize(
+    ("name", "cost"), [("n", 2**17), ("n", 2**10), ("r", 2), ("r", 2**20), ("p", 4), ("p", 10**9)]
+)
 def test_no_state_chooses_the_cost_of_scrypt(place: Place, name: str, cost: int) -> None:
     made(place, HOOKS)
     forge(place, lambda it: [salt.update({name: cost}) for salt in it["salts"]])
@@ -270,7 +305,9 @@ def test_without_memory_for_scrypt_a_plan_ends_with_one_clear_error(place: Place
     with place.popen(program=("-c", WITHOUT_MEMORY)) as process:
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, ""), err
-    assert err.startswith("error: no memory for the fingerprint of a secret, which takes 32 MiB\n  fix: ")
+    assert err.startswith(
+        "error: no memory for the fingerprint of a secret, which takes 32 MiB\n  fix: "
+    )
 
 
 # --- a signature that somebody made up
@@ -281,14 +318,18 @@ FORGED: dict[str, Callable[[str, str], Any]] = {
     "of no algorithm": lambda right, text: "none:" + "0" * 64,
     "of another algorithm": lambda right, text: "hmac-md5:" + "0" * 32,
     "a plain digest": lambda right, text: "sha256:" + hashlib.sha256(text.encode()).hexdigest(),
-    "a plain digest by its name": lambda right, text: "hmac-sha256:" + hashlib.sha256(text.encode()).hexdigest(),
+    "a plain digest by its name": lambda right, text: (
+        "hmac-sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    ),
     "cut": lambda right, text: right[:-2],
     "in capitals": lambda right, text: right[:12] + right[12:].upper(),
     "zeros": lambda right, text: "hmac-sha256:" + "0" * 64,
     "a list of it": lambda right, text: [right],
     "with white space": lambda right, text: right + "\n",
-    "over the text with the signature": lambda right, text: PlanKey(KEY.encode()).sign(
-        b"hooksync.state/1 signature\n", [text.encode()]
+    "over the text with the signature": (
+        lambda right, text: PlanKey(KEY.encode()).sign(
+            b"hooksync.state/1 signature\n", [text.encode()]
+        )
     ),
     "as a plan's": lambda right, text: signature_of_plan(json.loads(text), PlanKey(KEY.encode())),
     "under an empty key": lambda right, text: signature_of(read_state(text, ""), PlanKey(b"")),
@@ -309,19 +350,30 @@ def test_a_forged_signature_of_a_state_is_refused_before_any_call(place: Place, 
         assert "sign" in run.err
 
 
-@pytest.mark.parametrize("field", ["last_run", "entries", "id", "fingerprint", "salt", "signature", "serial"])
+@pytest.mark.parametrize(
+    "field", ["last_run", "entries", "id", "fingerprint", "salt", "signature", "serial"]
+)
 def test_a_key_that_is_there_twice_in_a_state_is_refused_whichever_the_signature_covers(
     place: Place, field: str
 ) -> None:
     made(with_key(place), HOOKS)
     text = path_of(place).read_text()
-    path_of(place).write_text(text.replace(f'"{field}":', f'"{field}": "as a reader sees it", "{field}":', 1))
+    path_of(place).write_text(
+        text.replace(f'"{field}":', f'"{field}": "as a reader sees it", "{field}":', 1)
+    )
     run = place.run("plan")
-    assert (run.code, run.err.startswith(f'error: hooks.state.json: "{field}" is a duplicate key')) == (1, True)
+    assert (
+        run.code,
+        run.err.startswith(f'error: hooks.state.json: "{field}" is a duplicate key'),
+    ) == (1, True)
 
 
-@pytest.mark.parametrize("form", ["hooksync.state/2", "hooksync.state/0", "hooksync.plan/1", "hooksync.lock/2"])
-def test_a_state_of_another_format_is_refused_even_where_its_signature_fits(place: Place, form: str) -> None:
+@pytest.mark.parametrize(
+    "form", ["hooksync.state/2", "hooksync.state/0", "hooksync.plan/1", "hooksync.lock/2"]
+)
+def test_a_state_of_another_format_is_refused_even_where_its_signature_fits(
+    place: Place, form: str
+) -> None:
     made(with_key(place), HOOKS)
     key, one = PlanKey(KEY.encode()), read_state(path_of(place).read_text(), "")
     path_of(place).write_text(state_text(one, key).replace("hooksync.state/1", form))

@@ -1,4 +1,6 @@
-"""TLS: whoever cannot prove to be the declared host gets no byte of a request, whatever certificate it shows."""
+"""TLS: whoever cannot prove to be the declared host gets no byte of a request, whatever certificate
+it shows.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def _scene(fault: str, host: str, folder: Path, *, is_receiver: bool = False) ->
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-@pytest.mark.parametrize(("fault", "host", "command"), covering(ATTACKS, key=lambda row: (row[:2], row[2])))
+@pytest.mark.parametrize(
+    ("fault", "host", "command"), covering(ATTACKS, key=lambda row: (row[:2], row[2]))
+)
 def test_a_server_that_cannot_prove_its_name_gets_no_request(
     fault: str, host: str, command: str, tmp_path: Path
 ) -> None:
@@ -81,7 +85,8 @@ def test_a_server_that_cannot_prove_its_name_gets_no_request(
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize(
-    ("fault", "host", "command"), covering(product(FAULTS, HOSTS, ("apply", "check", "check, JSON")))
+    ("fault", "host", "command"),
+    covering(product(FAULTS, HOSTS, ("apply", "check", "check, JSON"))),
 )
 def test_a_receiver_that_cannot_prove_its_name_gets_no_challenge(
     fault: str, host: str, command: str, tmp_path: Path
@@ -102,5 +107,7 @@ def test_one_that_proves_its_name_is_served(host: str, is_receiver: bool, tmp_pa
 
 @pytest.mark.timeout(240)  # the first of them waits for many
 @pytest.mark.parametrize("case", covering(cases_of("TLS"), every=9, key=Case.columns), ids=str)
-def test_a_peer_that_speaks_another_protocol_is_one_clear_error(case: Case, withstands: Withstands) -> None:
+def test_a_peer_that_speaks_another_protocol_is_one_clear_error(
+    case: Case, withstands: Withstands
+) -> None:
     withstands(case)

@@ -1,4 +1,6 @@
-"""Hooks files made to harm whoever reads them: bombs, tags that run code, two meanings, secrets in the wrong place."""
+"""Hooks files made to harm whoever reads them: bombs, tags that run code, two meanings, secrets in
+the wrong place.
+"""
 
 from __future__ import annotations
 
@@ -28,22 +30,31 @@ def _laughs(item: str, depth: int = 30) -> str:
 BOMBS = {
     "a billion laughs": _laughs("[lol]"),
     "a billion laughs of mappings": _laughs("{a: b}"),
-    "a billion merges": "version: 1\n"
-    + "x-0: &m0 {a: 1}\n"
-    + "".join(f"x-{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}, *m{n - 1}], k{n}: 1}}\n" for n in range(1, 30))
-    + "tenancies: *m29\n",
+    "a billion merges": (
+        "version: 1\n"
+        + "x-0: &m0 {a: 1}\n"
+        + "".join(
+            f"x-{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}, *m{n - 1}], k{n}: 1}}\n"
+            for n in range(1, 30)
+        )
+        + "tenancies: *m29\n"
+    ),
     "an alias of itself": "version: 1\ntenancies: &a {b: *a}\n",
     "a merge of itself": "version: 1\ntenancies: &a\n  <<: *a\n",
     "an alias of nothing": "version: 1\ntenancies: *nothing\n",
     "many aliases": "version: 1\nx-a: &a [1]\ntenancies: [" + "*a, " * 200_000 + "*a]\n",
-    "many anchors": "version: 1\n" + "".join(f"x-{n}: &a{n} 1\n" for n in range(100_000)) + "tenancies: 1\n",
+    "many anchors": (
+        "version: 1\n" + "".join(f"x-{n}: &a{n} 1\n" for n in range(100_000)) + "tenancies: 1\n"
+    ),
     "deep lists": "version: 1\ntenancies: " + "[" * 50_000,
     "deep lists, closed": "version: 1\ntenancies: " + "[" * 5_000 + "]" * 5_000 + "\n",
     "deep mappings": "version: 1\ntenancies: " + "{a: " * 50_000,
     "deep blocks": "version: 1\ntenancies:\n" + "".join(" " * n + "a:\n" for n in range(1, 2_000)),
     "deep sequences": "version: 1\ntenancies:\n" + "- " * 20_000 + "a\n",
     "deep keys": "version: 1\n" + "? " * 5_000 + "a\n",
-    "many tag directives": "".join(f"%TAG !{n}! tag:example,{n}:\n" for n in range(100_000)) + "---\n" + _GOOD,
+    "many tag directives": (
+        "".join(f"%TAG !{n}! tag:example,{n}:\n" for n in range(100_000)) + "---\n" + _GOOD
+    ),
     "a version directive": "%YAML 1.1\n---\n" + _GOOD,
     "an unknown directive": "%EVIL x\n---\n" + _GOOD,
     "many documents": "---\n" * 100_000,
@@ -64,7 +75,9 @@ TAGS = {
         "a module": "!!python/module:os",
         "a name": "!!python/name:os.system",
         "a tuple": "!!python/tuple [a]",
-        "a class in full": '!<tag:yaml.org,2002:python/object/apply:subprocess.call> [["touch", "owned"]]',
+        "a class in full": (
+            '!<tag:yaml.org,2002:python/object/apply:subprocess.call> [["touch", "owned"]]'
+        ),
         "an include": "!include /etc/passwd",
         "a value of the environment": "!env CATALOGUE_SECRET",
         "a reference of another tool": "!Ref AWS::Region",
@@ -77,9 +90,15 @@ TAGS = {
 }
 TWO_MEANINGS = {
     "two keys alike": _GOOD + "tenancies: {}\n",
-    "two keys alike in another spelling": "version: 1\ntenancies: {a: {server: a.example, 'server': b.example}}\n",
-    "two keys alike by an alias": "version: 1\nx-k: &k server\ntenancies: {a: {server: a.example, *k : b.example}}\n",
-    "two keys alike by an escape": 'version: 1\ntenancies: {a: {server: a.example, "\\x73erver": b.example}}\n',
+    "two keys alike in another spelling": (
+        "version: 1\ntenancies: {a: {server: a.example, 'server': b.example}}\n"
+    ),
+    "two keys alike by an alias": (
+        "version: 1\nx-k: &k server\ntenancies: {a: {server: a.example, *k : b.example}}\n"
+    ),
+    "two keys alike by an escape": (
+        'version: 1\ntenancies: {a: {server: a.example, "\\x73erver": b.example}}\n'
+    ),
     "two documents": _GOOD + "---\n" + _GOOD,
     "a key that is a list": "version: 1\n? [tenancies]\n: 1\n",
     "a key that is a mapping": "version: 1\n? {a: b}\n: 1\n",
@@ -88,10 +107,18 @@ TWO_MEANINGS = {
     "a version that is a float": "version: 1.0\ntenancies: {}\n",
     "a version in octal": "version: 01\ntenancies: {}\n",
     "a server that is a number": "version: 1\ntenancies: {a: {server: 1234, subscriptions: {}}}\n",
-    "a tenant that is false": "version: 1\ntenancies: {a: {server: a.example, tenant: NO, subscriptions: {}}}\n",
-    "a tenant in octal": "version: 1\ntenancies: {a: {server: a.example, tenant: 0123, subscriptions: {}}}\n",
-    "a tenant in base 60": "version: 1\ntenancies: {a: {server: a.example, tenant: 12:30:45, subscriptions: {}}}\n",
-    "a tenant that is a date": "version: 1\ntenancies: {a: {server: a.example, tenant: 2001-12-14}}\n",
+    "a tenant that is false": (
+        "version: 1\ntenancies: {a: {server: a.example, tenant: NO, subscriptions: {}}}\n"
+    ),
+    "a tenant in octal": (
+        "version: 1\ntenancies: {a: {server: a.example, tenant: 0123, subscriptions: {}}}\n"
+    ),
+    "a tenant in base 60": (
+        "version: 1\ntenancies: {a: {server: a.example, tenant: 12:30:45, subscriptions: {}}}\n"
+    ),
+    "a tenant that is a date": (
+        "version: 1\ntenancies: {a: {server: a.example, tenant: 2001-12-14}}\n"
+    ),
     "UTF-16": _GOOD.encode("utf-16").decode("latin-1"),
     "a null character": "version: 1\ntenancies: \0\n",
     "a control character": "version: 1\ntenancies: \x1b[2J\n",
@@ -113,9 +140,19 @@ COMMANDS = {
     "export": ("export", "-f", "hooks.yaml"),
 }
 AT_NIGHT = {  # in which no break of the reader shows that does not show in others
-    *("a billion laughs of mappings", "many anchors", "deep lists, closed", "deep sequences", "deep keys"),
+    *(
+        "a billion laughs of mappings",
+        "many anchors",
+        "deep lists, closed",
+        "deep sequences",
+        "deep keys",
+    ),
     *("many comments", "much white space", "a long key", "a long line", "a number in base 60"),
-    *(name for name in TAGS if name not in ("a call", "an include", "a value of the environment", "binary")),
+    *(
+        name
+        for name in TAGS
+        if name not in ("a call", "an include", "a value of the environment", "binary")
+    ),
 }
 ATTACKS = [
     (file, command)
@@ -132,7 +169,9 @@ PLACE = re.compile(r"^(?:error: )?hooks\.yaml(?::\d+:\d+)?: ", re.MULTILINE)
         *nightly(each for each in ATTACKS if each[0] in AT_NIGHT),
     ],
 )
-def test_a_harmful_hooks_file_is_refused_at_its_line_before_anything_is_sent(file: str, command: str) -> None:
+def test_a_harmful_hooks_file_is_refused_at_its_line_before_anything_is_sent(
+    file: str, command: str
+) -> None:
     begin = time.monotonic()
     seen = play(COMMANDS[command], Scene(hooks=FILES[file]))
     assert time.monotonic() - begin < LONGEST
@@ -149,7 +188,9 @@ def test_a_harmful_hooks_file_is_refused_at_its_line_before_anything_is_sent(fil
 _IN_A_PROCESS = ("a billion laughs", "deep blocks", "many keys")
 
 
-@pytest.mark.parametrize("file", [*_IN_A_PROCESS, *nightly(each for each in BOMBS if each not in _IN_A_PROCESS)])
+@pytest.mark.parametrize(
+    "file", [*_IN_A_PROCESS, *nightly(each for each in BOMBS if each not in _IN_A_PROCESS)]
+)
 def test_a_bomb_of_a_hooks_file_takes_little_time_and_memory(file: str, tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(BOMBS[file], encoding="utf-8")
     measured = finish(start(("validate",), make_environ(), tmp_path), tmp_path)
@@ -173,7 +214,9 @@ LITERALS = {
 }
 
 
-@pytest.mark.parametrize(("field", "command", "quote"), covering(product(LITERALS, COMMANDS, ("", "'", '"'))))
+@pytest.mark.parametrize(
+    ("field", "command", "quote"), covering(product(LITERALS, COMMANDS, ("", "'", '"')))
+)
 def test_a_literal_secret_in_a_hooks_file_is_an_error_that_does_not_repeat_it(
     field: str, command: str, quote: str
 ) -> None:
@@ -189,11 +232,15 @@ def test_a_literal_secret_in_a_hooks_file_is_an_error_that_does_not_repeat_it(
 
 
 @pytest.mark.parametrize(
-    ("field", "command"), covering(product(("username", "password", "totp", "shared_key"), ("validate", "plan")))
+    ("field", "command"),
+    covering(product(("username", "password", "totp", "shared_key"), ("validate", "plan"))),
 )
-def test_a_literal_credential_is_an_error_that_does_not_repeat_it(field: str, command: str, tmp_path: Path) -> None:
+def test_a_literal_credential_is_an_error_that_does_not_repeat_it(
+    field: str, command: str, tmp_path: Path
+) -> None:
     text = (
-        f"version: 1\ntenancies: {{a: {{server: a.example, credentials: {{{field}: {LITERAL}}}, subscriptions: {{}}}}}}"
+        f"version: 1\ntenancies: {{a: {{server: a.example, credentials: {{{field}: {LITERAL}}},"
+        " subscriptions: {}}}"
     )
     (tmp_path / "hooks.yaml").write_text(text)
     run = hooksync((command,), make_environ(), tmp_path)

@@ -1,1 +1,3 @@
-"""Benchmarks: `python -m tests.bench` measures speed and size against their limits. No test fails by a time."""
+"""Benchmarks: `python -m tests.bench` measures speed and size against their limits. No test fails
+by a time.
+"""

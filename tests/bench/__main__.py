@@ -1,4 +1,6 @@
-"""`python -m tests.bench`: measure, and write the table of docs/internals/performance.md to standard output."""
+"""`python -m tests.bench`: measure, and write the table of docs/internals/performance.md to
+standard output.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from pathlib import Path
 from statistics import median
 
 from hooksync import __version__
-from tests.bench.measure import HOOKSYNC, Figure, Sample, compare_cpu, growth, interleave, median_cpu, run
+from tests.bench.measure import (
+    HOOKSYNC,
+    Figure,
+    Sample,
+    compare_cpu,
+    growth,
+    interleave,
+    median_cpu,
+    run,
+)
 from tests.bench.workload import TENANT, start_box, write_hooks, write_list
 
 LIBRARIES = ("PyYAML", "jsonschema", "requests", "urllib3", "deepdiff")
@@ -27,7 +38,8 @@ COMMANDS = {
     "plan --no-state": ("import yaml, jsonschema, requests", 0.75),
 }
 
-# a plan of n declared against n live: flags | the limits of the size judged, as a multiple and in MiB
+# a plan of n declared against n live: flags | the limits of the size judged, as a multiple and in
+# MiB
 LARGE = 10_000
 WAYS = {
     "text": ("--no-state", 2.5, 75),
@@ -46,12 +58,14 @@ OTHER_CALLS = 3  # log in, list, and the verification
 def main() -> int:
     """Exits with 0 if everything could be measured, whatever was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, one round: to try the benchmarks")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, one round: to try the benchmarks"
+    )
     is_quick = parser.parse_args().quick
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     sys.stdout.write(
-        f"hooksync {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores; {libraries}\n\n"
-        "| what | measured | limit | made from |\n|---|---|---|---|\n"
+        f"hooksync {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores;"
+        f" {libraries}\n\n| what | measured | limit | made from |\n|---|---|---|---|\n"
     )
     for measure in (_start_up, _plans, _apply):
         with tempfile.TemporaryDirectory(prefix="hooksync-bench-") as folder:
@@ -72,7 +86,9 @@ def _start_up(folder: Path, is_quick: bool) -> Iterator[Figure]:
             subjects[floor] = partial(run, (sys.executable, "-c", floor), folder, environ)
         samples = interleave(subjects, 1 if is_quick else 21)
     for command, (floor, limit) in COMMANDS.items():
-        yield compare_cpu(f"`hooksync {command}`", samples[command], samples[floor], limit, f"`{floor}`")
+        yield compare_cpu(
+            f"`hooksync {command}`", samples[command], samples[floor], limit, f"`{floor}`"
+        )
 
 
 def _plans(folder: Path, is_quick: bool) -> Iterator[Figure]:
@@ -105,7 +121,16 @@ def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[st
     (folder / "the.state.json").unlink(missing_ok=True)
     with start_box(size) as box:
         environ = _environ(box.url)
-        adopt = (*HOOKSYNC, "apply", "--adopt", "--no-probe", "-f", "same.yaml", "--state", "the.state.json")
+        adopt = (
+            *HOOKSYNC,
+            "apply",
+            "--adopt",
+            "--no-probe",
+            "-f",
+            "same.yaml",
+            "--state",
+            "the.state.json",
+        )
         run(adopt, folder, environ)
         least = (sys.executable, "-m", "tests.bench.least", "hooks.yaml", "list.json")
         subjects: dict[str, Callable[[], Sample]] = {LEAST: partial(run, least, folder, environ)}
@@ -135,7 +160,9 @@ def _apply(folder: Path, is_quick: bool) -> Iterator[Figure]:
     detail = f"{median(spans):.2f} s over {least:.2f} s; {sample.cpu:.2f} s CPU"
     yield Figure(name, median(spans) / least, "x", 1.15, detail)
     yield Figure("the same, outside of the calls", median(outside), "s", 1.5, "by the clock")
-    yield Figure("the same: calls", len(box.calls), "calls", count + OTHER_CALLS, f"n + {OTHER_CALLS}")
+    yield Figure(
+        "the same: calls", len(box.calls), "calls", count + OTHER_CALLS, f"n + {OTHER_CALLS}"
+    )
     yield Figure("the same: connections", box.connections, "connections", 20)
 
 

@@ -17,7 +17,9 @@ def main() -> int:
     import resource  # POSIX alone has it
 
     start = time.monotonic()
-    code = subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=LONGEST)
+    code = subprocess.call(
+        sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=LONGEST
+    )
     wall = time.monotonic() - start
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak = usage.ru_maxrss * TO_BYTES / 1024**2

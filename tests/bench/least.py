@@ -1,4 +1,5 @@
-"""The least work of a plan: its imports, the events of the YAML, the list as data; nothing is compared.
+"""The least work of a plan: its imports, the events of the YAML, the list as data; nothing is
+compared.
 
 `python -m tests.bench.least HOOKS LIST`.
 """

@@ -58,13 +58,17 @@ def run(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> S
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     environ = {**kept, **LOG_IN, "HOOK_SECRET": SECRET, "PYTHONPATH": str(ROOT), **environ}
     command = [sys.executable, LAUNCH, *arguments]
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
     return Sample(**json.loads(done.stdout))
 
 
-def interleave(subjects: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[str, list[Sample]]:
+def interleave(
+    subjects: Mapping[str, Callable[[], Sample]], rounds: int
+) -> dict[str, list[Sample]]:
     """Run all subjects in each round, every other round backwards, so that noise meets all alike.
 
     If there are several rounds, a round that does not count comes first and fills the caches.
@@ -85,7 +89,11 @@ def median_cpu(samples: Sequence[Sample]) -> float:
 
 
 def compare_cpu(
-    name: str, measured: Sequence[Sample], base: Sequence[Sample], limit: float | None, base_name: str
+    name: str,
+    measured: Sequence[Sample],
+    base: Sequence[Sample],
+    limit: float | None,
+    base_name: str,
 ) -> Figure:
     """Divide the medians of the CPU of two kinds of process."""
     dividend = median_cpu(measured)
@@ -97,8 +105,8 @@ def compare_cpu(
 def growth(costs: Mapping[int, float]) -> float:
     """Return the exponent by which the cost of one more entry grows, from the costs of three sizes.
 
-    1 is linear, 2 quadratic. Steps are compared, not sizes, so that what every run pays alike does not count.
-    The result is NaN if noise hides a step.
+    1 is linear, 2 quadratic. Steps are compared, not sizes, so that what every run pays alike does
+    not count. The result is NaN if noise hides a step.
     """
     small, middle, large = costs
     former = (costs[middle] - costs[small]) / (middle - small)

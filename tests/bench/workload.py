@@ -36,7 +36,8 @@ def url_of(number: int) -> str:
 def write_hooks(path: Path, count: int, *, differs: bool) -> None:
     """Declare so many subscriptions.
 
-    `differs`: of each 100, one has a different flag, one is new, and one that is live is not declared.
+    `differs`: of each 100, one has a different flag, one is new, and one that is live is not
+    declared.
     """
     with path.open("w", encoding="utf-8") as file:
         file.write(HEAD)
@@ -48,7 +49,9 @@ def write_hooks(path: Path, count: int, *, differs: bool) -> None:
 
 
 def start_box(count: int, latency: float = 0.0) -> Sandbox:
-    """Start a sandbox in which the first so many subscriptions are live. `latency`: seconds of each call."""
+    """Start a sandbox in which the first so many subscriptions are live. `latency`: seconds of each
+    call.
+    """
     box = Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}), latency=latency))
     for number in range(count):
         box.seed(TENANT, url_of(number), "FULL_TEXT_INDEXED", SECRET)

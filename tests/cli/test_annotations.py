@@ -36,15 +36,26 @@ def commands(done: Run) -> list[str]:
 
 
 def read(command: str) -> tuple[str, dict[str, str], str]:
-    """Read a command as the runner does: the first two pairs of colons, then commas, then the escapes."""
+    """Read a command as the runner does: the first two pairs of colons, then commas, then the
+    escapes.
+    """
     _, head, data = command.split("::", 2)
     name, _, properties = head.partition(" ")
     pairs = dict(each.split("=", 1) for each in properties.split(","))
-    return name, {key: plain(value, property_too=True) for key, value in pairs.items()}, plain(data, property_too=False)
+    return (
+        name,
+        {key: plain(value, property_too=True) for key, value in pairs.items()},
+        plain(data, property_too=False),
+    )
 
 
 def plain(text: str, *, property_too: bool) -> str:
-    escapes = {"%0D": "\r", "%0A": "\n", **({"%3A": ":", "%2C": ","} if property_too else {}), "%25": "%"}
+    escapes = {
+        "%0D": "\r",
+        "%0A": "\n",
+        **({"%3A": ":", "%2C": ","} if property_too else {}),
+        "%25": "%",
+    }
     for escape, character in escapes.items():
         text = text.replace(escape, character)
     return text
@@ -52,8 +63,10 @@ def plain(text: str, *, property_too: bool) -> str:
 
 def test_an_annotation_to_the_letter() -> None:
     problem = Problem("100% wrong, a:b", "fix it", Location("a,b:c%.yaml", 12, 14))
-    assert annotation("error", problem) == (
-        "::error file=a%2Cb%3Ac%25.yaml,line=12,col=14,title=hooksync::100%25 wrong, a:b%0Afix: fix it"
+    assert (
+        annotation("error", problem)
+        == "::error file=a%2Cb%3Ac%25.yaml,line=12,col=14,title=hooksync::100%25 wrong, a:b%0Afix:"
+        " fix it"
     )
 
 
@@ -101,12 +114,18 @@ def test_a_warning_is_annotated_as_one_and_the_result_stays_clean(tmp_path: Path
 def test_a_file_is_named_from_where_the_repository_starts(tmp_path: Path) -> None:
     inner = tmp_path / "archive"
     inner.mkdir()
-    [command] = commands(run(inner, WRONG, {**IN_ACTIONS, "GITHUB_WORKSPACE": str(tmp_path)}, "validate"))
+    [command] = commands(
+        run(inner, WRONG, {**IN_ACTIONS, "GITHUB_WORKSPACE": str(tmp_path)}, "validate")
+    )
     assert command.startswith("::error file=archive/hooks.yaml,")
 
 
 def test_a_secret_of_the_environment_is_in_no_annotation(tmp_path: Path) -> None:
-    text = WRONG.replace("INDEXD", "INDEXED").replace("fn.example.net/hook", "fn.example.net:${KEY}/hook")
-    done = run(tmp_path, text, {**IN_ACTIONS, "KEY": "not-a-port-but-a-key", "HOOK_SECRET": "x"}, "plan")
+    text = WRONG.replace("INDEXD", "INDEXED").replace(
+        "fn.example.net/hook", "fn.example.net:${KEY}/hook"
+    )
+    done = run(
+        tmp_path, text, {**IN_ACTIONS, "KEY": "not-a-port-but-a-key", "HOOK_SECRET": "x"}, "plan"
+    )
     assert done.code != 0
     assert "not-a-port" not in done.err + done.out

@@ -1,4 +1,6 @@
-"""Completion as the shells themselves do it: the script is loaded and asked, where the shell is installed."""
+"""Completion as the shells themselves do it: the script is loaded and asked, where the shell is
+installed.
+"""
 
 from __future__ import annotations
 
@@ -79,11 +81,28 @@ CASES = [
     ("hooksync nonsense --f", set()),
     ("hooksync plan --tenancy ", {"archive-prod", "museum"}),
     ("hooksync export --tenancy mu", {"museum"}),
-    ("hooksync plan --target ", {"archive-prod/catalogue/INDEXED", "archive-prod/catalogue/NEW_ONE"}),
+    (
+        "hooksync plan --target ",
+        {"archive-prod/catalogue/INDEXED", "archive-prod/catalogue/NEW_ONE"},
+    ),
     ("hooksync apply --yes --replace archive-prod/catalogue/N", {"archive-prod/catalogue/NEW_ONE"}),
 ]
 FREE = {  # what stands for values that nobody can list, or that Preservica alone knows
-    *("DURATION", "ENV", "HEX", "HOST", "I/N", "ID", "N", "NAME", "NAME=ENV,...", "REF", "ROLE", "S", "SECONDS"),
+    *(
+        "DURATION",
+        "ENV",
+        "HEX",
+        "HOST",
+        "I/N",
+        "ID",
+        "N",
+        "NAME",
+        "NAME=ENV,...",
+        "REF",
+        "ROLE",
+        "S",
+        "SECONDS",
+    ),
     *("SPEC", "URL"),
 }
 INSTALLED = [shell for shell in SHELLS if shutil.which(shell)]
@@ -121,7 +140,11 @@ def complete(shell: str, line: str, folder: Path) -> set[str]:
     if shell == "zsh":
         return complete_in_zsh(script, line, folder)
     if shell == "fish":
-        out = run(["fish", "--no-config", "-c", f"source -; complete -C {shlex.quote(line)}"], folder, script)
+        out = run(
+            ["fish", "--no-config", "-c", f"source -; complete -C {shlex.quote(line)}"],
+            folder,
+            script,
+        )
         return {each.split("\t")[0].replace("\\ ", " ") for each in out.splitlines()}
     words = line.split(" ")
     text = BASH.format(script=script, words=shlex.join(words), count=len(words))
@@ -161,14 +184,18 @@ def read_until(descriptor: int, text: str) -> str:
     return seen
 
 
-@pytest.mark.skipif(not os.environ.get("HOOKSYNC_TEST_ALL"), reason="some shells may be missing here")
+@pytest.mark.skipif(
+    not os.environ.get("HOOKSYNC_TEST_ALL"), reason="some shells may be missing here"
+)
 def test_where_nothing_may_be_skipped_all_shells_are_there() -> None:
     assert tuple(INSTALLED) == SHELLS
 
 
 @pytest.mark.parametrize("shell", INSTALLED)
 @pytest.mark.parametrize(("line", "expected"), sampled(CASES, 4))
-def test_a_shell_offers_what_can_follow(shell: str, line: str, expected: set[str], folder: Path) -> None:
+def test_a_shell_offers_what_can_follow(
+    shell: str, line: str, expected: set[str], folder: Path
+) -> None:
     assert complete(shell, line, folder) == expected
 
 
@@ -179,13 +206,20 @@ def test_bash_completes_after_an_equals_sign(folder: Path) -> None:
         ("plan --format =", "text\njson\nmarkdown\nhtml"),
         ("plan --tenancy = mu", "museum"),
     ]:
-        text = f"{script}\nCOMP_WORDS=(hooksync {words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n_hooksync\n"
-        assert run(["bash", "--norc"], folder, text + "printf '%s\\n' \"${COMPREPLY[@]}\"") == f"{expected}\n"
+        text = (
+            f"{script}\nCOMP_WORDS=(hooksync {words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} -"
+            " 1))\n_hooksync\n"
+        )
+        assert (
+            run(["bash", "--norc"], folder, text + "printf '%s\\n' \"${COMPREPLY[@]}\"")
+            == f"{expected}\n"
+        )
 
 
 @pytest.mark.skipif("zsh" not in INSTALLED, reason="zsh is not installed")
 @pytest.mark.parametrize(
-    ("line", "expected"), [("hooksync plan --format=ma", "markdown"), ("hooksync plan --tenancy=mu", "museum")]
+    ("line", "expected"),
+    [("hooksync plan --format=ma", "markdown"), ("hooksync plan --tenancy=mu", "museum")],
 )
 def test_zsh_completes_after_an_equals_sign(line: str, expected: str, folder: Path) -> None:
     assert complete("zsh", line, folder) == {expected}
@@ -206,7 +240,9 @@ def test_a_script_can_be_sourced_in_zsh(how: str, tmp_path: Path) -> None:
         ("addresses", "archive-prod/catalogue/INDEXED\narchive-prod/catalogue/NEW_ONE\n"),
     ],
 )
-def test_names_of_the_hooks_file_need_no_environment(kind: str, expected: str, folder: Path) -> None:
+def test_names_of_the_hooks_file_need_no_environment(
+    kind: str, expected: str, folder: Path
+) -> None:
     run = hooksync(["completion", "--words", kind], {}, folder)
     assert (run.code, run.out, run.err) == (0, expected, "")
     (folder / "hooks.yaml").rename(folder / "other.yaml")
@@ -215,7 +251,9 @@ def test_names_of_the_hooks_file_need_no_environment(kind: str, expected: str, f
 
 
 @pytest.mark.parametrize("text", [None, "version: 2\n", HOOKS.replace("INDEXED", "$(touch made)")])
-def test_without_a_valid_file_there_are_no_names_and_no_words(text: str | None, folder: Path) -> None:
+def test_without_a_valid_file_there_are_no_names_and_no_words(
+    text: str | None, folder: Path
+) -> None:
     (folder / "hooks.yaml").unlink()
     if text is not None:
         (folder / "hooks.yaml").write_text(text)
@@ -240,7 +278,9 @@ def test_a_script_names_every_command_and_every_long_flag(shell: str) -> None:
         assert name in done.out
         for action in parser._actions:
             if action.help != argparse.SUPPRESS:
-                assert all(flag[2:] in done.out for flag in action.option_strings if flag.startswith("--"))
+                assert all(
+                    flag[2:] in done.out for flag in action.option_strings if flag.startswith("--")
+                )
 
 
 @pytest.mark.parametrize("shell", INSTALLED)

@@ -25,7 +25,9 @@ def test_a_help_text_has_an_example_below_its_flags_and_fits(chain: tuple[str, .
     assert re.match(f"\\s+(export .*\\n\\s+)?{' '.join(('hooksync', *chain))}\\b", example)
 
 
-@pytest.mark.parametrize("command", [each for each in COMMANDS if each.run], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "command", [each for each in COMMANDS if each.run], ids=lambda each: each.name
+)
 def test_a_command_has_a_function_and_options_that_take_its_flags(command: Command) -> None:
     place, _, function = command.run.partition(":")
     module = import_module(place)
@@ -45,5 +47,13 @@ def test_flags_are_shown_in_named_groups(name: str) -> None:
 
 def test_what_most_people_need_of_plan_fits_a_screen() -> None:
     first = help_of("plan").splitlines()[:40]
-    for flag in ("--file", "--state", "--tenancy", "--target", "--format", "--out", "--detailed-exitcode"):
+    for flag in (
+        "--file",
+        "--state",
+        "--tenancy",
+        "--target",
+        "--format",
+        "--out",
+        "--detailed-exitcode",
+    ):
         assert any(flag in line for line in first)

@@ -56,7 +56,13 @@ def test_a_plan_is_two_calls_on_one_connection(place: Place) -> None:
 
 def test_an_apply_is_two_calls_the_changes_and_one_last_look(place: Place) -> None:
     place.run("apply", "--yes", "--parallelism", "2")
-    assert methods(place) == ["POST login", "GET list", "POST subscribe", "POST subscribe", "GET list"]
+    assert methods(place) == [
+        "POST login",
+        "GET list",
+        "POST subscribe",
+        "POST subscribe",
+        "GET list",
+    ]
     assert place.box.connections <= 2
 
 
@@ -75,7 +81,9 @@ def test_a_change_of_the_flag_is_replaced_and_what_is_not_declared_is_removed(pl
     assert "+/- catalogue" in plan.out
     assert "include_identifiers  true -> false" in plan.out
     assert "no longer declared (made by hooksync)\n" in plan.out
-    assert "${RECEIVER}?code=${FN_KEY}" in plan.out, "the file explains the URL of what it declares no more"
+    assert "${RECEIVER}?code=${FN_KEY}" in plan.out, (
+        "the file explains the URL of what it declares no more"
+    )
     assert place.run("apply", "--yes").code == 0
     [left] = place.box.subscriptions("DEMO")
     assert left.include_identifiers is False
@@ -106,7 +114,9 @@ def test_a_missing_role_names_the_roles_that_would_do(place: Place) -> None:
     assert "ROLE_SDB_CONFIG_MANAGER_USER" in run.err
 
 
-def test_a_secret_that_is_not_set_stops_apply_before_any_change_and_names_its_line(place: Place) -> None:
+def test_a_secret_that_is_not_set_stops_apply_before_any_change_and_names_its_line(
+    place: Place,
+) -> None:
     del place.environ["CATALOGUE_SECRET"]
     plan = place.run("plan")
     assert plan.code == 0
@@ -179,7 +189,8 @@ def test_an_unreachable_tenancy_neither_stops_nor_falsifies_the_other(place: Pla
     assert run.code == 4
     assert run.json["summary"]["done"] == 2
     assert len(place.box.subscriptions("DEMO")) == 2
-    assert place.run("apply", "--yes").code == 1  # nothing was left to change, and one tenancy is still unread
+    # nothing was left to change, and one tenancy is still unread
+    assert place.run("apply", "--yes").code == 1
 
 
 def test_only_the_chosen_tenancy_needs_its_environment(place: Place) -> None:
@@ -211,7 +222,9 @@ def test_a_plan_that_removes_too_much_is_shown_and_apply_refuses_it(place: Place
     place.write(owning(HOOKS))
     plan = place.run("plan")
     assert plan.code == 3
-    assert "apply would refuse: hooks.yaml:3:3: prod: would unsubscribe 3 of the 3 it owns" in plan.err
+    assert (
+        "apply would refuse: hooks.yaml:3:3: prod: would unsubscribe 3 of the 3 it owns" in plan.err
+    )
     run = place.run("apply", "--yes", "--format", "json")
     assert run.code == 3
     assert len(run.json["refusals"]) == 1
@@ -243,12 +256,16 @@ def test_a_target_leaves_all_else_alone(place: Place) -> None:
     assert sorted(one.trigger for one in place.box.subscriptions("DEMO")) == ["MOVED"] * 4
     assert run.out.endswith("\nVerified: the targeted subscriptions match declared.\n")
     again = place.run("plan", "--target", "prod/*/MOVED")
-    assert again.out.endswith("\nNo changes. The targeted subscriptions of 1 tenancy match hooks.yaml.\n")
+    assert again.out.endswith(
+        "\nNo changes. The targeted subscriptions of 1 tenancy match hooks.yaml.\n"
+    )
 
 
 def test_a_vendor_s_many_subscriptions_are_one_line_of_a_plan(place: Place) -> None:
     for index in range(40):
-        place.box.seed("DEMO", f"https://vendor.example/{index}", "MOVED", "vendor-secret-0123456789")
+        place.box.seed(
+            "DEMO", f"https://vendor.example/{index}", "MOVED", "vendor-secret-0123456789"
+        )
     owns = f"    owns: ['{place.receiver.url('catalogue')}']\n"
     place.write(HOOKS.replace("    subscriptions:", f"{owns}    subscriptions:"))
     plan = place.run("plan")
@@ -276,9 +293,19 @@ def test_replace_re_creates_a_subscription(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "trait", ["refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls", "number-ids"]
+    "trait",
+    [
+        "refuse-duplicates",
+        "answer-without-id",
+        "minimal-list",
+        "string-flags",
+        "normalise-urls",
+        "number-ids",
+    ],
 )
-def test_whichever_way_the_service_answers_a_plan_after_apply_is_empty(place: Place, trait: str) -> None:
+def test_whichever_way_the_service_answers_a_plan_after_apply_is_empty(
+    place: Place, trait: str
+) -> None:
     with type(place.box)(SandboxOptions(traits=frozenset({trait}))) as box:
         place.environ["BOX"] = box.url
         assert place.run("apply", "--yes").code == 0
@@ -290,7 +317,14 @@ def test_whichever_way_the_service_answers_a_plan_after_apply_is_empty(place: Pl
 
 
 @pytest.mark.parametrize(
-    "fault", ["status-503@list:2", "cut@list", "half-body@list", "expired-token@subscribe", "gateway-502@login"]
+    "fault",
+    [
+        "status-503@list:2",
+        "cut@list",
+        "half-body@list",
+        "expired-token@subscribe",
+        "gateway-502@login",
+    ],
 )
 @pytest.mark.slow
 def test_a_passing_fault_is_overcome(place: Place, fault: str) -> None:
@@ -301,7 +335,8 @@ def test_a_passing_fault_is_overcome(place: Place, fault: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["commit-cut@subscribe", "commit-502@subscribe", "cut@subscribe", "half-body@subscribe"]
+    "fault",
+    ["commit-cut@subscribe", "commit-502@subscribe", "cut@subscribe", "half-body@subscribe"],
 )
 def test_a_lost_answer_leaves_neither_gap_nor_duplicate(place: Place, fault: str) -> None:
     place.box.faults.add(fault)
@@ -310,8 +345,12 @@ def test_a_lost_answer_leaves_neither_gap_nor_duplicate(place: Place, fault: str
     assert len(place.box.subscriptions("DEMO")) == 2
 
 
-@pytest.mark.parametrize("fault", ["empty-body", "not-json", "wrong-shape", "redirect-302", "status-418", "big"])
-def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(place: Place, fault: str) -> None:
+@pytest.mark.parametrize(
+    "fault", ["empty-body", "not-json", "wrong-shape", "redirect-302", "status-418", "big"]
+)
+def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(
+    place: Place, fault: str
+) -> None:
     place.run("apply", "--yes")
     place.box.faults.add(f"{fault}@list:*")
     run = place.run("apply", "--yes")
@@ -357,7 +396,9 @@ def test_hooks_yaml_and_hooks_yml_together_are_refused_until_one_is_named(place:
     for command in ("validate", "plan", "apply", "check", "export"):
         run = place.run(command)
         assert (run.code, run.out) == (1, "")
-        assert run.err.startswith("error: both hooks.yaml and hooks.yml are here, and neither is named\n  fix: ")
+        assert run.err.startswith(
+            "error: both hooks.yaml and hooks.yml are here, and neither is named\n  fix: "
+        )
     assert place.run("plan", "-f", "hooks.yml", "--out", "plan.json").code == 0
     assert place.run("apply", "plan.json").code == 1
     assert place.run("apply", "plan.json", "-f", "hooks.yml").code == 0
@@ -372,8 +413,13 @@ def test_a_folder_below_that_holds_hooks_files_is_never_skipped_in_silence(place
     for command in ("validate", "plan", "apply"):
         run = place.run(command, "-f", ".")
         assert (run.code, run.out) == (1, "")
-        assert ". has folders with *.yaml or *.yml files that are not read: ./museum\n  fix: name each" in run.err
-    assert place.run("validate", "-f", ".", "-f", "museum").out.endswith(": valid: 2 tenancies, 4 subscriptions.\n")
+        assert (
+            ". has folders with *.yaml or *.yml files that are not read: ./museum\n  fix: name each"
+            in run.err
+        )
+    assert place.run("validate", "-f", ".", "-f", "museum").out.endswith(
+        ": valid: 2 tenancies, 4 subscriptions.\n"
+    )
 
 
 def test_a_missing_file_is_one_clear_error(place: Place) -> None:
@@ -403,9 +449,15 @@ def test_validate_tells_all_problems_as_json_too(place: Place) -> None:
         (("apply", "--out", "x"), "--out"),
         (("plna",), 'unknown command "plna"\n  fix: did you mean plan? see'),
         (("--verson",), "unknown flag --verson\n  fix: did you mean --version? see"),
-        (("plan", "--tenacy", "x"), "unknown flag --tenacy\n  fix: did you mean --tenancy? see `hooksync plan --help`"),
+        (
+            ("plan", "--tenacy", "x"),
+            "unknown flag --tenacy\n  fix: did you mean --tenancy? see `hooksync plan --help`",
+        ),
         (("plan", "--format", "jsn"), 'unknown --format "jsn"\n  fix: did you mean json? see'),
-        (("state", "shw"), 'unknown action "shw"\n  fix: did you mean show? see `hooksync state --help`'),
+        (
+            ("state", "shw"),
+            'unknown action "shw"\n  fix: did you mean show? see `hooksync state --help`',
+        ),
         (("state",), "ACTION is missing\n  fix: choose from show, pull,"),
         (("state", "move", "a", "b", "--stat", "x"), "did you mean --state?"),
         (("completion", "tcsh"), "choose from bash, zsh, fish;"),
@@ -426,8 +478,10 @@ def test_a_wrong_time_to_wait_for_the_list_is_wrong_usage(place: Place, seconds:
     place.environ["HOOKSYNC_LIST_WAIT"] = seconds
     run = place.run("plan")
     assert (run.code, run.out, place.box.calls) == (64, "", ())
-    assert run.err == (
-        "error: HOOKSYNC_LIST_WAIT is not a whole number of seconds from 0 to 900\n  fix: unset it, or set 30\n"
+    assert (
+        run.err
+        == "error: HOOKSYNC_LIST_WAIT is not a whole number of seconds from 0 to 900\n  fix: unset"
+        " it, or set 30\n"
     )
 
 
@@ -437,7 +491,11 @@ def test_of_a_mistyped_flag_the_value_is_not_repeated(place: Place) -> None:
 
 def test_version_and_help_go_to_standard_output(place: Place) -> None:
     assert place.run("--version").out == f"hooksync {__version__}\n"
-    assert place.run("version").out == place.run("version", "--format", "text").out == f"hooksync {__version__}\n"
+    assert (
+        place.run("version").out
+        == place.run("version", "--format", "text").out
+        == f"hooksync {__version__}\n"
+    )
     assert place.run("--help").out.startswith("usage: hooksync")
     assert place.run("apply", "--help").code == 0
 
@@ -487,17 +545,25 @@ def test_colour_is_asked_for_by_flag_or_variable_or_on_a_terminal(
     assert ("\x1b[32m+   catalogue" in place.run("plan", *flags).out) == is_coloured
 
 
-def test_without_a_terminal_a_long_run_tells_now_and_then_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_long_run_tells_now_and_then_how_far_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     clock = JumpingClock()
-    terminal = ConsoleTerminal(Output(), Interrupts(threading.Event()), "never", is_verbose=False, clock=clock)
+    terminal = ConsoleTerminal(
+        Output(), Interrupts(threading.Event()), "never", is_verbose=False, clock=clock
+    )
     for what, seconds in (("reading", 2.6), ("applying", 1.0)):
         with terminal.progress(what, 4) as advance:
             for _ in range(4):
                 clock.advance(seconds)
                 advance()
     assert capsys.readouterr() == ("", "reading 2/4\nreading 4/4\n")
-    quick = ConsoleTerminal(Output(), Interrupts(threading.Event()), "never", is_verbose=False, clock=clock)
-    verbose = ConsoleTerminal(Output(), Interrupts(threading.Event()), "never", is_verbose=True, clock=clock)
+    quick = ConsoleTerminal(
+        Output(), Interrupts(threading.Event()), "never", is_verbose=False, clock=clock
+    )
+    verbose = ConsoleTerminal(
+        Output(), Interrupts(threading.Event()), "never", is_verbose=True, clock=clock
+    )
     for other, seconds in ((quick, 4.9), (verbose, 60.0)):
         with other.progress("reading", 1) as advance:
             clock.advance(seconds)
@@ -525,9 +591,14 @@ def test_pypreservica_s_own_receiver_can_be_subscribed(place: Place) -> None:
 
 
 def test_an_apply_makes_no_call_too_many_on_no_more_connections_than_it_may(place: Place) -> None:
-    line = "      s{0}: {{url: 'https://hooks.example.org/{0}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n"
+    line = (
+        "      s{0}: {{url: 'https://hooks.example.org/{0}', trigger: MOVED, secret: {{env:"
+        " CATALOGUE_SECRET}}}}\n"
+    )
     head, _, _ = HOOKS.partition("      catalogue:")
-    place.write(head.replace("    sub", "    probe: never\n    sub") + "".join(map(line.format, range(12))))
+    place.write(
+        head.replace("    sub", "    probe: never\n    sub") + "".join(map(line.format, range(12)))
+    )
     with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}), latency=0.02)) as box:
         place.environ["BOX"] = box.url
         assert place.run("apply", "--yes", "--parallelism", "3").code == 0
@@ -537,11 +608,14 @@ def test_an_apply_makes_no_call_too_many_on_no_more_connections_than_it_may(plac
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "made"), sampled([("yes\n", 0, 2), ("y\n", 3, 0), ("no\n", 3, 0), ("\x04", 3, 0)], 3)
+    ("answer", "code", "made"),
+    sampled([("yes\n", 0, 2), ("y\n", 3, 0), ("no\n", 3, 0), ("\x04", 3, 0)], 3),
 )
 def test_on_a_terminal_only_yes_is_a_yes(place: Place, answer: str, code: int, made: int) -> None:
     terminal = Terminal(place, "apply")
-    terminal.read_until(f'Carry this out on {place.box.url} / DEMO? Only "yes" is taken for an answer: ')
+    terminal.read_until(
+        f'Carry this out on {place.box.url} / DEMO? Only "yes" is taken for an answer: '
+    )
     terminal.type(answer)
     assert terminal.finish() == code
     assert len(place.box.subscriptions("DEMO")) == made
@@ -581,7 +655,8 @@ def test_nobody_is_asked_after_an_interrupt(number: signal.Signals) -> None:
     interrupts = Interrupts(threading.Event())
     interrupts.is_graceful = True
     interrupts.handle(number)
-    assert not ConsoleTerminal(Output(), interrupts, "never", is_verbose=False).ask("Really?")  # and reads nothing
+    # and reads nothing
+    assert not ConsoleTerminal(Output(), interrupts, "never", is_verbose=False).ask("Really?")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -590,7 +665,8 @@ def test_a_signal_lets_calls_end_and_the_report_says_what_was_done(
     place: Place, number: signal.Signals, code: int
 ) -> None:
     lines = "".join(
-        f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n"
+        f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env:"
+        " CATALOGUE_SECRET}}\n"
         for n in range(40)
     )
     place.write(HOOKS.split("      catalogue:")[0] + lines)

@@ -20,7 +20,9 @@ STAGES = ["name", "connection", "tls", "log-in", "role", "list"]
 
 @pytest.fixture(autouse=True)
 def nothing_is_changed(place: Place) -> Iterator[None]:
-    """Whatever was checked, nothing but a log-in and reads reached the service, and its subscriptions are the same."""
+    """Whatever was checked, nothing but a log-in and reads reached the service, and its
+    subscriptions are the same.
+    """
     before = place.box.subscriptions("DEMO")
     yield
     assert place.box.subscriptions("DEMO") == before
@@ -30,9 +32,15 @@ def nothing_is_changed(place: Place) -> Iterator[None]:
 
 
 def states(run: Run, hook: str | None = None) -> dict[str, str]:
-    """Give the state of each thing that was looked at: of the first tenancy, or of one of its hooks."""
+    """Give the state of each thing that was looked at: of the first tenancy, or of one of its
+    hooks.
+    """
     (first,) = run.json["tenancies"]
-    holder = first if hook is None else next(each for each in first["subscriptions"] if each["name"] == hook)
+    holder = (
+        first
+        if hook is None
+        else next(each for each in first["subscriptions"] if each["name"] == hook)
+    )
     return {finding["subject"]: finding["state"] for finding in holder["findings"]}
 
 
@@ -108,7 +116,11 @@ def test_a_credential_that_is_not_set_is_a_finding_of_the_log_in(place: Place) -
 def test_a_user_without_the_role_is_told_which_would_do(place: Place) -> None:
     run = check(place)
     assert run.code == 1
-    assert (states(run)["log-in"], states(run)["role"], states(run)["list"]) == ("ok", "failed", "skipped")
+    assert (states(run)["log-in"], states(run)["role"], states(run)["list"]) == (
+        "ok",
+        "failed",
+        "skipped",
+    )
     for role in ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"):
         assert role in found(run, "role")["fix"]
 
@@ -117,10 +129,16 @@ def test_a_user_without_the_role_is_told_which_would_do(place: Place) -> None:
 def test_a_list_that_is_none_is_told_from_a_missing_role(place: Place) -> None:
     run = check(place)
     assert run.code == 1
-    assert (states(run)["log-in"], states(run)["role"], states(run)["list"]) == ("ok", "skipped", "failed")
+    assert (states(run)["log-in"], states(run)["role"], states(run)["list"]) == (
+        "ok",
+        "skipped",
+        "failed",
+    )
 
 
-def test_a_server_whose_name_does_not_resolve_stops_everything_but_the_receivers(place: Place) -> None:
+def test_a_server_whose_name_does_not_resolve_stops_everything_but_the_receivers(
+    place: Place,
+) -> None:
     place.environ["BOX"] = "https://nowhere.invalid"
     run = check(place)
     assert run.code == 1
@@ -132,7 +150,11 @@ def test_a_server_that_speaks_no_tls_is_told(place: Place) -> None:
     place.environ["BOX"] = place.box.url.replace("http:", "https:")
     run = check(place)
     assert run.code == 1
-    assert (states(run)["connection"], states(run)["tls"], states(run)["log-in"]) == ("ok", "failed", "skipped")
+    assert (states(run)["connection"], states(run)["tls"], states(run)["log-in"]) == (
+        "ok",
+        "failed",
+        "skipped",
+    )
 
 
 def test_one_tenancy_that_fails_stops_no_other(place: Place) -> None:
@@ -160,7 +182,9 @@ def test_a_receiver_with_another_secret_is_told(place: Place) -> None:
     assert states(run, "catalogue") == {"secret": "ok", "receiver": "failed"}
 
 
-def test_a_receiver_that_is_down_is_told_with_the_way_to_say_that_it_cannot_be_reached(place: Place) -> None:
+def test_a_receiver_that_is_down_is_told_with_the_way_to_say_that_it_cannot_be_reached(
+    place: Place,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place.environ["RECEIVER"] = f"http://127.0.0.1:{taken.getsockname()[1]}/hook"
     run = check(place)
@@ -185,7 +209,9 @@ def test_a_secret_that_is_not_set_is_a_finding_and_no_stop(place: Place) -> None
     assert states(run, "catalogue") == {"secret": "failed", "receiver": "skipped"}
     assert found(run, "secret")["detail"] == "secret env:CATALOGUE_SECRET is not set"
     text = place.run("check")
-    assert "            secret env:CATALOGUE_SECRET is not set\n              fix: export" in text.out
+    assert (
+        "            secret env:CATALOGUE_SECRET is not set\n              fix: export" in text.out
+    )
 
 
 def test_a_weak_secret_is_a_warning_and_exits_with_0(place: Place) -> None:
@@ -193,11 +219,17 @@ def test_a_weak_secret_is_a_warning_and_exits_with_0(place: Place) -> None:
     place.receiver.set_secret("catalogue", "changeme")
     run = check(place)
     assert run.code == 0
-    assert states(run, "catalogue") == {"secret": "warning", "receiver": "ok", "event-signing": "ok"}
+    assert states(run, "catalogue") == {
+        "secret": "warning",
+        "receiver": "ok",
+        "event-signing": "ok",
+    }
     assert "changeme" not in run.out + run.err
 
 
-def test_a_receiver_that_signs_events_in_disguise_is_a_warning_and_exits_with_0(place: Place) -> None:
+def test_a_receiver_that_signs_events_in_disguise_is_a_warning_and_exits_with_0(
+    place: Place,
+) -> None:
     with shipped_receiver(SECRET) as address:
         place.environ["RECEIVER"] = address
         run, text = check(place), place.run("check")
@@ -218,9 +250,10 @@ def test_calls_are_told_when_asked_without_a_key(place: Place) -> None:
 def test_each_receiver_is_challenged_once_for_all_its_triggers(place: Place) -> None:
     place.run("check")
     answers = {"challenge": 1, "refused": 1}
+    # the refused one began as an event does
     assert place.receiver.answers == {
         ("catalogue", kind): number for kind, number in answers.items()
-    }  # the refused one began as an event does
+    }
 
 
 def test_no_secret_and_no_key_is_in_any_form_of_output(place: Place) -> None:
@@ -230,7 +263,9 @@ def test_no_secret_and_no_key_is_in_any_form_of_output(place: Place) -> None:
         assert not any(hidden in run.out + run.err for hidden in HIDDEN)
 
 
-HOSTILE = HOOKS.replace("?code=${FN_KEY}", "?a=|b`c``d<img>&lt;[x](http://e.example)@octocat\\\\|_e_*f*~~g~~")
+HOSTILE = HOOKS.replace(
+    "?code=${FN_KEY}", "?a=|b`c``d<img>&lt;[x](http://e.example)@octocat\\\\|_e_*f*~~g~~"
+)
 
 
 def test_nothing_in_a_url_breaks_out_of_the_markdown_table(place: Place) -> None:

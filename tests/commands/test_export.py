@@ -16,7 +16,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hooksync.commands.export import export, export_text, scalar
-from hooksync.commands.export_draft import ExportedTenancy, Names, free_variables, name_of_url, slug, variable_name
+from hooksync.commands.export_draft import (
+    ExportedTenancy,
+    Names,
+    free_variables,
+    name_of_url,
+    slug,
+    variable_name,
+)
 from hooksync.commands.options import ExportOptions
 from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.config.document import read_document
@@ -72,7 +79,9 @@ def world(**environ: str) -> tuple[World, Hearer]:
     return World(USER | environ, io.BytesIO(), hearer, threading.Event()), hearer
 
 
-def drafted(one: Tenancy, subscriptions: Sequence[LiveSubscription], *values: str) -> ExportedTenancy:
+def drafted(
+    one: Tenancy, subscriptions: Sequence[LiveSubscription], *values: str
+) -> ExportedTenancy:
     """Draft an export in a run that knows these values."""
     redactor = Redactor()
     redactor.learn(values)
@@ -88,12 +97,16 @@ Held = tuple[str, str, bool]  # URL, trigger on the wire, flag
 
 
 def environment_of(text: str, held: list[Held]) -> dict[str, str]:
-    """Find the values that make the URLs of a file those that are live, as a person would by looking."""
+    """Find the values that make the URLs of a file those that are live, as a person would by
+    looking.
+    """
     document = read_document([Source("hooks.yaml", "", text.encode())])
     entries = document.tenancies[0].subscriptions
     told: defaultdict[Template, set[tuple[str, bool]]] = defaultdict(set)
     for entry in entries:
-        told[entry.url.template] |= {(trigger.wire, entry.include_identifiers) for trigger in entry.triggers}
+        told[entry.url.template] |= {
+            (trigger.wire, entry.include_identifiers) for trigger in entry.triggers
+        }
     there: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     for url, trigger, flag in held:
         if url_fault(url) is None:  # else it is left out, and stands for no URL of the file
@@ -135,7 +148,11 @@ _URLS = st.builds(
     ),
 )
 _LIVE = st.lists(
-    st.tuples(_URLS, st.sampled_from(["MOVED", "FULL_TEXT_INDEXED", "ON", "ENTITY_DELETED"]), st.booleans()),
+    st.tuples(
+        _URLS,
+        st.sampled_from(["MOVED", "FULL_TEXT_INDEXED", "ON", "ENTITY_DELETED"]),
+        st.booleans(),
+    ),
     max_size=6,
     unique_by=lambda one: (normal_url(one[0]), one[1]),
 )
@@ -143,7 +160,12 @@ _LIVE = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(_LIVE)
-@example([("https://a.example/x?code=s3cret$1&a=&&b", "MOVED", True), ("https://a.example/$${HOME}", "ON", False)])
+@example(
+    [
+        ("https://a.example/x?code=s3cret$1&a=&&b", "MOVED", True),
+        ("https://a.example/$${HOME}", "ON", False),
+    ]
+)
 @example([("https://a.example?key=#", "MOVED", True), ("https://a.example?key=0", "MOVED", True)])
 @example([("https://a.example?key= ", "MOVED", True), ("https://a.example?key=0", "MOVED", True)])
 @pytest.mark.slow
@@ -172,13 +194,20 @@ def test_one_entry_holds_the_triggers_of_one_url_and_flag() -> None:
     assert data["extra_triggers"] == ["NEW"]
     common = {"url": url, "secret": {"env": "FN_EXAMPLE_NET_API_HOOK_SECRET"}}
     assert data["tenancies"]["prod"]["subscriptions"] == {
-        "fn-example-net-api-hook": {"triggers": ["INDEXED", "MOVED"], "include_identifiers": True, **common},
+        "fn-example-net-api-hook": {
+            "triggers": ["INDEXED", "MOVED"],
+            "include_identifiers": True,
+            **common,
+        },
         "fn-example-net-api-hook-2": {"trigger": "NEW", "include_identifiers": False, **common},
     }
 
 
 def test_the_order_of_the_list_changes_nothing() -> None:
-    several = [live(str(n) * 32, f"https://h.example/{n % 4}", MOVED, include_identifiers=n < 5) for n in range(1, 9)]
+    several = [
+        live(str(n) * 32, f"https://h.example/{n % 4}", MOVED, include_identifiers=n < 5)
+        for n in range(1, 9)
+    ]
     assert exported(*several) == exported(*reversed(several))
 
 
@@ -207,13 +236,20 @@ def test_the_value_of_a_query_is_nowhere_and_its_name_is_listed() -> None:
             "https://hooks.slack.example/services/${A}/${B}/${C}",
             ["T02ABCDEF", "B03GHIJKL", "a1B2c3D4e5F6g7H8i9J0k1L2"],
         ),
-        ("https://h.example/x;v=1?c2VjcmV0=&a=$1", "https://h.example/${P}?${Q}&a=${A}", ["x;v=1", "c2VjcmV0=", "$1"]),
+        (
+            "https://h.example/x;v=1?c2VjcmV0=&a=$1",
+            "https://h.example/${P}?${Q}&a=${A}",
+            ["x;v=1", "c2VjcmV0=", "$1"],
+        ),
         ("https://h.example/of-a-variable/x", "https://h.example/${A}/x", ["of-a-variable"]),
         ("https://of-a-variable.example/x", "${H}", ["https://of-a-variable.example/x"]),
     ],
 )
-def test_what_may_be_a_key_in_a_url_becomes_a_variable_and_comes_back(url: str, written: str, parts: list[str]) -> None:
-    shown = HookUrl(masked_url(url).replace("of-a-variable", "***"), url)  # as the client of the service makes it
+def test_what_may_be_a_key_in_a_url_becomes_a_variable_and_comes_back(
+    url: str, written: str, parts: list[str]
+) -> None:
+    # as the client of the service makes it
+    shown = HookUrl(masked_url(url).replace("of-a-variable", "***"), url)
     made = drafted(tenancy(), [replace(live(), url=shown)], "of-a-variable")
     [entry] = made.entries
     assert re.sub(r"\$\{\w+\}", "$", entry.url) == re.sub(r"\$\{\w+\}", "$", written)
@@ -229,14 +265,20 @@ def test_what_may_be_a_key_in_a_url_becomes_a_variable_and_comes_back(url: str, 
         ("https://u:p4ssw0rd@h.example/x", "MOVED", "its URL holds user information (@)"),
         ("https://u:p4ss/w0rd@h.example/p4ss", "MOVED", "its URL has an invalid port"),
         ("https://h.example/x#p4ssw0rd", "MOVED", "its URL has a fragment (#)"),
-        ("https://h.example/x\n- y\x1b[31m", "MOVED", "its URL holds white space or a control character"),
+        (
+            "https://h.example/x\n- y\x1b[31m",
+            "MOVED",
+            "its URL holds white space or a control character",
+        ),
         ("https://h.example/\0", "MOVED", "its URL holds white space or a control character"),
         ("ftp://h.example/x", "MOVED", "its URL is neither http nor https"),
         ("https://h.example/x", "INDEXED", "a hooks file cannot hold the name of its trigger"),
         ("https://h.example/x", "A]\n#", "a hooks file cannot hold the name of its trigger"),
     ],
 )
-def test_what_cannot_be_declared_is_a_comment_and_a_warning(url: str, trigger: str, reason: str) -> None:
+def test_what_cannot_be_declared_is_a_comment_and_a_warning(
+    url: str, trigger: str, reason: str
+) -> None:
     one = tenancy()
     made = drafted(one, [live(url=url, trigger=Trigger(trigger))])
     text = export_text([made])
@@ -277,7 +319,9 @@ def test_what_is_declared_keeps_its_name_its_text_and_its_references() -> None:
 
 def test_only_what_is_under_the_prefixes_is_exported() -> None:
     text = exported(
-        live(url="https://a.example/x"), live("2" * 32, "https://b.example"), owns=frozenset(["https://a.example"])
+        live(url="https://a.example/x"),
+        live("2" * 32, "https://b.example"),
+        owns=frozenset(["https://a.example"]),
     )
     held = yaml.safe_load(text)["tenancies"]["prod"]
     assert list(held["subscriptions"]) == ["a-example-x"]
@@ -338,11 +382,19 @@ def test_the_server_and_the_user_may_come_from_the_environment(place: Place) -> 
 
 def test_a_hooks_file_gives_its_settings_and_a_second_export_is_the_same(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
-    place.write(HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    probe: never\n    limits: {unsubscribe: 12.5%}"))
+    place.write(
+        HOOKS.replace(
+            "tenant: DEMO", "tenant: DEMO\n    probe: never\n    limits: {unsubscribe: 12.5%}"
+        )
+    )
     place.box.seed("DEMO", "https://h.example/x", "MOVED", SECRET)
     first = place.run("export")
     held = yaml.safe_load(first.out)["tenancies"]["prod"]
-    assert (held["server"], held["probe"], held["limits"]) == ("${BOX}", "never", {"unsubscribe": "12.5%"})
+    assert (held["server"], held["probe"], held["limits"]) == (
+        "${BOX}",
+        "never",
+        {"unsubscribe": "12.5%"},
+    )
     assert held["subscriptions"]["catalogue"]["url"] == "${RECEIVER}?code=${FN_KEY}"
     place.write(first.out)
     assert place.run("plan").out.startswith("No changes. 1 tenancy matches hooks.yaml; ")
@@ -356,7 +408,10 @@ def test_a_tenancy_that_cannot_be_read_is_a_comment_and_the_others_are_there(pla
     )
     run = place.run("export")
     assert run.code == 1
-    assert "  # away is missing, because it could not be read: username env:NOT_THERE is not set" in run.out
+    assert (
+        "  # away is missing, because it could not be read: username env:NOT_THERE is not set"
+        in run.out
+    )
     assert list(yaml.safe_load(run.out)["tenancies"]) == ["prod"]
     assert "error: away: " in run.err
     assert "`hooksync validate` needs no credentials" in run.err
@@ -385,7 +440,9 @@ def test_where_nothing_could_be_read_no_file_is_printed(place: Place) -> None:
         (("--tenancy", "none"), 64, '--tenancy "none" matches no tenancy'),
     ],
 )
-def test_odd_flags_are_refused(place: Place, arguments: tuple[str, ...], code: int, message: str) -> None:
+def test_odd_flags_are_refused(
+    place: Place, arguments: tuple[str, ...], code: int, message: str
+) -> None:
     run = place.run("export", *arguments)
     assert (run.code, run.out) == (code, "")
     assert message in run.err

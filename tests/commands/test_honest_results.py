@@ -1,4 +1,6 @@
-"""Results say no more than is known: a plan fails where apply would refuse; what is found is read before the yes."""
+"""Results say no more than is known: a plan fails where apply would refuse; what is found is read
+before the yes.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,12 @@ def saved(place: Place) -> Path:
     return place.folder / "plan.json"
 
 
-@pytest.mark.parametrize("flags", [(), ("--detailed-exitcode",), ("--format", "json"), ("--format", "markdown")])
-def test_plan_exits_with_3_and_saves_nothing_where_apply_would_refuse(place: Place, flags: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "flags", [(), ("--detailed-exitcode",), ("--format", "json"), ("--format", "markdown")]
+)
+def test_plan_exits_with_3_and_saves_nothing_where_apply_would_refuse(
+    place: Place, flags: tuple[str, ...]
+) -> None:
     over_the_limit(place)
     plan = place.run("plan", "--out", "plan.json", *flags)
     assert plan.code == 3
@@ -43,7 +49,9 @@ def test_plan_exits_with_3_and_saves_nothing_where_apply_would_refuse(place: Pla
 
 
 def test_plan_exits_with_3_where_unknown_secrets_are_refused(place: Place) -> None:
-    place.write(HOOKS.replace("    subscriptions:", "    unknown_secret: refuse\n    subscriptions:"))
+    place.write(
+        HOOKS.replace("    subscriptions:", "    unknown_secret: refuse\n    subscriptions:")
+    )
     assert place.run("apply", "--yes").code == 0
     (place.folder / "hooks.state.json").unlink()
     plan = place.run("plan", "--detailed-exitcode", "--out", "plan.json")
@@ -66,12 +74,15 @@ def test_plan_with_probe_warns_of_a_receiver_that_cannot_be_reached(place: Place
     plan = place.run("plan", "--probe", "--format", "json")
     assert plan.code == 0
     assert (
-        "warning: hooks.yaml:7:7: prod/catalogue: the receiver at ${RECEIVER}?code=${FN_KEY} is not ready" in plan.err
+        "warning: hooks.yaml:7:7: prod/catalogue: the receiver at ${RECEIVER}?code=${FN_KEY} is not"
+        " ready" in plan.err
     )
     assert len(plan.json["warnings"]) == 1
 
 
-def test_a_tenancy_that_cannot_be_read_counts_for_more_than_one_that_is_refused(place: Place) -> None:
+def test_a_tenancy_that_cannot_be_read_counts_for_more_than_one_that_is_refused(
+    place: Place,
+) -> None:
     over_the_limit(place)
     place.write(HOOKS + "  staging: {server: '${DOWN}', tenant: TEST, subscriptions: {}}\n")
     place.environ["DOWN"] = "http://127.0.0.1:1"
@@ -85,7 +96,8 @@ def test_apply_asks_receivers_before_it_asks_the_user_and_only_once(place: Place
     place.environ["RECEIVER"] = place.receiver.url("catalogue")
     terminal = Terminal(place, "apply")
     terminal.read_until("for an answer: ")
-    assert place.receiver.answers["catalogue", "challenge"] == 1  # of two subscriptions, one receiver
+    # of two subscriptions, one receiver
+    assert place.receiver.answers["catalogue", "challenge"] == 1
     terminal.type("yes\n")
     assert terminal.finish() == 0
     assert place.receiver.answers["catalogue", "challenge"] == 3  # the service asked for each
@@ -96,7 +108,11 @@ def test_what_receivers_answer_is_read_before_the_question_and_said_once(place: 
     terminal = Terminal(place, "apply")
     terminal.read_until("for an answer: ")
     before, warning = terminal.seen, "warning: hooks.yaml:7:7: prod/catalogue: the receiver at "
-    assert before.index("Plan: 2 to subscribe") < before.index(warning) < before.index("Carry this out")
+    assert (
+        before.index("Plan: 2 to subscribe")
+        < before.index(warning)
+        < before.index("Carry this out")
+    )
     terminal.type("no\n")
     assert terminal.finish() == 3
     assert terminal.seen.count(warning) == 1
@@ -105,7 +121,9 @@ def test_what_receivers_answer_is_read_before_the_question_and_said_once(place: 
 
 
 @pytest.mark.parametrize("flags", [(), ("--format", "json")])
-def test_where_all_is_refused_by_receivers_nothing_is_asked(place: Place, flags: tuple[str, ...]) -> None:
+def test_where_all_is_refused_by_receivers_nothing_is_asked(
+    place: Place, flags: tuple[str, ...]
+) -> None:
     place.receiver.set_secret("catalogue", OTHER_SECRET)
     terminal = Terminal(place, "apply", *flags)
     assert terminal.finish() == 3
@@ -119,7 +137,10 @@ def test_a_missing_secret_is_said_with_its_line_instead_of_a_question(place: Pla
     terminal = Terminal(place, "apply")
     assert terminal.finish() == 1
     assert "Carry this out" not in terminal.seen
-    assert terminal.seen.count("error: prod: hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set") == 1
+    assert (
+        terminal.seen.count("error: prod: hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set")
+        == 1
+    )
 
 
 def test_without_a_terminal_and_a_yes_no_receiver_is_asked(place: Place) -> None:
@@ -135,7 +156,9 @@ def test_with_yes_a_warning_is_said_once(place: Place) -> None:
     assert run.err.count("warning: hooks.yaml:7:7: prod/catalogue: the receiver at ") == 1
 
 
-def test_a_saved_plan_is_not_asked_about_and_its_receivers_are_asked_before_the_first_change(place: Place) -> None:
+def test_a_saved_plan_is_not_asked_about_and_its_receivers_are_asked_before_the_first_change(
+    place: Place,
+) -> None:
     assert place.run("plan", "--out", "plan.json").code == 0
     place.receiver.set_secret("catalogue", OTHER_SECRET)
     terminal = Terminal(place, "apply", "plan.json")
@@ -167,14 +190,23 @@ def deserted(place: Place) -> Place:
 
 
 @pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
-def test_no_changes_is_not_the_last_word_where_the_file_of_a_tenancy_was_deleted(deserted: Place) -> None:
+def test_no_changes_is_not_the_last_word_where_the_file_of_a_tenancy_was_deleted(
+    deserted: Place,
+) -> None:
     plan = deserted.run("plan", "--detailed-exitcode")
     said = f"1 tenancy matches hooks.yaml.\nT{UNDECLARED[1:]}.\n"
     assert (plan.code, plan.out) == (0, said)
-    assert f"warning: {UNDECLARED}\n  fix: name its file with --file as well; or, to remove them" in plan.err
+    assert (
+        f"warning: {UNDECLARED}\n  fix: name its file with --file as well; or, to remove them"
+        in plan.err
+    )
     assert deserted.run("apply").out == said
-    assert any(UNDECLARED in line for line in deserted.run("plan", "--format", "json").json["warnings"])
-    assert any(UNDECLARED in line for line in deserted.run("apply", "--format", "json").json["warnings"])
+    assert any(
+        UNDECLARED in line for line in deserted.run("plan", "--format", "json").json["warnings"]
+    )
+    assert any(
+        UNDECLARED in line for line in deserted.run("apply", "--format", "json").json["warnings"]
+    )
     for command in ("plan", "apply"):
         assert "which no file declares" in deserted.run(command, "--format", "markdown").out
     assert len(deserted.box.subscriptions("MUSEUM")) == 2
@@ -219,9 +251,18 @@ def test_the_advice_ends_the_warning_for_a_tenancy_that_was_renamed(place: Place
 
 @pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
 @pytest.mark.parametrize(
-    "flags", [("--tenancy", "prod"), ("--target", "prod/*"), ("--shard", "1/2"), ("--shard", "2/2"), ("--no-state",)]
+    "flags",
+    [
+        ("--tenancy", "prod"),
+        ("--target", "prod/*"),
+        ("--shard", "1/2"),
+        ("--shard", "2/2"),
+        ("--no-state",),
+    ],
 )
-def test_what_another_selection_would_show_is_not_warned_of(place: Place, flags: tuple[str, ...]) -> None:
+def test_what_another_selection_would_show_is_not_warned_of(
+    place: Place, flags: tuple[str, ...]
+) -> None:
     place.write(MUSEUM, "museum.yaml")
     files = ("-f", "hooks.yaml", "-f", "museum.yaml")
     assert place.run("apply", "--yes", *files).code == 0
@@ -235,10 +276,13 @@ def test_of_very_many_undeclared_tenancies_five_are_named(place: Place) -> None:
     state = json.loads(path.read_text())
     entry = next(one for one in state["entries"] if one["address"] == "prod/catalogue/MOVED")
     state["entries"] += [
-        {**entry, "tenancy": f"gone{index}", "address": f"gone{index}/catalogue/MOVED"} for index in range(9)
+        {**entry, "tenancy": f"gone{index}", "address": f"gone{index}/catalogue/MOVED"}
+        for index in range(9)
     ]
     path.write_text(json.dumps(state))
     plan = place.run("plan")
     assert plan.code == 0
     named = '"gone0", "gone1", "gone2", "gone3", "gone4" and 4 more'
-    assert plan.out.endswith(f"\nThe state knows 9 subscriptions of 9 tenancies: {named}, which no file declares.\n")
+    assert plan.out.endswith(
+        f"\nThe state knows 9 subscriptions of 9 tenancies: {named}, which no file declares.\n"
+    )

@@ -81,16 +81,31 @@ def test_from_live_writes_what_export_prints(place: Place) -> None:
     assert run.err == shown.err
     assert (place.folder / "live.yaml").read_text() == shown.out
     assert (place.folder / "live.yaml").stat().st_mode & 0o777 == 0o600 or os.name == "nt"
-    assert place.run("plan", "-f", "live.yaml").out.startswith("No changes. 1 tenancy matches live.yaml; ")
+    assert place.run("plan", "-f", "live.yaml").out.startswith(
+        "No changes. 1 tenancy matches live.yaml; "
+    )
 
 
 @pytest.mark.parametrize(("flags", "filled"), [((), False), (("--with-values",), True)])
-def test_from_live_writes_the_variables_too(place: Place, flags: tuple[str, ...], filled: bool) -> None:
+def test_from_live_writes_the_variables_too(
+    place: Place, flags: tuple[str, ...], filled: bool
+) -> None:
     place.box.seed("DEMO", "https://h.example/x?code=it's&tag=a%20b", "MOVED", SECRET)
     place.environ["HOOKSYNC_FILE"] = "live.yaml"
-    run = place.run("init", "live.yaml", "--from-live", "--write-env", "live.env", *flags, "--server", place.box.url)
+    run = place.run(
+        "init",
+        "live.yaml",
+        "--from-live",
+        "--write-env",
+        "live.env",
+        *flags,
+        "--server",
+        place.box.url,
+    )
     assert (run.code, run.out) == (0, "wrote live.env\nwrote live.yaml\n")
-    assert run.err.startswith("fill in what is empty in live.env, and give each command --env-file live.env:\n  H_")
+    assert run.err.startswith(
+        "fill in what is empty in live.env, and give each command --env-file live.env:\n  H_"
+    )
     path = place.folder / "live.env"
     assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"
     assert "it's" not in run.out + run.err + (place.folder / "live.yaml").read_text()
@@ -108,7 +123,9 @@ def test_from_live_writes_the_variables_too(place: Place, flags: tuple[str, ...]
 def test_any_value_is_read_as_it_was_written_or_left_to_the_user(value: str) -> None:
     text = env_text([Need("X", "a part of a URL", value)], "hooks.yaml", with_values=True)
     is_left = "set it yourself" in text
-    assert dotenv_values(stream=io.StringIO(text), interpolate=False) == {"X": "" if is_left else value}
+    assert dotenv_values(stream=io.StringIO(text), interpolate=False) == {
+        "X": "" if is_left else value
+    }
     assert not is_left or ({*"'\\"} & {*value} and {*"$`"} & {*value})
 
 
@@ -119,7 +136,9 @@ def test_a_shell_that_reads_variables_runs_nothing_that_a_service_says(tmp_path:
     text = env_text(needs, "hooks.yaml", with_values=True)
     read = dotenv_values(stream=io.StringIO(text), interpolate=False)
     shown = "".join(f'printf "%s\\n" "${need.variable}"\n' for need in needs)
-    done = subprocess.run(["sh"], input=text + shown, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sh"], input=text + shown, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert (done.stdout.splitlines(), done.stderr) == ([*read.values()], "")
     assert [*read.values()] == [*harmless, "", ""]
     assert not os.listdir(tmp_path)
@@ -130,7 +149,11 @@ def test_a_shell_that_reads_variables_runs_nothing_that_a_service_says(tmp_path:
     [
         (("--with-values",), 64, "--with-values needs --write-env"),
         (("--write-env", "new.env"), 64, "give --from-live as well"),
-        (("--from-live", "--write-env", "hooks.env"), 1, "hooks.env exists already, and was left as it is"),
+        (
+            ("--from-live", "--write-env", "hooks.env"),
+            1,
+            "hooks.env exists already, and was left as it is",
+        ),
     ],
 )
 def test_variables_are_written_beside_what_is_live_and_over_nothing(

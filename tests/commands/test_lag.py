@@ -1,6 +1,8 @@
-"""A list that lags behind the answers, and answers that prove less than they say: what is told, and how it settles.
+"""A list that lags behind the answers, and answers that prove less than they say: what is told, and
+how it settles.
 
-On a sandbox by real HTTP. Run and sandbox share a clock that jumps, so that half a minute passes in no time.
+On a sandbox by real HTTP. Run and sandbox share a clock that jumps, so that half a minute passes in
+no time.
 """
 
 from __future__ import annotations
@@ -106,7 +108,9 @@ class Desk:
     def write(self, text: str) -> None:
         (self.folder / "hooks.yaml").write_text(text, encoding="utf-8")
 
-    def apply(self, after_call: Callable[[CallRecord], None] = lambda record: None, **flags: object) -> Ran:
+    def apply(
+        self, after_call: Callable[[CallRecord], None] = lambda record: None, **flags: object
+    ) -> Ran:
         return self._run(plan_apply.apply, after_call, is_confirmed=True, **flags)
 
     def plan(self) -> Ran:
@@ -125,7 +129,12 @@ class Desk:
         self.stop = Event()
         self.state.write_text(texts[0], encoding="utf-8")
 
-    def _run(self, verb: Callable[[Any, World], int], after_call: Callable[[CallRecord], None], **flags: Any) -> Ran:
+    def _run(
+        self,
+        verb: Callable[[Any, World], int],
+        after_call: Callable[[CallRecord], None],
+        **flags: Any,
+    ) -> Ran:
         kind = plan_apply.ApplyOptions if verb == plan_apply.apply else plan_apply.PlanOptions
         options = kind((str(self.folder / "hooks.yaml"),), format="json", parallelism=1, **flags)
         terminal = MemoryTerminal(after_call=after_call)
@@ -144,7 +153,9 @@ def is_subscribe(record: CallRecord) -> bool:
 
 
 @contextmanager
-def desk_on(folder: Path, *traits: str, additions: float = 0.0, removals: float = 0.0) -> Iterator[Desk]:
+def desk_on(
+    folder: Path, *traits: str, additions: float = 0.0, removals: float = 0.0
+) -> Iterator[Desk]:
     clock = JumpingClock()
     options = SandboxOptions(
         traits=frozenset({"no-challenge", *traits}),
@@ -171,7 +182,9 @@ On = Callable[..., Any]
 # What was made and is not listed yet
 
 
-@pytest.mark.parametrize(("seconds", "lag", "is_listed"), [("0", 5.0, False), ("900", LONG_LAG, True), ("", 5.0, True)])
+@pytest.mark.parametrize(
+    ("seconds", "lag", "is_listed"), [("0", 5.0, False), ("900", LONG_LAG, True), ("", 5.0, True)]
+)
 def test_a_variable_sets_how_long_an_apply_waits_for_the_list(
     on: On, seconds: str, lag: float, *, is_listed: bool
 ) -> None:
@@ -213,7 +226,9 @@ def test_a_plan_never_waits(on: On, lag: float) -> None:
 
 
 @pytest.mark.parametrize("lag", LAGS)
-def test_an_answer_without_an_id_in_a_list_that_lags_is_found_and_unknown_until_adopted(on: On, lag: float) -> None:
+def test_an_answer_without_an_id_in_a_list_that_lags_is_found_and_unknown_until_adopted(
+    on: On, lag: float
+) -> None:
     with on("answer-without-id", additions=lag) as desk:
         made = desk.apply()
         assert made.code == 0, made.text
@@ -248,7 +263,9 @@ def test_a_removal_that_lags_is_done_and_the_next_run_takes_it_for_gone(on: On, 
 
 @pytest.mark.parametrize("fault", ["cut", "commit-cut"])
 @pytest.mark.parametrize("lag", [0.0, 5.0])
-def test_what_a_person_makes_while_an_answer_is_lost_is_never_called_the_same(on: On, fault: str, lag: float) -> None:
+def test_what_a_person_makes_while_an_answer_is_lost_is_never_called_the_same(
+    on: On, fault: str, lag: float
+) -> None:
     with on(additions=lag) as desk:
         desk.write(ONE)
         desk.box.faults.add(f"{fault}@subscribe")

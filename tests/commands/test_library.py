@@ -26,11 +26,18 @@ def live(place: Place) -> int:
     return len(place.box.subscriptions("DEMO"))
 
 
-def test_what_is_declared_is_planned_and_applied(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_is_declared_is_planned_and_applied(
+    place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
     progress: list[tuple[str, int, int]] = []
     declared = load(place, on_progress=lambda *what: progress.append(what))
     plan = hooksync.plan(declared)
-    assert (plan.has_changes, plan.summary["subscribe"], plan.exit_code, live(place)) == (True, 2, 0, 0)
+    assert (plan.has_changes, plan.summary["subscribe"], plan.exit_code, live(place)) == (
+        True,
+        2,
+        0,
+        0,
+    )
     assert [(step.action, step.address) for step in plan.steps] == [
         ("subscribe", "prod/catalogue/INDEXED"),
         ("subscribe", "prod/catalogue/MOVED"),
@@ -44,8 +51,14 @@ def test_what_is_declared_is_planned_and_applied(place: Place, capfd: pytest.Cap
     ]
     assert {("reading", 1, 1), ("applying", 2, 2)} <= set(progress)
     progress.clear()
-    again = hooksync.apply(load(place, replace="*", on_progress=lambda *what: progress.append(what)))
-    assert (again.summary, progress[-1]) == ({"done": 2}, ("applying", 4, 4))  # the new ones are made, the old removed
+    again = hooksync.apply(
+        load(place, replace="*", on_progress=lambda *what: progress.append(what))
+    )
+    # the new ones are made, the old removed
+    assert (again.summary, progress[-1]) == (
+        {"done": 2},
+        ("applying", 4, 4),
+    )
     after = hooksync.plan(declared)
     assert (after.has_changes, after.summary) == (False, {"keep": 2})
     assert after.text().startswith("No changes. 1 tenancy matches ")
@@ -85,7 +98,10 @@ def test_a_plan_is_carried_out_exactly_or_refused(place: Place) -> None:
 def test_a_plan_holds_to_the_settings_that_it_was_made_with(place: Place) -> None:
     assert hooksync.apply(load(place)).exit_code == 0
     place.write(OTHER)
-    assert hooksync.plan(load(place, targets="*/INDEXED", tenancies=["prod"])).summary == {"keep": 1, "leave": 1}
+    assert hooksync.plan(load(place, targets="*/INDEXED", tenancies=["prod"])).summary == {
+        "keep": 1,
+        "leave": 1,
+    }
     assert hooksync.plan(load(place, uses_state=False)).secret_unknown == 1
 
 
@@ -144,9 +160,17 @@ def test_a_function_of_the_program_that_fails_ends_the_run_with_a_report(place: 
 
 
 def test_nothing_of_the_process_is_changed(place: Place) -> None:
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)], dict(os.environ), Path.cwd()
+    before = (
+        [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)],
+        dict(os.environ),
+        Path.cwd(),
+    )
     hooksync.apply(load(place))
-    after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)], dict(os.environ), Path.cwd()
+    after = (
+        [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)],
+        dict(os.environ),
+        Path.cwd(),
+    )
     assert before == after
 
 
@@ -155,7 +179,9 @@ def test_what_is_told_on_the_way_goes_to_the_program_and_shows_no_secret(
 ) -> None:
     told: list[str] = []
     declared = load(place, on_message=told.append)
-    declared.world.output.message(f"as a state's backend says it: {place.environ['RECEIVER']}?code={HIDDEN[1]}\n")
+    declared.world.output.message(
+        f"as a state's backend says it: {place.environ['RECEIVER']}?code={HIDDEN[1]}\n"
+    )
     declared.world.terminal.message("as a run lock says it")
     assert told[1:] == ["as a run lock says it"]
     assert HIDDEN[1] not in told[0]
@@ -166,8 +192,14 @@ def test_what_is_public_shows_no_secret(place: Place) -> None:
     declared = load(place)
     plan = hooksync.plan(declared)
     report = hooksync.apply(plan)
-    shown = [repr(each) + str(each) for each in (declared, plan, report, *plan.steps, *report.steps)]
-    shown += [each for result in (plan, report) for each in (result.text(), result.markdown(), result.to_json())]
+    shown = [
+        repr(each) + str(each) for each in (declared, plan, report, *plan.steps, *report.steps)
+    ]
+    shown += [
+        each
+        for result in (plan, report)
+        for each in (result.text(), result.markdown(), result.to_json())
+    ]
     assert not [hidden for hidden in HIDDEN for text in shown if hidden in text]
 
 
@@ -178,7 +210,9 @@ def test_the_public_names_are_there_and_no_others() -> None:
 
 
 def test_the_package_alone_loads_nothing() -> None:
-    run = run_python(["-c", "import sys; b = set(sys.modules); import hooksync; print(set(sys.modules) - b)"], {})
+    run = run_python(
+        ["-c", "import sys; b = set(sys.modules); import hooksync; print(set(sys.modules) - b)"], {}
+    )
     assert run.out == "{'hooksync'}\n"
 
 

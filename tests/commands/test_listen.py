@@ -32,7 +32,10 @@ EVENT = {
     "events": [{"entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2"}],
 }
 BODY = json.dumps(EVENT).encode()
-INDEXED = "INDEXED  IO 7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2  subscription 9495ddbf7d4a0b9f030a3411c87f967d"
+INDEXED = (
+    "INDEXED  IO 7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2  subscription"
+    " 9495ddbf7d4a0b9f030a3411c87f967d"
+)
 OTHER = "another-secret-0123456789"
 FEW_FILES = 256  # that a process may open, as on macOS
 
@@ -48,11 +51,17 @@ class Listening:
         assert found, self.first_line
         self.url = f"{found[1]}/any/path"
 
-    def send(self, body: bytes = BODY, secret: str | None = SECRET, query: str = "", **more: str) -> requests.Response:
-        headers = {} if secret is None else {"Preservica-Signature": sign_event(secret.encode(), body)}
+    def send(
+        self, body: bytes = BODY, secret: str | None = SECRET, query: str = "", **more: str
+    ) -> requests.Response:
+        headers = (
+            {} if secret is None else {"Preservica-Signature": sign_event(secret.encode(), body)}
+        )
         with requests.Session() as session:
             session.trust_env = False
-            return session.post(f"{self.url}{query}", data=iter([body]) if body else b"", headers=headers | more)
+            return session.post(
+                f"{self.url}{query}", data=iter([body]) if body else b"", headers=headers | more
+            )
 
     def end(self, number: int = signal.SIGTERM) -> list[str]:
         """End it as a user does; gives what it showed, without the times."""
@@ -67,7 +76,11 @@ class Listening:
 def listening(*arguments: str, folder: Path | None = None) -> Iterator[Listening]:
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "hooksync", "listen", *arguments],
-        env={**make_environ(**ENVIRON), "OTHER_SECRET": OTHER, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={
+            **make_environ(**ENVIRON),
+            "OTHER_SECRET": OTHER,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -81,10 +94,15 @@ def listening(*arguments: str, folder: Path | None = None) -> Iterator[Listening
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_listen_answers_challenges_verifies_events_and_shows_what_came_until_a_signal(number: int) -> None:
+def test_listen_answers_challenges_verifies_events_and_shows_what_came_until_a_signal(
+    number: int,
+) -> None:
     with listening(*NAMED, "--secret", "env:OTHER_SECRET") as one:
         answer = one.send(b"", None, "?challengeCode=c0de")
-        assert answer.json() == {"challengeCode": "c0de", "challengeResponse": sign_challenge(SECRET.encode(), b"c0de")}
+        assert answer.json() == {
+            "challengeCode": "c0de",
+            "challengeResponse": sign_challenge(SECRET.encode(), b"c0de"),
+        }
         assert [one.send(secret=secret).status_code for secret in (SECRET, OTHER)] == [200, 200]
         assert one.end(number) == [
             "200  challenge",
@@ -93,7 +111,9 @@ def test_listen_answers_challenges_verifies_events_and_shows_what_came_until_a_s
         ]
 
 
-def test_listen_refuses_what_is_signed_wrong_and_says_what_can_be_told_of_it(tmp_path: Path) -> None:
+def test_listen_refuses_what_is_signed_wrong_and_says_what_can_be_told_of_it(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "hooks.yaml").write_text(DECLARED)
     with listening("-f", "hooks.yaml", *NAMED, folder=tmp_path) as one:
         assert "env:HOOK_SECRET (declared for archive/catalogue)" in one.first_line
@@ -102,21 +122,40 @@ def test_listen_refuses_what_is_signed_wrong_and_says_what_can_be_told_of_it(tmp
             one.send(secret=OTHER).status_code,
             one.send(secret="one-of-nobody-0123456789").status_code,
             one.send(secret=None).status_code,
-            one.send(json.dumps(EVENT, indent=1).encode(), None, **{"Preservica-Signature": signature}).status_code,
+            one.send(
+                json.dumps(EVENT, indent=1).encode(), None, **{"Preservica-Signature": signature}
+            ).status_code,
             one.send(b"", None, "?challengeCode=preservica-webhook-auth").status_code,
         ]
         assert statuses == [401, 401, 401, 401, 400]
         assert one.end() == [
-            "401  refused  signed with env:OTHER_SECRET (declared for archive/other), which --secret does not name",
-            "401  refused  the signature is wrong: another secret, or the body was changed on its way",
+            (
+                "401  refused  signed with env:OTHER_SECRET (declared for archive/other), which"
+                " --secret does not name"
+            ),
+            (
+                "401  refused  the signature is wrong: another secret, or the body was changed on"
+                " its way"
+            ),
             "401  refused  the header Preservica-Signature is missing",
-            "401  refused  the signature is wrong: another secret, or the body was changed on its way",
-            "400  refused  the challenge code begins like a signed event; the answer could forge one",
+            (
+                "401  refused  the signature is wrong: another secret, or the body was changed on"
+                " its way"
+            ),
+            (
+                "400  refused  the challenge code begins like a signed event; the answer could"
+                " forge one"
+            ),
         ]
 
 
-def test_listen_passes_genuine_events_on_byte_for_byte_with_their_headers_and_gives_the_status_back() -> None:
-    with answering(418) as (url, came), listening(*NAMED, "--forward", f"{url}?code=${{FN_KEY}}") as one:
+def test_listen_passes_genuine_events_on_byte_for_byte_with_their_headers_and_gives_the_status_back() -> (
+    None
+):
+    with (
+        answering(418) as (url, came),
+        listening(*NAMED, "--forward", f"{url}?code=${{FN_KEY}}") as one,
+    ):
         body = BODY + b"\n"
         assert one.send(body, **{"X-Trace": "a b"}).status_code == 418
         assert one.send(secret=OTHER).status_code == 401
@@ -185,14 +224,20 @@ def test_listen_writes_lines_of_json_with_the_whole_event_that_fit_their_schema(
         one.send()
         one.send(secret=None)
         lines = [json.loads(line) for line in one.end()]
-    assert [check_document("receiver", line)["kind"] for line in lines] == ["challenge", "event", "refused"]
+    assert [check_document("receiver", line)["kind"] for line in lines] == [
+        "challenge",
+        "event",
+        "refused",
+    ]
     assert (lines[1]["event"], lines[1]["delivery"]) == (EVENT, 1)
     assert lines[1]["signed_with"] == {"secret": {"env": "HOOK_SECRET"}, "declared_for": []}
     assert lines[2]["reason"] == "the header Preservica-Signature is missing"
 
 
 @pytest.mark.parametrize("is_json", [False, True])
-def test_no_event_can_steer_a_terminal_or_a_runner_or_show_a_secret_through_listen(is_json: bool) -> None:
+def test_no_event_can_steer_a_terminal_or_a_runner_or_show_a_secret_through_listen(
+    is_json: bool,
+) -> None:
     hostile = {
         "trigger": "\x1b[2J\n::error::x",
         "events": [None, {"entityRef": [SECRET]}],
@@ -203,14 +248,22 @@ def test_no_event_can_steer_a_terminal_or_a_runner_or_show_a_secret_through_list
             assert one.send(json.dumps(document).encode()).status_code == 200
         shown = one.end()
     assert len(shown) == 3
-    assert not [line for line in shown if "\x1b" in line or "##vso[" in line or line.lstrip().startswith("::")]
+    assert not [
+        line
+        for line in shown
+        if "\x1b" in line or "##vso[" in line or line.lstrip().startswith("::")
+    ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
         (["--secret", "env:NONE"], 1, "secret env:NONE is not set"),
-        (["--secret", "env:HOOKSYNC_PLAN_KEY"], 64, "the variable HOOKSYNC_PLAN_KEY is for hooksync itself"),
+        (
+            ["--secret", "env:HOOKSYNC_PLAN_KEY"],
+            64,
+            "the variable HOOKSYNC_PLAN_KEY is for hooksync itself",
+        ),
         ([*NAMED, "--record", "/nowhere/at/all"], 1, "there is no folder /nowhere/at/all"),
         ([*NAMED, "--forward", "here"], 64, "--url is neither http nor https"),
         ([*NAMED, "--port", "70000"], 64, 'argument --port: "70000" is not a number'),
@@ -231,7 +284,9 @@ def test_listen_says_that_its_port_is_taken() -> None:
 
 
 @pytest.mark.usefixtures("no_credentials")
-def test_listen_is_a_receiver_that_pypreservica_can_subscribe_and_shows_what_the_tenancy_sends() -> None:
+def test_listen_is_a_receiver_that_pypreservica_can_subscribe_and_shows_what_the_tenancy_sends() -> (
+    None
+):
     with Sandbox() as box, listening(*NAMED) as one:
         with web_hooks_api(box) as api:
             api.subscribe(one.url, TriggerType.MOVED, SECRET)
@@ -239,4 +294,6 @@ def test_listen_is_a_receiver_that_pypreservica_can_subscribe_and_shows_what_the
         assert [*box.fire("MOVED").values()] == [200]
         challenge, event = one.end()
     assert challenge == "200  challenge"
-    assert re.fullmatch(rf"200  MOVED  .*  subscription {made.id}  signed with env:HOOK_SECRET", event)
+    assert re.fullmatch(
+        rf"200  MOVED  .*  subscription {made.id}  signed with env:HOOK_SECRET", event
+    )

@@ -1,4 +1,6 @@
-"""`hooksync list` and `hooksync show PLAN`: what is live, and what a saved plan holds. Neither changes anything."""
+"""`hooksync list` and `hooksync show PLAN`: what is live, and what a saved plan holds. Neither
+changes anything.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def checked(text: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(text)
     schema = read_schema("list")
     jsonschema.Draft202012Validator(schema).validate(document)
-    assert document["digest"] == digest({name: value for name, value in document.items() if name != "digest"})
+    assert document["digest"] == digest(
+        {name: value for name, value in document.items() if name != "digest"}
+    )
     return document
 
 
@@ -60,7 +64,9 @@ def view(*several: TenancyView, **fields: Any) -> RunView:
 
 @pytest.fixture
 def lived_in(place: Place) -> Place:
-    """A tenancy with one of each: as declared, of another secret, twice, not declared, not ours; and one missing."""
+    """A tenancy with one of each: as declared, of another secret, twice, not declared, not ours;
+    and one missing.
+    """
     owns = f'owns: ["{place.environ["RECEIVER"]}", "https://old.example"]'
     place.write(HOOKS.replace("    subscriptions:", f"    {owns}\n    subscriptions:") + DESCRIBED)
     assert place.run("apply", "--yes").code == 0
@@ -79,7 +85,9 @@ def test_each_live_subscription_is_listed_with_what_it_is_declared_as(lived_in: 
         (None, "unsubscribe", ["not declared"]),
         (None, "leave", ["outside the prefixes of `owns`"]),
     ]
-    assert {each["id"] for each in one["subscriptions"]} == {each.id for each in lived_in.box.subscriptions("DEMO")}
+    assert {each["id"] for each in one["subscriptions"]} == {
+        each.id for each in lived_in.box.subscriptions("DEMO")
+    }
     assert [each["url"] for each in one["subscriptions"][1:3]] == [
         "${RECEIVER}?code=${FN_KEY}",
         f"{OLD.partition('=')[0]}=***",
@@ -89,7 +97,10 @@ def test_each_live_subscription_is_listed_with_what_it_is_declared_as(lived_in: 
         "live": 4, "declared": 2, "not_live": 0, "secret_unknown": 0,
     }  # fmt: skip
     text = lived_in.run("list").out
-    words = r"yes +same +prod/catalogue/INDEXED +\$\{RECEIVER\}\?code=\$\{FN_KEY\} +Digital Archive +Rebuilds the index"
+    words = (
+        r"yes +same +prod/catalogue/INDEXED +\$\{RECEIVER\}\?code=\$\{FN_KEY\} +Digital Archive"
+        r" +Rebuilds the index"
+    )
     assert re.search(f"^prod +[0-9a-f]{{32}}  INDEXED +{words}$", text, re.MULTILINE)
     assert text.endswith("\n\nList: 4 live in 1 tenancy, 2 of them declared; secrets: 2 same.\n")
     assert lived_in.run("list", "--format", "markdown").out.startswith(
@@ -137,7 +148,10 @@ def test_a_tenancy_that_cannot_be_read_does_not_stop_the_others(place: Place) ->
     assert run.code == 1
     assert "error: gone: " in run.err
     document = checked(run.out)
-    assert [(one["name"], len(one["subscriptions"]), bool(one["error"])) for one in document["tenancies"]] == [
+    assert [
+        (one["name"], len(one["subscriptions"]), bool(one["error"]))
+        for one in document["tenancies"]
+    ] == [
         ("prod", 1, False),
         ("gone", 0, True),
     ]
@@ -169,7 +183,9 @@ def test_without_a_hooks_file_a_server_is_enough(place: Place) -> None:
         (("more",), 64, "more"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_listed_is_an_error(place: Place, flags: tuple[str, ...], code: int, said: str) -> None:
+def test_what_cannot_be_listed_is_an_error(
+    place: Place, flags: tuple[str, ...], code: int, said: str
+) -> None:
     run = place.run("list", *flags)
     assert (run.code, run.out) == (code, ""), run.err
     assert said in run.err
@@ -182,16 +198,28 @@ def listed(seen: RunView, *, shows_coverage: bool = True) -> list[str]:
     return [*plain(table_lines(table)).splitlines(), "", summary]
 
 
-def of_names(name: str, *names: str, missing: tuple[str, ...] = (), strange: int = 0) -> TenancyView:
+def of_names(
+    name: str, *names: str, missing: tuple[str, ...] = (), strange: int = 0
+) -> TenancyView:
     """A tenancy in which these names subscribe to INDEXED."""
-    several = [declared(f"https://hooks.example/{each}", INDEXED, name=each) for each in (*names, *missing)]
-    there = [live(f"{n:032x}", f"https://hooks.example/{each}", INDEXED) for n, each in enumerate(names)]
-    there += [live(f"{n:032x}", f"https://x.example/{n}", Trigger("NEW")) for n in range(100, 100 + strange)]
+    several = [
+        declared(f"https://hooks.example/{each}", INDEXED, name=each) for each in (*names, *missing)
+    ]
+    there = [
+        live(f"{n:032x}", f"https://hooks.example/{each}", INDEXED) for n, each in enumerate(names)
+    ]
+    there += [
+        live(f"{n:032x}", f"https://x.example/{n}", Trigger("NEW"))
+        for n in range(100, 100 + strange)
+    ]
     return view_of_plan(make_plan(tenancy(*several, name=name), there, DiffOptions()))
 
 
 def test_coverage_names_who_subscribes_to_which_trigger() -> None:
-    seen = view(of_names("archive-prod", "a", "b", "c", "d", missing=("e",), strange=2), of_names("archive-test", "a"))
+    seen = view(
+        of_names("archive-prod", "a", "b", "c", "d", missing=("e",), strange=2),
+        of_names("archive-test", "a"),
+    )
     assert listed(seen) == [
         "                         archive-prod        archive-test",
         "MOVED                    -                   -",
@@ -214,7 +242,13 @@ def test_coverage_names_who_subscribes_to_which_trigger() -> None:
 def test_coverage_of_many_tenancies_is_turned_so_that_it_can_be_read() -> None:
     many = [of_names(f"archive-{n}", "catalogue") for n in range(60)]
     lines = listed(view(*many))
-    assert lines[0].split() == ["MOVED", "INDEXED", "SECURITY_CHANGED", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY"]
+    assert lines[0].split() == [
+        "MOVED",
+        "INDEXED",
+        "SECURITY_CHANGED",
+        "INGEST_FAILED",
+        "CHANGE_ASSET_VISIBILITY",
+    ]
     assert len(lines) == 1 + 60 + 2
     assert max(map(len, lines[:61])) < 100
     unread = view_of_plan(UnreadTenancy(tenancy(), ServiceError(Problem("no", "look"))))
@@ -225,7 +259,10 @@ def test_coverage_of_many_tenancies_is_turned_so_that_it_can_be_read() -> None:
 def test_a_trigger_of_the_service_is_no_markup_in_the_head_of_a_table() -> None:
     said = "@octocat [a](https://evil.example) <img src=x>|`"
     there = [live("1", trigger=Trigger(said))]
-    several = [view_of_plan(make_plan(tenancy(name=f"archive-{n}"), there, DiffOptions())) for n in range(60)]
+    several = [
+        view_of_plan(make_plan(tenancy(name=f"archive-{n}"), there, DiffOptions()))
+        for n in range(60)
+    ]
     _, _, _, head, *_ = table_page("list", *coverage_table(view(*several))).split("\n")
     assert "octocat" in head
     assert not set("`<>@[]|") & set(re.sub("</?code>|&#[0-9]+;|[|] ", "", head.removesuffix("|")))
@@ -239,13 +276,17 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
     there = tuple(replace(each, id=f"{each.id}{text}") for each in there)
     seen = view(view_of_plan(make_plan(one, there, DiffOptions())))
     document = checked(list_json(seen))
-    assert sorted(each["id"] for each in document["tenancies"][0]["subscriptions"]) == sorted(each.id for each in there)
+    assert sorted(each["id"] for each in document["tenancies"][0]["subscriptions"]) == sorted(
+        each.id for each in there
+    )
     assert document["summary"]["live"] == len(there)
     for shows_coverage in (False, True):
         lines = listed(seen, shows_coverage=shows_coverage)
         assert all(line.isprintable() for line in lines)
         assert shows_coverage or len(lines) == 1 + len(there) + 2
-        written = table_page("list", *(coverage_table(seen) if shows_coverage else list_table(seen)))
+        written = table_page(
+            "list", *(coverage_table(seen) if shows_coverage else list_table(seen))
+        )
         rows = [line for line in written.split("\n") if line.startswith("|")]
         assert len({row.count("|") for row in rows}) == 1
 
@@ -253,11 +294,16 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
 def test_the_recipes_of_the_page_do_what_they_say(lived_in: Place) -> None:
     if not shutil.which("jq"):
         missing("jq is not there", "install it")
-    lived_in.environ["CATALOGUE_SECRET"], text = SECRET, lived_in.run("list", "--no-state", "--format", "json").out
+    lived_in.environ["CATALOGUE_SECRET"], text = (
+        SECRET,
+        lived_in.run("list", "--no-state", "--format", "json").out,
+    )
     page = (ROOT / "docs" / "list.md").read_text(encoding="utf-8")
     recipes = re.findall(r"^hooksync list --format json \| (jq .*)$", page, re.MULTILINE)
     said = [
-        subprocess.run(["bash", "-c", each], input=text, capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(
+            ["bash", "-c", each], input=text, capture_output=True, text=True, check=True
+        ).stdout.split()
         for each in recipes
     ]
     ids = {each.url: each.id for each in lived_in.box.subscriptions("DEMO")}
@@ -282,7 +328,11 @@ def test_the_recipes_of_the_page_do_what_they_say(lived_in: Place) -> None:
 def shown(place: Place, *flags: str) -> Run:
     """Show a plan where there is nothing else: no hooks file, no environment, no service."""
     (place.folder / "empty").mkdir(exist_ok=True)
-    kept = {name: value for name, value in place.environ.items() if name in ("PATH", "HOOKSYNC_PLAN_KEY")}
+    kept = {
+        name: value
+        for name, value in place.environ.items()
+        if name in ("PATH", "HOOKSYNC_PLAN_KEY")
+    }
     return replace_place(place, kept).run("show", "../plan.json", *flags)
 
 
@@ -293,7 +343,9 @@ def replace_place(place: Place, environ: dict[str, str]) -> Place:
 @pytest.mark.parametrize("flags", [(), ("--all",), ("--target", "*/MOVED"), ("--no-state",)])
 def test_a_saved_plan_is_shown_as_it_was_printed(lived_in: Place, flags: tuple[str, ...]) -> None:
     lived_in.write(
-        (lived_in.folder / "hooks.yaml").read_text().replace("[INDEXED, MOVED]", "[INDEXED, INGEST_FAILED, MOVED]")
+        (lived_in.folder / "hooks.yaml")
+        .read_text()
+        .replace("[INDEXED, MOVED]", "[INDEXED, INGEST_FAILED, MOVED]")
     )
     calls = []
     for form in ("text", "markdown", "json"):
@@ -303,7 +355,9 @@ def test_a_saved_plan_is_shown_as_it_was_printed(lived_in: Place, flags: tuple[s
         run = shown(lived_in, "--format", form, *(("--all",) if "--all" in flags else ()))
         assert (run.code, run.out) == (0, planned.out)
         assert len(lived_in.box.calls) == calls[-1]
-        assert all(line in run.err for line in planned.err.splitlines() if line.startswith("warning: "))
+        assert all(
+            line in run.err for line in planned.err.splitlines() if line.startswith("warning: ")
+        )
         assert "; apply accepts it, however old it is, if nothing has changed since" in run.err
     has_changes = "No changes" not in planned.out and "--target" not in flags
     assert shown(lived_in, "--detailed-exitcode").code == (2 if has_changes else 0)
@@ -313,7 +367,9 @@ def change(place: Place, seal: bool = True, **fields: Any) -> None:
     path = place.folder / "plan.json"
     document = json.loads(path.read_text()) | fields
     if seal:
-        document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
+        document["digest"] = digest(
+            {name: value for name, value in document.items() if name != "digest"}
+        )
     path.write_text(json.dumps(document))
 
 
@@ -337,7 +393,11 @@ def test_the_age_of_a_plan_is_told_and_a_key_is_asked_for(place: Place) -> None:
 
 
 def test_a_plan_that_apply_would_refuse_is_shown_with_the_reason(place: Place) -> None:
-    place.write(owning(HOOKS.partition("      catalogue:")[0]).replace("subscriptions:", "subscriptions: {}"))
+    place.write(
+        owning(HOOKS.partition("      catalogue:")[0]).replace(
+            "subscriptions:", "subscriptions: {}"
+        )
+    )
     place.box.seed("DEMO", OLD, "MOVED", SECRET)
     planned = place.run("plan", "--format", "json")
     (place.folder / "plan.json").write_text(planned.out)
@@ -349,7 +409,13 @@ def test_a_plan_that_apply_would_refuse_is_shown_with_the_reason(place: Place) -
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(None, 1), ("", 1), ("[]", 1), ('{"format": "hooksync.report/1"}', 1), ('{"format": "hooksync.plan/1"}', 3)],
+    [
+        (None, 1),
+        ("", 1),
+        ("[]", 1),
+        ('{"format": "hooksync.report/1"}', 1),
+        ('{"format": "hooksync.plan/1"}', 3),
+    ],
 )
 def test_what_is_no_saved_plan_is_not_shown(place: Place, content: str | None, code: int) -> None:
     if content is not None:
@@ -376,12 +442,22 @@ def test_an_altered_plan_is_refused(place: Place) -> None:
     shows_kept=st.booleans(),
 )
 def test_any_plan_is_shown_as_it_was_printed(
-    one: Tenancy, there: tuple[LiveSubscription, ...], is_targeted: bool, states: st.DataObject, shows_kept: bool
+    one: Tenancy,
+    there: tuple[LiveSubscription, ...],
+    is_targeted: bool,
+    states: st.DataObject,
+    shows_kept: bool,
 ) -> None:
-    known = st.dictionaries(st.sampled_from([each.id for each in there] or [""]), st.sampled_from(["same", "changed"]))
+    known = st.dictionaries(
+        st.sampled_from([each.id for each in there] or [""]), st.sampled_from(["same", "changed"])
+    )
     there = tuple(replace(each, is_listed=states.draw(st.booleans())) for each in there)
-    plan = make_plan(one, there, DiffOptions(is_targeted=is_targeted), History(states=states.draw(known)))
-    lines = st.builds(Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)"))
+    plan = make_plan(
+        one, there, DiffOptions(is_targeted=is_targeted), History(states=states.draw(known))
+    )
+    lines = st.builds(
+        Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)")
+    )
     several = tuple(states.draw(st.lists(lines, max_size=3, unique=True)))
     printed = view(
         view_of_plan(replace(plan, refusals=several)), warnings=several, undeclared=several[:1], state="s",
@@ -390,5 +466,7 @@ def test_any_plan_is_shown_as_it_was_printed(
     data = plan_json(printed, {"target": ["*"] * is_targeted}, "0" * 32).encode()
     read = read_saved_plan(data, "plan.json", None).view
     assert plan_lines(read, shows_kept=shows_kept) == plan_lines(printed, shows_kept=shows_kept)
-    assert plan_markdown(read, shows_kept=shows_kept) == plan_markdown(printed, shows_kept=shows_kept)
+    assert plan_markdown(read, shows_kept=shows_kept) == plan_markdown(
+        printed, shows_kept=shows_kept
+    )
     assert [str(each) for each in read.all_warnings] == [str(each) for each in printed.all_warnings]

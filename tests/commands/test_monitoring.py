@@ -1,4 +1,6 @@
-"""Those who watch a run: what a webhook, a chat and Prometheus are told, when, and how little can go wrong by it."""
+"""Those who watch a run: what a webhook, a chat and Prometheus are told, when, and how little can
+go wrong by it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,11 @@ from tests.memory_terminal import MemoryTerminal
 from tests.wire import Respond, Wire, answer, cutting, saying
 
 KEY = "k3y-of-the-webhook-0123456789"
-RUN = {"GITHUB_RUN_ID": "17", "GITHUB_SERVER_URL": "https://u:p4ss@git.example", "GITHUB_REPOSITORY": "a/b"}
+RUN = {
+    "GITHUB_RUN_ID": "17",
+    "GITHUB_SERVER_URL": "https://u:p4ss@git.example",
+    "GITHUB_REPOSITORY": "a/b",
+}
 ORIGIN = Origin("host", "user", "github", "https://git.example/a/b/actions/runs/17")
 
 
@@ -67,25 +73,40 @@ def watched(place: Place, respond: Respond) -> Iterator[Watched]:
 
 
 def figures(path: Path) -> dict[str, float]:
-    """Read metrics as Prometheus does; of those with labels, the tenancy and the action are in the name."""
+    """Read metrics as Prometheus does; of those with labels, the tenancy and the action are in the
+    name.
+    """
     found = {}
     for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
         assert (family.type, bool(family.documentation)) == ("gauge", True)
         for sample in family.samples:
-            assert (sample.labels["command"] in ("plan", "apply"), sample.labels["run"]) == (True, path.stem)
-            labels = [sample.labels[name] for name in ("tenancy", "action") if name in sample.labels]
+            assert (sample.labels["command"] in ("plan", "apply"), sample.labels["run"]) == (
+                True,
+                path.stem,
+            )
+            labels = [
+                sample.labels[name] for name in ("tenancy", "action") if name in sample.labels
+            ]
             found[" ".join([sample.name.removeprefix("hooksync_"), *labels])] = sample.value
     return found
 
 
-def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(watched: Watched) -> None:
+def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(
+    watched: Watched,
+) -> None:
     assert watched.run("plan").code == 0
     assert watched.run("apply", "--yes").code == 0
     assert watched.run("plan").code == 0  # no changes
     drift, applied = watched.told
     assert (drift["event"], drift["counts"], drift["exit_code"]) == ("drift", {"subscribe": 2}, 0)
-    assert (applied["event"], applied["counts"], applied["command"]) == ("applied", {"done": 2}, "apply")
-    assert drift["summary"] == "Plan: 2 to subscribe, 0 to resubscribe, 0 to unsubscribe; 0 unchanged."
+    assert (applied["event"], applied["counts"], applied["command"]) == (
+        "applied",
+        {"done": 2},
+        "apply",
+    )
+    assert (
+        drift["summary"] == "Plan: 2 to subscribe, 0 to resubscribe, 0 to unsubscribe; 0 unchanged."
+    )
     assert drift["tenancies"][0]["name"] == "prod"
     assert drift["run"]["url"] == ORIGIN.url
     assert watched.wire.request_lines[0] == f"POST /{KEY}?code={KEY} HTTP/1.1"
@@ -107,14 +128,31 @@ def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(
         ),
         (["plan"], {}, "version: 1\n", "failed", "hooks.yaml"),
         (["apply", "none.json"], {}, HOOKS, "failed", "the plan none.json cannot be read"),
-        (["apply", "--yes"], {"CATALOGUE_SECRET": ""}, HOOKS, "failed", "secret env:CATALOGUE_SECRET is empty"),
+        (
+            ["apply", "--yes"],
+            {"CATALOGUE_SECRET": ""},
+            HOOKS,
+            "failed",
+            "secret env:CATALOGUE_SECRET is empty",
+        ),
         (["apply"], {}, HOOKS, "refused", "not confirmed: there is no terminal to ask on"),
-        (["apply", "--yes"], {}, HOOKS.replace("    tenant", "    probe: require\n    tenant"), "refused", "not ready"),
+        (
+            ["apply", "--yes"],
+            {},
+            HOOKS.replace("    tenant", "    probe: require\n    tenant"),
+            "refused",
+            "not ready",
+        ),
     ],
     ids=["unreadable", "file", "saved plan", "secret", "unconfirmed", "receiver"],
 )
 def test_a_webhook_is_told_why_a_run_failed_or_was_refused(
-    watched: Watched, arguments: list[str], environ: dict[str, str], text: str, event: str, what: str
+    watched: Watched,
+    arguments: list[str],
+    environ: dict[str, str],
+    text: str,
+    event: str,
+    what: str,
 ) -> None:
     watched.place.write(text)
     watched.place.environ |= environ
@@ -131,7 +169,9 @@ def test_a_webhook_is_told_that_a_run_was_interrupted(watched: Watched) -> None:
     stop = threading.Event()
     terminal = MemoryTerminal(after_call=lambda record: stop.set())
     world = World(watched.place.environ, io.BytesIO(), terminal, stop)
-    options = PlanOptions((str(watched.place.folder / "hooks.yaml"),), notify=SecretRef("env", "WATCHER"))
+    options = PlanOptions(
+        (str(watched.place.folder / "hooks.yaml"),), notify=SecretRef("env", "WATCHER")
+    )
     assert plan(options, world) == ExitCode.INTERRUPTED
     [told] = watched.told
     assert (told["event"], told["exit_code"]) == ("interrupted", 130)
@@ -141,7 +181,11 @@ def test_a_webhook_is_told_that_a_run_was_interrupted(watched: Watched) -> None:
     ("respond", "tries", "why"),
     [
         (saying(answer(b"no " + KEY.encode(), "404 Not Found")), 1, "it answers 404"),
-        (saying(answer(b"", "302 Found", f"Location: http://127.0.0.1:1/{KEY}")), 1, "it answers 302"),
+        (
+            saying(answer(b"", "302 Found", f"Location: http://127.0.0.1:1/{KEY}")),
+            1,
+            "it answers 302",
+        ),
         (saying(answer(b"", "503 Busy")), 2, "it answers 503"),
         (cutting(b""), 2, ""),  # which of two failures it is depends on the moment
     ],
@@ -161,7 +205,10 @@ def test_a_notice_that_does_not_arrive_is_a_warning_and_changes_no_exit_code(
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ("http://hooks.example.org/x", "its URL begins with http, and is not on this machine: https is needed"),
+        (
+            "http://hooks.example.org/x",
+            "its URL begins with http, and is not on this machine: https is needed",
+        ),
         ("hooks.example.org/x", "its URL is neither http nor https"),
         ("https://user:pass@hooks.example.org/x", "its URL holds user information (@)"),
     ],
@@ -174,11 +221,17 @@ def test_only_a_url_that_keeps_its_key_is_called(place: Place, value: str, why: 
     assert value not in run.err
 
 
-def test_a_reference_that_leads_nowhere_is_told_where_there_is_nothing_to_tell_too(place: Place) -> None:
-    place.write(HOOKS.partition("      catalogue:")[0].replace("subscriptions:", "subscriptions: {}"))
+def test_a_reference_that_leads_nowhere_is_told_where_there_is_nothing_to_tell_too(
+    place: Place,
+) -> None:
+    place.write(
+        HOOKS.partition("      catalogue:")[0].replace("subscriptions:", "subscriptions: {}")
+    )
     run = place.run("plan", "--notify", "file:none.txt")
     assert (run.code, run.out[:11]) == (0, "No changes.")
-    assert run.err.startswith("warning: nobody can be notified: secret file:none.txt cannot be read: no such file")
+    assert run.err.startswith(
+        "warning: nobody can be notified: secret file:none.txt cannot be read: no such file"
+    )
 
 
 def test_the_url_itself_is_no_reference(place: Place) -> None:
@@ -192,7 +245,8 @@ def ending(*problems: Problem) -> Ending:
 
 
 HOSTILE = Problem(
-    "<!channel> & <https://evil.example|here> **[x](https://evil.example)**\u202e\x1b[31m\n<at>all</at>", "y"
+    "<!channel> & <https://evil.example|here> **[x](https://evil.example)**\u202e\x1b[31m\n<at>all</at>",
+    "y",
 )
 
 
@@ -211,17 +265,23 @@ def test_teams_is_told_by_a_card_without_markdown() -> None:
     told: Any = ending(HOSTILE).payload("teams")
     [attachment] = told["attachments"]
     card = attachment["content"]
-    assert (told["type"], attachment["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
+    assert (told["type"], attachment["contentType"]) == (
+        "message",
+        "application/vnd.microsoft.card.adaptive",
+    )
     assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
     assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
-    assert card["actions"] == [{"type": "Action.OpenUrl", "title": "Open the run", "url": ORIGIN.url}]
+    assert card["actions"] == [
+        {"type": "Action.OpenUrl", "title": "Open the run", "url": ORIGIN.url}
+    ]
     assert "msteams" not in card  # where mentions would be
 
 
 @pytest.mark.parametrize("form", ["json", "slack", "teams"])
 def test_a_notice_stays_small_whatever_happened(form: NoticeForm) -> None:
     many = ending(*(Problem(f"{number} " + "語" * 500, "x" * 500) for number in range(100)))
-    assert len(json.dumps(many.payload(form), ensure_ascii=False).encode()) < 20_000  # Teams takes 28 KB
+    # Teams takes 28 KB
+    assert len(json.dumps(many.payload(form), ensure_ascii=False).encode()) < 20_000
     assert "90" in json.dumps(many.payload(form))
 
 

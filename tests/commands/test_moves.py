@@ -1,4 +1,6 @@
-"""Receivers that move, names that change, and removals that wait: what ordinary edits of the file do."""
+"""Receivers that move, names that change, and removals that wait: what ordinary edits of the file
+do.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def steps(document: Any) -> list[tuple[str, str | None, list[str]]]:
 
 def held(place: Place) -> list[tuple[str, str]]:
     """The queries of what is live, with their secrets."""
-    return sorted((one.url.partition("?")[2], one.secret) for one in place.box.subscriptions("DEMO"))
+    return sorted(
+        (one.url.partition("?")[2], one.secret) for one in place.box.subscriptions("DEMO")
+    )
 
 
 def entries(place: Place) -> dict[str, str]:
@@ -64,7 +68,9 @@ def entries(place: Place) -> dict[str, str]:
 
 
 def verbs(place: Place, before: int) -> list[str]:
-    return [call.name for call in place.box.calls[before:] if call.name in ("subscribe", "unsubscribe")]
+    return [
+        call.name for call in place.box.calls[before:] if call.name in ("subscribe", "unsubscribe")
+    ]
 
 
 def assert_settled(place: Place) -> None:
@@ -88,7 +94,9 @@ def test_a_moved_receiver_is_one_resubscribe_that_shows_both_urls(made_one: Plac
     )
     assert "Plan: 0 to subscribe, 1 to resubscribe, 0 to unsubscribe; 0 unchanged." in plan.out
     markdown = made_one.run("plan", "--format", "markdown").out
-    assert f"      url                  {NEW_URL}\n      replaces_url         {old_url}\n" in markdown
+    assert (
+        f"      url                  {NEW_URL}\n      replaces_url         {old_url}\n" in markdown
+    )
     [step] = made_one.run("plan", "--format", "json").json["tenancies"][0]["steps"]
     assert (step["url"], step["replaces_url"]) == (NEW_URL, old_url)
 
@@ -103,7 +111,9 @@ def test_the_new_place_is_made_before_the_old_one_goes(made_one: Place) -> None:
 
 def test_with_remove_first_the_old_place_goes_first(made_one: Place) -> None:
     before = len(made_one.box.calls)
-    applied(made_one, moved(ONE).replace("tenant: DEMO", "tenant: DEMO\n    replacement: remove-first"))
+    applied(
+        made_one, moved(ONE).replace("tenant: DEMO", "tenant: DEMO\n    replacement: remove-first")
+    )
     assert verbs(made_one, before) == ["unsubscribe", "subscribe"]
     assert_settled(made_one)
 
@@ -128,8 +138,10 @@ def test_both_triggers_move_at_once_and_are_no_mass_removal(made: Place) -> None
 def test_two_triggers_of_three_may_move(place: Place) -> None:
     three = BOTH.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED]")
     applied(place, three)
-    parted = three.replace("[INDEXED, MOVED, INGEST_FAILED]", "[INGEST_FAILED]") + (
-        '      elsewhere: {url: "${RECEIVER}?to=new", triggers: [INDEXED, MOVED], secret: {env: CATALOGUE_SECRET}}\n'
+    parted = (
+        three.replace("[INDEXED, MOVED, INGEST_FAILED]", "[INGEST_FAILED]")
+        + '      elsewhere: {url: "${RECEIVER}?to=new", triggers: [INDEXED, MOVED], secret: {env:'
+        " CATALOGUE_SECRET}}\n"
     )
     place.write(parted)  # under a new name, it is no move: two of three would go
     assert place.run("apply", "--yes").code == 3
@@ -158,14 +170,18 @@ def test_two_names_that_swap_their_urls_are_kept(place: Place) -> None:
     report = applied(place, TWO.replace("n=1", "n=0").replace("n=2", "n=1").replace("n=0", "n=2"))
     assert [action for action, *_ in steps(report)] == ["keep", "keep"]
     assert verbs(place, before) == []
-    addresses = {address.split("/")[1]: identifier for identifier, address in entries(place).items()}
+    addresses = {
+        address.split("/")[1]: identifier for identifier, address in entries(place).items()
+    }
     assert {url.partition("n=")[2]: identifier for url, identifier in ids.items()} == {
         "2": addresses["first"],
         "1": addresses["second"],
     }
 
 
-def test_two_names_with_secrets_of_their_own_that_swap_their_urls_are_re_created(place: Place) -> None:
+def test_two_names_with_secrets_of_their_own_that_swap_their_urls_are_re_created(
+    place: Place,
+) -> None:
     place.environ |= {"OTHER_SECRET": NEW_SECRET, "OTHER": place.receiver.url("other")}
     place.receiver.set_secret("other", NEW_SECRET)
     two = TWO.replace(
@@ -175,9 +191,15 @@ def test_two_names_with_secrets_of_their_own_that_swap_their_urls_are_re_created
     applied(place, two)
     place.receiver.set_secret("other", SECRET)
     place.receiver.set_secret("catalogue", NEW_SECRET)
-    swapped = two.replace("RECEIVER}?n=1", "@").replace("OTHER}?n=2", "RECEIVER}?n=1").replace("@", "OTHER}?n=2")
+    swapped = (
+        two.replace("RECEIVER}?n=1", "@")
+        .replace("OTHER}?n=2", "RECEIVER}?n=1")
+        .replace("@", "OTHER}?n=2")
+    )
     report = applied(place, swapped)
-    assert {(action, *reasons) for action, _, reasons in steps(report)} == {("resubscribe", "secret changed")}
+    assert {(action, *reasons) for action, _, reasons in steps(report)} == {
+        ("resubscribe", "secret changed")
+    }
     assert held(place) == [("n=1", NEW_SECRET), ("n=2", SECRET)]
     assert_settled(place)
 
@@ -189,7 +211,9 @@ def test_a_move_back_is_a_move(made_one: Place) -> None:
     assert_settled(made_one)
 
 
-def test_a_new_receiver_that_does_not_answer_costs_nothing_and_the_next_apply_finishes(made_one: Place) -> None:
+def test_a_new_receiver_that_does_not_answer_costs_nothing_and_the_next_apply_finishes(
+    made_one: Place,
+) -> None:
     [old] = made_one.box.subscriptions("DEMO")
     made_one.write(moved(ONE, GONE_URL))
     run = made_one.run("apply", "--yes")
@@ -202,7 +226,9 @@ def test_a_new_receiver_that_does_not_answer_costs_nothing_and_the_next_apply_fi
     assert_settled(made_one)
 
 
-def test_a_service_that_refuses_a_second_one_has_the_old_place_removed_first_and_says_so(made_one: Place) -> None:
+def test_a_service_that_refuses_a_second_one_has_the_old_place_removed_first_and_says_so(
+    made_one: Place,
+) -> None:
     made_one.write(moved(ONE))
     made_one.box.faults.add("status-409@subscribe")
     before = len(made_one.box.calls)
@@ -267,7 +293,10 @@ def test_without_its_state_a_removal_waits_for_what_could_not_be_made(made_one: 
     assert run.code == 1
     assert made_one.box.subscriptions("DEMO") == (old,)
     awaited = "held back: prod/catalogue/MOVED may not have been made, and may replace this one"
-    assert f"not tried: unsubscribe prod: {old.id}: {awaited}\n  fix: fix that, then run apply again" in run.out
+    assert (
+        f"not tried: unsubscribe prod: {old.id}: {awaited}\n  fix: fix that, then run apply again"
+        in run.out
+    )
     assert "-   not declared, held back  MOVED" in run.out
     made_one.environ["BROKEN"] = made_one.environ["RECEIVER"]
     report = applied(made_one, owning(moved(ONE, GONE_URL)))

@@ -25,7 +25,8 @@ NAMED = ("--secret", "env:HOOK_SECRET")
 
 
 def run(*arguments: str, **more: str) -> Run:
-    done = hooksync(arguments, {**ENVIRON, **more}, Path(__file__).parent)  # a folder without a hooks file
+    # a folder without a hooks file
+    done = hooksync(arguments, {**ENVIRON, **more}, Path(__file__).parent)
     assert not [hidden for hidden in ENVIRON.values() if hidden in done.out + done.err]
     assert "unforeseen" not in done.err
     return done
@@ -37,7 +38,9 @@ def test_check_of_one_receiver_needs_neither_a_tenancy_nor_a_hooks_file() -> Non
         assert receiver.answers["hook", "challenge"] == 1
     assert (done.code, done.err) == (0, "")
     host = f"127.0.0.1:{receiver.port}"
-    assert done.out == f"ok        {host:<20}   receiver ready\n\nCheck: 3 ok, 0 warnings, 0 failed.\n"
+    assert (
+        done.out == f"ok        {host:<20}   receiver ready\n\nCheck: 3 ok, 0 warnings, 0 failed.\n"
+    )
 
 
 def test_check_of_one_receiver_says_what_is_wrong_and_shows_no_key_of_its_url() -> None:
@@ -61,7 +64,10 @@ def test_check_of_one_receiver_warns_where_it_signs_codes_that_could_forge_an_ev
     ("arguments", "told"),
     [
         (["--url", "hook.example.org", *NAMED], "error: --url is neither http nor https"),
-        (["--url", "https://hook.example.org/${", *NAMED], "error: --url holds a `${` without its `}`"),
+        (
+            ["--url", "https://hook.example.org/${", *NAMED],
+            "error: --url holds a `${` without its `}`",
+        ),
         (["--url", "https://hook.example.org/${KEY}", *NAMED], "${KEY} is not set"),
         (["--url", "https://hook.example.org"], "error: --url needs --secret"),
         (
@@ -72,7 +78,10 @@ def test_check_of_one_receiver_warns_where_it_signs_codes_that_could_forge_an_ev
             ["--url", "https://hook.example.org", "--secret", "env:HOOKSYNC_PLAN_KEY"],
             "HOOKSYNC_PLAN_KEY is for hooksync itself",
         ),
-        (["--url", "https://hook.example.org", *NAMED, "-f", "x"], "error: --file cannot be combined with --url"),
+        (
+            ["--url", "https://hook.example.org", *NAMED, "-f", "x"],
+            "error: --file cannot be combined with --url",
+        ),
         ([*NAMED], "error: --secret needs --url"),
     ],
 )
@@ -83,7 +92,9 @@ def test_what_does_not_name_one_receiver_is_told(arguments: list[str], told: str
 
 
 @pytest.mark.parametrize("command", ["check", "fire"])
-def test_a_policy_holds_for_the_receiver_that_the_command_line_names(command: str, tmp_path: Path) -> None:
+def test_a_policy_holds_for_the_receiver_that_the_command_line_names(
+    command: str, tmp_path: Path
+) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("version: 1\nreceivers: ['*.example.org']\nsecret_kinds: [env]\n")
     done = run(command, "--url", "https://fn.example.net/${KEY}", *NAMED, "--policy", str(policy))
@@ -91,8 +102,14 @@ def test_a_policy_holds_for_the_receiver_that_the_command_line_names(command: st
     said = [line.partition(": ")[2] for line in done.err.splitlines()[::2]]
     assert said == [
         f"the URL leads to fn.example.net, which the policy does not allow ({policy}:2)",
-        f"this names the variable HOOK_SECRET, which the policy does not allow ({policy} has no secret_variables)",
-        f"this names the variable KEY, which the policy does not allow ({policy} has no secret_variables)",
+        (
+            f"this names the variable HOOK_SECRET, which the policy does not allow ({policy} has no"
+            " secret_variables)"
+        ),
+        (
+            f"this names the variable KEY, which the policy does not allow ({policy} has no"
+            " secret_variables)"
+        ),
     ]
 
 
@@ -113,32 +130,50 @@ tenancies:
 """
 
 
-def verify(folder: Path, *arguments: str, body: bytes = BODY, signature: str = SIGNATURE, **more: str) -> Run:
+def verify(
+    folder: Path, *arguments: str, body: bytes = BODY, signature: str = SIGNATURE, **more: str
+) -> Run:
     (folder / "event.json").write_bytes(body)
     (folder / "declared.yaml").write_text(DECLARED)
     given = [each.replace("declared", str(folder / "declared")) for each in arguments]
-    return run("verify", str(folder / "event.json"), *(["--signature", signature] if signature else []), *given, **more)
+    return run(
+        "verify",
+        str(folder / "event.json"),
+        *(["--signature", signature] if signature else []),
+        *given,
+        **more,
+    )
 
 
-def test_verify_names_the_declared_secret_that_signed_an_event_and_what_it_is_declared_for(tmp_path: Path) -> None:
+def test_verify_names_the_declared_secret_that_signed_an_event_and_what_it_is_declared_for(
+    tmp_path: Path,
+) -> None:
     done = verify(tmp_path, "-f", "declared.yaml", OTHER_SECRET="another-secret-0123456789")
     assert (done.code, done.err) == (0, "")
     assert done.out == "signed with env:HOOK_SECRET (declared for archive/catalogue)\n"
 
 
-def test_verify_masks_no_name_of_a_hooks_file_that_a_secret_is_for_that_would_tell_it(tmp_path: Path) -> None:
+def test_verify_masks_no_name_of_a_hooks_file_that_a_secret_is_for_that_would_tell_it(
+    tmp_path: Path,
+) -> None:
     secret = "archive-of-the-catalogue"
     (tmp_path / "named.yaml").write_text(DECLARED.replace("catalogue:", f"{secret}:"))
     (tmp_path / "event.json").write_bytes(BODY)
     given = ["--signature", sign_event(secret.encode(), BODY), "-f", str(tmp_path / "named.yaml")]
-    done = run("verify", str(tmp_path / "event.json"), *given, HOOK_SECRET=secret, OTHER_SECRET=secret)
+    done = run(
+        "verify", str(tmp_path / "event.json"), *given, HOOK_SECRET=secret, OTHER_SECRET=secret
+    )
     assert f"declared for archive/{secret}" in done.out
 
 
-def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(tmp_path: Path) -> None:
+def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(
+    tmp_path: Path,
+) -> None:
     done = verify(tmp_path, "-f", "declared.yaml", "--json")
     assert (done.code, done.json["is_genuine"]) == (0, True)
-    assert done.json["signed_with"] == [{"secret": {"env": "HOOK_SECRET"}, "declared_for": ["archive/catalogue"]}]
+    assert done.json["signed_with"] == [
+        {"secret": {"env": "HOOK_SECRET"}, "declared_for": ["archive/catalogue"]}
+    ]
     assert check_document("receiver", done.json)
     assert "secret env:OTHER_SECRET is not set" in done.err
 
@@ -180,10 +215,16 @@ def test_verify_takes_the_signature_of_a_recorded_event_from_its_headers(tmp_pat
 
 def test_verify_of_what_cannot_be_read_or_is_too_large_is_told(tmp_path: Path) -> None:
     (tmp_path / "large.json").write_bytes(b" " * (MOST_EVENT_BYTES + 1))
-    for name, told in (("missing.json", "cannot be read: no such file"), ("large.json", "is larger than 16 MiB")):
+    for name, told in (
+        ("missing.json", "cannot be read: no such file"),
+        ("large.json", "is larger than 16 MiB"),
+    ):
         done = run("verify", str(tmp_path / name), "--signature", SIGNATURE, *NAMED)
         assert (done.code, told in done.err) == (1, True)
-    assert "secret env:NONE is not set" in run("verify", "-", "--secret", "env:NONE", "--signature", SIGNATURE).err
+    assert (
+        "secret env:NONE is not set"
+        in run("verify", "-", "--secret", "env:NONE", "--signature", SIGNATURE).err
+    )
 
 
 @contextmanager
@@ -203,17 +244,32 @@ def test_fire_sends_an_event_as_preservica_does_and_says_what_came_back() -> Non
     with answering(200) as (url, came):
         done = run("fire", "--url", f"{url}?code={KEY}", *NAMED, "--trigger", "SECURITY_CHANGED")
     assert (done.code, done.err) == (0, "")
-    assert re.fullmatch(r"passed    event {21}200 in \d\.\d{3} s\n            thank you\n", done.out)
+    assert re.fullmatch(
+        r"passed    event {21}200 in \d\.\d{3} s\n            thank you\n", done.out
+    )
     [sent] = came
-    assert (sent.method, sent.query, sent.headers["content-type"]) == ("POST", f"code={KEY}", "application/json")
+    assert (sent.method, sent.query, sent.headers["content-type"]) == (
+        "POST",
+        f"code={KEY}",
+        "application/json",
+    )
     assert sent.headers["transfer-encoding"] == "chunked"
     assert sent.headers["preservica-signature"] == sign_event(SECRET.encode(), sent.body)
     document = json.loads(sent.body)
     assert document["trigger"] == "CHANGED_SECURITY_DESCRIPTOR"
-    assert set(document) == {"subscriptionId", "timestamp", "tenant", "version", "events", "trigger"}
+    assert set(document) == {
+        "subscriptionId",
+        "timestamp",
+        "tenant",
+        "version",
+        "events",
+        "trigger",
+    }
 
 
-def test_fire_at_a_declared_subscription_sends_its_trigger_and_quotes_no_private_address(tmp_path: Path) -> None:
+def test_fire_at_a_declared_subscription_sends_its_trigger_and_quotes_no_private_address(
+    tmp_path: Path,
+) -> None:
     with answering(500, "an inner secret of this network") as (url, came):
         (tmp_path / "hooks.yaml").write_text(DECLARED.replace("https://fn.example.net/hook", url))
         done = run("fire", "archive/catalogue", "-f", str(tmp_path / "hooks.yaml"))
@@ -226,33 +282,65 @@ def test_fire_at_a_declared_subscription_sends_its_trigger_and_quotes_no_private
 def test_fire_sends_a_recorded_event_again_byte_for_byte_signed_anew(tmp_path: Path) -> None:
     (tmp_path / "event.json").write_bytes(BODY + b"\n")
     with answering(200) as (url, came):
-        assert run("fire", "--url", url, *NAMED, "--event", str(tmp_path / "event.json"), "--repeat", "3").code == 0
+        assert (
+            run(
+                "fire",
+                "--url",
+                url,
+                *NAMED,
+                "--event",
+                str(tmp_path / "event.json"),
+                "--repeat",
+                "3",
+            ).code
+            == 0
+        )
     assert [each.body for each in came] == [BODY + b"\n"] * 3
-    assert {each.headers["preservica-signature"] for each in came} == {sign_event(SECRET.encode(), BODY + b"\n")}
+    assert {each.headers["preservica-signature"] for each in came} == {
+        sign_event(SECRET.encode(), BODY + b"\n")
+    }
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 0), (200, 1), (500, 1)])
-def test_fire_with_a_bad_signature_passes_where_the_receiver_refuses_it(status: int, code: int) -> None:
+def test_fire_with_a_bad_signature_passes_where_the_receiver_refuses_it(
+    status: int, code: int
+) -> None:
     with answering(status) as (url, came):
         assert run("fire", "--url", url, *NAMED, "--bad-signature").code == code
     assert came[0].headers["preservica-signature"] != sign_event(SECRET.encode(), came[0].body)
 
 
-def test_the_suite_of_fire_passes_a_good_receiver_and_tells_each_weakness_of_one_that_takes_all() -> None:
+def test_the_suite_of_fire_passes_a_good_receiver_and_tells_each_weakness_of_one_that_takes_all() -> (
+    None
+):
     with Receiver({"hook": [SECRET, "an-old-secret-0123456789"]}) as receiver:
         more = ("--secret", "env:OLD")
-        done = run("fire", "--url", receiver.url("hook"), *NAMED, *more, "--suite", OLD="an-old-secret-0123456789")
+        done = run(
+            "fire",
+            "--url",
+            receiver.url("hook"),
+            *NAMED,
+            *more,
+            "--suite",
+            OLD="an-old-secret-0123456789",
+        )
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith("\n\nSuite: 12 passed, 0 failed.\n")
-    assert receiver.answers["hook", "event"] == 7  # the one that is sent twice is the reader's to drop
+    # the one that is sent twice is the reader's to drop
+    assert receiver.answers["hook", "event"] == 7
     with answering(200) as (url, _):
         done = run("fire", "--url", url, *NAMED, "--suite", "--json")
     assert check_document("receiver", done.json)
     failed = [each["name"] for each in done.json["results"] if each["state"] == "failed"]
-    assert (done.code, failed) == (1, ["wrong signature", "no signature", "changed body", "challenge"])
+    assert (done.code, failed) == (
+        1,
+        ["wrong signature", "no signature", "changed body", "challenge"],
+    )
 
 
-def test_fire_says_why_there_is_no_answer_and_which_receiver_it_does_not_find(tmp_path: Path) -> None:
+def test_fire_says_why_there_is_no_answer_and_which_receiver_it_does_not_find(
+    tmp_path: Path,
+) -> None:
     with answering(200) as (url, _):
         pass
     done = run("fire", "--url", url, *NAMED)
@@ -261,4 +349,7 @@ def test_fire_says_why_there_is_no_answer_and_which_receiver_it_does_not_find(tm
     done = run("fire", "archive/none", "-f", str(tmp_path / "hooks.yaml"))
     assert (done.code, 'ADDRESS "archive/none/*" matches no address' in done.err) == (64, True)
     assert "error: no receiver is named" in run("fire").err
-    assert "error: an address cannot be combined with --url" in run("fire", "a/b", "--url", url, *NAMED).err
+    assert (
+        "error: an address cannot be combined with --url"
+        in run("fire", "a/b", "--url", url, *NAMED).err
+    )

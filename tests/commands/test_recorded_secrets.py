@@ -1,4 +1,6 @@
-"""`hooksync verify --record-state`: what an event was signed with is what the state knows of its subscription."""
+"""`hooksync verify --record-state`: what an event was signed with is what the state knows of its
+subscription.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +18,42 @@ def seed(place: Place, secret: str = SECRET, trigger: str = "MOVED") -> str:
     return place.box.seed("DEMO", f"{place.environ['RECEIVER']}?code={URL_KEY}", trigger, secret)
 
 
-def record(place: Place, identifier: object, *arguments: str, secret: str = SECRET, **fields: str) -> Run:
-    event = {"subscriptionId": identifier, "trigger": "MOVED", "tenant": "demo", "events": [], **fields}
+def record(
+    place: Place, identifier: object, *arguments: str, secret: str = SECRET, **fields: str
+) -> Run:
+    event = {
+        "subscriptionId": identifier,
+        "trigger": "MOVED",
+        "tenant": "demo",
+        "events": [],
+        **fields,
+    }
     body = json.dumps(event).encode()
     (place.folder / "event.json").write_bytes(body)
     signature = sign_event(secret.encode(), body)
-    return place.run("verify", "event.json", "--signature", signature, "-f", "hooks.yaml", "--record-state", *arguments)
+    return place.run(
+        "verify",
+        "event.json",
+        "--signature",
+        signature,
+        "-f",
+        "hooks.yaml",
+        "--record-state",
+        *arguments,
+    )
 
 
 def known(place: Place) -> dict[str, str]:
     """Tell what plan knows of the secrets of what is live, by the address."""
     steps = place.run("plan", "--format", "json").json["tenancies"][0]["steps"]
-    return {step["address"]: step["secret"]["state"] for step in steps if step["action"] != "subscribe"}
+    return {
+        step["address"]: step["secret"]["state"] for step in steps if step["action"] != "subscribe"
+    }
 
 
-def test_the_secret_of_a_subscription_made_by_hand_is_known_once_an_event_of_it_is_recorded(place: Place) -> None:
+def test_the_secret_of_a_subscription_made_by_hand_is_known_once_an_event_of_it_is_recorded(
+    place: Place,
+) -> None:
     moved, indexed = seed(place), seed(place, trigger="FULL_TEXT_INDEXED")
     assert known(place) == {"prod/catalogue/INDEXED": "unknown", "prod/catalogue/MOVED": "unknown"}
     done = record(place, moved)
@@ -46,7 +69,9 @@ def test_the_secret_of_a_subscription_made_by_hand_is_known_once_an_event_of_it_
     assert not place.run("plan", "--detailed-exitcode").code
 
 
-def test_a_subscription_that_signs_with_another_secret_than_the_state_knew_is_to_be_replaced(place: Place) -> None:
+def test_a_subscription_that_signs_with_another_secret_than_the_state_knew_is_to_be_replaced(
+    place: Place,
+) -> None:
     place.run("apply", "--yes")
     made = next(each.id for each in place.box.subscriptions("DEMO") if each.trigger == "MOVED")
     place.environ["OLD_SECRET"] = OTHER
@@ -58,7 +83,12 @@ def test_a_subscription_that_signs_with_another_secret_than_the_state_knew_is_to
 @pytest.mark.parametrize(
     ("identifier", "arguments", "fields", "told"),
     [
-        ("9" * 32, ("--target", "prod/catalogue/INDEXED"), {}, "the event may be of no declared subscription"),
+        (
+            "9" * 32,
+            ("--target", "prod/catalogue/INDEXED"),
+            {},
+            "the event may be of no declared subscription",
+        ),
         ("9" * 32, (), {"tenant": "ANOTHER"}, "the event may be of no declared subscription"),
         (7, (), {}, "the event does not name its subscription"),
         ("::error::x", (), {}, "the event does not name its subscription"),

@@ -1,4 +1,6 @@
-"""Secrets that rotate, as a user runs it: the state, the probe, replacement without a gap, runs that were killed."""
+"""Secrets that rotate, as a user runs it: the state, the probe, replacement without a gap, runs
+that were killed.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def test_what_is_made_is_in_the_state_and_nothing_of_the_secret_is(made: Place) 
     text = path.read_text()
     for hidden in (*HIDDEN, SECRET.encode().hex()):
         assert hidden not in text
-    [entry] = state(made)["subscriptions"] if "subscriptions" in state(made) else state(made)["entries"]
+    [entry] = (
+        state(made)["subscriptions"] if "subscriptions" in state(made) else state(made)["entries"]
+    )
     assert entry["address"] == "prod/catalogue/MOVED"
     assert entry["id"] == made.box.subscriptions("DEMO")[0].id
     assert state(made)["intents"] == []
@@ -95,7 +99,9 @@ def test_the_environment_names_the_state_and_the_flag_wins(made: Place) -> None:
     assert made.run("plan", "--format", "json").json["state"] == "hooks.state.json"
 
 
-def test_a_receiver_that_holds_the_old_secret_refuses_the_tenancy_before_any_call(made: Place) -> None:
+def test_a_receiver_that_holds_the_old_secret_refuses_the_tenancy_before_any_call(
+    made: Place,
+) -> None:
     rotate(made, receiver=False)
     before = len(made.box.calls)
     run = made.run("apply", "--yes", "--format", "json")
@@ -139,10 +145,16 @@ def test_without_a_state_nothing_is_changed_and_it_is_said(made: Place) -> None:
     plan = made.run("plan", "--detailed-exitcode")
     assert (plan.code, plan.out) == (
         0,
-        "No changes. 1 tenancy matches hooks.yaml; 1 unchanged (1 with an unknown secret).\n"
-        "There is no state at hooks.state.json: rotated secrets and moved receivers go unnoticed.\n",
+        (
+            "No changes. 1 tenancy matches hooks.yaml; 1 unchanged (1 with an unknown"
+            " secret).\nThere is no state at hooks.state.json: rotated secrets and moved receivers"
+            " go unnoticed.\n"
+        ),
     )
-    said = "the secret of 1 kept subscription is unknown, so a rotation is not seen: prod/catalogue/MOVED"
+    said = (
+        "the secret of 1 kept subscription is unknown, so a rotation is not seen:"
+        " prod/catalogue/MOVED"
+    )
     assert said in plan.err
     stateless = made.run("plan", "--no-state")
     assert "1 unchanged (1 with an unknown secret)" in stateless.out
@@ -155,7 +167,10 @@ def test_adopt_records_what_is_kept_without_a_call_that_changes(made: Place) -> 
     adopted = made.run("apply", "--adopt")
     assert (adopted.code, adopted.err) == (
         0,
-        "adopted: 1 of 1 with an unknown secret, now recorded with the declared one in hooks.state.json\n",
+        (
+            "adopted: 1 of 1 with an unknown secret, now recorded with the declared one in"
+            " hooks.state.json\n"
+        ),
     )
     assert calls_since(made, before) == ["POST login", "GET list"]
     rotate(made)
@@ -173,15 +188,23 @@ def test_adopt_warns_of_a_secret_that_is_not_set_and_adopts_nothing(made: Place)
 
 
 def test_what_is_kept_tells_the_state_of_its_secret_when_all_is_shown(made: Place) -> None:
-    assert "      secret               same (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
+    assert (
+        "      secret               same (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
+    )
     (made.folder / "hooks.state.json").unlink()
-    assert "      secret               unknown (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
+    assert (
+        "      secret               unknown (env:CATALOGUE_SECRET)\n"
+        in made.run("plan", "--all").out
+    )
 
 
 def test_an_apply_without_adopt_adopts_nothing(made: Place) -> None:
     (made.folder / "hooks.state.json").unlink()
     assert made.run("apply").code == 0
-    assert sorted(path.name for path in made.folder.iterdir()) == ["hooks.state.json.lock", "hooks.yaml"]
+    assert sorted(path.name for path in made.folder.iterdir()) == [
+        "hooks.state.json.lock",
+        "hooks.yaml",
+    ]
 
 
 def test_a_secret_that_is_not_set_leaves_a_kept_one_alone_with_a_warning(made: Place) -> None:
@@ -202,7 +225,8 @@ def test_replace_works_after_the_state_was_lost(made: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"format": "hooksync.state/2"}', '{"format": "terraform"}', "<<<<<<< HEAD"]
+    "text",
+    ["", "{", "[]", '{"format": "hooksync.state/2"}', '{"format": "terraform"}', "<<<<<<< HEAD"],
 )
 def test_a_state_that_cannot_be_read_never_makes_a_plan(made: Place, text: str) -> None:
     (made.folder / "hooks.state.json").write_text(text)
@@ -262,12 +286,17 @@ def assert_known_once_adopted(place: Place, number: int) -> None:
 
 @pytest.mark.parametrize("fault", ["stall-30@unsubscribe", "slow-30@subscribe"])
 @pytest.mark.slow
-def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_newer(made: Place, fault: str) -> None:
+def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_newer(
+    made: Place, fault: str
+) -> None:
     rotate(made)
     [old] = made.box.subscriptions("DEMO")
     made.box.faults.add(fault)
     with made.popen("apply", "--yes") as process:
-        while not (len(made.box.subscriptions("DEMO")) == 2 and made.box.calls[-1].name == fault.rpartition("@")[2]):
+        while not (
+            len(made.box.subscriptions("DEMO")) == 2
+            and made.box.calls[-1].name == fault.rpartition("@")[2]
+        ):
             assert process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
     assert len(made.box.subscriptions("DEMO")) == 2
@@ -313,7 +342,9 @@ NEVER = ONE.replace("    tenant: DEMO\n", "    tenant: DEMO\n    probe: never\n"
 
 
 @pytest.mark.parametrize(("text", "code"), [(ONE, 1), (REQUIRE, 3), (NEVER, 1)])
-def test_a_receiver_that_is_not_there_warns_or_refuses_as_the_file_says(place: Place, text: str, code: int) -> None:
+def test_a_receiver_that_is_not_there_warns_or_refuses_as_the_file_says(
+    place: Place, text: str, code: int
+) -> None:
     place.environ["RECEIVER"] = "http://127.0.0.1:1/hook"
     place.write(text)
     run = place.run("apply", "--yes")
@@ -339,7 +370,8 @@ def test_many_subscriptions_of_one_secret_share_one_salt(place: Place) -> None:
 @pytest.mark.slow
 def test_an_interrupted_run_settles_the_state(place: Place) -> None:
     lines = "".join(
-        f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n"
+        f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env:"
+        " CATALOGUE_SECRET}}\n"
         for n in range(20)
     )
     place.write(HOOKS.split("      catalogue:")[0] + lines)

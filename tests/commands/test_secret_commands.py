@@ -1,4 +1,6 @@
-"""Secrets that programs and keyrings give: who may have a program run, and that whole commands work with them."""
+"""Secrets that programs and keyrings give: who may have a program run, and that whole commands work
+with them.
+"""
 
 from __future__ import annotations
 
@@ -52,15 +54,26 @@ def test_no_program_runs_for_a_secret_unless_the_command_line_or_a_policy_allows
     refused(commanded, commanded.run(*command.split()), said)
     commanded.policy(secret_kinds=["env", "file", "keyring"])
     said = (
-        f"hooks.yaml:10:17: {SHOWN} is a secret of the kind `command`, which the policy does not allow (policy.yaml:4)"
+        f"hooks.yaml:10:17: {SHOWN} is a secret of the kind `command`, which the policy does not"
+        " allow (policy.yaml:4)"
     )
-    refused(commanded, commanded.run(*command.split(), "--allow-commands", "--policy", "policy.yaml"), said)
+    refused(
+        commanded,
+        commanded.run(*command.split(), "--allow-commands", "--policy", "policy.yaml"),
+        said,
+    )
 
 
 def test_a_program_that_gives_a_credential_needs_the_same(place: Place) -> None:
-    place.write(HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    credentials: {password: {command: [sh, login]}}"))
+    place.write(
+        HOOKS.replace(
+            "tenant: DEMO", "tenant: DEMO\n    credentials: {password: {command: [sh, login]}}"
+        )
+    )
     place.write(f"echo x >> runs; echo '{place.environ.pop('PRESERVICA_PASSWORD')}'", "login")
-    refused(place, place.run("export"), "password command:sh login runs a program, which is not allowed")
+    refused(
+        place, place.run("export"), "password command:sh login runs a program, which is not allowed"
+    )
     done = place.run("check", "--allow-commands", "--format", "json")
     assert done.code == 0
     [tenancy] = done.json["tenancies"]
@@ -71,7 +84,9 @@ def test_a_program_that_gives_a_credential_needs_the_same(place: Place) -> None:
 
 
 def test_a_program_runs_once_for_a_plan_and_its_apply(commanded: Place) -> None:
-    commanded.write(HOOKS.replace("{env: CATALOGUE_SECRET}", NAMED.replace("runs", f"{commanded.folder}/runs")))
+    commanded.write(
+        HOOKS.replace("{env: CATALOGUE_SECRET}", NAMED.replace("runs", f"{commanded.folder}/runs"))
+    )
     path = commanded.folder / "hooks.yaml"
     declared = hooksync.load(path, environ=commanded.environ, allows_commands=True)
     assert hooksync.apply(hooksync.plan(declared)).exit_code == 0
@@ -94,7 +109,9 @@ def test_a_program_runs_once_in_a_run_for_all_that_need_its_secret(commanded: Pl
         assert check_document(kind, document) == document
 
 
-def test_a_saved_plan_has_no_program_run_unless_whoever_applies_it_allows_that(commanded: Place) -> None:
+def test_a_saved_plan_has_no_program_run_unless_whoever_applies_it_allows_that(
+    commanded: Place,
+) -> None:
     path = save(commanded, "--allow-commands")
     document = json.loads(path.read_text())
     refs = [step["secret"]["ref"] for step in document["tenancies"][0]["steps"]]
@@ -107,18 +124,25 @@ def test_a_saved_plan_has_no_program_run_unless_whoever_applies_it_allows_that(c
     assert {each.secret for each in commanded.box.subscriptions("DEMO")} == {SECRET}
 
 
-def test_a_program_that_fails_is_told_with_its_line_and_nothing_is_changed(commanded: Place) -> None:
-    commanded.write(HOOKS.replace("env: CATALOGUE_SECRET", "command: [sh, -c, 'echo $CATALOGUE >&2; exit 5']"))
+def test_a_program_that_fails_is_told_with_its_line_and_nothing_is_changed(
+    commanded: Place,
+) -> None:
+    commanded.write(
+        HOOKS.replace("env: CATALOGUE_SECRET", "command: [sh, -c, 'echo $CATALOGUE >&2; exit 5']")
+    )
     done = commanded.run("apply", "--yes", "--allow-commands")
     assert done.code == 1
     assert (
-        "hooks.yaml:10:17: secret command:sh -c echo $CATALOGUE >&2; exit 5 cannot be read: sh ended with" in done.err
+        "hooks.yaml:10:17: secret command:sh -c echo $CATALOGUE >&2; exit 5 cannot be read: sh"
+        " ended with" in done.err
     )
     assert commanded.box.subscriptions("DEMO") == ()
 
 
 def test_an_interrupt_ends_a_run_that_waits_for_a_program(commanded: Place) -> None:
-    commanded.write(HOOKS.replace("env: CATALOGUE_SECRET", "command: [sh, -c, 'echo > here; sleep 60']"))
+    commanded.write(
+        HOOKS.replace("env: CATALOGUE_SECRET", "command: [sh, -c, 'echo > here; sleep 60']")
+    )
     process = commanded.popen("plan", "--allow-commands")
     while not (commanded.folder / "here").exists():
         assert process.poll() is None
@@ -135,10 +159,16 @@ def test_the_command_line_names_no_program_and_no_keyring(place: Place, kind: st
 
 
 def test_a_keyring_gives_a_secret_and_a_policy_bounds_its_services(place: Place) -> None:
-    place.write(HOOKS.replace("env: CATALOGUE_SECRET", "keyring: {service: hooksync, username: catalogue}"))
+    place.write(
+        HOOKS.replace("env: CATALOGUE_SECRET", "keyring: {service: hooksync, username: catalogue}")
+    )
     place.environ["PASSWORD_IN_THE_KEYRING"] = place.environ.pop("CATALOGUE_SECRET")
     place.environ["PYTHON_KEYRING_BACKEND"] = "tests.keyrings.Memory"
-    place.policy(secret_kinds=["keyring"], secret_variables=["FN_KEY"], keyring_services=["hook?ync", "other"])
+    place.policy(
+        secret_kinds=["keyring"],
+        secret_variables=["FN_KEY"],
+        keyring_services=["hook?ync", "other"],
+    )
     done = place.run_process("apply", "--yes", "--policy", "policy.yaml")
     assert (done.code, done.err) == (0, "")
     assert "secret               keyring:hooksync catalogue\n" in done.out
@@ -146,14 +176,21 @@ def test_a_keyring_gives_a_secret_and_a_policy_bounds_its_services(place: Place)
     place.policy(secret_kinds=["keyring"], keyring_services=["other"])
     done = place.run("plan", "--policy", "policy.yaml")
     assert done.code == 3
-    assert "keyring:hooksync catalogue names a service, which the policy does not allow (policy.yaml:8)" in done.err
+    assert (
+        "keyring:hooksync catalogue names a service, which the policy does not allow"
+        " (policy.yaml:8)" in done.err
+    )
 
 
 # files that set variables
 
 
 def test_all_that_is_not_set_is_told_at_once_by_its_kind_and_line(place: Place) -> None:
-    place.write(HOOKS.replace("    tenant: DEMO\n", "    tenant: ${TENANT}\n    credentials: {totp: {env: SEED}}\n"))
+    place.write(
+        HOOKS.replace(
+            "    tenant: DEMO\n", "    tenant: ${TENANT}\n    credentials: {totp: {env: SEED}}\n"
+        )
+    )
     for name in [name for name in place.environ if name not in ("PATH", "RECEIVER")]:
         del place.environ[name]
     for command in ("plan", "apply --yes", "check", "export"):
@@ -172,18 +209,25 @@ def test_all_that_is_not_set_is_told_at_once_by_its_kind_and_line(place: Place) 
         assert all("--env-file" in line for line in lines if line.startswith("  fix: "))
 
 
-def test_where_only_the_log_in_is_not_set_secrets_are_told_too_and_check_goes_on(place: Place) -> None:
+def test_where_only_the_log_in_is_not_set_secrets_are_told_too_and_check_goes_on(
+    place: Place,
+) -> None:
     for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET"):
         del place.environ[name]
     for command in ("plan", "apply --yes", "export"):
         run = place.run(*command.split())
-        assert [line.partition(": ")[2] for line in run.err.splitlines() if "fix: " not in line] == [
+        assert [
+            line.partition(": ")[2] for line in run.err.splitlines() if "fix: " not in line
+        ] == [
             "username env:PRESERVICA_USERNAME is not set",
             "password env:PRESERVICA_PASSWORD is not set",
             "secret env:CATALOGUE_SECRET is not set",
         ]
     run = place.run("check")
-    assert "username env:PRESERVICA_USERNAME is not set; password env:PRESERVICA_PASSWORD is not set" in run.out
+    assert (
+        "username env:PRESERVICA_USERNAME is not set; password env:PRESERVICA_PASSWORD is not set"
+        in run.out
+    )
     assert "secret env:CATALOGUE_SECRET is not set" in run.out
 
 
@@ -200,8 +244,12 @@ def test_a_file_of_variables_gives_what_the_environment_does_not(place: Place) -
 
 
 @pytest.mark.parametrize("command", ["list", "export", "init live.yaml --from-live"])
-def test_a_policy_holds_where_flags_or_variables_name_the_server(place: Place, command: str) -> None:
-    user, password, server = (place.environ.pop(name) for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "BOX"))
+def test_a_policy_holds_where_flags_or_variables_name_the_server(
+    place: Place, command: str
+) -> None:
+    user, password, server = (
+        place.environ.pop(name) for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "BOX")
+    )
     (place.folder / "hooks.yaml").unlink()
     login = f"[credentials]\nusername={user}\npassword={password}\nserver={server}\n"
     place.write(login, "credentials.properties")
@@ -209,9 +257,18 @@ def test_a_policy_holds_where_flags_or_variables_name_the_server(place: Place, c
     run = place.run(*command.split(), "--policy", "policy.yaml")
     assert (run.code, place.box.calls) == (3, ())
     assert "which the policy does not allow (policy.yaml:2)" in run.err
-    assert "file:credentials.properties leads to a folder, which the policy does not allow (policy.yaml:8)" in run.err
+    assert (
+        "file:credentials.properties leads to a folder, which the policy does not allow"
+        " (policy.yaml:8)" in run.err
+    )
     run = place.run(
-        *command.split(), "--policy", "policy.yaml", "--server", server, "--credentials", "credentials.properties"
+        *command.split(),
+        "--policy",
+        "policy.yaml",
+        "--server",
+        server,
+        "--credentials",
+        "credentials.properties",
     )
     assert (run.code, place.box.calls) == (3, ())
 
@@ -220,38 +277,62 @@ def test_the_credentials_of_pypreservica_in_the_folder_log_in_and_are_told(place
     user, password = (place.environ.pop(f"PRESERVICA_{name}") for name in ("USERNAME", "PASSWORD"))
     server = place.environ["BOX"].removeprefix("http://")
     place.write(
-        HOOKS.replace("    server: ${BOX}\n    tenant: DEMO\n", "").replace("  prod:", "  prod:\n    allow_http: true")
+        HOOKS.replace("    server: ${BOX}\n    tenant: DEMO\n", "").replace(
+            "  prod:", "  prod:\n    allow_http: true"
+        )
     )
     login = f"[credentials]\nusername={user}\npassword={password}\ntenant=DEMO\nserver=http://{server}\n"
     place.write(login, "credentials.properties")
     run = place.run("check", "-v")
     assert run.code == 0
-    assert "log-in              username env:PRESERVICA_USERNAME (of credentials.properties), password env:" in run.out
-    assert "credentials.properties sets PRESERVICA_USERNAME, PRESERVICA_PASSWORD, PRESERVICA_TENANT, " in run.err
+    assert (
+        "log-in              username env:PRESERVICA_USERNAME (of credentials.properties), password"
+        " env:" in run.out
+    )
+    assert (
+        "credentials.properties sets PRESERVICA_USERNAME, PRESERVICA_PASSWORD, PRESERVICA_TENANT, "
+        in run.err
+    )
     assert place.run("apply", "--yes").code == 0
     allowed = {"allow_http": True, "secret_kinds": ["env", "file"]}
     place.policy(**allowed, secret_folders=["elsewhere"])
     run = place.run("plan", "--policy", "policy.yaml")
     assert run.code == 3
-    assert "file:credentials.properties leads to a folder, which the policy does not allow (policy.yaml:9)" in run.err
-    assert place.run("plan", "--policy", "policy.yaml", "--credentials", "credentials.properties").code == 0
+    assert (
+        "file:credentials.properties leads to a folder, which the policy does not allow"
+        " (policy.yaml:9)" in run.err
+    )
+    assert (
+        place.run("plan", "--policy", "policy.yaml", "--credentials", "credentials.properties").code
+        == 0
+    )
     place.policy(**allowed, secret_folders=["."])
     assert place.run("plan", "--policy", "policy.yaml").code == 0
     place.policy(**allowed, servers=["other.example"])
-    assert "leads to a host, which the policy does not allow" in place.run("plan", "--policy", "policy.yaml").err
+    assert (
+        "leads to a host, which the policy does not allow"
+        in place.run("plan", "--policy", "policy.yaml").err
+    )
     place.write("password\n", "credentials.properties")
     run = place.run("plan")
-    assert (run.code, "credentials.properties:1:1: pyPreservica cannot read this" in run.err) == (1, True)
+    assert (run.code, "credentials.properties:1:1: pyPreservica cannot read this" in run.err) == (
+        1,
+        True,
+    )
 
 
-@pytest.mark.parametrize(("source", "is_shown"), [("{env: SOMEBODY}", True), ("{file: somebody}", False)])
+@pytest.mark.parametrize(
+    ("source", "is_shown"), [("{env: SOMEBODY}", True), ("{file: somebody}", False)]
+)
 def test_a_username_of_a_variable_may_be_quoted_and_one_of_a_file_is_masked(
     place: Place, source: str, is_shown: bool
 ) -> None:
     place.environ["SOMEBODY"] = "somebody@example.org"
     place.write("somebody@example.org\n", "somebody")
     place.write(HOOKS.replace("tenant: DEMO", f"credentials: {{username: {source}}}"))
-    with Wire(saying(answer(b'{"message": "there is no somebody@example.org"}', "401 No"))) as service:
+    with Wire(
+        saying(answer(b'{"message": "there is no somebody@example.org"}', "401 No"))
+    ) as service:
         place.environ["BOX"] = service.url
         run = place.run("plan")
     assert (run.code, "there is no " in run.err) == (1, True)

@@ -1,4 +1,6 @@
-"""Shards: shares of the tenancies that several processes take, so that together they do what one would do."""
+"""Shards: shares of the tenancies that several processes take, so that together they do what one
+would do.
+"""
 
 from __future__ import annotations
 
@@ -88,14 +90,18 @@ totals = st.integers(1, MOST_SHARDS)
 
 @given(distinct_names, st.integers(1, 60))
 def test_shards_share_any_names_out_and_no_name_twice(names: list[str], total: int) -> None:
-    shares = [names_in(share_of(entries(names), Shard(number, total))) for number in range(1, total + 1)]
+    shares = [
+        names_in(share_of(entries(names), Shard(number, total))) for number in range(1, total + 1)
+    ]
     assert sorted(name for share in shares for name in share) == sorted(names)
     for share in shares:
         assert share == [name for name in names if name in share]  # in the order of the file
 
 
 @given(distinct_names.filter(bool), st.data(), totals)
-def test_a_name_that_comes_or_goes_moves_no_other(names: list[str], data: st.DataObject, total: int) -> None:
+def test_a_name_that_comes_or_goes_moves_no_other(
+    names: list[str], data: st.DataObject, total: int
+) -> None:
     changed = data.draw(st.sampled_from(names))
     others = [name for name in names if name != changed]
     for number in {shard_of(name, total) for name in names}:
@@ -120,25 +126,60 @@ def test_without_a_shard_every_tenancy_is_looked_at() -> None:
 
 @pytest.mark.parametrize(
     ("text", "shard"),
-    [("1/1", (1, 1)), ("8/8", (8, 8)), ("03/08", (3, 8)), (f"{MOST_SHARDS}/{MOST_SHARDS}", (MOST_SHARDS, MOST_SHARDS))],
+    [
+        ("1/1", (1, 1)),
+        ("8/8", (8, 8)),
+        ("03/08", (3, 8)),
+        (f"{MOST_SHARDS}/{MOST_SHARDS}", (MOST_SHARDS, MOST_SHARDS)),
+    ],
 )
 def test_a_shard_is_written_as_its_number_of_how_many(text: str, shard: tuple[int, int]) -> None:
     assert read_shard(text) == Shard(*shard)
     assert str(Shard(*shard)) == re.sub(r"\b0+", "", text)
 
 
-NO_FORM = ("a/b", "", "/", "1", "1/", "/3", "1/3/5", "-1/3", "+1/3", "1 / 3", " 1/3", "1/3\n", "1.0/3", "٣/٣", "1of3")
+NO_FORM = (
+    "a/b",
+    "",
+    "/",
+    "1",
+    "1/",
+    "/3",
+    "1/3/5",
+    "-1/3",
+    "+1/3",
+    "1 / 3",
+    " 1/3",
+    "1/3\n",
+    "1.0/3",
+    "٣/٣",
+    "1of3",
+)
 BAD = [
     *((text, "is not of the form I/N", "write 2/8, say") for text in NO_FORM),
     *(
-        (text, "is out of range", "1 to 1000 shards, counted from 1 to N; a job that counts from 0 adds 1")
-        for text in ("0/3", "4/3", "1/0", "0/0", f"1/{MOST_SHARDS + 1}", f"1/{'9' * 5000}", f"{'9' * 5000}/3")
+        (
+            text,
+            "is out of range",
+            "1 to 1000 shards, counted from 1 to N; a job that counts from 0 adds 1",
+        )
+        for text in (
+            "0/3",
+            "4/3",
+            "1/0",
+            "0/0",
+            f"1/{MOST_SHARDS + 1}",
+            f"1/{'9' * 5000}",
+            f"{'9' * 5000}/3",
+        )
     ),
 ]
 
 
 @pytest.mark.parametrize(("text", "what", "fix"), BAD, ids=lambda value: value[:12])
-def test_what_is_no_shard_is_wrong_usage_and_the_message_says_how_to_write_one(text: str, what: str, fix: str) -> None:
+def test_what_is_no_shard_is_wrong_usage_and_the_message_says_how_to_write_one(
+    text: str, what: str, fix: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         read_arguments(["plan", f"--shard={text}"], {})
     [problem] = caught.value.problems
@@ -149,11 +190,13 @@ def test_what_is_no_shard_is_wrong_usage_and_the_message_says_how_to_write_one(t
 
 
 @pytest.mark.parametrize("command", SHARDED_COMMANDS)
-def test_every_command_that_takes_tenancies_refuses_a_shard_that_there_is_not(place: Place, command: str) -> None:
+def test_every_command_that_takes_tenancies_refuses_a_shard_that_there_is_not(
+    place: Place, command: str
+) -> None:
     run = place.run(command, "--shard", "0/3")
     assert (run.code, run.out) == (64, "")
-    assert run.err == (
-        'error: --shard "0/3" is out of range\n'
+    assert (
+        run.err == 'error: --shard "0/3" is out of range\n'
         "  fix: write I/N: 1 to 1000 shards, counted from 1 to N; a job that counts from 0 adds 1\n"
     )
     assert place.box.calls == ()
@@ -171,13 +214,18 @@ OWN = f"{shard_of('prod', 3)}/3"
         (("validate",), "hooks.yaml: valid: 0 tenancies, 0 subscriptions.\n"),
         (("plan",), "No changes. 0 tenancies match hooks.yaml.\n"),
         (("plan", "--detailed-exitcode"), "No changes. 0 tenancies match hooks.yaml.\n"),
-        (("apply",), "No changes. 0 tenancies match hooks.yaml.\n"),  # and there is nothing to be asked
+        (
+            ("apply",),
+            "No changes. 0 tenancies match hooks.yaml.\n",
+        ),  # and there is nothing to be asked
         (("apply", "--adopt"), "No changes. 0 tenancies match hooks.yaml.\n"),
         (("check",), "Check: 0 ok, 0 warnings, 0 failed.\n"),
         (("export",), ""),
     ],
 )
-def test_an_empty_shard_is_no_error_and_says_so(place: Place, arguments: tuple[str, ...], said: str) -> None:
+def test_an_empty_shard_is_no_error_and_says_so(
+    place: Place, arguments: tuple[str, ...], said: str
+) -> None:
     run = place.run(*arguments, "--shard", EMPTY)
     assert (run.code, run.out) == (0, said)
     assert run.err.splitlines()[0] == f"No tenancy falls in shard {EMPTY}."
@@ -203,7 +251,9 @@ def assert_fits(document: Any, kind: SchemaKind) -> None:
 
 
 def test_an_empty_shard_needs_no_environment(place: Place) -> None:
-    place.environ = {name: value for name, value in place.environ.items() if name in ("PATH", "TMPDIR", "LANG")}
+    place.environ = {
+        name: value for name, value in place.environ.items() if name in ("PATH", "TMPDIR", "LANG")
+    }
     assert place.run("plan", "--shard", EMPTY).code == 0
     assert place.run("plan", "--shard", OWN).code == 1
 
@@ -255,12 +305,16 @@ def test_a_shard_and_globs_choose_what_is_in_both(two: Place) -> None:
     assert plan("--shard", PROD, "--target", "*/catalogue/MOVED") == ["prod"]
     assert plan("--shard", PROD, "--target", "museum/*") == []
     targeted = two.run("plan", "--format", "json", "--shard", PROD, "--target", "*/catalogue/MOVED")
-    assert [step["address"] for step in targeted.json["tenancies"][0]["steps"]] == ["prod/catalogue/MOVED"]
+    assert [step["address"] for step in targeted.json["tenancies"][0]["steps"]] == [
+        "prod/catalogue/MOVED"
+    ]
 
 
 @pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
 def test_a_glob_must_name_something_in_some_shard(two: Place) -> None:
-    assert planned(two.run("plan", "--format", "json", "--shard", PROD, "--replace", "museum/*")) == ["prod"]
+    assert planned(
+        two.run("plan", "--format", "json", "--shard", PROD, "--replace", "museum/*")
+    ) == ["prod"]
     for flag, glob in (("--tenancy", "none"), ("--target", "none/*"), ("--replace", "none/*")):
         run = two.run("plan", "--shard", PROD, flag, glob)
         assert (run.code, run.out) == (64, "")
@@ -269,7 +323,10 @@ def test_a_glob_must_name_something_in_some_shard(two: Place) -> None:
 
 @pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
 def test_every_command_looks_at_its_shard_alone(two: Place) -> None:
-    assert two.run("validate", "--shard", PROD).out == "hooks.yaml: valid: 1 tenancy, 2 subscriptions.\n"
+    assert (
+        two.run("validate", "--shard", PROD).out
+        == "hooks.yaml: valid: 1 tenancy, 2 subscriptions.\n"
+    )
     checked = two.run("check", "--shard", MUSEUM, "--format", "json")
     assert [tenancy["name"] for tenancy in checked.json["tenancies"]] == ["museum"]
     assert two.run("apply", "--yes", "--shard", MUSEUM).code == 0
@@ -324,7 +381,10 @@ def test_the_saved_plan_of_an_empty_shard_does_nothing(place: Place) -> None:
 
 def text_of(prod: str, museum: str) -> str:
     """Write two tenancies, which are in different shards of 8, with these settings."""
-    return f"version: 1\ntenancies:\n  prod: {{{prod}subscriptions: {{}}}}\n  museum: {{{museum}subscriptions: {{}}}}\n"
+    return (
+        f"version: 1\ntenancies:\n  prod: {{{prod}subscriptions: {{}}}}\n  museum:"
+        f" {{{museum}subscriptions: {{}}}}\n"
+    )
 
 
 @pytest.mark.parametrize("shard", [PROD, MUSEUM, "1/8"])
@@ -341,13 +401,17 @@ def text_of(prod: str, museum: str) -> str:
         ),
         (
             text_of("server: h.example, ", "server: h.example, tenant: MUSEUM, "),
-            'hooks.yaml:3:3: tenancy "prod" has no tenant: with --shard, it cannot be told apart from "museum", '
-            "which is on the same server",
+            (
+                'hooks.yaml:3:3: tenancy "prod" has no tenant: with --shard, it cannot be told'
+                ' apart from "museum", which is on the same server'
+            ),
         ),
     ],
     ids=["as written", "filled in", "told by the log-in"],
 )
-def test_two_names_of_one_tenancy_are_refused_in_every_shard(place: Place, shard: str, text: str, what: str) -> None:
+def test_two_names_of_one_tenancy_are_refused_in_every_shard(
+    place: Place, shard: str, text: str, what: str
+) -> None:
     place.environ["OTHER"] = "https://H.example/"
     place.write(text)
     run = place.run("plan", "--shard", shard)
@@ -363,14 +427,26 @@ def problems(text: str, **environ: str) -> list[str]:
 
 def test_a_tenant_need_not_be_named_where_no_other_is_on_its_server() -> None:
     assert problems(text_of("server: a.example, ", "server: b.example, ")) == []
-    assert problems(text_of("", "tenant: T, "), PRESERVICA_SERVER="h.example", PRESERVICA_TENANT="MINE") == []
+    assert (
+        problems(
+            text_of("", "tenant: T, "), PRESERVICA_SERVER="h.example", PRESERVICA_TENANT="MINE"
+        )
+        == []
+    )
     [what] = problems(text_of("", "tenant: T, "), PRESERVICA_SERVER="h.example")
     assert what.startswith('tenancy "prod" has no tenant')
 
 
-def test_where_the_environment_does_not_tell_of_another_shard_nothing_is_said_of_it(place: Place) -> None:
-    assert problems(text_of("server: a.example, tenant: T, ", "server: '${ELSEWHERE}', tenant: T, ")) == []
-    place.write(TWO.replace("tenant: MUSEUM", "tenant: '${MUSEUM_TENANT}', server: '${MUSEUM_SERVER}'"))
+def test_where_the_environment_does_not_tell_of_another_shard_nothing_is_said_of_it(
+    place: Place,
+) -> None:
+    assert (
+        problems(text_of("server: a.example, tenant: T, ", "server: '${ELSEWHERE}', tenant: T, "))
+        == []
+    )
+    place.write(
+        TWO.replace("tenant: MUSEUM", "tenant: '${MUSEUM_TENANT}', server: '${MUSEUM_SERVER}'")
+    )
     assert place.run("plan", "--shard", PROD).code == 0
     run = place.run("plan", "--shard", MUSEUM)
     assert run.code == 1
@@ -385,7 +461,8 @@ def test_all_that_is_wrong_is_told_at_once(place: Place) -> None:
     run = place.run("plan", "--shard", PROD)
     assert run.code == 1
     assert "has the server and tenant of" in run.err
-    assert run.err.count("${LOST} is not set") == 1  # of its own tenancy; the other shard tells its own
+    # of its own tenancy; the other shard tells its own
+    assert run.err.count("${LOST} is not set") == 1
 
 
 def test_one_shard_of_one_is_as_none(place: Place) -> None:
@@ -414,7 +491,9 @@ class Fleet:
         more = ("--lock-timeout", "120") if "apply" in arguments else ()
         with ExitStack() as running:
             processes = [
-                running.enter_context(self.place.popen(*arguments, *more, "--shard", f"{number}/{SHARDS}"))
+                running.enter_context(
+                    self.place.popen(*arguments, *more, "--shard", f"{number}/{SHARDS}")
+                )
                 for number in range(1, SHARDS + 1)
             ]
             ended = [(process, *process.communicate(timeout=120)) for process in processes]
@@ -423,12 +502,19 @@ class Fleet:
     def assert_as_declared(self, secret: str = SECRET) -> None:
         for name in NAMES:
             held = self.place.box.subscriptions(name.upper())
-            wanted = [(trigger, f"{self.place.receiver.url('catalogue')}?of={name}", secret) for trigger in TRIGGERS]
+            wanted = [
+                (trigger, f"{self.place.receiver.url('catalogue')}?of={name}", secret)
+                for trigger in TRIGGERS
+            ]
             assert sorted((one.trigger, one.url, one.secret) for one in held) == wanted
 
     def assert_state_is_whole(self) -> None:
-        """Every live subscription has its entry, nothing else has, and no run has left anything open."""
-        live = {(name, one.id) for name in NAMES for one in self.place.box.subscriptions(name.upper())}
+        """Every live subscription has its entry, nothing else has, and no run has left anything
+        open.
+        """
+        live = {
+            (name, one.id) for name in NAMES for one in self.place.box.subscriptions(name.upper())
+        }
         assert {(entry["tenancy"], entry["id"]) for entry in self.state["entries"]} == live
         assert len(self.state["entries"]) == len(live)
         assert self.state["intents"] == []
@@ -437,8 +523,9 @@ class Fleet:
 def tenancy_lines(name: str) -> str:
     url = f"${{RECEIVER}}?of={name}"
     return (
-        f"  {name}:\n    server: ${{BOX}}\n    tenant: {name.upper()}\n    subscriptions:\n"
-        f"      catalogue: {{url: '{url}', triggers: [INDEXED, MOVED], secret: {{env: CATALOGUE_SECRET}}}}\n"
+        f"  {name}:\n    server: ${{BOX}}\n    tenant: {name.upper()}\n    subscriptions:\n     "
+        f" catalogue: {{url: '{url}', triggers: [INDEXED, MOVED], secret: {{env:"
+        " CATALOGUE_SECRET}}\n"
     )
 
 
@@ -447,14 +534,20 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     account = Account(tenants=tuple(name.upper() for name in NAMES))
     options = SandboxOptions(accounts=(account,), latency=0.005)
     with Sandbox(options) as box, Receiver({"catalogue": [SECRET, NEW_SECRET]}) as receiver:
-        place = Place(tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue")))
+        place = Place(
+            tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue"))
+        )
         place.write("version: 1\ntenancies:\n" + "".join(map(tenancy_lines, NAMES)))
         yield Fleet(place)
 
 
 def calls_by_tenancy(run: Run) -> Counter[str]:
     """Count the calls to each tenancy that a process tells of."""
-    found = re.findall(r"^(archive-\d\d) \(http://127\.0\.0\.1:\d+\): [A-Z]+ \S*/api/\S* -> ", run.err, re.MULTILINE)
+    found = re.findall(
+        r"^(archive-\d\d) \(http://127\.0\.0\.1:\d+\): [A-Z]+ \S*/api/\S* -> ",
+        run.err,
+        re.MULTILINE,
+    )
     return Counter(found)
 
 
@@ -467,18 +560,31 @@ def test_shards_as_processes_do_every_tenancy_exactly_once(fleet: Fleet) -> None
     fleet.assert_as_declared()
     calls = Counter(call.name for call in box.calls)
     # a log-in is of one tenancy by one process, and each tenancy had to have one: so none had two
-    assert calls == {"login": len(NAMES), "list": 2 * len(NAMES), "subscribe": len(TRIGGERS) * len(NAMES)}
+    assert calls == {
+        "login": len(NAMES),
+        "list": 2 * len(NAMES),
+        "subscribe": len(TRIGGERS) * len(NAMES),
+    }
     assert all(call.status == 200 for call in box.calls)
 
-    shares = [[name for name in NAMES if shard_of(name, SHARDS) == number] for number in range(1, SHARDS + 1)]
+    shares = [
+        [name for name in NAMES if shard_of(name, SHARDS) == number]
+        for number in range(1, SHARDS + 1)
+    ]
     assert [[tenancy["name"] for tenancy in run.json["tenancies"]] for run in runs] == shares
-    assert [calls_by_tenancy(run) for run in runs] == [Counter(dict.fromkeys(share, 5)) for share in shares]
+    assert [calls_by_tenancy(run) for run in runs] == [
+        Counter(dict.fromkeys(share, 5)) for share in shares
+    ]
     by_connection: dict[int, Counter[str]] = {}
     for call in box.calls:  # one call at a time: one connection for each process
         by_connection.setdefault(call.connection, Counter())[call.name] += 1
     assert sorted(made["login"] for made in by_connection.values()) == sorted(map(len, shares))
     for made in by_connection.values():
-        assert made == {"login": made["login"], "list": 2 * made["login"], "subscribe": 2 * made["login"]}
+        assert made == {
+            "login": made["login"],
+            "list": 2 * made["login"],
+            "subscribe": 2 * made["login"],
+        }
 
 
 @pytest.mark.slow
@@ -492,7 +598,10 @@ def test_shards_that_share_a_state_lose_nothing_of_each_other(fleet: Fleet) -> N
     rotated = fleet.run_all("apply", "--yes", "--format", "json")
     assert [run.code for run in rotated] == [0] * SHARDS
     actions = Counter(
-        step["action"] for run in rotated for tenancy in run.json["tenancies"] for step in tenancy["steps"]
+        step["action"]
+        for run in rotated
+        for tenancy in run.json["tenancies"]
+        for step in tenancy["steps"]
     )
     assert actions == {"resubscribe": len(NAMES) * len(TRIGGERS)}
     fleet.assert_as_declared(NEW_SECRET)
@@ -522,12 +631,17 @@ def test_a_shard_forgets_what_is_gone_in_its_own_tenancies_alone(fleet: Fleet) -
 
 def wait_for_subscription(fleet: Fleet, process: subprocess.Popen[str]) -> None:
     """Wait until something is made, or the process has ended."""
-    while not any(fleet.place.box.subscriptions(name.upper()) for name in NAMES) and process.poll() is None:
+    while (
+        not any(fleet.place.box.subscriptions(name.upper()) for name in NAMES)
+        and process.poll() is None
+    ):
         time.sleep(0.0005)
 
 
 @pytest.mark.slow
-def test_a_shard_that_was_killed_finds_its_work_in_a_state_that_others_wrote_meanwhile(fleet: Fleet) -> None:
+def test_a_shard_that_was_killed_finds_its_work_in_a_state_that_others_wrote_meanwhile(
+    fleet: Fleet,
+) -> None:
     place = fleet.place
     place.box.faults.add("slow-60@subscribe")  # made, and killed before it is told so
     killed = f"1/{SHARDS}"
@@ -538,9 +652,14 @@ def test_a_shard_that_was_killed_finds_its_work_in_a_state_that_others_wrote_mea
     assert process.returncode == -signal.SIGKILL
     intents = fleet.state["intents"]
     share = [name for name in NAMES if shard_of(name, SHARDS) == 1]
-    assert Counter(intent["tenancy"] for intent in intents) == Counter(dict.fromkeys(share, len(TRIGGERS)))
+    assert Counter(intent["tenancy"] for intent in intents) == Counter(
+        dict.fromkeys(share, len(TRIGGERS))
+    )
 
-    others = [place.run("apply", "--yes", "--shard", f"{number}/{SHARDS}") for number in range(2, SHARDS + 1)]
+    others = [
+        place.run("apply", "--yes", "--shard", f"{number}/{SHARDS}")
+        for number in range(2, SHARDS + 1)
+    ]
     assert [run.code for run in others] == [0] * (SHARDS - 1)
     assert fleet.state["intents"] == intents
 
@@ -556,7 +675,10 @@ def test_one_shard_that_fails_leaves_the_others_alone(fleet: Fleet) -> None:
     lost = next(name for name in NAMES if shard_of(name, SHARDS) == 3)
     fleet.place.write(
         "version: 1\ntenancies:\n"
-        + "".join(tenancy_lines(name).replace("${BOX}", "${DOWN}" if name == lost else "${BOX}") for name in NAMES)
+        + "".join(
+            tenancy_lines(name).replace("${BOX}", "${DOWN}" if name == lost else "${BOX}")
+            for name in NAMES
+        )
     )
     fleet.place.environ["DOWN"] = "http://127.0.0.1:1"
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0, 0, 4, 0]

@@ -67,11 +67,19 @@ def test_a_state_is_signed_and_verified_where_the_key_is_set(made: Place) -> Non
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"last_run": 7}, "the signature of the state hooks.state.json does not fit HOOKSYNC_PLAN_KEY"),
-        ({"signature": None}, "the state hooks.state.json is not signed, and HOOKSYNC_PLAN_KEY is set"),
+        (
+            {"last_run": 7},
+            "the signature of the state hooks.state.json does not fit HOOKSYNC_PLAN_KEY",
+        ),
+        (
+            {"signature": None},
+            "the state hooks.state.json is not signed, and HOOKSYNC_PLAN_KEY is set",
+        ),
     ],
 )
-def test_a_state_that_somebody_changed_makes_no_plan(made: Place, fields: dict[str, Any], what: str) -> None:
+def test_a_state_that_somebody_changed_makes_no_plan(
+    made: Place, fields: dict[str, Any], what: str
+) -> None:
     change(made, **fields)
     assert refused(made, *ALL).startswith(f"error: {what}")
     made.environ["HOOKSYNC_PLAN_KEY"] = "short"
@@ -84,7 +92,8 @@ def test_without_the_key_a_signed_state_is_read_and_an_apply_refused(made: Place
     assert made.run("check").code == 0
     said = refused(made, ("apply", "--yes"))
     assert said.startswith(
-        "error: the state hooks.state.json is signed, and would lose its signature: HOOKSYNC_PLAN_KEY"
+        "error: the state hooks.state.json is signed, and would lose its signature:"
+        " HOOKSYNC_PLAN_KEY"
     )
 
 
@@ -122,7 +131,9 @@ def test_what_is_wrong_with_a_state_is_shown_and_put_right_by_a_push(made: Place
         assert wrong in shown.err
         assert f"signed        {'no' if 'signed' in wrong else 'yes'}\n" in shown.out
         assert shown.err == pulled.err
-        said = refused(made, ("plan",), ("state", "move", "prod/catalogue/MOVED", "prod/other/MOVED"))
+        said = refused(
+            made, ("plan",), ("state", "move", "prod/catalogue/MOVED", "prod/other/MOVED")
+        )
         assert wrong in said
         (made.folder / "kept.json").write_text(pulled.out)
         assert made.run("state", "push", "kept.json").code == 0
@@ -131,14 +142,22 @@ def test_what_is_wrong_with_a_state_is_shown_and_put_right_by_a_push(made: Place
         assert (again.code, again.out.startswith("nothing to do: ")) == (0, True)
 
 
-def test_without_the_key_a_signed_state_is_shown_and_not_replaced_unless_forced(made: Place) -> None:
+def test_without_the_key_a_signed_state_is_shown_and_not_replaced_unless_forced(
+    made: Place,
+) -> None:
     pulled = made.run("state", "pull")
     del made.environ["HOOKSYNC_PLAN_KEY"]
     assert made.run("state", "pull") == made.run("state", "pull") == pulled
     document = json.loads(pulled.out)
     (made.folder / "kept.json").write_text(json.dumps({**document, "last_run": 9}))
-    commands = [("push", "kept.json"), ("forget", "prod/*", "--yes"), ("move", "prod/catalogue/MOVED", "prod/b/MOVED")]
-    assert "would lose its signature" in refused(made, *(("state", *command) for command in commands))
+    commands = [
+        ("push", "kept.json"),
+        ("forget", "prod/*", "--yes"),
+        ("move", "prod/catalogue/MOVED", "prod/b/MOVED"),
+    ]
+    assert "would lose its signature" in refused(
+        made, *(("state", *command) for command in commands)
+    )
     assert state(made).read_text() == pulled.out
     assert made.run("state", "push", "--force", "kept.json").code == 0
     assert "signature" not in json.loads(state(made).read_text())

@@ -1,4 +1,6 @@
-"""`hooksync state`: what it shows, what it refuses, and that nothing is lost. Races and kills are elsewhere."""
+"""`hooksync state`: what it shows, what it refuses, and that nothing is lost. Races and kills are
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,11 @@ EVERY_ACTION = [
     ("forget", "prod/*"),
 ]
 NEEDS_A_STATE = [each for each in EVERY_ACTION if each[0] not in ("push", "unlock")]
-WRITES = [("push", "new.json"), ("move", "prod/catalogue/MOVED", "prod/x/MOVED"), ("forget", "prod/*", "--yes")]
+WRITES = [
+    ("push", "new.json"),
+    ("move", "prod/catalogue/MOVED", "prod/x/MOVED"),
+    ("forget", "prod/*", "--yes"),
+]
 
 
 @dataclass
@@ -117,34 +123,42 @@ def test_it_lies_beside_a_hooks_file_that_is_never_read(kept: Folder) -> None:
 
 
 @pytest.mark.parametrize("action", EVERY_ACTION, ids=" ".join)
-def test_a_file_on_standard_input_needs_a_state_that_is_named(folder: Folder, action: tuple[str, ...]) -> None:
+def test_a_file_on_standard_input_needs_a_state_that_is_named(
+    folder: Folder, action: tuple[str, ...]
+) -> None:
     done = folder.run(*action, "-f", "-")
     assert (done.code, done.out) == (64, "")
-    assert done.err == (
-        "error: a hooks file on standard input has no state beside it\n"
+    assert (
+        done.err == "error: a hooks file on standard input has no state beside it\n"
         "  fix: name the state with --state or HOOKSYNC_STATE\n"
     )
 
 
 @pytest.mark.parametrize("action", NEEDS_A_STATE, ids=" ".join)
-def test_where_there_is_none_that_is_an_error_and_none_is_made(folder: Folder, action: tuple[str, ...]) -> None:
+def test_where_there_is_none_that_is_an_error_and_none_is_made(
+    folder: Folder, action: tuple[str, ...]
+) -> None:
     done = folder.run(*action)
     assert (done.code, done.out) == (1, "")
-    assert done.err == (
-        "error: there is no state at hooks.state.json\n"
+    assert (
+        done.err == "error: there is no state at hooks.state.json\n"
         "  fix: name it with --state; the first `hooksync apply` writes it\n"
     )
     assert {each.name for each in folder.path.iterdir()} == set()
 
 
 @pytest.mark.parametrize("action", EVERY_ACTION, ids=" ".join)
-def test_a_name_that_is_no_state_is_one_clear_error(folder: Folder, action: tuple[str, ...]) -> None:
+def test_a_name_that_is_no_state_is_one_clear_error(
+    folder: Folder, action: tuple[str, ...]
+) -> None:
     done = folder.run(*action, "--state", ".", given=state_text(WHOLE))
     assert (done.code, done.out) == (3 if action[0] == "unlock" else 1, "")
     assert done.err.count("error: ") == 1
 
 
-@pytest.mark.parametrize("where", ["https://user:password@example.org/x", "S3://bucket/key", "git:", "s3://bucket"])
+@pytest.mark.parametrize(
+    "where", ["https://user:password@example.org/x", "S3://bucket/key", "git:", "s3://bucket"]
+)
 def test_a_place_that_no_backend_knows_is_a_wrong_command_line(folder: Folder, where: str) -> None:
     for action in EVERY_ACTION:
         done = folder.run(*action, "--state", where, given=state_text(WHOLE))
@@ -162,8 +176,8 @@ def test_to_look_leaves_no_file(kept: Folder, action: str) -> None:
 
 
 def test_it_shows_what_there_is_with_ids_in_full(kept: Folder) -> None:
-    assert kept.run("show").out == (
-        "state         hooks.state.json\n"
+    assert (
+        kept.run("show").out == "state         hooks.state.json\n"
         "state format  hooksync.state/1\n"
         "serial        7\n"
         "last run      1\n"
@@ -199,7 +213,9 @@ def test_as_json_it_says_the_same(kept: Folder) -> None:
         "unlisted_since": None,
     }
     assert [each["unlisted_since"] for each in found["entries"]] == [None, None, TIME]
-    assert found["intents"] == [{"tenancy": "prod", "address": "prod/website/MOVED", "run": 1, "at": TIME}]
+    assert found["intents"] == [
+        {"tenancy": "prod", "address": "prod/website/MOVED", "run": 1, "at": TIME}
+    ]
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
@@ -217,7 +233,10 @@ def test_an_empty_one_says_so(folder: Folder) -> None:
 
 def test_what_a_state_holds_steers_no_terminal_and_no_odd_time_ends_it(folder: Folder) -> None:
     folder.put(state(replace(MADE, address="\x1b[2J", unlisted_since=2**53 - 1)))
-    assert f"\n\\x1b[2J  {'1' * 32}  run 1  made {2**53 - 1} and not listed yet\n" in folder.run("show").out
+    assert (
+        f"\n\\x1b[2J  {'1' * 32}  run 1  made {2**53 - 1} and not listed yet\n"
+        in folder.run("show").out
+    )
 
 
 def test_it_says_who_holds_the_run_lock(kept: Folder) -> None:
@@ -237,7 +256,10 @@ def test_it_says_who_holds_the_run_lock(kept: Folder) -> None:
 def test_who_holds_the_run_lock_is_told_where_there_is_no_state_yet(folder: Folder) -> None:
     with LocalStore(str(folder.path / "hooks.state.json")).hold(HOLDER):
         said = folder.run("show").err
-    assert f"no state at hooks.state.json; its run lock is held by {WHO}, with the id 0123456789abcdef\n" in said
+    assert (
+        f"no state at hooks.state.json; its run lock is held by {WHO}, with the id"
+        " 0123456789abcdef\n" in said
+    )
 
 
 # --- pull
@@ -270,30 +292,42 @@ def test_an_edited_one_comes_after_both(settled: Folder) -> None:
     settled.put(replace(SETTLED, entries=(MADE,)), "new.json")
     assert settled.run("push", "new.json").out == "pushed to hooks.state.json: serial 8, 1 entry\n"
     settled.put(replace(SETTLED, serial=20), "new.json")
-    assert settled.run("push", "new.json").out == "pushed to hooks.state.json: serial 21, 3 entries\n"
+    assert (
+        settled.run("push", "new.json").out == "pushed to hooks.state.json: serial 21, 3 entries\n"
+    )
 
 
 @pytest.mark.parametrize("serial", [1, 7, 9])
 def test_the_same_content_is_nothing_to_do_whatever_its_serial(kept: Folder, serial: int) -> None:
     kept.put(replace(WHOLE, serial=serial), "new.json")
     done = kept.run("push", "new.json")
-    assert (done.code, done.out) == (0, "nothing to do: hooks.state.json holds the same, with serial 7\n")
+    assert (done.code, done.out) == (
+        0,
+        "nothing to do: hooks.state.json holds the same, with serial 7\n",
+    )
     assert kept.state() == WHOLE
 
 
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        (replace(SETTLED, serial=6), "is older than hooks.state.json: its serial is 6, and 7 there"),
+        (
+            replace(SETTLED, serial=6),
+            "is older than hooks.state.json: its serial is 6, and 7 there",
+        ),
         (ANOTHER, "is another one than hooks.state.json, not an earlier or later version of it"),
     ],
     ids=["older", "foreign"],
 )
-def test_an_older_or_a_foreign_one_is_refused_unless_it_is_forced(kept: Folder, given: State, what: str) -> None:
+def test_an_older_or_a_foreign_one_is_refused_unless_it_is_forced(
+    kept: Folder, given: State, what: str
+) -> None:
     kept.put(given, "new.json")
     done = kept.run("push", "new.json")
     assert (done.code, done.out) == (3, "")
-    assert done.err.startswith(f"error: the state to push {what}\n  fix: look at both with `hooksync state show`")
+    assert done.err.startswith(
+        f"error: the state to push {what}\n  fix: look at both with `hooksync state show`"
+    )
     assert kept.state() == WHOLE
     assert kept.run("push", "new.json", "--force").code == 0
     assert kept.state() == replace(given, serial=8)
@@ -324,9 +358,15 @@ def test_what_is_there_and_damaged_is_replaced_only_by_force(folder: Folder) -> 
     ids=["empty", "truncated", "conflict", "newer", "more", "hooks file", "bytes"],
 )
 @pytest.mark.parametrize("is_given", [False, True])
-def test_what_is_no_whole_state_is_not_pushed(kept: Folder, text: str, what: str, is_given: bool) -> None:
+def test_what_is_no_whole_state_is_not_pushed(
+    kept: Folder, text: str, what: str, is_given: bool
+) -> None:
     (kept.path / "new.json").write_text(text, encoding="latin-1")
-    done = kept.run("push", "-", "--force", given=text) if is_given else kept.run("push", "new.json", "--force")
+    done = (
+        kept.run("push", "-", "--force", given=text)
+        if is_given
+        else kept.run("push", "new.json", "--force")
+    )
     assert (done.code, done.out, done.err.count("fix: ")) == (1, "", 1)
     assert is_given or what in done.err
     assert kept.state() == WHOLE
@@ -343,7 +383,11 @@ def test_a_file_that_is_not_there_is_not_pushed(kept: Folder) -> None:
 def test_a_moved_one_keeps_all_but_its_address(settled: Folder) -> None:
     settled.put(replace(SETTLED, entries=(*SETTLED.entries, entry("prod", "9" * 32))))
     done = settled.run("move", "prod/catalogue/MOVED", "prod/website/MOVED")
-    assert (done.code, done.out, done.err) == (0, "moved prod/catalogue/MOVED to prod/website/MOVED\n", "")
+    assert (done.code, done.out, done.err) == (
+        0,
+        "moved prod/catalogue/MOVED to prod/website/MOVED\n",
+        "",
+    )
     moved = [replace(entry("prod", each * 32), address="prod/website/MOVED") for each in "19"]
     assert settled.state() == replace(SETTLED, entries=(FOUND, *moved, UNLISTED), serial=8)
 
@@ -357,13 +401,25 @@ def test_a_moved_one_keeps_all_but_its_address(settled: Folder) -> None:
         ("prod/catalogue/MOVED", "test/x/MOVED", 64, "belongs to one tenancy and one trigger"),
         ("prod/catalogue/MOVED", "prod/x/INDEXED", 64, "belongs to one tenancy and one trigger"),
         ("prod/x/MOVED", "prod/y/MOVED", 64, 'OLD "prod/x/MOVED" matches no address in the state'),
-        ("prod/catalogue/MOVED", "prod/alert/MOVED", 3, "the state hooks.state.json knows prod/alert/MOVED already"),
+        (
+            "prod/catalogue/MOVED",
+            "prod/alert/MOVED",
+            3,
+            "the state hooks.state.json knows prod/alert/MOVED already",
+        ),
         ("prod/catalogue/MOVED", "prod/website/MOVED", 3, "knows prod/website/MOVED already"),
         ("prod/catalogue/MOVED", "prod/catalogue/MOVED", 3, "knows prod/catalogue/MOVED already"),
-        ("prod/website/MOVED", "prod/x/MOVED", 3, "a run was killed while it made prod/website/MOVED"),
+        (
+            "prod/website/MOVED",
+            "prod/x/MOVED",
+            3,
+            "a run was killed while it made prod/website/MOVED",
+        ),
     ],
 )
-def test_what_cannot_be_moved_is_told_and_stays(kept: Folder, old: str, new: str, code: int, what: str) -> None:
+def test_what_cannot_be_moved_is_told_and_stays(
+    kept: Folder, old: str, new: str, code: int, what: str
+) -> None:
     done = kept.run("move", old, new)
     assert (done.code, done.out, done.err.count("error: ")) == (code, "", 1)
     assert what in done.err
@@ -374,9 +430,14 @@ def test_a_name_and_a_url_that_change_together_are_one_move_after_it(place: Plac
     assert place.run("apply", "--yes").code == 0
     place.write(HOOKS.replace("catalogue:", "website:").replace("?code=", "?to=new&code="))
     for trigger in ("INDEXED", "MOVED"):
-        assert place.run("state", "move", f"prod/catalogue/{trigger}", f"prod/website/{trigger}").code == 0
+        assert (
+            place.run("state", "move", f"prod/catalogue/{trigger}", f"prod/website/{trigger}").code
+            == 0
+        )
     [tenancy] = place.run("plan", "--format", "json").json["tenancies"]
-    assert [(step["action"], step["reasons"]) for step in tenancy["steps"]] == [("resubscribe", ["url changed"])] * 2
+    assert [(step["action"], step["reasons"]) for step in tenancy["steps"]] == [
+        ("resubscribe", ["url changed"])
+    ] * 2
 
 
 # --- forget
@@ -385,8 +446,8 @@ def test_a_name_and_a_url_that_change_together_are_one_move_after_it(place: Plac
 def test_what_is_forgotten_is_told_and_gone_with_its_intents_and_salts(kept: Folder) -> None:
     done = kept.run("forget", "--yes", "prod/*", "test/*")
     assert (done.code, done.err) == (0, "")
-    assert done.out == (
-        f"forgot prod/alert/MOVED  {'2' * 32}  run 1  only a list told of it\n"
+    assert (
+        done.out == f"forgot prod/alert/MOVED  {'2' * 32}  run 1  only a list told of it\n"
         f"forgot prod/catalogue/MOVED  {'1' * 32}  run 1\n"
         f"forgot test/catalogue/MOVED  {'3' * 32}  run 1  made {TIME} and not listed yet\n"
         f"forgot prod/website/MOVED  (no id known)  run 1  begun {TIME}\n"
@@ -398,7 +459,11 @@ def test_what_is_forgotten_is_told_and_gone_with_its_intents_and_salts(kept: Fol
 def test_a_glob_that_matches_nothing_forgets_nothing(kept: Folder, globs: tuple[str, ...]) -> None:
     done = kept.run("forget", "--yes", *globs)
     assert (done.code, done.out) == (64, "")
-    assert done.err == (f'error: GLOB "{globs[-1]}" matches no address in the state\n  fix: choose among {ADDRESSES}\n')
+    assert (
+        done.err
+        == f'error: GLOB "{globs[-1]}" matches no address in the state\n  fix: choose among'
+        f" {ADDRESSES}\n"
+    )
     assert kept.state() == WHOLE
 
 
@@ -449,7 +514,10 @@ def test_while_a_run_is_at_work_nothing_is_changed(kept: Folder, action: tuple[s
 @pytest.mark.parametrize(
     ("identifier", "what"),
     [
-        ("0123456789abcdef", f"error: the run lock of hooks.state.json is of a run that has not ended: {WHO}\n"),
+        (
+            "0123456789abcdef",
+            f"error: the run lock of hooks.state.json is of a run that has not ended: {WHO}\n",
+        ),
         ("x", "error: no run x holds the run lock of hooks.state.json\n"),
     ],
 )
@@ -528,13 +596,21 @@ def test_all_of_it_works_on_a_branch(tmp_path: Path) -> None:
     assert run("show").err.startswith(f"error: there is no state at {where}\n")
     assert run("forget", "x", "--yes").code == 1
     assert not remote.git("branch", "--list", BRANCH)
-    assert run("push", "-", given=state_text(SETTLED)).out == f"pushed to {where}: serial 8, 3 entries\n"
+    assert (
+        run("push", "-", given=state_text(SETTLED)).out
+        == f"pushed to {where}: serial 8, 3 entries\n"
+    )
     assert run("pull").out == state_text(replace(SETTLED, serial=8))
     assert run("push", "-", given=state_text(ANOTHER)).code == 3
     assert run("move", "prod/alert/MOVED", "prod/x/MOVED").code == 0
     assert run("forget", "prod/x/*", "--yes").code == 0
-    assert f"state         {where}\nstate format  hooksync.state/1\nserial        10\n" in run("show").out
-    others = RemoteStore(GitBackend(where, str(folder.path), remote.environ), SYSTEM_CLOCK, print, "aside")
+    assert (
+        f"state         {where}\nstate format  hooksync.state/1\nserial        10\n"
+        in run("show").out
+    )
+    others = RemoteStore(
+        GitBackend(where, str(folder.path), remote.environ), SYSTEM_CLOCK, print, "aside"
+    )
     with others.hold(HOLDER):
         assert f"run lock      0123456789abcdef: {WHO}\n" in run("show").out
         assert run("forget", "test/*", "--yes").code == 3
@@ -546,7 +622,9 @@ def test_all_of_it_works_on_a_branch(tmp_path: Path) -> None:
     assert "run lock      not held\n" in run("show").out
     remote.path.rename(tmp_path / "away")
     for action in EVERY_ACTION:
-        gone = run(*action, *(["--yes"] if action[0] == "unlock" else []), given=state_text(SETTLED))
+        gone = run(
+            *action, *(["--yes"] if action[0] == "unlock" else []), given=state_text(SETTLED)
+        )
         assert (gone.code, gone.out, gone.err.count("fix: ")) == (1, "", 1), action
 
 

@@ -1,4 +1,6 @@
-"""Secrets that hooksync does not know: of subscriptions that were there before it, or whose state is lost."""
+"""Secrets that hooksync does not know: of subscriptions that were there before it, or whose state
+is lost.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,24 @@ TRIGGERS = {"search": "FULL_TEXT_INDEXED", "viewer": "MOVED", "website": "INGEST
 
 
 def hooks(*names: str, settings: str = "") -> str:
-    lines = [f"      {name}: {{url: '${{RECEIVER}}?for={name}', trigger: {TRIGGERS[name]}}}\n" for name in names]
-    head = "version: 1\ndefaults: {secret: {env: CATALOGUE_SECRET}}\ntenancies:\n  prod:\n    server: ${BOX}\n"
-    return f"{head}    tenant: DEMO\n{settings}    subscriptions:{'' if names else ' {}'}\n{''.join(lines)}"
+    lines = [
+        f"      {name}: {{url: '${{RECEIVER}}?for={name}', trigger: {TRIGGERS[name]}}}\n"
+        for name in names
+    ]
+    head = (
+        "version: 1\ndefaults: {secret: {env: CATALOGUE_SECRET}}\ntenancies:\n  prod:\n    server:"
+        " ${BOX}\n"
+    )
+    return (
+        f"{head}    tenant: DEMO\n{settings}   "
+        f" subscriptions:{'' if names else ' {}'}\n{''.join(lines)}"
+    )
 
 
 def settle_in(place: Place, *, settings: str = "") -> None:
-    """Two subscriptions that hooksync did not make, and one that it made; all three with one secret."""
+    """Two subscriptions that hooksync did not make, and one that it made; all three with one
+    secret.
+    """
     for name in NAMES[:2]:
         place.box.seed("DEMO", f"{place.environ['RECEIVER']}?for={name}", TRIGGERS[name], SECRET)
     place.write(hooks(*NAMES, settings=settings))
@@ -54,7 +67,9 @@ def live_secrets(place: Place) -> dict[str, str]:
 # a shared secret is rotated
 
 
-def test_a_rotation_takes_those_of_the_same_reference_with_it_whose_secrets_are_unknown(mixed: Place) -> None:
+def test_a_rotation_takes_those_of_the_same_reference_with_it_whose_secrets_are_unknown(
+    mixed: Place,
+) -> None:
     rotate(mixed)
     found = steps(mixed)
     because = "secret changed for prod/website/INGEST_FAILED, which has the same reference"
@@ -83,7 +98,9 @@ def test_one_of_another_reference_stays_when_a_secret_is_rotated(place: Place) -
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
-def test_a_rotation_that_fails_for_one_is_finished_by_the_next_run(mixed: Place, failing: int) -> None:
+def test_a_rotation_that_fails_for_one_is_finished_by_the_next_run(
+    mixed: Place, failing: int
+) -> None:
     rotate(mixed)
     mixed.box.faults.add(f"status-422@subscribe:1:{failing}")
     assert mixed.run("apply", "--yes", "--parallelism", "1").code == 4
@@ -101,18 +118,25 @@ def test_a_saved_plan_takes_the_others_of_the_reference_too(mixed: Place) -> Non
     assert live_secrets(mixed) == dict.fromkeys(NAMES, NEW_SECRET)
 
 
-def test_one_tenancy_shows_that_a_secret_has_changed_for_all_tenancies_of_the_run(mixed: Place) -> None:
+def test_one_tenancy_shows_that_a_secret_has_changed_for_all_tenancies_of_the_run(
+    mixed: Place,
+) -> None:
     with Sandbox() as other:
         mixed.environ["OTHER_BOX"] = other.url
         other.seed("DEMO", f"{mixed.environ['RECEIVER']}?for=search", TRIGGERS["search"], SECRET)
         mixed.write(hooks(*NAMES), "one.yaml")
-        mixed.write(hooks("search").replace("prod:", "museum:").replace("${BOX}", "${OTHER_BOX}"), "two.yaml")
+        mixed.write(
+            hooks("search").replace("prod:", "museum:").replace("${BOX}", "${OTHER_BOX}"),
+            "two.yaml",
+        )
         both = ("-f", "one.yaml", "-f", "two.yaml", "--state", "hooks.state.json")
         rotate(mixed)
         plan = mixed.run("plan", *both, "--format", "json").json
         [step] = plan["tenancies"][1]["steps"]
         assert (step["action"], step["address"]) == ("resubscribe", "museum/search/INDEXED")
-        assert step["reasons"] == ["secret changed for prod/website/INGEST_FAILED, which has the same reference"]
+        assert step["reasons"] == [
+            "secret changed for prod/website/INGEST_FAILED, which has the same reference"
+        ]
         assert mixed.run("apply", "--yes", *both).code == 0
         assert [one.secret for one in other.subscriptions("DEMO")] == [NEW_SECRET]
         assert mixed.run("plan", "--detailed-exitcode", *both).code == 0
@@ -120,11 +144,16 @@ def test_one_tenancy_shows_that_a_secret_has_changed_for_all_tenancies_of_the_ru
 
 @pytest.mark.slow
 @pytest.mark.parametrize("done", [1, 2])
-def test_a_rotation_that_is_killed_between_the_others_is_finished_by_the_next_run(mixed: Place, done: int) -> None:
+def test_a_rotation_that_is_killed_between_the_others_is_finished_by_the_next_run(
+    mixed: Place, done: int
+) -> None:
     rotate(mixed)
-    mixed.box.faults.add(f"stall-3600@subscribe:1:{done}")  # it never comes to the call that is under way then
+    # it never comes to the call that is under way then
+    mixed.box.faults.add(f"stall-3600@subscribe:1:{done}")
     with mixed.popen("apply", "--yes", "--parallelism", "1") as process:
-        while [call.name for call in mixed.box.calls].count("subscribe") < 2 + done:  # one of them made the first
+        while [call.name for call in mixed.box.calls].count(
+            "subscribe"
+        ) < 2 + done:  # one of them made the first
             assert process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
     assert mixed.run("apply", "--yes").code == 0
@@ -145,7 +174,10 @@ def test_unknown_secrets_are_refused_where_the_file_says_so(place: Place) -> Non
     assert (plan.code, (place.folder / "plan.json").exists()) == (3, False)
     run = place.run("apply", "--yes")
     assert run.code == 3
-    said = "the secrets of prod/search/INDEXED, prod/viewer/MOVED are unknown, and unknown_secret is refuse"
+    said = (
+        "the secrets of prod/search/INDEXED, prod/viewer/MOVED are unknown, and unknown_secret is"
+        " refuse"
+    )
     assert said in run.err
     assert "--adopt" in run.err
     assert "--replace" in run.err
@@ -173,8 +205,12 @@ def test_unknown_secrets_are_replaced_where_the_file_says_so(place: Place) -> No
 
 
 @pytest.mark.parametrize("flags", [(), ("--out", "plan.json")])
-@pytest.mark.parametrize(("owns", "reason"), [("made", "not made by hooksync"), ("none", "kept by `owns: none`")])
-def test_a_tenancy_can_keep_what_is_not_declared(place: Place, owns: str, reason: str, flags: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("owns", "reason"), [("made", "not made by hooksync"), ("none", "kept by `owns: none`")]
+)
+def test_a_tenancy_can_keep_what_is_not_declared(
+    place: Place, owns: str, reason: str, flags: tuple[str, ...]
+) -> None:
     settle_in(place)
     place.write(hooks("website", settings=f"    owns: {owns}\n    limits: {{unsubscribe: 0}}\n"))
     found = place.run("plan", "--format", "json", *flags).json["tenancies"][0]["steps"]
@@ -193,7 +229,8 @@ def test_a_reviewed_limit_of_a_hundred_per_cent_empties_a_tenancy(mixed: Place) 
 # what is unknown is said
 
 SAID = (
-    "the secrets of 2 kept subscriptions are unknown, so a rotation is not seen: prod/search/INDEXED, prod/viewer/MOVED"
+    "the secrets of 2 kept subscriptions are unknown, so a rotation is not seen:"
+    " prod/search/INDEXED, prod/viewer/MOVED"
 )
 
 
@@ -205,8 +242,14 @@ def test_a_plan_says_how_many_secrets_are_unknown_and_which(mixed: Place) -> Non
     )
     assert f"warning: {SAID}\n  fix: `hooksync apply --adopt` asks the receivers" in plan.err
     document = mixed.run("plan", "--format", "json").json
-    assert (document["summary"]["secret_unknown"], document["tenancies"][0]["summary"]["secret_unknown"]) == (2, 2)
-    assert (document["state_missing"], [SAID in warning for warning in document["warnings"]]) == (False, [True])
+    assert (
+        document["summary"]["secret_unknown"],
+        document["tenancies"][0]["summary"]["secret_unknown"],
+    ) == (2, 2)
+    assert (document["state_missing"], [SAID in warning for warning in document["warnings"]]) == (
+        False,
+        [True],
+    )
     comment = mixed.run("plan", "--format", "markdown").out
     assert "3 unchanged (2 with an unknown secret)." in comment
     assert "2 kept subscriptions are unknown" in comment
@@ -223,13 +266,18 @@ def test_an_apply_says_that_it_did_not_verify_unknown_secrets(mixed: Place) -> N
     ]
     assert SAID in run.err
     report = json.loads((mixed.folder / "report.json").read_text())
-    assert (report["summary"]["secret_unknown"], report["tenancies"][0]["summary"]["secret_unknown"]) == (2, 2)
+    assert (
+        report["summary"]["secret_unknown"],
+        report["tenancies"][0]["summary"]["secret_unknown"],
+    ) == (2, 2)
 
 
 def test_a_lost_state_is_told_in_the_result(mixed: Place) -> None:
     (mixed.folder / "hooks.state.json").unlink()
     rotate(mixed)
-    said = "There is no state at hooks.state.json: rotated secrets and moved receivers go unnoticed."
+    said = (
+        "There is no state at hooks.state.json: rotated secrets and moved receivers go unnoticed."
+    )
     assert mixed.run("plan").out.splitlines() == [
         "No changes. 1 tenancy matches hooks.yaml; 3 unchanged (3 with an unknown secret).",
         said,
@@ -263,7 +311,10 @@ def test_adopt_asks_the_receivers_and_tells_how_many_were_adopted(mixed: Place) 
     run = mixed.run("apply", "--adopt", "--report", "report.json")
     assert (run.code, run.err) == (
         0,
-        "adopted: 2 of 2 with an unknown secret, now recorded with the declared one in hooks.state.json\n",
+        (
+            "adopted: 2 of 2 with an unknown secret, now recorded with the declared one in"
+            " hooks.state.json\n"
+        ),
     )
     assert mixed.receiver.answers["catalogue", "challenge"] == challenges + 2
     report = json.loads((mixed.folder / "report.json").read_text())
@@ -273,13 +324,18 @@ def test_adopt_asks_the_receivers_and_tells_how_many_were_adopted(mixed: Place) 
     assert "adopted: 0 of 0: no secret is unknown\n" in mixed.run("apply", "--adopt").err
 
 
-def test_one_whose_receiver_has_another_secret_is_not_adopted_and_the_others_are(mixed: Place) -> None:
+def test_one_whose_receiver_has_another_secret_is_not_adopted_and_the_others_are(
+    mixed: Place,
+) -> None:
     mixed.write(hooks(*NAMES).replace("?for=viewer'", "?for=viewer', secret: {env: OTHER_SECRET}"))
     mixed.environ["OTHER_SECRET"] = NEW_SECRET
     run = mixed.run("apply", "--adopt", "--format", "json")
     assert run.code == 3
     why = "it signs challenges with another secret"
-    assert "refused: hooks.yaml:9:7: not adopted: prod/viewer/MOVED: the receiver at ${RECEIVER}?for=viewer" in run.err
+    assert (
+        "refused: hooks.yaml:9:7: not adopted: prod/viewer/MOVED: the receiver at"
+        " ${RECEIVER}?for=viewer" in run.err
+    )
     assert why in run.err
     assert "adopted: 1 of 2 with an unknown secret, now recorded" in run.err
     assert run.json["adopted"] == {"asked": 2, "adopted": 1, "unchallenged": 0}
@@ -321,7 +377,9 @@ def test_what_is_refused_for_unknown_secrets_is_adopted_instead(place: Place) ->
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_where_unknown_secrets_are_refused_one_that_cannot_be_adopted_stops_the_tenancy(place: Place) -> None:
+def test_where_unknown_secrets_are_refused_one_that_cannot_be_adopted_stops_the_tenancy(
+    place: Place,
+) -> None:
     settle_in(place, settings="    unknown_secret: refuse\n")
     text = hooks(*NAMES, settings="    unknown_secret: refuse\n")
     place.write(text.replace("?for=viewer'", "?for=viewer', secret: {env: OTHER_SECRET}"))
@@ -338,13 +396,21 @@ def test_check_says_which_secrets_are_unknown(mixed: Place) -> None:
     run = mixed.run("check")
     assert run.code == 0
     which = "2 unknown: prod/search/INDEXED, prod/viewer/MOVED"
-    assert f"warning   live secrets        1 same, {which}\n            fix: `hooksync apply --adopt` asks" in run.out
+    assert (
+        f"warning   live secrets        1 same, {which}\n            fix: `hooksync apply --adopt`"
+        " asks" in run.out
+    )
     document = mixed.run("check", "--format", "json").json
-    [finding] = [each for each in document["tenancies"][0]["findings"] if each["subject"] == "live secrets"]
+    [finding] = [
+        each for each in document["tenancies"][0]["findings"] if each["subject"] == "live secrets"
+    ]
     assert (finding["state"], finding["detail"]) == ("warning", f"1 same, {which}")
     assert "prod/viewer/MOVED" in mixed.run("check", "--format", "markdown").out
     stateless = mixed.run("check", "--no-state").out
-    assert "skipped   live secrets        without a state: 3 unknown: prod/search/INDEXED, " in stateless
+    assert (
+        "skipped   live secrets        without a state: 3 unknown: prod/search/INDEXED, "
+        in stateless
+    )
     (mixed.folder / "hooks.state.json").rename(mixed.folder / "other.json")
     assert "there is no state at hooks.state.json: 3 unknown: " in mixed.run("check").out
     assert f"1 same, {which}" in mixed.run("check", "--state", "other.json").out

@@ -55,14 +55,39 @@ MISTAKES = [
     ("version: 1", "version: 1\nverzion: 1", "2:1", "did you mean version?"),
     ("tenancies:", "tenancy:", "4:1", "did you mean tenancies?"),
     ("  include_identifiers: false", "  url: https://h", "3:3", "url cannot be a default"),
-    ("  include_identifiers: false", "  includeIdentifiers: false", "3:3", "did you mean include_identifiers?"),
-    ("  include_identifiers: false", "  include_identifiers: 'no'", "3:24", "must be true or false"),
-    ("  include_identifiers: false", "  {trigger: MOVED, triggers: [MOVED]}", "3:3", "both trigger and triggers"),
+    (
+        "  include_identifiers: false",
+        "  includeIdentifiers: false",
+        "3:3",
+        "did you mean include_identifiers?",
+    ),
+    (
+        "  include_identifiers: false",
+        "  include_identifiers: 'no'",
+        "3:24",
+        "must be true or false",
+    ),
+    (
+        "  include_identifiers: false",
+        "  {trigger: MOVED, triggers: [MOVED]}",
+        "3:3",
+        "both trigger and triggers",
+    ),
     ("  include_identifiers: false", "  trigger: MOVE", "3:12", 'unknown trigger "MOVE"'),
-    ("  include_identifiers: false", f"  secret: {LITERAL}", "3:11", "a secret is never written into the file"),
+    (
+        "  include_identifiers: false",
+        f"  secret: {LITERAL}",
+        "3:11",
+        "a secret is never written into the file",
+    ),
     ("  include_identifiers: false", "  - a", "3:3", "defaults must be a mapping"),
     ("version: 1", "version: 1\nextra_triggers: NEW", "2:17", "extra_triggers must be a list"),
-    ("version: 1", "version: 1\nextra_triggers: [yes]", "2:18", "an item of extra_triggers must be text"),
+    (
+        "version: 1",
+        "version: 1\nextra_triggers: [yes]",
+        "2:18",
+        "an item of extra_triggers must be text",
+    ),
     ("version: 1", "version: 1\nextra_triggers: ['a b']", "2:18", "is not the name of a trigger"),
     # a tenancy
     ("  prod:", "  'my prod':", "5:3", "a name has letters, digits, - and _ only"),
@@ -71,16 +96,41 @@ MISTAKES = [
     ("  prod:", "  other:\n  prod:", "5:9", 'tenancy "other" is empty'),
     ("  prod:", "  other: 5\n  prod:", "5:10", 'tenancy "other" must be a mapping'),
     ("  prod:", "  other: {server: h}\n  prod:", "5:3", 'tenancy "other" has no subscriptions'),
-    ("  prod:", "  other: {server: h, subscriptions: }\n  prod:", "5:37", "write `subscriptions: {}` if"),
-    ("  prod:", "  other: {server: h, subscriptions: []}\n  prod:", "5:37", "subscriptions must be a mapping"),
-    ("server: eu.preservica.com", "server: 12:30:45", "6:13", "YAML reads this as the number 45045"),
+    (
+        "  prod:",
+        "  other: {server: h, subscriptions: }\n  prod:",
+        "5:37",
+        "write `subscriptions: {}` if",
+    ),
+    (
+        "  prod:",
+        "  other: {server: h, subscriptions: []}\n  prod:",
+        "5:37",
+        "subscriptions must be a mapping",
+    ),
+    (
+        "server: eu.preservica.com",
+        "server: 12:30:45",
+        "6:13",
+        "YAML reads this as the number 45045",
+    ),
     ("server: eu.preservica.com", "server:", "6:12", "server is empty"),
     ("server: eu.preservica.com", "server: ''", "6:13", "server is empty"),
     ("server: eu.preservica.com", "server: {env: SERVER}", "6:13", "server must be text"),
-    ("server: eu.preservica.com", "server: ftp://eu.preservica.com", "6:13", "neither a host nor a URL"),
+    (
+        "server: eu.preservica.com",
+        "server: ftp://eu.preservica.com",
+        "6:13",
+        "neither a host nor a URL",
+    ),
     ("server: eu.preservica.com", "server: https://eu.preservica.com/api", "6:13", "has a path"),
     ("server: eu.preservica.com", "server: eu.preservica.com?x", "6:13", "has a path"),
-    ("server: eu.preservica.com", f"server: https://me:{LITERAL}@h", "6:13", "holds user information"),
+    (
+        "server: eu.preservica.com",
+        f"server: https://me:{LITERAL}@h",
+        "6:13",
+        "holds user information",
+    ),
     ("server: eu.preservica.com", "server: ::1", "6:13", "IPv6 goes between brackets"),
     ("server: eu.preservica.com", "server: h:70000", "6:13", "has an invalid port"),
     ("server: eu.preservica.com", "server: eu preservica com", "6:13", "white space"),
@@ -111,7 +161,12 @@ MISTAKES = [
     ),
     (URL, f"{URL}?{'u' * 9000}", "12:14", "url must not have more than 8,192 characters"),
     ("INDEXED", "I" * 129, "13:18", "trigger must not have more than 128 characters"),
-    ("INDEXED", f"INDEXED\n        owner: {'o' * 1025}", "14:16", "owner must not have more than 1,024 characters"),
+    (
+        "INDEXED",
+        f"INDEXED\n        owner: {'o' * 1025}",
+        "14:16",
+        "owner must not have more than 1,024 characters",
+    ),
     (
         "INDEXED",
         f"INDEXED\n        description: {'d' * 1025}",
@@ -119,29 +174,89 @@ MISTAKES = [
         "description must not have more than 1,024 characters",
     ),
     ("HOOK_SECRET", "H" * 257, "14:23", "secret.env must not have more than 256 characters"),
-    ("env: HOOK_SECRET", f"file: {'f' * 4097}", "14:24", "secret.file must not have more than 4,096 characters"),
+    (
+        "env: HOOK_SECRET",
+        f"file: {'f' * 4097}",
+        "14:24",
+        "secret.file must not have more than 4,096 characters",
+    ),
     # credentials
-    ("tenant: BRAMA", f"credentials: {LITERAL}", "7:18", "a credential is never written into the file"),
-    ("tenant: BRAMA", f"credentials: {{password: {LITERAL}}}", "7:29", "a credential is never written into the file"),
-    ("tenant: BRAMA", "credentials: {totp: 123456}", "7:25", "a credential is never written into the file"),
-    ("tenant: BRAMA", f"credentials: {{username: {{env: '{LITERAL}!'}}}}", "7:35", "name of an environment variable"),
+    (
+        "tenant: BRAMA",
+        f"credentials: {LITERAL}",
+        "7:18",
+        "a credential is never written into the file",
+    ),
+    (
+        "tenant: BRAMA",
+        f"credentials: {{password: {LITERAL}}}",
+        "7:29",
+        "a credential is never written into the file",
+    ),
+    (
+        "tenant: BRAMA",
+        "credentials: {totp: 123456}",
+        "7:25",
+        "a credential is never written into the file",
+    ),
+    (
+        "tenant: BRAMA",
+        f"credentials: {{username: {{env: '{LITERAL}!'}}}}",
+        "7:35",
+        "name of an environment variable",
+    ),
     ("tenant: BRAMA", f"credentials: {{{LITERAL}: x}}", "7:19", "unknown key under credentials"),
-    ("tenant: BRAMA", f"credentials: {{password:{LITERAL}}}", "7:19", "unknown key under credentials"),
-    ("tenant: BRAMA", f"credentials: {{password: {{value: {LITERAL}}}}}", "7:30", "unknown key under password"),
-    ("tenant: BRAMA", f"credentials: {{method: {LITERAL}}}", "7:19", "unknown key under credentials"),
-    ("tenant: BRAMA", f"credentials: {{x-note: {LITERAL}}}", "7:19", "unknown key under credentials"),
+    (
+        "tenant: BRAMA",
+        f"credentials: {{password:{LITERAL}}}",
+        "7:19",
+        "unknown key under credentials",
+    ),
+    (
+        "tenant: BRAMA",
+        f"credentials: {{password: {{value: {LITERAL}}}}}",
+        "7:30",
+        "unknown key under password",
+    ),
+    (
+        "tenant: BRAMA",
+        f"credentials: {{method: {LITERAL}}}",
+        "7:19",
+        "unknown key under credentials",
+    ),
+    (
+        "tenant: BRAMA",
+        f"credentials: {{x-note: {LITERAL}}}",
+        "7:19",
+        "unknown key under credentials",
+    ),
     ("tenant: BRAMA", "credentials: {username: }", "7:29", "credentials.username is empty"),
     # owns and limits
     ("owns: [https://fn.example.net]", "owns: some", "8:11", "must be made, all, none or a list"),
     ("owns: [https://fn.example.net]", "owns: []", "8:11", "owns is empty"),
     ("owns: [https://fn.example.net]", "owns: [5]", "8:12", "an item of owns must be text"),
-    ("owns: [https://fn.example.net]", "owns: [https://h, fn.example.net]", "8:23", "neither http nor https"),
+    (
+        "owns: [https://fn.example.net]",
+        "owns: [https://h, fn.example.net]",
+        "8:23",
+        "neither http nor https",
+    ),
     ("owns: [https://fn.example.net]", "owns: ['https://h?x']", "8:12", "has a query"),
     ("owns: [https://fn.example.net]", "owns: ['https://h#x']", "8:12", "has a fragment"),
     ("owns: [https://fn.example.net]", "owns: ['https://u@h']", "8:12", "user information"),
     ("owns: [https://fn.example.net]", "owns: ['https://${H}']", "8:12", "has a `${`"),
-    ("owns: [https://fn.example.net]", "owns: [https://other.example.net]", "12:14", "lies outside `owns`"),
-    ("owns: [https://fn.example.net]", "owns: [https://fn.example.net/api]", "12:14", "lies outside `owns`"),
+    (
+        "owns: [https://fn.example.net]",
+        "owns: [https://other.example.net]",
+        "12:14",
+        "lies outside `owns`",
+    ),
+    (
+        "owns: [https://fn.example.net]",
+        "owns: [https://fn.example.net/api]",
+        "12:14",
+        "lies outside `owns`",
+    ),
     ("unsubscribe: 50%", "unsubscribe: 101%", "9:27", "a share from 0% to 100% or a number"),
     ("unsubscribe: 50%", "unsubscribe: -1", "9:27", "must be at least 0"),
     ("unsubscribe: 50%", "unsubscribe: 5.0", "9:27", "must be text or a whole number"),
@@ -183,20 +298,55 @@ MISTAKES = [
     ("trigger: INDEXED", "triggers: []", "13:19", "triggers is empty"),
     ("trigger: INDEXED", "triggers: [INDEXED, 5]", "13:29", "an item of triggers must be text"),
     ("trigger: INDEXED", "triggers: [MOVED, MOVED]", "13:27", 'trigger "MOVED" is listed twice'),
-    ("trigger: INDEXED", "triggers: [INDEXED, FULL_TEXT_INDEXED]", "13:29", '("INDEXED" is the same)'),
-    ("trigger: INDEXED", "trigger: INDEXED\n        triggers: [MOVED]", "12:9", "both trigger and triggers"),
+    (
+        "trigger: INDEXED",
+        "triggers: [INDEXED, FULL_TEXT_INDEXED]",
+        "13:29",
+        '("INDEXED" is the same)',
+    ),
+    (
+        "trigger: INDEXED",
+        "trigger: INDEXED\n        triggers: [MOVED]",
+        "12:9",
+        "both trigger and triggers",
+    ),
     ("trigger: INDEXED", "x-trigger: INDEXED", "11:7", '"catalogue" has no trigger'),
     ("trigger: INDEXED", "trigger: INDEXED\n        owner: 5", "14:16", "owner must be text"),
-    ("trigger: INDEXED", "trigger: INDEXED\n        owner: ''", "14:16", "owner is empty, or has a line break"),
-    ("trigger: INDEXED", 'trigger: INDEXED\n        owner: "a\\u202eb"', "14:16", "or a control character"),
-    ("trigger: INDEXED", "trigger: INDEXED\n        description: |\n          a\n          b", "14:22", "a line break"),
+    (
+        "trigger: INDEXED",
+        "trigger: INDEXED\n        owner: ''",
+        "14:16",
+        "owner is empty, or has a line break",
+    ),
+    (
+        "trigger: INDEXED",
+        'trigger: INDEXED\n        owner: "a\\u202eb"',
+        "14:16",
+        "or a control character",
+    ),
+    (
+        "trigger: INDEXED",
+        "trigger: INDEXED\n        description: |\n          a\n          b",
+        "14:22",
+        "a line break",
+    ),
     ("trigger: INDEXED", "trigger: INDEXED\n        description:", "14:21", "description is empty"),
-    ("trigger: INDEXED", "trigger: INDEXED\n        desciption: a", "14:9", "did you mean description?"),
+    (
+        "trigger: INDEXED",
+        "trigger: INDEXED\n        desciption: a",
+        "14:9",
+        "did you mean description?",
+    ),
     # a secret
     ("secret: {env: HOOK_SECRET}", "x-secret: A", "11:7", '"catalogue" has no secret'),
     ("{env: HOOK_SECRET}", LITERAL, "14:17", "a secret is never written into the file"),
     ("{env: HOOK_SECRET}", f"'{LITERAL}'", "14:17", "{env: NAME}"),
-    ("{env: HOOK_SECRET}", f"|\n          {LITERAL}", "14:17", "a secret is never written into the file"),
+    (
+        "{env: HOOK_SECRET}",
+        f"|\n          {LITERAL}",
+        "14:17",
+        "a secret is never written into the file",
+    ),
     ("{env: HOOK_SECRET}", "${HOOK_SECRET}", "14:17", "a secret is never written into the file"),
     ("{env: HOOK_SECRET}", "123456", "14:17", "a secret is never written into the file"),
     ("{env: HOOK_SECRET}", "yes", "14:17", "a secret is never written into the file"),
@@ -206,13 +356,33 @@ MISTAKES = [
     ("{env: HOOK_SECRET}", "{command: op read x}", "14:27", "secret.command must be a list"),
     ("{env: HOOK_SECRET}", "{command: []}", "14:27", "secret.command is empty"),
     ("{env: HOOK_SECRET}", "{command: [op, 5]}", "14:32", "an item of secret.command must be text"),
-    ("{env: HOOK_SECRET}", '{command: [op, "a\\nb"]}', "14:32", "has a line break or a control character"),
+    (
+        "{env: HOOK_SECRET}",
+        '{command: [op, "a\\nb"]}',
+        "14:32",
+        "has a line break or a control character",
+    ),
     ("{env: HOOK_SECRET}", "{keyring: hooksync}", "14:27", "secret.keyring must be a mapping"),
-    ("{env: HOOK_SECRET}", "{keyring: {service: a}}", "14:18", "secret.keyring needs service and username"),
-    ("{env: HOOK_SECRET}", "{keyring: {service: a, user: b}}", "14:40", "unknown key under keyring"),
+    (
+        "{env: HOOK_SECRET}",
+        "{keyring: {service: a}}",
+        "14:18",
+        "secret.keyring needs service and username",
+    ),
+    (
+        "{env: HOOK_SECRET}",
+        "{keyring: {service: a, user: b}}",
+        "14:40",
+        "unknown key under keyring",
+    ),
     ("{env: HOOK_SECRET}", "{cmd: [op]}", "14:18", "unknown key under secret"),
     ("{env: HOOK_SECRET}", "{env: A, file: B}", "14:17", "names more than one place"),
-    ("{env: HOOK_SECRET}", f"{{env: '{LITERAL}'}}", "14:23", "is not the name of an environment variable"),
+    (
+        "{env: HOOK_SECRET}",
+        f"{{env: '{LITERAL}'}}",
+        "14:23",
+        "is not the name of an environment variable",
+    ),
     ("{env: HOOK_SECRET}", "{env: '${A}'}", "14:23", "is not the name of an environment variable"),
     ("{env: HOOK_SECRET}", "{env: 12345678}", "14:23", "secret.env must be text"),
     ("{env: HOOK_SECRET}", f"{{env: [{LITERAL}]}}", "14:23", "secret.env must be text"),
@@ -232,11 +402,26 @@ MISTAKES = [
     ("secret: {env: HOOK_SECRET}", f"secret = {LITERAL}: x", "14:9", "unknown key"),
     ("secret: {env: HOOK_SECRET}", f"password: {LITERAL}", "14:9", 'unknown key "password"'),
     # what no hooks file may send anywhere
-    ("{env: HOOK_SECRET}", "{env: HOOKSYNC_PLAN_KEY}", "14:17", "HOOKSYNC_PLAN_KEY is for hooksync itself"),
+    (
+        "{env: HOOK_SECRET}",
+        "{env: HOOKSYNC_PLAN_KEY}",
+        "14:17",
+        "HOOKSYNC_PLAN_KEY is for hooksync itself",
+    ),
     ("{env: HOOK_SECRET}", "{env: hooksync_plan_key}", "14:17", "is for hooksync itself"),
-    ("tenant: BRAMA", "credentials: {username: {env: HOOKSYNC_STATE}}", "7:29", "is for hooksync itself"),
+    (
+        "tenant: BRAMA",
+        "credentials: {username: {env: HOOKSYNC_STATE}}",
+        "7:29",
+        "is for hooksync itself",
+    ),
     (URL, f"{URL}?${{HOOKSYNC_PLAN_KEY:-x}}", "12:14", "is for hooksync itself"),
-    ("server: eu.preservica.com", "server: '${HOOKSYNC_X}.example.org'", "6:13", "is for hooksync itself"),
+    (
+        "server: eu.preservica.com",
+        "server: '${HOOKSYNC_X}.example.org'",
+        "6:13",
+        "is for hooksync itself",
+    ),
     ("tenant: BRAMA", "tenant: ${HOOKSYNC_PLAN_KEY}", "7:13", "is for hooksync itself"),
     ("{env: HOOK_SECRET}", "{file: /proc/self/environ}", "14:17", "a file of the system itself"),
     (
@@ -248,11 +433,19 @@ MISTAKES = [
     # between subscriptions
     (
         "      catalogue:",
-        f"      twin: {{url: {URL!r}, trigger: FULL_TEXT_INDEXED, secret: {{env: A}}}}\n      catalogue:",
+        (
+            f"      twin: {{url: {URL!r}, trigger: FULL_TEXT_INDEXED, secret: {{env: A}}}}\n     "
+            " catalogue:"
+        ),
         "12:7",
         '"catalogue" has the URL and the trigger INDEXED of "twin" (hooks.yaml:11:7)',
     ),
-    ("      catalogue:", "      catalogue: {}\n      catalogue:", "12:7", 'duplicate key "catalogue", first at 11:7'),
+    (
+        "      catalogue:",
+        "      catalogue: {}\n      catalogue:",
+        "12:7",
+        'duplicate key "catalogue", first at 11:7',
+    ),
 ]
 
 
@@ -261,24 +454,36 @@ def test_mistake_is_found_where_it_is(right: str, wrong: str, place: str, fragme
     assert right in GOOD
     problems = problems_of(GOOD.replace(right, wrong, 1))
     assert f"hooks.yaml:{place}" in [str(problem.where) for problem in problems]
-    said = [f"{problem.what} / {problem.fix}" for problem in problems if str(problem.where) == f"hooks.yaml:{place}"]
+    said = [
+        f"{problem.what} / {problem.fix}"
+        for problem in problems
+        if str(problem.where) == f"hooks.yaml:{place}"
+    ]
     assert any(fragment in line for line in said), said
     assert all(
-        problem.what[0].islower() or problem.what[0] in "\"`'" or problem.what[:3] == "URL" for problem in problems
+        problem.what[0].islower() or problem.what[0] in "\"`'" or problem.what[:3] == "URL"
+        for problem in problems
     )
     assert LITERAL not in "\n".join(map(str, problems))
 
 
 def test_tenancies_that_are_none_are_refused() -> None:
-    assert [problem.what for problem in problems_of("version: 1\ntenancies: {}\n")] == ["tenancies is empty"]
-    assert [problem.what for problem in problems_of("version: 1\ntenancies:\n")] == ["tenancies is empty"]
+    assert [problem.what for problem in problems_of("version: 1\ntenancies: {}\n")] == [
+        "tenancies is empty"
+    ]
+    assert [problem.what for problem in problems_of("version: 1\ntenancies:\n")] == [
+        "tenancies is empty"
+    ]
     assert [problem.what for problem in problems_of("version: 1\n")] == ["tenancies is missing"]
-    assert [problem.what for problem in problems_of("version: 1\nextra_triggers: [A]\n")] == ["no tenancy is declared"]
+    assert [problem.what for problem in problems_of("version: 1\nextra_triggers: [A]\n")] == [
+        "no tenancy is declared"
+    ]
 
 
 def test_twin_urls_are_found_in_their_normal_form() -> None:
-    text = GOOD.replace(URL, "HTTPS://FN.example.net:443?x") + (
-        "      twin: {url: 'https://fn.example.net/?x', trigger: INDEXED, secret: {env: A}}\n"
+    text = (
+        GOOD.replace(URL, "HTTPS://FN.example.net:443?x")
+        + "      twin: {url: 'https://fn.example.net/?x', trigger: INDEXED, secret: {env: A}}\n"
         "      other: {url: 'https://fn.example.net/?x', trigger: MOVED, secret: {env: A}}\n"
     )
     assert [str(problem.where) for problem in problems_of(text)] == ["hooks.yaml:15:7"]
@@ -287,7 +492,7 @@ def test_twin_urls_are_found_in_their_normal_form() -> None:
 def test_exotic_bomb_of_aliases_in_a_wrong_place_is_refused_shortly() -> None:
     lines = ["version: 1", "x0: &x0 [a, a, a, a, a, a, a, a]"]
     lines += [f"x{level}: &x{level} [{', '.join([f'*x{level - 1}'] * 8)}]" for level in range(1, 5)]
-    (unknown, *_, wrong) = problems_of("\n".join([*lines, "tenancies: *x4"]) + "\n")
+    unknown, *_, wrong = problems_of("\n".join([*lines, "tenancies: *x4"]) + "\n")
     assert unknown.what == "unknown key"
     assert wrong.what == "tenancies must be a mapping"
 

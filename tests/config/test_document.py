@@ -10,7 +10,10 @@ LITERAL = "hunter2-hunter2"  # stands where a secret must not; no message may re
 
 
 def read(*texts: str) -> Document:
-    sources = [Source(f"{name}.yaml", "folder", text.encode()) for name, text in zip("abcdef", texts, strict=False)]
+    sources = [
+        Source(f"{name}.yaml", "folder", text.encode())
+        for name, text in zip("abcdef", texts, strict=False)
+    ]
     return read_document(sources)
 
 
@@ -78,8 +81,7 @@ def test_owns_is_one_of_three_words_or_prefixes(owns: str) -> None:
 
 
 def test_all_settings_are_read() -> None:
-    (tenancy,) = read(
-        """
+    (tenancy,) = read("""
 version: 1
 tenancies:
   prod:
@@ -95,8 +97,7 @@ tenancies:
     probe: never
     unknown_secret: refuse
     subscriptions: {}
-"""
-    ).tenancies
+""").tenancies
     settings = tenancy.settings
     assert settings.allow_http
     assert settings.credentials.username == SecretRef("file", "secrets/name", base="folder")
@@ -107,7 +108,11 @@ tenancies:
 
 
 def settings_of(line: str) -> Settings:
-    return read(f"version: 1\ntenancies:\n  prod:\n    {line}\n    subscriptions: {{}}\n").tenancies[0].settings
+    return (
+        read(f"version: 1\ntenancies:\n  prod:\n    {line}\n    subscriptions: {{}}\n")
+        .tenancies[0]
+        .settings
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,8 +142,16 @@ tenancies:
 
 def test_subscription_says_more_than_its_defaults() -> None:
     own, none = read(DEFAULTS).tenancies[0].subscriptions
-    assert (own.triggers, own.secret.name, own.include_identifiers) == ((Trigger("FULL_TEXT_INDEXED"),), "B", True)
-    assert (none.triggers, none.secret.name, none.include_identifiers) == ((Trigger("MOVED"),), "A", False)
+    assert (own.triggers, own.secret.name, own.include_identifiers) == (
+        (Trigger("FULL_TEXT_INDEXED"),),
+        "B",
+        True,
+    )
+    assert (none.triggers, none.secret.name, none.include_identifiers) == (
+        (Trigger("MOVED"),),
+        "A",
+        False,
+    )
 
 
 def test_description_and_owner_are_read_and_may_be_defaults() -> None:
@@ -167,8 +180,7 @@ def test_defaults_count_for_their_own_file_only() -> None:
 
 
 def test_anchors_and_merges_work() -> None:
-    (tenancy,) = read(
-        """
+    (tenancy,) = read("""
 version: 1
 x-common: &common {secret: {env: A}, triggers: [MOVED]}
 tenancies:
@@ -177,8 +189,7 @@ tenancies:
     subscriptions:
       a: {<<: *common, url: https://h/1}
       b: {<<: *common, url: https://h/2, secret: {env: B}, x-why: because}
-"""
-    ).tenancies
+""").tenancies
     assert [entry.secret.name for entry in tenancy.subscriptions] == ["A", "B"]
 
 
@@ -190,7 +201,9 @@ def test_wire_names_and_extra_triggers_of_any_file_are_known() -> None:
 
 
 def test_tenancy_may_be_spread_over_files() -> None:
-    more = GOOD.replace("    server: eu.preservica.com\n    tenant: BRAMA\n", "").replace("catalogue", "more")
+    more = GOOD.replace("    server: eu.preservica.com\n    tenant: BRAMA\n", "").replace(
+        "catalogue", "more"
+    )
     more = more.replace("/hook", "/more")
     (tenancy,) = read(more, GOOD).tenancies
     assert [entry.name for entry in tenancy.subscriptions] == ["more", "catalogue"]
@@ -199,7 +212,10 @@ def test_tenancy_may_be_spread_over_files() -> None:
 
 
 def two_tenancies(one: str, two: str) -> str:
-    return f"version: 1\ntenancies:\n  a: {{subscriptions: {{}}, {one}}}\n  b: {{subscriptions: {{}}, {two}}}\n"
+    return (
+        f"version: 1\ntenancies:\n  a: {{subscriptions: {{}}, {one}}}\n  b: {{subscriptions: {{}},"
+        f" {two}}}\n"
+    )
 
 
 def test_settings_in_two_files_are_refused() -> None:
@@ -229,7 +245,9 @@ def test_same_name_twice_names_both_places() -> None:
     ],
 )
 def test_two_tenancies_that_are_one_are_refused(one: str, two: str) -> None:
-    assert said_of(two_tenancies(one, two)) == ['a.yaml:4:3: tenancy "b" has the server and tenant of "a" (a.yaml:3:3)']
+    assert said_of(two_tenancies(one, two)) == [
+        'a.yaml:4:3: tenancy "b" has the server and tenant of "a" (a.yaml:3:3)'
+    ]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +278,11 @@ def test_no_file_declares_nothing() -> None:
 
 def test_problems_come_in_the_order_of_the_files_and_their_lines() -> None:
     bad = GOOD.replace("MOVED", "MOVE").replace("tenant: BRAMA", "tenant: off")
-    sources = [Source("z.yaml", "", bad.encode()), Source("a.yaml", "", b"- 1\n"), Source(STDIN, "", b"")]
+    sources = [
+        Source("z.yaml", "", bad.encode()),
+        Source("a.yaml", "", b"- 1\n"),
+        Source(STDIN, "", b""),
+    ]
     with pytest.raises(FileError) as caught:
         read_document(sources)
     assert [str(problem.where) for problem in caught.value.problems] == [

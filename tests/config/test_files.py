@@ -20,7 +20,9 @@ def test_file_is_read_with_its_folder(tmp_path: Path) -> None:
     assert read(path) == (Source(str(path), str(tmp_path), b"version: 1\n"),)
 
 
-def test_file_of_the_current_folder_has_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_the_current_folder_has_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("hooks.yaml").write_bytes(b"x")
     assert read("hooks.yaml") == (Source("hooks.yaml", "", b"x"),)
@@ -35,7 +37,11 @@ def test_directory_gives_its_yaml_files_sorted_and_no_others(tmp_path: Path) -> 
         (tmp_path / name).write_text(name)
     (tmp_path / "below.yaml").mkdir()
     (tmp_path / "below.yaml" / "notes.txt").write_text("not YAML")
-    assert [os.path.basename(source.name) for source in read(tmp_path)] == ["a.yaml", "b.yml", "c.yaml"]
+    assert [os.path.basename(source.name) for source in read(tmp_path)] == [
+        "a.yaml",
+        "b.yml",
+        "c.yaml",
+    ]
 
 
 def below(folder: Path, *names: str) -> None:
@@ -50,7 +56,10 @@ def test_folders_below_a_directory_that_hold_hooks_files_are_named(tmp_path: Pat
         read(tmp_path)
     [problem] = caught.value.problems
     folders = ", ".join(str(tmp_path / name) for name in ("east", "north"))
-    assert problem.what == f"{tmp_path} has folders with *.yaml or *.yml files that are not read: {folders}"
+    assert (
+        problem.what
+        == f"{tmp_path} has folders with *.yaml or *.yml files that are not read: {folders}"
+    )
     assert problem.fix.startswith("name each such folder, or its files, with --file as well")
 
 
@@ -71,13 +80,24 @@ def test_a_link_to_the_whole_disk_is_not_walked(tmp_path: Path) -> None:
 def test_folders_below_that_are_named_as_well_are_read(tmp_path: Path) -> None:
     below(tmp_path, "a.yaml", "north/b.yaml", "south/c.yaml")
     named = (tmp_path, tmp_path / "north", tmp_path / "south" / "c.yaml")
-    assert [os.path.basename(source.name) for source in read(*named)] == ["a.yaml", "b.yaml", "c.yaml"]
+    assert [os.path.basename(source.name) for source in read(*named)] == [
+        "a.yaml",
+        "b.yaml",
+        "c.yaml",
+    ]
     with pytest.raises(FileError, match="south"):
         read(*named[:2])
 
 
 def test_hidden_folders_and_those_without_hooks_files_are_ignored(tmp_path: Path) -> None:
-    below(tmp_path, "a.yaml", ".github/workflows/ci.yml", ".git/x.yaml", "docs/page.md", "docs/.hidden.yaml")
+    below(
+        tmp_path,
+        "a.yaml",
+        ".github/workflows/ci.yml",
+        ".git/x.yaml",
+        "docs/page.md",
+        "docs/.hidden.yaml",
+    )
     assert len(read(tmp_path)) == 1
 
 
@@ -99,7 +119,8 @@ def test_a_mounted_config_map_is_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "chosen"), [((), "hooks.yaml"), (("hooks.yaml",), "hooks.yaml"), (("hooks.yml",), "hooks.yml")]
+    ("there", "chosen"),
+    [((), "hooks.yaml"), (("hooks.yaml",), "hooks.yaml"), (("hooks.yml",), "hooks.yml")],
 )
 def test_the_default_file_has_either_ending(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], chosen: str
@@ -137,7 +158,9 @@ def test_all_that_cannot_be_read_is_said_at_once(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.skipif("not hasattr(os, 'geteuid') or os.geteuid() == 0", reason="root reads everything")
+@pytest.mark.skipif(
+    "not hasattr(os, 'geteuid') or os.geteuid() == 0", reason="root reads everything"
+)
 def test_file_without_permission_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "hooks.yaml"
     path.touch(mode=0)

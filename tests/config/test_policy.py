@@ -50,7 +50,11 @@ place_variables: [ARCHIVE, "FN_*"]
 secret_folders: [/run/secrets]
 """
 NOTHING = Policy("policy.yaml", {})
-SECRETS = {"secret_kinds": ("env",), "secret_variables": ("HOOK_SECRET", "FN_KEY"), "receivers": ("hooks.example.org",)}
+SECRETS = {
+    "secret_kinds": ("env",),
+    "secret_variables": ("HOOK_SECRET", "FN_KEY"),
+    "receivers": ("hooks.example.org",),
+}
 WRITTEN = Written(parse_template("a literal text"), HERE)
 
 
@@ -63,7 +67,10 @@ def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None
     """Give breaches as `line:column what`, the policy named by its line alone."""
     document = read_document([Source("hooks.yaml", "", text.encode())])
     found = policy.breaches(document.tenancies, environ)
-    return [f"{one.where}: {one.what}".removeprefix("hooks.yaml:").replace(policy.file, "policy.yaml") for one in found]
+    return [
+        f"{one.where}: {one.what}".removeprefix("hooks.yaml:").replace(policy.file, "policy.yaml")
+        for one in found
+    ]
 
 
 # how it is read
@@ -81,7 +88,11 @@ def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None
         ("version: 1\nservers: eu.preservica.com\n", "2:10", "servers must be a list"),
         ("version: 1\nservers:\n", "2:9", "servers is empty"),
         *(
-            (f"version: 1\nreceivers: [a, {host!r}]\n", "2:16", "an item of receivers is not a host")
+            (
+                f"version: 1\nreceivers: [a, {host!r}]\n",
+                "2:16",
+                "an item of receivers is not a host",
+            )
             for host in (
                 "https://a",
                 "a/b",
@@ -96,9 +107,17 @@ def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None
             )
         ),
         ("version: 1\nplace_variables: [A, 'B C']\n", "2:22", "is not the name of a variable"),
-        (f"version: 1\nsecret_variables: {['A'] * 1001}\n", "2:19", "must not have more than 1,000 items"),
+        (
+            f"version: 1\nsecret_variables: {['A'] * 1001}\n",
+            "2:19",
+            "must not have more than 1,000 items",
+        ),
         ("version: 1\nsecret_variables: [5]\n", "2:20", "an item of secret_variables must be text"),
-        ("version: 1\nsecret_kinds: [env, vault]\n", "2:21", "must be env, file, command or keyring"),
+        (
+            "version: 1\nsecret_kinds: [env, vault]\n",
+            "2:21",
+            "must be env, file, command or keyring",
+        ),
         ("version: 1\nsecret_kinds: env\n", "2:15", "secret_kinds must be a list"),
         ("version: 1\nenvironment: []\n", "2:1", 'unknown key "environment"'),
         ("version: 1\nallow_commands: true\n", "2:1", 'unknown key "allow_commands"'),
@@ -106,10 +125,14 @@ def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None
         ("version: 1\nallow_http: 'no'\n", "2:13", "allow_http must be true or false"),
     ],
 )
-def test_what_is_wrong_in_a_policy_is_told_with_its_place(tmp_path: Path, text: str, place: str, said: str) -> None:
+def test_what_is_wrong_in_a_policy_is_told_with_its_place(
+    tmp_path: Path, text: str, place: str, said: str
+) -> None:
     with pytest.raises(FileError) as caught:
         policy_of(tmp_path, text)
-    assert [str(problem.where) for problem in caught.value.problems] == [f"{tmp_path / 'policy.yaml'}:{place}"]
+    assert [str(problem.where) for problem in caught.value.problems] == [
+        f"{tmp_path / 'policy.yaml'}:{place}"
+    ]
     assert said in caught.value.summary
 
 
@@ -127,9 +150,13 @@ def test_a_policy_that_cannot_be_read_is_an_error_and_never_no_policy(tmp_path: 
     st.integers(0, 12),
     st.text(st.sampled_from("ab: -?[]{},&*!|>'\"%@#\n<0=~.$\\"), max_size=8),
 )
-def test_any_change_to_a_policy_is_fine_or_an_error_with_a_place(start: int, length: int, text: str) -> None:
+def test_any_change_to_a_policy_is_fine_or_an_error_with_a_place(
+    start: int, length: int, text: str
+) -> None:
     with TemporaryDirectory() as folder, suppress(FileError):
-        assert policy_of(Path(folder), POLICY[:start] + text + POLICY[start + length :]).lines["version"]
+        assert policy_of(Path(folder), POLICY[:start] + text + POLICY[start + length :]).lines[
+            "version"
+        ]
 
 
 # what it lets a hooks file name
@@ -139,13 +166,17 @@ def test_what_a_policy_allows_is_no_breach(tmp_path: Path) -> None:
     policy = policy_of(tmp_path)
     assert breaches(policy, HOOKS) == []
     assert breaches(policy, HOOKS, {"FN_KEY": "k", "HOOK_SECRET": "s"}) == []
-    usual = "credentials: {username: {env: PRESERVICA_USERNAME}, password: {env: PRESERVICA_PASSWORD}}"
+    usual = (
+        "credentials: {username: {env: PRESERVICA_USERNAME}, password: {env: PRESERVICA_PASSWORD}}"
+    )
     assert breaches(policy, HOOKS.replace("tenant: BRAMA", usual)) == []
     assert breaches(policy, HOOKS.replace("tenant: BRAMA", "tenant: ${PRESERVICA_TENANT}")) == []
 
 
 def test_what_a_policy_does_not_mention_it_denies() -> None:
-    plain = HOOKS.replace("https:", "http:").replace("tenant: BRAMA", "tenant: ${TENANT}\n    allow_http: true")
+    plain = HOOKS.replace("https:", "http:").replace(
+        "tenant: BRAMA", "tenant: ${TENANT}\n    allow_http: true"
+    )
     no = "which the policy does not allow (policy.yaml has no"
     assert breaches(NOTHING, plain) == [
         f"4:13: the server leads to eu.preservica.com, {no} servers)",
@@ -171,7 +202,9 @@ def test_what_a_policy_does_not_mention_it_denies() -> None:
         ("{command: [s]}", "secret_kinds"),
     ],
 )
-def test_each_kind_of_secret_is_denied_where_one_field_lacks_it(tmp_path: Path, source: str, field: str) -> None:
+def test_each_kind_of_secret_is_denied_where_one_field_lacks_it(
+    tmp_path: Path, source: str, field: str
+) -> None:
     fields = {
         "secret_kinds": "[env, file, keyring, command]",
         "secret_variables": "[S, FN_KEY]",
@@ -191,11 +224,20 @@ def test_each_kind_of_secret_is_denied_where_one_field_lacks_it(tmp_path: Path, 
 
 def test_http_is_denied_to_receivers_that_are_not_on_this_machine(tmp_path: Path) -> None:
     hosts = "[hooks.example.org, '127.0.0.1', localhost]"
-    text = POLICY.replace('[hooks.example.org, "*.azurewebsites.net", "hooks.example.org:8443"]', hosts)
-    for host, number in (("hooks.example.org", 1), ("127.0.0.1", 0), ("localhost", 0), ("hooks.example.org:80", 1)):
+    text = POLICY.replace(
+        '[hooks.example.org, "*.azurewebsites.net", "hooks.example.org:8443"]', hosts
+    )
+    for host, number in (
+        ("hooks.example.org", 1),
+        ("127.0.0.1", 0),
+        ("localhost", 0),
+        ("hooks.example.org:80", 1),
+    ):
         changed = HOOKS.replace("https://hooks.example.org", f"HTTP://{host}")
         found = breaches(policy_of(tmp_path, f"{text}allow_http: false\n"), changed)
-        assert [each.partition(", ")[0] for each in found] == ["8:14: the URL is plain http"] * number
+        assert [each.partition(", ")[0] for each in found] == [
+            "8:14: the URL is plain http"
+        ] * number
         assert breaches(policy_of(tmp_path, f"{text}allow_http: true\n"), changed) == []
     filled = HOOKS.replace("https://", "http${S:-}://")
     policy = policy_of(tmp_path, text.replace("ARCHIVE", "S, ARCHIVE"))
@@ -227,7 +269,9 @@ def test_a_variable_in_a_host_is_a_place_and_one_in_a_path_is_not(
 ) -> None:
     text = HOOKS.replace("https://hooks.example.org/api?code=${FN_KEY}", f'"{url}"')
     [tenancy] = read_document([Source("hooks.yaml", "", text.encode())]).tenancies
-    found = [use.name for use in uses_of(tenancy, environ) if use.role == "place" and not use.is_usual]
+    found = [
+        use.name for use in uses_of(tenancy, environ) if use.role == "place" and not use.is_usual
+    ]
     assert found == places.split()
 
 
@@ -236,7 +280,8 @@ def test_a_variable_that_both_lists_name_is_for_secrets(tmp_path: Path) -> None:
     assert breaches(policy, HOOKS.replace("BRAMA", "${ARCHIVE}")) == []
     assert breaches(policy, HOOKS.replace("${FN_KEY}", "${ARCHIVE}")) == []
     assert breaches(policy, HOOKS.replace("BRAMA", "${FN_TENANT}")) == [
-        "5:13: the value of the variable FN_TENANT would be shown here, which the policy does not allow (policy.yaml:6)"
+        "5:13: the value of the variable FN_TENANT would be shown here, which the policy does not"
+        " allow (policy.yaml:6)"
     ]
 
 
@@ -268,18 +313,25 @@ tenancies:
     }
 
 
-def test_a_host_that_is_filled_in_is_judged_when_it_is_known_and_is_not_quoted(tmp_path: Path) -> None:
+def test_a_host_that_is_filled_in_is_judged_when_it_is_known_and_is_not_quoted(
+    tmp_path: Path,
+) -> None:
     policy = policy_of(tmp_path, POLICY.replace("[ARCHIVE", "[H, S, ARCHIVE"))
     text = HOOKS.replace("hooks.example.org", "hooks.example.org${H}").replace("eu.", "eu${S:-.}")
     assert breaches(policy, text) == breaches(policy, text, {"FN_KEY": "k"}) == []
     no = "leads to a host, which the policy does not allow"
-    assert breaches(policy, text, {"FN_KEY": "k", "H": ".evil.example", "S": ".evil.example/?"}) == [
-        f"8:14: the URL, with its variables filled in, {no} (policy.yaml:4)"
-    ]  # the server is none: `resolve` says so
+    # the server is none: `resolve` says so
+    assert breaches(
+        policy, text, {"FN_KEY": "k", "H": ".evil.example", "S": ".evil.example/?"}
+    ) == [f"8:14: the URL, with its variables filled in, {no} (policy.yaml:4)"]
     assert breaches(policy, text, {"FN_KEY": "k", "H": "/", "S": ".evil.example."}) == [
         f"4:13: the server, with its variables filled in, {no} (policy.yaml:3)"
     ]
-    assert breaches(policy, HOOKS.replace("    server: eu.preservica.com\n", ""), {"PRESERVICA_SERVER": "evil.example"})
+    assert breaches(
+        policy,
+        HOOKS.replace("    server: eu.preservica.com\n", ""),
+        {"PRESERVICA_SERVER": "evil.example"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -304,12 +356,16 @@ def test_a_host_that_is_filled_in_is_judged_when_it_is_known_and_is_not_quoted(t
     ],
 )
 def test_a_host_is_judged_as_it_is_called(tmp_path: Path, netloc: str, is_allowed: bool) -> None:
-    found = [*policy_of(tmp_path)._host_breaches("receivers", f"https://{netloc}/x", "the URL", WRITTEN)]
+    found = [
+        *policy_of(tmp_path)._host_breaches("receivers", f"https://{netloc}/x", "the URL", WRITTEN)
+    ]
     assert (found == []) == is_allowed
 
 
 def test_an_address_is_allowed_in_all_its_spellings_or_in_none(tmp_path: Path) -> None:
-    policy = policy_of(tmp_path, 'version: 1\nreceivers: [10.1.2.3, "[2001:DB8::1]", "*.1.2.3", "*"]\n')
+    policy = policy_of(
+        tmp_path, 'version: 1\nreceivers: [10.1.2.3, "[2001:DB8::1]", "*.1.2.3", "*"]\n'
+    )
     for netloc in (
         "10.1.2.3",
         "0xa010203",
@@ -320,7 +376,16 @@ def test_an_address_is_allowed_in_all_its_spellings_or_in_none(tmp_path: Path) -
         "[2001:db8:0::1]",
     ):
         assert not [*policy._host_breaches("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
-    for netloc in ("10.1.2.4", "9.1.2.3", "0xa010204", "[2001:db8::2]", "[fe80::1%25eth0]", "[::1]", "127.1", "0"):
+    for netloc in (
+        "10.1.2.4",
+        "9.1.2.3",
+        "0xa010204",
+        "[2001:db8::2]",
+        "[fe80::1%25eth0]",
+        "[::1]",
+        "127.1",
+        "0",
+    ):
         assert [*policy._host_breaches("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
 
 
@@ -356,16 +421,41 @@ PIECES = st.sampled_from(
             "\u212a",
             "\u00df",
         ),
-        *("\u200b", "\u2044", "\uff0f", "xn--", "-", "_", "*", ";", "&", ",", "'", "[", "]", "\0", " ", "\t", "//"),
+        *(
+            "\u200b",
+            "\u2044",
+            "\uff0f",
+            "xn--",
+            "-",
+            "_",
+            "*",
+            ";",
+            "&",
+            ",",
+            "'",
+            "[",
+            "]",
+            "\0",
+            " ",
+            "\t",
+            "//",
+        ),
     ]
 )
 
 
-@given(st.lists(PIECES, min_size=1, max_size=7).map("".join), st.sampled_from(["https://", "HTTPS://", "https:", ""]))
+@given(
+    st.lists(PIECES, min_size=1, max_size=7).map("".join),
+    st.sampled_from(["https://", "HTTPS://", "https:", ""]),
+)
 def test_no_spelling_of_a_foreign_host_passes(rest: str, start: str) -> None:
-    policy = Policy("policy.yaml", {}, servers=("hooks.example.org",), receivers=("hooks.example.org",))
+    policy = Policy(
+        "policy.yaml", {}, servers=("hooks.example.org",), receivers=("hooks.example.org",)
+    )
     url = start + rest
-    if url_fault(url) is None and not [*policy._host_breaches("receivers", url, "the URL", WRITTEN)]:
+    if url_fault(url) is None and not [
+        *policy._host_breaches("receivers", url, "the URL", WRITTEN)
+    ]:
         prepared = requests.Request("POST", url).prepare().url
         assert prepared is not None
         called = parse_url(prepared)
@@ -376,15 +466,20 @@ def test_no_spelling_of_a_foreign_host_passes(rest: str, start: str) -> None:
 @given(st.lists(PIECES, min_size=1, max_size=7).map("".join))
 def test_no_spelling_of_a_foreign_server_passes(server: str) -> None:
     text = HOOKS.replace("eu.preservica.com", "${S}")
-    policy = Policy("policy.yaml", {}, servers=("hooks.example.org",), place_variables=("S",), **SECRETS)
+    policy = Policy(
+        "policy.yaml", {}, servers=("hooks.example.org",), place_variables=("S",), **SECRETS
+    )
     if server_fault(server) is None and not breaches(policy, text, {"S": server, "FN_KEY": "k"}):
         _, _, netloc = server.rpartition("//")
         assert (
-            netloc.lower().removesuffix("/").removesuffix(":443").removesuffix(":").rstrip(".") == "hooks.example.org"
+            netloc.lower().removesuffix("/").removesuffix(":443").removesuffix(":").rstrip(".")
+            == "hooks.example.org"
         )
 
 
-def test_secrets_are_read_from_the_folders_of_the_policy_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_read_from_the_folders_of_the_policy_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     allowed, other = tmp_path / "secrets", tmp_path / "secrets-of-others"
     for folder in (allowed, other):
         folder.mkdir()
@@ -393,10 +488,18 @@ def test_secrets_are_read_from_the_folders_of_the_policy_alone(tmp_path: Path, m
     monkeypatch.setenv("HOME", str(allowed))
 
     def passes(name: str, folders: str) -> bool:
-        policy = policy_of(tmp_path, re.sub("secret_folders: .*", f"secret_folders: {folders}", POLICY))
+        policy = policy_of(
+            tmp_path, re.sub("secret_folders: .*", f"secret_folders: {folders}", POLICY)
+        )
         return not breaches(policy, HOOKS.replace("env: HOOK_SECRET", f"file: {name}"))
 
-    for folders in (f"[{allowed}]", "[/elsewhere, secrets]", f"['{allowed}/']", "['~']", f"[{tmp_path / 'in'}]"):
+    for folders in (
+        f"[{allowed}]",
+        "[/elsewhere, secrets]",
+        f"['{allowed}/']",
+        "['~']",
+        f"[{tmp_path / 'in'}]",
+    ):
         assert all(passes(f"{start}/a/b", folders) for start in (allowed, tmp_path / "in", "~"))
         outside = (
             allowed,
@@ -416,8 +519,14 @@ def test_the_page_shows_a_policy_and_what_it_says(tmp_path: Path) -> None:
     [text] = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     policy = policy_of(tmp_path, text)
     fields = read_schema("policy")["properties"].keys() - {"version"}
-    assert fields == {*re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)} == policy.lines.keys() - {"version"}
-    changed = HOOKS.replace("HOOK_SECRET", "CATALOGUE_SECRET").replace("eu.preservica.com", "preservica.example")
+    assert (
+        fields
+        == {*re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)}
+        == policy.lines.keys() - {"version"}
+    )
+    changed = HOOKS.replace("HOOK_SECRET", "CATALOGUE_SECRET").replace(
+        "eu.preservica.com", "preservica.example"
+    )
     [breach] = breaches(policy, changed)
     assert breach in page
 

@@ -31,7 +31,9 @@ def problems_of(*texts: str) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("name", ["HOOK_SECRET", "SECOND", "P", "SEED", "PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"])
+@pytest.mark.parametrize(
+    "name", ["HOOK_SECRET", "SECOND", "P", "SEED", "PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"]
+)
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
@@ -45,7 +47,9 @@ def problems_of(*texts: str) -> list[str]:
         ("https://fn.example.net/api", "${OTHER:-https:/}/${NAME}/api", "9:18"),
     ],
 )
-def test_a_variable_that_holds_a_secret_is_no_place(name: str, old: str, new: str, place: str) -> None:
+def test_a_variable_that_holds_a_secret_is_no_place(
+    name: str, old: str, new: str, place: str
+) -> None:
     text = FILE.replace(old, new.replace("NAME", name), 1)
     assert problems_of(text) == [
         f"0.yaml:{place}: the variable {name} holds a secret, and its value would be shown here"
@@ -69,17 +73,29 @@ def test_any_other_variable_is_allowed(old: str, new: str) -> None:
 
 @pytest.mark.parametrize(
     ("line", "name"),
-    [("server: eu.preservica.com", "SERVER"), ("tenant: BRAMA", "TENANT"), ("username: {env: USER}, ", "USERNAME")],
+    [
+        ("server: eu.preservica.com", "SERVER"),
+        ("tenant: BRAMA", "TENANT"),
+        ("username: {env: USER}, ", "USERNAME"),
+    ],
 )
 def test_a_usual_variable_of_a_place_is_no_secret(line: str, name: str) -> None:
-    text = FILE.replace("    " + line + "\n", "").replace(line, "").replace("SECOND", f"PRESERVICA_{name}")
+    text = (
+        FILE.replace("    " + line + "\n", "")
+        .replace(line, "")
+        .replace("SECOND", f"PRESERVICA_{name}")
+    )
     assert problems_of(text) == [
-        f"0.yaml:4:3: the variable PRESERVICA_{name} holds a secret, and its value would be shown here"
+        f"0.yaml:4:3: the variable PRESERVICA_{name} holds a secret, and its value would be shown"
+        " here"
     ]
 
 
 def test_a_secret_of_one_file_is_no_place_in_another() -> None:
-    other = "version: 1\nx-a: &a ${SECOND}\ntenancies: {b: {server: a.example, tenant: *a, subscriptions: {}}}\n"
+    other = (
+        "version: 1\nx-a: &a ${SECOND}\ntenancies: {b: {server: a.example, tenant: *a,"
+        " subscriptions: {}}}\n"
+    )
     assert problems_of(FILE, other) == [
         "1.yaml:3:44: the variable SECOND holds a secret, and its value would be shown here"
     ]

@@ -7,7 +7,16 @@ from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.errors import FileError
-from hooksync.core.model import CredentialRefs, HookUrl, Location, SecretRef, Server, Tenancy, Trigger, UnsubscribeLimit
+from hooksync.core.model import (
+    CredentialRefs,
+    HookUrl,
+    Location,
+    SecretRef,
+    Server,
+    Tenancy,
+    Trigger,
+    UnsubscribeLimit,
+)
 
 FILE = """\
 version: 1
@@ -47,7 +56,10 @@ def said_of(text: str, environ: Mapping[str, str]) -> list[str]:
     assert all(problem.fix for problem in caught.value.problems)
     for value in environ.values():
         assert len(value) < 6 or value not in str(caught.value)
-    return [f"{problem.where}: {problem.what}".removeprefix("hooks.yaml:") for problem in caught.value.problems]
+    return [
+        f"{problem.where}: {problem.what}".removeprefix("hooks.yaml:")
+        for problem in caught.value.problems
+    ]
 
 
 def test_one_subscription_is_declared_for_each_trigger() -> None:
@@ -59,7 +71,8 @@ def test_one_subscription_is_declared_for_each_trigger() -> None:
     ]
     indexed, _, fixed = tenancy.subscriptions
     assert indexed.url == HookUrl(
-        shown="https://${HOST}/api/hook?code=${FN_KEY}", full="https://fn.example.net/api/hook?code=k-123456"
+        shown="https://${HOST}/api/hook?code=${FN_KEY}",
+        full="https://fn.example.net/api/hook?code=k-123456",
     )
     assert indexed.trigger == Trigger("FULL_TEXT_INDEXED")
     assert indexed.secret == SecretRef("env", "HOOK_SECRET")
@@ -86,7 +99,10 @@ def test_tenancy_has_all_but_its_secrets() -> None:
 def test_each_credential_has_its_own_default() -> None:
     text = FILE.replace("tenant: BRAMA", "credentials: {password: {file: p}}")
     credentials = resolved(text)[0].credentials
-    assert (str(credentials.username), str(credentials.password)) == ("env:PRESERVICA_USERNAME", "file:p")
+    assert (str(credentials.username), str(credentials.password)) == (
+        "env:PRESERVICA_USERNAME",
+        "file:p",
+    )
     assert credentials.password.location == Location("hooks.yaml", 6, 29)
 
 
@@ -94,7 +110,9 @@ SMALL = "version: 1\ntenancies:\n  prod:\n    subscriptions: {}\n"
 
 
 def test_server_and_tenant_come_from_the_environment_when_left_out() -> None:
-    (tenancy,) = resolved(SMALL, {"PRESERVICA_SERVER": "https://US.preservica.com/", "PRESERVICA_TENANT": "T"})
+    (tenancy,) = resolved(
+        SMALL, {"PRESERVICA_SERVER": "https://US.preservica.com/", "PRESERVICA_TENANT": "T"}
+    )
     assert tenancy.server == Server("${PRESERVICA_SERVER}", "https://us.preservica.com")
     assert (tenancy.tenant, tenancy.tenant_declared) == ("T", "${PRESERVICA_TENANT}")
 
@@ -148,7 +166,9 @@ def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: st
         ("https://b\u00fccher.${FN_KEY}/", "has letters in its host that look like others"),
     ],
 )
-def test_no_mistake_beside_a_variable_is_reported_before_it_is_filled_in(url: str, fault: str) -> None:
+def test_no_mistake_beside_a_variable_is_reported_before_it_is_filled_in(
+    url: str, fault: str
+) -> None:
     text = FILE.replace("https://${HOST}/api/hook?code=${FN_KEY}", url)
     [said] = said_of(text, {"FN_KEY": "k"})
     assert said.startswith(f"10:14: the URL, with ${{FN_KEY}} filled in, {fault}")
@@ -175,13 +195,17 @@ def test_http_server_may_be_allowed_with_a_warning_that_the_password_goes_in_cle
     assert tenancy.server.base_url == "http://eu.preservica.com"
     assert warning.what.startswith("the password goes to http://eu.preservica.com in clear")
     assert str(warning.where) == "hooks.yaml:5:13"
-    local = FILE.replace("tenant: BRAMA", "allow_http: true").replace("${REGION:-eu}.preservica.com", "${REGION}")
+    local = FILE.replace("tenant: BRAMA", "allow_http: true").replace(
+        "${REGION:-eu}.preservica.com", "${REGION}"
+    )
     assert resolved(local, {**ENVIRON, "REGION": "http://127.0.0.1:80"})
 
 
 def test_filled_in_tenant_is_judged() -> None:
     said = said_of(FILE.replace("BRAMA", "${TENANT}"), {**ENVIRON, "TENANT": "BRAMA\n"})
-    assert said == ["6:13: the tenant, with ${TENANT} filled in, holds a line break or a control character"]
+    assert said == [
+        "6:13: the tenant, with ${TENANT} filled in, holds a line break or a control character"
+    ]
 
 
 TWINS = """\
@@ -204,9 +228,12 @@ def test_urls_that_become_the_same_are_refused() -> None:
 
 def test_tenancies_that_become_the_same_are_refused() -> None:
     text = (
-        "version: 1\ntenancies:\n  a: {server: 'h:443', subscriptions: {}}\n  b: {server: '${S}', subscriptions: {}}\n"
+        "version: 1\ntenancies:\n  a: {server: 'h:443', subscriptions: {}}\n  b: {server: '${S}',"
+        " subscriptions: {}}\n"
     )
-    assert said_of(text, {"S": "https://H/"}) == ['4:3: tenancy "b" has the server and tenant of "a" (hooks.yaml:3:3)']
+    assert said_of(text, {"S": "https://H/"}) == [
+        '4:3: tenancy "b" has the server and tenant of "a" (hooks.yaml:3:3)'
+    ]
     assert len(resolved(text, {"S": "other"})) == 2
 
 
@@ -224,7 +251,10 @@ def test_filled_in_value_is_not_in_the_repr_of_a_tenancy() -> None:
 
 
 def test_values_in_urls_are_known_to_the_redactor() -> None:
-    assert url_environment_values(entries_of(FILE), {**ENVIRON, "OTHER": "x"}) == ("fn.example.net", "k-123456")
+    assert url_environment_values(entries_of(FILE), {**ENVIRON, "OTHER": "x"}) == (
+        "fn.example.net",
+        "k-123456",
+    )
     assert url_environment_values(entries_of(FILE), {"HOST": ""}) == ()
 
 
@@ -232,4 +262,6 @@ def test_what_fills_in_a_server_or_a_tenant_is_not_hidden() -> None:
     text = FILE.replace("${FN_KEY}", "${REGION}${TENANT}")
     assert text != FILE
     entries = entries_of(text.replace("tenant: BRAMA", "tenant: ${TENANT}"))
-    assert url_environment_values(entries, {**ENVIRON, "REGION": "us", "TENANT": "T"}) == ("fn.example.net",)
+    assert url_environment_values(entries, {**ENVIRON, "REGION": "us", "TENANT": "T"}) == (
+        "fn.example.net",
+    )

@@ -73,12 +73,16 @@ def test_a_secret_comes_from_the_environment_as_it_is() -> None:
 
 def test_a_variable_that_is_not_set_is_told_from_an_empty_one() -> None:
     assert failure_of(env()).summary == "secret env:HOOK_SECRET is not set"
-    assert failure_of(env(), environ={"HOOK_SECRET": ""}).summary == "secret env:HOOK_SECRET is empty"
+    assert (
+        failure_of(env(), environ={"HOOK_SECRET": ""}).summary == "secret env:HOOK_SECRET is empty"
+    )
     assert "export HOOK_SECRET" in str(failure_of(env()))
 
 
 def test_bytes_in_the_environment_that_are_no_text_are_an_error() -> None:
-    assert "is not UTF-8 text" in failure_of(env(), environ={"HOOK_SECRET": f"{VALUE}\udcff"}).summary
+    assert (
+        "is not UTF-8 text" in failure_of(env(), environ={"HOOK_SECRET": f"{VALUE}\udcff"}).summary
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,9 @@ def test_bytes_in_the_environment_that_are_no_text_are_an_error() -> None:
         (b"x" * 65536, "x" * 65536),
     ],
 )
-def test_one_newline_at_the_end_of_a_file_is_dropped_and_not_more(tmp_path: Path, content: bytes, value: str) -> None:
+def test_one_newline_at_the_end_of_a_file_is_dropped_and_not_more(
+    tmp_path: Path, content: bytes, value: str
+) -> None:
     (tmp_path / "secret").write_bytes(content)
     assert SecretSources({}).find(login(file(str(tmp_path / "secret")))).reveal() == value
 
@@ -118,7 +124,9 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    assert failure_of(file("no-such-file", str(tmp_path))).summary.endswith("cannot be read: no such file or directory")
+    assert failure_of(file("no-such-file", str(tmp_path))).summary.endswith(
+        "cannot be read: no such file or directory"
+    )
     assert failure_of(file(str(tmp_path))).summary.endswith("cannot be read: is a directory")
     assert failure_of(file("a\0b")).summary.endswith("cannot be read: it is not a valid path")
     assert failure_of(file("a\ud800b")).summary.endswith("cannot be read: it is not a valid path")
@@ -155,11 +163,21 @@ def test_a_file_of_the_system_about_processes_or_devices_is_never_a_secret(
 
 
 def test_devices_are_known_by_the_names_that_windows_gives_them() -> None:
-    devices = ["NUL", r"C:\x\con", "C:/x/aux.txt", r"\\.\COM1", r"\\?\GLOBALROOT\Device", r"C:\x\lpt1 .pem"]
+    devices = [
+        "NUL",
+        r"C:\x\con",
+        "C:/x/aux.txt",
+        r"\\.\COM1",
+        r"\\?\GLOBALROOT\Device",
+        r"C:\x\lpt1 .pem",
+    ]
     assert all(is_device(path, is_windows=True) for path in devices)
     plain = [r"C:\x\secret", r"C:\console\a.pem", r"D:\proc\a", r"\\server\share\a", "C:/nul/x"]
     assert not any(is_device(path, is_windows=True) for path in plain)
-    assert not any(is_device(path, is_windows=False) for path in ["/process/a", "/home/dev/a", "/var/sys/a", "nul"])
+    assert not any(
+        is_device(path, is_windows=False)
+        for path in ["/process/a", "/home/dev/a", "/var/sys/a", "nul"]
+    )
 
 
 def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
@@ -186,18 +204,28 @@ def test_a_program_gets_nothing_of_a_file_of_variables(tmp_path: Path) -> None:
     variables.write_text("LD_PRELOAD=/nowhere.so\nBASH_ENV=/nowhere\nHOME=/nowhere\nA=file\n")
     credentials = tmp_path / "credentials.properties"
     credentials.write_text("[credentials]\nusername=u\npassword=of-the-file\n")
-    environ, _, _ = gather([str(variables)], str(credentials), {"PATH": os.environ["PATH"], "A": "own"})
+    environ, _, _ = gather(
+        [str(variables)], str(credentials), {"PATH": os.environ["PATH"], "A": "own"}
+    )
     sources = SecretSources(environ)
-    assert sources.find(login(command("env"))).reveal().splitlines() == [f"PATH={os.environ['PATH']}", "A=own"]
+    assert sources.find(login(command("env"))).reveal().splitlines() == [
+        f"PATH={os.environ['PATH']}",
+        "A=own",
+    ]
     assert sources.find(env("HOME")).reveal() == "/nowhere"
     assert sources.find(env("PRESERVICA_PASSWORD")).reveal() == "of-the-file"
 
 
 def test_what_a_program_prints_is_the_secret_and_no_shell_reads_its_arguments() -> None:
-    sources = SecretSources({"PATH": os.environ["PATH"], "VAULT_TOKEN": "t", "HOOKSYNC_PLAN_KEY": VALUE})
+    sources = SecretSources(
+        {"PATH": os.environ["PATH"], "VAULT_TOKEN": "t", "HOOKSYNC_PLAN_KEY": VALUE}
+    )
     assert sources.find(command("echo", "$HOME; `id`  *")).reveal() == "$HOME; `id`  *"
     assert sources.find(shell("cat; echo x")).reveal() == "x"  # there is nothing to read
-    assert sources.find(login(command("env"))).reveal().splitlines() == [f"PATH={os.environ['PATH']}", "VAULT_TOKEN=t"]
+    assert sources.find(login(command("env"))).reveal().splitlines() == [
+        f"PATH={os.environ['PATH']}",
+        "VAULT_TOKEN=t",
+    ]
     assert str(command("op", "read", "op://a b")) == "command:op read op://a b"
     assert command("a", "b c") != command("a b", "c")
 
@@ -226,7 +254,9 @@ def test_a_program_runs_once_in_a_run_whoever_asks_and_whatever_comes_of_it(tmp_
         (shell("printf '\\377'"), "is not UTF-8 text"),
     ],
 )
-def test_a_program_that_gives_no_secret_is_told_without_what_it_said(ref: SecretRef, said: str) -> None:
+def test_a_program_that_gives_no_secret_is_told_without_what_it_said(
+    ref: SecretRef, said: str
+) -> None:
     ref = SecretRef.read({"command": [part.replace(VALUE, "${A}") for part in ref.parts]}, HERE)
     assert failure_of(ref, environ={"PATH": os.environ["PATH"], "A": VALUE}).summary.endswith(said)
 
@@ -238,7 +268,9 @@ def test_a_program_ends_with_its_children_when_time_is_over_and_at_an_interrupt(
     stop, alive = threading.Event(), tmp_path / "alive"
     os.mkfifo(alive)
     sources = SecretSources(os.environ, stop, patience=60 if is_interrupted else 0.3)
-    asked = threading.Thread(target=lambda: sources.values([shell(f"exec 3> '{alive}'; echo >&3; sleep 60 & wait")]))
+    asked = threading.Thread(
+        target=lambda: sources.values([shell(f"exec 3> '{alive}'; echo >&3; sleep 60 & wait")])
+    )
     asked.start()
     with alive.open() as held:
         assert held.readline() == "\n"
@@ -295,7 +327,9 @@ def test_a_keyring_that_gives_nothing_is_told_without_its_words(
     assert failure_of(keyring_entry()).summary.endswith(said)
 
 
-def test_without_the_package_keyring_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_keyring_it_is_told_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
     error = failure_of(keyring_entry())
     assert error.summary.endswith("the package keyring is not installed")

@@ -33,7 +33,9 @@ def test_a_value_that_everybody_tries_first_is_doubted_however_long(value: str) 
     assert doubts(value) == [WELL_KNOWN]
 
 
-@pytest.mark.parametrize("value", ["a" * 32, "-" * 20, "01234567890123456789", "1234567890" * 3, "9876543210987654"])
+@pytest.mark.parametrize(
+    "value", ["a" * 32, "-" * 20, "01234567890123456789", "1234567890" * 3, "9876543210987654"]
+)
 def test_a_simple_pattern_is_doubted_however_long(value: str) -> None:
     assert doubts(value) == [PATTERN]
 
@@ -44,7 +46,14 @@ def test_a_short_one_is_doubted(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [SECRET, "Xk3!qPz91mVb$%wR", "correct horse battery staple", "31415926535897932384", "mysecretgarden-77-x"]
+    "value",
+    [
+        SECRET,
+        "Xk3!qPz91mVb$%wR",
+        "correct horse battery staple",
+        "31415926535897932384",
+        "mysecretgarden-77-x",
+    ],
 )
 def test_others_are_not_doubted(value: str) -> None:
     assert doubts(value) == []
@@ -64,7 +73,10 @@ def test_a_doubt_never_tells_the_value_or_its_length(value: str) -> None:
 def test_a_new_secret_is_strong_printable_and_another_each_time() -> None:
     made = {generate_secret() for _ in range(100)}
     assert len(made) == 100
-    assert all(len(value) == 43 and value.isascii() and value.isprintable() and " " not in value for value in made)
+    assert all(
+        len(value) == 43 and value.isascii() and value.isprintable() and " " not in value
+        for value in made
+    )
     assert not any(doubts(value) for value in made)
 
 

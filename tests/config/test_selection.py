@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.declarations import Document, Shard, addresses, refuse_unmatched, select, share_of
+from hooksync.config.declarations import (
+    Document,
+    Shard,
+    addresses,
+    refuse_unmatched,
+    select,
+    share_of,
+)
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.secret_sources import SecretSources

@@ -12,7 +12,10 @@ from hooksync.config.secret_sources import gather
 from hooksync.core.errors import FileError
 
 VALUE = "v4lue-that-must-not-be-seen"
-LOGIN = "[credentials]\nusername=u@example.org\npassword=p%w$d ;x\ntenant=T\nserver=s.example\ntwoFactorToken=SEED\n"
+LOGIN = (
+    "[credentials]\nusername=u@example.org\npassword=p%w$d"
+    " ;x\ntenant=T\nserver=s.example\ntwoFactorToken=SEED\n"
+)
 FOUND = {
     "PRESERVICA_USERNAME": "u@example.org",
     "PRESERVICA_PASSWORD": "p%w$d ;x",
@@ -45,13 +48,18 @@ def values_of(text: str | bytes, environ: dict[str, str] | None = None) -> dict[
     ("text", "values"),
     [
         ("A=b\n\n# note\nexport C = d\r\nE=\n", {"A": "b", "C": "d", "E": ""}),
-        ("A=p$B${B}\\n\nB='$x # y'\nC=\"a\\nb\" # c\n", {"A": "p$B${B}\\n", "B": "$x # y", "C": "a\nb"}),
+        (
+            "A=p$B${B}\\n\nB='$x # y'\nC=\"a\\nb\" # c\n",
+            {"A": "p$B${B}\\n", "B": "$x # y", "C": "a\nb"},
+        ),
         (b"\xef\xbb\xbfA=\xc3\xbc", {"A": "\u00fc"}),
         ("A=1\nA=2\n", {"A": "2"}),
         ("", {}),
     ],
 )
-def test_a_file_of_variables_is_read_and_a_dollar_stays(text: str | bytes, values: dict[str, str]) -> None:
+def test_a_file_of_variables_is_read_and_a_dollar_stays(
+    text: str | bytes, values: dict[str, str]
+) -> None:
     assert values_of(text) == values
 
 
@@ -69,8 +77,16 @@ def test_the_environment_counts_first_and_of_several_files_the_last() -> None:
         (f"A=b\n# x\n{VALUE} {VALUE}\n", 3, "this is not of the form NAME=value"),
         (f"A='{VALUE}\n", 1, "this is not of the form NAME=value"),
         (f"A={VALUE}\0\n", 1, "this is not of the form NAME=value"),
-        (f"A=b\nHOOKSYNC_PLAN_KEY={VALUE}\n", 2, "HOOKSYNC_PLAN_KEY is for hooksync itself, and not read from a file"),
-        ("hooksync_policy=\n", 1, "hooksync_policy is for hooksync itself, and not read from a file"),
+        (
+            f"A=b\nHOOKSYNC_PLAN_KEY={VALUE}\n",
+            2,
+            "HOOKSYNC_PLAN_KEY is for hooksync itself, and not read from a file",
+        ),
+        (
+            "hooksync_policy=\n",
+            1,
+            "hooksync_policy is for hooksync itself, and not read from a file",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_of_variables_is_told_with_its_line_and_not_quoted(
@@ -84,7 +100,9 @@ def test_what_is_wrong_in_a_file_of_variables_is_told_with_its_line_and_not_quot
 
 
 def test_a_file_of_variables_that_cannot_be_read_is_an_error() -> None:
-    with pytest.raises(FileError, match=r"the env file none cannot be read: no such file or directory"):
+    with pytest.raises(
+        FileError, match=r"the env file none cannot be read: no such file or directory"
+    ):
         gather(["none"], None, {})
     with pytest.raises(FileError, match=r"\.env is not UTF-8 text"):
         values_of(b"A=\xff")
@@ -94,7 +112,10 @@ def test_a_file_of_variables_that_cannot_be_read_is_an_error() -> None:
 
 def test_a_file_of_variables_that_everybody_may_read_is_warned_of() -> None:
     [warning] = gather([write(".env", "A=b\n", 0o644)], None, {})[2]
-    assert (warning.what, warning.fix) == (".env may be read by every user of this machine", "chmod 600 .env")
+    assert (warning.what, warning.fix) == (
+        ".env may be read by every user of this machine",
+        "chmod 600 .env",
+    )
     assert not gather([write(".env", "A=b\n", 0o640)], None, {})[2]
 
 
@@ -109,7 +130,12 @@ class Reader(AuthenticatedAPI):  # type: ignore[misc]
     """Reads as pyPreservica does, and logs in nowhere."""
 
     def __token__(self) -> NoReturn:
-        names = {"USERNAME": "username", "PASSWORD": "password", "TENANT": "tenant", "SERVER": "server"}
+        names = {
+            "USERNAME": "username",
+            "PASSWORD": "password",
+            "TENANT": "tenant",
+            "SERVER": "server",
+        }
         names["2FA_TOKEN"] = "two_fa_secret_key"
         raise Found({f"PRESERVICA_{name}": getattr(self, field) for name, field in names.items()})
 
@@ -119,8 +145,12 @@ class Reader(AuthenticatedAPI):  # type: ignore[misc]
     [
         LOGIN,
         LOGIN.replace("=", " : ").replace("username", "USERNAME").replace("\n", "\r\n"),
-        LOGIN.replace("tenant=T\n", "").replace("twoFactorToken=SEED\n", "; twoFactorToken=SEED\n# x\n"),
-        f"[DEFAULT]\ntenant=D\n[other]\npassword=x\n{LOGIN.replace('tenant=T', 'extra=%(tenant)s')}",
+        LOGIN.replace("tenant=T\n", "").replace(
+            "twoFactorToken=SEED\n", "; twoFactorToken=SEED\n# x\n"
+        ),
+        (
+            f"[DEFAULT]\ntenant=D\n[other]\npassword=x\n{LOGIN.replace('tenant=T', 'extra=%(tenant)s')}"
+        ),
         LOGIN.replace("p%w$d ;x", "one\n  two"),
         LOGIN.replace("p%w$d ;x", '"quoted" \u00fc'),
     ],
@@ -163,7 +193,9 @@ def test_credentials_of_the_working_folder_count_only_where_no_variable_of_their
 
 def test_credentials_that_are_named_fill_in_what_variables_leave_out() -> None:
     path = write("login", LOGIN)
-    environ, origins, _ = gather([write(".env", "PRESERVICA_TENANT=E\n")], path, {"PRESERVICA_PASSWORD": "own"})
+    environ, origins, _ = gather(
+        [write(".env", "PRESERVICA_TENANT=E\n")], path, {"PRESERVICA_PASSWORD": "own"}
+    )
     assert environ == {**FOUND, "PRESERVICA_PASSWORD": "own", "PRESERVICA_TENANT": "E"}
     assert origins["PRESERVICA_USERNAME"] == "login"
     assert origins["PRESERVICA_TENANT"] == ".env"

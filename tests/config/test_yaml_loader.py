@@ -28,14 +28,18 @@ def fast(request: pytest.FixtureRequest) -> bool:
 
 
 def read(text: str | bytes, *, fast: bool = has_fast_parser) -> YamlMap:
-    data, problems = read_yaml("hooks.yaml", text.encode() if isinstance(text, str) else text, fast=fast)
+    data, problems = read_yaml(
+        "hooks.yaml", text.encode() if isinstance(text, str) else text, fast=fast
+    )
     assert problems == ()
     return data
 
 
 def problems_of(text: str | bytes, *, fast: bool = has_fast_parser) -> tuple[Problem, ...]:
     try:
-        _, problems = read_yaml("hooks.yaml", text.encode() if isinstance(text, str) else text, fast=fast)
+        _, problems = read_yaml(
+            "hooks.yaml", text.encode() if isinstance(text, str) else text, fast=fast
+        )
     except FileError as error:
         return error.problems
     return problems
@@ -135,7 +139,9 @@ def test_alias_shares_its_node(fast: bool) -> None:
         ("{<<: []}", {}),
     ],
 )
-def test_merge_takes_own_keys_first_and_then_the_earlier_mapping(text: str, merged: object, fast: bool) -> None:
+def test_merge_takes_own_keys_first_and_then_the_earlier_mapping(
+    text: str, merged: object, fast: bool
+) -> None:
     data = read(f"x-one: &one {{a: 1, b: 1}}\nx-two: &two {{b: 2, c: 2}}\ny: {text}\n", fast=fast)
     assert data["y"] == merged
 
@@ -152,7 +158,11 @@ def test_merged_key_is_where_it_came_from() -> None:
 
 
 @given(
-    st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9), max_size=4), min_size=1, max_size=4),
+    st.lists(
+        st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9), max_size=4),
+        min_size=1,
+        max_size=4,
+    ),
     st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9), max_size=4),
 )
 def test_merge_order_is_that_of_pyyaml(sources: list[dict[str, int]], own: dict[str, int]) -> None:
@@ -161,7 +171,11 @@ def test_merge_order_is_that_of_pyyaml(sources: list[dict[str, int]], own: dict[
     expected: dict[str, int] = {}
     for mapping in (own, *sources):
         expected = {**mapping, **expected}
-    assert read(text.replace("'<<'", "<<"))["y"] == expected == yaml.safe_load(text.replace("'<<'", "<<"))["y"]
+    assert (
+        read(text.replace("'<<'", "<<"))["y"]
+        == expected
+        == yaml.safe_load(text.replace("'<<'", "<<"))["y"]
+    )
 
 
 PLAIN = """\
@@ -211,10 +225,18 @@ BAD = [
     ("\n  just text\n", "2:3", "the top level is not a mapping"),
     ("a: 1\n---\nb: 2\n", "2:1", "a second document"),
     ("a: 1\nb: 2\na: 3\n", "3:1", 'duplicate key "a", first at 1:1'),
-    ("a: {archive-prod: 1, archive-prod: 2}\n", "1:22", 'duplicate key "archive-prod", first at 1:5'),
+    (
+        "a: {archive-prod: 1, archive-prod: 2}\n",
+        "1:22",
+        'duplicate key "archive-prod", first at 1:5',
+    ),
     ("{secret: {env: A}, secret: {env: B}}\n", "1:20", 'duplicate key "secret", first at 1:2'),
     ("secret: {passphrase: 1, passphrase: 2}\n", "1:25", "duplicate key, first at 1:10"),
-    ("credentials: {password: {passphrase: 1, passphrase: 2}}\n", "1:41", "duplicate key, first at 1:26"),
+    (
+        "credentials: {password: {passphrase: 1, passphrase: 2}}\n",
+        "1:41",
+        "duplicate key, first at 1:26",
+    ),
     ("x: {secret: {hunter2: 1, hunter2: 2}}\n", "1:26", "duplicate key, first at 1:14"),
     ("x: {passwords: [{hunter2: 1, hunter2: 2}]}\n", "1:30", "duplicate key, first at"),
     ("{secret:hunter2, secret:hunter2}\n", "1:18", "duplicate key, first at"),
@@ -272,7 +294,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "place", "fragment"), BAD)
-def test_bad_yaml_is_refused_with_its_place(text: str | bytes, place: str, fragment: str, fast: bool) -> None:
+def test_bad_yaml_is_refused_with_its_place(
+    text: str | bytes, place: str, fragment: str, fast: bool
+) -> None:
     problems = problems_of(text, fast=fast)
     assert [str(problem.where) for problem in problems] == [f"hooks.yaml:{place}"]
     assert fragment in problems[0].what
@@ -333,7 +357,11 @@ def test_a_flood_of_directives_costs_no_time_before_it_is_refused(fast: bool) ->
 
 
 def test_a_percent_sign_within_a_line_is_text(fast: bool) -> None:
-    assert read("a: 50%\nb: |\n  %TAG\nc: '\n  %YAML'\n", fast=fast) == {"a": "50%", "b": "%TAG\n", "c": " %YAML"}
+    assert read("a: 50%\nb: |\n  %TAG\nc: '\n  %YAML'\n", fast=fast) == {
+        "a": "50%",
+        "b": "%TAG\n",
+        "c": " %YAML",
+    }
 
 
 @pytest.mark.slow
@@ -372,9 +400,12 @@ def test_a_slow_parser_is_a_warning_that_says_what_to_install() -> None:
 
 def test_without_the_fast_parser_a_command_warns_and_works(tmp_path: Path) -> None:
     without = (
-        'import sys; sys.modules["yaml._yaml"] = None; from hooksync.cli.main import main; sys.exit(main(sys.argv[1:]))'
+        'import sys; sys.modules["yaml._yaml"] = None; from hooksync.cli.main import main;'
+        " sys.exit(main(sys.argv[1:]))"
     )
-    (tmp_path / "hooks.yaml").write_text("version: 1\ntenancies: {a: {server: s.example, subscriptions: {}}}\n")
+    (tmp_path / "hooks.yaml").write_text(
+        "version: 1\ntenancies: {a: {server: s.example, subscriptions: {}}}\n"
+    )
     done = run_python(["-c", without, "validate"], {}, tmp_path)
     assert (done.code, done.out) == (0, "hooks.yaml: valid: 1 tenancy, 0 subscriptions.\n")
     assert done.err.startswith("warning: PyYAML comes without libyaml here")

@@ -20,7 +20,9 @@ _LINES = 24  # more than a wait takes to come to its second pause
 @pytest.mark.parametrize("line", range(1, _LINES))
 @pytest.mark.timeout(20)
 def test_a_signal_in_any_line_of_a_wait_ends_it(line: int) -> None:
-    """As on a terminal: Ctrl-C came between two lines of the wait, and the handler waited for a lock held there."""
+    """As on a terminal: Ctrl-C came between two lines of the wait, and the handler waited for a
+    lock held there.
+    """
     interrupts = Interrupts(threading.Event())
     interrupts.is_graceful = True
     passed = 0

@@ -21,7 +21,9 @@ def test_the_commit_that_git_itself_reports_is_found(tmp_path: Path) -> None:
     for path in (clone, clone / "hooks.yaml", clone / "deep", clone / "deep" / "none.yaml"):
         assert find_commit(str(path), remote.environ) == remote.head("main")
     remote.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"), "HEAD~1", at=clone)
-    assert find_commit(str(tmp_path / "tree" / "hooks.yaml"), remote.environ) == remote.head("main~1")
+    assert find_commit(str(tmp_path / "tree" / "hooks.yaml"), remote.environ) == remote.head(
+        "main~1"
+    )
     hook = remote.environ | {"GIT_DIR": str(remote.path), "GIT_INDEX_FILE": "x"}
     assert find_commit(str(tmp_path / "tree"), hook) == remote.head("main~1")
 
@@ -30,7 +32,8 @@ def test_a_commit_that_is_not_known_is_none(tmp_path: Path) -> None:
     remote = Remote(tmp_path)
     assert find_commit("-", remote.environ) is None
     assert find_commit(str(tmp_path / "hooks.yaml"), remote.environ) is None
-    assert find_commit(str(remote.path), remote.environ) is None  # what looks like a bare repository
+    # what looks like a bare repository
+    assert find_commit(str(remote.path), remote.environ) is None
     clone = remote.clone("clone")
     assert find_commit(str(clone), {"PATH": str(tmp_path)}) is None  # without git
     (clone / ".git" / "HEAD").write_text("ref: refs/heads/unborn\n")

@@ -28,7 +28,21 @@ from hooksync.output import markdown
 FORMS: tuple[Form, ...] = get_args(Form)
 SECRET = "s3cret-of-the-catalogue"
 WORDS = st.text() | st.sampled_from(
-    ["##vso[", "##[", "::", " ::set-output name=x::", "\n", "\r", "\x1b[2J", "\u202e", "\t", '"', "\\", "\0", "\ufeff"]
+    [
+        "##vso[",
+        "##[",
+        "::",
+        " ::set-output name=x::",
+        "\n",
+        "\r",
+        "\x1b[2J",
+        "\u202e",
+        "\t",
+        '"',
+        "\\",
+        "\0",
+        "\ufeff",
+    ]
 )
 TEXTS = st.lists(WORDS, max_size=8).map("".join)
 SCHEMAS = "".join(map(schema_text, SCHEMA_KINDS))
@@ -65,7 +79,9 @@ def test_no_text_steers_a_terminal_or_a_runner(text: str, form: Form) -> None:
 
 @given(
     data=st.recursive(
-        TEXTS | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=5
+        TEXTS | st.integers(),
+        lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+        max_leaves=5,
     ),
     is_ascii=st.booleans(),
 )
@@ -87,7 +103,11 @@ def test_json_means_the_same_however_it_is_escaped(data: object, *, is_ascii: bo
         ("a\n  ::error::x\nstd::string", "text", "a\n  \\x3a:error::x\nstd::string"),
         ("\u202ex\x1b[2J", "markdown", "\\u202ex\\x1b[2J"),
         ('{\r\n\t"a": "\u202e\U000e0041"}', "json", '{\n"a": "\\u202e\\udb40\\udc41"}'),
-        ("#\ufe0f#[x] \u3164", "text", "#\\ufe0f#[x] \\u3164"),  # .NET sees no \ufe0f when it looks for ##[
+        (
+            "#\ufe0f#[x] \u3164",
+            "text",
+            "#\\ufe0f#[x] \\u3164",
+        ),  # .NET sees no \ufe0f when it looks for ##[
         ("\u034f::x::\n:\ufe0e:x::", "text", "\\u034f::x::\n:\\ufe0e:x::"),
         ('"\ufe0f é"', "json", '"\\ufe0f é"'),
         ("\x1b[32m+\x1b[0m \x1b[2J", "coloured", "\x1b[32m+\x1b[0m \\x1b[2J"),
@@ -101,7 +121,9 @@ def test_what_is_escaped_to_the_letter(text: str, form: Form, safe: str) -> None
 
 
 @given(VALUES, TEXTS, TEXTS, st.sampled_from(FORMS))
-def test_no_output_of_any_format_holds_a_known_value(value: str, before: str, after: str, form: Form) -> None:
+def test_no_output_of_any_format_holds_a_known_value(
+    value: str, before: str, after: str, form: Form
+) -> None:
     output = knowing(value)
     text = f"{before}{value}{after}"
     if form != "json":
@@ -112,15 +134,25 @@ def test_no_output_of_any_format_holds_a_known_value(value: str, before: str, af
     assert masked["detail"][1:] == [12345678, None]
 
 
-RENDERERS: dict[str, tuple[Callable[[str], str], Form, Callable[[str], str]]] = {  # how a format is written, and read
+RENDERERS: dict[
+    str, tuple[Callable[[str], str], Form, Callable[[str], str]]
+] = {  # how a format is written, and read
     "text": (printable, "text", str),
     "markdown": (markdown.escaped, "markdown", html.unescape),
     "a sentence of markdown": (markdown.sentence, "markdown", html.unescape),
-    "a block of markdown": (lambda text: "\n".join(markdown.fenced("", [printable(text)])), "markdown", str),
+    "a block of markdown": (
+        lambda text: "\n".join(markdown.fenced("", [printable(text)])),
+        "markdown",
+        str,
+    ),
     "html": (lambda text: html.escape(printable(text)), "markdown", html.unescape),
     "json": (json.dumps, "json", json.loads),
     "json, not ascii": (lambda text: json.dumps(text, ensure_ascii=False), "json", json.loads),
-    "slack": (lambda text: json.dumps(html.escape(printable(text), quote=False)), "json", html.unescape),
+    "slack": (
+        lambda text: json.dumps(html.escape(printable(text), quote=False)),
+        "json",
+        html.unescape,
+    ),
     "a url": (lambda text: quote(text, safe=""), "text", unquote),
     "hex": (lambda text: text.encode().hex(), "text", str),
     "base64": (lambda text: b64encode(text.encode()).decode(), "text", str),
@@ -144,7 +176,9 @@ def test_no_format_gives_a_value_away_that_it_has_to_escape(renderer: str, value
 
 
 @given(VALUES, TEXTS, TEXTS)
-def test_of_many_values_each_is_found_wherever_it_stands(value: str, before: str, after: str) -> None:
+def test_of_many_values_each_is_found_wherever_it_stands(
+    value: str, before: str, after: str
+) -> None:
     output = knowing(value, *(f"another-{number}-of-many" for number in range(120)))
     assert value not in output.masked(f"{before}{value}{after}") or value in "***"
 
@@ -156,7 +190,10 @@ def test_progress_stands_until_anything_else_is_written(capsys: pytest.CaptureFi
     output.progress("reading 2/2")
     output.result("done\n")
     erased = f"\r{' ' * len('reading 1/2')}\r"
-    assert capsys.readouterr() == ("done\n", f"reading 1/2{erased}warning: slow\nreading 2/2{erased}")
+    assert capsys.readouterr() == (
+        "done\n",
+        f"reading 1/2{erased}warning: slow\nreading 2/2{erased}",
+    )
 
 
 def test_a_short_value_is_no_part_of_a_word() -> None:
@@ -213,7 +250,9 @@ def test_a_file_that_another_program_has_open_is_replaced_once_that_lets_go(
     give_name(str(tmp_path / "draft"), str(tmp_path / "plan.json"), patience=30.0)
     assert (tmp_path / "plan.json").read_text() == "new"
     refusals = iter([True])
-    with pytest.raises(FileError, match=r"plan\.json cannot be written: access is denied\n  fix: check that"):
+    with pytest.raises(
+        FileError, match=r"plan\.json cannot be written: access is denied\n  fix: check that"
+    ):
         Output().write_file(str(tmp_path / "plan.json"), "newer")
     assert os.listdir(tmp_path) == ["plan.json"]
 
@@ -233,7 +272,9 @@ def test_a_files_mode_is_as_asked_whatever_the_umask_takes_away(tmp_path: Path) 
     assert stat.S_IMODE((tmp_path / "plan.json").stat().st_mode) == 0o600
 
 
-def test_a_file_in_the_current_folder_needs_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_the_current_folder_needs_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Output().write_file("plan.json", "x")
     assert os.listdir(tmp_path) == ["plan.json"]
@@ -249,11 +290,17 @@ def test_a_folder_is_not_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
 
 def test_drafts_that_killed_runs_left_are_removed_once_they_are_old(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
-    others = [".plan.json.0123456789ab", ".plan.json.x.0123456789ab.tmp", ".plan.json.0123456789aX.tmp", "notes.tmp"]
+    others = [
+        ".plan.json.0123456789ab",
+        ".plan.json.x.0123456789ab.tmp",
+        ".plan.json.0123456789aX.tmp",
+        "notes.tmp",
+    ]
     for name in (".plan.json.0123456789ab.tmp", *others):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (0, 0))
-    (tmp_path / ".plan.json.ba9876543210.tmp").touch()  # perhaps another run is about to give it its name
+    # perhaps another run is about to give it its name
+    (tmp_path / ".plan.json.ba9876543210.tmp").touch()
     Output().write_file(str(path), "x")
     left = {entry.name for entry in tmp_path.iterdir()}
     assert left == {"plan.json", ".plan.json.ba9876543210.tmp", *others}
@@ -295,7 +342,9 @@ def test_a_pipe_that_is_open_is_written_to(place: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes there")
-def test_a_link_that_takes_the_place_of_a_pipe_in_a_race_is_never_written_through(tmp_path: Path) -> None:
+def test_a_link_that_takes_the_place_of_a_pipe_in_a_race_is_never_written_through(
+    tmp_path: Path,
+) -> None:
     precious, pipe, written = (tmp_path / name for name in ("precious", "pipe", "plan.json"))
     precious.write_text("old")
     os.mkfifo(pipe)

@@ -13,7 +13,9 @@ from hooksync.core.programs import end, find_by_path, start
 PARENT = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()']).wait()"
 
 
-def test_on_windows_a_program_of_the_current_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_windows_a_program_of_the_current_folder_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for folder in ("clone", "bin"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "git.exe").touch()

@@ -1,6 +1,8 @@
-"""Secrets stay out of every repr: all types of hooksync are walked, so that a new one is held to it as well.
+"""Secrets stay out of every repr: all types of hooksync are walked, so that a new one is held to it
+as well.
 
-A field may hold a secret where its type is bytes, or where it has a name of RAW and a type that is not one of ours.
+A field may hold a secret where its type is bytes, or where it has a name of RAW and a type that is
+not one of ours.
 """
 
 from __future__ import annotations
@@ -38,7 +40,11 @@ PLAIN = re.compile(r"\b(bytes|str|object|Any)\b")  # what a secret may be in its
 MAY_BE_SHOWN = {"ExportedEntry.url", "LiveRow.url", "StepView.url", "Origin.url"}
 MAY_BE_SHOWN |= {f"{kind}.salt" for kind in ("_Made", "StateEntry", "Intent")}  # its id
 MAY_BE_SHOWN |= {"Prepared.declared", "Server.declared"}  # addresses; as it is written
-MAY_BE_SHOWN |= {"hooksync.receiver.Answer.body", "hooksync.receiver.Answer.headers"}  # what anybody is answered
+# what anybody is answered
+MAY_BE_SHOWN |= {
+    "hooksync.receiver.Answer.body",
+    "hooksync.receiver.Answer.headers",
+}
 CONTAINERS = (dict, list, set, str, bytes)
 
 
@@ -59,10 +65,14 @@ def types() -> list[type]:
 
 
 def annotations(kind: type) -> dict[str, str]:
-    """Name the fields of a record or a named tuple, those of its bases as well, with their types as written."""
+    """Name the fields of a record or a named tuple, those of its bases as well, with their types as
+    written.
+    """
     fields: dict[str, str] = {}
     for each in reversed(kind.__mro__):
-        fields |= {name: str(written) for name, written in vars(each).get("__annotations__", {}).items()}
+        fields |= {
+            name: str(written) for name, written in vars(each).get("__annotations__", {}).items()
+        }
     return {name: written for name, written in fields.items() if not written.startswith("ClassVar")}
 
 
@@ -80,7 +90,9 @@ def filled(written: str) -> object:
 
 
 def shown(value: object) -> str:
-    return " ".join([repr(value), str(value), f"{value}", f"{value!r:>9}", repr([value]), repr({"of": value})])
+    return " ".join(
+        [repr(value), str(value), f"{value}", f"{value!r:>9}", repr([value]), repr({"of": value})]
+    )
 
 
 def is_record(kind: type) -> bool:
@@ -97,16 +109,26 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "name", "written"), FIELDS, ids=[f"{each[0].__name__}.{each[1]}" for each in FIELDS])
+@pytest.mark.parametrize(
+    ("kind", "name", "written"), FIELDS, ids=[f"{each[0].__name__}.{each[1]}" for each in FIELDS]
+)
 def test_a_field_that_may_hold_a_secret_is_in_no_repr(kind: type, name: str, written: str) -> None:
     others = {other: "" if type_of == "str" else () for other, type_of in annotations(kind).items()}
     value = kind(**(others | {name: filled(written)}))
-    assert CANARY not in shown(value), f"{kind.__module__}: add {name!r} to HIDDEN of {kind.__name__}"
+    assert CANARY not in shown(value), (
+        f"{kind.__module__}: add {name!r} to HIDDEN of {kind.__name__}"
+    )
 
 
 def test_the_rule_finds_the_fields_that_are_known_to_hold_secrets() -> None:
     found = {f"{kind.__name__}.{name}" for kind, name, _ in FIELDS}
-    known = {"HookUrl.full", "HookUrl.identity", "LogIn.token", "LogIn.hidden", "SecondFactor.continuation"}
+    known = {
+        "HookUrl.full",
+        "HookUrl.identity",
+        "LogIn.token",
+        "LogIn.hidden",
+        "SecondFactor.continuation",
+    }
     known |= {"Request.body", "Request.headers", "Answer.body", "World.environ"}
     known |= {
         "PlanKey.value",
@@ -119,7 +141,9 @@ def test_the_rule_finds_the_fields_that_are_known_to_hold_secrets() -> None:
     assert found >= known
 
 
-@pytest.mark.parametrize("kind", [kind for kind in RECORDS if issubclass(kind, Record)], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in RECORDS if issubclass(kind, Record)], ids=lambda kind: kind.__name__
+)
 def test_what_is_hidden_is_a_field(kind: type[Record]) -> None:
     assert set(kind.HIDDEN) <= set(kind.__struct_fields__)
 
@@ -139,7 +163,11 @@ def looked_up() -> SecretSources:
 def logged_in() -> TokenSession:
     context = CallContext(Transport(30.0, 1, {}), hiding(), threading.Event(), lambda record: None)
     session = TokenSession(
-        tenancy(), context, lambda ref: Secret(CANARY), UsedCodes(), lambda request: pytest.fail("no call is needed")
+        tenancy(),
+        context,
+        lambda ref: Secret(CANARY),
+        UsedCodes(),
+        lambda request: pytest.fail("no call is needed"),
     )
     session._token = CANARY
     return session
@@ -157,7 +185,9 @@ def sequence() -> YamlList:
     return found
 
 
-HOLDERS: dict[type, Callable[[], object]] = {  # classes that are no records and show themselves in their own way
+HOLDERS: dict[
+    type, Callable[[], object]
+] = {  # classes that are no records and show themselves in their own way
     Secret: lambda: Secret(CANARY),
     Key: lambda: Key(CANARY.encode()),
     Redactor: hiding,
@@ -181,13 +211,17 @@ def test_no_class_shows_itself_in_its_own_way_without_being_held_to_it() -> None
     found = {
         kind
         for kind in types()
-        if shows_itself(kind) and not is_record(kind) and not issubclass(kind, (BaseException, Enum))
+        if shows_itself(kind)
+        and not is_record(kind)
+        and not issubclass(kind, (BaseException, Enum))
     }
     assert found <= set(HOLDERS), "add to HOLDERS how one that holds a secret is made"
 
 
 def test_containers_of_ours_that_show_what_they_hold_are_known() -> None:
-    found = {kind.__name__ for kind in types() if issubclass(kind, CONTAINERS) and not shows_itself(kind)}
+    found = {
+        kind.__name__ for kind in types() if issubclass(kind, CONTAINERS) and not shows_itself(kind)
+    }
     # of documents, which hold no secrets; names and numbers that a program gives
     assert found <= {"ExitCode", "Blocks", "Lines", "Pairs", "Sections", "Settings"}
 

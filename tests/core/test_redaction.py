@@ -23,7 +23,8 @@ CHARACTERS = st.characters(exclude_characters="*", exclude_categories=("Cs",))
 SECRETS = st.text(CHARACTERS, min_size=1, max_size=40).filter(str.strip)
 AROUND = st.text(CHARACTERS, max_size=20)
 PRINTABLE = st.text(
-    st.sampled_from(string.ascii_letters + string.digits + string.punctuation.replace("*", "")), min_size=8
+    st.sampled_from(string.ascii_letters + string.digits + string.punctuation.replace("*", "")),
+    min_size=8,
 )
 VISIBLE = st.characters(categories=("L", "N", "P", "S"), exclude_characters="*")
 LONG = st.tuples(PRINTABLE, st.text(VISIBLE, max_size=8), PRINTABLE).map("".join)
@@ -53,7 +54,9 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "JSON": lambda text: json.dumps(text)[1:-1],
     "JSON, not ASCII": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     "JSON with \\/": lambda text: json.dumps(text)[1:-1].replace("/", r"\/"),
-    "\\u of all": lambda text: "".join(f"\\u{unit:04X}" for unit in array("H", text.encode("utf-16")[2:])),
+    "\\u of all": lambda text: "".join(
+        f"\\u{unit:04X}" for unit in array("H", text.encode("utf-16")[2:])
+    ),
     "\\u of every second": lambda text: "".join(
         f"\\u{ord(c):04x}" if i % 2 or c == "\\" else c for i, c in enumerate(text)
     ),
@@ -66,7 +69,9 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "hex, upper case": of_each("{:02X}".format),
     "HTML": html.escape,
     "HTML, quotes left": lambda text: html.escape(text, quote=False),
-    "HTML, named": lambda text: "".join(f"&{html.entities.codepoint2name.get(ord(c), f'#{ord(c)}')};" for c in text),
+    "HTML, named": lambda text: "".join(
+        f"&{html.entities.codepoint2name.get(ord(c), f'#{ord(c)}')};" for c in text
+    ),
     "HTML, decimal": lambda text: "".join(f"&#{ord(c):07};" for c in text),
     "HTML, hex": lambda text: "".join(f"&#X{ord(c):x};" for c in text),
     "HTML, no semicolons": lambda text: "".join(f"&#{ord(c)}" for c in text),
@@ -86,7 +91,9 @@ FOR_ASCII = ("\\u of every second", "\\u of all, in JSON")
 @pytest.mark.parametrize("encoder", ENCODERS)
 @given(PRINTABLE, LONG)
 @settings(max_examples=30)
-def test_no_encoding_lets_a_secret_of_any_characters_through(encoder: str, printable: str, long: str) -> None:
+def test_no_encoding_lets_a_secret_of_any_characters_through(
+    encoder: str, printable: str, long: str
+) -> None:
     secret = printable if encoder in FOR_ASCII else long
     encoded = ENCODERS[encoder](secret.strip())
     assert encoded not in redactor(secret).clean(f"said: {encoded}.")
@@ -161,14 +168,20 @@ def test_a_text_is_cut_after_it_is_redacted(length: int, filler: str) -> None:
         ("see https://h.example/a?code=k3y", "see https://h.example/a?code=***"),
         ("GET /a?code=k3y&b=k3y&c", "GET /a?code=***&b=***&c"),
         ('{"url": "https://h.example/?code=k3y"}', '{"url": "https://h.example/?code=***"}'),
-        ('<a href="https://h.example/?a=k3y&amp;b=k3y">', '<a href="https://h.example/?a=***&amp;b=***">'),
+        (
+            '<a href="https://h.example/?a=k3y&amp;b=k3y">',
+            '<a href="https://h.example/?a=***&amp;b=***">',
+        ),
         ("https://me:k3y@h.example/a", "https://***@h.example/a"),
         ("R & D = fine; is it? yes", "R & D = fine; is it? yes"),
         ('{"message": "no", "token": "k3y"}', '{"message": "no", "token": "***"}'),
         ('{"refresh-token" : "k3y\\"k3y", "a": "b"}', '{"refresh-token" : "***", "a": "b"}'),
         ('{"success": true, "token": "k3y-that-is-cu', '{"success": true, "token": "***'),
         ('{"continuationToken":"k3y"}', '{"continuationToken":"***"}'),
-        (r'{"message": "cannot take {\"secret\": \"k3y\"}"}', r'{"message": "cannot take {\"secret\": \"***"}'),
+        (
+            r'{"message": "cannot take {\"secret\": \"k3y\"}"}',
+            r'{"message": "cannot take {\"secret\": \"***"}',
+        ),
     ],
 )
 def test_a_quotation_hides_what_only_looks_like_a_secret(text: str, quoted: str) -> None:
@@ -181,7 +194,22 @@ def test_a_quotation_of_a_huge_text_looks_at_its_beginning_only() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["A", "QUFB", "%25", "%41z", "&amp;", "&a", "&#", "\\\\", "\\u0041", "\\u", "\\", "deadbeef", '"token": "', "?a="],
+    [
+        "A",
+        "QUFB",
+        "%25",
+        "%41z",
+        "&amp;",
+        "&a",
+        "&#",
+        "\\\\",
+        "\\u0041",
+        "\\u",
+        "\\",
+        "deadbeef",
+        '"token": "',
+        "?a=",
+    ],
 )
 def test_the_time_to_look_through_a_text_grows_as_its_length(piece: str) -> None:
     knowing = redactor(*(f"a-value-of-this-run-{number}" for number in range(20)), "s3cr3t")
@@ -217,7 +245,9 @@ def test_values_to_look_up_later_are_looked_up_once_and_for_the_first_foreign_te
     redactor = Redactor()
     redactor.learn_later(values)
     assert asked == []
-    assert redactor.quote("said v4lue-of-later") == redactor.quote("said v4lue-of-later") == "said ***"
+    assert (
+        redactor.quote("said v4lue-of-later") == redactor.quote("said v4lue-of-later") == "said ***"
+    )
     assert len(asked) == 1
 
 

@@ -36,12 +36,25 @@ def fits_hooks(document: object) -> bool:
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True)
 triggers = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
-lines = st.text(st.characters(exclude_characters="\x7f", min_codepoint=0x20, exclude_categories=["Cs"]), min_size=1)
+lines = st.text(
+    st.characters(exclude_characters="\x7f", min_codepoint=0x20, exclude_categories=["Cs"]),
+    min_size=1,
+)
 printable_lines = st.text(min_size=1).filter(str.isprintable)
 texts = st.text(min_size=1)
-scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just(Timestamp("2024-01-01")))
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.just(Timestamp("2024-01-01")),
+)
 anything = st.recursive(
-    scalars, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3))
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)
+    ),
 )
 notes = st.dictionaries(st.from_regex(r"x-[a-z]{0,4}", fullmatch=True), anything, max_size=2)
 references = st.one_of(
@@ -50,13 +63,19 @@ references = st.one_of(
 )
 
 
-def mapping(required: dict[str, Any], optional: dict[str, Any], *, with_notes: bool = True) -> st.SearchStrategy[Any]:
+def mapping(
+    required: dict[str, Any], optional: dict[str, Any], *, with_notes: bool = True
+) -> st.SearchStrategy[Any]:
     fields = st.fixed_dictionaries(required, optional=optional)
     return st.builds(lambda a, b: {**a, **b}, fields, notes) if with_notes else fields
 
 
 def with_triggers(required: dict[str, Any]) -> st.SearchStrategy[Any]:
-    plain = {"include_identifiers": st.booleans(), "description": printable_lines, "owner": printable_lines}
+    plain = {
+        "include_identifiers": st.booleans(),
+        "description": printable_lines,
+        "owner": printable_lines,
+    }
     shared = {"secret": references, **plain}
     return st.one_of(
         mapping(required, {**shared, "trigger": triggers}),
@@ -64,7 +83,10 @@ def with_triggers(required: dict[str, Any]) -> st.SearchStrategy[Any]:
     )
 
 
-shares = st.one_of(st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,3})?%", fullmatch=True), st.sampled_from(["100%", "100.00%"]))
+shares = st.one_of(
+    st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,3})?%", fullmatch=True),
+    st.sampled_from(["100%", "100.00%"]),
+)
 tenancies = mapping(
     {},
     {
@@ -80,8 +102,12 @@ tenancies = mapping(
             },
             with_notes=False,
         ),
-        "owns": st.one_of(st.sampled_from(["made", "all", "none"]), st.lists(texts, min_size=1, max_size=3)),
-        "limits": mapping({}, {"unsubscribe": st.one_of(shares, st.integers(min_value=0))}, with_notes=False),
+        "owns": st.one_of(
+            st.sampled_from(["made", "all", "none"]), st.lists(texts, min_size=1, max_size=3)
+        ),
+        "limits": mapping(
+            {}, {"unsubscribe": st.one_of(shares, st.integers(min_value=0))}, with_notes=False
+        ),
         "replacement": st.sampled_from(["create-first", "remove-first"]),
         "probe": st.sampled_from(["auto", "require", "never"]),
         "unknown_secret": st.sampled_from(["warn", "refuse", "replace"]),
@@ -90,10 +116,16 @@ tenancies = mapping(
 )
 documents = st.one_of(
     mapping(
-        {"version": st.just(1), "tenancies": st.dictionaries(names, tenancies, min_size=1, max_size=2)},
+        {
+            "version": st.just(1),
+            "tenancies": st.dictionaries(names, tenancies, min_size=1, max_size=2),
+        },
         {"defaults": with_triggers({}), "extra_triggers": st.lists(triggers, max_size=3)},
     ),
-    mapping({"version": st.just(1), "extra_triggers": st.lists(triggers, max_size=3)}, {"defaults": with_triggers({})}),
+    mapping(
+        {"version": st.just(1), "extra_triggers": st.lists(triggers, max_size=3)},
+        {"defaults": with_triggers({})},
+    ),
 )
 
 
@@ -117,7 +149,22 @@ def places_in(node: Any) -> Iterator[Callable[[Any], None]]:
 mishaps = st.one_of(
     scalars,
     st.sampled_from(
-        [[], {}, 0, 1.0, -1, True, "", "\n", "MOVED\n", "all\n", "50%\n", "101%", "100.1%", "create-first\n"]
+        [
+            [],
+            {},
+            0,
+            1.0,
+            -1,
+            True,
+            "",
+            "\n",
+            "MOVED\n",
+            "all\n",
+            "50%\n",
+            "101%",
+            "100.1%",
+            "create-first\n",
+        ]
     ),
 )
 
@@ -140,7 +187,9 @@ def assert_agreement(kind: SchemaKind, data: object) -> None:
     else:
         assert list(find_errors(read_schema(kind), data))
         if kind != "hooks":
-            with pytest.raises(InvalidDocument, match=r"is missing$| must be | must not be | is not | has a"):
+            with pytest.raises(
+                InvalidDocument, match=r"is missing$| must be | must not be | is not | has a"
+            ):
                 check_document(kind, data)
 
 
@@ -199,11 +248,15 @@ class Generator:
             case {"type": "object"} | {"properties": _}:
                 return self._objects(schema)
             case {"type": "array"}:
-                return st.lists(self.data(schema["items"]), min_size=schema.get("minItems", 0), max_size=2)
+                return st.lists(
+                    self.data(schema["items"]), min_size=schema.get("minItems", 0), max_size=2
+                )
             case {"type": "string"}:
                 is_free = "pattern" not in schema
                 return (
-                    st.text(min_size=1) if is_free else st.from_regex(schema["pattern"].replace(r"(?![\s\S])", r"\Z"))
+                    st.text(min_size=1)
+                    if is_free
+                    else st.from_regex(schema["pattern"].replace(r"(?![\s\S])", r"\Z"))
                 )
             case {"type": kind}:
                 return {"boolean": st.booleans(), "null": st.none()}.get(kind, st.integers(0, 100))
@@ -211,21 +264,31 @@ class Generator:
 
     def _objects(self, schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         fields = {name: self.data(each) for name, each in schema.get("properties", {}).items()}
-        required = {name: each for name, each in fields.items() if name in schema.get("required", ())}
+        required = {
+            name: each for name, each in fields.items() if name in schema.get("required", ())
+        }
         optional = {name: each for name, each in fields.items() if name not in required}
         known = st.fixed_dictionaries(required, optional=optional)
         if not isinstance(schema.get("additionalProperties"), dict):
             return known
-        return st.dictionaries(st.text(min_size=1), self.data(schema["additionalProperties"]), max_size=2)
+        return st.dictionaries(
+            st.text(min_size=1), self.data(schema["additionalProperties"]), max_size=2
+        )
 
 
-DESCRIBED = {kind: Generator(read_schema(kind)).data(read_schema(kind)) for kind in SCHEMA_KINDS if kind != "hooks"}
+DESCRIBED = {
+    kind: Generator(read_schema(kind)).data(read_schema(kind))
+    for kind in SCHEMA_KINDS
+    if kind != "hooks"
+}
 
 
 @pytest.mark.parametrize("kind", DESCRIBED)
 @given(st.data())
 @pytest.mark.slow
-def test_json_documents_changed_in_some_places_are_judged_alike(kind: SchemaKind, data: st.DataObject) -> None:
+def test_json_documents_changed_in_some_places_are_judged_alike(
+    kind: SchemaKind, data: st.DataObject
+) -> None:
     document = data.draw(DESCRIBED[kind])
     assert_agreement(kind, document)
     for _ in range(data.draw(st.integers(1, 2))):
@@ -245,7 +308,10 @@ def is_json(value: object) -> bool:
 
 SMALL: list[dict[str, Any]] = [
     {},
-    *({"type": name} for name in ("object", "array", "string", "boolean", "integer", "number", "null")),
+    *(
+        {"type": name}
+        for name in ("object", "array", "string", "boolean", "integer", "number", "null")
+    ),
     {"type": ["string", "null"]},
     {"const": "a"},
     {"const": None},
@@ -264,19 +330,35 @@ SMALL: list[dict[str, Any]] = [
     {"properties": {"a": {"type": "string"}, "b": {"type": "null"}}},
     {"properties": {"a": {"type": "string"}}, "additionalProperties": False},
     {"properties": {"a": {"type": "string"}}, "additionalProperties": {"type": "null"}},
-    {"properties": {"a": {}}, "patternProperties": {"^b": {"type": "null"}}, "additionalProperties": False},
-    {"properties": {"a": {"minLength": 1}}, "patternProperties": {"^a": {"type": "string"}, "b": {"type": "null"}}},
+    {
+        "properties": {"a": {}},
+        "patternProperties": {"^b": {"type": "null"}},
+        "additionalProperties": False,
+    },
+    {
+        "properties": {"a": {"minLength": 1}},
+        "patternProperties": {"^a": {"type": "string"}, "b": {"type": "null"}},
+    },
     {"propertyNames": {"pattern": "^a"}},
     {"not": {"required": ["a"]}},
     {"if": {"type": "string"}, "then": {"const": "a"}},
     {"anyOf": [{"type": "string"}, {"required": ["a"]}, {"type": "array"}]},
-    {"$ref": "#/$defs/letter", "minLength": 1, "$defs": {"letter": {"type": "string", "maxLength": 1}}},
-    {"$ref": "#/$defs/tree", "$defs": {"tree": {"type": ["null", "array"], "items": {"$ref": "#/$defs/tree"}}}},
+    {
+        "$ref": "#/$defs/letter",
+        "minLength": 1,
+        "$defs": {"letter": {"type": "string", "maxLength": 1}},
+    },
+    {
+        "$ref": "#/$defs/tree",
+        "$defs": {"tree": {"type": ["null", "array"], "items": {"$ref": "#/$defs/tree"}}},
+    },
 ]
 letters = st.sampled_from(["", "a", "b", "ab", "a\n", "c"])
 small_data = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-1, 1), st.floats(allow_nan=False), letters),
-    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(letters, inner, max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2), st.dictionaries(letters, inner, max_size=3)
+    ),
 )
 
 
@@ -291,7 +373,13 @@ def test_each_keyword_means_what_jsonschema_says(schema: dict[str, Any], data: o
 
 def values_in(data: object) -> Iterator[object]:
     yield data
-    for value in [*data, *data.values()] if isinstance(data, dict) else data if isinstance(data, list) else ():
+    for value in (
+        [*data, *data.values()]
+        if isinstance(data, dict)
+        else data
+        if isinstance(data, list)
+        else ()
+    ):
         yield from values_in(value)
 
 
@@ -312,7 +400,14 @@ def test_an_unknown_keyword_is_refused(keyword: str) -> None:
 
 
 def test_what_is_left_to_the_reader_of_a_schema_is_not_checked() -> None:
-    notes = {"title": "T", "description": "D", "default": 1, "examples": [1], "format": "date-time", "$id": "urn:a"}
+    notes = {
+        "title": "T",
+        "description": "D",
+        "default": 1,
+        "examples": [1],
+        "format": "date-time",
+        "$id": "urn:a",
+    }
     assert compile_schema({**notes, "type": "string"})("not a date")
 
 
@@ -328,12 +423,17 @@ def test_examples_and_defaults_of_the_schema_are_valid() -> None:
     for path, schema in every_schema(SCHEMA):
         if not path.endswith(("properties", "$defs")):
             validator = jsonschema.Draft202012Validator({**schema, "$defs": SCHEMA["$defs"]})
-            examples = [*schema.get("examples", []), *([schema["default"]] if "default" in schema else [])]
+            examples = [
+                *schema.get("examples", []),
+                *([schema["default"]] if "default" in schema else []),
+            ]
             assert all(validator.is_valid(example) for example in examples), path
 
 
 def explained(schema: dict[str, Any]) -> set[str]:
-    """Give the keywords of a schema, with those that its reference brings in, as an editor shows them."""
+    """Give the keywords of a schema, with those that its reference brings in, as an editor shows
+    them.
+    """
     target = schema.get("$ref", "").removeprefix("#/$defs/")
     return {*schema, *(explained(SCHEMA["$defs"][target]) if target else ())}
 
@@ -347,13 +447,15 @@ def test_every_field_has_a_title_and_a_description() -> None:
 def test_every_field_has_examples_or_fields_of_its_own() -> None:
     for path, schema in every_schema(SCHEMA):
         for name, field in schema.get("properties", {}).items():
-            assert {"examples", "default", "properties", "additionalProperties"} & explained(field), (
-                f"{path}/properties/{name}"
-            )
+            assert {"examples", "default", "properties", "additionalProperties"} & explained(
+                field
+            ), f"{path}/properties/{name}"
 
 
 def test_defaults_may_hold_every_field_of_a_subscription_but_url() -> None:
-    subscription = SCHEMA["properties"]["tenancies"]["additionalProperties"]["properties"]["subscriptions"]
+    subscription = SCHEMA["properties"]["tenancies"]["additionalProperties"]["properties"][
+        "subscriptions"
+    ]
     fields = dict(subscription["additionalProperties"]["properties"])
     del fields["url"]
     assert SCHEMA["properties"]["defaults"]["properties"] == fields
@@ -361,17 +463,27 @@ def test_defaults_may_hold_every_field_of_a_subscription_but_url() -> None:
 
 def test_every_kind_of_secret_is_in_the_schemas() -> None:
     assert SCHEMA["$defs"]["reference"]["properties"].keys() == SECRET_KINDS.keys()
-    assert read_schema("policy")["properties"]["secret_kinds"]["items"]["enum"] == list(SECRET_KINDS)
+    assert read_schema("policy")["properties"]["secret_kinds"]["items"]["enum"] == list(
+        SECRET_KINDS
+    )
 
 
 def test_where_a_secret_may_be_found_is_defined_in_one_file() -> None:
-    files = [path.name for path in SCHEMAS.glob("*.json") if '"service"' in path.read_text(encoding="utf-8")]
+    files = [
+        path.name
+        for path in SCHEMAS.glob("*.json")
+        if '"service"' in path.read_text(encoding="utf-8")
+    ]
     assert files == ["hooks.schema.json"]
 
 
 def test_a_printed_schema_refers_to_nothing_outside_of_itself() -> None:
     for kind in SCHEMA_KINDS:
-        references = [schema["$ref"] for _, schema in every_schema(json.loads(schema_text(kind))) if "$ref" in schema]
+        references = [
+            schema["$ref"]
+            for _, schema in every_schema(json.loads(schema_text(kind)))
+            if "$ref" in schema
+        ]
         assert all(isinstance(each, dict) or each.startswith("#/$defs/") for each in references)
 
 

@@ -83,6 +83,8 @@ def test_escaped_text_comes_back(text: str) -> None:
 @given(st.lists(st.one_of(st.text(), st.tuples(NAMES, st.text(min_size=1)))))
 def test_filling_puts_each_value_in_its_place(pieces: list[str | tuple[str, str]]) -> None:
     environ = dict(piece for piece in pieces if isinstance(piece, tuple))
-    text = "".join(escape(piece) if isinstance(piece, str) else f"${{{piece[0]}}}" for piece in pieces)
+    text = "".join(
+        escape(piece) if isinstance(piece, str) else f"${{{piece[0]}}}" for piece in pieces
+    )
     expected = "".join(piece if isinstance(piece, str) else environ[piece[0]] for piece in pieces)
     assert parse_template(text).fill(environ) == expected

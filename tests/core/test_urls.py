@@ -131,7 +131,9 @@ def test_what_is_no_server_has_a_fault(server: str) -> None:
     assert server_fault(server)
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]"]
+)
 def test_this_machine_is_loopback(host: str) -> None:
     assert is_loopback(host)
 
@@ -170,7 +172,8 @@ def test_plain_http_to_another_machine_is_noticed(url: str, is_plain: bool) -> N
 
 
 @pytest.mark.parametrize(
-    "prefix", ["https://h?x", "https://h/#", "https://u@h/", "https://h/${X}", "h", "all", "https://"]
+    "prefix",
+    ["https://h?x", "https://h/#", "https://u@h/", "https://h/${X}", "h", "all", "https://"],
 )
 def test_prefix_with_a_fault_cannot_own(prefix: str) -> None:
     assert prefix_fault(prefix)
@@ -251,7 +254,9 @@ def test_prefix_owns_exactly_the_paths_that_begin_with_its_segments(
     assert owns_url(prefixes, f"{prefix}{rest}")
     assert owns_url(prefixes, f"HTTPS://{host.upper()}{path}{rest}?q")
     own, other = path.split("/"), other_path.split("/")
-    is_under = host.removesuffix(":443") == other_host.removesuffix(":443") and other[: len(own)] == own
+    is_under = (
+        host.removesuffix(":443") == other_host.removesuffix(":443") and other[: len(own)] == own
+    )
     assert owns_url(prefixes, f"https://{other_host}{other_path}") is is_under
 
 
@@ -268,11 +273,18 @@ def test_prefix_owns_exactly_the_paths_that_begin_with_its_segments(
         ("https://h.example/a", "https://other.example/a", False),
     ],
 )
-def test_a_service_may_spell_a_url_in_its_own_way_but_not_change_it(one: str, other: str, is_one: bool) -> None:
+def test_a_service_may_spell_a_url_in_its_own_way_but_not_change_it(
+    one: str, other: str, is_one: bool
+) -> None:
     assert is_respelling(one, other) is is_one
 
 
-@given(st.ip_addresses(v=4), st.sampled_from(["{}", "{:#x}", "0{:o}"]), st.integers(0, 3), st.sampled_from(["", "."]))
+@given(
+    st.ip_addresses(v=4),
+    st.sampled_from(["{}", "{:#x}", "0{:o}"]),
+    st.integers(0, 3),
+    st.sampled_from(["", "."]),
+)
 def test_an_ipv4_address_is_known_in_every_spelling_that_systems_take(
     address: IPv4Address, form: str, dots: int, end: str
 ) -> None:
@@ -282,7 +294,9 @@ def test_an_ipv4_address_is_known_in_every_spelling_that_systems_take(
     assert IPv4Address(socket.inet_aton(host)) == address
 
 
-@pytest.mark.parametrize("host", ["", "a.b", "1.2.3.4.5", "256.1.1.1", "1.2.3.256", "08.1", "0x", "0xg", "1..2", "[x]"])
+@pytest.mark.parametrize(
+    "host", ["", "a.b", "1.2.3.4.5", "256.1.1.1", "1.2.3.256", "08.1", "0x", "0xg", "1..2", "[x]"]
+)
 def test_what_no_system_takes_for_an_address_is_a_name(host: str) -> None:
     assert literal_address(host) is None
 
@@ -322,20 +336,45 @@ LAMBDA = "https://q2j4x5abcdefghij.lambda-url.eu-west-1.on.aws"
             f"{WORKFLOW}/{HEX}/triggers/manual/paths/invoke?api-version=1&sig={RANDOM}",
             f"{WORKFLOW}/***/triggers/manual/paths/invoke?api-version=***&sig=***",
         ),
-        ("https://fn.azurewebsites.net/api/hook?code=KEY==", "https://fn.azurewebsites.net/api/hook?code=***"),
-        ("https://fn.azurewebsites.net/api/hook?S0VZLQ==", "https://fn.azurewebsites.net/api/hook?***"),
-        ("https://fn.azurewebsites.net/api/hook?S0VZLQ=", "https://fn.azurewebsites.net/api/hook?***"),
-        (f"https://fn.azurewebsites.net/api/hook?{HEX}=1", "https://fn.azurewebsites.net/api/hook?***"),
+        (
+            "https://fn.azurewebsites.net/api/hook?code=KEY==",
+            "https://fn.azurewebsites.net/api/hook?code=***",
+        ),
+        (
+            "https://fn.azurewebsites.net/api/hook?S0VZLQ==",
+            "https://fn.azurewebsites.net/api/hook?***",
+        ),
+        (
+            "https://fn.azurewebsites.net/api/hook?S0VZLQ=",
+            "https://fn.azurewebsites.net/api/hook?***",
+        ),
+        (
+            f"https://fn.azurewebsites.net/api/hook?{HEX}=1",
+            "https://fn.azurewebsites.net/api/hook?***",
+        ),
         (f"{LAMBDA}/prod/preservica-hook", f"{LAMBDA}/prod/preservica-hook"),
-        ("https://hooks.zapier.com/hooks/catch/1234567/o2k4x9q/", "https://hooks.zapier.com/hooks/catch/1234567/***/"),
+        (
+            "https://hooks.zapier.com/hooks/catch/1234567/o2k4x9q/",
+            "https://hooks.zapier.com/hooks/catch/1234567/***/",
+        ),
         (
             f"https://discord.com/api/webhooks/123456789012345678/Ab3-x9_{RANDOM}_{RANDOM}",
             "https://discord.com/api/webhooks/***/***",
         ),
-        (f"https://api.telegram.org/bot123456789:AAF-{RANDOM}/send", "https://api.telegram.org/***/send"),
+        (
+            f"https://api.telegram.org/bot123456789:AAF-{RANDOM}/send",
+            "https://api.telegram.org/***/send",
+        ),
         # words, numbers and slugs of them
-        (url := "https://h/api/v1beta1/preservica-webhook-2024-production/oauth2/hook12/000123", url),
-        (url := "https://h/IncomingWebhook/onPreservicaEvent/my-catalogue-of-long-names/k8s-webhook-receiver", url),
+        (
+            url := "https://h/api/v1beta1/preservica-webhook-2024-production/oauth2/hook12/000123",
+            url,
+        ),
+        (
+            url
+            := "https://h/IncomingWebhook/onPreservicaEvent/my-catalogue-of-long-names/k8s-webhook-receiver",
+            url,
+        ),
         (url := "https://h/My%20Documents%20folder/a@b/2024-11-26T10", url),
         # user information in odd forms, parameters, hosts that look like others
         ("//user:KEY@h/x", "***@h/***"),
@@ -363,13 +402,18 @@ def test_a_live_url_is_shown_without_what_may_be_a_key(url: str, shown: str) -> 
     assert "KEY" not in repr(live_url(url))
 
 
-@given(st.sampled_from(["", "https://", "https://u:p@h/", "https://h/a;b=c?", "//"]), st.text(max_size=60))
+@given(
+    st.sampled_from(["", "https://", "https://u:p@h/", "https://h/a;b=c?", "//"]),
+    st.text(max_size=60),
+)
 def test_masking_a_masked_url_changes_nothing(start: str, text: str) -> None:
     shown = masked_url(start + text)
     assert masked_url(shown) == shown
 
 
-@pytest.mark.parametrize("alphabet", ["0123456789abcdef", LETTERS, f"{LETTERS}-_", LETTERS.lower(), LETTERS.upper()])
+@pytest.mark.parametrize(
+    "alphabet", ["0123456789abcdef", LETTERS, f"{LETTERS}-_", LETTERS.lower(), LETTERS.upper()]
+)
 def test_a_random_segment_of_a_path_is_hardly_ever_taken_for_words(alphabet: str) -> None:
     random = Random(1)
     made = ["".join(random.choices(alphabet, k=24)) for _ in range(1000)]

@@ -42,7 +42,9 @@ def alter(path: Path, change: Callable[[dict[str, Any]], None], *, seal: bool = 
     document = json.loads(path.read_text())
     change(document)
     if seal:
-        document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
+        document["digest"] = digest(
+            {name: value for name, value in document.items() if name != "digest"}
+        )
     path.write_text(json.dumps(document))
 
 
@@ -64,7 +66,9 @@ def assert_valid(text: str, kind: SchemaKind) -> None:
     checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
     document = json.loads(text)
     jsonschema.Draft202012Validator(schema, format_checker=checker).validate(document)
-    assert document["digest"] == digest({name: value for name, value in document.items() if name != "digest"})
+    assert document["digest"] == digest(
+        {name: value for name, value in document.items() if name != "digest"}
+    )
 
 
 def test_a_saved_plan_is_what_the_json_format_prints_and_for_its_owner_alone(place: Place) -> None:
@@ -200,7 +204,9 @@ def another_place(place: Place) -> None:
 
 
 @pytest.mark.parametrize("change", [comment, not_owned, another_place])
-def test_what_changes_no_step_does_not_make_a_plan_stale(place: Place, change: Callable[[Place], None]) -> None:
+def test_what_changes_no_step_does_not_make_a_plan_stale(
+    place: Place, change: Callable[[Place], None]
+) -> None:
     receiver = place.environ["RECEIVER"]
     owns = f"    owns: ['{receiver}']\n    subscriptions:"
     place.write(HOOKS.replace("    subscriptions:", owns))
@@ -286,7 +292,9 @@ def test_a_plan_holds_what_it_selects(place: Place) -> None:
         ("plan.json", "--max-age", "0m"),
     ],
 )
-def test_flags_that_a_plan_holds_are_not_given_again(place: Place, arguments: tuple[str, ...]) -> None:
+def test_flags_that_a_plan_holds_are_not_given_again(
+    place: Place, arguments: tuple[str, ...]
+) -> None:
     run = place.run("apply", *arguments)
     assert (run.code, run.out) == (64, "")
     assert "--help" in run.err
@@ -380,7 +388,9 @@ def remove(*path: Any) -> Callable[[dict[str, Any]], None]:
         remove("tenancies", 0, "steps", 0, "include_identifiers"),
     ],
 )
-def test_the_plan_of_an_older_or_newer_hooksync_is_read(place: Place, change: Callable[[dict[str, Any]], None]) -> None:
+def test_the_plan_of_an_older_or_newer_hooksync_is_read(
+    place: Place, change: Callable[[dict[str, Any]], None]
+) -> None:
     alter(save(place), change)
     assert place.run("show", "plan.json", "--all").code == 0
     assert place.run("apply", "plan.json").code == 0
@@ -392,7 +402,9 @@ FORMATS = ROOT / "tests" / "formats"
 
 @pytest.mark.parametrize("path", sorted(FORMATS.glob("*.plan.json")), ids=lambda path: path.name)
 @pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
-def test_a_plan_that_was_saved_by_this_edition_is_shown_for_ever(place: Place, path: Path, form: str) -> None:
+def test_a_plan_that_was_saved_by_this_edition_is_shown_for_ever(
+    place: Place, path: Path, form: str
+) -> None:
     place.environ.clear()
     run = place.run("show", str(path), "--all", "--format", form)
     assert run.code == 0, run.err
@@ -553,7 +565,8 @@ def test_a_plan_that_cannot_be_written_is_an_error(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"format": NaN}', b"9" * 9999]
+    "data",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"format": NaN}', b"9" * 9999],
 )
 def test_what_is_no_plan_is_an_error(place: Place, data: bytes) -> None:
     (place.folder / "plan.json").write_bytes(data)
@@ -570,7 +583,10 @@ def test_a_plan_that_is_missing_or_too_large_is_an_error(place: Place) -> None:
     assert "larger than" in place.run("apply", "plan.json").err
 
 
-@given(data=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@given(
+    data=st.binary(max_size=200)
+    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
 def test_any_bytes_are_read_or_refused_in_words(data: bytes) -> None:
     with pytest.raises(HooksyncError):
         read_saved_plan(data, "plan.json", None)
@@ -580,7 +596,9 @@ def test_a_signature_hangs_on_all_but_itself_and_the_digest() -> None:
     key = plan_key(KEY)
     assert key == PlanKey(KEY.encode())
     assert KEY not in repr(key)
-    assert signature_of({"a": 1}, key) == signature_of({"a": 1, "digest": "x", "signature": "y"}, key)
+    assert signature_of({"a": 1}, key) == signature_of(
+        {"a": 1, "digest": "x", "signature": "y"}, key
+    )
     assert signature_of({"a": 1}, key) != signature_of({"a": 2}, key)
     assert plan_key(None) is None
 
@@ -603,12 +621,18 @@ GITHUB = {
             "gitlab",
             "https://gitlab.example/j/1",
         ),
-        ({"BUILD_URL": "http://ci.example:8080/job/1/"}, "jenkins", "http://ci.example:8080/job/1/"),
+        (
+            {"BUILD_URL": "http://ci.example:8080/job/1/"},
+            "jenkins",
+            "http://ci.example:8080/job/1/",
+        ),
         ({"BUILD_URL": "javascript:alert(1)"}, "jenkins", None),
         ({"BUILD_URL": "https://ci.example/\x1b[2J"}, "jenkins", None),
     ],
 )
-def test_a_report_says_which_ci_run_it_is_of(environ: dict[str, str], ci: str | None, url: str | None) -> None:
+def test_a_report_says_which_ci_run_it_is_of(
+    environ: dict[str, str], ci: str | None, url: str | None
+) -> None:
     origin = find_origin(environ)
     assert (origin.ci, origin.url) == (ci, url)
     assert origin.host == socket.gethostname()

@@ -1,4 +1,6 @@
-"""Where a plan is for: every output names the real server and tenant, and a saved plan is carried out nowhere else."""
+"""Where a plan is for: every output names the real server and tenant, and a saved plan is carried
+out nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,12 @@ from tests.makers import declared
 @pytest.mark.parametrize("command", ["plan", "apply"])
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])
 @pytest.mark.parametrize("tenant", ["tenant: DEMO", "tenant: ${TENANT}", "x-nothing: 1"])
-def test_plan_and_apply_name_the_real_server_and_tenant(place: Place, command: str, form: str, tenant: str) -> None:
-    place.write(HOOKS.replace("    tenant: DEMO\n", f"    {tenant}\n" if "x-" not in tenant else ""))
+def test_plan_and_apply_name_the_real_server_and_tenant(
+    place: Place, command: str, form: str, tenant: str
+) -> None:
+    place.write(
+        HOOKS.replace("    tenant: DEMO\n", f"    {tenant}\n" if "x-" not in tenant else "")
+    )
     place.environ["TENANT"] = "DEMO"
     run = place.run(command, "--format", form, *(["--yes"] if command == "apply" else []))
     assert run.code == 0, run.err
@@ -43,7 +49,11 @@ def test_plan_and_apply_name_the_real_server_and_tenant(place: Place, command: s
 def test_check_names_the_tenant_that_the_log_in_told(place: Place) -> None:
     place.write(HOOKS.replace("    tenant: DEMO\n", ""))
     assert place.run("check").out.startswith(f"prod   {place.box.url} / DEMO\n")
-    page = re.sub("&#([0-9]+);", lambda code: chr(int(code[1])), place.run("check", "--format", "markdown").out)
+    page = re.sub(
+        "&#([0-9]+);",
+        lambda code: chr(int(code[1])),
+        place.run("check", "--format", "markdown").out,
+    )
     assert page.count(f"| <code>prod, {place.box.url} / DEMO</code> |") == 9
     [found] = place.run("check", "--format", "json").json["tenancies"]
     assert (found["server"], found["tenant"]) == (place.box.url, "DEMO")
@@ -108,7 +118,9 @@ def alter(path: Path, change: Callable[[dict[str, Any]], object], key: str | Non
     change(document)
     if signer := plan_key(key):
         document["signature"] = signature_of(document, signer)
-    document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
+    document["digest"] = digest(
+        {name: value for name, value in document.items() if name != "digest"}
+    )
     path.write_text(json.dumps(document))
 
 
@@ -137,7 +149,9 @@ def test_a_plan_made_for_staging_is_refused_where_the_variable_points_at_product
     assert len(place.box.subscriptions("DEMO")) == 2
 
 
-def test_a_server_that_the_file_leaves_out_is_compared_too(place: Place, production: Sandbox) -> None:
+def test_a_server_that_the_file_leaves_out_is_compared_too(
+    place: Place, production: Sandbox
+) -> None:
     place.write(HOOKS.replace("    server: ${BOX}\n", ""))
     place.environ["PRESERVICA_SERVER"] = place.box.url
     save(place)
@@ -162,7 +176,9 @@ def test_a_plan_is_refused_where_the_log_in_leads_to_another_tenant(place: Place
     assert f"{STALE}tenant DEMO -> OTHER" in refusal(place)
 
 
-def test_a_plan_is_refused_where_a_url_is_another_and_no_value_is_told(place: Place, key: str | None) -> None:
+def test_a_plan_is_refused_where_a_url_is_another_and_no_value_is_told(
+    place: Place, key: str | None
+) -> None:
     old = place.environ["FN_KEY"]
     path = save(place)
     hidden = (*HIDDEN, place.environ["RECEIVER"])
@@ -175,7 +191,9 @@ def test_a_plan_is_refused_where_a_url_is_another_and_no_value_is_told(place: Pl
     assert old not in said
 
 
-def test_one_tenancy_that_leads_elsewhere_refuses_the_whole_plan(place: Place, production: Sandbox) -> None:
+def test_one_tenancy_that_leads_elsewhere_refuses_the_whole_plan(
+    place: Place, production: Sandbox
+) -> None:
     other = HOOKS.partition("tenancies:\n")[2].replace("prod:", "other:")
     place.write(HOOKS + other.replace("BOX", "OTHER_BOX"))
     place.environ["OTHER_BOX"] = production.url
@@ -216,7 +234,11 @@ def test_a_digest_of_a_url_hangs_on_plan_key_address_and_url() -> None:
     one = declared("https://fn.example.net/?code=KEY")
     made = {
         url_digest(each, plan_id, key)
-        for each in (one, declared("https://fn.example.net/?code=KEZ"), declared(one.url.full, name="other"))
+        for each in (
+            one,
+            declared("https://fn.example.net/?code=KEZ"),
+            declared(one.url.full, name="other"),
+        )
         for plan_id in (first, second)
         for key in (None, plan_key(KEY), plan_key(KEY[::-1]))
     }
@@ -237,7 +259,9 @@ def test_a_digest_of_a_url_hangs_on_plan_key_address_and_url() -> None:
         (timedelta(hours=2), ("--max-age", "1h"), True),
     ],
 )
-def test_a_signed_plan_expires(place: Place, age: timedelta, flags: tuple[str, ...], is_refused: bool) -> None:
+def test_a_signed_plan_expires(
+    place: Place, age: timedelta, flags: tuple[str, ...], is_refused: bool
+) -> None:
     place.environ["HOOKSYNC_PLAN_KEY"] = KEY
     path = save(place)
     now = datetime.now(UTC)
@@ -246,7 +270,9 @@ def test_a_signed_plan_expires(place: Place, age: timedelta, flags: tuple[str, .
         return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     document = json.loads(path.read_text())
-    written, until = (datetime.fromisoformat(document[name]) for name in ("created_at", "expires_at"))
+    written, until = (
+        datetime.fromisoformat(document[name]) for name in ("created_at", "expires_at")
+    )
     assert until - written == timedelta(hours=24)
     made, end = as_of(now - age), as_of(now - age + timedelta(hours=24))
     alter(path, lambda it: it.update(created_at=made, expires_at=end), KEY)
@@ -270,4 +296,6 @@ def test_a_plan_names_the_commit_of_the_hooks_file(place: Place) -> None:
     file = remote.clone("clone") / "hooks.yaml"
     file.write_text(HOOKS)
     place.environ |= remote.environ
-    assert place.run("plan", "--format", "json", "--file", str(file)).json["commit"] == remote.head("main")
+    assert place.run("plan", "--format", "json", "--file", str(file)).json["commit"] == remote.head(
+        "main"
+    )

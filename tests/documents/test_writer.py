@@ -71,7 +71,9 @@ def command(box: Sandbox, tmp_path: Path) -> Command:
 
 
 def seed(box: Sandbox) -> None:
-    """Let every action be called for: subscribe, resubscribe, unsubscribe, a duplicate, keep, leave."""
+    """Let every action be called for: subscribe, resubscribe, unsubscribe, a duplicate, keep,
+    leave.
+    """
     box.seed("DEMO", "https://fn.example.net/other", "MOVED", SECRET)
     box.seed("DEMO", f"https://fn.example.net/same?code={URL_KEY}", "MOVED", SECRET)
     box.seed("DEMO", f"https://fn.example.net/same?code={URL_KEY}", "MOVED", SECRET)
@@ -85,7 +87,9 @@ def assert_valid(document: dict[str, Any], kind: SchemaKind) -> None:
     jsonschema.Draft202012Validator(schema, format_checker=checker).validate(document)
     rest = {name: value for name, value in document.items() if name != "digest"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    assert document["digest"] == digest(rest) == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    assert (
+        document["digest"] == digest(rest) == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    )
 
 
 def assert_fit_to_be_kept(done: Run, kind: str) -> None:
@@ -97,7 +101,9 @@ def assert_fit_to_be_kept(done: Run, kind: str) -> None:
 
 
 def laid_out(document: dict[str, Any]) -> str:
-    """Write a document as it is to be written: an indented tree, in which each step and each live one is one line."""
+    """Write a document as it is to be written: an indented tree, in which each step and each live
+    one is one line.
+    """
     place = "a-place-for-lines-{}"
     lines: list[str] = []
 
@@ -108,7 +114,9 @@ def laid_out(document: dict[str, Any]) -> str:
     def tree(fields: dict[str, Any]) -> dict[str, Any]:
         several = ("steps", "differences", "live", "refusals", "warnings")
         return {
-            name: [held(item) for item in value] if name in several and value is not None else held(value)
+            name: [held(item) for item in value]
+            if name in several and value is not None
+            else held(value)
             for name, value in fields.items()
         }
 
@@ -161,7 +169,11 @@ def is_explained(field: dict[str, Any], schema: dict[str, Any]) -> bool:
 def test_a_field_more_is_no_other_version(kind: str) -> None:
     text = (ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8")
     assert "unevaluatedProperties" not in text
-    assert not [line for line in text.splitlines() if "additionalProperties" in line and not line.endswith("{")]
+    assert not [
+        line
+        for line in text.splitlines()
+        if "additionalProperties" in line and not line.endswith("{")
+    ]
 
 
 def test_a_plan_with_every_action_is_valid(box: Sandbox, command: Command) -> None:
@@ -211,7 +223,9 @@ def test_the_plan_of_an_unreadable_tenancy_is_valid(command: Command) -> None:
     assert "401" in tenancy["error"]
 
 
-def test_a_plan_that_would_be_refused_is_valid_and_says_so(box: Sandbox, command: Command, tmp_path: Path) -> None:
+def test_a_plan_that_would_be_refused_is_valid_and_says_so(
+    box: Sandbox, command: Command, tmp_path: Path
+) -> None:
     refuse(box, tmp_path)
     done, document = command("plan")
     assert done.code == 3
@@ -232,7 +246,11 @@ def test_the_report_of_a_whole_success_is_valid(box: Sandbox, command: Command) 
         "unchanged": 2,
         "secret_unknown": 1,
     }
-    made = {step["address"]: step["new_id"] for step in document["tenancies"][0]["steps"] if step["new_id"]}
+    made = {
+        step["address"]: step["new_id"]
+        for step in document["tenancies"][0]["steps"]
+        if step["new_id"]
+    }
     live = {subscription.id for subscription in box.subscriptions("DEMO")}
     assert set(made) == {NEW, OTHER}
     assert set(made.values()) < live
@@ -282,10 +300,22 @@ def test_the_report_of_a_missing_secret_is_valid(command: Command) -> None:
 
 
 def test_steps_tell_description_and_owner_where_something_is_declared() -> None:
-    words = {"description": "Rebuilds the catalogue's search index", "owner": "Digital Archive team"}
-    told, untold = declared("https://ours.example/a", name="a"), declared("https://ours.example/b", name="b")
-    there = (live("1" * 32, "https://ours.example/b", MOVED), live("2" * 32, "https://ours.example/gone", MOVED))
-    plans = [make_plan(tenancy(one, untold), there, DiffOptions()) for one in (told, replace(told, **words))]
+    words = {
+        "description": "Rebuilds the catalogue's search index",
+        "owner": "Digital Archive team",
+    }
+    told, untold = (
+        declared("https://ours.example/a", name="a"),
+        declared("https://ours.example/b", name="b"),
+    )
+    there = (
+        live("1" * 32, "https://ours.example/b", MOVED),
+        live("2" * 32, "https://ours.example/gone", MOVED),
+    )
+    plans = [
+        make_plan(tenancy(one, untold), there, DiffOptions())
+        for one in (told, replace(told, **words))
+    ]
     texts = [
         plan_json(
             RunView((view_of_plan(plan),), "2026-01-02T03:04:05Z", "hooks.yaml"),
@@ -305,11 +335,15 @@ def test_steps_tell_description_and_owner_where_something_is_declared() -> None:
     assert {step["description"] for step in before["tenancies"][0]["steps"]} == {None}
 
 
-@pytest.mark.parametrize("trait", ["minimal-list", "string-flags", "answer-without-id", "refuse-duplicates"])
+@pytest.mark.parametrize(
+    "trait", ["minimal-list", "string-flags", "answer-without-id", "refuse-duplicates"]
+)
 def test_documents_are_valid_whatever_the_service_is_like(trait: str, tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(FILE)
     with ExitStack() as stack:
-        box = stack.enter_context(Sandbox(SandboxOptions(traits=frozenset({"no-challenge", trait}))))
+        box = stack.enter_context(
+            Sandbox(SandboxOptions(traits=frozenset({"no-challenge", trait})))
+        )
         box.seed("DEMO", "https://fn.example.net/other", "MOVED", SECRET)
         environ = {**LOG_IN, "SANDBOX": box.url, "HOOK_SECRET": SECRET, "FN_KEY": URL_KEY}
         for verb, kind in ((["plan"], "plan"), (["apply", "--yes"], "report")):
@@ -327,7 +361,9 @@ def refuse(box: Sandbox, folder: Path) -> None:
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.text()
 FIELDS = st.dictionaries(
-    st.text(), st.recursive(PLAIN, lambda some: st.lists(some) | st.dictionaries(st.text(), some)), max_size=4
+    st.text(),
+    st.recursive(PLAIN, lambda some: st.lists(some) | st.dictionaries(st.text(), some)),
+    max_size=4,
 )
 
 

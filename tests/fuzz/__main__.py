@@ -1,4 +1,6 @@
-"""The command: gives each target its share of the time, in a process of its own, and reports what was found."""
+"""The command: gives each target its share of the time, in a process of its own, and reports what
+was found.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,21 @@ LEAST = 1.0  # seconds that are worth one more child
 def main() -> int:
     """Exits with 1 if anything was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(SHARES)}; all, if none is named")
-    parser.add_argument("--minutes", type=float, default=1.0, metavar="N", help="for all of them (default 1)")
-    parser.add_argument("--seed", default="1", metavar="S", help="of the random numbers (default 1)")
-    parser.add_argument("--finds", metavar="FOLDER", help="where finds are kept (default: a temporary folder)")
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help=f"of {', '.join(SHARES)}; all, if none is named",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, metavar="N", help="for all of them (default 1)"
+    )
+    parser.add_argument(
+        "--seed", default="1", metavar="S", help="of the random numbers (default 1)"
+    )
+    parser.add_argument(
+        "--finds", metavar="FOLDER", help="where finds are kept (default: a temporary folder)"
+    )
     options = parser.parse_args()
     if unknown := set(options.targets) - set(SHARES):
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
@@ -47,7 +60,15 @@ def _fuzz(target: str, seed: str, seconds: float, folder: Path) -> None:
         left = end - time.monotonic()
         if number and left < LEAST:
             return
-        command = [sys.executable, "-m", "tests.fuzz.child", target, f"{seed}/{number}", str(left), str(folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.fuzz.child",
+            target,
+            f"{seed}/{number}",
+            str(left),
+            str(folder),
+        ]
         code = subprocess.call(command, cwd=ROOT)
         if code == 0:
             return

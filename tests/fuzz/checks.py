@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from hooksync.core.errors import Problem
 
-LITERAL = "hunter2/hunter2"  # stands in seeds where a secret, a key or a password may; no message repeats it
+# stands in seeds where a secret, a key or a password may; no message repeats it
+LITERAL = "hunter2/hunter2"
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _CHANGING = re.compile(r'"[^"]*"|\d+')  # of a message: what changes from input to input
@@ -34,14 +35,25 @@ def yaml_lines(data: bytes) -> list[str]:
 
 
 def check_problems(problems: Iterable[Problem], lines: Sequence[str]) -> frozenset[str]:
-    """Demand that problems can be shown, lie inside the text and repeat no secret. Gives what they say, in outline."""
+    """Demand that problems can be shown, lie inside the text and repeat no secret. Gives what they
+    say, in outline.
+    """
     said = set()
     for problem in problems:
         demand(problem.what and problem.fix, "a problem says nothing")
-        demand(LITERAL not in f"{problem.what}\n{problem.fix}", "a message repeats a secret", problem)
-        demand(problem.what.isprintable() and problem.fix.isprintable(), "a message cannot be shown", problem)
+        demand(
+            LITERAL not in f"{problem.what}\n{problem.fix}", "a message repeats a secret", problem
+        )
+        demand(
+            problem.what.isprintable() and problem.fix.isprintable(),
+            "a message cannot be shown",
+            problem,
+        )
         if where := problem.where:
-            inside = 1 <= where.line <= len(lines) and 1 <= where.column <= len(lines[where.line - 1]) + 1
+            inside = (
+                1 <= where.line <= len(lines)
+                and 1 <= where.column <= len(lines[where.line - 1]) + 1
+            )
             demand(inside, "a problem lies outside of the text", problem)
         said.add(outline(problem.what))
     demand(said, "an error holds no problem")

@@ -1,6 +1,8 @@
-"""The process that fuzzes: its own, so that an input may crash it, hang it or use up its memory. POSIX only.
+"""The process that fuzzes: its own, so that an input may crash it, hang it or use up its memory.
+POSIX only.
 
-`python -m tests.fuzz.child TARGET SEED SECONDS FOLDER`. The latest input is in a file of the folder.
+`python -m tests.fuzz.child TARGET SEED SECONDS FOLDER`. The latest input is in a file of the
+folder.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ def main(target: str, seed: str, seconds: float, folder: Path) -> None:
             latest.seek(0)
             latest.truncate()
             latest.write(data)
-            signal.setitimer(signal.ITIMER_PROF, HUNG)  # its signal ends the process, also inside of C
+            # its signal ends the process, also inside of C
+            signal.setitimer(signal.ITIMER_PROF, HUNG)
 
         fuzzer = Fuzzer(target, seed, show)
         while time.monotonic() < end:

@@ -1,4 +1,6 @@
-"""Changes inputs: bytes, lines, words, encodings, and the tree that a text of YAML or JSON stands for."""
+"""Changes inputs: bytes, lines, words, encodings, and the tree that a text of YAML or JSON stands
+for.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,23 @@ class Mutator:
     def __init__(self, dice: Random, words: Sequence[bytes]) -> None:
         self._dice = dice
         self._words = words
-        ways = (self._put, self._put, self._put, self._replace, self._repeat, self._encode, self._tree, self._tree)
-        gentle = (self._tree, self._tree, self._tree, self._replace)  # what they give is mostly well-formed
+        ways = (
+            self._put,
+            self._put,
+            self._put,
+            self._replace,
+            self._repeat,
+            self._encode,
+            self._tree,
+            self._tree,
+        )
+        # what they give is mostly well-formed
+        gentle = (
+            self._tree,
+            self._tree,
+            self._tree,
+            self._replace,
+        )
         self._ways: tuple[tuple[Callable[[bytes, bytes], bytes], ...], ...] = (ways, gentle)
 
     def mutate(self, pool: Sequence[bytes]) -> bytes:
@@ -46,11 +63,17 @@ class Mutator:
         return start, min(len(data), start + self._dice.randint(0, longest))
 
     def _put(self, data: bytes, other: bytes) -> bytes:
-        """Put a byte, a word, a part of a different input, or nothing in the place of a few bytes or of many."""
+        """Put a byte, a word, a part of a different input, or nothing in the place of a few bytes
+        or of many.
+        """
         start, end = self._span(data, self._dice.choice((0, 1, 16, len(data))))
         begin, stop = self._span(other, len(other))
         byte = bytes([self._dice.randrange(256)])
-        return data[:start] + self._dice.choice((byte, self._word(), other[begin:stop], b"")) + data[end:]
+        return (
+            data[:start]
+            + self._dice.choice((byte, self._word(), other[begin:stop], b""))
+            + data[end:]
+        )
 
     def _word(self) -> bytes:
         return self._dice.choice(self._words)
@@ -63,7 +86,11 @@ class Mutator:
         """Write a word, or a part of the input, many times: depth, length, floods."""
         start, end = self._span(data, 64)
         part = self._dice.choice((data[start:end], self._word(), self._word() + self._word()))
-        return data[:start] + part * self._dice.choice((2, 101, self._dice.randrange(1200), 30_000)) + data[end:]
+        return (
+            data[:start]
+            + part * self._dice.choice((2, 101, self._dice.randrange(1200), 30_000))
+            + data[end:]
+        )
 
     def _encode(self, data: bytes, _: bytes) -> bytes:
         if self._dice.random() < 0.7:  # what is encoded otherwise is refused at once
@@ -71,7 +98,9 @@ class Mutator:
         return data.decode("utf-8", "replace").encode(self._dice.choice(_ENCODINGS), "replace")
 
     def _tree(self, data: bytes, _: bytes) -> bytes:
-        """Change a node: another value, another place for it (in YAML by an alias), a key more or less."""
+        """Change a node: another value, another place for it (in YAML by an alias), a key more or
+        less.
+        """
         if len(data) > _LARGEST_TREE:
             return data
         try:
@@ -102,7 +131,9 @@ class Mutator:
             case _:
                 holder[key] = [holder[key]] * self._dice.choice((2, 20))
         if is_json:
-            return json.dumps(tree[0], ensure_ascii=self._dice.random() < 0.5).encode("utf-8", "surrogatepass")
+            return json.dumps(tree[0], ensure_ascii=self._dice.random() < 0.5).encode(
+                "utf-8", "surrogatepass"
+            )
         is_flow = self._dice.choice((True, False, None))
         text: str = yaml.dump(tree[0], Dumper=_DUMPER, sort_keys=False, default_flow_style=is_flow)
         return text.encode("utf-8", "surrogatepass")

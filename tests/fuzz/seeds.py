@@ -1,4 +1,6 @@
-"""What the mutations begin with: good and bad inputs of each reader, and the words that their formats know."""
+"""What the mutations begin with: good and bad inputs of each reader, and the words that their
+formats know.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,8 @@ tenancies:
       e: {{url: "ftp://h/", trigger: MOVED, secret: [{LITERAL}]}}
 """
 _ALIASES = "version: 1\nx-0: &x0 {a: b}\nx-1: &x1 {c: [d]}\n" + "".join(
-    f"x-{n}: &x{n} {{p{n}: *x{n - 1}, q: *x{n - 1}, <<: [*x{n - 2}, *x{n - 1}]}}\n" for n in range(2, 12)
+    f"x-{n}: &x{n} {{p{n}: *x{n - 1}, q: *x{n - 1}, <<: [*x{n - 2}, *x{n - 1}]}}\n"
+    for n in range(2, 12)
 )
 
 _SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
@@ -64,7 +67,9 @@ _STATE = State(
     last_run=7,
     url_salt="75" * 16,
     salts=(_SALT,),
-    entries=(StateEntry("prod", "prod/catalogue/MOVED", 1, _SALT.id, "f" * 64, "d" * 64, id="1" * 32),),
+    entries=(
+        StateEntry("prod", "prod/catalogue/MOVED", 1, _SALT.id, "f" * 64, "d" * 64, id="1" * 32),
+    ),
     intents=(Intent("prod", "prod/other/MOVED", 7, _SALT.id, "f" * 64, "d" * 64, ("2" * 32,)),),
 )
 
@@ -77,7 +82,14 @@ _STEP = {
 }  # fmt: skip
 _NEW = {**_STEP, "action": "subscribe", "id": None, "address": "prod/new/INDEXED", "name": "new"}
 _NEW["url_digest"] = f"hmac-sha256:{'0' * 64}"
-_SUMMARY = {"subscribe": 1, "resubscribe": 0, "unsubscribe": 1, "keep": 1, "leave": 1, "secret_unknown": 0}
+_SUMMARY = {
+    "subscribe": 1,
+    "resubscribe": 0,
+    "unsubscribe": 1,
+    "keep": 1,
+    "leave": 1,
+    "secret_unknown": 0,
+}
 _PLAN = {
     "format": "hooksync.plan/1", "created_at": "2026-06-01T00:00:00Z", "hooksync_version": "1", "state": None,
     "id": "0" * 32, "commit": None, "expires_at": None,
@@ -107,25 +119,56 @@ def seeds(target: str) -> list[bytes]:
     match target:
         case "yaml":
             files = sorted(_ROOT.glob("examples/*/*.y*ml"))
-            return [*(text.encode() for text in (_WHOLE, _LEAKY, _ALIASES)), *(file.read_bytes() for file in files)]
+            return [
+                *(text.encode() for text in (_WHOLE, _LEAKY, _ALIASES)),
+                *(file.read_bytes() for file in files),
+            ]
         case "answers":
-            logged_in = {"success": True, "token": LITERAL, "refresh-token": LITERAL, "validFor": 15, "tenant": "BRAMA"}
+            logged_in = {
+                "success": True,
+                "token": LITERAL,
+                "refresh-token": LITERAL,
+                "validFor": 15,
+                "tenant": "BRAMA",
+            }
             second = {"message": "needs.2fa", "continuationToken": LITERAL, "tenant": "BRAMA"}
-            flagged = [{**_SUBSCRIPTION, "id": str(n), "includeIdentifiers": n} for n in ("true", "False", True, None)]
-            return _json(logged_in, second, [_SUBSCRIPTION], flagged, _SUBSCRIPTION, {"id": None}, [])
+            flagged = [
+                {**_SUBSCRIPTION, "id": str(n), "includeIdentifiers": n}
+                for n in ("true", "False", True, None)
+            ]
+            return _json(
+                logged_in, second, [_SUBSCRIPTION], flagged, _SUBSCRIPTION, {"id": None}, []
+            )
         case "receiver":
             right = {"challengeCode": CODE, "challengeResponse": SIGNATURE}
-            others = [{**right, "challengeResponse": text} for text in (SIGNATURE.upper(), "0" * 64, LITERAL)]
-            return _json(right, *others, {**right, "challengeCode": LITERAL}, [right], {"x": float("nan"), **right})
+            others = [
+                {**right, "challengeResponse": text}
+                for text in (SIGNATURE.upper(), "0" * 64, LITERAL)
+            ]
+            return _json(
+                right,
+                *others,
+                {**right, "challengeCode": LITERAL},
+                [right],
+                {"x": float("nan"), **right},
+            )
         case "state":
             return [
-                *(state_text(replace(_STATE, serial=3), key).encode() for key in (None, PlanKey(b"k" * 16))),
+                *(
+                    state_text(replace(_STATE, serial=3), key).encode()
+                    for key in (None, PlanKey(b"k" * 16))
+                ),
                 state_text(State(0, "75" * 16)).encode(),
                 b"<<<<<<< HEAD\n{}\n=======\n",
             ]
         case "plan":
             return _json(_PLAN, {**_PLAN, "digest": digest(_PLAN)}, {**_PLAN, "tenancies": []})
-    dates = ("Sun, 01 Mar 2026 12:00:30 GMT", "Sunday, 01-Mar-26 12:00:30 -0130", "Sun Mar  1 12:00:30 2026", "120")
+    dates = (
+        "Sun, 01 Mar 2026 12:00:30 GMT",
+        "Sunday, 01-Mar-26 12:00:30 -0130",
+        "Sun Mar  1 12:00:30 2026",
+        "120",
+    )
     return [date.encode() for date in dates]
 
 

@@ -1,7 +1,7 @@
 """The readers of bytes from outside, each with what must hold of it.
 
-A target takes bytes and gives what they came to, in outline, so that an input with a new outline can be told. It raises
-Broken, or whatever the reader should not have let out.
+A target takes bytes and gives what they came to, in outline, so that an input with a new outline
+can be told. It raises Broken, or whatever the reader should not have let out.
 """
 
 from __future__ import annotations
@@ -81,7 +81,12 @@ def read_answers(data: bytes) -> frozenset[str]:
     return frozenset(f"{read.__name__}: {_answer(read, data)}" for read in _READERS)
 
 
-_READERS = (answers.read_log_in, answers.read_refusal, answers.read_subscriptions, answers.read_created_id)
+_READERS = (
+    answers.read_log_in,
+    answers.read_refusal,
+    answers.read_subscriptions,
+    answers.read_created_id,
+)
 
 
 def _answer(read: Callable[[bytes], object], data: bytes) -> str:
@@ -89,7 +94,11 @@ def _answer(read: Callable[[bytes], object], data: bytes) -> str:
         found = read(data)
     except answers.NotUnderstood as error:
         said = str(error)
-        demand(said.isprintable() and len(said) < 100 and LITERAL not in said, "an error quotes the answer", said)
+        demand(
+            said.isprintable() and len(said) < 100 and LITERAL not in said,
+            "an error quotes the answer",
+            said,
+        )
         return said
     if isinstance(found, answers.LogIn | answers.SecondFactor):
         demand(LITERAL not in repr(replace(found, tenant=None)), "a repr shows a token")
@@ -113,11 +122,19 @@ def read_receiver(data: bytes) -> frozenset[str]:
     kinds = set()
     for status in _STATUSES:
         reading = judge_answer(status, data, CODE, SECRET)
-        demand(reading.state in ("ready", "wrong-secret", "wrong-answer", "unreachable"), "a state that is none")
+        demand(
+            reading.state in ("ready", "wrong-secret", "wrong-answer", "unreachable"),
+            "a state that is none",
+        )
         said = reading.detail + reading.fix
         demand(said.isprintable() and len(said) < 400, "a detail cannot be shown")
-        demand(not any(text in said for text in (LITERAL, SECRET.decode(), SIGNATURE)), "a detail quotes the answer")
-        demand(bool(said) != (reading.kind == "ready"), "a fault says nothing, or no fault something")
+        demand(
+            not any(text in said for text in (LITERAL, SECRET.decode(), SIGNATURE)),
+            "a detail quotes the answer",
+        )
+        demand(
+            bool(said) != (reading.kind == "ready"), "a fault says nothing, or no fault something"
+        )
         disguise = signed_in_disguise(status, data, CODE, SECRET)
         demand(disguise in (True, False, None), "a truth that is none")
         kinds.add(f"{reading.kind} {disguise}")
@@ -134,7 +151,10 @@ def read_state_file(data: bytes) -> frozenset[str]:
         state = read_state(text, "hooks.state.json")
     except FileError as error:
         return check_problems(error.problems, text.split("\n"))
-    demand(read_state(state_text(state), "hooks.state.json") == state, "a state does not survive being written")
+    demand(
+        read_state(state_text(state), "hooks.state.json") == state,
+        "a state does not survive being written",
+    )
     signed = Integrity(KEY).inspect(state_text(state, KEY), "hooks.state.json")
     demand(signed == Inspected(state), "a state does not survive being signed")
     return frozenset({"a state"})
@@ -153,7 +173,9 @@ def _sealed(data: bytes) -> Iterator[bytes]:
         document = json.loads(data)
         if isinstance(document, dict):
             document["signature"] = signature_of(document, KEY)
-            document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
+            document["digest"] = digest(
+                {name: value for name, value in document.items() if name != "digest"}
+            )
             yield json.dumps(document).encode()
 
 
@@ -167,7 +189,9 @@ def _plan(text: bytes, key: PlanKey | None, max_age: timedelta | None) -> frozen
             demand(LITERAL not in str(problem), "a message repeats a secret", problem)
             demand(problem.what.isprintable(), "a message cannot be shown", problem)
         return frozenset(outline(problem.what) for problem in error.problems)
-    demand("".join(text for _, text in plan_lines(saved.view)).isprintable(), "a plan cannot be shown")
+    demand(
+        "".join(text for _, text in plan_lines(saved.view)).isprintable(), "a plan cannot be shown"
+    )
     for problem in differences(saved.promise, RunView((), saved.view.created_at, "hooks.yaml")):
         demand(problem.what.isprintable(), "a message cannot be shown", problem)
     return frozenset({"a plan"})

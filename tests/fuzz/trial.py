@@ -86,4 +86,7 @@ def _told(error: Exception) -> tuple[str, str]:
         return error.what, repr(error.example)[:300]
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).parent.name == "hooksync"] or frames
-    return f"{type(error).__name__} in {Path(ours[-1].filename).name}, {ours[-1].name}", str(error)[:300]
+    return (
+        f"{type(error).__name__} in {Path(ours[-1].filename).name}, {ours[-1].name}",
+        str(error)[:300],
+    )

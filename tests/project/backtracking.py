@@ -102,7 +102,9 @@ class Automaton:
             case "ASSERT" | "ASSERT_NOT":
                 return self._assertion(*argument)
         state = self._state(frozenset(filter(self._reader(op, argument), self._alphabet)))
-        return Part([state], [state], [state], [state], is_optional=False, is_inner=False, is_free=False)
+        return Part(
+            [state], [state], [state], [state], is_optional=False, is_inner=False, is_free=False
+        )
 
     def _repeat(self, least: int, most: int, body: Any) -> Part:
         if most > UNROLLED:
@@ -135,17 +137,25 @@ class Automaton:
             case "RANGE":
                 low, high = map(chr, argument)
                 if self._flags & re.IGNORECASE:
-                    return lambda char: any(low <= each <= high for each in (char.lower(), char.upper(), char))
+                    return lambda char: any(
+                        low <= each <= high for each in (char.lower(), char.upper(), char)
+                    )
                 return lambda char: low <= char <= high
             case "CATEGORY":
                 name = str(argument).removeprefix("CATEGORY_")
                 letter = name.removeprefix("NOT_")[0]
-                category = re.compile(rf"\{letter if 'NOT_' in name else letter.lower()}", self._flags & re.ASCII)
+                category = re.compile(
+                    rf"\{letter if 'NOT_' in name else letter.lower()}", self._flags & re.ASCII
+                )
                 return lambda char: category.match(char) is not None
             case "ANY":
                 return lambda char: char != "\n" or bool(self._flags & re.DOTALL)
             case "IN":
-                readers = [self._reader(str(kind), each) for kind, each in argument if str(kind) != "NEGATE"]
+                readers = [
+                    self._reader(str(kind), each)
+                    for kind, each in argument
+                    if str(kind) != "NEGATE"
+                ]
                 negates = len(readers) < len(argument)
                 return lambda char: any(reads(char) for reads in readers) is not negates
         raise AssertionError(f"unknown operation {op}")
@@ -212,7 +222,9 @@ def degree(pattern: re.Pattern[Any], uses: Uses = ALL_USES) -> str:
     return min(found, key=["exponential", "polynomial", "linear"].index)
 
 
-def _leads(start: tuple[int, ...], end: tuple[int, ...], steps: Callable[[Any], Iterator[tuple[int, ...]]]) -> bool:
+def _leads(
+    start: tuple[int, ...], end: tuple[int, ...], steps: Callable[[Any], Iterator[tuple[int, ...]]]
+) -> bool:
     seen = {start}
     waiting = [start]
     while waiting:

@@ -1,7 +1,7 @@
 """How much a reader of hooksync has to read: counts over the syntax trees, and their limits.
 
-Lines are no measure, because a limit on lines makes them wider and fuller. `python -m tests.project.size` prints the
-figures of hooksync, or of the package whose folder is given.
+Lines are no measure, because a limit on lines makes them wider and fuller. `python -m
+tests.project.size` prints the figures of hooksync, or of the package whose folder is given.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ SEVERAL = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp,
 
 @dataclass
 class Size:
-    """What was counted in a package. A compound statement is a simple one with more than one comprehension,
-    conditional expression or lambda."""
+    """What was counted in a package. A compound statement is a simple one with more than one
+    comprehension, conditional expression or lambda.
+    """
 
     nodes: int = 0
     statements: int = 0
@@ -56,20 +57,26 @@ class Size:
         return {
             "syntax nodes": self.nodes,
             "nodes per statement": round(self.nodes / self.statements, 2),
-            "compound statements per 1,000": round(1000 * len(self.compound) / self.simple_statements, 2),
+            "compound statements per 1,000": round(
+                1000 * len(self.compound) / self.simple_statements, 2
+            ),
             "functions over 250 nodes": len(self.large_functions),
             "nodes of the largest function": self.largest_function,
         }
 
     def __str__(self) -> str:
-        return "\n".join(f"{name}: {figure:,} (limit {LIMITS[name]:,})" for name, figure in self.figures().items())
+        return "\n".join(
+            f"{name}: {figure:,} (limit {LIMITS[name]:,})"
+            for name, figure in self.figures().items()
+        )
 
 
-# Each limit is the figure of the day it was last lowered. Lower it when the figure falls; never raise it.
+# Each limit is the figure of the day it was last lowered. Lower it when the figure falls; never
+# raise it.
 LIMITS: dict[str, float] = {
     "syntax nodes": 134_305,
     "nodes per statement": 10.74,
-    "compound statements per 1,000": 9.81,
+    "compound statements per 1,000": 9.7,
     "functions over 250 nodes": 59,
     "nodes of the largest function": 517,
 }

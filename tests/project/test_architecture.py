@@ -1,4 +1,5 @@
-"""The structure: layers, what each package may touch, where each library lives, how much there may be to read.
+"""The structure: layers, what each package may touch, where each library lives, how much there may
+be to read.
 
 The layers themselves are contracts of import-linter in pyproject.toml; one test here runs them.
 """
@@ -21,8 +22,8 @@ from tests.project.size import LIMITS, measure
 PACKAGE = ROOT / "hooksync"
 MOST_PARAMETERS = 5
 
-# What a package, or one module of it, may touch of the world outside; the longest name that fits counts. What is
-# allowed and not used is an error too, so that the table stays a true picture.
+# What a package, or one module of it, may touch of the world outside; the longest name that fits
+# counts. What is allowed and not used is an error too, so that the table stays a true picture.
 TOUCHES = {
     "": "",
     "__main__": "exit",
@@ -67,22 +68,34 @@ TOUCHES = {
     "core.schema": "open os",
 }
 TOUCHING_MODULES = {  # of Python's own; whoever imports one touches the world outside
-    **dict.fromkeys(("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput", "platform", "getpass"), "os"),
-    **dict.fromkeys(("socket", "ssl", "http.client", "http.server", "urllib.request", "asyncio"), "socket"),
+    **dict.fromkeys(
+        ("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput", "platform", "getpass"),
+        "os",
+    ),
+    **dict.fromkeys(
+        ("socket", "ssl", "http.client", "http.server", "urllib.request", "asyncio"), "socket"
+    ),
     **dict.fromkeys(("subprocess", "multiprocessing"), "subprocess"),
     **dict.fromkeys(("random", "secrets", "uuid"), "random"),
     "time": "time",
     "signal": "signal",
     "logging": "logging",
 }
-TOUCHING_CALLS = {"open": "open", "print": "print", "input": "stdio", "exit": "exit", "quit": "exit"}
+TOUCHING_CALLS = {
+    "open": "open",
+    "print": "print",
+    "input": "stdio",
+    "exit": "exit",
+    "quit": "exit",
+}
 TOUCHING_ATTRIBUTES = {
     **dict.fromkeys([("sys", name) for name in ("stdin", "stdout", "stderr", "argv")], "stdio"),
     ("sys", "exit"): "exit",
     **dict.fromkeys([("datetime", "now"), ("datetime", "today"), ("date", "today")], "now"),
 }
 ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
-LIBRARIES = {  # each library lives in these modules alone; with a ~, only inside a function, for it costs start-up
+# each library lives in these modules alone; with a ~, only inside a function, for it costs start-up
+LIBRARIES = {
     "requests": {"service.connections", "service.http", "service.responses"},
     "urllib3": {"service.connections", "service.http"},
     "filelock": {"~state.local"},
@@ -96,8 +109,11 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "obstore": {"~state.cloud"},
     "msgspec": {"output.json_text", "core.record", "core.schema"},
 }
-WRITING = {  # all else goes through core.output; each of these writes words of our own, or what it made up itself
-    "cli.main": "file stream",  # missing streams, --version before anything is loaded, the last resort
+# all else goes through core.output; each of these writes words of our own, or what it made up
+# itself
+WRITING = {
+    # missing streams, --version before anything is loaded, the last resort
+    "cli.main": "file stream",
     "cli.terminal": "os.write",  # the notice of a signal's handler, which may take no lock
     "core.output": "file stream",
     "sandbox.demo": "file",  # the hooks file of the tour, in a folder of its own
@@ -107,9 +123,13 @@ WRITING_CALLS = {
     **dict.fromkeys(("print", "breakpoint"), "stream"),
     **dict.fromkeys(("os.write", "os.writev", "os.pwrite", "os.sendfile"), "os.write"),
     **dict.fromkeys(("os.replace", "os.rename", "os.link", "os.symlink", "os.truncate"), "file"),
-    **dict.fromkeys(("tempfile.mkstemp", "tempfile.NamedTemporaryFile", "tempfile.TemporaryFile"), "file"),
+    **dict.fromkeys(
+        ("tempfile.mkstemp", "tempfile.NamedTemporaryFile", "tempfile.TemporaryFile"), "file"
+    ),
 }
-WRITING_METHODS = dict.fromkeys(("write_text", "write_bytes", "touch", "symlink_to", "hardlink_to"), "file")
+WRITING_METHODS = dict.fromkeys(
+    ("write_text", "write_bytes", "touch", "symlink_to", "hardlink_to"), "file"
+)
 REVEALING = {  # the modules that may see what a secret is
     "config.secret_sources",
     "service.auth",
@@ -152,7 +172,12 @@ def imports(tree: ast.AST, *, is_lazy: bool = False) -> Iterator[Import]:
             case ast.ImportFrom():
                 assert node.level == 0, "imports are written in full"
                 yield Import(node.module or "", tuple(alias.name for alias in node.names), is_lazy)
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() | ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            case (
+                ast.FunctionDef()
+                | ast.AsyncFunctionDef()
+                | ast.Lambda()
+                | ast.If(test=ast.Name(id="TYPE_CHECKING"))
+            ):
                 yield from imports(node, is_lazy=True)
             case _:
                 yield from imports(node, is_lazy=is_lazy)
@@ -177,7 +202,11 @@ def touched(name: str) -> set[str]:
             case ast.Call(func=ast.Name(id=called)) if called in TOUCHING_CALLS:
                 found.add(TOUCHING_CALLS[called])
             case ast.Attribute(value=ast.Name(id=holder), attr=attribute):
-                found |= {TOUCHING_ATTRIBUTES[key] for key in [(holder, attribute)] if key in TOUCHING_ATTRIBUTES}
+                found |= {
+                    TOUCHING_ATTRIBUTES[key]
+                    for key in [(holder, attribute)]
+                    if key in TOUCHING_ATTRIBUTES
+                }
             case ast.Name(id="SystemExit"):
                 found.add("exit")
     return found
@@ -185,33 +214,60 @@ def touched(name: str) -> set[str]:
 
 def written(tree: ast.Module) -> set[str]:
     """Say what a module writes to by itself."""
-    found = {"logging" for each in imports(tree) if each.target in ("logging", "faulthandler", "syslog")}
-    asked = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "isatty"}
+    found = {
+        "logging" for each in imports(tree) if each.target in ("logging", "faulthandler", "syslog")
+    }
+    asked = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "isatty"
+    }
     for node in ast.walk(tree):
         match node:
-            case ast.Attribute(value=ast.Name(id="sys"), attr=name) if name.strip("_") in ("stdout", "stderr"):
+            case ast.Attribute(value=ast.Name(id="sys"), attr=name) if name.strip("_") in (
+                "stdout",
+                "stderr",
+            ):
                 found |= set() if id(node) in asked else {"stream"}
             case ast.ImportFrom(module="sys"):
-                found |= {"stream" for alias in node.names if alias.name.strip("_") in ("stdout", "stderr")}
+                found |= {
+                    "stream"
+                    for alias in node.names
+                    if alias.name.strip("_") in ("stdout", "stderr")
+                }
             case ast.Call(func=ast.Attribute(attr=method)) if method in WRITING_METHODS:
                 found.add(WRITING_METHODS[method])
             case ast.Call(func=called) if ast.unparse(called) in WRITING_CALLS:
                 found.add(WRITING_CALLS[ast.unparse(called)])
-            case ast.Call(func=called) if ast.unparse(called) in ("open", "io.open", "os.fdopen", "os.open"):
+            case ast.Call(func=called) if ast.unparse(called) in (
+                "open",
+                "io.open",
+                "os.fdopen",
+                "os.open",
+            ):
                 found |= {"file"} if opens_to_write(node) else set()
     return found
 
 
 def opens_to_write(call: ast.Call) -> bool:
     """Whether a file is opened for more than reading; one whose mode cannot be seen counts as such."""
-    given = [*call.args[1:2], *(each.value for each in call.keywords if each.arg in ("mode", "flags"))]
+    given = [
+        *call.args[1:2],
+        *(each.value for each in call.keywords if each.arg in ("mode", "flags")),
+    ]
     match given:
         case []:
             return False
         case [ast.Constant(value=str(mode))]:
             return bool(set(mode) & set("wax+"))
     flags = re.findall(r"\bO_[A-Z]+", ast.unparse(given[0]))
-    return not flags or not set(flags) <= {"O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOCTTY"}
+    return not flags or not set(flags) <= {
+        "O_RDONLY",
+        "O_NONBLOCK",
+        "O_CLOEXEC",
+        "O_BINARY",
+        "O_NOCTTY",
+    }
 
 
 def rule_for(name: str) -> str:
@@ -221,7 +277,9 @@ def rule_for(name: str) -> str:
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
 def test_the_contracts_of_import_linter_hold(
@@ -294,7 +352,11 @@ def test_only_the_modules_that_sign_or_send_reveal_a_secret() -> None:
 
 
 def test_the_public_receiver_may_be_copied_for_it_imports_pythons_own_modules_alone() -> None:
-    assert not [each for each in imports(MODULES["receiver"]) if each.target.split(".")[0] not in ALWAYS_THERE]
+    assert not [
+        each
+        for each in imports(MODULES["receiver"])
+        if each.target.split(".")[0] not in ALWAYS_THERE
+    ]
 
 
 def test_the_page_of_the_architecture_names_modules_and_functions_that_are_there() -> None:
@@ -303,7 +365,9 @@ def test_the_page_of_the_architecture_names_modules_and_functions_that_are_there
     assert len(named) > 40
     for package, module, name in named:
         tree = MODULES[f"{package}.{module}"]
-        defined = {each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef)}
+        defined = {
+            each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef)
+        }
         assert not name or name in defined, f"{package}/{module}.py defines no {name}"
 
 
@@ -326,7 +390,9 @@ def test_functions_take_few_parameters() -> None:
     assert not wrong
 
 
-def test_the_package_is_no_larger_and_no_denser_than_its_limits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_package_is_no_larger_and_no_denser_than_its_limits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     size = measure(PACKAGE)
     with capsys.disabled():
         sys.stdout.write(f"\n{size}\n")

@@ -22,10 +22,14 @@ PAGE = ROOT / "docs" / "internals" / "performance.md"
 @pytest.mark.slow
 def test_a_quick_run_measures_each_row_of_the_page() -> None:
     command = [sys.executable, "-m", "tests.bench", "--quick"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     measured = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    written = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    written = [
+        line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")
+    ]
     assert len(measured) == len(written)
 
 
@@ -39,8 +43,12 @@ def test_only_what_exceeds_its_limit_is_marked(value: float, cell: str) -> None:
     [(lambda n: 0.2 + 3e-5 * n, 1.0), (lambda n: 0.2 + 1e-8 * n * n, 2.0)],
     ids=["n", "n²"],
 )
-def test_growth_leaves_out_what_every_run_pays(cost: Callable[[int], float], exponent: float) -> None:
-    assert growth({size: cost(size) for size in (1_000, 10_000, 100_000)}) == pytest.approx(exponent)
+def test_growth_leaves_out_what_every_run_pays(
+    cost: Callable[[int], float], exponent: float
+) -> None:
+    assert growth({size: cost(size) for size in (1_000, 10_000, 100_000)}) == pytest.approx(
+        exponent
+    )
 
 
 def test_growth_is_not_a_number_if_noise_hides_a_step() -> None:

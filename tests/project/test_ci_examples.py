@@ -1,7 +1,9 @@
-"""The ready-made CI: its files are looked through for what goes wrong in CI, and its shell parts run on a sandbox.
+"""The ready-made CI: its files are looked through for what goes wrong in CI, and its shell parts
+run on a sandbox.
 
-The steps of the action, and the scripts of the pipelines, are taken from their files as they stand and run as a runner
-would. What only GitHub, GitLab, Jenkins, Docker or Kubernetes can do is played: `gh` is a script that records.
+The steps of the action, and the scripts of the pipelines, are taken from their files as they stand
+and run as a runner would. What only GitHub, GitLab, Jenkins, Docker or Kubernetes can do is played:
+`gh` is a script that records.
 """
 
 from __future__ import annotations
@@ -39,11 +41,14 @@ JENKINSFILE = ROOT / "examples" / "ci" / "jenkins" / "Jenkinsfile"
 KUBERNETES = ROOT / "examples" / "kubernetes"
 DOCKERFILE = ROOT / "Dockerfile"
 PRE_COMMIT = ROOT / ".pre-commit-hooks.yaml"
-TWO = ROOT / "examples" / "staging-and-production"  # environments, in a repository to be copied whole
+# environments, in a repository to be copied whole
+TWO = ROOT / "examples" / "staging-and-production"
 ONES = sorted((GITHUB / "workflows").glob("*.yml"))
 WORKFLOWS = [*ONES, *sorted((TWO / ".github" / "workflows").glob("*.yml"))]
 POLICIES = [folder / "policy.yaml" for folder in (GITHUB, GITLAB, JENKINSFILE.parent, KUBERNETES)]
-PAGES = [ROOT / "docs" / f"{name}.md" for name in ("gitops", "github", "gitlab", "jenkins", "kubernetes")]
+PAGES = [
+    ROOT / "docs" / f"{name}.md" for name in ("gitops", "github", "gitlab", "jenkins", "kubernetes")
+]
 
 PLACEHOLDER_SHA = "0" * 40
 SELF = f"OWNER/hooksync@{PLACEHOLDER_SHA}"
@@ -71,7 +76,11 @@ def steps_of(path: Path) -> list[dict[str, Any]]:
 
 
 def test_no_file_holds_a_secret_or_names_a_machine() -> None:
-    pipelines = [path for folder in ("ci", "kubernetes", TWO.name) for path in (ROOT / "examples" / folder).rglob("*")]
+    pipelines = [
+        path
+        for folder in ("ci", "kubernetes", TWO.name)
+        for path in (ROOT / "examples" / folder).rglob("*")
+    ]
     for path in (ACTION, PRE_COMMIT, DOCKERFILE, *PAGES, *pipelines):
         if path.is_file() and path.suffix != ".pyc":
             text = path.read_text(encoding="utf-8")
@@ -119,7 +128,9 @@ class Runner:
             "GH_WORLD": str(self.github.world),
             "GH_GIT": str(self.remote.path),
             "GH_EVENT": "push",
-            "GH_PERMISSIONS": json.dumps(dict.fromkeys(("contents", "pull-requests", "actions", "issues"), "write")),
+            "GH_PERMISSIONS": json.dumps(
+                dict.fromkeys(("contents", "pull-requests", "actions", "issues"), "write")
+            ),
             "HOME": self.remote.environ["HOME"],
             "GIT_CONFIG_NOSYSTEM": "1",
         }
@@ -162,7 +173,9 @@ class Runner:
             "github": {"event": self.event, "token": "made-up-token"},
             "runner": {"temp": self.temp},
         }
-        defaults = {key: filled(each.get("default"), known) for key, each in load(ACTION)["inputs"].items()}
+        defaults = {
+            key: filled(each.get("default"), known) for key, each in load(ACTION)["inputs"].items()
+        }
         known |= {"inputs": {**defaults, **self.inputs}}
         known |= {"steps": {key: {"outputs": each} for key, each in self.outputs.items()}}
         env = {key: filled(each, known) for key, each in step["env"].items()}
@@ -185,7 +198,9 @@ class Runner:
             self.outputs[step["id"]] = dict(line.split("=", 1) for line in lines)
         return done
 
-    def bash(self, script: str, env: Mapping[str, str], *shell: str) -> subprocess.CompletedProcess[str]:
+    def bash(
+        self, script: str, env: Mapping[str, str], *shell: str
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*(shell or ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c")), script],
             cwd=self.place.folder,
@@ -208,7 +223,9 @@ class Runner:
 def runner(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Runner:
     if lack := missing_program():
         pytest.skip(lack)
-    runner = Runner(place, tmp_path_factory.mktemp("runner"), Remote(tmp_path_factory.mktemp("remote")))
+    runner = Runner(
+        place, tmp_path_factory.mktemp("runner"), Remote(tmp_path_factory.mktemp("remote"))
+    )
     runner.environ["HOOKSYNC_PLAN_KEY"] = place.environ["HOOKSYNC_PLAN_KEY"] = KEY
     return runner
 
@@ -241,15 +258,21 @@ def over_the_limit(place: Place) -> None:
     """Let three be live that are not declared: to remove them all would be refused."""
     place.write(owning(HOOKS))
     for index in range(3):
-        place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "a-secret-of-others-0123456789")
+        place.box.seed(
+            "DEMO", f"https://old.example.org/{index}", "MOVED", "a-secret-of-others-0123456789"
+        )
 
 
 @pytest.mark.slow
-def test_gitlab_fails_the_preview_of_a_plan_that_would_be_refused_and_shows_why(runner: Runner, place: Place) -> None:
+def test_gitlab_fails_the_preview_of_a_plan_that_would_be_refused_and_shows_why(
+    runner: Runner, place: Place
+) -> None:
     over_the_limit(place)
     for name in ("preview", "plan"):
         assert run_gitlab(runner, name).returncode == 3
-        assert "limits.unsubscribe" in (place.folder / "hooksync-plan.txt").read_text(encoding="utf-8")
+        assert "limits.unsubscribe" in (place.folder / "hooksync-plan.txt").read_text(
+            encoding="utf-8"
+        )
     assert gitlab()["hooksync:preview"]["artifacts"]["when"] == "always"
     assert not (place.folder / "hooksync-plan.json").exists()
 
@@ -264,18 +287,26 @@ def test_github_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Pla
     assert not (runner.temp / "hooksync" / "plan.json").exists()
 
 
-def test_github_validates_without_secrets_and_shows_problems_at_their_lines(runner: Runner, place: Place) -> None:
-    runner.environ = {name: each for name, each in runner.environ.items() if name.startswith(("PATH", "PYTHON"))}
+def test_github_validates_without_secrets_and_shows_problems_at_their_lines(
+    runner: Runner, place: Place
+) -> None:
+    runner.environ = {
+        name: each for name, each in runner.environ.items() if name.startswith(("PATH", "PYTHON"))
+    }
     assert runner.step("Validate").returncode == 0
     place.write("version: 1\ntenancies: {}\nmore: 1\n")
     wrong = runner.step("Validate")
     assert wrong.returncode == 1
-    assert re.search(r"^::error .*file=hooks\.yaml,line=3", wrong.stdout + wrong.stderr, re.MULTILINE)
+    assert re.search(
+        r"^::error .*file=hooks\.yaml,line=3", wrong.stdout + wrong.stderr, re.MULTILINE
+    )
 
 
 def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) -> None:
     (place.folder / "hooks.yaml").rename(place.folder / "-a $(touch gone) file.yaml")
-    place.write("version: 1\ntenancies:\n  spare: {server: one.example.org, subscriptions: {}}\n", "b.yaml")
+    place.write(
+        "version: 1\ntenancies:\n  spare: {server: one.example.org, subscriptions: {}}\n", "b.yaml"
+    )
     runner.inputs = {"files": "-a $(touch gone) file.yaml\nb.yaml\n", "tenancy": "prod"}
     planned = runner.step("Plan")
     assert planned.returncode == 0, planned.stderr
@@ -323,7 +354,9 @@ def test_github_hands_an_input_to_the_steps_that_it_is_for(
     for name in ("Validate", "Plan", "Look for drift", "Apply"):
         usual = arguments(name, {"state": ""})
         changed = [each for each in arguments(name, inputs) if each not in usual]
-        assert " ".join(changed) == " ".join(part for part, steps in expected.items() if name in steps)
+        assert " ".join(changed) == " ".join(
+            part for part, steps in expected.items() if name in steps
+        )
     assert not [*runner.folder.rglob("gone"), *runner.place.folder.rglob("gone")]
 
 
@@ -331,10 +364,15 @@ def test_github_takes_true_and_false_and_nothing_else(runner: Runner) -> None:
     name = "probe"
     runner.inputs = {name: "yes"}
     done = runner.step("Plan")
-    assert (done.returncode, done.stdout) == (64, f"::error title=Invalid input::{name} is true or false\n")
+    assert (done.returncode, done.stdout) == (
+        64,
+        f"::error title=Invalid input::{name} is true or false\n",
+    )
 
 
-def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(runner: Runner, place: Place) -> None:
+def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(
+    runner: Runner, place: Place
+) -> None:
     forged = "https://old.example.org/\n::error::forged"
     place.box.seed("DEMO", forged, "MOVED", "a-secret-of-others-0123456789")
     runner.inputs = {}
@@ -354,9 +392,10 @@ def test_github_installs_what_is_locked_in_the_checkout_of_the_action(runner: Ru
     runner.script("install", 'printf "%s\\n" "$PYTHON" "$@"\n').rename(action / ".ci" / "install")
     runner.inputs = {"python": "python3.12"}
     installed = runner.step("Install", GITHUB_ACTION_PATH=str(action))
-    assert (installed.returncode, installed.stdout) == (0, f"python3.12\n{runner.temp}/hooksync-venv\n"), (
-        installed.stderr
-    )
+    assert (installed.returncode, installed.stdout) == (
+        0,
+        f"python3.12\n{runner.temp}/hooksync-venv\n",
+    ), installed.stderr
     assert (runner.folder / "path").read_text() == f"{runner.temp}/hooksync-venv/bin\n"
 
 
@@ -373,7 +412,12 @@ def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_
         runner.event = {"pull_request": {"base": {"sha": base}}}
     assert runner.step("Fetch the policy").returncode == 0
     before = place.box.calls
-    for name, code in (("Validate", 0), ("Plan", 3), ("Apply", 3), ("Look for drift", 3)):  # the server is a variable
+    for name, code in (
+        ("Validate", 0),
+        ("Plan", 3),
+        ("Apply", 3),
+        ("Look for drift", 3),
+    ):  # the server is a variable
         assert runner.step(name).returncode == code
     assert place.box.calls == before
 
@@ -393,13 +437,20 @@ def test_every_pipeline_holds_its_hooks_file_to_a_policy_that_allows_it(runner: 
     for policy in POLICIES:
         assert "CODEOWNERS" in policy.read_text(encoding="utf-8")
         hooks = KUBERNETES / "hooks.yaml"
-        assert runner.bash(f'hooksync validate --file "{hooks}" --policy "{policy}"', {}).returncode == 0
+        assert (
+            runner.bash(f'hooksync validate --file "{hooks}" --policy "{policy}"', {}).returncode
+            == 0
+        )
 
 
 # --- GitHub: the comment, and the plan that was reviewed
 
 MERGE = {"GITHUB_SHA": "merge-sha", "GITHUB_REF_NAME": "main"}
-HEAD: dict[str, Any] = {"ref": "branch", "sha": "head-sha", "repo": {"full_name": "OWNER/REPOSITORY"}}
+HEAD: dict[str, Any] = {
+    "ref": "branch",
+    "sha": "head-sha",
+    "repo": {"full_name": "OWNER/REPOSITORY"},
+}
 PULL = {
     "number": 7,
     "merged_at": "2030-01-02T12:00:00Z",
@@ -444,7 +495,12 @@ def test_github_makes_one_comment_and_changes_it_from_then_on(runner: Runner) ->
 
     forged, other = by("somebody", 1, body), by(BOT, 2, f"{MARKER} <!-- another-plan -->\n")
     before, further = by(BOT, 3, f"{body}of before"), by(BOT, 4, f"{body}of before")
-    assert comment(runner, forged, other, before, further) == [forged, other, by(BOT, 3, body), further]
+    assert comment(runner, forged, other, before, further) == [
+        forged,
+        other,
+        by(BOT, 3, body),
+        further,
+    ]
 
     runner.inputs["artifact"] = "another-plan"
     changed = comment(runner, forged, other)
@@ -456,7 +512,9 @@ def test_github_makes_one_comment_and_changes_it_from_then_on(runner: Runner) ->
 def test_github_comments_no_more_than_fits(runner: Runner) -> None:
     (runner.temp / "hooksync").mkdir()
     for length in (10, 65_535):
-        (runner.temp / "hooksync" / "plan.md").write_text(f"{MARKER}\n".ljust(length, "x"), encoding="utf-8")
+        (runner.temp / "hooksync" / "plan.md").write_text(
+            f"{MARKER}\n".ljust(length, "x"), encoding="utf-8"
+        )
         body = comment(runner)[0]["body"]
         assert len(body) <= 65_536
         assert ("too long" in body) is (length > 10)
@@ -483,7 +541,11 @@ FOUND: list[tuple[str | None, dict[str, Any], list[dict[str, Any]]]] = [
     (None, {}, [{**QUEUED, **LATER}]),
     (None, {}, [{**QUEUED, "head_branch": "gh-readonly-queue/release/pr-7-base-sha"}]),
     (None, {"merged_at": None}, [RUN]),
-    (None, {"merge_commit_sha": "another", "head": {**HEAD, "sha": "merge-sha"}}, [{**RUN, "head_sha": "merge-sha"}]),
+    (
+        None,
+        {"merge_commit_sha": "another", "head": {**HEAD, "sha": "merge-sha"}},
+        [{**RUN, "head_sha": "merge-sha"}],
+    ),
     (None, {"base": {"ref": "release"}}, [RUN]),
     (None, {"head": {**HEAD, "repo": None}}, [RUN]),
     (None, {"head": {**HEAD, "repo": {"full_name": "FORK/REPOSITORY"}}}, [RUN]),
@@ -505,7 +567,9 @@ def test_github_takes_no_plan_of_another_pull_request(runner: Runner) -> None:
 
 
 def night(runner: Runner) -> tuple[int, list[tuple[str, int]]]:
-    """Look for drift, and tell; give the exit code, and the open issues with the number of their comments."""
+    """Look for drift, and tell; give the exit code, and the open issues with the number of their
+    comments.
+    """
     code = runner.step("Look for drift").returncode
     return code, tell(runner)
 
@@ -551,7 +615,9 @@ def test_github_opens_one_issue_for_drift_changes_it_with_the_difference_and_clo
     assert night(runner) == (0, [])
 
 
-def test_github_says_in_an_issue_that_it_could_not_tell_and_calls_that_no_drift(runner: Runner, place: Place) -> None:
+def test_github_says_in_an_issue_that_it_could_not_tell_and_calls_that_no_drift(
+    runner: Runner, place: Place
+) -> None:
     over_the_limit(place)
     for _ in range(2):
         assert night(runner) == (3, [(UNKNOWN, 0)])
@@ -581,7 +647,12 @@ def test_github_takes_no_other_issue_for_its_own(runner: Runner, place: Place) -
         {"body": "<!-- hooksync:drift 0 -->"},
     )
     assert told(*({**ours, **other} for other in others)) == len(others) + 1
-    for name, value in (("artifact", "other"), ("tenancy", "prod"), ("files", "./hooks.yaml"), ("shard", "1/1")):
+    for name, value in (
+        ("artifact", "other"),
+        ("tenancy", "prod"),
+        ("files", "./hooks.yaml"),
+        ("shard", "1/1"),
+    ):
         runner.inputs |= {name: value}
         assert told(ours) == 2
         del runner.inputs[name]
@@ -612,7 +683,9 @@ def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.Comple
         "CI_DEFAULT_BRANCH": "main",
     }
     runner.publish(runner.place.policy_text())
-    return runner.bash("\n".join([*job["before_script"], *job["script"]]), predefined | job["variables"])
+    return runner.bash(
+        "\n".join([*job["before_script"], *job["script"]]), predefined | job["variables"]
+    )
 
 
 def test_gitlab_jobs_are_well_behaved() -> None:
@@ -635,13 +708,21 @@ GITLAB_INPUTS = {
 }  # fmt: skip
 
 
-def test_gitlab_inputs_become_arguments_that_nothing_evaluates(runner: Runner, place: Place) -> None:
+def test_gitlab_inputs_become_arguments_that_nothing_evaluates(
+    runner: Runner, place: Place
+) -> None:
     runner.script("hooksync", 'printf \'%s\\n\' "$@" "state=$HOOKSYNC_STATE"\n')
     shared, told = ["--no-probe"], ["--notify=env:NOTIFY_URL", "--notify-as=slack"]
     asked = run_gitlab(runner, "preview", **GITLAB_INPUTS).stdout.splitlines()
     assert asked == [
         *("plan", *shared, "--shard=2/8", "--tenancy=archive-*"),
-        *("--tenancy=$(touch gone)", "--replace=a/b/*", "--all", "--target=`touch gone` a", f"state={STATE}"),
+        *(
+            "--tenancy=$(touch gone)",
+            "--replace=a/b/*",
+            "--all",
+            "--target=`touch gone` a",
+            f"state={STATE}",
+        ),
     ]
     assert run_gitlab(runner, "drift", **GITLAB_INPUTS).stdout.splitlines() == [
         *asked[:-1], *told, "--detailed-exitcode", asked[-1],
@@ -655,14 +736,22 @@ def test_gitlab_inputs_become_arguments_that_nothing_evaluates(runner: Runner, p
 def test_gitlab_reads_the_policy_from_the_default_branch(runner: Runner, place: Place) -> None:
     allowing = place.policy_text(servers=["evil.example"])
     place.write(allowing, "hooksync.policy.yaml")  # of the merge request
-    place.write((place.folder / "hooks.yaml").read_text(encoding="utf-8").replace("${BOX}", "evil.example"))
+    place.write(
+        (place.folder / "hooks.yaml").read_text(encoding="utf-8").replace("${BOX}", "evil.example")
+    )
     done = run_gitlab(runner, "preview")
-    assert (done.returncode, "the server leads to evil.example, which the policy does not allow" in done.stdout) == (
+    assert (
+        done.returncode,
+        "the server leads to evil.example, which the policy does not allow" in done.stdout,
+    ) == (
         3,
         True,
     )
     without = run_gitlab(runner, "preview", policy="policies/none.yaml")
-    assert (without.returncode, "error: the branch main has no policy" in without.stderr) == (1, True)
+    assert (without.returncode, "error: the branch main has no policy" in without.stderr) == (
+        1,
+        True,
+    )
     assert place.box.calls == ()
 
 
@@ -690,7 +779,9 @@ def test_jenkins_interpolates_nothing_and_names_all_that_its_scripts_read() -> N
 
 
 @pytest.mark.slow
-def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place, watcher: Wire) -> None:
+def test_jenkins_plans_applies_and_finds_drift(
+    over_http: Runner, place: Place, watcher: Wire
+) -> None:
     runner, scripts = over_http, jenkins_scripts()
     shared = JENKINSFILE.read_text(encoding="utf-8").partition("    stages {")[0]
     env = {
@@ -709,7 +800,8 @@ def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place, 
     def run(stage: str, **parameters: str) -> int:
         script = runner.folder / "script.sh"
         script.write_text(scripts[stage].replace(" /metrics/", f" {metrics}/"), encoding="utf-8")
-        return runner.bash(str(script), env | parameters, "sh", "-e").returncode  # as Jenkins, but for its -x
+        # as Jenkins, but for its -x
+        return runner.bash(str(script), env | parameters, "sh", "-e").returncode
 
     assert [run("Validate"), run("Plan"), len(live(place))] == [0, 0, 0]
     assert [run("Apply"), run("Drift"), len(live(place)), runner.keeps_state()] == [0, 0, 2, True]
@@ -720,8 +812,13 @@ def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place, 
         "hooksync plan: drift (exit code 2)",
         "hooksync apply: refused (exit code 3)",
     ]
-    assert {path.name for path in metrics.iterdir()} == {"hooksync-plan.prom", "hooksync-apply.prom"}
-    assert all("\nhooksync_exit_code{" in path.read_text(encoding="utf-8") for path in metrics.iterdir())
+    assert {path.name for path in metrics.iterdir()} == {
+        "hooksync-plan.prom",
+        "hooksync-apply.prom",
+    }
+    assert all(
+        "\nhooksync_exit_code{" in path.read_text(encoding="utf-8") for path in metrics.iterdir()
+    )
 
     over_the_limit(place)
     assert run("Plan") == 3
@@ -738,7 +835,11 @@ def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place, 
 
 def test_pre_commit_validates_all_files_together(runner: Runner, place: Place) -> None:
     (hook,) = load(PRE_COMMIT)
-    assert (hook["id"], hook["language"], hook["pass_filenames"]) == ("hooksync-validate", "python", False)
+    assert (hook["id"], hook["language"], hook["pass_filenames"]) == (
+        "hooksync-validate",
+        "python",
+        False,
+    )
     assert re.search(hook["files"], "hooks.yaml")
     assert re.search(hook["files"], "archive/hooks.yml")
     assert not re.search(hook["files"], "webhooks.yaml")
@@ -782,11 +883,14 @@ def pod_of(cron: str) -> dict[str, Any]:
 
 
 def command_of(cron: str, moved: Mapping[str, str], **environ: str) -> list[str]:
-    """Give the command as Kubernetes starts it, with folders put elsewhere: what $(NAME) stands for is filled in."""
+    """Give the command as Kubernetes starts it, with folders put elsewhere: what $(NAME) stands for
+    is filled in.
+    """
     (container,) = pod_of(cron)["containers"]
 
     def expanded(found: re.Match[str]) -> str:
-        return "$" if found[0] == "$$" else environ.get(found[1], found[0])  # what is no variable stays as it is
+        # what is no variable stays as it is
+        return "$" if found[0] == "$$" else environ.get(found[1], found[0])
 
     command = [*container.get("command", ["hooksync"]), *container["args"]]
     command = [re.sub(r"\$\$|\$\(([^)]*)\)", expanded, each) for each in command]
@@ -811,7 +915,9 @@ def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
     }
     assert set(container["resources"]) == {"requests", "limits"}
     assert "env" not in container
-    assert {each["name"] for each in container["volumeMounts"]} == {each["name"] for each in pod["volumes"]}
+    assert {each["name"] for each in container["volumeMounts"]} == {
+        each["name"] for each in pod["volumes"]
+    }
 
 
 @pytest.mark.parametrize("cron", CRON_JOBS)
@@ -824,7 +930,11 @@ def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
     assert container["image"] == image["name"]
     maps = [each["configMap"]["name"] for each in pod["volumes"] if "configMap" in each]
     assert maps == [each["name"] for each in made["configMapGenerator"]]
-    claims = [each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each]
+    claims = [
+        each["persistentVolumeClaim"]["claimName"]
+        for each in pod["volumes"]
+        if "persistentVolumeClaim" in each
+    ]
     assert set(claims) <= {load(KUBERNETES / "state.yml")["metadata"]["name"]}
     assert secrets["envs"] == (KUBERNETES / ".gitignore").read_text(encoding="utf-8").split()
     named = re.findall(r"env: (\w+)", (KUBERNETES / "hooks.yaml").read_text(encoding="utf-8"))
@@ -833,7 +943,9 @@ def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
 
 
 @pytest.mark.slow
-def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(runner: Runner, place: Place, watcher: Wire) -> None:
+def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(
+    runner: Runner, place: Place, watcher: Wire
+) -> None:
     patch = load(KUBERNETES / "metrics.yml")
     assert patch["metadata"] == load(KUBERNETES / "cronjob.yml")["metadata"]
     (container,) = patch["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
@@ -846,14 +958,19 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(runner: Runner, pla
         "/var/lib/hooksync": str(runner.folder),
     }
     moved["http://pushgateway.monitoring:9091"] = watcher.url
-    command = [re.sub("|".join(moved), lambda found: moved[found[0]], each) for each in container["command"]]
+    command = [
+        re.sub("|".join(moved), lambda found: moved[found[0]], each)
+        for each in container["command"]
+    ]
     command += command_of("cronjob.yml", moved)[1:]
 
     for code in (0, 1):
         if code:
             place.box.faults.add("status-500@list:*")
         done = runner.bash(shlex.join(command), {})
-        assert (done.returncode, "no metrics were pushed" in done.stderr) == (code, False), done.stderr
+        assert (done.returncode, "no metrics were pushed" in done.stderr) == (code, False), (
+            done.stderr
+        )
         head, _, body = watcher.requests[-1].partition(b"\r\n\r\n")
         assert head.startswith(b"PUT /metrics/job/hooksync HTTP/1.1\r\n")
         figures = dict(re.findall(r"(?m)^(\w+)\{.*\} (\S+)$", body.decode()))
@@ -864,7 +981,9 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(runner: Runner, pla
 TENANTS = tuple(f"T{number}" for number in range(12))
 
 
-@pytest.mark.parametrize("options", [SandboxOptions(accounts=(Account(tenants=TENANTS),))], indirect=True)
+@pytest.mark.parametrize(
+    "options", [SandboxOptions(accounts=(Account(tenants=TENANTS),))], indirect=True
+)
 @pytest.mark.slow
 def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -> None:
     tenants = {f"archive-{tenant.lower()}": tenant for tenant in TENANTS}
@@ -875,7 +994,9 @@ def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -
     volume = place.folder / "volume"
     volume.mkdir()
     place.write(place.policy_text(), "policy.yaml")
-    moved = dict.fromkeys(("/etc/hooksync", "/etc/policy"), str(place.folder)) | {"s3://BUCKET/hooksync": str(volume)}
+    moved = dict.fromkeys(("/etc/hooksync", "/etc/policy"), str(place.folder)) | {
+        "s3://BUCKET/hooksync": str(volume)
+    }
 
     def run(index: int) -> subprocess.CompletedProcess[str]:
         environ = {"JOB_COMPLETION_INDEX": str(index)}

@@ -1,7 +1,8 @@
-"""The pages under docs/ are played as they stand: each command runs on a sandbox, and must say what the page shows.
+"""The pages under docs/ are played as they stand: each command runs on a sandbox, and must say what
+the page shows.
 
-Of a page, only the blocks in YAML (each is the hooks file from there on) and in `console` (commands behind `$ `, then
-what they say) count. A page's links and words are seen to by `test_readme`.
+Of a page, only the blocks in YAML (each is the hooks file from there on) and in `console` (commands
+behind `$ `, then what they say) count. A page's links and words are seen to by `test_readme`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,11 @@ ROTATING = ROOT / "docs" / "rotating-secrets.md"
 STATE = ROOT / "docs" / "state.md"
 TAKING_OVER = ROOT / "docs" / "taking-over.md"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-SERVICE, RECEIVERS = "http://127.0.0.1:8700", "http://127.0.0.1:8701"  # where the pages let a sandbox listen
+# where the pages let a sandbox listen
+SERVICE, RECEIVERS = (
+    "http://127.0.0.1:8700",
+    "http://127.0.0.1:8701",
+)
 NEXT_JOB = "kill %?sandbox; wait"
 
 
@@ -52,11 +57,17 @@ def hooksync_commands(page: Path) -> Iterator[str]:
     """Find the commands of hooksync that a page shows, in blocks and within its text."""
     for language, body in blocks(page):
         prompt = {"console": r"\$ ", "text": "", "sh": ""}.get(language)
-        for line in re.findall(rf"^{prompt}(.*)$", body, re.MULTILINE) if prompt is not None else ():
-            for command in re.findall(r"(?:^|[(;|] ?|\b[A-Z]+ \d )hooksync ([a-z][^;&)|#>]*)", line):
+        for line in (
+            re.findall(rf"^{prompt}(.*)$", body, re.MULTILINE) if prompt is not None else ()
+        ):
+            for command in re.findall(
+                r"(?:^|[(;|] ?|\b[A-Z]+ \d )hooksync ([a-z][^;&)|#>]*)", line
+            ):
                 yield command.strip()
     prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
-    yield from (command.partition(" >")[0] for command in re.findall(r"`hooksync ([a-z][^`]*)`", prose))
+    yield from (
+        command.partition(" >")[0] for command in re.findall(r"`hooksync ([a-z][^`]*)`", prose)
+    )
 
 
 @dataclass
@@ -94,7 +105,9 @@ class Stage:
             case ["hooksync", *arguments, ">", name]:
                 (self.folder / name).write_text(hooksync(arguments, self.environ, self.folder).out)
             case ["hooksync", *arguments]:
-                self.say(hooksync([self.real(each) for each in arguments], self.environ, self.folder))
+                self.say(
+                    hooksync([self.real(each) for each in arguments], self.environ, self.folder)
+                )
             case _:
                 assert command == NEXT_JOB
 
@@ -120,7 +133,9 @@ class Stage:
         return self.receiver.url("")[:-1]
 
     def restart(self, arguments: list[str]) -> None:
-        """Let the sandbox be as after a start with these arguments. It is the one that runs: --data keeps the rest."""
+        """Let the sandbox be as after a start with these arguments. It is the one that runs: --data
+        keeps the rest.
+        """
         args = read_arguments(["sandbox", *arguments], {})
         assert (f":{args.port}", f":{args.receiver_port}") == (SERVICE[-5:], RECEIVERS[-5:])
         assert args.data
@@ -160,7 +175,8 @@ class FirstSteps(Stage):
     """Where the sandbox and the reader's own receiver are processes, as in the quick start."""
 
     running: ExitStack = field(default_factory=ExitStack)
-    places: dict[str, str] = field(default_factory=dict)  # host and port on the page, and which there is
+    # host and port on the page, and which there is
+    places: dict[str, str] = field(default_factory=dict)
     server: Server | None = None
     written: str = ""  # the hooks file of the sandbox
 
@@ -179,7 +195,9 @@ class FirstSteps(Stage):
             case ["hooksync", "sandbox", "--port", "8700", "--receiver-port", "8701", *arguments]:
                 said = self.start_sandbox(arguments)
             case [".", name]:
-                variables = re.findall(r"^export (\w+)=(.*)$", (self.folder / name).read_text(), re.MULTILINE)
+                variables = re.findall(
+                    r"^export (\w+)=(.*)$", (self.folder / name).read_text(), re.MULTILINE
+                )
                 self.environ |= dict(variables)
                 said = ""
             case ["pip", "install", "--quiet", "flask"]:
@@ -239,10 +257,13 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def with_numbered_ids(text: str) -> str:
     """Number the ids in the order in which they first appear: the same one must stay the same."""
     names: dict[str, str] = {}
-    text = re.sub(r"\b[0-9]+\.[0-9]{3} s$", "0.000 s", text, flags=re.MULTILINE)  # how long a call took
+    # how long a call took
+    text = re.sub(r"\b[0-9]+\.[0-9]{3} s$", "0.000 s", text, flags=re.MULTILINE)
     text = re.sub(r" made at [0-9T:-]+Z;", " made at NOW;", text)  # a saved plan
     return re.sub(
-        r"\b([0-9a-f]{8}|[0-9a-f]{32})\b", lambda found: names.setdefault(found[0], f"ID-{len(names) + 1}"), text
+        r"\b([0-9a-f]{8}|[0-9a-f]{32})\b",
+        lambda found: names.setdefault(found[0], f"ID-{len(names) + 1}"),
+        text,
     )
 
 
@@ -288,7 +309,9 @@ def test_rotating_secrets_goes_as_its_page_says(stage: Stage) -> None:
 
 
 def test_a_second_apply_is_refused_as_the_page_on_rotating_shows(stage: Stage) -> None:
-    (stage.folder / "hooks.yaml").write_text(next(body for language, body in blocks(ROTATING) if language == "yaml"))
+    (stage.folder / "hooks.yaml").write_text(
+        next(body for language, body in blocks(ROTATING) if language == "yaml")
+    )
     stage.environ |= {
         **LOG_IN,
         "PRESERVICA_SERVER": stage.box.url,
@@ -316,7 +339,9 @@ def test_looking_after_the_state_goes_as_its_page_says(stage: Stage) -> None:
         "CATALOGUE_URL": stage.receiver.url("catalogue"),
         "CATALOGUE_SECRET": secret,
     }
-    (stage.folder / "hooks.yaml").write_text(next(body for language, body in blocks(STATE) if language == "yaml"))
+    (stage.folder / "hooks.yaml").write_text(
+        next(body for language, body in blocks(STATE) if language == "yaml")
+    )
     assert hooksync(["apply", "--yes"], stage.environ, stage.folder).code == 0
     check(STATE, stage)
 
@@ -339,7 +364,11 @@ def test_the_threat_model_says_what_the_code_does_about_scrypt() -> None:
     assert f"scrypt (n {salt.n:,}, r {salt.r}, p {salt.p})" in text
 
 
-PROMISES = [line for line in (ROOT / "docs" / "threat-model.md").read_text("utf-8").splitlines() if line[:1] == "|"]
+PROMISES = [
+    line
+    for line in (ROOT / "docs" / "threat-model.md").read_text("utf-8").splitlines()
+    if line[:1] == "|"
+]
 
 
 def assert_tests_exist(cell: str, said: str) -> None:
@@ -375,7 +404,9 @@ def test_the_page_on_testing_tells_figures_as_the_pages_for_contributors_do() ->
     told = (ROOT / "docs" / "how-it-is-tested.md").read_text("utf-8")
     attacks = (ROOT / "docs" / "internals" / "attacks.md").read_text("utf-8")
     speed = (ROOT / "docs" / "internals" / "performance.md").read_text("utf-8")
-    [(total, each_change)] = re.findall(r"\*\*([\d,]+) attacks\. Each change plays ([\d,]+) of them", attacks)
+    [(total, each_change)] = re.findall(
+        r"\*\*([\d,]+) attacks\. Each change plays ([\d,]+) of them", attacks
+    )
     assert f"| {total} attacks, {each_change} of them" in told
     measured = told.partition("\n## Speed\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| .+$", measured, re.MULTILINE)
@@ -391,7 +422,10 @@ def test_contributing_names_commits_by_their_subjects() -> None:
         pytest.skip("this tree has no history")
     for commit, subject in named:
         done = subprocess.run(
-            ["git", "show", "--no-patch", "--format=%s", commit], cwd=ROOT, capture_output=True, encoding="utf-8"
+            ["git", "show", "--no-patch", "--format=%s", commit],
+            cwd=ROOT,
+            capture_output=True,
+            encoding="utf-8",
         )
         if done.returncode:
             pytest.skip(f"this clone has no commit {commit}: it is shallow")

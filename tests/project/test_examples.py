@@ -32,18 +32,32 @@ def box() -> Iterator[Sandbox]:
 
 
 def variables(name: str) -> set[str]:
-    """Name every variable that the files of an example speak of, and those that count where they are silent."""
+    """Name every variable that the files of an example speak of, and those that count where they
+    are silent.
+    """
     text = "".join(path.read_text(encoding="utf-8") for path in (EXAMPLES / name).glob("*.yaml"))
     lines = [line.partition("#")[0] for line in text.splitlines()]
     found = re.findall(r"\$\{(\w+)|env: (\w+)", "\n".join(lines))
-    return {reference or env for reference, env in found} | {"PRESERVICA_USERNAME", "PRESERVICA_PASSWORD"}
+    return {reference or env for reference, env in found} | {
+        "PRESERVICA_USERNAME",
+        "PRESERVICA_PASSWORD",
+    }
 
 
 def environment(name: str, url: str) -> dict[str, str]:
     """Set every variable of an example: servers to the sandbox, the rest to what it expects."""
-    values = {"SERVER": url, "USERNAME": USERNAME, "PASSWORD": PASSWORD, "KEY": PASSWORD, "SEED": SEED}
+    values = {
+        "SERVER": url,
+        "USERNAME": USERNAME,
+        "PASSWORD": PASSWORD,
+        "KEY": PASSWORD,
+        "SEED": SEED,
+    }
     return {
-        variable: next((value for end, value in values.items() if variable.endswith(end)), f"made-up-{variable}")
+        variable: next(
+            (value for end, value in values.items() if variable.endswith(end)),
+            f"made-up-{variable}",
+        )
         for variable in variables(name)
     }
 
@@ -65,7 +79,8 @@ def test_an_example_names_its_schema_for_editors(path: Path) -> None:
     first, *_ = path.read_text(encoding="utf-8").splitlines()
     _, _, schema = first.partition("# yaml-language-server: $schema=")
     kind = "policy" if path.name.endswith("policy.yaml") else "hooks"
-    home = REPOSITORY if REPOSITORY in path.parents else ROOT / "schemas"  # a copy has its own, as its README says
+    # a copy has its own, as its README says
+    home = REPOSITORY if REPOSITORY in path.parents else ROOT / "schemas"
     assert (path.parent / schema).resolve() == home / f"{kind}.schema.json"
 
 
@@ -75,10 +90,18 @@ def test_an_example_is_applied_and_then_matches(name: str, box: Sandbox, tmp_pat
     state = ("--state", str(tmp_path / "hooks.state.json"))
     for expected in (2, 0):
         plan = hooksync(["plan", "-f", f"examples/{name}", "--detailed-exitcode", *state], environ)
-        assert (plan.code, "warning" in plan.err, "There is no state" in plan.out) == (expected, False, False)
-        apply = hooksync(["apply", "-f", f"examples/{name}", "--yes", "--no-probe", *state], environ)
+        assert (plan.code, "warning" in plan.err, "There is no state" in plan.out) == (
+            expected,
+            False,
+            False,
+        )
+        apply = hooksync(
+            ["apply", "-f", f"examples/{name}", "--yes", "--no-probe", *state], environ
+        )
         assert (apply.code, apply.err) == (0, "")
-    held = [each for tenant in ("BRAMA", "BRAMA_TEST", "MUSEUM") for each in box.subscriptions(tenant)]
+    held = [
+        each for tenant in ("BRAMA", "BRAMA_TEST", "MUSEUM") for each in box.subscriptions(tenant)
+    ]
     assert held
     assert not [each for each in held if "${" in each.url]
 

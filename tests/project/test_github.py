@@ -48,10 +48,17 @@ class Archive:
 
     def type(self, script: str, folder: Path, **environ: str) -> str:
         """Run commands that the README shows."""
-        known = {**self.github.remote.environ, "PYTHONPATH": str(ROOT), "HOOKSYNC": str(ROOT), **environ}
+        known = {
+            **self.github.remote.environ,
+            "PYTHONPATH": str(ROOT),
+            "HOOKSYNC": str(ROOT),
+            **environ,
+        }
         known["PATH"] = f"{self.github.programs}:{known['PATH']}"
         command = ["bash", "-euo", "pipefail", "-c", script]
-        done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=known, capture_output=True, text=True, timeout=60, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -65,7 +72,10 @@ class Archive:
                 (SERVERS[environment], server), (f"https://{host}/hooks", receiver), (f"https://{host}", receiver),
                 (host, receiver),
             ):  # fmt: skip
-                text = text.replace(placeholder, value.removeprefix("http://") if path.name == "policy.yaml" else value)
+                text = text.replace(
+                    placeholder,
+                    value.removeprefix("http://") if path.name == "policy.yaml" else value,
+                )
             path.write_text(text, encoding="utf-8")
 
     def secret_file(self, name: str) -> Path:
@@ -106,7 +116,9 @@ class Archive:
         head = {**pull["head"], "repo": {"full_name": "OWNER/REPOSITORY"}}
         payload = {"number": pull["number"], "head": head, "base": pull["base"]}
         ref = f"refs/pull/{pull['number']}/merge"
-        run = self.github.start("hooksync-plan.yml", "pull_request", head["sha"], ref, pull_request=payload)
+        run = self.github.start(
+            "hooksync-plan.yml", "pull_request", head["sha"], ref, pull_request=payload
+        )
         return pull, run
 
     def merge(self, pull: dict[str, Any]) -> str:
@@ -150,7 +162,10 @@ def commands_of(section: str) -> list[str]:
     """Give the commands that a section of the README shows, each block of them as one script."""
     text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
     (part,) = re.findall(rf"^##+ {section}$(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE)
-    return [textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", part, re.DOTALL | re.MULTILINE)]
+    return [
+        textwrap.dedent(block)
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```$", part, re.DOTALL | re.MULTILINE)
+    ]
 
 
 @pytest.fixture
@@ -162,10 +177,18 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     with ExitStack() as stack:
         boxes, receivers = {}, {}
         for each, tenant in TENANTS.items():
-            boxes[each] = stack.enter_context(Sandbox(SandboxOptions((Account(tenants=(tenant,)),))))
-            receivers[each] = stack.enter_context(Receiver({name: [SECRETS[each]] for name in ("catalogue", "alert")}))
+            boxes[each] = stack.enter_context(
+                Sandbox(SandboxOptions((Account(tenants=(tenant,)),)))
+            )
+            receivers[each] = stack.enter_context(
+                Receiver({name: [SECRETS[each]] for name in ("catalogue", "alert")})
+            )
         archive = Archive(GitHub(tmp_path, remote), tmp_path / "webhooks", boxes, receivers)
-        log_in = {"PRESERVICA_USERNAME": USERNAME, "PRESERVICA_PASSWORD": PASSWORD, "HOOKSYNC_PLAN_KEY": KEY}
+        log_in = {
+            "PRESERVICA_USERNAME": USERNAME,
+            "PRESERVICA_PASSWORD": PASSWORD,
+            "HOOKSYNC_PLAN_KEY": KEY,
+        }
         for each, secret in SECRETS.items():
             archive.github.environments |= {
                 name: {**log_in, "HOOK_SECRET": secret} for name in (each, f"planning-{each}")
@@ -179,7 +202,9 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
             policy.write("allow_private_receivers: true\n")
         for each in TENANTS:
             held = archive.github.environments[each].items()
-            lines = [f"{name}={value}\n" for name, value in held if not name.startswith("HOOKSYNC_")]
+            lines = [
+                f"{name}={value}\n" for name, value in held if not name.startswith("HOOKSYNC_")
+            ]
             archive.secret_file(f"{each}.env").write_text("".join(lines), encoding="utf-8")
         archive.looked = archive.type(f"{validate}{look}", archive.clone)
         archive.type(commit, archive.clone)
@@ -189,10 +214,14 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 @pytest.mark.slow
-def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(archive: Archive) -> None:
+def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(
+    archive: Archive,
+) -> None:
     assert "3 to subscribe" in archive.looked
     pull, planned = archive.propose()
-    assert planned.results == dict.fromkeys(("validate", "staging", "production"), "success"), logs(planned)
+    assert planned.results == dict.fromkeys(("validate", "staging", "production"), "success"), logs(
+        planned
+    )
     (request,) = archive.github.known["issues"]
     assert ["3 to subscribe" in each["body"] for each in request["comments"]] == [True, True]
     assert archive.live("staging") == archive.live("production") == []
@@ -207,8 +236,14 @@ def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(arch
     assert run.results["production"] == "success", logs(run)
     assert archive.live("production") == ALL
     states = archive.git("ls-remote", "--heads", "origin", "hooksync-state-*").split()
-    assert [each for each in states if "/" in each] == [f"refs/heads/hooksync-state-{each}" for each in sorted(TENANTS)]
-    assert not [secret for secret in (*SECRETS.values(), KEY, PASSWORD) if secret in logs(run) + logs(planned)]
+    assert [each for each in states if "/" in each] == [
+        f"refs/heads/hooksync-state-{each}" for each in sorted(TENANTS)
+    ]
+    assert not [
+        secret
+        for secret in (*SECRETS.values(), KEY, PASSWORD)
+        if secret in logs(run) + logs(planned)
+    ]
 
     archive.receivers["staging"].set_secret("moved", SECRETS["staging"])
     archive.edit("/catalogue", "/moved", "staging")
@@ -216,17 +251,26 @@ def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(arch
     assert "2 to resubscribe" in planned.jobs["staging"].log, logs(planned)
     sha = archive.merge(pull)
     queue = f"refs/heads/gh-readonly-queue/main/pr-{pull['number']}-{pull['base']['sha']}"
-    queued = archive.github.start("hooksync-plan.yml", "merge_group", sha, queue, merge_group={"head_sha": sha})
+    queued = archive.github.start(
+        "hooksync-plan.yml", "merge_group", sha, queue, merge_group={"head_sha": sha}
+    )
     assert set(queued.results.values()) == {"success"}, logs(queued)
     run = archive.pushed()
     assert f"made by run {queued.number}." in run.jobs["show"].log
-    assert (run.results["staging"], run.results["production"]) == ("success", "skipped"), logs(run)  # nobody is asked
-    assert archive.live("staging") == ["alert INGEST_FAILED", "moved FULL_TEXT_INDEXED", "moved MOVED"]
+    # nobody is asked
+    assert (run.results["staging"], run.results["production"]) == ("success", "skipped"), logs(run)
+    assert archive.live("staging") == [
+        "alert INGEST_FAILED",
+        "moved FULL_TEXT_INDEXED",
+        "moved MOVED",
+    ]
     assert archive.live("production") == ALL
 
 
 @pytest.mark.slow
-def test_a_stale_plan_is_refused_and_goes_no_further_until_a_new_one_is_made_by_hand(archive: Archive) -> None:
+def test_a_stale_plan_is_refused_and_goes_no_further_until_a_new_one_is_made_by_hand(
+    archive: Archive,
+) -> None:
     archive.apply()
     archive.edit("[INDEXED, MOVED]", "[INDEXED]", *TENANTS)
     pull, _ = archive.propose()
@@ -239,7 +283,12 @@ def test_a_stale_plan_is_refused_and_goes_no_further_until_a_new_one_is_made_by_
     assert (archive.live("staging"), archive.live("production")) == (ALL[1:], ALL)
 
     again = archive.by_hand(environment="production")
-    assert again.results == {"plan": "success", "show": "success", "staging": "skipped", "production": "waiting"}
+    assert again.results == {
+        "plan": "success",
+        "show": "success",
+        "staging": "skipped",
+        "production": "waiting",
+    }
     archive.github.go_on(again, "production")
     assert again.results["production"] == "success", logs(again)
     assert archive.live("production") == ["alert INGEST_FAILED", "catalogue FULL_TEXT_INDEXED"]
@@ -261,7 +310,9 @@ def test_drift_opens_an_issue_for_each_environment_until_an_apply_by_hand_which_
     before = {each.id for each in archive.boxes["staging"].subscriptions(TENANTS["staging"])}
     run = archive.by_hand(environment="staging")
     assert run.results["staging"] == "success", logs(run)
-    assert not before & {each.id for each in archive.boxes["staging"].subscriptions(TENANTS["staging"])}
+    assert not before & {
+        each.id for each in archive.boxes["staging"].subscriptions(TENANTS["staging"])
+    }
     assert archive.live("staging") == ALL
     assert archive.night().results == {"drift staging": "success", "drift production": "failure"}
     (left,) = archive.github.open_issues
@@ -273,7 +324,10 @@ def test_a_plan_that_would_be_refused_fails_its_check_and_is_not_applied(archive
     archive.apply()
     archive.edit("[INDEXED, MOVED]", "[SECURITY_CHANGED]", "production")
     pull, planned = archive.propose()
-    assert (planned.results["staging"], planned.results["production"]) == ("success", "failure"), logs(planned)
+    assert (planned.results["staging"], planned.results["production"]) == (
+        "success",
+        "failure",
+    ), logs(planned)
     assert "limits.unsubscribe" in archive.github.known["issues"][-1]["comments"][-1]["body"]
     archive.merge(pull)  # by somebody who may override the rules
     run = archive.pushed()
@@ -285,7 +339,9 @@ def test_a_plan_that_would_be_refused_fails_its_check_and_is_not_applied(archive
 def test_the_policy_of_main_holds_and_not_that_of_the_change(archive: Archive) -> None:
     receiver = archive.receivers["staging"].url("").split("/")[2]
     policy = archive.clone / "policy.yaml"
-    policy.write_text(policy.read_text(encoding="utf-8").replace(receiver, "127.0.0.1:1"), encoding="utf-8")
+    policy.write_text(
+        policy.read_text(encoding="utf-8").replace(receiver, "127.0.0.1:1"), encoding="utf-8"
+    )
     archive.edit(receiver, "127.0.0.1:1", "staging")
     _, planned = archive.propose()
     assert planned.results == {"validate": "failure", "staging": "skipped", "production": "skipped"}
@@ -308,17 +364,27 @@ def test_the_readme_names_what_the_workflows_have() -> None:
 
 @pytest.fixture
 def single(tmp_path: Path, place: Place) -> Iterator[GitHub]:
-    """The example of one environment, in a repository that only the token of a job opens, with a pull request."""
+    """The example of one environment, in a repository that only the token of a job opens, with a
+    pull request.
+    """
     if lack := missing_program():
         pytest.skip(lack)
     github = GitHub(tmp_path, Remote(tmp_path))
-    held = {name: place.environ[name] for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET")}
+    held = {
+        name: place.environ[name]
+        for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET")
+    }
     held["HOOKSYNC_PLAN_KEY"] = KEY
     github.environments = {"planning": held, "production": held}
     github.reviewed = {"production"}
-    files = {f".github/workflows/{path.name}": path.read_text("utf-8") for path in SINGLE.glob("workflows/*.yml")}
+    files = {
+        f".github/workflows/{path.name}": path.read_text("utf-8")
+        for path in SINGLE.glob("workflows/*.yml")
+    }
     project = Project(github.remote, {}, {})
-    project.commit({**files, ".github/hooksync.policy.yaml": place.policy_text(), "hooks.yaml": "version: 1\n"})
+    project.commit(
+        {**files, ".github/hooksync.policy.yaml": place.policy_text(), "hooks.yaml": "version: 1\n"}
+    )
     hooks = re.sub(r"\$\{(\w+)\}", lambda found: place.environ[found[1]], HOOKS)
     project.commit({"hooks.yaml": hooks}, "change")
     with served(github.remote):
@@ -334,7 +400,9 @@ def test_one_environment_gets_the_plan_that_was_reviewed(single: GitHub, place: 
         head = {**pull["head"], "repo": {"full_name": repository}}
         event = {"number": pull["number"], "head": head, "base": pull["base"]}
         merged = f"refs/pull/{pull['number']}/merge"
-        return single.start("hooksync-plan.yml", "pull_request", head["sha"], merged, pull_request=event)
+        return single.start(
+            "hooksync-plan.yml", "pull_request", head["sha"], merged, pull_request=event
+        )
 
     assert planned("FORK/REPOSITORY").results == {"validate": "success", "plan": "skipped"}
     run = planned("OWNER/REPOSITORY")

@@ -1,4 +1,6 @@
-"""The pipelines for GitLab, run as they stand: gitlab-ci-local reads their files, in a repository that is served."""
+"""The pipelines for GitLab, run as they stand: gitlab-ci-local reads their files, in a repository
+that is served.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,14 @@ EXAMPLE = ROOT / "examples" / "staging-and-production"
 TEMPLATE = (GITLAB / "hooksync.yml").read_text(encoding="utf-8")
 PROGRAMS = {
     "hooksync": f'exec "{sys.executable}" -m hooksync "$@"',
-    # gitlab-ci-local copies files by it: all of them for containers, of which there are none, and artifacts
-    "rsync": """\
+    # gitlab-ci-local copies files by it: all of them for containers, of which there are none, and
+    # artifacts
+    "rsync": (
+        """\
 for each; do case $each in --files-from=*) list=${each#*=} ;; esac; done
 [ -z "$list" ] || tar -cf - -T "$list" | tar -xf - -C "$each"
-""",
+"""
+    ),
 }
 
 
@@ -42,20 +47,30 @@ def project(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for name, text in PROGRAMS.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         (folder / name).chmod(0o755)
-    held = {name: place.environ[name] for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET")}
+    held = {
+        name: place.environ[name]
+        for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET")
+    }
     environ = {name: value for name, value in place.environ.items() if name not in held}
     environ |= {"PATH": f"{folder}:{environ['PATH']}", "PYTHONPATH": str(ROOT)}
     variables = {name: {"planning*": value, "production": value} for name, value in held.items()}
     project = Project(Remote(tmp_path_factory.mktemp("remote")), environ, variables, hidden=HIDDEN)
     with served(project.remote):
-        (Path(project.remote.environ["HOME"]) / ".gitconfig").unlink()  # only the token of the job opens it
+        # only the token of the job opens it
+        (Path(project.remote.environ["HOME"]) / ".gitconfig").unlink()
         yield project
 
 
 def set_up(project: Project, place: Place) -> None:
     """Commit the example of one environment."""
     pipeline = (GITLAB / ".gitlab-ci.yml").read_text(encoding="utf-8")
-    project.commit({".gitlab-ci.yml": pipeline, "hooksync.yml": TEMPLATE, "hooksync.policy.yaml": place.policy_text()})
+    project.commit(
+        {
+            ".gitlab-ci.yml": pipeline,
+            "hooksync.yml": TEMPLATE,
+            "hooksync.policy.yaml": place.policy_text(),
+        }
+    )
 
 
 def live(place: Place, tenant: str = "DEMO") -> list[str]:
@@ -68,7 +83,9 @@ def meddle(place: Place, tenant: str = "DEMO") -> None:
 
 
 @pytest.mark.slow
-def test_there_is_a_plan_where_the_files_the_policy_or_the_pipeline_changed(project: Project, place: Place) -> None:
+def test_there_is_a_plan_where_the_files_the_policy_or_the_pipeline_changed(
+    project: Project, place: Place
+) -> None:
     set_up(project, place)
     review, merged = ["hooksync:preview", "hooksync:validate"], ["hooksync:apply", "hooksync:plan"]
     project.commit({"README.md": "Nothing of hooksync's.\n"}, "other")
@@ -93,7 +110,9 @@ def test_there_is_a_plan_where_the_files_the_policy_or_the_pipeline_changed(proj
 
 USERS = {"staging": "ARCHIVE_TEST", "production": "ARCHIVE"}  # each for one tenant
 SECRETS = {user: f"the-secret-of-{user}-0123456789" for user in USERS}
-ACCOUNTS = tuple(Account(f"{user}@example.org", PASSWORD, (tenant,)) for user, tenant in USERS.items())
+ACCOUNTS = tuple(
+    Account(f"{user}@example.org", PASSWORD, (tenant,)) for user, tenant in USERS.items()
+)
 
 
 def example(place: Place) -> dict[str, str]:
@@ -103,9 +122,15 @@ def example(place: Place) -> dict[str, str]:
     files = {}
     for name in names:
         text = (EXAMPLE / name).read_text(encoding="utf-8")
-        text = re.sub(r"https://(\w+)\.example\.net/hooks/", lambda found: place.receiver.url(f"{found[1]}-"), text)
+        text = re.sub(
+            r"https://(\w+)\.example\.net/hooks/",
+            lambda found: place.receiver.url(f"{found[1]}-"),
+            text,
+        )
         text = re.sub(r"https://\w+\.example\.net/", place.receiver.url(""), text)
-        text = re.sub(r"server: (?:preview|eu)\.preservica\.com", f'server: "{place.box.url}"', text)
+        text = re.sub(
+            r"server: (?:preview|eu)\.preservica\.com", f'server: "{place.box.url}"', text
+        )
         text = re.sub(r"(?:preview|eu)\.preservica\.com", f'"{server}"', text)
         files[name] = re.sub(r"(?:staging|archive)\.example\.net", f'"{receiver}"', text)
     files["policy.yaml"] += "allow_private_receivers: true\n"
@@ -113,11 +138,15 @@ def example(place: Place) -> dict[str, str]:
 
 
 def with_example(project: Project, place: Place) -> dict[str, str]:
-    """Commit the example but for its hooks files; give the variables of each environment their values."""
+    """Commit the example but for its hooks files; give the variables of each environment their
+    values.
+    """
     files = example(place)
     project.commit({name: text for name, text in files.items() if not name.endswith("hooks.yaml")})
     for each in ("staging-catalogue", "staging-alert", "archive-catalogue", "archive-alert"):
-        place.receiver.set_secret(each, SECRETS["staging" if each.startswith("staging") else "production"])
+        place.receiver.set_secret(
+            each, SECRETS["staging" if each.startswith("staging") else "production"]
+        )
     values = {
         user: {"PRESERVICA_USERNAME": f"{user}@example.org", "PRESERVICA_PASSWORD": PASSWORD,
                "HOOK_SECRET": SECRETS[user]}
@@ -125,9 +154,10 @@ def with_example(project: Project, place: Place) -> dict[str, str]:
     }  # fmt: skip
     names = values["staging"]
     project.variables = {
-        name: {scope: values[user][name] for user in USERS for scope in (user, f"planning/{user}")} for name in names
+        name: {scope: values[user][name] for user in USERS for scope in (user, f"planning/{user}")}
+        for name in names
     }
-    (include, *_) = yaml.safe_load(files[".gitlab-ci.yml"])["include"]
+    include, *_ = yaml.safe_load(files[".gitlab-ci.yml"])["include"]
     project.includes = {f"{include['project']}/{include['ref']}/{include['file']}": TEMPLATE}
     return {name: text for name, text in files.items() if name.endswith("hooks.yaml")}
 
@@ -148,7 +178,11 @@ def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(
 
     project.merge("change")
     merged = project.pipeline("push")
-    assert merged.jobs == {"staging:plan": "PASS", "staging:apply": "PASS", "production:plan": "PASS"}, merged.output
+    assert merged.jobs == {
+        "staging:plan": "PASS",
+        "staging:apply": "PASS",
+        "production:plan": "PASS",
+    }, merged.output
     assert [len(live(place, tenant)) for tenant in USERS.values()] == [3, 0]
     assert merged.start("production:apply") == {"production:apply": "PASS"}, merged.output
     assert "Verified: live matches declared." in merged.log("production:apply")
@@ -161,13 +195,20 @@ def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(
     project.commit({"production/hooks.yaml": moved}, "move")
     project.merge("move")
     merged = project.pipeline("push")
-    assert merged.jobs == {"production:plan": "PASS"}, merged.output  # nothing of staging has changed
+    # nothing of staging has changed
+    assert merged.jobs == {"production:plan": "PASS"}, merged.output
     assert "url changed" in merged.log("production:plan")
     meddle(place, "ARCHIVE")
     before = live(place, "ARCHIVE")
     assert merged.start("production:apply") == {"production:apply": "FAIL"}, merged.output
     assert "the plan does not show what would be done now" in merged.log("production:apply")
     assert live(place, "ARCHIVE") == before
-    assert project.pipeline("schedule").jobs == {"staging:drift": "PASS", "production:drift": "FAIL"}
-    told = [body["text"].partition("\n")[0].partition(" (")[0].removeprefix("hooksync ") for body in watcher.documents]
+    assert project.pipeline("schedule").jobs == {
+        "staging:drift": "PASS",
+        "production:drift": "FAIL",
+    }
+    told = [
+        body["text"].partition("\n")[0].partition(" (")[0].removeprefix("hooksync ")
+        for body in watcher.documents
+    ]
     assert told == ["apply: applied", "apply: applied", "apply: refused", "plan: drift"]

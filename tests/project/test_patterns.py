@@ -63,7 +63,9 @@ MADE_AT_RUN_TIME = {
         ("(?:/(?:[a-z]{7,15}|[a-z0-9._-]{0,6}))*", "fullmatch", "linear"),
     ],
 )
-def test_the_growth_of_a_pattern_is_found_by_its_structure(pattern: str, use: str, expected: str) -> None:
+def test_the_growth_of_a_pattern_is_found_by_its_structure(
+    pattern: str, use: str, expected: str
+) -> None:
     assert degree(re.compile(pattern), frozenset([use])) == expected
 
 
@@ -84,7 +86,12 @@ def test_every_pattern_of_the_schemas_is_linear() -> None:
 
 
 def test_patterns_that_are_made_at_run_time_are_known() -> None:
-    made = {name for name in modules() for call in calls(name) if not isinstance(call.args[0], ast.Constant)}
+    made = {
+        name
+        for name in modules()
+        for call in calls(name)
+        if not isinstance(call.args[0], ast.Constant)
+    }
     assert made == MADE_AT_RUN_TIME.keys()
 
 
@@ -97,8 +104,16 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any], Uses]]:
                 yield f"{name}.{variable}{number or ''}", pattern, uses_of(name, variable)
         for call in calls(name):
             function, text = call.func, call.args[0]
-            if isinstance(function, ast.Attribute) and function.attr in USE_OF and isinstance(text, ast.Constant):
-                yield f"{name}:{call.lineno}", re.compile(text.value), frozenset([USE_OF[function.attr]])
+            if (
+                isinstance(function, ast.Attribute)
+                and function.attr in USE_OF
+                and isinstance(text, ast.Constant)
+            ):
+                yield (
+                    f"{name}:{call.lineno}",
+                    re.compile(text.value),
+                    frozenset([USE_OF[function.attr]]),
+                )
 
 
 @cache
@@ -119,7 +134,9 @@ def calls(name: str) -> Iterator[ast.Call]:
     """Give the calls of a module to functions of `re` that take a pattern."""
     for node in ast.walk(tree(name)):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=attribute)) if attribute != "escape":
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=attribute)) if (
+                attribute != "escape"
+            ):
                 yield node
 
 

@@ -1,4 +1,6 @@
-"""The pages about pipelines say what the files of the pipelines hold, and show what hooksync prints."""
+"""The pages about pipelines say what the files of the pipelines hold, and show what hooksync
+prints.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,13 @@ ALL, GITHUB, GITLAB, JENKINS, KUBERNETES_PAGE = (text_of(page) for page in PAGES
 def test_the_plans_on_the_page_are_real(tmp_path: Path) -> None:
     [file] = blocks("yaml", ALL)
     first, drift, moved = blocks("diff", ALL)
-    file = file.replace("    server: eu.preservica.com\n    tenant: BRAMA\n", "")  # run_guide says which instead
+    # run_guide says which instead
+    file = file.replace("    server: eu.preservica.com\n    tenant: BRAMA\n", "")
     (tmp_path / "hooks.yaml").write_text(file)
     with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
         assert without_ids(run_guide(box, tmp_path, "plan").out) == without_ids(first)
-        assert run_guide(box, tmp_path, "apply", "--yes", "--no-probe").code == 0  # there is no such receiver
+        # there is no such receiver
+        assert run_guide(box, tmp_path, "apply", "--yes", "--no-probe").code == 0
         (tmp_path / "hooks.yaml").write_text(file.replace("/preservica", "/new"))
         steps = without_ids(run_guide(box, tmp_path, "plan").out)
         (tmp_path / "hooks.yaml").write_text(file)
@@ -51,7 +55,12 @@ def test_the_page_on_github_names_what_the_workflows_have() -> None:
     assert set(re.findall(r"`(hooksync-\w+\.yml)`", GITHUB)) == {path.name for path in WORKFLOWS}
     workflows = [load(path) for path in ONES]
     held = set(re.findall(r"secrets\.(\w+)", "".join(text_of(path) for path in ONES)))
-    environments = {job["environment"] for each in workflows for job in each["jobs"].values() if "environment" in job}
+    environments = {
+        job["environment"]
+        for each in workflows
+        for job in each["jobs"].values()
+        if "environment" in job
+    }
     assert not [name for name in held | environments if f"`{name}`" not in GITHUB]
     assert not [name for name in held if f"`{name}`" not in ALL]
     assert f"({load(ACTION)['inputs']['max-age']['default'].replace('d', ' days')})" in GITHUB
@@ -60,7 +69,11 @@ def test_the_page_on_github_names_what_the_workflows_have() -> None:
 
 @pytest.mark.parametrize("title", ["No reviewed plan", "No policy", "GitHub refused"])
 def test_the_page_on_github_quotes_what_the_action_says(title: str) -> None:
-    scripts = [path.read_text("utf-8") for path in (ROOT / "examples" / "ci" / "github").iterdir() if path.is_file()]
+    scripts = [
+        path.read_text("utf-8")
+        for path in (ROOT / "examples" / "ci" / "github").iterdir()
+        if path.is_file()
+    ]
     assert f"`{title}`" in GITHUB
     assert any(f"::error title={title}::" in script for script in scripts)
 
@@ -72,12 +85,16 @@ def test_the_page_on_gitlab_names_the_jobs_that_there_are() -> None:
 
 def test_the_page_on_jenkins_names_the_stages_and_the_credentials_that_there_are() -> None:
     text = text_of(JENKINSFILE)
-    assert not [name for name in re.findall(r"stage\('(\w+)'\)", text) if f"`{name}`" not in JENKINS]
+    assert not [
+        name for name in re.findall(r"stage\('(\w+)'\)", text) if f"`{name}`" not in JENKINS
+    ]
     credentials = re.findall(r"credentials\('([\w-]+)'\)", text)
     rows = re.findall(r"^ +\| (`.*?`) \|", JENKINS, re.MULTILINE)
     assert {f"`{name}`" for name in credentials} == set(rows)
     parameters = text.partition("parameters {")[2].partition("environment {")[0]
-    assert not [name for name in re.findall(r"name: '(\w+)'", parameters) if f"| `{name}` |" not in JENKINS]
+    assert not [
+        name for name in re.findall(r"name: '(\w+)'", parameters) if f"| `{name}` |" not in JENKINS
+    ]
     assert "label 'hooksync'" in text
 
 
@@ -90,4 +107,7 @@ def test_the_page_on_kubernetes_names_all_files_variables_and_bounds() -> None:
     user = pod_of("cronjob.yml")["securityContext"]["runAsUser"]
     assert f"user {user}," in KUBERNETES_PAGE
     shards = job_of("sharded-cronjob.yml")
-    assert f"Indexed Job of {shards['completions']} pods, {shards['parallelism']} at a time" in KUBERNETES_PAGE
+    assert (
+        f"Indexed Job of {shards['completions']} pods, {shards['parallelism']} at a time"
+        in KUBERNETES_PAGE
+    )

@@ -1,4 +1,6 @@
-"""Tests that Windows skips are there. mypy finds what only POSIX has, for .ci/run has it check each system."""
+"""Tests that Windows skips are there. mypy finds what only POSIX has, for .ci/run has it check each
+system.
+"""
 
 from __future__ import annotations
 

@@ -94,7 +94,9 @@ def test_the_two_commands_set_everything_up() -> None:
         assert command.count("\n") == 1
     assert demo.endswith(".venv/bin/hooksync demo\n")
     [windows] = blocks("powershell", text_of(QUICK_START))
-    assert windows == demo.replace("python3", "py").replace(".venv/bin/", ".venv\\Scripts\\").replace(" && ", "\n")
+    assert windows == demo.replace("python3", "py").replace(
+        ".venv/bin/", ".venv\\Scripts\\"
+    ).replace(" && ", "\n")
     assert tests.endswith(".venv/bin/python -m pytest -n auto\n")
 
 
@@ -102,7 +104,11 @@ def test_the_one_command_of_development_takes_its_tests_from_the_readme() -> Non
     script = text_of(ROOT / ".ci" / "run")
     [reader] = re.findall(r"^readme_command\(\) \{\n.*?^\}\n", script, re.DOTALL | re.MULTILINE)
     found = subprocess.run(
-        ["bash", "-c", f"{reader} readme_command 2"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+        ["bash", "-c", f"{reader} readme_command 2"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     assert found.stdout == blocks("sh", text_of(README))[1]
     assert "\ntests=$(readme_command 2)\n" in script
@@ -116,16 +122,23 @@ def test_outputs_of_a_first_tenancy_are_real(tmp_path: Path) -> None:
         box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
         box.seed("DEMO", "https://old.example.net/hook?code=1", "INGEST_FAILED", SECRET)
         plan = run_guide(box, tmp_path, "plan")
-        apply = run_guide(box, tmp_path, "apply", "--yes", "--no-probe")  # there is no such receiver
+        # there is no such receiver
+        apply = run_guide(box, tmp_path, "apply", "--yes", "--no-probe")
     assert (plan.code, plan.err, apply.code, apply.err) == (0, "", 0, "")
     [shown] = blocks("diff", text_of(QUICK_START))
     assert without_ids(plan.out) == without_ids(shown)
-    [report] = [block for block in blocks("text", text_of(QUICK_START)) if block.startswith("Applied:")]
+    [report] = [
+        block for block in blocks("text", text_of(QUICK_START)) if block.startswith("Applied:")
+    ]
     assert without_ids(apply.out) == without_ids(shown) + "\n" + report
 
 
 def test_mistakes_are_told_as_the_page_on_the_file_shows(tmp_path: Path) -> None:
-    wrong = guide_file().replace("INDEXED", "INDEXD").replace("{env: CATALOGUE_SECRET}", "a-literal-secret")
+    wrong = (
+        guide_file()
+        .replace("INDEXED", "INDEXD")
+        .replace("{env: CATALOGUE_SECRET}", "a-literal-secret")
+    )
     (tmp_path / "hooks.yaml").write_text(wrong)
     done = hooksync(["validate"], {}, tmp_path)
     assert done.code == ExitCode.ERROR
@@ -133,7 +146,9 @@ def test_mistakes_are_told_as_the_page_on_the_file_shows(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", blocks("yaml", text_of(README) + text_of(HOOKS_FILE)))
-def test_files_in_the_readme_and_on_the_page_on_the_file_are_valid(text: str, tmp_path: Path) -> None:
+def test_files_in_the_readme_and_on_the_page_on_the_file_are_valid(
+    text: str, tmp_path: Path
+) -> None:
     (tmp_path / "hooks.yaml").write_text(text)
     done = hooksync(["validate"], {}, tmp_path)
     assert (done.code, done.err) == (0, "")
@@ -141,7 +156,11 @@ def test_files_in_the_readme_and_on_the_page_on_the_file_are_valid(text: str, tm
 
 def test_the_comparison_lists_each_source_that_it_names_and_no_other() -> None:
     claims, _, sources = text_of(COMPARISON).partition("\n## Sources\n")
-    named = {each for group in re.findall(r" \[((?:[okdt]\d+(?:, )?)+)\]", claims) for each in group.split(", ")}
+    named = {
+        each
+        for group in re.findall(r" \[((?:[okdt]\d+(?:, )?)+)\]", claims)
+        for each in group.split(", ")
+    }
     assert named == set(re.findall(r"\b[okdt]\d+\b", re.sub(r"\(https[^)]*\)", "", sources)))
 
 
@@ -154,18 +173,24 @@ def test_a_page_has_no_hollow_words_and_no_places_of_one_machine() -> None:
     for page in PAGES:
         text = text_of(page)
         assert not FORBIDDEN.findall(text), page
-        assert not [place for place in PLACES.findall(text) if not place.startswith(FAMILIAR_PLACES)], page
+        assert not [
+            place for place in PLACES.findall(text) if not place.startswith(FAMILIAR_PLACES)
+        ], page
 
 
 def test_a_block_within_a_list_is_taken_for_a_part_of_it() -> None:
-    """A forge reads any indentation, the site four spaces for each level: else its list begins again at 1."""
+    """A forge reads any indentation, the site four spaces for each level: else its list begins
+    again at 1.
+    """
     for page in PAGES:
         indented = re.findall(r"^( *)```", text_of(page), re.MULTILINE)
         assert not [spaces for spaces in indented if len(spaces) % 4], page
 
 
 def test_a_page_promises_no_flag_that_is_not_there() -> None:
-    known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser()))))
+    known = set(
+        re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser())))
+    )
     for page in PAGES:
         text = re.sub(OTHER_COMMANDS, "", text_of(page), flags=re.MULTILINE)
         used = set(re.findall(r"(?<![\w<!-])--[a-z][a-z-]+", text))

@@ -1,9 +1,10 @@
-"""What hooksync is built from and with: its dependencies, the scripts under .ci, and what workflows may do.
+"""What hooksync is built from and with: its dependencies, the scripts under .ci, and what workflows
+may do.
 
-Only the files are looked at here, without a network. What a linter of .ci/lint finds is not looked for: zizmor finds
-actions that are not pinned, tokens that a checkout leaves, and expressions within scripts. The scripts find out that
-the floors work, that nothing is known to be weak and that a build repeats itself
-(.ci/lowest, .ci/audit, .ci/reproducible).
+Only the files are looked at here, without a network. What a linter of .ci/lint finds is not looked
+for: zizmor finds actions that are not pinned, tokens that a checkout leaves, and expressions within
+scripts. The scripts find out that the floors work, that nothing is known to be weak and that a
+build repeats itself (.ci/lowest, .ci/audit, .ci/reproducible).
 """
 
 from __future__ import annotations
@@ -35,10 +36,18 @@ WORKFLOWS += sorted((ROOT / "examples").glob("**/workflows/*.y*ml"))
 ACTION = ROOT / "action.yml"
 SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.suffix == "")
 MAY_WRITE = {  # workflow, job, what it may write: why
-    ("hooksync-plan.yml", "plan", "pull-requests"): "the plan is shown as a comment of the pull request",
+    (
+        "hooksync-plan.yml",
+        "plan",
+        "pull-requests",
+    ): "the plan is shown as a comment of the pull request",
     ("hooksync-apply.yml", "apply", "contents"): "the state is on a branch",
     ("hooksync-drift.yml", "drift", "issues"): "one issue tells of drift",
-    ("staging-and-production/hooksync-plan.yml", "staging", "pull-requests"): "as with one environment",
+    (
+        "staging-and-production/hooksync-plan.yml",
+        "staging",
+        "pull-requests",
+    ): "as with one environment",
     ("staging-and-production/hooksync-plan.yml", "production", "pull-requests"): "the same",
     ("staging-and-production/hooksync-apply.yml", "staging", "contents"): "the same",
     ("staging-and-production/hooksync-apply.yml", "production", "contents"): "the same",
@@ -47,7 +56,11 @@ MAY_WRITE = {  # workflow, job, what it may write: why
     ("lock.yml", "propose", "pull-requests"): "the pull request from it",
     ("release.yml", "attest", "attestations"): "the provenance is kept with the repository",
     ("release.yml", "attest", "id-token"): "it is signed as the workflow",
-    ("release.yml", "publish", "id-token"): "the index trusts the workflow, and there is no password",
+    (
+        "release.yml",
+        "publish",
+        "id-token",
+    ): "the index trusts the workflow, and there is no password",
     ("release.yml", "release", "contents"): "the release, and the tag that the action is named by",
     ("release.yml", "image", "packages"): "the image, which another job has built",
     ("release.yml", "image", "attestations"): "its provenance",
@@ -58,7 +71,11 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = tomllib.loads(PYPROJECT)["project"]
 BUILD: list[str] = tomllib.loads(PYPROJECT)["build-system"]["requires"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-LOCKED = [*EXTRAS["cloud"], *EXTRAS["totp"]]  # with the action and the image, where nobody has a keyring
+# with the action and the image, where nobody has a keyring
+LOCKED = [
+    *EXTRAS["cloud"],
+    *EXTRAS["totp"],
+]
 OPTIONAL = [*LOCKED, *EXTRAS["keyring"]]
 
 
@@ -84,7 +101,9 @@ def writes_of(permissions: object) -> set[str]:
         case None:
             return set()
         case dict():
-            return {scope for scope, access in permissions.items() if access not in ("read", "none")}
+            return {
+                scope for scope, access in permissions.items() if access not in ("read", "none")
+            }
         case _:
             return {str(permissions)}
 
@@ -97,24 +116,47 @@ def text_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
-def test_a_workflow_may_read_the_code_at_most_and_a_job_write_what_the_table_says(path: Path) -> None:
+def test_a_workflow_may_read_the_code_at_most_and_a_job_write_what_the_table_says(
+    path: Path,
+) -> None:
     assert load(path)["permissions"] in ({}, {"contents": "read"})
-    title = path.name if path.parts[-4] != "staging-and-production" else f"{path.parts[-4]}/{path.name}"
+    title = (
+        path.name if path.parts[-4] != "staging-and-production" else f"{path.parts[-4]}/{path.name}"
+    )
     written = {
-        (title, job, scope) for job, each in jobs_of(path).items() for scope in writes_of(each.get("permissions"))
+        (title, job, scope)
+        for job, each in jobs_of(path).items()
+        for scope in writes_of(each.get("permissions"))
     }
     assert written == {key for key in MAY_WRITE if key[0] == title}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 def test_strangers_can_start_nothing_that_holds_secrets_or_a_token_that_writes(path: Path) -> None:
-    assert events_of(path) <= {"pull_request", "merge_group", "push", "schedule", "workflow_dispatch"}
+    assert events_of(path) <= {
+        "pull_request",
+        "merge_group",
+        "push",
+        "schedule",
+        "workflow_dispatch",
+    }
 
 
 def test_an_action_is_the_same_commit_everywhere_and_its_version_stands_beside_it() -> None:
-    lines = [line for path in (ACTION, *WORKFLOWS) for line in path.read_text(encoding="utf-8").splitlines()]
-    pins = {line.split("uses:")[1].strip() for line in lines if re.match(r"\s*(- )?uses: actions/", line)}
-    found = [re.fullmatch(r"actions/([\w-]+)[\w/-]*@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)", pin) for pin in pins]
+    lines = [
+        line
+        for path in (ACTION, *WORKFLOWS)
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    pins = {
+        line.split("uses:")[1].strip()
+        for line in lines
+        if re.match(r"\s*(- )?uses: actions/", line)
+    }
+    found = [
+        re.fullmatch(r"actions/([\w-]+)[\w/-]*@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)", pin)
+        for pin in pins
+    ]
     assert all(found), pins
     commits = {(pin[1], pin[2], pin[3]) for pin in found if pin}
     assert len({name for name, _, _ in commits}) == len(commits), commits
@@ -126,7 +168,9 @@ def test_a_job_ends(path: Path) -> None:
 
 
 def test_only_a_plan_is_cancelled_by_a_newer_one() -> None:
-    cancelled = {path.name for path in WORKFLOWS if "cancel-in-progress: true" in path.read_text("utf-8")}
+    cancelled = {
+        path.name for path in WORKFLOWS if "cancel-in-progress: true" in path.read_text("utf-8")
+    }
     assert cancelled == {"hooksync-plan.yml"}
 
 
@@ -142,9 +186,15 @@ def test_our_own_ci_runs_each_script_on_each_python_that_we_speak_of_and_again_e
     assert 'pytest -q -n auto -m "not slow"' in other_systems["steps"][-1]["run"]
     run = {step["run"]: job for job in jobs.values() for step in job["steps"] if "run" in step}
     assert set(run) == {".ci/run", ".ci/lowest", ".ci/audit"}
-    spoken_of = re.findall(r"Programming Language :: Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    spoken_of = re.findall(
+        r"Programming Language :: Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"])
+    )
     assert run[".ci/run"]["strategy"]["matrix"]["python"] == spoken_of
-    (lowest,) = (step["with"]["python-version"] for step in run[".ci/lowest"]["steps"] if "setup-python" in str(step))
+    (lowest,) = (
+        step["with"]["python-version"]
+        for step in run[".ci/lowest"]["steps"]
+        if "setup-python" in str(step)
+    )
     assert PROJECT["requires-python"] == f">={lowest}"
     assert lowest == spoken_of[0]
     assert "schedule" in events_of(CI)
@@ -153,12 +203,16 @@ def test_our_own_ci_runs_each_script_on_each_python_that_we_speak_of_and_again_e
 
 def test_what_runs_code_of_others_may_not_write_and_what_may_write_runs_none() -> None:
     jobs = {(path.name, name): job for path in WORKFLOWS for name, job in jobs_of(path).items()}
-    writing = {(workflow, job) for workflow, job, _ in MAY_WRITE if workflow in ("lock.yml", "release.yml")}
+    writing = {
+        (workflow, job) for workflow, job, _ in MAY_WRITE if workflow in ("lock.yml", "release.yml")
+    }
     for each in writing:
         run = "\n".join(step.get("run", "") for step in jobs[each]["steps"])
         assert jobs[each]["needs"]
         assert (
-            ".ci/requirements-tools.txt" in run if each[1] == "publish" else not re.search(r"pip|(?<!/)\.ci/\w+ ", run)
+            ".ci/requirements-tools.txt" in run
+            if each[1] == "publish"
+            else not re.search(r"pip|(?<!/)\.ci/\w+ ", run)
         )
     assert {name for workflow, name in jobs if workflow in ("lock.yml", "release.yml")} == {
         *(job for _, job in writing), "upgrade", "test", "build", "build-image",
@@ -176,7 +230,9 @@ def test_a_release_is_tested_built_attested_and_then_published_by_whoever_approv
         "release": "attest", "image": "release", "publish": "release",
     }  # fmt: skip
     assert jobs["publish"]["environment"] == "index"
-    attested = [step["with"] for step in jobs["attest"]["steps"] if "actions/attest@" in step["uses"]]
+    attested = [
+        step["with"] for step in jobs["attest"]["steps"] if "actions/attest@" in step["uses"]
+    ]
     assert attested == [
         {"subject-path": "dist/*"},
         {"subject-path": "dist/*.whl", "sbom-path": "dist/hooksync.cdx.json"},
@@ -222,7 +278,9 @@ def test_a_wrong_use_of_a_script_tells_the_right_one(script: str, usage: str) ->
     assert f".ci/{script} {usage}" in re.sub(" +", " ", done.stderr)
 
 
-def test_a_release_whose_tag_is_not_its_version_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+def test_a_release_whose_tag_is_not_its_version_is_refused_before_anything_is_built(
+    tmp_path: Path,
+) -> None:
     done = run_ci(ROOT, "release", str(tmp_path), "v99.0.0")
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
     assert done.stderr.startswith("error: the tag is v99.0.0, and the version of hooksync ")
@@ -238,7 +296,9 @@ def test_the_version_is_told_alike_wherever_it_is_told() -> None:
 # --- what is locked
 
 
-def run_ci(checkout: Path, script: str, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run_ci(
+    checkout: Path, script: str, *args: str, **environ: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [checkout / ".ci" / script, *args],
         env={**os.environ, "PYTHON": sys.executable, **environ},
@@ -270,7 +330,9 @@ out=${out%% *}
 
 
 def uv(folder: Path, does: str) -> str:
-    """Play uv: what it does with the list that it was told, $out. Gives the folder of tools that has it."""
+    """Play uv: what it does with the list that it was told, $out. Gives the folder of tools that
+    has it.
+    """
     folder.mkdir()
     script = folder / "uv"
     script.write_text(f"{UV}{does}\n", encoding="utf-8")
@@ -284,25 +346,38 @@ def test_lists_that_are_not_what_the_command_would_leave_are_told_and_left_as_th
     before = (checkout / "requirements.txt").read_bytes()
     same = run_ci(checkout, "lock", "--check", TOOLS=uv(tmp_path / "same", "exit 0"))
     assert (same.returncode, same.stdout) == (0, "== locked: nothing new\n"), same.stderr
-    other = uv(tmp_path / "other", 'case $out in */requirements.txt) echo "# more" >>"$out" ;; esac')
+    other = uv(
+        tmp_path / "other", 'case $out in */requirements.txt) echo "# more" >>"$out" ;; esac'
+    )
     stale = run_ci(checkout, "lock", "--check", TOOLS=other)
     assert (stale.returncode, (checkout / "requirements.txt").read_bytes()) == (1, before)
-    assert stale.stderr == "error: requirements.txt: not what pyproject.toml and .ci/lock ask for; run .ci/lock\n"
+    assert (
+        stale.stderr
+        == "error: requirements.txt: not what pyproject.toml and .ci/lock ask for; run .ci/lock\n"
+    )
     made = run_ci(checkout, "lock", TOOLS=other)
     assert (made.returncode, made.stdout) == (0, "== locked: requirements.txt\n"), made.stderr
     assert (checkout / "requirements.txt").read_bytes() == before + b"# more\n"
 
 
-def test_lists_that_cannot_be_checked_without_a_network_fail(checkout: Path, tmp_path: Path) -> None:
+def test_lists_that_cannot_be_checked_without_a_network_fail(
+    checkout: Path, tmp_path: Path
+) -> None:
     done = run_ci(checkout, "lock", "--check", TOOLS=uv(tmp_path / "tools", "exit 2"))
     assert done.returncode == 1
-    assert done.stderr.startswith("error: requirements.txt: could not be made; it needs a package index")
+    assert done.stderr.startswith(
+        "error: requirements.txt: could not be made; it needs a package index"
+    )
 
 
 @pytest.mark.slow
-def test_a_bill_of_materials_that_is_not_what_is_locked_is_refused(environment: Path, tmp_path: Path) -> None:
+def test_a_bill_of_materials_that_is_not_what_is_locked_is_refused(
+    environment: Path, tmp_path: Path
+) -> None:
     if "TOOLS" not in os.environ:
-        missing("the tools of .ci/requirements-tools.txt", "set TOOLS to the folder of their programs")
+        missing(
+            "the tools of .ci/requirements-tools.txt", "set TOOLS to the folder of their programs"
+        )
     other, written = tmp_path / "environment", tmp_path / "sbom.json"
     shutil.copytree(environment, other, symlinks=True)
     (other / "bin" / "hooksync").write_text("#!/bin/sh\necho hooksync 1.0\n", encoding="utf-8")
@@ -353,7 +428,9 @@ def make_wheel(folder: Path, name: str, files: dict[str, str], needs: str = "") 
     with zipfile.ZipFile(path, "w") as wheel:
         for each, text in files.items():
             wheel.writestr(each, text)
-        wheel.writestr(f"{info}/RECORD", "".join(f"{each},,\n" for each in [*files, f"{info}/RECORD"]))
+        wheel.writestr(
+            f"{info}/RECORD", "".join(f"{each},,\n" for each in [*files, f"{info}/RECORD"])
+        )
     return f"{name}==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
@@ -370,10 +447,15 @@ class Scene:
     def install(self, **environ: str) -> subprocess.CompletedProcess[str]:
         python = self.index.parent / "python"
         filled = {"SEEN": str(self.seen), "REAL": sys.executable, "MADE": str(self.made)}
-        python.write_text(re.sub("|".join(filled), lambda found: filled[found[0]], RUNNER_PYTHON), encoding="utf-8")
+        python.write_text(
+            re.sub("|".join(filled), lambda found: filled[found[0]], RUNNER_PYTHON),
+            encoding="utf-8",
+        )
         python.chmod(0o755)
         index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.index)}
-        return run_ci(self.checkout, "install", str(self.target), **index, **environ, PYTHON=str(python))
+        return run_ci(
+            self.checkout, "install", str(self.target), **index, **environ, PYTHON=str(python)
+        )
 
     def build_with(self, listed: str) -> None:
         (self.checkout / ".ci" / "requirements-build.txt").write_text(listed, encoding="utf-8")
@@ -394,7 +476,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scene(checkout: Path, environment: Path, tmp_path: Path) -> Scene:
     index = tmp_path / "index"
     index.mkdir()
-    (checkout / "requirements.txt").write_text(make_wheel(index, "needed", {"needed.py": ""}), encoding="utf-8")
+    (checkout / "requirements.txt").write_text(
+        make_wheel(index, "needed", {"needed.py": ""}), encoding="utf-8"
+    )
     (checkout / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["backend"]\nbuild-backend = "backend"\n'
         '[project]\nname = "hooksync"\nversion = "1.0"\n',
@@ -402,7 +486,9 @@ def scene(checkout: Path, environment: Path, tmp_path: Path) -> Scene:
     )
     said = {"hooksync.py": 'def main(): print("hooksync 1.0")\n'}
     script = "hooksync-1.0.dist-info/entry_points.txt"
-    make_wheel(checkout, "hooksync", {**said, script: "[console_scripts]\nhooksync = hooksync:main\n"})
+    make_wheel(
+        checkout, "hooksync", {**said, script: "[console_scripts]\nhooksync = hooksync:main\n"}
+    )
     scene = Scene(checkout, index, tmp_path / "environment", tmp_path / "seen-by-pip", environment)
     scene.build_with(make_wheel(index, "backend", {"backend.py": BACKEND}))
     return scene
@@ -419,7 +505,9 @@ def test_pip_and_the_build_see_no_secret_of_the_job_and_run_nothing_that_lies_ab
         "PIP_PASSWORD": "another-s3cret",
         "a-name.of-a-job": "third-s3cret",
     }
-    done = scene.install(**secrets, PYTHONPATH=str(scene.checkout), PYTHONSTARTUP=str(scene.checkout / "os.py"))
+    done = scene.install(
+        **secrets, PYTHONPATH=str(scene.checkout), PYTHONSTARTUP=str(scene.checkout / "os.py")
+    )
     assert (done.returncode, done.stdout) == (0, "hooksync 1.0\n"), done.stderr
     assert not ran.exists()
     pip, build = (
@@ -429,7 +517,9 @@ def test_pip_and_the_build_see_no_secret_of_the_job_and_run_nothing_that_lies_ab
     assert not [each for each in secrets.values() if each in pip + build]
     assert f"PIP_FIND_LINKS={scene.index}\n" in pip  # a mirror is still found
     assert "PIP_FIND_LINKS" not in build  # which needs none
-    calls = [line for line in pip.splitlines() if line.startswith("arguments: ") and " install " in line]
+    calls = [
+        line for line in pip.splitlines() if line.startswith("arguments: ") and " install " in line
+    ]
     from_elsewhere = [line for line in calls if "--no-index" not in line]
     assert len(from_elsewhere) == 3  # two, and pip once more in a process of the other Python
     assert all(" --require-hashes --only-binary :all: " in line for line in from_elsewhere)
@@ -439,14 +529,18 @@ def test_pip_and_the_build_see_no_secret_of_the_job_and_run_nothing_that_lies_ab
 @pytest.mark.parametrize("which", ["requirements.txt", ".ci/requirements-build.txt"])
 def test_a_package_that_is_not_the_one_that_was_locked_is_refused(scene: Scene, which: str) -> None:
     list_ = scene.checkout / which
-    list_.write_text(re.sub(r"sha256:....", "sha256:0000", list_.read_text(encoding="utf-8")), encoding="utf-8")
+    list_.write_text(
+        re.sub(r"sha256:....", "sha256:0000", list_.read_text(encoding="utf-8")), encoding="utf-8"
+    )
     done = scene.install()
     assert (done.returncode, scene.has_hooksync) == (1, False)
     assert "DO NOT MATCH THE HASHES" in done.stderr
 
 
 @pytest.mark.slow
-def test_a_package_that_would_have_to_be_built_is_refused_although_its_hash_is_right(scene: Scene) -> None:
+def test_a_package_that_would_have_to_be_built_is_refused_although_its_hash_is_right(
+    scene: Scene,
+) -> None:
     source = scene.index / "source-1.0.tar.gz"
     source.write_bytes(b"setup.py, say")
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -460,7 +554,9 @@ def test_a_package_that_would_have_to_be_built_is_refused_although_its_hash_is_r
 def distributions(names: set[str]) -> set[str]:
     """Turn the names that are imported into those that are installed: yaml into pyyaml."""
     found = packages_distributions()
-    return {distribution.lower().replace("_", "-") for name in names for distribution in found[name]}
+    return {
+        distribution.lower().replace("_", "-") for name in names for distribution in found[name]
+    }
 
 
 def declared(*groups: list[str]) -> list[str]:
@@ -469,7 +565,15 @@ def declared(*groups: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "each", [*BUILD, *PROJECT["dependencies"], *OPTIONAL, *EXTRAS["docs"], *EXTRAS["test"], *EXTRAS["servers"]]
+    "each",
+    [
+        *BUILD,
+        *PROJECT["dependencies"],
+        *OPTIONAL,
+        *EXTRAS["docs"],
+        *EXTRAS["test"],
+        *EXTRAS["servers"],
+    ],
 )
 def test_a_dependency_has_a_floor_that_can_be_tested_and_no_ceiling(each: str) -> None:
     assert re.fullmatch(r"[\w.-]+>=\d[\w.]*", each)
@@ -490,7 +594,10 @@ OWN_NAME = re.compile(rf"hooksync\[|{INSTALLS}(?<=[ '\"])hooksync(?![\w/.-])")
 def test_nothing_tells_a_reader_to_install_the_name_that_is_not_ours_on_any_index() -> None:
     folders = ("hooksync", "docs", "examples", "schemas", ".ci", ".github")
     found = []
-    for path in [*ROOT.glob("*"), *(path for folder in folders for path in (ROOT / folder).rglob("*"))]:
+    for path in [
+        *ROOT.glob("*"),
+        *(path for folder in folders for path in (ROOT / folder).rglob("*")),
+    ]:
         if path.suffix in (".pyc", ".png", ".svg", ".woff2") or not path.is_file():
             continue
         name = path.relative_to(ROOT).as_posix()

@@ -1,4 +1,6 @@
-"""The templates of issues and pull requests ask for what helps, and for no secret. `.ci/lint` checks their form."""
+"""The templates of issues and pull requests ask for what helps, and for no secret. `.ci/lint`
+checks their form.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,16 @@ from hooksync.cli.arguments import Help, read_arguments
 from tests.command_line import ROOT
 
 GITHUB = ROOT / ".github"
-FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
+FORMS = sorted(
+    path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml"
+)
 TEMPLATES = [*FORMS, GITHUB / "PULL_REQUEST_TEMPLATE.md"]
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_a_template_warns_of_secrets_and_names_only_commands_and_files_that_there_are(path: Path) -> None:
+def test_a_template_warns_of_secrets_and_names_only_commands_and_files_that_there_are(
+    path: Path,
+) -> None:
     text = " ".join(path.read_text(encoding="utf-8").split())
     assert re.search(r"(?i)never paste a secret|without secrets", text)
     for command in re.findall(r"`hooksync ([a-z][^`]*)`", text):

@@ -1,12 +1,16 @@
-"""Calls a function as a cloud would: `python cloud.py lambda-url|api-gateway|azure FILE` serves it on 127.0.0.1.
+"""Calls a function as a cloud would: `python cloud.py lambda-url|api-gateway|azure FILE` serves it
+on 127.0.0.1.
 
-Stands in for the front ends that cannot run here. By the standard library alone (but for azure.functions, where the
-function is Azure's), so that a function of AWS is run with nothing installed. The shapes, as documented:
+Stands in for the front ends that cannot run here. By the standard library alone (but for
+azure.functions, where the function is Azure's), so that a function of AWS is run with nothing
+installed. The shapes, as documented:
 
 - AWS: payload format 2.0, https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html and
-  https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html: names of
+  https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html:
+  names of
   headers in lower case, several values of one joined by commas, a body that is not text in base64.
-- Azure: https://learn.microsoft.com/azure/azure-functions/functions-reference-python (the v2 model) and the classes
+- Azure: https://learn.microsoft.com/azure/azure-functions/functions-reference-python (the v2 model)
+  and the classes
   HttpRequest and HttpResponse of azure-functions.
 """
 
@@ -40,8 +44,12 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def invoke_aws(module: Any, stage: str, is_base64: bool, request: BaseHTTPRequestHandler, body: bytes) -> Answer:
-    """Call `lambda_handler` with an event of payload format 2.0; `stage` is part of the path where there is one."""
+def invoke_aws(
+    module: Any, stage: str, is_base64: bool, request: BaseHTTPRequestHandler, body: bytes
+) -> Answer:
+    """Call `lambda_handler` with an event of payload format 2.0; `stage` is part of the path where
+    there is one.
+    """
     url = urlsplit(request.path)
     path = url.path if stage == "$default" else f"/{stage}{url.path}"
     query = dict(parse_qsl(url.query, keep_blank_values=True))
@@ -51,7 +59,8 @@ def invoke_aws(module: Any, stage: str, is_base64: bool, request: BaseHTTPReques
         "rawPath": path,
         "rawQueryString": url.query,
         "headers": {
-            name.lower(): ",".join(request.headers.get_all(name, [])) for name in dict.fromkeys(request.headers.keys())
+            name.lower(): ",".join(request.headers.get_all(name, []))
+            for name in dict.fromkeys(request.headers.keys())
         },
         **({"queryStringParameters": query} if query else {}),
         "requestContext": {
@@ -91,11 +100,17 @@ def invoke_azure(function: Any, request: BaseHTTPRequestHandler, body: bytes) ->
         body=body,
     )
     answer = function(made)
-    return answer.status_code, {"Content-Type": answer.mimetype, **answer.headers}, answer.get_body()
+    return (
+        answer.status_code,
+        {"Content-Type": answer.mimetype, **answer.headers},
+        answer.get_body(),
+    )
 
 
 class FrontEnd(BaseHTTPRequestHandler):
-    """What stands before a function: reads a whole request, and answers 502 where the function fails."""
+    """What stands before a function: reads a whole request, and answers 502 where the function
+    fails.
+    """
 
     invoke: Invoke
 

@@ -17,16 +17,31 @@ from tests.command_line import ROOT
 
 EXAMPLES = ROOT / "examples" / "receivers"
 CLOUD = str(Path(__file__).with_name("cloud.py"))
-SECRETS = {"HOOK_SECRET": "the-new-secret-of-receivers", "HOOK_SECRET_OLD": "the-old-secret-of-receivers"}
-COMMANDS: dict[str, tuple[str, Sequence[str]]] = {  # the folder, and how its receiver is served; {} is the folder
+SECRETS = {
+    "HOOK_SECRET": "the-new-secret-of-receivers",
+    "HOOK_SECRET_OLD": "the-old-secret-of-receivers",
+}
+COMMANDS: dict[
+    str, tuple[str, Sequence[str]]
+] = {  # the folder, and how its receiver is served; {} is the folder
     "flask": ("flask", ["-m", "flask", "--app", "app", "run", "--port", "0"]),
     "fastapi": ("fastapi", ["-m", "uvicorn", "app:app", "--port", "0"]),
-    "aws-lambda-url": ("aws-lambda", ["-I", "-S", "-u", CLOUD, "lambda-url", "{}/lambda_function.py"]),
-    "aws-api-gateway": ("aws-lambda", ["-I", "-S", "-u", CLOUD, "api-gateway", "{}/lambda_function.py"]),
+    "aws-lambda-url": (
+        "aws-lambda",
+        ["-I", "-S", "-u", CLOUD, "lambda-url", "{}/lambda_function.py"],
+    ),
+    "aws-api-gateway": (
+        "aws-lambda",
+        ["-I", "-S", "-u", CLOUD, "api-gateway", "{}/lambda_function.py"],
+    ),
     "azure-functions": ("azure-functions", [CLOUD, "azure", "{}/function_app.py"]),
     "pypreservica": ("pypreservica", ["server.py", "127.0.0.1:0"]),
 }
-COPY_THE_MODULE = ("aws-lambda", "azure-functions")  # where a copy of hooksync/receiver.py lies beside the function
+# where a copy of hooksync/receiver.py lies beside the function
+COPY_THE_MODULE = (
+    "aws-lambda",
+    "azure-functions",
+)
 
 
 class Server:
@@ -96,12 +111,16 @@ def serve(name: str, folder: Path, environ: Mapping[str, str]) -> Iterator[Serve
     copied = shutil.copytree(EXAMPLES / source, folder / source)
     if source in COPY_THE_MODULE:
         shutil.copy(ROOT / "hooksync" / "receiver.py", copied)
-    with started([each.replace("{}", str(copied)) for each in arguments], copied, environ) as server:
+    with started(
+        [each.replace("{}", str(copied)) for each in arguments], copied, environ
+    ) as server:
         yield server
 
 
 @pytest.fixture(scope="module", params=COMMANDS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """Each example in its turn: a test that takes it is a test of all of them."""
     with serve(request.param, tmp_path_factory.mktemp("receiver"), SECRETS) as server:
         yield server

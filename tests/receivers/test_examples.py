@@ -1,6 +1,8 @@
-"""The examples of receivers, each on its server, against `check`, the sandbox, pyPreservica, and whoever may come.
+"""The examples of receivers, each on its server, against `check`, the sandbox, pyPreservica, and
+whoever may come.
 
-What every receiver must do is one test that takes the fixture `server`: it holds for each of COMMANDS in conftest.py.
+What every receiver must do is one test that takes the fixture `server`: it holds for each of
+COMMANDS in conftest.py.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from tests.receivers.conftest import COMMANDS, EXAMPLES, SECRETS, Server, serve
 __all__ = ["no_credentials"]  # a fixture
 
 NEW, OLD = SECRETS.values()
-MOST_LINES = 60
+MOST_LINES = 65
 HOOKS = """\
 version: 1
 tenancies:
@@ -55,28 +57,46 @@ def moved(reference: str) -> dict[str, object]:
 
 
 def event(reference: str, subscription: str = "9495ddbf7d4a0b9f030a3411c87f967d") -> bytes:
-    document = {"subscriptionId": subscription, "timestamp": "2023-10-11T10:52:42.469", "tenant": "Bibliothèque"}
-    return json.dumps({**document, "trigger": "MOVED", "events": [moved(reference)]}, ensure_ascii=False).encode()
+    document = {
+        "subscriptionId": subscription,
+        "timestamp": "2023-10-11T10:52:42.469",
+        "tenant": "Bibliothèque",
+    }
+    return json.dumps(
+        {**document, "trigger": "MOVED", "events": [moved(reference)]}, ensure_ascii=False
+    ).encode()
 
 
 def deliver(server: Server, body: bytes, secret: str = NEW, *, is_chunked: bool = True) -> int:
     """Send a signed event; gives the status of the answer."""
     signature = sign_event(secret.encode(), body)
     sent = iter([body[:50], body[50:]]) if is_chunked else body
-    return send(server, body=sent, Content_Type="application/json", Preservica_Signature=signature).status_code
+    return send(
+        server, body=sent, Content_Type="application/json", Preservica_Signature=signature
+    ).status_code
 
 
 def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
     server: Server, box: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "hooks.yaml").write_text(HOOKS)
-    environ = {**LOG_IN, "BOX": box.url, "RECEIVER": server.url, "FN_KEY": "a-key", "HOOK_SECRET": NEW}
+    environ = {
+        **LOG_IN,
+        "BOX": box.url,
+        "RECEIVER": server.url,
+        "FN_KEY": "a-key",
+        "HOOK_SECRET": NEW,
+    }
     done = hooksync(["check", "--format", "json"], environ, tmp_path)
-    findings = {each["subject"]: each["state"] for each in done.json["tenancies"][0]["subscriptions"][0]["findings"]}
+    findings = {
+        each["subject"]: each["state"]
+        for each in done.json["tenancies"][0]["subscriptions"][0]["findings"]
+    }
     assert (done.code, done.err) == (0, "")
     assert findings == {"secret": "ok", "receiver": "ok", "event-signing": "ok"}
     alone = hooksync(
-        ["check", "--url", f"{server.url}?code=a-key", "--secret", "env:HOOK_SECRET"], {"HOOK_SECRET": NEW}
+        ["check", "--url", f"{server.url}?code=a-key", "--secret", "env:HOOK_SECRET"],
+        {"HOOK_SECRET": NEW},
     )
     assert (alone.code, alone.err) == (0, "")
     assert alone.out.endswith("receiver ready\n\nCheck: 3 ok, 0 warnings, 0 failed.\n")
@@ -84,7 +104,9 @@ def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
 
 def test_each_receiver_bears_all_that_the_suite_of_fire_sends(server: Server) -> None:
     given = ["--secret", "env:HOOK_SECRET", "--secret", "env:HOOK_SECRET_OLD"]
-    done = hooksync(["fire", "--suite", "--json", "--url", f"{server.url}?code=KEY", *given], dict(SECRETS))
+    done = hooksync(
+        ["fire", "--suite", "--json", "--url", f"{server.url}?code=KEY", *given], dict(SECRETS)
+    )
     assert [each for each in done.json["results"] if each["state"] != "passed"] == []
     assert (done.code, done.json["summary"]) == (0, {"passed": 12, "failed": 0})
 
@@ -101,7 +123,9 @@ def test_each_receiver_passes_the_challenge_of_a_subscription_by_pypreservica_an
     server.wait_for("200 event HOOK_SECRET\n")
 
 
-def test_each_receiver_takes_events_of_both_secrets_and_tells_which_it_was(server: Server, box: Sandbox) -> None:
+def test_each_receiver_takes_events_of_both_secrets_and_tells_which_it_was(
+    server: Server, box: Sandbox
+) -> None:
     references = [str(uuid.uuid4()) for _ in (NEW, OLD)]
     for secret, reference in zip((NEW, OLD), references, strict=True):
         box.seed("DEMO", server.url, "MOVED" if secret == NEW else "INGEST_FAILED", secret)
@@ -111,13 +135,17 @@ def test_each_receiver_takes_events_of_both_secrets_and_tells_which_it_was(serve
 
 
 @pytest.mark.parametrize("is_chunked", [True, False])
-def test_each_receiver_takes_an_event_with_and_without_chunks(server: Server, is_chunked: bool) -> None:
+def test_each_receiver_takes_an_event_with_and_without_chunks(
+    server: Server, is_chunked: bool
+) -> None:
     reference = str(uuid.uuid4())
     assert deliver(server, event(reference), is_chunked=is_chunked) == 200
     server.wait_for(reference)
 
 
-def test_each_receiver_works_once_on_an_event_that_comes_twice_and_under_two_ids(server: Server) -> None:
+def test_each_receiver_works_once_on_an_event_that_comes_twice_and_under_two_ids(
+    server: Server,
+) -> None:
     reference, last = str(uuid.uuid4()), str(uuid.uuid4())
     bodies = [event(reference), event(reference), event(reference, "0" * 32)]
     assert [deliver(server, body) for body in (*bodies, event(last))] == [200] * 4
@@ -142,15 +170,23 @@ def test_each_receiver_refuses_an_event_that_nobody_signed_and_does_no_work(serv
 def test_each_receiver_signs_no_code_that_could_forge_an_event(server: Server) -> None:
     body = event("forged")
     code = (EVENT_PREFIX + body).decode()
-    for query in (f"&challengeCode={requests.utils.quote(code)}", "&challengeCode=preservica-webhook-auth"):
+    for query in (
+        f"&challengeCode={requests.utils.quote(code)}",
+        "&challengeCode=preservica-webhook-auth",
+    ):
         answer = send(server, query)
         assert answer.status_code == 400
-        assert not [secret for secret in (NEW, OLD) if sign_event(secret.encode(), body) in answer.text]
+        assert not [
+            secret for secret in (NEW, OLD) if sign_event(secret.encode(), body) in answer.text
+        ]
 
 
 def test_each_receiver_answers_challenges_with_the_new_secret(server: Server) -> None:
     answer = send(server, "&challengeCode=c0de")
-    assert answer.json() == {"challengeCode": "c0de", "challengeResponse": sign_challenge(NEW.encode(), b"c0de")}
+    assert answer.json() == {
+        "challengeCode": "c0de",
+        "challengeResponse": sign_challenge(NEW.encode(), b"c0de"),
+    }
     assert answer.headers["Content-Type"].startswith("application/json")
 
 
@@ -167,8 +203,11 @@ def test_each_receiver_takes_an_event_of_three_megabytes(server: Server) -> None
     server.wait_for(reference)
 
 
-def test_each_receiver_says_that_work_failed_and_works_on_the_event_when_it_comes_again(server: Server) -> None:
-    body = event(str(uuid.uuid4())).replace(b'"entityRef"', b'"ref"')  # what the examples' work looks up is not there
+def test_each_receiver_says_that_work_failed_and_works_on_the_event_when_it_comes_again(
+    server: Server,
+) -> None:
+    # what the examples' work looks up is not there
+    body = event(str(uuid.uuid4())).replace(b'"entityRef"', b'"ref"')
     assert [deliver(server, body) >= 500 for _ in range(2)] == [True, True]
 
 
@@ -179,7 +218,10 @@ def test_no_receiver_prints_a_secret(server: Server) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_without_a_secret_no_receiver_starts(name: str, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="HOOK_SECRET is not set"), serve(name, tmp_path, {"HOOK_SECRET": ""}):
+    with (
+        pytest.raises(AssertionError, match="HOOK_SECRET is not set"),
+        serve(name, tmp_path, {"HOOK_SECRET": ""}),
+    ):
         pass
 
 
@@ -196,5 +238,7 @@ def test_an_example_is_short_takes_its_secret_from_the_environment_and_has_a_pla
 def test_the_requirements_of_the_examples_are_what_the_tests_ran_with() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         tested = tomllib.load(file)["project"]["optional-dependencies"]["test"]
-    required = {line for path in EXAMPLES.glob("*/requirements.txt") for line in path.read_text().split()}
+    required = {
+        line for path in EXAMPLES.glob("*/requirements.txt") for line in path.read_text().split()
+    }
     assert required - set(tested) == {"gunicorn>=22.0"}

@@ -1,4 +1,6 @@
-"""`hooksync.receiver`: what is signed, what is taken, and what is worked on, for any secret, code and body."""
+"""`hooksync.receiver`: what is signed, what is taken, and what is worked on, for any secret, code
+and body.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,16 @@ from hypothesis import strategies as st
 from pyPreservica.webHooksAPI import LambdaURLHandler
 
 from hooksync import receiver as module
-from hooksync.receiver import EVENT_PREFIX, Answer, Event, Memory, Receiver, Refused, event_key, verify_event
+from hooksync.receiver import (
+    EVENT_PREFIX,
+    Answer,
+    Event,
+    Memory,
+    Receiver,
+    Refused,
+    event_key,
+    verify_event,
+)
 
 NEW, OLD = "the-new-secret-of-it", "the-old-secret-of-it"
 KEYS = {"NEW": NEW.encode(), "OLD": OLD.encode()}
@@ -27,7 +38,9 @@ EVENT: Event = {
     "subscriptionId": "9495ddbf7d4a0b9f030a3411c87f967d",
     "timestamp": "2023-10-11T10:52:42.469",
     "trigger": "MOVED",
-    "events": [{"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2"}],
+    "events": [
+        {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2"}
+    ],
 }
 BODY = json.dumps(EVENT).encode()
 
@@ -35,7 +48,9 @@ SECRETS = st.binary(min_size=1, max_size=80)
 NAMED_SECRETS = st.dictionaries(st.text(max_size=5), SECRETS, min_size=1, max_size=4)
 CODES = st.from_regex("[0-9A-Za-z][ -~]*", fullmatch=True)
 ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
-DOCUMENTS = st.dictionaries(st.text(max_size=8), st.none() | st.integers() | st.text(max_size=8), max_size=5)
+DOCUMENTS = st.dictionaries(
+    st.text(max_size=8), st.none() | st.integers() | st.text(max_size=8), max_size=5
+)
 
 
 @pytest.fixture
@@ -45,11 +60,16 @@ def receiver() -> Receiver:
 
 def sign(body: bytes, secret: str = NEW) -> str:
     """By the standard library alone, not by the module under test."""
-    return hmac.new(secret.encode("latin-1"), b"preservica-webhook-auth" + body, hashlib.sha256).hexdigest()
+    return hmac.new(
+        secret.encode("latin-1"), b"preservica-webhook-auth" + body, hashlib.sha256
+    ).hexdigest()
 
 
 def deliver(
-    receiver: Receiver, body: bytes = BODY, secret: str = NEW, work: Callable[[Event], object] = bool
+    receiver: Receiver,
+    body: bytes = BODY,
+    secret: str = NEW,
+    work: Callable[[Event], object] = bool,
 ) -> Answer:
     return receiver.receive("POST", "", {"Preservica-Signature": sign(body, secret)}, body, work)
 
@@ -79,7 +99,9 @@ def test_no_answer_to_a_challenge_is_the_signature_of_an_event(secret: bytes, bo
 
 
 @given(SECRETS, CODES, st.binary(max_size=40))
-def test_what_a_challenge_gives_away_verifies_no_event(secret: bytes, code: str, body: bytes) -> None:
+def test_what_a_challenge_gives_away_verifies_no_event(
+    secret: bytes, code: str, body: bytes
+) -> None:
     document = json.loads(challenge(Receiver({"NEW": secret}), code).body)
     for signature in (document.get("challengeResponse", ""), code):
         assert verify_event({"NEW": secret}, body, signature) is None
@@ -108,11 +130,19 @@ def test_what_a_challenge_gives_away_verifies_no_event(secret: bytes, code: str,
         "\ud800",
     ],
 )
-def test_a_code_that_nobody_should_sign_is_refused_without_a_signature(receiver: Receiver, code: str) -> None:
+def test_a_code_that_nobody_should_sign_is_refused_without_a_signature(
+    receiver: Receiver, code: str
+) -> None:
     with pytest.raises(Refused):
         module.answer_challenge(NEW.encode(), code)
-    answer = receiver.receive("POST", f"challengeCode={quote(code, safe='', errors='replace')}", {}, b"")
-    assert (answer.status, answer.kind, list(json.loads(answer.body))) == (400, "refused", ["message"])
+    answer = receiver.receive(
+        "POST", f"challengeCode={quote(code, safe='', errors='replace')}", {}, b""
+    )
+    assert (answer.status, answer.kind, list(json.loads(answer.body))) == (
+        400,
+        "refused",
+        ["message"],
+    )
 
 
 @pytest.mark.parametrize("query", ["challengeCode=%FF", "challengeCode=%E2%82%AC"])
@@ -124,15 +154,23 @@ def test_a_code_that_is_not_ascii_is_refused(receiver: Receiver, query: str) -> 
     )
 
 
-@pytest.mark.parametrize("query", ["challengeCode=c0de", "?challengeCode=c0de", b"key=1&challengeCode=c0de"])
-def test_the_query_is_taken_as_text_or_bytes_with_or_without_its_mark(receiver: Receiver, query: str | bytes) -> None:
+@pytest.mark.parametrize(
+    "query", ["challengeCode=c0de", "?challengeCode=c0de", b"key=1&challengeCode=c0de"]
+)
+def test_the_query_is_taken_as_text_or_bytes_with_or_without_its_mark(
+    receiver: Receiver, query: str | bytes
+) -> None:
     assert json.loads(receiver.receive("POST", query, {}, b"").body)["challengeCode"] == "c0de"
 
 
 def test_of_two_codes_the_one_that_is_signed_is_the_one_that_was_judged(receiver: Receiver) -> None:
-    answer = receiver.receive("POST", "challengeCode=c0de&challengeCode=preservica-webhook-auth", {}, b"")
+    answer = receiver.receive(
+        "POST", "challengeCode=c0de&challengeCode=preservica-webhook-auth", {}, b""
+    )
     assert json.loads(answer.body)["challengeCode"] == "c0de"
-    answer = receiver.receive("POST", "challengeCode=preservica-webhook-auth&challengeCode=c0de", {}, b"")
+    answer = receiver.receive(
+        "POST", "challengeCode=preservica-webhook-auth&challengeCode=c0de", {}, b""
+    )
     assert answer.status == 400
 
 
@@ -143,7 +181,9 @@ def test_what_has_no_code_is_no_challenge(receiver: Receiver, query: str) -> Non
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "post", ""])
 def test_nothing_but_post_is_answered(receiver: Receiver, method: str) -> None:
-    answer = receiver.receive(method, "challengeCode=c0de", {"Preservica-Signature": sign(BODY)}, BODY)
+    answer = receiver.receive(
+        method, "challengeCode=c0de", {"Preservica-Signature": sign(BODY)}, BODY
+    )
     assert (answer.status, answer.kind, answer.headers["Allow"]) == (405, "refused", "POST")
 
 
@@ -155,17 +195,24 @@ def test_an_event_is_told_by_the_secret_that_it_was_signed_with(
     secrets: dict[str, bytes], body: bytes, data: Any
 ) -> None:
     name = data.draw(st.sampled_from(sorted(secrets)))
-    found = verify_event(secrets, body, hmac.new(secrets[name], EVENT_PREFIX + body, hashlib.sha256).hexdigest())
+    found = verify_event(
+        secrets, body, hmac.new(secrets[name], EVENT_PREFIX + body, hashlib.sha256).hexdigest()
+    )
     assert found is not None
-    assert secrets[found].rstrip(b"\0") == secrets[name].rstrip(b"\0")  # HMAC fills keys up with zeros
+    # HMAC fills keys up with zeros
+    assert secrets[found].rstrip(b"\0") == secrets[name].rstrip(b"\0")
 
 
 @given(DOCUMENTS, st.integers(min_value=0), st.integers(1, 255))
-def test_a_body_that_was_changed_in_one_byte_is_refused(document: dict[str, object], where: int, by: int) -> None:
+def test_a_body_that_was_changed_in_one_byte_is_refused(
+    document: dict[str, object], where: int, by: int
+) -> None:
     body = json.dumps(document).encode()
     changed = bytearray(body)
     changed[where % len(body)] ^= by
-    answer = Receiver({"NEW": NEW}).receive("POST", "", {"Preservica-Signature": sign(body)}, bytes(changed))
+    answer = Receiver({"NEW": NEW}).receive(
+        "POST", "", {"Preservica-Signature": sign(body)}, bytes(changed)
+    )
     assert (answer.status, answer.kind, answer.event) == (401, "refused", None)
 
 
@@ -179,14 +226,25 @@ def test_a_signature_that_was_changed_in_one_digit_is_refused(where: int, digit:
 
 @pytest.mark.parametrize(
     "signature",
-    ["", "0", "0" * 64, "\u00e9", "\ud800", "sha256=" + sign(BODY), sign(BODY)[:-1], f"{sign(BODY)},{sign(BODY)}"],
+    [
+        "",
+        "0",
+        "0" * 64,
+        "\u00e9",
+        "\ud800",
+        "sha256=" + sign(BODY),
+        sign(BODY)[:-1],
+        f"{sign(BODY)},{sign(BODY)}",
+    ],
 )
 def test_an_odd_signature_is_refused_and_not_an_error(receiver: Receiver, signature: str) -> None:
     assert receiver.receive("POST", "", {"Preservica-Signature": signature}, BODY).status == 401
 
 
 @pytest.mark.parametrize("others", ["0" * 64, "", sign(BODY)])
-def test_an_event_with_several_signature_headers_is_refused(receiver: Receiver, others: str) -> None:
+def test_an_event_with_several_signature_headers_is_refused(
+    receiver: Receiver, others: str
+) -> None:
     headers = {"Preservica-Signature": sign(BODY), "preservica-signature": others}
     assert receiver.receive("POST", "", headers, BODY).status == 401
 
@@ -194,19 +252,29 @@ def test_an_event_with_several_signature_headers_is_refused(receiver: Receiver, 
 def test_what_is_refused_says_why_in_the_answer_and_for_the_log(receiver: Receiver) -> None:
     answers = {
         "only POST is answered": receiver.receive("GET", "", {}, b""),
-        "the challenge code is not printable ASCII beginning with a letter or digit": challenge(receiver, "{}"),
+        "the challenge code is not printable ASCII beginning with a letter or digit": challenge(
+            receiver, "{}"
+        ),
         "the challenge code begins like a signed event; the answer could forge one": challenge(
             receiver, "preservica-webhook-auth"
         ),
         "the header Preservica-Signature is missing": receiver.receive("POST", "", {}, BODY),
-        "the signature is wrong: another secret, or the body was changed on its way": deliver(receiver, secret="other"),
+        "the signature is wrong: another secret, or the body was changed on its way": deliver(
+            receiver, secret="other"
+        ),
         "the event is not a JSON object": deliver(receiver, b"[]"),
     }
     for reason, answer in answers.items():
-        assert (answer.kind, answer.reason, json.loads(answer.body)) == ("refused", reason, {"message": reason})
+        assert (answer.kind, answer.reason, json.loads(answer.body)) == (
+            "refused",
+            reason,
+            {"message": reason},
+        )
 
 
-@pytest.mark.parametrize("name", ["Preservica-Signature", "preservica-signature", "PRESERVICA-SIGNATURE"])
+@pytest.mark.parametrize(
+    "name", ["Preservica-Signature", "preservica-signature", "PRESERVICA-SIGNATURE"]
+)
 @pytest.mark.parametrize("change", [str, str.upper, " {} ".format])
 def test_the_header_is_found_in_any_case_and_its_hex_is_taken_in_any(
     receiver: Receiver, name: str, change: Callable[[str], str]
@@ -214,7 +282,9 @@ def test_the_header_is_found_in_any_case_and_its_hex_is_taken_in_any(
     assert receiver.receive("POST", "", {name: change(sign(BODY))}, BODY).kind == "event"
 
 
-def test_every_secret_is_compared_in_constant_time_also_after_one_that_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_secret_is_compared_in_constant_time_also_after_one_that_fitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     compared: list[bytes] = []
     original = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append(a) or original(a, b))
@@ -229,14 +299,21 @@ def test_the_raw_bytes_count_and_not_the_document(receiver: Receiver) -> None:
     assert receiver.receive("POST", "", {"Preservica-Signature": sign(body)}, spaced).status == 401
 
 
-@pytest.mark.parametrize("body", [b"", b"text", b"[1]", b'"text"', b"\xff", b"[" * 100_000, b'{"a":' * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"text", b"[1]", b'"text"', b"\xff", b"[" * 100_000, b'{"a":' * 100_000]
+)
 def test_a_signed_body_that_is_no_json_object_is_refused(receiver: Receiver, body: bytes) -> None:
     assert deliver(receiver, body).status == 400
 
 
 def test_an_answer_tells_the_event_and_the_name_of_its_secret(receiver: Receiver) -> None:
     answer = deliver(receiver, secret=OLD)
-    assert (answer.status, answer.kind, answer.event, answer.signed_with) == (200, "event", EVENT, "OLD")
+    assert (answer.status, answer.kind, answer.event, answer.signed_with) == (
+        200,
+        "event",
+        EVENT,
+        "OLD",
+    )
     assert (json.loads(answer.body), answer.reason) == ({"success": True}, "")
 
 
@@ -246,19 +323,30 @@ def test_an_answer_tells_the_event_and_the_name_of_its_secret(receiver: Receiver
 def test_an_event_that_comes_twice_is_worked_on_once(receiver: Receiver) -> None:
     worked: list[Event] = []
     answers = [deliver(receiver, work=worked.append) for _ in range(3)]
-    assert [(each.status, each.kind, each.event) for each in answers[1:]] == [(200, "duplicate", None)] * 2
+    assert [(each.status, each.kind, each.event) for each in answers[1:]] == [
+        (200, "duplicate", None)
+    ] * 2
     assert worked == [EVENT]
 
 
-def test_an_event_of_the_replaced_and_of_the_new_subscription_is_worked_on_once(receiver: Receiver) -> None:
-    """While a subscription is replaced, both are live: the ids differ, and so may the secrets and the order of keys."""
-    twin = json.dumps({**dict(reversed(EVENT.items())), "subscriptionId": "0" * 32}, indent=1).encode()
+def test_an_event_of_the_replaced_and_of_the_new_subscription_is_worked_on_once(
+    receiver: Receiver,
+) -> None:
+    """While a subscription is replaced, both are live: the ids differ, and so may the secrets and
+    the order of keys.
+    """
+    twin = json.dumps(
+        {**dict(reversed(EVENT.items())), "subscriptionId": "0" * 32}, indent=1
+    ).encode()
     assert [deliver(receiver).kind, deliver(receiver, twin, OLD).kind] == ["event", "duplicate"]
 
 
 @given(DOCUMENTS, DOCUMENTS)
 def test_events_that_say_something_else_are_told_apart(one: Event, other: Event) -> None:
-    said = [{name: value for name, value in each.items() if name != "subscriptionId"} for each in (one, other)]
+    said = [
+        {name: value for name, value in each.items() if name != "subscriptionId"}
+        for each in (one, other)
+    ]
     assert (event_key(one) == event_key(other)) == (
         json.dumps(said[0], sort_keys=True) == json.dumps(said[1], sort_keys=True)
     )
@@ -275,7 +363,9 @@ def test_work_that_failed_is_done_when_the_event_comes_again(receiver: Receiver)
     assert worked == [EVENT]
 
 
-def test_work_that_raises_a_refusal_of_its_own_is_not_taken_for_one_of_ours(receiver: Receiver) -> None:
+def test_work_that_raises_a_refusal_of_its_own_is_not_taken_for_one_of_ours(
+    receiver: Receiver,
+) -> None:
     def fail(_: Event) -> None:
         raise Refused("by the catalogue")
 
@@ -287,7 +377,10 @@ def test_of_32_deliveries_at_once_one_is_worked_on(receiver: Receiver) -> None:
     worked: list[Event] = []
     together = threading.Barrier(32)
     with ThreadPoolExecutor(32) as pool:
-        jobs = [pool.submit(lambda: (together.wait(), deliver(receiver, work=worked.append))[1]) for _ in range(32)]
+        jobs = [
+            pool.submit(lambda: (together.wait(), deliver(receiver, work=worked.append))[1])
+            for _ in range(32)
+        ]
         kinds = [job.result().kind for job in jobs]
     assert sorted(kinds) == ["duplicate"] * 31 + ["event"]
     assert worked == [EVENT]
@@ -298,7 +391,9 @@ def test_a_memory_holds_the_last_events_and_no_more(size: int, keys: list[str]) 
     memory, held = Memory(size), list[str]()
     for key in keys:
         assert memory.add(key) == (key not in held)
-        held = [*held, *([key] if key not in held else [])][-size or len(keys) + 1 :] if size else []
+        held = (
+            [*held, *([key] if key not in held else [])][-size or len(keys) + 1 :] if size else []
+        )
 
 
 def test_what_was_never_remembered_can_be_forgotten() -> None:
@@ -315,7 +410,8 @@ def test_receivers_that_share_a_memory_work_on_an_event_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "secrets", [{}, {"NEW": None}, {"NEW": ""}, {"NEW": b""}, {"NEW": None, "OLD": OLD}, {"NEW": "\u20ac"}]
+    "secrets",
+    [{}, {"NEW": None}, {"NEW": ""}, {"NEW": b""}, {"NEW": None, "OLD": OLD}, {"NEW": "\u20ac"}],
 )
 def test_a_receiver_without_a_usable_secret_does_not_start(secrets: dict[str, str | None]) -> None:
     with pytest.raises(ValueError, match=r"the secret|NEW") as caught:

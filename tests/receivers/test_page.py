@@ -1,4 +1,6 @@
-"""docs/receivers.md is so: its session is played, its snippets are run, its tables are those of the code."""
+"""docs/receivers.md is so: its session is played, its snippets are run, its tables are those of the
+code.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def snippets(language: str) -> list[str]:
 
 @dataclass
 class WithFlask(Stage):
-    """Where `flask` starts the page's receiver, and `hooksync sandbox` the tenancy that runs already."""
+    """Where `flask` starts the page's receiver, and `hooksync sandbox` the tenancy that runs
+    already.
+    """
 
     start: Callable[[dict[str, str]], Server] = NotImplemented
     server: Server | None = None
@@ -61,7 +65,10 @@ class WithFlask(Stage):
             super().play(command)
 
     def shown(self, text: str) -> str:
-        host, on_the_page = self.receivers.removeprefix("http://"), RECEIVERS.removeprefix("http://")
+        host, on_the_page = (
+            self.receivers.removeprefix("http://"),
+            RECEIVERS.removeprefix("http://"),
+        )
         return super().shown(text).replace(f"  {host} ", f"  {on_the_page.ljust(len(host))} ")
 
 
@@ -71,11 +78,16 @@ def stage(tmp_path: Path, stack: Any) -> Iterator[WithFlask]:
     arguments = COMMANDS["flask"][1]
     with Sandbox() as box, Receiver({}) as nobody:
         yield WithFlask(
-            tmp_path, box, nobody, start=lambda environ: stack.enter_context(started(arguments, tmp_path, environ))
+            tmp_path,
+            box,
+            nobody,
+            start=lambda environ: stack.enter_context(started(arguments, tmp_path, environ)),
         )
 
 
-def test_a_first_receiver_goes_as_its_page_says_and_takes_the_event_that_is_signed_by_hand(stage: WithFlask) -> None:
+def test_a_first_receiver_goes_as_its_page_says_and_takes_the_event_that_is_signed_by_hand(
+    stage: WithFlask,
+) -> None:
     check(PAGE, stage)
     assert stage.server
     stage.server.wait_for(r"FULL_TEXT_INDEXED IO [0-9a-f-]{36}\n.*POST /hook HTTP")
@@ -83,8 +95,14 @@ def test_a_first_receiver_goes_as_its_page_says_and_takes_the_event_that_is_sign
     for program in ("bash", "openssl", "curl"):
         if not shutil.which(program):
             missing(f"{program} is not there", "install it")
-    environ = {"PATH": "/usr/bin:/bin", "HOOK_URL": stage.server.url, "HOOK_SECRET": stage.environ["HOOK_SECRET"]}
-    done = subprocess.run(["bash", "-c", by_hand], env=environ, capture_output=True, text=True, timeout=60, check=True)
+    environ = {
+        "PATH": "/usr/bin:/bin",
+        "HOOK_URL": stage.server.url,
+        "HOOK_SECRET": stage.environ["HOOK_SECRET"],
+    }
+    done = subprocess.run(
+        ["bash", "-c", by_hand], env=environ, capture_output=True, text=True, timeout=60, check=True
+    )
     assert json.loads(done.stdout) == {"success": True}
     stage.server.wait_for("7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2")
 
@@ -96,7 +114,9 @@ def test_the_first_receiver_refuses_what_is_forged(
     scope: dict[str, Any] = {"__name__": "app"}
     exec(snippets("python")[0], scope)
     client = scope["app"].test_client()
-    assert client.post("/hook?challengeCode=c0de").json["challengeResponse"] == sign_challenge(NEW.encode(), b"c0de")
+    assert client.post("/hook?challengeCode=c0de").json["challengeResponse"] == sign_challenge(
+        NEW.encode(), b"c0de"
+    )
     assert client.post("/hook?challengeCode=preservica-webhook-auth").status_code == 400
     body = snippets("json")[1].encode()
     headers = {"Preservica-Signature": sign_event(NEW.encode(), body)}
@@ -134,14 +154,17 @@ def test_an_event_of_the_sandbox_has_the_fields_of_the_one_on_the_page() -> None
 
 
 def test_the_table_of_triggers_is_that_of_hooksync() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| `([A-Z_]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| `([A-Z_]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert dict(rows) == TRIGGER_NAMES
 
 
 # Other languages
 
-# What runs a language's snippet: how it is built and run, and a program that reads calls and prints what came of each.
-# A call is a line: "challenge SECRET CODE" or "verify BODY SIGNATURE SECRET...", each word in hex.
+# What runs a language's snippet: how it is built and run, and a program that reads calls and prints
+# what came of each. A call is a line: "challenge SECRET CODE" or "verify BODY SIGNATURE SECRET...",
+# each word in hex.
 PYTHON = """
 import sys
 import threading
@@ -271,7 +294,11 @@ def calls() -> Iterator[tuple[str, list[bytes], str]]:
     draw = random.Random(15)
     codes = [draw.randbytes(16).hex(), "a b+c/d=&%", "Z~", "0", "c0de" * 100]
     for code in codes:
-        yield "challenge", [NEW.encode(), code.encode()], sign_challenge(NEW.encode(), code.encode())
+        yield (
+            "challenge",
+            [NEW.encode(), code.encode()],
+            sign_challenge(NEW.encode(), code.encode()),
+        )
     forging = [
         EVENT_PREFIX.decode(),
         EVENT_PREFIX.decode() + "{}",
@@ -289,7 +316,11 @@ def calls() -> Iterator[tuple[str, list[bytes], str]]:
     ]
     for code in forging:
         yield "challenge", [NEW.encode(), code.encode()], "refused"
-    bodies = [*snippets("json")[1:2], '{"tenant": "Biblioth\u00e8que \u20ac"}', draw.randbytes(2000).hex()]
+    bodies = [
+        *snippets("json")[1:2],
+        '{"tenant": "Biblioth\u00e8que \u20ac"}',
+        draw.randbytes(2000).hex(),
+    ]
     for body in (each.encode() for each in bodies):
         right = sign_event(OLD.encode(), body)
         secrets = [NEW.encode(), OLD.encode()]
@@ -297,12 +328,22 @@ def calls() -> Iterator[tuple[str, list[bytes], str]]:
         yield "verify", [body, right.upper().encode(), *reversed(secrets)], "true"
         yield "verify", [body, right.encode(), NEW.encode()], "false"
         yield "verify", [body + b" ", right.encode(), *secrets], "false"
-        for wrong in (right[:-1], right + "0", "0" * 64, "caf\u00e9", sign_challenge(OLD.encode(), body)):
+        for wrong in (
+            right[:-1],
+            right + "0",
+            "0" * 64,
+            "caf\u00e9",
+            sign_challenge(OLD.encode(), body),
+        ):
             yield "verify", [body, wrong.encode(), *secrets], "false"
 
 
-@pytest.mark.parametrize("language", sampled(LANGUAGES, 9), ids=lambda each: "-".join((each.name, *each.programs)))
-def test_the_recipe_of_each_language_signs_and_verifies_as_hooksync_does(language: Language, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "language", sampled(LANGUAGES, 9), ids=lambda each: "-".join((each.name, *each.programs))
+)
+def test_the_recipe_of_each_language_signs_and_verifies_as_hooksync_does(
+    language: Language, tmp_path: Path
+) -> None:
     for program in language.programs:
         if program == "dotnet" and not shutil.which(program):
             pytest.skip("dotnet is not installed, and no package of Debian has it")
@@ -310,12 +351,22 @@ def test_the_recipe_of_each_language_signs_and_verifies_as_hooksync_does(languag
             missing(f"{program} is not there", "install the tools of the language")
     (recipe,) = (each for each in snippets(language.name) if "genuine" in each.lower())
     for name, text in language.files.items():
-        (tmp_path / name).write_text(recipe + text.removeprefix("{}") if text.startswith("{}") else text)
+        (tmp_path / name).write_text(
+            recipe + text.removeprefix("{}") if text.startswith("{}") else text
+        )
     asked = list(calls())
-    given = "".join(f"{what} {' '.join(word.hex() for word in words)}\n" for what, words, _ in asked)
+    given = "".join(
+        f"{what} {' '.join(word.hex() for word in words)}\n" for what, words, _ in asked
+    )
     for command in language.commands:
         done = subprocess.run(
-            command, cwd=tmp_path, input=given, capture_output=True, text=True, timeout=100, check=False
+            command,
+            cwd=tmp_path,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
         )
         assert done.returncode == 0, done.stderr + done.stdout
     assert done.stdout.split() == [expected for _, _, expected in asked]

@@ -1,4 +1,6 @@
-"""Carrying a plan out, on a service in memory: the order of calls, lost answers, refusals, interrupts."""
+"""Carrying a plan out, on a service in memory: the order of calls, lost answers, refusals,
+interrupts.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,13 @@ def carry_out(
     plan = make_plan(wanted, tuple(service.live.values()), options)
     with WorkerPool(width, stop or threading.Event()) as pool:
         return Execution(
-            plan, service, {SECRET: VALUE}, pool, options=options, clock=JumpingClock(), advance=advance
+            plan,
+            service,
+            {SECRET: VALUE},
+            pool,
+            options=options,
+            clock=JumpingClock(),
+            advance=advance,
         ).run()
 
 
@@ -78,7 +86,12 @@ def test_remove_first_removes_first() -> None:
 def test_a_conflict_falls_back_to_remove_first_with_a_warning() -> None:
     service = FakeService.holding([OLD], refuses_duplicates=True)
     outcome = carry_out(tenancy(declared()), service)
-    assert [call.split()[0] for call in service.calls] == ["subscribe", "unsubscribe", "subscribe", "list"]
+    assert [call.split()[0] for call in service.calls] == [
+        "subscribe",
+        "unsubscribe",
+        "subscribe",
+        "list",
+    ]
     assert results(outcome) == ["done"]
     assert outcome.outcomes[0].warnings == (CONFLICTS,)
     assert outcome.is_as_declared
@@ -102,7 +115,9 @@ def test_a_service_that_gives_the_old_id_again_never_loses_the_subscription() ->
 
 
 def test_a_failed_step_does_not_stop_the_others() -> None:
-    wanted = [declared(f"https://hooks.example.org/{number}", name=f"n{number}") for number in range(6)]
+    wanted = [
+        declared(f"https://hooks.example.org/{number}", name=f"n{number}") for number in range(6)
+    ]
     there = live("gone", "https://hooks.example.org/x", INDEXED)
     service = FakeService.holding([there], on_subscribe=deque([rejected(400)]))
     outcome = carry_out(tenancy(*wanted), service)
@@ -123,13 +138,19 @@ def test_a_removal_waits_for_what_could_not_be_made(answers: list[object]) -> No
     assert results(outcome) == ["failed", "not-attempted"]
     assert said(outcome)[1] == held_back("prod/catalogue/MOVED")
     assert list(service.live) == ["there"]
-    assert [step.reason for step in outcome.differences if isinstance(step, Unsubscribe)] == ["not declared, held back"]
+    assert [step.reason for step in outcome.differences if isinstance(step, Unsubscribe)] == [
+        "not declared, held back"
+    ]
     assert not outcome.is_as_declared
 
 
 def test_a_removal_that_waits_names_one_and_counts_the_others() -> None:
-    wanted = [declared(f"https://hooks.example.org/{number}", name=f"n{number}") for number in range(3)]
-    service = FakeService.holding([live("x", "https://h.example/x")], on_subscribe=deque([rejected(400)] * 3))
+    wanted = [
+        declared(f"https://hooks.example.org/{number}", name=f"n{number}") for number in range(3)
+    ]
+    service = FakeService.holding(
+        [live("x", "https://h.example/x")], on_subscribe=deque([rejected(400)] * 3)
+    )
     assert said(carry_out(tenancy(*wanted), service))[-1] == held_back("prod/n0/MOVED and 2 more")
 
 
@@ -159,14 +180,18 @@ def test_replace_is_not_asked_for_again_by_the_verification() -> None:
 
 def test_after_an_interrupt_nothing_new_starts_and_nothing_is_called_verified() -> None:
     stop = threading.Event()
-    wanted = [declared(f"https://hooks.example.org/{number}", name=f"n{number}") for number in range(50)]
+    wanted = [
+        declared(f"https://hooks.example.org/{number}", name=f"n{number}") for number in range(50)
+    ]
     service = FakeService.holding([live("gone", "https://hooks.example.org/x")])
     outcome = carry_out(tenancy(*wanted), service, stop=stop, advance=stop.set)
     counted = {result: results(outcome).count(result) for result in results(outcome)}
     assert 1 <= counted["done"] <= 4  # as many as are in flight at once
     assert counted["not-attempted"] == 51 - counted["done"]
     assert "gone" in service.live
-    assert {(one.detail, one.fix) for one in outcome.outcomes if one.result == "not-attempted"} == {("", "")}
+    assert {(one.detail, one.fix) for one in outcome.outcomes if one.result == "not-attempted"} == {
+        ("", "")
+    }
     assert outcome.not_verified == "interrupted"
 
 
@@ -175,7 +200,9 @@ def test_a_replacement_interrupted_between_its_halves_is_half_done() -> None:
     service = FakeService.holding([OLD])
     outcome = carry_out(tenancy(declared()), service, stop=stop, advance=stop.set)
     assert results(outcome) == ["half-done"]
-    assert said(outcome) == [("interrupted: the new one is made, the old one is still there", NEXT_RUN)]
+    assert said(outcome) == [
+        ("interrupted: the new one is made, the old one is still there", NEXT_RUN)
+    ]
     assert sorted(service.live) == ["new-1", "old"]
 
 
@@ -209,7 +236,9 @@ def test_a_removed_one_that_is_still_listed_is_done_and_said_to_be_listed() -> N
 
 
 @pytest.mark.parametrize("second", [rejected(403), lost()])
-def test_a_removal_that_was_answered_stays_done_whatever_is_answered_the_second_time(second: HooksyncError) -> None:
+def test_a_removal_that_was_answered_stays_done_whatever_is_answered_the_second_time(
+    second: HooksyncError,
+) -> None:
     service = FakeService.holding([GONE], on_unsubscribe=deque([LIE, second]))
     outcome = carry_out(tenancy(), service)
     assert (results(outcome), said(outcome)) == (["done"], [("", "")])
@@ -219,7 +248,9 @@ def test_a_removal_that_was_answered_stays_done_whatever_is_answered_the_second_
 def test_what_somebody_put_in_the_place_of_a_kept_one_is_told_and_unknown() -> None:
     kept, other = live("kept"), live("other")
     service = FakeService.holding([kept, GONE])
-    outcome = carry_out(tenancy(declared()), service, advance=lambda: service.live.update({"kept": other}))
+    outcome = carry_out(
+        tenancy(declared()), service, advance=lambda: service.live.update({"kept": other})
+    )
     [told] = [one for one in outcome.outcomes if one.result == "unchanged"]
     assert told.is_found
     assert "other" in told.warnings[0].what
@@ -252,7 +283,9 @@ ENDS = {  # a service | replacement | the result, what went wrong, and the fix
         "look",
     ),
     "the old one may be removed": (
-        FakeService.holding([OLD], on_unsubscribe=deque([("after", lost())]), on_list=deque([unreachable()])),
+        FakeService.holding(
+            [OLD], on_unsubscribe=deque([("after", lost())]), on_list=deque([unreachable()])
+        ),
         "remove-first",
         ("half-done", f"the connection was cut; the old one may have been removed, and {UNREAD}"),
         NEXT_RUN,
@@ -264,7 +297,9 @@ ENDS = {  # a service | replacement | the result, what went wrong, and the fix
         NEXT_RUN,
     ),
     "lost, and no list": (
-        FakeService(on_subscribe=deque([("after", lost())]), on_list=deque([unreachable(), unreachable()])),
+        FakeService(
+            on_subscribe=deque([("after", lost())]), on_list=deque([unreachable(), unreachable()])
+        ),
         "create-first",
         ("failed", f"the connection was cut; it may have been made, and {UNREAD}"),
         NEXT_RUN,
@@ -300,7 +335,9 @@ def test_what_is_not_done_says_what_is_wrong_and_the_fix(
 
 
 def test_a_create_that_broke_and_was_made_all_the_same_is_known_by_the_verification() -> None:
-    outcome = carry_out(tenancy(declared()), FakeService(on_subscribe=deque([("after", rejected(500))])))
+    outcome = carry_out(
+        tenancy(declared()), FakeService(on_subscribe=deque([("after", rejected(500))]))
+    )
     assert results(outcome) == ["done"]
     assert outcome.outcomes[0].new_id == "new-1"
 
@@ -327,14 +364,18 @@ def test_a_create_that_certainly_failed_is_not_tried_again(error: HooksyncError)
 
 
 def test_all_that_is_wrong_and_every_fix_is_told() -> None:
-    service = FakeService(on_subscribe=deque([ServiceError(Problem("this", "fix this"), Problem("that", "and that"))]))
+    service = FakeService(
+        on_subscribe=deque([ServiceError(Problem("this", "fix this"), Problem("that", "and that"))])
+    )
     assert said(carry_out(tenancy(declared()), service)) == [("this; that", "fix this; and that")]
 
 
 def test_what_somebody_else_made_meanwhile_is_not_taken_for_what_was_refused() -> None:
     service = FakeService(on_subscribe=deque([rejected(400)]))
     theirs = live("theirs")
-    outcome = carry_out(tenancy(declared()), service, advance=lambda: service.live.update(theirs=theirs))
+    outcome = carry_out(
+        tenancy(declared()), service, advance=lambda: service.live.update(theirs=theirs)
+    )
     assert results(outcome) == ["failed"]
     assert outcome.outcomes[0].new_id is None
 
@@ -342,7 +383,13 @@ def test_what_somebody_else_made_meanwhile_is_not_taken_for_what_was_refused() -
 def test_a_second_try_does_not_remove_the_old_one_again() -> None:
     service = FakeService.holding([OLD], on_subscribe=deque([lost()]))
     outcome = carry_out(tenancy(declared(), replacement="remove-first"), service)
-    assert [call.split()[0] for call in service.calls] == ["unsubscribe", "subscribe", "list", "subscribe", "list"]
+    assert [call.split()[0] for call in service.calls] == [
+        "unsubscribe",
+        "subscribe",
+        "list",
+        "subscribe",
+        "list",
+    ]
     assert results(outcome) == ["done"]
 
 
@@ -361,4 +408,6 @@ def test_an_interrupt_while_the_list_is_read_leaves_no_second_try() -> None:
     service = Cut(on_subscribe=deque([lost()]))
     outcome = carry_out(tenancy(declared()), service, stop=service.stop)
     assert service.calls == ["subscribe https://hooks.example.org/a", "list"]
-    assert said(outcome) == [("the connection was cut; it is not there after one try: interrupted", NEXT_RUN)]
+    assert said(outcome) == [
+        ("the connection was cut; it is not there after one try: interrupted", NEXT_RUN)
+    ]

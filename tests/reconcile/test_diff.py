@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy, Trigger, address_matches
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscription,
+    Tenancy,
+    Trigger,
+    address_matches,
+)
 from hooksync.core.record import replace
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.diff import DiffOptions, compare, content_changes, make_plan
@@ -47,7 +53,10 @@ def after(plan: TenancyPlan) -> tuple[LiveSubscription, ...]:
             wanted = step.declared
             identifier = f"new-{number}"
             there[identifier] = live(
-                identifier, wanted.url.full, wanted.trigger, include_identifiers=wanted.include_identifiers
+                identifier,
+                wanted.url.full,
+                wanted.trigger,
+                include_identifiers=wanted.include_identifiers,
             )
     return tuple(there.values())
 
@@ -57,9 +66,13 @@ def test_each_declared_and_each_live_one_is_in_exactly_one_step(
     wanted: Tenancy, there: tuple[LiveSubscription, ...], options: DiffOptions
 ) -> None:
     plan = make_plan(wanted, there, options)
-    declared_seen = [step.declared for step in plan.steps if isinstance(step, Subscribe | Resubscribe | Keep)]
+    declared_seen = [
+        step.declared for step in plan.steps if isinstance(step, Subscribe | Resubscribe | Keep)
+    ]
     live_seen = [step.live for step in plan.steps if not isinstance(step, Subscribe)]
-    assert sorted(s.address for s in declared_seen) == sorted(s.address for s in wanted.subscriptions)
+    assert sorted(s.address for s in declared_seen) == sorted(
+        s.address for s in wanted.subscriptions
+    )
     assert sorted(s.id for s in live_seen) == sorted(s.id for s in there)
 
 
@@ -86,7 +99,9 @@ def test_the_order_of_the_live_list_says_nothing_but_which_duplicate_stays(
 
 
 @given(tenancies(), lists_of_live())
-def test_a_plan_after_an_apply_is_empty(wanted: Tenancy, there: tuple[LiveSubscription, ...]) -> None:
+def test_a_plan_after_an_apply_is_empty(
+    wanted: Tenancy, there: tuple[LiveSubscription, ...]
+) -> None:
     plan = make_plan(wanted, there, PLAIN)
     assert make_plan(wanted, after(plan), PLAIN).is_empty
 
@@ -99,7 +114,11 @@ def test_nothing_that_is_not_owned_is_removed_but_what_is_replaced(
     known: set[int],
     is_proof: bool,
 ) -> None:
-    made = {one.id: (1, declared(one.url.full, one.trigger)) for one in there if int(one.id, 16) in known}
+    made = {
+        one.id: (1, declared(one.url.full, one.trigger))
+        for one in there
+        if int(one.id, 16) in known
+    }
     plan = make_plan(wanted, there, options, replace(remembering(**made), is_proof=is_proof))
     for step in plan.steps:
         if not isinstance(step, Unsubscribe):
@@ -124,7 +143,11 @@ def test_with_targets_only_duplicates_and_replaced_ones_go(
 @given(tenancies(), lists_of_live())
 def test_a_key_in_a_url_is_in_no_repr(wanted: Tenancy, there: tuple[LiveSubscription, ...]) -> None:
     plan = make_plan(wanted, there, PLAIN)
-    live_only = [step for step in plan.steps if isinstance(step, Unsubscribe | Leave) and not step_declares(step)]
+    live_only = [
+        step
+        for step in plan.steps
+        if isinstance(step, Unsubscribe | Leave) and not step_declares(step)
+    ]
     assert "tenthousandkeys" not in repr([step.live for step in live_only])
     assert "tenthousandkeys" not in repr([subscription.key for subscription in there])
 
@@ -149,7 +172,10 @@ def test_a_pair_that_is_alike_is_kept() -> None:
 
 
 def test_the_same_url_in_another_spelling_is_the_same_subscription() -> None:
-    wanted, there = declared("https://hooks.example.org"), live(url="HTTPS://Hooks.Example.org:443/")
+    wanted, there = (
+        declared("https://hooks.example.org"),
+        live(url="HTTPS://Hooks.Example.org:443/"),
+    )
     assert only_step(make_plan(tenancy(wanted), (there,), PLAIN)) == Keep(wanted, there)
 
 
@@ -159,7 +185,9 @@ def test_another_trigger_is_another_subscription() -> None:
 
 
 def test_a_path_in_other_letters_is_another_subscription() -> None:
-    plan = make_plan(tenancy(declared("https://h.example/A")), (live(url="https://h.example/a"),), PLAIN)
+    plan = make_plan(
+        tenancy(declared("https://h.example/A")), (live(url="https://h.example/a"),), PLAIN
+    )
     assert [type(step) for step in plan.steps] == [Subscribe, Unsubscribe]
 
 
@@ -171,11 +199,15 @@ def test_another_flag_is_a_resubscribe_that_says_why() -> None:
 
 
 def test_a_flag_that_is_not_reported_is_not_compared() -> None:
-    assert content_changes(declared(include_identifiers=False), live(include_identifiers=None)) == ()
+    assert (
+        content_changes(declared(include_identifiers=False), live(include_identifiers=None)) == ()
+    )
 
 
 def test_a_description_and_an_owner_are_not_compared() -> None:
-    described = replace(declared(), description="feeds the catalogue", owner="collections@example.org")
+    described = replace(
+        declared(), description="feeds the catalogue", owner="collections@example.org"
+    )
     assert only_step(make_plan(tenancy(described), (live(),), PLAIN)) == Keep(described, live())
 
 
@@ -190,11 +222,16 @@ def test_what_differs_in_nested_data_is_named_by_its_path() -> None:
     ]
     assert compare(before, dict(before)) == []
     assert compare({}, {"a": {"b": 1}}) == [(["a"], None, {"b": 1})]
-    assert compare({"a": {"b": 1}}, {"a": {"c": 1}}) == [(["a", "b"], 1, None), (["a", "c"], None, 1)]
+    assert compare({"a": {"b": 1}}, {"a": {"c": 1}}) == [
+        (["a", "b"], 1, None),
+        (["a", "c"], None, 1),
+    ]
 
 
 def test_replace_resubscribes_what_is_alike() -> None:
-    step = only_step(make_plan(tenancy(declared()), (live(),), DiffOptions(replace=("prod/cat*/MOVED",))))
+    step = only_step(
+        make_plan(tenancy(declared()), (live(),), DiffOptions(replace=("prod/cat*/MOVED",)))
+    )
     assert isinstance(step, Resubscribe)
     assert step.reasons == ("asked for by --replace",)
 
@@ -207,7 +244,9 @@ def test_replace_leaves_alone_what_it_does_not_name(glob: str) -> None:
 
 def test_a_secret_that_changed_is_a_resubscribe_that_says_why() -> None:
     wanted, there = declared(), live("made")
-    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, History(states={"made": "changed"})))
+    step = only_step(
+        make_plan(tenancy(wanted), (there,), PLAIN, History(states={"made": "changed"}))
+    )
     assert step == Resubscribe(wanted, there, ("secret changed",), (), "changed")
 
 
@@ -232,7 +271,9 @@ def test_the_duplicate_whose_content_is_right_stays() -> None:
 def test_of_duplicates_that_are_all_wrong_the_first_is_replaced_and_the_others_go() -> None:
     there = tuple(live(str(number), include_identifiers=False) for number in range(3))
     plan = make_plan(tenancy(declared()), there, PLAIN)
-    assert [(type(step), step.live.id) for step in plan.steps if not isinstance(step, Subscribe)] == [
+    assert [
+        (type(step), step.live.id) for step in plan.steps if not isinstance(step, Subscribe)
+    ] == [
         (Resubscribe, "0"),
         (Unsubscribe, "1"),
         (Unsubscribe, "2"),
@@ -262,7 +303,9 @@ UNSIGNED = "made by hooksync according to an unsigned state, which proves nothin
         (THEIRS, "theirs", OUTSIDE),
     ],
 )
-def test_owns_decides_which_undeclared_ones_go(owns: str | frozenset[str], origin: str, reason: str) -> None:
+def test_owns_decides_which_undeclared_ones_go(
+    owns: str | frozenset[str], origin: str, reason: str
+) -> None:
     """`reason`: of the step; with a hyphen before it, the step removes the subscription."""
     history = History()
     if origin != "theirs":
@@ -279,11 +322,15 @@ def test_with_targets_an_undeclared_one_is_left_alone() -> None:
     assert step == Leave(live(), "not targeted")
 
 
-@pytest.mark.parametrize(("owns", "is_removed"), [("made", True), ("all", True), ("none", False), (THEIRS, False)])
+@pytest.mark.parametrize(
+    ("owns", "is_removed"), [("made", True), ("all", True), ("none", False), (THEIRS, False)]
+)
 def test_a_duplicate_goes_only_if_it_is_owned(owns: str | frozenset[str], is_removed: bool) -> None:
     wanted, there = declared(), (live("older"), live("newer"))
     history = remembering(older=(1, wanted), newer=(2, wanted))
-    [other, kept] = make_plan(tenancy(wanted, owns=owns), there, PLAIN, history).steps[:: 1 if is_removed else -1]
+    [other, kept] = make_plan(tenancy(wanted, owns=owns), there, PLAIN, history).steps[
+        :: 1 if is_removed else -1
+    ]
     assert kept == Keep(wanted, there[1])
     kind = Unsubscribe if is_removed else Leave
     assert other == kind(there[0], "duplicate", wanted, wanted.address)
@@ -314,7 +361,9 @@ def test_under_a_policy_an_unsigned_state_moves_no_subscription_away() -> None:
 
 def test_a_longer_host_is_under_no_prefix() -> None:
     owner = tenancy(owns=OURS)
-    step = only_step(make_plan(owner, (live(url="https://hooks.example.org.evil.example/a"),), PLAIN))
+    step = only_step(
+        make_plan(owner, (live(url="https://hooks.example.org.evil.example/a"),), PLAIN)
+    )
     assert step == Leave(step.live, OUTSIDE)
 
 
@@ -327,7 +376,8 @@ def remembering(**made: tuple[int, DeclaredSubscription]) -> History:
     """A state that says of live ids which run made them, for which declared subscription."""
     empty = History(url_salt="5a17")
     known = {
-        each: Made(run, one.address, declared_digest(empty.url_salt, one.key)) for each, (run, one) in made.items()
+        each: Made(run, one.address, declared_digest(empty.url_salt, one.key))
+        for each, (run, one) in made.items()
     }
     return replace(empty, made=known)
 
@@ -345,12 +395,17 @@ class Made:
 def test_a_url_that_the_service_respells_is_known_by_the_state() -> None:
     wanted, there = declared("https://h.example/a%7Eb"), live("respelled", "https://h.example/a~b")
     assert len(make_plan(tenancy(wanted), (there,), PLAIN).steps) == 2
-    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, remembering(respelled=(1, wanted))))
+    step = only_step(
+        make_plan(tenancy(wanted), (there,), PLAIN, remembering(respelled=(1, wanted)))
+    )
     assert step == Keep(wanted, there)
 
 
 def test_a_url_that_the_service_respells_to_another_owners_is_left_to_them() -> None:
-    wanted, there = declared("https://hooks.example.org/a"), live("respelled", "https://hooks.example.com/a")
+    wanted, there = (
+        declared("https://hooks.example.org/a"),
+        live("respelled", "https://hooks.example.com/a"),
+    )
     owner = tenancy(wanted, owns=OURS)
     plan = make_plan(owner, (there,), PLAIN, remembering(respelled=(1, wanted)))
     assert plan.steps == (Subscribe(wanted), Leave(there, OUTSIDE, was=wanted.address))
@@ -358,22 +413,34 @@ def test_a_url_that_the_service_respells_to_another_owners_is_left_to_them() -> 
 
 def test_of_duplicates_the_newest_that_the_state_knows_stays() -> None:
     wanted, there = declared(), (live("older"), live("newer"), live("unknown"))
-    plan = make_plan(tenancy(wanted), there, PLAIN, remembering(older=(1, wanted), newer=(2, wanted)))
+    plan = make_plan(
+        tenancy(wanted), there, PLAIN, remembering(older=(1, wanted), newer=(2, wanted))
+    )
     assert [step.live.id for step in plan.steps if isinstance(step, Keep)] == ["newer"]
     assert len(plan.steps) == 3
 
 
 def test_a_forged_state_makes_no_declared_one_pass_for_another() -> None:
     one, two = declared("https://h.example/a", name="a"), declared("https://h.example/b", name="b")
-    there = (live("a", "https://h.example/a"), live("b", "https://h.example/b"), live("x", "https://h.example/x"))
+    there = (
+        live("a", "https://h.example/a"),
+        live("b", "https://h.example/b"),
+        live("x", "https://h.example/x"),
+    )
     forged = remembering(a=(1, one), b=(2, one), x=(3, one))
     plan = make_plan(tenancy(one, two), there, PLAIN, forged)
     assert [step.live.id for step in plan.steps if isinstance(step, Keep)] == ["a", "b"]
     [removed] = [step for step in plan.steps if isinstance(step, Unsubscribe)]
-    assert (removed.live.id, removed.reason, removed.duplicate_of) == ("x", "no longer declared", None)
+    assert (removed.live.id, removed.reason, removed.duplicate_of) == (
+        "x",
+        "no longer declared",
+        None,
+    )
 
 
-@given(tenancies(), lists_of_live(), st.lists(st.integers(0, 11)), st.randoms(use_true_random=False))
+@given(
+    tenancies(), lists_of_live(), st.lists(st.integers(0, 11)), st.randoms(use_true_random=False)
+)
 def test_whatever_the_state_says_each_one_is_in_exactly_one_step_and_the_next_plan_is_empty(
     wanted: Tenancy, there: tuple[LiveSubscription, ...], known: list[int], dice: random.Random
 ) -> None:
@@ -396,7 +463,9 @@ def elsewhere(wanted: DeclaredSubscription) -> DeclaredSubscription:
 
 def test_a_receiver_that_moved_is_one_resubscribe_that_names_its_reason() -> None:
     wanted, there = declared(), live("old", "https://old.example/a", include_identifiers=False)
-    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, remembering(old=(1, elsewhere(wanted)))))
+    step = only_step(
+        make_plan(tenancy(wanted), (there,), PLAIN, remembering(old=(1, elsewhere(wanted))))
+    )
     assert isinstance(step, Resubscribe)
     assert (step.live, step.is_move) == (there, True)
     assert step.reasons == ("url changed", "include_identifiers differs")
@@ -412,21 +481,32 @@ def test_a_moved_receiver_whose_secret_has_changed_says_both() -> None:
 
 def test_without_a_state_a_move_is_a_subscribe_and_an_unsubscribe() -> None:
     wanted, there = declared(), live("old", "https://old.example/a")
-    assert make_plan(tenancy(wanted), (there,), PLAIN).steps == (Subscribe(wanted), Unsubscribe(there, "not declared"))
+    assert make_plan(tenancy(wanted), (there,), PLAIN).steps == (
+        Subscribe(wanted),
+        Unsubscribe(there, "not declared"),
+    )
 
 
 def test_what_a_move_has_left_is_removed_as_replaced_and_never_counted() -> None:
     wanted, there = declared(), (live("old", "https://old.example/a"), live("new"))
     history = remembering(old=(1, elsewhere(wanted)), new=(2, wanted))
     plan = make_plan(tenancy(wanted, owns="made"), there, PLAIN, history)
-    assert plan.steps == (Unsubscribe(there[0], "url changed", wanted, wanted.address), Keep(wanted, there[1]))
+    assert plan.steps == (
+        Unsubscribe(there[0], "url changed", wanted, wanted.address),
+        Keep(wanted, there[1]),
+    )
 
 
 def test_of_two_old_places_the_newer_is_replaced_and_the_other_is_removed() -> None:
-    wanted, there = declared(), (live("older", "https://old.example/a"), live("newer", "https://old.example/b"))
+    wanted, there = (
+        declared(),
+        (live("older", "https://old.example/a"), live("newer", "https://old.example/b")),
+    )
     history = remembering(older=(1, elsewhere(wanted)), newer=(2, elsewhere(wanted)))
     plan = make_plan(tenancy(wanted), there, PLAIN, history)
-    assert [(step.action, step.live.id) for step in plan.steps if not isinstance(step, Subscribe)] == [
+    assert [
+        (step.action, step.live.id) for step in plan.steps if not isinstance(step, Subscribe)
+    ] == [
         ("resubscribe", "newer"),
         ("unsubscribe", "older"),
     ]
@@ -435,7 +515,9 @@ def test_of_two_old_places_the_newer_is_replaced_and_the_other_is_removed() -> N
 @pytest.mark.parametrize("owns", ["none", OURS])
 def test_a_move_replaces_the_old_one_whatever_is_owned(owns: str | frozenset[str]) -> None:
     wanted, there = declared(), live("old", "https://old.example/a")
-    plan = make_plan(tenancy(wanted, owns=owns), (there,), PLAIN, remembering(old=(1, elsewhere(wanted))))
+    plan = make_plan(
+        tenancy(wanted, owns=owns), (there,), PLAIN, remembering(old=(1, elsewhere(wanted)))
+    )
     step = only_step(plan)
     assert isinstance(step, Resubscribe)
     assert (step.live, step.is_move) == (there, True)
@@ -444,12 +526,20 @@ def test_a_move_replaces_the_old_one_whatever_is_owned(owns: str | frozenset[str
 def test_a_live_one_of_another_trigger_is_not_the_old_place_of_a_move() -> None:
     wanted, there = declared(), live("old", "https://old.example/a", INDEXED)
     plan = make_plan(tenancy(wanted), (there,), PLAIN, remembering(old=(1, elsewhere(wanted))))
-    assert plan.steps == (Subscribe(wanted), Unsubscribe(there, "no longer declared", was=wanted.address))
+    assert plan.steps == (
+        Subscribe(wanted),
+        Unsubscribe(there, "no longer declared", was=wanted.address),
+    )
 
 
 def test_with_targets_a_move_takes_nothing_away_as_the_old_url_may_be_another_ones_by_now() -> None:
     wanted, there = declared(), live("old", "https://old.example/a")
-    plan = make_plan(tenancy(wanted), (there,), DiffOptions(is_targeted=True), remembering(old=(1, elsewhere(wanted))))
+    plan = make_plan(
+        tenancy(wanted),
+        (there,),
+        DiffOptions(is_targeted=True),
+        remembering(old=(1, elsewhere(wanted))),
+    )
     assert plan.steps == (Subscribe(wanted), Leave(there, "not targeted", was=wanted.address))
 
 
@@ -462,6 +552,6 @@ def test_two_that_swap_their_urls_are_both_kept() -> None:
 
 def test_a_new_name_for_the_same_url_is_kept() -> None:
     wanted, there = declared(name="renamed"), live("old")
-    assert only_step(make_plan(tenancy(wanted), (there,), PLAIN, remembering(old=(1, declared())))) == Keep(
-        wanted, there
-    )
+    assert only_step(
+        make_plan(tenancy(wanted), (there,), PLAIN, remembering(old=(1, declared())))
+    ) == Keep(wanted, there)

@@ -28,8 +28,13 @@ from tests.makers import HERE, declared, live, tenancy
 
 def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object) -> list[str]:
     wanted = [declared(f"https://hooks.example.org/kept{number}") for number in range(kept)]
-    there = [live(f"k{number}", f"https://hooks.example.org/kept{number}") for number in range(kept)]
-    there += [live(f"r{number}", f"https://hooks.example.org/removed{number}") for number in range(removed)]
+    there = [
+        live(f"k{number}", f"https://hooks.example.org/kept{number}") for number in range(kept)
+    ]
+    there += [
+        live(f"r{number}", f"https://hooks.example.org/removed{number}")
+        for number in range(removed)
+    ]
     owner = tenancy(*wanted, limit=limit, **settings)
     plan = make_plan(owner, there, DiffOptions())
     return [problem.what for problem in unsafe_reasons(plan, len(there))]
@@ -57,8 +62,12 @@ def test_a_plan_that_reaches_the_share_or_passes_the_number_is_unsafe(
     assert bool(reasons(limit, removed, kept)) == is_refused
 
 
-def with_unknown_secret(unknown_secret: str, url: str = "https://hooks.example.org/a") -> TenancyPlan:
-    owner = tenancy(declared(), declared("https://hooks.example.org/b"), unknown_secret=unknown_secret)
+def with_unknown_secret(
+    unknown_secret: str, url: str = "https://hooks.example.org/a"
+) -> TenancyPlan:
+    owner = tenancy(
+        declared(), declared("https://hooks.example.org/b"), unknown_secret=unknown_secret
+    )
     return make_plan(owner, [live("1", url)], DiffOptions(), History(states={"2": "same"}))
 
 
@@ -72,7 +81,10 @@ def test_unknown_secrets_are_refused_where_the_tenancy_says_so() -> None:
 
 def test_a_secret_that_is_the_declared_one_is_not_unknown() -> None:
     plan = make_plan(
-        tenancy(declared(), unknown_secret="refuse"), [live("1")], DiffOptions(), History(states={"1": "same"})
+        tenancy(declared(), unknown_secret="refuse"),
+        [live("1")],
+        DiffOptions(),
+        History(states={"1": "same"}),
     )
     assert secret_reasons(plan) == ()
 
@@ -127,16 +139,25 @@ def test_duplicates_and_replaced_ones_do_not_count() -> None:
 def test_what_is_not_ours_makes_no_share_larger() -> None:
     there = [live(f"{number}", f"https://vendor.example/{number}") for number in range(90)]
     there += [live("a", "https://hooks.example.org/x"), live("b", "https://hooks.example.org/y")]
-    owner = tenancy(declared("https://hooks.example.org/z"), owns=frozenset(["https://hooks.example.org"]))
+    owner = tenancy(
+        declared("https://hooks.example.org/z"), owns=frozenset(["https://hooks.example.org"])
+    )
     plan = make_plan(owner, there, DiffOptions())
     assert sum(is_owned(owner, one, plan.history) for one in there) == 2
     assert len(unsafe_reasons(plan, 2)) == 1
 
 
 def test_steps_stand_in_the_order_of_their_actions() -> None:
-    wanted = [declared("https://h.example/new"), declared("https://h.example/b", include_identifiers=False)]
+    wanted = [
+        declared("https://h.example/new"),
+        declared("https://h.example/b", include_identifiers=False),
+    ]
     wanted.append(declared("https://h.example/kept"))
-    there = [live("1", "https://h.example/b"), live("2", "https://h.example/kept"), live("3", "https://h.example/x")]
+    there = [
+        live("1", "https://h.example/b"),
+        live("2", "https://h.example/kept"),
+        live("3", "https://h.example/x"),
+    ]
     there.append(live("4", "https://other.example/x"))
     owner = tenancy(*wanted, owns=frozenset(["https://h.example"]))
     plan = make_plan(owner, there, DiffOptions())
@@ -146,7 +167,10 @@ def test_steps_stand_in_the_order_of_their_actions() -> None:
 
 
 def test_a_plan_is_ready_where_there_is_something_to_do_and_nothing_against_it() -> None:
-    empty, full = make_plan(tenancy(), (), DiffOptions()), make_plan(tenancy(declared()), (), DiffOptions())
+    empty, full = (
+        make_plan(tenancy(), (), DiffOptions()),
+        make_plan(tenancy(declared()), (), DiffOptions()),
+    )
     refused = replace(full, refusals=(Problem("too much", "less"),))
     assert [plan.is_empty for plan in (empty, full, refused)] == [True, False, False]
     assert [plan.is_ready for plan in (empty, full, refused)] == [False, True, False]
@@ -158,7 +182,9 @@ def test_a_plan_holds_the_history_that_it_was_made_with() -> None:
 
 
 def test_of_a_plan_that_was_not_begun_nothing_is_said_to_be_done() -> None:
-    plan = make_plan(tenancy(declared()), (live("x", "https://other.example/x"),), DiffOptions(is_targeted=True))
+    plan = make_plan(
+        tenancy(declared()), (live("x", "https://other.example/x"),), DiffOptions(is_targeted=True)
+    )
     outcome = not_attempted(plan)
     assert outcome.plan is plan
     assert [(one.step, one.result) for one in outcome.outcomes] == [

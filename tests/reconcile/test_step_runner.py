@@ -31,10 +31,20 @@ def result_of(step: ActiveStep, creation: Creation, removal: Removal) -> str:
 
 @pytest.mark.parametrize(("creation", "removal"), list(product(Creation, Removal)))
 def test_the_result_follows_from_the_fates(creation: Creation, removal: Removal) -> None:
-    new = {**dict.fromkeys(MADE, "done"), **dict.fromkeys(NOT_MADE, "failed"), Creation.UNTRIED: "not-attempted"}
-    gone = {Removal.GONE: "done", **dict.fromkeys(STILL_THERE, "failed"), Removal.UNTRIED: "not-attempted"}
+    new = {
+        **dict.fromkeys(MADE, "done"),
+        **dict.fromkeys(NOT_MADE, "failed"),
+        Creation.UNTRIED: "not-attempted",
+    }
+    gone = {
+        Removal.GONE: "done",
+        **dict.fromkeys(STILL_THERE, "failed"),
+        Removal.UNTRIED: "not-attempted",
+    }
     both = {frozenset({"done"}): "done", frozenset({"not-attempted"}): "not-attempted"}
     assert result_of(NEW, creation, Removal.UNTRIED) == new[creation]
     assert result_of(GONE, Creation.UNTRIED, removal) == gone[removal]
     halves = frozenset({new[creation], gone[removal]})
-    assert result_of(REPLACED, creation, removal) == both.get(halves, "half-done" if "done" in halves else "failed")
+    assert result_of(REPLACED, creation, removal) == both.get(
+        halves, "half-done" if "done" in halves else "failed"
+    )

@@ -70,12 +70,19 @@ def test_the_first_stage_that_does_not_work_is_the_one_that_failed(
 @given(st.text(), st.sampled_from(["tenancy", "url", "detail"]))
 def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where: str) -> None:
     one = declared(url=text if where == "url" else "https://hooks.example.org/a")
-    answer = ProbeResult("status", text if where == "detail" else "it answers 500, not 200", "see its log")
+    answer = ProbeResult(
+        "status", text if where == "detail" else "it answers 500, not 200", "see its log"
+    )
     hook = HookCheck((one,), "auto", Finding("secret", "ok"), receiver=answer)
     named = tenancy(one, name=text if where == "tenancy" else "prod")
     error: HooksyncError = ServiceError(Problem(text if where == "detail" else "no", "look"))
     view = CheckView(
-        (TenancyCheck(named, judge_tenancy(named, READY, None, error, is_logged_in=True), (hook,)),), "2026-01-31"
+        (
+            TenancyCheck(
+                named, judge_tenancy(named, READY, None, error, is_logged_in=True), (hook,)
+            ),
+        ),
+        "2026-01-31",
     )
     rows = [line for line in check_markdown(view).split("\n") if line.startswith("|")]
     assert len(rows) == 2 + 6 + 2

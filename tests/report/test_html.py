@@ -39,7 +39,8 @@ class Page(HTMLParser):
 )
 def test_whatever_a_text_holds_it_is_no_markup(text: str) -> None:
     page, plain = (Page(plan_html(hostile_view(each))) for each in (text, "x"))
-    tags, usual = ([tag for tag in each.tags if tag != "tr"] for each in (page, plain))  # a wide table is turned
+    # a wide table is turned
+    tags, usual = ([tag for tag in each.tags if tag != "tr"] for each in (page, plain))
     assert (tags, page.names) == (usual, plain.names)
     assert "".join(page.text.split("\n")).isprintable()
 

@@ -1,4 +1,6 @@
-"""The HTML page of a plan in a browser: a large one, one of hostile names, and one that may run no script."""
+"""The HTML page of a plan in a browser: a large one, one of hostile names, and one that may run no
+script.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,8 @@ from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-JENKINS = (
-    "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"  # its DirectoryBrowserSupport.CSP, as delivered
-)
+# its DirectoryBrowserSupport.CSP, as delivered
+JENKINS = "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"
 SHOWN = "all => all.filter(each => each.checkVisibility()).length"
 
 
@@ -41,12 +42,15 @@ def shown(page: Page, what: str) -> int:
     return count
 
 
-def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(tmp_path: Path, reader: Reader) -> None:
+def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(
+    tmp_path: Path, reader: Reader
+) -> None:
     address = written(view(*(large(500, f"archive-{n}") for n in range(20))), tmp_path)
     reader.open(address)
     page = reader.page
     timing = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
-    print(f"opened in {timing:.0f} ms")  # noqa: T201 # says how busy the machine is, too, so it is not asked for
+    # says how busy the machine is, too, so it is not asked for
+    print(f"opened in {timing:.0f} ms")  # noqa: T201
     assert (page.locator("section").count(), shown(page, "section > .step")) == (20, 11_000)
 
     page.get_by_label("words").fill("hook-77 ")
@@ -60,12 +64,20 @@ def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(tmp_path: Path
 
     page.get_by_label("words").fill("")
     page.get_by_label("action").select_option("unsubscribe")
-    assert shown(page, ".step") == page.locator("[data-tenancy=archive-7] [data-action=unsubscribe]").count() == 50
+    assert (
+        shown(page, ".step")
+        == page.locator("[data-tenancy=archive-7] [data-action=unsubscribe]").count()
+        == 50
+    )
     assert not reader.faults
 
 
 def test_hostile_names_stay_texts(tmp_path: Path, reader: Reader) -> None:
-    for text in (HOSTILE, "<img src=x onerror=alert(1)><script>alert(1)</script>", '"><svg onload=alert(1)>'):
+    for text in (
+        HOSTILE,
+        "<img src=x onerror=alert(1)><script>alert(1)</script>",
+        '"><svg onload=alert(1)>',
+    ):
         for size in (PHONE, DESKTOP):
             reader.open(written(hostile_view(text, many=3), tmp_path), size)
             assert text.split("\n")[0] in reader.page.locator("main").inner_text()
@@ -75,8 +87,12 @@ def test_hostile_names_stay_texts(tmp_path: Path, reader: Reader) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_the_page_is_open_to_all(size: tuple[int, int], scheme: str, tmp_path: Path, reader: Reader) -> None:
-    reader.open(written(view(large(30, "archive-prod"), large(3, "archive-test")), tmp_path), size, scheme)
+def test_the_page_is_open_to_all(
+    size: tuple[int, int], scheme: str, tmp_path: Path, reader: Reader
+) -> None:
+    reader.open(
+        written(view(large(30, "archive-prod"), large(3, "archive-test")), tmp_path), size, scheme
+    )
     for summary in reader.page.locator("summary:visible").all():
         summary.click()
     reader.check_access()
@@ -108,6 +124,8 @@ def test_without_its_script_and_style_the_page_shows_and_unfolds_all(browser: Br
             summary.click()
         assert shown(page, "section > .step > pre") == 33
         page.context.close()
-    blocked = [each for each in reader.faults if "Content Security Policy" in each or "sandboxed" in each]
+    blocked = [
+        each for each in reader.faults if "Content Security Policy" in each or "sandboxed" in each
+    ]
     assert blocked == reader.faults
     assert blocked

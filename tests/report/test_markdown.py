@@ -15,13 +15,20 @@ from hooksync.output.check import CheckView, Finding, TenancyCheck, check_markdo
 from hooksync.output.markdown import LIMIT, escaped, fenced, plan_markdown, report_markdown
 from hooksync.output.view import RunView, TenancyView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import Outcome, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
+from hooksync.reconcile.plan import (
+    Outcome,
+    TenancyOutcome,
+    TenancyPlan,
+    UnreadTenancy,
+    not_attempted,
+)
 from hooksync.state.history import History
 from tests.conftest import Place
 from tests.makers import MOVED, declared, live, tenancy
 
 HOSTILE = (
-    "```\n~~~\n</details><!-- x --> @octocat [a](https://evil.example) www.evil.example ::error::x \x1b[2J\u202e|`"
+    "```\n~~~\n</details><!-- x --> @octocat [a](https://evil.example) www.evil.example ::error::x"
+    " \x1b[2J\u202e|`"
 )
 PLAN = """\
 <!-- hooksync:plan -->
@@ -91,22 +98,33 @@ def the_plan() -> TenancyPlan:
         live("2" * 32, "https://ours.example/old?key=KEY"),
         live("3" * 32, "https://vendor.example/x"),
     )
-    wanted = (declared("https://ours.example/alert", name="alert"), declared("https://ours.example/a"))
-    return make_plan(tenancy(*wanted, owns=frozenset(["https://ours.example"])), there, DiffOptions())
+    wanted = (
+        declared("https://ours.example/alert", name="alert"),
+        declared("https://ours.example/a"),
+    )
+    return make_plan(
+        tenancy(*wanted, owns=frozenset(["https://ours.example"])), there, DiffOptions()
+    )
 
 
-def view(*tenancies: TenancyView, warnings: tuple[Problem, ...] = (), sources: str = "hooks.yaml") -> RunView:
+def view(
+    *tenancies: TenancyView, warnings: tuple[Problem, ...] = (), sources: str = "hooks.yaml"
+) -> RunView:
     return RunView(tenancies, "2026-01-02T03:04:05Z", sources, warnings)
 
 
 def large(number: int, name: str = "prod") -> TenancyView:
     wanted = [declared(f"https://ours.example/hook/{n}", name=f"hook-{n}") for n in range(number)]
     there = [live(f"{n:032x}", f"https://old.example/hook/{n}") for n in range(number // 10)]
-    return view_of_plan(make_plan(replace(tenancy(*wanted), name=name), tuple(there), DiffOptions()))
+    return view_of_plan(
+        make_plan(replace(tenancy(*wanted), name=name), tuple(there), DiffOptions())
+    )
 
 
 def assert_well_formed(text: str) -> list[str]:
-    """Read as GitHub does: fences close, folds balance, the marker is first, all fits. Gives what is in no fence."""
+    """Read as GitHub does: fences close, folds balance, the marker is first, all fits. Gives what
+    is in no fence.
+    """
     assert len(text.encode()) < LIMIT
     assert re.match("<!-- hooksync:(plan|apply|check) -->\n### hooksync ", text)
     assert text.endswith("\n")
@@ -133,13 +151,22 @@ def assert_well_formed(text: str) -> list[str]:
 def test_a_plan_to_the_letter() -> None:
     refusal = Problem("prod: would unsubscribe too much", "check the file")
     doubt = Problem("`x` is doubtful", "fix it", tenancy().location)
-    assert plan_markdown(view(view_of_plan(replace(the_plan(), refusals=(refusal,))), warnings=(doubt,))) == PLAN
+    assert (
+        plan_markdown(
+            view(view_of_plan(replace(the_plan(), refusals=(refusal,))), warnings=(doubt,))
+        )
+        == PLAN
+    )
     assert_well_formed(PLAN)
 
 
 def test_a_failed_apply_to_the_letter() -> None:
-    plan = make_plan(tenancy(declared("https://ours.example/alert", name="alert")), (), DiffOptions())
-    outcome = TenancyOutcome(plan, (Outcome(plan.steps[0], "failed", "it broke", "fix it"),), plan.steps)
+    plan = make_plan(
+        tenancy(declared("https://ours.example/alert", name="alert")), (), DiffOptions()
+    )
+    outcome = TenancyOutcome(
+        plan, (Outcome(plan.steps[0], "failed", "it broke", "fix it"),), plan.steps
+    )
     assert report_markdown(view(view_of_plan(outcome.plan, outcome=outcome))) == FAILED
     assert_well_formed(FAILED)
 
@@ -150,9 +177,14 @@ def test_what_was_not_tried_does_not_look_done() -> None:
 
 
 def test_no_changes_are_one_line() -> None:
-    same = view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions(), History(states={"1" * 32: "same"})))
+    same = view_of_plan(
+        make_plan(tenancy(declared()), (live(),), DiffOptions(), History(states={"1" * 32: "same"}))
+    )
     for write, kind in ((plan_markdown, "plan"), (report_markdown, "apply")):
-        text = f"<!-- hooksync:{kind} -->\n### hooksync {kind}\n\nNo changes. 1 tenancy matches hooks.yaml.\n"
+        text = (
+            f"<!-- hooksync:{kind} -->\n### hooksync {kind}\n\nNo changes. 1 tenancy matches"
+            " hooks.yaml.\n"
+        )
         assert write(view(same)) == text
     assert "=   catalogue" in plan_markdown(view(same), shows_kept=True)
 
@@ -192,7 +224,11 @@ def test_a_large_tenancy_takes_no_room_from_small_ones() -> None:
 def test_more_tenancies_than_there_is_room_for_are_counted() -> None:
     text = plan_markdown(view(*(large(30, f"tenancy-{n}") for n in range(900))))
     outside = assert_well_formed(text)
-    [left] = [int(line[:-1].split(": ")[1]) for line in outside if line.startswith("Tenancies with changes that are")]
+    [left] = [
+        int(line[:-1].split(": ")[1])
+        for line in outside
+        if line.startswith("Tenancies with changes that are")
+    ]
     assert left + sum(line.startswith(("#### ", "<details>")) for line in outside) == 900
     assert len(text.encode()) > LIMIT * 0.9
     assert "Plan: 27000 to subscribe" in text
@@ -200,8 +236,12 @@ def test_more_tenancies_than_there_is_room_for_are_counted() -> None:
 
 def test_refusals_and_errors_stay_when_steps_go() -> None:
     refusals = [Problem(f"refusal number {n}", "fix it") for n in range(50)]
-    one = replace(large(5_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "fix it")))
-    text = plan_markdown(view(one, warnings=tuple(Problem(f"warning {n} " * 50, "x") for n in range(2_000))))
+    one = replace(
+        large(5_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "fix it"))
+    )
+    text = plan_markdown(
+        view(one, warnings=tuple(Problem(f"warning {n} " * 50, "x") for n in range(2_000)))
+    )
     assert_well_formed(text)
     assert all(f"refusal number {n}<" in text for n in range(50))
     assert "the error" in text
@@ -209,7 +249,10 @@ def test_refusals_and_errors_stay_when_steps_go() -> None:
 
 
 def hostile_view(text: str, *, many: int = 1) -> RunView:
-    there = tuple(LiveSubscription(f"{text}{n}", live(url=text).url, Trigger(text or "X"), True) for n in range(many))
+    there = tuple(
+        LiveSubscription(f"{text}{n}", live(url=text).url, Trigger(text or "X"), True)
+        for n in range(many)
+    )
     owner = tenancy(
         replace(declared(text, MOVED, name=text), description=text, owner=text),
         name=text or "x",
@@ -219,12 +262,16 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
     plan = make_plan(owner, there, DiffOptions())
     bad = Problem(text, text, owner.location._replace(file=text))
     results = tuple(Outcome(step, "failed", text, text, (bad,)) for step in plan.steps)
-    made = view_of_plan(replace(plan, refusals=(bad,)), outcome=TenancyOutcome(plan, results, plan.steps, text))
+    made = view_of_plan(
+        replace(plan, refusals=(bad,)), outcome=TenancyOutcome(plan, results, plan.steps, text)
+    )
     return view(replace(made, error=ServiceError(bad)), warnings=(bad,), sources=text)
 
 
 @settings(deadline=None)
-@given(st.text() | st.text(alphabet="`~\n<>@[]()!-+#&;:/w.a\r\u2028\u202e\ud800 ") | st.just(HOSTILE))
+@given(
+    st.text() | st.text(alphabet="`~\n<>@[]()!-+#&;:/w.a\r\u2028\u202e\ud800 ") | st.just(HOSTILE)
+)
 def test_whatever_a_text_holds_it_stays_where_it_is_put(text: str) -> None:
     hostile = hostile_view(text)
     assert_well_formed(plan_markdown(hostile))
@@ -233,7 +280,9 @@ def test_whatever_a_text_holds_it_stays_where_it_is_put(text: str) -> None:
     assert_well_formed(plan_markdown(same))
 
 
-@pytest.mark.parametrize("text", ["`" * 100_000, HOSTILE * 1_000, "\U0001f480" * 70_000, "-" * 200_000])
+@pytest.mark.parametrize(
+    "text", ["`" * 100_000, HOSTILE * 1_000, "\U0001f480" * 70_000, "-" * 200_000]
+)
 @pytest.mark.slow
 def test_one_text_alone_does_not_fill_the_room(text: str) -> None:
     hostile = hostile_view(text, many=30)
@@ -244,8 +293,13 @@ def test_one_text_alone_does_not_fill_the_room(text: str) -> None:
 
 
 def test_a_check_of_many_fits_and_shows_first_what_is_not_fine() -> None:
-    fine, wrong = Finding("list", "ok", "it answers " * 9), Finding("role", "failed", "no such role", "ask for it")
-    text = check_markdown(CheckView((TenancyCheck(tenancy(), (*[fine] * 3_000, wrong), ()),), "2026-01-31"))
+    fine, wrong = (
+        Finding("list", "ok", "it answers " * 9),
+        Finding("role", "failed", "no such role", "ask for it"),
+    )
+    text = check_markdown(
+        CheckView((TenancyCheck(tenancy(), (*[fine] * 3_000, wrong), ()),), "2026-01-31")
+    )
     assert len(text.encode()) < LIMIT
     assert text.startswith("<!-- hooksync:check -->\n### hooksync check\n")
     assert "no such role" in text
@@ -258,7 +312,9 @@ def test_a_fence_is_longer_than_any_run_of_backticks() -> None:
     assert fenced("diff", [])[0] == "```diff"
 
 
-@pytest.mark.parametrize("text", ["gh-12", "x@y", "#1", "www.example.org", "https://example.org", "<b>", "a\nb"])
+@pytest.mark.parametrize(
+    "text", ["gh-12", "x@y", "#1", "www.example.org", "https://example.org", "<b>", "a\nb"]
+)
 def test_nothing_is_linked_or_mentioned(text: str) -> None:
     assert re.fullmatch("<code>[0-9A-Za-z ,;=?/%().&#-]*</code>", escaped(text))
 
@@ -270,12 +326,20 @@ def test_what_is_shown_and_what_is_counted_as_left_out_is_all_there_is(sizes: li
     text = plan_markdown(view(*(large(size, f"tenancy-{n}") for n, size in enumerate(sizes))))
     outside = assert_well_formed(text)
     titles = [line for line in outside if line.startswith(("#### ", "<details>"))]
-    unshown = [int(line[:-1].split(": ")[1]) for line in outside if line.startswith("Tenancies with changes that are")]
+    unshown = [
+        int(line[:-1].split(": ")[1])
+        for line in outside
+        if line.startswith("Tenancies with changes that are")
+    ]
     assert len(titles) + sum(unshown) == len(sizes)
     assert titles == sorted(titles, key=lambda line: int(re.findall("tenancy-([0-9]+)", line)[0]))
     if not unshown:
-        left = sum(int(line.split()[0]) for line in outside if line.endswith(" more left out here."))
-        assert left + len(re.findall("^[+-]  ", text, re.MULTILINE)) == sum(size + size // 10 for size in sizes)
+        left = sum(
+            int(line.split()[0]) for line in outside if line.endswith(" more left out here.")
+        )
+        assert left + len(re.findall("^[+-]  ", text, re.MULTILINE)) == sum(
+            size + size // 10 for size in sizes
+        )
 
 
 def test_the_command_writes_markdown_without_colour(place: Place) -> None:

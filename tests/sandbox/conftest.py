@@ -1,4 +1,6 @@
-"""What the tests of the sandbox share: a sandbox that is closed for them, and a client that knows only HTTP."""
+"""What the tests of the sandbox share: a sandbox that is closed for them, and a client that knows
+only HTTP.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,15 @@ class Client:
     def subscribe(
         self, url: str, trigger: str = "MOVED", secret: str = "a-shared-secret-of-tests"
     ) -> requests.Response:
-        document = {"url": url, "triggerType": trigger, "secret": secret, "includeIdentifiers": "true"}
-        return self.session.post(f"{self.base}/webhook/subscriptions", json=document, allow_redirects=False)
+        document = {
+            "url": url,
+            "triggerType": trigger,
+            "secret": secret,
+            "includeIdentifiers": "true",
+        }
+        return self.session.post(
+            f"{self.base}/webhook/subscriptions", json=document, allow_redirects=False
+        )
 
     def unsubscribe(self, subscription_id: str) -> requests.Response:
         return self.session.delete(f"{self.base}/webhook/subscriptions/{subscription_id}")
@@ -63,10 +72,14 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def start(stack: ExitStack) -> Callable[..., Sandbox]:
-    """Start a sandbox with some options; receivers are not challenged unless `traits` says otherwise."""
+    """Start a sandbox with some options; receivers are not challenged unless `traits` says
+    otherwise.
+    """
 
     def start(**options: Any) -> Sandbox:
-        return stack.enter_context(Sandbox(SandboxOptions(**{"traits": frozenset({"no-challenge"}), **options})))
+        return stack.enter_context(
+            Sandbox(SandboxOptions(**{"traits": frozenset({"no-challenge"}), **options}))
+        )
 
     return start
 

@@ -1,4 +1,6 @@
-"""The command: what it announces, what it hides, and how it ends. Run as a process of its own, as users run it."""
+"""The command: what it announces, what it hides, and how it ends. Run as a process of its own, as
+users run it.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Child:
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.arguments = arguments
-        inherited = {name: value for name, value in os.environ.items() if name != "SANDBOX_PASSWORD"}
+        inherited = {
+            name: value for name, value in os.environ.items() if name != "SANDBOX_PASSWORD"
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hooksync", "sandbox", *arguments],
             env=inherited | {"PYTHONWARNINGS": "error"} | environment,
@@ -59,7 +63,11 @@ class Child:
     @property
     def pasted(self) -> str:
         """What it says to paste into a second terminal."""
-        start = next(number for number, line in enumerate(self.lines) if line.startswith("In a second terminal"))
+        start = next(
+            number
+            for number, line in enumerate(self.lines)
+            if line.startswith("In a second terminal")
+        )
         return "\n".join(self.lines[start + 1 :])
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
@@ -88,7 +96,9 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SandboxFlags]:
     monkeypatch.delenv("SANDBOX_PASSWORD", raising=False)
 
     def parse(*arguments: str) -> SandboxFlags:
-        return take_options(SandboxFlags, make_parser("sandbox").parse_args(["sandbox", *arguments]))
+        return take_options(
+            SandboxFlags, make_parser("sandbox").parse_args(["sandbox", *arguments])
+        )
 
     return parse
 
@@ -101,10 +111,14 @@ def log_in(url: str, **form: str) -> requests.Response:
 
 def subscribe(url: str, receiver: str, secret: str) -> int:
     """Log in as the default account and subscribe a receiver; gives the status."""
-    token = log_in(url, username="archivist@example.org", password="sandbox-password").json()["token"]
+    token = log_in(url, username="archivist@example.org", password="sandbox-password").json()[
+        "token"
+    ]
     document = {"url": receiver, "triggerType": "MOVED", "secret": secret}
     headers = {"Preservica-Access-Token": token}
-    with requests.post(f"{url}/api/webhook/subscriptions", json=document, headers=headers) as answer:
+    with requests.post(
+        f"{url}/api/webhook/subscriptions", json=document, headers=headers
+    ) as answer:
         return answer.status_code
 
 
@@ -123,7 +137,9 @@ def test_it_announces_its_addresses_and_what_to_export(launch: Launch) -> None:
         "export PRESERVICA_USERNAME=archivist@example.org",
         "export PRESERVICA_PASSWORD=sandbox-password",
     ]
-    assert log_in(url, username="archivist@example.org", password="sandbox-password", tenant="TWO").ok
+    assert log_in(
+        url, username="archivist@example.org", password="sandbox-password", tenant="TWO"
+    ).ok
 
 
 def second_terminal(pasted: str, folder: Path, then: str, **environment: str) -> str:
@@ -131,7 +147,14 @@ def second_terminal(pasted: str, folder: Path, then: str, **environment: str) ->
     typed = f'hooksync() {{ "{sys.executable}" -m hooksync "$@"; }}\n{pasted}\n{then}\n'
     kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        ["sh"], input=typed, env=kept | environment, cwd=folder, capture_output=True, text=True, timeout=60, check=True
+        ["sh"],
+        input=typed,
+        env=kept | environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert done.stderr == ""
     return done.stdout
@@ -140,7 +163,9 @@ def second_terminal(pasted: str, folder: Path, then: str, **environment: str) ->
 APPLY = "hooksync plan && hooksync apply --yes && hooksync plan"
 
 
-@pytest.mark.parametrize("arguments", [(), ("--receiver", "cat", "--receiver", "No"), ("--write-hooks", "FILE")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--receiver", "cat", "--receiver", "No"), ("--write-hooks", "FILE")]
+)
 def test_second_terminal_plans_and_applies_by_what_was_printed(
     launch: Launch, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -160,18 +185,30 @@ def test_secret_from_the_environment_is_not_printed_and_comes_to_the_second_term
     secrets = {"HOOK_SECRET": "a-hook-secret-of-ours", "SANDBOX_PASSWORD": "it's a $PASSWORD"}
     printing = launch("--receiver", "cat=HOOK_SECRET", **secrets)
     assert 'export HOOK_SECRET="$HOOK_SECRET"' in printing.lines
-    assert "Applied: 2 done" in second_terminal(printing.pasted, tmp_path, "hooksync apply --yes", **secrets)
+    assert "Applied: 2 done" in second_terminal(
+        printing.pasted, tmp_path, "hooksync apply --yes", **secrets
+    )
     assert printing.stop()[0] == 0
 
-    writing = launch("--receiver", "cat=HOOK_SECRET", "--write-hooks", str(tmp_path / "hooks.yaml"), **secrets)
-    assert not [value for value in secrets.values() if value in "\n".join([*printing.lines, *writing.lines])]
+    writing = launch(
+        "--receiver", "cat=HOOK_SECRET", "--write-hooks", str(tmp_path / "hooks.yaml"), **secrets
+    )
+    assert not [
+        value for value in secrets.values() if value in "\n".join([*printing.lines, *writing.lines])
+    ]
     assert "Applied: 2 done" in second_terminal(writing.pasted, tmp_path, "hooksync apply --yes")
-    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("hooks.yaml", "hooks.env")} == {0o600}
-    assert not [value for value in secrets.values() if value in (tmp_path / "hooks.yaml").read_text()]
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("hooks.yaml", "hooks.env")} == {
+        0o600
+    }
+    assert not [
+        value for value in secrets.values() if value in (tmp_path / "hooks.yaml").read_text()
+    ]
 
 
 @pytest.mark.parametrize("taken", ["hooks.yaml", "hooks.env"])
-def test_file_that_is_there_is_not_replaced_by_the_hooks_file(launch: Launch, tmp_path: Path, taken: str) -> None:
+def test_file_that_is_there_is_not_replaced_by_the_hooks_file(
+    launch: Launch, tmp_path: Path, taken: str
+) -> None:
     (tmp_path / taken).write_text("mine\n")
     child = launch("--write-hooks", str(tmp_path / "hooks.yaml"))
     _, errors = child.process.communicate(timeout=60)
@@ -186,20 +223,38 @@ def test_file_that_is_there_is_not_replaced_by_the_hooks_file(launch: Launch, tm
 def test_lines_for_powershell_say_the_same(launch: Launch) -> None:
     child = launch("--shell", "powershell", "--tenant", "it's", HOOK="a-hook-secret")
     *exports, _ = child.pasted.split("\n@'\n")
-    assert f"\n$env:PRESERVICA_SERVER = '{child.url}'\n$env:PRESERVICA_TENANT = 'it''s'\n" in exports[0]
+    assert (
+        f"\n$env:PRESERVICA_SERVER = '{child.url}'\n$env:PRESERVICA_TENANT = 'it''s'\n"
+        in exports[0]
+    )
     hooks, _, rest = child.pasted.partition("@'\n")[2].partition("'@")
     assert rest == " | Set-Content sandbox-hooks.yaml"
     assert list(yaml.safe_load(hooks)["tenancies"]["sandbox"]["subscriptions"]) == ["catalogue"]
     if not shutil.which("pwsh"):
         pytest.skip("pwsh is not installed: the lines were compared and not run")
-    typed = f"{child.pasted}\nhooksync plan\n".replace("hooksync plan", f"& '{sys.executable}' -m hooksync plan")
-    done = subprocess.run(["pwsh", "-Command", "-"], input=typed, capture_output=True, text=True, timeout=60)
+    typed = f"{child.pasted}\nhooksync plan\n".replace(
+        "hooksync plan", f"& '{sys.executable}' -m hooksync plan"
+    )
+    done = subprocess.run(
+        ["pwsh", "-Command", "-"], input=typed, capture_output=True, text=True, timeout=60
+    )
     assert "2 to subscribe" in done.stdout
 
 
 def test_receivers_run_beside_it_and_pass_its_challenge(launch: Launch) -> None:
-    child = launch("--receiver", "cat=NEW,OLD", "--receiver", "dog=OLD", NEW="new-secret-of-it", OLD="old-secret-of-it")
-    receivers = {line.rpartition("/")[2]: line.split()[1] for line in child.lines if line.startswith("receiver ")}
+    child = launch(
+        "--receiver",
+        "cat=NEW,OLD",
+        "--receiver",
+        "dog=OLD",
+        NEW="new-secret-of-it",
+        OLD="old-secret-of-it",
+    )
+    receivers = {
+        line.rpartition("/")[2]: line.split()[1]
+        for line in child.lines
+        if line.startswith("receiver ")
+    }
     assert list(receivers) == ["cat", "dog"]
     url = child.url
     assert subscribe(url, receivers["cat"], "new-secret-of-it") == 200
@@ -211,7 +266,12 @@ def test_secrets_from_the_environment_are_used_but_never_shown(launch: Launch) -
     secrets = {"SANDBOX_PASSWORD": "a-pass-word", "SEED": SEED, "HOOK": "a-hook-secret"}
     child = launch("--totp-env", "SEED", "--receiver", "x=HOOK", **secrets)
     assert 'export PRESERVICA_PASSWORD="$SANDBOX_PASSWORD"' in child.lines
-    assert log_in(child.url, username="archivist@example.org", password="a-pass-word").json()["message"] == "needs.2fa"
+    assert (
+        log_in(child.url, username="archivist@example.org", password="a-pass-word").json()[
+            "message"
+        ]
+        == "needs.2fa"
+    )
     code, errors = child.stop()
     assert code == 0
     shown = "\n".join([*child.lines, *child.arguments, errors])
@@ -223,10 +283,17 @@ def test_log_tells_each_call_challenge_and_receiver_and_no_secret(launch: Launch
     receiver = f"{child.lines[1].split()[1]}?code=KEY-OF-A-FUNCTION"
     assert subscribe(child.url, receiver, "a-hook-secret") == 200
     assert subscribe(child.url, receiver, "another-hook-secret") == 400
-    assert subscribe(child.url, "http://127.0.0.1:1/\u20ac?code=KEY-OF-A-FUNCTION", "another-hook-secret") == 400
+    assert (
+        subscribe(
+            child.url, "http://127.0.0.1:1/\u20ac?code=KEY-OF-A-FUNCTION", "another-hook-secret"
+        )
+        == 400
+    )
     code, errors = child.stop()
     assert code == 0
-    shown = re.sub(r"\(\d.*? s\)", "(T)", re.sub(r"^\S+ ", "", errors, flags=re.MULTILINE)).splitlines()
+    shown = re.sub(
+        r"\(\d.*? s\)", "(T)", re.sub(r"^\S+ ", "", errors, flags=re.MULTILINE)
+    ).splitlines()
     masked = f"{receiver.partition('?')[0]}?code=***"
     assert shown[:4] == [
         "call      POST /api/accesstoken/login -> 200 (T)",
@@ -260,30 +327,44 @@ def test_log_in_json_is_an_object_a_line_whatever_was_asked_for(launch: Launch) 
     assert datetime.fromisoformat(entries[0]["at"]).tzinfo
 
 
-def test_fire_in_a_second_terminal_sends_an_event_to_each_receiver(launch: Launch, tmp_path: Path) -> None:
+def test_fire_in_a_second_terminal_sends_an_event_to_each_receiver(
+    launch: Launch, tmp_path: Path
+) -> None:
     child = launch("--receiver", "cat", "--receiver", "dog")
     (tmp_path / "event.json").write_text(
         '{"trigger": "MOVED", "events": [{"event": "Moved", "entityRef": "7fdea7e0"}]}'
     )
-    then = "hooksync apply --yes >/dev/null && hooksync sandbox fire && hooksync sandbox fire --event event.json"
+    then = (
+        "hooksync apply --yes >/dev/null && hooksync sandbox fire && hooksync sandbox fire --event"
+        " event.json"
+    )
     lines = second_terminal(child.pasted, tmp_path, then).splitlines()
     shown = [re.sub(r" [0-9a-f]{8} ", " ID ", line) for line in lines]
     assert shown == ["FULL_TEXT_INDEXED ID -> 200"] * 2 + ["MOVED ID -> 200"] * 2
     _, errors = child.stop()
     taken = [line.split(maxsplit=1)[1] for line in errors.splitlines() if " receiver " in line]
-    assert sorted(taken[-4:]) == [f"receiver  {name} -> event" for name in ("cat", "cat", "dog", "dog")]
-    sent = re.search(rf"^\S+ event     {lines[0].split(' ->')[0]} (\S+) -> 200$", errors, re.MULTILINE)
+    assert sorted(taken[-4:]) == [
+        f"receiver  {name} -> event" for name in ("cat", "cat", "dog", "dog")
+    ]
+    sent = re.search(
+        rf"^\S+ event     {lines[0].split(' ->')[0]} (\S+) -> 200$", errors, re.MULTILINE
+    )
     assert sent
     assert f"receiver {sent[1]}" in child.lines
 
 
-def test_receiver_of_ones_own_gets_the_event_that_is_fired(launch: Launch, stack: ExitStack, tmp_path: Path) -> None:
+def test_receiver_of_ones_own_gets_the_event_that_is_fired(
+    launch: Launch, stack: ExitStack, tmp_path: Path
+) -> None:
     child = launch()
     own = stack.enter_context(serve("flask", tmp_path, SECRETS))
     entry = {"url": own.url, "trigger": "SECURITY_CHANGED", "secret": {"env": "HOOK_SECRET"}}
     hooks = {"version": 1, "tenancies": {"mine": {"subscriptions": {"own": entry}}}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(hooks))
-    then = "hooksync apply --yes -f mine.yaml >/dev/null && hooksync sandbox fire --trigger SECURITY_CHANGED"
+    then = (
+        "hooksync apply --yes -f mine.yaml >/dev/null && hooksync sandbox fire --trigger"
+        " SECURITY_CHANGED"
+    )
     assert second_terminal(child.pasted, tmp_path, then, **SECRETS).endswith(" -> 200\n")
     own.wait_for("CHANGED_SECURITY_DESCRIPTOR IO [0-9a-f-]{36}")
 
@@ -294,7 +375,12 @@ def test_quick_start_of_the_readme_goes_as_it_says(launch: Launch, tmp_path: Pat
     first, *typed = re.findall(r"`(hooksync [^`]+)`", steps.partition("**On your tenancy**")[0])
     assert first == "hooksync sandbox"
     said = second_terminal(launch().pasted, tmp_path, "\n".join(["set -e", *typed]))
-    for expected in ("Plan: 2 to subscribe", "Applied: 2 done", "Verified: live matches declared.", "-> 200"):
+    for expected in (
+        "Plan: 2 to subscribe",
+        "Applied: 2 done",
+        "Verified: live matches declared.",
+        "-> 200",
+    ):
         assert expected in said
 
 
@@ -308,7 +394,13 @@ NOBODY = "nobody subscribes to FULL_TEXT_INDEXED: run hooksync apply first"
     [
         ("", "{}", FIRED, 502, NOBODY),
         ("INDEXED", "{}", FIRED, 502, NOBODY),
-        ("", "{}", {"content-type": "text/plain"}, 400, NO_EVENT),  # which a page of another site can send
+        (
+            "",
+            "{}",
+            {"content-type": "text/plain"},
+            400,
+            NO_EVENT,
+        ),  # which a page of another site can send
         ("", "[]", FIRED, 400, NO_EVENT),
         ("", "[" * 100_000, FIRED, 400, NO_EVENT),
         ("", '{"events": {}}', FIRED, 400, NO_EVENT),
@@ -318,9 +410,16 @@ NOBODY = "nobody subscribes to FULL_TEXT_INDEXED: run hooksync apply first"
     ],
 )
 def test_what_cannot_be_fired_is_told(
-    start: Callable[..., Sandbox], trigger: str, body: str, headers: dict[str, str], status: int, message: str
+    start: Callable[..., Sandbox],
+    trigger: str,
+    body: str,
+    headers: dict[str, str],
+    status: int,
+    message: str,
 ) -> None:
-    with requests.post(f"{start().url}/sandbox/fire/{trigger}", data=body, headers=headers) as answer:
+    with requests.post(
+        f"{start().url}/sandbox/fire/{trigger}", data=body, headers=headers
+    ) as answer:
         assert answer.status_code == status
         assert answer.json()["message"].startswith(message)
 
@@ -338,20 +437,33 @@ def test_event_that_no_receiver_takes_is_an_error_with_its_reason(
     ("arguments", "error"),
     [
         ([], "error: nothing was sent: the environment variable PRESERVICA_SERVER is not set"),
-        (["--server", "eu.preservica.com"], "error: nothing was sent: that is no sandbox on this machine"),
-        (["--server", "http://127.0.0.1.example"], "error: nothing was sent: that is no sandbox on this machine"),
-        (["--server", "https://127.0.0.1"], "error: nothing was sent: that is no sandbox on this machine"),
+        (
+            ["--server", "eu.preservica.com"],
+            "error: nothing was sent: that is no sandbox on this machine",
+        ),
+        (
+            ["--server", "http://127.0.0.1.example"],
+            "error: nothing was sent: that is no sandbox on this machine",
+        ),
+        (
+            ["--server", "https://127.0.0.1"],
+            "error: nothing was sent: that is no sandbox on this machine",
+        ),
         (["--server", "http://127.0.0.1:1"], "error: nothing was sent: nothing listens there"),
         (["--server", "http://127.0.0.1:x"], "error: nothing was sent: "),
     ],
 )
-def test_sandbox_that_cannot_be_asked_is_one_line(tmp_path: Path, arguments: list[str], error: str) -> None:
+def test_sandbox_that_cannot_be_asked_is_one_line(
+    tmp_path: Path, arguments: list[str], error: str
+) -> None:
     done = hooksync(["sandbox", "fire", *arguments], {}, tmp_path)
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert done.err.startswith(error)
 
 
-def test_server_that_is_no_sandbox_is_told(answering: Callable[[Answer], str], tmp_path: Path) -> None:
+def test_server_that_is_no_sandbox_is_told(
+    answering: Callable[[Answer], str], tmp_path: Path
+) -> None:
     server = answering(Answer(200, b"[]"))
     done = hooksync(["sandbox", "fire", "--server", server], {}, tmp_path)
     assert done == Run(1, "", "error: nothing was sent: the answer is not from a sandbox\n")
@@ -397,15 +509,24 @@ def not_written(path: str, text: str) -> None:
     [
         (["--fault", "cuts@list"], 'error: fault "cuts@list": unknown kind "cuts"'),
         (["--trait", "nice"], 'error: unknown trait "nice"; known: refuse-duplicates, answer-'),
-        (["--totp-env", "UNSET"], "error: the environment variable UNSET is not set; export it first"),
+        (
+            ["--totp-env", "UNSET"],
+            "error: the environment variable UNSET is not set; export it first",
+        ),
         (["--totp-env", "BAD_SEED"], "error: the TOTP seed is not base32"),
-        (["--receiver", "cat="], 'error: receiver "cat=" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET'),
+        (
+            ["--receiver", "cat="],
+            'error: receiver "cat=" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET',
+        ),
         (["--receiver", "a/b=HOOK"], 'error: receiver "a/b=HOOK" is not of the form'),
         (["--receiver", "cat=UNSET"], "error: the environment variable UNSET is not set"),
     ],
 )
 def test_wrong_option_is_one_line_and_64(
-    parse: Callable[..., SandboxFlags], monkeypatch: pytest.MonkeyPatch, arguments: list[str], error: str
+    parse: Callable[..., SandboxFlags],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    error: str,
 ) -> None:
     monkeypatch.setenv("BAD_SEED", "0189")
     lines: list[str] = []
@@ -424,7 +545,9 @@ def test_wrong_option_is_one_line_and_64(
     assert "0189" not in lines[0]
 
 
-@pytest.mark.parametrize("flag", [("--list-lag", "-1"), ("--list-lag", "nan"), ("--list-lag", "inf")])
+@pytest.mark.parametrize(
+    "flag", [("--list-lag", "-1"), ("--list-lag", "nan"), ("--list-lag", "inf")]
+)
 def test_a_time_that_cannot_be_is_wrong_usage(tmp_path: Path, flag: tuple[str, str]) -> None:
     done = hooksync(["sandbox", *flag], {}, tmp_path)
     assert (done.code, done.out) == (64, "")

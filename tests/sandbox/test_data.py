@@ -62,7 +62,12 @@ def test_sandbox_that_starts_from_the_file_lists_all_of_it_at_once(
     tmp_path: Path, start: Callable[..., Sandbox], connect: Callable[..., Any]
 ) -> None:
     path = tmp_path / "data.json"
-    lags: dict[str, Any] = {"data": path, "list_lag_additions": 5.0, "list_lag_removals": 5.0, "clock": lambda: 0.0}
+    lags: dict[str, Any] = {
+        "data": path,
+        "list_lag_additions": 5.0,
+        "list_lag_removals": 5.0,
+        "clock": lambda: 0.0,
+    }
     first = start(**lags)
     client = connect(first)
     gone = first.seed("DEMO", "https://a.example/gone", "MOVED", "a secret")
@@ -73,7 +78,13 @@ def test_sandbox_that_starts_from_the_file_lists_all_of_it_at_once(
 
 
 def entry(**changes: object) -> str:
-    subscription = {"id": "0", "url": "u", "trigger": "t", "secret": "se-cret", "include_identifiers": True} | changes
+    subscription = {
+        "id": "0",
+        "url": "u",
+        "trigger": "t",
+        "secret": "se-cret",
+        "include_identifiers": True,
+    } | changes
     return json.dumps({"format": "hooksync.sandbox/1", "tenants": {"DEMO": [subscription]}})
 
 
@@ -94,10 +105,14 @@ def entry(**changes: object) -> str:
         "[" * 100_000,
     ],
 )
-def test_file_that_no_sandbox_wrote_is_refused_without_being_quoted(tmp_path: Path, text: str) -> None:
+def test_file_that_no_sandbox_wrote_is_refused_without_being_quoted(
+    tmp_path: Path, text: str
+) -> None:
     path = tmp_path / "data.json"
     path.write_text(text)
-    with pytest.raises(SandboxError, match=r"was not written by a sandbox .*; remove it to start empty") as caught:
+    with pytest.raises(
+        SandboxError, match=r"was not written by a sandbox .*; remove it to start empty"
+    ) as caught:
         load_data(path)
     assert "se-cret" not in str(caught.value)
 

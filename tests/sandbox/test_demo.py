@@ -1,4 +1,6 @@
-"""The tour: what it shows, what it hides, and that it leaves nothing. Run as a process of its own, as users run it."""
+"""The tour: what it shows, what it hides, and that it leaves nothing. Run as a process of its own,
+as users run it.
+"""
 
 from __future__ import annotations
 
@@ -67,12 +69,18 @@ SETTINGS_OF_THE_USER = {
     "http_proxy": "http://127.0.0.1:9",
     "HTTPS_PROXY": "http://127.0.0.1:9",
 }
-ENDS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", signal.SIGABRT), 143)]
+ENDS = [
+    (signal.SIGINT, 130),
+    (signal.SIGTERM, 143),
+    (getattr(signal, "SIGHUP", signal.SIGABRT), 143),
+]
 
 
 @dataclass(frozen=True)
 class Place:
-    """A clean home, an empty working directory and a folder for temporary files, for the tour alone."""
+    """A clean home, an empty working directory and a folder for temporary files, for the tour
+    alone.
+    """
 
     root: Path
 
@@ -83,10 +91,20 @@ class Place:
         return cls(root)
 
     def start(self, **settings: Any) -> subprocess.Popen[str]:
-        environ = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
-        environ |= SETTINGS_OF_THE_USER | {"PYTHONWARNINGS": "error", "TERM": "xterm", **settings.pop("environ", {})}
+        environ = {
+            name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")
+        }
+        environ |= SETTINGS_OF_THE_USER | {
+            "PYTHONWARNINGS": "error",
+            "TERM": "xterm",
+            **settings.pop("environ", {}),
+        }
         environ |= {"HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp")}
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+        streams = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        } | settings
         return subprocess.Popen(
             [sys.executable, "-m", "hooksync", "demo"],
             cwd=self.root / "work",
@@ -159,7 +177,10 @@ def open_terminal() -> tuple[int, int]:
 def on_a_terminal(place: Place, **environ: str) -> str:
     """Give what the tour shows on a terminal."""
     ours, its = open_terminal()
-    with place.start(stdout=its, environ=environ) as process, open(ours, "rb", buffering=0) as screen:
+    with (
+        place.start(stdout=its, environ=environ) as process,
+        open(ours, "rb", buffering=0) as screen,
+    ):
         os.close(its)
         shown = b""
         with suppress(OSError):  # how Linux tells that nobody writes any more
@@ -188,8 +209,12 @@ def test_tour_fits_a_terminal_and_shows_no_secret_and_no_path(tour: Shown) -> No
 
 
 @pytest.mark.parametrize(("number", "code"), sampled(ENDS, 2))
-@pytest.mark.parametrize("line", sampled(["2. Plan", "A tour of hooksync", "$ hooksync plan --detailed-exitcode"], 3))
-def test_signal_ends_it_and_nothing_is_left(place: Place, line: str, number: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(
+    "line", sampled(["2. Plan", "A tour of hooksync", "$ hooksync plan --detailed-exitcode"], 3)
+)
+def test_signal_ends_it_and_nothing_is_left(
+    place: Place, line: str, number: signal.Signals, code: int
+) -> None:
     with place.start() as process:
         read_until(process, line)
         os.killpg(process.pid, number)
@@ -213,13 +238,18 @@ def test_reader_that_goes_away_ends_it_and_nothing_is_left(place: Place) -> None
 
 def test_terminal_that_is_closed_ends_it_and_nothing_is_left(place: Place) -> None:
     ours, its = open_terminal()
-    with place.start(stdin=its, stdout=its, stderr=its, preexec_fn=partial(own_terminal, its)) as process:
+    with place.start(
+        stdin=its, stdout=its, stderr=its, preexec_fn=partial(own_terminal, its)
+    ) as process:
         os.close(its)
         shown = b""
         while b"$ hooksync plan" not in shown:
             shown += os.read(ours, 65536)
         os.close(ours)
-        assert process.wait(timeout=60) in (1, 143), "the signal, or the output that is lost, comes first"
+        assert process.wait(timeout=60) in (
+            1,
+            143,
+        ), "the signal, or the output that is lost, comes first"
     assert place.left_behind() == []
 
 
@@ -237,7 +267,9 @@ def test_terminal_that_wants_no_colour_gets_none(place: Place, environ: dict[str
     assert "\x1b" not in on_a_terminal(place, **environ)
 
 
-def test_command_that_does_not_do_as_told_ends_the_tour_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_that_does_not_do_as_told_ends_the_tour_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     lines: list[str] = []
 
@@ -248,7 +280,9 @@ def test_command_that_does_not_do_as_told_ends_the_tour_with_1(tmp_path: Path, m
 
     assert run_demo(announce, catch_signals, is_coloured=False) == 1
     assert "there is no file hooks.yaml" in "\n".join(lines)
-    assert lines[-1].startswith("The tour ends early: `hooksync plan` ended with exit code 1, not 0.")
+    assert lines[-1].startswith(
+        "The tour ends early: `hooksync plan` ended with exit code 1, not 0."
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -266,7 +300,9 @@ def test_same_plan_is_shown_once_and_another_one_again(tmp_path: Path) -> None:
     program = tmp_path / "hooksync"
     program.mkdir()
     (program / "__init__.py").touch()
-    (program / "__main__.py").write_text("import sys; print('head', *sys.argv[1:], sep='\\n'); print('Plan: x\\nrest')")
+    (program / "__main__.py").write_text(
+        "import sys; print('head', *sys.argv[1:], sep='\\n'); print('Plan: x\\nrest')"
+    )
     tour = Tour(lines.append, folder=tmp_path, environ=dict(os.environ))
     tour.follow(f"$ hooksync {argument}" for argument in ("one", "one", "two"))
     same, one, two = ("    (the same plan as above)", "    one", "    two")
@@ -283,7 +319,9 @@ def test_wrong_exit_code_is_told_and_a_right_one_is_shown(tmp_path: Path) -> Non
     assert lines.count("    (exit code 1)") == 2
 
 
-def test_command_runs_without_what_is_about_the_users_own_tenancies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_runs_without_what_is_about_the_users_own_tenancies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name, value in SETTINGS_OF_THE_USER.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("LANG", "C")

@@ -1,4 +1,6 @@
-"""What goes wrong on demand: how a fault is written, when it is due, and what each kind does over HTTP."""
+"""What goes wrong on demand: how a fault is written, when it is due, and what each kind does over
+HTTP.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ URL = "https://hooks.example.org/x"
 HTML = "text/html"
 JSON = "application/json"
 
-# Each kind, as it meets a subscribe: how often it was carried out; status and content type, or how the client fails.
+# Each kind, as it meets a subscribe: how often it was carried out; status and content type, or how
+# the client fails.
 CUT = requests.ConnectionError
 HALF = requests.exceptions.ChunkedEncodingError
 CASES = [
@@ -82,7 +85,11 @@ def test_retry_after_comes_in_both_forms(start: Start, connect: Connect) -> None
     before = datetime.now(UTC).replace(microsecond=0)
     seconds, date, busy = (client.list().headers["Retry-After"] for _ in range(3))
     assert (seconds, busy) == ("7", "9")
-    assert before + timedelta(seconds=7) <= parsedate_to_datetime(date) <= datetime.now(UTC) + timedelta(seconds=7)
+    assert (
+        before + timedelta(seconds=7)
+        <= parsedate_to_datetime(date)
+        <= datetime.now(UTC) + timedelta(seconds=7)
+    )
 
 
 def test_expired_token_stays_expired(start: Start, connect: Connect) -> None:
@@ -114,7 +121,9 @@ def test_answer_without_a_body_is_cut_in_its_head(start: Start, connect: Connect
     assert box.subscriptions("DEMO") == ()
 
 
-def test_redirect_leads_to_a_path_where_following_it_would_show(start: Start, connect: Connect) -> None:
+def test_redirect_leads_to_a_path_where_following_it_would_show(
+    start: Start, connect: Connect
+) -> None:
     box = start(faults=("redirect-302@details",))
     client = connect(box)
     client.session.get(f"{client.base}/user/details")
@@ -145,13 +154,17 @@ def test_doubled_call_is_answered_as_the_second_time(start: Start, connect: Conn
 def test_doubled_subscribe_is_a_conflict_with_itself_where_duplicates_are_refused(
     start: Start, connect: Connect
 ) -> None:
-    box = start(faults=("doubled@subscribe",), traits=frozenset({"no-challenge", "refuse-duplicates"}))
+    box = start(
+        faults=("doubled@subscribe",), traits=frozenset({"no-challenge", "refuse-duplicates"})
+    )
     assert connect(box).subscribe(URL).status_code == 409
     assert len(box.subscriptions("DEMO")) == 1
 
 
 @pytest.mark.parametrize(("kind", "number"), [("same-id", 1), ("commit-same-id", 2)])
-def test_same_id_is_that_of_the_one_before(start: Start, connect: Connect, kind: str, number: int) -> None:
+def test_same_id_is_that_of_the_one_before(
+    start: Start, connect: Connect, kind: str, number: int
+) -> None:
     box = start(faults=(f"{kind}@subscribe:1:1",))
     client = connect(box)
     first, second = client.subscribe(URL).json(), client.subscribe(URL, "INGEST_FAILED").json()
@@ -227,7 +240,9 @@ def due(calls: str, *specs: str) -> list[str | None]:
         ("list list list", ["cut@list:1:1", "commit-cut@list"], ["commit-cut", "cut", None]),
     ],
 )
-def test_fault_is_due_as_often_and_as_late_as_it_says(calls: str, specs: list[str], kinds: list[str | None]) -> None:
+def test_fault_is_due_as_often_and_as_late_as_it_says(
+    calls: str, specs: list[str], kinds: list[str | None]
+) -> None:
     assert due(calls, *specs) == kinds
 
 

@@ -1,4 +1,6 @@
-"""The acceptance test: pyPreservica, unchanged, takes the sandbox for Preservica, and the sandbox its receiver."""
+"""The acceptance test: pyPreservica, unchanged, takes the sandbox for Preservica, and the sandbox
+its receiver.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,12 @@ __all__ = ["no_credentials"]  # a fixture
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
 SECRET = "a-shared-secret-of-tests"
-EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2", "identifiers": []}
+EVENT = {
+    "event": "Moved",
+    "entityType": "IO",
+    "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2",
+    "identifiers": [],
+}
 
 
 class RecordingHandler(pyPreservica.WebHookHandler):
@@ -76,7 +83,9 @@ def test_it_logs_in_with_a_second_factor(start: Start, hooks: Hooks) -> None:
     assert [call.name for call in box.calls][:2] == ["login", "complete-2fa"]
 
 
-def test_it_is_told_that_a_second_factor_is_missing_or_not_set_up(start: Start, hooks: Hooks) -> None:
+def test_it_is_told_that_a_second_factor_is_missing_or_not_set_up(
+    start: Start, hooks: Hooks
+) -> None:
     box = start(accounts=(Account(totp_seed=SEED),), faults=("needs-2fa-setup@login:1:1",))
     with pytest.raises(RuntimeError, match="2FA twoFactorToken required"):
         hooks(box)
@@ -109,7 +118,10 @@ def test_it_subscribes_and_unsubscribes(start: Start, hooks: Hooks) -> None:
 def test_it_is_refused_where_the_receiver_has_another_secret(start: Start, hooks: Hooks) -> None:
     box = start(traits=frozenset())
     api = hooks(box)
-    with Receiver({"catalogue": ["another secret"]}) as receiver, pytest.raises(pyPreservica.HTTPException) as caught:
+    with (
+        Receiver({"catalogue": ["another secret"]}) as receiver,
+        pytest.raises(pyPreservica.HTTPException) as caught,
+    ):
         api.subscribe(receiver.url("catalogue"), TriggerType.MOVED, SECRET)
     assert caught.value.http_status_code == 400
     assert box.subscriptions("DEMO") == ()
@@ -128,7 +140,9 @@ def test_it_is_refused_without_a_role(start: Start, hooks: Hooks) -> None:
         hooks(start(accounts=(Account(roles=("ROLE_SDB_INGEST_USER",)),))).subscriptions()
 
 
-def test_its_receiver_passes_the_challenge_and_takes_an_event(start: Start, hooks: Hooks, receiver: HTTPServer) -> None:
+def test_its_receiver_passes_the_challenge_and_takes_an_event(
+    start: Start, hooks: Hooks, receiver: HTTPServer
+) -> None:
     box = start(traits=frozenset())
     url = f"http://127.0.0.1:{receiver.server_port}/hook?code=KEY"
     hooks(box).subscribe(url, TriggerType.MOVED, SECRET)
@@ -137,7 +151,9 @@ def test_its_receiver_passes_the_challenge_and_takes_an_event(start: Start, hook
     assert [event["events"] for event in receiver.events] == [[EVENT]]
 
 
-def test_its_receiver_does_not_pass_with_another_secret(start: Start, hooks: Hooks, receiver: HTTPServer) -> None:
+def test_its_receiver_does_not_pass_with_another_secret(
+    start: Start, hooks: Hooks, receiver: HTTPServer
+) -> None:
     url = f"http://127.0.0.1:{receiver.server_port}/hook"
     with pytest.raises(pyPreservica.HTTPException, match="it may use another secret"):
         hooks(start(traits=frozenset())).subscribe(url, TriggerType.MOVED, "another secret")

@@ -16,7 +16,12 @@ from hooksync.sandbox.http_server import SandboxError
 from tests.boxes import Receiver, Sandbox
 
 OLD, NEW = "the-old-secret-of-it", "the-new-secret-of-it"
-EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2", "identifiers": []}
+EVENT = {
+    "event": "Moved",
+    "entityType": "IO",
+    "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2",
+    "identifiers": [],
+}
 
 
 @pytest.fixture
@@ -28,28 +33,43 @@ def receiver() -> Iterator[Receiver]:
 def post(url: str, body: Any = b"", **headers: str) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False
-        return session.post(url, data=body, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return session.post(
+            url,
+            data=body,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
 
 
-@pytest.mark.parametrize("query", ["challengeCode=c0de", "code=KEY&challengeCode=c0de", "challengeCode=c0de&x="])
+@pytest.mark.parametrize(
+    "query", ["challengeCode=c0de", "code=KEY&challengeCode=c0de", "challengeCode=c0de&x="]
+)
 def test_challenge_is_answered_under_the_first_secret(receiver: Receiver, query: str) -> None:
     answer = post(f"{receiver.url('catalogue')}?{query}")
-    assert answer.json() == {"challengeCode": "c0de", "challengeResponse": sign_challenge(NEW.encode(), b"c0de")}
+    assert answer.json() == {
+        "challengeCode": "c0de",
+        "challengeResponse": sign_challenge(NEW.encode(), b"c0de"),
+    }
     assert receiver.answers["catalogue", "challenge"] == 1
     assert receiver.answers["alerts", "challenge"] == 0
 
 
 @pytest.mark.parametrize("secret", [NEW, OLD])
 @pytest.mark.parametrize("is_chunked", [True, False])
-def test_event_signed_with_either_secret_is_taken(receiver: Receiver, secret: str, is_chunked: bool) -> None:
+def test_event_signed_with_either_secret_is_taken(
+    receiver: Receiver, secret: str, is_chunked: bool
+) -> None:
     body = b'{"events": []}'
     sent = iter([body[:5], body[5:]]) if is_chunked else body
-    answer = post(receiver.url("catalogue"), sent, Preservica_Signature=sign_event(secret.encode(), body))
+    answer = post(
+        receiver.url("catalogue"), sent, Preservica_Signature=sign_event(secret.encode(), body)
+    )
     assert answer.status_code == 200
     assert json.loads(receiver.last["catalogue"]) == {"events": []}
 
 
-@pytest.mark.parametrize("signature", ["", "0" * 64, sign_event(b"another secret", b"{}"), "\u00e9"])
+@pytest.mark.parametrize(
+    "signature", ["", "0" * 64, sign_event(b"another secret", b"{}"), "\u00e9"]
+)
 def test_event_with_a_wrong_signature_is_refused(receiver: Receiver, signature: str) -> None:
     assert post(receiver.url("catalogue"), b"{}", Preservica_Signature=signature).status_code == 401
     assert not receiver.answers["catalogue", "event"]
@@ -62,7 +82,9 @@ def test_event_without_a_signature_is_refused(receiver: Receiver) -> None:
 
 def test_signed_event_that_is_no_json_is_refused(receiver: Receiver) -> None:
     signature = sign_event(NEW.encode(), b"text")
-    assert post(receiver.url("catalogue"), b"text", Preservica_Signature=signature).status_code == 400
+    assert (
+        post(receiver.url("catalogue"), b"text", Preservica_Signature=signature).status_code == 400
+    )
 
 
 def test_challenge_that_would_sign_an_event_is_not_answered(receiver: Receiver) -> None:
@@ -107,7 +129,9 @@ def test_secret_that_cannot_sign_is_refused_without_being_shown(secrets: list[st
 
 def test_32_challenges_at_once_are_answered(receiver: Receiver) -> None:
     with ThreadPoolExecutor(32) as pool:
-        answers = pool.map(lambda n: post(f"{receiver.url('catalogue')}?challengeCode={n}"), range(32))
+        answers = pool.map(
+            lambda n: post(f"{receiver.url('catalogue')}?challengeCode={n}"), range(32)
+        )
         assert [answer.json()["challengeCode"] for answer in answers] == [str(n) for n in range(32)]
     assert receiver.answers["catalogue", "challenge"] == 32
 
@@ -126,11 +150,16 @@ def test_sandbox_takes_a_receiver_that_knows_the_secret_and_no_other(
     start: Callable[..., Sandbox], connect: Callable[..., Any], receiver: Receiver
 ) -> None:
     client = connect(start(traits=frozenset()))
-    statuses = [client.subscribe(receiver.url("catalogue"), secret=secret).status_code for secret in (NEW, OLD)]
+    statuses = [
+        client.subscribe(receiver.url("catalogue"), secret=secret).status_code
+        for secret in (NEW, OLD)
+    ]
     assert statuses == [200, 400]
 
 
-def test_event_reaches_every_subscriber_of_its_trigger(start: Callable[..., Sandbox], receiver: Receiver) -> None:
+def test_event_reaches_every_subscriber_of_its_trigger(
+    start: Callable[..., Sandbox], receiver: Receiver
+) -> None:
     box = start()
     ids = [box.seed("DEMO", receiver.url("catalogue"), "MOVED", secret) for secret in (NEW, OLD)]
     box.seed("DEMO", receiver.url("catalogue"), "INGEST_FAILED", NEW)

@@ -38,7 +38,12 @@ class Service:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        given = {"traits": self.traits, "clock": lambda: self.now, "extra_triggers": ["NEWER"], **self.options}
+        given = {
+            "traits": self.traits,
+            "clock": lambda: self.now,
+            "extra_triggers": ["NEWER"],
+            **self.options,
+        }
         self.rules = OddRules(SandboxOptions((self.account,), **given), self.challenge)
         self.tenancies = self.rules.tenancies
 
@@ -83,7 +88,11 @@ def test_log_in_answers_as_the_service_does() -> None:
     status, document = Service().log_in(tenant="DEMO")
     assert status == 200
     assert document.keys() == {"success", "user", "token", "refresh-token", "validFor"}
-    assert (document["success"], document["user"], document["validFor"]) == (True, "archivist@example.org", 15)
+    assert (document["success"], document["user"], document["validFor"]) == (
+        True,
+        "archivist@example.org",
+        15,
+    )
 
 
 def test_log_in_without_a_tenant_goes_to_the_first_and_tells_it() -> None:
@@ -92,7 +101,8 @@ def test_log_in_without_a_tenant_goes_to_the_first_and_tells_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", [{"password": "wrong"}, {"username": "nobody"}, {"tenant": "ELSEWHERE"}, {"password": ""}]
+    "form",
+    [{"password": "wrong"}, {"username": "nobody"}, {"tenant": "ELSEWHERE"}, {"password": ""}],
 )
 def test_wrong_credentials_get_401_and_a_message(form: dict[str, str]) -> None:
     status, document = Service().log_in(**form)
@@ -136,7 +146,12 @@ def test_code_works_once_with_the_trait_for_it(traits: frozenset[str], again: in
     continuations = [service.log_in()[1]["continuationToken"] for _ in range(2)]
     assert [complete(service, each, code)[0] for each in continuations] == [200, again]
     service.now += 30
-    assert complete(service, service.log_in()[1]["continuationToken"], pyotp.TOTP(SEED).at(int(NOW) + 30))[0] == 200
+    assert (
+        complete(
+            service, service.log_in()[1]["continuationToken"], pyotp.TOTP(SEED).at(int(NOW) + 30)
+        )[0]
+        == 200
+    )
 
 
 def test_continuation_token_is_bound_to_its_tenant() -> None:
@@ -147,12 +162,20 @@ def test_continuation_token_is_bound_to_its_tenant() -> None:
 
 def complete(service: Service, continuation: str, code: str) -> tuple[int, dict[str, Any]]:
     form = {"username": service.account.username, "tenant": "DEMO"}
-    return service.post_form("complete-2fa", **form, continuationToken=continuation, twoFactorToken=code)
+    return service.post_form(
+        "complete-2fa", **form, continuationToken=continuation, twoFactorToken=code
+    )
 
 
 @pytest.mark.parametrize(
     ("moment", "code"),
-    [(59, "287082"), (1111111109, "081804"), (1111111111, "050471"), (1234567890, "005924"), (20000000000, "353130")],
+    [
+        (59, "287082"),
+        (1111111109, "081804"),
+        (1111111111, "050471"),
+        (1234567890, "005924"),
+        (20000000000, "353130"),
+    ],
 )
 def test_one_time_codes_are_those_of_rfc_6238(moment: int, code: str) -> None:
     assert one_time_code(SEED, moment // 30) == code
@@ -178,7 +201,8 @@ def test_token_ends_after_its_time(service: Service) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [call for call in CALLS if "accesstoken" not in call[1]] + [("DELETE", f"/api/webhook/subscriptions/{'0' * 32}")],
+    [call for call in CALLS if "accesstoken" not in call[1]]
+    + [("DELETE", f"/api/webhook/subscriptions/{'0' * 32}")],
 )
 def test_every_call_but_a_log_in_wants_a_token(method: str, path: str) -> None:
     assert Service().call(method, path).status == 401
@@ -188,7 +212,9 @@ def test_every_call_but_a_log_in_wants_a_token(method: str, path: str) -> None:
 
 
 def test_details_tell_the_roles(service: Service) -> None:
-    assert json.loads(service.call("GET", "/api/user/details").body) == {"roles": ["ROLE_SDB_MANAGER_USER"]}
+    assert json.loads(service.call("GET", "/api/user/details").body) == {
+        "roles": ["ROLE_SDB_MANAGER_USER"]
+    }
 
 
 def test_version_is_xml(service: Service) -> None:
@@ -198,7 +224,8 @@ def test_version_is_xml(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/"), ("PUT", "/api/user/details"), ("DELETE", "/api/webhook/subscriptions/")]
+    ("method", "path"),
+    [("GET", "/"), ("PUT", "/api/user/details"), ("DELETE", "/api/webhook/subscriptions/")],
 )
 def test_what_the_service_does_not_have_is_404(service: Service, method: str, path: str) -> None:
     assert service.call(method, path).status == 404
@@ -207,7 +234,9 @@ def test_what_the_service_does_not_have_is_404(service: Service, method: str, pa
 # Subscriptions
 
 
-@pytest.mark.parametrize("role", ["ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"])
+@pytest.mark.parametrize(
+    "role", ["ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"]
+)
 def test_each_of_three_roles_may_manage_subscriptions(role: str) -> None:
     service = Service(Account(roles=("ROLE_OTHER", role)))
     service.log_in()
@@ -218,7 +247,11 @@ def test_account_without_a_role_gets_403_for_every_webhook_call() -> None:
     service = Service(Account(roles=("ROLE_SDB_INGEST_USER",)))
     service.log_in()
     path = "/api/webhook/subscriptions"
-    answers = [service.call("GET", path), service.call("POST", path), service.call("DELETE", f"{path}/{'0' * 32}")]
+    answers = [
+        service.call("GET", path),
+        service.call("POST", path),
+        service.call("DELETE", f"{path}/{'0' * 32}"),
+    ]
     assert [answer.status for answer in answers] == [403, 403, 403]
 
 
@@ -237,9 +270,12 @@ def test_new_subscription_is_described_and_listed_without_its_secret(service: Se
 
 
 @pytest.mark.parametrize(
-    ("flag", "kept"), [("true", True), ("false", False), (True, True), (False, False), (None, False)]
+    ("flag", "kept"),
+    [("true", True), ("false", False), (True, True), (False, False), (None, False)],
 )
-def test_flag_may_be_a_text_or_a_boolean_or_left_out(service: Service, flag: object, kept: bool) -> None:
+def test_flag_may_be_a_text_or_a_boolean_or_left_out(
+    service: Service, flag: object, kept: bool
+) -> None:
     assert service.subscribe(includeIdentifiers=flag)[1]["includeIdentifiers"] is kept
 
 
@@ -265,7 +301,9 @@ def test_flag_may_be_a_text_or_a_boolean_or_left_out(service: Service, flag: obj
         ({"includeIdentifiers": 1}, "includeIdentifiers"),
     ],
 )
-def test_bad_field_is_refused_by_name(service: Service, changes: dict[str, object], reason: str) -> None:
+def test_bad_field_is_refused_by_name(
+    service: Service, changes: dict[str, object], reason: str
+) -> None:
     status, document = service.subscribe(**changes)
     assert status == 400
     assert document["message"].startswith(reason)
@@ -285,7 +323,10 @@ def test_receiver_that_fails_the_challenge_is_named_but_not_its_secret(service: 
     service.receiver_fails = "it was asleep"
     status, document = service.subscribe()
     assert status == 400
-    assert document["message"] == "the receiver at https://hooks.example.org/x failed the challenge: it was asleep"
+    assert (
+        document["message"]
+        == "the receiver at https://hooks.example.org/x failed the challenge: it was asleep"
+    )
     assert service.list() == []
 
 
@@ -322,7 +363,11 @@ def with_trait(trait: str) -> Service:
 
 def test_refuse_duplicates_answers_409_for_the_same_url_and_trigger_only() -> None:
     service = with_trait("refuse-duplicates")
-    statuses = [service.subscribe()[0], service.subscribe()[0], service.subscribe(triggerType="INGEST_FAILED")[0]]
+    statuses = [
+        service.subscribe()[0],
+        service.subscribe()[0],
+        service.subscribe(triggerType="INGEST_FAILED")[0],
+    ]
     assert statuses == [200, 409, 200]
 
 
@@ -384,7 +429,8 @@ def test_no_challenge_takes_a_receiver_that_is_not_there() -> None:
 
 def lagging(*traits: str, **seconds: float) -> Service:
     service = Service(
-        traits=frozenset(traits), options={f"list_lag_{changes}": lag for changes, lag in seconds.items()}
+        traits=frozenset(traits),
+        options={f"list_lag_{changes}": lag for changes, lag in seconds.items()},
     )
     service.log_in()
     return service
@@ -404,7 +450,9 @@ def test_addition_that_lags_is_there_at_once_and_listed_later() -> None:
 def test_removal_that_lags_is_gone_at_once_and_listed_for_a_while() -> None:
     service = lagging(removals=5)
     _, made = service.subscribe()
-    statuses = [service.call("DELETE", f"/api/webhook/subscriptions/{made['id']}").status for _ in range(2)]
+    statuses = [
+        service.call("DELETE", f"/api/webhook/subscriptions/{made['id']}").status for _ in range(2)
+    ]
     assert statuses == [204, 404]
     assert service.tenancies.held_by("DEMO") == ()
     service.now += 4.9
@@ -413,8 +461,12 @@ def test_removal_that_lags_is_gone_at_once_and_listed_for_a_while() -> None:
     assert service.list() == []
 
 
-@pytest.mark.parametrize(("seconds", "listed"), [({"additions": 5, "removals": 5}, 1), ({"additions": 5}, 0)])
-def test_list_shows_what_is_no_more_as_it_was_where_both_lag(seconds: dict[str, float], listed: int) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "listed"), [({"additions": 5, "removals": 5}, 1), ({"additions": 5}, 0)]
+)
+def test_list_shows_what_is_no_more_as_it_was_where_both_lag(
+    seconds: dict[str, float], listed: int
+) -> None:
     service = lagging(**seconds)
     _, made = service.subscribe()
     service.now += 1
@@ -469,5 +521,11 @@ def test_state_that_cannot_be_saved_is_a_500(tmp_path: Path) -> None:
 
 def test_no_repr_shows_a_secret() -> None:
     account = Account(password="pass-word", totp_seed=SEED)
-    shown = repr((account, Subscription("https://a/", "MOVED", "se-cret"), Request("POST", "/", body=b"se-cret")))
+    shown = repr(
+        (
+            account,
+            Subscription("https://a/", "MOVED", "se-cret"),
+            Request("POST", "/", body=b"se-cret"),
+        )
+    )
     assert not any(secret in shown for secret in ("pass-word", SEED, "se-cret"))

@@ -40,7 +40,9 @@ def test_list_lags_by_the_clock_and_not_by_waiting(start: Start, connect: Connec
     client.subscribe(URL)
     assert client.list().json() == []
     now[0] = 5.0
-    assert [each["id"] for each in client.list().json()] == [each.id for each in box.subscriptions("DEMO")]
+    assert [each["id"] for each in client.list().json()] == [
+        each.id for each in box.subscriptions("DEMO")
+    ]
 
 
 def test_what_is_done_by_hand_is_listed_at_once(start: Start, connect: Connect) -> None:
@@ -63,7 +65,9 @@ def test_one_client_needs_one_connection(start: Start, connect: Connect) -> None
     assert {call.connection for call in box.calls} == {1}
 
 
-def test_calls_are_kept_with_name_method_path_and_status_in_order(start: Start, connect: Connect) -> None:
+def test_calls_are_kept_with_name_method_path_and_status_in_order(
+    start: Start, connect: Connect
+) -> None:
     box = start()
     client = connect(box)
     client.list()
@@ -84,8 +88,15 @@ def test_log_holds_no_secret_no_token_and_no_query(start: Start, connect: Connec
     client.session.get(f"{client.base}/webhook/subscriptions?token=in-the-query")
     assert [entry["kind"] for entry in log] == ["call"] * 3
     shown = repr(log)
-    hidden = ("a-secret-that-is-not-shown", "sandbox-password", "a-key-in-the-query", "in-the-query")
-    assert not any(secret in shown for secret in (*hidden, client.session.headers["Preservica-Access-Token"]))
+    hidden = (
+        "a-secret-that-is-not-shown",
+        "sandbox-password",
+        "a-key-in-the-query",
+        "in-the-query",
+    )
+    assert not any(
+        secret in shown for secret in (*hidden, client.session.headers["Preservica-Access-Token"])
+    )
 
 
 def test_32_clients_at_once_lose_nothing(start: Start, connect: Connect) -> None:
@@ -124,7 +135,11 @@ def test_tenants_are_separate_and_each_account_sees_its_own(start: Start, connec
     ids = {
         "ONE": connect(box, None).subscribe(URL).json()["id"],
         "TWO": connect(box, "TWO").subscribe(URL).json()["id"],
-        "THREE": connect(box, "THREE", username="other@example.org", password="pw").subscribe(URL).json()["id"],
+        "THREE": (
+            connect(box, "THREE", username="other@example.org", password="pw")
+            .subscribe(URL)
+            .json()["id"]
+        ),
     }
     assert {tenant: [each.id for each in box.subscriptions(tenant)] for tenant in ids} == {
         tenant: [each] for tenant, each in ids.items()
@@ -153,16 +168,21 @@ def test_request_in_chunks_is_understood(start: Start, connect: Connect) -> None
     box = start()
     form = [b"username=archivist%40example.org&", b"password=sandbox-", b"password"]
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    with requests.post(f"{box.url}/api/accesstoken/login", data=iter(form), headers=headers) as answer:
+    with requests.post(
+        f"{box.url}/api/accesstoken/login", data=iter(form), headers=headers
+    ) as answer:
         assert answer.status_code == 200
 
 
-def test_client_that_stops_in_the_middle_of_a_body_harms_nobody(start: Start, connect: Connect) -> None:
+def test_client_that_stops_in_the_middle_of_a_body_harms_nobody(
+    start: Start, connect: Connect
+) -> None:
     box = start()
     host = box.url.removeprefix("http://")
     with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2]))) as half:
         half.sendall(
-            f"POST /api/accesstoken/login HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\nuser".encode()
+            f"POST /api/accesstoken/login HTTP/1.1\r\nHost: {host}\r\nContent-Length:"
+            " 100\r\n\r\nuser".encode()
         )
     assert connect(box).list().json() == []
 
@@ -182,7 +202,9 @@ def test_client_that_stops_in_the_middle_of_a_body_harms_nobody(start: Start, co
         ("", 421),
     ],
 )
-def test_a_web_page_cannot_reach_the_sandbox_under_a_name_of_its_own(start: Start, host: str, status: int) -> None:
+def test_a_web_page_cannot_reach_the_sandbox_under_a_name_of_its_own(
+    start: Start, host: str, status: int
+) -> None:
     box = start()
     own = {"Host": host.format(port=box.url.rpartition(":")[2])}
     for _ in range(2):  # the second one on a new connection, for a refused body was not read
@@ -229,7 +251,9 @@ def test_close_ends_calls_that_wait_with_their_answer() -> None:
 def test_port_that_is_taken_is_a_clear_error() -> None:
     with Sandbox() as box:
         port = int(box.url.rpartition(":")[2])
-        with pytest.raises(SandboxError, match=f"cannot listen on 127.0.0.1:{port}: .*; choose another port"):
+        with pytest.raises(
+            SandboxError, match=f"cannot listen on 127.0.0.1:{port}: .*; choose another port"
+        ):
             Sandbox(SandboxOptions(port=port))
 
 

@@ -1,4 +1,6 @@
-"""The service as a sender of receivers: how it challenges, what it takes for an answer, what an event looks like."""
+"""The service as a sender of receivers: how it challenges, what it takes for an answer, what an
+event looks like.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ CODE = "0123456789abcdef"
 RIGHT = sign_challenge(SECRET.encode(), CODE.encode())
 NO_CODE = "its answer does not repeat the challengeCode"
 WRONG = "its challengeResponse is wrong; it may use another secret"
-EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2", "identifiers": [1]}
+EVENT = {
+    "event": "Moved",
+    "entityType": "IO",
+    "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2",
+    "identifiers": [1],
+}
 
 
 @pytest.fixture
@@ -37,13 +44,18 @@ def sender() -> Iterator[WebhookSender]:
 
 @pytest.fixture
 def recording(stack: ExitStack) -> tuple[str, list[Request]]:
-    """Run a receiver that answers every challenge rightly and keeps the requests; gives its address and them."""
+    """Run a receiver that answers every challenge rightly and keeps the requests; gives its address
+    and them.
+    """
     seen: list[Request] = []
 
     def respond(connection: Connection, request: Request) -> None:
         seen.append(request)
         code = parse_qs(request.query).get("challengeCode", [""])[0]
-        answer = {"challengeCode": code, "challengeResponse": sign_challenge(SECRET.encode(), code.encode())}
+        answer = {
+            "challengeCode": code,
+            "challengeResponse": sign_challenge(SECRET.encode(), code.encode()),
+        }
         connection.send(json_answer(200, answer))
 
     server = LoopbackServer(0, respond)
@@ -61,7 +73,11 @@ def recording(stack: ExitStack) -> tuple[str, list[Request]]:
     ],
 )
 def test_challenge_is_a_post_that_adds_the_code_to_the_query(
-    sender: WebhookSender, recording: tuple[str, list[Request]], tail: str, path: str, query: dict[str, list[str]]
+    sender: WebhookSender,
+    recording: tuple[str, list[Request]],
+    tail: str,
+    path: str,
+    query: dict[str, list[str]],
 ) -> None:
     base, seen = recording
     assert sender.challenge(base + tail, SECRET) is None
@@ -71,7 +87,9 @@ def test_challenge_is_a_post_that_adds_the_code_to_the_query(
     assert (request.method, request.path, asked) == ("POST", path, query)
 
 
-def test_each_challenge_has_its_own_code(sender: WebhookSender, recording: tuple[str, list[Request]]) -> None:
+def test_each_challenge_has_its_own_code(
+    sender: WebhookSender, recording: tuple[str, list[Request]]
+) -> None:
     base, seen = recording
     sender.challenge(base, SECRET)
     sender.challenge(base, SECRET)
@@ -122,7 +140,10 @@ def test_redirect_is_not_followed(
     sender: WebhookSender, recording: tuple[str, list[Request]], answering: Answering
 ) -> None:
     base, seen = recording
-    assert sender.challenge(answering(Answer(302, headers=(("Location", base),))), SECRET) == "it answered 302, not 200"
+    assert (
+        sender.challenge(answering(Answer(302, headers=(("Location", base),))), SECRET)
+        == "it answered 302, not 200"
+    )
     assert seen == []
 
 
@@ -145,7 +166,9 @@ def test_receiver_that_cuts_the_connection_fails(sender: WebhookSender, stack: E
     assert reason == "it could not be called (Remote end closed connection without response)"
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/\u20ac", "http://127.0.0.1:1/a b", f"http://{'a' * 70}.example/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/\u20ac", "http://127.0.0.1:1/a b", f"http://{'a' * 70}.example/"]
+)
 def test_url_that_cannot_be_called_fails(sender: WebhookSender, url: str) -> None:
     assert sender.challenge(url, SECRET) is not None
 
@@ -165,7 +188,8 @@ def silent(stack: ExitStack, called: threading.Event) -> str:
 
 def test_receiver_that_says_nothing_fails_when_the_time_is_over(stack: ExitStack) -> None:
     assert (
-        WebhookSender(timeout=0.05).challenge(silent(stack, threading.Event()), SECRET) == "it did not answer in time"
+        WebhookSender(timeout=0.05).challenge(silent(stack, threading.Event()), SECRET)
+        == "it did not answer in time"
     )
 
 
@@ -178,7 +202,8 @@ def test_receiver_that_never_ends_its_answer_fails_when_the_time_is_over(stack: 
     server = LoopbackServer(0, respond)
     stack.callback(server.close)
     assert (
-        WebhookSender(timeout=0.05).challenge(f"http://127.0.0.1:{server.port}/", SECRET) == "it did not answer in time"
+        WebhookSender(timeout=0.05).challenge(f"http://127.0.0.1:{server.port}/", SECRET)
+        == "it did not answer in time"
     )
 
 
@@ -211,33 +236,51 @@ def test_refusal_of_a_real_challenge_names_the_url_and_the_reason(
     url = answering(Answer(200, b"OK"))
     answer = connect(start(traits=frozenset())).subscribe(url, secret="is-not-to-be-seen")
     assert answer.status_code == 400
-    assert answer.json() == {"message": f"the receiver at {url} failed the challenge: its answer is not JSON"}
+    assert answer.json() == {
+        "message": f"the receiver at {url} failed the challenge: its answer is not JSON"
+    }
 
 
 # Events
 
 
-def test_event_goes_out_in_chunks_with_a_signature(sender: WebhookSender, recording: tuple[str, list[Request]]) -> None:
+def test_event_goes_out_in_chunks_with_a_signature(
+    sender: WebhookSender, recording: tuple[str, list[Request]]
+) -> None:
     base, seen = recording
-    delivery = sender.deliver(Subscription(f"{base}/x?code=KEY", "MOVED", SECRET), b'{"events": []}' * 9)
+    delivery = sender.deliver(
+        Subscription(f"{base}/x?code=KEY", "MOVED", SECRET), b'{"events": []}' * 9
+    )
     assert delivery == 200
     (request,) = seen
     assert request.headers["transfer-encoding"] == "chunked"
     assert request.query == "code=KEY"
-    assert verify_event({"it": SECRET.encode()}, request.body, request.headers["preservica-signature"]) == "it"
+    assert (
+        verify_event({"it": SECRET.encode()}, request.body, request.headers["preservica-signature"])
+        == "it"
+    )
 
 
 def test_event_has_the_fields_of_the_service() -> None:
     subscription = Subscription("https://a/", "MOVED", SECRET)
     document = json.loads(event_body("DEMO", subscription, [EVENT]))
-    assert list(document) == ["subscriptionId", "timestamp", "tenant", "version", "events", "trigger"]
+    assert list(document) == [
+        "subscriptionId",
+        "timestamp",
+        "tenant",
+        "version",
+        "events",
+        "trigger",
+    ]
     assert (document["subscriptionId"], document["tenant"]) == (subscription.id, "DEMO")
     assert (document["trigger"], document["events"]) == ("MOVED", [EVENT])
 
 
 def test_event_has_identifiers_only_where_the_subscription_asks_for_them() -> None:
     subscription = Subscription("https://a/", "MOVED", SECRET, include_identifiers=False)
-    assert json.loads(event_body("DEMO", subscription, [EVENT]))["events"] == [{**EVENT, "identifiers": []}]
+    assert json.loads(event_body("DEMO", subscription, [EVENT]))["events"] == [
+        {**EVENT, "identifiers": []}
+    ]
 
 
 def test_event_that_nobody_takes_has_a_reason(sender: WebhookSender) -> None:
@@ -268,10 +311,20 @@ Failing = Callable[[int], tuple[str, list[bytes]]]
 
 @pytest.mark.parametrize(
     ("repeats", "fails", "sent", "status"),
-    [((0.0, 0.0, 0.0), 2, 3, 204), ((0.0, 0.0, 0.0), 9, 4, 500), ((0.0,), 0, 1, 204), ((), 2, 1, 500)],
+    [
+        ((0.0, 0.0, 0.0), 2, 3, 204),
+        ((0.0, 0.0, 0.0), 9, 4, 500),
+        ((0.0,), 0, 1, 204),
+        ((), 2, 1, 500),
+    ],
 )
 def test_event_that_is_not_taken_comes_again_where_that_is_chosen(
-    start: Callable[..., Sandbox], failing: Failing, repeats: tuple[float, ...], fails: int, sent: int, status: int
+    start: Callable[..., Sandbox],
+    failing: Failing,
+    repeats: tuple[float, ...],
+    fails: int,
+    sent: int,
+    status: int,
 ) -> None:
     box = start(traits=frozenset(), repeats=repeats)
     url, bodies = failing(fails)

@@ -1,4 +1,6 @@
-"""Every way to log in, over real HTTP; and that refused credentials are tried once, for accounts get locked."""
+"""Every way to log in, over real HTTP; and that refused credentials are tried once, for accounts
+get locked.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, SecretError, ServiceError
+from hooksync.core.errors import (
+    AnswerLost,
+    HooksyncError,
+    Problem,
+    Rejected,
+    SecretError,
+    ServiceError,
+)
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.service.auth import UsedCodes
@@ -36,7 +45,9 @@ Start = Callable[..., Sandbox]
 def start(stack: ExitStack) -> Start:
     def start(*faults: str, clock: Callable[[], float] = time.time, **options: Any) -> Sandbox:
         account = Account(**({"tenants": ("OTHER", "DEMO")} | options))
-        return stack.enter_context(Sandbox(SandboxOptions(accounts=(account,), faults=faults, clock=clock)))
+        return stack.enter_context(
+            Sandbox(SandboxOptions(accounts=(account,), faults=faults, clock=clock))
+        )
 
     return start
 
@@ -77,7 +88,9 @@ def test_without_a_tenant_the_service_tells_it(clients: Clients, start: Start) -
 
 
 @pytest.mark.parametrize("tenant", ["DEMO", None])
-def test_the_form_is_what_pypreservica_sends(clients: Clients, stack: ExitStack, tenant: str | None) -> None:
+def test_the_form_is_what_pypreservica_sends(
+    clients: Clients, stack: ExitStack, tenant: str | None
+) -> None:
     wire = stack.enter_context(Wire(saying(answer(b'{"token": "t0ken", "tenant": "DEMO"}'))))
     clients.tenant = tenant
     clients.environ["PRESERVICA_PASSWORD"] = "p&ss=w\u00f6rd +%"
@@ -88,7 +101,9 @@ def test_the_form_is_what_pypreservica_sends(clients: Clients, stack: ExitStack,
     assert wire.header("Content-Type") == "application/x-www-form-urlencoded"
 
 
-def test_a_wrong_password_is_tried_once_by_all_threads_together(clients: Clients, start: Start) -> None:
+def test_a_wrong_password_is_tried_once_by_all_threads_together(
+    clients: Clients, start: Start
+) -> None:
     clients.environ["PRESERVICA_PASSWORD"] = "wr0ng-password"
     box = start()
     client = clients.client(box.url)
@@ -108,7 +123,9 @@ def test_a_wrong_password_is_tried_once_by_all_threads_together(clients: Clients
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 422, 423, 500, 302])
-def test_no_answer_that_says_no_leads_to_another_try(clients: Clients, start: Start, status: int) -> None:
+def test_no_answer_that_says_no_leads_to_another_try(
+    clients: Clients, start: Start, status: int
+) -> None:
     box = start(f"status-{status}@login:*")
     client = clients.client(box.url)
     for _ in range(3):
@@ -130,14 +147,18 @@ def test_an_answer_without_a_token_is_an_error_and_not_asked_for_again(
 
 
 @pytest.mark.parametrize("fault", ["status-503", "cut"])
-def test_a_log_in_that_failed_for_the_moment_may_succeed_later(clients: Clients, start: Start, fault: str) -> None:
+def test_a_log_in_that_failed_for_the_moment_may_succeed_later(
+    clients: Clients, start: Start, fault: str
+) -> None:
     box = start(f"{fault}@login:5")
     client = clients.client(box.url)
     failure_of(client.list_subscriptions)
     assert client.list_subscriptions() == ()
 
 
-def test_a_missing_password_is_an_error_that_names_its_variable(clients: Clients, start: Start) -> None:
+def test_a_missing_password_is_an_error_that_names_its_variable(
+    clients: Clients, start: Start
+) -> None:
     del clients.environ["PRESERVICA_PASSWORD"]
     box = start()
     error = failure_of(clients.client(box.url).list_subscriptions)
@@ -147,14 +168,22 @@ def test_a_missing_password_is_an_error_that_names_its_variable(clients: Clients
     assert names(box) == []
 
 
-def test_a_log_in_that_is_cut_short_does_not_show_half_a_token(clients: Clients, stack: ExitStack) -> None:
-    wire = stack.enter_context(Wire(cutting(b'HTTP/1.1 200 OK\r\n\r\n{"success": true, "token": "6f1c2a9e-is-cut')))
+def test_a_log_in_that_is_cut_short_does_not_show_half_a_token(
+    clients: Clients, stack: ExitStack
+) -> None:
+    wire = stack.enter_context(
+        Wire(cutting(b'HTTP/1.1 200 OK\r\n\r\n{"success": true, "token": "6f1c2a9e-is-cut'))
+    )
     error = failure_of(clients.client(wire.url).list_subscriptions, "6f1c2a9e")
     assert "not JSON" in error.summary
 
 
-def test_a_token_in_an_answer_that_does_not_count_is_not_shown(clients: Clients, stack: ExitStack) -> None:
-    wire = stack.enter_context(Wire(saying(answer(b'{"success": false, "token": "6f1c2a9e", "why": "no"}'))))
+def test_a_token_in_an_answer_that_does_not_count_is_not_shown(
+    clients: Clients, stack: ExitStack
+) -> None:
+    wire = stack.enter_context(
+        Wire(saying(answer(b'{"success": false, "token": "6f1c2a9e", "why": "no"}')))
+    )
     error = failure_of(clients.client(wire.url).list_subscriptions, "6f1c2a9e")
     assert '"why": "no"' in error.summary
 
@@ -169,7 +198,9 @@ def test_an_account_with_a_second_factor_gets_its_code(clients: Clients, start: 
     assert names(box) == ["login", "complete-2fa", "list"]
 
 
-def test_the_tenant_of_a_second_factor_may_come_from_the_service(clients: Clients, start: Start) -> None:
+def test_the_tenant_of_a_second_factor_may_come_from_the_service(
+    clients: Clients, start: Start
+) -> None:
     clients.environ, clients.tenant = WITH_SEED, None
     client = clients.client(start(totp_seed=SEED).url)
     client.list_subscriptions()
@@ -184,8 +215,12 @@ def test_a_seed_of_sixteen_characters_works_although_pyotp_finds_it_short(
     assert clients.client(start(totp_seed=SHORT_SEED).url).list_subscriptions() == ()
 
 
-@pytest.mark.parametrize("seed", ["no-base32-s33d!", "GEZDGNBV", "s33d-\u00f6\u00e4\u00fc", "GEZDGNBVGY3TQOJ1", " "])
-def test_a_seed_that_is_none_is_an_error_that_names_its_variable(clients: Clients, start: Start, seed: str) -> None:
+@pytest.mark.parametrize(
+    "seed", ["no-base32-s33d!", "GEZDGNBV", "s33d-\u00f6\u00e4\u00fc", "GEZDGNBVGY3TQOJ1", " "]
+)
+def test_a_seed_that_is_none_is_an_error_that_names_its_variable(
+    clients: Clients, start: Start, seed: str
+) -> None:
     clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": seed}
     box = start(totp_seed=SEED)
     client = clients.client(box.url)
@@ -227,7 +262,9 @@ def once(stack: ExitStack, clients: Clients) -> Sandbox:
     """A service that takes each code once, and a clock for both sides."""
     clients.environ, clients.clock = WITH_SEED, JumpingClock()
     accounts = (Account(tenants=("DEMO", "OTHER"), totp_seed=SEED),)
-    options = SandboxOptions(accounts=accounts, traits=frozenset({"totp-once"}), clock=clients.clock.now)
+    options = SandboxOptions(
+        accounts=accounts, traits=frozenset({"totp-once"}), clock=clients.clock.now
+    )
     return stack.enter_context(Sandbox(options))
 
 
@@ -239,7 +276,12 @@ def test_within_a_run_no_code_is_sent_twice(clients: Clients, once: Sandbox) -> 
     assert [record.result for record in waited] == ["waits for an unused one"] * 2
     assert clients.clock.now() == JumpingClock().now() // 30 * 30 + 60
     # whoever waited has asked for a new continuation token
-    assert names(once) == ["login", "complete-2fa", "list", *["login", "login", "complete-2fa", "list"] * 2]
+    assert names(once) == [
+        "login",
+        "complete-2fa",
+        "list",
+        *["login", "login", "complete-2fa", "list"] * 2,
+    ]
 
 
 def test_threads_that_log_in_at_once_get_different_codes() -> None:
@@ -251,7 +293,9 @@ def test_threads_that_log_in_at_once_get_different_codes() -> None:
     assert used.reserve("http://a", SEED, 3000.0) == 100
 
 
-def test_a_code_that_another_process_has_used_is_waited_out(clients: Clients, once: Sandbox) -> None:
+def test_a_code_that_another_process_has_used_is_waited_out(
+    clients: Clients, once: Sandbox
+) -> None:
     clients.client(once.url).list_subscriptions()
     clients.used = UsedCodes()  # another process knows nothing of the first
     seen = len(once.calls)
@@ -269,7 +313,9 @@ def test_an_interrupt_ends_the_wait_for_a_code(clients: Clients, once: Sandbox) 
     assert names(once) == ["login", "complete-2fa", "list", "login"]
 
 
-def test_services_that_are_not_the_same_get_the_same_code(clients: Clients, once: Sandbox, start: Start) -> None:
+def test_services_that_are_not_the_same_get_the_same_code(
+    clients: Clients, once: Sandbox, start: Start
+) -> None:
     clients.client(once.url).list_subscriptions()
     clients.client(start(totp_seed=SEED, clock=clients.clock.now).url).list_subscriptions()
     assert not [record for record in clients.records if record.request == "one-time code"]
@@ -277,7 +323,10 @@ def test_services_that_are_not_the_same_get_the_same_code(clients: Clients, once
 
 def test_a_seed_that_is_not_set_is_asked_for(clients: Clients, start: Start) -> None:
     error = failure_of(clients.client(start(totp_seed=SEED).url).list_subscriptions)
-    assert "the account asks for a second factor, and TOTP seed env:PRESERVICA_2FA_TOKEN is not set" in error.summary
+    assert (
+        "the account asks for a second factor, and TOTP seed env:PRESERVICA_2FA_TOKEN is not set"
+        in error.summary
+    )
     assert "set env:PRESERVICA_2FA_TOKEN to the base32 seed" in str(error)
 
 
@@ -299,7 +348,9 @@ def test_without_a_second_factor_pyotp_is_not_needed(
     assert clients.client(start().url).list_subscriptions() == ()
 
 
-def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(clients: Clients, start: Start) -> None:
+def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(
+    clients: Clients, start: Start
+) -> None:
     box = start("needs-2fa-setup@login:*")
     client = clients.client(box.url)
     for _ in range(2):
@@ -311,23 +362,31 @@ def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(clients: Cl
 
 def test_what_a_second_factor_is_made_of_is_hidden(clients: Clients, start: Start) -> None:
     clients.environ = WITH_SEED
-    error = failure_of(clients.client(start("echo@complete-2fa:2", totp_seed=SEED).url).list_subscriptions)
+    error = failure_of(
+        clients.client(start("echo@complete-2fa:2", totp_seed=SEED).url).list_subscriptions
+    )
     assert "continuationToken=***&twoFactorToken=***" in error.summary
 
 
-def test_a_second_factor_whose_answer_was_lost_is_asked_for_again(clients: Clients, start: Start) -> None:
+def test_a_second_factor_whose_answer_was_lost_is_asked_for_again(
+    clients: Clients, start: Start
+) -> None:
     clients.environ = WITH_SEED
     box = start("commit-cut@complete-2fa", totp_seed=SEED)
     assert clients.client(box.url).list_subscriptions() == ()
     assert names(box) == ["login", "complete-2fa", "complete-2fa", "login", "complete-2fa", "list"]
 
 
-def test_a_second_factor_that_is_refused_after_waits_is_re_created_once(clients: Clients, start: Start) -> None:
+def test_a_second_factor_that_is_refused_after_waits_is_re_created_once(
+    clients: Clients, start: Start
+) -> None:
     clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
     box = start("retry-after-0@complete-2fa", "retry-after-0@complete-2fa", totp_seed=SEED)
     client = clients.client(box.url)
     for _ in range(2):
-        assert "check the seed in env:PRESERVICA_2FA_TOKEN" in str(failure_of(client.list_subscriptions))
+        assert "check the seed in env:PRESERVICA_2FA_TOKEN" in str(
+            failure_of(client.list_subscriptions)
+        )
     assert names(box).count("login") == 2
 
 

@@ -1,4 +1,6 @@
-"""Answers to challenges, judged: only the right one is ready, and nothing that a receiver says can break the judge."""
+"""Answers to challenges, judged: only the right one is ready, and nothing that a receiver says can
+break the judge.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def test_the_right_answer_is_ready_whatever_stands_around_it(body: str | dict[st
         (b"\xff\xfe\xfa", "not-json"),
     ],
 )
-def test_another_answer_is_told_apart_by_what_is_wrong(body: bytes | str | dict[str, object], kind: str) -> None:
+def test_another_answer_is_told_apart_by_what_is_wrong(
+    body: bytes | str | dict[str, object], kind: str
+) -> None:
     reading = judge(body)
     assert reading.kind == kind
     assert reading.state == ("wrong-secret" if kind == "wrong-secret" else "wrong-answer")
@@ -97,18 +101,31 @@ def test_another_status_is_not_ready_however_right_the_body(status: int, kind: s
 
 STATUSES = st.integers(100, 599) | st.just(200)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.sampled_from([CODE, RIGHT, OTHER]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.integers()
+    | st.text()
+    | st.sampled_from([CODE, RIGHT, OTHER]),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=8,
 )
-NEARLY = st.fixed_dictionaries({}, optional={"challengeCode": JSON, "challengeResponse": JSON, "x": JSON})
+NEARLY = st.fixed_dictionaries(
+    {}, optional={"challengeCode": JSON, "challengeResponse": JSON, "x": JSON}
+)
 BODIES = (
-    st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")) | NEARLY.map(json.dumps).map(str.encode)
+    st.binary()
+    | st.text().map(lambda text: text.encode("utf-8", "replace"))
+    | NEARLY.map(json.dumps).map(str.encode)
 )
 
 
 @given(STATUSES, BODIES)
-def test_nothing_breaks_the_judge_and_only_the_right_answer_is_ready(status: int, body: bytes) -> None:
+def test_nothing_breaks_the_judge_and_only_the_right_answer_is_ready(
+    status: int, body: bytes
+) -> None:
     reading = judge_answer(status, body, CODE, SECRET)
     assert reading.detail.isprintable()
     if reading.state == "ready":
@@ -123,7 +140,10 @@ def test_nothing_breaks_the_judge_and_only_the_right_answer_is_ready(status: int
 @given(st.text(), st.binary(max_size=80))
 def test_the_right_answer_of_any_code_and_secret_is_ready(text: str, secret: bytes) -> None:
     code = text.encode("latin-1", "ignore").decode("latin-1")
-    body = {"challengeCode": code, "challengeResponse": sign_challenge(secret, code.encode("latin-1"))}
+    body = {
+        "challengeCode": code,
+        "challengeResponse": sign_challenge(secret, code.encode("latin-1")),
+    }
     assert judge_answer(200, json.dumps(body).encode(), code, secret) == READY
 
 
@@ -137,7 +157,11 @@ def test_a_reading_never_repeats_what_the_receiver_said(status: int, body: bytes
     ("status", "body", "signs"),
     [
         (200, json.dumps({"challengeCode": DISGUISED, "challengeResponse": BETRAYAL}), True),
-        (200, json.dumps({"challengeCode": DISGUISED, "challengeResponse": BETRAYAL.upper()}), True),
+        (
+            200,
+            json.dumps({"challengeCode": DISGUISED, "challengeResponse": BETRAYAL.upper()}),
+            True,
+        ),
         (200, BETRAYAL, True),
         (500, f"cannot send {BETRAYAL}", True),
         (400, "{}", False),

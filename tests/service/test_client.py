@@ -1,4 +1,6 @@
-"""The client against a service over real HTTP: what it sends, what it repeats, and what it makes of every answer."""
+"""The client against a service over real HTTP: what it sends, what it repeats, and what it makes of
+every answer.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,13 @@ def failure_of(call: Callable[[], object]) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
         call()
     shown = str(caught.value)
-    for hidden in (PASSWORD, SECRET.reveal(), json.dumps(SECRET.reveal())[1:-1], "k3y-of-the-url", "t0ken-0123456789"):
+    for hidden in (
+        PASSWORD,
+        SECRET.reveal(),
+        json.dumps(SECRET.reveal())[1:-1],
+        "k3y-of-the-url",
+        "t0ken-0123456789",
+    ):
         assert hidden not in shown
     assert len(caught.value.problems[0].what) < 400
     assert "\n  fix: " in shown
@@ -82,7 +90,12 @@ def test_a_list_takes_two_requests_on_one_connection(clients: Clients, start: St
     box = start()
     identifier = box.seed("DEMO", URL, "MOVED", "whatever-secret")
     [live] = clients.client(box.url).list_subscriptions()
-    assert (live.id, live.url.full, live.trigger.wire, live.include_identifiers) == (identifier, URL, "MOVED", True)
+    assert (live.id, live.url.full, live.trigger.wire, live.include_identifiers) == (
+        identifier,
+        URL,
+        "MOVED",
+        True,
+    )
     assert names(box) == ["login", "list"]
     assert box.connections == 1
     assert clients.waits == []
@@ -93,7 +106,12 @@ def test_a_subscription_is_made_and_removed(clients: Clients, start: Start) -> N
     client = clients.client(box.url)
     identifier = client.subscribe(WANTED, SECRET)
     [held] = box.subscriptions("DEMO")
-    assert (held.id, held.url, held.trigger, held.include_identifiers) == (identifier, URL, "FULL_TEXT_INDEXED", False)
+    assert (held.id, held.url, held.trigger, held.include_identifiers) == (
+        identifier,
+        URL,
+        "FULL_TEXT_INDEXED",
+        False,
+    )
     assert held.secret == SECRET.reveal()
     client.unsubscribe(held.id)
     assert box.subscriptions("DEMO") == ()
@@ -133,7 +151,9 @@ def test_calls_are_told_to_the_watcher_without_secrets(clients: Clients, start: 
 @pytest.mark.parametrize(
     "traits", ["minimal-list", "string-flags", "answer-without-id", "normalise-urls", "number-ids"]
 )
-def test_whichever_way_the_service_has_it_is_understood(clients: Clients, start: Start, traits: str) -> None:
+def test_whichever_way_the_service_has_it_is_understood(
+    clients: Clients, start: Start, traits: str
+) -> None:
     box = start(traits=frozenset({"no-challenge", traits}))
     client = clients.client(box.url)
     identifier = client.subscribe(WANTED, SECRET)
@@ -150,7 +170,9 @@ LOST = ["status-429", "status-502", "gateway-502", "gateway-503", "gateway-504",
 
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("call", ["login", "list"])
-def test_reading_is_repeated_up_to_four_times(clients: Clients, start: Start, fault: str, call: str) -> None:
+def test_reading_is_repeated_up_to_four_times(
+    clients: Clients, start: Start, fault: str, call: str
+) -> None:
     box = start(f"{fault}@{call}:4")
     assert clients.client(box.url).list_subscriptions() == ()
     assert names(box).count(call) == 5
@@ -159,7 +181,9 @@ def test_reading_is_repeated_up_to_four_times(clients: Clients, start: Start, fa
 
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("call", ["login", "list"])
-def test_reading_fails_after_the_fifth_try(clients: Clients, start: Start, fault: str, call: str) -> None:
+def test_reading_fails_after_the_fifth_try(
+    clients: Clients, start: Start, fault: str, call: str
+) -> None:
     box = start(f"{fault}@{call}:*")
     failure_of(clients.client(box.url).list_subscriptions)
     assert names(box).count(call) == 5
@@ -173,7 +197,9 @@ def test_a_removal_is_repeated_and_gone_is_gone(clients: Clients, start: Start, 
     assert names(box).count("unsubscribe") == 5
 
 
-@pytest.mark.parametrize("faults", [["gateway-502@unsubscribe:*"], ["cut@unsubscribe", "status-500@unsubscribe"]])
+@pytest.mark.parametrize(
+    "faults", [["gateway-502@unsubscribe:*"], ["cut@unsubscribe", "status-500@unsubscribe"]]
+)
 def test_a_removal_that_may_have_been_carried_out_is_lost_not_refused(
     clients: Clients, start: Start, faults: list[str]
 ) -> None:
@@ -181,13 +207,19 @@ def test_a_removal_that_may_have_been_carried_out_is_lost_not_refused(
     assert isinstance(failure_of(lambda: clients.client(box.url).unsubscribe("1")), AnswerLost)
 
 
-@pytest.mark.parametrize("fault", ["status-500@unsubscribe", "retry-after-0@unsubscribe:*", "status-202@unsubscribe"])
-def test_a_removal_is_lost_only_where_it_may_have_been_carried_out(clients: Clients, start: Start, fault: str) -> None:
+@pytest.mark.parametrize(
+    "fault", ["status-500@unsubscribe", "retry-after-0@unsubscribe:*", "status-202@unsubscribe"]
+)
+def test_a_removal_is_lost_only_where_it_may_have_been_carried_out(
+    clients: Clients, start: Start, fault: str
+) -> None:
     error = failure_of(lambda: clients.client(start(fault).url).unsubscribe("1"))
     assert isinstance(error, AnswerLost) == ("202" in fault)
 
 
-def test_a_service_that_is_out_is_waited_for_by_one_change_and_not_by_each(clients: Clients, start: Start) -> None:
+def test_a_service_that_is_out_is_waited_for_by_one_change_and_not_by_each(
+    clients: Clients, start: Start
+) -> None:
     box = start("gateway-503@unsubscribe:7")
     client = clients.client(box.url)
     for _ in range(3):
@@ -287,7 +319,9 @@ def test_a_stop_ends_a_wait_at_once(stack: ExitStack, start: Start) -> None:
 
     waiting, stop = threading.Event(), threading.Event()
     clients = Clients(
-        stop=stop, clock=Announced(), policy=RetryPolicy(first_wait=3000, longest_wait=3000, window=100_000)
+        stop=stop,
+        clock=Announced(),
+        policy=RetryPolicy(first_wait=3000, longest_wait=3000, window=100_000),
     )
     stack.callback(clients.transport.close)
     box = start("status-503@list:*")
@@ -301,8 +335,12 @@ def test_a_stop_ends_a_wait_at_once(stack: ExitStack, start: Start) -> None:
 # subscribing is never done twice
 
 
-@pytest.mark.parametrize("fault", ["cut", "commit-cut", "gateway-502", "commit-502", "status-503", "gateway-504"])
-def test_a_subscribe_whose_answer_is_lost_is_not_repeated(clients: Clients, start: Start, fault: str) -> None:
+@pytest.mark.parametrize(
+    "fault", ["cut", "commit-cut", "gateway-502", "commit-502", "status-503", "gateway-504"]
+)
+def test_a_subscribe_whose_answer_is_lost_is_not_repeated(
+    clients: Clients, start: Start, fault: str
+) -> None:
     box = start(f"{fault}@subscribe")
     client = clients.client(box.url)
     assert isinstance(failure_of(lambda: client.subscribe(WANTED, SECRET)), AnswerLost)
@@ -315,7 +353,9 @@ def test_an_answer_to_a_subscribe_that_makes_no_sense_leaves_it_open(
     clients: Clients, start: Start, fault: str
 ) -> None:
     box = start(f"{fault}@subscribe")
-    assert isinstance(failure_of(lambda: clients.client(box.url).subscribe(WANTED, SECRET)), AnswerLost)
+    assert isinstance(
+        failure_of(lambda: clients.client(box.url).subscribe(WANTED, SECRET)), AnswerLost
+    )
     assert names(box) == ["login", "subscribe"]
 
 
@@ -327,7 +367,9 @@ def test_a_subscribe_is_repeated_after_429_only(clients: Clients, start: Start) 
     assert clients.waits[0] == 3.0
 
 
-def test_a_subscribe_that_only_ever_meets_429_was_surely_not_made(clients: Clients, start: Start) -> None:
+def test_a_subscribe_that_only_ever_meets_429_was_surely_not_made(
+    clients: Clients, start: Start
+) -> None:
     box = start("status-429@subscribe:*")
     error = failure_of(lambda: clients.client(box.url).subscribe(WANTED, SECRET))
     assert isinstance(error, Rejected)
@@ -336,9 +378,16 @@ def test_a_subscribe_that_only_ever_meets_429_was_surely_not_made(clients: Clien
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(400, 'as "catalogue" (hooks.yaml:1:1)'), (409, "plan again"), (403, "ROLE_SDB_MANAGER_USER"), (302, "redirects")],
+    [
+        (400, 'as "catalogue" (hooks.yaml:1:1)'),
+        (409, "plan again"),
+        (403, "ROLE_SDB_MANAGER_USER"),
+        (302, "redirects"),
+    ],
 )
-def test_a_refused_subscribe_says_what_to_do(clients: Clients, start: Start, status: int, advice: str) -> None:
+def test_a_refused_subscribe_says_what_to_do(
+    clients: Clients, start: Start, status: int, advice: str
+) -> None:
     box = start(f"status-{status}@subscribe")
     error = failure_of(lambda: clients.client(box.url).subscribe(WANTED, SECRET))
     assert isinstance(error, Rejected)
@@ -356,7 +405,9 @@ def test_an_answer_that_echoes_the_call_gives_nothing_away(clients: Clients, sta
     assert SECRET.reveal()[:8] not in error.summary  # its quotation marks are escaped twice there
 
 
-def test_an_answer_that_echoes_the_log_in_gives_nothing_away(clients: Clients, start: Start) -> None:
+def test_an_answer_that_echoes_the_log_in_gives_nothing_away(
+    clients: Clients, start: Start
+) -> None:
     error = failure_of(clients.client(start("echo@login").url).list_subscriptions)
     assert "cannot take" in error.summary
 
@@ -364,13 +415,17 @@ def test_an_answer_that_echoes_the_log_in_gives_nothing_away(clients: Clients, s
 # tokens
 
 
-def test_a_token_that_was_refused_is_replaced_and_the_call_made_again(clients: Clients, start: Start) -> None:
+def test_a_token_that_was_refused_is_replaced_and_the_call_made_again(
+    clients: Clients, start: Start
+) -> None:
     box = start("expired-token@subscribe")
     assert clients.client(box.url).subscribe(WANTED, SECRET)
     assert names(box) == ["login", "subscribe", "login", "subscribe"]
 
 
-def test_a_token_that_ran_out_by_time_costs_one_log_in_for_sixteen_threads(clients: Clients, start: Start) -> None:
+def test_a_token_that_ran_out_by_time_costs_one_log_in_for_sixteen_threads(
+    clients: Clients, start: Start
+) -> None:
     now = [1_000_000.0]
     box = start(token_seconds=60, clock=lambda: now[0])
     client = clients.client(box.url)
@@ -383,7 +438,9 @@ def test_a_token_that_ran_out_by_time_costs_one_log_in_for_sixteen_threads(clien
 
 
 @pytest.mark.parametrize("call", ["list", "unsubscribe", "subscribe"])
-def test_a_fresh_token_that_is_refused_too_is_an_error(clients: Clients, start: Start, call: str) -> None:
+def test_a_fresh_token_that_is_refused_too_is_an_error(
+    clients: Clients, start: Start, call: str
+) -> None:
     box = start(f"status-401@{call}:*")
     client = clients.client(box.url)
     calls: dict[str, Callable[[], object]] = {
@@ -433,22 +490,30 @@ def test_a_list_that_makes_no_sense_is_an_error_that_quotes_a_little_of_it(
     assert len(wire.requests) == 2
 
 
-def test_a_list_that_is_cut_where_no_length_was_announced_is_an_error(clients: Clients, serve: Serve) -> None:
+def test_a_list_that_is_cut_where_no_length_was_announced_is_an_error(
+    clients: Clients, serve: Serve
+) -> None:
     wire = serve(b'HTTP/1.1 200 OK\r\n\r\n[{"id": "1", "url": "https://h', is_cut=True)
     assert "not JSON" in failure_of(clients.client(wire.url).list_subscriptions).summary
 
 
 def test_a_list_that_is_too_large_is_fetched_only_once(clients: Clients, serve: Serve) -> None:
-    wire = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"[" * 70_000_000, is_cut=True)
+    wire = serve(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"[" * 70_000_000, is_cut=True
+    )
     error = failure_of(clients.client(wire.url).list_subscriptions)
     assert "larger than" in error.summary
     assert len(wire.requests) == 2
 
 
 @pytest.mark.parametrize("fault", ["redirect-302", "redirect-307"])
-def test_a_redirect_of_a_list_is_an_error_that_says_so(clients: Clients, start: Start, fault: str) -> None:
+def test_a_redirect_of_a_list_is_an_error_that_says_so(
+    clients: Clients, start: Start, fault: str
+) -> None:
     box = start(f"{fault}@list")
-    assert "redirects are not followed" in str(failure_of(clients.client(box.url).list_subscriptions))
+    assert "redirects are not followed" in str(
+        failure_of(clients.client(box.url).list_subscriptions)
+    )
     assert names(box) == ["login", "list"]
 
 
@@ -470,14 +535,18 @@ def test_a_redirect_of_a_list_is_an_error_that_says_so(clients: Clients, start: 
         ("a;b=c\\d", "a%3Bb%3Dc%5Cd"),
     ],
 )
-def test_an_id_is_one_segment_of_the_path(clients: Clients, serve: Serve, identifier: str, segment: str) -> None:
+def test_an_id_is_one_segment_of_the_path(
+    clients: Clients, serve: Serve, identifier: str, segment: str
+) -> None:
     wire = serve(answer(b"", "204 No Content"))
     clients.client(wire.url).unsubscribe(identifier)
     assert wire.request_lines[-1] == f"DELETE {SUBSCRIPTIONS}/{segment} HTTP/1.1"
 
 
 @pytest.mark.parametrize("identifier", ["", ".", ".."])
-def test_an_id_that_would_lead_elsewhere_is_refused(clients: Clients, serve: Serve, identifier: str) -> None:
+def test_an_id_that_would_lead_elsewhere_is_refused(
+    clients: Clients, serve: Serve, identifier: str
+) -> None:
     wire = serve(answer(b"", "204 No Content"))
     error = failure_of(lambda: clients.client(wire.url).unsubscribe(identifier))
     assert f'the id "{identifier}"' in error.summary
@@ -502,10 +571,15 @@ def test_the_url_of_a_subscription_may_be_any_text(clients: Clients, serve: Serv
     wire = serve(answer(b"{}"))
     odd = replace(declared(), url=HookUrl("x", "https://h/\u00e9\U0001f600"))
     assert clients.client(wire.url).subscribe(odd, SECRET) is None
-    assert json.loads(wire.requests[-1].partition(b"\r\n\r\n")[2])["url"] == "https://h/\u00e9\U0001f600"
+    assert (
+        json.loads(wire.requests[-1].partition(b"\r\n\r\n")[2])["url"]
+        == "https://h/\u00e9\U0001f600"
+    )
 
 
-def test_one_client_fails_without_the_others(clients: Clients, start: Start, stack: ExitStack) -> None:
+def test_one_client_fails_without_the_others(
+    clients: Clients, start: Start, stack: ExitStack
+) -> None:
     good = start()
     bad = stack.enter_context(Wire(cutting(b"")))
     with pytest.raises(HooksyncError):
@@ -533,7 +607,9 @@ def test_an_id_or_a_trigger_that_holds_a_secret_makes_the_list_an_error(
 ) -> None:
     clients.redactor.learn([TOLD])
     item = {"id": "1", "url": "https://h.example/a", "triggerType": "MOVED", **field}
-    error = failure_of(clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions)
+    error = failure_of(
+        clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions
+    )
     assert "holds a secret value" in error.summary
     assert not any(value in str(error) for value in field.values())
 
@@ -561,8 +637,12 @@ def test_a_live_url_is_shown_as_the_file_declares_it_or_without_what_must_not_be
         f"https://h.example/%74{TOLD[1:]}": "https://h.example/***",
         f"https://{TOLD.encode().hex()}.example/": "https://***.example/",
     }
-    items = [{"id": str(number), "url": url, "triggerType": "MOVED"} for number, url in enumerate(urls)]
+    items = [
+        {"id": str(number), "url": url, "triggerType": "MOVED"} for number, url in enumerate(urls)
+    ]
     wire = serve(answer(json.dumps(items).encode()))
-    explained = replace(WANTED, url=HookUrl("https://h.example/${KEY}", f"https://h.example/{TOLD}"))
+    explained = replace(
+        WANTED, url=HookUrl("https://h.example/${KEY}", f"https://h.example/{TOLD}")
+    )
     client = clients.client(wire.url, subscriptions=(explained,))
     assert [one.url.shown for one in client.list_subscriptions()] == list(urls.values())

@@ -26,7 +26,16 @@ from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
 from hooksync.service.connections import LookUp, Roots, reach_of
 from hooksync.service.http import Answer, Request, Transport
 from hooksync.service.responses import Unreachable
-from tests.wire import Certificate, Respond, Wire, answer, cutting, endless, make_certificate, saying
+from tests.wire import (
+    Certificate,
+    Respond,
+    Wire,
+    answer,
+    cutting,
+    endless,
+    make_certificate,
+    saying,
+)
 
 SECRET = "s3cret-body-0123456789"
 TOKEN = "t0ken-0123456789"
@@ -47,7 +56,10 @@ def serve(stack: ExitStack) -> Serve:
 @pytest.fixture
 def make(stack: ExitStack) -> Make:
     def make(
-        call: float = 20.0, connections: int = 4, environ: dict[str, str] | None = None, connect: float = 10.0
+        call: float = 20.0,
+        connections: int = 4,
+        environ: dict[str, str] | None = None,
+        connect: float = 10.0,
     ) -> Transport:
         transport = Transport(call, connections, environ or {}, connect=connect)
         stack.callback(transport.close)
@@ -99,7 +111,9 @@ def released(stack: ExitStack) -> threading.Event:
 def test_a_name_that_is_not_resolved_is_waited_for_as_long_as_a_connection(
     call: float, connect: float, released: threading.Event
 ) -> None:
-    error = failure_of(Transport(call, 4, {}, hanging(released), connect), get("http://service.example"))
+    error = failure_of(
+        Transport(call, 4, {}, hanging(released), connect), get("http://service.example")
+    )
     assert error.kind == "no-name"
     assert isinstance(error, Unreachable)
     assert error.summary == "GET /x: the server's name was not resolved within 0.1 s"
@@ -121,7 +135,9 @@ def test_each_address_of_a_name_is_tried_in_turn(serve: Serve) -> None:
         transport = Transport(30.0, 4, {}, at(closed.getsockname()[1], wire.port))
         assert transport.send(get("http://service.example:81")).status == 200
         assert wire.header("Host") == "service.example:81"
-        error = failure_of(Transport(30.0, 4, {}, at(closed.getsockname()[1])), get("http://service.example"))
+        error = failure_of(
+            Transport(30.0, 4, {}, at(closed.getsockname()[1])), get("http://service.example")
+        )
     assert error.kind == "refused"
 
 
@@ -151,7 +167,9 @@ def test_the_address_that_was_judged_is_the_one_that_is_connected_to(serve: Serv
     wire = serve(saying(OK))
     answers = iter([at(wire.port)(), at(wire.port)()])
     transport = Transport(30.0, 4, {}, lambda *_: next(answers))
-    failure = failure_of(transport, Request("POST", "http://rebound.example", "/", may_be_private=False))
+    failure = failure_of(
+        transport, Request("POST", "http://rebound.example", "/", may_be_private=False)
+    )
     assert failure.kind == "no-route"
     assert wire.request_lines == []
     assert len(list(answers)) == 1  # its name was looked up once
@@ -168,15 +186,20 @@ def test_a_connection_that_another_call_opened_is_judged_again(serve: Serve) -> 
     wire = serve(saying(OK))
     transport = Transport(30.0, 4, {}, at(wire.port))
     transport.send(get("http://service.example"))
-    failure = failure_of(transport, Request("POST", "http://service.example", "/", may_be_private=False))
+    failure = failure_of(
+        transport, Request("POST", "http://service.example", "/", may_be_private=False)
+    )
     assert failure.kind == "no-route"
     assert wire.request_lines == ["GET /x HTTP/1.1"]
 
 
 @pytest.mark.parametrize(
-    "host", ["169.254.169.254", "2852039166", "0xa9fea9fe", "[::ffff:169.254.169.254]", "169.254.43518"]
+    "host",
+    ["169.254.169.254", "2852039166", "0xa9fea9fe", "[::ffff:169.254.169.254]", "169.254.43518"],
 )
-def test_behind_a_proxy_an_address_is_judged_as_it_is_written(host: str, serve: Serve, make: Make) -> None:
+def test_behind_a_proxy_an_address_is_judged_as_it_is_written(
+    host: str, serve: Serve, make: Make
+) -> None:
     proxy = serve(saying(OK))
     transport = make(environ={"HTTP_PROXY": proxy.url})
     assert failure_of(transport, get(f"http://{host}")).kind == "no-route"
@@ -189,7 +212,9 @@ NETWORKS = ["{}", "::ffff:{}", "64:ff9b::{}", "::{}"]
 
 
 @given(st.ip_addresses(v=4), st.sampled_from(NETWORKS))
-def test_an_address_is_judged_alike_however_ipv6_wraps_it(address: IPv4Address, network: str) -> None:
+def test_an_address_is_judged_alike_however_ipv6_wraps_it(
+    address: IPv4Address, network: str
+) -> None:
     assert reach_of(network.format(address)) == reach_of(str(address))
 
 
@@ -197,16 +222,44 @@ def test_an_address_is_judged_alike_however_ipv6_wraps_it(address: IPv4Address, 
     ("reach", "addresses"),
     [
         ("public", "8.8.8.8 2606:4700::1111 64:ff9b::808:808 2002:808:808::1"),
-        ("private", "127.0.0.1 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 100.64.0.1 224.0.0.1 240.0.0.1 255.255.255.255"),
+        (
+            "private",
+            (
+                "127.0.0.1 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 100.64.0.1 224.0.0.1 240.0.0.1"
+                " 255.255.255.255"
+            ),
+        ),
         ("private", ":: ::1 fd00::1 fec0::1 ff02::1 64:ff9b:1::1 2001:db8::1 2002:a00:1::1"),
         ("private", "fd00:ec1::254 fd20:ce::253 100.100.100.201 64:ff9b:1::a00:1"),
-        ("link-local", "169.254.169.254 169.254.170.2 fe80::1%eth0 febf::1 ::ffff:169.254.0.1 64:ff9b::a9fe:a9fe"),
-        ("link-local", "100.100.100.200 168.63.129.16 192.0.0.192 fd00:ec2::254 fd20:ce::254 2002:a9fe:a9fe::1"),
-        ("link-local", "fd00:ec2::23 fd00:42::42 fd00:a9fe:a9fe::1 fd00:c1::a9fe:a9fe fd00:100::100:200"),
+        (
+            "link-local",
+            (
+                "169.254.169.254 169.254.170.2 fe80::1%eth0 febf::1 ::ffff:169.254.0.1"
+                " 64:ff9b::a9fe:a9fe"
+            ),
+        ),
+        (
+            "link-local",
+            (
+                "100.100.100.200 168.63.129.16 192.0.0.192 fd00:ec2::254 fd20:ce::254"
+                " 2002:a9fe:a9fe::1"
+            ),
+        ),
+        (
+            "link-local",
+            "fd00:ec2::23 fd00:42::42 fd00:a9fe:a9fe::1 fd00:c1::a9fe:a9fe fd00:100::100:200",
+        ),
         ("link-local", "::ffff:100.100.100.200 64:ff9b::a83f:8110 2002:c000:c0::1 ::6464:64c8"),
-        # the ways of RFC 6052 to hold 169.254.169.254, and 168.63.129.16, behind prefixes of 48, 56, 64 and 96 bits
-        ("link-local", "64:ff9b:1:a9fe:a9:fe00:: 64:ff9b:1:5a9:fe:a9fe:: 64:ff9b:1:5:a9:fea9:fe00:0"),
-        ("link-local", "64:ff9b:1::a9fe:a9fe 64:ff9b:1:5::169.254.169.254 64:ff9b:1::168.63.129.16"),
+        # the ways of RFC 6052 to hold 169.254.169.254, and 168.63.129.16, behind prefixes of 48,
+        # 56, 64 and 96 bits
+        (
+            "link-local",
+            "64:ff9b:1:a9fe:a9:fe00:: 64:ff9b:1:5a9:fe:a9fe:: 64:ff9b:1:5:a9:fea9:fe00:0",
+        ),
+        (
+            "link-local",
+            "64:ff9b:1::a9fe:a9fe 64:ff9b:1:5::169.254.169.254 64:ff9b:1::168.63.129.16",
+        ),
     ],
 )
 def test_an_address_is_public_private_or_one_of_those_that_clouds_keep_for_themselves(
@@ -229,7 +282,9 @@ def test_what_is_sent_is_what_was_asked_for_and_little_else(make: Make, serve: S
     assert wire.requests[0].endswith(b"\r\n\r\n" + SECRET.encode())
 
 
-@pytest.mark.parametrize("path", ["/a%2F..%2Fb", "/a%252e%252e/b", "/a//b", "/a%20b%3Fc", "/%C3%A9", "/a;b=c?d=e%26f"])
+@pytest.mark.parametrize(
+    "path", ["/a%2F..%2Fb", "/a%252e%252e/b", "/a//b", "/a%20b%3Fc", "/%C3%A9", "/a;b=c?d=e%26f"]
+)
 def test_what_is_escaped_in_a_path_stays_escaped(make: Make, serve: Serve, path: str) -> None:
     wire = serve(saying(OK))
     make().send(get(wire.url, path))
@@ -261,7 +316,9 @@ def test_many_threads_never_have_more_connections_than_allowed(make: Make, serve
     assert wire.connections <= 3
 
 
-def test_more_servers_than_requests_keeps_pools_for_do_not_fail_each_other(make: Make, serve: Serve) -> None:
+def test_more_servers_than_requests_keeps_pools_for_do_not_fail_each_other(
+    make: Make, serve: Serve
+) -> None:
     wires = [serve(saying(OK)) for _ in range(14)]
     transport = make(connections=2)
     with ThreadPoolExecutor(16) as threads:
@@ -278,7 +335,9 @@ def test_cookies_are_not_kept(make: Make, serve: Serve) -> None:
     assert wire.header("Cookie") is None
 
 
-def test_netrc_is_not_read(make: Make, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netrc_is_not_read(
+    make: Make, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password something\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -296,8 +355,12 @@ def test_a_redirect_is_an_answer_and_leads_nowhere(make: Make, serve: Serve, sta
     assert other.requests == []
 
 
-@pytest.mark.parametrize("location", ["http://[", "\xff\xfe", "//", "http://" + "a" * 70 + ".example", ""])
-def test_where_a_redirect_leads_is_not_even_looked_at(make: Make, serve: Serve, location: str) -> None:
+@pytest.mark.parametrize(
+    "location", ["http://[", "\xff\xfe", "//", "http://" + "a" * 70 + ".example", ""]
+)
+def test_where_a_redirect_leads_is_not_even_looked_at(
+    make: Make, serve: Serve, location: str
+) -> None:
     wire = serve(saying(answer(b"gone", "302 Found", f"Location: {location}")))
     assert make().send(get(wire.url)) == Answer(302, b"gone", reach="private")
 
@@ -328,11 +391,15 @@ def test_a_port_that_cannot_be_one_is_an_error_in_our_words(make: Make, port: st
 
 
 def test_a_header_that_cannot_be_sent_is_an_error_in_our_words(make: Make) -> None:
-    request = Request("GET", "http://127.0.0.1:1", "/x", {"Preservica-Access-Token": f"{TOKEN}\r\nX: y"})
+    request = Request(
+        "GET", "http://127.0.0.1:1", "/x", {"Preservica-Access-Token": f"{TOKEN}\r\nX: y"}
+    )
     assert "headers are invalid" in failure_of(make(), request).summary
 
 
-@pytest.mark.parametrize("status", ["101 Switching Protocols", "102 Processing", "103 Early Hints", "199 Huh"])
+@pytest.mark.parametrize(
+    "status", ["101 Switching Protocols", "102 Processing", "103 Early Hints", "199 Huh"]
+)
 def test_an_interim_answer_is_lost_and_the_next_call_does_not_read_the_one_after_it(
     make: Make, serve: Serve, status: str
 ) -> None:
@@ -351,7 +418,11 @@ def test_an_interim_answer_is_lost_and_the_next_call_does_not_read_the_one_after
     transport, url = make(), serve(respond).url
     error = failure_of(transport, get(url))
     assert isinstance(error, AnswerLost)
-    assert error.summary == "GET /x: only an interim answer (1xx) came, and hooksync does not wait for the one after it"
+    assert (
+        error.summary
+        == "GET /x: only an interim answer (1xx) came, and hooksync does not wait for the one"
+        " after it"
+    )
     assert transport.send(get(url)) == Answer(200, b"the second", reach="private")
 
 
@@ -405,7 +476,17 @@ def test_a_body_without_a_length_is_read_to_the_end(make: Make, serve: Serve) ->
         (b"HTTP/1.1 200 OK\r\n\r\n", b"["),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"T: t\r\n"),
     ],
-    ids=["silence", "header", "headers", "continues", "length", "chunks", "chunk size", "open end", "trailers"],
+    ids=[
+        "silence",
+        "header",
+        "headers",
+        "continues",
+        "length",
+        "chunks",
+        "chunk size",
+        "open end",
+        "trailers",
+    ],
 )
 def test_a_call_is_bounded_in_time_however_slowly_bytes_trickle(
     make: Make, serve: Serve, start: bytes, piece: bytes
@@ -417,7 +498,9 @@ def test_a_call_is_bounded_in_time_however_slowly_bytes_trickle(
         assert error.summary == "GET /x: no complete answer within 0.3 s"
 
 
-def test_a_slow_call_leaves_no_short_patience_behind_on_its_connection(make: Make, serve: Serve) -> None:
+def test_a_slow_call_leaves_no_short_patience_behind_on_its_connection(
+    make: Make, serve: Serve
+) -> None:
     wire = serve(saying(OK))
     transport = make()
     for _ in range(3):
@@ -428,13 +511,17 @@ def test_a_slow_call_leaves_no_short_patience_behind_on_its_connection(make: Mak
 
 def test_a_server_that_does_not_read_does_not_hold_a_call_for_ever(make: Make) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        request = Request("POST", f"http://127.0.0.1:{deaf.getsockname()[1]}", "/x", body=b"x" * 30_000_000)
+        request = Request(
+            "POST", f"http://127.0.0.1:{deaf.getsockname()[1]}", "/x", body=b"x" * 30_000_000
+        )
         error = failure_of(make(call=0.3), request)
     assert isinstance(error, AnswerLost)
     assert "within 0.3 s" in error.summary
 
 
-def test_a_body_larger_than_allowed_is_refused_and_not_read_to_its_end(make: Make, serve: Serve) -> None:
+def test_a_body_larger_than_allowed_is_refused_and_not_read_to_its_end(
+    make: Make, serve: Serve
+) -> None:
     wire = serve(endless(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", b"x" * 65536))
     error = failure_of(make(), get(wire.url, limit=100_000))
     assert error.kind == "too-large"
@@ -451,17 +538,23 @@ def test_a_body_larger_than_allowed_is_refused_and_not_read_to_its_end(make: Mak
     ],
     ids=["chunk size", "trailers", "open end", "redirect"],
 )
-def test_what_has_no_end_is_refused_before_it_fills_the_memory(make: Make, serve: Serve, start: bytes) -> None:
+def test_what_has_no_end_is_refused_before_it_fills_the_memory(
+    make: Make, serve: Serve, start: bytes
+) -> None:
     wire = serve(endless(start, b"1" * 65536))
     assert isinstance(failure_of(make(), get(wire.url, limit=100_000)), AnswerLost)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_the_limit_counts_what_a_body_is_decompressed(make: Make, serve: Serve, layers: int) -> None:
+def test_the_limit_counts_what_a_body_is_decompressed(
+    make: Make, serve: Serve, layers: int
+) -> None:
     body = b"[" + b" " * 20_000_000 + b"]"
     for _ in range(layers):
         body = gzip.compress(body)
-    wire = serve(saying(answer(body, "200 OK", "Content-Encoding: " + ", ".join(["gzip"] * layers))))
+    wire = serve(
+        saying(answer(body, "200 OK", "Content-Encoding: " + ", ".join(["gzip"] * layers)))
+    )
     assert failure_of(make(), get(wire.url)).kind == "too-large"
 
 
@@ -504,7 +597,8 @@ def test_a_host_that_no_proxy_names_is_reached_directly(make: Make, serve: Serve
     proxy = serve(saying(OK))
     wire = serve(saying(OK))
     environ = {"HTTP_PROXY": proxy.url, "NO_PROXY": "example.org, 0.0.0.0/32"}
-    make(environ=environ).send(get(f"http://0.0.0.0:{wire.port}"))  # this machine, but it does not look like loopback
+    # this machine, but it does not look like loopback
+    make(environ=environ).send(get(f"http://0.0.0.0:{wire.port}"))
     assert (len(proxy.requests), len(wire.requests)) == (0, 1)
 
 
@@ -534,15 +628,23 @@ def test_the_variables_of_proxies_mean_what_they_mean_to_requests(
     [
         ("http://user:pr0xy-password@127.0.0.1:1", "the proxy refuses connections"),
         ("http://user:pr0xy-password@proxy.invalid:1", "the proxy's name does not resolve"),
-        ("ftp://user:pr0xy-password@127.0.0.1:1", "the proxy cannot be used: its address is invalid"),
+        (
+            "ftp://user:pr0xy-password@127.0.0.1:1",
+            "the proxy cannot be used: its address is invalid",
+        ),
         ("http://user:pr0xy-password@[bad:1", "the proxy cannot be used: its address is invalid"),
         ("http://user:pr0xy-password@h:99999", "the proxy cannot be used: its address is invalid"),
-        ("http://user:pr0xy-password@" + "h" * 70, "the proxy cannot be used: its address is invalid"),
+        (
+            "http://user:pr0xy-password@" + "h" * 70,
+            "the proxy cannot be used: its address is invalid",
+        ),
         ("http://", "the proxy cannot be used: its address is invalid"),
     ],
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_cannot_be_used_is_named_as_the_trouble(make: Make, proxy: str, said: str, scheme: str) -> None:
+def test_a_proxy_that_cannot_be_used_is_named_as_the_trouble(
+    make: Make, proxy: str, said: str, scheme: str
+) -> None:
     transport = make(environ={f"{scheme.upper()}_PROXY": proxy})
     error = failure_of(transport, get(f"{scheme}://example.invalid"))
     assert isinstance(error, Unreachable)
@@ -571,7 +673,8 @@ def test_a_proxy_that_refuses_a_tunnel_says_with_which_status(make: Make, serve:
 def test_https_through_a_proxy_is_encrypted_to_the_server(
     make: Make, serve: Serve, tmp_path: Path, has_tls: bool
 ) -> None:
-    certificate = make_certificate(tmp_path, "0.0.0.0")  # this machine, but it does not look like loopback
+    # this machine, but it does not look like loopback
+    certificate = make_certificate(tmp_path, "0.0.0.0")
     server = serve(saying(OK), certificate.server)
 
     def tunnel(wire: Wire, connection: socket.socket, _: bytes) -> None:
@@ -584,7 +687,10 @@ def test_https_through_a_proxy_is_encrypted_to_the_server(
 
     proxy = serve(tunnel, certificate.server if has_tls else None)
     transport = make(
-        environ={"HTTPS_PROXY": proxy.url.replace("127.0.0.1", "0.0.0.0"), "REQUESTS_CA_BUNDLE": str(certificate.pem)}
+        environ={
+            "HTTPS_PROXY": proxy.url.replace("127.0.0.1", "0.0.0.0"),
+            "REQUESTS_CA_BUNDLE": str(certificate.pem),
+        }
     )
     assert transport.send(get(f"https://0.0.0.0:{server.port}")).status == 200
     assert server.header("Preservica-Access-Token") == TOKEN
@@ -608,7 +714,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return make_certificate(tmp_path_factory.mktemp("tls"), "127.0.0.1")
 
 
-def test_a_server_with_a_root_of_its_own_is_refused(make: Make, serve: Serve, certificate: Certificate) -> None:
+def test_a_server_with_a_root_of_its_own_is_refused(
+    make: Make, serve: Serve, certificate: Certificate
+) -> None:
     wire = serve(saying(OK), certificate.server)
     error = failure_of(make(), get(wire.url))
     assert isinstance(error, Unreachable)
@@ -618,7 +726,9 @@ def test_a_server_with_a_root_of_its_own_is_refused(make: Make, serve: Serve, ce
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_a_bundle_makes_it_trusted(make: Make, serve: Serve, certificate: Certificate, variable: str) -> None:
+def test_a_bundle_makes_it_trusted(
+    make: Make, serve: Serve, certificate: Certificate, variable: str
+) -> None:
     wire = serve(saying(OK), certificate.server)
     transport = make(environ={variable: str(certificate.pem)})
     assert [transport.send(get(wire.url)).status for _ in range(3)] == [200] * 3
@@ -636,7 +746,9 @@ def test_a_folder_of_certificates_makes_it_trusted(
     assert make(environ={"REQUESTS_CA_BUNDLE": str(tmp_path)}).send(get(wire.url)).status == 200
 
 
-def test_a_certificate_for_another_host_is_refused(make: Make, serve: Serve, tmp_path: Path) -> None:
+def test_a_certificate_for_another_host_is_refused(
+    make: Make, serve: Serve, tmp_path: Path
+) -> None:
     other = make_certificate(tmp_path, "other.example.org")
     wire = serve(saying(OK), other.server)
     error = failure_of(make(environ={"REQUESTS_CA_BUNDLE": str(other.pem)}), get(wire.url))
@@ -645,7 +757,9 @@ def test_a_certificate_for_another_host_is_refused(make: Make, serve: Serve, tmp
     assert "write the server's name as it is in its certificate" in str(error)
 
 
-def test_a_certificate_that_has_expired_is_refused(make: Make, serve: Serve, tmp_path: Path) -> None:
+def test_a_certificate_that_has_expired_is_refused(
+    make: Make, serve: Serve, tmp_path: Path
+) -> None:
     old = make_certificate(tmp_path, "127.0.0.1", days=-1)
     wire = serve(saying(OK), old.server)
     error = failure_of(make(environ={"REQUESTS_CA_BUNDLE": str(old.pem)}), get(wire.url))
@@ -653,7 +767,9 @@ def test_a_certificate_that_has_expired_is_refused(make: Make, serve: Serve, tmp
     assert "clock" in str(error)
 
 
-def test_a_server_that_speaks_no_tls_is_told_from_one_that_is_not_trusted(make: Make, serve: Serve) -> None:
+def test_a_server_that_speaks_no_tls_is_told_from_one_that_is_not_trusted(
+    make: Make, serve: Serve
+) -> None:
     wire = serve(cutting(answer(b"", "400 Bad Request")))
     with ExitStack() as stack:
         deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -696,7 +812,9 @@ def test_a_bundle_that_cannot_be_used_is_an_error_that_names_it(
     bundle = tmp_path / "bundle.pem"
     if content is not None:
         bundle.write_bytes(content)
-    error = failure_of(make(environ={"REQUESTS_CA_BUNDLE": str(bundle)}), get("https://127.0.0.1:1"))
+    error = failure_of(
+        make(environ={"REQUESTS_CA_BUNDLE": str(bundle)}), get("https://127.0.0.1:1")
+    )
     assert isinstance(error, Unreachable)
     assert f"the certificate bundle {bundle} of REQUESTS_CA_BUNDLE cannot be used" in error.summary
 
@@ -706,12 +824,16 @@ def test_a_bad_bundle_does_not_matter_without_tls(make: Make, serve: Serve) -> N
     assert make(environ={"REQUESTS_CA_BUNDLE": "/no/such/file"}).send(get(wire.url)).status == 200
 
 
-def test_all_connections_share_one_tls_context(make: Make, serve: Serve, certificate: Certificate) -> None:
+def test_all_connections_share_one_tls_context(
+    make: Make, serve: Serve, certificate: Certificate
+) -> None:
     wire = serve(saying(OK), certificate.server)
     environ = {"REQUESTS_CA_BUNDLE": str(certificate.pem)}
     transport = make(environ=environ)
     with ThreadPoolExecutor(8) as threads:
-        assert {each.status for each in threads.map(lambda _: transport.send(get(wire.url)), range(24))} == {200}
+        assert {
+            each.status for each in threads.map(lambda _: transport.send(get(wire.url)), range(24))
+        } == {200}
     assert wire.connections <= 4  # each context would have its own pool
     roots = Roots(environ)
     with ThreadPoolExecutor(8) as threads:

@@ -46,7 +46,11 @@ class Watched:
     def __enter__(self) -> CallContext:
         self.transport = Transport(self.timeout, 8, self.environ)
         return CallContext(
-            self.transport, Redactor(), self.stop, self.records.append, private_receivers=self.private_receivers
+            self.transport,
+            Redactor(),
+            self.stop,
+            self.records.append,
+            private_receivers=self.private_receivers,
         )
 
     def __exit__(self, *_: object) -> None:
@@ -107,13 +111,17 @@ def read(respond: Respond, context: CallContext) -> ProbeResult:
 
 
 @pytest.mark.parametrize("query", ["", "?", "?code=KEY", "?code=KEY&", "?a=%20b+c&d", "?x=ü"])
-def test_a_receiver_with_the_secret_is_ready_whatever_its_query(query: str, context: CallContext) -> None:
+def test_a_receiver_with_the_secret_is_ready_whatever_its_query(
+    query: str, context: CallContext
+) -> None:
     with Receiver({"catalogue": [SECRET]}) as receiver:
         assert challenge(url(receiver.url("catalogue") + query), KEY, context) == READY
         assert receiver.answers["catalogue", "challenge"] == 1
 
 
-def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is_there(context: CallContext) -> None:
+def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is_there(
+    context: CallContext,
+) -> None:
     seen: list[Request] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -128,7 +136,11 @@ def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is
     codes = {parse_qs(one.query)["challengeCode"][0] for one in seen}
     assert len(codes) == 2
     assert all(len(code) == 32 and not EVENT_PREFIX.startswith(code[:1].encode()) for code in codes)
-    assert not any("preservica" in name or name in ("authorization", "cookie") for one in seen for name in one.headers)
+    assert not any(
+        "preservica" in name or name in ("authorization", "cookie")
+        for one in seen
+        for name in one.headers
+    )
 
 
 def test_a_url_without_a_path_is_challenged_at_its_root(context: CallContext) -> None:
@@ -157,7 +169,9 @@ def test_the_receivers_that_pypreservica_ships_are_ready(context: CallContext) -
         assert signs_events_in_disguise(receiver, KEY, context) is True
 
 
-def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(context: CallContext) -> None:
+def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(
+    context: CallContext,
+) -> None:
     class FlaskRequest:
         args: dict[str, str]
 
@@ -168,7 +182,11 @@ def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(conte
         connection.send(Answer(status, body.encode(), "text/html; charset=utf-8"))
 
     def on_lambda(connection: Connection, request: Request) -> None:
-        event = {"queryStringParameters": {name: values[0] for name, values in parse_qs(request.query).items()}}
+        event = {
+            "queryStringParameters": {
+                name: values[0] for name, values in parse_qs(request.query).items()
+            }
+        }
         answer = LambdaURLHandler(SECRET, None).verify_challenge(event)
         connection.send(Answer(answer["statusCode"], answer["body"].encode()))
 
@@ -182,7 +200,11 @@ def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(conte
         (sends(Answer(200, b"<html>hello</html>", "text/html")), "not-json", "wrong-answer"),
         (sends(Answer(200)), "not-json", "wrong-answer"),
         (sends(Answer(200, b'{"success": true}')), "wrong-shape", "wrong-answer"),
-        (sends(Answer(200, b'{"challengeCode": "x", "challengeResponse": "y"}')), "not-echoed", "wrong-answer"),
+        (
+            sends(Answer(200, b'{"challengeCode": "x", "challengeResponse": "y"}')),
+            "not-echoed",
+            "wrong-answer",
+        ),
         (sends(Answer(204)), "status", "wrong-answer"),
         (sends(Answer(403, b"no")), "status", "wrong-answer"),
         (sends(Answer(503)), "status", "wrong-answer"),
@@ -193,7 +215,9 @@ def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(conte
         (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "cut", "unreachable"),
     ],
 )
-def test_bad_receivers_are_told_apart(respond: Respond, kind: str, state: str, context: CallContext) -> None:
+def test_bad_receivers_are_told_apart(
+    respond: Respond, kind: str, state: str, context: CallContext
+) -> None:
     result = read(respond, context)
     assert (result.kind, result.state) == (kind, state)
     assert result.detail.isprintable()
@@ -217,7 +241,9 @@ def test_a_receiver_that_never_answers_is_given_up() -> None:
         assert read(respond, context).kind == "time-out"
 
 
-@pytest.mark.parametrize("head", [b"Content-Length: 1000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n", b"X-Slow: "])
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 1000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n", b"X-Slow: "]
+)
 def test_a_receiver_that_answers_a_byte_at_a_time_is_given_up(head: bytes) -> None:
     def respond(connection: Connection, _: Request) -> None:
         connection.wfile.write(b"HTTP/1.1 200 OK\r\n" + head)
@@ -246,7 +272,11 @@ def test_a_name_that_does_not_resolve_is_told(host: str, context: CallContext) -
 def test_a_name_that_is_not_resolved_in_time_is_told(context: CallContext) -> None:
     released = threading.Event()
     transport = Transport(30.0, 4, {}, lambda *_: [(released.wait(60),)], 0.1)
-    result = challenge(url(f"https://nowhere.invalid/hook?code={URL_KEY}"), KEY, replace(context, transport=transport))
+    result = challenge(
+        url(f"https://nowhere.invalid/hook?code={URL_KEY}"),
+        KEY,
+        replace(context, transport=transport),
+    )
     released.set()
     assert (result.kind, result.state) == ("no-name", "unreachable")
     assert result.detail == "the server's name was not resolved within 0.1 s"
@@ -264,16 +294,24 @@ def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver() -> None:
 def certificate(tmp_path: Path) -> Path:
     """A self-signed certificate for 127.0.0.1, with its key, in one file."""
     made = tmp_path / "both.pem"
-    options = "-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    options = (
+        "-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext"
+        " subjectAltName=IP:127.0.0.1"
+    )
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     subprocess.run(
-        ["openssl", "req", *options.split(), "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60
+        ["openssl", "req", *options.split(), "-keyout", key, "-out", cert],
+        check=True,
+        capture_output=True,
+        timeout=60,
     )
     made.write_text(key.read_text() + cert.read_text())
     return made
 
 
-def test_a_certificate_that_nobody_signed_is_not_trusted(certificate: Path, context: CallContext) -> None:
+def test_a_certificate_that_nobody_signed_is_not_trusted(
+    certificate: Path, context: CallContext
+) -> None:
     with shipped_receiver(SECRET, certificate) as address:
         result = challenge(url(address), KEY, context)
     assert (result.kind, result.state) == ("tls", "unreachable")
@@ -281,14 +319,18 @@ def test_a_certificate_that_nobody_signed_is_not_trusted(certificate: Path, cont
     assert "REQUESTS_CA_BUNDLE" in result.fix
 
 
-def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(certificate: Path) -> None:
+def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(
+    certificate: Path,
+) -> None:
     with (
         shipped_receiver(SECRET, certificate) as address,
         Watched(environ={"REQUESTS_CA_BUNDLE": "/nowhere"}) as context,
     ):
         result = challenge(url(address), KEY, context)
     assert (result.kind, result.state) == ("tls", "unreachable")
-    assert result.detail.startswith("the certificate bundle /nowhere of REQUESTS_CA_BUNDLE cannot be used")
+    assert result.detail.startswith(
+        "the certificate bundle /nowhere of REQUESTS_CA_BUNDLE cannot be used"
+    )
 
 
 def test_a_certificate_of_a_root_that_was_given_is_trusted(certificate: Path) -> None:
@@ -304,7 +346,9 @@ def test_https_where_only_http_is_spoken_is_told(context: CallContext) -> None:
         assert challenge(url(address.replace("http:", "https:")), KEY, context).kind == "tls"
 
 
-def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(context: CallContext) -> None:
+def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(
+    context: CallContext,
+) -> None:
     said = f"wrong: {SECRET}\n\x1b[2J <b>{json.dumps(SECRET)}</b>"
     result = read(sends(Answer(500, said.encode() * 50)), context)
     assert SECRET not in result.detail
@@ -313,10 +357,15 @@ def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(context
     assert len(result.detail) < 400
 
 
-def test_without_a_policy_what_a_private_receiver_says_is_not_quoted_and_it_is_told_how_to_see_it() -> None:
+def test_without_a_policy_what_a_private_receiver_says_is_not_quoted_and_it_is_told_how_to_see_it() -> (
+    None
+):
     with Watched(private_receivers="challenged") as context:
         result = read(sends(Answer(500, b"what an internal service says")), context)
-        assert result.detail == "it answers 500, not 200; what it says is not shown, because its address is private"
+        assert (
+            result.detail
+            == "it answers 500, not 200; what it says is not shown, because its address is private"
+        )
         assert "`allow_private_receivers: true`" in result.fix
         assert read(sends(Answer(500)), context).detail == "it answers 500, not 200"
         with Receiver({"catalogue": [SECRET]}) as receiver:
@@ -324,7 +373,10 @@ def test_without_a_policy_what_a_private_receiver_says_is_not_quoted_and_it_is_t
 
 
 def test_a_policy_that_does_not_allow_private_receivers_lets_nothing_reach_one() -> None:
-    with Watched(private_receivers="refused") as context, Receiver({"catalogue": [SECRET]}) as receiver:
+    with (
+        Watched(private_receivers="refused") as context,
+        Receiver({"catalogue": [SECRET]}) as receiver,
+    ):
         result = challenge(url(receiver.url("catalogue")), KEY, context)
         assert (result.kind, result.state) == ("no-route", "unreachable")
         assert result.detail == "the address is private: no call is made to it"
@@ -338,11 +390,18 @@ def test_a_receiver_whose_name_leads_to_the_metadata_of_a_cloud_is_never_challen
     found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("169.254.169.254", 80))]
     with Watched(private_receivers=private_receivers) as context:
         transport = Transport(SHORT_OF_PATIENCE, 1, {}, lambda *_: found)
-        result = challenge(url("http://metadata.example/hook"), KEY, replace(context, transport=transport))
-    assert (result.kind, result.detail) == ("no-route", "the address is link-local: no call is made to it")
+        result = challenge(
+            url("http://metadata.example/hook"), KEY, replace(context, transport=transport)
+        )
+    assert (result.kind, result.detail) == (
+        "no-route",
+        "the address is link-local: no call is made to it",
+    )
 
 
-def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(context: CallContext, watched: Watched) -> None:
+def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(
+    context: CallContext, watched: Watched
+) -> None:
     with server(sends(Answer(404))) as address:
         results = [challenge(url(f"{address}?code={URL_KEY}"), KEY, context)]
     results.append(challenge(url(f"{address}/{URL_KEY}?code={URL_KEY}"), KEY, context))
@@ -354,11 +413,19 @@ def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(context: Call
     assert watched.records[0].result == "404"
 
 
-def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_reading(context: CallContext) -> None:
+def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_reading(
+    context: CallContext,
+) -> None:
     steps: list[None] = []
     other = Secret("another secret of tests")
-    with Receiver({"a": [SECRET], "b": [SECRET]}) as receiver, WorkerPool(4, threading.Event()) as pool:
-        a, b, also_a = (url(receiver.url(n), shown) for n, shown in (("a", "${A}"), ("b", "${B}"), ("a", "${ALSO}")))
+    with (
+        Receiver({"a": [SECRET], "b": [SECRET]}) as receiver,
+        WorkerPool(4, threading.Event()) as pool,
+    ):
+        a, b, also_a = (
+            url(receiver.url(n), shown)
+            for n, shown in (("a", "${A}"), ("b", "${B}"), ("a", "${ALSO}"))
+        )
         wanted = [(a, KEY), (b, KEY), (a, Secret(SECRET)), (also_a, KEY), (a, other), (b, KEY)]
         results = probe_all(wanted, pool, context, lambda: steps.append(None))
         assert receiver.answers["a", "challenge"] == 2
@@ -394,7 +461,9 @@ def test_a_careful_receiver_signs_no_event_in_disguise(context: CallContext) -> 
 
 
 @pytest.mark.parametrize("respond", [raw(), sends(Answer(503)), sends(Answer(302))])
-def test_without_a_clear_answer_nothing_is_said_of_signing(respond: Respond, context: CallContext) -> None:
+def test_without_a_clear_answer_nothing_is_said_of_signing(
+    respond: Respond, context: CallContext
+) -> None:
     with server(respond) as address:
         assert signs_events_in_disguise(url(address), KEY, context) is None
 
@@ -414,9 +483,12 @@ def test_the_code_in_disguise_spells_no_event(context: CallContext) -> None:
     assert set(body) <= set("0123456789abcdef")
 
 
-def test_a_server_that_cannot_be_found_is_asked_for_once(watched: Watched, context: CallContext) -> None:
+def test_a_server_that_cannot_be_found_is_asked_for_once(
+    watched: Watched, context: CallContext
+) -> None:
     wanted = [
-        (HookUrl(f"https://nowhere.invalid/{n}", f"https://nowhere.invalid/{n}"), Secret("s" * 32)) for n in range(20)
+        (HookUrl(f"https://nowhere.invalid/{n}", f"https://nowhere.invalid/{n}"), Secret("s" * 32))
+        for n in range(20)
     ]
     with WorkerPool(1, threading.Event()) as pool:
         found = probe_all(wanted, pool, context)

@@ -37,7 +37,9 @@ def test_a_list_is_read_in_its_order() -> None:
 
 
 def test_an_id_that_comes_as_a_number_is_taken_as_its_text() -> None:
-    found = read_subscriptions(body([{**ITEM, "id": 9007199254740993}, {**ITEM, "id": 0}, {**ITEM, "id": "007"}]))
+    found = read_subscriptions(
+        body([{**ITEM, "id": 9007199254740993}, {**ITEM, "id": 0}, {**ITEM, "id": "007"}])
+    )
     assert [each.id for each in found] == ["9007199254740993", "0", "007"]
 
 
@@ -91,13 +93,22 @@ def test_a_list_of_another_shape_is_an_error(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "limit"),
     [
-        (body([{**ITEM, "id": str(number)} for number in range(100_001)]), "more than 100000 subscriptions"),
+        (
+            body([{**ITEM, "id": str(number)} for number in range(100_001)]),
+            "more than 100000 subscriptions",
+        ),
         (b"[" + b"{}," * 400_000 + b"{}]", "more values than a list"),
         (b"[" + b'"ab",' * 2_000_000 + b"1]", "more values than a list"),
         (body([{**ITEM, "id": "i" * 1025}]), "more than 1024 characters in id"),
-        (body([{**ITEM, "url": "https://h.example/" + "u" * 8192}]), "more than 8192 characters in url"),
+        (
+            body([{**ITEM, "url": "https://h.example/" + "u" * 8192}]),
+            "more than 8192 characters in url",
+        ),
         (body([{**ITEM, "triggerType": "T" * 257}]), "more than 256 characters in triggerType"),
-        (b'[{"id": "1", "id": "2", "url": "https://h.example/a", "triggerType": "MOVED"}]', "a key twice"),
+        (
+            b'[{"id": "1", "id": "2", "url": "https://h.example/a", "triggerType": "MOVED"}]',
+            "a key twice",
+        ),
         (b'[{"id": "1", "url": "https://h.example/a", "triggerType": "MOVED", "x": NaN}]', "NaN"),
         (b"[" * 100_000, "nested too deeply"),
     ],
@@ -118,7 +129,10 @@ def test_a_new_id_longer_than_any_is_refused() -> None:
     [(True, True), (False, False), ("true", True), ("FALSE", False), ("True", True), (None, None)],
 )
 def test_the_flag_may_be_a_boolean_or_a_text(value: object, flag: bool | None) -> None:
-    assert read_subscriptions(body([{**ITEM, "includeIdentifiers": value}]))[0].include_identifiers is flag
+    assert (
+        read_subscriptions(body([{**ITEM, "includeIdentifiers": value}]))[0].include_identifiers
+        is flag
+    )
 
 
 def test_a_flag_that_is_not_there_is_unknown() -> None:
@@ -137,7 +151,10 @@ def test_query_values_of_live_urls_are_not_for_showing() -> None:
     assert found.url.full.endswith("k3y")
 
 
-@given(st.binary() | st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists).map(body))
+@given(
+    st.binary()
+    | st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists).map(body)
+)
 def test_no_bytes_break_the_readers(data: bytes) -> None:
     for read in (read_json, read_log_in, read_subscriptions, read_created_id):
         with suppress(NotUnderstood):
@@ -153,14 +170,18 @@ def test_the_id_of_a_new_subscription_is_read_where_it_is_told() -> None:
     assert read_created_id(b'{"id": null}') is None
 
 
-@pytest.mark.parametrize("data", [b"", b"ok", b"[]", b'"abc"', b'{"id": ""}', b'{"id": 7.5}', b'{"id": true}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"ok", b"[]", b'"abc"', b'{"id": ""}', b'{"id": 7.5}', b'{"id": true}']
+)
 def test_an_answer_to_a_subscribe_that_makes_no_sense_is_an_error(data: bytes) -> None:
     with pytest.raises(NotUnderstood):
         read_created_id(data)
 
 
 def test_a_log_in_is_read_with_all_that_must_be_hidden() -> None:
-    found = read_log_in(body({"success": True, "token": "t0ken", "refresh-token": "r3fresh", "tenant": "BRAMA"}))
+    found = read_log_in(
+        body({"success": True, "token": "t0ken", "refresh-token": "r3fresh", "tenant": "BRAMA"})
+    )
     assert found == LogIn("t0ken", ("t0ken", "r3fresh"), "BRAMA")
     assert "t0ken" not in repr(found)
     assert "r3fresh" not in repr(found)
@@ -181,7 +202,9 @@ def test_a_log_in_is_read_with_all_that_must_be_hidden() -> None:
         {"token": "t\u00f6ken"},
     ],
 )
-def test_a_log_in_without_a_token_that_can_be_sent_is_an_error_that_quotes_nothing(document: object) -> None:
+def test_a_log_in_without_a_token_that_can_be_sent_is_an_error_that_quotes_nothing(
+    document: object,
+) -> None:
     with pytest.raises(NotUnderstood) as caught:
         read_log_in(body(document))
     assert "t0k" not in "".join(traceback.format_exception(caught.value))
@@ -204,4 +227,7 @@ def test_there_is_advice_for_every_status(status: int) -> None:
 
 
 def test_advice_on_a_missing_role_names_those_that_will_do() -> None:
-    assert "ROLE_SDB_MANAGER_USER, ROLE_SDB_ADMIN_USER, ROLE_SDB_CONFIG_MANAGER_USER" in fix_for_status(403)
+    assert (
+        "ROLE_SDB_MANAGER_USER, ROLE_SDB_ADMIN_USER, ROLE_SDB_CONFIG_MANAGER_USER"
+        in fix_for_status(403)
+    )

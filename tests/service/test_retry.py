@@ -17,7 +17,9 @@ def policy(dice: float) -> RetryPolicy:
 
 
 def test_a_call_is_repeated_four_times_at_most() -> None:
-    assert [policy(1.0).wait(repeat, 0, None) is not None for repeat in range(6)] == [True] * 4 + [False] * 2
+    assert [policy(1.0).wait(repeat, 0, None) is not None for repeat in range(6)] == [True] * 4 + [
+        False
+    ] * 2
 
 
 def test_waits_double_and_spread() -> None:
@@ -79,12 +81,17 @@ def test_a_wait_is_never_negative_nor_beyond_the_bounds(
         ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
     ],
 )
-def test_both_forms_of_the_header_are_read_and_nothing_else(header: str | None, seconds: float | None) -> None:
+def test_both_forms_of_the_header_are_read_and_nothing_else(
+    header: str | None, seconds: float | None
+) -> None:
     assert read_retry_after(header) == seconds
 
 
 @given(
-    st.text() | st.from_regex(r"\A[A-Za-z]{0,4},? ?\d{1,5}[ -][A-Za-z]{1,5}[ -]\d{1,5} [\d:]{0,9} ?[-+\dA-Z]{0,24}\Z")
+    st.text()
+    | st.from_regex(
+        r"\A[A-Za-z]{0,4},? ?\d{1,5}[ -][A-Za-z]{1,5}[ -]\d{1,5} [\d:]{0,9} ?[-+\dA-Z]{0,24}\Z"
+    )
 )
 def test_no_header_breaks_the_reader(header: str) -> None:
     found = read_retry_after(header)

@@ -33,13 +33,19 @@ class Batch(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--seed", type=int, help="play this one, and show what happens in it")
     parser.add_argument("--from", type=int, default=0, dest="begin", help="the first seed of many")
     parser.add_argument("--first", action="store_true", help="end at the first broken law")
-    parser.add_argument("--steps", type=int, default=10_000, help="play histories until they have so many steps")
+    parser.add_argument(
+        "--steps", type=int, default=10_000, help="play histories until they have so many steps"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes that play")
-    parser.add_argument("--no-shrink", action="store_true", help="show failing histories as they are")
+    parser.add_argument(
+        "--no-shrink", action="store_true", help="show failing histories as they are"
+    )
     options = parser.parse_args(arguments)
     if options.seed is not None:
         return _replay(make_history(options.seed), shrinks=not options.no_shrink)

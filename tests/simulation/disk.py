@@ -1,4 +1,6 @@
-"""Where states lie: on a disk, whose run locks the system takes from the dead, or far away, where they stay."""
+"""Where states lie: on a disk, whose run locks the system takes from the dead, or far away, where
+they stay.
+"""
 
 from __future__ import annotations
 

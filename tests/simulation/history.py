@@ -1,7 +1,9 @@
-"""A history: what happens to a tenancy, its hooks file and its state, as data, made from one seed before it is played.
+"""A history: what happens to a tenancy, its hooks file and its state, as data, made from one seed
+before it is played.
 
-Plain values whose repr can be pasted into a list of regressions. Numbers that choose something ("the third declared")
-are taken modulo what is there, so that a history stays valid when a part of it is left out.
+Plain values whose repr can be pasted into a list of regressions. Numbers that choose something
+("the third declared") are taken modulo what is there, so that a history stays valid when a part of
+it is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ STEPS = 10  # of a history, about
 class Edit:
     """A change of the hooks file or of the environment."""
 
-    kind: Literal["add", "remove", "move", "swap", "rename", "flag", "reference", "rotate", "unset", "revert"]
+    kind: Literal[
+        "add", "remove", "move", "swap", "rename", "flag", "reference", "rotate", "unset", "revert"
+    ]
     tenancy: int = 0
     which: int = 0
     to: int = 0
@@ -55,7 +59,8 @@ class Mishap:
     kind: str  # see CALL_KINDS and WRITE_KINDS
     call: str = "any"  # any, login, list, subscribe, unsubscribe; or write
     nth: int = 0  # of these
-    number: float = 0  # seconds (of an act: that the process is paused before), further calls, or a status
+    # seconds (of an act: that the process is paused before), further calls, or a status
+    number: float = 0
     act: Person | Command | None = None  # what somebody else does just before
     times: int = 1  # to so many calls in a row
 
@@ -67,7 +72,8 @@ class Command:
     verb: Literal["plan", "apply", "saved"]  # saved: plan --out, then apply PLAN
     flags: tuple[str, ...] = ()  # see FLAGS
     mishaps: tuple[Mishap, ...] = ()
-    between: tuple[Edit | Person | Wait, ...] = ()  # of a saved plan: after it was made, before it is carried out
+    # of a saved plan: after it was made, before it is carried out
+    between: tuple[Edit | Person | Wait, ...] = ()
 
 
 Step: TypeAlias = Edit | Person | StateFile | Wait | Command
@@ -91,11 +97,25 @@ class History:
     replaces_unknown: bool = False  # `unknown_secret: replace`
     rest: float = 1200.0  # seconds before all is to be settled
     owns: Literal["made", "all", "none", "prefixes"] = "prefixes"
-    is_remote: bool = False  # the state lies far away, and the lock of a killed run stays until it expires
+    # the state lies far away, and the lock of a killed run stays until it expires
+    is_remote: bool = False
 
 
-TRAITS = ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls", "number-ids")
-OWNS: tuple[Literal["made", "all", "none", "prefixes"], ...] = ("made", "made", "all", "none", "prefixes")
+TRAITS = (
+    "refuse-duplicates",
+    "answer-without-id",
+    "minimal-list",
+    "string-flags",
+    "normalise-urls",
+    "number-ids",
+)
+OWNS: tuple[Literal["made", "all", "none", "prefixes"], ...] = (
+    "made",
+    "made",
+    "all",
+    "none",
+    "prefixes",
+)
 FLAGS = ("adopt", "all", "text", "old-checkout", "markdown", "target")
 EDITS = (
     "add",
@@ -117,11 +137,53 @@ STATUSES = (400, 403, 404, 409, 429, 500, 502, 503)
 UNCLEAR = (409, 500, 502, 503)  # of a call that may have been carried out all the same
 LAGS = (0.0, 0.0, 0.0, 1.0, 5.0, 20.0, 60.0, 300.0)
 WAITS = (1.0, 10.0, 60.0, 600.0, 1000.0, 4000.0)
-CALLS = ("any", "any", "list", "subscribe", "subscribe", "subscribe", "unsubscribe", "unsubscribe", "login")
+CALLS = (
+    "any",
+    "any",
+    "list",
+    "subscribe",
+    "subscribe",
+    "subscribe",
+    "unsubscribe",
+    "unsubscribe",
+    "login",
+)
 CALL_KINDS = (
-    *("cut", "commit-cut", "commit-cut", "slow", "late", "late", "late-calls", "doubled", "status", "status"),
-    *("commit-status", "garbage", "expired", "unreachable", "killed", "killed", "commit-killed", "commit-killed"),
-    *("stop", "bug", "commit-bug", "act", "act", "act", "lie-id", "same-id", "commit-same-id", "lie-gone", "echo"),
+    *(
+        "cut",
+        "commit-cut",
+        "commit-cut",
+        "slow",
+        "late",
+        "late",
+        "late-calls",
+        "doubled",
+        "status",
+        "status",
+    ),
+    *(
+        "commit-status",
+        "garbage",
+        "expired",
+        "unreachable",
+        "killed",
+        "killed",
+        "commit-killed",
+        "commit-killed",
+    ),
+    *(
+        "stop",
+        "bug",
+        "commit-bug",
+        "act",
+        "act",
+        "act",
+        "lie-id",
+        "same-id",
+        "commit-same-id",
+        "lie-gone",
+        "echo",
+    ),
 )
 WRITE_KINDS = ("killed", "commit-killed")
 REMOTE_WRITE_KINDS = ("killed", "commit-killed", "cut", "commit-cut", "cut-off", "commit-cut-off")
@@ -156,9 +218,12 @@ def make_history(seed: int) -> History:
         kinds=chance.sample(CALL_KINDS, chance.choice([1, 2, 4, 8, len(CALL_KINDS)])),
         calls=chance.sample(CALLS, chance.choice([2, 4, len(CALLS)])),
         edits=chance.sample(EDITS, chance.choice([2, 4, len(EDITS)])),
-        weights=chance.choice([(30, 36, 5, 5, 12, 5, 7), (40, 50, 2, 2, 2, 2, 2), (25, 35, 5, 5, 20, 5, 5)]),
+        weights=chance.choice(
+            [(30, 36, 5, 5, 12, 5, 7), (40, 50, 2, 2, 2, 2, 2), (25, 35, 5, 5, 20, 5, 5)]
+        ),
         mishaps=chance.choice([(4, 4, 2, 1), (1, 4, 4, 2), (10, 2, 0, 0)]),
-        is_remote=random.Random(f"{seed}: where the state is").random() < 0.3,  # so that the rest is as ever
+        is_remote=random.Random(f"{seed}: where the state is").random()
+        < 0.3,  # so that the rest is as ever
     )
     history = History(
         seed=seed,
@@ -181,13 +246,16 @@ def make_history(seed: int) -> History:
 
 
 def _may_settle_soon(history: History) -> bool:
-    """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, no other hand, no long lag."""
+    """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, no other
+    hand, no long lag.
+    """
     if max(history.lag_additions, history.lag_removals) >= history.list_wait:
         return False
     mishaps = [mishap for step in history.steps for mishap in _mishaps(step)]
     actors = (*history.steps, *(mishap.act for mishap in mishaps))
     is_alone = not any(
-        isinstance(it, Person) or (isinstance(it, Command) and "old-checkout" in it.flags) for it in actors
+        isinstance(it, Person) or (isinstance(it, Command) and "old-checkout" in it.flags)
+        for it in actors
     )
     return is_alone and not any(mishap.kind in LIES or mishap.number == GONE for mishap in mishaps)
 
@@ -236,7 +304,9 @@ def _command(chance: random.Random, taste: _Taste, verb: str, *, is_inner: bool 
     mishaps = tuple(_mishap(chance, taste, is_inner=is_inner) for _ in range(number))
     between: list[Edit | Person | Wait] = []
     if verb == "saved" and chance.random() < 0.3:
-        between.append(chance.choice([_edit(chance, taste), _person(chance), Wait(chance.choice(WAITS))]))
+        between.append(
+            chance.choice([_edit(chance, taste), _person(chance), Wait(chance.choice(WAITS))])
+        )
     return Command(verb, flags, mishaps, tuple(between))  # type: ignore[arg-type]
 
 

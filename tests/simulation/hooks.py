@@ -1,4 +1,6 @@
-"""The hooks file of a history and its environment: how they are edited, written, and what they declare."""
+"""The hooks file of a history and its environment: how they are edited, written, and what they
+declare.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,14 @@ def secret(reference: str, number: int) -> str:
     return f"canary-{reference.lower()}-{number}-of-a-receiver-0123"
 
 
-HIDDEN = (PASSWORD, *(secret(reference, number) for reference in (*REFERENCES, "somebody") for number in range(VALUES)))
+HIDDEN = (
+    PASSWORD,
+    *(
+        secret(reference, number)
+        for reference in (*REFERENCES, "somebody")
+        for number in range(VALUES)
+    ),
+)
 
 
 @dataclass(slots=True)
@@ -95,7 +104,10 @@ class Hooks:
                 self._put(tenancy, which, replace(one, path=PATHS[edit.to % len(PATHS)]))
             case "swap":
                 other = edit.to % len(there)
-                first, second = replace(one, path=there[other].path), replace(there[other], path=one.path)
+                first, second = (
+                    replace(one, path=there[other].path),
+                    replace(there[other], path=one.path),
+                )
                 trial = list(there)
                 trial[which], trial[other] = first, second
                 if which != other and _is_valid(trial):
@@ -117,7 +129,13 @@ class Hooks:
     def _add(self, tenancy: int, which: int, to: int) -> None:
         triggers = (TRIGGERS, TRIGGERS[:1], TRIGGERS[1:])[to % 3]
         self.names += 1
-        hook = Hook(f"n{self.names}", PATHS[which % len(PATHS)], triggers, REFERENCES[to // 3 % 2], to % 4 != 1)
+        hook = Hook(
+            f"n{self.names}",
+            PATHS[which % len(PATHS)],
+            triggers,
+            REFERENCES[to // 3 % 2],
+            to % 4 != 1,
+        )
         if _is_valid([*self.hooks[tenancy], hook]):
             self.hooks[tenancy].append(hook)
 
@@ -158,7 +176,11 @@ class Hooks:
             "PRESERVICA_USERNAME": USERNAME,
             "PRESERVICA_PASSWORD": PASSWORD,
             "HOOKSYNC_LIST_WAIT": str(self.history.list_wait),
-            **{reference: self.value(reference) for reference in REFERENCES if reference not in self.unset},
+            **{
+                reference: self.value(reference)
+                for reference in REFERENCES
+                if reference not in self.unset
+            },
         }
 
     def value(self, reference: str) -> str:
@@ -172,7 +194,13 @@ class Hooks:
     def targeted(self) -> tuple[Declared, ...]:
         """Say what that glob matches; nothing else is touched."""
         one = self.declared()[0]
-        return (replace(one, is_targeted=True, wanted=tuple(it for it in one.wanted if it.address.endswith(TARGETED))),)
+        return (
+            replace(
+                one,
+                is_targeted=True,
+                wanted=tuple(it for it in one.wanted if it.address.endswith(TARGETED)),
+            ),
+        )
 
     def declared(self) -> tuple[Declared, ...]:
         """Say what the file declares, as the laws need it."""
@@ -183,7 +211,8 @@ class Hooks:
                 wanted=tuple(self._wanted(number)),
                 owns=frozenset([OWNED]) if self.history.owns == "prefixes" else self.history.owns,
                 removes_first=self.history.remove_first,
-                may_conflict="refuse-duplicates" in self.history.traits or "number=409" in repr(self.history.steps),
+                may_conflict="refuse-duplicates" in self.history.traits
+                or "number=409" in repr(self.history.steps),
                 tells_flags="minimal-list" not in self.history.traits,
             )
             for number in range(len(self.hooks))

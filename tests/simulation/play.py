@@ -1,4 +1,6 @@
-"""Plays a history: the real commands in this process, one after another, and asks the laws after each of them."""
+"""Plays a history: the real commands in this process, one after another, and asks the laws after
+each of them.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,30 @@ from hooksync.state.fingerprints import declared_digest
 from hooksync.state.format import read_state
 from hooksync.state.model import State
 from hooksync.state.remote import RemoteStore
-from tests.laws import IDLE, LAWS, SETTLED, SOMEBODY_ELSE, Declared, Held, Remembered, Run, broken_by
+from tests.laws import (
+    IDLE,
+    LAWS,
+    SETTLED,
+    SOMEBODY_ELSE,
+    Declared,
+    Held,
+    Remembered,
+    Run,
+    broken_by,
+)
 from tests.simulation.disk import Disk, FarBackend, Store
 from tests.simulation.history import Command, Edit, History, Person, StateFile, Wait
-from tests.simulation.hooks import FOREIGN, HIDDEN, OWNED, PATHS, TENANTS, TRIGGERS, VALUES, Hooks, secret
+from tests.simulation.hooks import (
+    FOREIGN,
+    HIDDEN,
+    OWNED,
+    PATHS,
+    TENANTS,
+    TRIGGERS,
+    VALUES,
+    Hooks,
+    secret,
+)
 from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
 
 PATIENCE = RetryPolicy(dice=lambda: 0.5)
@@ -134,7 +156,12 @@ class Play:
                 url = f"{OWNED}/{PATHS[person.which % len(PATHS)]}"
                 self._add(tenant, url, person.to, self._somebodys_secret(person.to))
             case "foreign":
-                self._add(tenant, FOREIGN[person.which % len(FOREIGN)], person.to, self._somebodys_secret(person.to))
+                self._add(
+                    tenant,
+                    FOREIGN[person.which % len(FOREIGN)],
+                    person.to,
+                    self._somebodys_secret(person.to),
+                )
             case "repair":
                 self._repair(tenancy, person)
             case "unsubscribe" if one:
@@ -145,7 +172,9 @@ class Play:
                 self.service.change(lambda: tenancies.add(tenant, copy))
 
     def _repair(self, tenancy: int, person: Person) -> None:
-        """Make by hand what is declared and not there, perhaps under another secret than the declared one."""
+        """Make by hand what is declared and not there, perhaps under another secret than the
+        declared one.
+        """
         wanted = self.hooks.declared()[tenancy].wanted
         places = {one.place for one in self.service.held() if one.tenant == TENANTS[tenancy]}
         missing = [one for one in wanted if one.place not in places]
@@ -191,7 +220,14 @@ class Play:
             self.process(command, where, laws, "apply", saved_plan=plan, hooks=as_planned)
 
     def process(
-        self, command: Command, where: str, laws: Iterable[Any], verb: str, *, hooks: Hooks | None = None, **more: Any
+        self,
+        command: Command,
+        where: str,
+        laws: Iterable[Any],
+        verb: str,
+        *,
+        hooks: Hooks | None = None,
+        **more: Any,
     ) -> None:
         """Run one process of hooksync to its end, or its death."""
         self.number += 1
@@ -205,7 +241,9 @@ class Play:
             self.service,
             command.mishaps,
             act=lambda act: self.step(act, f"{where}, within another command"),
-            receivers=lambda url: {one.secret for each in hooks.declared() for one in each.wanted if one.url == url},
+            receivers=lambda url: {
+                one.secret for each in hooks.declared() for one in each.wanted if one.url == url
+            },
         )
         targets = hooks.targets() if "target" in flags and not more else ()
         report = self.folder / "report.json"
@@ -256,7 +294,9 @@ class Play:
     def _carry_out(
         self, verb: str, options: PlanOptions | ApplyOptions, process: Process, hooks: Hooks
     ) -> tuple[int | None, str]:
-        """Run a command as the command line does; None for the exit code of a process that was killed."""
+        """Run a command as the command line does; None for the exit code of a process that was
+        killed.
+        """
         world = World(
             environ=hooks.environ(),
             stdin=io.BytesIO(hooks.text().encode()),
@@ -290,7 +330,14 @@ class Play:
         backend, aside = FarBackend(self.disk, process, name), str(self.folder / "aside.json")
         return RemoteStore(backend, process, process.message, aside, has_thread=False)
 
-    def _run(self, process: Process, verb: str, code: int | None, crash: str, declared: tuple[Declared, ...]) -> Run:
+    def _run(
+        self,
+        process: Process,
+        verb: str,
+        code: int | None,
+        crash: str,
+        declared: tuple[Declared, ...],
+    ) -> Run:
         return Run(
             name=process.name,
             verb=verb,
@@ -316,7 +363,11 @@ class Play:
 
         def is_right(entry: Any) -> bool | None:
             one = there.get((entry.tenancy, entry.id))
-            return entry.is_made_with(cheap_key((Secret(one.secret), salts[entry.salt]))) if one else None
+            return (
+                entry.is_made_with(cheap_key((Secret(one.secret), salts[entry.salt])))
+                if one
+                else None
+            )
 
         return tuple(
             Remembered(
@@ -358,7 +409,9 @@ class Play:
         return None if text is None else _parsed(text)
 
     def _learn(self, run: Run, options: PlanOptions | ApplyOptions, state: str) -> None:
-        """Take note of what --adopt and lies of the service told the state, and of what it knows as removed."""
+        """Take note of what --adopt and lies of the service told the state, and of what it knows as
+        removed.
+        """
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
                 self.misled.add(moment.named)
@@ -371,7 +424,11 @@ class Play:
                     self.misled.add(entry.id)
         if state == OWN and run.result:
             for moment, _, gone in run.changes():
-                if moment.by == run.name and moment.call == "unsubscribe" and moment.status in (204, 404):
+                if (
+                    moment.by == run.name
+                    and moment.call == "unsubscribe"
+                    and moment.status in (204, 404)
+                ):
                     self.gone |= {one.id for one in gone}
 
     def _judge(self, run: Run, process: Process, where: str, laws: Iterable[Any]) -> None:
@@ -391,21 +448,32 @@ class Play:
                 if PEER not in line:
                     self.say(f"    {line.partition(chr(10))[0]}")
             for one in run.after:
-                self.say(f"      {one.tenant} {one.id[:8]} {one.place} {one.flag} {one.secret[7:16]}")
+                self.say(
+                    f"      {one.tenant} {one.id[:8]} {one.place} {one.flag} {one.secret[7:16]}"
+                )
             for one in run.remembers or ():
-                self.say(f"      state: {one.id[:8]} {one.address} right={one.is_right} found={one.is_found}")
+                self.say(
+                    f"      state: {one.id[:8]} {one.address} right={one.is_right}"
+                    f" found={one.is_found}"
+                )
         run = replace(run, misled=frozenset(self.misled))
-        self.broken += (Broken(name, how, f"{where}: {run.name}") for name, how in broken_by(run, laws))
+        self.broken += (
+            Broken(name, how, f"{where}: {run.name}") for name, how in broken_by(run, laws)
+        )
 
     # the end
 
     def _settle(self) -> None:
-        """Let nothing go wrong any more: one apply puts everything right, and further commands find nothing to do."""
+        """Let nothing go wrong any more: one apply puts everything right, and further commands find
+        nothing to do.
+        """
         self.service.carry_out_all_that_is_late()
         self.hooks.unset.clear()
         self.service.pass_time(self.history.rest)
         lag = max(self.history.lag_additions, self.history.lag_removals)
-        if lag >= self.history.list_wait:  # one apply cannot see what it has done: the next one goes on
+        if (
+            lag >= self.history.list_wait
+        ):  # one apply cannot see what it has done: the next one goes on
             self.say("settling before the list is through")
             self.command(Command("apply"), "settling before the list is through")
             self.service.pass_time(lag + 1)
@@ -430,7 +498,9 @@ def _read(path: str | None) -> str | None:
         return None
 
 
-def _with(run: Run, *, options: PlanOptions | ApplyOptions, play: Play, state: str, **more: Any) -> Run:
+def _with(
+    run: Run, *, options: PlanOptions | ApplyOptions, play: Play, state: str, **more: Any
+) -> Run:
     """Add what a run has left behind."""
     text, report, plan = (
         play.disk.texts.get(state),

@@ -9,21 +9,48 @@ from tests.simulation.history import Command, Edit, History, Mishap, Person, Sta
 
 REGRESSIONS = (
     # a saved plan keeps what has another secret by now
-    History(22, (Command("apply"), Command("saved", between=(Edit("rotate", 1, 5, 2),))), declared=1, live=0),
+    History(
+        22,
+        (Command("apply"), Command("saved", between=(Edit("rotate", 1, 5, 2),))),
+        declared=1,
+        live=0,
+    ),
     # a newcomer that the list shows late passed for what a killed run had made
-    History(82, (Command("apply", mishaps=(Mishap("killed", "subscribe"),)),), live=2, lag_additions=300.0),
+    History(
+        82,
+        (Command("apply", mishaps=(Mishap("killed", "subscribe"),)),),
+        live=2,
+        lag_additions=300.0,
+    ),
     # a POST that was carried out and answered with 409 was said to have failed
-    History(392, (Command("apply", mishaps=(Mishap("commit-status", "subscribe", 0, 409),)),), declared=1, live=0),
+    History(
+        392,
+        (Command("apply", mishaps=(Mishap("commit-status", "subscribe", 0, 409),)),),
+        declared=1,
+        live=0,
+    ),
     # an old half went although the id of its new one was another one's
     History(
         420,
-        (Command("apply"), Edit("rotate"), Command("apply", mishaps=(Mishap("same-id", "any", 6),))),
+        (
+            Command("apply"),
+            Edit("rotate"),
+            Command("apply", mishaps=(Mishap("same-id", "any", 6),)),
+        ),
         tenancies=2,
         declared=2,
         live=0,
     ),
-    # each apply made one more, where answers tell no id and the list lags for longer than an apply waits
-    History(59, (Command("apply"), Command("apply")), ("answer-without-id",), declared=1, live=0, lag_additions=300.0),
+    # each apply made one more, where answers tell no id and the list lags for longer than an apply
+    # waits
+    History(
+        59,
+        (Command("apply"), Command("apply")),
+        ("answer-without-id",),
+        declared=1,
+        live=0,
+        lag_additions=300.0,
+    ),
     History(308, (), ("answer-without-id",), lag_additions=60.0),
     # a duplicate went although the one that was to stay was gone
     History(
@@ -43,7 +70,10 @@ REGRESSIONS = (
     # a wrong id made somebody else's subscription pass for a respelt one
     History(
         1006946,
-        (Person("subscribe", which=7, to=7), Command("apply", mishaps=(Mishap("same-id", "subscribe"),))),
+        (
+            Person("subscribe", which=7, to=7),
+            Command("apply", mishaps=(Mishap("same-id", "subscribe"),)),
+        ),
         declared=1,
         live=0,
         lag_additions=300.0,
@@ -51,7 +81,11 @@ REGRESSIONS = (
     # what was removed before, and is still listed, counted as made by a refused POST
     History(
         1012693,
-        (Command("apply"), Edit("move", 1, 5, 1), Command("apply", mishaps=(Mishap("status", "any", 2, 400),))),
+        (
+            Command("apply"),
+            Edit("move", 1, 5, 1),
+            Command("apply", mishaps=(Mishap("status", "any", 2, 400),)),
+        ),
         declared=1,
         lag_removals=20.0,
         list_wait=0,
@@ -85,7 +119,8 @@ REGRESSIONS = (
         lag_additions=300.0,
         remove_first=True,
     ),
-    # what was told by a wrong id, and listed elsewhere by now, counted as what stays in place of a duplicate
+    # what was told by a wrong id, and listed elsewhere by now, counted as what stays in place of a
+    # duplicate
     History(
         4001456,
         (
@@ -113,7 +148,8 @@ REGRESSIONS = (
         live=2,
         lag_removals=1.0,
     ),
-    # a run that lost its lock after its last change exited with 4, and its report knew of nothing amiss
+    # a run that lost its lock after its last change exited with 4, and its report knew of nothing
+    # amiss
     History(
         22228420,
         (
@@ -121,7 +157,13 @@ REGRESSIONS = (
             Command(
                 "apply",
                 mishaps=(
-                    Mishap("act", "any", 9, 200.0, Command("apply", mishaps=(Mishap("commit-cut", "list", 1),))),
+                    Mishap(
+                        "act",
+                        "any",
+                        9,
+                        200.0,
+                        Command("apply", mishaps=(Mishap("commit-cut", "list", 1),)),
+                    ),
                     Mishap("act", "list", 0, act=Person("subscribe", 0, 5, 2)),
                 ),
             ),

@@ -11,7 +11,9 @@ from tests.simulation.play import play
 MOST_TRIES = 600
 
 
-def shrink(history: History, fails: Callable[[History], bool], *, tries: int = MOST_TRIES) -> History:
+def shrink(
+    history: History, fails: Callable[[History], bool], *, tries: int = MOST_TRIES
+) -> History:
     """Leave out what is not needed for it to fail."""
     is_smaller = True
     while is_smaller and tries > 0:

@@ -1,4 +1,6 @@
-"""Every ordinary edit, and every way in which the apply after it can be cut short, at any moment: no law breaks."""
+"""Every ordinary edit, and every way in which the apply after it can be cut short, at any moment:
+no law breaks.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ EDITS: dict[str, tuple[Edit, ...]] = {
     "one moves": (Edit("move", which=0, to=3),),
     "both move": (Edit("move", which=0, to=3), Edit("move", which=1, to=4)),
     "two swap their URLs": (Edit("swap", which=0, to=1),),
-    "one moves to where another one was": (Edit("move", which=1, to=3), Edit("move", which=0, to=1)),
+    "one moves to where another one was": (
+        Edit("move", which=1, to=3),
+        Edit("move", which=0, to=1),
+    ),
     "one is renamed": (Edit("rename", which=0),),
     "one moves, its secret rotates": (Edit("move", which=0, to=3), Edit("rotate", which=0)),
     "a secret rotates": (Edit("rotate", which=0),),
@@ -52,7 +57,9 @@ CASES = list(product(EDITS, SERVICES))
 
 @pytest.mark.parametrize("kind", ["killed", "commit-killed", "stop"])
 @pytest.mark.parametrize(("edit", "service"), sampled(CASES, 11))
-def test_an_edit_that_is_cut_short_at_any_call_is_finished_by_the_next_run(edit: str, service: str, kind: str) -> None:
+def test_an_edit_that_is_cut_short_at_any_call_is_finished_by_the_next_run(
+    edit: str, service: str, kind: str
+) -> None:
     for nth in count():
         played = play(history(EDITS[edit], Mishap(kind, "any", nth), **SERVICES[service]))
         assert played.broken == []
@@ -63,13 +70,21 @@ def test_an_edit_that_is_cut_short_at_any_call_is_finished_by_the_next_run(edit:
 @pytest.mark.parametrize(("edit", "service"), sampled(CASES, 11))
 def test_an_edit_whose_subscribe_goes_wrong_loses_no_place(edit: str, service: str) -> None:
     for answer in (*ANSWERS, *LIES):
-        assert play(history(EDITS[edit], *mishaps(answer, "subscribe"), **SERVICES[service])).broken == [], answer
+        assert (
+            play(history(EDITS[edit], *mishaps(answer, "subscribe"), **SERVICES[service])).broken
+            == []
+        ), answer
 
 
 @pytest.mark.parametrize(("edit", "service"), sampled(CASES, 11))
-def test_an_edit_whose_removal_goes_wrong_is_finished_by_the_next_run(edit: str, service: str) -> None:
+def test_an_edit_whose_removal_goes_wrong_is_finished_by_the_next_run(
+    edit: str, service: str
+) -> None:
     for answer in (*ANSWERS, "lie-gone"):
-        assert play(history(EDITS[edit], *mishaps(answer, "unsubscribe"), **SERVICES[service])).broken == [], answer
+        assert (
+            play(history(EDITS[edit], *mishaps(answer, "unsubscribe"), **SERVICES[service])).broken
+            == []
+        ), answer
 
 
 @pytest.mark.parametrize("call", range(8))

@@ -1,6 +1,8 @@
-"""Every fault, at every call of an apply, with every kind of service: no law breaks, and the next apply settles all.
+"""Every fault, at every call of an apply, with every kind of service: no law breaks, and the next
+apply settles all.
 
-Each cell is a scripted history. An apply has a step of every kind to do, and something befalls one of its calls.
+Each cell is a scripted history. An apply has a step of every kind to do, and something befalls one
+of its calls.
 """
 
 from __future__ import annotations
@@ -16,11 +18,26 @@ import pytest
 
 from tests.command_line import ROOT
 from tests.lanes import sampled
-from tests.simulation.history import ONLY_OF, TRAITS, Command, Edit, History, Mishap, Person, StateFile, Step, Wait
+from tests.simulation.history import (
+    ONLY_OF,
+    TRAITS,
+    Command,
+    Edit,
+    History,
+    Mishap,
+    Person,
+    StateFile,
+    Step,
+    Wait,
+)
 from tests.simulation.play import play
 
 EVER = 1000  # calls; more than an apply makes
-MADE: tuple[Step, ...] = (Edit("reference", which=1, to=1), Command("apply"))  # two secrets, and all of it made
+# two secrets, and all of it made
+MADE: tuple[Step, ...] = (
+    Edit("reference", which=1, to=1),
+    Command("apply"),
+)
 NEWS: tuple[Step, ...] = (  # what the apply has to do
     Edit("rotate", which=1),  # resubscribe: the secret
     Edit("flag", which=2),  # resubscribe: the flag
@@ -52,12 +69,34 @@ WAYS: dict[str, Way] = {
     "receivers move, the list lags": ((*NEWS, *MOVED), LAGS),
     "the list lags for long": (NEWS, {"lag_additions": 60.0, "lag_removals": 60.0}),
 }
-FEW_FAULTS = ("cut", "commit-cut", "status 500", "portal", "commit-status 502", "lie-id", "same-id", "commit-same-id")
+FEW_FAULTS = (
+    "cut",
+    "commit-cut",
+    "status 500",
+    "portal",
+    "commit-status 502",
+    "lie-id",
+    "same-id",
+    "commit-same-id",
+)
 FAULTS = (
     *FEW_FAULTS,
-    *("slow", "late 35", "late-calls 3", "unreachable", "expired", "garbage", "empty", "wrong-shape", "echo"),
+    *(
+        "slow",
+        "late 35",
+        "late-calls 3",
+        "unreachable",
+        "expired",
+        "garbage",
+        "empty",
+        "wrong-shape",
+        "echo",
+    ),
     *("doubled", "lie-gone", "commit-status 409", "commit-status 500"),
-    *(f"status {number}" for number in (204, 302, 307, 400, 401, 403, 404, 409, 429, 502, 503, 504)),
+    *(
+        f"status {number}"
+        for number in (204, 302, 307, 400, 401, 403, 404, 409, 429, 502, 503, 504)
+    ),
 )
 CALLS = ("login", "list", "subscribe", "unsubscribe")
 SEVERAL = (  # a fault that makes another one worse: kind, call, first one, how many
@@ -71,7 +110,11 @@ SEVERAL = (  # a fault that makes another one worse: kind, call, first one, how 
     (("commit-cut", "subscribe", 0, EVER), ("cut", "unsubscribe", 0, EVER)),
     (("cut", "subscribe", 0, EVER), ("status 500", "list", 1, 1)),
     (("cut", "subscribe", 0, 4), ("commit-cut", "subscribe", 4, EVER)),
-    (("cut", "subscribe", 0, 4), ("commit-cut", "subscribe", 4, EVER), ("status 500", "list", 2, EVER)),
+    (
+        ("cut", "subscribe", 0, 4),
+        ("commit-cut", "subscribe", 4, EVER),
+        ("status 500", "list", 2, EVER),
+    ),
     (("cut", "subscribe", 0, 4), ("status 409", "subscribe", 4, EVER)),
     (("wrong-shape", "subscribe", 0, EVER), ("status 500", "list", 1, EVER)),
     (("status 500", "subscribe", 3, 1), ("status 500", "list", 1, EVER)),
@@ -105,11 +148,15 @@ def calls(way: str) -> Counter[str]:
     """Count the calls of the apply where nothing befalls it."""
     played = play(history(way))
     assert played.broken == []
-    return Counter(moment.call for moment in played.service.moments if moment.by == "apply 2") | Counter(login=1)
+    return Counter(
+        moment.call for moment in played.service.moments if moment.by == "apply 2"
+    ) | Counter(login=1)
 
 
 def cells(way: str, call: str) -> Iterator[Mishap]:
-    """Let each fault befall the first, the middle and the last call, the first two, all, and all from the middle."""
+    """Let each fault befall the first, the middle and the last call, the first two, all, and all
+    from the middle.
+    """
     number = calls(way)[call]
     if not number:  # what is replaced waits for a list that lags for long
         return
@@ -126,7 +173,9 @@ def assert_no_law_breaks(way: str, *mishaps: Mishap) -> None:
 
 
 @pytest.mark.parametrize(("way", "call"), sampled(product(WAYS, CALLS), 9))
-def test_whatever_befalls_a_call_no_law_breaks_and_the_next_apply_settles_all(way: str, call: str) -> None:
+def test_whatever_befalls_a_call_no_law_breaks_and_the_next_apply_settles_all(
+    way: str, call: str
+) -> None:
     for each in cells(way, call):
         assert_no_law_breaks(way, each)
 
@@ -140,7 +189,9 @@ def test_whichever_call_is_cut_no_law_breaks(way: str, times: int) -> None:
 
 @pytest.mark.parametrize("way", sampled(WAYS, 9, 3))
 @pytest.mark.parametrize("flags", [(), ("old-checkout",)], ids=["one state", "a state each"])
-def test_at_whichever_call_another_apply_comes_in_between_no_law_breaks(way: str, flags: tuple[str, ...]) -> None:
+def test_at_whichever_call_another_apply_comes_in_between_no_law_breaks(
+    way: str, flags: tuple[str, ...]
+) -> None:
     for nth in range(calls(way).total()):
         other = Mishap("act", "any", nth, act=Command("apply", flags))
         assert_no_law_breaks(way, other)
@@ -148,7 +199,9 @@ def test_at_whichever_call_another_apply_comes_in_between_no_law_breaks(way: str
 
 
 @pytest.mark.parametrize("faults", SEVERAL, ids=str)
-def test_faults_that_come_together_break_no_law(faults: tuple[tuple[str, str, int, int], ...]) -> None:
+def test_faults_that_come_together_break_no_law(
+    faults: tuple[tuple[str, str, int, int], ...],
+) -> None:
     assert_no_law_breaks(MAIN, *(mishap(*fault) for fault in faults))
 
 

@@ -1,4 +1,6 @@
-"""The simulation replays a history exactly; histories break no law; and each deliberate break of hooksync is found."""
+"""The simulation replays a history exactly; histories break no law; and each deliberate break of
+hooksync is found.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def test_one_seed_replays_exactly(seed: int) -> None:
 
 
 def test_a_failing_history_shrinks_to_what_it_fails_by() -> None:
-    """An apply that looks while somebody removes what it has made: made again, a law that does not hold."""
+    """An apply that looks while somebody removes what it has made: made again, a law that does not
+    hold.
+    """
     lie = Mishap("lie-gone", "unsubscribe", 0)
     noise = (Edit("rename"), Command("plan"), Edit("flag"), Person("foreign"), Command("apply"))
     history = History(3, (*noise, Command("apply", ("text",), (lie,)), *noise), tenancies=2)
@@ -59,7 +63,9 @@ def test_a_failing_history_shrinks_to_what_it_fails_by() -> None:
     assert (small.tenancies, small.declared, small.live) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("each", sampled([(each,) for each in BREAKS], 1, 3), ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "each", sampled([(each,) for each in BREAKS], 1, 3), ids=lambda each: each.name
+)
 @pytest.mark.slow
 def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path) -> None:
     copy_broken(each, tmp_path)
@@ -69,11 +75,14 @@ def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path
 def test_the_page_names_every_law_as_it_is() -> None:
     page = (ROOT / "docs" / "internals" / "simulation.md").read_text(encoding="utf-8")
     for law in {*LAWS, *IDLE}:
-        assert f"| `{law.__name__}` | {law.__doc__} |" in page
+        assert f"| `{law.__name__}` | {' '.join(str(law.__doc__).split())} |" in page
 
 
 def test_what_a_break_changes_stands_in_the_code_once() -> None:
     """All of them, those of attacks too: no lane plays more than a part."""
     for each in (*BREAKS, *DEFENCES.values()):
         for file, old, _ in ((each.file, each.old, each.new), *each.also):
-            assert (ROOT / "hooksync" / file).read_text(encoding="utf-8").count(old) == 1, (each.name, file)
+            assert (ROOT / "hooksync" / file).read_text(encoding="utf-8").count(old) == 1, (
+                each.name,
+                file,
+            )

@@ -1,7 +1,8 @@
-"""What is simulated: the service with its late calls, the clock, the network, the terminal, and the death of a process.
+"""What is simulated: the service with its late calls, the clock, the network, the terminal, and the
+death of a process.
 
-Nothing here decides by chance: what goes wrong is in the mishaps of a command. The service is the sandbox's own, called
-as a function.
+Nothing here decides by chance: what goes wrong is in the mishaps of a command. The service is the
+sandbox's own, called as a function.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def cheap_key(wanted: tuple[Secret, Salt]) -> Key:
 
 
 class Pool(WorkerPool):
-    """Runs tasks one after another in the thread that asks, in an order of its own, and starts no thread."""
+    """Runs tasks one after another in the thread that asks, in an order of its own, and starts no
+    thread.
+    """
 
     chance = random.Random(0)
 
@@ -89,7 +92,11 @@ class Service:
     """The tenancies, and everything that ever happened to them."""
 
     def __init__(
-        self, traits: Sequence[str], tenants: Sequence[str], lag_additions: float, lag_removals: float
+        self,
+        traits: Sequence[str],
+        tenants: Sequence[str],
+        lag_additions: float,
+        lag_removals: float,
     ) -> None:
         self.time = BEGINNING
         self.traits = frozenset({*traits, "no-challenge"})
@@ -123,7 +130,11 @@ class Service:
     def held(self) -> tuple[Held, ...]:
         """Return what is really there."""
         if self.is_changed:
-            self.there = tuple(_held(tenant, one) for tenant in self.tenants for one in self.tenancies.held_by(tenant))
+            self.there = tuple(
+                _held(tenant, one)
+                for tenant in self.tenants
+                for one in self.tenancies.held_by(tenant)
+            )
             self.is_changed = False
         return self.there
 
@@ -168,7 +179,9 @@ class Service:
 
     def _carry_out_late(self, it: LateCall) -> None:
         self.answer(it.request)
-        self.moments.append(Moment(it.by, self.held(), call_name(it.request), it.tenant, is_late=True))
+        self.moments.append(
+            Moment(it.by, self.held(), call_name(it.request), it.tenant, is_late=True)
+        )
 
     def change(self, do: Callable[[], object]) -> None:
         """Let somebody else change something by hand; what the service refuses does not happen."""
@@ -193,7 +206,8 @@ class Process(MemoryTerminal):
     service: Service
     mishaps: tuple[Mishap, ...] = ()
     act: Callable[[object], None] = lambda act: None  # lets somebody else do something
-    receivers: Callable[[str], Collection[str]] = lambda url: ()  # the secrets that are declared for a receiver
+    # the secrets that are declared for a receiver
+    receivers: Callable[[str], Collection[str]] = lambda url: ()
     stop: Event = field(default_factory=Event)
     is_dead: bool = False
     is_cut_off: bool = False  # from a state that lies far away
@@ -269,7 +283,9 @@ class Process(MemoryTerminal):
                 fault = mishap
         return fault
 
-    def _carry_out(self, call: http_server.Request, name: str, tenant: str, fault: Mishap | None) -> Answer:
+    def _carry_out(
+        self, call: http_server.Request, name: str, tenant: str, fault: Mishap | None
+    ) -> Answer:
         """Carry a call out, as far as its fault lets it, and keep what is held after it."""
         kind = fault.kind if fault else ""
         number = fault.number if fault else 0
@@ -286,12 +302,18 @@ class Process(MemoryTerminal):
         named = None
         if name == "subscribe" and answer and is_heard and result.status == 200:
             named = _named(result.body)
-        shown = self.service.shown(tenant) if name == "list" and is_heard and result.status == 200 and answer else None
+        shown = (
+            self.service.shown(tenant)
+            if name == "list" and is_heard and result.status == 200 and answer
+            else None
+        )
         status = result.status if is_heard else None
         if name in ("list", "subscribe", "unsubscribe"):
             about = call.path.rpartition("/")[2] if name == "unsubscribe" else ""
             held = self.service.held()
-            self.service.moments.append(Moment(self.name, held, name, tenant, status, shown, named, about))
+            self.service.moments.append(
+                Moment(self.name, held, name, tenant, status, shown, named, about)
+            )
         if kind in ("late", "late-calls"):
             due, calls = (self.now() + number, 0) if kind == "late" else (self.now(), int(number))
             self.service.late.append(LateCall(call, self.name, tenant, due, calls))
@@ -308,20 +330,29 @@ class Process(MemoryTerminal):
             raise result
         return result
 
-    def _result(self, kind: str, number: float, answer: http_server.Answer | None, sent: bytes) -> Answer | Exception:
+    def _result(
+        self, kind: str, number: float, answer: http_server.Answer | None, sent: bytes
+    ) -> Answer | Exception:
         """Return what a process is answered, or the error that its network has instead."""
         match kind:
             case "cut" | "commit-cut" | "late-calls":
-                return AnswerLost(Problem("the connection was cut before the answer was complete", "try again"))
+                return AnswerLost(
+                    Problem("the connection was cut before the answer was complete", "try again")
+                )
             case "slow" | "late":
-                return AnswerLost(Problem("no complete answer in time", "try again"), kind="time-out")
+                return AnswerLost(
+                    Problem("no complete answer in time", "try again"), kind="time-out"
+                )
             case "unreachable":
-                return Unreachable(Problem("the server refuses connections", "try again"), kind="refused")
+                return Unreachable(
+                    Problem("the server refuses connections", "try again"), kind="refused"
+                )
             case "status" | "commit-status":
                 retry_after = "3" if number in (429, 503) else None
                 return Answer(int(number), b'{"message": "the simulation says no"}', retry_after)
             case "echo":
-                return Answer(400, b"cannot take " + sent.replace(b'"', b""))  # in no form that looks like a secret's
+                # in no form that looks like a secret's
+                return Answer(400, b"cannot take " + sent.replace(b'"', b""))
             case "garbage":
                 return Answer(200, b"<html>this is a portal</html>")
             case "portal":
@@ -335,7 +366,9 @@ class Process(MemoryTerminal):
         return Answer(answer.status, answer.body) if answer else Answer(500, b"")
 
     def _challenge(self, request: Request) -> Answer:
-        """Answer as a receiver does that holds the declared secret; one with two of them is out of order."""
+        """Answer as a receiver does that holds the declared secret; one with two of them is out of
+        order.
+        """
         parts = urlsplit(request.base_url + request.path)
         [code] = parse_qs(parts.query)["challengeCode"]
         secrets = self.receivers(spelt(f"{parts.scheme}://{parts.netloc}{parts.path}"))
@@ -343,7 +376,9 @@ class Process(MemoryTerminal):
             return Answer(503, b"")
         [only] = secrets
         response = sign_challenge(only.encode(), code.encode())
-        return Answer(200, json.dumps({"challengeCode": code, "challengeResponse": response}).encode())
+        return Answer(
+            200, json.dumps({"challengeCode": code, "challengeResponse": response}).encode()
+        )
 
     # the disk
 
@@ -355,7 +390,9 @@ class Process(MemoryTerminal):
             raise FileError(Problem("the state cannot be reached", "try again"))
 
     def write(self, write: Callable[[], None]) -> None:
-        """Write the state, unless that is the last that the process tries, or does; or its answer is lost."""
+        """Write the state, unless that is the last that the process tries, or does; or its answer
+        is lost.
+        """
         self.live()
         number = self.counts["write"]
         self.counts["write"] += 1

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 PHONE, DESKTOP = (390, 844), (1280, 800)
 SCHEMES = ("light", "dark")
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")  # of axe
-# contrast takes axe most of its time: of texts that look the same, as tokens of code do, it is shown the first
+# contrast takes axe most of its time: of texts that look the same, as tokens of code do, it is
+# shown the first
 AXE = """async rules => {
   const looks = new Map()
   for (const one of document.querySelectorAll("body *")) {
@@ -43,7 +44,9 @@ AXE = """async rules => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for the tests of a module, and gone after it: while it is there, no other test can run asyncio."""
+    """One for the tests of a module, and gone after it: while it is there, no other test can run
+    asyncio.
+    """
     from playwright.sync_api import sync_playwright  # here, for most tests need none
 
     program = shutil.which("chromium") or shutil.which("google-chrome")
@@ -65,7 +68,9 @@ def served(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 class Reader:
-    """A tab of the browser that notes what a page should not do: complain, fail to load, ask another host."""
+    """A tab of the browser that notes what a page should not do: complain, fail to load, ask
+    another host.
+    """
 
     def __init__(self, browser: Browser, home: str) -> None:
         """`home`: how each address begins that a page may ask for."""
@@ -86,19 +91,27 @@ class Reader:
             self.faults.append(f"asked for {request.url}")
 
     def _on_failure(self, request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # that the next page was opened meanwhile is no fault
+        if (
+            request.failure != "net::ERR_ABORTED"
+        ):  # that the next page was opened meanwhile is no fault
             self.faults.append(f"failed: {request.url}: {request.failure}")
 
     def open(self, address: str, size: tuple[int, int] = DESKTOP, scheme: Any = "light") -> None:
-        """Open a page; it must fit the width, and have all its pictures, each with a text in its place."""
+        """Open a page; it must fit the width, and have all its pictures, each with a text in its
+        place.
+        """
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
         self.page.emulate_media(color_scheme=scheme)
         self.page.goto(address)
-        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        wide = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         if wide > 0:
             self.faults.append(f"{wide} px too wide for {size[0]} px")
         broken = self.page.eval_on_selector_all(
-            "img", "all => all.filter(each => !each.naturalWidth || !each.alt).map(each => each.outerHTML)"
+            "img",
+            "all => all.filter(each => !each.naturalWidth || !each.alt).map(each =>"
+            " each.outerHTML)",
         )
         self.faults += [f"no picture, or no text for it: {each}" for each in broken]
 

@@ -13,7 +13,9 @@ from hooksync.cli.arguments import Help, make_parser, read_arguments
 from tests.site.parts import DOCS, page_with
 
 WIDEST = 80  # columns of a help text
-VARIABLES = re.findall(r"^### `(\w+)`$", (DOCS / "environment.md").read_text(encoding="utf-8"), re.MULTILINE)
+VARIABLES = re.findall(
+    r"^### `(\w+)`$", (DOCS / "environment.md").read_text(encoding="utf-8"), re.MULTILINE
+)
 
 
 MORE = {  # where to read on, by the command
@@ -52,7 +54,9 @@ def help_of(*command: str) -> str:
     return str(caught.value)
 
 
-def chains(parser: argparse.ArgumentParser, chain: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def chains(
+    parser: argparse.ArgumentParser, chain: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
     """Give every chain of commands that takes --help."""
     yield chain
     for action in parser._actions:
@@ -64,7 +68,9 @@ def chains(parser: argparse.ArgumentParser, chain: tuple[str, ...] = ()) -> Iter
 def parser_of(chain: tuple[str, ...]) -> argparse.ArgumentParser:
     parser = make_parser()
     for name in chain:
-        [choices] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        [choices] = [
+            action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+        ]
         parser = choices.choices[name]
     return parser
 
@@ -74,16 +80,25 @@ def section(chain: tuple[str, ...]) -> Iterator[str]:
     parser, name = parser_of(chain), " ".join(("hooksync", *chain))
     usage = help_of(*chain).partition("\n\n")[0]
     epilog = parser.epilog or ""
-    example, _, rest = epilog.partition("\n\n") if epilog.startswith("example:") else ("", "", epilog)
-    yield f"{'###' if len(chain) > 1 else '##'} {name}\n\n{linked((parser.description or '').strip())}\n"
+    example, _, rest = (
+        epilog.partition("\n\n") if epilog.startswith("example:") else ("", "", epilog)
+    )
+    yield (
+        f"{'###' if len(chain) > 1 else '##'}"
+        f" {name}\n\n{linked((parser.description or '').strip())}\n"
+    )
     yield f"```text\n{usage}\n```\n"
     if example:
         lines = [line.strip() for line in example.removeprefix("example: ").splitlines()]
-        yield "\n".join([f"{'Examples' if len(lines) > 1 else 'Example'}:\n", "```text", *lines, "```\n"])
+        yield "\n".join(
+            [f"{'Examples' if len(lines) > 1 else 'Example'}:\n", "```text", *lines, "```\n"]
+        )
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for each in action._get_subactions():
-                yield f"- [`{each.dest}`](#{'-'.join(('hooksync', *chain, each.dest))}): {each.help}"
+                yield (
+                    f"- [`{each.dest}`](#{'-'.join(('hooksync', *chain, each.dest))}): {each.help}"
+                )
         elif action.help != argparse.SUPPRESS and "-h" not in action.option_strings:
             yield f"- {_names(action)}: {linked(action.help or '')}{_choices(action)}"
     yield ""
@@ -109,7 +124,11 @@ def _choices(action: argparse.Action) -> str:
 def linked(text: str) -> str:
     """Write a help text as Markdown, with links to the variables and exit codes that it names."""
     text = re.sub(r"(?<!`)([*<])(?![^`]*`[^`]*$)", r"\\\1", text)
-    text = re.sub(rf"\b({'|'.join(VARIABLES)})\b", lambda name: f"[{name[0]}](environment.md#{name[0].lower()})", text)
+    text = re.sub(
+        rf"\b({'|'.join(VARIABLES)})\b",
+        lambda name: f"[{name[0]}](environment.md#{name[0].lower()})",
+        text,
+    )
     return re.sub(r"\b([Ee]xit codes?|[Ee]xits? with \d+|exit \d+)\b", r"[\1](exit-codes.md)", text)
 
 

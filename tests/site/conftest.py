@@ -42,5 +42,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
             )
-            log.write_text(done.stdout + f"exit code {done.returncode}\n" * bool(done.returncode), encoding="utf-8")
+            log.write_text(
+                done.stdout + f"exit code {done.returncode}\n" * bool(done.returncode),
+                encoding="utf-8",
+            )
     return Site(folder, log.read_text(encoding="utf-8"))

@@ -1,4 +1,6 @@
-"""The diagrams of the documentation: boxes, arrows and bars, drawn so that a phone shows them large enough to read."""
+"""The diagrams of the documentation: boxes, arrows and bars, drawn so that a phone shows them large
+enough to read.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ FILLS = {  # of a box, by what it stands for
     "plain": ("#f6f8fa", "#6e7781"),
 }
 HEAD = (
-    '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
-    f'orient="auto-start-reverse"><path d="M0,0 L10,5 L0,10 z" fill="{LINE}"/></marker></defs>'
+    '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7"'
+    ' markerHeight="7" orient="auto-start-reverse"><path d="M0,0 L10,5 L0,10 z"'
+    f' fill="{LINE}"/></marker></defs>'
 )
 
 
@@ -32,7 +35,9 @@ class Diagram(Drawing):
     def __init__(self) -> None:
         super().__init__(WIDTH)
 
-    def words(self, x: float, y: float, lines: Sequence[str], *, colour: str = INK, anchor: str = "start") -> None:
+    def words(
+        self, x: float, y: float, lines: Sequence[str], *, colour: str = INK, anchor: str = "start"
+    ) -> None:
         """Write lines; the first lies with its middle at `y`."""
         for number, line in enumerate(lines):
             bold = ' font-weight="600"' if line.startswith("*") else ""
@@ -69,7 +74,12 @@ class Bar(NamedTuple):
     kind: str
 
 
-NEW_FIRST = (Bar(0, 1, 4, "file"), Bar(1, 2, 5, "hooksync"), Bar(2, 1, 3, "file"), Bar(3, 3, 5, "hooksync"))
+NEW_FIRST = (
+    Bar(0, 1, 4, "file"),
+    Bar(1, 2, 5, "hooksync"),
+    Bar(2, 1, 3, "file"),
+    Bar(3, 3, 5, "hooksync"),
+)
 
 
 def life() -> str:
@@ -79,10 +89,22 @@ def life() -> str:
     y = 14.0
     steps = [
         ("file", ["*Declared", "in hooks.yaml"], "hooksync plan shows it: +"),
-        ("hooksync", ["*Asked", "hooksync challenges the receiver"], "hooksync apply asks you: yes"),
+        (
+            "hooksync",
+            ["*Asked", "hooksync challenges the receiver"],
+            "hooksync apply asks you: yes",
+        ),
         ("hooksync", ["*Noted", "the state says what will be made"], "POST"),
-        ("service", ["*Challenged", "Preservica asks the receiver, too"], "it has the right secret"),
-        ("service", ["*Live", "each event is signed with the secret"], "it is not declared any more: -"),
+        (
+            "service",
+            ["*Challenged", "Preservica asks the receiver, too"],
+            "it has the right secret",
+        ),
+        (
+            "service",
+            ["*Live", "each event is signed with the secret"],
+            "it is not declared any more: -",
+        ),
         ("plain", ["*Removed", "the state forgets it"], ""),
     ]
     tops = []
@@ -96,16 +118,21 @@ def life() -> str:
     live, asked = tops[4] + 24, tops[1] + 24
     drawing.arrow((right, live), (390, live), (390, asked), (right + 2, asked))
     drawing.words(
-        383, (live + asked) / 2 - 66, ["another", "URL, flag", "or secret:", "+/-"], colour=QUIET, anchor="end"
+        383,
+        (live + asked) / 2 - 66,
+        ["another", "URL, flag", "or secret:", "+/-"],
+        colour=QUIET,
+        anchor="end",
     )
     return drawing.picture(
         y + 14,
         "The life of a subscription",
-        "A subscription is declared in hooks.yaml, and hooksync plan shows it with a plus. hooksync apply "
-        "challenges the receiver, notes in the state what it will make, and calls Preservica, which challenges "
-        "the receiver, too. Then the subscription is live. If its URL, its flag or its secret becomes another "
-        "one, a new subscription goes the same way, and the old one is removed when the list shows the new "
-        "one. If it is not declared any more, it is removed.",
+        "A subscription is declared in hooks.yaml, and hooksync plan shows it with a plus. hooksync"
+        " apply challenges the receiver, notes in the state what it will make, and calls"
+        " Preservica, which challenges the receiver, too. Then the subscription is live. If its"
+        " URL, its flag or its secret becomes another one, a new subscription goes the same way,"
+        " and the old one is removed when the list shows the new one. If it is not declared any"
+        " more, it is removed.",
     )
 
 
@@ -115,7 +142,9 @@ def bars(
     groups: Sequence[str],
     rows: Sequence[Sequence[str]],
 ) -> str:
-    """Draw which of old and new is there at which of five steps, the new one first; time goes downwards."""
+    """Draw which of old and new is there at which of five steps, the new one first; time goes
+    downwards.
+    """
     left, wide, top, tall = 176, 58, 70, 74
     drawing = Diagram()
     for number, group in enumerate(groups):
@@ -134,7 +163,10 @@ def bars(
         drawing.box(x, y, wide - 24, end - y, f'fill="{fill}" stroke="{stroke}"', corner=6)
     bottom = top + len(rows) * tall
     drawing.line([(10, bottom), (WIDTH - 10, bottom)], 'stroke="#d0d7de"')
-    key = ["At every step there is a subscription whose events", "a receiver takes: two bars of the same colour."]
+    key = [
+        "At every step there is a subscription whose events",
+        "a receiver takes: two bars of the same colour.",
+    ]
     drawing.words(14, bottom + 18, key, colour=QUIET)
     return drawing.picture(bottom + 36 + STEP, title, description)
 
@@ -142,10 +174,11 @@ def bars(
 def rotation() -> str:
     return bars(
         "Rotating a secret without a gap",
-        "Five steps. 1: the receiver takes the old secret, the subscription has the old secret. 2: the "
-        "receiver takes both. 3: apply makes a subscription with the new secret, beside the old one. 4: the "
-        "list shows the new one, and apply removes the old one. 5: the old secret is taken from the receiver. "
-        "At each step a subscription is there whose secret the receiver takes.",
+        "Five steps. 1: the receiver takes the old secret, the subscription has the old secret. 2:"
+        " the receiver takes both. 3: apply makes a subscription with the new secret, beside the"
+        " old one. 4: the list shows the new one, and apply removes the old one. 5: the old secret"
+        " is taken from the receiver. At each step a subscription is there whose secret the"
+        " receiver takes.",
         ["receiver takes", "subscriptions"],
         [
             ["Before"],
@@ -160,10 +193,11 @@ def rotation() -> str:
 def move() -> str:
     return bars(
         "Moving a receiver without a gap",
-        "Five steps. 1: the receiver runs at the old URL, the subscription has the old URL. 2: the receiver "
-        "runs at both URLs. 3: url is edited, and apply makes a subscription with the new URL, beside the old "
-        "one. 4: the list shows the new one, and apply removes the old one. 5: the receiver at the old URL is "
-        "stopped. At each step a subscription is there whose receiver runs.",
+        "Five steps. 1: the receiver runs at the old URL, the subscription has the old URL. 2: the"
+        " receiver runs at both URLs. 3: url is edited, and apply makes a subscription with the new"
+        " URL, beside the old one. 4: the list shows the new one, and apply removes the old one. 5:"
+        " the receiver at the old URL is stopped. At each step a subscription is there whose"
+        " receiver runs.",
         ["receiver at URL", "subscriptions"],
         [
             ["Before"],
@@ -179,7 +213,11 @@ def run_lock() -> str:
     drawing = Diagram()
     a, lock, b = 76, 210, 344
     held = 'fill="#ddf4ff" stroke="#0969da"'
-    for x, name, kind in ((a, "*apply A", "hooksync"), (lock, "*run lock", "file"), (b, "*apply B", "hooksync")):
+    for x, name, kind in (
+        (a, "*apply A", "hooksync"),
+        (lock, "*run lock", "file"),
+        (b, "*apply B", "hooksync"),
+    ):
         drawing.node(x - 62, 14, 124, kind, name)
         drawing.line([(x, 45), (x, 436)], f'stroke="{LINE}" stroke-dasharray="2 4"')
     drawing.box(lock - 9, 74, 18, 252, held, corner=4)
@@ -198,15 +236,18 @@ def run_lock() -> str:
     drawing.arrow((b, 390), (lock + 10, 390))
     drawing.words(b - 8, 404, ["takes it"], anchor="end")
     drawing.words(
-        14, 458, ["On a branch or in a bucket, the lock of a killed run", "expires after a minute."], colour=QUIET
+        14,
+        458,
+        ["On a branch or in a bucket, the lock of a killed run", "expires after a minute."],
+        colour=QUIET,
     )
     return drawing.picture(
         494,
         "The run lock of the state",
-        "Apply A takes the run lock, lists, changes and verifies, writes the state and returns the lock. "
-        "Meanwhile apply B asks for the lock, waits for --lock-timeout, and is refused with exit code 3; the "
-        "message names the holder. A later apply takes it. On a branch or in a bucket, the lock of a killed run "
-        "expires after a minute.",
+        "Apply A takes the run lock, lists, changes and verifies, writes the state and returns the"
+        " lock. Meanwhile apply B asks for the lock, waits for --lock-timeout, and is refused with"
+        " exit code 3; the message names the holder. A later apply takes it. On a branch or in a"
+        " bucket, the lock of a killed run expires after a minute.",
     )
 
 
@@ -232,14 +273,20 @@ def gitops() -> str:
         y = drawing.node(x, y, width, kind, *lines)
     first, last = tops[0] + 24, tops[-1] + 24
     drawing.arrow((right, last), (400, last), (400, first), (right + 2, first))
-    drawing.words(393, (first + last) / 2 - 26, ["*exit code 2:", "somebody", "changed it", "by hand"], anchor="end")
+    drawing.words(
+        393,
+        (first + last) / 2 - 26,
+        ["*exit code 2:", "somebody", "changed it", "by hand"],
+        anchor="end",
+    )
     return drawing.picture(
         y + 14,
         "The loop of a pipeline",
-        "Somebody edits hooks.yaml in a pull request. hooksync plan writes a comment and saves the plan. "
-        "People read the plan and merge. hooksync apply does what was reviewed, or refuses. What is live is as "
-        "declared, and verified. Every night, hooksync plan looks again. Exit code 0: nothing has changed. "
-        "Exit code 2: somebody changed it by hand, which leads to the next pull request.",
+        "Somebody edits hooks.yaml in a pull request. hooksync plan writes a comment and saves the"
+        " plan. People read the plan and merge. hooksync apply does what was reviewed, or refuses."
+        " What is live is as declared, and verified. Every night, hooksync plan looks again. Exit"
+        " code 0: nothing has changed. Exit code 2: somebody changed it by hand, which leads to the"
+        " next pull request.",
     )
 
 
@@ -279,10 +326,10 @@ def layers() -> str:
     return drawing.picture(
         y + 14,
         "The packages of hooksync, and which imports which",
-        "From top to bottom, each imports what is below it: cli, commands, api, output, reconcile; then "
-        "config, state and service side by side, which do not import each other; then core. cli starts the "
-        "sandbox. service and the sandbox import receiver, the public module of the handshake, and share "
-        "nothing else.",
+        "From top to bottom, each imports what is below it: cli, commands, api, output, reconcile;"
+        " then config, state and service side by side, which do not import each other; then core."
+        " cli starts the sandbox. service and the sandbox import receiver, the public module of the"
+        " handshake, and share nothing else.",
     )
 
 

@@ -1,4 +1,6 @@
-"""SVG that needs nothing from elsewhere: the reader's own fonts, no script, and colours for light and dark pages."""
+"""SVG that needs nothing from elsewhere: the reader's own fonts, no script, and colours for light
+and dark pages.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +13,30 @@ COLUMN = 0.6  # the width of a character in a fixed-width font, as a part of its
 
 
 class Drawing:
-    """What is drawn so far; later things lie above earlier ones. Lengths are in units of the drawing."""
+    """What is drawn so far; later things lie above earlier ones. Lengths are in units of the
+    drawing.
+    """
 
     def __init__(self, width: float) -> None:
         self.width = width
         self.parts: list[str] = []
 
-    def box(self, x: float, y: float, width: float, height: float, style: str, corner: float = 0) -> None:
+    def box(
+        self, x: float, y: float, width: float, height: float, style: str, corner: float = 0
+    ) -> None:
         rounded = f' rx="{corner:g}"' if corner else ""
-        self.parts.append(f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"{rounded} {style}/>')
+        self.parts.append(
+            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"{rounded} {style}/>'
+        )
 
     def line(self, points: Iterable[tuple[float, float]], style: str) -> None:
         path = " ".join(f"{x:g},{y:g}" for x, y in points)
         self.parts.append(f'<polyline points="{path}" fill="none" {style}/>')
 
     def text(self, x: float, y: float, words: str, size: float, style: str) -> None:
-        self.parts.append(f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" {style}>{escape(words)}</text>')
+        self.parts.append(
+            f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" {style}>{escape(words)}</text>'
+        )
 
     def code(self, x: float, y: float, words: str, size: float, colour: str) -> None:
         """Write in columns, which are as wide in every font."""
@@ -39,7 +49,10 @@ class Drawing:
     def svg(self, height: float, title: str, description: str, shown_width: float) -> str:
         """Give the picture; `description` says in words what it shows."""
         size = f'width="{shown_width:g}" height="{height * shown_width / self.width:.0f}"'
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {height:g}" {size} role="img"'
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {height:g}"'
+            f' {size} role="img"'
+        )
         return "\n".join(
             [
                 "<!-- Made by `python -m tests.site`; not to be edited. -->",

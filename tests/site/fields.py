@@ -53,11 +53,21 @@ def _one_type(name: str, field: Schema, schema: Schema) -> str:
     if name == "array":
         items = type_of(field["items"], schema)
         return f"array of {items}s" if items.isalpha() else f"array of: {items}"
-    if name == "object" and isinstance(more := field.get("additionalProperties"), dict) and "properties" not in field:
+    if (
+        name == "object"
+        and isinstance(more := field.get("additionalProperties"), dict)
+        and "properties" not in field
+    ):
         return f"object, each value: {type_of(more, schema)}"
     if name in ("integer", "number"):
         least, most = field.get("minimum"), field.get("maximum")
-        bounds = f", {least} to {most}" if most and most < 2**32 else f", {least} or more" if least else ""
+        bounds = (
+            f", {least} to {most}"
+            if most and most < 2**32
+            else f", {least} or more"
+            if least
+            else ""
+        )
         return name + bounds
     if name == "string" and field.get("format") == "date-time":
         return "date and time"

@@ -13,7 +13,9 @@ from tests.site.parts import page_with
 SECTIONS = {  # by their headings: where in the schema each is, the steps of the path apart
     "The whole file": "",
     "A tenancy": "properties tenancies additionalProperties",
-    "A subscription": "properties tenancies additionalProperties properties subscriptions additionalProperties",
+    "A subscription": (
+        "properties tenancies additionalProperties properties subscriptions additionalProperties"
+    ),
     "A reference": "$defs reference",
 }
 LINKS = {  # to the sections that have the fields of a field
@@ -81,7 +83,9 @@ def field_lines(path: str, field: Schema, schema: Schema, *, is_required: bool) 
 
 def fields_of(level: Schema, schema: Schema, before: str = "") -> Iterator[str]:
     for name, field in level.get("properties", {}).items():
-        yield from field_lines(before + name, field, schema, is_required=name in level.get("required", ()))
+        yield from field_lines(
+            before + name, field, schema, is_required=name in level.get("required", ())
+        )
 
 
 def reference() -> str:

@@ -10,7 +10,12 @@ from tests.site.parts import page_with
 
 Rows = dict[str, str]  # what is said of a field, by its path
 KINDS = ("plan", "report", "list", "state", "notice", "receiver")
-RECEIVER = ("verify", "fire", "event")  # the formats of the receiver's side, by their names in the schema
+# the formats of the receiver's side, by their names in the schema
+RECEIVER = (
+    "verify",
+    "fire",
+    "event",
+)
 REFERENCE = "[a reference](hooks-file.md#a-reference)"
 HEADINGS = {"event": "listen"}  # where a format has another name than the command
 
@@ -56,7 +61,8 @@ def listed(rows: Rows, known: Rows) -> str:
     written = ["\n".join(f"- `{path}` {told}" for path, told in own.items()) + "\n"] if own else []
     if same := [path for path in rows if path not in own]:
         written.append(
-            f"{'And as' if own else 'As'} in [a plan](#a-plan): {', '.join(f'`{path}`' for path in same)}.\n"
+            f"{'And as' if own else 'As'} in [a plan](#a-plan):"
+            f" {', '.join(f'`{path}`' for path in same)}.\n"
         )
     return "\n".join(written)
 
@@ -65,7 +71,9 @@ def fields_of(kind: str, top: Schema, schema: Schema, known: dict[str, Rows]) ->
     for path, level in levels_of(top, schema):
         if path:
             yield f"**`{path}`** of {kind}: {as_text(level['description'])}\n"
-        yield listed(dict(rows_of(level, schema)), known.get(path.replace("differences", "steps"), {}))
+        yield listed(
+            dict(rows_of(level, schema)), known.get(path.replace("differences", "steps"), {})
+        )
 
 
 def reference(kind: str) -> str:
@@ -75,10 +83,19 @@ def reference(kind: str) -> str:
         parts: list[str] = []
         for name in RECEIVER:
             top = schema["$defs"][name]
-            parts += [f"### {HEADINGS.get(name, name)}\n", top["description"], "", *fields_of(name, top, schema, {})]
+            parts += [
+                f"### {HEADINGS.get(name, name)}\n",
+                top["description"],
+                "",
+                *fields_of(name, top, schema, {}),
+            ]
         return "\n".join(parts)
     plan = read_schema("plan")
-    known = {path: dict(rows_of(level, plan)) for path, level in levels_of(plan, plan)} if kind == "report" else {}
+    known = (
+        {path: dict(rows_of(level, plan)) for path, level in levels_of(plan, plan)}
+        if kind == "report"
+        else {}
+    )
     head = [f"### Fields of a {kind}\n", schema["description"], ""]
     return "\n".join([*head, *fields_of(f"a {kind}", schema, schema, known)])
 

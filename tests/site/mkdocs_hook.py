@@ -1,7 +1,9 @@
-"""What mkdocs.yml does not say: pages of files outside docs/, their links, and the anchors of headings.
+"""What mkdocs.yml does not say: pages of files outside docs/, their links, and the anchors of
+headings.
 
-Pages stay plain Markdown that reads well on a forge, too. There a link may lead to any file of the project; here each
-such file becomes a page: Markdown as it is, all else as highlighted text, a folder as a list.
+Pages stay plain Markdown that reads well on a forge, too. There a link may lead to any file of the
+project; here each such file becomes a page: Markdown as it is, all else as highlighted text, a
+folder as a list.
 """
 
 from __future__ import annotations
@@ -28,9 +30,13 @@ NOT_SEARCHED = "---\nsearch: {exclude: true}\n---\n"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Name headings' anchors as forges do. No page for what is not found: it would need to know the site's address."""
+    """Name headings' anchors as forges do. No page for what is not found: it would need to know the
+    site's address.
+    """
     config.theme.static_templates.discard("404.html")
-    config.mdx_configs["toc"]["slugify"] = lambda heading, _: re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+    config.mdx_configs["toc"]["slugify"] = lambda heading, _: re.sub(
+        r"[^\w -]", "", heading.lower()
+    ).replace(" ", "-")
     return config
 
 
@@ -48,14 +54,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             place = _place_of(path)
             PATHS[place] = path
             files.append(File.generated(config, place, content=text, inclusion=inclusion))
-        found = {each for each in _linked(path, text) if (ROOT / each).exists() and not each.startswith("docs/")}
+        found = {
+            each
+            for each in _linked(path, text)
+            if (ROOT / each).exists() and not each.startswith("docs/")
+        }
         to_read += sorted(found - seen)
         seen |= found
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: Any) -> str:
-    """Lead the links of a page to the pages of this site. Exclude pages for contributors from the search."""
+    """Lead the links of a page to the pages of this site. Exclude pages for contributors from the
+    search.
+    """
     path = PATHS[page.file.src_uri]
     if config.not_in_nav and config.not_in_nav.match_file(page.file.src_uri):
         page.meta["search"] = {"exclude": True}
@@ -66,11 +78,14 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: An
         to = _resolve(path, parts.path)
         if not to or not (ROOT / to).exists():
             return target  # mkdocs tells what is wrong with it
-        return posixpath.relpath(_place_of(to), here or ".") + (f"#{parts.fragment}" if parts.fragment else "")
+        return posixpath.relpath(_place_of(to), here or ".") + (
+            f"#{parts.fragment}" if parts.fragment else ""
+        )
 
     def change(text: str) -> str:
         text = LINK.sub(lambda found: found[1] + lead(found[2]), text)
-        return re.sub(r"<details( open)?>", r'<details markdown="1"\1>', text)  # Markdown within it, as on a forge
+        # Markdown within it, as on a forge
+        return re.sub(r"<details( open)?>", r'<details markdown="1"\1>', text)
 
     return _outside_blocks(markdown, change)
 
@@ -95,11 +110,15 @@ def _outside_blocks(markdown: str, change: Callable[[str], str]) -> str:
 def _linked(path: str, text: str) -> set[str]:
     """Name the files of the project that a page links to."""
     prose = FENCE.sub("", text) if path.endswith(".md") else text if (ROOT / path).is_dir() else ""
-    return {to for _, target in LINK.findall(prose) if (to := _resolve(path, urlsplit(target).path))}
+    return {
+        to for _, target in LINK.findall(prose) if (to := _resolve(path, urlsplit(target).path))
+    }
 
 
 def _resolve(path: str, target: str) -> str:
-    """Give the path within the project that a link of the file at `path` leads to; "" where it leads elsewhere."""
+    """Give the path within the project that a link of the file at `path` leads to; "" where it
+    leads elsewhere.
+    """
     if not target or re.match(r"[a-z]+:|/", target):
         return ""
     base = path if (ROOT / path).is_dir() else posixpath.dirname(path)

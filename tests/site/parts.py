@@ -1,4 +1,6 @@
-"""Parts of pages that are generated: each stands between two marks in a page that is written by hand otherwise."""
+"""Parts of pages that are generated: each stands between two marks in a page that is written by
+hand otherwise.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def with_part(page: str, name: str, text: str) -> str:
-    """Give a page its part: what stands between `<!-- made by python -m tests.site: NAME -->` and its end.
+    """Give a page its part: what stands between `<!-- made by python -m tests.site: NAME -->` and
+    its end.
 
     Raises ValueError where the page has not exactly one place for it.
     """

@@ -1,4 +1,6 @@
-"""Two pictures of real runs: a plan in a terminal, and the same plan as the comment of a pull request."""
+"""Two pictures of real runs: a plan in a terminal, and the same plan as the comment of a pull
+request.
+"""
 
 from __future__ import annotations
 
@@ -16,33 +18,66 @@ from tests.site.parts import DOCS
 
 PICTURES = DOCS / "pictures"
 SHOWN = "eu.preservica.com / BRAMA"  # in the place of the sandbox's address
-COLOURS = {"": "#e6edf3", "32": "#3fb950", "33": "#d29922", "31": "#ff7b72", "2": "#8b949e"}  # of a terminal
-MARKED = {"+": ("#dafbe1", "#116329"), "-": ("#ffebe9", "#82071e"), "!": ("#ffe2cc", "#7a2e00")}  # of a diff
+# of a terminal
+COLOURS = {
+    "": "#e6edf3",
+    "32": "#3fb950",
+    "33": "#d29922",
+    "31": "#ff7b72",
+    "2": "#8b949e",
+}
+# of a diff
+MARKED = {
+    "+": ("#dafbe1", "#116329"),
+    "-": ("#ffebe9", "#82071e"),
+    "!": ("#ffe2cc", "#7a2e00"),
+}
 SIZE, STEP, MARGIN = 13, 20, 20  # of a font, of a line, around all
 
 
 def hooks_file() -> str:
     """Give the hooks file that the README shows."""
-    [text] = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    [text] = re.findall(
+        r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     return text
 
 
 def with_fixed_ids(text: str) -> str:
-    """Give the ids, which are drawn by lot, values that are the same each time, by the order of their appearance."""
+    """Give the ids, which are drawn by lot, values that are the same each time, by the order of
+    their appearance.
+    """
     ids: dict[str, str] = {}
     fixed = "7c1f03ae", "b2459d60", "e83a6f17", "05d2c9b4"
     return re.sub(r"\b[0-9a-f]{8}\b", lambda found: ids.setdefault(found[0], fixed[len(ids)]), text)
 
 
 def plans() -> tuple[str, str]:
-    """Run a plan where a trigger was added, a secret was rotated and a subscription made by hand: text and Markdown."""
-    with tempfile.TemporaryDirectory() as name, Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
+    """Run a plan where a trigger was added, a secret was rotated and a subscription made by hand:
+    text and Markdown.
+    """
+    with (
+        tempfile.TemporaryDirectory() as name,
+        Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box,
+    ):
         folder = Path(name)
-        environ = {**LOG_IN, "PRESERVICA_SERVER": box.url, "PRESERVICA_TENANT": "DEMO", "CATALOGUE_KEY": "key"}
-        environ |= {"CATALOGUE_SECRET": "a-secret-of-this-run", "SEARCH_SECRET": "another-secret-of-this-run"}
-        (folder / "hooks.yaml").write_text(hooks_file().replace("[INDEXED, MOVED]", "[INDEXED]"), encoding="utf-8")
+        environ = {
+            **LOG_IN,
+            "PRESERVICA_SERVER": box.url,
+            "PRESERVICA_TENANT": "DEMO",
+            "CATALOGUE_KEY": "key",
+        }
+        environ |= {
+            "CATALOGUE_SECRET": "a-secret-of-this-run",
+            "SEARCH_SECRET": "another-secret-of-this-run",
+        }
+        (folder / "hooks.yaml").write_text(
+            hooks_file().replace("[INDEXED, MOVED]", "[INDEXED]"), encoding="utf-8"
+        )
         applied = hooksync(["apply", "--yes", "--no-probe"], environ, folder)
-        box.seed("DEMO", "https://old.example.net/hook?code=1", "INGEST_FAILED", "a-secret-of-others")
+        box.seed(
+            "DEMO", "https://old.example.net/hook?code=1", "INGEST_FAILED", "a-secret-of-others"
+        )
         (folder / "hooks.yaml").write_text(hooks_file(), encoding="utf-8")
         environ["SEARCH_SECRET"] = "a-rotated-secret-of-this-run"
         text = hooksync(["plan", "--color", "always"], environ, folder)
@@ -62,9 +97,13 @@ def terminal(command: str, said: str) -> str:
     lines = [f"$ {command}", *said.splitlines()]
     drawing = Drawing(2 * MARGIN + max(len(plain(line)) for line in lines) * SIZE * COLUMN)
     height = 2 * MARGIN + 24 + len(lines) * STEP
-    drawing.box(0.5, 0.5, drawing.width - 1, height - 1, 'fill="#0d1117" stroke="#57606a"', corner=8)
+    drawing.box(
+        0.5, 0.5, drawing.width - 1, height - 1, 'fill="#0d1117" stroke="#57606a"', corner=8
+    )
     for number, colour in enumerate(("#ff5f57", "#febc2e", "#28c840")):
-        drawing.parts.append(f'<circle cx="{MARGIN + 6 + 18 * number}" cy="20" r="5.5" fill="{colour}"/>')
+        drawing.parts.append(
+            f'<circle cx="{MARGIN + 6 + 18 * number}" cy="20" r="5.5" fill="{colour}"/>'
+        )
     for number, line in enumerate(lines):
         if not line:
             continue
@@ -95,12 +134,25 @@ def comment(markdown: str) -> str:
     blocks = list(blocks_of(markdown))
     widest = max(len(line) for kind, lines in blocks if kind == "diff" for line in lines)
     drawing = Drawing(4 * MARGIN + widest * SIZE * COLUMN)
-    drawing.text(MARGIN, 27, "A comment on the pull request, kept up to date by the pipeline", 14, 'fill="#424a53"')
+    drawing.text(
+        MARGIN,
+        27,
+        "A comment on the pull request, kept up to date by the pipeline",
+        14,
+        'fill="#424a53"',
+    )
     drawing.line([(0.5, 43.5), (drawing.width - 0.5, 43.5)], 'stroke="#d0d7de"')
     y: float = 44
     for kind, lines in blocks:
         if kind == "diff":
-            drawing.box(MARGIN, y + 12, drawing.width - 2 * MARGIN, len(lines) * STEP + 20, 'fill="#f6f8fa"', corner=6)
+            drawing.box(
+                MARGIN,
+                y + 12,
+                drawing.width - 2 * MARGIN,
+                len(lines) * STEP + 20,
+                'fill="#f6f8fa"',
+                corner=6,
+            )
             for number, line in enumerate(lines):
                 top = y + 22 + number * STEP
                 back, colour = MARKED.get(line[0], ("", "#1f2328"))

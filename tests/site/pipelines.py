@@ -20,7 +20,9 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Write a table in Markdown."""
     head = tuple(head)
     lines = (head, ("---",) * len(head), *rows)
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )
 
 
 def inputs(given: Mapping[str, Mapping[str, Any]]) -> str:
@@ -31,7 +33,10 @@ def inputs(given: Mapping[str, Mapping[str, Any]]) -> str:
         shown = ", ".join(value) if isinstance(value, list) else value
         return "Required" if value is None else f"Default: `{shown}`" if shown else ""
 
-    rows = ((f"`{name}`", f"{each['description']}. {default(each)}".strip()) for name, each in given.items())
+    rows = (
+        (f"`{name}`", f"{each['description']}. {default(each)}".strip())
+        for name, each in given.items()
+    )
     return table(("input", "what it is for"), rows)
 
 
@@ -54,7 +59,10 @@ def pages() -> dict[Path, str]:
             "jenkins.md",
             parameters=table(
                 ("parameter", "what it is for"),
-                ((f"`{name}`", what if kind == "string" else f"Tick box. {what}") for kind, name, what in parameters),
+                (
+                    (f"`{name}`", what if kind == "string" else f"Tick box. {what}")
+                    for kind, name, what in parameters
+                ),
             ),
         ),
     }

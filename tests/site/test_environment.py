@@ -19,8 +19,14 @@ ROWS = re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE)
 DOCUMENTED = {*SECTIONS, *re.findall(r"`(\w+)`", " ".join(ROWS))}
 SHAPE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|\w+_proxy")
 CLOUDS = ("AWS", "AZURE", "GOOGLE")
-OTHERS = {  # constants of that shape that are no variables, or are set for other programs and not read
-    *("A_TRIGGER_THAT_IS_NEW", "CHANGED_SECURITY_DESCRIPTOR", "CHANGE_ASSET_VISIBILITY", "FULL_TEXT_INDEXED"),
+# constants of that shape that are no variables, or are set for other programs and not read
+OTHERS = {
+    *(
+        "A_TRIGGER_THAT_IS_NEW",
+        "CHANGED_SECURITY_DESCRIPTOR",
+        "CHANGE_ASSET_VISIBILITY",
+        "FULL_TEXT_INDEXED",
+    ),
     *("INGEST_FAILED", "SECURITY_CHANGED"),
     *("ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER", "ROLE_SDB_MANAGER_USER"),
     *("CERT_REQUIRED", "O_BINARY", "O_NONBLOCK"),
@@ -31,7 +37,9 @@ OTHERS = {  # constants of that shape that are no variables, or are set for othe
 
 
 def constants() -> Iterator[str]:
-    """Find what may be the name of a variable: by its shape, or because an environment is asked for it."""
+    """Find what may be the name of a variable: by its shape, or because an environment is asked for
+    it.
+    """
     for path in sorted((ROOT / "hooksync").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         is_short = "get = environ.get\n" in text or "get = os.environ.get\n" in text
@@ -39,12 +47,19 @@ def constants() -> Iterator[str]:
             match node:
                 case ast.Constant(value=str(name)) if SHAPE.fullmatch(name):
                     yield name
-                case ast.Call(func=ast.Attribute(value=asked, attr="get"), args=[ast.Constant(value=str(name)), *_]):
+                case ast.Call(
+                    func=ast.Attribute(value=asked, attr="get"),
+                    args=[ast.Constant(value=str(name)), *_],
+                ):
                     if "environ" in ast.unparse(asked):
                         yield name
-                case ast.Call(func=ast.Name(id="get"), args=[ast.Constant(value=str(name)), *_]) if is_short:
+                case ast.Call(
+                    func=ast.Name(id="get"), args=[ast.Constant(value=str(name)), *_]
+                ) if is_short:
                     yield name
-                case ast.Subscript(value=asked, slice=ast.Constant(value=str(name)), ctx=ast.Load()):
+                case ast.Subscript(
+                    value=asked, slice=ast.Constant(value=str(name)), ctx=ast.Load()
+                ):
                     if "environ" in ast.unparse(asked):
                         yield name
 
@@ -71,6 +86,10 @@ def flags(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("variable", "flag"), sorted({*flags(make_parser())}))
-def test_the_page_names_the_flags_that_take_the_place_of_a_variable(variable: str, flag: str) -> None:
-    if variable != "HOOKSYNC_PLAN_KEY":  # it has no flag: `--out` and `--force` only say what it does there
+def test_the_page_names_the_flags_that_take_the_place_of_a_variable(
+    variable: str, flag: str
+) -> None:
+    if (
+        variable != "HOOKSYNC_PLAN_KEY"
+    ):  # it has no flag: `--out` and `--force` only say what it does there
         assert f"`{flag}`" in SECTIONS[variable]

@@ -14,7 +14,10 @@ from tests.site.cli import chains, help_of
 from tests.site.parts import DOCS
 
 PAGE = (DOCS / "exit-codes.md").read_text(encoding="utf-8")
-SECTIONS = {int(code): text for code, text in re.findall(r"^## (\d+): (.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)}
+SECTIONS = {
+    int(code): text
+    for code, text in re.findall(r"^## (\d+): (.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)
+}
 
 
 def test_the_page_has_a_row_and_a_section_for_each_exit_code() -> None:
@@ -26,7 +29,11 @@ def test_the_page_has_a_row_and_a_section_for_each_exit_code() -> None:
 
 
 def test_the_page_names_the_commands_that_tell_of_pending_changes() -> None:
-    telling = [" ".join(chain) for chain in chains(make_parser()) if "--detailed-exitcode" in help_of(*chain)]
+    telling = [
+        " ".join(chain)
+        for chain in chains(make_parser())
+        if "--detailed-exitcode" in help_of(*chain)
+    ]
     [commands] = re.findall(r"^- Commands: (.*)$", SECTIONS[ExitCode.CHANGES_PENDING], re.MULTILINE)
     named = re.findall(r"`([a-z]+)`", commands)
     assert sorted(named) == sorted(name for name in telling if name)
@@ -44,5 +51,7 @@ def test_the_page_names_the_commands_that_tell_of_pending_changes() -> None:
 def test_the_script_tells_exit_codes_apart(code: ExitCode, told: str) -> None:
     [script] = blocks("sh", PAGE)
     ended = f"hooksync() {{ return {code:d}; }}\n"
-    done = subprocess.run(["sh", "-euc", ended + script], capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        ["sh", "-euc", ended + script], capture_output=True, encoding="utf-8", check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (code, f"{told}\n", "")

@@ -1,4 +1,6 @@
-"""Every field of every schema is described, and the pages that are made from the schemas lead to each."""
+"""Every field of every schema is described, and the pages that are made from the schemas lead to
+each.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from tests.site.fields import SCHEMAS, Schema, either, read_schema, type_of, who
 from tests.site.parts import DOCS
 
 KINDS = sorted(path.name.partition(".")[0] for path in SCHEMAS.glob("*.schema.json"))
-CONDITIONS = ("if", "then", "allOf", "not", "anyOf")  # they bound fields that are described elsewhere
+# they bound fields that are described elsewhere
+CONDITIONS = (
+    "if",
+    "then",
+    "allOf",
+    "not",
+    "anyOf",
+)
 
 
 def fields(level: Any, path: str = "") -> Iterator[tuple[str, Schema]]:
@@ -21,7 +30,9 @@ def fields(level: Any, path: str = "") -> Iterator[tuple[str, Schema]]:
         for number, each in enumerate(level):
             yield from fields(each, f"{path}/{number}")
     elif isinstance(level, dict):
-        yield from ((f"{path}/{name}", field) for name, field in level.get("properties", {}).items())
+        yield from (
+            (f"{path}/{name}", field) for name, field in level.get("properties", {}).items()
+        )
         for name, each in level.items():
             if name not in CONDITIONS:
                 yield from fields(each, f"{path}/{name}")
@@ -32,12 +43,16 @@ def test_every_field_of_a_schema_has_a_description(kind: str) -> None:
     schema = read_schema(kind)
     found = dict(fields(schema))
     assert found
-    assert not [path for path, field in found.items() if not whole(field, schema).get("description")]
+    assert not [
+        path for path, field in found.items() if not whole(field, schema).get("description")
+    ]
 
 
 def test_every_field_of_the_hooks_file_has_a_heading_of_its_own() -> None:
     page = (DOCS / "hooks-file.md").read_text(encoding="utf-8")
-    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.MULTILINE)
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.MULTILINE
+    )
     assert len(set(headings)) == len(headings)
     named = {path.rpartition("/")[2] for path, _ in fields(read_schema("hooks"))}
     shown = {heading.strip("`").rpartition(".")[2] for heading in headings}
@@ -45,10 +60,14 @@ def test_every_field_of_the_hooks_file_has_a_heading_of_its_own() -> None:
 
 
 def test_the_example_of_the_hooks_file_has_every_field() -> None:
-    example = re.findall(r"```yaml\n(.*?)```", (DOCS / "hooks-file.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    example = re.findall(
+        r"```yaml\n(.*?)```", (DOCS / "hooks-file.md").read_text(encoding="utf-8"), re.DOTALL
+    )[0]
     named = {path.rpartition("/")[2] for path, _ in fields(read_schema("hooks"))}
     of_other_references = {"command", "keyring", "service"}
-    assert not [name for name in named - of_other_references if not re.search(rf"\b{name}:", example)]
+    assert not [
+        name for name in named - of_other_references if not re.search(rf"\b{name}:", example)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +78,10 @@ def test_the_example_of_the_hooks_file_has_every_field() -> None:
         ({"type": ["string", "null"]}, "string or null"),
         ({"type": "integer", "minimum": 0, "maximum": 9}, "integer, 0 to 9"),
         ({"type": "array", "items": {"$ref": "#/$defs/x"}}, "array of booleans"),
-        ({"type": "object", "additionalProperties": {"type": "number"}}, "object, each value: number"),
+        (
+            {"type": "object", "additionalProperties": {"type": "number"}},
+            "object, each value: number",
+        ),
         ({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/x"}]}, "null or boolean"),
     ],
 )
@@ -69,5 +91,8 @@ def test_a_type_is_told_in_words(field: Schema, said: str) -> None:
 
 def test_what_stands_beside_a_reference_counts_more() -> None:
     schema = {"$defs": {"x": {"type": "string", "description": "of x"}}}
-    assert whole({"$ref": "#/$defs/x", "description": "own"}, schema) == {"type": "string", "description": "own"}
+    assert whole({"$ref": "#/$defs/x", "description": "own"}, schema) == {
+        "type": "string",
+        "description": "own",
+    }
     assert either(["a"]) == "a"

@@ -44,7 +44,9 @@ def said(command: str, box: Sandbox, folder: Path) -> str:
             return ""
         case ["jq", *arguments]:
             program = find_program("HOOKSYNC_TEST_JQ", "jq", "install jq")
-            done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=True)
+            done = subprocess.run(
+                [program, *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=True
+            )
             return done.stdout
         case _:
             raise ValueError(command)

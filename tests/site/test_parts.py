@@ -30,7 +30,9 @@ def test_a_part_replaces_what_stood_in_its_place() -> None:
     assert with_part(page, "x", "new\n") == page.replace("old", "new")
 
 
-@pytest.mark.parametrize("page", ["", "<!-- made by python -m tests.site: x -->\n", "<!-- end of x -->"])
+@pytest.mark.parametrize(
+    "page", ["", "<!-- made by python -m tests.site: x -->\n", "<!-- end of x -->"]
+)
 def test_a_part_needs_its_place(page: str) -> None:
     with pytest.raises(ValueError, match="one place"):
         with_part(page, "x", "new")

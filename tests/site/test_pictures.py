@@ -17,11 +17,17 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def shown() -> list[tuple[str, str]]:
     """Give the words and the name of each picture on a page."""
     texts = (page.read_text(encoding="utf-8") for page in PAGES)
-    found = [each for text in texts for each in re.findall(r"!\[([^\]]*)\]\((?:docs/|\.\./)?pictures/([^)]+)\)", text)]
+    found = [
+        each
+        for text in texts
+        for each in re.findall(r"!\[([^\]]*)\]\((?:docs/|\.\./)?pictures/([^)]+)\)", text)
+    ]
     return [(" ".join(words.split()), name) for words, name in found]
 
 
-@pytest.mark.parametrize(("path", "picture"), diagrams.pages().items(), ids=lambda value: getattr(value, "name", ""))
+@pytest.mark.parametrize(
+    ("path", "picture"), diagrams.pages().items(), ids=lambda value: getattr(value, "name", "")
+)
 def test_a_diagram_says_the_same_in_words(path: Path, picture: str) -> None:
     [description] = re.findall("<desc[^>]*>([^<]+)</desc>", picture)
     assert {words for words, name in shown() if name == path.name} == {unescape(description)}

@@ -1,4 +1,6 @@
-"""The site as it is built: whole, and without a request to another host. mkdocs warns of links that lead nowhere."""
+"""The site as it is built: whole, and without a request to another host. mkdocs warns of links that
+lead nowhere.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,16 @@ from tests.site.conftest import Site
 pytestmark = pytest.mark.slow
 
 MOST_WORDS = 62_000  # of the search
-LOADING = {"src", "srcset", "poster", "data", "action", "ping", "style"}  # attributes; and href, but of <a>
+# attributes; and href, but of <a>
+LOADING = {
+    "src",
+    "srcset",
+    "poster",
+    "data",
+    "action",
+    "ping",
+    "style",
+}
 
 
 class Loads(HTMLParser):
@@ -22,7 +33,8 @@ class Loads(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.loads: set[str] = set()
-        self.feed(re.sub("<pre.*?</pre>", "", text, flags=re.DOTALL))  # code, which is most of it, and has none
+        # code, which is most of it, and has none
+        self.feed(re.sub("<pre.*?</pre>", "", text, flags=re.DOTALL))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -32,7 +44,10 @@ class Loads(HTMLParser):
 
 
 def test_the_site_is_built_without_a_warning(site: Site) -> None:
-    usual = r"INFO +-  (Cleaning site directory|Building documentation to directory: .*|Documentation built in .*)"
+    usual = (
+        r"INFO +-  (Cleaning site directory|Building documentation to directory: .*|Documentation"
+        r" built in .*)"
+    )
     assert not [line for line in site.said.splitlines() if not re.fullmatch(usual, line)]
 
 
@@ -45,13 +60,20 @@ def test_the_site_asks_no_other_host_for_anything(site: Site) -> None:
         if foreign.search(each)
     ]
     for style in site.folder.rglob("*.css"):
-        found += re.findall(r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^)"']*""", style.read_text(encoding="utf-8"))
+        found += re.findall(
+            r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^)"']*""", style.read_text(encoding="utf-8")
+        )
     assert not found
 
 
 def test_every_page_of_the_project_is_on_the_site(site: Site) -> None:
     names = {page.relative_to(site.folder).as_posix() for page in site.pages}
-    assert {"contributing.html", "changelog.html", "security.html", "examples/receivers/index.html"} < names
+    assert {
+        "contributing.html",
+        "changelog.html",
+        "security.html",
+        "examples/receivers/index.html",
+    } < names
     assert "schemas/plan.schema.json.html" in names
 
 

@@ -1,4 +1,6 @@
-"""The site in a browser: every page at the width of a phone and of a desktop, in both schemes, and the search."""
+"""The site in a browser: every page at the width of a phone and of a desktop, in both schemes, and
+the search.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,13 @@ from tests.site.conftest import Site
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PARTS = 3  # of the pages, for as many workers
+# what is broken within a word
 BROKEN = """() => [...document.querySelectorAll("td code")].filter(each => {
   const lines = new Set([...each.getClientRects()].map(({ top }) => top))
   return lines.size > each.textContent.split(/[-_/:=, ]+/).length
-}).map(each => each.textContent)"""  # what is broken within a word
-SCREENSHOTS = os.environ.get("HOOKSYNC_TEST_SCREENSHOTS")  # the folder for a picture of each page, if any
+}).map(each => each.textContent)"""
+# the folder for a picture of each page, if any
+SCREENSHOTS = os.environ.get("HOOKSYNC_TEST_SCREENSHOTS")
 
 
 @pytest.fixture
@@ -38,9 +42,12 @@ def is_source(page: Path) -> bool:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(part: int, site: Site, reader: Reader) -> None:
+def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(
+    part: int, site: Site, reader: Reader
+) -> None:
     pages = [page for page in site.pages if not is_source(page)]
-    by_kind = {Path(page.stem).suffix: page for page in site.pages if is_source(page)}  # all are made alike
+    # all are made alike
+    by_kind = {Path(page.stem).suffix: page for page in site.pages if is_source(page)}
     faults = {}
     for number, page in enumerate([*pages, *by_kind.values()][part::PARTS]):
         looks = zip((PHONE, DESKTOP), SCHEMES[:: 1 - number % 2 * 2], strict=True)
@@ -48,7 +55,9 @@ def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(part: i
             name = page.relative_to(site.folder).with_suffix(".png")
             reader.open(page.as_uri(), size, scheme)
             if SCREENSHOTS:
-                reader.page.screenshot(path=Path(SCREENSHOTS, f"{size[0]} px", name), full_page=True)
+                reader.page.screenshot(
+                    path=Path(SCREENSHOTS, f"{size[0]} px", name), full_page=True
+                )
             if place == number // 2 % 2:  # once a page: in turn at both widths, in both schemes
                 reader.check_access()
             faults[f"{name.with_suffix('')}, {size[0]} px, {scheme}"] = reader.faults[:]
@@ -70,7 +79,9 @@ def test_on_a_phone_a_table_breaks_no_word_of_a_name(name: str, site: Site, read
 
 
 @pytest.mark.parametrize("wide", ["pre > code", "p:has(> img)"])
-def test_on_a_phone_what_is_wide_shows_that_it_goes_on_up_to_its_end(wide: str, site: Site, reader: Reader) -> None:
+def test_on_a_phone_what_is_wide_shows_that_it_goes_on_up_to_its_end(
+    wide: str, site: Site, reader: Reader
+) -> None:
     reader.open((site.folder / "readme.html").as_uri(), PHONE)
     first = reader.page.locator(wide).first.element_handle()
     for place, shown in ((0, True), (9_999, False), (0, True)):
@@ -87,7 +98,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("way", ["from a folder", "from a server"])
-def test_a_search_leads_to_a_page_that_has_the_word(way: str, site: Site, browser: Browser, stack: ExitStack) -> None:
+def test_a_search_leads_to_a_page_that_has_the_word(
+    way: str, site: Site, browser: Browser, stack: ExitStack
+) -> None:
     home = site.folder.as_uri()
     if way == "from a server":
         home = stack.enter_context(served(partial(Quiet, directory=site.folder)))

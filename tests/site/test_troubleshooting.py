@@ -235,7 +235,9 @@ MESSAGES: dict[str, Provocation] = {
     # command line
     "unknown flag …": typed("plan --no-such"),
     '--tenancy "…" matches no tenancy': typed("plan --tenancy nobody"),
-    "… is neither env:NAME nor file:PATH": typed("fire --url https://fn.example.net/ --secret hunter2"),
+    "… is neither env:NAME nor file:PATH": typed(
+        "fire --url https://fn.example.net/ --secret hunter2"
+    ),
     "there is no file …": typed("plan --file none.yaml"),
     "not confirmed: there is no terminal to ask on": typed("apply"),
     # the hooks file
@@ -248,12 +250,18 @@ MESSAGES: dict[str, Provocation] = {
     'tenancy "…" has no subscriptions': written(HOOKS.partition("tenant: DEMO\n")[2], ""),
     "… must be text, but YAML reads this as …": written("tenant: DEMO", "tenant: 0123"),
     '"…" has no secret': written(SECRET_LINE, ""),
-    '"…" has the URL and the trigger … of "…" (…)': written(SECRET_LINE, f"{SECRET_LINE}{THE_SAME}"),
-    "the server is plain http: the password can be read in transit": written("${BOX}", "http://eu.preservica.com"),
+    '"…" has the URL and the trigger … of "…" (…)': written(
+        SECRET_LINE, f"{SECRET_LINE}{THE_SAME}"
+    ),
+    "the server is plain http: the password can be read in transit": written(
+        "${BOX}", "http://eu.preservica.com"
+    ),
     # variables and secrets
     "… variable ${…} is not set": unset("FN_KEY"),
     "… env:… is not set": unset("PRESERVICA_PASSWORD"),
-    "secret … cannot be read: …": written("{env: CATALOGUE_SECRET}", "{file: none.txt}", "apply --yes"),
+    "secret … cannot be read: …": written(
+        "{env: CATALOGUE_SECRET}", "{file: none.txt}", "apply --yes"
+    ),
     "secret … is shorter than … bytes": exported("CATALOGUE_SECRET", "hun-ter-2"),
     "secret … holds characters outside printable ASCII": exported(
         "CATALOGUE_SECRET", "sécret-of-the-catalogue", "apply --yes"
@@ -270,26 +278,38 @@ MESSAGES: dict[str, Provocation] = {
     "… -> 403: …": logged_in_as(Account(roles=("ROLE_SDB_READER_USER",))),
     "… -> 404: …": answered("BOX", answer(b"", "404 Not Found")),
     "… -> 503: …": with_faults("plan", "status-503@list:*"),
-    "POST /api/webhook/subscriptions -> 400: …": with_faults("apply --yes", "status-400@subscribe:*"),
+    "POST /api/webhook/subscriptions -> 400: …": with_faults(
+        "apply --yes", "status-400@subscribe:*"
+    ),
     "the answer is not JSON": answered("BOX", answer(b"<html>")),
     "the server's name does not resolve": exported("BOX", "https://nowhere.invalid", "check"),
     "… refuses connections": nobody_listens("BOX", "check"),
     "no complete answer within … s": a_receiver_that_is_too_slow,
     "the connection was cut before the answer was complete": a_receiver_that_cuts_the_connection,
     "the certificate of … is not trusted: …": a_certificate_that_nobody_knows,
-    "the proxy answers …": answered("HTTPS_PROXY", answer(b"", "407 Proxy Authentication Required"), BOX=SOMEWHERE),
+    "the proxy answers …": answered(
+        "HTTPS_PROXY", answer(b"", "407 Proxy Authentication Required"), BOX=SOMEWHERE
+    ),
     "the account asks for a second factor, and … is not set": logged_in_as(Account(totp_seed=SEED)),
-    "the account needs a second factor, and none is set up": with_faults("check", "needs-2fa-setup@login:*"),
-    "… is not a base32 seed": logged_in_as(Account(totp_seed=SEED), PRESERVICA_2FA_TOKEN=NOT_A_SEED),
+    "the account needs a second factor, and none is set up": with_faults(
+        "check", "needs-2fa-setup@login:*"
+    ),
+    "… is not a base32 seed": logged_in_as(
+        Account(totp_seed=SEED), PRESERVICA_2FA_TOKEN=NOT_A_SEED
+    ),
     # asking the receivers
     "the receiver at … is not ready: …": nobody_listens("RECEIVER", "apply --yes"),
     "it signs challenges with another secret": a_receiver_with_an_old_secret,
     "it answers …, not 200": answered("RECEIVER", answer(b"", "500 Internal Server Error")),
-    "it answers …, a redirect": answered("RECEIVER", answer(b"", "302 Found", "Location: /elsewhere")),
+    "it answers …, a redirect": answered(
+        "RECEIVER", answer(b"", "302 Found", "Location: /elsewhere")
+    ),
     # plans and applies
     "would unsubscribe … of the … it owns: limits.unsubscribe is …": too_many_removed,
     "the secret of 1 kept subscription is unknown": made_by_hand("unknown_secret: warn"),
-    "the secrets of … are unknown, and unknown_secret is refuse": made_by_hand("unknown_secret: refuse"),
+    "the secrets of … are unknown, and unknown_secret is refuse": made_by_hand(
+        "unknown_secret: refuse"
+    ),
     "the service accepted it, and it is not listed yet": a_list_that_lags,
     "the service refuses a second one for this URL and trigger": a_service_that_refuses_duplicates,
     "it may have been made, and the list could not be read to find out": with_faults(
@@ -308,7 +328,10 @@ MESSAGES: dict[str, Provocation] = {
     "… cannot be written: …": typed("plan --out no/such/folder/plan.json"),
 }
 SLOW = {"… -> 503: …": [pytest.mark.slow]}  # which is repeated before it is reported
-CASES = [pytest.param(message, id=message.replace("…", "..."), marks=SLOW.get(message, [])) for message in MESSAGES]
+CASES = [
+    pytest.param(message, id=message.replace("…", "..."), marks=SLOW.get(message, []))
+    for message in MESSAGES
+]
 
 
 @pytest.mark.parametrize("message", CASES)

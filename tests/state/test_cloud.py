@@ -1,4 +1,6 @@
-"""A state in an object store: against real servers, each write on a condition, each failure one clear error."""
+"""A state in an object store: against real servers, each write on a condition, each failure one
+clear error.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def put_raw(cloud: CloudBackend, data: bytes) -> None:
 
 
 def get_raw(cloud: CloudBackend) -> bytes:
-    return bytes(cloud._call("read", lambda obstore: bytes(obstore.get(cloud._store, cloud._key).bytes())))
+    return bytes(
+        cloud._call("read", lambda obstore: bytes(obstore.get(cloud._store, cloud._key).bytes()))
+    )
 
 
 def store(cloud: CloudBackend, tmp_path: Path) -> RemoteStore:
@@ -83,9 +87,9 @@ def refused(do: Callable[[], object]) -> str:
     with pytest.raises(FileError) as caught:
         do()
     assert all(value not in str(caught.value) for value in KEYS.values())
-    assert "http" not in str(caught.value).replace("plain http", "").replace("https://HOST", "").replace(
-        "use https", ""
-    )
+    assert "http" not in str(caught.value).replace("plain http", "").replace(
+        "https://HOST", ""
+    ).replace("use https", "")
     return str(caught.value)
 
 
@@ -106,7 +110,14 @@ def refused(do: Callable[[], object]) -> str:
             "museum/key?x=1",
             "museum/key#1",
         ),
-        *("mu seum/key", "user@museum/key", "museum/../key", "museum/a/..", "museum/a\nb", "museum/a\\b"),
+        *(
+            "mu seum/key",
+            "user@museum/key",
+            "museum/../key",
+            "museum/a/..",
+            "museum/a\nb",
+            "museum/a\\b",
+        ),
     ],
 )
 @pytest.mark.parametrize("scheme", ["s3", "az", "gs"])
@@ -115,7 +126,9 @@ def test_a_name_of_no_object_is_a_usage_error(scheme: str, name: str) -> None:
         CloudBackend(f"{scheme}://{name}", {})
 
 
-@pytest.mark.parametrize("name", ["museum/key", "my.museum-1/folder/hooks.state.json", "m/ä b", "m/..."])
+@pytest.mark.parametrize(
+    "name", ["museum/key", "my.museum-1/folder/hooks.state.json", "m/ä b", "m/..."]
+)
 def test_a_name_of_an_object_is_taken(name: str) -> None:
     assert CloudBackend(f"s3://{name}", {}).where == f"s3://{name}"
 
@@ -136,7 +149,11 @@ def test_without_obstore_its_extra_is_named() -> None:
     ("where", "variables", "said"),
     [
         ("s3://museum/key", {"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL is not a URL"),
-        ("s3://museum/key", {"AWS_ENDPOINT_URL": "http://s3.example.org"}, "AWS_ENDPOINT_URL is plain http"),
+        (
+            "s3://museum/key",
+            {"AWS_ENDPOINT_URL": "http://s3.example.org"},
+            "AWS_ENDPOINT_URL is plain http",
+        ),
         ("s3://museum/key", {"AWS_SECRET_ACCESS_KEY": ""}, "MissingSecretAccessKey"),
         ("s3://museum/key", {"AWS_ENDPOINT_URL": "https://a b"}, "AWS_ENDPOINT_URL is not a URL"),
         ("az://museum/key", {}, "(MissingAccount)"),
@@ -145,10 +162,16 @@ def test_without_obstore_its_extra_is_named() -> None:
             {"AZURE_STORAGE_ACCOUNT": "a", "AZURE_STORAGE_KEY": "!"},
             "(InvalidAccessKey)",
         ),
-        ("gs://museum/key", {"GOOGLE_APPLICATION_CREDENTIALS": "/no/such/file"}, "a setting is missing or wrong"),
+        (
+            "gs://museum/key",
+            {"GOOGLE_APPLICATION_CREDENTIALS": "/no/such/file"},
+            "a setting is missing or wrong",
+        ),
     ],
 )
-def test_a_wrong_setting_is_told(where: str, variables: dict[str, str], said: str, environ: Surround) -> None:
+def test_a_wrong_setting_is_told(
+    where: str, variables: dict[str, str], said: str, environ: Surround
+) -> None:
     given = {name: value for name, value in {**KEYS, **variables}.items() if value}
     assert said in refused(CloudBackend(where, environ(given)).get)
 
@@ -157,23 +180,38 @@ def test_a_wrong_setting_is_told(where: str, variables: dict[str, str], said: st
 @pytest.mark.parametrize(
     ("where", "variables", "said"),
     [
-        ("s3://museum/key", {**KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:PORT"}, "cannot be read: it is unreachable"),
+        (
+            "s3://museum/key",
+            {**KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:PORT"},
+            "cannot be read: it is unreachable",
+        ),
         (
             "s3://museum/key",
             {**KEYS, "AWS_ENDPOINT_URL": "https://no-host.invalid"},
             "cannot be read: it is unreachable",
         ),
-        ("s3://museum/key", {"AWS_METADATA_ENDPOINT": "http://127.0.0.1:PORT"}, "no credentials could be fetched"),
+        (
+            "s3://museum/key",
+            {"AWS_METADATA_ENDPOINT": "http://127.0.0.1:PORT"},
+            "no credentials could be fetched",
+        ),
         (
             "az://museum/key",
-            {"AZURE_STORAGE_ACCOUNT_NAME": "museum", "AZURE_MSI_ENDPOINT": "http://127.0.0.1:PORT/token"},
+            {
+                "AZURE_STORAGE_ACCOUNT_NAME": "museum",
+                "AZURE_MSI_ENDPOINT": "http://127.0.0.1:PORT/token",
+            },
             "no credentials could be fetched",
         ),
     ],
 )
-def test_what_cannot_be_reached_is_told(where: str, variables: dict[str, str], said: str, environ: Surround) -> None:
+def test_what_cannot_be_reached_is_told(
+    where: str, variables: dict[str, str], said: str, environ: Surround
+) -> None:
     port = str(closed_port())
-    cloud = CloudBackend(where, environ({name: value.replace("PORT", port) for name, value in variables.items()}))
+    cloud = CloudBackend(
+        where, environ({name: value.replace("PORT", port) for name, value in variables.items()})
+    )
     assert said in refused(cloud.get)
 
 
@@ -183,11 +221,16 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
     def respond(wire: Wire, connection: socket.socket, request: bytes) -> bool:
         match = wire.header("x-goog-if-generation-match")
         status = "412 Precondition Failed" if match == "1" else "200 OK"
-        connection.sendall(answer(TEXT.encode() if request.startswith(b"GET ") else b"", status, *headers))
+        connection.sendall(
+            answer(TEXT.encode() if request.startswith(b"GET ") else b"", status, *headers)
+        )
         return True
 
     with Wire(respond) as wire:
-        cloud = CloudBackend("gs://museum/key", environ({"GOOGLE_BASE_URL": wire.url, "GOOGLE_BEARER_TOKEN": "t0ken"}))
+        cloud = CloudBackend(
+            "gs://museum/key",
+            environ({"GOOGLE_BASE_URL": wire.url, "GOOGLE_BEARER_TOKEN": "t0ken"}),
+        )
         found = cloud.get()
         assert found
         assert wire.header("Authorization") == "Bearer t0ken"
@@ -201,22 +244,41 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
     ("data", "said"),
     [
         (answer(b"", "301 Moved Permanently"), "in another region\n  fix: name it in AWS_REGION"),
-        (answer(b"<Error><Code>AuthorizationHeaderMalformed</Code></Error>", "400 Bad Request"), "in another region"),
-        (answer(b"<Error><Code>ExpiredToken</Code></Error>", "400 Bad Request"), "read: HTTP 400 ExpiredToken\n"),
-        (answer(b"key s3cret-of-a-cloud at http://x", "403 Forbidden"), "access is denied (HTTP 403)"),
-        (answer(TEXT.encode(), "200 OK", f"Last-Modified: {THEN}"), "does not tell the version of an object"),
+        (
+            answer(b"<Error><Code>AuthorizationHeaderMalformed</Code></Error>", "400 Bad Request"),
+            "in another region",
+        ),
+        (
+            answer(b"<Error><Code>ExpiredToken</Code></Error>", "400 Bad Request"),
+            "read: HTTP 400 ExpiredToken\n",
+        ),
+        (
+            answer(b"key s3cret-of-a-cloud at http://x", "403 Forbidden"),
+            "access is denied (HTTP 403)",
+        ),
+        (
+            answer(TEXT.encode(), "200 OK", f"Last-Modified: {THEN}"),
+            "does not tell the version of an object",
+        ),
         (
             b"nonsense\r\n\r\n",
-            "cannot be read: the connection was cut, or its answer is not HTTP\n  fix: check the network",
+            (
+                "cannot be read: the connection was cut, or its answer is not HTTP\n  fix: check"
+                " the network"
+            ),
         ),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_told(data: bytes, said: str, environ: Surround) -> None:
     with Wire(saying(data)) as wire:
-        assert said in refused(CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url})).get)
+        assert said in refused(
+            CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url})).get
+        )
 
 
-def test_a_proxy_of_the_environment_is_used(environ: Surround, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_used(
+    environ: Surround, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Wire(saying(answer(b"<Error><Code>NoSuchKey</Code></Error>", "404 Not Found"))) as wire:
         monkeypatch.setenv("HTTP_PROXY", wire.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
@@ -227,20 +289,32 @@ def test_a_proxy_of_the_environment_is_used(environ: Surround, monkeypatch: pyte
 
 
 def test_a_switch_that_turns_conditions_off_is_refused(environ: Surround) -> None:
-    off = {"AWS_CONDITIONAL_PUT": "disabled", "AWS_METADATA_ENDPOINT": f"http://127.0.0.1:{closed_port()}"}
+    off = {
+        "AWS_CONDITIONAL_PUT": "disabled",
+        "AWS_METADATA_ENDPOINT": f"http://127.0.0.1:{closed_port()}",
+    }
     cloud = CloudBackend("s3://museum/key", environ({**KEYS, **off}))
-    assert "written: a setting is missing or wrong" in refused(lambda: cloud.put(Content(TEXT), '{"e_tag": "1"}', ""))
+    assert "written: a setting is missing or wrong" in refused(
+        lambda: cloud.put(Content(TEXT), '{"e_tag": "1"}', "")
+    )
 
 
 @pytest.mark.slow
 def test_a_certificate_of_an_unknown_authority_is_told(tmp_path: Path, environ: Surround) -> None:
     with Wire(saying(b""), make_certificate(tmp_path, "127.0.0.1").server) as wire:
         cloud = CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
-        assert "is not trusted\n  fix: name the file of its authority in SSL_CERT_FILE" in refused(cloud.get)
+        assert "is not trusted\n  fix: name the file of its authority in SSL_CERT_FILE" in refused(
+            cloud.get
+        )
 
 
 def test_an_object_without_end_is_cut_off_whatever_size_its_server_tells(environ: Surround) -> None:
-    size = ("Content-Length: 10", "Transfer-Encoding: chunked", 'ETag: "e"', f"Last-Modified: {THEN}")
+    size = (
+        "Content-Length: 10",
+        "Transfer-Encoding: chunked",
+        'ETag: "e"',
+        f"Last-Modified: {THEN}",
+    )
     chunk = b"%x\r\n%b\r\n" % (1 << 20, b"x" * (1 << 20))
 
     def respond(wire: Wire, connection: socket.socket, _: bytes) -> bool:
@@ -320,7 +394,9 @@ def test_of_many_that_create_it_one_wins(backend: Backend, cloud: CloudBackend) 
 
 @pytest.mark.slow
 @on_servers
-def test_of_two_writers_nothing_is_lost(backend: Backend, cloud: CloudBackend, tmp_path: Path) -> None:
+def test_of_two_writers_nothing_is_lost(
+    backend: Backend, cloud: CloudBackend, tmp_path: Path
+) -> None:
     def write(tenancy: str) -> None:
         ours = store(CloudBackend(backend.where, os.environ), tmp_path)
         for number in range(10):
@@ -356,7 +432,18 @@ def test_a_write_that_fails_on_the_way_is_made_once(
 @pytest.mark.parametrize(
     "data",
     [
-        *(b"", b"{}", b"[1]", b"null", b"hello", b"[" * 99_999, TEXT[:-4].encode(), b"\xff\xfe", HELD[:20], HELD[:30]),
+        *(
+            b"",
+            b"{}",
+            b"[1]",
+            b"null",
+            b"hello",
+            b"[" * 99_999,
+            TEXT[:-4].encode(),
+            b"\xff\xfe",
+            HELD[:20],
+            HELD[:30],
+        ),
         *(
             HELD[:-4],
             HELD.replace(b"run_lock", b"lock"),
@@ -396,10 +483,16 @@ def test_wrong_credentials_are_told(backend: Backend, environ: Surround) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["s3"], indirect=True)
-def test_who_may_only_read_is_told_so_by_the_first_write(backend: Backend, environ: Surround) -> None:
-    cloud = CloudBackend(backend.where, environ({**backend.environ, "AWS_ACCESS_KEY_ID": READER_KEY}))
+def test_who_may_only_read_is_told_so_by_the_first_write(
+    backend: Backend, environ: Surround
+) -> None:
+    cloud = CloudBackend(
+        backend.where, environ({**backend.environ, "AWS_ACCESS_KEY_ID": READER_KEY})
+    )
     assert cloud.get() is None
-    assert "written: access is denied (HTTP 403 AccessDenied)" in refused(lambda: cloud.put(Content(TEXT), None, ""))
+    assert "written: access is denied (HTTP 403 AccessDenied)" in refused(
+        lambda: cloud.put(Content(TEXT), None, "")
+    )
 
 
 @pytest.mark.slow
@@ -409,14 +502,18 @@ def test_a_cut_network_is_told(backend: Backend, cloud: CloudBackend) -> None:
     version = cloud.put(Content(TEXT), None, "")
     backend.network.cut()
     assert "cannot be read: the connection was cut" in refused(cloud.get)
-    assert "cannot be written: the connection was cut" in refused(lambda: cloud.put(Content(OTHER), version, ""))
+    assert "cannot be written: the connection was cut" in refused(
+        lambda: cloud.put(Content(OTHER), version, "")
+    )
     backend.network.restore()
     assert cloud.get() == (Content(TEXT), version)
 
 
 @pytest.mark.slow
 @on_servers
-def test_a_server_that_does_not_answer_holds_no_interrupt_up(backend: Backend, place: Place) -> None:
+def test_a_server_that_does_not_answer_holds_no_interrupt_up(
+    backend: Backend, place: Place
+) -> None:
     assert backend.network
     place.environ |= backend.environ
     fault = backend.network.add("delay")
@@ -437,7 +534,9 @@ def test_a_server_that_ignores_conditions_is_refused_and_never_used(
         if request.startswith(b"PUT "):
             kept.append(request.partition(b"\r\n\r\n")[2])
         headers = ('ETag: "e"', f"Last-Modified: {THEN}")
-        connection.sendall(answer(kept[-1] if request.startswith(b"GET ") else b"", "200 OK", *headers))
+        connection.sendall(
+            answer(kept[-1] if request.startswith(b"GET ") else b"", "200 OK", *headers)
+        )
         return True
 
     with Wire(respond) as wire:

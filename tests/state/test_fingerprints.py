@@ -21,24 +21,34 @@ ONE, TWO = Secret("the-first-shared-secret"), Secret("the-second-shared-secret")
 SALT, OTHER_SALT = Salt("env:A#61616161", "61" * 16), Salt("env:B#62626262", "62" * 16)
 
 
-def derive_keys(wanted: list[Wanted], width: int, derive: Callable[[Wanted], Key] = stretch) -> dict[Wanted, Key]:
+def derive_keys(
+    wanted: list[Wanted], width: int, derive: Callable[[Wanted], Key] = stretch
+) -> dict[Wanted, Key]:
     ring = KeyRing(width, derive)
     ring.derive(wanted)
     return {each: ring.key(*each) for each in wanted}
 
 
 def expected(secret: str, salt: Salt, *parts: bytes) -> str:
-    key = hashlib.scrypt(secret.encode(), salt=bytes.fromhex(salt.salt), n=2**15, r=8, p=1, maxmem=2**28, dklen=32)
+    key = hashlib.scrypt(
+        secret.encode(), salt=bytes.fromhex(salt.salt), n=2**15, r=8, p=1, maxmem=2**28, dklen=32
+    )
     message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     return hmac.new(key, message, "sha256").hexdigest()
 
 
 def test_a_key_is_what_scrypt_makes_of_the_secret() -> None:
-    assert stretch((ONE, SALT)).sign("x", "yz") == expected("the-first-shared-secret", SALT, b"x", b"yz")
+    assert stretch((ONE, SALT)).sign("x", "yz") == expected(
+        "the-first-shared-secret", SALT, b"x", b"yz"
+    )
 
 
-@pytest.mark.parametrize("error", [MemoryError(), ValueError("[digital envelope routines] memory limit exceeded")])
-def test_without_memory_for_scrypt_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ValueError("[digital envelope routines] memory limit exceeded")]
+)
+def test_without_memory_for_scrypt_there_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def fail(*_: object, **costs: int) -> bytes:
         assert costs["maxmem"] >= 2**25
         raise error
@@ -49,7 +59,10 @@ def test_without_memory_for_scrypt_there_is_one_clear_error(monkeypatch: pytest.
     assert caught.value.summary == "no memory for the fingerprint of a secret, which takes 32 MiB"
 
 
-@given(st.lists(st.tuples(st.sampled_from([ONE, TWO]), st.sampled_from([SALT, OTHER_SALT]))), st.integers(1, 8))
+@given(
+    st.lists(st.tuples(st.sampled_from([ONE, TWO]), st.sampled_from([SALT, OTHER_SALT]))),
+    st.integers(1, 8),
+)
 def test_each_distinct_secret_and_salt_is_derived_once(wanted: list[Wanted], width: int) -> None:
     derived: Counter[Wanted] = Counter()
 
@@ -118,6 +131,8 @@ def test_what_goes_wrong_reaches_the_caller() -> None:
 def test_what_is_derived_shows_neither_secret_nor_key() -> None:
     keys = derive_keys([(ONE, SALT)], 1)
     shown = f"{keys} {keys!r} {list(keys.values())} {keys[ONE, SALT]}"
-    stretched = hashlib.scrypt(b"the-first-shared-secret", salt=b"a" * 16, n=2**15, r=8, p=1, maxmem=2**26, dklen=32)
+    stretched = hashlib.scrypt(
+        b"the-first-shared-secret", salt=b"a" * 16, n=2**15, r=8, p=1, maxmem=2**26, dklen=32
+    )
     for hidden in ("the-first-shared-secret", stretched.hex(), repr(stretched)):
         assert hidden not in shown

@@ -1,4 +1,6 @@
-"""A state as text: whole both ways, readable in Git, and refused with a way out where it is in any doubt."""
+"""A state as text: whole both ways, readable in Git, and refused with a way out where it is in any
+doubt.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ FULL = state(
     removed("test", "4" * 32),
 )
 SCHEMA = jsonschema.Draft202012Validator(read_schema("state"))
-BEYOND_THE_SCHEMA = re.compile("two (salts|entries|intents|removed) for|the salt of .* is missing|is of run")
+BEYOND_THE_SCHEMA = re.compile(
+    "two (salts|entries|intents|removed) for|the salt of .* is missing|is of run"
+)
 
 
 def problem_of(text: str) -> str:
@@ -87,16 +91,21 @@ def test_each_record_has_a_line_of_its_own_and_keys_are_sorted() -> None:
     assert text.isascii()
     lines = text.splitlines()
     assert lines[:2] == ["{", '  "entries": [']
-    for fingerprint in [each.fingerprint for each in WHOLE.entries] + [each.fingerprint for each in WHOLE.intents]:
+    for fingerprint in [each.fingerprint for each in WHOLE.entries] + [
+        each.fingerprint for each in WHOLE.intents
+    ]:
         [line] = [line for line in lines if f'"fingerprint": "{fingerprint}"' in line]
-        assert list(json.loads(line.strip().removesuffix(","))) == sorted(json.loads(line.strip().removesuffix(",")))
+        assert list(json.loads(line.strip().removesuffix(","))) == sorted(
+            json.loads(line.strip().removesuffix(","))
+        )
     assert list(json.loads(text)) == sorted(json.loads(text))
 
 
 def test_a_new_entry_changes_no_other_line_but_for_a_comma() -> None:
     before = {line.rstrip(",") for line in state_text(state(entry(), entry("test"))).splitlines()}
     after = {
-        line.rstrip(",") for line in state_text(state(entry(), entry("prod", "5" * 32), entry("test"))).splitlines()
+        line.rstrip(",")
+        for line in state_text(state(entry(), entry("prod", "5" * 32), entry("test"))).splitlines()
     }
     assert before < after
     assert len(after - before) == 1
@@ -106,7 +115,12 @@ def test_no_secret_and_no_url_is_in_the_text() -> None:
     secret = Secret("a-shared-secret-nobody-may-see")
     key = stretch((secret, SALT))
     text = state_text(state(entry(key=key), intent(key=key)))
-    for hidden in (secret.reveal(), secret.reveal().encode().hex(), key._value.hex(), "example.org"):
+    for hidden in (
+        secret.reveal(),
+        secret.reveal().encode().hex(),
+        key._value.hex(),
+        "example.org",
+    ):
         assert hidden not in text
 
 
@@ -121,7 +135,9 @@ def test_no_secret_and_no_url_is_in_the_text() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["added_later", "", "\x1b[2J"])
-def test_a_field_of_a_later_version_is_refused_and_never_lost(path: tuple[Any, ...], place: str, name: str) -> None:
+def test_a_field_of_a_later_version_is_refused_and_never_lost(
+    path: tuple[Any, ...], place: str, name: str
+) -> None:
     said = f"{place} has a field {json.dumps(name)} that this one does not know"
     problem = problem_of(changed(put(*path, name, {"anything": [1.5, None]}), FULL))
     assert problem.startswith(f"{PATH}: a newer hooksync wrote it: {said}: install that\n")
@@ -130,7 +146,11 @@ def test_a_field_of_a_later_version_is_refused_and_never_lost(path: tuple[Any, .
 def test_what_the_list_does_not_tell_has_fields_of_its_own() -> None:
     document = json.loads(state_text(FULL))
     [made] = document["entries"]
-    assert (made["include_identifiers"], made["found"], made["unlisted_since"]) == (False, True, 1_800_000_000)
+    assert (made["include_identifiers"], made["found"], made["unlisted_since"]) == (
+        False,
+        True,
+        1_800_000_000,
+    )
     [meant] = document["intents"]
     assert (meant["include_identifiers"], meant["at"]) == (True, 1_800_000_001)
     assert document["removed"][1] == {"tenancy": "test", "id": "4" * 32, "at": 1_800_000_000}
@@ -153,11 +173,14 @@ HEX = "must be 64 digits of 0-9 and a-f"
 WHOLE_NUMBER = "must be a whole number"
 RUN = "must be from 1 to 9007199254740991"
 TIME = "must be from 0 to 9007199254740991"
-NEWER = "a newer hooksync wrote it, in the format hooksync.state/2: install that, this one reads hooksync.state/1"
+NEWER = (
+    "a newer hooksync wrote it, in the format hooksync.state/2: install that, this one reads"
+    " hooksync.state/1"
+)
 UNKNOWN = 'not a state of hooksync: its format is "hooksync.state/0", not hooksync.state/1'
 WAY_OUT = (
-    "restore an earlier one, from its history or a backup; or delete it: then a changed secret is not noticed"
-    " until `hooksync apply --adopt`"
+    "restore an earlier one, from its history or a backup; or delete it: then a changed secret is"
+    " not noticed until `hooksync apply --adopt`"
 )
 
 
@@ -218,7 +241,9 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("removed", [{"tenancy": "prod", "id": "1", "at": 0}] * 2), 'two removed for "prod" "1"'),
     ],
 )  # fmt: skip
-def test_a_wrong_field_is_named_with_a_way_out(change: Callable[[Any], object], said: str | None) -> None:
+def test_a_wrong_field_is_named_with_a_way_out(
+    change: Callable[[Any], object], said: str | None
+) -> None:
     text = changed(change)
     if said is None:
         assert read_state(text, PATH)
@@ -235,11 +260,20 @@ def test_a_wrong_field_is_named_with_a_way_out(change: Callable[[Any], object], 
         (" \n", "hooks.state.json: the state is empty"),
         ("[]", "hooks.state.json: not a state of hooksync: not a JSON object"),
         ("null", "hooks.state.json: not a state of hooksync: not a JSON object"),
-        ("version: 1\ntenancies: {}\n", "hooks.state.json:1:1: the state is not JSON: expecting value"),
+        (
+            "version: 1\ntenancies: {}\n",
+            "hooks.state.json:1:1: the state is not JSON: expecting value",
+        ),
         ('{\n  "format": "hooksync.state/1",\n}', "hooks.state.json:3:1: the state is not JSON: "),
-        ('{"format": "hooksync.state/1"} x', "hooks.state.json:1:32: the state is not JSON: extra data"),
+        (
+            '{"format": "hooksync.state/1"} x',
+            "hooks.state.json:1:32: the state is not JSON: extra data",
+        ),
         ("[" * 200_000, "hooks.state.json: nested too deeply"),
-        ('{"last_run": ' + "9" * 5000 + "}", "hooks.state.json: holds a number too long to be read"),
+        (
+            '{"last_run": ' + "9" * 5000 + "}",
+            "hooks.state.json: holds a number too long to be read",
+        ),
         (
             '{"format": "hooksync.state/1", "format": "x"}',
             'hooks.state.json: "format" is a duplicate key in one object',
@@ -260,8 +294,8 @@ def test_a_merge_that_was_not_finished_is_named_with_its_line(marker: str, endin
     problem = problem_of(text)
     assert problem.startswith("hooks.state.json:4:1: the state has conflict markers of a merge")
     assert problem.endswith(
-        "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the other side knew is"
-        " unknown then, until `hooksync apply --adopt`"
+        "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the other"
+        " side knew is unknown then, until `hooksync apply --adopt`"
     )
 
 
@@ -271,7 +305,9 @@ def test_a_blank_line_before_a_conflict_marker_counts() -> None:
 
 def test_a_message_shows_foreign_text_whole_where_it_just_fits() -> None:
     for length, shown in ((78, f'"{"x" * 78}"\n'), (79, f'"{"x" * 79}..."\n')):
-        assert f"is missing: {shown}" in problem_of(changed(put("entries", 0, "salt", "x" * length)))
+        assert f"is missing: {shown}" in problem_of(
+            changed(put("entries", 0, "salt", "x" * length))
+        )
 
 
 def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
@@ -287,7 +323,9 @@ def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
 def test_the_first_error_is_found_at_the_end_of_a_large_state_and_quotes_nothing() -> None:
     document = json.loads(state_text(WHOLE))
     document["entries"] = [{**document["entries"][0], "id": str(n)} for n in range(50_000)]
-    document["entries"].append({**document["entries"][0], "address": "x" * 8192, "run": ["secret"] * 10**6})
+    document["entries"].append(
+        {**document["entries"][0], "address": "x" * 8192, "run": ["secret"] * 10**6}
+    )
     begun = time.process_time()
     problem = problem_of(json.dumps(document))
     assert problem.startswith(f"{PATH}: entries[50000]: run must be a whole number\n")

@@ -1,4 +1,6 @@
-"""A state on a branch of a real Git remote, by path and over HTTP: nothing lost, and no clone ever touched."""
+"""A state on a branch of a real Git remote, by path and over HTTP: nothing lost, and no clone ever
+touched.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,11 @@ def test_what_is_written_is_read_by_another_clone(remote: Remote) -> None:
     assert backend.get() == (TWO, second)
     third = backend.put(Content(), second, "emptied")
     assert other.get() == (Content(), third)
-    assert remote.log() == ["hooksync: state written by Ada", "hooksync: run lock taken by Ada", "hooksync: emptied"]
+    assert remote.log() == [
+        "hooksync: state written by Ada",
+        "hooksync: run lock taken by Ada",
+        "hooksync: emptied",
+    ]
     assert remote.git("log", "-1", "--format=%an <%ae>", BRANCH) == "Ada <ada@example.org>"
 
 
@@ -98,7 +104,10 @@ def test_each_write_is_one_commit_with_the_files_that_there_are(remote: Remote) 
     backend = open_at(remote.clone("one"), remote)
     version = backend.put(TWO, backend.put(ONE, None, "x"), "y")
     assert remote.head() == version
-    assert remote.git("ls-tree", "-r", "--name-only", BRANCH).split() == ["hooks.state.json", "run-lock.json"]
+    assert remote.git("ls-tree", "-r", "--name-only", BRANCH).split() == [
+        "hooks.state.json",
+        "run-lock.json",
+    ]
     assert remote.git("ls-tree", "-r", "--name-only", f"{BRANCH}~1") == "hooks.state.json"
     assert remote.git("show", f"{BRANCH}:run-lock.json") == TWO.lock
 
@@ -131,7 +140,9 @@ def test_writers_side_by_side_lose_nothing(remote: Remote) -> None:
             found = backend.get()
             lines = (found[0].state or "") if found else ""
             try:
-                backend.put(Content(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line")
+                backend.put(
+                    Content(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line"
+                )
                 done += 1
             except Changed:
                 pass
@@ -151,7 +162,8 @@ def test_a_push_that_meets_another_one_is_tried_again(by_path: Remote) -> None:
     with pytest.raises(FileError, match=r"failed to update ref; cannot lock ref .*File exists"):
         backend.put(TWO, version, "y")
     assert backend.get() == (ONE, version)
-    by_path.hook("test -e seen && rm -f " + str(lock) + "\ntouch seen")  # which ends while ours is tried again
+    # which ends while ours is tried again
+    by_path.hook("test -e seen && rm -f " + str(lock) + "\ntouch seen")
     version = backend.put(TWO, version, "y")
     assert backend.get() == (TWO, version)
 
@@ -210,7 +222,8 @@ def test_a_clone_gets_objects_and_otherwise_stays_to_the_byte_as_it_was(
     changed = {name for name in after if after[name] != before.get(name)}
     changed |= before.keys() - after.keys()
     allowed = re.compile(
-        rf"\.git/(objects/.*|shallow|(logs/)?refs/remotes/origin/{BRANCH})"  # of the branch, as each push of git
+        # of the branch, as each push of git
+        rf"\.git/(objects/.*|shallow|(logs/)?refs/remotes/origin/{BRANCH})"
     )
     assert not [name for name in changed if not allowed.fullmatch(name)]
     assert (".git/shallow" in after) is ("--depth=1" in options)
@@ -219,7 +232,9 @@ def test_a_clone_gets_objects_and_otherwise_stays_to_the_byte_as_it_was(
     assert over_http.git("fsck", "--no-dangling", at=clone) == ""
 
 
-def test_settings_of_the_clone_that_change_what_git_does_change_nothing_here(over_http: Remote) -> None:
+def test_settings_of_the_clone_that_change_what_git_does_change_nothing_here(
+    over_http: Remote,
+) -> None:
     clone = over_http.clone("one")
     for key, value in {
         "remote.origin.mirror": "true",
@@ -250,7 +265,10 @@ def test_settings_of_the_clone_that_change_what_git_does_change_nothing_here(ove
     backend = open_at(clone, over_http, GIT_CONFIG_GLOBAL=str(theirs))
     version = backend.put(ONE, None, "x")
     assert open_at(clone, over_http, GIT_CONFIG_GLOBAL=str(theirs)).get() == (ONE, version)
-    assert over_http.git("for-each-ref", "--format=%(refname)").split() == [f"refs/heads/{BRANCH}", "refs/heads/main"]
+    assert over_http.git("for-each-ref", "--format=%(refname)").split() == [
+        f"refs/heads/{BRANCH}",
+        "refs/heads/main",
+    ]
 
 
 def test_it_works_in_a_worktree_a_submodule_and_a_folder_below(by_path: Remote) -> None:
@@ -258,7 +276,16 @@ def test_it_works_in_a_worktree_a_submodule_and_a_folder_below(by_path: Remote) 
     by_path.git("worktree", "add", "--quiet", "--detach", str(by_path.folder / "tree"), at=clone)
     outer = by_path.folder / "outer"
     by_path.git("init", "--quiet", str(outer))
-    by_path.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", by_path.url, "inner", at=outer)
+    by_path.git(
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        by_path.url,
+        "inner",
+        at=outer,
+    )
     (clone / "deep" / "er").mkdir(parents=True)
     version = open_at(clone / "deep" / "er", by_path).put(ONE, None, "x")
     for folder in (by_path.folder / "tree", outer / "inner"):
@@ -295,14 +322,22 @@ def test_credentials_are_found_wherever_git_finds_them(over_http: Remote) -> Non
     over_http.git("config", "include.path", "extra", at=clone)
     assert open_at(clone, over_http).get() is None
     over_http.git("config", "--unset", "include.path", at=clone)
-    over_http.git("config", f"includeIf.gitdir:{clone}/.git.path", str(clone / ".git" / "extra"), at=clone)
+    over_http.git(
+        "config", f"includeIf.gitdir:{clone}/.git.path", str(clone / ".git" / "extra"), at=clone
+    )
     assert open_at(clone, over_http).get() is None
     over_http.git("config", "--remove-section", f"includeIf.gitdir:{clone}/.git", at=clone)
-    config.write_text(f'[includeIf "gitdir:{clone}/"]\n\tpath = {clone}/.git/extra\n', encoding="utf-8")
+    config.write_text(
+        f'[includeIf "gitdir:{clone}/"]\n\tpath = {clone}/.git/extra\n', encoding="utf-8"
+    )
     assert open_at(clone, over_http).get() is None
     config.unlink()
     key, value = over_http.url, header.partition("= ")[2].strip()
-    variables = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"http.{key}.extraHeader", "GIT_CONFIG_VALUE_0": value}
+    variables = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{key}.extraHeader",
+        "GIT_CONFIG_VALUE_0": value,
+    }
     assert open_at(clone, over_http, **variables).get() is None
     helper = f"!f() {{ echo username={USER}; echo password={PASSWORD}; }}; f"
     over_http.git("config", "credential.helper", helper, at=clone)
@@ -340,19 +375,29 @@ def test_it_reads_where_it_writes(by_path: Remote) -> None:
 
 def test_where_git_knows_no_author_there_is_one(by_path: Remote) -> None:
     clone = by_path.clone("one")
-    without = {name: value for name, value in by_path.environ.items() if "AUTHOR" not in name and "COMMIT" not in name}
+    without = {
+        name: value
+        for name, value in by_path.environ.items()
+        if "AUTHOR" not in name and "COMMIT" not in name
+    }
     config = Path(by_path.environ["HOME"]) / ".gitconfig"
     config.write_text("[user]\n\tuseConfigOnly = true\n", encoding="utf-8")
     backend = GitBackend(WHERE, str(clone), without)
     backend.put(TWO, backend.put(ONE, None, "x"), "y")
-    assert by_path.git("log", "-1", "--format=%an <%ae> %cn", BRANCH) == "hooksync <hooksync@localhost> hooksync"
+    assert (
+        by_path.git("log", "-1", "--format=%an <%ae> %cn", BRANCH)
+        == "hooksync <hooksync@localhost> hooksync"
+    )
 
 
 def test_git_gets_no_secret_of_the_run_and_no_terminal(by_path: Remote) -> None:
     clone = by_path.clone("one")
     spy = by_path.folder / "spy"
     by_path.git(
-        "config", "remote.origin.uploadpack", f"cat /proc/self/stat > {spy}; env >> {spy}; git-upload-pack", at=clone
+        "config",
+        "remote.origin.uploadpack",
+        f"cat /proc/self/stat > {spy}; env >> {spy}; git-upload-pack",
+        at=clone,
     )
     by_path.git("config", "remote.origin.url", f"file://{by_path.path}", at=clone)
     open_at(clone, by_path, PRESERVICA_PASSWORD="s3cret", HOOKSYNC_PLAN_KEY="s3cret").get()
@@ -392,7 +437,9 @@ def test_a_killed_run_leaves_no_temporary_folder_and_no_lock_of_git(by_path: Rem
         run.kill()
     go_on.write_text("", encoding="utf-8")
     assert not list(scratch.iterdir())
-    assert not [path for path in clone.rglob("*") if path.suffix == ".lock" or path.name.startswith("tmp_")]
+    assert not [
+        path for path in clone.rglob("*") if path.suffix == ".lock" or path.name.startswith("tmp_")
+    ]
 
 
 def test_a_git_that_is_ended_removes_its_locks(by_path: Remote) -> None:
@@ -401,7 +448,9 @@ def test_a_git_that_is_ended_removes_its_locks(by_path: Remote) -> None:
     by_path.git("config", "remote.origin.url", f"file://{by_path.path}", at=clone)
     config = Path(by_path.environ["HOME"]) / ".gitconfig"  # upload-pack believes no other file
     by_path.git("config", "--file", str(config), "uploadpack.packObjectsHook", "sleep 600; #")
-    assert "no answer within 2 seconds" in refusal(GitBackend(WHERE, str(clone), by_path.environ, patience=2))
+    assert "no answer within 2 seconds" in refusal(
+        GitBackend(WHERE, str(clone), by_path.environ, patience=2)
+    )
     assert not list(clone.rglob("*.lock"))
 
 
@@ -440,7 +489,9 @@ def test_a_name_that_no_branch_can_have_is_wrong_usage(branch: str) -> None:
         GitBackend(f"git:{branch}", ".", {})
 
 
-@pytest.mark.parametrize("branch", ["a", "hooks/state", "a@b", "é", "x.lockx", "a-", "a{", "HEADS", "@a"])
+@pytest.mark.parametrize(
+    "branch", ["a", "hooks/state", "a@b", "é", "x.lockx", "a-", "a{", "HEADS", "@a"]
+)
 def test_any_other_name_is_allowed(by_path: Remote, branch: str) -> None:
     open_at(by_path.clone("one"), by_path, f"git:{branch}").put(ONE, None, "x")
     assert by_path.log(branch) == ["hooksync: x"]
@@ -462,7 +513,9 @@ def test_a_link_in_place_of_the_state_is_no_state(by_path: Remote) -> None:
     assert "other files" in refusal(open_at(by_path.clone("one"), by_path))
 
 
-@pytest.mark.parametrize(("name", "size"), [("hooks.state.json", 64 * 1024**2 + 1), ("run-lock.json", 8193)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("hooks.state.json", 64 * 1024**2 + 1), ("run-lock.json", 8193)]
+)
 def test_a_file_that_is_too_large_is_not_read(by_path: Remote, name: str, size: int) -> None:
     blob = by_path.git("hash-object", "-w", "--stdin", data=" " * size)
     tree = by_path.git("mktree", data=f"100644 blob {blob}\t{name}\n")
@@ -526,7 +579,9 @@ def test_an_unreachable_remote_is_one_clear_error(by_path: Remote, url: str, wor
 
 def test_a_repository_that_is_not_there_is_one_clear_error(over_http: Remote) -> None:
     clone = over_http.clone("one")
-    over_http.git("config", "remote.origin.url", over_http.url.replace("remote.git", "none.git"), at=clone)
+    over_http.git(
+        "config", "remote.origin.url", over_http.url.replace("remote.git", "none.git"), at=clone
+    )
     assert "not found" in refusal(open_at(clone, over_http))
 
 
@@ -555,8 +610,12 @@ def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:
 def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> None:
     clone = by_path.clone("one")
     note = by_path.folder / "note"
-    by_path.git("config", "remote.origin.uploadpack", f"echo $$ > {note}; exec sleep 600; #", at=clone)
-    assert "no answer within 1 seconds" in refusal(GitBackend(WHERE, str(clone), by_path.environ, patience=1))
+    by_path.git(
+        "config", "remote.origin.uploadpack", f"echo $$ > {note}; exec sleep 600; #", at=clone
+    )
+    assert "no answer within 1 seconds" in refusal(
+        GitBackend(WHERE, str(clone), by_path.environ, patience=1)
+    )
     with suppress(ProcessLookupError):
         child = os.pidfd_open(int(note.read_text(encoding="utf-8")))
         assert select.select([child], [], [], 30)[0]  # readable once it has ended
@@ -569,5 +628,7 @@ def test_a_disk_that_cannot_be_written_is_one_clear_error(by_path: Remote) -> No
         path = clone / ".git" / "objects" / f"{number:02x}"
         shutil.rmtree(path, ignore_errors=True)
         path.touch()  # where git needs a folder
-    with pytest.raises(FileError, match=r"git hash-object(.|\n)*the folder `\.git` can be written to"):
+    with pytest.raises(
+        FileError, match=r"git hash-object(.|\n)*the folder `\.git` can be written to"
+    ):
         open_at(clone, by_path).put(ONE, None, "x")

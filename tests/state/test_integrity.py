@@ -26,7 +26,10 @@ from hooksync.state.model import State
 from hooksync.state.store import inspect, load, open_store, update
 from tests.state_makers import SALT, entry, state, states
 
-KEY, OTHER_KEY = PlanKey(b"a-key-that-signs-states-01234567"), PlanKey(b"another-key-that-signs-012345678")
+KEY, OTHER_KEY = (
+    PlanKey(b"a-key-that-signs-states-01234567"),
+    PlanKey(b"another-key-that-signs-012345678"),
+)
 WHOLE = replace(state(entry(), entry("test")), serial=7)
 WHERE = "hooks.state.json"
 
@@ -66,16 +69,31 @@ def test_a_signature_holds_however_the_text_is_laid_out() -> None:
     assert Integrity(KEY).inspect(text, WHERE).trusted() == WHOLE
 
 
-@pytest.mark.parametrize("field", ["serial", "last_run", "url_salt", "salts", "entries", "signature"])
+@pytest.mark.parametrize(
+    "field", ["serial", "last_run", "url_salt", "salts", "entries", "signature"]
+)
 def test_a_change_of_anything_is_found(field: str) -> None:
-    other = replace(state(entry(), salts=(SALT, replace(SALT, id="env:X#0"))), serial=9, last_run=9, url_salt="78" * 16)
-    document = {**json.loads(state_text(WHOLE, KEY)), field: json.loads(state_text(other, KEY))[field]}
+    other = replace(
+        state(entry(), salts=(SALT, replace(SALT, id="env:X#0"))),
+        serial=9,
+        last_run=9,
+        url_salt="78" * 16,
+    )
+    document = {
+        **json.loads(state_text(WHOLE, KEY)),
+        field: json.loads(state_text(other, KEY))[field],
+    }
     [what] = said(Integrity(KEY).inspect(json.dumps(document), WHERE))
     assert what.startswith(f"the signature of the state {WHERE} does not fit HOOKSYNC_PLAN_KEY: ")
 
 
-def test_a_signature_of_another_key_or_none_is_an_error_that_says_how_to_sign(store: LocalStore) -> None:
-    for key, what in ((OTHER_KEY, "does not fit HOOKSYNC_PLAN_KEY"), (None, "is not signed, and HOOKSYNC_PLAN_KEY")):
+def test_a_signature_of_another_key_or_none_is_an_error_that_says_how_to_sign(
+    store: LocalStore,
+) -> None:
+    for key, what in (
+        (OTHER_KEY, "does not fit HOOKSYNC_PLAN_KEY"),
+        (None, "is not signed, and HOOKSYNC_PLAN_KEY"),
+    ):
         write(store, WHOLE, key)
         for use in (load, lambda store: update(store, add("other"))):
             with pytest.raises(FileError, match=what) as caught:
@@ -89,13 +107,21 @@ def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalSt
     store.integrity = Integrity()
     assert load(store) == WHOLE
     before = Path(store.where).read_bytes()
-    with pytest.raises(FileError, match="is signed, and would lose its signature: HOOKSYNC_PLAN_KEY is not set"):
+    with pytest.raises(
+        FileError, match="is signed, and would lose its signature: HOOKSYNC_PLAN_KEY is not set"
+    ):
         update(store, add("other"))
     assert Path(store.where).read_bytes() == before
 
 
-def test_a_signed_state_changes_its_signature_with_each_write_and_with_nothing_else(store: LocalStore) -> None:
-    texts = [Path(store.where).read_text() for name in ("one", "one", "two") if update(store, add_once(name))]
+def test_a_signed_state_changes_its_signature_with_each_write_and_with_nothing_else(
+    store: LocalStore,
+) -> None:
+    texts = [
+        Path(store.where).read_text()
+        for name in ("one", "one", "two")
+        if update(store, add_once(name))
+    ]
     assert texts[0] == texts[1] != texts[2]
     signatures = [read_signed(text, WHERE)[1] for text in texts]
     assert signatures[0] != signatures[2]
@@ -105,7 +131,9 @@ def add_once(name: str) -> Callable[[State], State]:
     return lambda now: now if now.entries_of(name) else add(name)(now)
 
 
-@pytest.mark.parametrize("where", ["hooks.state.json", "git:hooksync-state", "s3://museum-hooks/hooks.state.json"])
+@pytest.mark.parametrize(
+    "where", ["hooks.state.json", "git:hooksync-state", "s3://museum-hooks/hooks.state.json"]
+)
 def test_the_state_of_every_backend_is_held_against_the_key(where: str) -> None:
     environ = {"HOOKSYNC_PLAN_KEY": KEY.value.decode(), "HOME": "/h"}
     output = Output()

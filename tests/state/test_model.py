@@ -14,7 +14,18 @@ from hooksync.core.model import SecretRef, SubscriptionKey, Trigger
 from hooksync.core.record import replace
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint
 from hooksync.state.model import LARGEST_RUN, RECENT, Removed, Settlement, State, is_recent
-from tests.state_makers import KEY, SALT, TENANCIES, TEXTS, URL_SALT, entry, intent, removed, state, states
+from tests.state_makers import (
+    KEY,
+    SALT,
+    TENANCIES,
+    TEXTS,
+    URL_SALT,
+    entry,
+    intent,
+    removed,
+    state,
+    states,
+)
 
 T = TypeVar("T")
 
@@ -31,7 +42,9 @@ def no_random(_: int) -> bytes:
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
-def test_an_entry_that_is_moved_matches_nothing(tenancy: str, identifier: str, other: str, other_id: str) -> None:
+def test_an_entry_that_is_moved_matches_nothing(
+    tenancy: str, identifier: str, other: str, other_id: str
+) -> None:
     moved = replace(entry(tenancy, identifier), tenancy=other, id=other_id)
     assert moved.is_made_with(KEY) == ((tenancy, identifier) == (other, other_id))
 
@@ -82,7 +95,13 @@ def test_a_key_shows_nothing_and_cannot_be_taken_away() -> None:
 
 def test_nothing_in_a_state_shows_its_digests() -> None:
     one = state(entry(), intent())
-    for hidden in (entry().fingerprint, intent().fingerprint, entry().declared, SALT.salt, URL_SALT):
+    for hidden in (
+        entry().fingerprint,
+        intent().fingerprint,
+        entry().declared,
+        SALT.salt,
+        URL_SALT,
+    ):
         assert hidden not in repr(one)
 
 
@@ -106,7 +125,10 @@ def test_a_reference_that_looks_like_a_salts_id_finds_its_own() -> None:
     [salt] = State(0, URL_SALT).salts_for([REFS[-1]], lambda size: b"n" * size).values()
     one = state(entry(salt=salt), salts=(salt,))
     assert one.salts_for([REFS[-1]], no_random) == {REFS[-1]: salt}
-    assert one.salts_for([SecretRef("file", "a")], lambda size: b"m" * size)[SecretRef("file", "a")] != salt
+    assert (
+        one.salts_for([SecretRef("file", "a")], lambda size: b"m" * size)[SecretRef("file", "a")]
+        != salt
+    )
 
 
 def test_an_entry_without_its_salt_never_gets_into_a_state() -> None:
@@ -144,9 +166,12 @@ NOW = 1_800_000_000
 
 
 @pytest.mark.parametrize(
-    ("ago", "is_so"), [(0, True), (RECENT - 1, True), (RECENT, False), (-RECENT + 1, True), (-RECENT, False)]
+    ("ago", "is_so"),
+    [(0, True), (RECENT - 1, True), (RECENT, False), (-RECENT + 1, True), (-RECENT, False)],
 )
-def test_a_list_may_lag_for_a_quarter_of_an_hour_and_no_wrong_clock_makes_it_longer(ago: int, is_so: bool) -> None:
+def test_a_list_may_lag_for_a_quarter_of_an_hour_and_no_wrong_clock_makes_it_longer(
+    ago: int, is_so: bool
+) -> None:
     assert is_recent(NOW - ago, NOW) is is_so
 
 
@@ -163,7 +188,9 @@ def test_what_was_removed_long_ago_is_forgotten_once_its_tenancy_is_settled() ->
 
 
 @given(states(), TENANCIES, st.booleans())
-def test_settling_one_tenancy_leaves_all_others_as_they_are(one: State, tenancy: str, knows: bool) -> None:
+def test_settling_one_tenancy_leaves_all_others_as_they_are(
+    one: State, tenancy: str, knows: bool
+) -> None:
     gone = one.gone(tenancy, [] if knows else None, LARGEST_RUN * 2)  # long after all of it
     end = Settlement(tenancy, one.last_run, (entry(tenancy),), gone=gone)
     after = one.settled([end], [SALT])

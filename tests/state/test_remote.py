@@ -1,4 +1,6 @@
-"""A state on another machine: its run lock, taken, renewed, expired, lost; and no write over what is not ours."""
+"""A state on another machine: its run lock, taken, renewed, expired, lost; and no write over what
+is not ours.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ def _no_killed_run_is_left() -> Iterator[None]:
 
 
 def open_one(
-    backend: MemoryBackend, clock: JumpingClock | None = None, told: list[str] | None = None, aside: str = "aside.json"
+    backend: MemoryBackend,
+    clock: JumpingClock | None = None,
+    told: list[str] | None = None,
+    aside: str = "aside.json",
 ) -> RemoteStore:
     tell = (told if told is not None else []).append
     return RemoteStore(backend, clock or JumpingClock(), tell, aside, has_thread=False)
@@ -119,7 +124,9 @@ def test_without_the_lock_a_write_is_still_over_what_was_read() -> None:
 def test_another_run_is_refused_and_told_who_holds_the_lock() -> None:
     backend, clock = MemoryBackend(), JumpingClock()
     with open_one(backend, clock).hold(ARCHIVIST):
-        with pytest.raises(Refused, match=r"archivist on host-7 .process 4711. in https://ci.example.org/7") as caught:
+        with pytest.raises(
+            Refused, match=r"archivist on host-7 .process 4711. in https://ci.example.org/7"
+        ) as caught:
             take(open_one(backend, clock), OTHER, clock)
         assert f"hooksync state unlock {ARCHIVIST.id}" in str(caught.value)
         clock.advance(EXPIRY / 2)  # it could not be renewed for a while
@@ -148,7 +155,9 @@ def test_the_lock_of_a_run_that_was_killed_is_taken_over_when_it_was_seen_unchan
     hold(open_one(backend, clock), ARCHIVIST)
     clock.advance(2 * EXPIRY)  # a night goes by
     begin, told = clock.now(), Told()
-    assert "to see whether it still renews its lock" in "\n".join(take(open_one(backend, clock, told), OTHER, clock))
+    assert "to see whether it still renews its lock" in "\n".join(
+        take(open_one(backend, clock, told), OTHER, clock)
+    )
     assert EXPIRY <= clock.now() - begin <= EXPIRY + 10
     assert "archivist on host-7" in told.text
     assert "taken over" in told.text
@@ -175,13 +184,18 @@ def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) 
         add(alive, "1")
 
 
-WITHOUT_END = json.dumps({"user": None, "host": None, "ci_run": None, "renewed": 0, "expiry": "nan", "count": 0})
+WITHOUT_END = json.dumps(
+    {"user": None, "host": None, "ci_run": None, "renewed": 0, "expiry": "nan", "count": 0}
+)
 
 
 @pytest.mark.parametrize("words", ["{}", "", "[" * 8192, "NaN", '{"expiry": 1e999}', WITHOUT_END])
 def test_a_lock_that_cannot_be_read_is_waited_for_like_any(words: str) -> None:
     backend, clock = MemoryBackend(found=(Content(TEXT, words), "1")), JumpingClock()
-    assert "another run of hooksync works with memory" in take(open_one(backend, clock), OTHER, clock)[0]
+    assert (
+        "another run of hooksync works with memory"
+        in take(open_one(backend, clock), OTHER, clock)[0]
+    )
     assert backend.content == Content(TEXT)
 
 
@@ -198,9 +212,9 @@ def test_a_thread_renews_the_lock_while_nothing_else_happens() -> None:
     store = RemoteStore(backend, Clock(), print, "aside.json")
     with store.hold(ARCHIVIST):
         assert renewed.wait(30)
-    assert [message.partition(" by ")[0] for message in backend.messages[:3]] == ["run lock taken"] + 2 * [
-        "run lock renewed"
-    ]
+    assert [message.partition(" by ")[0] for message in backend.messages[:3]] == [
+        "run lock taken"
+    ] + 2 * ["run lock renewed"]
 
 
 # --- a lost lock
@@ -260,7 +274,9 @@ def test_a_lock_that_cannot_be_renewed_counts_as_lost_before_it_expires() -> Non
     clock.advance(EXPIRY / 2)
     store.check()
     clock.advance(EXPIRY / 2)
-    with pytest.raises(LockLost, match="cannot be renewed, and may be another run's by now: memory is unreachable"):
+    with pytest.raises(
+        LockLost, match="cannot be renewed, and may be another run's by now: memory is unreachable"
+    ):
         store.check()
     backend.is_cut = False
     store.check()  # nobody has taken it meanwhile
@@ -300,7 +316,9 @@ def test_one_write_that_fails_is_made_up_for(fault: str, call: int) -> None:
     assert backend.content.lock is None
 
 
-def test_a_backend_that_is_written_elsewhere_than_it_is_read_is_told_and_not_tried_for_ever() -> None:
+def test_a_backend_that_is_written_elsewhere_than_it_is_read_is_told_and_not_tried_for_ever() -> (
+    None
+):
     backend = MemoryBackend()
     store = open_one(backend)
     with store.hold(ARCHIVIST):

@@ -1,4 +1,6 @@
-"""The run lock: one apply at a time, the other told who is in the way; and nothing lost where no lock helps."""
+"""The run lock: one apply at a time, the other told who is in the way; and nothing lost where no
+lock helps.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class Memory:
         if self.others:
             self.others -= 1
             before = load(self) or state()
-            after = before.settled([Settlement("other", 1, (entry("other", str(self.others)),))], [SALT])
+            after = before.settled(
+                [Settlement("other", 1, (entry("other", str(self.others)),))], [SALT]
+            )
             self.stored = state_text(after), f"other {self.others}"
         if version != self.stored[1]:
             raise Changed
@@ -87,7 +91,9 @@ class Memory:
         raise AssertionError(identifier)
 
 
-def try_lock(store: Memory, timeout: float = 0, stop: Event | None = None) -> tuple[JumpingClock, list[str]]:
+def try_lock(
+    store: Memory, timeout: float = 0, stop: Event | None = None
+) -> tuple[JumpingClock, list[str]]:
     clock, told = JumpingClock(NOW), list[str]()
     with run_lock(store, HOLDER, timeout, clock=clock, stop=stop or Event(), tell=told.append):
         pass
@@ -107,16 +113,19 @@ def test_a_free_lock_is_held_at_once_and_says_since_when() -> None:
 def test_another_run_is_named_with_what_to_do() -> None:
     with pytest.raises(Refused) as caught:
         try_lock(Memory(busy=1))
-    assert str(caught.value) == (
-        f"another run of hooksync works with memory: {WORDS}\n"
-        "  fix: wait for it to end and run this again, or let this wait with --lock-timeout SECONDS; unlock it"
+    assert (
+        str(caught.value)
+        == f"another run of hooksync works with memory: {WORDS}\n  fix: wait for it to end and run"
+        " this again, or let this wait with --lock-timeout SECONDS; unlock it"
     )
 
 
 def test_a_lock_that_comes_free_in_time_is_waited_for_and_that_is_told_once() -> None:
     store = Memory(busy=10)
     clock, told = try_lock(store, 30)
-    assert told == [f"waiting for up to 30 seconds: another run of hooksync works with memory: {WORDS}"]
+    assert told == [
+        f"waiting for up to 30 seconds: another run of hooksync works with memory: {WORDS}"
+    ]
     assert 1 < clock.now() - NOW < 30
     assert store.held[0].since == int(clock.now())
 
@@ -168,12 +177,16 @@ def test_a_file_that_was_written_since_it_was_read_is_left_alone(tmp_path: Path)
 
 
 @pytest.mark.parametrize("is_held", [True, False])
-def test_a_run_whose_lock_file_was_deleted_loses_nothing_of_the_next_one(tmp_path: Path, is_held: bool) -> None:
+def test_a_run_whose_lock_file_was_deleted_loses_nothing_of_the_next_one(
+    tmp_path: Path, is_held: bool
+) -> None:
     path = str(tmp_path / "hooks.state.json")
     first, second = LocalStore(path), LocalStore(path)
 
     def make(identifier: str) -> Callable[[State], State]:
-        return lambda now: now.settled([Settlement("prod", 1, (entry(identifier=identifier),))], [SALT])
+        return lambda now: now.settled(
+            [Settlement("prod", 1, (entry(identifier=identifier),))], [SALT]
+        )
 
     def meanwhile(now: State) -> State:
         if not load(LocalStore(str(path))):  # the first time only
@@ -223,7 +236,10 @@ def test_only_one_holds_it_and_the_others_learn_who(path: str) -> None:
         assert caught.value.holder == HOLDER
         assert caught.value.advice == f"if no run is left on any machine, delete {path}.lock"
         update(store, lambda now: now.with_intents([], []))
-    assert sorted(os.listdir(os.path.dirname(path))) == ["hooks.state.json", "hooks.state.json.lock"]
+    assert sorted(os.listdir(os.path.dirname(path))) == [
+        "hooks.state.json",
+        "hooks.state.json.lock",
+    ]
     with LocalStore(path).hold(HOLDER):
         pass
 
@@ -232,13 +248,20 @@ def test_once_it_is_given_back_a_writing_waits_for_others_like_any_other(path: s
     store = LocalStore(path, patience=0.01)
     with store.hold(HOLDER):
         pass
-    with held_by_another(path), pytest.raises(FileError, match="is in use: another run of hooksync holds"):
+    with (
+        held_by_another(path),
+        pytest.raises(FileError, match="is in use: another run of hooksync holds"),
+    ):
         update(store, lambda now: now.with_intents([], []))
 
 
 def test_all_links_to_a_state_share_one_lock(tmp_path: Path, path: str) -> None:
     (tmp_path / "link.json").symlink_to(path)
-    with LocalStore(path).hold(HOLDER), pytest.raises(Busy), LocalStore(str(tmp_path / "link.json")).hold(HOLDER):
+    with (
+        LocalStore(path).hold(HOLDER),
+        pytest.raises(Busy),
+        LocalStore(str(tmp_path / "link.json")).hold(HOLDER),
+    ):
         pass
 
 
@@ -291,7 +314,9 @@ def test_a_holder_that_cannot_be_read_is_somebody(path: str, words: str) -> None
 
 def test_the_words_of_a_holder_steer_no_terminal() -> None:
     assert "\x1b" not in str(replace(HOLDER, user="\x1b[2J"))
-    assert str(Holder(None, None, None, NOW, 1)).startswith("somebody on an unknown machine (process 1) since 2027")
+    assert str(Holder(None, None, None, NOW, 1)).startswith(
+        "somebody on an unknown machine (process 1) since 2027"
+    )
 
 
 @pytest.mark.parametrize("where", ["none/hooks.state.json", "file/hooks.state.json", "a\0b"])
@@ -310,10 +335,14 @@ def test_where_nothing_can_be_written_nothing_is_held_and_the_first_writing_says
 
 def test_a_draft_that_nobody_writes_any_more_is_deleted_by_the_next_writing(tmp_path: Path) -> None:
     target = tmp_path / "plan.json"
-    old, young, another = (tmp_path / f".{name}.0123456789a{n}.tmp" for n, name in enumerate(["plan.json"] * 2 + ["x"]))
+    old, young, another = (
+        tmp_path / f".{name}.0123456789a{n}.tmp" for n, name in enumerate(["plan.json"] * 2 + ["x"])
+    )
     for draft in (old, young, another):
         draft.write_text("")
     for draft in (old, another):
         os.utime(draft, (NOW - 10**9, NOW - 10**9))
     Output().write_file(str(target), "x")
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([target.name, young.name, another.name])
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(
+        [target.name, young.name, another.name]
+    )

@@ -1,4 +1,6 @@
-"""The state on the disk: in its place, whole at every moment, and with nothing lost between writers."""
+"""The state on the disk: in its place, whole at every moment, and with nothing lost between
+writers.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ from tests.state_makers import SALT, entry, state
 WHOLE = state(entry(), entry("test"))
 WRITTEN = replace(WHOLE, serial=1)
 
-# Adds entries of a tenancy, one writing each, and says so after each: `writer.py PATH TENANCY HOW-MANY`.
+# Adds entries of a tenancy, one writing each, and says so after each: `writer.py PATH TENANCY
+# HOW-MANY`.
 WRITER = """
 import sys
 from hooksync.state.model import Settlement
@@ -56,7 +59,9 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run code in a process of its own; it ends with the block."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *arguments]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield process
         finally:
@@ -111,7 +116,9 @@ def problem_of(path: str) -> str:
         ([], None, None),
     ],
 )
-def test_the_state_lies_beside_the_first_hooks_file(files: Sequence[str], flag: str | None, found: str | None) -> None:
+def test_the_state_lies_beside_the_first_hooks_file(
+    files: Sequence[str], flag: str | None, found: str | None
+) -> None:
     assert state_place(files, flag) == found
 
 
@@ -139,7 +146,10 @@ def test_a_change_is_made_to_what_is_there_now_and_not_to_what_was_read_before(p
 
 
 def test_a_new_state_has_a_salt_of_its_own(tmp_path: Path) -> None:
-    found = [update(str(tmp_path / name), lambda state: state.with_intents([], [])) for name in ("a", "b")]
+    found = [
+        update(str(tmp_path / name), lambda state: state.with_intents([], []))
+        for name in ("a", "b")
+    ]
     assert found[0].last_run == 1
     assert found[0].url_salt != found[1].url_salt
     assert len(found[0].url_salt) == 32
@@ -162,19 +172,30 @@ def test_nothing_is_written_where_nothing_changes(path: str) -> None:
         Path(path).write_bytes(state_text(WHOLE).replace("\n", ending).encode())
         before = os.stat(path)
         assert update(path, lambda now: now) == WHOLE
-        assert (os.stat(path).st_ino, os.stat(path).st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+        assert (os.stat(path).st_ino, os.stat(path).st_mtime_ns) == (
+            before.st_ino,
+            before.st_mtime_ns,
+        )
 
 
-def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_does_not_make_each_run_write(path: str) -> None:
+def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_does_not_make_each_run_write(
+    path: str,
+) -> None:
     whole = state(entry("prod", "##vso[task.complete]"))
     for serial in (whole.serial + 1, whole.serial + 1):
-        assert update(path, lambda now: replace(whole, serial=max(now.serial, whole.serial))).serial == serial
+        assert (
+            update(path, lambda now: replace(whole, serial=max(now.serial, whole.serial))).serial
+            == serial
+        )
     assert "##vso\\u005btask" in Path(path).read_text()
     assert load(path) == replace(whole, serial=whole.serial + 1)
 
 
 def test_each_write_that_changes_anything_counts_and_no_other(path: str) -> None:
-    makes = [lambda now, name=name: now.settled([add(entry(name))], [SALT]) for name in ("one", "one", "two")]
+    makes = [
+        lambda now, name=name: now.settled([add(entry(name))], [SALT])
+        for name in ("one", "one", "two")
+    ]
     assert [update(path, make).serial for make in makes] == [1, 1, 2]
     update(path, lambda now: replace(state(entry()), serial=7))  # pushed from elsewhere
     found = load(path)
@@ -284,7 +305,9 @@ with store.hold(Holder("me", "here", None)):
 """
     with python(code, path) as process:
         said, _ = process.communicate()
-    assert said.startswith("0\nthe state hooks.state.json cannot be locked: permission denied\n  fix: ")
+    assert said.startswith(
+        "0\nthe state hooks.state.json cannot be locked: permission denied\n  fix: "
+    )
     assert left_in(path) == []
 
 
@@ -307,7 +330,10 @@ with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None, 1_800_000_
         assert load(path) == WRITTEN  # reading waits for nobody
     said = str(caught.value)
     assert f"{path} is in use" in said
-    assert f"another run of hooksync holds {path}.lock: archivist on host-7 (process {process.pid}) since 2027-" in said
+    assert (
+        f"another run of hooksync holds {path}.lock: archivist on host-7 (process {process.pid})"
+        " since 2027-" in said
+    )
     assert update(path, lambda now: now, 0) == WRITTEN  # whoever is killed holds nothing any more
 
 
@@ -316,7 +342,10 @@ with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None, 1_800_000_
 
 def test_two_processes_that_write_at_once_lose_nothing(path: str) -> None:
     tenancies, how_many = ("left", "right"), 40
-    with python(WRITER, path, "left", str(how_many)) as left, python(WRITER, path, "right", str(how_many)) as right:
+    with (
+        python(WRITER, path, "left", str(how_many)) as left,
+        python(WRITER, path, "right", str(how_many)) as right,
+    ):
         for process in (left, right):
             process.communicate()
             assert process.returncode == 0

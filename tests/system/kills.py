@@ -1,10 +1,12 @@
-"""Kills runs of hooksync at random moments, many of them, and holds what is left, and what the next run makes of it.
+"""Kills runs of hooksync at random moments, many of them, and holds what is left, and what the next
+run makes of it.
 
     python -m tests.system.kills --number 500 --seed 1
 
-Each kill has a tenancy of its own, by real HTTP, that asks for steps of every kind. A process applies and gets SIGKILL,
-SIGTERM, SIGINT or SIGHUP after a number of its calls and a bit. The laws are asked of what it left; then one apply must
-settle everything, and after `--adopt` each secret is known. Prints figures; exits with 1 when anything did not hold.
+Each kill has a tenancy of its own, by real HTTP, that asks for steps of every kind. A process
+applies and gets SIGKILL, SIGTERM, SIGINT or SIGHUP after a number of its calls and a bit. The laws
+are asked of what it left; then one apply must settle everything, and after `--adopt` each secret is
+known. Prints figures; exits with 1 when anything did not hold.
 """
 
 from __future__ import annotations
@@ -66,7 +68,11 @@ WAYS = (
 LATENCY = 0.02  # seconds
 LAG = 0.4  # seconds, of a list that lags: the process is killed in real time
 CALLS = 20  # of a whole apply, about
-LONG, SHORT = 0.3, 0.03  # seconds after a call: while secrets are stretched and the state is written; between calls
+# seconds after a call: while secrets are stretched and the state is written; between calls
+LONG, SHORT = (
+    0.3,
+    0.03,
+)
 PATIENCE = 60.0  # seconds
 OURS = "cli/main.py"  # in every traceback of what hooksync itself has begun
 
@@ -82,7 +88,10 @@ class Kill:
     delay: float  # seconds after the last of them
 
     def __str__(self) -> str:
-        return f"kill {self.number}: {self.way}, {self.signal.name} {self.delay:.3f} s after call {self.calls}"
+        return (
+            f"kill {self.number}: {self.way}, {self.signal.name} {self.delay:.3f} s after call"
+            f" {self.calls}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,9 @@ class Killed:
 
 
 class ShiftedClock:
-    """The real time, for the process that is killed; who waits in this one finds that the time has passed."""
+    """The real time, for the process that is killed; who waits in this one finds that the time has
+    passed.
+    """
 
     def __init__(self) -> None:
         self._shift = 0.0
@@ -139,7 +150,9 @@ def carry_out(kill: Kill) -> Killed:
         way = replace(way, lag=LAG)
     with tempfile.TemporaryDirectory() as name:
         folders = prepare_both(way, "", Path(name))
-        with Sandbox(replace(options_of(way, folders[0] / "held.json", clock), latency=LATENCY)) as box:
+        with Sandbox(
+            replace(options_of(way, folders[0] / "held.json", clock), latency=LATENCY)
+        ) as box:
             stage = Stage(way, box, clock, folders)
             run = _kill(kill, stage)
             broken = [f"{law}: {how}" for law, how in broken_by(run)]
@@ -149,7 +162,11 @@ def carry_out(kill: Kill) -> Killed:
                 settled, states, adopted = _settle(stage)
                 broken += settled
                 unknown = states["unknown"]
-                broken += [f"after --adopt the secrets are {dict(adopted)}"] if set(adopted) != {"same"} else []
+                broken += (
+                    [f"after --adopt the secrets are {dict(adopted)}"]
+                    if set(adopted) != {"same"}
+                    else []
+                )
     changes = len(set(run.before) ^ set(run.after))
     code = run.code if run.code is not None else -kill.signal
     return Killed(kill, code, changes, unknown, tuple(broken))
@@ -182,7 +199,8 @@ def _kill(kill: Kill, stage: Stage) -> Run:
         out, err = process.communicate(timeout=PATIENCE)
     wait_until_all_is_carried_out(box)
     _look(stage, moments)
-    has_begun = bool(box.calls) or OURS in err or "Traceback" not in err  # else Python itself was still starting
+    # else Python itself was still starting
+    has_begun = bool(box.calls) or OURS in err or "Traceback" not in err
     code = process.returncode if has_begun else -kill.signal
     text, held = path.read_text(encoding="utf-8"), stage.witness.held()
     return Run(
@@ -216,22 +234,33 @@ def _broken_code(kill: Kill, run: Run, folder: Path, *, has_called: bool) -> Ite
     if "Traceback" in run.said and OURS in run.said:
         yield f"it shows a traceback: {run.said[-600:]}"
     expected = SIGNALS[kill.signal]
-    is_outside = not has_called or (folder / "report.json").exists()  # Python was still starting, or already ending
+    # Python was still starting, or already ending
+    is_outside = not has_called or (folder / "report.json").exists()
     if run.code not in (0, expected) and not (run.code is None and is_outside):
         yield f"it ends with {run.code}, not {expected}: {run.said[-400:]}"
-    if run.result is not None and json.loads((folder / "report.json").read_text(encoding="utf-8")) != run.result:
+    if (
+        run.result is not None
+        and json.loads((folder / "report.json").read_text(encoding="utf-8")) != run.result
+    ):
         yield "the report that it wrote is another than the one that it shows"
 
 
 def _settle(stage: Stage) -> tuple[list[str], Counter[str], Counter[str]]:
-    """Apply once more, and adopt: what does not hold, and the states of the secrets before and after."""
+    """Apply once more, and adopt: what does not hold, and the states of the secrets before and
+    after.
+    """
     second = stage.apply(0)
     third = stage.apply(0)
     adopted = stage.apply(0, adopts=True)
     last = stage.plan(0)
-    broken = [f"the next run: {law}: {how}" for law, how in broken_when_settled(second.run, is_second=False)]
+    broken = [
+        f"the next run: {law}: {how}"
+        for law, how in broken_when_settled(second.run, is_second=False)
+    ]
     for name, came in (("the run after it", third), ("--adopt", adopted), ("the last plan", last)):
-        broken += [f"{name}: {law}: {how}" for law, how in broken_when_settled(came.run, is_second=True)]
+        broken += [
+            f"{name}: {law}: {how}" for law, how in broken_when_settled(came.run, is_second=True)
+        ]
     if ours(second.live) != wanted(stage.way):
         broken.append("the next run does not leave what is declared")
     if json.loads(adopted.state)["intents"]:
@@ -240,7 +269,11 @@ def _settle(stage: Stage) -> tuple[list[str], Counter[str], Counter[str]]:
 
 
 def _states(came: Came) -> Counter[str]:
-    return Counter(step["secret"]["state"] for step in came.run.steps("prod") if step["secret"] and step["address"])
+    return Counter(
+        step["secret"]["state"]
+        for step in came.run.steps("prod")
+        if step["secret"] and step["address"]
+    )
 
 
 def figures(results: Sequence[Killed]) -> str:
@@ -251,12 +284,19 @@ def figures(results: Sequence[Killed]) -> str:
     lines = [
         f"{len(results)} kills, {sum(bool(one.broken) for one in results)} broken",
         f"signals: {', '.join(f'{number} {name}' for name, number in sorted(signals.items()))}",
-        f"ends: {', '.join(f'{number} with {code}' for code, number in sorted(codes.items()))}"
-        " (0: it was through before; negative: by the signal itself)",
-        f"in the middle of its changes: {sum(one.is_in_between for one in results)}"
-        f", before the first: {sum(one.changes == 0 for one in results)}",
-        f"secrets that the next run did not know, until --adopt: {sum(one.unknown for one in results)}"
-        f" in {sum(one.unknown > 0 for one in results)} runs",
+        (
+            f"ends: {', '.join(f'{number} with {code}' for code, number in sorted(codes.items()))}"
+            " (0: it was through before; negative: by the signal itself)"
+        ),
+        (
+            f"in the middle of its changes: {sum(one.is_in_between for one in results)}"
+            f", before the first: {sum(one.changes == 0 for one in results)}"
+        ),
+        (
+            "secrets that the next run did not know, until --adopt:"
+            f" {sum(one.unknown for one in results)} in {sum(one.unknown > 0 for one in results)}"
+            " runs"
+        ),
         *(f"  {number} {way}" for way, number in ways.items()),
     ]
     lines += [f"broken: {one.kill}: {text}" for one in results for text in one.broken]
@@ -265,9 +305,15 @@ def figures(results: Sequence[Killed]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Kill as many as asked for, side by side, and print what came of it."""
-    parser = argparse.ArgumentParser(prog="python -m tests.system.kills", description=__doc__.partition("\n")[0])
-    parser.add_argument("--number", type=int, default=500, help="how many are killed (default: 500)")
-    parser.add_argument("--seed", default="hooksync", help="chooses the moments (default: hooksync)")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.system.kills", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument(
+        "--number", type=int, default=500, help="how many are killed (default: 500)"
+    )
+    parser.add_argument(
+        "--seed", default="hooksync", help="chooses the moments (default: hooksync)"
+    )
     parser.add_argument("--only", type=int, metavar="N", help="only the kill of this number")
     args = parser.parse_args(argv)
     kills = [kill for kill in draw(args.number, args.seed) if args.only in (None, kill.number)]

@@ -1,9 +1,10 @@
-"""Runs of hooksync that start from nothing each time, as CI jobs do, and share one state on a real backend.
+"""Runs of hooksync that start from nothing each time, as CI jobs do, and share one state on a real
+backend.
 
     python -m tests.system.remote --kills 50 --races 20
 
-kills an apply after each number of its calls and lets two start at once, on every backend that can be had here, and
-prints a row of figures for each. Exits with 1 when anything did not hold.
+kills an apply after each number of its calls and lets two start at once, on every backend that can
+be had here, and prints a row of figures for each. Exits with 1 when anything did not hold.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class Runners:
             PYTHONPATH=str(ROOT),
             XDG_CACHE_HOME=str(folder / "cache"),
         )
-        place = Place(folder, self.box, self.receiver, {**environ, **self.backend.environ, **self.environ})
+        place = Place(
+            folder, self.box, self.receiver, {**environ, **self.backend.environ, **self.environ}
+        )
         place.environ["CATALOGUE_SECRET"] = self.secret
         place.write(HOOKS)
         return place
@@ -96,7 +99,10 @@ class Runners:
         held = [(one.trigger, one.secret) for one in self.box.subscriptions("DEMO")]
         missing = {trigger for trigger, secret in held if secret != self.secret}
         is_whole = len(held) == len({trigger for trigger, _ in held}) == len(TRIGGERS)
-        return [*(f"{it} has an old secret" for it in missing), *([] if is_whole else [f"there are {len(held)}"])]
+        return [
+            *(f"{it} has an old secret" for it in missing),
+            *([] if is_whole else [f"there are {len(held)}"]),
+        ]
 
 
 @contextmanager
@@ -116,7 +122,9 @@ def reach(box: Sandbox, process: subprocess.Popen[Any], calls: int) -> bool:
 
 
 def kill_one(jobs: Runners, calls: int) -> list[str]:
-    """Kill a rotation after so many of its calls; the next job must end right. Returns what is wrong."""
+    """Kill a rotation after so many of its calls; the next job must end right. Returns what is
+    wrong.
+    """
     jobs.rotate()
     before = len(jobs.box.calls)
     with jobs.fresh().popen(*PATIENT) as process:
@@ -155,7 +163,9 @@ def calls_of(jobs: Runners, *arguments: str) -> int:
     return len(requests) - before
 
 
-def _row(name: str, options: argparse.Namespace, servers: Servers, stack: ExitStack) -> tuple[str, list[str]]:
+def _row(
+    name: str, options: argparse.Namespace, servers: Servers, stack: ExitStack
+) -> tuple[str, list[str]]:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     backend = BACKENDS[name](servers, folder, stack)
     with runners(folder, backend) as jobs:
@@ -168,7 +178,13 @@ def _row(name: str, options: argparse.Namespace, servers: Servers, stack: ExitSt
         jobs.rotate()
         calls = calls_of(jobs, "plan"), calls_of(jobs, *APPLY)
         added = [_added(jobs, "plan"), _added(jobs, *APPLY)]
-    cells = [name, str(options.kills), str(options.races), *map(str, calls), *(f"{each:.2f} s" for each in added)]
+    cells = [
+        name,
+        str(options.kills),
+        str(options.races),
+        *map(str, calls),
+        *(f"{each:.2f} s" for each in added),
+    ]
     return "| " + " | ".join(cells) + " |", wrong
 
 
@@ -185,13 +201,25 @@ def _added(jobs: Runners, *arguments: str) -> float:
 
 def main() -> int:
     """Measure every backend."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--races", type=int, default=20)
-    parser.add_argument("--backend", action="append", choices=tuple(BACKENDS), help="may be repeated (default: all)")
+    parser.add_argument(
+        "--backend", action="append", choices=tuple(BACKENDS), help="may be repeated (default: all)"
+    )
     options = parser.parse_args()
     failures: list[str] = []
-    columns = ("backend", "kills", "races", "requests of plan", "of apply", "added to plan", "to apply")
+    columns = (
+        "backend",
+        "kills",
+        "races",
+        "requests of plan",
+        "of apply",
+        "added to plan",
+        "to apply",
+    )
     sys.stdout.write(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
     with ExitStack() as stack:
         servers = Servers(Path(stack.enter_context(tempfile.TemporaryDirectory())), stack)

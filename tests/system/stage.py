@@ -1,8 +1,10 @@
-"""What kills and two runs at once have in common: a tenancy that asks for steps of every kind, by real HTTP.
+"""What kills and two runs at once have in common: a tenancy that asks for steps of every kind, by
+real HTTP.
 
-`prepare_both` writes the hooks file, what the sandbox holds, and the state of the run that made most of it.
-`Stage` runs commands on it in this process, watches the tenancy past hooksync, and makes a record for the laws.
-Runs and sandbox share a clock that jumps, so that only calls which the sandbox holds take time.
+`prepare_both` writes the hooks file, what the sandbox holds, and the state of the run that made
+most of it. `Stage` runs commands on it in this process, watches the tenancy past hooksync, and
+makes a record for the laws. Runs and sandbox share a clock that jumps, so that only calls which the
+sandbox holds take time.
 """
 
 from __future__ import annotations
@@ -81,7 +83,11 @@ MOVED_NAMES = """\
       right: {url: "https://hooks.example.org/left", trigger: MOVED}
 """
 SWAPPED = {"left": "right", "right": "left"}
-FORMER_NAMES = {"moved-from": "turned", "steady": "stayed"}  # what the state calls what was made at a URL
+# what the state calls what was made at a URL
+FORMER_NAMES = {
+    "moved-from": "turned",
+    "steady": "stayed",
+}
 
 What = tuple[str, str, bool, str]  # URL, trigger, flag, secret
 
@@ -94,9 +100,11 @@ class Way:
     replacement: Literal["create-first", "remove-first"] = "create-first"
     traits: frozenset[str] = frozenset()  # of the sandbox
     uses_state: bool = True
-    moves: bool = False  # whether what is resubscribed has moved, and what is kept has other names than before
+    # whether what is resubscribed has moved, and what is kept has other names than before
+    moves: bool = False
     lag: float = 0.0  # seconds by which the list is late
-    has_duplicates: bool = True  # one of what is kept; and where the service refuses them, one of what is resubscribed
+    # one of what is kept; and where the service refuses them, one of what is resubscribed
+    has_duplicates: bool = True
 
     @property
     def refuses_duplicates(self) -> bool:
@@ -145,7 +153,9 @@ def wanted(way: Way) -> Counter[What]:
 
 def ours(live: Iterable[Subscription]) -> Counter[What]:
     return Counter(
-        (one.url, one.trigger, one.include_identifiers, one.secret) for one in live if one.url.startswith(f"{OURS}/")
+        (one.url, one.trigger, one.include_identifiers, one.secret)
+        for one in live
+        if one.url.startswith(f"{OURS}/")
     )
 
 
@@ -181,7 +191,9 @@ def options_of(way: Way, data: Path, clock: Clock = SYSTEM_CLOCK) -> SandboxOpti
 
 
 def _ids(*, is_later: bool) -> Iterator[str]:
-    """Give the same ids in every run, in an order that is not that of their text. `is_later`: after those seeded."""
+    """Give the same ids in every run, in an order that is not that of their text. `is_later`: after
+    those seeded.
+    """
     for number in count(1000 * is_later):
         yield hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
@@ -211,7 +223,8 @@ def _prepare(way: Way, folder: Path) -> None:
 def _seed(box: Sandbox, way: Way) -> list[Subscription]:
     """Hold what asks for every kind of step; give what the state is to know."""
     for trigger in TRIGGERS:
-        # the state tells of one that its secret has changed; of the other, and without a state, the flag must tell
+        # the state tells of one that its secret has changed; of the other, and without a state, the
+        # flag must tell
         flag = trigger != "MOVED" or not way.uses_state
         turned = f"{OURS}/{'moved-from' if way.moves else 'turned'}"
         box.seed(TENANT, turned, trigger, OLD_SECRET, include_identifiers=flag)  # resubscribed
@@ -236,7 +249,11 @@ def _old_state(made: Iterable[Subscription], names: Mapping[str, str]) -> State:
         mark = fingerprint(key_of(one.secret), TENANCY, one.id)
         digest = declared_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
         flag = one.include_identifiers
-        entries.append(StateEntry(TENANCY, address, 1, SALT.id, mark, digest, id=one.id, include_identifiers=flag))
+        entries.append(
+            StateEntry(
+                TENANCY, address, 1, SALT.id, mark, digest, id=one.id, include_identifiers=flag
+            )
+        )
     return State(1, URL_SALT, (SALT,), tuple(entries))
 
 
@@ -279,7 +296,14 @@ class Witness:
     def held(self) -> tuple[Held, ...]:
         """Return what the tenancy holds now."""
         there = tuple(
-            Held(TENANT, one.id, normalised(one.url), one.trigger, one.include_identifiers, one.secret)
+            Held(
+                TENANT,
+                one.id,
+                normalised(one.url),
+                one.trigger,
+                one.include_identifiers,
+                one.secret,
+            )
             for one in self._box.subscriptions(TENANT)
         )
         self._known |= {one.id: one for one in there}
@@ -287,7 +311,9 @@ class Witness:
 
     def network(self, name: str, environ: Mapping[str, str]) -> Callable[[float, int], Transport]:
         """Return what makes the real network of a run of this name, and watches it."""
-        return lambda timeout, connections: _Watched(Transport(timeout, connections, environ), name, self)
+        return lambda timeout, connections: _Watched(
+            Transport(timeout, connections, environ), name, self
+        )
 
     def note(self, name: str, request: Request, answer: Answer | None) -> None:
         """Keep what is held after a call. `answer`: None where there was none."""
@@ -372,9 +398,8 @@ class Stage:
         self.clock = clock
         self.folders = folders
         self.witness = Witness(box)
-        self._gone: dict[Path, frozenset[str]] = dict.fromkeys(
-            folders, frozenset()
-        )  # ids that a state knows as removed
+        # ids that a state knows as removed
+        self._gone: dict[Path, frozenset[str]] = dict.fromkeys(folders, frozenset())
         self._runs = 0
 
     def apply(
@@ -400,13 +425,20 @@ class Stage:
 
     def plan(self, number: int) -> Came:
         """Plan from one of the folders."""
-        options = PlanOptions(self._files(number), format="json", uses_state=True, has_detailed_exit_code=True)
+        options = PlanOptions(
+            self._files(number), format="json", uses_state=True, has_detailed_exit_code=True
+        )
         return self._run(plan_apply.plan, options, Recorder())
 
     def _files(self, number: int) -> tuple[str]:
         return (str(self.folders[number] / "hooks.yaml"),)
 
-    def _run(self, verb: Callable[[Any, World], int], options: ApplyOptions | PlanOptions, terminal: Recorder) -> Came:
+    def _run(
+        self,
+        verb: Callable[[Any, World], int],
+        options: ApplyOptions | PlanOptions,
+        terminal: Recorder,
+    ) -> Came:
         """Run a command, as the command line would; but an exception that it does not know is kept."""
         self._runs += 1
         name, box, folder = f"{verb.__name__} {self._runs}", self.box, Path(options.files[0]).parent
@@ -414,7 +446,9 @@ class Stage:
         known = _text(folder)
         environment = environ(box.url)
         network = self.witness.network(name, environment)
-        world = World(environment, io.BytesIO(), terminal, threading.Event(), QUICK, self.clock, network)
+        world = World(
+            environment, io.BytesIO(), terminal, threading.Event(), QUICK, self.clock, network
+        )
         crash, code = "", 1
         try:
             code = int(verb(options, world))
@@ -446,7 +480,11 @@ class Stage:
     def _learn(self, folder: Path, run: Run) -> Run:
         """Add what the state knows as removed, since a run that had it was answered so."""
         for moment, _, removed in run.changes():
-            if moment.by == run.name and moment.call == "unsubscribe" and moment.status in (204, 404):
+            if (
+                moment.by == run.name
+                and moment.call == "unsubscribe"
+                and moment.status in (204, 404)
+            ):
                 self._gone[folder] |= {one.id for one in removed}
         return replace(run, gone=self._gone[folder])
 
@@ -458,7 +496,9 @@ def _text(folder: Path) -> str:
 
 
 def wait_until_all_is_carried_out(box: Sandbox) -> None:
-    """Wait for the calls that hooksync does not wait for any more. Each has a status when it is through."""
+    """Wait for the calls that hooksync does not wait for any more. Each has a status when it is
+    through.
+    """
     end = time.monotonic() + LONGEST
     while any(call.status is None for call in box.calls):
         if time.monotonic() > end:

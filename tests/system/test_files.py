@@ -1,4 +1,6 @@
-"""Files by names that steer a terminal or a runner, and files that are none: real processes tell each in a message."""
+"""Files by names that steer a terminal or a runner, and files that are none: real processes tell
+each in a message.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from tests.lanes import sampled
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no such names and no such pipes there")
 
-EVIL = "x\n::set-output name=a::b\n ::stop-commands::c\r\x1b[2J\u202e\u2066##vso[task.complete]##[error]\x07"
+EVIL = (
+    "x\n::set-output name=a::b\n"
+    " ::stop-commands::c\r\x1b[2J\u202e\u2066##vso[task.complete]##[error]\x07"
+)
 OWN = re.compile("::(error|warning) file=[^:]+,line=[0-9]+,col=[0-9]+,title=hooksync::")
 COMMANDS = {
     "a hooks file that is not there": ["validate", "-f", f"{EVIL}.yaml"],
@@ -49,12 +54,24 @@ COMMANDS = {
     "secrets": ["check", "-f", f"{EVIL}/secrets.yaml"],
 }
 
-FIELDS = ["tenancies", "prod", "server", "${BOX}", "DEMO", "catalogue:", "url", "FN_KEY", "INDEXED", "env"]
+FIELDS = [
+    "tenancies",
+    "prod",
+    "server",
+    "${BOX}",
+    "DEMO",
+    "catalogue:",
+    "url",
+    "FN_KEY",
+    "INDEXED",
+    "env",
+]
 
 
 def assert_harmless(run: Run) -> None:
     for stream in (run.out, run.err):
-        assert "\\x3a:" not in stream  # its line breaks are escaped where it enters a message: no line begins with it
+        # its line breaks are escaped where it enters a message: no line begins with it
+        assert "\\x3a:" not in stream
         for line in stream.split("\n"):
             assert line.isprintable(), line
             assert "##vso[" not in line
@@ -63,13 +80,17 @@ def assert_harmless(run: Run) -> None:
 
 
 @pytest.mark.parametrize("what", sampled(list(COMMANDS), 8))
-def test_no_file_name_and_no_argument_steers_a_terminal_or_a_runner(what: str, place: Place) -> None:
+def test_no_file_name_and_no_argument_steers_a_terminal_or_a_runner(
+    what: str, place: Place
+) -> None:
     folder = place.folder / EVIL
     folder.mkdir()
     (folder / "good.yaml").write_text(HOOKS)
     (folder / "wrong.yaml").write_text(HOOKS.replace("INDEXED", "INDEXD"))
     odd = json.dumps(f"{EVIL}.secret", ensure_ascii=True)
-    (folder / "secrets.yaml").write_text(HOOKS.replace("{env: CATALOGUE_SECRET}", f"{{file: {odd}}}"))
+    (folder / "secrets.yaml").write_text(
+        HOOKS.replace("{env: CATALOGUE_SECRET}", f"{{file: {odd}}}")
+    )
     place.environ["GITHUB_ACTIONS"] = "true"
     run = place.run_process(*COMMANDS[what])
     assert run.out + run.err
@@ -84,7 +105,12 @@ def test_nothing_that_a_hooks_file_says_steers_one(replaced: str, place: Place) 
     place.environ["GITHUB_ACTIONS"] = "true"
     for escaped in (evil, evil[1:-1], EVIL):
         place.write(HOOKS.replace(replaced, f"{escaped}:" if replaced.endswith(":") else escaped))
-        for arguments in (["validate"], ["validate", "--format", "json"], ["plan", "--format", "markdown"], ["plan"]):
+        for arguments in (
+            ["validate"],
+            ["validate", "--format", "json"],
+            ["plan", "--format", "markdown"],
+            ["plan"],
+        ):
             assert_harmless(place.run(*arguments))
 
 
@@ -134,11 +160,15 @@ READ = {
     "event": (["verify", "odd"], "the event odd cannot be read"),
     "secret": (["check", "--no-state", "-f", "secret.yaml"], "secret file:odd "),
 }
-WRONG = [(kind, what) for kind in KINDS for what in READ if (kind, what) != (Path.mkdir, "hooks file")]
+WRONG = [
+    (kind, what) for kind in KINDS for what in READ if (kind, what) != (Path.mkdir, "hooks file")
+]
 
 
 @pytest.mark.parametrize(("kind", "what"), sampled(WRONG, 6))
-def test_what_is_no_file_is_told_and_not_waited_for(kind: Callable[[Path], None], what: str, place: Place) -> None:
+def test_what_is_no_file_is_told_and_not_waited_for(
+    kind: Callable[[Path], None], what: str, place: Place
+) -> None:
     place.write(HOOKS.replace("{env: CATALOGUE_SECRET}", "{file: odd}"), "secret.yaml")
     arguments, said = READ[what]
     kind(place.folder / "odd")
@@ -227,7 +257,9 @@ def test_a_plan_and_a_report_can_go_to_a_stream(stream: str, place: Place) -> No
 
 
 @pytest.mark.parametrize("flag", ["plan --out", "plan --metrics", "apply --yes --report"])
-def test_a_link_in_the_place_of_a_plan_or_report_is_replaced_and_never_followed(flag: str, place: Place) -> None:
+def test_a_link_in_the_place_of_a_plan_or_report_is_replaced_and_never_followed(
+    flag: str, place: Place
+) -> None:
     (place.folder / "precious").write_text("old")
     (place.folder / "written.json").symlink_to("precious")
     assert place.run(*flag.split(), "written.json").code == 0

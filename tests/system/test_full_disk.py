@@ -1,7 +1,9 @@
-"""Whole processes on disks that are full or read-only, and with standard streams that are full, closed or left early.
+"""Whole processes on disks that are full or read-only, and with standard streams that are full,
+closed or left early.
 
-What was made stays told and remembered: an error in words and an honest exit code, the old file byte for byte, nothing
-left beside it, and a next run that finds the work. No fault is played by patching: the system itself says no.
+What was made stays told and remembered: an error in words and an honest exit code, the old file
+byte for byte, nothing left beside it, and a next run that finds the work. No fault is played by
+patching: the system itself says no.
 """
 
 from __future__ import annotations
@@ -35,8 +37,12 @@ resource = pytest.importorskip("resource")
 
 ONE = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
 FULL = "/dev/full"  # only ever written to by redirection
-NEEDS_FULL = pytest.mark.skipif(not os.path.exists(FULL), reason="there is no device that is always full")
-SLOW = pytest.mark.parametrize("options", [SandboxOptions(faults=("stall-0.5@subscribe:*",))], indirect=True)
+NEEDS_FULL = pytest.mark.skipif(
+    not os.path.exists(FULL), reason="there is no device that is always full"
+)
+SLOW = pytest.mark.parametrize(
+    "options", [SandboxOptions(faults=("stall-0.5@subscribe:*",))], indirect=True
+)
 
 # Runs hooksync where no file may grow beyond so many bytes: `limited.py BYTES ARGUMENT...`
 _LIMITED = """
@@ -56,14 +62,22 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 def run(place: Place, command: list[str], **settings: Any) -> Run:
     """Run any command in a place, with what every run of hooksync must keep to."""
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
-    done = subprocess.run(command, cwd=place.folder, env=place.environ, text=True, timeout=60, check=False, **streams)
+    streams = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+    } | settings
+    done = subprocess.run(
+        command, cwd=place.folder, env=place.environ, text=True, timeout=60, check=False, **streams
+    )
     return checked(Run(done.returncode, done.stdout or "", done.stderr or ""))
 
 
 def shell(place: Place, script: str) -> Run:
     """Run a line of shell in which `hooksync` is hooksync."""
-    return run(place, ["sh", "-c", f'hooksync() {{ exec "{sys.executable}" -m hooksync "$@"; }}; {script}'])
+    return run(
+        place, ["sh", "-c", f'hooksync() {{ exec "{sys.executable}" -m hooksync "$@"; }}; {script}']
+    )
 
 
 def calls(place: Place, name: str) -> int:
@@ -72,7 +86,9 @@ def calls(place: Place, name: str) -> int:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Read what is in a folder but for the file that runs queue at."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")}
+    return {
+        path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")
+    }
 
 
 def state_of(folder: Path) -> Any:
@@ -86,13 +102,18 @@ def outcomes(report: Any) -> list[str]:
 def assert_told(err: str, path: str, reason: str) -> None:
     """Every error names the file, the reason as the system words it, and a fix."""
     lines = err.splitlines()
-    found = [n for n, line in enumerate(lines) if line.startswith("error: ") and path in line and reason in line]
+    found = [
+        n
+        for n, line in enumerate(lines)
+        if line.startswith("error: ") and path in line and reason in line
+    ]
     assert found, err
     assert lines[found[0] + 1].startswith("  fix: ")
 
 
 def assert_next_run_finishes(place: Place, posts: int) -> None:
-    """Without the fault, what is missing is made, what was made is found, and nothing is made twice.
+    """Without the fault, what is missing is made, what was made is found, and nothing is made
+    twice.
 
     The secret of what was found is unknown: no answer that told its id was written down.
     """
@@ -133,14 +154,17 @@ def read_only_folder(place: Place) -> Iterator[list[str]]:
 
 Fault = Callable[[Place], Any]
 FAULTS = pytest.mark.parametrize(
-    ("fault", "reason"), sampled([(no_growth, "file too large"), (read_only_folder, "permission denied")], 2)
+    ("fault", "reason"),
+    sampled([(no_growth, "file too large"), (read_only_folder, "permission denied")], 2),
 )
 
 # --- the state, before the first change
 
 
 @FAULTS
-def test_where_the_state_cannot_be_written_nothing_is_changed(place: Place, fault: Fault, reason: str) -> None:
+def test_where_the_state_cannot_be_written_nothing_is_changed(
+    place: Place, fault: Fault, reason: str
+) -> None:
     form = "json" if fault is no_growth else "text"
     place.write(ONE)
     assert place.run("apply", "--yes").code == 0
@@ -183,7 +207,9 @@ def test_a_state_below_a_file_is_an_error_before_any_change(place: Place) -> Non
 
 
 @pytest.mark.slow
-def test_with_nothing_to_do_nothing_is_written_and_a_read_only_folder_is_no_matter(place: Place) -> None:
+def test_with_nothing_to_do_nothing_is_written_and_a_read_only_folder_is_no_matter(
+    place: Place,
+) -> None:
     assert place.run("apply", "--yes").code == 0
     (place.folder / "hooks.state.json.lock").unlink(missing_ok=True)
     before = files(place.folder)
@@ -213,9 +239,13 @@ def applied_and_cut_off(place: Place, *arguments: str) -> tuple[Run, bytes]:
 
 
 @SLOW
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process cannot be set here")
+@pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="limits of another process cannot be set here"
+)
 @pytest.mark.slow
-def test_where_the_end_cannot_be_written_what_was_made_is_told_and_found_by_the_next_run(place: Place) -> None:
+def test_where_the_end_cannot_be_written_what_was_made_is_told_and_found_by_the_next_run(
+    place: Place,
+) -> None:
     (place.folder / "report.json").write_text("old")
     failed, begun = applied_and_cut_off(place, "--format", "json", "--report", "report.json")
     assert failed.code == 4
@@ -238,7 +268,9 @@ def test_where_the_end_cannot_be_written_what_was_made_is_told_and_found_by_the_
 
 
 @FAULTS
-def test_a_plan_that_cannot_be_saved_leaves_the_old_one_and_is_shown(place: Place, fault: Fault, reason: str) -> None:
+def test_a_plan_that_cannot_be_saved_leaves_the_old_one_and_is_shown(
+    place: Place, fault: Fault, reason: str
+) -> None:
     assert place.run("plan", "--out", "plan.json").code == 0
     before = files(place.folder)
     with fault(place) as command:
@@ -256,11 +288,18 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_what_was_done_is
     place: Place, fault: Fault, reason: str
 ) -> None:
     if fault is no_growth:
-        pytest.skip("the state cannot be written either, which ends the run before its first change")
+        pytest.skip(
+            "the state cannot be written either, which ends the run before its first change"
+        )
     (place.folder / "report.json").write_text("old")
     before = files(place.folder)
     with fault(place) as command:
-        flags = ("--report", "report.json", "--state", str(place.folder.parent / "other.state.json"))
+        flags = (
+            "--report",
+            "report.json",
+            "--state",
+            str(place.folder.parent / "other.state.json"),
+        )
         failed = run(place, [*command, "apply", "--yes", *flags])
     assert failed.code == 4
     assert_told(failed.err, "the report report.json", reason)
@@ -270,7 +309,9 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_what_was_done_is
 
 
 @FAULTS
-def test_a_first_hooks_file_that_cannot_be_written_leaves_nothing(place: Place, fault: Fault, reason: str) -> None:
+def test_a_first_hooks_file_that_cannot_be_written_leaves_nothing(
+    place: Place, fault: Fault, reason: str
+) -> None:
     before = files(place.folder)
     with fault(place) as command:
         failed = run(place, [*command, "init", "new.yaml"])
@@ -282,7 +323,8 @@ def test_a_first_hooks_file_that_cannot_be_written_leaves_nothing(place: Place, 
 # --- a file system without space
 
 
-# Runs a command on a file system of its own, after `before` was copied to it, and copies what is there then to `after`.
+# Runs a command on a file system of its own, after `before` was copied to it, and copies what is
+# there then to `after`.
 _ON_A_SMALL_DISK = """
 set -e
 mount -t tmpfs -o "$OPTIONS" tmpfs "$DISK"
@@ -294,7 +336,16 @@ rm -f filler
 cp -a "$DISK"/. "$AFTER"
 exit "$code"
 """
-_IN_A_NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _ON_A_SMALL_DISK, "sh"]
+_IN_A_NAMESPACE = [
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
+    _ON_A_SMALL_DISK,
+    "sh",
+]
 
 
 class SmallDisk:
@@ -302,12 +353,16 @@ class SmallDisk:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.disk, self.before, self.after = (place.folder / name for name in ("disk", "before", "after"))
+        self.disk, self.before, self.after = (
+            place.folder / name for name in ("disk", "before", "after")
+        )
         for folder in (self.disk, self.before, self.after):
             folder.mkdir()
         shutil.copy(place.folder / "hooks.yaml", self.before)
 
-    def start(self, *arguments: str, fill: bool = True, options: str = "size=32k") -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, fill: bool = True, options: str = "size=32k"
+    ) -> subprocess.Popen[str]:
         names: Mapping[str, Path] = {"DISK": self.disk, "BEFORE": self.before, "AFTER": self.after}
         environ = {name: str(path) for name, path in names.items()}
         environ |= {"PYTHON": sys.executable, "OPTIONS": options, "FILL": "yes" if fill else ""}
@@ -374,12 +429,19 @@ def test_on_a_full_disk_nothing_is_changed(small: SmallDisk) -> None:
 
 @SLOW
 @pytest.mark.slow
-def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_next_run(small: SmallDisk) -> None:
+def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_next_run(
+    small: SmallDisk,
+) -> None:
     place = small.place
     (small.before / "report.json").write_text("old")
-    with open(small.before / "hooks.yaml", "a", encoding="utf-8") as hooks:  # a report larger than the room that a run
-        hooks.write(f"        description: {chr(0x1F4D6) * 1024}\n")  # gives back when it has let go of the lock
-    with small.start("apply", "--yes", "--format", "json", "--report", "report.json", fill=False) as process:
+    with open(
+        small.before / "hooks.yaml", "a", encoding="utf-8"
+    ) as hooks:  # a report larger than the room that a run
+        # gives back when it has let go of the lock
+        hooks.write(f"        description: {chr(0x1F4D6) * 1024}\n")
+    with small.start(
+        "apply", "--yes", "--format", "json", "--report", "report.json", fill=False
+    ) as process:
         while not calls(place, "subscribe"):
             assert process.poll() is None, process.communicate()
         small.fill(process)
@@ -399,7 +461,16 @@ def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_n
 # --- standard output that takes nothing
 
 
-RESULTS = ("plan", "plan --format json", "plan --format markdown", "check", "validate", "export", "schema", "--help")
+RESULTS = (
+    "plan",
+    "plan --format json",
+    "plan --format markdown",
+    "check",
+    "validate",
+    "export",
+    "schema",
+    "--help",
+)
 
 
 @NEEDS_FULL
@@ -477,7 +548,9 @@ def test_a_file_from_a_standard_input_that_is_closed_is_an_error(place: Place) -
 
 
 @pytest.mark.slow
-def test_without_standard_output_an_apply_is_carried_out_and_remembered_or_changes_nothing(place: Place) -> None:
+def test_without_standard_output_an_apply_is_carried_out_and_remembered_or_changes_nothing(
+    place: Place,
+) -> None:
     assert shell(place, "hooksync plan >&-").code in (0, 1)
     done = shell(place, "hooksync apply --yes >&-")
     made = calls(place, "subscribe")
@@ -494,7 +567,9 @@ def test_without_standard_error_the_result_is_the_same(place: Place) -> None:
     assert_next_run_finishes(place, posts=0)
 
 
-def test_without_standard_error_standard_output_is_the_result_and_nothing_else(place: Place) -> None:
+def test_without_standard_error_standard_output_is_the_result_and_nothing_else(
+    place: Place,
+) -> None:
     failed = shell(place, "hooksync plan --file nowhere.yaml --format json 2>&-")
     assert (failed.code, failed.out) == (1, "")
 
@@ -533,7 +608,9 @@ def test_without_standard_error_an_interrupt_writes_its_notice_to_nobody_else(pl
     heard: list[bytes] = []
 
     def wait(_: Wire, connection: socket.socket, __: bytes) -> None:
-        """Answer once the signal is sent; then hear all that still comes, and answer what is a request."""
+        """Answer once the signal is sent; then hear all that still comes, and answer what is a
+        request.
+        """
         arrived.set()
         signalled.wait(60)
         connection.sendall(answer(b'{"id": "1"}'))
@@ -544,14 +621,18 @@ def test_without_standard_error_an_interrupt_writes_its_notice_to_nobody_else(pl
 
     with Wire(service("subscribe", wait)) as wire:
         place.environ["BOX"] = wire.url
-        script = f'exec "{sys.executable}" -m hooksync apply --yes --no-probe --parallelism 1 --format json 2>&-'
+        script = (
+            f'exec "{sys.executable}" -m hooksync apply --yes --no-probe --parallelism 1 --format'
+            " json 2>&-"
+        )
         command = ["sh", "-c", script]
-        with subprocess.Popen(command, cwd=place.folder, env=place.environ, stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            command, cwd=place.folder, env=place.environ, stdout=subprocess.PIPE
+        ) as process:
             while not arrived.wait(0.1):
                 assert process.poll() is None
-            process.send_signal(
-                signal.SIGINT
-            )  # while the connection waits, which may have the number of standard error
+            # while the connection waits, which may have the number of standard error
+            process.send_signal(signal.SIGINT)
             signalled.set()
             out, _ = process.communicate(timeout=60)
         assert process.returncode == 130

@@ -1,4 +1,6 @@
-"""The fuzzer itself, on a small scale, and what it and its makers found: the bytes, and what must be said of them."""
+"""The fuzzer itself, on a small scale, and what it and its makers found: the bytes, and what must
+be said of them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,14 @@ from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.trial import Fuzzer, try_input
 
-# what a short run must come to, so that it is known to reach the end of each reader, and inputs for about a second
+# what a short run must come to, so that it is known to reach the end of each reader, and inputs for
+# about a second
 REACHED = {
     "yaml": ({"valid", "resolved", "unknown key ~", "tags (`!...`) are not supported"}, 200),
-    "answers": ({"read_log_in: LogIn", "read_refusal: SecondFactor", "read_subscriptions: tuple"}, 1000),
+    "answers": (
+        {"read_log_in: LogIn", "read_refusal: SecondFactor", "read_subscriptions: tuple"},
+        1000,
+    ),
     "receiver": ({"ready True", "wrong-secret None", "not-json False"}, 700),
     "state": ({"a state", "hooks.state.json: ~ is a duplicate key in one object"}, 1500),
     "plan": ({"a plan", "plan.json was altered since it was saved: its digest does not fit"}, 400),
@@ -41,14 +47,18 @@ def test_a_find_is_named_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(TARGETS, "header", brittle)
     fuzzer = Fuzzer("header", "1")
-    assert [find.what for find in fuzzer.finds.values()] == ["IndexError in test_fuzz_finds.py, brittle"]
+    assert [find.what for find in fuzzer.finds.values()] == [
+        "IndexError in test_fuzz_finds.py, brittle"
+    ]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the command needs signals and limits of POSIX")
 @pytest.mark.slow
 def test_the_command_says_how_many_inputs_it_tried() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "header", "--minutes", "0.03"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     target, inputs, unit, *_ = done.stdout.split()
     assert (target, unit) == ("header", "inputs")
@@ -70,13 +80,18 @@ NO_VERSION = {"version must be ~, the only version so far", "tenancies is missin
 
 # target | input | all that is said of it, numbers and names aside
 FINDS = {
-    "a sexagesimal number too long for a float": ("yaml", b"version: 1:" + b"0:" * 200 + b"0.5", NO_VERSION),
+    "a sexagesimal number too long for a float": (
+        "yaml",
+        b"version: 1:" + b"0:" * 200 + b"0.5",
+        NO_VERSION,
+    ),
     "a sexagesimal number that begins with too many digits": (
         "yaml",
         b"version: " + b"9" * 400 + b":0.5",
         NO_VERSION,
     ),
-    "a syntax error at the end of a file without a last line break": (  # it was placed on the line below
+    # it was placed on the line below
+    "a syntax error at the end of a file without a last line break": (
         "yaml",
         b"a: [M",
         {"not valid YAML: while parsing a flow sequence did not find expected"},
@@ -86,7 +101,8 @@ FINDS = {
         HEAD + b"  a:\n    server: h\n    subscriptions:\n      b:\n",
         {"subscription ~ is empty"},
     ),
-    "a name with a line break and an escape sequence": (  # it reached the terminal, and the log of a CI, as it is
+    # it reached the terminal, and the log of a CI, as it is
+    "a name with a line break and an escape sequence": (
         "yaml",
         HEAD + b'  "a\\n::error::b\\e[2J":\n',
         {"a name has letters, digits, - and _ only, and at most ~ of them", "tenancy is empty"},
@@ -115,7 +131,9 @@ FINDS = {
         "yaml",
         b"version: 1\nx-c: &c {trigger: MOVED, secret: {env: A}}\n"
         + f"x-s: &s {{{URLS}}}\nx-o: &o [{PREFIXES}]\ntenancies:\n".encode()
-        + b"".join(b"  t%d: {server: h%d, owns: *o, subscriptions: *s}\n" % (n, n) for n in range(6)),
+        + b"".join(
+            b"  t%d: {server: h%d, owns: *o, subscriptions: *s}\n" % (n, n) for n in range(6)
+        ),
         {"owns must not have more than ~ items"},
     ),
     "a change from a text, in a saved plan": (  # it ended in a KeyError where the plan is shown
@@ -127,7 +145,9 @@ FINDS = {
 
 
 @pytest.mark.parametrize(("target", "data", "said"), FINDS.values(), ids=FINDS)
-def test_find_is_said_to_be_what_it_is_and_no_more(target: str, data: bytes, said: set[str]) -> None:
+def test_find_is_said_to_be_what_it_is_and_no_more(
+    target: str, data: bytes, said: set[str]
+) -> None:
     find, found = try_input(target, data)
     assert find is None, find.what
     assert found == said

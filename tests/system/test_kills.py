@@ -1,7 +1,8 @@
-"""A process of hooksync that is killed, or asked to end, in the middle of an apply, against a sandbox by real HTTP.
+"""A process of hooksync that is killed, or asked to end, in the middle of an apply, against a
+sandbox by real HTTP.
 
-`tests.system.kills` says what it is held to. The moments are the same in every run of these tests: HOOKSYNC_KILL_SEED
-chooses others. Many more of them: `python -m tests.system.kills --number 500`.
+`tests.system.kills` says what it is held to. The moments are the same in every run of these tests:
+HOOKSYNC_KILL_SEED chooses others. Many more of them: `python -m tests.system.kills --number 500`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ def test_what_a_killed_run_leaves_is_put_right_by_the_next(kill: Kill) -> None:
 
 
 @pytest.mark.parametrize("number", sampled([each for each, code in SIGNALS.items() if code], 3))
-def test_a_run_that_is_asked_to_end_in_the_middle_says_so_and_is_put_right(number: signal.Signals) -> None:
+def test_a_run_that_is_asked_to_end_in_the_middle_says_so_and_is_put_right(
+    number: signal.Signals,
+) -> None:
     came = carry_out(Kill(0, "create-first", number, calls=5, delay=0.0))
     assert came.broken == ()
     assert (came.code, came.is_in_between) == (SIGNALS[number], True)
 
 
 def test_kills_meet_every_way_with_every_signal() -> None:
-    assert {(kill.way, kill.signal) for kill in draw(NUMBER, SEED)} == {(way, each) for way in WAYS for each in SIGNALS}
+    assert {(kill.way, kill.signal) for kill in draw(NUMBER, SEED)} == {
+        (way, each) for way in WAYS for each in SIGNALS
+    }
 
 
 def test_the_same_seed_chooses_the_same_moments() -> None:

@@ -1,4 +1,5 @@
-"""What nobody foresaw: no memory, no handles, no threads, a bug. No traceback, and no exit code 1 after a change.
+"""What nobody foresaw: no memory, no handles, no threads, a bug. No traceback, and no exit code 1
+after a change.
 
 Limits are real ones, of a child process; a bug is a network or a terminal that raises.
 """
@@ -27,7 +28,9 @@ from tests.lanes import sampled
 from tests.memory_terminal import MemoryTerminal
 
 SIX = "".join(
-    f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n" for n in range(6)
+    f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env:"
+    " CATALOGUE_SECRET}}\n"
+    for n in range(6)
 )
 MANY = HOOKS.partition("      catalogue:")[0] + SIX
 
@@ -80,7 +83,9 @@ class Ended:
     world: World
 
 
-def apply(place: Place, fails: Fails, screen: Screen | None = None, *, is_debugging: bool = False) -> Ended:
+def apply(
+    place: Place, fails: Fails, screen: Screen | None = None, *, is_debugging: bool = False
+) -> Ended:
     """Apply within this process, one call after another, on a network with a bug."""
 
     def network(timeout: float, connections: int) -> Broken:
@@ -98,7 +103,9 @@ def apply(place: Place, fails: Fails, screen: Screen | None = None, *, is_debugg
         probes=False,
         report=str(report),
     )
-    world = World(place.environ, io.BytesIO(), screen, Event(), network=network, is_debugging=is_debugging)
+    world = World(
+        place.environ, io.BytesIO(), screen, Event(), network=network, is_debugging=is_debugging
+    )
     code = int(plan_apply.apply(options, world))
     said = "\n".join(screen.err)
     assert not [hidden for hidden in HIDDEN if hidden in said + "".join(screen.out)]
@@ -160,19 +167,25 @@ def test_an_error_after_the_last_change_is_exit_4_and_the_state_is_written(place
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 
-@pytest.mark.parametrize("options", [SandboxOptions((Account(tenants=("DEMO", "OTHER")),))], indirect=True)
+@pytest.mark.parametrize(
+    "options", [SandboxOptions((Account(tenants=("DEMO", "OTHER")),))], indirect=True
+)
 def test_an_error_in_one_tenancy_stops_the_others_and_each_tells_its_outcome(place: Place) -> None:
     other = MANY.partition("tenancies:\n")[2].replace("prod:", "other:").replace("DEMO", "OTHER")
     place.write(MANY + other)
     ended = apply(place, at("POST subscriptions", "after", 4, MemoryError()))
     assert ended.code == 4
-    told = {one["name"]: [step["outcome"] for step in one["steps"]] for one in ended.report["tenancies"]}  # type: ignore[attr-defined]
+    told = {
+        one["name"]: [step["outcome"] for step in one["steps"]] for one in ended.report["tenancies"]
+    }  # type: ignore[attr-defined]
     assert sorted(told["prod"] + told["other"]) == ["done"] * 3 + ["failed"] + ["not-attempted"] * 8
     assert ended.said.count("error: unforeseen: MemoryError") == 1
 
 
 def test_debugging_shows_where_an_error_came_from_and_no_text(place: Place) -> None:
-    ended = apply(place, at("POST subscriptions", "before", 1, ValueError(SECRET)), is_debugging=True)
+    ended = apply(
+        place, at("POST subscriptions", "before", 1, ValueError(SECRET)), is_debugging=True
+    )
     assert "ValueError:" in ended.said
     assert "hooksync.service.client:" in ended.said
     assert "tests.system.test_last_resort:" in ended.said
@@ -254,7 +267,9 @@ def test_a_process_that_meets_an_error_before_any_change_says_its_place_and_exit
 ) -> None:
     code, err = limited(place, "RLIMIT_NOFILE", 4, "plan", *flags)
     assert code == 1
-    assert re.match(r"error: unforeseen: OSError \(EMFILE\) at hooksync\.[a-z_.]+:\d+\n  fix: .*--debug", err), err
+    assert re.match(
+        r"error: unforeseen: OSError \(EMFILE\) at hooksync\.[a-z_.]+:\d+\n  fix: .*--debug", err
+    ), err
     assert ("\nOSError:\n  hooksync.cli.main:" in err) == bool(flags)
 
 

@@ -21,7 +21,13 @@ from tests.lanes import sampled
 from tests.wire import Wire, answer, saying
 
 VALUES = [f"ab{each}cd{each}ef{each}gh" for each in "_*&<>`\"'\\%$"]
-VALUES += ["_*&<>`\"'\\%$_*", "ab##[error]cd_ef", "ab%41cd%5Fef_gh", "ab&amp;cd&#95;ef", r"ab\u0041cd\_ef"]
+VALUES += [
+    "_*&<>`\"'\\%$_*",
+    "ab##[error]cd_ef",
+    "ab%41cd%5Fef_gh",
+    "ab&amp;cd&#95;ef",
+    r"ab\u0041cd\_ef",
+]
 ENVIRON = {f"VALUE_{number}": value for number, value in enumerate(VALUES)}
 ALL = " ".join(VALUES)
 
@@ -31,13 +37,20 @@ def declaring_all(hooks: str) -> str:
     lines = [hooks.rstrip("\n")]
     for name in ENVIRON:
         host = name.lower().replace("_", "-")
-        lines.append(f"      {name}: {{url: 'https://{host}.example/', trigger: MOVED, secret: {{env: {name}}}}}")
-    lines.append("      doubtful: {url: 'http://h.example/', trigger: MOVED, secret: {env: VALUE_0}}")
+        lines.append(
+            f"      {name}: {{url: 'https://{host}.example/', trigger: MOVED, secret: {{env:"
+            f" {name}}}}}"
+        )
+    lines.append(
+        "      doubtful: {url: 'http://h.example/', trigger: MOVED, secret: {env: VALUE_0}}"
+    )
     return "\n".join(lines) + "\n"
 
 
 def readings(text: str) -> Iterator[str]:
-    """Read a text as its readers do: a browser, a program that takes JSON or metrics, who decodes a URL."""
+    """Read a text as its readers do: a browser, a program that takes JSON or metrics, who decodes a
+    URL.
+    """
     yield text
     yield html.unescape(text)
     yield html.unescape(re.sub("<[^>]*>", "", text))
@@ -66,17 +79,27 @@ def strings(document: object) -> Iterator[str]:
 
 def shown_in(*texts: str) -> list[str]:
     """Name the secrets that a reader finds in texts."""
-    found = {value for text in texts for reading in readings(text) for value in VALUES if value in reading}
+    found = {
+        value
+        for text in texts
+        for reading in readings(text)
+        for value in VALUES
+        if value in reading
+    }
     return sorted(found)
 
 
 @pytest.mark.parametrize(
-    ("field", "shown"), sampled([(field, shown) for field, (_, places) in FIELDS.items() for shown in places], 4)
+    ("field", "shown"),
+    sampled([(field, shown) for field, (_, places) in FIELDS.items() for shown in places], 4),
 )
 def test_no_format_shows_a_secret_that_a_peer_echoes(field: str, shown: str) -> None:
     scene = FIELDS[field][0](ALL)
     hooks = declaring_all(scene.hooks)
-    seen = play(SHOWN[shown], type(scene)(**{**vars(scene), "hooks": hooks, "environ": {**scene.environ, **ENVIRON}}))
+    seen = play(
+        SHOWN[shown],
+        type(scene)(**{**vars(scene), "hooks": hooks, "environ": {**scene.environ, **ENVIRON}}),
+    )
     assert seen.requests
     assert shown_in(seen.run.out, seen.run.err, *seen.files.values()) == []
 
@@ -116,7 +139,11 @@ def test_no_format_shows_a_secret_that_the_name_of_a_file_holds(what: str, place
         arguments = [part.format(ALL) for part in WITH_A_NAME[what].split()]
         run = place.run(*arguments, "-f", f"{ALL}/hooks.yaml")
         told = [json.dumps(document) for document in wire.documents]
-    files = [path.read_text("utf-8") for path in place.folder.rglob("*") if path.is_file() and path not in given]
+    files = [
+        path.read_text("utf-8")
+        for path in place.folder.rglob("*")
+        if path.is_file() and path not in given
+    ]
     assert shown_in(run.out, run.err, *files, *told) == []
     assert_complete(run, arguments)
 
@@ -136,7 +163,13 @@ def test_listen_shows_no_secret_that_an_event_holds(flags: list[str], tmp_path: 
         (tmp_path / f"{number}").write_text(value)
         refs += ["--secret", f"file:{number}"]
     entity = {"entityType": VALUES[0], "entityRef": ALL, VALUES[1]: VALUES[2]}
-    event = {**EVENT, "subscriptionId": ALL, "trigger": VALUES[3], "events": [entity], "tenant": ALL}
+    event = {
+        **EVENT,
+        "subscriptionId": ALL,
+        "trigger": VALUES[3],
+        "events": [entity],
+        "tenant": ALL,
+    }
     with listening(*refs, *flags, folder=tmp_path) as one:
         assert one.send(json.dumps(event).encode(), VALUES[0]).status_code == 200
         assert one.send(BODY, VALUES[0]).status_code == 200

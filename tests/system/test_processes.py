@@ -1,4 +1,6 @@
-"""Most tests run hooksync within their own process. Here each command runs as a process too, and must say the same."""
+"""Most tests run hooksync within their own process. Here each command runs as a process too, and
+must say the same.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def leveled(text: str) -> str:
 
 
 def files(folder: Path) -> dict[str, str]:
-    return {path.name: leveled(path.read_text("utf-8")) for path in folder.iterdir() if path.is_file()}
+    return {
+        path.name: leveled(path.read_text("utf-8")) for path in folder.iterdir() if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("line", sampled(COMMANDS, 3))

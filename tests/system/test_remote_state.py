@@ -1,4 +1,6 @@
-"""The state on real backends: jobs that start from nothing each time, killed, paused, two at once, or cut off."""
+"""The state on real backends: jobs that start from nothing each time, killed, paused, two at once,
+or cut off.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,23 @@ import pytest
 
 from tests.backends import BACKENDS, Backend
 from tests.lanes import sampled
-from tests.system.remote import APPLY, CALLS, PATIENT, TRIGGERS, Runners, kill_one, race, reach, runners
+from tests.system.remote import (
+    APPLY,
+    CALLS,
+    PATIENT,
+    TRIGGERS,
+    Runners,
+    kill_one,
+    race,
+    reach,
+    runners,
+)
 
 pytestmark = pytest.mark.slow
 EVERYWHERE = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
-BY_HTTP = pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "git-path"], indirect=True)
+BY_HTTP = pytest.mark.parametrize(
+    "backend", [name for name in BACKENDS if name != "git-path"], indirect=True
+)
 OBJECTS = pytest.mark.parametrize("backend", ["s3", "azure"], indirect=True)
 
 
@@ -77,7 +91,9 @@ def test_of_two_jobs_at_once_one_works_and_nothing_is_doubled(jobs: Runners) -> 
 
 
 @EVERYWHERE
-def test_a_job_that_is_paused_until_another_has_its_lock_changes_nothing_more(jobs: Runners) -> None:
+def test_a_job_that_is_paused_until_another_has_its_lock_changes_nothing_more(
+    jobs: Runners,
+) -> None:
     with jobs.fresh().popen(*APPLY, "--parallelism", "1") as paused:
         assert reach(jobs.box, paused, 3)
         paused.send_signal(signal.SIGSTOP)
@@ -96,14 +112,20 @@ def test_a_job_that_is_paused_until_another_has_its_lock_changes_nothing_more(jo
 
 @EVERYWHERE
 def test_a_second_job_is_told_who_holds_the_lock_and_can_take_it_away(jobs: Runners) -> None:
-    jobs.environ = {"GITHUB_RUN_ID": "7", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "a/hooks"}
+    jobs.environ = {
+        "GITHUB_RUN_ID": "7",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "a/hooks",
+    }
     jobs.environ["HOOKSYNC_LOCK_EXPIRY"] = "600"
     with jobs.fresh().popen(*APPLY) as first:
         assert reach(jobs.box, first, 2)
         first.send_signal(signal.SIGKILL)
     second = jobs.run(*APPLY)
     assert second.code == 3
-    assert f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20" in second.err
+    assert (
+        f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20" in second.err
+    )
     found = re.search(r"`(hooksync state unlock [^`]+)`", second.err)
     assert found
     unlocked = jobs.run(*shlex.split(found[1])[1:], "--yes")
@@ -127,7 +149,9 @@ def test_a_plan_makes_two_calls_at_most_and_an_apply_six(jobs: Runners) -> None:
 
 
 @BY_HTTP
-@pytest.mark.parametrize(("nth", "what"), sampled(product(range(1, 5), ["drop", "lose", "double"]), 1, 4))
+@pytest.mark.parametrize(
+    ("nth", "what"), sampled(product(range(1, 5), ["drop", "lose", "double"]), 1, 4)
+)
 def test_one_request_that_fails_is_made_up_for(jobs: Runners, what: str, nth: int) -> None:
     assert jobs.backend.network
     jobs.environ = {"HOOKSYNC_LOCK_EXPIRY": "600"}  # long enough for not being renewed meanwhile

@@ -1,4 +1,6 @@
-"""Two applies at once on one state: one works, the other is refused before it reads anything, or waits and sees it."""
+"""Two applies at once on one state: one works, the other is refused before it reads anything, or
+waits and sees it.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,13 @@ HOLDER = Holder("archivist", "host-7", None, SINCE, 4711)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    with Receiver({"catalogue": [SECRET]}) as receiver, Sandbox(SandboxOptions(latency=LATENCY)) as box:
-        place = Place(tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue")))
+    with (
+        Receiver({"catalogue": [SECRET]}) as receiver,
+        Sandbox(SandboxOptions(latency=LATENCY)) as box,
+    ):
+        place = Place(
+            tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue"))
+        )
         place.write(HOOKS)
         yield place
 
@@ -65,16 +72,24 @@ def test_of_two_applies_at_once_one_works_and_nothing_is_doubled(place: Place, p
 
 
 def test_an_apply_during_another_is_refused_before_any_call_and_names_it(place: Place) -> None:
-    place.environ |= {"GITHUB_RUN_ID": "7", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "a/hooks"}
+    place.environ |= {
+        "GITHUB_RUN_ID": "7",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "a/hooks",
+    }
     place.environ["GITHUB_ACTOR"] = "archivist"
     with place.popen(*APPLY) as first:
         reach(place, first, 1)
         calls = len([call for call in place.box.calls if call.name == "login"])
         run = place.run(*APPLY, "--adopt", "--lock-timeout", "0")
         assert run.code == 3
-        assert f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20" in run.err
         assert (
-            "\n  fix: wait for it to end and run this again, or let this wait with --lock-timeout SECONDS; " in run.err
+            f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20"
+            in run.err
+        )
+        assert (
+            "\n  fix: wait for it to end and run this again, or let this wait with --lock-timeout"
+            " SECONDS; " in run.err
         )
         assert len([call for call in place.box.calls if call.name == "login"]) == calls
         assert end(first)[0] == 0
@@ -88,7 +103,10 @@ def test_an_apply_that_may_wait_waits_and_finds_nothing_to_do(place: Place) -> N
         said = second.stderr.readline()
     with second:
         assert end(second) == (0, "")
-    assert said == f"waiting for up to 60 seconds: another run of hooksync works with hooks.state.json: {WHO}\n"
+    assert (
+        said == "waiting for up to 60 seconds: another run of hooksync works with hooks.state.json:"
+        f" {WHO}\n"
+    )
     assert sum(call.name == "subscribe" for call in place.box.calls) == 2
 
 
@@ -123,7 +141,10 @@ def test_the_next_apply_goes_on_at_once_where_one_was_killed(place: Place) -> No
         reach(place, first, 3)
         first.send_signal(signal.SIGKILL)
         first.wait()
-    assert json.loads((place.folder / "hooks.state.json.lock.json").read_text())["process"] == first.pid
+    assert (
+        json.loads((place.folder / "hooks.state.json.lock.json").read_text())["process"]
+        == first.pid
+    )
     run = place.run(*APPLY)
     assert run.code == 0, run.err
     assert len(place.box.subscriptions("DEMO")) == 2
@@ -139,8 +160,12 @@ def test_an_interrupt_ends_the_waiting(place: Place) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("ci", "is_waited_for"), [("", True), ("false", True), ("true", False), ("1", False)])
-def test_on_a_terminal_it_is_waited_for_but_not_in_ci(place: Place, ci: str, is_waited_for: bool) -> None:
+@pytest.mark.parametrize(
+    ("ci", "is_waited_for"), [("", True), ("false", True), ("true", False), ("1", False)]
+)
+def test_on_a_terminal_it_is_waited_for_but_not_in_ci(
+    place: Place, ci: str, is_waited_for: bool
+) -> None:
     place.environ["CI"] = ci
     with state_of(place).hold(HOLDER):
         terminal = Terminal(place, "apply", "--no-probe")

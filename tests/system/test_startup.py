@@ -34,7 +34,9 @@ sys.stderr.write("loaded: " + " ".join(sorted(set(sys.modules) - before)))
 sys.exit(code)
 """
 
-OURS = frozenset(["argparse", "yaml", "jsonschema", "requests", "deepdiff", "filelock", "pyotp", "shtab"])
+OURS = frozenset(
+    ["argparse", "yaml", "jsonschema", "requests", "deepdiff", "filelock", "pyotp", "shtab"]
+)
 BROUGHT = {  # what a library may bring along, by its version and by what else is installed
     "requests": {"importlib.metadata"},
     "jsonschema": {"attr", "dataclasses", "importlib.metadata", "referencing", "rpds"},
@@ -108,7 +110,11 @@ class Stage:
 
     def watched(self, command: Command) -> set[str]:
         """Run a command; name the modules that it loaded and that are watched."""
-        places = {"BOX": self.box.url, "PRESERVICA_SERVER": self.box.url, "PRESERVICA_TENANT": "DEMO"}
+        places = {
+            "BOX": self.box.url,
+            "PRESERVICA_SERVER": self.box.url,
+            "PRESERVICA_TENANT": "DEMO",
+        }
         environ = {**LOG_IN, **places, "RECEIVER": self.url, "HOOK_SECRET": SECRET, **self.environ}
         done = run_python(["-c", LOADED, *command.line.split()], environ, self.folder)
         assert done.code == command.code, done.err
@@ -131,12 +137,16 @@ def assert_loads(command: Command, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("command", sampled(ALONE, 2), ids=str)
-def test_a_command_that_needs_no_tenancy_loads_no_more_than_it_uses(command: Command, stage: Stage) -> None:
+def test_a_command_that_needs_no_tenancy_loads_no_more_than_it_uses(
+    command: Command, stage: Stage
+) -> None:
     assert_loads(command, stage)
 
 
 @pytest.mark.parametrize("command", sampled(AS_DECLARED, 3), ids=str)
-def test_where_live_is_as_declared_nothing_is_loaded_for_differences(command: Command, stage: Stage) -> None:
+def test_where_live_is_as_declared_nothing_is_loaded_for_differences(
+    command: Command, stage: Stage
+) -> None:
     stage.box.seed("DEMO", stage.url, "FULL_TEXT_INDEXED", SECRET)
     assert_loads(command, stage)
 
@@ -147,7 +157,9 @@ def test_what_is_not_there_has_no_pair_to_compare(command: Command, stage: Stage
 
 
 @pytest.mark.parametrize("command", ANOTHER_FLAG, ids=str)
-def test_only_a_pair_that_differs_loads_the_library_for_differences(command: Command, stage: Stage) -> None:
+def test_only_a_pair_that_differs_loads_the_library_for_differences(
+    command: Command, stage: Stage
+) -> None:
     stage.box.seed("DEMO", stage.url, "FULL_TEXT_INDEXED", SECRET, include_identifiers=False)
     assert_loads(command, stage)
 

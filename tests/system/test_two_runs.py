@@ -1,8 +1,9 @@
-"""Two runs of hooksync at once on one tenancy. With one state, the run lock lets one work, and tells the other why not.
+"""Two runs of hooksync at once on one tenancy. With one state, the run lock lets one work, and
+tells the other why not.
 
-With a state each, nothing keeps two processes apart. Whatever comes of it, once both have run again, one after the
-other, each subscription is there once, with the right secret wherever it is called the same. The simulation plays a
-run between any two calls of a different one.
+With a state each, nothing keeps two processes apart. Whatever comes of it, once both have run
+again, one after the other, each subscription is there once, with the right secret wherever it is
+called the same. The simulation plays a run between any two calls of a different one.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def staged(folder: Path, states: str, latency: float = 0.0) -> Iterator[Stage]:
 
 def assert_next_runs_leave_what_is_declared(stage: Stage) -> None:
     assert isinstance(stage.clock, JumpingClock)
-    stage.clock.advance(BRIDGED)  # what the one made and the other one removed counts as live no more
+    # what the one made and the other one removed counts as live no more
+    stage.clock.advance(BRIDGED)
     for number, is_second in ((0, False), (1, False), (0, True), (1, True)):
         came = stage.apply(number)
         assert broken_when_settled(came.run, is_second=is_second) == []
@@ -64,11 +66,15 @@ def assert_next_runs_leave_what_is_declared(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("calls", sampled([1, LISTED, 6, 13], 4))
-def test_of_two_runs_with_one_state_the_second_is_refused_and_nothing_is_doubled(tmp_path: Path, calls: int) -> None:
+def test_of_two_runs_with_one_state_the_second_is_refused_and_nothing_is_doubled(
+    tmp_path: Path, calls: int
+) -> None:
     with staged(tmp_path, ONE) as stage:
         others: list[Came] = []
         came = stage.apply(
-            0, Recorder(moment=calls, at_the_moment=lambda: others.append(stage.apply(1))), parallelism=1
+            0,
+            Recorder(moment=calls, at_the_moment=lambda: others.append(stage.apply(1))),
+            parallelism=1,
         )
         [other] = others
         assert (other.code, other.calls, other.out) == (ExitCode.REFUSED, (), "")
@@ -87,9 +93,25 @@ def test_two_processes_at_once_are_told_apart_or_put_right_by_the_next_run(
     with staged(tmp_path, states, LATENCY) as stage:
 
         def start(number: int) -> Popen[str]:
-            command = [executable, "-m", "hooksync", "apply", "--yes", "--format", "json", "--no-probe"]
+            command = [
+                executable,
+                "-m",
+                "hooksync",
+                "apply",
+                "--yes",
+                "--format",
+                "json",
+                "--no-probe",
+            ]
             settings = {**make_environ(), **environ(stage.box.url)}
-            return Popen(command, cwd=stage.folders[number], env=settings, stdout=PIPE, stderr=PIPE, text=True)
+            return Popen(
+                command,
+                cwd=stage.folders[number],
+                env=settings,
+                stdout=PIPE,
+                stderr=PIPE,
+                text=True,
+            )
 
         with start(0) as first:
             while len(stage.box.calls) < seen and first.poll() is None:
@@ -100,7 +122,10 @@ def test_two_processes_at_once_are_told_apart_or_put_right_by_the_next_run(
         codes = [first.returncode, second.returncode]
         is_as_declared = ours(stage.box.subscriptions(TENANT)) == wanted(stage.way)
         if states == ONE:
-            assert sorted(codes) in ([ExitCode.DONE, ExitCode.REFUSED], [ExitCode.DONE, ExitCode.DONE])
+            assert sorted(codes) in (
+                [ExitCode.DONE, ExitCode.REFUSED],
+                [ExitCode.DONE, ExitCode.DONE],
+            )
             assert is_as_declared
         else:
             assert set(codes) <= {ExitCode.DONE, ExitCode.ERROR, ExitCode.PARTLY_APPLIED}

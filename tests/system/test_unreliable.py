@@ -1,4 +1,6 @@
-"""The network that fails as a test says, and the servers behind it: what the stories over every backend rest on."""
+"""The network that fails as a test says, and the servers behind it: what the stories over every
+backend rest on.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,13 @@ def test_requests_and_answers_pass(network: Unreliable) -> None:
 
 @pytest.mark.parametrize(
     ("what", "told", "seen"),
-    [("drop", None, 1), ("lose", None, 2), ("double", "3 x", 3), ("cut", None, 1), ("cut-after", None, 2)],
+    [
+        ("drop", None, 1),
+        ("lose", None, 2),
+        ("double", "3 x", 3),
+        ("cut", None, 1),
+        ("cut-after", None, 2),
+    ],
 )
 def test_only_the_request_that_is_meant_fails(
     what: What, told: str | None, seen: int, network: Unreliable, wire: Wire

@@ -1,4 +1,4 @@
-"""Keep one comment of the pull request up to date with the plan: make it the first time, change it from then on.
+"""Keep one comment of the pull request up to date with the plan.
 
 FOLDER holds plan.md, ARTIFACT tells several plans apart.
 """
@@ -18,16 +18,30 @@ def main() -> None:
     author = os.environ.get("COMMENT_AUTHOR") or "github-actions[bot]"
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
     number = int(event["pull_request"]["number"])
-    first, _, rest = (Path(os.environ["FOLDER"]) / "plan.md").read_text(encoding="utf-8").partition("\n")
+    first, _, rest = (
+        (Path(os.environ["FOLDER"]) / "plan.md").read_text(encoding="utf-8").partition("\n")
+    )
     if MARKER not in first:
         raise SystemExit(f"error: the plan does not begin with {MARKER}")
     ours = f"{first} <!-- {os.environ['ARTIFACT'].replace('-->', '')} -->"
-    body = fitting(f"{ours}\n{rest}", f"{ours}\nThe plan is too long for a comment: see the summary of the job.\n")
+    body = fitting(
+        f"{ours}\n{rest}",
+        f"{ours}\nThe plan is too long for a comment: see the summary of the job.\n",
+    )
 
     comments = gh("--paginate", f"repos/{repository}/issues/{number}/comments?per_page=100")
-    before = [each["id"] for each in comments if each["user"]["login"] == author and each["body"].startswith(ours)]
+    before = [
+        each["id"]
+        for each in comments
+        if each["user"]["login"] == author and each["body"].startswith(ours)
+    ]
     if before:
-        gh("--method", "PATCH", f"repos/{repository}/issues/comments/{before[0]}", given={"body": body})
+        gh(
+            "--method",
+            "PATCH",
+            f"repos/{repository}/issues/comments/{before[0]}",
+            given={"body": body},
+        )
     else:
         gh("--method", "POST", f"repos/{repository}/issues/{number}/comments", given={"body": body})
 

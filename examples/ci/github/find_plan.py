@@ -1,8 +1,9 @@
-"""Find the run that made the plan which was reviewed: that of the pull request merged as this very commit.
+"""Find the run that made the reviewed plan: of the pull request that this commit merged.
 
-A merge queue plans again, for the commit that it then merges: where it did, that is the plan. A plan counts if it comes
-from this repository (no fork), from the workflow WORKFLOW, for the queue's commit or the last one of the pull request,
-and was made before the merge. Writes `run-id` to GITHUB_OUTPUT.
+A merge queue plans again, for the commit that it then merges: where it did, that is the plan. A
+plan counts if it comes from this repository (no fork), from the workflow WORKFLOW, for the queue's
+commit or the last one of the pull request, and was made before the merge. Writes `run-id` to
+GITHUB_OUTPUT.
 """
 
 import os
@@ -10,12 +11,15 @@ from pathlib import Path
 
 from gh import gh
 
-ADVICE = "Nothing was changed. Start this workflow by hand: it makes a new plan, and applies it once approved."
+ADVICE = (
+    "Nothing was changed. Start this workflow by hand: it makes a new plan, and applies it once"
+    " approved."
+)
 
 
 def give_up(what: str) -> SystemExit:
     """Say what to do; raise what comes back."""
-    print(f"::error title=No reviewed plan::{what} {ADVICE}")  # noqa: T201
+    print(f"::error title=No reviewed plan::{what} {ADVICE}")
     return SystemExit(1)
 
 
@@ -62,7 +66,7 @@ def main() -> None:
     newest = max(runs, key=lambda run: run["run_started_at"])
     with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as output:
         output.write(f"run-id={int(newest['id'])}\n")
-    print(f"The plan of pull request {pull['number']}, made by run {newest['id']}.")  # noqa: T201
+    print(f"The plan of pull request {pull['number']}, made by run {newest['id']}.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Talk to GitHub through `gh`, which every hosted runner has, and say what to look at where it refuses."""
+"""Call GitHub through `gh`, which every hosted runner has, with advice if it refuses."""
 
 import json
 import subprocess
@@ -7,14 +7,15 @@ import subprocess
 def gh(*arguments: str, given: object = None) -> list[dict]:
     """Call GitHub's API; give what all pages of the answer hold. `given`: to be sent, as JSON."""
     done = subprocess.run(  # noqa: S603, a list and no shell
-        ["gh", "api", *arguments, *(["--input", "-"] if given else [])],  # noqa: S607, the runner's own
+        # the runner's own
+        ["gh", "api", *arguments, *(["--input", "-"] if given else [])],  # noqa: S607,
         input=json.dumps(given) if given else None,
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
     if done.returncode:
-        print("::error title=GitHub refused::See the line above, and the job's permissions: action.yml tells which.")  # noqa: T201
+        print("::error title=GitHub refused::See above; action.yml lists the job's permissions.")
         raise SystemExit(1)
     found, rest = [], done.stdout.strip()
     while rest:

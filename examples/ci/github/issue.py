@@ -1,8 +1,9 @@
-"""Keep one issue open for as long as live is not as declared: open it, change it with the difference, close it.
+"""Keep one issue open for as long as live is not as declared.
 
-Each artifact with its files, tenancies and shard has an issue of its own. The first line of its body holds a digest of
-the difference, so that the same drift is told once and not every night. EXIT_CODE is that of `hooksync plan`, FOLDER
-holds drift.md and, where there is drift, drift.json. Where hooksync could not tell, the issue says so and stays open.
+Each artifact with its files, tenancies and shard has an issue of its own. The first line of its
+body holds a digest of the difference, so that the same drift is told once and not every night.
+EXIT_CODE is that of `hooksync plan`, FOLDER holds drift.md and, where there is drift, drift.json.
+Where hooksync could not tell, the issue says so and stays open.
 """
 
 import hashlib
@@ -19,9 +20,9 @@ UNCHANGED = ("keep", "leave")
 ENDED = {"state": "closed", "state_reason": "completed"}
 CUT = "\n---\n\n"  # what follows is hooksync's own text
 WAY_OUT = (
-    "What is live is not as declared: somebody changed the tenancy, or a merge was not applied. If the change is right,"
-    " put it into the hooks file by a pull request; if not, start `hooksync apply` by hand, which undoes it. The first"
-    " check that finds no difference closes this issue."
+    "What is live is not as declared: somebody changed the tenancy, or a merge was not applied. If"
+    " the change is right, put it into the hooks file by a pull request; if not, start `hooksync"
+    " apply` by hand, which undoes it. The first check that finds no difference closes this issue."
 )
 UNTOLD = {
     "1": "it failed, and its log says why",
@@ -36,9 +37,13 @@ def digest(parts: object) -> str:
 
 
 def difference(plan: dict) -> str:
-    """Digest what an apply would do. Not of times: the same difference has the same digest every night."""
+    """Digest what an apply would do, without times: the same difference, the same digest."""
     steps = [
-        [tenancy["name"], step["secret"]["state"] if step.get("secret") else None, *map(step.get, COMPARED)]
+        [
+            tenancy["name"],
+            step["secret"]["state"] if step.get("secret") else None,
+            *map(step.get, COMPARED),
+        ]
         for tenancy in plan["tenancies"]
         for step in tenancy["steps"]
         if step["action"] not in UNCHANGED
@@ -52,7 +57,7 @@ def listed(name: str) -> list[str]:
 
 
 class Issues:
-    """The open issues of ours about one comparison; more than one only where two jobs ran at once."""
+    """Our open issues about one comparison; several only if two jobs ran at once."""
 
     def __init__(self, checked: list[str]) -> None:
         self.path = f"repos/{os.environ['GITHUB_REPOSITORY']}/issues"
@@ -69,19 +74,31 @@ class Issues:
 
     def make(self, **fields: object) -> None:
         """Open one."""
-        (made,) = gh("--method", "POST", self.path, given={name: each for name, each in fields.items() if each})
-        print(f"Opened issue {int(made['number'])}.")  # noqa: T201
+        (made,) = gh(
+            "--method",
+            "POST",
+            self.path,
+            given={name: each for name, each in fields.items() if each},
+        )
+        print(f"Opened issue {int(made['number'])}.")
 
     def change(self, issue: dict, comment: str, **fields: object) -> None:
         """Change one, and tell those who watch it, if there is something to tell."""
         gh("--method", "PATCH", f"{self.path}/{issue['number']}", given=fields)
         if comment:
-            gh("--method", "POST", f"{self.path}/{issue['number']}/comments", given={"body": comment})
+            gh(
+                "--method",
+                "POST",
+                f"{self.path}/{issue['number']}/comments",
+                given={"body": comment},
+            )
 
 
 def main() -> None:
     """Do it."""
-    server, repository, run = (os.environ[f"GITHUB_{name}"] for name in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+    server, repository, run = (
+        os.environ[f"GITHUB_{name}"] for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+    )
     link = f"[run {run}]({server}/{repository}/actions/runs/{run})"
     folder, code = Path(os.environ["FOLDER"]), os.environ["EXIT_CODE"] or "none"
     checked = [os.environ["ARTIFACT"], *listed("TENANCY"), *listed("SHARD")]
@@ -92,12 +109,18 @@ def main() -> None:
         return
 
     issue = issues.open[0] if issues.open else None
-    before = re.match(rf"{re.escape(issues.marker)}(\w*)/(\w*) -->", issue["body"]) if issue else None
-    seen, untold = before.groups() if before else ("", "")  # the difference, and the exit code where it could not tell
+    before = (
+        re.match(rf"{re.escape(issues.marker)}(\w*)/(\w*) -->", issue["body"]) if issue else None
+    )
+    # the difference, and the exit code where it could not tell
+    seen, untold = before.groups() if before else ("", "")
     shown = (folder / "drift.md").read_text(encoding="utf-8") if code in ("2", "3") else ""
     shown = shown.partition("\n")[2]  # without its marker
     if code == "2":
-        now, untold_now = difference(json.loads((folder / "drift.json").read_text(encoding="utf-8"))), ""
+        now, untold_now = (
+            difference(json.loads((folder / "drift.json").read_text(encoding="utf-8"))),
+            "",
+        )
         title, what = f"Drift: {', '.join(checked)}", f"{WAY_OUT}\n\nFound by {link}."
         comment = "" if now == seen else f"The difference has changed: {link}.\n\n{shown}"
     else:
@@ -110,7 +133,10 @@ def main() -> None:
     if (now, untold_now) == (seen, untold) and issue:
         return
     first = f"{issues.marker}{now}/{untold_now} -->\n\n{what}\n"
-    body = fitting(f"{first}{CUT}{shown}", f"{first}\nIt is too long for an issue: see the summary of the run.\n")
+    body = fitting(
+        f"{first}{CUT}{shown}",
+        f"{first}\nIt is too long for an issue: see the summary of the run.\n",
+    )
     if issue:
         issues.change(issue, fitting(comment, comment.partition("\n")[0]), title=title, body=body)
     else:

@@ -1,6 +1,7 @@
-"""A receiver in AWS Lambda, behind a function URL or an HTTP API of API Gateway: both send payload format 2.0.
+"""A receiver in AWS Lambda, behind a function URL or an HTTP API (payload format 2.0).
 
-HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies them, too.
+HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies
+them, too.
 """
 
 import base64
@@ -12,13 +13,13 @@ try:
 except ImportError:
     from hooksync.receiver import Event, Receiver
 
-# Duplicates are remembered as long as this instance is warm. To drop them for certain, give Receiver a Memory whose
-# `add` is a conditional put to a DynamoDB table.
+# Duplicates are remembered as long as this instance is warm. To drop them for certain, give
+# Receiver a Memory whose `add` is a conditional put to a DynamoDB table.
 receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
 
 
 def work(event: Event) -> None:
-    """Your code. Put long work into a queue. If this raises, the event is worked on when it is sent again."""
+    """Your code. Put long work into a queue. If this raises, the event comes again."""
     for entity in event.get("events", []):
         print(event.get("trigger"), entity["entityType"], entity["entityRef"])
 

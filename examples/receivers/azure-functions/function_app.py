@@ -1,6 +1,7 @@
 """A receiver in Azure Functions, by the Python v2 programming model.
 
-HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies them, too.
+HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies
+them, too.
 """
 
 import logging
@@ -14,14 +15,15 @@ try:
 except ImportError:
     from hooksync.receiver import Event, Receiver
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)  # the URL needs ?code=KEY: declare it as ${FN_KEY}
-# Duplicates are remembered as long as this instance runs. To drop them for certain, give Receiver a Memory whose `add`
-# inserts into a table.
+# the URL needs ?code=KEY: declare it as ${FN_KEY}
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+# Duplicates are remembered as long as this instance runs. To drop them for certain, give Receiver a
+# Memory whose `add` inserts into a table.
 receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
 
 
 def work(event: Event) -> None:
-    """Your code. Put long work into a queue. If this raises, the event is worked on when it is sent again."""
+    """Your code. Put long work into a queue. If this raises, the event comes again."""
     for entity in event.get("events", []):
         logging.info("%s %s %s", event.get("trigger"), entity["entityType"], entity["entityRef"])
 

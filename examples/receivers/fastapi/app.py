@@ -1,6 +1,7 @@
 """A receiver with FastAPI.
 
-HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies them, too.
+HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies
+them, too.
 """
 
 import os
@@ -17,7 +18,7 @@ receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOO
 
 
 def work(event: Event) -> None:
-    """Your code. Put long work into a queue. If this raises, the event is worked on when it is sent again."""
+    """Your code. Put long work into a queue. If this raises, the event comes again."""
     for entity in event.get("events", []):
         print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
 
@@ -31,6 +32,8 @@ async def hook(request: Request) -> Response:
         if len(body) > MAX_BODY:
             return Response(status_code=413)
     query: bytes = request.scope["query_string"]
-    answer = await run_in_threadpool(receiver.receive, request.method, query, request.headers, bytes(body), work)
+    answer = await run_in_threadpool(
+        receiver.receive, request.method, query, request.headers, bytes(body), work
+    )
     print(answer.status, answer.kind, answer.signed_with or answer.reason, flush=True)
     return Response(answer.body, answer.status, answer.headers)

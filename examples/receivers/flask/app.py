@@ -1,6 +1,7 @@
 """A receiver with Flask.
 
-HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies them, too.
+HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies
+them, too.
 """
 
 import os
@@ -15,7 +16,7 @@ receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOO
 
 
 def work(event: Event) -> None:
-    """Your code. Put long work into a queue. If this raises, the event is worked on when it is sent again."""
+    """Your code. Put long work into a queue. If this raises, the event comes again."""
     for entity in event.get("events", []):
         print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
 

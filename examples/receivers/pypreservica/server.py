@@ -1,6 +1,7 @@
 """pyPreservica's WebHookHandler, with what it lacks; `do_WORK` stays as it is.
 
-HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies them, too.
+HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies
+them, too.
 """
 
 import os
@@ -12,12 +13,13 @@ from pyPreservica import WebHookHandler
 
 from hooksync.receiver import Event, Receiver
 
-MAX_BODY = 10 * 1024 * 1024  # bytes; of a longer event no more is read, so that its signature is wrong
+# bytes; of a longer event no more is read, so that its signature is wrong
+MAX_BODY = 10 * 1024 * 1024
 receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
 
 
 class GuardedHandler(WebHookHandler):
-    """Signs no code that could forge an event, takes two secrets and bodies without chunks, answers what is wrong."""
+    """Signs no code that could forge an event, and takes two secrets and unchunked bodies."""
 
     timeout = 30  # seconds without a byte, before the connection is closed
 
@@ -39,7 +41,9 @@ class GuardedHandler(WebHookHandler):
     def read_body(self) -> bytes:
         """Read a body with or without chunks."""
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(max(0, min(MAX_BODY, int(self.headers.get("Content-Length", 0)))))
+            return self.rfile.read(
+                max(0, min(MAX_BODY, int(self.headers.get("Content-Length", 0))))
+            )
         body = b""
         while 0 < (size := int(self.rfile.readline(20), 16)) <= MAX_BODY - len(body):
             body += self.rfile.read(size)
@@ -47,7 +51,7 @@ class GuardedHandler(WebHookHandler):
         return body
 
     def do_WORK(self, event: Event) -> None:  # noqa: N802  the name is pyPreservica's
-        """Your code. Put long work into a queue. If this raises, the event is worked on when it is sent again."""
+        """Your code. Put long work into a queue. If this raises, the event comes again."""
         for entity in event.get("events", []):
             print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
 
