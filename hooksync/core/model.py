@@ -17,7 +17,7 @@ from hooksync.core.urls import masked_url, normal_url, shown_server
 
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["auto", "require", "never"]
-UnknownSecret = Literal["warn", "refuse", "replace"]
+UnknownSecret = Literal["refuse", "warn", "replace"]
 Owns = Literal["made", "all", "none"]
 SecretState = Literal["same", "changed", "unknown", "not-set"]
 
@@ -296,7 +296,7 @@ class PlainSettings(Record, frozen=True, kw_only=True):
     replacement: Replacement = "create-first"
     probe: Probe = "auto"
     # what becomes of a live one whose secret may not be the declared one
-    unknown_secret: UnknownSecret = "warn"
+    unknown_secret: UnknownSecret = "refuse"
 
 
 class Server(Record, frozen=True):

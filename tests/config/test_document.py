@@ -69,7 +69,7 @@ def test_what_is_left_out_has_its_default() -> None:
         limit=UnsubscribeLimit(percent=50),
         replacement="create-first",
         probe="auto",
-        unknown_secret="warn",
+        unknown_secret="refuse",
     )
 
 
@@ -95,7 +95,7 @@ tenancies:
     limits: {unsubscribe: 12.5%}
     replacement: remove-first
     probe: never
-    unknown_secret: refuse
+    unknown_secret: warn
     subscriptions: {}
 """).tenancies
     settings = tenancy.settings
@@ -104,7 +104,7 @@ tenancies:
     assert settings.owns == {"https://h/api", "https://h/b"}
     assert settings.limit == UnsubscribeLimit(percent=12.5)
     assert (settings.replacement, settings.probe) == ("remove-first", "never")
-    assert settings.unknown_secret == "refuse"
+    assert settings.unknown_secret == "warn"
 
 
 def settings_of(line: str) -> Settings:
