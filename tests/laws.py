@@ -30,7 +30,6 @@ ACTIVE = ("subscribe", "resubscribe", "unsubscribe")  # actions of steps
 SOMEBODY_ELSE = ""  # who made a change that no run of hooksync has made
 # a warning that names the first few addresses alone
 UNNAMED = re.compile(r"not listed yet.* and \d+ more")
-REMOVED_FIRST = "the old one is removed first"  # the warning of a service that refuses a second one
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Declared:
     owns: str | frozenset[str] = "all"  # or "made", "none", or prefixes
     is_targeted: bool = False  # by --target: undeclared ones are left alone
     removes_first: bool = False  # `replacement: remove-first`
-    may_conflict: bool = False  # the service refuses a second one
+    unknown: str = "warn"  # `unknown_secret`
     tells_flags: bool = True  # the list tells the flag
 
     def find(self, place: Place) -> Wanted | None:
@@ -113,7 +112,7 @@ class Remembered:
     address: str
     # whether its fingerprint is that of the secret which the live one has; None: not live
     is_right: bool | None
-    is_found: bool = False  # hooksync is not certain that it made it
+    is_unconfirmed: bool = False  # no response vouches for it
     flag: bool | None = None  # as sent; None: not known
 
 
@@ -249,8 +248,7 @@ def _is_replaced(run: Run, declared: Declared, one: Held, moment: Moment) -> boo
             continue
         age = run.made.get(one.id, -1)
         others = [it for it in moment.held if it.place == want.place]
-        is_first = declared.removes_first or declared.may_conflict
-        if is_first or any(run.made.get(it.id, -1) > age for it in others):
+        if declared.removes_first or any(run.made.get(it.id, -1) > age for it in others):
             return True
     return False
 
@@ -316,7 +314,7 @@ def served_stays_served(run: Run) -> Iterator[str]:
             is_own = moment.by == run.name and not moment.is_late
             for address in lost:
                 del serving[address]
-                if is_own and places[address] not in touched and not _is_said(run, one, address):
+                if is_own and places[address] not in touched:
                     yield f"{address} lost its old half by {moment.call} before there was a new one"
             if not is_own:
                 touched |= {it.place for it in made | gone}
@@ -367,23 +365,37 @@ def gaps(
 
 
 def nothing_is_made_twice(run: Run) -> Iterator[str]:
-    """A run makes nothing a second time, unless a list lacked what it made before, or the service
-    refused it (409).
-    """
+    """A run makes nothing a second time."""
     made_before: dict[tuple[str, Place], Held] = {}
     for moment, made, _ in run.changes():
         if moment.by != run.name or moment.is_late:
             continue
-        if moment.shown is not None:
-            for key, one in list(made_before.items()):
-                if one.tenant == moment.tenant and one not in moment.shown:
-                    del made_before[key]
         for one in made:
-            earlier = made_before.get((one.tenant, one.place))
-            if earlier in moment.held:
-                yield f"{moment.call} made {one.place} once more, and no list lacked it"
-        if moment.status != 409:
-            made_before.update({(one.tenant, one.place): one for one in made})
+            if made_before.get((one.tenant, one.place)) in moment.held:
+                yield f"{moment.call} made {one.place} once more"
+        made_before.update({(one.tenant, one.place): one for one in made})
+
+
+def undeclared_ones_wait(run: Run) -> Iterator[str]:
+    """An undeclared subscription is removed only if everything declared exists."""
+    for declared in run.tenancies:
+        places = {one.place for one in declared.wanted}
+        selected = {one.address for one in declared.wanted}
+        addresses = {it.id: it.address for it in (*run.remembered, *(run.remembers or ()))}
+        addresses.update(run.meant)
+        shown = set(run.before)  # what others remove meanwhile counts, as hooksync cannot know
+        for moment, _, gone in run.changes():
+            shown |= set(moment.shown or ())
+            for one in gone:
+                is_own = moment.by == run.name and not moment.is_late
+                if one.tenant != declared.tenant or one.place in places or not is_own:
+                    continue
+                if addresses.get(one.id) in selected:
+                    continue  # the URL moved
+                there = {it.place for it in moment.held if it.tenant == one.tenant}
+                there |= {it.place for it in shown if it.tenant == one.tenant}
+                if places - there:
+                    yield f"{one.place} was removed, and {sorted(places - there)} does not exist"
 
 
 def same_means_same(run: Run) -> Iterator[str]:
@@ -405,7 +417,7 @@ def same_means_same(run: Run) -> Iterator[str]:
                     " another one"
                 )
     for entry in run.remembers or ():
-        if entry.is_right is False and not entry.is_found and entry.id not in run.misled:
+        if entry.is_right is False and not entry.is_unconfirmed and entry.id not in run.misled:
             yield f"the state has a wrong fingerprint for {entry.address} ({entry.id})"
 
 
@@ -505,8 +517,8 @@ def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
 
 
 def a_second_run_does_nothing(run: Run) -> Iterator[str]:
-    """A run without news changes nothing, finds nothing to do, and exits 0; a plan that leaves
-    duplicates exits 2.
+    """A run without news changes nothing, finds nothing to do, and exits 0; a plan exits 2 if it
+    leaves duplicates or secrets are unknown.
     """
     calls = [
         moment.call for moment in run.moments if moment.by == run.name and moment.call in CHANGING
@@ -520,8 +532,12 @@ def a_second_run_does_nothing(run: Run) -> Iterator[str]:
 
 def _code_of_nothing(run: Run) -> ExitCode:
     """Return the exit code of a run that has nothing to do."""
-    is_left = any(run.is_left(one) for one in run.after)
-    return ExitCode.CHANGES_PENDING if is_left and run.verb == "plan" else ExitCode.DONE
+    is_known = not any(run.is_left(one) for one in run.after)
+    for declared in run.tenancies:
+        for step in run.steps(declared.name):
+            if step["action"] == "keep" and step["secret"]["state"] != "same":
+                is_known = False
+    return ExitCode.DONE if is_known or run.verb == "apply" else ExitCode.CHANGES_PENDING
 
 
 LAWS: tuple[Law, ...] = (  # of any run
@@ -530,6 +546,7 @@ LAWS: tuple[Law, ...] = (  # of any run
     green_means_known,
     served_stays_served,
     nothing_is_made_twice,
+    undeclared_ones_wait,
     same_means_same,
     no_secret_is_shown,
     one_apply_at_a_time,
@@ -590,16 +607,6 @@ def _live(held: Iterable[Held], declared: Declared) -> dict[str, Place]:
     return {one.id: one.place for one in held if one.tenant == declared.tenant}
 
 
-def _is_said(run: Run, declared: Declared, address: str) -> bool:
-    """Whether the run says that it had to remove the old one first; a killed one could not say it
-    any more.
-    """
-    said = any(
-        warning.startswith(f"{address}: ") and REMOVED_FIRST in warning for warning in run.warnings
-    )
-    return declared.may_conflict and (said or run.result is None)
-
-
 def _untrue_code(run: Run) -> Iterator[str]:
     """Hold the exit code against what this run changed, as far as it was answered or shown to it."""
     made, removed = set[Held](), set[Held]()
@@ -617,6 +624,8 @@ def _untrue_code(run: Run) -> Iterator[str]:
     known |= {one for one in removed if one.id not in shown and one.tenant in _looked(run)}
     if run.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.USAGE) and known:
         yield f"exit {run.code}, and {len(known)} were changed"
+    steps = [step for one in run.told for step in one["steps"]]
+    may_have = may_have or any(step.get("outcome") == "unsettled" for step in steps)
     if run.code == ExitCode.PARTLY_APPLIED and not (made or removed or may_have):
         yield "exit 4, and nothing was changed, nor may have been"
     if run.verb == "plan" and (made or removed):
@@ -667,7 +676,7 @@ def _untrue_step(
     [told] = [one for one in run.told if one["name"] == declared.name]
     is_blind = told["not_verified"] is not None or run.last_list(declared.tenant) is None
     new = step["new_id"]
-    found = {entry.id for entry in run.remembers or () if entry.is_found}
+    found = {entry.id for entry in run.remembers or () if entry.is_unconfirmed}
     if (
         new
         and new not in made
@@ -718,7 +727,7 @@ def _not_remembered(run: Run) -> Iterator[str]:
     if run.remembers is None or not run.result or run.result["error"]:
         return
     known, certain = (
-        {it.id for it in run.remembers if not (is_sure and it.is_found)}
+        {it.id for it in run.remembers if not (is_sure and it.is_unconfirmed)}
         for is_sure in (False, True)
     )
     there = {one.id for one in run.after}
@@ -798,7 +807,9 @@ def _is_flag_known(run: Run, declared: Declared, one: Held) -> bool:
     if declared.tells_flags:
         return True
     known = [
-        it for it in run.remembered if it.id == one.id and it.flag is not None and not it.is_found
+        it
+        for it in run.remembered
+        if it.id == one.id and it.flag is not None and not it.is_unconfirmed
     ]
     return bool(known) and one.id not in run.misled
 

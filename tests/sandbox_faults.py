@@ -35,9 +35,6 @@ KINDS = {  # as `faults.KINDS`
     "commit": "-N",  # does it, then answers as a failing gateway
     "half-body": "",  # does it, then sends half of the answer
     "doubled": "",  # does it twice, as where a proxy repeats a call; answers as the second time
-    "lie-id": "",  # see `lie`
-    "same-id": "",
-    "commit-same-id": "",
     "expired-token": "",  # 401, and the token is good for nothing from now on
     "needs-2fa-setup": "",
     "empty-body": "",
@@ -130,24 +127,6 @@ def normalised(url: str) -> str:
     return parts._replace(netloc=netloc, path=parts.path or "/").geturl()
 
 
-def lie(kind: str, rules: Rules, request: Request) -> Answer:
-    """Answer a subscribe with a wrong id.
-
-    lie-id: that of nothing, and nothing is kept; same-id: that of the newest one, and nothing is
-    kept; commit-same-id: likewise, but the new one is kept, under an id of its own.
-    """
-    answer = rules.answer(request)
-    if answer.status != 200:
-        return answer
-    tenant = rules.accounts.session(request.headers[TOKEN_HEADER]).tenant
-    *others, made = rules.tenancies.held_by(tenant)
-    if kind != "commit-same-id":
-        rules.tenancies.remove(tenant, made.id, by_hand=True)
-    if others and kind != "lie-id":
-        made = replace(made, id=others[-1].id)
-    return json_answer(200, rules.describe(made))
-
-
 def misbehave(box: Sandbox, fault: Fault, request: Request) -> Answer | None:
     """Let a fault that is not in `faults.KINDS` happen to a call; None: the connection is to be
     cut.
@@ -173,8 +152,6 @@ def misbehave(box: Sandbox, fault: Fault, request: Request) -> Answer | None:
         case "doubled":
             rules.answer(request)
             return rules.answer(request)
-        case "lie-id" | "same-id" | "commit-same-id":
-            return lie(fault.kind, rules, request)
         case "expired-token":
             assert isinstance(rules, OddRules)
             rules.expired.add(request.headers[TOKEN_HEADER])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,14 @@ from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.clock import seconds_set
-from hooksync.core.errors import Problem, Refused, UsageError, counted, some_of
-from hooksync.core.model import Tenancy
+from hooksync.core.errors import Problem, Refused, UsageError, counted
+from hooksync.core.model import DeclaredSubscription, Tenancy, address_matches
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.context import World, find_store, hold_run_lock
+from hooksync.reconcile.context import World, find_store, hold_run_lock, is_ci
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.plan import Planned
+from hooksync.reconcile.plan import Planned, UnreadTenancy
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.http import PrivateReceivers
@@ -41,9 +41,8 @@ _UNSAVED_FIX = (
     "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 )
 _UNDECLARED_FIX = (
-    "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and"
-    " `limits: {unsubscribe: 100%}`, and apply; or, if it was renamed or is no longer managed,"
-    " `hooksync state forget 'TENANCY/*'`"
+    "`hooksync list --server {server}` shows what is live there; declare the tenancy again, or"
+    " `hooksync state forget --server {server} 'GLOB'`"
 )
 
 
@@ -56,8 +55,6 @@ class Declared(Record, frozen=True):
     warnings: tuple[Problem, ...]
     options: RunOptions
     world: World
-    # of all tenancies of the files, chosen or not; None: not known
-    names: frozenset[str] | None = None
     private_receivers: PrivateReceivers = "challenged"
     promise: Promise | None = None  # what the plan must be the same as
 
@@ -69,7 +66,14 @@ class Declared(Record, frozen=True):
     @property
     def diff_options(self) -> DiffOptions:
         """What is said about the comparison."""
-        return DiffOptions(self.options.replace, self.is_targeted)
+        return DiffOptions(self.options.replace, self.options.targets)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that the files declare is looked at."""
+        options = self.options
+        is_shard = options.shard is not None and options.shard.total > 1
+        return not (options.tenancies or options.targets or is_shard)
 
     @property
     def state(self) -> str | None:
@@ -86,18 +90,39 @@ class Session(Record, frozen=True):
     declared: Declared
     warnings: tuple[Problem, ...]  # of the files and the state
     store: StateStore | None
-    undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
 
     def plan(self, *, waits: bool = False) -> tuple[Planned, ...]:
         """Read the tenancies and plan them.
 
-        `waits`: for a list that lags behind what the state knows.
+        `waits`: for a list that may still show what an earlier run has made.
         """
         with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
-            fetched = (
-                self.run.read(advance, self.planner.is_behind) if waits else self.run.read(advance)
-            )
-        return self.planner.plan(self.planner.bridge(fetched))
+            if waits:
+                fetched = self.run.read(advance, self.planner.is_behind)
+            else:
+                fetched = self.run.read(advance)
+        return self.planner.plan(fetched)
+
+    def undeclared(self, planned: Sequence[Planned]) -> tuple[Problem, ...]:
+        """Report the tenancies that the state contains and no file declares."""
+        state = self.planner.state
+        if state is None or not self.declared.is_whole:
+            return ()
+        keys = {one.tenancy.key for one in planned}
+        # of a tenancy that could not be read, the log-in may not have reported the tenant
+        unread = {one.tenancy.server.shown for one in planned if isinstance(one, UnreadTenancy)}
+        left = Counter(
+            entry.key
+            for entry in state.entries
+            if entry.key not in keys and entry.server not in unread
+        )
+        problems = []
+        for key, number in sorted(left.items()):
+            verb = "is" if number == 1 else "are"
+            what = f"{counted(number, 'subscription')} made by hooksync on {printable(str(key))}"
+            fix = _UNDECLARED_FIX.format(server=printable(key.server))
+            problems.append(Problem(f"{what} {verb} not declared any more", fix))
+        return tuple(problems)
 
 
 @contextmanager
@@ -109,17 +134,14 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     An apply holds the run lock of the state all the while. Raises Refused where another run holds
     it.
     """
-    options, world = declared.options, declared.world
+    options = declared.options
+    world = declared.world
     list_wait = seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900)
     store = find_store(declared.state, options.files[0], world)
     with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
         found = inspect(store) if store else Inspected(None)
-        found.trusted(writes=is_apply)
-        aside = store.aside if store and store.aside and is_there(store.aside) else None
-        warnings = declared.warnings
-        if aside:
-            what = f"{aside} holds the state that an earlier run could not write"
-            warnings = (*warnings, Problem(what, _UNSAVED_FIX))
+        state = found.trusted(writes=is_apply)
+        _refuse_unmatched_targets(declared, state)
         with open_run(
             declared.tenancies,
             world,
@@ -131,40 +153,33 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
         ) as run:
             planner = Planner(
                 declared.diff_options,
-                found.state,
+                state,
                 run.secrets,
                 KeyRing(options.parallelism, world.stretch or stretch),
-                adopts=options.adopts,
-                place=declared.state,
-                clock=world.clock,
+                declared.state,
+                world.clock,
                 is_proof=not options.policy or bool(store and store.integrity.key),
+                is_ci=is_ci(world.environ),
             )
-            yield Session(
-                run, planner, declared, warnings, store, _undeclared(found.state, declared.names)
-            )
+            yield Session(run, planner, declared, _warnings(declared, store), store)
 
 
-def _undeclared(state: State | None, declared: Collection[str] | None) -> tuple[Problem, ...]:
-    """Warn of tenancies in the state that no file declares: their subscriptions go on unwatched.
+def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
+    """Raise UsageError for targets that match no address, declared or in the state."""
+    if not declared.is_targeted:
+        return
+    known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
+    if state:
+        known += sorted(state.addresses())
+    declarations.refuse_unmatched("--target", declared.options.targets, known, "address")
 
-    `declared`: by all files, so that what only this run leaves out is not warned of.
-    """
-    if state is None or declared is None:
-        return ()
-    left = Counter(
-        name
-        for name in (each.partition("/")[0] for each in state.addresses())
-        if name not in declared
-    )
-    if not left:
-        return ()
-    names = some_of([f'"{printable(name)}"' for name in sorted(left)])
-    where = f"tenancy {names}" if len(left) == 1 else f"{len(left)} tenancies: {names}"
-    what = (
-        f"the state knows {counted(sum(left.values()), 'subscription')} of {where}, which no file"
-        " declares"
-    )
-    return (Problem(what, _UNDECLARED_FIX),)
+
+def _warnings(declared: Declared, store: StateStore | None) -> tuple[Problem, ...]:
+    """Add a warning of a state that an earlier run could not write."""
+    if not (store and store.aside and is_there(store.aside)):
+        return declared.warnings
+    what = f"{store.aside} holds the state that an earlier run could not write"
+    return (*declared.warnings, Problem(what, _UNSAVED_FIX))
 
 
 def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> Declared:
@@ -181,12 +196,23 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
     )
     entries = declarations.share_of(chosen, options.shard)
     whole = chosen if options.shard and options.shard.total > 1 else ()
-    names = frozenset(entry.name for entry in document.tenancies)
     private = hold_to_policy(options, entries, world)
     tenancies, more = resolve(entries, world.environ, whole, needs_login=needs_login)
     if options.shard and not entries:
         world.terminal.message(declarations.nothing_in(options.shard))
-    return Declared(tenancies, (*document.warnings, *more), options, world, names, private)
+    selected = tuple(_selected(tenancy, options.targets) for tenancy in tenancies)
+    return Declared(selected, (*document.warnings, *more), options, world, private)
+
+
+def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
+    """Separate what a target matches from what else a tenancy declares."""
+    if not targets:
+        return tenancy
+    selected: list[DeclaredSubscription] = []
+    others: list[DeclaredSubscription] = []
+    for one in tenancy.subscriptions:
+        (selected if address_matches(one.address, targets) else others).append(one)
+    return replace(tenancy, subscriptions=tuple(selected), not_selected=tuple(others))
 
 
 def prepare_saved(data: bytes, options: RunOptions, world: World) -> Declared:

@@ -38,7 +38,6 @@ class RunOptions(FileOptions, frozen=True):
     lock_timeout: float | None = None  # seconds to wait for the run lock; None: as is usual here
     replace: tuple[str, ...] = ()  # globs of addresses
     probes: bool | None = None  # challenge receivers; None: only apply does, as each tenancy says
-    adopts: bool = False  # record the declared secrets of kept subscriptions that the state lacks
     is_confirmed: bool = False  # apply without a prompt
     saved_plan: str | None = None  # path of a plan that the new one must be the same as
     max_age: timedelta | None = None  # of the saved plan

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from secrets import token_hex
@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from hooksync.api.inputs import Declared, Session, open_session, prepare
 from hooksync.api.options import RunOptions, selection_of
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, HooksyncError, Problem, UsageError
+from hooksync.core.errors import (
+    ExitCode,
+    FileError,
+    HooksyncError,
+    Problem,
+    SecretError,
+    UsageError,
+)
+from hooksync.core.model import DeclaredSubscription
 from hooksync.core.output import Output
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
@@ -28,12 +36,13 @@ from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.output.plan_json import plan_json
 from hooksync.output.report_json import report_json
 from hooksync.output.text import Line, plain, plan_lines, report_lines
-from hooksync.output.view import RunView, view_of_plan, view_of_step
+from hooksync.output.view import RunView, plan_exit_code, view_of_plan, view_of_step
 from hooksync.output.view import StepView as Step
 from hooksync.output.view import TenancyView as TenancyResult
 from hooksync.reconcile.context import World, find_origin
-from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, not_attempted
-from hooksync.reconcile.session import ExecutionResult, Executor, ask_receivers
+from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, not_begun
+from hooksync.reconcile.probing import ask_receivers
+from hooksync.reconcile.session import apply_plans
 from hooksync.state.contract import LockLost
 
 if TYPE_CHECKING:
@@ -58,6 +67,8 @@ __all__ = [
 
 Names = str | Sequence[str]
 
+_NOT_CONFIRMED = Problem("not confirmed", 'answer "yes", or give --yes')
+
 
 class Settings(TypedDict, total=False):
     """What `load` takes besides: each has the effect and the default of a flag of the commands."""
@@ -72,7 +83,6 @@ class Settings(TypedDict, total=False):
     parallelism: int
     replace: Names
     allows_commands: bool
-    adopts: bool
     probes: bool | None
 
 
@@ -163,11 +173,7 @@ class Plan(Result, frozen=True, kw_only=True):
         """The command's: what apply would refuse fails before it is merged, not after."""
         if self.is_interrupted:
             return ExitCode.INTERRUPTED
-        if self.view.has_failed:
-            return ExitCode.ERROR
-        if self.view.is_refused:
-            return ExitCode.REFUSED
-        return ExitCode.DONE
+        return plan_exit_code(self.view)
 
     def html(self) -> str:
         """Write it as a page of its own, for reviewers."""
@@ -175,10 +181,10 @@ class Plan(Result, frozen=True, kw_only=True):
 
         return self._output.safe(plan_html(self.view), "markdown")
 
-    def to_json(self, *, is_signed: bool = True) -> str:
-        """Write it as `plan --out` saves it, signed where a key is set.
+    def to_json(self, *, is_signed: bool = True, exit_code: ExitCode | None = None) -> str:
+        """Write it as `plan --out` saves it, signed if a key is set.
 
-        Raises FileError if it would hold a secret.
+        `exit_code`: of the command, if that differs. Raises FileError if it would contain a secret.
         """
         from hooksync.core.git import find_commit  # only here: text needs no other program
 
@@ -187,7 +193,8 @@ class Plan(Result, frozen=True, kw_only=True):
         commit = find_commit(declared.options.files[0], environ)
         key = plan_key(environ.get(KEY_VARIABLE)) if is_signed else None
         selection = selection_of(declared.options)
-        text = plan_json(self.view, selection, self.id, key, commit=commit)
+        code = self.exit_code if exit_code is None else exit_code
+        text = plan_json(self.view, selection, self.id, key, exit_code=code, commit=commit)
         return self._output.safe(self._output.checked(text, "the plan"), "json")
 
 
@@ -202,9 +209,9 @@ class Report(Result, frozen=True, kw_only=True):
         """The command's: partly applied is worse than not at all."""
         if self.is_interrupted and not self.cause:
             return ExitCode.INTERRUPTED
-        tried = [tenancy.outcome for tenancy in self.tenancies if tenancy.outcome]
+        outcomes = [tenancy.outcome for tenancy in self.tenancies if tenancy.outcome]
         is_wrong = self.cause or self.view.has_failed or self.view.is_refused
-        if all(outcome.is_as_declared for outcome in tried) and not is_wrong:
+        if all(outcome.is_as_declared for outcome in outcomes) and not is_wrong:
             return ExitCode.DONE
         if self.has_changed:
             return ExitCode.PARTLY_APPLIED
@@ -223,9 +230,8 @@ class Report(Result, frozen=True, kw_only=True):
 
     def to_json(self) -> str:
         """Write it as `hooksync.report/1`."""
-        return self._output.safe(
-            report_json(self.view, find_origin(self.declared.world.environ)), "json"
-        )
+        origin = find_origin(self.declared.world.environ)
+        return self._output.safe(report_json(self.view, origin, self.exit_code), "json")
 
 
 def load(
@@ -309,22 +315,22 @@ class _Program:
 def plan(declared: Declared) -> Plan:
     """Read the tenancies and compare: changes nothing.
 
-    That one cannot be read is in the plan, and raises nothing.
+    A tenancy that cannot be read is in the plan, and raises nothing.
 
-    Raises HooksyncError where nothing can be planned, such as for a state that cannot be read.
+    Raises HooksyncError if nothing can be planned, such as for a state that cannot be read.
     """
-    options = declared.options
     with open_session(declared, is_apply=False) as session:
         planned = session.plan()
-        if options.probes:
-            planned = ask_receivers(planned, session.run, declared.world.terminal, adopts=False)
-        plans = [one for one in planned if isinstance(one, TenancyPlan)]
-        doubts = [
-            *session.run.secrets.doubts(
-                one.secret for plan in plans for one in plan.tenancy.subscriptions
-            )
-        ]
-    return _plan(session, ExecutionResult(planned, tuple(doubts)))
+        if declared.options.probes:
+            planned = ask_receivers(planned, session.run, declared.world.terminal)
+        doubts = session.run.secrets.doubts(one.secret for one in _selected(planned))
+        return _plan(session, planned, _view(session, planned, doubts))
+
+
+def _selected(planned: Sequence[Planned]) -> list[DeclaredSubscription]:
+    """List what the tenancies that could be read declare."""
+    read = [one for one in planned if isinstance(one, TenancyPlan)]
+    return [declared for plan in read for declared in plan.tenancy.subscriptions]
 
 
 def apply(
@@ -333,126 +339,147 @@ def apply(
     confirm: Callable[[Plan], bool] = lambda plan: True,
     on_step: Callable[[Step], object] = lambda step: None,
 ) -> Report:
-    """Plan, carry it out and verify. Raises HooksyncError.
+    """Plan, refuse, probe, confirm; then create, list, remove, verify. Raises HooksyncError.
 
     Of a plan that was made before, everything is refused if the steps are no longer the same.
-    `confirm`: is shown the plan, with what stands against it, and says whether to begin; `on_step`:
-    is given each step with its outcome once its tenancy is done with, on any thread.
+    `confirm`: is shown the plan, with what stands against it, and returns whether to begin;
+    `on_step`: is given each step with its outcome once its tenancy is done with, on any thread.
     """
     from hooksync.reconcile.journal import Journal  # only here: a plan has none
 
     if isinstance(what, Plan):
-        from hooksync.api.promise import promise_of  # only here, as in _execute
+        from hooksync.api.promise import promise_of  # only here, as below
 
         what = replace(what.declared, promise=promise_of(what.view, what.id))
-
-    def settled(outcome: TenancyOutcome) -> None:
-        for each in outcome.outcomes:
-            on_step(view_of_step(each.step, each))
-
     with open_session(what, is_apply=True) as session:
         if session.store is None:
             raise UsageError(Problem("apply needs a state", "leave out uses_state=False"))
-        journal = Journal(session.store, session.planner)
-        executed = _execute(session.plan(waits=True), session, journal, confirm, settled)
-    return _report(session, executed)
+        planned = session.plan(waits=True)
+        view = _view(session, planned, against_all=_against_all(session, planned))
+        if not view.against_all:
+            planned = _probed(session, planned)
+            missing = _missing_secrets(planned)
+            doubts = session.run.secrets.doubts(one.secret for one in _selected(planned))
+            view = _view(session, planned, [each for each in doubts if each not in missing])
+        is_confirmed = confirm(_plan(session, planned, view))
+        if not is_confirmed and any(one.is_ready for one in view.tenancies):
+            view = replace(view, against_all=(*view.against_all, _NOT_CONFIRMED))
+        outcomes: dict[str, TenancyOutcome] = {}
+        if not (view.against_all or session.run.pool.stop.is_set()):
+            journal = Journal(session.store, session.planner)
+            outcomes = _apply(session, planned, journal, on_step)
+        return _report(session, planned, view, outcomes)
 
 
-def _execute(
-    planned: tuple[Planned, ...],
-    session: Session,
-    journal: Journal,
-    confirm: Callable[[Plan], bool],
-    settled: Callable[[TenancyOutcome], None],
-) -> ExecutionResult:
-    """Find out what stands against plans, let them be confirmed with it, and carry them out.
-
-    Where nobody can be asked, no receiver is challenged.
-    """
-    options, terminal = session.declared.options, session.declared.world.terminal
-    executor = Executor(
-        session.run, session.planner.options, journal, terminal, options.probes, options.adopts
-    )
+def _against_all(session: Session, planned: Sequence[Planned]) -> tuple[Problem, ...]:
+    """List why nothing is done: nobody can be asked, or a saved plan is no longer the same."""
+    declared = session.declared
     is_ready = any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
-    if is_ready and not options.is_confirmed and not terminal.can_ask():
-        fix = "give --yes if the plan is what you want"
-        unconfirmed = Problem("not confirmed: there is no terminal to ask on", fix)
-        prepared = ExecutionResult(planned, against_all=(unconfirmed,))
-    elif stale := _stale(session, planned):
-        prepared = ExecutionResult(planned, against_all=stale)
-    else:
-        prepared = executor.prepare(planned)
-    shown = _plan(session, prepared)
-    if not confirm(shown) and any(one.is_ready for one in shown.tenancies):
-        unconfirmed = Problem("not confirmed", 'answer "yes", or give --yes')
-        prepared = replace(prepared, against_all=(*prepared.against_all, unconfirmed))
-    return prepared if prepared.against_all else executor.execute(prepared, settled)
-
-
-def _stale(session: Session, planned: tuple[Planned, ...]) -> tuple[Problem, ...]:
-    """Compare with the plan that was made before, if there is one."""
-    promise = session.declared.promise
-    if promise is None:
+    if is_ready and not declared.options.is_confirmed and not declared.world.terminal.can_ask():
+        what = "not confirmed: there is no terminal to ask on"
+        return (Problem(what, "give --yes if the plan is what you want"),)
+    if declared.promise is None:
         return ()
     from hooksync.api.promise import differences  # only here: for what was shown before
 
-    return tuple(differences(promise, _view(session, ExecutionResult(planned), {})))
+    return tuple(differences(declared.promise, _view(session, planned)))
 
 
-def _plan(session: Session, prepared: ExecutionResult) -> Plan:
+def _probed(session: Session, planned: Sequence[Planned]) -> tuple[Planned, ...]:
+    """Look up every secret that the run selects, and challenge receivers. Changes nothing."""
+    found: list[Planned] = []
+    for one in planned:
+        if isinstance(one, TenancyPlan):
+            try:
+                session.run.secrets.find_all(each.secret for each in one.tenancy.subscriptions)
+            except SecretError as error:
+                one = replace(one, error=error)
+        found.append(one)
+    if session.declared.options.probes is False:
+        return tuple(found)
+    return ask_receivers(found, session.run, session.declared.world.terminal)
+
+
+def _missing_secrets(planned: Sequence[Planned]) -> list[Problem]:
+    """List what is an error already, so that it is not a warning too."""
+    problems: list[Problem] = []
+    for one in planned:
+        if isinstance(one, TenancyPlan) and one.error:
+            problems += one.error.problems
+    return problems
+
+
+def _apply(
+    session: Session,
+    planned: Sequence[Planned],
+    journal: Journal,
+    on_step: Callable[[Step], object],
+) -> dict[str, TenancyOutcome]:
+    def settled(outcome: TenancyOutcome) -> None:
+        for each in outcome.outcomes:
+            on_step(view_of_step(each.step, each, outcome.plan.history.entries))
+
+    plans = [one for one in planned if isinstance(one, TenancyPlan) and not one.error]
+    options = session.planner.options
+    terminal = session.declared.world.terminal
+    return apply_plans(plans, session.run, journal, options, terminal, settled)
+
+
+def _plan(session: Session, planned: Sequence[Planned], view: RunView) -> Plan:
     return Plan(
-        view=_view(session, prepared, {}),
+        view=view,
         declared=session.declared,
         is_interrupted=session.declared.world.stop.is_set(),
         id=token_hex(16),
     )
 
 
-def _report(session: Session, executed: ExecutionResult) -> Report:
-    outcomes = {}
-    for one in executed.planned:
+def _report(
+    session: Session,
+    planned: Sequence[Planned],
+    view: RunView,
+    outcomes: Mapping[str, TenancyOutcome],
+) -> Report:
+    tenancies = []
+    for one in planned:
         if isinstance(one, TenancyPlan):
-            outcomes[one.tenancy.name] = not_attempted(one)
-    outcomes.update(executed.outcomes)
-    lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
-    adopts = session.declared.options.adopts
-    view = replace(
-        _view(session, executed, outcomes),
-        adopted=executed.adoption if adopts else None,
-        state_error=executed.state_error or lost,
-    )
+            tenancies.append(view_of_plan(one, outcomes.get(one.tenancy.name) or not_begun(one)))
+        else:
+            tenancies.append(view_of_plan(one))
+    failures = session.run.failures
+    state_error = next((error for error in failures if isinstance(error, FileError)), None)
+    unforeseen = [error for error in failures if not isinstance(error, FileError)]
+    lost = [error for error in failures if isinstance(error, LockLost)]
     return Report(
-        view=view,
+        view=replace(view, tenancies=tuple(tenancies), state_error=state_error),
         declared=session.declared,
         is_interrupted=session.declared.world.stop.is_set(),
-        cause=lost or next(iter(executed.unforeseen), None),
+        cause=next(iter([*lost, *unforeseen]), None),
     )
 
 
 def _view(
-    session: Session, executed: ExecutionResult, outcomes: Mapping[str, TenancyOutcome]
+    session: Session,
+    planned: Sequence[Planned],
+    doubts: Iterable[Problem] = (),
+    against_all: tuple[Problem, ...] = (),
 ) -> RunView:
-    """View a whole run, as of now. `outcomes`: by the names of tenancies."""
+    """View a whole run, as of now. `doubts`: about secrets."""
     declared = session.declared
     options = declared.options
-    planner = session.planner
-    tenancies = []
-    warnings = [*session.warnings, *executed.warnings]
-    for one in executed.planned:
-        outcome = outcomes.get(one.tenancy.name)
-        tenancies.append(view_of_plan(one, outcome, executed.adoption.adopted))
+    warnings = [*session.warnings, *doubts]
+    for one in planned:
         if isinstance(one, TenancyPlan):
             warnings += one.warnings
     return RunView(
-        tuple(tenancies),
+        tuple(map(view_of_plan, planned)),
         rfc3339(declared.world.clock.now()),
         printable(", ".join(options.files)),
         tuple(warnings),
-        planner.place,
-        adopts=options.adopts,
-        not_adopted=executed.adoption.problems,
-        against_all=executed.against_all,
-        is_state_missing=planner.place is not None and planner.state is None,
-        is_targeted=declared.is_targeted,
-        undeclared=session.undeclared,
+        session.planner.place,
+        session.undeclared(planned),
+        session.planner.is_missing,
+        (*options.tenancies, *options.targets),
+        declared.is_targeted,
+        against_all,
     )

@@ -21,7 +21,7 @@ from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json, pl
 from hooksync.output.json_text import digest
 from hooksync.output.plan_json import PLAN_FORMAT, signature_of
 from hooksync.output.view import RunView, StepView, TenancyView, id_length
-from hooksync.reconcile.plan import Change
+from hooksync.reconcile.plan import Change, Reason
 
 if TYPE_CHECKING:
     from hooksync.reconcile.context import World
@@ -149,9 +149,10 @@ def _saved_plan(fields: Fields, key: PlanKey | None, warnings: tuple[Problem, ..
         _problems(fields.get("warnings", ())),
         fields.get("state"),
         _problems(fields.get("undeclared", ())),
-        not_adopted=_problems(fields.get("refusals", ())),
         is_state_missing=fields.get("state_missing", False),
+        selection=(*selection.get("tenancy", ()), *selection.get("target", ())),
         is_targeted=bool(selection.get("target")),
+        against_all=_problems(fields.get("refusals", ())),
     )
     promise = Promise(fields["id"], key, tenancies)
     return SavedPlan(promise, selection, warnings, made, end, view)
@@ -198,12 +199,13 @@ def _step(fields: Fields) -> StepView:
         "trigger": model.Trigger(fields.get("trigger", "")),
         "id": fields.get("id"),
         "include_identifiers": fields.get("include_identifiers"),
-        "reasons": tuple(fields.get("reasons", ())),
+        "reasons": convert(fields.get("reasons", ()), tuple[Reason, ...]),
         "changes": convert(fields.get("changes", ()), tuple[Change, ...]),
         "secret": secret["ref"] and model.SecretRef.read(secret["ref"]),
         "secret_state": secret["state"],
         "receiver": None,  # of another time
-        "is_awaited": not fields.get("listed", True),
+        "is_listed": fields.get("listed", True),
+        "made_at": 0,  # a plan does not show it
         "place": None,  # not shown
     }
     return StepView(**(given_fields(StepView, fields) | read))

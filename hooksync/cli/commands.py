@@ -107,6 +107,24 @@ the plan must be signed with that key, and be no older than 24 hours or
         flags.check_apply,
     ),
     Command(
+        "adopt",
+        "record the declared secrets of live subscriptions in the state",
+        """\
+hooksync adopt
+hooksync adopt 'archive/*' archive/catalogue/INDEXED""",
+        flags.add_adopt,
+        "hooksync.commands.adopt:adopt",
+        "AdoptOptions",
+        """\
+Record the declared secret and flag as those of live subscriptions whose secret
+is unknown. Changes nothing in Preservica. Challenges each receiver first: one
+with a different secret is not adopted. A receiver that is not ready, and a
+subscription that was replaced outside hooksync, needs its full address. A
+challenge proves what the receiver has, not what Preservica has: during a
+rotation, use `hooksync apply --replace`. Exits with 0 if all were adopted, with
+4 if some were, and with 3 if none was.""",
+    ),
+    Command(
         "show",
         "show a saved plan, as `plan` showed it",
         "hooksync show plan.json --format markdown",
@@ -197,9 +215,7 @@ find the reason.""",
 Find out which secret a captured event was signed with: of those that the hooks
 files declare, or that --secret names. Nothing else shows directly which secret
 Preservica has. Exits with 0, or with 1 if none fits, and then reports what is
-known of the reason: a different form of signing, or a body that was changed.
-With --record-state, records in the state which secret that live subscription
-has, as `hooksync apply --adopt` does, and without a challenge.""",
+known of the reason: a different form of signing, or a body that was changed.""",
     ),
     Command(
         "state",

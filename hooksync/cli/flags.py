@@ -508,15 +508,6 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
     )
     more = _add_planning_rest(parser)
     _add_lock_timeout(more)
-    more.add_argument(
-        "--adopt",
-        dest="adopts",
-        action="store_true",
-        help=(
-            "challenge the receivers, and record in the state that kept subscriptions have their"
-            " declared secrets"
-        ),
-    )
 
 
 def check_apply(arguments: argparse.Namespace) -> None:
@@ -526,6 +517,22 @@ def check_apply(arguments: argparse.Namespace) -> None:
         _refuse_choosing(arguments, "a saved plan", fix, allowed="--file")
     elif arguments.max_age is not None:
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
+
+
+def add_adopt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "globs",
+        metavar="ADDRESS",
+        nargs="*",
+        help="tenancy/name/TRIGGER, or a glob (default: all whose secret is unknown)",
+    )
+    read = parser.add_argument_group(READ)
+    _add_file(read)
+    _add_state(read)
+    _add_env_file(read)
+    _add_tenancy(parser.add_argument_group(SELECT))
+    _add_rest(parser, has_shards=True)
+    _add_lock_timeout(parser.add_argument_group("state"))
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
@@ -744,15 +751,6 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group(OUTPUT)
     _add_format(output, "json")
     _add_json(output)
-    state = parser.add_argument_group("state")
-    state.add_argument(
-        "--record-state",
-        dest="records_state",
-        action="store_true",
-        help="record in the state which secret that live subscription has",
-    )
-    _add_state(state)
-    _add_lock_timeout(state)
     _add_debug(parser.add_argument_group(MORE))
 
 
@@ -818,6 +816,7 @@ def add_state_forget(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "globs", nargs="+", metavar="GLOB", help="addresses (tenancy/name/TRIGGER) in the state"
     )
+    parser.add_argument("--server", metavar="HOST", help="only what is recorded for this server")
     _add_yes(parser, "do not ask; needed if there is no terminal")
     _add_lock_timeout(parser)
     add_state_place(parser)

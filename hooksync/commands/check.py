@@ -138,7 +138,7 @@ def _secret_states(
         FetchedTenancy(tenancy, found) for tenancy, found in zip(tenancies, live, strict=True)
     ]
     states: dict[str, dict[str, SecretState]] = {}
-    for plan in planner.plan(planner.bridge(fetched)):
+    for plan in planner.plan(fetched):
         steps = plan.steps if isinstance(plan, TenancyPlan) else ()
         pairs = (step for step in steps if isinstance(step, Keep | Resubscribe))
         states[plan.tenancy.name] = {step.declared.address: step.secret_state for step in pairs}

@@ -60,7 +60,7 @@ _HEAD = """\
 # To use it: save it as hooks.yaml, set the variables that were listed with it, then
 #   hooksync plan             says "No changes."
 #   hooksync check            asks the receivers whether they hold these secrets
-#   hooksync apply --adopt    records that these secrets are in use
+#   hooksync adopt            records that these secrets are in use
 """
 _OWNS_COMMENT = (
     "  # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes"
@@ -139,17 +139,20 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
         shown = targeted(one) if options.targets else one
         tenancies.append(replace(shown, refusals=()))  # nothing is to be carried out
     view = replace(made.view, tenancies=tuple(tenancies))
+    code = ExitCode.DONE
+    if made.is_interrupted:
+        code = ExitCode.INTERRUPTED
+    elif view.errors:
+        code = ExitCode.ERROR
     table, summary = coverage_table(view) if options.shows_coverage else list_table(view)
     if options.format == "text":
         world.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(view)])
     elif options.format == "json":
-        world.terminal.result(list_json(view), "json")
+        world.terminal.result(list_json(view, code), "json")
     else:
         world.terminal.result(table_page("list", table, summary), "markdown")
     show_problems(view, world, refused="refused")
-    if made.is_interrupted:
-        return ExitCode.INTERRUPTED
-    return ExitCode.ERROR if view.errors else ExitCode.DONE
+    return code
 
 
 def _read(options: LiveOptions, world: World) -> library.Plan:
@@ -180,7 +183,7 @@ _HOW_TO_SET = (
         "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync plan`"
         " says no changes,"
     ),
-    "and `hooksync apply --adopt` records that these secrets are in use.",
+    "and `hooksync adopt` records that these secrets are in use.",
 )
 
 

@@ -33,7 +33,8 @@ from hooksync.core.model import Secret, SecretRef
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.output.text import adopted_line, plain, question
+from hooksync.output.text import plain, question
+from hooksync.output.view import plan_exit_code
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.session import open_run
 
@@ -136,9 +137,12 @@ def _watched(
 def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
     """Fetch, compare and show; with --out, save what was shown."""
     made = library.plan(prepare(options, world))
-    document = (
-        made.to_json(is_signed=bool(options.out)) if options.format == "json" or options.out else ""
-    )
+    code = made.exit_code
+    if code == ExitCode.DONE:
+        code = plan_exit_code(made.view, is_detailed=options.has_detailed_exit_code)
+    document = ""
+    if options.format == "json" or options.out:
+        document = made.to_json(is_signed=bool(options.out), exit_code=code)
     _show(made, document, options, world)
     show_problems(made.view, world, refused="apply would refuse")
     if options.out and made.exit_code == ExitCode.DONE:
@@ -151,14 +155,7 @@ def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
         world.terminal.message(
             f"not saved: {printable(options.out)} was not written, because {why}"
         )
-    return _plan_exit_code(made, is_detailed=options.has_detailed_exit_code), made
-
-
-def _plan_exit_code(made: Plan, *, is_detailed: bool) -> ExitCode:
-    """Return the exit code of a plan. `is_detailed`: changes have a code of their own."""
-    if is_detailed and made.exit_code == ExitCode.DONE and made.view.has_drift:
-        return ExitCode.CHANGES_PENDING
-    return made.exit_code
+    return code, made
 
 
 @_watched
@@ -189,9 +186,7 @@ def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]
     elif asks:
         world.terminal.message(plain(lines))
     show_problems(made.view, world, refused="refused", told=told)
-    return not asks or world.terminal.ask(
-        f'{question(made.view)} Only "yes" is taken for an answer: '
-    )
+    return not asks or world.terminal.ask(question(made.view))
 
 
 def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
@@ -202,8 +197,6 @@ def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) 
         partial(world.output.write_file, options.report, text), world
     )
     is_written &= _is_out(partial(_show, done, text, options, world), world)
-    if done.view.adopted:
-        world.terminal.message(adopted_line(done.view.adopted, done.view.state))
     show_problems(done.view, world, refused="refused", told=told)
     if done.cause and not isinstance(done.cause, HooksyncError):
         world.terminal.message(unforeseen_text(done.cause, is_debugging=world.is_debugging))

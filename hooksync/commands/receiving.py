@@ -6,9 +6,7 @@ nothing itself.
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +16,6 @@ from itertools import chain
 
 from hooksync.api.inputs import hold_to_policy, read_files
 from hooksync.commands.options import Format, ReceiverOptions, SecretOptions
-from hooksync.commands.state import find_state
 from hooksync.config import declarations
 from hooksync.config.files import read_event
 from hooksync.config.references import reference_problems
@@ -28,7 +25,6 @@ from hooksync.core.errors import (
     ExitCode,
     FileError,
     Problem,
-    Refused,
     SecretError,
     UsageError,
     some_of,
@@ -38,7 +34,7 @@ from hooksync.core.record import Record, asdict, replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
 from hooksync.output.receiver_json import fire_json, verify_json
-from hooksync.reconcile.context import World, hold_run_lock
+from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.events import (
     SIGNATURE,
@@ -56,9 +52,6 @@ from hooksync.service.receivers import (
     quoted_answer,
     signs_events_in_disguise,
 )
-from hooksync.state.fingerprints import stretch
-from hooksync.state.model import State, entry_for
-from hooksync.state.store import update
 
 _LARGE = 1_000_000  # bytes of a large event
 _PAUSE, _SHORT_PAUSE = 0.5, 0.1  # seconds before each piece of a slow event, alone and in the suite
@@ -88,9 +81,6 @@ class VerifyOptions(SecretOptions, frozen=True):
     path: str = "-"  # of the event
     format: Format = "text"
     signature: str | None = None  # None: the recorded one
-    records_state: bool = False
-    state: str | None = None
-    lock_timeout: float | None = None  # seconds
 
 
 class KnownSecrets(Record, frozen=True):
@@ -100,7 +90,6 @@ class KnownSecrets(Record, frozen=True):
     accepted: tuple[SecretRef, ...]
     secrets: Mapping[SecretRef, Secret]
     declared_for: Mapping[SecretRef, Sequence[str]]  # "tenancy/name"
-    tenancies: tuple[declarations.TenancyDeclaration, ...]  # of the hooks files
 
     def told(self, ref: SecretRef) -> str:
         """Name a secret, with the subscriptions that it is declared for."""
@@ -119,7 +108,6 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
     flags is not set.
     """
     declared: dict[SecretRef, list[str]] = {}
-    chosen: tuple[declarations.TenancyDeclaration, ...] = ()
     if options.names_files or not options.secrets:
         document = read_files(options, world)
         chosen = declarations.select(document, options.tenancies, options.targets)
@@ -137,7 +125,7 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
         )
     accepted = tuple(given or found)
     world.output.redactor.learn(world.secrets.values())
-    return KnownSecrets(accepted, {**given, **found}, declared, chosen)
+    return KnownSecrets(accepted, {**given, **found}, declared)
 
 
 def verify(options: VerifyOptions, world: World) -> ExitCode:
@@ -153,94 +141,16 @@ def verify(options: VerifyOptions, world: World) -> ExitCode:
         raise UsageError(Problem("there is no signature to verify", fix))
     signers = find_signers(known.secrets, body, signature)
     reason = "" if signers else explain_signature(known.secrets, body, signature)
-    recorded = (
-        _record(options, world, known, signers, body) if signers and options.records_state else None
-    )
     if options.format == "json":
         signed_with = [known.document(ref) for ref in signers]
-        world.terminal.result(verify_json(signed_with, reason, recorded), "json")
+        world.terminal.result(verify_json(signed_with, reason), "json")
     elif signers:
-        now = [("", f"the state knows now that {recorded} has it")] if recorded else []
-        world.terminal.show(
-            [("green", f"signed with {' and '.join(map(known.told, signers))}"), *now]
-        )
+        names = " and ".join(map(known.told, signers))
+        world.terminal.show([("green", f"signed with {names}")])
     else:
         tried = ", ".join(map(str, known.secrets))
         world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
     return ExitCode.DONE if signers else ExitCode.ERROR
-
-
-def _record(
-    options: VerifyOptions,
-    world: World,
-    known: KnownSecrets,
-    signers: Sequence[SecretRef],
-    body: bytes,
-) -> str:
-    """Write into the state which secret a live subscription has; returns its address.
-
-    Raises Refused where it cannot be told which declared subscription the event is of.
-    """
-    identifier, trigger, tenant = _read_event(body, world)
-    declared: list[DeclaredSubscription] = []
-    for one in known.tenancies:
-        written = one.settings.tenant
-        told = written.template.literal if written else world.environ.get("PRESERVICA_TENANT")
-        if (
-            not told or told.casefold() == tenant.casefold()
-        ):  # as far as that is known, it may be of this one
-            declared += resolve_subscriptions(one, world.environ)
-    store = find_state(options.files, options.state, world)
-
-    def change(state: State) -> State:
-        made = {each.address: each for each in state.entries if each.id == identifier}
-        alike = [
-            each for each in declared if each.trigger.wire == trigger and each.secret in signers
-        ]
-        fitting = [each for each in declared if each.address in made] if made else alike
-        if len(fitting) != 1:
-            what = (
-                "the event may be of"
-                f" {some_of([each.address for each in fitting]) or 'no declared subscription'}"
-            )
-            fix = "name the hooks file of its tenancy with --file, and its address with --target"
-            raise Refused(Problem(what, fix))
-        [meant] = fitting
-        salt = state.salts_for([meant.secret], secrets.token_bytes)[meant.secret]
-        key = (world.stretch or stretch)((known.secrets[signers[0]], salt))
-        run = max(1, state.last_run)
-        entry = made.get(meant.address) or entry_for(
-            meant, identifier, run, state.url_salt, is_found=False
-        )
-        found.append(meant.address)
-        return state.knowing(replace(entry, is_found=False).made_with(key, salt), salt)
-
-    found: list[str] = []
-    with hold_run_lock(store, options.lock_timeout, world):
-        update(store, change)
-    return found[-1]
-
-
-def _read_event(body: bytes, world: World) -> tuple[str, str, str]:
-    """Return the subscription id, the trigger (on the wire) and the tenant of a genuine event."""
-    try:
-        document = json.loads(body)
-        identifier, trigger, tenant = (
-            document[name] for name in ("subscriptionId", "trigger", "tenant")
-        )
-        is_right = (
-            isinstance(trigger, str) and isinstance(tenant, str) and bool(_ID.fullmatch(identifier))
-        )
-        is_right = is_right and not world.output.redactor.holds(identifier)
-    except (ValueError, LookupError, TypeError, RecursionError):
-        is_right = False
-    if not is_right:
-        what = (
-            "the event does not name its subscription, trigger and tenant, so nothing can be"
-            " recorded"
-        )
-        raise Refused(Problem(what, "use an event that Preservica sent"))
-    return identifier, trigger, tenant
 
 
 @contextmanager
@@ -281,7 +191,8 @@ def _named_by_address(options: ReceiverOptions, world: World) -> declarations.Te
     declarations.refuse_unmatched(
         "ADDRESS", globs, declarations.addresses(document.tenancies), "address"
     )
-    return declarations.select(document, (), globs)[0]
+    entry, *_ = declarations.select(document, (), globs)
+    return declarations.narrowed(entry, globs)
 
 
 def _named_by_flags(options: ReceiverOptions) -> declarations.TenancyDeclaration:

@@ -17,6 +17,7 @@ from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.output.text import plan_lines
+from hooksync.output.view import plan_exit_code
 
 if TYPE_CHECKING:
     from hooksync.output.view import RunView
@@ -55,11 +56,7 @@ def show(options: ShowOptions, world: World) -> ExitCode:
         verdict = f"apply refuses it: {too_old}"
     made = f"{printable(options.path)} was made at {view.created_at}"
     world.terminal.message(f"{made}; {verdict}")
-    if view.is_refused:
-        return ExitCode.REFUSED
-    if options.has_detailed_exit_code and view.has_drift:
-        return ExitCode.CHANGES_PENDING
-    return ExitCode.DONE
+    return plan_exit_code(view, is_detailed=options.has_detailed_exit_code)
 
 
 def _page(view: RunView, options: ShowOptions) -> str:

@@ -24,20 +24,15 @@ from hooksync.core.model import address_matches
 from hooksync.core.output import Form
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.output.state_json import entry_fields, state_json
+from hooksync.output.state_json import state_json, time_text
 from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.state.contract import MOST_BYTES, Changed, StateStore
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
 from hooksync.state.local import LocalStore
-from hooksync.state.model import Intent, State, StateEntry
+from hooksync.state.model import AnyRecord, Intent, State, Unsettled
 from hooksync.state.store import state_place, update, written_text
 
-_ADDRESS = re.compile(r"([\w-]+)/[\w-]+/(\w+)", re.ASCII)
-_NOTES = {  # what is special about an entry or an intent, by its field
-    "at": "begun {}",
-    "found": "only a list told of it",
-    "unlisted_since": "made {} and not listed yet",
-}
+_ADDRESS = re.compile(r"[\w-]+/[\w-]+/(\w+)", re.ASCII)
 
 
 class StateOptions(Record, frozen=True):
@@ -80,6 +75,7 @@ class ForgetOptions(StateOptions, frozen=True):
     """The flags of `state forget`."""
 
     globs: tuple[str, ...]  # of addresses
+    server: str | None  # only what is recorded for this host; None: any
     is_confirmed: bool
     lock_timeout: float | None  # seconds
 
@@ -97,18 +93,16 @@ def show(options: ShowOptions, world: World) -> ExitCode:
         "state": store.where,
         "state_format": STATE_FORMAT,
         "serial": state.serial,
-        "last_run": state.last_run,
         "signed": "yes" if is_signed else "no",
         "run_lock": f"{holder.id}: {holder}" if holder else "not held",
     }
     lines = [printable(f"{name.replace('_', ' '):<14}{value}") for name, value in about.items()]
     lines += ["", *map(_line, state.entries)] if state.entries else ["", "no entries"]
     if state.intents:
-        lines += [
-            "",
-            "about to be made, by a run that is at work or was killed:",
-            *map(_line, state.intents),
-        ]
+        about_to = "about to be made, by a run that has not ended or did not learn the result:"
+        lines += ["", about_to, *map(_line, state.intents)]
+    if state.unsettled:
+        lines += ["", "left unsettled by the last applies:", *map(_line, state.unsettled)]
     world.terminal.show([("", line) for line in lines])
     return ExitCode.DONE
 
@@ -216,19 +210,20 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
     _read(store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
         state = read_state(_read(store), store.where)
-        refuse_unmatched("GLOB", options.globs, sorted(state.addresses()), "address in the state")
-        found = {each for each in state.addresses() if address_matches(each, options.globs)}
-        kept: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
-        lines = [_line(each) for each in kept if each.address in found]
+        records = state.records()
+        if options.server:
+            records = [each for each in records if each.server == options.server]
+        names = sorted({each.address for each in records})
+        refuse_unmatched("GLOB", options.globs, names, "address in the state")
+        found = [each for each in records if address_matches(each.address, options.globs)]
+        lines = [_line(each) for each in found]
         if not options.is_confirmed:
             world.terminal.message("\n".join(lines))
         loss = "What is live then counts as not made by hooksync, and its secret as unknown."
-        _confirm(
-            f"Forget {counted(len(lines), 'entry')}? {loss}",
-            world,
-            is_confirmed=options.is_confirmed,
-        )
-        update(store, lambda now: now.forgetting(found))
+        number = counted(len(lines), "entry")
+        _confirm(f"Forget {number}? {loss}", world, is_confirmed=options.is_confirmed)
+        forgotten = frozenset(found)
+        update(store, lambda now: now.forgetting(forgotten))
     world.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
 
@@ -325,7 +320,7 @@ def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
                 "give --yes if that is what you want",
             )
         )
-    if not world.terminal.ask(f'{printable(question)} Only "yes" is taken for an answer: '):
+    if not world.terminal.ask(f"{printable(question)} Type yes to go on: "):
         if world.stop.is_set():
             raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
         raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
@@ -342,16 +337,20 @@ def _check_move(old: str, new: str) -> None:
         what = (
             "an entry of the state belongs to one tenancy and one trigger: only its name can change"
         )
-        fix = (
-            "declare what you want and apply; `hooksync apply --adopt` records what is live already"
-        )
+        fix = "declare what you want and apply; `hooksync adopt` records what is live already"
         raise UsageError(Problem(what, fix))
 
 
-def _line(each: StateEntry | Intent) -> str:
-    """Write an entry or an intent for people."""
-    fields = entry_fields(each)
-    notes = [note.format(fields[name]) for name, note in _NOTES.items() if fields.get(name)]
-    return printable(
-        "  ".join((each.address, str(fields.get("id", "(no id known)")), f"run {each.run}", *notes))
-    )
+def _line(each: AnyRecord) -> str:
+    """Write a record for people."""
+    parts = [f"{each.key}", each.address]
+    if isinstance(each, Unsettled):
+        return printable("  ".join([*parts, f"{each.applies} times"]))
+    if isinstance(each, Intent):
+        return printable("  ".join([*parts, f"begun {time_text(each.at)}"]))
+    parts += [each.id, f"{'adopted' if each.is_adopted else 'made'} {time_text(each.at)}"]
+    if not each.is_confirmed:
+        parts.append("unconfirmed")
+    if not each.is_listed:
+        parts.append("not listed yet")
+    return printable("  ".join(parts))

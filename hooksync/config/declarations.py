@@ -224,23 +224,31 @@ def duplicate_tenancy_problems(
 def select(
     document: Document, tenancies: Sequence[str], targets: Sequence[str]
 ) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies that a glob matches, and their addresses that a target matches.
+    """Keep the tenancies that a glob matches, and in which a target may match an address.
 
     Raises UsageError for a glob that matches nothing: it is a mistake, and would look like "nothing
-    to do".
+    to do". A target that matches no declared address may match one that the state contains.
     """
     names = [entry.name for entry in document.tenancies]
     refuse_unmatched("--tenancy", tenancies, names, "tenancy")
-    chosen = [
-        entry
-        for entry in document.tenancies
-        if not tenancies or model.address_matches(entry.name, tenancies)
-    ]
+    chosen = []
+    for entry in document.tenancies:
+        if not tenancies or model.address_matches(entry.name, tenancies):
+            chosen.append(entry)
     if not targets:
         return tuple(chosen)
-    refuse_unmatched("--target", targets, addresses(chosen), "address")
-    narrowed = (_narrowed(entry, targets) for entry in chosen)
-    return tuple(entry for entry in narrowed if entry.subscriptions)
+    declared = addresses(chosen)
+    former = [glob for glob in targets if not any(fnmatchcase(each, glob) for each in declared)]
+    refuse_unmatched("--target", [glob for glob in former if "/" not in glob], declared, "address")
+    places = [glob.partition("/")[0] for glob in former]
+    kept = []
+    for entry in chosen:
+        is_targeted = any(model.address_matches(each, targets) for each in addresses([entry]))
+        if is_targeted or model.address_matches(entry.name, places):
+            kept.append(entry)
+    if not kept:
+        refuse_unmatched("--target", former, declared, "address")
+    return tuple(kept)
 
 
 def share_of(
@@ -269,16 +277,17 @@ def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
     ]
 
 
-def _narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclaration:
+def narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclaration:
+    """Keep the subscriptions of a tenancy whose addresses a target matches."""
     kept = []
     for one in entry.subscriptions:
-        named = (
-            each
-            for each in one.triggers
-            if model.address_matches(model.address_of(entry.name, one.name, each), targets)
-        )
-        kept.append(replace(one, triggers=tuple(named)))
-    return replace(entry, subscriptions=tuple(one for one in kept if one.triggers))
+        triggers = []
+        for each in one.triggers:
+            if model.address_matches(model.address_of(entry.name, one.name, each), targets):
+                triggers.append(each)
+        if triggers:
+            kept.append(replace(one, triggers=tuple(triggers)))
+    return replace(entry, subscriptions=tuple(kept))
 
 
 def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:

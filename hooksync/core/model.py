@@ -299,6 +299,16 @@ class PlainSettings(Record, frozen=True, kw_only=True):
     unknown_secret: UnknownSecret = "refuse"
 
 
+class TenancyKey(NamedTuple):
+    """What the state knows a tenancy by, so that its name in the file may change."""
+
+    server: str  # as `Server.shown` writes it
+    tenant: str  # as the log-in reports it, in lower case; "": it reports none
+
+    def __str__(self) -> str:
+        return f"{self.server} / {self.tenant}" if self.tenant else self.server
+
+
 class Server(Record, frozen=True):
     """Where a tenancy lives."""
 
@@ -319,8 +329,14 @@ class Tenancy(PlainSettings, frozen=True):
     server: Server
     tenant: str | None  # None: the service tells it at log-in; once it did, this is it
     tenant_declared: str | None  # as the file writes it, `${NAME}` unfilled
-    subscriptions: tuple[DeclaredSubscription, ...]
+    subscriptions: tuple[DeclaredSubscription, ...]  # that are selected
     location: Location
+    not_selected: tuple[DeclaredSubscription, ...] = ()  # by --target
+
+    @property
+    def key(self) -> TenancyKey:
+        """What the state knows it by."""
+        return TenancyKey(self.server.shown, (self.tenant or "").casefold())
 
     @property
     def where(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hooksync.core.errors import ExitCode
 from hooksync.core.model import LiveSubscription
 from hooksync.core.record import asdict
 from hooksync.output.json_text import Lines, Sections, encode_line, sealed
@@ -17,15 +18,16 @@ _ABOUT = (
     "name",
     "reasons",
     "origin",
+    "made_at",
     "description",
     "owner",
     "secret",
 )
 
 
-def list_json(view: RunView) -> str:
+def list_json(view: RunView, exit_code: ExitCode) -> str:
     """Write what is live, with what the plan says of it, and who subscribes to which trigger."""
-    document = document_fields(view, LIST_FORMAT)
+    document = document_fields(view, LIST_FORMAT, exit_code)
     del document["refusals"]  # nothing is to be carried out
     document["tenancies"] = Lines(
         Sections(

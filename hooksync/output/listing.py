@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import product
 
+from hooksync.core.clock import rfc3339
 from hooksync.core.errors import counted, some_of
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Trigger
 from hooksync.core.record import Record, replace
@@ -24,6 +25,7 @@ _HEAD = (
     "identifiers",
     "secret",
     "declared as",
+    "made",
     "url",
     "owner",
     "description",
@@ -121,19 +123,31 @@ def list_table(view: RunView) -> tuple[Sequence[Row], str]:
 
 def _rows(view: TenancyView) -> Iterator[Row]:
     for one, step in listed(view):
-        why = step.origin if step.address is None else ", ".join(step.reasons)
-        declared = step.address or (f"was {step.name}" if step.name else "")
         yield (
             view.tenancy.name,
             one.id,
             one.trigger.shown,
             _IDENTIFIERS[one.include_identifiers],
             step.secret_state.replace("-", " ") if step.secret else "",
-            f"{declared} ({why})" if declared and why else declared or why or "",
+            _declared_as(step),
+            _made(step),
             one.url.shown,
             step.owner or "",
             step.description or "",
         )
+
+
+def _declared_as(step: StepView) -> str:
+    """Name the declared subscription, or the former one, with the reasons for its step."""
+    if step.address is None:
+        return f"was {step.name}" if step.name else ""
+    return f"{step.address} ({step.reason})" if step.reasons else step.address
+
+
+def _made(step: StepView) -> str:
+    """Report who made a live subscription, and when hooksync did."""
+    when = rfc3339(step.made_at)[:10] if step.made_at else ""
+    return f"{step.origin} {when}".rstrip()
 
 
 def coverage_table(view: RunView) -> tuple[Sequence[Row], str]:

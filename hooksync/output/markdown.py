@@ -16,7 +16,6 @@ from hooksync.core.errors import Problem
 from hooksync.core.redaction import printable
 from hooksync.output.text import (
     Line,
-    adopted_line,
     applied_summary,
     counts_of,
     failures,
@@ -70,7 +69,6 @@ def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
 def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence[_Block]) -> str:
     """Join the parts: summary and problems first, then as many blocks as there is room for."""
     texts = [summary, *(text for _, text in state_lines(view))]
-    texts += [adopted_line(view.adopted, view.state)] if view.adopted else []
     lines = [
         marker(kind),
         f"### hooksync {kind}",

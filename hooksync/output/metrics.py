@@ -60,13 +60,15 @@ def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], object]]:
         if not (step.outcome and step.outcome.result in ("done", "unchanged"))
     )
     pending = Counter[str](step.action for step in is_undone)
-    live = one.outcome.last_live if one.outcome and one.outcome.last_live is not None else one.live
+    live = None if one.live is None else len(one.live)
+    if one.outcome and one.outcome.last_ids is not None:
+        live = len(one.outcome.last_ids)
     labels = {"tenancy": one.tenancy.name}
     for action in ("subscribe", "resubscribe", "unsubscribe") if one.live is not None else ():
         yield "hooksync_pending_steps", {**labels, "action": action}, pending[action]
     if live is not None:
         yield "hooksync_unknown_secrets", labels, one.secret_unknown
-        yield "hooksync_live_subscriptions", labels, len(live)
+        yield "hooksync_live_subscriptions", labels, live
     yield "hooksync_declared_subscriptions", labels, one.declared_count
     yield "hooksync_tenancy_unreadable", labels, int(bool(one.error))
     yield "hooksync_tenancy_refused", labels, int(bool(one.refusals))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from hooksync.core.clock import rfc3339
+from hooksync.core.errors import ExitCode
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.signing import PlanKey
 from hooksync.output.json_text import Lines, Sections, encode_line, json_parts, sealed
@@ -31,6 +32,7 @@ def plan_json(
     plan_id: str,
     key: PlanKey | None = None,
     *,
+    exit_code: ExitCode = ExitCode.DONE,
     commit: str | None = None,
 ) -> str:
     """Write a plan; signed, if there is a key.
@@ -42,6 +44,7 @@ def plan_json(
     document = document_fields(
         view,
         PLAN_FORMAT,
+        exit_code,
         id=plan_id,
         commit=commit,
         expires_at=rfc3339(end.timestamp()) if key else None,

@@ -15,19 +15,13 @@ FIRE_FORMAT = "hooksync.fire/1"
 EVENT_FORMAT = "hooksync.event/1"
 
 
-def verify_json(
-    signed_with: Sequence[Mapping[str, object]], reason: str, recorded: str | None
-) -> str:
-    """Write which secrets signed an event.
-
-    `reason`: why none did; `recorded`: an address in the state.
-    """
+def verify_json(signed_with: Sequence[Mapping[str, object]], reason: str) -> str:
+    """Write which secrets signed an event. `reason`: why none did."""
     document = {
         "format": VERIFY_FORMAT,
         "is_genuine": bool(signed_with),
         "signed_with": signed_with,
         "reason": reason or None,
-        "recorded": recorded,
     }
     return to_text(document)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hooksync.core.errors import ExitCode
 from hooksync.core.record import to_builtins
 from hooksync.output.json_text import Lines, Sections, encode_line, sealed
 from hooksync.output.run_json import (
@@ -18,16 +19,14 @@ from hooksync.reconcile.plan import RESULTS
 REPORT_FORMAT = "hooksync.report/1"
 
 
-def report_json(view: RunView, origin: Origin) -> str:
+def report_json(view: RunView, origin: Origin, exit_code: ExitCode) -> str:
     """Write the result of a plan."""
-    told = view.adopted
     document = document_fields(
         view,
         REPORT_FORMAT,
+        exit_code,
         tenancies=Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies),
         summary=counted_steps(view, view.results(), RESULTS),
-        adopted=told
-        and {"asked": told.asked, "adopted": len(told.adopted), "unchallenged": told.unchallenged},
         error=None if view.state_error is None else error_text(view.state_error),
         run=to_builtins(origin),
     )
@@ -48,8 +47,7 @@ def _outcome(step: StepView) -> dict[str, object]:
     outcome = step.outcome
     if outcome is None:
         return {"outcome": "not-attempted", "detail": None, "new_id": None}
-    said = "; ".join(
-        filter(None, (outcome.detail, *(warning.what for warning in outcome.warnings)))
-    )
-    detail = f"{said} (fix: {outcome.fix})" if outcome.fix else said
+    detail = outcome.detail
+    if outcome.fix:
+        detail = f"{detail} (fix: {outcome.fix})"
     return {"outcome": outcome.result, "detail": detail or None, "new_id": outcome.new_id}

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hooksync import __version__
-from hooksync.core.errors import HooksyncError
+from hooksync.core.clock import rfc3339
+from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.record import asdict
 from hooksync.output.json_text import Lines, Sections, encode_line
 from hooksync.output.view import RunView, StepView, TenancyView
 
-_NOT_CHECKED = {"state": "not-checked", "detail": None}  # of a receiver
 
-
-def document_fields(view: RunView, form: str, **fields: object) -> Sections:
+def document_fields(view: RunView, form: str, exit_code: ExitCode, **fields: object) -> Sections:
     """Give what all documents about a run begin with."""
     return Sections(
         format=form,
+        exit_code=int(exit_code),
         created_at=view.created_at,
         hooksync_version=__version__,
         state=view.state,
@@ -47,13 +47,13 @@ def tenancy_fields(view: TenancyView, **fields: object) -> Sections:
         "live_count": None if view.live is None else len(view.live),
         "declared_count": view.declared_count,
         "error": None if view.error is None else error_text(view.error),
+        "outcome": view.summary.replace(" ", "-"),
     }
     return Sections(fields)
 
 
 def step_fields(step: StepView) -> dict[str, object]:
     """Write one step."""
-    asked = step.receiver
     return {
         "action": step.action,
         "address": step.address,
@@ -61,22 +61,31 @@ def step_fields(step: StepView) -> dict[str, object]:
         "description": step.description,
         "id": step.id,
         "include_identifiers": step.include_identifiers,
-        "listed": not step.is_awaited,
+        "listed": step.is_listed,
+        "made_at": rfc3339(step.made_at) if step.made_at else None,
         "name": step.name,
         "origin": step.origin,
         "owner": step.owner,
         "place": str(step.place) if step.place else None,
-        "reasons": step.reasons,
-        "receiver": {"state": asked.state, "detail": asked.detail or None}
-        if asked
-        else _NOT_CHECKED,
+        "reasons": [asdict(reason) for reason in step.reasons],
+        "receiver": _receiver(step),
         "replaces_url": step.replaces_url,
-        "secret": {"ref": step.secret.written(), "state": step.secret_state}
-        if step.secret
-        else None,
+        "secret": _secret(step),
         "trigger": step.trigger.wire,
         "url": step.url,
     }
+
+
+def _receiver(step: StepView) -> dict[str, object]:
+    if step.receiver is None:
+        return {"state": "not-checked", "detail": None}
+    return {"state": step.receiver.state, "detail": step.receiver.detail or None}
+
+
+def _secret(step: StepView) -> dict[str, object] | None:
+    if step.secret is None:
+        return None
+    return {"ref": step.secret.written(), "state": step.secret_state}
 
 
 def counted_steps(

@@ -7,7 +7,7 @@ from hooksync.core.record import fields_of
 from hooksync.output.json_text import to_text
 from hooksync.state.contract import Holder
 from hooksync.state.format import STATE_FORMAT
-from hooksync.state.model import Intent, State, StateEntry
+from hooksync.state.model import AnyRecord, Intent, State, Unsettled
 
 LIST_FORMAT = "hooksync.state-list/1"
 
@@ -22,10 +22,10 @@ def state_json(where: str, state: State, holder: Holder | None, *, is_signed: bo
         "state": where,
         "state_format": STATE_FORMAT,
         "serial": state.serial,
-        "last_run": state.last_run,
         "signed": is_signed,
         "entries": [entry_fields(each) for each in state.entries],
         "intents": [entry_fields(each) for each in state.intents],
+        "unsettled": [entry_fields(each) for each in state.unsettled],
         "run_lock": _holder_fields(holder) if holder else None,
     }
     return to_text(document)
@@ -35,22 +35,30 @@ def _holder_fields(holder: Holder) -> dict[str, object]:
     return {**fields_of(Holder, holder), "since": time_text(holder.since)}
 
 
-def entry_fields(each: StateEntry | Intent) -> dict[str, object]:
-    """Give what may be shown of an entry or an intent."""
-    fields: dict[str, object] = {"tenancy": each.tenancy, "address": each.address, "run": each.run}
+def entry_fields(each: AnyRecord) -> dict[str, object]:
+    """Give what may be shown of a record."""
+    fields: dict[str, object] = {
+        "server": each.server,
+        "tenant": each.tenant,
+        "address": each.address,
+    }
+    if isinstance(each, Unsettled):
+        return {**fields, "applies": each.applies}
+    fields |= {"run": each.run, "at": time_text(each.at)}
     if isinstance(each, Intent):
-        return {**fields, "at": time_text(each.at)}
+        return fields
     return {
         **fields,
         "id": each.id,
-        "found": each.is_found,
-        "unlisted_since": time_text(each.unlisted_since),
+        "adopted": each.is_adopted,
+        "listed": each.is_listed,
+        "confirmed": each.is_confirmed,
     }
 
 
-def time_text(seconds: int) -> str | None:
-    """Write a time, if it is known. `seconds`: since 1970; 0: not known."""
+def time_text(seconds: int) -> str:
+    """Write a time. `seconds`: since 1970."""
     try:
-        return rfc3339(seconds) if seconds else None
+        return rfc3339(seconds)
     except (OverflowError, ValueError, OSError):  # by a wrong clock
         return str(seconds)

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 from hooksync.core.errors import Problem, counted, some_of
 from hooksync.core.redaction import printable
-from hooksync.output.view import RunView, StepView, TenancyView
-from hooksync.reconcile.plan import NOT_MADE, Action, Adoption, Result
+from hooksync.output.view import NOT_MADE, RunView, StepView, TenancyView
+from hooksync.reconcile.plan import Action, Result
 
 Style = Literal["", "green", "yellow", "red", "dim"]
 Line: TypeAlias = tuple[Style, str]
@@ -33,6 +33,8 @@ _STYLES: dict[Action, Style] = {
     "leave": "dim",
 }
 _LABEL = 21  # columns that a field's name takes
+_FEW_TENANCIES = 5  # up to which no table sums them up
+_FEW_NAMES = 3  # of what is removed, in a prompt
 _NARROWEST_NAME = 20  # columns
 _WIDEST_NAME = 1_000  # likewise
 
@@ -53,82 +55,99 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
 def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
     """Write a plan: each tenancy with its steps, a summary, and what the summary does not cover."""
     lines: list[Line] = []
+    if view.selection:
+        lines += [("", printable(f"Only {', '.join(view.selection)}")), ("", "")]
     for one in view.tenancies:
-        if items := tenancy_items(one, shows_kept=shows_kept):
+        items = tenancy_items(one, shows_kept=shows_kept)
+        if items:
             head = printable(f"{one.tenancy.name}   {one.tenancy.where}   {counts_of(one)}")
-            lines += [("", head), ("", ""), *(line for item in items for line in item), ("", "")]
-    return [
-        *lines,
-        ("", plan_summary(view)),
-        *state_lines(view),
-        *(("yellow", f"{each.what[0].upper()}{each.what[1:]}.") for each in view.undeclared),
-    ]
+            lines += [("", head), ("", "")]
+            for item in items:
+                lines += item
+            lines.append(("", ""))
+    lines += tenancy_table(view)
+    lines += [("", plan_summary(view)), *state_lines(view)]
+    for each in view.undeclared:
+        lines.append(("yellow", f"{each.what[0].upper()}{each.what[1:]}."))
+    return lines
+
+
+def tenancy_table(view: RunView) -> list[Line]:
+    """Write a line for each tenancy that differs or failed, if there are many tenancies."""
+    if len(view.tenancies) <= _FEW_TENANCIES:
+        return []
+    rows = [("tenancy", "outcome", "")]
+    for one in view.tenancies:
+        if one.summary != "as declared":
+            rows.append((one.name, one.summary, change_words(one)))
+    return [*table_lines(rows), ("", "")] if len(rows) > 1 else []
 
 
 def question(view: RunView) -> str:
-    """Ask whether to carry a plan out, and say where."""
-    chosen = [one.tenancy for one in view.tenancies if one.is_ready]
-    if len(chosen) == 1:
-        return printable(f"Carry this out on {chosen[0].where}?")
-    servers = list(dict.fromkeys(tenancy.server.shown for tenancy in chosen))
-    return printable(f"Carry this out in {len(chosen)} tenancies on {some_of(servers)}?")
+    """Ask whether to apply a plan: what changes where, and what is removed."""
+    lines = []
+    for one in view.tenancies:
+        if one.is_ready:
+            lines.append(printable(f"{one.name} ({one.tenancy.where}): {change_words(one)}."))
+    return "\n".join(lines) + " Type yes to apply: "
+
+
+def change_words(view: TenancyView) -> str:
+    """Count the steps of a tenancy, and name what is removed."""
+    counts = view.counts()
+    words = []
+    if counts["subscribe"]:
+        words.append(f"{counts['subscribe']} new")
+    if counts["resubscribe"]:
+        words.append(f"{counts['resubscribe']} replaced")
+    if counts["unsubscribe"]:
+        removed = [step for step in view.steps if step.action == "unsubscribe"]
+        names = [f"{step.name or (step.id or '')[:8]} {step.trigger.shown}" for step in removed]
+        words.append(f"{counts['unsubscribe']} REMOVED ({some_of(names, _FEW_NAMES)})")
+    return ", ".join(words)
 
 
 def report_lines(view: RunView) -> list[Line]:
     """Write the result of a plan: what went wrong, a summary, and the verification."""
-    failed = [
-        line
-        for each in failures(view)
-        for line in (each.what, *([f"  fix: {each.fix}"] if each.fix else []))
-    ]
-    return [*(("", line) for line in failed), ("", applied_summary(view)), *verification(view)]
+    lines: list[Line] = []
+    for each in failures(view):
+        lines.append(("", each.what))
+        if each.fix:
+            lines.append(("", f"  fix: {each.fix}"))
+    return [*lines, *tenancy_table(view), ("", applied_summary(view)), *verification(view)]
 
 
 def applied_summary(view: RunView) -> str:
     """Sum up the result of a plan."""
     counts = view.results()
-    parts = [
-        f"{counts['done']} done",
-        f"{counts['failed']} failed",
-        f"{counts['not-attempted']} not tried",
-    ]
-    if counts["half-done"]:
-        parts.insert(1, f"{counts['half-done']} half done")
-    was_begun = counts["done"] or counts["half-done"] or counts["failed"]
-    what = ", ".join(parts) if was_begun else f"nothing, {counts['not-attempted']} not tried"
-    return f"Applied: {what}; {_untouched(view)}."
+    parts = []
+    for result in ("done", "half-done", "unsettled", "failed", "not-attempted"):
+        number = counts[result]
+        if number or result in ("done", "failed"):
+            parts.append(f"{number} {result_words(result)}")
+    return f"Applied: {', '.join(parts)}; {_untouched(view)}."
 
 
 def state_lines(view: RunView) -> list[Line]:
-    """Say that there is no state, where something is live that it might know."""
-    if not (view.is_state_missing and any(tenancy.live for tenancy in view.tenancies)):
+    """Report that there is no state yet: the first apply writes it."""
+    if not view.is_state_missing:
         return []
-    line = f"There is no state at {view.state}: rotated secrets and moved receivers go unnoticed."
-    return [("yellow", printable(line))]
-
-
-def adopted_line(adopted: Adoption, state: str | None) -> str:
-    """Tell how many were adopted of those that were to be."""
-    if not adopted.asked:
-        return "adopted: 0 of 0: no secret is unknown"
-    unasked = (
-        f", {adopted.unchallenged} of them without asking the receiver"
-        if adopted.unchallenged
-        else ""
-    )
-    line = f"adopted: {len(adopted.adopted)} of {adopted.asked} with an unknown secret"
-    return line + (
-        f", now recorded with the declared one in {state}{unasked}" if adopted.adopted else ""
-    )
+    what = "hooksync notices changed secrets and URLs after the first apply"
+    return [("", printable(f"{view.state} does not exist yet; {what}."))]
 
 
 def _untouched(view: RunView) -> str:
     """Count what is kept, with what is unknown of it, and what is left alone."""
     counts = view.counts()
-    doubts = [f"{view.secret_unknown} with an unknown secret"] if view.secret_unknown else []
-    doubts += [f"{view.unlisted} not listed yet"] if view.unlisted else []
-    kept = f"{counts['keep']} unchanged" + (f" ({', '.join(doubts)})" if doubts else "")
-    return kept + (f", {counts['leave']} left alone" if counts["leave"] else "")
+    doubts = []
+    if view.secret_unknown:
+        doubts.append(f"{view.secret_unknown} with an unknown secret")
+    if view.unlisted:
+        doubts.append(f"{view.unlisted} not listed yet")
+    kept = f"{counts['keep']} unchanged"
+    if doubts:
+        kept += f" ({', '.join(doubts)})"
+    return f"{kept}, {counts['leave']} left alone" if counts["leave"] else kept
 
 
 def tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
@@ -149,10 +168,10 @@ def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView]
     shown = []
     reasons = Counter[str]()
     for step in view.steps:
-        if step.is_drift:
+        if step.is_drift or any(each.code == "replaced-outside" for each in step.reasons):
             shown.append(step)
         elif step.action == "leave":
-            reasons.update(step.reasons)
+            reasons[step.reason] += 1
     lines: list[Line] = []
     for reason, number in sorted(reasons.items()):
         text = f".   {number} {reason}, left alone"
@@ -181,25 +200,18 @@ def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
     remark = _remark(step, view)
     if step.action == "resubscribe":
         remark = f"replaces {remark}, {_ORDERS[view.tenancy.replacement][1]}"
-    first = (
-        f"{_symbol(step, view):<4}{name_of(step):<{width}}{printable(step.trigger.shown):<14}"
-        f" {remark}"
-    )
+    name = f"{name_of(step):<{width}}"
+    first = f"{_symbol(step, view):<4}{name}{printable(step.trigger.shown):<14} {remark}"
     yield _STYLES[step.action], first.rstrip()
     for label, value in _fields(step):
         if value is not None:
             yield "", f"      {label:<{_LABEL}}{printable(value)}"
-    if (
-        step.outcome and step.outcome.result != "unchanged"
-    ):  # marked where it is not done: that is no line of a plan
-        text = ": ".join(filter(None, (result_words(step.outcome.result), step.outcome.detail)))
-        yield (
-            "",
-            (
-                f"{' ' if step.outcome.result == 'done' else '!'}    "
-                f" {'outcome':<{_LABEL}}{printable(text)}"
-            ),
-        )
+    outcome = step.outcome
+    if outcome and outcome.result != "unchanged":
+        # marked if it is not done: that is no line of a plan
+        mark = " " if outcome.result == "done" else "!"
+        text = ": ".join(filter(None, (result_words(outcome.result), outcome.detail)))
+        yield "", f"{mark}     {'outcome':<{_LABEL}}{printable(text)}"
 
 
 def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
@@ -210,40 +222,35 @@ def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
         yield "include_identifiers", yes_no(step.include_identifiers)
     for change in step.changes:
         yield change.field, f"{yes_no(change.live)} -> {yes_no(change.declared)}"
-    if step.action == "resubscribe" and (step.replaces_url is not None or not step.changes):
-        yield "reason", ", ".join(step.reasons)
+    others = [each.text for each in step.reasons if each.code not in ("new", "flag-changed")]
+    if step.action in ("subscribe", "resubscribe", "keep") and others:
+        yield "reason", ", ".join(others)
     if step.secret is not None:
-        is_told = step.secret_state != "unknown" or step.action == "keep"
-        yield (
-            "secret",
-            (
-                f"{step.secret_state.replace('-', ' ')} ({step.secret})"
-                if is_told
-                else str(step.secret)
-            ),
-        )
+        is_known = step.secret_state != "unknown" or step.action == "keep"
+        state = step.secret_state.replace("-", " ")
+        yield "secret", f"{state} ({step.secret})" if is_known else str(step.secret)
     yield "description", step.description or None
     yield "owner", step.owner or None
 
 
 def _symbol(step: StepView, view: TenancyView) -> str:
-    return (
-        _ORDERS[view.tenancy.replacement][0]
-        if step.action == "resubscribe"
-        else _SYMBOLS[step.action]
-    )
+    if step.action == "resubscribe":
+        return _ORDERS[view.tenancy.replacement][0]
+    return _SYMBOLS[step.action]
 
 
 def name_of(step: StepView) -> str:
-    """Return the subscription's name, or the reason for the step where it has none."""
-    return step.name or ", ".join(step.reasons)
+    """Return the subscription's name, or the reason for the step if it has none."""
+    return step.name or step.reason
 
 
 def _remark(step: StepView, view: TenancyView) -> str:
     """Return the start of the id; for an undeclared subscription, also its origin and reason."""
     remark = printable((step.id or "")[: view.id_length])
-    if step.origin and step.name:
-        return f"{remark}   {', '.join(step.reasons)} ({step.origin})"
+    if step.action not in ("unsubscribe", "leave"):
+        return remark
+    if step.name:
+        return f"{remark}   {step.reason} ({step.origin})"
     return f"{remark}   {step.origin}" if step.action == "unsubscribe" else remark
 
 
@@ -255,25 +262,35 @@ def yes_no(value: bool | None) -> str:
 def plan_summary(view: RunView) -> str:
     """Sum up a plan."""
     counts = view.counts()
-    if view.left_duplicates and not view.has_changes and not view.errors:
+    if view.has_changes or view.errors:
+        unread = f"; {counted(len(view.errors), 'tenancy')} not planned" if view.errors else ""
         return (
-            "No changes to make; not as declared:"
-            f" {counted(len(view.left_duplicates), 'duplicate')} left alone."
+            f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe,"
+            f" {counts['unsubscribe']} to REMOVE; {_untouched(view)}{unread}."
         )
-    if not view.has_changes and not view.errors:
-        number = len(view.tenancies)
-        subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
-        if view.is_targeted:
-            subject = f"The targeted subscriptions of {counted(number, 'tenancy')} match"
-        kept = f"; {_untouched(view)}" if view.secret_unknown or view.unlisted else ""
-        # else it would speak for what no file declares, too
-        start = "" if view.undeclared else "No changes. "
-        return f"{start}{subject} {view.sources}{kept}."
-    unread = f"; {counted(len(view.errors), 'tenancy')} not planned" if view.errors else ""
-    return (
-        f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe, "
-        f"{counts['unsubscribe']} to unsubscribe; {_untouched(view)}{unread}."
-    )
+    doubts = _doubts(view)
+    if doubts:
+        return f"No changes to make; {'; '.join(doubts)}; {_untouched(view)}."
+    number = len(view.tenancies)
+    subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
+    if view.is_targeted:
+        subject = f"The targeted subscriptions of {counted(number, 'tenancy')} match"
+    # else it would speak for what no file declares, too
+    start = "" if view.undeclared else "No changes. "
+    return f"{start}{subject} {view.sources}; {_untouched(view)}."
+
+
+def _doubts(view: RunView) -> list[str]:
+    """Report what was not compared, or is not as declared although nothing is to be done."""
+    doubts = []
+    if view.secret_unknown:
+        doubts.append(f"not compared: {counted(view.secret_unknown, 'secret')}")
+    if view.unlisted:
+        doubts.append(f"not listed yet: {view.unlisted}")
+    if view.left_duplicates:
+        number = counted(len(view.left_duplicates), "duplicate")
+        doubts.append(f"not as declared: {number} not made by hooksync")
+    return doubts
 
 
 def failures(view: RunView) -> Iterator[Problem]:
@@ -289,45 +306,62 @@ def failures(view: RunView) -> Iterator[Problem]:
 
 def verification(view: RunView) -> Iterator[Line]:
     """Compare what was live at the end of an apply with what is declared."""
-    looked = [
-        (one, one.outcome.not_verified)
-        for one in view.tenancies
-        if one.outcome
-        and one.has_changes
-        and any(one.results()[each] for each in ("done", "failed", "half-done"))
-    ]
-    if right := [one for one, why in looked if not (why or one.differences)]:
-        which = (
-            "" if len(right) == len(looked) else f"{some_of([one.tenancy.name for one in right])}: "
-        )
+    looked = []
+    for one in view.tenancies:
+        results = one.results()
+        was_tried = any(results[each] for each in ("done", "failed", "half-done", "unsettled"))
+        if one.outcome and one.has_changes and was_tried:
+            looked.append((one, one.outcome))
+    right = [one for one, outcome in looked if not (outcome.not_verified or one.differences)]
+    if right:
+        names = some_of([one.name for one in right])
+        which = "" if len(right) == len(looked) else f"{names}: "
         yield "", f"Verified: {which}{_what_matches(view, right)}."
-    for one, why in looked:
-        if why:
-            yield "", f"Not verified: {one.tenancy.name}: {why}"
-        elif counts := Counter(step.action for step in one.differences):
-            left = counts.pop("leave", 0)
-            still = [f"{number} to {action}" for action, number in counts.items()]
-            what = [f"{', '.join(still)} still to do"] if still else []
-            what += [f"{counted(left, 'duplicate')} left alone"] if left else []
-            yield "", f"Not as declared: {one.tenancy.name}: {'; '.join(what)}"
-            for step in one.differences:
-                rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_remark(step, one)}"
-                yield _STYLES[step.action], f"{_symbol(step, one):<4}{rest}".rstrip()
+    for one, outcome in looked:
+        if outcome.not_verified:
+            yield "", f"Not verified: {one.name}: {outcome.not_verified}"
+        elif one.differences:
+            yield from _difference_lines(one)
+
+
+def _difference_lines(view: TenancyView) -> Iterator[Line]:
+    """Write what the verification of a tenancy found."""
+    counts = Counter(step.action for step in view.differences)
+    left = counts.pop("leave", 0)
+    kept = counts.pop("keep", 0)
+    what = []
+    if counts:
+        still = [f"{number} to {action}" for action, number in counts.items()]
+        what.append(f"{', '.join(still)} still to do")
+    if left:
+        what.append(f"{counted(left, 'duplicate')} left alone")
+    if kept:
+        what.append(f"{kept} replaced outside hooksync meanwhile")
+    yield "", f"Not as declared: {view.name}: {'; '.join(what)}"
+    for step in view.differences:
+        rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_remark(step, view)}"
+        yield _STYLES[step.action], f"{_symbol(step, view):<4}{rest}".rstrip()
 
 
 def _what_matches(view: RunView, tenancies: Sequence[TenancyView]) -> str:
     """Say what the verification has shown, and no more."""
-    unknown, unlisted = (
-        sum(one.secret_unknown for one in tenancies),
-        sum(one.unlisted for one in tenancies),
-    )
-    what = (
-        "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
-    )
-    what += f", except the secrets of {unknown}" if unknown else ""
-    duplicates = sum(len(one.left_duplicates) for one in tenancies)
-    what += f", except {counted(duplicates, 'duplicate')}" if duplicates else ""
-    return what + (f", except {unlisted} that the list does not show yet" if unlisted else "")
+    unknown = 0
+    unsettled = 0
+    duplicates = 0
+    for one in tenancies:
+        unknown += one.secret_unknown
+        unsettled += one.results()["unsettled"]
+        duplicates += len(one.left_duplicates)
+    what = "live matches declared"
+    if view.is_targeted:
+        what = "the targeted subscriptions match declared"
+    if unknown:
+        what += f", except the secrets of {unknown}"
+    if duplicates:
+        what += f", except {counted(duplicates, 'duplicate')}"
+    if unsettled:
+        what += f", except {unsettled} unsettled"
+    return what
 
 
 def result_words(result: Result) -> str:

@@ -6,18 +6,29 @@ Pure; everything in it is safe to show.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
-from hooksync.core.errors import FileError, HooksyncError, Problem, Refused, some_of
-from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
+from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, Refused, some_of
+from hooksync.core.model import (
+    LiveSubscription,
+    Location,
+    SecretRef,
+    SecretState,
+    Tenancy,
+    Trigger,
+)
 from hooksync.core.record import Record, replace
 from hooksync.reconcile import plan as planned
-from hooksync.reconcile.plan import Adoption
+from hooksync.reconcile.plan import Reason
 
 if TYPE_CHECKING:  # a saved plan is shown without the network's modules
     from hooksync.service.receivers import ProbeResult
+    from hooksync.state.model import StateEntry
 
+Origin = Literal["made by hooksync", "adopted", "not made by hooksync"]  # by the state
+Summary = Literal["as declared", "changes", "applied", "not as declared", "refused", "error"]
+NOT_MADE: Origin = "not made by hooksync"
 _SHORTEST_ID = 8  # characters of an id that are shown
 
 
@@ -32,14 +43,14 @@ class StepView(Record, frozen=True):
     id: str | None  # of the live subscription
     include_identifiers: bool | None  # declared, or live if nothing is declared
     replaces_url: str | None = None  # the old one of a receiver that has moved; safe to show
-    reasons: tuple[str, ...] = ()
-    origin: planned.Origin | None = None  # of an undeclared one, or of a duplicate
+    reasons: tuple[Reason, ...] = ()
+    origin: Origin | None = None  # of the live subscription
+    made_at: int = 0  # when hooksync made or adopted it, seconds since 1970; 0: it did not
     changes: tuple[planned.Change, ...] = ()
     secret: SecretRef | None = None
     secret_state: SecretState = "unknown"
     receiver: ProbeResult | None = None  # None: not challenged
-    # the live one was made a short time ago, and the list does not show it yet
-    is_awaited: bool = False
+    is_listed: bool = True  # False: live by a response alone, no list has shown it
     outcome: planned.Outcome | None = None  # None in a plan
     place: Location | None = None  # in the hooks file; None if nothing is declared
     description: str | None = None  # of the declared subscription
@@ -57,14 +68,18 @@ class StepView(Record, frozen=True):
 
     @property
     def has_unknown_secret(self) -> bool:
-        """Whether its secret may be a different one, because no response confirmed it."""
-        is_kept = self.action == "keep" and self.secret_state in ("unknown", "not-set")
-        return is_kept or bool(self.outcome and self.outcome.is_found)
+        """Whether a kept subscription may have a different secret than the declared one."""
+        return self.action == "keep" and self.secret_state in ("unknown", "not-set")
 
     @property
     def is_unlisted(self) -> bool:
-        """Whether it counts as live by an answer alone: the list does not show it yet."""
-        return self.is_awaited or bool(self.outcome and self.outcome.is_unlisted)
+        """Whether a kept subscription counts as live by a response alone."""
+        return self.action == "keep" and not self.is_listed
+
+    @property
+    def reason(self) -> str:
+        """The reasons in words."""
+        return ", ".join(reason.text for reason in self.reasons)
 
 
 class _Counted:
@@ -89,8 +104,10 @@ class _Counted:
 
     @property
     def has_drift(self) -> bool:
-        """Whether live is not as declared."""
-        return any(step.is_drift for step in self.steps)
+        """Whether live is not as declared, or not everything could be compared."""
+        return any(
+            step.is_drift or step.has_unknown_secret or step.is_unlisted for step in self.steps
+        )
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action."""
@@ -102,12 +119,12 @@ class _Counted:
 
     @property
     def secret_unknown(self) -> int:
-        """Count the subscriptions that are kept with an unknown secret."""
+        """The number of subscriptions that are kept with an unknown secret."""
         return sum(step.has_unknown_secret for step in self.steps)
 
     @property
     def unlisted(self) -> int:
-        """Count the subscriptions that count as live although the list does not show them yet."""
+        """The number of kept subscriptions that no list has shown."""
         return sum(step.is_unlisted for step in self.steps)
 
 
@@ -122,7 +139,6 @@ class TenancyView(Record, _Counted, frozen=True):
     refusals: tuple[Problem, ...] = ()
     outcome: planned.TenancyOutcome | None = None  # None in a plan
     differences: tuple[StepView, ...] = ()  # what the verification found
-    still_listed: tuple[str, ...] = ()  # ids that were removed a short time ago
     id_length: int = _SHORTEST_ID  # characters at which its ids can be told apart
 
     @property
@@ -135,6 +151,19 @@ class TenancyView(Record, _Counted, frozen=True):
         """Whether there is something to do, and nothing against it."""
         return self.has_changes and not (self.refusals or self.error)
 
+    @property
+    def summary(self) -> Summary:
+        """What became of the tenancy, or would become of it, in one word or two."""
+        if self.error:
+            return "refused" if isinstance(self.error, Refused) else "error"
+        if self.refusals:
+            return "refused"
+        if self.outcome and self.has_changes:
+            return "applied" if self.outcome.is_as_declared else "not as declared"
+        if self.has_changes:
+            return "changes"
+        return "not as declared" if self.has_drift else "as declared"
+
 
 class RunView(Record, _Counted, frozen=True):
     """A whole plan, or a whole run of apply."""
@@ -143,13 +172,10 @@ class RunView(Record, _Counted, frozen=True):
     created_at: str  # RFC 3339
     sources: str  # the files, as the user named them
     warnings: tuple[Problem, ...] = ()  # of the files and the secrets; of a saved plan, all
-    state: str | None = None  # path
-    undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
-    adopts: bool = False  # whether what is unknown is to be adopted
-    adopted: Adoption | None = None  # None in a plan
-    # why not all that is unknown may be adopted; of a saved plan, all refusals
-    not_adopted: tuple[Problem, ...] = ()
-    is_state_missing: bool = False  # whether there was no state at that path when the run began
+    state: str | None = None  # its place; None: the run has no state
+    undeclared: tuple[Problem, ...] = ()  # tenancies that the state contains and no file declares
+    is_state_missing: bool = False  # whether there was no state at its place when the run began
+    selection: tuple[str, ...] = ()  # the globs of --tenancy and --target
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
     against_all: tuple[Problem, ...] = ()  # why nothing of it is carried out
     state_error: FileError | None = None  # why the state could not be written
@@ -160,51 +186,41 @@ class RunView(Record, _Counted, frozen=True):
         return tuple(step for tenancy in self.tenancies for step in tenancy.steps)
 
     @property
+    def has_drift(self) -> bool:
+        """Whether live or the state is not as declared, or not everything could be compared."""
+        return bool(self.undeclared) or super().has_drift
+
+    @property
     def refusals(self) -> tuple[Problem, ...]:
         """All reasons why something is not carried out."""
         refused = tuple(problem for tenancy in self.tenancies for problem in tenancy.refusals)
-        return (*refused, *self.not_adopted, *self.against_all)
+        return (*refused, *self.against_all)
 
     @property
     def all_warnings(self) -> tuple[Problem, ...]:
-        """The warnings, with those of steps that were not done as planned."""
-        otherwise = (
-            replace(
-                warning,
-                what=f"{step.address or f'{tenancy.tenancy.name}: {step.id}'}: {warning.what}",
-            )
-            for tenancy in self.tenancies
-            for step in tenancy.steps
-            for warning in (step.outcome.warnings if step.outcome else ())
-        )
+        """The warnings, with those that follow from the steps."""
         made = (
             *self.undeclared,
-            *self._unknown_warning(),
+            *self._unknown_warnings(),
             *self._duplicate_warnings(),
-            *self._behind_warnings(),
-            *otherwise,
+            *self._unlisted_warnings(),
         )
-        # those of a saved plan hold all that it made
+        # those of a saved plan contain all that it made
         return tuple(dict.fromkeys((*self.warnings, *made)))
 
-    def _unknown_warning(self) -> Iterator[Problem]:
+    def _unknown_warnings(self) -> Iterator[Problem]:
         """Name the subscriptions whose secrets are unknown, unless a refusal names them."""
-        steps = [
-            step
-            for each in self.tenancies
-            if each.tenancy.unknown_secret != "refuse"
-            for step in each.steps
-        ]
-        found = [step.address for step in steps if step.has_unknown_secret and step.address]
-        if found and not self.adopts:  # else what is not adopted is refused, with the reason
-            number = len(found)
-            of = (
-                "secret of 1 kept subscription is"
-                if number == 1
-                else f"secrets of {number} kept subscriptions are"
-            )
-            what = f"the {of} unknown, so a rotation is not seen: {some_of(found)}"
-            yield Problem(what, planned.ADOPT_FIX)
+        unknown = []
+        for tenancy in self.tenancies:
+            for step in tenancy.steps:
+                # of a secret that is not set, there is a warning with its place
+                if step.has_unknown_secret and step.secret_state == "unknown":
+                    unknown += [] if tenancy.refusals else [step.address or ""]
+        if unknown and self.state is None:
+            what = f"secrets of {len(unknown)} not compared: the run has no state"
+            yield Problem(what, "name the state with --state")
+        elif unknown:
+            yield Problem(f"secret unknown: {some_of(unknown)}", planned.ADOPT_FIX)
 
     def _duplicate_warnings(self) -> Iterator[Problem]:
         """Name the subscriptions with live duplicates that hooksync does not own."""
@@ -213,16 +229,12 @@ class RunView(Record, _Counted, frozen=True):
             fix = f"remove {step.id} in Preservica, or replace both with `--replace {step.address}`"
             yield Problem(f"{what}, and hooksync does not own {step.id} ({step.origin})", fix)
 
-    def _behind_warnings(self) -> Iterator[Problem]:
-        """Name what counts as live or gone by recent responses, although the list differs."""
-        if unlisted := [step.address or step.id or "" for step in self.steps if step.is_awaited]:
-            what = f"the service made {_that_are(unlisted)} not listed yet, counted as live for now"
-            fix = "plan again in a quarter of an hour: what is not listed by then is made again"
-            yield Problem(f"{what}: {some_of(unlisted)}", fix)
-        if listed := [identifier for each in self.tenancies for identifier in each.still_listed]:
-            what = f"the service removed {_that_are(listed)} still listed, counted as gone for now"
-            fix = "plan again in a quarter of an hour: what is listed then is removed again"
-            yield Problem(f"{what}: {some_of(listed)}", fix)
+    def _unlisted_warnings(self) -> Iterator[Problem]:
+        """Name what counts as live by a response alone."""
+        unlisted = [step.address or "" for step in self.steps if step.is_unlisted]
+        if unlisted:
+            what = f"not listed yet, and counted as live: {some_of(unlisted)}"
+            yield Problem(what, "plan again later; `--replace ADDRESS` creates it again")
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:
@@ -254,29 +266,31 @@ class RunView(Record, _Counted, frozen=True):
         )
 
 
-def _that_are(names: Sequence[str]) -> str:
-    return "1 subscription that is" if len(names) == 1 else f"{len(names)} subscriptions that are"
+def plan_exit_code(view: RunView, *, is_detailed: bool = False) -> ExitCode:
+    """Return the exit code of a plan. `is_detailed`: what is not as declared has its own code."""
+    if view.has_failed:
+        return ExitCode.ERROR
+    if view.is_refused:
+        return ExitCode.REFUSED
+    if is_detailed and view.has_drift:
+        return ExitCode.CHANGES_PENDING
+    return ExitCode.DONE
 
 
 def view_of_plan(
-    plan: planned.Planned,
-    outcome: planned.TenancyOutcome | None = None,
-    adopted: Collection[str] = (),
+    plan: planned.Planned, outcome: planned.TenancyOutcome | None = None
 ) -> TenancyView:
-    """View one tenancy's plan, with what became of it, or the error that prevented it.
-
-    `adopted`: addresses.
-    """
+    """View one tenancy's plan, with what became of it, or the error that prevented it."""
     if isinstance(plan, planned.UnreadTenancy):
         return TenancyView(plan.tenancy, (), None, len(plan.tenancy.subscriptions), plan.error)
     results = outcome.outcomes if outcome else [None] * len(plan.steps)
-    steps = [
-        view_of_step(step, result, plan.answers)
-        for step, result in zip(plan.steps, results, strict=True)
-    ]
-    for number, each in enumerate(steps if adopted else ()):
-        if each.action == "keep" and each.address in adopted:
-            steps[number] = replace(each, secret_state="same")
+    entries = plan.history.entries
+    steps = []
+    for step, result in zip(plan.steps, results, strict=True):
+        steps.append(view_of_step(step, result, entries, plan.answers))
+    differences = []
+    for step in outcome.differences if outcome else ():
+        differences.append(view_of_step(step, None, entries))
     return TenancyView(
         plan.tenancy,
         tuple(steps),
@@ -285,8 +299,7 @@ def view_of_plan(
         plan.error,
         plan.refusals,
         outcome,
-        differences=tuple(map(view_of_step, outcome.differences)) if outcome else (),
-        still_listed=plan.history.still_listed,
+        tuple(differences),
         id_length=id_length(plan.live),
     )
 
@@ -301,46 +314,68 @@ def id_length(live: Sequence[LiveSubscription]) -> int:
 
 def view_of_step(
     step: planned.Step,
-    outcome: planned.Outcome | None = None,
+    outcome: planned.Outcome | None,
+    entries: Mapping[str, StateEntry],
     answers: Mapping[str, ProbeResult] | None = None,
 ) -> StepView:
-    """View one step. `answers`: those of the receivers that were challenged."""
-    live = None if isinstance(step, planned.Subscribe) else step.live
-    is_awaited = bool(live and not live.is_listed)
+    """View one step. `entries`: of the state, by live id; `answers`: of challenged receivers."""
+    if isinstance(step, planned.Subscribe):
+        return _view_of_declared(step, outcome, answers or {})
+    entry = entries.get(step.live.id)
+    origin = NOT_MADE
+    if entry:
+        origin = "adopted" if entry.is_adopted else "made by hooksync"
     if isinstance(step, planned.Unsubscribe | planned.Leave):
-        old = step.live
-        former = step.was.split("/")[1] if step.was else None
-        return StepView(
-            step.action,
-            step.duplicate_of.address if step.duplicate_of else None,
-            step.duplicate_of.name if step.duplicate_of else former,
-            old.url.shown,
-            old.trigger,
-            old.id,
-            old.include_identifiers,
-            reasons=(step.reason,),
-            origin="made by hooksync" if step.was else planned.NOT_MADE,
-            is_awaited=is_awaited,
-            outcome=outcome,
-        )
-    one, identifier = step.declared, live.id if live else None
-    fields = (
+        view = _view_of_undeclared(step, outcome, entry)
+    else:
+        view = _view_of_declared(step, outcome, answers or {})
+    return replace(
+        view,
+        id=step.live.id,
+        origin=origin,
+        made_at=entry.at if entry else 0,
+        is_listed=step.live.is_listed,
+    )
+
+
+def _view_of_undeclared(
+    step: planned.Unsubscribe | planned.Leave,
+    outcome: planned.Outcome | None,
+    entry: StateEntry | None,
+) -> StepView:
+    place = step.duplicate_of
+    former = entry.local_name.partition("/")[0] if entry else None
+    return StepView(
+        step.action,
+        place.address if place else None,
+        place.name if place else former,
+        step.live.url.shown,
+        step.live.trigger,
+        step.live.id,
+        step.live.include_identifiers,
+        reasons=step.reasons,
+        outcome=outcome,
+    )
+
+
+def _view_of_declared(
+    step: planned.Making | planned.Keep,
+    outcome: planned.Outcome | None,
+    answers: Mapping[str, ProbeResult],
+) -> StepView:
+    one = step.declared
+    view = StepView(
         step.action,
         one.address,
         one.name,
         one.url.shown,
         one.trigger,
-        identifier,
+        None,
         one.include_identifiers,
-    )
-    view = StepView(
-        *fields,
+        reasons=step.reasons,
         secret=one.secret,
         secret_state=step.secret_state,
-        receiver=(
-            answers.get(one.address) if answers and not isinstance(step, planned.Keep) else None
-        ),
-        is_awaited=is_awaited,
+        receiver=answers.get(one.address),
         outcome=outcome,
         place=one.location,
         description=one.description,
@@ -348,5 +383,5 @@ def view_of_step(
     )
     if not isinstance(step, planned.Resubscribe):
         return view
-    old_url = step.live.url.shown if step.is_move else None
-    return replace(view, replaces_url=old_url, reasons=step.reasons, changes=step.changes)
+    old_url = step.live.url.shown if planned.URL_CHANGED in step.reasons else None
+    return replace(view, replaces_url=old_url, changes=step.changes)

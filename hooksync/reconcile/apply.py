@@ -1,43 +1,44 @@
 """Carry a tenancy's plan out through the service it is given; one outcome for each step.
 
-Touches nothing but its arguments. First what is new, then answers that were lost, then removals,
-then verification. The list may lag behind the answers: before it is believed against them, it is
-asked again for a while.
+Touches nothing but its arguments. One pass: create, list, remove, verify. No step is tried twice.
+
+After a POST whose response is lost, the step is unsettled: it may have been made. The list is asked
+until it shows a new subscription of that identity, or the wait is over. What it shows is recorded
+as unconfirmed, for only a success response vouches for a secret; if it shows none, or several, the
+intent stays in the state, and the next run looks again. Nothing that the step was to replace is
+removed, and no undeclared subscription of the tenancy either. The next apply starts from what is
+live then, and replaces what is unconfirmed.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff, Clock
-from hooksync.core.errors import HooksyncError, Problem, ServiceError, some_of
+from hooksync.core.errors import HooksyncError, Problem, ServiceError, some_of, unforeseen
 from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import (
-    ADOPT_FIX,
+    NEXT_RUN,
     Keep,
     Leave,
+    Making,
     Outcome,
+    Resubscribe,
     Step,
     Subscribe,
     TenancyOutcome,
     TenancyPlan,
     Unsubscribe,
     is_idle,
+    outcome_of_idle,
 )
-from hooksync.reconcile.step_runner import (
-    NEXT_RUN,
-    UNCONFIRMED,
-    Creation,
-    Removal,
-    Service,
-    StepRunner,
-    fills,
-)
+from hooksync.reconcile.step_runner import Creation, Removal, Service, StepRunner
 from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.model import StateEntry, entry_for
 
 Live = tuple[LiveSubscription, ...]
 
@@ -52,300 +53,159 @@ class Execution(Record, frozen=True):
     options: DiffOptions  # those that the plan was made with
     clock: Clock = SYSTEM_CLOCK
     advance: Callable[[], None] = lambda: None  # called after each POST or DELETE
-    list_wait: float = 0.0  # seconds that the list may lag behind the answers before it is believed
+    list_wait: float = 0.0  # seconds that the list may lag behind the responses
+    give_up: Callable[[Exception], Problem] = unforeseen  # called with what no code is made for
     # of the steps that need a call; made here
     runners: list[StepRunner] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make a runner of each step that needs a call."""
-        self.runners.extend(
-            StepRunner(step) for step in self.plan.steps if not isinstance(step, Keep | Leave)
-        )
+        for step in self.plan.steps:
+            if not isinstance(step, Keep | Leave):
+                self.runners.append(StepRunner(step))
 
     def run(self) -> TenancyOutcome:
-        """Make, settle, remove, verify; a plan that asks for nothing makes no call."""
-        if not self.runners:
-            return TenancyOutcome(self.plan, self._outcomes())
-        self._create(self._makers())
-        self._settle()
-        self._hold_back()
-        self._confirm()
-        self._remove([runner for runner in self.runners if runner.needs_removal])
-        for runner in self.runners:
-            runner.explain_half("interrupted: the new one is made")
+        """Create, list, remove, verify."""
+        self._create()
+        self._find()
+        self._remove()
         return self._verify()
 
     def abandoned(self, why: str) -> TenancyOutcome:
-        """Return what is known so far, where an error that nobody foresaw has ended it."""
-        return TenancyOutcome(self.plan, self._outcomes(), not_verified=why)
+        """Return what is known so far, if an error ended it that no code is made for."""
+        return TenancyOutcome(self.plan, self._outcomes(()), not_verified=why)
 
-    def _create(self, runners: Sequence[StepRunner]) -> None:
-        """Make new subscriptions, side by side.
+    def _create(self) -> None:
+        """Make new subscriptions, in parallel.
 
-        Where the service refuses a second one, what is in its way goes first.
-
-        Duplicates before the one that is replaced, so that it serves as long as it can.
+        With remove-first, the old one of a step goes right before its new one comes.
         """
-        self._post(runners, removes_first=self.plan.tenancy.replacement == "remove-first")
-        blocked = {runner.declared.address: runner for runner in runners if runner.has_conflict}
-        in_the_way = [
-            one
-            for one in self.runners
-            if _place_of(one) in blocked and one.removal is Removal.UNTRIED
-        ]
-        freed = {
-            *map(_place_of, in_the_way),
-            *(one.declared.address for one in runners if one.leaves_the_old_one),
-        }
-        again = [runner for address, runner in blocked.items() if address in freed]
-        if again and not self.pool.stop.is_set():
-            for runner in again:
-                runner.make_room()
-            self._remove(in_the_way)
-            self._post(again, removes_first=True)
-        for runner in blocked.values():
-            if runner.has_conflict and runner.creation is Creation.UNTRIED:
-                runner.creation = Creation.LOST  # it may be this very one: the list will tell
-        told = Counter(runner.new_id for runner in self._makers() if runner.new_id)
-        for runner in self._makers():
-            if runner.new_id and told[runner.new_id] > 1:  # one id for two of them proves neither
-                runner.disprove()
-
-    def _post(self, runners: Sequence[StepRunner], *, removes_first: bool) -> None:
-        known = self._known_ids()
+        known = frozenset(each.id for each in self.plan.live)
+        removes_first = self.plan.tenancy.replacement == "remove-first"
 
         def create(runner: StepRunner) -> None:
-            secret = self.secrets[runner.declared.secret]
-            runner.create(self.service, secret, known, removes_first=removes_first)
+            if removes_first and isinstance(runner.step, Resubscribe):
+                runner.remove(self.service)
+                if runner.removal is not Removal.GONE:
+                    return
+                self.advance()
+            runner.create(self.service, self.secrets[runner.declared.secret], known)
 
-        self._side_by_side(create, runners)
-
-    def _settle(self) -> None:
-        """Find out from the list what became of unclear calls; make once more what is not there."""
-        self._find()
-        again = [runner for runner in self._makers() if runner.needs_another_try]
-        tries = "two tries"
-        if self.pool.stop.is_set():
-            tries = "one try: interrupted"
-        elif again:
-            self._create(again)
-            self._find()
-        for runner in self._makers():
-            if (
-                runner.creation is Creation.ACCEPTED
-                and runner.leaves_the_old_one
-                and not runner.detail
-            ):
-                runner.hold(UNCONFIRMED)
-            if runner.creation is Creation.LOST:
-                runner.give_up(
-                    "the list does not show it"
-                    if runner.has_conflict
-                    else f"it is not there after {tries}"
-                )
+        self._side_by_side(create, self._makers())
 
     def _find(self) -> None:
-        """Wait for the list to show what only it can show, for as long as it may lag."""
-        unsettled = [runner for runner in self._makers() if runner.needs_list]
-        if not unsettled:
+        """List what was created, if an old one waits for it or a response was unclear."""
+        if self.pool.stop.is_set() or not self._awaited():
             return
         try:
-            self._look(self._makers(), lambda _: not any(runner.needs_list for runner in unsettled))
+            self._look(lambda: not self._awaited())
         except HooksyncError as error:
-            for runner in unsettled:
-                runner.cannot_list(error)
+            for runner in self._awaited():
+                runner.hold(f"the list could not be read: {error.summary}")
 
-    def _confirm(self) -> None:
-        """Wait until the list shows a replacement before the old one is removed.
+    def _awaited(self) -> list[StepRunner]:
+        """Name what a list has to show before anything is removed."""
+        places = set()
+        for runner in self.runners:
+            step = runner.step
+            if isinstance(step, Resubscribe) and runner.removal is Removal.UNTRIED:
+                places.add(step.declared.address)
+            elif isinstance(step, Unsubscribe) and step.duplicate_of:
+                places.add(step.duplicate_of.address)
+        awaited = []
+        for runner in self._makers():
+            if runner.is_open or (runner.is_unlisted and runner.declared.address in places):
+                awaited.append(runner)
+        return awaited
 
-        Likewise what is kept, before a duplicate of it goes: somebody else may be removing the one
-        that this run keeps.
-        """
-        waiting = [runner for runner in self.runners if runner.needs_confirmation]
-        stays = self._stays_for()
-        kept = self._doubtful(stays)
-        if not (waiting or kept) or self.pool.stop.is_set():
-            return
-
-        def is_shown(live: Live) -> bool:
-            shown = _places(live, kept.items())
-            return len(shown) == len(kept) and not any(
-                runner.needs_confirmation for runner in waiting
-            )
-
-        try:
-            live = self._look(waiting, is_shown)
-            ids = {each.id for each in live}
-            shown = _places(live, kept.items()) | {
-                one for one in stays.keys() - kept.keys() if stays[one] in ids
-            }
-            why = ""
-        except HooksyncError as error:
-            shown, why = (
-                stays.keys() - kept.keys(),
-                f": the list could not be read: {error.summary}",
-            )
-        for runner in waiting:
-            if runner.needs_confirmation:
-                runner.hold(UNCONFIRMED + why)
-        for runner in stays:
-            if runner not in shown:  # where a list is there, it counts for all
-                runner.hold(f"held back until a list shows the one that stays{why}")
-
-    def _stays_for(self) -> dict[StepRunner, str]:
-        """Return the ids that stay of duplicates: the new one, or the kept one."""
-        duplicates = {
-            one: place for one in self.runners if one.needs_removal and (place := _place_of(one))
-        }
-        stays = self._stays() if duplicates else {}
-        return {one: kept for one, place in duplicates.items() if (kept := stays.get(place))}
-
-    def _doubtful(self, stays: Mapping[StepRunner, str]) -> dict[StepRunner, str]:
-        """Return what a list has to show first."""
-        listed, made = (
-            {each.id for each in self.plan.live if each.is_listed},
-            self.plan.history.made,
-        )
-        return {
-            one: kept for one, kept in stays.items() if not (kept in listed and one.live_id in made)
-        }
-
-    def _stays(self) -> dict[str, str | None]:
-        """Return the ids of what is kept or was made, by address; None where it is not made."""
-        kept = {
-            step.declared.address: step.live.id
-            for step in self.plan.steps
-            if isinstance(step, Keep)
-        }
-        return {**kept, **{one.declared.address: one.new_id for one in self._makers()}}
-
-    def _look(self, runners: Iterable[StepRunner], is_settled: Callable[[Live], bool]) -> Live:
-        """List, and let runners learn from it, until everything is settled or the wait is over.
-
-        Raises ServiceError where it cannot be listed even once.
-        """
-        several, live = list(runners), self._list()
-        self._learn(several, live)
-        backoff = Backoff(self.list_wait, self.clock, self.pool.stop)
-        while not is_settled(live) and backoff.wait():
-            try:
-                live = self._list()
-            except HooksyncError:
-                break  # what was listed before stands
-            self._learn(several, live)
-        return live
-
-    def _learn(self, runners: Iterable[StepRunner], live: Iterable[LiveSubscription]) -> None:
-        """Let runners learn what is live; match what may have been made with what is new."""
-        shown = {subscription.id: subscription for subscription in live}
-        for runner in runners:
-            runner.learn(shown)
-        known = self._known_ids()
-        newcomers: defaultdict[SubscriptionKey, list[str]] = defaultdict(list)
-        for subscription in shown.values():
-            if subscription.id not in known:
-                newcomers[subscription.key].append(subscription.id)
-        for runner in runners:
-            candidates = newcomers[runner.declared.key] if runner.creation.is_open else []
-            if len(candidates) == 1:
-                runner.found(candidates[0])
-            elif candidates and runner.creation is not Creation.UNKNOWN:
-                runner.give_up(
-                    f"{len(candidates)} new subscriptions may be this one, and no answer told which"
-                )
-
-    def _remove(self, runners: Sequence[StepRunner]) -> None:
-        """Remove what is not wanted, and what has its replacement."""
-        self._side_by_side(lambda runner: runner.remove(self.service), runners)
-
-    def _hold_back(self) -> None:
-        """Let no removal run ahead of what might replace it.
-
-        A duplicate stays until the subscription of its place is made; an undeclared one until all
-        that is declared is.
-        """
-        unmade = [
-            one.declared.address for one in self._makers() if one.creation is not Creation.MADE
-        ]
-        for runner in self.runners if unmade and not self.pool.stop.is_set() else ():
-            if not (isinstance(runner.step, Unsubscribe) and runner.needs_removal):
+    def _remove(self) -> None:
+        """Remove what has its replacement, then duplicates and what is not declared."""
+        makers = self._makers()
+        missing = [one.declared.address for one in makers if one.creation is not Creation.MADE]
+        filled = self._filled()
+        free = []
+        for runner in self.runners:
+            if runner.removal is not Removal.UNTRIED or isinstance(runner.step, Subscribe):
                 continue
-            place = runner.step.duplicate_of
-            awaited = [place.address] if place else unmade
-            if awaited[0] in unmade:
-                what = (
-                    f"held back: {some_of(awaited, 1)} may not have been made, and may replace"
-                    " this one"
-                )
-                runner.hold(what, "fix that, then run apply again")
+            why = _why_kept(runner, missing, filled)
+            if why is None:
+                free.append(runner)
+            elif why and not runner.detail and not self.pool.stop.is_set():
+                runner.hold(why)
+        self._side_by_side(lambda runner: runner.remove(self.service), free)
+
+    def _filled(self) -> set[str]:
+        """Name what a list has shown: its duplicates may go."""
+        filled = {runner.declared.address for runner in self._makers() if runner.is_replaced}
+        for step in self.plan.steps:
+            if isinstance(step, Keep) and step.live.is_listed:
+                filled.add(step.declared.address)
+        return filled
 
     def _verify(self) -> TenancyOutcome:
         """List once more and compare: the outcome of each step, and the steps still needed."""
         try:
-            live = self._look(
-                self.runners, lambda _: not any(runner.is_behind for runner in self.runners)
-            )
+            live = self._look(lambda: not any(runner.is_behind for runner in self.runners))
         except HooksyncError as error:
-            return TenancyOutcome(self.plan, self._outcomes(), not_verified=error.summary)
-        for runner in self.runners:
-            runner.explain_half("only the verification found the new one")
+            return self.abandoned(error.summary)
         left = self._left(live)
-        return TenancyOutcome(
-            self.plan, self._outcomes(left), self._differences(left), last_live=live
-        )
+        ids = frozenset(each.id for each in live)
+        return TenancyOutcome(self.plan, self._outcomes(ids), left, last_ids=ids)
 
-    def _left(self, live: Live) -> TenancyPlan:
-        """Plan once more, going by the list and, where it lags behind, by the answers."""
-        made = {runner.new_id: runner for runner in self.runners if runner.new_id}
-        gone = self.plan.history.removed | {
-            one.live_id for one in self.runners if one.removal is Removal.GONE
-        }
-        seen = {each.id for each in live}
-        unlisted = [
-            *(_as_answered(runner) for runner in made.values() if runner.is_unlisted),
-            *(each for each in self.plan.live if not each.is_listed and each.id not in seen | gone),
-        ]
-        before = [each.id for each in self.plan.live]
-        history = self.plan.history.after(
-            {
-                new: (one.declared, one.is_found, (one.live_id or "", *before))
-                for new, one in made.items()
-            }
-        )
-        there = [*(each for each in live if each.id not in gone), *unlisted]
-        return make_plan(self.plan.tenancy, there, replace(self.options, replace=()), history)
-
-    def _differences(self, left: TenancyPlan) -> tuple[Step, ...]:
-        """Return the steps that are still needed, and new duplicates that are not owned."""
-        held = {
-            one.live_id for one in self.runners if one.is_held and isinstance(one.step, Unsubscribe)
-        }
-        accepted = {
-            one.declared.address for one in self._makers() if one.creation is Creation.ACCEPTED
-        }
+    def _left(self, live: Live) -> tuple[Step, ...]:
+        """Plan once more, and return the steps that are needed and what others have changed."""
+        shown = {each.id for each in live}
+        made = []
+        unlisted = [each for each in self.plan.live if not each.is_listed]
+        for runner in self._makers():
+            if runner.new_id:
+                made.append(self._entry(runner))
+                unlisted.append(_as_made(runner))
+        gone = {one.live_id for one in self.runners if one.removal is Removal.GONE}
+        there = [one for one in unlisted if one.id not in shown | gone]
+        history = self.plan.history.with_made(made)
+        options = replace(self.options, replace=())
+        plan = make_plan(self.plan.tenancy, (*live, *there), options, history)
         known = {each.id for each in self.plan.live}
-        found: list[Step] = []
-        for step in left.steps:
-            match step:
-                case Keep():
-                    continue
-                case Leave(live, duplicate_of=place) if place is None or live.id in known:
-                    continue
-                case Subscribe(declared) if declared.address in accepted:
-                    continue
-                case Unsubscribe(live, reason) if live.id in held:  # this run left it on purpose
-                    step = replace(step, reason=f"{reason}, held back")
-            found.append(step)
-        return tuple(found)
+        return tuple(step for step in plan.steps if _is_news(step, known))
 
-    def _side_by_side(
-        self, do: Callable[[StepRunner], object], runners: Iterable[StepRunner]
-    ) -> None:
-        def execute(runner: StepRunner) -> None:
-            do(runner)
-            self.advance()
+    def _entry(self, runner: StepRunner) -> StateEntry:
+        """Return what the state will contain of a new subscription, as far as a plan needs it."""
+        history = self.plan.history
+        run = 1 + max((each.run for each in history.entries.values()), default=0)
+        key = self.plan.tenancy.key
+        made = entry_for(runner.declared, key, runner.new_id or "", run, 0, history.url_salt)
+        fingerprint = "made in this run" if runner.is_confirmed else ""
+        return replace(made, fingerprint=fingerprint, replaces=runner.live_id or "")
 
-        self.pool.run([partial(execute, runner) for runner in runners])
+    def _look(self, is_settled: Callable[[], bool]) -> Live:
+        """List, and let runners learn from it, until everything is settled or the wait is over.
+
+        Raises ServiceError if it cannot be listed even once.
+        """
+        live = self._list()
+        self._learn(live)
+        backoff = Backoff(self.list_wait, self.clock, self.pool.stop)
+        while not is_settled() and backoff.wait():
+            try:
+                live = self._list()
+            except HooksyncError:
+                break  # what was listed before stands
+            self._learn(live)
+        return live
+
+    def _learn(self, live: Live) -> None:
+        """Let runners learn what is live; match what may have been made with what is new."""
+        listed = {each.id: each for each in live}
+        known = {each.id for each in self.plan.live}
+        known.update(runner.new_id for runner in self._makers() if runner.new_id)
+        new_ids: defaultdict[SubscriptionKey, list[str]] = defaultdict(list)
+        for each in live:
+            if each.id not in known:
+                new_ids[each.key].append(each.id)
+        for runner in self.runners:
+            is_maker = isinstance(runner.step, Making)
+            runner.learn(listed, new_ids[runner.declared.key] if is_maker else [])
 
     def _list(self) -> Live:
         """List what is live, as one call among the run's.
@@ -357,66 +217,65 @@ class Execution(Record, frozen=True):
             raise ServiceError(Problem("interrupted", NEXT_RUN))
         return live
 
+    def _side_by_side(
+        self, do: Callable[[StepRunner], None], runners: Iterable[StepRunner]
+    ) -> None:
+        def execute(runner: StepRunner) -> None:
+            try:
+                do(runner)
+            except Exception as error:  # the call that it ended may have been carried out
+                runner.break_off(self.give_up(error))
+            self.advance()
+
+        self.pool.run([partial(execute, runner) for runner in runners])
+
     def _makers(self) -> list[StepRunner]:
-        return [runner for runner in self.runners if not isinstance(runner.step, Unsubscribe)]
+        return [runner for runner in self.runners if isinstance(runner.step, Making)]
 
-    def _known_ids(self) -> frozenset[str]:
-        """Name what was live before, and what this run knows that it made."""
-        new = (runner.new_id for runner in self.runners if runner.new_id)
-        return frozenset((*(each.id for each in self.plan.live), *self.plan.history.removed, *new))
-
-    def _outcomes(self, left: TenancyPlan | None = None) -> tuple[Outcome, ...]:
-        """Give the outcomes in the order of the plan's steps.
-
-        `left`: what the verification would plan.
-        """
-        runners, known = iter(self.runners), self._known_ids()
-        strangers = {
-            step.declared.address: step.live.id
-            for step in (left.steps if left else ())
-            if isinstance(step, Keep) and step.live.id not in known
-        }
-        return tuple(
-            _unchanged(step, strangers) if is_idle(step) else next(runners).outcome()
-            for step in self.plan.steps
-        )
+    def _outcomes(self, last_ids: Iterable[str]) -> tuple[Outcome, ...]:
+        """Give the outcomes in the order of the plan's steps."""
+        ids = frozenset(last_ids)
+        runners = iter(self.runners)
+        outcomes = []
+        for step in self.plan.steps:
+            is_left = is_idle(step)
+            outcomes.append(outcome_of_idle(step, ids) if is_left else next(runners).outcome())
+        return tuple(outcomes)
 
 
-def _unchanged(step: Step, strangers: Mapping[str, str]) -> Outcome:
-    """Return the outcome of what needed no call.
+def _why_kept(runner: StepRunner, missing: Sequence[str], filled: Collection[str]) -> str | None:
+    """Say why a live subscription is not removed in this run; None: it is to be removed.
 
-    `strangers`: ids by address of what others put in its place.
+    `missing`: addresses of what does not exist; `filled`: of what a list has shown.
     """
-    stranger = strangers.get(step.declared.address) if isinstance(step, Keep) else None
-    if stranger is None:
-        return Outcome(step, "unchanged")
-    what = f"somebody else replaced it by {stranger}, whose secret is unknown"
-    return Outcome(step, "unchanged", warnings=(Problem(what, ADOPT_FIX),), is_found=True)
-
-
-def _place_of(runner: StepRunner) -> str | None:
-    """Return the address of the declared one that a duplicate repeats; otherwise None."""
+    if isinstance(runner.step, Resubscribe):
+        if runner.creation is not Creation.MADE:
+            return ""  # the step itself says why
+        return None if runner.is_replaced else "the old one stays until a list shows the new one"
     place = runner.step.duplicate_of if isinstance(runner.step, Unsubscribe) else None
-    return place.address if place else None
+    if place:
+        return None if place.address in filled else "it stays until a list shows the one that stays"
+    return f"{some_of(missing)} could not be made" if missing else None
 
 
-def _places(live: Live, kept: Iterable[tuple[StepRunner, str | None]]) -> set[StepRunner]:
-    """Return the duplicates whose places a list shows to be filled.
-
-    `kept`: each with the id of what stays there.
-    """
-    by_id = {each.id: each for each in live}
-    return {
-        runner
-        for runner, stays in kept
-        if isinstance(runner.step, Unsubscribe) and (place := runner.step.duplicate_of)
-        if stays in by_id and fills(by_id[stays], place)
-    }
+def _is_news(step: Step, known: Iterable[str]) -> bool:
+    """Whether a step of the second plan is needed, or shows what others have done meanwhile."""
+    match step:
+        case Keep(live=live, reasons=reasons):
+            return bool(reasons) and live.id not in known
+        case Leave(live=live, duplicate_of=place):
+            return place is not None and live.id not in known
+        case _:
+            return True
 
 
-def _as_answered(runner: StepRunner) -> LiveSubscription:
+def _as_made(runner: StepRunner) -> LiveSubscription:
     """Return what was made as the list will show it."""
-    declared, identifier = runner.declared, runner.new_id or ""
+    declared = runner.declared
     return LiveSubscription(
-        identifier, declared.url, declared.trigger, declared.include_identifiers, is_listed=False
+        runner.new_id or "",
+        declared.url,
+        declared.trigger,
+        declared.include_identifiers,
+        is_listed=False,
     )

@@ -110,8 +110,8 @@ def hold_run_lock(
 
     origin = find_origin(world.environ)
     if timeout is None:
-        is_ci = world.environ.get("CI", "").lower() not in ("", "0", "false", "no")
-        timeout = _LOCK_TIMEOUT if world.terminal.can_ask() and not is_ci else 0.0
+        is_terminal = world.terminal.can_ask() and not is_ci(world.environ)
+        timeout = _LOCK_TIMEOUT if is_terminal else 0.0
     user, host, url = (
         text and world.output.masked(text) for text in (origin.user, origin.host, origin.url)
     )
@@ -119,6 +119,11 @@ def hold_run_lock(
     return run_lock(
         store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message
     )
+
+
+def is_ci(environ: Mapping[str, str]) -> bool:
+    """Whether the run is one of a CI: they all set this variable."""
+    return environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
 class Origin(Record, frozen=True):

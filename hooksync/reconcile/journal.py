@@ -8,247 +8,256 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from hooksync.core.errors import FileError
-from hooksync.core.model import DeclaredSubscription, SecretRef
+from hooksync.core.model import SecretRef, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import (
+    REQUESTED,
     Keep,
+    Leave,
     Making,
     Outcome,
     Resubscribe,
+    Result,
     TenancyOutcome,
     TenancyPlan,
     Unsubscribe,
 )
 from hooksync.reconcile.planner import Planner
 from hooksync.state.contract import LockLost, StateStore
-from hooksync.state.fingerprints import Key, Salt, declared_digest, intent_fingerprint
-from hooksync.state.model import NO_STATE, Intent, Removed, Settlement, State, StateEntry, entry_for
+from hooksync.state.fingerprints import Salt, declared_digest
+from hooksync.state.history import local_name, recovered
+from hooksync.state.model import (
+    NO_STATE,
+    Intent,
+    State,
+    StateEntry,
+    TenancyRecords,
+    Unsettled,
+    entry_for,
+)
 from hooksync.state.store import kept_aside, update
 
 
 class Journal:
-    """The state of one run of apply."""
+    """The state of one run of apply or adopt."""
 
     def __init__(self, store: StateStore, planner: Planner) -> None:
         """`planner`: of the run; its state is as it was before anything was listed."""
         self._store = store
         self._planner = planner
-        self._before = planner.state or NO_STATE
         self._salts: dict[SecretRef, Salt] = {}
-        self._to_adopt: frozenset[str] = frozenset()  # addresses
         self._run = 0  # the number of this run; 0: it has made nothing
+        self._at = int(planner.clock.now())
 
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
         """Write what is about to be made.
 
-        Raises FileError when that cannot be written: then nothing must be made.
+        Raises FileError if that cannot be written: then nothing may be made.
         """
         needed = [declared.secret for plan in plans for declared in plan.to_be_made]
+        if not needed:
+            return
         self._prepare(needed)
 
         def change(state: State) -> State:
-            intents = [intent for plan in plans for intent in self._intents(plan, state)]
-            return state.with_intents(intents, self._salts.values()) if intents else state
+            self._run = state.next_run
+            begun = {}
+            for plan in plans:
+                key = plan.tenancy.key
+                state = recovered(state, key, plan.live)
+                records = state.of(key)
+                intents = (*records.intents, *self._intents(plan, state.url_salt))
+                begun[key] = replace(records, intents=intents)
+            return state.with_records(begun)
 
-        begun = update(self._store, change)
-        if needed:
-            self._run = begun.last_run
+        update(self._store, change)
 
-    def settle(self, outcomes: Sequence[TenancyOutcome], adopted: frozenset[str]) -> frozenset[str]:
-        """Write what was made, adopted and recovered, and forget what is gone. Raises FileError.
-
-        `adopted`: addresses of kept subscriptions to record with the declared secret. Returns those
-        that were.
-        """
-        self._to_adopt = adopted
-        found = [step for one in outcomes for step in self._adopted(one.plan)]
-        kept = [*found, *(step for one in outcomes for step in _recovered(one.plan))]
-        self._prepare([step.declared.secret for step in kept])
+    def settle(self, outcomes: Sequence[TenancyOutcome]) -> None:
+        """Write what was made and what is gone. Raises FileError."""
 
         def change(state: State) -> State:
-            return state.settled([self._end(one, state) for one in outcomes], self._salts.values())
+            ended = {}
+            for one in outcomes:
+                key = one.plan.tenancy.key
+                state = recovered(state, key, one.plan.live, self._run)
+                ended[key] = self._ended(one, state.of(key), state)
+            return state.with_records(ended, self._salts.values())
 
-        if (
-            self._run or change(self._before) != self._before
-        ):  # otherwise the folder need not be writable
-            try:
-                update(self._store, change)
-            except LockLost:
-                raise  # what is there is another run's; this one's intents are in it
-            except FileError as error:
-                raise kept_aside(self._store, change, error) from None
-        return frozenset(step.declared.address for step in found)
+        self._write(change)
+
+    def adopt(self, plans: Sequence[TenancyPlan], steps: Sequence[Keep | Resubscribe]) -> None:
+        """Record the declared secret and flag as those of live subscriptions. Raises FileError."""
+        self._prepare([step.declared.secret for step in steps])
+
+        def change(state: State) -> State:
+            for plan in plans:
+                key = plan.tenancy.key
+                state = recovered(state, key, plan.live)
+                records = state.of(key)
+                own = [step for step in steps if step.declared.tenancy == plan.tenancy.name]
+                names = {local_name(step.declared) for step in own}
+                listed = {live.id for live in plan.live}
+                entries = []
+                for entry in records.entries:  # without what was replaced outside hooksync
+                    if entry.local_name not in names or entry.id in listed:
+                        entries.append(entry)
+                for step in own:
+                    made = self._entry(Outcome(step, "done", new_id=step.live.id), key, state)
+                    entries.append(replace(made, is_adopted=True, replaces=""))
+                changed = {key: replace(records, entries=tuple(entries))}
+                state = state.with_records(changed, self._salts.values())
+            return state
+
+        self._write(change)
+
+    def _write(self, change: Callable[[State], State]) -> None:
+        before = self._planner.state or NO_STATE
+        if not self._run and change(before) == before:
+            return  # the folder need not be writable
+        try:
+            update(self._store, change)
+        except LockLost:
+            raise  # what is there is a different run's; this one's intents are in it
+        except FileError as error:
+            raise kept_aside(self._store, change, error) from None
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
-        """Choose a salt for each reference, and derive the keys."""
-        new = [ref for ref in dict.fromkeys(refs) if ref not in self._salts]
-        self._salts |= self._before.salts_for(new, os.urandom)
-        self._planner.ring.derive(
-            (self._planner.secrets.find(ref), self._salts[ref]) for ref in new
-        )
+        """Choose a salt for each reference, and derive the keys: there may be no memory later."""
+        before = self._planner.state or NO_STATE
+        new = list(dict.fromkeys(refs))
+        self._salts |= before.salts_for(new, os.urandom)
+        secrets = self._planner.secrets
+        self._planner.ring.derive((secrets.find(ref), self._salts[ref]) for ref in new)
 
-    def _intents(self, plan: TenancyPlan, state: State) -> Iterator[Intent]:
-        seen = _seen_before(plan)
-        for declared in plan.to_be_made:
-            yield Intent(
-                tenancy=declared.tenancy,
-                address=declared.address,
-                run=0,
-                salt=self._salts[declared.secret].id,
-                fingerprint=intent_fingerprint(
-                    self._key(declared), declared.tenancy, declared.address
-                ),
-                declared=declared_digest(state.url_salt, declared.key),
-                seen=seen[declared.address],
-                include_identifiers=declared.include_identifiers,
-                at=int(self._planner.clock.now()),
+    def _intents(self, plan: TenancyPlan, url_salt: str) -> list[Intent]:
+        ids = defaultdict[object, list[str]](list)
+        for live in plan.live:
+            ids[live.key].append(live.id)
+        key = plan.tenancy.key
+        intents = []
+        for step in plan.steps:
+            if not isinstance(step, Making):
+                continue
+            declared = step.declared
+            intents.append(
+                Intent(
+                    key.server,
+                    key.tenant,
+                    declared.address,
+                    self._run,
+                    self._at,
+                    declared_digest(url_salt, declared.key),
+                    declared.include_identifiers,
+                    tuple(ids[declared.key]),
+                    step.live.id if isinstance(step, Resubscribe) else "",
+                )
             )
+        return intents
 
-    def _end(self, outcome: TenancyOutcome, state: State) -> Settlement:
-        one, now = outcome.plan, int(self._planner.clock.now())
-        name, live = one.tenancy.name, outcome.last_live
-        ids = None if live is None else frozenset(each.id for each in live)
-        made = [*_known_better(one, ids, state)]
-        for step in _recovered(one):
-            seen = one.history.made[step.live.id].seen
-            made.append(
-                replace(self._entry(step.declared, step.live.id, state, is_found=True), seen=seen)
-            )
-        made += (self._entry(step.declared, step.live.id, state) for step in self._adopted(one))
-        seen_before = _seen_before(one)
-        for done, declared, identifier in _made(outcome, ids):
-            since = now if done.is_unlisted else 0
-            seen = () if done.is_removed and not done.is_found else seen_before[declared.address]
-            entry = self._entry(declared, identifier, state, is_found=done.is_found)
-            made.append(replace(entry, unlisted_since=since, seen=seen))
-        gone = (done.step for done in outcome.outcomes if done.is_removed)
-        removed = [step.live for step in gone if isinstance(step, Resubscribe | Unsubscribe)]
-        maybe_made = (done.step for done in outcome.outcomes if done.may_be_made)
-        # with --target, a part of what is declared
-        addresses = {each.address for each in one.tenancy.subscriptions}
-        return Settlement(
-            tenancy=name,
-            run=self._run,
-            made=tuple(made),
-            open_addresses=frozenset(
-                step.declared.address for step in maybe_made if isinstance(step, Making)
-            ),
-            not_made=_to_be_replaced(outcome),
-            finished=tuple(
-                intent
-                for intent in _finished(self._before, outcome)
-                if intent.address in addresses or not self._planner.options.is_targeted
-            ),
-            gone=self._before.gone(name, ids, now) | {each.id for each in removed},
-            removed=tuple(
-                Removed(name, each.id, now)
-                for each in removed
-                if ids is None or each.id in ids or not each.is_listed
-            ),
-            at=now,
+    def _ended(
+        self, outcome: TenancyOutcome, records: TenancyRecords, state: State
+    ) -> TenancyRecords:
+        """Return what the state contains about a tenancy after this run."""
+        plan = outcome.plan
+        entries = {entry.id: entry for entry in _known_better(outcome, records.entries)}
+        for one in outcome.outcomes:
+            if one.new_id:
+                entry = self._entry(one, plan.tenancy.key, state)
+                entries[entry.id] = entry
+        open_addresses = set()
+        for one in outcome.outcomes:
+            if one.may_be_made and isinstance(one.step, Making):
+                open_addresses.add(one.step.declared.address)
+        intents = []
+        for intent in records.intents:
+            if intent.run != self._run or intent.address in open_addresses:
+                intents.append(intent)
+        return TenancyRecords(
+            tuple(_still_needed(entries.values(), outcome)),
+            tuple(intents),
+            tuple(_unsettled(outcome, records.unsettled)),
         )
 
-    def _adopted(self, one: TenancyPlan) -> Iterator[Keep]:
-        """Return what is kept with an unknown secret and is to be adopted."""
-        return (
-            step
-            for step in one.steps
-            if isinstance(step, Keep) and step.declared.address in self._to_adopt
-        )
-
-    def _entry(
-        self, declared: DeclaredSubscription, id_: str, state: State, *, is_found: bool = False
-    ) -> StateEntry:
-        run = self._run or max(1, state.last_run)
-        entry = entry_for(declared, id_, run, state.url_salt, is_found=is_found)
-        return entry.made_with(self._key(declared), self._salts[declared.secret])
-
-    def _key(self, declared: DeclaredSubscription) -> Key:
-        secret = self._planner.secrets.find(declared.secret)
-        return self._planner.ring.key(secret, self._salts[declared.secret])
+    def _entry(self, one: Outcome, key: TenancyKey, state: State) -> StateEntry:
+        """Return the entry of what a step made or adopted."""
+        step = one.step
+        assert isinstance(step, Making | Keep)  # noqa: S101, nothing else has a declared one
+        run = self._run or state.next_run
+        made = entry_for(step.declared, key, one.new_id or "", run, self._at, state.url_salt)
+        if isinstance(step, Resubscribe) and not one.is_removed:
+            made = replace(made, replaces=step.live.id)
+        made = replace(made, is_listed=one.is_listed)
+        if not one.is_confirmed:
+            return made
+        salt = self._salts[step.declared.secret]
+        secret = self._planner.secrets.find(step.declared.secret)
+        return made.made_with(self._planner.ring.key(secret, salt), salt)
 
 
-def _seen_before(plan: TenancyPlan) -> dict[str, tuple[str, ...]]:
-    """Return what is live before a step, by its address: what it replaces, and duplicates."""
-    ids = defaultdict[object, list[str]](list)
-    for live in plan.live:
-        ids[live.key].append(live.id)
-    seen = {}
+def _known_better(outcome: TenancyOutcome, entries: Iterable[StateEntry]) -> Iterator[StateEntry]:
+    """Change entries as this run has found them: a new address, listed now, replaced for good."""
+    ids = outcome.last_ids
+    plan = outcome.plan
+    addresses = {}
     for step in plan.steps:
-        if isinstance(step, Making):
-            replaced = [step.live.id] if isinstance(step, Resubscribe) else []
-            seen[step.declared.address] = tuple(dict.fromkeys(replaced + ids[step.declared.key]))
-    return seen
+        if isinstance(step, Keep | Resubscribe):
+            addresses[step.live.id] = step.declared.address
+    for entry in entries:
+        address = addresses.get(entry.id, f"{plan.tenancy.name}/{entry.local_name}")
+        is_listed = entry.is_listed or (ids is not None and entry.id in ids)
+        is_gone = ids is not None and entry.replaces not in ids
+        yield replace(
+            entry,
+            address=address,
+            is_listed=is_listed,
+            replaces="" if is_gone else entry.replaces,
+        )
 
 
-def _made(
-    outcome: TenancyOutcome, ids: frozenset[str] | None
-) -> Iterator[tuple[Outcome, DeclaredSubscription, str]]:
-    """Give what was made and is live, by the list or by a response."""
+def _still_needed(entries: Collection[StateEntry], outcome: TenancyOutcome) -> Iterator[StateEntry]:
+    """Leave out what is not live any more, unless that shows what was done outside hooksync."""
+    ids = outcome.last_ids
+    if ids is None:
+        yield from entries
+        return
+    removed = set()
     for one in outcome.outcomes:
-        if not isinstance(one.step, Making) or one.new_id is None:
-            continue
-        if ids is None or one.new_id in ids or one.is_unlisted:
-            yield one, one.step.declared, one.new_id
+        if one.is_removed and isinstance(one.step, Resubscribe | Unsubscribe):
+            removed.add(one.step.live.id)
+    tenancy = outcome.plan.tenancy
+    declared = {local_name(one) for one in (*tenancy.subscriptions, *tenancy.not_selected)}
+    live = [entry for entry in entries if entry.id not in removed]
+    live = [entry for entry in live if entry.id in ids or not entry.is_listed]
+    yield from live
+    filled = {entry.local_name for entry in live}
+    for entry in entries:
+        is_lost = entry.is_listed and entry.id not in ids | removed
+        if is_lost and entry.local_name in declared - filled:
+            yield entry
 
 
-def _recovered(one: TenancyPlan) -> Iterator[Keep]:
-    """Return what a killed run seems to have made, if its secret is still the declared one."""
-    known = (
-        step for step in one.steps if isinstance(step, Keep) and step.live.id in one.history.states
-    )
-    return (step for step in known if isinstance(one.history.made[step.live.id], Intent))
-
-
-def _known_better(
-    one: TenancyPlan, ids: frozenset[str] | None, state: State
-) -> Iterator[StateEntry]:
-    """Return entries that this run changes: a new address, now listed, or gone.
-
-    Fingerprints hold for any address.
-    """
-    addresses = {
-        step.live.id: step.declared.address for step in one.steps if isinstance(step, Keep)
-    }
-    for entry in state.entries_of(one.tenancy.name).values():
-        address = addresses.get(entry.id, entry.address)
-        since = 0 if ids and entry.id in ids else entry.unlisted_since
-        better = replace(entry, address=address, unlisted_since=since)
-        if better != entry:
-            yield better
-
-
-def _to_be_replaced(outcome: TenancyOutcome) -> frozenset[str]:
-    """Return the addresses whose secret is old only by the evidence of a sibling.
-
-    Once that other one has its new secret, nothing but the intent tells the next run that this one
-    has not.
-    """
-    return frozenset(
-        one.step.declared.address
-        for one in outcome.outcomes
-        if isinstance(one.step, Resubscribe)
-        and one.step.secret_state == "unknown"
-        and one.new_id is None
-        if one.step.live.id in (*outcome.plan.history.siblings, *outcome.plan.history.unfinished)
-    )
-
-
-def _finished(before: State, outcome: TenancyOutcome) -> tuple[Intent, ...]:
-    """Return the intents of earlier runs that are no longer needed."""
-    one = outcome.plan
-    intents = before.intents_of(one.tenancy.name)
-    if not outcome.is_as_declared:  # this run's own intents say the same, and are newer
-        known = _to_be_replaced(outcome) | {made.address for _, made, _ in _made(outcome, None)}
-        return tuple(intent for intent in intents if intent.address in known)
-    recovered = {step.live.id for step in _recovered(one)}
-    waiting = {
-        (made.address, made.run)
-        for step in one.steps
-        if isinstance(step, Keep) and step.live.id not in recovered
-        if isinstance(made := one.history.made.get(step.live.id), Intent)
-    }
-    return tuple(intent for intent in intents if (intent.address, intent.run) not in waiting)
+def _unsettled(outcome: TenancyOutcome, before: Iterable[Unsettled]) -> Iterator[Unsettled]:
+    """Count the applies in succession that left an address unsettled."""
+    key = outcome.plan.tenancy.key
+    counts = {each.local_name: each.applies for each in before}
+    results = defaultdict[str, set[Result]](set)
+    requested = set()
+    for one in outcome.outcomes:
+        step = one.step
+        declared = step.duplicate_of if isinstance(step, Unsubscribe | Leave) else step.declared
+        if declared:
+            results[declared.address].add(one.result)
+        if declared and REQUESTED in step.reasons:
+            requested.add(declared.address)
+    for address, found in results.items():
+        name = address.partition("/")[2]
+        if "unsettled" in found:
+            before_it = 0 if address in requested else counts.get(name, 0)
+            counts[name] = before_it + 1
+        elif "not-attempted" not in found:
+            counts.pop(name, None)
+    for name, number in counts.items():
+        yield Unsettled(key.server, key.tenant, f"{outcome.plan.tenancy.name}/{name}", number)

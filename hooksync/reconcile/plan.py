@@ -5,7 +5,7 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 from hooksync.core.errors import HooksyncError, Problem, SecretError, some_of
@@ -25,23 +25,55 @@ if TYPE_CHECKING:
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
-Result = Literal["done", "failed", "half-done", "not-attempted", "unchanged"]
+Result = Literal["done", "unsettled", "half-done", "failed", "not-attempted", "unchanged"]
 RESULTS: tuple[Result, ...] = get_args(Result)
 
+ReasonCode = Literal[
+    "new",
+    "url-changed",
+    "flag-changed",
+    "secret-changed",
+    "secret-unknown",
+    "unconfirmed",
+    "replaced-outside",
+    "removed-outside",
+    "requested",
+    "undeclared",
+    "duplicate",
+]
+
 ADOPT_FIX = (
-    "`hooksync apply --adopt` asks the receivers and records the declared secrets; "
-    "`--replace ADDRESS` re-creates a subscription"
+    "`hooksync adopt` if the receivers already work with these secrets;"
+    " `--replace ADDRESS` to create them again"
 )
 _LIMIT_FIX = (
     "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
     " write `limits: {unsubscribe: 100%}`"
 )
-AMBIGUOUS = "it is unclear which of several hooksync made"
-Origin = Literal["made by hooksync", "not made by hooksync"]  # by the state
-NOT_MADE: Origin = "not made by hooksync"
-UNPROVEN = "made by hooksync according to an unsigned state, which proves nothing under a policy"
-ASKED_FOR = "asked for by --replace"  # the reason for a resubscribe
-SECRET_UNKNOWN = "secret unknown"  # likewise, under `unknown_secret: replace`
+NEXT_RUN = "run apply again: it starts from what is live then"
+UNLISTED = "the service returned its id, but no list has shown it yet"
+
+
+class Reason(Record, frozen=True):
+    """Why a step is as it is."""
+
+    code: ReasonCode
+    text: str
+
+
+NEW = Reason("new", "new")
+URL_CHANGED = Reason("url-changed", "url changed")
+SECRET_CHANGED = Reason("secret-changed", "secret changed")
+SECRET_UNKNOWN = Reason("secret-unknown", "secret unknown")
+UNCONFIRMED = Reason("unconfirmed", "it is in the list, but no response confirmed it")
+REPLACED_OUTSIDE = Reason("replaced-outside", "replaced outside hooksync, secret unknown")
+REMOVED_OUTSIDE = Reason("removed-outside", "removed outside hooksync")
+REQUESTED = Reason("requested", "requested by --replace")
+DUPLICATE = Reason("duplicate", "duplicate")
+NO_LONGER_DECLARED = Reason("undeclared", "no longer declared")
+NOT_DECLARED = Reason("undeclared", "not declared")
+NOT_TARGETED = Reason("undeclared", "not targeted")
+NOT_MADE = Reason("undeclared", "not made by hooksync")
 
 
 class Change(Record, frozen=True):
@@ -58,11 +90,12 @@ class Subscribe(Record, frozen=True):
     action: ClassVar[Action] = "subscribe"
 
     declared: DeclaredSubscription
+    reasons: tuple[Reason, ...] = (NEW,)
     secret_state: SecretState = "unknown"
 
 
 class Resubscribe(Record, frozen=True):
-    """Declared and live with another URL or content.
+    """Declared and live with a different URL or content.
 
     The API has no update: a new one comes and the old one goes.
     """
@@ -71,21 +104,19 @@ class Resubscribe(Record, frozen=True):
 
     declared: DeclaredSubscription
     live: LiveSubscription
-    reasons: tuple[str, ...]  # never empty
+    reasons: tuple[Reason, ...]  # never empty
     changes: tuple[Change, ...] = ()
     secret_state: SecretState = "unknown"
-    is_move: bool = False  # the live one has the URL that was declared before
 
 
 class Unsubscribe(Record, frozen=True):
-    """Live, owned and not wanted: it is removed."""
+    """Live, not wanted, and owned or replaced: it is removed."""
 
     action: ClassVar[Action] = "unsubscribe"
 
     live: LiveSubscription
-    reason: str
+    reasons: tuple[Reason, ...]
     duplicate_of: DeclaredSubscription | None = None  # set if a different live one fills its place
-    was: str | None = None  # its address in the state; None: hooksync neither made nor adopted it
 
 
 class Keep(Record, frozen=True):
@@ -96,6 +127,7 @@ class Keep(Record, frozen=True):
     declared: DeclaredSubscription
     live: LiveSubscription
     secret_state: SecretState = "unknown"
+    reasons: tuple[Reason, ...] = ()  # why its secret is unknown
 
 
 class Leave(Record, frozen=True):
@@ -104,9 +136,8 @@ class Leave(Record, frozen=True):
     action: ClassVar[Action] = "leave"
 
     live: LiveSubscription
-    reason: str
+    reasons: tuple[Reason, ...]
     duplicate_of: DeclaredSubscription | None = None  # as of `Unsubscribe`: then it is drift
-    was: str | None = None  # likewise
 
 
 Making: TypeAlias = Subscribe | Resubscribe  # what makes a subscription
@@ -119,7 +150,7 @@ class TenancyPlan(Record, frozen=True):
     tenancy: Tenancy
     live: tuple[LiveSubscription, ...]
     steps: tuple[Step, ...]  # in the order of `step_order`
-    history: History = NOTHING  # what the state remembered when the plan was made
+    history: History = NOTHING  # what the state contained when the plan was made
     refusals: tuple[Problem, ...] = ()  # why it may not be carried out
     warnings: tuple[Problem, ...] = ()  # of receivers that are not ready
     # of receivers, by the declared address; None: not challenged
@@ -142,10 +173,9 @@ class TenancyPlan(Record, frozen=True):
         return [step.declared for step in self.steps if isinstance(step, Making)]
 
     @property
-    def to_be_adopted(self) -> list[DeclaredSubscription]:
-        """What is kept although its secret may not be the declared one."""
-        kept = (step for step in self.steps if isinstance(step, Keep))
-        return [step.declared for step in kept if step.secret_state in ("unknown", "not-set")]
+    def unknown(self) -> list[Keep]:
+        """The kept subscriptions whose secret may not be the declared one."""
+        return [step for step in self.steps if isinstance(step, Keep) and step.reasons]
 
 
 class UnreadTenancy(Record, frozen=True):
@@ -182,19 +212,11 @@ class Outcome(Record, frozen=True):
     result: Result
     detail: str = ""  # why it is not done
     fix: str = ""
-    warnings: tuple[Problem, ...] = ()  # what was done otherwise than planned, or is not listed yet
     new_id: str | None = None
-    is_found: bool = False  # only the list told the new id: its secret is not known for sure
-    is_unlisted: bool = False  # an answer told the new id, and no list has shown it
-    is_removed: bool = False  # the old one is gone, by an answer or by the list
-    # whatever the result is: the new one may exist under an id that is not known
-    may_be_made: bool = False
-    may_be_removed: bool = False  # likewise: the old one may be gone, or may go yet
-
-    @property
-    def is_open(self) -> bool:
-        """Whether more of it may have been carried out than the result says."""
-        return self.may_be_made or self.may_be_removed
+    is_confirmed: bool = True  # False: only a list has shown the new subscription
+    is_listed: bool = True  # False: no list has shown the new subscription
+    is_removed: bool = False  # the old one is gone, by a response and by the list
+    may_be_made: bool = False  # the new one may exist under an id that is not known
 
 
 class TenancyOutcome(Record, frozen=True):
@@ -203,27 +225,16 @@ class TenancyOutcome(Record, frozen=True):
     plan: TenancyPlan
     outcomes: tuple[Outcome, ...]  # in the order of the plan's steps
     differences: tuple[Step, ...] = ()  # the steps that the verification found still to be done
-    # why there was no verification; empty where there was one, or nothing to verify
+    # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
-    # what the verification listed; None: there was none
-    last_live: tuple[LiveSubscription, ...] | None = None
+    # the ids that the verification listed; None: there was none
+    last_ids: frozenset[str] | None = None
 
     @property
     def has_changed(self) -> bool:
         """Whether anything in the tenancy was changed, or may have been."""
-        if any(outcome.result in ("done", "half-done") for outcome in self.outcomes):
-            return True
-        if self.last_live is None:
-            return any(outcome.is_open for outcome in self.outcomes)
-        shown = {live.id for live in self.last_live} - self.plan.history.removed
-        before = {live.id for live in self.plan.live}
-        is_same = {live.id for live in self.plan.live if live.is_listed} <= shown <= before
-        if not is_same and any(outcome.is_open for outcome in self.outcomes):
-            return True
-        failed = (one.step for one in self.outcomes if one.result == "failed")
-        refused = {step.declared.key for step in failed if isinstance(step, Making)}
-        # refused, and there
-        return any(live.key in refused and live.id in shown - before for live in self.last_live)
+        changed = ("done", "half-done", "unsettled")
+        return any(outcome.result in changed for outcome in self.outcomes)
 
     @property
     def is_as_declared(self) -> bool:
@@ -232,60 +243,82 @@ class TenancyOutcome(Record, frozen=True):
         return is_done and not (self.differences or self.not_verified)
 
 
-class Adoption(Record, frozen=True):
-    """Which kept subscriptions may be recorded with the declared secret."""
-
-    asked: int = 0  # how many there are
-    unchallenged: int = 0  # of those that may be adopted
-    addresses: frozenset[str] = frozenset()  # that may be adopted
-    problems: tuple[Problem, ...] = ()  # why the others may not
-    stopped: frozenset[str] = frozenset()  # tenancies that are refused where a secret stays unknown
-    # addresses whose declared secret the state now holds as the live one
-    adopted: frozenset[str] = frozenset()
+def outcome_of_idle(step: Step, last_ids: Collection[str]) -> Outcome:
+    """Return the outcome of a step that needed no call. `last_ids`: what is listed now."""
+    if isinstance(step, Keep) and not step.live.is_listed and step.live.id not in last_ids:
+        return Outcome(step, "unsettled", UNLISTED, NEXT_RUN)
+    return Outcome(step, "unchanged")
 
 
-def not_attempted(plan: TenancyPlan) -> TenancyOutcome:
-    """Make the outcome of a plan that was not begun: nothing was changed."""
-    outcomes = tuple(
-        Outcome(step, "unchanged" if is_idle(step) else "not-attempted") for step in plan.steps
-    )
-    return TenancyOutcome(plan, outcomes)
+def not_begun(plan: TenancyPlan) -> TenancyOutcome:
+    """Make the outcome of a plan that was not begun, or asks for nothing: nothing was changed."""
+    listed = frozenset(live.id for live in plan.live if live.is_listed)
+    outcomes = []
+    for step in plan.steps:
+        if is_idle(step):
+            outcomes.append(outcome_of_idle(step, listed))
+        else:
+            outcomes.append(Outcome(step, "not-attempted"))
+    return TenancyOutcome(plan, tuple(outcomes), last_ids=listed)
 
 
-def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
-    """List why a plan removes too much to be carried out.
+def reasons_against(
+    plan: TenancyPlan, owned: int, *, is_missing: bool = False
+) -> tuple[Problem, ...]:
+    """List why a plan may not be carried out.
 
-    `owned`: how many live ones hooksync may remove.
-
-    Only undeclared subscriptions count: neither duplicates nor replaced ones.
+    `owned`: how many live ones hooksync may remove; `is_missing`: whether there is no state.
     """
+    return (
+        *_limit_reasons(plan, owned),
+        *_secret_reasons(plan, is_missing=is_missing),
+        *_unsettled_reasons(plan),
+    )
+
+
+def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
+    """List why a plan removes too much. Neither duplicates nor replaced ones count."""
     tenancy = plan.tenancy
     limit = tenancy.limit
-    removed = sum(
-        isinstance(step, Unsubscribe) and step.duplicate_of is None for step in plan.steps
-    )
+    removals = [step for step in plan.steps if isinstance(step, Unsubscribe)]
+    removed = sum(step.duplicate_of is None for step in removals)
     if limit.percent == 100 or not removed:
-        return ()
+        return []
     if limit.number is not None:
         is_too_much = removed > limit.number
     else:
         percent = limit.percent or 0
         is_too_much = removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
-    whats = []
+    found = []
     if is_too_much:
-        whats.append(f"unsubscribe {removed} of the {owned} it owns: limits.unsubscribe is {limit}")
-    if removed == owned and not tenancy.subscriptions:
-        whats.append(f"unsubscribe all it owns ({removed}), since none is declared")
-    return tuple(
-        Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location) for what in whats
-    )
+        what = f"unsubscribe {removed} of the {owned} it owns: limits.unsubscribe is {limit}"
+        found.append(Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location))
+    if removed == owned and not (tenancy.subscriptions or tenancy.not_selected):
+        what = f"unsubscribe all it owns ({removed}), since none is declared"
+        found.append(Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location))
+    return found
 
 
-def secret_reasons(plan: TenancyPlan, *, adopts: bool = False) -> tuple[Problem, ...]:
-    """List why a plan may not leave secrets unknown. `adopts`: judged later."""
+def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
+    """List why a plan may not leave secrets unknown."""
     tenancy = plan.tenancy
-    if tenancy.unknown_secret == "refuse" and not adopts and plan.to_be_adopted:
-        found = some_of([declared.address for declared in plan.to_be_adopted])
-        what = f"{tenancy.name}: the secrets of {found} are unknown, and unknown_secret is refuse"
-        return (Problem(what, ADOPT_FIX, tenancy.location),)
-    return ()
+    unknown = [step.declared.address for step in plan.unknown]
+    if tenancy.unknown_secret != "refuse" or not unknown:
+        return []
+    what = f"{tenancy.name}: secret unknown: {some_of(unknown)}"
+    fix = f"{ADOPT_FIX}; if a state exists elsewhere, --state" if is_missing else ADOPT_FIX
+    return [Problem(what, fix, tenancy.location)]
+
+
+def _unsettled_reasons(plan: TenancyPlan) -> list[Problem]:
+    """List what would be created, and too many applies in succession left unsettled."""
+    found = []
+    for step in plan.steps:
+        if not isinstance(step, Making) or REQUESTED in step.reasons:
+            continue
+        address = step.declared.address
+        if address in plan.history.refused:
+            what = f"{address}: two applies left it unsettled, so it is not created again"
+            fix = f"look at what is live with `hooksync list`, then `--replace {address}`"
+            found.append(Problem(what, fix, plan.tenancy.location))
+    return found

@@ -47,6 +47,7 @@ _NOT_KNOWN = (
     "check that `server` is a Preservica server; if it is, hooksync does not know this kind of"
     " answer"
 )
+BROKEN = 500  # from here on the service says that it failed, not that it did nothing
 _LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
 
 
@@ -146,15 +147,11 @@ class Preservica:
             json.dumps(wanted).encode(),
         )
         answer = self._authorised(request, CREATION)
-        if answer.status in BUSY_STATUSES - CREATION.statuses:
+        if 200 < answer.status < 300 or answer.status >= BROKEN:
             raise self._failed(
-                AnswerLost, request, answer, "the service or a gateway before it is busy: try again"
+                AnswerLost, request, answer, "the list will show whether it was made"
             )
         if answer.status != 200:
-            if 200 < answer.status < 300:
-                raise self._failed(
-                    AnswerLost, request, answer, "the list will show whether it was made"
-                )
             raise self._failed(
                 Rejected, request, answer, _fix_for_subscribing(answer.status, declared)
             )
@@ -183,7 +180,7 @@ class Preservica:
         answer = self._authorised(request, REMOVAL)
         if answer.status in (204, 404):
             return
-        if answer.follows_lost or 200 <= answer.status < 300:
+        if answer.follows_lost or 200 <= answer.status < 300 or answer.status >= BROKEN:
             raise self._failed(
                 AnswerLost, request, answer, "the list will show whether it was removed"
             )

@@ -265,6 +265,7 @@ class CallContext(Record, frozen=True):
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     clock: Clock = SYSTEM_CLOCK
     private_receivers: PrivateReceivers = "challenged"
+    before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
 
     def send(self, request: Request, peer: str, shown: str) -> Answer:
         """Make one call and record it.
@@ -304,6 +305,8 @@ class Caller:
         start = self.context.clock.monotonic()
         follows_lost = False
         for repeat in count():
+            if rule.is_change:
+                self.context.before_change()
             try:
                 answer = self.context.send(request, peer, str(request))
             except ServiceError as error:

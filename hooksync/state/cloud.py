@@ -321,7 +321,7 @@ class CloudBackend:
                 return Content(document["state"], document["run_lock"])
         fix = (
             "restore an earlier version of the object; or delete it, and write a new one by"
-            " `hooksync apply --adopt`"
+            " `hooksync adopt`"
         )
         raise FileError(Problem(f"{self.where} does not hold a whole state", fix))
 

@@ -14,15 +14,14 @@ from contextlib import suppress
 from typing import NoReturn, TypeAlias
 
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import Secret, SubscriptionKey
+from hooksync.core.model import Secret, SubscriptionKey, TenancyKey
 from hooksync.core.record import Record
 
 SALT_BYTES = 16
 
-# They say "lock", the former name of the state, and must never change: every fingerprint that was
-# written depends on them.
-_ENTRY, _INTENT, _DECLARED = "hooksync.lock/entry", "hooksync.lock/intent", "hooksync.lock/declared"
-_FOUND = "hooksync.state/found"
+# They must never change: every fingerprint and digest that was written depends on them.
+_ENTRY = "hooksync.state/entry"
+_DECLARED = "hooksync.state/declared"
 
 _KEY_BYTES = 32
 # bytes that OpenSSL may take; the 32 MiB of the table are not quite enough
@@ -71,18 +70,9 @@ class Salt(Record, frozen=True):
 Wanted: TypeAlias = tuple[Secret, Salt]
 
 
-def fingerprint(key: Key, tenancy: str, identifier: str, *, is_found: bool = False) -> str:
-    """Bind a secret to one live subscription: copied elsewhere, the fingerprint matches nothing.
-
-    `is_found`: only a list told of it; its fingerprint never passes for that of one which an answer
-    told of.
-    """
-    return key.sign(_FOUND if is_found else _ENTRY, tenancy, identifier)
-
-
-def intent_fingerprint(key: Key, tenancy: str, address: str) -> str:
-    """Bind a secret to an address that has no live id yet."""
-    return key.sign(_INTENT, tenancy, address)
+def fingerprint(key: Key, tenancy: TenancyKey, identifier: str) -> str:
+    """Bind a secret to one live subscription: copied elsewhere, the fingerprint matches nothing."""
+    return key.sign(_ENTRY, tenancy.server, tenancy.tenant, identifier)
 
 
 def declared_digest(url_salt: str, key: SubscriptionKey) -> str:
@@ -98,13 +88,20 @@ def stretch(wanted: Wanted) -> Key:
     Raises FileError where there is no memory.
     """
     secret, salt = wanted
-    value, salted, costs = (
-        secret.reveal().encode(),
-        bytes.fromhex(salt.salt),
-        {"n": salt.n, "r": salt.r, "p": salt.p},
-    )
+    value = secret.reveal().encode()
+    salted = bytes.fromhex(salt.salt)
     try:
-        return Key(hashlib.scrypt(value, salt=salted, **costs, maxmem=_MEMORY, dklen=_KEY_BYTES))
+        return Key(
+            hashlib.scrypt(
+                value,
+                salt=salted,
+                n=salt.n,
+                r=salt.r,
+                p=salt.p,
+                maxmem=_MEMORY,
+                dklen=_KEY_BYTES,
+            )
+        )
     except (MemoryError, ValueError):  # OpenSSL's word for it is a ValueError
         fix = "free some memory, or give --parallelism 1: then one is made at a time"
         raise FileError(

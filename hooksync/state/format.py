@@ -24,8 +24,8 @@ STATE_FORMAT = "hooksync.state/1"
 _DOMAIN = b"hooksync.state/1 signature\n"
 
 _WAY_OUT = (
-    "restore an earlier one, from its history or a backup; or delete it: then a changed secret is"
-    " not noticed until `hooksync apply --adopt`"
+    "restore an earlier one, from its history or a backup; or delete it: then the secrets are"
+    " unknown until `hooksync adopt`"
 )
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
 _NEWER = re.compile(r"hooksync\.state/([2-9]|[1-9][0-9]{1,20})")
@@ -108,7 +108,7 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
     if conflict := _CONFLICT.search(text):
         fix = (
             "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the"
-            " other side knew is unknown then, until `hooksync apply --adopt`"
+            " other side contained is unknown then, until `hooksync adopt`"
         )
         where = Location(path, text.count("\n", 0, conflict.start()) + 1, 1)
         raise FileError(Problem("the state has conflict markers of a merge", fix, where))
@@ -120,19 +120,20 @@ def _check_whole(state: State) -> None:
     """Check what a schema cannot: records are unique, and their salts and runs exist."""
     _check_once("salts", state.salts, "id")
     salts = state.salts_by_id()
-    records: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
-    for each in records:
-        if each.salt not in salts:
+    for each in state.entries:
+        if each.salt and each.salt not in salts:
             raise InvalidDocument(
                 f"the salt of {quoted(each.address)} is missing: {quoted(each.salt)}"
             )
-        if each.run > state.last_run:
+    runs: list[StateEntry | Intent] = [*state.entries, *state.intents]
+    for one in runs:
+        if one.run > state.serial:
             raise InvalidDocument(
-                f"{quoted(each.address)} is of run {each.run}, and last_run is {state.last_run}"
+                f"{quoted(one.address)} is of run {one.run}, and the serial is {state.serial}"
             )
-    _check_once("entries", state.entries, "tenancy", "id")
-    _check_once("removed", state.removed, "tenancy", "id")
-    _check_once("intents", state.intents, "tenancy", "address", "run")
+    _check_once("entries", state.entries, "server", "tenant", "id")
+    _check_once("intents", state.intents, "server", "tenant", "address", "run")
+    _check_once("unsettled", state.unsettled, "server", "tenant", "address")
 
 
 def _check_once(kind: str, records: Iterable[Record], *names: str) -> None:

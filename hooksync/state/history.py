@@ -1,14 +1,13 @@
-"""What the state knows of one tenancy's live subscriptions, as the comparison needs it. Pure.
+"""What the state contains about one tenancy, as the comparison needs it. Pure.
 
-The list of the service may lag behind its answers. For a quarter of an hour the state bridges that:
-what an answer said to be made counts as live, and what it said to be removed as gone. Times are in
-seconds since 1970.
+A run that did not learn the result of a call leaves an intent. What a later list shows for it
+belongs to hooksync, and is unconfirmed: no response vouches for its secret.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from hooksync.core.model import (
     NO_URL,
@@ -17,53 +16,46 @@ from hooksync.core.model import (
     SecretRef,
     SecretState,
     Tenancy,
+    TenancyKey,
     Trigger,
 )
 from hooksync.core.record import Record, field, replace
 from hooksync.state.fingerprints import declared_digest
-from hooksync.state.model import Intent, State, StateEntry, entry_for, is_recent
+from hooksync.state.model import Intent, State, StateEntry, TenancyRecords
+
+MOST_UNSETTLED = 2  # applies in succession that may leave an address unsettled
 
 
 class History(Record, frozen=True):
-    """Which run made which live subscription, and whether its secret is still the declared one."""
+    """What the state contains about a tenancy, and what that means in this run."""
 
     HIDDEN = ("url_salt",)
 
-    made: Mapping[str, StateEntry | Intent] = field(default_factory=dict)  # by live id
+    entries: Mapping[str, StateEntry] = field(default_factory=dict)  # by live id
     url_salt: str = ""  # hex
-    # by live id; only of what the state knows
+    # by live id; only of what the state contains
     states: Mapping[str, SecretState] = field(default_factory=dict)
     not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
-    # live id -> address that shows its reference has changed
-    siblings: Mapping[str, str] = field(default_factory=dict)
-    # live ids that an earlier run was to replace, and did not
-    unfinished: frozenset[str] = frozenset()
-    # ids that were removed a short time ago, and may still be listed
-    removed: frozenset[str] = frozenset()
-    still_listed: tuple[str, ...] = ()  # those of them that the list showed for this plan
+    refused: frozenset[str] = frozenset()  # addresses that too many applies left unsettled
     is_proof: bool = True  # False: anybody could have written the state, so it proves no ownership
+    is_kept: bool = True  # False: the run has no state, so no secret is compared
 
-    def address_of(self, live: LiveSubscription) -> str | None:
-        """Return the address under which hooksync made or adopted a subscription, if it did."""
-        made = self.made.get(live.id)
-        return made.address if made else None
+    def is_unconfirmed(self, live: LiveSubscription) -> bool:
+        """Whether hooksync made a subscription, and only a list has shown it."""
+        entry = self.entries.get(live.id)
+        return entry is not None and not entry.is_confirmed
 
     def run_of(self, live: LiveSubscription) -> int:
-        """Return the number of the run that made a subscription; 0 where that is not known."""
-        made = self.made.get(live.id)
-        return made.run if made else 0
+        """Return the number of the run that made a subscription; 0 if that is not known."""
+        entry = self.entries.get(live.id)
+        return entry.run if entry else 0
 
     def flag_of(self, live: LiveSubscription) -> bool | None:
         """Return a live one's include_identifiers: from the list, otherwise as it was sent."""
-        made = self.made.get(live.id)
-        if live.include_identifiers is None and made:
-            return made.include_identifiers
+        entry = self.entries.get(live.id)
+        if live.include_identifiers is None and entry:
+            return entry.include_identifiers
         return live.include_identifiers
-
-    def is_certain(self, live: LiveSubscription) -> bool:
-        """Whether an answer told that hooksync made it, or somebody said so with --adopt."""
-        made = self.made.get(live.id)
-        return made is not None and not made.is_found
 
     def state_of(
         self, declared: DeclaredSubscription, live: LiveSubscription | None
@@ -73,25 +65,20 @@ class History(Record, frozen=True):
             return "not-set"
         return self.states.get(live.id, "unknown") if live else "unknown"
 
-    def after(
-        self, made: Mapping[str, tuple[DeclaredSubscription, bool, tuple[str, ...]]]
-    ) -> History:
-        """Add what this run has made, by the new ids.
+    def lost_names(self, live: Iterable[LiveSubscription]) -> frozenset[str]:
+        """Name what was live under an id that is gone, without the tenancy's name."""
+        ids = {one.id for one in live}
+        lost = (entry for entry in self.entries.values() if entry.id not in ids)
+        return frozenset(entry.local_name for entry in lost)
 
-        `made`: with whether only the list told of it, so that its secret is unknown; and what was
-        seen before.
-        """
-        this_run = 1 + max((each.run for each in self.made.values()), default=0)
-        known = {**self.made}
+    def with_made(self, made: Iterable[StateEntry]) -> History:
+        """Add what this run has made; its secrets are the declared ones if they are confirmed."""
+        entries = {**self.entries}
         states = {**self.states}
-        for identifier, (declared, is_found, seen) in made.items():
-            # nobody derives a key of it: `states` tells of the secret
-            entry = entry_for(
-                declared, identifier, this_run, self.url_salt, is_found=is_found, seen=seen
-            )
-            known[identifier] = entry
-            states[identifier] = "unknown" if is_found else "same"
-        return replace(self, made=known, states=states)
+        for entry in made:
+            entries[entry.id] = entry
+            states[entry.id] = "same" if entry.is_confirmed else "unknown"
+        return replace(self, entries=entries, states=states)
 
 
 NOTHING = History()
@@ -102,107 +89,103 @@ class FetchedTenancy(Record, frozen=True):
 
     tenancy: Tenancy
     live: tuple[LiveSubscription, ...]
-    # ids that are listed and not in `live`: they were removed a short time ago
-    still_listed: tuple[str, ...] = ()
 
 
-def bridge(state: State, one: FetchedTenancy, now: float) -> FetchedTenancy:
-    """Return what is live: the list, corrected by recent responses."""
-    tenancy = one.tenancy
-    gone = _removed_lately(state, tenancy.name, now)
-    unlisted = _unlisted(state, tenancy.name, now)
-    listed = {each.id for each in one.live}
-    live = [each for each in one.live if each.id not in gone]
-    made_for = {}
-    if unlisted:
-        made_for = {
-            declared_digest(state.url_salt, each.key): each for each in tenancy.subscriptions
-        }
-    for entry in unlisted:
-        if entry.id not in gone | listed:
-            live.append(_as_made(entry, made_for.get(entry.declared)))
-    return FetchedTenancy(tenancy, tuple(live), tuple(sorted(gone & listed)))
+def local_name(declared: DeclaredSubscription) -> str:
+    """Return the address of a declared subscription without the tenancy's name."""
+    return declared.address.partition("/")[2]
 
 
-def is_behind(state: State, tenancy: str, listed: Iterable[LiveSubscription], now: float) -> bool:
-    """Whether the list lacks what recent responses, or a recently killed run, may have made."""
-    shown = {each.id: each for each in listed}
-    if any(entry.id not in shown for entry in _unlisted(state, tenancy, now)):
-        return True
-    if not _removed_lately(state, tenancy, now).isdisjoint(shown):
-        return True
-    entries = state.entries_of(tenancy)
-    made_by: dict[str, int] = {}  # the newest run that is known to have made it
-    for entry in entries.values():
-        made_by[entry.declared] = max(entry.run, made_by.get(entry.declared, 0))
-    young = [
-        intent
-        for intent in state.intents_of(tenancy)
-        if is_recent(intent.at, now) and made_by.get(intent.declared, 0) < intent.run
-    ]
-    if not young:
-        return False
-    ids: defaultdict[str, set[str]] = defaultdict(set)
-    for each in shown.values():
-        ids[declared_digest(state.url_salt, each.key)].add(each.id)
-    return any(not ids[intent.declared].difference(intent.seen, entries) for intent in young)
-
-
-def _unlisted(state: State, tenancy: str, now: float) -> list[StateEntry]:
-    """Return what an answer told to be made a short time ago, and no list has shown yet."""
-    return [
-        each for each in state.entries_of(tenancy).values() if is_recent(each.unlisted_since, now)
-    ]
-
-
-def _removed_lately(state: State, tenancy: str, now: float) -> frozenset[str]:
-    return frozenset(
-        each.id for each in state.removed if each.tenancy == tenancy and is_recent(each.at, now)
+def history_of(state: State, tenancy: Tenancy, not_set: frozenset[SecretRef]) -> History:
+    """Gather what a state contains about a tenancy; the planner adds how secrets compare."""
+    records = state.of(tenancy.key)
+    refused = set()
+    for each in records.unsettled:
+        if each.applies >= MOST_UNSETTLED:
+            refused.add(f"{tenancy.name}/{each.local_name}")
+    return History(
+        {entry.id: entry for entry in records.entries},
+        state.url_salt,
+        not_set=not_set,
+        refused=frozenset(refused),
     )
 
 
-def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSubscription:
-    """Return a live one that no list has shown yet.
+def with_unlisted(
+    state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription]
+) -> tuple[LiveSubscription, ...]:
+    """Add what a response said to be made, and no list has ever shown: it counts as live."""
+    shown = {one.id for one in listed}
+    entries = [each for each in state.of(tenancy.key).entries if not each.is_listed]
+    unlisted = [entry for entry in entries if entry.id not in shown]
+    if not unlisted:
+        return tuple(listed)
+    made_for = {declared_digest(state.url_salt, one.key): one for one in tenancy.subscriptions}
+    added = [_as_made(entry, made_for.get(entry.declared)) for entry in unlisted]
+    return (*listed, *added)
 
-    The state does not hold its URL, which may hold a key.
-    """
+
+def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSubscription:
+    """Return a live one that no list has shown. The state does not contain its URL."""
     url = declared.url if declared else NO_URL
     trigger = declared.trigger if declared else Trigger.named(entry.address.rpartition("/")[2])
     return LiveSubscription(entry.id, url, trigger, entry.include_identifiers, is_listed=False)
 
 
-def recall(state: State, one: FetchedTenancy, not_set: frozenset[SecretRef], now: float) -> History:
-    """Gather what a state knows of live subscriptions; the planner adds how secrets compare.
+def found_for(
+    records: TenancyRecords, listed: Iterable[LiveSubscription], url_salt: str
+) -> list[tuple[Intent, str]]:
+    """Pair each intent with the ids that a list shows for it, and did not show before it."""
+    if not records.intents:
+        return []
+    known = {entry.id for entry in records.entries}
+    ids: defaultdict[str, list[str]] = defaultdict(list)
+    for one in listed:
+        if one.id not in known:
+            ids[declared_digest(url_salt, one.key)].append(one.id)
+    found = []
+    for intent in records.intents:
+        found += [(intent, id_) for id_ in ids[intent.declared] if id_ not in intent.seen]
+    return found
 
-    A live one that has no entry, was not there before a run that was killed, and is what that run
-    was about to make, counts as made by it. One that was there before, and has no entry, was to be
-    replaced by it.
+
+def is_behind(records: TenancyRecords, listed: Sequence[LiveSubscription], url_salt: str) -> bool:
+    """Whether a list lacks what an earlier run may have made: it may still show it."""
+    found = found_for(records, listed, url_salt)
+    shown = {one.id for one in listed}
+    is_missing = any(not each.is_listed and each.id not in shown for each in records.entries)
+    return is_missing or len({intent for intent, _ in found}) < len(records.intents)
+
+
+def recovered(
+    state: State, key: TenancyKey, listed: Sequence[LiveSubscription], this_run: int = 0
+) -> State:
+    """Finish what earlier runs left: record what appeared of their intents, and close these.
+
+    `this_run`: the number of the run whose own intents stay.
     """
-    tenancy = one.tenancy.name
-    entries = state.entries_of(tenancy)
-    intents: defaultdict[str, list[Intent]] = defaultdict(list)
-    for intent in sorted(
-        state.intents_of(tenancy), key=lambda each: each.run
-    ):  # whatever the address was then
-        intents[intent.declared].append(intent)
-    made: dict[str, StateEntry | Intent] = {}
-    unfinished = set[str]()
-    for subscription in one.live:
-        if entry := entries.get(subscription.id):
-            made[subscription.id] = entry
-        elif intents:
-            for intent in intents.get(
-                declared_digest(state.url_salt, subscription.key), ()
-            ):  # the newest last
-                if subscription.id in intent.seen:
-                    unfinished.add(subscription.id)
-                else:
-                    made[subscription.id] = intent
-    return History(
-        made,
-        state.url_salt,
-        not_set=not_set,
-        unfinished=frozenset(unfinished),
-        removed=_removed_lately(state, tenancy, now),
-        still_listed=one.still_listed,
+    records = state.of(key)
+    own = tuple(intent for intent in records.intents if intent.run == this_run)
+    if len(own) == len(records.intents):
+        return state
+    made = {}
+    for intent, identifier in found_for(records, listed, state.url_salt):
+        if intent.run != this_run:
+            made[identifier] = _unconfirmed(intent, identifier)
+    entries = (*records.entries, *made.values())
+    return state.with_records({key: replace(records, entries=entries, intents=own)})
+
+
+def _unconfirmed(intent: Intent, identifier: str) -> StateEntry:
+    """Return the entry of what a list shows for an intent."""
+    return StateEntry(
+        intent.server,
+        intent.tenant,
+        intent.address,
+        identifier,
+        intent.run,
+        intent.at,
+        intent.declared,
+        intent.include_identifiers,
+        replaces=intent.replaces,
     )

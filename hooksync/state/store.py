@@ -169,7 +169,7 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
         text, version = store.read()
         before = integrity.inspect(text, store.where).trusted(writes=True)
         if before is None:
-            before = State(last_run=0, url_salt=os.urandom(SALT_BYTES).hex())
+            before = State(os.urandom(SALT_BYTES).hex())
         after = change(before)
         serial = max(before.serial, after.serial)
         after = replace(after, serial=serial)
@@ -217,7 +217,7 @@ def written_text(state: State, integrity: Integrity, where: str) -> str:
 
     Raises FileError for one that nobody could read again.
     """
-    if max(state.last_run, state.serial) > LARGEST_RUN:
+    if state.serial > LARGEST_RUN:
         what = f"the state {where} has no run numbers left"
         fix = (
             "hooksync never writes such a state: restore an earlier one, from its history or a"

@@ -9,8 +9,7 @@ it is left out.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 STEPS = 10  # of a history, about
@@ -94,8 +93,8 @@ class History:
     list_wait: int = 30  # seconds that an apply waits for a list
     remove_first: bool = False
     probes: bool = False
-    replaces_unknown: bool = False  # `unknown_secret: replace`
-    rest: float = 1200.0  # seconds before all is to be settled
+    unknown: Literal["warn", "replace", "refuse"] = "warn"  # `unknown_secret`
+    rest: float = 301.0  # seconds before all is to be settled
     owns: Literal["made", "all", "none", "prefixes"] = "prefixes"
     # the state lies far away, and the lock of a killed run stays until it expires
     is_remote: bool = False
@@ -157,7 +156,6 @@ CALL_KINDS = (
         "late",
         "late",
         "late-calls",
-        "doubled",
         "status",
         "status",
     ),
@@ -178,9 +176,6 @@ CALL_KINDS = (
         "act",
         "act",
         "act",
-        "lie-id",
-        "same-id",
-        "commit-same-id",
         "lie-gone",
         "echo",
     ),
@@ -189,11 +184,9 @@ WRITE_KINDS = ("killed", "commit-killed")
 REMOTE_WRITE_KINDS = ("killed", "commit-killed", "cut", "commit-cut", "cut-off", "commit-cut-off")
 PAUSES = (0.0, 0.0, 30.0, 200.0)
 ONLY_OF = {  # what can befall one kind of call alone
-    **dict.fromkeys(("lie-id", "same-id", "commit-same-id", "doubled", "echo"), "subscribe"),
+    "echo": "subscribe",
     "lie-gone": "unsubscribe",
 }
-GONE = 404  # told of one that is there, this is a lie, too
-LIES = frozenset({"lie-id", "same-id", "lie-gone", "commit-same-id"})
 
 
 class _Taste(NamedTuple):
@@ -225,7 +218,7 @@ def make_history(seed: int) -> History:
         is_remote=random.Random(f"{seed}: where the state is").random()
         < 0.3,  # so that the rest is as ever
     )
-    history = History(
+    return History(
         seed=seed,
         steps=tuple(_steps(chance, taste)),
         traits=tuple(sorted(trait for trait in TRAITS if chance.random() < 0.15)),
@@ -237,34 +230,11 @@ def make_history(seed: int) -> History:
         list_wait=chance.choice([0, 5, 30, 30, 30, 120]),
         remove_first=chance.random() < 0.15,
         probes=chance.random() < 0.2,
-        replaces_unknown=chance.random() < 0.15,
-        rest=chance.choice([max(lags) + 1, 1200.0]),
+        unknown="replace" if chance.random() < 0.15 else chance.choice(["warn", "refuse"]),
+        rest=max(lags) + 1,
         owns=random.Random(f"{seed}: what is owned").choice(OWNS),
         is_remote=taste.is_remote,
     )
-    return history if _may_settle_soon(history) else replace(history, rest=1200.0)
-
-
-def _may_settle_soon(history: History) -> bool:
-    """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, no other
-    hand, no long lag.
-    """
-    if max(history.lag_additions, history.lag_removals) >= history.list_wait:
-        return False
-    mishaps = [mishap for step in history.steps for mishap in _mishaps(step)]
-    actors = (*history.steps, *(mishap.act for mishap in mishaps))
-    is_alone = not any(
-        isinstance(it, Person) or (isinstance(it, Command) and "old-checkout" in it.flags)
-        for it in actors
-    )
-    return is_alone and not any(mishap.kind in LIES or mishap.number == GONE for mishap in mishaps)
-
-
-def _mishaps(step: Step | None) -> Iterator[Mishap]:
-    """Give all that befalls a command, and the commands within it."""
-    for mishap in step.mishaps if isinstance(step, Command) else ():
-        yield mishap
-        yield from _mishaps(mishap.act)
 
 
 def _steps(chance: random.Random, taste: _Taste) -> list[Step]:

@@ -58,7 +58,9 @@ class Hooks:
     values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REFERENCES, 0))
     former: list[list[list[Hook]]] = field(default_factory=list)  # earlier texts of the file
     names: int = 0  # given so far
+    edited: Hook | None = None  # whose reference counts for its receiver
     unset: set[str] = field(default_factory=set)  # references without a value
+    settles: bool = False  # the user has set what this service needs
 
     @classmethod
     def of(cls, history: History) -> Hooks:
@@ -67,6 +69,7 @@ class Hooks:
             hooks.hooks.append([])
             for number in range(history.declared):
                 hooks._add(tenancy, number, history.seed + number)
+        hooks._unify()
         return hooks
 
     def edit(self, edit: Edit) -> None:
@@ -93,8 +96,22 @@ class Hooks:
                 del there[which]
             case _ if there:
                 self._change(tenancy, which, edit)
+        self._unify()
         if self.hooks != before:
             self.former.append(before)
+
+    def _unify(self) -> None:
+        """Let each receiver have one secret: the reference of the hook that was edited, or the
+        first.
+        """
+        references: dict[str, str] = {}
+        if self.edited:
+            references[self.edited.path] = self.edited.reference
+        for there in self.hooks:
+            for number, hook in enumerate(there):
+                reference = references.setdefault(hook.path, hook.reference)
+                there[number] = replace(hook, reference=reference)
+        self.edited = None
 
     def _change(self, tenancy: int, which: int, edit: Edit) -> None:
         there = self.hooks[tenancy]
@@ -104,10 +121,8 @@ class Hooks:
                 self._put(tenancy, which, replace(one, path=PATHS[edit.to % len(PATHS)]))
             case "swap":
                 other = edit.to % len(there)
-                first, second = (
-                    replace(one, path=there[other].path),
-                    replace(there[other], path=one.path),
-                )
+                first = replace(one, path=there[other].path, reference=there[other].reference)
+                second = replace(there[other], path=one.path, reference=one.reference)
                 trial = list(there)
                 trial[which], trial[other] = first, second
                 if which != other and _is_valid(trial):
@@ -118,7 +133,7 @@ class Hooks:
             case "flag":
                 there[which] = replace(one, flag=not one.flag)
             case "reference":
-                there[which] = replace(one, reference=REFERENCES[edit.to % len(REFERENCES)])
+                self.edited = replace(one, reference=REFERENCES[edit.to % len(REFERENCES)])
 
     def _put(self, tenancy: int, which: int, hook: Hook) -> None:
         trial = list(self.hooks[tenancy])
@@ -141,7 +156,18 @@ class Hooks:
 
     def copy(self) -> Hooks:
         hooks = [list(each) for each in self.hooks]
-        return Hooks(self.history, hooks, dict(self.values), [], self.names, set(self.unset))
+        return Hooks(
+            self.history,
+            hooks,
+            dict(self.values),
+            names=self.names,
+            unset=set(self.unset),
+            settles=self.settles,
+        )
+
+    def _removes_first(self) -> bool:
+        needs_it = self.settles and "refuse-duplicates" in self.history.traits
+        return self.history.remove_first or needs_it
 
     def text(self) -> str:
         """Write the file, in the YAML that JSON is, but for its outermost lines."""
@@ -152,9 +178,9 @@ class Hooks:
                 "tenant": TENANTS[number],
                 "owns": [OWNED] if self.history.owns == "prefixes" else self.history.owns,
                 "limits": {"unsubscribe": "100%"},
-                "replacement": "remove-first" if self.history.remove_first else "create-first",
+                "replacement": "remove-first" if self._removes_first() else "create-first",
                 "probe": "auto" if self.history.probes else "never",
-                "unknown_secret": "replace" if self.history.replaces_unknown else "warn",
+                "unknown_secret": self.history.unknown,
                 "subscriptions": {hook.name: self._fields(hook) for hook in hooks},
             }
             lines.append(f"  {TENANTS[number].lower()}: {json.dumps(settings)}")
@@ -175,7 +201,7 @@ class Hooks:
         return {
             "PRESERVICA_USERNAME": USERNAME,
             "PRESERVICA_PASSWORD": PASSWORD,
-            "HOOKSYNC_LIST_WAIT": str(self.history.list_wait),
+            "HOOKSYNC_LIST_WAIT": "400" if self.settles else str(self.history.list_wait),
             **{
                 reference: self.value(reference)
                 for reference in REFERENCES
@@ -209,10 +235,9 @@ class Hooks:
                 name=TENANTS[number].lower(),
                 tenant=TENANTS[number],
                 wanted=tuple(self._wanted(number)),
+                unknown=self.history.unknown,
                 owns=frozenset([OWNED]) if self.history.owns == "prefixes" else self.history.owns,
-                removes_first=self.history.remove_first,
-                may_conflict="refuse-duplicates" in self.history.traits
-                or "number=409" in repr(self.history.steps),
+                removes_first=self._removes_first(),
                 tells_flags="minimal-list" not in self.history.traits,
             )
             for number in range(len(self.hooks))

@@ -18,7 +18,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from hooksync.api.options import RunOptions
 from hooksync.commands import plan_apply
+from hooksync.commands.adopt import AdoptOptions, adopt
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Secret, Trigger, live_url
@@ -206,6 +208,11 @@ class Play:
 
     def command(self, command: Command, where: str, laws: Iterable[Any] = LAWS) -> None:
         """Run a command, and ask the laws."""
+        if "adopt" in command.flags:
+            self.process(Command("apply", (), command.mishaps), where, laws, "adopt")
+            command = replace(command, mishaps=())
+        if self.broken:
+            return
         if command.verb != "saved":
             self.process(command, where, laws, command.verb)
             return
@@ -257,14 +264,18 @@ class Play:
             "shows_kept": "all" in flags,
             **more,
         }
-        options: PlanOptions | ApplyOptions
-        if verb == "plan":
+        options: PlanOptions | ApplyOptions | AdoptOptions
+        if verb == "adopt":
+            del shared["format"], shared["shows_kept"]
+            addresses = [one.address for each in hooks.declared() for one in each.wanted]
+            options = AdoptOptions(**shared, globs=tuple(addresses))
+        elif verb == "plan":
             options = PlanOptions(**shared, has_detailed_exit_code=True)
         else:
             options = ApplyOptions(
                 **shared,
                 is_confirmed=True,
-                adopts="adopt" in flags,
+                replace=tuple(flags[flags.index("replace") + 1 :] if "replace" in flags else ()),
                 lock_timeout=100.0 if where.startswith("settl") else None,
                 report=str(report) if {"text", "markdown"} & set(flags) else None,
             )
@@ -292,7 +303,7 @@ class Play:
         self._judge(run, process, where, laws)
 
     def _carry_out(
-        self, verb: str, options: PlanOptions | ApplyOptions, process: Process, hooks: Hooks
+        self, verb: str, options: RunOptions, process: Process, hooks: Hooks
     ) -> tuple[int | None, str]:
         """Run a command as the command line does; None for the exit code of a process that was
         killed.
@@ -310,7 +321,7 @@ class Play:
             stretch=cheap_key,
             pool=self.pool,
         )
-        do = plan_apply.plan if verb == "plan" else plan_apply.apply
+        do: Any = {"plan": plan_apply.plan, "apply": plan_apply.apply, "adopt": adopt}[verb]
         try:
             return int(do(options, world)), ""
         except Killed:
@@ -362,21 +373,19 @@ class Play:
         salts = state.salts_by_id()
 
         def is_right(entry: Any) -> bool | None:
-            one = there.get((entry.tenancy, entry.id))
-            return (
-                entry.is_made_with(cheap_key((Secret(one.secret), salts[entry.salt])))
-                if one
-                else None
-            )
+            one = there.get((entry.tenant, entry.id))
+            if one is None or not entry.is_confirmed:
+                return None
+            return bool(entry.is_made_with(cheap_key((Secret(one.secret), salts[entry.salt]))))
 
         return tuple(
             Remembered(
-                entry.tenancy,
+                entry.tenant,
                 entry.id,
                 entry.address,
                 is_right(entry),
-                getattr(entry, "is_found", False),
-                getattr(entry, "include_identifiers", None),
+                not entry.is_confirmed,
+                entry.include_identifiers,
             )
             for entry in state.entries
         )
@@ -408,14 +417,19 @@ class Play:
         text = self.disk.texts.get(name)
         return None if text is None else _parsed(text)
 
-    def _learn(self, run: Run, options: PlanOptions | ApplyOptions, state: str) -> None:
-        """Take note of what --adopt and lies of the service told the state, and of what it knows as
-        removed.
+    def _learn(self, run: Run, options: RunOptions, state: str) -> None:
+        """Take note of what `adopt` and lies of the service told the state, and of what it knows
+        as removed.
         """
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
                 self.misled.add(moment.named)
-        if options.adopts:
+        made_here = {one.id for _, made, _ in run.changes() for one in made}
+        for one in run.told if "answer-without-id" in self.history.traits else ():
+            # the one new subscription that a list shows may be somebody else's
+            named = {step.get("new_id") for step in one["steps"]} - {None}
+            self.misled |= named - made_here
+        if run.verb == "adopt":
             earlier = {entry.id: entry for entry in run.remembered}
             flags = {one.id: one.flag for one in run.after}
             for entry in run.remembers or ():
@@ -454,7 +468,7 @@ class Play:
             for one in run.remembers or ():
                 self.say(
                     f"      state: {one.id[:8]} {one.address} right={one.is_right}"
-                    f" found={one.is_found}"
+                    f" unconfirmed={one.is_unconfirmed}"
                 )
         run = replace(run, misled=frozenset(self.misled))
         self.broken += (
@@ -470,20 +484,28 @@ class Play:
         self.service.carry_out_all_that_is_late()
         self.hooks.unset.clear()
         self.service.pass_time(self.history.rest)
+        self.hooks.settles = True
         lag = max(self.history.lag_additions, self.history.lag_removals)
-        if (
-            lag >= self.history.list_wait
-        ):  # one apply cannot see what it has done: the next one goes on
-            self.say("settling before the list is through")
-            self.command(Command("apply"), "settling before the list is through")
-            self.service.pass_time(lag + 1)
         for verb, laws in (("apply", SETTLED), ("plan", IDLE), ("apply", IDLE)):
             if not self.broken:
                 where = f"{'settling' if laws is SETTLED else 'settled'}, {verb}"
                 self.say(where)
-                self.command(Command(verb), where, (*LAWS, *laws))  # type: ignore[arg-type]
+                flags = self._replacing() if laws is SETTLED else ()
+                self.command(Command(verb, flags), where, (*LAWS, *laws))  # type: ignore[arg-type]
             if verb == "plan":  # right after the apply, and once the list shows all of it
                 self.service.pass_time(lag + 1)
+
+    def _replacing(self) -> tuple[str, ...]:
+        """Ask for what hooksync does not do by itself: what is unsettled, or unknown and refused."""
+        state = self._state(OWN)
+        addresses = {one.address for each in self.hooks.declared() for one in each.wanted}
+        if self.history.unknown != "refuse":
+            named: set[str] = set()
+            if state:
+                named = {one.address for one in state.unsettled}
+                named |= {one.address for one in state.entries if not one.is_listed}
+            addresses &= named
+        return ("replace", *sorted(addresses)) if addresses else ()
 
 
 @lru_cache(maxsize=64)
@@ -498,9 +520,7 @@ def _read(path: str | None) -> str | None:
         return None
 
 
-def _with(
-    run: Run, *, options: PlanOptions | ApplyOptions, play: Play, state: str, **more: Any
-) -> Run:
+def _with(run: Run, *, options: RunOptions, play: Play, state: str, **more: Any) -> Run:
     """Add what a run has left behind."""
     text, report, plan = (
         play.disk.texts.get(state),
@@ -509,7 +529,7 @@ def _with(
     )
     result = None
     if run.code is not None and not run.crash:
-        if options.format == "json" and run.said.startswith("{"):
+        if getattr(options, "format", "") == "json" and run.said.startswith("{"):
             result = json.loads(run.said.partition("\n}\n")[0] + "\n}")
         elif report:
             result = json.loads(report)

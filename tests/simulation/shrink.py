@@ -77,8 +77,8 @@ def _simpler(history: History) -> Iterator[History]:
         "list_wait": lambda _: 30,
         "remove_first": lambda _: False,
         "probes": lambda _: False,
-        "replaces_unknown": lambda _: False,
-        "rest": lambda _: 1200.0,
+        "unknown": lambda _: "warn",
+        "rest": lambda _: 301.0,
     }
     for name, value in usual.items():
         if getattr(history, name) != value(history):

@@ -32,7 +32,7 @@ from hooksync.service.worker_pool import T, WorkerPool
 from hooksync.state.fingerprints import Key, Salt
 from tests.laws import SOMEBODY_ELSE, Held, Moment
 from tests.memory_terminal import MemoryTerminal
-from tests.sandbox_faults import OddRules, lie, normalised
+from tests.sandbox_faults import OddRules, normalised
 
 if TYPE_CHECKING:
     from tests.simulation.history import Mishap
@@ -138,11 +138,10 @@ class Service:
             self.is_changed = False
         return self.there
 
-    def answer(self, request: http_server.Request, kind: str = "") -> http_server.Answer:
-        """Carry a call out, or lie about it. `kind`: of the mishap."""
+    def answer(self, request: http_server.Request) -> http_server.Answer:
+        """Carry a call out."""
         self.is_changed |= request.method != "GET"
-        lies = kind in LIES and call_name(request) == "subscribe"
-        answer = lie(kind, self.rules, request) if lies else self.rules.answer(request)
+        answer = self.rules.answer(request)
         if answer.status == 200 and request.path.startswith("/api/accesstoken"):
             document = json.loads(answer.body)
             self.tokens[document["token"]] = request.form()["tenant"]
@@ -293,8 +292,8 @@ class Process(MemoryTerminal):
         if kind == "expired":
             self.service.rules.expired.add(call.headers.get(TOKEN_HEADER, ""))
         answer = None
-        for _ in range(2 if kind == "doubled" else int(is_done)):
-            answer = self.service.answer(call, kind)
+        if is_done:
+            answer = self.service.answer(call)
         if answer is None and kind == "lie-gone" and name != "unsubscribe":
             answer = self.service.answer(call)
         result = self._result(kind, number, answer, call.body)
@@ -413,10 +412,8 @@ class Process(MemoryTerminal):
 
 CARRIED_OUT = frozenset(
     {"", "commit-cut", "slow", "commit-status", "garbage", "expired", "commit-killed", "commit-bug"}
-    | {"lie-id", "same-id", "commit-same-id"}
 )
 UNHEARD = frozenset({"killed", "commit-killed", "garbage", "portal", "empty", "bug", "commit-bug"})
-LIES = ("lie-id", "same-id", "commit-same-id")
 
 
 def _named(body: bytes) -> str | None:

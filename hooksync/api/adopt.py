@@ -1,0 +1,79 @@
+"""Adopt as a function: record declared secrets as those of live subscriptions.
+
+It changes nothing in Preservica. A challenge proves what the receiver has, not what Preservica has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hooksync.api.inputs import Declared, open_session
+from hooksync.config.declarations import refuse_unmatched
+from hooksync.core.errors import ExitCode, HooksyncError, Problem, UsageError
+from hooksync.core.model import address_matches
+from hooksync.core.record import Record
+from hooksync.reconcile.adopt import candidates, full_addresses, reason_against
+from hooksync.reconcile.journal import Journal
+from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy
+from hooksync.reconcile.probing import challenge
+
+
+class Adoption(Record, frozen=True):
+    """Which live subscriptions were adopted."""
+
+    adopted: tuple[str, ...]  # addresses
+    problems: tuple[Problem, ...]  # why the others were not
+    errors: tuple[HooksyncError, ...]  # of tenancies that could not be read
+    warnings: tuple[Problem, ...]
+    state: str | None  # its place
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The command's: all, some or none."""
+        if not (self.problems or self.errors):
+            return ExitCode.DONE
+        if self.adopted:
+            return ExitCode.PARTLY_APPLIED
+        return ExitCode.ERROR if self.errors else ExitCode.REFUSED
+
+
+def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
+    """Challenge the receivers, and record what is theirs. Raises HooksyncError.
+
+    `globs`: of addresses; (): all that are unknown. A subscription that was replaced outside
+    hooksync, or whose receiver is not ready, must be named by its full address.
+    """
+    known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
+    refuse_unmatched("ADDRESS", globs, known, "address")
+    with open_session(declared, is_apply=True) as session:
+        if session.store is None:
+            raise UsageError(Problem("adopt needs a state", "name it with --state"))
+        planned = session.plan(waits=True)
+        plans = [one for one in planned if isinstance(one, TenancyPlan)]
+        chosen = []
+        for plan in plans:
+            for step in candidates(plan):
+                if not globs or address_matches(step.declared.address, globs):
+                    chosen.append(step)
+        secrets = session.run.secrets
+        _, not_set = secrets.look_up(step.declared.secret for step in chosen)
+        terminal = declared.world.terminal
+        answers = challenge([step.declared for step in chosen], session.run, terminal)
+        adopted = []
+        problems = []
+        for step in chosen:
+            address = step.declared.address
+            why = reason_against(step, answers.get(address), full_addresses(globs), not_set)
+            if why:
+                problems.append(why)
+            else:
+                adopted.append(step)
+        if adopted:
+            Journal(session.store, session.planner).adopt(plans, adopted)
+        return Adoption(
+            tuple(step.declared.address for step in adopted),
+            tuple(problems),
+            tuple(one.error for one in planned if isinstance(one, UnreadTenancy)),
+            session.warnings,
+            declared.state,
+        )

@@ -1,0 +1,40 @@
+"""The command `adopt`: records declared secrets as those of live subscriptions."""
+
+from __future__ import annotations
+
+from hooksync.api.adopt import adopt as record
+from hooksync.api.inputs import prepare
+from hooksync.api.options import RunOptions
+from hooksync.core.errors import ExitCode
+from hooksync.core.redaction import printable
+from hooksync.reconcile.context import World
+
+_CAVEAT = (
+    "A challenge proves what the receivers have, not what Preservica has. During a rotation, use"
+    " --replace."
+)
+
+
+class AdoptOptions(RunOptions, frozen=True):
+    """The flags of `adopt`."""
+
+    globs: tuple[str, ...] = ()  # of addresses
+
+
+def adopt(options: AdoptOptions, world: World) -> ExitCode:
+    """Adopt what is unknown, and report how many of how many."""
+    done = record(prepare(options, world), options.globs)
+    for warning in done.warnings:
+        world.terminal.warn(warning)
+    for problem in done.problems:
+        world.terminal.message(f"not adopted: {problem}")
+    for error in done.errors:
+        world.terminal.message(f"error: {error}")
+    lines = [f"adopted {address}" for address in done.adopted]
+    number = len(done.adopted)
+    last = f"{number} of {number + len(done.problems)} adopted"
+    if done.adopted:
+        last += f", recorded in {done.state}. {_CAVEAT}"
+    lines.append(last)
+    world.terminal.show([("", printable(line)) for line in lines])
+    return done.exit_code

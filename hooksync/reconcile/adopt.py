@@ -1,0 +1,60 @@
+"""Decide which live subscriptions with an unknown secret may be adopted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from hooksync.core.errors import Problem
+from hooksync.core.model import SecretRef
+from hooksync.reconcile.plan import REPLACED_OUTSIDE, Keep, Resubscribe, TenancyPlan
+from hooksync.service.receivers import ProbeResult
+
+Candidate = Keep | Resubscribe  # whose secret the state does not contain
+
+_NAME_IT = "name its full address if its secret is the declared one: `hooksync adopt {address}`"
+
+
+def candidates(plan: TenancyPlan) -> list[Candidate]:
+    """List the live subscriptions of a tenancy whose secret is unknown."""
+    found: list[Candidate] = []
+    for step in plan.steps:
+        if isinstance(step, Candidate) and step.live.id not in plan.history.entries:
+            found.append(step)
+    return found
+
+
+def reason_against(
+    step: Candidate,
+    answer: ProbeResult | None,
+    named: Collection[str],
+    not_set: Mapping[SecretRef, Problem],
+) -> Problem | None:
+    """Return why a subscription is not adopted; None if it may be.
+
+    `answer`: of its receiver; None: not challenged; `named`: full addresses that were given.
+    """
+    declared = step.declared
+    address = declared.address
+    if declared.secret in not_set:
+        return Problem(f"{address}: {not_set[declared.secret].what}", "set it and adopt again")
+    if answer and answer.state == "wrong-secret":
+        return Problem(f"{address}: {answer.detail}", answer.fix, declared.location)
+    if address in named:
+        return None
+    fix = _NAME_IT.format(address=address)
+    if _is_replaced_outside(step):
+        return Problem(f"{address}: it was replaced outside hooksync", fix, declared.location)
+    if answer is None or answer.state != "ready":
+        detail = answer.detail if answer else "interrupted"
+        what = f"{address}: the receiver at {declared.url.shown} is not ready: {detail}"
+        return Problem(what, fix, declared.location)
+    return None
+
+
+def _is_replaced_outside(step: Candidate) -> bool:
+    return REPLACED_OUTSIDE in step.reasons
+
+
+def full_addresses(names: Sequence[str]) -> set[str]:
+    """Return the names that are addresses, not globs."""
+    return {name for name in names if not any(sign in name for sign in "*?[")}
