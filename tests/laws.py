@@ -142,10 +142,12 @@ class Run:
     intents: frozenset[str] = frozenset()  # addresses, in the state after it
     # ids of which --adopt, or an answer of the service, told what is not so
     misled: frozenset[str] = frozenset()
-    # ids whose removal was answered to hooksync, as its state knows
-    gone: frozenset[str] = frozenset()
     # ids that runs of hooksync made, numbered in their order
     made: Mapping[str, int] = field(default_factory=dict)
+    # how many applies in succession said before this run that an address is unsettled
+    unsettled: Mapping[str, int] = field(default_factory=dict)
+    replaced: frozenset[str] = frozenset()  # addresses that --replace named
+    promised: Mapping[str, Any] | None = None  # the saved plan that this run applies
     # addresses of ids that a killed run may have made, as the state before this run has it
     meant: Mapping[str, str] = field(default_factory=dict)
 
@@ -321,7 +323,7 @@ def served_stays_served(run: Run) -> Iterator[str]:
             elif moment.tenant == one.tenant and moment.shown is not None:
                 shown, held = set(moment.shown), _of(moment.held, one)
                 touched = set() if shown == held else touched
-                touched |= {it.place for it in shown - held if it.id not in run.gone}
+                touched |= {it.place for it in shown - held}
 
 
 def served(
@@ -396,6 +398,49 @@ def undeclared_ones_wait(run: Run) -> Iterator[str]:
                 there |= {it.place for it in shown if it.tenant == one.tenant}
                 if places - there:
                     yield f"{one.place} was removed, and {sorted(places - there)} does not exist"
+
+
+def what_stays_unsettled_is_not_made_again(run: Run) -> Iterator[str]:
+    """After two applies that left an address unsettled, nothing is made for it until --replace."""
+    for declared in run.tenancies:
+        places = {one.place: one.address for one in declared.wanted}
+        for moment, made, _ in run.changes():
+            for one in made if moment.by == run.name and not moment.is_late else ():
+                address = places.get(one.place, "") if one.tenant == declared.tenant else ""
+                if run.unsettled.get(address, 0) >= 2 and address not in run.replaced:
+                    yield f"{moment.call} made {address} after {run.unsettled[address]} tries"
+
+
+def a_saved_plan_does_what_it_shows(run: Run) -> Iterator[str]:
+    """A saved plan that is applied does what it showed, or nothing."""
+    if run.promised is None or not run.result:
+        return
+    then, now = (
+        {
+            (step["action"], step["address"], step["id"])
+            for one in document["tenancies"]
+            for step in one["steps"]
+            if step["action"] in ACTIVE
+        }
+        for document in (run.promised, run.result)
+    )
+    if then != now and any(
+        moment.call in CHANGING for moment in run.moments if moment.by == run.name
+    ):
+        yield f"it shows {sorted(map(str, then - now))}, and does {sorted(map(str, now - then))}"
+
+
+def exit_0_of_apply_hides_nothing(run: Run) -> Iterator[str]:
+    """Exit 0 of apply means that nothing is unknown, unless the file says `unknown_secret: warn`."""
+    if run.verb != "apply" or run.code != ExitCode.DONE or not run.result:
+        return
+    for declared in run.tenancies:
+        for step in run.steps(declared.name):
+            if step["outcome"] == "unsettled":
+                yield f"exit 0, and {step['address'] or step['id']} is unsettled"
+            is_unknown = step["action"] == "keep" and step["secret"]["state"] != "same"
+            if is_unknown and declared.unknown != "warn":
+                yield f"exit 0, and the secret of {step['address']} is {step['secret']['state']}"
 
 
 def same_means_same(run: Run) -> Iterator[str]:
@@ -547,6 +592,9 @@ LAWS: tuple[Law, ...] = (  # of any run
     served_stays_served,
     nothing_is_made_twice,
     undeclared_ones_wait,
+    what_stays_unsettled_is_not_made_again,
+    a_saved_plan_does_what_it_shows,
+    exit_0_of_apply_hides_nothing,
     same_means_same,
     no_secret_is_shown,
     one_apply_at_a_time,
@@ -626,7 +674,8 @@ def _untrue_code(run: Run) -> Iterator[str]:
         yield f"exit {run.code}, and {len(known)} were changed"
     steps = [step for one in run.told for step in one["steps"]]
     may_have = may_have or any(step.get("outcome") == "unsettled" for step in steps)
-    if run.code == ExitCode.PARTLY_APPLIED and not (made or removed or may_have):
+    is_change = run.verb != "adopt"  # it changes the state alone
+    if is_change and run.code == ExitCode.PARTLY_APPLIED and not (made or removed or may_have):
         yield "exit 4, and nothing was changed, nor may have been"
     if run.verb == "plan" and (made or removed):
         yield "a plan has changed something"
@@ -760,11 +809,7 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
     held = [one for one in last.held if one.tenant == declared.tenant and one.place == want.place]
     held = [one for one in held if not run.is_left(one)] or held
     stale = [one for one in last.shown or () if one.place == want.place and one not in last.held]
-    if (
-        not held
-        and not run.is_told(want.address)
-        and not [one for one in stale if one.id not in run.gone]
-    ):
+    if not held and not run.is_told(want.address) and not stale:
         yield f"green, and {want.address} is missing"
     shown = [one for one in held if one in (last.shown or ()) and not run.is_told(one.id)]
     if len(shown) > 1:

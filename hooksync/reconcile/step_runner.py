@@ -141,6 +141,8 @@ class StepRunner:
             self._explain(error)
             if isinstance(error, Rejected) and error.status == CONFLICT:
                 self.fix = f"{self.fix}; {CONFLICT_FIX}"
+                if isinstance(self.step, Subscribe):  # none was live: it may be this very one
+                    self.creation = Creation.UNCLEAR
             if self.removal is Removal.GONE:
                 self.detail = f"the old one was removed, the new one was refused: {self.detail}"
         else:
@@ -183,6 +185,8 @@ class StepRunner:
         if self.new_id in listed:
             self.was_listed = True
         self.is_still_listed = self.live_id in listed
+        if isinstance(self.step, Subscribe) or not self.step.live.is_listed:
+            return  # that a list lacks what no list has shown says nothing
         if self.removal is not Removal.UNTRIED and not self.is_still_listed:
             self.removal = Removal.GONE  # whatever the response was
 

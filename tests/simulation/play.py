@@ -108,7 +108,7 @@ class Play:
         self.made: dict[str, int] = {}  # ids that hooksync made, numbered
         self.noted = 0  # moments of which `made` knows
         self.last_held: set[Held] = set()
-        self.gone: set[str] = set()
+        self.unsettled: Counter[str] = Counter()  # applies in succession, by address
         self.broken: list[Broken] = []
         self.figures = Figures(histories=1)
         self.number = 0  # of commands so far
@@ -199,10 +199,10 @@ class Play:
                 self.copies.append(self.disk.texts.get(OWN))
             case "restore" if self.copies:
                 self.disk.put(OWN, self.copies[-1])
-                self.gone.clear()
+                self.unsettled.clear()
             case "lose":
                 self.disk.put(OWN, None)
-                self.gone.clear()
+                self.unsettled.clear()
 
     # commands
 
@@ -299,7 +299,15 @@ class Play:
         )
         self._learn(run, options, state)
         self._note_made()
-        run = replace(run, made=dict(self.made))
+        promised = more.get("saved_plan")
+        run = replace(
+            run,
+            made=dict(self.made),
+            unsettled=dict(self.unsettled) if state == OWN else {},
+            replaced=frozenset(getattr(options, "replace", ())),
+            promised=json.loads(Path(promised).read_text()) if promised else None,
+        )
+        self._note_unsettled(run, state)
         self._judge(run, process, where, laws)
 
     def _carry_out(
@@ -390,6 +398,22 @@ class Play:
             for entry in state.entries
         )
 
+    def _note_unsettled(self, run: Run, state: str) -> None:
+        """Note what a report says to be unsettled; what is settled counts no longer."""
+        if run.verb != "apply" or state != OWN:
+            return
+        for one in run.told:
+            found: dict[str, set[str]] = {}
+            for step in one["steps"] if not one["error"] else ():
+                if step["address"]:
+                    found.setdefault(step["address"], set()).add(step["outcome"])
+            for address, outcomes in found.items():
+                if "unsettled" in outcomes:
+                    before = 0 if address in run.replaced else self.unsettled[address]
+                    self.unsettled[address] = before + 1
+                elif "not-attempted" not in outcomes:
+                    self.unsettled[address] = 0
+
     def _note_made(self) -> None:
         """Note what hooksync has made, also within a run that is not over."""
         for moment in self.service.moments[self.noted :]:
@@ -436,14 +460,6 @@ class Play:
                 is_wrong = entry.is_right is False or flags.get(entry.id, entry.flag) != entry.flag
                 if is_wrong and earlier.get(entry.id) != entry:
                     self.misled.add(entry.id)
-        if state == OWN and run.result:
-            for moment, _, gone in run.changes():
-                if (
-                    moment.by == run.name
-                    and moment.call == "unsubscribe"
-                    and moment.status in (204, 404)
-                ):
-                    self.gone |= {one.id for one in gone}
 
     def _judge(self, run: Run, process: Process, where: str, laws: Iterable[Any]) -> None:
         figures = self.figures
@@ -540,7 +556,6 @@ def _with(run: Run, *, options: RunOptions, play: Play, state: str, **more: Any)
         written=tuple(filter(None, (text, report, plan))),
         remembers=None if known is None else play.remembered(state),
         intents=frozenset(intent.address for intent in known.intents) if known else frozenset(),
-        gone=frozenset(play.gone) if state == OWN else frozenset(),
         misled=frozenset(play.misled),
         fellows=frozenset(play.users[state]) - {run.name},
         **more,

@@ -29,18 +29,6 @@ REGRESSIONS = (
         declared=1,
         live=0,
     ),
-    # an old half went although the id of its new one was another one's
-    History(
-        420,
-        (
-            Command("apply"),
-            Edit("rotate"),
-            Command("apply", mishaps=(Mishap("same-id", "any", 6),)),
-        ),
-        tenancies=2,
-        declared=2,
-        live=0,
-    ),
     # each apply made one more, where answers tell no id and the list lags for longer than an apply
     # waits
     History(
@@ -66,17 +54,6 @@ REGRESSIONS = (
         live=0,
         lag_additions=20.0,
         lag_removals=1.0,
-    ),
-    # a wrong id made somebody else's subscription pass for a respelt one
-    History(
-        1006946,
-        (
-            Person("subscribe", which=7, to=7),
-            Command("apply", mishaps=(Mishap("same-id", "subscribe"),)),
-        ),
-        declared=1,
-        live=0,
-        lag_additions=300.0,
     ),
     # what was removed before, and is still listed, counted as made by a refused POST
     History(
@@ -118,20 +95,6 @@ REGRESSIONS = (
         live=0,
         lag_additions=300.0,
         remove_first=True,
-    ),
-    # what was told by a wrong id, and listed elsewhere by now, counted as what stays in place of a
-    # duplicate
-    History(
-        4001456,
-        (
-            Command("apply"),
-            Command("apply", mishaps=(Mishap("same-id", "subscribe", 2),)),
-            Command("apply", mishaps=(Mishap("late", "list", 0, 2000.0),)),
-            Command("apply"),
-            Command("apply"),
-        ),
-        ("answer-without-id",),
-        lag_additions=300.0,
     ),
     # a duplicate went although the list before it no longer showed the one that stays
     History(

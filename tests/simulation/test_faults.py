@@ -75,9 +75,6 @@ FEW_FAULTS = (
     "status 500",
     "portal",
     "commit-status 502",
-    "lie-id",
-    "same-id",
-    "commit-same-id",
 )
 FAULTS = (
     *FEW_FAULTS,
@@ -92,7 +89,7 @@ FAULTS = (
         "wrong-shape",
         "echo",
     ),
-    *("doubled", "lie-gone", "commit-status 409", "commit-status 500"),
+    *("lie-gone", "commit-status 409", "commit-status 500"),
     *(
         f"status {number}"
         for number in (204, 302, 307, 400, 401, 403, 404, 409, 429, 502, 503, 504)

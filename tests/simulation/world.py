@@ -235,12 +235,12 @@ class Process(MemoryTerminal):
     def send(self, request: Request) -> Answer:
         """Make one call, with whatever befalls it."""
         self.live()
+        if not request.base_url.startswith(SERVER):
+            return self._challenge(request)
         self.counts["any"] += 1
         if self.counts["any"] + self.counts["wait"] > MOST_CALLS:
             raise RuntimeError(f"{self.name} does not end")
         self.service.count_call()
-        if not request.base_url.startswith(SERVER):
-            return self._challenge(request)
         call = http_server.Request(
             request.method,
             request.path,
