@@ -831,7 +831,7 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
         help=(
             "of what: hooks (the hooks file, by default), policy, state, plan (plan --format json),"
             " report (apply --format json), list (list --format json), receiver (verify, fire and"
-            " listen --json) or notice (--notify)"
+            " listen --json), notice (--notify) or error (--format json, if there is no result)"
         ),
     )
     _add_debug(parser)

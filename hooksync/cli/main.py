@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from threading import Event
     from typing import Any
 
-    from hooksync.core.errors import ExitCode
+    from hooksync.core.errors import ExitCode, Problem
     from hooksync.core.output import Output
     from hooksync.reconcile.context import World
 
@@ -44,11 +44,12 @@ def _run_to_end(arguments: Sequence[str]) -> int:
 
     # a short-lived process: collecting while a large file is read costs more than the reading
     gc.disable()
-    from hooksync.core.errors import ExitCode, HooksyncError, unforeseen_text
+    from hooksync.core.errors import ExitCode, HooksyncError, unforeseen, unforeseen_text
     from hooksync.core.output import Output
 
     output = Output()
     begun = Event()  # set before the first change
+    problems: Sequence[Problem] = ()
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -63,7 +64,8 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     except HooksyncError as error:
         from hooksync.cli.terminal import show_problem
 
-        for problem in error.problems:
+        problems = error.problems
+        for problem in problems:
             show_problem(problem, "error", output)
         code = error.exit_code
     except KeyboardInterrupt:  # before signals are handled, or after
@@ -74,8 +76,47 @@ def _run_to_end(arguments: Sequence[str]) -> int:
         ):  # its kind, not its text; where there is no memory for that, nothing
             output.message(unforeseen_text(error, is_debugging="--debug" in arguments))
         code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
+        problems = (unforeseen(error),)
+    if code != ExitCode.DONE:
+        with suppress(Exception):  # standard output may be closed, or there may be no memory
+            _write_failure(arguments, output, code, problems)
     gc.freeze()  # or else all of it is searched at exit for what could be freed
     return int(code)
+
+
+def _write_failure(
+    arguments: Sequence[str], output: Output, code: ExitCode, problems: Sequence[Problem]
+) -> None:
+    """Write a document if a command that was to write JSON has written none.
+
+    The command line may be wrong: it is read as far as that goes.
+    """
+    wants_json = "--json" in arguments or _given(arguments, "--format") == "json"
+    report = _given(arguments, "--report")
+    wants_json = wants_json and "-" not in output.written
+    if report in output.written:
+        report = None
+    if not (wants_json or report):
+        return
+    from hooksync.core.errors import Problem
+    from hooksync.output.error_json import error_json  # only here: most runs have a result
+
+    document = error_json(problems or [Problem("interrupted", "run it again")], code)
+    if wants_json:
+        output.result(document, "json")
+    if report:
+        output.write_file(report, document)
+
+
+def _given(arguments: Sequence[str], flag: str) -> str | None:
+    """Return the last value that the command line gives to a flag."""
+    value = None
+    for number, argument in enumerate(arguments):
+        if argument == flag:
+            value = next(iter(arguments[number + 1 :]), None)
+        elif argument.startswith(f"{flag}="):
+            value = argument.partition("=")[2]
+    return value
 
 
 def _open_missing_streams() -> None:

@@ -52,6 +52,7 @@ class Output:
         self.redactor = Redactor()
         # what any reader knows, such as hooks files: a mask would tell that it is known
         self.public: list[bytes] = []
+        self.written: set[str] = set()  # paths of results; "-": standard output
         self._lock = threading.Lock()
         self._erase = ""  # what removes the progress that is shown
 
@@ -62,6 +63,7 @@ class Output:
         try:
             sys.stdout.write(self.safe(text, form))
             sys.stdout.flush()
+            self.written.add("-")
         except OSError as error:
             sys.stdout = _Nowhere()  # or else Python tries again at exit, and prints a complaint
             if isinstance(error, BrokenPipeError):
@@ -105,6 +107,7 @@ class Output:
             if stream := stream_path(path):
                 with open(stream, "ab") as file:
                     file.write(data)
+                self.written.add(path)
                 return
             folder, name = os.path.split(path)
             target = (
@@ -115,6 +118,7 @@ class Output:
             _check_kind(target)
             with _draft(target, data, mode) as draft:
                 give_name(draft, target)
+            self.written.add(path)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
             raise FileError(_unwritable(path, error)) from error
 

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 Schema = Mapping[str, Any]
 Check = Callable[[Any], bool]  # whether data fit
-SchemaKind = Literal["hooks", "plan", "report", "list", "state", "policy", "receiver", "notice"]
+SchemaKind = Literal[
+    "hooks", "plan", "report", "list", "state", "policy", "receiver", "notice", "error"
+]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -120,8 +120,7 @@ class Execution(Record, frozen=True):
 
     def _remove(self) -> None:
         """Remove what has its replacement, then duplicates and what is not declared."""
-        makers = self._makers()
-        missing = [one.declared.address for one in makers if one.creation is not Creation.MADE]
+        missing = self._missing()
         filled = self._filled()
         free = []
         for runner in self.runners:
@@ -133,6 +132,15 @@ class Execution(Record, frozen=True):
             elif why and not runner.detail and not self.pool.stop.is_set():
                 runner.hold(why)
         self._side_by_side(lambda runner: runner.remove(self.service), free)
+
+    def _missing(self) -> list[str]:
+        """Name what is declared and may not exist: not made, or kept although never listed."""
+        makers = self._makers()
+        missing = [one.declared.address for one in makers if one.creation is not Creation.MADE]
+        for step in self.plan.steps:
+            if isinstance(step, Keep) and not step.live.is_listed:
+                missing.append(step.declared.address)
+        return missing
 
     def _filled(self) -> set[str]:
         """Name what a list has shown: its duplicates may go."""
@@ -255,7 +263,7 @@ def _why_kept(runner: StepRunner, missing: Sequence[str], filled: Collection[str
     place = runner.step.duplicate_of if isinstance(runner.step, Unsubscribe) else None
     if place:
         return None if place.address in filled else "it stays until a list shows the one that stays"
-    return f"{some_of(missing)} could not be made" if missing else None
+    return f"{some_of(missing)} may not exist" if missing else None
 
 
 def _is_news(step: Step, known: Iterable[str]) -> bool:

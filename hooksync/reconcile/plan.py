@@ -250,16 +250,19 @@ def outcome_of_idle(step: Step, last_ids: Collection[str]) -> Outcome:
     return Outcome(step, "unchanged")
 
 
-def not_begun(plan: TenancyPlan) -> TenancyOutcome:
-    """Make the outcome of a plan that was not begun, or asks for nothing: nothing was changed."""
+def outcome_of_empty(plan: TenancyPlan) -> TenancyOutcome:
+    """Make the outcome of a plan that asks for nothing."""
     listed = frozenset(live.id for live in plan.live if live.is_listed)
+    outcomes = tuple(outcome_of_idle(step, listed) for step in plan.steps)
+    return TenancyOutcome(plan, outcomes, last_ids=listed)
+
+
+def not_begun(plan: TenancyPlan) -> TenancyOutcome:
+    """Make the outcome of a plan that was not begun: nothing was changed."""
     outcomes = []
     for step in plan.steps:
-        if is_idle(step):
-            outcomes.append(outcome_of_idle(step, listed))
-        else:
-            outcomes.append(Outcome(step, "not-attempted"))
-    return TenancyOutcome(plan, tuple(outcomes), last_ids=listed)
+        outcomes.append(Outcome(step, "unchanged" if is_idle(step) else "not-attempted"))
+    return TenancyOutcome(plan, tuple(outcomes))
 
 
 def reasons_against(

@@ -27,7 +27,7 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
     UnreadTenancy,
     is_idle,
-    not_begun,
+    outcome_of_empty,
 )
 from hooksync.reconcile.planner import Fetched
 from hooksync.service.auth import UsedCodes
@@ -208,14 +208,15 @@ def apply_plans(
     The intents are written first. What ends the run is in its `failures`.
     """
     ready = [plan for plan in plans if plan.is_ready]
-    idle = [not_begun(plan) for plan in plans if plan.is_empty and not plan.refusals]
+    empty = [plan for plan in plans if plan.is_empty and not plan.refusals]
     outcomes: dict[str, TenancyOutcome] = {}
     try:
         if ready:
             journal.begin(ready)
             run.begun.set()
             outcomes = _carry_out(ready, run, options, terminal, settled)
-        journal.settle([*outcomes.values(), *idle])
+        outcomes |= {plan.tenancy.name: outcome_of_empty(plan) for plan in empty}
+        journal.settle([*outcomes.values()])
     except FileError as error:
         run.failures.append(error)
     except Exception as error:

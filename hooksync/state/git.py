@@ -74,11 +74,11 @@ class _Remote(NamedTuple):
 
     name: str
     address: str  # for git's command line: its URL for pushes if it has one, otherwise its name
-    depth: tuple[str, ...]  # a shallow clone fetches the last commit only
+    depth: tuple[str, ...]  # a shallow clone fetches the last two commits only
 
 
 class GitBackend:
-    """A branch that holds one content; each write is a commit."""
+    """A branch that holds one content; each change of the state is a commit."""
 
     def __init__(
         self, where: str, folder: str, environ: Mapping[str, str], patience: float = 60.0
@@ -114,13 +114,46 @@ class GitBackend:
         raise self._error("fetch", "the branch changes all the time")
 
     def put(self, content: Content, version: str | None, message: str) -> str:
-        """Push a commit on top of this version (None: there is no branch), and return the new one.
+        """Push a content in the place of this version (None: no branch), and return the new one.
 
-        Raises Changed where the branch has another version; FileError where nothing, or nothing for
+        A commit with a run lock is replaced: only what changes the state stays in the history.
+        Raises Changed if the branch has a different version; FileError if nothing, or nothing for
         sure, is written.
         """
+        base = self._without_lock(version)
+        if base is None and content == Content():
+            commit = ""  # there was no branch before the run lock
+        elif base is not None and self._content(base) == content:
+            commit = base
+        else:
+            commit = self._commit(content, base, f"hooksync: {printable(message)}")
+        refusal = self._push(commit, version)
+        if refusal and commit != version and base != version:
+            # the server takes no branch that goes back: then each run lock is a commit, too
+            commit = self._commit(content, version, f"hooksync: {printable(message)}")
+            refusal = self._push(commit, version)
+        if refusal:
+            fix = (
+                "let whoever runs hooksync push to that branch: no rule of the server may"
+                " protect it"
+            )
+            what = f"the remote {self._remote.name} refuses to write the state {self.where}"
+            raise FileError(Problem(f"{what}: {refusal}", fix))
+        return commit
+
+    def _without_lock(self, version: str | None) -> str | None:
+        """Return the last commit that has no run lock."""
+        if not version or self._content(version).lock is None:
+            return version or None
+        code, out, _ = self._run("rev-parse", "--verify", "--quiet", f"{version}^")
+        return os.fsdecode(out).strip() if code == 0 else None
+
+    def _push(self, commit: str, version: str | None) -> str:
+        """Let the branch point to a commit ("": remove it); returns why the server refuses it.
+
+        Raises Changed or FileError.
+        """
         remote = self._remote
-        commit = self._commit(content, version, f"hooksync: {printable(message)}")
         settings = [f"remote.{remote.name}.mirror=false"]
         lease = f"--force-with-lease={self._ref}:{version or ''}"
         arguments = (*_PUSH, lease, remote.address, f"{commit}:{self._ref}")
@@ -132,16 +165,10 @@ class GitBackend:
             if not rejected or not _BUSY.search(rejected[2]):
                 break
         if rejected:
-            reason = Redactor().quote(f"{rejected[2]}; {told}" if told else rejected[2])
-            fix = (
-                "let whoever runs hooksync push to that branch: no rule of the server may"
-                " protect it"
-            )
-            what = f"the remote {remote.name} refuses to write the state {self.where}: {reason}"
-            raise FileError(Problem(what, fix))
+            return Redactor().quote(f"{rejected[2]}; {told}" if told else rejected[2])
         if code:
             raise self._error("push", told or f"exit code {code}")
-        return commit
+        return ""
 
     def _commit(self, content: Content, parent: str | None, message: str) -> str:
         """Write a commit of a content into the repository, and return its id."""
@@ -243,7 +270,7 @@ class GitBackend:
         name = self._remote_name(settings)
         # the state is read where it is written
         address = settings.get(f"remote.{name}.pushurl", [name])[0]
-        return _Remote(name, address, ("--depth=1",) if is_shallow else ())
+        return _Remote(name, address, ("--depth=2",) if is_shallow else ())
 
     def _remote_name(self, settings: Mapping[str, list[str]]) -> str:
         for key in ("remote.pushdefault", "checkout.defaultremote"):

@@ -104,7 +104,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove what is not declared before all else exists",
         "reconcile/apply.py",
-        'return f"{some_of(missing)} could not be made" if missing else None',
+        'return f"{some_of(missing)} may not exist" if missing else None',
         "return None",
     ),
     Break(

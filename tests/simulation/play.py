@@ -448,7 +448,8 @@ class Play:
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
                 self.misled.add(moment.named)
-        made_here = {one.id for _, made, _ in run.changes() for one in made}
+        own = [made for moment, made, _ in run.changes() if moment.by == run.name]
+        made_here = {one.id for made in own for one in made}
         for one in run.told if "answer-without-id" in self.history.traits else ():
             # the one new subscription that a list shows may be somebody else's
             named = {step.get("new_id") for step in one["steps"]} - {None}
