@@ -5,15 +5,13 @@ It changes nothing in Preservica. A challenge proves what the receiver has, not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from hooksync.api.inputs import Declared, open_session
+from hooksync.api.inputs import Declared, Session, open_session
 from hooksync.config.declarations import refuse_unmatched
-from hooksync.core.errors import ExitCode, HooksyncError, Problem, UsageError
-from hooksync.core.model import address_matches
+from hooksync.core.errors import ExitCode, HooksyncError, Problem
 from hooksync.core.record import Record
-from hooksync.reconcile.adopt import candidates, full_addresses, reason_against
-from hooksync.reconcile.journal import Journal
+from hooksync.reconcile.adopt import Candidate, candidates, full_addresses, reason_against
 from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy
 from hooksync.reconcile.probing import challenge
 
@@ -46,30 +44,13 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
     known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
     refuse_unmatched("ADDRESS", globs, known, "address")
     with open_session(declared, is_apply=True) as session:
-        if session.store is None:
-            raise UsageError(Problem("adopt needs a state", "name it with --state"))
+        journal = session.open_journal()
         planned = session.plan(waits=True)
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
-        chosen = []
-        for plan in plans:
-            for step in candidates(plan):
-                if not globs or address_matches(step.declared.address, globs):
-                    chosen.append(step)
-        secrets = session.run.secrets
-        _, not_set = secrets.look_up(step.declared.secret for step in chosen)
-        terminal = declared.world.terminal
-        answers = challenge([step.declared for step in chosen], session.run, terminal)
-        adopted = []
-        problems = []
-        for step in chosen:
-            address = step.declared.address
-            why = reason_against(step, answers.get(address), full_addresses(globs), not_set)
-            if why:
-                problems.append(why)
-            else:
-                adopted.append(step)
+        chosen = [step for plan in plans for step in candidates(plan, globs)]
+        adopted, problems = _judged(session, chosen, full_addresses(globs))
         if adopted:
-            Journal(session.store, session.planner).adopt(plans, adopted)
+            journal.adopt(plans, adopted)
         return Adoption(
             tuple(step.declared.address for step in adopted),
             tuple(problems),
@@ -77,3 +58,21 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
             session.warnings,
             declared.state,
         )
+
+
+def _judged(
+    session: Session, chosen: Sequence[Candidate], named: Collection[str]
+) -> tuple[list[Candidate], list[Problem]]:
+    """Challenge receivers; return what may be adopted, and why the rest may not."""
+    _, not_set = session.run.secrets.look_up(step.declared.secret for step in chosen)
+    terminal = session.declared.world.terminal
+    answers = challenge([step.declared for step in chosen], session.run, terminal)
+    adopted = []
+    problems = []
+    for step in chosen:
+        why = reason_against(step, answers.get(step.declared.address), named, not_set)
+        if why:
+            problems.append(why)
+        else:
+            adopted.append(step)
+    return adopted, problems

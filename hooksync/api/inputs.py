@@ -34,6 +34,7 @@ from hooksync.state.store import inspect, state_place
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.api.promise import Promise
+    from hooksync.reconcile.journal import Journal
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
@@ -102,6 +103,14 @@ class Session(Record, frozen=True):
             else:
                 fetched = self.run.read(advance)
         return self.planner.plan(fetched)
+
+    def open_journal(self) -> Journal:
+        """Return what the run writes into the state. Raises UsageError if it has none."""
+        from hooksync.reconcile.journal import Journal  # only here: a plan writes nothing
+
+        if self.store is None:
+            raise UsageError(Problem("the run has no state", "name one with --state"))
+        return Journal(self.store, self.planner)
 
     def undeclared(self, planned: Sequence[Planned]) -> tuple[Problem, ...]:
         """Report the tenancies that the state contains and no file declares."""

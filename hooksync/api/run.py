@@ -26,7 +26,6 @@ from hooksync.core.errors import (
     HooksyncError,
     Problem,
     SecretError,
-    UsageError,
 )
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.output import Output
@@ -345,30 +344,32 @@ def apply(
     `confirm`: is shown the plan, with what stands against it, and returns whether to begin;
     `on_step`: is given each step with its outcome once its tenancy is done with, on any thread.
     """
-    from hooksync.reconcile.journal import Journal  # only here: a plan has none
-
     if isinstance(what, Plan):
         from hooksync.api.promise import promise_of  # only here, as below
 
         what = replace(what.declared, promise=promise_of(what.view, what.id))
     with open_session(what, is_apply=True) as session:
-        if session.store is None:
-            raise UsageError(Problem("apply needs a state", "leave out uses_state=False"))
-        planned = session.plan(waits=True)
-        view = _view(session, planned, against_all=_against_all(session, planned))
-        if not view.against_all:
-            planned = _probed(session, planned)
-            missing = _missing_secrets(planned)
-            doubts = session.run.secrets.doubts(one.secret for one in _selected(planned))
-            view = _view(session, planned, [each for each in doubts if each not in missing])
+        journal = session.open_journal()
+        planned, view = _prepared(session)
         is_confirmed = confirm(_plan(session, planned, view))
         if not is_confirmed and any(one.is_ready for one in view.tenancies):
             view = replace(view, against_all=(*view.against_all, _NOT_CONFIRMED))
         outcomes: dict[str, TenancyOutcome] = {}
         if not (view.against_all or session.run.pool.stop.is_set()):
-            journal = Journal(session.store, session.planner)
             outcomes = _apply(session, planned, journal, on_step)
         return _report(session, planned, view, outcomes)
+
+
+def _prepared(session: Session) -> tuple[tuple[Planned, ...], RunView]:
+    """Plan, and find out what stands against it. Changes nothing."""
+    planned = session.plan(waits=True)
+    against_all = _against_all(session, planned)
+    if against_all:
+        return planned, _view(session, planned, against_all=against_all)
+    planned = _probed(session, planned)
+    missing = _missing_secrets(planned)
+    doubts = session.run.secrets.doubts(one.secret for one in _selected(planned))
+    return planned, _view(session, planned, [each for each in doubts if each not in missing])
 
 
 def _against_all(session: Session, planned: Sequence[Planned]) -> tuple[Problem, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import SecretRef
+from hooksync.core.model import SecretRef, address_matches
 from hooksync.reconcile.plan import REPLACED_OUTSIDE, Keep, Resubscribe, TenancyPlan
 from hooksync.service.receivers import ProbeResult
 
@@ -14,11 +14,13 @@ Candidate = Keep | Resubscribe  # whose secret the state does not contain
 _NAME_IT = "name its full address if its secret is the declared one: `hooksync adopt {address}`"
 
 
-def candidates(plan: TenancyPlan) -> list[Candidate]:
-    """List the live subscriptions of a tenancy whose secret is unknown."""
+def candidates(plan: TenancyPlan, globs: Sequence[str]) -> list[Candidate]:
+    """List the live subscriptions whose secret is unknown. `globs`: of addresses; (): all."""
     found: list[Candidate] = []
     for step in plan.steps:
-        if isinstance(step, Candidate) and step.live.id not in plan.history.entries:
+        if not isinstance(step, Candidate) or step.live.id in plan.history.entries:
+            continue
+        if not globs or address_matches(step.declared.address, globs):
             found.append(step)
     return found
 
@@ -42,7 +44,7 @@ def reason_against(
     if address in named:
         return None
     fix = _NAME_IT.format(address=address)
-    if _is_replaced_outside(step):
+    if REPLACED_OUTSIDE in step.reasons:
         return Problem(f"{address}: it was replaced outside hooksync", fix, declared.location)
     if answer is None or answer.state != "ready":
         detail = answer.detail if answer else "interrupted"
@@ -51,10 +53,6 @@ def reason_against(
     return None
 
 
-def _is_replaced_outside(step: Candidate) -> bool:
-    return REPLACED_OUTSIDE in step.reasons
-
-
 def full_addresses(names: Sequence[str]) -> set[str]:
     """Return the names that are addresses, not globs."""
-    return {name for name in names if not any(sign in name for sign in "*?[")}
+    return {name for name in names if not set("*?[") & set(name)}

@@ -205,37 +205,48 @@ class _Comparison(Record, frozen=True):
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
     ) -> planned.Step:
         """Decide about a declared one. `found`: what is live in its place, as `pair` sorts it."""
-        is_lost = local_name(declared) in self.lost_names
-        is_requested = address_matches(declared.address, self.options.replace)
         if not found:
-            reason = planned.REMOVED_OUTSIDE if is_lost else planned.NEW
-            why = (reason, planned.REQUESTED) if is_requested else (reason,)
-            return planned.Subscribe(declared, why, self.history.state_of(declared, None))
+            return self._subscribe(declared)
         live = found[0]
         state = self.history.state_of(declared, live)
         changes = content_changes(declared, live, self.history)
         reasons = []
         if is_moved(declared, live, self.history):
             reasons.append(planned.URL_CHANGED)
-        reasons += [Reason("flag-changed", f"{change.field} differs") for change in changes]
+        for change in changes:
+            reasons.append(Reason("flag-changed", f"{change.field} differs"))
         if self.history.is_unconfirmed(live):
             reasons.append(planned.UNCONFIRMED)
         elif state == "changed":
             reasons.append(planned.SECRET_CHANGED)
-        if is_requested:
+        if self._is_requested(declared):
             reasons.append(planned.REQUESTED)
-        unknown = self._unknown_reason(live, is_lost=is_lost)
-        if unknown and self.tenancy.unknown_secret == "replace":
-            reasons.append(unknown)
+        unknown = self._unknown_reasons(declared, live)
+        if self.tenancy.unknown_secret == "replace":
+            reasons += unknown
         if reasons:
             return planned.Resubscribe(declared, live, tuple(reasons), changes, state)
-        return planned.Keep(declared, live, state, (unknown,) if unknown else ())
+        return planned.Keep(declared, live, state, unknown)
 
-    def _unknown_reason(self, live: LiveSubscription, *, is_lost: bool) -> Reason | None:
-        """Return why the state cannot vouch for the secret of a live one; None if it can."""
+    def _subscribe(self, declared: DeclaredSubscription) -> planned.Subscribe:
+        is_lost = local_name(declared) in self.lost_names
+        reasons = [planned.REMOVED_OUTSIDE if is_lost else planned.NEW]
+        if self._is_requested(declared):
+            reasons.append(planned.REQUESTED)
+        state = self.history.state_of(declared, None)
+        return planned.Subscribe(declared, tuple(reasons), state)
+
+    def _is_requested(self, declared: DeclaredSubscription) -> bool:
+        return address_matches(declared.address, self.options.replace)
+
+    def _unknown_reasons(
+        self, declared: DeclaredSubscription, live: LiveSubscription
+    ) -> tuple[Reason, ...]:
+        """Return why the state cannot vouch for the secret of a live one; () if it can."""
         if live.id in self.history.entries or not self.history.is_kept:
-            return None
-        return planned.REPLACED_OUTSIDE if is_lost else planned.SECRET_UNKNOWN
+            return ()
+        is_lost = local_name(declared) in self.lost_names
+        return (planned.REPLACED_OUTSIDE if is_lost else planned.SECRET_UNKNOWN,)
 
     def duplicate_steps(
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
@@ -248,7 +259,7 @@ class _Comparison(Record, frozen=True):
             entry = self.history.entries.get(one.id)
             if entry and self.history.is_proof:
                 replaced.add(entry.replaces)
-        is_requested = address_matches(declared.address, self.options.replace)
+        is_requested = self._is_requested(declared)
         for live in found[1:]:
             is_ours = live.id in replaced or is_owned(self.tenancy, live, self.history)
             if is_requested or is_ours:

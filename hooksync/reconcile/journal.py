@@ -93,23 +93,17 @@ class Journal:
         self._prepare([step.declared.secret for step in steps])
 
         def change(state: State) -> State:
+            changed = {}
             for plan in plans:
                 key = plan.tenancy.key
                 state = recovered(state, key, plan.live)
-                records = state.of(key)
                 own = [step for step in steps if step.declared.tenancy == plan.tenancy.name]
-                names = {local_name(step.declared) for step in own}
-                listed = {live.id for live in plan.live}
-                entries = []
-                for entry in records.entries:  # without what was replaced outside hooksync
-                    if entry.local_name not in names or entry.id in listed:
-                        entries.append(entry)
+                entries = [*_not_replaced(state.of(key).entries, own, plan)]
                 for step in own:
                     made = self._entry(Outcome(step, "done", new_id=step.live.id), key, state)
                     entries.append(replace(made, is_adopted=True, replaces=""))
-                changed = {key: replace(records, entries=tuple(entries))}
-                state = state.with_records(changed, self._salts.values())
-            return state
+                changed[key] = replace(state.of(key), entries=tuple(entries))
+            return state.with_records(changed, self._salts.values())
 
         self._write(change)
 
@@ -197,6 +191,17 @@ class Journal:
         return made.made_with(self._planner.ring.key(secret, salt), salt)
 
 
+def _not_replaced(
+    entries: Iterable[StateEntry], adopted: Iterable[Keep | Resubscribe], plan: TenancyPlan
+) -> Iterator[StateEntry]:
+    """Leave out the entries of what was replaced outside hooksync by what is adopted."""
+    names = {local_name(step.declared) for step in adopted}
+    listed = {live.id for live in plan.live}
+    for entry in entries:
+        if entry.local_name not in names or entry.id in listed:
+            yield entry
+
+
 def _known_better(outcome: TenancyOutcome, entries: Iterable[StateEntry]) -> Iterator[StateEntry]:
     """Change entries as this run has found them: a new address, listed now, replaced for good."""
     ids = outcome.last_ids
@@ -244,19 +249,18 @@ def _unsettled(outcome: TenancyOutcome, before: Iterable[Unsettled]) -> Iterator
     key = outcome.plan.tenancy.key
     counts = {each.local_name: each.applies for each in before}
     results = defaultdict[str, set[Result]](set)
-    requested = set()
     for one in outcome.outcomes:
         step = one.step
         declared = step.duplicate_of if isinstance(step, Unsubscribe | Leave) else step.declared
-        if declared:
-            results[declared.address].add(one.result)
-        if declared and REQUESTED in step.reasons:
-            requested.add(declared.address)
-    for address, found in results.items():
-        name = address.partition("/")[2]
+        if declared is None:
+            continue
+        name = local_name(declared)
+        results[name].add(one.result)
+        if REQUESTED in step.reasons:
+            counts.pop(name, None)  # --replace begins anew
+    for name, found in results.items():
         if "unsettled" in found:
-            before_it = 0 if address in requested else counts.get(name, 0)
-            counts[name] = before_it + 1
+            counts[name] = counts.get(name, 0) + 1
         elif "not-attempted" not in found:
             counts.pop(name, None)
     for name, number in counts.items():

@@ -287,19 +287,19 @@ def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
     removed = sum(step.duplicate_of is None for step in removals)
     if limit.percent == 100 or not removed:
         return []
-    if limit.number is not None:
-        is_too_much = removed > limit.number
+    if limit.percent is None:
+        is_too_much = removed > (limit.number or 0)
     else:
-        percent = limit.percent or 0
-        is_too_much = removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
-    found = []
+        is_too_much = removed * 100 >= owned * limit.percent
+        is_too_much = is_too_much and (removed >= 2 or limit.percent == 0)
+    whats = []
     if is_too_much:
-        what = f"unsubscribe {removed} of the {owned} it owns: limits.unsubscribe is {limit}"
-        found.append(Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location))
+        whats.append(f"unsubscribe {removed} of the {owned} it owns: limits.unsubscribe is {limit}")
     if removed == owned and not (tenancy.subscriptions or tenancy.not_selected):
-        what = f"unsubscribe all it owns ({removed}), since none is declared"
-        found.append(Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location))
-    return found
+        whats.append(f"unsubscribe all it owns ({removed}), since none is declared")
+    return [
+        Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location) for what in whats
+    ]
 
 
 def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:

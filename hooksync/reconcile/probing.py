@@ -51,25 +51,26 @@ def challenge(
 
 def judge(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
     """Refuse a plan if a receiver has a different secret, or must be ready and is not."""
-    tenancy = plan.tenancy
     own: dict[str, ProbeResult] = {}
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
     for step in plan.steps:
         if not isinstance(step, Making) or step.declared.address not in answers:
             continue
-        declared = step.declared
-        answer = answers[declared.address]
-        own[declared.address] = answer
+        answer = answers[step.declared.address]
+        own[step.declared.address] = answer
         if answer.state == "ready":
             continue
-        what = f"{tenancy.name}/{declared.name}: the receiver at {declared.url.shown} is not ready"
-        problem = Problem(f"{what}: {answer.detail}", answer.fix, declared.location)
-        is_needed = tenancy.probe == "require" or _is_risky(plan, step)
-        if answer.state == "wrong-secret" or is_needed:
-            refusals[declared.name] = problem
-        else:
-            warnings[declared.name] = problem
+        is_needed = plan.tenancy.probe == "require" or _is_risky(plan, step)
+        is_refused = is_needed or answer.state == "wrong-secret"
+        kind = refusals if is_refused else warnings
+        kind[step.declared.name] = _not_ready(step.declared, answer)
     return replace(
         plan, answers=own, refusals=tuple(refusals.values()), warnings=tuple(warnings.values())
     )
+
+
+def _not_ready(declared: DeclaredSubscription, answer: ProbeResult) -> Problem:
+    name = f"{declared.tenancy}/{declared.name}"
+    what = f"{name}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
+    return Problem(what, answer.fix, declared.location)

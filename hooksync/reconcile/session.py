@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
 from hooksync.core.errors import FileError, HooksyncError, Problem, Refused, unforeseen
-from hooksync.core.model import LiveSubscription, Tenancy, TenancyKey
+from hooksync.core.model import LiveSubscription, SecretRef, Tenancy, TenancyKey
 from hooksync.core.record import Record, replace
 from hooksync.core.signing import KEY_VARIABLE
 from hooksync.reconcile.context import Terminal, World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import (
     Resubscribe,
+    Step,
     TenancyOutcome,
     TenancyPlan,
     UnreadTenancy,
@@ -70,15 +71,6 @@ def open_run(
     `check_lock`: raises LockLost; `list_wait`: seconds, as `Run` has it.
     """
     failures: list[Exception] = []
-
-    def before_change() -> None:
-        try:
-            check_lock()
-        except LockLost as error:
-            world.stop.set()
-            failures.append(error)
-            raise
-
     redactor = world.output.redactor
     make_network = world.network or partial(Transport, environ=world.environ)
     transport = make_network(timeout, parallelism)
@@ -90,15 +82,12 @@ def open_run(
         world.patience or RetryPolicy(),
         world.clock,
         private,
-        before_change,
+        partial(_check_lock, check_lock, world.stop, failures),
     )
     secrets = world.secrets
-    refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
-    for tenancy in tenancies:
-        refs += (tenancy.credentials.username, tenancy.credentials.totp)
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
     # a service may quote any of them, needed now or not
-    redactor.learn_later(lambda: secrets.values(refs))
+    redactor.learn_later(lambda: secrets.values(_references(tenancies)))
     used = UsedCodes()
     clients = {each.name: Preservica(each, context, secrets.find, used) for each in tenancies}
     try:
@@ -116,6 +105,25 @@ def open_run(
             )
     finally:
         transport.close()
+
+
+def _references(tenancies: Sequence[Tenancy]) -> Iterator[SecretRef]:
+    """Name every secret of a run."""
+    for tenancy in tenancies:
+        yield tenancy.credentials.username
+        yield tenancy.credentials.totp
+        for one in tenancy.subscriptions:
+            yield one.secret
+
+
+def _check_lock(check: Callable[[], None], stop: Event, failures: list[Exception]) -> None:
+    """Let a lost run lock end the run as an interrupt does. Raises LockLost."""
+    try:
+        check()
+    except LockLost as error:
+        stop.set()
+        failures.append(error)
+        raise
 
 
 class Run(Record, frozen=True):
@@ -185,6 +193,12 @@ class Run(Record, frozen=True):
         )
 
 
+def _calls_of(step: Step) -> int:
+    if isinstance(step, Resubscribe):
+        return 2
+    return 0 if is_idle(step) else 1
+
+
 def _same_tenancy(one: Fetched, names: Sequence[str]) -> UnreadTenancy:
     what = (
         f"{' and '.join(names)} are the same tenancy on the service: they would undo each other's"
@@ -235,11 +249,7 @@ def _carry_out(
 ) -> dict[str, TenancyOutcome]:
     from hooksync.reconcile.apply import Execution  # only here: `plan` does without
 
-    calls = 0
-    for plan in plans:
-        for step in plan.steps:
-            calls += (0 if is_idle(step) else 1) + (1 if isinstance(step, Resubscribe) else 0)
-
+    calls = sum(_calls_of(step) for plan in plans for step in plan.steps)
     with terminal.progress("applying", calls) as advance:
 
         def carry_out(plan: TenancyPlan) -> TenancyOutcome:
