@@ -114,6 +114,7 @@ class Remembered:
     is_right: bool | None
     is_unconfirmed: bool = False  # no response vouches for it
     flag: bool | None = None  # as sent; None: not known
+    replaces: str = ""  # the id of an old one that may be left
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,9 @@ def _is_replaced(run: Run, declared: Declared, one: Held, moment: Moment) -> boo
         it.address for it in run.remembered if it.id == one.id and it.tenancy == declared.name
     }
     addresses |= {run.meant[one.id]} if one.id in run.meant else set()
+    held = {it.id for it in moment.held}
+    if any(it.replaces == one.id and it.id in held for it in run.remembered):
+        return True
     for want in declared.wanted:
         if want.place != one.place and want.address not in addresses:
             continue

@@ -177,8 +177,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "change the tenancy without asking whether the run lock is lost",
         "reconcile/session.py",
-        "            check_lock()\n",
-        "            pass\n",
+        "        check()\n",
+        "        pass\n",
         begin=400,
     ),
     Break(

@@ -394,6 +394,7 @@ class Play:
                 is_right(entry),
                 not entry.is_confirmed,
                 entry.include_identifiers,
+                entry.replaces,
             )
             for entry in state.entries
         )
