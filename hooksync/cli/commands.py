@@ -310,14 +310,14 @@ as not made by hooksync from then on, and its secret as unknown.""",
         "make something happen in a running sandbox",
         """\
 hooksync sandbox fire
-hooksync sandbox fire --trigger MOVED --event recorded.json""",
+hooksync sandbox fire --trigger MOVED""",
         flags.add_sandbox_fire,
         "hooksync.cli.local:fire",
         "SandboxFireFlags",
         """\
-Make something happen in a running sandbox, so that it sends an event to every
-subscription for the trigger. Exit codes: 0, every receiver took it; 1, one did
-not, or nobody subscribes to that.""",
+Have a running sandbox send a sample event to every subscription for a trigger.
+Exits with 0 if every receiver took it, and with 1 otherwise, also if nobody
+subscribes to the trigger.""",
     ),
     Command(
         "demo",

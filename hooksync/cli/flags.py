@@ -10,7 +10,6 @@ environment.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
@@ -883,46 +882,18 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         help="let the list lag behind by so many seconds, see below",
     )
     service.add_argument(
-        "--extra-trigger",
-        dest="extra_triggers",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="accept this trigger too; may be repeated",
-    )
-    service.add_argument(
-        "--json-log",
-        action="store_true",
-        help="log a JSON object a line, not text, on standard error",
-    )
-    _add_sandbox_account(parser.add_argument_group("account"))
-    _add_sandbox_receivers(parser.add_argument_group("receivers"))
-    _add_debug(parser.add_argument_group(MORE))
-
-
-def _add_sandbox_account(account: Group) -> None:
-    account.add_argument(
         "--tenant",
         action="append",
         default=[],
         metavar="NAME",
         help="a tenant of the account; may be repeated (default: DEMO)",
     )
-    account.add_argument(
+    service.add_argument(
         "--totp-env",
         metavar="ENV",
         help="the variable with a base32 seed: require a second factor",
     )
-    account.add_argument(
-        "--role",
-        action="append",
-        default=[],
-        metavar="ROLE",
-        help="a role of the account; may be repeated (default: ROLE_SDB_MANAGER_USER)",
-    )
-
-
-def _add_sandbox_receivers(receivers: Group) -> None:
+    receivers = parser.add_argument_group("receivers")
     receivers.add_argument(
         "--receiver",
         action="append",
@@ -944,33 +915,24 @@ def _add_sandbox_receivers(receivers: Group) -> None:
         "--write-hooks",
         metavar="FILE",
         help=(
-            "write the hooks file for a second terminal here, and beside it what to export (.env); "
-            "by default they are printed"
+            "write the hooks file for a second terminal here, and the variables beside it "
+            "(default: into a folder that is removed at the end)"
         ),
     )
-    receivers.add_argument(
-        "--shell",
-        choices=("sh", "powershell"),
-        default="powershell" if os.name == "nt" else "sh",
-        help="the shell that the lines to export are for (default: sh; on Windows powershell)",
-    )
+    _add_debug(parser.add_argument_group(MORE))
 
 
 def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server",
         metavar="URL",
-        help="where it runs, on this machine (default: PRESERVICA_SERVER)",
+        help="the sandbox's address, on this machine (default: PRESERVICA_SERVER)",
     )
     parser.add_argument(
         "--trigger",
+        default="INDEXED",
         metavar="NAME",
-        help="what happens (default: that of the event, or INDEXED)",
-    )
-    parser.add_argument(
-        "--event",
-        metavar="FILE",
-        help="send the `events` of this JSON, as in an event that came; - for standard input",
+        help="the event's trigger (default: INDEXED)",
     )
     _add_debug(parser)
 
