@@ -23,11 +23,20 @@ class Help(Exception):
     """The user asked for a help text; carries it."""
 
 
+class _Layout(argparse.RawDescriptionHelpFormatter):
+    """Names the value of a flag once: `-f, --file PATH`."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(action.option_strings)} {action.metavar}"
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as our error, with our exit code. Takes no abbreviated flags."""
 
     def __init__(self, **settings: Any) -> None:
-        layout = partial(argparse.RawDescriptionHelpFormatter, max_help_position=26, width=_WIDTH)
+        layout = partial(_Layout, max_help_position=26, width=_WIDTH)
         super().__init__(**{"formatter_class": layout, "allow_abbrev": False, **settings})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -159,6 +168,7 @@ def _add_command(
         epilog = read_text("../sandbox/help.txt")
     made: argparse.ArgumentParser = siblings.add_parser(
         name,
+        add_help=False,  # in its last group
         help=command.help,
         description=command.description or f"{command.help[0].upper()}{command.help[1:]}.",
         epilog=epilog,
