@@ -20,6 +20,32 @@ exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan
 
 example: hooksync plan -f hooks.yaml"""
 
+SANDBOX = """\
+It listens on 127.0.0.1 only. The password is the value of $SANDBOX_PASSWORD, or
+"sandbox-password" if that is not set. Ctrl-C or SIGTERM stops the sandbox.
+
+A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES: how often it happens (default: 1;
+* is always). SKIP: how many such calls succeed first.
+  CALL  login, complete-2fa, details, version, list, subscribe, unsubscribe,
+        any
+  KIND  status-N        do nothing, respond with the status N
+        retry-after-S   do nothing, respond with 429 and Retry-After: S
+        slow-S          do it, respond S seconds later
+        cut             do nothing, cut the connection
+        commit-cut      do it, cut the connection without a response
+
+With a list lag, the list shows each change S seconds later. Only the list
+lags: 404, 409, events and the file of --data follow each change at once. After
+a start from that file, the list shows all of its subscriptions.
+
+traits, for behaviour of the real service that is not known:
+  refuse-duplicates   respond with 409 to a second subscription with the same
+                      URL and trigger
+  answer-without-id   leave the id out of the response to a new subscription
+  no-challenge        do not challenge receivers, so they need not run
+  repeat-events       send an event again 1, 4 and 16 seconds later, until the
+                      receiver responds with 2xx"""
+
 
 def _accept(arguments: argparse.Namespace) -> None:
     """Check nothing beyond what argparse checks."""
@@ -37,6 +63,7 @@ class Command(NamedTuple):
     description: str = ""
     # raises UsageError for flags that conflict
     check: Callable[[argparse.Namespace], None] = _accept
+    epilog: str = ""  # below the flags
 
 
 COMMANDS = (
@@ -300,10 +327,11 @@ as not made by hooksync from then on, and its secret as unknown.""",
     Command(
         "sandbox",
         "run a local tenancy to try things on",
-        "see below",
+        "hooksync sandbox --fault status-503@list:2",
         flags.add_sandbox,
         "hooksync.cli.local:sandbox",
         "SandboxFlags",
+        epilog=SANDBOX,
     ),
     Command(
         "sandbox fire",

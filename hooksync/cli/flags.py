@@ -8,7 +8,9 @@ groups first. Nothing here reads a file or the environment.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -34,7 +36,6 @@ CONNECTION = "connection"
 MORE = "more"
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_MOST_DIGITS = 6  # of a duration
 
 
 # How the text of a value is read.
@@ -42,25 +43,21 @@ _MOST_DIGITS = 6  # of a duration
 
 def duration(text: str) -> timedelta:
     """Read a number with its unit: 30m, 24h, 7d."""
-    digits = text[:-1]
-    unit = _UNITS.get(text[-1:])
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
-    if unit is None or not is_number or digits.startswith("0"):
+    found = re.fullmatch("([1-9][0-9]{0,5})([smhd])", text)
+    if found is None:
         raise argparse.ArgumentTypeError(f'"{text}" is not a duration: a number with s, m, h or d')
-    return timedelta(**{unit: int(digits)})
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def number_between(kind: type[float], least: float, most: float) -> Callable[[str], float]:
     """Make a reader of numbers from `least` to `most`."""
 
     def read(text: str) -> float:
-        try:
+        with suppress(ValueError):
             number = kind(text)
-        except ValueError:
-            number = None
-        if number is None or not least <= number <= most:
-            raise argparse.ArgumentTypeError(f'"{text}" is not a number from {least} to {most}')
-        return number
+            if least <= number <= most:
+                return number
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number from {least} to {most}')
 
     return read
 

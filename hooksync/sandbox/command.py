@@ -1,7 +1,7 @@
 """The command `hooksync sandbox`: a sandbox with receivers, and what a second terminal needs.
 
 `hooksync sandbox fire` has a running sandbox send an event. Reads the environment; neither prints
-nor writes itself. help.txt explains faults and traits.
+nor writes itself. `SANDBOX` in cli/commands.py explains faults and traits.
 """
 
 from __future__ import annotations

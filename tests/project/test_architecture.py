@@ -28,7 +28,7 @@ TOUCHES = {
     "": "",
     "__main__": "exit",
     "cli": "",
-    "cli.arguments": "open os",  # the texts of the help
+    "cli.arguments": "",
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
