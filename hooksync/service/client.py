@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Sequence
+from functools import partial
 from urllib.parse import quote
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
@@ -22,7 +23,7 @@ from hooksync.core.model import (
     Tenancy,
 )
 from hooksync.core.record import replace
-from hooksync.service.auth import FindSecret, TokenSession, UsedCodes
+from hooksync.service.auth import FindSecret, TokenSession
 from hooksync.service.http import (
     CREATION,
     READ,
@@ -56,15 +57,12 @@ class Preservica:
     Thread-safe; logs in at the first call, and again once when the token expires.
     """
 
-    def __init__(
-        self, tenancy: Tenancy, context: CallContext, find: FindSecret, used: UsedCodes
-    ) -> None:
+    def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecret) -> None:
         self._tenancy = tenancy
         self._caller = Caller(tenancy.name, context)
         self._redactor = context.redactor
-        self._session = TokenSession(
-            tenancy, context, find, used, lambda request: self._caller.send(request, READ)
-        )
+        log_in = partial(self._caller.send, rule=READ)
+        self._session = TokenSession(tenancy, context, find, log_in)
 
     @property
     def tenant(self) -> str | None:
@@ -89,6 +87,9 @@ class Preservica:
         answer = self._authorised(request, READ)
         if answer.status != 200:
             raise self._failed(Rejected, request, answer, fix_for_status(answer.status))
+        if answer.has_next_page:
+            remark = "a part of the list, with a Link header to the next part: "
+            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, remark=remark)
         declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
         try:
             live = read_subscriptions(answer.body, declared)

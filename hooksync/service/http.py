@@ -70,6 +70,7 @@ class Answer(Record, frozen=True):
     body: bytes
     retry_after: str | None = None  # the header as sent
     reach: Reach = "public"  # of the address that it came from
+    has_next_page: bool = False  # a Link header names a next page
     follows_lost: bool = False  # an earlier try of the same call may have been carried out
 
     @property
@@ -153,18 +154,20 @@ class Transport:
                 # this closes the connection, on which the final response follows
                 raise InterimResponse
             reach: Reach = getattr(response.raw.connection, "reach", "public")
-            body = b"".join(_read(response, request.answer_limit))
-        return Answer(response.status_code, body, response.headers.get("Retry-After"), reach)
+            body = _read(response, request.answer_limit)
+        retry_after = response.headers.get("Retry-After")
+        has_next_page = "next" in response.links
+        return Answer(response.status_code, body, retry_after, reach, has_next_page=has_next_page)
 
 
-def _read(response: requests.Response, limit: int) -> Iterator[bytes]:
+def _read(response: requests.Response, limit: int) -> bytes:
     """Read a body, decompressed. Raises ResponseTooLarge if it has more than `limit` bytes."""
-    size = 0
+    body = bytearray()
     for chunk in response.iter_content(_CHUNK):
-        size += len(chunk)
-        if size > limit:
+        body += chunk
+        if len(body) > limit:
             raise ResponseTooLarge
-        yield chunk
+    return bytes(body)
 
 
 class Proxies:

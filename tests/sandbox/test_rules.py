@@ -136,21 +136,6 @@ def test_continuation_token_works_once() -> None:
     assert [complete(service, continuation, code)[0] for _ in range(2)] == [200, 401]
 
 
-@pytest.mark.parametrize(("traits", "again"), [(frozenset(), 200), (frozenset({"totp-once"}), 401)])
-def test_code_works_once_with_the_trait_for_it(traits: frozenset[str], again: int) -> None:
-    service = Service(Account(totp_seed=SEED), traits)
-    code = pyotp.TOTP(SEED).at(int(NOW))
-    continuations = [service.log_in()[1]["continuationToken"] for _ in range(2)]
-    assert [complete(service, each, code)[0] for each in continuations] == [200, again]
-    service.now += 30
-    assert (
-        complete(
-            service, service.log_in()[1]["continuationToken"], pyotp.TOTP(SEED).at(int(NOW) + 30)
-        )[0]
-        == 200
-    )
-
-
 def test_continuation_token_is_bound_to_its_tenant() -> None:
     service = Service(Account(totp_seed=SEED, tenants=("DEMO", "OTHER")))
     continuation = service.log_in(tenant="OTHER")[1]["continuationToken"]
