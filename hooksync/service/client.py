@@ -86,23 +86,20 @@ class Preservica:
         )
         answer = self._authorised(request, READ)
         if answer.status != 200:
-            raise self._failed(Rejected, request, answer, fix_for_status(answer.status))
+            fix = fix_for_status(answer.status)
+            raise self._failed(Rejected, request, answer, fix)
         if answer.has_next_page:
-            remark = "a part of the list, with a Link header to the next part: "
-            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, remark=remark)
+            what = "a part of the list, with a Link header to the next part"
+            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, what)
         declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
         try:
             live = read_subscriptions(answer.body, declared)
             self._check_names(one.id for one in live)
-            known = {
-                *TRIGGER_NAMES.values(),
-                *(one.trigger.wire for one in self._tenancy.subscriptions),
-            }
+            known = set(TRIGGER_NAMES.values())
+            known.update(one.trigger.wire for one in self._tenancy.subscriptions)
             self._check_names({one.trigger.wire for one in live} - known)
         except NotUnderstood as error:
-            raise self._failed(
-                ServiceError, request, answer, _NOT_KNOWN, remark=f"{error}: "
-            ) from error
+            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, str(error)) from error
         return self._shown(live, set(declared))
 
     def _check_names(self, names: Iterable[str]) -> None:
@@ -133,40 +130,30 @@ class Preservica:
             "url": declared.url.full,
             "triggerType": declared.trigger.wire,
             "secret": secret.reveal(),
-            "includeIdentifiers": (
-                "true" if declared.include_identifiers else "false"
-            ),  # text, as pyPreservica sends it
+            "includeIdentifiers": str(declared.include_identifiers).lower(),  # as pyPreservica
         }
         self._redactor.learn([secret.reveal()])
+        server = self._tenancy.server.base_url
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        request = Request(
-            "POST",
-            self._tenancy.server.base_url,
-            SUBSCRIPTIONS,
-            headers,
-            json.dumps(wanted).encode(),
-        )
+        body = json.dumps(wanted).encode()
+        request = Request("POST", server, SUBSCRIPTIONS, headers, body)
         answer = self._authorised(request, CREATION)
         if answer.status in BUSY_STATUSES - CREATION.statuses:
-            raise self._failed(
-                AnswerLost, request, answer, "the service or a gateway before it is busy: try again"
-            )
+            fix = "the service or a gateway before it is busy: try again"
+            raise self._failed(AnswerLost, request, answer, fix)
+        if 200 < answer.status < 300:
+            fix = "the list will show whether it was made"
+            raise self._failed(AnswerLost, request, answer, fix)
         if answer.status != 200:
-            if 200 < answer.status < 300:
-                raise self._failed(
-                    AnswerLost, request, answer, "the list will show whether it was made"
-                )
-            raise self._failed(
-                Rejected, request, answer, _fix_for_subscribing(answer.status, declared)
-            )
+            fix = _fix_for_subscribing(answer.status, declared)
+            raise self._failed(Rejected, request, answer, fix)
         try:
             identifier = read_created_id(answer.body)
-            self._check_names([identifier] if identifier else [])
-            return identifier
+            if identifier is not None:
+                self._check_names([identifier])
         except NotUnderstood as error:
-            raise self._failed(
-                AnswerLost, request, answer, _NOT_KNOWN, remark=f"{error}: "
-            ) from error
+            raise self._failed(AnswerLost, request, answer, _NOT_KNOWN, str(error)) from error
+        return identifier
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription, if it is there.
@@ -174,10 +161,7 @@ class Preservica:
         Raises AnswerLost where it may be gone, ServiceError if not.
         """
         if identifier in ("", ".", ".."):  # however it is encoded: `%2E%2E` is `..` to any server
-            what = (
-                f'the id "{identifier}" cannot be used in a path: the call would go to another'
-                " address"
-            )
+            what = f'the id "{identifier}" cannot be used in a path: the call would go elsewhere'
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
         path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
         request = Request("DELETE", self._tenancy.server.base_url, path)
@@ -185,25 +169,24 @@ class Preservica:
         if answer.status in (204, 404):
             return
         if answer.follows_lost or 200 <= answer.status < 300:
-            raise self._failed(
-                AnswerLost, request, answer, "the list will show whether it was removed"
-            )
-        raise self._failed(Rejected, request, answer, fix_for_status(answer.status))
+            fix = "the list will show whether it was removed"
+            raise self._failed(AnswerLost, request, answer, fix)
+        fix = fix_for_status(answer.status)
+        raise self._failed(Rejected, request, answer, fix)
 
     def _authorised(self, request: Request, rule: RetryRule) -> Answer:
         """Send with a token; when it is refused, log in again once."""
 
         def send(token: str) -> Answer:
-            return self._caller.send(
-                replace(request, headers={**request.headers, TOKEN_HEADER: token}), rule
-            )
+            headers = {**request.headers, TOKEN_HEADER: token}
+            return self._caller.send(replace(request, headers=headers), rule)
 
         token = self._session.token()
         answer = send(token)
-        if answer.status == 401:
-            again = send(self._session.token(instead_of=token))
-            return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
-        return answer
+        if answer.status != 401:
+            return answer
+        again = send(self._session.token(instead_of=token))
+        return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
 
     def _failed(
         self,
@@ -211,11 +194,12 @@ class Preservica:
         request: Request,
         answer: Answer,
         fix: str,
-        *,
         remark: str = "",
     ) -> ServiceError:
         quoted = self._redactor.quote(answer.text) or "(an empty answer)"
-        problem = Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix)
+        if remark:
+            quoted = f"{remark}: {quoted}"
+        problem = Problem(f"{request} -> {answer.status}: {quoted}", fix)
         return Rejected(problem, answer.status) if kind is Rejected else kind(problem)
 
 

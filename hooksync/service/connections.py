@@ -28,9 +28,8 @@ import urllib3.exceptions
 from urllib3.util.connection import create_connection
 
 from hooksync import __version__
-from hooksync.core.clock import within
 from hooksync.core.errors import os_reason
-from hooksync.service.responses import NotConnected, SlowLookUp, explain_connecting
+from hooksync.service.responses import NotConnected, explain_connecting
 
 # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _SERVERS = 1024
@@ -155,25 +154,17 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first address that accepts the connection."""
-        seconds = self.timeout or 0
+        host = self._dns_host.strip("[]")
         failure: Exception = OSError("no address")
-        for address in self._addresses(seconds):
+        for entry in self.look_up(host, self.port, socket.AF_UNSPEC, socket.SOCK_STREAM):
+            address = entry[4][:2]
             try:
                 if self.proxy is None:
                     self.reach = judge(address[0], may_be_private=self.may_be_private)
-                return create_connection(address, seconds, None, self.socket_options)
+                return create_connection(address, self.timeout, None, self.socket_options)
             except (OSError, NotConnected) as error:
                 failure = error
         raise failure
-
-    def _addresses(self, seconds: float) -> list[tuple[str, int]]:
-        """Resolve the host's name. Raises SlowLookUp if that takes longer than connecting may."""
-        arguments = (self._dns_host.strip("[]"), self.port, socket.AF_UNSPEC, socket.SOCK_STREAM)
-        try:
-            found = within(seconds, lambda: self.look_up(*arguments))
-        except TimeoutError:
-            raise SlowLookUp from None
-        return [entry[4][:2] for entry in found]
 
 
 def _pool_classes(resolve: LookUp, *, is_open: bool) -> dict[str, type]:

@@ -176,9 +176,7 @@ class Proxies:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._named = {}
         for name in sorted(environ):  # capitals first: small letters override them, as for requests
-            scheme, separator, rest = name.lower().rpartition("_proxy")
-            if separator and not rest:
-                self._named[scheme] = environ[name]
+            self._named[name.lower()] = environ[name]
         self._found: dict[str, dict[str, str]] = {}  # by server
         self._mutex = threading.Lock()
 
@@ -192,12 +190,10 @@ class Proxies:
     def _find(self, base_url: str) -> dict[str, str]:
         scheme, netloc, _ = split_url(base_url)
         host, _ = split_port(netloc)
-        proxy = self._named.get(scheme) or self._named.get("all")
-        if (
-            not proxy
-            or is_loopback(host)
-            or should_bypass_proxies(base_url, self._named.get("no", ""))
-        ):
+        proxy = self._named.get(f"{scheme}_proxy") or self._named.get("all_proxy")
+        if not proxy or is_loopback(host):
+            return {}
+        if should_bypass_proxies(base_url, self._named.get("no_proxy", "")):
             return {}
         return {scheme: proxy}
 

@@ -43,10 +43,9 @@ _FIXES = {
     **dict.fromkeys(BUSY_STATUSES, "the service is busy: try again later"),
 }
 
-_MOST_VALUES = 2_000_000  # of an answer; an object or a list counts five times
+_MOST_VALUES = 1_000_000  # of an answer; an object or a list counts five times
 
 _NETWORK = "check the network, the proxy settings and the server's name"
-_RESOLVER = "check this machine's DNS"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 _GATEWAYS = "check the proxies and gateways in front of the server"
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
@@ -232,10 +231,6 @@ class InterimResponse(Exception):
     """
 
 
-class SlowLookUp(TimeoutError):
-    """A name was not resolved in time."""
-
-
 def explain(error: Exception, seconds: float, answer_limit: int) -> Explanation:
     """Return what an exception means after a request was sent. `answer_limit`: bytes."""
     for cause in _causes(error):
@@ -280,16 +275,13 @@ def explain_connecting(error: Exception, seconds: float, *, is_proxy: bool) -> N
     if not is_proxy:
         return NotConnected(*_connecting(error, seconds, "the server"))
     kind, what, fix = _connecting(error, seconds, "the proxy")
-    helps = kind == "tls" or fix == _RESOLVER
-    return NotConnected("proxy", what, f"{_PROXY}; {fix}" if helps else _PROXY)
+    return NotConnected("proxy", what, f"{_PROXY}; {fix}" if kind == "tls" else _PROXY)
 
 
 def _connecting(error: Exception, seconds: float, who: str) -> Explanation:
     match error:
         case ssl.SSLError():
             return _tls_failure(error, who)
-        case SlowLookUp():
-            return "no-name", f"{who}'s name was not resolved within {seconds:g} s", _RESOLVER
         case socket.gaierror():
             return "no-name", f"{who}'s name does not resolve", _NETWORK
         case UnicodeError():
