@@ -24,8 +24,8 @@ def state_json(where: str, state: State, holder: Holder | None, *, is_signed: bo
         "serial": state.serial,
         "last_run": state.last_run,
         "signed": is_signed,
-        "entries": [entry_fields(each) for each in state.entries],
-        "intents": [entry_fields(each) for each in state.intents],
+        "entries": list(map(entry_fields, state.entries)),
+        "intents": list(map(entry_fields, state.intents)),
         "run_lock": _holder_fields(holder) if holder else None,
     }
     return to_text(document)

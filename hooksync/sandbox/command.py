@@ -113,20 +113,19 @@ def read_options(flags: SandboxFlags) -> SandboxOptions:
     for name in flags.traits:
         if name not in set(Trait):
             raise SandboxError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
+    repeats = _REPEATS if Trait.REPEAT_EVENTS in flags.traits else ()
     account = Account(
         password=os.environ.get(_PASSWORD_ENV) or PASSWORD,
         tenants=tuple(flags.tenant or [TENANT]),
         totp_seed=_env(flags.totp_env) if flags.totp_env else None,
     )
-    return SandboxOptions(
-        accounts=(account,),
-        traits=flags.traits,
-        faults=flags.faults,
-        port=flags.port,
+    options = SandboxOptions((account,), flags.traits, flags.faults, port=flags.port)
+    return replace(
+        options,
         data=Path(flags.data) if flags.data else None,
         list_lag_additions=flags.list_lag,
         list_lag_removals=flags.list_lag,
-        repeats=_REPEATS if Trait.REPEAT_EVENTS in flags.traits else (),
+        repeats=repeats,
     )
 
 
@@ -199,12 +198,12 @@ def _start(
     account = options.accounts[0]
     variables = _log_in_variables(box.url, account)
     exports = _write_files(hooks, variables, secrets, receiver.url, write)
-    lines = [f"sandbox  {box.url}  tenants {' '.join(account.tenants)}"]
-    lines += [f"receiver {receiver.url(name)}" for name in secrets]
-    lines += ["", _SECOND_TERMINAL, ""]
-    lines.append(f"export HOOKSYNC_FILE={shlex.quote(str(hooks))}")
-    lines.append(f". {shlex.quote(str(exports))}")
-    return "\n".join(lines)
+    text = f"sandbox  {box.url}  tenants {' '.join(account.tenants)}\n"
+    for name in secrets:
+        text += f"receiver {receiver.url(name)}\n"
+    hooks_path = shlex.quote(str(hooks))
+    exports_path = shlex.quote(str(exports))
+    return f"{text}\n{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}"
 
 
 def _write_files(

@@ -79,16 +79,21 @@ def read_fault(spec: str, kinds: Mapping[str, str] = KINDS) -> Fault:
             f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2'
         )
     fault = Fault(match["kind"], match["call"], float(match["number"] or 0))
-    if fault.call not in (*CALL_NAMES, "any"):
-        known = ", ".join(CALL_NAMES)
-        raise SandboxError(f'fault "{spec}": unknown call "{fault.call}"; known: {known}, any')
-    unit = kinds.get(fault.kind)
-    if unit is None or bool(unit) != bool(match["number"]):
-        known = ", ".join(name + unit for name, unit in kinds.items())
-        kind = spec.partition("@")[0]
-        raise SandboxError(f'fault "{spec}": unknown kind "{kind}"; known: {known}')
-    if unit == "-N" and fault.number not in range(200, 600):
-        raise SandboxError(f'fault "{spec}": that is not an HTTP status from 200 to 599')
+    mistake = _mistake(fault, kinds.get(fault.kind), has_number=match["number"] is not None)
+    if mistake:
+        raise SandboxError(f'fault "{spec}": {mistake}')
     fault.times = math.inf if match["times"] == "*" else int(match["times"] or 1)
     fault.skip = int(match["skip"] or 0)
     return fault
+
+
+def _mistake(fault: Fault, unit: str | None, *, has_number: bool) -> str | None:
+    """Explain what is wrong with a fault. `unit`: of its kind, as in `KINDS`."""
+    if fault.call not in (*CALL_NAMES, "any"):
+        return f'unknown call "{fault.call}"; known: {", ".join(CALL_NAMES)}, any'
+    if unit is None or bool(unit) != has_number:
+        known = ", ".join(name + unit for name, unit in KINDS.items())
+        return f'unknown kind "{fault.kind}"; known: {known}'
+    if unit == "-N" and fault.number not in range(200, 600):
+        return "that is not an HTTP status from 200 to 599"
+    return None

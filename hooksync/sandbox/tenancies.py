@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts
+from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, Session
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.http_server import Answer, Log, Refusal, Request, SandboxError, json_answer
 
@@ -113,10 +113,9 @@ class Tenancies:
         self._options = options
         self._lock = threading.RLock()
         held = load_data(options.data) if options.data else {}
-        self._kept = {
-            tenant: {each.id: _Kept(each, -math.inf) for each in several}
-            for tenant, several in held.items()
-        }
+        self._kept: dict[str, dict[str, _Kept]] = {}  # by tenant and id
+        for tenant, several in held.items():
+            self._kept[tenant] = {each.id: _Kept(each, -math.inf) for each in several}
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
@@ -229,6 +228,9 @@ class Rules:
             case "unknown":
                 raise Refusal(404, f"there is no {request.method} {request.path}")
         session = self.accounts.session(request.headers.get(TOKEN_HEADER, ""))
+        return self._carry_out_for(session, name, request)
+
+    def _carry_out_for(self, session: Session, name: str, request: Request) -> Answer:
         match name:
             case "version":
                 return Answer(200, _VERSION_XML.encode(), "application/xml")
@@ -237,12 +239,11 @@ class Rules:
         if WEBHOOK_ROLES.isdisjoint(session.account.roles):
             known = ", ".join(sorted(WEBHOOK_ROLES))
             raise Refusal(403, f"the account needs one of the roles {known}")
-        match name:
-            case "list":
-                listed = self.tenancies.listed_for(session.tenant)
-                return json_answer(200, [self.describe(each) for each in listed])
-            case "subscribe":
-                return self._subscribe(session.tenant, request.body)
+        if name == "list":
+            listed = self.tenancies.listed_for(session.tenant)
+            return json_answer(200, [self.describe(each) for each in listed])
+        if name == "subscribe":
+            return self._subscribe(session.tenant, request.body)
         self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])
         return Answer(204)
 
@@ -308,7 +309,7 @@ def save_data(path: Path, holdings: Holdings) -> None:
 
     Raises `SandboxError`.
     """
-    tenants = {tenant: [asdict(each) for each in held] for tenant, held in holdings.items()}
+    tenants = {tenant: list(map(asdict, held)) for tenant, held in holdings.items()}
     draft = path.with_name(f".{path.name}.draft")
     try:
         draft.touch(mode=0o600)

@@ -126,17 +126,8 @@ class Preservica:
 
         Raises AnswerLost where it may be made, Rejected where not.
         """
-        wanted = {
-            "url": declared.url.full,
-            "triggerType": declared.trigger.wire,
-            "secret": secret.reveal(),
-            "includeIdentifiers": str(declared.include_identifiers).lower(),  # as pyPreservica
-        }
         self._redactor.learn([secret.reveal()])
-        server = self._tenancy.server.base_url
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        body = json.dumps(wanted).encode()
-        request = Request("POST", server, SUBSCRIPTIONS, headers, body)
+        request = self._request_for(declared, secret)
         answer = self._authorised(request, CREATION)
         if answer.status in BUSY_STATUSES - CREATION.statuses:
             fix = "the service or a gateway before it is busy: try again"
@@ -154,6 +145,17 @@ class Preservica:
         except NotUnderstood as error:
             raise self._failed(AnswerLost, request, answer, _NOT_KNOWN, str(error)) from error
         return identifier
+
+    def _request_for(self, declared: DeclaredSubscription, secret: Secret) -> Request:
+        wanted = {
+            "url": declared.url.full,
+            "triggerType": declared.trigger.wire,
+            "secret": secret.reveal(),
+            "includeIdentifiers": str(declared.include_identifiers).lower(),  # as pyPreservica
+        }
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        body = json.dumps(wanted).encode()
+        return Request("POST", self._tenancy.server.base_url, SUBSCRIPTIONS, headers, body)
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription, if it is there.

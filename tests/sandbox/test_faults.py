@@ -274,7 +274,7 @@ def test_fault_is_read_as_it_is_written(spec: str, fault: Fault) -> None:
         ("cut@listing", 'unknown call "listing"; known: login, '),
         ("cuts@list", 'unknown kind "cuts"; known: status-N, '),
         ("status@list", 'unknown kind "status"'),
-        ("cut-5@list", 'unknown kind "cut-5"'),
+        ("cut-5@list", 'unknown kind "cut"'),
         ("status-99@list", "that is not an HTTP status from 200 to 599"),
         ("status-502.5@list", "that is not an HTTP status from 200 to 599"),
         ("slow-100000@list", 'unknown kind "slow-100000"'),
