@@ -174,9 +174,9 @@ class Proxies:
     """The proxies that an environment names, found once for each server. Thread-safe."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._named = {}
+        self._environ = {}
         for name in sorted(environ):  # capitals first: small letters override them, as for requests
-            self._named[name.lower()] = environ[name]
+            self._environ[name.lower()] = environ[name]
         self._found: dict[str, dict[str, str]] = {}  # by server
         self._mutex = threading.Lock()
 
@@ -190,10 +190,10 @@ class Proxies:
     def _find(self, base_url: str) -> dict[str, str]:
         scheme, netloc, _ = split_url(base_url)
         host, _ = split_port(netloc)
-        proxy = self._named.get(f"{scheme}_proxy") or self._named.get("all_proxy")
+        proxy = self._environ.get(f"{scheme}_proxy") or self._environ.get("all_proxy")
         if not proxy or is_loopback(host):
             return {}
-        if should_bypass_proxies(base_url, self._named.get("no_proxy", "")):
+        if should_bypass_proxies(base_url, self._environ.get("no_proxy", "")):
             return {}
         return {scheme: proxy}
 
