@@ -105,9 +105,11 @@ def _fitted_blocks(blocks: Sequence[_Block], room: int) -> Iterator[str]:
 def _framed(title: str, items: Sequence[Sequence[str]], room: int, *, is_folded: bool) -> list[str]:
     """Write the items for which there is room, and count the others; nothing if none fits."""
     start, *_, end = fenced("diff", [line for item in items for line in item])
-    head, foot = [f"#### {title}", "", start], [""]
+    head = [f"#### {title}", "", start]
+    foot = [""]
     if is_folded:
-        head, foot = [f"<details><summary>{title}</summary>", "", start], ["", "</details>", ""]
+        head = [f"<details><summary>{title}</summary>", "", start]
+        foot = ["", "</details>", ""]
     lines, more = fitted(items, room - size([*head, end, *foot]) - COUNT_ROOM)
     return [*head, *lines, end, *more, *foot] if lines else []
 

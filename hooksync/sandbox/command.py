@@ -38,7 +38,10 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_DELIVERY = 600  # seconds that an event may take with all its receivers
 _LOOK = 0.2  # seconds
 _REPEATS = (1.0, 4.0, 16.0)  # seconds before each repetition of an event, with the trait for it
-_DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
+# exit codes
+_DONE = 0
+_FAILED = 1
+_WRONG_USAGE = 64
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,10 @@ def log_line(entry: Mapping[str, object]) -> str:
     """Write what happened as a line, with the time."""
     if entry["kind"] == "error":
         return f"error: {entry['result']}"
-    line = f"{datetime.now(UTC):%H:%M:%S} {entry['kind']:<9} {entry['what']}"
+    what = entry["what"]
     if "url" in entry:
-        line += f" {entry['url']}"
-    line += f" -> {entry['result']}"
-    if "seconds" in entry:
-        line += f" ({entry['seconds']} s)"
-    return line
+        what = f"{what} {entry['url']}"
+    return f"{datetime.now(UTC):%H:%M:%S} {entry['kind']:<9} {what} -> {entry['result']}"
 
 
 def read_options(flags: SandboxFlags) -> SandboxOptions:

@@ -308,13 +308,16 @@ class Caller:
             except ServiceError as error:
                 if not self._may_repeat(error, rule) or not self._wait(repeat, start, rule):
                     raise
-                follows_lost |= isinstance(error, AnswerLost)
+                if isinstance(error, AnswerLost):
+                    follows_lost = True
                 continue
             self._was_reached = True
+            if answer.status not in BUSY_STATUSES:
+                self._is_out = False
             if answer.status not in rule.statuses:
-                self._is_out &= answer.status in BUSY_STATUSES
                 break
-            follows_lost |= answer.status != TOO_MANY
+            if answer.status != TOO_MANY:
+                follows_lost = True
             if not self._wait(repeat, start, rule, answer.retry_after):
                 break
         return replace(answer, follows_lost=follows_lost)

@@ -15,7 +15,7 @@ from hooksync.sandbox.accounts import Account, one_time_code
 from hooksync.sandbox.faults import CALLS
 from hooksync.sandbox.http_server import Answer, Request, SandboxError
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription, Tenancies
-from tests.sandbox_faults import OddRules, normalised
+from tests.sandbox_faults import OddRules
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of the examples in RFC 6238
 NOW = 1_700_000_000.0
@@ -345,47 +345,6 @@ def test_answer_without_id_leaves_the_id_to_the_list() -> None:
     service = with_trait("answer-without-id")
     assert "id" not in service.subscribe()[1]
     assert "id" in service.list()[0]
-
-
-def test_minimal_list_tells_three_fields() -> None:
-    service = with_trait("minimal-list")
-    service.subscribe()
-    assert service.list()[0].keys() == {"id", "url", "triggerType"}
-
-
-@pytest.mark.parametrize("flag", ["true", "false"])
-def test_string_flags_tells_the_flag_as_text(flag: str) -> None:
-    service = with_trait("string-flags")
-    service.subscribe(includeIdentifiers=flag)
-    assert service.list()[0]["includeIdentifiers"] == flag
-
-
-def test_number_ids_tells_ids_as_numbers_and_takes_their_text_in_a_path() -> None:
-    service = with_trait("number-ids")
-    told = service.subscribe()[1]["id"]
-    assert isinstance(told, int)
-    assert [each["id"] for each in service.list()] == [told]
-    assert service.call("DELETE", f"/api/webhook/subscriptions/{told}").status == 204
-    assert service.list() == []
-
-
-def test_normalise_urls_changes_the_spelling_of_the_url() -> None:
-    service = with_trait("normalise-urls")
-    service.subscribe(url="https://Hooks.Example.ORG:443?Key=A")
-    assert service.list()[0]["url"] == "https://hooks.example.org/?Key=A"
-
-
-@pytest.mark.parametrize(
-    ("url", "spelt"),
-    [
-        ("http://A:80", "http://a/"),
-        ("http://a:8080/B?c=D", "http://a:8080/B?c=D"),
-        ("http://[::1]:80/x", "http://[::1]/x"),
-        ("https://a:80/%7e", "https://a:80/%7e"),
-    ],
-)
-def test_urls_are_normalised_in_host_port_and_empty_path(url: str, spelt: str) -> None:
-    assert normalised(url) == spelt
 
 
 def test_no_challenge_takes_a_receiver_that_is_not_there() -> None:
