@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 ABOUT = "Make the webhook subscriptions of Preservica tenancies match a YAML file."
 
 EXIT_CODES = """\
-exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan
---detailed-exitcode); 3 refused, nothing was changed (plan: apply would refuse);
-4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
+exit codes: 0 done, or nothing to do; 1 error; 2 live differs from the file
+(plan --detailed-exitcode); 3 refused, nothing changed (plan: apply would
+refuse); 4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
 
 example: hooksync plan -f hooks.yaml"""
 
@@ -80,7 +80,7 @@ Write a first hooks file: a commented one to fill in, or with --from-live what
     ),
     Command(
         "validate",
-        "check the files; needs no network",
+        "check the hooks files, without a network",
         "hooksync validate -f hooks.yaml",
         flags.add_validate,
         "hooksync.commands.validate:validate",
@@ -149,7 +149,7 @@ if apply would refuse what the plan contains.""",
     ),
     Command(
         "list",
-        "list what is live, or who subscribes to which trigger",
+        "list what is live, or who subscribes to each trigger",
         """\
 hooksync list --format json
 hooksync list --coverage""",
@@ -157,12 +157,11 @@ hooksync list --coverage""",
         "hooksync.commands.export:list_live",
         "ListOptions",
         """\
-List what is live, of the tenancies in the hooks files, or of the one that
---server, --tenant and PRESERVICA_* name: ids in full, and what each one is
-declared as, with the state of its secret, as `hooksync plan` sees them. With
---coverage, tenancies against triggers: which names subscribe to which one, and
-which one nobody subscribes to. Changes nothing. Exits with 1 if a tenancy could
-not be read.""",
+List the live subscriptions of the tenancies in the hooks files, or of the
+tenancy that --server, --tenant and PRESERVICA_* name: their full ids, their
+declared names, and whether their secrets are the same. With --coverage, show a
+table of tenancies and triggers instead. Changes nothing. Exits with 1 if a
+tenancy cannot be read.""",
     ),
     Command(
         "export",
@@ -172,12 +171,12 @@ not be read.""",
         "hooksync.commands.export:export",
         "ExportOptions",
         """\
-Print the live subscriptions as a hooks file: of the tenancies in the hooks
-files, or of the one that --server, --tenant and PRESERVICA_* name. Changes
-nothing. Secrets, query values of URLs and what may be a key in their paths
-become names of variables, listed on standard error; with these set, `hooksync
-plan` says "no changes". What cannot be declared is left out, with a comment and
-a warning. Exits with 1 if a tenancy could not be read.""",
+Print the live subscriptions of the tenancies in the hooks files, or of the
+tenancy that --server, --tenant and PRESERVICA_* name, as a hooks file. Changes
+nothing. Variables replace secrets, query values of URLs, and parts of their
+paths that may be keys; standard error lists these variables. A comment and a
+warning name what cannot be declared. Exits with 1 if a tenancy cannot be
+read.""",
     ),
     Command(
         "fire",
@@ -230,18 +229,18 @@ has, as `hooksync apply --adopt` does, and without a challenge.""",
     ),
     Command(
         "state",
-        "show and change what hooksync remembers, wherever that is kept",
+        "show and change the state, on any backend",
         "hooksync state show",
         flags.add_no_flags,
         description="""\
-Show and change the state: what hooksync remembers of the subscriptions that it
-made. Works on every backend, and never reads the hooks file: its path says
-where the state is, unless --state or HOOKSYNC_STATE does. Each action has a
-help text of its own.""",
+Show and change the state: what hooksync records about the subscriptions that it
+made. Works on every backend. Does not read the hooks file: the state is beside
+it, unless --state or HOOKSYNC_STATE names a different place. Each action has
+its own help.""",
     ),
     Command(
         "state show",
-        "list what the state contains, and who holds its run lock",
+        "list the entries of the state, and the holder of its run lock",
         "hooksync state show --format json",
         flags.add_state_show,
         "hooksync.commands.state:show",
@@ -269,7 +268,7 @@ refused (exit 3).""",
     ),
     Command(
         "state unlock",
-        "release the run lock of a run that has ended",
+        "release the run lock of a run that no longer exists",
         "hooksync state unlock 0123456789abcdef",
         flags.add_state_unlock,
         "hooksync.commands.state:unlock",
@@ -285,18 +284,18 @@ refused (exit 3).""",
     ),
     Command(
         "state forget",
-        "remove entries; nothing in Preservica changes",
+        "remove entries from the state; change nothing in Preservica",
         "hooksync state forget 'archive/old/*'",
         flags.add_state_forget,
         "hooksync.commands.state:forget",
         "ForgetOptions",
         """\
-Forget entries of the state; nothing in Preservica changes. What is live counts
-as not made by hooksync from then on, and its secret as unknown.""",
+Remove entries from the state; Preservica is unchanged. A live subscription
+without an entry counts as not made by hooksync, and its secret as unknown.""",
     ),
     Command(
         "secret",
-        "make a secret for Preservica and a receiver to share",
+        "make a secret that Preservica and a receiver share",
         "hooksync secret generate > secret.txt",
         flags.add_no_flags,
     ),
@@ -318,7 +317,7 @@ as not made by hooksync from then on, and its secret as unknown.""",
     ),
     Command(
         "version",
-        "print the version; as JSON also what it runs on, for a report of a bug",
+        "print the version; as JSON, also what a bug report needs",
         "hooksync version --format json",
         flags.add_version,
         "hooksync.commands.printing:version",
@@ -326,7 +325,7 @@ as not made by hooksync from then on, and its secret as unknown.""",
     ),
     Command(
         "sandbox",
-        "run a local tenancy to try things on",
+        "run a local Preservica with receivers, to try things",
         "hooksync sandbox --fault status-503@list:2",
         flags.add_sandbox,
         "hooksync.cli.local:sandbox",
@@ -335,7 +334,7 @@ as not made by hooksync from then on, and its secret as unknown.""",
     ),
     Command(
         "sandbox fire",
-        "make something happen in a running sandbox",
+        "have a running sandbox send an event",
         """\
 hooksync sandbox fire
 hooksync sandbox fire --trigger MOVED""",
@@ -349,7 +348,7 @@ subscribes to the trigger.""",
     ),
     Command(
         "demo",
-        "show what hooksync does, on a sandbox, in less than a minute",
+        "show what hooksync does, in less than a minute",
         "hooksync demo",
         flags.add_no_flags,
         "hooksync.cli.local:demo",
@@ -357,7 +356,7 @@ subscribes to the trigger.""",
     ),
     Command(
         "completion",
-        "print a script that completes commands, flags and names in a shell",
+        "print a shell's completion script",
         "hooksync completion bash > hooksync.bash && source hooksync.bash",
         flags.add_completion,
         "hooksync.cli.completion:completion",
