@@ -152,7 +152,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         made.usage = made.usage or _usage(made, command)
         if not command.run or command.name == "sandbox":
             actions[command.name] = made.add_subparsers(
-                dest="action", metavar="ACTION", parser_class=_Parser
+                dest="action", metavar="ACTION", parser_class=_Parser, prog=made.prog
             )
     return parser
 
