@@ -12,7 +12,7 @@ from hooksync.core.clock import Clock
 from hooksync.core.model import CredentialRefs, Server, Tenancy
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
-from hooksync.service.auth import Send, TokenSession, UsedCodes
+from hooksync.service.auth import Send, TokenSession
 from hooksync.service.client import Preservica
 from hooksync.service.http import CallContext, CallRecord, RetryPolicy, Transport
 from tests.makers import HERE, tenancy
@@ -50,7 +50,6 @@ class Clients:
     records: list[CallRecord] = field(default_factory=list)
     tenant: str | None = "DEMO"
     clock: Clock = field(default_factory=Patience)
-    used: UsedCodes = field(default_factory=UsedCodes)  # by all clients, as in one run
 
     @property
     def waits(self) -> list[float]:
@@ -72,7 +71,7 @@ class Clients:
 
     def session(self, url: str, send: Send) -> TokenSession:
         find = SecretSources(self.environ).find
-        return TokenSession(self.tenancy(url), self.context(), find, self.used, send)
+        return TokenSession(self.tenancy(url), self.context(), find, send)
 
     def context(self) -> CallContext:
         return CallContext(
@@ -81,7 +80,7 @@ class Clients:
 
     def client(self, url: str, **settings: object) -> Preservica:
         wanted = replace(self.tenancy(url), **settings)
-        return Preservica(wanted, self.context(), SecretSources(self.environ).find, self.used)
+        return Preservica(wanted, self.context(), SecretSources(self.environ).find)
 
     def note(self, record: CallRecord) -> None:
         self.records.append(record)

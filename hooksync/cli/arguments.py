@@ -6,7 +6,6 @@ The commands are listed in commands.py, their flags in flags.py.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
@@ -23,11 +22,20 @@ class Help(Exception):
     """The user asked for a help text; carries it."""
 
 
+class _Layout(argparse.RawDescriptionHelpFormatter):
+    """Names the value of a flag once: `-f, --file PATH`."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(action.option_strings)} {action.metavar}"
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as our error, with our exit code. Takes no abbreviated flags."""
 
     def __init__(self, **settings: Any) -> None:
-        layout = partial(argparse.RawDescriptionHelpFormatter, max_help_position=26, width=_WIDTH)
+        layout = partial(_Layout, max_help_position=26, width=_WIDTH)
         super().__init__(**{"formatter_class": layout, "allow_abbrev": False, **settings})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -87,10 +95,9 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     arguments.names_files = bool(given.get("files"))
     if not arguments.names_files:
         arguments.files = [_file_by_default(given, environ)]
-    if "state" in given and given["state"] is None and given.get("uses_state", True):
-        arguments.state = environ.get("HOOKSYNC_STATE") or None
-    if "policy" in given and given["policy"] is None:
-        arguments.policy = environ.get("HOOKSYNC_POLICY") or None
+    if given.get("uses_state", True):
+        arguments.state = given.get("state") or environ.get("HOOKSYNC_STATE") or None
+    arguments.policy = given.get("policy") or environ.get("HOOKSYNC_POLICY") or None
     return arguments
 
 
@@ -145,7 +152,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         made.usage = made.usage or _usage(made, command)
         if not command.run or command.name == "sandbox":
             actions[command.name] = made.add_subparsers(
-                dest="action", metavar="ACTION", parser_class=_Parser
+                dest="action", metavar="ACTION", parser_class=_Parser, prog=made.prog
             )
     return parser
 
@@ -155,10 +162,11 @@ def _add_command(
 ) -> argparse.ArgumentParser:
     """Add a command without its flags."""
     epilog = "example: " + command.example.replace("\n", "\n         ")
-    if command.name == "sandbox":
-        epilog = read_text("../sandbox/help.txt")
+    if command.epilog:
+        epilog = f"{command.epilog}\n\n{epilog}"
     made: argparse.ArgumentParser = siblings.add_parser(
         name,
+        add_help=False,  # in its last group
         help=command.help,
         description=command.description or f"{command.help[0].upper()}{command.help[1:]}.",
         epilog=epilog,
@@ -169,16 +177,7 @@ def _add_command(
 
 def _usage(parser: argparse.ArgumentParser, command: Command) -> str:
     """Write the usage line without each flag: the help lists them below it."""
-    words = [parser.prog, "[flags]"]
+    usage = f"{parser.prog} [flags]"
     for action in parser._get_positional_actions():
-        name = str(action.metavar or action.dest)
-        words.append(f"[{name}]" if action.nargs == "?" else name)
-    if not command.run:
-        words.append("ACTION")
-    return " ".join(words)
-
-
-def read_text(name: str) -> str:
-    """Read a text of this package."""
-    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
-        return file.read()
+        usage += f" [{action.metavar}]" if action.nargs == "?" else f" {action.metavar}"
+    return usage if command.run else f"{usage} ACTION"

@@ -14,11 +14,37 @@ if TYPE_CHECKING:
 ABOUT = "Make the webhook subscriptions of Preservica tenancies match a YAML file."
 
 EXIT_CODES = """\
-exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan
---detailed-exitcode); 3 refused, nothing was changed (plan: apply would refuse);
-4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
+exit codes: 0 done, or nothing to do; 1 error; 2 live differs from the file
+(plan --detailed-exitcode); 3 refused, nothing changed (plan: apply would
+refuse); 4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
 
 example: hooksync plan -f hooks.yaml"""
+
+SANDBOX = """\
+It listens on 127.0.0.1 only. The password is the value of $SANDBOX_PASSWORD, or
+"sandbox-password" if that is not set. Ctrl-C or SIGTERM stops the sandbox.
+
+A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES: how often it happens (default: 1;
+* is always). SKIP: how many such calls succeed first.
+  CALL  login, complete-2fa, details, version, list, subscribe, unsubscribe,
+        any
+  KIND  status-N        do nothing, respond with the status N
+        retry-after-S   do nothing, respond with 429 and Retry-After: S
+        slow-S          do it, respond S seconds later
+        cut             do nothing, cut the connection
+        commit-cut      do it, cut the connection without a response
+
+With a list lag, the list shows each change S seconds later. Only the list
+lags: 404, 409, events and the file of --data follow each change at once. After
+a start from that file, the list shows all of its subscriptions.
+
+traits, for behaviour of the real service that is not known:
+  refuse-duplicates   respond with 409 to a second subscription with the same
+                      URL and trigger
+  answer-without-id   leave the id out of the response to a new subscription
+  no-challenge        do not challenge receivers, so they need not run
+  repeat-events       send an event again 1, 4 and 16 seconds later, until the
+                      receiver responds with 2xx"""
 
 
 def _accept(arguments: argparse.Namespace) -> None:
@@ -37,6 +63,7 @@ class Command(NamedTuple):
     description: str = ""
     # raises UsageError for flags that conflict
     check: Callable[[argparse.Namespace], None] = _accept
+    epilog: str = ""  # below the flags
 
 
 COMMANDS = (
@@ -53,7 +80,7 @@ Write a first hooks file: a commented one to fill in, or with --from-live what
     ),
     Command(
         "validate",
-        "check the files; needs no network",
+        "check the hooks files, without a network",
         "hooksync validate -f hooks.yaml",
         flags.add_validate,
         "hooksync.commands.validate:validate",
@@ -140,7 +167,7 @@ if apply would refuse what the plan contains.""",
     ),
     Command(
         "list",
-        "list what is live, or who subscribes to which trigger",
+        "list what is live, or who subscribes to each trigger",
         """\
 hooksync list --format json
 hooksync list --coverage""",
@@ -148,12 +175,11 @@ hooksync list --coverage""",
         "hooksync.commands.export:list_live",
         "ListOptions",
         """\
-List what is live, of the tenancies in the hooks files, or of the one that
---server, --tenant and PRESERVICA_* name: ids in full, and what each one is
-declared as, with the state of its secret, as `hooksync plan` sees them. With
---coverage, tenancies against triggers: which names subscribe to which one, and
-which one nobody subscribes to. Changes nothing. Exits with 1 if a tenancy could
-not be read.""",
+List the live subscriptions of the tenancies in the hooks files, or of the
+tenancy that --server, --tenant and PRESERVICA_* name: their full ids, their
+declared names, and whether their secrets are the same. With --coverage, show a
+table of tenancies and triggers instead. Changes nothing. Exits with 1 if a
+tenancy cannot be read.""",
     ),
     Command(
         "export",
@@ -163,12 +189,12 @@ not be read.""",
         "hooksync.commands.export:export",
         "ExportOptions",
         """\
-Print the live subscriptions as a hooks file: of the tenancies in the hooks
-files, or of the one that --server, --tenant and PRESERVICA_* name. Changes
-nothing. Secrets, query values of URLs and what may be a key in their paths
-become names of variables, listed on standard error; with these set, `hooksync
-plan` says "no changes". What cannot be declared is left out, with a comment and
-a warning. Exits with 1 if a tenancy could not be read.""",
+Print the live subscriptions of the tenancies in the hooks files, or of the
+tenancy that --server, --tenant and PRESERVICA_* name, as a hooks file. Changes
+nothing. Variables replace secrets, query values of URLs, and parts of their
+paths that may be keys; standard error lists these variables. A comment and a
+warning name what cannot be declared. Exits with 1 if a tenancy cannot be
+read.""",
     ),
     Command(
         "fire",
@@ -219,18 +245,18 @@ known of the reason: a different form of signing, or a body that was changed."""
     ),
     Command(
         "state",
-        "show and change what hooksync remembers, wherever that is kept",
+        "show and change the state, on any backend",
         "hooksync state show",
         flags.add_no_flags,
         description="""\
-Show and change the state: what hooksync remembers of the subscriptions that it
-made. Works on every backend, and never reads the hooks file: its path says
-where the state is, unless --state or HOOKSYNC_STATE does. Each action has a
-help text of its own.""",
+Show and change the state: what hooksync records about the subscriptions that it
+made. Works on every backend. Does not read the hooks file: the state is beside
+it, unless --state or HOOKSYNC_STATE names a different place. Each action has
+its own help.""",
     ),
     Command(
         "state show",
-        "list what the state contains, and who holds its run lock",
+        "list the entries of the state, and the holder of its run lock",
         "hooksync state show --format json",
         flags.add_state_show,
         "hooksync.commands.state:show",
@@ -258,7 +284,7 @@ refused (exit 3).""",
     ),
     Command(
         "state unlock",
-        "release the run lock of a run that has ended",
+        "release the run lock of a run that no longer exists",
         "hooksync state unlock 0123456789abcdef",
         flags.add_state_unlock,
         "hooksync.commands.state:unlock",
@@ -274,18 +300,18 @@ refused (exit 3).""",
     ),
     Command(
         "state forget",
-        "remove entries; nothing in Preservica changes",
+        "remove entries from the state; change nothing in Preservica",
         "hooksync state forget 'archive/old/*'",
         flags.add_state_forget,
         "hooksync.commands.state:forget",
         "ForgetOptions",
         """\
-Forget entries of the state; nothing in Preservica changes. What is live counts
-as not made by hooksync from then on, and its secret as unknown.""",
+Remove entries from the state; Preservica is unchanged. A live subscription
+without an entry counts as not made by hooksync, and its secret as unknown.""",
     ),
     Command(
         "secret",
-        "make a secret for Preservica and a receiver to share",
+        "make a secret that Preservica and a receiver share",
         "hooksync secret generate > secret.txt",
         flags.add_no_flags,
     ),
@@ -307,7 +333,7 @@ as not made by hooksync from then on, and its secret as unknown.""",
     ),
     Command(
         "version",
-        "print the version; as JSON also what it runs on, for a report of a bug",
+        "print the version; as JSON, also what a bug report needs",
         "hooksync version --format json",
         flags.add_version,
         "hooksync.commands.printing:version",
@@ -315,29 +341,30 @@ as not made by hooksync from then on, and its secret as unknown.""",
     ),
     Command(
         "sandbox",
-        "run a local tenancy to try things on",
-        "see below",
+        "run a local Preservica with receivers, to try things",
+        "hooksync sandbox --fault status-503@list:2",
         flags.add_sandbox,
         "hooksync.cli.local:sandbox",
         "SandboxFlags",
+        epilog=SANDBOX,
     ),
     Command(
         "sandbox fire",
-        "make something happen in a running sandbox",
+        "have a running sandbox send an event",
         """\
 hooksync sandbox fire
-hooksync sandbox fire --trigger MOVED --event recorded.json""",
+hooksync sandbox fire --trigger MOVED""",
         flags.add_sandbox_fire,
         "hooksync.cli.local:fire",
         "SandboxFireFlags",
         """\
-Make something happen in a running sandbox, so that it sends an event to every
-subscription for the trigger. Exit codes: 0, every receiver took it; 1, one did
-not, or nobody subscribes to that.""",
+Have a running sandbox send a sample event to every subscription for a trigger.
+Exits with 0 if every receiver took it, and with 1 otherwise, also if nobody
+subscribes to the trigger.""",
     ),
     Command(
         "demo",
-        "show what hooksync does, on a sandbox, in less than a minute",
+        "show what hooksync does, in less than a minute",
         "hooksync demo",
         flags.add_no_flags,
         "hooksync.cli.local:demo",
@@ -345,7 +372,7 @@ not, or nobody subscribes to that.""",
     ),
     Command(
         "completion",
-        "print a script that completes commands, flags and names in a shell",
+        "print a shell's completion script",
         "hooksync completion bash > hooksync.bash && source hooksync.bash",
         flags.add_completion,
         "hooksync.cli.completion:completion",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from hooksync.cli.arguments import make_parser, read_text
+from hooksync.cli.arguments import make_parser
 from hooksync.config.declarations import addresses
 from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.record import Record
@@ -16,6 +16,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hooksync.reconcile.context import World
 
+_BASH = r"""
+# bash splits `--format=json` into three words; shtab expects two.
+_hooksync() {
+    local -a words=()
+    local word
+    for word in "${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
+        [[ $word == "=" ]] || words+=("$word")
+    done
+    [[ ${COMP_WORDS[COMP_CWORD]} != "=" ]] || words+=("")
+    local -a COMP_WORDS=("${words[@]}")
+    local COMP_CWORD=$((${#words[@]} - 1))
+    _shtab_hooksync
+}
+complete -F _hooksync hooksync
+"""
 _FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars
 _NAMES = ("GLOB", "ADDRESS", "OLD", "NEW")  # metavars of addresses, and of globs
 _SAFE = re.compile("[A-Za-z0-9_./-]+")  # bash expands what it completes from
@@ -38,14 +53,15 @@ def completion(options: CompletionOptions, world: World) -> ExitCode:
     from hooksync.config.files import read_sources
 
     [file] = options.files
+    if file == "-":
+        return ExitCode.DONE
     try:
-        tenancies = (
-            read_document(read_sources([file], world.stdin)).tenancies if file != "-" else ()
-        )
+        tenancies = read_document(read_sources([file], world.stdin)).tenancies
     except HooksyncError:  # `hooksync validate` reports it; here it would appear in a typed line
         return ExitCode.ERROR
-    is_of_tenancies = options.words == "tenancies"
-    names = [one.name for one in tenancies] if is_of_tenancies else addresses(tenancies)
+    names = addresses(tenancies)
+    if options.words == "tenancies":
+        names = [one.name for one in tenancies]
     for name in names:
         if _SAFE.fullmatch(name):
             world.terminal.result(f"{name}\n")
@@ -60,7 +76,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
         if shell == "zsh" and action.nargs != 0:
             # so that `--flag=` takes the value in the same word or in the next
             action.option_strings = [
-                f"{name}=" if name.startswith("--") else name for name in action.option_strings
+                re.sub("^--.*", r"\g<0>=", name) for name in action.option_strings
             ]
         if action.metavar in _FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it there
@@ -69,7 +85,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
             action.complete = _asking(kind)  # type: ignore[attr-defined]
     script = f"{shtab.complete(parser, shell)}\n"
     if shell == "bash":
-        return f"{script}\n{read_text('completion.bash')}"
+        return script + _BASH
     # in zsh, for `source` as well as for `eval`
     return script.replace("[-1] == eval ", "[-1] == (eval|file) ")
 

@@ -1,17 +1,16 @@
 """The flags and arguments of each command, for argparse.
 
-A flag's `dest` is the field of the command's options.
-
-Functions that several commands share come first, then one function for each command. Each command's
-help has its flags in named groups, the most used ones first. Nothing here reads a file or the
-environment.
+A flag's `dest` is the field of the command's options. The flags that several commands share come
+first, then one function for each command. Each help has its flags in named groups, the most used
+groups first. Nothing here reads a file or the environment.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -22,7 +21,10 @@ from hooksync.core.schema import SCHEMA_KINDS, is_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     Group = argparse._ActionsContainer
+    Settings = dict[str, Any]
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -34,7 +36,6 @@ CONNECTION = "connection"
 MORE = "more"
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_MOST_DIGITS = 6  # of a duration
 
 
 # How the text of a value is read.
@@ -42,25 +43,21 @@ _MOST_DIGITS = 6  # of a duration
 
 def duration(text: str) -> timedelta:
     """Read a number with its unit: 30m, 24h, 7d."""
-    digits = text[:-1]
-    unit = _UNITS.get(text[-1:])
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
-    if unit is None or not is_number or digits.startswith("0"):
+    found = re.fullmatch("([1-9][0-9]{0,5})([smhd])", text)
+    if found is None:
         raise argparse.ArgumentTypeError(f'"{text}" is not a duration: a number with s, m, h or d')
-    return timedelta(**{unit: int(digits)})
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def number_between(kind: type[float], least: float, most: float) -> Callable[[str], float]:
     """Make a reader of numbers from `least` to `most`."""
 
     def read(text: str) -> float:
-        try:
+        with suppress(ValueError):
             number = kind(text)
-        except ValueError:
-            number = None
-        if number is None or not least <= number <= most:
-            raise argparse.ArgumentTypeError(f'"{text}" is not a number from {least} to {most}')
-        return number
+            if least <= number <= most:
+                return number
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number from {least} to {most}')
 
     return read
 
@@ -83,116 +80,204 @@ def reference(flag: str, text: str) -> SecretRef:
     return SecretRef(kind, name)
 
 
-# What several commands share.
+# The flags that several commands share, as `add_argument` takes them.
 
+_REPEATABLE: Settings = {"action": "append", "default": []}
+_SHORT = {"--file": "-f", "--yes": "-y", "--verbose": "-v", "--help": "-h"}
 
-def _add_file(group: Group) -> None:
-    group.add_argument(
-        "-f",
-        "--file",
-        dest="files",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help=(
-            "a hooks file, a directory of them, or - for standard input; may be repeated "
-            "(default: HOOKSYNC_FILE, or hooks.yaml, or hooks.yml)"
+_SHARED: dict[str, Settings] = {
+    "--file": {
+        **_REPEATABLE,
+        "dest": "files",
+        "metavar": "PATH",
+        "help": (
+            "a hooks file, a directory of them, or - for standard input; repeatable (default:"
+            " HOOKSYNC_FILE, or hooks.yaml, or hooks.yml)"
         ),
-    )
-
-
-def _add_env_file(group: Group) -> None:
-    group.add_argument(
-        "--env-file",
-        dest="env_files",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help=(
-            "set the variables in this file of NAME=value lines, unless they are set already; "
-            "may be repeated, the last one counts"
+    },
+    "--env-file": {
+        **_REPEATABLE,
+        "dest": "env_files",
+        "metavar": "FILE",
+        "help": "variables as lines of NAME=value, unless they are set already; repeatable",
+    },
+    "--server": {
+        "metavar": "HOST",
+        "help": (
+            "read the one tenancy on this server, not those of a hooks file (default, if there"
+            " is no file: PRESERVICA_SERVER)"
         ),
-    )
-
-
-def _add_policy(group: Group) -> None:
-    group.add_argument(
-        "--policy",
-        metavar="FILE",
-        help=(
-            "refuse hooks files that name what this policy does not allow (default:"
-            " HOOKSYNC_POLICY)"
+    },
+    "--tenant": {
+        "metavar": "NAME",
+        "help": "the user's tenant on that server (default: PRESERVICA_TENANT)",
+    },
+    "--state": {
+        "metavar": "WHERE",
+        "help": (
+            "the state: a path, git:BRANCH, or s3://, az:// or gs://BUCKET/KEY (default:"
+            " HOOKSYNC_STATE, or FILE.state.json beside the hooks file)"
         ),
-    )
-
-
-def _add_allow_commands(group: Group) -> None:
-    group.add_argument(
-        "--allow-commands",
-        dest="allows_commands",
-        action="store_true",
-        help="run the programs that hooks files name for secrets; overridden by a policy",
-    )
-
-
-def _add_credentials(group: Group) -> None:
-    group.add_argument(
-        "--credentials",
-        metavar="FILE",
-        help=(
-            "log in with this credentials.properties of pyPreservica (default: the one in this "
-            "folder, if no PRESERVICA_ variable is set)"
+    },
+    "--no-state": {
+        "dest": "uses_state",
+        "action": "store_false",
+        "help": "read no state: secrets are not compared",
+    },
+    "--credentials": {
+        "metavar": "FILE",
+        "help": (
+            "log in with this credentials.properties of pyPreservica (default: the one in this"
+            " folder, if no PRESERVICA_ variable is set)"
         ),
-    )
-
-
-def _add_tenancy(group: Group) -> None:
-    group.add_argument(
-        "--tenancy",
-        dest="tenancies",
-        action="append",
-        default=[],
-        metavar="GLOB",
-        help="only tenancies with a matching name; may be repeated",
-    )
-
-
-def _add_target(group: Group) -> None:
-    group.add_argument(
-        "--target",
-        dest="targets",
-        action="append",
-        default=[],
-        metavar="GLOB",
-        help="only subscriptions with a matching address (tenancy/name/TRIGGER); may be repeated",
-    )
-
-
-def _add_shard(group: Group) -> None:
-    group.add_argument(
-        "--shard",
-        type=read_shard,
-        metavar="I/N",
-        help=(
+    },
+    "--tenancy": {
+        **_REPEATABLE,
+        "dest": "tenancies",
+        "metavar": "GLOB",
+        "help": "only tenancies with a matching name; repeatable",
+    },
+    "--target": {
+        **_REPEATABLE,
+        "dest": "targets",
+        "metavar": "GLOB",
+        "help": "only subscriptions with this address, tenancy/name/TRIGGER; repeatable",
+    },
+    "--replace": {
+        **_REPEATABLE,
+        "metavar": "GLOB",
+        "help": "resubscribe these addresses even if nothing differs; repeatable",
+    },
+    "--shard": {
+        "type": read_shard,
+        "metavar": "I/N",
+        "help": (
             "only share I of N of the tenancies, counted from 1; a name is always in the same share"
         ),
-    )
-
-
-def _add_server_and_tenant(group: Group) -> None:
-    group.add_argument(
-        "--server",
-        metavar="HOST",
-        help=(
-            "read the one tenancy on this server instead of those of a hooks file "
-            "(default, if there is no file: PRESERVICA_SERVER)"
+    },
+    "--url": {
+        "metavar": "URL",
+        "help": (
+            "a receiver, instead of those of hooks files; hooksync fills in ${NAME} from the "
+            "environment, so a key need not be written there"
         ),
-    )
-    group.add_argument(
-        "--tenant",
-        metavar="NAME",
-        help="the user's tenant on that server (default: PRESERVICA_TENANT)",
-    )
+    },
+    "--secret": {
+        **_REPEATABLE,
+        "dest": "secrets",
+        "type": partial(reference, "--secret"),
+        "metavar": "REF",
+        "help": (
+            "where a secret is found: env:NAME or file:PATH, never the secret itself; the first"
+            " one signs; repeatable"
+        ),
+    },
+    "--json": {
+        "dest": "format",
+        "action": "store_const",
+        "const": "json",
+        "default": "text",
+        "help": "write the result as JSON",
+    },
+    "--all": {
+        "dest": "shows_kept",
+        "action": "store_true",
+        "help": "also show each subscription that is kept or left alone",
+    },
+    "--detailed-exitcode": {
+        "dest": "has_detailed_exit_code",
+        "action": "store_true",
+        "help": "exit with 2 if live differs from the file, or was not compared",
+    },
+    "--color": {
+        "choices": ("auto", "always", "never"),
+        "default": "auto",
+        "metavar": "WHEN",
+        "help": (
+            "colour the result: auto (on a terminal, unless NO_COLOR is set; FORCE_COLOR"
+            " overrides both), always, never"
+        ),
+    },
+    "--policy": {
+        "metavar": "FILE",
+        "help": "refuse what this policy does not allow (default: HOOKSYNC_POLICY)",
+    },
+    "--allow-commands": {
+        "dest": "allows_commands",
+        "action": "store_true",
+        "help": "run the programs that hooks files name for secrets; a policy overrides this",
+    },
+    "--yes": {
+        "dest": "is_confirmed",
+        "action": "store_true",
+        "help": "do not ask; needed if there is no terminal",
+    },
+    "--max-age": {
+        "type": duration,
+        "metavar": "DURATION",
+        "help": "longest age of a saved plan: 30m, 24h, 7d (default: 24h if signed)",
+    },
+    "--timeout": {
+        "type": number_between(float, 0.001, 3600),
+        "default": 30.0,
+        "metavar": "SECONDS",
+        "help": "longest time for a call (default: 30; 10 to connect)",
+    },
+    "--parallelism": {
+        "type": number_between(int, 1, 64),
+        "default": 8,
+        "metavar": "N",
+        "help": "calls at a time over the whole run (default: 8)",
+    },
+    "--lock-timeout": {
+        "type": number_between(float, 0, 86400),
+        "metavar": "SECONDS",
+        "help": (
+            "how long to wait for another run on the same state (default: 30 on a terminal,"
+            " otherwise 0)"
+        ),
+    },
+    "--notify": {
+        "type": partial(reference, "--notify"),
+        "metavar": "REF",
+        "help": (
+            "call a webhook after a run that changed or failed: env:NAME or file:PATH, where its"
+            " URL is found"
+        ),
+    },
+    "--notify-as": {
+        "choices": ("json", "slack", "teams"),
+        "default": "json",
+        "metavar": "KIND",
+        "help": "what the webhook takes: json (default), slack, teams",
+    },
+    "--metrics": {
+        "metavar": "FILE",
+        "help": "write metrics to this file, for Prometheus's textfile collector",
+    },
+    "--verbose": {"action": "store_true", "help": "log each call on standard error"},
+    "--debug": {
+        "dest": "is_debugging",
+        "action": "store_true",
+        "default": argparse.SUPPRESS,
+        "help": "show where an unforeseen error came from",
+    },
+    "--help": {"action": "help", "help": "show this text"},
+}
+
+
+def _add(group: Group, *names: str) -> None:
+    """Add flags that several commands share."""
+    for name in names:
+        spellings = [_SHORT[name], name] if name in _SHORT else [name]
+        group.add_argument(*spellings, **_SHARED[name])
+
+
+def _group(parser: argparse.ArgumentParser, title: str, *names: str) -> Group:
+    """Add a group with flags that several commands share."""
+    group = parser.add_argument_group(title)
+    _add(group, *names)
+    return group
 
 
 def _add_format(group: Group, *choices: str) -> None:
@@ -200,193 +285,32 @@ def _add_format(group: Group, *choices: str) -> None:
         "--format",
         choices=("text", *choices),
         default="text",
-        help="output format (default: text)",
+        metavar="FORMAT",
+        help=f"text (default), {', '.join(choices)}",
     )
 
 
-def _add_json(group: Group, meaning: str = "the same as --format json") -> None:
+def _add_port(group: Group, meaning: str) -> None:
     group.add_argument(
-        "--json", dest="format", action="store_const", const="json", default="text", help=meaning
+        "--port", type=number_between(int, 0, 65535), default=0, metavar="N", help=meaning
     )
-
-
-def _add_all(group: Group) -> None:
-    group.add_argument(
-        "--all",
-        dest="shows_kept",
-        action="store_true",
-        help="also show each subscription that is kept or left alone",
-    )
-
-
-def _add_detailed_exitcode(group: Group) -> None:
-    group.add_argument(
-        "--detailed-exitcode",
-        dest="has_detailed_exit_code",
-        action="store_true",
-        help="exit with 2 if there are changes, 0 if there are none",
-    )
-
-
-def _add_state(group: Group) -> None:
-    group.add_argument(
-        "--state",
-        metavar="WHERE",
-        help=(
-            "the state: a path, git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY or gs://BUCKET/KEY "
-            "(default: HOOKSYNC_STATE, or NAME.state.json beside the first file)"
-        ),
-    )
-
-
-def _add_no_state(group: Group) -> None:
-    group.add_argument(
-        "--no-state",
-        dest="uses_state",
-        action="store_false",
-        help="read no state: secrets are not compared",
-    )
-
-
-def _add_lock_timeout(group: Group) -> None:
-    group.add_argument(
-        "--lock-timeout",
-        type=number_between(float, 0, 86400),
-        metavar="SECONDS",
-        help=(
-            "how long to wait for another run on the same state (default: 30 on a terminal,"
-            " otherwise 0)"
-        ),
-    )
-
-
-def _add_yes(group: Group, meaning: str) -> None:
-    group.add_argument(
-        "-y", "--yes", "--auto-approve", dest="is_confirmed", action="store_true", help=meaning
-    )
-
-
-def _add_max_age(group: Group, meaning: str) -> None:
-    group.add_argument("--max-age", type=duration, metavar="DURATION", help=meaning)
-
-
-def _add_timeout(group: Group) -> None:
-    group.add_argument(
-        "--timeout",
-        type=number_between(float, 0.001, 3600),
-        default=30.0,
-        metavar="SECONDS",
-        help="for each call (default: 30; 10 to connect)",
-    )
-
-
-def _add_parallelism(group: Group) -> None:
-    group.add_argument(
-        "--parallelism",
-        type=number_between(int, 1, 64),
-        default=8,
-        metavar="N",
-        help="calls at a time over the whole run (default: 8)",
-    )
-
-
-def _add_verbose(group: Group) -> None:
-    group.add_argument(
-        "-v", "--verbose", action="store_true", help="log each call on standard error"
-    )
-
-
-def _add_color(group: Group) -> None:
-    either = group.add_mutually_exclusive_group()
-    either.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help=(
-            "colour the result (default: auto: on a terminal, unless NO_COLOR is set; FORCE_COLOR"
-            " overrides both)"
-        ),
-    )
-    either.add_argument(
-        "--no-color",
-        dest="color",
-        action="store_const",
-        const="never",
-        help="the same as --color never",
-    )
-
-
-def _add_debug(group: Group) -> None:
-    group.add_argument(
-        "--debug",
-        dest="is_debugging",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="show where an unforeseen error came from",
-    )
-
-
-def _add_url_and_secret(group: Group) -> None:
-    group.add_argument(
-        "--url",
-        metavar="URL",
-        help=(
-            "a receiver, instead of those of hooks files; hooksync fills in ${NAME} from the "
-            "environment, so a key need not be written there"
-        ),
-    )
-    _add_secret(group)
-
-
-def _add_secret(group: Group) -> None:
-    group.add_argument(
-        "--secret",
-        dest="secrets",
-        action="append",
-        default=[],
-        type=partial(reference, "--secret"),
-        metavar="REF",
-        help=(
-            "where a secret is found: env:NAME or file:PATH, never the secret itself; may be "
-            "repeated, the first one signs"
-        ),
-    )
-
-
-def _add_connection(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(CONNECTION)
-    _add_timeout(group)
-    _add_parallelism(group)
 
 
 def _add_planning(parser: argparse.ArgumentParser) -> None:
-    """Add what `plan` and `apply` share, but for their output."""
-    read = parser.add_argument_group(READ)
-    _add_file(read)
-    _add_env_file(read)
-    _add_state(read)
-    select = parser.add_argument_group(SELECT)
-    _add_tenancy(select)
-    _add_target(select)
-    select.add_argument(
-        "--replace",
-        action="append",
-        default=[],
-        metavar="GLOB",
-        help="resubscribe these addresses even if nothing differs; may be repeated",
-    )
+    """Add what `plan` and `apply` read and select."""
+    _group(parser, READ, "--file", "--env-file", "--state")
+    _group(parser, SELECT, "--tenancy", "--target", "--replace")
 
 
 def _add_planning_safety(parser: argparse.ArgumentParser) -> Group:
-    safety = parser.add_argument_group(SAFETY)
-    _add_policy(safety)
+    safety = _group(parser, SAFETY, "--policy")
     either = safety.add_mutually_exclusive_group()
     either.add_argument(
         "--probe",
         dest="probes",
         action="store_true",
         default=None,
-        help="challenge receivers first (apply does, unless the file says never)",
+        help="challenge receivers first, whatever the file says",
     )
     either.add_argument(
         "--no-probe", dest="probes", action="store_false", help="do not challenge receivers"
@@ -394,92 +318,50 @@ def _add_planning_safety(parser: argparse.ArgumentParser) -> Group:
     return safety
 
 
-def _add_planning_rest(parser: argparse.ArgumentParser) -> Group:
-    _add_connection(parser)
-    more = parser.add_argument_group(MORE)
-    _add_credentials(more)
-    _add_allow_commands(more)
-    _add_shard(more)
-    more.add_argument(
-        "--notify",
-        type=partial(reference, "--notify"),
-        metavar="REF",
-        help=(
-            "call a webhook at the end of a run that changed or failed: env:NAME or file:PATH,"
-            " where its URL is found"
-        ),
-    )
-    more.add_argument(
-        "--notify-as",
-        choices=("json", "slack", "teams"),
-        default="json",
-        help="what the webhook takes (default: json)",
-    )
-    more.add_argument(
-        "--metrics",
-        metavar="FILE",
-        help="write metrics to this file, for Prometheus's textfile collector",
-    )
-    _add_color(more)
-    _add_verbose(more)
-    _add_debug(more)
-    return more
+def _add_planning_rest(parser: argparse.ArgumentParser, *names: str) -> Group:
+    _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
+    shared = ("--allow-commands", "--shard", "--notify", "--notify-as", "--metrics", *names)
+    return _group(parser, MORE, *shared, "--color", "--verbose", "--debug", "--help")
 
 
 def _add_live(parser: argparse.ArgumentParser) -> None:
     """Add what the commands share that read one tenancy or those of hooks files."""
-    read = parser.add_argument_group(READ)
-    _add_file(read)
-    _add_server_and_tenant(read)
-    _add_env_file(read)
+    _group(parser, READ, "--file", "--server", "--tenant", "--env-file")
 
 
-def _add_rest(parser: argparse.ArgumentParser, *, has_shards: bool) -> None:
+def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the groups that come last in a command which logs in."""
-    _add_policy(parser.add_argument_group(SAFETY))
-    _add_connection(parser)
-    more = parser.add_argument_group(MORE)
-    _add_credentials(more)
-    _add_allow_commands(more)
-    if has_shards:
-        _add_shard(more)
-    _add_color(more)
-    _add_verbose(more)
-    _add_debug(more)
+    _group(parser, SAFETY, "--policy", "--allow-commands")
+    _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
+    _group(parser, MORE, *names, "--color", "--verbose", "--debug", "--help")
 
 
 # One function for each command.
 
 
 def add_validate(parser: argparse.ArgumentParser) -> None:
-    _add_file(parser.add_argument_group(READ))
-    select = parser.add_argument_group(SELECT)
-    _add_tenancy(select)
-    _add_target(select)
-    _add_shard(select)
-    _add_format(parser.add_argument_group(OUTPUT), "json")
-    safety = parser.add_argument_group(SAFETY)
-    _add_policy(safety)
-    _add_allow_commands(safety)
-    _add_debug(parser.add_argument_group(MORE))
+    _group(parser, READ, "--file")
+    _group(parser, SELECT, "--tenancy", "--target", "--shard")
+    _add_format(_group(parser, OUTPUT), "json")
+    _group(parser, SAFETY, "--policy", "--allow-commands")
+    _group(parser, MORE, "--debug", "--help")
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     _add_planning(parser)
-    output = parser.add_argument_group(OUTPUT)
+    output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown", "html")
     output.add_argument(
         "--out",
         metavar="PLAN",
         help=(
-            "save the plan, unless apply would refuse it; `apply PLAN` does exactly this, or "
-            "refuses it; signed if HOOKSYNC_PLAN_KEY is set"
+            "save the plan for `apply PLAN`, unless apply would refuse it; signed if"
+            " HOOKSYNC_PLAN_KEY is set"
         ),
     )
-    _add_detailed_exitcode(output)
-    _add_all(output)
+    _add(output, "--detailed-exitcode", "--all")
     _add_planning_safety(parser)
-    _add_no_state(_add_planning_rest(parser))
+    _add_planning_rest(parser, "--no-state")
 
 
 def add_apply(parser: argparse.ArgumentParser) -> None:
@@ -492,22 +374,16 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
         ),
     )
     _add_planning(parser)
-    output = parser.add_argument_group(OUTPUT)
+    output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown")
     output.add_argument(
         "--report",
         metavar="FILE",
         help="also write the result as JSON to a file, even if steps fail",
     )
-    _add_all(output)
-    safety = _add_planning_safety(parser)
-    _add_yes(safety, "do not ask; needed if there is no terminal")
-    _add_max_age(
-        safety,
-        "refuse an older saved plan, e.g. 30m, 24h or 7d (default: 24h for a signed one)",
-    )
-    more = _add_planning_rest(parser)
-    _add_lock_timeout(more)
+    _add(output, "--all")
+    _add(_add_planning_safety(parser), "--yes", "--max-age")
+    _add_planning_rest(parser, "--lock-timeout")
 
 
 def check_apply(arguments: argparse.Namespace) -> None:
@@ -526,36 +402,23 @@ def add_adopt(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="tenancy/name/TRIGGER, or a glob (default: all whose secret is unknown)",
     )
-    read = parser.add_argument_group(READ)
-    _add_file(read)
-    _add_state(read)
-    _add_env_file(read)
-    _add_tenancy(parser.add_argument_group(SELECT))
-    _add_rest(parser, has_shards=True)
-    _add_lock_timeout(parser.add_argument_group("state"))
+    _group(parser, READ, "--file", "--state", "--env-file")
+    _group(parser, SELECT, "--tenancy")
+    _add_rest(parser, "--shard", "--lock-timeout")
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PLAN", help="a file that `plan --out` saved")
-    output = parser.add_argument_group(OUTPUT)
+    output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown", "html")
-    _add_all(output)
-    _add_detailed_exitcode(output)
-    _add_color(output)
-    _add_max_age(
-        output, "the --max-age that apply will get: report whether it would refuse the plan"
-    )
-    more = parser.add_argument_group(MORE)
-    _add_env_file(more)
-    _add_debug(more)
+    _add(output, "--all", "--detailed-exitcode", "--color", "--max-age")
+    _group(parser, MORE, "--env-file", "--debug", "--help")
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
     _add_live(parser)
-    select = parser.add_argument_group(SELECT)
-    _add_tenancy(select)
-    _add_target(select)
-    output = parser.add_argument_group(OUTPUT)
+    _group(parser, SELECT, "--tenancy", "--target")
+    output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown")
     output.add_argument(
         "--coverage",
@@ -563,16 +426,14 @@ def add_list(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show which names subscribe to which trigger, and which trigger has none",
     )
-    state = parser.add_argument_group("state")
-    _add_state(state)
-    _add_no_state(state)
-    _add_rest(parser, has_shards=True)
+    _group(parser, "state", "--state", "--no-state")
+    _add_rest(parser, "--shard")
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     _add_live(parser)
-    _add_tenancy(parser.add_argument_group(SELECT))
-    _add_rest(parser, has_shards=True)
+    _group(parser, SELECT, "--tenancy")
+    _add_rest(parser, "--shard")
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -583,7 +444,7 @@ def add_init(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the file to write (default: hooks.yaml)",
     )
-    write = parser.add_argument_group("what to write")
+    write = _group(parser, "what to write")
     write.add_argument(
         "--from-live",
         dest="is_from_live",
@@ -603,22 +464,15 @@ def add_init(parser: argparse.ArgumentParser) -> None:
         ),
     )
     _add_live(parser)
-    _add_tenancy(parser.add_argument_group(SELECT))
-    _add_rest(parser, has_shards=False)
+    _group(parser, SELECT, "--tenancy")
+    _add_rest(parser)
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
-    read = parser.add_argument_group(READ)
-    _add_file(read)
-    _add_env_file(read)
-    _add_state(read)
-    _add_no_state(read)
-    select = parser.add_argument_group(SELECT)
-    _add_tenancy(select)
-    _add_target(select)
-    _add_url_and_secret(select)
-    _add_format(parser.add_argument_group(OUTPUT), "json", "markdown")
-    _add_rest(parser, has_shards=True)
+    _group(parser, READ, "--file", "--env-file", "--state", "--no-state")
+    _group(parser, SELECT, "--tenancy", "--target", "--url", "--secret")
+    _add_format(_group(parser, OUTPUT), "json", "markdown")
+    _add_rest(parser, "--shard")
 
 
 def check_receiver(arguments: argparse.Namespace) -> None:
@@ -642,10 +496,7 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="a subscription of the hooks files: tenancy/name or tenancy/name/TRIGGER",
     )
-    read = parser.add_argument_group(READ)
-    _add_url_and_secret(read)
-    _add_file(read)
-    _add_env_file(read)
+    _group(parser, READ, "--url", "--secret", "--file", "--env-file")
     send = parser.add_argument_group("what to send")
     send.add_argument(
         "--suite",
@@ -678,30 +529,18 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
     send.add_argument(
         "--slow", dest="is_slow", action="store_true", help="send it in pieces, over four seconds"
     )
-    output = parser.add_argument_group(OUTPUT)
+    output = _group(parser, OUTPUT, "--json")
     _add_format(output, "json")
-    _add_json(output)
-    safety = parser.add_argument_group(SAFETY)
-    _add_policy(safety)
-    _add_allow_commands(safety)
-    _add_timeout(parser.add_argument_group(CONNECTION))
-    more = parser.add_argument_group(MORE)
-    _add_color(more)
-    _add_verbose(more)
-    _add_debug(more)
+    _group(parser, SAFETY, "--policy", "--allow-commands")
+    _group(parser, CONNECTION, "--timeout")
+    _group(parser, MORE, "--color", "--verbose", "--debug", "--help")
 
 
 def _add_secret_sources(parser: argparse.ArgumentParser) -> None:
     """Add where `listen` and `verify` find secrets."""
-    read = parser.add_argument_group("which secrets")
-    _add_secret(read)
-    _add_file(read)
-    _add_env_file(read)
-    _add_tenancy(read)
-    _add_target(read)
-    safety = parser.add_argument_group(SAFETY)
-    _add_policy(safety)
-    _add_allow_commands(safety)
+    sources = ("--secret", "--file", "--env-file", "--tenancy", "--target")
+    _group(parser, "which secrets", *sources)
+    _group(parser, SAFETY, "--policy", "--allow-commands")
 
 
 def add_listen(parser: argparse.ArgumentParser) -> None:
@@ -721,7 +560,7 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="end after so many genuine events",
     )
-    _add_timeout(receive)
+    _add(receive, "--timeout")
     _add_secret_sources(parser)
     output = parser.add_argument_group(OUTPUT)
     output.add_argument(
@@ -732,10 +571,8 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
             " --event take them"
         ),
     )
-    _add_json(output, "write each as a line of JSON, with the whole event")
-    more = parser.add_argument_group(MORE)
-    _add_verbose(more)
-    _add_debug(more)
+    _add(output, "--json")
+    _group(parser, MORE, "--verbose", "--debug", "--help")
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
@@ -748,30 +585,27 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
         help="the value of the header Preservica-Signature (default: the recorded one)",
     )
     _add_secret_sources(parser)
-    output = parser.add_argument_group(OUTPUT)
+    output = _group(parser, OUTPUT, "--json")
     _add_format(output, "json")
-    _add_json(output)
-    _add_debug(parser.add_argument_group(MORE))
+    _group(parser, MORE, "--debug", "--help")
 
 
 def add_state_place(parser: argparse.ArgumentParser) -> None:
     """Add what all actions of `state` share."""
-    where = parser.add_argument_group("which state")
-    _add_state(where)
+    where = _group(parser, "which state", "--state")
     where.add_argument(
         "-f",
         "--file",
+        **_REPEATABLE,
         dest="files",
-        action="append",
-        default=[],
         metavar="PATH",
         help=(
             "the hooks file, or the directory of them, that the state belongs to; not read "
             "(default: HOOKSYNC_FILE, or hooks.yaml)"
         ),
     )
-    _add_env_file(where)
-    _add_debug(parser.add_argument_group(MORE))
+    _add(where, "--env-file")
+    _group(parser, MORE, "--debug", "--help")
 
 
 def add_state_show(parser: argparse.ArgumentParser) -> None:
@@ -793,13 +627,13 @@ def add_state_push(parser: argparse.ArgumentParser) -> None:
             " Without HOOKSYNC_PLAN_KEY, the signature is lost, too"
         ),
     )
-    _add_lock_timeout(parser)
+    _add(parser, "--lock-timeout")
     add_state_place(parser)
 
 
 def add_state_unlock(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="of the run, as `hooksync state show` shows it")
-    _add_yes(parser, "do not ask; needed if there is no terminal")
+    _add(parser, "--yes")
     add_state_place(parser)
 
 
@@ -808,7 +642,7 @@ def add_state_move(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "new", metavar="NEW", help="its new address: a different name in the same tenancy"
     )
-    _add_lock_timeout(parser)
+    _add(parser, "--lock-timeout")
     add_state_place(parser)
 
 
@@ -817,8 +651,7 @@ def add_state_forget(parser: argparse.ArgumentParser) -> None:
         "globs", nargs="+", metavar="GLOB", help="addresses (tenancy/name/TRIGGER) in the state"
     )
     parser.add_argument("--server", metavar="HOST", help="only what is recorded for this server")
-    _add_yes(parser, "do not ask; needed if there is no terminal")
-    _add_lock_timeout(parser)
+    _add(parser, "--yes", "--lock-timeout")
     add_state_place(parser)
 
 
@@ -834,45 +667,37 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
             " listen --json), notice (--notify) or error (--format json, if there is no result)"
         ),
     )
-    _add_debug(parser)
+    _group(parser, MORE, "--debug", "--help")
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     _add_format(parser, "json")
-    _add_debug(parser)
+    _group(parser, MORE, "--debug", "--help")
 
 
 def add_no_flags(parser: argparse.ArgumentParser) -> None:
-    _add_debug(parser)
-
-
-def _add_port(group: Group, meaning: str) -> None:
-    group.add_argument(
-        "--port", type=number_between(int, 0, 65535), default=0, metavar="N", help=meaning
-    )
+    _group(parser, MORE, "--debug", "--help")
 
 
 def add_sandbox(parser: argparse.ArgumentParser) -> None:
-    service = parser.add_argument_group("service")
+    service = _group(parser, "service")
     _add_port(service, "the port of the service (default: any free port)")
     service.add_argument(
         "--data", metavar="PATH", help="keep the subscriptions in this file, secrets too"
     )
     service.add_argument(
         "--fault",
+        **_REPEATABLE,
         dest="faults",
-        action="append",
-        default=[],
         metavar="SPEC",
-        help="make a call fail, see below; may be repeated",
+        help="make a call fail, see below; repeatable",
     )
     service.add_argument(
         "--trait",
+        **_REPEATABLE,
         dest="traits",
-        action="append",
-        default=[],
         metavar="NAME",
-        help="behave in a different way, see below; may be repeated",
+        help="behave in a different way, see below; repeatable",
     )
     service.add_argument(
         "--list-lag",
@@ -882,54 +707,24 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         help="let the list lag behind by so many seconds, see below",
     )
     service.add_argument(
-        "--extra-trigger",
-        dest="extra_triggers",
-        action="append",
-        default=[],
+        "--tenant",
+        **_REPEATABLE,
         metavar="NAME",
-        help="accept this trigger too; may be repeated",
+        help="a tenant of the account; repeatable (default: DEMO)",
     )
     service.add_argument(
-        "--json-log",
-        action="store_true",
-        help="log a JSON object a line, not text, on standard error",
-    )
-    _add_sandbox_account(parser.add_argument_group("account"))
-    _add_sandbox_receivers(parser.add_argument_group("receivers"))
-    _add_debug(parser.add_argument_group(MORE))
-
-
-def _add_sandbox_account(account: Group) -> None:
-    account.add_argument(
-        "--tenant",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a tenant of the account; may be repeated (default: DEMO)",
-    )
-    account.add_argument(
         "--totp-env",
         metavar="ENV",
         help="the variable with a base32 seed: require a second factor",
     )
-    account.add_argument(
-        "--role",
-        action="append",
-        default=[],
-        metavar="ROLE",
-        help="a role of the account; may be repeated (default: ROLE_SDB_MANAGER_USER)",
-    )
-
-
-def _add_sandbox_receivers(receivers: Group) -> None:
+    receivers = parser.add_argument_group("receivers")
     receivers.add_argument(
         "--receiver",
-        action="append",
-        default=[],
+        **_REPEATABLE,
         metavar="NAME=ENV,...",
         help=(
             "a receiver, and the variables that hold its secrets: the first answers challenges; "
-            "without any, a secret is made; may be repeated (default: catalogue)"
+            "without any, a secret is made; repeatable (default: catalogue)"
         ),
     )
     receivers.add_argument(
@@ -943,42 +738,33 @@ def _add_sandbox_receivers(receivers: Group) -> None:
         "--write-hooks",
         metavar="FILE",
         help=(
-            "write the hooks file for a second terminal here, and beside it what to export (.env); "
-            "by default they are printed"
+            "write the hooks file for a second terminal here, and the variables beside it "
+            "(default: into a folder that is removed at the end)"
         ),
     )
-    receivers.add_argument(
-        "--shell",
-        choices=("sh", "powershell"),
-        default="powershell" if os.name == "nt" else "sh",
-        help="the shell that the lines to export are for (default: sh; on Windows powershell)",
-    )
+    _group(parser, MORE, "--debug", "--help")
 
 
 def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server",
         metavar="URL",
-        help="where it runs, on this machine (default: PRESERVICA_SERVER)",
+        help="the sandbox's address, on this machine (default: PRESERVICA_SERVER)",
     )
     parser.add_argument(
         "--trigger",
+        default="INDEXED",
         metavar="NAME",
-        help="what happens (default: that of the event, or INDEXED)",
+        help="the event's trigger (default: INDEXED)",
     )
-    parser.add_argument(
-        "--event",
-        metavar="FILE",
-        help="send the `events` of this JSON, as in an event that came; - for standard input",
-    )
-    _add_debug(parser)
+    _group(parser, MORE, "--debug", "--help")
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts
     parser.add_argument("shell", nargs="?", choices=SHELLS, help="the shell that the script is for")
     parser.add_argument("--words", choices=("tenancies", "addresses"), help=argparse.SUPPRESS)
-    _add_debug(parser)
+    _group(parser, MORE, "--debug", "--help")
 
 
 def check_completion(arguments: argparse.Namespace) -> None:

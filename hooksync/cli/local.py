@@ -6,7 +6,6 @@ import gc
 from functools import partial
 
 from hooksync.cli.terminal import catch_signals, wants_colour
-from hooksync.config.files import read_event
 from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
@@ -24,14 +23,13 @@ def sandbox(options: SandboxFlags, world: World) -> ExitCode:
     """Run a sandbox until a signal."""
     gc.enable()  # it runs for long
     write = partial(world.output.create_file, mode=0o600)
-    log = partial(_log, world, is_json=options.json_log)
-    return ExitCode(command.run(options, partial(_say, world), log, write, catch_signals))
+    say = partial(_say, world)
+    return ExitCode(command.run(options, say, partial(_log, world), write, catch_signals))
 
 
 def fire(options: SandboxFireFlags, world: World) -> ExitCode:
     """Have a running sandbox send an event."""
-    body = read_event(options.event, world.stdin)[0] if options.event else b"{}"
-    return ExitCode(command.fire(options, body, partial(_say, world), partial(_log, world)))
+    return ExitCode(command.fire(options, partial(_say, world), partial(_log, world)))
 
 
 def demo(options: NoOptions, world: World) -> ExitCode:
@@ -47,9 +45,8 @@ def _say(world: World, text: str) -> None:
     world.terminal.result(f"{text}\n")
 
 
-def _log(world: World, entry: dict[str, object], *, is_json: bool = False) -> None:
+def _log(world: World, entry: dict[str, object]) -> None:
     shown = dict(entry)
     if "url" in shown:
         shown["url"] = masked_url(str(shown["url"]))
-    line = command.log_line(shown, as_json=is_json)
-    world.output.message(line, form="json" if is_json else "text")
+    world.output.message(command.log_line(shown))

@@ -55,9 +55,8 @@ def _run_to_end(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             # whatever the terminal's encoding, nothing is lost
             stream.reconfigure(errors="backslashreplace")
-            if (
-                sys.platform == "win32" and not stream.isatty()
-            ):  # what is read again is as on any other system
+            if sys.platform == "win32" and not stream.isatty():
+                # a file has the same bytes on every system
                 stream.reconfigure(encoding="utf-8", newline="\n")
     try:
         code = _run(arguments, begun, output)
@@ -71,9 +70,7 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:  # before signals are handled, or after
         code = ExitCode.INTERRUPTED
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
-        with suppress(
-            Exception
-        ):  # its kind, not its text; where there is no memory for that, nothing
+        with suppress(Exception):  # if there is no memory for the message
             output.message(unforeseen_text(error, is_debugging="--debug" in arguments))
         code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
         problems = (unforeseen(error),)
@@ -127,9 +124,8 @@ def _open_missing_streams() -> None:
         if getattr(sys, name) is None:
             # it gets the lowest number: the closed
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
-    if (
-        sys.platform != "win32"
-    ):  # a parent may leave it non-blocking: a read would end in the middle
+    if sys.platform != "win32":
+        # a parent may leave it non-blocking: a read would end in the middle
         os.set_blocking(0, True)
 
 

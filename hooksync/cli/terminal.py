@@ -26,14 +26,8 @@ if TYPE_CHECKING:
 Level = Literal["error", "warning"]
 
 _CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # of ECMA-48, by the style
-# set by Windows' terminals that are
-_COLOUR_ABLE = (
-    "WT_SESSION",
-    "TERM",
-    "TERM_PROGRAM",
-    "ANSICON",
-    "ConEmuANSI",
-)
+# set by Windows' terminals that show colours
+_COLOUR_ABLE = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI")
 _TOLD_EVERY = 5.0  # seconds between two lines of progress where there is no terminal
 _LOOK = 0.2  # seconds between two looks for a signal while an answer is waited for
 TITLE = "hooksync"  # of annotations
@@ -55,18 +49,20 @@ def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
     take no lock.
     """
     meanings = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
-    for each in (getattr(signal, name) for name in ("SIGHUP", "SIGBREAK") if hasattr(signal, name)):
-        if signal.getsignal(each) is not signal.SIG_IGN:
+    for name in ("SIGHUP", "SIGBREAK"):
+        each = getattr(signal, name, None)
+        if each is not None and signal.getsignal(each) is not signal.SIG_IGN:
             meanings[each] = signal.SIGTERM
-    former = {
-        each: signal.signal(each, lambda number, _: handle(meanings[signal.Signals(number)]))
-        for each in meanings
-    }
+
+    def handle_meaning(number: int, _: object) -> None:
+        handle(meanings[signal.Signals(number)])
+
+    former = {each: signal.signal(each, handle_meaning) for each in meanings}
     try:
         yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for each, handler in former.items():
+            signal.signal(each, handler)
 
 
 class Interrupts:
@@ -119,9 +115,8 @@ class ConsoleTerminal:
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show lines for people, each after its style, on standard output."""
         if self._is_coloured:
-            self._output.result(
-                coloured([(style, escaped(text, "text")) for style, text in lines]), "coloured"
-            )
+            safe = [(style, escaped(text, "text")) for style, text in lines]
+            self._output.result(coloured(safe), "coloured")
         else:
             self._output.result("".join(f"{text}\n" for _, text in lines))
 
@@ -187,9 +182,10 @@ class ConsoleTerminal:
 
 def coloured(lines: Sequence[tuple[str, str]]) -> str:
     """Join lines, each with the colour of its style."""
-    return "".join(
-        f"\x1b[{_CODES[style]}m{text}\x1b[0m\n" if style else f"{text}\n" for style, text in lines
-    )
+    joined = ""
+    for style, text in lines:
+        joined += f"\x1b[{_CODES[style]}m{text}\x1b[0m\n" if style else f"{text}\n"
+    return joined
 
 
 def show_problem(problem: Problem, level: Level, output: Output) -> None:
@@ -209,14 +205,13 @@ def annotation(level: Level, problem: Problem) -> str | None:
     if where is None or where.file.startswith("<"):  # standard input is no file of the repository
         return None
     path = where.file
-    with suppress(ValueError):  # another drive
+    with suppress(ValueError):  # a different drive
         # a step may run in a folder of it
         relative = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or ".")
-        path = path if relative.startswith("..") else relative.replace(os.sep, "/")
-    file, message = (
-        _escaped(path, _IN_PROPERTY),
-        _escaped(f"{problem.what}\nfix: {problem.fix}", _IN_DATA),
-    )
+        if not relative.startswith(".."):
+            path = relative.replace(os.sep, "/")
+    file = _escaped(path, _IN_PROPERTY)
+    message = _escaped(f"{problem.what}\nfix: {problem.fix}", _IN_DATA)
     return f"::{level} file={file},line={where.line},col={where.column},title={TITLE}::{message}"
 
 
@@ -226,8 +221,10 @@ def _escaped(text: str, escapes: Mapping[str, str]) -> str:
 
 def wants_colour() -> bool:
     """Whether to colour: by NO_COLOR and FORCE_COLOR (no-color.org), otherwise on a terminal."""
-    get = os.environ.get
-    if get("NO_COLOR") or get("FORCE_COLOR"):
-        return not get("NO_COLOR") and get("FORCE_COLOR") not in ("0", "false")
-    is_able = os.name != "nt" or any(map(get, _COLOUR_ABLE))
-    return sys.stdout.isatty() and get("TERM") != "dumb" and is_able
+    if os.environ.get("NO_COLOR"):
+        return False
+    if forced := os.environ.get("FORCE_COLOR"):
+        return forced not in ("0", "false")
+    if os.name == "nt" and not any(map(os.environ.get, _COLOUR_ABLE)):
+        return False
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

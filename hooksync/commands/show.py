@@ -39,12 +39,7 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     data = read_plan(options.path)
     saved, too_old = open_saved_plan(data, options.path, options.max_age, world)
     view = saved.view
-    if options.format == "json":
-        world.terminal.result(data.decode("utf-8-sig"), "json")
-    elif options.format == "text":
-        world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
-    else:
-        world.terminal.result(_page(view, options), "markdown")
+    _show_plan(view, data, options, world)
     all_warnings = (*saved.warnings, *view.warnings)
     show_problems(replace(view, warnings=all_warnings), world, refused="apply would refuse")
     end = saved.expires_at
@@ -59,11 +54,18 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     return plan_exit_code(view, is_detailed=options.has_detailed_exit_code)
 
 
-def _page(view: RunView, options: ShowOptions) -> str:
-    if options.format == "html":
-        from hooksync.output.html import plan_html  # only here, as below: text needs neither
+def _show_plan(view: RunView, data: bytes, options: ShowOptions, world: World) -> None:
+    match options.format:
+        case "text":
+            world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
+        case "json":
+            world.terminal.result(data.decode("utf-8-sig"), "json")
+        case "html":
+            from hooksync.output.html import plan_html  # only here, as below: text needs neither
 
-        return plan_html(view)
-    from hooksync.output.markdown import plan_markdown
+            world.terminal.result(plan_html(view), "markdown")
+        case "markdown":
+            from hooksync.output.markdown import plan_markdown
 
-    return plan_markdown(view, shows_kept=options.shows_kept)
+            text = plan_markdown(view, shows_kept=options.shows_kept)
+            world.terminal.result(text, "markdown")

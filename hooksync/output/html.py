@@ -2,45 +2,48 @@
 
 Touches nothing but that file.
 
-It loads nothing. Where a content policy forbids its own style and script, as that of Jenkins does,
-it can still be read and unfolded: only colours and the filter are missing. Whatever a text holds,
-it stays a text.
+The page loads nothing. Where a content policy forbids its own style and script, as that of Jenkins
+does, it can still be read and unfolded: only colours and the filter are missing. Whatever a text
+contains, it stays a text.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from string import Template
 
 from hooksync.core.redaction import printable
 from hooksync.output.listing import coverage_table
 from hooksync.output.markdown import problems_of
-from hooksync.output.text import counts_of, name_width, plan_summary, state_lines, step_lines
+from hooksync.output.text import counts_of, name_of, plan_summary, state_lines, step_lines
 from hooksync.output.view import RunView, StepView, TenancyView
+
+_ORDER = ("unsubscribe", "resubscribe", "subscribe")  # what a reviewer must not miss comes first
 
 
 def plan_html(view: RunView) -> str:
     """Write a plan: summary, problems, the steps of each tenancy, and the coverage of triggers."""
+    problems = ""
+    for title, found in problems_of(view, "apply would refuse"):
+        items = [f"{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found]
+        problems += _list(title, items, is_open=True)
+    unknown = [_text(step.address or "") for step in view.steps if step.has_unknown_secret]
     table, end = coverage_table(view)
-    problems = [
-        _list(
-            title, (f"{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found), " open"
-        )
-        for title, found in problems_of(view, "apply would refuse")
-    ]
-    unknown = (_text(step.address or "") for step in view.steps if step.has_unknown_secret)
+    rows = [f"<tr>{_each('td', row)}" for row in table]
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
-        return Template(page.read()).substitute(
-            summary=_each("p", (plan_summary(view), *(text for _, text in state_lines(view)))),
-            problems="\n".join((*problems, _list("unknown secrets", unknown))),
-            tenancies=_each("option", (one.tenancy.name for one in view.tenancies)),
-            actions=_each("option", view.counts()),
-            sections="\n".join(map(_section, view.tenancies)),
-            coverage="\n".join(f"<tr>{_each('td', row)}" for row in table),
-            end=_each("p", [end]),
-        )
+        template = Template(page.read())
+    return template.substitute(
+        made=_text(f"Made at {view.created_at} from {view.sources}."),
+        summary=_each("p", (plan_summary(view), *(text for _, text in state_lines(view)))),
+        problems=problems + _list("unknown secrets", unknown),
+        tenancies=_each("option", (one.tenancy.name for one in view.tenancies)),
+        actions=_each("option", view.counts()),
+        sections="\n".join(map(_section, view.tenancies)),
+        coverage="\n".join(rows),
+        end=_each("p", [end]),
+    )
 
 
 def _text(text: str) -> str:
@@ -51,40 +54,43 @@ def _each(tag: str, texts: Iterable[str]) -> str:
     return "".join(f"<{tag}>{_text(text)}</{tag}>" for text in texts)
 
 
-def _list(title: str, items: Iterable[str], is_open: str = "") -> str:
+def _list(title: str, items: Sequence[str], *, is_open: bool = False) -> str:
+    """Write a list that can be unfolded; nothing if it is empty. `items`: HTML."""
+    if not items:
+        return ""
+    start = "<details open>" if is_open else "<details>"
     written = "".join(f"<li>{item}</li>" for item in items)
-    return (
-        f"<details{is_open}><summary>{_text(title)}</summary><ul>{written}</ul></details>"
-        if written
-        else ""
-    )
+    return f"{start}<summary>{_text(title)}</summary><ul>{written}</ul></details>\n"
 
 
 def _section(view: TenancyView) -> str:
-    """Write a tenancy; what nothing is done about is folded."""
-    width = name_width(view.steps)
-    todo = (_step(step, view, width) for step in view.steps if step.is_drift)
-    idle = "\n".join(_step(step, view, width) for step in view.steps if not step.is_drift)
-    rest = (
-        f"<details class=rest><summary>unchanged, or left alone</summary>{idle}</details>"
-        if idle
-        else ""
-    )
-    title = _text(f"{view.tenancy.name}, {view.tenancy.where}: {counts_of(view)}")
-    return "\n".join(
-        (
-            f'<section data-tenancy="{_text(view.tenancy.name)}"><h2>{title}</h2>',
-            *todo,
-            rest,
-            "</section>",
-        )
-    )
+    """Write a tenancy, removals first. Steps without a change are folded."""
+    changes = [step for step in view.steps if step.is_change]
+    changes.sort(key=lambda step: _ORDER.index(step.action))
+    duplicates = [step for step in view.steps if step.is_drift and not step.is_change]
+    idle = [_step(step, view) for step in view.steps if not step.is_drift]
+    title = f"{view.tenancy.name}, {view.tenancy.where}: {counts_of(view)}"
+    lines = [f'<section data-tenancy="{_text(view.tenancy.name)}"><h2>{_text(title)}</h2>']
+    lines += [_step(step, view) for step in [*changes, *duplicates]]
+    if idle:
+        lines.append("<details class=rest><summary>unchanged, or left alone</summary>")
+        lines += [*idle, "</details>"]
+    return "\n".join([*lines, "</section>"])
 
 
-def _step(step: StepView, view: TenancyView, width: int) -> str:
-    first, *rest = (_text(text) for _, text in step_lines(step, view, width))
-    fields = "\n".join(rest)
+def _step(step: StepView, view: TenancyView) -> str:
+    """Write the columns of a step's first line as texts that wrap on a phone, then its fields."""
+    first, *rest = (text for _, text in step_lines(step, view, 0))
+    name = name_of(step)
+    trigger = printable(step.trigger.shown)
+    remark = first[4:].removeprefix(name).lstrip().removeprefix(trigger)
+    texts = (first[:4].rstrip(), name, trigger, remark.strip())
+    columns = " ".join(f"<span>{_text(text)}</span>" for text in texts)
+    fields = ""
+    for text in rest:
+        label, _, value = text.strip().partition("  ")
+        fields += f"<dt>{_text(label)}<dd>{_text(value.strip())}"
     return (
-        "<details class=step"
-        f" data-action={step.action}><summary>{first}</summary><pre>{fields}</pre></details>"
+        f"<details class=step data-action={step.action}><summary>{columns}</summary>"
+        f"<dl>{fields}</dl></details>"
     )

@@ -60,24 +60,37 @@ def json_parts(data: object, margin: bytes | None = None) -> Iterator[bytes]:
     if not isinstance(data, Sections | Lines):
         yield data if isinstance(data, bytes) else encode(data).encode()
         return
-    inner = None if margin is None else margin + b"  "
-    between, colon = b"," + (inner or b""), b":" if margin is None else b": "
     opening, closing = (b"{", b"}") if isinstance(data, Sections) else (b"[", b"]")
-    begin = opening + (inner or b"")
+    if not data:
+        yield opening + closing
+        return
+    inner = None if margin is None else margin + b"  "
+    yield opening + (inner or b"")
     if isinstance(data, Sections):
-        for number, name in enumerate(sorted(data)):
-            yield (between if number else begin) + encode(name).encode() + colon
-            yield from json_parts(data[name], inner)
-    elif (
-        margin is None and data and isinstance(data[0], bytes)
-    ):  # many at once: a part has its price
-        for start in range(0, len(data), 100):
-            yield (between if start else begin) + between.join(data[start : start + 100])
+        yield from _field_parts(data, inner)
     else:
-        for number, each in enumerate(data):
-            yield between if number else begin
-            yield from json_parts(each, inner)
-    yield (margin or b"") + closing if data else opening + closing
+        yield from _item_parts(data, inner)
+    yield (margin or b"") + closing
+
+
+def _field_parts(data: Sections, margin: bytes | None) -> Iterator[bytes]:
+    separator = b""
+    colon = b":" if margin is None else b": "
+    for name in sorted(data):
+        yield separator + encode(name).encode() + colon
+        yield from json_parts(data[name], margin)
+        separator = b"," + (margin or b"")
+
+
+def _item_parts(data: Lines, margin: bytes | None) -> Iterator[bytes]:
+    separator = b"," + (margin or b"")
+    if margin is None and isinstance(data[0], bytes):  # many at once: a part has its price
+        for start in range(0, len(data), 100):
+            yield (separator if start else b"") + separator.join(data[start : start + 100])
+        return
+    for number, each in enumerate(data):
+        yield separator if number else b""
+        yield from json_parts(each, margin)
 
 
 def to_text(document: object) -> str:

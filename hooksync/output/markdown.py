@@ -69,12 +69,9 @@ def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
 def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence[_Block]) -> str:
     """Join the parts: summary and problems first, then as many blocks as there is room for."""
     texts = [summary, *(text for _, text in state_lines(view))]
-    lines = [
-        marker(kind),
-        f"### hooksync {kind}",
-        "",
-        *(each for text in texts for each in (sentence(_cut(text)), "")),
-    ]
+    lines = [marker(kind), f"### hooksync {kind}", ""]
+    for text in texts:
+        lines += [sentence(_cut(text)), ""]
     for title, problems in problems_of(view, refused):
         lines += _listed(title, problems)
     lines += _fitted_blocks(blocks, ROOM - size(lines))
@@ -89,8 +86,11 @@ def _fitted_blocks(blocks: Sequence[_Block], room: int) -> Iterator[str]:
     is_folded = sum(len(item) for _, items in blocks for item in items) >= _FOLDED_FROM
     room -= COUNT_ROOM
     written: dict[int, list[str]] = {}
-    for index in sorted(range(len(blocks)), key=lambda index: sum(map(size, blocks[index][1]))):
-        if lines := _framed(*blocks[index], room, is_folded=is_folded):
+    sizes = [sum(map(size, items)) for _, items in blocks]
+    for index in sorted(range(len(blocks)), key=sizes.__getitem__):
+        title, items = blocks[index]
+        lines = _framed(title, items, room, is_folded=is_folded)
+        if lines:
             written[index] = lines
             room -= size(lines)
     for index in sorted(written):
@@ -102,29 +102,32 @@ def _fitted_blocks(blocks: Sequence[_Block], room: int) -> Iterator[str]:
 def _framed(title: str, items: Sequence[Sequence[str]], room: int, *, is_folded: bool) -> list[str]:
     """Write the items for which there is room, and count the others; nothing if none fits."""
     start, *_, end = fenced("diff", [line for item in items for line in item])
-    head, foot = [f"#### {title}", "", start], [""]
+    head = [f"#### {title}", "", start]
+    foot = [""]
     if is_folded:
-        head, foot = [f"<details><summary>{title}</summary>", "", start], ["", "</details>", ""]
+        head = [f"<details><summary>{title}</summary>", "", start]
+        foot = ["", "</details>", ""]
     lines, more = fitted(items, room - size([*head, end, *foot]) - COUNT_ROOM)
     return [*head, *lines, end, *more, *foot] if lines else []
 
 
 def _blocks(view: RunView, *, shows_kept: bool) -> list[_Block]:
     """Make a block of each tenancy that has something to show."""
-    blocks = []
+    blocks: list[_Block] = []
     for one in view.tenancies:
-        if items := tenancy_items(one, shows_kept=shows_kept):
-            title = (
-                f"{escaped(_cut(one.tenancy.name))}, {escaped(_cut(one.tenancy.where))}:"
-                f" {counts_of(one)}"
-            )
-            blocks.append((title, [[*map(_line, item)] for item in items]))
+        items = tenancy_items(one, shows_kept=shows_kept)
+        if items:
+            name = escaped(_cut(one.tenancy.name))
+            where = escaped(_cut(one.tenancy.where))
+            lines = [list(map(_line, item)) for item in items]
+            blocks.append((f"{name}, {where}: {counts_of(one)}", lines))
     return blocks
 
 
 def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, Sequence[Problem]]]:
     """List the problems under their titles, most urgent first."""
-    yield from (("errors", [*view.error_problems, *failures(view)]), (refused, view.refusals))
+    yield "errors", [*view.error_problems, *failures(view)]
+    yield refused, view.refusals
     yield "warnings", view.all_warnings
 
 
@@ -132,22 +135,22 @@ def _listed(title: str, problems: Sequence[Problem]) -> list[str]:
     """Write a list of problems, and count those for which there is no room."""
     if not problems:
         return []
-    items = [
-        [
-            f"- {escaped(_cut(each.headline))}",
-            *([f"  fix: {escaped(_cut(each.fix))}"] if each.fix else []),
-        ]
-        for each in problems
-    ]
+    items: list[list[str]] = []
+    for each in problems:
+        item = [f"- {escaped(_cut(each.headline))}"]
+        if each.fix:
+            item.append(f"  fix: {escaped(_cut(each.fix))}")
+        items.append(item)
     lines, more = fitted(items, _PROBLEMS_ROOM)
     return [f"**{title}**", "", *lines, *(f"- {each}" for each in more), ""]
 
 
 def _line(line: Line) -> str:
     style, text = line
-    # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
-    is_replaced = style == "yellow"
-    return printable(_cut(_REPLACED + text[len(_REPLACED) :] if is_replaced else text))
+    if style == "yellow":
+        # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
+        text = _REPLACED + text[len(_REPLACED) :]
+    return printable(_cut(text))
 
 
 def _cut(text: str) -> str:

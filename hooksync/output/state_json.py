@@ -23,9 +23,9 @@ def state_json(where: str, state: State, holder: Holder | None, *, is_signed: bo
         "state_format": STATE_FORMAT,
         "serial": state.serial,
         "signed": is_signed,
-        "entries": [entry_fields(each) for each in state.entries],
-        "intents": [entry_fields(each) for each in state.intents],
-        "unsettled": [entry_fields(each) for each in state.unsettled],
+        "entries": list(map(entry_fields, state.entries)),
+        "intents": list(map(entry_fields, state.intents)),
+        "unsettled": list(map(entry_fields, state.unsettled)),
         "run_lock": _holder_fields(holder) if holder else None,
     }
     return to_text(document)

@@ -18,10 +18,10 @@ def validation_json(
     document = {
         "format": FORMAT,
         "is_valid": not problems,
-        "problems": [_problem_json(problem) for problem in problems],
+        "problems": list(map(_problem_json, problems)),
         "subscriptions": subscriptions,
         "tenancies": tenancies,
-        "warnings": [_problem_json(warning) for warning in warnings],
+        "warnings": list(map(_problem_json, warnings)),
     }
     return to_text(document)
 

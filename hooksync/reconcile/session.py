@@ -31,7 +31,6 @@ from hooksync.reconcile.plan import (
     outcome_of_empty,
 )
 from hooksync.reconcile.planner import Fetched
-from hooksync.service.auth import UsedCodes
 from hooksync.service.client import Preservica
 from hooksync.service.http import (
     CallContext,
@@ -88,8 +87,7 @@ def open_run(
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
     # a service may quote any of them, needed now or not
     redactor.learn_later(lambda: secrets.values(_references(tenancies)))
-    used = UsedCodes()
-    clients = {each.name: Preservica(each, context, secrets.find, used) for each in tenancies}
+    clients = {each.name: Preservica(each, context, secrets.find) for each in tenancies}
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
             yield Run(

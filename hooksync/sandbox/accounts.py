@@ -9,7 +9,6 @@ pyPreservica 4.2.2, common.py.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import math
 import struct
@@ -32,7 +31,6 @@ WEBHOOK_ROLES = frozenset(
 
 _BAD = "bad credentials"
 _OTP_PERIOD = 30  # seconds that one code lasts
-_OTP_DRIFT = 1  # periods that a client's clock may be off, either way
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +93,17 @@ class Accounts:
     def complete_second_factor(self, form: dict[str, str]) -> dict[str, object]:
         """Complete a log-in that asked for a second factor; a continuation token works once."""
         continuation = form.get("continuationToken", "")
+        named = (form.get("username"), form.get("tenant"))
         with self._lock:
             account, tenant = self._pending.get(continuation, (None, ""))
-            if account is None or (account.username, tenant) != (
-                form.get("username"),
-                form.get("tenant"),
-            ):
+            if account is None or account.totp_seed is None:
                 raise Refusal(401, _BAD)
-            period = int(self._clock() // _OTP_PERIOD)
-            near = range(period - _OTP_DRIFT, period + _OTP_DRIFT + 1)
-            if form.get("twoFactorToken") not in {
-                one_time_code(account.totp_seed or "", counter) for counter in near
-            }:
+            if named != (account.username, tenant):
+                raise Refusal(401, _BAD)
+            period = int(self._clock() // _OTP_PERIOD)  # a client's clock may be off by one
+            near = (period - 1, period, period + 1)
+            codes = [one_time_code(account.totp_seed, each) for each in near]
+            if form.get("twoFactorToken") not in codes:
                 raise Refusal(401, "the two-factor code is wrong")
             del self._pending[continuation]
         return self._open(account, tenant)
@@ -138,14 +135,12 @@ class Accounts:
             "success": True,
             "user": account.username,
             "token": session.token,
-            "refresh-token": str(
-                uuid.uuid4()
-            ),  # no known client uses it, so it is good for nothing here
+            "refresh-token": str(uuid.uuid4()),  # no known client uses it
             "validFor": math.ceil(self._token_seconds / 60),  # minutes
         }
 
 
-def one_time_code(seed: str, counter: int) -> str:
+def one_time_code(seed: str, period: int) -> str:
     """Compute the code of a period since 1970 (RFC 6238).
 
     Raises `SandboxError` for a seed that is not base32.
@@ -154,9 +149,7 @@ def one_time_code(seed: str, counter: int) -> str:
     try:
         key = base64.b32decode(letters + "=" * (-len(letters) % 8))
     except ValueError as error:
-        raise SandboxError(
-            "the TOTP seed is not base32 (the letters A to Z and the digits 2 to 7)"
-        ) from error
-    digest = hmac.new(key, struct.pack(">Q", counter), hashlib.sha1).digest()
+        raise SandboxError("the TOTP seed is not base32 (A to Z and 2 to 7)") from error
+    digest = hmac.digest(key, struct.pack(">Q", period), "sha1")
     (number,) = struct.unpack_from(">I", digest, digest[-1] & 0x0F)
     return f"{(number & 0x7FFFFFFF) % 10**6:06}"

@@ -1,7 +1,7 @@
 """The command `hooksync sandbox`: a sandbox with receivers, and what a second terminal needs.
 
-`hooksync sandbox fire` has one that runs send an event. Reads the environment, and neither prints
-nor writes itself. What the help says of faults and traits stands in help.txt.
+`hooksync sandbox fire` has a running sandbox send an event. Reads the environment; neither prints
+nor writes itself. `SANDBOX` in cli/commands.py explains faults and traits.
 """
 
 from __future__ import annotations
@@ -17,37 +17,31 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from urllib.parse import quote, urlsplit
 
-from hooksync.sandbox.accounts import PASSWORD, ROLE, TENANT, Account
+from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
 from hooksync.sandbox.faults import read_fault
-from hooksync.sandbox.http_server import Log
+from hooksync.sandbox.http_server import Log, SandboxError
 from hooksync.sandbox.receiver import Receiver, WebhookSender
 from hooksync.sandbox.server import FIRE_PATH, Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Trait
 
-# by a variable's name; and the variable that it was taken from
-Values = Mapping[str, tuple[str, str | None]]
+# makes a file that only its owner may read, or raises FileExistsError
+Write = Callable[[str, str], None]
+Secrets = Mapping[str, Mapping[str, str]]  # by receiver and variable
 
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
-# how each sets a variable, to a value or to that of another one; writes a file; does what a file
-# says
-_SHELLS = {
-    "sh": ("export {}={}", '"${}"', "cat > {} <<'END'\n{}END", ". {}"),
-    "powershell": (
-        "$env:{} = {}",
-        "$env:{}",
-        "@'\n{1}'@ | Set-Content {0}",
-        "Invoke-Expression (Get-Content -Raw {})",
-    ),
-}
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variables>.+))?")
-_HOOKS = "sandbox-hooks.yaml"  # what a second terminal calls it
+_SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_DELIVERY = 600  # seconds that an event may take with all its receivers
 _LOOK = 0.2  # seconds
 _REPEATS = (1.0, 4.0, 16.0)  # seconds before each repetition of an event, with the trait for it
-_DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
+# exit codes
+_DONE = 0
+_FAILED = 1
+_WRONG_USAGE = 64
 
 
 @dataclass(frozen=True)
@@ -59,15 +53,11 @@ class SandboxFlags:
     faults: Sequence[str]
     traits: Sequence[str]
     list_lag: float  # seconds
-    extra_triggers: Sequence[str]
-    json_log: bool
     tenant: Sequence[str]
     totp_env: str | None
-    role: Sequence[str]
     receiver: Sequence[str]  # NAME=ENV,...
     receiver_port: int
     write_hooks: str | None  # path
-    shell: str
 
 
 @dataclass(frozen=True)
@@ -75,202 +65,187 @@ class SandboxFireFlags:
     """The flags of `sandbox fire`."""
 
     server: str | None
-    trigger: str | None
-    event: str | None  # path
+    trigger: str
 
 
 def run(
-    args: SandboxFlags,
+    flags: SandboxFlags,
     say: Callable[[str], None],
     log: Log,
-    write: Callable[[str, str], None],
+    write: Write,
     catch_signals: Callable[[Callable[[int], None]], AbstractContextManager[None]],
 ) -> int:
     """Run until SIGINT or SIGTERM; returns the exit code.
 
     `say` takes the addresses and should flush, for programs that wait for them; `log` what happens,
-    errors too. `write` makes a file of its owner's alone, or raises FileExistsError.
-    `catch_signals` hands each signal to a function.
+    errors too. `catch_signals` hands each signal to a function.
     """
     arrived: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe to use in a signal handler
     with catch_signals(arrived.put), ExitStack() as running:
         code = _WRONG_USAGE
         try:
-            options = replace(read_options(args), log=log)
-            secrets = dict(map(_read_receiver, args.receiver or ["catalogue"]))
+            options = replace(read_options(flags), log=log)
+            secrets = dict(map(_read_receiver, flags.receiver or ["catalogue"]))
             code = _FAILED
-            box = running.enter_context(Sandbox(options))
-            given = {
-                name: [value for value, _ in values.values()] for name, values in secrets.items()
-            }
-            receiver = running.enter_context(Receiver(given, args.receiver_port, log))
-            say(f"sandbox  {box.url}  tenants {' '.join(options.accounts[0].tenants)}")
-            for name in secrets:
-                say(f"receiver {receiver.url(name)}")
-            values = _values(args, box.url, options.accounts[0], secrets)
-            say(_second_terminal(args, values, _hooks_file(secrets, receiver.url), write))
-        except ValueError as error:
+            say(_start(running, flags, options, secrets, write))
+        except SandboxError as error:
             log({"kind": "error", "result": str(error)})
             return code
         while arrived.empty():
-            time.sleep(_LOOK)  # a wait for what arrives would hear no signal on Windows
+            time.sleep(_LOOK)  # on Windows, no signal interrupts a longer wait
     return _DONE
 
 
-def log_line(entry: Mapping[str, object], *, as_json: bool) -> str:
+def log_line(entry: Mapping[str, object]) -> str:
     """Write what happened as a line, with the time."""
-    at = f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:23]}Z"
-    if as_json:
-        return json.dumps({"at": at, **entry})
     if entry["kind"] == "error":
         return f"error: {entry['result']}"
-    what = " ".join(str(entry[name]) for name in ("what", "url") if name in entry)
-    took = f" ({entry['seconds']} s)" if "seconds" in entry else ""
-    return f"{at[11:]} {entry['kind']:<9} {what} -> {entry['result']}{took}"
+    what = entry["what"]
+    if "url" in entry:
+        what = f"{what} {entry['url']}"
+    return f"{datetime.now(UTC):%H:%M:%S} {entry['kind']:<9} {what} -> {entry['result']}"
 
 
-def read_options(args: SandboxFlags) -> SandboxOptions:
-    """Read how the sandbox is to behave. Raises ValueError for what is invalid."""
-    for spec in args.faults:
+def read_options(flags: SandboxFlags) -> SandboxOptions:
+    """Read how the sandbox is to behave. Raises `SandboxError` for what is invalid."""
+    for spec in flags.faults:
         read_fault(spec)
-    for name in args.traits:
+    for name in flags.traits:
         if name not in set(Trait):
-            raise ValueError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
+            raise SandboxError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
+    repeats = _REPEATS if Trait.REPEAT_EVENTS in flags.traits else ()
     account = Account(
         password=os.environ.get(_PASSWORD_ENV) or PASSWORD,
-        tenants=tuple(args.tenant or [TENANT]),
-        roles=tuple(args.role or [ROLE]),
-        totp_seed=_env(args.totp_env) if args.totp_env else None,
+        tenants=tuple(flags.tenant or [TENANT]),
+        totp_seed=_env(flags.totp_env) if flags.totp_env else None,
     )
-    return SandboxOptions(
-        accounts=(account,),
-        traits=args.traits,
-        faults=args.faults,
-        extra_triggers=args.extra_triggers,
-        port=args.port,
-        data=Path(args.data) if args.data else None,
-        list_lag_additions=args.list_lag,
-        list_lag_removals=args.list_lag,
-        repeats=_REPEATS if Trait.REPEAT_EVENTS in args.traits else (),
+    options = SandboxOptions((account,), flags.traits, flags.faults, port=flags.port)
+    return replace(
+        options,
+        data=Path(flags.data) if flags.data else None,
+        list_lag_additions=flags.list_lag,
+        list_lag_removals=flags.list_lag,
+        repeats=repeats,
     )
 
 
-def fire(args: SandboxFireFlags, event: bytes, say: Callable[[str], None], log: Log) -> int:
-    """Have a running sandbox send an event, as this JSON has it; returns the exit code."""
+def fire(flags: SandboxFireFlags, say: Callable[[str], None], log: Log) -> int:
+    """Have a running sandbox send an event; returns the exit code."""
     try:
-        server = urlsplit(args.server or _env("PRESERVICA_SERVER"))
-        if server.scheme != "http" or server.hostname not in _LOOPBACK:
-            raise ValueError(
-                "that is no sandbox on this machine: give --server as hooksync sandbox prints it"
-            )
-        url = f"http://{server.netloc}{FIRE_PATH}{quote(args.trigger or '', safe='')}"
-        answer = WebhookSender(_LONGEST_DELIVERY).post(
-            url, event, {"Content-Type": "application/json"}
-        )
-        if isinstance(answer, str):
-            raise ValueError(answer)
-        message = json.loads(answer[1])["message"]
-        if answer[0] == 200:
-            say(message)
-            return _DONE
-    except (LookupError, TypeError):
-        message = "nothing was sent: the answer is not from a sandbox"
+        status, message = _fire(flags)
     except ValueError as error:
+        status = 0
         message = f"nothing was sent: {error}"
-    log({"kind": "error", "result": message})
-    return _FAILED
+    if status != 200:
+        log({"kind": "error", "result": message})
+        return _FAILED
+    say(message)
+    return _DONE
 
 
-def _read_receiver(written: str) -> tuple[str, Values]:
-    """Read `NAME=ENV,...` or `NAME` into a name and the secrets."""
+def _fire(flags: SandboxFireFlags) -> tuple[int, str]:
+    """Return the status of the sandbox's response, and its message."""
+    server = urlsplit(flags.server or _env("PRESERVICA_SERVER"))
+    if server.scheme != "http" or server.hostname not in _LOOPBACK:
+        raise SandboxError(
+            "that is no sandbox on this machine: give --server as hooksync sandbox prints it"
+        )
+    url = f"http://{server.netloc}{FIRE_PATH}{quote(flags.trigger, safe='')}"
+    headers = {"Content-Type": "application/json"}
+    answer = WebhookSender(_LONGEST_DELIVERY).post(url, b"", headers)
+    if isinstance(answer, str):
+        raise SandboxError(answer)
+    status, body = answer
+    try:
+        return status, json.loads(body)["message"]
+    except (ValueError, LookupError, TypeError):
+        raise SandboxError("the answer is not from a sandbox") from None
+
+
+def _read_receiver(written: str) -> tuple[str, dict[str, str]]:
+    """Read `NAME=ENV,...` or `NAME` into a name and its secrets, by their variables."""
     found = _RECEIVER.fullmatch(written)
     if not found:
-        raise ValueError(
+        raise SandboxError(
             f'receiver "{written}" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET'
         )
+    name = found["name"]
     if found["variables"]:
-        return found["name"], {
-            variable: (_env(variable), variable) for variable in found["variables"].split(",")
-        }
-    return found["name"], {
-        f"{found['name'].replace('-', '_').upper()}_SECRET": (os.urandom(32).hex(), None)
-    }
+        return name, {each: _env(each) for each in found["variables"].split(",")}
+    return name, {f"{name.replace('-', '_').upper()}_SECRET": os.urandom(32).hex()}
 
 
 def _env(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        raise ValueError(f"the environment variable {name} is not set; export it first")
+        raise SandboxError(f"the environment variable {name} is not set; export it first")
     return value
 
 
-def _values(
-    args: SandboxFlags, url: str, account: Account, secrets: Mapping[str, Values]
-) -> Values:
-    """Return what the variables of a second terminal must be."""
-    found: dict[str, tuple[str, str | None]] = {
-        "PRESERVICA_SERVER": (url, None),
-        "PRESERVICA_TENANT": (account.tenants[0], None),
-        "PRESERVICA_USERNAME": (account.username, None),
-        "PRESERVICA_PASSWORD": (
-            account.password,
-            None if account.password == PASSWORD else _PASSWORD_ENV,
-        ),
+def _start(
+    running: ExitStack,
+    flags: SandboxFlags,
+    options: SandboxOptions,
+    secrets: Secrets,
+    write: Write,
+) -> str:
+    """Start the sandbox with its receivers; returns where they are."""
+    box = running.enter_context(Sandbox(options))
+    values = {name: tuple(several.values()) for name, several in secrets.items()}
+    receiver = running.enter_context(Receiver(values, flags.receiver_port, options.log))
+    folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
+    hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
+    account = options.accounts[0]
+    variables = _log_in_variables(box.url, account)
+    exports = _write_files(hooks, variables, secrets, receiver.url, write)
+    text = f"sandbox  {box.url}  tenants {' '.join(account.tenants)}\n"
+    for name in secrets:
+        text += f"receiver {receiver.url(name)}\n"
+    hooks_path = shlex.quote(str(hooks))
+    exports_path = shlex.quote(str(exports))
+    return f"{text}\n{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}"
+
+
+def _write_files(
+    hooks: Path,
+    variables: dict[str, str],
+    secrets: Secrets,
+    url: Callable[[str], str],
+    write: Write,
+) -> Path:
+    """Write the hooks file and, beside it, the variables that it needs; returns the latter's path.
+
+    The hooks file subscribes each receiver with its first secret.
+    """
+    text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
+    for name, several in secrets.items():
+        variables |= several
+        text += f"""\
+      "{name}":
+        url: {url(name)}
+        triggers: [INDEXED, MOVED]
+        secret: {{env: {next(iter(several))}}}
+"""
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    exports = hooks.with_suffix(".env")
+    try:
+        write(str(hooks), text)
+        write(str(exports), "".join(lines))
+    except FileExistsError:
+        raise SandboxError(
+            f"{hooks} or {exports} is there already; remove both, or name another file"
+        ) from None
+    return exports
+
+
+def _log_in_variables(url: str, account: Account) -> dict[str, str]:
+    """Return the variables by which hooksync logs in to the sandbox."""
+    found = {
+        "PRESERVICA_SERVER": url,
+        "PRESERVICA_TENANT": account.tenants[0],
+        "PRESERVICA_USERNAME": account.username,
+        "PRESERVICA_PASSWORD": account.password,
     }
     if account.totp_seed:
-        found["PRESERVICA_2FA_TOKEN"] = (account.totp_seed, args.totp_env)
-    for values in secrets.values():
-        found.update(values)
+        found["PRESERVICA_2FA_TOKEN"] = account.totp_seed
     return found
-
-
-def _hooks_file(secrets: Mapping[str, Values], url: Callable[[str], str]) -> str:
-    """Write the hooks file that subscribes the receivers, each under its first secret."""
-    lines = ["version: 1", "tenancies:", "  sandbox:", "    subscriptions:"]
-    for name, variables in secrets.items():
-        lines += [
-            f'      "{name}":',
-            f"        url: {url(name)}",
-            "        triggers: [INDEXED, MOVED]",
-        ]
-        lines += [f"        secret: {{env: {next(iter(variables))}}}"]
-    return "\n".join([*lines, ""])
-
-
-def _second_terminal(
-    args: SandboxFlags, values: Values, hooks: str, write: Callable[[str, str], None]
-) -> str:
-    """Return what to paste into a second terminal.
-
-    Values from the environment are not shown, but written to a file.
-    """
-    export, reference, here_document, source = _SHELLS[args.shell]
-    path = os.path.abspath(args.write_hooks) if args.write_hooks else ""
-
-    def quoted(text: str) -> str:
-        return shlex.quote(text) if args.shell == "sh" else "'{}'".format(text.replace("'", "''"))
-
-    lines = [
-        export.format(name, reference.format(variable) if variable and not path else quoted(value))
-        for name, (value, variable) in {**values, "HOOKSYNC_FILE": (path or _HOOKS, None)}.items()
-    ]
-    if path:
-        exports = f"{os.path.splitext(path)[0]}.env"
-        try:
-            write(path, hooks)
-            write(exports, "\n".join([*lines, ""]))
-        except FileExistsError:
-            raise ValueError(
-                f"{path} or {exports} is there already; remove both, or name another file"
-            ) from None
-        lines = [source.format(quoted(exports))]
-    else:
-        lines.append(here_document.format(_HOOKS, hooks))
-    return "\n".join(
-        [
-            "",
-            "In a second terminal, paste this; then try hooksync plan and hooksync apply:",
-            "",
-            *lines,
-        ]
-    )

@@ -1,9 +1,5 @@
 """The command `hooksync demo`: a tour on a local tenancy, with the real commands.
 
-The tour stands in tour.txt: the hooks file, the script, and what is shown when all is removed. In
-the script `# ` begins a title, `$ ` a command that is run, with the exit codes that it may end
-with, and `! ` what happens meanwhile, by its name in `_stage`.
-
 Prints nothing itself, reaches 127.0.0.1 alone, leaves nothing behind.
 """
 
@@ -14,8 +10,8 @@ import secrets
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,19 +25,27 @@ from hooksync.sandbox.tenancies import SandboxOptions
 # of SIGINT and SIGTERM, to a function
 CatchSignals = Callable[[Callable[[int], None]], AbstractContextManager[None]]
 
-_BROKEN = (
-    "The tour ends early: {}. Perhaps something on this machine blocks connections to 127.0.0.1. If"
-    " not, this is a bug in hooksync: please report it with the output above. Nothing is left"
-    " behind."
-)
-
-_WIDTH = 80  # columns
+_HOOKS = """\
+version: 1
+tenancies:
+  demo:
+    server: ${{SANDBOX}}                 # yours: e.g. eu.preservica.com
+    tenant: DEMO
+    owns: ["{receivers}"]   # hooksync may remove these
+    subscriptions:
+      catalogue:
+        url: {receivers}/catalogue
+        triggers: [INDEXED, MOVED]
+        secret: {{env: CATALOGUE_SECRET}}
+      alerts:
+        url: {receivers}/alerts
+        triggers: [INGEST_FAILED]
+        secret: {{env: ALERTS_SECRET}}
+"""
+_WIDTH = 79  # columns
 _INDENT = "    "  # before commands and their output, to tell them from the tour's own words
 # beginnings of variables that are about the user's own tenancies
-_USERS_OWN = (
-    "PRESERVICA_",
-    "HOOKSYNC_",
-)
+_USERS_OWN = ("PRESERVICA_", "HOOKSYNC_")
 
 
 class Stopped(Exception):
@@ -50,61 +54,51 @@ class Stopped(Exception):
 
 @dataclass(slots=True)
 class Tour:
-    """Goes through a script, and runs its commands in a folder."""
+    """Shows texts, and runs commands in a folder."""
 
     announce: Callable[[str], None]  # shows a line
     is_coloured: bool = False
     folder: Path = Path()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    events: Mapping[str, Callable[[], None]] = field(default_factory=dict)  # what happens meanwhile
-    # that came: it is noted, so that it does not interrupt the cleaning up
+    # a signal that came; the tour ends after the running command, which gets the signal, too
     signal: int | None = None
-    _plan: list[str] = field(default_factory=list)  # the lines of the plan that was shown last
 
     def note(self, number: int) -> None:
-        """Handle a signal: the tour ends after the running command, which gets the signal, too."""
+        """Handle a signal, without interrupting the cleaning up."""
         self.signal = number
 
-    def follow(self, script: Iterable[str]) -> None:
-        """Show the script line by line, and do what it says.
+    def title(self, text: str) -> None:
+        """Begin a part of the tour."""
+        self._show("")
+        self._show(self._bold(text))
 
-        Raises Stopped, SandboxError for a wrong exit code.
+    def say(self, text: str) -> None:
+        """Show a text. Raises Stopped."""
+        self._show("")
+        for line in text.splitlines():
+            self._show(line)
+
+    def quote(self, text: str) -> None:
+        """Show a file, or what a command prints, with long lines wrapped."""
+        wrapper = textwrap.TextWrapper(
+            _WIDTH,
+            initial_indent=_INDENT,
+            subsequent_indent=_INDENT * 2,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines():
+            self._show(wrapper.fill(line))
+
+    def run(self, command: str, *codes: int) -> None:
+        """Run a hooksync command, and show it with its output and an exit code other than 0.
+
+        `codes`: the exit codes that it may end with; none: 0. Raises Stopped, SandboxError.
         """
-        for line in script:
-            kind, _, text = line.partition(" ")
-            match kind:
-                case "#":
-                    self._show(self._bold(text))
-                case "$":
-                    command, _, codes = text.partition("  # ")
-                    self._command(command, codes or "0")
-                case "!":
-                    self.events[text]()
-                case _:
-                    self._show(line)
-
-    def _command(self, text: str, codes: str) -> None:
-        """Run a command, and show it with its output, and with its exit code if that is not 0."""
-        self._show(_INDENT + self._bold(f"$ {text}"))
-        program, *arguments = text.split()
-        if program == "cat":
-            output, code = (
-                "".join((self.folder / name).read_text(encoding="utf-8") for name in arguments),
-                0,
-            )
-        else:
-            output, code = self._run(arguments)
-        for line in self._without_repetition(output.splitlines()):
-            self._show(_indented(line))
-        if code:
-            self._show(f"{_INDENT}(exit code {code})")
-        if str(code) not in codes.split(" or "):
-            raise SandboxError(f"`{text}` ended with exit code {code}, not {codes}")
-
-    def _run(self, arguments: Sequence[str]) -> tuple[str, int]:
-        """Run hooksync to its end; returns its output and its exit code."""
+        self._show("")
+        self._show(_INDENT + self._bold(f"$ hooksync {command}"))
         done = subprocess.run(  # noqa: S603  our own program
-            [sys.executable, "-m", "hooksync", *arguments],
+            [sys.executable, "-m", "hooksync", *command.split()],
             cwd=self.folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -114,24 +108,18 @@ class Tour:
             errors="replace",
             check=False,
         )
-        return done.stdout, done.returncode
-
-    def _without_repetition(self, lines: list[str]) -> list[str]:
-        """Leave out a plan that was shown just before: `apply` begins with what `plan` shows."""
-        length = next(
-            (number for number, line in enumerate(lines, start=1) if line.startswith("Plan:")), 0
-        )
-        plan, self._plan = self._plan, lines[:length] or self._plan
-        return (
-            ["(the same plan as above)", *lines[length:]]
-            if length and plan == self._plan
-            else lines
-        )
+        self.quote(done.stdout)
+        if done.returncode:
+            self._show(f"{_INDENT}(exit code {done.returncode})")
+        if done.returncode not in (codes or (0,)):
+            expected = " or ".join(map(str, codes or (0,)))
+            what = f"`hooksync {command}` ended with exit code {done.returncode}, not {expected}"
+            raise SandboxError(what)
 
     def _show(self, line: str) -> None:
         if self.signal is not None:
             raise Stopped
-        self.announce(line.rstrip())
+        self.announce(line)
 
     def _bold(self, text: str) -> str:
         return f"\x1b[1m{text}\x1b[0m" if self.is_coloured else text
@@ -144,88 +132,124 @@ def run_demo(
 
     `announce` shows a line.
     """
-    hooks, script, farewell = (
-        Path(__file__).with_name("tour.txt").read_text(encoding="utf-8").split("---\n")
-    )
     tour = Tour(announce, is_coloured)
+    shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
+    account = Account(password=secrets.token_hex(16))
     try:
-        with catch_signals(tour.note), _stage(tour, hooks):
-            tour.follow(script.splitlines())
+        with (
+            catch_signals(tour.note),
+            TemporaryDirectory(prefix="hooksync-demo-") as folder,
+            Sandbox(SandboxOptions(accounts=(account,))) as box,
+            Receiver({name: (secret,) for name, secret in shared.items()}) as receiver,
+        ):
+            tour.folder = Path(folder)
+            tour.environ = clean_environ() | {
+                "FORCE_COLOR": "1" if is_coloured else "0",
+                "SANDBOX": box.url,
+                "PRESERVICA_USERNAME": USERNAME,
+                "PRESERVICA_PASSWORD": account.password,
+                "CATALOGUE_SECRET": shared["catalogue"],
+                "ALERTS_SECRET": shared["alerts"],
+            }
+            _show_first_apply(tour, box, receiver)
+            _show_drift(tour, box, receiver)
+            _show_wrong_secret(tour, receiver, shared["alerts"])
     except Stopped:
         return 128 + (tour.signal or 0)
     except (OSError, SandboxError) as error:
-        announce(_BROKEN.format(error))
+        announce(
+            f"The tour ends early: {error}. Perhaps something on this machine blocks connections to"
+            " 127.0.0.1. If not, this is a bug in hooksync: please report it with the output above."
+            " Nothing is left behind."
+        )
         return 1
-    announce(farewell.rstrip("\n"))
+    announce("""
+Nothing is left behind: the tenancy, its receivers and the folder are gone.
+
+To go on:
+    docs/quick-start.md  the guide, up to a tenancy of your own
+    hooksync sandbox     a local tenancy to try your own file on
+    hooksync --help      the commands""")
     return 0
 
 
-@contextmanager
-def _stage(tour: Tour, template: str) -> Iterator[None]:
-    """Start a tenancy with its receivers and a folder for commands; all are removed at the end."""
-    password = secrets.token_hex(16)
-    shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
-    with (
-        TemporaryDirectory(prefix="hooksync-demo-") as folder,
-        Sandbox(SandboxOptions(accounts=(Account(password=password),))) as box,
-        Receiver({name: (secret,) for name, secret in shared.items()}) as receiver,
-    ):
-        hooks = template.replace("RECEIVERS", receiver.url("").rstrip("/"))
-        file = Path(folder, "hooks.yaml")
+def _show_first_apply(tour: Tour, box: Sandbox, receiver: Receiver) -> None:
+    hooks = _HOOKS.format(receivers=receiver.url("").rstrip("/"))
+    (tour.folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
+    box.seed(TENANT, "https://vendor.example/hook", "MOVED", secrets.token_hex(32))
+    tour.say("""\
+A tour of hooksync, with a tenancy that exists on this machine only, and only
+as long as the tour takes. You need to set up nothing, and nothing of yours is
+touched.""")
+    tour.title("1. The file, hooks.yaml")
+    tour.say("""\
+It declares which subscriptions a tenancy should have: the receiver that
+Preservica calls (url), the triggers for which it is called, and where to find
+the secret that the two share. The secret itself is never in the file.""")
+    tour.quote(f"\n{hooks}")
+    tour.run("validate")
+    tour.title("2. Plan")
+    tour.say("""\
+`plan` compares what is declared with what is live in the tenancy, and shows
+the difference; it changes nothing. A plus will be subscribed. The dot is left
+alone: it is not ours, because its URL is outside `owns`.""")
+    tour.run("plan")
+    tour.title("3. Apply")
+    tour.say("""\
+`apply` shows the plan, asks, carries it out, and verifies the result. In this
+tour nobody can answer, so it is run with --yes. Preservica challenges each
+receiver first: one that does not know the secret cannot be subscribed.""")
+    tour.run("apply --yes")
+    tour.say("Now all is as declared, so there is nothing to do, however often it runs:")
+    tour.run("plan")
 
-        def change_by_hand() -> None:
-            lost = next(
-                live for live in box.subscriptions(TENANT) if live.trigger == "FULL_TEXT_INDEXED"
-            )
-            box.remove(TENANT, lost.id)
-            box.seed(TENANT, receiver.url("old-catalogue"), "MOVED", secrets.token_hex(32))
 
-        def change_file_and_secret() -> None:
-            file.write_text(
-                hooks.replace("INGEST_FAILED", "INGEST_FAILED, SECURITY_CHANGED"), encoding="utf-8"
-            )
-            receiver.set_secret("alerts", secrets.token_hex(32))
+def _show_drift(tour: Tour, box: Sandbox, receiver: Receiver) -> None:
+    for live in box.subscriptions(TENANT):
+        if live.trigger == "FULL_TEXT_INDEXED":
+            box.remove(TENANT, live.id)
+    box.seed(TENANT, receiver.url("old-catalogue"), "MOVED", secrets.token_hex(32))
+    tour.title("4. Drift")
+    tour.say("""\
+Somebody has just removed one subscription by hand, and added another. With
+--detailed-exitcode, `plan` ends with exit code 2 when there are changes, so
+that a nightly job can raise an alarm.""")
+    tour.run("plan --detailed-exitcode", 2)
+    tour.say("""\
+`apply` brings back what is missing, and unsubscribes what is not declared (the
+minus).""")
+    tour.run("apply --yes")
 
-        tour.events = {
-            "somebody changes the tenancy by hand": change_by_hand,
-            "the file changes, and the secret of a receiver": change_file_and_secret,
-            "the receiver gets the right secret again": lambda: receiver.set_secret(
-                "alerts", shared["alerts"]
-            ),
-        }
-        tour.folder = Path(folder)
-        tour.environ = clean_environ() | {
-            "FORCE_COLOR": "1" if tour.is_coloured else "0",
-            "SANDBOX": box.url,
-            "PRESERVICA_USERNAME": USERNAME,
-            "PRESERVICA_PASSWORD": password,
-            "CATALOGUE_SECRET": shared["catalogue"],
-            "ALERTS_SECRET": shared["alerts"],
-        }
-        file.write_text(hooks, encoding="utf-8")
-        box.seed(TENANT, "https://vendor.example/hook", "MOVED", secrets.token_hex(32))
-        yield
+
+def _show_wrong_secret(tour: Tour, receiver: Receiver, secret: str) -> None:
+    path = tour.folder / "hooks.yaml"
+    hooks = path.read_text(encoding="utf-8")
+    path.write_text(hooks.replace("INGEST_FAILED", "INGEST_FAILED, SECURITY_CHANGED"))
+    receiver.set_secret("alerts", secrets.token_hex(32))
+    tour.title("5. A receiver with the wrong secret")
+    tour.say("""\
+The alerts need another trigger, so their line in the file changes:
+
+    -        triggers: [INGEST_FAILED]
+    +        triggers: [INGEST_FAILED, SECURITY_CHANGED]
+
+But meanwhile their receiver was given another secret than ALERTS_SECRET. It
+fails the challenge, so the change is refused; nothing else is touched.""")
+    tour.run("apply --yes", 1, 3)
+    receiver.set_secret("alerts", secret)
+    tour.say("""\
+The line that begins with `fix:` says what to do. Now the receiver has the
+right secret again:""")
+    tour.run("apply --yes")
 
 
 def clean_environ() -> dict[str, str]:
     """Return the user's environment without tenancies and proxies."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().startswith(_USERS_OWN) and not name.upper().endswith("_PROXY")
-    }
-    return kept | {
-        "PYTHONIOENCODING": "utf-8",
-        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
-    }
-
-
-def _indented(line: str) -> str:
-    """Indent a line of a command's output, and wrap it if it is too long."""
-    if len(_INDENT + line) < _WIDTH or "\x1b" in line:  # colours take no columns
-        return _INDENT + line
-    margin = _INDENT + line[: len(line) - len(line.lstrip())]
-    wrapper = textwrap.TextWrapper(
-        _WIDTH - 1, margin, margin + _INDENT, break_long_words=False, break_on_hyphens=False
-    )
-    return wrapper.fill(" ".join(line.split()))
+    kept: dict[str, str] = {}
+    for name, value in os.environ.items():
+        upper = name.upper()
+        if not upper.startswith(_USERS_OWN) and not upper.endswith("_PROXY"):
+            kept[name] = value
+    kept["PYTHONIOENCODING"] = "utf-8"
+    kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
+    return kept

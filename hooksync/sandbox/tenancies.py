@@ -13,18 +13,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts
+from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, Session
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.http_server import Answer, Log, Refusal, Request, SandboxError, json_answer
 
@@ -51,8 +48,7 @@ _VERSION_XML = (
     f"<CurrentVersion>{VERSION}</CurrentVersion></VersionResponse>"
 )
 
-_FORMAT = "hooksync.sandbox/1"  # of the data file
-_FLAGS = {True: True, False: False, "true": True, "false": False}
+_FORMAT = "hooksync.sandbox/1"  # the only key of the data file
 
 
 class Trait(StrEnum):
@@ -117,10 +113,9 @@ class Tenancies:
         self._options = options
         self._lock = threading.RLock()
         held = load_data(options.data) if options.data else {}
-        self._kept = {
-            tenant: {each.id: _Kept(each, -math.inf) for each in several}
-            for tenant, several in held.items()
-        }
+        self._kept: dict[str, dict[str, _Kept]] = {}  # by tenant and id
+        for tenant, several in held.items():
+            self._kept[tenant] = {each.id: _Kept(each, -math.inf) for each in several}
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
@@ -132,11 +127,18 @@ class Tenancies:
         """Return what the list shows now, oldest first; it may lag."""
         now = self._options.clock()
         with self._lock:
-            return tuple(
-                kept.subscription
-                for kept in self._kept.get(tenant, {}).values()
-                if kept.listed_from <= now < kept.listed_until
-            )
+            kept = self._kept.get(tenant, {}).values()
+            listed = [each for each in kept if each.listed_from <= now < each.listed_until]
+            return tuple(each.subscription for each in listed)
+
+    def held_for(self, trigger: str) -> list[tuple[str, Subscription]]:
+        """Return all subscriptions for a trigger, with their tenants."""
+        found: list[tuple[str, Subscription]] = []
+        with self._lock:
+            for tenant in self._kept:
+                held = self.held_by(tenant)
+                found += [(tenant, each) for each in held if each.trigger == trigger]
+        return found
 
     def add(
         self, tenant: str, subscription: Subscription, *, by_hand: bool = False
@@ -147,16 +149,16 @@ class Tenancies:
         """
         url = subscription.url
         trigger = subscription.trigger
-        is_refused = Trait.REFUSE_DUPLICATES in self._options.traits and not by_hand
         with self._lock:
-            if is_refused and any(
-                each.url == url and each.trigger == trigger for each in self.held_by(tenant)
-            ):
-                raise Refusal(409, f"there is already a subscription for {url} and {trigger}")
+            if Trait.REFUSE_DUPLICATES in self._options.traits and not by_hand:
+                for each in self.held_by(tenant):
+                    if each.url == url and each.trigger == trigger:
+                        what = f"there is already a subscription for {url} and {trigger}"
+                        raise Refusal(409, what)
             made = replace(subscription, id=self._options.new_id())
             listed_from = self._after(self._options.list_lag_additions, by_hand)
             self._kept.setdefault(tenant, {})[made.id] = _Kept(made, listed_from)
-            self._saved()
+            self._save()
         return made
 
     def remove(self, tenant: str, subscription_id: str, *, by_hand: bool = False) -> None:
@@ -165,22 +167,17 @@ class Tenancies:
         Raises `Refusal` for an id it does not have.
         """
         with self._lock:
-            all_kept = self._kept.get(tenant, {})
-            now = self._options.clock()
-            kept = all_kept.get(subscription_id)
+            kept = self._kept.get(tenant, {}).get(subscription_id)
             if kept is None or kept.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
             kept.listed_until = self._after(self._options.list_lag_removals, by_hand)
-            self._kept[tenant] = {
-                id_: each for id_, each in all_kept.items() if each.listed_until > now
-            }
-            self._saved()
+            self._save()
 
     def _after(self, seconds: float, by_hand: bool) -> float:
         """Return the moment from which a list shows a change that is made now."""
         return -math.inf if by_hand else self._options.clock() + seconds
 
-    def _saved(self) -> None:
+    def _save(self) -> None:
         """Write the data file, under the lock, so that the newest data is written last."""
         if self._options.data:
             save_data(self._options.data, {tenant: self.held_by(tenant) for tenant in self._kept})
@@ -223,24 +220,28 @@ class Rules:
 
     def _carry_out(self, request: Request) -> Answer:
         name = call_name(request)
-        if name == "login":
-            return json_answer(200, self.accounts.log_in(request.form()))
-        if name == "complete-2fa":
-            return json_answer(200, self.accounts.complete_second_factor(request.form()))
-        if name == "unknown":
-            raise Refusal(404, f"there is no {request.method} {request.path}")
+        match name:
+            case "login":
+                return json_answer(200, self.accounts.log_in(request.form()))
+            case "complete-2fa":
+                return json_answer(200, self.accounts.complete_second_factor(request.form()))
+            case "unknown":
+                raise Refusal(404, f"there is no {request.method} {request.path}")
         session = self.accounts.session(request.headers.get(TOKEN_HEADER, ""))
-        if name == "version":
-            return Answer(200, _VERSION_XML.encode(), "application/xml")
-        if name == "details":
-            return json_answer(200, {"roles": list(session.account.roles)})
+        return self._carry_out_for(session, name, request)
+
+    def _carry_out_for(self, session: Session, name: str, request: Request) -> Answer:
+        match name:
+            case "version":
+                return Answer(200, _VERSION_XML.encode(), "application/xml")
+            case "details":
+                return json_answer(200, {"roles": list(session.account.roles)})
         if WEBHOOK_ROLES.isdisjoint(session.account.roles):
-            raise Refusal(
-                403, f"the account needs one of the roles {', '.join(sorted(WEBHOOK_ROLES))}"
-            )
+            known = ", ".join(sorted(WEBHOOK_ROLES))
+            raise Refusal(403, f"the account needs one of the roles {known}")
         if name == "list":
             listed = self.tenancies.listed_for(session.tenant)
-            return json_answer(200, [self.describe(subscription) for subscription in listed])
+            return json_answer(200, [self.describe(each) for each in listed])
         if name == "subscribe":
             return self._subscribe(session.tenant, request.body)
         self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])
@@ -266,30 +267,19 @@ def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
         raise Refusal(400, "the body is not JSON") from None
     if not isinstance(document, dict):
         raise Refusal(400, "the body is not a JSON object")
-    url, trigger, secret = (document.get(name) for name in ("url", "triggerType", "secret"))
-    if not isinstance(url, str) or not _is_receiver_url(url):
+    url = document.get("url")
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise Refusal(400, "url is not an http or https URL")
+    trigger = document.get("triggerType")
     if not isinstance(trigger, str) or trigger not in triggers:
         raise Refusal(400, f"triggerType is not one of {', '.join(triggers)}")
-    if not isinstance(secret, str) or not secret or max(secret) > "\xff":
-        raise Refusal(400, "secret is not text in Latin-1 characters")
+    secret = document.get("secret")
+    if not isinstance(secret, str) or not secret or not secret.isascii():
+        raise Refusal(400, "secret is not text in ASCII characters")
     flag = document.get("includeIdentifiers", False)
-    if not isinstance(flag, bool | str) or flag not in _FLAGS:
+    if flag not in ("true", "false", True, False):
         raise Refusal(400, 'includeIdentifiers is neither "true" nor "false"')
-    return Subscription(url, trigger, secret, _FLAGS[flag])
-
-
-def _is_receiver_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.port != 0
-            and url.isprintable()
-        )
-    except ValueError:
-        return False
+    return Subscription(url, trigger, secret, flag in ("true", True))
 
 
 def load_data(path: Path) -> Holdings:
@@ -297,24 +287,21 @@ def load_data(path: Path) -> Holdings:
 
     Raises `SandboxError` for an unusable file.
     """
+    if not path.exists():
+        return {}
+    held: dict[str, tuple[Subscription, ...]] = {}
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != _FORMAT:
-            raise ValueError(f"its format is not {_FORMAT}")
-        return {
-            tenant: tuple(_read_subscription(entry) for entry in entries)
-            for tenant, entries in document["tenants"].items()
-        }
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SandboxError(f"cannot read the data file {path}: {error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        for tenant, entries in document[_FORMAT].items():
+            held[tenant] = tuple(Subscription(**entry) for entry in entries)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         # the error's text may quote the file, and so a secret: only its kind is shown
+        kind = type(error).__name__
         raise SandboxError(
-            f"the data file {path} was not written by a sandbox ({type(error).__name__}); "
+            f"the data file {path} cannot be read, or was not written by a sandbox ({kind}); "
             "remove it to start empty, or name another"
         ) from None
+    return held
 
 
 def save_data(path: Path, holdings: Holdings) -> None:
@@ -322,24 +309,12 @@ def save_data(path: Path, holdings: Holdings) -> None:
 
     Raises `SandboxError`.
     """
-    tenants = {tenant: [asdict(each) for each in held] for tenant, held in holdings.items()}
-    text = json.dumps({"format": _FORMAT, "tenants": tenants}, indent=1, sort_keys=True)
-    temporary = None
+    tenants = {tenant: list(map(asdict, held)) for tenant, held in holdings.items()}
+    draft = path.with_name(f".{path.name}.draft")
     try:
-        # mkstemp makes it 0600
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        os.replace(temporary, path)
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps({_FORMAT: tenants}, indent=1), encoding="utf-8")
+        draft.replace(path)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise SandboxError(f"cannot write the data file {path}: {error}") from error
-
-
-def _read_subscription(entry: dict[str, object]) -> Subscription:
-    """Read one entry. Raises KeyError or TypeError."""
-    made = Subscription(**entry)  # type: ignore[arg-type]  # checked in a moment
-    if [*map(type, astuple(made))] != [str, str, str, bool, str]:
-        raise TypeError
-    return made

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Sequence
+from functools import partial
 from urllib.parse import quote
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
@@ -22,7 +23,7 @@ from hooksync.core.model import (
     Tenancy,
 )
 from hooksync.core.record import replace
-from hooksync.service.auth import FindSecret, TokenSession, UsedCodes
+from hooksync.service.auth import FindSecret, TokenSession
 from hooksync.service.http import (
     CREATION,
     READ,
@@ -57,15 +58,12 @@ class Preservica:
     Thread-safe; logs in at the first call, and again once when the token expires.
     """
 
-    def __init__(
-        self, tenancy: Tenancy, context: CallContext, find: FindSecret, used: UsedCodes
-    ) -> None:
+    def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecret) -> None:
         self._tenancy = tenancy
         self._caller = Caller(tenancy.name, context)
         self._redactor = context.redactor
-        self._session = TokenSession(
-            tenancy, context, find, used, lambda request: self._caller.send(request, READ)
-        )
+        log_in = partial(self._caller.send, rule=READ)
+        self._session = TokenSession(tenancy, context, find, log_in)
 
     @property
     def tenant(self) -> str | None:
@@ -89,20 +87,20 @@ class Preservica:
         )
         answer = self._authorised(request, READ)
         if answer.status != 200:
-            raise self._failed(Rejected, request, answer, fix_for_status(answer.status))
+            fix = fix_for_status(answer.status)
+            raise self._failed(Rejected, request, answer, fix)
+        if answer.has_next_page:
+            what = "a part of the list, with a Link header to the next part"
+            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, what)
         declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
         try:
             live = read_subscriptions(answer.body, declared)
             self._check_names(one.id for one in live)
-            known = {
-                *TRIGGER_NAMES.values(),
-                *(one.trigger.wire for one in self._tenancy.subscriptions),
-            }
+            known = set(TRIGGER_NAMES.values())
+            known.update(one.trigger.wire for one in self._tenancy.subscriptions)
             self._check_names({one.trigger.wire for one in live} - known)
         except NotUnderstood as error:
-            raise self._failed(
-                ServiceError, request, answer, _NOT_KNOWN, remark=f"{error}: "
-            ) from error
+            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, str(error)) from error
         return self._shown(live, set(declared))
 
     def _check_names(self, names: Iterable[str]) -> None:
@@ -129,40 +127,33 @@ class Preservica:
 
         Raises AnswerLost where it may be made, Rejected where not.
         """
+        self._redactor.learn([secret.reveal()])
+        request = self._request_for(declared, secret)
+        answer = self._authorised(request, CREATION)
+        if 200 < answer.status < 300 or answer.status >= BROKEN:
+            fix = "the list will show whether it was made"
+            raise self._failed(AnswerLost, request, answer, fix)
+        if answer.status != 200:
+            fix = _fix_for_subscribing(answer.status, declared)
+            raise self._failed(Rejected, request, answer, fix)
+        try:
+            identifier = read_created_id(answer.body)
+            if identifier is not None:
+                self._check_names([identifier])
+        except NotUnderstood as error:
+            raise self._failed(AnswerLost, request, answer, _NOT_KNOWN, str(error)) from error
+        return identifier
+
+    def _request_for(self, declared: DeclaredSubscription, secret: Secret) -> Request:
         wanted = {
             "url": declared.url.full,
             "triggerType": declared.trigger.wire,
             "secret": secret.reveal(),
-            "includeIdentifiers": (
-                "true" if declared.include_identifiers else "false"
-            ),  # text, as pyPreservica sends it
+            "includeIdentifiers": str(declared.include_identifiers).lower(),  # as pyPreservica
         }
-        self._redactor.learn([secret.reveal()])
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        request = Request(
-            "POST",
-            self._tenancy.server.base_url,
-            SUBSCRIPTIONS,
-            headers,
-            json.dumps(wanted).encode(),
-        )
-        answer = self._authorised(request, CREATION)
-        if 200 < answer.status < 300 or answer.status >= BROKEN:
-            raise self._failed(
-                AnswerLost, request, answer, "the list will show whether it was made"
-            )
-        if answer.status != 200:
-            raise self._failed(
-                Rejected, request, answer, _fix_for_subscribing(answer.status, declared)
-            )
-        try:
-            identifier = read_created_id(answer.body)
-            self._check_names([identifier] if identifier else [])
-            return identifier
-        except NotUnderstood as error:
-            raise self._failed(
-                AnswerLost, request, answer, _NOT_KNOWN, remark=f"{error}: "
-            ) from error
+        body = json.dumps(wanted).encode()
+        return Request("POST", self._tenancy.server.base_url, SUBSCRIPTIONS, headers, body)
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription, if it is there.
@@ -170,10 +161,7 @@ class Preservica:
         Raises AnswerLost where it may be gone, ServiceError if not.
         """
         if identifier in ("", ".", ".."):  # however it is encoded: `%2E%2E` is `..` to any server
-            what = (
-                f'the id "{identifier}" cannot be used in a path: the call would go to another'
-                " address"
-            )
+            what = f'the id "{identifier}" cannot be used in a path: the call would go elsewhere'
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
         path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
         request = Request("DELETE", self._tenancy.server.base_url, path)
@@ -181,25 +169,24 @@ class Preservica:
         if answer.status in (204, 404):
             return
         if answer.follows_lost or 200 <= answer.status < 300 or answer.status >= BROKEN:
-            raise self._failed(
-                AnswerLost, request, answer, "the list will show whether it was removed"
-            )
-        raise self._failed(Rejected, request, answer, fix_for_status(answer.status))
+            fix = "the list will show whether it was removed"
+            raise self._failed(AnswerLost, request, answer, fix)
+        fix = fix_for_status(answer.status)
+        raise self._failed(Rejected, request, answer, fix)
 
     def _authorised(self, request: Request, rule: RetryRule) -> Answer:
         """Send with a token; when it is refused, log in again once."""
 
         def send(token: str) -> Answer:
-            return self._caller.send(
-                replace(request, headers={**request.headers, TOKEN_HEADER: token}), rule
-            )
+            headers = {**request.headers, TOKEN_HEADER: token}
+            return self._caller.send(replace(request, headers=headers), rule)
 
         token = self._session.token()
         answer = send(token)
-        if answer.status == 401:
-            again = send(self._session.token(instead_of=token))
-            return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
-        return answer
+        if answer.status != 401:
+            return answer
+        again = send(self._session.token(instead_of=token))
+        return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
 
     def _failed(
         self,
@@ -207,11 +194,12 @@ class Preservica:
         request: Request,
         answer: Answer,
         fix: str,
-        *,
         remark: str = "",
     ) -> ServiceError:
         quoted = self._redactor.quote(answer.text) or "(an empty answer)"
-        problem = Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix)
+        if remark:
+            quoted = f"{remark}: {quoted}"
+        problem = Problem(f"{request} -> {answer.status}: {quoted}", fix)
         return Rejected(problem, answer.status) if kind is Rejected else kind(problem)
 
 

@@ -7,7 +7,6 @@ response. Nothing here repeats a call.
 
 from __future__ import annotations
 
-import http.client
 import io
 import os
 import socket
@@ -15,6 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar, Literal
@@ -28,14 +28,12 @@ import urllib3.exceptions
 from urllib3.util.connection import create_connection
 
 from hooksync import __version__
-from hooksync.core.clock import within
 from hooksync.core.errors import os_reason
-from hooksync.service.responses import NotConnected, SlowLookUp, explain_connecting
+from hooksync.service.responses import NotConnected, explain_connecting
 
 # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _SERVERS = 1024
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
-_SHORTEST = 0.001  # seconds; 0 would mean not to wait at all
 _HEADERS = {"User-Agent": f"hooksync/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 _REFUSED_FIXES = {
     "link-local": "use another host: at such addresses, clouds give keys to their own machines",
@@ -43,22 +41,17 @@ _REFUSED_FIXES = {
 }
 
 # where clouds give their machines keys and settings, besides the link-local addresses
-_METADATA = tuple(
-    map(
-        ip_network,
-        (
-            "100.100.100.200",  # Alibaba
-            "168.63.129.16",  # Azure
-            "192.0.0.192",  # Oracle
-            "fd00:100::100:200",  # Alibaba
-            "fd00:42::42",  # Scaleway
-            "fd00:a9fe:a9fe::1",  # Akamai
-            "fd00:c1::a9fe:a9fe",  # Oracle
-            "fd00:ec2::/32",  # Amazon, with the agent for the identity of pods
-            "fd20:ce::254",  # Google
-        ),
-    )
-)
+_METADATA = [
+    ip_network("100.100.100.200"),  # Alibaba
+    ip_network("168.63.129.16"),  # Azure
+    ip_network("192.0.0.192"),  # Oracle
+    ip_network("fd00:100::100:200"),  # Alibaba
+    ip_network("fd00:42::42"),  # Scaleway
+    ip_network("fd00:a9fe:a9fe::1"),  # Akamai
+    ip_network("fd00:c1::a9fe:a9fe"),  # Oracle
+    ip_network("fd00:ec2::/32"),  # Amazon, with the agent for the identity of pods
+    ip_network("fd20:ce::254"),  # Google
+]
 # in the last 32 bits
 _HOLDING_IPV4 = (
     IPv6Network("::/96"),
@@ -79,14 +72,15 @@ def reach_of(text: str) -> Reach:
         if address in _LOCAL_NAT64:
             is_metadata = any(map(_is_metadata, _translated(address)))
             return "link-local" if is_metadata else "private"
+        if address.is_site_local:
+            return "private"
         if any(address in each for each in _HOLDING_IPV4):
             address = IPv4Address(address.packed[12:])  # of :: and ::1, one of 0.0.0.0/8: private
         else:
             address = address.sixtofour or address
     if _is_metadata(address):
         return "link-local"
-    is_site = isinstance(address, IPv6Address) and address.is_site_local
-    return "public" if address.is_global and not address.is_multicast and not is_site else "private"
+    return "public" if address.is_global and not address.is_multicast else "private"
 
 
 def _is_metadata(address: IPv4Address | IPv6Address) -> bool:
@@ -132,7 +126,7 @@ class _TimedReader(io.RawIOBase):
         super().close()
 
 
-class _Response(http.client.HTTPResponse):
+class _Response(HTTPResponse):
     """A response that is complete before the timeout of its connection, however slowly it comes."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **settings: Any) -> None:
@@ -153,48 +147,24 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
         try:
             super().connect()
             return
-        except (
-            OSError,
-            UnicodeError,
-            http.client.HTTPException,
-            urllib3.exceptions.HTTPError,
-        ) as error:
+        except (OSError, UnicodeError, HTTPException, urllib3.exceptions.HTTPError) as error:
             is_proxy = self.proxy is not None and not self.has_connected_to_proxy
             failure = explain_connecting(error, self.timeout or 0, is_proxy=is_proxy)
         raise failure
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that accepts the connection.
-
-        Each has an equal share of the time.
-        """
-        seconds = self.timeout or 0
-        end = time.monotonic() + seconds
-        addresses = self._addresses(seconds)
+        """Connect to the first address that accepts the connection."""
+        host = self._dns_host.strip("[]")
         failure: Exception = OSError("no address")
-        for position, address in enumerate(addresses):
-            share = (end - time.monotonic()) / (len(addresses) - position)
+        for entry in self.look_up(host, self.port, socket.AF_UNSPEC, socket.SOCK_STREAM):
+            address = entry[4][:2]
             try:
                 if self.proxy is None:
                     self.reach = judge(address[0], may_be_private=self.may_be_private)
-                connection = create_connection(
-                    address, max(share, _SHORTEST), None, self.socket_options
-                )
+                return create_connection(address, self.timeout, None, self.socket_options)
             except (OSError, NotConnected) as error:
                 failure = error
-            else:
-                connection.settimeout(seconds)
-                return connection
         raise failure
-
-    def _addresses(self, seconds: float) -> list[tuple[str, int]]:
-        """Resolve the host's name. Raises SlowLookUp if that takes longer than connecting may."""
-        arguments = (self._dns_host.strip("[]"), self.port, socket.AF_UNSPEC, socket.SOCK_STREAM)
-        try:
-            found = within(seconds, lambda: self.look_up(*arguments))
-        except TimeoutError:
-            raise SlowLookUp from None
-        return [entry[4][:2] for entry in found]
 
 
 def _pool_classes(resolve: LookUp, *, is_open: bool) -> dict[str, type]:

@@ -70,6 +70,7 @@ class Answer(Record, frozen=True):
     body: bytes
     retry_after: str | None = None  # the header as sent
     reach: Reach = "public"  # of the address that it came from
+    has_next_page: bool = False  # a Link header names a next page
     follows_lost: bool = False  # an earlier try of the same call may have been carried out
 
     @property
@@ -153,29 +154,29 @@ class Transport:
                 # this closes the connection, on which the final response follows
                 raise InterimResponse
             reach: Reach = getattr(response.raw.connection, "reach", "public")
-            body = b"".join(_read(response, request.answer_limit))
-        return Answer(response.status_code, body, response.headers.get("Retry-After"), reach)
+            body = _read(response, request.answer_limit)
+        retry_after = response.headers.get("Retry-After")
+        has_next_page = "next" in response.links
+        return Answer(response.status_code, body, retry_after, reach, has_next_page=has_next_page)
 
 
-def _read(response: requests.Response, limit: int) -> Iterator[bytes]:
+def _read(response: requests.Response, limit: int) -> bytes:
     """Read a body, decompressed. Raises ResponseTooLarge if it has more than `limit` bytes."""
-    size = 0
+    body = bytearray()
     for chunk in response.iter_content(_CHUNK):
-        size += len(chunk)
-        if size > limit:
+        body += chunk
+        if len(body) > limit:
             raise ResponseTooLarge
-        yield chunk
+    return bytes(body)
 
 
 class Proxies:
     """The proxies that an environment names, found once for each server. Thread-safe."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._named = {}
+        self._environ = {}
         for name in sorted(environ):  # capitals first: small letters override them, as for requests
-            scheme, separator, rest = name.lower().rpartition("_proxy")
-            if separator and not rest:
-                self._named[scheme] = environ[name]
+            self._environ[name.lower()] = environ[name]
         self._found: dict[str, dict[str, str]] = {}  # by server
         self._mutex = threading.Lock()
 
@@ -189,12 +190,10 @@ class Proxies:
     def _find(self, base_url: str) -> dict[str, str]:
         scheme, netloc, _ = split_url(base_url)
         host, _ = split_port(netloc)
-        proxy = self._named.get(scheme) or self._named.get("all")
-        if (
-            not proxy
-            or is_loopback(host)
-            or should_bypass_proxies(base_url, self._named.get("no", ""))
-        ):
+        proxy = self._environ.get(f"{scheme}_proxy") or self._environ.get("all_proxy")
+        if not proxy or is_loopback(host):
+            return {}
+        if should_bypass_proxies(base_url, self._environ.get("no_proxy", "")):
             return {}
         return {scheme: proxy}
 
@@ -312,13 +311,16 @@ class Caller:
             except ServiceError as error:
                 if not self._may_repeat(error, rule) or not self._wait(repeat, start, rule):
                     raise
-                follows_lost |= isinstance(error, AnswerLost)
+                if isinstance(error, AnswerLost):
+                    follows_lost = True
                 continue
             self._was_reached = True
+            if answer.status not in BUSY_STATUSES:
+                self._is_out = False
             if answer.status not in rule.statuses:
-                self._is_out &= answer.status in BUSY_STATUSES
                 break
-            follows_lost |= answer.status != TOO_MANY
+            if answer.status != TOO_MANY:
+                follows_lost = True
             if not self._wait(repeat, start, rule, answer.retry_after):
                 break
         return replace(answer, follows_lost=follows_lost)

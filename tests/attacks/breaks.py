@@ -40,7 +40,7 @@ BREAKS = {
     "proxies": Break(
         "ask for this machine through a proxy",
         "service/http.py",
-        "            or is_loopback(host)\n",
+        " or is_loopback(host)",
         "",
     ),
     "netrc": Break(
@@ -95,7 +95,7 @@ BREAKS = {
     "bombs": Break(
         "read an answer to its end",
         "service/http.py",
-        "        if size > limit:\n            raise ResponseTooLarge\n",
+        "        if len(body) > limit:\n            raise ResponseTooLarge\n",
         "",
     ),
     "slow_bodies": Break(

@@ -99,7 +99,6 @@ FREE = {  # what stands for values that nobody can list, or that Preservica alon
         "NAME",
         "NAME=ENV,...",
         "REF",
-        "ROLE",
         "S",
         "SECONDS",
     ),

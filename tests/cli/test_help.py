@@ -19,6 +19,7 @@ def test_a_help_text_has_an_example_below_its_flags_and_fits(chain: tuple[str, .
     with pytest.raises(Help) as caught:
         read_arguments([*chain, "--help"], {})
     text = str(caught.value)
+    assert text.startswith(f"usage: {' '.join(('hooksync', *chain))} [")
     assert not [line for line in text.splitlines() if len(line) > WIDEST]
     flags, _, example = text.rpartition("\n\nexample:")
     assert "--help" in flags

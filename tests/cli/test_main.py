@@ -513,7 +513,7 @@ def test_version_as_json_tells_what_a_report_of_a_bug_needs(place: Place) -> Non
     assert set(about["libraries"]) == {each.partition(">=")[0] for each in needed}
 
 
-@pytest.mark.parametrize("flag", ["-y", "--yes", "--auto-approve"])
+@pytest.mark.parametrize("flag", ["-y", "--yes"])
 def test_each_name_of_yes_is_a_yes(place: Place, flag: str) -> None:
     assert place.run("apply", flag).code == 0
 
@@ -534,7 +534,6 @@ def test_verbose_tells_each_call_with_status_and_duration(place: Place) -> None:
         ((), {"FORCE_COLOR": "0"}, False),
         ((), {"FORCE_COLOR": "3", "NO_COLOR": "1"}, False),
         ((), {"FORCE_COLOR": "3", "NO_COLOR": ""}, True),
-        (("--no-color",), {"FORCE_COLOR": "1"}, False),
         (("--color", "never"), {"FORCE_COLOR": "1"}, False),
     ],
 )

@@ -24,7 +24,7 @@ from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
-from hooksync.service.auth import TokenSession, UsedCodes
+from hooksync.service.auth import TokenSession
 from hooksync.service.http import CallContext, Transport
 from hooksync.service.responses import LogIn
 from hooksync.state.fingerprints import Key
@@ -166,7 +166,6 @@ def logged_in() -> TokenSession:
         tenancy(),
         context,
         lambda ref: Secret(CANARY),
-        UsedCodes(),
         lambda request: pytest.fail("no call is needed"),
     )
     session._token = CANARY

@@ -28,8 +28,7 @@ TOUCHES = {
     "": "",
     "__main__": "exit",
     "cli": "",
-    "cli.arguments": "open os",  # the texts of the help
-    "cli.flags": "os",  # the shell that this system has
+    "cli.arguments": "",
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",

@@ -58,9 +58,10 @@ def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(
     page.get_by_label("tenancy").select_option("archive-7")
     assert (shown(page, "section"), shown(page, ".step")) == (1, 1)
     step = page.locator(".step:visible")
-    assert step.locator("pre").is_hidden()
+    assert page.locator("output").inner_text() == "1 of 11000 steps"
+    assert step.locator("dl").is_hidden()
     step.locator("summary").click()
-    assert "https://ours.example/hook/77" in step.locator("pre").inner_text()
+    assert "https://ours.example/hook/77" in step.locator("dl").inner_text()
 
     page.get_by_label("words").fill("")
     page.get_by_label("action").select_option("unsubscribe")
@@ -69,6 +70,27 @@ def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(
         == page.locator("[data-tenancy=archive-7] [data-action=unsubscribe]").count()
         == 50
     )
+    assert not reader.faults
+
+
+def test_removals_come_first_and_everything_is_unfolded_by_a_button_or_for_print(
+    tmp_path: Path, reader: Reader
+) -> None:
+    address = written(view(large(30, "archive-prod")), tmp_path)
+    reader.open(address, PHONE)
+    page = reader.page
+    actions = page.eval_on_selector_all(
+        "section > .step", "all => all.map(each => each.dataset.action)"
+    )
+    assert actions == sorted(actions, key=("unsubscribe", "resubscribe", "subscribe").index)
+    steps = len(actions)
+    assert shown(page, "section > .step > dl") == 0
+    page.get_by_role("button", name="expand all").click()
+    assert shown(page, "section > .step > dl") == steps
+    reader.open(address, PHONE)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert shown(page, "section > .step > dl") == steps
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert not reader.faults
 
 
@@ -119,10 +141,10 @@ def test_without_its_script_and_style_the_page_shows_and_unfolds_all(browser: Br
         reader.open(address, PHONE)
         page = reader.page
         assert shown(page, "section > .step") == 33
-        assert shown(page, "form") == shown(page, "pre") == 0
+        assert shown(page, "form") == shown(page, "dl") == 0
         for summary in page.locator("section > details > summary").all():
             summary.click()
-        assert shown(page, "section > .step > pre") == 33
+        assert shown(page, "section > .step > dl") == 33
         page.context.close()
     blocked = [
         each for each in reader.faults if "Content Security Policy" in each or "sandboxed" in each

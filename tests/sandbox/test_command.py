@@ -4,16 +4,14 @@ users run it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -53,7 +51,7 @@ class Child:
         self.lines: list[str] = []
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
-            if line.startswith(("END", ". ", "'@", "Invoke-Expression")):
+            if line.startswith(". "):
                 break
 
     @property
@@ -63,12 +61,12 @@ class Child:
     @property
     def pasted(self) -> str:
         """What it says to paste into a second terminal."""
-        start = next(
-            number
-            for number, line in enumerate(self.lines)
-            if line.startswith("In a second terminal")
-        )
-        return "\n".join(self.lines[start + 1 :])
+        return "\n".join(self.lines[-2:])
+
+    @property
+    def exports(self) -> Path:
+        """The file with the variables of a second terminal."""
+        return Path(shlex.split(self.lines[-1])[1])
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal; gives the exit code and what came on standard error."""
@@ -131,7 +129,8 @@ def test_it_announces_its_addresses_and_what_to_export(launch: Launch) -> None:
     child = launch("--tenant", "ONE", "--tenant", "TWO")
     name, url, *rest = child.lines[0].split()
     assert (name, rest) == ("sandbox", ["tenants", "ONE", "TWO"])
-    assert [line for line in child.lines if line.startswith("export PRESERVICA")] == [
+    lines = child.exports.read_text().splitlines()
+    assert [line for line in lines if line.startswith("export PRESERVICA")] == [
         f"export PRESERVICA_SERVER={url}",
         "export PRESERVICA_TENANT=ONE",
         "export PRESERVICA_USERNAME=archivist@example.org",
@@ -140,6 +139,8 @@ def test_it_announces_its_addresses_and_what_to_export(launch: Launch) -> None:
     assert log_in(
         url, username="archivist@example.org", password="sandbox-password", tenant="TWO"
     ).ok
+    assert child.stop()[0] == 0
+    assert not child.exports.parent.exists()
 
 
 def second_terminal(pasted: str, folder: Path, then: str, **environment: str) -> str:
@@ -179,30 +180,24 @@ def test_second_terminal_plans_and_applies_by_what_was_printed(
     assert "No changes." in said
 
 
-def test_secret_from_the_environment_is_not_printed_and_comes_to_the_second_terminal_by_a_file_of_its_owner(
+def test_secrets_come_to_the_second_terminal_by_a_file_of_its_owner_and_are_not_printed(
     launch: Launch, tmp_path: Path
 ) -> None:
     secrets = {"HOOK_SECRET": "a-hook-secret-of-ours", "SANDBOX_PASSWORD": "it's a $PASSWORD"}
-    printing = launch("--receiver", "cat=HOOK_SECRET", **secrets)
-    assert 'export HOOK_SECRET="$HOOK_SECRET"' in printing.lines
-    assert "Applied: 2 done" in second_terminal(
-        printing.pasted, tmp_path, "hooksync apply --yes", **secrets
-    )
-    assert printing.stop()[0] == 0
+    hooks = tmp_path / "hooks.yaml"
+    child = launch("--receiver", "cat=HOOK_SECRET", "--write-hooks", str(hooks), **secrets)
+    assert not [value for value in secrets.values() if value in "\n".join(child.lines)]
+    assert not [value for value in secrets.values() if value in hooks.read_text()]
+    assert "Applied: 2 done" in second_terminal(child.pasted, tmp_path, "hooksync apply --yes")
+    modes = {path.stat().st_mode & 0o777 for path in (hooks, child.exports)}
+    assert modes == {0o600}
 
-    writing = launch(
-        "--receiver", "cat=HOOK_SECRET", "--write-hooks", str(tmp_path / "hooks.yaml"), **secrets
-    )
-    assert not [
-        value for value in secrets.values() if value in "\n".join([*printing.lines, *writing.lines])
-    ]
-    assert "Applied: 2 done" in second_terminal(writing.pasted, tmp_path, "hooksync apply --yes")
-    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("hooks.yaml", "hooks.env")} == {
-        0o600
-    }
-    assert not [
-        value for value in secrets.values() if value in (tmp_path / "hooks.yaml").read_text()
-    ]
+
+def test_variables_are_read_by_env_file_as_well(launch: Launch, tmp_path: Path) -> None:
+    child = launch("--write-hooks", str(tmp_path / "hooks.yaml"))
+    done = hooksync(["plan", "--env-file", "hooks.env"], {}, tmp_path)
+    assert "Plan: 2 to subscribe" in done.out
+    assert child.stop()[0] == 0
 
 
 @pytest.mark.parametrize("taken", ["hooks.yaml", "hooks.env"])
@@ -218,27 +213,6 @@ def test_file_that_is_there_is_not_replaced_by_the_hooks_file(
         f"error: {files} is there already; remove both, or name another file\n",
     )
     assert (tmp_path / taken).read_text() == "mine\n"
-
-
-def test_lines_for_powershell_say_the_same(launch: Launch) -> None:
-    child = launch("--shell", "powershell", "--tenant", "it's", HOOK="a-hook-secret")
-    *exports, _ = child.pasted.split("\n@'\n")
-    assert (
-        f"\n$env:PRESERVICA_SERVER = '{child.url}'\n$env:PRESERVICA_TENANT = 'it''s'\n"
-        in exports[0]
-    )
-    hooks, _, rest = child.pasted.partition("@'\n")[2].partition("'@")
-    assert rest == " | Set-Content sandbox-hooks.yaml"
-    assert list(yaml.safe_load(hooks)["tenancies"]["sandbox"]["subscriptions"]) == ["catalogue"]
-    if not shutil.which("pwsh"):
-        pytest.skip("pwsh is not installed: the lines were compared and not run")
-    typed = f"{child.pasted}\nhooksync plan\n".replace(
-        "hooksync plan", f"& '{sys.executable}' -m hooksync plan"
-    )
-    done = subprocess.run(
-        ["pwsh", "-Command", "-"], input=typed, capture_output=True, text=True, timeout=60
-    )
-    assert "2 to subscribe" in done.stdout
 
 
 def test_receivers_run_beside_it_and_pass_its_challenge(launch: Launch) -> None:
@@ -265,7 +239,6 @@ def test_receivers_run_beside_it_and_pass_its_challenge(launch: Launch) -> None:
 def test_secrets_from_the_environment_are_used_but_never_shown(launch: Launch) -> None:
     secrets = {"SANDBOX_PASSWORD": "a-pass-word", "SEED": SEED, "HOOK": "a-hook-secret"}
     child = launch("--totp-env", "SEED", "--receiver", "x=HOOK", **secrets)
-    assert 'export PRESERVICA_PASSWORD="$SANDBOX_PASSWORD"' in child.lines
     assert (
         log_in(child.url, username="archivist@example.org", password="a-pass-word").json()[
             "message"
@@ -291,52 +264,29 @@ def test_log_tells_each_call_challenge_and_receiver_and_no_secret(launch: Launch
     )
     code, errors = child.stop()
     assert code == 0
-    shown = re.sub(
-        r"\(\d.*? s\)", "(T)", re.sub(r"^\S+ ", "", errors, flags=re.MULTILINE)
-    ).splitlines()
+    shown = re.sub(r"^\S+ ", "", errors, flags=re.MULTILINE).splitlines()
     masked = f"{receiver.partition('?')[0]}?code=***"
     assert shown[:4] == [
-        "call      POST /api/accesstoken/login -> 200 (T)",
+        "call      POST /api/accesstoken/login -> 200",
         "receiver  cat -> challenge",
         f"challenge POST {masked} -> passed",
-        "call      POST /api/webhook/subscriptions -> 200 (T)",
+        "call      POST /api/webhook/subscriptions -> 200",
     ]
     wrong = "its challengeResponse is wrong; it may use another secret"
     assert shown[6:8] == [
         f"challenge POST {masked} -> {wrong}",
-        "call      POST /api/webhook/subscriptions -> 400 (T)",
+        "call      POST /api/webhook/subscriptions -> 400",
     ]
     assert not [value for value in ("hook-secret", "KEY-OF", "sandbox-password") if value in errors]
-
-
-def test_log_in_json_is_an_object_a_line_whatever_was_asked_for(launch: Launch) -> None:
-    child = launch("--json-log", "--fault", "cut@login:1:1")
-    log_in(child.url)
-    with pytest.raises(requests.ConnectionError):
-        log_in(child.url)
-    path = "/api/##vso[task.setvariable]\u202e"
-    with requests.get(f"{child.url}{path}") as answer:
-        assert answer.status_code == 404
-    _, errors = child.stop()
-    entries = [json.loads(line) for line in errors.splitlines()]
-    assert [(entry["kind"], entry["what"], entry["result"]) for entry in entries] == [
-        ("call", "POST /api/accesstoken/login", 401),
-        ("call", "POST /api/accesstoken/login", "cut"),
-        ("call", f"GET {answer.request.path_url}", 404),
-    ]
-    assert datetime.fromisoformat(entries[0]["at"]).tzinfo
 
 
 def test_fire_in_a_second_terminal_sends_an_event_to_each_receiver(
     launch: Launch, tmp_path: Path
 ) -> None:
     child = launch("--receiver", "cat", "--receiver", "dog")
-    (tmp_path / "event.json").write_text(
-        '{"trigger": "MOVED", "events": [{"event": "Moved", "entityRef": "7fdea7e0"}]}'
-    )
     then = (
-        "hooksync apply --yes >/dev/null && hooksync sandbox fire && hooksync sandbox fire --event"
-        " event.json"
+        "hooksync apply --yes >/dev/null && hooksync sandbox fire && hooksync sandbox fire --trigger"
+        " MOVED"
     )
     lines = second_terminal(child.pasted, tmp_path, then).splitlines()
     shown = [re.sub(r" [0-9a-f]{8} ", " ID ", line) for line in lines]
@@ -385,41 +335,25 @@ def test_quick_start_of_the_readme_goes_as_it_says(launch: Launch, tmp_path: Pat
 
 
 FIRED = {"content-type": "application/json"}
-NO_EVENT = "an event is a JSON object, with a trigger and a list of events"
 NOBODY = "nobody subscribes to FULL_TEXT_INDEXED: run hooksync apply first"
 
 
 @pytest.mark.parametrize(
-    ("trigger", "body", "headers", "status", "message"),
+    ("trigger", "headers", "status", "message"),
     [
-        ("", "{}", FIRED, 502, NOBODY),
-        ("INDEXED", "{}", FIRED, 502, NOBODY),
-        (
-            "",
-            "{}",
-            {"content-type": "text/plain"},
-            400,
-            NO_EVENT,
-        ),  # which a page of another site can send
-        ("", "[]", FIRED, 400, NO_EVENT),
-        ("", "[" * 100_000, FIRED, 400, NO_EVENT),
-        ("", '{"events": {}}', FIRED, 400, NO_EVENT),
-        ("", '{"events": [1]}', FIRED, 400, NO_EVENT),
-        ("INDEXD", "{}", FIRED, 400, "the trigger is not one of MOVED, FULL_TEXT_INDEXED"),
-        ("", '{"trigger": ["MOVED"]}', FIRED, 400, "the trigger is not one of MOVED"),
+        ("INDEXED", FIRED, 502, NOBODY),
+        ("INDEXED", {}, 400, "the content type is not"),  # which a page of another site can send
+        ("INDEXD", FIRED, 400, "the trigger is not one of MOVED, FULL_TEXT_INDEXED"),
     ],
 )
 def test_what_cannot_be_fired_is_told(
     start: Callable[..., Sandbox],
     trigger: str,
-    body: str,
     headers: dict[str, str],
     status: int,
     message: str,
 ) -> None:
-    with requests.post(
-        f"{start().url}/sandbox/fire/{trigger}", data=body, headers=headers
-    ) as answer:
+    with requests.post(f"{start().url}/sandbox/fire/{trigger}", headers=headers) as answer:
         assert answer.status_code == status
         assert answer.json()["message"].startswith(message)
 
@@ -471,7 +405,6 @@ def test_server_that_is_no_sandbox_is_told(
 
 def test_password_of_the_usual_variable_replaces_the_toys_own(launch: Launch) -> None:
     child = launch(SANDBOX_PASSWORD="a-pass-word")
-    assert 'export PRESERVICA_PASSWORD="$SANDBOX_PASSWORD"' in child.lines
     url = child.url
     assert log_in(url, username="archivist@example.org", password="a-pass-word").ok
     assert not log_in(url, username="archivist@example.org", password="sandbox-password").ok
@@ -534,7 +467,7 @@ def test_wrong_option_is_one_line_and_64(
         run(
             parse(*arguments),
             not_said,
-            lambda entry: lines.append(log_line(entry, as_json=False)),
+            lambda entry: lines.append(log_line(entry)),
             not_written,
             catch_signals,
         )
@@ -568,7 +501,7 @@ def test_port_that_is_taken_is_one_line_and_1(
         run(
             parse("--port", port),
             not_said,
-            lambda entry: lines.append(log_line(entry, as_json=False)),
+            lambda entry: lines.append(log_line(entry)),
             not_written,
             catch_signals,
         )

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -79,105 +77,12 @@ def test_table_above_has_every_kind() -> None:
     assert kinds == KINDS.keys() - {"needs-2fa-setup"}
 
 
-def test_retry_after_comes_in_both_forms(start: Start, connect: Connect) -> None:
-    box = start(faults=("retry-after-7@list", "retry-after-date-7@list", "busy-9@list"))
-    client = connect(box)
-    before = datetime.now(UTC).replace(microsecond=0)
-    seconds, date, busy = (client.list().headers["Retry-After"] for _ in range(3))
-    assert (seconds, busy) == ("7", "9")
-    assert (
-        before + timedelta(seconds=7)
-        <= parsedate_to_datetime(date)
-        <= datetime.now(UTC) + timedelta(seconds=7)
-    )
-
-
-def test_expired_token_stays_expired(start: Start, connect: Connect) -> None:
-    client = connect(start(faults=("expired-token@list",)))
-    assert [client.list().status_code for _ in range(2)] == [401, 401]
-    client.log_in()
-    assert client.list().status_code == 200
-
-
 def test_cut_call_has_no_status_in_the_log(start: Start, connect: Connect) -> None:
     box = start(faults=("cut@list",))
     client = connect(box)
     with pytest.raises(requests.ConnectionError):
         client.list()
     assert [call.status for call in box.calls] == [200, None]
-
-
-def test_half_of_a_body_comes_with_its_whole_length(start: Start, connect: Connect) -> None:
-    client = connect(start(faults=("half-body@list",)))
-    with client.session.get(f"{client.base}/webhook/subscriptions", stream=True) as answer:
-        assert answer.headers["Content-Length"] == "2"
-        assert answer.raw.read(1) == b"["
-
-
-def test_answer_without_a_body_is_cut_in_its_head(start: Start, connect: Connect) -> None:
-    box = start(faults=("half-body@unsubscribe",))
-    with pytest.raises(requests.ConnectionError):
-        connect(box).unsubscribe(box.seed("DEMO", URL, "MOVED", "a secret"))
-    assert box.subscriptions("DEMO") == ()
-
-
-def test_redirect_leads_to_a_path_where_following_it_would_show(
-    start: Start, connect: Connect
-) -> None:
-    box = start(faults=("redirect-302@details",))
-    client = connect(box)
-    client.session.get(f"{client.base}/user/details")
-    assert [call.path for call in box.calls][1:] == ["/api/user/details", "/elsewhere"]
-
-
-def test_echo_quotes_body_and_headers(start: Start, connect: Connect) -> None:
-    client = connect(start(faults=("echo@subscribe",)))
-    text = client.subscribe(URL, secret="a-secret-that-comes-back").text
-    assert "a-secret-that-comes-back" in text
-    assert client.session.headers["Preservica-Access-Token"] in text
-
-
-def test_big_body_is_ten_megabytes(start: Start, connect: Connect) -> None:
-    client = connect(start(faults=("big@list",)))
-    assert len(client.list().content) > 10_000_000
-
-
-def test_doubled_call_is_answered_as_the_second_time(start: Start, connect: Connect) -> None:
-    box = start(faults=("doubled@subscribe", "doubled@unsubscribe"))
-    client = connect(box)
-    told = client.subscribe(URL).json()["id"]
-    assert [each.id for each in box.subscriptions("DEMO")][1] == told
-    assert client.unsubscribe(told).status_code == 404
-    assert told not in {each.id for each in box.subscriptions("DEMO")}
-
-
-def test_doubled_subscribe_is_a_conflict_with_itself_where_duplicates_are_refused(
-    start: Start, connect: Connect
-) -> None:
-    box = start(
-        faults=("doubled@subscribe",), traits=frozenset({"no-challenge", "refuse-duplicates"})
-    )
-    assert connect(box).subscribe(URL).status_code == 409
-    assert len(box.subscriptions("DEMO")) == 1
-
-
-@pytest.mark.parametrize(("kind", "number"), [("same-id", 1), ("commit-same-id", 2)])
-def test_same_id_is_that_of_the_one_before(
-    start: Start, connect: Connect, kind: str, number: int
-) -> None:
-    box = start(faults=(f"{kind}@subscribe:1:1",))
-    client = connect(box)
-    first, second = client.subscribe(URL).json(), client.subscribe(URL, "INGEST_FAILED").json()
-    assert second == {**first, "triggerType": "INGEST_FAILED"}
-    assert len({each.id for each in box.subscriptions("DEMO")}) == number
-
-
-@pytest.mark.parametrize("trait", ["answer-without-id", "number-ids"])
-def test_false_id_is_the_id_of_nothing(start: Start, connect: Connect, trait: str) -> None:
-    box = start(faults=("lie-id@subscribe",), traits=frozenset({"no-challenge", trait}))
-    box.seed("DEMO", URL, "MOVED", "a secret")
-    told = connect(box).subscribe(URL).json()["id"]
-    assert str(told) not in {each.id for each in box.subscriptions("DEMO")}
 
 
 def test_no_content_has_no_body(start: Start, connect: Connect) -> None:
@@ -274,10 +179,10 @@ def test_fault_is_read_as_it_is_written(spec: str, fault: Fault) -> None:
         ("cut@listing", 'unknown call "listing"; known: login, '),
         ("cuts@list", 'unknown kind "cuts"; known: status-N, '),
         ("status@list", 'unknown kind "status"'),
-        ("cut-5@list", 'unknown kind "cut-5"'),
-        ("status-99@list", "99 is not an HTTP status from 200 to 599"),
-        ("status-502.5@list", "502.5 is not an HTTP status from 200 to 599"),
-        ("slow-86401@list", "86401 seconds are more than a day"),
+        ("cut-5@list", 'unknown kind "cut"'),
+        ("status-99@list", "that is not an HTTP status from 200 to 599"),
+        ("status-502.5@list", "that is not an HTTP status from 200 to 599"),
+        ("slow-100000@list", 'unknown kind "slow-100000"'),
     ],
 )
 def test_what_is_no_fault_is_refused_in_one_line(spec: str, reason: str) -> None:

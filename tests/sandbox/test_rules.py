@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +10,12 @@ from urllib.parse import urlencode
 
 import pyotp
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hooksync.sandbox.accounts import Account, one_time_code
 from hooksync.sandbox.faults import CALLS
 from hooksync.sandbox.http_server import Answer, Request, SandboxError
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription, Tenancies
-from tests.sandbox_faults import OddRules, normalised
+from tests.sandbox_faults import OddRules
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of the examples in RFC 6238
 NOW = 1_700_000_000.0
@@ -139,21 +136,6 @@ def test_continuation_token_works_once() -> None:
     assert [complete(service, continuation, code)[0] for _ in range(2)] == [200, 401]
 
 
-@pytest.mark.parametrize(("traits", "again"), [(frozenset(), 200), (frozenset({"totp-once"}), 401)])
-def test_code_works_once_with_the_trait_for_it(traits: frozenset[str], again: int) -> None:
-    service = Service(Account(totp_seed=SEED), traits)
-    code = pyotp.TOTP(SEED).at(int(NOW))
-    continuations = [service.log_in()[1]["continuationToken"] for _ in range(2)]
-    assert [complete(service, each, code)[0] for each in continuations] == [200, again]
-    service.now += 30
-    assert (
-        complete(
-            service, service.log_in()[1]["continuationToken"], pyotp.TOTP(SEED).at(int(NOW) + 30)
-        )[0]
-        == 200
-    )
-
-
 def test_continuation_token_is_bound_to_its_tenant() -> None:
     service = Service(Account(totp_seed=SEED, tenants=("DEMO", "OTHER")))
     continuation = service.log_in(tenant="OTHER")[1]["continuationToken"]
@@ -179,12 +161,6 @@ def complete(service: Service, continuation: str, code: str) -> tuple[int, dict[
 )
 def test_one_time_codes_are_those_of_rfc_6238(moment: int, code: str) -> None:
     assert one_time_code(SEED, moment // 30) == code
-
-
-@given(st.binary(min_size=20, max_size=40), st.integers(0, 2**40))
-def test_one_time_codes_agree_with_pyotp(key: bytes, counter: int) -> None:
-    seed = base64.b32encode(key).decode().rstrip("=")
-    assert one_time_code(seed, counter) == pyotp.TOTP(seed).generate_otp(counter)
 
 
 def test_seed_that_is_not_base32_is_refused_at_once() -> None:
@@ -285,11 +261,6 @@ def test_flag_may_be_a_text_or_a_boolean_or_left_out(
         ({"url": None}, "url"),
         ({"url": 5}, "url"),
         ({"url": "ftp://example.org/"}, "url"),
-        ({"url": "https:///no-host"}, "url"),
-        ({"url": "https://example.org:0/"}, "url"),
-        ({"url": "https://example.org:port/"}, "url"),
-        ({"url": "https://[::1/"}, "url"),
-        ({"url": "https://example.org/\n"}, "url"),
         ({"triggerType": None}, "triggerType"),
         ({"triggerType": "INDEXED"}, "triggerType"),
         ({"triggerType": ["MOVED"]}, "triggerType"),
@@ -298,7 +269,6 @@ def test_flag_may_be_a_text_or_a_boolean_or_left_out(
         ({"secret": 7}, "secret"),
         ({"secret": "\u20ac"}, "secret"),
         ({"includeIdentifiers": "yes"}, "includeIdentifiers"),
-        ({"includeIdentifiers": 1}, "includeIdentifiers"),
     ],
 )
 def test_bad_field_is_refused_by_name(
@@ -375,47 +345,6 @@ def test_answer_without_id_leaves_the_id_to_the_list() -> None:
     service = with_trait("answer-without-id")
     assert "id" not in service.subscribe()[1]
     assert "id" in service.list()[0]
-
-
-def test_minimal_list_tells_three_fields() -> None:
-    service = with_trait("minimal-list")
-    service.subscribe()
-    assert service.list()[0].keys() == {"id", "url", "triggerType"}
-
-
-@pytest.mark.parametrize("flag", ["true", "false"])
-def test_string_flags_tells_the_flag_as_text(flag: str) -> None:
-    service = with_trait("string-flags")
-    service.subscribe(includeIdentifiers=flag)
-    assert service.list()[0]["includeIdentifiers"] == flag
-
-
-def test_number_ids_tells_ids_as_numbers_and_takes_their_text_in_a_path() -> None:
-    service = with_trait("number-ids")
-    told = service.subscribe()[1]["id"]
-    assert isinstance(told, int)
-    assert [each["id"] for each in service.list()] == [told]
-    assert service.call("DELETE", f"/api/webhook/subscriptions/{told}").status == 204
-    assert service.list() == []
-
-
-def test_normalise_urls_changes_the_spelling_of_the_url() -> None:
-    service = with_trait("normalise-urls")
-    service.subscribe(url="https://Hooks.Example.ORG:443?Key=A")
-    assert service.list()[0]["url"] == "https://hooks.example.org/?Key=A"
-
-
-@pytest.mark.parametrize(
-    ("url", "spelt"),
-    [
-        ("http://A:80", "http://a/"),
-        ("http://a:8080/B?c=D", "http://a:8080/B?c=D"),
-        ("http://[::1]:80/x", "http://[::1]/x"),
-        ("https://a:80/%7e", "https://a:80/%7e"),
-    ],
-)
-def test_urls_are_normalised_in_host_port_and_empty_path(url: str, spelt: str) -> None:
-    assert normalised(url) == spelt
 
 
 def test_no_challenge_takes_a_receiver_that_is_not_there() -> None:

@@ -26,12 +26,10 @@ from hooksync.core.errors import (
 )
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from hooksync.service.auth import UsedCodes
 from hooksync.service.http import Answer, Request
 from hooksync.service.responses import Unreachable
 from tests.boxes import Sandbox
 from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
-from tests.clocks import JumpingClock
 from tests.wire import Wire, answer, cutting, saying
 
 WITH_SEED = {**ENVIRON, "PRESERVICA_2FA_TOKEN": SEED}
@@ -231,17 +229,14 @@ def test_a_seed_that_is_none_is_an_error_that_names_its_variable(
     assert names(box) == ["login"]
 
 
-def test_a_wrong_seed_is_tried_once_more_with_the_next_code(clients: Clients, start: Start) -> None:
-    """The code may have been used up by another process, which this one cannot know."""
-    clients.clock = clock = JumpingClock()
+def test_a_wrong_seed_is_tried_once(clients: Clients, start: Start) -> None:
     clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
     box = start(totp_seed=SEED)
     client = clients.client(box.url)
     for _ in range(3):
         error = failure_of(client.list_subscriptions)
         assert "check the seed in env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
-    assert names(box) == ["login", "complete-2fa"] * 2
-    assert clock.now() == JumpingClock().now() // 30 * 30 + 30
+    assert names(box) == ["login", "complete-2fa"]
 
 
 @pytest.mark.parametrize("status", [404, 423, 500])
@@ -252,73 +247,6 @@ def test_a_second_factor_that_fails_in_another_way_is_not_tried_again(
     box = start(f"status-{status}@complete-2fa:*", totp_seed=SEED)
     failure_of(clients.client(box.url).list_subscriptions)
     assert names(box) == ["login", "complete-2fa"]
-
-
-# codes that work once
-
-
-@pytest.fixture
-def once(stack: ExitStack, clients: Clients) -> Sandbox:
-    """A service that takes each code once, and a clock for both sides."""
-    clients.environ, clients.clock = WITH_SEED, JumpingClock()
-    accounts = (Account(tenants=("DEMO", "OTHER"), totp_seed=SEED),)
-    options = SandboxOptions(
-        accounts=accounts, traits=frozenset({"totp-once"}), clock=clients.clock.now
-    )
-    return stack.enter_context(Sandbox(options))
-
-
-def test_within_a_run_no_code_is_sent_twice(clients: Clients, once: Sandbox) -> None:
-    for tenant in ("DEMO", "OTHER", "DEMO"):
-        clients.tenant = tenant
-        assert clients.client(once.url).list_subscriptions() == ()
-    waited = [record for record in clients.records if record.request == "one-time code"]
-    assert [record.result for record in waited] == ["waits for an unused one"] * 2
-    assert clients.clock.now() == JumpingClock().now() // 30 * 30 + 60
-    # whoever waited has asked for a new continuation token
-    assert names(once) == [
-        "login",
-        "complete-2fa",
-        "list",
-        *["login", "login", "complete-2fa", "list"] * 2,
-    ]
-
-
-def test_threads_that_log_in_at_once_get_different_codes() -> None:
-    used = UsedCodes()
-    with ThreadPoolExecutor(8) as threads:
-        periods = list(threads.map(lambda _: used.reserve("http://a", SEED, 59.9), range(50)))
-    assert sorted(periods) == list(range(1, 51))
-    assert used.reserve("http://a", OTHER_SEED, 59.9) == 1
-    assert used.reserve("http://a", SEED, 3000.0) == 100
-
-
-def test_a_code_that_another_process_has_used_is_waited_out(
-    clients: Clients, once: Sandbox
-) -> None:
-    clients.client(once.url).list_subscriptions()
-    clients.used = UsedCodes()  # another process knows nothing of the first
-    seen = len(once.calls)
-    assert clients.client(once.url).list_subscriptions() == ()
-    assert names(once)[seen:] == ["login", "complete-2fa", "login", "complete-2fa", "list"]
-    assert clients.clock.now() == JumpingClock().now() // 30 * 30 + 30
-
-
-def test_an_interrupt_ends_the_wait_for_a_code(clients: Clients, once: Sandbox) -> None:
-    clients.client(once.url).list_subscriptions()
-    clients.stop.set()
-    error = failure_of(clients.client(once.url).list_subscriptions)
-    assert "interrupted while it waited for the next one-time code" in error.summary
-    assert not isinstance(error, Rejected)
-    assert names(once) == ["login", "complete-2fa", "list", "login"]
-
-
-def test_services_that_are_not_the_same_get_the_same_code(
-    clients: Clients, once: Sandbox, start: Start
-) -> None:
-    clients.client(once.url).list_subscriptions()
-    clients.client(start(totp_seed=SEED, clock=clients.clock.now).url).list_subscriptions()
-    assert not [record for record in clients.records if record.request == "one-time code"]
 
 
 def test_a_seed_that_is_not_set_is_asked_for(clients: Clients, start: Start) -> None:
@@ -363,31 +291,9 @@ def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(
 def test_what_a_second_factor_is_made_of_is_hidden(clients: Clients, start: Start) -> None:
     clients.environ = WITH_SEED
     error = failure_of(
-        clients.client(start("echo@complete-2fa:2", totp_seed=SEED).url).list_subscriptions
+        clients.client(start("echo@complete-2fa", totp_seed=SEED).url).list_subscriptions
     )
     assert "continuationToken=***&twoFactorToken=***" in error.summary
-
-
-def test_a_second_factor_whose_answer_was_lost_is_asked_for_again(
-    clients: Clients, start: Start
-) -> None:
-    clients.environ = WITH_SEED
-    box = start("commit-cut@complete-2fa", totp_seed=SEED)
-    assert clients.client(box.url).list_subscriptions() == ()
-    assert names(box) == ["login", "complete-2fa", "complete-2fa", "login", "complete-2fa", "list"]
-
-
-def test_a_second_factor_that_is_refused_after_waits_is_re_created_once(
-    clients: Clients, start: Start
-) -> None:
-    clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
-    box = start("retry-after-0@complete-2fa", "retry-after-0@complete-2fa", totp_seed=SEED)
-    client = clients.client(box.url)
-    for _ in range(2):
-        assert "check the seed in env:PRESERVICA_2FA_TOKEN" in str(
-            failure_of(client.list_subscriptions)
-        )
-    assert names(box).count("login") == 2
 
 
 # the token that threads share
@@ -428,29 +334,6 @@ def test_whoever_finds_the_token_changed_uses_the_new_one(clients: Clients) -> N
     assert [session.token(instead_of="one") for _ in range(5)] == ["two"] * 5
     assert session.token() == "two"
     assert send.asked == 2
-
-
-def test_threads_that_wait_for_a_log_in_share_its_failure(clients: Clients) -> None:
-    send = Scripted(lost(), yes("later"))
-    session = clients.session("http://x", send)
-    barrier = threading.Barrier(8)
-
-    def token(_: int) -> object:
-        barrier.wait(30)
-        try:
-            return session.token()
-        except ServiceError as error:
-            return type(error)
-
-    with ThreadPoolExecutor(8) as threads:
-        found = [threads.submit(token, index) for index in range(8)]
-        assert send.began.wait(30)
-        send.go.set()
-        results = [each.result() for each in found]
-    assert AnswerLost in results
-    assert set(results) <= {AnswerLost, "later"}  # who came after the failure may have tried again
-    assert send.asked <= 2
-    assert session.token() == "later"
 
 
 @pytest.mark.parametrize("error", [lost(), Unreachable(Problem("no name", "look"))])

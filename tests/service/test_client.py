@@ -101,6 +101,26 @@ def test_a_list_takes_two_requests_on_one_connection(clients: Clients, start: St
     assert clients.waits == []
 
 
+@pytest.mark.parametrize(
+    ("link", "is_whole"),
+    [
+        ('</api/webhook/subscriptions?page=2>; rel="next"', False),
+        ("</first>; rel=first, </api/webhook/subscriptions?page=2>; rel=next", False),
+        ('</api/webhook/subscriptions>; rel="self"', True),
+    ],
+)
+def test_a_part_of_a_list_does_not_count_as_the_list(
+    clients: Clients, serve: Serve, link: str, *, is_whole: bool
+) -> None:
+    client = clients.client(serve(answer(b"[]", "200 OK", f"Link: {link}")).url)
+    if is_whole:
+        assert client.list_subscriptions() == ()
+    else:
+        error = failure_of(client.list_subscriptions)
+        assert "a part of the list" in error.summary
+        assert not isinstance(error, Rejected)
+
+
 def test_a_subscription_is_made_and_removed(clients: Clients, start: Start) -> None:
     box = start()
     client = clients.client(box.url)

@@ -85,47 +85,10 @@ def failure_of(transport: Transport, request: Request) -> ServiceError:
 # names
 
 
-def hanging(released: threading.Event) -> LookUp:
-    def look_up(*_: object) -> list[tuple[object, ...]]:
-        released.wait(60)
-        return []
-
-    return look_up
-
-
 def at(*ports: int) -> LookUp:
     """Resolve every name to these ports of this machine, one after another."""
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
     return lambda *_: addresses
-
-
-@pytest.fixture
-def released(stack: ExitStack) -> threading.Event:
-    """Until this is set, a name is not resolved."""
-    event = threading.Event()
-    stack.callback(event.set)
-    return event
-
-
-@pytest.mark.parametrize(("call", "connect"), [(20.0, 0.1), (0.1, 10.0)])
-def test_a_name_that_is_not_resolved_is_waited_for_as_long_as_a_connection(
-    call: float, connect: float, released: threading.Event
-) -> None:
-    error = failure_of(
-        Transport(call, 4, {}, hanging(released), connect), get("http://service.example")
-    )
-    assert error.kind == "no-name"
-    assert isinstance(error, Unreachable)
-    assert error.summary == "GET /x: the server's name was not resolved within 0.1 s"
-    assert "DNS" in error.problems[0].fix
-
-
-def test_a_proxy_s_name_is_waited_for_no_longer(released: threading.Event) -> None:
-    environ = {"HTTP_PROXY": "http://proxy.example:3128"}
-    transport = Transport(30.0, 4, environ, hanging(released), 0.1)
-    error = failure_of(transport, get("http://service.example"))
-    assert error.kind == "proxy"
-    assert error.summary == "GET /x: the proxy's name was not resolved within 0.1 s"
 
 
 def test_each_address_of_a_name_is_tried_in_turn(serve: Serve) -> None:

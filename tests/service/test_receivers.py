@@ -269,19 +269,6 @@ def test_a_name_that_does_not_resolve_is_told(host: str, context: CallContext) -
     assert URL_KEY not in repr(result)
 
 
-def test_a_name_that_is_not_resolved_in_time_is_told(context: CallContext) -> None:
-    released = threading.Event()
-    transport = Transport(30.0, 4, {}, lambda *_: [(released.wait(60),)], 0.1)
-    result = challenge(
-        url(f"https://nowhere.invalid/hook?code={URL_KEY}"),
-        KEY,
-        replace(context, transport=transport),
-    )
-    released.set()
-    assert (result.kind, result.state) == ("no-name", "unreachable")
-    assert result.detail == "the server's name was not resolved within 0.1 s"
-
-
 def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -197,9 +197,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take a list that cannot be read for an empty one",
         "service/client.py",
-        "            raise self._failed(\n"
-        '                ServiceError, request, answer, _NOT_KNOWN, remark=f"{error}: "\n'
-        "            ) from error",
+        "            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, str(error))"
+        " from error",
         "            return ()",
         begin=1180,
     ),

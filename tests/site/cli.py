@@ -118,7 +118,8 @@ def _names(action: argparse.Action) -> str:
 
 
 def _choices(action: argparse.Action) -> str:
-    return f". One of {', '.join(f'`{each}`' for each in action.choices)}" if action.choices else ""
+    choices = [each for each in action.choices or () if each not in (action.help or "")]
+    return f". One of {', '.join(f'`{each}`' for each in choices)}" if choices else ""
 
 
 def linked(text: str) -> str:
