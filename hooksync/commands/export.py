@@ -52,15 +52,17 @@ _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*")
 _OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json
-# Editors check this file by the line above, once `hooksync schema > hooks.schema.json` was run.
 #
-# Written by `hooksync export`: the webhook subscriptions that were live.
-# It holds no secrets, no query values of URLs and no keys in their paths, only names of variables.
-# Which of these are yours? Delete the others: hooksync leaves alone what it did not make.
+# Which of these subscriptions are yours? Delete the others from this file: hooksync leaves alone
+# what it did not make, unless `owns` says something else.
+#
+# `hooksync export` wrote this file: the webhook subscriptions that were live. It contains no
+# secrets, no query values of URLs and no keys in their paths, only names of variables.
 # To use it: save it as hooks.yaml, set the variables that were listed with it, then
 #   hooksync plan             says "No changes."
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync apply --adopt    records that these secrets are in use
+# Editors check this file by the first line, once `hooksync schema > hooks.schema.json` was run.
 """
 _OWNS_COMMENT = (
     "  # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes"

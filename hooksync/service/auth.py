@@ -131,7 +131,7 @@ class TokenSession:
     ) -> responses.LogIn:
         form = {"username": username, "tenant": self._tenancy.tenant or demand.tenant or ""}
         form |= {"continuationToken": demand.continuation, "twoFactorToken": code}
-        doubt = f"the seed in {self._tenancy.credentials.totp} and this machine's clock"
+        doubt = f"the {self._tenancy.credentials.totp.subject} and this machine's clock"
         log_in = self._read(*self._ask("complete-2fa", form), doubt)
         return responses.LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
 
@@ -145,12 +145,9 @@ class TokenSession:
         try:
             seed = self._find(ref).reveal()
         except SecretError as error:
-            what = (
-                f"{self._tenancy.name}: the account asks for a second factor, and {error.summary}"
-            )
-            raise SecretError(
-                Problem(what, f"set {ref} to the base32 seed of the account", ref.location)
-            ) from None
+            what = f"the account asks for a second factor, and {error.summary}"
+            fix = f"set {ref} to the base32 seed of the account"
+            raise SecretError(Problem(what, fix, ref.location)) from None
         self._context.redactor.learn([seed])
         seed = seed.replace(" ", "")
         now = self._context.clock.now()
@@ -158,10 +155,8 @@ class TokenSession:
         period = self._used.reserve(server, seed, now)
         code = self._code_of(seed, period * _PERIOD)
         if code is None:
-            what = (
-                f"{self._tenancy.name}: {ref} is not a base32 seed (16 or more characters of A to Z"
-                " and 2 to 7)"
-            )
+            seed_form = "a base32 seed (16 or more characters of A to Z and 2 to 7)"
+            what = f"{ref.subject} is not {seed_form}"
             fix = "use the seed that Preservica shows when the second factor is set up"
             raise SecretError(Problem(what, fix, ref.location))
         self._context.redactor.learn([code])
@@ -170,9 +165,7 @@ class TokenSession:
             peer = f"{self._tenancy.name} ({shown_server(server)})"
             self._context.watch(CallRecord(peer, "one-time code", "waits for an unused one", left))
             if self._context.clock.wait(self._context.stop, left):
-                what = (
-                    f"{self._tenancy.name}: interrupted while it waited for the next one-time code"
-                )
+                what = "interrupted while it waited for the next one-time code"
                 raise ServiceError(Problem(what, "run it again"))
         return code, left > 0
 
@@ -184,10 +177,7 @@ class TokenSession:
         try:
             import pyotp
         except ImportError as error:
-            what = (
-                f"{self._tenancy.name}: the account asks for a second factor, and pyotp is not"
-                " installed"
-            )
+            what = "the account asks for a second factor, and pyotp is not installed"
             fix = 'install the extra "totp", as "Install" in README.md describes'
             raise SecretError(Problem(what, fix)) from error
 
@@ -249,9 +239,8 @@ class TokenSession:
                 fix = "check that `server` is a Preservica server"
         elif answer.status in _WRONG_CREDENTIALS:
             kind = _Outdated if doubt else Rejected
-            fix = (
-                f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
-            )
+            login = f"{credentials.username.subject}, {credentials.password.subject}"
+            fix = f"check {doubt or f'{login} and the tenant'}"
         else:
             fix = responses.fix_for_status(answer.status)
         quoted = self._context.redactor.quote(answer.text) or "(an empty answer)"

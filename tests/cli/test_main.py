@@ -102,7 +102,10 @@ def test_a_wrong_password_is_said_once_and_tried_once(place: Place) -> None:
     run = place.run("apply", "--yes")
     assert run.code == 1
     assert "error: prod: POST /api/accesstoken/login -> 401" in run.err
-    assert "fix: check env:PRESERVICA_USERNAME, env:PRESERVICA_PASSWORD and the tenant" in run.err
+    assert (
+        "fix: check username env:PRESERVICA_USERNAME, password env:PRESERVICA_PASSWORD and the tenant"
+        in run.err
+    )
     assert methods(place) == ["POST login"]
 
 

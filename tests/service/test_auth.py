@@ -119,7 +119,10 @@ def test_a_wrong_password_is_tried_once_by_all_threads_together(
     assert names(box) == ["login"]
     [error] = errors
     assert "POST /api/accesstoken/login -> 401: " in error
-    assert "check env:PRESERVICA_USERNAME, env:PRESERVICA_PASSWORD and the tenant" in error
+    assert (
+        "check username env:PRESERVICA_USERNAME, password env:PRESERVICA_PASSWORD and the tenant"
+        in error
+    )
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 422, 423, 500, 302])
@@ -239,7 +242,7 @@ def test_a_wrong_seed_is_tried_once_more_with_the_next_code(clients: Clients, st
     client = clients.client(box.url)
     for _ in range(3):
         error = failure_of(client.list_subscriptions)
-        assert "check the seed in env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
+        assert "check the TOTP seed env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
     assert names(box) == ["login", "complete-2fa"] * 2
     assert clock.now() == JumpingClock().now() // 30 * 30 + 30
 
@@ -384,7 +387,7 @@ def test_a_second_factor_that_is_refused_after_waits_is_re_created_once(
     box = start("retry-after-0@complete-2fa", "retry-after-0@complete-2fa", totp_seed=SEED)
     client = clients.client(box.url)
     for _ in range(2):
-        assert "check the seed in env:PRESERVICA_2FA_TOKEN" in str(
+        assert "check the TOTP seed env:PRESERVICA_2FA_TOKEN" in str(
             failure_of(client.list_subscriptions)
         )
     assert names(box).count("login") == 2

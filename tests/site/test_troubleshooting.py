@@ -155,6 +155,11 @@ def an_env_file_that_all_can_read(place: Place) -> Run:
     return place.run("plan", "--env-file", "secrets.env")
 
 
+def a_rotated_value_in_a_file(place: Place) -> Run:
+    place.write("CATALOGUE_SECRET=rotated-secret-of-the-catalogue\n", "hooks.env").chmod(0o600)
+    return place.run("plan", "--env-file", "hooks.env")
+
+
 def a_policy_for_elsewhere(place: Place) -> Run:
     place.write("version: 1\nservers: [eu.preservica.com]\n", "policy.yaml")
     return place.run("plan", "--policy", "policy.yaml")
@@ -259,6 +264,7 @@ MESSAGES: dict[str, Provocation] = {
     # variables and secrets
     "… variable ${…} is not set": unset("FN_KEY"),
     "… env:… is not set": unset("PRESERVICA_PASSWORD"),
+    "… has different values in the environment and in …": a_rotated_value_in_a_file,
     "secret … cannot be read: …": written(
         "{env: CATALOGUE_SECRET}", "{file: none.txt}", "apply --yes"
     ),
