@@ -33,6 +33,9 @@ _PYPRESERVICA = {
     "server": "PRESERVICA_SERVER",
     "twoFactorToken": "PRESERVICA_2FA_TOKEN",
 }
+_COMMAND_FIX = (
+    "run it yourself to see what it says; it may neither ask nor print anything but the secret"
+)
 _CREDENTIALS_FIX = (
     "write it as pyPreservica reads it: UTF-8, [credentials], and below it username=...,"
     " password=... and so on"
@@ -155,32 +158,26 @@ class SecretSources:
         program = ref.parts[0]
         inherited = process_environ(self._environ)
         environ = {name: inherited[name] for name in inherited if not is_own(name)}
-        fix = (
-            "run it yourself to see what it says; it may neither ask nor print anything but the"
-            " secret"
-        )
         try:
             process = programs.start(ref.parts, environ, talks=False)
         except (OSError, ValueError) as error:
             reason = f"cannot be read: {program} cannot be run: {os_reason(error)}"
-            raise _unusable(
-                ref, reason, "install it where PATH finds it, or write its whole path"
-            ) from None
+            fix = "install it where PATH finds it, or write its whole path"
+            raise _unusable(ref, reason, fix) from None
         with process:
             try:
-                code, data, _ = within(
-                    self._patience, partial(programs.talk, process, _LARGEST), self._stop
-                )
+                talk = partial(programs.talk, process, _LARGEST)
+                code, data, _ = within(self._patience, talk, self._stop)
             except TimeoutError:
-                raise self._unanswered(ref, program, fix) from None
+                raise self._unanswered(ref, program, _COMMAND_FIX) from None
             except programs.OutputTooLarge:
                 raise _too_large(ref) from None
             finally:
                 programs.end(process)  # and what it left running, even where it ended by itself
         if code:
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            raise _unusable(ref, f"cannot be read: {program} {how}", fix)
-        return _text_of(data, ref, fix)
+            raise _unusable(ref, f"cannot be read: {program} {how}", _COMMAND_FIX)
+        return _text_of(data, ref, _COMMAND_FIX)
 
     def _from_keyring(self, ref: SecretRef) -> str:
         try:
@@ -279,43 +276,47 @@ def gather(
     for path in reversed([*env_files]):
         found = _variables_in(path)
         for name, value in found.items():
-            if name not in values:
-                values.origins[name] = path
-            elif name in own and own[name] != value:
+            if name in own and own[name] != value:
                 values.overridden.setdefault(name, path)
-        values.maps.append(found)
-        warnings += _privacy_warnings(path)
-    origins = dict(values.origins)
-    path = credentials or (CREDENTIALS_FILE if credentials == "" else "")
-    if not path or (not credentials and not is_there(path)):
-        return values, origins, warnings
-    overriding = [name for name in _PYPRESERVICA.values() if name in values]
-    if overriding and not credentials:
-        what = f"{path} is ignored, because {', '.join(overriding)} is set"
-        fix = f"unset it to use the file, or give --credentials {path}"
-        return values, origins, [*warnings, Problem(what, fix)]
+        _add(values, path, found, warnings)
+    if credentials:
+        _add_credentials(values, credentials, warnings)
+    elif credentials == "" and is_there(CREDENTIALS_FILE):
+        overriding = [name for name in _PYPRESERVICA.values() if name in values]
+        if overriding:
+            what = f"{CREDENTIALS_FILE} is ignored, because {', '.join(overriding)} is set"
+            fix = f"unset it to use the file, or give --credentials {CREDENTIALS_FILE}"
+            warnings.append(Problem(what, fix))
+        else:
+            _add_credentials(values, CREDENTIALS_FILE, warnings)
+    origins = {name: path for name, path in values.origins.items() if name in values}
+    return values, origins, warnings
+
+
+def _add(values: Environ, path: str, found: dict[str, str], warnings: list[Problem]) -> None:
+    """Add the variables of a file, and warn if every user of this machine may read it."""
+    for name in found:
+        if name not in values:
+            values.origins[name] = path
+    values.maps.append(found)
+    if others_may_read(path):
+        what = f"{path} may be read by every user of this machine"
+        warnings.append(Problem(what, f"chmod 600 {path}"))
+
+
+def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> None:
     found = _credentials_in(path)
-    for variable in overriding:
-        if variable in found:
-            what = f"{variable} overrides the value in {path}"
-            warnings.append(Problem(what, f"unset {variable} to use the value in {path}"))
     if not found:
         what = f"{path} is ignored: it has no log-in in a section [credentials]"
         warnings.append(Problem(what, _CREDENTIALS_FIX))
-    for variable in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", *found):
-        if variable not in values:
-            values.origins[variable] = path
-            if variable in found:
-                origins[variable] = path
-    values.maps.append(found)
-    return values, origins, [*warnings, *_privacy_warnings(path)]
-
-
-def _privacy_warnings(path: str) -> list[Problem]:
-    """Warn of a file whose values every user of this machine may read."""
-    if not others_may_read(path):
-        return []
-    return [Problem(f"{path} may be read by every user of this machine", f"chmod 600 {path}")]
+    for name in found:
+        if name in values:
+            fix = f"unset {name} to use the value in {path}"
+            warnings.append(Problem(f"{name} overrides the value in {path}", fix))
+    for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD"):
+        if name not in values:
+            values.origins[name] = path  # also if it is missing there, for the message
+    _add(values, path, found, warnings)
 
 
 def _variables_in(path: str) -> dict[str, str]:
