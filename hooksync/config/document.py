@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from hooksync.config import declarations
 from hooksync.config.declarations import (
@@ -73,7 +73,7 @@ def _known_triggers(files: Iterable[FileReader]) -> Mapping[str, model.Trigger] 
     for file in files:
         if () in file.damaged:
             return None
-        names += sorted(cast(list[str], file.data.get("extra_triggers", [])))
+        names += sorted(file.data.get("extra_triggers", []))
     return {name: model.Trigger.named(name) for name in names}
 
 
@@ -205,20 +205,20 @@ class FileReader:
     def read(self, triggers: Mapping[str, model.Trigger] | None) -> list[TenancyPart]:
         """Read what the file says of each tenancy. `triggers`: by name; None: any name is one."""
         self._known_triggers = triggers
-        defaults = cast(YamlMap, self.data.get("defaults", YamlMap()))
+        defaults = self.data.get("defaults", YamlMap())
         self._default_triggers = self._triggers(defaults)
         self._default_secret = self._reference(defaults, "secret")
         self._default_fields = given_fields(model.PlainFields, defaults)
         self._default_settings = self._plain_settings(defaults)
-        tenancies = cast(YamlMap, self.data.get("tenancies", YamlMap()))
+        tenancies = self.data.get("tenancies", YamlMap())
         return [self._part(tenancies, name) for name in tenancies]
 
     def _part(self, tenancies: YamlMap, name: str) -> TenancyPart:
-        fields = cast(YamlMap, tenancies[name])
+        fields = tenancies[name]
         has_settings = any(key != "subscriptions" and not key.startswith("x-") for key in fields)
         subscriptions = None
         if "subscriptions" in fields:
-            entries = cast(YamlMap, fields["subscriptions"])
+            entries = fields["subscriptions"]
             read = (self._subscription(entries, each, name) for each in entries)
             subscriptions = tuple(filter(None, read))
         where = self._at(tenancies.key_mark(name))
@@ -228,13 +228,9 @@ class FileReader:
         """Read the settings of a tenancy. What is left out gets its default."""
         given = self._default_settings | self._plain_settings(fields)
         if "credentials" in fields:
-            login = cast(YamlMap, fields["credentials"])
-            refs = {
-                name: self._reference(login, name, noun)
-                for name, noun in model.CREDENTIALS.items()
-                if name in login
-            }
-            given["credentials"] = model.CredentialRefs(**cast(dict[str, model.SecretRef], refs))
+            login = fields["credentials"]
+            refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in login}
+            given["credentials"] = model.CredentialRefs(**refs)
         server = self._text(fields, "server")
         return Settings(server=server, tenant=self._text(fields, "tenant"), **given)
 
@@ -244,7 +240,7 @@ class FileReader:
         prefixes = given.get("owns")
         if isinstance(prefixes, YamlList):
             given["owns"] = self._owns(prefixes)
-        match cast(YamlMap, fields.get("limits", YamlMap())).get("unsubscribe"):
+        match fields.get("limits", YamlMap()).get("unsubscribe"):
             case str(share):
                 given["limit"] = model.UnsubscribeLimit(percent=float(share.removesuffix("%")))
             case int(number):
@@ -252,9 +248,9 @@ class FileReader:
         return given
 
     def _owns(self, prefixes: YamlList) -> model.Owns | frozenset[str]:
-        owns: model.Owns | frozenset[str] = frozenset(cast(list[str], prefixes))
+        owns: model.Owns | frozenset[str] = frozenset(prefixes)
         for index, prefix in enumerate(prefixes):
-            fault = prefix_fault(cast(str, prefix))
+            fault = prefix_fault(prefix)
             if fault:
                 fix = "write a URL such as https://fn.example.net/api"
                 self._note(f"this prefix {fault}", fix, prefixes.item_mark(index))
@@ -264,7 +260,7 @@ class FileReader:
     def _subscription(
         self, subscriptions: YamlMap, name: str, tenancy: str
     ) -> SubscriptionDeclaration | None:
-        fields = cast(YamlMap, subscriptions[name])
+        fields = subscriptions[name]
         mark = subscriptions.key_mark(name)
         triggers = self._triggers(fields)
         if triggers is None:
@@ -293,29 +289,29 @@ class FileReader:
             return None
         mark = fields.value_mark(key)
         try:
-            return Written(parse_template(cast(str, fields[key])), self._at(mark))
+            return Written(parse_template(fields[key]), self._at(mark))
         except ValueError as error:
             self._note(f"{key} has {error}", "write ${NAME}, or $$ for a dollar", mark)
             return None
 
-    def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef | None:
-        """Read where a secret is found. None: it is not there."""
+    def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> Any:
+        """Read where a secret is found: a SecretRef, or None if it is not there."""
         if key not in fields:
             return None
-        written = cast(YamlMap, fields[key])
+        written = fields[key]
         return model.SecretRef.read(written, self._at(fields.value_mark(key)), noun, self._folder)
 
     def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
         """Read `trigger` or `triggers`; None: neither is there."""
         found: dict[model.Trigger, str] = {}
         if "trigger" in fields:
-            self._add_trigger(found, cast(str, fields["trigger"]), fields.value_mark("trigger"))
+            self._add_trigger(found, fields["trigger"], fields.value_mark("trigger"))
             return tuple(found)
         if "triggers" not in fields:
             return None
-        names = cast(YamlList, fields["triggers"])
+        names = fields["triggers"]
         for index, name in enumerate(names):
-            self._add_trigger(found, cast(str, name), names.item_mark(index))
+            self._add_trigger(found, name, names.item_mark(index))
         return tuple(found)
 
     def _add_trigger(self, found: dict[model.Trigger, str], name: str, mark: Mark) -> None:

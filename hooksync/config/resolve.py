@@ -7,7 +7,7 @@ what variables hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from hooksync.config import declarations
@@ -55,19 +55,24 @@ def resolve(
     """
     fillings = [_Filling(entry, environ) for entry in entries]
     tenancies = [filling.tenancy() for filling in fillings]
-    problems = [*same_tenancy_problems(whole, environ), *_same_place_problems(fillings)]
-    for filling in fillings:
-        problems += filling.problems
-    has_login = not entries or any(not filling.unset(filling.login) for filling in fillings)
-    if problems or (needs_login and not has_login):
-        for filling in fillings:
-            problems += filling.unset([*filling.login, *filling.secrets])
-        places = {problem: problem.where or ("", 0, 0) for problem in problems}
-        raise FileError(*sorted(places, key=lambda problem: places[problem]))
+    of_whole = [_Filling(entry, environ) for entry in whole]
+    problems = [*_same_tenancy_problems(of_whole or fillings, in_shards=bool(whole))]
     warnings = _override_warnings(fillings, environ)
     for filling in fillings:
+        problems += filling.problems
         warnings += filling.warnings
+    has_login = not fillings or any(not filling.unset(filling.login) for filling in fillings)
+    if problems or (needs_login and not has_login):
+        raise _unresolved(fillings, problems)
     return tuple(filter(None, tenancies)), tuple(dict.fromkeys(warnings))
+
+
+def _unresolved(fillings: Sequence[_Filling], problems: Iterable[Problem]) -> FileError:
+    """Report these problems, and all variables that are not set."""
+    found = dict.fromkeys(problems)
+    for filling in fillings:
+        found.update(dict.fromkeys(filling.unset([*filling.login, *filling.secrets])))
+    return FileError(*sorted(found, key=lambda problem: problem.where or ("", 0, 0)))
 
 
 def resolve_subscriptions(
@@ -271,35 +276,24 @@ def _override_warnings(fillings: Sequence[_Filling], environ: Environment) -> li
     return warnings
 
 
-def _same_place_problems(fillings: Sequence[_Filling]) -> Iterator[Problem]:
-    """Refuse two tenancies that have become the same server and tenant."""
-    places = []
-    for filling in fillings:
-        if filling.server:
-            tenant, _ = filling.tenant
-            places.append((filling.entry, (filling.server.base_url, (tenant or "").casefold())))
-    return declarations.same_place_problems(places)
+def _same_tenancy_problems(fillings: Sequence[_Filling], *, in_shards: bool) -> Iterator[Problem]:
+    """Refuse two names of one tenancy, as far as the environment allows.
 
-
-def same_tenancy_problems(
-    entries: Sequence[TenancyDeclaration], environ: Environment
-) -> Iterator[Problem]:
-    """Find the same tenancy under two names across all shards, as far as the environment allows.
-
-    What prevents that is reported in its own shard. A tenant that is not given becomes known at
-    log-in, and then only in its own shard: beside others on the same server it must be given.
+    A tenant that is not given becomes known at log-in, and then only in its own shard: beside
+    others on the same server, a tenancy in a different shard must give it.
     """
-    fillings = [_Filling(entry, environ) for entry in entries]
-    known = [each for each in fillings if each.server and each.tenant and not each.problems]
-    yield from _same_place_problems(known)
+    places = []
     named: dict[str, str] = {}
-    for filling in known:
-        if filling.server and filling.tenant[0]:
-            named.setdefault(filling.server.base_url, filling.entry.name)
-    for filling in known:
-        other = named.get(filling.server.base_url) if filling.server else None
-        if other and not filling.tenant[0]:
-            unnamed = f'tenancy "{filling.entry.name}" has no tenant'
-            what = f'{unnamed}: with --shard, it cannot be told apart from "{other}"'
-            fix = "write tenant: NAME"
-            yield Problem(f"{what}, which is on the same server", fix, filling.entry.location)
+    for filling in fillings:
+        tenant, _ = filling.tenant
+        if filling.server:
+            server = filling.server.base_url
+            places.append((filling.entry, (server, (tenant or "").casefold())))
+            if tenant:
+                named.setdefault(server, filling.entry.name)
+    yield from declarations.same_place_problems(places)
+    for entry, (server, tenant) in places:
+        if in_shards and not tenant and server in named:
+            what = f'tenancy "{entry.name}" has no tenant: with --shard, it cannot be told apart'
+            what = f'{what} from "{named[server]}", which is on the same server'
+            yield Problem(what, "write tenant: NAME", entry.location)

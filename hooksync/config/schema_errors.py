@@ -183,34 +183,41 @@ def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
 
 def word_refusal(refusal: Refusal) -> Words:
     """Word a violation: what is wrong, and how to fix it."""
-    label = refusal.label
-    fix = _fix(refusal)
+    words = None
     if "errorMessage" not in refusal.schema:
-        match refusal.keyword:
-            case "type":
-                return _wrong_type(refusal)
-            case "propertyNames":
-                most = refusal.schema["maxLength"]
-                what = f"a name has letters, digits, - and _ only, and at most {most} of them"
-                return what, "rename it"
-            case "required" if refusal.is_private:
-                return f"{label} needs {' and '.join(refusal.schema['required'])}", fix
-            case "required" if not refusal.path:
-                return "version is missing", "write `version: 1`"
-            case "required":
-                return f"{label} has no url", f"write {_examples()['url']}"
-            case "anyOf":
-                return "tenancies is missing", f"write {_examples()['tenancies']}"
-            case "not":
-                return f"{label} has both trigger and triggers", "keep one of the two"
-            case "maxProperties":
-                return f"{label} names more than one place", "keep one of them"
-            case "minLength" | "minItems" | "minProperties":
-                return f"{label} is empty", fix
-    what = f"{label} {rule(refusal.keyword, refusal.schema)}"
+        words = _wrong_type(refusal) if refusal.keyword == "type" else _own_words(refusal)
+    if words:
+        return words
+    what = f"{refusal.label} {rule(refusal.keyword, refusal.schema)}"
     if refusal.keyword == "enum" and isinstance(refusal.instance, bool) and not refusal.is_private:
         what = f"{what}, but YAML reads this as {_reading(refusal)}"
-    return what, fix
+    return what, _fix(refusal)
+
+
+def _own_words(refusal: Refusal) -> Words | None:
+    """Word what the rule of a keyword alone would not explain; None: it would."""
+    label = refusal.label
+    match refusal.keyword:
+        case "propertyNames":
+            most = refusal.schema["maxLength"]
+            what = f"a name has letters, digits, - and _ only, and at most {most} of them"
+            return what, "rename it"
+        case "required" if refusal.is_private:
+            needed = " and ".join(refusal.schema["required"])
+            return f"{label} needs {needed}", _fix(refusal)
+        case "required" if not refusal.path:
+            return "version is missing", "write `version: 1`"
+        case "required":
+            return f"{label} has no url", f"write {_examples()['url']}"
+        case "anyOf":
+            return "tenancies is missing", f"write {_examples()['tenancies']}"
+        case "not":
+            return f"{label} has both trigger and triggers", "keep one of the two"
+        case "maxProperties":
+            return f"{label} names more than one place", "keep one of them"
+        case "minLength" | "minItems" | "minProperties":
+            return f"{label} is empty", _fix(refusal)
+    return None
 
 
 def _wrong_type(refusal: Refusal) -> Words:

@@ -279,18 +279,25 @@ def gather(
             if name in own and own[name] != value:
                 values.overridden.setdefault(name, path)
         _add(values, path, found, warnings)
+    if credentials == "":
+        credentials = _found_credentials(values, warnings)
     if credentials:
         _add_credentials(values, credentials, warnings)
-    elif credentials == "" and is_there(CREDENTIALS_FILE):
-        overriding = [name for name in _PYPRESERVICA.values() if name in values]
-        if overriding:
-            what = f"{CREDENTIALS_FILE} is ignored, because {', '.join(overriding)} is set"
-            fix = f"unset it to use the file, or give --credentials {CREDENTIALS_FILE}"
-            warnings.append(Problem(what, fix))
-        else:
-            _add_credentials(values, CREDENTIALS_FILE, warnings)
-    origins = {name: path for name, path in values.origins.items() if name in values}
+    origins = {name: file for name, file in values.origins.items() if name in values}
     return values, origins, warnings
+
+
+def _found_credentials(values: Environ, warnings: list[Problem]) -> str | None:
+    """Find pyPreservica's file in the working folder; None: there is none, or it is ignored."""
+    if not is_there(CREDENTIALS_FILE):
+        return None
+    overriding = [name for name in _PYPRESERVICA.values() if name in values]
+    if not overriding:
+        return CREDENTIALS_FILE
+    what = f"{CREDENTIALS_FILE} is ignored, because {', '.join(overriding)} is set"
+    fix = f"unset it to use the file, or give --credentials {CREDENTIALS_FILE}"
+    warnings.append(Problem(what, fix))
+    return None
 
 
 def _add(values: Environ, path: str, found: dict[str, str], warnings: list[Problem]) -> None:

@@ -43,7 +43,6 @@ _MOST_PROBLEMS = 1000  # in one file; more would not be read
 _PRIVATE = ("secret", "credentials")  # below these, a key may be a secret, except these names
 _PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS, "service"}
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")
-_QUOTED = re.compile(r"(?:,? but (?:found|got))?\s?(['\"]).*\1")
 
 
 class Timestamp(Record, frozen=True):
@@ -55,7 +54,7 @@ class Timestamp(Record, frozen=True):
 _KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "a date"}
 
 
-class YamlMap(dict[str, object]):
+class YamlMap(dict[str, Any]):
     """A mapping. To jsonschema it is a dict like any other."""
 
     __slots__ = ("places",)
@@ -82,7 +81,7 @@ class YamlMap(dict[str, object]):
         return "YamlMap(...)"
 
 
-class YamlList(list[object]):
+class YamlList(list[Any]):
     """A list. To jsonschema it is a list like any other."""
 
     __slots__ = ("places",)
@@ -159,27 +158,26 @@ def read_plain(text: str) -> object:
 
 
 def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
+    """Word an error of the parser, whose own text may quote the file."""
     where = Location(file, 1, 1)
     mark = getattr(error, "problem_mark", None)
     if mark:
         where = Location(file, mark.line + 1, mark.column + 1)
         where = min(where, place_after(file, text))  # libyaml adds a line break to the last line
     line = _LINE_BREAK.split(text)[where.line - 1]
-    before = line[: where.column - 1]
-    found = line[where.column - 1 : where.column]
+    start = where.column - 1
     indentation = len(line) - len(line.lstrip("\t -?"))
     tab = line.find("\t", 0, indentation)
-    if tab >= 0 and found in ("\t", ":"):  # a colon ends a text that the line above began
+    if tab >= 0 and line[start : start + 1] in ("\t", ":"):
+        # a colon ends a text that the line above began
         what = "the indentation contains a tab"
-        return Problem(what, "indent with spaces only", Location(file, where.line, tab + 1))
-    if before.endswith("$") and found == "{":
+        return Problem(what, "indent with spaces only", where._replace(column=tab + 1))
+    if start and line.startswith("${", start - 1):
         what = "`${` is not allowed between braces or brackets without quotes"
         fix = "write the name of a variable alone, as in secret: {env: NAME}; quote other texts"
-        return Problem(what, fix, Location(file, where.line, where.column - 1))
-    reasons = (getattr(error, "context", None), getattr(error, "problem", None))
-    reason = _QUOTED.sub("", " ".join(filter(None, reasons))) or "it cannot be parsed"
+        return Problem(what, fix, where._replace(column=start))
     fix = "look at this line and the one above: indentation, quotes, `: `"
-    return Problem(f"not valid YAML: {reason}", fix, where)
+    return Problem("not valid YAML", fix, where)
 
 
 class _Reader:

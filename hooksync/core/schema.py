@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from operator import ge, le
 from types import NoneType
@@ -194,21 +194,15 @@ class _Compiler:
             case "$ref":
                 return self.compile(self._document["$defs"][argument.removeprefix("#/$defs/")])
             case "propertyNames":
-                check = self.compile(argument)
-                return lambda value: not isinstance(value, dict) or all(map(check, value))
+                return _each(dict, self.compile(argument))
             case "items":
-                check = self.compile(argument)
-                return lambda value: not isinstance(value, list) or all(map(check, value))
+                return _each(list, self.compile(argument))
             case "not":
-                unwanted = self.compile(argument)
-                return lambda value: not unwanted(value)
+                return _not(self.compile(argument))
             case "if":
-                condition = self.compile(argument)
-                then = self.compile(schema["then"])
-                return lambda value: not condition(value) or then(value)
+                return _any_of([_not(self.compile(argument)), self.compile(schema["then"])])
             case "anyOf":
-                checks = [self.compile(each) for each in argument]
-                return lambda value: any(check(value) for check in checks)
+                return _any_of([self.compile(each) for each in argument])
         return _RULES[keyword](argument)
 
     def _fields(self, schema: Schema) -> Check:
@@ -217,7 +211,7 @@ class _Compiler:
         known = {name: self.compile(each) for name, each in properties.items()}
         notes = "x-" if "^x-" in schema.get("patternProperties", ()) else ()
         rest = schema.get("additionalProperties", True)
-        others: Check = self.compile(rest) if isinstance(rest, dict) else lambda value: rest
+        others = self.compile(rest) if isinstance(rest, dict) else _always(is_fit=rest)
 
         def check_fields(value: Any) -> bool:
             if not isinstance(value, dict):
@@ -236,7 +230,7 @@ class _Compiler:
 def _all_of(checks: Sequence[Check]) -> Check:
     """Join checks, two by two: a loop would cost more than the checks."""
     if not checks:
-        return lambda value: True
+        return _always(is_fit=True)
     if len(checks) == 1:
         return checks[0]
     first = checks[0]
@@ -244,9 +238,29 @@ def _all_of(checks: Sequence[Check]) -> Check:
     return lambda value: first(value) and rest(value)
 
 
+def _always(*, is_fit: bool) -> Check:
+    return lambda value: is_fit
+
+
+def _not(check: Check) -> Check:
+    return lambda value: not check(value)
+
+
+def _any_of(checks: Sequence[Check]) -> Check:
+    def check_any(value: Any) -> bool:
+        return any(check(value) for check in checks)
+
+    return check_any
+
+
+def _each(kind: type[Collection[Any]], check: Check) -> Check:
+    """Check the items of a list, or the names in an object."""
+    return lambda value: not isinstance(value, kind) or all(map(check, value))
+
+
 def _type(names: str | list[str]) -> Check:
     """Check the type of a value, of which bool is no kind of int."""
-    wanted = [names] if isinstance(names, str) else names
+    wanted = names.split() if isinstance(names, str) else names
     kinds = tuple(_TYPES[name][1] for name in wanted)
     if float in kinds:
         kinds += (int,)
@@ -271,12 +285,12 @@ def _required(names: list[str]) -> Check:
     return lambda value: not isinstance(value, dict) or wanted <= value.keys()
 
 
-def _size(kind: type[Sized], is_enough: Callable[[int, int], bool]) -> Callable[[int], Check]:
-    return lambda limit: lambda value: not isinstance(value, kind) or is_enough(len(value), limit)
+def _size(kind: type[Sized], is_enough: Callable[[int, int], bool], limit: int) -> Check:
+    return lambda value: not isinstance(value, kind) or is_enough(len(value), limit)
 
 
-def _bound(is_within: Callable[[float, float], bool]) -> Callable[[float], Check]:
-    return lambda limit: lambda value: type(value) not in (int, float) or is_within(value, limit)
+def _bound(is_within: Callable[[float, float], bool], limit: float) -> Check:
+    return lambda value: type(value) not in (int, float) or is_within(value, limit)
 
 
 _RULES: dict[str, Callable[[Any], Check]] = {
@@ -285,21 +299,28 @@ _RULES: dict[str, Callable[[Any], Check]] = {
     "enum": _enum,
     "pattern": _pattern,
     "required": _required,
-    "minLength": _size(str, ge),
-    "maxLength": _size(str, le),
-    "minItems": _size(list, ge),
-    "maxItems": _size(list, le),
-    "minProperties": _size(dict, ge),
-    "maxProperties": _size(dict, le),
-    "minimum": _bound(ge),
-    "maximum": _bound(le),
+    "minLength": partial(_size, str, ge),
+    "maxLength": partial(_size, str, le),
+    "minItems": partial(_size, list, ge),
+    "maxItems": partial(_size, list, le),
+    "minProperties": partial(_size, dict, ge),
+    "maxProperties": partial(_size, dict, le),
+    "minimum": partial(_bound, ge),
+    "maximum": partial(_bound, le),
 }
+
+
+def _place(path: Sequence[str | int]) -> str:
+    """Write a path, e.g. `entries[1].id`."""
+    place = ""
+    for step in path:
+        place += f".{step}" if isinstance(step, str) else f"[{step}]"
+    return place.removeprefix(".")
 
 
 def _explained(found: Violation, document: str) -> str:
     """Name what does not fit. `document`: what it is called."""
-    steps = [f".{step}" if isinstance(step, str) else f"[{step}]" for step in found.path]
-    place = "".join(steps).removeprefix(".") or document
+    place = _place(found.path) or document
     instance: Any = found.instance
     if found.keyword == "required":
         missing = next(each for each in found.schema["required"] if each not in instance)
@@ -308,9 +329,8 @@ def _explained(found: Violation, document: str) -> str:
         unknown = next(each for each in instance if each not in found.schema["properties"])
         what = f"{place} has a field {quoted(unknown)} that this one does not know"
         return f"a newer hooksync wrote it: {what}: install that"
-    if steps and steps[-1].startswith("."):
-        holder = "".join(steps[:-1]).removeprefix(".") or document
-        place = f"{holder}: {found.path[-1]}"
+    if found.path and isinstance(found.path[-1], str):
+        place = f"{_place(found.path[:-1]) or document}: {found.path[-1]}"
     return f"{place} {rule(found.keyword, found.schema)}"
 
 
@@ -323,7 +343,7 @@ def rule(keyword: str, schema: Schema) -> str:
     argument = schema[keyword]
     match keyword:
         case "type":
-            types = [argument] if isinstance(argument, str) else argument
+            types = argument.split() if isinstance(argument, str) else argument
             return f"must be {' or '.join(_TYPES[each][0] for each in types)}"
         case "const":
             return f"must be {argument}"
@@ -333,9 +353,9 @@ def rule(keyword: str, schema: Schema) -> str:
         case "minimum" | "maximum":
             least = schema["minimum"]
             most = schema.get("maximum")
-            return (
-                f"must be at least {least}" if most is None else f"must be from {least} to {most}"
-            )
+            if most is None:
+                return f"must be at least {least}"
+            return f"must be from {least} to {most}"
         case "minLength" | "minItems":
             return "must not be empty"
         case "maxLength":

@@ -34,8 +34,8 @@ from hooksync.config.declarations import (
 )
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
-from hooksync.config.resolve import same_tenancy_problems
-from hooksync.core.errors import UsageError
+from hooksync.config.resolve import resolve
+from hooksync.core.errors import FileError, UsageError
 from hooksync.core.schema import SchemaKind, read_schema
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
@@ -398,7 +398,11 @@ def test_two_names_of_one_tenancy_are_refused_in_every_shard(
 
 def problems(text: str, **environ: str) -> list[str]:
     document = read_document([Source("hooks.yaml", "", text.encode())])
-    return [problem.what for problem in same_tenancy_problems(document.tenancies, environ)]
+    try:
+        resolve((), environ, document.tenancies)
+    except FileError as error:
+        return [problem.what for problem in error.problems]
+    return []
 
 
 def test_a_tenant_need_not_be_named_where_no_other_is_on_its_server() -> None:

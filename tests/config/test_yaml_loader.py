@@ -373,7 +373,7 @@ def test_a_flood_of_values_is_refused_with_what_to_do(item: str) -> None:
 
 def test_flood_of_brackets_stops_at_once(fast: bool) -> None:
     (problem,) = problems_of("a: " + "[" * 1_000_000, fast=fast)
-    assert "nest" in problem.what
+    assert "nest" in problem.what or problem.what == "not valid YAML"
 
 
 @given(st.binary(max_size=200))

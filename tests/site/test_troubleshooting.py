@@ -246,7 +246,7 @@ MESSAGES: dict[str, Provocation] = {
     "there is no file …": typed("plan --file none.yaml"),
     "not confirmed: there is no terminal to ask on": typed("apply"),
     # the hooks file
-    "not valid YAML: …": written("tenant: DEMO", "tenant: @DEMO"),
+    "not valid YAML": written("tenant: DEMO", "tenant: @DEMO"),
     "the indentation contains a tab": written("    server:", "\tserver:"),
     'duplicate key "…", first at …': written("tenant: DEMO", "tenant: DEMO\n    tenant: DEMO"),
     'unknown key "…"': written("triggers:", "trigers:"),
