@@ -258,10 +258,13 @@ def _each(kind: type[Collection[Any]], check: Check) -> Check:
     return lambda value: not isinstance(value, kind) or all(map(check, value))
 
 
+def _type_names(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names
+
+
 def _type(names: str | list[str]) -> Check:
     """Check the type of a value, of which bool is no kind of int."""
-    wanted = names.split() if isinstance(names, str) else names
-    kinds = tuple(_TYPES[name][1] for name in wanted)
+    kinds = tuple(_TYPES[name][1] for name in _type_names(names))
     if float in kinds:
         kinds += (int,)
     if int in kinds:
@@ -343,13 +346,11 @@ def rule(keyword: str, schema: Schema) -> str:
     argument = schema[keyword]
     match keyword:
         case "type":
-            types = argument.split() if isinstance(argument, str) else argument
-            return f"must be {' or '.join(_TYPES[each][0] for each in types)}"
+            return _either([_TYPES[each][0] for each in _type_names(argument)])
         case "const":
-            return f"must be {argument}"
+            return _either([argument])
         case "enum":
-            *others, last = map(str, argument)
-            return f"must be {', '.join(others)} or {last}"
+            return _either(argument)
         case "minimum" | "maximum":
             least = schema["minimum"]
             most = schema.get("maximum")
@@ -358,8 +359,15 @@ def rule(keyword: str, schema: Schema) -> str:
             return f"must be from {least} to {most}"
         case "minLength" | "minItems":
             return "must not be empty"
+        case "pattern" if "title" in schema:
+            return f"must be {schema['title']}"
         case "maxLength":
             return f"must not have more than {argument:,} characters"
         case "maxItems":
             return f"must not have more than {argument:,} items"
     return f"is not as it must be ({schema.get('description', keyword)})"
+
+
+def _either(choices: Sequence[object]) -> str:
+    *others, last = map(str, choices)
+    return f"must be {', '.join(others)} or {last}" if others else f"must be {last}"
