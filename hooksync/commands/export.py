@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from hooksync.api import run as library
@@ -49,18 +50,21 @@ from hooksync.output.view import TenancyView
 from hooksync.reconcile.context import World
 
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*")
+_NOT_ASCII = re.compile("[^ -~]")
 _OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json
-# Editors check this file by the line above, once `hooksync schema > hooks.schema.json` was run.
 #
-# Written by `hooksync export`: the webhook subscriptions that were live.
-# It holds no secrets, no query values of URLs and no keys in their paths, only names of variables.
-# Which of these are yours? Delete the others: hooksync leaves alone what it did not make.
+# Which of these subscriptions are yours? Delete the others from this file: hooksync leaves alone
+# what it did not make, unless `owns` says something else.
+#
+# `hooksync export` wrote this file: the webhook subscriptions that were live. It contains no
+# secrets, no query values of URLs and no keys in their paths, only names of variables.
 # To use it: save it as hooks.yaml, set the variables that were listed with it, then
 #   hooksync plan             says "No changes."
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync adopt            records that these secrets are in use
+# Editors check this file by the first line, once `hooksync schema > hooks.schema.json` was run.
 """
 _OWNS_COMMENT = (
     "  # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes"
@@ -87,45 +91,58 @@ def export(
     made = _read(replace(options, uses_state=False), world)
     if made.is_interrupted:
         return ExitCode.INTERRUPTED
-    variables, redactor = (
-        free_variables(one.tenancy for one in made.tenancies),
-        world.output.redactor,
-    )
-    tenancies = [
-        one if one.live is None else ExportedTenancy(one.tenancy, one.live, variables, redactor)
-        for one in made.tenancies
-    ]
+    tenancies = _exported(made, world)
     exported = [one for one in tenancies if isinstance(one, ExportedTenancy)]
     unread = [one for one in tenancies if isinstance(one, TenancyView)]
-    needs = [need for one in exported for need in one.needs]  # in the order of the file
+    needs = list(chain.from_iterable(one.needs for one in exported))  # in the order of the file
     if write is None and exported:
         world.terminal.result(export_text(tenancies))
     elif write and not unread:
         write(export_text(tenancies), needs)
-    for warning in (
-        *made.declared.warnings,
-        *(warning for one in exported for warning in one.warnings),
-    ):
+    for warning in chain(made.declared.warnings, *(one.warnings for one in exported)):
         world.terminal.warn(warning)
-    if needs:
-        width = max(len(need.variable) for need in needs)
-        lines = (f"  {need.variable:{width}}  {need.what}" for need in needs)
-        first, *then = _HOW_TO_SET
-        if options.write_env and not unread:
-            path = printable(options.write_env)
-            first, then = (
-                f"fill in what is empty in {path}, and give each command --env-file {path}:",
-                [],
-            )
-        world.terminal.message("\n".join((first, *lines, *then)))
-    for one in unread:
-        for problem in one.error.problems if one.error else ():
-            world.terminal.message(f"error: {one.tenancy.name}: {problem}")
-    if write and unread:
-        world.terminal.message(
-            f"{printable(options.path)} was not written, because it would be incomplete"
-        )
-    return ExitCode.ERROR if unread else ExitCode.DONE
+    _report_needs(needs, None if unread else options.write_env, world)
+    if not unread:
+        return ExitCode.DONE
+    _report_unread(unread, options.path if write else None, world)
+    return ExitCode.ERROR
+
+
+def _report_unread(unread: Sequence[TenancyView], path: str | None, world: World) -> None:
+    """Report tenancies that could not be read. `path`: of the file that needs all of them."""
+    for view in unread:
+        for problem in view.error.problems if view.error else ():
+            world.terminal.message(f"error: {view.tenancy.name}: {problem}")
+    if path:
+        what = f"{printable(path)} was not written, because it would be incomplete"
+        world.terminal.message(what)
+
+
+def _exported(made: library.Plan, world: World) -> list[ExportedTenancy | TenancyView]:
+    """Declare what was read; a tenancy that was not stays as it is."""
+    variables = free_variables(one.tenancy for one in made.tenancies)
+    tenancies: list[ExportedTenancy | TenancyView] = []
+    for one in made.tenancies:
+        if one.live is None:
+            tenancies.append(one)
+        else:
+            redactor = world.output.redactor
+            tenancies.append(ExportedTenancy(one.tenancy, one.live, variables, redactor))
+    return tenancies
+
+
+def _report_needs(needs: Sequence[Need], env_file: str | None, world: World) -> None:
+    """List the variables to set. `env_file`: was written with them."""
+    if not needs:
+        return
+    width = max(len(need.variable) for need in needs)
+    lines = [f"  {need.variable:{width}}  {need.what}" for need in needs]
+    first, *then = _HOW_TO_SET
+    if env_file:
+        path = printable(env_file)
+        first = f"fill in what is empty in {path}, and give each command --env-file {path}:"
+        then = []
+    world.terminal.message("\n".join((first, *lines, *then)))
 
 
 def list_live(options: ListOptions, world: World) -> ExitCode:
@@ -293,7 +310,7 @@ def scalar(text: str) -> str:
     if _PLAIN.fullmatch(text) and read_plain(text) == text and text.lower() not in _OTHER_BOOLEANS:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(c if " " <= c <= "~" else f"\\U{ord(c):08x}" for c in quoted)
+    return _NOT_ASCII.sub(lambda found: f"\\U{ord(found[0]):08x}", quoted)
 
 
 def _comment(text: str) -> str:
@@ -302,7 +319,7 @@ def _comment(text: str) -> str:
 
 def _tenancy_lines(one: ExportedTenancy) -> Iterator[str]:
     yield f"  {scalar(one.tenancy.name)}:"
-    yield from (f"    {name}: {_flow(value)}" for name, value in _settings(one.tenancy).items())
+    yield from _field_lines("    ", _settings(one.tenancy))
     yield f"    owns: {_flow(one.tenancy.owns)}{_OWNS_COMMENT}"
     if one.not_covered:
         yield f"    # left out, because they are outside the prefixes of `owns`: {one.not_covered}"
@@ -311,9 +328,14 @@ def _tenancy_lines(one: ExportedTenancy) -> Iterator[str]:
     yield "    subscriptions:" if one.entries else "    subscriptions: {}"
     for entry in one.entries:
         yield f"      {scalar(entry.name)}:"
-        yield from (f"        {name}: {_flow(value)}" for name, value in _entry(entry).items())
+        yield from _field_lines("        ", _entry(entry))
         if entry.include_identifiers is None:
             yield "        # include_identifiers is not known: the service does not report it"
+
+
+def _field_lines(indentation: str, fields: Mapping[str, object]) -> Iterator[str]:
+    for name, value in fields.items():
+        yield f"{indentation}{name}: {_flow(value)}"
 
 
 def _settings(tenancy: Tenancy) -> dict[str, object]:
@@ -339,13 +361,14 @@ def _unusual(holder: Record, usual: Record) -> dict[str, Any]:
 def _entry(entry: ExportedEntry) -> dict[str, object]:
     names = [trigger.short for trigger in entry.triggers]
     fields: dict[str, object] = {"url": entry.url}
-    fields |= {"trigger": names[0]} if len(names) == 1 else {"triggers": names}
+    if len(names) == 1:
+        fields["trigger"] = names[0]
+    else:
+        fields["triggers"] = names
     fields["secret"] = entry.secret
-    return (
-        fields
-        if (flag := entry.include_identifiers) is None
-        else {**fields, "include_identifiers": flag}
-    )
+    if entry.include_identifiers is not None:
+        fields["include_identifiers"] = entry.include_identifiers
+    return fields
 
 
 def _flow(value: object) -> str:
@@ -356,7 +379,7 @@ def _flow(value: object) -> str:
         case SecretRef():
             return _flow(value.written())
         case dict():
-            return f"{{{', '.join(f'{name}: {_flow(each)}' for name, each in value.items())}}}"
+            return f"{{{', '.join(_field_lines('', value))}}}"
         case frozenset():
             return _flow(sorted(value))
         case list() | tuple():

@@ -78,22 +78,14 @@ def free_variables(tenancies: Iterable[Tenancy]) -> Names:
     """Make a source of variable names that these tenancies do not use yet."""
     taken = set(_RESERVED)
     for tenancy in tenancies:
-        login, several = tenancy.credentials, tenancy.subscriptions
-        taken |= {
-            ref.name
-            for ref in (
-                login.username,
-                login.password,
-                login.totp,
-                *(one.secret for one in several),
-            )
-        }
-        texts = (
-            tenancy.server.declared,
-            tenancy.tenant_declared or "",
-            *(one.url.shown for one in several),
-        )
-        taken |= {name for text in texts for name in parse_template(text).names}
+        login = tenancy.credentials
+        taken.update(ref.name for ref in (login.username, login.password, login.totp))
+        texts = [tenancy.server.declared, tenancy.tenant_declared or ""]
+        for one in tenancy.subscriptions:
+            taken.add(one.secret.name)
+            texts.append(one.url.shown)
+        for text in texts:
+            taken.update(parse_template(text).names)
     return Names(taken, "_")
 
 
@@ -112,6 +104,23 @@ def _fault(live: LiveSubscription) -> str | None:
     return None
 
 
+def _covered(tenancy: Tenancy, live: Sequence[LiveSubscription]) -> Sequence[LiveSubscription]:
+    """Keep what a file may declare: with prefixes in `owns`, only what is under them."""
+    if not isinstance(tenancy.owns, frozenset):
+        return live
+    return [one for one in live if owns_url(tenancy.owns, one.url.full)]
+
+
+def _by_identity(live: Iterable[LiveSubscription]) -> list[list[LiveSubscription]]:
+    """Group them by identity, the best flag first. The order of the service's list is no order."""
+    found: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
+    for one in live:
+        found[one.key].append(one)
+    for several in found.values():
+        several.sort(key=lambda one: (_BEST_FLAG.index(one.include_identifiers), one.url.full))
+    return [found[key] for key in sorted(found)]
+
+
 _Group = tuple[str, bool | None, str]  # identity of the URL, the flag, the declared name or ""
 
 
@@ -128,9 +137,7 @@ class ExportedTenancy:
         variables: Names,
         redactor: Redactor,
     ) -> None:
-        covered = list(live)
-        if isinstance(tenancy.owns, frozenset):  # a file may declare nothing else
-            covered = [one for one in live if owns_url(tenancy.owns, one.url.full)]
+        covered = _covered(tenancy, live)
         self.tenancy = tenancy
         self.not_covered = len(live) - len(covered)
         self.left_out: list[str] = []  # what no file can declare, with the reason
@@ -140,20 +147,13 @@ class ExportedTenancy:
         self._redactor = redactor
         self._by_key = {one.key: one for one in tenancy.subscriptions}
         self._by_url = {one.url.identity: one for one in reversed(tenancy.subscriptions)}
-        self._names = Names((one.name for one in tenancy.subscriptions), "-")
         # not used for an entry yet
         self._declared_names = {one.name for one in tenancy.subscriptions}
+        self._names = Names(self._declared_names, "-")
         self._groups: dict[_Group, list[LiveSubscription]] = {}
         # URL and secret of a receiver, by the URL's identity
         self._made: dict[str, tuple[str, SecretRef]] = {}
-        by_key: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
-        for one in sorted(
-            covered, key=lambda one: (_BEST_FLAG.index(one.include_identifiers), one.url.full)
-        ):
-            by_key[one.key].append(one)
-        for key in sorted(by_key):  # the order in which the service lists them means nothing
-            self._add(by_key[key])
-        self.entries = tuple(self._entries())
+        self.entries = tuple(self._entries(covered))
 
     def _add(self, candidates: Sequence[LiveSubscription]) -> None:
         """Add the live subscriptions of one identity."""
@@ -180,19 +180,21 @@ class ExportedTenancy:
         group = live.url.identity, live.include_identifiers, anchor.name if anchor else ""
         self._groups.setdefault(group, []).append(live)
 
-    def _entries(self) -> Iterator[ExportedEntry]:
+    def _entries(self, covered: Iterable[LiveSubscription]) -> Iterator[ExportedEntry]:
         """Make one entry for each receiver and flag, in the order of their URLs."""
+        for candidates in _by_identity(covered):
+            self._add(candidates)
         for (_, flag, _), several in self._groups.items():
             anchor = self._anchor(several[0])
             name = self._name(several[0], anchor)
-            url, secret = (
-                (anchor.url.shown, anchor.secret) if anchor else self._receiver(name, several[0])
-            )
-            triggers = tuple(
-                sorted({one.trigger for one in several}, key=lambda trigger: trigger.short)
-            )
-            if flag is None and anchor:
-                flag = anchor.include_identifiers
+            if anchor:
+                url = anchor.url.shown
+                secret = anchor.secret
+                flag = anchor.include_identifiers if flag is None else flag
+            else:
+                url, secret = self._receiver(name, several[0])
+            by_name = {one.trigger.short: one.trigger for one in several}
+            triggers = tuple(by_name[short] for short in sorted(by_name))
             yield ExportedEntry(name, url, triggers, secret, flag)
 
     def _anchor(self, live: LiveSubscription) -> DeclaredSubscription | None:

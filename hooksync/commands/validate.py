@@ -16,7 +16,7 @@ from hooksync.output.validation_json import validation_json
 from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
-    from hooksync.config.document import Judge
+    from hooksync.config.declarations import Document
 
 
 class ValidateOptions(FileOptions, frozen=True):
@@ -31,16 +31,9 @@ def validate(options: ValidateOptions, world: World) -> ExitCode:
     Raises FileError with every problem.
     """
     from hooksync.config.declarations import addresses, nothing_in, select, share_of
-    from hooksync.config.document import read_document
-    from hooksync.config.references import command_problems
 
-    judges: list[Judge] = [] if options.allows_commands else [command_problems]
     try:
-        if options.policy:
-            from hooksync.config.policy import read_policy  # only here: many runs have none
-
-            judges = [read_policy(options.policy).breaches]
-        document = read_document(read_sources(options.files, world.stdin), *judges)
+        document = _checked(options, world)
     except FileError as error:
         if options.format == "json":
             world.terminal.result(validation_json(0, 0, error.problems, ()), "json")
@@ -57,3 +50,18 @@ def validate(options: ValidateOptions, world: World) -> ExitCode:
     what = f"{counted(len(entries), 'tenancy')}, {counted(number, 'subscription')}"
     world.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
+
+
+def _checked(options: ValidateOptions, world: World) -> Document:
+    """Read the files, and judge them by the policy, if there is one."""
+    from hooksync.config.document import read_document
+    from hooksync.config.references import command_problems
+
+    sources = read_sources(options.files, world.stdin)
+    if options.policy:
+        from hooksync.config.policy import read_policy  # only here: many runs have none
+
+        return read_document(sources, read_policy(options.policy).breaches)
+    if options.allows_commands:
+        return read_document(sources)
+    return read_document(sources, command_problems)

@@ -24,10 +24,12 @@ from hooksync.core.urls import (
     owns_url,
     server_fault,
     server_url,
+    split_url,
     url_fault,
 )
 
 MOST_SHARDS = 1000
+_URL_FIX = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
 SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
 ON_DEVICE = (
@@ -36,8 +38,7 @@ ON_DEVICE = (
 )
 _NEEDS_NONE = "`hooksync validate` needs no credentials: a pull request from a fork can run it"
 
-_FORM = re.compile("([0-9]+)/([0-9]+)")
-_SHOWN = 20  # characters of what was given instead
+_FORM = re.compile("([0-9]{1,9})/([0-9]{1,9})")
 
 
 class Written(Record, frozen=True):
@@ -46,10 +47,13 @@ class Written(Record, frozen=True):
     template: Template
     location: model.Location
 
-    def subject(self, noun: str) -> str:
-        """Name the text in a message, with its variables."""
-        names = ", ".join(f"${{{name}}}" for name in self.template.names)
-        return f"{noun}, with {names} filled in," if names else noun
+    def subject(self, noun: str, environ: Mapping[str, str]) -> str:
+        """Name the text in a message, with its variables and the files that set them."""
+        names = []
+        for name in self.template.names:
+            file = origin_of(name, environ)
+            names.append(f"${{{name}}} of {file}" if file else f"${{{name}}}")
+        return f"{noun}, with {', '.join(names)} filled in," if names else noun
 
 
 class SubscriptionDeclaration(model.PlainFields, frozen=True):
@@ -61,12 +65,14 @@ class SubscriptionDeclaration(model.PlainFields, frozen=True):
     secret: model.SecretRef
     location: model.Location  # of its name
 
-    def filled(self, tenancy: str, url: model.HookUrl) -> Iterator[model.DeclaredSubscription]:
+    def filled(
+        self, tenancy: str, url: model.HookUrl, secret: model.SecretRef
+    ) -> Iterator[model.DeclaredSubscription]:
         """Give what it declares with its URL filled in: one for each trigger."""
         plain = fields_of(model.PlainFields, self)
         for trigger in self.triggers:
             yield model.DeclaredSubscription(
-                tenancy, self.name, url, trigger, self.secret, self.location, **plain
+                tenancy, self.name, url, trigger, secret, self.location, **plain
             )
 
 
@@ -104,8 +110,7 @@ def url_problem(
 ) -> Problem | None:
     """Judge the URL of a receiver: hooksync may remove what it declares, so a prefix covers it."""
     if fault := url_fault(url):
-        fix = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
-        return Problem(f"{subject} {fault}", fix, where)
+        return Problem(f"{subject} {fault}", _URL_FIX, where)
     if isinstance(owns, frozenset) and not owns_url(owns, url):
         fix = "add a prefix of it to `owns`, or change the URL"
         return Problem(f"{subject} lies outside `owns` of its tenancy", fix, where)
@@ -132,55 +137,39 @@ def server_problem(
 
 
 def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
-    """Judge the server and the URLs of a tenancy that need nothing filled in."""
+    """Judge the server and the URLs of a tenancy as far as nothing has to be filled in."""
     settings = tenancy.settings
     server = settings.server
-    problems = []
+    found = []
     if server and server.template.literal is not None:
         text = server.template.literal
-        problems.append(
+        found.append(
             server_problem(text, "the server", server.location, allow_http=settings.allow_http)
         )
+    elif server:
+        found.append(_password_problem(server, "the server", SERVER_FIX))
     identities: list[tuple[SubscriptionDeclaration, Hashable]] = []
     for entry in tenancy.subscriptions:
         url = entry.url.template
         if url.literal is None:
+            found.append(_password_problem(entry.url, "the URL", _URL_FIX))
             # a tuple, so that no literal text equals one with references; hashing a Template again
             # and again is slow
             identities.append((entry, (url.text,)))
         else:
-            problems.append(url_problem(url.literal, "the URL", entry.url.location, settings.owns))
+            found.append(url_problem(url.literal, "the URL", entry.url.location, settings.owns))
             identities.append((entry, normal_url(url.literal)))
-    yield from filter(None, problems)
+    yield from filter(None, found)
     yield from duplicate_subscription_problems(identities)
 
 
-def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
-    """Say what is wrong with a credential or a secret, by where it is found.
-
-    No credentials: name what needs none.
-    """
-    needless = "" if ref.noun == "secret" else f"; {_NEEDS_NONE}"
-    return Problem(f"{ref.noun} {ref} {state}", f"{fix}{needless}", ref.location)
-
-
-def unset_problem(ref: model.SecretRef, environ: Mapping[str, str]) -> Problem | None:
-    """Say why a variable cannot be used; None: it can."""
-    if environ.get(ref.name):
+def _password_problem(written: Written, subject: str, fix: str) -> Problem | None:
+    """Find user information beside variables: it is in the file, whatever they are filled with."""
+    text = "".join(part for part in written.template.parts if isinstance(part, str))
+    _, netloc, _ = split_url(text if "://" in text else f"://{text}")
+    if "@" not in netloc:
         return None
-    return reference_problem(
-        ref, "is empty" if ref.name in environ else "is not set", set_fix(ref.name)
-    )
-
-
-def is_own(name: str) -> bool:
-    """Whether a variable is for hooksync itself, and goes nowhere else."""
-    return name.upper().startswith("HOOKSYNC_")  # Windows does not mind the case
-
-
-def set_fix(name: str) -> str:
-    """Say how to set a variable."""
-    return f"export {name}, or set it in a file that --env-file names"
+    return Problem(f"{subject} holds user information (@)", fix, written.location)
 
 
 def duplicate_subscription_problems(
@@ -192,33 +181,72 @@ def duplicate_subscription_problems(
         for trigger in entry.triggers:
             first = seen.setdefault((identity, trigger), entry)
             if first is not entry:
-                what = (
-                    f'"{entry.name}" has the URL and the trigger {trigger.short} of "{first.name}"'
-                )
-                yield Problem(f"{what} ({first.location})", "remove one of the two", entry.location)
+                same = f'the URL and the trigger {trigger.short} of "{first.name}"'
+                what = f'"{entry.name}" has {same} ({first.location})'
+                yield Problem(what, "remove one of the two", entry.location)
 
 
-def duplicate_tenancy_problems(
-    tenancies: Iterable[tuple[TenancyDeclaration, Written | str | None, Written | str | None]],
+def duplicate_tenancy_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
+    """Refuse two tenancies with the same server and tenant as they are written."""
+    places = []
+    for entry in tenancies:
+        server = entry.settings.server
+        tenant = entry.settings.tenant
+        base_url: Hashable = server and server.template
+        name: Hashable = tenant and tenant.template
+        if server and server.template.literal and not server_fault(server.template.literal):
+            base_url = server_url(server.template.literal)
+        if tenant and tenant.template.literal:
+            name = tenant.template.literal.casefold()
+        places.append((entry, (base_url, name)))
+    return same_place_problems(places)
+
+
+def same_place_problems(
+    places: Iterable[tuple[TenancyDeclaration, Hashable]],
 ) -> Iterator[Problem]:
-    """Refuse two tenancies with the same server and tenant: they would undo each other.
-
-    Texts with references are compared as they are written.
-    """
+    """Refuse two tenancies with the same place (server and tenant): they would undo each other."""
     seen: dict[Hashable, TenancyDeclaration] = {}
-    for entry, *texts in tenancies:
-        host, name = (
-            text.template.literal or text.template if isinstance(text, Written) else text
-            for text in texts
-        )
-        host = server_url(host) if isinstance(host, str) and not server_fault(host) else host
-        first = seen.setdefault((host, name.casefold() if isinstance(name, str) else name), entry)
+    for entry, place in places:
+        first = seen.setdefault(place, entry)
         if first is not entry:
-            what = (
-                f'tenancy "{entry.name}" has the server and tenant of "{first.name}"'
-                f" ({first.location})"
-            )
+            same = f'the server and tenant of "{first.name}" ({first.location})'
+            what = f'tenancy "{entry.name}" has {same}'
             yield Problem(what, "put their subscriptions under one name", entry.location)
+
+
+def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
+    """Say what is wrong with a credential or a secret, by where it is found.
+
+    No credentials: name what needs none.
+    """
+    if ref.noun != "secret":
+        fix = f"{fix}; {_NEEDS_NONE}"
+    return Problem(f"{ref.subject} {state}", fix, ref.location)
+
+
+def unset_problem(ref: model.SecretRef, environ: Mapping[str, str]) -> Problem | None:
+    """Say why a variable cannot be used; None: it can."""
+    if environ.get(ref.name):
+        return None
+    state = "is empty" if ref.name in environ else "is not set"
+    fix = f"add it to {ref.origin}, or export {ref.name}" if ref.origin else set_fix(ref.name)
+    return reference_problem(ref, state, fix)
+
+
+def origin_of(name: str, environ: Mapping[str, str]) -> str:
+    """Return the file that sets a variable; "": the environment does."""
+    return environ.origins.get(name, "") if isinstance(environ, model.Environ) else ""
+
+
+def is_own(name: str) -> bool:
+    """Whether a variable is for hooksync itself, and goes nowhere else."""
+    return name.upper().startswith("HOOKSYNC_")  # Windows does not mind the case
+
+
+def set_fix(name: str) -> str:
+    """Say how to set a variable."""
+    return f"export {name}, or set it in a file that --env-file names"
 
 
 def select(
@@ -254,12 +282,10 @@ def select(
 def share_of(
     entries: Sequence[TenancyDeclaration], shard: Shard | None
 ) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies of a shard (all where there is none); a shard may be empty."""
-    return tuple(
-        entry
-        for entry in entries
-        if shard is None or shard_of(entry.name, shard.total) == shard.number
-    )
+    """Keep the tenancies of a shard (all if there is none); a shard may be empty."""
+    if shard is None:
+        return tuple(entries)
+    return tuple(each for each in entries if shard_of(each.name, shard.total) == shard.number)
 
 
 def nothing_in(shard: Shard) -> str:
@@ -282,9 +308,9 @@ def narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclar
     kept = []
     for one in entry.subscriptions:
         triggers = []
-        for each in one.triggers:
-            if model.address_matches(model.address_of(entry.name, one.name, each), targets):
-                triggers.append(each)
+        for trigger in one.triggers:
+            if model.address_matches(model.address_of(entry.name, one.name, trigger), targets):
+                triggers.append(trigger)
         if triggers:
             kept.append(replace(one, triggers=tuple(triggers)))
     return replace(entry, subscriptions=tuple(kept))
@@ -293,18 +319,16 @@ def narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclar
 def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:
     """Raise UsageError for globs that match none of the candidates. `flag`: that they came with."""
     # only here: the addresses of a state may be anything
-    from hooksync.core.redaction import (
-        printable,
-    )
+    from hooksync.core.redaction import printable
 
     some = printable(some_of(candidates, 3))
     fix = f"choose among {some}" if some else f"there is no {noun} to choose"
-    if unmatched := [
-        glob for glob in globs if not any(fnmatchcase(each, glob) for each in candidates)
-    ]:
-        raise UsageError(
-            *(Problem(f'{flag} "{glob}" matches no {noun}', fix) for glob in unmatched)
-        )
+    problems = []
+    for glob in globs:
+        if not any(fnmatchcase(each, glob) for each in candidates):
+            problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
+    if problems:
+        raise UsageError(*problems)
 
 
 class Shard(Record, frozen=True):
@@ -331,19 +355,12 @@ def shard_of(tenancy: str, total: int) -> int:
 
 
 def read_shard(text: str) -> Shard:
-    """Read `I/N`. Raises UsageError for another form, and for a number out of range."""
-    flag = f'--shard "{text[:_SHOWN]}{"..." if len(text) > _SHOWN else ""}"'
+    """Read `I/N`. Raises UsageError for a different form, and for a number out of range."""
     found = _FORM.fullmatch(text)
-    if not found:
-        raise UsageError(
-            Problem(f"{flag} is not of the form I/N", "write 2/8, say, for the second of 8 shards")
-        )
-    # however long they are
-    number, total = (int(min(float(digits), MOST_SHARDS + 1)) for digits in found.groups())
-    if not 1 <= number <= total <= MOST_SHARDS:
-        fix = (
-            f"write I/N: 1 to {MOST_SHARDS} shards, counted from 1 to N; a job that counts from 0"
-            " adds 1"
-        )
-        raise UsageError(Problem(f"{flag} is out of range", fix))
-    return Shard(number, total)
+    if found:
+        shard = Shard(int(found[1]), int(found[2]))
+        if 1 <= shard.number <= shard.total <= MOST_SHARDS:
+            return shard
+    what = f"--shard is not of the form I/N, with 1 to {MOST_SHARDS} shards, counted from 1"
+    fix = "write 2/8, say, for the second of 8 shards; a job that counts from 0 adds 1"
+    raise UsageError(Problem(what, fix))

@@ -8,9 +8,8 @@ tenancies and files once all are.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
-from itertools import islice
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from hooksync.config import declarations
 from hooksync.config.declarations import (
@@ -24,20 +23,21 @@ from hooksync.config.files import Source
 from hooksync.config.references import reference_problems
 from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, parser_warning, read_yaml
 from hooksync.core import model
-from hooksync.core.errors import FileError, Problem, some_of
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault
 
 Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
+Path = tuple[str | int, ...]
 
-_ADD_TRIGGER = "add trigger: INDEXED (or another), here or under defaults"
+_ADD_TRIGGER = "add trigger: INDEXED (or a different one), here or under defaults"
 _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
 # placeholder for a missing secret, which is a problem: the entry goes no further
 _MISSING = model.SecretRef("env", "")
-# names that advice is taken from: comparing a thousand with a thousand takes seconds
-_MOST_ADVISED = 100
+# names that a message lists, and that advice is taken from: comparing thousands takes seconds
+_MOST_LISTED = 100
 
 
 def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Document:
@@ -46,62 +46,68 @@ def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Doc
     Raises FileError with every problem, in the order of the files; `judge` finds more.
     """
     files = [FileReader(source) for source in sources]
-    extra = [
-        name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))
-    ]
-    catalog = TriggerCatalog(extra, knows_all=any(() in file.incomplete for file in files))
+    triggers = _known_triggers(files)
     parts: list[TenancyPart] = []
     problems: list[Problem] = []
     for file in files:
-        parts += file.read(catalog)
+        parts += file.read(triggers)
         problems += file.problems
     tenancies = _merged(parts, problems)
     for tenancy in tenancies:
         problems += declarations.tenancy_problems(tenancy)
     problems += reference_problems(tenancies)
-    if all(
-        file.is_whole for file in files
-    ):  # otherwise, what is missing may stand in the part that could not be read
-        problems += _run_problems(sources, parts, tenancies)
+    if all(file.is_whole for file in files):
+        # otherwise, what is missing may be in the part that could not be read
+        problems += _run_problems(sources, parts)
+        problems += declarations.duplicate_tenancy_problems(tenancies)
     problems += judge(tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
-    return Document(tenancies, (*parser_warning(), *_in_order(_warnings(tenancies), sources)))
+    warnings = _in_order(_warnings(tenancies), sources)
+    return Document(tenancies, (*parser_warning(), *warnings))
 
 
-def _run_problems(
-    sources: Sequence[Source], parts: Sequence[TenancyPart], tenancies: Sequence[TenancyDeclaration]
-) -> Iterator[Problem]:
-    if not tenancies:
+def _known_triggers(files: Iterable[FileReader]) -> Mapping[str, model.Trigger] | None:
+    """Map each known name to its trigger; None: a file that could not be read may declare more."""
+    names = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
+    for file in files:
+        if () in file.damaged:
+            return None
+        names += sorted(file.data.get("extra_triggers", []))
+    return {name: model.Trigger.named(name) for name in names}
+
+
+def _run_problems(sources: Sequence[Source], parts: Sequence[TenancyPart]) -> Iterator[Problem]:
+    if not parts:
         where = model.Location(sources[0].name, 1, 1) if sources else None
         yield Problem("no tenancy is declared", "write one under tenancies", where)
     declared = {part.name for part in parts if part.subscriptions is not None}
-    first = {part.name: part for part in reversed(parts) if part.name not in declared}
-    for name, part in first.items():
-        fix = "declare some, or write `subscriptions: {}` if it has none"
-        yield Problem(f'tenancy "{name}" has no subscriptions', fix, part.location)
-    places = ((one, one.settings.server, one.settings.tenant) for one in tenancies)
-    yield from declarations.duplicate_tenancy_problems(places)
+    for part in parts:
+        if part.name not in declared:
+            declared.add(part.name)
+            fix = "declare some, or write `subscriptions: {}` if it has none"
+            yield Problem(f'tenancy "{part.name}" has no subscriptions', fix, part.location)
 
 
-def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
-    """Warn of plain http in URLs that need nothing filled in."""
-    urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
-    literals = ((url.template.literal, url.location) for url in urls)
-    warnings = (
-        declarations.http_warning(text, "the URL", where)
-        for text, where in literals
-        if text is not None
-    )
-    return [*filter(None, warnings)]
+def _warnings(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Problem]:
+    """Warn of plain http in URLs without variables."""
+    for tenancy in tenancies:
+        for entry in tenancy.subscriptions:
+            url = entry.url.template.literal
+            warning = url and declarations.http_warning(url, "the URL", entry.url.location)
+            if warning:
+                yield warning
 
 
-def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
+def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:
     """Sort by place, files in the order of the command line; report what an alias repeats once."""
     order = {source.name: index for index, source in enumerate(sources)}
-    first = model.Location("", 0, 0)
-    places = {problem: problem.where or first for problem in problems}
-    return sorted(places, key=lambda each: (order.get(places[each].file, 0), places[each]))
+
+    def place(problem: Problem) -> tuple[int, model.Location]:
+        where = problem.where or model.Location("", 0, 0)
+        return order.get(where.file, 0), where
+
+    return sorted(dict.fromkeys(problems), key=place)
 
 
 def _merged(
@@ -114,70 +120,46 @@ def _merged(
     return tuple(_merged_one(of_one, problems) for of_one in spread.values())
 
 
-def _merged_one(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
-    """Put the parts of a tenancy together, and note what stands in two of them."""
-    main = parts[0]
-    settings: Settings | None = None
+def _merged_one(parts: Sequence[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
+    """Put the parts of a tenancy together, and note what two of them declare."""
+    stated = [part for part in parts if part.has_settings]
+    main = stated[0] if stated else parts[0]
+    for part in stated[1:]:
+        what = f'tenancy "{main.name}" has settings in two files'
+        _note_twice(problems, what, "keep all but the subscriptions in one file", part, main)
+    if not stated:
+        for part in parts:
+            if part.settings != main.settings:
+                what = f'the defaults of two files give tenancy "{main.name}" different settings'
+                _note_twice(problems, what, "write its settings in one of the files", part, main)
     subscriptions: dict[str, SubscriptionDeclaration] = {}
     for part in parts:
-        if part.settings and settings:
-            what = (
-                f'tenancy "{part.name}" has settings in two files; the other place is'
-                f" {main.location}"
-            )
-            problems.append(
-                Problem(what, "keep all but the subscriptions in one file", part.location)
-            )
-        elif part.settings:
-            main, settings = part, part.settings
         for entry in part.subscriptions or ():
             first = subscriptions.setdefault(entry.name, entry)
             if first is not entry:
-                what = (
-                    f'subscription "{entry.name}" is declared twice; the other place is'
-                    f" {first.location}"
-                )
-                problems.append(
-                    Problem(what, "rename one of the two, or remove it", entry.location)
-                )
+                what = f'subscription "{entry.name}" is declared twice'
+                _note_twice(problems, what, "rename one of the two, or remove it", entry, first)
     return TenancyDeclaration(
-        main.name, settings or Settings(), tuple(subscriptions.values()), main.location
+        main.name, main.settings, tuple(subscriptions.values()), main.location
     )
 
 
-class TriggerCatalog:
-    """Finds a trigger by any of its names."""
-
-    def __init__(self, extra: Collection[str] = (), *, knows_all: bool = False) -> None:
-        """With knows_all, any name is accepted: a file that could not be read may declare it."""
-        self._knows_all = knows_all
-        usual = (*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values())
-        more = sorted(set(extra).difference(usual))
-        self._triggers = {name: model.Trigger.named(name) for name in (*usual, *more)}
-        self._shown = (*model.TRIGGER_NAMES, *more)
-
-    def find(self, name: str) -> model.Trigger | None:
-        """Return the trigger of that name, if there is one."""
-        if self._knows_all:
-            return model.Trigger.named(name)
-        return self._triggers.get(name)
-
-    def advice(self, name: str) -> str:
-        """Advise on an unknown name: what may have been meant, and which names are known."""
-        import difflib  # a large module, needed for mistakes alone
-
-        guesses = difflib.get_close_matches(
-            name.upper(), islice(self._triggers, _MOST_ADVISED), n=1
-        )
-        known = f"known: {some_of(self._shown, _MOST_ADVISED)}; newer ones go under extra_triggers"
-        return f"did you mean {guesses[0]}? ({known})" if guesses else known
+def _note_twice(
+    problems: list[Problem],
+    what: str,
+    fix: str,
+    here: TenancyPart | SubscriptionDeclaration,
+    first: TenancyPart | SubscriptionDeclaration,
+) -> None:
+    problems.append(Problem(f"{what}; the other place is {first.location}", fix, here.location))
 
 
 class TenancyPart(Record, frozen=True):
     """What one file says of one tenancy."""
 
     name: str
-    settings: Settings | None  # None: not in this file
+    settings: Settings  # with the file's defaults
+    has_settings: bool  # whether the file gives it settings of its own
     subscriptions: tuple[SubscriptionDeclaration, ...] | None  # None: not in this file
     location: model.Location
 
@@ -192,11 +174,10 @@ class FileReader:
         self.problems: list[Problem] = []
         self.data = YamlMap()  # fits the schema
         self.is_whole = False  # whether all that the file says is in the data
-        # of which something is missing: by paths, () is the top level
-        self.incomplete: Set[tuple[str | int, ...]] = {()}
+        # paths of tenancies and the like in which something may be missing; () is the top level
+        self.damaged: set[Path] = {()}
         self._file = source.name
         self._folder = source.folder
-        self._catalog = TriggerCatalog()
         self._open(source.data)
 
     def _open(self, content: bytes) -> None:
@@ -208,90 +189,95 @@ class FileReader:
             return
         self.problems += problems
         if schema_check("hooks")(data):
-            self.data, self.is_whole, self.incomplete = data, not problems, frozenset()
+            self.data = data
+            self.is_whole = not problems
+            self.damaged = set()
             return
         # only here: a file that fits needs none of this
-        from hooksync.config.schema_errors import find_schema_errors, recover
+        from hooksync.config.schema_errors import drop_unfit, find_schema_errors
 
         errors = find_schema_errors(data, self._file, read_schema("hooks"))
         places = {problem.where for problem in problems}
-        self.problems += (error.problem for error in errors if error.problem.where not in places)
-        self.data, self.incomplete = recover(data, errors)
+        self.problems += [each.problem for each in errors if each.problem.where not in places]
+        self.damaged = drop_unfit(data, errors)
+        self.data = data
 
-    def read(self, catalog: TriggerCatalog) -> tuple[TenancyPart, ...]:
-        """Read what the file says of each tenancy."""
-        self._catalog = catalog
-        defaults = cast(YamlMap, self.data.get("defaults") or YamlMap())
+    def read(self, triggers: Mapping[str, model.Trigger] | None) -> list[TenancyPart]:
+        """Read what the file says of each tenancy. `triggers`: by name; None: any name is one."""
+        self._known_triggers = triggers
+        defaults = self.data.get("defaults", YamlMap())
         self._default_triggers = self._triggers(defaults)
         self._default_secret = self._reference(defaults, "secret")
         self._default_fields = given_fields(model.PlainFields, defaults)
-        tenancies = cast(YamlMap, self.data.get("tenancies") or YamlMap())
-        return tuple(self._part(tenancies, name) for name in tenancies)
+        self._default_settings = self._plain_settings(defaults)
+        tenancies = self.data.get("tenancies", YamlMap())
+        return [self._part(tenancies, name) for name in tenancies]
 
     def _part(self, tenancies: YamlMap, name: str) -> TenancyPart:
-        fields = cast(YamlMap, tenancies[name])
+        fields = tenancies[name]
         has_settings = any(key != "subscriptions" and not key.startswith("x-") for key in fields)
-        settings = self._settings(fields) if has_settings else None
         subscriptions = None
         if "subscriptions" in fields:
-            entries = cast(YamlMap, fields["subscriptions"])
-            subscriptions = tuple(
-                entry for each in entries if (entry := self._subscription(entries, each, name))
-            )
-        return TenancyPart(name, settings, subscriptions, self._at(tenancies.key_mark(name)))
+            entries = fields["subscriptions"]
+            read = (self._subscription(entries, each, name) for each in entries)
+            subscriptions = tuple(filter(None, read))
+        where = self._at(tenancies.key_mark(name))
+        return TenancyPart(name, self._settings(fields), has_settings, subscriptions, where)
 
     def _settings(self, fields: YamlMap) -> Settings:
         """Read the settings of a tenancy. What is left out gets its default."""
-        given = given_fields(model.PlainSettings, fields)
-        if isinstance(prefixes := given.get("owns"), YamlList):
-            given["owns"] = self._owns(prefixes)
+        given = self._default_settings | self._plain_settings(fields)
         if "credentials" in fields:
-            login = cast(YamlMap, fields["credentials"])
-            refs = given_fields(model.CredentialRefs, login)
-            for name in refs:
-                refs[name] = self._reference(login, name, model.CREDENTIALS[name])
+            login = fields["credentials"]
+            refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in login}
             given["credentials"] = model.CredentialRefs(**refs)
-        match cast(YamlMap, fields.get("limits", YamlMap())).get("unsubscribe"):
+        server = self._text(fields, "server")
+        return Settings(server=server, tenant=self._text(fields, "tenant"), **given)
+
+    def _plain_settings(self, fields: YamlMap) -> dict[str, Any]:
+        """Read the settings that may also be defaults."""
+        given = given_fields(model.PlainSettings, fields)
+        prefixes = given.get("owns")
+        if isinstance(prefixes, YamlList):
+            given["owns"] = self._owns(prefixes)
+        match fields.get("limits", YamlMap()).get("unsubscribe"):
             case str(share):
                 given["limit"] = model.UnsubscribeLimit(percent=float(share.removesuffix("%")))
             case int(number):
                 given["limit"] = model.UnsubscribeLimit(number=number)
-        return Settings(
-            server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given
-        )
+        return given
 
     def _owns(self, prefixes: YamlList) -> model.Owns | frozenset[str]:
-        noted = len(self.problems)
+        owns: model.Owns | frozenset[str] = frozenset(prefixes)
         for index, prefix in enumerate(prefixes):
-            if fault := prefix_fault(cast(str, prefix)):
+            fault = prefix_fault(prefix)
+            if fault:
                 fix = "write a URL such as https://fn.example.net/api"
-                self._note(f"this prefix {fault}", fix, self._at(prefixes.item_mark(index)))
-        if len(self.problems) > noted:
-            return "all"  # with prefixes, each URL could be outside
-        return frozenset(cast(list[str], prefixes))
+                self._note(f"this prefix {fault}", fix, prefixes.item_mark(index))
+                owns = "all"  # with prefixes, each URL could be outside
+        return owns
 
     def _subscription(
         self, subscriptions: YamlMap, name: str, tenancy: str
     ) -> SubscriptionDeclaration | None:
-        fields = cast(YamlMap, subscriptions[name])
-        where = self._at(subscriptions.key_mark(name))
+        fields = subscriptions[name]
+        mark = subscriptions.key_mark(name)
         triggers = self._triggers(fields)
         if triggers is None:
             triggers = self._default_triggers
         secret = self._reference(fields, "secret") or self._default_secret
-        is_complete = not self.incomplete or self.incomplete.isdisjoint(
-            [(), ("defaults",), ("tenancies", tenancy, "subscriptions", name)]
-        )
-        if triggers is None and is_complete:
-            self._note(f'"{name}" has no trigger', _ADD_TRIGGER, where)
-        if secret is None and is_complete:
-            self._note(f'"{name}" has no secret', _ADD_REFERENCE, where)
+        path = ("tenancies", tenancy, "subscriptions", name)
+        if not self.damaged or self.damaged.isdisjoint([(), ("defaults",), path]):
+            if triggers is None:
+                self._note(f'"{name}" has no trigger', _ADD_TRIGGER, mark)
+            if secret is None:
+                self._note(f'"{name}" has no secret', _ADD_REFERENCE, mark)
         url = self._text(fields, "url")
         if url is None:
             return None
         plain = self._default_fields | given_fields(model.PlainFields, fields)
         return SubscriptionDeclaration(
-            name, url, triggers or (), secret or _MISSING, where, **plain
+            name, url, triggers or (), secret or _MISSING, self._at(mark), **plain
         )
 
     def _text(self, fields: YamlMap, key: str) -> Written | None:
@@ -301,55 +287,57 @@ class FileReader:
         """
         if key not in fields:
             return None
-        where = self._at(fields.value_mark(key))
+        mark = fields.value_mark(key)
         try:
-            return Written(parse_template(cast(str, fields[key])), where)
+            return Written(parse_template(fields[key]), self._at(mark))
         except ValueError as error:
-            self._note(
-                f"{key} has {error}", "write ${NAME}, ${NAME:-default}, or $$ for a dollar", where
-            )
+            self._note(f"{key} has {error}", "write ${NAME}, or $$ for a dollar", mark)
             return None
 
-    def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef | None:
-        """Read where a secret is found. None: it is not there."""
-        if key not in fields:
-            return None
-        return model.SecretRef.read(
-            cast(YamlMap, fields[key]), self._at(fields.value_mark(key)), noun, self._folder
-        )
-
-    def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
-        """Read `trigger` or `triggers`, and note those that are unknown or there twice.
-
-        None: neither is there.
-        """
-        key = "triggers" if "triggers" in fields else "trigger"
+    def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> Any:
+        """Read where a secret is found: a SecretRef, or None if it is not there."""
         if key not in fields:
             return None
         written = fields[key]
-        names = cast(list[str], written) if isinstance(written, YamlList) else [cast(str, written)]
+        return model.SecretRef.read(written, self._at(fields.value_mark(key)), noun, self._folder)
+
+    def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
+        """Read `trigger` or `triggers`; None: neither is there."""
         found: dict[model.Trigger, str] = {}
+        if "trigger" in fields:
+            self._add_trigger(found, fields["trigger"], fields.value_mark("trigger"))
+            return tuple(found)
+        if "triggers" not in fields:
+            return None
+        names = fields["triggers"]
         for index, name in enumerate(names):
-            trigger = self._catalog.find(name)
-            if trigger and trigger not in found:
-                found[trigger] = name
-                continue
-            mark = (
-                written.item_mark(index)
-                if isinstance(written, YamlList)
-                else fields.value_mark(key)
-            )
-            if trigger is None:
-                self._note(f'unknown trigger "{name}"', self._catalog.advice(name), self._at(mark))
-                continue
-            same = "" if found[trigger] == name else f' ("{found[trigger]}" is the same)'
-            self._note(
-                f'trigger "{name}" is listed twice{same}', "keep one of the two", self._at(mark)
-            )
+            self._add_trigger(found, name, names.item_mark(index))
         return tuple(found)
+
+    def _add_trigger(self, found: dict[model.Trigger, str], name: str, mark: Mark) -> None:
+        """Add a trigger, or note that it is unknown or there twice."""
+        known = self._known_triggers
+        if known is not None and name not in known:
+            self._note(f'unknown trigger "{name}"', _trigger_advice(name, known), mark)
+            return
+        trigger = model.Trigger.named(name)
+        if trigger in found:
+            same = "" if found[trigger] == name else f' ("{found[trigger]}" is the same)'
+            self._note(f'trigger "{name}" is listed twice{same}', "keep one of the two", mark)
+        found.setdefault(trigger, name)
 
     def _at(self, mark: Mark) -> model.Location:
         return model.Location(self._file, *mark)
 
-    def _note(self, what: str, fix: str, where: model.Location) -> None:
-        self.problems.append(Problem(what, fix, where))
+    def _note(self, what: str, fix: str, mark: Mark) -> None:
+        self.problems.append(Problem(what, fix, self._at(mark)))
+
+
+def _trigger_advice(name: str, known: Mapping[str, model.Trigger]) -> str:
+    """Advise on an unknown name: what may have been meant, and which names are known."""
+    import difflib  # a large module, needed for mistakes alone
+
+    shown = list(dict.fromkeys(trigger.short for trigger in known.values()))[:_MOST_LISTED]
+    advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
+    guesses = difflib.get_close_matches(name.upper(), list(known)[:_MOST_LISTED], n=1)
+    return f"did you mean {guesses[0]}? ({advice})" if guesses else advice

@@ -27,6 +27,10 @@ from hooksync.core.urls import split_url
 # secret: credentials too; url: in the path or query of one
 Role = Literal["secret", "url", "place"]
 
+_COMMAND_FIX = (
+    "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a"
+    " keyring"
+)
 _WITH_SCHEME = re.compile("[^/?#]*://")
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
@@ -105,20 +109,11 @@ def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Prob
         if use.ref in devices and use.ref:
             yield reference_problem(use.ref, *ON_DEVICE)
         elif is_own(use.name):
-            what = (
-                f"the variable {use.name} is for hooksync itself: those named HOOKSYNC_... are"
-                " never sent anywhere"
-            )
-            yield Problem(
-                what, "give what you want to send a variable with another name", use.where
-            )
+            what = f"the variable {use.name} is for hooksync itself, which sends it nowhere"
+            yield Problem(what, "use a variable with a different name", use.where)
         elif use.role == "place" and use.name in secrets:
             what = f"the variable {use.name} holds a secret, and its value would be shown here"
-            fix = (
-                "write the server, tenant, username or host itself, or use a variable that holds no"
-                " secret"
-            )
-            yield Problem(what, fix, use.where)
+            yield Problem(what, "use a variable that holds no secret here", use.where)
 
 
 def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
@@ -126,10 +121,5 @@ def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Proble
     for tenancy in tenancies:
         for ref in named_refs(tenancy):
             if ref.kind == "command":
-                fix = (
-                    "if you trust whoever wrote this, give --allow-commands; or name a variable, a"
-                    " file or a keyring"
-                )
-                yield Problem(
-                    f"{ref.noun} {ref} runs a program, which is not allowed", fix, ref.location
-                )
+                what = f"{ref.noun} {ref} runs a program, which is not allowed"
+                yield Problem(what, _COMMAND_FIX, ref.location)

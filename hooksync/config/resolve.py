@@ -1,24 +1,30 @@
 """Declarations + the environment -> the declared tenancies, with everything but secrets filled in.
 
 Pure: the environment is an argument. What depends on a `${NAME}` is checked here, when its value is
-known, and nowhere else. Messages name variables and never quote what they hold.
+known, and nowhere else. Messages name variables, and the files that set them; they never quote
+what variables hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from hooksync.config import declarations
 from hooksync.config.declarations import (
     SubscriptionDeclaration,
     TenancyDeclaration,
     Written,
+    origin_of,
     set_fix,
     unset_problem,
 )
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
+    CREDENTIALS,
+    CredentialRefs,
     DeclaredSubscription,
+    Environ,
     HookUrl,
     PlainSettings,
     SecretRef,
@@ -47,50 +53,26 @@ def resolve(
     if no tenancy has a log-in. Raises FileError with every problem, and with all variables that are
     not set.
     """
-    problems = [*same_tenancy_problems(whole, environ)]
-    warnings = []
-    known = []
-    for entry in entries:
-        filling = _Filling(entry, environ)
-        made = filling.tenancy()
-        if made:
-            known.append((entry, made))
+    fillings = [_Filling(entry, environ) for entry in entries]
+    tenancies = [filling.tenancy() for filling in fillings]
+    of_whole = [_Filling(entry, environ) for entry in whole]
+    problems = [*_same_tenancy_problems(of_whole or fillings, in_shards=bool(whole))]
+    warnings = _override_warnings(fillings, environ)
+    for filling in fillings:
         problems += filling.problems
         warnings += filling.warnings
-    places = ((entry, made.server.base_url, made.tenant) for entry, made in known)
-    problems += declarations.duplicate_tenancy_problems(places)
-    has_login = not entries or any(not _unset(entry, _log_in(entry), environ) for entry in entries)
+    has_login = not fillings or any(not filling.unset(filling.login) for filling in fillings)
     if problems or (needs_login and not has_login):
-        for entry in entries:
-            problems += _unset(entry, [*_log_in(entry), *_secrets(entry)], environ)
-        raise FileError(
-            *sorted(dict.fromkeys(problems), key=lambda problem: problem.where or ("", 0, 0))
-        )
-    return tuple(made for _, made in known), tuple(dict.fromkeys(warnings))
+        raise _unresolved(fillings, problems)
+    return tuple(filter(None, tenancies)), tuple(dict.fromkeys(warnings))
 
 
-def _log_in(entry: TenancyDeclaration) -> list[SecretRef]:
-    login = entry.settings.credentials
-    return [login.username, login.password]
-
-
-def _secrets(entry: TenancyDeclaration) -> list[SecretRef]:
-    """List the secrets, and a seed that is declared."""
-    seed = entry.settings.credentials.totp
-    seeds = [seed] if seed.location else []
-    return seeds + [one.secret for one in entry.subscriptions]
-
-
-def _unset(
-    entry: TenancyDeclaration, refs: Iterable[SecretRef], environ: Environment
-) -> list[Problem]:
-    """Name the variables among these references that are not set."""
-    problems = []
-    for ref in dict.fromkeys(refs):
-        problem = unset_problem(ref, environ) if ref.kind == "env" else None
-        if problem:
-            problems.append(replace(problem, where=problem.where or entry.location))
-    return problems
+def _unresolved(fillings: Sequence[_Filling], problems: Iterable[Problem]) -> FileError:
+    """Report these problems, and all variables that are not set."""
+    found = dict.fromkeys(problems)
+    for filling in fillings:
+        found.update(dict.fromkeys(filling.unset([*filling.login, *filling.secrets])))
+    return FileError(*sorted(found, key=lambda problem: problem.where or ("", 0, 0)))
 
 
 def resolve_subscriptions(
@@ -114,20 +96,17 @@ def url_environment_values(
 
     What fills in a server or a tenant too is left out: these are not secret, and are shown.
     """
-    urls = (entry.url.template for tenancy in entries for entry in tenancy.subscriptions)
-    places = (
-        text
-        for tenancy in entries
-        for text in (tenancy.settings.server, tenancy.settings.tenant)
-        if text
-    )
-    shown = {"PRESERVICA_SERVER", "PRESERVICA_TENANT"}.union(
-        *(text.template.names for text in places)
-    )
-    names = dict.fromkeys(
-        name for url in urls if url.literal is None for name in url.names if name not in shown
-    )
-    return tuple(dict.fromkeys(value for name in names if (value := environ.get(name))))
+    shown = {"PRESERVICA_SERVER", "PRESERVICA_TENANT"}
+    names: dict[str, None] = {}
+    for tenancy in entries:
+        for text in (tenancy.settings.server, tenancy.settings.tenant):
+            if text:
+                shown.update(text.template.names)
+        for entry in tenancy.subscriptions:
+            if entry.url.template.literal is None:
+                names.update(dict.fromkeys(entry.url.template.names))
+    values = (environ.get(name) for name in names if name not in shown)
+    return tuple(dict.fromkeys(filter(None, values)))
 
 
 class _Filling:
@@ -141,62 +120,106 @@ class _Filling:
 
     def tenancy(self) -> Tenancy | None:
         """Fill everything in. None: it has no valid server."""
-        server, tenant, subscriptions = self._server(), self._tenant(), self.subscriptions()
+        server = self.server
+        tenant = self.tenant
+        subscriptions = self.subscriptions()
         if server is None:
             return None
         plain = fields_of(PlainSettings, self.entry.settings)
+        plain["credentials"] = self._credentials
         return Tenancy(
-            self.entry.name, server, *tenant, subscriptions, self.entry.location, **plain
+            self.entry.name,
+            server,
+            *tenant,
+            subscriptions,
+            self.entry.location,
+            **plain,
         )
 
-    def _server(self) -> Server | None:
-        written, text = self._shown("server")
+    @cached_property
+    def _credentials(self) -> CredentialRefs:
+        refs = self.entry.settings.credentials
+        return CredentialRefs(**{name: self._sourced(getattr(refs, name)) for name in CREDENTIALS})
+
+    @property
+    def login(self) -> list[SecretRef]:
+        """What every log-in needs."""
+        return [self._credentials.username, self._credentials.password]
+
+    @property
+    def secrets(self) -> list[SecretRef]:
+        """The secrets, and a seed that is declared."""
+        seed = self._credentials.totp
+        found = [seed] if seed.location else []
+        return found + [self._sourced(one.secret) for one in self.entry.subscriptions]
+
+    def unset(self, refs: Sequence[SecretRef]) -> list[Problem]:
+        """Name the variables among these references that are not set."""
+        problems = []
+        for ref in dict.fromkeys(refs):
+            problem = unset_problem(ref, self._environ) if ref.kind == "env" else None
+            if problem:
+                problems.append(replace(problem, where=problem.where or self.entry.location))
+        return problems
+
+    def _sourced(self, ref: SecretRef) -> SecretRef:
+        """Add the file that sets the variable of a reference."""
+        file = origin_of(ref.name, self._environ) if ref.kind == "env" else ""
+        return replace(ref, origin=file) if file else ref
+
+    @cached_property
+    def server(self) -> Server | None:
+        """The server; None: there is none, or it is invalid, which is noted."""
+        written = self._written("server")
         if written is None:
             fix = f"{declarations.SERVER_FIX}, or set PRESERVICA_SERVER"
             self._note(f'tenancy "{self.entry.name}" has no server', fix)
-        if written is None or text is None:
+            return None
+        text = self._fill(written, "server")
+        if text is None:
             return None
         if written.template.literal is None:
-            subject, allow_http = written.subject("the server"), self.entry.settings.allow_http
-            if problem := declarations.server_problem(
-                text, subject, written.location, allow_http=allow_http
-            ):
+            problem = declarations.server_problem(
+                text,
+                written.subject("the server", self._environ),
+                written.location,
+                allow_http=self.entry.settings.allow_http,
+            )
+            if problem:
                 self.problems.append(problem)
                 return None
         server = Server(written.template.text, server_url(text))
         if is_plain_http(server.base_url):
             what = f"the password goes to {server.shown} in clear: it can be read in transit"
-            self.warnings.append(
-                Problem(what, "use https, and remove `allow_http: true`", written.location)
-            )
+            fix = "use https, and remove `allow_http: true`"
+            self.warnings.append(Problem(what, fix, written.location))
         return server
 
-    def _tenant(self) -> tuple[str | None, str | None]:
-        """Return the tenant's name, and how it is written; an empty one counts as not set."""
-        written, text = self._shown("tenant")
-        if written and text:
-            if not text.isprintable():
-                subject = written.subject("the tenant")
-                self._note(
-                    f"{subject} holds a line break or a control character",
-                    "check the variable",
-                    written,
-                )
-            return text, written.template.text
-        return None, None
+    @cached_property
+    def tenant(self) -> tuple[str | None, str | None]:
+        """The tenant's name, and how it is written; an empty one counts as not set."""
+        written = self._written("tenant")
+        text = self._fill(written, "tenant") if written else None
+        if not written or not text:
+            return None, None
+        if not text.isprintable():
+            subject = written.subject("the tenant", self._environ)
+            what = f"{subject} holds a line break or a control character"
+            self._note(what, "check the variable", written)
+        return text, written.template.text
 
     def subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         """Fill in the URLs."""
-        filled = [(entry, self._url(entry)) for entry in self.entry.subscriptions]
-        known = [
-            (entry, HookUrl(entry.url.template.text, url))
-            for entry, url in filled
-            if url is not None
-        ]
-        self.problems += declarations.duplicate_subscription_problems(
-            (entry, url.identity) for entry, url in known
-        )
-        return tuple(each for entry, url in known for each in entry.filled(self.entry.name, url))
+        made: list[DeclaredSubscription] = []
+        known = []
+        for entry in self.entry.subscriptions:
+            text = self._url(entry)
+            if text is not None:
+                url = HookUrl(entry.url.template.text, text)
+                known.append((entry, url.identity))
+                made += entry.filled(self.entry.name, url, self._sourced(entry.secret))
+        self.problems += declarations.duplicate_subscription_problems(known)
+        return tuple(made)
 
     def _url(self, entry: SubscriptionDeclaration) -> str | None:
         """Fill a URL in, and judge it if it has variables."""
@@ -206,66 +229,71 @@ class _Filling:
         url = self._fill(written, "URL")
         if url is None:
             return None
-        subject = written.subject("the URL")
-        if problem := declarations.url_problem(
-            url, subject, written.location, self.entry.settings.owns
-        ):
+        subject = written.subject("the URL", self._environ)
+        owns = self.entry.settings.owns
+        if problem := declarations.url_problem(url, subject, written.location, owns):
             self.problems.append(problem)
             return None
         if warning := declarations.http_warning(url, subject, written.location):
             self.warnings.append(warning)
         return url
 
-    def _shown(self, field: str) -> tuple[Written | None, str | None]:
-        """Fill in a server or a tenant.
-
-        Returns how it is written, if at all, and the text; "": it is not written; None: it cannot
-        be filled in.
-        """
-        written, variable = getattr(self.entry.settings, field), f"PRESERVICA_{field.upper()}"
+    def _written(self, field: str) -> Written | None:
+        """Return how a server or a tenant is written; if it is not, its usual variable."""
+        written: Written | None = getattr(self.entry.settings, field)
+        variable = f"PRESERVICA_{field.upper()}"
         if not written and self._environ.get(variable):
-            written = Written(parse_template(f"${{{variable}}}"), self.entry.location)
-        if not written:
-            return None, ""
-        return written, self._fill(written, field)
+            return Written(parse_template(f"${{{variable}}}"), self.entry.location)
+        return written
 
     def _fill(self, written: Written, noun: str) -> str | None:
+        """Fill in a text. None: a variable is not set, which is noted."""
         try:
             return written.template.fill(self._environ)
         except MissingVariableError as error:
             for name in error.names:
-                fix = (
-                    f"{set_fix(name)}, or give it a default: ${{{name}:-...}}; `hooksync validate`"
-                    " needs none of this"
-                )
+                fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
                 self._note(f"{noun} variable ${{{name}}} is not set", fix, written)
             return None
 
     def _note(self, what: str, fix: str, written: Written | None = None) -> None:
-        self.problems.append(
-            Problem(what, fix, written.location if written else self.entry.location)
-        )
+        where = written.location if written else self.entry.location
+        self.problems.append(Problem(what, fix, where))
 
 
-def same_tenancy_problems(
-    entries: Sequence[TenancyDeclaration], environ: Environment
-) -> Iterator[Problem]:
-    """Find the same tenancy under two names across all shards, as far as the environment allows.
+def _override_warnings(fillings: Sequence[_Filling], environ: Environment) -> list[Problem]:
+    """Warn of variables of secrets that a file sets, too, to a different value."""
+    if not isinstance(environ, Environ) or not environ.overridden:
+        return []
+    warnings = []
+    for filling in fillings:
+        for ref in (*filling.login, *filling.secrets):
+            file = environ.overridden.get(ref.name) if ref.kind == "env" else None
+            if file:
+                what = f"{ref.name} has different values in the environment and in {file}"
+                fix = f"unset {ref.name} to use the value in {file}; the environment overrides it"
+                warnings.append(Problem(what, fix))
+    return warnings
 
-    What prevents that is reported in its own shard. A tenant that is not given becomes known at
-    log-in, and then only in its own shard: beside others on the same server it must be given.
+
+def _same_tenancy_problems(fillings: Sequence[_Filling], *, in_shards: bool) -> Iterator[Problem]:
+    """Refuse two names of one tenancy, as far as the environment allows.
+
+    A tenant that is not given becomes known at log-in, and then only in its own shard: beside
+    others on the same server, a tenancy in a different shard must give it.
     """
-    fillings = [_Filling(replace(entry, subscriptions=()), environ) for entry in entries]
-    known = [(one.entry, made) for one in fillings if (made := one.tenancy()) and not one.problems]
-    places = ((entry, made.server.base_url, made.tenant) for entry, made in known)
-    yield from declarations.duplicate_tenancy_problems(places)
-    named = {made.server.base_url: entry.name for entry, made in reversed(known) if made.tenant}
-    for entry, made in known:
-        if not made.tenant and (other := named.get(made.server.base_url)):
-            what = (
-                f'tenancy "{entry.name}" has no tenant: with --shard, it cannot be told apart from'
-                f' "{other}"'
-            )
-            yield Problem(
-                f"{what}, which is on the same server", "write tenant: NAME", entry.location
-            )
+    places = []
+    named: dict[str, str] = {}
+    for filling in fillings:
+        tenant, _ = filling.tenant
+        if filling.server:
+            server = filling.server.base_url
+            places.append((filling.entry, (server, (tenant or "").casefold())))
+            if tenant:
+                named.setdefault(server, filling.entry.name)
+    yield from declarations.same_place_problems(places)
+    for entry, (server, tenant) in places:
+        if in_shards and not tenant and server in named:
+            what = f'tenancy "{entry.name}" has no tenant: with --shard, it cannot be told apart'
+            what = f'{what} from "{named[server]}", which is on the same server'
+            yield Problem(what, "write tenant: NAME", entry.location)

@@ -1,4 +1,4 @@
-"""Errors against the schema of hooks files, in words with a fix; what else can be checked. Pure.
+"""Errors against the schema of hooks files and policies, in words with a fix. Pure.
 
 Fields that do not fit are left out, so that the rest is checked, too; the file is refused in the
 end.
@@ -12,54 +12,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 from hooksync.config.yaml_loader import QUOTABLE_KEY, Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import Problem
-from hooksync.core.model import SECRET_KINDS, Location, PlainFields
+from hooksync.core.model import SECRET_KINDS, Location
 from hooksync.core.schema import Violation, find_errors, rule
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
-
-# nothing else depends on these fields
-_INDEPENDENT = {"version", "limits", "replacement", "probe", "unknown_secret"}
-_INDEPENDENT |= set(PlainFields.__struct_fields__)
-# the fields of paths that lead to mappings by name
-_CONTAINERS = (
-    (),
-    ("tenancies",),
-    ("subscriptions",),
-)
 
 Path = tuple[str | int, ...]
 Words = tuple[str, str]  # what, fix
 
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # what else stands where a name should may be anything
-*_KINDS, _LAST_KIND = (kind.example for kind in SECRET_KINDS.values())
-_REFERENCE = f"{', '.join(_KINDS)} or {_LAST_KIND}"
-
-_EMPTY = ("{label} is empty", "")
-# by keyword and field ("": any); the fix may be the name of an example
-_WORDS: Mapping[tuple[str, str], Words] = {
-    ("propertyNames", ""): (
-        "a name has letters, digits, - and _ only, and at most {most} of them",
-        "rename it",
-    ),
-    ("required", "the top level"): ("version is missing", "write `version: 1`"),
-    ("required", ""): ("{label} has no url", "url"),
-    ("anyOf", ""): ("tenancies is missing", "tenancies"),
-    ("not", ""): ("{label} has both trigger and triggers", "keep one of the two"),
-    ("maxProperties", ""): ("{label} names more than one place", "keep one of them"),
-    ("type", "trigger"): (
-        "trigger takes one name",
-        "write `triggers: [INDEXED, MOVED]` for several",
-    ),
-    ("type", "triggers"): ("triggers takes a list", "write `trigger: INDEXED` for a single one"),
-    **dict.fromkeys((("minLength", ""), ("minItems", ""), ("minProperties", "")), _EMPTY),
-}  # fmt: skip
+_REFERENCE = " or ".join(kind.example for kind in SECRET_KINDS.values())
+_OF_EACH = {
+    "url": "write it into each subscription",
+    **dict.fromkeys(("server", "tenant", "credentials"), "write it into each tenancy"),
+}
 
 
 class SchemaError(NamedTuple):
@@ -67,7 +40,7 @@ class SchemaError(NamedTuple):
 
     problem: Problem
     path: Path
-    is_independent: bool  # whether the rest can be judged as if the field were not there
+    hides: bool = True  # whether something that the file means to say may be missing
 
 
 def find_schema_errors(
@@ -75,56 +48,44 @@ def find_schema_errors(
 ) -> tuple[SchemaError, ...]:
     """Find what does not fit. MOST_ERRORS of them: there may be more."""
 
-    def error(words: Words, path: Path, *, of_key: bool, is_ignorable: bool = False) -> SchemaError:
-        is_independent = is_ignorable or not _INDEPENDENT.isdisjoint(split_path(path)[1][:1])
-        return SchemaError(
-            Problem(*words, Location(file, *mark_at(data, path, of_key=of_key))),
-            path,
-            is_independent,
-        )
-
     def errors() -> Iterator[SchemaError]:
-        for found in (Refusal(*violation) for violation in find_errors(schema, data)):
+        for violation in find_errors(schema, data):
+            found = Refusal(*violation)
             if found.keyword == "additionalProperties":
-                for key, words, is_slip in unknown_keys(found):
-                    yield error(words, (*found.path, key), of_key=True, is_ignorable=not is_slip)
-            elif found.keyword != "not" or isinstance(
-                found.instance, dict
-            ):  # else `type` reports it
+                for key in found.unknown_keys:
+                    path = (*found.path, key)
+                    words, hides = _word_unknown_key(found, key)
+                    where = Location(file, *mark_at(data, path, of_key=True))
+                    yield SchemaError(Problem(*words, where), path, hides)
+            elif found.keyword != "not" or isinstance(found.instance, dict):
+                # otherwise `type` reports it
                 of_key = found.keyword in ("propertyNames", "required", "anyOf")
-                yield error(word_refusal(found), found.path, of_key=of_key)
+                where = Location(file, *mark_at(data, found.path, of_key=of_key))
+                yield SchemaError(Problem(*word_refusal(found), where), found.path)
 
     return tuple(islice(errors(), MOST_ERRORS))
 
 
-def recover(data: YamlMap, errors: Sequence[SchemaError]) -> tuple[YamlMap, Set[Path]]:
-    """Copy what fits.
+def drop_unfit(data: YamlMap, errors: Sequence[SchemaError]) -> set[Path]:
+    """Remove the fields that do not fit.
 
-    Returns, too, the paths of tenancies and the like of which something that matters is left out.
+    Returns the paths of tenancies and the like in which something may be missing.
     """
     if len(errors) >= MOST_ERRORS:
-        return YamlMap(), {()}
-    places = [split_path(error.path) for error in errors]
-    dropped = {(*holder, fields[0]) for holder, fields in places if fields}
-    left = {
-        holder
-        for (holder, _), error in zip(places, errors, strict=True)
-        if not error.is_independent
-    }
-    return _without(data, (), dropped), left
-
-
-def _without(node: YamlMap, path: Path, dropped: Set[Path]) -> YamlMap:
-    copy = YamlMap()
-    for key, value in node.items():
-        below = (*path, key)
-        if below in dropped:
-            continue
-        if split_path(below)[1] not in _CONTAINERS:
-            copy.add(key, value, node.places[key])
-        elif isinstance(value, YamlMap):
-            copy.add(key, _without(value, below, dropped), node.places[key])
-    return copy
+        data.clear()
+        return {()}
+    damaged: set[Path] = set()
+    for error in errors:
+        holder, fields = split_path(error.path)
+        if error.hides:
+            damaged.add(holder)
+        target = (*holder, *fields[:1])
+        node: object = data
+        for step in target[:-1]:
+            node = node.get(str(step)) if isinstance(node, YamlMap) else None
+        if target and isinstance(node, YamlMap):
+            node.pop(str(target[-1]), None)
+    return damaged
 
 
 def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
@@ -174,83 +135,113 @@ class Refusal(Violation):
     def label(self) -> str:
         """What it is about, to begin a sentence with."""
         if self.fields:
-            return ("an item of " if isinstance(self.path[-1], int) else "") + ".".join(self.fields)
+            of_list = "an item of " if isinstance(self.path[-1], int) else ""
+            return of_list + ".".join(self.fields)
         kinds = {0: "the top level", 1: "defaults", 2: "tenancy", 4: "subscription"}
-        name = str(self.path[-1]) if len(self.path) > 1 else ""
-        return kinds[len(self.path)] + (f' "{name}"' if _NAME.fullmatch(name) else "")
+        kind = kinds[len(self.path)]
+        is_named = len(self.path) > 1 and _NAME.fullmatch(str(self.path[-1]))
+        return f'{kind} "{self.path[-1]}"' if is_named else kind
 
     @property
     def is_private(self) -> bool:
-        """Whether a secret may stand here."""
+        """Whether a secret may be here."""
         return bool(self.fields) and self.fields[0] in ("secret", "credentials")
 
+    @property
+    def known_keys(self) -> list[str]:
+        """The keys that the format has here."""
+        notes = ["x-..."] if "patternProperties" in self.schema else []
+        return [*self.schema["properties"], *notes]
 
-def unknown_keys(found: Refusal) -> Iterator[tuple[str, Words, bool]]:
-    """Find and word keys that the format does not have.
-
-    Tells, too, whether one that it has was probably meant.
-    """
-    allows_x = "patternProperties" in found.schema
-    known = (*found.schema["properties"], *(["x-..."] if allows_x else []))
-    for key in cast(YamlMap, found.instance):
-        if key not in known and not (allows_x and key.startswith("x-")):
-            yield key, *_word_unknown_key(found, key, known)
+    @property
+    def unknown_keys(self) -> list[str]:
+        """The keys that the format does not have here."""
+        ignored = "x-" if "patternProperties" in self.schema else ()
+        keys: Any = self.instance
+        return [key for key in keys if key not in self.known_keys and not key.startswith(ignored)]
 
 
-def _word_unknown_key(found: Refusal, key: str, known: Sequence[str]) -> tuple[Words, bool]:
-    listed = ", ".join(known)
+def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
+    """Word an unknown key; return, too, whether a known one was probably meant."""
+    known = found.known_keys
+    listed = f"known: {', '.join(known)}"
     if found.is_private:
-        return (f"unknown key under {found.field}", f"known: {listed}"), True
-    if key == "url" and found.path == ("defaults",):
-        return ("url cannot be a default", "write it into each subscription"), False
+        return (f"unknown key under {found.field}", listed), True
+    if found.path == ("defaults",) and key in _OF_EACH:
+        return (f"{key} cannot be a default", _OF_EACH[key]), False
+    if key == "prune":
+        fix = "remove it; `owns` controls what hooksync may remove"
+        return ('unknown key "prune"', fix), False
     import difflib  # a large module, needed for mistakes alone
 
     guesses = difflib.get_close_matches(key, known, n=1)
-    quoted = f' "{key}"' if QUOTABLE_KEY.fullmatch(key) else ""
-    fix = f"did you mean {guesses[0]}? (known: {listed})" if guesses else f"known: {listed}"
-    return (f"unknown key{quoted}", fix), bool(guesses) or not quoted
+    fix = f"did you mean {guesses[0]}? ({listed})" if guesses else listed
+    if not QUOTABLE_KEY.fullmatch(key):
+        return ("unknown key", fix), True
+    return (f'unknown key "{key}"', fix), bool(guesses)
 
 
 def word_refusal(refusal: Refusal) -> Words:
     """Word a violation: what is wrong, and how to fix it."""
-    usual = f"{refusal.label} {rule(refusal.keyword, refusal.schema)}", _fix(refusal)
-    if "errorMessage" in refusal.schema:
-        return usual
-    if refusal.keyword == "type":
-        return _wrong_type(refusal)
+    words = None
+    if "errorMessage" not in refusal.schema:
+        words = _wrong_type(refusal) if refusal.keyword == "type" else _own_words(refusal)
+    if words:
+        return words
+    what = f"{refusal.label} {rule(refusal.keyword, refusal.schema)}"
     if refusal.keyword == "enum" and isinstance(refusal.instance, bool) and not refusal.is_private:
-        return f"{usual[0]}, but YAML reads this as {_reading(refusal)}", usual[1]
-    where = refusal.field if refusal.path else "the top level"
-    words = _WORDS.get((refusal.keyword, where)) or _WORDS.get((refusal.keyword, ""))
-    if refusal.is_private and refusal.keyword == "required":
-        words = ("{label} needs " + " and ".join(refusal.schema["required"]), "")
-    if words is None:
-        return usual
-    example = _examples().get(words[1])
-    what = words[0].format(label=refusal.label, most=refusal.schema.get("maxLength"))
-    return what, f"write {example}" if example else words[1] or usual[1]
+        what = f"{what}, but YAML reads this as {_reading(refusal)}"
+    return what, _fix(refusal)
+
+
+def _own_words(refusal: Refusal) -> Words | None:
+    """Word what the rule of a keyword alone would not explain; None: it would."""
+    label = refusal.label
+    match refusal.keyword:
+        case "propertyNames":
+            most = refusal.schema["maxLength"]
+            what = f"a name has letters, digits, - and _ only, and at most {most} of them"
+            return what, "rename it"
+        case "required" if refusal.is_private:
+            needed = " and ".join(refusal.schema["required"])
+            return f"{label} needs {needed}", _fix(refusal)
+        case "required" if not refusal.path:
+            return "version is missing", "write `version: 1`"
+        case "required":
+            return f"{label} has no url", f"write {_examples()['url']}"
+        case "anyOf":
+            return "tenancies is missing", f"write {_examples()['tenancies']}"
+        case "not":
+            return f"{label} has both trigger and triggers", "keep one of the two"
+        case "maxProperties":
+            return f"{label} names more than one place", "keep one of them"
+        case "minLength" | "minItems" | "minProperties":
+            return f"{label} is empty", _fix(refusal)
+    return None
 
 
 def _wrong_type(refusal: Refusal) -> Words:
-    if refusal.instance is None and refusal.field == "subscriptions":
-        return "subscriptions is empty", "write `subscriptions: {}` if it has none"
-    if refusal.instance is None:
-        return f"{refusal.label} is empty", _fix(refusal)
-    kind = "a secret" if refusal.fields[:1] == ("secret",) else "a credential"
-    is_value = refusal.is_private and not isinstance(refusal.instance, dict | list)
-    if is_value and len(refusal.fields) <= (1 if kind == "a secret" else 2):
-        return (
-            f"{kind} is never written into the file",
-            f"{_fix(refusal)}, and keep the value there",
-        )
-    words = _WORDS.get(("type", refusal.field))
-    if words and isinstance(refusal.instance, list if refusal.field == "trigger" else str):
-        return words
-    rest = rule("type", refusal.schema).replace("an object", "a mapping")
-    if "string" in cast(str, refusal.argument) and not isinstance(refusal.instance, dict | list):
+    label = refusal.label
+    fix = _fix(refusal)
+    value = refusal.instance
+    is_scalar = not isinstance(value, dict | list)
+    if value is None:
+        if refusal.field == "subscriptions":
+            fix = "write `subscriptions: {}` if it has none"
+        return f"{label} is empty", fix
+    if refusal.is_private and refusal.argument == "object" and refusal.field != "keyring":
+        if is_scalar:
+            kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
+            return f"{kind} is never written into the file", f"{fix}, and keep the value there"
+    elif refusal.field == "trigger" and isinstance(value, list):
+        return "trigger takes one name", "write `triggers: [INDEXED, MOVED]` for several"
+    elif refusal.field == "triggers" and isinstance(value, str):
+        return "triggers takes a list", "write `trigger: INDEXED` for a single one"
+    what = f"{label} {rule('type', refusal.schema)}".replace("an object", "a mapping")
+    if is_scalar and "string" in str(refusal.argument):
+        what = f"{what}, but YAML reads this as {_reading(refusal)}"
         fix = f'put quotes around it, as in {refusal.field}: "..."'
-        return f"{refusal.label} {rest}, but YAML reads this as {_reading(refusal)}", fix
-    return f"{refusal.label} {rest}", _fix(refusal)
+    return what, fix
 
 
 def _reading(refusal: Refusal) -> str:
@@ -268,13 +259,12 @@ def _reading(refusal: Refusal) -> str:
 
 def _fix(refusal: Refusal) -> str:
     if refusal.is_private and refusal.field != "credentials":
-        return (
-            f"write {refusal.fields[0] if refusal.fields[0] == 'secret' else refusal.fields[1]}:"
-            f" {_REFERENCE}"
-        )
+        name = "secret" if refusal.fields[0] == "secret" else refusal.fields[1]
+        return f"write {name}: {_REFERENCE}"
     if not refusal.fields and len(refusal.path) > 1:
         return "write its fields under it, indented"
-    example = _examples().get(refusal.field or str(refusal.path[-1] if refusal.path else "version"))
+    name = refusal.field or "".join(map(str, refusal.path)) or "version"
+    example = _examples().get(name)
     return f"write {example}" if example else "see `hooksync schema`"
 
 

@@ -33,20 +33,19 @@ _PYPRESERVICA = {
     "server": "PRESERVICA_SERVER",
     "twoFactorToken": "PRESERVICA_2FA_TOKEN",
 }
+_COMMAND_FIX = (
+    "run it yourself to see what it says; it may neither ask nor print anything but the secret"
+)
+_CREDENTIALS_FIX = (
+    "write it as pyPreservica reads it: UTF-8, [credentials], and below it username=...,"
+    " password=... and so on"
+)
+_NOT_TEXT = re.compile("[\ud800-\udfff]")  # what replaces other bytes
 _LARGEST = 64 * 1024  # bytes
 _RANDOM_BYTES = 32  # of a new secret; as many as HMAC-SHA256 uses
 SHORTEST_STRONG = 16  # bytes
+_FEWEST_CHARACTERS = 8  # different ones in a strong secret
 FIX = "make one with `hooksync secret generate`, and give it to the receiver too"
-
-_WORDS = (
-    "secret", "changeme", "password", "passw0rd", "preservica", "webhook", "hook", "test",
-    "example", "default", "admin", "qwerty", "letmein", "my", "shared", "key", "token",
-    "the", "your", "here", "sandbox", "catalogue",
-)  # fmt: skip
-# such words alone, and perhaps a year
-_WELL_KNOWN = re.compile(f"(?:{'|'.join(_WORDS)})+[0-9]{{0,4}}")
-_COUNTED = "0123456789" * 100
-_SEPARATORS = re.compile("[^0-9a-z]+")
 
 
 class SecretSources:
@@ -79,13 +78,9 @@ class SecretSources:
             found = self._found[ref]
         if isinstance(found, SecretError):
             raise found
-        if ref.noun == "secret" and not (
-            (value := found.reveal()).isascii() and value.isprintable()
-        ):
-            fix = (
-                "services and receivers disagree on how to encode them: use letters, digits and"
-                " punctuation"
-            )
+        value = found.reveal()
+        if ref.noun == "secret" and not (value.isascii() and value.isprintable()):
+            fix = "use letters, digits and punctuation: others have more than one encoding"
             raise _unusable(ref, "holds characters outside printable ASCII", fix)
         return found
 
@@ -102,10 +97,10 @@ class SecretSources:
     def doubts(self, refs: Iterable[SecretRef]) -> tuple[Problem, ...]:
         """Warn of missing secrets and of weak ones."""
         found, problems = self.look_up(refs)
-        return (
-            *problems.values(),
-            *(doubt for ref, each in found.items() for doubt in doubts_about(each, ref)),
-        )
+        doubts = list(problems.values())
+        for ref, secret in found.items():
+            doubts += doubts_about(secret, ref)
+        return tuple(doubts)
 
     def values(self, refs: Iterable[SecretRef] = ()) -> list[str]:
         """Look these up, and return all that were found so far: for the redactor and nothing else.
@@ -114,14 +109,19 @@ class SecretSources:
         """
         self.look_up(refs)
         with self._lock:
-            found = [(ref, each) for ref, each in self._found.items() if isinstance(each, Secret)]
-        return [each.reveal() for ref, each in found if (ref.noun, ref.kind) != ("username", "env")]
+            found = list(self._found.items())
+        values = []
+        for ref, secret in found:
+            if isinstance(secret, Secret) and (ref.noun, ref.kind) != ("username", "env"):
+                values.append(secret.reveal())
+        return values
 
     def look_up(
         self, refs: Iterable[SecretRef]
     ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
         """Look up secrets that sign: those that are found, and what is wrong with the others."""
-        found, problems = dict[SecretRef, Secret](), dict[SecretRef, Problem]()
+        found: dict[SecretRef, Secret] = {}
+        problems: dict[SecretRef, Problem] = {}
         for ref in dict.fromkeys(refs):
             try:
                 found[ref] = self.find(ref)
@@ -138,9 +138,7 @@ class SecretSources:
             "keyring": self._from_keyring,
         }
         value = read[ref.kind](ref)
-        if any(
-            "\ud800" <= character <= "\udfff" for character in value
-        ):  # what stands for other bytes
+        if _NOT_TEXT.search(value):
             raise _unusable(ref, "is not UTF-8 text", "write the secret as printable ASCII")
         return value
 
@@ -160,32 +158,26 @@ class SecretSources:
         program = ref.parts[0]
         inherited = process_environ(self._environ)
         environ = {name: inherited[name] for name in inherited if not is_own(name)}
-        fix = (
-            "run it yourself to see what it says; it may neither ask nor print anything but the"
-            " secret"
-        )
         try:
             process = programs.start(ref.parts, environ, talks=False)
         except (OSError, ValueError) as error:
             reason = f"cannot be read: {program} cannot be run: {os_reason(error)}"
-            raise _unusable(
-                ref, reason, "install it where PATH finds it, or write its whole path"
-            ) from None
+            fix = "install it where PATH finds it, or write its whole path"
+            raise _unusable(ref, reason, fix) from None
         with process:
             try:
-                code, data, _ = within(
-                    self._patience, partial(programs.talk, process, _LARGEST), self._stop
-                )
+                talk = partial(programs.talk, process, _LARGEST)
+                code, data, _ = within(self._patience, talk, self._stop)
             except TimeoutError:
-                raise self._unanswered(ref, program, fix) from None
+                raise self._unanswered(ref, program, _COMMAND_FIX) from None
             except programs.OutputTooLarge:
                 raise _too_large(ref) from None
             finally:
                 programs.end(process)  # and what it left running, even where it ended by itself
         if code:
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            raise _unusable(ref, f"cannot be read: {program} {how}", fix)
-        return _text_of(data, ref, fix)
+            raise _unusable(ref, f"cannot be read: {program} {how}", _COMMAND_FIX)
+        return _text_of(data, ref, _COMMAND_FIX)
 
     def _from_keyring(self, ref: SecretRef) -> str:
         try:
@@ -257,15 +249,12 @@ def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
 
 
 def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
-    """Warn of a secret that is well known, follows a pattern, or is short: only the worst."""
+    """Warn of a secret that is easy to guess: it is short, or repeats few characters."""
     value = secret.reveal()
-    counts = value.isdigit() and (value in _COUNTED or value[::-1] in _COUNTED)  # up or down
-    if _WELL_KNOWN.fullmatch(_SEPARATORS.sub("", value.lower())):
-        fault = "is a well-known value"
-    elif counts or len(set(value)) == 1:
-        fault = "is a simple pattern"
-    elif len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
+    if len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
         fault = f"is shorter than {SHORTEST_STRONG} bytes"
+    elif len(set(value)) < _FEWEST_CHARACTERS:
+        fault = f"has fewer than {_FEWEST_CHARACTERS} different characters"
     else:
         return ()
     return (reference_problem(ref, fault, FIX),)
@@ -281,30 +270,60 @@ def gather(
     names of variables, and warnings. Raises FileError.
     """
     # no copy of the environment, which on Windows minds no case
-    values = Environ(cast(dict[str, str], environ))
-    origins: dict[str, str] = {}
-    open_to_all = []
-
-    def add(path: str, found: dict[str, str]) -> None:
-        for name in found:
-            if name not in values:
-                origins[name] = path
-        values.maps.append(found)
-
+    own = cast(dict[str, str], environ)
+    values = Environ(own)
+    warnings: list[Problem] = []
     for path in reversed([*env_files]):
-        add(path, _variables_in(path))
-        if others_may_read(path):
-            what = f"{path} may be read by every user of this machine"
-            open_to_all.append(Problem(what, f"chmod 600 {path}"))
-    if (
-        credentials == ""
-        and values.keys().isdisjoint(_PYPRESERVICA.values())
-        and is_there(CREDENTIALS_FILE)
-    ):
-        credentials = CREDENTIALS_FILE
+        found = _variables_in(path)
+        for name, value in found.items():
+            if name in own and own[name] != value:
+                values.overridden.setdefault(name, path)
+        _add(values, path, found, warnings)
+    if credentials == "":
+        credentials = _found_credentials(values, warnings)
     if credentials:
-        add(credentials, _credentials_in(credentials))
-    return values, origins, open_to_all
+        _add_credentials(values, credentials, warnings)
+    origins = {name: file for name, file in values.origins.items() if name in values}
+    return values, origins, warnings
+
+
+def _found_credentials(values: Environ, warnings: list[Problem]) -> str | None:
+    """Find pyPreservica's file in the working folder; None: there is none, or it is ignored."""
+    if not is_there(CREDENTIALS_FILE):
+        return None
+    overriding = [name for name in _PYPRESERVICA.values() if name in values]
+    if not overriding:
+        return CREDENTIALS_FILE
+    what = f"{CREDENTIALS_FILE} is ignored, because {', '.join(overriding)} is set"
+    fix = f"unset it to use the file, or give --credentials {CREDENTIALS_FILE}"
+    warnings.append(Problem(what, fix))
+    return None
+
+
+def _add(values: Environ, path: str, found: dict[str, str], warnings: list[Problem]) -> None:
+    """Add the variables of a file, and warn if every user of this machine may read it."""
+    for name in found:
+        if name not in values:
+            values.origins[name] = path
+    values.maps.append(found)
+    if others_may_read(path):
+        what = f"{path} may be read by every user of this machine"
+        warnings.append(Problem(what, f"chmod 600 {path}"))
+
+
+def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> None:
+    found = _credentials_in(path)
+    if not found:
+        what = f"{path} is ignored: it has no log-in in a section [credentials]"
+        warnings.append(Problem(what, _CREDENTIALS_FIX))
+    for name in found:
+        if name in values:
+            fix = f"unset {name} to use the value in {path}"
+            warnings.append(Problem(f"{name} overrides the value in {path}", fix))
+    for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD"):
+        if name not in values:
+            values.origins[name] = path  # also if it is missing there, for the message
+    _add(values, path, found, warnings)
 
 
 def _variables_in(path: str) -> dict[str, str]:
@@ -314,24 +333,22 @@ def _variables_in(path: str) -> dict[str, str]:
     """
     from dotenv.parser import parse_stream  # of use to few
 
-    found, problems = dict[str, str](), list[Problem]()
+    found: dict[str, str] = {}
+    problems = []
     data = read_settings(path, "env file", "name a file of NAME=value lines with --env-file")
     for each in parse_stream(StringIO(_decoded(data, path, "utf-8-sig"))):
-        text, key, value = each.original.string, each.key, each.value
-        where = Location(
-            path, each.original.line + text[: len(text) - len(text.lstrip())].count("\n"), 1
-        )
+        key = each.key
+        value = each.value
+        text = each.original.string
+        blank = text[: len(text) - len(text.lstrip())]
+        where = Location(path, each.original.line + blank.count("\n"), 1)
         if each.error or (key and (value is None or "\0" in value)):
             fix = "write NAME=value, on one line or between quotation marks"
             problems.append(Problem("this is not of the form NAME=value", fix, where))
         elif key and is_own(key):
-            fix = (
-                "export it, or give the flag for it; such a file holds only variables that hooks"
-                " files name"
-            )
-            problems.append(
-                Problem(f"{key} is for hooksync itself, and not read from a file", fix, where)
-            )
+            what = f"{key} is for hooksync itself, and not read from a file"
+            fix = "export it, or give the flag for it; such a file is for names in hooks files"
+            problems.append(Problem(what, fix, where))
         elif key and value is not None:
             found[key] = value
     if problems:
@@ -347,18 +364,15 @@ def _credentials_in(path: str) -> dict[str, str]:
     """
     from configparser import ConfigParser, Error
 
-    fix = (
-        "write it as pyPreservica reads it: UTF-8, [credentials], and below it username=...,"
-        " password=... and so on"
-    )
     config = ConfigParser(interpolation=None)
+    data = read_settings(path, "credentials file", _CREDENTIALS_FIX)
     try:
-        config.read_string(_decoded(read_settings(path, "credentials file", fix), path, "utf-8"))
+        config.read_string(_decoded(data, path, "utf-8"))
     except Error as error:  # its text quotes the line
         line = vars(error).get("lineno") or vars(error)["errors"][0][0]
-        raise FileError(
-            Problem("pyPreservica cannot read this", fix, Location(path, line, 1))
-        ) from None
+        where = Location(path, line, 1)
+        what = "pyPreservica cannot read this"
+        raise FileError(Problem(what, _CREDENTIALS_FIX, where)) from None
     section = config["credentials"] if config.has_section("credentials") else {}
     return {variable: section[name] for name, variable in _PYPRESERVICA.items() if name in section}
 

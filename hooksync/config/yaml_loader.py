@@ -20,7 +20,7 @@ import yaml
 from yaml import events
 
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import Location
+from hooksync.core.model import CREDENTIALS, SECRET_KINDS, Location
 from hooksync.core.record import Record
 
 has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
@@ -40,8 +40,9 @@ _MOST_NODES = 1_200_000  # names and values in one file; 10,000 subscriptions ta
 _MOST_IN_SMALL_FILES = 200_000  # and one more for each character; what aliases repeat counts, too
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
-_PRIVATE = ("secret", "credentials")  # below these, a key may be a secret
-_QUOTED = re.compile(r"(?:,? but (?:found|got))?\s?(['\"]).*\1")
+_PRIVATE = ("secret", "credentials")  # below these, a key may be a secret, except these names
+_PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS, "service"}
+_NAME = re.compile("[A-Za-z0-9_-]{1,128}")
 
 
 class Timestamp(Record, frozen=True):
@@ -53,7 +54,7 @@ class Timestamp(Record, frozen=True):
 _KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "a date"}
 
 
-class YamlMap(dict[str, object]):
+class YamlMap(dict[str, Any]):
     """A mapping. To jsonschema it is a dict like any other."""
 
     __slots__ = ("places",)
@@ -80,7 +81,7 @@ class YamlMap(dict[str, object]):
         return "YamlMap(...)"
 
 
-class YamlList(list[object]):
+class YamlList(list[Any]):
     """A list. To jsonschema it is a list like any other."""
 
     __slots__ = ("places",)
@@ -157,21 +158,26 @@ def read_plain(text: str) -> object:
 
 
 def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
+    """Word an error of the parser, whose own text may quote the file."""
     where = Location(file, 1, 1)
-    if mark := getattr(error, "problem_mark", None):
+    mark = getattr(error, "problem_mark", None)
+    if mark:
         where = Location(file, mark.line + 1, mark.column + 1)
         where = min(where, place_after(file, text))  # libyaml adds a line break to the last line
     line = _LINE_BREAK.split(text)[where.line - 1]
+    start = where.column - 1
     indentation = len(line) - len(line.lstrip("\t -?"))
     tab = line.find("\t", 0, indentation)
-    found = line[where.column - 1 : where.column]
-    if tab >= 0 and found in ("\t", ":"):  # a colon ends a text that the line above began
+    if tab >= 0 and line[start : start + 1] in ("\t", ":"):
+        # a colon ends a text that the line above began
         what = "the indentation contains a tab"
-        return Problem(what, "indent with spaces only", Location(file, where.line, tab + 1))
-    reasons = (getattr(error, "context", None), getattr(error, "problem", None))
-    reason = _QUOTED.sub("", " ".join(filter(None, reasons))) or "it cannot be parsed"
+        return Problem(what, "indent with spaces only", where._replace(column=tab + 1))
+    if start and line.startswith("${", start - 1):
+        what = "`${` is not allowed between braces or brackets without quotes"
+        fix = "write the name of a variable alone, as in secret: {env: NAME}; quote other texts"
+        return Problem(what, fix, where._replace(column=start))
     fix = "look at this line and the one above: indentation, quotes, `: `"
-    return Problem(f"not valid YAML: {reason}", fix, where)
+    return Problem("not valid YAML", fix, where)
 
 
 class _Reader:
@@ -308,8 +314,10 @@ class _Reader:
             what = "duplicate key <<"
             fix = "merge several with a list: `<<: [*one, *two]`"
         elif isinstance(key, str):
-            is_private = any(name in self._path[:-1] for name in _PRIVATE)
-            name = f' "{key}"' if QUOTABLE_KEY.fullmatch(key) and not is_private else ""
+            # names are never in lists
+            is_private = any(name in self._path[:-1] for name in (None, *_PRIVATE))
+            is_quotable = key in _PRIVATE_FIELDS if is_private else _NAME.fullmatch(key)
+            name = f' "{key}"' if is_quotable else ""
             line, column = node.key_mark(key)
             what = f"duplicate key{name}, first at {line}:{column}"
             fix = "keep one of the two"
@@ -320,8 +328,7 @@ class _Reader:
             what = "a key is missing"
             fix = "write a name before the colon"
         else:
-            kind = _KINDS[type(key)]
-            what = f"a key must be text, but YAML reads this one as {kind}"
+            what = f"a key must be text, but YAML reads this one as {_KINDS[type(key)]}"
             fix = 'put quotes around it, as in "on":'
         self._add_problem(event, what, fix)
 
@@ -351,13 +358,6 @@ def read_text(file: str, data: bytes) -> str:
     Raises FileError, with the place, for other encodings and for characters that YAML does not
     allow.
     """
-    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    if data.startswith(marks) or (
-        len(data) > 1 and 0 in data[:2]
-    ):  # without a mark, one byte of a character is zero
-        raise FileError(
-            Problem("the file is UTF-16, not UTF-8", _SAVE_AS_UTF8, Location(file, 1, 1))
-        )
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode("utf-8")
@@ -365,9 +365,10 @@ def read_text(file: str, data: bytes) -> str:
         where = place_after(file, data[: error.start].decode("utf-8"))
         # it would quote the bytes
         raise FileError(Problem("this byte is not UTF-8", _SAVE_AS_UTF8, where)) from None
-    if forbidden := _FORBIDDEN.search(text):
+    forbidden = _FORBIDDEN.search(text)
+    if forbidden:
         what = f"character U+{ord(forbidden[0]):04X} is not allowed in YAML"
-        fix = 'remove it, or write it as an escape between double quotes, as in "\\x07"'
+        fix = f'{_SAVE_AS_UTF8}, without it; or write it as an escape, as in "\\x07"'
         raise FileError(Problem(what, fix, place_after(file, text[: forbidden.start()])))
     return text
 

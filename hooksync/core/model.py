@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -64,6 +64,13 @@ class Location(NamedTuple):
 class Environ(ChainMap[str, str]):
     """The environment of the process, and below it what files of variables add."""
 
+    def __init__(self, *maps: MutableMapping[str, str]) -> None:
+        super().__init__(*maps)
+        # files by the variables that they set, or that they should set
+        self.origins: dict[str, str] = {}
+        # files by the variables that have a different value in the environment, which overrides it
+        self.overridden: dict[str, str] = {}
+
 
 def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return what programs may inherit: nothing that a file of variables sets."""
@@ -114,6 +121,7 @@ class SecretRef(Record, frozen=True):
     noun: str = "secret"  # what it is, for messages
     # a program with its arguments, or service and username of a keyring
     parts: tuple[str, ...] = ()
+    origin: str = ""  # the file that sets the variable; "": the environment does
 
     def __eq__(self, other: object) -> bool:
         """Two places may name the same source."""
@@ -131,6 +139,14 @@ class SecretRef(Record, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
+
+    @property
+    def subject(self) -> str:
+        """Name it in a message, e.g. `secret env:A`, or `password in credentials.properties`."""
+        if not self.origin:
+            return f"{self.noun} {self}"
+        name = f"secret {self}" if self.noun == "secret" else self.noun
+        return f"{name} in {self.origin}"
 
     @classmethod
     def read(

@@ -14,8 +14,7 @@ import re
 import stat
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Literal
 
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff
@@ -42,7 +41,6 @@ _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _USUAL = bytes([10, *range(0x20, 0x7F)])  # the opposite, for a look that takes a fifth of the time
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RANDOM_BYTES = 6  # in the name of a draft
-_ABANDONED = 600  # seconds; a draft is there for as long as a write takes
 
 
 class Output:
@@ -110,14 +108,11 @@ class Output:
                 self.written.add(path)
                 return
             folder, name = os.path.split(path)
-            target = (
-                os.path.realpath(path)
-                if follows_link
-                else os.path.join(os.path.realpath(folder), name)
-            )
+            target = os.path.join(os.path.realpath(folder), name)
+            if follows_link:
+                target = os.path.realpath(path)
             _check_kind(target)
-            with _draft(target, data, mode) as draft:
-                give_name(draft, target)
+            _replace(target, data, mode)
             self.written.add(path)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
             raise FileError(_unwritable(path, error)) from error
@@ -125,7 +120,7 @@ class Output:
     def create_file(
         self, path: str, text: str | bytes, mode: int = 0o644, *, holds_secrets: bool = False
     ) -> None:
-        """Write a file that is not there yet, as a whole or not at all.
+        """Write a file that is not there yet; a kill may leave an empty one.
 
         Bytes: what came, as it came.
 
@@ -133,18 +128,16 @@ class Output:
         Raises FileExistsError where the name is taken, even at the last moment; FileError for the
         rest.
         """
+        data = text.encode() if isinstance(text, str) else text
+        if not holds_secrets:
+            self.checked(data.decode("utf-8", "replace"), path)
         try:
-            data = text.encode() if isinstance(text, str) else text
-            if not holds_secrets:
-                self.checked(data.decode("utf-8", "replace"), path)
-            with _draft(os.path.abspath(path), data, mode) as draft:
-                try:
-                    os.link(draft, path)  # replaces nothing
-                except OSError:
-                    # The name is taken, or there are no links here: then a kill may leave an
-                    # empty file.
-                    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-                    give_name(draft, path)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+            try:
+                _replace(os.path.abspath(path), data, mode)
+            except OSError:
+                os.unlink(path)
+                raise
         except FileExistsError:
             raise
         except (OSError, ValueError) as error:
@@ -156,13 +149,9 @@ class Output:
         Raises FileError where it needs one.
         """
         if self._found(text):
+            whole = f"{what} would hold a secret, or a variable of a URL, so it was not written"
             fix = "give another name to what holds it: text output shows *** there"
-            raise FileError(
-                Problem(
-                    f"{what} would hold a secret, or a variable of a URL, so it was not written",
-                    fix,
-                )
-            )
+            raise FileError(Problem(whole, fix))
         return text
 
     def safe(self, text: str, form: Form = "text") -> str:
@@ -196,15 +185,12 @@ class Output:
     def _is_public(self, value: str) -> bool:
         """Whether the hooks files say it in clear, or our own formats do."""
         # only here: seldom anything is found
-        from hooksync.core.schema import (
-            SCHEMA_KINDS,
-            schema_text,
-        )
+        from hooksync.core.schema import SCHEMA_KINDS, schema_text
 
         raw = utf_8(value)
-        return any(raw in text for text in self.public) or any(
-            value in schema_text(kind) for kind in SCHEMA_KINDS
-        )
+        if any(raw in text for text in self.public):
+            return True
+        return any(value in schema_text(kind) for kind in SCHEMA_KINDS)
 
 
 def escaped(text: str, form: Form) -> str:
@@ -280,41 +266,33 @@ def _unwritable(path: str, error: OSError | ValueError) -> Problem:
     return Problem(f"{path} cannot be written: {os_reason(error)}", fix)
 
 
-@contextmanager
-def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
-    """Write a temporary file beside a path; it is deleted afterwards, unless it was renamed."""
+def _replace(path: str, data: bytes, mode: int) -> None:
+    """Write a temporary file beside a path, and give it the path's name."""
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
-    descriptor = os.open(
-        draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode
-    )
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(draft, flags, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(descriptor)
         os.chmod(draft, mode)  # whatever the umask took away
-        delete_drafts(path, made_before=os.stat(draft).st_mtime - _ABANDONED)
-        yield draft
+        give_name(draft, path)
         _sync_folder(folder)
     finally:
         with suppress(OSError):
             os.unlink(draft)
 
 
-def delete_drafts(path: str, made_before: float | None = None) -> None:
-    """Delete the drafts of a file that killed runs left.
-
-    `made_before`: by the file system's clock; None: all.
-    """
+def delete_drafts(path: str) -> None:
+    """Delete the drafts of a file that killed runs left; nobody else may be writing it."""
     folder, name = os.path.split(path)
     draft = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.tmp")
     with suppress(OSError):
-        with os.scandir(folder or ".") as entries:
-            left = [entry for entry in entries if draft.fullmatch(entry.name)]
-        for entry in left:
-            if made_before is None or entry.stat(follow_symlinks=False).st_mtime < made_before:
-                os.unlink(entry.path)
+        for found in os.listdir(folder or "."):
+            if draft.fullmatch(found):
+                os.unlink(os.path.join(folder, found))
 
 
 def _sync_folder(folder: str) -> None:

@@ -24,13 +24,14 @@ def read_file(path: str, most: int, *, takes_pipes: bool = False) -> bytes:
     `takes_pipes`: also from what is open already, such as a process substitution.
     """
     stream = stream_path(path) if takes_pipes else None
-    at_once = (
-        None if stream else lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
-    )
-    with open(stream or path, "rb", opener=at_once) as file:
+    with open(stream or path, "rb", opener=None if stream else _open_at_once) as file:
         if not stream and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, NOT_A_FILE)
         return file.read(most + 1)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def stream_path(path: str) -> str | None:

@@ -246,7 +246,13 @@ def printable(text: str) -> str:
     text = RUNNER_COMMAND.sub(r"\1\\x5b", text)
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if is_visible(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if is_visible(character):
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def is_visible(character: str) -> bool:

@@ -17,20 +17,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from operator import ge, le
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import msgspec.json
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem
-
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
 
 Schema = Mapping[str, Any]
 Check = Callable[[Any], bool]  # whether data fit
@@ -45,7 +42,6 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _REFERENCE = '{"$ref": "urn:hooksync:schema:hooks:1#/$defs/reference"}'
 _LONGEST_QUOTE = 80  # characters
 _MOST_ERRORS = 100  # of a document, that are looked at
-_PLAIN_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,40}")
 
 
 def schema_text(kind: SchemaKind) -> str:
@@ -63,15 +59,9 @@ def schema_text(kind: SchemaKind) -> str:
 
 def _packaged_text(kind: SchemaKind) -> str:
     name = f"{kind}.schema.json"
-    wheel, checkout = (
-        os.path.join(_PACKAGE, "schemas"),
-        os.path.join(os.path.dirname(_PACKAGE), "schemas"),
-    )
-    for folder in (wheel, checkout):
-        with (
-            suppress(FileNotFoundError),
-            open(os.path.join(folder, name), encoding="utf-8") as file,
-        ):
+    for folder in (_PACKAGE, os.path.dirname(_PACKAGE)):  # of a wheel, and of a checkout
+        path = os.path.join(folder, "schemas", name)
+        with suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
             return file.read()
     raise FileError(Problem(f"{name} is not part of this installation", "install hooksync again"))
 
@@ -103,10 +93,8 @@ def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
     Raises InvalidDocument, which names the outermost error.
     """
     if not schema_check(kind)(document):
-        found = min(
-            islice(find_errors(read_schema(kind), document), _MOST_ERRORS),
-            key=lambda each: len(each.path),
-        )
+        errors = islice(find_errors(read_schema(kind), document), _MOST_ERRORS)
+        found = min(errors, key=lambda each: len(each.path))
         raise InvalidDocument(_explained(found, f"the {kind}"))
     return cast(Mapping[str, Any], document)
 
@@ -132,8 +120,7 @@ class Violation(NamedTuple):
         return f"Violation({self.keyword!r}, path={self.path!r})"
 
 
-_FIELDS = {"properties", "patternProperties", "additionalProperties"}
-_SAYS_NOTHING = _FIELDS | {
+_SAYS_NOTHING = {
     "$schema",
     "$id",
     "$defs",
@@ -142,9 +129,13 @@ _SAYS_NOTHING = _FIELDS | {
     "default",
     "examples",
     "format",
-    "then",
+    "then",  # read with `if`
+    "properties",  # these three are checked together
+    "patternProperties",
+    "additionalProperties",
+    "errorMessage",
+    "patternErrorMessage",
 }
-_SAYS_NOTHING |= {"errorMessage", "patternErrorMessage"}
 _TYPES: dict[str, tuple[str, type]] = {  # in words, and in Python
     "object": ("an object", dict),
     "array": ("a list", list),
@@ -167,31 +158,15 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
     import jsonschema
 
     base = jsonschema.Draft202012Validator
-    compiler = _Compiler(schema)
-
-    def only_unfit(validator: Any, argument: Any, instance: Any, holder: Any) -> Any:
-        """Look for errors only if the compiled check refuses: jsonschema is slower."""
-        if isinstance(argument, dict) and isinstance(instance, dict):
-            check = compiler.compile(argument)
-            instance = {name: value for name, value in instance.items() if not check(value)}
-        yield from base.VALIDATORS["additionalProperties"](validator, argument, instance, holder)
-
-    def only_unfit_items(validator: Any, argument: Any, instance: Any, _: Any) -> Any:
-        check = compiler.compile(argument)
-        for index, item in enumerate(instance if isinstance(instance, list) else ()):
-            if not check(item):
-                yield from validator.descend(item, argument, path=index)
-
     checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    keywords = {"additionalProperties": only_unfit, "items": only_unfit_items}
-    validator = jsonschema.validators.extend(base, keywords, type_checker=checker)  # type: ignore[no-untyped-call]
-    for error in cast("Draft202012Validator", validator(schema)).iter_errors(data):
-        keyword, path = str(error.validator), tuple(error.absolute_path)
+    validator: Any = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
+    for error in validator(schema).iter_errors(data):
+        keyword = error.validator
+        path = tuple(error.absolute_path)
         if "propertyNames" in error.relative_schema_path:
-            keyword, path = "propertyNames", (*path, str(error.instance))
-        yield Violation(
-            keyword, cast(Schema, error.schema), path, error.validator_value, error.instance
-        )
+            keyword = "propertyNames"
+            path = (*path, error.instance)
+        yield Violation(keyword, error.schema, path, error.validator_value, error.instance)
 
 
 class _Compiler:
@@ -203,62 +178,51 @@ class _Compiler:
 
     def compile(self, schema: Schema) -> Check:
         """Make the check of one schema, of the checks of its keywords."""
-        if id(schema) not in self._made:
-            # until it is made: it may name itself
-            self._made[id(schema)] = lambda value: self._made[id(schema)](value)
-            checks = [
-                self._keyword(keyword, schema) for keyword in schema if keyword not in _SAYS_NOTHING
-            ]
-            if _FIELDS.intersection(schema):
-                checks.append(self._fields(schema))
-            self._made[id(schema)] = _all_of(checks)
-        return self._made[id(schema)]
+        known = self._made.get(id(schema))
+        if known:
+            return known
+        keywords = [keyword for keyword in schema if keyword not in _SAYS_NOTHING]
+        checks = [self._keyword(keyword, schema) for keyword in keywords]
+        if "properties" in schema or "additionalProperties" in schema:
+            checks.append(self._fields(schema))
+        made = _all_of(checks)
+        self._made[id(schema)] = made
+        return made
 
     def _keyword(self, keyword: str, schema: Schema) -> Check:
         """Make the check of one keyword of a schema."""
         argument = schema[keyword]
         match keyword:
-            case "propertyNames" | "items":
-                kind, check = dict if keyword == "propertyNames" else list, self.compile(argument)
-                return lambda value: not isinstance(value, kind) or all(map(check, value))
             case "$ref":
                 return self.compile(self._document["$defs"][argument.removeprefix("#/$defs/")])
+            case "propertyNames":
+                return _each(dict, self.compile(argument))
+            case "items":
+                return _each(list, self.compile(argument))
             case "not":
-                unwanted = self.compile(argument)
-                return lambda value: not unwanted(value)
+                return _not(self.compile(argument))
             case "if":
-                condition, then = self.compile(argument), self.compile(schema["then"])
-                return lambda value: not condition(value) or then(value)
+                return _any_of([_not(self.compile(argument)), self.compile(schema["then"])])
             case "anyOf":
-                checks = [self.compile(each) for each in argument]
-                return lambda value: any(check(value) for check in checks)
-            case _:
-                return _RULES[keyword](argument)
+                return _any_of([self.compile(each) for each in argument])
+        return _RULES[keyword](argument)
 
     def _fields(self, schema: Schema) -> Check:
         """Check the values of an object by their names."""
-        patterns = [
-            (re.compile(key).search, self.compile(each))
-            for key, each in schema.get("patternProperties", {}).items()
-        ]
-        known = {
-            name: _all_of(
-                [self.compile(each), *(check for search, check in patterns if search(name))]
-            )
-            for name, each in schema.get("properties", {}).items()
-        }
+        properties = schema.get("properties", {})
+        known = {name: self.compile(each) for name, each in properties.items()}
+        notes = "x-" if "^x-" in schema.get("patternProperties", ()) else ()
         rest = schema.get("additionalProperties", True)
-        others: Check = self.compile(rest) if isinstance(rest, dict) else lambda value: rest
+        others = self.compile(rest) if isinstance(rest, dict) else _always(is_fit=rest)
 
         def check_fields(value: Any) -> bool:
             if not isinstance(value, dict):
                 return True
             for name, held in value.items():
                 check = known.get(name)
-                if check is None:
-                    matched = [each for search, each in patterns if search(name)]
-                    check = _all_of(matched) if matched else others
-                if not check(held):
+                if check is None and not name.startswith(notes):
+                    check = others
+                if check is not None and not check(held):
                     return False
             return True
 
@@ -268,25 +232,51 @@ class _Compiler:
 def _all_of(checks: Sequence[Check]) -> Check:
     """Join checks, two by two: a loop would cost more than the checks."""
     if not checks:
-        return lambda value: True
+        return _always(is_fit=True)
     if len(checks) == 1:
         return checks[0]
-    first, rest = checks[0], _all_of(checks[1:])
+    first = checks[0]
+    rest = _all_of(checks[1:])
     return lambda value: first(value) and rest(value)
 
 
+def _always(*, is_fit: bool) -> Check:
+    return lambda value: is_fit
+
+
+def _not(check: Check) -> Check:
+    return lambda value: not check(value)
+
+
+def _any_of(checks: Sequence[Check]) -> Check:
+    def check_any(value: Any) -> bool:
+        return any(check(value) for check in checks)
+
+    return check_any
+
+
+def _each(kind: type[Collection[Any]], check: Check) -> Check:
+    """Check the items of a list, or the names in an object."""
+    return lambda value: not isinstance(value, kind) or all(map(check, value))
+
+
+def _type_names(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names
+
+
 def _type(names: str | list[str]) -> Check:
-    kinds = tuple(_TYPES[name][1] for name in ([names] if isinstance(names, str) else names))
+    """Check the type of a value, of which bool is no kind of int."""
+    kinds = tuple(_TYPES[name][1] for name in _type_names(names))
     if float in kinds:
         kinds += (int,)
-    if int in kinds:  # of which bool is a kind
+    if int in kinds:
         return lambda value: type(value) in kinds
-    kind = kinds[0] if len(kinds) == 1 else kinds
-    return lambda value: isinstance(value, kind)
+    return lambda value: isinstance(value, kinds)
 
 
 def _enum(choices: list[object]) -> Check:
-    kinds, wanted = {type(choice) for choice in choices}, set(choices)  # by kind too: True is not 1
+    kinds = {type(choice) for choice in choices}  # True is not 1
+    wanted = set(choices)
     return lambda value: type(value) in kinds and value in wanted
 
 
@@ -300,12 +290,12 @@ def _required(names: list[str]) -> Check:
     return lambda value: not isinstance(value, dict) or wanted <= value.keys()
 
 
-def _size(kind: type[Sized], is_enough: Callable[[int, int], bool]) -> Callable[[int], Check]:
-    return lambda limit: lambda value: not isinstance(value, kind) or is_enough(len(value), limit)
+def _size(kind: type[Sized], is_enough: Callable[[int, int], bool], limit: int) -> Check:
+    return lambda value: not isinstance(value, kind) or is_enough(len(value), limit)
 
 
-def _bound(is_within: Callable[[float, float], bool]) -> Callable[[float], Check]:
-    return lambda limit: lambda value: type(value) not in (int, float) or is_within(value, limit)
+def _bound(is_within: Callable[[float, float], bool], limit: float) -> Check:
+    return lambda value: type(value) not in (int, float) or is_within(value, limit)
 
 
 _RULES: dict[str, Callable[[Any], Check]] = {
@@ -314,65 +304,72 @@ _RULES: dict[str, Callable[[Any], Check]] = {
     "enum": _enum,
     "pattern": _pattern,
     "required": _required,
-    "minLength": _size(str, ge),
-    "maxLength": _size(str, le),
-    "minItems": _size(list, ge),
-    "maxItems": _size(list, le),
-    "minProperties": _size(dict, ge),
-    "maxProperties": _size(dict, le),
-    "minimum": _bound(ge),
-    "maximum": _bound(le),
+    "minLength": partial(_size, str, ge),
+    "maxLength": partial(_size, str, le),
+    "minItems": partial(_size, list, ge),
+    "maxItems": partial(_size, list, le),
+    "minProperties": partial(_size, dict, ge),
+    "maxProperties": partial(_size, dict, le),
+    "minimum": partial(_bound, ge),
+    "maximum": partial(_bound, le),
 }
+
+
+def _place(path: Sequence[str | int]) -> str:
+    """Write a path, e.g. `entries[1].id`."""
+    place = ""
+    for step in path:
+        place += f".{step}" if isinstance(step, str) else f"[{step}]"
+    return place.removeprefix(".")
 
 
 def _explained(found: Violation, document: str) -> str:
     """Name what does not fit. `document`: what it is called."""
-    path = found.path[:-1] if found.keyword == "propertyNames" else found.path
-    steps = [
-        f".{each}" if _PLAIN_NAME.fullmatch(str(each)) else f"[{quoted(each)}]" for each in path
-    ]
-    whole = "".join(steps).removeprefix(".") or document
+    place = _place(found.path) or document
     instance: Any = found.instance
     if found.keyword == "required":
         missing = next(each for each in found.schema["required"] if each not in instance)
-        return f"{whole}: {missing} is missing"
-    if steps and steps[-1].startswith("."):
-        whole = f"{''.join(steps[:-1]).removeprefix('.') or document}: {path[-1]}"
+        return f"{place}: {missing} is missing"
     if found.keyword == "additionalProperties":
         unknown = next(each for each in instance if each not in found.schema["properties"])
-        what = f"{whole} has a field {quoted(unknown)} that this one does not know"
+        what = f"{place} has a field {quoted(unknown)} that this one does not know"
         return f"a newer hooksync wrote it: {what}: install that"
-    return f"{whole} {rule(found.keyword, found.schema)}"
+    if found.path and isinstance(found.path[-1], str):
+        place = f"{_place(found.path[:-1]) or document}: {found.path[-1]}"
+    return f"{place} {rule(found.keyword, found.schema)}"
 
 
 def rule(keyword: str, schema: Schema) -> str:
     """Word what a value must be; the schema's own words first, because editors show these, too."""
+    own = "patternErrorMessage" if keyword == "pattern" else "errorMessage"
+    words = schema.get("errorMessage") or schema.get(own)
+    if words:
+        return str(words)
+    argument = schema[keyword]
     match keyword:
-        case _ if "errorMessage" in schema:
-            return str(schema["errorMessage"])
-        case "pattern" if "patternErrorMessage" in schema:
-            return str(schema["patternErrorMessage"])
         case "type":
-            types = schema["type"]
-            names = [types] if isinstance(types, str) else types
-            return f"must be {' or '.join(_TYPES[each][0] for each in names)}"
+            return _either([_TYPES[each][0] for each in _type_names(argument)])
         case "const":
-            return f"must be {schema['const']}"
+            return _either([argument])
         case "enum":
-            *others, last = map(str, schema["enum"])
-            return f"must be {', '.join(others)} or {last}"
-        case "minimum" | "maximum" if "maximum" in schema:
-            return f"must be from {schema['minimum']} to {schema['maximum']}"
-        case "minimum":
-            return f"must be at least {schema['minimum']}"
-        case "propertyNames":
-            return "has a key that is not allowed"
+            return _either(argument)
+        case "minimum" | "maximum":
+            least = schema["minimum"]
+            most = schema.get("maximum")
+            if most is None:
+                return f"must be at least {least}"
+            return f"must be from {least} to {most}"
         case "minLength" | "minItems":
             return "must not be empty"
-        case "maxLength" | "maxItems" | "maxProperties" if schema[keyword] > 1:
-            unit = "characters" if keyword == "maxLength" else "items"
-            return f"must not have more than {schema[keyword]:,} {unit}"
-        case "pattern" | "not" if "title" in schema:
+        case "pattern" if "title" in schema:
             return f"must be {schema['title']}"
-        case _:
-            return f"is not as it must be ({schema.get('description', keyword)})"
+        case "maxLength":
+            return f"must not have more than {argument:,} characters"
+        case "maxItems":
+            return f"must not have more than {argument:,} items"
+    return f"is not as it must be ({schema.get('description', keyword)})"
+
+
+def _either(choices: Sequence[object]) -> str:
+    *others, last = map(str, choices)
+    return f"must be {', '.join(others)} or {last}" if others else f"must be {last}"

@@ -53,15 +53,19 @@ class Template(Record, frozen=True):
         """
         if self.literal is not None:
             return self.literal
-        missing = (
-            ref.name for ref in self.references if ref.default is None and not environ.get(ref.name)
-        )
-        if names := tuple(dict.fromkeys(missing)):
-            raise MissingVariableError(names)
-        return "".join(
-            part if isinstance(part, str) else environ.get(part.name) or part.default or ""
-            for part in self.parts
-        )
+        filled = []
+        missing: dict[str, None] = {}
+        for part in self.parts:
+            if isinstance(part, str):
+                filled.append(part)
+                continue
+            value = environ.get(part.name) or part.default
+            if value is None:
+                missing[part.name] = None
+            filled.append(value or "")
+        if missing:
+            raise MissingVariableError(tuple(missing))
+        return "".join(filled)
 
 
 def parse_template(text: str) -> Template:

@@ -50,51 +50,41 @@ def split_url(url: str) -> tuple[str, str, str]:
 _WITH_HOST = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
     r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=]|%(?!40|3[Aa]))+)(?::[0-9]*)?)"
-    r"(?P<path>/[^\\?#]*)?"
+    r"(?P<path>/[^\\?#]*)?(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
+    re.DOTALL,
 )
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,15}|[a-z0-9._-]{0,6}))*")
-_WORD = re.compile("[A-Za-z0-9]+")
+_PAIR = re.compile("[^?&;]+")
+_WORD = re.compile("[A-Za-z0-9]{7,}")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
 _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
 _VERSION = re.compile("v[0-9]+(?:alpha|beta|rc)[0-9]*")
-_EARLY_DIGIT = re.compile("[0-9].{4}")
 _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 _LONG_SEGMENT = re.compile("[^/]{7}|;")
-_LONG_KEY, _SHORT_KEY = 16, 7  # characters
+_LONG_WORD = 12  # characters
 _LONGEST_HOST = 253  # characters of a name in the DNS
 
 
 def masked_url(url: str) -> str:
     """Hide what may be a key in a live URL: user information, query values, fragment, odd segments.
 
-    Of a URL in another form what follows its last `@` is shown up to a slash; where it may hold a
-    password, nothing.
+    Nothing is shown of a text that is no URL with a host.
     """
     if _HOLDS_NO_KEY.fullmatch(url):  # most, and ten thousand of them are a tenth of a plan
         return url
-    head, hash_mark, fragment = url.partition("#")
-    head, question_mark, query = head.partition("?")
-    if found := _WITH_HOST.fullmatch(head):
-        user = "***@" if found["user"] else ""
-        shown = (
-            f"{found['scheme']}://{user}{ascii_host(found['host'])}"
-            f"{masked_path(found['path'] or '')}"
-        )
-    else:
-        _, at, rest = head.rpartition("@")
-        host, slash, path = rest.partition("/")
-        otherwise = "***" if ":" in head or "\\" in head else masked_path(head)
-        shown = f"***@{host}{slash}{path and '***'}" if at else otherwise
-    if query:
-        query = "".join(map(masked_pair, re.split("([&;])", query)))
-    return f"{shown}{question_mark}{query}{hash_mark}{'***' if fragment else ''}"
+    found = _WITH_HOST.fullmatch(url)
+    if not found:
+        return "***"
+    user = "***@" if found["user"] else ""
+    path = masked_path(found["path"] or "")
+    query = _PAIR.sub(lambda pair: masked_pair(pair[0]), found["query"] or "")
+    fragment = "#***" if found["fragment"] else ""
+    return f"{found['scheme']}://{user}{ascii_host(found['host'])}{path}{query}{fragment}"
 
 
 def masked_pair(pair: str) -> str:
     """Hide the value of a query's pair, or all of it if its name may be the key."""
     name, _, value = pair.partition("=")
-    if not pair or pair in "&;":
-        return pair
     return f"{name}=***" if value.strip("=") and not is_like_key(name) else "***"
 
 
@@ -102,37 +92,27 @@ def masked_path(path: str) -> str:
     """Hide the segments of a path that look like keys, and its parameters (`;name=value`)."""
     if not _LONG_SEGMENT.search(path):
         return path
-    segments = (segment.partition(";") for segment in path.split("/"))
-    return "/".join(
-        f"{'***' if is_like_key(head) else head}{mark}{rest and '***'}"
-        for head, mark, rest in segments
-    )
+    shown = []
+    for segment in path.split("/"):
+        head, mark, parameters = segment.partition(";")
+        head = "***" if is_like_key(head) else head
+        shown.append(f"{head};***" if parameters else f"{head}{mark}")
+    return "/".join(shown)
 
 
 def is_like_key(segment: str) -> bool:
-    """Whether a path segment looks like a key: long and no words, or short and mixed with digits.
+    """Whether a path segment looks like a key: a word is mixed with digits, or has few vowels.
 
     Words with a number (`hook2`), versions (`v1beta1`), dates and slugs of these are no keys. It is
     a guess: what was filled in from `${NAME}` is hidden by its value, whatever it looks like.
     """
-    if len(segment) < _SHORT_KEY or (segment.isalpha() and len(segment) < _LONG_KEY):
-        return False
-    words = _WORD.findall(_PERCENT.sub("-", segment))
-    changes = [len(_TO_OR_FROM_DIGITS.findall(word)) for word in words]
-    length = sum(map(len, words))
-    if length >= _LONG_KEY and (8 * sum(changes) >= length or any(map(_is_no_word, words))):
-        return True
-    pairs = zip(words, changes, strict=True)
-    return any(
-        number > 1 and len(word) >= _SHORT_KEY and not _VERSION.fullmatch(word)
-        for word, number in pairs
-    )
-
-
-def _is_no_word(text: str) -> bool:
-    return len(text) >= _LONG_KEY and (
-        bool(_EARLY_DIGIT.search(text)) or 5 * len(_VOWEL.findall(text)) < len(text)
-    )
+    for word in _WORD.findall(_PERCENT.sub("-", segment)):
+        changes = len(_TO_OR_FROM_DIGITS.findall(word))
+        if changes > 1 and not _VERSION.fullmatch(word):
+            return True
+        if len(word) >= _LONG_WORD and 5 * len(_VOWEL.findall(word)) < len(word):
+            return True
+    return False
 
 
 def ascii_host(host: str) -> str:
@@ -153,7 +133,7 @@ def ascii_host(host: str) -> str:
 
 _HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
 _PORT = re.compile("[1-9][0-9]{0,4}")
-_NUMBER = re.compile("0[xX][0-9a-fA-F]+|[0-9]+")  # of an IPv4 address
+_NUMBERS = re.compile("[0-9][0-9a-fA-FxX.]*")  # of an IPv4 address
 _LOOPBACK_V4 = re.compile(r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
 _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
@@ -226,16 +206,14 @@ def is_respelling(one: str, other: str) -> bool:
 def owns_url(prefixes: frozenset[str], url: str) -> bool:
     """Whether a URL is under one of the prefixes.
 
-    Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. URLs
-    that servers read in different ways are owned by no prefix (user information, a backslash) or by
-    whole hosts only (dot segments).
+    Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. No
+    prefix owns a URL that servers read in different ways: with user information, a backslash or dot
+    segments.
     """
     scheme, netloc, tail = split_url(normal_url(url))
-    if "@" in netloc or "\\" in url:
-        return False
     path = re.split("[?#]", tail, maxsplit=1)[0]
-    if _has_dot_segments(path):
-        path = "/"
+    if "@" in netloc or "\\" in url or _has_dot_segments(path):
+        return False
     here = f"{scheme}://{netloc}{path}"
     for prefix in prefixes:
         start = normal_url(prefix)
@@ -246,12 +224,11 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
 
 def _has_dot_segments(path: str) -> bool:
     """Whether a server may walk up from a path; `..;x`, an encoded dot or slash count for some."""
-    if "." not in path and "%2e" not in path.lower():
+    dotted = path.lower().replace("%2e", ".")
+    if "." not in dotted:
         return False
-    segments = (
-        segment.lower().replace("%2e", ".").partition(";")[0] for segment in _SLASH.split(path)
-    )
-    return not path.isprintable() or any(segment in (".", "..") for segment in segments)
+    segments = [segment.partition(";")[0] for segment in _SLASH.split(dotted)]
+    return not path.isprintable() or "." in segments or ".." in segments
 
 
 def _is_clean(text: str) -> bool:
@@ -274,7 +251,7 @@ def _netloc_fault(netloc: str) -> str | None:
         if _ipv6(host) is None:
             return "has a host that is not an IPv6 address"
     elif not _HOST_NAME.fullmatch(host):
-        return "has an invalid host (IPv6 goes between brackets)"
+        return f"has an invalid host{' (IPv6 goes between brackets)' if ':' in host else ''}"
     elif not host.isascii():
         return f"has letters in its host that look like others: write it as {ascii_host(host)}"
     is_port = port == "" or (_PORT.fullmatch(port) and int(port) < 2**16)
@@ -296,20 +273,16 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
     if host.startswith("["):
         address = _ipv6(host)
         return (address and address.ipv4_mapped) or address
-    parts = host.removesuffix(".").split(".")
-    if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
+    host = host.removesuffix(".")
+    if not _NUMBERS.fullmatch(host):
         return None
-    try:
-        *first, last = (
-            int(part, 16 if "x" in part.lower() else 8 if part[0] == "0" else 10) for part in parts
-        )
-    except ValueError:  # an octal number with an 8 or a 9
-        return None
-    if any(number > 255 for number in first) or last >= 256 ** (4 - len(first)):
-        return None
-    from ipaddress import IPv4Address  # as below
+    from ipaddress import IPv4Address  # rarely needed, as socket
+    from socket import inet_aton
 
-    return IPv4Address(sum(number << 24 - 8 * place for place, number in enumerate(first)) + last)
+    try:
+        return IPv4Address(inet_aton(host))
+    except OSError:
+        return None
 
 
 def _ipv6(host: str) -> IPv6Address | None:

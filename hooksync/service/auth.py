@@ -83,8 +83,8 @@ class TokenSession:
             fix = "log in to Preservica in a browser once and set it up"
             raise Rejected(Problem(what, fix), answer.status)
         credentials = self._tenancy.credentials
-        doubt = f"{credentials.username}, {credentials.password} and the tenant"
-        return self._read(request, answer, f"check {doubt}")
+        login = f"{credentials.username.subject}, {credentials.password.subject}"
+        return self._read(request, answer, f"check {login} and the tenant")
 
     def _second_factor(self, username: str, demand: responses.SecondFactor) -> responses.LogIn:
         ref = self._tenancy.credentials.totp
@@ -97,7 +97,7 @@ class TokenSession:
             "twoFactorToken": code,
         }
         request, answer = self._ask("complete-2fa", form)
-        doubt = f"check the seed in {ref} and this machine's clock"
+        doubt = f"check the {ref.subject} and this machine's clock"
         fix = f"{doubt}; a code may work once only: if it was just used, wait for 30 seconds"
         log_in = self._read(request, answer, fix)
         return responses.LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
@@ -126,7 +126,7 @@ class TokenSession:
             return Totp(seed.replace(" ", "")).at(int(self._context.clock.now()))
         except ValueError:
             pass
-        what = f"{name}: {ref} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
+        what = f"{name}: {ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
         fix = "use the seed that Preservica shows when the second factor is set up"
         raise SecretError(Problem(what, fix, ref.location))
 

@@ -46,10 +46,7 @@ _CODE_BYTES = 16  # random bytes in a code; written as hex
 # kinds that hold for every receiver of the server
 _UNREACHED = frozenset({"no-name", "no-route", "no-connection"})
 _QUOTED = frozenset({"status", "not-json"})  # kinds where the receiver's own words help
-_NOT_QUOTED = (
-    "what it says is not shown, because its address is private",
-    "to see what it says, write `allow_private_receivers: true` into a policy (--policy)",
-)
+_NOT_QUOTED = "what it says is not shown, because its address is private"
 
 _STATES: dict[Kind, ReceiverState] = {
     "ready": "ready",
@@ -167,11 +164,7 @@ def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResul
     if result.kind not in _QUOTED or not answer.text.strip():
         return result
     if (said := quoted_answer(answer, context)) is None:
-        return replace(
-            result,
-            detail=f"{result.detail}; {_NOT_QUOTED[0]}",
-            fix=f"{result.fix}; {_NOT_QUOTED[1]}",
-        )
+        return replace(result, detail=f"{result.detail}; {_NOT_QUOTED}")
     return replace(result, detail=f"{result.detail}: {said}")
 
 

@@ -179,6 +179,74 @@ def test_defaults_count_for_their_own_file_only() -> None:
     ]
 
 
+SETTINGS = """
+version: 1
+defaults:
+  owns: none
+  limits: {unsubscribe: 3}
+  probe: require
+  replacement: remove-first
+  unknown_secret: warn
+  allow_http: true
+tenancies:
+  a: {server: http://a, subscriptions: {}}
+  b: {server: b, owns: all, limits: {unsubscribe: 10%}, allow_http: false, subscriptions: {}}
+"""
+
+
+def test_settings_of_a_tenancy_may_be_defaults() -> None:
+    plain, own = (tenancy.settings for tenancy in read(SETTINGS).tenancies)
+    assert (plain.owns, plain.limit) == ("none", UnsubscribeLimit(number=3))
+    assert (plain.probe, plain.replacement, plain.unknown_secret, plain.allow_http) == (
+        "require",
+        "remove-first",
+        "warn",
+        True,
+    )
+    assert (own.owns, own.limit, own.probe, own.allow_http) == (
+        "all",
+        UnsubscribeLimit(percent=10),
+        "require",
+        False,
+    )
+
+
+def test_a_prefix_in_defaults_is_judged_once() -> None:
+    assert said_of(SETTINGS.replace("none", "[h]").replace("a, sub", "a, tenant: T, sub")) == [
+        "a.yaml:4:10: this prefix is neither http nor https"
+    ]
+
+
+MORE = "version: 1\ntenancies: {prod: {subscriptions: {}}}\n"
+OTHER = "version: 1\ntenancies: {other: {server: h, subscriptions: {}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "owns"),
+    [
+        (GOOD.replace("defaults:", "defaults:\n  owns: none"), "defaults: {owns: all}\n" + MORE, "none"),
+        (GOOD, "defaults: {owns: all}\n" + MORE, "made"),
+        ("defaults: {owns: all}\n" + MORE, OTHER, "all"),
+    ],
+)  # fmt: skip
+def test_default_settings_apply_to_the_settings_of_their_own_file(
+    one: str, two: str, owns: str
+) -> None:
+    tenancy, *_ = read(one, two).tenancies
+    assert tenancy.settings.owns == owns
+
+
+def test_two_files_whose_defaults_disagree_about_a_tenancy_without_settings_are_refused() -> None:
+    one, two = (f"defaults: {{owns: {owns}}}\n{MORE}" for owns in ("all", "none"))
+    assert said_of(one, two) == [
+        'b.yaml:3:13: the defaults of two files give tenancy "prod" different settings;'
+        " the other place is a.yaml:3:13"
+    ]
+    assert (
+        read(one, one.replace("version: 1", "version: 1 # b")).tenancies[0].settings.owns == "all"
+    )
+
+
 def test_anchors_and_merges_work() -> None:
     (tenancy,) = read("""
 version: 1

@@ -1,11 +1,13 @@
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
-from hooksync.config.resolve import resolve, url_environment_values
+from hooksync.config.resolve import Environment, resolve, url_environment_values
+from hooksync.config.secret_sources import SecretSources, gather
 from hooksync.core.errors import FileError
 from hooksync.core.model import (
     CredentialRefs,
@@ -158,7 +160,6 @@ def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: st
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("https://me:hunter2-hunter2@h/${FN_KEY}", "holds user information (@)"),
         ("https://other/${FN_KEY}", "lies outside `owns` of its tenancy"),
         ("https://h/apix?code=${FN_KEY}", "lies outside `owns` of its tenancy"),
         ("ftp://h/${FN_KEY}", "is neither http nor https"),
@@ -265,3 +266,53 @@ def test_what_fills_in_a_server_or_a_tenant_is_not_hidden() -> None:
     assert url_environment_values(entries, {**ENVIRON, "REGION": "us", "TENANT": "T"}) == (
         "fn.example.net",
     )
+
+
+def from_files(tmp_path: Path, text: str, environ: dict[str, str], login: str = "") -> Environment:
+    (tmp_path / "hooks.env").write_text(text, encoding="utf-8")
+    (tmp_path / "login").write_text(f"[credentials]\n{login}\n", encoding="utf-8")
+    for name in ("hooks.env", "login"):
+        (tmp_path / name).chmod(0o600)
+    login_path = str(tmp_path / "login") if login else None
+    return gather([str(tmp_path / "hooks.env")], login_path, environ)[0]
+
+
+def test_a_secret_that_differs_between_shell_and_file_is_warned_of_without_its_values(
+    tmp_path: Path,
+) -> None:
+    environ = from_files(tmp_path, "HOOK_SECRET=new-value\nFN_KEY=k-2\nHOST=h\n", SECRETS | ENVIRON)
+    _, warnings = resolve(entries_of(FILE), environ)
+    [what] = [warning.what for warning in warnings]
+    assert what.startswith("HOOK_SECRET has different values in the environment and in ")
+    assert "new-value" not in str(warnings)
+    assert "set" not in what.split()
+
+
+def test_an_error_names_the_file_that_a_value_came_from(tmp_path: Path) -> None:
+    environ = from_files(tmp_path, "HOST=h#\n", {"FN_KEY": "k"}, "username=u\nserver=a/b")
+    text = FILE.replace("    server: ${REGION:-eu}.preservica.com\n", "")
+    with pytest.raises(FileError) as caught:
+        resolve(entries_of(text), environ)
+    said = {problem.what for problem in caught.value.problems}
+    assert said == {
+        f"the server, with ${{PRESERVICA_SERVER}} of {tmp_path}/login filled in, has a path, a query"
+        " or a fragment",
+        f"password in {tmp_path}/login is not set",
+        "secret env:HOOK_SECRET is not set",
+        f"the URL, with ${{HOST}} of {tmp_path}/hooks.env, ${{FN_KEY}} filled in, has a fragment (#)",
+    }
+
+
+def test_a_secret_names_the_file_that_it_came_from(tmp_path: Path) -> None:
+    environ = from_files(tmp_path, "HOOK_SECRET=short\n", ENVIRON)
+    (tenancy,), _ = resolve(entries_of(FILE), environ)
+    ref = tenancy.subscriptions[0].secret
+    assert str(ref) == "env:HOOK_SECRET"
+    [doubt] = SecretSources(environ).doubts([ref])
+    assert doubt.what == f"secret env:HOOK_SECRET in {tmp_path}/hooks.env is shorter than 16 bytes"
+
+
+def test_no_fix_suggests_a_default_for_a_key() -> None:
+    with pytest.raises(FileError) as caught:
+        resolve(entries_of(FILE), {})
+    assert ":-" not in "".join(problem.fix for problem in caught.value.problems)

@@ -12,35 +12,20 @@ from tests.conftest import SECRET, Place
 from tests.makers import HERE
 
 REF = SecretRef("env", "HOOK_SECRET", HERE)
-WELL_KNOWN = "secret env:HOOK_SECRET is a well-known value"
-PATTERN = "secret env:HOOK_SECRET is a simple pattern"
 SHORT = "secret env:HOOK_SECRET is shorter than 16 bytes"
+FEW = "secret env:HOOK_SECRET has fewer than 8 different characters"
 
 
 def doubts(value: str, ref: SecretRef = REF) -> list[str]:
     return [problem.what for problem in doubts_about(Secret(value), ref)]
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "secret", "SECRET", "Secret123", "changeme", "change-me", "ChangeMe!", "password", "passw0rd", "my-secret",
-        "my-webhook-secret", "preservica-webhook-secret", "shared_secret_key", "your-secret-here",
-        "changemechangemechangeme", "webhook.secret.2024",
-    ],
-)  # fmt: skip
-def test_a_value_that_everybody_tries_first_is_doubted_however_long(value: str) -> None:
-    assert doubts(value) == [WELL_KNOWN]
+@pytest.mark.parametrize("value", ["a" * 32, "changeme" * 3, "12341234123412341234"])
+def test_one_that_repeats_few_characters_is_doubted(value: str) -> None:
+    assert doubts(value) == [FEW]
 
 
-@pytest.mark.parametrize(
-    "value", ["a" * 32, "-" * 20, "01234567890123456789", "1234567890" * 3, "9876543210987654"]
-)
-def test_a_simple_pattern_is_doubted_however_long(value: str) -> None:
-    assert doubts(value) == [PATTERN]
-
-
-@pytest.mark.parametrize("value", ["Xk3!q", "P@ssword1", "Xk3!qPz91mVb$%w", "ééééééé1"])
+@pytest.mark.parametrize("value", ["changeme", "Xk3!q", "P@ssword1", "Xk3!qPz91mVb$%w", "ééééééé1"])
 def test_a_short_one_is_doubted(value: str) -> None:
     assert doubts(value) == [SHORT]
 
@@ -67,7 +52,7 @@ def test_a_doubt_stands_where_the_reference_stands() -> None:
 
 @given(st.text(min_size=1))
 def test_a_doubt_never_tells_the_value_or_its_length(value: str) -> None:
-    assert set(doubts(value)) <= {WELL_KNOWN, PATTERN, SHORT}
+    assert set(doubts(value)) <= {FEW, SHORT}
 
 
 def test_a_new_secret_is_strong_printable_and_another_each_time() -> None:

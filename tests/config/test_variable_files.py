@@ -10,6 +10,7 @@ from pyPreservica.common import AuthenticatedAPI
 
 from hooksync.config.secret_sources import gather
 from hooksync.core.errors import FileError
+from hooksync.core.model import Environ
 
 VALUE = "v4lue-that-must-not-be-seen"
 LOGIN = (
@@ -182,20 +183,51 @@ def test_what_pypreservica_could_not_read_is_an_error_at_its_line(text: str, lin
     assert VALUE not in str(caught.value) + repr(caught.value.__cause__)
 
 
-def test_credentials_of_the_working_folder_count_only_where_no_variable_of_theirs_is_set() -> None:
+def test_credentials_of_the_working_folder_are_ignored_if_a_variable_of_theirs_is_set() -> None:
     write("credentials.properties", LOGIN)
     assert gather([], "", {})[0] == FOUND
     assert gather([], None, {})[0] == {}
     for name in FOUND:
-        assert gather([], "", {name: ""})[0] == {name: ""}
-        assert gather([write(".env", f"{name}=x\n")], "", {})[0] == {name: "x"}
+        for files, environ in (([], {name: ""}), ([write(".env", f"{name}=x\n")], {})):
+            found, origins, [warning] = gather(files, "", environ)
+            assert found.keys() == {name}
+            assert "credentials.properties" not in origins.values()
+            assert warning.what == f"credentials.properties is ignored, because {name} is set"
+            assert "unset it" in warning.fix
+
+
+def test_credentials_without_their_section_are_reported() -> None:
+    write("credentials.properties", LOGIN.replace("[credentials]", "[other]"))
+    _, _, [warning] = gather([], "", {})
+    assert "is ignored: it has no log-in in a section [credentials]" in warning.what
+
+
+def test_credentials_that_everybody_may_read_are_warned_of() -> None:
+    write("credentials.properties", LOGIN, 0o644)
+    _, _, [warning] = gather([], "", {})
+    assert warning.what == "credentials.properties may be read by every user of this machine"
+
+
+def test_the_file_that_a_value_came_from_is_known() -> None:
+    text = LOGIN.replace("password=p%w$d ;x\n", "")
+    files = [write(".env", "A=1\nB=1\nC=1\n"), write("more", "B=2\n")]
+    environ, _, _ = gather(files, write("login", text), {"A": "other", "C": "1"})
+    assert isinstance(environ, Environ)
+    assert environ.overridden == {"A": ".env"}
+    assert environ.origins["B"] == "more"
+    assert environ.origins["PRESERVICA_USERNAME"] == "login"
+    assert environ.origins["PRESERVICA_PASSWORD"] == "login"  # where it is missing
 
 
 def test_credentials_that_are_named_fill_in_what_variables_leave_out() -> None:
     path = write("login", LOGIN)
-    environ, origins, _ = gather(
+    environ, origins, warnings = gather(
         [write(".env", "PRESERVICA_TENANT=E\n")], path, {"PRESERVICA_PASSWORD": "own"}
     )
+    assert [warning.what for warning in warnings] == [
+        "PRESERVICA_PASSWORD overrides the value in login",
+        "PRESERVICA_TENANT overrides the value in login",
+    ]
     assert environ == {**FOUND, "PRESERVICA_PASSWORD": "own", "PRESERVICA_TENANT": "E"}
     assert origins["PRESERVICA_USERNAME"] == "login"
     assert origins["PRESERVICA_TENANT"] == ".env"

@@ -288,24 +288,6 @@ def test_a_folder_is_not_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "plan.json") == []
 
 
-def test_drafts_that_killed_runs_left_are_removed_once_they_are_old(tmp_path: Path) -> None:
-    path = tmp_path / "plan.json"
-    others = [
-        ".plan.json.0123456789ab",
-        ".plan.json.x.0123456789ab.tmp",
-        ".plan.json.0123456789aX.tmp",
-        "notes.tmp",
-    ]
-    for name in (".plan.json.0123456789ab.tmp", *others):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (0, 0))
-    # perhaps another run is about to give it its name
-    (tmp_path / ".plan.json.ba9876543210.tmp").touch()
-    Output().write_file(str(path), "x")
-    left = {entry.name for entry in tmp_path.iterdir()}
-    assert left == {"plan.json", ".plan.json.ba9876543210.tmp", *others}
-
-
 def test_a_symbolic_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("old")
     link = tmp_path / "plan.json"

@@ -117,7 +117,10 @@ def test_a_wrong_password_is_tried_once_by_all_threads_together(
     assert names(box) == ["login"]
     [error] = errors
     assert "POST /api/accesstoken/login -> 401: " in error
-    assert "check env:PRESERVICA_USERNAME, env:PRESERVICA_PASSWORD and the tenant" in error
+    assert (
+        "check username env:PRESERVICA_USERNAME, password env:PRESERVICA_PASSWORD and the tenant"
+        in error
+    )
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 422, 423, 500, 302])
@@ -235,7 +238,7 @@ def test_a_wrong_seed_is_tried_once(clients: Clients, start: Start) -> None:
     client = clients.client(box.url)
     for _ in range(3):
         error = failure_of(client.list_subscriptions)
-        assert "check the seed in env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
+        assert "check the TOTP seed env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
     assert names(box) == ["login", "complete-2fa"]
 
 

@@ -21,7 +21,7 @@ SECTIONS = {  # by their headings: where in the schema each is, the steps of the
 LINKS = {  # to the sections that have the fields of a field
     "tenancies": "[tenancies](#a-tenancy) by their names",
     "subscriptions": "[subscriptions](#a-subscription) by their names",
-    "defaults": "the fields of [a subscription](#a-subscription)",
+    "defaults": "fields of [a subscription](#a-subscription) and settings of [a tenancy](#a-tenancy)",
 }
 MORE = {  # where to read on, by the path of a field
     "credentials": "[where secrets come from](secrets.md)",

@@ -155,6 +155,11 @@ def an_env_file_that_all_can_read(place: Place) -> Run:
     return place.run("plan", "--env-file", "secrets.env")
 
 
+def a_rotated_value_in_a_file(place: Place) -> Run:
+    place.write("CATALOGUE_SECRET=rotated-secret-of-the-catalogue\n", "hooks.env").chmod(0o600)
+    return place.run("plan", "--env-file", "hooks.env")
+
+
 def a_policy_for_elsewhere(place: Place) -> Run:
     place.write("version: 1\nservers: [eu.preservica.com]\n", "policy.yaml")
     return place.run("plan", "--policy", "policy.yaml")
@@ -241,7 +246,7 @@ MESSAGES: dict[str, Provocation] = {
     "there is no file …": typed("plan --file none.yaml"),
     "not confirmed: there is no terminal to ask on": typed("apply"),
     # the hooks file
-    "not valid YAML: …": written("tenant: DEMO", "tenant: @DEMO"),
+    "not valid YAML": written("tenant: DEMO", "tenant: @DEMO"),
     "the indentation contains a tab": written("    server:", "\tserver:"),
     'duplicate key "…", first at …': written("tenant: DEMO", "tenant: DEMO\n    tenant: DEMO"),
     'unknown key "…"': written("triggers:", "trigers:"),
@@ -259,6 +264,7 @@ MESSAGES: dict[str, Provocation] = {
     # variables and secrets
     "… variable ${…} is not set": unset("FN_KEY"),
     "… env:… is not set": unset("PRESERVICA_PASSWORD"),
+    "… has different values in the environment and in …": a_rotated_value_in_a_file,
     "secret … cannot be read: …": written(
         "{env: CATALOGUE_SECRET}", "{file: none.txt}", "apply --yes"
     ),

@@ -17,7 +17,6 @@ from threading import Event
 import pytest
 
 from hooksync.core.errors import FileError, Interrupted, Refused
-from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.state.contract import Busy, Changed, Holder
 from hooksync.state.format import Integrity, state_text
@@ -328,21 +327,3 @@ def test_where_nothing_can_be_written_nothing_is_held_and_the_first_writing_says
     with store.hold(HOLDER), pytest.raises(FileError):
         update(store, lambda now: now.with_intents([], []))
     assert os.listdir(tmp_path) == ["file"]
-
-
-# --- drafts
-
-
-def test_a_draft_that_nobody_writes_any_more_is_deleted_by_the_next_writing(tmp_path: Path) -> None:
-    target = tmp_path / "plan.json"
-    old, young, another = (
-        tmp_path / f".{name}.0123456789a{n}.tmp" for n, name in enumerate(["plan.json"] * 2 + ["x"])
-    )
-    for draft in (old, young, another):
-        draft.write_text("")
-    for draft in (old, another):
-        os.utime(draft, (NOW - 10**9, NOW - 10**9))
-    Output().write_file(str(target), "x")
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(
-        [target.name, young.name, another.name]
-    )
