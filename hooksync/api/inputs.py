@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from hooksync.api.options import FileOptions, RunOptions, with_selection
@@ -28,7 +28,6 @@ from hooksync.reconcile.session import Run, open_run
 from hooksync.service.http import PrivateReceivers
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import KeyRing, stretch
-from hooksync.state.format import Inspected
 from hooksync.state.model import State
 from hooksync.state.store import inspect, state_place
 
@@ -145,32 +144,34 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     """
     options = declared.options
     world = declared.world
-    list_wait = seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900)
     store = find_store(declared.state, options.files[0], world)
-    with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
-        found = inspect(store) if store else Inspected(None)
-        state = found.trusted(writes=is_apply)
+    with ExitStack() as held:
+        if store and is_apply:
+            held.enter_context(hold_run_lock(store, options.lock_timeout, world))
+        state = inspect(store).trusted(writes=is_apply) if store else None
         _refuse_unmatched_targets(declared, state)
-        with open_run(
-            declared.tenancies,
-            world,
-            timeout=options.timeout,
-            parallelism=options.parallelism,
-            check_lock=store.check if store else lambda: None,
-            private=declared.private_receivers,
-            list_wait=list_wait,
-        ) as run:
-            planner = Planner(
-                declared.diff_options,
-                state,
-                run.secrets,
-                KeyRing(options.parallelism, world.stretch or stretch),
-                declared.state,
-                world.clock,
-                is_proof=not options.policy or bool(store and store.integrity.key),
-                is_ci=is_ci(world.environ),
+        run = held.enter_context(
+            open_run(
+                declared.tenancies,
+                world,
+                timeout=options.timeout,
+                parallelism=options.parallelism,
+                check_lock=store.check if store else lambda: None,
+                private=declared.private_receivers,
+                list_wait=seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900),
             )
-            yield Session(run, planner, declared, _warnings(declared, store), store)
+        )
+        planner = Planner(
+            declared.diff_options,
+            state,
+            run.secrets,
+            KeyRing(options.parallelism, world.stretch or stretch),
+            declared.state,
+            world.clock,
+            is_proof=not options.policy or bool(store and store.integrity.key),
+            is_ci=is_ci(world.environ),
+        )
+        yield Session(run, planner, declared, _warnings(declared, store), store)
 
 
 def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:

@@ -129,21 +129,18 @@ def _time(fields: Fields, name: str) -> datetime:
 
 
 def _saved_plan(fields: Fields, key: PlanKey | None, warnings: tuple[Problem, ...]) -> SavedPlan:
-    made = _time(fields, "created_at")
-    end = _time(fields, "expires_at") if fields.get("expires_at") else None
     selection = fields.get("selection", {})
+    is_unchecked = key is None and "signature" in fields
     tenancies = {}
-    views = []
     for each in fields["tenancies"]:
-        if key is None and "signature" in fields:  # the digests of URLs are made under a key
+        if is_unchecked:  # the digests of URLs are made under a key
             for step in each["steps"]:
                 step.pop("url_digest", None)
         tenancies[each["name"]] = promised(each)
-        views.append(_view(each))
-    if len(tenancies) < len(views):
+    if len(tenancies) < len(fields["tenancies"]):
         raise InvalidDocument("the plan: two tenancies have the same name")
     view = RunView(
-        tuple(views),
+        tuple(map(_view, fields["tenancies"])),
         fields["created_at"],
         fields.get("sources", ""),
         _problems(fields.get("warnings", ())),
@@ -154,8 +151,9 @@ def _saved_plan(fields: Fields, key: PlanKey | None, warnings: tuple[Problem, ..
         is_targeted=bool(selection.get("target")),
         against_all=_problems(fields.get("refusals", ())),
     )
-    promise = Promise(fields["id"], key, tenancies)
-    return SavedPlan(promise, selection, warnings, made, end, view)
+    made = _time(fields, "created_at")
+    end = _time(fields, "expires_at") if fields.get("expires_at") else None
+    return SavedPlan(Promise(fields["id"], key, tenancies), selection, warnings, made, end, view)
 
 
 def _problems(lines: Iterable[str]) -> tuple[Problem, ...]:

@@ -97,40 +97,40 @@ def _watched(
             return do(options, world)[0]
         from hooksync.output.notice import Ending  # only here: most runs are not watched
 
-        url, begun = _notice_url(options, world), world.clock.now()
+        url = _notice_url(options, world)
+        begun = world.clock.now()
         problems: tuple[Problem, ...] = ()
-        code, result = ExitCode.INTERRUPTED, None
+        code = ExitCode.INTERRUPTED
+        view = None
         try:
             code, result = do(options, world)
-            if isinstance(result, Report) and result.cause and not result.view.state_error:
+            view = result.view
+            if isinstance(result, Report) and result.cause and not view.state_error:
                 problems = (unforeseen(result.cause),)
             return code
         except HooksyncError as error:
-            code, problems = error.exit_code, error.problems
+            code = error.exit_code
+            problems = error.problems
             raise
         except Exception as error:
-            code, problems = (
-                ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR,
-                (unforeseen(error),),
-            )
+            code = ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR
+            problems = (unforeseen(error),)
             raise
         finally:
+            end = world.clock.now()
             origin = find_origin(world.environ)
-            ending = Ending(
-                do.__name__,
-                code,
-                result.view if result else None,
-                problems,
-                begun,
-                world.clock.now(),
-                origin,
-            )
-            if options.metrics:
-                _write_metrics(ending, options.metrics, world)
-            if url and options.notify and ending.event:
-                _notify(ending, options, url, world)
+            ending = Ending(do.__name__, code, view, problems, begun, end, origin)
+            _tell(ending, options, url, world)
 
     return run
+
+
+def _tell(ending: Ending, options: WatchedOptions, url: Secret | None, world: World) -> None:
+    """Write metrics and send a notice, if that was asked for."""
+    if options.metrics:
+        _write_metrics(ending, options.metrics, world)
+    if url and options.notify and ending.event:
+        _notify(ending, options, url, world)
 
 
 @_watched

@@ -15,7 +15,6 @@ from hooksync.core.errors import counted, some_of
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.output.text import table_lines
 from hooksync.output.view import RunView, StepView, TenancyView
 
 _HEAD = (
@@ -75,21 +74,26 @@ def coverage(view: RunView) -> list[Covered]:
     steps = defaultdict[tuple[str, Trigger], list[StepView]](list)
     for one in view.tenancies:
         for step in one.steps:
-            steps[one.tenancy.name, step.trigger].append(step)
+            steps[one.name, step.trigger].append(step)
     known = [Trigger(wire) for wire in TRIGGER_NAMES.values()]
-    triggers = [*known, *sorted({trigger for _, trigger in steps}.difference(known))]
-    names = [one.tenancy.name for one in view.tenancies if one.live is not None]
-    covered = []
-    for trigger, name in product(triggers, names):
-        several = steps.get((name, trigger), [])
-        live = tuple(
-            step.name for step in several if step.name and step.action in ("keep", "resubscribe")
-        )
-        missing = tuple(step.name for step in several if step.name and step.action == "subscribe")
-        covered.append(
-            Covered(name, trigger, live, missing, sum(step.address is None for step in several))
-        )
-    return covered
+    others = {trigger for _, trigger in steps}.difference(known)
+    names = [one.name for one in view.tenancies if one.live is not None]
+    return [
+        _covered(name, trigger, steps.get((name, trigger), []))
+        for trigger, name in product([*known, *sorted(others)], names)
+    ]
+
+
+def _covered(name: str, trigger: Trigger, steps: Sequence[StepView]) -> Covered:
+    live = []
+    missing = []
+    for step in steps:
+        if step.name and step.action in ("keep", "resubscribe"):
+            live.append(step.name)
+        elif step.name and step.action == "subscribe":
+            missing.append(step.name)
+    not_declared = sum(step.address is None for step in steps)
+    return Covered(name, trigger, tuple(live), tuple(missing), not_declared)
 
 
 def list_counts(view: RunView) -> dict[str, int]:
@@ -105,20 +109,23 @@ def list_counts(view: RunView) -> dict[str, int]:
 
 def list_table(view: RunView) -> tuple[Sequence[Row], str]:
     """Make the list, without columns in which nothing stands, and sum it up."""
-    rows = [_HEAD, *(row for one in view.tenancies for row in _rows(one))]
-    columns = [column for column in zip(*rows, strict=True) if any(column[1:]) or len(rows) == 1]
-    counts, states = (
-        list_counts(view),
-        Counter(step.secret_state for step in view.steps if step.secret and step.id),
-    )
-    parts = [f"{counts['not_live']} declared and not live"] if counts["not_live"] else []
-    known = ", ".join(
-        f"{number} {state.replace('-', ' ')}" for state, number in sorted(states.items())
-    )
-    parts += [f"secrets: {known}"] if known else []
-    return list(zip(*columns, strict=True)), _summary(
-        view, f", {counts['declared']} of them declared", *parts
-    )
+    rows: list[Row] = [_HEAD]
+    for one in view.tenancies:
+        rows += _rows(one)
+    columns = []
+    for column in zip(*rows, strict=True):
+        if any(column[1:]) or len(rows) == 1:
+            columns.append(column)
+    counts = list_counts(view)
+    states = Counter(step.secret_state for step in view.steps if step.secret and step.id)
+    parts = []
+    if counts["not_live"]:
+        parts.append(f"{counts['not_live']} declared and not live")
+    if states:
+        known = [f"{number} {state.replace('-', ' ')}" for state, number in sorted(states.items())]
+        parts.append(f"secrets: {', '.join(known)}")
+    more = f", {counts['declared']} of them declared"
+    return list(zip(*columns, strict=True)), _summary(view, more, *parts)
 
 
 def _rows(view: TenancyView) -> Iterator[Row]:
@@ -151,39 +158,28 @@ def _made(step: StepView) -> str:
 
 
 def coverage_table(view: RunView) -> tuple[Sequence[Row], str]:
-    """Make a table of tenancies and triggers, the narrower way round, and its summary."""
+    """Make a table of tenancies and triggers, a row for each tenancy, and its summary."""
     found = coverage(view)
     cells = {(one.tenancy, one.trigger): str(one) for one in found}
-    triggers = dict.fromkeys(one.trigger for one in found)
-    names = [one.tenancy.name for one in view.tenancies]
-    table = [
-        ("", *(each.shown for each in triggers)),
-        *((name, *(cells.get((name, each), "not read") for each in triggers)) for name in names),
-    ]
-    nobody = triggers.keys() - {one.trigger for one in found if one.live or one.not_declared}
-    parts = ["+ is declared and not live"] if any(one.missing for one in found) else []
-    parts += (
-        [f"nobody subscribes to {', '.join(each.shown for each in triggers if each in nobody)}"]
-        if nobody
-        else []
-    )
-    either = (table, list(zip(*table, strict=True)))
-    return min(either, key=lambda each: max(len(text) for _, text in table_lines(each))), _summary(
-        view, "", *parts
-    )
+    triggers = list(dict.fromkeys(one.trigger for one in found))
+    table: list[Row] = [("", *(each.shown for each in triggers))]
+    for one in view.tenancies:
+        table.append((one.name, *(cells.get((one.name, each), "not read") for each in triggers)))
+    used = {each.trigger for each in found if each.live or each.not_declared}
+    parts = []
+    if any(each.missing for each in found):
+        parts.append("+ is declared and not live")
+    nobody = [each.shown for each in triggers if each not in used]
+    if nobody:
+        parts.append(f"nobody subscribes to {', '.join(nobody)}")
+    return table, _summary(view, "", *parts)
 
 
 def _summary(view: RunView, more: str, *parts: str) -> str:
     unread = len(view.errors)
-    head = (
-        f"List: {list_counts(view)['live']} live in"
-        f" {counted(len(view.tenancies) - unread, 'tenancy')}{more}"
-    )
-    return (
-        printable(
-            "; ".join(
-                (head, *parts, *([f"{counted(unread, 'tenancy')} not read"] if unread else []))
-            )
-        )
-        + "."
-    )
+    live = list_counts(view)["live"]
+    tenancies = counted(len(view.tenancies) - unread, "tenancy")
+    texts = [f"List: {live} live in {tenancies}{more}", *parts]
+    if unread:
+        texts.append(f"{counted(unread, 'tenancy')} not read")
+    return printable("; ".join(texts)) + "."

@@ -126,7 +126,8 @@ class TokenSession:
             return Totp(seed.replace(" ", "")).at(int(self._context.clock.now()))
         except ValueError:
             pass
-        what = f"{name}: {ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
+        form = "a base32 seed (16 or more characters of A to Z and 2 to 7)"
+        what = f"{name}: {ref.subject} is not {form}"
         fix = "use the seed that Preservica shows when the second factor is set up"
         raise SecretError(Problem(what, fix, ref.location))
 

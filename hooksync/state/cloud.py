@@ -54,6 +54,7 @@ _NETWORK = {
 }
 # in a text of obstore's
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_ENDPOINT = re.compile(r"https?://[\w.:\[\]-]+(/[\w.~/-]*)?", re.ASCII)
 _STATUS = re.compile(r"status code: (\d{3})")
 _FAILED_CONNECTION = re.compile(r"HttpError \{\s*kind: (\w+)")
 _OTHER_ERROR = re.compile(r"(?:source|inner): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})")
@@ -221,27 +222,28 @@ class CloudBackend:
             fix = 'install the extra "cloud", as "Install" in README.md describes'
             raise FileError(Problem(what, fix)) from None
         if self._store is None:
-            endpoint, allow = self._endpoint, f"{self._cloud.prefix}ALLOW_HTTP"
-            if endpoint and not re.fullmatch(
-                r"https?://[\w.:\[\]-]+(/[\w.~/-]*)?", endpoint, re.ASCII
-            ):
-                fix = "write it as https://HOST"
-                raise FileError(self._problem("used", f"{self._endpoint_name} is not a URL", fix))
-            if is_plain_http(endpoint) and self._environ.get(allow, "").lower() not in (
-                "true",
-                "1",
-            ):
-                fix = f"use https, or set {allow}=true in a network that you trust"
-                raise FileError(self._problem("used", f"{self._endpoint_name} is plain http", fix))
-            settings = _TIMES | ({"allow_http": "true"} if endpoint.startswith("http:") else {})
-            settings |= {
-                field: self._environ[name]
-                for name, field in self._cloud.aliases
-                if name in self._environ
-            }
             make = getattr(obstore.store, self._cloud.store)
-            self._store = make(self._bucket, config=settings, retry_config=_RETRIES)
+            self._store = make(self._bucket, config=self._settings(), retry_config=_RETRIES)
         return obstore
+
+    def _settings(self) -> dict[str, str]:
+        """Return the settings of the store. Raises FileError for an endpoint that is not safe."""
+        endpoint = self._endpoint
+        allow = f"{self._cloud.prefix}ALLOW_HTTP"
+        if endpoint and not _ENDPOINT.fullmatch(endpoint):
+            fix = "write it as https://HOST"
+            raise FileError(self._problem("used", f"{self._endpoint_name} is not a URL", fix))
+        is_allowed = self._environ.get(allow, "").lower() in ("true", "1")
+        if is_plain_http(endpoint) and not is_allowed:
+            fix = f"use https, or set {allow}=true in a network that you trust"
+            raise FileError(self._problem("used", f"{self._endpoint_name} is plain http", fix))
+        settings = dict(_TIMES)
+        if endpoint.startswith("http:"):
+            settings["allow_http"] = "true"
+        for name, field in self._cloud.aliases:
+            if name in self._environ:
+                settings[field] = self._environ[name]
+        return settings
 
     def _raise(self, what: str, error: BaseException) -> NoReturn:
         """Raise what a failed reading or writing is to its caller."""

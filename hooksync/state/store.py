@@ -114,8 +114,8 @@ def run_lock(
     `timeout`: seconds to wait for another run, of which `tell` is told. Raises Refused after that,
     Interrupted.
     """
-    end = None
-    waits = timeout
+    waits = None
+    end = 0.0
     with ExitStack() as held:
         while True:
             try:
@@ -126,19 +126,18 @@ def run_lock(
             who = f"another run of hooksync works with {store.where}"
             if busy.holder:
                 who += f": {busy.holder}"
-            now = clock.monotonic()
-            if end is None:
+            if waits is None:
                 waits = max(timeout, round(busy.patience, 1))
-                end = now + waits
+                end = clock.monotonic() + waits
+                why = ", to see whether it still renews its lock" if waits > timeout else ""
                 if waits:
-                    why = ", to see whether it still renews its lock" if waits > timeout else ""
                     tell(printable(f"waiting for up to {waits:g} seconds{why}: {who}"))
-            elif end <= now:
-                who += f" (waited for {waits:g} seconds)"
-            if end <= now:
-                raise Refused(Problem(who, f"{_WAIT_FIX}; {busy.advice}"))
-            if clock.wait(stop, min(busy.pause, end - now)):
-                what = "interrupted while another run was waited for"
+            left = end - clock.monotonic()
+            if left <= 0:
+                waited = f" (waited for {waits:g} seconds)" if waits else ""
+                raise Refused(Problem(who + waited, f"{_WAIT_FIX}; {busy.advice}"))
+            if clock.wait(stop, min(busy.pause, left)):
+                what = "interrupted while it waited for a different run"
                 raise Interrupted(Problem(what, "run it again"))
         yield
 
