@@ -34,7 +34,6 @@ TOUCHES = {
     "cli.terminal": "os signal stdio",
     "commands": "",
     "api.run": "os random",  # the process's environment; the id of a plan is random
-    "commands.verify": "random",  # salts
     "commands.init": "open os",  # the file that it writes
     "commands.printing": "os",  # the system's name
     "api": "",
