@@ -1,12 +1,13 @@
-"""Receive webhooks of Preservica: answer challenges, verify events, drop repeated ones.
+# hooksync.receiver 0.9.0. SPDX-License-Identifier: Apache-2.0
+"""Receive webhooks of Preservica: answer challenges, verify events, work once on each event.
 
     receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
     answer = receiver.receive(method, query, headers, body, work)  # work(event) is yours; send back
     what answer holds
 
-Pure, and of the standard library alone: this one file may be copied. By semantic versioning, what
-has no underscore changes with a major version (before 1.0: a minor one). Source: pyPreservica
-4.2.2, webHooksAPI.py; not verified live.
+Pure, and of the standard library alone: this one file may be copied; it needs Python 3.9. By
+semantic versioning, what has no underscore changes with a major version (before 1.0: a minor one).
+Source: pyPreservica 4.2.2, webHooksAPI.py; not verified live.
 """
 
 from __future__ import annotations
@@ -15,16 +16,45 @@ import hashlib
 import hmac
 import json
 import re
+import secrets as random_texts
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Literal, NamedTuple, TypedDict
 from urllib.parse import parse_qs
 
-EVENT_PREFIX = b"preservica-webhook-auth"  # goes before the body of an event when it is signed
+__version__ = "0.9.0"
 
-Event = dict[str, Any]  # the JSON object that Preservica sent, as it came
+EVENT_PREFIX = b"preservica-webhook-auth"  # goes before the body of an event when it is signed
+SHORTEST_SECRET = 16  # bytes
 
 _PLAIN_CODE = re.compile("[0-9A-Za-z][ -~]*")  # no JSON object, array or string in any encoding
+_RETRY_AFTER = "30"  # seconds
+
+
+class Entity(TypedDict, total=False):
+    """What happened to one entity."""
+
+    event: str
+    entityType: str  # IO: an asset, SO: a folder, CO: a content object
+    entityRef: str
+    identifiers: list[dict[str, str]]
+
+
+class Event(TypedDict, total=False):
+    """The JSON object that Preservica sent, as it came: no field is checked, more may come."""
+
+    subscriptionId: str
+    timestamp: str  # without a time zone
+    tenant: str
+    version: str
+    trigger: str  # as on the wire, e.g. FULL_TEXT_INDEXED
+    events: list[Entity]
+
+
+Work = Callable[[Event], object]
+Progress = Literal["new", "busy", "done"]  # of an event that was delivered
 
 
 class Refused(ValueError):
@@ -41,7 +71,7 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes  # JSON
-    kind: Literal["challenge", "event", "duplicate", "refused"]
+    kind: Literal["challenge", "event", "duplicate", "busy", "refused"]
     event: Event | None = None  # genuine and not seen before
     signed_with: str | None = None  # the name of the secret that an event was signed with
     reason: str = ""  # why it was refused, for the log
@@ -97,58 +127,116 @@ def event_key(event: Event) -> str:
 
 
 class Memory:
-    """The keys of the last events, thread-safe.
+    """Which events are in progress and which are done: in this process, and thread-safe.
 
-    Where processes share a store, override both methods, `add` atomic.
+    A store that processes share has the same three methods, each of them atomic. `claim` names one
+    delivery. A crash leaves an event in progress; after `expiry` seconds the next delivery may work
+    on it. Choose more seconds than the longest work takes.
     """
 
-    def __init__(self, size: int = 10_000) -> None:
-        # events, about 150 bytes each; the oldest goes first. 0: no event is a duplicate
+    def __init__(self, size: int = 10_000, expiry: float = 900.0) -> None:
+        # done events, about 150 bytes each; the oldest is forgotten. 0: no event is remembered
         self._size = size
-        self._keys: dict[str, None] = {}
+        self.expiry = expiry  # seconds
+        self._busy: dict[str, tuple[str, float]] = {}  # claim, and when it expires
+        self._done: dict[str, None] = {}
         self._lock = threading.Lock()
 
-    def add(self, key: str) -> bool:
-        """Remember an event; False: it was remembered already."""
+    def begin(self, key: str, claim: str) -> Progress:
+        """Claim an event, unless it is done, or a claim on it has not expired."""
+        now = time.monotonic()
         with self._lock:
-            if key in self._keys:
-                return False
-            self._keys[key] = None
-            if len(self._keys) > self._size:
-                del self._keys[next(iter(self._keys))]
-            return True
+            if key in self._done:
+                return "done"
+            _, until = self._busy.get(key, ("", now))
+            if until > now:
+                return "busy"
+            if self._size:
+                self._busy[key] = (claim, now + self.expiry)
+            return "new"
 
-    def discard(self, key: str) -> None:
-        """Forget an event, so that it is new when it comes again."""
+    def done(self, key: str, claim: str) -> None:
+        """Record that work on an event has ended well, also if its claim has expired."""
         with self._lock:
-            self._keys.pop(key, None)
+            self._busy.pop(key, None)
+            self._done[key] = None
+            if len(self._done) > self._size:
+                del self._done[next(iter(self._done))]
+
+    def failed(self, key: str, claim: str) -> None:
+        """Give up a claim, so that the event is new when it comes again."""
+        with self._lock:
+            holder, _ = self._busy.get(key, ("", 0.0))
+            if holder == claim:
+                del self._busy[key]
+
+
+class SQLiteMemory:
+    """The same for all processes of one machine, in a file of SQLite; it survives kill -9."""
+
+    def __init__(self, path: str, keep: float = 30 * 86_400.0, expiry: float = 900.0) -> None:
+        self._path = path
+        self._keep = keep  # seconds that a done event is remembered
+        self.expiry = expiry  # seconds
+        # claim is NULL once the event is done
+        columns = "key TEXT PRIMARY KEY, claim TEXT, until REAL NOT NULL"
+        self._run(f"CREATE TABLE IF NOT EXISTS events ({columns})")
+
+    def begin(self, key: str, claim: str) -> Progress:
+        """Claim an event, unless it is done, or a claim on it has not expired."""
+        now = time.time()
+        self._run("DELETE FROM events WHERE until <= ?", now)
+        until = now + self.expiry
+        self._run("INSERT OR IGNORE INTO events VALUES (?, ?, ?)", key, claim, until)
+        found = self._run("SELECT claim FROM events WHERE key = ?", key)
+        if not found:  # the other delivery has failed meanwhile; this one will be sent again
+            return "busy"
+        [[holder]] = found
+        if holder is None:
+            return "done"
+        return "new" if holder == claim else "busy"
+
+    def done(self, key: str, claim: str) -> None:
+        """Record that work on an event has ended well, also if its claim has expired."""
+        until = time.time() + self._keep
+        self._run("INSERT OR REPLACE INTO events VALUES (?, NULL, ?)", key, until)
+
+    def failed(self, key: str, claim: str) -> None:
+        """Give up a claim, so that the event is new when it comes again."""
+        self._run("DELETE FROM events WHERE key = ? AND claim = ?", key, claim)
+
+    def _run(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """Carry out one statement, which is its own transaction."""
+        import sqlite3  # not every receiver needs it
+
+        with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as store:
+            return store.execute(statement, values).fetchall()
 
 
 class Receiver:
     """Answers what comes to one URL. Thread-safe.
 
     `secrets`: by name, as text or bytes. The first answers challenges, and events may be signed
-    with any, so that a secret can be rotated. Empty ones are left out; raises `ValueError` if the
-    first is, or if one is not Latin-1.
+    with any, so that a secret can be rotated. Empty ones are left out. Raises `ValueError` if the
+    first is empty, or if one is shorter than `shortest` bytes, ends with a line break or is not
+    Latin-1. Allow short secrets only while you replace one.
     """
 
     def __init__(
-        self, secrets: Mapping[str, str | bytes | None], memory: Memory | None = None
+        self,
+        secrets: Mapping[str, str | bytes | None],
+        remember: Memory | SQLiteMemory | None = None,
+        shortest: int = SHORTEST_SECRET,
     ) -> None:
         self._first = next(iter(secrets), "the secret")
         if not secrets.get(self._first):
             raise ValueError(
                 f"{self._first} is not set, or is empty; everybody could sign with an empty secret"
             )
-        self._secrets: dict[str, bytes] = {}
-        for name, secret in secrets.items():
-            try:
-                key = secret.encode("latin-1") if isinstance(secret, str) else secret
-            except UnicodeEncodeError:
-                raise ValueError(f"{name} has characters outside Latin-1") from None
-            if key:
-                self._secrets[name] = key
-        self._memory = Memory() if memory is None else memory
+        self._secrets = {
+            name: _key(name, secret, shortest) for name, secret in secrets.items() if secret
+        }
+        self._memory = Memory() if remember is None else remember
 
     def receive(
         self,
@@ -156,36 +244,84 @@ class Receiver:
         query: str | bytes,
         headers: Mapping[str, str],
         body: bytes,
-        work: Callable[[Event], object] = lambda event: None,
+        work: Work = lambda event: None,
     ) -> Answer:
         """Take a request.
 
         `query`: as sent, not decoded. `body`: raw bytes; the server must limit its size.
 
         `work` is called with a genuine and new event before that is answered. What it raises comes
-        through, so that the server answers 500; the event is then forgotten, and worked on when it
-        comes again.
+        through, so that the server answers 500; the event is then worked on when it comes again.
+        While `work` runs, a second delivery of its event is answered 503. Raises TypeError if
+        `work` is asynchronous.
         """
-        if method != "POST":
-            return _answer(405, {"message": "only POST is answered"}, Allow="POST")
+        answer, key = self._judge(method, query, headers, body)
+        if answer.event is None:
+            return answer
+        with self._working(key) as progress:
+            if progress == "new":
+                result = work(answer.event)
+                if isinstance(result, Awaitable):
+                    getattr(result, "close", bool)()  # or Python warns that it was never awaited
+                    raise TypeError("work is asynchronous: await receive_async(...) instead")
+        return _after(progress, answer)
+
+    async def receive_async(
+        self,
+        method: str,
+        query: str | bytes,
+        headers: Mapping[str, str],
+        body: bytes,
+        work: Work = lambda event: None,
+    ) -> Answer:
+        """Take a request as `receive` does, with a `work` that is asynchronous or not.
+
+        A `work` that is not asynchronous runs in a thread, so that it does not hold up the loop.
+        """
+        import asyncio  # not every receiver needs it
+
+        answer, key = self._judge(method, query, headers, body)
+        if answer.event is None:
+            return answer
+        with self._working(key) as progress:
+            if progress == "new":
+                result = await asyncio.to_thread(work, answer.event)
+                if isinstance(result, Awaitable):
+                    await result
+        return _after(progress, answer)
+
+    @contextmanager
+    def _working(self, key: str) -> Iterator[Progress]:
+        """Claim an event, and record how work on it ends."""
+        claim = random_texts.token_hex(16)
+        progress = self._memory.begin(key, claim)
+        if progress != "new":
+            yield progress
+            return
         try:
-            text = query.decode("latin-1") if isinstance(query, bytes) else query
-            if code := parse_qs(text.removeprefix("?")).get("challengeCode", [""])[0]:
-                return _answer(200, answer_challenge(self._secrets[self._first], code))._replace(
-                    kind="challenge"
-                )
+            yield progress
+        except BaseException:
+            self._memory.failed(key, claim)
+            raise
+        self._memory.done(key, claim)
+
+    def _judge(
+        self, method: str, query: str | bytes, headers: Mapping[str, str], body: bytes
+    ) -> tuple[Answer, str]:
+        """Return the answer, and the key of a genuine event."""
+        if method != "POST":
+            return _answer(405, {"message": "only POST is answered"}, Allow="POST"), ""
+        text = query.decode("latin-1") if isinstance(query, bytes) else query
+        [code, *_] = parse_qs(text.removeprefix("?")).get("challengeCode", [""])
+        try:
+            if code:
+                document = answer_challenge(self._secrets[self._first], code)
+                return _answer(200, document)._replace(kind="challenge"), ""
             secret, event, key = self._read(headers, body)
         except Refused as refusal:
-            return _answer(refusal.status, {"message": str(refusal)})
-        taken = _answer(200, {"success": True})._replace(signed_with=secret)
-        if not self._memory.add(key):
-            return taken._replace(kind="duplicate")
-        try:
-            work(event)
-        except BaseException:
-            self._memory.discard(key)
-            raise
-        return taken._replace(kind="event", event=event)
+            return _answer(refusal.status, {"message": str(refusal)}), ""
+        taken = _answer(200, {"success": True})
+        return taken._replace(kind="event", event=event, signed_with=secret), key
 
     def _read(self, headers: Mapping[str, str], body: bytes) -> tuple[str, Event, str]:
         signature = ",".join(
@@ -196,13 +332,40 @@ class Receiver:
         secret = verify_event(self._secrets, body, signature)
         if secret is None:
             raise Refused(
-                "the signature is wrong: another secret, or the body was changed on its way", 401
+                "the signature is wrong: signed with a different secret, or the body was changed",
+                401,
             )
         try:
             event = json.loads(body)
             return secret, event, event_key(event)
         except (ValueError, RecursionError, AttributeError):
             raise Refused("the event is not a JSON object") from None
+
+
+def _key(name: str, secret: str | bytes, shortest: int) -> bytes:
+    """Return a secret as bytes. Raises ValueError for one that should not be used."""
+    try:
+        key = secret.encode("latin-1") if isinstance(secret, str) else secret
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} has characters outside Latin-1") from None
+    if key.endswith((b"\n", b"\r")):
+        raise ValueError(f"{name} ends with a line break; set it without one, as with printf %s")
+    if len(key) < shortest:
+        raise ValueError(
+            f"{name} is shorter than {shortest} bytes; `openssl rand -hex 32` makes one"
+        )
+    return key
+
+
+def _after(progress: Progress, answer: Answer) -> Answer:
+    """Return the answer to a genuine event."""
+    if progress == "done":
+        return answer._replace(kind="duplicate", event=None)
+    if progress == "busy":
+        reason = "this event is in progress: send it again later"
+        answer = _answer(503, {"message": reason}, **{"Retry-After": _RETRY_AFTER})
+        return answer._replace(kind="busy")
+    return answer
 
 
 def _answer(status: int, document: dict[str, str] | dict[str, bool], **headers: str) -> Answer:

@@ -201,18 +201,22 @@ read.""",
         "send a signed event to a receiver, as Preservica does",
         """\
 hooksync fire archive/catalogue --trigger MOVED
-hooksync fire --url http://127.0.0.1:8701/hook --secret env:X --suite""",
+hooksync fire --url http://127.0.0.1:8701/hook --secret env:X --suite
+hooksync fire archive/catalogue --replay events""",
         flags.add_fire,
-        "hooksync.commands.receiving:fire",
+        "hooksync.commands.fire:fire",
         "FireOptions",
         """\
 Send a signed event to a receiver, as Preservica does, and report its answer.
 The event is made up: its entity does not exist, but the receiver cannot tell it
-from a real one. With --suite, all that a receiver must handle: events in chunks
-and whole, slow, large, sent again, of an unknown trigger, signed with each
---secret, signed wrong, not signed, changed; a challenge, and one whose code
-could forge an event. Exits with 0 if all passed, and with 1 otherwise.""",
-        flags.check_receiver,
+from a real one. With --suite, all that a receiver must handle: events that
+differ in their bytes (compact, spaced, with letters that are not ASCII, large,
+with unknown fields), in chunks and whole, slow, sent again, two at once, signed
+with each --secret, wrong or not at all; a challenge, and one whose code could
+forge an event. If a genuine event is refused, it is sent again with the
+signatures that the usual mistakes make, to name the bug. Exits with 0 if all
+passed, and with 1 otherwise.""",
+        flags.check_fire,
     ),
     Command(
         "listen",
@@ -235,7 +239,7 @@ find the reason.""",
         "find out which secret a captured event was signed with",
         "hooksync verify event.json --signature 6fa0...",
         flags.add_verify,
-        "hooksync.commands.receiving:verify",
+        "hooksync.commands.verify:verify",
         "VerifyOptions",
         """\
 Find out which secret a captured event was signed with: of those that the hooks

@@ -489,6 +489,31 @@ def check_receiver(arguments: argparse.Namespace) -> None:
         )
 
 
+def check_fire(arguments: argparse.Namespace) -> None:
+    """Refuse flags that say nothing of what is sent: the suite has its own, a folder as well."""
+    check_receiver(arguments)
+    one_event = {
+        "--bad-signature": arguments.is_badly_signed,
+        "--repeat": arguments.repeat != 1,
+        "--slow": arguments.is_slow,
+    }
+    whole = {"--event": arguments.event, "--trigger": arguments.trigger}
+    if arguments.replay is not None:
+        suite = {"--suite": arguments.is_suite, "--work-probe": arguments.work_probe}
+        _refuse_given(one_event | whole | suite, "--replay", "send recorded events, or new ones")
+    elif arguments.is_suite:
+        _refuse_given(one_event, "--suite", "leave it out: the suite sends such events, too")
+    elif arguments.work_probe is not None:
+        raise UsageError(Problem("--work-probe needs --suite", "give both"))
+
+
+def _refuse_given(flags: Mapping[str, object], with_what: str, fix: str) -> None:
+    """Raise UsageError for the flags that are given."""
+    given = [name for name, value in flags.items() if value]
+    if given:
+        raise UsageError(Problem(f"{', '.join(given)} cannot be combined with {with_what}", fix))
+
+
 def add_fire(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "address",
@@ -512,7 +537,24 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
             " INDEXED)"
         ),
     )
-    send.add_argument("--event", metavar="FILE", help="send the body in this file, signed anew")
+    send.add_argument(
+        "--replay",
+        metavar="FOLDER",
+        help="send what `listen --record` wrote there, with the signatures that came",
+    )
+    send.add_argument(
+        "--event",
+        metavar="FILE",
+        help="send the body in this file, signed anew; with --suite: events like it",
+    )
+    send.add_argument(
+        "--work-probe",
+        metavar="URL",
+        help=(
+            "with --suite: a URL on the receiver's server that answers GET with the number of"
+            " events worked on; finds work that is done twice"
+        ),
+    )
     send.add_argument(
         "--bad-signature",
         dest="is_badly_signed",
@@ -550,8 +592,8 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         "--forward",
         metavar="URL",
         help=(
-            "pass genuine events on to this receiver, byte for byte with their headers; "
-            "its status goes back to the sender"
+            "pass genuine events on to this receiver, byte for byte with their headers; its"
+            " answer goes back to the sender, and why it may have refused one is reported"
         ),
     )
     receive.add_argument(
@@ -568,7 +610,7 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help=(
             "write each event there: its body, and beside it its headers, as verify and fire"
-            " --event take them"
+            " --replay take them; made if it is not there"
         ),
     )
     _add(output, "--json")
@@ -787,6 +829,5 @@ def _refuse_choosing(
         "--target": given.get("targets"),
         "--replace": given.get("replace"),
     }
-    names = [name for name, value in choosing.items() if value and name != allowed]
-    if names:
-        raise UsageError(Problem(f"{', '.join(names)} cannot be combined with {with_what}", fix))
+    choosing.pop(allowed, None)
+    _refuse_given(choosing, with_what, fix)

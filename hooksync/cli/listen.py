@@ -20,8 +20,8 @@ from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receive
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem
-from hooksync.core.model import DeclaredSubscription, SecretRef, Trigger
-from hooksync.core.output import is_there
+from hooksync.core.model import DeclaredSubscription, Secret, SecretRef, Trigger
+from hooksync.core.output import make_folder
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.output.receiver_json import event_json
@@ -29,8 +29,9 @@ from hooksync.receiver import Answer, Event, Memory, Receiver, event_key
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run
 from hooksync.sandbox import http_server
-from hooksync.service.events import SIGNATURE, explain_signature, find_signers, keys_of, pass_on
+from hooksync.service.events import SIGNATURE, explain_signature, find_signers, key_of, pass_on
 from hooksync.service.receivers import ProbeResult
+from hooksync.service.suite import Sender
 
 MOST_REFUSED = 100  # events of unknown signature that are recorded in a run: anybody can send such
 
@@ -46,7 +47,7 @@ class ListenOptions(SecretOptions, frozen=True):
     port: int = 0  # 0: any free one
     forward: str | None = None  # a URL
     exit_after: int | None = None  # genuine events
-    record: str | None = None  # an existing folder
+    record: str | None = None  # a folder; made if it is not there
     timeout: float = 30.0  # seconds
 
 
@@ -66,8 +67,12 @@ class _Listener(http_server.LoopbackServer):
     """
 
     def __init__(self, log: _Log, forward: _Forward, done: threading.Event) -> None:
-        accepted = keys_of({ref: log.known.secrets[ref] for ref in log.known.accepted})
-        self._receiver = Receiver(accepted, Memory(0))  # whatever comes again is shown again
+        keys = {
+            str(number): key_of(log.known.secrets[ref])
+            for number, ref in enumerate(log.known.accepted)
+        }
+        # whatever comes again is shown again
+        self._receiver = Receiver(keys, Memory(0), shortest=1)
         self._log = log
         self._forward = forward
         self._done = done
@@ -88,15 +93,10 @@ class _Listener(http_server.LoopbackServer):
             request.method, request.query, request.headers, request.body
         )
         forwarded = None
-        if self._forward and answer.kind == "event":
-            run, declared = self._forward
-            found = pass_on(declared.url, request.headers, request.body, run.context)
-            if isinstance(found, ProbeResult):
-                forwarded = found.detail
-                answer = answer._replace(status=_NO_ANSWER)
-            else:
-                forwarded = str(found.status)
-                answer = answer._replace(status=found.status)
+        ref = self._log.signer(answer)
+        if self._forward and ref:
+            secret = self._log.known.secrets[ref]
+            answer, forwarded = _pass_on(self._forward, request, answer, secret)
         with self._sending:  # so that all is shown in the order in which it is answered
             try:
                 self._log.show(
@@ -111,6 +111,26 @@ class _Listener(http_server.LoopbackServer):
             connection.send(http_server.Answer(answer.status, answer.body))
 
 
+def _pass_on(
+    forward: tuple[Run, DeclaredSubscription],
+    request: http_server.Request,
+    answer: Answer,
+    secret: Secret,
+) -> tuple[Answer, str]:
+    """Pass a genuine event on; return the receiver's answer, and what it means."""
+    run, declared = forward
+    found = pass_on(declared.url, request.headers, request.body, run.context)
+    if isinstance(found, ProbeResult):
+        return answer._replace(status=_NO_ANSWER), found.detail
+    answer = answer._replace(status=found.status, body=found.body)
+    sender = Sender(declared.url, secret, run.context)
+    result = sender.judge("", request.body, found)
+    if not result.fix:
+        return answer, str(found.status)
+    detail = f": {result.detail}" if result.detail else ""
+    return answer, f"{found.status}, it refuses a genuine event{detail}; fix: {result.fix}"
+
+
 class _Log(Record, frozen=True):
     """Shows what came, and records it."""
 
@@ -120,10 +140,16 @@ class _Log(Record, frozen=True):
     deliveries: Counter[str]  # of genuine events, by their keys
     recorded: Counter[str]  # by kind
 
+    def signer(self, answer: Answer) -> SecretRef | None:
+        """Return which secret signed an event. Keys have numbers: two may be written alike."""
+        if answer.signed_with is None:
+            return None
+        return self.known.accepted[int(answer.signed_with)]
+
     def show(self, seen: Seen) -> None:
         """Show one request, on standard output."""
         answer = seen.answer
-        ref = self.known.accepted[int(answer.signed_with)] if answer.signed_with else None
+        ref = self.signer(answer)
         number = 0
         if answer.event is not None:
             key = event_key(answer.event)
@@ -174,10 +200,10 @@ class _Log(Record, frozen=True):
 
     def _facts(self, event: Event) -> Iterator[str]:
         """Tell trigger, entities and subscription of an event; anything may stand there."""
-        events = event.get("events")
-        entities = (
-            [each for each in events if isinstance(each, dict)] if isinstance(events, list) else []
-        )
+        events: object = event.get("events")
+        if not isinstance(events, list):
+            events = []
+        entities = [each for each in events if isinstance(each, dict)]
         yield self._shown(Trigger(str(event.get("trigger"))).short)
         for each in entities[:_MOST_ENTITIES]:
             yield self._shown(f"{each.get('entityType')} {each.get('entityRef')}")
@@ -209,11 +235,8 @@ class _Log(Record, frozen=True):
             return None
         stamp = "".join(each for each in seen.at if each.isalnum())
         path = f"{folder.rstrip('/')}/{stamp}-{self.recorded.total():04}-{kind}.json"
-        headers = "".join(f"{name}: {value}\n" for name, value in seen.request.headers.items())
-        create_file = self.world.output.create_file
         try:
-            create_file(path + HEADERS, headers.encode("latin-1"), mode=0o600)
-            create_file(path, seen.request.body, mode=0o600)
+            self._write(path, seen.request)
         except FileExistsError:
             what = f"{printable(path)} is there already"
         except FileError as error:
@@ -223,6 +246,12 @@ class _Log(Record, frozen=True):
         self.world.terminal.message(f"error: {what}")
         return None
 
+    def _write(self, path: str, request: http_server.Request) -> None:
+        headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
+        create_file = self.world.output.create_file
+        create_file(path + HEADERS, headers.encode("latin-1"), mode=0o600)
+        create_file(path, request.body, mode=0o600)
+
 
 _Forward = tuple[Run, DeclaredSubscription] | None
 
@@ -231,12 +260,8 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
     """Receive until a signal, or so many genuine events."""
     gc.enable()  # it runs for long
     known = find_secrets(options, world)
-    if options.record is not None and not is_there(options.record):
-        raise FileError(
-            Problem(
-                f"there is no folder {options.record}", "make it, or name another with --record"
-            )
-        )
+    if options.record is not None:
+        make_folder(options.record)
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         forward: _Forward = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby
 
 from hooksync.api.inputs import Session, open_session, prepare
 from hooksync.api.options import RunOptions
@@ -24,7 +24,7 @@ from hooksync.core.model import (
     SecretState,
     Tenancy,
 )
-from hooksync.core.record import replace
+from hooksync.core.record import Record, replace
 from hooksync.output import check as report
 from hooksync.output.check_json import check_json
 from hooksync.reconcile.context import World
@@ -61,13 +61,7 @@ def check(options: CheckOptions, world: World) -> ExitCode:
     """
     now = rfc3339(world.clock.now())
     if options.url:
-        named = named_receiver(options, options.url, options.secrets, options.timeout)
-        with (
-            open_receiver(named, world) as (run, declared),
-            world.terminal.progress("checking", 1) as step,
-        ):
-            receivers = _challenged([*_hooks([declared], "auto", run)], run, step)
-        view = report.CheckView((), now, receivers=tuple(receivers))
+        view = report.CheckView((), now, receivers=_check_receiver(options, options.url, world))
     else:
         with open_session(prepare(options, world, needs_login=False), is_apply=False) as session:
             view = report.CheckView(_look(session, world), now, session.warnings)
@@ -84,50 +78,73 @@ def check(options: CheckOptions, world: World) -> ExitCode:
     return ExitCode.DONE if view.is_fine else ExitCode.ERROR
 
 
+def _check_receiver(options: CheckOptions, url: str, world: World) -> tuple[report.HookCheck, ...]:
+    """Challenge the one receiver that the command line names."""
+    named = named_receiver(options, url, options.secrets, options.timeout)
+    with open_receiver(named, world) as (run, declared):
+        hooks = [*_hooks([declared], "auto", run)]
+        with world.terminal.progress("checking", len(hooks)) as step:
+            return _Challenges(hooks, run, step).answered(hooks)
+
+
 def _look(session: Session, world: World) -> tuple[report.TenancyCheck, ...]:
     """Gather the evidence and judge it."""
     run, planner = session.run, session.planner
-    hooks = [[*_hooks(tenancy.subscriptions, tenancy.probe, run)] for tenancy in run.tenancies]
-    everything = [each for several in hooks for each in several]
-    total = len(run.tenancies) + len(
-        {(one.target[0].full, one.target[1]) for one in everything if one.target}
-    )
-    with world.terminal.progress("checking", total) as step:
-        look = partial(_look_at_service, run, world.origins, step)
-        found = run.pool.run([partial(look, tenancy) for tenancy in run.tenancies])
-        challenged = iter(_challenged(everything, run, step))
-    services = [
-        each or (report.judge_tenancy(one), ())
-        for one, each in zip(run.tenancies, found, strict=True)
-    ]
-    secrets = _secret_states(planner, run.tenancies, [live for _, live in services])
-    judge = partial(
-        report.judge_secrets, path=planner.place, is_state_missing=planner.state is None
-    )
-    return tuple(
-        report.TenancyCheck(
-            run.located(tenancy),
-            (*stages, *judge(secrets[tenancy.name])),
-            tuple(islice(challenged, len(several))),
-        )
-        for tenancy, (stages, _), several in zip(run.tenancies, services, hooks, strict=True)
-    )
+    tenancies = run.tenancies
+    hooks = [[*_hooks(one.subscriptions, one.probe, run)] for one in tenancies]
+    everything = [*chain.from_iterable(hooks)]
+    with world.terminal.progress("checking", len(tenancies) + _calls(everything)) as step:
+        services = _look_at_services(run, world.origins, step)
+        challenges = _Challenges(everything, run, step)
+    secrets = _secret_states(planner, tenancies, [each.live for each in services])
+    checks = []
+    for tenancy, service, several in zip(tenancies, services, hooks, strict=True):
+        known = _judge_secrets(secrets[tenancy.name], planner)
+        findings = (*service.findings, *known)
+        answered = challenges.answered(several)
+        checks.append(report.TenancyCheck(run.located(tenancy), findings, answered))
+    return tuple(checks)
 
 
-def _challenged(
-    hooks: Sequence[report.HookCheck], run: Run, advance: Callable[[], None]
-) -> list[report.HookCheck]:
-    """Challenge receivers, and add what they answered."""
-    answers = probe_all([one.target for one in hooks if one.target], run.pool, run.context, advance)
-    ready = [target for target, answer in answers.items() if answer.state == "ready"]
-    tasks = [partial(signs_events_in_disguise, *target, run.context) for target in ready]
-    signing = dict(zip(ready, run.pool.run(tasks), strict=True))
-    return [
-        replace(one, receiver=answers.get(target), is_forgeable=signing.get(target))
-        if (target := one.target)
-        else one
-        for one in hooks
-    ]
+def _calls(hooks: Sequence[report.HookCheck]) -> int:
+    """Count the receivers to challenge: each URL and secret once."""
+    return len({(one.target[0].full, one.target[1]) for one in hooks if one.target})
+
+
+def _judge_secrets(states: Mapping[str, SecretState], planner: Planner) -> Iterator[report.Finding]:
+    is_missing = planner.state is None
+    return report.judge_secrets(states, planner.place, is_state_missing=is_missing)
+
+
+class _Service(Record, frozen=True):
+    """How the service of one tenancy answered."""
+
+    findings: tuple[report.Finding, ...]
+    live: tuple[LiveSubscription, ...] = ()
+
+
+class _Challenges:
+    """What receivers answered to a challenge, and to a code that could forge an event."""
+
+    def __init__(
+        self, hooks: Sequence[report.HookCheck], run: Run, advance: Callable[[], None]
+    ) -> None:
+        targets = [one.target for one in hooks if one.target]
+        self._answers = probe_all(targets, run.pool, run.context, advance)
+        ready = [target for target, answer in self._answers.items() if answer.state == "ready"]
+        tasks = [partial(signs_events_in_disguise, *target, run.context) for target in ready]
+        self._signing = dict(zip(ready, run.pool.run(tasks), strict=True))
+
+    def answered(self, hooks: Sequence[report.HookCheck]) -> tuple[report.HookCheck, ...]:
+        """Add the answers."""
+        added = []
+        for one in hooks:
+            if one.target:
+                signs = self._signing.get(one.target)
+                answer = self._answers.get(one.target)
+                one = replace(one, receiver=answer, is_forgeable=signs)
+            added.append(one)
+        return tuple(added)
 
 
 def _secret_states(
@@ -167,36 +184,59 @@ def _hooks(
         )
 
 
+def _look_at_services(
+    run: Run, origins: Mapping[str, str], advance: Callable[[], None]
+) -> list[_Service]:
+    """Look at the services of all tenancies, in parallel."""
+    look = partial(_look_at_service, run, origins, advance)
+    found = run.pool.run([partial(look, tenancy) for tenancy in run.tenancies])
+    services = []
+    for tenancy, each in zip(run.tenancies, found, strict=True):
+        services.append(each or _Service(report.judge_tenancy(tenancy)))  # None: interrupted
+    return services
+
+
 def _look_at_service(
     run: Run, origins: Mapping[str, str], advance: Callable[[], None], tenancy: Tenancy
-) -> tuple[tuple[report.Finding, ...], tuple[LiveSubscription, ...]]:
+) -> _Service:
     """Check whether the server answers at all; then log in and list.
 
     `origins`: files, by the variables they set.
     """
-    refs = (tenancy.credentials.username, tenancy.credentials.password)
-    login = ", ".join(
-        f"{ref.noun} {ref}" + f" (of {origins.get(ref.name)})" * (ref.name in origins)
-        for ref in refs
-    )
-    request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
-    client, is_logged_in = run.clients[tenancy.name], False
+    client = run.clients[tenancy.name]
+    is_logged_in = False
+    login = _login_of(tenancy, origins)
+    reach = _reach(run, tenancy)
+    if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary
+        advance()
+        return _Service(report.judge_tenancy(tenancy, reach))
     try:
-        answer = probe_once(
-            request, run.context, f"{tenancy.name} ({tenancy.server.shown})", str(request)
-        )
-        reach = answer if isinstance(answer, ProbeResult) else READY
-        if (
-            reach.state == "unreachable" and reach.kind != "cut"
-        ):  # a cut may be temporary, and the list is repeated
-            return report.judge_tenancy(tenancy, reach), ()
         client.log_in()
         is_logged_in = True
         live = client.list_subscriptions()
-        return report.judge_tenancy(tenancy, reach, live, login=login), live
     except HooksyncError as error:
-        return report.judge_tenancy(
+        failed = report.judge_tenancy(
             tenancy, reach, None, error, is_logged_in=is_logged_in, login=login
-        ), ()
+        )
+        return _Service(failed)
     finally:
         advance()
+    return _Service(report.judge_tenancy(tenancy, reach, live, login=login), live)
+
+
+def _reach(run: Run, tenancy: Tenancy) -> ProbeResult:
+    """Call the server without a log-in: whatever it answers, it is there."""
+    server = tenancy.server
+    request = Request("GET", server.base_url, "/", answer_limit=_LARGEST_ANSWER)
+    peer = f"{tenancy.name} ({server.shown})"
+    answer = probe_once(request, run.context, peer, str(request))
+    return answer if isinstance(answer, ProbeResult) else READY
+
+
+def _login_of(tenancy: Tenancy, origins: Mapping[str, str]) -> str:
+    """Write where the log-in comes from."""
+    told = []
+    for ref in (tenancy.credentials.username, tenancy.credentials.password):
+        origin = f" (of {origins[ref.name]})" if ref.name in origins else ""
+        told.append(f"{ref.noun} {ref}{origin}")
+    return ", ".join(told)

@@ -1,86 +1,29 @@
-"""The receiver's side: which receiver and which secrets; the commands `verify` and `fire`.
+"""The receiver's side: which receiver, and which secrets.
 
-The command line names them, or hooks files do; of these neither server nor log-in is needed. Prints
-nothing itself.
+The command line names them, or hooks files do; of these neither server nor log-in is needed.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import partial
-from itertools import chain
 
 from hooksync.api.inputs import hold_to_policy, read_files
-from hooksync.commands.options import Format, ReceiverOptions, SecretOptions
+from hooksync.commands.options import ReceiverOptions, SecretOptions
 from hooksync.config import declarations
-from hooksync.config.files import read_event
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions
-from hooksync.config.secret_sources import generate_secret
-from hooksync.core.errors import (
-    ExitCode,
-    FileError,
-    Problem,
-    SecretError,
-    UsageError,
-    some_of,
-)
-from hooksync.core.model import DeclaredSubscription, HookUrl, Location, Secret, SecretRef, Trigger
-from hooksync.core.record import Record, asdict, replace
+from hooksync.core.errors import FileError, Problem, SecretError, UsageError, some_of
+from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
+from hooksync.core.record import Record, replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
-from hooksync.output.receiver_json import fire_json, verify_json
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run, open_run
-from hooksync.service.events import (
-    SIGNATURE,
-    Delivery,
-    deliver,
-    explain_signature,
-    find_signers,
-    make_event,
-    signed,
-)
-from hooksync.service.http import CallContext
-from hooksync.service.receivers import (
-    ProbeResult,
-    probe_all,
-    quoted_answer,
-    signs_events_in_disguise,
-)
 
-_LARGE = 1_000_000  # bytes of a large event
-_PAUSE, _SHORT_PAUSE = 0.5, 0.1  # seconds before each piece of a slow event, alone and in the suite
-_TAKE_FIX = "answer genuine events with 200, whatever they hold; see the receiver's log"
-_REFUSE_FIX = "answer 401 to what none of your secrets signed: anybody could send it"
-_FORGE_FIX = "refuse challenge codes that begin with preservica-webhook-auth"
-_ID = re.compile("[0-9A-Za-z_-]{1,128}")
 _HERE = Location("<command line>", 1, 1)
 _NO_SERVER = declarations.Written(parse_template(""), _HERE)  # which no policy judges
-
-
-class FireOptions(ReceiverOptions, frozen=True):
-    """The flags of `fire`."""
-
-    format: Format = "text"
-    trigger: str | None = None
-    event: str | None = None  # path of an event to send instead of a new one
-    is_badly_signed: bool = False
-    repeat: int = 1
-    is_slow: bool = False
-    is_suite: bool = False
-
-
-class VerifyOptions(SecretOptions, frozen=True):
-    """The flags of `verify`."""
-
-    path: str = "-"  # of the event
-    format: Format = "text"
-    signature: str | None = None  # None: the recorded one
+_MOST_CALLS = 2  # at a time: an event may come twice at once
 
 
 class KnownSecrets(Record, frozen=True):
@@ -128,31 +71,6 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
     return KnownSecrets(accepted, {**given, **found}, declared)
 
 
-def verify(options: VerifyOptions, world: World) -> ExitCode:
-    """Tell which of the secrets an event was signed with. ERROR: with none of them."""
-    known = find_secrets(options, world)
-    body, headers = read_event(options.path, world.stdin)
-    signature = options.signature or headers.get(SIGNATURE.lower())
-    if signature is None:
-        fix = (
-            f"give --signature with the value of the header {SIGNATURE}; `hooksync listen --record`"
-            " keeps it"
-        )
-        raise UsageError(Problem("there is no signature to verify", fix))
-    signers = find_signers(known.secrets, body, signature)
-    reason = "" if signers else explain_signature(known.secrets, body, signature)
-    if options.format == "json":
-        signed_with = [known.document(ref) for ref in signers]
-        world.terminal.result(verify_json(signed_with, reason), "json")
-    elif signers:
-        names = " and ".join(map(known.told, signers))
-        world.terminal.show([("green", f"signed with {names}")])
-    else:
-        tried = ", ".join(map(str, known.secrets))
-        world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
-    return ExitCode.DONE if signers else ExitCode.ERROR
-
-
 @contextmanager
 def open_receiver(
     options: ReceiverOptions, world: World
@@ -174,7 +92,9 @@ def open_receiver(
         declared = replace(
             declared, url=replace(declared.url, shown=masked_url(declared.url.shown))
         )
-    with open_run((), world, timeout=options.timeout, parallelism=1, private=private) as run:
+    with open_run(
+        (), world, timeout=options.timeout, parallelism=_MOST_CALLS, private=private
+    ) as run:
         yield run, declared
 
 
@@ -214,154 +134,3 @@ def _named_by_flags(options: ReceiverOptions) -> declarations.TenancyDeclaration
     return declarations.TenancyDeclaration(
         "", declarations.Settings(server=_NO_SERVER), (entry, *others), _HERE
     )
-
-
-class Result(Record, frozen=True):
-    """How a receiver took one thing that was sent."""
-
-    name: str
-    status: int | None
-    seconds: float
-    detail: str  # one line, safe to show
-    fix: str  # "": it took it as it should
-
-    @property
-    def state(self) -> str:
-        """Whether it took it as it should."""
-        return "failed" if self.fix else "passed"
-
-    def document(self) -> dict[str, object]:
-        """Write it as data."""
-        told = {
-            "state": self.state,
-            "seconds": round(self.seconds, 3),
-            "detail": self.detail or None,
-        }
-        return {**asdict(self), **told, "fix": self.fix or None}
-
-    def lines(self) -> Iterator[tuple[str, str]]:
-        """Write it as text."""
-        took = f"{self.status or ''} in {self.seconds:.3f} s".strip()
-        yield "red" if self.fix else "green", f"{self.state:<10}{self.name:<26}{took}"
-        yield from (
-            ("", f"            {text}")
-            for text in (self.detail, self.fix and f"  fix: {self.fix}")
-            if text
-        )
-
-
-def fire(options: FireOptions, world: World) -> ExitCode:
-    """Send an event, or all that a receiver must bear.
-
-    DONE: all was taken, or refused, as it should be.
-    """
-    given = read_event(options.event, world.stdin)[0] if options.event else None
-    with open_receiver(options, world) as (run, receiver):
-        secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
-        world.output.redactor.learn(run.secrets.values())
-        trigger = Trigger.named(options.trigger) if options.trigger else receiver.trigger
-        now = datetime.fromtimestamp(world.clock.now(), UTC)
-        make = partial(make_event, trigger.wire or "FULL_TEXT_INDEXED", now)
-        send = partial(_send, receiver.url, run.context, is_telling=not options.is_suite)
-        first = next(iter(secrets.values()))
-        if options.is_suite:
-            results: Iterator[Result] = chain(
-                _suite(send, secrets, make), _challenged(receiver.url, first, run)
-            )
-        else:
-            results = _repeated(send, first, given if given is not None else make(), options)
-        found = []
-        for each in results:
-            found.append(each)
-            if options.format == "text":
-                world.terminal.show([*each.lines()])
-            if world.stop.is_set():
-                return ExitCode.INTERRUPTED
-    counts = Counter(each.state for each in found)
-    if options.format == "json":
-        documents = [each.document() for each in found]
-        world.terminal.result(
-            fire_json(receiver.url.shown, documents, failed=counts["failed"]), "json"
-        )
-    elif options.is_suite:
-        world.terminal.show(
-            [("", ""), ("", f"Suite: {counts['passed']} passed, {counts['failed']} failed.")]
-        )
-    return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
-
-
-def _send(
-    url: HookUrl,
-    context: CallContext,
-    name: str,
-    sent: Delivery,
-    *,
-    is_telling: bool,
-    is_wanted: bool = True,
-) -> Result:
-    """Send an event that is to be taken, or not.
-
-    `is_telling`: what the receiver answers, where it passed too.
-    """
-    begun = context.clock.monotonic()
-    answer = deliver(url, sent, context)
-    seconds = context.clock.monotonic() - begun
-    if isinstance(answer, ProbeResult):
-        return Result(name, None, seconds, answer.detail, answer.fix)
-    right, fix = (range(200, 300), _TAKE_FIX) if is_wanted else (range(400, 500), _REFUSE_FIX)
-    is_right = answer.status in right
-    said = (quoted_answer(answer, context) or "") if is_telling or not is_right else ""
-    return Result(name, answer.status, seconds, said, "" if is_right else fix)
-
-
-def _challenged(url: HookUrl, secret: Secret, run: Run) -> Iterator[Result]:
-    """Challenge a receiver with a code, and with one that could forge an event."""
-    clock = run.context.clock
-    begun = clock.monotonic()
-    for found in probe_all([(url, secret)], run.pool, run.context).values():
-        yield Result("challenge", None, clock.monotonic() - begun, found.detail, found.fix)
-    begun = clock.monotonic()
-    is_signed = signs_events_in_disguise(url, secret, run.context)
-    detail = {True: "it signs one", None: "no clear answer"}.get(is_signed, "")
-    yield Result(
-        "code that could forge", None, clock.monotonic() - begun, detail, detail and _FORGE_FIX
-    )
-
-
-def _repeated(
-    send: partial[Result], secret: Secret, body: bytes, options: FireOptions
-) -> Iterator[Result]:
-    is_wrong = options.is_badly_signed
-    sent = signed(
-        body,
-        Secret(generate_secret()) if is_wrong else secret,
-        pause=_PAUSE if options.is_slow else 0.0,
-    )
-    for _ in range(options.repeat):
-        yield send("event, signed wrong" if is_wrong else "event", sent, is_wanted=not is_wrong)
-
-
-def _suite(
-    send: partial[Result], secrets: Mapping[SecretRef, Secret], make: partial[bytes]
-) -> Iterator[Result]:
-    (_, secret), *others = secrets.items()
-    first = signed(make(), secret)
-    genuine = {
-        "event in chunks": first,
-        "the same again": first,
-        "event as a whole": signed(make(), secret, is_chunked=False),
-        "slow event": signed(make(), secret, pause=_SHORT_PAUSE),
-        "event of 1 MB": signed(make(filling=_LARGE), secret),
-        "unknown trigger": signed(make_event("A_TRIGGER_THAT_IS_NEW", *make.args[1:]), secret),
-        **{f"signed with {ref}": signed(make(), other) for ref, other in others},
-    }
-    for name, sent in genuine.items():
-        yield send(name, sent)
-    another = signed(make(), secret)
-    forged = {
-        "wrong signature": signed(make(), Secret(generate_secret())),
-        "no signature": Delivery(make(), None),
-        "changed body": replace(another, body=another.body + b" "),
-    }
-    for name, sent in forged.items():
-        yield send(name, sent, is_wanted=False)

@@ -5,6 +5,7 @@ This module reads the disk and standard input; it does not look into what it rea
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
@@ -100,13 +101,13 @@ def others_may_read(path: str) -> bool:
     return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
-def read_event(path: str, stdin: BinaryIO) -> tuple[bytes, dict[str, str]]:
+def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[str, str]]:
     """Read a captured event's body, and its headers if `listen --record` wrote them (lower case).
 
     Raises FileError.
     """
     fix = "name a file that holds the body of an event as it was sent, or - for standard input"
-    if path == "-":
+    if path == "-" and stdin is not None:
         return _limited(stdin.read(MOST_EVENT_BYTES + 1), STDIN, MOST_EVENT_BYTES, fix), {}
     body = _read_named(path, f"the event {path}", MOST_EVENT_BYTES, fix, fix)
     if not os.path.lexists(path + HEADERS):
@@ -114,6 +115,19 @@ def read_event(path: str, stdin: BinaryIO) -> tuple[bytes, dict[str, str]]:
     data = _read_named(path + HEADERS, f"the file {path}{HEADERS}", MOST_EVENT_BYTES, fix, fix)
     lines = (line.partition(":") for line in data.decode("latin-1").splitlines())
     return body, {name.strip().lower(): value.strip() for name, _, value in lines}
+
+
+def recorded_events(folder: str) -> list[str]:
+    """List the genuine events that `listen --record` wrote into a folder, oldest first.
+
+    Raises FileError if there is none.
+    """
+    found = sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))
+    paths = [path for path in found if not path.endswith("-refused.json")]
+    if not paths:
+        fix = "name a folder that `hooksync listen --record` wrote events into"
+        raise FileError(Problem(f"there is no recorded event in {folder}", fix))
+    return paths
 
 
 def real_path(ref: SecretRef) -> str:

@@ -257,6 +257,17 @@ def is_there(path: str) -> bool:
     return os.path.lexists(path)
 
 
+def make_folder(path: str) -> None:
+    """Make a folder that only this user may read, unless it is there. Raises FileError."""
+    if os.path.isdir(path):
+        return
+    try:
+        os.mkdir(path, mode=0o700)
+    except (OSError, ValueError) as error:  # ValueError: a null character in a path
+        what = f"the folder {path} cannot be made: {os_reason(error)}"
+        raise FileError(Problem(what, "make it, or name a different one")) from error
+
+
 def _unwritable(path: str, error: OSError | ValueError) -> Problem:
     free = ", and that no other program has it open" if os.name == "nt" else ""
     fix = (

@@ -21,6 +21,8 @@ from hooksync.service.receivers import Kind, ProbeResult, ProbeTarget
 Mark = Literal["ok", "warning", "failed", "skipped"]
 MARKS: tuple[Mark, ...] = ("ok", "warning", "failed", "skipped")
 _FORBIDDEN = 403
+SLOW, TOO_SLOW = 3.0, 10.0  # seconds for the answer to a challenge, by our own judgement
+_SLOW_FIX = "let the receiver answer first and work afterwards; keep an instance of it warm"
 
 _STYLES: dict[Mark, Style] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
 _MARK = 10  # columns of a mark
@@ -62,6 +64,14 @@ _SIGNING = {  # by whether a receiver signs a challenge code that is an event; N
 }
 
 
+def _judge_time(seconds: float) -> Finding:
+    """Judge how long a right answer to a challenge took."""
+    if seconds <= SLOW:
+        return Finding("receiver", "ok", f"ready in {seconds:.3f} s")
+    detail = f"its answer is right, but took {seconds:.3f} s; Preservica's limit is not known"
+    return Finding("receiver", "failed" if seconds > TOO_SLOW else "warning", detail, _SLOW_FIX)
+
+
 class HookCheck(Record, frozen=True):
     """How the receiver of one declared name answered, and whether its secret can be read."""
 
@@ -91,7 +101,7 @@ class HookCheck(Record, frozen=True):
             why = "interrupted" if self.target else f"not challenged: {because}"
             return self.secret, Finding("receiver", "skipped", why)
         if answer.state == "ready":
-            return self.secret, Finding("receiver", "ok", "ready"), _SIGNING[self.is_forgeable]
+            return self.secret, _judge_time(answer.seconds), _SIGNING[self.is_forgeable]
         may_be_hidden = answer.state == "unreachable" and self.subscription.tenancy
         hint = "; if only Preservica can reach it, declare `probe: never`" if may_be_hidden else ""
         return self.secret, Finding("receiver", "failed", answer.detail, answer.fix + hint)
@@ -204,13 +214,14 @@ def _broken_stage(
     if error is None:
         return Finding("log-in" if reach else "name", "skipped", "interrupted")
     is_role = isinstance(error, Rejected) and error.status == _FORBIDDEN
-    stage = "log-in" if not is_logged_in else "role" if is_role else "list"
-    return Finding(
-        stage,
-        "failed",
-        error.summary,
-        "; ".join(dict.fromkeys(problem.fix for problem in error.problems)),
-    )
+    if not is_logged_in:
+        stage = "log-in"
+    elif is_role:
+        stage = "role"
+    else:
+        stage = "list"
+    fixes = dict.fromkeys(problem.fix for problem in error.problems)
+    return Finding(stage, "failed", error.summary, "; ".join(fixes))
 
 
 def check_lines(view: CheckView) -> list[Line]:
@@ -250,7 +261,9 @@ def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:
 def _hook_lines(check: HookCheck, width: int) -> Iterator[Line]:
     name, _, triggers = _title(check).partition(" ")
     is_fine = check.mark == "ok"
-    remark = "receiver ready" if is_fine else check.subscription.url.shown
+    remark = check.subscription.url.shown
+    if is_fine and check.receiver:
+        remark = f"receiver ready in {check.receiver.seconds:.3f} s"
     yield (
         _STYLES[check.mark],
         printable(f"{check.mark:<{_MARK}}{name:<{width}}{triggers}   {remark}"),

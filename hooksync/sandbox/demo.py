@@ -233,7 +233,7 @@ The alerts need another trigger, so their line in the file changes:
     -        triggers: [INGEST_FAILED]
     +        triggers: [INGEST_FAILED, SECURITY_CHANGED]
 
-But meanwhile their receiver was given another secret than ALERTS_SECRET. It
+But meanwhile their receiver was given a secret other than ALERTS_SECRET. It
 fails the challenge, so the change is refused; nothing else is touched.""")
     tour.run("apply --yes", 1, 3)
     receiver.set_secret("alerts", secret)

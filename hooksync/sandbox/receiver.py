@@ -63,7 +63,7 @@ class Receiver(http_server.LoopbackServer):
         """
         named = {f"secret {number}": secret for number, secret in enumerate(secrets, start=1)}
         try:
-            made = receiver.Receiver(named, receiver.Memory(0))
+            made = receiver.Receiver(named, receiver.Memory(0), shortest=1)
         except ValueError as error:  # it quotes no secret
             raise http_server.SandboxError(f"receiver {name}: {error}") from None
         with self._lock:
@@ -183,7 +183,7 @@ def judge(status: int, body: bytes, code: str, secret: str) -> str | None:
     if not isinstance(response, str) or not hmac.compare_digest(
         response.encode(errors="replace"), expected.encode()
     ):
-        return "its challengeResponse is wrong; it may use another secret"
+        return "its challengeResponse is wrong; it may use a different secret"
     return None
 
 

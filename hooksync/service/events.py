@@ -1,38 +1,30 @@
-"""Signed events: send one as Preservica does; find which secret signed one, or what is wrong.
+"""Signed events: make and send them as Preservica does; find what signed one, or what is wrong.
 
 And notices of how a run ended, which are sent to a webhook in much the same way.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 
 from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.record import Record
 from hooksync.core.urls import is_plain_http, split_url, url_fault
-from hooksync.receiver import sign_challenge, sign_event, verify_event
+from hooksync.receiver import sign_event, verify_event
+from hooksync.service.diagnosis import Mistake, event_mistakes, name_mistake
 from hooksync.service.http import Answer, CallContext
 from hooksync.service.receivers import ProbeResult, post
 from hooksync.service.responses import BUSY_STATUSES
 
 SIGNATURE = "Preservica-Signature"  # the header
+TAKEN = range(200, 300)  # statuses; not known: which of them Preservica takes for success
 
 _OF_A_CONNECTION = (
-    *(
-        "host",
-        "connection",
-        "keep-alive",
-        "te",
-        "trailer",
-        "upgrade",
-        "transfer-encoding",
-        "content-length",
-    ),
-    *("accept-encoding", "proxy-authorization", "proxy-connection", "expect"),
+    "host connection keep-alive te trailer upgrade transfer-encoding content-length",
+    "accept-encoding proxy-authorization proxy-connection expect",
 )
 _OF_JSON = {"Content-Type": "application/json"}
 _PIECES = 8  # that a body is sent in
@@ -50,32 +42,47 @@ class Delivery(Record, frozen=True):
     signature: str | None  # None: without the header
     is_chunked: bool = True
     pause: float = 0.0  # seconds, before each piece
+    before_last: Callable[[], object] = bool  # called before the last piece
 
 
-def make_event(trigger: str, moment: datetime, filling: int = 0) -> bytes:
-    """Write an event that never came before, as jcarr.org.uk/2023/06/10/webhooks shows one.
+class NewEvents:
+    """Makes events that never came before, like a template or as the blog post of 2023 shows one.
 
-    `filling`: bytes in it.
+    Source: jcarr.org.uk/2023/06/10/webhooks.
     """
-    event = {
-        "event": trigger.title().replace("_", ""),
-        "entityType": "IO",
-        "entityRef": str(uuid.uuid4()),
-    }
-    document = {
-        "subscriptionId": uuid.uuid4().hex,
-        "timestamp": moment.replace(tzinfo=None).isoformat(timespec="milliseconds"),
-        "tenant": "HOOKSYNC-FIRE",
-        "version": "6.10",
-        "events": [{**event, "identifiers": [{"filling": "x" * filling}] if filling else []}],
-        "trigger": trigger,
-    }
-    return json.dumps(document).encode()
+
+    def __init__(
+        self, moment: datetime, trigger: str, template: Mapping[str, object] | None = None
+    ) -> None:
+        self._moment = moment.replace(tzinfo=None)
+        entity = {"event": trigger.title().replace("_", ""), "entityType": "IO"}
+        self._template = template or {
+            "subscriptionId": uuid.uuid4().hex,
+            "timestamp": "",
+            "tenant": "HOOKSYNC-FIRE",
+            "version": "6.10",
+            "events": [{**entity, "entityRef": str(uuid.uuid4()), "identifiers": []}],
+            "trigger": trigger,
+        }
+
+    def make(self, identifier: str = "", **changed: object) -> dict[str, object]:
+        """Make an event that differs from all others in its time.
+
+        `identifier`: the value of an identifier in it.
+        """
+        self._moment += timedelta(milliseconds=1)
+        timestamp = self._moment.isoformat(timespec="milliseconds")
+        document = {**self._template, "timestamp": timestamp, **changed}
+        events = document.get("events")
+        if identifier and isinstance(events, list) and events and isinstance(events[0], dict):
+            identifiers = [{"type": "hooksync", "value": identifier}]
+            document["events"] = [{**events[0], "identifiers": identifiers}, *events[1:]]
+        return document
 
 
 def signed(body: bytes, secret: Secret, *, is_chunked: bool = True, pause: float = 0.0) -> Delivery:
     """Sign an event."""
-    return Delivery(body, sign_event(secret.reveal().encode("latin-1"), body), is_chunked, pause)
+    return Delivery(body, sign_event(key_of(secret), body), is_chunked, pause)
 
 
 def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | ProbeResult:
@@ -83,6 +90,18 @@ def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | Prob
     headers = _OF_JSON | ({} if sent.signature is None else {SIGNATURE: sent.signature})
     body = _pieces(sent, context) if sent.is_chunked else sent.body
     return post(url, context, "event", headers=headers, body=body)
+
+
+def find_bug(url: HookUrl, body: bytes, secret: Secret, context: CallContext) -> Mistake | None:
+    """Find the mistake of a receiver that refused a genuine event: it takes the wrong signature.
+
+    It works on the event then.
+    """
+    for mistake in event_mistakes(key_of(secret), body):
+        answer = deliver(url, Delivery(body, mistake.signature), context)
+        if isinstance(answer, Answer) and answer.status in TAKEN:
+            return mistake
+    return None
 
 
 def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> str:
@@ -112,7 +131,8 @@ def pass_on(
     url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext
 ) -> Answer | ProbeResult:
     """Forward a request byte for byte, with its headers except those of the connection."""
-    kept = {name: value for name, value in headers.items() if name not in _OF_A_CONNECTION}
+    owned = " ".join(_OF_A_CONNECTION).split()
+    kept = {name: value for name, value in headers.items() if name not in owned}
     sent = iter([body]) if "transfer-encoding" in headers else body
     return post(url, context, "event", headers=kept, body=sent)
 
@@ -122,15 +142,14 @@ def _pieces(sent: Delivery, context: CallContext) -> Iterator[bytes]:
     for start in range(0, len(sent.body), size):
         if sent.pause:
             context.clock.wait(context.stop, sent.pause)
+        if start + size >= len(sent.body):
+            sent.before_last()
         yield sent.body[start : start + size]
 
 
-def keys_of(secrets: Mapping[SecretRef, Secret]) -> dict[str, bytes]:
-    """Return keys as `hooksync.receiver` takes them, named by number: two may be written alike."""
-    return {
-        str(number): secret.reveal().encode("latin-1")
-        for number, secret in enumerate(secrets.values())
-    }
+def key_of(secret: Secret) -> bytes:
+    """Return a secret as the key that signs."""
+    return secret.reveal().encode("latin-1")
 
 
 def find_signers(
@@ -140,23 +159,21 @@ def find_signers(
 
     `body`: raw bytes, as received.
     """
-    return [
-        ref
-        for ref in secrets
-        if verify_event(keys_of({ref: secrets[ref]}), body, signature) is not None
-    ]
+    found = []
+    for ref, secret in secrets.items():
+        if verify_event({"": key_of(secret)}, body, signature) is not None:
+            found.append(ref)
+    return found
 
 
 def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signature: str) -> str:
     """Word what is known of a signature that no secret made of this body; quotes nothing."""
     if not signature:
         return f"the header {SIGNATURE} is missing"
-    given = signature.strip().lower()
-    if not _HEX.fullmatch(given):
-        return "the signature is not the hex of an HMAC-SHA256, which has 64 digits"
     for ref, secret in secrets.items():
-        if sign_challenge(secret.reveal().encode("latin-1"), body) == given:
-            return (
-                f"{ref} signed the body alone: the text preservica-webhook-auth must come before it"
-            )
-    return "the signature is wrong: another secret, or the body was changed on its way"
+        mistake = name_mistake(signature, event_mistakes(key_of(secret), body))
+        if mistake:
+            return f"by {ref}, the signature {mistake.what}: {mistake.fix}"
+    if not _HEX.fullmatch(signature.strip()):
+        return "the signature is not the hex of an HMAC-SHA256, which has 64 digits"
+    return "signed with a different secret, or the body was changed"

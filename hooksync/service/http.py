@@ -64,11 +64,12 @@ class Request(Record, frozen=True):
 class Answer(Record, frozen=True):
     """What came back, read to its end."""
 
-    HIDDEN = ("body",)
+    HIDDEN = ("body", "location")
 
     status: int
     body: bytes
     retry_after: str | None = None  # the header as sent
+    location: str | None = None  # the same: where a redirect leads to
     reach: Reach = "public"  # of the address that it came from
     has_next_page: bool = False  # a Link header names a next page
     follows_lost: bool = False  # an earlier try of the same call may have been carried out
@@ -155,9 +156,14 @@ class Transport:
                 raise InterimResponse
             reach: Reach = getattr(response.raw.connection, "reach", "public")
             body = _read(response, request.answer_limit)
-        retry_after = response.headers.get("Retry-After")
-        has_next_page = "next" in response.links
-        return Answer(response.status_code, body, retry_after, reach, has_next_page=has_next_page)
+        return Answer(
+            response.status_code,
+            body,
+            response.headers.get("Retry-After"),
+            response.headers.get("Location"),
+            reach,
+            has_next_page="next" in response.links,
+        )
 
 
 def _read(response: requests.Response, limit: int) -> bytes:

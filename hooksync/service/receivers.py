@@ -22,7 +22,7 @@ from typing import Literal, NoReturn, get_args
 from hooksync.core.errors import FailureKind, MaybeSent, NeverSent, ServiceError
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, replace
-from hooksync.core.urls import split_url
+from hooksync.core.urls import masked_url, split_url
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
 from hooksync.service.http import Answer, CallContext, Request
 from hooksync.service.worker_pool import WorkerPool
@@ -31,6 +31,7 @@ ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
 AnswerKind = Literal[
     "ready",
     "wrong-secret",
+    "wrong-signature",
     "not-json",
     "wrong-shape",
     "not-hex",
@@ -66,7 +67,13 @@ _STATUS_FIXES = {
     405: "the receiver must accept POST",
 }
 _RESPONSE = re.compile("[0-9a-f]{64}")
-_ANY_CASE = re.compile("[0-9A-Fa-f]{64}")
+_NUMBER = re.compile("[0-9]{1,9}")
+# what to do about a receiver that got the whole call
+_OWN_FIXES: Mapping[Kind, str] = {
+    "cut": "see the receiver's log: it closed the connection, as one does that crashes or that"
+    " does not read a request to its end",
+    "time-out": "let the receiver answer first and work afterwards, from a queue",
+}
 _RECIPE = (
     '{"challengeCode": the code, "challengeResponse": lower-case hex HMAC-SHA256 of the code under'
     " the secret}"
@@ -79,6 +86,7 @@ class ProbeResult(Record, frozen=True):
     kind: Kind
     detail: str  # one line, safe to show, without the URL; "" when ready
     fix: str  # "" when ready
+    seconds: float = 0.0  # from the call to the end of the answer
 
     @property
     def state(self) -> ReceiverState:
@@ -104,24 +112,33 @@ def probe_all(
     distinct = {(url.full, secret): (url, secret) for url, secret in targets}
     context.redactor.learn({secret.reveal() for _, secret in distinct})
     unreached: dict[str, ProbeResult] = {}  # by host and port: each is waited for once
-
-    def probe(target: ProbeTarget) -> ProbeResult:
-        _, server, _ = split_url(target[0].full)
-        try:
-            result = unreached.get(server) or _challenge(*target, context)
-        finally:
-            advance()
-        if result.kind in _UNREACHED:
-            unreached[server] = result
-        return result
-
-    found = pool.run([partial(probe, target) for target in distinct.values()])
+    probe = partial(_probe, unreached, context, advance)
+    found = pool.run([partial(probe, *target) for target in distinct.values()])
     results = dict(zip(distinct, found, strict=True))
-    return {
-        (url, secret): result
-        for url, secret in targets
-        if (result := results[url.full, secret]) is not None
-    }
+    answered = {}
+    for url, secret in targets:
+        result = results[url.full, secret]
+        if result is not None:
+            answered[url, secret] = result
+    return answered
+
+
+def _probe(
+    unreached: dict[str, ProbeResult],
+    context: CallContext,
+    advance: Callable[[], None],
+    url: HookUrl,
+    secret: Secret,
+) -> ProbeResult:
+    """Challenge a receiver, unless its server could not be reached before."""
+    _, server, _ = split_url(url.full)
+    try:
+        result = unreached.get(server) or challenge(url, secret, context)
+    finally:
+        advance()
+    if result.kind in _UNREACHED:
+        unreached[server] = result
+    return result
 
 
 def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext) -> bool | None:
@@ -155,23 +172,44 @@ def probe_once(
         return ProbeResult(error.kind, context.redactor.quote(error.reason), error.problems[0].fix)
 
 
-def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
+def challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
+    """Challenge one receiver, and judge its answer."""
+    begun = context.clock.monotonic()
     code = secrets.token_hex(_CODE_BYTES)
     answer = post(url, context, "challenge", code=code)
     if isinstance(answer, ProbeResult):
-        return answer
-    result = judge_answer(answer.status, answer.body, code, secret.reveal().encode("latin-1"))
-    if result.kind not in _QUOTED or not answer.text.strip():
+        result = answer
+    else:
+        key = secret.reveal().encode("latin-1")
+        called = "".join(_challenged(url, code))
+        result = judge_answer(answer.status, answer.body, code, key, called)
+        result = _with_words(result, answer, context)
+    return replace(result, seconds=context.clock.monotonic() - begun)
+
+
+def _with_words(result: ProbeResult, answer: Answer, context: CallContext) -> ProbeResult:
+    """Add what the receiver itself says, if that helps and may be shown."""
+    if result.kind == "redirect":
+        said = masked_url(answer.location or "")
+    elif result.kind in _QUOTED:
+        said = answer.text.strip()
+    else:
+        said = ""
+    if not said:
         return result
-    if (said := quoted_answer(answer, context)) is None:
+    if not may_quote(answer, context):
         return replace(result, detail=f"{result.detail}; {_NOT_QUOTED}")
-    return replace(result, detail=f"{result.detail}: {said}")
+    return replace(result, detail=f"{result.detail}: {context.redactor.quote(said)}")
 
 
-def quoted_answer(answer: Answer, context: CallContext) -> str | None:
-    """Quote a receiver's response; None: its address is private, and no policy allows quotes."""
-    is_open = answer.reach == "public" or context.private_receivers == "quoted"
-    return context.redactor.quote(answer.text) if is_open else None
+def may_quote(answer: Answer, context: CallContext) -> bool:
+    """Whether a receiver's words may be shown: a private one's only if a policy allows it."""
+    return answer.reach == "public" or context.private_receivers == "quoted"
+
+
+def quoted_answer(answer: Answer, context: CallContext) -> str:
+    """Quote a receiver's response; "": its address is private, and no policy allows quotes."""
+    return context.redactor.quote(answer.text) if may_quote(answer, context) else ""
 
 
 def post(
@@ -179,6 +217,7 @@ def post(
     context: CallContext,
     what: str,
     *,
+    method: str = "POST",
     code: str = "",
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
@@ -187,28 +226,41 @@ def post(
 
     `what`: the call; `code`: a challenge.
     """
+    base, path = _challenged(url, code)
+    is_open = context.private_receivers != "refused"
+    request = Request(method, base, path, headers or {}, body, _LARGEST_ANSWER, is_open)
+    answer = probe_once(request, context, "receiver", f"{method} {url.shown} {what}")
+    if isinstance(answer, ProbeResult):
+        return replace(answer, fix=_OWN_FIXES.get(answer.kind, answer.fix))
+    return answer
+
+
+def read_number(url: HookUrl, context: CallContext) -> int:
+    """Read a whole number from a URL; -1: there is none."""
+    answer = post(url, context, "number", method="GET")
+    found = _NUMBER.fullmatch(answer.text.strip()) if isinstance(answer, Answer) else None
+    return int(found[0]) if found else -1
+
+
+def _challenged(url: HookUrl, code: str) -> tuple[str, str]:
+    """Return the server of a URL, and its path with a challenge code, if there is one."""
     scheme, netloc, tail = split_url(url.full.partition("#")[0])
     path = tail if tail.startswith("/") else f"/{tail}"
     if code:
         separator = "&" if "?" in path else "?"
         path += f"{separator}challengeCode={code}"
-    is_open = context.private_receivers != "refused"
-    request = Request(
-        "POST", f"{scheme}://{netloc}", path, headers or {}, body, _LARGEST_ANSWER, is_open
-    )
-    return probe_once(request, context, "receiver", f"POST {url.shown} {what}")
+    return f"{scheme}://{netloc}", path
 
 
-def judge_answer(status: int, body: bytes, code: str, secret: bytes) -> ProbeResult:
+def judge_answer(status: int, body: bytes, code: str, secret: bytes, url: str = "") -> ProbeResult:
     """Judge a receiver's answer to a challenge; the result quotes nothing of the body.
 
-    We assume that the service compares text, so an upper-case response is "not-hex" even if its
-    value is right.
+    `url`: as it was called. We assume that the service compares text, so an upper-case response is
+    wrong even if its value is right.
     """
     if 300 <= status < 400:
-        return ProbeResult(
-            "redirect", f"it answers {status}, a redirect", "declare the URL that it leads to"
-        )
+        fix = "declare the URL that it leads to"
+        return ProbeResult("redirect", f"it answers {status}, a redirect", fix)
     if status != 200:
         otherwise = (
             "see the receiver's log"
@@ -224,7 +276,7 @@ def judge_answer(status: int, body: bytes, code: str, secret: bytes) -> ProbeRes
         return ProbeResult(
             "not-json", "its answer is not JSON", f"answer a challenge with {_RECIPE}"
         )
-    return _judge_document(document, code, sign_challenge(secret, code.encode("latin-1")))
+    return _judge_document(document, code, secret, url)
 
 
 def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bool | None:
@@ -241,32 +293,35 @@ def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bo
     return False if status == 200 or is_refusal else None
 
 
-def _judge_document(document: object, code: str, expected: str) -> ProbeResult:
+def _judge_document(document: object, code: str, secret: bytes, url: str) -> ProbeResult:
+    recipe = f"answer a challenge with {_RECIPE}"
     if not isinstance(document, dict):
-        return ProbeResult(
-            "wrong-shape", "its answer is not a JSON object", f"answer a challenge with {_RECIPE}"
-        )
-    echoed, response = document.get("challengeCode"), document.get("challengeResponse")
-    if not (isinstance(echoed, str) and isinstance(response, str)):
-        what = (
-            "its answer has no text in"
-            f" challenge{'Code' if not isinstance(echoed, str) else 'Response'}"
-        )
-        return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
-    if echoed != code:
+        return ProbeResult("wrong-shape", "its answer is not a JSON object", recipe)
+    for name in ("challengeCode", "challengeResponse"):
+        if not isinstance(document.get(name), str):
+            return ProbeResult("wrong-shape", f"its answer has no text in {name}", recipe)
+    if document["challengeCode"] != code:
         what = "its answer does not repeat the challengeCode"
         return ProbeResult("not-echoed", what, "return the challengeCode of the query unchanged")
-    if not _RESPONSE.fullmatch(response):
-        is_upper = _ANY_CASE.fullmatch(response)
-        what = (
-            "its challengeResponse is"
-            f" {'upper-case hex' if is_upper else 'not the hex of an HMAC-SHA256'}"
-        )
-        return ProbeResult("not-hex", what, "write the HMAC-SHA256 as 64 lower-case hex digits")
-    if not hmac.compare_digest(response, expected):
-        fix = "give the receiver the declared secret, or declare the one that it holds"
-        return ProbeResult("wrong-secret", "it signs challenges with another secret", fix)
-    return READY
+    return _judge_response(document["challengeResponse"], code, secret, url)
+
+
+def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResult:
+    expected = sign_challenge(secret, code.encode("latin-1"))
+    if hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
+        return READY
+    # loaded only if something is wrong
+    from hooksync.service.diagnosis import challenge_mistakes, name_mistake
+
+    if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):
+        kind: Kind = "wrong-secret" if mistake.is_secret else "wrong-signature"
+        return ProbeResult(kind, f"its challengeResponse {mistake.what}", mistake.fix)
+    if not _RESPONSE.fullmatch(given):
+        what = "its challengeResponse is not the hex of an HMAC-SHA256"
+        fix = "write the HMAC-SHA256 as 64 lower-case hex digits"
+        return ProbeResult("not-hex", what, fix)
+    fix = "give the receiver the declared secret, or declare the one that it holds"
+    return ProbeResult("wrong-secret", "it signs challenges with a different secret", fix)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -64,8 +64,17 @@ def _challenged(name: str) -> Plant:
     return plant
 
 
+def _one_line(text: str) -> bytes:
+    return text.encode("latin-1", "replace").replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+def _redirect(text: str) -> Scene:
+    head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: "
+    return Scene(receiver=saying(head + _one_line(text) + b"\r\n\r\n"))
+
+
 def _head(text: str) -> Scene:
-    line = text.encode("latin-1", "replace").replace(b"\n", b" ").replace(b"\r", b" ")
+    line = _one_line(text)
     said = (
         b"HTTP/1.1 422 "
         + line
@@ -91,6 +100,7 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "a flag": (_flag, (*_PLANS, *_CHECKS)),
     "a challenge code": (_challenged("challengeCode"), _CHECKS),
     "a challenge response": (_challenged("challengeResponse"), _CHECKS),
+    "where a redirect leads": (_redirect, _CHECKS),
     "the head of an answer": (_head, (*_PLANS, *_CHECKS)),
 }
 READ = {  # what hooksync reads of answers, and the plants that fill it
@@ -107,6 +117,7 @@ READ = {  # what hooksync reads of answers, and the plants that fill it
     "challengeCode": "a challenge code",
     "challengeResponse": "a challenge response",
     "Retry-After": "the head of an answer",
+    "Location": "where a redirect leads",
     "body": "a receiver",
     "status_code": "the head of an answer",
 }
@@ -141,12 +152,14 @@ def fields_read() -> set[str]:
 
 
 def test_every_field_that_is_read_of_an_answer_has_a_canary() -> None:
-    # of a form, of URLs, of an event that is passed on
+    # of a form, of URLs, of an event that is passed on or made
     ours = {
         "username",
         "password",
         "scheme",
         "transfer-encoding",
+        "events",
+        "Ł",
     }
     ours |= {"all", "no", "raw"}  # variables of proxies; the connection of a response
     assert fields_read() - ours == set(READ) - {"body"}

@@ -23,6 +23,7 @@ from tests.boxes import Sandbox
 from tests.commands.test_receiving import DECLARED, ENVIRON, KEY, NAMED, SECRET, answering, run
 from tests.conftest import make_environ
 from tests.pypreservica import no_credentials, web_hooks_api
+from tests.receivers.test_suite import Recompacted, serving
 
 __all__ = ["no_credentials"]  # a fixture
 
@@ -133,14 +134,11 @@ def test_listen_refuses_what_is_signed_wrong_and_says_what_can_be_told_of_it(
                 "401  refused  signed with env:OTHER_SECRET (declared for archive/other), which"
                 " --secret does not name"
             ),
-            (
-                "401  refused  the signature is wrong: another secret, or the body was changed on"
-                " its way"
-            ),
+            "401  refused  signed with a different secret, or the body was changed",
             "401  refused  the header Preservica-Signature is missing",
             (
-                "401  refused  the signature is wrong: another secret, or the body was changed on"
-                " its way"
+                "401  refused  by env:HOOK_SECRET, the signature is made of the event written again"
+                " as spaced JSON: take the raw bytes of the body, before a framework reads them"
             ),
             (
                 "400  refused  the challenge code begins like a signed event; the answer could"
@@ -153,13 +151,14 @@ def test_listen_passes_genuine_events_on_byte_for_byte_with_their_headers_and_gi
     None
 ):
     with (
-        answering(418) as (url, came),
+        answering(203) as (url, came),
         listening(*NAMED, "--forward", f"{url}?code=${{FN_KEY}}") as one,
     ):
         body = BODY + b"\n"
-        assert one.send(body, **{"X-Trace": "a b"}).status_code == 418
+        answer = one.send(body, **{"X-Trace": "a b"})
+        assert (answer.status_code, answer.text) == (203, "thank you")
         assert one.send(secret=OTHER).status_code == 401
-        assert [line for line in one.end() if line.startswith("  ")] == ["  passed on: 418"]
+        assert [line for line in one.end() if line.startswith("  ")] == ["  passed on: 203"]
     [sent] = came
     assert (sent.body, sent.query, sent.headers["x-trace"]) == (body, f"code={KEY}", "a b")
     assert sent.headers["transfer-encoding"] == "chunked"
@@ -169,7 +168,21 @@ def test_listen_passes_genuine_events_on_byte_for_byte_with_their_headers_and_gi
         assert one.end()[1:] == ["  passed on: the server refuses connections"]
 
 
+def test_listen_says_why_a_receiver_refuses_a_genuine_event_that_it_passes_on() -> None:
+    receiver = Recompacted()
+    with serving(receiver) as url, listening(*NAMED, "--forward", url) as one:
+        answer = one.send()
+        shown = one.end()[1:]
+    assert (answer.status_code, answer.text) == (401, "")
+    assert shown == [
+        "  passed on: 401, it refuses a genuine event: the signature that it expects is made of the"
+        " event written again as compact JSON; fix: take the raw bytes of the body, before a"
+        " framework reads them"
+    ]
+
+
 def test_what_listen_records_is_what_verify_and_fire_take(tmp_path: Path) -> None:
+    tmp_path /= "events"  # which it makes
     with listening(*NAMED, "--record", str(tmp_path), "--exit-after", "1") as one:
         one.send(b"", None, "?challengeCode=c0de")
         one.send(BODY, OTHER)
@@ -184,7 +197,8 @@ def test_what_listen_records_is_what_verify_and_fire_take(tmp_path: Path) -> Non
     assert run("verify", str(refused), *NAMED).code == 1
     with answering(200) as (url, came):
         run("fire", "--url", url, *NAMED, "--event", str(genuine))
-    assert came[0].body == BODY
+        assert run("fire", "--url", url, *NAMED, "--replay", str(tmp_path)).code == 0
+    assert [each.body for each in came] == [BODY, BODY]
 
 
 def test_listen_records_no_more_than_a_limit_of_what_anybody_can_send(tmp_path: Path) -> None:
@@ -264,7 +278,7 @@ def test_no_event_can_steer_a_terminal_or_a_runner_or_show_a_secret_through_list
             64,
             "the variable HOOKSYNC_PLAN_KEY is for hooksync itself",
         ),
-        ([*NAMED, "--record", "/nowhere/at/all"], 1, "there is no folder /nowhere/at/all"),
+        ([*NAMED, "--record", "/nowhere/at/all"], 1, "the folder /nowhere/at/all cannot be made"),
         ([*NAMED, "--forward", "here"], 64, "--url is neither http nor https"),
         ([*NAMED, "--port", "70000"], 64, 'argument --port: "70000" is not a number'),
         ([], 1, "there is no file hooks.yaml"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -38,8 +39,9 @@ def test_check_of_one_receiver_needs_neither_a_tenancy_nor_a_hooks_file() -> Non
         assert receiver.answers["hook", "challenge"] == 1
     assert (done.code, done.err) == (0, "")
     host = f"127.0.0.1:{receiver.port}"
-    assert (
-        done.out == f"ok        {host:<20}   receiver ready\n\nCheck: 3 ok, 0 warnings, 0 failed.\n"
+    assert re.fullmatch(
+        rf"ok        {host:<20}   receiver ready in 0\.\d{{3}} s\n\nCheck: 3 ok, 0 warnings, 0 failed\.\n",
+        done.out,
     )
 
 
@@ -181,20 +183,26 @@ def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(
 @pytest.mark.parametrize(
     ("body", "signature", "told"),
     [
-        (
-            BODY,
-            sign_event(b"another-secret-0123456789", BODY),
-            "the signature is wrong: another secret, or the body was",
+        *(
+            (body, signature, f"by env:HOOK_SECRET, the signature {told}")
+            for body, signature, told in (
+                (BODY, sign_challenge(SECRET.encode(), BODY), "is made of the body alone, without"),
+                (BODY + b"\r\n", SIGNATURE, "is made of the body without white space at its ends"),
+                (BODY, sign_event(f"{SECRET}\n".encode(), BODY), "is made with the secret and a"),
+                (BODY.decode().encode("latin-1"), SIGNATURE, "is made of the body read as Latin-1"),
+                (b'{"trigger":"MOVED","tenant":"Biblioth\\u00e8que"}', SIGNATURE,
+                 "is made of the event written again as spaced JSON"),
+                (json.dumps(json.loads(BODY), indent=2).encode(), SIGNATURE,
+                 "is made of the event written again as spaced JSON"),
+                (BODY, base64.b64encode(bytes.fromhex(SIGNATURE)).decode(), "is right, but in base64"),
+            )
         ),
         (BODY, "no hex", "the signature is not the hex of an HMAC-SHA256, which has 64 digits"),
-        (
-            BODY,
-            sign_challenge(SECRET.encode(), BODY),
-            "env:HOOK_SECRET signed the body alone: the text preservica-webhook-auth",
-        ),
-        (BODY + b"\r\n", SIGNATURE, "another secret, or the body was changed on its way"),
+        (BODY, sign_event(b"another-secret-0123456789", BODY),
+         "signed with a different secret, or the body was changed"),
+        (BODY[:-9] + BODY[-8:], SIGNATURE, "signed with a different secret, or the body was changed"),
     ],
-)
+)  # fmt: skip
 def test_verify_says_what_can_be_told_where_no_secret_signed_an_event(
     tmp_path: Path, body: bytes, signature: str, told: str
 ) -> None:
@@ -308,34 +316,6 @@ def test_fire_with_a_bad_signature_passes_where_the_receiver_refuses_it(
     with answering(status) as (url, came):
         assert run("fire", "--url", url, *NAMED, "--bad-signature").code == code
     assert came[0].headers["preservica-signature"] != sign_event(SECRET.encode(), came[0].body)
-
-
-def test_the_suite_of_fire_passes_a_good_receiver_and_tells_each_weakness_of_one_that_takes_all() -> (
-    None
-):
-    with Receiver({"hook": [SECRET, "an-old-secret-0123456789"]}) as receiver:
-        more = ("--secret", "env:OLD")
-        done = run(
-            "fire",
-            "--url",
-            receiver.url("hook"),
-            *NAMED,
-            *more,
-            "--suite",
-            OLD="an-old-secret-0123456789",
-        )
-    assert (done.code, done.err) == (0, "")
-    assert done.out.endswith("\n\nSuite: 12 passed, 0 failed.\n")
-    # the one that is sent twice is the reader's to drop
-    assert receiver.answers["hook", "event"] == 7
-    with answering(200) as (url, _):
-        done = run("fire", "--url", url, *NAMED, "--suite", "--json")
-    assert check_document("receiver", done.json)
-    failed = [each["name"] for each in done.json["results"] if each["state"] == "failed"]
-    assert (done.code, failed) == (
-        1,
-        ["wrong signature", "no signature", "changed body", "challenge"],
-    )
 
 
 def test_fire_says_why_there_is_no_answer_and_which_receiver_it_does_not_find(

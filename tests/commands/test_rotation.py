@@ -109,7 +109,7 @@ def test_a_receiver_that_holds_the_old_secret_refuses_the_tenancy_before_any_cal
     assert calls_since(made, before) == ["POST login", "GET list"]
     [step] = run.json["tenancies"][0]["steps"]
     assert (step["outcome"], step["receiver"]["state"]) == ("not-attempted", "wrong-secret")
-    assert "another secret" in run.err
+    assert "a different secret" in run.err
     assert "fix: give the receiver the declared secret" in run.err
 
 

@@ -331,7 +331,7 @@ def test_one_whose_receiver_has_another_secret_is_not_adopted_and_the_others_are
     mixed.environ["OTHER_SECRET"] = NEW_SECRET
     run = mixed.run("apply", "--adopt", "--format", "json")
     assert run.code == 3
-    why = "it signs challenges with another secret"
+    why = "it signs challenges with a different secret"
     assert (
         "refused: hooks.yaml:9:7: not adopted: prod/viewer/MOVED: the receiver at"
         " ${RECEIVER}?for=viewer" in run.err

@@ -27,13 +27,13 @@ MOST_PARAMETERS = 5
 TOUCHES = {
     "": "",
     "__main__": "exit",
+    "receiver": "random socket time",  # claims, and their expiry; a connection to SQLite
     "cli": "",
     "cli.arguments": "",
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
     "api.run": "os random",  # the process's environment; the id of a plan is random
-    "commands.receiving": "random",  # salts
     "commands.init": "open os",  # the file that it writes
     "commands.printing": "os",  # the system's name
     "api": "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends import missing
 from tests.command_line import ROOT
 
 EXAMPLES = ROOT / "examples" / "receivers"
@@ -23,7 +25,7 @@ SECRETS = {
 }
 COMMANDS: dict[
     str, tuple[str, Sequence[str]]
-] = {  # the folder, and how its receiver is served; {} is the folder
+] = {  # the folder, and how its receiver is served; {} is the folder. By Python, if nothing is named
     "flask": ("flask", ["-m", "flask", "--app", "app", "run", "--port", "0"]),
     "fastapi": ("fastapi", ["-m", "uvicorn", "app:app", "--port", "0"]),
     "aws-lambda-url": (
@@ -36,6 +38,8 @@ COMMANDS: dict[
     ),
     "azure-functions": ("azure-functions", [CLOUD, "azure", "{}/function_app.py"]),
     "pypreservica": ("pypreservica", ["server.py", "127.0.0.1:0"]),
+    "node-express": ("node-express", ["node", "app.js"]),
+    "go": ("go", ["go", "./receiver"]),
 }
 # where a copy of hooksync/receiver.py lies beside the function
 COPY_THE_MODULE = (
@@ -84,13 +88,30 @@ class Server:
         self._reader.join()
 
 
+def built(arguments: Sequence[str], folder: Path) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Find the program of a receiver, or build it; give the variables that it needs as well."""
+    if arguments[0] not in ("node", "go"):
+        return [sys.executable, *arguments], {}
+    name, *rest = arguments
+    program = shutil.which(name) or missing(f"{name} is not there", "install it")
+    if name == "go":
+        subprocess.run([program, "build", "-o", "receiver"], cwd=folder, check=True, timeout=300)
+        return rest, {"PORT": "0"}
+    environ = {"PORT": "0", "NODE_PATH": os.environ.get("NODE_PATH", "")}
+    found = [program, "-e", "require.resolve('express')"]
+    if subprocess.run(found, cwd=folder, env=environ, capture_output=True).returncode:
+        missing("Express is not there", "npm install express, and name its folder in NODE_PATH")
+    return [program, *rest], environ
+
+
 @contextmanager
 def started(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Iterator[Server]:
-    """Run a receiver of Python in its folder."""
+    """Run a receiver in its folder."""
+    command, needed = built(arguments, folder)
     process = subprocess.Popen(
-        [sys.executable, *arguments],
+        command,
         cwd=folder,
-        env={"PATH": "", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environ},
+        env={"PATH": "", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **needed, **environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,12 +5,18 @@ and body.
 from __future__ import annotations
 
 import ast
+import asyncio
 import hashlib
 import hmac
 import json
+import os
+import shutil
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +26,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pyPreservica.webHooksAPI import LambdaURLHandler
 
+from hooksync import __version__
 from hooksync import receiver as module
 from hooksync.receiver import (
     EVENT_PREFIX,
@@ -28,9 +35,11 @@ from hooksync.receiver import (
     Memory,
     Receiver,
     Refused,
+    SQLiteMemory,
     event_key,
     verify_event,
 )
+from tests.command_line import ROOT
 
 NEW, OLD = "the-new-secret-of-it", "the-old-secret-of-it"
 KEYS = {"NEW": NEW.encode(), "OLD": OLD.encode()}
@@ -44,7 +53,7 @@ EVENT: Event = {
 }
 BODY = json.dumps(EVENT).encode()
 
-SECRETS = st.binary(min_size=1, max_size=80)
+SECRETS = st.binary(min_size=16, max_size=80).filter(lambda secret: secret[-1:] not in b"\n\r")
 NAMED_SECRETS = st.dictionaries(st.text(max_size=5), SECRETS, min_size=1, max_size=4)
 CODES = st.from_regex("[0-9A-Za-z][ -~]*", fullmatch=True)
 ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
@@ -259,7 +268,7 @@ def test_what_is_refused_says_why_in_the_answer_and_for_the_log(receiver: Receiv
             receiver, "preservica-webhook-auth"
         ),
         "the header Preservica-Signature is missing": receiver.receive("POST", "", {}, BODY),
-        "the signature is wrong: another secret, or the body was changed on its way": deliver(
+        "the signature is wrong: signed with a different secret, or the body was changed": deliver(
             receiver, secret="other"
         ),
         "the event is not a JSON object": deliver(receiver, b"[]"),
@@ -373,37 +382,191 @@ def test_work_that_raises_a_refusal_of_its_own_is_not_taken_for_one_of_ours(
         deliver(receiver, work=fail)
 
 
-def test_of_32_deliveries_at_once_one_is_worked_on(receiver: Receiver) -> None:
-    worked: list[Event] = []
-    together = threading.Barrier(32)
-    with ThreadPoolExecutor(32) as pool:
-        jobs = [
-            pool.submit(lambda: (together.wait(), deliver(receiver, work=worked.append))[1])
-            for _ in range(32)
-        ]
-        kinds = [job.result().kind for job in jobs]
-    assert sorted(kinds) == ["duplicate"] * 31 + ["event"]
-    assert worked == [EVENT]
-
-
-@given(st.integers(0, 4), st.lists(st.sampled_from("abcdef")))
-def test_a_memory_holds_the_last_events_and_no_more(size: int, keys: list[str]) -> None:
-    memory, held = Memory(size), list[str]()
-    for key in keys:
-        assert memory.add(key) == (key not in held)
-        held = (
-            [*held, *([key] if key not in held else [])][-size or len(keys) + 1 :] if size else []
-        )
-
-
-def test_what_was_never_remembered_can_be_forgotten() -> None:
-    Memory().discard("never seen")
-
-
 def test_receivers_that_share_a_memory_work_on_an_event_once() -> None:
     shared = Memory()
     kinds = [deliver(Receiver({"NEW": NEW}, shared)).kind for _ in range(2)]
     assert kinds == ["event", "duplicate"]
+
+
+# The memory's contract
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Memory | SQLiteMemory:
+    return Memory() if request.param == "memory" else SQLiteMemory(str(tmp_path / "events.sqlite"))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "begin a new, begin b busy, done a, begin c done",
+        "begin a new, failed a, begin b new, done b, begin c done",
+        "expiry 0, begin a new, expiry 900, begin b new, begin c busy",
+        "expiry 0, begin a new, expiry 900, begin b new, failed a, begin c busy",
+        "expiry 0, begin a new, expiry 900, begin b new, done a, failed b, begin c done",
+        "expiry 0, begin a new, done a, begin b done",
+        "failed a, begin b new, failed a, begin c busy",
+    ],
+)
+def test_a_memory_knows_what_is_in_progress_and_what_is_done(
+    steps: str, memory: Memory | SQLiteMemory
+) -> None:
+    for step in steps.split(", "):
+        what, value, *expected = step.split()
+        if what == "expiry":
+            memory.expiry = float(value)
+        elif what == "begin":
+            assert [memory.begin("key", value)] == expected, step
+        else:
+            getattr(memory, what)("key", value)
+    assert memory.begin("another key", "d") == "new"
+
+
+def test_a_memory_forgets_the_oldest_event_that_is_done_and_none_in_progress() -> None:
+    memory = Memory(size=2)
+    assert memory.begin("in progress", "a") == "new"
+    for key in ("first", "second", "third"):
+        memory.begin(key, "a")
+        memory.done(key, "a")
+    keys = ("in progress", "second", "third", "first")
+    assert [memory.begin(key, "b") for key in keys] == ["busy", "done", "done", "new"]
+    assert [Memory(size=0).begin("key", "a") for _ in range(2)] == ["new"] * 2
+
+
+def test_of_32_deliveries_at_once_one_is_worked_on_and_none_is_answered_200_before_it_is_done(
+    memory: Memory | SQLiteMemory,
+) -> None:
+    receiver = Receiver({"NEW": NEW}, memory)
+    worked: list[Event] = []
+    answers: list[Answer] = []
+
+    def work(event: Event) -> None:
+        with ThreadPoolExecutor(31) as pool:
+            jobs = [pool.submit(deliver, receiver, work=worked.append) for _ in range(31)]
+            answers.extend(job.result() for job in jobs)
+        worked.append(event)
+
+    assert deliver(receiver, work=work).status == 200
+    assert {(each.status, each.kind, each.headers.get("Retry-After")) for each in answers} == {
+        (503, "busy", "30")
+    }
+    assert worked == [EVENT]
+    assert deliver(receiver, work=worked.append).kind == "duplicate"
+
+
+def test_a_delivery_while_work_runs_that_fails_later_loses_no_event(
+    memory: Memory | SQLiteMemory,
+) -> None:
+    receiver = Receiver({"NEW": NEW}, memory)
+    meanwhile: list[Answer] = []
+
+    def fail(_: Event) -> None:
+        meanwhile.append(deliver(receiver))
+        raise OSError("the catalogue is down")
+
+    with pytest.raises(OSError, match="catalogue"):
+        deliver(receiver, work=fail)
+    assert [each.status for each in meanwhile] == [503]
+    assert deliver(receiver).kind == "event"
+
+
+PROCESS = """
+import sys
+from hooksync.receiver import Receiver, SQLiteMemory
+def work(event):
+    print("working", flush=True)
+    sys.stdin.readline()
+path, expiry, signature, body = sys.argv[1:]
+receiver = Receiver({"NEW": "%s"}, SQLiteMemory(path, expiry=float(expiry)))
+answer = receiver.receive("POST", "", {"Preservica-Signature": signature}, body.encode(), work)
+print(answer.kind, flush=True)
+"""
+
+
+@contextmanager
+def working(path: Path, expiry: float) -> Iterator[subprocess.Popen[str]]:
+    """A process in the middle of its work."""
+    arguments = [str(path), str(expiry), sign(BODY), BODY.decode()]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROCESS % NEW, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "working\n"
+        yield process
+
+
+@pytest.mark.parametrize(("expiry", "kind"), [(900, "busy"), (0, "event")])
+def test_an_event_whose_process_was_killed_in_the_middle_is_worked_on_once_its_claim_expires(
+    expiry: float, kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.sqlite"
+    with working(path, expiry) as process:
+        process.kill()
+    receiver = Receiver({"NEW": NEW}, SQLiteMemory(str(path)))
+    assert deliver(receiver).kind == kind
+
+
+def test_of_two_processes_one_works_and_the_other_says_busy_until_it_is_done(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "events.sqlite"
+    receiver = Receiver({"NEW": NEW}, SQLiteMemory(str(path)))
+    with working(path, 900) as process:
+        assert deliver(receiver).status == 503
+        out, _ = process.communicate("\n")
+    assert out == "event\n"
+    assert deliver(receiver).kind == "duplicate"
+
+
+# Asynchronous work
+
+
+async def fail_later(event: Event) -> None:
+    await asyncio.sleep(0)
+    raise OSError("the catalogue is down")
+
+
+def test_asynchronous_work_runs_and_is_worked_on_again_if_it_failed(receiver: Receiver) -> None:
+    worked: list[Event] = []
+
+    async def work(event: Event) -> None:
+        await asyncio.sleep(0)
+        worked.append(event)
+
+    def receive(work: Callable[[Event], object]) -> Answer:
+        headers = {"Preservica-Signature": sign(BODY)}
+        return asyncio.run(receiver.receive_async("POST", "", headers, BODY, work))
+
+    with pytest.raises(OSError, match="catalogue"):
+        receive(fail_later)
+    assert [receive(work).kind, receive(work).kind] == ["event", "duplicate"]
+    assert worked == [EVENT]
+    assert asyncio.run(receiver.receive_async("POST", "challengeCode=c0de", {}, b"")).status == 200
+
+
+def test_work_that_is_not_asynchronous_runs_in_a_thread_of_receive_async(
+    receiver: Receiver,
+) -> None:
+    headers = {"Preservica-Signature": sign(BODY)}
+    threads: list[int] = []
+
+    def work(_: Event) -> None:
+        threads.append(threading.get_ident())
+
+    answer = asyncio.run(receiver.receive_async("POST", "", headers, BODY, work))
+    assert (answer.kind, threads != [threading.get_ident()]) == ("event", True)
+
+
+def test_asynchronous_work_that_nobody_would_await_is_an_error_and_no_event_is_lost(
+    receiver: Receiver,
+) -> None:
+    with pytest.raises(TypeError, match="await receive_async"):
+        deliver(receiver, work=fail_later)
+    assert deliver(receiver).kind == "event"
 
 
 # Secrets
@@ -411,12 +574,21 @@ def test_receivers_that_share_a_memory_work_on_an_event_once() -> None:
 
 @pytest.mark.parametrize(
     "secrets",
-    [{}, {"NEW": None}, {"NEW": ""}, {"NEW": b""}, {"NEW": None, "OLD": OLD}, {"NEW": "\u20ac"}],
+    [
+        *({}, {"NEW": None}, {"NEW": ""}, {"NEW": b""}, {"NEW": None, "OLD": OLD}),
+        *({"NEW": "\u20ac" * 16}, {"NEW": NEW[:15]}, {"OLD": OLD, "NEW": NEW[:15]}),
+        *({"NEW": f"{NEW}\n"}, {"NEW": f"{NEW}\r\n".encode()}, {"OLD": OLD, "NEW": f"{NEW}\r"}),
+    ],
 )
 def test_a_receiver_without_a_usable_secret_does_not_start(secrets: dict[str, str | None]) -> None:
     with pytest.raises(ValueError, match=r"the secret|NEW") as caught:
         Receiver(secrets)
-    assert "\u20ac" not in f"{caught.value!r}{caught.value.__cause__!r}"
+    shown = f"{caught.value!r}{caught.value.__cause__!r}"
+    assert not [hidden for hidden in ("\u20ac", NEW[:15]) if hidden in shown]
+
+
+def test_a_short_secret_is_taken_where_it_is_asked_for() -> None:
+    assert deliver(Receiver({"NEW": "short"}, shortest=1), secret="short").status == 200
 
 
 @pytest.mark.parametrize("old", [None, "", b""])
@@ -426,7 +598,8 @@ def test_an_old_secret_that_is_not_set_signs_nothing(old: str | None) -> None:
 
 
 def test_a_secret_is_bytes_of_latin_1() -> None:
-    assert deliver(Receiver({"NEW": "caf\u00e9"}), secret="caf\u00e9").kind == "event"
+    secret = "caf\u00e9 of the museum"
+    assert deliver(Receiver({"NEW": secret}), secret=secret).kind == "event"
 
 
 def test_neither_the_receiver_nor_its_answers_show_a_secret(receiver: Receiver) -> None:
@@ -435,11 +608,44 @@ def test_neither_the_receiver_nor_its_answers_show_a_secret(receiver: Receiver) 
     assert OLD not in shown
 
 
-def test_the_module_is_one_file_for_python_3_9() -> None:
+OLDEST = """
+import asyncio, sys
+from receiver import Receiver, SQLiteMemory, sign_event
+async def work(event): await asyncio.sleep(0)
+receiver = Receiver({"NEW": "x" * 16}, SQLiteMemory(sys.argv[1]))
+headers = {"Preservica-Signature": sign_event(b"x" * 16, b"{}")}
+print(receiver.receive("POST", "challengeCode=c0de", {}, b"").kind)
+print(asyncio.run(receiver.receive_async("POST", "", headers, b"{}", work)).kind)
+print(receiver.receive("POST", "", headers, b"{}").kind)
+"""
+
+
+def oldest_python() -> str:
+    """Find the oldest Python from 3.9 on: on PATH, or among those of pyenv."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in range(9, sys.version_info.minor):
+        for found in (shutil.which(f"python3.{minor}"), *versions.glob(f"3.{minor}.*/bin/python")):
+            if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
+                return str(found)
+    pytest.skip("there is no Python from 3.9 on that is older than this one")
+
+
+def test_the_module_is_one_file_that_runs_on_the_oldest_python(tmp_path: Path) -> None:
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"), feature_version=(3, 9))
-    imported = {each.module for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
-    assert imported == {"__future__", "collections.abc", "typing", "urllib.parse"}
+    named = {each.module for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in named if name} <= {*sys.stdlib_module_names}
+    shutil.copy(module.__file__, tmp_path)
+    done = subprocess.run(
+        [oldest_python(), "-W", "error", "-c", OLDEST, str(tmp_path / "events.sqlite")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout.split(), done.stderr) == (["challenge", "event", "duplicate"], "")
 
 
-def test_the_module_says_how_it_changes() -> None:
-    assert "By semantic versioning, " in (module.__doc__ or "")
+def test_the_module_says_which_version_and_licence_it_has_and_how_it_changes() -> None:
+    first, *_ = Path(module.__file__).read_text(encoding="utf-8").splitlines()
+    assert first == f"# hooksync.receiver {__version__}. SPDX-License-Identifier: Apache-2.0"
+    assert module.__version__ == __version__
+    assert "semantic versioning" in (module.__doc__ or "")

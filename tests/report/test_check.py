@@ -90,3 +90,20 @@ def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where:
     assert not set("`<>*_[]\\@#&") & set(re.sub(r"</?code>|&#[0-9]+;", "", "".join(rows)))
     assert all(line.isprintable() for line in plain(check_lines(view)).split("\n"))
     assert json.loads(check_json(view))["is_fine"] is False
+
+
+@pytest.mark.parametrize(
+    ("seconds", "mark"),
+    [(0.2, "ok"), (3.0, "ok"), (3.1, "warning"), (10.0, "warning"), (10.1, "failed")],
+)
+def test_a_receiver_that_answers_slowly_is_a_warning_and_then_not_ready(
+    seconds: float, mark: str
+) -> None:
+    answer = ProbeResult("ready", "", "", seconds)
+    hook = HookCheck((declared(),), "auto", Finding("secret", "ok"), receiver=answer)
+    [found] = [each for each in hook.findings if each.subject == "receiver"]
+    assert (found.mark, f" {seconds:.3f} s" in (found.detail or "")) == (mark, True)
+    assert ("Preservica's limit is not known" in (found.detail or "")) == (mark != "ok")
+    view = CheckView((), "2026-01-31", receivers=(hook,))
+    assert view.is_fine == (mark != "failed")
+    assert json.loads(check_json(view))["receivers"][0]["receiver"]["seconds"] == seconds

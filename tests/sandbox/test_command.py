@@ -272,7 +272,7 @@ def test_log_tells_each_call_challenge_and_receiver_and_no_secret(launch: Launch
         f"challenge POST {masked} -> passed",
         "call      POST /api/webhook/subscriptions -> 200",
     ]
-    wrong = "its challengeResponse is wrong; it may use another secret"
+    wrong = "its challengeResponse is wrong; it may use a different secret"
     assert shown[6:8] == [
         f"challenge POST {masked} -> {wrong}",
         "call      POST /api/webhook/subscriptions -> 400",

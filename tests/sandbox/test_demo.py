@@ -50,7 +50,7 @@ STORY = (
     "5. A receiver with the wrong secret",
     "+ triggers: [INGEST_FAILED, SECURITY_CHANGED]",
     "$ hooksync apply --yes",
-    "another secret",
+    "a different secret",
     "fix: ",
     "(exit code ",
     "$ hooksync apply --yes",

@@ -155,5 +155,5 @@ def test_its_receiver_does_not_pass_with_another_secret(
     start: Start, hooks: Hooks, receiver: HTTPServer
 ) -> None:
     url = f"http://127.0.0.1:{receiver.server_port}/hook"
-    with pytest.raises(pyPreservica.HTTPException, match="it may use another secret"):
+    with pytest.raises(pyPreservica.HTTPException, match="it may use a different secret"):
         hooks(start(traits=frozenset())).subscribe(url, TriggerType.MOVED, "another secret")

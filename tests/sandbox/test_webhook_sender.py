@@ -26,7 +26,7 @@ SECRET = "a secret of the receiver"
 CODE = "0123456789abcdef"
 RIGHT = sign_challenge(SECRET.encode(), CODE.encode())
 NO_CODE = "its answer does not repeat the challengeCode"
-WRONG = "its challengeResponse is wrong; it may use another secret"
+WRONG = "its challengeResponse is wrong; it may use a different secret"
 EVENT = {
     "event": "Moved",
     "entityType": "IO",

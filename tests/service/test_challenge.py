@@ -4,7 +4,11 @@ break the judge.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -50,10 +54,10 @@ def test_the_right_answer_is_ready_whatever_stands_around_it(body: str | dict[st
     [
         (answered(OTHER), "wrong-secret"),
         (answered("0" * 64), "wrong-secret"),
-        (answered(RIGHT.upper()), "not-hex"),
+        (answered(RIGHT.upper()), "wrong-signature"),
         (answered(RIGHT[:-1]), "not-hex"),
         (answered(RIGHT + "\n"), "not-hex"),
-        (answered(f"sha256={RIGHT}"), "not-hex"),
+        (answered(f"sha256={RIGHT}"), "wrong-signature"),
         (answered(""), "not-hex"),
         (answered("\udcff" * 64), "not-hex"),
         (answered(code=CODE.upper()), "not-echoed"),
@@ -84,6 +88,42 @@ def test_another_answer_is_told_apart_by_what_is_wrong(
     assert reading.state == ("wrong-secret" if kind == "wrong-secret" else "wrong-answer")
     assert reading.detail
     assert reading.fix
+
+
+URL = f"https://hook.example/a?challengeCode={CODE}"
+SHA256, SHA1, SHA512 = hashlib.sha256, "sha1", "sha512"
+
+
+def digest(message: bytes, secret: bytes = SECRET, algorithm: Any = SHA256) -> bytes:
+    return hmac.new(secret, message, algorithm).digest()
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "what"),
+    [
+        (digest(b""), "wrong-signature", "is made of the body instead of the code"),
+        (digest(URL.encode()), "wrong-signature", "is made of the URL instead of the code"),
+        (digest(URL[20:].encode()), "wrong-signature", "is made of the URL instead of the code"),
+        (digest(EVENT_PREFIX + CODE.encode()), "wrong-signature", "preservica-webhook-auth and the code"),
+        (digest(SECRET, CODE.encode()), "wrong-signature", "key and message swapped"),
+        (SHA256(SECRET + CODE.encode()).digest(), "wrong-signature", "is a plain SHA-256, and no HMAC"),
+        (SHA256(CODE.encode()).digest(), "wrong-signature", "is a plain SHA-256, and no HMAC"),
+        (digest(CODE.encode(), algorithm=SHA1), "wrong-signature", "is an HMAC with sha1"),
+        (digest(CODE.encode(), algorithm=SHA512), "wrong-signature", "is an HMAC with sha512"),
+        (digest(CODE.encode(), SECRET + b"\n"), "wrong-secret", "the secret and a line break"),
+        (base64.b64encode(digest(CODE.encode())).decode(), "wrong-signature", "is right, but in base64"),
+        (RIGHT.upper(), "wrong-signature", "is right, but in upper case"),
+        (OTHER, "wrong-secret", "it signs challenges with a different secret"),
+    ],
+)  # fmt: skip
+def test_a_usual_mistake_is_named_and_only_if_none_fits_a_different_secret(
+    response: bytes | str, kind: str, what: str
+) -> None:
+    text = response if isinstance(response, str) else response.hex()
+    body = json.dumps(answered(text)).encode()
+    reading = judge_answer(200, body, CODE, SECRET, URL)
+    assert (reading.kind, what in reading.detail) == (kind, True), reading
+    assert reading.state == ("wrong-secret" if kind == "wrong-secret" else "wrong-answer")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from hooksync.core.redaction import Redactor
 from hooksync.receiver import EVENT_PREFIX
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
 from hooksync.service.http import CallContext, CallRecord, PrivateReceivers, Transport
-from hooksync.service.receivers import READY, ProbeResult, probe_all, signs_events_in_disguise
+from hooksync.service.receivers import ProbeResult, probe_all, signs_events_in_disguise
 from hooksync.service.worker_pool import WorkerPool
 from tests.boxes import Receiver
 from tests.conftest import SECRET, URL_KEY
@@ -115,7 +115,7 @@ def test_a_receiver_with_the_secret_is_ready_whatever_its_query(
     query: str, context: CallContext
 ) -> None:
     with Receiver({"catalogue": [SECRET]}) as receiver:
-        assert challenge(url(receiver.url("catalogue") + query), KEY, context) == READY
+        assert challenge(url(receiver.url("catalogue") + query), KEY, context).kind == "ready"
         assert receiver.answers["catalogue", "challenge"] == 1
 
 
@@ -165,7 +165,7 @@ def test_another_secret_is_told_apart(context: CallContext) -> None:
 def test_the_receivers_that_pypreservica_ships_are_ready(context: CallContext) -> None:
     with shipped_receiver(SECRET) as address:
         receiver = url(f"{address}?code=KEY")
-        assert challenge(receiver, KEY, context) == READY
+        assert challenge(receiver, KEY, context).kind == "ready"
         assert signs_events_in_disguise(receiver, KEY, context) is True
 
 
@@ -190,8 +190,8 @@ def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(
         answer = LambdaURLHandler(SECRET, None).verify_challenge(event)
         connection.send(Answer(answer["statusCode"], answer["body"].encode()))
 
-    assert read(flask, context) == READY
-    assert read(on_lambda, context) == READY
+    assert read(flask, context).kind == "ready"
+    assert read(on_lambda, context).kind == "ready"
 
 
 @pytest.mark.parametrize(
@@ -222,14 +222,18 @@ def test_bad_receivers_are_told_apart(
     assert (result.kind, result.state) == (kind, state)
     assert result.detail.isprintable()
     assert result.fix
+    if kind == "cut":
+        assert result.fix.startswith("see the receiver's log: it closed the connection")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_reported_and_not_followed(status: int, context: CallContext) -> None:
     with Receiver({"catalogue": [SECRET]}) as elsewhere:
         target = elsewhere.url("catalogue")
-        result = read(sends(Answer(status, headers=(("Location", target),))), context)
+        headers = (("Location", f"{target}?code={URL_KEY}"),)
+        result = read(sends(Answer(status, headers=headers)), context)
         assert (result.kind, result.state) == ("redirect", "wrong-answer")
+        assert result.detail == f"it answers {status}, a redirect: {target}?code=***"
         assert elsewhere.answers["catalogue", "challenge"] == 0
 
 
@@ -238,7 +242,10 @@ def test_a_receiver_that_never_answers_is_given_up() -> None:
         connection.server.stopping.wait(30)
 
     with Watched(timeout=SHORT_OF_PATIENCE) as context:
-        assert read(respond, context).kind == "time-out"
+        result = read(respond, context)
+    assert result.kind == "time-out"
+    assert result.fix == "let the receiver answer first and work afterwards, from a queue"
+    assert result.seconds >= SHORT_OF_PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -325,7 +332,7 @@ def test_a_certificate_of_a_root_that_was_given_is_trusted(certificate: Path) ->
         shipped_receiver(SECRET, certificate) as address,
         Watched(environ={"REQUESTS_CA_BUNDLE": str(certificate)}) as context,
     ):
-        assert challenge(url(address), KEY, context) == READY
+        assert challenge(url(address), KEY, context).kind == "ready"
 
 
 def test_https_where_only_http_is_spoken_is_told(context: CallContext) -> None:
@@ -356,7 +363,7 @@ def test_without_a_policy_what_a_private_receiver_says_is_not_quoted_and_no_poli
         assert result.fix == "see the receiver's log"
         assert read(sends(Answer(500)), context).detail == "it answers 500, not 200"
         with Receiver({"catalogue": [SECRET]}) as receiver:
-            assert challenge(url(receiver.url("catalogue")), KEY, context) == READY
+            assert challenge(url(receiver.url("catalogue")), KEY, context).kind == "ready"
 
 
 def test_a_policy_that_does_not_allow_private_receivers_lets_nothing_reach_one() -> None:

@@ -305,7 +305,7 @@ MESSAGES: dict[str, Provocation] = {
     ),
     # asking the receivers
     "the receiver at … is not ready: …": nobody_listens("RECEIVER", "apply --yes"),
-    "it signs challenges with another secret": a_receiver_with_an_old_secret,
+    "it signs challenges with a different secret": a_receiver_with_an_old_secret,
     "it answers …, not 200": answered("RECEIVER", answer(b"", "500 Internal Server Error")),
     "it answers …, a redirect": answered(
         "RECEIVER", answer(b"", "302 Found", "Location: /elsewhere")

@@ -13,13 +13,13 @@ try:
 except ImportError:
     from hooksync.receiver import Event, Receiver
 
-# Duplicates are remembered as long as this instance is warm. To drop them for certain, give
-# Receiver a Memory whose `add` is a conditional put to a DynamoDB table.
+# Events are remembered as long as this instance is warm. To remember them for certain, give
+# Receiver a memory in a DynamoDB table: ../README.md shows its three conditional writes.
 receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
 
 
 def work(event: Event) -> None:
-    """Your code. Put long work into a queue. If this raises, the event comes again."""
+    """Your code. Put long work into a queue. If this raises, the event is worked on again."""
     for entity in event.get("events", []):
         print(event.get("trigger"), entity["entityType"], entity["entityRef"])
 

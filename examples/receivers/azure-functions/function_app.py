@@ -17,13 +17,13 @@ except ImportError:
 
 # the URL needs ?code=KEY: declare it as ${FN_KEY}
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-# Duplicates are remembered as long as this instance runs. To drop them for certain, give Receiver a
-# Memory whose `add` inserts into a table.
+# Events are remembered as long as this instance runs. To remember them for certain, give Receiver a
+# memory in a store that instances share: ../README.md describes it.
 receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
 
 
 def work(event: Event) -> None:
-    """Your code. Put long work into a queue. If this raises, the event comes again."""
+    """Your code. Put long work into a queue. If this raises, the event is worked on again."""
     for entity in event.get("events", []):
         logging.info("%s %s %s", event.get("trigger"), entity["entityType"], entity["entityRef"])
 

@@ -7,7 +7,6 @@ them, too.
 import os
 
 from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from hooksync.receiver import Event, Receiver
 
@@ -17,8 +16,8 @@ app = FastAPI(openapi_url=None)
 receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
 
 
-def work(event: Event) -> None:
-    """Your code. Put long work into a queue. If this raises, the event comes again."""
+async def work(event: Event) -> None:
+    """Your code. Put long work into a queue. If this raises, the event is worked on again."""
     for entity in event.get("events", []):
         print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
 
@@ -32,8 +31,6 @@ async def hook(request: Request) -> Response:
         if len(body) > MAX_BODY:
             return Response(status_code=413)
     query: bytes = request.scope["query_string"]
-    answer = await run_in_threadpool(
-        receiver.receive, request.method, query, request.headers, bytes(body), work
-    )
+    answer = await receiver.receive_async(request.method, query, request.headers, bytes(body), work)
     print(answer.status, answer.kind, answer.signed_with or answer.reason, flush=True)
     return Response(answer.body, answer.status, answer.headers)

@@ -8,15 +8,16 @@ import os
 
 from flask import Flask, Response, request
 
-from hooksync.receiver import Event, Receiver
+from hooksync.receiver import Event, Receiver, SQLiteMemory
 
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 10 * 1024 * 1024  # bytes; a longer event is answered 413
-receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+secrets = {name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")}
+receiver = Receiver(secrets, SQLiteMemory("events.sqlite"))  # which processes share
 
 
 def work(event: Event) -> None:
-    """Your code. Put long work into a queue. If this raises, the event comes again."""
+    """Your code. Put long work into a queue. If this raises, the event is worked on again."""
     for entity in event.get("events", []):
         print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
 

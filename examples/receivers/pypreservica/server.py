@@ -51,7 +51,7 @@ class GuardedHandler(WebHookHandler):
         return body
 
     def do_WORK(self, event: Event) -> None:  # noqa: N802  the name is pyPreservica's
-        """Your code. Put long work into a queue. If this raises, the event comes again."""
+        """Your code. Put long work into a queue. If this raises, the event is worked on again."""
         for entity in event.get("events", []):
             print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
 

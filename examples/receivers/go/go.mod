@@ -1,0 +1,3 @@
+module preservica-receiver
+
+go 1.21

@@ -1,0 +1,161 @@
+"""The command `fire`: send events to a receiver, and report how it takes them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from hooksync.commands.options import Format, ReceiverOptions
+from hooksync.commands.receiving import open_receiver
+from hooksync.config.files import read_event, recorded_events
+from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.model import HookUrl, Secret, SecretRef, Trigger
+from hooksync.core.record import replace
+from hooksync.core.urls import masked_url, split_url
+from hooksync.output.receiver_json import fire_json, result_lines
+from hooksync.reconcile.context import World
+from hooksync.service.events import (
+    SIGNATURE,
+    Delivery,
+    NewEvents,
+    explain_signature,
+    find_signers,
+    signed,
+)
+from hooksync.service.receivers import read_number
+from hooksync.service.suite import Result, Sender, Suite
+
+_PAUSE = 0.5  # seconds before each piece of a slow event
+_USUAL_TRIGGER = "FULL_TEXT_INDEXED"
+
+
+class FireOptions(ReceiverOptions, frozen=True):
+    """The flags of `fire`."""
+
+    format: Format = "text"
+    trigger: str | None = None
+    event: str | None = None  # path of an event to send, or to make events like it
+    is_badly_signed: bool = False
+    repeat: int = 1
+    is_slow: bool = False
+    is_suite: bool = False
+    work_probe: str | None = None  # a URL
+    replay: str | None = None  # path of a folder
+
+
+def fire(options: FireOptions, world: World) -> ExitCode:
+    """Send an event, all that a receiver must bear, or what was recorded.
+
+    DONE: all was taken, or refused, as it should be.
+    """
+    with open_receiver(options, world) as (run, receiver):
+        secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
+        world.output.redactor.learn(run.secrets.values())
+        first = next(iter(secrets.values()))
+        is_one = not options.is_suite and options.replay is None
+        sender = Sender(receiver.url, first, run.context, quotes_taken=is_one)
+        if options.replay is not None:
+            results = _replayed(options.replay, sender, secrets)
+        elif options.is_suite:
+            results = _suite(options, world, sender, secrets, receiver.trigger)
+        else:
+            results = _repeated(options, world, sender, receiver.trigger)
+        found = []
+        for each in results:
+            found.append(each)
+            if options.format == "text":
+                world.terminal.show([*result_lines(each)])
+            if world.stop.is_set():
+                return ExitCode.INTERRUPTED
+    return _conclude(options, world, receiver.url, found)
+
+
+def _conclude(options: FireOptions, world: World, url: HookUrl, found: list[Result]) -> ExitCode:
+    counts = Counter(each.state for each in found)
+    if options.format == "json":
+        world.terminal.result(fire_json(url.shown, found), "json")
+    elif options.is_suite or options.replay is not None:
+        name = "Suite" if options.is_suite else "Replay"
+        lines = [f"{name}: {counts['passed']} passed, {counts['failed']} failed."]
+        if options.is_suite and options.work_probe is None:
+            lines.append("Not tested: whether work is done twice (--work-probe URL).")
+        world.terminal.show([("", ""), *(("", line) for line in lines)])
+    return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
+
+
+def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEvents:
+    """Make events, like the one that --event names if it names one."""
+    trigger = Trigger.named(options.trigger).wire if options.trigger else declared.wire
+    now = datetime.fromtimestamp(world.clock.now(), UTC)
+    if options.event is None:
+        return NewEvents(now, trigger or _USUAL_TRIGGER)
+    body, _ = read_event(options.event, world.stdin)
+    try:
+        template = dict(json.loads(body))
+    except (ValueError, TypeError, RecursionError):
+        fix = "give the body of an event, as `hooksync listen --record` writes one"
+        raise FileError(Problem(f"{options.event} is not a JSON object", fix)) from None
+    if options.trigger:
+        template["trigger"] = trigger
+    return NewEvents(now, trigger, template)
+
+
+def _repeated(
+    options: FireOptions, world: World, sender: Sender, declared: Trigger
+) -> Iterator[Result]:
+    """Send one event, as often as is asked for."""
+    if options.event is None:
+        body = json.dumps(_new_events(options, world, declared).make()).encode()
+    else:
+        body, _ = read_event(options.event, world.stdin)
+    sent = signed(body, sender.secret, pause=_PAUSE if options.is_slow else 0.0)
+    for _ in range(options.repeat):
+        if options.is_badly_signed:
+            yield sender.send_forged("event, signed wrong", replace(sent, signature="0" * 64))
+        else:
+            yield sender.send("event", sent)
+
+
+def _suite(
+    options: FireOptions,
+    world: World,
+    sender: Sender,
+    secrets: Mapping[SecretRef, Secret],
+    declared: Trigger,
+) -> Iterator[Result]:
+    events = _new_events(options, world, declared)
+    probe = None
+    if options.work_probe is not None:
+        probe = _work_probe(options.work_probe, sender)
+    others = {str(ref): secret for ref, secret in secrets.items() if secret is not sender.secret}
+    return Suite(sender, events, probe).run(others)
+
+
+def _work_probe(text: str, sender: Sender) -> HookUrl:
+    """Check that a URL answers with a number. Raises UsageError or FileError.
+
+    A policy allows the receiver's server, so the URL must be there.
+    """
+    if split_url(text)[:2] != split_url(sender.url.full)[:2]:
+        fix = "let the receiver's own server answer GET with the number of events worked on"
+        raise UsageError(Problem("--work-probe is not on the receiver's server", fix))
+    url = HookUrl(masked_url(text), text)
+    if read_number(url, sender.context) < 0:
+        fix = "let it answer GET with 200 and the number of events worked on, as text"
+        raise FileError(Problem(f"{url.shown} does not answer with a number", fix))
+    return url
+
+
+def _replayed(folder: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> Iterator[Result]:
+    """Send what `listen --record` wrote, with the signatures that came."""
+    for path in recorded_events(folder):
+        body, headers = read_event(path)
+        signature = headers.get(SIGNATURE.lower(), "")
+        sent = Delivery(body, signature, is_chunked="transfer-encoding" in headers)
+        result = sender.send(path.rpartition("/")[2], sent, "this event would be lost")
+        if result.fix and not find_signers(secrets, body, signature):
+            reason = explain_signature(secrets, body, signature)
+            result = replace(result, detail=f"its recorded signature: {reason}")
+        yield result

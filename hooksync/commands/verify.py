@@ -1,0 +1,45 @@
+"""The command `verify`: which secret signed an event, and what is wrong if none did."""
+
+from __future__ import annotations
+
+from hooksync.commands.options import Format, SecretOptions
+from hooksync.commands.receiving import find_secrets
+from hooksync.config.files import read_event
+from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.output.receiver_json import verify_json
+from hooksync.reconcile.context import World
+from hooksync.service.events import SIGNATURE, explain_signature, find_signers
+
+_NO_SIGNATURE = Problem(
+    "there is no signature to verify",
+    f"give --signature with the value of the header {SIGNATURE}; `listen --record` keeps it",
+)
+
+
+class VerifyOptions(SecretOptions, frozen=True):
+    """The flags of `verify`."""
+
+    path: str = "-"  # of the event
+    format: Format = "text"
+    signature: str | None = None  # None: the recorded one
+
+
+def verify(options: VerifyOptions, world: World) -> ExitCode:
+    """Report which of the secrets an event was signed with. ERROR: with none of them."""
+    known = find_secrets(options, world)
+    body, headers = read_event(options.path, world.stdin)
+    signature = options.signature or headers.get(SIGNATURE.lower())
+    if signature is None:
+        raise UsageError(_NO_SIGNATURE)
+    signers = find_signers(known.secrets, body, signature)
+    reason = "" if signers else explain_signature(known.secrets, body, signature)
+    if options.format == "json":
+        signed_with = [known.document(ref) for ref in signers]
+        world.terminal.result(verify_json(signed_with, reason), "json")
+    elif signers:
+        names = " and ".join(map(known.told, signers))
+        world.terminal.show([("green", f"signed with {names}")])
+    else:
+        tried = ", ".join(map(str, known.secrets))
+        world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
+    return ExitCode.DONE if signers else ExitCode.ERROR

@@ -1,0 +1,122 @@
+"""Name the usual mistake that explains a wrong signature, by trial. Pure.
+
+Who holds the secret can make the signature of each mistake. A signature that came is compared with
+them; a receiver that refuses genuine events is sent them, one after the other.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from hooksync.core.record import Record, replace
+from hooksync.receiver import EVENT_PREFIX
+
+_RAW = "take the raw bytes of the body, before a framework reads them"
+_PREFIX = EVENT_PREFIX.decode()
+_CODE = "sign the challengeCode of the query alone, percent-decoded"
+_BEFORE = f"sign the text {_PREFIX}, followed by the raw bytes of the body"
+_FORMS: Mapping[str, Mapping[str, Any]] = {
+    "compact": {"separators": (",", ":")},
+    "spaced": {},
+    "indented": {"indent": 2},
+}
+
+
+class Mistake(Record, frozen=True):
+    """A way to sign wrongly, and the signature that it makes."""
+
+    HIDDEN = ("signature",)
+
+    what: str  # goes on from "the signature"
+    fix: str
+    signature: str
+    is_secret: bool = False  # the secret differs, and nothing else
+
+
+def name_mistake(signature: str, mistakes: Iterable[Mistake]) -> Mistake | None:
+    """Find the mistake that made a signature."""
+    given = signature.strip()
+    for mistake in mistakes:
+        if mistake.signature in (given, given.lower()):
+            return mistake
+    return None
+
+
+def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
+    """Make the signatures that a receiver may answer a challenge with by mistake.
+
+    `url`: as it was called, with its query.
+    """
+    signed = code.encode("latin-1")
+    target = url.partition("://")[2]
+    path = target[target.find("/") :]
+    messages = {
+        "is made of the body instead of the code": b"",
+        f"is made of {_PREFIX} and the code": EVENT_PREFIX + signed,
+        "is made of JSON that holds the code": json.dumps({"challengeCode": code}).encode(),
+    }
+    for what, message in messages.items():
+        yield _mistake(secret, message, what, _CODE)
+    for place in (url, path, path.partition("?")[2], url.partition("?")[0], path.partition("?")[0]):
+        yield _mistake(secret, place.encode(), "is made of the URL instead of the code", _CODE)
+    yield from _usual_mistakes(secret, signed)
+
+
+def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
+    """Make the signatures that an event may have by mistake, or that a receiver may expect."""
+    yield _mistake(secret, body, f"is made of the body alone, without {_PREFIX} before it", _BEFORE)
+    for what, changed in _changed_bodies(body):
+        if changed != body:
+            yield _mistake(secret, EVENT_PREFIX + changed, f"is made of {what}", _RAW)
+    yield from _usual_mistakes(secret, EVENT_PREFIX + body)
+
+
+def _changed_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Change a body as servers and frameworks do; yield what it is then."""
+    yield "an empty body", b""
+    yield "the body in base64", base64.b64encode(body)
+    yield "the body without white space at its ends", body.strip()
+    yield "the body with a line break at its end", body + b"\n"
+    text = body.decode("utf-8", "replace")
+    yield "the body in Latin-1 instead of UTF-8", text.encode("latin-1", "replace")
+    yield "the body read as Latin-1 instead of UTF-8", body.decode("latin-1").encode()
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    for (name, form), is_ascii, is_sorted in product(_FORMS.items(), (True, False), (False, True)):
+        again = json.dumps(document, ensure_ascii=is_ascii, sort_keys=is_sorted, **form)
+        order = "sorted " if is_sorted else ""
+        yield f"the event written again as {order}{name} JSON", again.encode("utf-8", "replace")
+
+
+def _usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
+    """Sign the right message in a wrong way."""
+    for end in (b"\n", b"\r\n"):
+        what = "is made with the secret and a line break at its end"
+        fix = "set the secret without a line break, as with printf %s"
+        yield replace(_mistake(secret + end, message, what, fix), is_secret=True)
+    fix = "use HMAC-SHA256: the key is the text of the secret"
+    yield _mistake(message, secret, "is made with key and message swapped", fix)
+    for text in (secret + message, message + secret, message):
+        plain = hashlib.sha256(text).hexdigest()
+        yield Mistake("is a plain SHA-256, and no HMAC", fix, plain)
+    for other in ("sha1", "sha512"):
+        signature = hmac.new(secret, message, other).hexdigest()
+        yield Mistake(f"is an HMAC with {other} instead of SHA-256", fix, signature)
+    right = hmac.new(secret, message, hashlib.sha256)
+    fix = "write the HMAC-SHA256 as 64 lower-case hex digits, and nothing else"
+    yield Mistake("is right, but in upper case", fix, right.hexdigest().upper())
+    yield Mistake("is right, but after `sha256=`", fix, f"sha256={right.hexdigest()}")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield Mistake("is right, but in base64", fix, encode(right.digest()).decode())
+
+
+def _mistake(secret: bytes, message: bytes, what: str, fix: str) -> Mistake:
+    return Mistake(what, fix, hmac.new(secret, message, hashlib.sha256).hexdigest())

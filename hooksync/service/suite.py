@@ -1,0 +1,261 @@
+"""What a receiver must bear: events as Preservica may send them, judged one after the other.
+
+Each is new, so that a receiver which drops duplicates works on it. If one is refused, the receiver
+is tried with the usual mistakes, to name its bug.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+
+from hooksync.core.model import HookUrl, Secret
+from hooksync.core.record import Record, replace
+from hooksync.service.events import TAKEN, Delivery, NewEvents, deliver, find_bug, signed
+from hooksync.service.http import Answer, CallContext
+from hooksync.service.receivers import (
+    ProbeResult,
+    challenge,
+    quoted_answer,
+    read_number,
+    signs_events_in_disguise,
+)
+
+_REFUSING = range(400, 500)
+_SERVER_ERRORS = range(500, 600)
+_WAITING = (409, 429, 503)  # a receiver is busy: the event is to be sent again
+_PAUSE = 0.05  # seconds before each piece of a slow event
+_LARGE = 1_000_000  # characters
+_NOT_ASCII = {
+    "é": "é of hooksync",
+    "Ł": "Ł of hooksync",
+    "an emoji": "\N{PARTY POPPER} of hooksync",
+}
+_MOST_SEARCHES = 3  # for a bug, that find none
+_WORK_WAIT = 10.0  # seconds
+_LOOK = 0.1  # seconds between two looks at the number of works done
+_TOGETHER = 5.0  # seconds that two deliveries wait for each other
+
+_LOST = "events of this form would be lost"
+_NEW = "events could be lost after a release of Preservica"
+_ENTITIES = "events of many entities would be lost"
+_LETTERS = "every event with such a letter in an identifier would be lost"
+_TWICE = "an event that comes again would fail; while a subscription is replaced, each comes twice"
+_FORGED = "anybody who knows the URL could send it events"
+_MANY = "work would be done twice on an event that comes again, as each does during a replacement"
+
+_SERVER_FIX = (
+    "see the receiver's log; if its work looks up the entity, give an event of a real one: --event"
+)
+_TAKE_FIX = "answer genuine events with 200, whatever they hold; see the receiver's log"
+_SIGNATURE_FIX = "check that the receiver has this secret, and signs the raw bytes of the body"
+_REFUSE_FIX = "answer 401 to what none of your secrets signed"
+_FORGE_FIX = "refuse challenge codes that begin with preservica-webhook-auth"
+_WORK_FIX = "record that an event is in progress before the work, and that it is done after it"
+
+
+class Result(Record, frozen=True):
+    """How a receiver took one thing that was sent."""
+
+    name: str
+    status: int | None
+    seconds: float
+    detail: str = ""  # one line, safe to show
+    fix: str = ""  # "": it took it as it should
+    meaning: str = ""  # of a failure, for events
+
+    @property
+    def state(self) -> str:
+        """Whether it took it as it should."""
+        return "failed" if self.fix else "passed"
+
+
+class Sender:
+    """Sends events to one receiver, and judges how it takes them."""
+
+    def __init__(
+        self, url: HookUrl, secret: Secret, context: CallContext, *, quotes_taken: bool = False
+    ) -> None:
+        self.url = url
+        self.secret = secret
+        self.context = context
+        self._quotes_taken = quotes_taken  # whether to quote answers that are right, too
+        self._searches = 0
+
+    def send(self, name: str, sent: Delivery, meaning: str = _LOST) -> Result:
+        """Send a genuine event."""
+        begun = self.context.clock.monotonic()
+        answer = deliver(self.url, sent, self.context)
+        seconds = self.context.clock.monotonic() - begun
+        return replace(self.judge(name, sent.body, answer, meaning), seconds=seconds)
+
+    def send_forged(self, name: str, sent: Delivery) -> Result:
+        """Send an event that the receiver must refuse."""
+        begun = self.context.clock.monotonic()
+        answer = deliver(self.url, sent, self.context)
+        result = self._result_of(name, answer, _FORGED, _REFUSE_FIX, _REFUSING)
+        return replace(result, seconds=self.context.clock.monotonic() - begun)
+
+    def judge(
+        self, name: str, body: bytes, answer: Answer | ProbeResult, meaning: str = _LOST
+    ) -> Result:
+        """Judge the answer to a genuine event, and name the bug if it was refused."""
+        result = self._result_of(name, answer, meaning, _TAKE_FIX, TAKEN)
+        status = result.status
+        if not result.fix or status is None or status in _WAITING:
+            return result
+        if status in _SERVER_ERRORS:
+            return replace(result, fix=_SERVER_FIX)
+        if status not in _REFUSING or self._searches >= _MOST_SEARCHES:
+            return result
+        mistake = find_bug(self.url, body, self.secret, self.context)
+        if mistake:
+            bug = f"the signature that it expects {mistake.what}"
+            return replace(result, detail=bug, fix=mistake.fix)
+        self._searches += 1
+        return replace(result, fix=_SIGNATURE_FIX)
+
+    def _result_of(
+        self, name: str, answer: Answer | ProbeResult, meaning: str, fix: str, right: range
+    ) -> Result:
+        """Judge an answer by its status."""
+        if isinstance(answer, ProbeResult):
+            return Result(name, None, 0.0, answer.detail, answer.fix, meaning)
+        said = quoted_answer(answer, self.context)
+        if answer.status not in right:
+            return Result(name, answer.status, 0.0, said, fix, meaning)
+        return Result(name, answer.status, 0.0, said if self._quotes_taken else "")
+
+
+class Suite:
+    """All that is sent, and how it was taken."""
+
+    def __init__(self, sender: Sender, events: NewEvents, work_probe: HookUrl | None) -> None:
+        self._sender = sender
+        self._events = events
+        self._work_probe = work_probe
+
+    def run(self, others: Mapping[str, Secret]) -> Iterator[Result]:
+        """Send everything. `others`: further secrets that the receiver has, by their names."""
+        for name, sent, meaning in self._forms():
+            yield self._sender.send(name, sent, meaning)
+        for name, secret in others.items():
+            meaning = "while a secret is rotated, late events would be lost"
+            yield self._sender.send(f"signed with {name}", signed(self._new(), secret), meaning)
+        yield from self._repeated()
+        yield from self._forged()
+        yield from self._challenged()
+
+    def _new(self, identifier: str = "", **changed: object) -> bytes:
+        return json.dumps(self._events.make(identifier, **changed)).encode()
+
+    def _compact(self, identifier: str = "") -> bytes:
+        event = self._events.make(identifier)
+        return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def _forms(self) -> Iterator[tuple[str, Delivery, str]]:
+        """Yield an event of each form: its name, how it is sent, and what a failure means."""
+        sign = partial(signed, secret=self._sender.secret)
+        yield "compact, in chunks", sign(self._compact()), _LOST
+        yield "compact, in one piece", sign(self._compact(), is_chunked=False), _LOST
+        yield "spaced", sign(self._new()), _LOST
+        yield "slow, in pieces", sign(self._new(), pause=_PAUSE), "slow events would be lost"
+        for name, letter in _NOT_ASCII.items():
+            yield f"with {name} in UTF-8", sign(self._compact(letter)), _LETTERS
+        yield "with Ł escaped", sign(self._new(_NOT_ASCII["Ł"])), _LETTERS
+        yield "with unknown fields", sign(self._new(newField={"of": ["a", 1, None]})), _NEW
+        yield "of an unknown trigger", sign(self._new(trigger="A_TRIGGER_THAT_IS_NEW")), _NEW
+        large = self._new(filling="x" * _LARGE)
+        yield "of 1 MB, in chunks", sign(large), _ENTITIES
+        large = self._new(filling="x" * _LARGE)
+        yield "of 1 MB, in one piece", sign(large, is_chunked=False), _ENTITIES
+
+    def _repeated(self) -> Iterator[Result]:
+        """Deliver an event twice: one after the other, under two ids, and at once."""
+        same = [self._new()] * 2
+        yield self._worked_once("the same twice", same, self._in_turn)
+        event = self._events.make()
+        twins = [json.dumps({**event, "subscriptionId": each * 32}).encode() for each in "ab"]
+        yield self._worked_once("with two subscriptionIds", twins, self._in_turn)
+        same = [self._new()] * 2
+        yield self._worked_once("two at once", same, self._at_once)
+
+    def _in_turn(self, name: str, bodies: Iterable[bytes]) -> Iterator[Result]:
+        for body in bodies:
+            yield self._sender.send(name, signed(body, self._sender.secret), _TWICE)
+
+    def _at_once(self, name: str, bodies: Iterable[bytes]) -> Iterator[Result]:
+        """Send both to their last piece, and then both last pieces. One may be told to wait."""
+        barrier = threading.Barrier(2)
+
+        def meet() -> None:
+            with suppress(threading.BrokenBarrierError):
+                barrier.wait(_TOGETHER)
+
+        def send(body: bytes) -> Result:
+            sent = replace(signed(body, self._sender.secret), before_last=meet)
+            return self._sender.send(name, sent, _TWICE)
+
+        with ThreadPoolExecutor(2) as pool:
+            results = [*pool.map(send, bodies)]
+        is_taken = any(not each.fix for each in results)
+        for result in results:
+            if not is_taken or result.status not in _WAITING:
+                yield result
+
+    def _worked_once(
+        self, name: str, bodies: list[bytes], send: Callable[[str, list[bytes]], Iterable[Result]]
+    ) -> Result:
+        """Deliver an event twice, and count how often it was worked on, if that can be read.
+
+        An event that comes after it shows when the work on both deliveries must be done.
+        """
+        before = self._works_done()
+        results = [*send(name, bodies)]
+        if before >= 0:
+            results += self._in_turn(name, [self._new()])
+        failed = [each for each in results if each.fix]
+        if failed or before < 0:
+            return [*failed, *results][0]
+        context = self._sender.context
+        end = context.clock.monotonic() + _WORK_WAIT
+        while (done := self._works_done()) < before + 2 and context.clock.monotonic() < end:
+            if context.clock.wait(context.stop, _LOOK):
+                break
+        worked = done - before - 1
+        result = replace(results[0], detail=f"times worked on: {worked}")
+        if worked != 1:
+            result = replace(result, fix=_WORK_FIX, meaning=_MANY)
+        return result
+
+    def _works_done(self) -> int:
+        """Return how many events were worked on; -1: nobody knows."""
+        return read_number(self._work_probe, self._sender.context) if self._work_probe else -1
+
+    def _forged(self) -> Iterator[Result]:
+        genuine = signed(self._new(), self._sender.secret)
+        forged = {
+            "with a wrong signature": replace(genuine, signature="0" * 64),
+            "without a signature": replace(genuine, signature=None),
+            "with a changed body": replace(genuine, body=genuine.body[:-1] + b', "forged": true}'),
+        }
+        for name, sent in forged.items():
+            yield self._sender.send_forged(name, sent)
+
+    def _challenged(self) -> Iterator[Result]:
+        """Challenge the receiver with a code, and with one that could forge an event."""
+        url, secret, context = self._sender.url, self._sender.secret, self._sender.context
+        found = challenge(url, secret, context)
+        meaning = "no subscription could be made" if found.fix else ""
+        yield Result("challenge", None, found.seconds, found.detail, found.fix, meaning)
+        begun = context.clock.monotonic()
+        is_signed = signs_events_in_disguise(url, secret, context)
+        result = Result("code that could forge", None, context.clock.monotonic() - begun)
+        if is_signed is not False:
+            detail = "it signs one" if is_signed else "no clear answer"
+            result = replace(result, detail=detail, fix=_FORGE_FIX, meaning=_FORGED)
+        yield result

@@ -1,0 +1,384 @@
+"""The suite of `fire` against receivers with one bug each: it names the bug, and nothing else fails."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+
+from hooksync.core.schema import check_document
+from hooksync.receiver import event_key
+from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
+from tests.command_line import Run, hooksync
+
+SECRET = b"s3cret-of-the-catalogue-0123456789"
+PREFIX = b"preservica-webhook-auth"
+TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")
+LETTERS = {"with é in UTF-8", "with Ł in UTF-8", "with an emoji in UTF-8"}
+COMPACT = {"compact, in chunks", "compact, in one piece"}
+LARGE = {"of 1 MB, in chunks", "of 1 MB, in one piece"}
+TWICE = {"the same twice", "with two subscriptionIds", "two at once"}
+SPACED = (
+    {"spaced", "slow, in pieces", "with unknown fields", "of an unknown trigger"} | LARGE | TWICE
+)
+GENUINE = COMPACT | SPACED | LETTERS | {"with Ł escaped"}
+FORGED = {"with a wrong signature", "without a signature", "with a changed body"}
+
+
+def sign(secret: bytes, message: bytes) -> str:
+    return hmac.new(secret, message, hashlib.sha256).hexdigest()
+
+
+class Good:
+    """A receiver by the rules, made of parts that a bug may replace."""
+
+    limit = 10_000_000
+    answers_forgeries = False
+    secret = SECRET
+    works = 0
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seen: set[str] = set()
+        self.together = threading.Barrier(2)
+
+    def signed_code(self, code: bytes, request: Request) -> str:
+        return sign(self.secret, code)
+
+    def expected(self, body: bytes) -> str:
+        return sign(self.secret, PREFIX + body)
+
+    def is_genuine(self, signature: str, body: bytes) -> bool:
+        return signature == self.expected(body)
+
+    def refusal(self, event: dict[str, object]) -> int:
+        return 0
+
+    def key(self, event: dict[str, object]) -> str:
+        return event_key(event)  # type: ignore[arg-type]
+
+    def work(self, event: dict[str, object]) -> None:
+        with self.lock:
+            if self.key(event) in self.seen:
+                return
+            self.seen.add(self.key(event))
+            self.works += 1
+
+    def respond(self, connection: Connection, request: Request) -> None:
+        if request.method == "GET":
+            connection.send(Answer(200, f"{self.works}\n".encode()))
+            return
+        try:
+            answer = self.answer(request)
+        except Exception:
+            answer = Answer(500)
+        connection.send(answer)
+
+    def answer(self, request: Request) -> Answer:
+        code = parse_qs(request.query).get("challengeCode", [""])[0].encode()
+        if code.startswith(PREFIX) and not self.answers_forgeries:
+            return Answer(400)
+        if code:
+            response = self.signed_code(code, request)
+            document = {"challengeCode": code.decode(), "challengeResponse": response}
+            return Answer(200, json.dumps(document).encode())
+        if len(request.body) > self.limit:
+            return Answer(413)
+        if not self.is_genuine(request.headers.get("preservica-signature", ""), request.body):
+            return Answer(401)
+        event = json.loads(request.body)
+        status = self.refusal(event)
+        if not status:
+            self.work(event)
+        return Answer(status or 200)
+
+
+class BodyInsteadOfCode(Good):
+    def signed_code(self, code: bytes, request: Request) -> str:
+        return sign(SECRET, request.body)
+
+
+class UrlInsteadOfCode(Good):
+    def signed_code(self, code: bytes, request: Request) -> str:
+        return sign(SECRET, f"{request.path}?{request.query}".encode())
+
+
+class PrefixOnCode(Good):
+    def signed_code(self, code: bytes, request: Request) -> str:
+        return sign(SECRET, PREFIX + code)
+
+
+class SwappedOnCode(Good):
+    def signed_code(self, code: bytes, request: Request) -> str:
+        return sign(code, SECRET)
+
+
+class Base64OnCode(Good):
+    def signed_code(self, code: bytes, request: Request) -> str:
+        return base64.b64encode(hmac.digest(SECRET, code, "sha256")).decode()
+
+
+class UpperCaseOnCode(Good):
+    def signed_code(self, code: bytes, request: Request) -> str:
+        return sign(SECRET, code).upper()
+
+
+class NoPrefix(Good):
+    def expected(self, body: bytes) -> str:
+        return sign(SECRET, body)
+
+
+class Swapped(Good):
+    def expected(self, body: bytes) -> str:
+        return sign(PREFIX + body, SECRET)
+
+
+class PlainSha(Good):
+    def expected(self, body: bytes) -> str:
+        return hashlib.sha256(SECRET + PREFIX + body).hexdigest()
+
+
+class LineBreak(Good):
+    secret = SECRET + b"\n"
+
+
+class Respaced(Good):
+    def expected(self, body: bytes) -> str:
+        return sign(SECRET, PREFIX + json.dumps(json.loads(body)).encode())
+
+
+class Recompacted(Good):
+    """As Express does with `JSON.stringify(request.body)`."""
+
+    def expected(self, body: bytes) -> str:
+        text = json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False)
+        return sign(SECRET, PREFIX + text.encode())
+
+
+class Latin1(Good):
+    """As the receivers of pyPreservica do."""
+
+    def expected(self, body: bytes) -> str:
+        return sign(SECRET, PREFIX + body.decode().encode("latin-1"))
+
+
+class TakesAll(Good):
+    def is_genuine(self, signature: str, body: bytes) -> bool:
+        return True
+
+
+class SmallLimit(Good):
+    """As Express does with `express.raw({ type: "*/*" })`: 100 kB."""
+
+    limit = 100_000
+
+
+class KnownFields(Good):
+    def refusal(self, event: dict[str, object]) -> int:
+        return 0 if "newField" not in event else 422
+
+
+class KnownTriggers(Good):
+    def refusal(self, event: dict[str, object]) -> int:
+        return 0 if event["trigger"] in TRIGGERS else 400
+
+
+class NoSecondTime(Good):
+    def refusal(self, event: dict[str, object]) -> int:
+        return 409 if self.key(event) in self.seen else 0
+
+
+class NoMemory(Good):
+    def key(self, event: dict[str, object]) -> str:
+        return str(len(self.seen))
+
+
+class ByIdToo(Good):
+    def key(self, event: dict[str, object]) -> str:
+        return json.dumps(event)
+
+
+class RecordsAfterwards(Good):
+    """Records an event only after the work: of two at once, both are worked on."""
+
+    since_twins = -1000  # events since the one with the second subscriptionId, itself included
+
+    def work(self, event: dict[str, object]) -> None:
+        with self.lock:
+            self.since_twins += 1
+            if event["subscriptionId"] == "b" * 32:
+                self.since_twins = 0
+            number = self.since_twins
+        if self.key(event) in self.seen:
+            return
+        if number in (2, 3):  # after the event that shows when the twins' work is done
+            self.together.wait(30)
+        with self.lock:
+            self.seen.add(self.key(event))
+            self.works += 1
+
+
+class SignsForgeries(Good):
+    answers_forgeries = True
+
+
+class Crashes(Good):
+    def respond(self, connection: Connection, request: Request) -> None:
+        if "challengeCode" in request.query:
+            connection.cut()
+            return
+        super().respond(connection, request)
+
+
+@contextmanager
+def serving(receiver: Good) -> Iterator[str]:
+    with LoopbackServer(0, receiver.respond) as server:
+        yield f"http://127.0.0.1:{server.port}/hook"
+
+
+def fire(url: str, *arguments: str) -> Run:
+    given = ["fire", "--url", url, "--secret", "env:HOOK_SECRET", *arguments]
+    return hooksync(given, {"HOOK_SECRET": SECRET.decode()}, Path(__file__).parent)
+
+
+def fire_suite(url: str, *arguments: str) -> dict[str, dict[str, str]]:
+    """Give what failed, by its name."""
+    done = fire(url, "--suite", "--work-probe", url, "--json", *arguments)
+    assert check_document("receiver", done.json)
+    failed = {each["name"]: each for each in done.json["results"] if each["state"] == "failed"}
+    assert done.code == bool(failed), done.err
+    assert all(each["meaning"] and each["fix"] for each in failed.values())
+    return failed
+
+
+ONE_BUG: list[tuple[Callable[[], Good], set[str], str]] = [
+    (BodyInsteadOfCode, {"challenge"}, "is made of the body instead of the code"),
+    (UrlInsteadOfCode, {"challenge"}, "is made of the URL instead of the code"),
+    (PrefixOnCode, {"challenge"}, "is made of preservica-webhook-auth and the code"),
+    (SwappedOnCode, {"challenge"}, "is made with key and message swapped"),
+    (Base64OnCode, {"challenge"}, "is right, but in base64"),
+    (UpperCaseOnCode, {"challenge"}, "is right, but in upper case"),
+    (NoPrefix, GENUINE, "is made of the body alone, without preservica-webhook-auth before it"),
+    (Swapped, GENUINE, "is made with key and message swapped"),
+    (PlainSha, GENUINE, "is a plain SHA-256, and no HMAC"),
+    (LineBreak, GENUINE | {"challenge"}, "is made with the secret and a line break at its end"),
+    (Respaced, COMPACT | LETTERS, "is made of the event written again as spaced JSON"),
+    (
+        Recompacted,
+        SPACED | {"with Ł escaped"},
+        "is made of the event written again as compact JSON",
+    ),
+    (Latin1, LETTERS, "is made of the body in Latin-1 instead of UTF-8"),
+    (TakesAll, FORGED, ""),
+    (SmallLimit, LARGE, ""),
+    (KnownFields, {"with unknown fields"}, ""),
+    (KnownTriggers, {"of an unknown trigger"}, ""),
+    (NoSecondTime, TWICE - {"two at once"}, ""),
+    (NoMemory, TWICE, "times worked on: 2"),
+    (ByIdToo, {"with two subscriptionIds"}, "times worked on: 2"),
+    (RecordsAfterwards, {"two at once"}, "times worked on: 2"),
+    (SignsForgeries, {"code that could forge"}, "it signs one"),
+    (Crashes, {"challenge", "code that could forge"}, "cut before the answer was complete"),
+]
+
+
+@pytest.mark.parametrize(("make", "names", "bug"), ONE_BUG)
+def test_the_suite_names_the_one_bug_of_a_receiver_and_passes_everything_else(
+    make: Callable[[], Good], names: set[str], bug: str
+) -> None:
+    with serving(make()) as url:
+        failed = fire_suite(url)
+    assert set(failed) == names
+    assert any(bug in (each["detail"] or "") for each in failed.values()), failed
+
+
+def test_the_suite_finds_no_fault_with_a_good_receiver_and_reads_like_this() -> None:
+    with serving(Good()) as url:
+        assert fire_suite(url) == {}
+        done = fire(url, "--suite")
+    *_, summary, untested = done.out.splitlines()
+    assert summary == "Suite: 20 passed, 0 failed."
+    assert untested == "Not tested: whether work is done twice (--work-probe URL)."
+
+
+class LooksUp(Good):
+    """Its work looks up the entity, and fails where there is none."""
+
+    def work(self, event: dict[str, object]) -> None:
+        assert "7fdea7e0" in json.dumps(event)
+        super().work(event)
+
+
+def test_a_receiver_that_looks_the_entity_up_passes_with_an_event_of_a_real_one(
+    tmp_path: Path,
+) -> None:
+    events = [{"entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2"}]
+    recorded = {"subscriptionId": "9" * 32, "trigger": "MOVED", "tenant": "BRAMA", "events": events}
+    (tmp_path / "event.json").write_text(json.dumps(recorded))
+    with serving(LooksUp()) as url:
+        assert "--event" in fire_suite(url)["spaced"]["fix"]
+        assert fire_suite(url, "--event", str(tmp_path / "event.json")) == {}
+
+
+def record(folder: Path, name: str, event: object, secret: bytes = SECRET) -> None:
+    body = json.dumps(event).encode()
+    (folder / f"{name}.json").write_bytes(body)
+    headers = f"preservica-signature: {sign(secret, PREFIX + body)}\nx-trace: {name}\n"
+    (folder / f"{name}.json.headers").write_text(headers)
+
+
+def test_a_folder_is_replayed_in_its_order_with_the_signatures_that_came(tmp_path: Path) -> None:
+    record(tmp_path, "2-event", {"events": [2]})
+    record(tmp_path, "1-event", {"events": [1]}, b"the secret before the rotation")
+    record(tmp_path, "3-refused", {"events": [3]}, b"of nobody at all, and no secret")
+    with serving(Good()) as url:
+        done = fire(url, "--replay", str(tmp_path), "--json")
+        empty = fire(url, "--replay", str(tmp_path / "none"))
+    one, two = done.json["results"]
+    assert (done.code, one["name"], two["name"]) == (1, "1-event.json", "2-event.json")
+    assert (one["status"], two["status"]) == (401, 200)
+    reason = "its recorded signature: signed with a different secret, or the body was changed"
+    assert one["detail"] == reason
+    assert (empty.code, "fix: name a folder that `hooksync listen --record`" in empty.err) == (
+        1,
+        True,
+    )
+
+
+class NoNumber(Good):
+    works = "many"  # type: ignore[assignment]
+
+
+def test_a_work_probe_that_gives_no_number_is_told_before_anything_is_sent() -> None:
+    with serving(NoNumber()) as url:
+        done = fire(url, "--suite", "--work-probe", f"{url}?key=secret-of-mine")
+    assert (done.code, done.out) == (1, "")
+    assert f"error: {url}?key=*** does not answer with a number" in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("--suite --repeat 2 --slow", "--repeat, --slow cannot be combined with --suite"),
+        ("--suite --bad-signature", "--bad-signature cannot be combined with --suite"),
+        ("--replay . --suite", "--suite cannot be combined with --replay"),
+        ("--replay . --event x", "--event cannot be combined with --replay"),
+        ("--work-probe http://127.0.0.1/", "--work-probe needs --suite"),
+        ("--suite --work-probe here", "--work-probe is not on the receiver's server"),
+        (
+            "--suite --work-probe http://127.0.0.1:2/hook",
+            "--work-probe is not on the receiver's server",
+        ),
+    ],
+)
+def test_flags_of_fire_that_contradict_each_other_are_usage_errors(flags: str, told: str) -> None:
+    done = fire("http://127.0.0.1:1/hook", *flags.split())
+    assert (done.code, told in done.err) == (64, True), done.err
