@@ -140,8 +140,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take no run lock",
         "api/inputs.py",
-        "if store and is_apply else nullcontext()",
-        "if False else nullcontext()",
+        "        if store and is_apply:\n",
+        "        if False:\n",
     ),
     Break(
         "never ask a lagging list again",
