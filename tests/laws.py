@@ -114,7 +114,6 @@ class Remembered:
     is_right: bool | None
     is_unconfirmed: bool = False  # no response vouches for it
     flag: bool | None = None  # as sent; None: not known
-    replaces: str = ""  # the id of an old one that may be left
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +147,8 @@ class Run:
     # how many applies in succession said before this run that an address is unsettled
     unsettled: Mapping[str, int] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()  # addresses that --replace named
+    # ids that an earlier run was to replace, as the state before this run has it
+    replaced_before: frozenset[str] = frozenset()
     promised: Mapping[str, Any] | None = None  # the saved plan that this run applies
     # addresses of ids that a killed run may have made, as the state before this run has it
     meant: Mapping[str, str] = field(default_factory=dict)
@@ -246,8 +247,7 @@ def _is_replaced(run: Run, declared: Declared, one: Held, moment: Moment) -> boo
         it.address for it in run.remembered if it.id == one.id and it.tenancy == declared.name
     }
     addresses |= {run.meant[one.id]} if one.id in run.meant else set()
-    held = {it.id for it in moment.held}
-    if any(it.replaces == one.id and it.id in held for it in run.remembered):
+    if one.id in run.replaced_before:
         return True
     for want in declared.wanted:
         if want.place != one.place and want.address not in addresses:

@@ -168,6 +168,7 @@ class Execution(Record, frozen=True):
         for runner in self._makers():
             if runner.new_id:
                 made.append(self._entry(runner))
+            if runner.is_unlisted:
                 unlisted.append(_as_made(runner))
         gone = {one.live_id for one in self.runners if one.removal is Removal.GONE}
         there = [one for one in unlisted if one.id not in shown | gone]

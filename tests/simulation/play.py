@@ -282,6 +282,8 @@ class Play:
             report.unlink(missing_ok=True)
         self.users.setdefault(state, set()).add(process.name)
         remembered, meant = self.remembered(state), self._meant(state)
+        known = self._state(state)
+        replaced = {each.replaces for each in (*known.entries, *known.intents)} if known else set()
         start, before = len(self.service.moments), self.service.held()
         code, crash = self._carry_out(verb, options, process, hooks)
         declared = hooks.targeted() if targets else hooks.declared()
@@ -293,6 +295,7 @@ class Play:
             moments=moments,
             remembered=remembered,
             meant=meant,
+            replaced_before=frozenset(replaced),
             options=options,
             play=self,
             state=state,
@@ -394,7 +397,6 @@ class Play:
                 is_right(entry),
                 not entry.is_confirmed,
                 entry.include_identifiers,
-                entry.replaces,
             )
             for entry in state.entries
         )
