@@ -23,7 +23,6 @@ from hooksync.core.urls import (
     normal_url,
     owns_url,
     server_fault,
-    server_url,
     split_url,
     url_fault,
 )
@@ -190,15 +189,8 @@ def duplicate_tenancy_problems(tenancies: Iterable[TenancyDeclaration]) -> Itera
     """Refuse two tenancies with the same server and tenant as they are written."""
     places = []
     for entry in tenancies:
-        server = entry.settings.server
-        tenant = entry.settings.tenant
-        base_url: Hashable = server and server.template
-        name: Hashable = tenant and tenant.template
-        if server and server.template.literal and not server_fault(server.template.literal):
-            base_url = server_url(server.template.literal)
-        if tenant and tenant.template.literal:
-            name = tenant.template.literal.casefold()
-        places.append((entry, (base_url, name)))
+        written = (entry.settings.server, entry.settings.tenant)
+        places.append((entry, tuple(each and each.template.text for each in written)))
     return same_place_problems(places)
 
 

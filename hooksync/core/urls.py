@@ -133,7 +133,7 @@ def ascii_host(host: str) -> str:
 
 _HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
 _PORT = re.compile("[1-9][0-9]{0,4}")
-_NUMBERS = re.compile("[0-9][0-9a-fA-FxX.]*")  # of an IPv4 address
+_NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")  # of an IPv4 address
 _LOOPBACK_V4 = re.compile(r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
 _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
@@ -273,16 +273,24 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
     if host.startswith("["):
         address = _ipv6(host)
         return (address and address.ipv4_mapped) or address
-    host = host.removesuffix(".")
-    if not _NUMBERS.fullmatch(host):
+    parts = host.removesuffix(".").split(".")
+    if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
         return None
-    from ipaddress import IPv4Address  # rarely needed, as socket
-    from socket import inet_aton
+    *first, last = map(_number, parts)
+    if last >= 256 ** (4 - len(first)) or any(number > 255 for number in first):
+        return None
+    for place, number in enumerate(first):
+        last += number << 24 - 8 * place
+    from ipaddress import IPv4Address  # rarely needed
 
-    try:
-        return IPv4Address(inet_aton(host))
-    except OSError:
-        return None
+    return IPv4Address(last)
+
+
+def _number(text: str) -> int:
+    """Read a part of an IPv4 address: decimal, octal (`0177`) or hexadecimal (`0x7f`)."""
+    if text[:2].lower() == "0x":
+        return int(text, 16)
+    return int(text, 8 if text.startswith("0") else 10)
 
 
 def _ipv6(host: str) -> IPv6Address | None:
