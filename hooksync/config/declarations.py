@@ -23,7 +23,7 @@ from hooksync.core.urls import (
     normal_url,
     owns_url,
     server_fault,
-    split_url,
+    split_written,
     url_fault,
 )
 
@@ -165,7 +165,7 @@ def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
 def _password_problem(written: Written, subject: str, fix: str) -> Problem | None:
     """Find user information beside variables: it is in the file, whatever they are filled with."""
     text = "".join(part for part in written.template.parts if isinstance(part, str))
-    _, netloc, _ = split_url(text if "://" in text else f"://{text}")
+    _, netloc, _ = split_written(text)
     if "@" not in netloc:
         return None
     return Problem(f"{subject} holds user information (@)", fix, written.location)

@@ -47,6 +47,12 @@ def split_url(url: str) -> tuple[str, str, str]:
     return scheme.lower() if separator else "", rest[:end], rest[end:]
 
 
+def split_written(text: str) -> tuple[str, str, str]:
+    """Cut a URL whose `://` may be in a variable: its host then ends at the first slash."""
+    return split_url(text if _WITH_SCHEME.match(text) else f"://{text}")
+
+
+_WITH_SCHEME = re.compile("[^/?#]*://")
 _WITH_HOST = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
     r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=]|%(?!40|3[Aa]))+)(?::[0-9]*)?)"
