@@ -60,6 +60,7 @@ _WITH_HOST = re.compile(
     re.DOTALL,
 )
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,15}|[a-z0-9._-]{0,6}))*")
+_PLAIN_TEXT = re.compile(r"[^:@\\?#%;=]*")
 _PAIR = re.compile("[^?&;]+")
 _WORD = re.compile("[A-Za-z0-9]{7,}")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
@@ -74,13 +75,13 @@ _LONGEST_HOST = 253  # characters of a name in the DNS
 def masked_url(url: str) -> str:
     """Hide what may be a key in a live URL: user information, query values, fragment, odd segments.
 
-    Nothing is shown of a text that is no URL with a host.
+    Of a text that is no URL with a host, nothing is shown that may be a password.
     """
     if _HOLDS_NO_KEY.fullmatch(url):  # most, and ten thousand of them are a tenth of a plan
         return url
     found = _WITH_HOST.fullmatch(url)
     if not found:
-        return "***"
+        return masked_path(url) if _PLAIN_TEXT.fullmatch(url) else "***"
     user = "***@" if found["user"] else ""
     path = masked_path(found["path"] or "")
     query = _PAIR.sub(lambda pair: masked_pair(pair[0]), found["query"] or "")

@@ -316,7 +316,7 @@ MISTAKES = [
         "trigger: INDEXED",
         "triggers: [INDEXED, FULL_TEXT_INDEXED]",
         "13:29",
-        '("INDEXED" is the same)',
+        'trigger "INDEXED" is listed twice',
     ),
     (
         "trigger: INDEXED",
