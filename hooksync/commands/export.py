@@ -197,10 +197,10 @@ _HOW_TO_SET = (
         " --env-file, which"
     ),
     (
-        "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync plan`"
-        " says no changes,"
+        "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync adopt`"
+        " records that"
     ),
-    "and `hooksync adopt` records that these secrets are in use.",
+    "these secrets are in use, and `hooksync plan` says no changes.",
 )
 
 
