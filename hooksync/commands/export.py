@@ -61,9 +61,9 @@ _HEAD = """\
 # `hooksync export` wrote this file: the webhook subscriptions that were live. It contains no
 # secrets, no query values of URLs and no keys in their paths, only names of variables.
 # To use it: save it as hooks.yaml, set the variables that were listed with it, then
-#   hooksync plan             says "No changes."
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync adopt            records that these secrets are in use
+#   hooksync plan             says "No changes."
 # Editors check this file by the first line, once `hooksync schema > hooks.schema.json` was run.
 """
 _OWNS_COMMENT = (
@@ -197,10 +197,10 @@ _HOW_TO_SET = (
         " --env-file, which"
     ),
     (
-        "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync plan`"
-        " says no changes,"
+        "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync adopt`"
+        " records that"
     ),
-    "and `hooksync adopt` records that these secrets are in use.",
+    "these secrets are in use, and `hooksync plan` says no changes.",
 )
 
 

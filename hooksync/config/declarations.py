@@ -23,8 +23,7 @@ from hooksync.core.urls import (
     normal_url,
     owns_url,
     server_fault,
-    server_url,
-    split_url,
+    split_written,
     url_fault,
 )
 
@@ -166,7 +165,7 @@ def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
 def _password_problem(written: Written, subject: str, fix: str) -> Problem | None:
     """Find user information beside variables: it is in the file, whatever they are filled with."""
     text = "".join(part for part in written.template.parts if isinstance(part, str))
-    _, netloc, _ = split_url(text if "://" in text else f"://{text}")
+    _, netloc, _ = split_written(text)
     if "@" not in netloc:
         return None
     return Problem(f"{subject} holds user information (@)", fix, written.location)
@@ -190,15 +189,8 @@ def duplicate_tenancy_problems(tenancies: Iterable[TenancyDeclaration]) -> Itera
     """Refuse two tenancies with the same server and tenant as they are written."""
     places = []
     for entry in tenancies:
-        server = entry.settings.server
-        tenant = entry.settings.tenant
-        base_url: Hashable = server and server.template
-        name: Hashable = tenant and tenant.template
-        if server and server.template.literal and not server_fault(server.template.literal):
-            base_url = server_url(server.template.literal)
-        if tenant and tenant.template.literal:
-            name = tenant.template.literal.casefold()
-        places.append((entry, (base_url, name)))
+        written = (entry.settings.server, entry.settings.tenant)
+        places.append((entry, tuple(each and each.template.text for each in written)))
     return same_place_problems(places)
 
 

@@ -303,7 +303,7 @@ class FileReader:
 
     def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
         """Read `trigger` or `triggers`; None: neither is there."""
-        found: dict[model.Trigger, str] = {}
+        found: list[model.Trigger] = []
         if "trigger" in fields:
             self._add_trigger(found, fields["trigger"], fields.value_mark("trigger"))
             return tuple(found)
@@ -314,7 +314,7 @@ class FileReader:
             self._add_trigger(found, name, names.item_mark(index))
         return tuple(found)
 
-    def _add_trigger(self, found: dict[model.Trigger, str], name: str, mark: Mark) -> None:
+    def _add_trigger(self, found: list[model.Trigger], name: str, mark: Mark) -> None:
         """Add a trigger, or note that it is unknown or there twice."""
         known = self._known_triggers
         if known is not None and name not in known:
@@ -322,9 +322,9 @@ class FileReader:
             return
         trigger = model.Trigger.named(name)
         if trigger in found:
-            same = "" if found[trigger] == name else f' ("{found[trigger]}" is the same)'
-            self._note(f'trigger "{name}" is listed twice{same}', "keep one of the two", mark)
-        found.setdefault(trigger, name)
+            self._note(f'trigger "{trigger.short}" is listed twice', "keep one of the two", mark)
+        else:
+            found.append(trigger)
 
     def _at(self, mark: Mark) -> model.Location:
         return model.Location(self._file, *mark)

@@ -9,11 +9,11 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from hooksync.core.errors import FileError, Problem, os_reason
+from hooksync.core.errors import FileError, Problem, os_reason, some_of
 from hooksync.core.model import SecretRef
 from hooksync.core.reading import read_file
 from hooksync.core.record import Record
@@ -49,23 +49,40 @@ class Source(Record, frozen=True):
 def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
     """Read files, the *.yaml and *.yml files of directories (sorted), and standard input for `-`.
 
-    A file that is named twice is read once. Raises FileError with every problem.
+    A file that is named twice is read once. Raises FileError with every problem; a folder directly
+    within a directory whose hooks files are not read is one.
     """
     sources: dict[str, Source] = {}  # by real path
     problems: list[Problem] = []
+    directories = []
     for argument in arguments:
         with _collecting(problems, argument):
             paths = [argument]
             if argument != "-" and os.path.isdir(argument):
                 paths = _hooks_files(argument)
+                directories.append(argument)
             for path in paths:
                 with _collecting(problems, path):
                     identity = path if path == "-" else os.path.realpath(path)
                     if identity not in sources:
                         sources[identity] = _read_source(path, stdin)
+    for directory in directories:
+        problems += _directory_problems(directory, sources)
     if problems:
         raise FileError(*problems)
     return tuple(sources.values())
+
+
+def _directory_problems(directory: str, read: Container[str]) -> Iterator[Problem]:
+    """Refuse a directory without hooks files, and folders whose hooks files would be skipped."""
+    unread = _unread_folders(directory, read)
+    if unread:
+        folders = f"folders with *.yaml or *.yml files that are not read: {some_of(unread)}"
+        fix = "name each such folder, or its files, with --file as well; or move them elsewhere"
+        yield Problem(f"{directory} has {folders}", fix)
+    elif not _hooks_files(directory):
+        what = f"{directory} holds no *.yaml or *.yml file"
+        yield Problem(what, "name a hooks file, or the directory that holds one")
 
 
 def default_file() -> str:
@@ -153,17 +170,31 @@ def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
 def _hooks_files(directory: str) -> list[str]:
     """List the *.yaml and *.yml files directly in a directory, sorted.
 
-    What is hidden belongs to tools. Raises FileError if there is none.
+    What is hidden belongs to tools.
     """
     found = []
     for name in sorted(os.listdir(directory)):
         path = os.path.join(directory, name)
         if name.endswith((".yaml", ".yml")) and name[0] != "." and not os.path.isdir(path):
             found.append(path)
-    if not found:
-        what = f"{directory} holds no *.yaml or *.yml file"
-        raise FileError(Problem(what, "name a hooks file, or the directory that holds one"))
     return found
+
+
+def _unread_folders(directory: str, read: Container[str]) -> list[str]:
+    """List the folders directly in a directory that hold hooks files which were not read.
+
+    Folders deeper down are left alone, because a link may lead to the whole disk. `read`: real
+    paths.
+    """
+    unread = []
+    for name in sorted(os.listdir(directory)):
+        folder = os.path.join(directory, name)
+        if name[0] == "." or not os.path.isdir(folder):
+            continue
+        with suppress(PermissionError):  # nobody could name its files with --file either
+            if any(os.path.realpath(path) not in read for path in _hooks_files(folder)):
+                unread.append(folder)
+    return unread
 
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:

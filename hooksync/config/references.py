@@ -7,7 +7,6 @@ quotes what a variable holds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -22,7 +21,7 @@ from hooksync.config.files import is_device, real_path
 from hooksync.core.errors import Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef
 from hooksync.core.record import Record, asdict
-from hooksync.core.urls import split_url
+from hooksync.core.urls import split_written
 
 # secret: credentials too; url: in the path or query of one
 Role = Literal["secret", "url", "place"]
@@ -31,7 +30,6 @@ _COMMAND_FIX = (
     "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a"
     " keyring"
 )
-_WITH_SCHEME = re.compile("[^/?#]*://")
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
@@ -77,8 +75,7 @@ def _use_of(ref: SecretRef, where: Location | None, *, is_usual: bool = False) -
 def _uses_in_url(url: Written, environ: Mapping[str, str]) -> Iterator[Use]:
     """Separate variables that begin in the scheme, host or port (or right after) from the rest.
 
-    What is not known counts as empty. A text that a variable begins may lack its `://`: its host
-    then ends at the first slash.
+    What is not known counts as empty.
     """
     text = ""
     starts: list[tuple[str, int]] = []
@@ -88,7 +85,7 @@ def _uses_in_url(url: Written, environ: Mapping[str, str]) -> Iterator[Use]:
         else:
             starts.append((part.name, len(text)))
             text += environ.get(part.name) or part.default or ""
-    _, _, tail = split_url(text if _WITH_SCHEME.match(text) else f"://{text}")
+    _, _, tail = split_written(text)
     end = len(text) - len(tail)
     for name, start in starts:
         yield Use(name, "place" if start <= end else "url", url.location)

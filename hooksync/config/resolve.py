@@ -263,16 +263,14 @@ class _Filling:
 
 def _override_warnings(fillings: Sequence[_Filling], environ: Environment) -> list[Problem]:
     """Warn of variables of secrets that a file sets, too, to a different value."""
-    if not isinstance(environ, Environ) or not environ.overridden:
-        return []
     warnings = []
-    for filling in fillings:
-        for ref in (*filling.login, *filling.secrets):
-            file = environ.overridden.get(ref.name) if ref.kind == "env" else None
-            if file:
-                what = f"{ref.name} has different values in the environment and in {file}"
-                fix = f"unset {ref.name} to use the value in {file}; the environment overrides it"
-                warnings.append(Problem(what, fix))
+    overridden = environ.overridden if isinstance(environ, Environ) else {}
+    for name, file in overridden.items():
+        ref = SecretRef("env", name)
+        if any(ref in filling.login or ref in filling.secrets for filling in fillings):
+            what = f"{name} has different values in the environment and in {file}"
+            fix = f"unset {name} to use the value in {file}; the environment overrides it"
+            warnings.append(Problem(what, fix))
     return warnings
 
 

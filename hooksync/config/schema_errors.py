@@ -28,11 +28,9 @@ Path = tuple[str | int, ...]
 Words = tuple[str, str]  # what, fix
 
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # what else stands where a name should may be anything
-_REFERENCE = " or ".join(kind.example for kind in SECRET_KINDS.values())
-_OF_EACH = {
-    "url": "write it into each subscription",
-    **dict.fromkeys(("server", "tenant", "credentials"), "write it into each tenancy"),
-}
+*_KINDS, _LAST_KIND = (kind.example for kind in SECRET_KINDS.values())
+_REFERENCE = f"{', '.join(_KINDS)} or {_LAST_KIND}"
+_NO_DEFAULTS = ("url", "server", "tenant", "credentials")
 
 
 class SchemaError(NamedTuple):
@@ -167,8 +165,8 @@ def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
     listed = f"known: {', '.join(known)}"
     if found.is_private:
         return (f"unknown key under {found.field}", listed), True
-    if found.path == ("defaults",) and key in _OF_EACH:
-        return (f"{key} cannot be a default", _OF_EACH[key]), False
+    if found.path == ("defaults",) and key in _NO_DEFAULTS:
+        return (f"{key} cannot be a default", "write it where it applies"), False
     if key == "prune":
         fix = "remove it; `owns` controls what hooksync may remove"
         return ('unknown key "prune"', fix), False
@@ -229,14 +227,10 @@ def _wrong_type(refusal: Refusal) -> Words:
         if refusal.field == "subscriptions":
             fix = "write `subscriptions: {}` if it has none"
         return f"{label} is empty", fix
-    if refusal.is_private and refusal.argument == "object" and refusal.field != "keyring":
-        if is_scalar:
-            kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
-            return f"{kind} is never written into the file", f"{fix}, and keep the value there"
-    elif refusal.field == "trigger" and isinstance(value, list):
-        return "trigger takes one name", "write `triggers: [INDEXED, MOVED]` for several"
-    elif refusal.field == "triggers" and isinstance(value, str):
-        return "triggers takes a list", "write `trigger: INDEXED` for a single one"
+    is_value = is_scalar and refusal.argument == "object" and refusal.field != "keyring"
+    if is_value and refusal.is_private:
+        kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
+        return f"{kind} is never written into the file", f"{fix}, and keep the value there"
     what = f"{label} {rule('type', refusal.schema)}".replace("an object", "a mapping")
     if is_scalar and "string" in str(refusal.argument):
         what = f"{what}, but YAML reads this as {_reading(refusal)}"

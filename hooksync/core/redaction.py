@@ -61,12 +61,6 @@ class Redactor:
         # what a text may hold of a value, and that value; replaced as a whole
         self._forms: dict[str, str] = {}
         self._waiting: list[Callable[[], Iterable[str]]] = []
-        # the last search that found nothing
-        self._clear: tuple[str, dict[str, str], int] = (
-            "",
-            self._forms,
-            0,
-        )
         self._lock = threading.Lock()
 
     def learn(self, values: Iterable[str]) -> None:
@@ -94,10 +88,7 @@ class Redactor:
             self.learn(values())
         self._waiting = []
         forms = self._forms
-        searched, with_forms, for_shortest = self._clear
-        # a plan is written twice
-        is_clear = text is searched and forms is with_forms and shortest == for_shortest
-        if is_clear or not forms:
+        if not forms:
             return []
         spans = _spans(text, forms, shortest)
         for pattern, decode in _ESCAPES:
@@ -109,8 +100,6 @@ class Redactor:
             for start, end, value in found:
                 end_of_last = bisect_right(starts, starts[end - 1])
                 spans.append((starts[start], starts[end_of_last], value))
-        if not spans:
-            self._clear = text, forms, shortest
         return spans
 
     def holds(self, text: str) -> bool:

@@ -47,6 +47,12 @@ def split_url(url: str) -> tuple[str, str, str]:
     return scheme.lower() if separator else "", rest[:end], rest[end:]
 
 
+def split_written(text: str) -> tuple[str, str, str]:
+    """Cut a URL whose `://` may be in a variable: its host then ends at the first slash."""
+    return split_url(text if _WITH_SCHEME.match(text) else f"://{text}")
+
+
+_WITH_SCHEME = re.compile("[^/?#]*://")
 _WITH_HOST = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
     r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=]|%(?!40|3[Aa]))+)(?::[0-9]*)?)"
@@ -54,6 +60,7 @@ _WITH_HOST = re.compile(
     re.DOTALL,
 )
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,15}|[a-z0-9._-]{0,6}))*")
+_PLAIN_TEXT = re.compile(r"[^:@\\?#%;=]*")
 _PAIR = re.compile("[^?&;]+")
 _WORD = re.compile("[A-Za-z0-9]{7,}")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
@@ -68,13 +75,13 @@ _LONGEST_HOST = 253  # characters of a name in the DNS
 def masked_url(url: str) -> str:
     """Hide what may be a key in a live URL: user information, query values, fragment, odd segments.
 
-    Nothing is shown of a text that is no URL with a host.
+    Of a text that is no URL with a host, nothing is shown that may be a password.
     """
     if _HOLDS_NO_KEY.fullmatch(url):  # most, and ten thousand of them are a tenth of a plan
         return url
     found = _WITH_HOST.fullmatch(url)
     if not found:
-        return "***"
+        return masked_path(url) if _PLAIN_TEXT.fullmatch(url) else "***"
     user = "***@" if found["user"] else ""
     path = masked_path(found["path"] or "")
     query = _PAIR.sub(lambda pair: masked_pair(pair[0]), found["query"] or "")
@@ -133,7 +140,7 @@ def ascii_host(host: str) -> str:
 
 _HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
 _PORT = re.compile("[1-9][0-9]{0,4}")
-_NUMBERS = re.compile("[0-9][0-9a-fA-FxX.]*")  # of an IPv4 address
+_NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")  # of an IPv4 address
 _LOOPBACK_V4 = re.compile(r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
 _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
@@ -273,16 +280,24 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
     if host.startswith("["):
         address = _ipv6(host)
         return (address and address.ipv4_mapped) or address
-    host = host.removesuffix(".")
-    if not _NUMBERS.fullmatch(host):
+    parts = host.removesuffix(".").split(".")
+    if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
         return None
-    from ipaddress import IPv4Address  # rarely needed, as socket
-    from socket import inet_aton
+    *first, last = map(_number, parts)
+    if last >= 256 ** (4 - len(first)) or any(number > 255 for number in first):
+        return None
+    for place, number in enumerate(first):
+        last += number << 24 - 8 * place
+    from ipaddress import IPv4Address  # rarely needed
 
-    try:
-        return IPv4Address(inet_aton(host))
-    except OSError:
-        return None
+    return IPv4Address(last)
+
+
+def _number(text: str) -> int:
+    """Read a part of an IPv4 address: decimal, octal (`0177`) or hexadecimal (`0x7f`)."""
+    if text[:2].lower() == "0x":
+        return int(text, 16)
+    return int(text, 8 if text.startswith("0") else 10)
 
 
 def _ipv6(host: str) -> IPv6Address | None:

@@ -104,8 +104,7 @@ class TokenSession:
 
     def _one_time_code(self, ref: SecretRef) -> str:
         """Compute the current six digits. Errors are not chained: they may contain the seed."""
-        name = self._tenancy.name
-        asked = f"{name}: the account asks for a second factor, and"
+        asked = "the account asks for a second factor, and"
         try:
             seed = self._find(ref).reveal()
         except SecretError as error:
@@ -126,8 +125,7 @@ class TokenSession:
             return Totp(seed.replace(" ", "")).at(int(self._context.clock.now()))
         except ValueError:
             pass
-        form = "a base32 seed (16 or more characters of A to Z and 2 to 7)"
-        what = f"{name}: {ref.subject} is not {form}"
+        what = f"{ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
         fix = "use the seed that Preservica shows when the second factor is set up"
         raise SecretError(Problem(what, fix, ref.location))
 

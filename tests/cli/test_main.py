@@ -410,6 +410,21 @@ def test_hooks_yaml_and_hooks_yml_together_are_refused_until_one_is_named(place:
     assert place.run("plan").code == 0
 
 
+def test_a_folder_below_that_holds_hooks_files_is_never_skipped_in_silence(place: Place) -> None:
+    (place.folder / "museum").mkdir()
+    place.write(HOOKS.replace("prod:", "museum:").replace("DEMO", "MUSEUM"), "museum/museum.yaml")
+    for command in ("validate", "plan", "apply"):
+        run = place.run(command, "-f", ".")
+        assert (run.code, run.out) == (1, "")
+        assert (
+            ". has folders with *.yaml or *.yml files that are not read: ./museum\n  fix: name each"
+            in run.err
+        )
+    assert place.run("validate", "-f", ".", "-f", "museum").out.endswith(
+        ": valid: 2 tenancies, 4 subscriptions.\n"
+    )
+
+
 def test_a_missing_file_is_one_clear_error(place: Place) -> None:
     run = place.run("plan", "-f", "nowhere.yaml")
     assert (run.code, run.out) == (1, "")

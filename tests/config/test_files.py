@@ -50,10 +50,65 @@ def below(folder: Path, *names: str) -> None:
         (folder / name).write_text("x")
 
 
-def test_folders_below_a_directory_are_read_only_if_they_are_named(tmp_path: Path) -> None:
-    below(tmp_path, "a.yaml", "north/b.yaml", ".hidden.yaml", ".github/workflows/ci.yml")
+def test_folders_below_a_directory_that_hold_hooks_files_are_named(tmp_path: Path) -> None:
+    below(tmp_path, "a.yaml", "north/b.yaml", "east/c.yml", "south/notes.txt", "deep/er/d.yaml")
+    with pytest.raises(FileError) as caught:
+        read(tmp_path)
+    [problem] = caught.value.problems
+    folders = ", ".join(str(tmp_path / name) for name in ("east", "north"))
+    assert (
+        problem.what
+        == f"{tmp_path} has folders with *.yaml or *.yml files that are not read: {folders}"
+    )
+    assert problem.fix.startswith("name each such folder, or its files, with --file as well")
+
+
+def test_a_directory_with_nothing_but_folders_of_hooks_files_names_them(tmp_path: Path) -> None:
+    below(tmp_path, *(f"team{number}/hooks.yaml" for number in range(7)))
+    with pytest.raises(FileError) as caught:
+        read(tmp_path)
+    [problem] = caught.value.problems
+    assert problem.what.endswith(f"{tmp_path / 'team4'} and 2 more")
+
+
+def test_a_link_to_the_whole_disk_is_not_walked(tmp_path: Path) -> None:
+    below(tmp_path, "disk/a/b/c/hooks.yaml", "hooks/a.yaml")
+    (tmp_path / "hooks" / "all").symlink_to(tmp_path / "disk")
+    assert len(read(tmp_path / "hooks")) == 1
+
+
+def test_folders_below_that_are_named_as_well_are_read(tmp_path: Path) -> None:
+    below(tmp_path, "a.yaml", "north/b.yaml", "south/c.yaml")
+    named = (tmp_path, tmp_path / "north", tmp_path / "south" / "c.yaml")
+    assert [os.path.basename(source.name) for source in read(*named)] == [
+        "a.yaml",
+        "b.yaml",
+        "c.yaml",
+    ]
+    with pytest.raises(FileError, match="south"):
+        read(*named[:2])
+
+
+def test_hidden_folders_and_those_without_hooks_files_are_ignored(tmp_path: Path) -> None:
+    below(
+        tmp_path,
+        "a.yaml",
+        ".github/workflows/ci.yml",
+        ".git/x.yaml",
+        "docs/page.md",
+        "docs/.hidden.yaml",
+    )
     assert len(read(tmp_path)) == 1
-    assert len(read(tmp_path, tmp_path / "north")) == 2
+
+
+def test_links_among_folders_are_followed_and_end(tmp_path: Path) -> None:
+    below(tmp_path / "repository", "a.yaml")
+    below(tmp_path / "elsewhere", "b.yaml")
+    (tmp_path / "repository" / "up").symlink_to(tmp_path / "repository")
+    assert len(read(tmp_path / "repository")) == 1
+    (tmp_path / "repository" / "linked").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileError, match="linked"):
+        read(tmp_path / "repository")
 
 
 def test_a_mounted_config_map_is_read_once(tmp_path: Path) -> None:

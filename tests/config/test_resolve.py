@@ -238,6 +238,20 @@ def test_tenancies_that_become_the_same_are_refused() -> None:
     assert len(resolved(text, {"S": "other"})) == 2
 
 
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("server: h", "server: https://H:443/"),
+        ("server: h, tenant: Brama", "server: h, tenant: BRAMA"),
+        ("server: h, tenant: straße", "server: h, tenant: STRASSE"),
+    ],
+)
+def test_spellings_of_one_tenancy_are_refused(one: str, two: str) -> None:
+    text = f"version: 1\ntenancies:\n  a: {{{one}, subscriptions: {{}}}}\n"
+    said = said_of(f"{text}  b: {{{two}, subscriptions: {{}}}}\n", {})
+    assert said == ['4:3: tenancy "b" has the server and tenant of "a" (hooks.yaml:3:3)']
+
+
 def test_plain_http_is_a_warning_once_as_soon_as_the_url_is_known() -> None:
     text = TWINS.replace("https://${A}", "http://${A}").replace("https://${B}", "http://host-b/")
     document = read_document([Source("hooks.yaml", "", text.encode())])

@@ -22,14 +22,12 @@ USE_OF |= {"match": "match", "fullmatch": "fullmatch"}
 
 # Patterns that are polynomial, but only for text that they never read.
 NEVER_READ = {
-    "config.yaml_loader._QUOTED": "PyYAML closes each quotation mark of its messages",
     "core.output._JSON_STRING": "hooksync wrote the JSON, in which every string ends",
 }
 # Calls whose pattern is not a constant.
 MADE_AT_RUN_TIME = {
     "commands.plan_apply": "the name of a metric",
     "config.policy": "globs whose `*` are whole labels, as the schema demands",
-    "config.secret_sources": "a constant of the module, read there",
     "core.output": "the escaped name of a file",
     "core.schema": "the patterns of the schemas, read here",
     "core.urls": "a port",
