@@ -65,8 +65,7 @@ def _judged(
 ) -> tuple[list[Candidate], list[Problem]]:
     """Challenge receivers; return what may be adopted, and why the rest may not."""
     _, not_set = session.run.secrets.look_up(step.declared.secret for step in chosen)
-    terminal = session.declared.world.terminal
-    answers = challenge([step.declared for step in chosen], session.run, terminal)
+    answers = challenge([step.declared for step in chosen], session.run)
     adopted = []
     problems = []
     for step in chosen:

@@ -321,7 +321,7 @@ def plan(declared: Declared) -> Plan:
     with open_session(declared, is_apply=False) as session:
         planned = session.plan()
         if declared.options.probes:
-            planned = ask_receivers(planned, session.run, declared.world.terminal)
+            planned = ask_receivers(planned, session.run)
         doubts = session.run.secrets.doubts(one.secret for one in _selected(planned))
         return _plan(session, planned, _view(session, planned, doubts))
 
@@ -398,7 +398,7 @@ def _probed(session: Session, planned: Sequence[Planned]) -> tuple[Planned, ...]
         found.append(one)
     if session.declared.options.probes is False:
         return tuple(found)
-    return ask_receivers(found, session.run, session.declared.world.terminal)
+    return ask_receivers(found, session.run)
 
 
 def _missing_secrets(planned: Sequence[Planned]) -> list[Problem]:
@@ -422,8 +422,7 @@ def _apply(
 
     plans = [one for one in planned if isinstance(one, TenancyPlan) and not one.error]
     options = session.planner.options
-    terminal = session.declared.world.terminal
-    return apply_plans(plans, session.run, journal, options, terminal, settled)
+    return apply_plans(plans, session.run, journal, options, settled)
 
 
 def _plan(session: Session, planned: Sequence[Planned], view: RunView) -> Plan:

@@ -255,14 +255,22 @@ def select(
     for entry in document.tenancies:
         if not tenancies or model.address_matches(entry.name, tenancies):
             chosen.append(entry)
-    if not targets:
-        return tuple(chosen)
-    declared = addresses(chosen)
-    former = [glob for glob in targets if not any(fnmatchcase(each, glob) for each in declared)]
+    return _targeted(chosen, targets) if targets else tuple(chosen)
+
+
+def _targeted(
+    entries: Sequence[TenancyDeclaration], targets: Sequence[str]
+) -> tuple[TenancyDeclaration, ...]:
+    """Keep the tenancies in which a target matches an address, or may match a former one."""
+    declared = addresses(entries)
+    former = []
+    for glob in targets:
+        if not any(fnmatchcase(each, glob) for each in declared):
+            former.append(glob)
     refuse_unmatched("--target", [glob for glob in former if "/" not in glob], declared, "address")
     places = [glob.partition("/")[0] for glob in former]
     kept = []
-    for entry in chosen:
+    for entry in entries:
         is_targeted = any(model.address_matches(each, targets) for each in addresses([entry]))
         if is_targeted or model.address_matches(entry.name, places):
             kept.append(entry)

@@ -181,11 +181,14 @@ class Execution(Record, frozen=True):
     def _entry(self, runner: StepRunner) -> StateEntry:
         """Return what the state will contain of a new subscription, as far as a plan needs it."""
         history = self.plan.history
-        run = 1 + max((each.run for each in history.entries.values()), default=0)
-        key = self.plan.tenancy.key
-        made = entry_for(runner.declared, key, runner.new_id or "", run, 0, history.url_salt)
-        fingerprint = "made in this run" if runner.is_confirmed else ""
-        return replace(made, fingerprint=fingerprint, replaces=runner.live_id or "")
+        made = entry_for(runner.declared, self.plan.tenancy.key, history.url_salt)
+        return replace(
+            made,
+            id=runner.new_id or "",
+            run=1 + max((each.run for each in history.entries.values()), default=0),
+            fingerprint="made in this run" if runner.is_confirmed else "",
+            replaces=runner.live_id or "",
+        )
 
     def _look(self, is_settled: Callable[[], bool]) -> Live:
         """List, and let runners learn from it, until everything is settled or the wait is over.

@@ -179,11 +179,15 @@ class Journal:
         """Return the entry of what a step made or adopted."""
         step = one.step
         assert isinstance(step, Making | Keep)  # noqa: S101, nothing else has a declared one
-        run = self._run or state.next_run
-        made = entry_for(step.declared, key, one.new_id or "", run, self._at, state.url_salt)
+        made = replace(
+            entry_for(step.declared, key, state.url_salt),
+            id=one.new_id or "",
+            run=self._run or state.next_run,
+            at=self._at,
+            is_listed=one.is_listed,
+        )
         if isinstance(step, Resubscribe) and not one.is_removed:
             made = replace(made, replaces=step.live.id)
-        made = replace(made, is_listed=one.is_listed)
         if not one.is_confirmed:
             return made
         salt = self._salts[step.declared.secret]

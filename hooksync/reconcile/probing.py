@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.record import replace
-from hooksync.reconcile.context import Terminal
 from hooksync.reconcile.plan import Making, Planned, Resubscribe, Step, TenancyPlan
 from hooksync.reconcile.session import Run
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 
 
-def ask_receivers(planned: Sequence[Planned], run: Run, terminal: Terminal) -> tuple[Planned, ...]:
+def ask_receivers(planned: Sequence[Planned], run: Run) -> tuple[Planned, ...]:
     """Challenge the receivers of what is to be made, once each, and judge the plans.
 
     A step that removes the old one first needs a right answer, whatever `probe` says.
@@ -25,7 +24,7 @@ def ask_receivers(planned: Sequence[Planned], run: Run, terminal: Terminal) -> t
             is_asked = plan.tenancy.probe != "never" or _is_risky(plan, step)
             if isinstance(step, Making) and is_asked:
                 asked.append(step.declared)
-    answers = challenge(asked, run, terminal)
+    answers = challenge(asked, run)
     judged = {plan.tenancy.name: judge(plan, answers) for plan in plans}
     return tuple(judged.get(one.tenancy.name, one) for one in planned)
 
@@ -35,16 +34,14 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
     return isinstance(step, Resubscribe) and plan.tenancy.replacement == "remove-first"
 
 
-def challenge(
-    asked: Sequence[DeclaredSubscription], run: Run, terminal: Terminal
-) -> dict[str, ProbeResult]:
+def challenge(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, ProbeResult]:
     """Challenge receivers; returns what each answered, by address. Without its secret, none."""
     secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
     targets: dict[str, ProbeTarget] = {}
     for declared in asked:
         if declared.secret in secrets:
             targets[declared.address] = (declared.url, secrets[declared.secret])
-    with terminal.progress("asking receivers", len(set(targets.values()))) as advance:
+    with run.terminal.progress("asking receivers", len(set(targets.values()))) as advance:
         answers = probe_all(targets.values(), run.pool, run.context, advance)
     return {address: answers[each] for address, each in targets.items() if each in answers}
 

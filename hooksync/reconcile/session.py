@@ -97,6 +97,7 @@ def open_run(
                 secrets,
                 pool,
                 context,
+                world.terminal,
                 world.begun,
                 list_wait,
                 failures,
@@ -133,6 +134,7 @@ class Run(Record, frozen=True):
     secrets: SecretSources
     pool: WorkerPool
     context: CallContext  # for calls that no client makes: to receivers
+    terminal: Terminal
     begun: Event  # set before the first change
     list_wait: float  # seconds that a list may lag behind the answers before it is believed
     # what ended it as an interrupt does: no code is made for that, or LockLost, or FileError
@@ -212,7 +214,6 @@ def apply_plans(
     run: Run,
     journal: Journal,
     options: DiffOptions,
-    terminal: Terminal,
     settled: Settled = lambda outcome: None,
 ) -> dict[str, TenancyOutcome]:
     """Apply what is ready, tenancies in parallel, and record the results; by the tenancy's name.
@@ -226,7 +227,7 @@ def apply_plans(
         if ready:
             journal.begin(ready)
             run.begun.set()
-            outcomes = _carry_out(ready, run, options, terminal, settled)
+            outcomes = _carry_out(ready, run, options, settled)
         outcomes |= {plan.tenancy.name: outcome_of_empty(plan) for plan in empty}
         journal.settle([*outcomes.values()])
     except FileError as error:
@@ -239,16 +240,12 @@ def apply_plans(
 
 
 def _carry_out(
-    plans: Sequence[TenancyPlan],
-    run: Run,
-    options: DiffOptions,
-    terminal: Terminal,
-    settled: Settled,
+    plans: Sequence[TenancyPlan], run: Run, options: DiffOptions, settled: Settled
 ) -> dict[str, TenancyOutcome]:
     from hooksync.reconcile.apply import Execution  # only here: `plan` does without
 
     calls = sum(_calls_of(step) for plan in plans for step in plan.steps)
-    with terminal.progress("applying", calls) as advance:
+    with run.terminal.progress("applying", calls) as advance:
 
         def carry_out(plan: TenancyPlan) -> TenancyOutcome:
             execution = Execution(

@@ -92,19 +92,11 @@ class Unsettled(Recorded, frozen=True):
 AnyRecord: TypeAlias = StateEntry | Intent | Unsettled
 
 
-def entry_for(
-    one: DeclaredSubscription, key: TenancyKey, identifier: str, run: int, at: int, url_salt: str
-) -> StateEntry:
-    """Return an unconfirmed entry for a live subscription that is as declared."""
+def entry_for(one: DeclaredSubscription, key: TenancyKey, url_salt: str) -> StateEntry:
+    """Return an unconfirmed entry for what is as declared, without id, run and time."""
+    digest = declared_digest(url_salt, one.key)
     return StateEntry(
-        key.server,
-        key.tenant,
-        one.address,
-        identifier,
-        run,
-        at,
-        declared_digest(url_salt, one.key),
-        one.include_identifiers,
+        key.server, key.tenant, one.address, "", 0, 0, digest, one.include_identifiers
     )
 
 
