@@ -386,7 +386,7 @@ def test_hooks_yml_is_found_by_itself_with_the_same_state(place: Place) -> None:
     (place.folder / "hooks.yaml").rename(place.folder / "hooks.yml")
     assert place.run("apply", "--yes").code == 0
     assert (place.folder / "hooks.state.json").exists()
-    assert place.run("plan").out == "No changes. 1 tenancy matches hooks.yml.\n"
+    assert place.run("plan").out == "No changes. 1 tenancy matches hooks.yml; 2 unchanged.\n"
     assert place.run("export").code == 0
     assert place.run("completion", "--words", "tenancies").out == "prod\n"
     init = place.run("init")
@@ -615,9 +615,7 @@ def test_an_apply_makes_no_call_too_many_on_no_more_connections_than_it_may(plac
 )
 def test_on_a_terminal_only_yes_is_a_yes(place: Place, answer: str, code: int, made: int) -> None:
     terminal = Terminal(place, "apply")
-    terminal.read_until(
-        f'Carry this out on {place.box.url} / DEMO? Only "yes" is taken for an answer: '
-    )
+    terminal.read_until(f"prod ({place.box.url} / DEMO): 2 new. Type yes to apply: ")
     terminal.type(answer)
     assert terminal.finish() == code
     assert len(place.box.subscriptions("DEMO")) == made
