@@ -109,6 +109,7 @@ def hold_run_lock(
     from hooksync.state.store import run_lock  # only here: `validate` has no state
 
     origin = find_origin(world.environ)
+    is_limit = timeout is not None
     if timeout is None:
         is_terminal = world.terminal.can_ask() and not is_ci(world.environ)
         timeout = _LOCK_TIMEOUT if is_terminal else 0.0
@@ -117,7 +118,13 @@ def hold_run_lock(
     )
     holder = Holder(user, host, url)
     return run_lock(
-        store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message
+        store,
+        holder,
+        timeout,
+        is_limit=is_limit,
+        clock=world.clock,
+        stop=world.stop,
+        tell=world.terminal.message,
     )
 
 

@@ -105,14 +105,15 @@ def run_lock(
     holder: Holder,
     timeout: float,
     *,
+    is_limit: bool = False,
     clock: Clock,
     stop: Event,
     tell: Callable[[str], None],
 ) -> Iterator[None]:
     """Hold the run lock of a state, so that no other run changes what this one has seen.
 
-    `timeout`: seconds to wait for another run, of which `tell` is told. Raises Refused after that,
-    Interrupted.
+    `timeout`: seconds to wait for a different run, of which `tell` is told; unless `is_limit`,
+    longer if that shows whether the run still lives. Raises Refused after that, Interrupted.
     """
     waits = None
     end = 0.0
@@ -127,7 +128,7 @@ def run_lock(
             if busy.holder:
                 who += f": {busy.holder}"
             if waits is None:
-                waits = max(timeout, round(busy.patience, 1))
+                waits = timeout if is_limit else max(timeout, round(busy.patience, 1))
                 end = clock.monotonic() + waits
                 why = ", to see whether it still renews its lock" if waits > timeout else ""
                 if waits:
