@@ -436,7 +436,8 @@ class Play:
             place = LiveSubscription(one.id, live_url(one.url), Trigger(one.trigger), None).key
             digest = declared_digest(state.url_salt, place)
             for intent in state.intents:
-                if intent.declared == digest and one.id not in intent.seen:
+                is_its = intent.tenant == one.tenant.lower() and intent.declared == digest
+                if is_its and one.id not in intent.seen:
                     meant[one.id] = intent.address
         return meant
 
