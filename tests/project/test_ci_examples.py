@@ -812,6 +812,7 @@ def test_jenkins_plans_applies_and_finds_drift(
     before = {each.id for each in place.box.subscriptions("DEMO")}
     assert run("Plan", REPLACE="prod/*") == 0
     assert run("Apply") == 0
+    assert run("Adopt") == 0
     assert not {each.id for each in place.box.subscriptions("DEMO")} & before
 
 

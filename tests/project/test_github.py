@@ -425,4 +425,13 @@ def test_one_environment_gets_the_plan_that_was_reviewed(single: GitHub, place: 
     assert run.results["apply"] == "success", logs(run)
     assert len(place.box.subscriptions("DEMO")) == 2
     assert single.remote.log("hooksync-state")
+    single.remote.git("update-ref", "-d", "refs/heads/hooksync-state")  # the state is lost
+    by_hand = ("hooksync.yml", "workflow_dispatch", sha)
+    again = single.start(*by_hand, inputs={"command": "apply"})
+    assert started(again) == {"validate": "success", "plan": "failure"}, logs(again)
+    adopting = single.start(*by_hand, inputs={"command": "adopt"})
+    assert started(adopting) == {"validate": "success", "adopt": "waiting"}
+    single.go_on(adopting, "production")
+    assert adopting.results["adopt"] == "success", logs(adopting)
+    assert "2 of 2 adopted" in adopting.jobs["adopt"].log
     assert single.start("hooksync.yml", "schedule", sha).results["drift"] == "success"
