@@ -187,6 +187,16 @@ class WorkflowRun:
         return {name: job.result for name, job in self.jobs.items()}
 
 
+def whole(run: WorkflowRun, name: str) -> Job:
+    """Give a job, or the worst of a matrix."""
+    parts = [
+        job for label, job in run.jobs.items() if label == name or label[:-1].startswith(f"{name} ")
+    ]
+    return min(
+        parts, key=lambda job: ("waiting", "failure", "skipped", "success").index(job.result)
+    )
+
+
 class GitHub:
     """A repository on GitHub, with its settings; and a runner for its jobs."""
 
@@ -332,7 +342,9 @@ class GitHub:
     ) -> Job:
         """Run a job, unless it waits for another or an approval, or is to be skipped."""
         needed = job.get("needs", [])
-        needs = {each: run.jobs[each] for each in ([needed] if isinstance(needed, str) else needed)}
+        needs = {
+            each: whole(run, each) for each in ([needed] if isinstance(needed, str) else needed)
+        }
         results = {each.result for each in needs.values()}
         if "waiting" in results:
             return Job("waiting")

@@ -33,6 +33,7 @@ from hooksync.state.store import inspect, state_place
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.api.promise import Promise
+    from hooksync.config.policy import Policy
     from hooksync.reconcile.journal import Journal
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
@@ -206,12 +207,15 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
     )
     entries = declarations.share_of(chosen, options.shard)
     whole = chosen if options.shard and options.shard.total > 1 else ()
-    private = hold_to_policy(options, entries, world)
+    policy = hold_to_policy(options, entries, world, probes=options.probes is not False)
     tenancies, more = resolve(entries, world.environ, whole, needs_login=needs_login)
+    if policy:
+        tenancies = tuple(replace(each, ceiling=policy.max_unsubscribe) for each in tenancies)
     if options.shard and not entries:
         world.terminal.message(declarations.nothing_in(options.shard))
     selected = tuple(_selected(tenancy, options.targets) for tenancy in tenancies)
-    return Declared(selected, (*document.warnings, *more), options, world, private)
+    warnings = (*document.warnings, *more)
+    return Declared(selected, warnings, options, world, private_receivers(policy))
 
 
 def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
@@ -258,23 +262,36 @@ def read_files(options: FileOptions, world: World) -> declarations.Document:
 
 
 def hold_to_policy(
-    options: FileOptions, entries: Sequence[declarations.TenancyDeclaration], world: World
-) -> PrivateReceivers:
+    options: FileOptions,
+    entries: Sequence[declarations.TenancyDeclaration],
+    world: World,
+    *,
+    probes: bool | None = None,
+) -> Policy | None:
     """Raise Refused if files name what the policy, or without one the command line, does not allow.
 
-    Returns what becomes of private receivers. What the environment adds to URLs is a secret from
-    here on.
+    Returns the policy, if there is one. What the environment adds to URLs is a secret from here on.
+    `probes`: whether receivers may be challenged; None: the files' settings are not used.
     """
     world.output.redactor.learn(url_environment_values(entries, world.environ))
-    private: PrivateReceivers = "challenged"
-    breaches = () if options.allows_commands else command_problems(entries)
+    policy = None
+    breaches = [] if options.allows_commands else [*command_problems(entries)]
     if options.policy:
         from hooksync.config.policy import read_policy  # only here: many runs have none
 
         policy = read_policy(options.policy)
         is_found = not options.credentials and CREDENTIALS_FILE in world.origins.values()
-        breaches = policy.breaches(entries, world.environ, CREDENTIALS_FILE if is_found else "")
-        private = "quoted" if policy.allow_private_receivers else "refused"
-    if found := tuple(dict.fromkeys(breaches)):
-        raise Refused(*found)
-    return private
+        login = CREDENTIALS_FILE if is_found else ""
+        breaches = [*policy.breaches(entries, world.environ, login)]
+        if probes is not None:
+            breaches += policy.limit_breaches(entries, probes=probes)
+    if breaches:
+        raise Refused(*dict.fromkeys(breaches))
+    return policy
+
+
+def private_receivers(policy: Policy | None) -> PrivateReceivers:
+    """Return what becomes of receivers at private addresses."""
+    if policy is None:
+        return "challenged"
+    return "quoted" if policy.allow_private_receivers else "refused"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from hooksync.api.inputs import hold_to_policy, read_files
+from hooksync.api.inputs import hold_to_policy, private_receivers, read_files
 from hooksync.commands.options import ReceiverOptions, SecretOptions
 from hooksync.config import declarations
 from hooksync.config.references import reference_problems
@@ -82,7 +82,7 @@ def open_receiver(
     tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
     if problems := list(reference_problems([tenancy])):
         raise FileError(*problems)
-    private = hold_to_policy(options, [tenancy], world)
+    private = private_receivers(hold_to_policy(options, [tenancy], world))
     if (
         options.url and not options.policy
     ):  # who runs this chose the address, and no file that somebody else wrote

@@ -61,7 +61,8 @@ def _checked(options: ValidateOptions, world: World) -> Document:
     if options.policy:
         from hooksync.config.policy import read_policy  # only here: many runs have none
 
-        return read_document(sources, read_policy(options.policy).breaches)
+        policy = read_policy(options.policy)
+        return read_document(sources, [policy.breaches, policy.limit_breaches])
     if options.allows_commands:
         return read_document(sources)
-    return read_document(sources, command_problems)
+    return read_document(sources, [command_problems])

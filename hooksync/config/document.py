@@ -40,10 +40,10 @@ _MISSING = model.SecretRef("env", "")
 _MOST_LISTED = 100
 
 
-def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Document:
+def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Document:
     """Read hooks files together.
 
-    Raises FileError with every problem, in the order of the files; `judge` finds more.
+    Raises FileError with every problem, in the order of the files; `judges` find more.
     """
     files = [FileReader(source) for source in sources]
     triggers = _known_triggers(files)
@@ -60,7 +60,8 @@ def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Doc
         # otherwise, what is missing may be in the part that could not be read
         problems += _run_problems(sources, parts)
         problems += declarations.duplicate_tenancy_problems(tenancies)
-    problems += judge(tenancies)
+    for judge in judges:
+        problems += judge(tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
     warnings = _in_order(_warnings(tenancies), sources)
@@ -240,11 +241,9 @@ class FileReader:
         prefixes = given.get("owns")
         if isinstance(prefixes, YamlList):
             given["owns"] = self._owns(prefixes)
-        match fields.get("limits", YamlMap()).get("unsubscribe"):
-            case str(share):
-                given["limit"] = model.UnsubscribeLimit(percent=float(share.removesuffix("%")))
-            case int(number):
-                given["limit"] = model.UnsubscribeLimit(number=number)
+        limit = fields.get("limits", YamlMap()).get("unsubscribe")
+        if limit is not None:
+            given["limit"] = model.UnsubscribeLimit.read(limit)
         return given
 
     def _owns(self, prefixes: YamlList) -> model.Owns | frozenset[str]:

@@ -1,10 +1,10 @@
-"""A policy: what hooks files may name.
+"""A policy: what hooks files may name, and what a run of them may do.
 
-It is kept where whoever edits them cannot change it, and reads nothing of them.
+It is kept where the authors of hooks files cannot change it.
 
-It denies what it does not mention. A host is judged in the form in which it is called, whatever its
-spelling; one that another program might read in another way is allowed by no policy. Nothing is
-looked up, called or read for it but the links that lead to a file.
+A policy denies the servers, receivers, secrets and variables that it does not mention. It limits
+only the actions that it mentions. Hosts are judged in the form in which they are called, whatever
+their spelling. A policy looks up, calls and reads nothing, except links that lead to a file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
+from typing import Any
 
 from hooksync.config.declarations import TenancyDeclaration, Written
 from hooksync.config.files import lies_in, read_settings
@@ -21,19 +22,25 @@ from hooksync.config.references import Use, named_refs, uses_of
 from hooksync.config.yaml_loader import read_yaml
 from hooksync.core import urls
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import CredentialRefs, Location, SecretRef
+from hooksync.core.model import (
+    PROBES,
+    CredentialRefs,
+    Location,
+    SecretRef,
+    UnsubscribeLimit,
+)
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import MissingVariableError, parse_template
 
 
 class Policy(Record, frozen=True):
-    """What hooks files may name: the fields of `schemas/policy.schema.json`."""
+    """The fields of `schemas/policy.schema.json`."""
 
     file: str
     lines: Mapping[str, int]  # where its fields stand
     servers: tuple[str, ...] = ()  # globs of hosts
-    receivers: tuple[str, ...] = ()  # globs of hosts
+    receivers: tuple[str, ...] = ()  # globs of hosts; below a path if a `/` follows
     secret_kinds: tuple[str, ...] = ()
     secret_variables: tuple[str, ...] = ()  # globs of names
     place_variables: tuple[str, ...] = ()  # globs of names
@@ -41,6 +48,13 @@ class Policy(Record, frozen=True):
     keyring_services: tuple[str, ...] = ()  # globs of services in the keyring
     allow_http: bool = False
     allow_private_receivers: bool = False
+    # limits of what a run may do; None: no limit
+    max_unsubscribe: UnsubscribeLimit | None = None
+    triggers: tuple[str, ...] | None = None  # in either spelling
+    owns: tuple[str, ...] | None = None  # "made", "all", "none", and prefixes of URLs
+    probe: tuple[str, ...] | None = None
+    unknown_secret: tuple[str, ...] | None = None
+    replacement: tuple[str, ...] | None = None
 
     def breaches(
         self,
@@ -72,6 +86,29 @@ class Policy(Record, frozen=True):
                 if breach := judge(ref):
                     yield self._problem(*breach, ref.location)
 
+    def limit_breaches(
+        self, tenancies: Sequence[TenancyDeclaration], *, probes: bool = True
+    ) -> Iterator[Problem]:
+        """Find the settings and triggers that the policy does not allow.
+
+        `probes`: False if the command line turns challenges off.
+        """
+        for tenancy in tenancies:
+            for field in ("owns", "probe", "unknown_secret", "replacement"):
+                value = getattr(tenancy.settings, field)
+                if field == "probe" and not probes:
+                    value = "never"
+                for denied in _denied(value, getattr(self, field)):
+                    what = f'tenancy "{tenancy.name}" has `{field}: {denied}`'
+                    yield self._problem(field, what, tenancy.location)
+            for entry in tenancy.subscriptions:
+                for trigger in entry.triggers:
+                    if self.triggers is not None and {trigger.short, trigger.wire}.isdisjoint(
+                        self.triggers
+                    ):
+                        what = f'"{entry.name}" has the trigger {trigger.shown}'
+                        yield self._problem("triggers", what, entry.location)
+
     def _server_breaches(
         self, tenancy: TenancyDeclaration, environ: Mapping[str, str] | None
     ) -> Iterator[Problem]:
@@ -92,20 +129,23 @@ class Policy(Record, frozen=True):
         scheme, _, tail = urls.split_url(text)
         if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
             return  # no URL, which is reported elsewhere; or its host is not known yet
-        yield from self._host_breaches("receivers", text, "the URL", written)
+        yield from self._host_breaches("receivers", text, "the URL", written, is_whole=is_whole)
         if urls.is_plain_http(text) and not self.allow_http:
             yield self._problem("allow_http", "the URL is plain http", written.location)
 
     def _host_breaches(
-        self, field: str, url: str, subject: str, written: Written
+        self, field: str, url: str, subject: str, written: Written, *, is_whole: bool = True
     ) -> Iterator[Problem]:
         globs: tuple[str, ...] = getattr(self, field)
-        scheme, netloc, _ = urls.split_url(url)
-        if _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):
+        scheme, netloc, path = urls.split_url(url)
+        paths = _allowed_paths(netloc, urls.DEFAULT_PORTS[scheme], globs)
+        if any(_is_below(path, each, is_whole=is_whole) for each in paths):
             return
         what = f"{subject} leads to {netloc}"
         if netloc not in written.template.text:  # what was filled in may be a secret
             what = f"{subject}, with its variables filled in, leads to a host"
+        elif paths:
+            what = f"{subject} leads to a path of {netloc}"
         yield self._problem(field, what, written.location)
 
     def _variable_breaches(self, use: Use) -> Iterator[Problem]:
@@ -136,13 +176,11 @@ class Policy(Record, frozen=True):
         return None
 
     def _problem(self, field: str, what: str, where: Location | None) -> Problem:
-        policy = (
-            f"{self.file}:{self.lines[field]}"
-            if field in self.lines
-            else f"{self.file} has no {field}"
-        )
+        place = f"{self.file} has no {field}"
+        if field in self.lines:
+            place = f"{self.file}:{self.lines[field]}"
         fix = f"use a different one, or ask the owners of the policy to allow it, under {field}"
-        return Problem(f"{what}, which the policy does not allow ({policy})", fix, where)
+        return Problem(f"{what}, which the policy does not allow ({place})", fix, where)
 
 
 def read_policy(path: str) -> Policy:
@@ -160,12 +198,16 @@ def read_policy(path: str) -> Policy:
 
         errors = find_schema_errors(data, path, read_schema("policy"))
         raise FileError(*problems, *(error.problem for error in errors))
-    given = {
+    lines = {name: data.key_mark(name)[0] for name in data}
+    given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
     }
-    return Policy(
-        path, {name: data.key_mark(name)[0] for name in data}, **given_fields(Policy, given)
-    )
+    if "probe" in given:
+        given["probe"] = PROBES[PROBES.index(given["probe"]) :]
+    if "max_unsubscribe" in given:
+        place = f"{path}:{lines['max_unsubscribe']}"
+        given["max_unsubscribe"] = UnsubscribeLimit.read(given["max_unsubscribe"], place)
+    return Policy(path, lines, **given_fields(Policy, given))
 
 
 def _known(written: Written, environ: Mapping[str, str] | None) -> tuple[str, bool]:
@@ -182,15 +224,36 @@ def _matches(text: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(text, glob) for glob in globs)
 
 
-@lru_cache(maxsize=1024)
-def _is_allowed(netloc: str, usual: int, globs: tuple[str, ...]) -> bool:
-    """Whether a host fits a glob, in which a `*` stands for one label of a host name.
+def _denied(value: str | frozenset[str], allowed: tuple[str, ...] | None) -> list[str]:
+    """List the value, or the prefixes of URLs, that are not allowed. None: everything is."""
+    if allowed is None or value in allowed:
+        return []
+    if isinstance(value, str):
+        return [value]
+    return [prefix for prefix in sorted(value) if not urls.owns_url(frozenset(allowed), prefix)]
 
-    `usual`: the port where none is written.
+
+def _is_below(path: str, start: str, *, is_whole: bool) -> bool:
+    """Whether a path is below the allowed one, or may be once its variables are filled in."""
+    if not is_whole and start.startswith(path):
+        return True
+    return urls.owns_url(frozenset([f"https://host{start}"]), f"https://host{path}")
+
+
+@lru_cache(maxsize=1024)
+def _allowed_paths(netloc: str, usual: int, globs: tuple[str, ...]) -> list[str]:
+    """List the paths that are allowed on a host. A `*` of a glob is one label of a host name.
+
+    `usual`: the port if none is written.
     """
-    patterns = (re.escape(_called(glob, usual)).replace(r"\*", "[a-z0-9_-]+") for glob in globs)
     called = _called(netloc, usual)
-    return any(re.fullmatch(pattern, called, re.IGNORECASE | re.ASCII) for pattern in patterns)
+    found = []
+    for glob in globs:
+        host, _, path = glob.partition("/")
+        pattern = re.escape(_called(host, usual)).replace(r"\*", "[a-z0-9_-]+")
+        if re.fullmatch(pattern, called, re.IGNORECASE | re.ASCII):
+            found.append(f"/{path}")
+    return found
 
 
 def _called(netloc: str, usual: int) -> str:

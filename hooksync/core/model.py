@@ -10,13 +10,14 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 from hooksync.core.record import Record, force_setattr
 from hooksync.core.urls import masked_url, normal_url, shown_server
 
 Replacement = Literal["create-first", "remove-first"]
-Probe = Literal["auto", "require", "never"]
+Probe = Literal["never", "auto", "require"]
+PROBES: tuple[Probe, ...] = get_args(Probe)  # the weakest first
 UnknownSecret = Literal["refuse", "warn", "replace"]
 Owns = Literal["made", "all", "none"]
 SecretState = Literal["same", "changed", "unknown", "not-set"]
@@ -293,6 +294,14 @@ class UnsubscribeLimit(Record, frozen=True):
 
     percent: float | None = None
     number: int | None = None
+    policy: str = ""  # the place of the policy that sets it; "": a hooks file sets it
+
+    @classmethod
+    def read(cls, written: str | int, policy: str = "") -> UnsubscribeLimit:
+        """Read a limit as hooks files and policies write it: `50%` or 3."""
+        if isinstance(written, int):
+            return cls(number=written, policy=policy)
+        return cls(percent=float(written.removesuffix("%")), policy=policy)
 
     def __str__(self) -> str:
         return f"{self.percent:g}%" if self.percent is not None else str(self.number)
@@ -348,6 +357,7 @@ class Tenancy(PlainSettings, frozen=True):
     subscriptions: tuple[DeclaredSubscription, ...]  # that are selected
     location: Location
     not_selected: tuple[DeclaredSubscription, ...] = ()  # by --target
+    ceiling: UnsubscribeLimit | None = None  # what the policy adds to `limit`
 
     @property
     def key(self) -> TenancyKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from hooksync.core.redaction import printable
 from hooksync.output.notice import SUCCESSES, Ending
@@ -31,47 +31,43 @@ def metrics_text(ending: Ending, run: str, last_success: str) -> str:
     `run`: tells its series from those of other files; `last_success`: as it is written, of an
     earlier run.
     """
-    found = [
-        each for one in (ending.view.tenancies if ending.view else ()) for each in _figures(one)
-    ]
-    found += [
-        ("hooksync_exit_code", {}, int(ending.code)),
-        ("hooksync_start_time_seconds", {}, f"{ending.begun:.3f}"),
-        ("hooksync_duration_seconds", {}, f"{ending.ended - ending.begun:.3f}"),
-        (LAST_SUCCESS, {}, f"{ending.ended:.3f}" if ending.code in SUCCESSES else last_success),
-    ]
-    common = {"command": ending.command, "run": run}
+    values: dict[str, list[str]] = {name: [] for name in _HELP}
+
+    def add(name: str, value: object, **labels: str) -> None:
+        labels |= {"command": ending.command, "run": run}
+        values[name].append(f"{name}{_labels(labels)} {value}")
+
+    for one in ending.view.tenancies if ending.view else ():
+        _add_tenancy(one, add)
+    add("hooksync_exit_code", int(ending.code))
+    add("hooksync_start_time_seconds", f"{ending.begun:.3f}")
+    add("hooksync_duration_seconds", f"{ending.ended - ending.begun:.3f}")
+    add(LAST_SUCCESS, f"{ending.ended:.3f}" if ending.code in SUCCESSES else last_success)
     lines = []
     for name, what in _HELP.items():
-        lines += [f"# HELP {name} {what}", f"# TYPE {name} gauge"]
-        lines += [
-            f"{name}{_labels(labels | common)} {value}"
-            for each, labels, value in found
-            if each == name
-        ]
+        lines += [f"# HELP {name} {what}", f"# TYPE {name} gauge", *values[name]]
     return "\n".join([*lines, ""])
 
 
-def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], object]]:
-    """Give the metrics of one tenancy, each with its labels."""
-    is_undone = (
-        step
-        for step in one.steps
-        if not (step.outcome and step.outcome.result in ("done", "unchanged"))
-    )
-    pending = Counter[str](step.action for step in is_undone)
+def _add_tenancy(one: TenancyView, add: Callable[..., None]) -> None:
+    """Add the metrics of one tenancy."""
     live = None if one.live is None else len(one.live)
     if one.outcome and one.outcome.last_ids is not None:
         live = len(one.outcome.last_ids)
-    labels = {"tenancy": one.tenancy.name}
-    for action in ("subscribe", "resubscribe", "unsubscribe") if one.live is not None else ():
-        yield "hooksync_pending_steps", {**labels, "action": action}, pending[action]
+    if one.live is not None:
+        pending = Counter(
+            step.action
+            for step in one.steps
+            if not step.outcome or step.outcome.result not in ("done", "unchanged")
+        )
+        for action in ("subscribe", "resubscribe", "unsubscribe"):
+            add("hooksync_pending_steps", pending[action], tenancy=one.name, action=action)
     if live is not None:
-        yield "hooksync_unknown_secrets", labels, one.secret_unknown
-        yield "hooksync_live_subscriptions", labels, live
-    yield "hooksync_declared_subscriptions", labels, one.declared_count
-    yield "hooksync_tenancy_unreadable", labels, int(bool(one.error))
-    yield "hooksync_tenancy_refused", labels, int(bool(one.refusals))
+        add("hooksync_unknown_secrets", one.secret_unknown, tenancy=one.name)
+        add("hooksync_live_subscriptions", live, tenancy=one.name)
+    add("hooksync_declared_subscriptions", one.declared_count, tenancy=one.name)
+    add("hooksync_tenancy_unreadable", int(bool(one.error)), tenancy=one.name)
+    add("hooksync_tenancy_refused", int(bool(one.refusals)), tenancy=one.name)
 
 
 def _labels(values: Mapping[str, str]) -> str:

@@ -6,13 +6,16 @@ markup.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, Literal, get_args
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, Problem
-from hooksync.core.record import Record, asdict
+from hooksync.core.errors import ExitCode, Problem, Refused
+from hooksync.core.record import Record, asdict, replace
 from hooksync.core.redaction import printable
+from hooksync.output.json_text import digest
 from hooksync.output.text import applied_summary, failures, plan_summary
 from hooksync.output.view import RunView, TenancyView
 from hooksync.reconcile.context import Origin
@@ -20,15 +23,18 @@ from hooksync.reconcile.context import Origin
 NoticeForm = Literal["json", "slack", "teams"]
 NOTICE_FORMAT = "hooksync.notice/1"
 
+SUCCESSES = (ExitCode.DONE, ExitCode.CHANGES_PENDING)
 _LONGEST = 300  # characters of a line
 _MOST = 10  # tenancies, and problems
-SUCCESSES = (ExitCode.DONE, ExitCode.CHANGES_PENDING)
 _EVENTS = {
     ExitCode.REFUSED: "refused",
     ExitCode.PARTLY_APPLIED: "partly-applied",
     ExitCode.INTERRUPTED: "interrupted",
 }
 _CARD = "application/vnd.microsoft.card.adaptive"
+
+State = Literal["failed", "refused", "changed", "unchanged"]
+_STATES: tuple[State, ...] = get_args(State)  # in the order in which a notice lists tenancies
 
 
 class Ending(Record, frozen=True):
@@ -44,55 +50,47 @@ class Ending(Record, frozen=True):
 
     @property
     def event(self) -> str | None:
-        """What there is to tell; None: nothing."""
+        """What a notice reports; None: nothing."""
         if self.code not in SUCCESSES:
             return _EVENTS.get(self.code, "failed")
         if self.view is None:
             return None
-        if self.command == "plan":
-            return "drift" if self.view.has_drift else None
-        return "applied" if self.view.has_changes else None
+        if self.command == "apply":
+            return "applied" if self.view.has_changes else None
+        return "drift" if self.view.has_drift else None
 
     def notice(self) -> dict[str, Any]:
         """Write it as `hooksync.notice/1`."""
         view = self.view
-        problems = [
-            *self.problems,
-            *((*view.error_problems, *view.refusals, *failures(view)) if view else ()),
-        ]
-        concerned = (
-            [one for one in view.tenancies if one.has_drift or one.error or one.refusals]
-            if view
-            else []
-        )
-        summary = (
-            applied_summary
-            if self.command == "apply" and view and view.has_changes
-            else plan_summary
-        )
-        return {
+        problems = [*self.problems, *(_problems_in(view) if view else ())]
+        listed, others = _listed(view.tenancies if view else ())
+        told = {
             "format": NOTICE_FORMAT,
             "event": self.event,
             "command": self.command,
             "exit_code": int(self.code),
-            "created_at": rfc3339(self.ended),
-            "summary": _line(summary(view)) if view else "",
+            "summary": _line(_summary(self.command, view)) if view else "",
             "counts": dict(view.results() or view.counts()) if view else {},
-            "tenancies": [_tenancy(one) for one in concerned[:_MOST]],
-            "tenancies_left_out": len(concerned[_MOST:]),
+            "tenancies": listed,
+            "other_tenancies": others,
             "problems": [_line(each.line) for each in problems[:_MOST]],
             "problems_left_out": len(problems[_MOST:]),
-            "run": asdict(self.origin),
         }
+        more = {"created_at": rfc3339(self.ended), "run": asdict(self.origin)}
+        return {**told, "fingerprint": digest(told), **more}
 
     def payload(self, form: NoticeForm) -> object:
         """Write it as its receiver takes it."""
-        told, url = self.notice(), self.origin.url
+        told = self.notice()
+        url = self.origin.url
         if form == "json":
             return told
         lines = [*_lines(told)]
-        if form == "slack":  # these three are all that has a meaning there where `mrkdwn` is off
-            text = "\n".join([*lines, *([url] if url else [])])
+        if form == "slack":
+            if url:
+                lines.append(url)
+            text = "\n".join(lines)
+            # these three are all that has a meaning there if `mrkdwn` is off
             text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
             return {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
         # what a workflow of Teams takes; a TextBlock would be read as Markdown
@@ -108,34 +106,73 @@ class Ending(Record, frozen=True):
         }
 
 
-def _tenancy(one: TenancyView) -> dict[str, object]:
-    counts = {
-        name: number
-        for name, number in (one.results() or one.counts()).items()
-        if name != "unchanged"
-    }
-    state = (
-        "unreadable" if one.live is None else "refused" if one.refusals or one.error else "planned"
-    )
+def _summary(command: str, view: RunView) -> str:
+    is_applied = command == "apply" and view.has_changes
+    return applied_summary(view) if is_applied else plan_summary(view)
+
+
+def _problems_in(view: RunView) -> Iterator[Problem]:
+    """List those of the run, then one of each tenancy before the second of any."""
+    of_run = replace(view, tenancies=())
+    yield from of_run.error_problems
+    yield from of_run.refusals
+    for row in zip_longest(*(_problems_of(one, view) for one in view.tenancies)):
+        yield from filter(None, row)
+
+
+def _problems_of(one: TenancyView, view: RunView) -> list[Problem]:
+    """List the errors, the refusals and the steps that were not done."""
+    errors = one.error.problems if one.error else ()
+    named = [Problem(f"{one.name}: {each.headline}", each.fix) for each in errors]
+    return [*named, *one.refusals, *failures(replace(view, tenancies=(one,)))]
+
+
+def _listed(tenancies: Sequence[TenancyView]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Write those that failed first, and count the rest by their state."""
+    ordered = sorted(map(_tenancy, tenancies), key=lambda each: _STATES.index(each["state"]))
+    listed = [each for each in ordered if each["state"] != "unchanged"][:_MOST]
+    others = Counter(each["state"] for each in ordered)
+    others.subtract(each["state"] for each in listed)
+    return listed, dict(+others)
+
+
+def _tenancy(one: TenancyView) -> dict[str, Any]:
+    counts = one.results() or one.counts()
     return {
         "name": _line(one.tenancy.name),
         "where": _line(one.tenancy.where),
-        "state": state,
-        "counts": counts,
+        "state": _state(one),
+        "counts": {name: counts[name] for name in counts if name not in ("keep", "unchanged")},
     }
+
+
+def _state(one: TenancyView) -> State:
+    results = one.results()
+    if isinstance(one.error, Refused) or (one.refusals and not one.error):
+        return "refused"
+    if one.error or results["failed"] or results["half-done"] or results["unsettled"]:
+        return "failed"
+    if results["not-attempted"]:
+        return "refused"
+    return "changed" if one.has_drift else "unchanged"
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     """Write a notice in words."""
-    yield f"hooksync {told['command']}: {told['event']} (exit code {told['exit_code']})"
+    code = f" (exit code {told['exit_code']})" if told["exit_code"] else ""
+    yield f"hooksync {told['command']}: {told['event']}{code}"
     yield from filter(None, [told["summary"]])
     for one in told["tenancies"]:
-        counts = [f"{number} {name}" for name, number in one["counts"].items()] or [one["state"]]
-        yield f"{one['name']} ({one['where']}): {', '.join(counts)}"
+        yield f"{one['name']} ({one['where']}): {_counted({one['state']: '', **one['counts']})}"
+    if told["other_tenancies"]:
+        yield f"other tenancies: {_counted(told['other_tenancies'])}"
     yield from told["problems"]
-    for what in ("tenancies", "problems"):
-        if left := told[f"{what}_left_out"]:
-            yield f"{left} more {what}"
+    if told["problems_left_out"]:
+        yield f"{told['problems_left_out']} more problems"
+
+
+def _counted(counts: Mapping[str, object]) -> str:
+    return ", ".join(f"{number} {name}".strip() for name, number in counts.items())
 
 
 def _line(text: str) -> str:

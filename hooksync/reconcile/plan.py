@@ -5,7 +5,7 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 from hooksync.core.errors import HooksyncError, Problem, SecretError, some_of
@@ -15,6 +15,7 @@ from hooksync.core.model import (
     SecretState,
     SubscriptionKey,
     Tenancy,
+    UnsubscribeLimit,
 )
 from hooksync.core.record import Record
 from hooksync.state.history import NOTHING, History
@@ -49,6 +50,9 @@ ADOPT_FIX = (
 _LIMIT_FIX = (
     "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
     " write `limits: {unsubscribe: 100%}`"
+)
+_CEILING_FIX = (
+    "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
 )
 NEXT_RUN = "run apply again: it starts from what is live then"
 UNLISTED = "the service returned its id, but no list has shown it yet"
@@ -282,24 +286,34 @@ def reasons_against(
 def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
     """List why a plan removes too much. Neither duplicates nor replaced ones count."""
     tenancy = plan.tenancy
-    limit = tenancy.limit
     removals = [step for step in plan.steps if isinstance(step, Unsubscribe)]
     removed = sum(step.duplicate_of is None for step in removals)
+    declares = bool(tenancy.subscriptions or tenancy.not_selected)
+    problems = []
+    for limit in filter(None, (tenancy.limit, tenancy.ceiling)):
+        fix = _CEILING_FIX if limit.policy else _LIMIT_FIX
+        for what in _excess(limit, removed, owned, declares=declares):
+            problems.append(Problem(f"{tenancy.name}: would {what}", fix, tenancy.location))
+    return problems
+
+
+def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, declares: bool) -> Iterator[str]:
+    """Describe what a plan would do beyond a limit. `declares`: whether any is declared."""
     if limit.percent == 100 or not removed:
-        return []
-    if limit.percent is None:
-        is_too_much = removed > (limit.number or 0)
+        return
+    if limit.number is not None:
+        is_over = removed > limit.number
     else:
-        is_too_much = removed * 100 >= owned * limit.percent
-        is_too_much = is_too_much and (removed >= 2 or limit.percent == 0)
-    whats = []
-    if is_too_much:
-        whats.append(f"unsubscribe {removed} of the {owned} it owns: limits.unsubscribe is {limit}")
-    if removed == owned and not (tenancy.subscriptions or tenancy.not_selected):
-        whats.append(f"unsubscribe all it owns ({removed}), since none is declared")
-    return [
-        Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location) for what in whats
-    ]
+        percent = limit.percent or 0
+        is_over = removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
+    setting = f"limits.unsubscribe is {limit}"
+    if limit.policy:
+        setting = f"the policy has max_unsubscribe: {limit} ({limit.policy})"
+    if is_over:
+        yield f"unsubscribe {removed} of the {owned} it owns: {setting}"
+    if removed == owned and not declares:
+        place = f": {setting}" if limit.policy else ""
+        yield f"unsubscribe all it owns ({removed}), since none is declared{place}"
 
 
 def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:

@@ -125,7 +125,7 @@ BREAKS = {
     "policy": Break(
         "let a hooks file name any host",
         "config/policy.py",
-        "        if _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):",
+        "        if any(_is_below(path, each, is_whole=is_whole) for each in paths):",
         "        if True:",
     ),
     "states": Break(

@@ -1,12 +1,10 @@
 """One changed hooks file that nobody has reviewed yet: it sends nothing to a machine of the
-attacker's.
-
-Every attack is played with whole processes, against a machine on loopback at which nothing must
-arrive.
+attacker's, and removes no more than the policy allows.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -297,3 +295,83 @@ def test_the_metadata_of_a_cloud_is_asked_by_no_log_in(host: str, place: Place) 
     run = place.run_process("plan")
     assert (run.code, "the address is link-local: no call is made to it" in run.err) == (1, True)
     assert "the password goes to" in run.err
+
+
+# what a run may do
+
+SEARCH = """\
+      search:
+        url: ${RECEIVER}?for=search&code=${FN_KEY}
+        triggers: [INDEXED, MOVED]
+        secret: {env: CATALOGUE_SECRET}
+"""
+FOUR = HOOKS + SEARCH
+ALL = "    limits: {unsubscribe: 100%}\n    subscriptions:"
+LIMITS = {
+    "max_unsubscribe": 1,
+    "owns": ["made", "none"],
+    "probe": "auto",
+    "unknown_secret": ["refuse", "warn"],
+    "replacement": ["create-first"],
+    "triggers": ["INDEXED", "MOVED"],
+}
+OWNS_ALL = FOUR.replace("    subscriptions:", "    owns: all\n    subscriptions:")
+EMPTY = f"{FOUR.partition('    subscriptions:')[0]}{ALL} {{}}\n"
+WAYS = {  # the hooks file, more flags, and the field of the policy that refuses it
+    "limits": (HOOKS.replace("    subscriptions:", ALL), "", "max_unsubscribe"),
+    "empty subscriptions": (EMPTY, "", "max_unsubscribe"),
+    "owns": (OWNS_ALL, "", "owns"),
+    "probe": (OWNS_ALL.replace("owns: all", "probe: never"), "", "probe"),
+    "a flag": (FOUR, "--no-probe", "probe"),
+    "unknown secrets": (OWNS_ALL.replace("owns: all", "unknown_secret: replace"), "", "unknown_"),
+    "replacement": (OWNS_ALL.replace("owns: all", "replacement: remove-first"), "", "replacement"),
+    "triggers": (FOUR.replace("MOVED]", "INGEST_FAILED]"), "", "triggers"),
+    "defaults": (FOUR.replace("tenancies:", "defaults: {owns: all}\ntenancies:"), "", "owns"),
+    "a second file": (FOUR, "-f hooks.yaml -f second.yaml", "owns"),
+    "targets": (OWNS_ALL, "--target prod/catalogue/INDEXED", "owns"),
+    "the environment": (OWNS_ALL, "--env-file lax.env", "owns"),
+    "anchors": (
+        OWNS_ALL.replace("tenancies:", "x-a: &a {owns: all}\ntenancies:").replace(
+            "owns: all\n    sub", "<<: *a\n    sub"
+        ),
+        "",
+        "owns",
+    ),
+    "a saved plan": (EMPTY, "plan.json", "max_unsubscribe"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_around_a_policy_removes_more_than_it_allows(way: str, place: Place) -> None:
+    text, flags, field = WAYS[way]
+    place.environ["HOOKSYNC_PLAN_KEY"] = PLAN_KEY  # an unsigned state proves no ownership
+    place.write(FOUR)
+    assert place.run("apply", "--yes").code == 0
+    place.box.seed("DEMO", "https://vendor.example.org/", "MOVED", "old-secret-0123456789")
+    before = place.box.subscriptions("DEMO")
+    place.write(text)
+    if way == "a second file":
+        settings = "    server: ${BOX}\n    tenant: DEMO\n"
+        place.write(text.replace(settings, ""))
+        second = f"version: 1\ntenancies:\n  prod:\n{settings}    owns: all\n"
+        place.write(second, "second.yaml")
+    if way == "a saved plan":
+        assert place.run("plan", "--out", "plan.json").code == 0
+    place.write("HOOKSYNC_POLICY=lax.yaml\n", "lax.env")
+    policy = place.policy(**LIMITS)
+    place.environ["HOOKSYNC_POLICY"] = policy
+    run = place.run("apply", *flags.split(), *([] if way == "a saved plan" else ["--yes"]))
+    assert place.box.subscriptions("DEMO") == before
+    if way == "the environment":
+        assert "HOOKSYNC_POLICY is for hooksync itself, and not read from a file" in run.err
+        return
+    if way == "defaults" and 'unknown key "owns"' in run.err:
+        return
+    assert run.code == 3, run.err
+    [line] = [
+        number
+        for number, each in enumerate(Path(policy).read_text().splitlines(), 1)
+        if each.startswith(field)
+    ]
+    assert f"(policy.yaml:{line})" in run.err.replace(policy, "policy.yaml")
+    assert re.search(r"(hooks|second)\.yaml:\d+:\d+: ", run.err)

@@ -21,12 +21,13 @@ from tests.bench.measure import (
     Figure,
     Sample,
     compare_cpu,
+    first_line,
     growth,
     interleave,
     median_cpu,
     run,
 )
-from tests.bench.workload import TENANT, start_box, write_hooks, write_list
+from tests.bench.workload import TENANT, start_box, start_many, write_hooks, write_list, write_many
 
 LIBRARIES = ("PyYAML", "jsonschema", "requests", "urllib3", "deepdiff")
 
@@ -54,6 +55,10 @@ LINEAR = 1.1  # the exponent that still passes for linear
 COUNT, LATENCY, IN_FLIGHT = 600, 0.05, 16
 OTHER_CALLS = 3  # log in, list, and the verification
 
+# many tenancies in one file, with the usual number of calls in flight
+TENANCIES, EACH, USUAL = 200, 5, 8
+SCALE = {"plan": 1.75, "apply --yes": 1.5}  # a command | the limit, as a multiple
+
 
 def main() -> int:
     """Exits with 0 if everything could be measured, whatever was found."""
@@ -67,7 +72,7 @@ def main() -> int:
         f"hooksync {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores;"
         f" {libraries}\n\n| what | measured | limit | made from |\n|---|---|---|---|\n"
     )
-    for measure in (_start_up, _plans, _apply):
+    for measure in (_start_up, _plans, _apply, _scale):
         with tempfile.TemporaryDirectory(prefix="hooksync-bench-") as folder:
             for figure in measure(Path(folder), is_quick):
                 sys.stdout.write(f"{figure}\n")
@@ -164,6 +169,25 @@ def _apply(folder: Path, is_quick: bool) -> Iterator[Figure]:
         "the same: calls", len(box.calls), "calls", count + OTHER_CALLS, f"n + {OTHER_CALLS}"
     )
     yield Figure("the same: connections", box.connections, "connections", 20)
+
+
+def _scale(folder: Path, is_quick: bool) -> Iterator[Figure]:
+    """Compare how long many tenancies take with calls x latency / in flight."""
+    tenancies = 10 if is_quick else TENANCIES
+    write_many(folder / "hooks.yaml", tenancies, EACH)
+    size = f"{tenancies} tenancies of {EACH} at {LATENCY * 1000:.0f} ms, {USUAL} in flight"
+    with start_many(tenancies, LATENCY) as box:
+        for command, limit in SCALE.items():
+            before = len(box.calls)
+            sample = run((*HOOKSYNC, *command.split()), folder, _environ(box.url))
+            calls = len(box.calls) - before
+            least = calls * LATENCY / USUAL
+            detail = f"{sample.wall:.2f} s over {least:.2f} s: {calls:,} calls"
+            name = f"`{command}` of {size}"
+            yield Figure(name, sample.wall / least, "x", limit, f"{detail}; {sample.cpu:.2f} s CPU")
+            yield Figure("the same: memory", sample.peak, "MiB", 100)
+        seconds = first_line((*HOOKSYNC, "plan"), folder, _environ(box.url))
+        yield Figure("the same, `plan` again: the first line of output", seconds, "s")
 
 
 def _environ(url: str) -> dict[str, str]:

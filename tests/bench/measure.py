@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,15 +56,35 @@ class Figure:
 
 def run(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Sample:
     """Run a process to its end and measure it. Ends the benchmark unless the process exits with 0."""
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    environ = {**kept, **LOG_IN, "HOOK_SECRET": SECRET, "PYTHONPATH": str(ROOT), **environ}
     command = [sys.executable, LAUNCH, *arguments]
     done = subprocess.run(
-        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+        command, cwd=folder, env=_environ(environ), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
     return Sample(**json.loads(done.stdout))
+
+
+def first_line(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> float:
+    """Measure the seconds until a process writes its first line, to either stream."""
+    begun = time.monotonic()
+    with subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=_environ(environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        seconds = time.monotonic() - begun
+        process.stdout.read()
+    return seconds
+
+
+def _environ(more: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**kept, **LOG_IN, "HOOK_SECRET": SECRET, "PYTHONPATH": str(ROOT), **more}
 
 
 def interleave(

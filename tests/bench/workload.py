@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 
@@ -17,6 +18,7 @@ tenancies:
     server: ${{BOX}}
     tenant: {TENANT}
     probe: never
+    unknown_secret: warn
     subscriptions:
 """
 ENTRY = """\
@@ -70,3 +72,21 @@ def write_list(path: Path, count: int) -> None:
         for number in range(count)
     ]
     path.write_text(json.dumps(held), encoding="utf-8")
+
+
+def write_many(path: Path, tenancies: int, each: int) -> None:
+    """Declare so many tenancies with so many subscriptions each."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write("version: 1\ntenancies:\n")
+        for number in range(tenancies):
+            lines = HEAD.partition("tenancies:\n")[2].replace("demo:", f"t{number:03d}:")
+            file.write(lines.replace(f"tenant: {TENANT}", f"tenant: T{number:03d}"))
+            for place in range(each):
+                file.write(ENTRY.format(number=place, url=url_of(place), flag="true"))
+
+
+def start_many(tenancies: int, latency: float) -> Sandbox:
+    """Start a sandbox with so many empty tenancies."""
+    names = tuple(f"T{number:03d}" for number in range(tenancies))
+    account = Account(tenants=names)
+    return Sandbox(SandboxOptions((account,), traits=frozenset({"no-challenge"}), latency=latency))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import hooksync
 from tests.command_line import ROOT, run_python
 from tests.conftest import HIDDEN, HOOKS, Place
+from tests.wire import Wire, answer, saying
 
 OTHER = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
 
@@ -226,3 +228,33 @@ def test_the_example_plans_and_applies(place: Place) -> None:
     assert "done: subscribe prod/catalogue/MOVED" in applied.out
     place.environ["PRESERVICA_USERNAME"] = ""
     assert run_python([script], place.environ, place.folder).code == 1
+
+
+def test_the_program_on_the_page_is_typed_and_writes_a_report_for_each_tenancy(
+    place: Place,
+) -> None:
+    page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    [script] = re.findall(r"^## A report for each.*?^```python\n(.*?)^```", page, re.M | re.S)
+    path = str(place.write(script, "reports.py"))
+    typed = ["-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent", path]
+    checked = run_python(typed, place.environ, ROOT)
+    assert checked.code == 0, checked.out + checked.err
+    other = "  test:\n    server: ${DOWN}\n    subscriptions: {}\n"
+    place.write(HOOKS + other)
+    place.environ["DOWN"] = "http://127.0.0.1:1"
+    assert run_python([path, "hooks.yaml"], place.environ, place.folder).code == 1
+    assert (place.folder / "prod.txt").read_text().startswith("prod: 2 changes, 2 subscriptions\n")
+    assert (place.folder / "test.txt").read_text().startswith("test: not read: ")
+
+
+def test_the_environment_that_is_given_names_the_proxy(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write(HOOKS.replace("${BOX}", "http://archive.example.org\n    allow_http: true"))
+    with Wire(saying(answer(b"", "403 Forbidden"))) as given, Wire(saying(answer(b""))) as other:
+        monkeypatch.setenv("HTTP_PROXY", other.url)
+        monkeypatch.setenv("NO_PROXY", "*")
+        place.environ["HTTP_PROXY"] = given.url
+        assert hooksync.plan(load(place)).exit_code == 1
+        assert given.request_lines[0].startswith("POST http://archive.example.org")
+        assert other.requests == []

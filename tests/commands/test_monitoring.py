@@ -18,18 +18,19 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hooksync.commands.plan_apply import PlanOptions, plan
-from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.errors import ExitCode, Problem, ServiceError
 from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
 from hooksync.output.metrics import metrics_text
 from hooksync.output.notice import Ending, NoticeForm
 from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.context import Origin, World
-from hooksync.reconcile.plan import UnreadTenancy
+from hooksync.reconcile.diff import DiffOptions, make_plan
+from hooksync.reconcile.plan import Planned, UnreadTenancy
 from tests.command_line import ROOT, Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable
-from tests.makers import tenancy
+from tests.makers import declared, tenancy
 from tests.memory_terminal import MemoryTerminal
 from tests.wire import Respond, Wire, answer, cutting, saying
 
@@ -104,10 +105,9 @@ def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(
         {"done": 2},
         "apply",
     )
-    assert (
-        drift["summary"] == "Plan: 2 to subscribe, 0 to resubscribe, 0 to unsubscribe; 0 unchanged."
-    )
+    assert drift["summary"] == "Plan: 2 to subscribe, 0 to resubscribe, 0 to REMOVE; 0 unchanged."
     assert drift["tenancies"][0]["name"] == "prod"
+    assert drift["fingerprint"] != applied["fingerprint"]
     assert drift["run"]["url"] == ORIGIN.url
     assert watched.wire.request_lines[0] == f"POST /{KEY}?code={KEY} HTTP/1.1"
     schema = json.loads((ROOT / "schemas" / "notice.schema.json").read_text(encoding="utf-8"))
@@ -238,6 +238,51 @@ def test_the_url_itself_is_no_reference(place: Place) -> None:
     run = place.run("plan", "--notify", f"https://hooks.example.org/{KEY}")
     assert (run.code, KEY in run.err) == (64, False)
     assert run.err.startswith("error: --notify is neither env:NAME nor file:PATH")
+
+
+def test_the_same_outcome_has_the_same_fingerprint_and_a_different_one_does_not(
+    watched: Watched,
+) -> None:
+    for _ in range(2):
+        assert watched.run("plan", "--detailed-exitcode").code == 2
+    watched.place.write(HOOKS.replace(", MOVED", ""))
+    watched.run("plan", "--detailed-exitcode")
+    first, second, other = (told["fingerprint"] for told in watched.told)
+    assert (first == second, second == other) == (True, False)
+
+
+def test_a_notice_about_sixty_tenancies_names_those_that_fail_first() -> None:
+    live = declared()
+    plans: list[Planned] = []
+    for number in range(60):
+        one = tenancy(live, name=f"t{number}", unknown_secret="warn")
+        if number in (31, 42, 59):
+            plans.append(
+                UnreadTenancy(one, ServiceError(*(Problem(f"{n}", "x") for n in range(9))))
+            )
+        else:
+            plans.append(make_plan(one, (), DiffOptions()))
+    views = tuple(map(view_of_plan, plans))
+    view = RunView(views, "2026-03-01T12:00:00Z", "hooks.yaml")
+    told = replace(ending(), view=view).notice()
+    assert [each["name"] for each in told["tenancies"][:4]] == ["t31", "t42", "t59", "t0"]
+    assert told["other_tenancies"] == {"changed": 50}
+    assert [each.partition(":")[0] for each in told["problems"][:3]] == ["t31", "t42", "t59"]
+    assert told["problems_left_out"] == 17
+    text = replace(ending(), view=view).payload("slack")
+    assert "t59 (eu.preservica.com / BRAMA): failed" in str(text)
+
+
+def test_a_notice_reports_what_could_not_be_compared_and_names_no_exit_code_of_zero(
+    watched: Watched,
+) -> None:
+    watched.place.write(HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    unknown_secret: warn"))
+    assert watched.place.run("apply", "--yes").code == 0
+    watched.run("plan", "--no-state")
+    [told] = watched.told
+    assert (told["event"], told["exit_code"]) == ("drift", 0)
+    drift = replace(ending(), code=ExitCode.DONE, view=None)
+    assert "exit code" not in str(drift.payload("slack"))
 
 
 def ending(*problems: Problem) -> Ending:

@@ -661,6 +661,9 @@ def test_one_shard_that_fails_leaves_the_others_alone(fleet: Fleet) -> None:
         )
     )
     fleet.place.environ["DOWN"] = "http://127.0.0.1:1"
+    plans = fleet.run_all("plan", "--detailed-exitcode")
+    assert [run.code for run in plans] == [2, 2, 1, 2]
+    assert [f"error: {lost}: " in run.err for run in plans] == [False, False, True, False]
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0, 0, 4, 0]
     made = {name: len(fleet.place.box.subscriptions(name.upper())) for name in NAMES}
     assert made == {name: 0 if name == lost else 2 for name in NAMES}

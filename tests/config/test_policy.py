@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.policy import Policy, read_policy
 from hooksync.config.references import uses_of
-from hooksync.core.errors import FileError
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.schema import read_schema
 from hooksync.core.template import parse_template
 from hooksync.core.urls import server_fault, url_fault
@@ -66,7 +66,16 @@ def policy_of(folder: Path, text: str = POLICY) -> Policy:
 def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
     """Give breaches as `line:column what`, the policy named by its line alone."""
     document = read_document([Source("hooks.yaml", "", text.encode())])
-    found = policy.breaches(document.tenancies, environ)
+    return shown(policy, policy.breaches(document.tenancies, environ))
+
+
+def limit_breaches(policy: Policy, text: str) -> list[str]:
+    """Give breaches of the limits in the same form."""
+    document = read_document([Source("hooks.yaml", "", text.encode())])
+    return shown(policy, policy.limit_breaches(document.tenancies))
+
+
+def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
     return [
         f"{one.where}: {one.what}".removeprefix("hooks.yaml:").replace(policy.file, "policy.yaml")
         for one in found
@@ -91,7 +100,7 @@ def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None
             (
                 f"version: 1\nreceivers: [a, {host!r}]\n",
                 "2:16",
-                "an item of receivers is not a host",
+                "an item of receivers is neither a host nor a host with a path that ends with /",
             )
             for host in (
                 "https://a",
@@ -535,3 +544,69 @@ def test_no_policy_of_an_example_lets_programs_run() -> None:
     policies = [*ROOT.glob("examples/**/*policy*.y*ml")]
     assert len(policies) > 3
     assert not [path for path in policies if "command" in read_policy(str(path)).secret_kinds]
+
+
+# what it limits
+
+
+@pytest.mark.parametrize(
+    ("fields", "settings", "said"),
+    [
+        ("owns: [made, none]", "owns: all", "has `owns: all`"),
+        ("owns: [all]", "", "has `owns: made`"),
+        ("owns: [made]", "owns: ['https://hooks.example.org']", "has `owns: https://hooks.exam"),
+        ("owns: [all, 'https://hooks.example.org/']", "owns: ['https://hooks.example.org/a']", ""),
+        ("owns: ['https://hooks.example.org/a']", "owns: ['https://hooks.example.org']", "`owns:"),
+        ("probe: require", "", "has `probe: auto`"),
+        ("probe: auto", "probe: never", "has `probe: never`"),
+        ("probe: auto", "probe: require", ""),
+        ("unknown_secret: [refuse]", "unknown_secret: replace", "has `unknown_secret: replace`"),
+        ("replacement: [remove-first]", "", "has `replacement: create-first`"),
+        ("triggers: [MOVED]", "", '"catalogue" has the trigger INDEXED'),
+        ("triggers: [FULL_TEXT_INDEXED]", "", ""),
+        ("max_unsubscribe: 0", "limits: {unsubscribe: 100%}", ""),  # only a plan removes
+    ],
+)
+def test_a_policy_judges_the_value_in_force_whether_a_file_writes_it_or_not(
+    tmp_path: Path, fields: str, settings: str, said: str
+) -> None:
+    text = HOOKS.replace("    tenant: BRAMA\n", f"    tenant: BRAMA\n    {settings}\n")
+    policy = policy_of(tmp_path, f"{POLICY}{fields}\n")
+    found = limit_breaches(policy, text)
+    assert [said in each for each in found] == [True] * bool(said)
+    assert all(each.endswith("which the policy does not allow (policy.yaml:9)") for each in found)
+    assert limit_breaches(policy_of(tmp_path), text) == []  # it mentions none of this
+
+
+@pytest.mark.parametrize(
+    ("path", "is_allowed"),
+    [
+        ("/preservica/hook?code=${FN_KEY}", True),
+        ("/preservica/${FN_KEY}", True),
+        ("/preservica/?next=/../x", True),
+        ("/preservica", False),
+        ("/preservicax/hook", False),
+        ("/admin", False),
+        ("", False),
+        ("/preservica/../admin", False),
+        ("/preservica/%2e%2E/admin", False),
+        ("/preservica/..%2fadmin", False),
+        ("/preservica/..;a/admin", False),
+        ("/preservica\\..\\admin", False),
+        ("/${FN_KEY}", None),  # as far as it is written
+        ("/pres${FN_KEY}", None),
+        ("/ad${FN_KEY}", False),
+    ],
+)
+def test_a_receiver_with_a_path_is_allowed_below_it_alone(
+    tmp_path: Path, path: str, is_allowed: bool | None
+) -> None:
+    policy = policy_of(
+        tmp_path, POLICY.replace("[hooks.example.org,", "[hooks.example.org/preservica/,")
+    )
+    text = HOOKS.replace("/api?code=${FN_KEY}", path)
+    found = breaches(policy, text)
+    if is_allowed is None:
+        assert found == []
+        found = breaches(policy, text, {"FN_KEY": "../admin", "HOOK_SECRET": "s"})
+    assert found == [] if is_allowed else "leads to a path of hooks.example.org" in found[0]

@@ -320,20 +320,22 @@ GIVEN = [  # inputs of the action, and what hooksync gets of them in one step or
     (
         {
             "shard": "2/3", "tenancy": "a-*\n\nb", "replace": "a/b/*",
-            "adopt": "true", "probe": "true", "state": "s3://BUCKET/KEY",
+            "adopt": "a/b/c", "probe": "true", "state": "s3://BUCKET/KEY",
             "max-age": "2h", "args": f"{ODD}\n\n--all",
         },
         {
-            "--tenancy=a-* --tenancy=b --shard=2/3": "Validate, Plan, Look for drift",
+            "--tenancy=a-* --tenancy=b": "Validate, Plan, Look for drift, Adopt",
+            "--shard=2/3": "Validate, Plan, Look for drift",
             "--replace=a/b/*": "Plan",
-            "--adopt": "Apply",
-            "--probe --state=s3://BUCKET/KEY": "Plan, Look for drift, Apply",
-            f"{ODD} --all": "Validate, Plan, Look for drift, Apply",
+            "--probe": "Plan, Look for drift, Apply",
+            "--state=s3://BUCKET/KEY": "Plan, Look for drift, Apply, Adopt",
+            f"{ODD} --all": "Validate, Plan, Look for drift, Apply, Adopt",
+            "a/b/c": "Adopt",
             "2h": "Apply",
         },
     ),
     (
-        {"adopt": "false", "probe": "false", "state": ""},
+        {"probe": "false", "state": ""},
         {"--no-probe": "Plan, Look for drift, Apply"},
     ),
 ]  # fmt: skip
@@ -351,7 +353,7 @@ def test_github_hands_an_input_to_the_steps_that_it_is_for(
         assert runner.step(step).returncode == 0
         return (runner.temp / "arguments").read_text(encoding="utf-8").splitlines()
 
-    for name in ("Validate", "Plan", "Look for drift", "Apply"):
+    for name in ("Validate", "Plan", "Look for drift", "Apply", "Adopt"):
         usual = arguments(name, {"state": ""})
         changed = [each for each in arguments(name, inputs) if each not in usual]
         assert " ".join(changed) == " ".join(
@@ -432,8 +434,8 @@ def test_github_goes_on_without_no_policy_that_is_asked_for(runner: Runner) -> N
 def test_every_pipeline_holds_its_hooks_file_to_a_policy_that_allows_it(runner: Runner) -> None:
     for path in WORKFLOWS:
         asked = [step["with"] for step in steps_of(path) if step.get("uses") == SELF]
-        policy = ".github/hooksync.policy.yaml" if path in ONES else "policy.yaml"
-        assert all(one["policy"] == policy for one in asked if one["command"] != "show")
+        policy = ".github/hooksync.policy.yaml" if path in ONES else "policies/"
+        assert all(one["policy"].startswith(policy) for one in asked if one["command"] != "show")
     for policy in POLICIES:
         assert "CODEOWNERS" in policy.read_text(encoding="utf-8")
         hooks = KUBERNETES / "hooks.yaml"
@@ -460,7 +462,7 @@ PULL = {
 }
 RUN = {
     "id": 11,
-    "path": "hooksync-plan.yml",
+    "path": "hooksync.yml",
     "event": "pull_request",
     "conclusion": "success",
     "head_sha": "head-sha",
@@ -581,17 +583,17 @@ def tell(runner: Runner) -> list[tuple[str, int]]:
     return [(each["title"], len(each["comments"])) for each in runner.github.open_issues]
 
 
-DRIFT, UNKNOWN = "Drift: hooksync-plan", "Drift unknown: hooksync-plan"
+DRIFT = "Drift: hooksync-plan"
 
 
 @pytest.mark.slow
-def test_github_opens_one_issue_for_drift_changes_it_with_the_difference_and_closes_it(
+def test_github_keeps_one_issue_open_as_long_as_live_is_not_as_declared(
     runner: Runner, place: Place
 ) -> None:
     apply_by_hand(runner)
     assert night(runner) == (0, [])
     meddle(place)
-    for _ in range(2):  # the same drift is told once
+    for _ in range(2):  # the same drift is reported once
         assert night(runner) == (2, [(DRIFT, 0)])
     (made,) = runner.github.open_issues
     assert (made["labels"], made["assignees"]) == (["drift"], ["ada"])
@@ -601,34 +603,14 @@ def test_github_opens_one_issue_for_drift_changes_it_with_the_difference_and_clo
     meddle(place)
     assert night(runner) == (2, [(DRIFT, 1)])
     place.box.faults.add("status-500@list:*")
-    for _ in range(2):
-        assert night(runner) == (1, [(DRIFT, 2)])
-    (changed,) = runner.github.open_issues
-    assert "The difference has changed" in changed["comments"][0]["body"]
-    for part in ("could not tell", "What follows was seen before.", "```diff"):
-        assert part in changed["body"]
+    assert night(runner) == (1, [(DRIFT, 1)])  # hooksync could not tell
     place.box.faults.end()
-    assert night(runner) == (2, [(DRIFT, 2)])  # the difference is the one that was told
-    assert "could not tell" not in runner.github.open_issues[0]["body"]
-
     apply_by_hand(runner)
-    assert night(runner) == (0, [])
-
-
-def test_github_says_in_an_issue_that_it_could_not_tell_and_calls_that_no_drift(
-    runner: Runner, place: Place
-) -> None:
     over_the_limit(place)
-    for _ in range(2):
-        assert night(runner) == (3, [(UNKNOWN, 0)])
-    (made,) = runner.github.open_issues
-    assert "an apply would be refused" in made["body"]
-    assert "limits.unsubscribe" in made["body"]
-    runner.outputs["drift"] = {}  # the job ended before
-    assert tell(runner) == [(UNKNOWN, 1)]
-    for each in place.box.subscriptions("DEMO"):
-        place.box.remove("DEMO", each.id)
-    assert night(runner) == (2, [(DRIFT, 2)])
+    assert night(runner) == (3, [(DRIFT, 2)])
+    assert "limits.unsubscribe" in runner.github.open_issues[0]["body"]
+    place.write(HOOKS)
+    assert night(runner) == (0, [])
 
 
 def test_github_takes_no_other_issue_for_its_own(runner: Runner, place: Place) -> None:
@@ -696,6 +678,7 @@ def test_gitlab_jobs_are_well_behaved() -> None:
         # a fork's merge request has no environment; nothing but the apply has that of production
         assert job.get("environment") == {
             "hooksync:validate": None, "hooksync:apply": {"name": "production"},
+            "hooksync:adopt": {"name": "production"},
         }.get(name, {"name": "planning", "action": "access"})  # fmt: skip
     apply = jobs["hooksync:apply"]
     assert (apply["resource_group"], apply["interruptible"]) == ("hooksync", False)
@@ -703,7 +686,6 @@ def test_gitlab_jobs_are_well_behaved() -> None:
 
 GITLAB_INPUTS = {
     "tenancy": "archive-*\n$(touch gone)", "replace": "a/b/*", "shard": "2/8", "probe": "false",
-    "adopt": "true",
     "notify-as": "slack", "args": "--all\n--target=`touch gone` a",
 }  # fmt: skip
 
@@ -728,7 +710,10 @@ def test_gitlab_inputs_become_arguments_that_nothing_evaluates(
         *asked[:-1], *told, "--detailed-exitcode", asked[-1],
     ]  # fmt: skip
     applied = run_gitlab(runner, "apply", **GITLAB_INPUTS).stdout.splitlines()
-    assert applied[:6] == ["apply", "hooksync-plan.json", *shared, *told, "--adopt"]
+    assert applied[:5] == ["apply", "hooksync-plan.json", *shared, *told]
+    assert run_gitlab(runner, "adopt").stdout.splitlines() == ["adopt", "--", f"state={STATE}"]
+    planned = run_gitlab(runner, "plan", **{"max-age": "2h"}).stdout
+    assert "--max-age\n2h\n" in (place.folder / "hooksync-plan.html").read_text(), planned
     assert run_gitlab(runner, "preview").stdout.splitlines() == ["plan", f"state={STATE}"]
     assert not (place.folder / "gone").exists()
 
@@ -772,7 +757,7 @@ def test_jenkins_interpolates_nothing_and_names_all_that_its_scripts_read() -> N
     assert '"""' not in text
     assert not re.findall(r'\bsh\s*\(?\s*"', text)
     assert text.count("{") == text.count("}")
-    assert text.count("timeout(") == len(jenkins_scripts()) == 5
+    assert text.count("timeout(") == len(jenkins_scripts()) == 6
     assert "disableConcurrentBuilds()" in text
     assert "credentials(" not in text.split("stage('Drift')")[0]
     assert "!env.CHANGE_FORK" in text.split("stage('Plan')")[1].split("stage(")[0]
@@ -808,7 +793,7 @@ def test_jenkins_plans_applies_and_finds_drift(
     meddle(place)
     assert [run("Drift"), run("Apply"), len(live(place))] == [2, 3, 1]
     assert [body["text"].partition("\n")[0] for body in watcher.documents] == [
-        "hooksync apply: applied (exit code 0)",
+        "hooksync apply: applied",
         "hooksync plan: drift (exit code 2)",
         "hooksync apply: refused (exit code 3)",
     ]
@@ -826,7 +811,8 @@ def test_jenkins_plans_applies_and_finds_drift(
     assert run("Plan") == 0
     before = {each.id for each in place.box.subscriptions("DEMO")}
     assert run("Plan", REPLACE="prod/*") == 0
-    assert run("Apply", ADOPT="true") == 0
+    assert run("Apply") == 0
+    assert run("Adopt") == 0
     assert not {each.id for each in place.box.subscriptions("DEMO")} & before
 
 
@@ -870,11 +856,16 @@ def test_the_build_gets_what_the_wheel_is_made_of_and_nothing_else() -> None:
 
 
 CRON_JOBS = ("cronjob.yml", "sharded-cronjob.yml")
+HOOK = "../ci/argocd/hook.yml"
 
 
-def job_of(cron: str) -> dict[str, Any]:
-    document = load(KUBERNETES / cron)
+def job_of(name: str) -> dict[str, Any]:
+    document = load(KUBERNETES / name)
+    if name == HOOK:
+        assert (document["apiVersion"], document["kind"]) == ("batch/v1", "Job")
+        return document["spec"]
     assert (document["apiVersion"], document["kind"]) == ("batch/v1", "CronJob")
+    assert document["spec"]["concurrencyPolicy"] == "Forbid"
     return document["spec"]["jobTemplate"]["spec"]
 
 
@@ -897,11 +888,11 @@ def command_of(cron: str, moved: Mapping[str, str], **environ: str) -> list[str]
     return [re.sub("|".join(moved), lambda found: moved[found[0]], each) for each in command]
 
 
-@pytest.mark.parametrize("cron", CRON_JOBS)
+@pytest.mark.parametrize("cron", [*CRON_JOBS, HOOK])
 def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
-    spec, job, pod = load(KUBERNETES / cron)["spec"], job_of(cron), pod_of(cron)
+    job, pod = job_of(cron), pod_of(cron)
     (container,) = pod["containers"]
-    assert (spec["concurrencyPolicy"], pod["restartPolicy"]) == ("Forbid", "Never")
+    assert pod["restartPolicy"] == "Never"
     assert job.get("backoffLimit", job.get("backoffLimitPerIndex")) == 0
     assert 0 < job["activeDeadlineSeconds"] < 15 * 60
     assert pod["automountServiceAccountToken"] is False
@@ -920,7 +911,7 @@ def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
     }
 
 
-@pytest.mark.parametrize("cron", CRON_JOBS)
+@pytest.mark.parametrize("cron", [*CRON_JOBS, HOOK])
 def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
     made = load(KUBERNETES / "kustomization.yml")
     (secrets,), (image,) = made["secretGenerator"], made["images"]
@@ -976,6 +967,29 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(
         figures = dict(re.findall(r"(?m)^(\w+)\{.*\} (\S+)$", body.decode()))
         assert figures["hooksync_exit_code"] == str(code)
         assert float(figures["hooksync_last_success_time_seconds"])  # the first run is remembered
+
+
+def test_argo_cd_runs_the_hook_and_the_adopt_job_is_one_command_away(
+    runner: Runner, place: Place
+) -> None:
+    hook = load(KUBERNETES / HOOK)["metadata"]["annotations"]
+    assert hook["argocd.argoproj.io/hook"] == "PostSync"
+    place.write(place.policy_text(), "policy.yaml")
+    moved = dict.fromkeys(("/etc/hooksync", "/etc/policy", "/var/lib/hooksync"), str(place.folder))
+    assert runner.bash(shlex.join(command_of(HOOK, moved)), {}).returncode == 0
+    assert len(live(place)) == 2
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"\| (sed -e .*?) \|", page)
+    edited = subprocess.run(
+        shlex.split(script),
+        input=(KUBERNETES / "cronjob.yml").read_text(encoding="utf-8"),
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    spec = yaml.safe_load(edited)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    flags = [each.partition("=")[0] for each in spec["containers"][0]["args"]]
+    assert flags == ["adopt", "--file", "--policy", "--state"]
 
 
 TENANTS = tuple(f"T{number}" for number in range(12))

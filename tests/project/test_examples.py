@@ -78,7 +78,8 @@ def test_an_example_is_valid_without_an_environment_and_without_a_warning(name: 
 def test_an_example_names_its_schema_for_editors(path: Path) -> None:
     first, *_ = path.read_text(encoding="utf-8").splitlines()
     _, _, schema = first.partition("# yaml-language-server: $schema=")
-    kind = "policy" if path.name.endswith("policy.yaml") else "hooks"
+    is_policy = path.name.endswith("policy.yaml") or path.parent.name == "policies"
+    kind = "policy" if is_policy else "hooks"
     # a copy has its own, as its README says
     home = REPOSITORY if REPOSITORY in path.parents else ROOT / "schemas"
     assert (path.parent / schema).resolve() == home / f"{kind}.schema.json"

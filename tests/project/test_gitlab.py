@@ -92,7 +92,7 @@ def test_there_is_a_plan_where_the_files_the_policy_or_the_pipeline_changed(
     assert project.pipeline("merge_request_event", "other", starts=False).listed() == []
     project.merge("other")
     assert project.pipeline("push", starts=False).listed() == []
-    assert project.pipeline("web", starts=False).listed() == merged
+    assert project.pipeline("web", starts=False).listed() == ["hooksync:adopt", *merged]
     assert project.pipeline("schedule", starts=False).listed() == ["hooksync:drift"]
     for name in ("hooks.yaml", "hooksync.policy.yaml", ".gitlab-ci.yml"):
         text = project.remote.git("show", f"main:{name}")
@@ -117,7 +117,9 @@ ACCOUNTS = tuple(
 
 def example(place: Place) -> dict[str, str]:
     """Read the files of the example, with the sandbox and the receiver where it has placeholders."""
-    names = (".gitlab-ci.yml", "policy.yaml", "staging/hooks.yaml", "production/hooks.yaml")
+    hooks = ("staging/hooks.yaml", "production/hooks.yaml")
+    policies = ("policies/staging.yaml", "policies/production.yaml")
+    names = (".gitlab-ci.yml", *hooks, *policies)
     server, receiver = (url.split("/")[2] for url in (place.box.url, place.receiver.url("")))
     files = {}
     for name in names:
@@ -128,12 +130,14 @@ def example(place: Place) -> dict[str, str]:
             text,
         )
         text = re.sub(r"https://\w+\.example\.net/", place.receiver.url(""), text)
+        text = re.sub(r"\w+\.example\.net/hooks/", f"{receiver}/", text)
         text = re.sub(
             r"server: (?:preview|eu)\.preservica\.com", f'server: "{place.box.url}"', text
         )
         text = re.sub(r"(?:preview|eu)\.preservica\.com", f'"{server}"', text)
-        files[name] = re.sub(r"(?:staging|archive)\.example\.net", f'"{receiver}"', text)
-    files["policy.yaml"] += "allow_private_receivers: true\n"
+        files[name] = text
+    for name in policies:
+        files[name] += "allow_private_receivers: true\n"
     return files
 
 

@@ -52,7 +52,9 @@ def test_the_plans_on_the_page_are_real(tmp_path: Path) -> None:
 
 
 def test_the_page_on_github_names_what_the_workflows_have() -> None:
-    assert set(re.findall(r"`(hooksync-\w+\.yml)`", GITHUB)) == {path.name for path in WORKFLOWS}
+    assert set(re.findall(r"`(hooksync\.yml)`", GITHUB)) == {path.name for path in WORKFLOWS}
+    jobs = {name for path in ONES for name in load(path)["jobs"]}
+    assert {*re.findall(r"^\| `(\w+)` \| ", GITHUB, re.MULTILINE)} >= jobs
     workflows = [load(path) for path in ONES]
     held = set(re.findall(r"secrets\.(\w+)", "".join(text_of(path) for path in ONES)))
     environments = {

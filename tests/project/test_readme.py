@@ -24,7 +24,7 @@ COMPARISON = ROOT / "docs" / "compare.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 SECRET = "a-shared-secret-of-tests"
 NAMED_FILES = r"`((?:examples|hooksync|schemas|tests|\.ci)/[\w./-]+)`"
-OTHER_COMMANDS = r"^(?:\$ )?(?:aws|az|curl|docker|flask|gh|gunicorn|uvicorn) (?:.*\\\n)*.*$"
+OTHER_COMMANDS = r"^(?:\$ )?(?:aws|az|curl|docker|flask|gh|gunicorn|kubectl|uvicorn) (?:.*\\\n)*.*$"
 OTHER_FLAGS = """
 of pip, ruff, .ci/reproducible and .ci/lock: --quiet --editable --check --upgrade
 of aws, az, git and keyring: --secret-id --query --output --vault-name --name --ours --theirs --add

@@ -36,22 +36,21 @@ WORKFLOWS += sorted((ROOT / "examples").glob("**/workflows/*.y*ml"))
 ACTION = ROOT / "action.yml"
 SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.suffix == "")
 MAY_WRITE = {  # workflow, job, what it may write: why
-    (
-        "hooksync-plan.yml",
-        "plan",
-        "pull-requests",
-    ): "the plan is shown as a comment of the pull request",
-    ("hooksync-apply.yml", "apply", "contents"): "the state is on a branch",
-    ("hooksync-drift.yml", "drift", "issues"): "one issue tells of drift",
-    (
-        "staging-and-production/hooksync-plan.yml",
-        "staging",
-        "pull-requests",
-    ): "as with one environment",
-    ("staging-and-production/hooksync-plan.yml", "production", "pull-requests"): "the same",
-    ("staging-and-production/hooksync-apply.yml", "staging", "contents"): "the same",
-    ("staging-and-production/hooksync-apply.yml", "production", "contents"): "the same",
-    ("staging-and-production/hooksync-drift.yml", "drift", "issues"): "the same",
+    ("hooksync.yml", "plan", "pull-requests"): "the plan is a comment of the pull request",
+    ("hooksync.yml", "apply", "contents"): "the state is on a branch",
+    ("hooksync.yml", "adopt", "contents"): "the same",
+    ("hooksync.yml", "drift", "issues"): "one issue is open as long as there is drift",
+    **{
+        ("staging-and-production/hooksync.yml", job, scope): "as with one environment"
+        for job, scope in (
+            ("plan-staging", "pull-requests"),
+            ("plan-production", "pull-requests"),
+            ("staging", "contents"),
+            ("production", "contents"),
+            ("adopt", "contents"),
+            ("drift", "issues"),
+        )
+    },
     ("lock.yml", "propose", "contents"): "the branch with newer versions",
     ("lock.yml", "propose", "pull-requests"): "the pull request from it",
     ("release.yml", "attest", "attestations"): "the provenance is kept with the repository",
@@ -167,11 +166,14 @@ def test_a_job_ends(path: Path) -> None:
     assert not [name for name, job in jobs_of(path).items() if not 0 < job["timeout-minutes"] <= 30]
 
 
-def test_only_a_plan_is_cancelled_by_a_newer_one() -> None:
-    cancelled = {
-        path.name for path in WORKFLOWS if "cancel-in-progress: true" in path.read_text("utf-8")
-    }
-    assert cancelled == {"hooksync-plan.yml"}
+def test_only_a_run_of_a_pull_request_is_cancelled_by_a_newer_one() -> None:
+    for path in WORKFLOWS:
+        at_once = load(path).get("concurrency", {})
+        if path.name == "hooksync.yml":  # the group of any other event has one run
+            group = "hooksync-${{ github.event.pull_request.number || github.run_id }}"
+            assert at_once["group"] == group
+        for job in jobs_of(path).values():
+            assert not job.get("concurrency", {}).get("cancel-in-progress")
 
 
 def test_our_own_ci_knows_no_secret() -> None:

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by the others: turns the action's inputs, which come as variables, into arguments of hooksync, and shows what
-# it prints. FILES, TENANCY, REPLACE and ARGS hold one a line; STATE is git:BRANCH, an object's URL, or a path.
+# it prints. FILES, TENANCY, REPLACE, ADDRESSES and ARGS hold one a line; STATE is git:BRANCH, an object's URL, or a path.
 # shellcheck disable=SC2016,SC2034 # the helper is for git to expand, the arrays are for those who source this
 
 # Put each line of $2, after the flag $3, into the array named $1. No shell looks at the lines.
@@ -10,20 +10,6 @@ lines() {
     while IFS= read -r line; do
         [ -z "$line" ] || into+=("${3:-}$line")
     done <<<"$2"
-}
-
-# Put a flag into the array named $1: $4 where the input $2, with the value $3, is true; $5, if there is one, where false.
-switch() {
-    local -n flags=$1
-    case $3 in
-        true) flags+=("$4") ;;
-        false) [ -z "${5:-}" ] || flags+=("$5") ;;
-        "") ;;
-        *)
-            echo "::error title=Invalid input::$2 is true or false"
-            exit 64
-            ;;
-    esac
 }
 
 # Show $1, what hooksync printed: in the log, folded under what it comes to, and in the job's summary. No line of it is a
@@ -36,14 +22,22 @@ show() {
     cat "$1" >>"$GITHUB_STEP_SUMMARY"
 }
 
-selection=() replace=() probe=() adopt=() state=() more=()
+selection=() replace=() probe=() addresses=() state=() more=()
 lines selection "${FILES:-}" --file=
 lines selection "${TENANCY:-}" --tenancy=
 lines selection "${SHARD:-}" --shard=
 lines replace "${REPLACE:-}" --replace=
 lines more "${ARGS:-}"
-switch probe probe "${PROBE:-}" --probe --no-probe
-switch adopt adopt "${ADOPT:-}" --adopt
+lines addresses "${ADDRESSES:-}"
+case ${PROBE:-} in
+    "") ;;
+    true) probe=(--probe) ;;
+    false) probe=(--no-probe) ;;
+    *)
+        echo "::error title=Invalid input::probe is true or false"
+        exit 64
+        ;;
+esac
 [ -z "${STATE:-}" ] || state=("--state=$STATE")
 
 # For a state on a branch, git gets the token of the job: the checkout need not keep it. And it trusts the checkout,

@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
-# Compare live with declared. Exits with 2 where they differ, or with 3 where hooksync would also refuse to change that,
-# so that the job fails and somebody is told.
+# Compare live with declared. Exits with 2 if they differ, or with 3 if an apply would be refused: the job fails.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
 
 mkdir -p "$FOLDER"
 markdown=$FOLDER/drift.md status=0
-rm -f "$FOLDER/drift.json"
 hooksync plan "${selection[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
-    --detailed-exitcode --out "$FOLDER/drift.json" --format markdown >"$markdown" || status=$?
+    --detailed-exitcode --format markdown >"$markdown" || status=$?
 
 show "$markdown"
 echo "exit-code=$status" >>"$GITHUB_OUTPUT"
