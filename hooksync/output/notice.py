@@ -143,6 +143,7 @@ def _tenancy(one: TenancyView) -> dict[str, Any]:
         "where": _line(one.tenancy.where),
         "state": _state(one),
         "counts": {name: counts[name] for name in counts if name not in ("keep", "unchanged")},
+        "reasons": dict(one.reasons()),
     }
 
 

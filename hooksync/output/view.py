@@ -113,6 +113,14 @@ class _Counted:
         """Count the steps of each action."""
         return Counter(step.action for step in self.steps)
 
+    def reasons(self) -> Counter[str]:
+        """Count the reasons, by code, of what is not as declared or not known."""
+        counts = Counter[str]()
+        for step in self.steps:
+            if step.is_drift or step.has_unknown_secret:
+                counts.update(reason.code for reason in step.reasons)
+        return counts
+
     def results(self) -> Counter[str]:
         """Count the outcomes."""
         return Counter(step.outcome.result for step in self.steps if step.outcome)

@@ -168,7 +168,7 @@ class Play:
                 self._repair(tenancy, person)
             case "unsubscribe" if one:
                 self.service.change(lambda: tenancies.remove(tenant, one.id))
-            case "duplicate" if one:
+            case "duplicate" if one and "refuse-duplicates" not in self.history.traits:
                 given = one.secret if person.to % 2 else self._somebodys_secret(person.to)
                 copy = Subscription(one.url, one.trigger, given, one.include_identifiers)
                 self.service.change(lambda: tenancies.add(tenant, copy))
