@@ -10,7 +10,7 @@ from hooksync.core.model import LiveSubscription, Secret, Tenancy
 from hooksync.reconcile.apply import Execution
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.journal import Journal
-from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, not_begun
+from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, not_begun, outcome_of_empty
 from hooksync.reconcile.planner import Planner
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import FetchedTenancy
@@ -81,7 +81,7 @@ class Tenant:
         run = self.planner()
         plan = self.plan(run)
         journal = Journal(self.store, run)
-        outcome = not_begun(plan)
+        outcome = outcome_of_empty(plan) if plan.is_empty else not_begun(plan)
         if plan.is_ready:
             journal.begin([plan])
             with WorkerPool(self.width, self.stop) as pool:

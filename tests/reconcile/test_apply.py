@@ -210,7 +210,7 @@ def test_nothing_undeclared_is_removed_until_everything_declared_exists(
     is_made = isinstance(answers[0], tuple)
     assert ("gone" in service.live) != is_made
     if not is_made:
-        assert said(outcome)[-1][0].endswith(" could not be made")
+        assert said(outcome)[-1][0].endswith(" may not exist")
         assert results(outcome)[-1] == "not-attempted"
 
 
@@ -219,7 +219,7 @@ def test_a_removal_that_waits_names_all_that_is_missing() -> None:
     refused = deque[object]([rejected(400)] * 3)
     tenant = Tenant(tenancy(*wanted), FakeService.holding([GONE], on_subscribe=refused))
     names = "prod/n0/MOVED, prod/n1/MOVED, prod/n2/MOVED"
-    assert said(tenant.apply())[-1] == (f"{names} could not be made", NEXT_RUN)
+    assert said(tenant.apply())[-1] == (f"{names} may not exist", NEXT_RUN)
 
 
 def test_a_duplicate_stays_while_what_it_duplicates_is_missing() -> None:
