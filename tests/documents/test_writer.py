@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.core.record import replace
-from hooksync.core.schema import SchemaKind, read_schema
+from hooksync.core.schema import SCHEMA_KINDS, SchemaKind, read_schema, schema_text
 from hooksync.output.json_text import digest, encode, encode_line
 from hooksync.output.plan_json import plan_json
 from hooksync.output.view import RunView, view_of_plan
@@ -135,6 +135,11 @@ def steps_by_action(document: dict[str, Any]) -> dict[str, list[str | None]]:
 
 def outcomes(document: dict[str, Any]) -> dict[str, str]:
     return {step["address"]: step["outcome"] for step in document["tenancies"][0]["steps"]}
+
+
+@pytest.mark.parametrize("kind", SCHEMA_KINDS)
+def test_each_printed_schema_refers_to_no_other(kind: SchemaKind) -> None:
+    assert '"$ref": "urn:' not in schema_text(kind)
 
 
 @pytest.mark.parametrize("kind", ["hooks", "plan", "report", "list"])
