@@ -87,9 +87,9 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
         [],
     ),
     "the old one is not removed": (
-        FakeService.holding([OLD], on_unsubscribe=deque([rejected(500)])),
+        FakeService.holding([OLD], on_unsubscribe=deque([rejected(403)])),
         "create-first",
-        ("half-done", "-> 500: no", "look"),
+        ("half-done", "-> 403: no", "look"),
         ["new-1", "old"],
     ),
     "the old one is not removed first": (
@@ -181,12 +181,12 @@ def test_no_step_is_tried_twice_and_each_says_why_it_is_not_done(
     assert max(verbs["subscribe"], verbs["unsubscribe"]) == 1
 
 
-@pytest.mark.parametrize("script", [LIE, ("after", rejected(500)), lost(), rejected(500)])
+@pytest.mark.parametrize("script", [LIE, ("after", rejected(403)), lost(), rejected(403)])
 def test_the_list_tells_whether_a_removal_was_done(script: object) -> None:
     service = FakeService.holding([GONE], on_unsubscribe=deque([script]))
     tenant = Tenant(tenancy(limit=UnsubscribeLimit(percent=100)), service)
     outcome = tenant.apply()
-    is_refused = isinstance(script, HooksyncError) and "500" in script.summary
+    is_refused = isinstance(script, HooksyncError) and "403" in script.summary
     if "gone" not in tenant.service.live:
         assert results(outcome) == ["done"]
     else:
