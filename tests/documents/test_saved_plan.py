@@ -6,21 +6,16 @@ import json
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hooksync.api.saved_plan import read_saved_plan
 from hooksync.core.errors import HooksyncError, Refused
 from hooksync.core.schema import SchemaKind, read_schema
-from hooksync.core.signing import PlanKey, plan_key
 from hooksync.output.json_text import digest
-from hooksync.output.plan_json import signature_of
 from hooksync.reconcile.context import find_origin
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
@@ -419,27 +414,6 @@ def test_a_plan_with_any_field_altered_is_refused_before_any_call(place: Place) 
     assert "altered" in refused_without_a_call(place).err
 
 
-def test_with_a_key_only_a_plan_signed_with_it_is_applied(place: Place) -> None:
-    save(place)
-    place.environ["HOOKSYNC_PLAN_KEY"] = KEY
-    assert "is not signed" in refused_without_a_call(place).err
-    path = save(place)
-    place.environ["HOOKSYNC_PLAN_KEY"] = KEY[::-1]
-    assert "signature" in refused_without_a_call(place).err
-    place.environ["HOOKSYNC_PLAN_KEY"] = KEY
-    text = path.read_text()
-    alter(path, lambda it: it.update(state="elsewhere.json"))
-    assert "signature" in refused_without_a_call(place).err
-    path.write_text(text)
-    alter(path, lambda it: it.update(signature=["wrong"]))
-    assert "signature" in refused_without_a_call(place).err
-    path.write_text(text)
-    del place.environ["HOOKSYNC_PLAN_KEY"]
-    unchecked = place.run("apply", "plan.json")
-    assert unchecked.code == 0
-    assert "its signature is not checked" in unchecked.err
-
-
 @pytest.mark.parametrize("key", ["", "short"])
 def test_a_key_that_is_too_short_is_an_error_and_never_no_key(place: Place, key: str) -> None:
     save(place)
@@ -449,39 +423,6 @@ def test_a_key_that_is_too_short_is_an_error_and_never_no_key(place: Place, key:
         assert (run.code, run.out) == (1, "")
         assert "HOOKSYNC_PLAN_KEY" in run.err
     assert not (place.folder / "plan2.json").exists()
-
-
-@pytest.mark.parametrize("form", ["hooksync.plan/2", "hooksync.report/1", None, 1])
-def test_another_format_is_an_error(place: Place, form: object) -> None:
-    alter(save(place), lambda it: it.update(format=form))
-    run = place.run("apply", "plan.json")
-    assert (run.code, run.out) == (1, "")
-    assert "format" in run.err
-    assert changing_calls(place) == []
-
-
-@pytest.mark.parametrize(
-    ("age", "limit", "is_refused"),
-    [
-        (timedelta(minutes=29), "30m", False),
-        (timedelta(minutes=31), "30m", True),
-        (timedelta(days=6), "7d", False),
-        (timedelta(days=8), "7d", True),
-        (timedelta(minutes=-4), "24h", False),
-        (timedelta(minutes=-6), "24h", True),
-        (timedelta(days=9999), None, False),
-    ],
-)
-def test_an_old_plan_is_refused_where_an_age_is_demanded(
-    place: Place, age: timedelta, limit: str | None, is_refused: bool
-) -> None:
-    made = (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H:%M:%SZ")
-    alter(save(place), lambda it: it.update(created_at=made))
-    flags = ("--max-age", limit) if limit else ()
-    if is_refused:
-        refused_without_a_call(place, *flags)
-    else:
-        assert place.run("apply", "plan.json", *flags).code == 0
 
 
 def test_nothing_is_saved_of_what_could_not_be_read(place: Place) -> None:
@@ -528,26 +469,6 @@ def test_a_plan_that_is_missing_or_too_large_is_an_error(place: Place) -> None:
     with (place.folder / "plan.json").open("wb") as file:
         file.truncate(64 * 1024 * 1024 + 1)
     assert "larger than" in place.run("apply", "plan.json").err
-
-
-@given(
-    data=st.binary(max_size=200)
-    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
-)
-def test_any_bytes_are_read_or_refused_in_words(data: bytes) -> None:
-    with pytest.raises(HooksyncError):
-        read_saved_plan(data, "plan.json", None)
-
-
-def test_a_signature_hangs_on_all_but_itself_and_the_digest() -> None:
-    key = plan_key(KEY)
-    assert key == PlanKey(KEY.encode())
-    assert KEY not in repr(key)
-    assert signature_of({"a": 1}, key) == signature_of(
-        {"a": 1, "digest": "x", "signature": "y"}, key
-    )
-    assert signature_of({"a": 1}, key) != signature_of({"a": 2}, key)
-    assert plan_key(None) is None
 
 
 GITHUB = {

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from hooksync.api.saved_plan import read_saved_plan
+from hooksync.api.saved_plan import age_problem, read_saved_plan
 from hooksync.core.errors import FileError
 from hooksync.core.schema import read_schema
 from hooksync.core.signing import plan_key
@@ -88,6 +89,36 @@ def test_a_plan_with_unknown_fields_and_without_new_ones_is_read(path: Path) -> 
     assert [step.action for step in saved.view.steps] == [
         "subscribe", "subscribe", "resubscribe", "unsubscribe", "leave",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "minutes", "limit", "is_too_old"),  # all in minutes
+    [
+        ("signed", 1439, None, False),
+        ("signed", 1441, None, True),
+        ("signed", 1441, 9999, False),
+        ("signed", 120, 60, True),
+        ("unsigned", 999_999, None, False),
+        ("unsigned", 29, 30, False),
+        ("unsigned", 31, 30, True),
+        ("unsigned", -4, 60, False),  # the clocks of two machines differ
+        ("unsigned", -6, 60, True),
+    ],
+)
+def test_a_plan_is_too_old_by_the_flag_or_by_its_own_expiry(
+    name: str, minutes: int, limit: int | None, is_too_old: bool
+) -> None:
+    path = FOLDER / f"{name}.plan.json"
+    saved = read_saved_plan(path.read_bytes(), path.name, KEY if name == "signed" else None)
+    most = None if limit is None else timedelta(minutes=limit)
+    now = saved.created_at + timedelta(minutes=minutes)
+    assert (age_problem(saved, path.name, most, now) is not None) == is_too_old
+
+
+def test_a_plan_that_is_too_old_is_refused_before_any_call(place: Place) -> None:
+    path = str(FOLDER / "unsigned.plan.json")
+    run = place.run("apply", path, "--max-age", "1m")
+    assert (run.code, place.box.calls) == (3, ()), run.err
 
 
 def test_a_new_field_is_never_required_and_never_refused() -> None:

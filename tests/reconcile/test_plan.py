@@ -7,17 +7,28 @@ import pickle
 
 import pytest
 
-from hooksync.core.errors import Problem, some_of
+from hooksync.core.errors import FileError, Problem, some_of
 from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
 from hooksync.reconcile.diff import DiffOptions, is_owned
 from hooksync.reconcile.plan import ADOPT_FIX, TenancyPlan, not_begun
+from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
+from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted
 from hooksync.state.history import FetchedTenancy
 from hooksync.state.model import AnyRecord
 from tests.makers import HERE, declared, live, tenancy
-from tests.reconcile.planning import PLACE, line_of, made, planned, planner, told, unconfirmed
-from tests.state_makers import unsettled
+from tests.reconcile.planning import (
+    PLACE,
+    derive,
+    line_of,
+    made,
+    planned,
+    planner,
+    told,
+    unconfirmed,
+)
+from tests.state_makers import state, unsettled
 
 ONE = declared()
 
@@ -252,3 +263,34 @@ def test_the_normal_form_changes_scheme_host_and_port_only(url: str, normal: str
 
 def test_the_full_url_is_in_no_repr() -> None:
     assert "KEY" not in repr(HookUrl("https://ex.org/?code=${NAME}", "https://ex.org/?code=KEY"))
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_a_state_that_asks_for_too_much_scrypt_is_refused_before_any(extra: int) -> None:
+    most = MOST_SALTS + FEW_SALTS  # of one reference
+    wanted = []
+    there = []
+    entries = []
+    salts = []
+    for number in range(most + extra):
+        salt = Salt(f"env:HOOK_SECRET#{number}", f"{number:032x}")
+        one = declared(f"https://h.example/{number}", name=f"n{number}")
+        salts.append(salt)
+        wanted.append(one)
+        there.append(live(f"{number}", one.url.full))
+        entries.append(made(f"{number}", one, salt=salt.id))
+    derived: list[Wanted] = []
+
+    def counting(each: Wanted) -> Key:
+        derived.append(each)
+        return derive(each)
+
+    run = replace(planner(state(*entries, salts=tuple(salts))), ring=KeyRing(1, counting))
+    fetched = [FetchedTenancy(tenancy(*wanted), tuple(there))]
+    if not extra:
+        run.plan(fetched)
+        assert len(derived) == most
+        return
+    with pytest.raises(FileError, match=f"asks for the work of {most + 1} fingerprints"):
+        run.plan(fetched)
+    assert derived == []
