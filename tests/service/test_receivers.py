@@ -224,15 +224,6 @@ def test_bad_receivers_are_told_apart(
     assert result.fix
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_reported_and_not_followed(status: int, context: CallContext) -> None:
-    with Receiver({"catalogue": [SECRET]}) as elsewhere:
-        target = elsewhere.url("catalogue")
-        result = read(sends(Answer(status, headers=(("Location", target),))), context)
-        assert (result.kind, result.state) == ("redirect", "wrong-answer")
-        assert elsewhere.answers["catalogue", "challenge"] == 0
-
-
 def test_a_receiver_that_never_answers_is_given_up() -> None:
     def respond(connection: Connection, _: Request) -> None:
         connection.server.stopping.wait(30)
@@ -296,16 +287,6 @@ def certificate(tmp_path: Path) -> Path:
     return made
 
 
-def test_a_certificate_that_nobody_signed_is_not_trusted(
-    certificate: Path, context: CallContext
-) -> None:
-    with shipped_receiver(SECRET, certificate) as address:
-        result = challenge(url(address), KEY, context)
-    assert (result.kind, result.state) == ("tls", "unreachable")
-    assert result.detail == "the certificate of the server is not trusted: self-signed certificate"
-    assert "REQUESTS_CA_BUNDLE" in result.fix
-
-
 def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(
     certificate: Path,
 ) -> None:
@@ -318,14 +299,6 @@ def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(
     assert result.detail.startswith(
         "the certificate bundle /nowhere of REQUESTS_CA_BUNDLE cannot be used"
     )
-
-
-def test_a_certificate_of_a_root_that_was_given_is_trusted(certificate: Path) -> None:
-    with (
-        shipped_receiver(SECRET, certificate) as address,
-        Watched(environ={"REQUESTS_CA_BUNDLE": str(certificate)}) as context,
-    ):
-        assert challenge(url(address), KEY, context) == READY
 
 
 def test_https_where_only_http_is_spoken_is_told(context: CallContext) -> None:
