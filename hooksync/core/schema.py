@@ -38,8 +38,7 @@ SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# what stands in other schemas for the definition of where a secret is found
-_REFERENCE = '{"$ref": "urn:hooksync:schema:hooks:1#/$defs/reference"}'
+_OTHERS = "urn:hooksync:schema:"  # what a reference to a part of a different schema begins with
 _LONGEST_QUOTE = 80  # characters
 _MOST_ERRORS = 100  # of a document, that are looked at
 
@@ -50,14 +49,36 @@ def schema_text(kind: SchemaKind) -> str:
     Raises FileError if the installation lacks it.
     """
     text = _packaged_text(kind)
-    if _REFERENCE not in text:
+    if f'"$ref": "{_OTHERS}' not in text:
         return text
-    shared = msgspec.json.decode(_packaged_text("hooks"))["$defs"]["reference"]
-    whole = text.replace(_REFERENCE, msgspec.json.encode(shared).decode())
-    return msgspec.json.format(whole, indent=2) + "\n"
+    whole = _inlined(msgspec.json.decode(text), kind, kind)
+    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n"
 
 
-def _packaged_text(kind: SchemaKind) -> str:
+def _inlined(part: Any, origin: str, kind: str) -> Any:
+    """Put in its place what a part of a schema refers to in others.
+
+    `origin`: the kind of the schema that the part is from; `kind`: the one that it is put in.
+    """
+    if isinstance(part, list):
+        return [_inlined(each, origin, kind) for each in part]
+    if not isinstance(part, dict):
+        return part
+    own = {name: _inlined(each, origin, kind) for name, each in part.items() if name != "$ref"}
+    other, _, path = part.get("$ref", "").partition("#/")
+    if not (other or (path and origin != kind)):
+        return {**part, **own}
+    origin = other.removeprefix(_OTHERS).partition(":")[0] or origin
+    found = msgspec.json.decode(_packaged_text(origin))
+    for name in path.split("/"):
+        found = found[name]
+    base = _inlined(found, origin, kind)
+    if "properties" in own and "properties" in base:  # its own are narrower
+        own["properties"] = base["properties"] | own["properties"]
+    return base | own
+
+
+def _packaged_text(kind: str) -> str:
     name = f"{kind}.schema.json"
     for folder in (_PACKAGE, os.path.dirname(_PACKAGE)):  # of a wheel, and of a checkout
         path = os.path.join(folder, "schemas", name)

@@ -54,6 +54,7 @@ tenancies:
     tenant: DEMO
     probe: require
     owns: all
+    unknown_secret: warn
     subscriptions:
       catalogue:
         url: ${RECEIVER}?code=${FN_KEY}

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -16,7 +15,6 @@ import pytest
 
 from hooksync.core.signing import PlanKey
 from hooksync.output.plan_json import signature_of as signature_of_plan
-from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
 from hooksync.state.format import read_state, signature_of, state_text
 from tests.conftest import HOOKS, SECRET, Place
 from tests.lanes import sampled
@@ -24,9 +22,8 @@ from tests.lanes import sampled
 KEY = "a-key-that-signs-plans-and-states"
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 FOUR = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED, SECURITY_CHANGED]")
-REMOVE_FIRST = FOUR.replace(
-    "    subscriptions:", "    replacement: remove-first\n    subscriptions:"
-)
+
+WARNING = HOOKS.replace("    subscriptions:", "    unknown_secret: warn\n    subscriptions:")
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -84,15 +81,6 @@ def test_under_a_policy_a_forged_state_removes_no_subscription_of_others(place: 
     assert vendor in {one.id for one in place.box.subscriptions("DEMO")}
 
 
-def test_a_rotation_that_a_signed_state_tells_is_carried_out_as_before(place: Place) -> None:
-    made(with_key(place), REMOVE_FIRST)
-    rotate(place)
-    assert place.run("plan", "--out", "plan.json").code == 0
-    run = place.run("apply", "plan.json")
-    assert run.code == 0, run.err
-    assert {one.secret for one in place.box.subscriptions("DEMO")} == {NEW_SECRET}
-
-
 # --- a rotation that nobody is to notice
 
 
@@ -102,19 +90,19 @@ def listed(place: Place) -> list[str]:
 
 def forged_intents(document: dict[str, Any]) -> None:
     """Pass what is live off as what a killed run has made."""
-    fields = (
-        "tenancy",
+    fields = [
+        "server",
+        "tenant",
         "address",
         "run",
-        "salt",
-        "fingerprint",
+        "at",
         "declared",
-        "seen",
         "include_identifiers",
-    )
-    document["intents"] = [
-        {name: entry[name] for name in fields} | {"at": 0} for entry in document["entries"]
+        "replaces",
     ]
+    document["intents"] = []
+    for entry in document["entries"]:
+        document["intents"].append({name: entry[name] for name in fields} | {"seen": []})
     document["entries"] = []
 
 
@@ -123,11 +111,11 @@ def swapped(document: dict[str, Any]) -> None:
     one["fingerprint"], two["fingerprint"] = two["fingerprint"], one["fingerprint"]
 
 
-def all_removed(document: dict[str, Any]) -> None:
-    now = int(time.time())
-    document["removed"] = [
-        {"tenancy": "prod", "id": entry["id"], "at": now} for entry in document["entries"]
-    ]
+def all_unsettled(document: dict[str, Any]) -> None:
+    fields = ("server", "tenant", "address")
+    document["unsettled"] = []
+    for entry in document["entries"]:
+        document["unsettled"].append({name: entry[name] for name in fields} | {"applies": 9})
 
 
 def another_salt(document: dict[str, Any]) -> None:
@@ -138,12 +126,11 @@ def another_salt(document: dict[str, Any]) -> None:
 
 def an_id_more(document: dict[str, Any]) -> None:
     """Make one up, which no list has shown yet, in the place of each."""
-    now = int(time.time())
+    more = {"run": 9, "listed": False}
     document["entries"] += [
-        {**entry, "id": f"f{entry['id']}", "run": 9, "unlisted_since": now}
-        for entry in document["entries"]
+        {**entry, **more, "id": f"f{entry['id']}"} for entry in document["entries"]
     ]
-    document["last_run"] = 9
+    document["serial"] = 9
 
 
 FORGERIES: dict[str, Change] = {
@@ -151,15 +138,17 @@ FORGERIES: dict[str, Change] = {
     "one entry is dropped": lambda it: it["entries"].pop(),
     "fingerprints are zeros": ALL_CHANGED,
     "fingerprints are swapped": swapped,
-    "all were only found": each_entry(found=True),
-    "no list has shown them": lambda it: each_entry(unlisted_since=int(time.time()))(it),
+    "all are unconfirmed": each_entry(fingerprint="", salt=""),
+    "all are adopted": each_entry(adopted=True),
+    "no list has shown them": each_entry(listed=False),
     "intents in their place": forged_intents,
-    "all were removed": all_removed,
+    "all are unsettled": all_unsettled,
     "another salt": another_salt,
-    "another tenancy": each_entry(tenancy="other"),
+    "another server": each_entry(server="other.example"),
+    "another tenant": each_entry(tenant="other"),
     "another address": each_entry(address="prod/other/MOVED"),
     "another URL": each_entry(declared="0" * 64),
-    "newer ones": lambda it: [each_entry(run=9)(it), it.update(last_run=9)],
+    "newer ones": lambda it: [each_entry(run=9)(it), it.update(serial=9)],
     "an id more": an_id_more,
     "another salt of URLs": lambda it: it.update(url_salt="00" * 16),
     "a later version": lambda it: it.update(serial=2**52),
@@ -168,26 +157,23 @@ PAIRS = list(combinations(FORGERIES, 2))
 
 
 def told_of_the_rotation(place: Place) -> None:
-    """Hold that a plan calls no secret the same, and says so of each that it keeps."""
+    """Hold that a plan calls no secret the same, and counts each that it keeps as unknown."""
     run = place.run("plan", "--format", "json", "--all")
-    assert run.code == 0, run.err
+    assert run.code in (0, 3), run.err  # refused if two applies were unsettled
     steps = [step for step in run.json["tenancies"][0]["steps"] if step["address"]]
     assert {step["name"] for step in steps} == {"catalogue"}
     assert {step["secret"]["state"] for step in steps if step["secret"]} <= {"changed", "unknown"}
-    kept = sum(step["action"] == "keep" for step in steps)
-    assert run.json["summary"]["secret_unknown"] == kept
-    assert (
-        kept < 2
-        or f"{kept} secrets are unknown" in str(run.json["warnings"])
-        or "unknown" in place.run("plan").out
-    )
+    kept = [step["address"] for step in steps if step["action"] == "keep"]
+    assert run.json["summary"]["secret_unknown"] == len(kept)
+    said = str(run.json["warnings"])
+    assert not kept or "secret unknown: " in said or "not listed yet" in said
 
 
 @pytest.mark.parametrize("how", FORGERIES)
 def test_who_writes_a_state_cannot_have_a_rotated_secret_called_the_same(
     place: Place, how: str
 ) -> None:
-    made(place, HOOKS)
+    made(place, WARNING)
     rotate(place)
     forge(place, FORGERIES[how])
     told_of_the_rotation(place)
@@ -195,7 +181,7 @@ def test_who_writes_a_state_cannot_have_a_rotated_secret_called_the_same(
 
 @pytest.mark.parametrize(("one", "two"), sampled(PAIRS, 1, 15))
 def test_nor_can_two_forgeries_together(place: Place, one: str, two: str) -> None:
-    made(place, HOOKS)
+    made(place, WARNING)
     rotate(place)
     try:
         forge(place, FORGERIES[one], FORGERIES[two])
@@ -208,63 +194,7 @@ def test_nor_can_two_forgeries_together(place: Place, one: str, two: str) -> Non
         told_of_the_rotation(place)
 
 
-def test_what_was_only_found_cannot_be_passed_off_as_made(place: Place) -> None:
-    place.box.faults.add("commit-cut@subscribe:*")
-    place.write(HOOKS)
-    assert place.run("apply", "--yes").code == 0
-    document = json.loads(path_of(place).read_text())
-    assert [entry["found"] for entry in document["entries"]] == [True, True]
-    forge(place, lambda it: [entry.update(found=False) for entry in it["entries"]])
-    told_of_the_rotation(place)
-
-
 # --- the work of scrypt
-
-
-def test_a_forged_state_costs_no_more_scrypt_than_twice_what_is_declared_and_a_few(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hook = (
-        "      catalogue{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env:"
-        " CATALOGUE_SECRET}}}}\n"
-    )
-    hooks = HOOKS.partition("      catalogue:")[0] + "".join(
-        hook.format(n=number) for number in range(12)
-    )
-    made(place, hooks)
-    most, scrypt, made_keys = MOST_SALTS + FEW_SALTS, hashlib.scrypt, list[bytes]()
-    assert most * 0.1 < 5  # seconds on one core
-
-    def counting(password: bytes, *, salt: bytes, **costs: int) -> bytes:
-        made_keys.append(salt)
-        return scrypt(password, salt=salt, **costs)
-
-    monkeypatch.setattr(hashlib, "scrypt", counting)
-
-    def salts(number: int) -> Change:
-        def change(document: dict[str, Any]) -> None:
-            salt = document["salts"][0]
-            document["salts"] = [
-                {**salt, "id": f"env:CATALOGUE_SECRET#{each}", "salt": f"{each:032x}"}
-                for each in range(number)
-            ]
-            for index, entry in enumerate(document["entries"]):
-                entry["salt"] = f"env:CATALOGUE_SECRET#{index % number}"
-
-        return change
-
-    forge(place, salts(most + 1))
-    for command in (("plan",), ("apply", "--yes"), ("check",)):
-        run = place.run(*command)
-        what = (
-            f"error: the state hooks.state.json asks for the work of {most + 1} fingerprints:"
-            " somebody changed it"
-        )
-        assert (run.code, run.err.startswith(what)) == (1, True), run.err
-    assert made_keys == []
-    forge(place, salts(most))
-    assert place.run("plan").code == 0
-    assert len(made_keys) == most
 
 
 @pytest.mark.parametrize(
@@ -350,9 +280,7 @@ def test_a_forged_signature_of_a_state_is_refused_before_any_call(place: Place, 
         assert "sign" in run.err
 
 
-@pytest.mark.parametrize(
-    "field", ["last_run", "entries", "id", "fingerprint", "salt", "signature", "serial"]
-)
+@pytest.mark.parametrize("field", ["entries", "id", "fingerprint", "salt", "signature", "serial"])
 def test_a_key_that_is_there_twice_in_a_state_is_refused_whichever_the_signature_covers(
     place: Place, field: str
 ) -> None:

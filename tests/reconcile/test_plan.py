@@ -1,43 +1,49 @@
-"""The limits of a plan, the order of its steps, and secrets in its types."""
+"""The limits of a plan, why it is refused, the order of its steps, and secrets in its types."""
 
 from __future__ import annotations
 
 import copy
 import pickle
-from collections import Counter
 
 import pytest
 
-from hooksync.core.errors import Problem, some_of
-from hooksync.core.model import HookUrl, Secret, UnsubscribeLimit
+from hooksync.core.errors import FileError, Problem, some_of
+from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
-from hooksync.reconcile.diff import DiffOptions, is_owned, make_plan
-from hooksync.reconcile.plan import (
-    ADOPT_FIX,
-    Leave,
-    TenancyPlan,
-    Unsubscribe,
-    not_attempted,
-    secret_reasons,
-    unsafe_reasons,
-)
-from hooksync.state.history import History
+from hooksync.reconcile.diff import DiffOptions, is_owned
+from hooksync.reconcile.plan import ADOPT_FIX, TenancyPlan, not_begun
+from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
+from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted
+from hooksync.state.history import FetchedTenancy
+from hooksync.state.model import AnyRecord
 from tests.makers import HERE, declared, live, tenancy
+from tests.reconcile.planning import (
+    PLACE,
+    derive,
+    line_of,
+    made,
+    planned,
+    planner,
+    told,
+    unconfirmed,
+)
+from tests.state_makers import state, unsettled
+
+ONE = declared()
 
 
 def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object) -> list[str]:
-    wanted = [declared(f"https://hooks.example.org/kept{number}") for number in range(kept)]
-    there = [
-        live(f"k{number}", f"https://hooks.example.org/kept{number}") for number in range(kept)
-    ]
-    there += [
-        live(f"r{number}", f"https://hooks.example.org/removed{number}")
-        for number in range(removed)
-    ]
+    wanted = []
+    there = []
+    for number in range(kept):
+        url = f"https://hooks.example.org/kept{number}"
+        wanted.append(declared(url, name=f"kept{number}"))
+        there.append(live(f"k{number}", url))
+    for number in range(removed):
+        there.append(live(f"r{number}", f"https://hooks.example.org/removed{number}"))
     owner = tenancy(*wanted, limit=limit, **settings)
-    plan = make_plan(owner, there, DiffOptions())
-    return [problem.what for problem in unsafe_reasons(plan, len(there))]
+    return [problem.what for problem in planned(owner, there).refusals]
 
 
 @pytest.mark.parametrize(
@@ -62,31 +68,52 @@ def test_a_plan_that_reaches_the_share_or_passes_the_number_is_unsafe(
     assert bool(reasons(limit, removed, kept)) == is_refused
 
 
-def with_unknown_secret(
-    unknown_secret: str, url: str = "https://hooks.example.org/a"
-) -> TenancyPlan:
-    owner = tenancy(
-        declared(), declared("https://hooks.example.org/b"), unknown_secret=unknown_secret
-    )
-    return make_plan(owner, [live("1", url)], DiffOptions(), History(states={"2": "same"}))
+def test_unknown_secrets_are_refused_and_the_fix_names_both_ways() -> None:
+    owner = tenancy(ONE, declared("https://h.example/b", name="b"), unknown_secret="refuse")
+    plan = planned(owner, [live("1")])
+    what = "prod: secret unknown: prod/catalogue/MOVED"
+    assert plan.refusals == (Problem(what, ADOPT_FIX, HERE),)
+    assert not plan.is_ready
 
 
-def test_unknown_secrets_are_refused_where_the_tenancy_says_so() -> None:
-    plan = with_unknown_secret("refuse")
-    what = "prod: the secrets of prod/catalogue/MOVED are unknown, and unknown_secret is refuse"
-    assert secret_reasons(plan) == (Problem(what, ADOPT_FIX, plan.tenancy.location),)
-    assert secret_reasons(with_unknown_secret("warn")) == ()
-    assert secret_reasons(with_unknown_secret("refuse", "https://other.example.org/")) == ()
+@pytest.mark.parametrize(
+    ("place", "is_ci", "is_told"),
+    [(PLACE, True, True), (PLACE, False, False), (None, True, False)],
+)
+def test_in_ci_the_fix_of_unknown_secrets_without_a_state_names_the_flag(
+    place: str | None, is_ci: bool, is_told: bool
+) -> None:
+    run = planner(None, place=place, is_ci=is_ci)
+    owner = tenancy(ONE, unknown_secret="refuse")
+    [plan] = run.plan([FetchedTenancy(owner, (live("1"),))])
+    assert isinstance(plan, TenancyPlan)
+    fixes = [problem.fix for problem in plan.refusals]
+    assert any("--state" in fix for fix in fixes) == is_told
+    assert bool(fixes) == (place is not None)
 
 
-def test_a_secret_that_is_the_declared_one_is_not_unknown() -> None:
-    plan = make_plan(
-        tenancy(declared(), unknown_secret="refuse"),
-        [live("1")],
-        DiffOptions(),
-        History(states={"1": "same"}),
-    )
-    assert secret_reasons(plan) == ()
+@pytest.mark.parametrize(
+    ("records", "there", "replaces", "is_refused"),
+    [
+        ([unsettled(applies=1)], False, False, False),
+        ([unsettled(applies=2)], False, False, True),
+        ([unsettled(applies=9)], False, False, True),
+        ([unsettled(applies=2)], False, True, False),  # --replace asks for it once more
+        ([unsettled(applies=2), unconfirmed("1", ONE)], True, False, True),
+        ([unsettled(applies=2), made("1", ONE)], True, False, False),  # nothing is created
+        ([unsettled("other", applies=2)], False, False, False),  # of a different tenant
+    ],
+)
+def test_an_address_that_two_applies_left_unsettled_is_created_again_only_by_replace(
+    records: list[AnyRecord], there: bool, replaces: bool, is_refused: bool
+) -> None:
+    options = DiffOptions(replace=(ONE.address,) if replaces else ())
+    plan = planned(tenancy(ONE), [live("1")] if there else [], *records, options=options)
+    whats = [problem.what for problem in plan.refusals]
+    what = "prod/catalogue/MOVED: two applies left it unsettled, so it is not created again"
+    assert whats == ([what] if is_refused else [])
+    if is_refused:
+        assert "--replace prod/catalogue/MOVED" in plan.refusals[0].fix
 
 
 def test_many_addresses_are_counted() -> None:
@@ -99,9 +126,9 @@ def test_the_reason_holds_the_numbers() -> None:
     assert reason == "prod: would unsubscribe 3 of the 5 it owns: limits.unsubscribe is 12.5%"
 
 
-def test_each_reason_says_where_the_limit_stands_and_what_lifts_it() -> None:
-    there = (live("1"), live("2", "https://hooks.example.org/b"))
-    problems = unsafe_reasons(make_plan(tenancy(), there, DiffOptions()), 2)
+def test_each_reason_says_where_the_limit_is_and_what_lifts_it() -> None:
+    there = [live("1"), live("2", "https://hooks.example.org/b")]
+    problems = planned(tenancy(), there).refusals
     assert len(problems) == 2
     for problem in problems:
         assert problem.where == HERE
@@ -119,21 +146,17 @@ def test_a_limit_of_a_hundred_per_cent_allows_to_empty_a_tenancy(removed: int) -
     assert reasons(UnsubscribeLimit(percent=100), removed, 0) == []
 
 
-def test_a_plan_that_leaves_one_it_owns_does_not_remove_all() -> None:
-    gone, left = live("1"), live("2", "https://hooks.example.org/b")
-    steps = (Unsubscribe(gone, "not declared"), Leave(left, "not targeted"))
-    assert unsafe_reasons(TenancyPlan(tenancy(), (gone, left), steps), 2) == ()
-
-
-def test_nothing_live_and_nothing_declared_is_safe() -> None:
-    assert reasons(UnsubscribeLimit(percent=50), 0, 0) == []
-
-
-def test_duplicates_and_replaced_ones_do_not_count() -> None:
+def test_duplicates_replaced_ones_and_what_a_target_leaves_do_not_count() -> None:
     there = [live(str(number), include_identifiers=False) for number in range(9)]
-    owner = tenancy(declared(), limit=UnsubscribeLimit(number=0))
-    plan = make_plan(owner, there, DiffOptions())
-    assert unsafe_reasons(plan, 9) == ()
+    owner = tenancy(ONE, limit=UnsubscribeLimit(number=0))
+    assert planned(owner, there).refusals == ()
+    gone = declared("https://hooks.example.org/gone", name="gone")
+    there = [live("1"), live("2", gone.url.full)]
+    emptied = replace(tenancy(), not_selected=(ONE,))
+    options = DiffOptions(targets=(gone.address,))
+    plan = planned(emptied, there, made("2", gone), options=options)
+    assert told(plan) == ["unsubscribe 2 undeclared", "leave 1 undeclared"]
+    assert plan.refusals == ()
 
 
 def test_what_is_not_ours_makes_no_share_larger() -> None:
@@ -142,57 +165,55 @@ def test_what_is_not_ours_makes_no_share_larger() -> None:
     owner = tenancy(
         declared("https://hooks.example.org/z"), owns=frozenset(["https://hooks.example.org"])
     )
-    plan = make_plan(owner, there, DiffOptions())
+    plan = planned(owner, there)
     assert sum(is_owned(owner, one, plan.history) for one in there) == 2
-    assert len(unsafe_reasons(plan, 2)) == 1
+    assert len(plan.refusals) == 1
 
 
-def test_steps_stand_in_the_order_of_their_actions() -> None:
+def test_steps_are_in_the_order_of_their_actions_and_a_plan_not_begun_has_done_nothing() -> None:
     wanted = [
-        declared("https://h.example/new"),
-        declared("https://h.example/b", include_identifiers=False),
+        declared("https://h.example/new", name="new"),
+        declared("https://h.example/b", name="b", include_identifiers=False),
+        declared("https://h.example/kept", name="kept"),
+        declared("https://h.example/lag", name="lag"),
     ]
-    wanted.append(declared("https://h.example/kept"))
     there = [
         live("1", "https://h.example/b"),
         live("2", "https://h.example/kept"),
         live("3", "https://h.example/x"),
+        live("4", "https://other.example/x"),
     ]
-    there.append(live("4", "https://other.example/x"))
     owner = tenancy(*wanted, owns=frozenset(["https://h.example"]))
-    plan = make_plan(owner, there, DiffOptions())
-    actions = ["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
-    assert [step.action for step in plan.steps] == actions
-    assert Counter(step.action for step in plan.steps) == Counter(actions)
-
-
-def test_a_plan_is_ready_where_there_is_something_to_do_and_nothing_against_it() -> None:
-    empty, full = (
-        make_plan(tenancy(), (), DiffOptions()),
-        make_plan(tenancy(declared()), (), DiffOptions()),
-    )
-    refused = replace(full, refusals=(Problem("too much", "less"),))
-    assert [plan.is_empty for plan in (empty, full, refused)] == [True, False, False]
-    assert [plan.is_ready for plan in (empty, full, refused)] == [False, True, False]
-
-
-def test_a_plan_holds_the_history_that_it_was_made_with() -> None:
-    history = History(url_salt="5a17")
-    assert make_plan(tenancy(), (), DiffOptions(), history).history is history
-
-
-def test_of_a_plan_that_was_not_begun_nothing_is_said_to_be_done() -> None:
-    plan = make_plan(
-        tenancy(declared()), (live("x", "https://other.example/x"),), DiffOptions(is_targeted=True)
-    )
-    outcome = not_attempted(plan)
-    assert outcome.plan is plan
-    assert [(one.step, one.result) for one in outcome.outcomes] == [
-        (plan.steps[0], "not-attempted"),
-        (plan.steps[1], "unchanged"),
+    plan = planned(owner, there, made("5", wanted[3], is_listed=False))
+    ended = not_begun(plan)
+    assert [(line_of(one.step).split()[0], one.result) for one in ended.outcomes] == [
+        ("subscribe", "not-attempted"),
+        ("resubscribe", "not-attempted"),
+        ("unsubscribe", "not-attempted"),
+        ("keep", "unchanged"),
+        ("keep", "unchanged"),
+        ("leave", "unchanged"),
     ]
-    assert not outcome.has_changed
-    assert not outcome.is_as_declared
+    assert not ended.is_as_declared
+    assert not ended.has_changed
+
+
+@pytest.mark.parametrize(
+    ("wanted", "refusals", "is_empty", "is_ready"),
+    [
+        ([], (), True, False),
+        ([ONE], (), False, True),
+        ([ONE], (Problem("too much", "less"),), False, False),
+    ],
+)
+def test_a_plan_is_ready_if_there_is_something_to_do_and_nothing_against_it(
+    wanted: list[DeclaredSubscription],
+    refusals: tuple[Problem, ...],
+    is_empty: bool,
+    is_ready: bool,
+) -> None:
+    plan = replace(planned(tenancy(*wanted), []), refusals=refusals)
+    assert (plan.is_empty, plan.is_ready) == (is_empty, is_ready)
 
 
 def test_a_secret_gives_nothing_away() -> None:
@@ -242,3 +263,34 @@ def test_the_normal_form_changes_scheme_host_and_port_only(url: str, normal: str
 
 def test_the_full_url_is_in_no_repr() -> None:
     assert "KEY" not in repr(HookUrl("https://ex.org/?code=${NAME}", "https://ex.org/?code=KEY"))
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_a_state_that_asks_for_too_much_scrypt_is_refused_before_any(extra: int) -> None:
+    most = MOST_SALTS + FEW_SALTS  # of one reference
+    wanted = []
+    there = []
+    entries = []
+    salts = []
+    for number in range(most + extra):
+        salt = Salt(f"env:HOOK_SECRET#{number}", f"{number:032x}")
+        one = declared(f"https://h.example/{number}", name=f"n{number}")
+        salts.append(salt)
+        wanted.append(one)
+        there.append(live(f"{number}", one.url.full))
+        entries.append(made(f"{number}", one, salt=salt.id))
+    derived: list[Wanted] = []
+
+    def counting(each: Wanted) -> Key:
+        derived.append(each)
+        return derive(each)
+
+    run = replace(planner(state(*entries, salts=tuple(salts))), ring=KeyRing(1, counting))
+    fetched = [FetchedTenancy(tenancy(*wanted), tuple(there))]
+    if not extra:
+        run.plan(fetched)
+        assert len(derived) == most
+        return
+    with pytest.raises(FileError, match=f"asks for the work of {most + 1} fingerprints"):
+        run.plan(fetched)
+    assert derived == []

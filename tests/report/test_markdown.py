@@ -20,11 +20,11 @@ from hooksync.reconcile.plan import (
     TenancyOutcome,
     TenancyPlan,
     UnreadTenancy,
-    not_attempted,
+    not_begun,
 )
-from hooksync.state.history import History
 from tests.conftest import Place
 from tests.makers import MOVED, declared, live, tenancy
+from tests.reconcile.planning import made, planned
 
 HOSTILE = (
     "```\n~~~\n</details><!-- x --> @octocat [a](https://evil.example) www.evil.example ::error::x"
@@ -34,7 +34,7 @@ PLAN = """\
 <!-- hooksync:plan -->
 ### hooksync plan
 
-Plan: 1 to subscribe, 1 to resubscribe, 1 to unsubscribe; 0 unchanged, 1 left alone.
+Plan: 1 to subscribe, 1 to resubscribe, 1 to REMOVE; 0 unchanged, 1 left alone.
 
 **apply would refuse**
 
@@ -66,7 +66,7 @@ FAILED = """\
 <!-- hooksync:apply -->
 ### hooksync apply
 
-Applied: 0 done, 1 failed, 0 not tried; 0 unchanged.
+Applied: 0 done, 1 failed; 0 unchanged.
 
 **errors**
 
@@ -172,18 +172,17 @@ def test_a_failed_apply_to_the_letter() -> None:
 
 
 def test_what_was_not_tried_does_not_look_done() -> None:
-    text = report_markdown(view(view_of_plan(the_plan(), outcome=not_attempted(the_plan()))))
+    text = report_markdown(view(view_of_plan(the_plan(), outcome=not_begun(the_plan()))))
     assert text.count("!     outcome              not tried\n") == 3
 
 
 def test_no_changes_are_one_line() -> None:
-    same = view_of_plan(
-        make_plan(tenancy(declared()), (live(),), DiffOptions(), History(states={"1" * 32: "same"}))
-    )
+    plan = planned(tenancy(declared()), [live()], made("1" * 32, declared()))
+    same = view_of_plan(plan)
     for write, kind in ((plan_markdown, "plan"), (report_markdown, "apply")):
         text = (
             f"<!-- hooksync:{kind} -->\n### hooksync {kind}\n\nNo changes. 1 tenancy matches"
-            " hooks.yaml.\n"
+            " hooks.yaml; 1 unchanged.\n"
         )
         assert write(view(same)) == text
     assert "=   catalogue" in plan_markdown(view(same), shows_kept=True)
@@ -261,7 +260,7 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
     )
     plan = make_plan(owner, there, DiffOptions())
     bad = Problem(text, text, owner.location._replace(file=text))
-    results = tuple(Outcome(step, "failed", text, text, (bad,)) for step in plan.steps)
+    results = tuple(Outcome(step, "failed", text, text) for step in plan.steps)
     made = view_of_plan(
         replace(plan, refusals=(bad,)), outcome=TenancyOutcome(plan, results, plan.steps, text)
     )
@@ -351,6 +350,6 @@ def test_the_command_writes_markdown_without_colour(place: Place) -> None:
     assert_well_formed(refused.out)
     done = place.run("apply", "--yes", "--format", "markdown", "--color", "always")
     assert done.code == 0
-    assert "Applied: 2 done, 0 failed, 0 not tried; 0 unchanged." in done.out
+    assert "Applied: 2 done, 0 failed; 0 unchanged." in done.out
     assert "Verified: live matches declared." in done.out
     assert_well_formed(done.out)

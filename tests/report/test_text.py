@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import get_args
 
+import jsonschema
 import pytest
 
 from hooksync.cli.terminal import coloured
 from hooksync.core.errors import Problem, ServiceError
-from hooksync.core.model import HookUrl, SecretRef, Server, Tenancy, Trigger
+from hooksync.core.model import HookUrl, SecretRef, Server, Trigger
 from hooksync.core.record import replace
+from hooksync.core.schema import read_schema
 from hooksync.output.markdown import plan_markdown
+from hooksync.output.plan_json import plan_json
 from hooksync.output.text import plain, plan_lines, question, report_lines
 from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import Outcome, TenancyOutcome, UnreadTenancy
-from hooksync.state.history import History
-from hooksync.state.model import entry_for
+from hooksync.reconcile.plan import Outcome, ReasonCode, TenancyOutcome, TenancyPlan, UnreadTenancy
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
+from tests.reconcile.planning import VALUE, made, planned, unconfirmed
+
+VARIABLES = ("ALERT_SECRET", "CATALOGUE_SECRET", "HOOK_SECRET")
 
 
-def a_plan(**settings: object) -> tuple[Tenancy, object]:
+def a_plan(**settings: object) -> TenancyPlan:
     alert = replace(
         declared("https://ours.example/preservica", Trigger("INGEST_FAILED"), name="ingest-alert"),
         include_identifiers=False,
@@ -29,7 +35,7 @@ def a_plan(**settings: object) -> tuple[Tenancy, object]:
     catalogue = replace(
         declared("https://ours.example/api?code=KEY", INDEXED, name="catalogue"),
         url=HookUrl("https://ours.example/api?code=${FN_KEY}", "https://ours.example/api?code=KEY"),
-        secret=SecretRef("file", "/run/secrets/catalogue"),
+        secret=SecretRef("env", "CATALOGUE_SECRET"),
     )
     same = declared("https://ours.example/same", name="same")
     there = (
@@ -46,18 +52,22 @@ def a_plan(**settings: object) -> tuple[Tenancy, object]:
     )
     owner = tenancy(alert, catalogue, same, **({"owns": "made"} | settings))
     search = declared("https://ours.example/old?key=KEY", name="search")
-    made = {
-        there[index].id: entry_for(one, there[index].id, 9 - index, "", is_found=False)
-        for index, one in ((1, search), (3, same), (4, same))
-    }
-    return owner, make_plan(owner, there, DiffOptions(), History(made=made))
+    known = [
+        made(there[1].id, search, run=8),
+        made(there[3].id, same, run=6, is_adopted=True),
+        made(there[4].id, same, run=5),
+    ]
+    return planned(owner, there, *known, environ=dict.fromkeys(VARIABLES, VALUE))
 
 
-KNOWN = History(states={"1" * 32: "same", "f" * 32: "same"})
+def kept(*, known: bool = True) -> TenancyPlan:
+    """A plan without changes. `known`: whether the state has its secret."""
+    records = [made("1" * 32, declared())] if known else []
+    return planned(tenancy(declared()), [live()], *records)
 
 
 def view(*tenancies: object, warnings: tuple[Problem, ...] = ()) -> RunView:
-    return RunView(tenancies, "2026-01-02T03:04:05Z", "hooks.yaml", warnings)  # type: ignore[arg-type]
+    return RunView(tenancies, "2026-01-02T03:04:05Z", "hooks.yaml", warnings)
 
 
 PLAN = """\
@@ -70,25 +80,25 @@ prod   eu.preservica.com / BRAMA   5 live, 3 declared
 +/- catalogue           INDEXED        replaces 9495ddbf, new one first
       url                  https://ours.example/api?code=${FN_KEY}
       include_identifiers  false -> true
-      secret               file:/run/secrets/catalogue
+      secret               env:CATALOGUE_SECRET
 -   search              MOVED          77aa01c2   no longer declared (made by hooksync)
       url                  https://ours.example/old?key=***
 -   same                MOVED          bbbbbbbb   duplicate (made by hooksync)
       url                  https://ours.example/same
 .   1 not made by hooksync, left alone; `owns: all` would remove it
 
-Plan: 1 to subscribe, 1 to resubscribe, 2 to unsubscribe; 1 unchanged (1 with an unknown secret), 1 left alone.
+Plan: 1 to subscribe, 1 to resubscribe, 2 to REMOVE; 1 unchanged, 1 left alone.
 """
 
 
 def test_a_plan_reads_as_the_design_shows_it() -> None:
-    _, plan = a_plan()
-    assert plain(plan_lines(view(view_of_plan(plan)))) == PLAN  # type: ignore[arg-type]
+    plan = a_plan()
+    assert plain(plan_lines(view(view_of_plan(plan)))) == PLAN
 
 
 def test_what_is_kept_is_shown_when_asked_for() -> None:
-    _, plan = a_plan()
-    text = plain(plan_lines(view(view_of_plan(plan)), shows_kept=True))  # type: ignore[arg-type]
+    plan = a_plan()
+    text = plain(plan_lines(view(view_of_plan(plan)), shows_kept=True))
     assert (
         "=   same                  MOVED          aaaaaaaa\n      url                 "
         " https://ours.example/same\n" in text
@@ -112,21 +122,54 @@ def test_description_and_owner_of_what_is_declared_are_shown() -> None:
 
 
 def test_remove_first_has_its_own_symbol() -> None:
-    _, plan = a_plan(replacement="remove-first")
-    text = plain(plan_lines(view(view_of_plan(plan))))  # type: ignore[arg-type]
+    plan = a_plan(replacement="remove-first")
+    text = plain(plan_lines(view(view_of_plan(plan))))
     assert "-/+ catalogue           INDEXED        replaces 9495ddbf, old one removed first" in text
 
 
-def test_no_changes_are_one_line() -> None:
-    owner = tenancy(declared())
-    plan = make_plan(owner, (live(),), DiffOptions(), KNOWN)
-    assert (
-        plain(plan_lines(view(view_of_plan(plan)))) == "No changes. 1 tenancy matches hooks.yaml.\n"
-    )
-    assert (
-        plain(plan_lines(view(view_of_plan(plan), view_of_plan(plan))))
-        == "No changes. 2 tenancies match hooks.yaml.\n"
-    )
+def test_no_changes_are_one_line_if_everything_was_compared() -> None:
+    one = view_of_plan(kept())
+    same = "No changes. 1 tenancy matches hooks.yaml; 1 unchanged.\n"
+    assert plain(plan_lines(view(one))) == same
+    assert plain(plan_lines(view(one, one))).startswith("No changes. 2 tenancies match hooks.yaml;")
+    unknown = plain(plan_lines(view(view_of_plan(kept(known=False)))))
+    unchanged = "1 unchanged (1 with an unknown secret)"
+    assert unknown == f"No changes to make; not compared: 1 secret; {unchanged}.\n"
+    lagging = planned(tenancy(declared()), [], made("1" * 32, declared(), is_listed=False))
+    text = plain(plan_lines(view(view_of_plan(lagging))))
+    assert text == "No changes to make; not listed yet: 1; 1 unchanged (1 not listed yet).\n"
+
+
+ROTATED = "the-secret-before-it-was-rotated"
+MOVED_FROM = replace(declared(), url=declared("https://old.example/a").url)
+REASONS = {  # code: the text, what is live, and the records of the state
+    "new": ("new", [], []),
+    "url-changed": ("url changed", [live("a", "https://old.example/a")], [made("a", MOVED_FROM)]),
+    "flag-changed": ("include_identifiers differs", [live("a", include_identifiers=False)], []),
+    "secret-changed": ("secret changed", [live("a")], [made("a", declared(), value=ROTATED)]),
+    "secret-unknown": ("secret unknown", [live("a")], []),
+    "unconfirmed": ("it is in the list, but no response confirmed it", [live("a")], [unconfirmed("a", declared())]),
+    "replaced-outside": ("replaced outside hooksync, secret unknown", [live("a")], [made("b", declared())]),
+    "removed-outside": ("removed outside hooksync", [], [made("b", declared())]),
+    "requested": ("requested by --replace", [live("a")], [made("a", declared())]),
+    "undeclared": ("not declared", [live("a", trigger=INDEXED)], []),
+    "duplicate": ("duplicate", [live("a"), live("b")], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", get_args(ReasonCode))
+def test_each_reason_is_the_same_in_text_and_json(code: str) -> None:
+    text, there, records = REASONS[code]
+    options = DiffOptions(replace=("*",) if code == "requested" else ())
+    owner = tenancy(declared(), unknown_secret="replace")
+    shown = view(view_of_plan(planned(owner, there, *records, options=options)))
+    document = json.loads(plan_json(shown, {}, "0" * 32))
+    jsonschema.validate(document, read_schema("plan"))
+    found = [each for step in document["tenancies"][0]["steps"] for each in step["reasons"]]
+    assert {"code": code, "text": text} in found
+    lines = plain(plan_lines(shown))
+    # that something new is new, and which flag differs, is seen without it
+    assert code in ("new", "flag-changed") or text in lines
 
 
 def test_an_unread_tenancy_is_never_called_unchanged() -> None:
@@ -149,8 +192,8 @@ def test_hostile_text_steers_no_terminal() -> None:
 
 
 def test_colour_goes_by_the_step_and_changes_no_letter() -> None:
-    _, plan = a_plan()
-    text = coloured(plan_lines(view(view_of_plan(plan))))  # type: ignore[arg-type]
+    plan = a_plan()
+    text = coloured(plan_lines(view(view_of_plan(plan))))
     assert re.sub("\x1b\\[[0-9;]*m", "", text) == PLAN
     assert "\x1b[32m+   ingest-alert" in text
     assert "\x1b[33m+/- catalogue" in text
@@ -160,25 +203,24 @@ def test_colour_goes_by_the_step_and_changes_no_letter() -> None:
 
 
 def finished(*results: str, **settings: object) -> RunView:
-    _, plan = a_plan()
+    plan = a_plan()
     outcomes = tuple(
         Outcome(
             step,
             result,
             detail="it broke" if result in ("failed", "half-done") else "",
             fix="fix it",
-        )  # type: ignore[arg-type]
-        for step, result in zip(plan.steps, results, strict=True)  # type: ignore[attr-defined]
+        )
+        for step, result in zip(plan.steps, results, strict=True)
     )
-    return view(view_of_plan(plan, outcome=TenancyOutcome(plan, outcomes, **settings)))  # type: ignore[arg-type]
+    return view(view_of_plan(plan, outcome=TenancyOutcome(plan, outcomes, **settings)))
 
 
 def test_a_report_sums_up_and_says_that_it_was_verified() -> None:
     text = plain(report_lines(finished("done", "done", "done", "done", "unchanged", "unchanged")))
     assert (
-        text
-        == "Applied: 4 done, 0 failed, 0 not tried; 1 unchanged (1 with an unknown secret), 1 left"
-        " alone.\nVerified: live matches declared, except the secrets of 1.\n"
+        text == "Applied: 4 done, 0 failed; 1 unchanged, 1 left"
+        " alone.\nVerified: live matches declared.\n"
     )
 
 
@@ -200,19 +242,19 @@ def test_a_report_names_what_went_wrong_with_its_fix() -> None:
         text
         == "failed: subscribe prod/ingest-alert/INGEST_FAILED: it broke\n  fix: fix it\nhalf done:"
         " resubscribe prod/catalogue/INDEXED: it broke\n  fix: fix it\nApplied: 1 done, 1 half"
-        " done, 1 failed, 1 not tried; 1 unchanged (1 with an unknown secret), 1 left"
+        " done, 1 failed, 1 not tried; 1 unchanged, 1 left"
         " alone.\nNot verified: prod: interrupted\n"
     )
 
 
 def test_a_report_says_what_still_differs() -> None:
-    _, plan = a_plan()
+    plan = a_plan()
     text = plain(
         report_lines(
             finished(
                 "done", "done", "done", "done", "unchanged", "unchanged", differences=plan.steps[:1]
             )
-        )  # type: ignore[attr-defined]
+        )
     )
     assert text.endswith(
         "Not as declared: prod: 1 to subscribe still to do\n+   ingest-alert  INGEST_FAILED\n"
@@ -224,14 +266,9 @@ def with_strangers(number: int) -> RunView:
     strangers = tuple(
         live(f"{index:032x}", f"https://vendor.example/{index}") for index in range(number)
     )
-    owner = tenancy(declared("https://ours.example/a"), owns="made")
-    return view(
-        view_of_plan(
-            make_plan(
-                owner, (*strangers, live("f" * 32, "https://ours.example/a")), DiffOptions(), KNOWN
-            )
-        )
-    )
+    one = declared("https://ours.example/a")
+    there = (*strangers, live("f" * 32, one.url.full))
+    return view(view_of_plan(planned(tenancy(one, owns="made"), there, made("f" * 32, one))))
 
 
 def test_what_is_left_alone_is_one_line_with_its_number() -> None:
@@ -239,7 +276,7 @@ def test_what_is_left_alone_is_one_line_with_its_number() -> None:
     assert (
         text == "prod   eu.preservica.com / BRAMA   7 live, 1 declared\n\n"
         ".   6 not made by hooksync, left alone; `owns: all` would remove them\n\n"
-        "No changes. 1 tenancy matches hooks.yaml.\n"
+        "No changes. 1 tenancy matches hooks.yaml; 1 unchanged, 6 left alone.\n"
     )
     assert (
         plain(plan_lines(with_strangers(6), shows_kept=True)).count("\n.   not made by hooksync")
@@ -249,16 +286,13 @@ def test_what_is_left_alone_is_one_line_with_its_number() -> None:
 
 def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
     owner = tenancy(declared(), owns="made")
-    there = (live("1" * 32), live("2" * 32))
-    history = replace(
-        KNOWN, made={"1" * 32: entry_for(declared(), "1" * 32, 1, "", is_found=False)}
-    )
-    shown = view(view_of_plan(make_plan(owner, there, DiffOptions(), history)))
+    there = [live("1" * 32), live("2" * 32)]
+    shown = view(view_of_plan(planned(owner, there, made("1" * 32, declared()))))
     assert (
         plain(plan_lines(shown)) == "prod   eu.preservica.com / BRAMA   2 live, 1 declared\n\n"
         ".   catalogue           MOVED          22222222   duplicate (not made by hooksync)\n"
         "      url                  https://hooks.example.org/a\n\n"
-        "No changes to make; not as declared: 1 duplicate left alone.\n"
+        "No changes to make; not as declared: 1 duplicate not made by hooksync; 1 unchanged, 1 left alone.\n"
     )
     [warning] = shown.all_warnings
     assert warning.what.startswith("prod/catalogue/MOVED is live twice")
@@ -281,42 +315,43 @@ def test_with_a_target_only_the_targeted_are_said_to_match() -> None:
         finished("done", "done", "done", "done", "unchanged", "unchanged"), is_targeted=True
     )
     assert plain(report_lines(done)).endswith(
-        "\nVerified: the targeted subscriptions match declared, except the secrets of 1.\n"
+        "\nVerified: the targeted subscriptions match declared.\n"
     )
-    same = view(
-        view_of_plan(
-            make_plan(tenancy(declared()), (live(),), DiffOptions(is_targeted=True), KNOWN)
-        )
-    )
+    same = view(view_of_plan(kept()))
     text = plain(plan_lines(replace(same, is_targeted=True)))
-    assert text == "No changes. The targeted subscriptions of 1 tenancy match hooks.yaml.\n"
-
-
-def test_the_question_says_where() -> None:
-    [one] = [view_of_plan(a_plan()[1])]  # type: ignore[arg-type]
-    assert question(view(one)) == "Carry this out on eu.preservica.com / BRAMA?"
-    others = [
-        replace(
-            one,
-            tenancy=replace(
-                one.tenancy, tenant=None, server=Server("${HOST}", f"https://{n}.example")
-            ),
-        )
-        for n in range(7)
-    ]
-    assert question(view(others[0])) == "Carry this out on 0.example?"
     assert (
-        question(view(*others[:2], others[0]))
-        == "Carry this out in 3 tenancies on 0.example, 1.example?"
+        text
+        == "No changes. The targeted subscriptions of 1 tenancy match hooks.yaml; 1 unchanged.\n"
     )
-    named = "0.example, 1.example, 2.example, 3.example, 4.example"
-    assert question(view(*others)) == f"Carry this out in 7 tenancies on {named} and 2 more?"
-    refused = replace(others[1], refusals=(Problem("too much", "no"),))
-    assert question(view(others[0], refused)) == "Carry this out on 0.example?"
+
+
+def test_the_question_says_what_changes_where_and_names_what_is_removed() -> None:
+    one = view_of_plan(a_plan())
+    line = (
+        "prod (eu.preservica.com / BRAMA): 1 new, 1 replaced, 2 REMOVED (search MOVED, same MOVED)."
+    )
+    asks = " Type yes to apply: "
+    assert question(view(one)) == f"{line}{asks}"
+    server = Server("${HOST}", "https://other.example")
+    other = replace(one, tenancy=replace(one.tenancy, name="b", tenant=None, server=server))
+    second = line.replace("prod (eu.preservica.com / BRAMA)", "b (other.example)")
+    refused = replace(one, refusals=(Problem("too much", "no"),))
+    assert question(view(one, refused, other)) == f"{line}\n{second}{asks}"
+
+
+def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None:
+    unread = UnreadTenancy(tenancy(declared()), ServiceError(Problem("GET -> 500: oops", "look")))
+    one = view_of_plan(a_plan())
+    tenancies = [view_of_plan(kept()), one, view_of_plan(unread), *[view_of_plan(kept())] * 3]
+    assert "tenancy  outcome" not in plain(plan_lines(view(*tenancies[:5])))
+    text = plain(plan_lines(view(*tenancies)))
+    assert re.search(
+        "\ntenancy  outcome *\nprod +changes +1 new, 1 replaced.*\nprod +error *\n\n", text
+    )
 
 
 def test_tenancies_that_only_the_state_knows_are_told_after_the_summary() -> None:
-    same = view(view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions(), KNOWN)))
+    same = view(view_of_plan(kept()))
     text = plain(
         plan_lines(
             replace(
@@ -324,7 +359,10 @@ def test_tenancies_that_only_the_state_knows_are_told_after_the_summary() -> Non
             )
         )
     )
-    assert text == '1 tenancy matches hooks.yaml.\nThe state knows 3 subscriptions of "m".\n'
+    assert (
+        text
+        == '1 tenancy matches hooks.yaml; 1 unchanged.\nThe state knows 3 subscriptions of "m".\n'
+    )
 
 
 @pytest.mark.parametrize(

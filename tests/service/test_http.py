@@ -298,36 +298,6 @@ def test_cookies_are_not_kept(make: Make, serve: Serve) -> None:
     assert wire.header("Cookie") is None
 
 
-def test_netrc_is_not_read(
-    make: Make, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("default login somebody password something\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    wire = serve(saying(OK))
-    make().send(get(wire.url))
-    assert wire.header("Authorization") is None
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_an_answer_and_leads_nowhere(make: Make, serve: Serve, status: int) -> None:
-    other = serve(saying(OK))
-    wire = serve(saying(answer(b"", f"{status} Elsewhere", f"Location: {other.url}/take")))
-    request = Request("POST", wire.url, "/x", {"Preservica-Access-Token": TOKEN}, SECRET.encode())
-    assert make().send(request).status == status
-    assert other.requests == []
-
-
-@pytest.mark.parametrize(
-    "location", ["http://[", "\xff\xfe", "//", "http://" + "a" * 70 + ".example", ""]
-)
-def test_where_a_redirect_leads_is_not_even_looked_at(
-    make: Make, serve: Serve, location: str
-) -> None:
-    wire = serve(saying(answer(b"gone", "302 Found", f"Location: {location}")))
-    assert make().send(get(wire.url)).status == 302
-
-
 # what goes wrong on the way
 
 
@@ -482,32 +452,6 @@ def test_a_server_that_does_not_read_does_not_hold_a_call_for_ever(make: Make) -
     assert "within 0.3 s" in error.summary
 
 
-def test_a_body_larger_than_allowed_is_refused_and_not_read_to_its_end(
-    make: Make, serve: Serve
-) -> None:
-    wire = serve(endless(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", b"x" * 65536))
-    error = failure_of(make(), get(wire.url, limit=100_000))
-    assert error.kind == "too-large"
-    assert "GET /x: the answer is larger than 100000 bytes" in str(error)
-
-
-@pytest.mark.parametrize(
-    "start",
-    [
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n",
-        b"HTTP/1.1 302 Found\r\nLocation: /y\r\n\r\n",
-    ],
-    ids=["chunk size", "trailers", "open end", "redirect"],
-)
-def test_what_has_no_end_is_refused_before_it_fills_the_memory(
-    make: Make, serve: Serve, start: bytes
-) -> None:
-    wire = serve(endless(start, b"1" * 65536))
-    assert isinstance(failure_of(make(), get(wire.url, limit=100_000)), AnswerLost)
-
-
 @pytest.mark.parametrize("layers", [1, 2])
 def test_the_limit_counts_what_a_body_is_decompressed(
     make: Make, serve: Serve, layers: int
@@ -528,18 +472,6 @@ def test_a_body_of_just_the_limit_is_taken(make: Make, serve: Serve) -> None:
 
 
 # proxies
-
-
-def test_loopback_does_not_go_through_a_proxy(make: Make, serve: Serve) -> None:
-    proxy = serve(saying(OK))
-    wire = serve(saying(OK))
-    transport = make(environ={"HTTP_PROXY": proxy.url})
-    transport.send(get(wire.url))
-    transport.send(get(wire.url.replace("127.0.0.1", "localhost")))
-    with suppress(HooksyncError):
-        transport.send(get(f"http://[::1]:{wire.port}"))
-    assert proxy.requests == []
-    assert len(wire.requests) >= 2
 
 
 def test_another_host_goes_through_the_proxy_of_the_given_environment(
@@ -677,17 +609,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return make_certificate(tmp_path_factory.mktemp("tls"), "127.0.0.1")
 
 
-def test_a_server_with_a_root_of_its_own_is_refused(
-    make: Make, serve: Serve, certificate: Certificate
-) -> None:
-    wire = serve(saying(OK), certificate.server)
-    error = failure_of(make(), get(wire.url))
-    assert isinstance(error, Unreachable)
-    assert "the certificate of the server is not trusted: self-signed certificate" in error.summary
-    assert "REQUESTS_CA_BUNDLE" in str(error)
-    assert wire.requests == []
-
-
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_a_bundle_makes_it_trusted(
     make: Make, serve: Serve, certificate: Certificate, variable: str
@@ -707,27 +628,6 @@ def test_a_folder_of_certificates_makes_it_trusted(
     shutil.copy(certificate.pem, tmp_path / f"{name}.0")
     wire = serve(saying(OK), certificate.server)
     assert make(environ={"REQUESTS_CA_BUNDLE": str(tmp_path)}).send(get(wire.url)).status == 200
-
-
-def test_a_certificate_for_another_host_is_refused(
-    make: Make, serve: Serve, tmp_path: Path
-) -> None:
-    other = make_certificate(tmp_path, "other.example.org")
-    wire = serve(saying(OK), other.server)
-    error = failure_of(make(environ={"REQUESTS_CA_BUNDLE": str(other.pem)}), get(wire.url))
-    assert isinstance(error, Unreachable)
-    assert "mismatch" in error.summary
-    assert "write the server's name as it is in its certificate" in str(error)
-
-
-def test_a_certificate_that_has_expired_is_refused(
-    make: Make, serve: Serve, tmp_path: Path
-) -> None:
-    old = make_certificate(tmp_path, "127.0.0.1", days=-1)
-    wire = serve(saying(OK), old.server)
-    error = failure_of(make(environ={"REQUESTS_CA_BUNDLE": str(old.pem)}), get(wire.url))
-    assert "expired" in error.summary
-    assert "clock" in str(error)
 
 
 def test_a_server_that_speaks_no_tls_is_told_from_one_that_is_not_trusted(

@@ -303,16 +303,6 @@ def certificate(tmp_path: Path) -> Path:
     return made
 
 
-def test_a_certificate_that_nobody_signed_is_not_trusted(
-    certificate: Path, context: CallContext
-) -> None:
-    with shipped_receiver(SECRET, certificate) as address:
-        result = challenge(url(address), KEY, context)
-    assert (result.kind, result.state) == ("tls", "unreachable")
-    assert result.detail == "the certificate of the server is not trusted: self-signed certificate"
-    assert "REQUESTS_CA_BUNDLE" in result.fix
-
-
 def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(
     certificate: Path,
 ) -> None:
@@ -325,14 +315,6 @@ def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(
     assert result.detail.startswith(
         "the certificate bundle /nowhere of REQUESTS_CA_BUNDLE cannot be used"
     )
-
-
-def test_a_certificate_of_a_root_that_was_given_is_trusted(certificate: Path) -> None:
-    with (
-        shipped_receiver(SECRET, certificate) as address,
-        Watched(environ={"REQUESTS_CA_BUNDLE": str(certificate)}) as context,
-    ):
-        assert challenge(url(address), KEY, context).kind == "ready"
 
 
 def test_https_where_only_http_is_spoken_is_told(context: CallContext) -> None:

@@ -10,7 +10,6 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -21,13 +20,12 @@ from hooksync.core.errors import ExitCode, FileError, Refused, UsageError
 from hooksync.state.cloud import CloudBackend
 from hooksync.state.contract import Changed, Content, Holder
 from hooksync.state.format import state_text
-from hooksync.state.model import Settlement, State
 from hooksync.state.remote import RemoteStore
 from hooksync.state.store import load, run_lock, update
 from tests.backends import CONTAINER, READER_KEY, Backend
 from tests.command_line import run_python
 from tests.conftest import Place
-from tests.state_makers import SALT, entry, state
+from tests.state_makers import adding, entry, state
 from tests.unreliable import What
 from tests.wire import Wire, answer, make_certificate, saying
 
@@ -397,11 +395,10 @@ def test_of_many_that_create_it_one_wins(backend: Backend, cloud: CloudBackend) 
 def test_of_two_writers_nothing_is_lost(
     backend: Backend, cloud: CloudBackend, tmp_path: Path
 ) -> None:
-    def write(tenancy: str) -> None:
+    def write(tenant: str) -> None:
         ours = store(CloudBackend(backend.where, os.environ), tmp_path)
         for number in range(10):
-            settlement = Settlement(tenancy, 1, (entry(tenancy, str(number)),))
-            update(ours, partial(State.settled, settlements=[settlement], salts=[SALT]))
+            update(ours, adding(entry(tenant, str(number))))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, ["one", "two"]))

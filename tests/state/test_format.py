@@ -17,24 +17,25 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
-from hooksync.core.record import replace
+from hooksync.core.record import replace, to_builtins
 from hooksync.core.schema import read_schema
 from hooksync.state.fingerprints import stretch
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State
-from tests.state_makers import SALT, entry, intent, removed, state, states
+from tests.state_makers import AT, SALT, entry, intent, state, states, unsettled
 
 PATH = "hooks.state.json"
-WHOLE = state(entry(), entry(identifier="2" * 32), entry("test", "1" * 32), intent(), last_run=3)
-FULL = state(
-    replace(entry(), include_identifiers=False, is_found=True, unlisted_since=1_800_000_000),
-    replace(intent(), include_identifiers=True, at=1_800_000_001),
-    removed("prod", "3" * 32),
-    removed("test", "4" * 32),
+WHOLE = state(
+    entry(),
+    entry(identifier="2" * 32),
+    entry("test", "1" * 32, key=None),
+    intent(),
+    unsettled(),
+    serial=3,
 )
 SCHEMA = jsonschema.Draft202012Validator(read_schema("state"))
 BEYOND_THE_SCHEMA = re.compile(
-    "two (salts|entries|intents|removed) for|the salt of .* is missing|is of run"
+    "two (salts|entries|intents|unsettled) for|the salt of .* is missing|is of run"
 )
 
 
@@ -74,7 +75,7 @@ def test_what_is_written_is_as_the_schema_says(one: State) -> None:
 @given(states(), st.randoms(use_true_random=False))
 def test_order_and_layout_say_nothing(one: State, random: Any) -> None:
     document = json.loads(state_text(one))
-    for name in ("salts", "entries", "intents", "removed"):
+    for name in ("salts", "entries", "intents", "unsettled"):
         random.shuffle(document[name])
     shuffled = dict(random.sample(list(document.items()), len(document)))
     for text in (json.dumps(shuffled), json.dumps(shuffled, indent=4).replace("\n", "\r\n")):
@@ -82,7 +83,7 @@ def test_order_and_layout_say_nothing(one: State, random: Any) -> None:
 
 
 def test_intents_of_two_runs_for_one_address_come_back() -> None:
-    one = state(intent(run=1), intent(run=2), last_run=2)
+    one = state(intent(run=1), intent(run=2), serial=2)
     assert read_state(state_text(one), PATH) == one
 
 
@@ -91,13 +92,9 @@ def test_each_record_has_a_line_of_its_own_and_keys_are_sorted() -> None:
     assert text.isascii()
     lines = text.splitlines()
     assert lines[:2] == ["{", '  "entries": [']
-    for fingerprint in [each.fingerprint for each in WHOLE.entries] + [
-        each.fingerprint for each in WHOLE.intents
-    ]:
-        [line] = [line for line in lines if f'"fingerprint": "{fingerprint}"' in line]
-        assert list(json.loads(line.strip().removesuffix(","))) == sorted(
-            json.loads(line.strip().removesuffix(","))
-        )
+    for record in (*WHOLE.records(), *WHOLE.salts):
+        fields = to_builtins(record)
+        assert f"    {json.dumps(fields, sort_keys=True)}" in {line.rstrip(",") for line in lines}
     assert list(json.loads(text)) == sorted(json.loads(text))
 
 
@@ -105,7 +102,7 @@ def test_a_new_entry_changes_no_other_line_but_for_a_comma() -> None:
     before = {line.rstrip(",") for line in state_text(state(entry(), entry("test"))).splitlines()}
     after = {
         line.rstrip(",")
-        for line in state_text(state(entry(), entry("prod", "5" * 32), entry("test"))).splitlines()
+        for line in state_text(state(entry(), entry("brama", "5" * 32), entry("test"))).splitlines()
     }
     assert before < after
     assert len(after - before) == 1
@@ -114,7 +111,7 @@ def test_a_new_entry_changes_no_other_line_but_for_a_comma() -> None:
 def test_no_secret_and_no_url_is_in_the_text() -> None:
     secret = Secret("a-shared-secret-nobody-may-see")
     key = stretch((secret, SALT))
-    text = state_text(state(entry(key=key), intent(key=key)))
+    text = state_text(state(entry(key=key), intent()))
     for hidden in (
         secret.reveal(),
         secret.reveal().encode().hex(),
@@ -130,7 +127,7 @@ def test_no_secret_and_no_url_is_in_the_text() -> None:
         ((), "the state"),
         (("entries", 0), "entries[0]"),
         (("intents", 0), "intents[0]"),
-        (("removed", 1), "removed[1]"),
+        (("unsettled", 0), "unsettled[0]"),
         (("salts", 0), "salts[0]"),
     ],
 )
@@ -139,21 +136,30 @@ def test_a_field_of_a_later_version_is_refused_and_never_lost(
     path: tuple[Any, ...], place: str, name: str
 ) -> None:
     said = f"{place} has a field {json.dumps(name)} that this one does not know"
-    problem = problem_of(changed(put(*path, name, {"anything": [1.5, None]}), FULL))
+    problem = problem_of(changed(put(*path, name, {"anything": [1.5, None]})))
     assert problem.startswith(f"{PATH}: a newer hooksync wrote it: {said}: install that\n")
 
 
-def test_what_the_list_does_not_tell_has_fields_of_its_own() -> None:
-    document = json.loads(state_text(FULL))
-    [made] = document["entries"]
-    assert (made["include_identifiers"], made["found"], made["unlisted_since"]) == (
-        False,
-        True,
-        1_800_000_000,
+def test_the_fields_of_an_entry_have_the_names_of_the_schema() -> None:
+    made = replace(
+        entry(key=None), include_identifiers=False, is_adopted=True, is_listed=False, replaces="old"
     )
-    [meant] = document["intents"]
-    assert (meant["include_identifiers"], meant["at"]) == (True, 1_800_000_001)
-    assert document["removed"][1] == {"tenancy": "test", "id": "4" * 32, "at": 1_800_000_000}
+    [fields] = json.loads(state_text(state(made)))["entries"]
+    assert fields == {
+        "server": "eu.preservica.com",
+        "tenant": "brama",
+        "address": "prod/catalogue/MOVED",
+        "id": "1" * 32,
+        "run": 1,
+        "at": AT,
+        "declared": made.declared,
+        "include_identifiers": False,
+        "adopted": True,
+        "listed": False,
+        "replaces": "old",
+        "salt": "",
+        "fingerprint": "",
+    }
 
 
 # --- what is no state
@@ -179,8 +185,8 @@ NEWER = (
 )
 UNKNOWN = 'not a state of hooksync: its format is "hooksync.state/0", not hooksync.state/1'
 WAY_OUT = (
-    "restore an earlier one, from its history or a backup; or delete it: then a changed secret is"
-    " not noticed until `hooksync apply --adopt`"
+    "restore an earlier one, from its history or a backup; or delete it: then the secrets are"
+    " unknown until `hooksync adopt`"
 )
 
 
@@ -221,12 +227,12 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("entries", 0, "id", ""), "entries[0]: id must not be empty"),
         (put("entries", 0, "id", 12), "entries[0]: id must be text"),
         (put("entries", 0, "run", True), f"entries[0]: run {WHOLE_NUMBER}"),
-        (put("last_run", 2**53), "the state: last_run must be from 0 to 9007199254740991"),
-        (put("last_run", 1), None),
-        (put("entries", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and last_run is 3'),
-        (put("intents", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and last_run is 3'),
+        (put("serial", 2**53), "the state: serial must be from 0 to 9007199254740991"),
+        (put("serial", 1), None),
+        (put("entries", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
+        (put("intents", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
         (put("entries", 0, "fingerprint", "ab" * 31), f"entries[0]: fingerprint {HEX}"),
-        (put("intents", 0, "fingerprint", "٣" * 64), f"intents[0]: fingerprint {HEX}"),
+        (put("intents", 0, "declared", "٣" * 64), f"intents[0]: declared {HEX}"),
         (put("intents", 0, "seen", ["1"] * 100_001), "intents[0]: seen must not have more than 100,000 items"),
         (put("entries", [{}] * 250_001), "the state: entries must not have more than 250,000 items"),
         (put("entries", 0, "id", "1" * 8193), "entries[0]: id must not have more than 8,192 characters"),
@@ -235,10 +241,11 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (lambda document: document["salts"].append(document["salts"][0]), 'two salts for "env:HOOK_SECRET#73737373"'),
         (put("salts", 0, "salt", "00" * 15), "salts[0]: salt must be 32 digits"),
         (put("salts", 0, "n", 2**14), "salts[0]: n must be 32768"),
-        (lambda document: document["entries"].append(document["entries"][0]), 'two entries for "prod" "1111'),
+        (lambda document: document["entries"].append(document["entries"][0]), 'two entries for "eu.preservica.com" "brama" "1111'),
         (lambda document: document["intents"].append(document["intents"][0]), "two intents for"),
         (put("entries", 0, "include_identifiers", None), "entries[0]: include_identifiers must be true or false"),
-        (put("removed", [{"tenancy": "prod", "id": "1", "at": 0}] * 2), 'two removed for "prod" "1"'),
+        (lambda document: document["unsettled"].append(document["unsettled"][0]), "two unsettled for"),
+        (put("unsettled", 0, "applies", 0), "unsettled[0]: applies must be from 1"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_a_way_out(
@@ -271,7 +278,7 @@ def test_a_wrong_field_is_named_with_a_way_out(
         ),
         ("[" * 200_000, "hooks.state.json: nested too deeply"),
         (
-            '{"last_run": ' + "9" * 5000 + "}",
+            '{"serial": ' + "9" * 5000 + "}",
             "hooks.state.json: holds a number too long to be read",
         ),
         (
@@ -295,7 +302,7 @@ def test_a_merge_that_was_not_finished_is_named_with_its_line(marker: str, endin
     assert problem.startswith("hooks.state.json:4:1: the state has conflict markers of a merge")
     assert problem.endswith(
         "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the other"
-        " side knew is unknown then, until `hooksync apply --adopt`"
+        " side contained is unknown then, until `hooksync adopt`"
     )
 
 

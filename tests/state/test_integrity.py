@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ from hooksync.state.format import (
 from hooksync.state.local import LocalStore
 from hooksync.state.model import State
 from hooksync.state.store import inspect, load, open_store, update
-from tests.state_makers import SALT, entry, state, states
+from tests.state_makers import SALT, adding, entry, state, states
 
 KEY, OTHER_KEY = (
     PlanKey(b"a-key-that-signs-states-01234567"),
@@ -43,10 +42,6 @@ def store(tmp_path: Path) -> LocalStore:
 
 def write(store: LocalStore, one: State, key: PlanKey | None = KEY) -> None:
     Path(store.where).write_text(state_text(one, key), encoding="utf-8")
-
-
-def add(name: str) -> Callable[[State], State]:
-    return lambda now: replace(now, last_run=1, entries=(*now.entries, entry(name)), salts=(SALT,))
 
 
 def said(found: Inspected) -> list[str]:
@@ -69,14 +64,11 @@ def test_a_signature_holds_however_the_text_is_laid_out() -> None:
     assert Integrity(KEY).inspect(text, WHERE).trusted() == WHOLE
 
 
-@pytest.mark.parametrize(
-    "field", ["serial", "last_run", "url_salt", "salts", "entries", "signature"]
-)
+@pytest.mark.parametrize("field", ["serial", "url_salt", "salts", "entries", "signature"])
 def test_a_change_of_anything_is_found(field: str) -> None:
     other = replace(
         state(entry(), salts=(SALT, replace(SALT, id="env:X#0"))),
         serial=9,
-        last_run=9,
         url_salt="78" * 16,
     )
     document = {
@@ -95,7 +87,7 @@ def test_a_signature_of_another_key_or_none_is_an_error_that_says_how_to_sign(
         (None, "is not signed, and HOOKSYNC_PLAN_KEY"),
     ):
         write(store, WHOLE, key)
-        for use in (load, lambda store: update(store, add("other"))):
+        for use in (load, lambda store: update(store, adding(entry("other")))):
             with pytest.raises(FileError, match=what) as caught:
                 use(store)
             assert "`hooksync state push FILE`" in str(caught.value)
@@ -110,7 +102,7 @@ def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalSt
     with pytest.raises(
         FileError, match="is signed, and would lose its signature: HOOKSYNC_PLAN_KEY is not set"
     ):
-        update(store, add("other"))
+        update(store, adding(entry("other")))
     assert Path(store.where).read_bytes() == before
 
 
@@ -120,15 +112,11 @@ def test_a_signed_state_changes_its_signature_with_each_write_and_with_nothing_e
     texts = [
         Path(store.where).read_text()
         for name in ("one", "one", "two")
-        if update(store, add_once(name))
+        if update(store, adding(entry(name)))
     ]
     assert texts[0] == texts[1] != texts[2]
     signatures = [read_signed(text, WHERE)[1] for text in texts]
     assert signatures[0] != signatures[2]
-
-
-def add_once(name: str) -> Callable[[State], State]:
-    return lambda now: now if now.entries_of(name) else add(name)(now)
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from hooksync.core.errors import FileError, Refused
 from hooksync.core.record import replace
 from hooksync.state.contract import Busy, Content, Holder, LockLost
 from hooksync.state.format import state_text
-from hooksync.state.model import Settlement, State
+from hooksync.state.model import State
 from hooksync.state.remote import EXPIRY, RemoteStore
 from hooksync.state.store import kept_aside, load, run_lock, update
 from tests.clocks import JumpingClock
 from tests.memory_backend import MemoryBackend
-from tests.state_makers import SALT, entry, state
+from tests.state_makers import adding, entry, state
 
 ARCHIVIST = Holder("archivist", "host-7", "https://ci.example.org/7", 0, 4711, "a" * 16)
 OTHER = Holder("other", "host-8", None, 0, 4712, "b" * 16)
@@ -62,12 +62,8 @@ def hold(store: RemoteStore, holder: Holder) -> None:
     KILLED.append(manager)  # or else Python gives it back
 
 
-def adding(identifier: str, run: int = 1) -> Settlement:
-    return Settlement("prod", run, (entry("prod", identifier),))
-
-
 def add(store: RemoteStore, identifier: str) -> State:
-    return update(store, lambda now: now.settled([adding(identifier)], [SALT]))
+    return update(store, adding(entry(identifier=identifier)))
 
 
 def ids(backend: MemoryBackend) -> set[str]:
@@ -334,10 +330,7 @@ def test_what_cannot_be_written_at_last_is_kept_in_a_file(tmp_path: Path) -> Non
     with store.hold(ARCHIVIST):
         begun = add(store, "1")
         backend.is_cut = True
-
-        def change(now: State) -> State:
-            return now.settled([adding("2")], [SALT])
-
+        change = adding(entry(identifier="2"))
         with pytest.raises(FileError, match="memory is unreachable") as caught:
             update(store, change)
         error = kept_aside(store, change, caught.value)
@@ -355,7 +348,7 @@ def test_a_state_that_is_edited_by_hand_meanwhile_is_kept(then: str) -> None:
     store = open_one(backend, clock)
     with store.hold(ARCHIVIST):
         add(store, "1")
-        edited = state(entry("prod", "1"), entry("test", "7"))
+        edited = state(entry(identifier="1"), entry("test", "7"))
         backend.found = replace(backend.content, state=state_text(edited)), "77"
         if then == "renew":
             clock.advance(EXPIRY)

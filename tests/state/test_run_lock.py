@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -21,11 +21,11 @@ from hooksync.core.record import replace
 from hooksync.state.contract import Busy, Changed, Holder
 from hooksync.state.format import Integrity, state_text
 from hooksync.state.local import LocalStore
-from hooksync.state.model import Settlement, State
+from hooksync.state.model import State
 from hooksync.state.store import load, run_lock, update
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
-from tests.state_makers import SALT, entry, state
+from tests.state_makers import adding, entry, ids_of, state
 
 NOW = 1_800_000_000
 RUN = "https://github.com/museum/hooks/actions/runs/7"
@@ -63,10 +63,7 @@ class Memory:
     def write(self, text: str, version: str | None) -> None:
         if self.others:
             self.others -= 1
-            before = load(self) or state()
-            after = before.settled(
-                [Settlement("other", 1, (entry("other", str(self.others)),))], [SALT]
-            )
+            after = adding(entry("other", str(self.others)))(load(self) or state())
             self.stored = state_text(after), f"other {self.others}"
         if version != self.stored[1]:
             raise Changed
@@ -149,15 +146,15 @@ def test_a_stop_ends_the_waiting() -> None:
 
 def test_what_another_run_wrote_meanwhile_is_kept() -> None:
     store = Memory(others=3)
-    after = update(store, lambda now: now.settled([Settlement("prod", 1, (entry(),))], [SALT]))
-    assert set(after.entries_of("other")) == {"0", "1", "2"}
-    assert set(after.entries_of("prod")) == {"1" * 32}
+    after = update(store, adding(entry()))
+    assert ids_of(after, "other") == {"0", "1", "2"}
+    assert ids_of(after, "brama") == {"1" * 32}
     assert load(store) == after
 
 
 def test_a_state_that_others_write_all_the_time_is_an_error() -> None:
     with pytest.raises(FileError, match="the state memory changes all the time"):
-        update(Memory(others=10_000), lambda now: now.with_intents([], []))
+        update(Memory(others=10_000), adding(entry()))
 
 
 def test_a_file_that_was_written_since_it_was_read_is_left_alone(tmp_path: Path) -> None:
@@ -182,17 +179,12 @@ def test_a_run_whose_lock_file_was_deleted_loses_nothing_of_the_next_one(
     path = str(tmp_path / "hooks.state.json")
     first, second = LocalStore(path), LocalStore(path)
 
-    def make(identifier: str) -> Callable[[State], State]:
-        return lambda now: now.settled(
-            [Settlement("prod", 1, (entry(identifier=identifier),))], [SALT]
-        )
-
     def meanwhile(now: State) -> State:
         if not load(LocalStore(str(path))):  # the first time only
             os.unlink(f"{path}.lock")
             with second.hold(HOLDER):
-                update(second, make("2"))
-        return make("1")(now)
+                update(second, adding(entry(identifier="2")))
+        return adding(entry(identifier="1"))(now)
 
     if is_held:
         with first.hold(HOLDER):
@@ -202,7 +194,7 @@ def test_a_run_whose_lock_file_was_deleted_loses_nothing_of_the_next_one(
         update(first, meanwhile)
     found = load(LocalStore(str(path)))
     assert found is not None
-    assert set(found.entries_of("prod")) == {"1", "2"}
+    assert ids_of(found, "brama") == {"1", "2"}
 
 
 # --- the file
@@ -234,7 +226,7 @@ def test_only_one_holds_it_and_the_others_learn_who(path: str) -> None:
             pass
         assert caught.value.holder == HOLDER
         assert caught.value.advice == f"if no run is left on any machine, delete {path}.lock"
-        update(store, lambda now: now.with_intents([], []))
+        update(store, adding(entry()))
     assert sorted(os.listdir(os.path.dirname(path))) == [
         "hooks.state.json",
         "hooks.state.json.lock",
@@ -251,7 +243,7 @@ def test_once_it_is_given_back_a_writing_waits_for_others_like_any_other(path: s
         held_by_another(path),
         pytest.raises(FileError, match="is in use: another run of hooksync holds"),
     ):
-        update(store, lambda now: now.with_intents([], []))
+        update(store, adding(entry()))
 
 
 def test_all_links_to_a_state_share_one_lock(tmp_path: Path, path: str) -> None:
@@ -325,5 +317,5 @@ def test_where_nothing_can_be_written_nothing_is_held_and_the_first_writing_says
     (tmp_path / "file").write_text("")
     store = LocalStore(str(tmp_path / where))
     with store.hold(HOLDER), pytest.raises(FileError):
-        update(store, lambda now: now.with_intents([], []))
+        update(store, adding(entry()))
     assert os.listdir(tmp_path) == ["file"]

@@ -22,29 +22,26 @@ from hooksync.core.redaction import printable
 from hooksync.state.contract import MOST_BYTES
 from hooksync.state.format import state_text
 from hooksync.state.local import PATIENCE, LocalStore
-from hooksync.state.model import LARGEST_RUN, Settlement, State, StateEntry
+from hooksync.state.model import LARGEST_RUN, State
 from hooksync.state.store import load as load_store
 from hooksync.state.store import state_place
 from hooksync.state.store import update as update_store
 from tests.command_line import ROOT
-from tests.state_makers import SALT, entry, state
+from tests.state_makers import adding, entry, ids_of, state
 
 WHOLE = state(entry(), entry("test"))
-WRITTEN = replace(WHOLE, serial=1)
+WRITTEN = replace(WHOLE, serial=2)
 
-# Adds entries of a tenancy, one writing each, and says so after each: `writer.py PATH TENANCY
-# HOW-MANY`.
+# Adds entries of a tenant, one write each, and reports each: `writer.py PATH TENANT HOW-MANY`.
 WRITER = """
 import sys
-from hooksync.state.model import Settlement
 from hooksync.state.local import LocalStore
 from hooksync.state.store import update
-from tests.state_makers import SALT, entry
+from tests.state_makers import adding, entry
 
-path, tenancy, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
+path, tenant, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
 for number in range(how_many):
-    made = (entry(tenancy, str(number)),)
-    update(LocalStore(path, 60), lambda state: state.settled([Settlement(tenancy, 1, made)], [SALT]))
+    update(LocalStore(path, 60), adding(entry(tenant, str(number))))
     print(number, flush=True)
 """
 
@@ -74,10 +71,6 @@ def update(path: str, change: Callable[[State], State], patience: float = PATIEN
 
 def load(path: str) -> State | None:
     return load_store(LocalStore(path))
-
-
-def add(*made: StateEntry) -> Settlement:
-    return Settlement(made[0].tenancy, 1, made)
 
 
 def put_whole(_: State) -> State:
@@ -140,17 +133,14 @@ def test_a_change_is_made_to_what_is_there_now_and_not_to_what_was_read_before(p
     update(path, put_whole)
     stale = load(path)
     assert stale is not None
-    update(path, lambda now: now.settled([add(entry("other"))], [SALT]))
-    after = update(path, lambda now: now.settled([add(entry("third"))], [SALT]))
-    assert {each.tenancy for each in after.entries} == {"prod", "test", "other", "third"}
+    update(path, adding(entry("other")))
+    after = update(path, adding(entry("third")))
+    assert {each.tenant for each in after.entries} == {"brama", "test", "other", "third"}
 
 
 def test_a_new_state_has_a_salt_of_its_own(tmp_path: Path) -> None:
-    found = [
-        update(str(tmp_path / name), lambda state: state.with_intents([], []))
-        for name in ("a", "b")
-    ]
-    assert found[0].last_run == 1
+    found = [update(str(tmp_path / name), adding(entry())) for name in ("a", "b")]
+    assert found[0].serial == 1
     assert found[0].url_salt != found[1].url_salt
     assert len(found[0].url_salt) == 32
 
@@ -181,7 +171,7 @@ def test_nothing_is_written_where_nothing_changes(path: str) -> None:
 def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_does_not_make_each_run_write(
     path: str,
 ) -> None:
-    whole = state(entry("prod", "##vso[task.complete]"))
+    whole = state(entry("brama", "##vso[task.complete]"))
     for serial in (whole.serial + 1, whole.serial + 1):
         assert (
             update(path, lambda now: replace(whole, serial=max(now.serial, whole.serial))).serial
@@ -192,10 +182,7 @@ def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_does_not_make_each_r
 
 
 def test_each_write_that_changes_anything_counts_and_no_other(path: str) -> None:
-    makes = [
-        lambda now, name=name: now.settled([add(entry(name))], [SALT])
-        for name in ("one", "one", "two")
-    ]
+    makes = [adding(entry(name)) for name in ("one", "one", "two")]
     assert [update(path, make).serial for make in makes] == [1, 1, 2]
     update(path, lambda now: replace(state(entry()), serial=7))  # pushed from elsewhere
     found = load(path)
@@ -204,7 +191,7 @@ def test_each_write_that_changes_anything_counts_and_no_other(path: str) -> None
 
 
 def test_no_file_is_made_where_there_is_nothing_to_remember(path: str) -> None:
-    assert update(path, lambda now: now).last_run == 0
+    assert update(path, lambda now: now).serial == 0
     assert left_in(path) == []
 
 
@@ -215,7 +202,7 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, path: str)
     update(path, put_whole)
     assert Path(path).is_symlink()
     assert load(str(real)) == WRITTEN
-    update(str(real), lambda now: now.settled([add(entry("other"))], [SALT]))
+    update(str(real), adding(entry("other")))
     assert load(path) != WRITTEN
     assert not os.path.exists(f"{path}.lock")  # both names queue at one place
 
@@ -290,6 +277,7 @@ from hooksync.core.errors import FileError
 from hooksync.state.local import LocalStore
 from hooksync.state.contract import Holder
 from hooksync.state.store import update
+from tests.state_makers import adding, entry
 
 os.chdir(os.path.dirname(sys.argv[1]))
 os.chmod(".", 0o555)
@@ -297,9 +285,9 @@ if os.geteuid() == 0:
     os.seteuid(65534)  # nobody: whoever is root may write everywhere
 store = LocalStore("hooks.state.json")
 with store.hold(Holder("me", "here", None)):
-    print(update(store, lambda state: state).last_run)  # nothing to remember: nothing to write
+    print(update(store, lambda state: state).serial)  # nothing to remember: nothing to write
     try:
-        update(store, lambda state: state.with_intents([], []))
+        update(store, adding(entry()))
     except FileError as error:
         print(error)
 """
@@ -326,7 +314,7 @@ with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None, 1_800_000_
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         with pytest.raises(FileError) as caught:
-            update(path, lambda now: now.with_intents([], []), 0.05)
+            update(path, adding(entry("other")), 0.05)
         assert load(path) == WRITTEN  # reading waits for nobody
     said = str(caught.value)
     assert f"{path} is in use" in said
@@ -341,7 +329,7 @@ with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None, 1_800_000_
 
 
 def test_two_processes_that_write_at_once_lose_nothing(path: str) -> None:
-    tenancies, how_many = ("left", "right"), 40
+    how_many = 40
     with (
         python(WRITER, path, "left", str(how_many)) as left,
         python(WRITER, path, "right", str(how_many)) as right,
@@ -351,8 +339,8 @@ def test_two_processes_that_write_at_once_lose_nothing(path: str) -> None:
             assert process.returncode == 0
     found = load(path)
     assert found is not None
-    for tenancy in tenancies:
-        assert set(found.entries_of(tenancy)) == set(map(str, range(how_many)))
+    for tenant in ("left", "right"):
+        assert ids_of(found, tenant) == set(map(str, range(how_many)))
     assert left_in(path) == ["hooks.state.json"]
 
 
@@ -363,24 +351,24 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(
     tmp_path_factory: pytest.TempPathFactory, acknowledged: int, readings: int
 ) -> None:
     path = str(tmp_path_factory.mktemp("killed") / "hooks.state.json")
-    before = tuple(entry("prod", f"old-{number}") for number in range(1000))
-    update(path, lambda now: now.settled([add(*before)], [SALT]))
+    before = tuple(entry("brama", f"old-{number}") for number in range(1000))
+    update(path, adding(*before))
     with python(WRITER, path, "new", "1000000") as process:
         assert process.stdout is not None
         last = [process.stdout.readline() for _ in range(acknowledged + 1)][-1]
         for _ in range(readings):
             assert load(path) is not None  # whole at every moment, while it is being written
         process.kill()
-    after = update(path, lambda now: now.settled([add(entry("third"))], [SALT]), 0)
-    assert len(after.entries_of("prod")) == len(before)
-    new = set(after.entries_of("new"))
+    after = update(path, adding(entry("third")), 0)
+    assert len(ids_of(after, "brama")) == len(before)
+    new = ids_of(after, "new")
     assert new == set(map(str, range(len(new))))
     assert len(new) > int(last)  # what was said to be written is there
 
 
 def test_a_state_that_has_counted_to_the_end_is_left_as_it_is(path: str) -> None:
-    full = State(last_run=LARGEST_RUN, url_salt="00" * 16)
+    full = State("00" * 16, serial=LARGEST_RUN)
     Path(path).write_text(state_text(full))
     with pytest.raises(FileError, match="has no run numbers left"):
-        update(path, lambda state: state.with_intents([], []))
+        update(path, adding(entry()))
     assert load(path) == full

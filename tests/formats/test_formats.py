@@ -1,0 +1,165 @@
+"""Documents of each edition stay readable forever: the files here are of the first, and no change
+of hooksync may need a change of one of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from hooksync.api.saved_plan import age_problem, read_saved_plan
+from hooksync.core.errors import FileError
+from hooksync.core.schema import read_schema
+from hooksync.core.signing import plan_key
+from hooksync.output.json_text import digest
+from hooksync.output.plan_json import signature_of
+from hooksync.state.format import Integrity, read_state, state_text
+from tests.conftest import Place
+
+KEY = plan_key("a-key-that-signs-plans-0123456789")
+FOLDER = Path(__file__).parent
+PLANS = sorted(FOLDER.glob("*.plan.json"))
+STATES = sorted(FOLDER.glob("*.state.json"))
+REPORTS = sorted(FOLDER.glob("*.report.json"))
+REQUIRED = {  # of plans and reports; a new field is never required
+    "document": {"format", "created_at", "id", "digest", "tenancies"},
+    "tenancy": {"name", "steps"},
+    "step": {"action"},
+}
+
+
+def named(path: Path) -> str:
+    return path.name
+
+
+def sealed(document: dict[str, Any]) -> bytes:
+    """Seal a plan, and sign it if it was."""
+    if "signature" in document:
+        assert KEY
+        document["signature"] = signature_of(document, KEY)
+    rest = {name: value for name, value in document.items() if name != "digest"}
+    return json.dumps({**rest, "digest": digest(rest)}).encode()
+
+
+def parts_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the document, its tenancies and their steps, each with its kind."""
+    yield "document", document
+    for tenancy in document["tenancies"]:
+        yield "tenancy", tenancy
+        for step in tenancy["steps"]:
+            yield "step", step
+
+
+@pytest.mark.parametrize("path", PLANS, ids=named)
+@pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
+def test_a_saved_plan_is_shown_forever(place: Place, path: Path, form: str) -> None:
+    place.environ.clear()
+    run = place.run("show", str(path), "--all", "--format", form)
+    assert run.code == 0, run.err
+    for word in ("prod", "catalogue", "vendor.example", "gone.example"):
+        assert word in run.out
+
+
+@pytest.mark.parametrize("path", PLANS, ids=named)
+def test_a_saved_plan_is_read_forever(path: Path) -> None:
+    key = KEY if path.name.startswith("signed") else None
+    saved = read_saved_plan(path.read_bytes(), path.name, key)
+    [tenancy] = saved.promise.tenancies.values()
+    assert len(tenancy["steps"]) == 4
+    assert saved.selection["replace"] == ["prod/catalogue/INDEXED"]
+    codes = [reason.code for step in saved.view.steps for reason in step.reasons]
+    assert codes == ["new", "new", "requested", "undeclared", "undeclared"]
+
+
+@pytest.mark.parametrize("path", PLANS, ids=named)
+def test_a_plan_with_unknown_fields_and_without_new_ones_is_read(path: Path) -> None:
+    key = KEY if path.name.startswith("signed") else None
+    document = json.loads(path.read_bytes())
+    for kind, part in parts_of(document):
+        for name in part.keys() - REQUIRED[kind] - {"signature"}:
+            del part[name]
+        part["news"] = {"a": [1, None, 0.5]}
+    saved = read_saved_plan(sealed(document), path.name, key)
+    assert [step.action for step in saved.view.steps] == [
+        "subscribe", "subscribe", "resubscribe", "unsubscribe", "leave",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "minutes", "limit", "is_too_old"),  # all in minutes
+    [
+        ("signed", 1439, None, False),
+        ("signed", 1441, None, True),
+        ("signed", 1441, 9999, False),
+        ("signed", 120, 60, True),
+        ("unsigned", 999_999, None, False),
+        ("unsigned", 29, 30, False),
+        ("unsigned", 31, 30, True),
+        ("unsigned", -4, 60, False),  # the clocks of two machines differ
+        ("unsigned", -6, 60, True),
+    ],
+)
+def test_a_plan_is_too_old_by_the_flag_or_by_its_own_expiry(
+    name: str, minutes: int, limit: int | None, is_too_old: bool
+) -> None:
+    path = FOLDER / f"{name}.plan.json"
+    saved = read_saved_plan(path.read_bytes(), path.name, KEY if name == "signed" else None)
+    most = None if limit is None else timedelta(minutes=limit)
+    now = saved.created_at + timedelta(minutes=minutes)
+    assert (age_problem(saved, path.name, most, now) is not None) == is_too_old
+
+
+def test_a_plan_that_is_too_old_is_refused_before_any_call(place: Place) -> None:
+    path = str(FOLDER / "unsigned.plan.json")
+    run = place.run("apply", path, "--max-age", "1m")
+    assert (run.code, place.box.calls) == (3, ()), run.err
+
+
+def test_a_new_field_is_never_required_and_never_refused() -> None:
+    for kind in ("plan", "report"):
+        schema = read_schema(kind)
+        assert "unevaluatedProperties" not in json.dumps(schema)
+    schema = read_schema("plan")
+    assert set(schema["required"]) == REQUIRED["document"]
+    assert set(schema["$defs"]["tenancy"]["required"]) == REQUIRED["tenancy"]
+    assert set(schema["$defs"]["step"]["required"]) == REQUIRED["step"]
+
+
+@pytest.mark.parametrize("path", REPORTS, ids=named)
+def test_a_report_is_valid_forever_also_with_unknown_fields(path: Path) -> None:
+    document = json.loads(path.read_bytes())
+    schema = read_schema("report")
+    jsonschema.validate(document, schema)
+    for _, part in parts_of(document):
+        part["news"] = {"a": [1, None, 0.5]}
+    jsonschema.validate(document, schema)
+    assert document["exit_code"] == 4
+
+
+@pytest.mark.parametrize("path", STATES, ids=named)
+def test_a_state_is_read_forever_and_written_as_it_was(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    key = KEY if path.name.startswith("signed") else None
+    state = Integrity(key).inspect(text, path.name).trusted(writes=True)
+    assert state
+    assert state_text(state, key) == text
+    assert [len(records) for records in (state.entries, state.intents, state.unsettled)] == [
+        3,
+        1,
+        2,
+    ]
+
+
+@pytest.mark.parametrize("name", ["entries", "intents", "unsettled", "salts", ""])
+def test_an_unknown_field_of_a_state_is_not_lost(name: str) -> None:
+    document = json.loads(STATES[-1].read_bytes())
+    part = document[name][0] if name else document
+    part["news"] = 1
+    with pytest.raises(FileError, match="a newer hooksync wrote it"):
+        read_state(json.dumps(document), "hooks.state.json")

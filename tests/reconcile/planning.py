@@ -1,0 +1,86 @@
+"""Plans as a run makes them, of a tenancy, what is live, and the records of a state; without scrypt."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+
+from hooksync.config.secret_sources import SecretSources
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
+from hooksync.core.record import replace
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.plan import Step, Subscribe, TenancyPlan
+from hooksync.reconcile.planner import Planner
+from hooksync.state.fingerprints import Key, KeyRing, Wanted
+from hooksync.state.history import FetchedTenancy
+from hooksync.state.model import AnyRecord, State, StateEntry, entry_for
+from tests.state_makers import AT, PROD, SALT, URL_SALT, state
+
+VALUE = "the-secret-of-the-receiver-0123456789"
+ENVIRON = {"HOOK_SECRET": VALUE}
+PLAIN = DiffOptions()
+PLACE = "hooks.state.json"
+
+
+def derive(wanted: Wanted) -> Key:
+    """Derive a key in no time."""
+    secret, salt = wanted
+    return Key(hmac.digest(salt.salt.encode(), secret.reveal().encode(), "sha256"))
+
+
+def made(
+    identifier: str,
+    one: DeclaredSubscription,
+    *,
+    run: int = 1,
+    value: str = VALUE,
+    **fields: object,
+) -> StateEntry:
+    """The entry of a live subscription that hooksync made. `value`: of its secret."""
+    unconfirmed = entry_for(one, PROD, identifier, run, AT, URL_SALT)
+    confirmed = unconfirmed.made_with(derive((Secret(value), SALT)), SALT)
+    return replace(confirmed, **fields)
+
+
+def unconfirmed(identifier: str, one: DeclaredSubscription, **fields: object) -> StateEntry:
+    """The entry of a live subscription that only a list has shown."""
+    return made(identifier, one, salt="", fingerprint="", **fields)
+
+
+def planner(
+    known: State | None,
+    options: DiffOptions = PLAIN,
+    environ: Mapping[str, str] = ENVIRON,
+    **settings: object,
+) -> Planner:
+    """What a run plans with."""
+    given: dict[str, object] = {"place": PLACE, **settings}
+    return Planner(options, known, SecretSources(environ), KeyRing(1, derive), **given)  # type: ignore[arg-type]
+
+
+def planned(
+    wanted: Tenancy,
+    live: Sequence[LiveSubscription],
+    *records: AnyRecord,
+    options: DiffOptions = PLAIN,
+    environ: Mapping[str, str] = ENVIRON,
+    **settings: object,
+) -> TenancyPlan:
+    """Plan a tenancy. `records`: of its state."""
+    known = state(*records, serial=9)
+    [one] = planner(known, options, environ, **settings).plan([FetchedTenancy(wanted, tuple(live))])
+    assert isinstance(one, TenancyPlan)
+    return one
+
+
+def told(plan: TenancyPlan) -> list[str]:
+    """Write each step in a line: the action, the live id, and the codes of its reasons."""
+    return list(map(line_of, plan.steps))
+
+
+def line_of(step: Step) -> str:
+    """Write a step in a line."""
+    words = [step.action]
+    if not isinstance(step, Subscribe):
+        words.append(step.live.id)
+    return " ".join([*words, *(reason.code for reason in step.reasons)])

@@ -1,0 +1,108 @@
+"""A tenant in memory with its state: one run of apply after the other, as a session makes them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hooksync.core.model import LiveSubscription, Secret, Tenancy
+from hooksync.reconcile.apply import Execution
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.journal import Journal
+from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, not_begun, outcome_of_empty
+from hooksync.reconcile.planner import Planner
+from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.history import FetchedTenancy
+from hooksync.state.model import NO_STATE, AnyRecord, State, TenancyRecords
+from hooksync.state.remote import RemoteStore
+from hooksync.state.store import load, update
+from tests.clocks import JumpingClock
+from tests.fakes import FakeService
+from tests.makers import SECRET
+from tests.memory_backend import MemoryBackend
+from tests.reconcile.planning import ENVIRON, PLAIN, VALUE, planner
+from tests.state_makers import PROD, state
+
+
+@dataclass
+class Tenant:
+    """What a service holds, and what the state contains about it."""
+
+    wanted: Tenancy
+    service: FakeService = field(default_factory=FakeService)
+    options: DiffOptions = PLAIN
+    value: str = VALUE  # of the secret
+    stop: threading.Event = field(default_factory=threading.Event)
+    width: int = 4  # calls at a time
+    advance: Callable[[], None] = lambda: None
+    store: RemoteStore = field(
+        default_factory=lambda: RemoteStore(MemoryBackend(), JumpingClock(), print, None)
+    )
+
+    def remember(self, *records: AnyRecord) -> Tenant:
+        """Let the state contain these records."""
+        update(self.store, lambda _: state(*records))
+        return self
+
+    @property
+    def state(self) -> State:
+        return load(self.store) or NO_STATE
+
+    @property
+    def records(self) -> TenancyRecords:
+        return self.state.of(PROD)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many applies in succession left each address unsettled."""
+        return {each.address: each.applies for each in self.records.unsettled}
+
+    @property
+    def verbs(self) -> list[str]:
+        """What the service was asked for."""
+        return [call.split()[0] for call in self.service.calls]
+
+    def plan(self, run: Planner | None = None) -> TenancyPlan:
+        [one] = (run or self.planner()).plan([FetchedTenancy(self.wanted, self.listed)])
+        assert isinstance(one, TenancyPlan)
+        return one
+
+    def planner(self) -> Planner:
+        return planner(load(self.store), self.options, ENVIRON | {"HOOK_SECRET": self.value})
+
+    @property
+    def listed(self) -> tuple[LiveSubscription, ...]:
+        """What a list shows."""
+        return tuple(self.service.live.values())
+
+    def apply(self, *, is_killed: bool = False) -> TenancyOutcome:
+        """Apply what is ready, and record the result. `is_killed`: before it is recorded."""
+        run = self.planner()
+        plan = self.plan(run)
+        journal = Journal(self.store, run)
+        outcome = outcome_of_empty(plan) if plan.is_empty else not_begun(plan)
+        if plan.is_ready:
+            journal.begin([plan])
+            with WorkerPool(self.width, self.stop) as pool:
+                outcome = Execution(
+                    plan,
+                    self.service,
+                    {SECRET: Secret(self.value)},
+                    pool,
+                    self.options,
+                    JumpingClock(),
+                    self.advance,
+                ).run()
+        if not (is_killed or plan.refusals):
+            journal.settle([outcome])
+        return outcome
+
+
+def results(outcome: TenancyOutcome) -> list[str]:
+    return [one.result for one in outcome.outcomes]
+
+
+def said(outcome: TenancyOutcome) -> list[tuple[str, str]]:
+    """Why each step is not done, and the fix."""
+    return [(one.detail, one.fix) for one in outcome.outcomes]

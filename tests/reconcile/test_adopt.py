@@ -1,0 +1,131 @@
+"""Which live subscriptions may be adopted: what a receiver answers, and what is named in full."""
+
+from __future__ import annotations
+
+import pytest
+
+import hooksync
+from hooksync.api.adopt import Adoption, adopt
+from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.model import SecretRef
+from hooksync.reconcile.adopt import candidates, full_addresses, reason_against
+from hooksync.reconcile.plan import REPLACED_OUTSIDE, SECRET_UNKNOWN, Keep
+from hooksync.service.receivers import READY, ProbeResult
+from tests.conftest import SECRET, URL_KEY, Place
+from tests.makers import INDEXED, declared, live, tenancy
+from tests.reconcile.planning import made, planned, unconfirmed
+
+ONE = declared()
+ADDRESS = ONE.address
+WRONG = ProbeResult("wrong-secret", "it has a different secret", "give it this one")
+DOWN = ProbeResult("refused", "it refuses connections", "start it")
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_replaced", "is_named", "is_set", "expected"),
+    [
+        (READY, False, False, True, None),
+        (READY, True, False, True, "it was replaced outside hooksync"),
+        (READY, True, True, True, None),
+        (DOWN, False, False, True, "is not ready: it refuses connections"),
+        (DOWN, False, True, True, None),
+        (None, False, False, True, "is not ready: interrupted"),
+        (WRONG, False, False, True, "it has a different secret"),
+        (WRONG, True, True, True, "it has a different secret"),
+        (None, False, True, False, "env:HOOK_SECRET is not set"),
+    ],
+)
+def test_who_may_be_adopted(
+    answer: ProbeResult | None,
+    is_replaced: bool,
+    is_named: bool,
+    is_set: bool,
+    expected: str | None,
+) -> None:
+    reason = REPLACED_OUTSIDE if is_replaced else SECRET_UNKNOWN
+    step = Keep(ONE, live(), "unknown", (reason,))
+    named = {ADDRESS} if is_named else set()
+    not_set: dict[SecretRef, Problem] = {}
+    if not is_set:
+        not_set[ONE.secret] = Problem("env:HOOK_SECRET is not set", "set it")
+    why = reason_against(step, answer, named, not_set)
+    if why is None:
+        assert expected is None
+        return
+    assert expected
+    assert why.what.startswith(f"{ADDRESS}: ")
+    assert why.what.endswith(expected)
+    is_offered = answer is not WRONG and is_set
+    assert (f"`hooksync adopt {ADDRESS}`" in why.fix) == is_offered
+
+
+def test_only_what_the_state_does_not_have_is_a_candidate() -> None:
+    wanted = []
+    there = []
+    for name in ("known", "unconfirmed", "unknown", "flag"):
+        one = declared(f"https://h.example/{name}", name=name)
+        wanted.append(one)
+        there.append(live(name, one.url.full, include_identifiers=name != "flag"))
+    wanted.append(declared("https://h.example/new", INDEXED, name="new"))
+    plan = planned(
+        tenancy(*wanted), there, made("known", wanted[0]), unconfirmed("unconfirmed", wanted[1])
+    )
+    assert {step.live.id for step in candidates(plan)} == {"unknown", "flag"}
+    assert full_addresses(["a/b/MOVED", "a/*/MOVED", "a/b/[MI]*", "?"]) == {"a/b/MOVED"}
+
+
+@pytest.mark.parametrize(
+    ("adopted", "problems", "expected"),
+    [(1, 0, ExitCode.DONE), (0, 0, ExitCode.DONE), (1, 1, ExitCode.PARTLY_APPLIED), (0, 1, ExitCode.REFUSED)],
+)  # fmt: skip
+def test_the_exit_code_is_all_some_or_none(adopted: int, problems: int, expected: ExitCode) -> None:
+    found = Adoption((ADDRESS,) * adopted, (Problem("no", "x"),) * problems, (), (), None)
+    assert found.exit_code == expected
+
+
+def seeded(place: Place) -> Place:
+    """Let both declared subscriptions be live, and made by others."""
+    for trigger in ("FULL_TEXT_INDEXED", "MOVED"):
+        place.box.seed("DEMO", f"{place.environ['RECEIVER']}?code={URL_KEY}", trigger, SECRET)
+    return place
+
+
+def adopt_in(place: Place, *globs: str) -> Adoption:
+    environ = place.environ
+    return adopt(hooksync.load(place.folder / "hooks.yaml", environ=environ), globs)
+
+
+def test_adopting_changes_nothing_in_preservica_and_the_next_plan_has_no_changes(
+    place: Place,
+) -> None:
+    seeded(place)
+    assert place.run("apply", "--yes").code == 3
+    before = place.box.subscriptions("DEMO")
+    found = adopt_in(place, "*/MOVED")
+    assert (found.adopted, found.exit_code) == (("prod/catalogue/MOVED",), ExitCode.DONE)
+    assert adopt_in(place).adopted == ("prod/catalogue/INDEXED",)
+    assert adopt_in(place).adopted == ()
+    assert place.box.subscriptions("DEMO") == before
+    run = place.run("plan", "--detailed-exitcode")
+    assert (run.code, "No changes." in run.out) == (0, True), run.out
+
+
+def test_a_receiver_with_a_different_secret_is_not_adopted_even_if_it_is_named(
+    place: Place,
+) -> None:
+    seeded(place).receiver.set_secret("catalogue", "a-different-secret-0123456789")
+    found = adopt_in(place, "prod/catalogue/MOVED")
+    assert (found.adopted, found.exit_code) == ((), ExitCode.REFUSED)
+    assert "signs challenges with another secret" in found.problems[0].what
+    assert not (place.folder / "hooks.state.json").exists()
+
+
+def test_a_glob_that_matches_nothing_and_a_run_without_a_state_are_errors(place: Place) -> None:
+    seeded(place)
+    with pytest.raises(UsageError, match="other"):
+        adopt_in(place, "other/*")
+    declared_here = hooksync.load(
+        place.folder / "hooks.yaml", environ=place.environ, uses_state=False
+    )
+    with pytest.raises(UsageError, match="adopt needs a state"):
+        adopt(declared_here)
