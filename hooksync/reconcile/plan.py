@@ -44,7 +44,11 @@ ReasonCode = Literal[
 
 ADOPT_FIX = (
     "`hooksync adopt` if the receivers already work with these secrets;"
-    " `--replace ADDRESS` to create them again"
+    " `hooksync apply --replace ADDRESS` to create them again"
+)
+_ADOPT_ONE_FIX = (
+    "`hooksync adopt {0}` if its receiver already works with the declared secret;"
+    " `hooksync apply --replace {0}` to create it again"
 )
 _LIMIT_FIX = (
     "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
@@ -305,12 +309,23 @@ def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
 def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
     """List why a plan may not leave secrets unknown."""
     tenancy = plan.tenancy
-    unknown = [step.declared.address for step in plan.unknown]
-    if tenancy.unknown_secret != "refuse" or not unknown:
+    if tenancy.unknown_secret != "refuse":
         return []
-    what = f"{tenancy.name}: secret unknown: {some_of(unknown)}"
-    fix = f"{ADOPT_FIX}; if a state exists elsewhere, --state" if is_missing else ADOPT_FIX
-    return [Problem(what, fix, tenancy.location)]
+    found = []
+    unknown = []
+    for step in plan.unknown:
+        declared = step.declared
+        if REPLACED_OUTSIDE in step.reasons:
+            what = f"{declared.address}: {REPLACED_OUTSIDE.text}"
+            fix = _ADOPT_ONE_FIX.format(declared.address)
+            found.append(Problem(what, fix, declared.location))
+        else:
+            unknown.append(declared.address)
+    if unknown:
+        what = f"{tenancy.name}: secret unknown: {some_of(unknown)}"
+        fix = f"{ADOPT_FIX}; if a state exists elsewhere, --state" if is_missing else ADOPT_FIX
+        found.append(Problem(what, fix, tenancy.location))
+    return found
 
 
 def _unsettled_reasons(plan: TenancyPlan) -> list[Problem]:
