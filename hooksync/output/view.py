@@ -226,7 +226,8 @@ class RunView(Record, _Counted, frozen=True):
         """Name the subscriptions with live duplicates that hooksync does not own."""
         for step in self.left_duplicates:
             what = f"{step.address} is live twice: the receiver gets each event twice"
-            fix = f"remove {step.id} in Preservica, or replace both with `--replace {step.address}`"
+            both = f"`hooksync apply --replace {step.address}`"
+            fix = f"remove {step.id} in Preservica, or replace both with {both}"
             yield Problem(f"{what}, and hooksync does not own {step.id} ({step.origin})", fix)
 
     def _unlisted_warnings(self) -> Iterator[Problem]:
@@ -234,7 +235,9 @@ class RunView(Record, _Counted, frozen=True):
         unlisted = [step.address or "" for step in self.steps if step.is_unlisted]
         if unlisted:
             what = f"not listed yet, and counted as live: {some_of(unlisted)}"
-            yield Problem(what, "plan again later; `--replace ADDRESS` creates it again")
+            yield Problem(
+                what, "plan again later; `hooksync apply --replace ADDRESS` creates it again"
+            )
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:
