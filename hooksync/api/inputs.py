@@ -57,6 +57,7 @@ class Declared(Record, frozen=True):
     world: World
     private_receivers: PrivateReceivers = "challenged"
     promise: Promise | None = None  # what the plan must be the same as
+    addresses: tuple[str, ...] = ()  # of all that the files declare, in other shards too
 
     @property
     def is_targeted(self) -> bool:
@@ -178,7 +179,7 @@ def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
     """Raise UsageError for targets that match no address, declared or in the state."""
     if not declared.is_targeted:
         return
-    known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
+    known = list(declared.addresses)
     if state:
         known += sorted(state.addresses())
     declarations.refuse_unmatched("--target", declared.options.targets, known, "address")
@@ -201,9 +202,8 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
     """
     document = read_files(options, world)
     chosen = declarations.select(document, options.tenancies, options.targets)
-    declarations.refuse_unmatched(
-        "--replace", options.replace, declarations.addresses(chosen), "address"
-    )
+    addresses = declarations.addresses(chosen)
+    declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
     entries = declarations.share_of(chosen, options.shard)
     whole = chosen if options.shard and options.shard.total > 1 else ()
     private = hold_to_policy(options, entries, world)
@@ -211,7 +211,8 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
     if options.shard and not entries:
         world.terminal.message(declarations.nothing_in(options.shard))
     selected = tuple(_selected(tenancy, options.targets) for tenancy in tenancies)
-    return Declared(selected, (*document.warnings, *more), options, world, private)
+    warnings = (*document.warnings, *more)
+    return Declared(selected, warnings, options, world, private, addresses=tuple(addresses))
 
 
 def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:

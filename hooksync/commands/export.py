@@ -61,7 +61,7 @@ _HEAD = """\
 # `hooksync export` wrote this file: the webhook subscriptions that were live. It contains no
 # secrets, no query values of URLs and no keys in their paths, only names of variables.
 # To use it: save it as hooks.yaml, set the variables that were listed with it, then
-#   hooksync plan             says "No changes."
+#   hooksync plan             shows no changes to make
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync adopt            records that these secrets are in use
 # Editors check this file by the first line, once `hooksync schema > hooks.schema.json` was run.
@@ -198,7 +198,7 @@ _HOW_TO_SET = (
     ),
     (
         "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync plan`"
-        " says no changes,"
+        " shows no changes to make,"
     ),
     "and `hooksync adopt` records that these secrets are in use.",
 )

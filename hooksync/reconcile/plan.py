@@ -337,6 +337,7 @@ def _unsettled_reasons(plan: TenancyPlan) -> list[Problem]:
         address = step.declared.address
         if address in plan.history.refused:
             what = f"{address}: two applies left it unsettled, so it is not created again"
-            fix = f"look at what is live with `hooksync list`, then `hooksync apply --replace {address}`"
+            command = f"`hooksync apply --replace {address}`"
+            fix = f"look at what is live with `hooksync list`, then {command}"
             found.append(Problem(what, fix, plan.tenancy.location))
     return found

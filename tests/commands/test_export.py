@@ -184,7 +184,7 @@ def test_an_export_validates_and_plans_to_no_changes(
     if left_out := heard.err.count("is left out: "):
         assert f".   {left_out} not made by hooksync, left alone;" in planned.out
     else:
-        assert planned.out.startswith("No changes."), planned.out
+        assert planned.out.startswith("No changes"), planned.out
 
 
 def test_one_entry_holds_the_triggers_of_one_url_and_flag() -> None:
@@ -362,7 +362,7 @@ def test_a_flag_that_the_service_does_not_report_is_a_comment(place: Place) -> N
     run = place.run("export", "--server", place.box.url)
     assert "# include_identifiers is not known: the service does not report it" in run.out
     place.write(run.out)
-    assert place.run("plan").out.startswith("No changes. 1 tenancy matches hooks.yaml; ")
+    assert place.run("plan").out.startswith("No changes to make; not compared: 1 secret; ")
 
 
 def test_the_server_and_the_user_may_come_from_the_environment(place: Place) -> None:
@@ -373,11 +373,11 @@ def test_the_server_and_the_user_may_come_from_the_environment(place: Place) -> 
     assert run.code == 0
     assert list(yaml.safe_load(run.out)["tenancies"]) == ["demo"]
     assert "H_EXAMPLE_X_URL_CODE" in run.err
-    assert "hooksync apply --adopt" in run.err
+    assert "hooksync adopt" in run.err
     place.write(run.out)
     place.environ |= {"H_EXAMPLE_X_URL_CODE": URL_KEY, "H_EXAMPLE_X_SECRET": SECRET}
-    assert place.run("plan").out.startswith("No changes. 1 tenancy matches hooks.yaml; ")
-    assert place.run("apply", "--adopt", "--no-probe").code == 0
+    assert place.run("plan").out.startswith("No changes to make; not compared: 1 secret; ")
+    assert place.run("adopt", "demo/h-example-x/MOVED").code == 0
 
 
 def test_a_hooks_file_gives_its_settings_and_a_second_export_is_the_same(place: Place) -> None:
@@ -397,7 +397,7 @@ def test_a_hooks_file_gives_its_settings_and_a_second_export_is_the_same(place: 
     )
     assert held["subscriptions"]["catalogue"]["url"] == "${RECEIVER}?code=${FN_KEY}"
     place.write(first.out)
-    assert place.run("plan").out.startswith("No changes. 1 tenancy matches hooks.yaml; ")
+    assert place.run("plan").out.startswith("No changes to make; not compared: 1 secret; ")
     assert place.run("export").out == first.out
 
 

@@ -11,7 +11,6 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +19,6 @@ from hooksync.api.saved_plan import read_saved_plan
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
-from hooksync.core.schema import read_schema
 from hooksync.output.json_text import digest
 from hooksync.output.list_json import list_json
 from hooksync.output.listing import coverage_table, list_table
@@ -35,6 +33,7 @@ from tests.backends import missing
 from tests.command_line import ROOT, Run
 from tests.conftest import HOOKS, SECRET, Place, owning
 from tests.makers import INDEXED, Trigger, declared, lists_of_live, live, tenancies, tenancy
+from tests.schemas import assert_fits
 
 KEY = "a-key-that-signs-plans-0123456789"
 DESCRIBED = "        owner: Digital Archive\n        description: Rebuilds the index\n"
@@ -50,8 +49,7 @@ def listing(place: Place, *flags: str) -> dict[str, Any]:
 
 def checked(text: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(text)
-    schema = read_schema("list")
-    jsonschema.Draft202012Validator(schema).validate(document)
+    assert_fits(document, "list")
     assert document["digest"] == digest(
         {name: value for name, value in document.items() if name != "digest"}
     )

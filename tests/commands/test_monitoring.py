@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -26,11 +25,12 @@ from hooksync.output.notice import Ending, NoticeForm
 from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.context import Origin, World
 from hooksync.reconcile.plan import UnreadTenancy
-from tests.command_line import ROOT, Run
+from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable
 from tests.makers import tenancy
 from tests.memory_terminal import MemoryTerminal
+from tests.schemas import assert_fits
 from tests.wire import Respond, Wire, answer, cutting, saying
 
 KEY = "k3y-of-the-webhook-0123456789"
@@ -104,15 +104,12 @@ def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(
         {"done": 2},
         "apply",
     )
-    assert (
-        drift["summary"] == "Plan: 2 to subscribe, 0 to resubscribe, 0 to unsubscribe; 0 unchanged."
-    )
+    assert drift["summary"] == "Plan: 2 to subscribe, 0 to resubscribe, 0 to REMOVE; 0 unchanged."
     assert drift["tenancies"][0]["name"] == "prod"
     assert drift["run"]["url"] == ORIGIN.url
     assert watched.wire.request_lines[0] == f"POST /{KEY}?code={KEY} HTTP/1.1"
-    schema = json.loads((ROOT / "schemas" / "notice.schema.json").read_text(encoding="utf-8"))
     for told in watched.told:
-        jsonschema.validate(told, schema)
+        assert_fits(told, "notice")
         assert not [hidden for hidden in HIDDEN if hidden in json.dumps(told)]
 
 

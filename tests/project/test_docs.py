@@ -340,8 +340,12 @@ def test_taking_over_a_tenancy_goes_as_its_page_says(stage: Stage) -> None:
 def test_a_month_goes_as_its_page_says_and_no_step_touches_the_vendors_subscription(
     stage: Stage,
 ) -> None:
-    ours = [url for url in stage.receiver.answers]
     check(A_MONTH, stage)
+    vendors = [one for one in stage.box.subscriptions("DEMO") if one.url.endswith("/vendor")]
+    assert [one.secret for one in vendors] == [stage.environ["HELD_BY_THE_VENDOR"]]
+    calls = [call.path for call in stage.box.calls if call.name == "unsubscribe"]
+    assert calls
+    assert not [path for path in calls if path.endswith(vendors[0].id)]
 
 
 def test_looking_after_the_state_goes_as_its_page_says(stage: Stage) -> None:
