@@ -211,11 +211,14 @@ class RunView(Record, _Counted, frozen=True):
     def _unknown_warnings(self) -> Iterator[Problem]:
         """Name the subscriptions whose secrets are unknown, unless a refusal names them."""
         unknown = []
+        is_refused = self.refusals and self.state is not None
         for tenancy in self.tenancies:
+            if is_refused and tenancy.tenancy.unknown_secret == "refuse":
+                continue  # a refusal names them
             for step in tenancy.steps:
                 # of a secret that is not set, there is a warning with its place
                 if step.has_unknown_secret and step.secret_state == "unknown":
-                    unknown += [] if tenancy.refusals else [step.address or ""]
+                    unknown.append(step.address or "")
         if unknown and self.state is None:
             what = f"secrets of {len(unknown)} not compared: the run has no state"
             yield Problem(what, "name the state with --state")
