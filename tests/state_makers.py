@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import strategies as st
 
-from hooksync.core.model import SubscriptionKey, Trigger
-from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint
-from hooksync.state.model import Intent, Removed, State, StateEntry
+from hooksync.core.model import SubscriptionKey, TenancyKey, Trigger
+from hooksync.core.record import replace
+from hooksync.state.fingerprints import Key, Salt, declared_digest
+from hooksync.state.model import AnyRecord, Intent, State, StateEntry, Unsettled
 
 KEY = Key(b"k" * 32)
 SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
@@ -14,101 +17,114 @@ URL_SALT = "75" * 16
 DECLARED = declared_digest(
     URL_SALT, SubscriptionKey("https://hooks.example.org/a", Trigger("MOVED"))
 )
+SERVER = "eu.preservica.com"
+PROD = TenancyKey(SERVER, "brama")
+AT = 1_800_000_000
 
 
 def entry(
-    tenancy: str = "prod",
+    tenant: str = "brama",
     identifier: str = "1" * 32,
     *,
     run: int = 1,
     salt: Salt = SALT,
-    key: Key = KEY,
+    key: Key | None = KEY,
 ) -> StateEntry:
-    """An entry for `catalogue`."""
-    mark = fingerprint(key, tenancy, identifier)
-    return StateEntry(
-        tenancy, f"{tenancy}/catalogue/MOVED", run, salt.id, mark, DECLARED, id=identifier
-    )
+    """An entry for `catalogue`. `key`: of its secret; None: it is unconfirmed."""
+    made = StateEntry(SERVER, tenant, "prod/catalogue/MOVED", identifier, run, AT, DECLARED, True)
+    return made.made_with(key, salt) if key else made
 
 
-def intent(
-    tenancy: str = "prod",
-    name: str = "catalogue",
-    *,
-    run: int = 1,
-    salt: Salt = SALT,
-    key: Key = KEY,
-) -> Intent:
+def intent(tenant: str = "brama", name: str = "catalogue", *, run: int = 1) -> Intent:
     """An intent to make one subscription."""
-    address = f"{tenancy}/{name}/MOVED"
-    return Intent(
-        tenancy,
-        address,
-        run,
-        salt.id,
-        intent_fingerprint(key, tenancy, address),
-        DECLARED,
-        ("2" * 32,),
+    address = f"prod/{name}/MOVED"
+    return Intent(SERVER, tenant, address, run, AT, DECLARED, True, ("2" * 32,))
+
+
+def unsettled(tenant: str = "brama", applies: int = 1) -> Unsettled:
+    """A record that the last applies left `catalogue` unsettled."""
+    return Unsettled(SERVER, tenant, "prod/catalogue/MOVED", applies)
+
+
+def state(*records: AnyRecord, serial: int = 1, salts: tuple[Salt, ...] = (SALT,)) -> State:
+    """A state that contains these."""
+    return State(
+        URL_SALT,
+        salts,
+        tuple(each for each in records if isinstance(each, StateEntry)),
+        tuple(each for each in records if isinstance(each, Intent)),
+        tuple(each for each in records if isinstance(each, Unsettled)),
+        serial,
     )
 
 
-def removed(
-    tenancy: str = "prod", identifier: str = "1" * 32, *, at: int = 1_800_000_000
-) -> Removed:
-    """One that was removed and still listed."""
-    return Removed(tenancy, identifier, at)
+def adding(*made: StateEntry) -> Callable[[State], State]:
+    """A change that adds entries, unless they are there."""
+
+    def change(now: State) -> State:
+        there = {(each.key, each.id): each for each in (*now.entries, *made)}
+        return replace(now, salts=tuple({*now.salts, SALT}), entries=tuple(there.values()))
+
+    return change
 
 
-def state(
-    *records: StateEntry | Intent | Removed, last_run: int = 1, salts: tuple[Salt, ...] = (SALT,)
-) -> State:
-    """A state that holds these."""
-    entries = tuple(each for each in records if isinstance(each, StateEntry))
-    intents = tuple(each for each in records if isinstance(each, Intent))
-    gone = tuple(each for each in records if isinstance(each, Removed))
-    return State(last_run, URL_SALT, salts, entries, intents, gone)
+def ids_of(one: State, tenant: str) -> set[str]:
+    """The live ids of a tenant that a state contains."""
+    return {each.id for each in one.entries if each.tenant == tenant}
 
 
-TENANCIES = st.sampled_from(["prod", "test", "archive-prod", "archive"])
 TEXTS = st.text(min_size=1, max_size=12) | st.sampled_from(["a\nb", '"', "ü", "\x1b[2J"])
+TENANTS = st.sampled_from(["brama", "test", ""]) | TEXTS
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 SALT_BYTES = st.binary(min_size=16, max_size=16).map(bytes.hex)
 TIMES = st.integers(0, 2**53 - 1)
 
 
 def salts() -> st.SearchStrategy[Salt]:
-    """Salts as a file may hold them."""
+    """Salts as a file may have them."""
     return st.builds(Salt, TEXTS, SALT_BYTES)
 
 
 @st.composite
 def states(draw: st.DrawFn) -> State:
-    """Whole states: each record once, every salt there, no run later than the last."""
-    last_run = draw(st.integers(1, 2**53 - 1))
+    """Whole states: each record once, every salt there, no run later than the serial."""
+    serial = draw(st.integers(1, 2**53 - 1))
     known = draw(st.lists(salts(), min_size=1, max_size=4, unique_by=lambda salt: salt.id))
     names = st.sampled_from([salt.id for salt in known])
-    runs = st.integers(1, last_run)
-    tenancies, flags = TENANCIES | TEXTS, st.booleans()
-    of_entry = {
-        "id": TEXTS,
-        "include_identifiers": flags,
-        "is_found": flags,
-        "unlisted_since": TIMES,
-    }
-    entries = st.builds(StateEntry, tenancies, TEXTS, runs, names, DIGESTS, DIGESTS, **of_entry)
+    runs = st.integers(1, serial)
+    servers = st.sampled_from([SERVER, "us.preservica.com"])
+    flags = st.booleans()
+    entries = st.builds(
+        StateEntry,
+        servers,
+        TENANTS,
+        TEXTS,
+        TEXTS,
+        runs,
+        TIMES,
+        DIGESTS,
+        flags,
+        is_adopted=flags,
+        is_listed=flags,
+        replaces=TEXTS | st.just(""),
+        salt=names,
+        fingerprint=DIGESTS | st.just(""),
+    )
     seen = st.lists(TEXTS, max_size=3).map(tuple)
-    intents = st.builds(Intent, tenancies, TEXTS, runs, names, DIGESTS, DIGESTS, seen, flags, TIMES)
-    removed = st.builds(Removed, tenancies, TEXTS, TIMES)
+    replaces = TEXTS | st.just("")
+    intents = st.builds(
+        Intent, servers, TENANTS, TEXTS, runs, TIMES, DIGESTS, flags, seen, replaces
+    )
+    marks = st.builds(Unsettled, servers, TENANTS, TEXTS, st.integers(1, 99))
     return State(
-        last_run,
         draw(SALT_BYTES),
         tuple(known),
-        tuple(draw(st.lists(entries, max_size=6, unique_by=lambda it: (it.tenancy, it.id)))),
+        tuple(draw(st.lists(entries, max_size=6, unique_by=lambda one: (one.key, one.id)))),
         tuple(
             draw(
-                st.lists(intents, max_size=4, unique_by=lambda it: (it.tenancy, it.address, it.run))
+                st.lists(intents, max_size=4, unique_by=lambda one: (one.key, one.address, one.run))
             )
         ),
-        tuple(draw(st.lists(removed, max_size=4, unique_by=lambda it: (it.tenancy, it.id)))),
-        draw(TIMES),
+        tuple(draw(st.lists(marks, max_size=4, unique_by=lambda one: (one.key, one.address)))),
+        serial,
     )

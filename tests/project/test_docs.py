@@ -92,6 +92,8 @@ class Stage:
                 self.environ |= dict(self.setting(each) for each in settings)
             case ["unset", name]:
                 del self.environ[name]
+            case ["chmod", mode, name]:
+                (self.folder / name).chmod(int(mode, 8))
             case ["rm", name]:
                 (self.folder / name).unlink()
             case ["echo", "$?"]:
