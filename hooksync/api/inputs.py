@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.clock import seconds_set
 from hooksync.core.errors import Problem, Refused, UsageError, counted
-from hooksync.core.model import DeclaredSubscription, Tenancy, address_matches
+from hooksync.core.model import DeclaredSubscription, Tenancy, TenancyKey, address_matches
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
@@ -41,8 +41,8 @@ _UNSAVED_FIX = (
     "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 )
 _UNDECLARED_FIX = (
-    "`hooksync list --server {server}` shows what is live there; declare the tenancy again, or"
-    " `hooksync state forget --server {server} 'GLOB'`"
+    "declare the tenancy again; or, if hooksync is not to look after it any more, `hooksync state"
+    " forget --server {server} {globs}`"
 )
 
 
@@ -120,17 +120,20 @@ class Session(Record, frozen=True):
         keys = {one.tenancy.key for one in planned}
         # of a tenancy that could not be read, the log-in may not have reported the tenant
         unread = {one.tenancy.server.shown for one in planned if isinstance(one, UnreadTenancy)}
-        left = Counter(
-            entry.key
-            for entry in state.entries
-            if entry.key not in keys and entry.server not in unread
-        )
+        left: defaultdict[TenancyKey, list[str]] = defaultdict(list)
+        for entry in state.entries:
+            if entry.key not in keys and entry.server not in unread:
+                left[entry.key].append(entry.address.partition("/")[0])
         problems = []
-        for key, number in sorted(left.items()):
-            verb = "is" if number == 1 else "are"
-            what = f"{counted(number, 'subscription')} made by hooksync on {printable(str(key))}"
-            fix = _UNDECLARED_FIX.format(server=printable(key.server))
-            problems.append(Problem(f"{what} {verb} not declared any more", fix))
+        for key, names in sorted(left.items()):
+            verb = "is" if len(names) == 1 else "are"
+            number = counted(len(names), "subscription")
+            what = (
+                f"{number} made by hooksync on {printable(str(key))} {verb} not declared any more"
+            )
+            globs = printable(" ".join(f"'{name}/*'" for name in sorted(set(names))))
+            fix = _UNDECLARED_FIX.format(server=printable(key.server), globs=globs)
+            problems.append(Problem(what, fix))
         return tuple(problems)
 
 

@@ -4,6 +4,8 @@ before the yes.
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -156,12 +158,12 @@ def test_a_tenancy_that_no_file_declares_any_more_is_drift_until_it_is_forgotten
         run = deserted.run(*command)
         assert run.code == (2 if command[0] == "plan" else 0)
         assert run.out == (f"1 tenancy matches hooks.yaml; 2 unchanged.\n{gone(deserted)}.\n")
-        assert run.err.startswith(f"warning: {gone(deserted)}\n  fix: `hooksync list --server ")
+        assert run.err.startswith(f"warning: {gone(deserted)}\n  fix: declare the tenancy again")
         assert "are not declared any more" in deserted.run(*command, "--format", "markdown").out
         warnings = deserted.run(*command, "--format", "json").json["warnings"]
         assert any(gone(deserted) in line for line in warnings)
-    server = deserted.box.url
-    assert deserted.run("state", "forget", "--server", server, "museum/*", "--yes").code == 0
+    [command] = re.findall("`hooksync (.*)`", deserted.run("plan").err)
+    assert deserted.run(*shlex.split(command), "--yes").code == 0
     after = deserted.run("plan", "--detailed-exitcode")
     assert (after.code, after.err) == (0, "")
     assert len(deserted.box.subscriptions("MUSEUM")) == 2

@@ -269,7 +269,7 @@ def with_numbered_ids(text: str) -> str:
     names: dict[str, str] = {}
     # how long a call took
     text = re.sub(r"\b[0-9]+\.[0-9]{3} s$", "0.000 s", text, flags=re.MULTILINE)
-    text = re.sub(r" made at [0-9T:-]+Z;", " made at NOW;", text)  # a saved plan
+    text = re.sub(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}(T[0-9:]{8}Z)?", "NOW", text)
     return re.sub(
         r"\b([0-9a-f]{8}|[0-9a-f]{32})\b",
         lambda found: names.setdefault(found[0], f"ID-{len(names) + 1}"),
