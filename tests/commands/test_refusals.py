@@ -123,7 +123,7 @@ REFUSALS = {
     ),
     "receiver has a different secret": Refusal(
         rotated_too_early,
-        "it signs challenges with another secret",
+        "it signs challenges with a different secret",
         "give the receiver the declared secret",
         give_the_receiver_both,
     ),

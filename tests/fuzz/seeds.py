@@ -12,7 +12,7 @@ from hooksync.core.signing import PlanKey
 from hooksync.output.json_text import digest
 from hooksync.state.fingerprints import Salt
 from hooksync.state.format import state_text
-from hooksync.state.model import Intent, State, StateEntry
+from hooksync.state.model import Intent, State, StateEntry, Unsettled
 from tests.fuzz.checks import LITERAL
 from tests.fuzz.targets import CODE, SIGNATURE
 
@@ -63,19 +63,21 @@ _ALIASES = "version: 1\nx-0: &x0 {a: b}\nx-1: &x1 {c: [d]}\n" + "".join(
 )
 
 _SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
+_BRAMA = ("eu.preservica.com", "brama")
+_AT = 1_800_000_000
+_ENTRY = StateEntry(*_BRAMA, "prod/catalogue/MOVED", "1" * 32, 1, _AT, "d" * 64, True)
 _STATE = State(
-    last_run=7,
     url_salt="75" * 16,
     salts=(_SALT,),
-    entries=(
-        StateEntry("prod", "prod/catalogue/MOVED", 1, _SALT.id, "f" * 64, "d" * 64, id="1" * 32),
-    ),
-    intents=(Intent("prod", "prod/other/MOVED", 7, _SALT.id, "f" * 64, "d" * 64, ("2" * 32,)),),
+    entries=(replace(_ENTRY, salt=_SALT.id, fingerprint="f" * 64),),
+    intents=(Intent(*_BRAMA, "prod/other/MOVED", 7, _AT, "d" * 64, True, ("2" * 32,)),),
+    unsettled=(Unsettled(*_BRAMA, "prod/other/MOVED", 1),),
+    serial=7,
 )
 
 _STEP = {
     "action": "keep", "address": "prod/catalogue/MOVED", "name": "catalogue", "trigger": "MOVED", "id": "1" * 32,
-    "url": f"https://fn.example.net/api?code={LITERAL}", "include_identifiers": True, "reasons": ["the secret changed"],
+    "url": f"https://fn.example.net/api?code={LITERAL}", "include_identifiers": True, "reasons": [{"code": "secret-changed", "text": "secret changed"}],
     "changes": [{"field": "include_identifiers", "live": False, "declared": True}],
     "secret": {"ref": {"env": "HOOK_SECRET"}, "state": "changed"}, "receiver": {"state": "not-checked", "detail": None},
     "place": "hooks.yaml:9:7", "replaces_url": None, "description": "of a catalogue", "owner": None,
@@ -102,8 +104,8 @@ _PLAN = {
         "replacement": "create-first", "probe": "auto", "unknown_secret": "warn",
         "steps": [
             _STEP, {**_NEW, "trigger": "FULL_TEXT_INDEXED"},
-            {**_STEP, "action": "unsubscribe", "id": "2" * 32, "reasons": ["duplicate"]},
-            {**_STEP, "action": "leave", "id": "3" * 32, "address": None, "secret": None, "reasons": ["not ours"]},
+            {**_STEP, "action": "unsubscribe", "id": "2" * 32, "reasons": [{"code": "duplicate", "text": "duplicate"}]},
+            {**_STEP, "action": "leave", "id": "3" * 32, "address": None, "secret": None, "reasons": [{"code": "undeclared", "text": "not ours"}]},
         ],
     }],
 }  # fmt: skip
@@ -158,7 +160,7 @@ def seeds(target: str) -> list[bytes]:
                     state_text(replace(_STATE, serial=3), key).encode()
                     for key in (None, PlanKey(b"k" * 16))
                 ),
-                state_text(State(0, "75" * 16)).encode(),
+                state_text(State("75" * 16)).encode(),
                 b"<<<<<<< HEAD\n{}\n=======\n",
             ]
         case "plan":
@@ -181,7 +183,7 @@ _OF_YAML = r"""? - ! & * << <<: |- >+2 %YAML 1.2\n---\n %TAG ! tag:x,2000:\n ---
  secret env file include_identifiers credentials username password totp allow_http extra_triggers all
  http:// https://h/ //[::1]:80 @ %2e%2e ;x MOVED INDEXED FULL_TEXT_INDEXED \n\x20\x20 \n\x20\x20\x20\x20\x20\x20"""
 _OF_JSON = """success token refresh-token tenant message needs.2fa continuationToken id url triggerType
- includeIdentifiers challengeCode challengeResponse format hooksync.state/1 hooksync.state/2 hooksync.plan/1 last_run
+ includeIdentifiers challengeCode challengeResponse format hooksync.state/1 hooksync.state/2 hooksync.plan/1 unsettled
  url_salt salts entries intents salt n r p run fingerprint declared seen created_at options prune tenancies steps action
  subscribe resubscribe unsubscribe keep leave address name reasons changes field live secret ref state same changed
  place limit percent number owns all ${HOST} ${GONE} <<<<<<< ======= 4503599627370496 9007199254740992 9007199254740993
