@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.clock import seconds_set
 from hooksync.core.errors import Problem, Refused, UsageError, counted
-from hooksync.core.model import DeclaredSubscription, Tenancy, address_matches
+from hooksync.core.model import DeclaredSubscription, Tenancy, TenancyKey, address_matches
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
@@ -42,8 +42,8 @@ _UNSAVED_FIX = (
     "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 )
 _UNDECLARED_FIX = (
-    "`hooksync list --server {server}` shows what is live there; declare the tenancy again, or"
-    " `hooksync state forget --server {server} 'GLOB'`"
+    "declare the tenancy again; or, if hooksync is not to look after it any more, `hooksync state"
+    " forget --server {server} {globs}`"
 )
 
 
@@ -58,6 +58,7 @@ class Declared(Record, frozen=True):
     world: World
     private_receivers: PrivateReceivers = "challenged"
     promise: Promise | None = None  # what the plan must be the same as
+    addresses: tuple[str, ...] = ()  # of all that the files declare, in other shards too
 
     @property
     def is_targeted(self) -> bool:
@@ -120,17 +121,20 @@ class Session(Record, frozen=True):
         keys = {one.tenancy.key for one in planned}
         # of a tenancy that could not be read, the log-in may not have reported the tenant
         unread = {one.tenancy.server.shown for one in planned if isinstance(one, UnreadTenancy)}
-        left = Counter(
-            entry.key
-            for entry in state.entries
-            if entry.key not in keys and entry.server not in unread
-        )
+        left: defaultdict[TenancyKey, list[str]] = defaultdict(list)
+        for entry in state.entries:
+            if entry.key not in keys and entry.server not in unread:
+                left[entry.key].append(entry.address.partition("/")[0])
         problems = []
-        for key, number in sorted(left.items()):
-            verb = "is" if number == 1 else "are"
-            what = f"{counted(number, 'subscription')} made by hooksync on {printable(str(key))}"
-            fix = _UNDECLARED_FIX.format(server=printable(key.server))
-            problems.append(Problem(f"{what} {verb} not declared any more", fix))
+        for key, names in sorted(left.items()):
+            verb = "is" if len(names) == 1 else "are"
+            number = counted(len(names), "subscription")
+            what = (
+                f"{number} made by hooksync on {printable(str(key))} {verb} not declared any more"
+            )
+            globs = printable(" ".join(f"'{name}/*'" for name in sorted(set(names))))
+            fix = _UNDECLARED_FIX.format(server=printable(key.server), globs=globs)
+            problems.append(Problem(what, fix))
         return tuple(problems)
 
 
@@ -179,7 +183,7 @@ def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
     """Raise UsageError for targets that match no address, declared or in the state."""
     if not declared.is_targeted:
         return
-    known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
+    known = list(declared.addresses)
     if state:
         known += sorted(state.addresses())
     declarations.refuse_unmatched("--target", declared.options.targets, known, "address")
@@ -202,9 +206,8 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
     """
     document = read_files(options, world)
     chosen = declarations.select(document, options.tenancies, options.targets)
-    declarations.refuse_unmatched(
-        "--replace", options.replace, declarations.addresses(chosen), "address"
-    )
+    addresses = declarations.addresses(chosen)
+    declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
     entries = declarations.share_of(chosen, options.shard)
     whole = chosen if options.shard and options.shard.total > 1 else ()
     policy = hold_to_policy(options, entries, world, probes=options.probes is not False)
@@ -215,7 +218,14 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
         world.terminal.message(declarations.nothing_in(options.shard))
     selected = tuple(_selected(tenancy, options.targets) for tenancy in tenancies)
     warnings = (*document.warnings, *more)
-    return Declared(selected, warnings, options, world, private_receivers(policy))
+    return Declared(
+        selected,
+        warnings,
+        options,
+        world,
+        private_receivers(policy),
+        addresses=tuple(addresses),
+    )
 
 
 def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:

@@ -63,7 +63,7 @@ _HEAD = """\
 # To use it: save it as hooks.yaml, set the variables that were listed with it, then
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync adopt            records that these secrets are in use
-#   hooksync plan             says "No changes."
+#   hooksync plan             shows no changes to make
 # Editors check this file by the first line, once `hooksync schema > hooks.schema.json` was run.
 """
 _OWNS_COMMENT = (

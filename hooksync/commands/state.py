@@ -334,9 +334,7 @@ def _check_move(old: str, new: str) -> None:
             fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
             raise UsageError(Problem(f'"{printable(address)}" is not an address', fix))
     if len({match.groups() for match in found if match}) > 1:
-        what = (
-            "an entry of the state belongs to one tenancy and one trigger: only its name can change"
-        )
+        what = "an entry of the state belongs to one trigger: only the names can change"
         fix = "declare what you want and apply; `hooksync adopt` records what is live already"
         raise UsageError(Problem(what, fix))
 

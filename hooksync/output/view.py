@@ -219,11 +219,14 @@ class RunView(Record, _Counted, frozen=True):
     def _unknown_warnings(self) -> Iterator[Problem]:
         """Name the subscriptions whose secrets are unknown, unless a refusal names them."""
         unknown = []
+        is_refused = self.refusals and self.state is not None
         for tenancy in self.tenancies:
+            if is_refused and tenancy.tenancy.unknown_secret == "refuse":
+                continue  # a refusal names them
             for step in tenancy.steps:
                 # of a secret that is not set, there is a warning with its place
                 if step.has_unknown_secret and step.secret_state == "unknown":
-                    unknown += [] if tenancy.refusals else [step.address or ""]
+                    unknown.append(step.address or "")
         if unknown and self.state is None:
             what = f"secrets of {len(unknown)} not compared: the run has no state"
             yield Problem(what, "name the state with --state")
@@ -234,7 +237,8 @@ class RunView(Record, _Counted, frozen=True):
         """Name the subscriptions with live duplicates that hooksync does not own."""
         for step in self.left_duplicates:
             what = f"{step.address} is live twice: the receiver gets each event twice"
-            fix = f"remove {step.id} in Preservica, or replace both with `--replace {step.address}`"
+            both = f"`hooksync apply --replace {step.address}`"
+            fix = f"remove {step.id} in Preservica, or replace both with {both}"
             yield Problem(f"{what}, and hooksync does not own {step.id} ({step.origin})", fix)
 
     def _unlisted_warnings(self) -> Iterator[Problem]:
@@ -242,7 +246,9 @@ class RunView(Record, _Counted, frozen=True):
         unlisted = [step.address or "" for step in self.steps if step.is_unlisted]
         if unlisted:
             what = f"not listed yet, and counted as live: {some_of(unlisted)}"
-            yield Problem(what, "plan again later; `--replace ADDRESS` creates it again")
+            yield Problem(
+                what, "plan again later; `hooksync apply --replace ADDRESS` creates it again"
+            )
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:

@@ -45,7 +45,11 @@ ReasonCode = Literal[
 
 ADOPT_FIX = (
     "`hooksync adopt` if the receivers already work with these secrets;"
-    " `--replace ADDRESS` to create them again"
+    " `hooksync apply --replace ADDRESS` to create them again"
+)
+_ADOPT_ONE_FIX = (
+    "`hooksync adopt {0}` if its receiver already works with the declared secret;"
+    " `hooksync apply --replace {0}` to create it again"
 )
 _LIMIT_FIX = (
     "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
@@ -319,12 +323,23 @@ def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, declares: bool
 def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
     """List why a plan may not leave secrets unknown."""
     tenancy = plan.tenancy
-    unknown = [step.declared.address for step in plan.unknown]
-    if tenancy.unknown_secret != "refuse" or not unknown:
+    if tenancy.unknown_secret != "refuse":
         return []
-    what = f"{tenancy.name}: secret unknown: {some_of(unknown)}"
-    fix = f"{ADOPT_FIX}; if a state exists elsewhere, --state" if is_missing else ADOPT_FIX
-    return [Problem(what, fix, tenancy.location)]
+    found = []
+    unknown = []
+    for step in plan.unknown:
+        declared = step.declared
+        if REPLACED_OUTSIDE in step.reasons:
+            what = f"{declared.address}: {REPLACED_OUTSIDE.text}"
+            fix = _ADOPT_ONE_FIX.format(declared.address)
+            found.append(Problem(what, fix, declared.location))
+        else:
+            unknown.append(declared.address)
+    if unknown:
+        what = f"{tenancy.name}: secret unknown: {some_of(unknown)}"
+        fix = f"{ADOPT_FIX}; if a state exists elsewhere, --state" if is_missing else ADOPT_FIX
+        found.append(Problem(what, fix, tenancy.location))
+    return found
 
 
 def _unsettled_reasons(plan: TenancyPlan) -> list[Problem]:
@@ -336,6 +351,7 @@ def _unsettled_reasons(plan: TenancyPlan) -> list[Problem]:
         address = step.declared.address
         if address in plan.history.refused:
             what = f"{address}: two applies left it unsettled, so it is not created again"
-            fix = f"look at what is live with `hooksync list`, then `--replace {address}`"
+            command = f"`hooksync apply --replace {address}`"
+            fix = f"look at what is live with `hooksync list`, then {command}"
             found.append(Problem(what, fix, plan.tenancy.location))
     return found

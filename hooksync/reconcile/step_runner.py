@@ -145,6 +145,7 @@ class StepRunner:
                     self.creation = Creation.UNCLEAR
             if self.removal is Removal.GONE:
                 self.detail = f"the old one was removed, the new one was refused: {self.detail}"
+                self.fix = f"nothing is live in its place now: {self.fix}, then run apply again"
         else:
             self.is_confirmed = True
             if identifier and identifier not in known:

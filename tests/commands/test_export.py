@@ -362,7 +362,7 @@ def test_a_flag_that_the_service_does_not_report_is_a_comment(place: Place) -> N
     run = place.run("export", "--server", place.box.url)
     assert "# include_identifiers is not known: the service does not report it" in run.out
     place.write(run.out)
-    assert place.run("plan").out.startswith("No changes to make; not compared: ")
+    assert place.run("plan").out.startswith("No changes to make; not compared: 1 secret; ")
 
 
 def test_the_server_and_the_user_may_come_from_the_environment(place: Place) -> None:
@@ -376,7 +376,7 @@ def test_the_server_and_the_user_may_come_from_the_environment(place: Place) -> 
     assert "hooksync adopt" in run.err
     place.write(run.out)
     place.environ |= {"H_EXAMPLE_X_URL_CODE": URL_KEY, "H_EXAMPLE_X_SECRET": SECRET}
-    assert place.run("plan").out.startswith("No changes to make; not compared: ")
+    assert place.run("plan").out.startswith("No changes to make; not compared: 1 secret; ")
     assert place.run("adopt", "demo/h-example-x/MOVED").code == 0
 
 
@@ -397,7 +397,7 @@ def test_a_hooks_file_gives_its_settings_and_a_second_export_is_the_same(place: 
     )
     assert held["subscriptions"]["catalogue"]["url"] == "${RECEIVER}?code=${FN_KEY}"
     place.write(first.out)
-    assert place.run("plan").out.startswith("No changes to make; not compared: ")
+    assert place.run("plan").out.startswith("No changes to make; not compared: 1 secret; ")
     assert place.run("export").out == first.out
 
 

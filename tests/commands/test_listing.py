@@ -11,16 +11,14 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooksync.api.saved_plan import read_saved_plan
-from hooksync.core.errors import Problem, ServiceError
+from hooksync.core.errors import ExitCode, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
-from hooksync.core.schema import read_schema
 from hooksync.output.json_text import digest
 from hooksync.output.list_json import list_json
 from hooksync.output.listing import coverage_table, list_table
@@ -35,6 +33,7 @@ from tests.backends import missing
 from tests.command_line import ROOT, Run
 from tests.conftest import HOOKS, SECRET, Place, owning
 from tests.makers import INDEXED, Trigger, declared, lists_of_live, live, tenancies, tenancy
+from tests.schemas import assert_fits
 
 KEY = "a-key-that-signs-plans-0123456789"
 DESCRIBED = "        owner: Digital Archive\n        description: Rebuilds the index\n"
@@ -50,8 +49,7 @@ def listing(place: Place, *flags: str) -> dict[str, Any]:
 
 def checked(text: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(text)
-    schema = read_schema("list")
-    jsonschema.Draft202012Validator(schema).validate(document)
+    assert_fits(document, "list")
     assert document["digest"] == digest(
         {name: value for name, value in document.items() if name != "digest"}
     )
@@ -82,8 +80,8 @@ def test_each_live_subscription_is_listed_with_what_it_is_declared_as(lived_in: 
     assert found == [
         ("prod/catalogue/INDEXED", "keep", []),
         ("prod/catalogue/MOVED", "keep", []),
-        (None, "unsubscribe", ["not declared"]),
-        (None, "leave", ["outside the prefixes of `owns`"]),
+        (None, "unsubscribe", [{"code": "undeclared", "text": "not declared"}]),
+        (None, "leave", [{"code": "undeclared", "text": "outside the prefixes of `owns`"}]),
     ]
     assert {each["id"] for each in one["subscriptions"]} == {
         each.id for each in lived_in.box.subscriptions("DEMO")
@@ -98,7 +96,7 @@ def test_each_live_subscription_is_listed_with_what_it_is_declared_as(lived_in: 
     }  # fmt: skip
     text = lived_in.run("list").out
     words = (
-        r"yes +same +prod/catalogue/INDEXED +\$\{RECEIVER\}\?code=\$\{FN_KEY\} +Digital Archive"
+        r"yes +same +prod/catalogue/INDEXED +made by hooksync \S+ +\$\{RECEIVER\}\?code=\$\{FN_KEY\} +Digital Archive"
         r" +Rebuilds the index"
     )
     assert re.search(f"^prod +[0-9a-f]{{32}}  INDEXED +{words}$", text, re.MULTILINE)
@@ -124,7 +122,7 @@ def test_a_live_url_of_many_short_segments_does_not_hang(place: Place, command: 
         ({"CATALOGUE_SECRET": "another-secret-0123456789abcdef"}, (), "secrets: 2 changed."),
         ({"CATALOGUE_SECRET": ""}, (), "secrets: 2 not set."),
         ({}, ("--no-state",), "secrets: 2 unknown."),
-        ({}, ("--state", "other.state.json"), "There is no state at other.state.json"),
+        ({}, ("--state", "other.state.json"), "other.state.json does not exist yet"),
         ({}, ("--target", "*/MOVED"), "List: 1 live in 1 tenancy, 1 of them declared; secrets: 1 same."),
         ({"FN_KEY": "another-key-0123456789abcdef"}, (), "(url changed)"),
     ],
@@ -165,7 +163,9 @@ def test_without_a_hooks_file_a_server_is_enough(place: Place) -> None:
     place.box.seed("DEMO", OLD, "MOVED", SECRET)
     [one] = listing(place)["tenancies"]
     assert (one["name"], one["tenant"], one["declared_count"]) == ("demo", "DEMO", 0)
-    assert [each["reasons"] for each in one["subscriptions"]] == [["not made by hooksync"]]
+    assert [each["reasons"] for each in one["subscriptions"]] == [
+        [{"code": "undeclared", "text": "not made by hooksync"}]
+    ]
     assert not list(place.folder.iterdir())
 
 
@@ -232,7 +232,10 @@ def test_coverage_names_who_subscribes_to_which_trigger() -> None:
         "List: 7 live in 2 tenancies; + is declared and not live; nobody subscribes to MOVED, SECURITY_CHANGED, "
         "INGEST_FAILED, CHANGE_ASSET_VISIBILITY.",
     ]  # fmt: skip
-    rows = {(one["tenancy"], one["trigger"]): one for one in checked(list_json(seen))["coverage"]}
+    rows = {
+        (one["tenancy"], one["trigger"]): one
+        for one in checked(list_json(seen, ExitCode.DONE))["coverage"]
+    }
     assert rows["archive-prod", "FULL_TEXT_INDEXED"]["live"] == ["a", "b", "c", "d"]
     assert rows["archive-prod", "FULL_TEXT_INDEXED"]["missing"] == ["e"]
     assert rows["archive-prod", "NEW"]["not_declared"] == 2
@@ -275,7 +278,7 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
 ) -> None:
     there = tuple(replace(each, id=f"{each.id}{text}") for each in there)
     seen = view(view_of_plan(make_plan(one, there, DiffOptions())))
-    document = checked(list_json(seen))
+    document = checked(list_json(seen, ExitCode.DONE))
     assert sorted(each["id"] for each in document["tenancies"][0]["subscriptions"]) == sorted(
         each.id for each in there
     )
@@ -453,7 +456,7 @@ def test_any_plan_is_shown_as_it_was_printed(
     )
     there = tuple(replace(each, is_listed=states.draw(st.booleans())) for each in there)
     plan = make_plan(
-        one, there, DiffOptions(is_targeted=is_targeted), History(states=states.draw(known))
+        one, there, DiffOptions(targets=("*",) * is_targeted), History(states=states.draw(known))
     )
     lines = st.builds(
         Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)")
@@ -461,9 +464,11 @@ def test_any_plan_is_shown_as_it_was_printed(
     several = tuple(states.draw(st.lists(lines, max_size=3, unique=True)))
     printed = view(
         view_of_plan(replace(plan, refusals=several)), warnings=several, undeclared=several[:1], state="s",
-        is_targeted=is_targeted, is_state_missing=states.draw(st.booleans()),
+        is_targeted=is_targeted, selection=("*",) * is_targeted, is_state_missing=states.draw(st.booleans()),
     )  # fmt: skip
-    data = plan_json(printed, {"target": ["*"] * is_targeted}, "0" * 32).encode()
+    data = plan_json(
+        printed, {"target": ["*"] * is_targeted}, "0" * 32, exit_code=ExitCode.DONE
+    ).encode()
     read = read_saved_plan(data, "plan.json", None).view
     assert plan_lines(read, shows_kept=shows_kept) == plan_lines(printed, shows_kept=shows_kept)
     assert plan_markdown(read, shows_kept=shows_kept) == plan_markdown(

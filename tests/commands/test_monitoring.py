@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -27,11 +26,12 @@ from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.context import Origin, World
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Planned, UnreadTenancy
-from tests.command_line import ROOT, Run
+from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable
 from tests.makers import declared, tenancy
 from tests.memory_terminal import MemoryTerminal
+from tests.schemas import assert_fits
 from tests.wire import Respond, Wire, answer, cutting, saying
 
 KEY = "k3y-of-the-webhook-0123456789"
@@ -110,9 +110,8 @@ def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(
     assert drift["fingerprint"] != applied["fingerprint"]
     assert drift["run"]["url"] == ORIGIN.url
     assert watched.wire.request_lines[0] == f"POST /{KEY}?code={KEY} HTTP/1.1"
-    schema = json.loads((ROOT / "schemas" / "notice.schema.json").read_text(encoding="utf-8"))
     for told in watched.told:
-        jsonschema.validate(told, schema)
+        assert_fits(told, "notice")
         assert not [hidden for hidden in HIDDEN if hidden in json.dumps(told)]
 
 

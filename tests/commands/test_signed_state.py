@@ -68,7 +68,7 @@ def test_a_state_is_signed_and_verified_where_the_key_is_set(made: Place) -> Non
     ("fields", "what"),
     [
         (
-            {"last_run": 7},
+            {"serial": 7},
             "the signature of the state hooks.state.json does not fit HOOKSYNC_PLAN_KEY",
         ),
         (
@@ -112,7 +112,7 @@ def test_a_saved_plan_is_stale_without_the_state_that_its_steps_come_from(made: 
 
 
 def test_a_plan_without_a_state_needs_no_signature(made: Place) -> None:
-    change(made, last_run=7)
+    change(made, serial=7)
     assert made.run("plan", "--no-state").code == 0
 
 
@@ -123,7 +123,7 @@ def test_a_plan_without_a_state_needs_no_signature(made: Place) -> None:
 def test_what_is_wrong_with_a_state_is_shown_and_put_right_by_a_push(made: Place) -> None:
     for wrong in ("does not fit HOOKSYNC_PLAN_KEY", "is not signed, and HOOKSYNC_PLAN_KEY is set"):
         if "fit" in wrong:
-            change(made, last_run=9)
+            change(made, serial=9)
         elif "signed" in wrong:
             change(made, signature=None)
         shown, pulled = made.run("state", "show"), made.run("state", "pull")
@@ -149,7 +149,7 @@ def test_without_the_key_a_signed_state_is_shown_and_not_replaced_unless_forced(
     del made.environ["HOOKSYNC_PLAN_KEY"]
     assert made.run("state", "pull") == made.run("state", "pull") == pulled
     document = json.loads(pulled.out)
-    (made.folder / "kept.json").write_text(json.dumps({**document, "last_run": 9}))
+    (made.folder / "kept.json").write_text(json.dumps({**document, "entries": []}))
     commands = [
         ("push", "kept.json"),
         ("forget", "prod/*", "--yes"),

@@ -1,8 +1,8 @@
 """The pages under docs/ are played as they stand: each command runs on a sandbox, and must say what
 the page shows.
 
-Of a page, only the blocks in YAML (each is the hooks file from there on) and in `console` (commands
-behind `$ `, then what they say) count. A page's links and words are seen to by `test_readme`.
+Of a page, only the blocks in YAML (each is the hooks file from there on, or the file that its first
+line names) and in `console` (commands behind `$ `, then what they say) count. A page's links and words are seen to by `test_readme`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from tests.receivers.conftest import Server
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
+A_MONTH = ROOT / "docs" / "a-month.md"
 EVERYDAY = ROOT / "docs" / "everyday-changes.md"
 LIST = ROOT / "docs" / "list.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
@@ -89,6 +90,10 @@ class Stage:
         match words:
             case ["export", *settings]:
                 self.environ |= dict(self.setting(each) for each in settings)
+            case ["unset", name]:
+                del self.environ[name]
+            case ["chmod", mode, name]:
+                (self.folder / name).chmod(int(mode, 8))
             case ["rm", name]:
                 (self.folder / name).unlink()
             case ["echo", "$?"]:
@@ -110,6 +115,11 @@ class Stage:
                 )
             case _:
                 assert command == NEXT_JOB
+
+    def write(self, body: str) -> None:
+        """Write a hooks file: `hooks.yaml`, unless the first line names a different one."""
+        named = re.match(r"# (\w+\.yaml)\n", body)
+        (self.folder / (named[1] if named else "hooks.yaml")).write_text(self.real(body))
 
     def setting(self, text: str) -> tuple[str, str]:
         name, _, value = text.partition("=")
@@ -259,7 +269,7 @@ def with_numbered_ids(text: str) -> str:
     names: dict[str, str] = {}
     # how long a call took
     text = re.sub(r"\b[0-9]+\.[0-9]{3} s$", "0.000 s", text, flags=re.MULTILINE)
-    text = re.sub(r" made at [0-9T:-]+Z;", " made at NOW;", text)  # a saved plan
+    text = re.sub(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}(T[0-9:]{8}Z)?", "NOW", text)
     return re.sub(
         r"\b([0-9a-f]{8}|[0-9a-f]{32})\b",
         lambda found: names.setdefault(found[0], f"ID-{len(names) + 1}"),
@@ -270,7 +280,7 @@ def with_numbered_ids(text: str) -> str:
 def play(page: Path, stage: Stage) -> None:
     for language, body in blocks(page):
         if language == "yaml":
-            (stage.folder / "hooks.yaml").write_text(stage.real(body))
+            stage.write(body)
         if language == "console":
             for command in re.findall(r"^\$ (.*)$", body, re.MULTILINE):
                 stage.play(command)
@@ -327,6 +337,17 @@ def test_a_second_apply_is_refused_as_the_page_on_rotating_shows(stage: Stage) -
 
 def test_taking_over_a_tenancy_goes_as_its_page_says(stage: Stage) -> None:
     check(TAKING_OVER, stage)
+
+
+def test_a_month_goes_as_its_page_says_and_no_step_touches_the_vendors_subscription(
+    stage: Stage,
+) -> None:
+    check(A_MONTH, stage)
+    vendors = [one for one in stage.box.subscriptions("DEMO") if one.url.endswith("/vendor")]
+    assert [one.secret for one in vendors] == [stage.environ["HELD_BY_THE_VENDOR"]]
+    calls = [call.path for call in stage.box.calls if call.name == "unsubscribe"]
+    assert calls
+    assert not [path for path in calls if path.endswith(vendors[0].id)]
 
 
 def test_looking_after_the_state_goes_as_its_page_says(stage: Stage) -> None:
