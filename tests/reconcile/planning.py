@@ -37,7 +37,7 @@ def made(
     **fields: object,
 ) -> StateEntry:
     """The entry of a live subscription that hooksync made. `value`: of its secret."""
-    unconfirmed = entry_for(one, PROD, identifier, run, AT, URL_SALT)
+    unconfirmed = replace(entry_for(one, PROD, URL_SALT), id=identifier, run=run, at=AT)
     confirmed = unconfirmed.made_with(derive((Secret(value), SALT)), SALT)
     return replace(confirmed, **fields)
 
