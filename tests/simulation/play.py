@@ -284,7 +284,11 @@ class Play:
         remembered, meant = self.remembered(state), self._meant(state)
         known = self._state(state)
         replaced = {each.replaces for each in (*known.entries, *known.intents)} if known else set()
-        start, before = len(self.service.moments), self.service.held()
+        start, before, unsettled = (
+            len(self.service.moments),
+            self.service.held(),
+            dict(self.unsettled),
+        )
         code, crash = self._carry_out(verb, options, process, hooks)
         declared = hooks.targeted() if targets else hooks.declared()
         run = self._run(process, verb, code, crash, declared)
@@ -306,7 +310,7 @@ class Play:
         run = replace(
             run,
             made=dict(self.made),
-            unsettled=dict(self.unsettled) if state == OWN else {},
+            unsettled=unsettled if state == OWN else {},
             replaced=frozenset(getattr(options, "replace", ())),
             promised=json.loads(Path(promised).read_text()) if promised else None,
         )
