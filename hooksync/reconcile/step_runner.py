@@ -70,6 +70,7 @@ class StepRunner:
         self.creation = Creation.UNTRIED
         self.removal = Removal.UNTRIED
         self.new_id: str | None = None  # set if the creation is MADE
+        self.has_conflict = False  # the service responded that there is one already
         self.is_confirmed = False  # a success response vouches for the new one
         self.was_listed = False  # a list has shown the new one
         self.is_still_listed = False  # the last list shows the old one
@@ -141,6 +142,7 @@ class StepRunner:
             self._explain(error)
             if isinstance(error, Rejected) and error.status == CONFLICT:
                 self.fix = f"{self.fix}; {CONFLICT_FIX}"
+                self.has_conflict = True
                 if isinstance(self.step, Subscribe):  # none was live: it may be this very one
                     self.creation = Creation.UNCLEAR
             if self.removal is Removal.GONE:
@@ -180,7 +182,7 @@ class StepRunner:
 
     def learn(self, listed: Mapping[str, LiveSubscription], new_ids: list[str]) -> None:
         """Learn from a list, by id. `new_ids`: what is new in it under the declared identity."""
-        if self.is_open and len(new_ids) == 1:
+        if (self.is_open or self.has_conflict) and len(new_ids) == 1:
             self.creation = Creation.MADE
             self.new_id = new_ids[0]
         if self.new_id in listed:

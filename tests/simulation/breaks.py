@@ -91,7 +91,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "forget what no response confirmed",
         "reconcile/step_runner.py",
-        "if self.is_open and len(new_ids) == 1:",
+        "if (self.is_open or self.has_conflict) and len(new_ids) == 1:",
         "if False:",
         (("state/history.py", "    for intent in records.intents:\n", "    for intent in ():\n"),),
     ),
