@@ -1,0 +1,132 @@
+"""With --format json, standard output is one document, whatever goes wrong; --report is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hooksync.core.errors import ExitCode
+from hooksync.output.json_text import digest
+from hooksync.state.contract import Holder
+from hooksync.state.local import LocalStore
+from tests.conftest import Place
+from tests.schemas import assert_fits
+
+Prepare = Callable[[Place], tuple[str, ...]]
+PLAN = ("plan", "--format", "json")
+APPLY = ("apply", "--yes", "--format", "json")
+
+
+def nothing(place: Place) -> tuple[str, ...]:
+    return ()
+
+
+def broken_file(place: Place) -> tuple[str, ...]:
+    place.write("version: 1\ntenancies: {a: [}\n")
+    return ()
+
+
+def no_file(place: Place) -> tuple[str, ...]:
+    return ("--file", "nowhere.yaml")
+
+
+def broken_state(place: Place) -> tuple[str, ...]:
+    place.write("{", "hooks.state.json")
+    return ()
+
+
+def breached_policy(place: Place) -> tuple[str, ...]:
+    return ("--policy", place.policy(servers=["elsewhere.example"]))
+
+
+def no_login(place: Place) -> tuple[str, ...]:
+    del place.environ["PRESERVICA_PASSWORD"]
+    return ()
+
+
+def a_policy_that_is_none(place: Place) -> tuple[str, ...]:
+    return ("--policy", str(place.write("version: 2\n", "policy.yaml")))
+
+
+def altered_plan(place: Place) -> tuple[str, ...]:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    plan = place.folder / "plan.json"
+    plan.write_text(plan.read_text().replace('"hooks.yaml"', '"books.yaml"'))
+    return ("plan.json",)
+
+
+def expired_plan(place: Place) -> tuple[str, ...]:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    plan = place.folder / "plan.json"
+    document = json.loads(plan.read_text()) | {"created_at": "2020-01-01T00:00:00Z"}
+    del document["digest"]
+    plan.write_text(json.dumps(document | {"digest": digest(document)}))
+    return ("plan.json", "--max-age", "24h")
+
+
+def unsigned_plan(place: Place) -> tuple[str, ...]:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    place.environ["HOOKSYNC_PLAN_KEY"] = "a-key-that-signs-plans-and-states"
+    return ("plan.json",)
+
+
+CASES: list[tuple[tuple[str, ...], Prepare, ExitCode]] = [
+    (PLAN, broken_file, ExitCode.ERROR),
+    (PLAN, no_file, ExitCode.ERROR),
+    (PLAN, broken_state, ExitCode.ERROR),
+    (PLAN, breached_policy, ExitCode.REFUSED),
+    (PLAN, a_policy_that_is_none, ExitCode.ERROR),
+    (PLAN, no_login, ExitCode.ERROR),
+    ((*PLAN, "--no-such-flag"), nothing, ExitCode.USAGE),
+    ((*PLAN, "--target", "nothing/like/THIS"), nothing, ExitCode.USAGE),
+    (APPLY, broken_file, ExitCode.ERROR),
+    (APPLY, breached_policy, ExitCode.REFUSED),
+    (APPLY[:1] + APPLY[2:], altered_plan, ExitCode.REFUSED),
+    (APPLY[:1] + APPLY[2:], expired_plan, ExitCode.REFUSED),
+    (APPLY[:1] + APPLY[2:], unsigned_plan, ExitCode.REFUSED),
+    (("list", "--format=json"), broken_file, ExitCode.ERROR),
+    (("check", "--format", "json"), broken_file, ExitCode.ERROR),
+    (("show", "nowhere.json", "--format", "json"), nothing, ExitCode.ERROR),
+]
+
+
+@pytest.mark.parametrize(("command", "prepare", "code"), CASES)
+def test_every_error_is_one_document(
+    place: Place, command: tuple[str, ...], prepare: Prepare, code: ExitCode
+) -> None:
+    given = prepare(place)
+    report = ("--report", "report.json") if command[0] == "apply" else ()
+    run = place.run(*command, *given, *report)
+    assert run.code == code
+    document = json.loads(run.out)
+    assert_fits(document, "error")
+    assert document["exit_code"] == code
+    for error in document["errors"]:
+        assert error["what"] in run.err
+    if report:
+        assert json.loads((place.folder / "report.json").read_text()) == document
+
+
+def test_a_run_lock_that_is_held_is_one_document(place: Place) -> None:
+    with LocalStore(str(place.folder / "hooks.state.json")).hold(Holder("ada", "desk", None)):
+        run = place.run(*APPLY, "--lock-timeout", "0", "--report", "report.json")
+    assert run.code == ExitCode.REFUSED
+    document = json.loads(run.out)
+    assert_fits(document, "error")
+    assert document == json.loads((place.folder / "report.json").read_text())
+
+
+@pytest.mark.parametrize("verb", [PLAN, APPLY])
+def test_a_refusal_of_a_tenancy_is_in_the_document_of_the_command(
+    place: Place, verb: tuple[str, ...]
+) -> None:
+    assert place.run("apply", "--yes").code == 0
+    Path(place.folder / "hooks.state.json").unlink()
+    run = place.run(*verb)
+    document = json.loads(run.out)
+    assert (run.code, document["exit_code"]) == (3, 3)
+    assert [one["outcome"] for one in document["tenancies"]] == ["refused"]
+    assert document["refusals"]
