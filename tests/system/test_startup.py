@@ -20,6 +20,7 @@ tenancies:
   archive:
     server: ${BOX}
     tenant: DEMO
+    unknown_secret: warn
     subscriptions:
       catalogue: {url: "${RECEIVER}", trigger: INDEXED, secret: {env: HOOK_SECRET}}
 """
