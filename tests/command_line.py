@@ -16,15 +16,19 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from unittest import mock
 
 import tests.stretching  # noqa: F401 # commands on one state share its salt
 from hooksync.cli.main import main
+from hooksync.core.errors import HooksyncError
+
+if TYPE_CHECKING:
+    from hooksync.reconcile.context import World
 
 ROOT = Path(__file__).resolve().parent.parent
 USERNAME = "archivist@example.org"
@@ -44,6 +48,16 @@ class Run:
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """The steps of the one tenancy that it looked at, printed as JSON."""
+        [tenancy] = self.json["tenancies"]
+        return list(tenancy["steps"])
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
 
 
 def hooksync(
@@ -82,6 +96,15 @@ def run_python(
         check=False,
     )
     return Run(done.returncode, done.stdout, done.stderr)
+
+
+def run_in(world: World, verb: Callable[[Any, World], int], options: object) -> int:
+    """Run a command in a world of the test's, as the command line would; return its exit code."""
+    try:
+        return int(verb(options, world))
+    except HooksyncError as error:
+        world.terminal.message(f"error: {error}")
+        return int(error.exit_code)
 
 
 def _environ_of_a_child(environ: Mapping[str, str]) -> dict[str, str]:

@@ -29,10 +29,9 @@ from tests.site.browser import browser
 
 __all__ = ["backend", "browser", "servers"]  # fixtures of everybody
 
-# an example's time says how busy the machine is, not whether the code is right
-settings.register_profile("hooksync", settings.default, deadline=None)
-settings.load_profile("hooksync")
-settings.register_profile("fast lane", deadline=None, max_examples=20)
+# An example's time says how busy the machine is, not whether the code is right. The key: what -m
+# asks for.
+EXAMPLES = {"not slow": 20, "": 300}
 
 LONG_FILES = (  # of which each test makes all that it needs, or shares it with other workers
     "attacks/test_attacks.py",
@@ -45,10 +44,10 @@ LONG_FILES = (  # of which each test makes all that it needs, or shares it with 
     "system/test_full_disk.py",
     "system/test_kills.py",
     "system/test_remote_state.py",
-    "system/test_two_runs.py",
 )
 
 SECRET = "s3cret-of-the-catalogue-0123456789"
+NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 URL_KEY = "k3y-in-the-url-0123456789"
 HIDDEN = (SECRET, URL_KEY, PASSWORD)
 
@@ -106,6 +105,21 @@ class Place:
             "allow_private_receivers": True,
         }
         return "".join(f"{name}: {json.dumps(each)}\n" for name, each in (given | fields).items())
+
+    @property
+    def state(self) -> Any:
+        """The state beside the hooks file, as it is written."""
+        return json.loads((self.folder / "hooks.state.json").read_text())
+
+    @property
+    def changing_calls(self) -> list[str]:
+        return [call.name for call in self.box.calls if call.name in ("subscribe", "unsubscribe")]
+
+    def rotate(self, *, receiver: bool = True) -> None:
+        """Declare a new secret; the receiver, if it takes part, knows the old one too."""
+        self.environ["CATALOGUE_SECRET"] = NEW_SECRET
+        if receiver:
+            self.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
 
     def popen(
         self, *arguments: str, program: Sequence[str] = ("-m", "hooksync"), **settings: Any
@@ -168,8 +182,9 @@ def pytest_configure(config: pytest.Config) -> None:
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
-    if config.getoption("markexpr") == "not slow":
-        settings.load_profile("fast lane")
+    examples = EXAMPLES.get(config.getoption("markexpr"), 50)
+    settings.register_profile("hooksync", deadline=None, max_examples=examples)
+    settings.load_profile("hooksync")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -33,11 +33,9 @@ NOT_ON_WINDOWS = {  # files, and tests in others, by their paths below tests/; w
     "commands/test_init.py::test_a_shell_that_reads_variables_runs_nothing_that_a_service_says": (
         _SHELLS
     ),
-    "system/test_run_lock.py::test_an_interrupt_ends_the_waiting": _SIGNALS,
     **dict.fromkeys(
         (
             "commands/test_init.py::test_the_starter_validates_and_can_be_read_by_all",
-            "commands/test_rotation.py::test_what_is_made_is_in_the_state_and_nothing_of_the_secret_is",
             "core/test_output.py::test_a_file_is_replaced_as_a_whole",
             "core/test_output.py::test_a_files_mode_is_as_asked_whatever_the_umask_takes_away",
             "documents/test_saved_plan.py::test_a_saved_plan_is_what_the_json_format_prints_and_for_its_owner_alone",

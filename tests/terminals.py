@@ -37,12 +37,6 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
-    def hang_up(self) -> None:
-        """Go away, as when its window is closed: from now on nothing can be written to it or read
-        from it.
-        """
-        os.close(self._ours)
-
     def finish(self) -> int:
         try:
             while data := os.read(self._ours, 4096):

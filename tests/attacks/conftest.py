@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -15,18 +16,19 @@ from tests.attacks.peers import AT_REST, SIDE_BY_SIDE, Case, complaints, play
 Withstands = Callable[[Case], None]
 
 
+def chosen(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Give the parameters of the tests of this file that are to run."""
+    for item in request.session.items:
+        if item.path == request.path and (spec := getattr(item, "callspec", None)):
+            yield spec.params
+
+
 @pytest.fixture(scope="module", autouse=True)
 def withstands(request: pytest.FixtureRequest) -> Iterator[Withstands]:
     """Demand that a whole process comes through a case: in time, in little memory, in words that
     give nothing away.
     """
-    of_module = (item for item in request.session.items if item.path == request.path)
-    specs = (getattr(item, "callspec", None) for item in of_module)
-    cases = {
-        spec.params["case"]
-        for spec in specs
-        if spec is not None and isinstance(spec.params.get("case"), Case)
-    }
+    cases = {each["case"] for each in chosen(request) if isinstance(each.get("case"), Case)}
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)
 
     def withstands(case: Case) -> None:

@@ -1,8 +1,7 @@
 """Peers that misbehave on purpose, and whole processes of hooksync measured against them.
 
 Each case is data: one call, and what comes instead of its answer; every other call is answered as
-it should be. `python -m tests.attacks.peers [WORD ...]` plays the cases whose name holds every
-word, and shows a table.
+it should be.
 """
 
 from __future__ import annotations
@@ -18,11 +17,10 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from hooksync.receiver import sign_challenge
@@ -739,42 +737,3 @@ AT_REST = {
     ),
     "check": Case("check", "all is well", 0, (), 1, 0),
 }
-
-
-def first_said(measured: Measured) -> str:
-    """Give the first line on standard error, or the first failure that standard output tells."""
-    found: list[str] = []
-
-    def note(one: dict[str, Any]) -> dict[str, Any]:
-        if "failed" in (one.get("state"), one.get("outcome")):
-            found.append(str(one["detail"]))
-        return one
-
-    with suppress(ValueError):
-        json.loads(measured.out, object_hook=note)
-    return next(iter([*measured.err.splitlines(), *found]), "")
-
-
-def main(words: Sequence[str]) -> None:
-    chosen = [case for case in CASES if all(word in str(case) for word in words)]
-    sys.stdout.write(
-        f"{'case':42} {'s':>5} {'MiB':>5} {'more':>5} {'exit':>4} {'calls':>5}  what is said"
-        " first\n"
-    )
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        rest = {call: pool.submit(play, case) for call, case in AT_REST.items()}
-        for case, measured in zip(chosen, pool.map(play, chosen), strict=True):
-            base = rest[case.call].result().mib
-            sys.stdout.write(
-                f"{case!s:42} {measured.seconds:5.1f} {measured.mib:5.0f}"
-                f" {measured.mib - base:+5.0f} {measured.code:4}"
-                f" {len(measured.requests) + len(measured.challenges):5} "
-                f" {first_said(measured)[:120]}\n"
-            )
-            for complaint in complaints(case, measured, base):
-                sys.stdout.write(f"    !! {complaint}\n")
-            sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

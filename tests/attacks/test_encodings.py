@@ -70,10 +70,9 @@ def _attack(planted: str, field: str, shown: str) -> None:
     assert steers(seen.shown) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)  # the first of them waits for many
-@pytest.mark.parametrize(
-    "case", covering(cases_of("encodings"), every=9, key=Case.columns), ids=str
-)
+@pytest.mark.parametrize("case", covering(cases_of("encodings"), key=Case.columns), ids=str)
 def test_an_echo_gives_nothing_away_in_a_whole_process(case: Case, withstands: Withstands) -> None:
     withstands(case)
 

@@ -16,7 +16,7 @@ import pytest
 from tests.command_line import run_python
 from tests.conftest import HOOKS, Place
 from tests.git_servers import BRANCH, Remote, missing_program
-from tests.lanes import sampled
+from tests.lanes import covering, sampled
 
 pytestmark = pytest.mark.skipif(missing_program() is not None, reason=str(missing_program()))
 
@@ -102,7 +102,7 @@ def repository(place: Place, remote: Remote, config: str) -> tuple[Path, Path]:
     return remote.clone("clone"), mark
 
 
-@pytest.mark.parametrize(("config", "command"), sampled(product(CONFIGS, COMMANDS), 8))
+@pytest.mark.parametrize(("config", "command"), covering(product(CONFIGS, COMMANDS), every=4))
 def test_a_commit_that_looks_like_a_repository_runs_nothing(
     config: str, command: str, place: Place, remote: Remote
 ) -> None:
@@ -145,7 +145,7 @@ def test_a_repository_of_another_user_is_refused_as_git_refuses_it(
 
 
 @pytest.mark.parametrize(
-    "name", ["GIT_SSH_COMMAND", "GIT_SSH", "PATH", "GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL"]
+    "name", sampled(["GIT_SSH_COMMAND", "GIT_SSH", "PATH", "GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL"], 3)
 )
 def test_a_file_of_variables_sets_nothing_for_git(name: str, place: Place, remote: Remote) -> None:
     mark = place.folder / "mark"

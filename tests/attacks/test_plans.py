@@ -42,12 +42,6 @@ def test_the_state_that_a_plan_names_is_never_opened(
     assert (place.folder / "hooks.state.json").exists()
 
 
-def test_the_hooks_files_that_a_plan_names_are_never_opened(place: Place) -> None:
-    os.mkfifo(place.folder / "pipe")  # whoever opens it waits for ever
-    alter(save(place), lambda it: it.update(sources="pipe"))
-    assert place.run("apply", "plan.json").code == 0
-
-
 @pytest.mark.parametrize(
     "selection",
     [

@@ -13,7 +13,7 @@ import pytest
 
 from tests.command_line import PASSWORD
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
-from tests.lanes import covering
+from tests.lanes import covering, sampled
 from tests.wire import Wire, answer, saying
 
 WORDS = "words-of-an-internal-service"
@@ -63,7 +63,7 @@ TAKEN = [  # what a hooks file may never name, with a policy or without one
 ]
 
 
-@pytest.mark.parametrize(("command", "taken"), covering(product(COMMANDS, TAKEN)))
+@pytest.mark.parametrize(("command", "taken"), covering(product(COMMANDS, TAKEN), every=4))
 def test_neither_the_environment_nor_the_key_of_plans_leaves_by_a_hooks_file(
     command: str, taken: tuple[str, str, str], place: Place, attacker: Wire
 ) -> None:
@@ -92,7 +92,7 @@ BREACHES = [  # what is changed, and the line of the policy that forbids it
 ]
 
 
-@pytest.mark.parametrize(("command", "breach"), covering(product(COMMANDS, BREACHES)))
+@pytest.mark.parametrize(("command", "breach"), covering(product(COMMANDS, BREACHES), every=4))
 def test_what_a_policy_does_not_allow_is_refused_before_anybody_is_called(
     command: str, breach: tuple[str, str, int], place: Place, attacker: Wire
 ) -> None:
@@ -143,7 +143,7 @@ def run_where_names_are_heard(place: Place, command: str, attacker: Wire) -> tup
     return run.code, run.err
 
 
-@pytest.mark.parametrize(("command", "change"), covering(product(SHOWING, SHOWN)))
+@pytest.mark.parametrize(("command", "change"), covering(product(SHOWING, SHOWN), every=4))
 def test_a_policy_lets_no_secret_be_shown_as_a_place(
     command: str, change: tuple[str, str], place: Place, attacker: Wire
 ) -> None:
@@ -166,7 +166,7 @@ def test_a_policy_lets_no_secret_be_shown_as_a_place(
 NO_POLICY = [change for change in SHOWN if "FN_KEY" not in change[1] and "SLASHED" not in change[1]]
 
 
-@pytest.mark.parametrize(("command", "change"), covering(product(SHOWING[:2], NO_POLICY)))
+@pytest.mark.parametrize(("command", "change"), covering(product(SHOWING[:2], NO_POLICY), every=4))
 def test_without_a_policy_no_secret_of_the_run_is_shown_as_a_place(
     command: str, change: tuple[str, str], place: Place, attacker: Wire
 ) -> None:
@@ -190,7 +190,7 @@ def test_a_secret_of_one_file_is_no_place_in_another(place: Place, attacker: Wir
     assert (code, "b.yaml:4:42: the variable OTHER holds a secret" in err) == (1, True)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sampled(COMMANDS, 3))
 def test_a_policy_lets_no_hooks_file_send_the_password_in_clear(
     command: str, place: Place, attacker: Wire
 ) -> None:
@@ -212,7 +212,7 @@ def test_validate_tells_every_breach_and_problem_at_once(place: Place) -> None:
     assert [problem["line"] for problem in run.json["problems"]] == [4, 9, 10]
 
 
-@pytest.mark.parametrize("changed", ["server", "receiver", "secret"])
+@pytest.mark.parametrize("changed", sampled(["server", "receiver", "secret"], 3))
 def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
     changed: str, place: Place, attacker: Wire
 ) -> None:
@@ -237,13 +237,13 @@ def test_what_a_policy_allows_is_done(place: Place) -> None:
         assert run.code == 0, run.err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sampled(COMMANDS, 3))
 def test_a_policy_that_cannot_be_read_stops_every_command(command: str, place: Place) -> None:
     code, err = run_changed(place, command, HOOKSYNC_POLICY="no-such-policy.yaml")
     assert (code, "the policy no-such-policy.yaml cannot be read" in err) == (1, True)
 
 
-@pytest.mark.parametrize("command", PROBING)
+@pytest.mark.parametrize("command", sampled(PROBING, 3))
 @pytest.mark.parametrize("status", ["500 No", "200 OK"])
 def test_no_command_quotes_an_internal_service(command: str, status: str, place: Place) -> None:
     with Wire(saying(answer(WORDS.encode(), status))) as internal:
@@ -254,7 +254,7 @@ def test_no_command_quotes_an_internal_service(command: str, status: str, place:
     assert "what it says is not shown, because its address is private" in run.out + run.err
 
 
-@pytest.mark.parametrize("command", PROBING)
+@pytest.mark.parametrize("command", sampled(PROBING, 3))
 def test_a_policy_that_does_not_allow_private_receivers_has_none_challenged(
     command: str, place: Place, attacker: Wire
 ) -> None:
@@ -280,7 +280,7 @@ METADATA = (
 )
 
 
-@pytest.mark.parametrize(("command", "host"), covering(product(PROBING, METADATA)))
+@pytest.mark.parametrize(("command", "host"), covering(product(PROBING, METADATA), every=4))
 def test_the_metadata_of_a_cloud_is_asked_by_no_challenge(
     command: str, host: str, place: Place
 ) -> None:
@@ -289,7 +289,7 @@ def test_the_metadata_of_a_cloud_is_asked_by_no_challenge(
     assert "the address is link-local: no call is made to it" in run.out + run.err
 
 
-@pytest.mark.parametrize("host", METADATA)
+@pytest.mark.parametrize("host", sampled(METADATA, 3))
 def test_the_metadata_of_a_cloud_is_asked_by_no_log_in(host: str, place: Place) -> None:
     place.write(HOOKS.replace("${BOX}", f"http://{host}\n    allow_http: true"))
     run = place.run_process("plan")

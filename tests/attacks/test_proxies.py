@@ -11,6 +11,7 @@ from itertools import product
 
 import pytest
 
+from tests.attacks.conftest import chosen
 from tests.attacks.peers import HOOKS, NEVER_SHOWN, SIDE_BY_SIDE
 from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, steers
 from tests.lanes import covering
@@ -99,13 +100,15 @@ def test_a_hostile_proxy_learns_nothing_and_gives_nothing_away(said: str, comman
 
 
 @pytest.fixture(scope="module")
-def attacked() -> Iterator[Mapping[tuple[str, str], Future[None]]]:
+def attacked(request: pytest.FixtureRequest) -> Iterator[Mapping[tuple[str, str], Future[None]]]:
     """Attack whole processes side by side: they wait for most of their time."""
+    rows = [(each["said"], each["command"]) for each in chosen(request) if each.get("said") in CUT]
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        yield {each: pool.submit(_attack, CUT[each[0]], each[1]) for each in product(CUT, WHOLE)}
+        yield {row: pool.submit(_attack, CUT[row[0]], row[1]) for row in rows}
 
 
-@pytest.mark.parametrize(("said", "command"), covering(product(CUT, WHOLE), every=9))
+@pytest.mark.slow
+@pytest.mark.parametrize(("said", "command"), covering(product(CUT, WHOLE)))
 def test_a_proxy_that_cuts_the_tunnel_learns_nothing_however_often_it_is_tried(
     said: str, command: str, attacked: Mapping[tuple[str, str], Future[None]]
 ) -> None:

@@ -15,7 +15,7 @@ from tests.attacks.peers import finish, start
 from tests.attacks.scene import Scene, leaks, play, steers
 from tests.command_line import hooksync
 from tests.conftest import make_environ
-from tests.lanes import covering, nightly
+from tests.lanes import covering, nightly, sampled
 
 LONGEST = 20.0  # seconds for any of them, on a machine that has much else to do
 _GOOD = "version: 1\ntenancies: {a: {server: a.example, subscriptions: {}}}\n"
@@ -165,7 +165,7 @@ PLACE = re.compile(r"^(?:error: )?hooks\.yaml(?::\d+:\d+)?: ", re.MULTILINE)
 @pytest.mark.parametrize(
     ("file", "command"),
     [
-        *covering(each for each in ATTACKS if each[0] not in AT_NIGHT),
+        *covering([each for each in ATTACKS if each[0] not in AT_NIGHT], every=2),
         *nightly(each for each in ATTACKS if each[0] in AT_NIGHT),
     ],
 )
@@ -189,7 +189,8 @@ _IN_A_PROCESS = ("a billion laughs", "deep blocks", "many keys")
 
 
 @pytest.mark.parametrize(
-    "file", [*_IN_A_PROCESS, *nightly(each for each in BOMBS if each not in _IN_A_PROCESS)]
+    "file",
+    [*sampled(_IN_A_PROCESS, 3), *nightly(each for each in BOMBS if each not in _IN_A_PROCESS)],
 )
 def test_a_bomb_of_a_hooks_file_takes_little_time_and_memory(file: str, tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(BOMBS[file], encoding="utf-8")

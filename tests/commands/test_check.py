@@ -11,8 +11,7 @@ import pytest
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.conftest import HIDDEN, HOOKS, SECRET, Place, Run
-from tests.shipped_receiver import shipped_receiver
+from tests.conftest import HOOKS, Place, Run
 
 NO_ROLE = SandboxOptions(accounts=(Account(roles=("ROLE_SDB_READER_USER",)),))
 STAGES = ["name", "connection", "tls", "log-in", "role", "list"]
@@ -92,18 +91,6 @@ def test_json_tells_each_finding(place: Place) -> None:
     assert hook["signs_events_in_disguise"] is False
 
 
-def test_a_wrong_password_stops_the_log_in_and_not_the_receivers(place: Place) -> None:
-    place.environ["PRESERVICA_PASSWORD"] = "not-the-password-of-it"
-    run = check(place)
-    assert run.code == 1
-    assert states(run) == {
-        **dict.fromkeys(("name", "connection"), "ok"), "tls": "skipped", "log-in": "failed", "role": "skipped",
-        "list": "skipped",
-    }  # fmt: skip
-    assert "PRESERVICA_PASSWORD" in found(run, "log-in")["fix"]
-    assert states(run, "catalogue")["receiver"] == "ok"
-
-
 def test_a_credential_that_is_not_set_is_a_finding_of_the_log_in(place: Place) -> None:
     del place.environ["PRESERVICA_PASSWORD"]
     run = check(place)
@@ -126,17 +113,6 @@ def test_a_user_without_the_role_is_told_which_would_do(place: Place) -> None:
         assert role in found(run, "role")["fix"]
 
 
-@pytest.mark.parametrize("options", [SandboxOptions(faults=("not-json@list",))], indirect=True)
-def test_a_list_that_is_none_is_told_from_a_missing_role(place: Place) -> None:
-    run = check(place)
-    assert run.code == 1
-    assert (states(run)["log-in"], states(run)["role"], states(run)["list"]) == (
-        "ok",
-        "skipped",
-        "failed",
-    )
-
-
 def test_a_server_whose_name_does_not_resolve_stops_everything_but_the_receivers(
     place: Place,
 ) -> None:
@@ -156,31 +132,6 @@ def test_a_server_that_speaks_no_tls_is_told(place: Place) -> None:
         "failed",
         "skipped",
     )
-
-
-def test_one_tenancy_that_fails_stops_no_other(place: Place) -> None:
-    place.write(HOOKS + "  other:\n    server: nowhere.invalid\n    subscriptions: {}\n")
-    run = place.run("check", "--format", "json")
-    assert run.code == 1
-    prod, other = run.json["tenancies"]
-    assert {finding["state"] for finding in prod["findings"]} == {"ok", "skipped"}
-    assert other["findings"][0]["state"] == "failed"
-
-
-def test_tenancies_and_subscriptions_can_be_chosen(place: Place) -> None:
-    place.write(HOOKS + "  other:\n    server: nowhere.invalid\n    subscriptions: {}\n")
-    run = check(place, "--tenancy", "prod", "--target", "*/MOVED")
-    assert run.code == 0
-    assert run.json["tenancies"][0]["subscriptions"][0]["addresses"] == ["prod/catalogue/MOVED"]
-    assert place.run("check", "--tenancy", "none").code == 64
-
-
-def test_a_receiver_with_another_secret_is_told(place: Place) -> None:
-    place.receiver.set_secret("catalogue", "another secret of tests")
-    run = check(place)
-    assert run.code == 1
-    assert run.json["tenancies"][0]["subscriptions"][0]["receiver"]["state"] == "wrong-secret"
-    assert states(run, "catalogue") == {"secret": "ok", "receiver": "failed"}
 
 
 def test_a_receiver_that_is_down_is_told_with_the_way_to_say_that_it_cannot_be_reached(
@@ -226,57 +177,3 @@ def test_a_weak_secret_is_a_warning_and_exits_with_0(place: Place) -> None:
         "event-signing": "ok",
     }
     assert "changeme" not in run.out + run.err
-
-
-def test_a_receiver_that_signs_events_in_disguise_is_a_warning_and_exits_with_0(
-    place: Place,
-) -> None:
-    with shipped_receiver(SECRET) as address:
-        place.environ["RECEIVER"] = address
-        run, text = check(place), place.run("check")
-    assert run.code == text.code == 0
-    assert states(run, "catalogue")["event-signing"] == "warning"
-    assert "preservica-webhook-auth" in found(run, "event-signing")["fix"]
-    assert "\nwarning   catalogue " in text.out
-    assert text.out.count("event-signing") == 1
-
-
-def test_calls_are_told_when_asked_without_a_key(place: Place) -> None:
-    run = place.run("check", "-v")
-    assert f"prod ({place.box.url}): GET / -> 404" in run.err
-    assert f"prod ({place.box.url}): GET /api/webhook/subscriptions -> 200" in run.err
-    assert "receiver: POST ${RECEIVER}?code=${FN_KEY} challenge -> 200" in run.err
-
-
-def test_each_receiver_is_challenged_once_for_all_its_triggers(place: Place) -> None:
-    place.run("check")
-    answers = {"challenge": 1, "refused": 1}
-    # the refused one began as an event does
-    assert place.receiver.answers == {
-        ("catalogue", kind): number for kind, number in answers.items()
-    }
-
-
-def test_no_secret_and_no_key_is_in_any_form_of_output(place: Place) -> None:
-    place.receiver.set_secret("catalogue", "another secret of tests")
-    for form in ("text", "json", "markdown"):
-        run = place.run("check", "--format", form, "-v")  # looks for them itself
-        assert not any(hidden in run.out + run.err for hidden in HIDDEN)
-
-
-HOSTILE = HOOKS.replace(
-    "?code=${FN_KEY}", "?a=|b`c``d<img>&lt;[x](http://e.example)@octocat\\\\|_e_*f*~~g~~"
-)
-
-
-def test_nothing_in_a_url_breaks_out_of_the_markdown_table(place: Place) -> None:
-    place.write(HOSTILE.replace("url: ${", "url: '${").replace("~~g~~", "~~g~~'"))
-    run = place.run("check", "--format", "markdown")
-    assert run.code == 0, run.err
-    rows = [line for line in run.out.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 6 + 3
-    assert {len(re.findall(r"\|", row)) for row in rows} == {7}
-    assert "<img>" not in run.out
-    assert "`" not in run.out
-    assert "@" not in run.out
-    assert "](" not in run.out

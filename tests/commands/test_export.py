@@ -15,7 +15,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hooksync.commands.export import export, export_text, scalar
+from hooksync.commands.export import export, export_text
 from hooksync.commands.export_draft import (
     ExportedTenancy,
     Names,
@@ -37,7 +37,7 @@ from hooksync.core.urls import masked_url, normal_url, url_fault
 from hooksync.reconcile.context import World
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
-from tests.conftest import HOOKS, PASSWORD, SECRET, URL_KEY, Place
+from tests.conftest import HOOKS, PASSWORD, SECRET, Place
 from tests.makers import INDEXED, MOVED, Trigger, declared, live, tenancy
 
 MINIMAL = SandboxOptions(traits=frozenset({"minimal-list"}))
@@ -211,18 +211,6 @@ def test_the_order_of_the_list_changes_nothing() -> None:
     assert exported(*several) == exported(*reversed(several))
 
 
-def test_the_value_of_a_query_is_nowhere_and_its_name_is_listed() -> None:
-    one = tenancy()
-    made = drafted(one, [live(url=f"https://fn.example.net/hook?code={URL_KEY}&{URL_KEY}")])
-    assert URL_KEY not in export_text([made])
-    assert [need.variable for need in made.needs] == [
-        "FN_EXAMPLE_NET_HOOK_SECRET",
-        "FN_EXAMPLE_NET_HOOK_URL_CODE",
-        "FN_EXAMPLE_NET_HOOK_URL",
-    ]
-    assert URL_KEY not in str(made.needs)
-
-
 @pytest.mark.parametrize(
     ("url", "written", "parts"),
     [
@@ -329,17 +317,6 @@ def test_only_what_is_under_the_prefixes_is_exported() -> None:
     assert "they are outside the prefixes of `owns`: 1" in text
 
 
-@given(st.text(max_size=20))
-@example("on")
-@example("0123")
-@example("12:30:45")
-@example("\x7f\x85\u2028\ufeff'\"\\ # ${A}: -")
-def test_any_text_comes_back_from_yaml_as_it_is(text: str) -> None:
-    assert yaml.safe_load(f"key: {scalar(text)}") == {"key": text}
-    assert scalar(text).isascii()
-    assert "\n" not in scalar(text)
-
-
 def test_names_are_readable_and_never_the_same() -> None:
     assert name_of_url("https://Fn.example.net:8443/api/hook?code=x") == "fn-example-net-api-hook"
     assert name_of_url("https://é/") == "hook"
@@ -363,21 +340,6 @@ def test_a_flag_that_the_service_does_not_report_is_a_comment(place: Place) -> N
     assert "# include_identifiers is not known: the service does not report it" in run.out
     place.write(run.out)
     assert place.run("plan").out.startswith("No changes to make; not compared: 1 secret; ")
-
-
-def test_the_server_and_the_user_may_come_from_the_environment(place: Place) -> None:
-    (place.folder / "hooks.yaml").unlink()
-    place.environ |= {"PRESERVICA_SERVER": place.box.url}
-    place.box.seed("DEMO", f"https://h.example/x?code={URL_KEY}", "MOVED", SECRET)
-    run = place.run("export")
-    assert run.code == 0
-    assert list(yaml.safe_load(run.out)["tenancies"]) == ["demo"]
-    assert "H_EXAMPLE_X_URL_CODE" in run.err
-    assert "hooksync adopt" in run.err
-    place.write(run.out)
-    place.environ |= {"H_EXAMPLE_X_URL_CODE": URL_KEY, "H_EXAMPLE_X_SECRET": SECRET}
-    assert place.run("plan").out.startswith("No changes to make; not compared: 1 secret; ")
-    assert place.run("adopt", "demo/h-example-x/MOVED").code == 0
 
 
 def test_a_hooks_file_gives_its_settings_and_a_second_export_is_the_same(place: Place) -> None:

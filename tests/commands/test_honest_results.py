@@ -71,17 +71,6 @@ def test_a_tenancy_that_cannot_be_read_counts_for_more_than_one_that_is_refused(
     assert not saved(place).exists()
 
 
-def test_apply_asks_receivers_before_it_asks_the_user_and_only_once(place: Place) -> None:
-    place.environ["RECEIVER"] = place.receiver.url("catalogue")
-    terminal = Terminal(place, "apply")
-    terminal.read_until("Type yes to apply: ")
-    # of two subscriptions, one receiver
-    assert place.receiver.answers["catalogue", "challenge"] == 1
-    terminal.type("yes\n")
-    assert terminal.finish() == 0
-    assert place.receiver.answers["catalogue", "challenge"] == 3  # the service asked for each
-
-
 def test_what_receivers_answer_is_read_before_the_question_and_said_once(place: Place) -> None:
     place.environ["RECEIVER"] = "http://127.0.0.1:1/catalogue"
     terminal = Terminal(place, "apply")

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooksync.api.saved_plan import read_saved_plan
-from hooksync.core.errors import ExitCode, Problem, ServiceError
+from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
 from hooksync.output.json_text import digest
@@ -27,7 +27,6 @@ from hooksync.output.plan_json import plan_json
 from hooksync.output.text import plain, plan_lines, table_lines
 from hooksync.output.view import RunView, TenancyView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.state.history import History
 from tests.backends import missing
 from tests.command_line import ROOT, Run
@@ -138,25 +137,6 @@ def test_what_is_not_as_declared_is_told_and_nothing_is_done(
     checked(lived_in.run("list", "--format", "json", *flags).out)
 
 
-def test_a_tenancy_that_cannot_be_read_does_not_stop_the_others(place: Place) -> None:
-    other = HOOKS.partition("  prod:")[2].replace("${BOX}", "127.0.0.1:1").replace("https", "http")
-    place.write(f"{HOOKS}  gone:{other}".replace("127.0.0.1:1", "https://127.0.0.1:1"))
-    place.box.seed("DEMO", OLD, "MOVED", SECRET)
-    run = place.run("list", "--format", "json", "--timeout", "1")
-    assert run.code == 1
-    assert "error: gone: " in run.err
-    document = checked(run.out)
-    assert [
-        (one["name"], len(one["subscriptions"]), bool(one["error"]))
-        for one in document["tenancies"]
-    ] == [
-        ("prod", 1, False),
-        ("gone", 0, True),
-    ]
-    assert {one["tenancy"] for one in document["coverage"]} == {"prod"}
-    assert place.run("list", "--coverage", "--timeout", "1").out.count("not read") >= 2
-
-
 def test_without_a_hooks_file_a_server_is_enough(place: Place) -> None:
     (place.folder / "hooks.yaml").unlink()
     place.environ["PRESERVICA_SERVER"] = place.box.url
@@ -240,23 +220,6 @@ def test_coverage_names_who_subscribes_to_which_trigger() -> None:
     assert rows["archive-prod", "FULL_TEXT_INDEXED"]["missing"] == ["e"]
     assert rows["archive-prod", "NEW"]["not_declared"] == 2
     assert len(rows) == 2 * 6
-
-
-def test_coverage_of_many_tenancies_is_turned_so_that_it_can_be_read() -> None:
-    many = [of_names(f"archive-{n}", "catalogue") for n in range(60)]
-    lines = listed(view(*many))
-    assert lines[0].split() == [
-        "MOVED",
-        "INDEXED",
-        "SECURITY_CHANGED",
-        "INGEST_FAILED",
-        "CHANGE_ASSET_VISIBILITY",
-    ]
-    assert len(lines) == 1 + 60 + 2
-    assert max(map(len, lines[:61])) < 100
-    unread = view_of_plan(UnreadTenancy(tenancy(), ServiceError(Problem("no", "look"))))
-    assert listed(view(unread))[-1].endswith("1 tenancy not read.")
-    assert listed(view())
 
 
 def test_a_trigger_of_the_service_is_no_markup_in_the_head_of_a_table() -> None:
@@ -343,29 +306,6 @@ def replace_place(place: Place, environ: dict[str, str]) -> Place:
     return Place(place.folder / "empty", place.box, place.receiver, environ)
 
 
-@pytest.mark.parametrize("flags", [(), ("--all",), ("--target", "*/MOVED"), ("--no-state",)])
-def test_a_saved_plan_is_shown_as_it_was_printed(lived_in: Place, flags: tuple[str, ...]) -> None:
-    lived_in.write(
-        (lived_in.folder / "hooks.yaml")
-        .read_text()
-        .replace("[INDEXED, MOVED]", "[INDEXED, INGEST_FAILED, MOVED]")
-    )
-    calls = []
-    for form in ("text", "markdown", "json"):
-        planned = lived_in.run("plan", "--out", "plan.json", "--format", form, *flags)
-        assert planned.code == 0, planned.err
-        calls.append(len(lived_in.box.calls))
-        run = shown(lived_in, "--format", form, *(("--all",) if "--all" in flags else ()))
-        assert (run.code, run.out) == (0, planned.out)
-        assert len(lived_in.box.calls) == calls[-1]
-        assert all(
-            line in run.err for line in planned.err.splitlines() if line.startswith("warning: ")
-        )
-        assert "; apply accepts it, however old it is, if nothing has changed since" in run.err
-    has_changes = "No changes" not in planned.out and "--target" not in flags
-    assert shown(lived_in, "--detailed-exitcode").code == (2 if has_changes else 0)
-
-
 def change(place: Place, seal: bool = True, **fields: Any) -> None:
     path = place.folder / "plan.json"
     document = json.loads(path.read_text()) | fields
@@ -428,12 +368,6 @@ def test_what_is_no_saved_plan_is_not_shown(place: Place, content: str | None, c
     assert "fix: " in run.err
     for flags in ((), ("a", "b"), ("a", "--format", "x")):
         assert place.run("show", *flags).code == 64
-
-
-def test_an_altered_plan_is_refused(place: Place) -> None:
-    assert place.run("plan", "--out", "plan.json").code == 0
-    change(place, seal=False, state="elsewhere.state.json")
-    assert (shown(place).code, shown(place).out) == (3, "")
 
 
 @settings(max_examples=50)

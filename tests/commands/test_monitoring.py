@@ -352,13 +352,6 @@ def test_metrics_tell_what_is_pending_what_is_live_and_when_all_was_well(place: 
     assert failed["start_time_seconds"] + failed["duration_seconds"] > success
 
 
-def test_metrics_of_a_run_that_could_not_begin_and_of_none_before(place: Place) -> None:
-    place.write("version: 2\n")
-    assert place.run("plan", "--metrics", "hooksync.prom").code == 1
-    found = figures(place.folder / "hooksync.prom")
-    assert (found["exit_code"], found["last_success_time_seconds"]) == (1, 0)
-
-
 def test_metrics_that_cannot_be_written_are_a_warning(place: Place) -> None:
     run = place.run("plan", "--metrics", "none/hooksync.prom")
     assert run.code == 0

@@ -196,14 +196,6 @@ def test_a_service_that_refuses_a_second_one_loses_nothing_and_the_fix_names_rem
     assert_settled(made_one)
 
 
-def test_a_move_whose_old_place_is_gone_already_is_a_subscribe(made_one: Place) -> None:
-    [old] = made_one.box.subscriptions("DEMO")
-    made_one.box.remove("DEMO", old.id)
-    report = applied(made_one, moved(ONE))
-    assert steps(report) == [("subscribe", "prod/catalogue/MOVED", ["removed-outside"])]
-    assert_settled(made_one)
-
-
 def test_a_move_replaces_the_old_place_whatever_is_owned(made_one: Place) -> None:
     made_one.receiver.set_secret("other", SECRET)
     made_one.environ["OTHER"] = other = made_one.receiver.url("other")

@@ -5,11 +5,9 @@ with them.
 from __future__ import annotations
 
 import json
-import signal
 
 import pytest
 
-import hooksync
 from tests.conftest import HOOKS, SECRET, Place, Run
 from tests.documents.test_saved_plan import save
 from tests.schemas import assert_fits
@@ -83,16 +81,6 @@ def test_a_program_that_gives_a_credential_needs_the_same(place: Place) -> None:
     assert "password: {command: [sh, login]}" in exported.out
 
 
-def test_a_program_runs_once_for_a_plan_and_its_apply(commanded: Place) -> None:
-    commanded.write(
-        HOOKS.replace("{env: CATALOGUE_SECRET}", NAMED.replace("runs", f"{commanded.folder}/runs"))
-    )
-    path = commanded.folder / "hooks.yaml"
-    declared = hooksync.load(path, environ=commanded.environ, allows_commands=True)
-    assert hooksync.apply(hooksync.plan(declared)).exit_code == 0
-    assert runs(commanded) == 1
-
-
 def test_a_program_runs_once_in_a_run_for_all_that_need_its_secret(commanded: Place) -> None:
     done = commanded.run("apply", "--yes", "--allow-commands")
     assert (done.code, done.err) == (0, "")
@@ -122,33 +110,6 @@ def test_a_saved_plan_has_no_program_run_unless_whoever_applies_it_allows_that(
     assert f"secret {SHOWN} runs a program, which is not allowed" in done.err
     assert commanded.run("apply", str(path), "--allow-commands").code == 0
     assert {each.secret for each in commanded.box.subscriptions("DEMO")} == {SECRET}
-
-
-def test_a_program_that_fails_is_told_with_its_line_and_nothing_is_changed(
-    commanded: Place,
-) -> None:
-    commanded.write(
-        HOOKS.replace("env: CATALOGUE_SECRET", "command: [sh, -c, 'echo $CATALOGUE >&2; exit 5']")
-    )
-    done = commanded.run("apply", "--yes", "--allow-commands")
-    assert done.code == 1
-    assert (
-        "hooks.yaml:10:17: secret command:sh -c echo $CATALOGUE >&2; exit 5 cannot be read: sh"
-        " ended with" in done.err
-    )
-    assert commanded.box.subscriptions("DEMO") == ()
-
-
-def test_an_interrupt_ends_a_run_that_waits_for_a_program(commanded: Place) -> None:
-    commanded.write(
-        HOOKS.replace("env: CATALOGUE_SECRET", "command: [sh, -c, 'echo > here; sleep 60']")
-    )
-    process = commanded.popen("plan", "--allow-commands")
-    while not (commanded.folder / "here").exists():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("kind", ["command:sh", "keyring:hooksync"])

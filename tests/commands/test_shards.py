@@ -5,11 +5,7 @@ would do.
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -47,7 +43,6 @@ NAMES = [f"archive-{number:02}" for number in range(32)]
 TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")  # on the wire
 SHARDS = 4
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
-SHARDED_COMMANDS = ("validate", "plan", "apply", "check", "export")
 
 
 # --- which tenancy falls in which shard
@@ -85,7 +80,6 @@ def names_in(taken: Sequence[TenancyDeclaration]) -> list[str]:
 
 
 distinct_names = st.lists(st.text(max_size=12), unique=True, max_size=40)
-totals = st.integers(1, MOST_SHARDS)
 
 
 @given(distinct_names, st.integers(1, 60))
@@ -96,29 +90,6 @@ def test_shards_share_any_names_out_and_no_name_twice(names: list[str], total: i
     assert sorted(name for share in shares for name in share) == sorted(names)
     for share in shares:
         assert share == [name for name in names if name in share]  # in the order of the file
-
-
-@given(distinct_names.filter(bool), st.data(), totals)
-def test_a_name_that_comes_or_goes_moves_no_other(
-    names: list[str], data: st.DataObject, total: int
-) -> None:
-    changed = data.draw(st.sampled_from(names))
-    others = [name for name in names if name != changed]
-    for number in {shard_of(name, total) for name in names}:
-        shard = Shard(number, total)
-        with_it, without_it = (names_in(share_of(entries(some), shard)) for some in (names, others))
-        assert [name for name in with_it if name != changed] == without_it
-
-
-@given(st.text(), totals)
-def test_a_name_is_in_one_of_the_shards(name: str, total: int) -> None:
-    assert 1 <= shard_of(name, total) <= total
-    assert share_of(entries([name]), Shard(shard_of(name, total), total))
-
-
-def test_without_a_shard_every_tenancy_is_looked_at() -> None:
-    assert names_in(share_of(entries(NAMES), None)) == NAMES
-    assert names_in(share_of(entries(NAMES), Shard(1, 1))) == NAMES
 
 
 # --- how it is written
@@ -168,20 +139,9 @@ def test_what_is_no_shard_is_wrong_usage_and_the_message_says_how_to_write_one(t
     assert "write 2/8, say" in problem.fix
 
 
-@pytest.mark.parametrize("command", SHARDED_COMMANDS)
-def test_every_command_that_takes_tenancies_refuses_a_shard_that_there_is_not(
-    place: Place, command: str
-) -> None:
-    run = place.run(command, "--shard", "0/3")
-    assert (run.code, run.out) == (64, "")
-    assert run.err.startswith(f"error: {SAID}\n  fix: write 2/8, say")
-    assert place.box.calls == ()
-
-
 # --- a shard with no tenancy in it
 
 EMPTY = f"{shard_of('prod', 3) % 3 + 1}/3"  # `prod`, the one tenancy of `place`, is in another
-OWN = f"{shard_of('prod', 3)}/3"
 
 
 NOTHING = (
@@ -221,20 +181,6 @@ def test_the_json_of_an_empty_shard_is_whole(place: Place, command: str) -> None
         assert_fits(run.json, "plan" if command == "plan" else "report")
 
 
-def test_an_empty_shard_needs_no_environment(place: Place) -> None:
-    place.environ = {
-        name: value for name, value in place.environ.items() if name in ("PATH", "TMPDIR", "LANG")
-    }
-    assert place.run("plan", "--shard", EMPTY).code == 0
-    assert place.run("plan", "--shard", OWN).code == 1
-
-
-def test_the_shard_of_a_tenancy_is_all_as_without_one(place: Place) -> None:
-    assert place.run("plan", "--shard", OWN).out == place.run("plan").out
-    assert place.run("apply", "--yes", "--shard", OWN).code == 0
-    assert len(place.box.subscriptions("DEMO")) == 2
-
-
 # --- beside the other flags that choose
 
 
@@ -265,23 +211,6 @@ def planned(run: Run) -> list[str]:
 
 
 @pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
-def test_a_shard_and_globs_choose_what_is_in_both(two: Place) -> None:
-    def plan(*arguments: str) -> list[str]:
-        return planned(two.run("plan", "--format", "json", *arguments))
-
-    assert plan() == ["prod", "museum"]
-    assert plan("--shard", PROD) == ["prod"]
-    assert plan("--shard", MUSEUM, "--tenancy", "mus*") == ["museum"]
-    assert plan("--shard", PROD, "--tenancy", "mus*") == []
-    assert plan("--shard", PROD, "--target", "*/catalogue/MOVED") == ["prod"]
-    assert plan("--shard", PROD, "--target", "museum/*") == []
-    targeted = two.run("plan", "--format", "json", "--shard", PROD, "--target", "*/catalogue/MOVED")
-    assert [step["address"] for step in targeted.json["tenancies"][0]["steps"]] == [
-        "prod/catalogue/MOVED"
-    ]
-
-
-@pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
 def test_a_glob_must_name_something_in_some_shard(two: Place) -> None:
     assert planned(
         two.run("plan", "--format", "json", "--shard", PROD, "--replace", "museum/*")
@@ -306,17 +235,6 @@ def test_every_command_looks_at_its_shard_alone(two: Place) -> None:
     assert list(yaml.safe_load(exported.out)["tenancies"]) == ["museum"]
 
 
-def test_one_tenancy_that_flags_name_has_no_shards(place: Place) -> None:
-    run = place.run("export", "--server", place.box.url, "--shard", "1/2")
-    assert run.code == 64
-    assert "leave out either --server and --tenant, or --file, --tenancy or --shard" in run.err
-    (place.folder / "hooks.yaml").unlink()
-    place.environ["PRESERVICA_SERVER"] = place.box.url
-    run = place.run("export", "--shard", "1/2")  # not the tenancy of the environment
-    assert run.code == 1
-    assert "there is no file hooks.yaml" in run.err
-
-
 # --- saved plans
 
 
@@ -327,24 +245,6 @@ def test_a_saved_plan_of_a_shard_holds_its_tenancies_and_does_nothing_to_others(
     assert [tenancy["name"] for tenancy in document["tenancies"]] == ["prod"]
     assert two.run("apply", "plan.json").code == 0
     assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [2, 0]
-
-
-def test_a_saved_plan_takes_no_shard(place: Place) -> None:
-    assert place.run("plan", "--out", "plan.json").code == 0
-    run = place.run("apply", "plan.json", "--shard", OWN)
-    assert run.code == 64
-    assert "--shard cannot be combined with a saved plan" in run.err
-    assert place.box.subscriptions("DEMO") == ()
-
-
-def test_the_saved_plan_of_an_empty_shard_does_nothing(place: Place) -> None:
-    assert place.run("plan", "--shard", EMPTY, "--out", "plan.json").code == 0
-    before = len(place.box.calls)
-    run = place.run("apply", "plan.json", "--format", "json", "--report", "report.json")
-    assert (run.code, run.err) == (0, f"No tenancy falls in shard {EMPTY}.\n")
-    assert json.loads((place.folder / "report.json").read_text(encoding="utf-8")) == run.json
-    assert run.json["tenancies"] == []
-    assert len(place.box.calls) == before == 0
 
 
 # --- what holds for the whole file holds for every shard
@@ -516,78 +416,6 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         yield Fleet(place)
 
 
-def calls_by_tenancy(run: Run) -> Counter[str]:
-    """Count the calls to each tenancy that a process tells of."""
-    found = re.findall(
-        r"^(archive-\d\d) \(http://127\.0\.0\.1:\d+\): [A-Z]+ \S*/api/\S* -> ",
-        run.err,
-        re.MULTILINE,
-    )
-    return Counter(found)
-
-
-@pytest.mark.slow
-def test_shards_as_processes_do_every_tenancy_exactly_once(fleet: Fleet) -> None:
-    box = fleet.place.box
-    runs = fleet.run_all("apply", "--yes", "--verbose", "--parallelism", "1", "--format", "json")
-    assert [(run.code, run.json["summary"]["failed"]) for run in runs] == [(0, 0)] * SHARDS
-
-    fleet.assert_as_declared()
-    calls = Counter(call.name for call in box.calls)
-    # a log-in is of one tenancy by one process, and each tenancy had to have one: so none had two
-    assert calls == {
-        "login": len(NAMES),
-        "list": 2 * len(NAMES),
-        "subscribe": len(TRIGGERS) * len(NAMES),
-    }
-    assert all(call.status == 200 for call in box.calls)
-
-    shares = [
-        [name for name in NAMES if shard_of(name, SHARDS) == number]
-        for number in range(1, SHARDS + 1)
-    ]
-    assert [[tenancy["name"] for tenancy in run.json["tenancies"]] for run in runs] == shares
-    assert [calls_by_tenancy(run) for run in runs] == [
-        Counter(dict.fromkeys(share, 5)) for share in shares
-    ]
-    by_connection: dict[int, Counter[str]] = {}
-    for call in box.calls:  # one call at a time: one connection for each process
-        by_connection.setdefault(call.connection, Counter())[call.name] += 1
-    assert sorted(made["login"] for made in by_connection.values()) == sorted(map(len, shares))
-    for made in by_connection.values():
-        assert made == {
-            "login": made["login"],
-            "list": 2 * made["login"],
-            "subscribe": 2 * made["login"],
-        }
-
-
-@pytest.mark.slow
-def test_shards_that_share_a_state_lose_nothing_of_each_other(fleet: Fleet) -> None:
-    place = fleet.place
-    assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
-    fleet.assert_state_is_whole()
-
-    place.environ["CATALOGUE_SECRET"] = NEW_SECRET
-    place.receiver.set_secret("catalogue", NEW_SECRET)
-    rotated = fleet.run_all("apply", "--yes", "--format", "json")
-    assert [run.code for run in rotated] == [0] * SHARDS
-    actions = Counter(
-        step["action"]
-        for run in rotated
-        for tenancy in run.json["tenancies"]
-        for step in tenancy["steps"]
-    )
-    assert actions == {"resubscribe": len(NAMES) * len(TRIGGERS)}
-    fleet.assert_as_declared(NEW_SECRET)
-    fleet.assert_state_is_whole()
-
-    plan = place.run("plan", "--format", "json", "--detailed-exitcode")  # over all shards
-    assert plan.code == 0
-    steps = [step for tenancy in plan.json["tenancies"] for step in tenancy["steps"]]
-    assert {(step["action"], step["secret"]["state"]) for step in steps} == {("keep", "same")}
-
-
 @pytest.mark.slow
 def test_a_shard_forgets_what_is_gone_in_its_own_tenancies_alone(fleet: Fleet) -> None:
     place = fleet.place
@@ -602,72 +430,3 @@ def test_a_shard_forgets_what_is_gone_in_its_own_tenancies_alone(fleet: Fleet) -
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
     fleet.assert_as_declared()
     fleet.assert_state_is_whole()
-
-
-def wait_for_subscription(fleet: Fleet, process: subprocess.Popen[str]) -> None:
-    """Wait until something is made, or the process has ended."""
-    while (
-        not any(fleet.place.box.subscriptions(name.upper()) for name in NAMES)
-        and process.poll() is None
-    ):
-        time.sleep(0.0005)
-
-
-@pytest.mark.slow
-def test_a_shard_that_was_killed_finds_its_work_in_a_state_that_others_wrote_meanwhile(
-    fleet: Fleet,
-) -> None:
-    place = fleet.place
-    place.box.faults.add("slow-60@subscribe")  # made, and killed before it is told so
-    killed = f"1/{SHARDS}"
-    with place.popen("apply", "--yes", "--parallelism", "1", "--shard", killed) as process:
-        wait_for_subscription(fleet, process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGKILL
-    intents = fleet.state["intents"]
-    share = [name for name in NAMES if shard_of(name, SHARDS) == 1]
-    assert Counter(intent["tenancy"] for intent in intents) == Counter(
-        dict.fromkeys(share, len(TRIGGERS))
-    )
-
-    others = [
-        place.run("apply", "--yes", "--shard", f"{number}/{SHARDS}")
-        for number in range(2, SHARDS + 1)
-    ]
-    assert [run.code for run in others] == [0] * (SHARDS - 1)
-    assert fleet.state["intents"] == intents
-
-    assert place.run("apply", "--yes", "--shard", killed).code == 0
-    fleet.assert_as_declared()
-    fleet.assert_state_is_whole()
-    calls = Counter(call.name for call in place.box.calls)
-    assert (calls["subscribe"], calls["unsubscribe"]) == (len(NAMES) * len(TRIGGERS), 0)
-
-
-@pytest.mark.slow
-def test_one_shard_that_fails_leaves_the_others_alone(fleet: Fleet) -> None:
-    lost = next(name for name in NAMES if shard_of(name, SHARDS) == 3)
-    fleet.place.write(
-        "version: 1\ntenancies:\n"
-        + "".join(
-            tenancy_lines(name).replace("${BOX}", "${DOWN}" if name == lost else "${BOX}")
-            for name in NAMES
-        )
-    )
-    fleet.place.environ["DOWN"] = "http://127.0.0.1:1"
-    plans = fleet.run_all("plan", "--detailed-exitcode")
-    assert [run.code for run in plans] == [2, 2, 1, 2]
-    assert [f"error: {lost}: " in run.err for run in plans] == [False, False, True, False]
-    assert [run.code for run in fleet.run_all("apply", "--yes")] == [0, 0, 4, 0]
-    made = {name: len(fleet.place.box.subscriptions(name.upper())) for name in NAMES}
-    assert made == {name: 0 if name == lost else 2 for name in NAMES}
-
-
-@pytest.mark.slow
-def test_the_exports_of_all_shards_together_are_the_export_without_them(fleet: Fleet) -> None:
-    assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
-    whole = yaml.safe_load(fleet.place.run("export").out)["tenancies"]
-    parts = [yaml.safe_load(run.out)["tenancies"] for run in fleet.run_all("export")]
-    assert sum(map(len, parts)) == len(whole) == len(NAMES)
-    assert {name: held for part in parts for name, held in part.items()} == whole

@@ -31,12 +31,6 @@ def change(place: Place, **fields: Any) -> None:
     state(place).write_text(json.dumps(kept))
 
 
-def without_key(place: Place) -> None:
-    """Work as who has no key, on a state that has no signature."""
-    del place.environ["HOOKSYNC_PLAN_KEY"]
-    change(place, signature=None)
-
-
 def rotate(place: Place) -> Run:
     place.environ["CATALOGUE_SECRET"] += "-new"
     place.receiver.set_secret("catalogue", place.environ["CATALOGUE_SECRET"])
@@ -50,40 +44,6 @@ def refused(place: Place, *commands: tuple[str, ...]) -> str:
     assert len(place.box.calls) == before
     [said] = {run.err for run in runs}
     return said
-
-
-ALL = (("plan",), ("apply", "--yes"), ("check",))
-
-
-def test_a_state_is_signed_and_verified_where_the_key_is_set(made: Place) -> None:
-    assert json.loads(state(made).read_text())["signature"].startswith("hmac-sha256:")
-    assert made.run("plan").out.startswith("No changes.")
-    assert made.run("check").code == 0
-    assert KEY not in state(made).read_text()
-    run = rotate(made)
-    assert (run.code, run.err) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("fields", "what"),
-    [
-        (
-            {"serial": 7},
-            "the signature of the state hooks.state.json does not fit HOOKSYNC_PLAN_KEY",
-        ),
-        (
-            {"signature": None},
-            "the state hooks.state.json is not signed, and HOOKSYNC_PLAN_KEY is set",
-        ),
-    ],
-)
-def test_a_state_that_somebody_changed_makes_no_plan(
-    made: Place, fields: dict[str, Any], what: str
-) -> None:
-    change(made, **fields)
-    assert refused(made, *ALL).startswith(f"error: {what}")
-    made.environ["HOOKSYNC_PLAN_KEY"] = "short"
-    assert refused(made, *ALL).startswith("error: HOOKSYNC_PLAN_KEY is shorter than 16 bytes")
 
 
 def test_without_the_key_a_signed_state_is_read_and_an_apply_refused(made: Place) -> None:

@@ -50,14 +50,3 @@ def test_a_duplicate_of_somebody_else_is_drift_until_it_is_replaced(place: Place
     assert place.run("apply", "--yes", "--replace", "prod/catalogue/MOVED").code == 0
     assert [one.secret for one in place.box.subscriptions("DEMO")] == [SECRET, SECRET]
     assert place.run("plan", "--detailed-exitcode").code == 0
-
-
-def test_an_interrupted_resubscribe_of_what_others_made_is_finished(place: Place) -> None:
-    url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
-    old = place.box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
-    place.box.faults.add("status-500@unsubscribe")
-    assert place.run("apply", "--yes").code == 4
-    assert old in {one.id for one in place.box.subscriptions("DEMO")}
-    assert place.run("apply", "--yes").code == 0
-    assert len(place.box.subscriptions("DEMO")) == 2
-    assert old not in {one.id for one in place.box.subscriptions("DEMO")}

@@ -13,11 +13,12 @@ import pytest
 
 from hooksync.cli.terminal import Interrupts
 from hooksync.core.clock import SYSTEM_CLOCK
+from tests.lanes import sampled
 
 _LINES = 24  # more than a wait takes to come to its second pause
 
 
-@pytest.mark.parametrize("line", range(1, _LINES))
+@pytest.mark.parametrize("line", sampled(range(1, _LINES), 6))
 @pytest.mark.timeout(20)
 def test_a_signal_in_any_line_of_a_wait_ends_it(line: int) -> None:
     """As on a terminal: Ctrl-C came between two lines of the wait, and the handler waited for a

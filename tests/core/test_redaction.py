@@ -13,10 +13,11 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.redaction import Redactor, printable
+from tests.lanes import sampled
 
 # "*" is what a mask is made of: with it, a text around a mask may spell the secret again
 CHARACTERS = st.characters(exclude_characters="*", exclude_categories=("Cs",))
@@ -90,7 +91,6 @@ FOR_ASCII = ("\\u of every second", "\\u of all, in JSON")
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @given(PRINTABLE, LONG)
-@settings(max_examples=30)
 def test_no_encoding_lets_a_secret_of_any_characters_through(
     encoder: str, printable: str, long: str
 ) -> None:
@@ -194,22 +194,25 @@ def test_a_quotation_of_a_huge_text_looks_at_its_beginning_only() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    [
-        "A",
-        "QUFB",
-        "%25",
-        "%41z",
-        "&amp;",
-        "&a",
-        "&#",
-        "\\\\",
-        "\\u0041",
-        "\\u",
-        "\\",
-        "deadbeef",
-        '"token": "',
-        "?a=",
-    ],
+    sampled(
+        [
+            "A",
+            "QUFB",
+            "%25",
+            "%41z",
+            "&amp;",
+            "&a",
+            "&#",
+            "\\\\",
+            "\\u0041",
+            "\\u",
+            "\\",
+            "deadbeef",
+            '"token": "',
+            "?a=",
+        ],
+        4,
+    ),
 )
 def test_the_time_to_look_through_a_text_grows_as_its_length(piece: str) -> None:
     knowing = redactor(*(f"a-value-of-this-run-{number}" for number in range(20)), "s3cr3t")

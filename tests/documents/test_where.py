@@ -17,7 +17,6 @@ from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.conftest import HOOKS, Place
-from tests.git_servers import Remote, missing_program
 from tests.makers import declared
 
 
@@ -189,15 +188,3 @@ def test_a_plan_that_is_not_signed_does_not_expire_and_each_has_its_own_id(place
     documents = [place.run("plan", "--format", "json").json for _ in range(2)]
     assert [document["expires_at"] for document in documents] == [None, None]
     assert documents[0]["id"] != documents[1]["id"]
-
-
-@pytest.mark.skipif(missing_program() is not None, reason=str(missing_program()))
-def test_a_plan_names_the_commit_of_the_hooks_file(place: Place) -> None:
-    assert place.run("plan", "--format", "json").json["commit"] is None
-    remote = Remote(place.folder)
-    file = remote.clone("clone") / "hooks.yaml"
-    file.write_text(HOOKS)
-    place.environ |= remote.environ
-    assert place.run("plan", "--format", "json", "--file", str(file)).json["commit"] == remote.head(
-        "main"
-    )

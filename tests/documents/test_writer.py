@@ -240,25 +240,6 @@ def test_the_report_of_a_failed_step_is_valid_and_whole(box: Sandbox, command: C
     assert [step["action"] for step in document["tenancies"][0]["differences"]] == ["subscribe"]
 
 
-@pytest.mark.parametrize(
-    ("trait", "code"),
-    [("minimal-list", 0), ("string-flags", 0), ("answer-without-id", 0), ("refuse-duplicates", 4)],
-)
-def test_documents_are_valid_whatever_the_service_is_like(
-    trait: str, code: int, tmp_path: Path
-) -> None:
-    (tmp_path / "hooks.yaml").write_text(FILE)
-    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge", trait}))) as box:
-        box.seed("DEMO", "https://fn.example.net/other", "MOVED", SECRET)
-        environ = {**LOG_IN, "SANDBOX": box.url, "HOOK_SECRET": SECRET, "FN_KEY": URL_KEY}
-        plan = hooksync(["plan", "--format", "json"], environ, tmp_path)
-        assert plan.code == 0
-        assert_fit_to_be_kept(plan, "plan")
-        done = hooksync(["apply", "--yes", "--format", "json"], environ, tmp_path)
-        assert done.code == code
-        assert_fit_to_be_kept(done, "report")
-
-
 def refuse(box: Sandbox, folder: Path) -> None:
     """Let a plan remove more than its limit."""
     (folder / "hooks.yaml").write_text(FILE.replace("100%", "1"))

@@ -613,6 +613,7 @@ def test_github_keeps_one_issue_open_as_long_as_live_is_not_as_declared(
     assert night(runner) == (0, [])
 
 
+@pytest.mark.slow
 def test_github_takes_no_other_issue_for_its_own(runner: Runner, place: Place) -> None:
     assert night(runner) == (2, [(DRIFT, 0)])
     (ours,) = runner.github.open_issues

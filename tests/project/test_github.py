@@ -344,6 +344,7 @@ def test_a_plan_that_would_be_refused_fails_its_check_and_is_not_applied(archive
     assert archive.live("production") == ALL
 
 
+@pytest.mark.slow
 def test_the_policy_of_main_holds_and_not_that_of_the_change(archive: Archive) -> None:
     receiver = archive.receivers["staging"].url("").split("/")[2]
     policy = archive.policy("staging")

@@ -67,6 +67,7 @@ def test_the_growth_of_a_pattern_is_found_by_its_structure(
     assert degree(re.compile(pattern), frozenset([use])) == expected
 
 
+@pytest.mark.slow
 def test_every_pattern_of_the_package_is_linear() -> None:
     found = {name: degree(pattern, uses) for name, pattern, uses in patterns()}
     assert len(found) > 80

@@ -15,7 +15,7 @@ from hooksync.core.errors import ExitCode
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
-from tests.site.cli import WIDEST, chains, commands, help_of
+from tests.site.cli import chains, help_of
 
 README = ROOT / "README.md"
 HOOKS_FILE = ROOT / "docs" / "hooks-file.md"
@@ -29,7 +29,7 @@ OTHER_FLAGS = """
 of pip, ruff, .ci/reproducible and .ci/lock: --quiet --editable --check --upgrade
 of aws, az, git and keyring: --secret-id --query --output --vault-name --name --ours --theirs --add
 --global --list-backends
-of our own test tools: --minutes --seed --atheris --only --quick --json --markdown --cell --count
+of our own test tools: --minutes --seed --atheris --only --quick --json --markdown
 --number --steps --from --jobs --strict
 """
 
@@ -72,11 +72,6 @@ def guide_file() -> str:
 
 def without_ids(text: str) -> str:
     return re.sub(r"\b[0-9a-f]{8}\b", "ID", text)
-
-
-@pytest.mark.parametrize("command", [(), *((name,) for name in commands())], ids=" ".join)
-def test_a_help_text_fits_on_a_terminal(command: tuple[str, ...]) -> None:
-    assert not [line for line in help_of(*command).splitlines() if len(line) > WIDEST]
 
 
 def test_each_promise_of_the_readme_leads_to_a_proof() -> None:

@@ -102,6 +102,7 @@ def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
     assert alone.out.endswith(" s\n\nCheck: 3 ok, 0 warnings, 0 failed.\n")
 
 
+@pytest.mark.slow
 def test_each_receiver_bears_all_that_the_suite_of_fire_sends(server: Server) -> None:
     given = ["--secret", "env:HOOK_SECRET", "--secret", "env:HOOK_SECRET_OLD"]
     done = hooksync(
@@ -192,6 +193,7 @@ def test_no_receiver_prints_a_secret(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.slow
 def test_without_a_secret_no_receiver_starts(name: str, tmp_path: Path) -> None:
     with (
         pytest.raises(AssertionError, match="HOOK_SECRET is not set"),

@@ -179,18 +179,6 @@ def test_an_unread_tenancy_is_never_called_unchanged() -> None:
     assert text.endswith("0 unchanged; 1 tenancy not planned.\n")
 
 
-def test_hostile_text_steers_no_terminal() -> None:
-    there = live(
-        "\x1b[2J\u202e" + "0" * 9,
-        "https://evil.example/\x1b]0;owned\x07\r\n::error::x\u202e",
-        Trigger("A\nB"),
-    )
-    text = plain(plan_lines(view(view_of_plan(make_plan(tenancy(), (there,), DiffOptions())))))
-    assert re.search("[\x00-\x09\x0b-\x1f\x7f\u202e]", text) is None
-    assert len(text.splitlines()) == 6
-    assert "\n::error" not in text
-
-
 def test_colour_goes_by_the_step_and_changes_no_letter() -> None:
     plan = a_plan()
     text = coloured(plan_lines(view(view_of_plan(plan))))

@@ -5,7 +5,7 @@ only HTTP.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -62,12 +62,6 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here leaves the machine, whatever the environment says."""
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

@@ -16,18 +16,16 @@ from pathlib import Path
 
 import pytest
 import requests
-import yaml
 
 from hooksync.cli.arguments import Help, make_parser
 from hooksync.cli.main import read_options as take_options
 from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.command import SandboxFlags, log_line, read_options, run
+from hooksync.sandbox.command import SandboxFlags, log_line, run
 from hooksync.sandbox.faults import CALL_NAMES, KINDS
 from hooksync.sandbox.http_server import Answer
 from hooksync.sandbox.tenancies import Trait
 from tests.boxes import Sandbox
 from tests.command_line import ROOT, Run, hooksync
-from tests.receivers.conftest import SECRETS, serve
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
@@ -125,24 +123,6 @@ def test_signal_ends_it_cleanly(launch: Launch, number: signal.Signals) -> None:
     assert launch().stop(number) == (0, "")
 
 
-def test_it_announces_its_addresses_and_what_to_export(launch: Launch) -> None:
-    child = launch("--tenant", "ONE", "--tenant", "TWO")
-    name, url, *rest = child.lines[0].split()
-    assert (name, rest) == ("sandbox", ["tenants", "ONE", "TWO"])
-    lines = child.exports.read_text().splitlines()
-    assert [line for line in lines if line.startswith("export PRESERVICA")] == [
-        f"export PRESERVICA_SERVER={url}",
-        "export PRESERVICA_TENANT=ONE",
-        "export PRESERVICA_USERNAME=archivist@example.org",
-        "export PRESERVICA_PASSWORD=sandbox-password",
-    ]
-    assert log_in(
-        url, username="archivist@example.org", password="sandbox-password", tenant="TWO"
-    ).ok
-    assert child.stop()[0] == 0
-    assert not child.exports.parent.exists()
-
-
 def second_terminal(pasted: str, folder: Path, then: str, **environment: str) -> str:
     """Paste into a shell in a folder, and type a command; gives all that it says."""
     typed = f'hooksync() {{ "{sys.executable}" -m hooksync "$@"; }}\n{pasted}\n{then}\n'
@@ -215,27 +195,6 @@ def test_file_that_is_there_is_not_replaced_by_the_hooks_file(
     assert (tmp_path / taken).read_text() == "mine\n"
 
 
-def test_receivers_run_beside_it_and_pass_its_challenge(launch: Launch) -> None:
-    child = launch(
-        "--receiver",
-        "cat=NEW,OLD",
-        "--receiver",
-        "dog=OLD",
-        NEW="new-secret-of-it",
-        OLD="old-secret-of-it",
-    )
-    receivers = {
-        line.rpartition("/")[2]: line.split()[1]
-        for line in child.lines
-        if line.startswith("receiver ")
-    }
-    assert list(receivers) == ["cat", "dog"]
-    url = child.url
-    assert subscribe(url, receivers["cat"], "new-secret-of-it") == 200
-    assert subscribe(url, receivers["cat"], "old-secret-of-it") == 400
-    assert subscribe(url, receivers["dog"], "old-secret-of-it") == 200
-
-
 def test_secrets_from_the_environment_are_used_but_never_shown(launch: Launch) -> None:
     secrets = {"SANDBOX_PASSWORD": "a-pass-word", "SEED": SEED, "HOOK": "a-hook-secret"}
     child = launch("--totp-env", "SEED", "--receiver", "x=HOOK", **secrets)
@@ -301,37 +260,6 @@ def test_fire_in_a_second_terminal_sends_an_event_to_each_receiver(
     )
     assert sent
     assert f"receiver {sent[1]}" in child.lines
-
-
-def test_receiver_of_ones_own_gets_the_event_that_is_fired(
-    launch: Launch, stack: ExitStack, tmp_path: Path
-) -> None:
-    child = launch()
-    own = stack.enter_context(serve("flask", tmp_path, SECRETS))
-    entry = {"url": own.url, "trigger": "SECURITY_CHANGED", "secret": {"env": "HOOK_SECRET"}}
-    hooks = {"version": 1, "tenancies": {"mine": {"subscriptions": {"own": entry}}}}
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(hooks))
-    then = (
-        "hooksync apply --yes -f mine.yaml >/dev/null && hooksync sandbox fire --trigger"
-        " SECURITY_CHANGED"
-    )
-    assert second_terminal(child.pasted, tmp_path, then, **SECRETS).endswith(" -> 200\n")
-    own.wait_for("CHANGED_SECURITY_DESCRIPTOR IO [0-9a-f-]{36}")
-
-
-def test_quick_start_of_the_readme_goes_as_it_says(launch: Launch, tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, steps = readme.partition("**On the sandbox**")
-    first, *typed = re.findall(r"`(hooksync [^`]+)`", steps.partition("**On your tenancy**")[0])
-    assert first == "hooksync sandbox"
-    said = second_terminal(launch().pasted, tmp_path, "\n".join(["set -e", *typed]))
-    for expected in (
-        "Plan: 2 to subscribe",
-        "Applied: 2 done",
-        "Verified: live matches declared.",
-        "-> 200",
-    ):
-        assert expected in said
 
 
 FIRED = {"content-type": "application/json"}
@@ -415,20 +343,6 @@ def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
     assert log_in(child.url).status_code == 418
 
 
-def test_list_lags_for_what_is_made_and_what_is_removed(parse: Callable[..., SandboxFlags]) -> None:
-    options = read_options(parse("--list-lag", "5"))
-    assert (options.list_lag_additions, options.list_lag_removals) == (5, 5)
-
-
-def test_data_outlives_a_run(launch: Launch, tmp_path: Path) -> None:
-    data = tmp_path / "data.json"
-    child = launch("--data", str(data), "--trait", "no-challenge")
-    url = child.url
-    assert subscribe(url, "https://hooks.example.org/x", "a secret") == 200
-    assert child.stop()[0] == 0
-    assert "https://hooks.example.org/x" in data.read_text()
-
-
 def not_said(text: str) -> None:
     raise AssertionError(text)
 
@@ -485,11 +399,6 @@ def test_a_time_that_cannot_be_is_wrong_usage(tmp_path: Path, flag: tuple[str, s
     done = hooksync(["sandbox", *flag], {}, tmp_path)
     assert (done.code, done.out) == (64, "")
     assert f'{flag[0]}: "{flag[1]}" is not a number from 0 to ' in done.err
-
-
-def test_events_are_repeated_with_the_trait_for_it(parse: Callable[..., SandboxFlags]) -> None:
-    assert read_options(parse("--trait", "repeat-events")).repeats == (1.0, 4.0, 16.0)
-    assert read_options(parse()).repeats == ()
 
 
 def test_port_that_is_taken_is_one_line_and_1(

@@ -22,27 +22,12 @@ HELD = {
 }
 
 
-def test_what_was_saved_is_loaded_again_in_its_order(tmp_path: Path) -> None:
-    path = tmp_path / "data.json"
-    save_data(path, HELD)
-    assert load_data(path) == HELD
-
-
-def test_no_file_is_no_subscriptions(tmp_path: Path) -> None:
-    assert load_data(tmp_path / "data.json") == {}
-
-
 def test_file_is_readable_by_its_owner_alone_even_where_it_was_not(tmp_path: Path) -> None:
     path = tmp_path / "data.json"
     path.write_text("{}")
     path.chmod(0o644)
     save_data(path, HELD)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_nothing_else_is_left_beside_the_file(tmp_path: Path) -> None:
-    save_data(tmp_path / "data.json", HELD)
-    assert [path.name for path in tmp_path.iterdir()] == ["data.json"]
 
 
 def test_failed_write_leaves_nothing_and_says_why(tmp_path: Path) -> None:
@@ -55,25 +40,6 @@ def test_failed_write_leaves_nothing_and_says_why(tmp_path: Path) -> None:
 def test_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="cannot write the data file"):
         save_data(tmp_path / "missing" / "data.json", HELD)
-
-
-def test_sandbox_that_starts_from_the_file_lists_all_of_it_at_once(
-    tmp_path: Path, start: Callable[..., Sandbox], connect: Callable[..., Any]
-) -> None:
-    path = tmp_path / "data.json"
-    lags: dict[str, Any] = {
-        "data": path,
-        "list_lag_additions": 5.0,
-        "list_lag_removals": 5.0,
-        "clock": lambda: 0.0,
-    }
-    first = start(**lags)
-    client = connect(first)
-    gone = first.seed("DEMO", "https://a.example/gone", "MOVED", "a secret")
-    made = client.subscribe("https://a.example/x").json()["id"]
-    client.unsubscribe(gone)
-    assert [each["id"] for each in client.list().json()] == [gone]
-    assert [each["id"] for each in connect(start(**lags)).list().json()] == [made]
 
 
 @pytest.mark.parametrize(

@@ -74,20 +74,6 @@ def test_table_above_has_every_kind() -> None:
     assert kinds == KINDS.keys() - {"needs-2fa-setup"}
 
 
-def test_cut_call_has_no_status_in_the_log(start: Start, connect: Connect) -> None:
-    box = start(faults=("cut@list",))
-    client = connect(box)
-    with pytest.raises(requests.ConnectionError):
-        client.list()
-    assert [call.status for call in box.calls] == [200, None]
-
-
-def test_no_content_has_no_body(start: Start, connect: Connect) -> None:
-    client = connect(start(faults=("status-204@list",)))
-    assert client.list().content == b""
-    assert client.list().status_code == 200
-
-
 @pytest.mark.parametrize(
     ("call", "path"),
     [
@@ -101,21 +87,6 @@ def test_fault_meets_the_call_that_it_names(start: Start, call: str, path: str) 
     box = start(faults=(f"status-418@{call}",))
     with requests.post(f"{box.url}/api/{path}") as answer:
         assert answer.status_code == 418
-
-
-def test_fault_may_come_later(start: Start, connect: Connect) -> None:
-    box = start()
-    client = connect(box)
-    box.faults.add("status-500@list")
-    assert [client.list().status_code for _ in range(2)] == [500, 200]
-
-
-def test_faults_end_where_they_are_to(start: Start, connect: Connect) -> None:
-    box = start(faults=("status-500@list:*", "status-500@list:1:1"))
-    client = connect(box)
-    assert client.list().status_code == 500
-    box.faults.end()
-    assert [client.list().status_code for _ in range(2)] == [200, 200]
 
 
 # When a fault is due

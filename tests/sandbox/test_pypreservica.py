@@ -127,14 +127,6 @@ def test_it_is_refused_where_the_receiver_has_another_secret(start: Start, hooks
     assert box.subscriptions("DEMO") == ()
 
 
-def test_it_removes_everything(start: Start, hooks: Hooks) -> None:
-    box = start()
-    for trigger in TriggerType:
-        box.seed("DEMO", "https://hooks.example.org/x", trigger.value, SECRET)
-    hooks(box).unsubscribe_all()
-    assert box.subscriptions("DEMO") == ()
-
-
 def test_it_is_refused_without_a_role(start: Start, hooks: Hooks) -> None:
     with pytest.raises(RuntimeError, match="ROLE_SDB_CONFIG_MANAGER_USER"):
         hooks(start(accounts=(Account(roles=("ROLE_SDB_INGEST_USER",)),))).subscriptions()
@@ -149,11 +141,3 @@ def test_its_receiver_passes_the_challenge_and_takes_an_event(
     assert [*box.fire("MOVED", [EVENT]).values()] == [200]
     receiver.shutdown()  # returns when the event was worked on
     assert [event["events"] for event in receiver.events] == [[EVENT]]
-
-
-def test_its_receiver_does_not_pass_with_another_secret(
-    start: Start, hooks: Hooks, receiver: HTTPServer
-) -> None:
-    url = f"http://127.0.0.1:{receiver.server_port}/hook"
-    with pytest.raises(pyPreservica.HTTPException, match="it may use a different secret"):
-        hooks(start(traits=frozenset())).subscribe(url, TriggerType.MOVED, "another secret")

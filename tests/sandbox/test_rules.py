@@ -14,7 +14,7 @@ import pytest
 from hooksync.sandbox.accounts import Account, one_time_code
 from hooksync.sandbox.faults import CALLS
 from hooksync.sandbox.http_server import Answer, Request, SandboxError
-from hooksync.sandbox.tenancies import SandboxOptions, Subscription, Tenancies
+from hooksync.sandbox.tenancies import SandboxOptions, Subscription
 from tests.sandbox_faults import OddRules
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of the examples in RFC 6238
@@ -81,45 +81,8 @@ def service() -> Service:
 # Logging in
 
 
-def test_log_in_answers_as_the_service_does() -> None:
-    status, document = Service().log_in(tenant="DEMO")
-    assert status == 200
-    assert document.keys() == {"success", "user", "token", "refresh-token", "validFor"}
-    assert (document["success"], document["user"], document["validFor"]) == (
-        True,
-        "archivist@example.org",
-        15,
-    )
-
-
-def test_log_in_without_a_tenant_goes_to_the_first_and_tells_it() -> None:
-    service = Service(Account(tenants=("ONE", "TWO")))
-    assert service.log_in(includeUserDetails="true")[1]["tenant"] == "ONE"
-
-
-@pytest.mark.parametrize(
-    "form",
-    [{"password": "wrong"}, {"username": "nobody"}, {"tenant": "ELSEWHERE"}, {"password": ""}],
-)
-def test_wrong_credentials_get_401_and_a_message(form: dict[str, str]) -> None:
-    status, document = Service().log_in(**form)
-    assert (status, document) == (401, {"message": "bad credentials"})
-
-
 def test_body_that_is_no_form_is_a_wrong_log_in(service: Service) -> None:
     assert service.call("POST", "/api/accesstoken/login", b"\xff{}").status == 401
-
-
-@pytest.mark.parametrize("drift", [-30, 0, 30])
-def test_second_factor_is_asked_for_and_a_near_code_is_taken(drift: int) -> None:
-    service = Service(Account(totp_seed=SEED))
-    status, document = service.log_in()
-    assert status != 200
-    assert (document["message"], document["tenant"]) == ("needs.2fa", "DEMO")
-    code = pyotp.TOTP(SEED).at(int(NOW) + drift)
-    status, answer = complete(service, document["continuationToken"], code)
-    assert status == 200
-    assert answer["token"]
 
 
 @pytest.mark.parametrize("drift", [-90, 90])
@@ -134,12 +97,6 @@ def test_continuation_token_works_once() -> None:
     continuation = service.log_in()[1]["continuationToken"]
     code = pyotp.TOTP(SEED).at(int(NOW))
     assert [complete(service, continuation, code)[0] for _ in range(2)] == [200, 401]
-
-
-def test_continuation_token_is_bound_to_its_tenant() -> None:
-    service = Service(Account(totp_seed=SEED, tenants=("DEMO", "OTHER")))
-    continuation = service.log_in(tenant="OTHER")[1]["continuationToken"]
-    assert complete(service, continuation, pyotp.TOTP(SEED).at(int(NOW)))[0] == 401
 
 
 def complete(service: Service, continuation: str, code: str) -> tuple[int, dict[str, Any]]:
@@ -219,32 +176,6 @@ def test_each_of_three_roles_may_manage_subscriptions(role: str) -> None:
     assert service.subscribe()[0] == 200
 
 
-def test_account_without_a_role_gets_403_for_every_webhook_call() -> None:
-    service = Service(Account(roles=("ROLE_SDB_INGEST_USER",)))
-    service.log_in()
-    path = "/api/webhook/subscriptions"
-    answers = [
-        service.call("GET", path),
-        service.call("POST", path),
-        service.call("DELETE", f"{path}/{'0' * 32}"),
-    ]
-    assert [answer.status for answer in answers] == [403, 403, 403]
-
-
-def test_new_subscription_is_described_and_listed_without_its_secret(service: Service) -> None:
-    status, document = service.subscribe(includeIdentifiers="true")
-    assert status == 200
-    assert document == {
-        "id": document["id"],
-        "url": "https://hooks.example.org/x",
-        "triggerType": "MOVED",
-        "includeIdentifiers": True,
-    }
-    assert len(document["id"]) == 32
-    assert int(document["id"], 16)
-    assert service.list() == [document]
-
-
 @pytest.mark.parametrize(
     ("flag", "kept"),
     [("true", True), ("false", False), (True, True), (False, False), (None, False)],
@@ -289,17 +220,6 @@ def test_trigger_that_the_sandbox_was_told_of_is_taken(service: Service) -> None
     assert service.subscribe(triggerType="NEWER")[1]["triggerType"] == "NEWER"
 
 
-def test_receiver_that_fails_the_challenge_is_named_but_not_its_secret(service: Service) -> None:
-    service.receiver_fails = "it was asleep"
-    status, document = service.subscribe()
-    assert status == 400
-    assert (
-        document["message"]
-        == "the receiver at https://hooks.example.org/x failed the challenge: it was asleep"
-    )
-    assert service.list() == []
-
-
 def test_second_subscription_for_the_same_url_and_trigger_is_taken(service: Service) -> None:
     ids = {service.subscribe()[1]["id"], service.subscribe()[1]["id"]}
     assert {each["id"] for each in service.list()} == ids
@@ -341,18 +261,6 @@ def test_refuse_duplicates_answers_409_for_the_same_url_and_trigger_only() -> No
     assert statuses == [200, 409, 200]
 
 
-def test_answer_without_id_leaves_the_id_to_the_list() -> None:
-    service = with_trait("answer-without-id")
-    assert "id" not in service.subscribe()[1]
-    assert "id" in service.list()[0]
-
-
-def test_no_challenge_takes_a_receiver_that_is_not_there() -> None:
-    service = with_trait("no-challenge")
-    assert service.subscribe()[0] == 200
-    assert service.challenged == []
-
-
 # A list that lags
 
 
@@ -388,53 +296,6 @@ def test_removal_that_lags_is_gone_at_once_and_listed_for_a_while() -> None:
     assert service.list() == [made]
     service.now += 0.1
     assert service.list() == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "listed"), [({"additions": 5, "removals": 5}, 1), ({"additions": 5}, 0)]
-)
-def test_list_shows_what_is_no_more_as_it_was_where_both_lag(
-    seconds: dict[str, float], listed: int
-) -> None:
-    service = lagging(**seconds)
-    _, made = service.subscribe()
-    service.now += 1
-    service.call("DELETE", f"/api/webhook/subscriptions/{made['id']}")
-    service.now += 4
-    assert len(service.list()) == listed
-    service.now += 1
-    assert service.list() == []
-
-
-def test_duplicate_is_refused_though_the_list_does_not_show_the_first() -> None:
-    service = lagging("refuse-duplicates", additions=5, removals=5)
-    assert [service.subscribe()[0] for _ in range(2)] == [200, 409]
-    [made] = service.tenancies.held_by("DEMO")
-    service.tenancies.remove("DEMO", made.id)
-    assert service.subscribe()[0] == 200
-
-
-def test_list_shows_what_is_done_by_hand_at_once_where_it_is_to() -> None:
-    service = lagging(additions=5, removals=5)
-    one = Subscription("https://a/", "MOVED", "secret")
-    kept = service.tenancies.add("DEMO", one, by_hand=True)
-    gone = service.tenancies.add("DEMO", one, by_hand=True)
-    assert [each["id"] for each in service.list()] == [kept.id, gone.id]
-    service.tenancies.remove("DEMO", gone.id, by_hand=True)
-    assert [each["id"] for each in service.list()] == [kept.id]
-
-
-def test_ids_come_from_where_they_are_to() -> None:
-    numbers = iter(range(9))
-    tenancies = Tenancies(SandboxOptions(new_id=lambda: f"{next(numbers):032x}"))
-    one = Subscription("https://a/", "MOVED", "secret")
-    assert [tenancies.add("DEMO", one).id[-1] for _ in range(2)] == ["0", "1"]
-
-
-def test_what_is_added_by_hand_may_be_a_duplicate_though_the_service_refuses_them() -> None:
-    tenancies = Tenancies(SandboxOptions(traits=["refuse-duplicates"]))
-    one = Subscription("https://a/", "MOVED", "secret")
-    assert len({tenancies.add("DEMO", one, by_hand=True).id for _ in range(2)}) == 2
 
 
 # Bits and pieces

@@ -17,20 +17,15 @@ from urllib.parse import parse_qsl
 import pytest
 
 from hooksync.core.errors import (
-    AnswerLost,
     HooksyncError,
-    Problem,
     Rejected,
     SecretError,
-    ServiceError,
 )
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from hooksync.service.http import Answer, Request
-from hooksync.service.responses import Unreachable
 from tests.boxes import Sandbox
 from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
-from tests.wire import Wire, answer, cutting, saying
+from tests.wire import Wire, answer, saying
 
 WITH_SEED = {**ENVIRON, "PRESERVICA_2FA_TOKEN": SEED}
 OTHER_SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -169,34 +164,7 @@ def test_a_missing_password_is_an_error_that_names_its_variable(
     assert names(box) == []
 
 
-def test_a_log_in_that_is_cut_short_does_not_show_half_a_token(
-    clients: Clients, stack: ExitStack
-) -> None:
-    wire = stack.enter_context(
-        Wire(cutting(b'HTTP/1.1 200 OK\r\n\r\n{"success": true, "token": "6f1c2a9e-is-cut'))
-    )
-    error = failure_of(clients.client(wire.url).list_subscriptions, "6f1c2a9e")
-    assert "not JSON" in error.summary
-
-
-def test_a_token_in_an_answer_that_does_not_count_is_not_shown(
-    clients: Clients, stack: ExitStack
-) -> None:
-    wire = stack.enter_context(
-        Wire(saying(answer(b'{"success": false, "token": "6f1c2a9e", "why": "no"}')))
-    )
-    error = failure_of(clients.client(wire.url).list_subscriptions, "6f1c2a9e")
-    assert '"why": "no"' in error.summary
-
-
 # with a second factor
-
-
-def test_an_account_with_a_second_factor_gets_its_code(clients: Clients, start: Start) -> None:
-    clients.environ = WITH_SEED
-    box = start(totp_seed=SEED)
-    assert clients.client(box.url).list_subscriptions() == ()
-    assert names(box) == ["login", "complete-2fa", "list"]
 
 
 def test_the_tenant_of_a_second_factor_may_come_from_the_service(
@@ -300,59 +268,3 @@ def test_what_a_second_factor_is_made_of_is_hidden(clients: Clients, start: Star
 
 
 # the token that threads share
-
-
-class Scripted:
-    """Answers log-ins as it is told, one after another; holds each back until `go` is set."""
-
-    def __init__(self, *script: Answer | Exception) -> None:
-        self.script = list(script)
-        self.asked = 0
-        self.began = threading.Event()
-        self.go = threading.Event()
-
-    def __call__(self, _: Request) -> Answer:
-        self.asked += 1
-        self.began.set()
-        assert self.go.wait(30)
-        entry = self.script.pop(0)
-        if isinstance(entry, Exception):
-            raise entry
-        return entry
-
-
-def yes(token: str) -> Answer:
-    return Answer(200, f'{{"token": "{token}"}}'.encode())
-
-
-def lost() -> AnswerLost:
-    return AnswerLost(Problem("cut", "try again"))
-
-
-def test_whoever_finds_the_token_changed_uses_the_new_one(clients: Clients) -> None:
-    send = Scripted(yes("one"), yes("two"))
-    send.go.set()
-    session = clients.session("http://x", send)
-    assert session.token() == "one"
-    assert [session.token(instead_of="one") for _ in range(5)] == ["two"] * 5
-    assert session.token() == "two"
-    assert send.asked == 2
-
-
-@pytest.mark.parametrize("error", [lost(), Unreachable(Problem("no name", "look"))])
-def test_a_failure_of_the_moment_is_not_remembered(clients: Clients, error: Exception) -> None:
-    send = Scripted(error, yes("one"))
-    send.go.set()
-    session = clients.session("http://x", send)
-    with pytest.raises(ServiceError):
-        session.token()
-    assert session.token() == "one"
-
-
-def test_a_session_shows_no_token(clients: Clients) -> None:
-    send = Scripted(yes("t0ken-of-the-session"))
-    send.go.set()
-    session = clients.session("http://x", send)
-    session.token()
-    assert "t0ken" not in repr(session)
-    assert clients.redactor.clean("t0ken-of-the-session") == "***"

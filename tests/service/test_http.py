@@ -245,38 +245,12 @@ def test_what_is_sent_is_what_was_asked_for_and_little_else(make: Make, serve: S
     assert wire.requests[0].endswith(b"\r\n\r\n" + SECRET.encode())
 
 
-@pytest.mark.parametrize(
-    "path", ["/a%2F..%2Fb", "/a%252e%252e/b", "/a//b", "/a%20b%3Fc", "/%C3%A9", "/a;b=c?d=e%26f"]
-)
-def test_what_is_escaped_in_a_path_stays_escaped(make: Make, serve: Serve, path: str) -> None:
-    wire = serve(saying(OK))
-    make().send(get(wire.url, path))
-    assert wire.request_lines[0] == f"GET {path} HTTP/1.1"
-
-
-def test_one_connection_serves_call_after_call(make: Make, serve: Serve) -> None:
-    wire = serve(saying(OK))
-    transport = make()
-    for _ in range(5):
-        transport.send(get(wire.url))
-    assert wire.connections == 1
-
-
 def test_a_connection_that_the_server_closed_is_re_created(make: Make, serve: Serve) -> None:
     wire = serve(cutting(answer(b"[]", "200 OK", "Connection: close")))
     transport = make()
     transport.send(get(wire.url))
     transport.send(get(wire.url))
     assert wire.connections == 2
-
-
-def test_many_threads_never_have_more_connections_than_allowed(make: Make, serve: Serve) -> None:
-    wire = serve(saying(OK))
-    transport = make(connections=3)
-    with ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(lambda _: transport.send(get(wire.url)), range(100)))
-    assert {each.status for each in answers} == {200}
-    assert wire.connections <= 3
 
 
 def test_more_servers_than_requests_keeps_pools_for_do_not_fail_each_other(
@@ -299,14 +273,6 @@ def test_cookies_are_not_kept(make: Make, serve: Serve) -> None:
 
 
 # what goes wrong on the way
-
-
-def test_nobody_there(make: Make) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    error = failure_of(make(), get(f"http://127.0.0.1:{port}"))
-    assert isinstance(error, Unreachable)
-    assert error.summary == "GET /x: the server refuses connections"
 
 
 @pytest.mark.parametrize(
@@ -488,15 +454,6 @@ def test_another_host_goes_through_the_proxy_of_the_given_environment(
     assert (proxy.header("Proxy-Authorization") or "").startswith("Basic ")
 
 
-def test_a_host_that_no_proxy_names_is_reached_directly(make: Make, serve: Serve) -> None:
-    proxy = serve(saying(OK))
-    wire = serve(saying(OK))
-    environ = {"HTTP_PROXY": proxy.url, "NO_PROXY": "example.org, 0.0.0.0/32"}
-    # this machine, but it does not look like loopback
-    make(environ=environ).send(get(f"http://0.0.0.0:{wire.port}"))
-    assert (len(proxy.requests), len(wire.requests)) == (0, 1)
-
-
 @pytest.mark.parametrize(
     ("environ", "is_used"),
     [
@@ -553,15 +510,6 @@ def test_a_socks_proxy_without_its_library_says_what_to_install(make: Make) -> N
     error = failure_of(transport, get("http://example.invalid"))
     assert "SOCKS needs PySocks" in error.summary
     assert isinstance(error, Unreachable)
-
-
-def test_a_proxy_that_refuses_a_tunnel_says_with_which_status(make: Make, serve: Serve) -> None:
-    proxy = serve(cutting(answer(b"", "407 Proxy Authentication Required")))
-    error = failure_of(make(environ={"HTTPS_PROXY": proxy.url}), get("https://example.invalid"))
-    assert isinstance(error, Unreachable)
-    assert "the proxy answers 407" in error.summary
-    assert proxy.request_lines[0].startswith("CONNECT example.invalid:443 HTTP/1.")
-    assert TOKEN not in proxy.requests[0].decode()
 
 
 @pytest.mark.parametrize("has_tls", [False, True])
@@ -628,29 +576,6 @@ def test_a_folder_of_certificates_makes_it_trusted(
     shutil.copy(certificate.pem, tmp_path / f"{name}.0")
     wire = serve(saying(OK), certificate.server)
     assert make(environ={"REQUESTS_CA_BUNDLE": str(tmp_path)}).send(get(wire.url)).status == 200
-
-
-def test_a_server_that_speaks_no_tls_is_told_from_one_that_is_not_trusted(
-    make: Make, serve: Serve
-) -> None:
-    wire = serve(cutting(answer(b"", "400 Bad Request")))
-    with ExitStack() as stack:
-        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        thread = threading.Thread(target=_answer_in_plain, args=(deaf,))
-        thread.start()
-        error = failure_of(make(), get(f"https://127.0.0.1:{deaf.getsockname()[1]}"))
-        thread.join()
-    assert isinstance(error, Unreachable)
-    assert "no TLS connection to the server could be made" in error.summary
-    assert wire.requests == []
-
-
-def _answer_in_plain(listener: socket.socket) -> None:
-    connection, _ = listener.accept()
-    with connection, suppress(OSError):
-        connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-        connection.recv(65536)
 
 
 def test_a_tls_connection_that_breaks_in_the_answer_leaves_it_lost(

@@ -29,25 +29,6 @@ def body(document: object) -> bytes:
     return json.dumps(document).encode()
 
 
-def test_a_list_is_read_in_its_order() -> None:
-    found = read_subscriptions(body([{**ITEM, "id": "b"}, {**ITEM, "id": "a"}]))
-    assert [each.id for each in found] == ["b", "a"]
-    assert found[0].trigger.wire == "MOVED"
-    assert found[0].url.full == "https://h.example/a"
-
-
-def test_an_id_that_comes_as_a_number_is_taken_as_its_text() -> None:
-    found = read_subscriptions(
-        body([{**ITEM, "id": 9007199254740993}, {**ITEM, "id": 0}, {**ITEM, "id": "007"}])
-    )
-    assert [each.id for each in found] == ["9007199254740993", "0", "007"]
-
-
-def test_an_empty_list_says_that_there_is_nothing() -> None:
-    assert read_subscriptions(b"[]") == ()
-    assert read_subscriptions(b"\xef\xbb\xbf []\n") == ()
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -106,17 +87,6 @@ def test_a_list_of_another_shape_is_an_error(data: bytes) -> None:
 def test_each_limit_of_a_list_is_told_when_it_is_met(data: bytes, limit: str) -> None:
     with pytest.raises(NotUnderstood, match=limit):
         read_subscriptions(data)
-
-
-@pytest.mark.parametrize(
-    ("value", "flag"),
-    [(True, True), (False, False), ("true", True), ("FALSE", False), ("True", True), (None, None)],
-)
-def test_the_flag_may_be_a_boolean_or_a_text(value: object, flag: bool | None) -> None:
-    assert (
-        read_subscriptions(body([{**ITEM, "includeIdentifiers": value}]))[0].include_identifiers
-        is flag
-    )
 
 
 def test_a_flag_that_is_not_there_is_unknown() -> None:

@@ -55,7 +55,7 @@ CASES = list(product(EDITS, SERVICES))
 
 
 @pytest.mark.parametrize("kind", ["killed", "commit-killed", "stop"])
-@pytest.mark.parametrize(("edit", "service"), sampled(CASES, 11))
+@pytest.mark.parametrize(("edit", "service"), sampled(CASES, 40, 4))
 def test_an_edit_that_is_cut_short_at_any_call_is_finished_by_the_next_run(
     edit: str, service: str, kind: str
 ) -> None:
@@ -66,7 +66,7 @@ def test_an_edit_that_is_cut_short_at_any_call_is_finished_by_the_next_run(
             return  # there are no more calls
 
 
-@pytest.mark.parametrize(("edit", "service"), sampled(CASES, 11))
+@pytest.mark.parametrize(("edit", "service"), sampled(CASES, 40, 4))
 def test_an_edit_whose_subscribe_goes_wrong_loses_no_place(edit: str, service: str) -> None:
     for answer in ANSWERS:
         assert (
@@ -75,7 +75,7 @@ def test_an_edit_whose_subscribe_goes_wrong_loses_no_place(edit: str, service: s
         ), answer
 
 
-@pytest.mark.parametrize(("edit", "service"), sampled(CASES, 11))
+@pytest.mark.parametrize(("edit", "service"), sampled(CASES, 40, 4))
 def test_an_edit_whose_removal_goes_wrong_is_finished_by_the_next_run(
     edit: str, service: str
 ) -> None:

@@ -169,7 +169,7 @@ def assert_no_law_breaks(way: str, *mishaps: Mishap) -> None:
     assert played.figures.faults, f"{mishaps} never happened"
 
 
-@pytest.mark.parametrize(("way", "call"), sampled(product(WAYS, CALLS), 9))
+@pytest.mark.parametrize(("way", "call"), sampled(product(WAYS, CALLS), 81, 3))
 def test_whatever_befalls_a_call_no_law_breaks_and_the_next_apply_settles_all(
     way: str, call: str
 ) -> None:
@@ -177,14 +177,14 @@ def test_whatever_befalls_a_call_no_law_breaks_and_the_next_apply_settles_all(
         assert_no_law_breaks(way, each)
 
 
-@pytest.mark.parametrize("way", sampled(WAYS, 9, 3))
+@pytest.mark.parametrize("way", sampled(WAYS, 9, 4))
 @pytest.mark.parametrize("times", [1, EVER])
 def test_whichever_call_is_cut_no_law_breaks(way: str, times: int) -> None:
     for nth, fault in product(range(calls(way).total()), ("cut", "commit-cut")):
         assert_no_law_breaks(way, mishap(fault, "any", nth, times))
 
 
-@pytest.mark.parametrize("way", sampled(WAYS, 9, 3))
+@pytest.mark.parametrize("way", sampled(WAYS, 9, 4))
 @pytest.mark.parametrize("flags", [(), ("old-checkout",)], ids=["one state", "a state each"])
 def test_at_whichever_call_another_apply_comes_in_between_no_law_breaks(
     way: str, flags: tuple[str, ...]

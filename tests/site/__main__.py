@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site import cli, diagrams, hooks_file, json_reference, pictures, pipelines
+from tests.site import cli, hooks_file, json_reference, pictures, pipelines
 
 WRITERS: list[Callable[[], dict[Path, str]]] = [
     cli.pages,
-    diagrams.pages,
     hooks_file.pages,
     json_reference.pages,
     pictures.pages,

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from tests.lanes import sampled
 from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader, served
 from tests.site.conftest import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PARTS = 3  # of the pages, for as many workers
+PARTS = 4  # of the pages, for as many workers; a half of them at night
 # what is broken within a word
 BROKEN = """() => [...document.querySelectorAll("td code")].filter(each => {
   const lines = new Set([...each.getClientRects()].map(({ top }) => top))
@@ -41,7 +42,7 @@ def is_source(page: Path) -> bool:
     return "." in page.stem
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", sampled(range(PARTS), 1, 2))
 def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(
     part: int, site: Site, reader: Reader
 ) -> None:
@@ -65,6 +66,7 @@ def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(
     assert not {page: found for page, found in faults.items() if found}
 
 
+@pytest.mark.nightly
 def test_a_file_of_the_project_fits_on_a_phone(site: Site, reader: Reader) -> None:
     for page in filter(is_source, site.pages):
         reader.open(page.as_uri(), PHONE)

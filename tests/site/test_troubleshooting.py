@@ -16,8 +16,8 @@ from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
 from tests.boxes import Sandbox
-from tests.conftest import HOOKS, SECRET, Place, Run
-from tests.documents.test_saved_plan import KEY, NEW_SECRET, alter, save
+from tests.conftest import HOOKS, NEW_SECRET, SECRET, Place, Run
+from tests.documents.test_saved_plan import KEY, alter, save
 from tests.site.parts import DOCS
 from tests.wire import Wire, answer, cutting, make_certificate, saying
 

@@ -306,6 +306,7 @@ def test_a_certificate_of_an_unknown_authority_is_told(tmp_path: Path, environ: 
         )
 
 
+@pytest.mark.slow
 def test_an_object_without_end_is_cut_off_whatever_size_its_server_tells(environ: Surround) -> None:
     size = (
         "Content-Length: 10",

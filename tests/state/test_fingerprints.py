@@ -98,6 +98,7 @@ def test_keys_are_derived_side_by_side() -> None:
     assert len(derive_keys([(ONE, SALT), (TWO, SALT)], 2, derive)) == 2
 
 
+@pytest.mark.slow
 def test_no_more_are_derived_at_a_time_than_the_width_allows() -> None:
     running, most = [], []
 

@@ -327,6 +327,7 @@ def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
         assert len(problem) < 500
 
 
+@pytest.mark.slow
 def test_the_first_error_is_found_at_the_end_of_a_large_state_and_quotes_nothing() -> None:
     document = json.loads(state_text(WHOLE))
     document["entries"] = [{**document["entries"][0], "id": str(n)} for n in range(50_000)]

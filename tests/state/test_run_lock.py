@@ -152,6 +152,7 @@ def test_what_another_run_wrote_meanwhile_is_kept() -> None:
     assert load(store) == after
 
 
+@pytest.mark.slow
 def test_a_state_that_others_write_all_the_time_is_an_error() -> None:
     with pytest.raises(FileError, match="the state memory changes all the time"):
         update(Memory(others=10_000), adding(entry()))

@@ -32,17 +32,17 @@ from tests.boxes import Sandbox
 from tests.command_line import ROOT
 from tests.conftest import make_environ
 from tests.laws import Moment, Run, broken_by, broken_when_settled
-from tests.system.stage import (
+from tests.system.tenancy import (
     HIDDEN,
     NAMED,
     TENANT,
     Came,
-    Stage,
+    WatchedTenancy,
     declared_of,
     environ,
     options_of,
     ours,
-    prepare_both,
+    prepare,
     remembered,
     wait_until_all_is_carried_out,
     wanted,
@@ -149,17 +149,16 @@ def carry_out(kill: Kill) -> Killed:
     if way.lag:
         way = replace(way, lag=LAG)
     with tempfile.TemporaryDirectory() as name:
-        folders = prepare_both(way, "", Path(name))
-        with Sandbox(
-            replace(options_of(way, folders[0] / "held.json", clock), latency=LATENCY)
-        ) as box:
-            stage = Stage(way, box, clock, folders)
-            run = _kill(kill, stage)
+        folder = Path(name)
+        prepare(way, folder)
+        with Sandbox(replace(options_of(way, folder / "held.json", clock), latency=LATENCY)) as box:
+            tenancy = WatchedTenancy(way, box, clock, folder)
+            run = _kill(kill, tenancy)
             broken = [f"{law}: {how}" for law, how in broken_by(run)]
-            broken += _broken_code(kill, run, folders[0], has_called=bool(box.calls))
+            broken += _broken_code(kill, run, folder, has_called=bool(box.calls))
             unknown = 0
             if not broken:
-                settled, states, adopted = _settle(stage)
+                settled, states, adopted = _settle(tenancy)
                 broken += settled
                 unknown = states["unknown"]
                 broken += (
@@ -172,9 +171,9 @@ def carry_out(kill: Kill) -> Killed:
     return Killed(kill, code, changes, unknown, tuple(broken))
 
 
-def _kill(kill: Kill, stage: Stage) -> Run:
+def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
     """Start a process, watch it, and kill it; what it left, as the laws see it."""
-    box, folder, before = stage.box, stage.folders[0], stage.witness.held()
+    box, folder, before = tenancy.box, tenancy.folder, tenancy.witness.held()
     path = folder / "hooks.state.json"
     known = path.read_text(encoding="utf-8")
     command = [sys.executable, "-m", "hooksync", "apply", "--yes", "--format", "json", "--no-probe"]
@@ -192,22 +191,22 @@ def _kill(kill: Kill, stage: Stage) -> Run:
         calls = 0
         while calls < kill.calls and process.poll() is None:
             calls = len(box.calls)
-            _look(stage, moments)
+            _look(tenancy, moments)
             time.sleep(0.0005)
         time.sleep(kill.delay)
         process.send_signal(kill.signal)
         out, err = process.communicate(timeout=PATIENCE)
     wait_until_all_is_carried_out(box)
-    _look(stage, moments)
+    _look(tenancy, moments)
     # else Python itself was still starting
     has_begun = bool(box.calls) or OURS in err or "Traceback" not in err
     code = process.returncode if has_begun else -kill.signal
-    text, held = path.read_text(encoding="utf-8"), stage.witness.held()
+    text, held = path.read_text(encoding="utf-8"), tenancy.witness.held()
     return Run(
         name="killed",
         verb="apply",
         code=code if code >= 0 else None,
-        tenancies=(declared_of(stage.way),),
+        tenancies=(declared_of(tenancy.way),),
         before=before,
         moments=tuple(moments),
         result=json.loads(out) if code >= 0 and out else None,
@@ -220,11 +219,11 @@ def _kill(kill: Kill, stage: Stage) -> Run:
     )
 
 
-def _look(stage: Stage, moments: list[Moment]) -> None:
+def _look(tenancy: WatchedTenancy, moments: list[Moment]) -> None:
     """Keep what is held, where it is another than before."""
-    held = stage.witness.held()
+    held = tenancy.witness.held()
     if not moments or moments[-1].held != held:
-        lists = [call for call in stage.box.calls if call.name == "list"]
+        lists = [call for call in tenancy.box.calls if call.name == "list"]
         shown = held if lists else None  # as a run sees it that ends: it waits for a list that lags
         moments.append(Moment("killed", held, "a call", TENANT, shown=shown))
 
@@ -245,14 +244,14 @@ def _broken_code(kill: Kill, run: Run, folder: Path, *, has_called: bool) -> Ite
         yield "the report that it wrote is another than the one that it shows"
 
 
-def _settle(stage: Stage) -> tuple[list[str], Counter[str], Counter[str]]:
+def _settle(tenancy: WatchedTenancy) -> tuple[list[str], Counter[str], Counter[str]]:
     """Apply once more, and adopt: what does not hold, and the states of the secrets before and
     after.
     """
-    second = stage.apply(0)
-    third = stage.apply(0)
-    adopted = stage.apply(0, adopts=True)
-    last = stage.plan(0)
+    second = tenancy.apply()
+    third = tenancy.apply()
+    adopted = tenancy.apply(adopts=True)
+    last = tenancy.plan()
     broken = [
         f"the next run: {law}: {how}"
         for law, how in broken_when_settled(second.run, is_second=False)
@@ -261,7 +260,7 @@ def _settle(stage: Stage) -> tuple[list[str], Counter[str], Counter[str]]:
         broken += [
             f"{name}: {law}: {how}" for law, how in broken_when_settled(came.run, is_second=True)
         ]
-    if ours(second.live) != wanted(stage.way):
+    if ours(second.live) != wanted(tenancy.way):
         broken.append("the next run does not leave what is declared")
     if json.loads(adopted.state)["intents"]:
         broken.append("the state has intents left")
@@ -277,27 +276,19 @@ def _states(came: Came) -> Counter[str]:
 
 
 def figures(results: Sequence[Killed]) -> str:
-    """Say in numbers what was killed and what came of it."""
-    signals = Counter(one.kill.signal.name for one in results)
-    codes = Counter(one.code for one in results)
-    ways = Counter(one.kill.way for one in results)
-    lines = [
-        f"{len(results)} kills, {sum(bool(one.broken) for one in results)} broken",
-        f"signals: {', '.join(f'{number} {name}' for name, number in sorted(signals.items()))}",
-        (
-            f"ends: {', '.join(f'{number} with {code}' for code, number in sorted(codes.items()))}"
-            " (0: it was through before; negative: by the signal itself)"
-        ),
-        (
-            f"in the middle of its changes: {sum(one.is_in_between for one in results)}"
-            f", before the first: {sum(one.changes == 0 for one in results)}"
-        ),
-        (
-            "secrets that the next run did not know, until --adopt:"
-            f" {sum(one.unknown for one in results)} in {sum(one.unknown > 0 for one in results)}"
-            " runs"
-        ),
-        *(f"  {number} {way}" for way, number in ways.items()),
+    """Say in numbers what was killed and what came of it. A negative end: by the signal itself."""
+    lines = [f"{len(results)} kills, {sum(bool(one.broken) for one in results)} broken"]
+    counted = {
+        "signals": Counter(one.kill.signal.name for one in results),
+        "ends": Counter(str(one.code) for one in results),
+        "ways": Counter(one.kill.way for one in results),
+    }
+    for what, counts in counted.items():
+        lines += [f"{what}: {', '.join(f'{number} {name}' for name, number in counts.items())}"]
+    lines += [
+        f"in the middle of its changes: {sum(one.is_in_between for one in results)}",
+        f"before the first change: {sum(one.changes == 0 for one in results)}",
+        f"secrets that the next run did not know: {sum(one.unknown for one in results)}",
     ]
     lines += [f"broken: {one.kill}: {text}" for one in results for text in one.broken]
     return "\n".join(lines)

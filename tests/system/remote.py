@@ -1,31 +1,20 @@
 """Runs of hooksync that start from nothing each time, as CI jobs do, and share one state on a real
 backend.
-
-    python -m tests.system.remote --kills 50 --races 20
-
-kills an apply after each number of its calls and lets two start at once, on every backend that can
-be had here, and prints a row of figures for each. Exits with 1 when anything did not hold.
 """
 
 from __future__ import annotations
 
-import argparse
 import signal
-import statistics
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.backends import BACKENDS, Backend, Servers
+from tests.backends import Backend
 from tests.boxes import Receiver, Sandbox
 from tests.command_line import ROOT, Run
 from tests.conftest import Place, make_environ
@@ -146,94 +135,3 @@ def race(jobs: Runners, *flags: str) -> list[str]:
     codes = sorted(code for _, code in ends)
     wrong = [] if codes in ([0, 0], [0, 3]) else [f"exits {ends}"]
     return [*wrong, *jobs.differences(), *([] if made == len(TRIGGERS) else [f"{made} were made"])]
-
-
-def timed(jobs: Runners, *arguments: str) -> float:
-    begin = time.perf_counter()
-    done = jobs.fresh().run_process(*arguments)
-    assert done.code == 0, done.err
-    return time.perf_counter() - begin
-
-
-def calls_of(jobs: Runners, *arguments: str) -> int:
-    """Count the requests of one run to the backend; 0 where it has no network of ours."""
-    requests = jobs.backend.network.requests if jobs.backend.network else []
-    before = len(requests)
-    assert jobs.run(*arguments).code == 0
-    return len(requests) - before
-
-
-def _row(
-    name: str, options: argparse.Namespace, servers: Servers, stack: ExitStack
-) -> tuple[str, list[str]]:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    backend = BACKENDS[name](servers, folder, stack)
-    with runners(folder, backend) as jobs:
-        wrong = [] if (first := jobs.run(*PATIENT)).code == 0 else [first.err]
-        for number in range(options.kills):
-            wrong += (f"kill {number}: {each}" for each in kill_one(jobs, number % CALLS + 1))
-        for number in range(options.races):
-            flags = ("--lock-timeout", "60") if number % 2 else ()
-            wrong += (f"race {number}: {each}" for each in race(jobs, *flags))
-        jobs.rotate()
-        calls = calls_of(jobs, "plan"), calls_of(jobs, *APPLY)
-        added = [_added(jobs, "plan"), _added(jobs, *APPLY)]
-    cells = [
-        name,
-        str(options.kills),
-        str(options.races),
-        *map(str, calls),
-        *(f"{each:.2f} s" for each in added),
-    ]
-    return "| " + " | ".join(cells) + " |", wrong
-
-
-def _added(jobs: Runners, *arguments: str) -> float:
-    """Return the seconds that a run takes more than one whose state is a file."""
-    remote, local = [], []
-    for _ in range(5):
-        remote.append(timed(jobs, *arguments))
-        jobs.environ = {"HOOKSYNC_STATE": str(jobs.folder / "local.state.json")}
-        local.append(timed(jobs, *arguments))
-        jobs.environ = {}
-    return statistics.median(remote) - statistics.median(local)
-
-
-def main() -> int:
-    """Measure every backend."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--races", type=int, default=20)
-    parser.add_argument(
-        "--backend", action="append", choices=tuple(BACKENDS), help="may be repeated (default: all)"
-    )
-    options = parser.parse_args()
-    failures: list[str] = []
-    columns = (
-        "backend",
-        "kills",
-        "races",
-        "requests of plan",
-        "of apply",
-        "added to plan",
-        "to apply",
-    )
-    sys.stdout.write(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
-    with ExitStack() as stack:
-        servers = Servers(Path(stack.enter_context(tempfile.TemporaryDirectory())), stack)
-        for name in options.backend or BACKENDS:
-            try:
-                row, wrong = _row(name, options, servers, stack)
-            except pytest.skip.Exception as reason:
-                sys.stderr.write(f"{name}: {reason}\n")
-                continue
-            sys.stdout.write(f"{row}\n")
-            failures += (f"{name}: {each}" for each in wrong)
-    sys.stderr.writelines(f"{each}\n" for each in failures)
-    return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

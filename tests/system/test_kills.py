@@ -19,7 +19,7 @@ SEED = os.environ.get("HOOKSYNC_KILL_SEED", "hooksync")
 NUMBER = len(WAYS) * len(SIGNALS)
 
 
-@pytest.mark.parametrize("kill", sampled(draw(NUMBER, SEED), 18, 2), ids=str)
+@pytest.mark.parametrize("kill", sampled(draw(NUMBER, SEED), 36, 4), ids=str)
 def test_what_a_killed_run_leaves_is_put_right_by_the_next(kill: Kill) -> None:
     assert carry_out(kill).broken == ()
 

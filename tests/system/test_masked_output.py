@@ -17,7 +17,7 @@ from tests.attacks.scene import FIELDS, SHOWN, play
 from tests.command_line import Run
 from tests.commands.test_listen import BODY, EVENT, listening
 from tests.conftest import HOOKS, Place
-from tests.lanes import sampled
+from tests.lanes import covering, sampled
 from tests.wire import Wire, answer, saying
 
 VALUES = [f"ab{each}cd{each}ef{each}gh" for each in "_*&<>`\"'\\%$"]
@@ -91,7 +91,9 @@ def shown_in(*texts: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("field", "shown"),
-    sampled([(field, shown) for field, (_, places) in FIELDS.items() for shown in places], 4),
+    covering(
+        [(field, shown) for field, (_, places) in FIELDS.items() for shown in places], every=8
+    ),
 )
 def test_no_format_shows_a_secret_that_a_peer_echoes(field: str, shown: str) -> None:
     scene = FIELDS[field][0](ALL)
@@ -128,7 +130,7 @@ WITH_A_NAME = {  # {}: a name that holds all secrets
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
-@pytest.mark.parametrize("what", sampled(WITH_A_NAME, 4))
+@pytest.mark.parametrize("what", sampled(WITH_A_NAME, 20, 2))
 def test_no_format_shows_a_secret_that_the_name_of_a_file_holds(what: str, place: Place) -> None:
     (place.folder / ALL).mkdir()
     place.write(declaring_all(HOOKS), f"{ALL}/hooks.yaml")

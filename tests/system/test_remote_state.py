@@ -9,7 +9,6 @@ import re
 import shlex
 import signal
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,8 @@ from tests.system.remote import (
 
 pytestmark = pytest.mark.slow
 EVERYWHERE = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
-BY_HTTP = pytest.mark.parametrize(
-    "backend", [name for name in BACKENDS if name != "git-path"], indirect=True
-)
+# the others at night: they differ below the lock that the others' tests play
+BY_DAY = pytest.mark.parametrize("backend", sampled(BACKENDS, 1, 2), indirect=True)
 OBJECTS = pytest.mark.parametrize("backend", ["s3", "azure"], indirect=True)
 
 
@@ -62,7 +60,7 @@ def is_quiet(jobs: Runners) -> None:
     assert "unknown" not in shown.out + shown.err
 
 
-@EVERYWHERE
+@BY_DAY
 def test_a_secret_is_rotated_twice_and_a_third_time_by_a_job_that_is_killed(jobs: Runners) -> None:
     applied(jobs)
     for _ in range(2):
@@ -75,7 +73,7 @@ def test_a_secret_is_rotated_twice_and_a_third_time_by_a_job_that_is_killed(jobs
     assert jobs.run("plan", "--detailed-exitcode").code == 0
 
 
-@EVERYWHERE
+@pytest.mark.parametrize("backend", sampled(BACKENDS, 1, 4), indirect=True)
 @pytest.mark.timeout(300)
 def test_whenever_a_job_is_killed_the_next_one_ends_right(jobs: Runners) -> None:
     applied(jobs)
@@ -90,7 +88,7 @@ def test_of_two_jobs_at_once_one_works_and_nothing_is_doubled(jobs: Runners) -> 
     is_quiet(jobs)
 
 
-@EVERYWHERE
+@BY_DAY
 def test_a_job_that_is_paused_until_another_has_its_lock_changes_nothing_more(
     jobs: Runners,
 ) -> None:
@@ -110,29 +108,6 @@ def test_a_job_that_is_paused_until_another_has_its_lock_changes_nothing_more(
     applied(jobs)
 
 
-@EVERYWHERE
-def test_a_second_job_is_told_who_holds_the_lock_and_can_take_it_away(jobs: Runners) -> None:
-    jobs.environ = {
-        "GITHUB_RUN_ID": "7",
-        "GITHUB_SERVER_URL": "https://github.com",
-        "GITHUB_REPOSITORY": "a/hooks",
-    }
-    jobs.environ["HOOKSYNC_LOCK_EXPIRY"] = "600"
-    with jobs.fresh().popen(*APPLY) as first:
-        assert reach(jobs.box, first, 2)
-        first.send_signal(signal.SIGKILL)
-    second = jobs.run(*APPLY)
-    assert second.code == 3
-    assert (
-        f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20" in second.err
-    )
-    found = re.search(r"`(hooksync state unlock [^`]+)`", second.err)
-    assert found
-    unlocked = jobs.run(*shlex.split(found[1])[1:], "--yes")
-    assert unlocked.code == 0, unlocked.err
-    applied(jobs)
-
-
 @OBJECTS
 def test_a_plan_makes_two_calls_at_most_and_an_apply_six(jobs: Runners) -> None:
     assert jobs.backend.network
@@ -148,23 +123,7 @@ def test_a_plan_makes_two_calls_at_most_and_an_apply_six(jobs: Runners) -> None:
         assert len(requests) - start <= 6, requests[start:]
 
 
-@BY_HTTP
-@pytest.mark.parametrize(
-    ("nth", "what"), sampled(product(range(1, 5), ["drop", "lose", "double"]), 1, 4)
-)
-def test_one_request_that_fails_is_made_up_for(jobs: Runners, what: str, nth: int) -> None:
-    assert jobs.backend.network
-    jobs.environ = {"HOOKSYNC_LOCK_EXPIRY": "600"}  # long enough for not being renewed meanwhile
-    applied(jobs)
-    jobs.rotate()
-    jobs.backend.network.add(what, "^(PUT|POST .*git-receive-pack)", nth)  # type: ignore[arg-type]
-    done = jobs.run(*PATIENT)
-    assert done.code == 0 or nth == 1, done.err  # at first nothing has begun: it may be refused
-    applied(jobs)
-    is_quiet(jobs)
-
-
-@BY_HTTP
+@OBJECTS
 @pytest.mark.parametrize(("nth", "what"), sampled([(3, "cut-after"), (3, "cut"), (4, "cut")], 1, 2))
 @pytest.mark.timeout(300)
 def test_what_cannot_be_written_is_kept_and_pushed_by_the_command_that_is_told(
@@ -196,16 +155,3 @@ def test_what_cannot_be_written_is_kept_and_pushed_by_the_command_that_is_told(
         assert pushed.code == 0, pushed.err
     is_quiet(jobs)
     applied(jobs)
-
-
-@EVERYWHERE
-def test_a_plan_without_its_state_fails_and_works_when_it_is_told_to(jobs: Runners) -> None:
-    if jobs.backend.network:
-        jobs.backend.network.cut()
-    else:
-        jobs.environ = {"HOOKSYNC_STATE": "git:no/such..branch"}
-    plan = jobs.run("plan")
-    assert plan.code in (1, 64), plan.out
-    assert plan.out == ""
-    assert "\n  fix: " in plan.err
-    assert jobs.run("plan", "--no-state").code == 0

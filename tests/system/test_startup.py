@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.boxes import Receiver, Sandbox
-from tests.command_line import LOG_IN, run_python
+from tests.boxes import Sandbox
+from tests.command_line import run_python
+from tests.conftest import SECRET, Place
 from tests.lanes import sampled
 
-SECRET = "a-shared-secret-of-tests"
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 FILE = """\
 version: 1
@@ -22,6 +20,7 @@ tenancies:
   archive:
     server: ${BOX}
     tenant: DEMO
+    unknown_secret: warn
     subscriptions:
       catalogue: {url: "${RECEIVER}", trigger: INDEXED, secret: {env: HOOK_SECRET}}
 """
@@ -82,7 +81,7 @@ AS_DECLARED = (
     Command("export", "argparse yaml requests"),
     Command("init --from-live new.yaml", "argparse yaml requests"),
     Command("apply", "argparse yaml requests filelock"),
-    Command("apply --adopt", "argparse yaml requests filelock"),
+    Command("adopt", "argparse yaml requests filelock"),
 )
 NOT_THERE = (
     Command("plan", "argparse yaml requests"),
@@ -95,76 +94,64 @@ ANOTHER_FLAG = (
 )
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What the commands are run on."""
-
-    folder: Path
-    box: Sandbox
-    receiver: Receiver
-    environ: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def url(self) -> str:
-        return self.receiver.url("catalogue")
-
-    def watched(self, command: Command) -> set[str]:
-        """Run a command; name the modules that it loaded and that are watched."""
-        places = {
-            "BOX": self.box.url,
-            "PRESERVICA_SERVER": self.box.url,
-            "PRESERVICA_TENANT": "DEMO",
-        }
-        environ = {**LOG_IN, **places, "RECEIVER": self.url, "HOOK_SECRET": SECRET, **self.environ}
-        done = run_python(["-c", LOADED, *command.line.split()], environ, self.folder)
-        assert done.code == command.code, done.err
-        return set(done.err.rpartition("loaded: ")[2].split()) & WATCHED
-
-
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    (tmp_path / "hooks.yaml").write_text(FILE)
-    (tmp_path / "wrong.yaml").write_text(FILE + "unknown: 1\n")
-    with Sandbox() as box, Receiver({"catalogue": [SECRET]}) as receiver:
-        yield Stage(tmp_path, box, receiver)
+def stage(place: Place) -> Place:
+    place.write(FILE)
+    place.write(FILE + "unknown: 1\n", "wrong.yaml")
+    place.environ |= {
+        "PRESERVICA_SERVER": place.box.url,
+        "PRESERVICA_TENANT": "DEMO",
+        "HOOK_SECRET": SECRET,
+    }
+    return place
 
 
-def assert_loads(command: Command, stage: Stage) -> None:
+def watched(command: Command, place: Place) -> set[str]:
+    """Run a command; name the modules that it loaded and that are watched."""
+    done = run_python(["-c", LOADED, *command.line.split()], place.environ, place.folder)
+    assert done.code == command.code, done.err
+    return set(done.err.rpartition("loaded: ")[2].split()) & WATCHED
+
+
+def assert_loads(command: Command, stage: Place) -> None:
     expected = set(command.loads.split())
     brought = set().union(*(BROUGHT.get(name, ()) for name in expected))
-    loaded = stage.watched(command)
+    loaded = watched(command, stage)
     assert (loaded - brought, expected - loaded) == (expected, set())
 
 
 @pytest.mark.parametrize("command", sampled(ALONE, 2), ids=str)
 def test_a_command_that_needs_no_tenancy_loads_no_more_than_it_uses(
-    command: Command, stage: Stage
+    command: Command, stage: Place
 ) -> None:
     assert_loads(command, stage)
 
 
 @pytest.mark.parametrize("command", sampled(AS_DECLARED, 3), ids=str)
 def test_where_live_is_as_declared_nothing_is_loaded_for_differences(
-    command: Command, stage: Stage
+    command: Command, stage: Place
 ) -> None:
-    stage.box.seed("DEMO", stage.url, "FULL_TEXT_INDEXED", SECRET)
+    stage.box.seed("DEMO", stage.environ["RECEIVER"], "FULL_TEXT_INDEXED", SECRET)
     assert_loads(command, stage)
 
 
 @pytest.mark.parametrize("command", sampled(NOT_THERE, 2), ids=str)
-def test_what_is_not_there_has_no_pair_to_compare(command: Command, stage: Stage) -> None:
+def test_what_is_not_there_has_no_pair_to_compare(command: Command, stage: Place) -> None:
     assert_loads(command, stage)
 
 
 @pytest.mark.parametrize("command", ANOTHER_FLAG, ids=str)
 def test_only_a_pair_that_differs_loads_the_library_for_differences(
-    command: Command, stage: Stage
+    command: Command, stage: Place
 ) -> None:
-    stage.box.seed("DEMO", stage.url, "FULL_TEXT_INDEXED", SECRET, include_identifiers=False)
+    stage.box.seed(
+        "DEMO", stage.environ["RECEIVER"], "FULL_TEXT_INDEXED", SECRET, include_identifiers=False
+    )
     assert_loads(command, stage)
 
 
-def test_a_second_factor_loads_the_library_for_it(stage: Stage) -> None:
+def test_a_second_factor_loads_the_library_for_it(stage: Place) -> None:
     with Sandbox(SandboxOptions(accounts=(Account(totp_seed=SEED),))) as box:
         command = Command("plan", "argparse yaml requests pyotp")
-        assert_loads(command, replace(stage, box=box, environ={"PRESERVICA_2FA_TOKEN": SEED}))
+        stage.environ |= {"BOX": box.url, "PRESERVICA_2FA_TOKEN": SEED}
+        assert_loads(command, stage)

@@ -1,10 +1,8 @@
-"""What kills and two runs at once have in common: a tenancy that asks for steps of every kind, by
-real HTTP.
+"""What kills are tried on: a tenancy that asks for steps of every kind, by real HTTP.
 
-`prepare_both` writes the hooks file, what the sandbox holds, and the state of the run that made
-most of it. `Stage` runs commands on it in this process, watches the tenancy past hooksync, and
-makes a record for the laws. Runs and sandbox share a clock that jumps, so that only calls which the
-sandbox holds take time.
+`prepare` writes the hooks file, what the sandbox holds, and the state of the run that made most of
+it. `WatchedTenancy` runs commands on it in this process, watches the tenancy past hooksync, and
+makes a record for the laws.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
 import threading
 import time
 import traceback
@@ -27,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
-from hooksync.core.errors import HooksyncError
 from hooksync.core.model import Secret, SubscriptionKey, Trigger
 from hooksync.reconcile.context import World
 from hooksync.sandbox import http_server
@@ -37,21 +33,20 @@ from hooksync.service.http import Answer, Request, RetryPolicy, Transport
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, stretch
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State, StateEntry
-from tests.boxes import Call, Sandbox
-from tests.command_line import LOG_IN, PASSWORD
+from tests.boxes import Sandbox
+from tests.command_line import LOG_IN, PASSWORD, run_in
 from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
 from tests.memory_terminal import MemoryTerminal
 from tests.sandbox_faults import normalised
 
 if TYPE_CHECKING:
-    from hooksync.service.http import CallRecord
+    pass
 
 QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05, dice=lambda: 0.5)
 TIMEOUT = 15.0  # seconds that a call may take
 SIDE_BY_SIDE = 8  # calls in flight
 LONGEST = 30.0  # seconds that a call which nobody waits for any more may take to be carried out
 LAG = 5.0  # seconds, of a list that lags
-BRIDGED = 16 * 60.0  # seconds after which the state counts nothing as live that no list has shown
 
 SECRET = "s3cret-of-every-hook-0123456789abc"
 OLD_SECRET = "0ld-secret-of-every-hook-0123456789"
@@ -99,12 +94,9 @@ class Way:
     name: str
     replacement: Literal["create-first", "remove-first"] = "create-first"
     traits: frozenset[str] = frozenset()  # of the sandbox
-    uses_state: bool = True
     # whether what is resubscribed has moved, and what is kept has other names than before
     moves: bool = False
     lag: float = 0.0  # seconds by which the list is late
-    # one of what is kept; and where the service refuses them, one of what is resubscribed
-    has_duplicates: bool = True
 
     @property
     def refuses_duplicates(self) -> bool:
@@ -117,13 +109,9 @@ NAMED = {
     way.name: way
     for way in (
         Way("create-first"),
-        Way("create-first, no state", uses_state=False),
         Way("remove-first", "remove-first"),
-        Way("remove-first, no state", "remove-first", uses_state=False),
         Way("create-first, receivers move", moves=True),
         Way("answer-without-id", traits=NO_IDS),
-        Way("minimal-list", traits=frozenset({"minimal-list"})),
-        Way("refuse-duplicates", traits=REFUSES, has_duplicates=False),
         Way("refuse-duplicates, and there are some", traits=REFUSES),
         Way("create-first, the list lags", lag=LAG),
         Way("remove-first, the list lags", "remove-first", lag=LAG),
@@ -173,7 +161,7 @@ def declared_of(way: Way) -> Declared:
         owns=frozenset([OURS]),
         removes_first=way.replacement == "remove-first",
         may_conflict=way.refuses_duplicates,
-        tells_flags="minimal-list" not in way.traits,
+        tells_flags=True,
     )
 
 
@@ -198,45 +186,30 @@ def _ids(*, is_later: bool) -> Iterator[str]:
         yield hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
-def prepare_both(way: Way, states: str, folder: Path) -> tuple[Path, Path]:
-    """Prepare the folders of two that look after a tenancy: one folder, or one on each machine."""
-    first, second = folder / "first", folder / "second"
-    first.mkdir()
-    _prepare(way, first)
-    if states != "a state each":
-        return first, first
-    shutil.copytree(first, second)
-    return first, second
-
-
-def _prepare(way: Way, folder: Path) -> None:
+def prepare(way: Way, folder: Path) -> None:
     """Write the hooks file, what the sandbox holds, and the state."""
     hooks = HOOKS.replace("create-first", way.replacement) + (MOVED_NAMES if way.moves else "")
     (folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
     with Sandbox(options_of(way, folder / "held.json")) as box:
         made = _seed(box, way)
-    if way.uses_state:
-        state = _old_state(made, FORMER_NAMES if way.moves else {})
-        (folder / "hooks.state.json").write_text(state_text(state), encoding="utf-8")
+    state = _old_state(made, FORMER_NAMES if way.moves else {})
+    (folder / "hooks.state.json").write_text(state_text(state), encoding="utf-8")
 
 
 def _seed(box: Sandbox, way: Way) -> list[Subscription]:
     """Hold what asks for every kind of step; give what the state is to know."""
     for trigger in TRIGGERS:
-        # the state tells of one that its secret has changed; of the other, and without a state, the
-        # flag must tell
-        flag = trigger != "MOVED" or not way.uses_state
+        # the state tells of one that its secret has changed
         turned = f"{OURS}/{'moved-from' if way.moves else 'turned'}"
-        box.seed(TENANT, turned, trigger, OLD_SECRET, include_identifiers=flag)  # resubscribed
+        box.seed(TENANT, turned, trigger, OLD_SECRET)  # resubscribed
         box.seed(TENANT, f"{OURS}/steady", trigger, SECRET)  # kept
         box.seed(TENANT, f"{OURS}/gone", trigger, OLD_SECRET)  # unsubscribed
         box.seed(TENANT, f"{THEIRS}/hook", trigger, OTHER_SECRET)  # left
     for name in SWAPPED if way.moves else ():
         box.seed(TENANT, f"{OURS}/{name}", "MOVED", SECRET)  # kept
     made = box.subscriptions(TENANT)
-    if way.has_duplicates:
-        box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # one of the two is to go
-    if way.has_duplicates and way.refuses_duplicates:
+    box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # one of the two is to go
+    if way.refuses_duplicates:
         box.seed(TENANT, f"{OURS}/turned", "MOVED", OLD_SECRET)  # both are to go
     return [one for one in made if one.url.startswith(f"{OURS}/")]
 
@@ -361,104 +334,71 @@ def _document(text: str | bytes) -> Any:
 # --- running commands on it
 
 
-@dataclass(slots=True)
-class Recorder(MemoryTerminal):
-    """A terminal that lets something else happen after so many calls."""
-
-    calls: int = 0
-    moment: int = 0  # the number of the call after which something else happens; 0: nothing does
-    at_the_moment: Callable[[], None] = lambda: None
-
-    def watch(self, record: CallRecord) -> None:
-        MemoryTerminal.watch(self, record)  # a class with slots has no super() of its own
-        self.calls += 1
-        if self.calls == self.moment:
-            self.at_the_moment()
-
-
 @dataclass(frozen=True, slots=True)
 class Came:
     """What a run of hooksync came to."""
 
-    code: int
-    out: str
-    err: str
-    calls: tuple[Call, ...]
     live: tuple[Subscription, ...]  # right after it
-    state: str  # the state's text right after it; empty where there is none
+    state: str  # the state's text right after it
     run: Run  # as the laws see it
 
 
-class Stage:
-    """A tenancy, and the folders of two that look after it."""
+class WatchedTenancy:
+    """A tenancy, and the folder that looks after it."""
 
-    def __init__(self, way: Way, box: Sandbox, clock: Clock, folders: tuple[Path, Path]) -> None:
+    def __init__(self, way: Way, box: Sandbox, clock: Clock, folder: Path) -> None:
         self.way = way
         self.box = box
         self.clock = clock
-        self.folders = folders
+        self.folder = folder
+        self.files = (str(folder / "hooks.yaml"),)
         self.witness = Witness(box)
-        # ids that a state knows as removed
-        self._gone: dict[Path, frozenset[str]] = dict.fromkeys(folders, frozenset())
+        # ids that the state knows as removed
+        self._gone: frozenset[str] = frozenset()
         self._runs = 0
 
-    def apply(
-        self,
-        number: int,
-        terminal: Recorder | None = None,
-        *,
-        parallelism: int = SIDE_BY_SIDE,
-        adopts: bool = False,
-    ) -> Came:
-        """Apply from one of the folders."""
+    def apply(self, *, adopts: bool = False) -> Came:
+        """Apply what is declared."""
         options = ApplyOptions(
-            self._files(number),
+            self.files,
             format="json",
             is_confirmed=True,
-            uses_state=self.way.uses_state,
             probes=False,
             timeout=TIMEOUT,
-            parallelism=parallelism,
+            parallelism=SIDE_BY_SIDE,
             adopts=adopts,
         )
-        return self._run(plan_apply.apply, options, terminal or Recorder())
+        return self._run(plan_apply.apply, options)
 
-    def plan(self, number: int) -> Came:
-        """Plan from one of the folders."""
+    def plan(self) -> Came:
+        """Plan what is declared."""
         options = PlanOptions(
-            self._files(number), format="json", uses_state=True, has_detailed_exit_code=True
+            self.files, format="json", uses_state=True, has_detailed_exit_code=True
         )
-        return self._run(plan_apply.plan, options, Recorder())
+        return self._run(plan_apply.plan, options)
 
-    def _files(self, number: int) -> tuple[str]:
-        return (str(self.folders[number] / "hooks.yaml"),)
-
-    def _run(
-        self,
-        verb: Callable[[Any, World], int],
-        options: ApplyOptions | PlanOptions,
-        terminal: Recorder,
-    ) -> Came:
+    def _run(self, verb: Callable[[Any, World], int], options: ApplyOptions | PlanOptions) -> Came:
         """Run a command, as the command line would; but an exception that it does not know is kept."""
         self._runs += 1
-        name, box, folder = f"{verb.__name__} {self._runs}", self.box, Path(options.files[0]).parent
-        calls, start, held = len(box.calls), len(self.witness.moments), self.witness.held()
-        known = _text(folder)
-        environment = environ(box.url)
+        name = f"{verb.__name__} {self._runs}"
+        start = len(self.witness.moments)
+        held = self.witness.held()
+        known = _text(self.folder)
+        environment = environ(self.box.url)
         network = self.witness.network(name, environment)
+        terminal = MemoryTerminal()
         world = World(
             environment, io.BytesIO(), terminal, threading.Event(), QUICK, self.clock, network
         )
-        crash, code = "", 1
+        crash = ""
+        code = 1
         try:
-            code = int(verb(options, world))
-        except HooksyncError as error:
-            terminal.message(f"error: {error}")
-            code = int(error.exit_code)
+            code = run_in(world, verb, options)
         except Exception:
             crash = traceback.format_exc()
-        text = _text(folder) if options.uses_state else ""
-        out, said = "".join(terminal.out), "\n".join(terminal.err)
+        text = _text(self.folder)
+        out = "".join(terminal.out)
+        said = "\n".join(terminal.err)
         run = Run(
             name=name,
             verb=verb.__name__,
@@ -471,22 +411,18 @@ class Stage:
             crash=crash,
             written=(text,),
             hidden=HIDDEN,
-            remembered=remembered(known, held) if options.uses_state else (),
+            remembered=remembered(known, held),
             remembers=remembered(text, self.witness.held()) if text else None,
         )
-        run = self._learn(folder, run)
-        return Came(code, out, said, box.calls[calls:], box.subscriptions(TENANT), text, run)
+        return Came(self.box.subscriptions(TENANT), text, self._learn(run))
 
-    def _learn(self, folder: Path, run: Run) -> Run:
+    def _learn(self, run: Run) -> Run:
         """Add what the state knows as removed, since a run that had it was answered so."""
         for moment, _, removed in run.changes():
-            if (
-                moment.by == run.name
-                and moment.call == "unsubscribe"
-                and moment.status in (204, 404)
-            ):
-                self._gone[folder] |= {one.id for one in removed}
-        return replace(run, gone=self._gone[folder])
+            is_answered = moment.by == run.name and moment.status in (204, 404)
+            if moment.call == "unsubscribe" and is_answered:
+                self._gone |= {one.id for one in removed}
+        return replace(run, gone=self._gone)
 
 
 def _text(folder: Path) -> str:
