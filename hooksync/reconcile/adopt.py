@@ -33,22 +33,24 @@ def reason_against(
 ) -> Problem | None:
     """Return why a subscription is not adopted; None if it may be.
 
-    `answer`: of its receiver; None: not challenged; `named`: full addresses that were given.
+    `answer`: of its receiver; None: interrupted; `named`: full addresses that were given.
     """
     declared = step.declared
     address = declared.address
     if declared.secret in not_set:
         return Problem(f"{address}: {not_set[declared.secret].what}", "set it and adopt again")
-    if answer and answer.state == "wrong-secret":
+    if answer is None:
+        what = f"{address}: interrupted before its receiver was challenged"
+        return Problem(what, "adopt again")
+    if answer.state == "wrong-secret":
         return Problem(f"{address}: {answer.detail}", answer.fix, declared.location)
     if address in named:
         return None
     fix = _NAME_IT.format(address=address)
     if REPLACED_OUTSIDE in step.reasons:
         return Problem(f"{address}: it was replaced outside hooksync", fix, declared.location)
-    if answer is None or answer.state != "ready":
-        detail = answer.detail if answer else "interrupted"
-        what = f"{address}: the receiver at {declared.url.shown} is not ready: {detail}"
+    if answer.state != "ready":
+        what = f"{address}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
         return Problem(what, fix, declared.location)
     return None
 

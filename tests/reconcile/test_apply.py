@@ -83,7 +83,7 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
     "removed, and the new one is refused": (
         FakeService.holding([OLD], on_subscribe=deque([rejected(400)])),
         "remove-first",
-        ("half-done", "the old one was removed, the new one was refused: -> 400: no", "look"),
+        ("half-done", "the old one was removed, the new one was refused: -> 400: no", "nothing is live in its place now: look, then run apply again"),
         [],
     ),
     "the old one is not removed": (
