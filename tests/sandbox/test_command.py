@@ -175,7 +175,7 @@ def test_second_terminal_plans_and_applies_by_what_was_printed(
     child = launch(*(str(hooks) if word == "FILE" else word for word in arguments))
     said = second_terminal(child.pasted, tmp_path, APPLY)
     made = 4 if "No" in arguments else 2
-    assert f"Plan: {made} to subscribe, 0 to resubscribe, 0 to unsubscribe; 0 unchanged." in said
+    assert f"Plan: {made} to subscribe, 0 to resubscribe, 0 to REMOVE; 0 unchanged." in said
     assert f"Applied: {made} done, 0 failed" in said
     assert "No changes." in said
 

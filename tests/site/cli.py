@@ -22,6 +22,7 @@ MORE = {  # where to read on, by the command
     "validate": "[the hooks file](hooks-file.md)",
     "plan": "[everyday changes](everyday-changes.md), [pipelines](gitops.md)",
     "apply": "[everyday changes](everyday-changes.md), [pipelines](gitops.md)",
+    "adopt": "[take over a tenancy](taking-over.md)",
     "show": "[see what is live](list.md)",
     "list": "[see what is live](list.md)",
     "export": "[take over a tenancy](taking-over.md)",

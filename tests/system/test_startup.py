@@ -74,15 +74,14 @@ ALONE = (
     Command("init new.yaml", "argparse"),
 )
 AS_DECLARED = (
-    Command("plan", "argparse yaml requests"),
-    Command("plan --format json", "argparse yaml requests"),
-    Command("plan --format markdown", "argparse yaml requests"),
-    Command("plan --out plan.json", "argparse yaml requests"),
+    Command("plan", "argparse yaml requests", code=3),
+    Command("plan --format json", "argparse yaml requests", code=3),
+    Command("plan --format markdown", "argparse yaml requests", code=3),
     Command("check", "argparse yaml requests"),
     Command("export", "argparse yaml requests"),
     Command("init --from-live new.yaml", "argparse yaml requests"),
-    Command("apply", "argparse yaml requests filelock"),
-    Command("apply --adopt", "argparse yaml requests filelock"),
+    Command("apply", "argparse yaml requests filelock", code=3),
+    Command("adopt", "argparse yaml requests filelock"),
 )
 NOT_THERE = (
     Command("plan", "argparse yaml requests"),
