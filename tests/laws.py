@@ -827,19 +827,9 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
 
 
 def _is_awaited(run: Run, declared: Declared, address: str) -> bool:
-    """Whether the run says that it counts one as live by an answer of the last quarter of an hour
-    alone.
-    """
-    live = [
-        one
-        for tenancy in run.told
-        if tenancy["name"] == declared.name
-        for one in tenancy["live"] or ()
-    ]
-    unlisted = {one["id"] for one in live if one.get("listed") is False}
-    return any(
-        step["address"] == address and step["id"] in unlisted for step in run.steps(declared.name)
-    )
+    """Whether the run says that it counts one as live by a response alone."""
+    steps = run.steps(declared.name)
+    return any(step["address"] == address and not step["listed"] for step in steps)
 
 
 def _too_many(run: Run, declared: Declared, last: Moment) -> Iterator[str]:

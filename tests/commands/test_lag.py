@@ -106,3 +106,20 @@ def test_a_removal_that_is_still_listed_is_unsettled_and_removed_again(
     clock.advance(LONG)
     assert apply(place).code == 0
     assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("options", [{"list_lag_additions": LONG}], indirect=True)
+def test_the_old_one_stays_until_a_list_shows_the_new_one(
+    place: Place, clock: JumpingClock
+) -> None:
+    apply(place)
+    clock.advance(LONG)
+    assert apply(place).code == 0
+    old = {one.id for one in place.box.subscriptions("DEMO")}
+    run = place.run("apply", "--yes", "--replace", "*", "--format", "json")
+    assert (run.code, outcomes(run)) == (4, ["unsettled", "unsettled"])
+    assert old < {one.id for one in place.box.subscriptions("DEMO")}
+    clock.advance(LONG)
+    assert apply(place).code == 0
+    assert not old & {one.id for one in place.box.subscriptions("DEMO")}
+    assert place.run("plan", "--detailed-exitcode").code == 0

@@ -15,8 +15,34 @@ Schema = dict[str, Any]
 
 @cache
 def read_schema(kind: str) -> Schema:
+    """Read a schema, with what it names of different ones in the place of their names."""
+    schema: Schema = resolved(_document(kind), _document(kind), is_foreign=False)
+    return schema
+
+
+def _document(kind: str) -> Schema:
     schema: Schema = json.loads(schema_text(cast(SchemaKind, kind)))
     return schema
+
+
+def resolved(node: Any, home: Schema, *, is_foreign: bool) -> Any:
+    """Replace the references of a node; those to its own document only if that is foreign."""
+    if isinstance(node, list):
+        return [resolved(each, home, is_foreign=is_foreign) for each in node]
+    if not isinstance(node, dict):
+        return node
+    target = node.get("$ref", "")
+    beside = {name: resolved(each, home, is_foreign=is_foreign) for name, each in node.items()}
+    if not (is_foreign or target.startswith("urn:")) or not target:
+        return beside
+    del beside["$ref"]
+    urn, _, path = target.partition("#/")
+    if urn:
+        home = _document(urn.split(":")[3])
+    found: Any = home
+    for part in path.split("/"):
+        found = found[part]
+    return {**resolved(found, home, is_foreign=True), **beside}
 
 
 def whole(field: Schema, schema: Schema) -> Schema:
@@ -45,6 +71,8 @@ def type_of(field: Schema, schema: Schema) -> str:
         return either([written(each) for each in field["enum"]])
     if "anyOf" in field and "type" not in field:
         return either([type_of(each, schema) for each in field["anyOf"]])
+    if "type" not in field:
+        return "any"
     types = field["type"] if isinstance(field["type"], list) else [field["type"]]
     return either([_one_type(each, field, schema) for each in types])
 

@@ -176,16 +176,25 @@ def too_many_removed(place: Place) -> Run:
     return place.run("apply", "--yes")
 
 
-def made_by_hand(setting: str) -> Provocation:
-    """Plan while somebody else's subscription is live."""
+def made_by_hand(place: Place) -> Run:
+    url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
+    place.box.seed("DEMO", url, "MOVED", SECRET)
+    return place.run("plan")
 
-    def provoke(place: Place) -> Run:
-        place.write(HOOKS.replace("    tenant: DEMO\n", f"    tenant: DEMO\n    {setting}\n"))
-        url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
-        place.box.seed("DEMO", url, "MOVED", SECRET)
-        return place.run("plan")
 
-    return provoke
+def replaced_by_hand(place: Place) -> Run:
+    apply(place)
+    for one in place.box.subscriptions("DEMO"):
+        place.box.remove("DEMO", one.id)
+    return made_by_hand(place)
+
+
+def unsettled_twice(place: Place) -> Run:
+    for _ in range(2):
+        place.box.faults.add("cut@subscribe:*")
+        place.run("apply", "--yes")
+        place.box.faults.end()
+    return place.run("plan")
 
 
 def a_list_that_lags(place: Place) -> Run:
@@ -312,15 +321,13 @@ MESSAGES: dict[str, Provocation] = {
     ),
     # plans and applies
     "would unsubscribe … of the … it owns: limits.unsubscribe is …": too_many_removed,
-    "the secret of 1 kept subscription is unknown": made_by_hand("unknown_secret: warn"),
-    "the secrets of … are unknown, and unknown_secret is refuse": made_by_hand(
-        "unknown_secret: refuse"
+    "secret unknown: …": made_by_hand,
+    "…: replaced outside hooksync, secret unknown": replaced_by_hand,
+    "no list has shown it yet": a_list_that_lags,
+    "if the service refuses a second one, declare `replacement: remove-first`": (
+        a_service_that_refuses_duplicates
     ),
-    "the service accepted it, and it is not listed yet": a_list_that_lags,
-    "the service refuses a second one for this URL and trigger": a_service_that_refuses_duplicates,
-    "it may have been made, and the list could not be read to find out": with_faults(
-        "apply --yes", "commit-cut@subscribe", "status-400@list:*:1"
-    ),
+    "two applies left it unsettled, so it is not created again": unsettled_twice,
     # saved plans
     "the plan does not show what would be done now: …": a_plan_that_another_run_overtook,
     "… was altered since it was saved": an_edited_plan,

@@ -29,8 +29,8 @@ import pytest
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.attacks.peers import service
 from tests.conftest import HOOKS, Place, Run, checked
-from tests.documents.test_saved_plan import assert_valid
 from tests.lanes import sampled
+from tests.schemas import assert_fits
 from tests.wire import Wire, answer
 
 resource = pytest.importorskip("resource")
@@ -124,7 +124,7 @@ def assert_next_run_finishes(place: Place, posts: int) -> None:
     assert len(place.box.subscriptions("DEMO")) == 2
     state = state_of(place.folder)
     assert (len(state["entries"]), state["intents"]) == (2, [])
-    found = {entry["address"] for entry in state["entries"] if entry["found"]}
+    found = {entry["address"] for entry in state["entries"] if not entry["fingerprint"]}
     for step in again.steps:
         if step["outcome"] != "done":
             assert step["secret"]["state"] == ("unknown" if step["address"] in found else "same")
@@ -177,11 +177,11 @@ def test_where_the_state_cannot_be_written_nothing_is_changed(
     assert files(place.folder) == before
     assert calls(place, "subscribe") == 1  # of the first run
     if form == "json":
-        assert_valid(failed.out, "report")
+        assert_fits(failed.json, "report")
         assert sorted(outcomes(failed.json)) == ["not-attempted", "unchanged"]
         assert failed.json["error"]
     else:
-        assert "Applied: nothing, 1 not tried; 1 unchanged." in failed.out
+        assert "Applied: 0 done, 0 failed, 1 not tried; 1 unchanged." in failed.out
     assert_next_run_finishes(place, posts=1)
 
 
@@ -199,7 +199,7 @@ def test_a_plan_that_cannot_be_saved_leaves_the_old_one_and_is_shown(
     assert failed.code == 1
     assert_told(failed.err, "plan.json", reason)
     assert "saved" not in failed.err
-    assert_valid(failed.out, "plan")
+    assert_fits(failed.json, "plan")
     assert files(place.folder) == before
     assert place.run("apply", "plan.json").code == 0
 
@@ -454,7 +454,7 @@ def test_without_standard_error_standard_output_is_the_result_and_nothing_else(
     place: Place,
 ) -> None:
     failed = shell(place, "hooksync plan --file nowhere.yaml --format json 2>&-")
-    assert (failed.code, failed.out) == (1, "")
+    assert (failed.code, failed.json["exit_code"]) == (1, 1)
 
 
 @NEEDS_FULL
@@ -464,7 +464,7 @@ def test_a_full_standard_error_spoils_no_result(place: Place, command: str) -> N
     assert told.code == 0
     assert "2 to subscribe" in told.out
     if command.startswith("plan"):
-        assert_valid((place.folder / "plan.json").read_text(), "plan")
+        assert_fits(json.loads((place.folder / "plan.json").read_text()), "plan")
     else:
         assert "Applied: 2 done" in told.out
         assert_next_run_finishes(place, posts=0)
@@ -503,7 +503,7 @@ def test_without_standard_error_an_interrupt_writes_its_notice_to_nobody_else(pl
             signalled.set()
             out, _ = process.communicate(timeout=60)
         assert process.returncode == 130
-        assert set(outcomes(json.loads(out))) <= {"done", "not-attempted"}
+        assert set(outcomes(json.loads(out))) <= {"unsettled", "not-attempted"}
     assert b"interrupted" not in b"".join(heard)
     assert b"interrupted" not in b"".join(files(place.folder).values())
     assert state_of(place.folder)["intents"] == []

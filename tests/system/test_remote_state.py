@@ -69,7 +69,7 @@ def test_a_secret_is_rotated_twice_and_a_third_time_by_a_job_that_is_killed(jobs
         applied(jobs)
         is_quiet(jobs)
     assert kill_one(jobs, CALLS // 2) == []
-    jobs.run(*PATIENT, "--adopt")
+    jobs.run(*PATIENT)
     assert jobs.run("plan", "--detailed-exitcode").code == 0
 
 

@@ -69,7 +69,7 @@ def test_an_apply_during_another_is_refused_before_any_call_and_names_it(place: 
     with place.popen(*APPLY) as first:
         reach(place, first, 1)
         calls = len([call for call in place.box.calls if call.name == "login"])
-        run = place.run(*APPLY, "--adopt", "--lock-timeout", "0")
+        run = place.run("adopt", "--lock-timeout", "0")
         assert run.code == 3
         assert (
             f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20"
