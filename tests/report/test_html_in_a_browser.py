@@ -126,7 +126,7 @@ class UnderJenkins(BaseHTTPRequestHandler):
 def test_without_its_script_and_style_the_page_shows_and_unfolds_all(browser: Browser) -> None:
     with served(UnderJenkins) as address:
         reader = Reader(browser, address)
-        reader.open(address, PHONE)
+        reader.open(address)  # narrow pages need the style
         page = reader.page
         assert shown(page, "section > .step") == 33
         assert shown(page, "form") == shown(page, "dl") == 0
