@@ -148,8 +148,8 @@ is unknown. Changes nothing in Preservica. Challenges each receiver first: one
 with a different secret is not adopted. A receiver that is not ready, and a
 subscription that was replaced outside hooksync, needs its full address. A
 challenge proves what the receiver has, not what Preservica has: during a
-rotation, use `hooksync apply --replace`. Exits with 0 if all were adopted, with
-4 if some were, and with 3 if none was.""",
+rotation, use `hooksync apply --replace ADDRESS`. Exits with 0 if all were
+adopted, with 4 if some were, and with 3 if none was.""",
     ),
     Command(
         "show",

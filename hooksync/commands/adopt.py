@@ -11,7 +11,7 @@ from hooksync.reconcile.context import World
 
 _CAVEAT = (
     "A challenge proves what the receivers have, not what Preservica has. During a rotation, use"
-    " `hooksync apply --replace`."
+    " `hooksync apply --replace ADDRESS`."
 )
 
 

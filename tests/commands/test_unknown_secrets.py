@@ -160,7 +160,7 @@ def test_adopt_challenges_and_records_and_changes_nothing_in_preservica(mixed: P
             "adopted prod/search/INDEXED",
             "adopted prod/viewer/MOVED",
             "2 of 2 adopted, recorded in hooks.state.json. A challenge proves what the receivers"
-            " have, not what Preservica has. During a rotation, use `hooksync apply --replace`.",
+            " have, not what Preservica has. During a rotation, use `hooksync apply --replace ADDRESS`.",
         ],
     )
     assert mixed.receiver.answers["catalogue", "challenge"] == challenges + 2
