@@ -201,13 +201,12 @@ def test_coverage_names_who_subscribes_to_which_trigger() -> None:
         of_names("archive-test", "a"),
     )
     assert listed(seen) == [
-        "                         archive-prod        archive-test",
-        "MOVED                    -                   -",
-        "INDEXED                  a, b, c and 2 more  a",
-        "SECURITY_CHANGED         -                   -",
-        "INGEST_FAILED            -                   -",
-        "CHANGE_ASSET_VISIBILITY  -                   -",
-        "NEW                      2 not declared      -",
+        "              MOVED  INDEXED             SECURITY_CHANGED  INGEST_FAILED"
+        "  CHANGE_ASSET_VISIBILITY  NEW",
+        "archive-prod  -      a, b, c and 2 more  -                 -              -"
+        "                        2 not declared",
+        "archive-test  -      a                   -                 -              -"
+        "                        -",
         "",
         "List: 7 live in 2 tenancies; + is declared and not live; nobody subscribes to MOVED, SECURITY_CHANGED, "
         "INGEST_FAILED, CHANGE_ASSET_VISIBILITY.",

@@ -5,7 +5,7 @@ run makes of it.
 
 Each kill has a tenancy of its own, by real HTTP, that asks for steps of every kind. A process
 applies and gets SIGKILL, SIGTERM, SIGINT or SIGHUP after a number of its calls and a bit. The laws
-are asked of what it left; then one apply must settle everything, and after `--adopt` each secret is
+are asked of what it left; then one apply must settle everything, and each secret is
 known. Prints figures; exits with 1 when anything did not hold.
 """
 
@@ -36,7 +36,6 @@ from tests.system.tenancy import (
     HIDDEN,
     NAMED,
     TENANT,
-    Came,
     WatchedTenancy,
     declared_of,
     environ,
@@ -46,6 +45,7 @@ from tests.system.tenancy import (
     remembered,
     wait_until_all_is_carried_out,
     wanted,
+    write_state,
 )
 
 SIGNALS = {  # with the exit code of a run that is asked to end; None: it is not asked
@@ -101,7 +101,6 @@ class Killed:
     kill: Kill
     code: int  # negative: the signal that ended it
     changes: int  # subscriptions made or removed by then
-    unknown: int  # secrets that the next run did not know
     broken: tuple[str, ...]
 
     @property
@@ -150,25 +149,18 @@ def carry_out(kill: Kill) -> Killed:
         way = replace(way, lag=LAG)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(way, folder)
+        made = prepare(way, folder)
         with Sandbox(replace(options_of(way, folder / "held.json", clock), latency=LATENCY)) as box:
+            write_state(way, folder, box.url, made)
             tenancy = WatchedTenancy(way, box, clock, folder)
             run = _kill(kill, tenancy)
             broken = [f"{law}: {how}" for law, how in broken_by(run)]
             broken += _broken_code(kill, run, folder, has_called=bool(box.calls))
-            unknown = 0
             if not broken:
-                settled, states, adopted = _settle(tenancy)
-                broken += settled
-                unknown = states["unknown"]
-                broken += (
-                    [f"after --adopt the secrets are {dict(adopted)}"]
-                    if set(adopted) != {"same"}
-                    else []
-                )
+                broken += _settle(tenancy)
     changes = len(set(run.before) ^ set(run.after))
     code = run.code if run.code is not None else -kill.signal
-    return Killed(kill, code, changes, unknown, tuple(broken))
+    return Killed(kill, code, changes, tuple(broken))
 
 
 def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
@@ -244,35 +236,25 @@ def _broken_code(kill: Kill, run: Run, folder: Path, *, has_called: bool) -> Ite
         yield "the report that it wrote is another than the one that it shows"
 
 
-def _settle(tenancy: WatchedTenancy) -> tuple[list[str], Counter[str], Counter[str]]:
-    """Apply once more, and adopt: what does not hold, and the states of the secrets before and
-    after.
-    """
+def _settle(tenancy: WatchedTenancy) -> list[str]:
+    """Apply once more, and then find nothing to do; returns what does not hold."""
     second = tenancy.apply()
     third = tenancy.apply()
-    adopted = tenancy.apply(adopts=True)
     last = tenancy.plan()
-    broken = [
-        f"the next run: {law}: {how}"
-        for law, how in broken_when_settled(second.run, is_second=False)
-    ]
-    for name, came in (("the run after it", third), ("--adopt", adopted), ("the last plan", last)):
-        broken += [
-            f"{name}: {law}: {how}" for law, how in broken_when_settled(came.run, is_second=True)
-        ]
+    broken = []
+    for law, how in broken_when_settled(second.run, is_second=False):
+        broken.append(f"the next run: {law}: {how}")
+    for name, came in (("the run after it", third), ("the last plan", last)):
+        for law, how in broken_when_settled(came.run, is_second=True):
+            broken.append(f"{name}: {law}: {how}")
     if ours(second.live) != wanted(tenancy.way):
         broken.append("the next run does not leave what is declared")
-    if json.loads(adopted.state)["intents"]:
+    if json.loads(last.state)["intents"]:
         broken.append("the state has intents left")
-    return broken, _states(third), _states(last)
-
-
-def _states(came: Came) -> Counter[str]:
-    return Counter(
-        step["secret"]["state"]
-        for step in came.run.steps("prod")
-        if step["secret"] and step["address"]
-    )
+    steps = [step for step in last.run.steps("prod") if step["action"] == "keep"]
+    if {step["secret"]["state"] for step in steps} != {"same"}:
+        broken.append("a secret is unknown in the end")
+    return broken
 
 
 def figures(results: Sequence[Killed]) -> str:
@@ -288,7 +270,6 @@ def figures(results: Sequence[Killed]) -> str:
     lines += [
         f"in the middle of its changes: {sum(one.is_in_between for one in results)}",
         f"before the first change: {sum(one.changes == 0 for one in results)}",
-        f"secrets that the next run did not know: {sum(one.unknown for one in results)}",
     ]
     lines += [f"broken: {one.kill}: {text}" for one in results for text in one.broken]
     return "\n".join(lines)

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
@@ -30,7 +30,7 @@ from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
 from hooksync.service.http import Answer, Request, RetryPolicy, Transport
-from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, stretch
+from hooksync.state.fingerprints import Key, Salt, declared_digest, stretch
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State, StateEntry
 from tests.boxes import Sandbox
@@ -112,7 +112,7 @@ NAMED = {
         Way("remove-first", "remove-first"),
         Way("create-first, receivers move", moves=True),
         Way("answer-without-id", traits=NO_IDS),
-        Way("refuse-duplicates, and there are some", traits=REFUSES),
+        Way("refuse-duplicates, and there are some", "remove-first", traits=REFUSES),
         Way("create-first, the list lags", lag=LAG),
         Way("remove-first, the list lags", "remove-first", lag=LAG),
         Way("create-first, receivers move, the list lags", moves=True, lag=LAG),
@@ -160,7 +160,6 @@ def declared_of(way: Way) -> Declared:
         wanted=tuple(found),
         owns=frozenset([OURS]),
         removes_first=way.replacement == "remove-first",
-        may_conflict=way.refuses_duplicates,
         tells_flags=True,
     )
 
@@ -186,13 +185,17 @@ def _ids(*, is_later: bool) -> Iterator[str]:
         yield hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
-def prepare(way: Way, folder: Path) -> None:
-    """Write the hooks file, what the sandbox holds, and the state."""
+def prepare(way: Way, folder: Path) -> list[Subscription]:
+    """Write the hooks file and what the sandbox holds; return what the state is to contain."""
     hooks = HOOKS.replace("create-first", way.replacement) + (MOVED_NAMES if way.moves else "")
     (folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
     with Sandbox(options_of(way, folder / "held.json")) as box:
-        made = _seed(box, way)
-    state = _old_state(made, FORMER_NAMES if way.moves else {})
+        return _seed(box, way)
+
+
+def write_state(way: Way, folder: Path, server: str, made: Iterable[Subscription]) -> None:
+    """Write the state of a run that has made these. `server`: as the state knows it."""
+    state = _old_state(server, made, FORMER_NAMES if way.moves else {})
     (folder / "hooks.state.json").write_text(state_text(state), encoding="utf-8")
 
 
@@ -214,20 +217,17 @@ def _seed(box: Sandbox, way: Way) -> list[Subscription]:
     return [one for one in made if one.url.startswith(f"{OURS}/")]
 
 
-def _old_state(made: Iterable[Subscription], names: Mapping[str, str]) -> State:
+def _old_state(server: str, made: Iterable[Subscription], names: Mapping[str, str]) -> State:
     entries = []
     for one in made:
         name = one.url.rpartition("/")[2]
         address = f"{TENANCY}/{names.get(name, name)}/{one.trigger.removeprefix('FULL_TEXT_')}"
-        mark = fingerprint(key_of(one.secret), TENANCY, one.id)
         digest = declared_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
-        flag = one.include_identifiers
-        entries.append(
-            StateEntry(
-                TENANCY, address, 1, SALT.id, mark, digest, id=one.id, include_identifiers=flag
-            )
+        entry = StateEntry(
+            server, TENANT.lower(), address, one.id, 1, 0, digest, one.include_identifiers
         )
-    return State(1, URL_SALT, (SALT,), tuple(entries))
+        entries.append(entry.made_with(key_of(one.secret), SALT))
+    return State(URL_SALT, (SALT,), tuple(entries), serial=1)
 
 
 @cache
@@ -243,15 +243,21 @@ def remembered(text: str, held: Collection[Held]) -> tuple[Remembered, ...]:
     secrets = {one.id: one.secret for one in held}
     return tuple(
         Remembered(
-            tenancy=entry.tenancy,
+            tenancy=TENANCY,
             id=entry.id,
             address=entry.address,
-            is_right=entry.is_made_with(key_of(secrets[entry.id])) if entry.id in secrets else None,
-            is_found=entry.is_found,
+            is_right=_is_right(entry, secrets.get(entry.id)),
+            is_unconfirmed=not entry.is_confirmed,
             flag=entry.include_identifiers,
         )
         for entry in read_state(text, "hooks.state.json").entries
     )
+
+
+def _is_right(entry: StateEntry, secret: str | None) -> bool | None:
+    if secret is None or not entry.is_confirmed:
+        return None
+    return entry.is_made_with(key_of(secret))
 
 
 # --- watching it
@@ -353,11 +359,9 @@ class WatchedTenancy:
         self.folder = folder
         self.files = (str(folder / "hooks.yaml"),)
         self.witness = Witness(box)
-        # ids that the state knows as removed
-        self._gone: frozenset[str] = frozenset()
         self._runs = 0
 
-    def apply(self, *, adopts: bool = False) -> Came:
+    def apply(self) -> Came:
         """Apply what is declared."""
         options = ApplyOptions(
             self.files,
@@ -366,7 +370,6 @@ class WatchedTenancy:
             probes=False,
             timeout=TIMEOUT,
             parallelism=SIDE_BY_SIDE,
-            adopts=adopts,
         )
         return self._run(plan_apply.apply, options)
 
@@ -414,15 +417,7 @@ class WatchedTenancy:
             remembered=remembered(known, held),
             remembers=remembered(text, self.witness.held()) if text else None,
         )
-        return Came(self.box.subscriptions(TENANT), text, self._learn(run))
-
-    def _learn(self, run: Run) -> Run:
-        """Add what the state knows as removed, since a run that had it was answered so."""
-        for moment, _, removed in run.changes():
-            is_answered = moment.by == run.name and moment.status in (204, 404)
-            if moment.call == "unsubscribe" and is_answered:
-                self._gone |= {one.id for one in removed}
-        return replace(run, gone=self._gone)
+        return Came(self.box.subscriptions(TENANT), text, run)
 
 
 def _text(folder: Path) -> str:

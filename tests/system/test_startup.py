@@ -73,9 +73,9 @@ ALONE = (
     Command("init new.yaml", "argparse"),
 )
 AS_DECLARED = (
-    Command("plan", "argparse yaml requests", code=3),
-    Command("plan --format json", "argparse yaml requests", code=3),
-    Command("plan --format markdown", "argparse yaml requests", code=3),
+    Command("plan", "argparse yaml requests"),
+    Command("plan --format json", "argparse yaml requests"),
+    Command("plan --format markdown", "argparse yaml requests"),
     Command("check", "argparse yaml requests"),
     Command("export", "argparse yaml requests"),
     Command("init --from-live new.yaml", "argparse yaml requests"),
