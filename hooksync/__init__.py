@@ -1,13 +1,14 @@
 """hooksync makes the webhook subscriptions of Preservica tenancies match a YAML file.
 
-As a library: `load` hooks files, `plan` what they declare, `apply` the plan; what is wrong is a
-`HooksyncError`. These names are the public ones, with what `hooksync.receiver` has; docs/library.md
-describes them. They are loaded when the first one is asked for, so that the command pays for no
-more than it uses.
+As a library: `load` hooks files, `plan` what they declare, `apply` the plan, `adopt` what is live;
+what is wrong is a `HooksyncError`. These names are the public ones, with what `hooksync.receiver`
+has; docs/library.md describes them. They are loaded when the first one is asked for, so that the
+command pays for no more than it uses.
 """
 
 __version__ = "0.9.0"
 __all__ = [
+    "Adoption",
     "Declared",
     "HooksyncError",
     "Plan",
@@ -15,6 +16,7 @@ __all__ = [
     "Report",
     "Step",
     "TenancyResult",
+    "adopt",
     "apply",
     "load",
     "plan",
@@ -23,6 +25,7 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hooksync.api.run import (
+        Adoption,
         Declared,
         HooksyncError,
         Plan,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
         Report,
         Step,
         TenancyResult,
+        adopt,
         apply,
         load,
         plan,

@@ -17,6 +17,7 @@ from secrets import token_hex
 from threading import Event
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from hooksync.api.adopt import Adoption, adopt
 from hooksync.api.inputs import Declared, Session, open_session, prepare
 from hooksync.api.options import RunOptions, selection_of
 from hooksync.core.clock import rfc3339
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from hooksync.service.http import CallRecord
 
 __all__ = [
+    "Adoption",
     "Declared",
     "HooksyncError",
     "Plan",
@@ -59,6 +61,7 @@ __all__ = [
     "Report",
     "Step",
     "TenancyResult",
+    "adopt",
     "apply",
     "load",
     "plan",
