@@ -25,7 +25,6 @@ from hooksync.reconcile.plan import (
 )
 
 CONFLICT = 409
-CONFLICT_FIX = "if the service refuses a second one, declare `replacement: remove-first`"
 
 ActiveStep: TypeAlias = Subscribe | Resubscribe | Unsubscribe
 
@@ -141,7 +140,6 @@ class StepRunner:
             self.creation = Creation.REFUSED
             self._explain(error)
             if isinstance(error, Rejected) and error.status == CONFLICT:
-                self.fix = f"{self.fix}; {CONFLICT_FIX}"
                 self.has_conflict = True
                 if isinstance(self.step, Subscribe):  # none was live: it may be this very one
                     self.creation = Creation.UNCLEAR

@@ -207,7 +207,10 @@ def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:
     if status in (401, 403, 404) or 300 <= status < 400 or status in BUSY_STATUSES:
         return fix_for_status(status)
     if status == 409:
-        return "the tenancy already has a subscription for this URL and trigger: plan again"
+        return (
+            "the service refuses a second subscription for this URL and trigger: declare"
+            " `replacement: remove-first`, which leaves a gap"
+        )
     return (
         f'check that the receiver runs and holds the same secret as "{declared.name}"'
         f" ({declared.location})"

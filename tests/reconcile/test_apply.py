@@ -14,7 +14,6 @@ from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, UnsubscribeLimit
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED
-from hooksync.reconcile.step_runner import CONFLICT_FIX
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import line_of, told
@@ -65,7 +64,7 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
     "a conflict": (
         FakeService.holding([OLD], refuses_duplicates=True),
         "create-first",
-        ("failed", "-> 409: no", f"look; {CONFLICT_FIX}"),
+        ("failed", "-> 409: no", "look"),
         ["old"],
     ),
     "the new one is refused": (
