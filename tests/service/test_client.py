@@ -258,7 +258,7 @@ def test_a_subscribe_that_only_ever_meets_429_was_surely_not_made(
     ("status", "advice"),
     [
         (400, 'as "catalogue" (hooks.yaml:1:1)'),
-        (409, "plan again"),
+        (409, "remove-first"),
         (403, "ROLE_SDB_MANAGER_USER"),
         (302, "redirects"),
     ],
