@@ -390,7 +390,7 @@ class Fleet:
         live = {
             (name, one.id) for name in NAMES for one in self.place.box.subscriptions(name.upper())
         }
-        assert {(entry["tenancy"], entry["id"]) for entry in self.state["entries"]} == live
+        assert {(entry["tenant"], entry["id"]) for entry in self.state["entries"]} == live
         assert len(self.state["entries"]) == len(live)
         assert self.state["intents"] == []
 
@@ -422,9 +422,9 @@ def test_a_shard_forgets_what_is_gone_in_its_own_tenancies_alone(fleet: Fleet) -
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
     for name in NAMES:
         place.box.remove(name.upper(), place.box.subscriptions(name.upper())[0].id)
-    before = {(entry["tenancy"], entry["id"]) for entry in fleet.state["entries"]}
+    before = {(entry["tenant"], entry["id"]) for entry in fleet.state["entries"]}
     assert place.run("apply", "--yes", "--shard", f"2/{SHARDS}").code == 0
-    after = {(entry["tenancy"], entry["id"]) for entry in fleet.state["entries"]}
+    after = {(entry["tenant"], entry["id"]) for entry in fleet.state["entries"]}
     lost = {tenancy for tenancy, _ in before - after}
     assert lost == {name for name in NAMES if shard_of(name, SHARDS) == 2}
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
