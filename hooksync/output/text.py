@@ -67,8 +67,6 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
             lines.append(("", ""))
     lines += tenancy_table(view)
     lines += [("", plan_summary(view)), *state_lines(view)]
-    for each in view.undeclared:
-        lines.append(("yellow", f"{each.what[0].upper()}{each.what[1:]}."))
     return lines
 
 

@@ -511,6 +511,11 @@ class Play:
         self.service.pass_time(self.history.rest)
         self.hooks.settles = True
         lag = max(self.history.lag_additions, self.history.lag_removals)
+        if "refuse-duplicates" in self.history.traits:
+            # An old duplicate stays while the new one is missing, and the service may refuse the
+            # new one because of it: the first apply removes the one, the second creates the other.
+            self.command(Command("apply", self._replacing()), "settling, before", LAWS)  # type: ignore[arg-type]
+            self.service.pass_time(lag + 1)
         for verb, laws in (("apply", SETTLED), ("plan", IDLE), ("apply", IDLE)):
             if not self.broken:
                 where = f"{'settling' if laws is SETTLED else 'settled'}, {verb}"
