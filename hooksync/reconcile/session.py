@@ -70,12 +70,11 @@ def open_run(
     `check_lock`: raises LockLost; `list_wait`: seconds, as `Run` has it.
     """
     failures: list[Exception] = []
-    redactor = world.output.redactor
     make_network = world.network or partial(Transport, environ=world.environ)
     transport = make_network(timeout, parallelism)
     context = CallContext(
         transport,
-        redactor,
+        world.output.redactor,
         world.stop,
         world.terminal.watch,
         world.patience or RetryPolicy(),
@@ -84,9 +83,7 @@ def open_run(
         partial(_check_lock, check_lock, world.stop, failures),
     )
     secrets = world.secrets
-    redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
-    # a service may quote any of them, needed now or not
-    redactor.learn_later(lambda: secrets.values(_references(tenancies)))
+    _mask_what_a_service_may_quote(tenancies, world)
     clients = {each.name: Preservica(each, context, secrets.find) for each in tenancies}
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
@@ -104,6 +101,13 @@ def open_run(
             )
     finally:
         transport.close()
+
+
+def _mask_what_a_service_may_quote(tenancies: Sequence[Tenancy], world: World) -> None:
+    """Let the redactor know every secret of a run, whether it is needed now or not."""
+    redactor = world.output.redactor
+    redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
+    redactor.learn_later(lambda: world.secrets.values(_references(tenancies)))
 
 
 def _references(tenancies: Sequence[Tenancy]) -> Iterator[SecretRef]:

@@ -281,10 +281,10 @@ class CloudBackend:
             words = f"HTTP {status} {code}".strip()
         if url and not unquote(url.partition("?")[0]).endswith((f"/{self._key}", "REDACTED")):
             return f"no credentials could be fetched ({words})", f"set {cloud.credentials}"
-        if status in ("401", "403"):
+        if "Certificate(" in text and kind == "Connect":
             return (
-                f"access is denied ({words})",
-                f"check the credentials; they need {cloud.permissions}",
+                "the certificate of its server is not trusted",
+                "name the file of its authority in SSL_CERT_FILE",
             )
         if (
             status.startswith("3")
@@ -292,13 +292,21 @@ class CloudBackend:
             or code == "AuthorizationHeaderMalformed"
         ):
             return "the bucket is in another region", "name it in AWS_REGION"
-        if "Certificate(" in text and kind == "Connect":
-            return (
-                "the certificate of its server is not trusted",
-                "name the file of its authority in SSL_CERT_FILE",
-            )
-        if kind:
+        if kind and not status:
             return words, self._network_fix
+        return self._refusal(status, words)
+
+    def _refusal(self, status: str, words: str) -> tuple[str, str]:
+        """Say why the store, or obstore itself, did not do it, and how to fix it.
+
+        `status`: empty where obstore sent nothing.
+        """
+        cloud = self._cloud
+        if status in ("401", "403"):
+            return (
+                f"access is denied ({words})",
+                f"check the credentials; they need {cloud.permissions}",
+            )
         if status:
             return (
                 words,
