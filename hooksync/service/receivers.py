@@ -47,7 +47,6 @@ _CODE_BYTES = 16  # random bytes in a code; written as hex
 # kinds that hold for every receiver of the server
 _UNREACHED = frozenset({"no-name", "no-route", "no-connection"})
 _QUOTED = frozenset({"status", "not-json"})  # kinds where the receiver's own words help
-_NOT_QUOTED = "what it says is not shown, because its address is private"
 
 _STATES: dict[Kind, ReceiverState] = {
     "ready": "ready",
@@ -197,19 +196,7 @@ def _with_words(result: ProbeResult, answer: Answer, context: CallContext) -> Pr
         said = ""
     if not said:
         return result
-    if not may_quote(answer, context):
-        return replace(result, detail=f"{result.detail}; {_NOT_QUOTED}")
     return replace(result, detail=f"{result.detail}: {context.redactor.quote(said)}")
-
-
-def may_quote(answer: Answer, context: CallContext) -> bool:
-    """Whether a receiver's words may be shown: a private one's only if a policy allows it."""
-    return answer.reach == "public" or context.private_receivers == "quoted"
-
-
-def quoted_answer(answer: Answer, context: CallContext) -> str:
-    """Quote a receiver's response; "": its address is private, and no policy allows quotes."""
-    return context.redactor.quote(answer.text) if may_quote(answer, context) else ""
 
 
 def post(
@@ -227,7 +214,7 @@ def post(
     `what`: the call; `code`: a challenge.
     """
     base, path = _challenged(url, code)
-    is_open = context.private_receivers != "refused"
+    is_open = context.private_receivers
     request = Request(method, base, path, headers or {}, body, _LARGEST_ANSWER, is_open)
     answer = probe_once(request, context, "receiver", f"{method} {url.shown} {what}")
     if isinstance(answer, ProbeResult):

@@ -20,7 +20,6 @@ from hooksync.service.http import Answer, CallContext
 from hooksync.service.receivers import (
     ProbeResult,
     challenge,
-    quoted_answer,
     read_number,
     signs_events_in_disguise,
 )
@@ -125,7 +124,7 @@ class Sender:
         """Judge an answer by its status."""
         if isinstance(answer, ProbeResult):
             return Result(name, None, 0.0, answer.detail, answer.fix, meaning)
-        said = quoted_answer(answer, self.context)
+        said = self.context.redactor.quote(answer.text)
         if answer.status not in right:
             return Result(name, answer.status, 0.0, said, fix, meaning)
         return Result(name, answer.status, 0.0, said if self._quotes_taken else "")

@@ -93,7 +93,7 @@ def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
         for each in done.json["tenancies"][0]["subscriptions"][0]["findings"]
     }
     assert (done.code, done.err) == (0, "")
-    assert findings == {"secret": "ok", "receiver": "ok", "event-signing": "ok"}
+    assert findings == {"secret": "ok", "receiver": "ok"}
     alone = hooksync(
         ["check", "--url", f"{server.url}?code=a-key", "--secret", "env:HOOK_SECRET"],
         {"HOOK_SECRET": NEW},
