@@ -471,7 +471,7 @@ def add_init(parser: argparse.ArgumentParser) -> None:
 def add_check(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--env-file", "--state", "--no-state")
     _group(parser, SELECT, "--tenancy", "--target", "--url", "--secret")
-    _add_format(_group(parser, OUTPUT), "json", "markdown")
+    _add_format(_group(parser, OUTPUT), "json")
     _add_rest(parser, "--shard")
 
 
