@@ -17,7 +17,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Literal, NoReturn, get_args
+from typing import Literal, get_args
 
 from hooksync.core.errors import FailureKind, MaybeSent, NeverSent, ServiceError
 from hooksync.core.model import HookUrl, Secret
@@ -44,8 +44,6 @@ ProbeTarget = tuple[HookUrl, Secret]
 
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
-# kinds that hold for every receiver of the server
-_UNREACHED = frozenset({"no-name", "no-route", "no-connection"})
 _QUOTED = frozenset({"status", "not-json"})  # kinds where the receiver's own words help
 
 _STATES: dict[Kind, ReceiverState] = {
@@ -66,7 +64,6 @@ _STATUS_FIXES = {
     405: "the receiver must accept POST",
 }
 _RESPONSE = re.compile("[0-9a-f]{64}")
-_NUMBER = re.compile("[0-9]{1,9}")
 # what to do about a receiver that got the whole call
 _OWN_FIXES: Mapping[Kind, str] = {
     "cut": "see the receiver's log: it closed the connection, as one does that crashes or that"
@@ -110,8 +107,7 @@ def probe_all(
     targets = tuple(wanted)
     distinct = {(url.full, secret): (url, secret) for url, secret in targets}
     context.redactor.learn({secret.reveal() for _, secret in distinct})
-    unreached: dict[str, ProbeResult] = {}  # by host and port: each is waited for once
-    probe = partial(_probe, unreached, context, advance)
+    probe = partial(_probe, context, advance)
     found = pool.run([partial(probe, *target) for target in distinct.values()])
     results = dict(zip(distinct, found, strict=True))
     answered = {}
@@ -123,27 +119,16 @@ def probe_all(
 
 
 def _probe(
-    unreached: dict[str, ProbeResult],
-    context: CallContext,
-    advance: Callable[[], None],
-    url: HookUrl,
-    secret: Secret,
+    context: CallContext, advance: Callable[[], None], url: HookUrl, secret: Secret
 ) -> ProbeResult:
-    """Challenge a receiver, unless its server could not be reached before."""
-    _, server, _ = split_url(url.full)
     try:
-        result = unreached.get(server) or challenge(url, secret, context)
+        return challenge(url, secret, context)
     finally:
         advance()
-    if result.kind in _UNREACHED:
-        unreached[server] = result
-    return result
 
 
-def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext) -> bool | None:
+def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext) -> bool:
     """Whether a receiver signs a challenge code that begins as a signed event does.
-
-    None: no clear answer.
 
     Such an answer would be the valid signature of the event that the rest of the code spells. This
     code spells none: an event is a JSON object, and hex digits are not, so the answer is of no use
@@ -152,23 +137,9 @@ def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext)
     code = EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
     answer = post(url, context, "challenge that begins as an event does", code=code)
     if isinstance(answer, ProbeResult):
-        return None
-    return signed_in_disguise(answer.status, answer.body, code, secret.reveal().encode("latin-1"))
-
-
-def probe_once(
-    request: Request, context: CallContext, peer: str, shown: str
-) -> Answer | ProbeResult:
-    """Make a call, without a repeat: returns its answer, or why there is none.
-
-    See `CallContext.send`.
-    """
-    try:
-        return context.send(request, peer, shown)
-    except (
-        ServiceError
-    ) as error:  # its words are our own, and without a URL; but they may quote a certificate
-        return ProbeResult(error.kind, context.redactor.quote(error.reason), error.problems[0].fix)
+        return False
+    signature = sign_challenge(secret.reveal().encode("latin-1"), code.encode("latin-1"))
+    return signature.encode() in answer.body.lower()
 
 
 def challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
@@ -204,7 +175,6 @@ def post(
     context: CallContext,
     what: str,
     *,
-    method: str = "POST",
     code: str = "",
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
@@ -214,19 +184,20 @@ def post(
     `what`: the call; `code`: a challenge.
     """
     base, path = _challenged(url, code)
-    is_open = context.private_receivers
-    request = Request(method, base, path, headers or {}, body, _LARGEST_ANSWER, is_open)
-    answer = probe_once(request, context, "receiver", f"{method} {url.shown} {what}")
-    if isinstance(answer, ProbeResult):
-        return replace(answer, fix=_OWN_FIXES.get(answer.kind, answer.fix))
-    return answer
-
-
-def read_number(url: HookUrl, context: CallContext) -> int:
-    """Read a whole number from a URL; -1: there is none."""
-    answer = post(url, context, "number", method="GET")
-    found = _NUMBER.fullmatch(answer.text.strip()) if isinstance(answer, Answer) else None
-    return int(found[0]) if found else -1
+    request = Request(
+        "POST",
+        base,
+        path,
+        headers or {},
+        body,
+        _LARGEST_ANSWER,
+        may_be_private=context.private_receivers,
+    )
+    try:
+        return context.send(request, "receiver", f"POST {url.shown} {what}")
+    except ServiceError as error:  # its words are our own; but they may quote a certificate
+        fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
+        return ProbeResult(error.kind, context.redactor.quote(error.reason), fix)
 
 
 def _challenged(url: HookUrl, code: str) -> tuple[str, str]:
@@ -257,27 +228,12 @@ def judge_answer(status: int, body: bytes, code: str, secret: bytes, url: str = 
         fix = _STATUS_FIXES.get(status, otherwise)
         return ProbeResult("status", f"it answers {status}, not 200", fix)
     try:
-        # a long integer is not an error
-        document: object = json.loads(body, parse_constant=_refuse, parse_int=float)
+        document: object = json.loads(body)
     except (ValueError, RecursionError):
         return ProbeResult(
             "not-json", "its answer is not JSON", f"answer a challenge with {_RECIPE}"
         )
     return _judge_document(document, code, secret, url)
-
-
-def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bool | None:
-    """Whether an answer gives away the signature of a code that begins as a signed event does.
-
-    None: not clear.
-    """
-    signature = sign_challenge(secret, code.encode("latin-1")).encode()
-    if signature in body.lower():
-        return True
-    if judge_answer(status, body, code, secret).kind == "wrong-secret":
-        return None  # it signed something, or under another secret
-    is_refusal = 400 <= status < 500 and status not in (408, 429)
-    return False if status == 200 or is_refusal else None
 
 
 def _judge_document(document: object, code: str, secret: bytes, url: str) -> ProbeResult:
@@ -309,8 +265,3 @@ def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResu
         return ProbeResult("not-hex", what, fix)
     fix = "give the receiver the declared secret, or declare the one that it holds"
     return ProbeResult("wrong-secret", "it signs challenges with a different secret", fix)
-
-
-def _refuse(constant: str) -> NoReturn:
-    """Refuse NaN and Infinity, which Python reads although JSON does not have them."""
-    raise ValueError(constant)

@@ -323,14 +323,6 @@ def test_a_careful_receiver_signs_no_event_in_disguise(context: CallContext) -> 
         assert signs_events_in_disguise(url(receiver.url("catalogue")), KEY, context) is False
 
 
-@pytest.mark.parametrize("respond", [raw(), sends(Answer(503)), sends(Answer(302))])
-def test_without_a_clear_answer_nothing_is_said_of_signing(
-    respond: Respond, context: CallContext
-) -> None:
-    with server(respond) as address:
-        assert signs_events_in_disguise(url(address), KEY, context) is None
-
-
 def test_the_code_in_disguise_spells_no_event(context: CallContext) -> None:
     seen: list[str] = []
 
@@ -344,16 +336,3 @@ def test_the_code_in_disguise_spells_no_event(context: CallContext) -> None:
     body = code.removeprefix(EVENT_PREFIX.decode())
     assert len(body) == 32
     assert set(body) <= set("0123456789abcdef")
-
-
-def test_a_server_that_cannot_be_found_is_asked_for_once(
-    watched: Watched, context: CallContext
-) -> None:
-    wanted = [
-        (HookUrl(f"https://nowhere.invalid/{n}", f"https://nowhere.invalid/{n}"), Secret("s" * 32))
-        for n in range(20)
-    ]
-    with WorkerPool(1, threading.Event()) as pool:
-        found = probe_all(wanted, pool, context)
-    assert {result.kind for result in found.values()} == {"no-name"}
-    assert (len(found), len(watched.records)) == (20, 1)
