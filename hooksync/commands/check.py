@@ -82,8 +82,8 @@ def _look(session: Session, world: World) -> tuple[report.TenancyCheck, ...]:
     tenancies = run.tenancies
     hooks = [[*_hooks(one.subscriptions, one.probe, run)] for one in tenancies]
     everything = [*chain.from_iterable(hooks)]
-    with world.terminal.progress("checking", len(tenancies) + _calls(everything)) as step:
-        services = _look_at_services(run, world.origins, step)
+    with world.terminal.progress("checking", len(tenancies) + len(everything)) as step:
+        services = _look_at_services(run, step)
         answers = _challenge(everything, run, step)
     secrets = _secret_states(planner, tenancies, [each.live for each in services])
     checks = []
@@ -93,11 +93,6 @@ def _look(session: Session, world: World) -> tuple[report.TenancyCheck, ...]:
         found = _answered(several, answers)
         checks.append(report.TenancyCheck(run.located(tenancy), findings, found))
     return tuple(checks)
-
-
-def _calls(hooks: Sequence[report.HookCheck]) -> int:
-    """Count the receivers to challenge: each URL and secret once."""
-    return len({(one.target[0].full, one.target[1]) for one in hooks if one.target})
 
 
 class _Service(Record, frozen=True):
@@ -162,25 +157,23 @@ def _hooks(
         )
 
 
-def _look_at_services(
-    run: Run, origins: Mapping[str, str], advance: Callable[[], None]
-) -> list[_Service]:
+def _look_at_services(run: Run, advance: Callable[[], None]) -> list[_Service]:
     """Look at the services of all tenancies, in parallel."""
-    look = partial(_look_at_service, run, origins, advance)
+    look = partial(_look_at_service, run, advance)
     found = run.pool.run([partial(look, tenancy) for tenancy in run.tenancies])
     return [each or _Service(()) for each in found]  # None: interrupted
 
 
-def _look_at_service(
-    run: Run, origins: Mapping[str, str], advance: Callable[[], None], tenancy: Tenancy
-) -> _Service:
-    """Log in, and list. `origins`: files, by the variables they set."""
+def _look_at_service(run: Run, advance: Callable[[], None], tenancy: Tenancy) -> _Service:
+    """Log in, and list."""
     client = run.clients[tenancy.name]
     findings = []
     subject = "log-in"
     try:
         client.log_in()
-        findings.append(report.Finding(subject, "ok", _login_of(tenancy, origins)))
+        credentials = tenancy.credentials
+        login = f"username {credentials.username}, password {credentials.password}"
+        findings.append(report.Finding(subject, "ok", login))
         subject = "list"
         live = client.list_subscriptions()
         findings.append(report.Finding(subject, "ok", f"{len(live)} live"))
@@ -190,12 +183,3 @@ def _look_at_service(
     finally:
         advance()
     return _Service(tuple(findings), live)
-
-
-def _login_of(tenancy: Tenancy, origins: Mapping[str, str]) -> str:
-    """Write where the log-in comes from."""
-    told = []
-    for ref in (tenancy.credentials.username, tenancy.credentials.password):
-        origin = f" (of {origins[ref.name]})" if ref.name in origins else ""
-        told.append(f"{ref.noun} {ref}{origin}")
-    return ", ".join(told)

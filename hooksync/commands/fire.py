@@ -55,8 +55,7 @@ def fire(options: FireOptions, world: World) -> ExitCode:
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
         world.output.redactor.learn(run.secrets.values())
         first = next(iter(secrets.values()))
-        is_one = not options.is_suite and options.replay is None
-        sender = Sender(receiver.url, first, run.context, quotes_taken=is_one)
+        sender = Sender(receiver.url, first, run.context)
         if options.replay is not None:
             results = _replayed(options.replay, sender, secrets)
         elif options.is_suite:

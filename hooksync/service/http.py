@@ -35,6 +35,7 @@ from hooksync.service.responses import (
 )
 
 _CHUNK = 65536  # bytes
+_CONNECT = 10.0  # seconds to resolve a server's name and connect to one of its addresses
 _ENVIRON = threading.Lock()  # requests changes os.environ while it reads a NO_PROXY
 
 
@@ -80,11 +81,9 @@ class Transport:
         timeout: float,  # seconds that a call may take, to the last byte of the answer
         connections: int,
         environ: Mapping[str, str],
-        # seconds to resolve a server's name and connect to one of its addresses
-        connect: float = 10.0,
     ) -> None:
         self._seconds = timeout
-        self._timeout: Any = Timeout(total=timeout, connect=min(connect, timeout))
+        self._timeout: Any = Timeout(total=timeout, connect=min(_CONNECT, timeout))
         self._environ = {}
         for name in sorted(environ):  # capitals first: small letters override them, as for requests
             self._environ[name.lower()] = environ[name]

@@ -32,7 +32,6 @@ AnswerKind = Literal[
     "ready",
     "wrong-secret",
     "wrong-signature",
-    "not-json",
     "wrong-shape",
     "not-hex",
     "not-echoed",
@@ -44,7 +43,7 @@ ProbeTarget = tuple[HookUrl, Secret]
 
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
-_QUOTED = frozenset({"status", "not-json"})  # kinds where the receiver's own words help
+_QUOTED = frozenset({"status", "wrong-shape"})  # kinds where the receiver's own words help
 
 _STATES: dict[Kind, ReceiverState] = {
     "ready": "ready",
@@ -55,14 +54,10 @@ _STATES: dict[Kind, ReceiverState] = {
         if kind != "too-large"
     },
 }
-_NO_ENTRY = (
-    "the receiver must accept a POST without credentials: check the key in its URL, if it has one"
+_STATUS_FIX = (
+    "see the receiver's log; it must accept a POST at this path without credentials: check the path"
+    " and the key in its URL, if it has one"
 )
-_STATUS_FIXES = {
-    **dict.fromkeys((401, 403), _NO_ENTRY),
-    **dict.fromkeys((404, 410), "check the path of the URL, and that the receiver is deployed"),
-    405: "the receiver must accept POST",
-}
 _RESPONSE = re.compile("[0-9a-f]{64}")
 # what to do about a receiver that got the whole call
 _OWN_FIXES: Mapping[Kind, str] = {
@@ -99,22 +94,18 @@ def probe_all(
     context: CallContext,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[ProbeTarget, ProbeResult]:
-    """Challenge each distinct URL and secret once, in parallel; a stop leaves the rest out.
+    """Challenge each distinct target once, in parallel; a stop leaves the rest out.
 
-    `advance`: called once for each that was challenged. Every wanted target is a key, however its
-    URL is shown.
+    `advance`: called once for each that was challenged.
     """
-    targets = tuple(wanted)
-    distinct = {(url.full, secret): (url, secret) for url, secret in targets}
-    context.redactor.learn({secret.reveal() for _, secret in distinct})
+    targets = list(dict.fromkeys(wanted))
+    context.redactor.learn({secret.reveal() for _, secret in targets})
     probe = partial(_probe, context, advance)
-    found = pool.run([partial(probe, *target) for target in distinct.values()])
-    results = dict(zip(distinct, found, strict=True))
+    found = pool.run([partial(probe, *target) for target in targets])
     answered = {}
-    for url, secret in targets:
-        result = results[url.full, secret]
+    for target, result in zip(targets, found, strict=True):
         if result is not None:
-            answered[url, secret] = result
+            answered[target] = result
     return answered
 
 
@@ -220,33 +211,22 @@ def judge_answer(status: int, body: bytes, code: str, secret: bytes, url: str = 
         fix = "declare the URL that it leads to"
         return ProbeResult("redirect", f"it answers {status}, a redirect", fix)
     if status != 200:
-        otherwise = (
-            "see the receiver's log"
-            if status >= 500
-            else f"answer a challenge with 200 and {_RECIPE}"
-        )
-        fix = _STATUS_FIXES.get(status, otherwise)
+        fix = _STATUS_FIX if status >= 400 else f"answer a challenge with 200 and {_RECIPE}"
         return ProbeResult("status", f"it answers {status}, not 200", fix)
     try:
-        document: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return ProbeResult(
-            "not-json", "its answer is not JSON", f"answer a challenge with {_RECIPE}"
-        )
-    return _judge_document(document, code, secret, url)
-
-
-def _judge_document(document: object, code: str, secret: bytes, url: str) -> ProbeResult:
-    recipe = f"answer a challenge with {_RECIPE}"
-    if not isinstance(document, dict):
-        return ProbeResult("wrong-shape", "its answer is not a JSON object", recipe)
-    for name in ("challengeCode", "challengeResponse"):
-        if not isinstance(document.get(name), str):
-            return ProbeResult("wrong-shape", f"its answer has no text in {name}", recipe)
-    if document["challengeCode"] != code:
+        document = json.loads(body)
+        echoed = document["challengeCode"]
+        given = document["challengeResponse"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        echoed = None
+        given = None
+    if not isinstance(echoed, str) or not isinstance(given, str):
+        what = "its answer is not JSON with text in challengeCode and challengeResponse"
+        return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
+    if echoed != code:
         what = "its answer does not repeat the challengeCode"
         return ProbeResult("not-echoed", what, "return the challengeCode of the query unchanged")
-    return _judge_response(document["challengeResponse"], code, secret, url)
+    return _judge_response(given, code, secret, url)
 
 
 def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResult:

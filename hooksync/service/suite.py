@@ -71,13 +71,10 @@ class Result(Record, frozen=True):
 class Sender:
     """Sends events to one receiver, and judges how it takes them."""
 
-    def __init__(
-        self, url: HookUrl, secret: Secret, context: CallContext, *, quotes_taken: bool = False
-    ) -> None:
+    def __init__(self, url: HookUrl, secret: Secret, context: CallContext) -> None:
         self.url = url
         self.secret = secret
         self.context = context
-        self._quotes_taken = quotes_taken  # whether to quote answers that are right, too
         self._searches = 0
 
     def send(self, name: str, sent: Delivery, meaning: str = _LOST) -> Result:
@@ -119,10 +116,10 @@ class Sender:
         """Judge an answer by its status."""
         if isinstance(answer, ProbeResult):
             return Result(name, None, 0.0, answer.detail, answer.fix, meaning)
+        if answer.status in right:
+            return Result(name, answer.status, 0.0)
         said = self.context.redactor.quote(answer.text)
-        if answer.status not in right:
-            return Result(name, answer.status, 0.0, said, fix, meaning)
-        return Result(name, answer.status, 0.0, said if self._quotes_taken else "")
+        return Result(name, answer.status, 0.0, said, fix, meaning)
 
 
 class Suite:

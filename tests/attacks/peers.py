@@ -349,8 +349,7 @@ MISCHIEFS = {
 
 # What is said of a receiver: our own words for what the service is quoted on.
 _OF_A_RECEIVER = {
-    **dict.fromkeys((_NO_JSON, _NOT_STRICT), "its answer is not JSON"),
-    _SHAPE: "its answer is not a JSON object",
+    **dict.fromkeys((_NO_JSON, _NOT_STRICT, _SHAPE), "its answer is not JSON"),
     _NOT_FOLLOWED: ", a redirect",
     _REFUSED: "it answers 422, not 200",
     "the answer is empty": "its answer is not JSON",

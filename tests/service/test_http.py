@@ -54,9 +54,8 @@ def make(stack: ExitStack) -> Make:
         call: float = 20.0,
         connections: int = 4,
         environ: dict[str, str] | None = None,
-        connect: float = 10.0,
     ) -> Transport:
-        transport = Transport(call, connections, environ or {}, connect=connect)
+        transport = Transport(call, connections, environ or {})
         stack.callback(transport.close)
         return transport
 

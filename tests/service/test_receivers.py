@@ -160,8 +160,8 @@ def test_the_receivers_that_pypreservica_ships_are_ready(context: CallContext) -
 @pytest.mark.parametrize(
     ("respond", "kind", "state"),
     [
-        (sends(Answer(200, b"<html>hello</html>", "text/html")), "not-json", "wrong-answer"),
-        (sends(Answer(200)), "not-json", "wrong-answer"),
+        (sends(Answer(200, b"<html>hello</html>", "text/html")), "wrong-shape", "wrong-answer"),
+        (sends(Answer(200)), "wrong-shape", "wrong-answer"),
         (sends(Answer(200, b'{"success": true}')), "wrong-shape", "wrong-answer"),
         (
             sends(Answer(200, b'{"challengeCode": "x", "challengeResponse": "y"}')),
@@ -291,9 +291,9 @@ def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_re
         )
         wanted = [(a, KEY), (b, KEY), (a, Secret(SECRET)), (also_a, KEY), (a, other), (b, KEY)]
         results = probe_all(wanted, pool, context, lambda: steps.append(None))
-        assert receiver.answers["a", "challenge"] == 2
+        assert receiver.answers["a", "challenge"] == 3
         assert receiver.answers["b", "challenge"] == 1
-    assert len(steps) == 3
+    assert len(steps) == 4
     assert set(results) == set(wanted)
     assert {result.state for pair, result in results.items() if pair[1] == KEY} == {"ready"}
     assert results[a, other].state == "wrong-secret"
