@@ -25,7 +25,6 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned, UnreadTenancy
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run, open_run
-from hooksync.service.http import PrivateReceivers
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.model import State
@@ -56,7 +55,7 @@ class Declared(Record, frozen=True):
     warnings: tuple[Problem, ...]
     options: RunOptions
     world: World
-    private_receivers: PrivateReceivers = "challenged"
+    private_receivers: bool = True  # whether they may be called
     promise: Promise | None = None  # what the plan must be the same as
     addresses: tuple[str, ...] = ()  # of all that the files declare, in other shards too
 
@@ -300,8 +299,6 @@ def hold_to_policy(
     return policy
 
 
-def private_receivers(policy: Policy | None) -> PrivateReceivers:
-    """Return what becomes of receivers at private addresses."""
-    if policy is None:
-        return "challenged"
-    return "quoted" if policy.allow_private_receivers else "refused"
+def private_receivers(policy: Policy | None) -> bool:
+    """Whether receivers at private addresses may be called."""
+    return policy is None or policy.allow_private_receivers

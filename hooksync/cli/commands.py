@@ -96,14 +96,13 @@ hooksync check --url http://127.0.0.1:8701/ --secret env:HOOK_SECRET""",
         "hooksync.commands.check:check",
         "CheckOptions",
         """\
-Check what a run needs; changes nothing. For each tenancy: its name, the
-connection, TLS, the log-in, the user's role, the list. For each subscription:
-its secret, and its receiver's answer to a challenge. With --url and --secret,
+Check what a run needs; changes nothing. For each tenancy: the log-in, and the
+list, which needs a role. For each subscription: its secret, and its receiver's
+answer to a challenge, with the time that it took. With --url and --secret,
 one receiver alone: neither a hooks file nor a tenancy is needed.
 
 Exits with 0 if nothing failed, with 3 if a policy refuses the files, and
-with 1 otherwise. Warnings alone, such as a weak secret, or a receiver that
-signs challenge codes which begin as a signed event does, leave it at 0.""",
+with 1 otherwise. Warnings alone, such as a weak secret, leave it at 0.""",
         flags.check_receiver,
     ),
     Command(

@@ -471,7 +471,7 @@ def add_init(parser: argparse.ArgumentParser) -> None:
 def add_check(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--env-file", "--state", "--no-state")
     _group(parser, SELECT, "--tenancy", "--target", "--url", "--secret")
-    _add_format(_group(parser, OUTPUT), "json", "markdown")
+    _add_format(_group(parser, OUTPUT), "json")
     _add_rest(parser, "--shard")
 
 
@@ -499,12 +499,10 @@ def check_fire(arguments: argparse.Namespace) -> None:
     }
     whole = {"--event": arguments.event, "--trigger": arguments.trigger}
     if arguments.replay is not None:
-        suite = {"--suite": arguments.is_suite, "--work-probe": arguments.work_probe}
+        suite = {"--suite": arguments.is_suite}
         _refuse_given(one_event | whole | suite, "--replay", "send recorded events, or new ones")
     elif arguments.is_suite:
         _refuse_given(one_event, "--suite", "leave it out: the suite sends such events, too")
-    elif arguments.work_probe is not None:
-        raise UsageError(Problem("--work-probe needs --suite", "give both"))
 
 
 def _refuse_given(flags: Mapping[str, object], with_what: str, fix: str) -> None:
@@ -546,14 +544,6 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
         "--event",
         metavar="FILE",
         help="send the body in this file, signed anew; with --suite: events like it",
-    )
-    send.add_argument(
-        "--work-probe",
-        metavar="URL",
-        help=(
-            "with --suite: a URL on the receiver's server that answers GET with the number of"
-            " events worked on; finds work that is done twice"
-        ),
     )
     send.add_argument(
         "--bad-signature",

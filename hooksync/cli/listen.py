@@ -237,14 +237,10 @@ class _Log(Record, frozen=True):
         path = f"{folder.rstrip('/')}/{stamp}-{self.recorded.total():04}-{kind}.json"
         try:
             self._write(path, seen.request)
-        except FileExistsError:
-            what = f"{printable(path)} is there already"
-        except FileError as error:
-            what = str(error)
-        else:
-            return path
-        self.world.terminal.message(f"error: {what}")
-        return None
+        except (FileExistsError, FileError) as error:
+            self.world.terminal.message(f"error: {printable(path)} was not recorded: {error}")
+            return None
+        return path
 
     def _write(self, path: str, request: http_server.Request) -> None:
         headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from functools import partial
 
-from hooksync.cli.terminal import catch_signals, wants_colour
+from hooksync.cli.terminal import catch_signals
 from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
@@ -36,9 +36,9 @@ def demo(options: NoOptions, world: World) -> ExitCode:
     """Show what hooksync does, on a sandbox."""
 
     def announce(line: str) -> None:
-        world.terminal.result(f"{line}\n", "coloured")  # as the commands that it shows
+        world.terminal.result(f"{line}\n")
 
-    return ExitCode(tour.run_demo(announce, catch_signals, is_coloured=wants_colour()))
+    return ExitCode(tour.run_demo(announce, catch_signals))
 
 
 def _say(world: World, text: str) -> None:

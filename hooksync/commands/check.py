@@ -31,17 +31,8 @@ from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run
-from hooksync.service.http import Request
-from hooksync.service.receivers import (
-    READY,
-    ProbeResult,
-    probe_all,
-    probe_once,
-    signs_events_in_disguise,
-)
+from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 from hooksync.state.history import FetchedTenancy
-
-_LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 
 
 class CheckOptions(RunOptions, frozen=True):
@@ -67,10 +58,8 @@ def check(options: CheckOptions, world: World) -> ExitCode:
             view = report.CheckView(_look(session, world), now, session.warnings)
     if options.format == "text":
         world.terminal.show(report.check_lines(view))
-    elif options.format == "json":
-        world.terminal.result(check_json(view), "json")
     else:
-        world.terminal.result(report.check_markdown(view), "markdown")
+        world.terminal.result(check_json(view), "json")
     for warning in view.warnings:
         world.terminal.warn(warning)
     if world.stop.is_set():
@@ -84,7 +73,7 @@ def _check_receiver(options: CheckOptions, url: str, world: World) -> tuple[repo
     with open_receiver(named, world) as (run, declared):
         hooks = [*_hooks([declared], "auto", run)]
         with world.terminal.progress("checking", len(hooks)) as step:
-            return _Challenges(hooks, run, step).answered(hooks)
+            return _answered(hooks, _challenge(hooks, run, step))
 
 
 def _look(session: Session, world: World) -> tuple[report.TenancyCheck, ...]:
@@ -93,27 +82,17 @@ def _look(session: Session, world: World) -> tuple[report.TenancyCheck, ...]:
     tenancies = run.tenancies
     hooks = [[*_hooks(one.subscriptions, one.probe, run)] for one in tenancies]
     everything = [*chain.from_iterable(hooks)]
-    with world.terminal.progress("checking", len(tenancies) + _calls(everything)) as step:
-        services = _look_at_services(run, world.origins, step)
-        challenges = _Challenges(everything, run, step)
+    with world.terminal.progress("checking", len(tenancies) + len(everything)) as step:
+        services = _look_at_services(run, step)
+        answers = _challenge(everything, run, step)
     secrets = _secret_states(planner, tenancies, [each.live for each in services])
     checks = []
     for tenancy, service, several in zip(tenancies, services, hooks, strict=True):
-        known = _judge_secrets(secrets[tenancy.name], planner)
+        known = report.judge_secrets(secrets[tenancy.name], has_state=planner.place is not None)
         findings = (*service.findings, *known)
-        answered = challenges.answered(several)
-        checks.append(report.TenancyCheck(run.located(tenancy), findings, answered))
+        found = _answered(several, answers)
+        checks.append(report.TenancyCheck(run.located(tenancy), findings, found))
     return tuple(checks)
-
-
-def _calls(hooks: Sequence[report.HookCheck]) -> int:
-    """Count the receivers to challenge: each URL and secret once."""
-    return len({(one.target[0].full, one.target[1]) for one in hooks if one.target})
-
-
-def _judge_secrets(states: Mapping[str, SecretState], planner: Planner) -> Iterator[report.Finding]:
-    is_missing = planner.state is None
-    return report.judge_secrets(states, planner.place, is_state_missing=is_missing)
 
 
 class _Service(Record, frozen=True):
@@ -123,28 +102,23 @@ class _Service(Record, frozen=True):
     live: tuple[LiveSubscription, ...] = ()
 
 
-class _Challenges:
-    """What receivers answered to a challenge, and to a code that could forge an event."""
+def _challenge(
+    hooks: Sequence[report.HookCheck], run: Run, advance: Callable[[], None]
+) -> dict[ProbeTarget, ProbeResult]:
+    targets = [one.target for one in hooks if one.target]
+    return probe_all(targets, run.pool, run.context, advance)
 
-    def __init__(
-        self, hooks: Sequence[report.HookCheck], run: Run, advance: Callable[[], None]
-    ) -> None:
-        targets = [one.target for one in hooks if one.target]
-        self._answers = probe_all(targets, run.pool, run.context, advance)
-        ready = [target for target, answer in self._answers.items() if answer.state == "ready"]
-        tasks = [partial(signs_events_in_disguise, *target, run.context) for target in ready]
-        self._signing = dict(zip(ready, run.pool.run(tasks), strict=True))
 
-    def answered(self, hooks: Sequence[report.HookCheck]) -> tuple[report.HookCheck, ...]:
-        """Add the answers."""
-        added = []
-        for one in hooks:
-            if one.target:
-                signs = self._signing.get(one.target)
-                answer = self._answers.get(one.target)
-                one = replace(one, receiver=answer, is_forgeable=signs)
-            added.append(one)
-        return tuple(added)
+def _answered(
+    hooks: Sequence[report.HookCheck], answers: Mapping[ProbeTarget, ProbeResult]
+) -> tuple[report.HookCheck, ...]:
+    """Add what the receivers answered."""
+    added = []
+    for one in hooks:
+        if one.target:
+            one = replace(one, receiver=answers.get(one.target))
+        added.append(one)
+    return tuple(added)
 
 
 def _secret_states(
@@ -171,8 +145,7 @@ def _hooks(
         try:
             secret = run.secrets.find(first.secret)
         except SecretError as error:
-            failure = report.Finding("secret", "failed", error.summary, error.problems[0].fix)
-            yield report.HookCheck(group, probe, failure)
+            yield report.HookCheck(group, probe, report.failure("secret", error))
             continue
         found = report.Finding("secret", "ok", str(first.secret))
         if doubts := doubts_about(secret, first.secret):
@@ -184,59 +157,29 @@ def _hooks(
         )
 
 
-def _look_at_services(
-    run: Run, origins: Mapping[str, str], advance: Callable[[], None]
-) -> list[_Service]:
+def _look_at_services(run: Run, advance: Callable[[], None]) -> list[_Service]:
     """Look at the services of all tenancies, in parallel."""
-    look = partial(_look_at_service, run, origins, advance)
+    look = partial(_look_at_service, run, advance)
     found = run.pool.run([partial(look, tenancy) for tenancy in run.tenancies])
-    services = []
-    for tenancy, each in zip(run.tenancies, found, strict=True):
-        services.append(each or _Service(report.judge_tenancy(tenancy)))  # None: interrupted
-    return services
+    return [each or _Service(()) for each in found]  # None: interrupted
 
 
-def _look_at_service(
-    run: Run, origins: Mapping[str, str], advance: Callable[[], None], tenancy: Tenancy
-) -> _Service:
-    """Check whether the server answers at all; then log in and list.
-
-    `origins`: files, by the variables they set.
-    """
+def _look_at_service(run: Run, advance: Callable[[], None], tenancy: Tenancy) -> _Service:
+    """Log in, and list."""
     client = run.clients[tenancy.name]
-    is_logged_in = False
-    login = _login_of(tenancy, origins)
-    reach = _reach(run, tenancy)
-    if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary
-        advance()
-        return _Service(report.judge_tenancy(tenancy, reach))
+    findings = []
+    subject = "log-in"
     try:
         client.log_in()
-        is_logged_in = True
+        credentials = tenancy.credentials
+        login = f"username {credentials.username}, password {credentials.password}"
+        findings.append(report.Finding(subject, "ok", login))
+        subject = "list"
         live = client.list_subscriptions()
+        findings.append(report.Finding(subject, "ok", f"{len(live)} live"))
     except HooksyncError as error:
-        failed = report.judge_tenancy(
-            tenancy, reach, None, error, is_logged_in=is_logged_in, login=login
-        )
-        return _Service(failed)
+        findings.append(report.failure(subject, error))
+        live = ()
     finally:
         advance()
-    return _Service(report.judge_tenancy(tenancy, reach, live, login=login), live)
-
-
-def _reach(run: Run, tenancy: Tenancy) -> ProbeResult:
-    """Call the server without a log-in: whatever it answers, it is there."""
-    server = tenancy.server
-    request = Request("GET", server.base_url, "/", answer_limit=_LARGEST_ANSWER)
-    peer = f"{tenancy.name} ({server.shown})"
-    answer = probe_once(request, run.context, peer, str(request))
-    return answer if isinstance(answer, ProbeResult) else READY
-
-
-def _login_of(tenancy: Tenancy, origins: Mapping[str, str]) -> str:
-    """Write where the log-in comes from."""
-    told = []
-    for ref in (tenancy.credentials.username, tenancy.credentials.password):
-        origin = f" (of {origins[ref.name]})" if ref.name in origins else ""
-        told.append(f"{ref.noun} {ref}{origin}")
-    return ", ".join(told)
+    return _Service(tuple(findings), live)

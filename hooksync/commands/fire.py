@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from hooksync.commands.options import Format, ReceiverOptions
 from hooksync.commands.receiving import open_receiver
 from hooksync.config.files import read_event, recorded_events
-from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import HookUrl, Secret, SecretRef, Trigger
 from hooksync.core.record import replace
-from hooksync.core.urls import masked_url, split_url
 from hooksync.output.receiver_json import fire_json, result_lines
 from hooksync.reconcile.context import World
 from hooksync.service.events import (
@@ -24,10 +23,13 @@ from hooksync.service.events import (
     find_signers,
     signed,
 )
-from hooksync.service.receivers import read_number
 from hooksync.service.suite import Result, Sender, Suite
 
 _PAUSE = 0.5  # seconds before each piece of a slow event
+_WORK = (
+    'Not tested: whether work is done twice. Look for the identifiers "the same twice",'
+    ' "with two subscriptionIds" and "two at once" in the receiver\'s log.'
+)
 _USUAL_TRIGGER = "FULL_TEXT_INDEXED"
 
 
@@ -41,7 +43,6 @@ class FireOptions(ReceiverOptions, frozen=True):
     repeat: int = 1
     is_slow: bool = False
     is_suite: bool = False
-    work_probe: str | None = None  # a URL
     replay: str | None = None  # path of a folder
 
 
@@ -54,8 +55,7 @@ def fire(options: FireOptions, world: World) -> ExitCode:
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
         world.output.redactor.learn(run.secrets.values())
         first = next(iter(secrets.values()))
-        is_one = not options.is_suite and options.replay is None
-        sender = Sender(receiver.url, first, run.context, quotes_taken=is_one)
+        sender = Sender(receiver.url, first, run.context)
         if options.replay is not None:
             results = _replayed(options.replay, sender, secrets)
         elif options.is_suite:
@@ -79,8 +79,8 @@ def _conclude(options: FireOptions, world: World, url: HookUrl, found: list[Resu
     elif options.is_suite or options.replay is not None:
         name = "Suite" if options.is_suite else "Replay"
         lines = [f"{name}: {counts['passed']} passed, {counts['failed']} failed."]
-        if options.is_suite and options.work_probe is None:
-            lines.append("Not tested: whether work is done twice (--work-probe URL).")
+        if options.is_suite:
+            lines.append(_WORK)
         world.terminal.show([("", ""), *(("", line) for line in lines)])
     return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
 
@@ -126,26 +126,8 @@ def _suite(
     declared: Trigger,
 ) -> Iterator[Result]:
     events = _new_events(options, world, declared)
-    probe = None
-    if options.work_probe is not None:
-        probe = _work_probe(options.work_probe, sender)
     others = {str(ref): secret for ref, secret in secrets.items() if secret is not sender.secret}
-    return Suite(sender, events, probe).run(others)
-
-
-def _work_probe(text: str, sender: Sender) -> HookUrl:
-    """Check that a URL answers with a number. Raises UsageError or FileError.
-
-    A policy allows the receiver's server, so the URL must be there.
-    """
-    if split_url(text)[:2] != split_url(sender.url.full)[:2]:
-        fix = "let the receiver's own server answer GET with the number of events worked on"
-        raise UsageError(Problem("--work-probe is not on the receiver's server", fix))
-    url = HookUrl(masked_url(text), text)
-    if read_number(url, sender.context) < 0:
-        fix = "let it answer GET with 200 and the number of events worked on, as text"
-        raise FileError(Problem(f"{url.shown} does not answer with a number", fix))
-    return url
+    return Suite(sender, events).run(others)
 
 
 def _replayed(folder: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> Iterator[Result]:

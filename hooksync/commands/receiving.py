@@ -83,10 +83,6 @@ def open_receiver(
     if problems := list(reference_problems([tenancy])):
         raise FileError(*problems)
     private = private_receivers(hold_to_policy(options, [tenancy], world))
-    if (
-        options.url and not options.policy
-    ):  # who runs this chose the address, and no file that somebody else wrote
-        private = "quoted"
     declared, *_ = resolve_subscriptions(tenancy, world.environ)
     if options.url:  # a shell has filled in what it was given
         declared = replace(

@@ -54,6 +54,5 @@ def _hook_json(check: HookCheck) -> dict[str, object]:
         "url": subscription.url.shown,
         "secret": subscription.secret.written(),
         "receiver": receiver,
-        "signs_events_in_disguise": check.is_forgeable,
         "findings": to_builtins(check.findings),
     }

@@ -34,7 +34,6 @@ from hooksync.reconcile.planner import Fetched
 from hooksync.service.client import Preservica
 from hooksync.service.http import (
     CallContext,
-    PrivateReceivers,
     RetryPolicy,
     Transport,
     proxy_credentials,
@@ -61,13 +60,14 @@ def open_run(
     timeout: float,
     parallelism: int,
     check_lock: Callable[[], None] = lambda: None,
-    private: PrivateReceivers = "challenged",
+    private: bool = True,
     list_wait: float = 0.0,
 ) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end.
 
     `timeout`: seconds a call may take; `parallelism`: calls in flight in the whole run;
-    `check_lock`: raises LockLost; `list_wait`: seconds, as `Run` has it.
+    `check_lock`: raises LockLost; `private`: whether receivers may be private;
+    `list_wait`: seconds, as `Run` has it.
     """
     failures: list[Exception] = []
     make_network = world.network or partial(Transport, environ=world.environ)

@@ -57,7 +57,6 @@ class Tour:
     """Shows texts, and runs commands in a folder."""
 
     announce: Callable[[str], None]  # shows a line
-    is_coloured: bool = False
     folder: Path = Path()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     # a signal that came; the tour ends after the running command, which gets the signal, too
@@ -70,7 +69,7 @@ class Tour:
     def title(self, text: str) -> None:
         """Begin a part of the tour."""
         self._show("")
-        self._show(self._bold(text))
+        self._show(text)
 
     def say(self, text: str) -> None:
         """Show a text. Raises Stopped."""
@@ -90,13 +89,13 @@ class Tour:
         for line in text.splitlines():
             self._show(wrapper.fill(line))
 
-    def run(self, command: str, *codes: int) -> None:
+    def run(self, command: str, code: int = 0) -> None:
         """Run a hooksync command, and show it with its output and an exit code other than 0.
 
-        `codes`: the exit codes that it may end with; none: 0. Raises Stopped, SandboxError.
+        `code`: the exit code that it must end with. Raises Stopped, SandboxError.
         """
         self._show("")
-        self._show(_INDENT + self._bold(f"$ hooksync {command}"))
+        self._show(f"{_INDENT}$ hooksync {command}")
         done = subprocess.run(  # noqa: S603  our own program
             [sys.executable, "-m", "hooksync", *command.split()],
             cwd=self.folder,
@@ -111,9 +110,8 @@ class Tour:
         self.quote(done.stdout)
         if done.returncode:
             self._show(f"{_INDENT}(exit code {done.returncode})")
-        if done.returncode not in (codes or (0,)):
-            expected = " or ".join(map(str, codes or (0,)))
-            what = f"`hooksync {command}` ended with exit code {done.returncode}, not {expected}"
+        if done.returncode != code:
+            what = f"`hooksync {command}` ended with exit code {done.returncode}, not {code}"
             raise SandboxError(what)
 
     def _show(self, line: str) -> None:
@@ -121,18 +119,13 @@ class Tour:
             raise Stopped
         self.announce(line)
 
-    def _bold(self, text: str) -> str:
-        return f"\x1b[1m{text}\x1b[0m" if self.is_coloured else text
 
-
-def run_demo(
-    announce: Callable[[str], None], catch_signals: CatchSignals, *, is_coloured: bool
-) -> int:
+def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> int:
     """Give the tour; returns the exit code: 1 if a command did not do what it should.
 
     `announce` shows a line.
     """
-    tour = Tour(announce, is_coloured)
+    tour = Tour(announce)
     shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
     account = Account(password=secrets.token_hex(16))
     try:
@@ -144,7 +137,7 @@ def run_demo(
         ):
             tour.folder = Path(folder)
             tour.environ = clean_environ() | {
-                "FORCE_COLOR": "1" if is_coloured else "0",
+                "FORCE_COLOR": "0",
                 "SANDBOX": box.url,
                 "PRESERVICA_USERNAME": USERNAME,
                 "PRESERVICA_PASSWORD": account.password,
@@ -153,7 +146,6 @@ def run_demo(
             }
             _show_first_apply(tour, box, receiver)
             _show_drift(tour, box, receiver)
-            _show_wrong_secret(tour, receiver, shared["alerts"])
     except Stopped:
         return 128 + (tour.signal or 0)
     except (OSError, SandboxError) as error:
@@ -214,32 +206,10 @@ def _show_drift(tour: Tour, box: Sandbox, receiver: Receiver) -> None:
 Somebody has just removed one subscription by hand, and added another. With
 --detailed-exitcode, `plan` ends with exit code 2 when there are changes, so
 that a nightly job can raise an alarm.""")
-    tour.run("plan --detailed-exitcode", 2)
+    tour.run("plan --detailed-exitcode", code=2)
     tour.say("""\
 `apply` brings back what is missing, and unsubscribes what is not declared (the
 minus).""")
-    tour.run("apply --yes")
-
-
-def _show_wrong_secret(tour: Tour, receiver: Receiver, secret: str) -> None:
-    path = tour.folder / "hooks.yaml"
-    hooks = path.read_text(encoding="utf-8")
-    path.write_text(hooks.replace("INGEST_FAILED", "INGEST_FAILED, SECURITY_CHANGED"))
-    receiver.set_secret("alerts", secrets.token_hex(32))
-    tour.title("5. A receiver with the wrong secret")
-    tour.say("""\
-The alerts need another trigger, so their line in the file changes:
-
-    -        triggers: [INGEST_FAILED]
-    +        triggers: [INGEST_FAILED, SECURITY_CHANGED]
-
-But meanwhile their receiver was given a secret other than ALERTS_SECRET. It
-fails the challenge, so the change is refused; nothing else is touched.""")
-    tour.run("apply --yes", 1, 3)
-    receiver.set_secret("alerts", secret)
-    tour.say("""\
-The line that begins with `fix:` says what to do. Now the receiver has the
-right secret again:""")
     tour.run("apply --yes")
 
 

@@ -74,26 +74,23 @@ def next_fault(faults: Iterable[Fault], call: str) -> Fault | None:
 def read_fault(spec: str, kinds: Mapping[str, str] = KINDS) -> Fault:
     """Read a fault as a user writes it. Raises `SandboxError` if it is invalid."""
     match = _SPEC.fullmatch(spec)
-    if match is None:
+    if match is None or not _is_known(match, kinds):
+        known = ", ".join(name + unit for name, unit in KINDS.items())
         raise SandboxError(
-            f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2'
+            f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2;'
+            f" kinds: {known}; calls: {', '.join(CALL_NAMES)}, any"
         )
     fault = Fault(match["kind"], match["call"], float(match["number"] or 0))
-    mistake = _mistake(fault, kinds.get(fault.kind), has_number=match["number"] is not None)
-    if mistake:
-        raise SandboxError(f'fault "{spec}": {mistake}')
+    if kinds[fault.kind] == "-N" and fault.number not in range(200, 600):
+        raise SandboxError(f'fault "{spec}": that is not an HTTP status from 200 to 599')
     fault.times = math.inf if match["times"] == "*" else int(match["times"] or 1)
     fault.skip = int(match["skip"] or 0)
     return fault
 
 
-def _mistake(fault: Fault, unit: str | None, *, has_number: bool) -> str | None:
-    """Explain what is wrong with a fault. `unit`: of its kind, as in `KINDS`."""
-    if fault.call not in (*CALL_NAMES, "any"):
-        return f'unknown call "{fault.call}"; known: {", ".join(CALL_NAMES)}, any'
-    if unit is None or bool(unit) != has_number:
-        known = ", ".join(name + unit for name, unit in KINDS.items())
-        return f'unknown kind "{fault.kind}"; known: {known}'
-    if unit == "-N" and fault.number not in range(200, 600):
-        return "that is not an HTTP status from 200 to 599"
-    return None
+def _is_known(match: re.Match[str], kinds: Mapping[str, str]) -> bool:
+    """Whether there is such a call and such a kind, with a number where it needs one."""
+    unit = kinds.get(match["kind"])
+    if unit is None or match["call"] not in (*CALL_NAMES, "any"):
+        return False
+    return bool(unit) == bool(match["number"])

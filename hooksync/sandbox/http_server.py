@@ -1,6 +1,6 @@
 """HTTP on 127.0.0.1: requests and answers as plain values, and a server that stops at once.
 
-It knows nothing of Preservica. It refuses requests that two programs could read differently.
+It knows nothing of Preservica. It refuses bodies whose length two programs could read differently.
 The code that responds must not sleep, but wait on the server's `stopping`; its connection is cut
 when the server stops.
 """
@@ -18,22 +18,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from http.client import responses
-from socketserver import StreamRequestHandler, ThreadingTCPServer
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
 Log = Callable[[dict[str, object]], None]  # takes what happened: its kind, what, the result
 
 MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
-MAX_HEAD = 16 * 1024  # bytes of a request line and headers together, and of trailers
 MAX_CONNECTIONS = 128  # fewer than the files that the systems let a process open, 256 on macOS
-_MAX_CHUNK_LINE = 256  # bytes
-_REQUEST_LINE = re.compile(
-    r"(DELETE|GET|PATCH|POST|PUT) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/(1\.[01])"
-)
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")  # RFC 9110, 9112
+_LONGEST_LINE = 256  # bytes, of a chunk's size or a trailer
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
 _POLL = 0.02  # seconds between two checks whether to stop
 
@@ -173,89 +168,61 @@ class LoopbackServer(ThreadingTCPServer):
             self._crashes.append(error)
 
 
-class Connection(StreamRequestHandler):
+class Connection(BaseHTTPRequestHandler):
     """One connection: reads whole requests, calls the server's `respond`, writes whole answers."""
 
+    protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: LoopbackServer
-    close_connection = False  # after the answer
 
-    def handle(self) -> None:
-        """Read and answer requests; close the connection after one that cannot be read."""
-        while not self.close_connection:
-            self.server.limit(self.connection, self.server.seconds)
-            try:
-                request = _read_head(self.rfile)
-                headers = request.headers
-                self.server.check_host(headers.get("host", ""))
-                if headers.get("expect", "").lower() == "100-continue":
-                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                request = replace(request, body=_read_body(self.rfile, headers))
-            except Refusal as refusal:
-                self.close_connection = True
-                self.send(refusal.answer)
-                return
-            self.close_connection = "close" in headers.get("connection", "").lower()
-            self.server.limit(self.connection, math.inf)
-            self.server.respond(self, request)
+    def handle_one_request(self) -> None:
+        """Read and answer a request, within the server's time limit."""
+        self.server.limit(self.connection, self.server.seconds)
+        super().handle_one_request()
+
+    def _answer(self) -> None:
+        """Read the rest of a request, and answer it; close the connection if it cannot be read."""
+        headers: dict[str, str] = {}
+        for written, value in self.headers.items():
+            name = written.lower()
+            value = value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        try:
+            self.server.check_host(headers.get("host", ""))
+            body = _read_body(self.rfile, headers)
+        except Refusal as refusal:
+            self.close_connection = True
+            self.send(refusal.answer)
+            return
+        path, _, query = self.path.partition("?")
+        request = Request(self.command, path, query, headers, body)
+        self.server.limit(self.connection, math.inf)
+        self.server.respond(self, request)
+
+    do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815, as http.server has it
 
     def send(self, answer: Answer) -> None:
         """Send an answer."""
-        body = b""
-        lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, 'Unknown')}"]
-        if answer.status not in (204, 304):  # these have no body (RFC 9110)
-            body = answer.body
-            lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in answer.headers]
+        has_body = answer.status not in (204, 304)  # these have none (RFC 9110)
+        self.send_response(answer.status)
+        if has_body:
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in answer.headers:
+            self.send_header(name, value)
         if self.close_connection:
-            lines.append("Connection: close")
-        head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+            self.send_header("Connection", "close")
         self.server.limit(self.connection, self.server.seconds)
-        self.wfile.write(head + body)
+        self.end_headers()
+        if has_body:
+            self.wfile.write(answer.body)
 
     def cut(self) -> None:
         """Close the connection without an answer."""
         self.close_connection = True
 
-
-def _read_head(stream: io.BufferedIOBase) -> Request:
-    """Read a request without its body.
-
-    Raises `Refusal` for anything that two programs could read differently. Equal headers are
-    joined by a comma, so that two lengths are no number.
-    """
-    lines = _read_lines(stream)
-    first = _REQUEST_LINE.fullmatch(lines[0]) if lines else None
-    if first is None:
-        raise Refusal(400, "the request line is invalid")
-    method, path, query, version = first.groups("")
-    headers: dict[str, str] = {}
-    for line in lines[1:]:
-        header = _HEADER.fullmatch(line)
-        if header is None:
-            raise Refusal(400, "a header is invalid")
-        name = header[1].lower()
-        value = header[2].strip(" \t")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    if version == "1.0":
-        headers["connection"] = "close"
-    return Request(method, path, query, headers)
-
-
-def _read_lines(stream: io.BufferedIOBase) -> list[str]:
-    """Read lines up to an empty one."""
-    lines: list[str] = []
-    left = MAX_HEAD
-    while (line := stream.readline(left)) != b"\r\n":
-        left -= len(line)
-        if not left:
-            raise Refusal(431, f"the headers or trailers are longer than {MAX_HEAD} bytes")
-        if not line:
-            raise ConnectionError("the other side stopped in the middle of a request")
-        if not line.endswith(b"\r\n"):
-            raise Refusal(400, "a line does not end with CR and LF")
-        lines.append(line[:-2].decode("latin-1"))
-    return lines
+    def log_message(self, *_: object) -> None:
+        """Write nothing: whoever responds also logs."""
 
 
 def _read_body(stream: io.BufferedIOBase, headers: Mapping[str, str]) -> bytes:
@@ -272,7 +239,7 @@ def _read_body(stream: io.BufferedIOBase, headers: Mapping[str, str]) -> bytes:
         raise Refusal(400, "Transfer-Encoding is not chunked, or comes with Content-Length")
     body = bytearray()
     while True:
-        found = _CHUNK_LINE.fullmatch(stream.readline(_MAX_CHUNK_LINE))
+        found = _CHUNK_LINE.fullmatch(stream.readline(_LONGEST_LINE))
         if found is None:
             raise Refusal(400, "the size of a chunk is invalid")
         size = int(found[1], 16)
@@ -281,7 +248,8 @@ def _read_body(stream: io.BufferedIOBase, headers: Mapping[str, str]) -> bytes:
         body += _read_exactly(stream, size, MAX_BODY - len(body))
         if stream.read(2) != b"\r\n":
             raise Refusal(400, "a chunk is not as long as its size says")
-    _read_lines(stream)  # trailers
+    while stream.readline(_LONGEST_LINE) not in (b"\r\n", b""):
+        pass  # trailers
     return bytes(body)
 
 

@@ -37,14 +37,6 @@ class Sandbox(LoopbackServer):
         super().__init__(options.port, self._respond)
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def close(self) -> None:
-        """Cut every connection and wait for every thread.
-
-        Raises the unexpected errors of its handlers.
-        """
-        self._sender.close()
-        super().close()
-
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the real subscriptions of a tenant, oldest first."""
         return self.rules.tenancies.held_by(tenant)

@@ -49,7 +49,7 @@ _NOT_KNOWN = (
     " answer"
 )
 BROKEN = 500  # from here on the service says that it failed, not that it did nothing
-_LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
+_LARGEST_LIST = 8 * 1024 * 1024  # bytes; some 40,000 subscriptions
 
 
 class Preservica:
@@ -168,7 +168,7 @@ class Preservica:
         answer = self._authorised(request, REMOVAL)
         if answer.status in (204, 404):
             return
-        if answer.follows_lost or 200 <= answer.status < 300 or answer.status >= BROKEN:
+        if 200 <= answer.status < 300 or answer.status >= BROKEN:
             fix = "the list will show whether it was removed"
             raise self._failed(AnswerLost, request, answer, fix)
         fix = fix_for_status(answer.status)
@@ -185,8 +185,7 @@ class Preservica:
         answer = send(token)
         if answer.status != 401:
             return answer
-        again = send(self._session.token(instead_of=token))
-        return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
+        return send(self._session.token(instead_of=token))
 
     def _failed(
         self,

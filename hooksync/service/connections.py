@@ -13,23 +13,22 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, ClassVar, Literal
+from ipaddress import IPv6Address, ip_address
+from typing import Any, ClassVar
 
 import requests
 import requests.adapters
 import requests.utils
 import urllib3.connection
 import urllib3.connectionpool
-import urllib3.exceptions
-from urllib3.util.connection import create_connection
+from urllib3.exceptions import HTTPError
 
 from hooksync import __version__
 from hooksync.core.errors import os_reason
-from hooksync.service.responses import NotConnected, explain_connecting
+from hooksync.service.responses import INVALID_PROXY, NotConnected, explain_connecting
 
 # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _SERVERS = 1024
@@ -41,66 +40,28 @@ _REFUSED_FIXES = {
 }
 
 # where clouds give their machines keys and settings, besides the link-local addresses
-_METADATA = [
-    ip_network("100.100.100.200"),  # Alibaba
-    ip_network("168.63.129.16"),  # Azure
-    ip_network("192.0.0.192"),  # Oracle
-    ip_network("fd00:100::100:200"),  # Alibaba
-    ip_network("fd00:42::42"),  # Scaleway
-    ip_network("fd00:a9fe:a9fe::1"),  # Akamai
-    ip_network("fd00:c1::a9fe:a9fe"),  # Oracle
-    ip_network("fd00:ec2::/32"),  # Amazon, with the agent for the identity of pods
-    ip_network("fd20:ce::254"),  # Google
-]
-# in the last 32 bits
-_HOLDING_IPV4 = (
-    IPv6Network("::/96"),
-    IPv6Network("::ffff:0:0/96"),
-    IPv6Network("64:ff9b::/96"),
+_METADATA = (
+    "100.100.100.200",  # Alibaba
+    "168.63.129.16",  # Azure
+    "192.0.0.192",  # Oracle
+    "fd00:ec2::254",  # Amazon
+    "fd20:ce::254",  # Google
 )
-_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215
-
-LookUp = Callable[..., Sequence[tuple[Any, ...]]]  # takes and returns what socket.getaddrinfo does
-# of an address; private: loopback and all else that is not routed
-Reach = Literal["public", "private", "link-local"]
 
 
-def reach_of(text: str) -> Reach:
-    """Judge an address as a socket has it; an embedded IPv4 address counts."""
+def judge(text: str, *, may_be_private: bool) -> None:
+    """Raise NotConnected if no call may go to an address. Private: all that is not routed."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address):
-        if address in _LOCAL_NAT64:
-            is_metadata = any(map(_is_metadata, _translated(address)))
-            return "link-local" if is_metadata else "private"
-        if address.is_site_local:
-            return "private"
-        if any(address in each for each in _HOLDING_IPV4):
-            address = IPv4Address(address.packed[12:])  # of :: and ::1, one of 0.0.0.0/8: private
-        else:
-            address = address.sixtofour or address
-    if _is_metadata(address):
-        return "link-local"
-    return "public" if address.is_global and not address.is_multicast else "private"
-
-
-def _is_metadata(address: IPv4Address | IPv6Address) -> bool:
-    return address.is_link_local or any(address in each for each in _METADATA)
-
-
-def _translated(address: IPv6Address) -> list[IPv4Address]:
-    """Read the IPv4 address by RFC 6052, for prefixes of 48, 56, 64 and 96 bits."""
-    octets = address.packed
-    ways = (octets[6:8] + octets[9:11], octets[7:8] + octets[9:12], octets[9:13], octets[12:16])
-    return [IPv4Address(each) for each in ways]
-
-
-def judge(address: str, *, may_be_private: bool) -> Reach:
-    """Return the reach of an address. Raises NotConnected if a call may not go there."""
-    reach = reach_of(address)
-    if reach == "link-local" or (reach == "private" and not may_be_private):
-        what = f"the address is {reach}: no call is made to it"
-        raise NotConnected("no-route", what, _REFUSED_FIXES[reach])
-    return reach
+        address = address.ipv4_mapped or address
+    if address.is_link_local or str(address) in _METADATA:
+        reach = "link-local"
+    elif may_be_private or (address.is_global and not address.is_multicast):
+        return
+    else:
+        reach = "private"
+    what = f"the address is {reach}: no call is made to it"
+    raise NotConnected("no-route", what, _REFUSED_FIXES[reach])
 
 
 class _TimedReader(io.RawIOBase):
@@ -138,43 +99,35 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
     """A connection to an address that its calls may go to."""
 
     response_class = _Response
-    look_up: ClassVar[LookUp]
     may_be_private: ClassVar[bool]  # whether its calls may go to a private address
-    reach: Reach = "public"  # of its address; unknown behind a proxy
 
     def connect(self) -> None:
         """Connect. Raises NotConnected, so that nobody has to guess whether a call was sent."""
         try:
             super().connect()
             return
-        except (OSError, UnicodeError, HTTPException, urllib3.exceptions.HTTPError) as error:
+        except (OSError, UnicodeError, HTTPException, HTTPError) as error:
             is_proxy = self.proxy is not None and not self.has_connected_to_proxy
-            failure = explain_connecting(error, self.timeout or 0, is_proxy=is_proxy)
+            cause = error.__cause__ or error
+            failure = explain_connecting(cause, self.timeout or 0, is_proxy=is_proxy)
         raise failure
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that accepts the connection."""
-        host = self._dns_host.strip("[]")
-        failure: Exception = OSError("no address")
-        for entry in self.look_up(host, self.port, socket.AF_UNSPEC, socket.SOCK_STREAM):
-            address = entry[4][:2]
+        """Connect, and judge where the connection leads before anything is sent."""
+        connected = super()._new_conn()
+        if self.proxy is None:
             try:
-                if self.proxy is None:
-                    self.reach = judge(address[0], may_be_private=self.may_be_private)
-                return create_connection(address, self.timeout, None, self.socket_options)
-            except (OSError, NotConnected) as error:
-                failure = error
-        raise failure
+                judge(connected.getpeername()[0], may_be_private=self.may_be_private)
+            except NotConnected:
+                connected.close()
+                raise
+        return connected
 
 
-def _pool_classes(resolve: LookUp, *, is_open: bool) -> dict[str, type]:
-    """Make the classes of pools whose connections resolve names so.
-
-    `is_open`: they may go to private addresses.
-    """
+def _pool_classes(*, is_open: bool) -> dict[str, type]:
+    """Make the classes of pools. `is_open`: their connections may go to private addresses."""
 
     class HttpConnection(_HttpConnection):
-        look_up = staticmethod(resolve)
         may_be_private = is_open
 
     class HttpsConnection(HttpConnection, urllib3.connection.HTTPSConnection):
@@ -211,9 +164,9 @@ class Roots:
 class Adapter(requests.adapters.HTTPAdapter):
     """Keeps at most `size` connections to a server. All https connections share one TLS context."""
 
-    def __init__(self, size: int, roots: Roots, look_up: LookUp, *, may_be_private: bool) -> None:
+    def __init__(self, size: int, roots: Roots, *, may_be_private: bool) -> None:
         self._roots = roots
-        self._pools = _pool_classes(look_up, is_open=may_be_private)
+        self._pools = _pool_classes(is_open=may_be_private)
         self._mutex = threading.Lock()
         super().__init__(pool_connections=_SERVERS, pool_maxsize=size, pool_block=True)
         self.poolmanager.pool_classes_by_scheme = self._pools
@@ -231,16 +184,12 @@ class Adapter(requests.adapters.HTTPAdapter):
         """Do nothing: the context has the roots; here, each connection would load them."""
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Make the pools behind a proxy.
-
-        The certificate of an https proxy is verified like a server's.
-        """
-        if proxy.lower().startswith("https:"):
-            settings["proxy_ssl_context"] = self._roots.tls()
+        """Make the pools behind a proxy, which is an http proxy. Raises NotConnected."""
+        if proxy.lower().startswith(("socks", "https:")):
+            raise NotConnected(*INVALID_PROXY)
         with self._mutex:
             manager = super().proxy_manager_for(proxy, **settings)
-            if not proxy.lower().startswith("socks"):  # these have connections of their own
-                manager.pool_classes_by_scheme = self._pools
+            manager.pool_classes_by_scheme = self._pools
             return manager
 
 

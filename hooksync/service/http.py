@@ -7,11 +7,10 @@ texts hold whole URLs, stop here.
 from __future__ import annotations
 
 import random
-import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import requests
 from requests.utils import should_bypass_proxies
@@ -20,28 +19,24 @@ from urllib3.util import Retry, Timeout
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import AnswerLost, MaybeSent, Problem, ServiceError
-from hooksync.core.record import Record, field, replace
+from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import is_loopback, literal_address, shown_server, split_port, split_url
-from hooksync.service.connections import Adapter, LookUp, Reach, Roots, Session, judge
+from hooksync.service.connections import Adapter, Roots, Session, judge
 from hooksync.service.responses import (
     BUSY_STATUSES,
     INVALID_PROXY,
     INVALID_SERVER,
-    NO_SOCKS,
     TOO_MANY,
-    InterimResponse,
     NotConnected,
     ResponseTooLarge,
     Unreachable,
     explain,
 )
 
-# challenged: but what they answer is not quoted
-PrivateReceivers = Literal["challenged", "quoted", "refused"]
-
 _CHUNK = 65536  # bytes
-_NO_WAY = ("no-name", "no-route", "refused")  # kinds that pass where there was a way before
+_CONNECT = 10.0  # seconds to resolve a server's name and connect to one of its addresses
+_ENVIRON = threading.Lock()  # requests changes os.environ while it reads a NO_PROXY
 
 
 class Request(Record, frozen=True):
@@ -70,9 +65,7 @@ class Answer(Record, frozen=True):
     body: bytes
     retry_after: str | None = None  # the header as sent
     location: str | None = None  # the same: where a redirect leads to
-    reach: Reach = "public"  # of the address that it came from
     has_next_page: bool = False  # a Link header names a next page
-    follows_lost: bool = False  # an earlier try of the same call may have been carried out
 
     @property
     def text(self) -> str:
@@ -88,18 +81,15 @@ class Transport:
         timeout: float,  # seconds that a call may take, to the last byte of the answer
         connections: int,
         environ: Mapping[str, str],
-        look_up: LookUp = socket.getaddrinfo,
-        # seconds to resolve a server's name and connect to one of its addresses
-        connect: float = 10.0,
     ) -> None:
         self._seconds = timeout
-        self._timeout: Any = Timeout(total=timeout, connect=min(connect, timeout))
-        self._proxies = Proxies(environ)
+        self._timeout: Any = Timeout(total=timeout, connect=min(_CONNECT, timeout))
+        self._environ = {}
+        for name in sorted(environ):  # capitals first: small letters override them, as for requests
+            self._environ[name.lower()] = environ[name]
         roots = Roots(environ)
         self._sessions = {
-            may_be_private: Session(
-                Adapter(connections, roots, look_up, may_be_private=may_be_private)
-            )
+            may_be_private: Session(Adapter(connections, roots, may_be_private=may_be_private))
             for may_be_private in (False, True)
         }
 
@@ -113,19 +103,16 @@ class Transport:
 
         Raises AnswerLost, Unreachable.
         """
-        proxies = self._proxies.of(request.base_url)
+        proxies = self._proxies_for(request.base_url)
         try:
             return self._send(request, proxies)
         except NotConnected as error:
             kind, what, fix = error.args
         except requests.exceptions.InvalidURL:
             kind, what, fix = INVALID_PROXY if proxies else INVALID_SERVER
-        except requests.exceptions.InvalidSchema:
-            kind, what, fix = NO_SOCKS
         except (
             requests.RequestException,
             HTTPError,
-            InterimResponse,
             ResponseTooLarge,
             OSError,
             ValueError,
@@ -134,6 +121,18 @@ class Transport:
         failure = AnswerLost if kind in get_args(MaybeSent) else Unreachable
         # out here, so that no exception that holds the request is chained to it
         raise failure(Problem(f"{request}: {what}", fix), reason=what, kind=kind)
+
+    def _proxies_for(self, base_url: str) -> dict[str, str]:
+        """Return the proxy for a server, by scheme; none for loopback and NO_PROXY."""
+        scheme, netloc, _ = split_url(base_url)
+        host, _ = split_port(netloc)
+        proxy = self._environ.get(f"{scheme}_proxy") or self._environ.get("all_proxy")
+        if not proxy or is_loopback(host):
+            return {}
+        with _ENVIRON:
+            if should_bypass_proxies(base_url, self._environ.get("no_proxy", "")):
+                return {}
+        return {scheme: proxy}
 
     def _send(self, request: Request, proxies: dict[str, str]) -> Answer:
         host, _ = split_port(request.base_url.partition("://")[2])
@@ -153,15 +152,13 @@ class Transport:
         with response:
             if response.status_code < 200:
                 # this closes the connection, on which the final response follows
-                raise InterimResponse
-            reach: Reach = getattr(response.raw.connection, "reach", "public")
+                raise ConnectionError
             body = _read(response, request.answer_limit)
         return Answer(
             response.status_code,
             body,
             response.headers.get("Retry-After"),
             response.headers.get("Location"),
-            reach,
             has_next_page="next" in response.links,
         )
 
@@ -174,34 +171,6 @@ def _read(response: requests.Response, limit: int) -> bytes:
         if len(body) > limit:
             raise ResponseTooLarge
     return bytes(body)
-
-
-class Proxies:
-    """The proxies that an environment names, found once for each server. Thread-safe."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = {}
-        for name in sorted(environ):  # capitals first: small letters override them, as for requests
-            self._environ[name.lower()] = environ[name]
-        self._found: dict[str, dict[str, str]] = {}  # by server
-        self._mutex = threading.Lock()
-
-    def of(self, base_url: str) -> dict[str, str]:
-        """Return the proxy for a server, by scheme; none for loopback and NO_PROXY."""
-        with self._mutex:  # requests changes os.environ for a moment
-            if base_url not in self._found:
-                self._found[base_url] = self._find(base_url)
-            return self._found[base_url]
-
-    def _find(self, base_url: str) -> dict[str, str]:
-        scheme, netloc, _ = split_url(base_url)
-        host, _ = split_port(netloc)
-        proxy = self._environ.get(f"{scheme}_proxy") or self._environ.get("all_proxy")
-        if not proxy or is_loopback(host):
-            return {}
-        if should_bypass_proxies(base_url, self._environ.get("no_proxy", "")):
-            return {}
-        return {scheme: proxy}
 
 
 def proxy_credentials(environ: Mapping[str, str]) -> Iterator[str]:
@@ -269,7 +238,7 @@ class CallContext(Record, frozen=True):
     watch: Callable[[CallRecord], None]  # is told of every call
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     clock: Clock = SYSTEM_CLOCK
-    private_receivers: PrivateReceivers = "challenged"
+    private_receivers: bool = True  # whether receivers may be called at private addresses
     before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
 
     def send(self, request: Request, peer: str, shown: str) -> Answer:
@@ -296,10 +265,6 @@ class Caller:
     def __init__(self, tenancy: str, context: CallContext) -> None:
         self.tenancy = tenancy
         self.context = context
-        # it has answered before: a refused connection is likely to be temporary
-        self._was_reached = False
-        # a change failed in all its tries: the next ones are tried once, until one is answered
-        self._is_out = False
 
     def send(self, request: Request, rule: RetryRule) -> Answer:
         """Make a call until its answer is not busy, or it may not be repeated.
@@ -308,45 +273,27 @@ class Caller:
         """
         peer = f"{self.tenancy} ({shown_server(request.base_url)})"
         start = self.context.clock.monotonic()
-        follows_lost = False
         for repeat in count():
             if rule.is_change:
                 self.context.before_change()
             try:
                 answer = self.context.send(request, peer, str(request))
-            except ServiceError as error:
-                if not self._may_repeat(error, rule) or not self._wait(repeat, start, rule):
+            except AnswerLost as error:
+                may_help = rule.repeats_lost and error.kind != "too-large"
+                if not may_help or not self._wait(repeat, start, None):
                     raise
-                if isinstance(error, AnswerLost):
-                    follows_lost = True
                 continue
-            self._was_reached = True
-            if answer.status not in BUSY_STATUSES:
-                self._is_out = False
             if answer.status not in rule.statuses:
                 break
-            if answer.status != TOO_MANY:
-                follows_lost = True
-            if not self._wait(repeat, start, rule, answer.retry_after):
+            if not self._wait(repeat, start, answer.retry_after):
                 break
-        return replace(answer, follows_lost=follows_lost)
+        return answer
 
-    def _may_repeat(self, error: ServiceError, rule: RetryRule) -> bool:
-        if error.kind in _NO_WAY:
-            return self._was_reached
-        # it would be so again
-        return rule.repeats_lost and isinstance(error, AnswerLost) and error.kind != "too-large"
-
-    def _wait(
-        self, repeat: int, start: float, rule: RetryRule, retry_after: str | None = None
-    ) -> bool:
+    def _wait(self, repeat: int, start: float, retry_after: str | None) -> bool:
         """Wait until a call may be made again; False if it may not, or a stop was asked for."""
         clock = self.context.clock
         asked = read_retry_after(retry_after)
         wait = self.context.policy.wait(repeat, clock.monotonic() - start, asked)
-        if rule.is_change and (self._is_out or wait is None):
-            self._is_out = True
-            return False
         return wait is not None and not clock.wait(self.context.stop, wait)
 
 

@@ -17,7 +17,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Literal, NoReturn, get_args
+from typing import Literal, get_args
 
 from hooksync.core.errors import FailureKind, MaybeSent, NeverSent, ServiceError
 from hooksync.core.model import HookUrl, Secret
@@ -32,7 +32,6 @@ AnswerKind = Literal[
     "ready",
     "wrong-secret",
     "wrong-signature",
-    "not-json",
     "wrong-shape",
     "not-hex",
     "not-echoed",
@@ -44,10 +43,7 @@ ProbeTarget = tuple[HookUrl, Secret]
 
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
-# kinds that hold for every receiver of the server
-_UNREACHED = frozenset({"no-name", "no-route", "no-connection"})
-_QUOTED = frozenset({"status", "not-json"})  # kinds where the receiver's own words help
-_NOT_QUOTED = "what it says is not shown, because its address is private"
+_QUOTED = frozenset({"status", "wrong-shape"})  # kinds where the receiver's own words help
 
 _STATES: dict[Kind, ReceiverState] = {
     "ready": "ready",
@@ -58,16 +54,11 @@ _STATES: dict[Kind, ReceiverState] = {
         if kind != "too-large"
     },
 }
-_NO_ENTRY = (
-    "the receiver must accept a POST without credentials: check the key in its URL, if it has one"
+_STATUS_FIX = (
+    "see the receiver's log; it must accept a POST at this path without credentials: check the path"
+    " and the key in its URL, if it has one"
 )
-_STATUS_FIXES = {
-    **dict.fromkeys((401, 403), _NO_ENTRY),
-    **dict.fromkeys((404, 410), "check the path of the URL, and that the receiver is deployed"),
-    405: "the receiver must accept POST",
-}
 _RESPONSE = re.compile("[0-9a-f]{64}")
-_NUMBER = re.compile("[0-9]{1,9}")
 # what to do about a receiver that got the whole call
 _OWN_FIXES: Mapping[Kind, str] = {
     "cut": "see the receiver's log: it closed the connection, as one does that crashes or that"
@@ -103,48 +94,32 @@ def probe_all(
     context: CallContext,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[ProbeTarget, ProbeResult]:
-    """Challenge each distinct URL and secret once, in parallel; a stop leaves the rest out.
+    """Challenge each distinct target once, in parallel; a stop leaves the rest out.
 
-    `advance`: called once for each that was challenged. Every wanted target is a key, however its
-    URL is shown.
+    `advance`: called once for each that was challenged.
     """
-    targets = tuple(wanted)
-    distinct = {(url.full, secret): (url, secret) for url, secret in targets}
-    context.redactor.learn({secret.reveal() for _, secret in distinct})
-    unreached: dict[str, ProbeResult] = {}  # by host and port: each is waited for once
-    probe = partial(_probe, unreached, context, advance)
-    found = pool.run([partial(probe, *target) for target in distinct.values()])
-    results = dict(zip(distinct, found, strict=True))
+    targets = list(dict.fromkeys(wanted))
+    context.redactor.learn({secret.reveal() for _, secret in targets})
+    probe = partial(_probe, context, advance)
+    found = pool.run([partial(probe, *target) for target in targets])
     answered = {}
-    for url, secret in targets:
-        result = results[url.full, secret]
+    for target, result in zip(targets, found, strict=True):
         if result is not None:
-            answered[url, secret] = result
+            answered[target] = result
     return answered
 
 
 def _probe(
-    unreached: dict[str, ProbeResult],
-    context: CallContext,
-    advance: Callable[[], None],
-    url: HookUrl,
-    secret: Secret,
+    context: CallContext, advance: Callable[[], None], url: HookUrl, secret: Secret
 ) -> ProbeResult:
-    """Challenge a receiver, unless its server could not be reached before."""
-    _, server, _ = split_url(url.full)
     try:
-        result = unreached.get(server) or challenge(url, secret, context)
+        return challenge(url, secret, context)
     finally:
         advance()
-    if result.kind in _UNREACHED:
-        unreached[server] = result
-    return result
 
 
-def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext) -> bool | None:
+def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext) -> bool:
     """Whether a receiver signs a challenge code that begins as a signed event does.
-
-    None: no clear answer.
 
     Such an answer would be the valid signature of the event that the rest of the code spells. This
     code spells none: an event is a JSON object, and hex digits are not, so the answer is of no use
@@ -153,23 +128,9 @@ def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext)
     code = EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
     answer = post(url, context, "challenge that begins as an event does", code=code)
     if isinstance(answer, ProbeResult):
-        return None
-    return signed_in_disguise(answer.status, answer.body, code, secret.reveal().encode("latin-1"))
-
-
-def probe_once(
-    request: Request, context: CallContext, peer: str, shown: str
-) -> Answer | ProbeResult:
-    """Make a call, without a repeat: returns its answer, or why there is none.
-
-    See `CallContext.send`.
-    """
-    try:
-        return context.send(request, peer, shown)
-    except (
-        ServiceError
-    ) as error:  # its words are our own, and without a URL; but they may quote a certificate
-        return ProbeResult(error.kind, context.redactor.quote(error.reason), error.problems[0].fix)
+        return False
+    signature = sign_challenge(secret.reveal().encode("latin-1"), code.encode("latin-1"))
+    return signature.encode() in answer.body.lower()
 
 
 def challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
@@ -197,19 +158,7 @@ def _with_words(result: ProbeResult, answer: Answer, context: CallContext) -> Pr
         said = ""
     if not said:
         return result
-    if not may_quote(answer, context):
-        return replace(result, detail=f"{result.detail}; {_NOT_QUOTED}")
     return replace(result, detail=f"{result.detail}: {context.redactor.quote(said)}")
-
-
-def may_quote(answer: Answer, context: CallContext) -> bool:
-    """Whether a receiver's words may be shown: a private one's only if a policy allows it."""
-    return answer.reach == "public" or context.private_receivers == "quoted"
-
-
-def quoted_answer(answer: Answer, context: CallContext) -> str:
-    """Quote a receiver's response; "": its address is private, and no policy allows quotes."""
-    return context.redactor.quote(answer.text) if may_quote(answer, context) else ""
 
 
 def post(
@@ -217,7 +166,6 @@ def post(
     context: CallContext,
     what: str,
     *,
-    method: str = "POST",
     code: str = "",
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
@@ -227,19 +175,20 @@ def post(
     `what`: the call; `code`: a challenge.
     """
     base, path = _challenged(url, code)
-    is_open = context.private_receivers != "refused"
-    request = Request(method, base, path, headers or {}, body, _LARGEST_ANSWER, is_open)
-    answer = probe_once(request, context, "receiver", f"{method} {url.shown} {what}")
-    if isinstance(answer, ProbeResult):
-        return replace(answer, fix=_OWN_FIXES.get(answer.kind, answer.fix))
-    return answer
-
-
-def read_number(url: HookUrl, context: CallContext) -> int:
-    """Read a whole number from a URL; -1: there is none."""
-    answer = post(url, context, "number", method="GET")
-    found = _NUMBER.fullmatch(answer.text.strip()) if isinstance(answer, Answer) else None
-    return int(found[0]) if found else -1
+    request = Request(
+        "POST",
+        base,
+        path,
+        headers or {},
+        body,
+        _LARGEST_ANSWER,
+        may_be_private=context.private_receivers,
+    )
+    try:
+        return context.send(request, "receiver", f"POST {url.shown} {what}")
+    except ServiceError as error:  # its words are our own; but they may quote a certificate
+        fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
+        return ProbeResult(error.kind, context.redactor.quote(error.reason), fix)
 
 
 def _challenged(url: HookUrl, code: str) -> tuple[str, str]:
@@ -262,48 +211,22 @@ def judge_answer(status: int, body: bytes, code: str, secret: bytes, url: str = 
         fix = "declare the URL that it leads to"
         return ProbeResult("redirect", f"it answers {status}, a redirect", fix)
     if status != 200:
-        otherwise = (
-            "see the receiver's log"
-            if status >= 500
-            else f"answer a challenge with 200 and {_RECIPE}"
-        )
-        fix = _STATUS_FIXES.get(status, otherwise)
+        fix = _STATUS_FIX if status >= 400 else f"answer a challenge with 200 and {_RECIPE}"
         return ProbeResult("status", f"it answers {status}, not 200", fix)
     try:
-        # a long integer is not an error
-        document: object = json.loads(body, parse_constant=_refuse, parse_int=float)
-    except (ValueError, RecursionError):
-        return ProbeResult(
-            "not-json", "its answer is not JSON", f"answer a challenge with {_RECIPE}"
-        )
-    return _judge_document(document, code, secret, url)
-
-
-def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bool | None:
-    """Whether an answer gives away the signature of a code that begins as a signed event does.
-
-    None: not clear.
-    """
-    signature = sign_challenge(secret, code.encode("latin-1")).encode()
-    if signature in body.lower():
-        return True
-    if judge_answer(status, body, code, secret).kind == "wrong-secret":
-        return None  # it signed something, or under another secret
-    is_refusal = 400 <= status < 500 and status not in (408, 429)
-    return False if status == 200 or is_refusal else None
-
-
-def _judge_document(document: object, code: str, secret: bytes, url: str) -> ProbeResult:
-    recipe = f"answer a challenge with {_RECIPE}"
-    if not isinstance(document, dict):
-        return ProbeResult("wrong-shape", "its answer is not a JSON object", recipe)
-    for name in ("challengeCode", "challengeResponse"):
-        if not isinstance(document.get(name), str):
-            return ProbeResult("wrong-shape", f"its answer has no text in {name}", recipe)
-    if document["challengeCode"] != code:
+        document = json.loads(body)
+        echoed = document["challengeCode"]
+        given = document["challengeResponse"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        echoed = None
+        given = None
+    if not isinstance(echoed, str) or not isinstance(given, str):
+        what = "its answer is not JSON with text in challengeCode and challengeResponse"
+        return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
+    if echoed != code:
         what = "its answer does not repeat the challengeCode"
         return ProbeResult("not-echoed", what, "return the challengeCode of the query unchanged")
-    return _judge_response(document["challengeResponse"], code, secret, url)
+    return _judge_response(given, code, secret, url)
 
 
 def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResult:
@@ -322,8 +245,3 @@ def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResu
         return ProbeResult("not-hex", what, fix)
     fix = "give the receiver the declared secret, or declare the one that it holds"
     return ProbeResult("wrong-secret", "it signs challenges with a different secret", fix)
-
-
-def _refuse(constant: str) -> NoReturn:
-    """Refuse NaN and Infinity, which Python reads although JSON does not have them."""
-    raise ValueError(constant)

@@ -16,6 +16,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 
 import requests.exceptions
+from urllib3.exceptions import LocationParseError
 
 from hooksync.core.errors import FailureKind, InvalidDocument, ServiceError
 from hooksync.core.model import NOT_DECLARED, LiveSubscription, Trigger, live_url
@@ -43,17 +44,13 @@ _FIXES = {
     **dict.fromkeys(BUSY_STATUSES, "the service is busy: try again later"),
 }
 
-_MOST_VALUES = 1_000_000  # of an answer; an object or a list counts five times
-
 _NETWORK = "check the network, the proxy settings and the server's name"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-_GATEWAYS = "check the proxies and gateways in front of the server"
+_CERTIFICATE = (
+    "check the server's name and this machine's clock; if a private authority signed it, set"
+    " REQUESTS_CA_BUNDLE to that authority's certificate"
+)
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
-# OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
-_WRONG_NAME = frozenset({62, 64})
-# OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
-_WRONG_TIME = frozenset({9, 10})
-
 Explanation = tuple[FailureKind, str, str]  # the kind of failure, what happened, how to fix it
 
 INVALID_SERVER: Explanation = (
@@ -65,11 +62,6 @@ INVALID_PROXY: Explanation = (
     "proxy",
     "the proxy cannot be used: its address is invalid",
     "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128",
-)
-NO_SOCKS: Explanation = (
-    "proxy",
-    "the proxy cannot be used: SOCKS needs PySocks, which is not installed",
-    "name an http proxy, or install PySocks",
 )
 
 
@@ -100,9 +92,6 @@ def read_json(body: bytes) -> object:
     """Parse a body. Raises NotUnderstood when it is empty, cut short or not JSON."""
     if not body.strip():
         raise NotUnderstood("the answer is empty")
-    values = 5 * (body.count(b"{") + body.count(b"[")) + body.count(b",")
-    if values > _MOST_VALUES:  # in memory they are much larger
-        raise NotUnderstood("the answer has more values than a list of 100000 subscriptions")
     try:
         return parse_json(body.decode("utf-8-sig"))
     except ValueError:
@@ -120,8 +109,6 @@ def read_log_in(body: bytes) -> LogIn:
     token = data.get("token")
     if not isinstance(token, str) or not token or data.get("success") is False:
         raise NotUnderstood("the answer holds no token")
-    if not all("!" <= character <= "~" for character in token):
-        raise NotUnderstood("the answer's token cannot be sent in a header")
     refresh = data.get("refresh-token")
     hidden = (token, refresh) if isinstance(refresh, str) else (token,)
     return LogIn(token, hidden, _text_or_none(data.get("tenant")))
@@ -190,12 +177,13 @@ def _id(data: dict[str, object]) -> object:
 
 def _flag(data: dict[str, object]) -> bool | None:
     """Read includeIdentifiers, which a service may report as boolean, as string, or not at all."""
-    value = data.get("includeIdentifiers")
-    if value is None or isinstance(value, bool):
-        return value
-    known = {"true": True, "false": False}
-    if isinstance(value, str) and value.lower() in known:
-        return known[value.lower()]
+    match data.get("includeIdentifiers"):
+        case None:
+            return None
+        case True | "true":
+            return True
+        case False | "false":
+            return False
     raise NotUnderstood("includeIdentifiers is neither true nor false")
 
 
@@ -224,13 +212,6 @@ class ResponseTooLarge(Exception):
     """The body of a response is larger than its call allows."""
 
 
-class InterimResponse(Exception):
-    """A response (1xx) that announces another one.
-
-    Only after 100 does Python's http.client wait for the real one.
-    """
-
-
 def explain(error: Exception, seconds: float, answer_limit: int) -> Explanation:
     """Return what an exception means after a request was sent. `answer_limit`: bytes."""
     for cause in _causes(error):
@@ -238,53 +219,43 @@ def explain(error: Exception, seconds: float, answer_limit: int) -> Explanation:
             case ResponseTooLarge():
                 what = f"the answer is larger than {answer_limit} bytes"
                 return "too-large", what, "check the address: this looks like a page or a download"
-            case InterimResponse():
-                what = (
-                    "only an interim answer (1xx) came, and hooksync does not wait for the one"
-                    " after it"
-                )
-                return "cut", what, _GATEWAYS
             case TimeoutError() | requests.exceptions.Timeout():
                 return (
                     "time-out",
                     f"no complete answer within {seconds:g} s",
                     "try again, or give a longer --timeout",
                 )
-            case ssl.SSLError():
-                return "cut", f"the TLS connection broke{_reason(cause)}", _NETWORK
-            case requests.exceptions.ContentDecodingError():
-                return "cut", "the answer's compression is broken", _GATEWAYS
-            case requests.exceptions.InvalidHeader():
-                return (
-                    "cut",
-                    "the answer's headers are invalid",
-                    "check that the server speaks http on this port",
-                )
     return "cut", "the connection was cut before the answer was complete", _NETWORK
 
 
-def explain_connecting(error: Exception, seconds: float, *, is_proxy: bool) -> NotConnected:
+def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> NotConnected:
     """Return what an exception means before a connection was made.
 
     `is_proxy`: to the proxy, not to the server.
     """
     refused = _TUNNEL_REFUSED.match(str(error))
     if refused:
-        needs_password = "; it needs a name and a password" if refused[1] == "407" else ""
-        return NotConnected("proxy", f"the proxy answers {refused[1]}", f"{_PROXY}{needs_password}")
+        fix = f"{_PROXY}; at 407, it needs a name and a password"
+        return NotConnected("proxy", f"the proxy answers {refused[1]}", fix)
     if not is_proxy:
         return NotConnected(*_connecting(error, seconds, "the server"))
-    kind, what, fix = _connecting(error, seconds, "the proxy")
-    return NotConnected("proxy", what, f"{_PROXY}; {fix}" if kind == "tls" else _PROXY)
+    _, what, _ = _connecting(error, seconds, "the proxy")
+    return NotConnected("proxy", what, _PROXY)
 
 
-def _connecting(error: Exception, seconds: float, who: str) -> Explanation:
+def _connecting(error: BaseException, seconds: float, who: str) -> Explanation:
     match error:
+        case ssl.SSLCertVerificationError():
+            what = f"the certificate of {who} is not trusted: {error.verify_message}"
+            return "tls", what, _CERTIFICATE
+        case ssl.SSLEOFError():
+            return "cut", f"no TLS connection to {who} could be made: it was cut", _NETWORK
         case ssl.SSLError():
-            return _tls_failure(error, who)
+            what = f"no TLS connection to {who} could be made"
+            return "tls", what, "check that the server speaks https on this port"
         case socket.gaierror():
             return "no-name", f"{who}'s name does not resolve", _NETWORK
-        case UnicodeError():
+        case UnicodeError() | LocationParseError():
             return INVALID_PROXY if who == "the proxy" else INVALID_SERVER
         case ConnectionRefusedError():
             return (
@@ -299,33 +270,6 @@ def _connecting(error: Exception, seconds: float, who: str) -> Explanation:
         case OSError(strerror=str(reason)) if not isinstance(error, ConnectionError):
             return "cut", f"no connection to {who} could be made: {reason}", _NETWORK
     return "cut", f"the connection to {who} was cut", _NETWORK
-
-
-def _tls_failure(error: ssl.SSLError, who: str) -> Explanation:
-    match error:
-        case ssl.SSLCertVerificationError():
-            what = f"the certificate of {who} is not trusted: {error.verify_message}"
-            return "tls", what, _fix_for_certificate(error.verify_code)
-        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-            return "cut", f"no TLS connection to {who} could be made: it was cut", _NETWORK
-    what = f"no TLS connection to {who} could be made{_reason(error)}"
-    return "tls", what, "check that the server speaks https on this port"
-
-
-def _fix_for_certificate(code: int) -> str:
-    if code in _WRONG_NAME:
-        return "write the server's name as it is in its certificate"
-    if code in _WRONG_TIME:
-        return "check this machine's clock; if it is right, the server needs a new certificate"
-    return (
-        "if a private authority signed it, set REQUESTS_CA_BUNDLE to that authority's certificate"
-    )
-
-
-def _reason(error: ssl.SSLError) -> str:
-    """Return OpenSSL's name of what happened, if it has one: ` (WRONG_VERSION_NUMBER)`."""
-    reason = getattr(error, "reason", None)  # only OpenSSL's own errors have one
-    return f" ({reason})" if reason else ""
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -200,10 +200,10 @@ _HUGE, _NO_JSON = "the answer is larger than", "the answer is not JSON"
 _NOT_STRICT = "the answer is not strict JSON"
 _SHAPE, _HEAD, _ENCODING = (
     "is not a JSON object",
-    "the answer's headers are invalid",
-    "the answer's compression is broken",
+    "the connection was cut",
+    "the connection was cut",
 )
-_NOT_FOLLOWED, _INTERIM = "redirects are not followed", "only an interim answer (1xx) came"
+_NOT_FOLLOWED, _INTERIM = "redirects are not followed", "cut before the answer was complete"
 _NO_TLS = "no TLS connection to the server could be made"
 _REFUSED = "-> 422: "
 
@@ -235,9 +235,7 @@ def _large(play: Play, mib: int = _LITTLE) -> Mischief:
 _BOMBS = {
     # how much
     "10 MB": Mischief(body(b'["' + b"x" * 10_000_000 + b'"]'), (_HUGE, _SHAPE)),
-    "10 MB of empty lists": Mischief(
-        body(b"[" + b"[]," * 3_300_000 + b"[]]"), (_HUGE, "more values than a list"), mib=80
-    ),
+    "10 MB of empty lists": Mischief(body(b"[" + b"[]," * 3_300_000 + b"[]]"), (_HUGE,), mib=80),
     "1 GB in chunks": _large(flood(_CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"), 80),
     "1 GB without a length": _large(flood(_OK + b"\r\n", b"x" * 65536), 80),
     "100 Continue without end": _large(flood(b"", b"HTTP/1.1 100 " + b"C" * 1000 + b"\r\n\r\n")),
@@ -351,8 +349,7 @@ MISCHIEFS = {
 
 # What is said of a receiver: our own words for what the service is quoted on.
 _OF_A_RECEIVER = {
-    **dict.fromkeys((_NO_JSON, _NOT_STRICT), "its answer is not JSON"),
-    _SHAPE: "its answer is not a JSON object",
+    **dict.fromkeys((_NO_JSON, _NOT_STRICT, _SHAPE), "its answer is not JSON"),
     _NOT_FOLLOWED: ", a redirect",
     _REFUSED: "it answers 422, not 200",
     "the answer is empty": "its answer is not JSON",

@@ -16,7 +16,6 @@ from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.lanes import covering, sampled
 from tests.wire import Wire, answer, saying
 
-WORDS = "words-of-an-internal-service"
 PLAN_KEY = "k3y-that-signs-plans-0123456789"
 FIELDS = {"servers": "BOX", "receivers": "RECEIVER"}
 COMMANDS = ("plan --probe", "check", "apply --yes", "export", "init new.yaml --from-live")
@@ -241,17 +240,6 @@ def test_what_a_policy_allows_is_done(place: Place) -> None:
 def test_a_policy_that_cannot_be_read_stops_every_command(command: str, place: Place) -> None:
     code, err = run_changed(place, command, HOOKSYNC_POLICY="no-such-policy.yaml")
     assert (code, "the policy no-such-policy.yaml cannot be read" in err) == (1, True)
-
-
-@pytest.mark.parametrize("command", sampled(PROBING, 3))
-@pytest.mark.parametrize("status", ["500 No", "200 OK"])
-def test_no_command_quotes_an_internal_service(command: str, status: str, place: Place) -> None:
-    with Wire(saying(answer(WORDS.encode(), status))) as internal:
-        place.write(HOOKS.replace("${RECEIVER}", f"{internal.url}/admin"))
-        run = place.run_process(*command.split(), "-v")
-        assert internal.requests
-    assert WORDS not in run.out + run.err
-    assert "what it says is not shown, because its address is private" in run.out + run.err
 
 
 @pytest.mark.parametrize("command", sampled(PROBING, 3))

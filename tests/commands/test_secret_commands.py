@@ -247,8 +247,8 @@ def test_the_credentials_of_pypreservica_in_the_folder_log_in_and_are_told(place
     run = place.run("check", "-v")
     assert run.code == 0
     assert (
-        "log-in              username env:PRESERVICA_USERNAME (of credentials.properties), password"
-        " env:" in run.out
+        "log-in              username env:PRESERVICA_USERNAME, password env:PRESERVICA_PASSWORD"
+        in run.out
     )
     assert (
         "credentials.properties sets PRESERVICA_USERNAME, PRESERVICA_PASSWORD, PRESERVICA_TENANT, "

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
-from hooksync.output.check import CheckView, Finding, TenancyCheck, check_markdown
 from hooksync.output.markdown import LIMIT, fenced, plan_markdown, report_markdown
 from hooksync.output.view import RunView, TenancyView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
@@ -263,21 +262,6 @@ def test_one_text_alone_does_not_fill_the_room(text: str) -> None:
         assert_well_formed(written)
         assert "more characters" in written
         assert "\n```" in written
-
-
-def test_a_check_of_many_fits_and_shows_first_what_is_not_fine() -> None:
-    fine, wrong = (
-        Finding("list", "ok", "it answers " * 9),
-        Finding("role", "failed", "no such role", "ask for it"),
-    )
-    text = check_markdown(
-        CheckView((TenancyCheck(tenancy(), (*[fine] * 3_000, wrong), ()),), "2026-01-31")
-    )
-    assert len(text.encode()) < LIMIT
-    assert text.startswith("<!-- hooksync:check -->\n### hooksync check\n")
-    assert "no such role" in text
-    assert re.search("^[0-9]+ more left out here.$", text, re.MULTILINE)
-    assert text.endswith("Check: 3000 ok, 0 warnings, 1 failed.\n")
 
 
 def test_a_fence_is_longer_than_any_run_of_backticks() -> None:

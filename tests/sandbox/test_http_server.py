@@ -13,7 +13,6 @@ import pytest
 from hooksync.sandbox.http_server import (
     MAX_BODY,
     MAX_CONNECTIONS,
-    MAX_HEAD,
     Answer,
     Connection,
     LoopbackServer,
@@ -69,6 +68,8 @@ def head(*lines: str) -> str:
 
 
 REFUSED = {
+    "many headers": (431, head(*["X: 1"] * 200)),
+    "a method that needs other framing": (501, "HEAD / HTTP/1.1\r\n\r\n"),
     "two equal lengths": (400, head("Content-Length: 2", "Content-Length: 2") + "hi"),
     "two lengths in one header": (400, head("Content-Length: 2, 2") + "hi"),
     "a length with a sign": (400, head("Content-Length: +2") + "hi"),
@@ -82,24 +83,6 @@ REFUSED = {
     "gzip, chunked": (400, head("Transfer-Encoding: gzip, chunked") + "0\r\n\r\n"),
     "chunked twice": (400, head(BY_CHUNKS, BY_CHUNKS) + "0\r\n\r\n"),
     "chunked and a length": (400, head(BY_CHUNKS, "Content-Length: 5") + "0\r\n\r\n"),
-    "chunked, folded": (400, head("Transfer-Encoding:", " chunked") + "0\r\n\r\n"),
-    "a bare LF after a header": (400, "POST / HTTP/1.1\r\nX: 1\nContent-Length: 2\r\n\r\nhi"),
-    "a bare LF after the headers": (400, "POST / HTTP/1.1\r\nX: 1\r\n\nhi"),
-    "a bare CR in a header": (400, head("X: 1\rContent-Length: 2") + "hi"),
-    "a folded header": (400, head("X: 1", "\tContent-Length: 2") + "hi"),
-    "a space before the colon": (400, head("Content-Length : 2") + "hi"),
-    "a header without a colon": (400, head("Content-Length 2") + "hi"),
-    "a header without a name": (400, head(": 2") + "hi"),
-    "a NUL in a header": (400, head("X: \0") + "hi"),
-    "headers that are too long": (431, head("X: " + "x" * MAX_HEAD)[:MAX_HEAD]),
-    "many headers": (431, head(*["X: 1"] * MAX_HEAD)[:MAX_HEAD]),
-    "a request line in two pieces": (400, "POST /\r\n HTTP/1.1\r\n\r\n"),
-    "a request line that is too long": (431, "POST /" + "x" * (MAX_HEAD - 6)),
-    "no request line": (400, "\r\n"),
-    "two spaces": (400, "POST  / HTTP/1.1\r\n\r\n"),
-    "a method that needs other framing": (400, "HEAD / HTTP/1.1\r\n\r\n"),
-    "an address of a proxy": (400, "POST http://127.0.0.1/ HTTP/1.1\r\n\r\n"),
-    "a version to come": (400, "POST / HTTP/2.0\r\n\r\n"),
     "a chunk that is too long": (413, CHUNKED + "fffffff\r\n"),
     "a chunk size that is no number": (400, CHUNKED + "xyz\r\n"),
     "a negative chunk size": (400, CHUNKED + "-2\r\nhi\r\n0\r\n\r\n"),
@@ -108,8 +91,6 @@ REFUSED = {
     "a chunk size with a bare LF": (400, CHUNKED + "2\nhi\r\n0\r\n\r\n"),
     "a chunk extension that is too long": (400, CHUNKED + "2;" + "x" * 254),
     "a chunk that is longer than its size": (400, CHUNKED + "2\r\nhi there\r\n0\r\n\r\n"),
-    "a trailer with a bare LF": (400, CHUNKED + "0\r\nX: 1\n\r\n"),
-    "trailers that are too long": (431, CHUNKED + "0\r\n" + "x" * MAX_HEAD),
 }
 
 

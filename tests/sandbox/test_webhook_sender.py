@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import ExitStack
 from urllib.parse import parse_qs
 
@@ -35,10 +34,8 @@ EVENT = {
 
 
 @pytest.fixture
-def sender() -> Iterator[WebhookSender]:
-    sender = WebhookSender(timeout=5.0)
-    yield sender
-    sender.close()
+def sender() -> WebhookSender:
+    return WebhookSender(timeout=5.0)
 
 
 @pytest.fixture
@@ -91,7 +88,7 @@ def test_challenge_is_a_post_that_adds_the_code_to_the_query(
     [
         (201, {"challengeCode": CODE, "challengeResponse": RIGHT}, "it answered 201, not 200"),
         (404, {}, "it answered 404, not 200"),
-        (200, [], "its answer is not a JSON object"),
+        (200, [], NO_CODE),
         (200, {}, NO_CODE),
         (200, {"challengeCode": "other", "challengeResponse": RIGHT}, NO_CODE),
         (200, {"challengeCode": CODE}, WRONG),
@@ -164,18 +161,6 @@ def test_receiver_that_never_ends_its_answer_fails_when_the_time_is_over(stack: 
         WebhookSender(timeout=0.05).challenge(f"http://127.0.0.1:{server.port}/", SECRET)
         == "it did not answer in time"
     )
-
-
-def test_close_ends_a_challenge_that_waits(stack: ExitStack) -> None:
-    sender = WebhookSender(timeout=3600)
-    called = threading.Event()
-    url = silent(stack, called)
-    with ThreadPoolExecutor(1) as pool:
-        reason = pool.submit(sender.challenge, url, SECRET)
-        called.wait()
-        sender.close()
-        assert reason.result() is not None
-    assert sender.challenge(url, SECRET) == "it could not be called (the sandbox is stopping)"
 
 
 # Events

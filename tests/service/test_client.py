@@ -168,26 +168,6 @@ def test_a_removal_that_may_have_been_carried_out_is_lost_not_refused(
     assert isinstance(error, AnswerLost) == is_lost
 
 
-def test_a_service_that_is_out_is_waited_for_by_one_change_and_not_by_each(
-    clients: Clients, start: Start
-) -> None:
-    box = start("gateway-503@unsubscribe:7")
-    client = clients.client(box.url)
-    for _ in range(3):
-        failure_of(lambda: client.unsubscribe("1"))
-    assert names(box).count("unsubscribe") == 5 + 1 + 1
-    client.unsubscribe("1")  # it is back
-    assert names(box).count("unsubscribe") == 8
-    assert len(clients.waits) == 4
-
-
-def test_a_look_is_patient_with_a_service_that_is_out(clients: Clients, start: Start) -> None:
-    box = start("gateway-503@unsubscribe:5", "gateway-503@list:4")
-    client = clients.client(box.url)
-    failure_of(lambda: client.unsubscribe("1"))
-    assert client.list_subscriptions() == ()
-
-
 @pytest.mark.parametrize("status", [400, 404, 409, 500, 501])
 def test_a_plain_no_is_not_repeated(clients: Clients, start: Start, status: int) -> None:
     box = start(f"status-{status}@list:*")
