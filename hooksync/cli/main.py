@@ -40,45 +40,54 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     """Run a command, whatever comes; returns its exit code."""
     import gc
     from contextlib import suppress
-    from threading import Event
 
     # a short-lived process: collecting while a large file is read costs more than the reading
     gc.disable()
-    from hooksync.core.errors import ExitCode, HooksyncError, unforeseen, unforeseen_text
+    from hooksync.core.errors import ExitCode
     from hooksync.core.output import Output
 
+    _set_up_streams()
     output = Output()
-    begun = Event()  # set before the first change
-    problems: Sequence[Problem] = ()
-
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            # whatever the terminal's encoding, nothing is lost
-            stream.reconfigure(errors="backslashreplace")
-            if sys.platform == "win32" and not stream.isatty():
-                # a file has the same bytes on every system
-                stream.reconfigure(encoding="utf-8", newline="\n")
-    try:
-        code = _run(arguments, begun, output)
-    except HooksyncError as error:
-        from hooksync.cli.terminal import show_problem
-
-        problems = error.problems
-        for problem in problems:
-            show_problem(problem, "error", output)
-        code = error.exit_code
-    except KeyboardInterrupt:  # before signals are handled, or after
-        code = ExitCode.INTERRUPTED
-    except Exception as error:  # a bug, or this machine has no more memory, threads or handles
-        with suppress(Exception):  # if there is no memory for the message
-            output.message(unforeseen_text(error, is_debugging="--debug" in arguments))
-        code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
-        problems = (unforeseen(error),)
-    if code != ExitCode.DONE:
+    code, problems = _outcome(arguments, output)
+    if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         with suppress(Exception):  # standard output may be closed, or there may be no memory
             _write_failure(arguments, output, code, problems)
     gc.freeze()  # or else all of it is searched at exit for what could be freed
     return int(code)
+
+
+def _set_up_streams() -> None:
+    """Lose nothing that the terminal's encoding lacks, and write the same bytes everywhere."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+            if sys.platform == "win32" and not stream.isatty():
+                stream.reconfigure(encoding="utf-8", newline="\n")
+
+
+def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequence[Problem]]:
+    """Run a command and say what ended it; returns the exit code and the errors."""
+    from contextlib import suppress
+    from threading import Event
+
+    from hooksync.core.errors import ExitCode, HooksyncError, unforeseen, unforeseen_text
+
+    begun = Event()  # set before the first change
+    try:
+        return _run(arguments, begun, output), ()
+    except HooksyncError as error:
+        from hooksync.cli.terminal import show_problem
+
+        for problem in error.problems:
+            show_problem(problem, "error", output)
+        return error.exit_code, error.problems
+    except KeyboardInterrupt:  # before signals are handled, or after
+        return ExitCode.INTERRUPTED, ()
+    except Exception as error:  # a bug, or this machine has no more memory, threads or handles
+        with suppress(Exception):  # if there is no memory for the message
+            output.message(unforeseen_text(error, is_debugging="--debug" in arguments))
+        code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
+        return code, (unforeseen(error),)
 
 
 def _write_failure(

@@ -126,16 +126,7 @@ def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[st
     (folder / "the.state.json").unlink(missing_ok=True)
     with start_box(size) as box:
         environ = _environ(box.url)
-        adopt = (
-            *HOOKSYNC,
-            "apply",
-            "--adopt",
-            "--no-probe",
-            "-f",
-            "same.yaml",
-            "--state",
-            "the.state.json",
-        )
+        adopt = (*HOOKSYNC, "adopt", "-f", "same.yaml", "--state", "the.state.json")
         run(adopt, folder, environ)
         least = (sys.executable, "-m", "tests.bench.least", "hooks.yaml", "list.json")
         subjects: dict[str, Callable[[], Sample]] = {LEAST: partial(run, least, folder, environ)}
