@@ -586,12 +586,6 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
             " answer goes back to the sender, and why it may have refused one is reported"
         ),
     )
-    receive.add_argument(
-        "--exit-after",
-        type=number_between(int, 1, 1000),
-        metavar="N",
-        help="end after so many genuine events",
-    )
     _add(receive, "--timeout")
     _add_secret_sources(parser)
     output = parser.add_argument_group(OUTPUT)
