@@ -238,7 +238,7 @@ def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(
     place.box.faults.add(f"{fault}@list:*")
     run = place.run("apply", "--yes")
     assert run.code == 1
-    assert "error: prod: GET /api/webhook/subscriptions -> " in run.err
+    assert "error: prod: GET /api/webhook/subscriptions" in run.err
     assert len(place.box.subscriptions("DEMO")) == 2
 
 
