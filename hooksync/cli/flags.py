@@ -490,19 +490,16 @@ def check_receiver(arguments: argparse.Namespace) -> None:
 
 
 def check_fire(arguments: argparse.Namespace) -> None:
-    """Refuse flags that say nothing of what is sent: the suite has its own, a folder as well."""
+    """Refuse flags that say nothing of what is sent: a folder has its own."""
     check_receiver(arguments)
-    one_event = {
-        "--bad-signature": arguments.is_badly_signed,
-        "--repeat": arguments.repeat != 1,
-        "--slow": arguments.is_slow,
+    if arguments.replay is None:
+        return
+    new = {
+        "--suite": arguments.is_suite,
+        "--event": arguments.event,
+        "--trigger": arguments.trigger,
     }
-    whole = {"--event": arguments.event, "--trigger": arguments.trigger}
-    if arguments.replay is not None:
-        suite = {"--suite": arguments.is_suite}
-        _refuse_given(one_event | whole | suite, "--replay", "send recorded events, or new ones")
-    elif arguments.is_suite:
-        _refuse_given(one_event, "--suite", "leave it out: the suite sends such events, too")
+    _refuse_given(new, "--replay", "send recorded events, or new ones")
 
 
 def _refuse_given(flags: Mapping[str, object], with_what: str, fix: str) -> None:
@@ -545,22 +542,6 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="send the body in this file, signed anew; with --suite: events like it",
     )
-    send.add_argument(
-        "--bad-signature",
-        dest="is_badly_signed",
-        action="store_true",
-        help="sign with a different secret; a receiver that refuses it passes",
-    )
-    send.add_argument(
-        "--repeat",
-        type=number_between(int, 1, 1000),
-        default=1,
-        metavar="N",
-        help="send the same event so many times (default: 1)",
-    )
-    send.add_argument(
-        "--slow", dest="is_slow", action="store_true", help="send it in pieces, over four seconds"
-    )
     output = _group(parser, OUTPUT, "--json")
     _add_format(output, "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
@@ -585,12 +566,6 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
             "pass genuine events on to this receiver, byte for byte with their headers; its"
             " answer goes back to the sender, and why it may have refused one is reported"
         ),
-    )
-    receive.add_argument(
-        "--exit-after",
-        type=number_between(int, 1, 1000),
-        metavar="N",
-        help="end after so many genuine events",
     )
     _add(receive, "--timeout")
     _add_secret_sources(parser)

@@ -25,7 +25,7 @@ from hooksync.core.output import make_folder
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.output.receiver_json import event_json
-from hooksync.receiver import Answer, Event, Memory, Receiver, event_key
+from hooksync.receiver import Answer, Event, Memory, Receiver
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run
 from hooksync.sandbox import http_server
@@ -46,7 +46,6 @@ class ListenOptions(SecretOptions, frozen=True):
     format: Format = "text"
     port: int = 0  # 0: any free one
     forward: str | None = None  # a URL
-    exit_after: int | None = None  # genuine events
     record: str | None = None  # a folder; made if it is not there
     timeout: float = 30.0  # seconds
 
@@ -105,8 +104,6 @@ class _Listener(http_server.LoopbackServer):
             except Exception:  # above all, nobody reads any more what is shown; `close` raises it
                 self._done.set()
                 raise
-            if self._log.deliveries.total() == self._log.options.exit_after:
-                self._done.set()
             connection.close_connection = True  # one small answer never waits for its reader
             connection.send(http_server.Answer(answer.status, answer.body))
 
@@ -137,7 +134,6 @@ class _Log(Record, frozen=True):
     options: ListenOptions
     world: World
     known: KnownSecrets
-    deliveries: Counter[str]  # of genuine events, by their keys
     recorded: Counter[str]  # by kind
 
     def signer(self, answer: Answer) -> SecretRef | None:
@@ -148,35 +144,26 @@ class _Log(Record, frozen=True):
 
     def show(self, seen: Seen) -> None:
         """Show one request, on standard output."""
-        answer = seen.answer
-        ref = self.signer(answer)
-        number = 0
-        if answer.event is not None:
-            key = event_key(answer.event)
-            self.deliveries[key] += 1
-            number = self.deliveries[key]
+        ref = self.signer(seen.answer)
         path = self._record(seen)
         if self.options.format == "json":
-            self.world.terminal.result(self._json(seen, ref, number, path), "json")
+            self.world.terminal.result(self._json(seen, ref, path), "json")
         else:
-            self.world.terminal.show(self._lines(seen, ref, number, path))
+            self.world.terminal.show(self._lines(seen, ref, path))
 
-    def _json(self, seen: Seen, ref: SecretRef | None, number: int, path: str | None) -> str:
+    def _json(self, seen: Seen, ref: SecretRef | None, path: str | None) -> str:
         told = {
             "at": seen.at,
             "kind": seen.answer.kind,
             "status": seen.answer.status,
             "signed_with": self.known.document(ref) if ref else None,
-            "delivery": number,
             "reason": self._reason(seen) or None,
             "forwarded": seen.forwarded,
             "recorded": path,
         }
         return event_json(told, seen.answer.event)
 
-    def _lines(
-        self, seen: Seen, ref: SecretRef | None, number: int, path: str | None
-    ) -> list[tuple[str, str]]:
+    def _lines(self, seen: Seen, ref: SecretRef | None, path: str | None) -> list[tuple[str, str]]:
         answer = seen.answer
         style = "red" if answer.kind == "refused" else ""
         words = [seen.at[11:], str(answer.status)]
@@ -189,8 +176,6 @@ class _Log(Record, frozen=True):
             words.append(f"signed with {self.known.told(ref)}")
         elif reason := self._reason(seen):
             words.append(reason)
-        if number > 1:
-            words.append(f"delivery {number}")
         lines = [(style, "  ".join(words))]
         if seen.forwarded:
             lines.append(("", f"  passed on: {seen.forwarded}"))
@@ -253,7 +238,7 @@ _Forward = tuple[Run, DeclaredSubscription] | None
 
 
 def listen(options: ListenOptions, world: World) -> ExitCode:
-    """Receive until a signal, or so many genuine events."""
+    """Receive until a signal."""
     gc.enable()  # it runs for long
     known = find_secrets(options, world)
     if options.record is not None:
@@ -265,7 +250,7 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
             named = named_receiver(options, options.forward, known.accepted, options.timeout)
             forward = running.enter_context(open_receiver(named, world))
         try:
-            log = _Log(options, world, known, Counter(), Counter())
+            log = _Log(options, world, known, Counter())
             server = running.enter_context(_Listener(log, forward, done))
         except http_server.SandboxError as error:
             raise FileError(

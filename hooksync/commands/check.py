@@ -5,7 +5,7 @@ Changes nothing; prints nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, groupby
 
@@ -55,7 +55,7 @@ def check(options: CheckOptions, world: World) -> ExitCode:
         view = report.CheckView((), now, receivers=_check_receiver(options, options.url, world))
     else:
         with open_session(prepare(options, world, needs_login=False), is_apply=False) as session:
-            view = report.CheckView(_look(session, world), now, session.warnings)
+            view = report.CheckView(_look(session), now, session.warnings)
     if options.format == "text":
         world.terminal.show(report.check_lines(view))
     else:
@@ -72,19 +72,17 @@ def _check_receiver(options: CheckOptions, url: str, world: World) -> tuple[repo
     named = named_receiver(options, url, options.secrets, options.timeout)
     with open_receiver(named, world) as (run, declared):
         hooks = [*_hooks([declared], "auto", run)]
-        with world.terminal.progress("checking", len(hooks)) as step:
-            return _answered(hooks, _challenge(hooks, run, step))
+        return _answered(hooks, _challenge(hooks, run))
 
 
-def _look(session: Session, world: World) -> tuple[report.TenancyCheck, ...]:
+def _look(session: Session) -> tuple[report.TenancyCheck, ...]:
     """Gather the evidence and judge it."""
     run, planner = session.run, session.planner
     tenancies = run.tenancies
     hooks = [[*_hooks(one.subscriptions, one.probe, run)] for one in tenancies]
     everything = [*chain.from_iterable(hooks)]
-    with world.terminal.progress("checking", len(tenancies) + len(everything)) as step:
-        services = _look_at_services(run, step)
-        answers = _challenge(everything, run, step)
+    services = _look_at_services(run)
+    answers = _challenge(everything, run)
     secrets = _secret_states(planner, tenancies, [each.live for each in services])
     checks = []
     for tenancy, service, several in zip(tenancies, services, hooks, strict=True):
@@ -102,11 +100,9 @@ class _Service(Record, frozen=True):
     live: tuple[LiveSubscription, ...] = ()
 
 
-def _challenge(
-    hooks: Sequence[report.HookCheck], run: Run, advance: Callable[[], None]
-) -> dict[ProbeTarget, ProbeResult]:
+def _challenge(hooks: Sequence[report.HookCheck], run: Run) -> dict[ProbeTarget, ProbeResult]:
     targets = [one.target for one in hooks if one.target]
-    return probe_all(targets, run.pool, run.context, advance)
+    return probe_all(targets, run.pool, run.context)
 
 
 def _answered(
@@ -157,14 +153,14 @@ def _hooks(
         )
 
 
-def _look_at_services(run: Run, advance: Callable[[], None]) -> list[_Service]:
+def _look_at_services(run: Run) -> list[_Service]:
     """Look at the services of all tenancies, in parallel."""
-    look = partial(_look_at_service, run, advance)
+    look = partial(_look_at_service, run)
     found = run.pool.run([partial(look, tenancy) for tenancy in run.tenancies])
     return [each or _Service(()) for each in found]  # None: interrupted
 
 
-def _look_at_service(run: Run, advance: Callable[[], None], tenancy: Tenancy) -> _Service:
+def _look_at_service(run: Run, tenancy: Tenancy) -> _Service:
     """Log in, and list."""
     client = run.clients[tenancy.name]
     findings = []
@@ -180,6 +176,4 @@ def _look_at_service(run: Run, advance: Callable[[], None], tenancy: Tenancy) ->
     except HooksyncError as error:
         findings.append(report.failure(subject, error))
         live = ()
-    finally:
-        advance()
     return _Service(tuple(findings), live)

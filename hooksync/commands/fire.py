@@ -25,7 +25,6 @@ from hooksync.service.events import (
 )
 from hooksync.service.suite import Result, Sender, Suite
 
-_PAUSE = 0.5  # seconds before each piece of a slow event
 _WORK = (
     'Not tested: whether work is done twice. Look for the identifiers "the same twice",'
     ' "with two subscriptionIds" and "two at once" in the receiver\'s log.'
@@ -39,9 +38,6 @@ class FireOptions(ReceiverOptions, frozen=True):
     format: Format = "text"
     trigger: str | None = None
     event: str | None = None  # path of an event to send, or to make events like it
-    is_badly_signed: bool = False
-    repeat: int = 1
-    is_slow: bool = False
     is_suite: bool = False
     replay: str | None = None  # path of a folder
 
@@ -61,7 +57,7 @@ def fire(options: FireOptions, world: World) -> ExitCode:
         elif options.is_suite:
             results = _suite(options, world, sender, secrets, receiver.trigger)
         else:
-            results = _repeated(options, world, sender, receiver.trigger)
+            results = iter([_one(options, world, sender, receiver.trigger)])
         found = []
         for each in results:
             found.append(each)
@@ -102,20 +98,13 @@ def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEve
     return NewEvents(now, trigger, template)
 
 
-def _repeated(
-    options: FireOptions, world: World, sender: Sender, declared: Trigger
-) -> Iterator[Result]:
-    """Send one event, as often as is asked for."""
+def _one(options: FireOptions, world: World, sender: Sender, declared: Trigger) -> Result:
+    """Send one event."""
     if options.event is None:
         body = json.dumps(_new_events(options, world, declared).make()).encode()
     else:
         body, _ = read_event(options.event, world.stdin)
-    sent = signed(body, sender.secret, pause=_PAUSE if options.is_slow else 0.0)
-    for _ in range(options.repeat):
-        if options.is_badly_signed:
-            yield sender.send_forged("event, signed wrong", replace(sent, signature="0" * 64))
-        else:
-            yield sender.send("event", sent)
+    return sender.send("event", signed(body, sender.secret))
 
 
 def _suite(

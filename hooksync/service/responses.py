@@ -16,7 +16,6 @@ import ssl
 from collections.abc import Iterator, Mapping
 
 import requests.exceptions
-from urllib3.exceptions import LocationParseError
 
 from hooksync.core.errors import FailureKind, InvalidDocument, ServiceError
 from hooksync.core.model import NOT_DECLARED, LiveSubscription, Trigger, live_url
@@ -255,7 +254,7 @@ def _connecting(error: BaseException, seconds: float, who: str) -> Explanation:
             return "tls", what, "check that the server speaks https on this port"
         case socket.gaierror():
             return "no-name", f"{who}'s name does not resolve", _NETWORK
-        case UnicodeError() | LocationParseError():
+        case ValueError():
             return INVALID_PROXY if who == "the proxy" else INVALID_SERVER
         case ConnectionRefusedError():
             return (

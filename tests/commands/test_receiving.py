@@ -245,9 +245,7 @@ def test_fire_sends_an_event_as_preservica_does_and_says_what_came_back() -> Non
     with answering(200) as (url, came):
         done = run("fire", "--url", f"{url}?code={KEY}", *NAMED, "--trigger", "SECURITY_CHANGED")
     assert (done.code, done.err) == (0, "")
-    assert re.fullmatch(
-        r"passed    event {21}200 in \d\.\d{3} s\n            thank you\n", done.out
-    )
+    assert re.fullmatch(r"passed    event {21}200 in \d\.\d{3} s\n", done.out)
     [sent] = came
     assert (sent.method, sent.query, sent.headers["content-type"]) == (
         "POST",
@@ -290,24 +288,13 @@ def test_fire_sends_a_recorded_event_again_byte_for_byte_signed_anew(tmp_path: P
                 *NAMED,
                 "--event",
                 str(tmp_path / "event.json"),
-                "--repeat",
-                "3",
             ).code
             == 0
         )
-    assert [each.body for each in came] == [BODY + b"\n"] * 3
+    assert [each.body for each in came] == [BODY + b"\n"]
     assert {each.headers["preservica-signature"] for each in came} == {
         sign_event(SECRET.encode(), BODY + b"\n")
     }
-
-
-@pytest.mark.parametrize(("status", "code"), [(401, 0), (200, 1), (500, 1)])
-def test_fire_with_a_bad_signature_passes_where_the_receiver_refuses_it(
-    status: int, code: int
-) -> None:
-    with answering(status) as (url, came):
-        assert run("fire", "--url", url, *NAMED, "--bad-signature").code == code
-    assert came[0].headers["preservica-signature"] != sign_event(SECRET.encode(), came[0].body)
 
 
 def test_fire_says_why_there_is_no_answer_and_which_receiver_it_does_not_find(

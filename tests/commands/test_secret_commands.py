@@ -17,7 +17,7 @@ NAMED = "{command: [sh, -c, 'echo x >> runs; echo $CATALOGUE']}"
 SHOWN = "command:sh -c echo x >> runs; echo $CATALOGUE"
 EVERY = (
     *("validate", "plan", "plan --probe", "apply --yes", "check", "fire prod/catalogue"),
-    *("verify event.json --signature 00", "listen --exit-after 1"),
+    *("verify event.json --signature 00", "listen"),
 )
 
 

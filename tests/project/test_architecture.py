@@ -50,7 +50,7 @@ TOUCHES = {
     "service": "",
     "service.connections": "os socket time",
     "service.events": "random",  # no two events are alike
-    "service.http": "random socket",
+    "service.http": "random",
     "service.responses": "socket",
     "service.receivers": "random",
     "config": "",
