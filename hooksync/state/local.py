@@ -44,7 +44,6 @@ class LocalStore:
         """`patience`: seconds to wait for the lock in a `write` without `hold`."""
         self.where = path
         self.integrity = Integrity()
-        self.aside: str | None = None  # where this cannot be written, a file beside it can neither
         self._patience = patience
         self._is_held = False
 

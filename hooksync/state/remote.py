@@ -64,15 +64,13 @@ class RemoteStore:
         backend: Backend,
         clock: Clock,
         tell: Callable[[str], None],
-        aside: str,
         *,
         expiry: float = EXPIRY,
         has_thread: bool = True,
     ) -> None:
-        """`aside`: file for what cannot be written; `has_thread`: a thread renews the lock."""
+        """`has_thread`: a thread renews the lock."""
         self.where = backend.where
         self.integrity = Integrity()
-        self.aside: str | None = aside
         self._backend = backend
         self._clock = clock
         self._tell = tell

@@ -53,8 +53,7 @@ def open_store(
         from hooksync.state.remote import RemoteStore  # only here: most runs have a file
 
         expiry = seconds_set(environ, EXPIRY_VARIABLE, 60, 2, 3600)
-        aside = f"{_stem(file)}.unsaved{_SUFFIX}"
-        store = RemoteStore(backend, clock, output.message, aside, expiry=expiry)
+        store = RemoteStore(backend, clock, output.message, expiry=expiry)
     store.integrity = find_integrity(environ, output)
     return store
 
@@ -202,27 +201,6 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
             "see what writes it, and run this again",
         )
     )
-
-
-def kept_aside(store: StateStore, change: Callable[[State], State], error: FileError) -> FileError:
-    """Keep in a file what could not be written to a state, and return the error for it."""
-    from shlex import quote  # only here
-
-    if not store.aside:
-        return error
-    before = load(store)
-    if before is None:
-        return error
-    after = change(before)
-    store.integrity.output.write_file(
-        store.aside, written_text(after, store.integrity, store.aside)
-    )
-    # of the hooks file, by which a repository of Git is found
-    folder = os.path.dirname(store.aside)
-    command = f"hooksync state push {quote(store.aside)} --state {quote(store.where)}"
-    command += f" --file {quote(folder)}" if folder else ""
-    what = f"{error.summary}; what this run has made is kept in {store.aside}"
-    return FileError(Problem(what, f"once the state can be reached: {command}"))
 
 
 def written_text(state: State, integrity: Integrity, where: str) -> str:

@@ -529,7 +529,7 @@ def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False)
     backend, clock = MemoryBackend(), JumpingClock(NOW)
 
     def find(where: str) -> RemoteStore:
-        return RemoteStore(backend, clock, terminal.message, "aside")
+        return RemoteStore(backend, clock, terminal.message)
 
     options = UnlockOptions(("-",), state="memory", id=identifier, is_confirmed=yes)
     world = World({}, io.BytesIO(), terminal, stop, stores=find, clock=clock)

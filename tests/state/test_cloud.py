@@ -72,8 +72,8 @@ def get_raw(cloud: CloudBackend) -> bytes:
     )
 
 
-def store(cloud: CloudBackend, tmp_path: Path) -> RemoteStore:
-    return RemoteStore(cloud, SYSTEM_CLOCK, lambda text: None, str(tmp_path / "aside.json"))
+def store(cloud: CloudBackend) -> RemoteStore:
+    return RemoteStore(cloud, SYSTEM_CLOCK, lambda text: None)
 
 
 def closed_port() -> int:
@@ -397,13 +397,13 @@ def test_of_two_writers_nothing_is_lost(
     backend: Backend, cloud: CloudBackend, tmp_path: Path
 ) -> None:
     def write(tenant: str) -> None:
-        ours = store(CloudBackend(backend.where, os.environ), tmp_path)
+        ours = store(CloudBackend(backend.where, os.environ))
         for number in range(10):
             update(ours, adding(entry(tenant, str(number))))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, ["one", "two"]))
-    found = load(store(cloud, tmp_path))
+    found = load(store(cloud))
     assert found
     assert len(found.entries) == 20
 
@@ -415,7 +415,7 @@ def test_a_write_that_fails_on_the_way_is_made_once(
     what: What, backend: Backend, cloud: CloudBackend, tmp_path: Path
 ) -> None:
     assert backend.network
-    ours = store(cloud, tmp_path)
+    ours = store(cloud)
     fault = backend.network.add(what, "^PUT ")
     with run_lock(ours, HOLDER, 0, clock=SYSTEM_CLOCK, stop=Event(), tell=lambda text: None):
         assert fault.happened.is_set()
@@ -458,7 +458,7 @@ def test_what_is_no_whole_state_is_an_error_and_not_the_lack_of_one(
 ) -> None:
     cloud.get()
     put_raw(cloud, data)
-    refused(lambda: load(store(cloud, tmp_path)))
+    refused(lambda: load(store(cloud)))
     assert get_raw(cloud) == data
 
 

@@ -48,7 +48,6 @@ class Memory:
     """A state in memory, whose run lock somebody else gives back after some tries."""
 
     where = "memory"
-    aside = None
     integrity = Integrity()
 
     def __init__(self, busy: int = 0, others: int = 0) -> None:
