@@ -324,11 +324,6 @@ def _add_planning_rest(parser: argparse.ArgumentParser, *names: str) -> Group:
     return _group(parser, MORE, *shared, "--color", "--verbose", "--debug", "--help")
 
 
-def _add_live(parser: argparse.ArgumentParser) -> None:
-    """Add what the commands share that read one tenancy or those of hooks files."""
-    _group(parser, READ, "--file", "--server", "--tenant", "--env-file")
-
-
 def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the groups that come last in a command which logs in."""
     _group(parser, SAFETY, "--policy", "--allow-commands")
@@ -416,7 +411,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
-    _add_live(parser)
+    _group(parser, READ, "--file", "--server", "--tenant", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target")
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown")
@@ -431,9 +426,8 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
-    _add_live(parser)
-    _group(parser, SELECT, "--tenancy")
-    _add_rest(parser, "--shard")
+    _group(parser, READ, "--server", "--tenant", "--env-file")
+    _add_rest(parser)
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -456,15 +450,7 @@ def add_init(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write the variables that it needs, for --env-file; mode 0600",
     )
-    write.add_argument(
-        "--with-values",
-        action="store_true",
-        help=(
-            "with the values that live URLs show; secrets stay empty, because no service shows them"
-        ),
-    )
-    _add_live(parser)
-    _group(parser, SELECT, "--tenancy")
+    _group(parser, READ, "--server", "--tenant", "--env-file")
     _add_rest(parser)
 
 
