@@ -124,8 +124,7 @@ def _file_by_default(given: Mapping[str, Any], environ: Mapping[str, str]) -> st
         return DEFAULT_FILES[0]
     if any(given.get(name) for name in ("server", "tenant", "secrets")):
         return DEFAULT_FILES[0]
-    reads_files = "files" in given or given.get("words")
-    return default_file() if reads_files else DEFAULT_FILES[0]
+    return default_file() if "files" in given else DEFAULT_FILES[0]
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:

@@ -378,6 +378,5 @@ subscribes to the trigger.""",
         flags.add_completion,
         "hooksync.cli.completion:completion",
         "CompletionOptions",
-        check=flags.check_completion,
     ),
 )

@@ -779,17 +779,10 @@ def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
-    parser.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts
-    parser.add_argument("shell", nargs="?", choices=SHELLS, help="the shell that the script is for")
-    parser.add_argument("--words", choices=("tenancies", "addresses"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "shell", metavar="SHELL", choices=SHELLS, help="the shell that the script is for"
+    )
     _group(parser, MORE, "--debug", "--help")
-
-
-def check_completion(arguments: argparse.Namespace) -> None:
-    """Refuse a command line that asks for nothing."""
-    if not (arguments.shell or arguments.words):
-        what = "the following arguments are required: shell"
-        raise UsageError(Problem(what, "see `hooksync completion --help`"))
 
 
 def _refuse_choosing(

@@ -261,8 +261,7 @@ def test_hooks_yml_is_found_by_itself_with_the_same_state(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     assert (place.folder / "hooks.state.json").exists()
     assert place.run("plan").out == "No changes. 1 tenancy matches hooks.yml; 2 unchanged.\n"
-    assert place.run("export").code == 0
-    assert place.run("completion", "--words", "tenancies").out == "prod\n"
+    assert place.run("list").code == 0
     init = place.run("init")
     assert init.code == 1
     assert "hooks.yml exists already" in init.err
@@ -270,7 +269,7 @@ def test_hooks_yml_is_found_by_itself_with_the_same_state(place: Place) -> None:
 
 def test_hooks_yaml_and_hooks_yml_together_are_refused_until_one_is_named(place: Place) -> None:
     place.write(HOOKS, "hooks.yml")
-    for command in ("validate", "plan", "apply", "check", "export"):
+    for command in ("validate", "plan", "apply", "check", "list"):
         run = place.run(command)
         assert (run.code, run.out) == (1, "")
         assert run.err.startswith(

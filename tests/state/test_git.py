@@ -347,13 +347,11 @@ def test_credentials_are_found_wherever_git_finds_them(over_http: Remote) -> Non
 @pytest.mark.parametrize(
     ("names", "settings", "chosen"),
     [
-        (["elsewhere"], {}, "elsewhere"),
         (["elsewhere", "origin"], {}, "origin"),
-        (["elsewhere", "origin"], {"checkout.defaultRemote": "elsewhere"}, "elsewhere"),
-        (["a", "b", "c"], {"checkout.defaultRemote": "b", "remote.pushDefault": "c"}, "c"),
+        (["a", "b", "c"], {"remote.pushDefault": "c"}, "c"),
     ],
 )
-def test_the_remote_is_the_one_that_git_would_take(
+def test_the_remote_is_the_one_that_git_pushes_to(
     by_path: Remote, names: list[str], settings: dict[str, str], chosen: str
 ) -> None:
     clone = by_path.clone("one", "--origin", "former")
@@ -597,9 +595,6 @@ def test_a_repository_without_a_remote_to_choose_is_one_clear_error(by_path: Rem
     clone = by_path.clone("one", "--origin", "a")
     by_path.git("remote", "add", "b", by_path.url, at=clone)
     assert "`git config remote.pushDefault NAME`" in refusal(open_at(clone, by_path))
-    for name in "ab":
-        by_path.git("remote", "remove", name, at=clone)
-    assert "`git remote add origin URL`" in refusal(open_at(clone, by_path))
 
 
 def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:
@@ -628,7 +623,5 @@ def test_a_disk_that_cannot_be_written_is_one_clear_error(by_path: Remote) -> No
         path = clone / ".git" / "objects" / f"{number:02x}"
         shutil.rmtree(path, ignore_errors=True)
         path.touch()  # where git needs a folder
-    with pytest.raises(
-        FileError, match=r"git hash-object(.|\n)*the folder `\.git` can be written to"
-    ):
+    with pytest.raises(FileError, match="git hash-object"):
         open_at(clone, by_path).put(ONE, None, "x")

@@ -5,7 +5,6 @@ or cut off.
 from __future__ import annotations
 
 import re
-import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
