@@ -481,9 +481,7 @@ def test_a_cut_network_is_told(backend: Backend, cloud: CloudBackend) -> None:
     version = cloud.put(Content(TEXT), None, "")
     backend.network.cut()
     assert "cannot be read: " in refused(cloud.get)
-    assert "cannot be written: " in refused(
-        lambda: cloud.put(Content(OTHER), version, "")
-    )
+    assert "cannot be written: " in refused(lambda: cloud.put(Content(OTHER), version, ""))
     backend.network.restore()
     assert cloud.get() == (Content(TEXT), version)
 
