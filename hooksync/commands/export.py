@@ -208,7 +208,7 @@ def export_text(one: ExportedTenancy) -> str:
         lines.append(f"      {scalar(entry.name)}:")
         lines.append(f"        url: {scalar(entry.url)}")
         lines.append(f"        triggers: {_list(trigger.short for trigger in entry.triggers)}")
-        lines.append(f"        secret: {{env: {scalar(entry.secret)}}}")
+        lines.append(f"        secret: {{env: {scalar(entry.variable)}}}")
         flag = "        # include_identifiers is not known: the service does not report it"
         if entry.include_identifiers is not None:
             flag = f"        include_identifiers: {str(entry.include_identifiers).lower()}"

@@ -59,7 +59,7 @@ class ExportedEntry(Record, frozen=True):
     name: str
     url: str  # with `${NAME}` in place of what may be a key
     triggers: tuple[Trigger, ...]
-    secret: str  # the variable
+    variable: str  # of the secret
     include_identifiers: bool | None  # None: the service does not report it
 
 
