@@ -324,18 +324,7 @@ def verification(view: RunView) -> Iterator[Line]:
 
 def _difference_lines(view: TenancyView) -> Iterator[Line]:
     """Write what the verification of a tenancy found."""
-    counts = Counter(step.action for step in view.differences)
-    left = counts.pop("leave", 0)
-    kept = counts.pop("keep", 0)
-    what = []
-    if counts:
-        still = [f"{number} to {action}" for action, number in counts.items()]
-        what.append(f"{', '.join(still)} still to do")
-    if left:
-        what.append(f"{counted(left, 'duplicate')} left alone")
-    if kept:
-        what.append(f"{kept} replaced outside hooksync meanwhile")
-    yield "", f"Not as declared: {view.name}: {'; '.join(what)}"
+    yield "", f"Not as declared: {view.name}: {counted(len(view.differences), 'subscription')}"
     for step in view.differences:
         rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_remark(step, view)}"
         yield _STYLES[step.action], f"{_symbol(step, view):<4}{rest}".rstrip()

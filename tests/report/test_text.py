@@ -244,9 +244,7 @@ def test_a_report_says_what_still_differs() -> None:
             )
         )
     )
-    assert text.endswith(
-        "Not as declared: prod: 1 to subscribe still to do\n+   ingest-alert  INGEST_FAILED\n"
-    )
+    assert text.endswith("Not as declared: prod: 1 subscription\n+   ingest-alert  INGEST_FAILED\n")
 
 
 def with_strangers(number: int) -> RunView:
