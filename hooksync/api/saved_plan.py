@@ -20,7 +20,7 @@ from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json, plan_key
 from hooksync.output.json_text import digest
 from hooksync.output.plan_json import PLAN_FORMAT, signature_of
-from hooksync.output.view import RunView, StepView, TenancyView, id_length
+from hooksync.output.view import RunView, StepView, TenancyView
 from hooksync.reconcile.plan import Change, Reason
 
 if TYPE_CHECKING:
@@ -184,7 +184,6 @@ def _view(fields: Fields) -> TenancyView:
         steps,
         tuple(live),
         declared_count=fields.get("declared_count", 0),
-        id_length=id_length(live),
     )
 
 

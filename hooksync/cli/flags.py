@@ -476,19 +476,15 @@ def check_receiver(arguments: argparse.Namespace) -> None:
 
 
 def check_fire(arguments: argparse.Namespace) -> None:
-    """Refuse flags that say nothing of what is sent: the suite has its own, a folder as well."""
+    """Refuse flags of one event beside those that send several."""
     check_receiver(arguments)
     one_event = {
         "--bad-signature": arguments.is_badly_signed,
         "--repeat": arguments.repeat != 1,
         "--slow": arguments.is_slow,
     }
-    whole = {"--event": arguments.event, "--trigger": arguments.trigger}
-    if arguments.replay is not None:
-        suite = {"--suite": arguments.is_suite}
-        _refuse_given(one_event | whole | suite, "--replay", "send recorded events, or new ones")
-    elif arguments.is_suite:
-        _refuse_given(one_event, "--suite", "leave it out: the suite sends such events, too")
+    if arguments.is_suite or arguments.replay is not None:
+        _refuse_given(one_event, "--suite or --replay", "leave it out, or send one event")
 
 
 def _refuse_given(flags: Mapping[str, object], with_what: str, fix: str) -> None:
@@ -507,7 +503,8 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
     )
     _group(parser, READ, "--url", "--secret", "--file", "--env-file")
     send = parser.add_argument_group("what to send")
-    send.add_argument(
+    several = send.add_mutually_exclusive_group()
+    several.add_argument(
         "--suite",
         dest="is_suite",
         action="store_true",
@@ -521,7 +518,7 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
             " INDEXED)"
         ),
     )
-    send.add_argument(
+    several.add_argument(
         "--replay",
         metavar="FOLDER",
         help="send what `listen --record` wrote there, with the signatures that came",

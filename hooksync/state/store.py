@@ -114,45 +114,28 @@ def run_lock(
     `timeout`: seconds to wait for a different run, of which `tell` is told; unless `is_limit`,
     longer if that shows whether the run still lives. Raises Refused after that, Interrupted.
     """
-    waits = None
-    end = 0.0
+    end = None
+    who = f"another run of hooksync works with {store.where}"
     with ExitStack() as held:
-        while (busy := _busy(store, replace(holder, since=int(clock.now())), held)) is not None:
-            who = _who(store, busy)
-            if waits is None:
+        while True:
+            try:
+                held.enter_context(store.hold(replace(holder, since=int(clock.now()))))
+                break
+            except Busy as error:
+                busy = error
+            told = f"{who}: {busy.holder}" if busy.holder else who
+            if end is None:
                 waits = timeout if is_limit else max(timeout, round(busy.patience, 1))
                 end = clock.monotonic() + waits
                 if waits:
-                    tell(_wait_notice(waits, who, is_longer=waits > timeout))
+                    tell(printable(f"waiting for up to {waits:g} seconds: {told}"))
             left = end - clock.monotonic()
             if left <= 0:
-                who += f" (waited for {waits:g} seconds)" if waits else ""
-                raise Refused(Problem(who, f"{_WAIT_FIX}; {busy.advice}"))
+                raise Refused(Problem(told, f"{_WAIT_FIX}; {busy.advice}"))
             if clock.wait(stop, min(busy.pause, left)):
                 what = "interrupted while it waited for a different run"
                 raise Interrupted(Problem(what, "run it again"))
         yield
-
-
-def _busy(store: StateStore, holder: Holder, held: ExitStack) -> Busy | None:
-    """Take the run lock, to be released with `held`, or say who has it."""
-    try:
-        held.enter_context(store.hold(holder))
-    except Busy as error:
-        return error
-    return None
-
-
-def _who(store: StateStore, busy: Busy) -> str:
-    """Name the run that holds the run lock."""
-    text = f"another run of hooksync works with {store.where}"
-    return f"{text}: {busy.holder}" if busy.holder else text
-
-
-def _wait_notice(seconds: float, who: str, *, is_longer: bool) -> str:
-    """Say that this run waits for a different one, and why longer than it was told."""
-    why = ", to see whether it still renews its lock" if is_longer else ""
-    return printable(f"waiting for up to {seconds:g} seconds{why}: {who}")
 
 
 def inspect(store: StateStore) -> Inspected:

@@ -322,10 +322,12 @@ def test_a_folder_is_replayed_in_its_order_with_the_signatures_that_came(tmp_pat
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ("--suite --repeat 2 --slow", "--repeat, --slow cannot be combined with --suite"),
-        ("--suite --bad-signature", "--bad-signature cannot be combined with --suite"),
-        ("--replay . --suite", "--suite cannot be combined with --replay"),
-        ("--replay . --event x", "--event cannot be combined with --replay"),
+        (
+            "--suite --repeat 2 --slow",
+            "--repeat, --slow cannot be combined with --suite or --replay",
+        ),
+        ("--suite --bad-signature", "--bad-signature cannot be combined with --suite or --replay"),
+        ("--replay . --suite", "not allowed with argument --replay"),
     ],
 )
 def test_flags_of_fire_that_contradict_each_other_are_usage_errors(flags: str, told: str) -> None:
