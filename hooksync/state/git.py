@@ -195,28 +195,19 @@ class GitBackend:
         for entry in os.fsdecode(self._read("ls-tree", "-l", "-z", commit)).split("\0")[:-1]:
             about, _, name = entry.partition("\t")
             mode, _, blob, size = about.split()
-            if name not in _MOST or not mode.startswith("100"):
-                what = (
-                    f"the branch of the state {self.where} holds other files, such as"
-                    f" {Redactor().quote(name)}"
-                )
-                raise FileError(
-                    Problem(
-                        what, "name a branch for the state alone; apply creates one that is missing"
-                    )
-                )
+            is_file = name in _MOST and mode.startswith("100")
+            if not is_file or int(size) > _MOST[name]:
+                raise self._not_ours(name)
             try:
-                if int(size) > _MOST[name]:
-                    raise ValueError(f"is larger than {_MOST[name]} bytes")
                 texts[name] = self._read("cat-file", "blob", blob).decode("utf-8-sig")
-            except ValueError as error:
-                what = "is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)
-                fix = (
-                    "hooksync does not write such a file: revert the last commit of that branch,"
-                    " and push that"
-                )
-                raise FileError(Problem(f"{name} of the state {self.where} {what}", fix)) from None
+            except UnicodeDecodeError:
+                raise self._not_ours(name) from None
         return Content(texts.get(_STATE), texts.get(_LOCK))
+
+    def _not_ours(self, name: str) -> FileError:
+        what = f"the branch of the state {self.where} holds a file that hooksync did not write"
+        fix = "name a branch for the state alone, or revert its last commit, and push that"
+        return FileError(Problem(f"{what}: {Redactor().quote(name)}", fix))
 
     @cached_property
     def _git(self) -> Git:

@@ -60,10 +60,7 @@ class LocalStore:
         except FileNotFoundError:
             return None, None
         except UnicodeDecodeError:
-            fix = (
-                "restore an earlier one; or delete it and write a new one with `hooksync apply"
-                " --adopt`"
-            )
+            fix = "restore an earlier one; or delete it, and write a new one by `hooksync adopt`"
             raise FileError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
         except (OSError, ValueError) as error:
             raise FileError(_unusable(self.where, "read", error)) from error
