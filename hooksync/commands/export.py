@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, hold_to_policy, prepare
-from hooksync.commands.export_draft import ExportedTenancy, Need, slug
+from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, slug
 from hooksync.commands.options import ExportOptions, Format, LiveOptions
 from hooksync.commands.problems import show_problems
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
@@ -205,15 +205,19 @@ def export_text(one: ExportedTenancy) -> str:
     lines.append(_OWNS)
     lines.append("    subscriptions:" if one.entries else "    subscriptions: {}")
     for entry in one.entries:
-        lines.append(f"      {scalar(entry.name)}:")
-        lines.append(f"        url: {scalar(entry.url)}")
-        lines.append(f"        triggers: {_list(trigger.short for trigger in entry.triggers)}")
-        lines.append(f"        secret: {{env: {scalar(entry.variable)}}}")
-        flag = "        # include_identifiers is not known: the service does not report it"
-        if entry.include_identifiers is not None:
-            flag = f"        include_identifiers: {str(entry.include_identifiers).lower()}"
-        lines.append(flag)
+        lines += _entry_lines(entry)
     return "\n".join(lines) + "\n"
+
+
+def _entry_lines(entry: ExportedEntry) -> Iterator[str]:
+    yield f"      {scalar(entry.name)}:"
+    yield f"        url: {scalar(entry.url)}"
+    yield f"        triggers: {_list(trigger.short for trigger in entry.triggers)}"
+    yield f"        secret: {{env: {scalar(entry.variable)}}}"
+    if entry.include_identifiers is None:
+        yield "        # include_identifiers is not known: the service does not report it"
+    else:
+        yield f"        include_identifiers: {str(entry.include_identifiers).lower()}"
 
 
 def env_text(needs: Sequence[Need], file: str) -> str:

@@ -80,26 +80,31 @@ class ExportedTenancy:
 
     def _entries(self, live: Sequence[LiveSubscription]) -> Iterator[ExportedEntry]:
         """Make one entry for each receiver and flag, in the order of their URLs."""
-        # the order of the service's list is no order
-        ordered = sorted(live, key=lambda one: (one.key, str(one.include_identifiers)))
         groups: dict[tuple[str, bool | None], list[LiveSubscription]] = {}
+        for one in self._declarable(live):
+            groups.setdefault((one.url.identity, one.include_identifiers), []).append(one)
+        for (_, flag), several in groups.items():
+            name = self._names.take(name_of_url(several[0].url.shown))
+            url, secret = self._receiver(name, several[0])
+            triggers = [one.trigger for one in several]
+            triggers.sort(key=lambda each: each.short)
+            yield ExportedEntry(name, url, tuple(triggers), secret, flag)
+
+    def _declarable(self, live: Sequence[LiveSubscription]) -> Iterator[LiveSubscription]:
+        """Leave out what no file can declare, and warn of it."""
         keys = set()
-        for one in ordered:
+        # the order of the service's list is no order
+        for one in sorted(live, key=lambda one: (one.key, str(one.include_identifiers))):
             fault = _fault(one)
             if one.key in keys:
                 fault = "it is live more than once, and in the file once"
             keys.add(one.key)
-            if fault:
-                what = f"{self.tenancy.name}: {printable(one.url.shown)} {one.trigger.shown}"
-                fix = "with `owns: all`, apply would remove it, because no file declares it"
-                self.warnings.append(Problem(f"{printable(what)} is left out: {fault}", fix))
-            else:
-                groups.setdefault((one.url.identity, one.include_identifiers), []).append(one)
-        for (_, flag), several in groups.items():
-            name = self._names.take(name_of_url(several[0].url.shown))
-            url, secret = self._receiver(name, several[0])
-            triggers = sorted((one.trigger for one in several), key=lambda each: each.short)
-            yield ExportedEntry(name, url, tuple(triggers), secret, flag)
+            if fault is None:
+                yield one
+                continue
+            what = printable(f"{self.tenancy.name}: {one.url.shown} {one.trigger.shown}")
+            fix = "with `owns: all`, apply would remove it, because no file declares it"
+            self.warnings.append(Problem(f"{what} is left out: {fault}", fix))
 
     def _receiver(self, name: str, live: LiveSubscription) -> tuple[str, str]:
         """Return URL and secret of a receiver; its entries share them."""

@@ -90,24 +90,28 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     if options.format == "json":
         world.terminal.result(state_json(store.where, state, holder, is_signed=is_signed), "json")
         return ExitCode.DONE
+    held = f"{holder.id}: {holder}" if holder else "not held"
     lines = [
         f"state         {store.where}",
         f"state format  {STATE_FORMAT}",
         f"serial        {state.serial}",
         f"signed        {'yes' if is_signed else 'no'}",
-        f"run lock      {f'{holder.id}: {holder}' if holder else 'not held'}",
+        f"run lock      {held}",
         "",
-        *(map(_line, state.entries)),
+        *_record_lines(state),
     ]
-    if not state.entries:
-        lines.append("no entries")
+    world.terminal.show([("", printable(line)) for line in lines])
+    return ExitCode.DONE
+
+
+def _record_lines(state: State) -> list[str]:
+    lines = list(map(_line, state.entries)) or ["no entries"]
     if state.intents:
         about_to = "about to be made, by a run that has not ended or did not learn the result:"
         lines += ["", about_to, *map(_line, state.intents)]
     if state.unsettled:
         lines += ["", "left unsettled by the last applies:", *map(_line, state.unsettled)]
-    world.terminal.show([("", printable(line)) for line in lines])
-    return ExitCode.DONE
+    return lines
 
 
 def pull(options: StateOptions, world: World) -> ExitCode:
@@ -145,8 +149,7 @@ def push(options: PushOptions, world: World) -> ExitCode:
             _check_push(given, found, store.where)
         after = replace(given, serial=max(given.serial, serial) + 1)
         store.write(written_text(after, store.integrity, store.where), version)
-    number = counted(len(after.entries), "entry")
-    world.terminal.result(f"pushed to {where}: serial {after.serial}, {number}\n")
+    world.terminal.result(f"pushed to {where}: serial {after.serial}, {_number(after.entries)}\n")
     return ExitCode.DONE
 
 
@@ -169,11 +172,7 @@ def move(options: MoveOptions, world: World) -> ExitCode:
     store = find_state(options.files, options.state, world)
     old = options.old
     new = options.new
-    found = _ADDRESS.fullmatch(new)
-    if not found or found[1] != old.rpartition("/")[2]:
-        what = f'"{printable(new)}" is not an address with the trigger of {printable(old)}'
-        fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
-        raise UsageError(Problem(what, fix))
+    _check_address(old, new)
 
     def change(state: State) -> State:
         refuse_unmatched("OLD", [old], sorted(state.addresses()), "address in the state")
@@ -206,7 +205,7 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
         refuse_unmatched("GLOB", options.globs, names, "address in the state")
         found = [each for each in records if address_matches(each.address, options.globs)]
         lines = list(map(_line, found))
-        number = counted(len(lines), "entry")
+        number = _number(lines)
         loss = "What is live then counts as not made by hooksync, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
         _confirm(question, world, is_confirmed=options.is_confirmed)
@@ -281,6 +280,15 @@ def _check_push(given: State, found: Inspected, where: str) -> None:
     raise Refused(Problem(what, fix))
 
 
+def _check_address(old: str, new: str) -> None:
+    """Raise UsageError unless the new one is an address with the trigger of the old one."""
+    found = _ADDRESS.fullmatch(new)
+    if not found or found[1] != old.rpartition("/")[2]:
+        what = f'"{printable(new)}" is not an address with the trigger of {printable(old)}'
+        fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
+        raise UsageError(Problem(what, fix))
+
+
 def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
     """Ask, unless --yes is given. Raises Refused if nobody can be asked, or the answer is no."""
     if is_confirmed:
@@ -293,6 +301,10 @@ def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
         if world.stop.is_set():
             raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
         raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
+
+
+def _number(entries: Sequence[object]) -> str:
+    return counted(len(entries), "entry")
 
 
 def _line(each: AnyRecord) -> str:
