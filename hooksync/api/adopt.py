@@ -55,7 +55,7 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
             tuple(step.declared.address for step in adopted),
             tuple(problems),
             tuple(one.error for one in planned if isinstance(one, UnreadTenancy)),
-            session.warnings,
+            declared.warnings,
             declared.state,
         )
 

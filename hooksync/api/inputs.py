@@ -17,7 +17,6 @@ from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.clock import seconds_set
 from hooksync.core.errors import Problem, Refused, UsageError, counted
 from hooksync.core.model import DeclaredSubscription, Tenancy, TenancyKey, address_matches
-from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_store, hold_run_lock, is_ci
@@ -37,9 +36,6 @@ if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
-_UNSAVED_FIX = (
-    "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
-)
 _UNDECLARED_FIX = (
     "declare the tenancy again; or, if hooksync is not to look after it any more, `hooksync state"
     " forget --server {server} {globs}`"
@@ -89,7 +85,6 @@ class Session(Record, frozen=True):
     run: Run
     planner: Planner
     declared: Declared
-    warnings: tuple[Problem, ...]  # of the files and the state
     store: StateStore | None
 
     def plan(self, *, waits: bool = False) -> tuple[Planned, ...]:
@@ -175,7 +170,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
             is_proof=not options.policy or bool(store and store.integrity.key),
             is_ci=is_ci(world.environ),
         )
-        yield Session(run, planner, declared, _warnings(declared, store), store)
+        yield Session(run, planner, declared, store)
 
 
 def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
@@ -186,14 +181,6 @@ def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
     if state:
         known += sorted(state.addresses())
     declarations.refuse_unmatched("--target", declared.options.targets, known, "address")
-
-
-def _warnings(declared: Declared, store: StateStore | None) -> tuple[Problem, ...]:
-    """Add a warning of a state that an earlier run could not write."""
-    if not (store and store.aside and is_there(store.aside)):
-        return declared.warnings
-    what = f"{store.aside} holds the state that an earlier run could not write"
-    return (*declared.warnings, Problem(what, _UNSAVED_FIX))
 
 
 def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> Declared:

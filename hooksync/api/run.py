@@ -470,7 +470,7 @@ def _view(
     """View a whole run, as of now. `doubts`: about secrets."""
     declared = session.declared
     options = declared.options
-    warnings = [*session.warnings, *doubts]
+    warnings = [*declared.warnings, *doubts]
     for one in planned:
         if isinstance(one, TenancyPlan):
             warnings += one.warnings

@@ -6,7 +6,7 @@ The commands are listed in commands.py, their flags in flags.py.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -15,7 +15,6 @@ from hooksync.config.files import DEFAULT_FILES, default_file
 from hooksync.core.errors import Problem, UsageError
 
 _WIDTH = 79  # columns of a help text
-_ALIKE = 0.7  # of 1, for difflib: how alike a mistyped name and the right one are
 
 
 class Help(Exception):
@@ -39,40 +38,21 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": layout, "allow_abbrev": False, **settings})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse unknown arguments, with a suggestion.
-
-        Of `--flag=value` the value may be a secret.
-        """
+        """Refuse unknown arguments. Of `--flag=value` the value may be a secret."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             name = unknown[0].partition("=")[0]
-            if name.startswith("-"):
-                self._refuse(f"unknown flag {name}", name, self._option_string_actions)
-            self._refuse(f"unknown argument {name}", name, ())
+            kind = "flag" if name.startswith("-") else "argument"
+            self.error(f"unknown {kind} {name}")
         return found, unknown
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
-        name = action.option_strings[-1] if action.option_strings else action.metavar or action.dest
+        name = action.option_strings[-1] if action.option_strings else action.metavar
         what = f'unknown {str(name).lower()} "{value}"'
-        self._refuse(what, value, action.choices, names_all=True)
-
-    def _refuse(
-        self, what: str, text: str, known: Iterable[str], *, names_all: bool = False
-    ) -> NoReturn:
-        """Raise UsageError with what is most like `text`.
-
-        `names_all`: with all names if none is.
-        """
-        from difflib import get_close_matches  # a large module, needed only for mistakes
-
-        advice = f"see `{self.prog} --help`"
-        if guesses := get_close_matches(text.lower(), known, 1, _ALIKE):
-            advice = f"did you mean {guesses[0]}? {advice}"
-        elif names_all:
-            advice = f"choose from {', '.join(known)}; {advice}"
-        raise UsageError(Problem(what, advice))
+        fix = f"choose from {', '.join(action.choices)}; see `{self.prog} --help`"
+        raise UsageError(Problem(what, fix))
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(Problem(message, f"see `{self.prog} --help`"))
@@ -88,8 +68,6 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     named and it is not clear which one is meant.
     """
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
-    if arguments.entry is None or not arguments.entry.run:
-        _refuse_missing(arguments.command)
     arguments.entry.check(arguments)
     given = vars(arguments)
     arguments.names_files = bool(given.get("files"))
@@ -99,18 +77,6 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
         arguments.state = given.get("state") or environ.get("HOOKSYNC_STATE") or None
     arguments.policy = given.get("policy") or environ.get("HOOKSYNC_POLICY") or None
     return arguments
-
-
-def _refuse_missing(group: str | None) -> NoReturn:
-    """Raise UsageError for a command line without a command, or without an action of `group`."""
-    names = []
-    for command in COMMANDS:
-        parent, _, last = command.name.rpartition(" ")
-        if parent == (group or ""):
-            names.append(last)
-    what = "ACTION is missing" if group else "COMMAND is missing"
-    prog = f"hooksync {group}" if group else "hooksync"
-    raise UsageError(Problem(what, f"choose from {', '.join(names)}; see `{prog} --help`"))
 
 
 def _file_by_default(given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
@@ -124,8 +90,7 @@ def _file_by_default(given: Mapping[str, Any], environ: Mapping[str, str]) -> st
         return DEFAULT_FILES[0]
     if any(given.get(name) for name in ("server", "tenant", "secrets")):
         return DEFAULT_FILES[0]
-    reads_files = "files" in given or given.get("words")
-    return default_file() if reads_files else DEFAULT_FILES[0]
+    return default_file() if "files" in given else DEFAULT_FILES[0]
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -137,7 +102,9 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     # of commands without these flags
     parser.set_defaults(entry=None, color="never", verbose=False, is_debugging=False)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", parser_class=_Parser, required=True
+    )
     actions: dict[str, argparse._SubParsersAction[Any]] = {}  # by the command that has them
     if only not in [command.name for command in COMMANDS]:
         only = None
@@ -152,7 +119,11 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         made.usage = made.usage or _usage(made, command)
         if not command.run or command.name == "sandbox":
             actions[command.name] = made.add_subparsers(
-                dest="action", metavar="ACTION", parser_class=_Parser, prog=made.prog
+                dest="action",
+                metavar="ACTION",
+                parser_class=_Parser,
+                prog=made.prog,
+                required=not command.run,
             )
     return parser
 

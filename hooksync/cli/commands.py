@@ -188,12 +188,10 @@ tenancy cannot be read.""",
         "hooksync.commands.export:export",
         "ExportOptions",
         """\
-Print the live subscriptions of the tenancies in the hooks files, or of the
-tenancy that --server, --tenant and PRESERVICA_* name, as a hooks file. Changes
-nothing. Variables replace secrets, query values of URLs, and parts of their
-paths that may be keys; standard error lists these variables. A comment and a
-warning name what cannot be declared. Exits with 1 if a tenancy cannot be
-read.""",
+Print the live subscriptions of the tenancy that --server, --tenant and
+PRESERVICA_* name, as a hooks file. Changes nothing. Variables replace secrets,
+query values of URLs, and parts of their paths that may be keys; standard error
+lists these variables. A warning names what cannot be declared.""",
     ),
     Command(
         "fire",
@@ -380,6 +378,5 @@ subscribes to the trigger.""",
         flags.add_completion,
         "hooksync.cli.completion:completion",
         "CompletionOptions",
-        check=flags.check_completion,
     ),
 )

@@ -1,15 +1,13 @@
-"""The command `completion`: a script for a shell, and the names that the script asks for."""
+"""The command `completion`: a script for a shell, which completes commands, flags and files."""
 
 from __future__ import annotations
 
 import argparse
 import re
 from collections.abc import Iterator
-from typing import Literal
 
 from hooksync.cli.arguments import make_parser
-from hooksync.config.declarations import addresses
-from hooksync.core.errors import ExitCode, HooksyncError
+from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record
 
 TYPE_CHECKING = False
@@ -32,39 +30,17 @@ _hooksync() {
 complete -F _hooksync hooksync
 """
 _FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars
-_NAMES = ("GLOB", "ADDRESS", "OLD", "NEW")  # metavars of addresses, and of globs
-_SAFE = re.compile("[A-Za-z0-9_./-]+")  # bash expands what it completes from
 
 
 class CompletionOptions(Record, frozen=True):
     """The flags of `completion`."""
 
-    files: tuple[str, ...]
-    shell: str | None  # whose script to print; None: print `words`
-    words: Literal["tenancies", "addresses"] | None
+    shell: str
 
 
 def completion(options: CompletionOptions, world: World) -> ExitCode:
-    """Print a script, or names: the tenancies or addresses that the hooks file declares."""
-    if options.shell:
-        world.terminal.result(completion_script(make_parser(), options.shell))
-        return ExitCode.DONE
-    from hooksync.config.document import read_document  # here, because a script needs none of it
-    from hooksync.config.files import read_sources
-
-    [file] = options.files
-    if file == "-":
-        return ExitCode.DONE
-    try:
-        tenancies = read_document(read_sources([file], world.stdin)).tenancies
-    except HooksyncError:  # `hooksync validate` reports it; here it would appear in a typed line
-        return ExitCode.ERROR
-    names = addresses(tenancies)
-    if options.words == "tenancies":
-        names = [one.name for one in tenancies]
-    for name in names:
-        if _SAFE.fullmatch(name):
-            world.terminal.result(f"{name}\n")
+    """Print a script."""
+    world.terminal.result(completion_script(make_parser(), options.shell))
     return ExitCode.DONE
 
 
@@ -80,9 +56,6 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
             ]
         if action.metavar in _FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it there
-        elif action.metavar in _NAMES:
-            kind = "tenancies" if action.dest == "tenancies" else "addresses"
-            action.complete = _asking(kind)  # type: ignore[attr-defined]
     script = f"{shtab.complete(parser, shell)}\n"
     if shell == "bash":
         return script + _BASH
@@ -97,14 +70,3 @@ def all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():
                 yield from all_actions(child)
-
-
-def _asking(kind: str) -> dict[str, object]:
-    """Describe to shtab how each shell asks hooksync for names while the user types."""
-    ask = f"hooksync completion --words {kind} 2>/dev/null"
-    name = f"_hooksync_{kind}"
-    functions = {
-        "bash": f'{name}() {{ compgen -W "$({ask})" -- "$1"; }}',
-        "zsh": f'{name}() {{ compadd "$@" -- ${{(f)"$({ask})"}}; }}',
-    }
-    return {"bash": name, "zsh": name, "fish": f"({ask})", "preamble": functions}

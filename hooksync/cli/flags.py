@@ -324,11 +324,6 @@ def _add_planning_rest(parser: argparse.ArgumentParser, *names: str) -> Group:
     return _group(parser, MORE, *shared, "--color", "--verbose", "--debug", "--help")
 
 
-def _add_live(parser: argparse.ArgumentParser) -> None:
-    """Add what the commands share that read one tenancy or those of hooks files."""
-    _group(parser, READ, "--file", "--server", "--tenant", "--env-file")
-
-
 def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the groups that come last in a command which logs in."""
     _group(parser, SAFETY, "--policy", "--allow-commands")
@@ -416,7 +411,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
-    _add_live(parser)
+    _group(parser, READ, "--file", "--server", "--tenant", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target")
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown")
@@ -431,9 +426,8 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
-    _add_live(parser)
-    _group(parser, SELECT, "--tenancy")
-    _add_rest(parser, "--shard")
+    _group(parser, READ, "--server", "--tenant", "--env-file")
+    _add_rest(parser)
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -456,15 +450,7 @@ def add_init(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write the variables that it needs, for --env-file; mode 0600",
     )
-    write.add_argument(
-        "--with-values",
-        action="store_true",
-        help=(
-            "with the values that live URLs show; secrets stay empty, because no service shows them"
-        ),
-    )
-    _add_live(parser)
-    _group(parser, SELECT, "--tenancy")
+    _group(parser, READ, "--server", "--tenant", "--env-file")
     _add_rest(parser)
 
 
@@ -495,7 +481,6 @@ def check_fire(arguments: argparse.Namespace) -> None:
     if arguments.replay is None:
         return
     new = {
-        "--suite": arguments.is_suite,
         "--event": arguments.event,
         "--trigger": arguments.trigger,
     }
@@ -518,7 +503,8 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
     )
     _group(parser, READ, "--url", "--secret", "--file", "--env-file")
     send = parser.add_argument_group("what to send")
-    send.add_argument(
+    several = send.add_mutually_exclusive_group()
+    several.add_argument(
         "--suite",
         dest="is_suite",
         action="store_true",
@@ -532,7 +518,7 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
             " INDEXED)"
         ),
     )
-    send.add_argument(
+    several.add_argument(
         "--replay",
         metavar="FOLDER",
         help="send what `listen --record` wrote there, with the signatures that came",
@@ -768,17 +754,10 @@ def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
-    parser.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts
-    parser.add_argument("shell", nargs="?", choices=SHELLS, help="the shell that the script is for")
-    parser.add_argument("--words", choices=("tenancies", "addresses"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "shell", metavar="SHELL", choices=SHELLS, help="the shell that the script is for"
+    )
     _group(parser, MORE, "--debug", "--help")
-
-
-def check_completion(arguments: argparse.Namespace) -> None:
-    """Refuse a command line that asks for nothing."""
-    if not (arguments.shell or arguments.words):
-        what = "the following arguments are required: shell"
-        raise UsageError(Problem(what, "see `hooksync completion --help`"))
 
 
 def _refuse_choosing(

@@ -54,8 +54,9 @@ def check(options: CheckOptions, world: World) -> ExitCode:
     if options.url:
         view = report.CheckView((), now, receivers=_check_receiver(options, options.url, world))
     else:
-        with open_session(prepare(options, world, needs_login=False), is_apply=False) as session:
-            view = report.CheckView(_look(session), now, session.warnings)
+        declared = prepare(options, world, needs_login=False)
+        with open_session(declared, is_apply=False) as session:
+            view = report.CheckView(_look(session), now, declared.warnings)
     if options.format == "text":
         world.terminal.show(report.check_lines(view))
     else:

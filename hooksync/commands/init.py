@@ -39,20 +39,10 @@ def init(options: InitOptions, world: World) -> ExitCode:
     ):
         if path and is_there(path):  # before any call; checked again while writing
             raise FileError(_exists(path, other))
-    if options.with_values and not options.write_env:
-        raise UsageError(
-            Problem("--with-values needs --write-env", "name the file that the values go to")
-        )
     if options.is_from_live:
         return _init_from_live(options, world)
-    if (
-        options.server
-        or options.tenant
-        or options.tenancies
-        or options.names_files
-        or options.write_env
-    ):
-        what = "--server, --tenant, --file, --tenancy and --write-env need --from-live"
+    if options.server or options.tenant or options.write_env:
+        what = "--server, --tenant and --write-env need --from-live"
         raise UsageError(Problem(what, "give --from-live as well, or leave them out"))
     with open(os.path.join(os.path.dirname(__file__), "starter.yaml"), encoding="utf-8") as starter:
         _write(options.path, starter.read(), world)
@@ -66,8 +56,8 @@ def _init_from_live(options: InitOptions, world: World) -> ExitCode:
 
     def write(text: str, needs: Sequence[Need]) -> None:
         if options.write_env:
-            values = env_text(needs, options.path, with_values=options.with_values)
-            _write(options.write_env, values, world, 0o600, holds_secrets=options.with_values)
+            values = env_text(needs, options.path)
+            _write(options.write_env, values, world, 0o600, holds_secrets=True)
         _write(options.path, text, world, 0o600)
 
     return export(options, world, write)

@@ -24,7 +24,6 @@ class ExportOptions(LiveOptions, frozen=True):
 
     path: str = "-"  # of the hooks file
     write_env: str | None = None  # path of a file for the variables that the hooks file needs
-    with_values: bool = False  # whether it contains the values that live URLs show
 
 
 class ReceiverOptions(FileOptions, frozen=True):

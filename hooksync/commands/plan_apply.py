@@ -52,11 +52,6 @@ _NOTICE_FIX = (
 )
 _MOST_METRICS = 16 * 1024 * 1024  # bytes
 _METRICS_MODE = 0o644  # another user's exporter reads it
-_NOT_SAVED = {  # why a plan is not saved
-    ExitCode.INTERRUPTED: "it was interrupted",
-    ExitCode.ERROR: "not every tenancy could be planned",
-    ExitCode.REFUSED: "apply would refuse it",
-}
 
 
 class WatchedOptions(RunOptions, frozen=True):
@@ -145,16 +140,13 @@ def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
         document = made.to_json(is_signed=bool(options.out), exit_code=code)
     _show(made, document, options, world)
     show_problems(made.view, world, refused="apply would refuse")
-    if options.out and made.exit_code == ExitCode.DONE:
-        world.output.write_file(options.out, document)
-        world.terminal.message(
-            f"saved: hooksync apply {printable(options.out)} carries out exactly this"
-        )
-    elif options.out:
-        why = _NOT_SAVED[made.exit_code]
-        world.terminal.message(
-            f"not saved: {printable(options.out)} was not written, because {why}"
-        )
+    if options.out:
+        path = printable(options.out)
+        what = f"not saved: {path} was not written, because apply would not carry this out"
+        if made.exit_code == ExitCode.DONE:
+            world.output.write_file(options.out, document)
+            what = f"saved: hooksync apply {path} carries out exactly this"
+        world.terminal.message(what)
     return code, made
 
 

@@ -11,6 +11,22 @@ from hooksync.core.record import Record
 from hooksync.core.schema import SchemaKind, schema_text
 from hooksync.reconcile.context import World
 
+# what hooksync runs on, its extras included
+_LIBRARIES = (
+    "deepdiff",
+    "filelock",
+    "jsonschema",
+    "keyring",
+    "msgspec",
+    "obstore",
+    "pyotp",
+    "python-dotenv",
+    "pyyaml",
+    "requests",
+    "shtab",
+    "urllib3",
+)
+
 
 class SchemaOptions(Record, frozen=True):
     """The flags of `schema`."""
@@ -48,19 +64,14 @@ def version(options: VersionOptions, world: World) -> ExitCode:
         world.terminal.result(f"hooksync {__version__}\n")
         return ExitCode.DONE
     import platform
-    import re
-    from importlib.metadata import distributions
+    from contextlib import suppress
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as version_of
 
-    installed = {str(each.name).lower(): each for each in distributions()}
-    needed = installed["hooksync"].requires if "hooksync" in installed else None
-    libraries: dict[str, str] = {}
-    for requirement in needed or ():
-        # not those of the extras that only developers use
-        own = re.fullmatch(
-            r"([\w.-]+)(?:[^\w.;-][^;]*)?(; extra == .(cloud|keyring|totp).)?", requirement
-        )
-        if own and own[1] in installed:
-            libraries[own[1]] = installed[own[1]].version
+    libraries = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):  # of an extra
+            libraries[name] = version_of(name)
     document = {
         "hooksync": __version__,
         "python": platform.python_version(),

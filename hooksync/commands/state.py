@@ -26,7 +26,7 @@ from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.output.state_json import state_json, time_text
 from hooksync.reconcile.context import World, find_store, hold_run_lock
-from hooksync.state.contract import MOST_BYTES, Changed, StateStore
+from hooksync.state.contract import MOST_BYTES, StateStore
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
 from hooksync.state.local import LocalStore
 from hooksync.state.model import AnyRecord, Intent, State, Unsettled
@@ -84,27 +84,34 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     """List what the state contains, and who holds the run lock."""
     store = find_state(options.files, options.state, world)
     text = _read(store)
-    state, holder = _inspected(text, store, world), store.holder()
+    state = _inspected(text, store, world)
+    holder = store.holder()
     is_signed = "signature" in json.loads(text)
     if options.format == "json":
         world.terminal.result(state_json(store.where, state, holder, is_signed=is_signed), "json")
         return ExitCode.DONE
-    about = {
-        "state": store.where,
-        "state_format": STATE_FORMAT,
-        "serial": state.serial,
-        "signed": "yes" if is_signed else "no",
-        "run_lock": f"{holder.id}: {holder}" if holder else "not held",
-    }
-    lines = [printable(f"{name.replace('_', ' '):<14}{value}") for name, value in about.items()]
-    lines += ["", *map(_line, state.entries)] if state.entries else ["", "no entries"]
+    held = f"{holder.id}: {holder}" if holder else "not held"
+    lines = [
+        f"state         {store.where}",
+        f"state format  {STATE_FORMAT}",
+        f"serial        {state.serial}",
+        f"signed        {'yes' if is_signed else 'no'}",
+        f"run lock      {held}",
+        "",
+        *_record_lines(state),
+    ]
+    world.terminal.show([("", printable(line)) for line in lines])
+    return ExitCode.DONE
+
+
+def _record_lines(state: State) -> list[str]:
+    lines = list(map(_line, state.entries)) or ["no entries"]
     if state.intents:
         about_to = "about to be made, by a run that has not ended or did not learn the result:"
         lines += ["", about_to, *map(_line, state.intents)]
     if state.unsettled:
         lines += ["", "left unsettled by the last applies:", *map(_line, state.unsettled)]
-    world.terminal.show([("", line) for line in lines])
-    return ExitCode.DONE
+    return lines
 
 
 def pull(options: StateOptions, world: World) -> ExitCode:
@@ -126,74 +133,55 @@ def pull(options: StateOptions, world: World) -> ExitCode:
 
 
 def push(options: PushOptions, world: World) -> ExitCode:
-    """Put a file in the place of the state, unless that is newer, or another one."""
+    """Put a file in the place of the state, unless that is newer, or a different one."""
     store = find_state(options.files, options.state, world)
     given = read_state(*_given(options.path, world))
+    where = printable(store.where)
     with hold_run_lock(store, options.lock_timeout, world):
         text, version = store.read()
         found = _replaced(text, store, is_forced=options.is_forced)
-        serial = found.state.serial if found.state else 0
-        if replace(given, serial=serial) == found.state and not found.errors:
-            world.terminal.result(
-                f"nothing to do: {printable(store.where)} holds the same, with serial {serial}\n"
-            )
+        before = found.state
+        serial = before.serial if before else 0
+        if replace(given, serial=serial) == before and not found.errors:
+            world.terminal.result(f"nothing to do: {where} holds the same\n")
             return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, found, store.where)
         after = replace(given, serial=max(given.serial, serial) + 1)
-        try:
-            store.write(written_text(after, store.integrity, store.where), version)
-        except Changed:
-            what = (
-                f"the state {store.where} was written just now by something that does not take its"
-                " run lock"
-            )
-            raise FileError(Problem(what, "see what writes it, and run this again")) from None
-    world.terminal.result(
-        f"pushed to {printable(store.where)}: serial {after.serial},"
-        f" {counted(len(after.entries), 'entry')}\n"
-    )
+        store.write(written_text(after, store.integrity, store.where), version)
+    world.terminal.result(f"pushed to {where}: serial {after.serial}, {_number(after.entries)}\n")
     return ExitCode.DONE
 
 
 def unlock(options: UnlockOptions, world: World) -> ExitCode:
     """Take the run lock away from its holder, which then can write no state any more."""
     store = find_state(options.files, options.state, world)
-    if not isinstance(
-        store, LocalStore
-    ):  # nobody can take away its lock, so there is nothing to ask
-        store.read()
-        holder = store.holder()
-        if holder and holder.id == options.id:
-            question = f"Take the run lock of {store.where} away from {holder}?"
-            _confirm(question, world, is_confirmed=options.is_confirmed)
-    world.terminal.result(
-        f"the run lock of {printable(store.where)} was taken away from {store.unlock(options.id)}\n"
-    )
+    store.read()
+    holder = store.holder()
+    if holder and holder.id == options.id:
+        question = f"Take the run lock of {store.where} away from {holder}?"
+        _confirm(question, world, is_confirmed=options.is_confirmed)
+    former = store.unlock(options.id)
+    what = f"the run lock of {printable(store.where)} was taken away from {former}"
+    world.terminal.result(f"{what}\n")
     return ExitCode.DONE
 
 
 def move(options: MoveOptions, world: World) -> ExitCode:
-    """Let what the state knows by one address have another one."""
+    """Let what the state knows by one address have a different one."""
     store = find_state(options.files, options.state, world)
-    old, new = options.old, options.new
-    _check_move(old, new)
+    old = options.old
+    new = options.new
+    _check_address(old, new)
 
     def change(state: State) -> State:
         refuse_unmatched("OLD", [old], sorted(state.addresses()), "address in the state")
         if any(each.address == old for each in state.intents):
-            what = (
-                f"a run was killed while it made {old}: the next apply finds it by this address"
-                " only"
-            )
-            raise Refused(
-                Problem(what, "run `hooksync apply` first, with the hooks file as it was then")
-            )
+            what = f"a run was killed while it made {old}: only this address finds it"
+            fix = "run `hooksync apply` first, with the hooks file as it was then"
+            raise Refused(Problem(what, fix))
         if new in state.addresses():
-            fix = (
-                "name another address; or, if its entry is not needed, remove it with `hooksync"
-                " state forget`"
-            )
+            fix = "choose a different name, or remove its entry with `hooksync state forget`"
             raise Refused(Problem(f"the state {store.where} knows {new} already", fix))
         return state.moving(old, new)
 
@@ -216,12 +204,11 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
         names = sorted({each.address for each in records})
         refuse_unmatched("GLOB", options.globs, names, "address in the state")
         found = [each for each in records if address_matches(each.address, options.globs)]
-        lines = [_line(each) for each in found]
-        if not options.is_confirmed:
-            world.terminal.message("\n".join(lines))
+        lines = list(map(_line, found))
+        number = _number(lines)
         loss = "What is live then counts as not made by hooksync, and its secret as unknown."
-        number = counted(len(lines), "entry")
-        _confirm(f"Forget {number}? {loss}", world, is_confirmed=options.is_confirmed)
+        question = "\n".join([*lines, f"Forget {number}? {loss}"])
+        _confirm(question, world, is_confirmed=options.is_confirmed)
         forgotten = frozenset(found)
         update(store, lambda now: now.forgetting(forgotten))
     world.terminal.result("".join(f"forgot {line}\n" for line in lines))
@@ -272,19 +259,13 @@ def _given(path: str, world: World) -> tuple[str, str]:
 
 
 def _replaced(text: str | None, store: StateStore, *, is_forced: bool) -> Inspected:
-    """Read the state that another one is to replace.
-
-    Raises Refused where it cannot be read, unless that is forced.
-    """
+    """Read the state that a different one is to replace. Raises FileError if it cannot be read."""
     try:
         return store.integrity.inspect(text, store.where)
-    except FileError as error:
+    except FileError:
         if is_forced:
             return Inspected(None)
-        what = f"{error.summary}: so it cannot be compared with what is to replace it"
-        raise Refused(
-            Problem(what, "keep it (`hooksync state pull`), then give --force")
-        ) from error
+        raise
 
 
 def _check_push(given: State, found: Inspected, where: str) -> None:
@@ -294,49 +275,36 @@ def _check_push(given: State, found: Inspected, where: str) -> None:
     before = found.state
     if before is None or (given.url_salt == before.url_salt and given.serial >= before.serial):
         return
-    what = (
-        f"the state to push is older than {where}: its serial is {given.serial}, and"
-        f" {before.serial} there"
-    )
-    if given.url_salt != before.url_salt:
-        what = (
-            f"the state to push is another one than {where}, not an earlier or later version of it"
-        )
-    fix = (
-        "look at both with `hooksync state show`; if what is there is not needed any more, give"
-        " --force"
-    )
+    what = f"the state to push is older than {where}, or not a version of it"
+    fix = "compare both with `hooksync state show`; --force replaces what is there"
     raise Refused(Problem(what, fix))
 
 
+def _check_address(old: str, new: str) -> None:
+    """Raise UsageError unless the new one is an address with the trigger of the old one."""
+    found = _ADDRESS.fullmatch(new)
+    if not found or found[1] != old.rpartition("/")[2]:
+        what = f'"{printable(new)}" is not an address with the trigger of {printable(old)}'
+        fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
+        raise UsageError(Problem(what, fix))
+
+
 def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
-    """Ask, unless --yes is given. Raises Refused where nobody can be asked, or the answer is no."""
+    """Ask, unless --yes is given. Raises Refused if nobody can be asked, or the answer is no."""
     if is_confirmed:
         return
-    if not world.terminal.can_ask():
-        raise Refused(
-            Problem(
-                "not confirmed: there is no terminal to ask on",
-                "give --yes if that is what you want",
-            )
-        )
-    if not world.terminal.ask(f"{printable(question)} Type yes to go on: "):
+    terminal = world.terminal
+    if not terminal.can_ask():
+        terminal.message(question)
+        raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes"))
+    if not terminal.ask(f"{question} Type yes to go on: "):
         if world.stop.is_set():
             raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
         raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
 
 
-def _check_move(old: str, new: str) -> None:
-    """Raise UsageError unless both are addresses, and the one may become the other."""
-    found = [_ADDRESS.fullmatch(address) for address in (old, new)]
-    for address, match in zip((old, new), found, strict=True):
-        if not match:
-            fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
-            raise UsageError(Problem(f'"{printable(address)}" is not an address', fix))
-    if len({match.groups() for match in found if match}) > 1:
-        what = "an entry of the state belongs to one trigger: only the names can change"
-        fix = "declare what you want and apply; `hooksync adopt` records what is live already"
-        raise UsageError(Problem(what, fix))
+def _number(entries: Sequence[object]) -> str:
+    return counted(len(entries), "entry")
 
 
 def _line(each: AnyRecord) -> str:

@@ -10,12 +10,11 @@ contains, it stays a text.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from string import Template
 
 from hooksync.core.redaction import printable
-from hooksync.output.listing import coverage_table
 from hooksync.output.markdown import problems_of
 from hooksync.output.text import counts_of, name_of, plan_summary, state_lines, step_lines
 from hooksync.output.view import RunView, StepView, TenancyView
@@ -24,25 +23,21 @@ _ORDER = ("unsubscribe", "resubscribe", "subscribe")  # what a reviewer must not
 
 
 def plan_html(view: RunView) -> str:
-    """Write a plan: summary, problems, the steps of each tenancy, and the coverage of triggers."""
+    """Write a plan: summary, problems, and the steps of each tenancy."""
     problems = ""
     for title, found in problems_of(view, "apply would refuse"):
-        items = [f"{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found]
-        problems += _list(title, items, is_open=True)
-    unknown = [_text(step.address or "") for step in view.steps if step.has_unknown_secret]
-    table, end = coverage_table(view)
-    rows = [f"<tr>{_each('td', row)}" for row in table]
+        items = [f"<li>{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found]
+        if items:
+            problems += f"<h2>{_text(title)}</h2><ul>{''.join(items)}</ul>\n"
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())
     return template.substitute(
         made=_text(f"Made at {view.created_at} from {view.sources}."),
         summary=_each("p", (plan_summary(view), *(text for _, text in state_lines(view)))),
-        problems=problems + _list("unknown secrets", unknown),
+        problems=problems,
         tenancies=_each("option", (one.tenancy.name for one in view.tenancies)),
         actions=_each("option", view.counts()),
         sections="\n".join(map(_section, view.tenancies)),
-        coverage="\n".join(rows),
-        end=_each("p", [end]),
     )
 
 
@@ -52,15 +47,6 @@ def _text(text: str) -> str:
 
 def _each(tag: str, texts: Iterable[str]) -> str:
     return "".join(f"<{tag}>{_text(text)}</{tag}>" for text in texts)
-
-
-def _list(title: str, items: Sequence[str], *, is_open: bool = False) -> str:
-    """Write a list that can be unfolded; nothing if it is empty. `items`: HTML."""
-    if not items:
-        return ""
-    start = "<details open>" if is_open else "<details>"
-    written = "".join(f"<li>{item}</li>" for item in items)
-    return f"{start}<summary>{_text(title)}</summary><ul>{written}</ul></details>\n"
 
 
 def _section(view: TenancyView) -> str:

@@ -1,8 +1,7 @@
 """Canonical JSON, its digest, and documents with a record a line. Pure.
 
 A document of ten thousand steps is written in parts: it is not held a second time for its digest.
-Each step is on one line, so that it can be read and compared, and is encoded once, for the text and
-the digest.
+Each step is encoded once, to bytes on one line, for the text and the digest.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec.json
 
@@ -18,13 +16,7 @@ import msgspec.json
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 _encode_fast = msgspec.json.Encoder(order="sorted").encode
 
-
-class Sections(dict[str, object]):
-    """An object of a document, each of whose fields starts a line."""
-
-
-class Lines(list[Any]):
-    """A list, each of whose items starts a line."""
+_LEVELS = 4  # of a document: itself, its tenancies, each of them, and its steps
 
 
 def encode_line(data: object) -> bytes:
@@ -36,8 +28,8 @@ def encode_line(data: object) -> bytes:
     return line if line.isascii() and b"\\" not in line else encode(data).encode()
 
 
-def sealed(document: Sections) -> str:
-    """Add the digest of everything else and write it all."""
+def sealed(document: dict[str, object]) -> str:
+    """Add the digest of everything else and write it all, each field and item on a line."""
     document["digest"] = digest(document)
     # a line break added to the whole would copy it
     return b"".join((*json_parts(document, b"\n"), b"\n")).decode()
@@ -51,46 +43,38 @@ def digest(data: object) -> str:
     return "sha256:" + made.hexdigest()
 
 
-def json_parts(data: object, margin: bytes | None = None) -> Iterator[bytes]:
+def json_parts(data: object, margin: bytes = b"", levels: int = _LEVELS) -> Iterator[bytes]:
     """Write data as JSON, in parts, so that a large document is not copied for its digest.
 
-    Bytes are JSON already: encoded once, for the text and the digest. `margin`: a line break and
-    the blanks that indent the data; None: the canonical text, of which digests are made.
+    Bytes are JSON already. `margin`: a line break and the blanks that indent the data; without it
+    comes the canonical text, of which digests are made. `levels`: what is nested deeper is written
+    at once.
     """
-    if not isinstance(data, Sections | Lines):
-        yield data if isinstance(data, bytes) else encode(data).encode()
+    if isinstance(data, bytes):
+        yield data
         return
-    opening, closing = (b"{", b"}") if isinstance(data, Sections) else (b"[", b"]")
-    if not data:
-        yield opening + closing
+    if not (data and levels and isinstance(data, dict | list)):
+        yield encode(data).encode()
         return
-    inner = None if margin is None else margin + b"  "
-    yield opening + (inner or b"")
-    if isinstance(data, Sections):
-        yield from _field_parts(data, inner)
-    else:
-        yield from _item_parts(data, inner)
-    yield (margin or b"") + closing
-
-
-def _field_parts(data: Sections, margin: bytes | None) -> Iterator[bytes]:
-    separator = b""
-    colon = b":" if margin is None else b": "
-    for name in sorted(data):
-        yield separator + encode(name).encode() + colon
-        yield from json_parts(data[name], margin)
-        separator = b"," + (margin or b"")
-
-
-def _item_parts(data: Lines, margin: bytes | None) -> Iterator[bytes]:
-    separator = b"," + (margin or b"")
-    if margin is None and isinstance(data[0], bytes):  # many at once: a part has its price
-        for start in range(0, len(data), 100):
-            yield (separator if start else b"") + separator.join(data[start : start + 100])
+    inner = margin
+    colon = b":"
+    if margin:
+        inner = margin + b"  "
+        colon = b": "
+    if isinstance(data, dict):
+        start = b"{" + inner
+        for name in sorted(data):
+            yield start + encode(name).encode() + colon
+            yield from json_parts(data[name], inner, levels - 1)
+            start = b"," + inner
+        yield margin + b"}"
         return
-    for number, each in enumerate(data):
-        yield separator if number else b""
-        yield from json_parts(each, margin)
+    start = b"[" + inner
+    for each in data:
+        yield start
+        yield from json_parts(each, inner, levels - 1)
+        start = b"," + inner
+    yield margin + b"]"
 
 
 def to_text(document: object) -> str:

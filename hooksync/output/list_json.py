@@ -5,10 +5,10 @@ from __future__ import annotations
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import LiveSubscription
 from hooksync.core.record import asdict
-from hooksync.output.json_text import Lines, Sections, encode_line, sealed
+from hooksync.output.json_text import encode_line, sealed
 from hooksync.output.listing import coverage, list_counts, listed
 from hooksync.output.run_json import document_fields, error_text, step_fields
-from hooksync.output.view import RunView, StepView
+from hooksync.output.view import RunView, StepView, TenancyView
 
 LIST_FORMAT = "hooksync.list/1"
 # of a step
@@ -29,22 +29,23 @@ def list_json(view: RunView, exit_code: ExitCode) -> str:
     """Write what is live, with what the plan says of it, and who subscribes to which trigger."""
     document = document_fields(view, LIST_FORMAT, exit_code)
     del document["refusals"]  # nothing is to be carried out
-    document["tenancies"] = Lines(
-        Sections(
-            name=one.tenancy.name,
-            server=one.tenancy.server.shown,
-            tenant=one.tenancy.tenant,
-            declared_count=one.declared_count,
-            subscriptions=Lines(encode_line(_listed(*pair)) for pair in listed(one)),
-            error=None if one.error is None else error_text(one.error),
-        )
-        for one in view.tenancies
-    )
-    document["coverage"] = Lines(
+    document["tenancies"] = list(map(_tenancy, view.tenancies))
+    document["coverage"] = [
         encode_line({**asdict(one), "trigger": one.trigger.wire}) for one in coverage(view)
-    )
+    ]
     document["summary"] = list_counts(view)
     return sealed(document)
+
+
+def _tenancy(view: TenancyView) -> dict[str, object]:
+    return {
+        "name": view.tenancy.name,
+        "server": view.tenancy.server.shown,
+        "tenant": view.tenancy.tenant,
+        "declared_count": view.declared_count,
+        "subscriptions": [encode_line(_listed(*pair)) for pair in listed(view)],
+        "error": None if view.error is None else error_text(view.error),
+    }
 
 
 def _listed(live: LiveSubscription, step: StepView) -> dict[str, object]:

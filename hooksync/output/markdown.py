@@ -31,7 +31,6 @@ LIMIT = 65_536  # bytes of UTF-8 that GitHub takes for a comment
 ROOM = LIMIT - 4_096
 COUNT_ROOM = 100  # bytes of the line that counts what is left out
 
-_FOLDED_FROM = 200  # lines of all blocks together
 _PROBLEMS_ROOM = 14_000  # bytes of each list of problems
 _LONGEST = 1_000  # characters of a line or of a problem
 _REPLACED = "!   "
@@ -79,36 +78,18 @@ def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence
 
 
 def _fitted_blocks(blocks: Sequence[_Block], room: int) -> Iterator[str]:
-    """Write the blocks until the room is used up, and count the others.
-
-    Small ones are served first.
-    """
-    is_folded = sum(len(item) for _, items in blocks for item in items) >= _FOLDED_FROM
+    """Write the blocks until the room is used up, and count the others."""
     room -= COUNT_ROOM
-    written: dict[int, list[str]] = {}
-    sizes = [sum(map(size, items)) for _, items in blocks]
-    for index in sorted(range(len(blocks)), key=sizes.__getitem__):
-        title, items = blocks[index]
-        lines = _framed(title, items, room, is_folded=is_folded)
-        if lines:
-            written[index] = lines
-            room -= size(lines)
-    for index in sorted(written):
-        yield from written[index]
-    if left := len(blocks) - len(written):
-        yield f"Tenancies with changes that are left out here: {left}."
-
-
-def _framed(title: str, items: Sequence[Sequence[str]], room: int, *, is_folded: bool) -> list[str]:
-    """Write the items for which there is room, and count the others; nothing if none fits."""
-    start, *_, end = fenced("diff", [line for item in items for line in item])
-    head = [f"#### {title}", "", start]
-    foot = [""]
-    if is_folded:
-        head = [f"<details><summary>{title}</summary>", "", start]
-        foot = ["", "</details>", ""]
-    lines, more = fitted(items, room - size([*head, end, *foot]) - COUNT_ROOM)
-    return [*head, *lines, end, *more, *foot] if lines else []
+    for number, (title, items) in enumerate(blocks):
+        start, *_, end = fenced("diff", [line for item in items for line in item])
+        head = [f"#### {title}", "", start]
+        lines, more = fitted(items, room - size([*head, end, ""]) - COUNT_ROOM)
+        if not lines:
+            yield f"Tenancies with changes that are left out here: {len(blocks) - number}."
+            return
+        block = [*head, *lines, end, *more, ""]
+        room -= size(block)
+        yield from block
 
 
 def _blocks(view: RunView, *, shows_kept: bool) -> list[_Block]:
@@ -160,20 +141,16 @@ def _cut(text: str) -> str:
     return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} more characters)"
 
 
-def table_page(kind: str, table: Iterable[Sequence[str]], end: str, fine: str = "") -> str:
-    """Write a table, its head first, as a page; rows with `fine` come last where not all fit.
-
-    The rest is counted.
-    """
+def table_page(kind: str, table: Iterable[Sequence[str]], end: str) -> str:
+    """Write a table, its head first, as a page. Rows for which there is no room are counted."""
     head, *rows = table
     first = [marker(kind), f"### hooksync {kind}", ""]
     first += [_row(map(sentence, map(_cut, head))), _row(["---" for _ in head])]
-    written = [(fine in each, _row(map(escaped, map(_cut, each)))) for each in rows]
-    room = ROOM - size(first) - size([end]) - COUNT_ROOM
-    if size(row for _, row in written) > room:
-        written.sort(key=lambda pair: pair[0])
-    shown, more = fitted([[row] for _, row in written], room)
-    return "\n".join([*first, *shown, "", *more, *([""] if more else []), end]) + "\n"
+    written = [[_row(map(escaped, map(_cut, each)))] for each in rows]
+    shown, more = fitted(written, ROOM - size(first) - size([end]) - COUNT_ROOM)
+    if more:
+        more.append("")
+    return "\n".join([*first, *shown, "", *more, end]) + "\n"
 
 
 def _row(cells: Iterable[str]) -> str:

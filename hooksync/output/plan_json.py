@@ -14,7 +14,7 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.signing import PlanKey
-from hooksync.output.json_text import Lines, Sections, encode_line, json_parts, sealed
+from hooksync.output.json_text import encode_line, json_parts, sealed
 from hooksync.output.run_json import counted_steps, document_fields, step_fields, tenancy_fields
 from hooksync.output.view import RunView, TenancyView
 from hooksync.reconcile.plan import ACTIONS
@@ -49,7 +49,7 @@ def plan_json(
         commit=commit,
         expires_at=rfc3339(end.timestamp()) if key else None,
         selection=selection,
-        tenancies=Lines(_tenancy(tenancy, plan_id, key) for tenancy in view.tenancies),
+        tenancies=[_tenancy(tenancy, plan_id, key) for tenancy in view.tenancies],
         summary=counted_steps(view, view.counts(), ACTIONS),
     )
     if key:
@@ -57,10 +57,10 @@ def plan_json(
     return sealed(document)
 
 
-def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
+def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> dict[str, object]:
     return tenancy_fields(
         view,
-        steps=Lines(map(encode_line, plan_steps(view, plan_id, key))),
+        steps=list(map(encode_line, plan_steps(view, plan_id, key))),
         summary=counted_steps(view, view.counts(), ACTIONS),
     )
 
@@ -80,7 +80,7 @@ def plan_steps(view: TenancyView, plan_id: str, key: PlanKey | None) -> list[dic
 def signature_of(document: Mapping[str, object], key: PlanKey) -> str:
     """Sign all of a document but its digest and its signature."""
     rest = {name: each for name, each in document.items() if name not in ("digest", "signature")}
-    return key.sign(_DOMAIN, json_parts(Sections(rest)))
+    return key.sign(_DOMAIN, json_parts(rest))
 
 
 def url_digest(declared: DeclaredSubscription, plan_id: str, key: PlanKey | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hooksync.core.errors import ExitCode
 from hooksync.core.record import to_builtins
-from hooksync.output.json_text import Lines, Sections, encode_line, sealed
+from hooksync.output.json_text import encode_line, sealed
 from hooksync.output.run_json import (
     counted_steps,
     document_fields,
@@ -25,7 +25,7 @@ def report_json(view: RunView, origin: Origin, exit_code: ExitCode) -> str:
         view,
         REPORT_FORMAT,
         exit_code,
-        tenancies=Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies),
+        tenancies=[_applied_tenancy(tenancy) for tenancy in view.tenancies],
         summary=counted_steps(view, view.results(), RESULTS),
         error=None if view.state_error is None else error_text(view.state_error),
         run=to_builtins(origin),
@@ -33,12 +33,12 @@ def report_json(view: RunView, origin: Origin, exit_code: ExitCode) -> str:
     return sealed(document)
 
 
-def _applied_tenancy(view: TenancyView) -> Sections:
+def _applied_tenancy(view: TenancyView) -> dict[str, object]:
     return tenancy_fields(
         view,
-        steps=Lines(encode_line({**step_fields(step), **_outcome(step)}) for step in view.steps),
+        steps=[encode_line({**step_fields(step), **_outcome(step)}) for step in view.steps],
         summary=counted_steps(view, view.results(), RESULTS),
-        differences=Lines(encode_line(step_fields(step)) for step in view.differences),
+        differences=[encode_line(step_fields(step)) for step in view.differences],
         not_verified=(view.outcome.not_verified or None) if view.outcome else None,
     )
 

@@ -12,28 +12,30 @@ from hooksync import __version__
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.record import asdict
-from hooksync.output.json_text import Lines, Sections, encode_line
+from hooksync.output.json_text import encode_line
 from hooksync.output.view import RunView, StepView, TenancyView
 
 
-def document_fields(view: RunView, form: str, exit_code: ExitCode, **fields: object) -> Sections:
+def document_fields(
+    view: RunView, form: str, exit_code: ExitCode, **fields: object
+) -> dict[str, object]:
     """Give what all documents about a run begin with."""
-    return Sections(
-        format=form,
-        exit_code=int(exit_code),
-        created_at=view.created_at,
-        hooksync_version=__version__,
-        state=view.state,
-        state_missing=view.is_state_missing,
-        sources=view.sources,
-        refusals=Lines(encode_line(problem.line) for problem in view.refusals),
-        warnings=Lines(encode_line(problem.line) for problem in view.all_warnings),
-        undeclared=[problem.line for problem in view.undeclared],
+    return {
+        "format": form,
+        "exit_code": int(exit_code),
+        "created_at": view.created_at,
+        "hooksync_version": __version__,
+        "state": view.state,
+        "state_missing": view.is_state_missing,
+        "sources": view.sources,
+        "refusals": [encode_line(problem.line) for problem in view.refusals],
+        "warnings": [encode_line(problem.line) for problem in view.all_warnings],
+        "undeclared": [problem.line for problem in view.undeclared],
         **fields,
-    )
+    }
 
 
-def tenancy_fields(view: TenancyView, **fields: object) -> Sections:
+def tenancy_fields(view: TenancyView, **fields: object) -> dict[str, object]:
     """Write what plan and report hold of a tenancy, and besides its steps and their counts."""
     tenancy = view.tenancy
     fields |= {
@@ -49,7 +51,7 @@ def tenancy_fields(view: TenancyView, **fields: object) -> Sections:
         "error": None if view.error is None else error_text(view.error),
         "outcome": view.summary.replace(" ", "-"),
     }
-    return Sections(fields)
+    return fields
 
 
 def step_fields(step: StepView) -> dict[str, object]:

@@ -34,6 +34,7 @@ _STYLES: dict[Action, Style] = {
 }
 _LABEL = 21  # columns that a field's name takes
 _FEW_TENANCIES = 5  # up to which no table sums them up
+_SHOWN_ID = 8  # characters of an id
 _FEW_NAMES = 3  # of what is removed, in a prompt
 _NARROWEST_NAME = 20  # columns
 _WIDEST_NAME = 1_000  # likewise
@@ -100,7 +101,9 @@ def change_words(view: TenancyView) -> str:
         words.append(f"{counts['resubscribe']} replaced")
     if counts["unsubscribe"]:
         removed = [step for step in view.steps if step.action == "unsubscribe"]
-        names = [f"{step.name or (step.id or '')[:8]} {step.trigger.shown}" for step in removed]
+        names = [
+            f"{step.name or (step.id or '')[:_SHOWN_ID]} {step.trigger.shown}" for step in removed
+        ]
         words.append(f"{counts['unsubscribe']} REMOVED ({some_of(names, _FEW_NAMES)})")
     return ", ".join(words)
 
@@ -195,7 +198,7 @@ def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
 
     `width`: of the name.
     """
-    remark = _remark(step, view)
+    remark = _remark(step)
     if step.action == "resubscribe":
         remark = f"replaces {remark}, {_ORDERS[view.tenancy.replacement][1]}"
     name = f"{name_of(step):<{width}}"
@@ -242,9 +245,13 @@ def name_of(step: StepView) -> str:
     return step.name or step.reason
 
 
-def _remark(step: StepView, view: TenancyView) -> str:
+def _short_id(step: StepView) -> str:
+    return (step.id or "")[:_SHOWN_ID]
+
+
+def _remark(step: StepView) -> str:
     """Return the start of the id; for an undeclared subscription, also its origin and reason."""
-    remark = printable((step.id or "")[: view.id_length])
+    remark = printable(_short_id(step))
     if step.action not in ("unsubscribe", "leave"):
         return remark
     if step.name:
@@ -324,20 +331,9 @@ def verification(view: RunView) -> Iterator[Line]:
 
 def _difference_lines(view: TenancyView) -> Iterator[Line]:
     """Write what the verification of a tenancy found."""
-    counts = Counter(step.action for step in view.differences)
-    left = counts.pop("leave", 0)
-    kept = counts.pop("keep", 0)
-    what = []
-    if counts:
-        still = [f"{number} to {action}" for action, number in counts.items()]
-        what.append(f"{', '.join(still)} still to do")
-    if left:
-        what.append(f"{counted(left, 'duplicate')} left alone")
-    if kept:
-        what.append(f"{kept} replaced outside hooksync meanwhile")
-    yield "", f"Not as declared: {view.name}: {'; '.join(what)}"
+    yield "", f"Not as declared: {view.name}: {counted(len(view.differences), 'subscription')}"
     for step in view.differences:
-        rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_remark(step, view)}"
+        rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_remark(step)}"
         yield _STYLES[step.action], f"{_symbol(step, view):<4}{rest}".rstrip()
 
 

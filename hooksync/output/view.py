@@ -6,7 +6,7 @@ Pure; everything in it is safe to show.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, Refused, some_of
@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # a saved plan is shown without the network's modules
 Origin = Literal["made by hooksync", "adopted", "not made by hooksync"]  # by the state
 Summary = Literal["as declared", "changes", "applied", "not as declared", "refused", "error"]
 NOT_MADE: Origin = "not made by hooksync"
-_SHORTEST_ID = 8  # characters of an id that are shown
 
 
 class StepView(Record, frozen=True):
@@ -147,7 +146,6 @@ class TenancyView(Record, _Counted, frozen=True):
     refusals: tuple[Problem, ...] = ()
     outcome: planned.TenancyOutcome | None = None  # None in a plan
     differences: tuple[StepView, ...] = ()  # what the verification found
-    id_length: int = _SHORTEST_ID  # characters at which its ids can be told apart
 
     @property
     def name(self) -> str:
@@ -314,16 +312,7 @@ def view_of_plan(
         plan.refusals,
         outcome,
         tuple(differences),
-        id_length=id_length(plan.live),
     )
-
-
-def id_length(live: Sequence[LiveSubscription]) -> int:
-    """Measure how much of their ids tells all of a tenancy apart."""
-    length = _SHORTEST_ID
-    while len({one.id[:length] for one in live}) < len(live):
-        length *= 2
-    return length
 
 
 def view_of_step(

@@ -10,7 +10,6 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from hooksync.core.errors import FileError
 from hooksync.core.model import SecretRef, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import (
@@ -26,7 +25,7 @@ from hooksync.reconcile.plan import (
     Unsubscribe,
 )
 from hooksync.reconcile.planner import Planner
-from hooksync.state.contract import LockLost, StateStore
+from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import Salt, declared_digest
 from hooksync.state.history import local_name, recovered
 from hooksync.state.model import (
@@ -38,7 +37,7 @@ from hooksync.state.model import (
     Unsettled,
     entry_for,
 )
-from hooksync.state.store import kept_aside, update
+from hooksync.state.store import update
 
 
 class Journal:
@@ -111,12 +110,7 @@ class Journal:
         before = self._planner.state or NO_STATE
         if not self._run and change(before) == before:
             return  # the folder need not be writable
-        try:
-            update(self._store, change)
-        except LockLost:
-            raise  # what is there is a different run's; this one's intents are in it
-        except FileError as error:
-            raise kept_aside(self._store, change, error) from None
+        update(self._store, change)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys: there may be no memory later."""

@@ -14,7 +14,6 @@ from contextlib import suppress
 from datetime import timedelta
 from types import NoneType
 from typing import Any, NoReturn
-from urllib.parse import unquote
 
 from hooksync.core.clock import within
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, UsageError
@@ -44,21 +43,12 @@ _CONDITIONS = (
     "ConditionNotMet",
     "BlobAlreadyExists",
 )
-_CUT = "the connection was cut"
-_NETWORK = {
-    "Connect": "it is unreachable",
-    "Timeout": "no answer in time",
-    "Request": _CUT,
-    "Interrupted": _CUT,
-    "Unknown": f"{_CUT}, or its answer is not HTTP",
-}
+_NETWORK = {"Connect": "it is unreachable", "Timeout": "no answer in time"}
 # in a text of obstore's
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
-_ENDPOINT = re.compile(r"https?://[\w.:\[\]-]+(/[\w.~/-]*)?", re.ASCII)
 _STATUS = re.compile(r"status code: (\d{3})")
 _FAILED_CONNECTION = re.compile(r"HttpError \{\s*kind: (\w+)")
 _OTHER_ERROR = re.compile(r"(?:source|inner): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})")
-_URL = re.compile(r"Error performing \w+ (\S+)")
 
 
 class _Cloud(Record, frozen=True):
@@ -129,7 +119,6 @@ class CloudBackend:
         names = self._cloud.endpoints
         self._endpoint_name = next((each for each in names if environ.get(each)), names[0])
         self._endpoint = environ.get(self._endpoint_name, "")
-        self._network_fix = f"check the network and {self._endpoint_name}, and run this again"
         self._store: Any = None  # made when it is first needed
 
     def get(self) -> tuple[Content, str] | None:
@@ -206,7 +195,8 @@ class CloudBackend:
         try:
             return within(_LIMIT, lambda: do(self._obstore()))
         except TimeoutError:
-            raise FileError(self._problem(what, _NETWORK["Timeout"], self._network_fix)) from None
+            fix = "check the network, and run this again"
+            raise FileError(self._problem(what, _NETWORK["Timeout"], fix)) from None
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a panic of obstore is no Exception
@@ -230,9 +220,6 @@ class CloudBackend:
         """Return the settings of the store. Raises FileError for an endpoint that is not safe."""
         endpoint = self._endpoint
         allow = f"{self._cloud.prefix}ALLOW_HTTP"
-        if endpoint and not _ENDPOINT.fullmatch(endpoint):
-            fix = "write it as https://HOST"
-            raise FileError(self._problem("used", f"{self._endpoint_name} is not a URL", fix))
         is_allowed = self._environ.get(allow, "").lower() in ("true", "1")
         if is_plain_http(endpoint) and not is_allowed:
             fix = f"use https, or set {allow}=true in a network that you trust"
@@ -273,49 +260,17 @@ class CloudBackend:
         """Say why obstore failed, and how to fix it."""
         cloud = self._cloud
         status = _first(_STATUS, text)
-        kind = _first(_FAILED_CONNECTION, text)
-        variant = _first(_OTHER_ERROR, text)
-        url = _first(_URL, text)
-        words = _NETWORK.get(kind, kind or variant or "unknown")
+        kind = _first(_FAILED_CONNECTION, text) or _first(_OTHER_ERROR, text)
+        words = _NETWORK.get(kind, kind or "unknown")
         if status:
             words = f"HTTP {status} {code}".strip()
-        if url and not unquote(url.partition("?")[0]).endswith((f"/{self._key}", "REDACTED")):
-            return f"no credentials could be fetched ({words})", f"set {cloud.credentials}"
-        if "Certificate(" in text and kind == "Connect":
-            return (
-                "the certificate of its server is not trusted",
-                "name the file of its authority in SSL_CERT_FILE",
-            )
-        if (
-            status.startswith("3")
-            or variant == "BareRedirect"
-            or code == "AuthorizationHeaderMalformed"
-        ):
-            return "the bucket is in another region", "name it in AWS_REGION"
-        if kind and not status:
-            return words, self._network_fix
-        return self._refusal(status, words)
-
-    def _refusal(self, status: str, words: str) -> tuple[str, str]:
-        """Say why the store, or obstore itself, did not do it, and how to fix it.
-
-        `status`: empty where obstore sent nothing.
-        """
-        cloud = self._cloud
         if status in ("401", "403"):
             return (
                 f"access is denied ({words})",
                 f"check the credentials; they need {cloud.permissions}",
             )
-        if status:
-            return (
-                words,
-                "run this again later; if that does not help, look at the bucket and its server",
-            )
-        return (
-            f"a setting is missing or wrong ({words})",
-            f"check the variables {cloud.prefix}*: {cloud.credentials}",
-        )
+        fix = f"check the network, and the variables {cloud.prefix}*: {cloud.credentials}"
+        return words, fix
 
     def _content(self, data: bytes) -> Content:
         """Take apart what an object holds.

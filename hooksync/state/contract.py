@@ -107,7 +107,6 @@ class StateStore(Protocol):
 
     where: str  # as --state names it
     integrity: Integrity
-    aside: str | None  # path of a file for what cannot be written
 
     def read(self) -> tuple[str | None, str | None]:
         """Return the text and its version; None, None if there is no state. Raises FileError."""

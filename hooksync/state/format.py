@@ -8,9 +8,8 @@ state is signed if the run has a key.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
@@ -27,8 +26,6 @@ _WAY_OUT = (
     "restore an earlier one, from its history or a backup; or delete it: then the secrets are"
     " unknown until `hooksync adopt`"
 )
-_CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
-_NEWER = re.compile(r"hooksync\.state/([2-9]|[1-9][0-9]{1,20})")
 
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
 _SIGN_FIX = f"look at it with `hooksync state show`; if it is right, sign it: {_BY_HAND}"
@@ -85,35 +82,15 @@ def _parse(text: str, path: str) -> dict[str, Any]:
     try:
         document = parse_json(text)
     except json.JSONDecodeError as error:
-        _raise_unparsed(text, path, error)
+        where = Location(path, error.lineno, error.colno)
+        raise FileError(Problem("the state is not JSON", _WAY_OUT, where)) from None
     if not isinstance(document, dict):
         raise InvalidDocument("not a state of hooksync: not a JSON object")
     found = str(document.get("format", ""))
-    if _NEWER.fullmatch(found):
-        what = (
-            f"a newer hooksync wrote it, in the format {found}: install that, this one reads"
-            f" {STATE_FORMAT}"
-        )
-        raise InvalidDocument(what)
     if found != STATE_FORMAT:
-        raise InvalidDocument(
-            f"not a state of hooksync: its format is {quoted(found)}, not {STATE_FORMAT}"
-        )
+        what = f"its format is {quoted(found)}, and this hooksync reads {STATE_FORMAT}"
+        raise InvalidDocument(what)
     return document
-
-
-def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoReturn:
-    if not text.strip():
-        raise InvalidDocument("the state is empty")
-    if conflict := _CONFLICT.search(text):
-        fix = (
-            "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the"
-            " other side contained is unknown then, until `hooksync adopt`"
-        )
-        where = Location(path, text.count("\n", 0, conflict.start()) + 1, 1)
-        raise FileError(Problem("the state has conflict markers of a merge", fix, where))
-    what = f"the state is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-    raise FileError(Problem(what, _WAY_OUT, Location(path, error.lineno, error.colno)))
 
 
 def _check_whole(state: State) -> None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, Git, find_git
+from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor, printable
 from hooksync.state.contract import MOST_BYTES, Changed, Content
 
@@ -46,6 +47,7 @@ _PUSH = (
     "--no-follow-tags",
     "--no-recurse-submodules",
 )
+# whose name commits have where the environment gives none
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "hooksync",
     "GIT_AUTHOR_EMAIL": "hooksync@localhost",
@@ -61,9 +63,6 @@ _BUSY = re.compile(
 )
 _MOST_TRIES = 10  # of a push against such a server, or of a fetch while others push
 _NOISE = re.compile(r"^((remote: *|error: |fatal: )+|hint:.*|warning:.*)")
-_BOILERPLATE = re.compile(
-    r"Please make sure you have the correct|and the repository exists|failed to push some refs|$"
-)
 
 _ELSEWHERE = "or name another place with --state"
 _NEEDED = "Git 2.38 or later"
@@ -128,10 +127,6 @@ class GitBackend:
         else:
             commit = self._commit(content, base, f"hooksync: {printable(message)}")
         refusal = self._push(commit, version)
-        if refusal and commit != version and base != version:
-            # the server takes no branch that goes back: then each run lock is a commit, too
-            commit = self._commit(content, version, f"hooksync: {printable(message)}")
-            refusal = self._push(commit, version)
         if refusal:
             fix = (
                 "let whoever runs hooksync push to that branch: no rule of the server may"
@@ -181,13 +176,7 @@ class GitBackend:
         arguments = ["commit-tree", tree, "-m", message]
         if parent:
             arguments += ["-p", parent]
-        try:
-            return self._word(*arguments)
-        except FileError:  # git may not know whose name to write
-            environ = self._git.environ
-            for name, value in _IDENTITY.items():
-                environ[name] = environ.get(name) or value
-            return self._word(*arguments)
+        return self._word(*arguments)
 
     def _remote_head(self) -> str | None:
         """Return the last commit of the branch at the remote; None: there is no branch."""
@@ -206,28 +195,19 @@ class GitBackend:
         for entry in os.fsdecode(self._read("ls-tree", "-l", "-z", commit)).split("\0")[:-1]:
             about, _, name = entry.partition("\t")
             mode, _, blob, size = about.split()
-            if name not in _MOST or not mode.startswith("100"):
-                what = (
-                    f"the branch of the state {self.where} holds other files, such as"
-                    f" {Redactor().quote(name)}"
-                )
-                raise FileError(
-                    Problem(
-                        what, "name a branch for the state alone; apply creates one that is missing"
-                    )
-                )
+            is_file = name in _MOST and mode.startswith("100")
+            if not is_file or int(size) > _MOST[name]:
+                raise self._not_ours(name)
             try:
-                if int(size) > _MOST[name]:
-                    raise ValueError(f"is larger than {_MOST[name]} bytes")
                 texts[name] = self._read("cat-file", "blob", blob).decode("utf-8-sig")
-            except ValueError as error:
-                what = "is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)
-                fix = (
-                    "hooksync does not write such a file: revert the last commit of that branch,"
-                    " and push that"
-                )
-                raise FileError(Problem(f"{name} of the state {self.where} {what}", fix)) from None
+            except UnicodeDecodeError:
+                raise self._not_ours(name) from None
         return Content(texts.get(_STATE), texts.get(_LOCK))
+
+    def _not_ours(self, name: str) -> FileError:
+        what = f"the branch of the state {self.where} holds a file that hooksync did not write"
+        fix = "name a branch for the state alone, or revert its last commit, and push that"
+        return FileError(Problem(f"{what}: {Redactor().quote(name)}", fix))
 
     @cached_property
     def _git(self) -> Git:
@@ -251,7 +231,7 @@ class GitBackend:
         if is_old:
             what = f"the state {self.where} needs {_NEEDED}; an older one is installed"
             raise FileError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}"))
-        return git
+        return replace(git, environ=_IDENTITY | git.environ)
 
     @cached_property
     def _remote(self) -> _Remote:
@@ -273,23 +253,12 @@ class GitBackend:
         return _Remote(name, address, ("--depth=2",) if is_shallow else ())
 
     def _remote_name(self, settings: Mapping[str, list[str]]) -> str:
-        for key in ("remote.pushdefault", "checkout.defaultremote"):
-            if key in settings:
-                return settings[key][-1]
-        names = {
-            key[len("remote.") :].rpartition(".")[0]
-            for key in settings
-            if re.match(r"remote\..*url$", key)
-        }
-        if "origin" in names:
-            return "origin"
-        if len(names) == 1:
-            return names.pop()
-        number, fix = "no remote", "`git remote add origin URL` adds one"
-        if names:
-            number, fix = "several remotes", "`git config remote.pushDefault NAME` chooses one"
-        what = f"the repository {self._git.folder} has {number} to keep {self.where} at"
-        raise FileError(Problem(what, fix))
+        name = settings.get("remote.pushdefault", ["origin"])[-1]
+        if f"remote.{name}.url" not in settings:
+            what = f"the repository {self._git.folder} has no remote {name} to keep {self.where} at"
+            fix = "`git remote add`, or choose one by `git config remote.pushDefault NAME`"
+            raise FileError(Problem(what, fix))
+        return name
 
     def _run(
         self, *arguments: str, data: str = "", settings: Sequence[str] = ()
@@ -303,7 +272,7 @@ class GitBackend:
         lines = []
         for line in told.decode("utf-8", "replace").splitlines():
             text = _NOISE.sub("", line).strip()
-            if not _BOILERPLATE.match(text):
+            if text:
                 lines.append(text)
         return code, out, "; ".join(lines)
 
@@ -320,11 +289,7 @@ class GitBackend:
 
     def _error(self, verb: str, reason: str) -> FileError:
         """Say which command failed, and why."""
-        fix = "see that the disk is not full and that the folder `.git` can be written to"
-        if verb in ("ls-remote", "fetch", "push"):
-            fix = (
-                f"see that `git {verb}` works there: address, network and credentials are git's own"
-            )
+        fix = f"see that `git {verb}` works there: address, network and credentials are git's own"
         what = (
             f"the state {self.where} cannot be used: `git {verb}` in {self._git.folder}:"
             f" {Redactor().quote(reason)}"

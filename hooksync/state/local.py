@@ -44,7 +44,6 @@ class LocalStore:
         """`patience`: seconds to wait for the lock in a `write` without `hold`."""
         self.where = path
         self.integrity = Integrity()
-        self.aside: str | None = None  # where this cannot be written, a file beside it can neither
         self._patience = patience
         self._is_held = False
 
@@ -61,7 +60,7 @@ class LocalStore:
         except FileNotFoundError:
             return None, None
         except UnicodeDecodeError:
-            fix = "restore an earlier one; or delete it and write a new one with `hooksync adopt`"
+            fix = "restore an earlier one; or delete it, and write a new one by `hooksync adopt`"
             raise FileError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
         except (OSError, ValueError) as error:
             raise FileError(_unusable(self.where, "read", error)) from error

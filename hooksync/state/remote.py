@@ -64,15 +64,13 @@ class RemoteStore:
         backend: Backend,
         clock: Clock,
         tell: Callable[[str], None],
-        aside: str,
         *,
         expiry: float = EXPIRY,
         has_thread: bool = True,
     ) -> None:
-        """`aside`: file for what cannot be written; `has_thread`: a thread renews the lock."""
+        """`has_thread`: a thread renews the lock."""
         self.where = backend.where
         self.integrity = Integrity()
-        self.aside: str | None = aside
         self._backend = backend
         self._clock = clock
         self._tell = tell
@@ -267,13 +265,8 @@ class RemoteStore:
                 self._check_ours()
                 if before[0].state != self._known[0].state:
                     raise  # edited by hand
-                reason = (
-                    f"each try to write the state {self.where} is refused as if somebody had"
-                    " changed it"
-                )
-                failure = FileError(
-                    Problem(reason, "check that it is read from where it is written to")
-                )
+                what = f"the state {self.where} changes all the time"
+                failure = FileError(Problem(what, "see what writes it, and run this again"))
             except FileError as error:
                 failure = error
             if not backoff.wait():

@@ -53,8 +53,7 @@ def open_store(
         from hooksync.state.remote import RemoteStore  # only here: most runs have a file
 
         expiry = seconds_set(environ, EXPIRY_VARIABLE, 60, 2, 3600)
-        aside = f"{_stem(file)}.unsaved{_SUFFIX}"
-        store = RemoteStore(backend, clock, output.message, aside, expiry=expiry)
+        store = RemoteStore(backend, clock, output.message, expiry=expiry)
     store.integrity = find_integrity(environ, output)
     return store
 
@@ -115,45 +114,28 @@ def run_lock(
     `timeout`: seconds to wait for a different run, of which `tell` is told; unless `is_limit`,
     longer if that shows whether the run still lives. Raises Refused after that, Interrupted.
     """
-    waits = None
-    end = 0.0
+    end = None
+    who = f"another run of hooksync works with {store.where}"
     with ExitStack() as held:
-        while (busy := _busy(store, replace(holder, since=int(clock.now())), held)) is not None:
-            who = _who(store, busy)
-            if waits is None:
+        while True:
+            try:
+                held.enter_context(store.hold(replace(holder, since=int(clock.now()))))
+                break
+            except Busy as error:
+                busy = error
+            told = f"{who}: {busy.holder}" if busy.holder else who
+            if end is None:
                 waits = timeout if is_limit else max(timeout, round(busy.patience, 1))
                 end = clock.monotonic() + waits
                 if waits:
-                    tell(_wait_notice(waits, who, is_longer=waits > timeout))
+                    tell(printable(f"waiting for up to {waits:g} seconds: {told}"))
             left = end - clock.monotonic()
             if left <= 0:
-                who += f" (waited for {waits:g} seconds)" if waits else ""
-                raise Refused(Problem(who, f"{_WAIT_FIX}; {busy.advice}"))
+                raise Refused(Problem(told, f"{_WAIT_FIX}; {busy.advice}"))
             if clock.wait(stop, min(busy.pause, left)):
                 what = "interrupted while it waited for a different run"
                 raise Interrupted(Problem(what, "run it again"))
         yield
-
-
-def _busy(store: StateStore, holder: Holder, held: ExitStack) -> Busy | None:
-    """Take the run lock, to be released with `held`, or say who has it."""
-    try:
-        held.enter_context(store.hold(holder))
-    except Busy as error:
-        return error
-    return None
-
-
-def _who(store: StateStore, busy: Busy) -> str:
-    """Name the run that holds the run lock."""
-    text = f"another run of hooksync works with {store.where}"
-    return f"{text}: {busy.holder}" if busy.holder else text
-
-
-def _wait_notice(seconds: float, who: str, *, is_longer: bool) -> str:
-    """Say that this run waits for a different one, and why longer than it was told."""
-    why = ", to see whether it still renews its lock" if is_longer else ""
-    return printable(f"waiting for up to {seconds:g} seconds{why}: {who}")
 
 
 def inspect(store: StateStore) -> Inspected:
@@ -202,27 +184,6 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
             "see what writes it, and run this again",
         )
     )
-
-
-def kept_aside(store: StateStore, change: Callable[[State], State], error: FileError) -> FileError:
-    """Keep in a file what could not be written to a state, and return the error for it."""
-    from shlex import quote  # only here
-
-    if not store.aside:
-        return error
-    before = load(store)
-    if before is None:
-        return error
-    after = change(before)
-    store.integrity.output.write_file(
-        store.aside, written_text(after, store.integrity, store.aside)
-    )
-    # of the hooks file, by which a repository of Git is found
-    folder = os.path.dirname(store.aside)
-    command = f"hooksync state push {quote(store.aside)} --state {quote(store.where)}"
-    command += f" --file {quote(folder)}" if folder else ""
-    what = f"{error.summary}; what this run has made is kept in {store.aside}"
-    return FileError(Problem(what, f"once the state can be reached: {command}"))
 
 
 def written_text(state: State, integrity: Integrity, where: str) -> str:

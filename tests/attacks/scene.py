@@ -88,7 +88,7 @@ def play(arguments: Sequence[str], scene: Scene) -> Seen:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         box = stack.enter_context(Wire(service(scene.call, scene.said, scene.live), scene.tls))
         receiver = stack.enter_context(Wire(scene.receiver, scene.receiver_tls))
-        urls = {"BOX": box.url, "RECEIVER": receiver.url}
+        urls = {"BOX": box.url, "RECEIVER": receiver.url, "PRESERVICA_SERVER": box.url}
         places = {name: url.replace("127.0.0.1", scene.host) for name, url in urls.items()}
         hosts = [
             "hooks.example.org",
@@ -132,7 +132,7 @@ SHOWN = {
     "list, text": ("list", "--no-state", "-v"),
     "list, JSON": ("list", "--no-state", "-v", "--format", "json"),
     "export": ("export", "-v"),
-    "init": ("init", "--from-live", "new.yaml", "-f", "hooks.yaml"),
+    "init": ("init", "--from-live", "new.yaml"),
     "check, text": ("check",),
     "check, JSON": ("check", "--format", "json"),
 }

@@ -26,7 +26,7 @@ COMMANDS = {
     "plan": (*PLAN, "-v"),
     "apply": (*APPLY, "-v"),
     "export": ("export",),
-    "init": ("init", "--from-live", "new.yaml", "-f", "hooks.yaml"),
+    "init": ("init", "--from-live", "new.yaml"),
     "check": ("check",),
 }
 HOSTS = ("127.0.0.1", "localhost")

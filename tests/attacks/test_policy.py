@@ -18,7 +18,7 @@ from tests.wire import Wire, answer, saying
 
 PLAN_KEY = "k3y-that-signs-plans-0123456789"
 FIELDS = {"servers": "BOX", "receivers": "RECEIVER"}
-COMMANDS = ("plan --probe", "check", "apply --yes", "export", "init new.yaml --from-live")
+COMMANDS = ("plan --probe", "check", "apply --yes", "list")
 PROBING = ("plan --probe", "check", "apply --yes")
 
 
@@ -124,7 +124,7 @@ SHOWN = [
     ("tenant: DEMO", "credentials: {username: {env: CATALOGUE_SECRET}}"),
     ("tenant: DEMO", "credentials: {username: {env: FN_KEY}}"),
 ]
-SHOWING = ("plan --out plan.json", "apply --yes --report report.json", "check", "export")
+SHOWING = ("plan --out plan.json", "apply --yes --report report.json", "check", "list")
 
 
 def run_where_names_are_heard(place: Place, command: str, attacker: Wire) -> tuple[int, str]:
@@ -231,7 +231,7 @@ def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
 
 def test_what_a_policy_allows_is_done(place: Place) -> None:
     policy = place.policy()
-    for command in ("plan --probe --out plan.json", "apply plan.json", "check", "export"):
+    for command in ("plan --probe --out plan.json", "apply plan.json", "check", "list"):
         run = place.run_process(*command.split(), "--policy", policy)
         assert run.code == 0, run.err
 

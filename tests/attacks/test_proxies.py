@@ -23,7 +23,7 @@ ARCHIVE = HOOKS.replace("${BOX}", "https://archive.example")
 COMMANDS = {
     **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
     "apply": (*APPLY, "--no-probe", "-v"),
-    "export": ("export", "-v"),
+    "list": ("list", "--no-state", "-v"),
     "check": ("check",),
     "check, JSON": ("check", "--format", "json"),
 }

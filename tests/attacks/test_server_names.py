@@ -117,7 +117,7 @@ LOOK_ALIKE_AT_NIGHT = {
     "\u2460\u2461\u2466.0.0.1": "",  # circled digits
     "eu.preservica\u00ad.com": "",  # a soft hyphen, which is not seen
 }
-COMMANDS = ("validate", "plan", "apply", "check", "export")
+COMMANDS = ("validate", "plan", "apply", "check", "list")
 SOURCES = ("in the file", "in the environment", "as a default")
 
 

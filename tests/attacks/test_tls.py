@@ -36,7 +36,7 @@ COMMANDS = {
     **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
     "apply": (*APPLY, "-v"),
     "export": ("export", "-v"),
-    "init": ("init", "--from-live", "new.yaml", "-f", "hooks.yaml"),
+    "init": ("init", "--from-live", "new.yaml"),
     "check": ("check",),
     "check, JSON": ("check", "--format", "json"),
 }

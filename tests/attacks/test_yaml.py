@@ -137,7 +137,7 @@ COMMANDS = {
     "plan": ("plan", "--no-state"),
     "apply": ("apply", "--yes"),
     "check": ("check",),
-    "export": ("export", "-f", "hooks.yaml"),
+    "list": ("list", "-f", "hooks.yaml"),
 }
 AT_NIGHT = {  # in which no break of the reader shows that does not show in others
     *(

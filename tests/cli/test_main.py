@@ -261,8 +261,7 @@ def test_hooks_yml_is_found_by_itself_with_the_same_state(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     assert (place.folder / "hooks.state.json").exists()
     assert place.run("plan").out == "No changes. 1 tenancy matches hooks.yml; 2 unchanged.\n"
-    assert place.run("export").code == 0
-    assert place.run("completion", "--words", "tenancies").out == "prod\n"
+    assert place.run("list").code == 0
     init = place.run("init")
     assert init.code == 1
     assert "hooks.yml exists already" in init.err
@@ -270,7 +269,7 @@ def test_hooks_yml_is_found_by_itself_with_the_same_state(place: Place) -> None:
 
 def test_hooks_yaml_and_hooks_yml_together_are_refused_until_one_is_named(place: Place) -> None:
     place.write(HOOKS, "hooks.yml")
-    for command in ("validate", "plan", "apply", "check", "export"):
+    for command in ("validate", "plan", "apply", "check", "list"):
         run = place.run(command)
         assert (run.code, run.out) == (1, "")
         assert run.err.startswith(
@@ -324,19 +323,10 @@ def test_validate_tells_all_problems_as_json_too(place: Place) -> None:
         (("plan", "--timeout", "-1"), "timeout"),
         (("plan", "--format", "yaml"), "format"),
         (("apply", "--out", "x"), "--out"),
-        (("plna",), 'unknown command "plna"\n  fix: did you mean plan? see'),
-        (("--verson",), "unknown flag --verson\n  fix: did you mean --version? see"),
-        (
-            ("plan", "--tenacy", "x"),
-            "unknown flag --tenacy\n  fix: did you mean --tenancy? see `hooksync plan --help`",
-        ),
-        (("plan", "--format", "jsn"), 'unknown --format "jsn"\n  fix: did you mean json? see'),
-        (
-            ("state", "shw"),
-            'unknown action "shw"\n  fix: did you mean show? see `hooksync state --help`',
-        ),
-        (("state",), "ACTION is missing\n  fix: choose from show, pull,"),
-        (("state", "move", "a", "b", "--stat", "x"), "did you mean --state?"),
+        (("plna",), 'unknown command "plna"\n  fix: choose from init, validate,'),
+        (("plan", "--tenacy", "x"), "unknown flag --tenacy\n  fix: see `hooksync plan --help`"),
+        (("state",), "the following arguments are required: ACTION"),
+        (("state", "move", "a", "b", "--stat", "x"), "unknown flag --stat"),
         (("completion", "tcsh"), "choose from bash, zsh, fish;"),
         (("plan", "hooks.yaml"), "unknown argument hooks.yaml"),
     ],

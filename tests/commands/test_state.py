@@ -150,7 +150,7 @@ def test_a_name_that_is_no_state_is_one_clear_error(
     folder: Folder, action: tuple[str, ...]
 ) -> None:
     done = folder.run(*action, "--state", ".", given=state_text(WHOLE))
-    assert (done.code, done.out) == (3 if action[0] == "unlock" else 1, "")
+    assert (done.code, done.out) == (1, "")
     assert done.err.count("error: ") == 1
 
 
@@ -285,31 +285,19 @@ def test_the_same_content_is_nothing_to_do_whatever_its_serial(kept: Folder, ser
     done = kept.run("push", "new.json")
     assert (done.code, done.out) == (
         0,
-        "nothing to do: hooks.state.json holds the same, with serial 7\n",
+        "nothing to do: hooks.state.json holds the same\n",
     )
     assert kept.state() == WHOLE
 
 
-@pytest.mark.parametrize(
-    ("given", "what"),
-    [
-        (
-            replace(SETTLED, serial=6),
-            "is older than hooks.state.json: its serial is 6, and 7 there",
-        ),
-        (ANOTHER, "is another one than hooks.state.json, not an earlier or later version of it"),
-    ],
-    ids=["older", "foreign"],
-)
+@pytest.mark.parametrize("given", [replace(SETTLED, serial=6), ANOTHER], ids=["older", "foreign"])
 def test_an_older_or_a_foreign_one_is_refused_unless_it_is_forced(
-    kept: Folder, given: State, what: str
+    kept: Folder, given: State
 ) -> None:
     kept.put(given, "new.json")
     done = kept.run("push", "new.json")
     assert (done.code, done.out) == (3, "")
-    assert done.err.startswith(
-        f"error: the state to push {what}\n  fix: look at both with `hooksync state show`"
-    )
+    assert done.err.startswith("error: the state to push is older than hooks.state.json, or not a")
     assert kept.state() == WHOLE
     assert kept.run("push", "new.json", "--force").code == 0
     assert kept.state() == replace(given, serial=8)
@@ -319,8 +307,7 @@ def test_what_is_there_and_damaged_is_replaced_only_by_force(folder: Folder) -> 
     text = folder.put("{}")
     folder.put(WHOLE, "new.json")
     done = folder.run("push", "new.json")
-    assert done.code == 3
-    assert "so it cannot be compared with what is to replace it" in done.err
+    assert done.code == 1
     assert (folder.path / "hooks.state.json").read_text() == text
     assert folder.run("push", "new.json", "--force").code == 0
     assert folder.state() == replace(WHOLE, serial=8)
@@ -331,7 +318,7 @@ def test_what_is_there_and_damaged_is_replaced_only_by_force(folder: Folder) -> 
     [
         ("", "new.json"),
         (state_text(WHOLE)[:-3], "new.json:18:"),
-        (f"<<<<<<< ours\n{state_text(WHOLE)}", "conflict"),
+        (f"<<<<<<< ours\n{state_text(WHOLE)}", "new.json:1:1"),
         (state_text(WHOLE).replace("state/1", "state/2"), "hooksync.state/2"),
         (state_text(WHOLE).replace('"serial": 7', '"serial": 7, "more": 1'), "more"),
         (HOOKS, "new.json:1:1"),
@@ -377,10 +364,14 @@ def test_a_moved_one_keeps_all_but_its_address(settled: Folder) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "code", "what"),
     [
-        ("prod", "prod/x/MOVED", 64, '"prod" is not an address'),
         ("prod/catalogue/MOVED", "prod/*/MOVED", 64, '"prod/*/MOVED" is not an address'),
         ("prod/catalogue/MOVED", "prod/\x1b/MOVED", 64, '"prod/\\x1b/MOVED" is not an address'),
-        ("prod/catalogue/MOVED", "prod/x/INDEXED", 64, "belongs to one trigger"),
+        (
+            "prod/catalogue/MOVED",
+            "prod/x/INDEXED",
+            64,
+            "is not an address with the trigger of prod/catalogue/MOVED",
+        ),
         ("prod/x/MOVED", "prod/y/MOVED", 64, 'OLD "prod/x/MOVED" matches no address in the state'),
         (
             "prod/catalogue/MOVED",
@@ -529,7 +520,7 @@ def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False)
     backend, clock = MemoryBackend(), JumpingClock(NOW)
 
     def find(where: str) -> RemoteStore:
-        return RemoteStore(backend, clock, terminal.message, "aside")
+        return RemoteStore(backend, clock, terminal.message)
 
     options = UnlockOptions(("-",), state="memory", id=identifier, is_confirmed=yes)
     world = World({}, io.BytesIO(), terminal, stop, stores=find, clock=clock)

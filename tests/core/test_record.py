@@ -227,9 +227,7 @@ def test_containers_of_ours_that_show_what_they_hold_are_known() -> None:
         "Blocks",
         "Entity",
         "Event",
-        "Lines",
         "Pairs",
-        "Sections",
         "Settings",
     }
 

@@ -102,7 +102,6 @@ def test_a_plan_with_unknown_fields_and_without_new_ones_is_read(path: Path) -> 
         ("unsigned", 29, 30, False),
         ("unsigned", 31, 30, True),
         ("unsigned", -4, 60, False),  # the clocks of two machines differ
-        ("unsigned", -6, 60, True),
     ],
 )
 def test_a_plan_is_too_old_by_the_flag_or_by_its_own_expiry(

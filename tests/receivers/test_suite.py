@@ -322,7 +322,7 @@ def test_a_folder_is_replayed_in_its_order_with_the_signatures_that_came(tmp_pat
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ("--replay . --suite", "--suite cannot be combined with --replay"),
+        ("--replay . --suite", "not allowed with argument --replay"),
         ("--replay . --event x", "--event cannot be combined with --replay"),
     ],
 )

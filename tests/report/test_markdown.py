@@ -74,7 +74,7 @@ Applied: 0 done, 1 failed; 0 unchanged.
 #### what is live now
 
 ```diff
-Not as declared: prod: 1 to subscribe still to do
+Not as declared: prod: 1 subscription
 +   alert  MOVED
 ```
 
@@ -191,19 +191,6 @@ def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> No
     text = plan_markdown(view(view_of_plan(unread)))
     assert "**errors**\n\n- <code>prod&#58; GET -&#62; 500&#58; oops</code>\n  fix: look\n" in text
     assert "!   nothing planned" in text
-
-
-def test_a_small_plan_is_open_and_a_large_one_folded() -> None:
-    assert "<details>" not in plan_markdown(view(large(10)))
-    assert "<details><summary>prod, " in plan_markdown(view(large(100)))
-
-
-def test_a_large_tenancy_takes_no_room_from_small_ones() -> None:
-    text = plan_markdown(view(large(2_000, "big"), large(3, "small"), large(2_000, "other")))
-    outside = assert_well_formed(text)
-    assert len([line for line in outside if line.endswith("more left out here.")]) == 1
-    assert "Tenancies with changes that are left out here: 1." in outside
-    assert "hook-2  " in text.partition("<summary>small")[2].partition("</details>")[0]
 
 
 def test_refusals_and_errors_stay_when_steps_go() -> None:

@@ -68,7 +68,6 @@ class Store:
     process: Process
     where: str
 
-    aside = None
     integrity = Integrity()
 
     def read(self) -> tuple[str | None, str | None]:

@@ -353,8 +353,8 @@ class Play:
     def _store(self, name: str, process: Process) -> StateStore:
         if not self.history.is_remote:
             return Store(self.disk, process, name)
-        backend, aside = FarBackend(self.disk, process, name), str(self.folder / "aside.json")
-        return RemoteStore(backend, process, process.message, aside, has_thread=False)
+        backend = FarBackend(self.disk, process, name)
+        return RemoteStore(backend, process, process.message, has_thread=False)
 
     def _run(
         self,

@@ -336,7 +336,7 @@ MESSAGES: dict[str, Provocation] = {
     # the state and its lock
     "another run of hooksync works with …": two_runs,
     "there is no state at …": typed("state show"),
-    "the state has conflict markers of a merge": a_merged_state,
+    "the state is not JSON": a_merged_state,
     "the state … cannot be used: …": typed("plan --state git:hooksync-state"),
     "… cannot be written: …": typed("plan --out no/such/folder/plan.json"),
 }

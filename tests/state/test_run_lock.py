@@ -48,7 +48,6 @@ class Memory:
     """A state in memory, whose run lock somebody else gives back after some tries."""
 
     where = "memory"
-    aside = None
     integrity = Integrity()
 
     def __init__(self, busy: int = 0, others: int = 0) -> None:
@@ -128,7 +127,7 @@ def test_a_lock_that_comes_free_in_time_is_waited_for_and_that_is_told_once() ->
 
 def test_a_lock_that_stays_is_refused_when_the_time_is_over() -> None:
     store = Memory(busy=1000)
-    with pytest.raises(Refused, match=r"\(waited for 2\.5 seconds\)"):
+    with pytest.raises(Refused, match="works with memory"):
         try_lock(store, 2.5)
     assert 10 < 1000 - store.busy < 20
 

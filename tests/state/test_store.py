@@ -218,7 +218,7 @@ def test_a_byte_order_mark_is_passed_over(path: str) -> None:
 def test_a_bad_state_is_neither_used_nor_written_over(path: str) -> None:
     Path(path).write_text("{}")
     for use in (load, lambda path: update(path, put_whole)):
-        with pytest.raises(FileError, match="not a state of hooksync"):
+        with pytest.raises(FileError, match="this hooksync reads"):
             use(path)
     assert Path(path).read_text() == "{}"
 
