@@ -372,7 +372,7 @@ RESULTS = (
     "plan --format markdown",
     "check",
     "validate",
-    "export",
+    "list",
     "schema",
     "--help",
 )

@@ -124,7 +124,6 @@ WITH_A_NAME = {  # {}: a name that holds all secrets
     "list, JSON": "list --format json",
     "check, text": "check",
     "check, JSON": "check --format json",
-    "export": "export",
 }
 
 

@@ -65,7 +65,6 @@ ALONE = (
     Command("plan --help", "argparse"),
     Command("sandbox --help", "argparse"),
     Command("completion bash", "argparse shtab"),
-    Command("completion --words addresses", "argparse yaml"),
     Command("secret generate", "argparse"),
     Command("schema", "argparse"),
     Command("validate", "argparse yaml"),
