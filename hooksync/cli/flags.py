@@ -754,9 +754,7 @@ def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "shell", metavar="SHELL", choices=SHELLS, help="the shell that the script is for"
-    )
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
     _group(parser, MORE, "--debug", "--help")
 
 
