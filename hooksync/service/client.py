@@ -9,7 +9,7 @@ handled.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import (
     TRIGGER_NAMES,
     DeclaredSubscription,
+    HookUrl,
     LiveSubscription,
     Secret,
     Tenancy,
@@ -100,12 +101,26 @@ class Preservica:
             self._check_names({one.trigger.wire for one in live} - known)
         except NotUnderstood as error:
             raise self._failed(ServiceError, request, answer, _NOT_KNOWN, str(error)) from error
-        return live
+        return self._shown(live, set(declared))
 
     def _check_names(self, names: Iterable[str]) -> None:
         """Raise NotUnderstood if an id or a trigger contains a secret."""
         if self._redactor.holds(" ".join(names)):
             raise NotUnderstood("an id or a trigger in it holds a secret value")
+
+    def _shown(
+        self, live: Sequence[LiveSubscription], declared: Container[str]
+    ) -> tuple[LiveSubscription, ...]:
+        """Clean the URLs that no declared one explains: once for all that they are shown in."""
+        others = {one.url.shown for one in live if one.url.identity not in declared}
+        if not self._redactor.holds(" ".join(others)):
+            return tuple(live)
+        cleaned = {shown: self._redactor.clean(shown) for shown in others}
+        found: list[LiveSubscription] = []
+        for one in live:
+            shown = cleaned.get(one.url.shown, one.url.shown)
+            found.append(replace(one, url=HookUrl(shown, one.url.full)))
+        return tuple(found)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription; returns its id, if told.
