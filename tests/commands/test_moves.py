@@ -186,7 +186,7 @@ def test_a_service_that_refuses_a_second_one_loses_nothing_and_the_fix_names_rem
     before = len(made_one.box.calls)
     run = made_one.run("apply", "--yes")
     assert run.code == 1
-    assert "; if the service refuses a second one, declare `replacement: remove-first`" in run.out
+    assert "declare `replacement: remove-first`, which leaves a gap" in run.out
     assert verbs(made_one, before) == ["subscribe"]
     assert made_one.box.subscriptions("DEMO") == (old,)
     declared = moved(ONE).replace("tenant: DEMO", "tenant: DEMO\n    replacement: remove-first")

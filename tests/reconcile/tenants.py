@@ -37,7 +37,7 @@ class Tenant:
     width: int = 4  # calls at a time
     advance: Callable[[], None] = lambda: None
     store: RemoteStore = field(
-        default_factory=lambda: RemoteStore(MemoryBackend(), JumpingClock(), print, None)
+        default_factory=lambda: RemoteStore(MemoryBackend(), JumpingClock(), print)
     )
 
     def remember(self, *records: AnyRecord) -> Tenant:

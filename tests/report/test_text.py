@@ -336,21 +336,6 @@ def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None
     )
 
 
-def test_tenancies_that_only_the_state_knows_are_told_after_the_summary() -> None:
-    same = view(view_of_plan(kept()))
-    text = plain(
-        plan_lines(
-            replace(
-                same, undeclared=(Problem('the state knows 3 subscriptions of "m"', "declare it"),)
-            )
-        )
-    )
-    assert (
-        text
-        == '1 tenancy matches hooks.yaml; 1 unchanged.\nThe state knows 3 subscriptions of "m".\n'
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
