@@ -24,7 +24,6 @@ from hooksync.core.redaction import Redactor
 from hooksync.core.urls import is_loopback, literal_address, shown_server, split_port, split_url
 from hooksync.service.connections import Adapter, Roots, Session, judge
 from hooksync.service.responses import (
-    BUSY_STATUSES,
     INVALID_PROXY,
     INVALID_SERVER,
     TOO_MANY,
@@ -214,8 +213,9 @@ class RetryRule(Record, frozen=True):
     is_change: bool  # one of many calls; False: a read or a log-in, on which all others depend
 
 
-READ = RetryRule(BUSY_STATUSES, repeats_lost=True, is_change=False)  # and log-in
-REMOVAL = RetryRule(BUSY_STATUSES, repeats_lost=True, is_change=True)
+_FAILURES = frozenset({TOO_MANY, *range(500, 600)})
+READ = RetryRule(_FAILURES, repeats_lost=True, is_change=False)  # and log-in
+REMOVAL = RetryRule(_FAILURES, repeats_lost=True, is_change=True)
 # after 429 alone, nothing was created
 CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False, is_change=True)
 

@@ -209,7 +209,7 @@ def test_a_move_replaces_the_old_place_whatever_is_owned(made_one: Place) -> Non
 def test_what_a_failed_removal_left_is_removed_as_replaced(made_one: Place, owns: str) -> None:
     one = owning(moved(ONE), owns)
     made_one.write(one)
-    made_one.box.faults.add("status-500@unsubscribe")
+    made_one.box.faults.add("status-202@unsubscribe")
     run = made_one.run("apply", "--yes")
     assert run.code == 4
     assert "unsettled: resubscribe prod/catalogue/MOVED" in run.out
