@@ -20,7 +20,7 @@ from tests.site.cli import chains, help_of
 README = ROOT / "README.md"
 HOOKS_FILE = ROOT / "docs" / "hooks-file.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
-COMPARISON = ROOT / "docs" / "compare.md"
+COMPARISON = ROOT / "docs" / "internals" / "comparison.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 SECRET = "a-shared-secret-of-tests"
 NAMED_FILES = r"`((?:examples|hooksync|schemas|tests|\.ci)/[\w./-]+)`"

@@ -20,11 +20,11 @@ VARIABLES = re.findall(
 
 MORE = {  # where to read on, by the command
     "validate": "[the hooks file](hooks-file.md)",
-    "plan": "[everyday changes](everyday-changes.md), [pipelines](gitops.md)",
-    "apply": "[everyday changes](everyday-changes.md), [pipelines](gitops.md)",
+    "plan": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
+    "apply": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
     "adopt": "[take over a tenancy](taking-over.md)",
-    "show": "[see what is live](list.md)",
-    "list": "[see what is live](list.md)",
+    "show": "[saved plans](plans.md#saved-plans)",
+    "list": "[see what is live](other-webhooks.md#see-what-is-live)",
     "export": "[take over a tenancy](taking-over.md)",
     "init": "[quick start](quick-start.md), [take over a tenancy](taking-over.md)",
     "check": "[quick start](quick-start.md), [receivers](receivers.md)",
@@ -131,7 +131,7 @@ def linked(text: str) -> str:
         lambda name: f"[{name[0]}](environment.md#{name[0].lower()})",
         text,
     )
-    return re.sub(r"\b([Ee]xit codes?|[Ee]xits? with \d+|exit \d+)\b", r"[\1](exit-codes.md)", text)
+    return re.sub(r"\b([Ee]xit codes?|[Ee]xits? with \d+|exit \d+)\b", r"[\1](messages.md#exit-codes)", text)
 
 
 def reference() -> str:

@@ -25,7 +25,7 @@ LINKS = {  # to the sections that have the fields of a field
 }
 MORE = {  # where to read on, by the path of a field
     "credentials": "[where secrets come from](secrets.md)",
-    "limits": "[exit code 3](exit-codes.md#3-refused)",
+    "limits": "[exit code 3](messages.md#3-refused)",
     "replacement": "[rotate a secret](rotating-secrets.md#the-old-one-first)",
     "probe": "[receivers](receivers.md)",
     "unknown_secret": "[without a state](rotating-secrets.md#without-a-state)",

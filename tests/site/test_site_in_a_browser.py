@@ -73,7 +73,7 @@ def test_a_file_of_the_project_fits_on_a_phone(site: Site, reader: Reader) -> No
     assert not reader.faults
 
 
-@pytest.mark.parametrize("name", ["guarantees", "threat-model"])
+@pytest.mark.parametrize("name", ["internals/guarantees", "internals/threat-model"])
 def test_on_a_phone_a_table_breaks_no_word_of_a_name(name: str, site: Site, reader: Reader) -> None:
     reader.open((site.folder / f"{name}.html").as_uri(), PHONE)
     assert reader.page.locator("td code").count()
@@ -84,7 +84,7 @@ def test_on_a_phone_a_table_breaks_no_word_of_a_name(name: str, site: Site, read
 def test_on_a_phone_what_is_wide_shows_that_it_goes_on_up_to_its_end(
     wide: str, site: Site, reader: Reader
 ) -> None:
-    reader.open((site.folder / "readme.html").as_uri(), PHONE)
+    reader.open((site.folder / "project/readme.html").as_uri(), PHONE)
     first = reader.page.locator(wide).first.element_handle()
     for place, shown in ((0, True), (9_999, False), (0, True)):
         first.evaluate("(each, place) => { each.scrollLeft = place }", place)
@@ -107,12 +107,12 @@ def test_a_search_leads_to_a_page_that_has_the_word(
     if way == "from a server":
         home = stack.enter_context(served(partial(Quiet, directory=site.folder)))
     reader = Reader(browser, home)
-    reader.open(f"{home}/stability.html")
+    reader.open(f"{home}/upgrade.html")
     page = reader.page
     page.get_by_role("textbox", name="Search").click()
     page.keyboard.type("rotate")
     page.locator(".md-search-result__link").first.click()
-    page.wait_for_url(lambda address: "stability" not in address)
+    page.wait_for_url(lambda address: "upgrade" not in address)
     assert "rotat" in page.locator("main").inner_text().lower()
     assert not reader.faults
     page.context.close()
