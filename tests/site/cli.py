@@ -167,7 +167,9 @@ def linked(text: str) -> str:
         lambda name: f"[{name[0]}](environment.md#{name[0].lower()})",
         text,
     )
-    return re.sub(r"\b([Ee]xit codes?|[Ee]xits? with \d+|exit \d+)\b", r"[\1](messages.md#exit-codes)", text)
+    return re.sub(
+        r"\b([Ee]xit codes?|[Ee]xits? with \d+|exit \d+)\b", r"[\1](messages.md#exit-codes)", text
+    )
 
 
 def reference() -> str:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser
@@ -116,3 +117,44 @@ def test_a_search_leads_to_a_page_that_has_the_word(
     assert "rotat" in page.locator("main").inner_text().lower()
     assert not reader.faults
     page.context.close()
+
+
+LOOKED_FOR = {
+    "vendor": "other-webhooks",
+    "undo": "recovering",
+    "roll back": "recovering",
+    "crash": "recovering",
+    "killed": "recovering",
+    "upgrade": "upgrade",
+    "migrate": "upgrade",
+    "move server": "upgrade",
+    "permissions": "security",
+    "roles": "install",
+    "two at once": "state",
+    "concurrent": "state",
+    "node": "receivers",
+    "javascript": "receivers",
+    "api calls": "install",
+    "windows": "install",
+    "install": "install",
+}
+PAGES_FOUND = """all => all.map(each => {
+  const { pathname } = new URL(each.querySelector("a").href)
+  return pathname.split("/").pop().replace(".html", "")
+})"""
+
+
+def test_words_that_people_type_find_the_page_among_the_first_three(
+    site: Site, browser: Browser, stack: ExitStack
+) -> None:
+    home = stack.enter_context(served(partial(Quiet, directory=site.folder)))
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    missed = {}
+    for words, wanted in LOOKED_FOR.items():
+        page.goto(f"{home}/index.html?{urlencode({'q': words})}")
+        page.wait_for_selector(".md-search-result__item", state="attached")
+        found = page.eval_on_selector_all(".md-search-result__item", PAGES_FOUND)
+        if wanted not in found[:3]:
+            missed[words] = found[:5]
+    page.context.close()
+    assert not missed
