@@ -19,6 +19,7 @@ from tests.site.cli import chains, help_of
 
 README = ROOT / "README.md"
 HOOKS_FILE = ROOT / "docs" / "hooks-file.md"
+INSTALL = ROOT / "docs" / "install.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
 COMPARISON = ROOT / "docs" / "internals" / "comparison.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -88,7 +89,7 @@ def test_the_two_commands_set_everything_up() -> None:
         assert setup == "python3 -m venv .venv"
         assert command.count("\n") == 1
     assert demo.endswith(".venv/bin/hooksync demo\n")
-    [windows] = blocks("powershell", text_of(QUICK_START))
+    [windows] = blocks("powershell", text_of(INSTALL))
     assert windows == demo.replace("python3", "py").replace(
         ".venv/bin/", ".venv\\Scripts\\"
     ).replace(" && ", "\n")
