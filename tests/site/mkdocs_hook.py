@@ -21,6 +21,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
+import hooksync
+
 ROOT = Path(__file__).parents[2]
 PATHS: dict[str, str] = {}  # of each page of this site, within the project
 NOT_FOR_USERS = ("internals/", "project/")
@@ -31,9 +33,10 @@ NOT_SEARCHED = "---\nsearch: {exclude: true}\n---\n"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Name headings' anchors as forges do. No page for what is not found: it would need to know the
-    site's address.
+    """Show the version on each page. Name headings' anchors as forges do. No page for what is not
+    found: it would need to know the site's address.
     """
+    config.copyright = f"hooksync {hooksync.__version__}"
     config.theme.static_templates.discard("404.html")
     config.mdx_configs["toc"]["slugify"] = lambda heading, _: re.sub(
         r"[^\w -]", "", heading.lower()

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
+from hooksync import __version__
 from tests.command_line import ROOT
 from tests.site.conftest import Site
 
@@ -82,6 +83,11 @@ def test_every_page_of_the_project_is_on_the_site(site: Site) -> None:
         "examples/receivers/index.html",
     } < names
     assert "schemas/plan.schema.json.html" in names
+
+
+def test_every_page_shows_the_version(site: Site) -> None:
+    shown = f"hooksync {__version__}"
+    assert [page for page in site.pages if shown not in page.read_text(encoding="utf-8")] == []
 
 
 def searched(site: Site) -> list[dict[str, str]]:

@@ -74,7 +74,7 @@ def test_a_file_of_the_project_fits_on_a_phone(site: Site, reader: Reader) -> No
     assert not reader.faults
 
 
-@pytest.mark.parametrize("name", ["internals/guarantees", "internals/threat-model"])
+@pytest.mark.parametrize("name", ["recovering", "internals/threat-model"])
 def test_on_a_phone_a_table_breaks_no_word_of_a_name(name: str, site: Site, reader: Reader) -> None:
     reader.open((site.folder / f"{name}.html").as_uri(), PHONE)
     assert reader.page.locator("td code").count()
@@ -158,3 +158,13 @@ def test_words_that_people_type_find_the_page_among_the_first_three(
             missed[words] = found[:5]
     page.context.close()
     assert not missed
+
+
+def test_the_button_of_a_block_copies_its_commands_alone(site: Site, reader: Reader) -> None:
+    reader.open((site.folder / "a-month.html").as_uri())
+    block = reader.page.locator("pre:has(.gp)").first
+    shown = block.locator("code").inner_text()
+    copied = block.locator("[data-md-type=copy]").get_attribute("data-clipboard-text")
+    assert copied
+    commands = [line[2:] for line in shown.splitlines() if line.startswith("$ ")]
+    assert copied.splitlines() == commands
