@@ -327,7 +327,7 @@ MESSAGES: dict[str, Provocation] = {
     "secret unknown: …": made_by_hand,
     "…: replaced outside hooksync, secret unknown": replaced_by_hand,
     "no list has shown it yet": a_list_that_lags,
-    "if the service refuses a second one, declare `replacement: remove-first`": (
+    "the service refuses a second subscription for this URL and trigger": (
         a_service_that_refuses_duplicates
     ),
     "two applies left it unsettled, so it is not created again": unsettled_twice,
