@@ -19,7 +19,16 @@ const words = text =>
     return place ? [document.createElement("wbr"), part] : [part]
   })
 
+// The button of a block with prompts copies the commands alone, without prompts and outputs.
+const copyCommands = button => {
+  const code = button.closest("pre")?.querySelector("code")
+  if (!code?.querySelector(".gp")) return
+  const commands = code.textContent.split("\n").filter(line => line.startsWith("$ ")).map(line => line.slice(2))
+  button.dataset.clipboardText = commands.join("\n") + "\n"
+}
+
 const improve = () => {
+  for (const each of document.querySelectorAll("[data-md-type=copy]:not([data-clipboard-text])")) copyCommands(each)
   for (const each of document.querySelectorAll(".md-code__nav:not([role])")) each.setAttribute("role", "none")
   for (const each of document.querySelectorAll(SCROLLED)) {
     if (each.dataset.watched) continue

@@ -263,7 +263,7 @@ def test_the_recipes_of_the_page_do_what_they_say(lived_in: Place) -> None:
         SECRET,
         lived_in.run("list", "--no-state", "--format", "json").out,
     )
-    page = (ROOT / "docs" / "list.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "other-webhooks.md").read_text(encoding="utf-8")
     recipes = re.findall(r"^hooksync list --format json \| (jq .*)$", page, re.MULTILINE)
     said = [
         subprocess.run(

@@ -47,7 +47,7 @@ ONES = sorted((GITHUB / "workflows").glob("*.yml"))
 WORKFLOWS = [*ONES, *sorted((TWO / ".github" / "workflows").glob("*.yml"))]
 POLICIES = [folder / "policy.yaml" for folder in (GITHUB, GITLAB, JENKINSFILE.parent, KUBERNETES)]
 PAGES = [
-    ROOT / "docs" / f"{name}.md" for name in ("gitops", "github", "gitlab", "jenkins", "kubernetes")
+    ROOT / "docs" / f"{name}.md" for name in ("plans", "github", "gitlab", "jenkins", "kubernetes")
 ]
 
 PLACEHOLDER_SHA = "0" * 40

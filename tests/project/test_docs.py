@@ -34,7 +34,7 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
 A_MONTH = ROOT / "docs" / "a-month.md"
 EVERYDAY = ROOT / "docs" / "everyday-changes.md"
-LIST = ROOT / "docs" / "list.md"
+OTHERS = ROOT / "docs" / "other-webhooks.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
 ROTATING = ROOT / "docs" / "rotating-secrets.md"
 STATE = ROOT / "docs" / "state.md"
@@ -306,7 +306,7 @@ def test_the_first_steps_go_as_the_quick_start_says(tmp_path: Path, stage: Stage
             first.server.wait_for(re.sub(r"[0-9a-f-]{36}", "[0-9a-f-]{36}", line))
 
 
-@pytest.mark.parametrize("page", [EVERYDAY, LIST], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [EVERYDAY, OTHERS], ids=lambda page: page.stem)
 def test_what_is_done_in_two_tenancies_goes_as_its_page_says(page: Path, stage: Stage) -> None:
     with Sandbox(SandboxOptions(accounts=(Account(tenants=("DEMO", "TEST")),))) as box:
         stage.box = box
@@ -318,7 +318,7 @@ def test_rotating_secrets_goes_as_its_page_says(stage: Stage) -> None:
     check(ROTATING, stage)
 
 
-def test_a_second_apply_is_refused_as_the_page_on_rotating_shows(stage: Stage) -> None:
+def test_a_second_apply_is_refused_as_the_page_on_the_state_shows(stage: Stage) -> None:
     (stage.folder / "hooks.yaml").write_text(
         next(body for language, body in blocks(ROTATING) if language == "yaml")
     )
@@ -332,7 +332,7 @@ def test_a_second_apply_is_refused_as_the_page_on_rotating_shows(stage: Stage) -
     with LocalStore(str(stage.folder / "hooks.state.json")).hold(holder):
         done = hooksync(["apply", "--yes"], stage.environ, stage.folder)
     assert (done.code, done.out) == (3, "")
-    assert ("text", done.err.replace(str(stage.folder), "...")) in blocks(ROTATING)
+    assert ("text", done.err.replace(str(stage.folder), "...")) in blocks(STATE)
 
 
 def test_taking_over_a_tenancy_goes_as_its_page_says(stage: Stage) -> None:
@@ -377,17 +377,17 @@ def test_every_command_on_a_page_is_one() -> None:
             continue
 
 
-def test_the_threat_model_says_what_the_code_does_about_scrypt() -> None:
+def test_the_page_on_security_has_the_cost_of_scrypt() -> None:
     from hooksync.state.fingerprints import Salt
 
     salt = Salt("", "")
-    text = " ".join((ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8").split())
+    text = " ".join((ROOT / "docs" / "security.md").read_text(encoding="utf-8").split())
     assert f"scrypt (n {salt.n:,}, r {salt.r}, p {salt.p})" in text
 
 
 PROMISES = [
     line
-    for line in (ROOT / "docs" / "threat-model.md").read_text("utf-8").splitlines()
+    for line in (ROOT / "docs" / "internals" / "threat-model.md").read_text("utf-8").splitlines()
     if line[:1] == "|"
 ]
 
@@ -413,7 +413,7 @@ def test_each_promise_has_an_attacker_a_defence_a_test_that_exists_and_its_limit
 
 
 def test_each_guarantee_names_tests_that_exist() -> None:
-    text = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
+    text = (ROOT / "docs" / "internals" / "guarantees.md").read_text("utf-8")
     promises = text.partition("\n## What it does not do\n")[0].split("\n- **")[1:]
     assert len(promises) >= 20
     for promise in promises:

@@ -230,7 +230,7 @@ def test_the_page_tells_how_an_apply_ends_when_calls_fail() -> None:
     played = play(History(0, (lost, lost, Command("apply")), live=0), traces=True)
     codes += re.findall(r"apply 3: exit (\d)", "\n".join(played.trace))
     assert codes[-1] == AFTER_TWO
-    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "recovering.md").read_text(encoding="utf-8")
     section = page.partition("## When calls fail\n")[2].partition("\n## ")[0]
     assert COLUMN.findall(section) == codes
 

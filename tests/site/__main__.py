@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site import cli, hooks_file, json_reference, pictures, pipelines
+from tests.site import cli, hooks_file, pictures, pipelines
 
 WRITERS: list[Callable[[], dict[Path, str]]] = [
     cli.pages,
     hooks_file.pages,
-    json_reference.pages,
     pictures.pages,
     pipelines.pages,
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hooksync.cli.arguments import Help, make_parser, read_arguments
 from tests.site.parts import DOCS, page_with
 
 WIDEST = 80  # columns of a help text
+SEVERAL = 4  # commands that share a flag
 VARIABLES = re.findall(
     r"^### `(\w+)`$", (DOCS / "environment.md").read_text(encoding="utf-8"), re.MULTILINE
 )
@@ -20,11 +22,11 @@ VARIABLES = re.findall(
 
 MORE = {  # where to read on, by the command
     "validate": "[the hooks file](hooks-file.md)",
-    "plan": "[everyday changes](everyday-changes.md), [pipelines](gitops.md)",
-    "apply": "[everyday changes](everyday-changes.md), [pipelines](gitops.md)",
+    "plan": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
+    "apply": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
     "adopt": "[take over a tenancy](taking-over.md)",
-    "show": "[see what is live](list.md)",
-    "list": "[see what is live](list.md)",
+    "show": "[saved plans](plans.md#saved-plans)",
+    "list": "[see what is live](other-webhooks.md#see-what-is-live)",
     "export": "[take over a tenancy](taking-over.md)",
     "init": "[quick start](quick-start.md), [take over a tenancy](taking-over.md)",
     "check": "[quick start](quick-start.md), [receivers](receivers.md)",
@@ -76,8 +78,30 @@ def parser_of(chain: tuple[str, ...]) -> argparse.ArgumentParser:
     return parser
 
 
-def section(chain: tuple[str, ...]) -> Iterator[str]:
-    """Describe a command: what it does, its usage and examples, its arguments and flags."""
+def flags_of(chain: tuple[str, ...]) -> dict[str, str]:
+    """Describe the flags of a command, by their names."""
+    found = {}
+    for action in parser_of(chain)._actions:
+        is_shown = action.help != argparse.SUPPRESS and "-h" not in action.option_strings
+        if action.option_strings and is_shown:
+            found[action.option_strings[-1]] = _row(action)
+    return found
+
+
+def common_flags() -> dict[str, str]:
+    """Find the flags that mean the same in several commands, so that the page has each once."""
+    numbers: Counter[tuple[str, str]] = Counter()
+    for chain in chains(make_parser()):
+        numbers.update(flags_of(chain).items())
+    common = {}
+    for (name, row), number in numbers.most_common():
+        if number >= SEVERAL and name not in common:
+            common[name] = row
+    return common
+
+
+def section(chain: tuple[str, ...], common: dict[str, str]) -> Iterator[str]:
+    """Describe a command: what it does, its usage and examples, its arguments and own flags."""
     parser, name = parser_of(chain), " ".join(("hooksync", *chain))
     usage = help_of(*chain).partition("\n\n")[0]
     epilog = parser.epilog or ""
@@ -100,13 +124,25 @@ def section(chain: tuple[str, ...]) -> Iterator[str]:
                 yield (
                     f"- [`{each.dest}`](#{'-'.join(('hooksync', *chain, each.dest))}): {each.help}"
                 )
-        elif action.help != argparse.SUPPRESS and "-h" not in action.option_strings:
-            yield f"- {_names(action)}: {linked(action.help or '')}{_choices(action)}"
+        elif not action.option_strings and action.help != argparse.SUPPRESS:
+            yield _row(action)
+    shared = []
+    for flag, row in flags_of(chain).items():
+        if common.get(flag) == row:
+            shared.append(f"`{flag}`")
+        else:
+            yield row
+    if shared:
+        yield f"- [Common flags](#common-flags): {', '.join(shared)}"
     yield ""
     if len(chain) == 1 and (more := MORE[chain[0]]):
         yield f"More: {more}\n"
     if rest and chain:  # that of all commands has their exit codes, which have a page
         yield f"```text\n{rest.strip()}\n```\n"
+
+
+def _row(action: argparse.Action) -> str:
+    return f"- {_names(action)}: {linked(action.help or '')}{_choices(action)}"
 
 
 def _names(action: argparse.Action) -> str:
@@ -131,11 +167,21 @@ def linked(text: str) -> str:
         lambda name: f"[{name[0]}](environment.md#{name[0].lower()})",
         text,
     )
-    return re.sub(r"\b([Ee]xit codes?|[Ee]xits? with \d+|exit \d+)\b", r"[\1](exit-codes.md)", text)
+    return re.sub(
+        r"\b([Ee]xit codes?|[Ee]xits? with \d+|exit \d+)\b", r"[\1](messages.md#exit-codes)", text
+    )
 
 
 def reference() -> str:
-    return "\n".join(line for chain in chains(make_parser()) for line in section(chain))
+    """Write the part of the page that is made: all commands, then the flags that they share."""
+    common = common_flags()
+    lines: list[str] = []
+    for chain in chains(make_parser()):
+        lines.extend(section(chain, common))
+    lines.append("## Common flags\n")
+    lines.append("These flags mean the same in every command that lists them.\n")
+    lines.extend(sorted(common.values(), key=lambda row: row.lstrip("-` ").lower()))
+    return "\n".join(lines)
 
 
 def pages() -> dict[Path, str]:

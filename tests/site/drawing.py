@@ -9,7 +9,39 @@ from html import escape
 
 SANS = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
 MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace"
+# the colours of a picture on a dark page, by those on a light one
+DARK_FILLS = {
+    "#ffffff": "#161b22",
+    "#1f2328": "#e6edf3",
+    "#57606a": "#9da7b3",
+    "#6e7781": "#8b949e",
+    "#f6f8fa": "#21262d",
+    "#ddf4ff": "#0c2d4d",
+    "#fff8c5": "#3a2d05",
+    "#dafbe1": "#0f3a1e",
+    "#ffebe9": "#4a1215",
+    "#ffe2cc": "#4a2410",
+    "#7a2e00": "#ffb77c",
+    "#116329": "#7ee787",
+    "#82071e": "#ffa198",
+    "#424a53": "#c9d1d9",
+}
+DARK_STROKES = {
+    "#6e7781": "#8b949e",
+    "#d0d7de": "#3d444d",
+    "#0969da": "#4493f8",
+    "#bf8700": "#d29922",
+    "#1a7f37": "#3fb950",
+    "#cf222e": "#f85149",
+}
 COLUMN = 0.6  # the width of a character in a fixed-width font, as a part of its size
+
+
+def dark_style() -> str:
+    """Write the style that gives a picture other colours on a dark page."""
+    rules = [f'[fill="{light}"]{{fill:{dark}}}' for light, dark in DARK_FILLS.items()]
+    rules += [f'[stroke="{light}"]{{stroke:{dark}}}' for light, dark in DARK_STROKES.items()]
+    return f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
 
 
 class Drawing:
@@ -59,6 +91,7 @@ class Drawing:
                 f'{head} aria-labelledby="title description" font-family="{SANS}">',
                 f'<title id="title">{escape(title)}</title>',
                 f'<desc id="description">{escape(description)}</desc>',
+                dark_style(),
                 *self.parts,
                 "</svg>\n",
             ]

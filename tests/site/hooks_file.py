@@ -24,14 +24,14 @@ LINKS = {  # to the sections that have the fields of a field
     "defaults": "fields of [a subscription](#a-subscription) and settings of [a tenancy](#a-tenancy)",
 }
 MORE = {  # where to read on, by the path of a field
-    "credentials": "[where secrets come from](secrets.md)",
-    "limits": "[exit code 3](exit-codes.md#3-refused)",
+    "credentials": "[secrets](secrets.md)",
+    "limits": "[exit code 3](messages.md#3-refused)",
     "replacement": "[rotate a secret](rotating-secrets.md#the-old-one-first)",
     "probe": "[receivers](receivers.md)",
     "unknown_secret": "[without a state](rotating-secrets.md#without-a-state)",
     "trigger": "[what each trigger means](what-preservica-sends.md#triggers)",
     "triggers": "[what each trigger means](what-preservica-sends.md#triggers)",
-    "secret": "[where secrets come from](secrets.md), [rotate a secret](rotating-secrets.md)",
+    "secret": "[secrets](secrets.md), [rotate a secret](rotating-secrets.md)",
     "command": "[a program](secrets.md#a-program), [a policy](policy.md)",
     "keyring": "[a keyring](secrets.md#a-keyring)",
 }

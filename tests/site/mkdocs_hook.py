@@ -21,8 +21,11 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
+import hooksync
+
 ROOT = Path(__file__).parents[2]
 PATHS: dict[str, str] = {}  # of each page of this site, within the project
+NOT_FOR_USERS = ("internals/", "project/")
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"""(\]\(|^\[[^\]]+\]: +|\b(?:href|src|srcset)=")([^)\s"]+)""", re.MULTILINE)
@@ -30,9 +33,10 @@ NOT_SEARCHED = "---\nsearch: {exclude: true}\n---\n"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Name headings' anchors as forges do. No page for what is not found: it would need to know the
-    site's address.
+    """Show the version on each page. Name headings' anchors as forges do. No page for what is not
+    found: it would need to know the site's address.
     """
+    config.copyright = f"hooksync {hooksync.__version__}"
     config.theme.static_templates.discard("404.html")
     config.mdx_configs["toc"]["slugify"] = lambda heading, _: re.sub(
         r"[^\w -]", "", heading.lower()
@@ -50,10 +54,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         path = to_read.pop()
         text = _text_of(path)
         if not path.startswith("docs/"):
-            inclusion = InclusionLevel.INCLUDED if path in PAGES else InclusionLevel.NOT_IN_NAV
             place = _place_of(path)
             PATHS[place] = path
-            files.append(File.generated(config, place, content=text, inclusion=inclusion))
+            hidden = InclusionLevel.NOT_IN_NAV
+            files.append(File.generated(config, place, content=text, inclusion=hidden))
         found = {
             each
             for each in _linked(path, text)
@@ -64,12 +68,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: Any) -> str:
+def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     """Lead the links of a page to the pages of this site. Exclude pages for contributors from the
     search.
     """
     path = PATHS[page.file.src_uri]
-    if config.not_in_nav and config.not_in_nav.match_file(page.file.src_uri):
+    if page.file.src_uri.startswith(NOT_FOR_USERS):
         page.meta["search"] = {"exclude": True}
     here = posixpath.dirname(page.file.src_uri)
 
@@ -131,7 +135,7 @@ def _place_of(path: str) -> str:
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     if path in PAGES:
-        return path.lower()
+        return f"project/{path.lower()}"
     if path.endswith(".md"):
         return path
     return f"{path}/index.md" if (ROOT / path).is_dir() else f"{path}.md"

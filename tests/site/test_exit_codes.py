@@ -13,10 +13,10 @@ from tests.project.test_readme import blocks
 from tests.site.cli import chains, help_of
 from tests.site.parts import DOCS
 
-PAGE = (DOCS / "exit-codes.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "messages.md").read_text(encoding="utf-8")
 SECTIONS = {
     int(code): text
-    for code, text in re.findall(r"^## (\d+): (.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)
+    for code, text in re.findall(r"^### (\d+): (.*?)(?=^###)", PAGE, re.MULTILINE | re.DOTALL)
 }
 
 

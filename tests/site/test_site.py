@@ -6,15 +6,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
+import yaml
 
+from hooksync import __version__
+from tests.command_line import ROOT
 from tests.site.conftest import Site
 
 pytestmark = pytest.mark.slow
 
-MOST_WORDS = 62_000  # of the search
+MOST_WORDS = 48_000  # of the search
+MOST_PAGES = 26  # in the navigation
+LONGEST_PAGE = 4_000  # words, but of references
+ONE_HOUR = 12_000  # words
+PLATFORMS = ("github", "gitlab", "jenkins", "kubernetes")
 # attributes; and href, but of <a>
 LOADING = {
     "src",
@@ -69,12 +77,17 @@ def test_the_site_asks_no_other_host_for_anything(site: Site) -> None:
 def test_every_page_of_the_project_is_on_the_site(site: Site) -> None:
     names = {page.relative_to(site.folder).as_posix() for page in site.pages}
     assert {
-        "contributing.html",
-        "changelog.html",
-        "security.html",
+        "project/contributing.html",
+        "project/changelog.html",
+        "project/security.html",
         "examples/receivers/index.html",
     } < names
     assert "schemas/plan.schema.json.html" in names
+
+
+def test_every_page_shows_the_version(site: Site) -> None:
+    shown = f"hooksync {__version__}"
+    assert [page for page in site.pages if shown not in page.read_text(encoding="utf-8")] == []
 
 
 def searched(site: Site) -> list[dict[str, str]]:
@@ -84,17 +97,45 @@ def searched(site: Site) -> list[dict[str, str]]:
     return documents
 
 
-def test_the_search_finds_few_words_so_that_it_finds_what_users_look_for(site: Site) -> None:
-    words = 0
+def words_of_pages(site: Site) -> Counter[str]:
+    """Count the words of each page that the search knows."""
+    words: Counter[str] = Counter()
     for section in searched(site):
         text = re.sub("<[^>]+>", " ", f"{section['title']} {section['text']}")
-        words += len(text.split())
-    assert words <= MOST_WORDS
+        words[section["location"].partition(".html")[0]] += len(text.split())
+    return words
+
+
+def parts_of_the_navigation() -> dict[str, list[str]]:
+    """Name the pages of each part of the navigation."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    parts: dict[str, list[str]] = {}
+    for part in yaml.safe_load(text.partition("\nnav:")[2]):
+        for name, pages in part.items():
+            parts[name] = [path.removesuffix(".md") for page in pages for path in page.values()]
+    return parts
+
+
+def test_the_pages_are_few_and_short_enough_to_be_read(site: Site) -> None:
+    words = words_of_pages(site)
+    parts = parts_of_the_navigation()
+    assert list(parts) == ["Start", "Guides", "Concepts", "Reference"]
+    assert sum(map(len, parts.values())) <= MOST_PAGES
+    assert words.total() <= MOST_WORDS
+    too_long = [page for page in words if words[page] > LONGEST_PAGE]
+    assert set(too_long) <= set(parts["Reference"])
+
+
+def test_a_new_user_reads_the_start_and_the_guides_of_a_platform_in_an_hour(site: Site) -> None:
+    words = words_of_pages(site)
+    parts = parts_of_the_navigation()
+    others = sorted(words[platform] for platform in PLATFORMS)[:-1]  # but the longest
+    assert sum(words[page] for page in parts["Start"] + parts["Guides"]) - sum(others) <= ONE_HOUR
 
 
 def test_the_search_leads_to_no_page_for_contributors(site: Site) -> None:
     found = {section["location"].partition("#")[0] for section in searched(site)}
-    assert "troubleshooting.html" in found
+    assert "messages.html" in found
     pages = list((site.folder / "internals").glob("*.html"))
     assert len(pages) > 4
     assert found.isdisjoint(page.relative_to(site.folder).as_posix() for page in pages)

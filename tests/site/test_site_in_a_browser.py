@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser
@@ -73,7 +74,7 @@ def test_a_file_of_the_project_fits_on_a_phone(site: Site, reader: Reader) -> No
     assert not reader.faults
 
 
-@pytest.mark.parametrize("name", ["guarantees", "threat-model"])
+@pytest.mark.parametrize("name", ["recovering", "internals/threat-model"])
 def test_on_a_phone_a_table_breaks_no_word_of_a_name(name: str, site: Site, reader: Reader) -> None:
     reader.open((site.folder / f"{name}.html").as_uri(), PHONE)
     assert reader.page.locator("td code").count()
@@ -84,7 +85,7 @@ def test_on_a_phone_a_table_breaks_no_word_of_a_name(name: str, site: Site, read
 def test_on_a_phone_what_is_wide_shows_that_it_goes_on_up_to_its_end(
     wide: str, site: Site, reader: Reader
 ) -> None:
-    reader.open((site.folder / "readme.html").as_uri(), PHONE)
+    reader.open((site.folder / "project/readme.html").as_uri(), PHONE)
     first = reader.page.locator(wide).first.element_handle()
     for place, shown in ((0, True), (9_999, False), (0, True)):
         first.evaluate("(each, place) => { each.scrollLeft = place }", place)
@@ -107,12 +108,63 @@ def test_a_search_leads_to_a_page_that_has_the_word(
     if way == "from a server":
         home = stack.enter_context(served(partial(Quiet, directory=site.folder)))
     reader = Reader(browser, home)
-    reader.open(f"{home}/stability.html")
+    reader.open(f"{home}/upgrade.html")
     page = reader.page
     page.get_by_role("textbox", name="Search").click()
     page.keyboard.type("rotate")
     page.locator(".md-search-result__link").first.click()
-    page.wait_for_url(lambda address: "stability" not in address)
+    page.wait_for_url(lambda address: "upgrade" not in address)
     assert "rotat" in page.locator("main").inner_text().lower()
     assert not reader.faults
     page.context.close()
+
+
+LOOKED_FOR = {
+    "vendor": "other-webhooks",
+    "undo": "recovering",
+    "roll back": "recovering",
+    "crash": "recovering",
+    "killed": "recovering",
+    "upgrade": "upgrade",
+    "migrate": "upgrade",
+    "move server": "upgrade",
+    "permissions": "security",
+    "roles": "install",
+    "two at once": "state",
+    "concurrent": "state",
+    "node": "receivers",
+    "javascript": "receivers",
+    "api calls": "install",
+    "windows": "install",
+    "install": "install",
+}
+PAGES_FOUND = """all => all.map(each => {
+  const { pathname } = new URL(each.querySelector("a").href)
+  return pathname.split("/").pop().replace(".html", "")
+})"""
+
+
+def test_words_that_people_type_find_the_page_among_the_first_three(
+    site: Site, browser: Browser, stack: ExitStack
+) -> None:
+    home = stack.enter_context(served(partial(Quiet, directory=site.folder)))
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    missed = {}
+    for words, wanted in LOOKED_FOR.items():
+        page.goto(f"{home}/index.html?{urlencode({'q': words})}")
+        page.wait_for_selector(".md-search-result__item", state="attached")
+        found = page.eval_on_selector_all(".md-search-result__item", PAGES_FOUND)
+        if wanted not in found[:3]:
+            missed[words] = found[:5]
+    page.context.close()
+    assert not missed
+
+
+def test_the_button_of_a_block_copies_its_commands_alone(site: Site, reader: Reader) -> None:
+    reader.open((site.folder / "a-month.html").as_uri())
+    block = reader.page.locator("pre:has(.gp)").first
+    shown = block.locator("code").inner_text()
+    copied = block.locator("[data-md-type=copy]").get_attribute("data-clipboard-text")
+    assert copied
+    commands = [line[2:] for line in shown.splitlines() if line.startswith("$ ")]
+    assert copied.splitlines() == commands

@@ -21,8 +21,11 @@ from tests.documents.test_saved_plan import KEY, alter, save
 from tests.site.parts import DOCS
 from tests.wire import Wire, answer, cutting, make_certificate, saying
 
-PAGE = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
-ENTRIES = dict(re.findall(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
+PAGE = (DOCS / "messages.md").read_text(encoding="utf-8")
+MESSAGES_PART = PAGE.partition("\n## Command line\n")[2]  # behind the exit codes
+ENTRIES = dict(
+    re.findall(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", MESSAGES_PART, re.MULTILINE | re.DOTALL)
+)
 FEWEST, MOST = 40, 60
 SECRET_LINE = "        secret: {env: CATALOGUE_SECRET}\n"
 THE_SAME = f"""\
@@ -324,7 +327,7 @@ MESSAGES: dict[str, Provocation] = {
     "secret unknown: …": made_by_hand,
     "…: replaced outside hooksync, secret unknown": replaced_by_hand,
     "no list has shown it yet": a_list_that_lags,
-    "if the service refuses a second one, declare `replacement: remove-first`": (
+    "the service refuses a second subscription for this URL and trigger": (
         a_service_that_refuses_duplicates
     ),
     "two applies left it unsettled, so it is not created again": unsettled_twice,
