@@ -119,17 +119,17 @@ class Session(Record, frozen=True):
         for entry in state.entries:
             if entry.key not in keys and entry.server not in unread:
                 left[entry.key].append(entry.address.partition("/")[0])
-        problems = []
-        for key, names in sorted(left.items()):
-            verb = "is" if len(names) == 1 else "are"
-            number = counted(len(names), "subscription")
-            what = (
-                f"{number} made by hooksync on {printable(str(key))} {verb} not declared any more"
-            )
-            globs = printable(" ".join(f"'{name}/*'" for name in sorted(set(names))))
-            fix = _UNDECLARED_FIX.format(server=printable(key.server), globs=globs)
-            problems.append(Problem(what, fix))
-        return tuple(problems)
+        return tuple(_undeclared(key, names) for key, names in sorted(left.items()))
+
+
+def _undeclared(key: TenancyKey, names: Sequence[str]) -> Problem:
+    """Report a tenancy that no file declares. `names`: of the tenancy, one for each entry."""
+    verb = "is" if len(names) == 1 else "are"
+    number = counted(len(names), "subscription")
+    what = f"{number} made by hooksync on {printable(str(key))} {verb} not declared any more"
+    globs = printable(" ".join(f"'{name}/*'" for name in sorted(set(names))))
+    fix = _UNDECLARED_FIX.format(server=printable(key.server), globs=globs)
+    return Problem(what, fix)
 
 
 @contextmanager
@@ -202,11 +202,9 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
         tenancies = tuple(replace(each, ceiling=policy.max_unsubscribe) for each in tenancies)
     if options.shard and not entries:
         world.terminal.message(declarations.nothing_in(options.shard))
-    selected = tuple(_selected(tenancy, options.targets) for tenancy in tenancies)
-    warnings = (*document.warnings, *more)
     return Declared(
-        selected,
-        warnings,
+        tuple(_selected(tenancy, options.targets) for tenancy in tenancies),
+        (*document.warnings, *more),
         options,
         world,
         private_receivers(policy),

@@ -123,15 +123,7 @@ def _time(fields: Fields, name: str) -> datetime:
 
 def _saved_plan(fields: Fields, key: PlanKey | None, warnings: tuple[Problem, ...]) -> SavedPlan:
     selection = fields.get("selection", {})
-    is_unchecked = key is None and "signature" in fields
-    tenancies = {}
-    for each in fields["tenancies"]:
-        if is_unchecked:  # the digests of URLs are made under a key
-            for step in each["steps"]:
-                step.pop("url_digest", None)
-        tenancies[each["name"]] = promised(each)
-    if len(tenancies) < len(fields["tenancies"]):
-        raise InvalidDocument("the plan: two tenancies have the same name")
+    promise = _promise(fields, key)
     view = RunView(
         tuple(map(_view, fields["tenancies"])),
         fields["created_at"],
@@ -146,7 +138,21 @@ def _saved_plan(fields: Fields, key: PlanKey | None, warnings: tuple[Problem, ..
     )
     made = _time(fields, "created_at")
     end = _time(fields, "expires_at") if fields.get("expires_at") else None
-    return SavedPlan(Promise(fields["id"], key, tenancies), selection, warnings, made, end, view)
+    return SavedPlan(promise, selection, warnings, made, end, view)
+
+
+def _promise(fields: Fields, key: PlanKey | None) -> Promise:
+    """Read what the plan says that apply will do."""
+    is_unchecked = key is None and "signature" in fields
+    tenancies = {}
+    for each in fields["tenancies"]:
+        if is_unchecked:  # the digests of URLs are made under a key
+            for step in each["steps"]:
+                step.pop("url_digest", None)
+        tenancies[each["name"]] = promised(each)
+    if len(tenancies) < len(fields["tenancies"]):
+        raise InvalidDocument("the plan: two tenancies have the same name")
+    return Promise(fields["id"], key, tenancies)
 
 
 def _problems(lines: Iterable[str]) -> tuple[Problem, ...]:

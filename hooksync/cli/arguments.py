@@ -98,10 +98,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
     `only`: the one whose flags are needed; others cost time.
     """
-    parser = _Parser(prog="hooksync", description=ABOUT, epilog=EXIT_CODES)
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    # of commands without these flags
-    parser.set_defaults(entry=None, color="never", verbose=False, is_debugging=False)
+    parser = _make_root()
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", parser_class=_Parser, required=True
     )
@@ -125,6 +122,15 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
                 prog=made.prog,
                 required=not command.run,
             )
+    return parser
+
+
+def _make_root() -> _Parser:
+    """Build the parser of what stands before a command."""
+    parser = _Parser(prog="hooksync", description=ABOUT, epilog=EXIT_CODES)
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    # of commands without these flags
+    parser.set_defaults(entry=None, color="never", verbose=False, is_debugging=False)
     return parser
 
 

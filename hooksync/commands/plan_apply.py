@@ -100,16 +100,10 @@ def _watched(
         try:
             code, result = do(options, world)
             view = result.view
-            if isinstance(result, Report) and result.cause and not view.state_error:
-                problems = (unforeseen(result.cause),)
+            problems = _unforeseen_in(result)
             return code
-        except HooksyncError as error:
-            code = error.exit_code
-            problems = error.problems
-            raise
         except Exception as error:
-            code = ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR
-            problems = (unforeseen(error),)
+            code, problems = _what_ended(error, world)
             raise
         finally:
             end = world.clock.now()
@@ -118,6 +112,21 @@ def _watched(
             _tell(ending, options, url, world)
 
     return run
+
+
+def _unforeseen_in(result: Result) -> tuple[Problem, ...]:
+    """Return what no code was made for in a run that has a report all the same."""
+    if isinstance(result, Report) and result.cause and not result.view.state_error:
+        return (unforeseen(result.cause),)
+    return ()
+
+
+def _what_ended(error: Exception, world: World) -> tuple[ExitCode, tuple[Problem, ...]]:
+    """Return the exit code that an error leads to, and what to report of it."""
+    if isinstance(error, HooksyncError):
+        return error.exit_code, error.problems
+    code = ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR
+    return code, (unforeseen(error),)
 
 
 def _tell(ending: Ending, options: WatchedOptions, url: Secret | None, world: World) -> None:

@@ -198,12 +198,7 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
     _read(store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
         state = read_state(_read(store), store.where)
-        records = state.records()
-        if options.server:
-            records = [each for each in records if each.server == options.server]
-        names = sorted({each.address for each in records})
-        refuse_unmatched("GLOB", options.globs, names, "address in the state")
-        found = [each for each in records if address_matches(each.address, options.globs)]
+        found = _selected(state, options)
         lines = list(map(_line, found))
         number = _number(lines)
         loss = "What is live then counts as not made by hooksync, and its secret as unknown."
@@ -213,6 +208,16 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
         update(store, lambda now: now.forgetting(forgotten))
     world.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
+
+
+def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
+    """Find the records to forget. Raises UsageError for a glob that matches none."""
+    records = state.records()
+    if options.server:
+        records = [each for each in records if each.server == options.server]
+    names = sorted({each.address for each in records})
+    refuse_unmatched("GLOB", options.globs, names, "address in the state")
+    return [each for each in records if address_matches(each.address, options.globs)]
 
 
 def find_state(files: Sequence[str], named: str | None, world: World) -> StateStore:

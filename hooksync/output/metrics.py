@@ -56,13 +56,7 @@ def _add_tenancy(one: TenancyView, add: Callable[..., None]) -> None:
     if one.outcome and one.outcome.last_ids is not None:
         live = len(one.outcome.last_ids)
     if one.live is not None:
-        pending = Counter(
-            step.action
-            for step in one.steps
-            if not step.outcome or step.outcome.result not in ("done", "unchanged")
-        )
-        for action in ("subscribe", "resubscribe", "unsubscribe"):
-            add("hooksync_pending_steps", pending[action], tenancy=one.name, action=action)
+        _add_pending_steps(one, add)
     for code, number in sorted(one.reasons().items()):
         add("hooksync_steps", number, tenancy=one.name, reason=code)
     if live is not None:
@@ -71,6 +65,17 @@ def _add_tenancy(one: TenancyView, add: Callable[..., None]) -> None:
     add("hooksync_declared_subscriptions", one.declared_count, tenancy=one.name)
     add("hooksync_tenancy_unreadable", int(bool(one.error)), tenancy=one.name)
     add("hooksync_tenancy_refused", int(bool(one.refusals)), tenancy=one.name)
+
+
+def _add_pending_steps(one: TenancyView, add: Callable[..., None]) -> None:
+    """Add how many steps of each kind are not done."""
+    pending = Counter(
+        step.action
+        for step in one.steps
+        if not step.outcome or step.outcome.result not in ("done", "unchanged")
+    )
+    for action in ("subscribe", "resubscribe", "unsubscribe"):
+        add("hooksync_pending_steps", pending[action], tenancy=one.name, action=action)
 
 
 def _labels(values: Mapping[str, str]) -> str:

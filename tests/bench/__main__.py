@@ -124,10 +124,10 @@ def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[st
     write_hooks(folder / "hooks.yaml", size, differs=True)
     write_list(folder / "list.json", size)
     (folder / "the.state.json").unlink(missing_ok=True)
-    with start_box(size) as box:
+    with start_box(0) as box:
         environ = _environ(box.url)
-        adopt = (*HOOKSYNC, "adopt", "-f", "same.yaml", "--state", "the.state.json")
-        run(adopt, folder, environ)
+        create = (*HOOKSYNC, "apply", "--yes", "--no-probe", "-f", "same.yaml")
+        run((*create, "--state", "the.state.json"), folder, environ)
         least = (sys.executable, "-m", "tests.bench.least", "hooks.yaml", "list.json")
         subjects: dict[str, Callable[[], Sample]] = {LEAST: partial(run, least, folder, environ)}
         for way in ways:

@@ -74,11 +74,11 @@ class Size:
 # Each limit is the figure of the day it was last lowered. Lower it when the figure falls; never
 # raise it.
 LIMITS: dict[str, float] = {
-    "syntax nodes": 134_305,
-    "nodes per statement": 10.74,
-    "compound statements per 1,000": 9.7,
-    "functions over 250 nodes": 59,
-    "nodes of the largest function": 517,
+    "syntax nodes": 131_207,
+    "nodes per statement": 9.97,
+    "compound statements per 1,000": 2.25,
+    "functions over 250 nodes": 0,
+    "nodes of the largest function": 250,
 }
 
 
