@@ -152,9 +152,12 @@ def _add_command(
     return made
 
 
+_POSITIONAL = {"?": " [{}]", "*": " [{}...]", "+": " {}..."}  # by nargs
+
+
 def _usage(parser: argparse.ArgumentParser, command: Command) -> str:
     """Write the usage line without each flag: the help lists them below it."""
     usage = f"{parser.prog} [flags]"
     for action in parser._get_positional_actions():
-        usage += f" [{action.metavar}]" if action.nargs == "?" else f" {action.metavar}"
+        usage += _POSITIONAL.get(str(action.nargs), " {}").format(action.metavar)
     return usage if command.run else f"{usage} ACTION"

@@ -212,9 +212,7 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
 
 def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
     """Find the records to forget. Raises UsageError for a glob that matches none."""
-    records = state.records()
-    if options.server:
-        records = [each for each in records if each.server == options.server]
+    records = [each for each in state.records() if options.server in (None, each.server)]
     names = sorted({each.address for each in records})
     refuse_unmatched("GLOB", options.globs, names, "address in the state")
     return [each for each in records if address_matches(each.address, options.globs)]
