@@ -401,7 +401,8 @@ def _cases(call: str, *names: str, is_https: bool = False) -> Iterator[Case]:
         elif call == "unsubscribe" and not is_lost:
             said = (*said, "-> 200: ")  # whatever came with it: 204 is the answer, and 404 will do
         code = 0 if not said else 3 if call == "receiver" else 1
-        if call in ("subscribe", "unsubscribe") and (is_lost or _HUGE in said):
+        is_unsure = _HUGE in said or (is_lost and _NOT_FOLLOWED not in said)
+        if call in ("subscribe", "unsubscribe") and is_unsure:
             code = 4  # it may have been carried out, and no list shows that it was
         # of other answers 1 MiB is taken, of a receiver's 64 KiB
         mib = mischief.mib if call == "list" else _LITTLE

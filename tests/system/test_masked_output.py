@@ -92,7 +92,13 @@ def shown_in(*texts: str) -> list[str]:
 @pytest.mark.parametrize(
     ("field", "shown"),
     covering(
-        [(field, shown) for field, (_, places) in FIELDS.items() for shown in places], every=8
+        [
+            (field, shown)
+            for field, (_, places) in FIELDS.items()
+            for shown in places
+            if shown not in ("export", "init")  # they read no hooks file, which names the secrets
+        ],
+        every=8,
     ),
 )
 def test_no_format_shows_a_secret_that_a_peer_echoes(field: str, shown: str) -> None:
