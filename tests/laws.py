@@ -390,8 +390,10 @@ def undeclared_ones_wait(run: Run) -> Iterator[str]:
         addresses = {it.id: it.address for it in (*run.remembered, *(run.remembers or ()))}
         addresses.update(run.meant)
         shown = set(run.before)  # what others remove meanwhile counts, as hooksync cannot know
-        for moment, _, gone in run.changes():
+        for moment, made, gone in run.changes():
             shown |= set(moment.shown or ())
+            if moment.by == run.name:
+                shown |= set(made)
             for one in gone:
                 is_own = moment.by == run.name and not moment.is_late
                 if one.tenant != declared.tenant or one.place in places or not is_own:
