@@ -356,20 +356,6 @@ def served(
     return {address: those for address, those in ids.items() if those}
 
 
-def gaps(
-    declared: Mapping[str, Place], before: Mapping[str, frozenset[str]], moments: Iterable[Live]
-) -> set[str]:
-    """Return the addresses that were served before and were without a live subscription at one of
-    the moments.
-    """
-    return {
-        address
-        for live in moments
-        for address, ids in before.items()
-        if ids.isdisjoint(live) and declared[address] not in live.values()
-    }
-
-
 def nothing_is_made_twice(run: Run) -> Iterator[str]:
     """A run makes nothing a second time."""
     made_before: dict[tuple[str, Place], Held] = {}
@@ -473,7 +459,7 @@ def same_means_same(run: Run) -> Iterator[str]:
 
 
 def no_secret_is_shown(run: Run) -> Iterator[str]:
-    """No secret, password or token stands in any output, state, plan or report."""
+    """No secret, password or token is in any output, state, plan or report."""
     for where, text in (("output", run.said), *(("a written file", text) for text in run.written)):
         for number, hidden in enumerate(run.hidden):
             if hidden in text:

@@ -249,7 +249,7 @@ def load(
 
     `environ`: instead of the process's own; `stop`: to be set as an interrupt of what is made of
     this; `on_progress`: is told what is done, how many calls were made and of how many, on any
-    thread; `on_message`: what else is to be said on the way, such as that a run lock is waited for.
+    thread; `on_message`: is given the other messages, such as that this run waits for the run lock.
     """
     given = {
         name: _several(value) if name in _SEVERAL else value for name, value in settings.items()

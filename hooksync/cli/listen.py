@@ -1,8 +1,8 @@
 """The command `listen`: a receiver on this machine that shows what comes, until a signal.
 
-It stands on a server of the sandbox, which only the command line may start. That server's threads
-pass events on; one after another they show what came, and answer. Only who has a secret can fill
-its memory, or a folder beyond a limit.
+It uses the sandbox's server, which only the command line may start. The threads of that server take
+turns: each shows its event, and answers. Only a sender with a secret can fill the memory, or a
+folder beyond a limit.
 """
 
 from __future__ import annotations

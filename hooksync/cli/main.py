@@ -70,7 +70,7 @@ def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequen
     from contextlib import suppress
     from threading import Event
 
-    from hooksync.core.errors import ExitCode, HooksyncError, unforeseen, unforeseen_text
+    from hooksync.core.errors import ExitCode, HooksyncError, unforeseen_text, what_ended
 
     begun = Event()  # set before the first change
     try:
@@ -80,14 +80,13 @@ def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequen
 
         for problem in error.problems:
             show_problem(problem, "error", output)
-        return error.exit_code, error.problems
+        return what_ended(error, has_begun=begun.is_set())
     except KeyboardInterrupt:  # before signals are handled, or after
         return ExitCode.INTERRUPTED, ()
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
         with suppress(Exception):  # if there is no memory for the message
             output.message(unforeseen_text(error, is_debugging="--debug" in arguments))
-        code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
-        return code, (unforeseen(error),)
+        return what_ended(error, has_begun=begun.is_set())
 
 
 def _write_failure(

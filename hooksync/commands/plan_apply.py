@@ -28,6 +28,7 @@ from hooksync.core.errors import (
     SecretError,
     unforeseen,
     unforeseen_text,
+    what_ended,
 )
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.reading import read_file
@@ -103,7 +104,7 @@ def _watched(
             problems = _unforeseen_in(result)
             return code
         except Exception as error:
-            code, problems = _what_ended(error, world)
+            code, problems = what_ended(error, has_begun=world.begun.is_set())
             raise
         finally:
             end = world.clock.now()
@@ -119,14 +120,6 @@ def _unforeseen_in(result: Result) -> tuple[Problem, ...]:
     if isinstance(result, Report) and result.cause and not result.view.state_error:
         return (unforeseen(result.cause),)
     return ()
-
-
-def _what_ended(error: Exception, world: World) -> tuple[ExitCode, tuple[Problem, ...]]:
-    """Return the exit code that an error leads to, and what to report of it."""
-    if isinstance(error, HooksyncError):
-        return error.exit_code, error.problems
-    code = ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR
-    return code, (unforeseen(error),)
 
 
 def _tell(ending: Ending, options: WatchedOptions, url: Secret | None, world: World) -> None:

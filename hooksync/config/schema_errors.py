@@ -3,8 +3,8 @@
 Fields that do not fit are left out, so that the rest is checked, too; the file is refused in the
 end.
 
-Words are made from the keyword and the path alone. What stands in the file is never quoted, because
-it may be a secret. Exceptions: numbers and the like in fields that hold no secret, and unknown keys
+Words are made from the keyword and the path alone. The content of the file is never quoted: it may
+be a secret. Exceptions: numbers and the like in fields that hold no secret, and unknown keys
 that look like names, outside of `secret` and `credentials`.
 """
 

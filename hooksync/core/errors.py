@@ -151,6 +151,16 @@ def os_reason(error: Exception) -> str:
     return (reason or str(error)).lower()
 
 
+def what_ended(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Problem, ...]]:
+    """Return the exit code that an error leads to, and what to report of it.
+
+    `has_begun`: a change may have been made.
+    """
+    if isinstance(error, HooksyncError):
+        return error.exit_code, error.problems
+    return ExitCode.PARTLY_APPLIED if has_begun else ExitCode.ERROR, (unforeseen(error),)
+
+
 def unforeseen(error: BaseException) -> Problem:
     """Say that something happened that no code is made for.
 

@@ -27,13 +27,17 @@ _ABOUT = (
 
 def list_json(view: RunView, exit_code: ExitCode) -> str:
     """Write what is live, with what the plan says of it, and who subscribes to which trigger."""
-    document = document_fields(view, LIST_FORMAT, exit_code)
+    document = document_fields(
+        view,
+        LIST_FORMAT,
+        exit_code,
+        tenancies=list(map(_tenancy, view.tenancies)),
+        coverage=[
+            encode_line({**asdict(one), "trigger": one.trigger.wire}) for one in coverage(view)
+        ],
+        summary=list_counts(view),
+    )
     del document["refusals"]  # nothing is to be carried out
-    document["tenancies"] = list(map(_tenancy, view.tenancies))
-    document["coverage"] = [
-        encode_line({**asdict(one), "trigger": one.trigger.wire}) for one in coverage(view)
-    ]
-    document["summary"] = list_counts(view)
     return sealed(document)
 
 
@@ -44,17 +48,19 @@ def _tenancy(view: TenancyView) -> dict[str, object]:
         "tenant": view.tenancy.tenant,
         "declared_count": view.declared_count,
         "subscriptions": [encode_line(_listed(*pair)) for pair in listed(view)],
-        "error": None if view.error is None else error_text(view.error),
+        "error": error_text(view.error),
     }
 
 
 def _listed(live: LiveSubscription, step: StepView) -> dict[str, object]:
     fields = step_fields(step)
     row = {name: fields[name] for name in _ABOUT}
-    row["id"] = live.id
-    row["url"] = live.url.shown
-    row["trigger"] = live.trigger.wire
-    row["include_identifiers"] = live.include_identifiers
+    row |= {
+        "id": live.id,
+        "url": live.url.shown,
+        "trigger": live.trigger.wire,
+        "include_identifiers": live.include_identifiers,
+    }
     if not live.is_listed:
         row["listed"] = False
     return row

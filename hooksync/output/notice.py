@@ -62,15 +62,23 @@ class Ending(Record, frozen=True):
     def notice(self) -> dict[str, Any]:
         """Write it as `hooksync.notice/1`."""
         view = self.view
-        problems = [*self.problems, *(_problems_in(view) if view else ())]
-        listed, others = _listed(view.tenancies if view else ())
+        problems = list(self.problems)
+        tenancies: Sequence[TenancyView] = ()
+        counts: Mapping[str, int] = {}
+        summary = ""
+        if view:
+            problems += _problems_in(view)
+            tenancies = view.tenancies
+            counts = view.results() or view.counts()
+            summary = _line(_summary(self.command, view))
+        listed, others = _listed(tenancies)
         told = {
             "format": NOTICE_FORMAT,
             "event": self.event,
             "command": self.command,
             "exit_code": int(self.code),
-            "summary": _line(_summary(self.command, view)) if view else "",
-            "counts": dict(view.results() or view.counts()) if view else {},
+            "summary": summary,
+            "counts": dict(counts),
             "tenancies": listed,
             "other_tenancies": others,
             "problems": [_line(each.line) for each in problems[:_MOST]],

@@ -27,19 +27,22 @@ def report_json(view: RunView, origin: Origin, exit_code: ExitCode) -> str:
         exit_code,
         tenancies=[_applied_tenancy(tenancy) for tenancy in view.tenancies],
         summary=counted_steps(view, view.results(), RESULTS),
-        error=None if view.state_error is None else error_text(view.state_error),
+        error=error_text(view.state_error),
         run=to_builtins(origin),
     )
     return sealed(document)
 
 
 def _applied_tenancy(view: TenancyView) -> dict[str, object]:
+    steps = [encode_line({**step_fields(step), **_outcome(step)}) for step in view.steps]
+    differences = [encode_line(step_fields(step)) for step in view.differences]
+    not_verified = view.outcome.not_verified if view.outcome else ""
     return tenancy_fields(
         view,
-        steps=[encode_line({**step_fields(step), **_outcome(step)}) for step in view.steps],
+        steps=steps,
         summary=counted_steps(view, view.results(), RESULTS),
-        differences=[encode_line(step_fields(step)) for step in view.differences],
-        not_verified=(view.outcome.not_verified or None) if view.outcome else None,
+        differences=differences,
+        not_verified=not_verified or None,
     )
 
 

@@ -6,11 +6,11 @@ are described in `schemas/`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from hooksync import __version__
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, HooksyncError
+from hooksync.core.errors import ExitCode, HooksyncError, Problem
 from hooksync.core.record import asdict
 from hooksync.output.json_text import encode_line
 from hooksync.output.view import RunView, StepView, TenancyView
@@ -28,11 +28,15 @@ def document_fields(
         "state": view.state,
         "state_missing": view.is_state_missing,
         "sources": view.sources,
-        "refusals": [encode_line(problem.line) for problem in view.refusals],
-        "warnings": [encode_line(problem.line) for problem in view.all_warnings],
-        "undeclared": [problem.line for problem in view.undeclared],
+        "refusals": _lines(view.refusals),
+        "warnings": _lines(view.all_warnings),
+        "undeclared": _lines(view.undeclared),
         **fields,
     }
+
+
+def _lines(problems: Iterable[Problem]) -> list[bytes]:
+    return [encode_line(problem.line) for problem in problems]
 
 
 def tenancy_fields(view: TenancyView, **fields: object) -> dict[str, object]:
@@ -48,7 +52,7 @@ def tenancy_fields(view: TenancyView, **fields: object) -> dict[str, object]:
         "unknown_secret": tenancy.unknown_secret,
         "live_count": None if view.live is None else len(view.live),
         "declared_count": view.declared_count,
-        "error": None if view.error is None else error_text(view.error),
+        "error": error_text(view.error),
         "outcome": view.summary.replace(" ", "-"),
     }
     return fields
@@ -56,20 +60,21 @@ def tenancy_fields(view: TenancyView, **fields: object) -> dict[str, object]:
 
 def step_fields(step: StepView) -> dict[str, object]:
     """Write one step."""
+    made_at = rfc3339(step.made_at) if step.made_at else None
     return {
         "action": step.action,
         "address": step.address,
-        "changes": [asdict(change) for change in step.changes],
+        "changes": list(map(asdict, step.changes)),
         "description": step.description,
         "id": step.id,
         "include_identifiers": step.include_identifiers,
         "listed": step.is_listed,
-        "made_at": rfc3339(step.made_at) if step.made_at else None,
+        "made_at": made_at,
         "name": step.name,
         "origin": step.origin,
         "owner": step.owner,
         "place": str(step.place) if step.place else None,
-        "reasons": [asdict(reason) for reason in step.reasons],
+        "reasons": list(map(asdict, step.reasons)),
         "receiver": _receiver(step),
         "replaces_url": step.replaces_url,
         "secret": _secret(step),
@@ -97,6 +102,6 @@ def counted_steps(
     return {**{name: counts.get(name, 0) for name in names}, "secret_unknown": view.secret_unknown}
 
 
-def error_text(error: HooksyncError) -> str:
-    """Write an error on a line."""
-    return "; ".join(problem.line for problem in error.problems)
+def error_text(error: HooksyncError | None) -> str | None:
+    """Write an error on a line; None: there is none."""
+    return "; ".join(problem.line for problem in error.problems) if error else None

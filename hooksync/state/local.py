@@ -36,8 +36,8 @@ class LocalStore:
 
     Its run lock is an advisory lock on a file beside it: the system frees it if a run dies.
 
-    All links to a state share one lock. Who holds it stands in a third file, for a lock file is
-    emptied by every try.
+    All links to a state share one lock. A third file names the holder, because each
+    attempt to lock empties the lock file.
     """
 
     def __init__(self, path: str, patience: float = PATIENCE) -> None:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from operator import attrgetter
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from hooksync.core.model import DeclaredSubscription, SecretRef, TenancyKey
 from hooksync.core.record import Record, force_setattr, replace
@@ -220,14 +220,20 @@ class State(Record, frozen=True, dict=True):
 
     def forgetting(self, forgotten: Collection[AnyRecord]) -> State:
         """Drop records."""
-        changed = {}
-        for key, records in self.by_tenancy.items():
-            changed[key] = TenancyRecords(
-                tuple(each for each in records.entries if each not in forgotten),
-                tuple(each for each in records.intents if each not in forgotten),
-                tuple(each for each in records.unsettled if each not in forgotten),
-            )
-        return self.with_records(changed)
+        rest = replace(
+            self,
+            entries=_without(self.entries, forgotten),
+            intents=_without(self.intents, forgotten),
+            unsettled=_without(self.unsettled, forgotten),
+        )
+        return rest.with_records({})  # the salts that no entry names any more go, too
+
+
+T = TypeVar("T")
+
+
+def _without(records: Iterable[T], forgotten: Collection[object]) -> tuple[T, ...]:
+    return tuple(each for each in records if each not in forgotten)
 
 
 NO_STATE = State("")  # what is recorded if there is no state

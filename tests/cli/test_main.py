@@ -20,6 +20,7 @@ from tests.clocks import JumpingClock
 from tests.command_line import ROOT
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place, owning
 from tests.lanes import sampled
+from tests.simulation.history import TRAITS
 from tests.terminals import Terminal
 
 
@@ -203,17 +204,7 @@ def test_a_glob_that_names_nothing_is_wrong_usage(place: Place, flag: str) -> No
     assert place.box.calls == ()
 
 
-@pytest.mark.parametrize(
-    "trait",
-    [
-        "refuse-duplicates",
-        "answer-without-id",
-        "minimal-list",
-        "string-flags",
-        "normalise-urls",
-        "number-ids",
-    ],
-)
+@pytest.mark.parametrize("trait", TRAITS)
 def test_whichever_way_the_service_answers_a_plan_after_apply_is_empty(
     place: Place, trait: str
 ) -> None:

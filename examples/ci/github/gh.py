@@ -26,5 +26,5 @@ def gh(*arguments: str, given: object = None) -> list[dict]:
 
 
 def fitting(text: str, otherwise: str) -> str:
-    """Give the text if GitHub takes so much as a body, or else what stands for it."""
+    """Give the text if GitHub takes so long a body, or else a text that replaces it."""
     return text if len(text) <= 65_536 else otherwise
