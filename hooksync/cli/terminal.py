@@ -10,7 +10,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Literal
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Output, escaped
-from hooksync.core.redaction import printable
 
 if TYPE_CHECKING:
     from hooksync.service.http import CallRecord
@@ -30,9 +29,6 @@ _CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # of ECMA-48, by the 
 _COLOUR_ABLE = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI")
 _TOLD_EVERY = 5.0  # seconds between two lines of progress where there is no terminal
 _LOOK = 0.2  # seconds between two looks for a signal while an answer is waited for
-TITLE = "hooksync"  # of annotations
-_IN_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}  # escapes of annotations
-_IN_PROPERTY = _IN_DATA | {":": "%3A", ",": "%2C"}
 _NOTICE = (
     b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
 )
@@ -189,34 +185,9 @@ def coloured(lines: Sequence[tuple[str, str]]) -> str:
 
 
 def show_problem(problem: Problem, level: Level, output: Output) -> None:
-    """Show a problem after its place in a file, and in GitHub Actions beside that line, too.
-
-    An annotation goes to standard error, which the runner reads too (actions/runner,
-    ScriptHandler.cs).
-    """
-    output.message(str(problem) if problem.where and level == "error" else f"{level}: {problem}")
-    if os.environ.get("GITHUB_ACTIONS") == "true" and (command := annotation(level, problem)):
-        output.annotate(command)
-
-
-def annotation(level: Level, problem: Problem) -> str | None:
-    """Write the command that shows a problem beside its line; None if it is in no file."""
-    where = problem.where
-    if where is None or where.file.startswith("<"):  # standard input is no file of the repository
-        return None
-    path = where.file
-    with suppress(ValueError):  # a different drive
-        # a step may run in a folder of it
-        relative = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or ".")
-        if not relative.startswith(".."):
-            path = relative.replace(os.sep, "/")
-    file = _escaped(path, _IN_PROPERTY)
-    message = _escaped(f"{problem.what}\nfix: {problem.fix}", _IN_DATA)
-    return f"::{level} file={file},line={where.line},col={where.column},title={TITLE}::{message}"
-
-
-def _escaped(text: str, escapes: Mapping[str, str]) -> str:
-    return "".join(escapes.get(c) or printable(c) for c in text)
+    """Show a problem, a warning as such; an error in a file begins with its place there."""
+    is_placed_error = problem.where and level == "error"
+    output.message(str(problem) if is_placed_error else f"{level}: {problem}")
 
 
 def wants_colour() -> bool:

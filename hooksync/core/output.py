@@ -74,10 +74,6 @@ class Output:
         """Write to standard error. If that fails, the command goes on."""
         self._say(self.safe(text.rstrip("\n"), form) + end)
 
-    def annotate(self, command: str) -> None:
-        """Write a command of ours to GitHub's runner. No other line begins as one."""
-        self._say(printable(self.masked(command, "text")) + "\n")
-
     def progress(self, text: str) -> None:
         """Show words of ours in the last line of a terminal, until anything else is written."""
         self._say(text, stays=False)

@@ -79,7 +79,6 @@ def test_no_file_name_and_no_argument_steers_a_terminal_or_a_runner(
     (folder / "secrets.yaml").write_text(
         HOOKS.replace("{env: CATALOGUE_SECRET}", f"{{file: {odd}}}")
     )
-    place.environ["GITHUB_ACTIONS"] = "true"
     run = place.run(*COMMANDS[what])
     assert run.out + run.err
     assert_harmless(run)

@@ -4,4 +4,5 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
 
+echo "::add-matcher::$(dirname "${BASH_SOURCE[0]}")/problem-matcher.json"
 hooksync validate "${selection[@]}" "${more[@]}"
