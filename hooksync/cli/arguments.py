@@ -130,7 +130,7 @@ def _make_root() -> _Parser:
     parser = _Parser(prog="hooksync", description=ABOUT, epilog=EXIT_CODES)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     # of commands without these flags
-    parser.set_defaults(entry=None, color="never", verbose=False, is_debugging=False)
+    parser.set_defaults(entry=None, color="never", verbose=False)
     return parser
 
 

@@ -172,13 +172,6 @@ _SHARED: dict[str, Settings] = {
             " one signs; repeatable"
         ),
     },
-    "--json": {
-        "dest": "format",
-        "action": "store_const",
-        "const": "json",
-        "default": "text",
-        "help": "write the result as JSON",
-    },
     "--all": {
         "dest": "shows_kept",
         "action": "store_true",
@@ -256,12 +249,6 @@ _SHARED: dict[str, Settings] = {
         "help": "write metrics to this file, for Prometheus's textfile collector",
     },
     "--verbose": {"action": "store_true", "help": "log each call on standard error"},
-    "--debug": {
-        "dest": "is_debugging",
-        "action": "store_true",
-        "default": argparse.SUPPRESS,
-        "help": "show where an unforeseen error came from",
-    },
     "--help": {"action": "help", "help": "show this text"},
 }
 
@@ -321,14 +308,14 @@ def _add_planning_safety(parser: argparse.ArgumentParser) -> Group:
 def _add_planning_rest(parser: argparse.ArgumentParser, *names: str) -> Group:
     _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
     shared = ("--allow-commands", "--shard", "--notify", "--notify-as", "--metrics", *names)
-    return _group(parser, MORE, *shared, "--color", "--verbose", "--debug", "--help")
+    return _group(parser, MORE, *shared, "--color", "--verbose", "--help")
 
 
 def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the groups that come last in a command which logs in."""
     _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
-    _group(parser, MORE, *names, "--color", "--verbose", "--debug", "--help")
+    _group(parser, MORE, *names, "--color", "--verbose", "--help")
 
 
 # One function for each command.
@@ -339,7 +326,7 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
     _group(parser, SELECT, "--tenancy", "--target", "--shard")
     _add_format(_group(parser, OUTPUT), "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
-    _group(parser, MORE, "--debug", "--help")
+    _group(parser, MORE, "--help")
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
@@ -407,7 +394,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown", "html")
     _add(output, "--all", "--detailed-exitcode", "--color", "--max-age")
-    _group(parser, MORE, "--env-file", "--debug", "--help")
+    _group(parser, MORE, "--env-file", "--help")
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
@@ -528,11 +515,10 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="send the body in this file, signed anew; with --suite: events like it",
     )
-    output = _group(parser, OUTPUT, "--json")
-    _add_format(output, "json")
+    _add_format(_group(parser, OUTPUT), "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, CONNECTION, "--timeout")
-    _group(parser, MORE, "--color", "--verbose", "--debug", "--help")
+    _group(parser, MORE, "--color", "--verbose", "--help")
 
 
 def _add_secret_sources(parser: argparse.ArgumentParser) -> None:
@@ -564,8 +550,8 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
             " --replay take them; made if it is not there"
         ),
     )
-    _add(output, "--json")
-    _group(parser, MORE, "--verbose", "--debug", "--help")
+    _add_format(output, "json")
+    _group(parser, MORE, "--verbose", "--help")
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
@@ -578,9 +564,8 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
         help="the value of the header Preservica-Signature (default: the recorded one)",
     )
     _add_secret_sources(parser)
-    output = _group(parser, OUTPUT, "--json")
-    _add_format(output, "json")
-    _group(parser, MORE, "--debug", "--help")
+    _add_format(_group(parser, OUTPUT), "json")
+    _group(parser, MORE, "--help")
 
 
 def add_state_place(parser: argparse.ArgumentParser) -> None:
@@ -598,7 +583,7 @@ def add_state_place(parser: argparse.ArgumentParser) -> None:
         ),
     )
     _add(where, "--env-file")
-    _group(parser, MORE, "--debug", "--help")
+    _group(parser, MORE, "--help")
 
 
 def add_state_show(parser: argparse.ArgumentParser) -> None:
@@ -657,19 +642,19 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
         help=(
             "of what: hooks (the hooks file, by default), policy, state, plan (plan --format json),"
             " report (apply --format json), list (list --format json), receiver (verify, fire and"
-            " listen --json), notice (--notify) or error (--format json, if there is no result)"
+            " listen), notice (--notify) or error (--format json, if there is no result)"
         ),
     )
-    _group(parser, MORE, "--debug", "--help")
+    _group(parser, MORE, "--help")
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     _add_format(parser, "json")
-    _group(parser, MORE, "--debug", "--help")
+    _group(parser, MORE, "--help")
 
 
 def add_no_flags(parser: argparse.ArgumentParser) -> None:
-    _group(parser, MORE, "--debug", "--help")
+    _group(parser, MORE, "--help")
 
 
 def add_sandbox(parser: argparse.ArgumentParser) -> None:
@@ -735,7 +720,7 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
             "(default: into a folder that is removed at the end)"
         ),
     )
-    _group(parser, MORE, "--debug", "--help")
+    _group(parser, MORE, "--help")
 
 
 def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
@@ -750,12 +735,12 @@ def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the event's trigger (default: INDEXED)",
     )
-    _group(parser, MORE, "--debug", "--help")
+    _group(parser, MORE, "--help")
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
-    _group(parser, MORE, "--debug", "--help")
+    _group(parser, MORE, "--help")
 
 
 def _refuse_choosing(

@@ -85,7 +85,7 @@ def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequen
         return ExitCode.INTERRUPTED, ()
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
         with suppress(Exception):  # if there is no memory for the message
-            output.message(unforeseen_text(error, is_debugging="--debug" in arguments))
+            output.message(unforeseen_text(error))
         return what_ended(error, has_begun=begun.is_set())
 
 
@@ -96,9 +96,8 @@ def _write_failure(
 
     The command line may be wrong: it is read as far as that goes.
     """
-    wants_json = "--json" in arguments or _given(arguments, "--format") == "json"
+    wants_json = _given(arguments, "--format") == "json" and "-" not in output.written
     report = _given(arguments, "--report")
-    wants_json = wants_json and "-" not in output.written
     if report in output.written:
         report = None
     if not (wants_json or report):
@@ -172,7 +171,6 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
         terminal,
         stop,
         begun=begun,
-        is_debugging=arguments.is_debugging,
         output=output,
     )
     with catch_signals(interrupts.handle):

@@ -193,7 +193,7 @@ def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) 
     is_written &= _is_out(partial(_show, done, text, options, world), world)
     show_problems(done.view, world, refused="refused", told=told)
     if done.cause and not isinstance(done.cause, HooksyncError):
-        world.terminal.message(unforeseen_text(done.cause, is_debugging=world.is_debugging))
+        world.terminal.message(unforeseen_text(done.cause))
     if is_written or done.exit_code not in (ExitCode.DONE, ExitCode.REFUSED):
         return done.exit_code
     return ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from errno import errorcode
 from types import TracebackType
@@ -13,6 +13,8 @@ from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 
 _MOST_NAMED = 5  # in a message
+_MOST_CALLS = 30  # that led to an unforeseen error
+_SHORTAGES = (OSError, MemoryError)  # rather of this machine than bugs
 
 
 class ExitCode(IntEnum):
@@ -170,32 +172,33 @@ def unforeseen(error: BaseException) -> Problem:
     where = f" at {places[-1].partition(' ')[0]}" if places else ""
     number = errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
     kind = type(error).__name__ + (f" ({number})" if number else "")  # EMFILE: no more file handles
-    fix = (
-        "run it again with --debug, and report what that shows as a bug, unless this machine ran"
-        " out of something"
-    )
+    fix = "report this as a bug, with the lines that follow"
+    if isinstance(error, _SHORTAGES):
+        fix = "free memory, threads or open files; if that does not help, report this as a bug"
     return Problem(f"unforeseen: {kind}{where}", fix)
 
 
-def unforeseen_text(error: BaseException, *, is_debugging: bool) -> str:
-    """Tell an error that no code is made for; when debugging, with where it came from."""
-    return "\n".join((f"error: {unforeseen(error)}", *(trace(error) if is_debugging else ())))
+def unforeseen_text(error: BaseException) -> str:
+    """Word an error that no code is made for; of a bug, with the calls that led to it.
+
+    There are no texts, values or paths in these lines.
+    """
+    lines = [f"error: {unforeseen(error)}"]
+    current = None if isinstance(error, _SHORTAGES) else error
+    while current is not None:
+        lines.append(f"  {type(current).__name__}:")
+        for place in _places(current.__traceback__)[-_MOST_CALLS:]:
+            lines.append(f"    {place}")
+        current = current.__cause__
+    return "\n".join(lines)
 
 
-def trace(error: BaseException) -> Iterator[str]:
-    """Write where an error came from, a line a call, without texts, values or paths."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield f"{type(current).__name__}:"
-        yield from (f"  {place}" for place in _places(current.__traceback__))
-        current = current.__cause__ or current.__context__
-
-
-def _places(traceback: TracebackType | None) -> Iterator[str]:
+def _places(traceback: TracebackType | None) -> list[str]:
     """Name module, line and function of each call, the innermost last."""
+    places = []
     while traceback is not None:
         frame = traceback.tb_frame
-        yield f"{frame.f_globals.get('__name__')}:{traceback.tb_lineno} {frame.f_code.co_name}"
+        module = frame.f_globals.get("__name__")
+        places.append(f"{module}:{traceback.tb_lineno} {frame.f_code.co_name}")
         traceback = traceback.tb_next
+    return places

@@ -70,7 +70,6 @@ class World(Record, frozen=True, dict=True):
     stores: Callable[[str], StateStore] | None = None  # finds a state by what names it; None: files
     pool: type[WorkerPool] | None = None  # runs the calls; None: in threads
     begun: Event = field(default_factory=Event)  # set before the first change
-    is_debugging: bool = False  # whether to show where an unforeseen error came from
     # the exit of all text; has the one redactor of the run
     output: Output = field(default_factory=Output)
     # by the names of variables: the files that set them

@@ -11,7 +11,7 @@ from hooksync.cli.arguments import Help, make_parser, read_arguments
 from hooksync.cli.commands import COMMANDS, Command
 from tests.site.cli import WIDEST, chains, help_of, parser_of
 
-OF_THE_RUN = {"color", "verbose", "is_debugging", "env_files"}  # read before a command runs
+OF_THE_RUN = {"color", "verbose", "env_files"}  # read before a command runs
 
 
 @pytest.mark.parametrize("chain", list(chains(make_parser())), ids=" ".join)

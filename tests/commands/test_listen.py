@@ -232,7 +232,7 @@ def test_silent_connections_and_ambiguous_framing_keep_no_event_from_listen() ->
 
 
 def test_listen_writes_lines_of_json_with_the_whole_event_that_fit_their_schema() -> None:
-    with listening(*NAMED, "--json") as one:
+    with listening(*NAMED, "--format", "json") as one:
         one.send(b"", None, "?challengeCode=c0de")
         one.send()
         one.send(secret=None)
@@ -256,7 +256,7 @@ def test_no_event_can_steer_a_terminal_or_a_runner_or_show_a_secret_through_list
         "events": [None, {"entityRef": [SECRET]}],
         "subscriptionId": "##vso[x]",
     }
-    with listening(*NAMED, *(["--json"] if is_json else [])) as one:
+    with listening(*NAMED, *(["--format", "json"] if is_json else [])) as one:
         for document in (hostile, {"events": 7}, {**hostile, "events": []}):
             assert one.send(json.dumps(document).encode()).status_code == 200
         shown = one.end()

@@ -164,7 +164,7 @@ def test_verify_masks_no_name_of_a_hooks_file_that_a_secret_is_for_that_would_te
 def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(
     tmp_path: Path,
 ) -> None:
-    done = verify(tmp_path, "-f", "declared.yaml", "--json")
+    done = verify(tmp_path, "-f", "declared.yaml", "--format", "json")
     assert (done.code, done.json["is_genuine"]) == (0, True)
     assert done.json["signed_with"] == [
         {"secret": {"env": "HOOK_SECRET"}, "declared_for": ["archive/catalogue"]}

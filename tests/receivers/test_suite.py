@@ -217,7 +217,7 @@ def fire(url: str, *arguments: str) -> Run:
 
 def fire_suite(url: str, *arguments: str) -> dict[str, dict[str, str]]:
     """Give what failed, by its name."""
-    done = fire(url, "--suite", "--json", *arguments)
+    done = fire(url, "--suite", "--format", "json", *arguments)
     assert check_document("receiver", done.json)
     failed = {each["name"]: each for each in done.json["results"] if each["state"] == "failed"}
     assert done.code == bool(failed), done.err
@@ -306,7 +306,7 @@ def test_a_folder_is_replayed_in_its_order_with_the_signatures_that_came(tmp_pat
     record(tmp_path, "1-event", {"events": [1]}, b"the secret before the rotation")
     record(tmp_path, "3-refused", {"events": [3]}, b"of nobody at all, and no secret")
     with serving(Good()) as url:
-        done = fire(url, "--replay", str(tmp_path), "--json")
+        done = fire(url, "--replay", str(tmp_path), "--format", "json")
         empty = fire(url, "--replay", str(tmp_path / "none"))
     one, two = done.json["results"]
     assert (done.code, one["name"], two["name"]) == (1, "1-event.json", "2-event.json")

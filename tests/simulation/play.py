@@ -327,7 +327,6 @@ class Play:
             environ=hooks.environ(),
             stdin=io.BytesIO(hooks.text().encode()),
             terminal=process,
-            is_debugging=self.traces,
             stop=process.stop,
             patience=PATIENCE,
             clock=process,
