@@ -2,14 +2,12 @@
 
 Change nothing, print nothing.
 
-Every text from outside goes into the file through `scalar`, so it stays a text on its line.
+Every text from outside goes into the file through PyYAML, so it stays a text.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, hold_to_policy, prepare
@@ -18,7 +16,7 @@ from hooksync.commands.options import ExportOptions, Format, LiveOptions
 from hooksync.commands.problems import show_problems
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
 from hooksync.config.resolve import resolve
-from hooksync.config.yaml_loader import read_plain
+from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.model import TRIGGER_NAMES, Location, Tenancy
 from hooksync.core.output import is_there
@@ -32,8 +30,6 @@ from hooksync.output.markdown import table_page
 from hooksync.output.text import state_lines, table_lines
 from hooksync.reconcile.context import World
 
-_PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*")
-_NOT_ASCII = re.compile("[^ -~]")
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json
 #
@@ -48,10 +44,13 @@ _HEAD = """\
 #   hooksync plan             shows no changes to make
 # Editors check this file by the first line, once `hooksync schema > hooks.schema.json` was run.
 """
-_OWNS = (
-    "    owns: made  # what hooksync may remove if no file declares it: made (by it), all, none,"
-    " or URL prefixes"
-)
+_OWNS = """
+    # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes
+    owns: made
+"""
+_NOT_REPORTED = """\
+# The service does not report include_identifiers of some subscriptions; the default is true.
+"""
 _TO_SET = "set these before you use the file, a part of a URL exactly as it is in the URL:"
 # of flags, and of variables; only a policy is told so
 _NOWHERE = Location("the command line", 1, 1)
@@ -193,31 +192,33 @@ def _written(text: str) -> Written:
 
 def export_text(one: ExportedTenancy) -> str:
     """Write a hooks file."""
+    document: dict[str, object] = {"version": 1}
     used = {trigger.wire for entry in one.entries for trigger in entry.triggers}
-    lines = [_HEAD, "version: 1"]
-    if extra := sorted(used.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())):
-        lines.append(f"extra_triggers: {_list(extra)}")
+    extra = used.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
+    if extra:
+        document["extra_triggers"] = sorted(extra)
     tenancy = one.tenancy
-    lines += ["tenancies:", f"  {scalar(tenancy.name)}:"]
-    lines.append(f"    server: {scalar(tenancy.server.declared)}")
+    settings: dict[str, object] = {"server": tenancy.server.declared}
     if tenancy.tenant_declared:
-        lines.append(f"    tenant: {scalar(tenancy.tenant_declared)}")
-    lines.append(_OWNS)
-    lines.append("    subscriptions:" if one.entries else "    subscriptions: {}")
-    for entry in one.entries:
-        lines += _entry_lines(entry)
-    return "\n".join(lines) + "\n"
+        settings["tenant"] = tenancy.tenant_declared
+    settings["owns"] = "made"
+    settings["subscriptions"] = {entry.name: _entry_fields(entry) for entry in one.entries}
+    document["tenancies"] = {tenancy.name: settings}
+    text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
+    if any(entry.include_identifiers is None for entry in one.entries):
+        text += _NOT_REPORTED
+    return _HEAD + text
 
 
-def _entry_lines(entry: ExportedEntry) -> Iterator[str]:
-    yield f"      {scalar(entry.name)}:"
-    yield f"        url: {scalar(entry.url)}"
-    yield f"        triggers: {_list(trigger.short for trigger in entry.triggers)}"
-    yield f"        secret: {{env: {scalar(entry.variable)}}}"
-    if entry.include_identifiers is None:
-        yield "        # include_identifiers is not known: the service does not report it"
-    else:
-        yield f"        include_identifiers: {str(entry.include_identifiers).lower()}"
+def _entry_fields(entry: ExportedEntry) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "url": entry.url,
+        "triggers": [trigger.short for trigger in entry.triggers],
+        "secret": {"env": entry.variable},
+    }
+    if entry.include_identifiers is not None:
+        fields["include_identifiers"] = entry.include_identifiers
+    return fields
 
 
 def env_text(needs: Sequence[Need], file: str) -> str:
@@ -233,18 +234,3 @@ def env_text(needs: Sequence[Need], file: str) -> str:
             value = ""
         lines += ["", f"# {printable(need.what)}", f"{need.variable}='{value}'"]
     return "\n".join(lines) + "\n"
-
-
-def scalar(text: str) -> str:
-    """Write any text so that YAML reads it as that text: plain if that is safe, otherwise quoted.
-
-    In ASCII: standard output is not UTF-8 everywhere, and a hooks file must be.
-    """
-    if _PLAIN.fullmatch(text) and read_plain(text) == text:
-        return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return _NOT_ASCII.sub(lambda found: f"\\U{ord(found[0]):08x}", quoted)
-
-
-def _list(texts: Iterable[str]) -> str:
-    return f"[{', '.join(map(scalar, texts))}]"

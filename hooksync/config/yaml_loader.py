@@ -33,6 +33,8 @@ Event = Any  # one of yaml.events; by the stubs, some have no mark; those of the
 QUOTABLE_KEY = re.compile("[A-Za-z_-]{1,32}")
 
 _TAG = "tag:yaml.org,2002:"
+_Dumper: Any = yaml.CSafeDumper if has_fast_parser else yaml.SafeDumper
+_NO_FOLDING = 2**31 - 1  # columns
 _resolver: Any = yaml.resolver.Resolver()
 _FIRST_LETTERS = frozenset(_resolver.yaml_implicit_resolvers)  # of words that may not be text
 _LONGEST_NUMBER = 1000  # characters; Python is slow with longer ones, or refuses them
@@ -377,3 +379,10 @@ def place_after(file: str, before: str) -> Location:
     """Return the place right after a text."""
     lines = _LINE_BREAK.split(before)
     return Location(file, len(lines), len(lines[-1]) + 1)
+
+
+def write_yaml(document: object) -> str:
+    """Write data, in ASCII, so that every reader of YAML reads each text as that text."""
+    return yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=_NO_FOLDING
+    )
