@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from hooksync.cli.commands import ABOUT, COMMANDS, EXIT_CODES, Command
+from hooksync.cli.flags import add_help
 from hooksync.config.files import DEFAULT_FILES, default_file
 from hooksync.core.errors import Problem, UsageError
 
@@ -113,6 +114,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         if only not in (None, group or command.name):
             continue
         command.add_flags(made)
+        add_help(made)
         made.usage = made.usage or _usage(made, command)
         if not command.run or command.name == "sandbox":
             actions[command.name] = made.add_subparsers(

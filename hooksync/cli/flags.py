@@ -261,10 +261,17 @@ def _add(group: Group, *names: str) -> None:
 
 
 def _group(parser: argparse.ArgumentParser, title: str, *names: str) -> Group:
-    """Add a group with flags that several commands share."""
-    group = parser.add_argument_group(title)
+    """Add flags that several commands share to a group, which is made if it is not there."""
+    group: Group | None = next((one for one in parser._action_groups if one.title == title), None)
+    if group is None:
+        group = parser.add_argument_group(title)
     _add(group, *names)
     return group
+
+
+def add_help(parser: argparse.ArgumentParser) -> None:
+    """Add --help, as the last flag of every command."""
+    _group(parser, MORE, "--help")
 
 
 def _add_format(group: Group, *choices: str) -> None:
@@ -308,14 +315,14 @@ def _add_planning_safety(parser: argparse.ArgumentParser) -> Group:
 def _add_planning_rest(parser: argparse.ArgumentParser, *names: str) -> Group:
     _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
     shared = ("--allow-commands", "--shard", "--notify", "--notify-as", "--metrics", *names)
-    return _group(parser, MORE, *shared, "--color", "--verbose", "--help")
+    return _group(parser, MORE, *shared, "--color", "--verbose")
 
 
 def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the groups that come last in a command which logs in."""
     _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
-    _group(parser, MORE, *names, "--color", "--verbose", "--help")
+    _group(parser, MORE, *names, "--color", "--verbose")
 
 
 # One function for each command.
@@ -326,7 +333,6 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
     _group(parser, SELECT, "--tenancy", "--target", "--shard")
     _add_format(_group(parser, OUTPUT), "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
-    _group(parser, MORE, "--help")
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
@@ -394,7 +400,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown", "html")
     _add(output, "--all", "--detailed-exitcode", "--color", "--max-age")
-    _group(parser, MORE, "--env-file", "--help")
+    _group(parser, MORE, "--env-file")
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
@@ -518,7 +524,7 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
     _add_format(_group(parser, OUTPUT), "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, CONNECTION, "--timeout")
-    _group(parser, MORE, "--color", "--verbose", "--help")
+    _group(parser, MORE, "--color", "--verbose")
 
 
 def _add_secret_sources(parser: argparse.ArgumentParser) -> None:
@@ -551,7 +557,7 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         ),
     )
     _add_format(output, "json")
-    _group(parser, MORE, "--verbose", "--help")
+    _group(parser, MORE, "--verbose")
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
@@ -565,7 +571,6 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     )
     _add_secret_sources(parser)
     _add_format(_group(parser, OUTPUT), "json")
-    _group(parser, MORE, "--help")
 
 
 def add_state_place(parser: argparse.ArgumentParser) -> None:
@@ -583,7 +588,6 @@ def add_state_place(parser: argparse.ArgumentParser) -> None:
         ),
     )
     _add(where, "--env-file")
-    _group(parser, MORE, "--help")
 
 
 def add_state_show(parser: argparse.ArgumentParser) -> None:
@@ -645,16 +649,14 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
             " listen), notice (--notify) or error (--format json, if there is no result)"
         ),
     )
-    _group(parser, MORE, "--help")
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     _add_format(parser, "json")
-    _group(parser, MORE, "--help")
 
 
 def add_no_flags(parser: argparse.ArgumentParser) -> None:
-    _group(parser, MORE, "--help")
+    """Add nothing."""
 
 
 def add_sandbox(parser: argparse.ArgumentParser) -> None:
@@ -720,7 +722,6 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
             "(default: into a folder that is removed at the end)"
         ),
     )
-    _group(parser, MORE, "--help")
 
 
 def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
@@ -735,12 +736,10 @@ def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the event's trigger (default: INDEXED)",
     )
-    _group(parser, MORE, "--help")
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
-    _group(parser, MORE, "--help")
 
 
 def _refuse_choosing(
