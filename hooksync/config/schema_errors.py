@@ -227,12 +227,12 @@ def _wrong_type(refusal: Refusal) -> Words:
         if refusal.field == "subscriptions":
             fix = "write `subscriptions: {}` if it has none"
         return f"{label} is empty", fix
-    is_value = is_scalar and refusal.argument == "object" and refusal.field != "keyring"
+    is_value = is_scalar and refusal.schema["type"] == "object" and refusal.field != "keyring"
     if is_value and refusal.is_private:
         kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
         return f"{kind} is never written into the file", f"{fix}, and keep the value there"
     what = f"{label} {rule('type', refusal.schema)}".replace("an object", "a mapping")
-    if is_scalar and "string" in str(refusal.argument):
+    if is_scalar and "string" in str(refusal.schema["type"]):
         what = f"{what}, but YAML reads this as {_reading(refusal)}"
         fix = f'put quotes around it, as in {refusal.field}: "..."'
     return what, fix
