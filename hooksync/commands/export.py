@@ -16,8 +16,8 @@ from hooksync.api.inputs import Declared, hold_to_policy, prepare
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, slug
 from hooksync.commands.options import ExportOptions, Format, LiveOptions
 from hooksync.commands.problems import show_problems
-from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
-from hooksync.config.resolve import resolve
+from hooksync.config.declarations import Settings, TenancyDeclaration, Written
+from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import read_plain
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.model import TRIGGER_NAMES, Location, Tenancy

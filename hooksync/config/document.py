@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hooksync.config import declarations
 from hooksync.config.declarations import (
     Document,
     Settings,
@@ -21,6 +20,7 @@ from hooksync.config.declarations import (
 )
 from hooksync.config.files import Source
 from hooksync.config.references import reference_problems
+from hooksync.config.resolve import judge
 from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, parser_warning, read_yaml
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem
@@ -53,19 +53,17 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
         parts += file.read(triggers)
         problems += file.problems
     tenancies = _merged(parts, problems)
-    for tenancy in tenancies:
-        problems += declarations.tenancy_problems(tenancy)
+    is_whole = all(file.is_whole for file in files)
+    found, warnings = judge(tenancies, is_whole=is_whole)
+    problems += found
     problems += reference_problems(tenancies)
-    if all(file.is_whole for file in files):
-        # otherwise, what is missing may be in the part that could not be read
+    if is_whole:  # otherwise, what is missing may be in the part that could not be read
         problems += _run_problems(sources, parts)
-        problems += declarations.duplicate_tenancy_problems(tenancies)
-    for judge in judges:
-        problems += judge(tenancies)
+    for find in judges:
+        problems += find(tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
-    warnings = _in_order(_warnings(tenancies), sources)
-    return Document(tenancies, (*parser_warning(), *warnings))
+    return Document(tenancies, (*parser_warning(), *_in_order(warnings, sources)))
 
 
 def _known_triggers(files: Iterable[FileReader]) -> Mapping[str, model.Trigger] | None:
@@ -88,16 +86,6 @@ def _run_problems(sources: Sequence[Source], parts: Sequence[TenancyPart]) -> It
             declared.add(part.name)
             fix = "declare some, or write `subscriptions: {}` if it has none"
             yield Problem(f'tenancy "{part.name}" has no subscriptions', fix, part.location)
-
-
-def _warnings(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Problem]:
-    """Warn of plain http in URLs without variables."""
-    for tenancy in tenancies:
-        for entry in tenancy.subscriptions:
-            url = entry.url.template.literal
-            warning = url and declarations.http_warning(url, "the URL", entry.url.location)
-            if warning:
-                yield warning
 
 
 def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:
