@@ -170,13 +170,18 @@ def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
     if key == "prune":
         fix = "remove it; `owns` controls what hooksync may remove"
         return ('unknown key "prune"', fix), False
-    import difflib  # a large module, needed for mistakes alone
-
-    guesses = difflib.get_close_matches(key, known, n=1)
-    fix = f"did you mean {guesses[0]}? ({listed})" if guesses else listed
+    fix = suggestion(key, known, listed)
     if not QUOTABLE_KEY.fullmatch(key):
         return ("unknown key", fix), True
-    return (f'unknown key "{key}"', fix), bool(guesses)
+    return (f'unknown key "{key}"', fix), fix != listed
+
+
+def suggestion(name: str, known: Sequence[str], advice: str) -> str:
+    """Put what may have been meant by an unknown name before a piece of advice."""
+    import difflib  # only here: a large module
+
+    guesses = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {guesses[0]}? ({advice})" if guesses else advice
 
 
 def word_refusal(refusal: Refusal) -> Words:

@@ -76,6 +76,19 @@ class YamlMap(dict[str, Any]):
         """Where the value of a key is written; for an alias, where the alias is."""
         return self.places[key][2:]
 
+    def fill_up(self, other: YamlMap) -> None:
+        """Add the keys of a different mapping that this one does not have."""
+        for key, value in other.items():
+            if key not in self:
+                self.add(key, value, other.places[key])
+
+    def filled_up(self, other: YamlMap) -> YamlMap:
+        """Return a copy with the keys of a different mapping that this one does not have."""
+        copy = YamlMap()
+        copy.fill_up(self)
+        copy.fill_up(other)
+        return copy
+
     def __repr__(self) -> str:
         """Keep it short: jsonschema puts it into every message, and aliases can make it huge."""
         return "YamlMap(...)"
@@ -291,9 +304,7 @@ class _Reader:
                 fix = "merge an alias, as in `<<: *common`"
                 self._add_problem(event, "`<<` takes a mapping or a list of mappings", fix)
                 break
-            for key, value in source.items():
-                if key not in node:
-                    node.add(key, value, source.places[key])
+            node.fill_up(source)
         self._nodes += len(node) - own
 
     def _resolve_alias(self, event: Event) -> object:
