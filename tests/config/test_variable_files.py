@@ -101,9 +101,7 @@ def test_what_is_wrong_in_a_file_of_variables_is_told_with_its_line_and_not_quot
 
 
 def test_a_file_of_variables_that_cannot_be_read_is_an_error() -> None:
-    with pytest.raises(
-        FileError, match=r"the env file none cannot be read: no such file or directory"
-    ):
+    with pytest.raises(FileError, match="there is no env file none"):
         gather(["none"], None, {})
     with pytest.raises(FileError, match=r"\.env is not UTF-8 text"):
         values_of(b"A=\xff")
@@ -232,5 +230,5 @@ def test_credentials_that_are_named_fill_in_what_variables_leave_out() -> None:
     assert origins["PRESERVICA_USERNAME"] == "login"
     assert origins["PRESERVICA_TENANT"] == ".env"
     assert "PRESERVICA_PASSWORD" not in origins
-    with pytest.raises(FileError, match="the credentials file none cannot be read"):
+    with pytest.raises(FileError, match="there is no credentials file none"):
         gather([], "none", {})
