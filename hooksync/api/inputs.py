@@ -266,7 +266,8 @@ def hold_to_policy(
         from hooksync.config.policy import read_policy  # only here: many runs have none
 
         policy = read_policy(options.policy)
-        is_found = not options.credentials and CREDENTIALS_FILE in world.origins.values()
+        origin = declarations.origin_of("PRESERVICA_USERNAME", world.environ)
+        is_found = not options.credentials and origin == CREDENTIALS_FILE
         login = CREDENTIALS_FILE if is_found else ""
         breaches = [*policy.breaches(entries, world.environ, login)]
         if probes is not None:

@@ -73,8 +73,6 @@ class World(Record, frozen=True, dict=True):
     is_debugging: bool = False  # whether to show where an unforeseen error came from
     # the exit of all text; has the one redactor of the run
     output: Output = field(default_factory=Output)
-    # by the names of variables: the files that set them
-    origins: Mapping[str, str] = field(default_factory=dict)
     # makes a key of a secret and a salt; None: scrypt
     stretch: Callable[[Wanted], Key] | None = None
 
