@@ -20,7 +20,7 @@ from hooksync.config.declarations import (
 from hooksync.config.files import Source
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import judge
-from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, parser_warning, read_yaml
+from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, read_yaml
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import Record, given_fields
@@ -65,7 +65,7 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
         problems += find(tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
-    return Document(tenancies, (*parser_warning(), *_in_order(warnings, sources)))
+    return Document(tenancies, tuple(_in_order(warnings, sources)))
 
 
 def _known_triggers(files: Iterable[FileReader]) -> Mapping[str, model.Trigger] | None:

@@ -111,14 +111,6 @@ class YamlList(list[Any]):
         return "YamlList(...)"
 
 
-def parser_warning(*, is_fast: bool = has_fast_parser) -> tuple[Problem, ...]:
-    """Warn where reading is slow."""
-    if is_fast:
-        return ()
-    what = "PyYAML comes without libyaml here: large files are read ten times slower"
-    return (Problem(what, "install a wheel of PyYAML for this platform, or build it with libyaml"),)
-
-
 def read_yaml(
     file: str,
     data: bytes,
