@@ -129,7 +129,6 @@ _SAYS_NOTHING = {
     "default",
     "examples",
     "format",
-    "then",  # read with `if`
     "properties",  # these three are checked together
     "patternProperties",
     "additionalProperties",
@@ -201,8 +200,6 @@ class _Compiler:
                 return _each(list, self.compile(argument))
             case "not":
                 return _not(self.compile(argument))
-            case "if":
-                return _any_of([_not(self.compile(argument)), self.compile(schema["then"])])
             case "anyOf":
                 return _any_of([self.compile(each) for each in argument])
         return _RULES[keyword](argument)
@@ -348,8 +345,6 @@ def _explained(found: Violation, document: str) -> str:
         unknown = next(each for each in instance if each not in found.schema["properties"])
         what = f"{place} has a field {quoted(unknown)} that this one does not know"
         return f"a newer hooksync wrote it: {what}: install that"
-    if found.path and isinstance(found.path[-1], str):
-        place = f"{_place(found.path[:-1]) or document}: {found.path[-1]}"
     return f"{place} {rule(found.keyword, found.schema)}"
 
 

@@ -348,7 +348,6 @@ SMALL: list[dict[str, Any]] = [
     },
     {"propertyNames": {"pattern": "^a"}},
     {"not": {"required": ["a"]}},
-    {"if": {"type": "string"}, "then": {"const": "a"}},
     {"anyOf": [{"type": "string"}, {"required": ["a"]}, {"type": "array"}]},
     {
         "$ref": "#/$defs/letter",
