@@ -4,8 +4,7 @@ Fields that do not fit are left out, so that the rest is checked, too; the file 
 end.
 
 Words are made from the keyword and the path alone. The content of the file is never quoted: it may
-be a secret. Exceptions: numbers and the like in fields that hold no secret, and unknown keys
-that look like names, outside of `secret` and `credentials`.
+be a secret. Exceptions: unknown keys that look like names, outside of `secret` and `credentials`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from hooksync.config.yaml_loader import QUOTABLE_KEY, Mark, Timestamp, YamlList, YamlMap
+from hooksync.config.yaml_loader import KINDS, QUOTABLE_KEY, Mark, YamlList, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import SECRET_KINDS, Location
 from hooksync.core.schema import Violation, find_errors, rule
@@ -192,8 +191,8 @@ def word_refusal(refusal: Refusal) -> Words:
     if words:
         return words
     what = f"{refusal.label} {rule(refusal.keyword, refusal.schema)}"
-    if refusal.keyword == "enum" and isinstance(refusal.instance, bool) and not refusal.is_private:
-        what = f"{what}, but YAML reads this as {_reading(refusal)}"
+    if refusal.keyword == "enum" and isinstance(refusal.instance, bool):
+        what = f"{what}, but YAML reads this as {KINDS[bool]}"
     return what, _fix(refusal)
 
 
@@ -238,22 +237,9 @@ def _wrong_type(refusal: Refusal) -> Words:
         return f"{kind} is never written into the file", f"{fix}, and keep the value there"
     what = f"{label} {rule('type', refusal.schema)}".replace("an object", "a mapping")
     if is_scalar and "string" in str(refusal.schema["type"]):
-        what = f"{what}, but YAML reads this as {_reading(refusal)}"
+        what = f"{what}, but YAML reads this as {KINDS[type(value)]}"
         fix = f'put quotes around it, as in {refusal.field}: "..."'
     return what, fix
-
-
-def _reading(refusal: Refusal) -> str:
-    """Describe what YAML 1.1 made of a word without quotes."""
-    value = refusal.instance
-    if refusal.is_private:
-        return "something else"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Timestamp):
-        return "a date"
-    is_short = isinstance(value, int) and abs(value) < 10**12
-    return f"the number {value}" if is_short else "a number"
 
 
 def _fix(refusal: Refusal) -> str:

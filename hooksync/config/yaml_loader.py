@@ -51,7 +51,8 @@ class Timestamp(Record, frozen=True):
     text: str
 
 
-_KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "a date"}
+# what YAML 1.1 makes of words without quotes
+KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "a date"}
 
 
 class YamlMap(dict[str, Any]):
@@ -331,7 +332,7 @@ class _Reader:
             what = "a key is missing"
             fix = "write a name before the colon"
         else:
-            what = f"a key must be text, but YAML reads this one as {_KINDS[type(key)]}"
+            what = f"a key must be text, but YAML reads this one as {KINDS[type(key)]}"
             fix = 'put quotes around it, as in "on":'
         self._add_problem(event, what, fix)
 
