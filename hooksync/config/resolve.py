@@ -63,7 +63,7 @@ def judge(
     problems = [*_same_tenancy_problems(fillings)] if is_whole else []
     warnings = []
     for filling in fillings:
-        filling.fill()
+        filling.tenancy()
         problems += filling.problems
         warnings += filling.warnings
     return problems, warnings
@@ -172,7 +172,7 @@ class _Filling:
         self._is_as_written = environ is None
 
     def tenancy(self) -> Tenancy | None:
-        """Fill everything in. None: it has no valid server."""
+        """Fill everything in, and judge it. None: it has no valid server."""
         server = self.server
         tenant = self.tenant
         subscriptions = self.subscriptions()
@@ -188,10 +188,6 @@ class _Filling:
             self.entry.location,
             **plain,
         )
-
-    def fill(self) -> None:
-        """Judge all texts."""
-        _ = self.server, self.tenant, self.urls
 
     @property
     def place(self) -> Hashable:

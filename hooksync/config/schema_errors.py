@@ -166,9 +166,6 @@ def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
         return (f"unknown key under {found.field}", listed), True
     if found.path == ("defaults",) and key in _NO_DEFAULTS:
         return (f"{key} cannot be a default", "write it where it applies"), False
-    if key == "prune":
-        fix = "remove it; `owns` controls what hooksync may remove"
-        return ('unknown key "prune"', fix), False
     fix = suggestion(key, known, listed)
     if not QUOTABLE_KEY.fullmatch(key):
         return ("unknown key", fix), True

@@ -91,8 +91,6 @@ MISTAKES = [
     ("version: 1", "version: 1\nextra_triggers: ['a b']", "2:18", "is not the name of a trigger"),
     ("  include_identifiers: false", "  server: h", "3:3", "server cannot be a default"),
     ("  include_identifiers: false", "  credentials: {}", "3:3", "credentials cannot be a default"),
-    ("  include_identifiers: false", "  prune: true", "3:3", "`owns` controls"),
-    ("tenant: BRAMA", "prune: true", "7:5", "`owns` controls what hooksync may remove"),
     ("tenant: BRAMA", "tenant: BRAMA\n\tprobe: auto", "8:1", "the indentation contains a tab"),
     # a tenancy
     ("  prod:", "  'my prod':", "5:3", "a name has letters, digits, - and _ only"),
