@@ -219,14 +219,15 @@ def _with_files(arguments: argparse.Namespace, world: World) -> World:
 
     logs_in = "credentials" in arguments and getattr(arguments, "is_from_live", True)
     credentials = (arguments.credentials or "") if logs_in else None
-    environ, origins, warnings = gather(tuple(arguments.env_files), credentials, world.environ)
+    environ, warnings = gather(tuple(arguments.env_files), credentials, world.environ)
     for warning in warnings:
         world.terminal.warn(warning)
     if arguments.verbose:
-        for path in dict.fromkeys(origins.values()):
-            names = ", ".join(name for name in origins if origins[name] == path)
-            world.terminal.message(f"{path} sets {names}")
+        for path in dict.fromkeys(environ.origins.values()):
+            names = [name for name in environ.origins if environ.origins[name] == path]
+            set_here = ", ".join(name for name in names if name in environ)
+            world.terminal.message(f"{path} sets {set_here or 'nothing'}")
     for name in ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"):
-        if name in origins:
+        if name in environ.origins and name in environ:
             world.output.redactor.learn([environ[name]])
-    return replace(world, environ=environ, origins=origins)
+    return replace(world, environ=environ)

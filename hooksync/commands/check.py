@@ -13,7 +13,7 @@ from hooksync.api.inputs import Session, open_session, prepare
 from hooksync.api.options import RunOptions
 from hooksync.commands.options import Format, named_receiver
 from hooksync.commands.receiving import open_receiver
-from hooksync.config.secret_sources import doubts_about
+from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
 from hooksync.core.model import (
@@ -145,10 +145,8 @@ def _hooks(
             yield report.HookCheck(group, probe, report.failure("secret", error))
             continue
         found = report.Finding("secret", "ok", str(first.secret))
-        if doubts := doubts_about(secret, first.secret):
-            found = report.Finding(
-                "secret", "warning", "; ".join(each.what for each in doubts), doubts[0].fix
-            )
+        if doubt := doubt_about(secret, first.secret):
+            found = report.Finding("secret", "warning", doubt.what, doubt.fix)
         yield report.HookCheck(
             group, probe, found, None if probe == "never" else (first.url, secret)
         )

@@ -14,8 +14,8 @@ from hooksync.api.inputs import Declared, hold_to_policy, prepare
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, slug
 from hooksync.commands.options import ExportOptions, Format, LiveOptions
 from hooksync.commands.problems import show_problems
-from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
-from hooksync.config.resolve import resolve
+from hooksync.config.declarations import Settings, TenancyDeclaration, Written
+from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.model import TRIGGER_NAMES, Location, Tenancy
@@ -152,7 +152,7 @@ def _reads_files(options: LiveOptions, world: World) -> bool:
 
     Raises an error if nothing does, or if flags do as well.
     """
-    names = options.names_files or options.tenancies or options.targets or options.shard
+    names = options.names_files or options.tenancies or options.targets
     if options.server or options.tenant:
         if names:
             what = "--server and --tenant cannot be combined with flags that select from files"

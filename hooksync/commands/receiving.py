@@ -12,7 +12,7 @@ from hooksync.api.inputs import hold_to_policy, private_receivers, read_files
 from hooksync.commands.options import ReceiverOptions, SecretOptions
 from hooksync.config import declarations
 from hooksync.config.references import reference_problems
-from hooksync.config.resolve import resolve_subscriptions
+from hooksync.config.resolve import resolve_subscriptions, url_problem
 from hooksync.core.errors import FileError, Problem, SecretError, UsageError, some_of
 from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, replace
@@ -118,9 +118,7 @@ def _named_by_flags(options: ReceiverOptions) -> declarations.TenancyDeclaration
     except ValueError as error:
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
         raise UsageError(Problem(f"--url holds {error}", fix)) from None
-    if template.literal is not None and (
-        problem := declarations.url_problem(template.literal, "--url", None)
-    ):
+    if template.literal is not None and (problem := url_problem(template.literal, "--url", None)):
         raise UsageError(problem)
     _, name, _ = split_url(masked_url(template.text))
     entry = declarations.SubscriptionDeclaration(

@@ -1,43 +1,26 @@
 """What the hooks files declare, with places and before variables are filled in; its rules.
 
-A run looks at tenancies and addresses by --tenancy and --target, and at a shard: a stable share of
-the tenancies.
+A run looks at the tenancies and addresses that --tenancy and --target name.
 
-`tenancy_problems` judges texts without `${NAME}`. `resolve` judges the others, by the same
-functions, when their values are filled in. So `subject` names what is judged, and no message
-quotes the text itself.
+`resolve` judges what they declare: texts without `${NAME}` when the files are read, the others when
+their values are filled in. So `subject` names what is judged, and no message quotes the text.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, some_of
-from hooksync.core.record import Record, fields_of, replace
+from hooksync.core.record import Record, replace
 from hooksync.core.template import Template
-from hooksync.core.urls import (
-    is_plain_http,
-    normal_url,
-    owns_url,
-    server_fault,
-    split_written,
-    url_fault,
-)
-
-MOST_SHARDS = 1000
-_URL_FIX = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
-SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
 ON_DEVICE = (
     "leads to a file of the system itself (/proc, /dev, /sys)",
     "write the secret into a file of its own, or into a variable",
 )
 _NEEDS_NONE = "`hooksync validate` needs no credentials: a pull request from a fork can run it"
-
-_FORM = re.compile("([0-9]{1,9})/([0-9]{1,9})")
 
 
 class Written(Record, frozen=True):
@@ -64,16 +47,6 @@ class SubscriptionDeclaration(model.PlainFields, frozen=True):
     secret: model.SecretRef
     location: model.Location  # of its name
 
-    def filled(
-        self, tenancy: str, url: model.HookUrl, secret: model.SecretRef
-    ) -> Iterator[model.DeclaredSubscription]:
-        """Give what it declares with its URL filled in: one for each trigger."""
-        plain = fields_of(model.PlainFields, self)
-        for trigger in self.triggers:
-            yield model.DeclaredSubscription(
-                tenancy, self.name, url, trigger, secret, self.location, **plain
-            )
-
 
 class Settings(model.PlainSettings, frozen=True):
     """All that a tenancy says besides its subscriptions.
@@ -99,112 +72,6 @@ class Document(Record, frozen=True):
 
     tenancies: tuple[TenancyDeclaration, ...]
     warnings: tuple[Problem, ...] = ()
-
-
-def url_problem(
-    url: str,
-    subject: str,
-    where: model.Location | None,
-    owns: model.Owns | frozenset[str] = "made",
-) -> Problem | None:
-    """Judge the URL of a receiver: hooksync may remove what it declares, so a prefix covers it."""
-    if fault := url_fault(url):
-        return Problem(f"{subject} {fault}", _URL_FIX, where)
-    if isinstance(owns, frozenset) and not owns_url(owns, url):
-        fix = "add a prefix of it to `owns`, or change the URL"
-        return Problem(f"{subject} lies outside `owns` of its tenancy", fix, where)
-    return None
-
-
-def http_warning(url: str, subject: str, where: model.Location) -> Problem | None:
-    """Warn of a receiver that is reached over plain http."""
-    if not is_plain_http(url):
-        return None
-    return Problem(f"{subject} is plain http: events can be read in transit", "use https", where)
-
-
-def server_problem(
-    server: str, subject: str, where: model.Location | None, *, allow_http: bool
-) -> Problem | None:
-    """Judge a server."""
-    if fault := server_fault(server):
-        return Problem(f"{subject} {fault}", SERVER_FIX, where)
-    if is_plain_http(server) and not allow_http:
-        what = f"{subject} is plain http: the password can be read in transit"
-        return Problem(what, "use https, or say `allow_http: true`", where)
-    return None
-
-
-def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
-    """Judge the server and the URLs of a tenancy as far as nothing has to be filled in."""
-    settings = tenancy.settings
-    server = settings.server
-    found = []
-    if server and server.template.literal is not None:
-        text = server.template.literal
-        found.append(
-            server_problem(text, "the server", server.location, allow_http=settings.allow_http)
-        )
-    elif server:
-        found.append(_password_problem(server, "the server", SERVER_FIX))
-    identities: list[tuple[SubscriptionDeclaration, Hashable]] = []
-    for entry in tenancy.subscriptions:
-        url = entry.url.template
-        if url.literal is None:
-            found.append(_password_problem(entry.url, "the URL", _URL_FIX))
-            # a tuple, so that no literal text equals one with references; hashing a Template again
-            # and again is slow
-            identities.append((entry, (url.text,)))
-        else:
-            found.append(url_problem(url.literal, "the URL", entry.url.location, settings.owns))
-            identities.append((entry, normal_url(url.literal)))
-    yield from filter(None, found)
-    yield from duplicate_subscription_problems(identities)
-
-
-def _password_problem(written: Written, subject: str, fix: str) -> Problem | None:
-    """Find user information beside variables: it is in the file, whatever they are filled with."""
-    text = "".join(part for part in written.template.parts if isinstance(part, str))
-    _, netloc, _ = split_written(text)
-    if "@" not in netloc:
-        return None
-    return Problem(f"{subject} holds user information (@)", fix, written.location)
-
-
-def duplicate_subscription_problems(
-    subscriptions: Iterable[tuple[SubscriptionDeclaration, Hashable]],
-) -> Iterator[Problem]:
-    """Refuse two subscriptions of a tenancy with the same URL identity and trigger."""
-    seen: dict[tuple[Hashable, model.Trigger], SubscriptionDeclaration] = {}
-    for entry, identity in subscriptions:
-        for trigger in entry.triggers:
-            first = seen.setdefault((identity, trigger), entry)
-            if first is not entry:
-                same = f'the URL and the trigger {trigger.short} of "{first.name}"'
-                what = f'"{entry.name}" has {same} ({first.location})'
-                yield Problem(what, "remove one of the two", entry.location)
-
-
-def duplicate_tenancy_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
-    """Refuse two tenancies with the same server and tenant as they are written."""
-    places = []
-    for entry in tenancies:
-        written = (entry.settings.server, entry.settings.tenant)
-        places.append((entry, tuple(each and each.template.text for each in written)))
-    return same_place_problems(places)
-
-
-def same_place_problems(
-    places: Iterable[tuple[TenancyDeclaration, Hashable]],
-) -> Iterator[Problem]:
-    """Refuse two tenancies with the same place (server and tenant): they would undo each other."""
-    seen: dict[Hashable, TenancyDeclaration] = {}
-    for entry, place in places:
-        first = seen.setdefault(place, entry)
-        if first is not entry:
-            same = f'the server and tenant of "{first.name}" ({first.location})'
-            what = f'tenancy "{entry.name}" has {same}'
-            yield Problem(what, "put their subscriptions under one name", entry.location)
 
 
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
@@ -279,20 +146,6 @@ def _targeted(
     return tuple(kept)
 
 
-def share_of(
-    entries: Sequence[TenancyDeclaration], shard: Shard | None
-) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies of a shard (all if there is none); a shard may be empty."""
-    if shard is None:
-        return tuple(entries)
-    return tuple(each for each in entries if shard_of(each.name, shard.total) == shard.number)
-
-
-def nothing_in(shard: Shard) -> str:
-    """Say that a shard is empty: with few tenancies, some are, and that is not an error."""
-    return f"No tenancy falls in shard {shard}."
-
-
 def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
     """List the addresses of all subscriptions."""
     return [
@@ -329,38 +182,3 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
             problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:
         raise UsageError(*problems)
-
-
-class Shard(Record, frozen=True):
-    """The share of the tenancies that one of several processes looks at."""
-
-    number: int  # 1-based
-    total: int
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.total}"
-
-
-def shard_of(tenancy: str, total: int) -> int:
-    """Return the number of the shard of a tenancy, from 1.
-
-    It depends on its name alone, in every version.
-
-    The SHA-256 of the name in UTF-8, taken as a number, most significant byte first, modulo the
-    number of shards.
-    """
-    from hashlib import sha256  # only here: it costs start-up, and most runs have no shards
-
-    return int.from_bytes(sha256(tenancy.encode()).digest(), "big") % total + 1
-
-
-def read_shard(text: str) -> Shard:
-    """Read `I/N`. Raises UsageError for a different form, and for a number out of range."""
-    found = _FORM.fullmatch(text)
-    if found:
-        shard = Shard(int(found[1]), int(found[2]))
-        if 1 <= shard.number <= shard.total <= MOST_SHARDS:
-            return shard
-    what = f"--shard is not of the form I/N, with 1 to {MOST_SHARDS} shards, counted from 1"
-    fix = "write 2/8, say, for the second of 8 shards; a job that counts from 0 adds 1"
-    raise UsageError(Problem(what, fix))

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-from hooksync.config import declarations
 from hooksync.config.declarations import (
     Document,
     Settings,
@@ -21,7 +19,8 @@ from hooksync.config.declarations import (
 )
 from hooksync.config.files import Source
 from hooksync.config.references import reference_problems
-from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, parser_warning, read_yaml
+from hooksync.config.resolve import judge
+from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, read_yaml
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import Record, given_fields
@@ -52,20 +51,21 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
     for file in files:
         parts += file.read(triggers)
         problems += file.problems
-    tenancies = _merged(parts, problems)
-    for tenancy in tenancies:
-        problems += declarations.tenancy_problems(tenancy)
+    spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)
+    for part in parts:
+        spread[part.name].append(part)
+    tenancies = tuple(_merged(of_one, problems) for of_one in spread.values())
+    is_whole = all(file.is_whole for file in files)
+    found, warnings = judge(tenancies, is_whole=is_whole)
+    problems += found
     problems += reference_problems(tenancies)
-    if all(file.is_whole for file in files):
-        # otherwise, what is missing may be in the part that could not be read
+    if is_whole:  # otherwise, what is missing may be in the part that could not be read
         problems += _run_problems(sources, parts)
-        problems += declarations.duplicate_tenancy_problems(tenancies)
-    for judge in judges:
-        problems += judge(tenancies)
+    for find in judges:
+        problems += find(tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
-    warnings = _in_order(_warnings(tenancies), sources)
-    return Document(tenancies, (*parser_warning(), *warnings))
+    return Document(tenancies, tuple(_in_order(warnings, sources)))
 
 
 def _known_triggers(files: Iterable[FileReader]) -> Mapping[str, model.Trigger] | None:
@@ -90,16 +90,6 @@ def _run_problems(sources: Sequence[Source], parts: Sequence[TenancyPart]) -> It
             yield Problem(f'tenancy "{part.name}" has no subscriptions', fix, part.location)
 
 
-def _warnings(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Problem]:
-    """Warn of plain http in URLs without variables."""
-    for tenancy in tenancies:
-        for entry in tenancy.subscriptions:
-            url = entry.url.template.literal
-            warning = url and declarations.http_warning(url, "the URL", entry.url.location)
-            if warning:
-                yield warning
-
-
 def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:
     """Sort by place, files in the order of the command line; report what an alias repeats once."""
     order = {source.name: index for index, source in enumerate(sources)}
@@ -111,48 +101,30 @@ def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Pr
     return sorted(dict.fromkeys(problems), key=place)
 
 
-def _merged(
-    parts: Iterable[TenancyPart], problems: list[Problem]
-) -> tuple[TenancyDeclaration, ...]:
-    """Put the parts of each tenancy together, in the order in which tenancies first appear."""
-    spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)
-    for part in parts:
-        spread[part.name].append(part)
-    return tuple(_merged_one(of_one, problems) for of_one in spread.values())
-
-
-def _merged_one(parts: Sequence[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
+def _merged(parts: Sequence[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
     """Put the parts of a tenancy together, and note what two of them declare."""
-    stated = [part for part in parts if part.has_settings]
-    main = stated[0] if stated else parts[0]
-    for part in stated[1:]:
-        what = f'tenancy "{main.name}" has settings in two files'
-        _note_twice(problems, what, "keep all but the subscriptions in one file", part, main)
-    if not stated:
-        for part in parts:
-            if part.settings != main.settings:
-                what = f'the defaults of two files give tenancy "{main.name}" different settings'
-                _note_twice(problems, what, "write its settings in one of the files", part, main)
-    subscriptions: dict[str, SubscriptionDeclaration] = {}
+    main = next((part for part in parts if part.has_settings), parts[0])
+    declared: dict[str, SubscriptionDeclaration] = {}
     for part in parts:
+        if part is not main and part.has_settings:
+            what = f'tenancy "{main.name}" has settings in two files'
+            fix = "keep all but the subscriptions in one file"
+            problems.append(_twice(what, fix, part.location, main.location))
+        elif not main.has_settings and part.settings != main.settings:
+            what = f'the defaults of two files give tenancy "{main.name}" different settings'
+            fix = "write its settings in one of the files"
+            problems.append(_twice(what, fix, part.location, main.location))
         for entry in part.subscriptions or ():
-            first = subscriptions.setdefault(entry.name, entry)
+            first = declared.setdefault(entry.name, entry)
             if first is not entry:
                 what = f'subscription "{entry.name}" is declared twice'
-                _note_twice(problems, what, "rename one of the two, or remove it", entry, first)
-    return TenancyDeclaration(
-        main.name, main.settings, tuple(subscriptions.values()), main.location
-    )
+                fix = "rename one of the two, or remove it"
+                problems.append(_twice(what, fix, entry.location, first.location))
+    return TenancyDeclaration(main.name, main.settings, tuple(declared.values()), main.location)
 
 
-def _note_twice(
-    problems: list[Problem],
-    what: str,
-    fix: str,
-    here: TenancyPart | SubscriptionDeclaration,
-    first: TenancyPart | SubscriptionDeclaration,
-) -> None:
-    problems.append(Problem(f"{what}; the other place is {first.location}", fix, here.location))
+def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> Problem:
+    return Problem(f"{what}; the other place is {other}", fix, here)
 
 
 class TenancyPart(Record, frozen=True):
@@ -206,11 +178,9 @@ class FileReader:
     def read(self, triggers: Mapping[str, model.Trigger] | None) -> list[TenancyPart]:
         """Read what the file says of each tenancy. `triggers`: by name; None: any name is one."""
         self._known_triggers = triggers
-        defaults = self.data.get("defaults", YamlMap())
-        self._default_triggers = self._triggers(defaults)
-        self._default_secret = self._reference(defaults, "secret")
-        self._default_fields = given_fields(model.PlainFields, defaults)
-        self._default_settings = self._plain_settings(defaults)
+        self._defaults: YamlMap = self.data.get("defaults", YamlMap())
+        self._settings(self._defaults)  # their problems are noted, also if nothing uses them
+        self._triggers(self._defaults)
         tenancies = self.data.get("tenancies", YamlMap())
         return [self._part(tenancies, name) for name in tenancies]
 
@@ -223,20 +193,11 @@ class FileReader:
             read = (self._subscription(entries, each, name) for each in entries)
             subscriptions = tuple(filter(None, read))
         where = self._at(tenancies.key_mark(name))
-        return TenancyPart(name, self._settings(fields), has_settings, subscriptions, where)
+        settings = self._settings(fields.filled_up(self._defaults))
+        return TenancyPart(name, settings, has_settings, subscriptions, where)
 
     def _settings(self, fields: YamlMap) -> Settings:
         """Read the settings of a tenancy. What is left out gets its default."""
-        given = self._default_settings | self._plain_settings(fields)
-        if "credentials" in fields:
-            login = fields["credentials"]
-            refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in login}
-            given["credentials"] = model.CredentialRefs(**refs)
-        server = self._text(fields, "server")
-        return Settings(server=server, tenant=self._text(fields, "tenant"), **given)
-
-    def _plain_settings(self, fields: YamlMap) -> dict[str, Any]:
-        """Read the settings that may also be defaults."""
         given = given_fields(model.PlainSettings, fields)
         prefixes = given.get("owns")
         if isinstance(prefixes, YamlList):
@@ -244,7 +205,12 @@ class FileReader:
         limit = fields.get("limits", YamlMap()).get("unsubscribe")
         if limit is not None:
             given["limit"] = model.UnsubscribeLimit.read(limit)
-        return given
+        if "credentials" in fields:
+            login = fields["credentials"]
+            refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in login}
+            given["credentials"] = model.CredentialRefs(**refs)
+        server = self._text(fields, "server")
+        return Settings(server=server, tenant=self._text(fields, "tenant"), **given)
 
     def _owns(self, prefixes: YamlList) -> model.Owns | frozenset[str]:
         owns: model.Owns | frozenset[str] = frozenset(prefixes)
@@ -259,25 +225,24 @@ class FileReader:
     def _subscription(
         self, subscriptions: YamlMap, name: str, tenancy: str
     ) -> SubscriptionDeclaration | None:
-        fields = subscriptions[name]
+        own = subscriptions[name]
+        fields = own.filled_up(self._defaults)
         mark = subscriptions.key_mark(name)
-        triggers = self._triggers(fields)
+        triggers = self._triggers(own)
         if triggers is None:
-            triggers = self._default_triggers
-        secret = self._reference(fields, "secret") or self._default_secret
+            triggers = self._triggers(self._defaults)
         path = ("tenancies", tenancy, "subscriptions", name)
         if not self.damaged or self.damaged.isdisjoint([(), ("defaults",), path]):
             if triggers is None:
                 self._note(f'"{name}" has no trigger', _ADD_TRIGGER, mark)
-            if secret is None:
+            if "secret" not in fields:
                 self._note(f'"{name}" has no secret', _ADD_REFERENCE, mark)
         url = self._text(fields, "url")
         if url is None:
             return None
-        plain = self._default_fields | given_fields(model.PlainFields, fields)
-        return SubscriptionDeclaration(
-            name, url, triggers or (), secret or _MISSING, self._at(mark), **plain
-        )
+        secret = self._reference(fields, "secret") if "secret" in fields else _MISSING
+        plain = given_fields(model.PlainFields, fields)
+        return SubscriptionDeclaration(name, url, triggers or (), secret, self._at(mark), **plain)
 
     def _text(self, fields: YamlMap, key: str) -> Written | None:
         """Read a text that may hold `${NAME}`.
@@ -293,37 +258,31 @@ class FileReader:
             self._note(f"{key} has {error}", "write ${NAME}, or $$ for a dollar", mark)
             return None
 
-    def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> Any:
-        """Read where a secret is found: a SecretRef, or None if it is not there."""
-        if key not in fields:
-            return None
-        written = fields[key]
-        return model.SecretRef.read(written, self._at(fields.value_mark(key)), noun, self._folder)
+    def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef:
+        """Read where a secret is found."""
+        where = self._at(fields.value_mark(key))
+        return model.SecretRef.read(fields[key], where, noun, self._folder)
 
     def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
         """Read `trigger` or `triggers`; None: neither is there."""
-        found: list[model.Trigger] = []
         if "trigger" in fields:
-            self._add_trigger(found, fields["trigger"], fields.value_mark("trigger"))
-            return tuple(found)
-        if "triggers" not in fields:
-            return None
-        names = fields["triggers"]
-        for index, name in enumerate(names):
-            self._add_trigger(found, name, names.item_mark(index))
-        return tuple(found)
-
-    def _add_trigger(self, found: list[model.Trigger], name: str, mark: Mark) -> None:
-        """Add a trigger, or note that it is unknown or there twice."""
-        known = self._known_triggers
-        if known is not None and name not in known:
-            self._note(f'unknown trigger "{name}"', _trigger_advice(name, known), mark)
-            return
-        trigger = model.Trigger.named(name)
-        if trigger in found:
-            self._note(f'trigger "{trigger.short}" is listed twice', "keep one of the two", mark)
+            written = [(fields["trigger"], fields.value_mark("trigger"))]
+        elif "triggers" in fields:
+            written = list(zip(fields["triggers"], fields["triggers"].places, strict=True))
         else:
-            found.append(trigger)
+            return None
+        known = self._known_triggers
+        found: list[model.Trigger] = []
+        for name, mark in written:
+            trigger = model.Trigger.named(name)
+            if known is not None and name not in known:
+                self._note(f'unknown trigger "{name}"', _trigger_advice(name, known), mark)
+            elif trigger in found:
+                what = f'trigger "{trigger.short}" is listed twice'
+                self._note(what, "keep one of the two", mark)
+            else:
+                found.append(trigger)
+        return tuple(found)
 
     def _at(self, mark: Mark) -> model.Location:
         return model.Location(self._file, *mark)
@@ -334,9 +293,8 @@ class FileReader:
 
 def _trigger_advice(name: str, known: Mapping[str, model.Trigger]) -> str:
     """Advise on an unknown name: what may have been meant, and which names are known."""
-    import difflib  # a large module, needed for mistakes alone
+    from hooksync.config.schema_errors import suggestion  # only here: needed for mistakes alone
 
     shown = list(dict.fromkeys(trigger.short for trigger in known.values()))[:_MOST_LISTED]
     advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
-    guesses = difflib.get_close_matches(name.upper(), list(known)[:_MOST_LISTED], n=1)
-    return f"did you mean {guesses[0]}? ({advice})" if guesses else advice
+    return suggestion(name.upper(), list(known)[:_MOST_LISTED], advice)

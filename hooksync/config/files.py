@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import BinaryIO
 
 from hooksync.core.errors import FileError, Problem, os_reason, some_of
@@ -52,20 +52,26 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
     A file that is named twice is read once. Raises FileError with every problem; a folder directly
     within a directory whose hooks files are not read is one.
     """
-    sources: dict[str, Source] = {}  # by real path
     problems: list[Problem] = []
+    paths: list[str] = []
     directories = []
     for argument in arguments:
-        with _collecting(problems, argument):
-            paths = [argument]
-            if argument != "-" and os.path.isdir(argument):
-                paths = _hooks_files(argument)
-                directories.append(argument)
-            for path in paths:
-                with _collecting(problems, path):
-                    identity = path if path == "-" else os.path.realpath(path)
-                    if identity not in sources:
-                        sources[identity] = _read_source(path, stdin)
+        if argument == "-" or not os.path.isdir(argument):
+            paths.append(argument)
+            continue
+        try:
+            paths += _hooks_files(argument)
+            directories.append(argument)
+        except OSError as error:
+            problems.append(_unreadable(argument, error))
+    sources: dict[str, Source] = {}  # by real path
+    for path in paths:
+        identity = path if path == "-" else _real(path)
+        try:
+            if identity not in sources:
+                sources[identity] = _read_source(path, stdin)
+        except FileError as error:
+            problems += error.problems
     for directory in directories:
         problems += _directory_problems(directory, sources)
     if problems:
@@ -104,12 +110,12 @@ def read_plan(path: str) -> bytes:
     """Read the file of a saved plan. Raises FileError."""
     fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
     large_fix = "plan fewer tenancies at once with --tenancy"
-    return _read_named(path, f"the plan {path}", MOST_PLAN_BYTES, fix, large_fix)
+    return _read(path, "plan", MOST_PLAN_BYTES, fix, large_fix)
 
 
 def read_settings(path: str, kind: str, fix: str) -> bytes:
     """Read a small file that the command line names. Raises FileError."""
-    return _read_named(path, f"the {kind} {path}", MOST_SETTINGS_BYTES, fix, fix)
+    return _read(path, kind, MOST_SETTINGS_BYTES, fix, fix)
 
 
 def others_may_read(path: str) -> bool:
@@ -124,12 +130,10 @@ def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[st
     Raises FileError.
     """
     fix = "name a file that holds the body of an event as it was sent, or - for standard input"
-    if path == "-" and stdin is not None:
-        return _limited(stdin.read(MOST_EVENT_BYTES + 1), STDIN, MOST_EVENT_BYTES, fix), {}
-    body = _read_named(path, f"the event {path}", MOST_EVENT_BYTES, fix, fix)
+    body = _read(path, "event", MOST_EVENT_BYTES, fix, fix, stdin)
     if not os.path.lexists(path + HEADERS):
         return body, {}
-    data = _read_named(path + HEADERS, f"the file {path}{HEADERS}", MOST_EVENT_BYTES, fix, fix)
+    data = _read(path + HEADERS, "file", MOST_EVENT_BYTES, fix, fix)
     lines = (line.partition(":") for line in data.decode("latin-1").splitlines())
     return body, {name.strip().lower(): value.strip() for name, _, value in lines}
 
@@ -149,7 +153,10 @@ def recorded_events(folder: str) -> list[str]:
 
 def real_path(ref: SecretRef) -> str:
     """Say where the file of a secret really lies, links followed."""
-    path = os.path.join(ref.base, os.path.expanduser(ref.name))
+    return _real(os.path.join(ref.base, os.path.expanduser(ref.name)))
+
+
+def _real(path: str) -> str:
     try:
         return os.path.realpath(path)
     except (OSError, ValueError):  # ValueError: a null character, or half of a surrogate pair
@@ -198,38 +205,35 @@ def _unread_folders(directory: str, read: Container[str]) -> list[str]:
 
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:
-    fix = "name a hooks file; a large one can be spread over several"
-    if path == "-":
-        return Source(STDIN, "", _limited(stdin.read(MOST_BYTES + 1), STDIN, MOST_BYTES, fix))
-    data = read_file(path, MOST_BYTES, takes_pipes=True)
-    return Source(path, os.path.dirname(path), _limited(data, path, MOST_BYTES, fix))
+    fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml, or hooks.yml"
+    data = _read(path, "file", MOST_BYTES, fix, "spread it over several hooks files", stdin)
+    return Source(STDIN, "", data) if path == "-" else Source(path, os.path.dirname(path), data)
 
 
-def _read_named(path: str, name: str, most: int, fix: str, large_fix: str) -> bytes:
-    """Read a file. `most`: bytes; `large_fix`: what to do about more."""
+def _read(
+    path: str, noun: str, most: int, fix: str, large_fix: str, stdin: BinaryIO | None = None
+) -> bytes:
+    """Read a file, or standard input for `-` if it is given. Raises FileError.
+
+    `most`: bytes; `fix`: what to do if there is no file; `large_fix`: what to do about more bytes.
+    """
+    name = f"the {noun} {path}"
     try:
-        return _limited(read_file(path, most, takes_pipes=True), name, most, large_fix)
-    except (OSError, ValueError) as error:  # ValueError: a null character in a path
-        raise FileError(Problem(f"{name} cannot be read: {os_reason(error)}", fix)) from error
-
-
-def _limited(data: bytes, name: str, most: int, fix: str) -> bytes:
+        if path == "-" and stdin:
+            name = STDIN
+            data = stdin.read(most + 1)
+        else:
+            data = read_file(path, most, takes_pipes=True)
+    except FileNotFoundError:
+        raise FileError(Problem(f"there is no {noun} {path}", fix)) from None
+    except (OSError, ValueError) as error:
+        raise FileError(_unreadable(name, error)) from error
     if len(data) > most:
-        raise FileError(Problem(f"{name} is larger than {most // 1024**2} MiB", fix))
+        raise FileError(Problem(f"{name} is larger than {most // 1024**2} MiB", large_fix))
     return data
 
 
-@contextmanager
-def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
-    """Turn errors into problems, so that the other files are looked at too."""
-    try:
-        yield
-    except FileError as error:
-        problems += error.problems
-    except FileNotFoundError:
-        fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml, or hooks.yml"
-        problems.append(Problem(f"there is no file {path}", fix))
-    except (OSError, ValueError) as error:
-        # ValueError: a null character in a path, or a closed standard input
-        what = f"{STDIN if path == '-' else path} cannot be read: {os_reason(error)}"
-        problems.append(Problem(what, "check the path and its permissions"))
+def _unreadable(name: str, error: Exception) -> Problem:
+    # a ValueError: a null character in a path, or a closed standard input
+    fix = "check the path and its permissions"
+    return Problem(f"{name} cannot be read: {os_reason(error)}", fix)

@@ -1,16 +1,15 @@
-"""Declarations + the environment -> the declared tenancies, with everything but secrets filled in.
+"""Declarations -> the declared tenancies, with everything but secrets filled in; their rules.
 
-Pure: the environment is an argument. What depends on a `${NAME}` is checked here, when its value is
-known, and nowhere else. Messages name variables, and the files that set them; they never quote
-what variables hold.
+Pure: the environment is an argument. A text without `${NAME}` is judged when its file is read, and
+any other text when it is filled in: each once, by the same functions. Messages name variables, and
+the files that set them; they never quote what variables hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from hooksync.config import declarations
 from hooksync.config.declarations import (
     SubscriptionDeclaration,
     TenancyDeclaration,
@@ -26,22 +25,53 @@ from hooksync.core.model import (
     DeclaredSubscription,
     Environ,
     HookUrl,
+    Location,
+    Owns,
+    PlainFields,
     PlainSettings,
     SecretRef,
     Server,
     Tenancy,
+    Trigger,
 )
 from hooksync.core.record import fields_of, replace
 from hooksync.core.template import MissingVariableError, parse_template
-from hooksync.core.urls import is_plain_http, server_url
+from hooksync.core.urls import (
+    is_plain_http,
+    normal_url,
+    owns_url,
+    server_fault,
+    server_url,
+    split_written,
+    url_fault,
+)
 
 Environment = Mapping[str, str]
+
+_URL_FIX = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
+_SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
+
+
+def judge(
+    entries: Sequence[TenancyDeclaration], *, is_whole: bool
+) -> tuple[list[Problem], list[Problem]]:
+    """Judge what files declare as far as it depends on no variable.
+
+    Returns problems and warnings. `is_whole`: whether everything in the files could be read.
+    """
+    fillings = [_Filling(entry, None) for entry in entries]
+    problems = [*_same_tenancy_problems(fillings)] if is_whole else []
+    warnings = []
+    for filling in fillings:
+        filling.tenancy()
+        problems += filling.problems
+        warnings += filling.warnings
+    return problems, warnings
 
 
 def resolve(
     entries: Sequence[TenancyDeclaration],
     environ: Environment,
-    whole: Sequence[TenancyDeclaration] = (),
     *,
     needs_login: bool = False,
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
@@ -49,14 +79,12 @@ def resolve(
 
     Returns the tenancies and new warnings, in the order of the entries.
 
-    `whole`: what the entries are a shard of, for names of the same tenancy. `needs_login`: an error
-    if no tenancy has a log-in. Raises FileError with every problem, and with all variables that are
-    not set.
+    `needs_login`: an error if no tenancy has a log-in. Raises FileError with every problem, and
+    with all variables that are not set.
     """
     fillings = [_Filling(entry, environ) for entry in entries]
     tenancies = [filling.tenancy() for filling in fillings]
-    of_whole = [_Filling(entry, environ) for entry in whole]
-    problems = [*_same_tenancy_problems(of_whole or fillings, in_shards=bool(whole))]
+    problems = [*_same_tenancy_problems(fillings)]
     warnings = _override_warnings(fillings, environ)
     for filling in fillings:
         problems += filling.problems
@@ -109,17 +137,42 @@ def url_environment_values(
     return tuple(dict.fromkeys(filter(None, values)))
 
 
-class _Filling:
-    """One tenancy while it is filled in, with its problems."""
+def server_problem(
+    server: str, subject: str, where: Location | None, *, allow_http: bool
+) -> Problem | None:
+    """Judge a server."""
+    if fault := server_fault(server):
+        return Problem(f"{subject} {fault}", _SERVER_FIX, where)
+    if is_plain_http(server) and not allow_http:
+        what = f"{subject} is plain http: the password can be read in transit"
+        return Problem(what, "use https, or say `allow_http: true`", where)
+    return None
 
-    def __init__(self, entry: TenancyDeclaration, environ: Environment) -> None:
+
+def url_problem(
+    url: str, subject: str, where: Location | None, owns: Owns | frozenset[str] = "made"
+) -> Problem | None:
+    """Judge the URL of a receiver: hooksync may remove what it declares, so a prefix covers it."""
+    if fault := url_fault(url):
+        return Problem(f"{subject} {fault}", _URL_FIX, where)
+    if isinstance(owns, frozenset) and not owns_url(owns, url):
+        fix = "add a prefix of it to `owns`, or change the URL"
+        return Problem(f"{subject} lies outside `owns` of its tenancy", fix, where)
+    return None
+
+
+class _Filling:
+    """One tenancy while it is filled in and judged. Without an environment: as it is written."""
+
+    def __init__(self, entry: TenancyDeclaration, environ: Environment | None) -> None:
         self.entry = entry
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
-        self._environ = environ
+        self._environ = environ or {}
+        self._is_as_written = environ is None
 
     def tenancy(self) -> Tenancy | None:
-        """Fill everything in. None: it has no valid server."""
+        """Fill everything in, and judge it. None: it has no valid server."""
         server = self.server
         tenant = self.tenant
         subscriptions = self.subscriptions()
@@ -135,6 +188,16 @@ class _Filling:
             self.entry.location,
             **plain,
         )
+
+    @property
+    def place(self) -> Hashable:
+        """The server and the tenant; None: the server is not known."""
+        if self._is_as_written:
+            settings = self.entry.settings
+            written = (settings.server, settings.tenant)
+            return tuple(each and each.template.text for each in written)
+        tenant, _ = self.tenant
+        return self.server and (self.server.base_url, (tenant or "").casefold())
 
     @cached_property
     def _credentials(self) -> CredentialRefs:
@@ -169,27 +232,25 @@ class _Filling:
 
     @cached_property
     def server(self) -> Server | None:
-        """The server; None: there is none, or it is invalid, which is noted."""
+        """The server; None: it is not known, or it is invalid, which is noted."""
         written = self._written("server")
         if written is None:
-            fix = f"{declarations.SERVER_FIX}, or set PRESERVICA_SERVER"
-            self._note(f'tenancy "{self.entry.name}" has no server', fix)
+            if not self._is_as_written:
+                fix = f"{_SERVER_FIX}, or set PRESERVICA_SERVER"
+                self._note(f'tenancy "{self.entry.name}" has no server', fix)
             return None
         text = self._fill(written, "server")
         if text is None:
             return None
-        if written.template.literal is None:
-            problem = declarations.server_problem(
-                text,
-                written.subject("the server", self._environ),
-                written.location,
-                allow_http=self.entry.settings.allow_http,
-            )
+        if self._judges(written):
+            subject = written.subject("the server", self._environ)
+            allow_http = self.entry.settings.allow_http
+            problem = server_problem(text, subject, written.location, allow_http=allow_http)
             if problem:
                 self.problems.append(problem)
                 return None
         server = Server(written.template.text, server_url(text))
-        if is_plain_http(server.base_url):
+        if self._judges(written) and is_plain_http(server.base_url):
             what = f"the password goes to {server.shown} in clear: it can be read in transit"
             fix = "use https, and remove `allow_http: true`"
             self.warnings.append(Problem(what, fix, written.location))
@@ -202,41 +263,60 @@ class _Filling:
         text = self._fill(written, "tenant") if written else None
         if not written or not text:
             return None, None
-        if not text.isprintable():
+        if self._judges(written) and not text.isprintable():
             subject = written.subject("the tenant", self._environ)
             what = f"{subject} holds a line break or a control character"
-            self._note(what, "check the variable", written)
+            self._note(what, "write the tenant's name, or check the variable", written)
         return text, written.template.text
 
     def subscriptions(self) -> tuple[DeclaredSubscription, ...]:
-        """Fill in the URLs."""
-        made: list[DeclaredSubscription] = []
-        known = []
-        for entry in self.entry.subscriptions:
-            text = self._url(entry)
-            if text is not None:
-                url = HookUrl(entry.url.template.text, text)
-                known.append((entry, url.identity))
-                made += entry.filled(self.entry.name, url, self._sourced(entry.secret))
-        self.problems += declarations.duplicate_subscription_problems(known)
+        """Fill in the subscriptions: each has a place for each of its triggers."""
+        made = []
+        for entry, text in self.urls:
+            url = HookUrl(entry.url.template.text, text)
+            secret = self._sourced(entry.secret)
+            plain = fields_of(PlainFields, entry)
+            for trigger in entry.triggers:
+                named = (self.entry.name, entry.name, url, trigger, secret, entry.location)
+                made.append(DeclaredSubscription(*named, **plain))
         return tuple(made)
 
+    @cached_property
+    def urls(self) -> list[tuple[SubscriptionDeclaration, str]]:
+        """The subscriptions whose URLs are known and valid; no two may be the same."""
+        found = []
+        seen: dict[tuple[Hashable, Trigger], SubscriptionDeclaration] = {}
+        for entry in self.entry.subscriptions:
+            # a tuple, so that no literal text equals one with references; hashing a Template again
+            # and again is slow
+            identity: Hashable = (entry.url.template.text,)
+            text = self._url(entry)
+            if text is not None:
+                found.append((entry, text))
+                identity = normal_url(text)
+            for trigger in entry.triggers:
+                first = seen.setdefault((identity, trigger), entry)
+                if first is not entry:
+                    same = f'the URL and the trigger {trigger.short} of "{first.name}"'
+                    what = f'"{entry.name}" has {same} ({first.location})'
+                    self.problems.append(Problem(what, "remove one of the two", entry.location))
+        return found
+
     def _url(self, entry: SubscriptionDeclaration) -> str | None:
-        """Fill a URL in, and judge it if it has variables."""
+        """Fill in and judge a URL. None: it is not known, or it is invalid, which is noted."""
         written = entry.url
-        if written.template.literal is not None:
-            return written.template.literal
-        url = self._fill(written, "URL")
-        if url is None:
-            return None
+        text = self._fill(written, "URL")
+        if text is None or not self._judges(written):
+            return text
         subject = written.subject("the URL", self._environ)
-        owns = self.entry.settings.owns
-        if problem := declarations.url_problem(url, subject, written.location, owns):
+        problem = url_problem(text, subject, written.location, self.entry.settings.owns)
+        if problem:
             self.problems.append(problem)
             return None
-        if warning := declarations.http_warning(url, subject, written.location):
-            self.warnings.append(warning)
-        return url
+        if is_plain_http(text):
+            what = f"{subject} is plain http: events can be read in transit"
+            self.warnings.append(Problem(what, "use https", written.location))
+        return text
 
     def _written(self, field: str) -> Written | None:
         """Return how a server or a tenant is written; if it is not, its usual variable."""
@@ -246,10 +326,21 @@ class _Filling:
             return Written(parse_template(f"${{{variable}}}"), self.entry.location)
         return written
 
+    def _judges(self, written: Written) -> bool:
+        """Whether a text becomes known in this pass: a literal one without an environment."""
+        return (written.template.literal is not None) == self._is_as_written
+
     def _fill(self, written: Written, noun: str) -> str | None:
-        """Fill in a text. None: a variable is not set, which is noted."""
+        """Fill in a text. None: it is not known; a variable that is not set is noted."""
+        template = written.template
+        if self._is_as_written and template.literal is None:
+            _, netloc, _ = split_written(template.text)
+            if noun != "tenant" and "@" in netloc:  # whatever is filled in beside it
+                fix = _URL_FIX if noun == "URL" else _SERVER_FIX
+                self._note(f"the {noun} holds user information (@)", fix, written)
+            return None
         try:
-            return written.template.fill(self._environ)
+            return template.fill(self._environ)
         except MissingVariableError as error:
             for name in error.names:
                 fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
@@ -274,24 +365,16 @@ def _override_warnings(fillings: Sequence[_Filling], environ: Environment) -> li
     return warnings
 
 
-def _same_tenancy_problems(fillings: Sequence[_Filling], *, in_shards: bool) -> Iterator[Problem]:
-    """Refuse two names of one tenancy, as far as the environment allows.
+def _same_tenancy_problems(fillings: Sequence[_Filling]) -> Iterator[Problem]:
+    """Refuse two names of one tenancy, as far as they are known: they would undo each other.
 
-    A tenant that is not given becomes known at log-in, and then only in its own shard: beside
-    others on the same server, a tenancy in a different shard must give it.
+    A tenant that is not given becomes known at log-in.
     """
-    places = []
-    named: dict[str, str] = {}
+    seen: dict[Hashable, TenancyDeclaration] = {}
     for filling in fillings:
-        tenant, _ = filling.tenant
-        if filling.server:
-            server = filling.server.base_url
-            places.append((filling.entry, (server, (tenant or "").casefold())))
-            if tenant:
-                named.setdefault(server, filling.entry.name)
-    yield from declarations.same_place_problems(places)
-    for entry, (server, tenant) in places:
-        if in_shards and not tenant and server in named:
-            what = f'tenancy "{entry.name}" has no tenant: with --shard, it cannot be told apart'
-            what = f'{what} from "{named[server]}", which is on the same server'
-            yield Problem(what, "write tenant: NAME", entry.location)
+        entry = filling.entry
+        first = seen.setdefault(filling.place, entry) if filling.place else entry
+        if first is not entry:
+            same = f'the server and tenant of "{first.name}" ({first.location})'
+            what = f'tenancy "{entry.name}" has {same}'
+            yield Problem(what, "put their subscriptions under one name", entry.location)

@@ -4,8 +4,7 @@ Fields that do not fit are left out, so that the rest is checked, too; the file 
 end.
 
 Words are made from the keyword and the path alone. The content of the file is never quoted: it may
-be a secret. Exceptions: numbers and the like in fields that hold no secret, and unknown keys
-that look like names, outside of `secret` and `credentials`.
+be a secret. Exceptions: unknown keys that look like names, outside of `secret` and `credentials`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from hooksync.config.yaml_loader import QUOTABLE_KEY, Mark, Timestamp, YamlList, YamlMap
+from hooksync.config.yaml_loader import KINDS, QUOTABLE_KEY, Mark, YamlList, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import SECRET_KINDS, Location
 from hooksync.core.schema import Violation, find_errors, rule
@@ -167,16 +166,18 @@ def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
         return (f"unknown key under {found.field}", listed), True
     if found.path == ("defaults",) and key in _NO_DEFAULTS:
         return (f"{key} cannot be a default", "write it where it applies"), False
-    if key == "prune":
-        fix = "remove it; `owns` controls what hooksync may remove"
-        return ('unknown key "prune"', fix), False
-    import difflib  # a large module, needed for mistakes alone
-
-    guesses = difflib.get_close_matches(key, known, n=1)
-    fix = f"did you mean {guesses[0]}? ({listed})" if guesses else listed
+    fix = suggestion(key, known, listed)
     if not QUOTABLE_KEY.fullmatch(key):
         return ("unknown key", fix), True
-    return (f'unknown key "{key}"', fix), bool(guesses)
+    return (f'unknown key "{key}"', fix), fix != listed
+
+
+def suggestion(name: str, known: Sequence[str], advice: str) -> str:
+    """Put what may have been meant by an unknown name before a piece of advice."""
+    import difflib  # only here: a large module
+
+    guesses = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {guesses[0]}? ({advice})" if guesses else advice
 
 
 def word_refusal(refusal: Refusal) -> Words:
@@ -187,8 +188,8 @@ def word_refusal(refusal: Refusal) -> Words:
     if words:
         return words
     what = f"{refusal.label} {rule(refusal.keyword, refusal.schema)}"
-    if refusal.keyword == "enum" and isinstance(refusal.instance, bool) and not refusal.is_private:
-        what = f"{what}, but YAML reads this as {_reading(refusal)}"
+    if refusal.keyword == "enum" and isinstance(refusal.instance, bool):
+        what = f"{what}, but YAML reads this as {KINDS[bool]}"
     return what, _fix(refusal)
 
 
@@ -227,28 +228,15 @@ def _wrong_type(refusal: Refusal) -> Words:
         if refusal.field == "subscriptions":
             fix = "write `subscriptions: {}` if it has none"
         return f"{label} is empty", fix
-    is_value = is_scalar and refusal.argument == "object" and refusal.field != "keyring"
+    is_value = is_scalar and refusal.schema["type"] == "object" and refusal.field != "keyring"
     if is_value and refusal.is_private:
         kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
         return f"{kind} is never written into the file", f"{fix}, and keep the value there"
     what = f"{label} {rule('type', refusal.schema)}".replace("an object", "a mapping")
-    if is_scalar and "string" in str(refusal.argument):
-        what = f"{what}, but YAML reads this as {_reading(refusal)}"
+    if is_scalar and "string" in str(refusal.schema["type"]):
+        what = f"{what}, but YAML reads this as {KINDS[type(value)]}"
         fix = f'put quotes around it, as in {refusal.field}: "..."'
     return what, fix
-
-
-def _reading(refusal: Refusal) -> str:
-    """Describe what YAML 1.1 made of a word without quotes."""
-    value = refusal.instance
-    if refusal.is_private:
-        return "something else"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Timestamp):
-        return "a date"
-    is_short = isinstance(value, int) and abs(value) < 10**12
-    return f"the number {value}" if is_short else "a number"
 
 
 def _fix(refusal: Refusal) -> str:

@@ -99,7 +99,8 @@ class SecretSources:
         found, problems = self.look_up(refs)
         doubts = list(problems.values())
         for ref, secret in found.items():
-            doubts += doubts_about(secret, ref)
+            if doubt := doubt_about(secret, ref):
+                doubts.append(doubt)
         return tuple(doubts)
 
     def values(self, refs: Iterable[SecretRef] = ()) -> list[str]:
@@ -248,7 +249,7 @@ def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
     return value
 
 
-def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
+def doubt_about(secret: Secret, ref: SecretRef) -> Problem | None:
     """Warn of a secret that is easy to guess: it is short, or repeats few characters."""
     value = secret.reveal()
     if len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
@@ -256,18 +257,18 @@ def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
     elif len(set(value)) < _FEWEST_CHARACTERS:
         fault = f"has fewer than {_FEWEST_CHARACTERS} different characters"
     else:
-        return ()
-    return (reference_problem(ref, fault, FIX),)
+        return None
+    return reference_problem(ref, fault, FIX)
 
 
 def gather(
     env_files: Iterable[str], credentials: str | None, environ: Mapping[str, str]
-) -> tuple[Mapping[str, str], dict[str, str], list[Problem]]:
+) -> tuple[Environ, list[Problem]]:
     """Add the variables of files that the environment does not set; a later file overrides.
 
     `credentials`: of pyPreservica; "": that of the working folder, if there is one and the
-    environment has none of its variables; None: none. Returns the environment, the files by the
-    names of variables, and warnings. Raises FileError.
+    environment has none of its variables; None: none. Returns the environment and warnings. Raises
+    FileError.
     """
     # no copy of the environment, which on Windows minds no case
     own = cast(dict[str, str], environ)
@@ -283,8 +284,7 @@ def gather(
         credentials = _found_credentials(values, warnings)
     if credentials:
         _add_credentials(values, credentials, warnings)
-    origins = {name: file for name, file in values.origins.items() if name in values}
-    return values, origins, warnings
+    return values, warnings
 
 
 def _found_credentials(values: Environ, warnings: list[Problem]) -> str | None:

@@ -53,7 +53,8 @@ class Timestamp(Record, frozen=True):
     text: str
 
 
-_KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "a date"}
+# what YAML 1.1 makes of words without quotes
+KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "a date"}
 
 
 class YamlMap(dict[str, Any]):
@@ -78,6 +79,19 @@ class YamlMap(dict[str, Any]):
         """Where the value of a key is written; for an alias, where the alias is."""
         return self.places[key][2:]
 
+    def fill_up(self, other: YamlMap) -> None:
+        """Add the keys of a different mapping that this one does not have."""
+        for key, value in other.items():
+            if key not in self:
+                self.add(key, value, other.places[key])
+
+    def filled_up(self, other: YamlMap) -> YamlMap:
+        """Return a copy with the keys of a different mapping that this one does not have."""
+        copy = YamlMap()
+        copy.fill_up(self)
+        copy.fill_up(other)
+        return copy
+
     def __repr__(self) -> str:
         """Keep it short: jsonschema puts it into every message, and aliases can make it huge."""
         return "YamlMap(...)"
@@ -98,14 +112,6 @@ class YamlList(list[Any]):
 
     def __repr__(self) -> str:
         return "YamlList(...)"
-
-
-def parser_warning(*, is_fast: bool = has_fast_parser) -> tuple[Problem, ...]:
-    """Warn where reading is slow."""
-    if is_fast:
-        return ()
-    what = "PyYAML comes without libyaml here: large files are read ten times slower"
-    return (Problem(what, "install a wheel of PyYAML for this platform, or build it with libyaml"),)
 
 
 def read_yaml(
@@ -293,9 +299,7 @@ class _Reader:
                 fix = "merge an alias, as in `<<: *common`"
                 self._add_problem(event, "`<<` takes a mapping or a list of mappings", fix)
                 break
-            for key, value in source.items():
-                if key not in node:
-                    node.add(key, value, source.places[key])
+            node.fill_up(source)
         self._nodes += len(node) - own
 
     def _resolve_alias(self, event: Event) -> object:
@@ -330,7 +334,7 @@ class _Reader:
             what = "a key is missing"
             fix = "write a name before the colon"
         else:
-            what = f"a key must be text, but YAML reads this one as {_KINDS[type(key)]}"
+            what = f"a key must be text, but YAML reads this one as {KINDS[type(key)]}"
             fix = 'put quotes around it, as in "on":'
         self._add_problem(event, what, fix)
 

@@ -38,47 +38,27 @@ SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-_OTHERS = "urn:hooksync:schema:"  # what a reference to a part of a different schema begins with
+_OTHERS = re.compile('"\\$ref": "urn:hooksync:schema:([a-z]+):')  # references to different schemas
 _LONGEST_QUOTE = 80  # characters
 _MOST_ERRORS = 100  # of a document, that are looked at
 
 
 def schema_text(kind: SchemaKind) -> str:
-    """Return a packaged JSON Schema as text that refers to no other.
+    """Return a packaged JSON Schema as text that contains the schemas to which it refers.
 
     Raises FileError if the installation lacks it.
     """
     text = _packaged_text(kind)
-    if f'"$ref": "{_OTHERS}' not in text:
+    others = sorted(set(_OTHERS.findall(text)))
+    if not others:
         return text
-    whole = _inlined(msgspec.json.decode(text), kind, kind)
-    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n"
+    schema = msgspec.json.decode(text)
+    for other in others:
+        schema["$defs"][other] = msgspec.json.decode(schema_text(other))
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
 
 
-def _inlined(part: Any, origin: str, kind: str) -> Any:
-    """Put in its place what a part of a schema refers to in others.
-
-    `origin`: the kind of the schema that the part is from; `kind`: the one that it is put in.
-    """
-    if isinstance(part, list):
-        return [_inlined(each, origin, kind) for each in part]
-    if not isinstance(part, dict):
-        return part
-    own = {name: _inlined(each, origin, kind) for name, each in part.items() if name != "$ref"}
-    other, _, path = part.get("$ref", "").partition("#/")
-    if not (other or (path and origin != kind)):
-        return {**part, **own}
-    origin = other.removeprefix(_OTHERS).partition(":")[0] or origin
-    found = msgspec.json.decode(_packaged_text(origin))
-    for name in path.split("/"):
-        found = found[name]
-    base = _inlined(found, origin, kind)
-    if "properties" in own and "properties" in base:  # its own are narrower
-        own["properties"] = base["properties"] | own["properties"]
-    return base | own
-
-
-def _packaged_text(kind: str) -> str:
+def _packaged_text(kind: SchemaKind) -> str:
     name = f"{kind}.schema.json"
     for folder in (_PACKAGE, os.path.dirname(_PACKAGE)):  # of a wheel, and of a checkout
         path = os.path.join(folder, "schemas", name)
@@ -134,7 +114,6 @@ class Violation(NamedTuple):
     keyword: str  # of the schema; "propertyNames" for all that is about a name
     schema: Schema  # the part that holds the keyword
     path: tuple[str | int, ...]  # from the top; for "propertyNames", down to the name
-    argument: object  # what the schema says under the keyword
     instance: object  # what stands there; for "propertyNames", the name
 
     def __repr__(self) -> str:
@@ -150,7 +129,6 @@ _SAYS_NOTHING = {
     "default",
     "examples",
     "format",
-    "then",  # read with `if`
     "properties",  # these three are checked together
     "patternProperties",
     "additionalProperties",
@@ -187,7 +165,7 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
         if "propertyNames" in error.relative_schema_path:
             keyword = "propertyNames"
             path = (*path, error.instance)
-        yield Violation(keyword, error.schema, path, error.validator_value, error.instance)
+        yield Violation(keyword, error.schema, path, error.instance)
 
 
 class _Compiler:
@@ -215,18 +193,30 @@ class _Compiler:
         argument = schema[keyword]
         match keyword:
             case "$ref":
-                return self.compile(self._document["$defs"][argument.removeprefix("#/$defs/")])
+                return self._referred(argument)
             case "propertyNames":
                 return _each(dict, self.compile(argument))
             case "items":
                 return _each(list, self.compile(argument))
             case "not":
                 return _not(self.compile(argument))
-            case "if":
-                return _any_of([_not(self.compile(argument)), self.compile(schema["then"])])
             case "anyOf":
                 return _any_of([self.compile(each) for each in argument])
         return _RULES[keyword](argument)
+
+    def _referred(self, reference: str) -> Check:
+        """Make the check of what a reference leads to, in this schema or in a different one."""
+        urn, _, path = reference.partition("#/")
+        if urn:
+            return _Compiler(read_schema(urn.split(":")[3])).compile_at(path)
+        return self.compile_at(path)
+
+    def compile_at(self, path: str) -> Check:
+        """Make the check of the part of the document at a path such as `$defs/step`."""
+        found = self._document
+        for name in path.split("/"):
+            found = found[name]
+        return self.compile(found)
 
     def _fields(self, schema: Schema) -> Check:
         """Check the values of an object by their names."""
@@ -355,8 +345,6 @@ def _explained(found: Violation, document: str) -> str:
         unknown = next(each for each in instance if each not in found.schema["properties"])
         what = f"{place} has a field {quoted(unknown)} that this one does not know"
         return f"a newer hooksync wrote it: {what}: install that"
-    if found.path and isinstance(found.path[-1], str):
-        place = f"{_place(found.path[:-1]) or document}: {found.path[-1]}"
     return f"{place} {rule(found.keyword, found.schema)}"
 
 

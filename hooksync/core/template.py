@@ -35,14 +35,10 @@ class Template(Record, frozen=True):
     literal: str | None = None  # the text where there are no references
 
     @property
-    def references(self) -> tuple[Reference, ...]:
-        """The references, in order."""
-        return tuple(part for part in self.parts if isinstance(part, Reference))
-
-    @property
     def names(self) -> tuple[str, ...]:
         """The variables that it refers to, each once, in order."""
-        return tuple(dict.fromkeys(reference.name for reference in self.references))
+        references = (part for part in self.parts if isinstance(part, Reference))
+        return tuple(dict.fromkeys(reference.name for reference in references))
 
     def fill(self, environ: Mapping[str, str]) -> str:
         """Fill the references in.

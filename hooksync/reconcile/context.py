@@ -72,8 +72,6 @@ class World(Record, frozen=True, dict=True):
     begun: Event = field(default_factory=Event)  # set before the first change
     # the exit of all text; has the one redactor of the run
     output: Output = field(default_factory=Output)
-    # by the names of variables: the files that set them
-    origins: Mapping[str, str] = field(default_factory=dict)
     # makes a key of a secret and a salt; None: scrypt
     stretch: Callable[[Wanted], Key] | None = None
 

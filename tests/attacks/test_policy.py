@@ -239,7 +239,7 @@ def test_what_a_policy_allows_is_done(place: Place) -> None:
 @pytest.mark.parametrize("command", sampled(COMMANDS, 3))
 def test_a_policy_that_cannot_be_read_stops_every_command(command: str, place: Place) -> None:
     code, err = run_changed(place, command, HOOKSYNC_POLICY="no-such-policy.yaml")
-    assert (code, "the policy no-such-policy.yaml cannot be read" in err) == (1, True)
+    assert (code, "there is no policy no-such-policy.yaml" in err) == (1, True)
 
 
 @pytest.mark.parametrize("command", sampled(PROBING, 3))

@@ -114,7 +114,7 @@ def test_a_plan_holds_to_the_settings_that_it_was_made_with(place: Place) -> Non
         (HOOKS.replace("INDEXED", "INDEXD"), {}, 'unknown trigger "INDEXD"'),
         (HOOKS.replace("${BOX}", "${NOT_SET}"), {}, "${NOT_SET}"),
         (HOOKS, {"tenancies": "other"}, "matches no tenancy"),
-        (HOOKS, {"policy": "/none/policy.yaml"}, "the policy /none/policy.yaml cannot be read"),
+        (HOOKS, {"policy": "/none/policy.yaml"}, "there is no policy /none/policy.yaml"),
     ],
     ids=["file", "environment", "selection", "policy"],
 )

@@ -126,7 +126,7 @@ def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(
             "prod: POST /api/accesstoken/login",
         ),
         (["plan"], {}, "version: 1\n", "failed", "hooks.yaml"),
-        (["apply", "none.json"], {}, HOOKS, "failed", "the plan none.json cannot be read"),
+        (["apply", "none.json"], {}, HOOKS, "failed", "there is no plan none.json"),
         (
             ["apply", "--yes"],
             {"CATALOGUE_SECRET": ""},

@@ -382,7 +382,7 @@ tenancies:
         '8:38: unknown trigger "INDEXD"',
         "8:54: a secret is never written into the file",
         "9:16: the URL is neither http nor https",
-        "9:34: trigger must be text, but YAML reads this as false",
+        "9:34: trigger must be text, but YAML reads this as true or false",
         '9:57: unknown key "why"',
         '10:7: "c" has no trigger',
         '11:29: unknown key "triger"',

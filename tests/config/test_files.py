@@ -154,7 +154,7 @@ def test_all_that_cannot_be_read_is_said_at_once(tmp_path: Path) -> None:
         f"there is no file {tmp_path / 'missing.yaml'}",
         f"{tmp_path / 'empty'} holds no *.yaml or *.yml file",
         f"there is no file {tmp_path / 'dangling.yaml'}",
-        "nul\0.yaml cannot be read: embedded null byte",
+        "the file nul\0.yaml cannot be read: embedded null byte",
     }
 
 

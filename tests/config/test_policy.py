@@ -147,7 +147,7 @@ def test_what_is_wrong_in_a_policy_is_told_with_its_place(
 
 def test_a_policy_that_cannot_be_read_is_an_error_and_never_no_policy(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yaml", tmp_path):
-        with pytest.raises(FileError, match="cannot be read"):
+        with pytest.raises(FileError, match=r"there is no policy|policy .* cannot be read"):
             read_policy(str(path))
     (tmp_path / "large.yaml").write_bytes(b"#" * (1024 * 1024 + 1))
     with pytest.raises(FileError, match="is larger than 1 MiB"):

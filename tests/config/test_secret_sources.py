@@ -204,7 +204,7 @@ def test_a_program_gets_nothing_of_a_file_of_variables(tmp_path: Path) -> None:
     variables.write_text("LD_PRELOAD=/nowhere.so\nBASH_ENV=/nowhere\nHOME=/nowhere\nA=file\n")
     credentials = tmp_path / "credentials.properties"
     credentials.write_text("[credentials]\nusername=u\npassword=of-the-file\n")
-    environ, _, _ = gather(
+    environ, _ = gather(
         [str(variables)], str(credentials), {"PATH": os.environ["PATH"], "A": "own"}
     )
     sources = SecretSources(environ)

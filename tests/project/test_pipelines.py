@@ -20,7 +20,6 @@ from tests.project.test_ci_examples import (
     PAGES,
     WORKFLOWS,
     gitlab,
-    job_of,
     load,
     pod_of,
 )
@@ -108,8 +107,3 @@ def test_the_page_on_kubernetes_names_all_files_variables_and_bounds() -> None:
     assert not [name for name in variables if f"`{name}`" not in KUBERNETES_PAGE]
     user = pod_of("cronjob.yml")["securityContext"]["runAsUser"]
     assert f"user {user}," in KUBERNETES_PAGE
-    shards = job_of("sharded-cronjob.yml")
-    assert (
-        f"Indexed Job of {shards['completions']} pods, {shards['parallelism']} at a time"
-        in KUBERNETES_PAGE
-    )

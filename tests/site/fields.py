@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
-
-from hooksync.core.schema import SchemaKind, schema_text
+from typing import Any
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 Schema = dict[str, Any]
@@ -21,7 +19,7 @@ def read_schema(kind: str) -> Schema:
 
 
 def _document(kind: str) -> Schema:
-    schema: Schema = json.loads(schema_text(cast(SchemaKind, kind)))
+    schema: Schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text(encoding="utf-8"))
     return schema
 
 
@@ -42,7 +40,10 @@ def resolved(node: Any, home: Schema, *, is_foreign: bool) -> Any:
     found: Any = home
     for part in path.split("/"):
         found = found[part]
-    return {**resolved(found, home, is_foreign=True), **beside}
+    base = resolved(found, home, is_foreign=True)
+    if "properties" in base and "properties" in beside:  # its own are narrower
+        beside["properties"] = base["properties"] | beside["properties"]
+    return {**base, **beside}
 
 
 def whole(field: Schema, schema: Schema) -> Schema:

@@ -217,30 +217,30 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("format", ["hooksync.state/1"]), "its format is"),
         (drop("format"), UNKNOWN.replace("hooksync.state/0", "")),
         (drop("entries"), "the state: entries is missing"),
-        (put("entries", {}), "the state: entries must be a list"),
+        (put("entries", {}), "entries must be a list"),
         (put("entries", 1, "text"), "entries[1] must be an object"),
-        (put("entries", 0, "id", ""), "entries[0]: id must not be empty"),
-        (put("entries", 0, "id", 12), "entries[0]: id must be text"),
-        (put("entries", 0, "run", True), f"entries[0]: run {WHOLE_NUMBER}"),
-        (put("serial", 2**53), "the state: serial must be from 0 to 9007199254740991"),
+        (put("entries", 0, "id", ""), "entries[0].id must not be empty"),
+        (put("entries", 0, "id", 12), "entries[0].id must be text"),
+        (put("entries", 0, "run", True), f"entries[0].run {WHOLE_NUMBER}"),
+        (put("serial", 2**53), "serial must be from 0 to 9007199254740991"),
         (put("serial", 1), None),
         (put("entries", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
         (put("intents", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
-        (put("entries", 0, "fingerprint", "ab" * 31), f"entries[0]: fingerprint {HEX}"),
-        (put("intents", 0, "declared", "٣" * 64), f"intents[0]: declared {HEX}"),
-        (put("intents", 0, "seen", ["1"] * 100_001), "intents[0]: seen must not have more than 100,000 items"),
-        (put("entries", [{}] * 250_001), "the state: entries must not have more than 250,000 items"),
-        (put("entries", 0, "id", "1" * 8193), "entries[0]: id must not have more than 8,192 characters"),
+        (put("entries", 0, "fingerprint", "ab" * 31), f"entries[0].fingerprint {HEX}"),
+        (put("intents", 0, "declared", "٣" * 64), f"intents[0].declared {HEX}"),
+        (put("intents", 0, "seen", ["1"] * 100_001), "intents[0].seen must not have more than 100,000 items"),
+        (put("entries", [{}] * 250_001), "entries must not have more than 250,000 items"),
+        (put("entries", 0, "id", "1" * 8193), "entries[0].id must not have more than 8,192 characters"),
         (put("intents", 0, "seen", [1]), "intents[0].seen[0] must be text"),
         (put("entries", 0, "salt", "env:NOBODY"), 'the salt of "prod/catalogue/MOVED" is missing: "env:NOBODY"'),
         (lambda document: document["salts"].append(document["salts"][0]), 'two salts for "env:HOOK_SECRET#73737373"'),
-        (put("salts", 0, "salt", "00" * 15), "salts[0]: salt must be 32 digits"),
-        (put("salts", 0, "n", 2**14), "salts[0]: n must be 32768"),
+        (put("salts", 0, "salt", "00" * 15), "salts[0].salt must be 32 digits"),
+        (put("salts", 0, "n", 2**14), "salts[0].n must be 32768"),
         (lambda document: document["entries"].append(document["entries"][0]), 'two entries for "eu.preservica.com" "brama" "1111'),
         (lambda document: document["intents"].append(document["intents"][0]), "two intents for"),
-        (put("entries", 0, "include_identifiers", None), "entries[0]: include_identifiers must be true or false"),
+        (put("entries", 0, "include_identifiers", None), "entries[0].include_identifiers must be true or false"),
         (lambda document: document["unsettled"].append(document["unsettled"][0]), "two unsettled for"),
-        (put("unsettled", 0, "applies", 0), "unsettled[0]: applies must be from 1"),
+        (put("unsettled", 0, "applies", 0), "unsettled[0].applies must be from 1"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_a_way_out(
@@ -313,7 +313,7 @@ def test_the_first_error_is_found_at_the_end_of_a_large_state_and_quotes_nothing
     )
     begun = time.process_time()
     problem = problem_of(json.dumps(document))
-    assert problem.startswith(f"{PATH}: entries[50000]: run must be a whole number\n")
+    assert problem.startswith(f"{PATH}: entries[50000].run must be a whole number\n")
     assert time.process_time() - begun < 10
 
 
