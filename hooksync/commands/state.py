@@ -138,7 +138,7 @@ def push(options: PushOptions, world: World) -> ExitCode:
     given = read_state(*_given(options.path, world))
     where = printable(store.where)
     with hold_run_lock(store, options.lock_timeout, world):
-        text, version = store.read()
+        text = store.read()
         found = _replaced(text, store, is_forced=options.is_forced)
         before = found.state
         serial = before.serial if before else 0
@@ -148,7 +148,7 @@ def push(options: PushOptions, world: World) -> ExitCode:
         if not options.is_forced:
             _check_push(given, found, store.where)
         after = replace(given, serial=max(given.serial, serial) + 1)
-        store.write(written_text(after, store.integrity, store.where), version)
+        store.write(written_text(after, store.integrity, store.where), text)
     world.terminal.result(f"pushed to {where}: serial {after.serial}, {_number(after.entries)}\n")
     return ExitCode.DONE
 
@@ -233,7 +233,7 @@ def _read(store: StateStore) -> str:
 
     Raises FileError where there is none; it says who holds the run lock all the same.
     """
-    if (text := store.read()[0]) is not None:
+    if (text := store.read()) is not None:
         return text
     what, holder = f"there is no state at {store.where}", store.holder()
     held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
@@ -254,7 +254,7 @@ def _given(path: str, world: World) -> tuple[str, str]:
     """Read the text that is to be pushed, and what to call it in messages."""
     if path == "-":  # one that is cut off, or whose bytes are no text, is no JSON
         return world.stdin.read(MOST_BYTES + 1).decode("utf-8-sig", "backslashreplace"), "<stdin>"
-    if (text := LocalStore(path).read()[0]) is not None:
+    if (text := LocalStore(path).read()) is not None:
         return text, path
     raise FileError(
         Problem(f"there is no file {path}", "name one that `hooksync state pull` wrote, or -")

@@ -76,10 +76,7 @@ class Busy(Exception):
 
 
 class Changed(Exception):
-    """The state is no longer what was read: another run has written it.
-
-    Read it again, and change that.
-    """
+    """What was to be replaced is no longer what was read. Read it again, and change that."""
 
 
 class LockLost(FileError):
@@ -108,11 +105,11 @@ class StateStore(Protocol):
     where: str  # as --state names it
     integrity: Integrity
 
-    def read(self) -> tuple[str | None, str | None]:
-        """Return the text and its version; None, None if there is no state. Raises FileError."""
+    def read(self) -> str | None:
+        """Return the text; None if there is no state. Raises FileError."""
 
-    def write(self, text: str, version: str | None) -> None:
-        """Replace the text of this version. Raises Changed or FileError; then it is as it was."""
+    def write(self, text: str, before: str | None) -> None:
+        """Replace the text if it is still `before`. Raises Changed or FileError; then it is."""
 
     def hold(self, holder: Holder) -> AbstractContextManager[None]:
         """Hold the run lock, or raise Busy at once. Raises FileError if it cannot be reached."""

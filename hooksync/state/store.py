@@ -140,8 +140,7 @@ def run_lock(
 
 def inspect(store: StateStore) -> Inspected:
     """Read the state as it is now, and what speaks against it. Raises FileError."""
-    text, _ = store.read()
-    return store.integrity.inspect(text, store.where)
+    return store.integrity.inspect(store.read(), store.where)
 
 
 def load(store: StateStore) -> State | None:
@@ -161,7 +160,7 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
     """
     integrity = store.integrity
     for _ in range(_MOST_WRITES):
-        text, version = store.read()
+        text = store.read()
         before = integrity.inspect(text, store.where).trusted(writes=True)
         if before is None:
             before = State(os.urandom(SALT_BYTES).hex())
@@ -174,7 +173,7 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
             return after  # the layout and the signature would be the same, too
         after = replace(after, serial=serial + 1)
         try:
-            store.write(written_text(after, integrity, store.where), version)
+            store.write(written_text(after, integrity, store.where), text)
         except Changed:
             continue
         return after
