@@ -155,7 +155,7 @@ def test_without_obstore_its_extra_is_named() -> None:
         ("az://museum/key", {}, "MissingAccount"),
         (
             "az://museum/key",
-            {"AZURE_STORAGE_ACCOUNT": "a", "AZURE_STORAGE_KEY": "!"},
+            {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "!"},
             "InvalidAccessKey",
         ),
         (
