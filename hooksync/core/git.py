@@ -16,8 +16,7 @@ from hooksync.core.model import process_environ
 from hooksync.core.record import Record
 
 OLDEST = (2, 38)  # the first one that knows safe.bareRepository
-# what `Git.run` raises; RuntimeError: the system has no more threads
-FAILURES = (OSError, ValueError, RuntimeError)
+FAILURES = (OSError, ValueError)  # what `Git.run` raises
 
 _MOST_OUTPUT = 65 * 1024 * 1024  # bytes: a state, and some more
 _COMMIT_SECONDS = 10.0  # for the look at HEAD
