@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from types import NoneType
-from typing import Any, NoReturn
+from typing import Any
 
 from hooksync.core.clock import within
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, UsageError
@@ -188,7 +188,8 @@ class CloudBackend:
         except (FileError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a panic of obstore is no Exception
-            self._raise(what, error)
+            failure = self._failure(what, error)
+        raise failure
 
     def _obstore(self) -> Any:
         """Import obstore, and make the store of the bucket."""
@@ -217,36 +218,32 @@ class CloudBackend:
             settings["allow_http"] = "true"
         return settings
 
-    def _raise(self, what: str, error: BaseException) -> NoReturn:
-        """Raise what a failed reading or writing is to its caller."""
+    def _failure(self, what: str, error: BaseException) -> Exception:
+        """Return what a failed reading or writing is to its caller."""
         from obstore import exceptions
 
+        cloud = self._cloud
         text = str(error)
         code = _first(_CODE, text)
         if code in _NO_BUCKET:
-            fix = f"create the {self._cloud.bucket}, or correct its name in --state"
-            reason = f"there is no {self._cloud.bucket} {self._bucket}"
-            raise FileError(self._problem(what, reason, fix)) from None
+            reason = f"there is no {cloud.bucket} {self._bucket}"
+            fix = f"create the {cloud.bucket}, or correct its name in --state"
+            return FileError(self._problem(what, reason, fix))
         if isinstance(error, FileNotFoundError):
-            raise error
+            return error
         if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
-            raise Changed from None
-        raise FileError(self._problem(what, *self._reason(text, code))) from None
-
-    def _reason(self, text: str, code: str) -> tuple[str, str]:
-        """Say why obstore failed, and how to fix it."""
-        cloud = self._cloud
+            return Changed()
         status = _first(_STATUS, text)
-        answer = f"HTTP {status} {code}".rstrip()
-        if status in ("401", "403"):
-            fix = f"check the credentials; they need {cloud.permissions}"
-            return f"access is denied ({answer})", fix
+        reason = f"HTTP {status} {code}".rstrip()
         fix = f"check the network, and the variables {cloud.prefix}*: {cloud.credentials}"
-        if status:
-            return answer, fix
-        if "kind: Connect" in text:
-            return "it is unreachable", fix
-        return _first(_KIND, text) or "unknown", fix
+        if status in ("401", "403"):
+            reason = f"access is denied ({reason})"
+            fix = f"check the credentials; they need {cloud.permissions}"
+        elif "kind: Connect" in text:
+            reason = "it is unreachable"
+        elif not status:
+            reason = _first(_KIND, text) or "unknown"
+        return FileError(self._problem(what, reason, fix))
 
     def _content(self, data: bytes) -> Content:
         """Take apart what an object holds.

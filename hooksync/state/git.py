@@ -79,7 +79,7 @@ class GitBackend:
             if head is None:
                 return None
             if not self._is_here(head):
-                self._read(*_FETCH, *self._depth, self._url, self._ref)
+                self._read(*_FETCH, *self._depth, "--", self._url, self._ref)
             if self._is_here(head):  # not if another run pushed between the two commands
                 return self._content(head), head
         raise self._error("fetch", "the branch changes all the time")
@@ -111,7 +111,7 @@ class GitBackend:
     def _push(self, commit: str, version: str | None) -> None:
         """Let the branch point to a commit ("": remove it). Raises Changed or FileError."""
         lease = f"--force-with-lease={self._ref}:{version or ''}"
-        code, out, told = self._run(*_PUSH, lease, self._url, f"{commit}:{self._ref}")
+        code, out, told = self._run(*_PUSH, lease, "--", self._url, f"{commit}:{self._ref}")
         rejected = _REJECTED.search(out.decode("utf-8", "replace"))
         if rejected and rejected[1] == "rejected":
             raise Changed
@@ -138,7 +138,7 @@ class GitBackend:
 
     def _remote_head(self) -> str | None:
         """Return the last commit of the branch at the remote; None: there is no branch."""
-        for line in self._word("ls-remote", self._url, self._ref).splitlines():
+        for line in self._word("ls-remote", "--", self._url, self._ref).splitlines():
             commit, _, ref = line.partition("\t")
             if ref == self._ref:  # ls-remote takes it for the end of a name
                 return commit
@@ -179,15 +179,11 @@ class GitBackend:
                 Problem(what, f"keep the hooks file in a clone of the repository, {_ELSEWHERE}")
             )
         try:
-            is_old = git.is_old()
+            reason = "this git is older" if git.is_old() else ""
         except FAILURES as error:
-            what = (
-                f"the state {self.where} needs the program git, which cannot be run:"
-                f" {os_reason(error)}"
-            )
-            raise FileError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}")) from None
-        if is_old:
-            what = f"the state {self.where} needs {_NEEDED}; an older one is installed"
+            reason = f"git cannot be run: {os_reason(error)}"
+        if reason:
+            what = f"the state {self.where} needs {_NEEDED}: {reason}"
             raise FileError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}"))
         return replace(git, environ=_IDENTITY | git.environ)
 

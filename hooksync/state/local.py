@@ -15,7 +15,6 @@ from hooksync.state.contract import (
     Busy,
     Changed,
     Holder,
-    no_such_run,
     read_holder,
     too_large,
 )
@@ -123,16 +122,11 @@ class LocalStore:
 
     def unlock(self, identifier: str) -> Holder:
         """Raise Refused: nobody can take this lock away, and it ends with its run."""
-        held = self.holder()
-        if held is None or held.id != identifier:
-            raise no_such_run(self.where, identifier)
-        fix = (
-            f"end the process {held.process} on {held.host or 'that machine'}; the system frees the"
-            " lock"
+        what = (
+            f"the run lock of {self.where} cannot be taken away: the system frees it with its run"
         )
-        raise Refused(
-            Problem(f"the run lock of {self.where} is of a run that has not ended: {held}", fix)
-        )
+        fix = "end the process that `hooksync state show` names"
+        raise Refused(Problem(what, fix))
 
     @property
     def _beside(self) -> str:
@@ -152,7 +146,7 @@ class LocalStore:
     def _holder(self) -> Holder | None:
         """Read who holds the run lock; None where that is not known."""
         with suppress(OSError, ValueError):
-            return read_holder(Holder, read_file(f"{self._beside}.json", _MOST_WORDS).decode())
+            return read_holder(read_file(f"{self._beside}.json", _MOST_WORDS).decode())
         return None
 
 

@@ -12,26 +12,23 @@ from contextlib import contextmanager, suppress
 from threading import Event, RLock, Thread
 
 from hooksync.core.clock import Backoff, Clock
-from hooksync.core.errors import FileError, Problem
-from hooksync.core.record import asdict, replace
+from hooksync.core.errors import FileError, Problem, Refused
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.state.contract import (
+    EXPIRY,
     Backend,
     Busy,
     Changed,
     Content,
     Holder,
     LockLost,
-    no_such_run,
     read_holder,
 )
 from hooksync.state.format import Integrity
 
-EXPIRY = 60.0  # seconds that a run lock holds without being renewed
-
 _LEAST_EXPIRY, _MOST_EXPIRY = 1.0, 3600.0  # that the lock of another run is believed to have
 _RENEWALS = 3  # in that time
-_LONGEST_POLL = 2.0  # seconds between two tries to get the run lock
 _PATIENCE = 10.0  # seconds in which a write is tried again
 _LOST_FIX = (
     "run apply again: it waits for the other run, and finds by its intents in the state what this"
@@ -40,14 +37,6 @@ _LOST_FIX = (
 # what a backend holds in which nothing was put yet
 _EMPTY: tuple[Content, str | None] = (Content(), None)
 _NEVER = (-math.inf, -math.inf)  # by a monotonic clock, and by the time of day
-
-
-class RunLock(Holder, frozen=True):
-    """A run lock as it is written."""
-
-    renewed: int = 0  # by the holder's clock, seconds since 1970
-    expiry: float = EXPIRY  # seconds that it holds without being renewed
-    count: int = 0  # of renewals, so that no two texts are the same
 
 
 class RemoteStore:
@@ -75,7 +64,7 @@ class RemoteStore:
         self._expiry = expiry
         self._has_thread = has_thread
         self._known = _EMPTY  # what the backend held when it was last asked or written
-        self._lock: RunLock | None = None  # held by this run
+        self._lock: Holder | None = None  # held by this run
         self._renewed_at = _NEVER
         # the lock of another run, and since when it is unchanged
         self._seen: tuple[str | None, float] = (None, 0.0)
@@ -110,14 +99,13 @@ class RemoteStore:
         self._take(holder)
         done = Event()
         renewing = Thread(target=self._renew_until, args=(done,), daemon=True)
-        with suppress(RuntimeError):  # the system has no more threads: `check` renews it
+        try:
             if self._has_thread:
                 renewing.start()
-        try:
             yield
         finally:
             done.set()
-            if renewing.ident:
+            if renewing.is_alive():
                 renewing.join()
             self._release()
 
@@ -150,7 +138,9 @@ class RemoteStore:
         def change(content: Content) -> Content:
             lock = _lock_of(content)
             if lock is None or lock.id != identifier:
-                raise no_such_run(self.where, identifier)
+                what = f"no run {identifier} holds the run lock of {self.where}"
+                fix = "`hooksync state show` names the run that holds it, if one does"
+                raise Refused(Problem(what, fix))
             former.append(lock)
             return replace(content, lock=None)
 
@@ -160,7 +150,7 @@ class RemoteStore:
         return former[-1]
 
     def _take(self, holder: Holder) -> None:
-        lock = RunLock(**asdict(holder), renewed=int(self._clock.now()), expiry=self._expiry)
+        lock = replace(holder, expiry=self._expiry)
 
         def change(content: Content) -> Content:
             other = _lock_of(content)
@@ -177,18 +167,16 @@ class RemoteStore:
 
     def _check_expired(self, text: str) -> None:
         """Raise Busy unless the lock of another run was seen unchanged for as long as it holds."""
-        lock = read_holder(RunLock, text)
+        lock = read_holder(text)
         now = self._clock.monotonic()
         if self._seen[0] != text:
             self._seen = text, now
         expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY) if lock else EXPIRY
         left = self._seen[1] + expiry - now
         if left > 0:
-            is_old = lock is None or abs(self._clock.now() - lock.renewed) > expiry
             who = lock.id if lock else "ID"
             advice = f"if that run has ended, `hooksync state unlock {who} --state {self.where}`"
-            pause = min(_LONGEST_POLL, expiry / 10)
-            raise Busy(lock, advice, pause=pause, patience=left + pause if is_old else 0.0)
+            raise Busy(lock, advice, math.ceil(left) + 1)
         self._tell(
             f"note: the run lock of {lock or 'another run'} was not renewed for {expiry:g} seconds:"
             " taken over"
@@ -214,7 +202,7 @@ class RemoteStore:
         with self._mutex:
             if not self._lock:
                 return
-            lock = replace(self._lock, renewed=int(self._clock.now()), count=self._lock.count + 1)
+            lock = replace(self._lock, count=self._lock.count + 1)
             now = self._clock.monotonic(), self._clock.now()
             self._put_lock(lock.text, f"run lock renewed by {lock}")
             self._lock = lock
@@ -277,5 +265,5 @@ class RemoteStore:
         raise LockLost(Problem(what, _LOST_FIX))
 
 
-def _lock_of(content: Content) -> RunLock | None:
-    return read_holder(RunLock, content.lock or "")
+def _lock_of(content: Content) -> Holder | None:
+    return read_holder(content.lock or "")

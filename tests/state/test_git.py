@@ -592,7 +592,7 @@ def test_a_repository_without_a_remote_to_choose_is_one_clear_error(by_path: Rem
 
 def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:
     told = refusal(open_at(by_path.clone("one"), by_path, PATH=str(by_path.folder)))
-    assert "needs the program git, which cannot be run: no such file or directory" in told
+    assert "needs Git 2.38 or later: git cannot be run: no such file or directory" in told
 
 
 def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> None:

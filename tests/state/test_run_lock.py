@@ -22,10 +22,10 @@ from hooksync.state.contract import Busy, Changed, Holder
 from hooksync.state.format import Integrity, state_text
 from hooksync.state.local import LocalStore
 from hooksync.state.model import State
-from hooksync.state.store import load, run_lock, update
+from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
-from tests.state_makers import adding, entry, ids_of, state
+from tests.state_makers import adding, entry, ids_of, load, state
 
 NOW = 1_800_000_000
 RUN = "https://github.com/museum/hooks/actions/runs/7"

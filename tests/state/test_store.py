@@ -22,12 +22,12 @@ from hooksync.core.redaction import printable
 from hooksync.state.contract import MOST_BYTES, Holder
 from hooksync.state.format import state_text
 from hooksync.state.local import LocalStore
-from hooksync.state.model import LARGEST_RUN, State
-from hooksync.state.store import load as load_store
+from hooksync.state.model import State
 from hooksync.state.store import state_place
 from hooksync.state.store import update as update_store
 from tests.command_line import ROOT
 from tests.state_makers import adding, entry, ids_of, state
+from tests.state_makers import load as load_store
 
 WHOLE = state(entry(), entry("test"))
 WRITTEN = replace(WHOLE, serial=2)
@@ -353,11 +353,3 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(
     new = ids_of(after, "new")
     assert new == set(map(str, range(len(new))))
     assert len(new) > int(last)  # what was said to be written is there
-
-
-def test_a_state_that_has_counted_to_the_end_is_left_as_it_is(path: str) -> None:
-    full = State("00" * 16, serial=LARGEST_RUN)
-    Path(path).write_text(state_text(full))
-    with pytest.raises(FileError, match="has no run numbers left"):
-        update(path, adding(entry()))
-    assert load(path) == full
