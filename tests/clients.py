@@ -70,7 +70,7 @@ class Clients:
         )
 
     def session(self, url: str, send: Send) -> TokenSession:
-        find = SecretSources(self.environ).find
+        find = SecretSources(self.environ).find_all
         return TokenSession(self.tenancy(url), self.context(), find, send)
 
     def context(self) -> CallContext:
@@ -80,7 +80,7 @@ class Clients:
 
     def client(self, url: str, **settings: object) -> Preservica:
         wanted = replace(self.tenancy(url), **settings)
-        return Preservica(wanted, self.context(), SecretSources(self.environ).find)
+        return Preservica(wanted, self.context(), SecretSources(self.environ).find_all)
 
     def note(self, record: CallRecord) -> None:
         self.records.append(record)

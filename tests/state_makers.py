@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from hooksync.core.model import SubscriptionKey, TenancyKey, Trigger
 from hooksync.core.record import replace
+from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import Key, Salt, declared_digest
 from hooksync.state.model import AnyRecord, Intent, State, StateEntry, Unsettled
+from hooksync.state.store import inspect
 
 KEY = Key(b"k" * 32)
 SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
@@ -66,6 +68,11 @@ def adding(*made: StateEntry) -> Callable[[State], State]:
         return replace(now, salts=tuple({*now.salts, SALT}), entries=tuple(there.values()))
 
     return change
+
+
+def load(store: StateStore) -> State | None:
+    """Read the state as it is now. Raises FileError if no run may go by it."""
+    return inspect(store).trusted()
 
 
 def ids_of(one: State, tenant: str) -> set[str]:

@@ -208,7 +208,7 @@ Send a signed event to a receiver, as Preservica does, and report its answer.
 The event is made up: its entity does not exist, but the receiver cannot tell it
 from a real one. With --suite, all that a receiver must handle: events that
 differ in their bytes (compact, spaced, with letters that are not ASCII, large,
-with unknown fields), in chunks and whole, slow, sent again, two at once, signed
+with unknown fields), in chunks and whole, sent again, two at once, signed
 with each --secret, wrong or not at all; a challenge, and one whose code could
 forge an event. If a genuine event is refused, it is sent again with the
 signatures that the usual mistakes make, to name the bug. Exits with 0 if all

@@ -219,8 +219,8 @@ _SHARED: dict[str, Settings] = {
         "type": number_between(float, 0, 86400),
         "metavar": "SECONDS",
         "help": (
-            "how long to wait for another run on the same state (default: 30 on a terminal,"
-            " otherwise 0)"
+            "how long to wait for another run on the same state (default: until it is known"
+            " whether that run still lives)"
         ),
     },
     "--notify": {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import cast
 
 from hooksync.config.declarations import refuse_unmatched
@@ -29,7 +28,7 @@ from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.state.contract import MOST_BYTES, StateStore
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
 from hooksync.state.local import LocalStore
-from hooksync.state.model import AnyRecord, Intent, State, Unsettled
+from hooksync.state.model import NO_STATE, AnyRecord, Intent, State, Unsettled
 from hooksync.state.store import state_place, update, written_text
 
 _ADDRESS = re.compile(r"[\w-]+/[\w-]+/(\w+)", re.ASCII)
@@ -48,12 +47,17 @@ class ShowOptions(StateOptions, frozen=True):
     format: str
 
 
-class PushOptions(StateOptions, frozen=True):
+class ChangeOptions(StateOptions, frozen=True):
+    """The flags of the actions that hold the run lock."""
+
+    lock_timeout: float | None  # seconds
+
+
+class PushOptions(ChangeOptions, frozen=True):
     """The flags of `state push`."""
 
     path: str
     is_forced: bool
-    lock_timeout: float | None  # seconds
 
 
 class UnlockOptions(StateOptions, frozen=True):
@@ -63,26 +67,24 @@ class UnlockOptions(StateOptions, frozen=True):
     is_confirmed: bool
 
 
-class MoveOptions(StateOptions, frozen=True):
+class MoveOptions(ChangeOptions, frozen=True):
     """The flags of `state move`."""
 
     old: str  # an address
     new: str  # a different one
-    lock_timeout: float | None  # seconds
 
 
-class ForgetOptions(StateOptions, frozen=True):
+class ForgetOptions(ChangeOptions, frozen=True):
     """The flags of `state forget`."""
 
     globs: tuple[str, ...]  # of addresses
     server: str | None  # only what is recorded for this host; None: any
     is_confirmed: bool
-    lock_timeout: float | None  # seconds
 
 
 def show(options: ShowOptions, world: World) -> ExitCode:
     """List what the state contains, and who holds the run lock."""
-    store = find_state(options.files, options.state, world)
+    store = _find_state(options, world)
     text = _read(store)
     state = _inspected(text, store, world)
     holder = store.holder()
@@ -119,7 +121,7 @@ def pull(options: StateOptions, world: World) -> ExitCode:
 
     What is wrong with it is a warning: it may be pulled for that.
     """
-    store = find_state(options.files, options.state, world)
+    store = _find_state(options, world)
     text = _read(store)
     form: Form = "json"
     try:
@@ -134,28 +136,33 @@ def pull(options: StateOptions, world: World) -> ExitCode:
 
 def push(options: PushOptions, world: World) -> ExitCode:
     """Put a file in the place of the state, unless that is newer, or a different one."""
-    store = find_state(options.files, options.state, world)
-    given = read_state(*_given(options.path, world))
+    store = _find_state(options, world)
+    given = _given(options.path, world)
     where = printable(store.where)
     with hold_run_lock(store, options.lock_timeout, world):
-        text, version = store.read()
-        found = _replaced(text, store, is_forced=options.is_forced)
-        before = found.state
-        serial = before.serial if before else 0
-        if replace(given, serial=serial) == before and not found.errors:
+        text = store.read()
+        found = Inspected(None)
+        try:
+            found = store.integrity.inspect(text, store.where)
+        except FileError:  # it cannot be read
+            if not options.is_forced:
+                raise
+        before = found.state or NO_STATE
+        if replace(given, serial=before.serial) == before and not found.error:
             world.terminal.result(f"nothing to do: {where} holds the same\n")
             return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, found, store.where)
-        after = replace(given, serial=max(given.serial, serial) + 1)
-        store.write(written_text(after, store.integrity, store.where), version)
-    world.terminal.result(f"pushed to {where}: serial {after.serial}, {_number(after.entries)}\n")
+        after = replace(given, serial=max(given.serial, before.serial) + 1)
+        store.write(written_text(after, store.integrity, store.where), text)
+    number = counted(len(after.entries), "entry")
+    world.terminal.result(f"pushed to {where}: serial {after.serial}, {number}\n")
     return ExitCode.DONE
 
 
 def unlock(options: UnlockOptions, world: World) -> ExitCode:
     """Take the run lock away from its holder, which then can write no state any more."""
-    store = find_state(options.files, options.state, world)
+    store = _find_state(options, world)
     store.read()
     holder = store.holder()
     if holder and holder.id == options.id:
@@ -169,7 +176,7 @@ def unlock(options: UnlockOptions, world: World) -> ExitCode:
 
 def move(options: MoveOptions, world: World) -> ExitCode:
     """Let what the state knows by one address have a different one."""
-    store = find_state(options.files, options.state, world)
+    store = _find_state(options, world)
     old = options.old
     new = options.new
     _check_address(old, new)
@@ -194,13 +201,13 @@ def move(options: MoveOptions, world: World) -> ExitCode:
 
 def forget(options: ForgetOptions, world: World) -> ExitCode:
     """Remove entries, and intents of runs that were killed."""
-    store = find_state(options.files, options.state, world)
+    store = _find_state(options, world)
     _read(store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
         state = read_state(_read(store), store.where)
         found = _selected(state, options)
         lines = list(map(_line, found))
-        number = _number(lines)
+        number = counted(len(lines), "entry")
         loss = "What is live then counts as not made by hooksync, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
         _confirm(question, world, is_confirmed=options.is_confirmed)
@@ -218,10 +225,10 @@ def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
     return [each for each in records if address_matches(each.address, options.globs)]
 
 
-def find_state(files: Sequence[str], named: str | None, world: World) -> StateStore:
-    """Find what keeps the state. `named`: where it is; None: beside the first file."""
-    place = state_place(files, named)
-    store = find_store(place, files[0], world)
+def _find_state(options: StateOptions, world: World) -> StateStore:
+    """Find what keeps the state. Raises UsageError if nothing names its place."""
+    place = state_place(options.files, options.state)
+    store = find_store(place, options.files[0], world)
     if store is None:
         what = "a hooks file on standard input has no state beside it"
         raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
@@ -233,7 +240,7 @@ def _read(store: StateStore) -> str:
 
     Raises FileError where there is none; it says who holds the run lock all the same.
     """
-    if (text := store.read()[0]) is not None:
+    if (text := store.read()) is not None:
         return text
     what, holder = f"there is no state at {store.where}", store.holder()
     held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
@@ -245,36 +252,27 @@ def _read(store: StateStore) -> str:
 def _inspected(text: str, store: StateStore, world: World) -> State:
     """Read a state that is only looked at, and warn of what speaks against it. Raises FileError."""
     found = store.integrity.inspect(text, store.where)
-    for problem in found.errors:
-        world.terminal.warn(problem)
+    if found.error:
+        world.terminal.warn(found.error)
     return cast("State", found.state)  # there is a text
 
 
-def _given(path: str, world: World) -> tuple[str, str]:
-    """Read the text that is to be pushed, and what to call it in messages."""
+def _given(path: str, world: World) -> State:
+    """Read the state that is to be pushed. Raises FileError."""
     if path == "-":  # one that is cut off, or whose bytes are no text, is no JSON
-        return world.stdin.read(MOST_BYTES + 1).decode("utf-8-sig", "backslashreplace"), "<stdin>"
-    if (text := LocalStore(path).read()[0]) is not None:
-        return text, path
-    raise FileError(
-        Problem(f"there is no file {path}", "name one that `hooksync state pull` wrote, or -")
-    )
-
-
-def _replaced(text: str | None, store: StateStore, *, is_forced: bool) -> Inspected:
-    """Read the state that a different one is to replace. Raises FileError if it cannot be read."""
-    try:
-        return store.integrity.inspect(text, store.where)
-    except FileError:
-        if is_forced:
-            return Inspected(None)
-        raise
+        data = world.stdin.read(MOST_BYTES + 1)
+        return read_state(data.decode("utf-8-sig", "backslashreplace"), "<stdin>")
+    text = LocalStore(path).read()
+    if text is None:
+        fix = "name one that `hooksync state pull` wrote, or -"
+        raise FileError(Problem(f"there is no file {path}", fix))
+    return read_state(text, path)
 
 
 def _check_push(given: State, found: Inspected, where: str) -> None:
     """Raise Refused for an older or unrelated state, FileError if a signature would be lost."""
     if found.against_writing:
-        raise FileError(*found.against_writing)
+        raise FileError(found.against_writing)
     before = found.state
     if before is None or (given.url_salt == before.url_salt and given.serial >= before.serial):
         return
@@ -304,10 +302,6 @@ def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
         if world.stop.is_set():
             raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
         raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
-
-
-def _number(entries: Sequence[object]) -> str:
-    return counted(len(entries), "entry")
 
 
 def _line(each: AnyRecord) -> str:

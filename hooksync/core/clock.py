@@ -91,7 +91,7 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
     except RuntimeError:  # no more threads can be had: better not bounded than not at all
         work()
     if not (done or failed):
-        raise TimeoutError
+        raise TimeoutError(f"no answer within {seconds:g} seconds")
     if failed:
         raise failed[0]
     return done[0]

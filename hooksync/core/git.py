@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 from hooksync.core.clock import within
@@ -16,8 +16,7 @@ from hooksync.core.model import process_environ
 from hooksync.core.record import Record
 
 OLDEST = (2, 38)  # the first one that knows safe.bareRepository
-# what `Git.run` raises; RuntimeError: the system has no more threads
-FAILURES = (OSError, ValueError, RuntimeError)
+FAILURES = (OSError, ValueError)  # what `Git.run` raises
 
 _MOST_OUTPUT = 65 * 1024 * 1024  # bytes: a state, and some more
 _COMMIT_SECONDS = 10.0  # for the look at HEAD
@@ -28,7 +27,13 @@ _NOT_INHERITED = re.compile(
     r"|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|PREFIX|SHALLOW_FILE|COMMON_DIR|QUARANTINE_PATH|NAMESPACE)"
     r"|(PRESERVICA|HOOKSYNC)_.*"
 )
-_SET = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
+# git and ssh, which have no terminal, do not ask in a window either
+_SET = {
+    "LC_ALL": "C",
+    "GIT_TERMINAL_PROMPT": "0",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+}
 _SETTINGS = (
     "safe.bareRepository=explicit",
     f"core.hooksPath={os.devnull}",
@@ -48,12 +53,8 @@ class Git(Record, frozen=True):
     environ: dict[str, str]
     seconds: float  # for one command
 
-    def run(
-        self, *arguments: str, data: bytes = b"", settings: Sequence[str] = ()
-    ) -> tuple[int, bytes, bytes]:
-        """Return exit code, output and errors.
-
-        No signal of ours reaches git. `settings`: `KEY=VALUE`.
+    def run(self, *arguments: str, data: bytes = b"") -> tuple[int, bytes, bytes]:
+        """Return exit code, output and errors. No signal of ours reaches git.
 
         Raises FAILURES, with what to report.
         """
@@ -61,14 +62,11 @@ class Git(Record, frozen=True):
 
         # Not --git-dir: git then no longer checks who owns the repository (safe.directory).
         command = ["git", "-C", self.folder]
-        for setting in (*_SETTINGS, *settings):
+        for setting in _SETTINGS:
             command += ["-c", setting]
         with programs.start([*command, *arguments], self.environ, talks=True) as process:
             try:
                 return within(self.seconds, partial(programs.talk, process, _MOST_OUTPUT, data))
-            except TimeoutError:
-                programs.end(process)
-                raise TimeoutError(f"no answer within {self.seconds:g} seconds") from None
             except BaseException:
                 programs.end(process)
                 raise

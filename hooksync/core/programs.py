@@ -30,7 +30,8 @@ def start(
     """
     hidden = 0
     if sys.platform == "win32":  # which looks in the current folder first: a clone of anybody's
-        command = [find_by_path(command[0], environ), *command[1:]]
+        if not os.path.dirname(command[0]):
+            command = [find_by_path(command[0], environ), *command[1:]]
         hidden = subprocess.CREATE_NO_WINDOW
     side = subprocess.PIPE if talks else subprocess.DEVNULL
     return subprocess.Popen(  # noqa: S603  no shell
@@ -87,31 +88,22 @@ def _read(stream: IO[bytes] | None, found: bytearray, most: int) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a program at once, with its children."""
+    """End a program at once, except on Windows with its children."""
     with suppress(OSError):
-        if sys.platform != "win32":
-            os.killpg(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_GRACE)
-            os.killpg(process.pid, signal.SIGKILL)
+        if sys.platform == "win32":  # which has no groups of processes
+            process.kill()
             return
-        # Windows has no such groups
-        taskkill = os.path.join(os.environ["SYSTEMROOT"], "System32", "taskkill.exe")
-        subprocess.run([taskkill, "/F", "/T", "/PID", str(process.pid)], capture_output=True)  # noqa: S603  no shell
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def find_by_path(program: str, environ: Mapping[str, str]) -> str:
-    """Find a program, where only its name is given in the folders of PATH alone.
-
-    Raises FileNotFoundError.
-    """
-    name = program if program.lower().endswith(".exe") else f"{program}.exe"
-    folders = (
-        [""]
-        if os.path.dirname(program)
-        else filter(os.path.isabs, environ.get("PATH", "").split(os.pathsep))
-    )
-    for path in (os.path.join(folder, name) for folder in folders):
-        if os.path.isfile(path):
+    """Find a program of Windows in the folders of PATH alone. Raises FileNotFoundError."""
+    name = f"{program.removesuffix('.exe')}.exe"
+    for folder in environ.get("PATH", "").split(os.pathsep):
+        path = os.path.join(folder, name)
+        if os.path.isabs(folder) and os.path.isfile(path):
             return path
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.record import fields_of
 from hooksync.output.json_text import to_text
 from hooksync.state.contract import Holder
 from hooksync.state.format import STATE_FORMAT
@@ -32,7 +31,14 @@ def state_json(where: str, state: State, holder: Holder | None, *, is_signed: bo
 
 
 def _holder_fields(holder: Holder) -> dict[str, object]:
-    return {**fields_of(Holder, holder), "since": time_text(holder.since)}
+    return {
+        "user": holder.user,
+        "host": holder.host,
+        "ci_run": holder.ci_run,
+        "since": time_text(holder.since),
+        "process": holder.process,
+        "id": holder.id,
+    }
 
 
 def entry_fields(each: AnyRecord) -> dict[str, object]:

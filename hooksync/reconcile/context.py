@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Ci = Literal["github", "gitlab", "jenkins"]
 
-_LOCK_TIMEOUT = 30.0  # seconds, on a terminal
 _LONGEST = 1024  # characters of a name or URL in a report
 
 
@@ -98,18 +97,11 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
 def hold_run_lock(
     store: StateStore, timeout: float | None, world: World
 ) -> AbstractContextManager[None]:
-    """Hold the run lock of a state.
-
-    `timeout`: seconds; None: wait where somebody is there to wait.
-    """
+    """Hold the run lock of a state. `timeout`: as of `run_lock`."""
     from hooksync.state.contract import Holder  # only here: `validate` has no state
     from hooksync.state.store import run_lock  # only here: `validate` has no state
 
     origin = find_origin(world.environ)
-    is_limit = timeout is not None
-    if timeout is None:
-        is_terminal = world.terminal.can_ask() and not is_ci(world.environ)
-        timeout = _LOCK_TIMEOUT if is_terminal else 0.0
     user, host, url = (
         text and world.output.masked(text) for text in (origin.user, origin.host, origin.url)
     )
@@ -118,7 +110,6 @@ def hold_run_lock(
         store,
         holder,
         timeout,
-        is_limit=is_limit,
         clock=world.clock,
         stop=world.stop,
         tell=world.terminal.message,

@@ -84,7 +84,7 @@ def open_run(
     )
     secrets = world.secrets
     _mask_what_a_service_may_quote(tenancies, world)
-    clients = {each.name: Preservica(each, context, secrets.find) for each in tenancies}
+    clients = {each.name: Preservica(each, context, secrets.find_all) for each in tenancies}
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
             yield Run(

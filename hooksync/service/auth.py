@@ -6,7 +6,7 @@ Source: Preservica's Access Token API and two-factor pages; pyPreservica 4.2.2, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlencode
 
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
@@ -14,9 +14,10 @@ from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import replace
 from hooksync.service import responses
 from hooksync.service.http import Answer, CallContext, Request
+from hooksync.service.responses import may_pass
 
 Send = Callable[[Request], Answer]  # repeats a call after a lost or busy answer
-FindSecret = Callable[[SecretRef], Secret]
+FindSecrets = Callable[[Iterable[SecretRef]], Mapping[SecretRef, Secret]]
 
 _PATH = "/api/accesstoken"
 _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # these statuses do not pass with time
@@ -29,7 +30,7 @@ class TokenSession:
     """
 
     def __init__(
-        self, tenancy: Tenancy, context: CallContext, find: FindSecret, send: Send
+        self, tenancy: Tenancy, context: CallContext, find: FindSecrets, send: Send
     ) -> None:
         self.tenant = tenancy.tenant  # that the log-in led to
         self._tenancy = tenancy
@@ -53,10 +54,8 @@ class TokenSession:
                 try:
                     log_in = self._log_in()
                 except (Rejected, SecretError) as error:
-                    is_busy = (
-                        isinstance(error, Rejected) and error.status in responses.BUSY_STATUSES
-                    )
-                    self._refusal = None if is_busy else error
+                    is_refused = isinstance(error, SecretError) or not may_pass(error.status)
+                    self._refusal = error if is_refused else None
                     raise
                 self._token = log_in.token
                 self.tenant = self.tenant or log_in.tenant
@@ -76,12 +75,9 @@ class TokenSession:
         if isinstance(refusal, responses.SecondFactor):
             return self._second_factor(username, refusal)
         if refusal == "needs.2fa.setup":
-            what = (
-                f"{request} -> {answer.status}: the account needs a second factor, and none is"
-                " set up"
-            )
+            remark = "the account needs a second factor, and none is set up"
             fix = "log in to Preservica in a browser once and set it up"
-            raise Rejected(Problem(what, fix), answer.status)
+            raise Rejected(self._context.problem(request, answer, fix, remark), answer.status)
         credentials = self._tenancy.credentials
         login = f"{credentials.username.subject}, {credentials.password.subject}"
         return self._read(request, answer, f"check {login} and the tenant")
@@ -100,13 +96,13 @@ class TokenSession:
         doubt = f"check the {ref.subject} and this machine's clock"
         fix = f"{doubt}; a code may work once only: if it was just used, wait for 30 seconds"
         log_in = self._read(request, answer, fix)
-        return responses.LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
+        return replace(log_in, tenant=log_in.tenant or demand.tenant)
 
     def _one_time_code(self, ref: SecretRef) -> str:
         """Compute the current six digits. Errors are not chained: they may contain the seed."""
         asked = "the account asks for a second factor, and"
         try:
-            seed = self._find(ref).reveal()
+            seed = self._find([ref])[ref].reveal()
         except SecretError as error:
             fix = f"set {ref} to the base32 seed of the account"
             raise SecretError(Problem(f"{asked} {error.summary}", fix, ref.location)) from None
@@ -134,20 +130,17 @@ class TokenSession:
 
         Raises one SecretError for both, at the tenancy's place where the file names neither.
         """
-        found: list[str] = []
-        problems: list[Problem] = []
         credentials = self._tenancy.credentials
-        for ref in (credentials.username, credentials.password):
-            try:
-                found.append(self._find(ref).reveal())
-            except SecretError as error:
-                for one in error.problems:
-                    problems.append(replace(one, where=one.where or self._tenancy.location))
-        if problems:
-            raise SecretError(*problems)
-        username, password = found
+        try:
+            found = self._find([credentials.username, credentials.password])
+        except SecretError as error:
+            problems = []
+            for one in error.problems:
+                problems.append(replace(one, where=one.where or self._tenancy.location))
+            raise SecretError(*problems) from None
+        password = found[credentials.password].reveal()
         self._context.redactor.learn([password])
-        return username, password
+        return found[credentials.username].reveal(), password
 
     def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Answer]:
         headers = {
@@ -167,10 +160,8 @@ class TokenSession:
                 self._context.redactor.learn(log_in.hidden)
                 return log_in
             except responses.NotUnderstood as error:
-                remark = f"{error}: "
+                remark = str(error)
                 fix = "check that `server` is a Preservica server"
         elif answer.status not in _WRONG_CREDENTIALS:
             fix = responses.fix_for_status(answer.status)
-        quoted = self._context.redactor.quote(answer.text) or "(an empty answer)"
-        what = f"{request} -> {answer.status}: {remark}{quoted}"
-        raise Rejected(Problem(what, fix), answer.status)
+        raise Rejected(self._context.problem(request, answer, fix, remark), answer.status)

@@ -9,7 +9,7 @@ handled.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator
 from functools import partial
 from urllib.parse import quote
 
@@ -23,19 +23,19 @@ from hooksync.core.model import (
     Tenancy,
 )
 from hooksync.core.record import replace
-from hooksync.service.auth import FindSecret, TokenSession
+from hooksync.service.auth import FindSecrets, TokenSession
 from hooksync.service.http import (
     CREATION,
     READ,
     REMOVAL,
     Answer,
     CallContext,
-    Caller,
     Request,
     RetryRule,
 )
 from hooksync.service.responses import (
-    BUSY_STATUSES,
+    BROKEN,
+    TOO_MANY,
     NotUnderstood,
     fix_for_status,
     read_created_id,
@@ -48,7 +48,6 @@ _NOT_KNOWN = (
     "check that `server` is a Preservica server; if it is, hooksync does not know this kind of"
     " answer"
 )
-BROKEN = 500  # from here on the service says that it failed, not that it did nothing
 _LARGEST_LIST = 8 * 1024 * 1024  # bytes; some 40,000 subscriptions
 
 
@@ -58,11 +57,12 @@ class Preservica:
     Thread-safe; logs in at the first call, and again once when the token expires.
     """
 
-    def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecret) -> None:
+    def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecrets) -> None:
         self._tenancy = tenancy
-        self._caller = Caller(tenancy.name, context)
+        self._context = context
         self._redactor = context.redactor
-        log_in = partial(self._caller.send, rule=READ)
+        self._peer = f"{tenancy.name} ({tenancy.server.shown})"
+        log_in = partial(context.repeat, peer=self._peer, rule=READ)
         self._session = TokenSession(tenancy, context, find, log_in)
 
     @property
@@ -88,39 +88,36 @@ class Preservica:
         answer = self._authorised(request, READ)
         if answer.status != 200:
             fix = fix_for_status(answer.status)
-            raise self._failed(Rejected, request, answer, fix)
+            raise Rejected(self._context.problem(request, answer, fix), answer.status)
         if answer.has_next_page:
             what = "a part of the list, with a Link header to the next part"
-            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, what)
+            raise ServiceError(self._context.problem(request, answer, _NOT_KNOWN, what))
         declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
         try:
             live = read_subscriptions(answer.body, declared)
-            self._check_names(one.id for one in live)
-            known = set(TRIGGER_NAMES.values())
-            known.update(one.trigger.wire for one in self._tenancy.subscriptions)
-            self._check_names({one.trigger.wire for one in live} - known)
+            names = {one.trigger.wire for one in live} - set(TRIGGER_NAMES.values())
+            names -= {one.trigger.wire for one in self._tenancy.subscriptions}
+            self._check_names([one.id for one in live])
+            self._check_names(names)
         except NotUnderstood as error:
-            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, str(error)) from error
-        return self._shown(live, set(declared))
+            problem = self._context.problem(request, answer, _NOT_KNOWN, str(error))
+            raise ServiceError(problem) from error
+        return tuple(self._cleaned(live, declared))
 
     def _check_names(self, names: Iterable[str]) -> None:
         """Raise NotUnderstood if an id or a trigger contains a secret."""
         if self._redactor.holds(" ".join(names)):
             raise NotUnderstood("an id or a trigger in it holds a secret value")
 
-    def _shown(
-        self, live: Sequence[LiveSubscription], declared: Container[str]
-    ) -> tuple[LiveSubscription, ...]:
+    def _cleaned(
+        self, live: Iterable[LiveSubscription], declared: Container[str]
+    ) -> Iterator[LiveSubscription]:
         """Clean the URLs that no declared one explains: once for all that they are shown in."""
-        others = {one.url.shown for one in live if one.url.identity not in declared}
-        if not self._redactor.holds(" ".join(others)):
-            return tuple(live)
-        cleaned = {shown: self._redactor.clean(shown) for shown in others}
-        found: list[LiveSubscription] = []
         for one in live:
-            shown = cleaned.get(one.url.shown, one.url.shown)
-            found.append(replace(one, url=HookUrl(shown, one.url.full)))
-        return tuple(found)
+            if one.url.identity not in declared and self._redactor.holds(one.url.shown):
+                shown = self._redactor.clean(one.url.shown)
+                one = replace(one, url=HookUrl(shown, one.url.full))
+            yield one
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription; returns its id, if told.
@@ -130,18 +127,16 @@ class Preservica:
         self._redactor.learn([secret.reveal()])
         request = self._request_for(declared, secret)
         answer = self._authorised(request, CREATION)
-        if 200 < answer.status < 300 or answer.status >= BROKEN:
-            fix = "the list will show whether it was made"
-            raise self._failed(AnswerLost, request, answer, fix)
         if answer.status != 200:
             fix = _fix_for_subscribing(answer.status, declared)
-            raise self._failed(Rejected, request, answer, fix)
+            raise self._failure(request, answer, fix)
         try:
             identifier = read_created_id(answer.body)
             if identifier is not None:
                 self._check_names([identifier])
         except NotUnderstood as error:
-            raise self._failed(AnswerLost, request, answer, _NOT_KNOWN, str(error)) from error
+            problem = self._context.problem(request, answer, _NOT_KNOWN, str(error))
+            raise AnswerLost(problem) from error
         return identifier
 
     def _request_for(self, declared: DeclaredSubscription, secret: Secret) -> Request:
@@ -166,20 +161,15 @@ class Preservica:
         path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
         request = Request("DELETE", self._tenancy.server.base_url, path)
         answer = self._authorised(request, REMOVAL)
-        if answer.status in (204, 404):
-            return
-        if 200 <= answer.status < 300 or answer.status >= BROKEN:
-            fix = "the list will show whether it was removed"
-            raise self._failed(AnswerLost, request, answer, fix)
-        fix = fix_for_status(answer.status)
-        raise self._failed(Rejected, request, answer, fix)
+        if answer.status not in (204, 404):
+            raise self._failure(request, answer, fix_for_status(answer.status))
 
     def _authorised(self, request: Request, rule: RetryRule) -> Answer:
         """Send with a token; when it is refused, log in again once."""
 
         def send(token: str) -> Answer:
             headers = {**request.headers, TOKEN_HEADER: token}
-            return self._caller.send(replace(request, headers=headers), rule)
+            return self._context.repeat(replace(request, headers=headers), self._peer, rule)
 
         token = self._session.token()
         answer = send(token)
@@ -187,23 +177,16 @@ class Preservica:
             return answer
         return send(self._session.token(instead_of=token))
 
-    def _failed(
-        self,
-        kind: type[ServiceError],
-        request: Request,
-        answer: Answer,
-        fix: str,
-        remark: str = "",
-    ) -> ServiceError:
-        quoted = self._redactor.quote(answer.text) or "(an empty answer)"
-        if remark:
-            quoted = f"{remark}: {quoted}"
-        problem = Problem(f"{request} -> {answer.status}: {quoted}", fix)
-        return Rejected(problem, answer.status) if kind is Rejected else kind(problem)
+    def _failure(self, request: Request, answer: Answer, fix: str) -> ServiceError:
+        """Return the error of a change that did not succeed, or may have. `fix`: if it did not."""
+        if 200 <= answer.status < 300 or answer.status >= BROKEN:
+            fix = "the list will show whether it was done"
+            return AnswerLost(self._context.problem(request, answer, fix))
+        return Rejected(self._context.problem(request, answer, fix), answer.status)
 
 
 def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:
-    if status in (401, 403, 404) or 300 <= status < 400 or status in BUSY_STATUSES:
+    if status in (401, 403, 404, TOO_MANY) or 300 <= status < 400:
         return fix_for_status(status)
     if status == 409:
         return (

@@ -28,7 +28,7 @@ from urllib3.exceptions import HTTPError
 
 from hooksync import __version__
 from hooksync.core.errors import os_reason
-from hooksync.service.responses import INVALID_PROXY, NotConnected, explain_connecting
+from hooksync.service.responses import CallFailed, explain_connecting
 
 # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _SERVERS = 1024
@@ -50,7 +50,7 @@ _METADATA = (
 
 
 def judge(text: str, *, may_be_private: bool) -> None:
-    """Raise NotConnected if no call may go to an address. Private: all that is not routed."""
+    """Raise CallFailed if no call may go to an address. Private: all that is not routed."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
@@ -61,7 +61,7 @@ def judge(text: str, *, may_be_private: bool) -> None:
     else:
         reach = "private"
     what = f"the address is {reach}: no call is made to it"
-    raise NotConnected("no-route", what, _REFUSED_FIXES[reach])
+    raise CallFailed("no-route", what, _REFUSED_FIXES[reach])
 
 
 class _TimedReader(io.RawIOBase):
@@ -102,15 +102,15 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
     may_be_private: ClassVar[bool]  # whether its calls may go to a private address
 
     def connect(self) -> None:
-        """Connect. Raises NotConnected, so that nobody has to guess whether a call was sent."""
+        """Connect. Raises CallFailed, so that nobody has to guess whether a call was sent."""
         try:
             super().connect()
             return
         except (OSError, UnicodeError, HTTPException, HTTPError) as error:
             is_proxy = self.proxy is not None and not self.has_connected_to_proxy
             cause = error.__cause__ or error
-            failure = explain_connecting(cause, self.timeout or 0, is_proxy=is_proxy)
-        raise failure
+            failed = explain_connecting(cause, self.timeout or 0, is_proxy=is_proxy)
+        raise failed
 
     def _new_conn(self) -> socket.socket:
         """Connect, and judge where the connection leads before anything is sent."""
@@ -118,7 +118,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
         if self.proxy is None:
             try:
                 judge(connected.getpeername()[0], may_be_private=self.may_be_private)
-            except NotConnected:
+            except CallFailed:
                 connected.close()
                 raise
         return connected
@@ -142,34 +142,29 @@ def _pool_classes(*, is_open: bool) -> dict[str, type]:
     return {"http": HttpPool, "https": HttpsPool}
 
 
-class Roots:
-    """The certificates that are trusted, read when they are first needed: to load them is slow.
+class Adapter(requests.adapters.HTTPAdapter):
+    """Keeps at most `size` connections to a server. All https connections share one TLS context.
 
     Thread-safe.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, size: int, environ: Mapping[str, str], *, may_be_private: bool) -> None:
         self._environ = environ
         self._context: ssl.SSLContext | None = None
-        self._mutex = threading.Lock()
-
-    def tls(self) -> ssl.SSLContext:
-        """Return the one TLS context of a run. Raises NotConnected."""
-        with self._mutex:
-            if self._context is None:
-                self._context = make_tls(self._environ)
-            return self._context
-
-
-class Adapter(requests.adapters.HTTPAdapter):
-    """Keeps at most `size` connections to a server. All https connections share one TLS context."""
-
-    def __init__(self, size: int, roots: Roots, *, may_be_private: bool) -> None:
-        self._roots = roots
         self._pools = _pool_classes(is_open=may_be_private)
         self._mutex = threading.Lock()
         super().__init__(pool_connections=_SERVERS, pool_maxsize=size, pool_block=True)
         self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def tls(self) -> ssl.SSLContext:
+        """Return the TLS context, made when it is first needed: to load its roots is slow.
+
+        Raises CallFailed.
+        """
+        with self._mutex:
+            if self._context is None:
+                self._context = _make_tls(self._environ)
+            return self._context
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
@@ -177,16 +172,16 @@ class Adapter(requests.adapters.HTTPAdapter):
         """Give every https pool the shared context, as requests advises."""
         host, tls = super().build_connection_pool_key_attributes(request, True, cert)
         if host["scheme"] == "https":
-            tls["ssl_context"] = self._roots.tls()
+            tls["ssl_context"] = self.tls()
         return host, tls
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing: the context has the roots; here, each connection would load them."""
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Make the pools behind a proxy, which is an http proxy. Raises NotConnected."""
+        """Make the pools behind a proxy, which is an http proxy. Raises CallFailed."""
         if proxy.lower().startswith(("socks", "https:")):
-            raise NotConnected(*INVALID_PROXY)
+            raise explain_connecting(ValueError(), 0, is_proxy=True)
         with self._mutex:
             manager = super().proxy_manager_for(proxy, **settings)
             manager.pool_classes_by_scheme = self._pools
@@ -212,10 +207,10 @@ class Session(requests.Session):
         """
 
 
-def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
+def _make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
     """Make a context with the system's roots, those of requests, and a bundle's.
 
-    Raises NotConnected.
+    Raises CallFailed.
     """
     context = ssl.create_default_context()
     # names stand in subjectAltName alone (RFC 9525), as for urllib3
@@ -241,4 +236,4 @@ def _load_bundle(context: ssl.SSLContext, name: str, place: str) -> None:
         reason = os_reason(error)
     what = f"the certificate bundle {place} of {name} cannot be used: {reason}"
     fix = f"point {name} at a PEM file, or at a folder prepared with `openssl rehash`, or unset it"
-    raise NotConnected("tls", what, fix)
+    raise CallFailed("tls", what, fix)

@@ -24,7 +24,6 @@ _BEFORE = f"sign the text {_PREFIX}, followed by the raw bytes of the body"
 _FORMS: Mapping[str, Mapping[str, Any]] = {
     "compact": {"separators": (",", ":")},
     "spaced": {},
-    "indented": {"indent": 2},
 }
 
 
@@ -59,11 +58,10 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
     messages = {
         "is made of the body instead of the code": b"",
         f"is made of {_PREFIX} and the code": EVENT_PREFIX + signed,
-        "is made of JSON that holds the code": json.dumps({"challengeCode": code}).encode(),
     }
     for what, message in messages.items():
         yield _mistake(secret, message, what, _CODE)
-    for place in (url, path, path.partition("?")[2], url.partition("?")[0], path.partition("?")[0]):
+    for place in (url, path):
         yield _mistake(secret, place.encode(), "is made of the URL instead of the code", _CODE)
     yield from _usual_mistakes(secret, signed)
 
@@ -107,9 +105,6 @@ def _usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
     for text in (secret + message, message + secret, message):
         plain = hashlib.sha256(text).hexdigest()
         yield Mistake("is a plain SHA-256, and no HMAC", fix, plain)
-    for other in ("sha1", "sha512"):
-        signature = hmac.new(secret, message, other).hexdigest()
-        yield Mistake(f"is an HMAC with {other} instead of SHA-256", fix, signature)
     right = hmac.new(secret, message, hashlib.sha256)
     fix = "write the HMAC-SHA256 as 64 lower-case hex digits, and nothing else"
     yield Mistake("is right, but in upper case", fix, right.hexdigest().upper())

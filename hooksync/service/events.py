@@ -17,14 +17,13 @@ from hooksync.receiver import sign_event, verify_event
 from hooksync.service.diagnosis import Mistake, event_mistakes, name_mistake
 from hooksync.service.http import Answer, CallContext
 from hooksync.service.receivers import ProbeResult, post
-from hooksync.service.responses import BUSY_STATUSES
 
 SIGNATURE = "Preservica-Signature"  # the header
 TAKEN = range(200, 300)  # statuses; not known: which of them Preservica takes for success
 
 _OF_A_CONNECTION = (
-    "host connection keep-alive te trailer upgrade transfer-encoding content-length",
-    "accept-encoding proxy-authorization proxy-connection expect",
+    "host connection keep-alive te trailer upgrade transfer-encoding content-length"
+    " accept-encoding proxy-authorization proxy-connection expect"
 )
 _OF_JSON = {"Content-Type": "application/json"}
 _PIECES = 8  # that a body is sent in
@@ -41,7 +40,6 @@ class Delivery(Record, frozen=True):
     body: bytes
     signature: str | None  # None: without the header
     is_chunked: bool = True
-    pause: float = 0.0  # seconds, before each piece
     before_last: Callable[[], object] = bool  # called before the last piece
 
 
@@ -80,15 +78,17 @@ class NewEvents:
         return document
 
 
-def signed(body: bytes, secret: Secret, *, is_chunked: bool = True, pause: float = 0.0) -> Delivery:
+def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
     """Sign an event."""
-    return Delivery(body, sign_event(key_of(secret), body), is_chunked, pause)
+    return Delivery(body, sign_event(key_of(secret), body), is_chunked)
 
 
 def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
-    headers = _OF_JSON | ({} if sent.signature is None else {SIGNATURE: sent.signature})
-    body = _pieces(sent, context) if sent.is_chunked else sent.body
+    headers = dict(_OF_JSON)
+    if sent.signature is not None:
+        headers[SIGNATURE] = sent.signature
+    body = _pieces(sent) if sent.is_chunked else sent.body
     return post(url, context, "event", headers=headers, body=body)
 
 
@@ -105,7 +105,7 @@ def find_bug(url: HookUrl, body: bytes, secret: Secret, context: CallContext) ->
 
 
 def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> str:
-    """Send JSON to a URL that is a secret, shown as `name`; again where that may help.
+    """Send JSON to a URL that is a secret, shown as `name`; once more if that fails.
 
     Returns why it failed, or "".
     """
@@ -117,31 +117,32 @@ def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> st
     context.redactor.learn(
         each for each in (target, split_url(target)[2]) if len(each) >= _SHORTEST_HIDDEN
     )
-    for is_last in (False, True):
-        answer = post(HookUrl(name, target), context, "notice", headers=_OF_JSON, body=body)
-        if isinstance(answer, Answer) and answer.status in range(200, 300):
-            return ""
-        may_help = isinstance(answer, ProbeResult) or answer.status in BUSY_STATUSES
-        if is_last or not may_help or context.clock.wait(context.stop, _NOTICE_PAUSE):
-            break
-    return answer.detail if isinstance(answer, ProbeResult) else f"it answers {answer.status}"
+    failure = _post_notice(HookUrl(name, target), body, context)
+    if failure and not context.clock.wait(context.stop, _NOTICE_PAUSE):
+        failure = _post_notice(HookUrl(name, target), body, context)
+    return failure
+
+
+def _post_notice(url: HookUrl, body: bytes, context: CallContext) -> str:
+    answer = post(url, context, "notice", headers=_OF_JSON, body=body)
+    if isinstance(answer, ProbeResult):
+        return answer.detail
+    return "" if answer.status in TAKEN else f"it answers {answer.status}"
 
 
 def pass_on(
     url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext
 ) -> Answer | ProbeResult:
     """Forward a request byte for byte, with its headers except those of the connection."""
-    owned = " ".join(_OF_A_CONNECTION).split()
+    owned = _OF_A_CONNECTION.split()
     kept = {name: value for name, value in headers.items() if name not in owned}
     sent = iter([body]) if "transfer-encoding" in headers else body
     return post(url, context, "event", headers=kept, body=sent)
 
 
-def _pieces(sent: Delivery, context: CallContext) -> Iterator[bytes]:
+def _pieces(sent: Delivery) -> Iterator[bytes]:
     size = len(sent.body) // _PIECES + 1
     for start in range(0, len(sent.body), size):
-        if sent.pause:
-            context.clock.wait(context.stop, sent.pause)
         if start + size >= len(sent.body):
             sent.before_last()
         yield sent.body[start : start + size]

@@ -21,16 +21,14 @@ from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import AnswerLost, MaybeSent, Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
-from hooksync.core.urls import is_loopback, literal_address, shown_server, split_port, split_url
-from hooksync.service.connections import Adapter, Roots, Session, judge
+from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
+from hooksync.service.connections import Adapter, Session, judge
 from hooksync.service.responses import (
-    INVALID_PROXY,
-    INVALID_SERVER,
     TOO_MANY,
-    NotConnected,
-    ResponseTooLarge,
-    Unreachable,
+    CallFailed,
     explain,
+    explain_connecting,
+    may_pass,
 )
 
 _CHUNK = 65536  # bytes
@@ -86,11 +84,10 @@ class Transport:
         self._environ = {}
         for name in sorted(environ):  # capitals first: small letters override them, as for requests
             self._environ[name.lower()] = environ[name]
-        roots = Roots(environ)
-        self._sessions = {
-            may_be_private: Session(Adapter(connections, roots, may_be_private=may_be_private))
-            for may_be_private in (False, True)
-        }
+        self._sessions = {}
+        for may_be_private in (False, True):
+            adapter = Adapter(connections, environ, may_be_private=may_be_private)
+            self._sessions[may_be_private] = Session(adapter)
 
     def close(self) -> None:
         """Close every connection."""
@@ -100,24 +97,19 @@ class Transport:
     def send(self, request: Request) -> Answer:
         """Make one call, and follow no redirect: token and secret would go along.
 
-        Raises AnswerLost, Unreachable.
+        Raises AnswerLost if it may have been carried out, otherwise ServiceError.
         """
         proxies = self._proxies_for(request.base_url)
         try:
             return self._send(request, proxies)
-        except NotConnected as error:
-            kind, what, fix = error.args
-        except requests.exceptions.InvalidURL:
-            kind, what, fix = INVALID_PROXY if proxies else INVALID_SERVER
-        except (
-            requests.RequestException,
-            HTTPError,
-            ResponseTooLarge,
-            OSError,
-            ValueError,
-        ) as error:
-            kind, what, fix = explain(error, self._seconds, request.answer_limit)
-        failure = AnswerLost if kind in get_args(MaybeSent) else Unreachable
+        except CallFailed as error:
+            failed = error
+        except requests.exceptions.InvalidURL as error:
+            failed = explain_connecting(error, self._seconds, is_proxy=bool(proxies))
+        except (HTTPError, OSError, ValueError) as error:  # those of requests are OSErrors
+            failed = explain(error, self._seconds)
+        kind, what, fix = failed.args
+        failure = AnswerLost if kind in get_args(MaybeSent) else ServiceError
         # out here, so that no exception that holds the request is chained to it
         raise failure(Problem(f"{request}: {what}", fix), reason=what, kind=kind)
 
@@ -163,12 +155,14 @@ class Transport:
 
 
 def _read(response: requests.Response, limit: int) -> bytes:
-    """Read a body, decompressed. Raises ResponseTooLarge if it has more than `limit` bytes."""
+    """Read a body, decompressed. Raises CallFailed if it has more than `limit` bytes."""
     body = bytearray()
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) > limit:
-            raise ResponseTooLarge
+            what = f"the answer is larger than {limit} bytes"
+            fix = "check the address: this looks like a page or a download"
+            raise CallFailed("too-large", what, fix)
     return bytes(body)
 
 
@@ -205,19 +199,15 @@ class RetryPolicy(Record, frozen=True):
 
 
 class RetryRule(Record, frozen=True):
-    """When a kind of call is made again."""
+    """When a kind of call is made again. After 429, nothing was done: every call is."""
 
-    statuses: frozenset[int]  # answers after which it is repeated
-    # whether it may be repeated when its answer was lost, and so be carried out twice
-    repeats_lost: bool
+    repeats_failed: bool  # after a lost answer or any 5xx, too, and so perhaps carried out twice
     is_change: bool  # one of many calls; False: a read or a log-in, on which all others depend
 
 
-_FAILURES = frozenset({TOO_MANY, *range(500, 600)})
-READ = RetryRule(_FAILURES, repeats_lost=True, is_change=False)  # and log-in
-REMOVAL = RetryRule(_FAILURES, repeats_lost=True, is_change=True)
-# after 429 alone, nothing was created
-CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False, is_change=True)
+READ = RetryRule(repeats_failed=True, is_change=False)  # and log-in
+REMOVAL = RetryRule(repeats_failed=True, is_change=True)
+CREATION = RetryRule(repeats_failed=False, is_change=True)
 
 
 class CallRecord(Record, frozen=True):
@@ -258,32 +248,24 @@ class CallContext(Record, frozen=True):
             self.watch(CallRecord(peer, shown, result, self.clock.monotonic() - start))
         return answer
 
-
-class Caller:
-    """Makes the calls to one tenancy's service. Thread-safe."""
-
-    def __init__(self, tenancy: str, context: CallContext) -> None:
-        self.tenancy = tenancy
-        self.context = context
-
-    def send(self, request: Request, rule: RetryRule) -> Answer:
+    def repeat(self, request: Request, peer: str, rule: RetryRule) -> Answer:
         """Make a call until its answer is not busy, or it may not be repeated.
 
-        Raises AnswerLost, Unreachable.
+        Raises ServiceError.
         """
-        peer = f"{self.tenancy} ({shown_server(request.base_url)})"
-        start = self.context.clock.monotonic()
+        start = self.clock.monotonic()
         for repeat in count():
             if rule.is_change:
-                self.context.before_change()
+                self.before_change()
             try:
-                answer = self.context.send(request, peer, str(request))
+                answer = self.send(request, peer, str(request))
             except AnswerLost as error:
-                may_help = rule.repeats_lost and error.kind != "too-large"
+                may_help = rule.repeats_failed and error.kind != "too-large"
                 if not may_help or not self._wait(repeat, start, None):
                     raise
                 continue
-            if answer.status not in rule.statuses:
+            is_failed = rule.repeats_failed and may_pass(answer.status)
+            if not is_failed and answer.status != TOO_MANY:
                 break
             if not self._wait(repeat, start, answer.retry_after):
                 break
@@ -291,21 +273,21 @@ class Caller:
 
     def _wait(self, repeat: int, start: float, retry_after: str | None) -> bool:
         """Wait until a call may be made again; False if it may not, or a stop was asked for."""
-        clock = self.context.clock
-        asked = read_retry_after(retry_after)
-        wait = self.context.policy.wait(repeat, clock.monotonic() - start, asked)
-        return wait is not None and not clock.wait(self.context.stop, wait)
+        elapsed = self.clock.monotonic() - start
+        wait = self.policy.wait(repeat, elapsed, read_retry_after(retry_after))
+        return wait is not None and not self.clock.wait(self.stop, wait)
+
+    def problem(self, request: Request, answer: Answer, fix: str, remark: str = "") -> Problem:
+        """Quote an answer that cannot be used."""
+        quoted = self.redactor.quote(answer.text) or "(an empty answer)"
+        if remark:
+            quoted = f"{remark}: {quoted}"
+        return Problem(f"{request} -> {answer.status}: {quoted}", fix)
 
 
 def read_retry_after(header: str | None) -> float | None:
     """Read a Retry-After header, seconds or an HTTP date; None if it has neither."""
     try:
         return float(Retry().parse_retry_after(header or ""))
-    except (
-        HTTPError,
-        ValueError,
-        TypeError,
-        LookupError,
-        OverflowError,
-    ):  # odd dates break it in all these ways
+    except Exception:  # odd dates break it in many ways
         return None

@@ -28,32 +28,26 @@ from hooksync.service.http import Answer, CallContext, Request
 from hooksync.service.worker_pool import WorkerPool
 
 ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
-AnswerKind = Literal[
-    "ready",
-    "wrong-secret",
-    "wrong-signature",
-    "wrong-shape",
-    "not-hex",
-    "not-echoed",
-    "status",
-    "redirect",
-]
-Kind = AnswerKind | FailureKind
+Kind = (
+    Literal[
+        "ready",
+        "wrong-secret",
+        "wrong-signature",
+        "wrong-shape",
+        "not-hex",
+        "not-echoed",
+        "status",
+        "redirect",
+    ]
+    | FailureKind
+)
 ProbeTarget = tuple[HookUrl, Secret]
 
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
 _QUOTED = frozenset({"status", "wrong-shape"})  # kinds where the receiver's own words help
 
-_STATES: dict[Kind, ReceiverState] = {
-    "ready": "ready",
-    "wrong-secret": "wrong-secret",
-    **{
-        kind: "unreachable"
-        for kind in get_args(NeverSent) + get_args(MaybeSent)
-        if kind != "too-large"
-    },
-}
+_UNREACHABLE = frozenset(get_args(NeverSent) + get_args(MaybeSent)) - {"too-large"}
 _STATUS_FIX = (
     "see the receiver's log; it must accept a POST at this path without credentials: check the path"
     " and the key in its URL, if it has one"
@@ -82,7 +76,9 @@ class ProbeResult(Record, frozen=True):
     @property
     def state(self) -> ReceiverState:
         """The kind, in the four classes that plans show."""
-        return _STATES.get(self.kind, "wrong-answer")
+        if self.kind == "ready" or self.kind == "wrong-secret":
+            return self.kind
+        return "unreachable" if self.kind in _UNREACHABLE else "wrong-answer"
 
 
 READY = ProbeResult("ready", "", "")
@@ -100,22 +96,19 @@ def probe_all(
     """
     targets = list(dict.fromkeys(wanted))
     context.redactor.learn({secret.reveal() for _, secret in targets})
-    probe = partial(_probe, context, advance)
-    found = pool.run([partial(probe, *target) for target in targets])
+
+    def probe(target: ProbeTarget) -> ProbeResult:
+        try:
+            return challenge(*target, context)
+        finally:
+            advance()
+
+    found = pool.run([partial(probe, target) for target in targets])
     answered = {}
     for target, result in zip(targets, found, strict=True):
         if result is not None:
             answered[target] = result
     return answered
-
-
-def _probe(
-    context: CallContext, advance: Callable[[], None], url: HookUrl, secret: Secret
-) -> ProbeResult:
-    try:
-        return challenge(url, secret, context)
-    finally:
-        advance()
 
 
 def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext) -> bool:
@@ -138,27 +131,20 @@ def challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult
     begun = context.clock.monotonic()
     code = secrets.token_hex(_CODE_BYTES)
     answer = post(url, context, "challenge", code=code)
+    seconds = context.clock.monotonic() - begun
     if isinstance(answer, ProbeResult):
-        result = answer
-    else:
-        key = secret.reveal().encode("latin-1")
-        called = "".join(_challenged(url, code))
-        result = judge_answer(answer.status, answer.body, code, key, called)
-        result = _with_words(result, answer, context)
-    return replace(result, seconds=context.clock.monotonic() - begun)
-
-
-def _with_words(result: ProbeResult, answer: Answer, context: CallContext) -> ProbeResult:
-    """Add what the receiver itself says, if that helps and may be shown."""
+        return replace(answer, seconds=seconds)
+    key = secret.reveal().encode("latin-1")
+    called = "".join(_challenged(url, code))
+    result = judge_answer(answer.status, answer.body, code, key, called)
+    said = ""
     if result.kind == "redirect":
         said = masked_url(answer.location or "")
     elif result.kind in _QUOTED:
-        said = answer.text.strip()
-    else:
-        said = ""
-    if not said:
-        return result
-    return replace(result, detail=f"{result.detail}: {context.redactor.quote(said)}")
+        said = answer.text
+    quoted = context.redactor.quote(said)
+    detail = f"{result.detail}: {quoted}" if quoted else result.detail
+    return replace(result, detail=detail, seconds=seconds)
 
 
 def post(
@@ -193,7 +179,7 @@ def post(
 
 def _challenged(url: HookUrl, code: str) -> tuple[str, str]:
     """Return the server of a URL, and its path with a challenge code, if there is one."""
-    scheme, netloc, tail = split_url(url.full.partition("#")[0])
+    scheme, netloc, tail = split_url(url.full)
     path = tail if tail.startswith("/") else f"/{tail}"
     if code:
         separator = "&" if "?" in path else "?"

@@ -3,8 +3,7 @@
 Pure: it makes no call.
 
 An answer of another shape is an error, and never an empty list. The texts of requests and urllib3
-hold whole URLs, keys included. Unreachable: nothing was sent. AnswerLost: the call may have been
-carried out.
+hold whole URLs, keys included.
 """
 
 from __future__ import annotations
@@ -13,18 +12,17 @@ import errno
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import requests.exceptions
 
-from hooksync.core.errors import FailureKind, InvalidDocument, ServiceError
+from hooksync.core.errors import FailureKind, InvalidDocument
 from hooksync.core.model import NOT_DECLARED, LiveSubscription, Trigger, live_url
 from hooksync.core.record import Record
 from hooksync.core.signing import parse_json
 
 TOO_MANY = 429
-# the service, or a gateway before it, may answer better soon
-BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})
+BROKEN = 500  # from here on the service says that it failed, not that it did nothing
 
 # one is enough
 ROLES = (
@@ -40,28 +38,15 @@ _FIXES = {
     **dict.fromkeys(
         range(300, 400), "redirects are not followed: set `server` to the address that it leads to"
     ),
-    **dict.fromkeys(BUSY_STATUSES, "the service is busy: try again later"),
 }
 
 _NETWORK = "check the network, the proxy settings and the server's name"
-_PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+_PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY; e.g. http://proxy.example.org:3128"
 _CERTIFICATE = (
     "check the server's name and this machine's clock; if a private authority signed it, set"
     " REQUESTS_CA_BUNDLE to that authority's certificate"
 )
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
-Explanation = tuple[FailureKind, str, str]  # the kind of failure, what happened, how to fix it
-
-INVALID_SERVER: Explanation = (
-    "no-name",
-    "the server's address cannot be used",
-    "check the address in the file",
-)
-INVALID_PROXY: Explanation = (
-    "proxy",
-    "the proxy cannot be used: its address is invalid",
-    "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128",
-)
 
 
 class NotUnderstood(Exception):
@@ -144,18 +129,25 @@ def read_subscriptions(
 
 def read_created_id(body: bytes) -> str | None:
     """Read the id of a new subscription from the answer to a subscribe; None if it has none."""
-    identifier = _id(_object(read_json(body)))
+    identifier = _object(read_json(body)).get("id")
     return None if identifier is None else _text(identifier, "id")
+
+
+def may_pass(status: int) -> bool:
+    """Whether the service, or a gateway before it, may answer better soon."""
+    return status == TOO_MANY or status >= BROKEN
 
 
 def fix_for_status(status: int) -> str:
     """Return what to do about a status that is not a success."""
+    if may_pass(status):
+        return "the service is busy or broken: try again later"
     return _FIXES.get(status, "read the service's answer above; hooksync does not know this status")
 
 
 def _live(item: object, declared: Mapping[str, str]) -> LiveSubscription:
     data = _object(item, "a subscription")
-    identifier = _text(_id(data), "id")
+    identifier = _text(data.get("id"), "id")
     url = _text(data.get("url"), "url")
     trigger = Trigger(_text(data.get("triggerType"), "triggerType"))
     return LiveSubscription(identifier, live_url(url, declared), trigger, _flag(data))
@@ -166,12 +158,6 @@ def _text(value: object, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise NotUnderstood(f"a subscription has no text in {name}")
     return value
-
-
-def _id(data: dict[str, object]) -> object:
-    """Return the id; a number as its text, by which a path names it."""
-    value = data.get("id")
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _flag(data: dict[str, object]) -> bool | None:
@@ -196,38 +182,26 @@ def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-class Unreachable(ServiceError):
-    """The call was never sent: no name, no connection, no trust."""
-
-
-class NotConnected(Exception):
-    """There is no connection, so nothing of a call was sent."""
+class CallFailed(Exception):
+    """A call has no answer: the kind of failure, what happened, and how to fix it."""
 
     def __init__(self, kind: FailureKind, what: str, fix: str) -> None:
         super().__init__(kind, what, fix)
 
 
-class ResponseTooLarge(Exception):
-    """The body of a response is larger than its call allows."""
+def explain(error: Exception, seconds: float) -> CallFailed:
+    """Return what an exception means after a request was sent."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TimeoutError | requests.exceptions.Timeout):
+            what = f"no complete answer within {seconds:g} s"
+            return CallFailed("time-out", what, "try again, or give a longer --timeout")
+        cause = cause.__cause__ or cause.__context__
+    what = "the connection was cut before the answer was complete"
+    return CallFailed("cut", what, _NETWORK)
 
 
-def explain(error: Exception, seconds: float, answer_limit: int) -> Explanation:
-    """Return what an exception means after a request was sent. `answer_limit`: bytes."""
-    for cause in _causes(error):
-        match cause:
-            case ResponseTooLarge():
-                what = f"the answer is larger than {answer_limit} bytes"
-                return "too-large", what, "check the address: this looks like a page or a download"
-            case TimeoutError() | requests.exceptions.Timeout():
-                return (
-                    "time-out",
-                    f"no complete answer within {seconds:g} s",
-                    "try again, or give a longer --timeout",
-                )
-    return "cut", "the connection was cut before the answer was complete", _NETWORK
-
-
-def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> NotConnected:
+def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> CallFailed:
     """Return what an exception means before a connection was made.
 
     `is_proxy`: to the proxy, not to the server.
@@ -235,14 +209,14 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
     refused = _TUNNEL_REFUSED.match(str(error))
     if refused:
         fix = f"{_PROXY}; at 407, it needs a name and a password"
-        return NotConnected("proxy", f"the proxy answers {refused[1]}", fix)
+        return CallFailed("proxy", f"the proxy answers {refused[1]}", fix)
     if not is_proxy:
-        return NotConnected(*_connecting(error, seconds, "the server"))
+        return CallFailed(*_connecting(error, seconds, "the server"))
     _, what, _ = _connecting(error, seconds, "the proxy")
-    return NotConnected("proxy", what, _PROXY)
+    return CallFailed("proxy", what, _PROXY)
 
 
-def _connecting(error: BaseException, seconds: float, who: str) -> Explanation:
+def _connecting(error: BaseException, seconds: float, who: str) -> tuple[FailureKind, str, str]:
     match error:
         case ssl.SSLCertVerificationError():
             what = f"the certificate of {who} is not trusted: {error.verify_message}"
@@ -255,13 +229,11 @@ def _connecting(error: BaseException, seconds: float, who: str) -> Explanation:
         case socket.gaierror():
             return "no-name", f"{who}'s name does not resolve", _NETWORK
         case ValueError():
-            return INVALID_PROXY if who == "the proxy" else INVALID_SERVER
+            what = f"{who} cannot be used: its address is invalid"
+            return "no-name", what, "check the address in the file"
         case ConnectionRefusedError():
-            return (
-                "refused",
-                f"{who} refuses connections",
-                "check that it runs, the port, and the proxies",
-            )
+            fix = "check that it runs, the port, and the proxies"
+            return "refused", f"{who} refuses connections", fix
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
             return "no-route", f"{who} cannot be reached from this network", _NETWORK
         case TimeoutError():
@@ -269,10 +241,3 @@ def _connecting(error: BaseException, seconds: float, who: str) -> Explanation:
         case OSError(strerror=str(reason)) if not isinstance(error, ConnectionError):
             return "cut", f"no connection to {who} could be made: {reason}", _NETWORK
     return "cut", f"the connection to {who} was cut", _NETWORK
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Walk an exception and those that it was raised from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

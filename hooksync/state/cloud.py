@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from types import NoneType
-from typing import Any, NoReturn
+from typing import Any
 
 from hooksync.core.clock import within
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, UsageError
@@ -36,19 +36,10 @@ _PROBE = {
     "note": "written on a condition that does not hold: this server cannot keep a state",
 }
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes of error
-_CONDITIONS = (
-    "",
-    "PreconditionFailed",
-    "ConditionalRequestConflict",
-    "ConditionNotMet",
-    "BlobAlreadyExists",
-)
-_NETWORK = {"Connect": "it is unreachable", "Timeout": "no answer in time"}
-# in a text of obstore's
+# in a text of obstore's: an error code, a status, the kind of an error
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
-_FAILED_CONNECTION = re.compile(r"HttpError \{\s*kind: (\w+)")
-_OTHER_ERROR = re.compile(r"(?:source|inner): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})")
+_KIND = re.compile(r"(?:kind|source): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})")
 
 
 class _Cloud(Record, frozen=True):
@@ -60,8 +51,6 @@ class _Cloud(Record, frozen=True):
     endpoints: tuple[str, ...]  # variables that name a server, the first that is set counts
     credentials: str  # how to give some
     permissions: str
-    # variables of the cloud's tools that obstore calls otherwise
-    aliases: tuple[tuple[str, str], ...] = ()
 
 
 _CLOUDS = {
@@ -82,7 +71,6 @@ _CLOUDS = {
         "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; after `az login`,"
         " AZURE_USE_AZURE_CLI=true",
         "the role Storage Blob Data Contributor on the container",
-        (("AZURE_STORAGE_ACCOUNT", "account_name"), ("AZURE_STORAGE_KEY", "account_key")),
     ),
     "gs": _Cloud(
         "GCSStore",
@@ -194,13 +182,14 @@ class CloudBackend:
         """
         try:
             return within(_LIMIT, lambda: do(self._obstore()))
-        except TimeoutError:
+        except TimeoutError as error:
             fix = "check the network, and run this again"
-            raise FileError(self._problem(what, _NETWORK["Timeout"], fix)) from None
-        except KeyboardInterrupt:
+            raise FileError(self._problem(what, str(error), fix)) from None
+        except (FileError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a panic of obstore is no Exception
-            self._raise(what, error)
+            failure = self._failure(what, error)
+        raise failure
 
     def _obstore(self) -> Any:
         """Import obstore, and make the store of the bucket."""
@@ -227,50 +216,34 @@ class CloudBackend:
         settings = dict(_TIMES)
         if endpoint.startswith("http:"):
             settings["allow_http"] = "true"
-        for name, field in self._cloud.aliases:
-            if name in self._environ:
-                settings[field] = self._environ[name]
         return settings
 
-    def _raise(self, what: str, error: BaseException) -> NoReturn:
-        """Raise what a failed reading or writing is to its caller."""
-        if isinstance(error, FileError):
-            raise error
+    def _failure(self, what: str, error: BaseException) -> Exception:
+        """Return what a failed reading or writing is to its caller."""
         from obstore import exceptions
 
+        cloud = self._cloud
         text = str(error)
         code = _first(_CODE, text)
         if code in _NO_BUCKET:
-            fix = f"create the {self._cloud.bucket}, or correct its name in --state"
-            raise FileError(
-                self._problem(what, f"there is no {self._cloud.bucket} {self._bucket}", fix)
-            ) from None
-        if (
-            isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError)
-            and code in _CONDITIONS
-        ):
-            raise Changed from None
-        if isinstance(error, exceptions.BaseError | NotImplementedError) or not isinstance(
-            error, Exception
-        ):
-            raise FileError(self._problem(what, *self._reason(text, code))) from None
-        raise error
-
-    def _reason(self, text: str, code: str) -> tuple[str, str]:
-        """Say why obstore failed, and how to fix it."""
-        cloud = self._cloud
+            reason = f"there is no {cloud.bucket} {self._bucket}"
+            fix = f"create the {cloud.bucket}, or correct its name in --state"
+            return FileError(self._problem(what, reason, fix))
+        if isinstance(error, FileNotFoundError):
+            return error
+        if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
+            return Changed()
         status = _first(_STATUS, text)
-        kind = _first(_FAILED_CONNECTION, text) or _first(_OTHER_ERROR, text)
-        words = _NETWORK.get(kind, kind or "unknown")
-        if status:
-            words = f"HTTP {status} {code}".strip()
-        if status in ("401", "403"):
-            return (
-                f"access is denied ({words})",
-                f"check the credentials; they need {cloud.permissions}",
-            )
+        reason = f"HTTP {status} {code}".rstrip()
         fix = f"check the network, and the variables {cloud.prefix}*: {cloud.credentials}"
-        return words, fix
+        if status in ("401", "403"):
+            reason = f"access is denied ({reason})"
+            fix = f"check the credentials; they need {cloud.permissions}"
+        elif "kind: Connect" in text:
+            reason = "it is unreachable"
+        elif not status:
+            reason = _first(_KIND, text) or "unknown"
+        return FileError(self._problem(what, reason, fix))
 
     def _content(self, data: bytes) -> Content:
         """Take apart what an object holds.

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 from contextlib import AbstractContextManager, suppress
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
+from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.record import Record, asdict, convert, field
 from hooksync.core.redaction import printable
 from hooksync.core.signing import parse_json
 from hooksync.state.format import Integrity
 
+EXPIRY = 60.0  # seconds
 MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 
 
@@ -29,6 +30,9 @@ class Holder(Record, frozen=True):
     since: int = 0  # seconds since 1970
     process: int = field(default_factory=os.getpid)
     id: str = field(default_factory=lambda: os.urandom(8).hex())
+    # of a lock that the holder has to renew
+    expiry: float = EXPIRY  # seconds that it holds without being renewed
+    count: int = 0  # of renewals, so that no two texts are the same
 
     @property
     def text(self) -> str:
@@ -42,13 +46,10 @@ class Holder(Record, frozen=True):
         return printable(f"{who} (process {self.process}){where} since {rfc3339(self.since)}")
 
 
-H = TypeVar("H", bound=Holder)
-
-
-def read_holder(kind: type[H], text: str) -> H | None:
+def read_holder(text: str) -> Holder | None:
     """Read who holds the run lock; None if that is not known, or not in hooksync's format."""
     with suppress(ValueError, OverflowError, InvalidDocument):
-        holder = convert(parse_json(text), kind)
+        holder = convert(parse_json(text), Holder)
         return holder if str(holder) else None  # one that cannot be shown is not known
     return None
 
@@ -65,21 +66,15 @@ class Content(Record, frozen=True):
 class Busy(Exception):
     """Another run holds the run lock."""
 
-    def __init__(
-        self, holder: Holder | None, advice: str, *, pause: float = 0.2, patience: float = 0.0
-    ) -> None:
+    def __init__(self, holder: Holder | None, advice: str, patience: int = 0) -> None:
         super().__init__(holder)
         self.holder = holder  # None: not known
         self.advice = advice  # what to do if no such run is left
-        self.pause = pause  # seconds before the next try
-        self.patience = patience  # seconds after which it is known to be dead, if it is
+        self.patience = patience  # seconds after which it is known whether that run still lives
 
 
 class Changed(Exception):
-    """The state is no longer what was read: another run has written it.
-
-    Read it again, and change that.
-    """
+    """What was to be replaced is no longer what was read. Read it again, and change that."""
 
 
 class LockLost(FileError):
@@ -108,11 +103,11 @@ class StateStore(Protocol):
     where: str  # as --state names it
     integrity: Integrity
 
-    def read(self) -> tuple[str | None, str | None]:
-        """Return the text and its version; None, None if there is no state. Raises FileError."""
+    def read(self) -> str | None:
+        """Return the text; None if there is no state. Raises FileError."""
 
-    def write(self, text: str, version: str | None) -> None:
-        """Replace the text of this version. Raises Changed or FileError; then it is as it was."""
+    def write(self, text: str, before: str | None) -> None:
+        """Replace the text if it is still `before`. Raises Changed or FileError; then it is."""
 
     def hold(self, holder: Holder) -> AbstractContextManager[None]:
         """Hold the run lock, or raise Busy at once. Raises FileError if it cannot be reached."""
@@ -125,12 +120,6 @@ class StateStore(Protocol):
 
     def unlock(self, identifier: str) -> Holder:
         """Take the run lock of this id away from its holder, and return that. Raises Refused."""
-
-
-def no_such_run(where: str, identifier: str) -> Refused:
-    """Return the refusal to unlock a state whose run lock is not held under this id."""
-    what = f"no run {identifier} holds the run lock of {where}"
-    return Refused(Problem(what, "`hooksync state show` names the run that holds it, if one does"))
 
 
 def too_large(path: str) -> Problem:

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import NoReturn, TypeAlias
 
 from hooksync.core.errors import FileError, Problem
@@ -121,17 +120,13 @@ class KeyRing:
     def derive(self, wanted: Iterable[Wanted]) -> None:
         """Derive the keys that are not there yet, side by side."""
         missing = [each for each in dict.fromkeys(wanted) if each not in self._keys]
-        if (threads := min(self._width, len(missing))) > 1:
-            from concurrent.futures import ThreadPoolExecutor  # only here: most runs do not need it
+        if min(self._width, len(missing)) < 2:
+            self._keys |= {each: self._derive(each) for each in missing}
+            return
+        from concurrent.futures import ThreadPoolExecutor  # only here: most runs do not need it
 
-            with (
-                suppress(RuntimeError),
-                ThreadPoolExecutor(threads, thread_name_prefix="scrypt") as pool,
-            ):
-                self._keys |= zip(missing, pool.map(self._derive, missing), strict=True)
-                return
-        # or the system has no more threads
-        self._keys |= {each: self._derive(each) for each in missing}
+        with ThreadPoolExecutor(self._width, thread_name_prefix="scrypt") as pool:
+            self._keys |= zip(missing, pool.map(self._derive, missing), strict=True)
 
     def key(self, secret: Secret, salt: Salt) -> Key:
         """Return a key that was derived before."""

@@ -8,7 +8,7 @@ state is signed if the run has a key.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem
@@ -16,7 +16,7 @@ from hooksync.core.model import Location
 from hooksync.core.output import Output
 from hooksync.core.record import Record, convert, field, to_builtins
 from hooksync.core.schema import check_document, quoted
-from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json, plan_key
+from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
 from hooksync.state.model import Intent, State, StateEntry
 
 STATE_FORMAT = "hooksync.state/1"
@@ -127,19 +127,19 @@ class Inspected(Record, frozen=True):
     """A state that was read, and what speaks against it."""
 
     state: State | None
-    errors: tuple[Problem, ...] = ()  # why no run may go by it
-    against_writing: tuple[Problem, ...] = ()  # why no run may replace it
+    error: Problem | None = None  # why no run may go by it
+    against_writing: Problem | None = None  # why no run may replace it
 
     def trusted(self, *, writes: bool = False) -> State | None:
         """Return the state.
 
         Raises FileError if no run may go by it, or `writes` and no run may replace it.
         """
-        problems = self.errors
+        problem = self.error
         if writes:
-            problems += self.against_writing
-        if problems:
-            raise FileError(*problems)
+            problem = problem or self.against_writing
+        if problem:
+            raise FileError(problem)
         return self.state
 
 
@@ -151,25 +151,23 @@ class Integrity(Record, frozen=True):
 
     def inspect(self, text: str | None, where: str) -> Inspected:
         """Read a state. `text`: None if there is none. Raises FileError if it cannot be read."""
-        state, signature = read_signed(text, where) if text is not None else (None, None)
-        if self.key:
-            return Inspected(state, tuple(self._faults(state, signature, where)))
-        what = (
-            f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not set"
-        )
-        lost = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
-        return Inspected(state, (), (lost,) if signature else ())
-
-    def _faults(self, state: State | None, signature: str | None, where: str) -> Iterator[Problem]:
-        if state and signature is None:
-            yield Problem(f"the state {where} is not signed, and {KEY_VARIABLE} is set", _SIGN_FIX)
-        elif state and self.key and not is_same(signature, signature_of(state, self.key)):
-            what = f"the signature of the state {where} does not fit {KEY_VARIABLE}"
-            yield Problem(
-                f"{what}: somebody changed it, or it was signed with another key", _SIGN_FIX
+        if text is None:
+            return Inspected(None)
+        state, signature = read_signed(text, where)
+        if not self.key:
+            return Inspected(state, against_writing=_lost(where) if signature else None)
+        if signature is None:
+            what = f"the state {where} is not signed, and {KEY_VARIABLE} is set"
+        elif is_same(signature, signature_of(state, self.key)):
+            return Inspected(state)
+        else:
+            what = (
+                f"the signature of the state {where} does not fit {KEY_VARIABLE}: somebody changed"
+                " it, or it was signed with another key"
             )
+        return Inspected(state, Problem(what, _SIGN_FIX))
 
 
-def find_integrity(environ: Mapping[str, str], output: Output) -> Integrity:
-    """Find the key that signs states. Raises FileError for a key that is too short."""
-    return Integrity(plan_key(environ.get(KEY_VARIABLE)), output)
+def _lost(where: str) -> Problem:
+    what = f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not set"
+    return Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")

@@ -1,17 +1,15 @@
 """A content on a branch at the remote of the repository of the hooks file, by the `git` program.
 
-It works with that repository, shallow or partial, and adds objects to it. A push also updates the
-remote-tracking branch, as git always does. Nothing else changes: no branch, no index and no file of
-the working tree.
+It works with that repository, shallow or partial, and adds objects to it. Nothing else changes: no
+branch, no index and no file of the working tree.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
 
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, Git, find_git
@@ -26,23 +24,12 @@ _MOST = {_STATE: MOST_BYTES, _LOCK: 8192}  # bytes of each file that the branch 
 _BRANCH = re.compile(
     r"(?!-|HEAD$)(?!.*(\.\.|@\{|//|/\.|\.lock(/|$)))[^\0-\x20\x7f~^:?*\[\\/.][^\0-\x20\x7f~^:?*\[\\]*(?<![/.])"
 )
-# no reference, tag or submodule is fetched or pushed along; a partial clone's filter would leave
-# the state out
-_FETCH = (
-    "fetch",
-    "--quiet",
-    "--no-tags",
-    "--no-write-fetch-head",
-    "--refmap=",
-    "--no-prune",
-    "--no-filter",
-    "--no-recurse-submodules",
-)
+# no tag or submodule is fetched or pushed along
+_FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
 _PUSH = (
     "push",
     "--quiet",
     "--porcelain",
-    "--no-verify",
     "--no-signed",
     "--no-follow-tags",
     "--no-recurse-submodules",
@@ -56,24 +43,10 @@ _IDENTITY = {
 }
 
 _REJECTED = re.compile(r"^!\t[^\t\n]*\t\[([^]\n]*)\] \((.*)\)$", re.MULTILINE)
-# what servers say while another push is at work, and where they cannot write; source: git's
-# builtin/receive-pack.c
-_BUSY = re.compile(
-    r"cannot lock ref|failed to (update|lock) ref|incorrect old value|already exists|but expected"
-)
-_MOST_TRIES = 10  # of a push against such a server, or of a fetch while others push
-_NOISE = re.compile(r"^((remote: *|error: |fatal: )+|hint:.*|warning:.*)")
+_MOST_TRIES = 10  # of a fetch while others push
 
 _ELSEWHERE = "or name another place with --state"
 _NEEDED = "Git 2.38 or later"
-
-
-class _Remote(NamedTuple):
-    """Where the state is pushed to and fetched from."""
-
-    name: str
-    address: str  # for git's command line: its URL for pushes if it has one, otherwise its name
-    depth: tuple[str, ...]  # a shallow clone fetches the last two commits only
 
 
 class GitBackend:
@@ -101,13 +74,12 @@ class GitBackend:
 
     def get(self) -> tuple[Content, str] | None:
         """Fetch the branch, with its version; None where it is not there. Raises FileError."""
-        remote = self._remote
         for _ in range(_MOST_TRIES):
             head = self._remote_head()
             if head is None:
                 return None
             if not self._is_here(head):
-                self._read(*_FETCH, *remote.depth, remote.address, self._ref)
+                self._read(*_FETCH, *self._depth, "--", self._url, self._ref)
             if self._is_here(head):  # not if another run pushed between the two commands
                 return self._content(head), head
         raise self._error("fetch", "the branch changes all the time")
@@ -126,14 +98,7 @@ class GitBackend:
             commit = base
         else:
             commit = self._commit(content, base, f"hooksync: {printable(message)}")
-        refusal = self._push(commit, version)
-        if refusal:
-            fix = (
-                "let whoever runs hooksync push to that branch: no rule of the server may"
-                " protect it"
-            )
-            what = f"the remote {self._remote.name} refuses to write the state {self.where}"
-            raise FileError(Problem(f"{what}: {refusal}", fix))
+        self._push(commit, version)
         return commit
 
     def _without_lock(self, version: str | None) -> str | None:
@@ -143,27 +108,20 @@ class GitBackend:
         code, out, _ = self._run("rev-parse", "--verify", "--quiet", f"{version}^")
         return os.fsdecode(out).strip() if code == 0 else None
 
-    def _push(self, commit: str, version: str | None) -> str:
-        """Let the branch point to a commit ("": remove it); returns why the server refuses it.
-
-        Raises Changed or FileError.
-        """
-        remote = self._remote
-        settings = [f"remote.{remote.name}.mirror=false"]
+    def _push(self, commit: str, version: str | None) -> None:
+        """Let the branch point to a commit ("": remove it). Raises Changed or FileError."""
         lease = f"--force-with-lease={self._ref}:{version or ''}"
-        arguments = (*_PUSH, lease, remote.address, f"{commit}:{self._ref}")
-        for _ in range(_MOST_TRIES):
-            code, out, told = self._run(*arguments, settings=settings)
-            rejected = _REJECTED.search(out.decode("utf-8", "replace"))
-            if rejected and rejected[1] == "rejected":
-                raise Changed
-            if not rejected or not _BUSY.search(rejected[2]):
-                break
+        code, out, told = self._run(*_PUSH, lease, "--", self._url, f"{commit}:{self._ref}")
+        rejected = _REJECTED.search(out.decode("utf-8", "replace"))
+        if rejected and rejected[1] == "rejected":
+            raise Changed
         if rejected:
-            return Redactor().quote(f"{rejected[2]}; {told}" if told else rejected[2])
+            reason = Redactor().quote(f"{rejected[2]}; {told}")
+            what = f"the server refuses to write the state {self.where}: {reason}"
+            fix = "let hooksync push to that branch: no rule of the server may protect it"
+            raise FileError(Problem(what, fix))
         if code:
-            raise self._error("push", told or f"exit code {code}")
-        return ""
+            raise self._error("push", told)
 
     def _commit(self, content: Content, parent: str | None, message: str) -> str:
         """Write a commit of a content into the repository, and return its id."""
@@ -180,7 +138,7 @@ class GitBackend:
 
     def _remote_head(self) -> str | None:
         """Return the last commit of the branch at the remote; None: there is no branch."""
-        for line in self._word("ls-remote", self._remote.address, self._ref).splitlines():
+        for line in self._word("ls-remote", "--", self._url, self._ref).splitlines():
             commit, _, ref = line.partition("\t")
             if ref == self._ref:  # ls-remote takes it for the end of a name
                 return commit
@@ -221,66 +179,46 @@ class GitBackend:
                 Problem(what, f"keep the hooks file in a clone of the repository, {_ELSEWHERE}")
             )
         try:
-            is_old = git.is_old()
+            reason = "this git is older" if git.is_old() else ""
         except FAILURES as error:
-            what = (
-                f"the state {self.where} needs the program git, which cannot be run:"
-                f" {os_reason(error)}"
-            )
-            raise FileError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}")) from None
-        if is_old:
-            what = f"the state {self.where} needs {_NEEDED}; an older one is installed"
+            reason = f"git cannot be run: {os_reason(error)}"
+        if reason:
+            what = f"the state {self.where} needs {_NEEDED}: {reason}"
             raise FileError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}"))
         return replace(git, environ=_IDENTITY | git.environ)
 
     @cached_property
-    def _remote(self) -> _Remote:
-        """The remote to work with, chosen as git does where nothing names one. Raises FileError."""
-        is_shallow = self._word("rev-parse", "--is-shallow-repository") == "true"
-        settings: dict[str, list[str]] = {}
-        for entry in os.fsdecode(self._read("config", "--list", "-z")).split("\0"):
-            key, _, value = entry.partition("\n")
-            settings.setdefault(key, []).append(value)
-        environ = self._git.environ
-        if (
-            not {"GIT_SSH", "GIT_SSH_COMMAND"} & environ.keys()
-            and "core.sshcommand" not in settings
-        ):
-            environ["GIT_SSH_COMMAND"] = "ssh -oBatchMode=yes"  # never ask
-        name = self._remote_name(settings)
-        # the state is read where it is written
-        address = settings.get(f"remote.{name}.pushurl", [name])[0]
-        return _Remote(name, address, ("--depth=2",) if is_shallow else ())
-
-    def _remote_name(self, settings: Mapping[str, list[str]]) -> str:
-        name = settings.get("remote.pushdefault", ["origin"])[-1]
-        if f"remote.{name}.url" not in settings:
-            what = f"the repository {self._git.folder} has no remote {name} to keep {self.where} at"
+    def _url(self) -> str:
+        """Where git pushes to: the state is read where it is written. Raises FileError."""
+        _, out, _ = self._run("config", "--get", "remote.pushDefault")
+        name = os.fsdecode(out).strip() or "origin"
+        code, out, told = self._run("remote", "get-url", "--push", name)
+        if code:
+            what = f"the state {self.where} has no remote in {self._git.folder}: "
+            what += Redactor().quote(told)
             fix = "`git remote add`, or choose one by `git config remote.pushDefault NAME`"
             raise FileError(Problem(what, fix))
-        return name
+        return os.fsdecode(out).rstrip("\n")
 
-    def _run(
-        self, *arguments: str, data: str = "", settings: Sequence[str] = ()
-    ) -> tuple[int, bytes, str]:
+    @cached_property
+    def _depth(self) -> tuple[str, ...]:
+        """How much a shallow clone fetches: the last two commits."""
+        is_shallow = self._word("rev-parse", "--is-shallow-repository") == "true"
+        return ("--depth=2",) if is_shallow else ()
+
+    def _run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
         """Return exit code, output and messages of git. Raises FileError if it does not end."""
-        git = self._git
         try:
-            code, out, told = git.run(*arguments, data=data.encode(), settings=settings)
+            code, out, told = self._git.run(*arguments, data=data.encode())
         except FAILURES as error:
             raise self._error(arguments[0], os_reason(error)) from None
-        lines = []
-        for line in told.decode("utf-8", "replace").splitlines():
-            text = _NOISE.sub("", line).strip()
-            if text:
-                lines.append(text)
-        return code, out, "; ".join(lines)
+        return code, out, told.decode("utf-8", "replace")
 
     def _read(self, *arguments: str, data: str = "") -> bytes:
         """Return what a command puts out. Raises FileError if it fails."""
         code, out, told = self._run(*arguments, data=data)
         if code:
-            raise self._error(arguments[0], told or f"exit code {code}")
+            raise self._error(arguments[0], told)
         return out
 
     def _word(self, *arguments: str, data: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, Problem, Refused, os_reason
@@ -15,7 +15,6 @@ from hooksync.state.contract import (
     Busy,
     Changed,
     Holder,
-    no_such_run,
     read_holder,
     too_large,
 )
@@ -23,10 +22,6 @@ from hooksync.state.format import Integrity
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
-
-# seconds to wait for the file lock where no run lock is held; 10,000 entries take some tenths of
-# one
-PATIENCE = 30.0
 
 _MOST_WORDS = 8192  # bytes, about the holder of the run lock
 
@@ -40,50 +35,51 @@ class LocalStore:
     attempt to lock empties the lock file.
     """
 
-    def __init__(self, path: str, patience: float = PATIENCE) -> None:
-        """`patience`: seconds to wait for the lock in a `write` without `hold`."""
+    def __init__(self, path: str) -> None:
         self.where = path
         self.integrity = Integrity()
-        self._patience = patience
         self._is_held = False
 
-    def read(self) -> tuple[str | None, str | None]:
-        """Return the text and its version, which is the text; None, None where there is no file.
-
-        Raises FileError.
-        """
+    def read(self) -> str | None:
+        """Return the text; None if there is no file. Raises FileError."""
         try:
             content = read_file(self.where, MOST_BYTES)
             if len(content) > MOST_BYTES:
                 raise FileError(too_large(self.where))
-            text = content.decode("utf-8-sig")
+            return content.decode("utf-8-sig")
         except FileNotFoundError:
-            return None, None
+            return None
         except UnicodeDecodeError:
             fix = "restore an earlier one; or delete it, and write a new one by `hooksync adopt`"
             raise FileError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
         except (OSError, ValueError) as error:
             raise FileError(_unusable(self.where, "read", error)) from error
-        return text, text
 
-    def write(self, text: str, version: str | None) -> None:
-        """Replace the file if it still has this version.
+    def write(self, text: str, before: str | None) -> None:
+        """Replace the text, which only the holder of the run lock may do.
 
-        Raises Changed or FileError; then it is as it was.
+        Raises Changed if it is not `before`, or FileError; then it is as it was.
         """
-        with nullcontext() if self._is_held else self._locked():
-            if version != self.read()[1]:
+        try:
+            lock = None if self._is_held else self._acquire()
+        except (OSError, ValueError) as error:
+            raise FileError(_unusable(self.where, "locked", error)) from error
+        try:
+            if before != self.read():
                 raise Changed
             self.integrity.output.write_file(self.where, text, follows_link=True)
+        finally:
+            if lock:
+                lock.release()
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
         """Hold the run lock, or raise Busy at once.
 
-        Where its folder cannot be written to, it is not held.
+        If its folder cannot be written to, it is not held: the first `write` reports that.
         """
         try:
-            lock = self._acquire(0)
+            lock = self._acquire()
         except TimeoutError:
             raise Busy(
                 self._holder(), f"if no run is left on any machine, delete {self._beside}"
@@ -114,7 +110,7 @@ class LocalStore:
         try:
             # else there is no need to try, which makes a file and may be in the way of another try
             if holder:
-                self._acquire(0).release()
+                self._acquire().release()
         except TimeoutError:
             return holder
         except (OSError, ValueError):
@@ -126,59 +122,31 @@ class LocalStore:
 
     def unlock(self, identifier: str) -> Holder:
         """Raise Refused: nobody can take this lock away, and it ends with its run."""
-        held = self.holder()
-        if held is None or held.id != identifier:
-            raise no_such_run(self.where, identifier)
-        fix = (
-            f"end the process {held.process} on {held.host or 'that machine'}; the system frees the"
-            " lock"
+        what = (
+            f"the run lock of {self.where} cannot be taken away: the system frees it with its run"
         )
-        raise Refused(
-            Problem(f"the run lock of {self.where} is of a run that has not ended: {held}", fix)
-        )
+        fix = "end the process that `hooksync state show` names"
+        raise Refused(Problem(what, fix))
 
     @property
     def _beside(self) -> str:
         return f"{os.path.realpath(self.where)}.lock"
 
-    def _acquire(self, patience: float) -> BaseFileLock:
-        """Lock the file beside the real one.
-
-        Raises TimeoutError after so many seconds, OSError or ValueError.
-        """
+    def _acquire(self) -> BaseFileLock:
+        """Lock the file beside the real one. Raises TimeoutError, OSError or ValueError."""
         from filelock import FileLock  # only here: its import takes as long as the rest of hooksync
 
         # filelock would make a folder that is not there
         os.stat(os.path.join(os.path.dirname(self._beside), ""))
         # any other user who may open it could hold it
-        lock = FileLock(self._beside, timeout=patience, mode=0o600)
-        lock.acquire(poll_interval=0.01)
+        lock = FileLock(self._beside, timeout=0, mode=0o600)
+        lock.acquire()
         return lock
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the lock for one writing."""
-        try:
-            lock = self._acquire(self._patience)
-        except TimeoutError:
-            who = f": {holder}" if (holder := self._holder()) else ""
-            what = f"{self.where} is in use: another run of hooksync holds {self._beside}{who}"
-            fix = (
-                "wait for it to end and run this again; if no run is left on any machine, delete"
-                " that file"
-            )
-            raise FileError(Problem(what, fix)) from None
-        except (OSError, ValueError) as error:
-            raise FileError(_unusable(self.where, "locked", error)) from error
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _holder(self) -> Holder | None:
         """Read who holds the run lock; None where that is not known."""
         with suppress(OSError, ValueError):
-            return read_holder(Holder, read_file(f"{self._beside}.json", _MOST_WORDS).decode())
+            return read_holder(read_file(f"{self._beside}.json", _MOST_WORDS).decode())
         return None
 
 

@@ -10,15 +10,13 @@ import hmac
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
+from itertools import groupby
 from operator import attrgetter
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from hooksync.core.model import DeclaredSubscription, SecretRef, TenancyKey
 from hooksync.core.record import Record, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, declared_digest, fingerprint
-
-# readers of JSON disagree about larger numbers; the schema has the same limit
-LARGEST_RUN = 2**53 - 1
 
 
 class Recorded(Record, frozen=True):
@@ -108,8 +106,7 @@ class TenancyRecords(Record, frozen=True):
     unsettled: tuple[Unsettled, ...] = ()
 
 
-NO_RECORDS = TenancyRecords()
-
+_KINDS = ("entries", "intents", "unsettled")
 _tenancy = ("server", "tenant")
 _ORDER = {
     "salts": attrgetter("id"),
@@ -145,23 +142,15 @@ class State(Record, frozen=True, dict=True):
     @cached_property
     def by_tenancy(self) -> Mapping[TenancyKey, TenancyRecords]:
         """Everything but the salts, by tenancy."""
-        entries: defaultdict[TenancyKey, list[StateEntry]] = defaultdict(list)
-        intents: defaultdict[TenancyKey, list[Intent]] = defaultdict(list)
-        unsettled: defaultdict[TenancyKey, list[Unsettled]] = defaultdict(list)
-        for entry in self.entries:
-            entries[entry.key].append(entry)
-        for intent in self.intents:
-            intents[intent.key].append(intent)
-        for each in self.unsettled:
-            unsettled[each.key].append(each)
-        return {
-            key: TenancyRecords(tuple(entries[key]), tuple(intents[key]), tuple(unsettled[key]))
-            for key in {*entries, *intents, *unsettled}
-        }
+        found = defaultdict[TenancyKey, dict[str, Any]](dict)
+        for name in _KINDS:
+            for key, records in groupby(getattr(self, name), attrgetter("key")):
+                found[key][name] = tuple(records)
+        return {key: TenancyRecords(**fields) for key, fields in found.items()}
 
     def of(self, key: TenancyKey) -> TenancyRecords:
         """Return what is recorded about a tenancy."""
-        return self.by_tenancy.get(key, NO_RECORDS)
+        return self.by_tenancy.get(key, TenancyRecords())
 
     def addresses(self) -> set[str]:
         """Return the addresses of all records."""
@@ -192,48 +181,31 @@ class State(Record, frozen=True, dict=True):
         self, changed: Mapping[TenancyKey, TenancyRecords], salts: Iterable[Salt] = ()
     ) -> State:
         """Replace what is recorded about tenancies. `salts`: those that new entries name."""
-        all_records = {**self.by_tenancy, **changed}
-        entries: list[StateEntry] = []
-        intents: list[Intent] = []
-        unsettled: list[Unsettled] = []
-        for records in all_records.values():
-            entries += records.entries
-            intents += records.intents
-            unsettled += records.unsettled
+        fields: dict[str, Any] = {}
+        for name in _KINDS:
+            kept = [each for each in getattr(self, name) if each.key not in changed]
+            for records in changed.values():
+                kept += getattr(records, name)
+            fields[name] = tuple(kept)
+        used = {each.salt for each in fields["entries"] if each.salt}
         known = {salt.id: salt for salt in (*salts, *self.salts)}
-        used = {each.salt for each in entries if each.salt}
-        return replace(
-            self,
-            salts=tuple(known[name] for name in used),
-            entries=tuple(entries),
-            intents=tuple(intents),
-            unsettled=tuple(unsettled),
-        )
+        return replace(self, salts=tuple(known[name] for name in used), **fields)
 
     def moving(self, old: str, new: str) -> State:
         """Give the records of an address a different address."""
         moved = []
         for each in self.entries:
             moved.append(replace(each, address=new) if each.address == old else each)
-        unsettled = tuple(each for each in self.unsettled if each.address != old)
-        return replace(self, entries=tuple(moved), unsettled=unsettled)
+        unsettled = [each for each in self.unsettled if each.address != old]
+        return replace(self, entries=tuple(moved), unsettled=tuple(unsettled))
 
     def forgetting(self, forgotten: Collection[AnyRecord]) -> State:
         """Drop records."""
-        rest = replace(
-            self,
-            entries=_without(self.entries, forgotten),
-            intents=_without(self.intents, forgotten),
-            unsettled=_without(self.unsettled, forgotten),
-        )
-        return rest.with_records({})  # the salts that no entry names any more go, too
-
-
-T = TypeVar("T")
-
-
-def _without(records: Iterable[T], forgotten: Collection[object]) -> tuple[T, ...]:
-    return tuple(each for each in records if each not in forgotten)
+        rest: dict[str, Any] = {}
+        for name in _KINDS:
+            rest[name] = tuple(each for each in getattr(self, name) if each not in forgotten)
+        # the salts that no entry names any more go, too
+        return replace(self, **rest).with_records({})
 
 
 NO_STATE = State("")  # what is recorded if there is no state

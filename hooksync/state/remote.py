@@ -6,50 +6,37 @@ over anything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, RLock, Thread
 
 from hooksync.core.clock import Backoff, Clock
-from hooksync.core.errors import FileError, Problem
-from hooksync.core.record import asdict, replace
+from hooksync.core.errors import FileError, Problem, Refused
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.state.contract import (
+    EXPIRY,
     Backend,
     Busy,
     Changed,
     Content,
     Holder,
     LockLost,
-    no_such_run,
     read_holder,
 )
 from hooksync.state.format import Integrity
 
-EXPIRY = 60.0  # seconds that a run lock holds without being renewed
-
 _LEAST_EXPIRY, _MOST_EXPIRY = 1.0, 3600.0  # that the lock of another run is believed to have
 _RENEWALS = 3  # in that time
-_LONGEST_POLL = 2.0  # seconds between two tries to get the run lock
 _PATIENCE = 10.0  # seconds in which a write is tried again
-_MOST_RACES = 100  # lost to others in taking the lock
 _LOST_FIX = (
     "run apply again: it waits for the other run, and finds by its intents in the state what this"
     " one has made"
 )
 # what a backend holds in which nothing was put yet
-_EMPTY: tuple[Content, str | None] = (
-    Content(),
-    None,
-)
-
-
-class RunLock(Holder, frozen=True):
-    """A run lock as it is written."""
-
-    renewed: int = 0  # by the holder's clock, seconds since 1970
-    expiry: float = EXPIRY  # seconds that it holds without being renewed
-    count: int = 0  # of renewals, so that no two texts are the same
+_EMPTY: tuple[Content, str | None] = (Content(), None)
+_NEVER = (-math.inf, -math.inf)  # by a monotonic clock, and by the time of day
 
 
 class RemoteStore:
@@ -77,37 +64,34 @@ class RemoteStore:
         self._expiry = expiry
         self._has_thread = has_thread
         self._known = _EMPTY  # what the backend held when it was last asked or written
-        self._lock: RunLock | None = None  # held by this run
-        self._lost: Problem | None = None  # why it is not held any more
-        self._renewed_at = (0.0, 0.0)  # monotonic, and time of day
+        self._lock: Holder | None = None  # held by this run
+        self._renewed_at = _NEVER
         # the lock of another run, and since when it is unchanged
-        self._seen: tuple[str | None, float] = (
-            None,
-            0.0,
-        )
+        self._seen: tuple[str | None, float] = (None, 0.0)
         self._mutex = RLock()
 
-    def read(self) -> tuple[str | None, str | None]:
-        """Return text and version, or None twice; without a call while this run holds the lock.
+    def read(self) -> str | None:
+        """Return the text, or None; without a call while this run holds the lock.
 
         Raises FileError.
         """
         with self._mutex:
             if self._lock is None:
                 self._known = self._backend.get() or _EMPTY
-            content, version = self._known
-            return content.state, None if content.state is None else version
+            return self._known[0].state
 
-    def write(self, text: str, version: str | None) -> None:
-        """Write if what is there still has this version.
+    def write(self, text: str, before: str | None) -> None:
+        """Write if the text is still `before`, and the run lock ours.
 
         Raises Changed or FileError; then it is as it was.
         """
-        with self._mutex:
-            content, current = self._known
-            if version != (None if content.state is None else current):
+
+        def change(content: Content) -> Content:
+            if content.state != before:
                 raise Changed
-            self._put(replace(content, state=text), "state written")
+            return replace(content, state=text)
+
+        self._put(change, f"state written by {self._lock}")
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
@@ -115,34 +99,31 @@ class RemoteStore:
         self._take(holder)
         done = Event()
         renewing = Thread(target=self._renew_until, args=(done,), daemon=True)
-        with suppress(RuntimeError):  # the system has no more threads: `check` renews it
+        try:
             if self._has_thread:
                 renewing.start()
-        try:
             yield
         finally:
             done.set()
-            if renewing.ident:
+            if renewing.is_alive():
                 renewing.join()
             self._release()
 
     def check(self) -> None:
         """Renew the run lock if due; raise LockLost if a different run may have it."""
-        if self._is_fresh() and not self._lost:
+        if self._is_fresh():
             return  # without waiting for a renewal that is under way
-        with self._mutex:
-            if self._is_fresh() and not self._lost:
-                return
-            try:
-                self._renew()
-            except LockLost:
-                raise
-            except FileError as error:
-                what = (
-                    f"the run lock of {self.where} cannot be renewed, and may be another run's by"
-                    " now: "
-                )
-                raise LockLost(Problem(what + error.summary, _LOST_FIX)) from None
+        try:
+            with self._mutex:
+                if not self._is_fresh():
+                    self._renew()
+        except LockLost:
+            raise
+        except FileError as error:
+            what = (
+                f"the run lock of {self.where} cannot be renewed, and may be another run's by now: "
+            )
+            raise LockLost(Problem(what + error.summary, _LOST_FIX)) from None
 
     def holder(self) -> Holder | None:
         """Return who held the run lock when it was last read; None if nobody, or not known."""
@@ -153,47 +134,49 @@ class RemoteStore:
 
         Raises Refused where no such run holds it.
         """
-        while True:
-            content, version = self._backend.get() or _EMPTY
+
+        def change(content: Content) -> Content:
             lock = _lock_of(content)
             if lock is None or lock.id != identifier:
-                raise no_such_run(self.where, identifier)
-            with suppress(Changed):
-                self._backend.put(
-                    replace(content, lock=None), version, f"run lock taken away from {lock}"
-                )
-                return lock
+                what = f"no run {identifier} holds the run lock of {self.where}"
+                fix = "`hooksync state show` names the run that holds it, if one does"
+                raise Refused(Problem(what, fix))
+            former.append(lock)
+            return replace(content, lock=None)
+
+        former: list[Holder] = []
+        self.read()
+        self._put(change, "run lock taken away from its holder")
+        return former[-1]
 
     def _take(self, holder: Holder) -> None:
-        for _ in range(_MOST_RACES):
-            self._known = self._backend.get() or _EMPTY
-            content = self._known[0]
-            if content.lock is not None:
+        lock = replace(holder, expiry=self._expiry)
+
+        def change(content: Content) -> Content:
+            other = _lock_of(content)
+            # ours: the answer to an earlier try was lost
+            if content.lock is not None and (other is None or other.id != lock.id):
                 self._check_expired(content.lock)
-            lock = RunLock(**asdict(holder), renewed=int(self._clock.now()), expiry=self._expiry)
-            try:
-                self._write(replace(content, lock=lock.text), f"run lock taken by {holder}")
-            except Changed:
-                continue
-            self._lock, self._lost = lock, None
-            self._renewed_at = self._clock.monotonic(), self._clock.now()
-            return
-        raise Busy(None, "try again later")
+            return replace(content, lock=lock.text)
+
+        self.read()
+        now = self._clock.monotonic(), self._clock.now()
+        self._put(change, f"run lock taken by {holder}")
+        self._lock = lock
+        self._renewed_at = now
 
     def _check_expired(self, text: str) -> None:
         """Raise Busy unless the lock of another run was seen unchanged for as long as it holds."""
-        lock = read_holder(RunLock, text)
+        lock = read_holder(text)
         now = self._clock.monotonic()
         if self._seen[0] != text:
             self._seen = text, now
         expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY) if lock else EXPIRY
         left = self._seen[1] + expiry - now
         if left > 0:
-            is_old = lock is None or abs(self._clock.now() - lock.renewed) > expiry
             who = lock.id if lock else "ID"
             advice = f"if that run has ended, `hooksync state unlock {who} --state {self.where}`"
-            pause = min(_LONGEST_POLL, expiry / 10)
-            raise Busy(lock, advice, pause=pause, patience=left + pause if is_old else 0.0)
+            raise Busy(lock, advice, math.ceil(left) + 1)
         self._tell(
             f"note: the run lock of {lock or 'another run'} was not renewed for {expiry:g} seconds:"
             " taken over"
@@ -211,7 +194,7 @@ class RemoteStore:
         return max(ages) < self._expiry * (1 - 1 / _RENEWALS)
 
     def _renew_until(self, done: Event) -> None:
-        while not self._clock.wait(done, self._expiry / _RENEWALS) and not self._lost:
+        while not self._clock.wait(done, self._expiry / _RENEWALS):
             with suppress(Exception):  # it is tried again, here and by `check`
                 self._renew()
 
@@ -219,15 +202,16 @@ class RemoteStore:
         with self._mutex:
             if not self._lock:
                 return
-            lock = replace(self._lock, renewed=int(self._clock.now()), count=self._lock.count + 1)
+            lock = replace(self._lock, count=self._lock.count + 1)
             now = self._clock.monotonic(), self._clock.now()
-            self._put_lock(lock.text, "run lock renewed", _PATIENCE)
-            self._lock, self._renewed_at = lock, now
+            self._put_lock(lock.text, f"run lock renewed by {lock}")
+            self._lock = lock
+            self._renewed_at = now
 
     def _release(self) -> None:
         with self._mutex:
             try:
-                self._put_lock(None, "run lock released", _PATIENCE / 4)
+                self._put_lock(None, f"run lock released by {self._lock}")
             except LockLost:
                 pass
             except FileError as error:
@@ -238,67 +222,48 @@ class RemoteStore:
             finally:
                 self._lock = None
 
-    def _put_lock(self, lock: str | None, what: str, patience: float) -> None:
-        """Write the lock beside the state as it is, even if that was edited by hand.
+    def _put_lock(self, lock: str | None, message: str) -> None:
+        """Write the lock beside the state as it is, even if that was edited by hand."""
+        self._put(lambda content: replace(content, lock=lock), message)
 
-        Raises LockLost or FileError.
+    def _put(self, change: Callable[[Content], Content], message: str) -> None:
+        """Write what `change` makes of the content; try again for a while, with what is there then.
+
+        Raises LockLost, FileError, or what `change` raises.
         """
-        while True:
-            with suppress(Changed):
-                return self._put(replace(self._known[0], lock=lock), what, patience=patience)
+        with self._mutex:
+            backoff = Backoff(_PATIENCE, self._clock, Event())
+            while True:
+                content, version = self._known
+                self._check_ours(content)
+                wanted = change(content)
+                try:
+                    self._known = wanted, self._backend.put(wanted, version, message)
+                    return
+                except (Changed, FileError) as error:
+                    failure = error
+                # no answer may tell whether it is written: look
+                with suppress(FileError):
+                    self._known = self._backend.get() or _EMPTY
+                if self._known[0] == wanted:
+                    return
+                if not backoff.wait():
+                    break
+        if isinstance(failure, FileError):
+            raise failure
+        what = f"the state {self.where} changes all the time"
+        raise FileError(Problem(what, "see what writes it, and run this again"))
 
-    def _put(self, content: Content, what: str, *, patience: float = _PATIENCE) -> None:
-        """Write as the holder of the lock, and try again for a while.
-
-        Raises LockLost, Changed or FileError.
-        """
-        if self._lock is None:
-            return self._write(content, what)
-        if self._lost:
-            raise LockLost(self._lost)
-        backoff = Backoff(patience, self._clock, Event())
-        while True:
-            before = self._known
-            try:
-                return self._write(content, f"{what} by {self._lock}")
-            except Changed:
-                self._check_ours()
-                if before[0].state != self._known[0].state:
-                    raise  # edited by hand
-                what = f"the state {self.where} changes all the time"
-                failure = FileError(Problem(what, "see what writes it, and run this again"))
-            except FileError as error:
-                failure = error
-            if not backoff.wait():
-                raise failure
-
-    def _check_ours(self) -> None:
-        """Raise LockLost unless what the backend holds now has the lock of this run."""
-        lock = _lock_of(self._known[0])
-        if self._lock and (lock is None or lock.id != self._lock.id):
-            taken = f"taken over by {lock}" if lock else "taken away"
-            self._lost = Problem(f"the run lock of {self.where} is lost, it was {taken}", _LOST_FIX)
-            raise LockLost(self._lost)
-
-    def _write(self, content: Content, message: str) -> None:
-        """Write over what is known.
-
-        Where no answer tells whether it is written, look. Raises Changed or FileError.
-        """
-        try:
-            self._known = content, self._backend.put(content, self._known[1], message)
-        except (Changed, FileError) as error:
-            try:
-                found = self._backend.get() or _EMPTY
-            except FileError:
-                raise error from None
-            former, self._known = self._known, found
-            if found[0] == content:
-                return  # only its answer was lost
-            if found != former:
-                raise Changed from None
-            raise
+    def _check_ours(self, content: Content) -> None:
+        """Raise LockLost if this run holds the lock, and a content has a different one or none."""
+        lock = _lock_of(content)
+        if self._lock is None or (lock is not None and lock.id == self._lock.id):
+            return
+        self._renewed_at = _NEVER
+        taken = f"taken over by {lock}" if lock else "taken away"
+        what = f"the run lock of {self.where} is lost, it was {taken}"
+        raise LockLost(Problem(what, _LOST_FIX))
 
 
-def _lock_of(content: Content) -> RunLock | None:
-    return read_holder(RunLock, content.lock or "")
+def _lock_of(content: Content) -> Holder | None:
+    return read_holder(content.lock or "")

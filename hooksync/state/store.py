@@ -16,6 +16,7 @@ from hooksync.core.errors import FileError, Interrupted, Problem, Refused, Usage
 from hooksync.core.output import Output, escaped
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
+from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.state.contract import (
     MOST_BYTES,
     Backend,
@@ -26,15 +27,16 @@ from hooksync.state.contract import (
     too_large,
 )
 from hooksync.state.fingerprints import SALT_BYTES
-from hooksync.state.format import Inspected, Integrity, find_integrity, state_text
+from hooksync.state.format import Inspected, Integrity, state_text
 from hooksync.state.local import LocalStore
-from hooksync.state.model import LARGEST_RUN, State
+from hooksync.state.model import State
 
 EXPIRY_VARIABLE = "HOOKSYNC_LOCK_EXPIRY"
 
 _SUFFIX = ".state.json"
 _CLOUDS = ("s3://", "az://", "gs://")
 _WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
+_POLL = 0.5  # seconds between two tries to get the run lock
 _MOST_WRITES = 1000  # tries; each that fails means that another run has written
 
 
@@ -54,7 +56,7 @@ def open_store(
 
         expiry = seconds_set(environ, EXPIRY_VARIABLE, 60, 2, 3600)
         store = RemoteStore(backend, clock, output.message, expiry=expiry)
-    store.integrity = find_integrity(environ, output)
+    store.integrity = Integrity(plan_key(environ.get(KEY_VARIABLE)), output)
     return store
 
 
@@ -102,17 +104,16 @@ def state_place(file_arguments: Sequence[str], flag: str | None) -> str | None:
 def run_lock(
     store: StateStore,
     holder: Holder,
-    timeout: float,
+    timeout: float | None,
     *,
-    is_limit: bool = False,
     clock: Clock,
     stop: Event,
     tell: Callable[[str], None],
 ) -> Iterator[None]:
     """Hold the run lock of a state, so that no other run changes what this one has seen.
 
-    `timeout`: seconds to wait for a different run, of which `tell` is told; unless `is_limit`,
-    longer if that shows whether the run still lives. Raises Refused after that, Interrupted.
+    `timeout`: seconds to wait for a different run, of which `tell` is told; None: until it is known
+    whether that run still lives. Raises Refused after that, Interrupted.
     """
     end = None
     who = f"another run of hooksync works with {store.where}"
@@ -125,14 +126,14 @@ def run_lock(
                 busy = error
             told = f"{who}: {busy.holder}" if busy.holder else who
             if end is None:
-                waits = timeout if is_limit else max(timeout, round(busy.patience, 1))
+                waits = busy.patience if timeout is None else timeout
                 end = clock.monotonic() + waits
                 if waits:
                     tell(printable(f"waiting for up to {waits:g} seconds: {told}"))
             left = end - clock.monotonic()
             if left <= 0:
                 raise Refused(Problem(told, f"{_WAIT_FIX}; {busy.advice}"))
-            if clock.wait(stop, min(busy.pause, left)):
+            if clock.wait(stop, min(_POLL, left)):
                 what = "interrupted while it waited for a different run"
                 raise Interrupted(Problem(what, "run it again"))
         yield
@@ -140,16 +141,7 @@ def run_lock(
 
 def inspect(store: StateStore) -> Inspected:
     """Read the state as it is now, and what speaks against it. Raises FileError."""
-    text, _ = store.read()
-    return store.integrity.inspect(text, store.where)
-
-
-def load(store: StateStore) -> State | None:
-    """Read the state as it is now; None where there is none.
-
-    Raises FileError where no run may go by it.
-    """
-    return inspect(store).trusted()
+    return store.integrity.inspect(store.read(), store.where)
 
 
 def update(store: StateStore, change: Callable[[State], State]) -> State:
@@ -161,20 +153,17 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
     """
     integrity = store.integrity
     for _ in range(_MOST_WRITES):
-        text, version = store.read()
+        text = store.read()
         before = integrity.inspect(text, store.where).trusted(writes=True)
         if before is None:
             before = State(os.urandom(SALT_BYTES).hex())
         after = change(before)
         serial = max(before.serial, after.serial)
-        after = replace(after, serial=serial)
-        if after == before and (
-            text is None or text.replace("\r\n", "\n") == _as_written(after, integrity)
-        ):
-            return after  # the layout and the signature would be the same, too
+        if replace(after, serial=serial) == before:
+            return before
         after = replace(after, serial=serial + 1)
         try:
-            store.write(written_text(after, integrity, store.where), version)
+            store.write(written_text(after, integrity, store.where), text)
         except Changed:
             continue
         return after
@@ -191,18 +180,8 @@ def written_text(state: State, integrity: Integrity, where: str) -> str:
 
     Raises FileError for one that nobody could read again.
     """
-    if state.serial > LARGEST_RUN:
-        what = f"the state {where} has no run numbers left"
-        fix = (
-            "hooksync never writes such a state: restore an earlier one, from its history or a"
-            " backup"
-        )
-        raise FileError(Problem(what, fix))
-    text = integrity.output.checked(_as_written(state, integrity), f"the state {where}")
+    text = escaped(state_text(state, integrity.key), "json")
+    integrity.output.checked(text, f"the state {where}")
     if len(text) > MOST_BYTES:
         raise FileError(too_large(where))
     return text
-
-
-def _as_written(state: State, integrity: Integrity) -> str:
-    return escaped(state_text(state, integrity.key), "json")

@@ -179,10 +179,10 @@ def test_a_webhook_is_told_that_a_run_was_interrupted(watched: Watched) -> None:
 @pytest.mark.parametrize(
     ("respond", "tries", "why"),
     [
-        (saying(answer(b"no " + KEY.encode(), "404 Not Found")), 1, "it answers 404"),
+        (saying(answer(b"no " + KEY.encode(), "404 Not Found")), 2, "it answers 404"),
         (
             saying(answer(b"", "302 Found", f"Location: http://127.0.0.1:1/{KEY}")),
-            1,
+            2,
             "it answers 302",
         ),
         (saying(answer(b"", "503 Busy")), 2, "it answers 503"),

@@ -484,21 +484,12 @@ def test_while_a_run_is_at_work_nothing_is_changed(kept: Folder, action: tuple[s
     assert kept.state() == WHOLE
 
 
-@pytest.mark.parametrize(
-    ("identifier", "what"),
-    [
-        (
-            "0123456789abcdef",
-            f"error: the run lock of hooks.state.json is of a run that has not ended: {WHO}\n",
-        ),
-        ("x", "error: no run x holds the run lock of hooks.state.json\n"),
-    ],
-)
-def test_the_lock_of_a_file_is_never_taken_away(kept: Folder, identifier: str, what: str) -> None:
+@pytest.mark.parametrize("identifier", ["0123456789abcdef", "x"])
+def test_the_lock_of_a_file_is_never_taken_away(kept: Folder, identifier: str) -> None:
     with LocalStore(str(kept.path / "hooks.state.json")).hold(HOLDER):
         done = kept.run("unlock", identifier, "--yes")
     assert (done.code, done.out) == (3, "")
-    assert done.err.startswith(what)
+    assert "the run lock of hooks.state.json cannot be taken away" in done.err
 
 
 class Asked(MemoryTerminal):

@@ -165,7 +165,7 @@ def logged_in() -> TokenSession:
     session = TokenSession(
         tenancy(),
         context,
-        lambda ref: Secret(CANARY),
+        lambda refs: {ref: Secret(CANARY) for ref in refs},
         lambda request: pytest.fail("no call is needed"),
     )
     session._token = CANARY

@@ -16,13 +16,13 @@ from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import FetchedTenancy
 from hooksync.state.model import NO_STATE, AnyRecord, State, TenancyRecords
 from hooksync.state.remote import RemoteStore
-from hooksync.state.store import load, update
+from hooksync.state.store import update
 from tests.clocks import JumpingClock
 from tests.fakes import FakeService
 from tests.makers import SECRET
 from tests.memory_backend import MemoryBackend
 from tests.reconcile.planning import ENVIRON, PLAIN, VALUE, planner
-from tests.state_makers import PROD, state
+from tests.state_makers import PROD, load, state
 
 
 @dataclass

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -87,11 +86,11 @@ def test_another_answer_is_told_apart_by_what_is_wrong(
 
 
 URL = f"https://hook.example/a?challengeCode={CODE}"
-SHA256, SHA1, SHA512 = hashlib.sha256, "sha1", "sha512"
+SHA256 = hashlib.sha256
 
 
-def digest(message: bytes, secret: bytes = SECRET, algorithm: Any = SHA256) -> bytes:
-    return hmac.new(secret, message, algorithm).digest()
+def digest(message: bytes, secret: bytes = SECRET) -> bytes:
+    return hmac.new(secret, message, SHA256).digest()
 
 
 @pytest.mark.parametrize(
@@ -104,8 +103,6 @@ def digest(message: bytes, secret: bytes = SECRET, algorithm: Any = SHA256) -> b
         (digest(SECRET, CODE.encode()), "wrong-signature", "key and message swapped"),
         (SHA256(SECRET + CODE.encode()).digest(), "wrong-signature", "is a plain SHA-256, and no HMAC"),
         (SHA256(CODE.encode()).digest(), "wrong-signature", "is a plain SHA-256, and no HMAC"),
-        (digest(CODE.encode(), algorithm=SHA1), "wrong-signature", "is an HMAC with sha1"),
-        (digest(CODE.encode(), algorithm=SHA512), "wrong-signature", "is an HMAC with sha512"),
         (digest(CODE.encode(), SECRET + b"\n"), "wrong-secret", "the secret and a line break"),
         (base64.b64encode(digest(CODE.encode())).decode(), "wrong-signature", "is right, but in base64"),
         (RIGHT.upper(), "wrong-signature", "is right, but in upper case"),

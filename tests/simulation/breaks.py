@@ -184,21 +184,20 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take the lock of another run for one's own",
         "state/remote.py",
-        "        if self._lock and (lock is None or lock.id != self._lock.id):",
-        "        if False:",
+        "        if self._lock is None or (lock is not None and lock.id == self._lock.id):",
+        "        if True:",
         begin=400,
     ),
     Break(
         "repeat a subscribe whose answer is lost",
         "service/http.py",
-        "CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False",
-        "CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=True",
+        "CREATION = RetryRule(repeats_failed=False",
+        "CREATION = RetryRule(repeats_failed=True",
     ),
     Break(
         "take a list that cannot be read for an empty one",
         "service/client.py",
-        "            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, str(error))"
-        " from error",
+        "            raise ServiceError(problem) from error",
         "            return ()",
         begin=1180,
     ),

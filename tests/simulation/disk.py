@@ -70,14 +70,13 @@ class Store:
 
     integrity = Integrity()
 
-    def read(self) -> tuple[str | None, str | None]:
+    def read(self) -> str | None:
         self.process.live()
-        text = self.disk.texts.get(self.where)
-        return text, text
+        return self.disk.texts.get(self.where)
 
-    def write(self, text: str, version: str | None) -> None:
+    def write(self, text: str, before: str | None) -> None:
         self.process.live()
-        if self.disk.texts.get(self.where) != version:
+        if self.disk.texts.get(self.where) != before:
             raise Changed
         self.process.write(lambda: self.disk.put(self.where, text))
 

@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from hooksync.core.errors import AnswerLost, FileError, Problem
+from hooksync.core.errors import AnswerLost, FileError, Problem, ServiceError
 from hooksync.core.model import Secret
 from hooksync.receiver import sign_challenge
 from hooksync.sandbox import http_server
@@ -27,7 +27,6 @@ from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.tenancies import TOKEN_HEADER, SandboxOptions, Subscription
 from hooksync.service.http import Answer, Request
-from hooksync.service.responses import Unreachable
 from hooksync.service.worker_pool import T, WorkerPool
 from hooksync.state.fingerprints import Key, Salt
 from tests.laws import SOMEBODY_ELSE, Held, Moment
@@ -343,7 +342,7 @@ class Process(MemoryTerminal):
                     Problem("no complete answer in time", "try again"), kind="time-out"
                 )
             case "unreachable":
-                return Unreachable(
+                return ServiceError(
                     Problem("the server refuses connections", "try again"), kind="refused"
                 )
             case "status" | "commit-status":

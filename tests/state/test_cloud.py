@@ -21,11 +21,11 @@ from hooksync.state.cloud import CloudBackend
 from hooksync.state.contract import Changed, Content, Holder
 from hooksync.state.format import state_text
 from hooksync.state.remote import RemoteStore
-from hooksync.state.store import load, run_lock, update
+from hooksync.state.store import run_lock, update
 from tests.backends import CONTAINER, READER_KEY, Backend
 from tests.command_line import run_python
 from tests.conftest import Place
-from tests.state_makers import adding, entry, state
+from tests.state_makers import adding, entry, load, state
 from tests.unreliable import What
 from tests.wire import Wire, answer, saying
 
@@ -155,7 +155,7 @@ def test_without_obstore_its_extra_is_named() -> None:
         ("az://museum/key", {}, "MissingAccount"),
         (
             "az://museum/key",
-            {"AZURE_STORAGE_ACCOUNT": "a", "AZURE_STORAGE_KEY": "!"},
+            {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "!"},
             "InvalidAccessKey",
         ),
         (

@@ -143,7 +143,7 @@ def test_writers_side_by_side_lose_nothing(remote: Remote) -> None:
                     Content(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line"
                 )
                 done += 1
-            except Changed:
+            except (Changed, FileError):  # the server may be busy with another push
                 pass
 
     with ThreadPoolExecutor(3) as pool:
@@ -153,16 +153,15 @@ def test_writers_side_by_side_lose_nothing(remote: Remote) -> None:
     assert len(remote.log()) == 12
 
 
-def test_a_push_that_meets_another_one_is_tried_again(by_path: Remote) -> None:
+def test_a_push_that_meets_another_one_may_be_tried_again(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     version = backend.put(ONE, None, "x")
     lock = by_path.path / "refs" / "heads" / f"{BRANCH}.lock"  # another push is at work
     lock.touch()
-    with pytest.raises(FileError, match=r"failed to update ref; cannot lock ref .*File exists"):
+    with pytest.raises(FileError, match=r"failed to update ref; .*cannot lock ref .*File exists"):
         backend.put(TWO, version, "y")
     assert backend.get() == (ONE, version)
-    # which ends while ours is tried again
-    by_path.hook("test -e seen && rm -f " + str(lock) + "\ntouch seen")
+    lock.unlink()
     version = backend.put(TWO, version, "y")
     assert backend.get() == (TWO, version)
 
@@ -220,10 +219,7 @@ def test_a_clone_gets_objects_and_otherwise_stays_to_the_byte_as_it_was(
     after = all_files(clone)
     changed = {name for name in after if after[name] != before.get(name)}
     changed |= before.keys() - after.keys()
-    allowed = re.compile(
-        # of the branch, as each push of git
-        rf"\.git/(objects/.*|shallow|(logs/)?refs/remotes/origin/{BRANCH})"
-    )
+    allowed = re.compile(r"\.git/(objects/.*|shallow)")
     assert not [name for name in changed if not allowed.fullmatch(name)]
     assert (".git/shallow" in after) is ("--depth=1" in options)
     former = before.get(".git/shallow", b"").splitlines()
@@ -534,7 +530,7 @@ def test_a_protected_branch_is_told_in_the_words_of_the_server(remote: Remote) -
     remote.decline()
     with pytest.raises(FileError) as caught:
         backend.put(TWO, version, "y")
-    assert "pre-receive hook declined; GL-HOOK-ERR: no pushing here" in str(caught.value)
+    assert "pre-receive hook declined; remote: GL-HOOK-ERR: no pushing here" in str(caught.value)
     assert backend.get() == (ONE, version)
 
 
@@ -596,7 +592,7 @@ def test_a_repository_without_a_remote_to_choose_is_one_clear_error(by_path: Rem
 
 def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:
     told = refusal(open_at(by_path.clone("one"), by_path, PATH=str(by_path.folder)))
-    assert "needs the program git, which cannot be run: no such file or directory" in told
+    assert "needs Git 2.38 or later: git cannot be run: no such file or directory" in told
 
 
 def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> None:

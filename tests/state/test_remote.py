@@ -14,14 +14,14 @@ import pytest
 
 from hooksync.core.errors import FileError, Refused
 from hooksync.core.record import replace
-from hooksync.state.contract import Busy, Content, Holder, LockLost
+from hooksync.state.contract import EXPIRY, Busy, Content, Holder, LockLost
 from hooksync.state.format import state_text
 from hooksync.state.model import State
-from hooksync.state.remote import EXPIRY, RemoteStore
-from hooksync.state.store import load, run_lock, update
+from hooksync.state.remote import RemoteStore
+from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
 from tests.memory_backend import MemoryBackend
-from tests.state_makers import adding, entry, state
+from tests.state_makers import adding, entry, load, state
 
 ARCHIVIST = Holder("archivist", "host-7", "https://ci.example.org/7", 0, 4711, "a" * 16)
 OTHER = Holder("other", "host-8", None, 0, 4712, "b" * 16)
@@ -69,7 +69,9 @@ def ids(backend: MemoryBackend) -> set[str]:
     return {each["id"] for each in json.loads(text)["entries"]} if text else set()
 
 
-def take(store: RemoteStore, holder: Holder, clock: JumpingClock, timeout: float = 0) -> list[str]:
+def take(
+    store: RemoteStore, holder: Holder, clock: JumpingClock, timeout: float | None = None
+) -> list[str]:
     told = Told()
     with run_lock(store, holder, timeout, clock=clock, stop=Event(), tell=told.append):
         pass
@@ -121,7 +123,7 @@ def test_another_run_is_refused_and_told_who_holds_the_lock() -> None:
         with pytest.raises(
             Refused, match=r"archivist on host-7 .process 4711. in https://ci.example.org/7"
         ) as caught:
-            take(open_one(backend, clock), OTHER, clock)
+            take(open_one(backend, clock), OTHER, clock, timeout=0)
         assert f"hooksync state unlock {ARCHIVIST.id}" in str(caught.value)
         clock.advance(EXPIRY / 2)  # it could not be renewed for a while
         with pytest.raises(Refused):

@@ -22,10 +22,10 @@ from hooksync.state.contract import Busy, Changed, Holder
 from hooksync.state.format import Integrity, state_text
 from hooksync.state.local import LocalStore
 from hooksync.state.model import State
-from hooksync.state.store import load, run_lock, update
+from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
-from tests.state_makers import adding, entry, ids_of, state
+from tests.state_makers import adding, entry, ids_of, load, state
 
 NOW = 1_800_000_000
 RUN = "https://github.com/museum/hooks/actions/runs/7"
@@ -51,22 +51,22 @@ class Memory:
     integrity = Integrity()
 
     def __init__(self, busy: int = 0, others: int = 0) -> None:
-        self.stored: tuple[str | None, str | None] = (None, None)
+        self.stored: str | None = None
         self.busy = busy  # tries that fail
         self.others = others  # writings of another run, each just before one of ours
         self.held: list[Holder] = []
 
-    def read(self) -> tuple[str | None, str | None]:
+    def read(self) -> str | None:
         return self.stored
 
-    def write(self, text: str, version: str | None) -> None:
+    def write(self, text: str, before: str | None) -> None:
         if self.others:
             self.others -= 1
             after = adding(entry("other", str(self.others)))(load(self) or state())
-            self.stored = state_text(after), f"other {self.others}"
-        if version != self.stored[1]:
+            self.stored = state_text(after)
+        if before != self.stored:
             raise Changed
-        self.stored = text, f"ours {len(text)}"
+        self.stored = text
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
@@ -161,12 +161,11 @@ def test_a_file_that_was_written_since_it_was_read_is_left_alone(tmp_path: Path)
     path = tmp_path / "hooks.state.json"
     store = LocalStore(str(path))
     with pytest.raises(Changed):
-        store.write("x", "version of a file that is gone")
+        store.write("x", "text of a file that is gone")
     store.write("old", None)
-    text, version = store.read()
-    assert text == "old"
+    assert store.read() == "old"
     path.write_text("new")
-    for before in (version, None):
+    for before in ("old", None):
         with pytest.raises(Changed):
             store.write("x", before)
     assert path.read_text() == "new"
@@ -235,15 +234,13 @@ def test_only_one_holds_it_and_the_others_learn_who(path: str) -> None:
         pass
 
 
-def test_once_it_is_given_back_a_writing_waits_for_others_like_any_other(path: str) -> None:
-    store = LocalStore(path, patience=0.01)
+def test_once_it_is_given_back_nothing_is_written_while_another_run_has_it(path: str) -> None:
+    store = LocalStore(path)
     with store.hold(HOLDER):
         pass
-    with (
-        held_by_another(path),
-        pytest.raises(FileError, match="is in use: another run of hooksync holds"),
-    ):
+    with held_by_another(path), pytest.raises(FileError, match="cannot be locked"):
         update(store, adding(entry()))
+    assert load(store) is None
 
 
 def test_all_links_to_a_state_share_one_lock(tmp_path: Path, path: str) -> None:

@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from hooksync.core.errors import FileError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.state.contract import MOST_BYTES
+from hooksync.state.contract import MOST_BYTES, Holder
 from hooksync.state.format import state_text
-from hooksync.state.local import PATIENCE, LocalStore
-from hooksync.state.model import LARGEST_RUN, State
-from hooksync.state.store import load as load_store
+from hooksync.state.local import LocalStore
+from hooksync.state.model import State
 from hooksync.state.store import state_place
 from hooksync.state.store import update as update_store
 from tests.command_line import ROOT
 from tests.state_makers import adding, entry, ids_of, state
+from tests.state_makers import load as load_store
 
 WHOLE = state(entry(), entry("test"))
 WRITTEN = replace(WHOLE, serial=2)
@@ -35,13 +35,19 @@ WRITTEN = replace(WHOLE, serial=2)
 # Adds entries of a tenant, one write each, and reports each: `writer.py PATH TENANT HOW-MANY`.
 WRITER = """
 import sys
+from threading import Event
+from hooksync.core.clock import Clock
+from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
-from hooksync.state.store import update
+from hooksync.state.store import run_lock, update
 from tests.state_makers import adding, entry
 
 path, tenant, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
+holder = Holder(tenant, "here", None)
 for number in range(how_many):
-    update(LocalStore(path, 60), adding(entry(tenant, str(number))))
+    store = LocalStore(path)
+    with run_lock(store, holder, 60, clock=Clock(), stop=Event(), tell=lambda text: None):
+        update(store, adding(entry(tenant, str(number))))
     print(number, flush=True)
 """
 
@@ -65,8 +71,8 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def update(path: str, change: Callable[[State], State], patience: float = PATIENCE) -> State:
-    return update_store(LocalStore(path, patience), change)
+def update(path: str, change: Callable[[State], State]) -> State:
+    return update_store(LocalStore(path), change)
 
 
 def load(path: str) -> State | None:
@@ -254,7 +260,7 @@ def test_a_change_that_fails_writes_nothing_and_lets_the_next_one_in(path: str) 
     with pytest.raises(KeyboardInterrupt):
         update(path, fail)
     assert load(path) == WRITTEN
-    assert update(path, lambda now: now, 0) == WRITTEN
+    assert update(path, lambda now: now) == WRITTEN
 
 
 def test_no_folder_no_state(tmp_path: Path) -> None:
@@ -299,30 +305,13 @@ with store.hold(Holder("me", "here", None)):
     assert left_in(path) == []
 
 
-def test_whoever_waits_too_long_is_told_who_is_in_the_way(path: str) -> None:
-    holder = """
-import sys
-from hooksync.state.local import LocalStore
-from hooksync.state.contract import Holder
-
-with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None, 1_800_000_000)):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
+def test_nothing_is_written_while_another_run_holds_the_lock(path: str) -> None:
     update(path, put_whole)
-    with python(holder, path) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        with pytest.raises(FileError) as caught:
-            update(path, adding(entry("other")), 0.05)
+    with LocalStore(path).hold(Holder("archivist", "host-7", None)):
+        with pytest.raises(FileError, match="cannot be locked"):
+            update(path, adding(entry("other")))
         assert load(path) == WRITTEN  # reading waits for nobody
-    said = str(caught.value)
-    assert f"{path} is in use" in said
-    assert (
-        f"another run of hooksync holds {path}.lock: archivist on host-7 (process {process.pid})"
-        " since 2027-" in said
-    )
-    assert update(path, lambda now: now, 0) == WRITTEN  # whoever is killed holds nothing any more
+    assert update(path, lambda now: now) == WRITTEN
 
 
 # --- many writers
@@ -359,16 +348,8 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(
         for _ in range(readings):
             assert load(path) is not None  # whole at every moment, while it is being written
         process.kill()
-    after = update(path, adding(entry("third")), 0)
+    after = update(path, adding(entry("third")))
     assert len(ids_of(after, "brama")) == len(before)
     new = ids_of(after, "new")
     assert new == set(map(str, range(len(new))))
     assert len(new) > int(last)  # what was said to be written is there
-
-
-def test_a_state_that_has_counted_to_the_end_is_left_as_it_is(path: str) -> None:
-    full = State("00" * 16, serial=LARGEST_RUN)
-    Path(path).write_text(state_text(full))
-    with pytest.raises(FileError, match="has no run numbers left"):
-        update(path, adding(entry()))
-    assert load(path) == full

@@ -4,7 +4,6 @@ waits and sees it.
 
 from __future__ import annotations
 
-import signal
 import time
 from subprocess import Popen
 from typing import Any
@@ -16,7 +15,6 @@ from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
 from tests.conftest import HOOKS, Place
 from tests.lanes import sampled
-from tests.terminals import Terminal
 
 LATENCY = 0.05  # seconds, of each call
 APPLY = ("apply", "--yes", "--no-probe")
@@ -106,21 +104,10 @@ def test_what_changes_nothing_takes_no_lock(place: Place) -> None:
     assert not (place.folder / "hooks.state.json").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("ci", "is_waited_for"), [("", True), ("false", True), ("true", False), ("1", False)]
-)
-def test_on_a_terminal_it_is_waited_for_but_not_in_ci(
-    place: Place, ci: str, is_waited_for: bool
-) -> None:
-    place.environ["CI"] = ci
+def test_without_a_time_to_wait_the_lock_of_a_file_is_not_waited_for(place: Place) -> None:
     with state_of(place).hold(HOLDER):
-        terminal = Terminal(place, "apply", "--no-probe")
-        terminal.read_until(WHO)
-        if is_waited_for:
-            assert "waiting for up to 30 seconds" in terminal.seen
-            terminal.process.send_signal(signal.SIGINT)
-        assert terminal.finish() == (130 if is_waited_for else 3)
+        run = place.run(*APPLY)
+    assert (run.code, WHO in run.err, "waiting" in run.err) == (3, True, False)
 
 
 def test_where_no_lock_can_be_had_only_what_has_nothing_to_do_works(place: Place) -> None:
