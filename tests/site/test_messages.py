@@ -351,7 +351,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("message", CASES)
-def test_hooksync_prints_each_message_that_the_page_explains_and_exits_as_it_says(
+def test_hooksync_prints_each_message_that_the_page_explains(
     message: str, place: Place
 ) -> None:
     run = MESSAGES[message](place)
