@@ -88,7 +88,7 @@ Write a first hooks file: a commented one to fill in, or with --from-live what
     ),
     Command(
         "check",
-        "check what a run needs: log-ins, secrets, receivers; changes nothing",
+        "check the log-ins, secrets and receivers; changes nothing",
         """\
 hooksync check --format json
 hooksync check --url http://127.0.0.1:8701/ --secret env:HOOK_SECRET""",
@@ -96,13 +96,13 @@ hooksync check --url http://127.0.0.1:8701/ --secret env:HOOK_SECRET""",
         "hooksync.commands.check:check",
         "CheckOptions",
         """\
-Check what a run needs; changes nothing. For each tenancy: the log-in, and the
-list, which needs a role. For each subscription: its secret, and its receiver's
-answer to a challenge, with the time that it took. With --url and --secret,
-one receiver alone: neither a hooks file nor a tenancy is needed.
+Check everything that a run needs; changes nothing. For each tenancy: the
+log-in, and the list, which needs a role. For each subscription: its secret, and
+its receiver's answer to a challenge, with the time that it took. With --url and
+--secret, check one receiver alone, without a hooks file or a tenancy.
 
 Exits with 0 if nothing failed, with 3 if a policy refuses the files, and
-with 1 otherwise. Warnings alone, such as a weak secret, leave it at 0.""",
+with 1 otherwise. A warning, such as a weak secret, is not a failure.""",
         flags.check_receiver,
     ),
     Command(
@@ -123,13 +123,12 @@ hooksync apply plan.json --max-age 24h""",
         "hooksync.commands.plan_apply:apply",
         "ApplyOptions",
         """\
-Plan, prompt, and apply the plan; or apply a saved plan without a prompt. A
-saved plan needs the hooks files and variables that it was made with, and
-contains the flags that select (--tenancy, --target, --replace). hooksync
-plans again, and refuses all of it (exit 3) if the steps are no longer the
-same, or if the file was altered. With HOOKSYNC_PLAN_KEY set (16 bytes or more)
-the plan must be signed with that key, and be no older than 24 hours or
---max-age.""",
+Plan, prompt, and apply the plan; or apply a saved plan without a prompt. This
+needs the hooks files and the variables of the saved plan, which contains the
+flags that select (--tenancy, --target, --replace). hooksync plans again, and
+refuses the whole plan (exit 3) if the steps are no longer the same, or if the
+file was altered. With HOOKSYNC_PLAN_KEY set (16 bytes or more), the plan must
+be signed with that key, and be no older than 24 hours or --max-age.""",
         flags.check_apply,
     ),
     Command(
@@ -142,13 +141,13 @@ hooksync adopt 'archive/*' archive/catalogue/INDEXED""",
         "hooksync.commands.adopt:adopt",
         "AdoptOptions",
         """\
-Record the declared secret and flag as those of live subscriptions whose secret
-is unknown. Changes nothing in Preservica. Challenges each receiver first: one
-with a different secret is not adopted. A receiver that is not ready, and a
-subscription that was replaced outside hooksync, needs its full address. A
-challenge proves what the receiver has, not what Preservica has: during a
-rotation, use `hooksync apply --replace ADDRESS`. Exits with 0 if all were
-adopted, with 4 if some were, and with 3 if none was.""",
+Record the declared secrets and flags for live subscriptions whose secret is
+unknown. Changes nothing in Preservica. Challenges each receiver first, and does
+not adopt a subscription if its receiver has a different secret. If a receiver
+is not ready, or a subscription was replaced outside hooksync, give the full
+address. A challenge proves what the receiver has, not what Preservica has:
+during a rotation, use `hooksync apply --replace ADDRESS`. Exits with 0 if all
+were adopted, with 4 if some were, and with 3 if none was.""",
     ),
     Command(
         "show",
@@ -160,9 +159,9 @@ adopted, with 4 if some were, and with 3 if none was.""",
         """\
 Show a saved plan, as `hooksync plan` showed it when it was made, and whether
 `hooksync apply` would still accept it by its age. Needs no network, no hooks
-file and no environment. A plan that was altered is refused (exit 3), and with
-HOOKSYNC_PLAN_KEY set, one that is not signed with that key. Also exits with 3
-if apply would refuse what the plan contains.""",
+file and no environment. Refuses a plan that was altered (exit 3). If
+HOOKSYNC_PLAN_KEY is set, also refuses a plan that is not signed with that key.
+Also exits with 3 if apply would refuse the steps of the plan.""",
     ),
     Command(
         "list",
@@ -206,43 +205,42 @@ hooksync fire archive/catalogue --replay events""",
         """\
 Send a signed event to a receiver, as Preservica does, and report its answer.
 The event is made up: its entity does not exist, but the receiver cannot tell it
-from a real one. With --suite, all that a receiver must handle: events that
-differ in their bytes (compact, spaced, with letters that are not ASCII, large,
-with unknown fields), in chunks and whole, sent again, two at once, signed
-with each --secret, wrong or not at all; a challenge, and one whose code could
-forge an event. If a genuine event is refused, it is sent again with the
-signatures that the usual mistakes make, to name the bug. Exits with 0 if all
-passed, and with 1 otherwise.""",
+from a real one. With --suite, send everything that a receiver must handle:
+events that differ in their bytes (compact, spaced, with letters that are not
+ASCII, large, with unknown fields); events in chunks, repeated, and two at once;
+events with the signature of each --secret, with a wrong one, and with none; a
+challenge, and a challenge whose code could forge an event. If the receiver
+refuses a genuine event, send the event again with the signatures of usual
+mistakes, to name the bug. Exits with 0 if all passed, and with 1 otherwise.""",
         flags.check_fire,
     ),
     Command(
         "listen",
-        "receive webhooks on this machine, and show what comes",
+        "receive webhooks on this machine, and show them",
         "hooksync listen --port 8701 --secret env:X --forward http://[::1]:80/",
         flags.add_listen,
         "hooksync.cli.listen:listen",
         "ListenOptions",
         """\
-Receive webhooks on this machine, at any path, until it is interrupted: answer
-challenges with the first secret (but none whose answer could forge an event),
-verify each event, and show when it came, what happened, which secret signed it
-and how often it came. What is signed wrong is answered 401, and shown with the
-reason, as far as it is known. The secrets are those that --secret names, or
-else all that hooks files declare; with both, those of the files only help to
-find the reason.""",
+Receive webhooks on this machine, at any path, until interrupted. Answer
+challenges with the first secret, but refuse a code whose answer could forge an
+event. Verify each event, and show its time, its content, the secret that signed
+it, and how often it came. Answer 401 to a wrong signature, and show the likely
+reason. The secrets come from --secret, or otherwise from the hooks files. With
+both, the secrets of the hooks files only help to find the reason.""",
     ),
     Command(
         "verify",
-        "find out which secret a captured event was signed with",
+        "find the secret that signed a captured event",
         "hooksync verify event.json --signature 6fa0...",
         flags.add_verify,
         "hooksync.commands.verify:verify",
         "VerifyOptions",
         """\
-Find out which secret a captured event was signed with: of those that the hooks
-files declare, or that --secret names. Nothing else shows directly which secret
-Preservica has. Exits with 0, or with 1 if none fits, and then reports what is
-known of the reason: a different form of signing, or a body that was changed.""",
+Find the secret that signed a captured event, among the secrets that the hooks
+files declare or --secret names. Only an event shows directly which secret
+Preservica has. Exits with 0, or with 1 if no secret fits, and then reports the
+likely reason: a different form of signing, or a body that was changed.""",
     ),
     Command(
         "state",
@@ -250,10 +248,10 @@ known of the reason: a different form of signing, or a body that was changed."""
         "hooksync state show",
         flags.add_no_flags,
         description="""\
-Show and change the state: what hooksync records about the subscriptions that it
-made. Works on every backend. Does not read the hooks file: the state is beside
-it, unless --state or HOOKSYNC_STATE names a different place. Each action has
-its own help.""",
+Show and change the state: hooksync's record of the subscriptions that it made
+or adopted. Works on every backend. Does not read the hooks file: the state is
+beside it, unless --state or HOOKSYNC_STATE names a different place. Each action
+has its own help.""",
     ),
     Command(
         "state show",
@@ -280,8 +278,8 @@ its own help.""",
         "PushOptions",
         """\
 Replace the state with a file, after `hooksync state pull`, or from a different
-backend. A state that is older than the one there, or not a version of it, is
-refused (exit 3).""",
+backend. Refuses a state that is older than the present state, or unrelated to
+it (exit 3).""",
     ),
     Command(
         "state unlock",
@@ -334,7 +332,7 @@ without an entry counts as not made by hooksync, and its secret as unknown.""",
     ),
     Command(
         "version",
-        "print the version; as JSON, also what a bug report needs",
+        "print the version; as JSON, also the details for a bug report",
         "hooksync version --format json",
         flags.add_version,
         "hooksync.commands.printing:version",
@@ -360,8 +358,8 @@ hooksync sandbox fire --trigger MOVED""",
         "SandboxFireFlags",
         """\
 Have a running sandbox send a sample event to every subscription for a trigger.
-Exits with 0 if every receiver took it, and with 1 otherwise, also if nobody
-subscribes to the trigger.""",
+Exits with 0 if every receiver accepted it, and with 1 otherwise, also if the
+trigger has no subscription.""",
     ),
     Command(
         "demo",

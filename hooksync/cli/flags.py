@@ -104,8 +104,8 @@ _SHARED: dict[str, Settings] = {
     "--server": {
         "metavar": "HOST",
         "help": (
-            "read the one tenancy on this server, not those of a hooks file (default, if there"
-            " is no file: PRESERVICA_SERVER)"
+            "read the tenancy on this server, not the hooks files (default without a hooks file:"
+            " PRESERVICA_SERVER)"
         ),
     },
     "--tenant": {
@@ -122,7 +122,7 @@ _SHARED: dict[str, Settings] = {
     "--no-state": {
         "dest": "uses_state",
         "action": "store_false",
-        "help": "read no state: secrets are not compared",
+        "help": "read no state, and compare no secrets",
     },
     "--credentials": {
         "metavar": "FILE",
@@ -151,8 +151,8 @@ _SHARED: dict[str, Settings] = {
     "--url": {
         "metavar": "URL",
         "help": (
-            "a receiver, instead of those of hooks files; hooksync fills in ${NAME} from the "
-            "environment, so a key need not be written there"
+            "a receiver that no hooks file needs to declare; write a key as ${NAME}, which hooksync"
+            " fills in from the environment"
         ),
     },
     "--secret": {
@@ -161,8 +161,8 @@ _SHARED: dict[str, Settings] = {
         "type": partial(reference, "--secret"),
         "metavar": "REF",
         "help": (
-            "where a secret is found: env:NAME or file:PATH, never the secret itself; the first"
-            " one signs; repeatable"
+            "the place of a secret: env:NAME or file:PATH, never the secret itself; the first one"
+            " signs; repeatable"
         ),
     },
     "--all": {
@@ -219,7 +219,7 @@ _SHARED: dict[str, Settings] = {
         "type": number_between(float, 0, 86400),
         "metavar": "SECONDS",
         "help": (
-            "how long to wait for another run on the same state (default: until it is known"
+            "longest wait for a different run on the same state (default: until it is known"
             " whether that run still lives)"
         ),
     },
@@ -227,15 +227,14 @@ _SHARED: dict[str, Settings] = {
         "type": partial(reference, "--notify"),
         "metavar": "REF",
         "help": (
-            "call a webhook after a run that changed or failed: env:NAME or file:PATH, where its"
-            " URL is found"
+            "notify a webhook of changes and failures; the place of its URL: env:NAME or file:PATH"
         ),
     },
     "--notify-as": {
         "choices": ("json", "slack", "teams"),
         "default": "json",
         "metavar": "KIND",
-        "help": "what the webhook takes: json (default), slack, teams",
+        "help": "format of the notice: json (default), slack, teams",
     },
     "--metrics": {
         "metavar": "FILE",
@@ -405,7 +404,7 @@ def add_list(parser: argparse.ArgumentParser) -> None:
         "--coverage",
         dest="shows_coverage",
         action="store_true",
-        help="show which names subscribe to which trigger, and which trigger has none",
+        help="show the subscribers of each trigger, and the triggers without a subscriber",
     )
     _group(parser, "state", "--state", "--no-state")
     _add_rest(parser)
@@ -429,12 +428,12 @@ def add_init(parser: argparse.ArgumentParser) -> None:
         "--from-live",
         dest="is_from_live",
         action="store_true",
-        help="write what `hooksync export` prints; takes its flags",
+        help="write the live subscriptions, like `hooksync export`, with its flags",
     )
     write.add_argument(
         "--write-env",
         metavar="FILE",
-        help="also write the variables that it needs, for --env-file; mode 0600",
+        help="also write the variables that the file needs, for --env-file; mode 0600",
     )
     _group(parser, READ, "--server", "--tenant", "--env-file")
     _add_rest(parser)
@@ -494,25 +493,25 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
         "--suite",
         dest="is_suite",
         action="store_true",
-        help="send all that a receiver must handle, challenges too",
+        help="send everything that a receiver must handle, challenges too",
     )
     send.add_argument(
         "--trigger",
         metavar="NAME",
         help=(
-            "of the event, as in hooks files or on the wire (default: the subscription's, or"
-            " INDEXED)"
+            "the event's trigger, by its name in hooks files or on the wire (default: the"
+            " subscription's, or INDEXED)"
         ),
     )
     several.add_argument(
         "--replay",
         metavar="FOLDER",
-        help="send what `listen --record` wrote there, with the signatures that came",
+        help="send the events that `listen --record` wrote there, with their original signatures",
     )
     send.add_argument(
         "--event",
         metavar="FILE",
-        help="send the body in this file, signed anew; with --suite: events like it",
+        help="send the body in this file with a new signature; with --suite: events like it",
     )
     _add_format(_group(parser, OUTPUT), "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
@@ -529,13 +528,13 @@ def _add_secret_sources(parser: argparse.ArgumentParser) -> None:
 
 def add_listen(parser: argparse.ArgumentParser) -> None:
     receive = parser.add_argument_group("how to receive")
-    _add_port(receive, "on 127.0.0.1 (default: any free one)")
+    _add_port(receive, "the port on 127.0.0.1 (default: any free port)")
     receive.add_argument(
         "--forward",
         metavar="URL",
         help=(
-            "pass genuine events on to this receiver, byte for byte with their headers; its"
-            " answer goes back to the sender, and why it may have refused one is reported"
+            "pass genuine events to this receiver, byte for byte with their headers; return its"
+            " answer to the sender, and report the likely reason for a refusal"
         ),
     )
     _add(receive, "--timeout")
@@ -545,8 +544,8 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         "--record",
         metavar="FOLDER",
         help=(
-            "write each event there: its body, and beside it its headers, as verify and fire"
-            " --replay take them; made if it is not there"
+            "write the body and the headers of each event to this folder, for verify and fire"
+            " --replay; make the folder if necessary"
         ),
     )
     _add_format(output, "json")
@@ -576,8 +575,8 @@ def add_state_place(parser: argparse.ArgumentParser) -> None:
         dest="files",
         metavar="PATH",
         help=(
-            "the hooks file, or the directory of them, that the state belongs to; not read "
-            "(default: HOOKSYNC_FILE, or hooks.yaml)"
+            "the hooks file, or the directory, to which the state belongs; hooksync does not read"
+            " it (default: HOOKSYNC_FILE, or hooks.yaml)"
         ),
     )
     _add(where, "--env-file")
@@ -597,9 +596,9 @@ def add_state_push(parser: argparse.ArgumentParser) -> None:
         dest="is_forced",
         action="store_true",
         help=(
-            "push even a state that is older, or not a version of that one. What runs have recorded"
-            " there since is lost: hooksync may miss rotations, or make subscriptions twice."
-            " Without HOOKSYNC_PLAN_KEY, the signature is lost, too"
+            "push even an older or an unrelated state; the records of all later runs are lost, so"
+            " hooksync may miss rotations, or make subscriptions twice; without"
+            " HOOKSYNC_PLAN_KEY, the signature is lost, too"
         ),
     )
     _add(parser, "--lock-timeout")
@@ -607,7 +606,7 @@ def add_state_push(parser: argparse.ArgumentParser) -> None:
 
 
 def add_state_unlock(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="of the run, as `hooksync state show` shows it")
+    parser.add_argument("id", metavar="ID", help="the id of the run, from `hooksync state show`")
     _add(parser, "--yes")
     add_state_place(parser)
 
@@ -637,7 +636,7 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
         default=SCHEMA_KINDS[0],
         metavar="KIND",
         help=(
-            "of what: hooks (the hooks file, by default), policy, state, plan (plan --format json),"
+            "the document: hooks (the hooks file, by default), policy, state, plan (plan --format json),"
             " report (apply --format json), list (list --format json), receiver (verify, fire and"
             " listen), notice (--notify) or error (--format json, if there is no result)"
         ),
@@ -677,7 +676,7 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         type=number_between(float, 0, 86_400),
         default=0.0,
         metavar="S",
-        help="let the list lag behind by so many seconds, see below",
+        help="seconds by which the list lags, see below",
     )
     service.add_argument(
         "--tenant",
@@ -688,7 +687,7 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     service.add_argument(
         "--totp-env",
         metavar="ENV",
-        help="the variable with a base32 seed: require a second factor",
+        help="require a second factor, with the base32 seed in this variable",
     )
     receivers = parser.add_argument_group("receivers")
     receivers.add_argument(
@@ -696,8 +695,9 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         **_REPEATABLE,
         metavar="NAME=ENV,...",
         help=(
-            "a receiver, and the variables that hold its secrets: the first answers challenges; "
-            "without any, a secret is made; repeatable (default: catalogue)"
+            "a receiver, and the variables that contain its secrets: the first one answers"
+            " challenges; without variables, hooksync makes a secret; repeatable (default:"
+            " catalogue)"
         ),
     )
     receivers.add_argument(
@@ -712,7 +712,7 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=(
             "write the hooks file for a second terminal here, and the variables beside it "
-            "(default: into a folder that is removed at the end)"
+            "(default: in a temporary folder)"
         ),
     )
 

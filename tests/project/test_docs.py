@@ -298,7 +298,7 @@ def test_the_first_steps_go_as_the_quick_start_says(tmp_path: Path, stage: Stage
     with ExitStack() as running:
         first = FirstSteps(tmp_path, stage.box, stage.receiver, running=running)
         check(QUICK_START, first)
-        texts = [body for language, body in blocks(QUICK_START) if language == "text"]
+        texts = [body for language, body in blocks(QUICK_START) if language in ("text", "output")]
         assert first.written in texts
         [printed] = (text for text in texts if text.endswith("200 event HOOK_SECRET\n"))
         assert first.server
@@ -332,7 +332,7 @@ def test_a_second_apply_is_refused_as_the_page_on_the_state_shows(stage: Stage) 
     with LocalStore(str(stage.folder / "hooks.state.json")).hold(holder):
         done = hooksync(["apply", "--yes"], stage.environ, stage.folder)
     assert (done.code, done.out) == (3, "")
-    assert ("text", done.err.replace(str(stage.folder), "...")) in blocks(STATE)
+    assert ("output", done.err.replace(str(stage.folder), "...")) in blocks(STATE)
 
 
 def test_taking_over_a_tenancy_goes_as_its_page_says(stage: Stage) -> None:

@@ -128,7 +128,7 @@ def test_outputs_of_a_first_tenancy_are_real(tmp_path: Path) -> None:
     [shown] = blocks("diff", text_of(QUICK_START))
     assert without_ids(plan.out) == without_ids(shown)
     [report] = [
-        block for block in blocks("text", text_of(QUICK_START)) if block.startswith("Applied:")
+        block for block in blocks("output", text_of(QUICK_START)) if block.startswith("Applied:")
     ]
     assert without_ids(apply.out) == without_ids(shown) + "\n" + report
 
@@ -142,7 +142,7 @@ def test_mistakes_are_told_as_the_page_on_the_file_shows(tmp_path: Path) -> None
     (tmp_path / "hooks.yaml").write_text(wrong)
     done = hooksync(["validate"], {}, tmp_path)
     assert done.code == ExitCode.ERROR
-    assert done.err in blocks("text", text_of(HOOKS_FILE))
+    assert done.err in blocks("output", text_of(HOOKS_FILE))
 
 
 @pytest.mark.parametrize("text", blocks("yaml", text_of(README) + text_of(HOOKS_FILE)))

@@ -18,7 +18,7 @@ SEVERAL = 4  # commands that share a flag
 VARIABLES = re.findall(
     r"^### `(\w+)`$", (DOCS / "environment.md").read_text(encoding="utf-8"), re.MULTILINE
 )
-
+CODE = r"(?<![\w-])--[a-z][a-z-]+|\$\{NAME\}|env:NAME|file:PATH"  # within a help text
 
 MORE = {  # where to read on, by the command
     "validate": "[the hooks file](hooks-file.md)",
@@ -112,7 +112,7 @@ def section(chain: tuple[str, ...], common: dict[str, str]) -> Iterator[str]:
         f"{'###' if len(chain) > 1 else '##'}"
         f" {name}\n\n{linked((parser.description or '').strip())}\n"
     )
-    yield f"```text\n{usage}\n```\n"
+    yield f"```output\n{usage}\n```\n"
     if example:
         lines = [line.strip() for line in example.removeprefix("example: ").splitlines()]
         yield "\n".join(
@@ -138,7 +138,7 @@ def section(chain: tuple[str, ...], common: dict[str, str]) -> Iterator[str]:
     if len(chain) == 1 and (more := MORE[chain[0]]):
         yield f"More: {more}\n"
     if rest and chain:  # that of all commands has their exit codes, which have a page
-        yield f"```text\n{rest.strip()}\n```\n"
+        yield f"```output\n{rest.strip()}\n```\n"
 
 
 def _row(action: argparse.Action) -> str:
@@ -160,8 +160,16 @@ def _choices(action: argparse.Action) -> str:
 
 
 def linked(text: str) -> str:
-    """Write a help text as Markdown, with links to the variables and exit codes that it names."""
-    text = re.sub(r"(?<!`)([*<])(?![^`]*`[^`]*$)", r"\\\1", text)
+    """Write a help text as Markdown: flags and references as code, with links to the variables and
+    exit codes that it names.
+    """
+    pieces = re.split("(`[^`]*`)", text)
+    return "".join(piece if number % 2 else _linked(piece) for number, piece in enumerate(pieces))
+
+
+def _linked(text: str) -> str:
+    text = re.sub(r"([*<])", r"\\\1", text)
+    text = re.sub(CODE, r"`\g<0>`", text)
     text = re.sub(
         rf"\b({'|'.join(VARIABLES)})\b",
         lambda name: f"[{name[0]}](environment.md#{name[0].lower()})",

@@ -29,6 +29,8 @@ NOT_FOR_USERS = ("internals/", "project/")
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"""(\]\(|^\[[^\]]+\]: +|\b(?:href|src|srcset)=")([^)\s"]+)""", re.MULTILINE)
+ROOT_PROMPT = re.compile(r'<span class="gp">#.*')
+TAG = re.compile(r"<[^>]+>")
 NOT_SEARCHED = "---\nsearch: {exclude: true}\n---\n"
 
 
@@ -95,8 +97,14 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Let an empty corner of a table be no heading, which a screen reader would read out as none."""
-    return html.replace("<th></th>", "<td></td>")
+    """Let an empty corner of a table be no heading, which a screen reader would read out as none.
+
+    In a plan, show a replacement in the colour that it has in a terminal. In an output, a line
+    that begins with `#` is no command of root.
+    """
+    html = html.replace("<th></th>", "<td></td>")
+    html = re.sub(r'<span class="g[di]">(?=\+/-|-/\+)', '<span class="replaced">', html)
+    return ROOT_PROMPT.sub(lambda line: f'<span class="go">{TAG.sub("", line[0])}</span>', html)
 
 
 def on_post_page(output: str, **_: Any) -> str:

@@ -351,10 +351,13 @@ CASES = [
 
 
 @pytest.mark.parametrize("message", CASES)
-def test_hooksync_prints_each_message_that_the_page_explains(message: str, place: Place) -> None:
+def test_hooksync_prints_each_message_that_the_page_explains(
+    message: str, place: Place
+) -> None:
     run = MESSAGES[message](place)
     words = ".+".join(re.escape(part) for part in message.split("…"))
     assert re.search(words, run.out + run.err), run.out + run.err
+    assert ENTRIES[message].rstrip().endswith(f"\n**Exit code:** {int(run.code)}")
 
 
 def test_the_page_has_an_entry_for_each_of_these_messages_and_no_other() -> None:
@@ -371,4 +374,4 @@ def test_each_entry_explains_the_message_and_what_to_do() -> None:
 
 def test_hooksync_prints_the_example_at_the_top_of_the_page(place: Place) -> None:
     run = MESSAGES['unknown trigger "…"'](place)
-    assert f"```text\n{run.err}```\n" in PAGE
+    assert f"```output\n{run.err}```\n" in PAGE

@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from urllib.parse import urldefrag, urljoin
 
 import pytest
 import yaml
@@ -23,6 +24,15 @@ MOST_PAGES = 26  # in the navigation
 LONGEST_PAGE = 4_000  # words, but of references
 ONE_HOUR = 12_000  # words
 PLATFORMS = ("github", "gitlab", "jenkins", "kubernetes")
+# what strangers ask, and where the answer is
+QUESTIONS = {
+    "How do I rotate a secret?": "rotating-secrets.html#a-receiver-that-can-hold-two-secrets",
+    "Will it touch a vendor's webhooks?": "other-webhooks.html#what-hooksync-owns",
+    "A run died half-way. What now?": "recovering.html#a-run-was-killed-or-crashed",
+    "Which permissions does the account need?": "security.html#permissions-of-the-account",
+    "How do I run it in GitLab?": "gitlab.html#set-it-up",
+    "How do I write a receiver in Node?": "receivers.html#in-javascript-with-node-or-in-go",
+}
 # attributes; and href, but of <a>
 LOADING = {
     "src",
@@ -88,6 +98,38 @@ def test_every_page_of_the_project_is_on_the_site(site: Site) -> None:
 def test_every_page_shows_the_version(site: Site) -> None:
     shown = f"hooksync {__version__}"
     assert [page for page in site.pages if shown not in page.read_text(encoding="utf-8")] == []
+
+
+class Links(HTMLParser):
+    """Where a page leads, its headings included."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.targets: set[str] = set()
+        self.anchors: set[str] = set()
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "a" and values.get("href"):
+            self.targets.add(values["href"] or "")
+        if values.get("id"):
+            self.anchors.add(values["id"] or "")
+
+
+def test_a_stranger_finds_each_answer_within_two_clicks_of_the_landing_page(site: Site) -> None:
+    home = site.folder.as_uri() + "/"
+    links = {page.as_uri(): Links(page.read_text(encoding="utf-8")) for page in site.pages}
+    reached = {urljoin(home, "index.html")}
+    for _ in range(2):
+        shown = {urldefrag(address).url for address in reached}
+        for page in shown & links.keys():
+            reached |= {urljoin(page, target) for target in links[page].targets}
+    for question, place in QUESTIONS.items():
+        page, anchor = urldefrag(urljoin(home, place))
+        assert anchor in links[page].anchors, question
+        assert f"{page}#{anchor}" in reached, question
 
 
 def searched(site: Site) -> list[dict[str, str]]:

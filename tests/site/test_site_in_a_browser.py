@@ -168,3 +168,15 @@ def test_the_button_of_a_block_copies_its_commands_alone(site: Site, reader: Rea
     assert copied
     commands = [line[2:] for line in shown.splitlines() if line.startswith("$ ")]
     assert copied.splitlines() == commands
+
+
+def test_an_output_has_no_button_and_a_replacement_is_orange(site: Site, reader: Reader) -> None:
+    reader.open((site.folder / "quick-start.html").as_uri())
+    for language, state in (("console", "visible"), ("output", "hidden"), ("diff", "hidden")):
+        button = reader.page.locator(f".language-{language} [data-md-type=copy]").first
+        button.wait_for(state="attached")
+        button.wait_for(state=state)
+    replaced = reader.page.locator(".language-diff .replaced")
+    assert replaced.inner_text().startswith("+/-")
+    colour = replaced.evaluate("each => getComputedStyle(each).backgroundColor")
+    assert colour == "rgba(255, 145, 0, 0.2)"
