@@ -52,7 +52,7 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
         if adopted:
             journal.adopt(plans, adopted)
         return Adoption(
-            tuple(step.declared.address for step in adopted),
+            tuple(adopted),
             tuple(problems),
             tuple(one.error for one in planned if isinstance(one, UnreadTenancy)),
             declared.warnings,
@@ -62,8 +62,8 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
 
 def _judged(
     session: Session, chosen: Sequence[Candidate], named: Collection[str]
-) -> tuple[list[Candidate], list[Problem]]:
-    """Challenge receivers; return what may be adopted, and why the rest may not."""
+) -> tuple[list[str], list[Problem]]:
+    """Challenge receivers; return the addresses that may be adopted, and why the rest may not."""
     _, not_set = session.run.secrets.look_up(step.declared.secret for step in chosen)
     answers = challenge([step.declared for step in chosen], session.run)
     adopted = []
@@ -73,5 +73,5 @@ def _judged(
         if why:
             problems.append(why)
         else:
-            adopted.append(step)
+            adopted.append(step.declared.address)
     return adopted, problems

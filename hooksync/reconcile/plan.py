@@ -203,14 +203,9 @@ def is_idle(step: Step) -> bool:
 
 def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
     """Sort steps by action, then by identity, then by id, whatever order the input came in."""
-    action = ACTIONS.index(step.action)
-    match step:
-        case Subscribe(declared):
-            return action, declared.key, ""
-        case Resubscribe(declared, live) | Keep(declared, live):
-            return action, declared.key, live.id
-        case Unsubscribe(live) | Leave(live):
-            return action, live.key, live.id
+    key = step.live.key if isinstance(step, Unsubscribe | Leave) else step.declared.key
+    live_id = "" if isinstance(step, Subscribe) else step.live.id
+    return ACTIONS.index(step.action), key, live_id
 
 
 class Outcome(Record, frozen=True):
@@ -235,8 +230,13 @@ class TenancyOutcome(Record, frozen=True):
     differences: tuple[Step, ...] = ()  # the steps that the verification found still to be done
     # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
-    # the ids that the verification listed; None: there was none
-    last_ids: frozenset[str] | None = None
+    # what the verification listed; None: there was none
+    listed: tuple[LiveSubscription, ...] | None = None
+
+    @property
+    def last_ids(self) -> frozenset[str] | None:
+        """The ids that the verification listed."""
+        return None if self.listed is None else frozenset(live.id for live in self.listed)
 
     @property
     def has_changed(self) -> bool:
@@ -260,9 +260,10 @@ def outcome_of_idle(step: Step, last_ids: Collection[str]) -> Outcome:
 
 def outcome_of_empty(plan: TenancyPlan) -> TenancyOutcome:
     """Make the outcome of a plan that asks for nothing."""
-    listed = frozenset(live.id for live in plan.live if live.is_listed)
-    outcomes = tuple(outcome_of_idle(step, listed) for step in plan.steps)
-    return TenancyOutcome(plan, outcomes, last_ids=listed)
+    listed = tuple(live for live in plan.live if live.is_listed)
+    ids = {live.id for live in listed}
+    outcomes = tuple(outcome_of_idle(step, ids) for step in plan.steps)
+    return TenancyOutcome(plan, outcomes, listed=listed)
 
 
 def not_begun(plan: TenancyPlan) -> TenancyOutcome:

@@ -48,14 +48,12 @@ def challenge(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, Prob
 
 def judge(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
     """Refuse a plan if a receiver has a different secret, or must be ready and is not."""
-    own: dict[str, ProbeResult] = {}
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
     for step in plan.steps:
         if not isinstance(step, Making) or step.declared.address not in answers:
             continue
         answer = answers[step.declared.address]
-        own[step.declared.address] = answer
         if answer.state == "ready":
             continue
         is_needed = plan.tenancy.probe == "require" or _is_risky(plan, step)
@@ -63,7 +61,7 @@ def judge(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
         kind = refusals if is_refused else warnings
         kind[step.declared.name] = _not_ready(step.declared, answer)
     return replace(
-        plan, answers=own, refusals=tuple(refusals.values()), warnings=tuple(warnings.values())
+        plan, answers=answers, refusals=tuple(refusals.values()), warnings=tuple(warnings.values())
     )
 
 
