@@ -11,7 +11,7 @@ from hooksync.api.inputs import Declared, Session, open_session
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
 from hooksync.core.record import Record
-from hooksync.reconcile.adopt import Candidate, candidates, full_addresses, reason_against
+from hooksync.reconcile.adopt import Candidate, candidates, reason_against
 from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy
 from hooksync.reconcile.probing import challenge
 
@@ -48,7 +48,7 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
         planned = session.plan(waits=True)
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
         chosen = [step for plan in plans for step in candidates(plan, globs)]
-        adopted, problems = _judged(session, chosen, full_addresses(globs))
+        adopted, problems = _judged(session, chosen, globs)
         if adopted:
             journal.adopt(plans, adopted)
         return Adoption(

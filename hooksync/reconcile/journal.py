@@ -19,7 +19,6 @@ from hooksync.reconcile.plan import (
     Making,
     Outcome,
     Resubscribe,
-    Result,
     Subscribe,
     TenancyOutcome,
     TenancyPlan,
@@ -242,20 +241,15 @@ def _unsettled(outcome: TenancyOutcome, before: Iterable[Unsettled]) -> Iterator
     """Count the applies in succession that left an address unsettled."""
     key = outcome.plan.tenancy.key
     counts = {each.local_name: each.applies for each in before}
-    results = defaultdict[str, set[Result]](set)
     for one in outcome.outcomes:
-        step = one.step
-        declared = step.duplicate_of if isinstance(step, Unsubscribe | Leave) else step.declared
-        if declared is None:
+        if isinstance(one.step, Unsubscribe | Leave):
             continue
-        name = local_name(declared)
-        results[name].add(one.result)
-        if REQUESTED in step.reasons:
+        name = local_name(one.step.declared)
+        if REQUESTED in one.step.reasons:
             counts.pop(name, None)  # --replace begins anew
-    for name, found in results.items():
-        if "unsettled" in found:
+        if one.result == "unsettled":
             counts[name] = counts.get(name, 0) + 1
-        elif "not-attempted" not in found:
+        elif one.result != "not-attempted":
             counts.pop(name, None)
     for name, number in counts.items():
         yield Unsettled(key.server, key.tenant, f"{outcome.plan.tenancy.name}/{name}", number)

@@ -113,9 +113,6 @@ class StepRunner:
         except HooksyncError as error:
             self.creation = self._failed(error)
             self.has_conflict = isinstance(error, Rejected) and error.status == CONFLICT
-            if self.removal is Call.DONE and self.creation is Call.REFUSED:
-                self.detail = f"the old one was removed, the new one was refused: {self.detail}"
-                self.fix = f"nothing is live in its place now: {self.fix}, then run apply again"
         else:
             self.is_confirmed = True
             if identifier and identifier not in known:
@@ -168,9 +165,9 @@ class StepRunner:
             fix = NEXT_RUN
         elif result == "done":
             detail = fix = ""
-        elif result == "half-done" and self.creation is Call.UNTRIED:
-            detail = "the old one is removed, and the new one is not made yet"
-            fix = NEXT_RUN
+        elif result == "half-done" and self.removal is Call.DONE:
+            detail = f"the old one is removed, and nothing is live in its place: {detail}"
+            fix = f"{fix}; {NEXT_RUN}"
         elif result == "half-done" and not detail:
             detail = "interrupted: the new one is made, the old one is still there"
             fix = NEXT_RUN

@@ -24,6 +24,7 @@ GONE = live("gone", "https://hooks.example.org/x", INDEXED)
 ONE = declared()
 CREATE = "subscribe https://hooks.example.org/a"
 NOT_SHOWN = "the list does not show what was made"
+REMOVED = "the old one is removed, and nothing is live in its place"
 INTERRUPTED = "interrupted: the new one is made, the old one is still there"
 
 
@@ -88,7 +89,7 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
     "removed, and the new one is refused": (
         FakeService.holding([OLD], on_subscribe=deque([rejected(400)])),
         "remove-first",
-        ("half-done", "the old one was removed, the new one was refused: -> 400: no", "nothing is live in its place now: look, then run apply again"),
+        ("half-done", f"{REMOVED}: -> 400: no", f"look; {NEXT_RUN}"),
         [],
     ),
     "the old one is not removed": (
@@ -118,7 +119,7 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
     "no response to the first removal, and it is not listed": (
         FakeService.holding([OLD], on_unsubscribe=deque([("after", lost())])),
         "remove-first",
-        ("half-done", "the old one is removed, and the new one is not made yet", NEXT_RUN),
+        ("half-done", f"{REMOVED}: the connection was cut", f"try again; {NEXT_RUN}"),
         [],
     ),
     "the response is lost, and it was not made": (

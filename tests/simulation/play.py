@@ -417,15 +417,14 @@ class Play:
             self.unsettled = Counter({each.address: each.applies for each in known.unsettled})
             return
         for one in run.told:
-            found: dict[str, set[str]] = {}
             for step in one["steps"] if not one["error"] else ():
-                if step["address"]:
-                    found.setdefault(step["address"], set()).add(step["outcome"])
-            for address, outcomes in found.items():
-                if "unsettled" in outcomes:
+                address = step["address"]
+                if step["action"] in ("unsubscribe", "leave"):
+                    continue  # a duplicate: it is not made again
+                if step["outcome"] == "unsettled":
                     before = 0 if address in run.replaced else self.unsettled[address]
                     self.unsettled[address] = before + 1
-                elif "not-attempted" not in outcomes:
+                elif step["outcome"] != "not-attempted":
                     self.unsettled[address] = 0
 
     def _note_made(self) -> None:
