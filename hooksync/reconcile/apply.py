@@ -33,9 +33,9 @@ from hooksync.reconcile.plan import (
     TenancyOutcome,
     TenancyPlan,
     Unsubscribe,
+    idle_outcomes,
     is_idle,
     outcome_of_empty,
-    outcome_of_idle,
 )
 from hooksync.reconcile.session import Run
 from hooksync.reconcile.step_runner import Call, Service, StepRunner
@@ -260,11 +260,7 @@ class Execution(Record, frozen=True):
     def _outcomes(self, live: Live) -> tuple[Outcome, ...]:
         """Give the outcomes in the order of the plan's steps: idle ones come last."""
         outcomes = [runner.outcome() for runner in self.runners]
-        ids = {each.id for each in live}
-        for step in self.plan.steps:
-            if is_idle(step):
-                outcomes.append(outcome_of_idle(step, ids))
-        return tuple(outcomes)
+        return (*outcomes, *idle_outcomes(self.plan, live))
 
 
 def _awaited_before(step: Step, absent: Sequence[str]) -> Sequence[str]:

@@ -57,7 +57,7 @@ class Journal:
 
         Raises FileError if that cannot be written: then nothing may be made.
         """
-        needed = [declared.secret for plan in plans for declared in plan.to_be_made]
+        needed = [step.declared.secret for plan in plans for step in plan.makings]
         if not needed:
             return
         self._prepare(needed)
@@ -126,9 +126,7 @@ class Journal:
             ids[live.key].append(live.id)
         key = plan.tenancy.key
         intents = []
-        for step in plan.steps:
-            if not isinstance(step, Making):
-                continue
+        for step in plan.makings:
             declared = step.declared
             intents.append(
                 Intent(
@@ -156,8 +154,8 @@ class Journal:
                 entry = self._entry(one, plan.tenancy.key, state)
                 entries[entry.id] = entry
         kept: Iterable[StateEntry] = entries.values()
-        if outcome.last_ids is not None:
-            kept = _as_listed(kept, outcome, outcome.last_ids)
+        if outcome.listed is not None:
+            kept = _as_listed(kept, outcome, {live.id for live in outcome.listed})
         open_addresses = set()
         for one in outcome.outcomes:
             if one.may_be_made and isinstance(one.step, Making):

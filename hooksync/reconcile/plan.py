@@ -5,7 +5,7 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 from hooksync.core.errors import HooksyncError, Problem, SecretError, some_of
@@ -176,14 +176,9 @@ class TenancyPlan(Record, frozen=True):
         return not (self.is_empty or self.refusals or self.error)
 
     @property
-    def to_be_made(self) -> list[DeclaredSubscription]:
-        """What is to be made: Preservica will challenge the receivers."""
-        return [step.declared for step in self.steps if isinstance(step, Making)]
-
-    @property
-    def unknown(self) -> list[Keep]:
-        """The kept subscriptions whose secret may not be the declared one."""
-        return [step for step in self.steps if isinstance(step, Keep) and step.reasons]
+    def makings(self) -> list[Making]:
+        """The steps that make a subscription: Preservica will challenge the receivers."""
+        return [step for step in self.steps if isinstance(step, Making)]
 
 
 class UnreadTenancy(Record, frozen=True):
@@ -234,11 +229,6 @@ class TenancyOutcome(Record, frozen=True):
     listed: tuple[LiveSubscription, ...] | None = None
 
     @property
-    def last_ids(self) -> frozenset[str] | None:
-        """The ids that the verification listed."""
-        return None if self.listed is None else frozenset(live.id for live in self.listed)
-
-    @property
     def has_changed(self) -> bool:
         """Whether anything in the tenancy was changed, or may have been."""
         changed = ("done", "half-done", "unsettled")
@@ -251,19 +241,22 @@ class TenancyOutcome(Record, frozen=True):
         return is_done and not (self.differences or self.not_verified)
 
 
-def outcome_of_idle(step: Step, last_ids: Collection[str]) -> Outcome:
-    """Return the outcome of a step that needed no call. `last_ids`: what is listed now."""
-    if isinstance(step, Keep) and not step.live.is_listed and step.live.id not in last_ids:
-        return Outcome(step, "unsettled", UNLISTED, NEXT_RUN)
-    return Outcome(step, "unchanged")
+def idle_outcomes(plan: TenancyPlan, listed: Iterable[LiveSubscription]) -> list[Outcome]:
+    """Make the outcomes of the steps that need no call. `listed`: what the last list shows."""
+    ids = {live.id for live in listed}
+    outcomes = []
+    for step in plan.steps:
+        if isinstance(step, Keep) and not step.live.is_listed and step.live.id not in ids:
+            outcomes.append(Outcome(step, "unsettled", UNLISTED, NEXT_RUN))
+        elif is_idle(step):
+            outcomes.append(Outcome(step, "unchanged"))
+    return outcomes
 
 
 def outcome_of_empty(plan: TenancyPlan) -> TenancyOutcome:
     """Make the outcome of a plan that asks for nothing."""
     listed = tuple(live for live in plan.live if live.is_listed)
-    ids = {live.id for live in listed}
-    outcomes = tuple(outcome_of_idle(step, ids) for step in plan.steps)
-    return TenancyOutcome(plan, outcomes, listed=listed)
+    return TenancyOutcome(plan, tuple(idle_outcomes(plan, listed)), listed=listed)
 
 
 def not_begun(plan: TenancyPlan) -> TenancyOutcome:
@@ -328,7 +321,9 @@ def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
         return []
     found = []
     unknown = []
-    for step in plan.unknown:
+    for step in plan.steps:
+        if not isinstance(step, Keep) or not step.reasons:
+            continue
         declared = step.declared
         if REPLACED_OUTSIDE in step.reasons:
             what = f"{declared.address}: {REPLACED_OUTSIDE.text}"
@@ -346,11 +341,9 @@ def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
 def _unsettled_reasons(plan: TenancyPlan) -> list[Problem]:
     """List what would be created, and too many applies in succession left unsettled."""
     found = []
-    for step in plan.steps:
-        if not isinstance(step, Making) or REQUESTED in step.reasons:
-            continue
+    for step in plan.makings:
         address = step.declared.address
-        if address in plan.history.refused:
+        if address in plan.history.refused and REQUESTED not in step.reasons:
             what = f"{address}: two applies left it unsettled, so it is not created again"
             command = f"`hooksync apply --replace {address}`"
             fix = f"look at what is live with `hooksync list`, then {command}"

@@ -16,7 +16,6 @@ from hooksync.core.model import (
     LiveSubscription,
     Secret,
     SecretState,
-    Tenancy,
     TenancyKey,
 )
 from hooksync.core.record import Record, replace
@@ -128,7 +127,7 @@ class Planner(Record, frozen=True):
             for entry, secret in self._comparable(one, histories[name]):
                 found.append((name, entry, (secret, salts[entry.salt])))
         wanted = {each for _, _, each in found}
-        self._check_work(wanted, [one.tenancy for one in read])
+        self._check_work(wanted, read)
         self.ring.derive(wanted)
         states: defaultdict[str, dict[str, SecretState]] = defaultdict(dict)
         for name, entry, each in found:
@@ -149,10 +148,10 @@ class Planner(Record, frozen=True):
             if entry and is_known and declared.address in selected:
                 yield entry, self.secrets.find(declared.secret)
 
-    def _check_work(self, wanted: Collection[Wanted], tenancies: Iterable[Tenancy]) -> None:
+    def _check_work(self, wanted: Collection[Wanted], read: Iterable[FetchedTenancy]) -> None:
         """Refuse a state that asks for hours of scrypt: it has about one salt for a reference."""
         references = len(
-            {declared.secret for tenancy in tenancies for declared in tenancy.subscriptions}
+            {declared.secret for one in read for declared in one.tenancy.subscriptions}
         )
         most = MOST_SALTS * references + FEW_SALTS
         if len(wanted) > most:
