@@ -11,7 +11,7 @@ from hooksync.api.inputs import Declared, Session, open_session
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
 from hooksync.core.record import Record
-from hooksync.reconcile.adopt import Candidate, candidates, full_addresses, reason_against
+from hooksync.reconcile.adopt import Candidate, candidates, reason_against
 from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy
 from hooksync.reconcile.probing import challenge
 
@@ -48,11 +48,11 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
         planned = session.plan(waits=True)
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
         chosen = [step for plan in plans for step in candidates(plan, globs)]
-        adopted, problems = _judged(session, chosen, full_addresses(globs))
+        adopted, problems = _judged(session, chosen, globs)
         if adopted:
             journal.adopt(plans, adopted)
         return Adoption(
-            tuple(step.declared.address for step in adopted),
+            tuple(adopted),
             tuple(problems),
             tuple(one.error for one in planned if isinstance(one, UnreadTenancy)),
             declared.warnings,
@@ -62,8 +62,8 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
 
 def _judged(
     session: Session, chosen: Sequence[Candidate], named: Collection[str]
-) -> tuple[list[Candidate], list[Problem]]:
-    """Challenge receivers; return what may be adopted, and why the rest may not."""
+) -> tuple[list[str], list[Problem]]:
+    """Challenge receivers; return the addresses that may be adopted, and why the rest may not."""
     _, not_set = session.run.secrets.look_up(step.declared.secret for step in chosen)
     answers = challenge([step.declared for step in chosen], session.run)
     adopted = []
@@ -73,5 +73,5 @@ def _judged(
         if why:
             problems.append(why)
         else:
-            adopted.append(step)
+            adopted.append(step.declared.address)
     return adopted, problems

@@ -26,6 +26,7 @@ from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import KeyRing, stretch
+from hooksync.state.history import FetchedTenancy
 from hooksync.state.model import State
 from hooksync.state.store import inspect, state_place
 
@@ -94,7 +95,12 @@ class Session(Record, frozen=True):
                 fetched = self.run.read(advance, self.planner.is_behind)
             else:
                 fetched = self.run.read(advance)
-        return self.planner.plan(fetched)
+        read = [one for one in fetched if isinstance(one, FetchedTenancy)]
+        plans = {plan.tenancy.name: plan for plan in self.planner.plan(read)}
+        planned: list[Planned] = []
+        for one in fetched:
+            planned.append(one if isinstance(one, UnreadTenancy) else plans[one.tenancy.name])
+        return tuple(planned)
 
     def open_journal(self) -> Journal:
         """Return what the run writes into the state. Raises UsageError if it has none."""

@@ -42,7 +42,6 @@ from hooksync.output.view import TenancyView as TenancyResult
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, not_begun
 from hooksync.reconcile.probing import ask_receivers
-from hooksync.reconcile.session import apply_plans
 from hooksync.state.contract import LockLost
 
 if TYPE_CHECKING:
@@ -423,9 +422,10 @@ def _apply(
         for each in outcome.outcomes:
             on_step(view_of_step(each.step, each, outcome.plan.history.entries))
 
+    from hooksync.reconcile.apply import apply_plans  # only here: `plan` does without
+
     plans = [one for one in planned if isinstance(one, TenancyPlan) and not one.error]
-    options = session.planner.options
-    return apply_plans(plans, session.run, journal, options, settled)
+    return apply_plans(plans, session.run, journal, settled)
 
 
 def _plan(session: Session, planned: Sequence[Planned], view: RunView) -> Plan:

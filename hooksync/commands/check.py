@@ -28,7 +28,7 @@ from hooksync.core.record import Record, replace
 from hooksync.output import check as report
 from hooksync.output.check_json import check_json
 from hooksync.reconcile.context import World
-from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
+from hooksync.reconcile.plan import Keep, Resubscribe
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
@@ -127,8 +127,7 @@ def _secret_states(
     ]
     states: dict[str, dict[str, SecretState]] = {}
     for plan in planner.plan(fetched):
-        steps = plan.steps if isinstance(plan, TenancyPlan) else ()
-        pairs = (step for step in steps if isinstance(step, Keep | Resubscribe))
+        pairs = (step for step in plan.steps if isinstance(step, Keep | Resubscribe))
         states[plan.tenancy.name] = {step.declared.address: step.secret_state for step in pairs}
     return states
 

@@ -53,8 +53,8 @@ def metrics_text(ending: Ending, run: str, last_success: str) -> str:
 def _add_tenancy(one: TenancyView, add: Callable[..., None]) -> None:
     """Add the metrics of one tenancy."""
     live = None if one.live is None else len(one.live)
-    if one.outcome and one.outcome.last_ids is not None:
-        live = len(one.outcome.last_ids)
+    if one.outcome and one.outcome.listed is not None:
+        live = len(one.outcome.listed)
     if one.live is not None:
         _add_pending_steps(one, add)
     for code, number in sorted(one.reasons().items()):

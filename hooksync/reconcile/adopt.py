@@ -33,7 +33,7 @@ def reason_against(
 ) -> Problem | None:
     """Return why a subscription is not adopted; None if it may be.
 
-    `answer`: of its receiver; None: interrupted; `named`: full addresses that were given.
+    `answer`: of its receiver; None: interrupted; `named`: the globs and full addresses given.
     """
     declared = step.declared
     address = declared.address
@@ -53,8 +53,3 @@ def reason_against(
         what = f"{address}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
         return Problem(what, fix, declared.location)
     return None
-
-
-def full_addresses(names: Sequence[str]) -> set[str]:
-    """Return the names that are addresses, not globs."""
-    return {name for name in names if not set("*?[") & set(name)}

@@ -1,26 +1,27 @@
-"""Carry a tenancy's plan out through the service it is given; one outcome for each step.
+"""Apply plans: write the intents, carry each plan out in one pass, and settle the state.
 
-Touches nothing but its arguments. One pass: create, list, remove, verify. No step is tried twice.
+One pass is: create, list, remove, verify. No step is tried twice. Each has one outcome.
 
-After a POST whose response is lost, the step is unsettled: it may have been made. The list is asked
-until it shows a new subscription of that identity, or the wait is over. What it shows is recorded
-as unconfirmed, for only a success response vouches for a secret; if it shows none, or several, the
-intent stays in the state, and the next run looks again. Nothing that the step was to replace is
-removed, and no undeclared subscription of the tenancy either. The next apply starts from what is
-live then, and replaces what is unconfirmed.
+After a POST whose response is lost, the step is unsettled: the subscription may have been made. The
+list is read until it shows a new subscription of that identity, or the wait is over. What the list
+shows is recorded as unconfirmed, for only a success response vouches for a secret. If the list
+shows none, or several, the intent stays in the state, and the next run looks again. The old
+subscription of the step stays, and so do all undeclared ones of the tenancy. The next apply starts
+from what is live then, and replaces what is unconfirmed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from threading import Event
 
-from hooksync.core.clock import SYSTEM_CLOCK, Backoff, Clock
-from hooksync.core.errors import HooksyncError, Problem, ServiceError, some_of, unforeseen
-from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey
+from hooksync.core.clock import Backoff
+from hooksync.core.errors import FileError, HooksyncError, Problem, ServiceError, some_of
+from hooksync.core.model import LiveSubscription, SubscriptionKey
 from hooksync.core.record import Record, field, replace
-from hooksync.reconcile.diff import DiffOptions, make_plan
+from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import (
     NEXT_RUN,
     Keep,
@@ -29,18 +30,78 @@ from hooksync.reconcile.plan import (
     Outcome,
     Resubscribe,
     Step,
-    Subscribe,
     TenancyOutcome,
     TenancyPlan,
     Unsubscribe,
+    idle_outcomes,
     is_idle,
-    outcome_of_idle,
+    outcome_of_empty,
 )
-from hooksync.reconcile.step_runner import Creation, Removal, Service, StepRunner
-from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.model import StateEntry, entry_for
+from hooksync.reconcile.session import Run
+from hooksync.reconcile.step_runner import Call, Service, StepRunner
 
 Live = tuple[LiveSubscription, ...]
+
+
+def apply_plans(
+    plans: Sequence[TenancyPlan],
+    run: Run,
+    journal: Journal,
+    settled: Callable[[TenancyOutcome], None],
+) -> dict[str, TenancyOutcome]:
+    """Apply what is ready, tenancies in parallel, and record the results; by the tenancy's name.
+
+    The intents are written first. What ends the run is in its `failures`. `settled`: is told of
+    each tenancy that is done with, on any thread.
+    """
+    ready = [plan for plan in plans if plan.is_ready]
+    empty = [plan for plan in plans if plan.is_empty and not plan.refusals]
+    outcomes: dict[str, TenancyOutcome] = {}
+    try:
+        if ready:
+            journal.begin(ready)
+            run.begun.set()
+            outcomes = _carry_out(ready, run, settled)
+        outcomes |= {plan.tenancy.name: outcome_of_empty(plan) for plan in empty}
+        for one in journal.settle([*outcomes.values()]):
+            outcomes[one.plan.tenancy.name] = one
+    except FileError as error:
+        run.failures.append(error)
+        for name, one in outcomes.items():
+            outcomes[name] = replace(one, not_verified="the state cannot be written")
+    except Exception as error:
+        if not outcomes:  # what was done is not known
+            raise
+        run.failures.append(error)
+    return outcomes
+
+
+def _carry_out(
+    plans: Sequence[TenancyPlan], run: Run, settled: Callable[[TenancyOutcome], None]
+) -> dict[str, TenancyOutcome]:
+    calls = sum(_calls_of(step) for plan in plans for step in plan.steps)
+    with run.terminal.progress("applying", calls) as advance:
+
+        def carry_out(plan: TenancyPlan) -> TenancyOutcome:
+            execution = Execution(plan, run.clients[plan.tenancy.name], run, advance)
+            try:
+                outcome = execution.carry_out()
+                settled(outcome)
+                return outcome
+            except Exception as error:
+                return execution.abandoned(run.give_up(error).what)
+
+        # these threads only wait for calls; they have a stop of their own, so that every plan gets
+        # its outcome
+        with type(run.pool)(run.parallelism, Event()) as coordinators:
+            found = coordinators.run([partial(carry_out, plan) for plan in plans])
+    return {outcome.plan.tenancy.name: outcome for outcome in found if outcome is not None}
+
+
+def _calls_of(step: Step) -> int:
+    if isinstance(step, Resubscribe):
+        return 2
+    return 0 if is_idle(step) else 1
 
 
 class Execution(Record, frozen=True):
@@ -48,13 +109,8 @@ class Execution(Record, frozen=True):
 
     plan: TenancyPlan
     service: Service
-    secrets: Mapping[SecretRef, Secret]  # of all that is to be made
-    pool: WorkerPool
-    options: DiffOptions  # those that the plan was made with
-    clock: Clock = SYSTEM_CLOCK
-    advance: Callable[[], None] = lambda: None  # called after each POST or DELETE
-    list_wait: float = 0.0  # seconds that the list may lag behind the responses
-    give_up: Callable[[Exception], Problem] = unforeseen  # called with what no code is made for
+    run: Run
+    advance: Callable[[], None]  # called after each POST or DELETE
     # of the steps that need a call; made here
     runners: list[StepRunner] = field(default_factory=list)
 
@@ -64,7 +120,7 @@ class Execution(Record, frozen=True):
             if not isinstance(step, Keep | Leave):
                 self.runners.append(StepRunner(step))
 
-    def run(self) -> TenancyOutcome:
+    def carry_out(self) -> TenancyOutcome:
         """Create, list, remove, verify."""
         self._create()
         self._find()
@@ -86,109 +142,65 @@ class Execution(Record, frozen=True):
         def create(runner: StepRunner) -> None:
             if removes_first and isinstance(runner.step, Resubscribe):
                 runner.remove(self.service)
-                if runner.removal is not Removal.GONE:
+                if runner.removal is not Call.DONE:
                     return
                 self.advance()
-            runner.create(self.service, self.secrets[runner.declared.secret], known)
+            secret = self.run.secrets.find(runner.declared.secret)
+            runner.create(self.service, secret, known)
 
         self._side_by_side(create, self._makers())
 
     def _find(self) -> None:
-        """List what was created, if an old one waits for it or a response was unclear."""
-        if self.pool.stop.is_set() or not self._awaited():
+        """List what was created, if a live one is to be removed or a response was unclear."""
+        if self.run.pool.stop.is_set() or not self._awaited():
             return
         try:
             self._look(lambda: not self._awaited())
         except HooksyncError as error:
             for runner in self._awaited():
-                runner.hold(f"the list could not be read: {error.summary}")
+                runner.explain(f"the list could not be read: {error.summary}")
 
     def _awaited(self) -> list[StepRunner]:
         """Name what a list has to show before anything is removed."""
-        places = set()
-        for runner in self.runners:
-            step = runner.step
-            if isinstance(step, Resubscribe) and runner.removal is Removal.UNTRIED:
-                places.add(step.declared.address)
-            elif isinstance(step, Unsubscribe) and step.duplicate_of:
-                places.add(step.duplicate_of.address)
+        is_any_to_go = any(runner.is_old_there for runner in self.runners)
         awaited = []
         for runner in self._makers():
-            if runner.is_open or (runner.is_unlisted and runner.declared.address in places):
+            if runner.creation is Call.UNCLEAR or (is_any_to_go and runner.is_unlisted):
                 awaited.append(runner)
         return awaited
 
     def _remove(self) -> None:
-        """Remove what has its replacement, then duplicates and what is not declared."""
-        missing = self._missing()
-        filled = self._filled()
+        """Remove what is replaced, what is there twice, and what is not declared.
+
+        Each stays until a list has shown what is to be there instead of it.
+        """
+        absent = self._absent()
         free = []
         for runner in self.runners:
-            if runner.removal is not Removal.UNTRIED or isinstance(runner.step, Subscribe):
+            if not runner.is_old_there:
                 continue
-            why = _why_kept(runner, missing, filled)
-            if why is None:
+            awaited = _awaited_before(runner.step, absent)
+            if not awaited:
                 free.append(runner)
-            elif why and not runner.detail and not self.pool.stop.is_set():
-                runner.hold(why)
+            elif isinstance(runner.step, Unsubscribe) and not self.run.pool.stop.is_set():
+                runner.explain(f"it stays until these certainly exist: {some_of(awaited)}")
         self._side_by_side(lambda runner: runner.remove(self.service), free)
 
-    def _missing(self) -> list[str]:
-        """Name what is declared and may not exist: not made, or kept although never listed."""
-        makers = self._makers()
-        missing = [one.declared.address for one in makers if one.creation is not Creation.MADE]
+    def _absent(self) -> list[str]:
+        """Name what is declared and no list has shown, or no response has confirmed."""
+        absent = [one.declared.address for one in self._makers() if not one.is_certain]
         for step in self.plan.steps:
             if isinstance(step, Keep) and not step.live.is_listed:
-                missing.append(step.declared.address)
-        return missing
-
-    def _filled(self) -> set[str]:
-        """Name what a list has shown: its duplicates may go."""
-        filled = {runner.declared.address for runner in self._makers() if runner.is_replaced}
-        for step in self.plan.steps:
-            if isinstance(step, Keep) and step.live.is_listed:
-                filled.add(step.declared.address)
-        return filled
+                absent.append(step.declared.address)
+        return absent
 
     def _verify(self) -> TenancyOutcome:
-        """List once more and compare: the outcome of each step, and the steps still needed."""
+        """List once more, until the list matches the responses or the wait is over."""
         try:
             live = self._look(lambda: not any(runner.is_behind for runner in self.runners))
         except HooksyncError as error:
             return self.abandoned(error.summary)
-        left = self._left(live)
-        ids = frozenset(each.id for each in live)
-        return TenancyOutcome(self.plan, self._outcomes(ids), left, last_ids=ids)
-
-    def _left(self, live: Live) -> tuple[Step, ...]:
-        """Plan once more, and return the steps that are needed and what others have changed."""
-        shown = {each.id for each in live}
-        made = []
-        unlisted = [each for each in self.plan.live if not each.is_listed]
-        for runner in self._makers():
-            if runner.new_id:
-                made.append(self._entry(runner))
-            if runner.is_unlisted:
-                unlisted.append(_as_made(runner))
-        gone = {one.live_id for one in self.runners if one.removal is Removal.GONE}
-        there = [one for one in unlisted if one.id not in shown | gone]
-        history = self.plan.history.with_made(made)
-        options = replace(self.options, replace=())
-        plan = make_plan(self.plan.tenancy, (*live, *there), options, history)
-        known = {each.id for each in self.plan.live}
-        return tuple(step for step in plan.steps if _is_news(step, known))
-
-    def _entry(self, runner: StepRunner) -> StateEntry:
-        """Return what the state will contain of a new subscription, as far as a plan needs it."""
-        history = self.plan.history
-        made = entry_for(runner.declared, self.plan.tenancy.key, history.url_salt)
-        return replace(
-            made,
-            id=runner.new_id or "",
-            run=1 + max((each.run for each in history.entries.values()), default=0),
-            fingerprint="made in this run" if runner.is_confirmed else "",
-            replaces=runner.live_id or "",
-        )
+        return TenancyOutcome(self.plan, self._outcomes(live), listed=live)
 
     def _look(self, is_settled: Callable[[], bool]) -> Live:
         """List, and let runners learn from it, until everything is settled or the wait is over.
@@ -197,7 +209,7 @@ class Execution(Record, frozen=True):
         """
         live = self._list()
         self._learn(live)
-        backoff = Backoff(self.list_wait, self.clock, self.pool.stop)
+        backoff = Backoff(self.run.list_wait, self.run.context.clock, self.run.pool.stop)
         while not is_settled() and backoff.wait():
             try:
                 live = self._list()
@@ -224,7 +236,7 @@ class Execution(Record, frozen=True):
 
         Raises ServiceError, after an interrupt too.
         """
-        [live] = self.pool.run([self.service.list_subscriptions])
+        [live] = self.run.pool.run([self.service.list_subscriptions])
         if live is None:
             raise ServiceError(Problem("interrupted", NEXT_RUN))
         return live
@@ -236,58 +248,28 @@ class Execution(Record, frozen=True):
             try:
                 do(runner)
             except Exception as error:  # the call that it ended may have been carried out
-                runner.break_off(self.give_up(error))
+                problem = self.run.give_up(error)
+                runner.explain(problem.what, problem.fix)
             self.advance()
 
-        self.pool.run([partial(execute, runner) for runner in runners])
+        self.run.pool.run([partial(execute, runner) for runner in runners])
 
     def _makers(self) -> list[StepRunner]:
         return [runner for runner in self.runners if isinstance(runner.step, Making)]
 
-    def _outcomes(self, last_ids: Iterable[str]) -> tuple[Outcome, ...]:
-        """Give the outcomes in the order of the plan's steps."""
-        ids = frozenset(last_ids)
-        runners = iter(self.runners)
-        outcomes = []
-        for step in self.plan.steps:
-            is_left = is_idle(step)
-            outcomes.append(outcome_of_idle(step, ids) if is_left else next(runners).outcome())
-        return tuple(outcomes)
+    def _outcomes(self, live: Live) -> tuple[Outcome, ...]:
+        """Give the outcomes in the order of the plan's steps: idle ones come last."""
+        outcomes = [runner.outcome() for runner in self.runners]
+        return (*outcomes, *idle_outcomes(self.plan, live))
 
 
-def _why_kept(runner: StepRunner, missing: Sequence[str], filled: Collection[str]) -> str | None:
-    """Say why a live subscription is not removed in this run; None: it is to be removed.
+def _awaited_before(step: Step, absent: Sequence[str]) -> Sequence[str]:
+    """Name what a list has to show before a step removes its live subscription.
 
-    `missing`: addresses of what does not exist; `filled`: of what a list has shown.
+    `absent`: the addresses of what no list has shown.
     """
-    if isinstance(runner.step, Resubscribe):
-        if runner.creation is not Creation.MADE:
-            return ""  # the step itself says why
-        return None if runner.is_replaced else "the old one stays until a list shows the new one"
-    place = runner.step.duplicate_of if isinstance(runner.step, Unsubscribe) else None
-    if place:
-        return None if place.address in filled else "it stays until a list shows the one that stays"
-    return f"{some_of(missing)} may not exist" if missing else None
-
-
-def _is_news(step: Step, known: Iterable[str]) -> bool:
-    """Whether a step of the second plan is needed, or shows what others have done meanwhile."""
     match step:
-        case Keep(live=live, reasons=reasons):
-            return bool(reasons) and live.id not in known
-        case Leave(live=live, duplicate_of=place):
-            return place is not None and live.id not in known
+        case Resubscribe(declared) | Unsubscribe(duplicate_of=declared) if declared:
+            return [address for address in absent if address == declared.address]
         case _:
-            return True
-
-
-def _as_made(runner: StepRunner) -> LiveSubscription:
-    """Return what was made as the list will show it."""
-    declared = runner.declared
-    return LiveSubscription(
-        runner.new_id or "",
-        declared.url,
-        declared.trigger,
-        declared.include_identifiers,
-        is_listed=False,
-    )
+            return absent

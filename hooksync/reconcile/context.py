@@ -87,8 +87,10 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
 
     `file`: the first hooks file, or "-".
     """
-    if place is None or world.stores:
-        return world.stores(place) if place and world.stores else None
+    if place is None:
+        return None
+    if world.stores:
+        return world.stores(place)
     from hooksync.state.store import open_store  # only here: `validate` has no state
 
     return open_store(place, world.environ, file, world.output, world.clock)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from hooksync.core.model import SecretRef, TenancyKey
 from hooksync.core.record import replace
@@ -19,10 +19,11 @@ from hooksync.reconcile.plan import (
     Making,
     Outcome,
     Resubscribe,
-    Result,
+    Subscribe,
     TenancyOutcome,
     TenancyPlan,
     Unsubscribe,
+    outcome_of_empty,
 )
 from hooksync.reconcile.planner import Planner
 from hooksync.state.contract import StateStore
@@ -56,7 +57,7 @@ class Journal:
 
         Raises FileError if that cannot be written: then nothing may be made.
         """
-        needed = [declared.secret for plan in plans for declared in plan.to_be_made]
+        needed = [step.declared.secret for plan in plans for step in plan.makings]
         if not needed:
             return
         self._prepare(needed)
@@ -74,8 +75,11 @@ class Journal:
 
         update(self._store, change)
 
-    def settle(self, outcomes: Sequence[TenancyOutcome]) -> None:
-        """Write what was made and what is gone. Raises FileError."""
+    def settle(self, outcomes: Sequence[TenancyOutcome]) -> list[TenancyOutcome]:
+        """Write what was made and what is gone, and add what is still to be done.
+
+        Raises FileError.
+        """
 
         def change(state: State) -> State:
             ended = {}
@@ -85,32 +89,28 @@ class Journal:
                 ended[key] = self._ended(one, state.of(key), state)
             return state.with_records(ended, self._salts.values())
 
-        self._write(change)
+        state = update(self._store, change)
+        settled = []
+        for one in outcomes:
+            settled.append(replace(one, differences=self._planner.differences(one, state)))
+        return settled
 
-    def adopt(self, plans: Sequence[TenancyPlan], steps: Sequence[Keep | Resubscribe]) -> None:
-        """Record the declared secret and flag as those of live subscriptions. Raises FileError."""
-        self._prepare([step.declared.secret for step in steps])
+    def adopt(self, plans: Sequence[TenancyPlan], adopted: Collection[str]) -> None:
+        """Record the declared secret and flag as those of live subscriptions. Raises FileError.
 
-        def change(state: State) -> State:
-            changed = {}
-            for plan in plans:
-                key = plan.tenancy.key
-                state = recovered(state, key, plan.live)
-                own = [step for step in steps if step.declared.tenancy == plan.tenancy.name]
-                entries = [*_not_replaced(state.of(key).entries, own, plan)]
-                for step in own:
-                    made = self._entry(Outcome(step, "done", new_id=step.live.id), key, state)
-                    entries.append(replace(made, is_adopted=True, replaces=""))
-                changed[key] = replace(state.of(key), entries=tuple(entries))
-            return state.with_records(changed, self._salts.values())
-
-        self._write(change)
-
-    def _write(self, change: Callable[[State], State]) -> None:
-        before = self._planner.state or NO_STATE
-        if not self._run and change(before) == before:
-            return  # the folder need not be writable
-        update(self._store, change)
+        `adopted`: their declared addresses.
+        """
+        outcomes = []
+        needed = []
+        for plan in plans:
+            results = []
+            for step in plan.steps:
+                if isinstance(step, Keep | Resubscribe) and step.declared.address in adopted:
+                    needed.append(step.declared.secret)
+                    results.append(Outcome(step, "done", new_id=step.live.id))
+            outcomes.append(replace(outcome_of_empty(plan), outcomes=tuple(results)))
+        self._prepare(needed)
+        self.settle(outcomes)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys: there may be no memory later."""
@@ -126,9 +126,7 @@ class Journal:
             ids[live.key].append(live.id)
         key = plan.tenancy.key
         intents = []
-        for step in plan.steps:
-            if not isinstance(step, Making):
-                continue
+        for step in plan.makings:
             declared = step.declared
             intents.append(
                 Intent(
@@ -150,11 +148,14 @@ class Journal:
     ) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""
         plan = outcome.plan
-        entries = {entry.id: entry for entry in _known_better(outcome, records.entries)}
+        entries = {entry.id: entry for entry in records.entries}
         for one in outcome.outcomes:
             if one.new_id:
                 entry = self._entry(one, plan.tenancy.key, state)
                 entries[entry.id] = entry
+        kept: Iterable[StateEntry] = entries.values()
+        if outcome.listed is not None:
+            kept = _as_listed(kept, outcome, {live.id for live in outcome.listed})
         open_addresses = set()
         for one in outcome.outcomes:
             if one.may_be_made and isinstance(one.step, Making):
@@ -164,7 +165,7 @@ class Journal:
             if intent.run != self._run or intent.address in open_addresses:
                 intents.append(intent)
         return TenancyRecords(
-            tuple(_still_needed(entries.values(), outcome)),
+            tuple(kept),
             tuple(intents),
             tuple(_unsettled(outcome, records.unsettled)),
         )
@@ -173,15 +174,17 @@ class Journal:
         """Return the entry of what a step made or adopted."""
         step = one.step
         assert isinstance(step, Making | Keep)  # noqa: S101, nothing else has a declared one
+        live_id = "" if isinstance(step, Subscribe) else step.live.id
+        is_adopted = live_id == one.new_id
         made = replace(
             entry_for(step.declared, key, state.url_salt),
             id=one.new_id or "",
             run=self._run or state.next_run,
             at=self._at,
             is_listed=one.is_listed,
+            is_adopted=is_adopted,
+            replaces="" if is_adopted else live_id,
         )
-        if isinstance(step, Resubscribe) and not one.is_removed:
-            made = replace(made, replaces=step.live.id)
         if not one.is_confirmed:
             return made
         salt = self._salts[step.declared.secret]
@@ -189,77 +192,62 @@ class Journal:
         return made.made_with(self._planner.ring.key(secret, salt), salt)
 
 
-def _not_replaced(
-    entries: Iterable[StateEntry], adopted: Iterable[Keep | Resubscribe], plan: TenancyPlan
+def _as_listed(
+    entries: Iterable[StateEntry], outcome: TenancyOutcome, ids: Collection[str]
 ) -> Iterator[StateEntry]:
-    """Leave out the entries of what was replaced outside hooksync by what is adopted."""
-    names = {local_name(step.declared) for step in adopted}
-    listed = {live.id for live in plan.live}
+    """Bring entries in line with the last list of a run. `ids`: what it shows.
+
+    What is not live any more is left out, unless that shows what was done outside hooksync.
+    """
+    tenancy = outcome.plan.tenancy
+    removed = _removed(outcome)
+    addresses = {}
+    for step in outcome.plan.steps:
+        if isinstance(step, Keep | Resubscribe):
+            addresses[step.live.id] = step.declared.address
+    missing = {local_name(one) for one in (*tenancy.subscriptions, *tenancy.not_selected)}
+    lost = []
     for entry in entries:
-        if entry.local_name not in names or entry.id in listed:
+        is_there = entry.id in ids
+        if entry.id in removed:
+            continue
+        if entry.is_listed and not is_there:
+            lost.append(entry)
+            continue
+        missing.discard(entry.local_name)
+        yield replace(
+            entry,
+            address=addresses.get(entry.id, f"{tenancy.name}/{entry.local_name}"),
+            is_listed=is_there,
+            replaces=entry.replaces if entry.replaces in ids else "",
+        )
+    for entry in lost:
+        if entry.local_name in missing:
             yield entry
 
 
-def _known_better(outcome: TenancyOutcome, entries: Iterable[StateEntry]) -> Iterator[StateEntry]:
-    """Change entries as this run has found them: a new address, listed now, replaced for good."""
-    ids = outcome.last_ids
-    plan = outcome.plan
-    addresses = {}
-    for step in plan.steps:
-        if isinstance(step, Keep | Resubscribe):
-            addresses[step.live.id] = step.declared.address
-    for entry in entries:
-        address = addresses.get(entry.id, f"{plan.tenancy.name}/{entry.local_name}")
-        is_listed = entry.is_listed or (ids is not None and entry.id in ids)
-        is_gone = ids is not None and entry.replaces not in ids
-        yield replace(
-            entry,
-            address=address,
-            is_listed=is_listed,
-            replaces="" if is_gone else entry.replaces,
-        )
-
-
-def _still_needed(entries: Collection[StateEntry], outcome: TenancyOutcome) -> Iterator[StateEntry]:
-    """Leave out what is not live any more, unless that shows what was done outside hooksync."""
-    ids = outcome.last_ids
-    if ids is None:
-        yield from entries
-        return
+def _removed(outcome: TenancyOutcome) -> set[str]:
+    """Return the ids that are gone by a response, and by the last list."""
     removed = set()
     for one in outcome.outcomes:
         if one.is_removed and isinstance(one.step, Resubscribe | Unsubscribe):
             removed.add(one.step.live.id)
-    tenancy = outcome.plan.tenancy
-    declared = {local_name(one) for one in (*tenancy.subscriptions, *tenancy.not_selected)}
-    live = [entry for entry in entries if entry.id not in removed]
-    live = [entry for entry in live if entry.id in ids or not entry.is_listed]
-    yield from live
-    filled = {entry.local_name for entry in live}
-    for entry in entries:
-        is_lost = entry.is_listed and entry.id not in ids | removed
-        if is_lost and entry.local_name in declared - filled:
-            yield entry
+    return removed
 
 
 def _unsettled(outcome: TenancyOutcome, before: Iterable[Unsettled]) -> Iterator[Unsettled]:
     """Count the applies in succession that left an address unsettled."""
     key = outcome.plan.tenancy.key
     counts = {each.local_name: each.applies for each in before}
-    results = defaultdict[str, set[Result]](set)
     for one in outcome.outcomes:
-        step = one.step
-        declared = step.duplicate_of if isinstance(step, Unsubscribe | Leave) else step.declared
-        if declared is None:
+        if isinstance(one.step, Unsubscribe | Leave):
             continue
-        name = local_name(declared)
-        results[name].add(one.result)
-        if REQUESTED in step.reasons:
+        name = local_name(one.step.declared)
+        if REQUESTED in one.step.reasons:
             counts.pop(name, None)  # --replace begins anew
-    for name, found in results.items():
-        if "unsettled" in found:
+        if one.result == "unsettled":
             counts[name] = counts.get(name, 0) + 1
-        elif "not-attempted" not in found:
+        elif one.result != "not-attempted":
             counts.pop(name, None)
     for name, number in counts.items():
         yield Unsettled(key.server, key.tenant, f"{outcome.plan.tenancy.name}/{name}", number)

@@ -5,7 +5,7 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 from hooksync.core.errors import HooksyncError, Problem, SecretError, some_of
@@ -176,14 +176,9 @@ class TenancyPlan(Record, frozen=True):
         return not (self.is_empty or self.refusals or self.error)
 
     @property
-    def to_be_made(self) -> list[DeclaredSubscription]:
-        """What is to be made: Preservica will challenge the receivers."""
-        return [step.declared for step in self.steps if isinstance(step, Making)]
-
-    @property
-    def unknown(self) -> list[Keep]:
-        """The kept subscriptions whose secret may not be the declared one."""
-        return [step for step in self.steps if isinstance(step, Keep) and step.reasons]
+    def makings(self) -> list[Making]:
+        """The steps that make a subscription: Preservica will challenge the receivers."""
+        return [step for step in self.steps if isinstance(step, Making)]
 
 
 class UnreadTenancy(Record, frozen=True):
@@ -203,14 +198,9 @@ def is_idle(step: Step) -> bool:
 
 def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
     """Sort steps by action, then by identity, then by id, whatever order the input came in."""
-    action = ACTIONS.index(step.action)
-    match step:
-        case Subscribe(declared):
-            return action, declared.key, ""
-        case Resubscribe(declared, live) | Keep(declared, live):
-            return action, declared.key, live.id
-        case Unsubscribe(live) | Leave(live):
-            return action, live.key, live.id
+    key = step.live.key if isinstance(step, Unsubscribe | Leave) else step.declared.key
+    live_id = "" if isinstance(step, Subscribe) else step.live.id
+    return ACTIONS.index(step.action), key, live_id
 
 
 class Outcome(Record, frozen=True):
@@ -235,8 +225,8 @@ class TenancyOutcome(Record, frozen=True):
     differences: tuple[Step, ...] = ()  # the steps that the verification found still to be done
     # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
-    # the ids that the verification listed; None: there was none
-    last_ids: frozenset[str] | None = None
+    # what the verification listed; None: there was none
+    listed: tuple[LiveSubscription, ...] | None = None
 
     @property
     def has_changed(self) -> bool:
@@ -251,18 +241,22 @@ class TenancyOutcome(Record, frozen=True):
         return is_done and not (self.differences or self.not_verified)
 
 
-def outcome_of_idle(step: Step, last_ids: Collection[str]) -> Outcome:
-    """Return the outcome of a step that needed no call. `last_ids`: what is listed now."""
-    if isinstance(step, Keep) and not step.live.is_listed and step.live.id not in last_ids:
-        return Outcome(step, "unsettled", UNLISTED, NEXT_RUN)
-    return Outcome(step, "unchanged")
+def idle_outcomes(plan: TenancyPlan, listed: Iterable[LiveSubscription]) -> list[Outcome]:
+    """Make the outcomes of the steps that need no call. `listed`: what the last list shows."""
+    ids = {live.id for live in listed}
+    outcomes = []
+    for step in plan.steps:
+        if isinstance(step, Keep) and not step.live.is_listed and step.live.id not in ids:
+            outcomes.append(Outcome(step, "unsettled", UNLISTED, NEXT_RUN))
+        elif is_idle(step):
+            outcomes.append(Outcome(step, "unchanged"))
+    return outcomes
 
 
 def outcome_of_empty(plan: TenancyPlan) -> TenancyOutcome:
     """Make the outcome of a plan that asks for nothing."""
-    listed = frozenset(live.id for live in plan.live if live.is_listed)
-    outcomes = tuple(outcome_of_idle(step, listed) for step in plan.steps)
-    return TenancyOutcome(plan, outcomes, last_ids=listed)
+    listed = tuple(live for live in plan.live if live.is_listed)
+    return TenancyOutcome(plan, tuple(idle_outcomes(plan, listed)), listed=listed)
 
 
 def not_begun(plan: TenancyPlan) -> TenancyOutcome:
@@ -327,7 +321,9 @@ def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
         return []
     found = []
     unknown = []
-    for step in plan.unknown:
+    for step in plan.steps:
+        if not isinstance(step, Keep) or not step.reasons:
+            continue
         declared = step.declared
         if REPLACED_OUTSIDE in step.reasons:
             what = f"{declared.address}: {REPLACED_OUTSIDE.text}"
@@ -345,11 +341,9 @@ def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
 def _unsettled_reasons(plan: TenancyPlan) -> list[Problem]:
     """List what would be created, and too many applies in succession left unsettled."""
     found = []
-    for step in plan.steps:
-        if not isinstance(step, Making) or REQUESTED in step.reasons:
-            continue
+    for step in plan.makings:
         address = step.declared.address
-        if address in plan.history.refused:
+        if address in plan.history.refused and REQUESTED not in step.reasons:
             what = f"{address}: two applies left it unsettled, so it is not created again"
             command = f"`hooksync apply --replace {address}`"
             fix = f"look at what is live with `hooksync list`, then {command}"

@@ -7,8 +7,7 @@ and tenancies share it. Touches nothing but its arguments; the time that scrypt 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
@@ -17,13 +16,19 @@ from hooksync.core.model import (
     LiveSubscription,
     Secret,
     SecretState,
-    Tenancy,
     TenancyKey,
 )
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import DiffOptions, is_owned, make_plan, pair
-from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy, reasons_against
-from hooksync.state.fingerprints import KeyRing, Salt
+from hooksync.reconcile.plan import (
+    Keep,
+    Leave,
+    Step,
+    TenancyOutcome,
+    TenancyPlan,
+    reasons_against,
+)
+from hooksync.state.fingerprints import KeyRing, Wanted
 from hooksync.state.history import (
     FetchedTenancy,
     History,
@@ -37,18 +42,6 @@ from hooksync.state.model import NO_STATE, State, StateEntry
 # salts that a state may ask for the work of: for each reference that is declared, and besides,
 # where references changed
 MOST_SALTS, FEW_SALTS = 2, 8
-
-
-Fetched: TypeAlias = FetchedTenancy | UnreadTenancy
-
-
-class _Comparable(Record, frozen=True):
-    """A live subscription whose secret can be compared with the declared one."""
-
-    tenancy: str
-    entry: StateEntry
-    secret: Secret
-    salt: Salt
 
 
 class Planner(Record, frozen=True):
@@ -73,35 +66,37 @@ class Planner(Record, frozen=True):
         known = self.state or NO_STATE
         return is_behind(known.of(key), listed, known.url_salt)
 
-    def plan(self, fetched: Sequence[Fetched]) -> tuple[Planned, ...]:
+    def plan(self, read: Sequence[FetchedTenancy]) -> list[TenancyPlan]:
         """Plan every tenancy that could be read."""
-        state = self.recovered(fetched)
-        read = []
-        for one in fetched:
-            if isinstance(one, FetchedTenancy):
-                live = with_unlisted(state, one.tenancy, one.live)
-                read.append(FetchedTenancy(one.tenancy, live))
-        histories = self._histories(state, read)
-        plans = {}
-        for one in read:
-            name = one.tenancy.name
-            plan = make_plan(one.tenancy, one.live, self.options, histories[name])
-            plans[name] = replace(plan, refusals=self._reasons_against(plan))
-        planned: list[Planned] = []
-        for each in fetched:
-            if isinstance(each, FetchedTenancy):
-                planned.append(plans[each.tenancy.name])
-            else:
-                planned.append(each)
-        return tuple(planned)
-
-    def recovered(self, fetched: Sequence[Fetched]) -> State:
-        """Return the state with what earlier runs left finished."""
         state = self.state or NO_STATE
-        for one in fetched:
-            if isinstance(one, FetchedTenancy):
-                state = recovered(state, one.tenancy.key, one.live)
-        return state
+        for one in read:
+            state = recovered(state, one.tenancy.key, one.live)
+        complete = []
+        for one in read:
+            live = with_unlisted(state, one.tenancy, one.live)
+            complete.append(FetchedTenancy(one.tenancy, live))
+        histories = self._histories(state, complete)
+        plans = []
+        for one in complete:
+            plan = make_plan(one.tenancy, one.live, self.options, histories[one.tenancy.name])
+            owned = sum(is_owned(one.tenancy, live, plan.history) for live in one.live)
+            is_missing = self.is_missing and self.is_ci
+            refusals = reasons_against(plan, owned, is_missing=is_missing)
+            plans.append(replace(plan, refusals=refusals))
+        return plans
+
+    def differences(self, outcome: TenancyOutcome, state: State) -> tuple[Step, ...]:
+        """Plan again by what an apply listed at its end: what is needed, and what others changed.
+
+        `state`: as the apply left it.
+        """
+        plan = outcome.plan
+        if outcome.listed is None or plan.is_empty:
+            return ()
+        planner = replace(self, state=state, options=replace(self.options, replace=()))
+        [after] = planner.plan([FetchedTenancy(plan.tenancy, outcome.listed)])
+        known = {each.id for each in plan.live}
+        return tuple(step for step in after.steps if _is_news(step, known))
 
     def _histories(self, state: State, read: Sequence[FetchedTenancy]) -> dict[str, History]:
         """Gather what the state and this run's secrets say of each tenancy, by its name."""
@@ -118,12 +113,6 @@ class Planner(Record, frozen=True):
         states = self._secret_states(state, read, histories)
         return {name: replace(each, states=states[name]) for name, each in histories.items()}
 
-    def _reasons_against(self, plan: TenancyPlan) -> tuple[Problem, ...]:
-        """List why a plan is refused: it removes too much, or leaves secrets unknown."""
-        owned = sum(is_owned(plan.tenancy, live, plan.history) for live in plan.live)
-        is_missing = self.is_missing and self.is_ci
-        return reasons_against(plan, owned, is_missing=is_missing)
-
     def _secret_states(
         self, state: State, read: Sequence[FetchedTenancy], histories: dict[str, History]
     ) -> defaultdict[str, dict[str, SecretState]]:
@@ -131,38 +120,38 @@ class Planner(Record, frozen=True):
 
         Returns the states by tenancy and live id. What is unconfirmed stays unknown.
         """
-        found: list[_Comparable] = []
+        salts = state.salts_by_id()
+        found: list[tuple[str, StateEntry, Wanted]] = []
         for one in read:
-            found += self._comparable(state, one, histories[one.tenancy.name])
-        wanted = {(each.secret, each.salt) for each in found}
-        self._check_work(wanted, [one.tenancy for one in read])
+            name = one.tenancy.name
+            for entry, secret in self._comparable(one, histories[name]):
+                found.append((name, entry, (secret, salts[entry.salt])))
+        wanted = {each for _, _, each in found}
+        self._check_work(wanted, read)
         self.ring.derive(wanted)
         states: defaultdict[str, dict[str, SecretState]] = defaultdict(dict)
-        for each in found:
-            is_same = each.entry.is_made_with(self.ring.key(each.secret, each.salt))
-            states[each.tenancy][each.entry.id] = "same" if is_same else "changed"
+        for name, entry, each in found:
+            is_same = entry.is_made_with(self.ring.key(*each))
+            states[name][entry.id] = "same" if is_same else "changed"
         return states
 
-    def _comparable(self, state: State, one: FetchedTenancy, history: History) -> list[_Comparable]:
+    def _comparable(
+        self, one: FetchedTenancy, history: History
+    ) -> Iterator[tuple[StateEntry, Secret]]:
+        """Give the entries whose secret can be compared, each with the declared secret."""
         if not history.entries:
-            return []
-        salts = state.salts_by_id()
+            return
         selected = {declared.address for declared in one.tenancy.subscriptions}
-        comparable = []
         for declared, found in pair(one.tenancy, one.live, history):
             entry = history.entries.get(found[0].id) if found else None
             is_known = entry and entry.is_confirmed and declared.secret not in history.not_set
             if entry and is_known and declared.address in selected:
-                secret = self.secrets.find(declared.secret)
-                comparable.append(_Comparable(one.tenancy.name, entry, secret, salts[entry.salt]))
-        return comparable
+                yield entry, self.secrets.find(declared.secret)
 
-    def _check_work(
-        self, wanted: Collection[tuple[Secret, Salt]], tenancies: Iterable[Tenancy]
-    ) -> None:
+    def _check_work(self, wanted: Collection[Wanted], read: Iterable[FetchedTenancy]) -> None:
         """Refuse a state that asks for hours of scrypt: it has about one salt for a reference."""
         references = len(
-            {declared.secret for tenancy in tenancies for declared in tenancy.subscriptions}
+            {declared.secret for one in read for declared in one.tenancy.subscriptions}
         )
         most = MOST_SALTS * references + FEW_SALTS
         if len(wanted) > most:
@@ -175,3 +164,14 @@ class Planner(Record, frozen=True):
                 " of it with --target"
             )
             raise FileError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
+
+
+def _is_news(step: Step, known: Iterable[str]) -> bool:
+    """Whether a step of the second plan is needed, or shows what others have done meanwhile."""
+    match step:
+        case Keep(live=live, reasons=reasons):
+            return bool(reasons) and live.id not in known
+        case Leave(live=live, duplicate_of=place):
+            return place is not None and live.id not in known
+        case _:
+            return True

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.record import replace
-from hooksync.reconcile.plan import Making, Planned, Resubscribe, Step, TenancyPlan
+from hooksync.reconcile.plan import Planned, Resubscribe, Step, TenancyPlan
 from hooksync.reconcile.session import Run
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 
@@ -20,9 +20,8 @@ def ask_receivers(planned: Sequence[Planned], run: Run) -> tuple[Planned, ...]:
     plans = [one for one in planned if isinstance(one, TenancyPlan) and one.is_ready]
     asked = []
     for plan in plans:
-        for step in plan.steps:
-            is_asked = plan.tenancy.probe != "never" or _is_risky(plan, step)
-            if isinstance(step, Making) and is_asked:
+        for step in plan.makings:
+            if plan.tenancy.probe != "never" or _is_risky(plan, step):
                 asked.append(step.declared)
     answers = challenge(asked, run)
     judged = {plan.tenancy.name: judge(plan, answers) for plan in plans}
@@ -48,22 +47,18 @@ def challenge(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, Prob
 
 def judge(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
     """Refuse a plan if a receiver has a different secret, or must be ready and is not."""
-    own: dict[str, ProbeResult] = {}
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
-    for step in plan.steps:
-        if not isinstance(step, Making) or step.declared.address not in answers:
-            continue
-        answer = answers[step.declared.address]
-        own[step.declared.address] = answer
-        if answer.state == "ready":
+    for step in plan.makings:
+        answer = answers.get(step.declared.address)
+        if answer is None or answer.state == "ready":
             continue
         is_needed = plan.tenancy.probe == "require" or _is_risky(plan, step)
         is_refused = is_needed or answer.state == "wrong-secret"
         kind = refusals if is_refused else warnings
         kind[step.declared.name] = _not_ready(step.declared, answer)
     return replace(
-        plan, answers=own, refusals=tuple(refusals.values()), warnings=tuple(warnings.values())
+        plan, answers=answers, refusals=tuple(refusals.values()), warnings=tuple(warnings.values())
     )
 
 

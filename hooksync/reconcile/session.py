@@ -1,7 +1,7 @@
-"""A run against tenancies: read them, find what forbids their plans, apply these in parallel.
+"""A run against tenancies: its clients and threads, and the reading of what is live.
 
-What stops a tenancy stops it before its first change, and leaves the others alone. Reaches the
-network through the clients that it makes. Prints nothing.
+What stops a tenancy leaves the others alone. Reaches the network through the clients that it makes.
+Prints nothing.
 """
 
 from __future__ import annotations
@@ -11,26 +11,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
-from hooksync.core.errors import FileError, HooksyncError, Problem, Refused, unforeseen
+from hooksync.core.errors import HooksyncError, Problem, Refused, unforeseen
 from hooksync.core.model import LiveSubscription, SecretRef, Tenancy, TenancyKey
 from hooksync.core.record import Record, replace
 from hooksync.core.signing import KEY_VARIABLE
 from hooksync.reconcile.context import Terminal, World
-from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import (
-    Resubscribe,
-    Step,
-    TenancyOutcome,
-    TenancyPlan,
     UnreadTenancy,
-    is_idle,
-    outcome_of_empty,
 )
-from hooksync.reconcile.planner import Fetched
 from hooksync.service.client import Preservica
 from hooksync.service.http import (
     CallContext,
@@ -42,12 +33,8 @@ from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost
 from hooksync.state.history import FetchedTenancy
 
-if TYPE_CHECKING:  # `plan` challenges receivers and carries nothing out
-    from hooksync.reconcile.journal import Journal
-
+Fetched = FetchedTenancy | UnreadTenancy
 Advance = Callable[[], None]
-# is told of each tenancy that is done with, on any thread
-Settled = Callable[[TenancyOutcome], None]
 # by a tenancy and what it lists
 IsBehind = Callable[[TenancyKey, Sequence[LiveSubscription]], bool]
 
@@ -184,94 +171,20 @@ class Run(Record, frozen=True):
 
     def _without_same_tenancies(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
         """Refuse names that the log-in shows to be the same tenancy: they would undo each other."""
-        names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        names: defaultdict[TenancyKey, list[str]] = defaultdict(list)
         for one in fetched:
-            if tenant := self.clients[one.tenancy.name].tenant:
-                names[one.tenancy.server.base_url, tenant.casefold()].append(one.tenancy.name)
-        shared = {
-            name: several for several in names.values() if len(several) > 1 for name in several
-        }
-        return tuple(
-            _same_tenancy(one, shared[one.tenancy.name]) if one.tenancy.name in shared else one
-            for one in fetched
-        )
+            if one.tenancy.tenant:
+                names[one.tenancy.key].append(one.tenancy.name)
+        kept: list[Fetched] = []
+        for one in fetched:
+            shared = names[one.tenancy.key]
+            kept.append(_same_tenancy(one.tenancy, shared) if len(shared) > 1 else one)
+        return tuple(kept)
 
 
-def _calls_of(step: Step) -> int:
-    if isinstance(step, Resubscribe):
-        return 2
-    return 0 if is_idle(step) else 1
-
-
-def _same_tenancy(one: Fetched, names: Sequence[str]) -> UnreadTenancy:
+def _same_tenancy(tenancy: Tenancy, names: Sequence[str]) -> UnreadTenancy:
     what = (
         f"{' and '.join(names)} are the same tenancy on the service: they would undo each other's"
         " changes"
     )
-    return UnreadTenancy(
-        one.tenancy, Refused(Problem(what, "declare it once", one.tenancy.location))
-    )
-
-
-def apply_plans(
-    plans: Sequence[TenancyPlan],
-    run: Run,
-    journal: Journal,
-    options: DiffOptions,
-    settled: Settled = lambda outcome: None,
-) -> dict[str, TenancyOutcome]:
-    """Apply what is ready, tenancies in parallel, and record the results; by the tenancy's name.
-
-    The intents are written first. What ends the run is in its `failures`.
-    """
-    ready = [plan for plan in plans if plan.is_ready]
-    empty = [plan for plan in plans if plan.is_empty and not plan.refusals]
-    outcomes: dict[str, TenancyOutcome] = {}
-    try:
-        if ready:
-            journal.begin(ready)
-            run.begun.set()
-            outcomes = _carry_out(ready, run, options, settled)
-        outcomes |= {plan.tenancy.name: outcome_of_empty(plan) for plan in empty}
-        journal.settle([*outcomes.values()])
-    except FileError as error:
-        run.failures.append(error)
-    except Exception as error:
-        if not outcomes:  # what was done is not known
-            raise
-        run.failures.append(error)
-    return outcomes
-
-
-def _carry_out(
-    plans: Sequence[TenancyPlan], run: Run, options: DiffOptions, settled: Settled
-) -> dict[str, TenancyOutcome]:
-    from hooksync.reconcile.apply import Execution  # only here: `plan` does without
-
-    calls = sum(_calls_of(step) for plan in plans for step in plan.steps)
-    with run.terminal.progress("applying", calls) as advance:
-
-        def carry_out(plan: TenancyPlan) -> TenancyOutcome:
-            execution = Execution(
-                plan,
-                run.clients[plan.tenancy.name],
-                run.secrets.find_all(declared.secret for declared in plan.to_be_made),
-                run.pool,
-                options,
-                run.context.clock,
-                advance,
-                run.list_wait,
-                run.give_up,
-            )
-            try:
-                outcome = execution.run()
-                settled(outcome)
-                return outcome
-            except Exception as error:
-                return execution.abandoned(run.give_up(error).what)
-
-        # these threads only wait for calls; they have a stop of their own, so that every plan gets
-        # its outcome
-        with type(run.pool)(run.parallelism, Event()) as coordinators:
-            found = coordinators.run([partial(carry_out, plan) for plan in plans])
-    return {outcome.plan.tenancy.name: outcome for outcome in found if outcome is not None}
+    return UnreadTenancy(tenancy, Refused(Problem(what, "declare it once", tenancy.location)))

@@ -71,15 +71,6 @@ class History(Record, frozen=True):
         lost = (entry for entry in self.entries.values() if entry.id not in ids)
         return frozenset(entry.local_name for entry in lost)
 
-    def with_made(self, made: Iterable[StateEntry]) -> History:
-        """Add what this run has made; its secrets are the declared ones if they are confirmed."""
-        entries = {**self.entries}
-        states = {**self.states}
-        for entry in made:
-            entries[entry.id] = entry
-            states[entry.id] = "same" if entry.is_confirmed else "unknown"
-        return replace(self, entries=entries, states=states)
-
 
 NOTHING = History()
 

@@ -102,7 +102,10 @@ def test_a_removal_that_is_still_listed_is_unsettled_and_removed_again(
     place.write(NONE)
     removed = apply(place)
     assert (removed.code, outcomes(removed)) == (4, ["unsettled", "unsettled"])
-    assert "and the list still shows it" in removed.json["tenancies"][0]["steps"][0]["detail"]
+    assert (
+        "and the list still shows the subscription"
+        in removed.json["tenancies"][0]["steps"][0]["detail"]
+    )
     clock.advance(LONG)
     assert apply(place).code == 0
     assert place.run("plan", "--detailed-exitcode").code == 0

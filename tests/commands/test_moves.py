@@ -229,5 +229,5 @@ def test_a_removal_waits_for_all_that_is_declared(place: Place) -> None:
     place.write(TWO.replace('second: {url: "${RECEIVER}', 'third: {url: "${BROKEN}'))
     run = place.run("apply", "--yes")
     assert run.code == 1, run.out
-    assert "prod/third/MOVED may not exist" in run.out
+    assert "it stays until these certainly exist: prod/third/MOVED" in run.out
     assert held(place) == before

@@ -6,12 +6,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hooksync.core.model import LiveSubscription, Secret, Tenancy
+from hooksync.config.secret_sources import SecretSources
+from hooksync.core.model import LiveSubscription, Tenancy
+from hooksync.core.redaction import Redactor
 from hooksync.reconcile.apply import Execution
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, not_begun, outcome_of_empty
 from hooksync.reconcile.planner import Planner
+from hooksync.reconcile.session import Run
+from hooksync.service.http import CallContext, Transport
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import FetchedTenancy
 from hooksync.state.model import NO_STATE, AnyRecord, State, TenancyRecords
@@ -19,8 +23,8 @@ from hooksync.state.remote import RemoteStore
 from hooksync.state.store import update
 from tests.clocks import JumpingClock
 from tests.fakes import FakeService
-from tests.makers import SECRET
 from tests.memory_backend import MemoryBackend
+from tests.memory_terminal import MemoryTerminal
 from tests.reconcile.planning import ENVIRON, PLAIN, VALUE, planner
 from tests.state_makers import PROD, load, state
 
@@ -65,7 +69,6 @@ class Tenant:
 
     def plan(self, run: Planner | None = None) -> TenancyPlan:
         [one] = (run or self.planner()).plan([FetchedTenancy(self.wanted, self.listed)])
-        assert isinstance(one, TenancyPlan)
         return one
 
     def planner(self) -> Planner:
@@ -78,25 +81,26 @@ class Tenant:
 
     def apply(self, *, is_killed: bool = False) -> TenancyOutcome:
         """Apply what is ready, and record the result. `is_killed`: before it is recorded."""
-        run = self.planner()
-        plan = self.plan(run)
-        journal = Journal(self.store, run)
+        planned = self.planner()
+        plan = self.plan(planned)
+        journal = Journal(self.store, planned)
         outcome = outcome_of_empty(plan) if plan.is_empty else not_begun(plan)
         if plan.is_ready:
             journal.begin([plan])
             with WorkerPool(self.width, self.stop) as pool:
-                outcome = Execution(
-                    plan,
-                    self.service,
-                    {SECRET: Secret(self.value)},
-                    pool,
-                    self.options,
-                    JumpingClock(),
-                    self.advance,
-                ).run()
+                run = self._run(pool, planned.secrets)
+                outcome = Execution(plan, self.service, run, self.advance).carry_out()
         if not (is_killed or plan.refusals):
-            journal.settle([outcome])
+            [outcome] = journal.settle([outcome])
         return outcome
+
+    def _run(self, pool: WorkerPool, secrets: SecretSources) -> Run:
+        terminal = MemoryTerminal()
+        context = CallContext(
+            Transport(1.0, 1, {}), Redactor(), self.stop, terminal.watch, clock=JumpingClock()
+        )
+        begun = threading.Event()
+        return Run((self.wanted,), self.width, {}, secrets, pool, context, terminal, begun, 0.0, [])
 
 
 def results(outcome: TenancyOutcome) -> list[str]:

@@ -24,6 +24,7 @@ GONE = live("gone", "https://hooks.example.org/x", INDEXED)
 ONE = declared()
 CREATE = "subscribe https://hooks.example.org/a"
 NOT_SHOWN = "the list does not show what was made"
+REMOVED = "the old one is removed, and nothing is live in its place"
 INTERRUPTED = "interrupted: the new one is made, the old one is still there"
 
 
@@ -43,10 +44,16 @@ def test_the_new_one_is_made_first_unless_remove_first_is_declared(
     assert tenant.service.calls == calls
 
 
-def test_without_anything_to_replace_no_list_is_read_before_the_verification() -> None:
+def test_without_anything_to_remove_no_list_is_read_before_the_verification() -> None:
+    tenant = Tenant(tenancy(ONE))
+    assert tenant.apply().is_as_declared
+    assert tenant.service.calls == [CREATE, "list"]
+
+
+def test_nothing_undeclared_is_removed_before_a_list_shows_what_was_created() -> None:
     tenant = Tenant(tenancy(ONE), FakeService.holding([GONE]))
     assert tenant.apply().is_as_declared
-    assert tenant.service.calls == [CREATE, "unsubscribe gone", "list"]
+    assert tenant.service.calls == [CREATE, "list", "unsubscribe gone", "list"]
 
 
 def test_remove_first_is_back_to_back_for_each_subscription() -> None:
@@ -82,7 +89,7 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
     "removed, and the new one is refused": (
         FakeService.holding([OLD], on_subscribe=deque([rejected(400)])),
         "remove-first",
-        ("half-done", "the old one was removed, the new one was refused: -> 400: no", "nothing is live in its place now: look, then run apply again"),
+        ("half-done", f"{REMOVED}: -> 400: no", f"look; {NEXT_RUN}"),
         [],
     ),
     "the old one is not removed": (
@@ -112,7 +119,7 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
     "no response to the first removal, and it is not listed": (
         FakeService.holding([OLD], on_unsubscribe=deque([("after", lost())])),
         "remove-first",
-        ("half-done", "the old one is removed, and the new one is not made yet", NEXT_RUN),
+        ("half-done", f"{REMOVED}: the connection was cut", f"try again; {NEXT_RUN}"),
         [],
     ),
     "the response is lost, and it was not made": (
@@ -148,13 +155,13 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
     "an id that no list shows": (
         FakeService.holding([OLD], on_subscribe=deque([LIE])),
         "create-first",
-        ("unsettled", f"the old one stays until a list shows the new one; {UNLISTED}", NEXT_RUN),
+        ("unsettled", UNLISTED, NEXT_RUN),
         ["old"],
     ),
     "removed, and still listed": (
         FakeService.holding([OLD], on_unsubscribe=deque([LIE])),
         "create-first",
-        ("unsettled", "the service reported old as removed, and the list still shows it", NEXT_RUN),
+        ("unsettled", "the service reported the removal, and the list still shows the subscription", NEXT_RUN),
         ["new-1", "old"],
     ),
     "no list before the removal": (
@@ -197,20 +204,19 @@ def test_the_list_tells_whether_a_removal_was_done(script: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "answers", [[rejected(400)], [lost()], [("after", lost())]], ids=["refused", "lost", "unsure"]
+    "answer",
+    [rejected(400), lost(), ("after", lost()), LIE],
+    ids=["refused", "lost", "unconfirmed", "not listed"],
 )
 def test_nothing_undeclared_is_removed_until_everything_declared_exists(
-    answers: list[object],
+    answer: object,
 ) -> None:
     wanted = tenancy(declared("https://hooks.example.org/b", name="b"), ONE)
-    service = FakeService.holding([GONE], on_subscribe=deque(answers))
-    tenant = Tenant(wanted, service)
-    outcome = tenant.apply()
-    is_made = isinstance(answers[0], tuple)
-    assert ("gone" in service.live) != is_made
-    if not is_made:
-        assert said(outcome)[-1][0].endswith(" may not exist")
-        assert results(outcome)[-1] == "not-attempted"
+    service = FakeService.holding([GONE], on_subscribe=deque([answer]))
+    outcome = Tenant(wanted, service).apply()
+    assert "gone" in service.live
+    assert said(outcome)[-1][0].startswith("it stays until these certainly exist: ")
+    assert results(outcome)[-1] == "not-attempted"
 
 
 def test_a_removal_that_waits_names_all_that_is_missing() -> None:
@@ -218,7 +224,7 @@ def test_a_removal_that_waits_names_all_that_is_missing() -> None:
     refused = deque[object]([rejected(400)] * 3)
     tenant = Tenant(tenancy(*wanted), FakeService.holding([GONE], on_subscribe=refused))
     names = "prod/n0/MOVED, prod/n1/MOVED, prod/n2/MOVED"
-    assert said(tenant.apply())[-1] == (f"{names} may not exist", NEXT_RUN)
+    assert said(tenant.apply())[-1] == (f"it stays until these certainly exist: {names}", NEXT_RUN)
 
 
 def test_a_duplicate_stays_while_what_it_duplicates_is_missing() -> None:
@@ -226,7 +232,7 @@ def test_a_duplicate_stays_while_what_it_duplicates_is_missing() -> None:
     service = FakeService.holding([OLD, twin], on_subscribe=deque([rejected(400)]))
     outcome = Tenant(tenancy(ONE, replacement="remove-first"), service).apply()
     assert results(outcome) == ["half-done", "not-attempted"]
-    assert said(outcome)[1] == ("it stays until a list shows the one that stays", NEXT_RUN)
+    assert said(outcome)[1] == (f"it stays until these certainly exist: {ONE.address}", NEXT_RUN)
     assert list(service.live) == ["twin"]
 
 

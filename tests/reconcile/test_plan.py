@@ -12,7 +12,7 @@ from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, Unsubscri
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
 from hooksync.reconcile.diff import DiffOptions, is_owned
-from hooksync.reconcile.plan import ADOPT_FIX, TenancyPlan, not_begun
+from hooksync.reconcile.plan import ADOPT_FIX, not_begun
 from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
 from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted
 from hooksync.state.history import FetchedTenancy
@@ -86,7 +86,6 @@ def test_in_ci_the_fix_of_unknown_secrets_without_a_state_names_the_flag(
     run = planner(None, place=place, is_ci=is_ci)
     owner = tenancy(ONE, unknown_secret="refuse")
     [plan] = run.plan([FetchedTenancy(owner, (live("1"),))])
-    assert isinstance(plan, TenancyPlan)
     fixes = [problem.fix for problem in plan.refusals]
     assert any("--state" in fix for fix in fixes) == is_told
     assert bool(fixes) == (place is not None)

@@ -91,21 +91,21 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "forget what no response confirmed",
         "reconcile/step_runner.py",
-        "if (self.is_open or self.has_conflict) and len(new_ids) == 1:",
+        "if may_be_made and len(new_ids) == 1:",
         "if False:",
         (("state/history.py", "    for intent in records.intents:\n", "    for intent in ():\n"),),
     ),
     Break(
         "remove what no list has shown to be replaced",
         "reconcile/step_runner.py",
-        "return self.creation is Creation.MADE and self.is_confirmed and self.was_listed",
+        "return self.is_confirmed and self.was_listed",
         "return True",
     ),
     Break(
         "remove what is not declared before all else exists",
         "reconcile/apply.py",
-        'return f"{some_of(missing)} may not exist" if missing else None',
-        "return None",
+        "            return absent\n",
+        "            return ()\n",
     ),
     Break(
         "drop an id that a response contains",
@@ -152,20 +152,20 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "report failed steps as done",
         "reconcile/step_runner.py",
-        'return "failed" if is_tried else "not-attempted"',
-        'return "done" if is_tried else "not-attempted"',
+        'return "failed" if Call.REFUSED in halves else "not-attempted"',
+        'return "done" if Call.REFUSED in halves else "not-attempted"',
     ),
     Break(
         "report half of a replacement as done",
         "reconcile/step_runner.py",
-        'return "done" if all(halves) else "half-done"',
+        'return "done" if halves.count(Call.DONE) == len(halves) else "half-done"',
         'return "done"',
     ),
     Break(
         "find no difference in the end",
-        "reconcile/apply.py",
-        "return TenancyOutcome(self.plan, self._outcomes(ids), left, last_ids=ids)",
-        "return TenancyOutcome(self.plan, self._outcomes(ids), (), last_ids=ids)",
+        "reconcile/planner.py",
+        "return tuple(step for step in steps if _is_news(step, known))",
+        "return ()",
     ),
     Break(
         "know no secret of the run where foreign text is shown",

@@ -405,19 +405,25 @@ class Play:
         )
 
     def _note_unsettled(self, run: Run, state: str) -> None:
-        """Note what a report says to be unsettled; what is settled counts no longer."""
+        """Note what a report says to be unsettled; what is settled counts no longer.
+
+        A killed run shows no report: what it has settled is known from the state alone.
+        """
         if run.verb != "apply" or state != OWN:
             return
+        known = self._state(state)
+        if run.code is None and known:
+            self.unsettled = Counter({each.address: each.applies for each in known.unsettled})
+            return
         for one in run.told:
-            found: dict[str, set[str]] = {}
             for step in one["steps"] if not one["error"] else ():
-                if step["address"]:
-                    found.setdefault(step["address"], set()).add(step["outcome"])
-            for address, outcomes in found.items():
-                if "unsettled" in outcomes:
+                address = step["address"]
+                if step["action"] in ("unsubscribe", "leave"):
+                    continue  # a duplicate: it is not made again
+                if step["outcome"] == "unsettled":
                     before = 0 if address in run.replaced else self.unsettled[address]
                     self.unsettled[address] = before + 1
-                elif "not-attempted" not in outcomes:
+                elif step["outcome"] != "not-attempted":
                     self.unsettled[address] = 0
 
     def _note_made(self) -> None:
@@ -455,12 +461,7 @@ class Play:
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
                 self.misled.add(moment.named)
-        own = [made for moment, made, _ in run.changes() if moment.by == run.name]
-        made_here = {one.id for made in own for one in made}
-        for one in run.told if "answer-without-id" in self.history.traits else ():
-            # the one new subscription that a list shows may be somebody else's
-            named = {step.get("new_id") for step in one["steps"]} - {None}
-            self.misled |= named - made_here
+        self.misled |= _taken_for_own(run)
         if run.verb == "adopt":
             earlier = {entry.id: entry for entry in run.remembered}
             flags = {one.id: one.flag for one in run.after}
@@ -535,6 +536,27 @@ class Play:
                 named |= {one.address for one in state.entries if not one.is_listed}
             addresses &= named
         return ("replace", *sorted(addresses)) if addresses else ()
+
+
+def _taken_for_own(run: Run) -> set[str]:
+    """Return ids of somebody else's that a run takes for its own, as the design allows it to: a
+    success response had no id, and a list then showed one new subscription of that identity.
+    """
+    made_here = set()
+    nameless = set()
+    for moment, made, _ in run.changes():
+        if moment.by != run.name:
+            continue
+        made_here |= {one.id for one in made}
+        if moment.call == "subscribe" and moment.status == 200 and moment.named is None:
+            nameless |= {(one.tenant, one.place) for one in made}
+    taken = {step["new_id"] for one in run.told for step in one["steps"] if step.get("new_id")}
+    known = {entry.id for entry in run.remembered}
+    for entry in run.remembers or ():  # all that is known of a killed run
+        if not entry.is_unconfirmed and entry.id not in known:
+            taken.add(entry.id)
+    of_others = {one.id for one in run.after if (one.tenant, one.place) in nameless} - made_here
+    return taken & of_others
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.history import Command, Edit, History, Mishap, Person, StateFile
+from tests.simulation.history import Command, Edit, History, Mishap, Person, StateFile, Wait
 
 REGRESSIONS = (
     # a saved plan keeps what has another secret by now
@@ -155,5 +155,48 @@ REGRESSIONS = (
         live=0,
         lag_additions=20.0,
         is_remote=True,
+    ),
+    # an apply that was killed after its last write had settled an address: the law counted on
+    History(
+        701107,
+        (
+            Command("apply"),
+            Command("apply"),
+            Wait(60.0),
+            Command("apply", mishaps=(Mishap("commit-killed", "write", 0),)),
+            Edit("move", 1, 6, 1),
+        ),
+        declared=1,
+        live=0,
+        lag_additions=20.0,
+        list_wait=0,
+        owns="none",
+    ),
+    History(
+        704471,
+        (
+            Command("apply"),
+            Command(
+                "apply",
+                mishaps=(Mishap("echo", "subscribe"), Mishap("commit-killed", "write", 3)),
+            ),
+            Command("apply"),
+            Command("apply"),
+        ),
+        ("answer-without-id",),
+        declared=1,
+        live=0,
+        lag_additions=60.0,
+        owns="none",
+        is_remote=True,
+    ),
+    # the one new subscription that the list showed after a response without an id was somebody
+    # else's, and the run was killed before it could report that
+    History(
+        700656,
+        (Command("apply", mishaps=(Mishap("commit-killed", "write", 1),)),),
+        ("answer-without-id",),
+        declared=1,
+        lag_additions=1.0,
     ),
 )
