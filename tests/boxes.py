@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -10,12 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import requests
+
+from hooksync.receiver import sign_event
 from hooksync.sandbox import faults, receiver, server
 from hooksync.sandbox.faults import Fault, call_name, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, Log, Request
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests import sandbox_faults
 from tests.sandbox_faults import Half, OddRules, send_half
+
+MOVED = {
+    "event": "Moved",
+    "entityType": "IO",
+    "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2",
+    "identifiers": [],
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +76,27 @@ class Sandbox(server.Sandbox):
         with self.lock:
             return tuple(self._calls)
 
+    def fire(self, trigger: str, events: Sequence[object] = (MOVED,)) -> list[int]:
+        """Send an event to each subscription of DEMO for a trigger, signed and in chunks as by
+        Preservica; gives the statuses of the answers.
+        """
+        document = {"tenant": "DEMO", "trigger": trigger, "events": list(events)}
+        statuses = []
+        for each in self.subscriptions("DEMO"):
+            if each.trigger == trigger:
+                body = json.dumps({"subscriptionId": each.id, **document}).encode()
+                signature = sign_event(each.secret.encode("latin-1"), body)
+                headers = {
+                    "Content-Type": "application/json",
+                    "Preservica-Signature": signature,
+                }
+                with requests.Session() as session:
+                    session.trust_env = False
+                    sent = iter([body[:64], body[64:]])
+                    answer = session.post(each.url, data=sent, headers=headers)
+                statuses.append(answer.status_code)
+        return statuses
+
     def misbehave(self, fault: Fault, request: Request) -> Answer | None:
         """Let a fault happen to a call."""
         if fault.kind in faults.KINDS:
@@ -84,9 +116,6 @@ class Sandbox(server.Sandbox):
             self._in_flight -= 1
 
     def _keep(self, connection: Connection, request: Request) -> None:
-        if request.path.startswith(server.FIRE_PATH):
-            self._pass_on(connection, request)
-            return
         number = self._numbers[connection.connection]
         call = Call(call_name(request), request.method, request.path, number, time.monotonic())
         with self.lock:

@@ -738,21 +738,6 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     _group(parser, MORE, "--debug", "--help")
 
 
-def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--server",
-        metavar="URL",
-        help="the sandbox's address, on this machine (default: PRESERVICA_SERVER)",
-    )
-    parser.add_argument(
-        "--trigger",
-        default="INDEXED",
-        metavar="NAME",
-        help="the event's trigger (default: INDEXED)",
-    )
-    _group(parser, MORE, "--debug", "--help")
-
-
 def add_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
     _group(parser, MORE, "--debug", "--help")

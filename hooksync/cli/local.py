@@ -1,4 +1,4 @@
-"""The commands `sandbox`, `sandbox fire` and `demo`. Only the command line starts the sandbox."""
+"""The commands `sandbox` and `demo`. Only the command line starts the sandbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hooksync.core.urls import masked_url
 from hooksync.reconcile.context import World
 from hooksync.sandbox import command
 from hooksync.sandbox import demo as tour
-from hooksync.sandbox.command import SandboxFireFlags, SandboxFlags
+from hooksync.sandbox.command import SandboxFlags
 
 
 class NoOptions(Record, frozen=True):
@@ -25,11 +25,6 @@ def sandbox(options: SandboxFlags, world: World) -> ExitCode:
     write = partial(world.output.create_file, mode=0o600)
     say = partial(_say, world)
     return ExitCode(command.run(options, say, partial(_log, world), write, catch_signals))
-
-
-def fire(options: SandboxFireFlags, world: World) -> ExitCode:
-    """Have a running sandbox send an event."""
-    return ExitCode(command.fire(options, partial(_say, world), partial(_log, world)))
 
 
 def demo(options: NoOptions, world: World) -> ExitCode:

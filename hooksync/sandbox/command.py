@@ -1,12 +1,11 @@
 """The command `hooksync sandbox`: a sandbox with receivers, and what a second terminal needs.
 
-`hooksync sandbox fire` has a running sandbox send an event. Reads the environment; neither prints
-nor writes itself. `SANDBOX` in cli/commands.py explains faults and traits.
+Reads the environment; neither prints nor writes itself. `SANDBOX` in cli/commands.py explains
+faults and traits.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -18,13 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
-from urllib.parse import quote, urlsplit
 
 from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
 from hooksync.sandbox.faults import read_fault
 from hooksync.sandbox.http_server import Log, SandboxError
-from hooksync.sandbox.receiver import Receiver, WebhookSender
-from hooksync.sandbox.server import FIRE_PATH, Sandbox
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Trait
 
 # makes a file that only its owner may read, or raises FileExistsError
@@ -34,10 +32,7 @@ Secrets = Mapping[str, Mapping[str, str]]  # by receiver and variable
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variables>.+))?")
 _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_LONGEST_DELIVERY = 600  # seconds that an event may take with all its receivers
 _LOOK = 0.2  # seconds
-_REPEATS = (1.0, 4.0, 16.0)  # seconds before each repetition of an event, with the trait for it
 # exit codes
 _DONE = 0
 _FAILED = 1
@@ -58,14 +53,6 @@ class SandboxFlags:
     receiver: Sequence[str]  # NAME=ENV,...
     receiver_port: int
     write_hooks: str | None  # path
-
-
-@dataclass(frozen=True)
-class SandboxFireFlags:
-    """The flags of `sandbox fire`."""
-
-    server: str | None
-    trigger: str
 
 
 def run(
@@ -113,7 +100,6 @@ def read_options(flags: SandboxFlags) -> SandboxOptions:
     for name in flags.traits:
         if name not in set(Trait):
             raise SandboxError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
-    repeats = _REPEATS if Trait.REPEAT_EVENTS in flags.traits else ()
     account = Account(
         password=os.environ.get(_PASSWORD_ENV) or PASSWORD,
         tenants=tuple(flags.tenant or [TENANT]),
@@ -125,41 +111,7 @@ def read_options(flags: SandboxFlags) -> SandboxOptions:
         data=Path(flags.data) if flags.data else None,
         list_lag_additions=flags.list_lag,
         list_lag_removals=flags.list_lag,
-        repeats=repeats,
     )
-
-
-def fire(flags: SandboxFireFlags, say: Callable[[str], None], log: Log) -> int:
-    """Have a running sandbox send an event; returns the exit code."""
-    try:
-        status, message = _fire(flags)
-    except ValueError as error:
-        status = 0
-        message = f"nothing was sent: {error}"
-    if status != 200:
-        log({"kind": "error", "result": message})
-        return _FAILED
-    say(message)
-    return _DONE
-
-
-def _fire(flags: SandboxFireFlags) -> tuple[int, str]:
-    """Return the status of the sandbox's response, and its message."""
-    server = urlsplit(flags.server or _env("PRESERVICA_SERVER"))
-    if server.scheme != "http" or server.hostname not in _LOOPBACK:
-        raise SandboxError(
-            "that is no sandbox on this machine: give --server as hooksync sandbox prints it"
-        )
-    url = f"http://{server.netloc}{FIRE_PATH}{quote(flags.trigger, safe='')}"
-    headers = {"Content-Type": "application/json"}
-    answer = WebhookSender(_LONGEST_DELIVERY).post(url, b"", headers)
-    if isinstance(answer, str):
-        raise SandboxError(answer)
-    status, body = answer
-    try:
-        return status, json.loads(body)["message"]
-    except (ValueError, LookupError, TypeError):
-        raise SandboxError("the answer is not from a sandbox") from None
 
 
 def _read_receiver(written: str) -> tuple[str, dict[str, str]]:

@@ -33,12 +33,6 @@ TRIGGERS = (
     "INGEST_FAILED",
     "CHANGE_ASSET_VISIBILITY",
 )
-# pyPreservica's
-SHORT_TRIGGERS = {
-    "INDEXED": "FULL_TEXT_INDEXED",
-    "SECURITY_CHANGED": "CHANGED_SECURITY_DESCRIPTOR",
-}
-
 TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
 VERSION = "7.5.0"  # of Preservica, as this sandbox reports it
 
@@ -57,7 +51,6 @@ class Trait(StrEnum):
     REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
     ANSWER_WITHOUT_ID = "answer-without-id"
     NO_CHALLENGE = "no-challenge"
-    REPEAT_EVENTS = "repeat-events"  # `SandboxOptions.repeats` has when
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +59,7 @@ class Subscription:
 
     url: str
     trigger: str  # as on the wire
-    secret: str = field(repr=False)  # kept to sign events; no call returns it
+    secret: str = field(repr=False)  # no call returns it
     include_identifiers: bool = True
     id: str = ""  # given when it is kept
 
@@ -97,9 +90,7 @@ class SandboxOptions:
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
     # seconds since 1970, by which tokens end and the list lags
     clock: Callable[[], float] = time.time
-    # seconds before each repetition of an event that was not answered with 2xx
-    repeats: tuple[float, ...] = ()
-    # takes each call, challenge and event; URLs as they are, but no secrets
+    # takes each call and challenge; URLs as they are, but no secrets
     log: Log = lambda entry: None
 
 
@@ -130,15 +121,6 @@ class Tenancies:
             kept = self._kept.get(tenant, {}).values()
             listed = [each for each in kept if each.listed_from <= now < each.listed_until]
             return tuple(each.subscription for each in listed)
-
-    def held_for(self, trigger: str) -> list[tuple[str, Subscription]]:
-        """Return all subscriptions for a trigger, with their tenants."""
-        found: list[tuple[str, Subscription]] = []
-        with self._lock:
-            for tenant in self._kept:
-                held = self.held_by(tenant)
-                found += [(tenant, each) for each in held if each.trigger == trigger]
-        return found
 
     def add(
         self, tenant: str, subscription: Subscription, *, by_hand: bool = False
