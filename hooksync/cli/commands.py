@@ -35,8 +35,7 @@ A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES: how often it happens (default: 1;
         commit-cut      do it, cut the connection without a response
 
 With a list lag, the list shows each change S seconds later. Only the list
-lags: 404, 409 and the file of --data follow each change at once. After
-a start from that file, the list shows all of its subscriptions.
+lags: 404 and 409 follow each change at once.
 
 traits, for behaviour of the real service that is not known:
   refuse-duplicates   respond with 409 to a second subscription with the same

@@ -676,9 +676,6 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     service = _group(parser, "service")
     _add_port(service, "the port of the service (default: any free port)")
     service.add_argument(
-        "--data", metavar="PATH", help="keep the subscriptions in this file, secrets too"
-    )
-    service.add_argument(
         "--fault",
         **_REPEATABLE,
         dest="faults",

@@ -44,7 +44,6 @@ class SandboxFlags:
     """The flags of `sandbox`."""
 
     port: int
-    data: str | None  # path of a file that keeps the subscriptions
     faults: Sequence[str]
     traits: Sequence[str]
     list_lag: float  # seconds
@@ -108,7 +107,6 @@ def read_options(flags: SandboxFlags) -> SandboxOptions:
     options = SandboxOptions((account,), flags.traits, flags.faults, port=flags.port)
     return replace(
         options,
-        data=Path(flags.data) if flags.data else None,
         list_lag_additions=flags.list_lag,
         list_lag_removals=flags.list_lag,
     )

@@ -115,7 +115,6 @@ WRITING = {
     "cli.terminal": "os.write",  # the notice of a signal's handler, which may take no lock
     "core.output": "file stream",
     "sandbox.demo": "file",  # the hooks file of the tour, in a folder of its own
-    "sandbox.tenancies": "file",  # --data: secrets of the sandbox, of whose clients it knows none
 }
 WRITING_CALLS = {
     **dict.fromkeys(("print", "breakpoint"), "stream"),

@@ -86,6 +86,7 @@ def stage(tmp_path: Path, stack: Any) -> Iterator[WithFlask]:
             tmp_path,
             box,
             nobody,
+            nobody,
             start=lambda environ: stack.enter_context(started(arguments, tmp_path, environ)),
         )
 
