@@ -155,7 +155,10 @@ class Receiver(receiver.Receiver):
     """The sandbox's receivers, with what they answered so far."""
 
     def __init__(
-        self, secrets: Mapping[str, Sequence[str]], port: int = 0, log: Log = lambda entry: None
+        self,
+        secrets: Mapping[str, Sequence[str]],
+        port: int = 0,
+        log: Log = lambda kind, what, result: None,
     ) -> None:
         # by the receiver and the kind of the answer
         self.answers: Counter[tuple[str, str]] = Counter()
@@ -165,11 +168,11 @@ class Receiver(receiver.Receiver):
         super().__init__(secrets, port, self._count)
         self._answer, self.respond = self.respond, self._keep  # nobody knows its port yet
 
-    def _count(self, entry: dict[str, object]) -> None:
-        kind = entry["result"] if entry["result"] in ("challenge", "event") else "refused"
+    def _count(self, kind: str, name: str, result: object) -> None:
+        answer = str(result) if result in ("challenge", "event") else "refused"
         with self._counting:  # before the answer goes out, so that nobody has it first
-            self.answers[str(entry["what"]), str(kind)] += 1
-        self._tell(entry)
+            self.answers[name, answer] += 1
+        self._tell(kind, name, result)
 
     def _keep(self, connection: Connection, request: Request) -> None:
         if request.body:

@@ -66,11 +66,6 @@ class Tour:
         """Handle a signal, without interrupting the cleaning up."""
         self.signal = number
 
-    def title(self, text: str) -> None:
-        """Begin a part of the tour."""
-        self._show("")
-        self._show(text)
-
     def say(self, text: str) -> None:
         """Show a text. Raises Stopped."""
         self._show("")
@@ -173,20 +168,20 @@ def _show_first_apply(tour: Tour, box: Sandbox, receiver: Receiver) -> None:
 A tour of hooksync, with a tenancy that exists on this machine only, and only
 as long as the tour takes. You need to set up nothing, and nothing of yours is
 touched.""")
-    tour.title("1. The file, hooks.yaml")
+    tour.say("1. The file, hooks.yaml")
     tour.say("""\
 It declares which subscriptions a tenancy should have: the receiver that
 Preservica calls (url), the triggers for which it is called, and where to find
 the secret that the two share. The secret itself is never in the file.""")
     tour.quote(f"\n{hooks}")
     tour.run("validate")
-    tour.title("2. Plan")
+    tour.say("2. Plan")
     tour.say("""\
 `plan` compares what is declared with what is live in the tenancy, and shows
 the difference; it changes nothing. A plus will be subscribed. The dot is left
 alone: it is not ours, because its URL is outside `owns`.""")
     tour.run("plan")
-    tour.title("3. Apply")
+    tour.say("3. Apply")
     tour.say("""\
 `apply` shows the plan, asks, carries it out, and verifies the result. In this
 tour nobody can answer, so it is run with --yes. Preservica challenges each
@@ -201,7 +196,7 @@ def _show_drift(tour: Tour, box: Sandbox, receiver: Receiver) -> None:
         if live.trigger == "FULL_TEXT_INDEXED":
             box.remove(TENANT, live.id)
     box.seed(TENANT, receiver.url("old-catalogue"), "MOVED", secrets.token_hex(32))
-    tour.title("4. Drift")
+    tour.say("4. Drift")
     tour.say("""\
 Somebody has just removed one subscription by hand, and added another. With
 --detailed-exitcode, `plan` ends with exit code 2 when there are changes, so

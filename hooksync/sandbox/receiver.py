@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -27,17 +26,15 @@ class Receiver(http_server.LoopbackServer):
     """Named receivers that run from construction to `close`, or as a context.
 
     `secrets` has one or more for each name: challenges are answered with the first, events may be
-    signed with any, so that a secret can be rotated while both are in use. Raises `SandboxError` if
-    the port cannot be used.
+    signed with any. Raises `SandboxError` if the port or a secret cannot be used.
     """
 
     def __init__(
         self,
         secrets: Mapping[str, Sequence[str]],
         port: int = 0,
-        log: http_server.Log = lambda entry: None,
+        log: http_server.Log = lambda kind, what, result: None,
     ) -> None:
-        self._lock = threading.Lock()
         self._log = log
         self._receivers: dict[str, receiver.Receiver] = {}
         for name, values in secrets.items():
@@ -58,19 +55,16 @@ class Receiver(http_server.LoopbackServer):
             made = receiver.Receiver(named, receiver.Memory(0), shortest=1)
         except ValueError as error:  # it quotes no secret
             raise http_server.SandboxError(f"receiver {name}: {error}") from None
-        with self._lock:
-            self._receivers[name] = made
+        self._receivers[name] = made
 
     def _respond(self, connection: http_server.Connection, request: http_server.Request) -> None:
         name = request.path.removeprefix("/")
-        if name not in self._receivers:
+        found = self._receivers.get(name)
+        if found is None:
             connection.send(http_server.json_answer(404, {"message": "there is no such receiver"}))
             return
-        with self._lock:  # nothing in here waits
-            answer = self._receivers[name].receive(
-                request.method, request.query, request.headers, request.body
-            )
-        self._log({"kind": "receiver", "what": name, "result": answer.reason or answer.kind})
+        answer = found.receive(request.method, request.query, request.headers, request.body)
+        self._log("receiver", name, answer.reason or answer.kind)
         connection.send(http_server.Answer(answer.status, answer.body))
 
 

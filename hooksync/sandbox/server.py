@@ -54,17 +54,14 @@ class Sandbox(LoopbackServer):
 
     def _challenge(self, url: str, secret: str) -> str | None:
         reason = challenge(url, secret, _CHALLENGE_TIMEOUT)
-        self._options.log(
-            {"kind": "challenge", "what": "POST", "url": url, "result": reason or "passed"}
-        )
+        self._options.log("challenge", url, reason or "passed")
         return reason
 
     def _respond(self, connection: Connection, request: Request) -> None:
         """Answer one request, with the latency and the fault that are due."""
         answer = self._answer(request)
-        what = f"{request.method} {request.path}"
         result = answer.status if answer else "cut"
-        self._options.log({"kind": "call", "what": what, "result": result})
+        self._options.log("call", f"{request.method} {request.path}", result)
         if answer is None:
             connection.cut()
         else:

@@ -82,8 +82,7 @@ class SandboxOptions:
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
     # seconds since 1970, by which tokens end and the list lags
     clock: Callable[[], float] = time.time
-    # takes each call and challenge; URLs as they are, but no secrets
-    log: Log = lambda entry: None
+    log: Log = lambda kind, what, result: None
 
 
 class Tenancies:

@@ -29,6 +29,7 @@ TOUCHES = {
     "receiver": "random socket time",  # claims, and their expiry; a connection to SQLite
     "cli": "",
     "cli.arguments": "",
+    "cli.local": "os random",  # the sandbox's hooks file and secrets
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
@@ -146,7 +147,7 @@ class Import(NamedTuple):
 
 
 def modules() -> dict[str, ast.Module]:
-    """Parse every module, by its name below hooksync: "" for the package itself, "sandbox.command"."""
+    """Parse every module, by its name below hooksync: "" for the package itself, "sandbox.server"."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts

@@ -18,9 +18,6 @@ import pytest
 import requests
 
 from hooksync.cli.arguments import Help, make_parser
-from hooksync.cli.main import read_options as take_options
-from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.command import SandboxFlags, log_line, run
 from hooksync.sandbox.faults import CALL_NAMES, KINDS
 from hooksync.sandbox.tenancies import Trait
 from tests.boxes import Sandbox
@@ -84,18 +81,6 @@ def launch(stack: ExitStack) -> Launch:
         return child
 
     return launch
-
-
-@pytest.fixture
-def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SandboxFlags]:
-    monkeypatch.delenv("SANDBOX_PASSWORD", raising=False)
-
-    def parse(*arguments: str) -> SandboxFlags:
-        return take_options(
-            SandboxFlags, make_parser("sandbox").parse_args(["sandbox", *arguments])
-        )
-
-    return parse
 
 
 def log_in(url: str, **form: str) -> requests.Response:
@@ -189,7 +174,7 @@ def test_file_that_is_there_is_not_replaced_by_the_hooks_file(
     files = f"{tmp_path}/hooks.yaml or {tmp_path}/hooks.env"
     assert (child.process.returncode, errors) == (
         1,
-        f"error: {files} is there already; remove both, or name another file\n",
+        f"error: {files} exists already\n  fix: remove both, or name a different file\n",
     )
     assert (tmp_path / taken).read_text() == "mine\n"
 
@@ -227,12 +212,12 @@ def test_log_tells_each_call_challenge_and_receiver_and_no_secret(launch: Launch
     assert shown[:4] == [
         "call      POST /api/accesstoken/login -> 200",
         "receiver  cat -> challenge",
-        f"challenge POST {masked} -> passed",
+        f"challenge {masked} -> passed",
         "call      POST /api/webhook/subscriptions -> 200",
     ]
     wrong = "its challengeResponse is wrong; it may use a different secret"
     assert shown[6:8] == [
-        f"challenge POST {masked} -> {wrong}",
+        f"challenge {masked} -> {wrong}",
         "call      POST /api/webhook/subscriptions -> 400",
     ]
     assert not [value for value in ("hook-secret", "KEY-OF", "sandbox-password") if value in errors]
@@ -260,53 +245,35 @@ def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
     assert log_in(child.url).status_code == 418
 
 
-def not_said(text: str) -> None:
-    raise AssertionError(text)
-
-
-def not_written(path: str, text: str) -> None:
-    raise AssertionError(path)
-
-
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
         (["--fault", "cuts@list"], 'error: fault "cuts@list" is not of the form'),
-        (["--trait", "nice"], 'error: unknown trait "nice"; known: refuse-duplicates, answer-'),
+        (
+            ["--trait", "nice"],
+            'error: unknown trait "nice"\n  fix: write one of: refuse-duplicates, ',
+        ),
         (
             ["--totp-env", "UNSET"],
-            "error: the environment variable UNSET is not set; export it first",
+            "error: the environment variable UNSET is not set\n  fix: export it first",
         ),
         (["--totp-env", "BAD_SEED"], "error: the TOTP seed is not base32"),
         (
             ["--receiver", "cat="],
-            'error: receiver "cat=" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET',
+            'error: receiver "cat=" is not of the form NAME=ENV,...\n  fix: write, for example, ',
         ),
         (["--receiver", "a/b=HOOK"], 'error: receiver "a/b=HOOK" is not of the form'),
         (["--receiver", "cat=UNSET"], "error: the environment variable UNSET is not set"),
     ],
 )
-def test_wrong_option_is_one_line_and_64(
-    parse: Callable[..., SandboxFlags],
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    error: str,
+def test_wrong_option_is_told_with_its_fix_and_64(
+    tmp_path: Path, arguments: list[str], error: str
 ) -> None:
-    monkeypatch.setenv("BAD_SEED", "0189")
-    lines: list[str] = []
-    assert (
-        run(
-            parse(*arguments),
-            not_said,
-            lambda entry: lines.append(log_line(entry)),
-            not_written,
-            catch_signals,
-        )
-        == 64
-    )
-    assert len(lines) == 1
-    assert lines[0].startswith(error)
-    assert "0189" not in lines[0]
+    done = hooksync(["sandbox", *arguments], {"BAD_SEED": "0189"}, tmp_path)
+    assert (done.code, done.out) == (64, "")
+    assert done.err.startswith(error)
+    assert done.err.count("\n") == 2
+    assert "0189" not in done.err
 
 
 @pytest.mark.parametrize(
@@ -318,22 +285,11 @@ def test_a_time_that_cannot_be_is_wrong_usage(tmp_path: Path, flag: tuple[str, s
     assert f'{flag[0]}: "{flag[1]}" is not a number from 0 to ' in done.err
 
 
-def test_port_that_is_taken_is_one_line_and_1(
-    parse: Callable[..., SandboxFlags], start: Callable[..., Sandbox]
-) -> None:
+def test_port_that_is_taken_is_told_and_1(start: Callable[..., Sandbox], tmp_path: Path) -> None:
     port = start().url.rpartition(":")[2]
-    lines: list[str] = []
-    assert (
-        run(
-            parse("--port", port),
-            not_said,
-            lambda entry: lines.append(log_line(entry)),
-            not_written,
-            catch_signals,
-        )
-        == 1
-    )
-    assert lines[0].startswith(f"error: cannot listen on 127.0.0.1:{port}")
+    done = hooksync(["sandbox", "--port", port], {}, tmp_path)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"error: cannot listen on 127.0.0.1:{port}")
 
 
 def test_help_fits_80_columns_and_names_every_kind_call_and_trait() -> None:

@@ -98,9 +98,7 @@ def test_close_ends_calls_that_are_to_wait(options: dict[str, Any]) -> None:
 def test_port_that_is_taken_is_a_clear_error() -> None:
     with Sandbox() as box:
         port = int(box.url.rpartition(":")[2])
-        with pytest.raises(
-            SandboxError, match=f"cannot listen on 127.0.0.1:{port}: .*; choose another port"
-        ):
+        with pytest.raises(SandboxError, match=f"cannot listen on 127.0.0.1:{port}: "):
             Sandbox(SandboxOptions(port=port))
 
 
