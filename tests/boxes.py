@@ -63,6 +63,7 @@ class Sandbox(server.Sandbox):
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.connections = 0  # accepted so far
         self.max_in_flight = 0  # requests that were under way at once, at most
+        self.latency = 0.0  # seconds that each call takes at least
         self._in_flight = 0
         self._calls: list[Call] = []
         self._numbers: dict[Any, int] = {}  # of connections
@@ -122,7 +123,11 @@ class Sandbox(server.Sandbox):
             self._calls.append(call)
             self._in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self._in_flight)
-        self._pass_on(_Ending(self, call, connection), request)
+        ending = _Ending(self, call, connection)
+        if self.stopping.wait(self.latency):
+            ending.cut()
+        else:
+            self._pass_on(ending, request)
 
 
 class _Ending:

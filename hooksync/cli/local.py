@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hooksync.cli.terminal import catch_signals
+from hooksync.commands.printing import NoOptions
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.record import Record
@@ -37,10 +38,6 @@ _FIX = "give different flags; `hooksync sandbox --help` explains them"
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variables>.+))?")
 _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
-
-
-class NoOptions(Record, frozen=True):
-    """`demo` has no flags."""
 
 
 class SandboxFlags(Record, frozen=True):

@@ -10,7 +10,7 @@ import secrets
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,19 +52,15 @@ class Stopped(Exception):
     """A signal came."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Tour:
     """Shows texts, and runs commands in a folder."""
 
     announce: Callable[[str], None]  # shows a line
-    folder: Path = Path()
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    # a signal that came; the tour ends after the running command, which gets the signal, too
-    signal: int | None = None
-
-    def note(self, number: int) -> None:
-        """Handle a signal, without interrupting the cleaning up."""
-        self.signal = number
+    folder: Path
+    environ: Mapping[str, str] = field(repr=False)
+    # signals that came; the tour ends after the running command, which gets the signal, too
+    signals: Sequence[int]
 
     def say(self, text: str) -> None:
         """Show a text. Raises Stopped."""
@@ -110,7 +106,7 @@ class Tour:
             raise SandboxError(what)
 
     def _show(self, line: str) -> None:
-        if self.signal is not None:
+        if self.signals:
             raise Stopped
         self.announce(line)
 
@@ -120,18 +116,17 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> in
 
     `announce` shows a line.
     """
-    tour = Tour(announce)
+    signals: list[int] = []
     shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
     account = Account(password=secrets.token_hex(16))
     try:
         with (
-            catch_signals(tour.note),
+            catch_signals(signals.append),
             TemporaryDirectory(prefix="hooksync-demo-") as folder,
             Sandbox(SandboxOptions(accounts=(account,))) as box,
             Receiver({name: (secret,) for name, secret in shared.items()}) as receiver,
         ):
-            tour.folder = Path(folder)
-            tour.environ = clean_environ() | {
+            environ = clean_environ() | {
                 "FORCE_COLOR": "0",
                 "SANDBOX": box.url,
                 "PRESERVICA_USERNAME": USERNAME,
@@ -139,10 +134,11 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> in
                 "CATALOGUE_SECRET": shared["catalogue"],
                 "ALERTS_SECRET": shared["alerts"],
             }
+            tour = Tour(announce, Path(folder), environ, signals)
             _show_first_apply(tour, box, receiver)
             _show_drift(tour, box, receiver)
     except Stopped:
-        return 128 + (tour.signal or 0)
+        return 128 + signals[0]
     except (OSError, SandboxError) as error:
         announce(
             f"The tour ends early: {error}. Perhaps something on this machine blocks connections to"

@@ -1,7 +1,7 @@
 """The sandbox: the rules, the faults and what happens, behind an HTTP server on 127.0.0.1.
 
-Use it as a context, `with Sandbox(SandboxOptions(latency=0.02)) as box`, and point a client at
-`box.url`.
+Use it as a context, `with Sandbox(SandboxOptions(faults=["cut@list"])) as box`, and point a client
+at `box.url`.
 """
 
 from __future__ import annotations
@@ -58,23 +58,16 @@ class Sandbox(LoopbackServer):
         return reason
 
     def _respond(self, connection: Connection, request: Request) -> None:
-        """Answer one request, with the latency and the fault that are due."""
-        answer = self._answer(request)
+        """Answer one request, or let the fault happen that is due."""
+        with self.lock:
+            fault = next_fault(self.faults, call_name(request))
+        answer = self.misbehave(fault, request) if fault else self.rules.answer(request)
         result = answer.status if answer else "cut"
         self._options.log("call", f"{request.method} {request.path}", result)
         if answer is None:
             connection.cut()
         else:
             connection.send(answer)
-
-    def _answer(self, request: Request) -> Answer | None:
-        if self.stopping.wait(self._options.latency):
-            return None
-        with self.lock:
-            fault = next_fault(self.faults, call_name(request))
-        if fault is not None:
-            return self.misbehave(fault, request)
-        return self.rules.answer(request)
 
     def misbehave(self, fault: Fault, request: Request) -> Answer | None:
         """Let a fault happen to a call. None: the connection is to be cut."""

@@ -73,7 +73,6 @@ class SandboxOptions:
     accounts: tuple[Account, ...] = (Account(),)
     traits: Collection[str] = ()  # names in `Trait`
     faults: Sequence[str] = ()  # as `faults.read_fault` takes them
-    latency: float = 0.0  # seconds that each call takes at least
     token_seconds: float = 900.0  # that a token is valid
     extra_triggers: Sequence[str] = ()  # as on the wire; taken besides `TRIGGERS`
     port: int = 0  # 0: any that is free

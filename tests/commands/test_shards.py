@@ -403,8 +403,9 @@ def tenancy_lines(name: str) -> str:
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     account = Account(tenants=tuple(name.upper() for name in NAMES))
-    options = SandboxOptions(accounts=(account,), latency=0.005)
+    options = SandboxOptions(accounts=(account,))
     with Sandbox(options) as box, Receiver({"catalogue": [SECRET, NEW_SECRET]}) as receiver:
+        box.latency = 0.005
         place = Place(
             tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue"))
         )

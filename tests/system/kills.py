@@ -149,7 +149,8 @@ def carry_out(kill: Kill) -> Killed:
         way = replace(way, lag=LAG)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with Sandbox(replace(options_of(way, clock), latency=LATENCY)) as box:
+        with Sandbox(options_of(way, clock)) as box:
+            box.latency = LATENCY
             prepare(way, folder, box)
             tenancy = WatchedTenancy(way, box, clock, folder)
             run = _kill(kill, tenancy)
