@@ -711,10 +711,10 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     receivers.add_argument(
         "--receiver",
         **_REPEATABLE,
-        metavar="NAME=ENV,...",
+        metavar="NAME=ENV",
         help=(
-            "a receiver, and the variables that hold its secrets: the first answers challenges; "
-            "without any, a secret is made; repeatable (default: catalogue)"
+            "a receiver, and the variable that holds its secret; without a variable, a secret is"
+            " made; repeatable (default: catalogue)"
         ),
     )
     receivers.add_argument(

@@ -32,11 +32,9 @@ from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Trait
 
-Secrets = Mapping[str, Mapping[str, str]]  # by receiver and variable
-
 _FIX = "give different flags; `hooksync sandbox --help` explains them"
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
-_RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variables>.+))?")
+_RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
 _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
 
 
@@ -49,9 +47,19 @@ class SandboxFlags(Record, frozen=True):
     list_lag: float  # seconds
     tenant: Sequence[str]
     totp_env: str | None
-    receiver: Sequence[str]  # NAME=ENV,...
+    receiver: Sequence[str]  # NAME=ENV or NAME
     receiver_port: int
     write_hooks: str | None  # path
+
+
+class NamedReceiver(Record, frozen=True):
+    """A receiver of the sandbox, and the variable that its secret has in the hooks file."""
+
+    HIDDEN = ("secret",)
+
+    name: str
+    variable: str
+    secret: str
 
 
 def demo(options: NoOptions, world: World) -> ExitCode:
@@ -63,14 +71,14 @@ def sandbox(flags: SandboxFlags, world: World) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
     gc.enable()  # it runs for long
     options = _read_options(flags, world)
-    shared: dict[str, dict[str, str]] = {}
+    named: dict[str, NamedReceiver] = {}
     for written in flags.receiver or ["catalogue"]:
-        name, several = _read_receiver(written, world.environ)
-        shared[name] = several
+        receiver = _read_receiver(written, world.environ)
+        named[receiver.name] = receiver
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         try:
-            _say(world, _start(running, flags, options, shared, world))
+            _say(world, _start(running, flags, options, tuple(named.values()), world))
         except SandboxError as error:
             raise FileError(Problem(str(error), _FIX)) from None
         SYSTEM_CLOCK.wait(done, math.inf)
@@ -118,16 +126,17 @@ def _read_options(flags: SandboxFlags, world: World) -> SandboxOptions:
     )
 
 
-def _read_receiver(written: str, environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Read `NAME=ENV,...` or `NAME` into a name and its secrets, by their variables."""
+def _read_receiver(written: str, environ: Mapping[str, str]) -> NamedReceiver:
+    """Read `NAME=ENV`, or `NAME`, whose secret is made."""
     found = _RECEIVER.fullmatch(written)
     if not found:
-        what = f'receiver "{written}" is not of the form NAME=ENV,...'
+        what = f'receiver "{written}" is not of the form NAME=ENV'
         raise UsageError(Problem(what, "write, for example, catalogue=HOOK_SECRET"))
     name = found["name"]
-    if found["variables"]:
-        return name, {each: _env(each, environ) for each in found["variables"].split(",")}
-    return name, {f"{name.replace('-', '_').upper()}_SECRET": secrets.token_hex(32)}
+    if variable := found["variable"]:
+        return NamedReceiver(name, variable, _env(variable, environ))
+    variable = f"{name.replace('-', '_').upper()}_SECRET"
+    return NamedReceiver(name, variable, secrets.token_hex(32))
 
 
 def _env(name: str, environ: Mapping[str, str]) -> str:
@@ -141,21 +150,21 @@ def _start(
     running: ExitStack,
     flags: SandboxFlags,
     options: SandboxOptions,
-    shared: Secrets,
+    receivers: Sequence[NamedReceiver],
     world: World,
 ) -> str:
     """Start the sandbox with its receivers; returns where they are."""
     box = running.enter_context(Sandbox(options))
-    values = {name: tuple(several.values()) for name, several in shared.items()}
-    receiver = running.enter_context(Receiver(values, flags.receiver_port, options.log))
+    shared = {each.name: (each.secret,) for each in receivers}
+    server = running.enter_context(Receiver(shared, flags.receiver_port, options.log))
     folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
     hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
     account = options.accounts[0]
     variables = _log_in_variables(box.url, account)
-    exports = _write_files(hooks, variables, shared, receiver, world)
+    exports = _write_files(hooks, variables, receivers, server, world)
     text = f"sandbox  {box.url}  tenants {' '.join(account.tenants)}\n"
-    for name in shared:
-        text += f"receiver {receiver.url(name)}\n"
+    for each in receivers:
+        text += f"receiver {server.url(each.name)}\n"
     hooks_path = shlex.quote(str(hooks))
     exports_path = shlex.quote(str(exports))
     return f"{text}\n{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}"
@@ -175,20 +184,21 @@ def _log_in_variables(url: str, account: Account) -> dict[str, str]:
 
 
 def _write_files(
-    hooks: Path, variables: dict[str, str], shared: Secrets, receiver: Receiver, world: World
+    hooks: Path,
+    variables: dict[str, str],
+    receivers: Sequence[NamedReceiver],
+    server: Receiver,
+    world: World,
 ) -> Path:
-    """Write the hooks file and, beside it, the variables that it needs; returns the latter's path.
-
-    The hooks file subscribes each receiver with its first secret.
-    """
+    """Write the hooks file and, beside it, its variables; returns the path of the latter."""
     text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
-    for name, several in shared.items():
-        variables |= several
+    for each in receivers:
+        variables[each.variable] = each.secret
         text += f"""\
-      "{name}":
-        url: {receiver.url(name)}
+      "{each.name}":
+        url: {server.url(each.name)}
         triggers: [INDEXED, MOVED]
-        secret: {{env: {next(iter(several))}}}
+        secret: {{env: {each.variable}}}
 """
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
     exports = hooks.with_suffix(".env")
