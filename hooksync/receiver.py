@@ -19,9 +19,9 @@ import re
 import secrets as random_texts
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict, cast
 from urllib.parse import parse_qs
 
 __version__ = "0.9.0"
@@ -55,6 +55,7 @@ class Event(TypedDict, total=False):
 
 Work = Callable[[Event], object]
 Progress = Literal["new", "busy", "done"]  # of an event that was delivered
+Kind = Literal["challenge", "event", "duplicate", "busy", "refused"]  # of what came
 
 
 class Refused(ValueError):
@@ -71,7 +72,7 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes  # JSON
-    kind: Literal["challenge", "event", "duplicate", "busy", "refused"]
+    kind: Kind
     event: Event | None = None  # genuine and not seen before
     signed_with: str | None = None  # the name of the secret that an event was signed with
     reason: str = ""  # why it was refused, for the log
@@ -111,12 +112,11 @@ def verify_event(secrets: Mapping[str, bytes], body: bytes, signature: str) -> s
     case is taken too.
     """
     given = signature.strip().lower().encode("utf-8", "replace")
-    fitting = [
-        name
-        for name, key in secrets.items()
-        if hmac.compare_digest(sign_event(key, body).encode(), given)
-    ]
-    return fitting[0] if fitting else None
+    fitting = None
+    for name, key in secrets.items():
+        if hmac.compare_digest(sign_event(key, body).encode(), given) and fitting is None:
+            fitting = name
+    return fitting
 
 
 def event_key(event: Event) -> str:
@@ -255,14 +255,15 @@ class Receiver:
         While `work` runs, a second delivery of its event is answered 503. Raises TypeError if
         `work` is asynchronous.
         """
-        answer, key = self._judge(method, query, headers, body)
+        answer = self._judge(method, query, headers, body)
         if answer.event is None:
             return answer
-        with self._working(key) as progress:
+        with self._working(answer.event) as progress:
             if progress == "new":
                 result = work(answer.event)
+                if isinstance(result, Coroutine):
+                    result.close()  # or Python warns that it was never awaited
                 if isinstance(result, Awaitable):
-                    getattr(result, "close", bool)()  # or Python warns that it was never awaited
                     raise TypeError("work is asynchronous: await receive_async(...) instead")
         return _after(progress, answer)
 
@@ -280,10 +281,10 @@ class Receiver:
         """
         import asyncio  # not every receiver needs it
 
-        answer, key = self._judge(method, query, headers, body)
+        answer = self._judge(method, query, headers, body)
         if answer.event is None:
             return answer
-        with self._working(key) as progress:
+        with self._working(answer.event) as progress:
             if progress == "new":
                 result = await asyncio.to_thread(work, answer.event)
                 if isinstance(result, Awaitable):
@@ -291,8 +292,9 @@ class Receiver:
         return _after(progress, answer)
 
     @contextmanager
-    def _working(self, key: str) -> Iterator[Progress]:
+    def _working(self, event: Event) -> Iterator[Progress]:
         """Claim an event, and record how work on it ends."""
+        key = event_key(event)
         claim = random_texts.token_hex(16)
         progress = self._memory.begin(key, claim)
         if progress != "new":
@@ -307,39 +309,41 @@ class Receiver:
 
     def _judge(
         self, method: str, query: str | bytes, headers: Mapping[str, str], body: bytes
-    ) -> tuple[Answer, str]:
-        """Return the answer, and the key of a genuine event."""
+    ) -> Answer:
+        """Return the answer, without regard to what the memory holds."""
         if method != "POST":
-            return _answer(405, {"message": "only POST is answered"}, Allow="POST"), ""
+            return _answer("refused", 405, {"message": "only POST is answered"}, Allow="POST")
         text = query.decode("latin-1") if isinstance(query, bytes) else query
         [code, *_] = parse_qs(text.removeprefix("?")).get("challengeCode", [""])
         try:
             if code:
                 document = answer_challenge(self._secrets[self._first], code)
-                return _answer(200, document)._replace(kind="challenge"), ""
-            secret, event, key = self._read(headers, body)
+                return _answer("challenge", 200, document)
+            name, event = self._read(headers, body)
         except Refused as refusal:
-            return _answer(refusal.status, {"message": str(refusal)}), ""
-        taken = _answer(200, {"success": True})
-        return taken._replace(kind="event", event=event, signed_with=secret), key
+            return _answer("refused", refusal.status, {"message": str(refusal)})
+        return _answer("event", 200, {"success": True})._replace(event=event, signed_with=name)
 
-    def _read(self, headers: Mapping[str, str], body: bytes) -> tuple[str, Event, str]:
+    def _read(self, headers: Mapping[str, str], body: bytes) -> tuple[str, Event]:
+        """Verify an event; returns the name of its secret, and the event."""
         signature = ",".join(
             value for name, value in headers.items() if name.lower() == "preservica-signature"
         )
         if not signature:
             raise Refused("the header Preservica-Signature is missing", 401)
-        secret = verify_event(self._secrets, body, signature)
-        if secret is None:
+        name = verify_event(self._secrets, body, signature)
+        if name is None:
             raise Refused(
                 "the signature is wrong: signed with a different secret, or the body was changed",
                 401,
             )
         try:
             event = json.loads(body)
-            return secret, event, event_key(event)
-        except (ValueError, RecursionError, AttributeError):
-            raise Refused("the event is not a JSON object") from None
+        except (ValueError, RecursionError):
+            event = None
+        if not isinstance(event, dict):
+            raise Refused("the event is not a JSON object")
+        return name, cast(Event, event)
 
 
 def _key(name: str, secret: str | bytes, shortest: int) -> bytes:
@@ -362,18 +366,14 @@ def _after(progress: Progress, answer: Answer) -> Answer:
     if progress == "done":
         return answer._replace(kind="duplicate", event=None)
     if progress == "busy":
-        reason = "this event is in progress: send it again later"
-        answer = _answer(503, {"message": reason}, **{"Retry-After": _RETRY_AFTER})
-        return answer._replace(kind="busy")
+        document = {"message": "this event is in progress: send it again later"}
+        return _answer("busy", 503, document, **{"Retry-After": _RETRY_AFTER})
     return answer
 
 
-def _answer(status: int, document: dict[str, str] | dict[str, bool], **headers: str) -> Answer:
+def _answer(
+    kind: Kind, status: int, document: dict[str, str] | dict[str, bool], **headers: str
+) -> Answer:
     headers = {"Content-Type": "application/json", **headers}
-    return Answer(
-        status,
-        headers,
-        json.dumps(document).encode(),
-        "refused",
-        reason=str(document.get("message", "")),
-    )
+    reason = str(document.get("message", ""))
+    return Answer(status, headers, json.dumps(document).encode(), kind, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -10,12 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import requests
+
+from hooksync.receiver import sign_event
 from hooksync.sandbox import faults, receiver, server
 from hooksync.sandbox.faults import Fault, call_name, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, Log, Request
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests import sandbox_faults
 from tests.sandbox_faults import Half, OddRules, send_half
+
+MOVED = {
+    "event": "Moved",
+    "entityType": "IO",
+    "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2",
+    "identifiers": [],
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +63,7 @@ class Sandbox(server.Sandbox):
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.connections = 0  # accepted so far
         self.max_in_flight = 0  # requests that were under way at once, at most
+        self.latency = 0.0  # seconds that each call takes at least
         self._in_flight = 0
         self._calls: list[Call] = []
         self._numbers: dict[Any, int] = {}  # of connections
@@ -64,6 +76,27 @@ class Sandbox(server.Sandbox):
         """Every request so far, in the order of arrival."""
         with self.lock:
             return tuple(self._calls)
+
+    def fire(self, trigger: str, events: Sequence[object] = (MOVED,)) -> list[int]:
+        """Send an event to each subscription of DEMO for a trigger, signed and in chunks as by
+        Preservica; gives the statuses of the answers.
+        """
+        document = {"tenant": "DEMO", "trigger": trigger, "events": list(events)}
+        statuses = []
+        for each in self.subscriptions("DEMO"):
+            if each.trigger == trigger:
+                body = json.dumps({"subscriptionId": each.id, **document}).encode()
+                signature = sign_event(each.secret.encode("latin-1"), body)
+                headers = {
+                    "Content-Type": "application/json",
+                    "Preservica-Signature": signature,
+                }
+                with requests.Session() as session:
+                    session.trust_env = False
+                    sent = iter([body[:64], body[64:]])
+                    answer = session.post(each.url, data=sent, headers=headers)
+                statuses.append(answer.status_code)
+        return statuses
 
     def misbehave(self, fault: Fault, request: Request) -> Answer | None:
         """Let a fault happen to a call."""
@@ -84,16 +117,17 @@ class Sandbox(server.Sandbox):
             self._in_flight -= 1
 
     def _keep(self, connection: Connection, request: Request) -> None:
-        if request.path.startswith(server.FIRE_PATH):
-            self._pass_on(connection, request)
-            return
         number = self._numbers[connection.connection]
         call = Call(call_name(request), request.method, request.path, number, time.monotonic())
         with self.lock:
             self._calls.append(call)
             self._in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self._in_flight)
-        self._pass_on(_Ending(self, call, connection), request)
+        ending = _Ending(self, call, connection)
+        if self.stopping.wait(self.latency):
+            ending.cut()
+        else:
+            self._pass_on(ending, request)
 
 
 class _Ending:
@@ -126,7 +160,10 @@ class Receiver(receiver.Receiver):
     """The sandbox's receivers, with what they answered so far."""
 
     def __init__(
-        self, secrets: Mapping[str, Sequence[str]], port: int = 0, log: Log = lambda entry: None
+        self,
+        secrets: Mapping[str, Sequence[str]],
+        port: int = 0,
+        log: Log = lambda kind, what, result: None,
     ) -> None:
         # by the receiver and the kind of the answer
         self.answers: Counter[tuple[str, str]] = Counter()
@@ -136,11 +173,11 @@ class Receiver(receiver.Receiver):
         super().__init__(secrets, port, self._count)
         self._answer, self.respond = self.respond, self._keep  # nobody knows its port yet
 
-    def _count(self, entry: dict[str, object]) -> None:
-        kind = entry["result"] if entry["result"] in ("challenge", "event") else "refused"
+    def _count(self, kind: str, name: str, result: object) -> None:
+        answer = str(result) if result in ("challenge", "event") else "refused"
         with self._counting:  # before the answer goes out, so that nobody has it first
-            self.answers[str(entry["what"]), str(kind)] += 1
-        self._tell(entry)
+            self.answers[name, answer] += 1
+        self._tell(kind, name, result)
 
     def _keep(self, connection: Connection, request: Request) -> None:
         if request.body:

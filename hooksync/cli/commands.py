@@ -35,16 +35,13 @@ A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES: how often it happens (default: 1;
         commit-cut      do it, cut the connection without a response
 
 With a list lag, the list shows each change S seconds later. Only the list
-lags: 404, 409, events and the file of --data follow each change at once. After
-a start from that file, the list shows all of its subscriptions.
+lags: 404 and 409 follow each change at once.
 
 traits, for behaviour of the real service that is not known:
   refuse-duplicates   respond with 409 to a second subscription with the same
                       URL and trigger
   answer-without-id   leave the id out of the response to a new subscription
-  no-challenge        do not challenge receivers, so they need not run
-  repeat-events       send an event again 1, 4 and 16 seconds later, until the
-                      receiver responds with 2xx"""
+  no-challenge        do not challenge receivers, so they need not run"""
 
 
 def _accept(arguments: argparse.Namespace) -> None:
@@ -346,20 +343,6 @@ without an entry counts as not made by hooksync, and its secret as unknown.""",
         "hooksync.cli.local:sandbox",
         "SandboxFlags",
         epilog=SANDBOX,
-    ),
-    Command(
-        "sandbox fire",
-        "have a running sandbox send an event",
-        """\
-hooksync sandbox fire
-hooksync sandbox fire --trigger MOVED""",
-        flags.add_sandbox_fire,
-        "hooksync.cli.local:fire",
-        "SandboxFireFlags",
-        """\
-Have a running sandbox send a sample event to every subscription for a trigger.
-Exits with 0 if every receiver accepted it, and with 1 otherwise, also if the
-trigger has no subscription.""",
     ),
     Command(
         "demo",

@@ -655,9 +655,6 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     service = _group(parser, "service")
     _add_port(service, "the port of the service (default: any free port)")
     service.add_argument(
-        "--data", metavar="PATH", help="keep the subscriptions in this file, secrets too"
-    )
-    service.add_argument(
         "--fault",
         **_REPEATABLE,
         dest="faults",
@@ -693,11 +690,10 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     receivers.add_argument(
         "--receiver",
         **_REPEATABLE,
-        metavar="NAME=ENV,...",
+        metavar="NAME=ENV",
         help=(
-            "a receiver, and the variables that contain its secrets: the first one answers"
-            " challenges; without variables, hooksync makes a secret; repeatable (default:"
-            " catalogue)"
+            "a receiver, and the variable that contains its secret; without a variable, hooksync"
+            " makes a secret; repeatable (default: catalogue)"
         ),
     )
     receivers.add_argument(
@@ -714,20 +710,6 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
             "write the hooks file for a second terminal here, and the variables beside it "
             "(default: in a temporary folder)"
         ),
-    )
-
-
-def add_sandbox_fire(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--server",
-        metavar="URL",
-        help="the sandbox's address, on this machine (default: PRESERVICA_SERVER)",
-    )
-    parser.add_argument(
-        "--trigger",
-        default="INDEXED",
-        metavar="NAME",
-        help="the event's trigger (default: INDEXED)",
     )
 
 

@@ -56,6 +56,7 @@ class Seen(Record, frozen=True):
     at: str  # RFC 3339, UTC
     answer: Answer
     request: http_server.Request
+    signed_with: SecretRef | None
     forwarded: str | None  # what the receiver that it was passed on to answered
 
 
@@ -66,10 +67,9 @@ class _Listener(http_server.LoopbackServer):
     """
 
     def __init__(self, log: _Log, forward: _Forward, done: threading.Event) -> None:
-        keys = {
-            str(number): key_of(log.known.secrets[ref])
-            for number, ref in enumerate(log.known.accepted)
-        }
+        keys = {}
+        for number, ref in enumerate(log.known.accepted):  # two may be written alike
+            keys[str(number)] = key_of(log.known.secrets[ref])
         # whatever comes again is shown again
         self._receiver = Receiver(keys, Memory(0), shortest=1)
         self._log = log
@@ -91,16 +91,17 @@ class _Listener(http_server.LoopbackServer):
         answer = self._receiver.receive(
             request.method, request.query, request.headers, request.body
         )
+        ref = None
         forwarded = None
-        ref = self._log.signer(answer)
-        if self._forward and ref:
-            secret = self._log.known.secrets[ref]
-            answer, forwarded = _pass_on(self._forward, request, answer, secret)
+        if answer.signed_with is not None:
+            ref = self._log.known.accepted[int(answer.signed_with)]
+            if self._forward:
+                secret = self._log.known.secrets[ref]
+                answer, forwarded = _pass_on(*self._forward, request, answer, secret)
         with self._sending:  # so that all is shown in the order in which it is answered
+            at = rfc3339(self._log.world.clock.now())
             try:
-                self._log.show(
-                    Seen(rfc3339(self._log.world.clock.now()), answer, request, forwarded)
-                )
+                self._log.show(Seen(at, answer, request, ref, forwarded))
             except Exception:  # above all, nobody reads any more what is shown; `close` raises it
                 self._done.set()
                 raise
@@ -109,13 +110,13 @@ class _Listener(http_server.LoopbackServer):
 
 
 def _pass_on(
-    forward: tuple[Run, DeclaredSubscription],
+    run: Run,
+    declared: DeclaredSubscription,
     request: http_server.Request,
     answer: Answer,
     secret: Secret,
 ) -> tuple[Answer, str]:
     """Pass a genuine event on; return the receiver's answer, and what it means."""
-    run, declared = forward
     found = pass_on(declared.url, request.headers, request.body, run.context)
     if isinstance(found, ProbeResult):
         return answer._replace(status=_NO_ANSWER), found.detail
@@ -136,34 +137,29 @@ class _Log(Record, frozen=True):
     known: KnownSecrets
     recorded: Counter[str]  # by kind
 
-    def signer(self, answer: Answer) -> SecretRef | None:
-        """Return which secret signed an event. Keys have numbers: two may be written alike."""
-        if answer.signed_with is None:
-            return None
-        return self.known.accepted[int(answer.signed_with)]
-
     def show(self, seen: Seen) -> None:
         """Show one request, on standard output."""
-        ref = self.signer(seen.answer)
         path = self._record(seen)
+        reason = self._reason(seen)
         if self.options.format == "json":
-            self.world.terminal.result(self._json(seen, ref, path), "json")
+            self.world.terminal.result(self._json(seen, reason, path), "json")
         else:
-            self.world.terminal.show(self._lines(seen, ref, path))
+            self.world.terminal.show(self._lines(seen, reason, path))
 
-    def _json(self, seen: Seen, ref: SecretRef | None, path: str | None) -> str:
+    def _json(self, seen: Seen, reason: str, path: str | None) -> str:
+        ref = seen.signed_with
         told = {
             "at": seen.at,
             "kind": seen.answer.kind,
             "status": seen.answer.status,
             "signed_with": self.known.document(ref) if ref else None,
-            "reason": self._reason(seen) or None,
+            "reason": reason or None,
             "forwarded": seen.forwarded,
             "recorded": path,
         }
         return event_json(told, seen.answer.event)
 
-    def _lines(self, seen: Seen, ref: SecretRef | None, path: str | None) -> list[tuple[str, str]]:
+    def _lines(self, seen: Seen, reason: str, path: str | None) -> list[tuple[str, str]]:
         answer = seen.answer
         style = "red" if answer.kind == "refused" else ""
         words = [seen.at[11:], str(answer.status)]
@@ -172,9 +168,9 @@ class _Log(Record, frozen=True):
         else:
             style = "green"
             words += self._facts(answer.event)
-        if ref:
-            words.append(f"signed with {self.known.told(ref)}")
-        elif reason := self._reason(seen):
+        if seen.signed_with:
+            words.append(f"signed with {self.known.told(seen.signed_with)}")
+        if reason:
             words.append(reason)
         lines = [(style, "  ".join(words))]
         if seen.forwarded:
@@ -184,7 +180,7 @@ class _Log(Record, frozen=True):
         return lines
 
     def _facts(self, event: Event) -> Iterator[str]:
-        """Tell trigger, entities and subscription of an event; anything may stand there."""
+        """Name trigger, entities and subscription of an event; its fields may be anything."""
         events: object = event.get("events")
         if not isinstance(events, list):
             events = []
@@ -200,11 +196,11 @@ class _Log(Record, frozen=True):
         return printable(self.world.output.redactor.clean(text)[:_LONGEST])
 
     def _reason(self, seen: Seen) -> str:
-        """Say why something was refused, as far as that can be told."""
+        """Say why something was refused, as far as that is known."""
+        if seen.answer.status != _WRONG_SIGNATURE or seen.signed_with:
+            return seen.answer.reason
         signature = seen.request.headers.get(SIGNATURE.lower(), "")
         body = seen.request.body
-        if seen.answer.kind != "refused" or seen.answer.status != _WRONG_SIGNATURE:
-            return seen.answer.reason
         if others := find_signers(self.known.secrets, body, signature):
             return f"signed with {self.known.told(others[0])}, which --secret does not name"
         return explain_signature(self.known.secrets, body, signature)
@@ -218,20 +214,17 @@ class _Log(Record, frozen=True):
         self.recorded[kind] += 1
         if kind == "refused" and self.recorded[kind] > MOST_REFUSED:
             return None
-        stamp = "".join(each for each in seen.at if each.isalnum())
+        stamp = "".join(filter(str.isalnum, seen.at))
         path = f"{folder.rstrip('/')}/{stamp}-{self.recorded.total():04}-{kind}.json"
+        headers = "".join(f"{name}: {value}\n" for name, value in seen.request.headers.items())
+        create_file = self.world.output.create_file
         try:
-            self._write(path, seen.request)
+            create_file(path + HEADERS, headers.encode("latin-1"), mode=0o600)
+            create_file(path, seen.request.body, mode=0o600)
         except (FileExistsError, FileError) as error:
             self.world.terminal.message(f"error: {printable(path)} was not recorded: {error}")
             return None
         return path
-
-    def _write(self, path: str, request: http_server.Request) -> None:
-        headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
-        create_file = self.world.output.create_file
-        create_file(path + HEADERS, headers.encode("latin-1"), mode=0o600)
-        create_file(path, request.body, mode=0o600)
 
 
 _Forward = tuple[Run, DeclaredSubscription] | None

@@ -1,52 +1,211 @@
-"""The commands `sandbox`, `sandbox fire` and `demo`. Only the command line starts the sandbox."""
+"""The commands `sandbox` and `demo`. Only the command line starts the sandbox.
+
+`SANDBOX` in commands.py explains faults and traits.
+"""
 
 from __future__ import annotations
 
 import gc
+import math
+import re
+import secrets
+import shlex
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.core.errors import ExitCode
+from hooksync.commands.printing import NoOptions
+from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
+from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
 from hooksync.reconcile.context import World
-from hooksync.sandbox import command
 from hooksync.sandbox import demo as tour
-from hooksync.sandbox.command import SandboxFireFlags, SandboxFlags
+from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
+from hooksync.sandbox.faults import read_fault
+from hooksync.sandbox.http_server import SandboxError
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.tenancies import SandboxOptions, Trait
+
+_FIX = "give different flags; `hooksync sandbox --help` explains them"
+_PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
+_RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
+_SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
 
 
-class NoOptions(Record, frozen=True):
-    """`demo` has no flags."""
+class SandboxFlags(Record, frozen=True):
+    """The flags of `sandbox`."""
+
+    port: int
+    faults: Sequence[str]
+    traits: Sequence[str]
+    list_lag: float  # seconds
+    tenant: Sequence[str]
+    totp_env: str | None
+    receiver: Sequence[str]  # NAME=ENV or NAME
+    receiver_port: int
+    write_hooks: str | None  # path
 
 
-def sandbox(options: SandboxFlags, world: World) -> ExitCode:
-    """Run a sandbox until a signal."""
-    gc.enable()  # it runs for long
-    write = partial(world.output.create_file, mode=0o600)
-    say = partial(_say, world)
-    return ExitCode(command.run(options, say, partial(_log, world), write, catch_signals))
+class NamedReceiver(Record, frozen=True):
+    """A receiver of the sandbox, and the variable that its secret has in the hooks file."""
 
+    HIDDEN = ("secret",)
 
-def fire(options: SandboxFireFlags, world: World) -> ExitCode:
-    """Have a running sandbox send an event."""
-    return ExitCode(command.fire(options, partial(_say, world), partial(_log, world)))
+    name: str
+    variable: str
+    secret: str
 
 
 def demo(options: NoOptions, world: World) -> ExitCode:
     """Show what hooksync does, on a sandbox."""
+    return ExitCode(tour.run_demo(partial(_say, world), catch_signals))
 
-    def announce(line: str) -> None:
-        world.terminal.result(f"{line}\n")
 
-    return ExitCode(tour.run_demo(announce, catch_signals))
+def sandbox(flags: SandboxFlags, world: World) -> ExitCode:
+    """Run a sandbox with receivers until a signal."""
+    gc.enable()  # it runs for long
+    options = _read_options(flags, world)
+    named: dict[str, NamedReceiver] = {}
+    for written in flags.receiver or ["catalogue"]:
+        receiver = _read_receiver(written, world.environ)
+        named[receiver.name] = receiver
+    done = threading.Event()
+    with catch_signals(lambda _: done.set()), ExitStack() as running:
+        try:
+            _say(world, _start(running, flags, options, tuple(named.values()), world))
+        except SandboxError as error:
+            raise FileError(Problem(str(error), _FIX)) from None
+        SYSTEM_CLOCK.wait(done, math.inf)
+    return ExitCode.DONE
 
 
 def _say(world: World, text: str) -> None:
     world.terminal.result(f"{text}\n")
 
 
-def _log(world: World, entry: dict[str, object]) -> None:
-    shown = dict(entry)
-    if "url" in shown:
-        shown["url"] = masked_url(str(shown["url"]))
-    world.output.message(command.log_line(shown))
+def _log(world: World, kind: str, what: str, result: object) -> None:
+    """Write what happened in the sandbox as a line, with the time."""
+    if kind == "challenge":
+        what = masked_url(what)
+    time = rfc3339(world.clock.now())[11:]
+    world.terminal.message(f"{time} {kind:<9} {what} -> {result}")
+
+
+def _read_options(flags: SandboxFlags, world: World) -> SandboxOptions:
+    """Read how the sandbox is to behave."""
+    for name in flags.traits:
+        if name not in set(Trait):
+            raise UsageError(
+                Problem(f'unknown trait "{name}"', f"write one of: {', '.join(Trait)}")
+            )
+    seed = _env(flags.totp_env, world.environ) if flags.totp_env else None
+    try:
+        for spec in flags.faults:
+            read_fault(spec)
+        account = Account(
+            password=world.environ.get(_PASSWORD_ENV) or PASSWORD,
+            tenants=tuple(flags.tenant or [TENANT]),
+            totp_seed=seed,
+        )
+    except SandboxError as error:
+        raise UsageError(Problem(str(error), _FIX)) from None
+    return SandboxOptions(
+        (account,),
+        flags.traits,
+        flags.faults,
+        port=flags.port,
+        list_lag_additions=flags.list_lag,
+        list_lag_removals=flags.list_lag,
+        log=partial(_log, world),
+    )
+
+
+def _read_receiver(written: str, environ: Mapping[str, str]) -> NamedReceiver:
+    """Read `NAME=ENV`, or `NAME`, whose secret is made."""
+    found = _RECEIVER.fullmatch(written)
+    if not found:
+        what = f'receiver "{written}" is not of the form NAME=ENV'
+        raise UsageError(Problem(what, "write, for example, catalogue=HOOK_SECRET"))
+    name = found["name"]
+    if variable := found["variable"]:
+        return NamedReceiver(name, variable, _env(variable, environ))
+    variable = f"{name.replace('-', '_').upper()}_SECRET"
+    return NamedReceiver(name, variable, secrets.token_hex(32))
+
+
+def _env(name: str, environ: Mapping[str, str]) -> str:
+    value = environ.get(name)
+    if not value:
+        raise UsageError(Problem(f"the environment variable {name} is not set", "export it first"))
+    return value
+
+
+def _start(
+    running: ExitStack,
+    flags: SandboxFlags,
+    options: SandboxOptions,
+    receivers: Sequence[NamedReceiver],
+    world: World,
+) -> str:
+    """Start the sandbox with its receivers; returns where they are."""
+    box = running.enter_context(Sandbox(options))
+    shared = {each.name: (each.secret,) for each in receivers}
+    server = running.enter_context(Receiver(shared, flags.receiver_port, options.log))
+    folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
+    hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
+    account = options.accounts[0]
+    variables = _log_in_variables(box.url, account)
+    exports = _write_files(hooks, variables, receivers, server, world)
+    text = f"sandbox  {box.url}  tenants {' '.join(account.tenants)}\n"
+    for each in receivers:
+        text += f"receiver {server.url(each.name)}\n"
+    hooks_path = shlex.quote(str(hooks))
+    exports_path = shlex.quote(str(exports))
+    return f"{text}\n{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}"
+
+
+def _log_in_variables(url: str, account: Account) -> dict[str, str]:
+    """Return the variables by which hooksync logs in to the sandbox."""
+    found = {
+        "PRESERVICA_SERVER": url,
+        "PRESERVICA_TENANT": account.tenants[0],
+        "PRESERVICA_USERNAME": account.username,
+        "PRESERVICA_PASSWORD": account.password,
+    }
+    if account.totp_seed:
+        found["PRESERVICA_2FA_TOKEN"] = account.totp_seed
+    return found
+
+
+def _write_files(
+    hooks: Path,
+    variables: dict[str, str],
+    receivers: Sequence[NamedReceiver],
+    server: Receiver,
+    world: World,
+) -> Path:
+    """Write the hooks file and, beside it, its variables; returns the path of the latter."""
+    text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
+    for each in receivers:
+        variables[each.variable] = each.secret
+        text += f"""\
+      "{each.name}":
+        url: {server.url(each.name)}
+        triggers: [INDEXED, MOVED]
+        secret: {{env: {each.variable}}}
+"""
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    exports = hooks.with_suffix(".env")
+    try:
+        world.output.create_file(str(hooks), text, mode=0o600)
+        world.output.create_file(str(exports), "".join(lines), mode=0o600)
+    except FileExistsError:
+        what = f"{hooks} or {exports} exists already"
+        raise FileError(Problem(what, "remove both, or name a different file")) from None
+    return exports

@@ -13,17 +13,14 @@ ERROR_FORMAT = "hooksync.error/1"
 
 def error_json(problems: Iterable[Problem], exit_code: ExitCode) -> str:
     """Write the problems of a command that has no other result."""
+    errors = []
+    for problem in problems:
+        where = str(problem.where) if problem.where else None
+        errors.append({"what": problem.what, "where": where, "fix": problem.fix})
     document = {
         "format": ERROR_FORMAT,
         "exit_code": int(exit_code),
         "hooksync_version": __version__,
-        "errors": [
-            {
-                "what": problem.what,
-                "where": str(problem.where) if problem.where else None,
-                "fix": problem.fix,
-            }
-            for problem in problems
-        ],
+        "errors": errors,
     }
     return to_text(document)

@@ -53,7 +53,6 @@ class Account:
 class Session:
     """What a token stands for."""
 
-    token: str = field(repr=False)
     account: Account
     tenant: str
     ends: float  # on the clock of `Accounts`
@@ -96,13 +95,11 @@ class Accounts:
         named = (form.get("username"), form.get("tenant"))
         with self._lock:
             account, tenant = self._pending.get(continuation, (None, ""))
-            if account is None or account.totp_seed is None:
-                raise Refusal(401, _BAD)
-            if named != (account.username, tenant):
+            if account is None or named != (account.username, tenant):
                 raise Refusal(401, _BAD)
             period = int(self._clock() // _OTP_PERIOD)  # a client's clock may be off by one
             near = (period - 1, period, period + 1)
-            codes = [one_time_code(account.totp_seed, each) for each in near]
+            codes = [one_time_code(account.totp_seed or "", each) for each in near]
             if form.get("twoFactorToken") not in codes:
                 raise Refusal(401, "the two-factor code is wrong")
             del self._pending[continuation]
@@ -128,13 +125,13 @@ class Accounts:
 
     def _open(self, account: Account, tenant: str) -> dict[str, object]:
         ends = self._clock() + self._token_seconds
-        session = Session(str(uuid.uuid4()), account, tenant, ends)
+        token = str(uuid.uuid4())
         with self._lock:
-            self._sessions[session.token] = session
+            self._sessions[token] = Session(account, tenant, ends)
         return {
             "success": True,
             "user": account.username,
-            "token": session.token,
+            "token": token,
             "refresh-token": str(uuid.uuid4()),  # no known client uses it
             "validFor": math.ceil(self._token_seconds / 60),  # minutes
         }

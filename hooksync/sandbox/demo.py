@@ -10,7 +10,7 @@ import secrets
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,24 +52,15 @@ class Stopped(Exception):
     """A signal came."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Tour:
     """Shows texts, and runs commands in a folder."""
 
     announce: Callable[[str], None]  # shows a line
-    folder: Path = Path()
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    # a signal that came; the tour ends after the running command, which gets the signal, too
-    signal: int | None = None
-
-    def note(self, number: int) -> None:
-        """Handle a signal, without interrupting the cleaning up."""
-        self.signal = number
-
-    def title(self, text: str) -> None:
-        """Begin a part of the tour."""
-        self._show("")
-        self._show(text)
+    folder: Path
+    environ: Mapping[str, str] = field(repr=False)
+    # signals that came; the tour ends after the running command, which gets the signal, too
+    signals: Sequence[int]
 
     def say(self, text: str) -> None:
         """Show a text. Raises Stopped."""
@@ -115,7 +106,7 @@ class Tour:
             raise SandboxError(what)
 
     def _show(self, line: str) -> None:
-        if self.signal is not None:
+        if self.signals:
             raise Stopped
         self.announce(line)
 
@@ -125,18 +116,17 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> in
 
     `announce` shows a line.
     """
-    tour = Tour(announce)
+    signals: list[int] = []
     shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
     account = Account(password=secrets.token_hex(16))
     try:
         with (
-            catch_signals(tour.note),
+            catch_signals(signals.append),
             TemporaryDirectory(prefix="hooksync-demo-") as folder,
             Sandbox(SandboxOptions(accounts=(account,))) as box,
             Receiver({name: (secret,) for name, secret in shared.items()}) as receiver,
         ):
-            tour.folder = Path(folder)
-            tour.environ = clean_environ() | {
+            environ = clean_environ() | {
                 "FORCE_COLOR": "0",
                 "SANDBOX": box.url,
                 "PRESERVICA_USERNAME": USERNAME,
@@ -144,10 +134,11 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> in
                 "CATALOGUE_SECRET": shared["catalogue"],
                 "ALERTS_SECRET": shared["alerts"],
             }
+            tour = Tour(announce, Path(folder), environ, signals)
             _show_first_apply(tour, box, receiver)
             _show_drift(tour, box, receiver)
     except Stopped:
-        return 128 + (tour.signal or 0)
+        return 128 + signals[0]
     except (OSError, SandboxError) as error:
         announce(
             f"The tour ends early: {error}. Perhaps something on this machine blocks connections to"
@@ -173,20 +164,20 @@ def _show_first_apply(tour: Tour, box: Sandbox, receiver: Receiver) -> None:
 A tour of hooksync, with a tenancy that exists on this machine only, and only
 as long as the tour takes. You need to set up nothing, and nothing of yours is
 touched.""")
-    tour.title("1. The file, hooks.yaml")
+    tour.say("1. The file, hooks.yaml")
     tour.say("""\
 It declares which subscriptions a tenancy should have: the receiver that
 Preservica calls (url), the triggers for which it is called, and where to find
 the secret that the two share. The secret itself is never in the file.""")
     tour.quote(f"\n{hooks}")
     tour.run("validate")
-    tour.title("2. Plan")
+    tour.say("2. Plan")
     tour.say("""\
 `plan` compares what is declared with what is live in the tenancy, and shows
 the difference; it changes nothing. A plus will be subscribed. The dot is left
 alone: it is not ours, because its URL is outside `owns`.""")
     tour.run("plan")
-    tour.title("3. Apply")
+    tour.say("3. Apply")
     tour.say("""\
 `apply` shows the plan, asks, carries it out, and verifies the result. In this
 tour nobody can answer, so it is run with --yes. Preservica challenges each
@@ -201,7 +192,7 @@ def _show_drift(tour: Tour, box: Sandbox, receiver: Receiver) -> None:
         if live.trigger == "FULL_TEXT_INDEXED":
             box.remove(TENANT, live.id)
     box.seed(TENANT, receiver.url("old-catalogue"), "MOVED", secrets.token_hex(32))
-    tour.title("4. Drift")
+    tour.say("4. Drift")
     tour.say("""\
 Somebody has just removed one subscription by hand, and added another. With
 --detailed-exitcode, `plan` ends with exit code 2 when there are changes, so

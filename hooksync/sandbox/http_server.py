@@ -24,7 +24,9 @@ from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
-Log = Callable[[dict[str, object]], None]  # takes what happened: its kind, what, the result
+# takes what happened: "call", "challenge" or "receiver", of what, and with which result; without
+# secrets, but URLs as they are
+Log = Callable[[str, str, object], None]
 
 MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
 MAX_CONNECTIONS = 128  # fewer than the files that the systems let a process open, 256 on macOS
@@ -102,9 +104,7 @@ class LoopbackServer(ThreadingTCPServer):
         try:
             super().__init__(("127.0.0.1", port), Connection)
         except (OSError, OverflowError) as error:
-            raise SandboxError(
-                f"cannot listen on 127.0.0.1:{port}: {error}; choose another port, or 0 for any"
-            ) from error
+            raise SandboxError(f"cannot listen on 127.0.0.1:{port}: {error}") from error
         self.port = self.server_address[1]  # also where `port` was 0
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,))
         self._thread.start()

@@ -1,21 +1,19 @@
 """The sandbox: the rules, the faults and what happens, behind an HTTP server on 127.0.0.1.
 
-Use it as a context, `with Sandbox(SandboxOptions(latency=0.02)) as box`, and point a client at
-`box.url`.
+Use it as a context, `with Sandbox(SandboxOptions(faults=["cut@list"])) as box`, and point a client
+at `box.url`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
-from urllib.parse import unquote
 
 from hooksync.sandbox.faults import KINDS, Fault, call_name, next_fault, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
-from hooksync.sandbox.receiver import TAKEN, WebhookSender, event_body, sample_events
-from hooksync.sandbox.tenancies import SHORT_TRIGGERS, Rules, SandboxOptions, Subscription
+from hooksync.sandbox.receiver import challenge
+from hooksync.sandbox.tenancies import Rules, SandboxOptions, Subscription
 
-FIRE_PATH = "/sandbox/fire/"  # before a trigger
 _CHALLENGE_TIMEOUT = 5.0  # seconds
 
 
@@ -32,7 +30,6 @@ class Sandbox(LoopbackServer):
         options = options or SandboxOptions()
         self.faults = [read_fault(spec, self.kinds) for spec in options.faults]
         self._options = options
-        self._sender = WebhookSender(_CHALLENGE_TIMEOUT)
         self.rules = self.make_rules(options, self._challenge)
         super().__init__(options.port, self._respond)
         self.url = f"http://127.0.0.1:{self.port}"
@@ -55,79 +52,22 @@ class Sandbox(LoopbackServer):
         """Remove a subscription by hand. Raises `Refusal` for an unknown id."""
         self.rules.tenancies.remove(tenant, subscription_id, by_hand=True)
 
-    def fire(
-        self, trigger: str, events: Sequence[Mapping[str, object]] | None = None
-    ) -> dict[str, int | str]:
-        """Send an event, or a sample, to all subscriptions for a trigger (on the wire), one by one.
-
-        Returns by their ids what came back, as `WebhookSender.deliver`.
-        """
-        if events is None:
-            events = sample_events(trigger)
-        sent: dict[str, int | str] = {}
-        for tenant, subscription in self.rules.tenancies.held_for(trigger):
-            sent[subscription.id] = self._deliver(tenant, subscription, events)
-        return sent
-
-    def _answer_fire(self, request: Request) -> Answer:
-        """Send a sample event. The request says it is JSON: no page of a different site can."""
-        if request.headers.get("content-type") != "application/json":
-            return json_answer(400, {"message": "the content type is not application/json"})
-        trigger = unquote(request.path.removeprefix(FIRE_PATH))
-        trigger = SHORT_TRIGGERS.get(trigger, trigger)
-        if trigger not in self.rules.triggers:
-            known = ", ".join(self.rules.triggers)
-            return json_answer(400, {"message": f"the trigger is not one of {known}"})
-        sent = self.fire(trigger)
-        if not sent:
-            what = f"nobody subscribes to {trigger}: run hooksync apply first"
-            return json_answer(502, {"message": what})
-        lines = [f"{trigger} {name[:8]} -> {result}" for name, result in sent.items()]
-        is_taken = all(result in TAKEN for result in sent.values())
-        return json_answer(200 if is_taken else 502, {"message": "\n".join(lines)})
-
-    def _deliver(
-        self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]
-    ) -> int | str:
-        body = event_body(tenant, subscription, events)
-        what = f"{subscription.trigger} {subscription.id[:8]}"
-        url = subscription.url
-        for pause in (*self._options.repeats, 0.0):
-            result = self._sender.deliver(subscription, body)
-            self._options.log({"kind": "event", "what": what, "url": url, "result": result})
-            if result in TAKEN or self.stopping.wait(pause):
-                break
-        return result
-
     def _challenge(self, url: str, secret: str) -> str | None:
-        reason = self._sender.challenge(url, secret)
-        self._options.log(
-            {"kind": "challenge", "what": "POST", "url": url, "result": reason or "passed"}
-        )
+        reason = challenge(url, secret, _CHALLENGE_TIMEOUT)
+        self._options.log("challenge", url, reason or "passed")
         return reason
 
     def _respond(self, connection: Connection, request: Request) -> None:
-        """Answer one request, with the latency and the fault that are due."""
-        if request.path.startswith(FIRE_PATH):
-            connection.send(self._answer_fire(request))
-            return
-        answer = self._answer(request)
-        what = f"{request.method} {request.path}"
+        """Answer one request, or let the fault happen that is due."""
+        with self.lock:
+            fault = next_fault(self.faults, call_name(request))
+        answer = self.misbehave(fault, request) if fault else self.rules.answer(request)
         result = answer.status if answer else "cut"
-        self._options.log({"kind": "call", "what": what, "result": result})
+        self._options.log("call", f"{request.method} {request.path}", result)
         if answer is None:
             connection.cut()
         else:
             connection.send(answer)
-
-    def _answer(self, request: Request) -> Answer | None:
-        if self.stopping.wait(self._options.latency):
-            return None
-        with self.lock:
-            fault = next_fault(self.faults, call_name(request))
-        if fault is not None:
-            return self.misbehave(fault, request)
-        return self.rules.answer(request)
 
     def misbehave(self, fault: Fault, request: Request) -> Answer | None:
         """Let a fault happen to a call. None: the connection is to be cut."""

@@ -1,12 +1,8 @@
-"""What the service holds, in memory and in a file, and what it answers to each call. No sockets.
+"""What the service holds, in memory, and what it answers to each call. No sockets.
 
 A request goes in, an answer comes out; the one call to the outside is the challenge to a receiver,
-through a function that is an argument. Where the behaviour of the real service is unknown, a trait
-chooses one. Only the list may lag behind what the tenancies hold: refusals, events and the data
-file do not. Whoever starts from the file lists at once what is in it.
-
-The data file holds the secrets of the subscriptions, because events are signed with them: it is
-made with mode 0600, and is as confidential as they are. Accounts and tokens are not in it.
+through a function that is an argument. If the behaviour of the real service is unknown, a trait
+chooses one. Only the list may lag behind what the tenancies hold: refusals do not.
 """
 
 from __future__ import annotations
@@ -16,14 +12,13 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from pathlib import Path
 
 from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, Session
 from hooksync.sandbox.faults import call_name
-from hooksync.sandbox.http_server import Answer, Log, Refusal, Request, SandboxError, json_answer
+from hooksync.sandbox.http_server import Answer, Log, Refusal, Request, json_answer
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
 TRIGGERS = (
@@ -33,12 +28,6 @@ TRIGGERS = (
     "INGEST_FAILED",
     "CHANGE_ASSET_VISIBILITY",
 )
-# pyPreservica's
-SHORT_TRIGGERS = {
-    "INDEXED": "FULL_TEXT_INDEXED",
-    "SECURITY_CHANGED": "CHANGED_SECURITY_DESCRIPTOR",
-}
-
 TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
 VERSION = "7.5.0"  # of Preservica, as this sandbox reports it
 
@@ -48,8 +37,6 @@ _VERSION_XML = (
     f"<CurrentVersion>{VERSION}</CurrentVersion></VersionResponse>"
 )
 
-_FORMAT = "hooksync.sandbox/1"  # the only key of the data file
-
 
 class Trait(StrEnum):
     """A way in which the real service may differ; the help explains each."""
@@ -57,7 +44,6 @@ class Trait(StrEnum):
     REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
     ANSWER_WITHOUT_ID = "answer-without-id"
     NO_CHALLENGE = "no-challenge"
-    REPEAT_EVENTS = "repeat-events"  # `SandboxOptions.repeats` has when
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +52,7 @@ class Subscription:
 
     url: str
     trigger: str  # as on the wire
-    secret: str = field(repr=False)  # kept to sign events; no call returns it
+    secret: str = field(repr=False)  # no call returns it
     include_identifiers: bool = True
     id: str = ""  # given when it is kept
 
@@ -87,23 +73,15 @@ class SandboxOptions:
     accounts: tuple[Account, ...] = (Account(),)
     traits: Collection[str] = ()  # names in `Trait`
     faults: Sequence[str] = ()  # as `faults.read_fault` takes them
-    latency: float = 0.0  # seconds that each call takes at least
     token_seconds: float = 900.0  # that a token is valid
     extra_triggers: Sequence[str] = ()  # as on the wire; taken besides `TRIGGERS`
     port: int = 0  # 0: any that is free
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex  # for each subscription that is kept
-    data: Path | None = None  # the file that keeps the subscriptions; None: in memory
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
     # seconds since 1970, by which tokens end and the list lags
     clock: Callable[[], float] = time.time
-    # seconds before each repetition of an event that was not answered with 2xx
-    repeats: tuple[float, ...] = ()
-    # takes each call, challenge and event; URLs as they are, but no secrets
-    log: Log = lambda entry: None
-
-
-Holdings = Mapping[str, tuple[Subscription, ...]]  # by tenant
+    log: Log = lambda kind, what, result: None
 
 
 class Tenancies:
@@ -112,10 +90,7 @@ class Tenancies:
     def __init__(self, options: SandboxOptions) -> None:
         self._options = options
         self._lock = threading.RLock()
-        held = load_data(options.data) if options.data else {}
         self._kept: dict[str, dict[str, _Kept]] = {}  # by tenant and id
-        for tenant, several in held.items():
-            self._kept[tenant] = {each.id: _Kept(each, -math.inf) for each in several}
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
@@ -130,15 +105,6 @@ class Tenancies:
             kept = self._kept.get(tenant, {}).values()
             listed = [each for each in kept if each.listed_from <= now < each.listed_until]
             return tuple(each.subscription for each in listed)
-
-    def held_for(self, trigger: str) -> list[tuple[str, Subscription]]:
-        """Return all subscriptions for a trigger, with their tenants."""
-        found: list[tuple[str, Subscription]] = []
-        with self._lock:
-            for tenant in self._kept:
-                held = self.held_by(tenant)
-                found += [(tenant, each) for each in held if each.trigger == trigger]
-        return found
 
     def add(
         self, tenant: str, subscription: Subscription, *, by_hand: bool = False
@@ -158,7 +124,6 @@ class Tenancies:
             made = replace(subscription, id=self._options.new_id())
             listed_from = self._after(self._options.list_lag_additions, by_hand)
             self._kept.setdefault(tenant, {})[made.id] = _Kept(made, listed_from)
-            self._save()
         return made
 
     def remove(self, tenant: str, subscription_id: str, *, by_hand: bool = False) -> None:
@@ -171,22 +136,14 @@ class Tenancies:
             if kept is None or kept.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
             kept.listed_until = self._after(self._options.list_lag_removals, by_hand)
-            self._save()
 
     def _after(self, seconds: float, by_hand: bool) -> float:
         """Return the moment from which a list shows a change that is made now."""
         return -math.inf if by_hand else self._options.clock() + seconds
 
-    def _save(self) -> None:
-        """Write the data file, under the lock, so that the newest data is written last."""
-        if self._options.data:
-            save_data(self._options.data, {tenant: self.held_by(tenant) for tenant in self._kept})
-
 
 class Rules:
     """The service: its accounts, its tenancies, its rules.
-
-    Raises `SandboxError` where the data file cannot be used.
 
     `challenge` challenges a URL under a secret: returns why the receiver failed, None if it passed.
     """
@@ -206,8 +163,6 @@ class Rules:
             return self._carry_out(request)
         except Refusal as refusal:
             return refusal.answer
-        except SandboxError as error:  # the data could not be saved
-            return json_answer(500, {"message": str(error)})
 
     def describe(self, subscription: Subscription) -> dict[str, object]:
         """Return a subscription as the list shows it: never with its secret."""
@@ -280,41 +235,3 @@ def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
     if flag not in ("true", "false", True, False):
         raise Refusal(400, 'includeIdentifiers is neither "true" nor "false"')
     return Subscription(url, trigger, secret, flag in ("true", True))
-
-
-def load_data(path: Path) -> Holdings:
-    """Read what the tenants held; nothing if there is no file.
-
-    Raises `SandboxError` for an unusable file.
-    """
-    if not path.exists():
-        return {}
-    held: dict[str, tuple[Subscription, ...]] = {}
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        for tenant, entries in document[_FORMAT].items():
-            held[tenant] = tuple(Subscription(**entry) for entry in entries)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        # the error's text may quote the file, and so a secret: only its kind is shown
-        kind = type(error).__name__
-        raise SandboxError(
-            f"the data file {path} cannot be read, or was not written by a sandbox ({kind}); "
-            "remove it to start empty, or name another"
-        ) from None
-    return held
-
-
-def save_data(path: Path, holdings: Holdings) -> None:
-    """Write what the tenants hold, atomically, readable by its owner alone.
-
-    Raises `SandboxError`.
-    """
-    tenants = {tenant: list(map(asdict, held)) for tenant, held in holdings.items()}
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps({_FORMAT: tenants}, indent=1), encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise SandboxError(f"cannot write the data file {path}: {error}") from error

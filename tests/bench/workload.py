@@ -54,7 +54,8 @@ def start_box(count: int, latency: float = 0.0) -> Sandbox:
     """Start a sandbox in which the first so many subscriptions are live. `latency`: seconds of each
     call.
     """
-    box = Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}), latency=latency))
+    box = Sandbox(SandboxOptions(traits=frozenset({"no-challenge"})))
+    box.latency = latency
     for number in range(count):
         box.seed(TENANT, url_of(number), "FULL_TEXT_INDEXED", SECRET)
     return box
@@ -89,4 +90,6 @@ def start_many(tenancies: int, latency: float) -> Sandbox:
     """Start a sandbox with so many empty tenancies."""
     names = tuple(f"T{number:03d}" for number in range(tenancies))
     account = Account(tenants=names)
-    return Sandbox(SandboxOptions((account,), traits=frozenset({"no-challenge"}), latency=latency))
+    box = Sandbox(SandboxOptions((account,), traits=frozenset({"no-challenge"})))
+    box.latency = latency
+    return box

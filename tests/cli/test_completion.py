@@ -74,7 +74,7 @@ FREE = {  # what stands for values that nobody can list, or that Preservica alon
         "ID",
         "N",
         "NAME",
-        "NAME=ENV,...",
+        "NAME=ENV",
         "NEW",
         "OLD",
         "REF",

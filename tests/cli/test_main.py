@@ -432,7 +432,8 @@ def test_an_apply_makes_no_call_too_many_on_no_more_connections_than_it_may(plac
     place.write(
         head.replace("    sub", "    probe: never\n    sub") + "".join(map(line.format, range(12)))
     )
-    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}), latency=0.02)) as box:
+    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
+        box.latency = 0.02
         place.environ["BOX"] = box.url
         assert place.run("apply", "--yes", "--parallelism", "3").code == 0
         assert Counter(call.name for call in box.calls) == {"login": 1, "list": 2, "subscribe": 12}

@@ -304,7 +304,7 @@ def test_listen_is_a_receiver_that_pypreservica_can_subscribe_and_shows_what_the
         with web_hooks_api(box) as api:
             api.subscribe(one.url, TriggerType.MOVED, SECRET)
         [made] = box.subscriptions("DEMO")
-        assert [*box.fire("MOVED").values()] == [200]
+        assert box.fire("MOVED") == [200]
         challenge, event = one.end()
     assert challenge == "200  challenge"
     assert re.fullmatch(

@@ -29,6 +29,7 @@ TOUCHES = {
     "receiver": "random socket time",  # claims, and their expiry; a connection to SQLite
     "cli": "",
     "cli.arguments": "",
+    "cli.local": "os random",  # the sandbox's hooks file and secrets
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
@@ -115,7 +116,6 @@ WRITING = {
     "cli.terminal": "os.write",  # the notice of a signal's handler, which may take no lock
     "core.output": "file stream",
     "sandbox.demo": "file",  # the hooks file of the tour, in a folder of its own
-    "sandbox.tenancies": "file",  # --data: secrets of the sandbox, of whose clients it knows none
 }
 WRITING_CALLS = {
     **dict.fromkeys(("print", "breakpoint"), "stream"),
@@ -147,7 +147,7 @@ class Import(NamedTuple):
 
 
 def modules() -> dict[str, ast.Module]:
-    """Parse every module, by its name below hooksync: "" for the package itself, "sandbox.command"."""
+    """Parse every module, by its name below hooksync: "" for the package itself, "sandbox.server"."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts

@@ -40,12 +40,12 @@ ROTATING = ROOT / "docs" / "rotating-secrets.md"
 STATE = ROOT / "docs" / "state.md"
 TAKING_OVER = ROOT / "docs" / "taking-over.md"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-# where the pages let a sandbox listen
-SERVICE, RECEIVERS = (
-    "http://127.0.0.1:8700",
-    "http://127.0.0.1:8701",
-)
-NEXT_JOB = "kill %?sandbox; wait"
+# where the pages let a sandbox and receivers listen
+SERVICE = "http://127.0.0.1:8700"
+RECEIVERS = "http://127.0.0.1:8701"
+VENDOR = "http://127.0.0.1:8702"
+NAMES = ("catalogue", "search", "discovery")  # in the URLs of the pages' receivers
+STOP_LISTEN = "kill %?listen; wait %?listen"
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:
@@ -78,6 +78,7 @@ class Stage:
     folder: Path
     box: Sandbox
     receiver: Receiver
+    vendor: Receiver
     environ: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     hidden: set[str] = field(default_factory=lambda: {PASSWORD})
@@ -104,7 +105,9 @@ class Stage:
             case ["cat", name]:
                 self.say(Run(0, (self.folder / name).read_text(), ""))
             case ["hooksync", "sandbox", *arguments, "&"]:
-                self.restart(arguments)
+                self.play_sandbox(arguments)
+            case ["hooksync", "listen", *arguments, "&"]:
+                self.play_listen(arguments)
             case ["timeout", "-s", "KILL", _, "hooksync", *arguments]:
                 self.say(self.killed(arguments))
             case ["hooksync", *arguments, ">", name]:
@@ -114,7 +117,7 @@ class Stage:
                     hooksync([self.real(each) for each in arguments], self.environ, self.folder)
                 )
             case _:
-                assert command == NEXT_JOB
+                assert command == STOP_LISTEN
 
     def write(self, body: str) -> None:
         """Write a hooks file: `hooks.yaml`, unless the first line names a different one."""
@@ -132,28 +135,38 @@ class Stage:
 
     def real(self, text: str) -> str:
         """Put the addresses that there are in the place of those of the page."""
-        return text.replace(SERVICE, self.box.url).replace(RECEIVERS, self.receivers)
+        vendor = self.vendor.url("")[:-1]
+        text = text.replace(SERVICE, self.box.url).replace(RECEIVERS, self.receivers)
+        return text.replace(VENDOR, vendor)
 
     def shown(self, text: str) -> str:
         """Put the addresses of the page in the place of those that there are."""
-        return text.replace(self.receivers, RECEIVERS).replace(self.box.url, SERVICE)
+        vendor = self.vendor.url("")[:-1]
+        text = text.replace(self.receivers, RECEIVERS).replace(self.box.url, SERVICE)
+        return text.replace(vendor, VENDOR)
 
     @property
     def receivers(self) -> str:
         return self.receiver.url("")[:-1]
 
-    def restart(self, arguments: list[str]) -> None:
-        """Let the sandbox be as after a start with these arguments. It is the one that runs: --data
-        keeps the rest.
-        """
+    def play_sandbox(self, arguments: list[str]) -> None:
+        """Let the sandbox and its receivers be as after a start with these arguments."""
         args = read_arguments(["sandbox", *arguments], {})
-        assert (f":{args.port}", f":{args.receiver_port}") == (SERVICE[-5:], RECEIVERS[-5:])
-        assert args.data
+        assert f":{args.port}" == SERVICE[-5:]
+        servers = {int(RECEIVERS[-4:]): self.receiver, int(VENDOR[-4:]): self.vendor}
         for written in args.receiver:
-            name, _, secrets = written.partition("=")
-            self.receiver.set_secret(name, *(self.environ[secret] for secret in secrets.split(",")))
+            name, _, secret = written.partition("=")
+            servers[args.receiver_port].set_secret(name, self.environ[secret])
         for fault in args.faults:
             self.box.faults.add(fault)
+
+    def play_listen(self, arguments: list[str]) -> None:
+        """Let the receivers have the secrets with which a page starts `listen` in their place."""
+        args = read_arguments(["listen", *arguments], {})
+        assert f":{args.port}" == RECEIVERS[-5:]
+        secrets = [self.environ[str(ref).removeprefix("env:")] for ref in args.secrets]
+        for name in NAMES:
+            self.receiver.set_secret(name, *secrets)
 
     def killed(self, arguments: list[str]) -> Run:
         """Kill a command when it has made one more subscription, and does not know it yet."""
@@ -261,7 +274,8 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     with ExitStack() as running:
         box = running.enter_context(Sandbox())
         receiver = running.enter_context(Receiver({"catalogue": ["not-given-a-secret-yet"]}))
-        yield Stage(tmp_path, box, receiver)
+        vendor = running.enter_context(Receiver({}))
+        yield Stage(tmp_path, box, receiver, vendor)
 
 
 def with_numbered_ids(text: str) -> str:
@@ -296,7 +310,7 @@ def check(page: Path, stage: Stage) -> None:
 @pytest.mark.slow
 def test_the_first_steps_go_as_the_quick_start_says(tmp_path: Path, stage: Stage) -> None:
     with ExitStack() as running:
-        first = FirstSteps(tmp_path, stage.box, stage.receiver, running=running)
+        first = FirstSteps(tmp_path, stage.box, stage.receiver, stage.vendor, running=running)
         check(QUICK_START, first)
         texts = [body for language, body in blocks(QUICK_START) if language in ("text", "output")]
         assert first.written in texts

@@ -120,7 +120,7 @@ def test_each_receiver_passes_the_challenge_of_a_subscription_by_pypreservica_an
     with web_hooks_api(box) as api:
         api.subscribe(f"{server.url}?code=KEY", TriggerType.MOVED, NEW)
     reference = str(uuid.uuid4())
-    assert [*box.fire("MOVED", [moved(reference)]).values()] == [200]
+    assert box.fire("MOVED", [moved(reference)]) == [200]
     server.wait_for(f"MOVED IO {reference}")
     server.wait_for("200 event HOOK_SECRET\n")
 

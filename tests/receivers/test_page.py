@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ import pytest
 from hooksync import receiver as module
 from hooksync.core.model import TRIGGER_NAMES
 from hooksync.receiver import sign_challenge, sign_event
-from hooksync.sandbox.receiver import Receiver, event_body
-from hooksync.sandbox.tenancies import Subscription
+from hooksync.sandbox.receiver import Receiver
+from hooksync.service.events import NewEvents
 from tests.backends import missing
 from tests.boxes import Sandbox
 from tests.command_line import ROOT
@@ -85,6 +86,7 @@ def stage(tmp_path: Path, stack: Any) -> Iterator[WithFlask]:
             tmp_path,
             box,
             nobody,
+            nobody,
             start=lambda environ: stack.enter_context(started(arguments, tmp_path, environ)),
         )
 
@@ -133,11 +135,11 @@ def test_the_first_receiver_refuses_what_is_forged(
 # What Preservica sends
 
 
-def test_an_event_of_the_sandbox_has_the_fields_of_the_one_on_the_page() -> None:
+def test_an_event_that_fire_makes_has_the_fields_of_the_one_on_the_page() -> None:
     shown = json.loads(snippets("json")[1])
-    made = Subscription("https://hooks.example.org/x", "FULL_TEXT_INDEXED", NEW, id="9" * 32)
-    document = json.loads(event_body("BRAMA", made, shown["events"]))
+    document: Any = NewEvents(datetime.now(UTC), "FULL_TEXT_INDEXED").make()
     assert list(document) == list(shown)
+    assert list(document["events"][0]) == list(shown["events"][0])
     assert re.sub(r"\d", "0", document["timestamp"]) == re.sub(r"\d", "0", shown["timestamp"])
 
 

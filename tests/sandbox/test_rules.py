@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -296,17 +295,6 @@ def test_removal_that_lags_is_gone_at_once_and_listed_for_a_while() -> None:
     assert service.list() == [made]
     service.now += 0.1
     assert service.list() == []
-
-
-# Bits and pieces
-
-
-def test_state_that_cannot_be_saved_is_a_500(tmp_path: Path) -> None:
-    service = Service(options={"data": tmp_path / "no folder" / "data.json"})
-    service.log_in()
-    status, document = service.subscribe()
-    assert status == 500
-    assert document["message"].startswith("cannot write the data file")
 
 
 def test_no_repr_shows_a_secret() -> None:

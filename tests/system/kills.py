@@ -46,7 +46,6 @@ from tests.system.tenancy import (
     remembered,
     wait_until_all_is_carried_out,
     wanted,
-    write_state,
 )
 
 SIGNALS = {  # with the exit code of a run that is asked to end; None: it is not asked
@@ -150,9 +149,9 @@ def carry_out(kill: Kill) -> Killed:
         way = replace(way, lag=LAG)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        made = prepare(way, folder)
-        with Sandbox(replace(options_of(way, folder / "held.json", clock), latency=LATENCY)) as box:
-            write_state(way, folder, box.url, made)
+        with Sandbox(options_of(way, clock)) as box:
+            box.latency = LATENCY
+            prepare(way, folder, box)
             tenancy = WatchedTenancy(way, box, clock, folder)
             run = _kill(kill, tenancy)
             broken = [f"{law}: {how}" for law, how in broken_by(run)]

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hooksync.sandbox.tenancies import SandboxOptions
 from tests.backends import Backend
 from tests.boxes import Receiver, Sandbox
 from tests.command_line import ROOT, Run
@@ -96,8 +95,8 @@ class Runners:
 
 @contextmanager
 def runners(folder: Path, backend: Backend, latency: float = LATENCY) -> Iterator[Runners]:
-    options = SandboxOptions(latency=latency)
-    with Receiver({"catalogue": [FIRST]}) as receiver, Sandbox(options) as box:
+    with Receiver({"catalogue": [FIRST]}) as receiver, Sandbox() as box:
+        box.latency = latency
         yield Runners(folder, backend, box, receiver)
 
 

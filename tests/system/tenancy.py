@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
-from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.clock import Clock
 from hooksync.core.model import Secret, SubscriptionKey, Trigger
 from hooksync.reconcile.context import World
 from hooksync.sandbox import http_server
@@ -160,38 +160,29 @@ def declared_of(way: Way) -> Declared:
     )
 
 
-def options_of(way: Way, data: Path, clock: Clock = SYSTEM_CLOCK) -> SandboxOptions:
+def options_of(way: Way, clock: Clock) -> SandboxOptions:
     """How the sandbox is to be."""
     return SandboxOptions(
         traits=way.traits | {"no-challenge"},
-        data=data,
         list_lag_additions=way.lag,
         list_lag_removals=way.lag,
         token_seconds=86_400.0,
         clock=clock.now,
-        new_id=partial(next, _ids(is_later=data.exists())),
+        new_id=partial(next, _ids()),
     )
 
 
-def _ids(*, is_later: bool) -> Iterator[str]:
-    """Give the same ids in every run, in an order that is not that of their text. `is_later`: after
-    those seeded.
-    """
-    for number in count(1000 * is_later):
+def _ids() -> Iterator[str]:
+    """Give the same ids in every run, in an order that is not that of their text."""
+    for number in count():
         yield hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
-def prepare(way: Way, folder: Path) -> list[Subscription]:
-    """Write the hooks file and what the sandbox holds; return what the state is to contain."""
+def prepare(way: Way, folder: Path, box: Sandbox) -> None:
+    """Write the hooks file, what the sandbox holds, and the state of a run that made some of it."""
     hooks = HOOKS.replace("create-first", way.replacement) + (MOVED_NAMES if way.moves else "")
     (folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
-    with Sandbox(options_of(way, folder / "held.json")) as box:
-        return _seed(box, way)
-
-
-def write_state(way: Way, folder: Path, server: str, made: Iterable[Subscription]) -> None:
-    """Write the state of a run that has made these. `server`: as the state knows it."""
-    state = _old_state(server, made, FORMER_NAMES if way.moves else {})
+    state = _old_state(box.url, _seed(box, way), FORMER_NAMES if way.moves else {})
     (folder / "hooks.state.json").write_text(state_text(state), encoding="utf-8")
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
 from tests.conftest import HOOKS, Place
@@ -23,9 +22,9 @@ WHO = "archivist on host-7 (process 4711) since 2027-01-15T08:00:00Z"
 HOLDER = Holder("archivist", "host-7", None, SINCE, 4711)
 
 
-@pytest.fixture
-def options() -> SandboxOptions:
-    return SandboxOptions(latency=LATENCY)
+@pytest.fixture(autouse=True)
+def slow(place: Place) -> None:
+    place.box.latency = LATENCY
 
 
 def state_of(place: Place) -> LocalStore:

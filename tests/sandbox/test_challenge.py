@@ -1,0 +1,133 @@
+"""How the sandbox's service challenges a receiver, and what it takes for an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from urllib.parse import parse_qs
+
+import pytest
+
+from hooksync.receiver import sign_challenge
+from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
+from hooksync.sandbox.receiver import challenge, judge
+
+Answering = Callable[[Answer], str]
+
+SECRET = "a secret of the receiver"
+TIMEOUT = 5.0
+CODE = "0123456789abcdef"
+RIGHT = sign_challenge(SECRET.encode(), CODE.encode())
+NO_CODE = "its answer does not repeat the challengeCode"
+WRONG = "its challengeResponse is wrong; it may use a different secret"
+
+
+@pytest.fixture
+def recording(stack: ExitStack) -> tuple[str, list[Request]]:
+    """Run a receiver that answers every challenge rightly and keeps the requests; gives its address
+    and them.
+    """
+    seen: list[Request] = []
+
+    def respond(connection: Connection, request: Request) -> None:
+        seen.append(request)
+        code = parse_qs(request.query).get("challengeCode", [""])[0]
+        answer = {
+            "challengeCode": code,
+            "challengeResponse": sign_challenge(SECRET.encode(), code.encode()),
+        }
+        connection.send(json_answer(200, answer))
+
+    server = LoopbackServer(0, respond)
+    stack.callback(server.close)
+    return f"http://127.0.0.1:{server.port}", seen
+
+
+@pytest.mark.parametrize(
+    ("tail", "path", "query"),
+    [
+        ("", "/", {}),
+        ("/hook", "/hook", {}),
+        ("/hook?code=KEY&b=", "/hook", {"code": ["KEY"], "b": [""]}),
+        ("/a%20b?x=%26#fragment", "/a%20b", {"x": ["&"]}),
+    ],
+)
+def test_challenge_is_a_post_that_adds_the_code_to_the_query(
+    recording: tuple[str, list[Request]],
+    tail: str,
+    path: str,
+    query: dict[str, list[str]],
+) -> None:
+    base, seen = recording
+    assert challenge(base + tail, SECRET, TIMEOUT) is None
+    (request,) = seen
+    asked = parse_qs(request.query, keep_blank_values=True)
+    assert len(asked.pop("challengeCode")[0]) == 32
+    assert (request.method, request.path, asked) == ("POST", path, query)
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "reason"),
+    [
+        (201, {"challengeCode": CODE, "challengeResponse": RIGHT}, "it answered 201, not 200"),
+        (404, {}, "it answered 404, not 200"),
+        (200, [], NO_CODE),
+        (200, {}, NO_CODE),
+        (200, {"challengeCode": "other", "challengeResponse": RIGHT}, NO_CODE),
+        (200, {"challengeCode": CODE}, WRONG),
+        (
+            200,
+            {"challengeCode": CODE, "challengeResponse": 5},
+            WRONG,
+        ),
+        (
+            200,
+            {"challengeCode": CODE, "challengeResponse": RIGHT.upper()},
+            WRONG,
+        ),
+        (
+            200,
+            {"challengeCode": CODE, "challengeResponse": "\ud800"},
+            WRONG,
+        ),
+    ],
+)
+def test_wrong_answer_fails_with_its_reason(status: int, document: object, reason: str) -> None:
+    assert judge(status, json.dumps(document).encode(), CODE, SECRET) == reason
+
+
+def test_redirect_is_not_followed(
+    recording: tuple[str, list[Request]], answering: Answering
+) -> None:
+    base, seen = recording
+    assert (
+        challenge(answering(Answer(302, headers=(("Location", base),))), SECRET, TIMEOUT)
+        == "it answered 302, not 200"
+    )
+    assert seen == []
+
+
+def test_endless_answer_is_not_read_to_its_end(answering: Answering) -> None:
+    reason = challenge(answering(Answer(200, b"x" * 1_000_000)), SECRET, TIMEOUT)
+    assert reason == "it could not be called (its answer is longer than 65536 bytes)"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/\u20ac", "http://127.0.0.1:1/a b", f"http://{'a' * 70}.example/"]
+)
+def test_url_that_cannot_be_called_fails(url: str) -> None:
+    assert challenge(url, SECRET, TIMEOUT) is not None
+
+
+def test_receiver_that_never_ends_its_answer_fails_when_the_time_is_over(stack: ExitStack) -> None:
+    def respond(connection: Connection, _: Request) -> None:
+        connection.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not server.stopping.wait(0.01):
+            connection.wfile.write(b"x")
+
+    server = LoopbackServer(0, respond)
+    stack.callback(server.close)
+    assert (
+        challenge(f"http://127.0.0.1:{server.port}/", SECRET, 0.05) == "it did not answer in time"
+    )
