@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,6 @@ from typing import Any
 import pytest
 import yaml
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import ROOT
 from tests.conftest import HIDDEN, HOOKS, Place, owning
 from tests.git_servers import PASSWORD as GIT_PASSWORD
@@ -319,13 +316,12 @@ ODD = "--timeout=5 $(touch gone)"  # one argument
 GIVEN = [  # inputs of the action, and what hooksync gets of them in one step or another
     (
         {
-            "shard": "2/3", "tenancy": "a-*\n\nb", "replace": "a/b/*",
+            "tenancy": "a-*\n\nb", "replace": "a/b/*",
             "adopt": "a/b/c", "probe": "true", "state": "s3://BUCKET/KEY",
             "max-age": "2h", "args": f"{ODD}\n\n--all",
         },
         {
             "--tenancy=a-* --tenancy=b": "Validate, Plan, Look for drift, Adopt",
-            "--shard=2/3": "Validate, Plan, Look for drift",
             "--replace=a/b/*": "Plan",
             "--probe": "Plan, Look for drift, Apply",
             "--state=s3://BUCKET/KEY": "Plan, Look for drift, Apply, Adopt",
@@ -634,7 +630,6 @@ def test_github_takes_no_other_issue_for_its_own(runner: Runner, place: Place) -
         ("artifact", "other"),
         ("tenancy", "prod"),
         ("files", "./hooks.yaml"),
-        ("shard", "1/1"),
     ):
         runner.inputs |= {name: value}
         assert told(ours) == 2
@@ -657,8 +652,12 @@ def gitlab(**inputs: object) -> dict[str, Any]:
 
 
 def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.CompletedProcess[str]:
-    job = gitlab(**inputs)[f"hooksync:{name}"]
+    if name == "apply":  # of the child pipeline that the plan wrote
+        [job] = load(runner.place.folder / "hooksync-apply.yml").values()
+    else:
+        job = gitlab(**inputs)[f"hooksync:{name}"]
     predefined = {
+        "CI_PIPELINE_ID": "77",
         "CI_SERVER_URL": runner.server,
         "CI_JOB_TOKEN": "",
         "CI_PROJECT_DIR": str(runner.place.folder),
@@ -667,13 +666,30 @@ def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.Comple
     }
     runner.publish(runner.place.policy_text())
     return runner.bash(
-        "\n".join([*job["before_script"], *job["script"]]), predefined | job["variables"]
+        "\n".join([*job.get("before_script", []), *job["script"]]), predefined | job["variables"]
     )
 
 
+def gitlab_children() -> dict[str, Any]:
+    """Load the jobs of the child pipelines that the plan writes."""
+    script = "\n".join(gitlab()["hooksync:plan"]["script"])
+    texts = re.findall(r"<<'END' ;;\n(.*?)\nEND\n", script, re.DOTALL)
+    return {name: job for text in texts for name, job in yaml.safe_load(text).items()}
+
+
 def test_gitlab_jobs_are_well_behaved() -> None:
-    jobs = gitlab()
-    for name, job in jobs.items():
+    jobs, children = gitlab(), gitlab_children()
+    offer = jobs.pop("hooksync:offer")
+    assert offer["rules"] == jobs["hooksync:plan"]["rules"]
+    assert offer["trigger"]["include"] == [
+        {"artifact": "hooksync-apply.yml", "job": "hooksync:plan"}
+    ]
+    assert children.pop("hooksync:no-changes") == {
+        "image": jobs["hooksync:plan"]["image"],
+        "script": ["true"],
+    }
+    assert list(children) == ["hooksync:apply"]
+    for name, job in {**jobs, **children}.items():
         assert job["image"]["entrypoint"] == [""]
         assert job["timeout"]
         # a fork's merge request has no environment; nothing but the apply has that of production
@@ -681,12 +697,15 @@ def test_gitlab_jobs_are_well_behaved() -> None:
             "hooksync:validate": None, "hooksync:apply": {"name": "production"},
             "hooksync:adopt": {"name": "production"},
         }.get(name, {"name": "planning", "action": "access"})  # fmt: skip
-    apply = jobs["hooksync:apply"]
+    apply = children["hooksync:apply"]
+    assert apply["rules"] == [{"when": "manual"}]
     assert (apply["resource_group"], apply["interruptible"]) == ("hooksync", False)
+    base = jobs["hooksync:plan"]["variables"]
+    assert apply["variables"].items() <= base.items()
 
 
 GITLAB_INPUTS = {
-    "tenancy": "archive-*\n$(touch gone)", "replace": "a/b/*", "shard": "2/8", "probe": "false",
+    "tenancy": "archive-*\n$(touch gone)", "replace": "a/b/*", "probe": "false",
     "notify-as": "slack", "args": "--all\n--target=`touch gone` a",
 }  # fmt: skip
 
@@ -694,11 +713,13 @@ GITLAB_INPUTS = {
 def test_gitlab_inputs_become_arguments_that_nothing_evaluates(
     runner: Runner, place: Place
 ) -> None:
-    runner.script("hooksync", 'printf \'%s\\n\' "$@" "state=$HOOKSYNC_STATE"\n')
+    said = 'printf "%s\\n" "$@" "state=$HOOKSYNC_STATE"\n'
+    runner.script("hooksync", f'{said}[ "$1" != show ] || exit "$CHANGES"\n')
+    runner.environ["CHANGES"] = "2"
     shared, told = ["--no-probe"], ["--notify=env:NOTIFY_URL", "--notify-as=slack"]
     asked = run_gitlab(runner, "preview", **GITLAB_INPUTS).stdout.splitlines()
     assert asked == [
-        *("plan", *shared, "--shard=2/8", "--tenancy=archive-*"),
+        *("plan", *shared, "--tenancy=archive-*"),
         *(
             "--tenancy=$(touch gone)",
             "--replace=a/b/*",
@@ -710,10 +731,16 @@ def test_gitlab_inputs_become_arguments_that_nothing_evaluates(
     assert run_gitlab(runner, "drift", **GITLAB_INPUTS).stdout.splitlines() == [
         *asked[:-1], *told, "--detailed-exitcode", asked[-1],
     ]  # fmt: skip
-    applied = run_gitlab(runner, "apply", **GITLAB_INPUTS).stdout.splitlines()
+    assert run_gitlab(runner, "plan", **GITLAB_INPUTS).returncode == 0
+    applied = run_gitlab(runner, "apply").stdout.splitlines()
     assert applied[:5] == ["apply", "hooksync-plan.json", *shared, *told]
+    child = place.folder / "hooksync-apply.yml"
+    parent = {"pipeline": "77", "job": "hooksync:plan"}
+    assert load(child)["hooksync:apply"]["needs"] == [parent]
     assert run_gitlab(runner, "adopt").stdout.splitlines() == ["adopt", "--", f"state={STATE}"]
+    runner.environ["CHANGES"] = "0"
     planned = run_gitlab(runner, "plan", **{"max-age": "2h"}).stdout
+    assert list(load(child)) == ["hooksync:no-changes"]
     assert "--max-age\n2h\n" in (place.folder / "hooksync-plan.html").read_text(), planned
     assert run_gitlab(runner, "preview").stdout.splitlines() == ["plan", f"state={STATE}"]
     assert not (place.folder / "gone").exists()
@@ -856,7 +883,7 @@ def test_the_build_gets_what_the_wheel_is_made_of_and_nothing_else() -> None:
     }  # fmt: skip
 
 
-CRON_JOBS = ("cronjob.yml", "sharded-cronjob.yml")
+CRON_JOB = "cronjob.yml"
 HOOK = "../ci/argocd/hook.yml"
 
 
@@ -889,12 +916,12 @@ def command_of(cron: str, moved: Mapping[str, str], **environ: str) -> list[str]
     return [re.sub("|".join(moved), lambda found: moved[found[0]], each) for each in command]
 
 
-@pytest.mark.parametrize("cron", [*CRON_JOBS, HOOK])
+@pytest.mark.parametrize("cron", [CRON_JOB, HOOK])
 def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
     job, pod = job_of(cron), pod_of(cron)
     (container,) = pod["containers"]
     assert pod["restartPolicy"] == "Never"
-    assert job.get("backoffLimit", job.get("backoffLimitPerIndex")) == 0
+    assert job["backoffLimit"] == 0
     assert 0 < job["activeDeadlineSeconds"] < 15 * 60
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -912,7 +939,7 @@ def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
     }
 
 
-@pytest.mark.parametrize("cron", [*CRON_JOBS, HOOK])
+@pytest.mark.parametrize("cron", [CRON_JOB, HOOK])
 def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
     made = load(KUBERNETES / "kustomization.yml")
     (secrets,), (image,) = made["secretGenerator"], made["images"]
@@ -991,34 +1018,3 @@ def test_argo_cd_runs_the_hook_and_the_adopt_job_is_one_command_away(
     spec = yaml.safe_load(edited)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     flags = [each.partition("=")[0] for each in spec["containers"][0]["args"]]
     assert flags == ["adopt", "--file", "--policy", "--state"]
-
-
-TENANTS = tuple(f"T{number}" for number in range(12))
-
-
-@pytest.mark.parametrize(
-    "options", [SandboxOptions(accounts=(Account(tenants=TENANTS),))], indirect=True
-)
-@pytest.mark.slow
-def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -> None:
-    tenants = {f"archive-{tenant.lower()}": tenant for tenant in TENANTS}
-    hook = "hook: {url: '${RECEIVER}', trigger: MOVED, secret: {env: CATALOGUE_SECRET}}"
-    settings = {name: f"server: '${{BOX}}', tenant: {tenant}" for name, tenant in tenants.items()}
-    lines = (f"  {name}: {{{settings[name]}, subscriptions: {{{hook}}}}}\n" for name in tenants)
-    place.write("version: 1\ntenancies:\n" + "".join(lines))
-    volume = place.folder / "volume"
-    volume.mkdir()
-    place.write(place.policy_text(), "policy.yaml")
-    moved = dict.fromkeys(("/etc/hooksync", "/etc/policy"), str(place.folder)) | {
-        "s3://BUCKET/hooksync": str(volume)
-    }
-
-    def run(index: int) -> subprocess.CompletedProcess[str]:
-        environ = {"JOB_COMPLETION_INDEX": str(index)}
-        return runner.bash(shlex.join(command_of("sharded-cronjob.yml", moved, **environ)), environ)
-
-    with ThreadPoolExecutor(job_of("sharded-cronjob.yml")["parallelism"]) as pods:
-        done = list(pods.map(run, range(job_of("sharded-cronjob.yml")["completions"])))
-    assert [each.returncode for each in done] == [0] * 8, [each.stderr for each in done]
-    assert [len(place.box.subscriptions(tenant)) for tenant in TENANTS] == [1] * len(tenants)
-    assert [call.name for call in place.box.calls].count("login") == len(tenants)

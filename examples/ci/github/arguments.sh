@@ -25,7 +25,6 @@ show() {
 selection=() replace=() probe=() addresses=() state=() more=()
 lines selection "${FILES:-}" --file=
 lines selection "${TENANCY:-}" --tenancy=
-lines selection "${SHARD:-}" --shard=
 lines replace "${REPLACE:-}" --replace=
 lines more "${ARGS:-}"
 lines addresses "${ADDRESSES:-}"

@@ -44,7 +44,7 @@ def main() -> None:
         print("hooksync could not tell whether live is as declared: no issue was changed.")
         return
     link = f"[run {run}]({server}/{repository}/actions/runs/{run})"
-    checked = [os.environ["ARTIFACT"], *listed("TENANCY"), *listed("SHARD")]
+    checked = [os.environ["ARTIFACT"], *listed("TENANCY")]
     marker = f"<!-- hooksync:drift {digest(*checked, *listed('FILES'))} "
     issues = f"repos/{repository}/issues"
     author = os.environ.get("COMMENT_AUTHOR") or "github-actions[bot]"
