@@ -36,7 +36,7 @@ EXAMPLES = {"not slow": 20, "": 300}
 LONG_FILES = (  # of which each test makes all that it needs, or shares it with other workers
     "attacks/test_attacks.py",
     "commands/test_rotation.py",
-    "commands/test_shards.py",
+    "commands/test_parts.py",
     "documents/test_saved_plan.py",
     "project/test_ci_examples.py",
     "simulation/test_simulation.py",

@@ -53,7 +53,6 @@ class Declared(Record, frozen=True):
     world: World
     private_receivers: bool = True  # whether they may be called
     promise: Promise | None = None  # what the plan must be the same as
-    addresses: tuple[str, ...] = ()  # of all that the files declare, in other shards too
 
     @property
     def is_targeted(self) -> bool:
@@ -68,9 +67,7 @@ class Declared(Record, frozen=True):
     @property
     def is_whole(self) -> bool:
         """Whether everything that the files declare is looked at."""
-        options = self.options
-        is_shard = options.shard is not None and options.shard.total > 1
-        return not (options.tenancies or options.targets or is_shard)
+        return not (self.options.tenancies or self.options.targets)
 
     @property
     def state(self) -> str | None:
@@ -177,7 +174,9 @@ def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
     """Raise UsageError for targets that match no address, declared or in the state."""
     if not declared.is_targeted:
         return
-    known = list(declared.addresses)
+    known = []
+    for tenancy in declared.tenancies:
+        known += [one.address for one in (*tenancy.subscriptions, *tenancy.not_selected)]
     if state:
         known += sorted(state.addresses())
     declarations.refuse_unmatched("--target", declared.options.targets, known, "address")
@@ -186,29 +185,22 @@ def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
 def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> Declared:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
-    A shard is a part of a whole: globs, and whether two names are one tenancy, are judged over all
-    shards together. `needs_login`: a run without any log-in ends here, with all variables that are
-    not set.
+    `needs_login`: a run without any log-in ends here, with all variables that are not set.
     """
     document = read_files(options, world)
-    chosen = declarations.select(document, options.tenancies, options.targets)
-    addresses = declarations.addresses(chosen)
+    entries = declarations.select(document, options.tenancies, options.targets)
+    addresses = declarations.addresses(entries)
     declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
-    entries = declarations.share_of(chosen, options.shard)
-    whole = chosen if options.shard and options.shard.total > 1 else ()
     policy = hold_to_policy(options, entries, world, probes=options.probes is not False)
-    tenancies, more = resolve(entries, world.environ, whole, needs_login=needs_login)
+    tenancies, more = resolve(entries, world.environ, needs_login=needs_login)
     if policy:
         tenancies = tuple(replace(each, ceiling=policy.max_unsubscribe) for each in tenancies)
-    if options.shard and not entries:
-        world.terminal.message(declarations.nothing_in(options.shard))
     return Declared(
         tuple(_selected(tenancy, options.targets) for tenancy in tenancies),
         (*document.warnings, *more),
         options,
         world,
         private_receivers(policy),
-        addresses=tuple(addresses),
     )
 
 

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hooksync.core.record import Record, replace
-
-if TYPE_CHECKING:
-    from hooksync.config.declarations import Shard
 
 
 class FileOptions(Record, frozen=True):
@@ -25,7 +22,6 @@ class FileOptions(Record, frozen=True):
     credentials: str | None = None  # path of pyPreservica's file; None: that of the working folder
     tenancies: tuple[str, ...] = ()  # globs of names
     targets: tuple[str, ...] = ()  # globs of addresses
-    shard: Shard | None = None  # None: all tenancies
 
 
 class RunOptions(FileOptions, frozen=True):
@@ -49,19 +45,14 @@ def selection_of(options: RunOptions) -> dict[str, object]:
         "tenancy": options.tenancies,
         "target": options.targets,
         "replace": options.replace,
-        "shard": str(options.shard) if options.shard else None,
     }
 
 
 def with_selection(options: RunOptions, given: Mapping[str, Any]) -> RunOptions:
-    """Select again what `selection_of` has written. Raises UsageError for a wrong shard."""
-    from hooksync.config.declarations import read_shard  # only here: for what was saved
-
-    shard = given.get("shard")
+    """Select again what `selection_of` has written."""
     return replace(
         options,
         tenancies=tuple(given.get("tenancy", ())),
         targets=tuple(given.get("target", ())),
         replace=tuple(given.get("replace", ())),
-        shard=read_shard(shard) if shard else None,
     )

@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
-from hooksync.config.declarations import is_own, read_shard
+from hooksync.config.declarations import is_own
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import SecretRef
 from hooksync.core.schema import SCHEMA_KINDS, is_reference
@@ -147,13 +147,6 @@ _SHARED: dict[str, Settings] = {
         **_REPEATABLE,
         "metavar": "GLOB",
         "help": "resubscribe these addresses even if nothing differs; repeatable",
-    },
-    "--shard": {
-        "type": read_shard,
-        "metavar": "I/N",
-        "help": (
-            "only share I of N of the tenancies, counted from 1; a name is always in the same share"
-        ),
     },
     "--url": {
         "metavar": "URL",
@@ -320,7 +313,7 @@ def _add_planning_safety(parser: argparse.ArgumentParser) -> Group:
 
 def _add_planning_rest(parser: argparse.ArgumentParser, *names: str) -> Group:
     _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
-    shared = ("--allow-commands", "--shard", "--notify", "--notify-as", "--metrics", *names)
+    shared = ("--allow-commands", "--notify", "--notify-as", "--metrics", *names)
     return _group(parser, MORE, *shared, "--color", "--verbose", "--debug", "--help")
 
 
@@ -336,7 +329,7 @@ def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
 
 def add_validate(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file")
-    _group(parser, SELECT, "--tenancy", "--target", "--shard")
+    _group(parser, SELECT, "--tenancy", "--target")
     _add_format(_group(parser, OUTPUT), "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, MORE, "--debug", "--help")
@@ -399,7 +392,7 @@ def add_adopt(parser: argparse.ArgumentParser) -> None:
     )
     _group(parser, READ, "--file", "--state", "--env-file")
     _group(parser, SELECT, "--tenancy")
-    _add_rest(parser, "--shard", "--lock-timeout")
+    _add_rest(parser, "--lock-timeout")
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
@@ -422,7 +415,7 @@ def add_list(parser: argparse.ArgumentParser) -> None:
         help="show which names subscribe to which trigger, and which trigger has none",
     )
     _group(parser, "state", "--state", "--no-state")
-    _add_rest(parser, "--shard")
+    _add_rest(parser)
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
@@ -458,7 +451,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--env-file", "--state", "--no-state")
     _group(parser, SELECT, "--tenancy", "--target", "--url", "--secret")
     _add_format(_group(parser, OUTPUT), "json")
-    _add_rest(parser, "--shard")
+    _add_rest(parser)
 
 
 def check_receiver(arguments: argparse.Namespace) -> None:
@@ -767,7 +760,6 @@ def _refuse_choosing(
         "an address": given.get("address"),
         "--file": given.get("files"),
         "--tenancy": given.get("tenancies"),
-        "--shard": given.get("shard"),
         "--target": given.get("targets"),
         "--replace": given.get("replace"),
     }

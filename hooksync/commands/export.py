@@ -153,7 +153,7 @@ def _reads_files(options: LiveOptions, world: World) -> bool:
 
     Raises an error if nothing does, or if flags do as well.
     """
-    names = options.names_files or options.tenancies or options.targets or options.shard
+    names = options.names_files or options.tenancies or options.targets
     if options.server or options.tenant:
         if names:
             what = "--server and --tenant cannot be combined with flags that select from files"

@@ -30,7 +30,7 @@ def validate(options: ValidateOptions, world: World) -> ExitCode:
 
     Raises FileError with every problem.
     """
-    from hooksync.config.declarations import addresses, nothing_in, select, share_of
+    from hooksync.config.declarations import addresses, select
 
     try:
         document = _checked(options, world)
@@ -38,9 +38,7 @@ def validate(options: ValidateOptions, world: World) -> ExitCode:
         if options.format == "json":
             world.terminal.result(validation_json(0, 0, error.problems, ()), "json")
         raise
-    entries = share_of(select(document, options.tenancies, options.targets), options.shard)
-    if options.shard and not entries:
-        world.terminal.message(nothing_in(options.shard))
+    entries = select(document, options.tenancies, options.targets)
     for warning in document.warnings:
         world.terminal.warn(warning)
     number = len(addresses(entries))

@@ -1,7 +1,6 @@
 """What the hooks files declare, with places and before variables are filled in; its rules.
 
-A run looks at tenancies and addresses by --tenancy and --target, and at a shard: a stable share of
-the tenancies.
+A run looks at the tenancies and addresses that --tenancy and --target name.
 
 `tenancy_problems` judges texts without `${NAME}`. `resolve` judges the others, by the same
 functions, when their values are filled in. So `subject` names what is judged, and no message
@@ -10,7 +9,6 @@ quotes the text itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -27,7 +25,6 @@ from hooksync.core.urls import (
     url_fault,
 )
 
-MOST_SHARDS = 1000
 _URL_FIX = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
 SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
@@ -36,8 +33,6 @@ ON_DEVICE = (
     "write the secret into a file of its own, or into a variable",
 )
 _NEEDS_NONE = "`hooksync validate` needs no credentials: a pull request from a fork can run it"
-
-_FORM = re.compile("([0-9]{1,9})/([0-9]{1,9})")
 
 
 class Written(Record, frozen=True):
@@ -279,20 +274,6 @@ def _targeted(
     return tuple(kept)
 
 
-def share_of(
-    entries: Sequence[TenancyDeclaration], shard: Shard | None
-) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies of a shard (all if there is none); a shard may be empty."""
-    if shard is None:
-        return tuple(entries)
-    return tuple(each for each in entries if shard_of(each.name, shard.total) == shard.number)
-
-
-def nothing_in(shard: Shard) -> str:
-    """Say that a shard is empty: with few tenancies, some are, and that is not an error."""
-    return f"No tenancy falls in shard {shard}."
-
-
 def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
     """List the addresses of all subscriptions."""
     return [
@@ -329,38 +310,3 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
             problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:
         raise UsageError(*problems)
-
-
-class Shard(Record, frozen=True):
-    """The share of the tenancies that one of several processes looks at."""
-
-    number: int  # 1-based
-    total: int
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.total}"
-
-
-def shard_of(tenancy: str, total: int) -> int:
-    """Return the number of the shard of a tenancy, from 1.
-
-    It depends on its name alone, in every version.
-
-    The SHA-256 of the name in UTF-8, taken as a number, most significant byte first, modulo the
-    number of shards.
-    """
-    from hashlib import sha256  # only here: it costs start-up, and most runs have no shards
-
-    return int.from_bytes(sha256(tenancy.encode()).digest(), "big") % total + 1
-
-
-def read_shard(text: str) -> Shard:
-    """Read `I/N`. Raises UsageError for a different form, and for a number out of range."""
-    found = _FORM.fullmatch(text)
-    if found:
-        shard = Shard(int(found[1]), int(found[2]))
-        if 1 <= shard.number <= shard.total <= MOST_SHARDS:
-            return shard
-    what = f"--shard is not of the form I/N, with 1 to {MOST_SHARDS} shards, counted from 1"
-    fix = "write 2/8, say, for the second of 8 shards; a job that counts from 0 adds 1"
-    raise UsageError(Problem(what, fix))

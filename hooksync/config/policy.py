@@ -199,9 +199,10 @@ def read_policy(path: str) -> Policy:
         errors = find_schema_errors(data, path, read_schema("policy"))
         raise FileError(*problems, *(error.problem for error in errors))
     lines = {name: data.key_mark(name)[0] for name in data}
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
-    }
+    given: dict[str, Any] = dict(data)
+    for name, value in data.items():
+        if isinstance(value, list):
+            given[name] = tuple(value)
     if "probe" in given:
         given["probe"] = PROBES[PROBES.index(given["probe"]) :]
     if "max_unsubscribe" in given:

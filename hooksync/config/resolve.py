@@ -41,7 +41,6 @@ Environment = Mapping[str, str]
 def resolve(
     entries: Sequence[TenancyDeclaration],
     environ: Environment,
-    whole: Sequence[TenancyDeclaration] = (),
     *,
     needs_login: bool = False,
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
@@ -49,14 +48,12 @@ def resolve(
 
     Returns the tenancies and new warnings, in the order of the entries.
 
-    `whole`: what the entries are a shard of, for names of the same tenancy. `needs_login`: an error
-    if no tenancy has a log-in. Raises FileError with every problem, and with all variables that are
-    not set.
+    `needs_login`: an error if no tenancy has a log-in. Raises FileError with every problem, and
+    with all variables that are not set.
     """
     fillings = [_Filling(entry, environ) for entry in entries]
     tenancies = [filling.tenancy() for filling in fillings]
-    of_whole = [_Filling(entry, environ) for entry in whole]
-    problems = [*_same_tenancy_problems(of_whole or fillings, in_shards=bool(whole))]
+    problems = [*_same_tenancy_problems(fillings)]
     warnings = _override_warnings(fillings, environ)
     for filling in fillings:
         problems += filling.problems
@@ -274,24 +271,15 @@ def _override_warnings(fillings: Sequence[_Filling], environ: Environment) -> li
     return warnings
 
 
-def _same_tenancy_problems(fillings: Sequence[_Filling], *, in_shards: bool) -> Iterator[Problem]:
+def _same_tenancy_problems(fillings: Sequence[_Filling]) -> Iterator[Problem]:
     """Refuse two names of one tenancy, as far as the environment allows.
 
-    A tenant that is not given becomes known at log-in, and then only in its own shard: beside
-    others on the same server, a tenancy in a different shard must give it.
+    A tenant that is not given becomes known at log-in.
     """
     places = []
-    named: dict[str, str] = {}
     for filling in fillings:
         tenant, _ = filling.tenant
         if filling.server:
-            server = filling.server.base_url
-            places.append((filling.entry, (server, (tenant or "").casefold())))
-            if tenant:
-                named.setdefault(server, filling.entry.name)
-    yield from declarations.same_place_problems(places)
-    for entry, (server, tenant) in places:
-        if in_shards and not tenant and server in named:
-            what = f'tenancy "{entry.name}" has no tenant: with --shard, it cannot be told apart'
-            what = f'{what} from "{named[server]}", which is on the same server'
-            yield Problem(what, "write tenant: NAME", entry.location)
+            place = (filling.server.base_url, (tenant or "").casefold())
+            places.append((filling.entry, place))
+    return declarations.same_place_problems(places)

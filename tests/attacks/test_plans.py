@@ -48,7 +48,7 @@ def test_the_state_that_a_plan_names_is_never_opened(
         {"tenancy": ["*"]},
         {"replace": ["*"]},
         {"target": ["*/MOVED"]},
-        {"shard": "2/2"},
+        {"shard": "2/2"},  # of an older edition
     ],
 )
 def test_a_selection_that_was_altered_does_nothing_else_than_the_plan_shows(
@@ -60,12 +60,6 @@ def test_a_selection_that_was_altered_does_nothing_else_than_the_plan_shows(
     assert run.code in (0, 3), run.err
     made = len(place.box.subscriptions("DEMO")) - before
     assert made == (2 if run.code == 0 else 0)
-
-
-@pytest.mark.parametrize("shard", ["3/2", "x", "0/1"])
-def test_a_shard_that_is_none_refuses_a_plan(place: Place, shard: str) -> None:
-    alter(save(place), lambda it: it["selection"].update(shard=shard))
-    refused_without_a_call(place)
 
 
 def test_files_that_a_plan_names_as_places_are_never_opened(place: Place) -> None:
@@ -105,7 +99,7 @@ def test_words_of_a_plan_are_no_commands_of_a_runner(
 
 @pytest.mark.parametrize(
     ("field", "signs"),
-    covering(product(("url", "server", "id", "state", "shard"), (True, False))),
+    covering(product(("url", "server", "id", "state", "selection"), (True, False))),
 )
 def test_a_key_that_is_there_twice_is_refused_whichever_the_seal_covers(
     place: Place, field: str, signs: bool

@@ -186,7 +186,6 @@ def test_the_advice_removes_what_an_undeclared_tenancy_left(deserted: Place) -> 
     [
         ("--tenancy", "prod"),
         ("--target", "prod/*"),
-        ("--shard", "1/2"),
         ("--no-state",),
     ],
 )

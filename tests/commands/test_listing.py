@@ -154,7 +154,6 @@ def test_without_a_hooks_file_a_server_is_enough(place: Place) -> None:
     [
         (("-f", "nowhere.yaml"), 1, "nowhere.yaml"),
         (("--server", "eu.preservica.com", "--target", "*"), 64, "cannot be combined with"),
-        (("--server", "eu.preservica.com", "--shard", "1/2"), 64, "cannot be combined with"),
         (("--tenancy", "none"), 64, "none"),
         (("--target", "prod/none/*"), 64, "prod/none/*"),
         (("--format", "yaml"), 64, "--format"),

@@ -8,12 +8,10 @@ import pytest
 
 from hooksync.config.declarations import (
     Document,
-    Shard,
     addresses,
     narrowed,
     refuse_unmatched,
     select,
-    share_of,
 )
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
@@ -76,13 +74,6 @@ def test_every_glob_that_names_nothing_is_told_at_once(document: Document) -> No
 def test_a_target_counts_within_the_chosen_tenancies_only(document: Document) -> None:
     with pytest.raises(UsageError, match='--target "archive-prod/\\*" matches no address'):
         select(document, ["archive-test"], ["archive-prod/*"])
-
-
-def test_a_shard_is_a_share_of_what_was_chosen(document: Document) -> None:
-    chosen = select(document, ["archive-*"], ["*/MOVED"])
-    shares = [share_of(chosen, Shard(number, 3)) for number in (1, 2, 3)]
-    names = [[entry.name for entry in share] for share in shares]
-    assert names == [[], ["archive-prod"], ["archive-test"]]
 
 
 def test_replace_must_name_something(document: Document) -> None:

@@ -85,7 +85,7 @@ _PLAN = {
     "id": "0" * 32, "commit": None, "expires_at": None,
     "summary": _SUMMARY, "refusals": [], "warnings": ["doubtful (fix: look)"], "undeclared": [],
     "sources": "hooks.yaml", "state_missing": False,
-    "selection": {"tenancy": [], "target": ["*"], "replace": [], "shard": "1/2"},
+    "selection": {"tenancy": [], "target": ["*"], "replace": []},
     "tenancies": [{
         "name": "prod", "server": "eu.preservica.com", "tenant": "BRAMA", "place": "hooks.yaml:4:3",
         "error": None, "live_count": 3, "declared_count": 2, "summary": _SUMMARY,
