@@ -579,6 +579,16 @@ def tell(runner: Runner) -> list[tuple[str, int]]:
     return [(each["title"], len(each["comments"])) for each in runner.github.open_issues]
 
 
+@pytest.mark.slow
+def test_an_apply_without_changes_leaves_no_commit_on_the_branch_of_the_state(
+    runner: Runner,
+) -> None:
+    apply_by_hand(runner)
+    commits = runner.remote.log("hooksync-state")
+    apply_by_hand(runner)
+    assert runner.remote.log("hooksync-state") == commits
+
+
 DRIFT = "Drift: hooksync-plan"
 
 
