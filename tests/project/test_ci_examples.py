@@ -984,9 +984,12 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(
     ]
     command += command_of("cronjob.yml", moved)[1:]
 
-    for code in (0, 1):
-        if code:
+    for code in (0, 1, 3):
+        if code == 1:
             place.box.faults.add("status-500@list:*")
+        if code == 3:
+            place.box.faults.end()
+            over_the_limit(place)
         done = runner.bash(shlex.join(command), {})
         assert (done.returncode, "no metrics were pushed" in done.stderr) == (code, False), (
             done.stderr
@@ -996,6 +999,13 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(
         figures = dict(re.findall(r"(?m)^(\w+)\{.*\} (\S+)$", body.decode()))
         assert figures["hooksync_exit_code"] == str(code)
         assert float(figures["hooksync_last_success_time_seconds"])  # the first run is remembered
+        failed = figures["hooksync_tenancy_unreadable"], figures["hooksync_tenancy_refused"]
+        assert failed == (str(int(code == 1)), str(int(code == 3)))
+    [group] = load(KUBERNETES / "alerts.yml")["spec"]["groups"]
+    rules = "\n".join(each["expr"] for each in group["rules"])
+    assert set(re.findall(r"hooksync_\w+", rules)) <= figures.keys()
+    # `or` hides the right side where the left one has a value, even 0
+    assert not re.search(r"hooksync_\w+ or ", rules)
 
 
 def test_argo_cd_runs_the_hook_and_the_adopt_job_is_one_command_away(
