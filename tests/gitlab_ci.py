@@ -3,7 +3,7 @@ in a shell.
 
 It is looked for on PATH, or named by HOOKSYNC_TEST_GITLAB (`npm install gitlab-ci-local`, which
 wants Node 22). What it does not play is GitLab's own: protected branches and environments, resource
-groups, images.
+groups, images, and what a child pipeline needs of its parent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from tests.backends import find_program
 from tests.git_servers import PASSWORD, Remote
 
 Variables = Mapping[str, Mapping[str, str]]  # by name, the values by environment; "*": every one
-STATUS = re.compile(r"(?m)^ *(PASS|FAIL) +(\S+)")
+CHILD = r"(?:\s*\[\S+\] -> )?"  # before the name of a job of a child pipeline
+STATUS = re.compile(rf"(?m)^ *(PASS|FAIL) +{CHILD}(\S+)")
 
 
 def load_template(path: Path, **inputs: object) -> dict[str, Any]:
@@ -51,10 +52,11 @@ def load_template(path: Path, **inputs: object) -> dict[str, Any]:
     document = fill(jobs)
     visible = {name: job for name, job in document.items() if not name.startswith(".")}
     for job in visible.values():
-        # GitLab flattens lists in lists
-        parts = [part if isinstance(part, list) else [part] for part in job["script"]]
+        # GitLab flattens lists in lists; a job that starts a pipeline has no script
+        parts = [part if isinstance(part, list) else [part] for part in job.get("script", [])]
         job["script"] = [line for part in parts for line in part]
-    return {name: document[job.pop("extends")] | job for name, job in visible.items()}
+    bases = {name: document.get(job.pop("extends", None), {}) for name, job in visible.items()}
+    return {name: bases[name] | job for name, job in visible.items()}
 
 
 @dataclass
@@ -70,12 +72,21 @@ class Pipeline:
 
     def log(self, job: str) -> str:
         """Give what a job said."""
-        return "\n".join(re.findall(rf"(?m)^{re.escape(job)} +> (.*)$", self.output))
+        return "\n".join(re.findall(rf"(?m)^{CHILD}{re.escape(job)} +> (.*)$", self.output))
 
     def artifact(self, name: str) -> str:
         """Read what some job declares as an artifact."""
-        (found,) = (self.folder / ".gitlab-ci-local" / "artifacts").glob(f"*/{name}")
+        (found,) = {each.resolve() for each in self.kept.glob(f"*/{name}")}
         return found.read_text(encoding="utf-8")
+
+    @property
+    def kept(self) -> Path:
+        return self.folder / ".gitlab-ci-local" / "artifacts"
+
+    def children(self) -> dict[str, Path]:
+        """Give the jobs of the child pipelines, and the file that each is in."""
+        files = (self.folder / ".gitlab-ci-local" / "includes" / "triggers").glob("*.yml")
+        return {job: file for file in files for job in yaml.safe_load(file.read_text("utf-8"))}
 
     def listed(self) -> list[str]:
         """Say which jobs there are, without running one."""
@@ -88,9 +99,14 @@ class Pipeline:
         the others.
         """
         self.project.remote.git("clean", "-dfqx", "--exclude=/.gitlab-ci-local*", at=self.folder)
-        for kept in (self.folder / ".gitlab-ci-local" / "artifacts").glob("*"):
-            shutil.copytree(kept, self.folder, dirs_exist_ok=True)
-        self.output = self.project.run(self.folder, self.settings, *jobs)
+        for kept in self.kept.glob("*"):
+            if not kept.is_symlink():
+                shutil.copytree(kept, self.folder, dirs_exist_ok=True)
+        settings, given = self.settings, list(jobs)
+        if jobs and (child := self.children().get(jobs[0])):
+            settings = {**settings, "CI_PIPELINE_SOURCE": "parent_pipeline"}
+            given.append(f"--file={child.relative_to(self.folder)}")
+        self.output = self.project.run(self.folder, settings, *given)
         found = {name: status for status, name in STATUS.findall(self.output)}
         self.jobs |= found
         return found
@@ -151,10 +167,22 @@ class Project:
             path = folder / ".gitlab-ci-local" / "includes" / "127.0.0.1" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        values = {name: {"values": each} for name, each in self.variables.items()}
+        everywhere = {  # in child pipelines, too: gitlab-ci-local gives them no other variables
+            "CI_SERVER_URL": self.remote.url.rpartition("/")[0],
+            "CI_PROJECT_URL": self.remote.url.removesuffix(".git"),
+            "CI_PROJECT_DIR": str(folder),
+            "CI_JOB_TOKEN": PASSWORD,
+        }
+        scoped = {**self.variables, **{name: {"*": each} for name, each in everywhere.items()}}
+        values = {name: {"type": "variable", "values": each} for name, each in scoped.items()}
         (folder / ".gitlab-ci-local-variables.yml").write_text(
             yaml.safe_dump(values), encoding="utf-8"
         )
+        # a trigger looks for the artifacts of x:plan in a folder of that name, which is kept as xOgplan
+        kept = folder / ".gitlab-ci-local" / "artifacts"
+        kept.mkdir(parents=True, exist_ok=True)
+        for name in ("hooksync", "staging", "production"):
+            (kept / f"{name}:plan").symlink_to(f"{name}Ogplan")
         is_review = source == "merge_request_event"
         pipeline = Pipeline(
             self,
@@ -163,10 +191,6 @@ class Project:
                 "CI_PIPELINE_SOURCE": source,
                 "CI_COMMIT_BRANCH": None if is_review else branch,
                 "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1217" if is_review else None,
-                "CI_SERVER_URL": self.remote.url.rpartition("/")[0],
-                "CI_PROJECT_URL": self.remote.url.removesuffix(".git"),
-                "CI_PROJECT_DIR": str(folder),
-                "CI_JOB_TOKEN": PASSWORD,
             },
         )
         if starts:
@@ -178,7 +202,8 @@ class Project:
         program = find_program(
             "HOOKSYNC_TEST_GITLAB", "gitlab-ci-local", "npm install gitlab-ci-local, with Node 22"
         )
-        given = ["--no-json-schema-validation"] if self.pipelines > 1 else []  # once is enough
+        # once is enough for a review, and for a pipeline after the merge with its child pipelines
+        given = ["--no-json-schema-validation"] if self.pipelines > 2 else []
         given += [
             f"--variable={name}={value}" for name, value in settings.items() if value is not None
         ]

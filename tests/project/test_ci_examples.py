@@ -579,6 +579,16 @@ def tell(runner: Runner) -> list[tuple[str, int]]:
     return [(each["title"], len(each["comments"])) for each in runner.github.open_issues]
 
 
+@pytest.mark.slow
+def test_an_apply_without_changes_leaves_no_commit_on_the_branch_of_the_state(
+    runner: Runner,
+) -> None:
+    apply_by_hand(runner)
+    commits = runner.remote.log("hooksync-state")
+    apply_by_hand(runner)
+    assert runner.remote.log("hooksync-state") == commits
+
+
 DRIFT = "Drift: hooksync-plan"
 
 
@@ -652,8 +662,12 @@ def gitlab(**inputs: object) -> dict[str, Any]:
 
 
 def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.CompletedProcess[str]:
-    job = gitlab(**inputs)[f"hooksync:{name}"]
+    if name == "apply":  # of the child pipeline that the plan wrote
+        [job] = load(runner.place.folder / "hooksync-apply.yml").values()
+    else:
+        job = gitlab(**inputs)[f"hooksync:{name}"]
     predefined = {
+        "CI_PIPELINE_ID": "77",
         "CI_SERVER_URL": runner.server,
         "CI_JOB_TOKEN": "",
         "CI_PROJECT_DIR": str(runner.place.folder),
@@ -662,13 +676,30 @@ def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.Comple
     }
     runner.publish(runner.place.policy_text())
     return runner.bash(
-        "\n".join([*job["before_script"], *job["script"]]), predefined | job["variables"]
+        "\n".join([*job.get("before_script", []), *job["script"]]), predefined | job["variables"]
     )
 
 
+def gitlab_children() -> dict[str, Any]:
+    """Load the jobs of the child pipelines that the plan writes."""
+    script = "\n".join(gitlab()["hooksync:plan"]["script"])
+    texts = re.findall(r"<<'END' ;;\n(.*?)\nEND\n", script, re.DOTALL)
+    return {name: job for text in texts for name, job in yaml.safe_load(text).items()}
+
+
 def test_gitlab_jobs_are_well_behaved() -> None:
-    jobs = gitlab()
-    for name, job in jobs.items():
+    jobs, children = gitlab(), gitlab_children()
+    offer = jobs.pop("hooksync:offer")
+    assert offer["rules"] == jobs["hooksync:plan"]["rules"]
+    assert offer["trigger"]["include"] == [
+        {"artifact": "hooksync-apply.yml", "job": "hooksync:plan"}
+    ]
+    assert children.pop("hooksync:no-changes") == {
+        "image": jobs["hooksync:plan"]["image"],
+        "script": ["true"],
+    }
+    assert list(children) == ["hooksync:apply"]
+    for name, job in {**jobs, **children}.items():
         assert job["image"]["entrypoint"] == [""]
         assert job["timeout"]
         # a fork's merge request has no environment; nothing but the apply has that of production
@@ -676,8 +707,11 @@ def test_gitlab_jobs_are_well_behaved() -> None:
             "hooksync:validate": None, "hooksync:apply": {"name": "production"},
             "hooksync:adopt": {"name": "production"},
         }.get(name, {"name": "planning", "action": "access"})  # fmt: skip
-    apply = jobs["hooksync:apply"]
+    apply = children["hooksync:apply"]
+    assert apply["rules"] == [{"when": "manual"}]
     assert (apply["resource_group"], apply["interruptible"]) == ("hooksync", False)
+    base = jobs["hooksync:plan"]["variables"]
+    assert apply["variables"].items() <= base.items()
 
 
 GITLAB_INPUTS = {
@@ -689,7 +723,9 @@ GITLAB_INPUTS = {
 def test_gitlab_inputs_become_arguments_that_nothing_evaluates(
     runner: Runner, place: Place
 ) -> None:
-    runner.script("hooksync", 'printf \'%s\\n\' "$@" "state=$HOOKSYNC_STATE"\n')
+    said = 'printf "%s\\n" "$@" "state=$HOOKSYNC_STATE"\n'
+    runner.script("hooksync", f'{said}[ "$1" != show ] || exit "$CHANGES"\n')
+    runner.environ["CHANGES"] = "2"
     shared, told = ["--no-probe"], ["--notify=env:NOTIFY_URL", "--notify-as=slack"]
     asked = run_gitlab(runner, "preview", **GITLAB_INPUTS).stdout.splitlines()
     assert asked == [
@@ -705,10 +741,16 @@ def test_gitlab_inputs_become_arguments_that_nothing_evaluates(
     assert run_gitlab(runner, "drift", **GITLAB_INPUTS).stdout.splitlines() == [
         *asked[:-1], *told, "--detailed-exitcode", asked[-1],
     ]  # fmt: skip
-    applied = run_gitlab(runner, "apply", **GITLAB_INPUTS).stdout.splitlines()
+    assert run_gitlab(runner, "plan", **GITLAB_INPUTS).returncode == 0
+    applied = run_gitlab(runner, "apply").stdout.splitlines()
     assert applied[:5] == ["apply", "hooksync-plan.json", *shared, *told]
+    child = place.folder / "hooksync-apply.yml"
+    parent = {"pipeline": "77", "job": "hooksync:plan"}
+    assert load(child)["hooksync:apply"]["needs"] == [parent]
     assert run_gitlab(runner, "adopt").stdout.splitlines() == ["adopt", "--", f"state={STATE}"]
+    runner.environ["CHANGES"] = "0"
     planned = run_gitlab(runner, "plan", **{"max-age": "2h"}).stdout
+    assert list(load(child)) == ["hooksync:no-changes"]
     assert "--max-age\n2h\n" in (place.folder / "hooksync-plan.html").read_text(), planned
     assert run_gitlab(runner, "preview").stdout.splitlines() == ["plan", f"state={STATE}"]
     assert not (place.folder / "gone").exists()
@@ -942,9 +984,12 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(
     ]
     command += command_of("cronjob.yml", moved)[1:]
 
-    for code in (0, 1):
-        if code:
+    for code in (0, 1, 3):
+        if code == 1:
             place.box.faults.add("status-500@list:*")
+        if code == 3:
+            place.box.faults.end()
+            over_the_limit(place)
         done = runner.bash(shlex.join(command), {})
         assert (done.returncode, "no metrics were pushed" in done.stderr) == (code, False), (
             done.stderr
@@ -954,6 +999,13 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(
         figures = dict(re.findall(r"(?m)^(\w+)\{.*\} (\S+)$", body.decode()))
         assert figures["hooksync_exit_code"] == str(code)
         assert float(figures["hooksync_last_success_time_seconds"])  # the first run is remembered
+        failed = figures["hooksync_tenancy_unreadable"], figures["hooksync_tenancy_refused"]
+        assert failed == (str(int(code == 1)), str(int(code == 3)))
+    [group] = load(KUBERNETES / "alerts.yml")["spec"]["groups"]
+    rules = "\n".join(each["expr"] for each in group["rules"])
+    assert set(re.findall(r"hooksync_\w+", rules)) <= figures.keys()
+    # `or` hides the right side where the left one has a value, even 0
+    assert not re.search(r"hooksync_\w+ or ", rules)
 
 
 def test_argo_cd_runs_the_hook_and_the_adopt_job_is_one_command_away(

@@ -87,7 +87,7 @@ def test_there_is_a_plan_where_the_files_the_policy_or_the_pipeline_changed(
     project: Project, place: Place
 ) -> None:
     set_up(project, place)
-    review, merged = ["hooksync:preview", "hooksync:validate"], ["hooksync:apply", "hooksync:plan"]
+    review, merged = ["hooksync:preview", "hooksync:validate"], ["hooksync:offer", "hooksync:plan"]
     project.commit({"README.md": "Nothing of hooksync's.\n"}, "other")
     assert project.pipeline("merge_request_event", "other", starts=False).listed() == []
     project.merge("other")
@@ -184,8 +184,10 @@ def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(
     merged = project.pipeline("push")
     assert merged.jobs == {
         "staging:plan": "PASS",
+        "staging:offer": "PASS",
         "staging:apply": "PASS",
         "production:plan": "PASS",
+        "production:offer": "PASS",
     }, merged.output
     assert [len(live(place, tenant)) for tenant in USERS.values()] == [3, 0]
     assert merged.start("production:apply") == {"production:apply": "PASS"}, merged.output
@@ -195,12 +197,17 @@ def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(
         project.remote.git("branch", "--format=%(refname:short)").split()
     )
 
+    again = project.pipeline("web")
+    nobody_is_asked = {f"{user}:no-changes" for user in USERS}
+    assert set(again.children()) == nobody_is_asked, again.output
+    assert {job for job, result in again.jobs.items() if result == "PASS"} >= nobody_is_asked
+
     moved = hooks["production/hooks.yaml"].replace("/archive-alert", "/archive-catalogue?of=alerts")
     project.commit({"production/hooks.yaml": moved}, "move")
     project.merge("move")
     merged = project.pipeline("push")
     # nothing of staging has changed
-    assert merged.jobs == {"production:plan": "PASS"}, merged.output
+    assert merged.jobs == dict.fromkeys(("production:plan", "production:offer"), "PASS")
     assert "url changed" in merged.log("production:plan")
     meddle(place, "ARCHIVE")
     before = live(place, "ARCHIVE")

@@ -20,6 +20,7 @@ from tests.project.test_ci_examples import (
     PAGES,
     WORKFLOWS,
     gitlab,
+    gitlab_children,
     load,
     pod_of,
 )
@@ -80,8 +81,8 @@ def test_the_page_on_github_quotes_what_the_action_says(title: str) -> None:
 
 
 def test_the_page_on_gitlab_names_the_jobs_that_there_are() -> None:
-    jobs = {f"hooksync:{name}" for name in re.findall(r"`hooksync:([a-z]+)`", GITLAB)}
-    assert jobs == set(gitlab())
+    jobs = {f"hooksync:{name}" for name in re.findall(r"`hooksync:([a-z-]+)`", GITLAB)}
+    assert jobs == {*gitlab(), *gitlab_children()}
 
 
 def test_the_page_on_jenkins_names_the_stages_and_the_credentials_that_there_are() -> None:
