@@ -9,7 +9,7 @@ from hooksync.core.errors import Problem, some_of
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.signing import PlanKey
-from hooksync.output.plan_json import plan_steps
+from hooksync.output.plan_json import plan_tenancy
 from hooksync.output.text import yes_no
 from hooksync.output.view import RunView
 from hooksync.reconcile.diff import compare
@@ -37,17 +37,8 @@ def promise_of(view: RunView, plan_id: str, key: PlanKey | None = None) -> Promi
     """Return what a plan does. A tenancy that could not be read has no entry."""
     tenancies = {}
     for one in view.tenancies:
-        if one.live is None:
-            continue
-        tenancies[one.name] = promised(
-            {
-                "server": one.tenancy.server.shown,
-                "tenant": one.tenancy.tenant,
-                "replacement": one.tenancy.replacement,
-                "probe": one.tenancy.probe,
-                "steps": plan_steps(one, plan_id, key),
-            }
-        )
+        if one.live is not None:
+            tenancies[one.name] = promised(plan_tenancy(one, plan_id, key))
     return Promise(plan_id, key, tenancies)
 
 

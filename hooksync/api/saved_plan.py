@@ -15,7 +15,7 @@ from hooksync.api.promise import Promise, promised
 from hooksync.core import model
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
-from hooksync.core.record import Record, convert, given_fields
+from hooksync.core.record import Record, convert
 from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json, plan_key
 from hooksync.output.json_text import digest
@@ -188,20 +188,21 @@ def _view(fields: Fields) -> TenancyView:
 
 def _step(fields: Fields) -> StepView:
     secret = fields.get("secret") or {"ref": None, "state": "unknown"}
-    read = {
-        "address": fields.get("address"),
-        "name": fields.get("name"),
-        "url": fields.get("url", ""),
-        "trigger": model.Trigger(fields.get("trigger", "")),
-        "id": fields.get("id"),
-        "include_identifiers": fields.get("include_identifiers"),
-        "reasons": convert(fields.get("reasons", ()), tuple[Reason, ...]),
-        "changes": convert(fields.get("changes", ()), tuple[Change, ...]),
-        "secret": secret["ref"] and model.SecretRef.read(secret["ref"]),
-        "secret_state": secret["state"],
-        "receiver": None,  # of another time
-        "is_listed": fields.get("listed", True),
-        "made_at": 0,  # a plan does not show it
-        "place": None,  # not shown
-    }
-    return StepView(**(given_fields(StepView, fields) | read))
+    return StepView(
+        fields["action"],
+        fields.get("address"),
+        fields.get("name"),
+        fields.get("url", ""),
+        model.Trigger(fields.get("trigger", "")),
+        fields.get("id"),
+        fields.get("include_identifiers"),
+        replaces_url=fields.get("replaces_url"),
+        reasons=convert(fields.get("reasons", ()), tuple[Reason, ...]),
+        origin=fields.get("origin"),
+        changes=convert(fields.get("changes", ()), tuple[Change, ...]),
+        secret=secret["ref"] and model.SecretRef.read(secret["ref"]),
+        secret_state=secret["state"],
+        is_listed=fields.get("listed", True),
+        description=fields.get("description"),
+        owner=fields.get("owner"),
+    )

@@ -399,7 +399,7 @@ def add_list(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--server", "--tenant", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target")
     output = _group(parser, OUTPUT)
-    _add_format(output, "json", "markdown")
+    _add_format(output, "json")
     output.add_argument(
         "--coverage",
         dest="shows_coverage",
@@ -440,7 +440,7 @@ def add_init(parser: argparse.ArgumentParser) -> None:
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
-    _group(parser, READ, "--file", "--env-file", "--state", "--no-state")
+    _group(parser, READ, "--file", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target", "--url", "--secret")
     _add_format(_group(parser, OUTPUT), "json")
     _add_rest(parser)

@@ -26,7 +26,6 @@ from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import server_url
 from hooksync.output.list_json import list_json
 from hooksync.output.listing import coverage_table, list_table, targeted
-from hooksync.output.markdown import table_page
 from hooksync.output.text import state_lines, table_lines
 from hooksync.reconcile.context import World
 
@@ -120,10 +119,8 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
     table, summary = coverage_table(view) if options.shows_coverage else list_table(view)
     if options.format == "text":
         world.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(view)])
-    elif options.format == "json":
-        world.terminal.result(list_json(view, code), "json")
     else:
-        world.terminal.result(table_page("list", table, summary), "markdown")
+        world.terminal.result(list_json(view, code), "json")
     show_problems(view, world, refused="refused")
     return code
 

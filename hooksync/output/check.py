@@ -1,204 +1,114 @@
-"""`hooksync check`: findings about tenancies, receivers and secrets, and their text.
-
-Pure: evidence in, findings out; as JSON in check_json.py.
-"""
+"""What `hooksync check` found, as text and as JSON. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from hooksync.core.errors import HooksyncError, Problem, counted, some_of
-from hooksync.core.model import DeclaredSubscription, Probe, SecretState, Tenancy
+from hooksync import __version__
+from hooksync.core.errors import ExitCode, Problem, counted
+from hooksync.core.model import DeclaredSubscription
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
+from hooksync.output.json_text import to_text
 from hooksync.output.text import Line, Style
-from hooksync.reconcile.plan import ADOPT_FIX
-from hooksync.service.receivers import ProbeResult, ProbeTarget
+from hooksync.service.receivers import ProbeResult
+
+FORMAT = "hooksync.check/1"
 
 Mark = Literal["ok", "warning", "failed", "skipped"]
-MARKS: tuple[Mark, ...] = ("ok", "warning", "failed", "skipped")
-SLOW, TOO_SLOW = 3.0, 10.0  # seconds for the answer to a challenge, by our own judgement
-_SLOW_FIX = "let the receiver answer first and work afterwards; keep an instance of it warm"
-
 _STYLES: dict[Mark, Style] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
-_MARK = 10  # columns of a mark
-_NAME = 20  # columns of a name, at least
-_INDENT = " " * _MARK
+_SLOW, _TOO_SLOW = 3.0, 10.0  # seconds for the answer to a challenge, by our own judgement
+_SLOW_FIX = "let the receiver answer first and work afterwards; keep an instance of it warm"
+_NARROWEST_SUBJECT = 20  # columns
 
 
 class Finding(Record, frozen=True, rename={"mark": "state"}):
     """One thing that was checked. In JSON as it is here."""
 
-    # of a tenancy: "log-in", "list", "live secrets"; of a receiver: "secret", "receiver"
-    subject: str
+    tenancy: str  # its name; "" for the receiver that the command line names
+    subject: str  # "log-in", "list", or the name of a subscription
     mark: Mark
-    detail: str | None = None  # one line, safe to show
+    detail: str  # one line, safe to show
     fix: str | None = None
+    seconds: float | None = None  # that the receiver took to answer a challenge
 
 
-def failure(subject: str, error: HooksyncError) -> Finding:
-    """Find that something failed, as its error says it."""
-    fixes = dict.fromkeys(problem.fix for problem in error.problems)
-    return Finding(subject, "failed", error.summary, "; ".join(fixes))
+def found_problem(one: DeclaredSubscription, mark: Mark, problem: Problem) -> Finding:
+    """Find something wrong with a secret."""
+    return Finding(one.tenancy, one.name, mark, problem.what, problem.fix)
 
 
-def _judge_time(seconds: float) -> Finding:
-    """Judge how long a right answer to a challenge took."""
-    if seconds <= SLOW:
-        return Finding("receiver", "ok", f"ready in {seconds:.3f} s")
-    detail = f"its answer is right, but took {seconds:.3f} s; Preservica's limit is not known"
-    return Finding("receiver", "failed" if seconds > TOO_SLOW else "warning", detail, _SLOW_FIX)
+def judge(one: DeclaredSubscription, answer: ProbeResult | None, *, is_asked: bool) -> Finding:
+    """Judge a receiver's answer to a challenge, and how long it took. `answer`: if it came."""
+    if answer is None:
+        why = "interrupted" if is_asked else "receiver not challenged: probe: never"
+        return Finding(one.tenancy, one.name, "skipped", why)
+    mark: Mark = "ok"
+    seconds = round(answer.seconds, 3)
+    detail = f"receiver ready in {seconds:.3f} s"
+    fix = None
+    if answer.state != "ready":
+        mark = "failed"
+        detail = f"receiver {one.url.shown}: {answer.detail}"
+        fix = answer.fix
+        if answer.state == "unreachable" and one.tenancy:
+            fix += "; if only Preservica can reach it, declare `probe: never`"
+    elif seconds > _SLOW:
+        mark = "failed" if seconds > _TOO_SLOW else "warning"
+        detail = f"the receiver's answer is right, but took {seconds:.3f} s;"
+        detail += " Preservica's limit is not known"
+        fix = _SLOW_FIX
+    return Finding(one.tenancy, one.name, mark, detail, fix, seconds)
 
 
-class HookCheck(Record, frozen=True):
-    """How the receiver of one declared name answered, and whether its secret can be read."""
-
-    # one for each trigger; URL and secret are the same
-    subscriptions: tuple[DeclaredSubscription, ...]
-    probe: Probe
-    secret: Finding
-    # what is to be challenged; None: nothing, or there is no secret for it
-    target: ProbeTarget | None = None
-    receiver: ProbeResult | None = None  # None: not challenged
-
-    @property
-    def subscription(self) -> DeclaredSubscription:
-        """One of its subscriptions, for the fields that all have in common."""
-        return self.subscriptions[0]
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Judge whether its secret can be read, and whether its receiver is ready for it."""
-        answer = self.receiver
-        if answer is None:
-            because = (
-                "probe: never" if self.probe == "never" else "no secret to check its answer with"
-            )
-            why = "interrupted" if self.target else f"not challenged: {because}"
-            return self.secret, Finding("receiver", "skipped", why)
-        if answer.state == "ready":
-            return self.secret, _judge_time(answer.seconds)
-        may_be_hidden = answer.state == "unreachable" and self.subscription.tenancy
-        hint = "; if only Preservica can reach it, declare `probe: never`" if may_be_hidden else ""
-        return self.secret, Finding("receiver", "failed", answer.detail, answer.fix + hint)
-
-    @property
-    def mark(self) -> Mark:
-        """The worst of its findings."""
-        return max(
-            (finding.mark for finding in self.findings),
-            key=("ok", "skipped", "warning", "failed").index,
-        )
-
-
-class TenancyCheck(Record, frozen=True):
-    """One tenancy with its findings."""
-
-    tenancy: Tenancy
-    findings: tuple[Finding, ...]
-    hooks: tuple[HookCheck, ...]
-
-
-class CheckView(Record, frozen=True):
-    """A whole check, safe to show."""
-
-    tenancies: tuple[TenancyCheck, ...]
-    created_at: str  # RFC 3339
-    warnings: tuple[Problem, ...] = ()  # of the files
-    receivers: tuple[HookCheck, ...] = ()  # of no tenancy
-
-    def counts(self) -> Counter[str]:
-        """Count the findings by their marks."""
-        return Counter(each.mark for each in self._findings())
-
-    def _findings(self) -> Iterator[Finding]:
-        for one in self.tenancies:
-            yield from one.findings
-            for hook in one.hooks:
-                yield from hook.findings
-        for hook in self.receivers:
-            yield from hook.findings
-
-    @property
-    def is_fine(self) -> bool:
-        """Whether nothing failed. A warning is not a failure."""
-        return not self.counts()["failed"]
-
-
-def judge_secrets(states: Mapping[str, SecretState], *, has_state: bool) -> Iterator[Finding]:
-    """Report how many live subscriptions have a known secret, and which have not.
-
-    `states`: by the declared address.
-    """
-    counts = Counter(states.values())
-    unknown = [address for address, state in states.items() if state == "unknown"]
-    facts = [f"{counts[state]} {state}" for state in ("same", "changed") if counts[state]]
-    if unknown:
-        facts.append(f"{len(unknown)} unknown: {some_of(unknown)}")
-    detail = ", ".join(facts)
-    if unknown and not has_state:
-        yield Finding("live secrets", "skipped", f"without a state: {detail}")
-    elif unknown:
-        yield Finding("live secrets", "warning", detail, ADOPT_FIX)
-    elif facts:
-        yield Finding("live secrets", "ok", detail)
-
-
-def check_lines(view: CheckView) -> list[Line]:
-    """Write a check for people: the findings of a tenancy, a line a receiver, details if not ok."""
-    lines = [line for tenancy in view.tenancies for line in _tenancy_lines(tenancy)]
-    for hook in view.receivers:
-        lines += [*_hook_lines(hook, _NAME), ("", "")]
-    return [*lines, ("", _summary(view))]
-
-
-def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:
-    yield "", printable(f"{check.tenancy.name}   {check.tenancy.where}")
-    yield "", ""
-    for finding in check.findings:
-        line = f"{finding.mark:<{_MARK}}{finding.subject:<{_NAME}}{printable(finding.detail or '')}"
-        yield _STYLES[finding.mark], line.rstrip()
-        if finding.fix:
-            yield "", f"{_INDENT}  fix: {printable(finding.fix)}"
-    if check.hooks:
+def check_lines(findings: Sequence[Finding], places: Mapping[str, str]) -> Iterator[Line]:
+    """Write a check for people. `places`: server and tenant, by the names of the tenancies."""
+    width = max((_NARROWEST_SUBJECT, *(len(one.subject) + 2 for one in findings)))
+    for name in dict.fromkeys(one.tenancy for one in findings):
+        if name:
+            yield "", printable(f"{name}   {places[name]}")
+            yield "", ""
+        for one in findings:
+            if one.tenancy == name:
+                yield from _finding_lines(one, width)
         yield "", ""
-    width = max((_NAME, *(len(hook.subscription.name) + 2 for hook in check.hooks)))
-    for hook in check.hooks:
-        yield from _hook_lines(hook, width)
-    yield "", ""
-
-
-def _hook_lines(check: HookCheck, width: int) -> Iterator[Line]:
-    name, _, triggers = _title(check).partition(" ")
-    is_fine = check.mark == "ok"
-    remark = check.subscription.url.shown
-    if is_fine and check.receiver:
-        remark = f"receiver ready in {check.receiver.seconds:.3f} s"
-    yield (
-        _STYLES[check.mark],
-        printable(f"{check.mark:<{_MARK}}{name:<{width}}{triggers}   {remark}"),
-    )
-    for finding in check.findings if not is_fine else ():
-        if finding.mark != "ok":
-            # its detail begins with the word
-            subject = "" if finding.subject == "secret" else f"{finding.subject}: "
-            yield "", printable(f"{_INDENT}  {subject}{finding.detail}")
-        if finding.fix:
-            yield "", printable(f"{_INDENT}    fix: {finding.fix}")
-
-
-def _title(check: HookCheck) -> str:
-    return (
-        f"{check.subscription.name} {', '.join(each.trigger.short for each in check.subscriptions)}"
-    )
-
-
-def _summary(view: CheckView) -> str:
-    counts = view.counts()
+    counts = _counts(findings)
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
-    return (
-        f"Check: {counts['ok']} ok, {counted(counts['warning'], 'warning')}, {counts['failed']}"
-        f" failed{skipped}."
-    )
+    warnings = counted(counts["warning"], "warning")
+    yield "", f"Check: {counts['ok']} ok, {warnings}, {counts['failed']} failed{skipped}."
+
+
+def _finding_lines(one: Finding, width: int) -> Iterator[Line]:
+    text = f"{one.mark:<10}{one.subject:<{width}}{one.detail}"
+    yield _STYLES[one.mark], printable(text)
+    if one.fix:
+        yield "", printable(f"{'':<10}  fix: {one.fix}")
+
+
+def check_json(
+    findings: Sequence[Finding],
+    places: Mapping[str, str],
+    warnings: Sequence[Problem],
+    created_at: str,
+    exit_code: ExitCode,
+) -> str:
+    """Write a check as JSON. `warnings`: of the hooks files; `created_at`: RFC 3339."""
+    tenancies = [{"name": name, "where": where} for name, where in places.items()]
+    document = {
+        "format": FORMAT,
+        "exit_code": int(exit_code),
+        "created_at": created_at,
+        "hooksync_version": __version__,
+        "tenancies": tenancies,
+        "findings": findings,
+        "summary": _counts(findings),
+        "warnings": [problem.line for problem in warnings],
+    }
+    return to_text(document)
+
+
+def _counts(findings: Sequence[Finding]) -> dict[str, int]:
+    counts = Counter(one.mark for one in findings)
+    return {mark: counts[mark] for mark in _STYLES}

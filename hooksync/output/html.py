@@ -16,7 +16,7 @@ from string import Template
 
 from hooksync.core.redaction import printable
 from hooksync.output.markdown import problems_of
-from hooksync.output.text import counts_of, name_of, plan_summary, state_lines, step_lines
+from hooksync.output.text import counts_of, plan_summary, state_lines, step_columns, step_fields
 from hooksync.output.view import RunView, StepView, TenancyView
 
 _ORDER = ("unsubscribe", "resubscribe", "subscribe")  # what a reviewer must not miss comes first
@@ -25,6 +25,9 @@ _ORDER = ("unsubscribe", "resubscribe", "subscribe")  # what a reviewer must not
 def plan_html(view: RunView) -> str:
     """Write a plan: summary, problems, and the steps of each tenancy."""
     problems = ""
+    texts = [plan_summary(view)]
+    texts += [text for _, text in state_lines(view)]
+    names = [one.name for one in view.tenancies]
     for title, found in problems_of(view, "apply would refuse"):
         items = [f"<li>{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found]
         if items:
@@ -33,9 +36,9 @@ def plan_html(view: RunView) -> str:
         template = Template(page.read())
     return template.substitute(
         made=_text(f"Made at {view.created_at} from {view.sources}."),
-        summary=_each("p", (plan_summary(view), *(text for _, text in state_lines(view)))),
+        summary=_each("p", texts),
         problems=problems,
-        tenancies=_each("option", (one.tenancy.name for one in view.tenancies)),
+        tenancies=_each("option", names),
         actions=_each("option", view.counts()),
         sections="\n".join(map(_section, view.tenancies)),
     )
@@ -53,11 +56,10 @@ def _section(view: TenancyView) -> str:
     """Write a tenancy, removals first. Steps without a change are folded."""
     changes = [step for step in view.steps if step.is_change]
     changes.sort(key=lambda step: _ORDER.index(step.action))
-    duplicates = [step for step in view.steps if step.is_drift and not step.is_change]
     idle = [_step(step, view) for step in view.steps if not step.is_drift]
     title = f"{view.tenancy.name}, {view.tenancy.where}: {counts_of(view)}"
     lines = [f'<section data-tenancy="{_text(view.tenancy.name)}"><h2>{_text(title)}</h2>']
-    lines += [_step(step, view) for step in [*changes, *duplicates]]
+    lines += [_step(step, view) for step in [*changes, *view.left_duplicates]]
     if idle:
         lines.append("<details class=rest><summary>unchanged, or left alone</summary>")
         lines += [*idle, "</details>"]
@@ -66,16 +68,10 @@ def _section(view: TenancyView) -> str:
 
 def _step(step: StepView, view: TenancyView) -> str:
     """Write the columns of a step's first line as texts that wrap on a phone, then its fields."""
-    first, *rest = (text for _, text in step_lines(step, view, 0))
-    name = name_of(step)
-    trigger = printable(step.trigger.shown)
-    remark = first[4:].removeprefix(name).lstrip().removeprefix(trigger)
-    texts = (first[:4].rstrip(), name, trigger, remark.strip())
-    columns = " ".join(f"<span>{_text(text)}</span>" for text in texts)
+    columns = " ".join(f"<span>{_text(text)}</span>" for text in step_columns(step, view))
     fields = ""
-    for text in rest:
-        label, _, value = text.strip().partition("  ")
-        fields += f"<dt>{_text(label)}<dd>{_text(value.strip())}"
+    for label, value in step_fields(step):
+        fields += f"<dt>{_text(label)}<dd>{_text(value)}"
     return (
         f"<details class=step data-action={step.action}><summary>{columns}</summary>"
         f"<dl>{fields}</dl></details>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import LiveSubscription
 from hooksync.core.record import asdict
-from hooksync.output.json_text import encode_line, sealed
+from hooksync.output.json_text import sealed
 from hooksync.output.listing import coverage, list_counts, listed
 from hooksync.output.run_json import document_fields, error_text, step_fields
 from hooksync.output.view import RunView, StepView, TenancyView
@@ -32,9 +32,7 @@ def list_json(view: RunView, exit_code: ExitCode) -> str:
         LIST_FORMAT,
         exit_code,
         tenancies=list(map(_tenancy, view.tenancies)),
-        coverage=[
-            encode_line({**asdict(one), "trigger": one.trigger.wire}) for one in coverage(view)
-        ],
+        coverage=[{**asdict(one), "trigger": one.trigger.wire} for one in coverage(view)],
         summary=list_counts(view),
     )
     del document["refusals"]  # nothing is to be carried out
@@ -47,7 +45,7 @@ def _tenancy(view: TenancyView) -> dict[str, object]:
         "server": view.tenancy.server.shown,
         "tenant": view.tenancy.tenant,
         "declared_count": view.declared_count,
-        "subscriptions": [encode_line(_listed(*pair)) for pair in listed(view)],
+        "subscriptions": [_listed(*pair) for pair in listed(view)],
         "error": error_text(view.error),
     }
 

@@ -10,26 +10,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
 
 from hooksync.core.errors import Problem
 from hooksync.core.redaction import printable
 from hooksync.output.text import (
     Line,
     applied_summary,
-    counts_of,
     failures,
+    plan_items,
     plan_summary,
     state_lines,
-    tenancy_items,
     verification,
 )
 from hooksync.output.view import RunView
 
 LIMIT = 65_536  # bytes of UTF-8 that GitHub takes for a comment
 # what ours may fill: a workflow adds lines of its own, and Windows ends each line with two bytes
-ROOM = LIMIT - 4_096
-COUNT_ROOM = 100  # bytes of the line that counts what is left out
+_ROOM = LIMIT - 4_096
 
 _PROBLEMS_ROOM = 14_000  # bytes of each list of problems
 _LONGEST = 1_000  # characters of a line or of a problem
@@ -40,69 +37,40 @@ _SENTENCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z ,;:.()-]*")
 _MADE_A_LINK = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 
-# the title of a tenancy, and the lines of each step: safe in a fence
-_Block: TypeAlias = tuple[str, list[list[str]]]
-
 
 def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
-    """Write a plan: its summary, its problems, and a block for each tenancy."""
-    return _page(
-        "plan", view, plan_summary(view), "apply would refuse", _blocks(view, shows_kept=shows_kept)
-    )
+    """Write a plan: its summary, its problems, and its steps."""
+    items = plan_items(view, shows_kept=shows_kept)
+    return _page("plan", view, plan_summary(view), "apply would refuse", items)
 
 
 def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     """Write the result of a plan: the same, each step with its outcome, and the verification."""
-    blocks = _blocks(view, shows_kept=shows_kept)
-    if found := [[_line(line)] for line in verification(view)]:
-        blocks.insert(0, ("what is live now", found))
-    return _page(
-        "apply",
-        view,
-        applied_summary(view) if view.has_changes else plan_summary(view),
-        "refused",
-        blocks,
-    )
+    summary = applied_summary(view) if view.has_changes else plan_summary(view)
+    verified = [*verification(view)]
+    items = plan_items(view, shows_kept=shows_kept)
+    if verified:
+        items.insert(0, [*verified, ("", "")])
+    return _page("apply", view, summary, "refused", items)
 
 
-def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence[_Block]) -> str:
-    """Join the parts: summary and problems first, then as many blocks as there is room for."""
-    texts = [summary, *(text for _, text in state_lines(view))]
-    lines = [marker(kind), f"### hooksync {kind}", ""]
-    for text in texts:
+def _page(
+    kind: str, view: RunView, summary: str, refused: str, items: Sequence[Sequence[Line]]
+) -> str:
+    """Join the parts: summary and problems first, then as many steps as there is room for."""
+    lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # a bot finds its comment
+    for _, text in [("", summary), *state_lines(view)]:
         lines += [sentence(_cut(text)), ""]
     for title, problems in problems_of(view, refused):
         lines += _listed(title, problems)
-    lines += _fitted_blocks(blocks, ROOM - size(lines))
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _fitted_blocks(blocks: Sequence[_Block], room: int) -> Iterator[str]:
-    """Write the blocks until the room is used up, and count the others."""
-    room -= COUNT_ROOM
-    for number, (title, items) in enumerate(blocks):
-        start, *_, end = fenced("diff", [line for item in items for line in item])
-        head = [f"#### {title}", "", start]
-        lines, more = fitted(items, room - size([*head, end, ""]) - COUNT_ROOM)
-        if not lines:
-            yield f"Tenancies with changes that are left out here: {len(blocks) - number}."
-            return
-        block = [*head, *lines, end, *more, ""]
-        room -= size(block)
-        yield from block
-
-
-def _blocks(view: RunView, *, shows_kept: bool) -> list[_Block]:
-    """Make a block of each tenancy that has something to show."""
-    blocks: list[_Block] = []
-    for one in view.tenancies:
-        items = tenancy_items(one, shows_kept=shows_kept)
-        if items:
-            name = escaped(_cut(one.tenancy.name))
-            where = escaped(_cut(one.tenancy.where))
-            lines = [list(map(_line, item)) for item in items]
-            blocks.append((f"{name}, {where}: {counts_of(one)}", lines))
-    return blocks
+    written = [[*map(_line, item)] for item in items]
+    start, *_, end = fenced("diff", [line for item in written for line in item])
+    shown, more = _fitted(written, _ROOM - _size([*lines, start, end]))
+    if shown:
+        while not shown[-1]:
+            shown.pop()
+        lines += [start, *shown, end]
+    return "\n".join([*lines, *more]).rstrip("\n") + "\n"
 
 
 def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, Sequence[Problem]]]:
@@ -122,7 +90,7 @@ def _listed(title: str, problems: Sequence[Problem]) -> list[str]:
         if each.fix:
             item.append(f"  fix: {escaped(_cut(each.fix))}")
         items.append(item)
-    lines, more = fitted(items, _PROBLEMS_ROOM)
+    lines, more = _fitted(items, _PROBLEMS_ROOM)
     return [f"**{title}**", "", *lines, *(f"- {each}" for each in more), ""]
 
 
@@ -139,27 +107,6 @@ def _cut(text: str) -> str:
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} more characters)"
-
-
-def table_page(kind: str, table: Iterable[Sequence[str]], end: str) -> str:
-    """Write a table, its head first, as a page. Rows for which there is no room are counted."""
-    head, *rows = table
-    first = [marker(kind), f"### hooksync {kind}", ""]
-    first += [_row(map(sentence, map(_cut, head))), _row(["---" for _ in head])]
-    written = [[_row(map(escaped, map(_cut, each)))] for each in rows]
-    shown, more = fitted(written, ROOM - size(first) - size([end]) - COUNT_ROOM)
-    if more:
-        more.append("")
-    return "\n".join([*first, *shown, "", *more, end]) + "\n"
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def marker(kind: str) -> str:
-    """Write the invisible marker by which a bot finds its own comment."""
-    return f"<!-- hooksync:{kind} -->"
 
 
 def escaped(text: str) -> str:
@@ -184,16 +131,16 @@ def fenced(language: str, lines: Sequence[str]) -> list[str]:
     return [f"{fence}{language}", *lines, fence]
 
 
-def size(lines: Iterable[str]) -> int:
+def _size(lines: Iterable[str]) -> int:
     """Count the bytes that lines take, with their line breaks."""
     return sum(len(line.encode()) + 1 for line in lines)
 
 
-def fitted(items: Sequence[Sequence[str]], room: int) -> tuple[list[str], list[str]]:
+def _fitted(items: Sequence[Sequence[str]], room: int) -> tuple[list[str], list[str]]:
     """Give the lines of the items that fit into so many bytes, and the number of others."""
     lines: list[str] = []
     for number, item in enumerate(items):
-        room -= size(item)
+        room -= _size(item)
         if room < 0:
             return lines, [f"{len(items) - number} more left out here."]
         lines += item

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
 from typing import Any, Literal, get_args
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, Problem, Refused
-from hooksync.core.record import Record, asdict, replace
+from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
 from hooksync.output.json_text import digest
 from hooksync.output.text import applied_summary, failures, plan_summary
-from hooksync.output.view import RunView, TenancyView
+from hooksync.output.view import RunView, Summary, TenancyView
 from hooksync.reconcile.context import Origin
 
 NoticeForm = Literal["json", "slack", "teams"]
@@ -35,6 +34,16 @@ _CARD = "application/vnd.microsoft.card.adaptive"
 
 State = Literal["failed", "refused", "changed", "unchanged"]
 _STATES: tuple[State, ...] = get_args(State)  # in the order in which a notice lists tenancies
+
+
+_STATE_OF: dict[Summary, State] = {
+    "as declared": "unchanged",
+    "changes": "changed",
+    "applied": "changed",
+    "not as declared": "changed",
+    "refused": "refused",
+    "error": "failed",
+}
 
 
 class Ending(Record, frozen=True):
@@ -67,7 +76,7 @@ class Ending(Record, frozen=True):
         counts: Mapping[str, int] = {}
         summary = ""
         if view:
-            problems += _problems_in(view)
+            problems += (*view.error_problems, *view.refusals, *failures(view))
             tenancies = view.tenancies
             counts = view.results() or view.counts()
             summary = _line(_summary(self.command, view))
@@ -119,22 +128,6 @@ def _summary(command: str, view: RunView) -> str:
     return applied_summary(view) if is_applied else plan_summary(view)
 
 
-def _problems_in(view: RunView) -> Iterator[Problem]:
-    """List those of the run, then one of each tenancy before the second of any."""
-    of_run = replace(view, tenancies=())
-    yield from of_run.error_problems
-    yield from of_run.refusals
-    for row in zip_longest(*(_problems_of(one, view) for one in view.tenancies)):
-        yield from filter(None, row)
-
-
-def _problems_of(one: TenancyView, view: RunView) -> list[Problem]:
-    """List the errors, the refusals and the steps that were not done."""
-    errors = one.error.problems if one.error else ()
-    named = [Problem(f"{one.name}: {each.headline}", each.fix) for each in errors]
-    return [*named, *one.refusals, *failures(replace(view, tenancies=(one,)))]
-
-
 def _listed(tenancies: Sequence[TenancyView]) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Write those that failed first, and count the rest by their state."""
     ordered = sorted(map(_tenancy, tenancies), key=lambda each: _STATES.index(each["state"]))
@@ -156,14 +149,9 @@ def _tenancy(one: TenancyView) -> dict[str, Any]:
 
 
 def _state(one: TenancyView) -> State:
-    results = one.results()
-    if isinstance(one.error, Refused) or (one.refusals and not one.error):
-        return "refused"
-    if one.error or results["failed"] or results["half-done"] or results["unsettled"]:
+    if one.summary == "not as declared" and one.has_changes:
         return "failed"
-    if results["not-attempted"]:
-        return "refused"
-    return "changed" if one.has_drift else "unchanged"
+    return _STATE_OF[one.summary]
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:

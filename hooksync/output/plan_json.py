@@ -14,7 +14,7 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.signing import PlanKey
-from hooksync.output.json_text import encode_line, json_parts, sealed
+from hooksync.output.json_text import canonical, sealed
 from hooksync.output.run_json import counted_steps, document_fields, step_fields, tenancy_fields
 from hooksync.output.view import RunView, TenancyView
 from hooksync.reconcile.plan import ACTIONS
@@ -49,7 +49,7 @@ def plan_json(
         commit=commit,
         expires_at=rfc3339(end.timestamp()) if key else None,
         selection=selection,
-        tenancies=[_tenancy(tenancy, plan_id, key) for tenancy in view.tenancies],
+        tenancies=[plan_tenancy(tenancy, plan_id, key) for tenancy in view.tenancies],
         summary=counted_steps(view, view.counts(), ACTIONS),
     )
     if key:
@@ -57,15 +57,16 @@ def plan_json(
     return sealed(document)
 
 
-def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> dict[str, object]:
+def plan_tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> dict[str, object]:
+    """Write one tenancy of a plan."""
     return tenancy_fields(
         view,
-        steps=list(map(encode_line, plan_steps(view, plan_id, key))),
+        steps=_steps(view, plan_id, key),
         summary=counted_steps(view, view.counts(), ACTIONS),
     )
 
 
-def plan_steps(view: TenancyView, plan_id: str, key: PlanKey | None) -> list[dict[str, object]]:
+def _steps(view: TenancyView, plan_id: str, key: PlanKey | None) -> list[dict[str, object]]:
     """Write the steps of a plan; what is to be made with the digest of its whole URL."""
     declared = {one.address: one for one in view.tenancy.subscriptions}
     rows = []
@@ -80,7 +81,7 @@ def plan_steps(view: TenancyView, plan_id: str, key: PlanKey | None) -> list[dic
 def signature_of(document: Mapping[str, object], key: PlanKey) -> str:
     """Sign all of a document but its digest and its signature."""
     rest = {name: each for name, each in document.items() if name not in ("digest", "signature")}
-    return key.sign(_DOMAIN, json_parts(rest))
+    return key.sign(_DOMAIN, [canonical(rest)])
 
 
 def url_digest(declared: DeclaredSubscription, plan_id: str, key: PlanKey | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hooksync.core.errors import ExitCode
 from hooksync.core.record import to_builtins
-from hooksync.output.json_text import encode_line, sealed
+from hooksync.output.json_text import sealed
 from hooksync.output.run_json import (
     counted_steps,
     document_fields,
@@ -34,8 +34,8 @@ def report_json(view: RunView, origin: Origin, exit_code: ExitCode) -> str:
 
 
 def _applied_tenancy(view: TenancyView) -> dict[str, object]:
-    steps = [encode_line({**step_fields(step), **_outcome(step)}) for step in view.steps]
-    differences = [encode_line(step_fields(step)) for step in view.differences]
+    steps = [{**step_fields(step), **_outcome(step)} for step in view.steps]
+    differences = [step_fields(step) for step in view.differences]
     not_verified = view.outcome.not_verified if view.outcome else ""
     return tenancy_fields(
         view,

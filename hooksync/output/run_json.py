@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from hooksync import __version__
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
-from hooksync.core.record import asdict
-from hooksync.output.json_text import encode_line
 from hooksync.output.view import RunView, StepView, TenancyView
+
+_NOT_CHALLENGED: dict[str, object] = {"state": "not-checked", "detail": None}
 
 
 def document_fields(
@@ -35,8 +35,8 @@ def document_fields(
     }
 
 
-def _lines(problems: Iterable[Problem]) -> list[bytes]:
-    return [encode_line(problem.line) for problem in problems]
+def _lines(problems: Iterable[Problem]) -> list[str]:
+    return [problem.line for problem in problems]
 
 
 def tenancy_fields(view: TenancyView, **fields: object) -> dict[str, object]:
@@ -64,7 +64,7 @@ def step_fields(step: StepView) -> dict[str, object]:
     return {
         "action": step.action,
         "address": step.address,
-        "changes": list(map(asdict, step.changes)),
+        "changes": step.changes,
         "description": step.description,
         "id": step.id,
         "include_identifiers": step.include_identifiers,
@@ -74,7 +74,7 @@ def step_fields(step: StepView) -> dict[str, object]:
         "origin": step.origin,
         "owner": step.owner,
         "place": str(step.place) if step.place else None,
-        "reasons": list(map(asdict, step.reasons)),
+        "reasons": step.reasons,
         "receiver": _receiver(step),
         "replaces_url": step.replaces_url,
         "secret": _secret(step),
@@ -85,7 +85,7 @@ def step_fields(step: StepView) -> dict[str, object]:
 
 def _receiver(step: StepView) -> dict[str, object]:
     if step.receiver is None:
-        return {"state": "not-checked", "detail": None}
+        return _NOT_CHALLENGED
     return {"state": step.receiver.state, "detail": step.receiver.detail or None}
 
 

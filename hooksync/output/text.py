@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from hooksync.core.errors import Problem, counted, some_of
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.output.view import NOT_MADE, RunView, StepView, TenancyView
 from hooksync.reconcile.plan import Action, Result
@@ -58,17 +59,24 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
     lines: list[Line] = []
     if view.selection:
         lines += [("", printable(f"Only {', '.join(view.selection)}")), ("", "")]
-    for one in view.tenancies:
-        items = tenancy_items(one, shows_kept=shows_kept)
-        if items:
-            head = printable(f"{one.tenancy.name}   {one.tenancy.where}   {counts_of(one)}")
-            lines += [("", head), ("", "")]
-            for item in items:
-                lines += item
-            lines.append(("", ""))
+    for item in plan_items(view, shows_kept=shows_kept):
+        lines += item
     lines += tenancy_table(view)
     lines += [("", plan_summary(view)), *state_lines(view)]
     return lines
+
+
+def plan_items(view: RunView, *, shows_kept: bool) -> list[list[Line]]:
+    """Give the lines of each step; with those of the first in a tenancy, the tenancy's."""
+    items: list[list[Line]] = []
+    for one in view.tenancies:
+        found = _tenancy_items(one, shows_kept=shows_kept)
+        if found:
+            head = printable(f"{one.name}   {one.tenancy.where}   {counts_of(one)}")
+            found[0] = [("", head), ("", ""), *found[0]]
+            found[-1].append(("", ""))
+        items += found
+    return items
 
 
 def tenancy_table(view: RunView) -> list[Line]:
@@ -130,36 +138,32 @@ def applied_summary(view: RunView) -> str:
 
 
 def state_lines(view: RunView) -> list[Line]:
-    """Report that there is no state yet: the first apply writes it."""
-    if not view.is_state_missing:
+    """Report that there is no state yet, unless nothing could be read."""
+    if not view.is_state_missing or all(one.live is None for one in view.tenancies):
         return []
     what = "hooksync notices changed secrets and URLs after the first apply"
     return [("", printable(f"{view.state} does not exist yet; {what}."))]
 
 
 def _untouched(view: RunView) -> str:
-    """Count what is kept, with what is unknown of it, and what is left alone."""
+    """Count what is not known of live subscriptions, what is kept and what is left alone."""
     counts = view.counts()
-    doubts = []
-    if view.secret_unknown:
-        doubts.append(f"{view.secret_unknown} with an unknown secret")
-    if view.unlisted:
-        doubts.append(f"{view.unlisted} not listed yet")
     kept = f"{counts['keep']} unchanged"
-    if doubts:
-        kept += f" ({', '.join(doubts)})"
-    return f"{kept}, {counts['leave']} left alone" if counts["leave"] else kept
+    if counts["leave"]:
+        kept += f", {counts['leave']} left alone"
+    return "; ".join([*_doubts(view), kept])
 
 
-def tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
+def _tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
     """Give what is shown of a tenancy: the lines of each step, then what is only counted."""
     steps, left_alone = _shown_steps(view, shows_kept=shows_kept)
-    width = name_width(steps)
-    items = [
-        *([*step_lines(step, view, width)] for step in steps),
-        *([line] for line in left_alone),
-    ]
-    return items or ([[("", "!   nothing planned, see the error")]] if view.error else [])
+    widths = [len(step.name or step.reason) + 2 for step in steps]
+    width = max([_NARROWEST_NAME, *widths])
+    items = [[*_step_lines(step, view, min(width, _WIDEST_NAME))] for step in steps]
+    items += [[line] for line in left_alone]
+    if view.error and not items:
+        return [[("", "!   nothing planned, see the error")]]
+    return items
 
 
 def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView], list[Line]]:
@@ -182,31 +186,28 @@ def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView]
     return shown, lines
 
 
-def name_width(steps: Iterable[StepView]) -> int:
-    """Measure the column of names."""
-    return max((_NARROWEST_NAME, *(min(_WIDEST_NAME, len(name_of(step)) + 2) for step in steps)))
-
-
 def counts_of(view: TenancyView) -> str:
     """Count the live and the declared subscriptions."""
     live = "not read" if view.live is None else f"{len(view.live)} live"
     return f"{live}, {view.declared_count} declared"
 
 
-def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
-    """Write a step: its symbol in the first column, then its fields and what became of it.
-
-    `width`: of the name.
-    """
+def step_columns(step: StepView, view: TenancyView) -> tuple[str, str, str, str]:
+    """Give the first line of a step: its symbol, name, trigger and remark."""
+    symbol = _SYMBOLS[step.action]
     remark = _remark(step)
     if step.action == "resubscribe":
-        remark = f"replaces {remark}, {_ORDERS[view.tenancy.replacement][1]}"
-    name = f"{name_of(step):<{width}}"
-    first = f"{_symbol(step, view):<4}{name}{printable(step.trigger.shown):<14} {remark}"
-    yield _STYLES[step.action], first.rstrip()
-    for label, value in _fields(step):
-        if value is not None:
-            yield "", f"      {label:<{_LABEL}}{printable(value)}"
+        symbol, order = _ORDERS[view.tenancy.replacement]
+        remark = f"replaces {remark}, {order}"
+    return symbol, step.name or step.reason, printable(step.trigger.shown), remark
+
+
+def _step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
+    """Write a step, then its fields and what became of it. `width`: of the name."""
+    symbol, name, trigger, remark = step_columns(step, view)
+    yield _STYLES[step.action], f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
+    for label, value in step_fields(step):
+        yield "", f"      {label:<{_LABEL}}{printable(value)}"
     outcome = step.outcome
     if outcome and outcome.result != "unchanged":
         # marked if it is not done: that is no line of a plan
@@ -215,10 +216,11 @@ def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
         yield "", f"{mark}     {'outcome':<{_LABEL}}{printable(text)}"
 
 
-def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
-    """Name the fields of a step that are shown, and their values; None: it has no such field."""
+def step_fields(step: StepView) -> Iterator[tuple[str, str]]:
+    """Name the fields of a step that are shown, and their values."""
     yield "url", step.url
-    yield "replaces_url", step.replaces_url
+    if step.replaces_url is not None:
+        yield "replaces_url", step.replaces_url
     if step.action == "subscribe":
         yield "include_identifiers", yes_no(step.include_identifiers)
     for change in step.changes:
@@ -230,28 +232,15 @@ def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
         is_known = step.secret_state != "unknown" or step.action == "keep"
         state = step.secret_state.replace("-", " ")
         yield "secret", f"{state} ({step.secret})" if is_known else str(step.secret)
-    yield "description", step.description or None
-    yield "owner", step.owner or None
-
-
-def _symbol(step: StepView, view: TenancyView) -> str:
-    if step.action == "resubscribe":
-        return _ORDERS[view.tenancy.replacement][0]
-    return _SYMBOLS[step.action]
-
-
-def name_of(step: StepView) -> str:
-    """Return the subscription's name, or the reason for the step if it has none."""
-    return step.name or step.reason
-
-
-def _short_id(step: StepView) -> str:
-    return (step.id or "")[:_SHOWN_ID]
+    if step.description:
+        yield "description", step.description
+    if step.owner:
+        yield "owner", step.owner
 
 
 def _remark(step: StepView) -> str:
     """Return the start of the id; for an undeclared subscription, also its origin and reason."""
-    remark = printable(_short_id(step))
+    remark = printable((step.id or "")[:_SHOWN_ID])
     if step.action not in ("unsubscribe", "leave"):
         return remark
     if step.name:
@@ -273,9 +262,8 @@ def plan_summary(view: RunView) -> str:
             f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe,"
             f" {counts['unsubscribe']} to REMOVE; {_untouched(view)}{unread}."
         )
-    doubts = _doubts(view)
-    if doubts:
-        return f"No changes to make; {'; '.join(doubts)}; {_untouched(view)}."
+    if _doubts(view):
+        return f"No changes to make; {_untouched(view)}."
     number = len(view.tenancies)
     subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
     if view.is_targeted:
@@ -319,9 +307,11 @@ def verification(view: RunView) -> Iterator[Line]:
             looked.append((one, one.outcome))
     right = [one for one, outcome in looked if not (outcome.not_verified or one.differences)]
     if right:
-        names = some_of([one.name for one in right])
-        which = "" if len(right) == len(looked) else f"{names}: "
-        yield "", f"Verified: {which}{_what_matches(view, right)}."
+        which = ""
+        if len(right) < len(looked):
+            which = some_of([one.name for one in right]) + ": "
+        verified = replace(view, tenancies=tuple(right))
+        yield "", f"Verified: {which}{_what_matches(verified)}."
     for one, outcome in looked:
         if outcome.not_verified:
             yield "", f"Not verified: {one.name}: {outcome.not_verified}"
@@ -333,24 +323,19 @@ def _difference_lines(view: TenancyView) -> Iterator[Line]:
     """Write what the verification of a tenancy found."""
     yield "", f"Not as declared: {view.name}: {counted(len(view.differences), 'subscription')}"
     for step in view.differences:
-        rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_remark(step)}"
-        yield _STYLES[step.action], f"{_symbol(step, view):<4}{rest}".rstrip()
+        symbol, name, trigger, remark = step_columns(step, view)
+        yield _STYLES[step.action], f"{symbol:<4}{name}  {trigger}  {remark}".rstrip()
 
 
-def _what_matches(view: RunView, tenancies: Sequence[TenancyView]) -> str:
+def _what_matches(view: RunView) -> str:
     """Say what the verification has shown, and no more."""
-    unknown = 0
-    unsettled = 0
-    duplicates = 0
-    for one in tenancies:
-        unknown += one.secret_unknown
-        unsettled += one.results()["unsettled"]
-        duplicates += len(one.left_duplicates)
+    duplicates = len(view.left_duplicates)
+    unsettled = view.results()["unsettled"]
     what = "live matches declared"
     if view.is_targeted:
         what = "the targeted subscriptions match declared"
-    if unknown:
-        what += f", except the secrets of {unknown}"
+    if view.secret_unknown:
+        what += f", except the secrets of {view.secret_unknown}"
     if duplicates:
         what += f", except {counted(duplicates, 'duplicate')}"
     if unsettled:

@@ -153,6 +153,12 @@ class TenancyView(Record, _Counted, frozen=True):
         return self.tenancy.name
 
     @property
+    def error_problems(self) -> tuple[Problem, ...]:
+        """What its error says, with the tenancy's name."""
+        problems = self.error.problems if self.error else ()
+        return tuple(Problem(f"{self.name}: {each.headline}", each.fix) for each in problems)
+
+    @property
     def is_ready(self) -> bool:
         """Whether there is something to do, and nothing against it."""
         return self.has_changes and not (self.refusals or self.error)
@@ -256,14 +262,10 @@ class RunView(Record, _Counted, frozen=True):
     @property
     def error_problems(self) -> tuple[Problem, ...]:
         """What these errors say, each with its tenancy, and why the state could not be written."""
-        found = (
-            (one.tenancy.name, each)
-            for one in self.tenancies
-            if one.error
-            for each in one.error.problems
-        )
-        named = (Problem(f"{name}: {each.headline}", each.fix) for name, each in found)
-        return (*named, *(self.state_error.problems if self.state_error else ()))
+        named = [each for one in self.tenancies for each in one.error_problems]
+        if self.state_error:
+            named += self.state_error.problems
+        return tuple(named)
 
     @property
     def is_refused(self) -> bool:
@@ -272,7 +274,7 @@ class RunView(Record, _Counted, frozen=True):
 
     @property
     def has_failed(self) -> bool:
-        """Whether an error, and not a refusal, stands against a part of it."""
+        """Whether a part of it failed with an error that is not a refusal."""
         return bool(self.state_error) or any(
             not isinstance(error, Refused) for error in self.errors
         )
@@ -346,12 +348,17 @@ def _view_of_undeclared(
     outcome: planned.Outcome | None,
     entry: StateEntry | None,
 ) -> StepView:
-    place = step.duplicate_of
-    former = entry.local_name.partition("/")[0] if entry else None
+    address = None
+    name = None
+    if step.duplicate_of:
+        address = step.duplicate_of.address
+        name = step.duplicate_of.name
+    elif entry:
+        name = entry.local_name.partition("/")[0]
     return StepView(
         step.action,
-        place.address if place else None,
-        place.name if place else former,
+        address,
+        name,
         step.live.url.shown,
         step.live.trigger,
         step.live.id,

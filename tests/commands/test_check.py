@@ -30,23 +30,13 @@ def nothing_is_changed(place: Place) -> Iterator[None]:
     }
 
 
-def states(run: Run, hook: str | None = None) -> dict[str, str]:
-    """Give the state of each thing that was looked at: of the first tenancy, or of one of its
-    hooks.
-    """
-    (first,) = run.json["tenancies"]
-    holder = (
-        first
-        if hook is None
-        else next(each for each in first["subscriptions"] if each["name"] == hook)
-    )
-    return {finding["subject"]: finding["state"] for finding in holder["findings"]}
+def states(run: Run) -> dict[str, str]:
+    """Give the state of each thing that was checked."""
+    return {finding["subject"]: finding["state"] for finding in run.json["findings"]}
 
 
 def found(run: Run, subject: str) -> dict[str, Any]:
-    (first,) = run.json["tenancies"]
-    holders = (first, *first["subscriptions"])
-    return next(f for holder in holders for f in holder["findings"] if f["subject"] == subject)
+    return next(each for each in run.json["findings"] if each["subject"] == subject)
 
 
 def check(place: Place, *arguments: str) -> Run:
@@ -63,10 +53,9 @@ prod   {place.box.url} / DEMO
 
 ok        log-in              username env:PRESERVICA_USERNAME, password env:PRESERVICA_PASSWORD
 ok        list                0 live
+ok        catalogue           receiver ready in 0.001 s
 
-ok        catalogue           INDEXED, MOVED   receiver ready in 0.001 s
-
-Check: 4 ok, 0 warnings, 0 failed.
+Check: 3 ok, 0 warnings, 0 failed.
 """
     )
 
@@ -75,15 +64,14 @@ def test_json_tells_each_finding(place: Place) -> None:
     run = check(place)
     assert run.code == 0
     document = run.json
-    assert (document["format"], document["is_fine"]) == ("hooksync.check/1", True)
-    assert document["summary"] == {"ok": 4, "warning": 0, "failed": 0, "skipped": 0}
-    assert states(run) == {"log-in": "ok", "list": "ok"}
-    (hook,) = document["tenancies"][0]["subscriptions"]
-    assert hook["addresses"] == ["prod/catalogue/INDEXED", "prod/catalogue/MOVED"]
-    assert hook["url"] == "${RECEIVER}?code=${FN_KEY}"
-    assert hook["secret"] == {"env": "CATALOGUE_SECRET"}
-    assert hook["receiver"].pop("seconds") < 3
-    assert hook["receiver"] == {"state": "ready", "kind": "ready", "detail": None}
+    assert (document["format"], document["exit_code"]) == ("hooksync.check/1", 0)
+    assert document["summary"] == {"ok": 3, "warning": 0, "failed": 0, "skipped": 0}
+    assert document["tenancies"] == [{"name": "prod", "where": f"{place.box.url} / DEMO"}]
+    assert states(run) == {"log-in": "ok", "list": "ok", "catalogue": "ok"}
+    catalogue = found(run, "catalogue")
+    assert catalogue.pop("seconds") < 3
+    assert catalogue.pop("detail").startswith("receiver ready in ")
+    assert catalogue == {"tenancy": "prod", "subject": "catalogue", "state": "ok", "fix": None}
 
 
 def test_a_credential_that_is_not_set_is_a_finding_of_the_log_in(place: Place) -> None:
@@ -91,14 +79,14 @@ def test_a_credential_that_is_not_set_is_a_finding_of_the_log_in(place: Place) -
     run = check(place)
     assert run.code == 1
     assert found(run, "log-in")["detail"] == "password env:PRESERVICA_PASSWORD is not set"
-    assert states(run, "catalogue")["receiver"] == "ok"
+    assert states(run)["catalogue"] == "ok"
 
 
 @pytest.mark.parametrize("options", [NO_ROLE], indirect=True)
 def test_a_user_without_the_role_is_told_which_would_do(place: Place) -> None:
     run = check(place)
     assert run.code == 1
-    assert states(run) == {"log-in": "ok", "list": "failed"}
+    assert states(run) == {"log-in": "ok", "list": "failed", "catalogue": "ok"}
     for role in ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"):
         assert role in found(run, "list")["fix"]
 
@@ -109,16 +97,16 @@ def test_a_server_whose_name_does_not_resolve_stops_everything_but_the_receivers
     place.environ["BOX"] = "https://nowhere.invalid"
     run = check(place)
     assert run.code == 1
-    assert states(run) == {"log-in": "failed"}
+    assert states(run) == {"log-in": "failed", "catalogue": "ok"}
     assert "does not resolve" in found(run, "log-in")["detail"]
-    assert states(run, "catalogue")["receiver"] == "ok"
+    assert states(run)["catalogue"] == "ok"
 
 
 def test_a_server_that_speaks_no_tls_is_told(place: Place) -> None:
     place.environ["BOX"] = place.box.url.replace("http:", "https:")
     run = check(place)
     assert run.code == 1
-    assert states(run) == {"log-in": "failed"}
+    assert states(run) == {"log-in": "failed", "catalogue": "ok"}
     assert "speaks https" in found(run, "log-in")["fix"]
 
 
@@ -129,15 +117,15 @@ def test_a_receiver_that_is_down_is_told_with_the_way_to_say_that_it_cannot_be_r
         place.environ["RECEIVER"] = f"http://127.0.0.1:{taken.getsockname()[1]}/hook"
     run = check(place)
     assert run.code == 1
-    assert run.json["tenancies"][0]["subscriptions"][0]["receiver"]["state"] == "unreachable"
-    assert "probe: never" in found(run, "receiver")["fix"]
+    assert found(run, "catalogue")["state"] == "failed"
+    assert "probe: never" in found(run, "catalogue")["fix"]
 
 
 def test_a_receiver_that_the_file_says_never_to_probe_is_left_alone(place: Place) -> None:
     place.write(HOOKS.replace("    subscriptions:", "    probe: never\n    subscriptions:"))
     run = check(place)
     assert run.code == 0
-    assert states(run, "catalogue") == {"secret": "ok", "receiver": "skipped"}
+    assert states(run)["catalogue"] == "skipped"
     assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
@@ -146,12 +134,11 @@ def test_a_secret_that_is_not_set_is_a_finding_and_no_stop(place: Place) -> None
     run = check(place)
     assert run.code == 1
     assert states(run)["list"] == "ok"
-    assert states(run, "catalogue") == {"secret": "failed", "receiver": "skipped"}
-    assert found(run, "secret")["detail"] == "secret env:CATALOGUE_SECRET is not set"
-    text = place.run("check")
-    assert (
-        "            secret env:CATALOGUE_SECRET is not set\n              fix: export" in text.out
-    )
+    assert found(run, "catalogue")["state"] == "failed"
+    assert found(run, "catalogue")["detail"] == "secret env:CATALOGUE_SECRET is not set"
+    text = place.run("check").out
+    assert "failed    catalogue           secret env:CATALOGUE_SECRET is not set\n" in text
+    assert "\n            fix: export" in text
 
 
 def test_a_weak_secret_is_a_warning_and_exits_with_0(place: Place) -> None:
@@ -159,5 +146,5 @@ def test_a_weak_secret_is_a_warning_and_exits_with_0(place: Place) -> None:
     place.receiver.set_secret("catalogue", "changeme")
     run = check(place)
     assert run.code == 0
-    assert states(run, "catalogue") == {"secret": "warning", "receiver": "ok"}
+    assert [each["state"] for each in run.json["findings"]] == ["ok", "ok", "warning", "ok"]
     assert "changeme" not in run.out + run.err

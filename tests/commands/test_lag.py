@@ -50,7 +50,7 @@ def test_what_no_list_has_shown_is_unsettled_counts_as_live_and_is_not_made_twic
     assert "no list has shown it yet" in made.json["tenancies"][0]["steps"][0]["detail"]
     plan = place.run("plan", "--detailed-exitcode")
     assert plan.code == 2
-    assert plan.out == ("No changes to make; not listed yet: 2; 2 unchanged (2 not listed yet).\n")
+    assert plan.out == ("No changes to make; not listed yet: 2; 2 unchanged.\n")
     assert "warning: not listed yet, and counted as live: prod/catalogue/INDEXED, " in plan.err
     again = apply(place)
     assert (again.code, outcomes(again)) == (4, ["unsettled", "unsettled"])

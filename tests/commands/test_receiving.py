@@ -40,7 +40,7 @@ def test_check_of_one_receiver_needs_neither_a_tenancy_nor_a_hooks_file() -> Non
     assert (done.code, done.err) == (0, "")
     host = f"127.0.0.1:{receiver.port}"
     assert re.fullmatch(
-        rf"ok        {host:<20}   receiver ready in 0\.\d{{3}} s\n\nCheck: 2 ok, 0 warnings, 0 failed\.\n",
+        rf"ok        {host:<20}receiver ready in 0\.\d{{3}} s\n\nCheck: 1 ok, 0 warnings, 0 failed\.\n",
         done.out,
     )
 
@@ -49,10 +49,10 @@ def test_check_of_one_receiver_says_what_is_wrong_and_shows_no_key_of_its_url() 
     with shipped_receiver("another-secret-0123456789") as url:
         done = run("check", "--url", f"{url}?code={KEY}", *NAMED, "--format", "json")
     assert done.code == 1
-    [found] = done.json["receivers"]
-    assert found["url"] == f"{url}?code=***"
-    assert found["receiver"]["kind"] == "wrong-secret"
-    assert (done.json["tenancies"], found["addresses"]) == ([], [])
+    [found] = done.json["findings"]
+    told = f"receiver {url}?code=***: it signs challenges with a different secret"
+    assert (found["tenancy"], found["detail"]) == ("", told)
+    assert done.json["tenancies"] == []
 
 
 @pytest.mark.parametrize(

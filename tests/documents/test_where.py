@@ -44,8 +44,8 @@ def test_plan_and_apply_name_the_real_server_and_tenant(
 def test_check_names_the_tenant_that_the_log_in_told(place: Place) -> None:
     place.write(HOOKS.replace("    tenant: DEMO\n", ""))
     assert place.run("check").out.startswith(f"prod   {place.box.url} / DEMO\n")
-    [found] = place.run("check", "--format", "json").json["tenancies"]
-    assert (found["server"], found["tenant"]) == (place.box.url, "DEMO")
+    document = place.run("check", "--format", "json").json
+    assert document["tenancies"] == [{"name": "prod", "where": f"{place.box.url} / DEMO"}]
 
 
 def test_a_log_in_that_fails_still_says_where(place: Place) -> None:

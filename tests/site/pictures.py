@@ -117,7 +117,8 @@ def blocks_of(markdown: str) -> Iterator[tuple[str, list[str]]]:
 
     Raises ValueError for what this does not know how to draw.
     """
-    for block in re.split(r"\n\n(?=[^\n]*)", re.sub(r"^<!--.*?-->\n", "", markdown.rstrip("\n"))):
+    body = re.sub(r"^<!--.*?-->\n", "", markdown)
+    for block in re.findall("^```diff\n(?:.*\n)+?```$|^.+$", body, re.MULTILINE):
         lines = block.splitlines()
         if lines[0] == "```diff" and lines[-1] == "```":
             yield "diff", lines[1:-1]
@@ -155,7 +156,7 @@ def comment(markdown: str) -> str:
             )
             for number, line in enumerate(lines):
                 top = y + 22 + number * STEP
-                back, colour = MARKED.get(line[0], ("", "#1f2328"))
+                back, colour = MARKED.get(line[:1], ("", "#1f2328"))
                 if back:
                     drawing.box(MARGIN, top, drawing.width - 2 * MARGIN, STEP, f'fill="{back}"')
                 drawing.code(2 * MARGIN, top + 14.5, line, SIZE, colour)

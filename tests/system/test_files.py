@@ -111,7 +111,7 @@ READ = {
     "env file": (["plan", "--env-file", "odd"], "the env file odd cannot be read"),
     "credentials": (["plan", "--credentials", "odd"], "the credentials file odd cannot be read"),
     "event": (["verify", "odd"], "the event odd cannot be read"),
-    "secret": (["check", "--no-state", "-f", "secret.yaml"], "secret file:odd "),
+    "secret": (["check", "-f", "secret.yaml"], "secret file:odd "),
 }
 WRONG = [
     (kind, what) for kind in KINDS for what in READ if (kind, what) != (Path.mkdir, "hooks file")
