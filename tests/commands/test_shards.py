@@ -7,11 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -33,16 +29,9 @@ from hooksync.config.resolve import resolve
 from hooksync.core.errors import FileError, UsageError
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.boxes import Receiver, Sandbox
-from tests.conftest import SECRET, Place, Run, make_environ
+from tests.conftest import Place, Run
 from tests.makers import HERE
 from tests.schemas import assert_fits
-
-NAMES = [f"archive-{number:02}" for number in range(32)]
-TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")  # on the wire
-SHARDS = 4
-NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
-
 
 # --- which tenancy falls in which shard
 
@@ -231,6 +220,18 @@ def test_every_command_looks_at_its_shard_alone(two: Place) -> None:
     assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [0, 2]
 
 
+@pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
+def test_a_shard_forgets_what_is_gone_in_its_own_tenancies_alone(two: Place) -> None:
+    assert two.run("apply", "--yes").code == 0
+    for tenant in ("DEMO", "MUSEUM"):
+        two.box.remove(tenant, two.box.subscriptions(tenant)[0].id)
+    before = {(entry["tenant"], entry["id"]) for entry in two.state["entries"]}
+    assert two.run("apply", "--yes", "--shard", MUSEUM).code == 0
+    after = {(entry["tenant"], entry["id"]) for entry in two.state["entries"]}
+    assert {tenant for tenant, _ in before - after} == {"museum"}
+    assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [1, 2]
+
+
 # --- saved plans
 
 
@@ -345,84 +346,3 @@ def test_one_shard_of_one_is_as_none(place: Place) -> None:
 
 
 # --- several processes, one sandbox, one state
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """Many tenancies on one sandbox, and a hooks file of all of them."""
-
-    place: Place
-
-    @property
-    def state(self) -> Any:
-        return json.loads((self.place.folder / "hooks.state.json").read_text(encoding="utf-8"))
-
-    def run_all(self, *arguments: str) -> list[Run]:
-        """Run one process for each shard, all at once; those that apply take turns at the state."""
-        more = ("--lock-timeout", "120") if "apply" in arguments else ()
-        with ExitStack() as running:
-            processes = [
-                running.enter_context(
-                    self.place.popen(*arguments, *more, "--shard", f"{number}/{SHARDS}")
-                )
-                for number in range(1, SHARDS + 1)
-            ]
-            ended = [(process, *process.communicate(timeout=120)) for process in processes]
-        return [Run(process.returncode, out, err) for process, out, err in ended]
-
-    def assert_as_declared(self, secret: str = SECRET) -> None:
-        for name in NAMES:
-            held = self.place.box.subscriptions(name.upper())
-            wanted = [
-                (trigger, f"{self.place.receiver.url('catalogue')}?of={name}", secret)
-                for trigger in TRIGGERS
-            ]
-            assert sorted((one.trigger, one.url, one.secret) for one in held) == wanted
-
-    def assert_state_is_whole(self) -> None:
-        """Every live subscription has its entry, nothing else has, and no run has left anything
-        open.
-        """
-        live = {
-            (name, one.id) for name in NAMES for one in self.place.box.subscriptions(name.upper())
-        }
-        assert {(entry["tenant"], entry["id"]) for entry in self.state["entries"]} == live
-        assert len(self.state["entries"]) == len(live)
-        assert self.state["intents"] == []
-
-
-def tenancy_lines(name: str) -> str:
-    url = f"${{RECEIVER}}?of={name}"
-    return (
-        f"  {name}:\n    server: ${{BOX}}\n    tenant: {name.upper()}\n    subscriptions:\n     "
-        f" catalogue: {{url: '{url}', triggers: [INDEXED, MOVED], secret: {{env:"
-        " CATALOGUE_SECRET}}\n"
-    )
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    account = Account(tenants=tuple(name.upper() for name in NAMES))
-    options = SandboxOptions(accounts=(account,), latency=0.005)
-    with Sandbox(options) as box, Receiver({"catalogue": [SECRET, NEW_SECRET]}) as receiver:
-        place = Place(
-            tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue"))
-        )
-        place.write("version: 1\ntenancies:\n" + "".join(map(tenancy_lines, NAMES)))
-        yield Fleet(place)
-
-
-@pytest.mark.slow
-def test_a_shard_forgets_what_is_gone_in_its_own_tenancies_alone(fleet: Fleet) -> None:
-    place = fleet.place
-    assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
-    for name in NAMES:
-        place.box.remove(name.upper(), place.box.subscriptions(name.upper())[0].id)
-    before = {(entry["tenant"], entry["id"]) for entry in fleet.state["entries"]}
-    assert place.run("apply", "--yes", "--shard", f"2/{SHARDS}").code == 0
-    after = {(entry["tenant"], entry["id"]) for entry in fleet.state["entries"]}
-    lost = {tenancy for tenancy, _ in before - after}
-    assert lost == {name for name in NAMES if shard_of(name, SHARDS) == 2}
-    assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
-    fleet.assert_as_declared()
-    fleet.assert_state_is_whole()

@@ -235,17 +235,6 @@ def test_only_one_holds_it_and_the_others_learn_who(path: str) -> None:
         pass
 
 
-def test_once_it_is_given_back_a_writing_waits_for_others_like_any_other(path: str) -> None:
-    store = LocalStore(path, patience=0.01)
-    with store.hold(HOLDER):
-        pass
-    with (
-        held_by_another(path),
-        pytest.raises(FileError, match="is in use: another run of hooksync holds"),
-    ):
-        update(store, adding(entry()))
-
-
 def test_all_links_to_a_state_share_one_lock(tmp_path: Path, path: str) -> None:
     (tmp_path / "link.json").symlink_to(path)
     with (
