@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import cache
+from typing import Any
 
 import jsonschema
 from referencing import Registry, Resource
@@ -28,3 +30,11 @@ def validator(kind: str) -> jsonschema.Draft202012Validator:
 def assert_fits(document: object, kind: str) -> None:
     """Hold a document against its schema."""
     validator(kind).validate(document)
+
+
+def assert_sealed(document: dict[str, Any], kind: str) -> None:
+    """Hold a document against its schema, and its digest against the rest of it."""
+    assert_fits(document, kind)
+    rest = {name: value for name, value in document.items() if name != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    assert document["digest"] == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, unquote_plus
+from urllib.parse import unquote_plus
 
 from tests.attacks.peers import (
     DECLARED,
@@ -34,6 +34,7 @@ from tests.attacks.peers import (
 )
 from tests.command_line import Run, hooksync
 from tests.conftest import make_environ
+from tests.encodings import ENCODERS
 from tests.wire import Respond, Wire, answer, saying
 
 PLAN = ("plan", "--no-state", "--all")
@@ -203,26 +204,15 @@ Encode = Callable[[str], str]
 _PART = 12  # characters of a value that are too many to be seen
 
 
-ENCODINGS: dict[str, Encode] = {
-    "plain": str,
-    "JSON escapes": lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
-    "Python escapes": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
-    "percent": lambda text: quote(text, safe=""),
-    "percent, every byte": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
-    "percent, lower case": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
-    "HTML, decimal": lambda text: "".join(f"&#{ord(each)};" for each in text),
-    "HTML, padded decimal": lambda text: "".join(f"&#{ord(each):07};" for each in text),
-    "HTML, no semicolons": lambda text: "".join(f"&#{ord(each)}" for each in text),
-    "HTML, hex": lambda text: "".join(f"&#x{ord(each):x};" for each in text),
-    "base64": lambda text: base64.b64encode(text.encode()).decode(),
-    "base64 for URLs, unpadded": lambda text: (
-        base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-    ),
-    "base64 within more": lambda text: base64.b64encode(
-        f'{{"secret": "{text}"}}'.encode()
-    ).decode(),
-    "hex": lambda text: text.encode().hex(),
-    "hex, upper case": lambda text: text.encode().hex().upper(),
+ENCODINGS = {  # those that attacks use
+    name: ENCODERS[name]
+    for name in (
+        *("plain", "\\u of all", "Python escapes"),
+        *("percent", "percent of all", "percent of all, lower case"),
+        *("HTML, decimal", "HTML, no semicolons", "HTML, hex"),
+        *("base64", "base64 for URLs", "base64 within more"),
+        *("hex", "hex, upper case"),
+    )
 }
 
 

@@ -7,8 +7,7 @@ from itertools import product
 
 import pytest
 
-from tests.attacks.conftest import Withstands
-from tests.attacks.peers import REFRESH, TOKEN, Case, cases_of
+from tests.attacks.peers import REFRESH, TOKEN
 from tests.attacks.scene import ENCODINGS, FIELDS, SHOWN, leaks, play, steers
 from tests.command_line import PASSWORD
 from tests.conftest import SECRET, URL_KEY
@@ -70,13 +69,6 @@ def _attack(planted: str, field: str, shown: str) -> None:
     seen = play(SHOWN[shown], FIELDS[field][0](f"cannot use {planted} here"))
     assert leaks(seen.shown) == []
     assert steers(seen.shown) == []
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)  # the first of them waits for many
-@pytest.mark.parametrize("case", covering(cases_of("encodings"), key=Case.columns), ids=str)
-def test_an_echo_gives_nothing_away_in_a_whole_process(case: Case, withstands: Withstands) -> None:
-    withstands(case)
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)

@@ -42,7 +42,7 @@ def run_changed(place: Place, command: str, *change: str, **environ: str) -> tup
         text = text.replace(old, new)
     place.write(text)
     place.environ.update(environ)
-    run = place.run_process(*command.split())
+    run = place.run(*command.split())
     assert place.box.calls == ()
     assert not (place.folder / "new.yaml").exists()
     return run.code, run.err
@@ -133,7 +133,7 @@ def run_where_names_are_heard(place: Place, command: str, attacker: Wire) -> tup
     """
     place.environ.update(HTTPS_PROXY=attacker.url, HTTP_PROXY=attacker.url)
     before = {path.name for path in place.folder.iterdir()}
-    run = place.run_process(*command.split(), "-v")
+    run = place.run(*command.split(), "-v")
     assert place.box.calls == ()
     written = [path for path in place.folder.iterdir() if path.name not in before]
     assert not [path for path in written if path.name != "report.json"]
@@ -199,23 +199,11 @@ def test_a_policy_lets_no_hooks_file_send_the_password_in_clear(
     assert (code, "says `allow_http: true`, which the policy does not allow" in err) == (3, True)
 
 
-def test_validate_tells_every_breach_and_problem_at_once(place: Place) -> None:
-    text = (
-        HOOKS.replace("${BOX}", "evil.example")
-        .replace("MOVED", "MOVE")
-        .replace("{env: CATALOGUE_SECRET}", "{env: X}")
-    )
-    place.write(text)
-    run = place.run_process("validate", "--policy", place.policy(), "--format", "json")
-    assert run.code == 1
-    assert [problem["line"] for problem in run.json["problems"]] == [4, 9, 10]
-
-
 @pytest.mark.parametrize("changed", sampled(["server", "receiver", "secret"], 3))
 def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
     changed: str, place: Place, attacker: Wire
 ) -> None:
-    assert place.run_process("plan", "--out", "plan.json", "--no-state").code == 0
+    assert place.run("plan", "--out", "plan.json", "--no-state").code == 0
     before = place.box.calls
     policy = Path(place.policy())
     text = policy.read_text(encoding="utf-8")
@@ -223,7 +211,7 @@ def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
     policy.write_text(
         text.replace(hosts.get(changed, "CATALOGUE_SECRET"), "OTHER"), encoding="utf-8"
     )
-    run = place.run_process("apply", "plan.json", "--policy", str(policy))
+    run = place.run("apply", "plan.json", "--policy", str(policy))
     assert (run.code, "which the policy does not allow" in run.err) == (3, True)
     assert place.box.calls == before
     assert place.receiver.answers["catalogue", "challenge"] == 0
@@ -232,7 +220,7 @@ def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
 def test_what_a_policy_allows_is_done(place: Place) -> None:
     policy = place.policy()
     for command in ("plan --probe --out plan.json", "apply plan.json", "check", "list"):
-        run = place.run_process(*command.split(), "--policy", policy)
+        run = place.run(*command.split(), "--policy", policy)
         assert run.code == 0, run.err
 
 
@@ -254,7 +242,7 @@ def test_a_policy_that_does_not_allow_private_receivers_has_none_challenged(
     )
     host = host_of(attacker.url)
     policy = place.policy(receivers=[host], allow_private_receivers=False)
-    run = place.run_process(*command.split(), "--policy", policy)
+    run = place.run(*command.split(), "--policy", policy)
     assert "the address is private: no call is made to it" in run.out + run.err
 
 
@@ -273,14 +261,14 @@ def test_the_metadata_of_a_cloud_is_asked_by_no_challenge(
     command: str, host: str, place: Place
 ) -> None:
     place.write(HOOKS.replace("${RECEIVER}?code=${FN_KEY}", f"http://{host}/latest/meta-data/"))
-    run = place.run_process(*command.split())
+    run = place.run(*command.split())
     assert "the address is link-local: no call is made to it" in run.out + run.err
 
 
 @pytest.mark.parametrize("host", sampled(METADATA, 3))
 def test_the_metadata_of_a_cloud_is_asked_by_no_log_in(host: str, place: Place) -> None:
     place.write(HOOKS.replace("${BOX}", f"http://{host}\n    allow_http: true"))
-    run = place.run_process("plan")
+    run = place.run("plan")
     assert (run.code, "the address is link-local: no call is made to it" in run.err) == (1, True)
     assert "the password goes to" in run.err
 
@@ -329,7 +317,7 @@ WAYS = {  # the hooks file, more flags, and the field of the policy that refuses
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", sampled(WAYS, 4))
 def test_no_way_around_a_policy_removes_more_than_it_allows(way: str, place: Place) -> None:
     text, flags, field = WAYS[way]
     place.environ["HOOKSYNC_PLAN_KEY"] = PLAN_KEY  # an unsigned state proves no ownership

@@ -5,14 +5,12 @@ one.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from itertools import product
 
 import pytest
 
-from tests.attacks.conftest import chosen
-from tests.attacks.peers import HOOKS, NEVER_SHOWN, SIDE_BY_SIDE
+from tests.attacks.peers import HOOKS, NEVER_SHOWN
 from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, steers
 from tests.lanes import covering
 from tests.wire import Wire, answer, cutting, saying
@@ -51,18 +49,6 @@ ANSWERS = {  # to CONNECT
     "an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
     "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
 }
-CUT = {  # after which a call is tried again
-    "a closed tunnel": _OPEN,
-    "a tunnel to nonsense": _OPEN + bytes(range(256)) * 8,
-    "a tunnel to plain http": _OPEN + answer(b'{"success": true, "token": "t0ken-of-the-proxy"}'),
-    "a tunnel with a length": answer(b"[]"),
-    "no status": b"HTTP/1.1 \r\n\r\n",
-    "HTTP/0.9": b"hello",
-    "nothing": b"",
-    "a long header": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
-    "many headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
-}
-WHOLE = ("plan, text", "check, JSON")
 DIRECT = {  # loopback is reached directly, whatever these say
     "HTTP_PROXY": {},
     "http_proxy": {},
@@ -97,22 +83,6 @@ def _attack(said: bytes, command: str) -> None:
 @pytest.mark.parametrize(("said", "command"), covering(product(ANSWERS, COMMANDS)))
 def test_a_hostile_proxy_learns_nothing_and_gives_nothing_away(said: str, command: str) -> None:
     _attack(ANSWERS[said], command)
-
-
-@pytest.fixture(scope="module")
-def attacked(request: pytest.FixtureRequest) -> Iterator[Mapping[tuple[str, str], Future[None]]]:
-    """Attack whole processes side by side: they wait for most of their time."""
-    rows = [(each["said"], each["command"]) for each in chosen(request) if each.get("said") in CUT]
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        yield {row: pool.submit(_attack, CUT[row[0]], row[1]) for row in rows}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("said", "command"), covering(product(CUT, WHOLE)))
-def test_a_proxy_that_cuts_the_tunnel_learns_nothing_however_often_it_is_tried(
-    said: str, command: str, attacked: Mapping[tuple[str, str], Future[None]]
-) -> None:
-    attacked[said, command].result()
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from itertools import product
 
 import pytest
 
-from tests.attacks.conftest import Withstands
-from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER, Case, cases_of
+from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER
 from tests.attacks.scene import APPLY, CALLS, PLAN, Scene, leaks, play, steers
 from tests.lanes import covering
 from tests.wire import Wire, answer, saying
@@ -67,12 +66,3 @@ def test_a_redirect_is_followed_nowhere(
     assert {request.split(b" ")[1].split(b"?")[0] for request in seen.challenges} <= {b"/"}
     assert leaks(seen.shown) == []
     assert steers(seen.shown) == []
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)  # the first of them waits for many
-@pytest.mark.parametrize("case", covering(cases_of("redirects"), key=Case.columns), ids=str)
-def test_a_redirect_ends_a_whole_process_in_words_and_leads_nowhere(
-    case: Case, withstands: Withstands
-) -> None:
-    withstands(case)

@@ -20,7 +20,6 @@ from tests.attacks.peers import (
     HOOKS,
     NOT_DECLARED,
     RECEIVER,
-    call_in,
     finish,
     service,
     start,
@@ -28,7 +27,7 @@ from tests.attacks.peers import (
 from tests.attacks.scene import CALLS, leaks, steers
 from tests.conftest import make_environ
 from tests.lanes import covering
-from tests.wire import Wire, answer, saying
+from tests.wire import Wire
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "wait4"), reason="a child's memory cannot be measured here"
@@ -75,21 +74,3 @@ def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(
     assert leaks(measured.said) == []
     assert steers(measured.said) == []
     assert "Traceback" not in measured.err
-
-
-@pytest.mark.parametrize("call", ["log-in", "list", "unsubscribe"])
-@pytest.mark.slow
-def test_an_interrupt_ends_a_wait_that_the_service_asked_for(call: str, tmp_path: Path) -> None:
-    busy = saying(answer(b"later", "429 Too Many Requests", "Retry-After: 99999999999999999999"))
-    with Wire(service(call, busy, [DECLARED, NOT_DECLARED])) as wire:
-        (tmp_path / "hooks.yaml").write_text(HOOKS)
-        process = start(APPLY, make_environ(BOX=wire.url, RECEIVER=RECEIVER), tmp_path)
-        assert process.stderr is not None
-        while b"-> 429" not in process.stderr.readline():
-            assert process.poll() is None
-        os.killpg(process.pid, signal.SIGINT)
-        measured = finish(process, tmp_path)
-        assert [call_in(request) for request in wire.requests].count(call) == 1
-    assert measured.code == 130
-    assert measured.seconds < 30  # and not the minute that it would wait at most
-    json.loads(measured.out)

@@ -20,7 +20,6 @@ from tests.clocks import JumpingClock
 from tests.command_line import ROOT
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place, owning
 from tests.lanes import sampled
-from tests.simulation.history import TRAITS
 from tests.terminals import Terminal
 
 
@@ -60,21 +59,6 @@ def test_an_apply_is_two_calls_the_changes_and_one_last_look(place: Place) -> No
         "GET list",
     ]
     assert place.box.connections <= 2
-
-
-def test_a_change_of_the_flag_is_replaced_and_what_is_not_declared_is_removed(place: Place) -> None:
-    place.run("apply", "--yes")
-    place.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]\n        include_identifiers: false"))
-    plan = place.run("plan")
-    assert "+/- catalogue" in plan.out
-    assert "include_identifiers  true -> false" in plan.out
-    assert "no longer declared (made by hooksync)\n" in plan.out
-    assert "${RECEIVER}?code=${FN_KEY}" in plan.out, (
-        "the file explains the URL of what it declares no more"
-    )
-    assert place.run("apply", "--yes").code == 0
-    [left] = place.box.subscriptions("DEMO")
-    assert left.include_identifiers is False
 
 
 def test_no_terminal_and_no_yes_is_refused_with_whole_json(place: Place) -> None:
@@ -202,21 +186,6 @@ def test_a_glob_that_names_nothing_is_wrong_usage(place: Place, flag: str) -> No
     assert run.code == 64
     assert f'{flag} "prd*" matches no ' in run.err
     assert place.box.calls == ()
-
-
-@pytest.mark.parametrize("trait", TRAITS)
-def test_whichever_way_the_service_answers_a_plan_after_apply_is_empty(
-    place: Place, trait: str
-) -> None:
-    with type(place.box)(SandboxOptions(traits=frozenset({trait}))) as box:
-        place.environ["BOX"] = box.url
-        assert place.run("apply", "--yes").code == 0
-        run = place.run("apply", "--yes", "--replace", "*")
-        is_refused = trait == "refuse-duplicates"
-        assert run.code == (1 if is_refused else 0), run.err
-        assert ("declare `replacement: remove-first`" in run.out) == is_refused
-        assert place.run("plan").out.startswith("No changes.")
-        assert len(box.subscriptions("DEMO")) == 2
 
 
 @pytest.mark.parametrize(

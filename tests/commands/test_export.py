@@ -6,8 +6,6 @@ import io
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 import pytest
 import yaml
@@ -26,7 +24,7 @@ from hooksync.commands.options import ExportOptions
 from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
-from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.errors import ExitCode
 from hooksync.core.model import HookUrl, LiveSubscription
 from hooksync.core.record import replace
 from hooksync.core.template import Reference, Template, parse_template
@@ -36,44 +34,15 @@ from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.conftest import PASSWORD, SECRET, Place
 from tests.makers import INDEXED, MOVED, Trigger, live, tenancy
+from tests.memory_terminal import MemoryTerminal
 
 MINIMAL = SandboxOptions(traits=frozenset({"minimal-list"}))
 USER = {"PRESERVICA_USERNAME": "archivist@example.org", "PRESERVICA_PASSWORD": PASSWORD}
 
 
-class Hearer:
-    """A terminal that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.out = ""
-        self.err = ""
-
-    def result(self, text: str, form: str = "text") -> None:
-        self.out += text
-
-    def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        self.out += "".join(f"{text}\n" for _, text in lines)
-
-    def message(self, text: str) -> None:
-        self.err += text + "\n"
-
-    def warn(self, problem: Problem) -> None:
-        self.message(f"warning: {problem}")
-
-    def ask(self, question: str) -> bool | None:
-        return None
-
-    def watch(self, record: object) -> None:
-        pass
-
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        yield lambda: None
-
-
-def world(**environ: str) -> tuple[World, Hearer]:
-    hearer = Hearer()
-    return World(USER | environ, io.BytesIO(), hearer, threading.Event()), hearer
+def world(**environ: str) -> tuple[World, MemoryTerminal]:
+    terminal = MemoryTerminal()
+    return World(USER | environ, io.BytesIO(), terminal, threading.Event()), terminal
 
 
 def exported(*subscriptions: LiveSubscription) -> str:
@@ -165,13 +134,15 @@ def test_an_export_validates_and_plans_to_no_changes(
             box.seed("DEMO", url, trigger, SECRET, flag)
         here, heard = world()
         assert export(ExportOptions(("hooks.yaml",), server=box.url), here) is ExitCode.DONE
-        path.write_text(heard.out, encoding="utf-8")
-        there, planned = world(**environment_of(heard.out, held))
+        text = "".join(heard.out)
+        path.write_text(text, encoding="utf-8")
+        there, planned = world(**environment_of(text, held))
         plan(PlanOptions((str(path),)), there)
-    if left_out := heard.err.count("is left out: "):
-        assert f".   {left_out} not made by hooksync, left alone;" in planned.out
+    shown = "".join(planned.out)
+    if left_out := "".join(heard.err).count("is left out: "):
+        assert f".   {left_out} not made by hooksync, left alone;" in shown
     else:
-        assert planned.out.startswith("No changes"), planned.out
+        assert shown.startswith("No changes"), shown
 
 
 def test_one_entry_holds_the_triggers_of_one_url_and_flag() -> None:

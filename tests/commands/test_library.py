@@ -231,6 +231,7 @@ def test_the_example_plans_and_applies(place: Place) -> None:
     assert run_python([script], place.environ, place.folder).code == 1
 
 
+@pytest.mark.slow
 def test_the_program_on_the_page_is_typed_and_writes_a_report_for_each_tenancy(
     place: Place,
 ) -> None:

@@ -5,7 +5,6 @@ elsewhere.
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 from dataclasses import dataclass
@@ -549,13 +548,3 @@ def test_a_lock_far_away_is_not_taken_without_a_yes_or_from_another_one() -> Non
 
 
 # --- moving
-
-
-def test_a_state_that_moved_to_another_place_is_read_there(place: Place) -> None:
-    assert place.run("apply", "--yes").code == 0
-    (place.folder / "state.json").write_text(place.run("state", "pull").out)
-    assert place.run("state", "push", "state.json", "--state", "other.state.json").code == 0
-    (place.folder / "hooks.state.json").unlink()
-    plan = place.run("plan", "--state", "other.state.json", "--format", "json").json
-    assert plan["summary"]["secret_unknown"] == 0
-    assert json.dumps(plan["summary"]["keep"]) == "2"

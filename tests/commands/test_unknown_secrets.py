@@ -92,59 +92,6 @@ def test_unknown_secrets_are_reported_and_counted_where_the_file_says_warn(mixed
     assert report["tenancies"][0]["summary"]["secret_unknown"] == 2
 
 
-def test_unknown_secrets_are_replaced_where_the_file_says_so(mixed: Place) -> None:
-    mixed.write(hooks(*NAMES, settings="    unknown_secret: replace\n"))
-    reasons = [{"code": "secret-unknown", "text": "secret unknown"}]
-    assert {name: (step["action"], step["reasons"]) for name, step in steps(mixed).items()} == {
-        "search": ("resubscribe", reasons),
-        "viewer": ("resubscribe", reasons),
-        "website": ("keep", []),
-    }
-    assert mixed.run("apply", "--yes").code == 0
-    assert mixed.run("plan", "--detailed-exitcode").code == 0
-
-
-def test_a_rotation_does_not_reach_those_whose_secrets_are_unknown(mixed: Place) -> None:
-    mixed.write(hooks(*NAMES, settings=WARN))
-    mixed.environ["CATALOGUE_SECRET"] = NEW_SECRET
-    mixed.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
-    assert secret_states(mixed) == {"search": "unknown", "viewer": "unknown", "website": "changed"}
-    assert mixed.run("apply", "--yes").code == 0
-    assert mixed.run("plan", "--detailed-exitcode").code == 2
-    assert mixed.run("apply", "--yes", "--replace", "*").code == 0
-    assert {one.secret for one in mixed.box.subscriptions("DEMO")} == {NEW_SECRET}
-    assert mixed.run("plan", "--detailed-exitcode").code == 0
-
-
-def test_a_lost_state_is_reported_and_in_ci_the_fix_names_the_flag(mixed: Place) -> None:
-    (mixed.folder / "hooks.state.json").unlink()
-    said = (
-        "hooks.state.json does not exist yet; hooksync notices changed secrets and URLs after the"
-        " first apply."
-    )
-    plan = mixed.run("plan")
-    assert (plan.code, plan.out.splitlines()[-1]) == (3, said)
-    assert "if a state exists elsewhere, --state" not in plan.err
-    document = mixed.run("plan", "--format", "json").json
-    assert (document["state_missing"], document["summary"]["secret_unknown"]) == (True, 3)
-    mixed.environ["CI"] = "true"
-    assert "to create them again; if a state exists elsewhere, --state\n" in mixed.run("plan").err
-
-
-def test_a_secret_that_is_not_set_is_not_compared_and_fails_apply(mixed: Place) -> None:
-    assert mixed.run("apply", "--yes", "--replace", "*").code == 0
-    del mixed.environ["CATALOGUE_SECRET"]
-    plan = mixed.run("plan", "--detailed-exitcode")
-    assert (plan.code, plan.out) == (
-        2,
-        "No changes to make; not compared: 3 secrets; 3 unchanged.\n",
-    )
-    assert plan.err.count("secret env:CATALOGUE_SECRET is not set\n  fix: ") == 1
-    run = mixed.run("apply", "--yes", "--format", "json")
-    assert (run.code, run.json["exit_code"]) == (1, 1)
-    assert run.err.count("secret env:CATALOGUE_SECRET is not set\n  fix: ") == 1
-
-
 # adopt
 
 
@@ -165,17 +112,6 @@ def test_adopt_challenges_and_records_and_changes_nothing_in_preservica(mixed: P
     assert mixed.box.subscriptions("DEMO") == before
     assert mixed.run("plan").out == "No changes. 1 tenancy matches hooks.yaml; 3 unchanged.\n"
     assert mixed.run("adopt").out == "0 of 0 adopted\n"
-
-
-def test_one_whose_receiver_has_a_different_secret_is_not_adopted_even_by_name(
-    mixed: Place,
-) -> None:
-    mixed.write(with_other_secret(hooks(*NAMES)))
-    mixed.environ["OTHER_SECRET"] = NEW_SECRET
-    run = mixed.run("adopt", "*", "prod/viewer/MOVED")
-    assert (run.code, "1 of 2 adopted" in run.out) == (4, True)
-    assert "not adopted: hooks.yaml:9:7: prod/viewer/MOVED: it signs challenges with" in run.err
-    assert secret_states(mixed) == {"search": "same", "viewer": "unknown", "website": "same"}
 
 
 def test_one_whose_receiver_cannot_be_asked_is_adopted_only_by_its_address(mixed: Place) -> None:

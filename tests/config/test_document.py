@@ -330,15 +330,6 @@ def test_tenancies_that_may_differ_are_left_alone(one: str, two: str) -> None:
     assert len(read(two_tenancies(one, two)).tenancies) == 2
 
 
-def test_http_receiver_is_a_warning() -> None:
-    plain = GOOD.replace("?code=${FN_KEY}", "")
-    document = read(plain.replace("https://fn", "http://fn"))
-    assert [str(warning.where) for warning in document.warnings] == ["a.yaml:10:14"]
-    assert "plain http" in document.warnings[0].what
-    assert read(plain.replace("https://fn.example.net", "http://localhost:8000")).warnings == ()
-    assert read(plain.replace("https://fn.example.net", "http://${HOST}")).warnings == ()
-
-
 def test_no_file_declares_nothing() -> None:
     assert problems_of()[0].what == "no tenancy is declared"
 

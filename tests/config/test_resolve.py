@@ -227,17 +227,6 @@ def test_urls_that_become_the_same_are_refused() -> None:
     assert len(resolved(TWINS, {"A": "one", "B": "two"})[0].subscriptions) == 2
 
 
-def test_tenancies_that_become_the_same_are_refused() -> None:
-    text = (
-        "version: 1\ntenancies:\n  a: {server: 'h:443', subscriptions: {}}\n  b: {server: '${S}',"
-        " subscriptions: {}}\n"
-    )
-    assert said_of(text, {"S": "https://H/"}) == [
-        '4:3: tenancy "b" has the server and tenant of "a" (hooks.yaml:3:3)'
-    ]
-    assert len(resolved(text, {"S": "other"})) == 2
-
-
 @pytest.mark.parametrize(
     ("one", "two"),
     [

@@ -1,5 +1,4 @@
 import gc
-import time
 from pathlib import Path
 
 import pytest
@@ -43,19 +42,6 @@ def problems_of(text: str | bytes, *, fast: bool = has_fast_parser) -> tuple[Pro
     except FileError as error:
         return error.problems
     return problems
-
-
-def test_plain_data_equals_what_safe_load_makes(fast: bool) -> None:
-    text = """
-a: 1
-b: [x, 'y', "z", {c: null}]
-d: |
-  two
-  lines
-e: &anchor {f: 1.5, g: yes}
-h: *anchor
-"""
-    assert read(text, fast=fast) == yaml.safe_load(text)
 
 
 TEXTS = st.text("aéno01:-.#\n '", max_size=6)
@@ -332,27 +318,11 @@ def test_alias_bomb_is_refused(fast: bool) -> None:
     assert problem.what == "more than 203,400 names and values, counted again for each alias"
 
 
-def test_alias_bomb_of_merges_is_refused() -> None:
-    lines = ["a: &a {" + ", ".join(f"k{index}: 1" for index in range(1000)) + "}"]
-    lines += [f"m{index}: {{<<: *a}}" for index in range(600)]
-    (problem,) = problems_of("\n".join(lines))
-    assert "names and values, counted again for each alias" in problem.what
-
-
 @pytest.mark.slow
 def test_many_small_aliases_are_no_bomb() -> None:
     text = "common: &common {secret: {env: A}, triggers: [MOVED]}\n"
     text += "".join(f"s{index}: {{<<: *common, url: x}}\n" for index in range(60_000))
     assert len(read(text)) == 60_001
-
-
-def test_a_flood_of_directives_costs_no_time_before_it_is_refused(fast: bool) -> None:
-    begun = time.process_time()
-    (problem,) = problems_of(
-        "".join(f"%TAG !t{number}! tag:x\n" for number in range(200_000)) + "---\na: 1\n", fast=fast
-    )
-    assert problem.what.startswith("directives")
-    assert time.process_time() - begun < 2
 
 
 def test_a_percent_sign_within_a_line_is_text(fast: bool) -> None:
@@ -369,11 +339,6 @@ def test_a_flood_of_values_is_refused_with_what_to_do(item: str) -> None:
     (problem,) = problems_of("x: &x y\na:\n" + f"- {item}\n" * 1_200_000)
     assert problem.what == "more than 1,200,000 names and values, counted again for each alias"
     assert "spread the tenancies over several files" in problem.fix
-
-
-def test_flood_of_brackets_stops_at_once(fast: bool) -> None:
-    (problem,) = problems_of("a: " + "[" * 1_000_000, fast=fast)
-    assert "nest" in problem.what or problem.what == "not valid YAML"
 
 
 @given(st.binary(max_size=200))

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooksync.core.schema import SchemaKind, read_schema
-from hooksync.output.json_text import canonical, digest, to_text
+from hooksync.output.json_text import canonical, to_text
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
-from tests.site.fields import read_schema as whole_schema
+from tests.schemas import assert_sealed
 
 SECRET = "a-shared-secret-nobody-may-see"
 URL_KEY = "url-key-nobody-may-see"
@@ -76,21 +73,10 @@ def seed(box: Sandbox) -> None:
     box.seed("DEMO", f"https://vendor.example/hook?key={LIVE_KEY}", "MOVED", SECRET)
 
 
-def assert_valid(document: dict[str, Any], kind: SchemaKind) -> None:
-    schema = read_schema(kind)
-    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
-    jsonschema.Draft202012Validator(schema, format_checker=checker).validate(document)
-    rest = {name: value for name, value in document.items() if name != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    assert (
-        document["digest"] == digest(rest) == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-    )
-
-
 def assert_fit_to_be_kept(done: Run, kind: str) -> None:
     """Hold what every result must be: valid, sealed, in a fixed order, and free of secrets."""
     document = json.loads(done.out)
-    assert_valid(document, kind)
+    assert_sealed(document, kind)
     assert done.out == json.dumps(document, sort_keys=True, indent=2) + "\n"
     assert not [hidden for hidden in HIDDEN if hidden in done.out + done.err]
 
@@ -104,34 +90,6 @@ def steps_by_action(document: dict[str, Any]) -> dict[str, list[str | None]]:
 
 def outcomes(document: dict[str, Any]) -> dict[str, str]:
     return {step["address"]: step["outcome"] for step in document["tenancies"][0]["steps"]}
-
-
-@pytest.mark.parametrize("kind", ["hooks", "plan", "report", "list"])
-def test_each_schema_is_a_schema_and_explains_every_field(kind: SchemaKind) -> None:
-    schema = whole_schema(kind)
-    jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["$id"] == f"urn:hooksync:schema:{kind}:1"
-    assert not [name for name, field in all_fields(schema) if not is_explained(field, schema)]
-
-
-def all_fields(schema: object) -> Iterator[tuple[str, dict[str, Any]]]:
-    match schema:
-        case dict():
-            for name, value in schema.items():
-                if name == "properties":
-                    yield from value.items()
-                yield from () if name in ("if", "then") else all_fields(value)
-        case list():
-            for value in schema:
-                yield from all_fields(value)
-
-
-def is_explained(field: dict[str, Any], schema: dict[str, Any]) -> bool:
-    if "description" in field:
-        return True
-    *_, name = field.get("$ref", "/").split("/")
-    return "description" in schema.get("$defs", {}).get(name, {})
 
 
 @pytest.mark.parametrize("kind", ["plan", "report", "list"])

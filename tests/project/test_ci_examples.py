@@ -29,6 +29,7 @@ from tests.git_servers import PASSWORD as GIT_PASSWORD
 from tests.git_servers import Remote, missing_program, served
 from tests.github import BOT, GitHub, filled
 from tests.gitlab_ci import Project, load_template
+from tests.lanes import sampled
 from tests.wire import Wire
 
 ACTION = ROOT / "action.yml"
@@ -337,7 +338,7 @@ GIVEN = [  # inputs of the action, and what hooksync gets of them in one step or
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("inputs", "expected"), GIVEN, ids=["on", "off"])
+@pytest.mark.parametrize(("inputs", "expected"), sampled(GIVEN, 2), ids=["on", "off"])
 def test_github_hands_an_input_to_the_steps_that_it_is_for(
     runner: Runner, inputs: dict[str, str], expected: dict[str, str]
 ) -> None:
@@ -368,6 +369,7 @@ def test_github_takes_true_and_false_and_nothing_else(runner: Runner) -> None:
     )
 
 
+@pytest.mark.slow
 def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(
     runner: Runner, place: Place
 ) -> None:
@@ -397,7 +399,7 @@ def test_github_installs_what_is_locked_in_the_checkout_of_the_action(runner: Ru
     assert (runner.folder / "path").read_text() == f"{runner.temp}/hooksync-venv/bin\n"
 
 
-@pytest.mark.parametrize("has_base", [True, False])
+@pytest.mark.parametrize("has_base", sampled([True, False], 2))
 def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_branch(
     runner: Runner, place: Place, has_base: bool
 ) -> None:

@@ -305,6 +305,7 @@ def test_a_stale_plan_is_refused_and_goes_no_further_until_a_new_one_is_made_by_
 
 
 @pytest.mark.slow
+@pytest.mark.nightly  # each change plays the action's own steps
 def test_drift_opens_an_issue_for_each_environment_until_an_apply_by_hand_which_rotates_secrets_too(
     archive: Archive,
 ) -> None:

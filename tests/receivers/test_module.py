@@ -107,15 +107,6 @@ def test_no_answer_to_a_challenge_is_the_signature_of_an_event(secret: bytes, bo
     assert module.sign_event(secret, body) not in answer.body.decode()
 
 
-@given(SECRETS, CODES, st.binary(max_size=40))
-def test_what_a_challenge_gives_away_verifies_no_event(
-    secret: bytes, code: str, body: bytes
-) -> None:
-    document = json.loads(challenge(Receiver({"NEW": secret}), code).body)
-    for signature in (document.get("challengeResponse", ""), code):
-        assert verify_event({"NEW": secret}, body, signature) is None
-
-
 @pytest.mark.parametrize(
     "code",
     [
@@ -301,13 +292,6 @@ def test_every_secret_is_compared_in_constant_time_also_after_one_that_fitted(
     assert compared == [sign(BODY).encode(), sign(BODY, OLD).encode()]
 
 
-def test_the_raw_bytes_count_and_not_the_document(receiver: Receiver) -> None:
-    body = '{"tenant": "Bibliothèque"}'.encode()
-    assert deliver(receiver, body).event == {"tenant": "Bibliothèque"}
-    spaced = json.dumps(json.loads(body)).encode()
-    assert receiver.receive("POST", "", {"Preservica-Signature": sign(body)}, spaced).status == 401
-
-
 @pytest.mark.parametrize(
     "body", [b"", b"text", b"[1]", b'"text"', b"\xff", b"[" * 100_000, b'{"a":' * 100_000]
 )
@@ -327,15 +311,6 @@ def test_an_answer_tells_the_event_and_the_name_of_its_secret(receiver: Receiver
 
 
 # Duplicates
-
-
-def test_an_event_that_comes_twice_is_worked_on_once(receiver: Receiver) -> None:
-    worked: list[Event] = []
-    answers = [deliver(receiver, work=worked.append) for _ in range(3)]
-    assert [(each.status, each.kind, each.event) for each in answers[1:]] == [
-        (200, "duplicate", None)
-    ] * 2
-    assert worked == [EVENT]
 
 
 def test_an_event_of_the_replaced_and_of_the_new_subscription_is_worked_on_once(
@@ -380,12 +355,6 @@ def test_work_that_raises_a_refusal_of_its_own_is_not_taken_for_one_of_ours(
 
     with pytest.raises(Refused):
         deliver(receiver, work=fail)
-
-
-def test_receivers_that_share_a_memory_work_on_an_event_once() -> None:
-    shared = Memory()
-    kinds = [deliver(Receiver({"NEW": NEW}, shared)).kind for _ in range(2)]
-    assert kinds == ["event", "duplicate"]
 
 
 # The memory's contract

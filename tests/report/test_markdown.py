@@ -240,7 +240,7 @@ def test_whatever_a_text_holds_it_stays_where_it_is_put(text: str) -> None:
 )
 @pytest.mark.slow
 def test_one_text_alone_does_not_fill_the_room(text: str) -> None:
-    hostile = hostile_view(text, many=30)
+    hostile = hostile_view(text, many=8)
     for written in (plan_markdown(hostile), report_markdown(hostile)):
         assert_well_formed(written)
         assert "more characters" in written

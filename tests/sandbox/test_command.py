@@ -130,7 +130,12 @@ APPLY = "hooksync plan && hooksync apply --yes && hooksync plan"
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--receiver", "cat", "--receiver", "No"), ("--write-hooks", "FILE")]
+    "arguments",
+    [
+        pytest.param((), marks=pytest.mark.slow),
+        pytest.param(("--receiver", "cat", "--receiver", "No"), marks=pytest.mark.slow),
+        ("--write-hooks", "FILE"),
+    ],
 )
 def test_second_terminal_plans_and_applies_by_what_was_printed(
     launch: Launch, tmp_path: Path, arguments: tuple[str, ...]

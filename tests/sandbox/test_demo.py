@@ -175,7 +175,7 @@ def test_tour_fits_a_terminal_and_shows_no_secret_and_no_path(tour: Shown) -> No
 
 @pytest.mark.parametrize(("number", "code"), sampled(ENDS, 3))
 @pytest.mark.parametrize(
-    "line", sampled(["2. Plan", "A tour of hooksync", "$ hooksync plan --detailed-exitcode"], 3)
+    "line", sampled(["2. Plan", "A tour of hooksync", "$ hooksync plan --detailed-exitcode"], 3, 3)
 )
 def test_signal_ends_it_and_nothing_is_left(
     home: Home, line: str, number: signal.Signals, code: int

@@ -105,7 +105,9 @@ def test_query_values_of_live_urls_are_not_for_showing() -> None:
 
 @given(
     st.binary()
-    | st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists).map(body)
+    | st.recursive(
+        st.none() | st.booleans() | st.text() | st.integers(), st.lists, max_leaves=20
+    ).map(body)
 )
 def test_no_bytes_break_the_readers(data: bytes) -> None:
     for read in (read_json, read_log_in, read_subscriptions, read_created_id):

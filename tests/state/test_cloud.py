@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
@@ -21,11 +20,11 @@ from hooksync.state.cloud import CloudBackend
 from hooksync.state.contract import Changed, Content, Holder
 from hooksync.state.format import state_text
 from hooksync.state.remote import RemoteStore
-from hooksync.state.store import run_lock, update
+from hooksync.state.store import run_lock
 from tests.backends import CONTAINER, READER_KEY, Backend
 from tests.command_line import run_python
 from tests.conftest import Place
-from tests.state_makers import adding, entry, load, state
+from tests.state_makers import entry, load, state
 from tests.unreliable import What
 from tests.wire import Wire, answer, saying
 
@@ -313,39 +312,11 @@ def test_an_object_without_end_is_cut_off_whatever_size_its_server_tells(environ
 
 @pytest.mark.slow
 @on_servers
-@pytest.mark.parametrize(
-    "content",
-    [Content(), Content(TEXT), Content(None, LOCK), Content(TEXT, LOCK)],
-    ids=["none", "state", "lock", "both"],
-)
-def test_what_is_put_is_got(content: Content, cloud: CloudBackend) -> None:
-    assert cloud.get() is None
-    version = cloud.put(content, None, "")
-    assert cloud.get() == (content, version)
-    next_version = cloud.put(Content(OTHER), version, "")
-    assert cloud.get() == (Content(OTHER), next_version)
-    assert next_version != version
-
-
-@pytest.mark.slow
-@on_servers
 def test_without_a_run_lock_the_object_is_the_state_itself(cloud: CloudBackend) -> None:
     version = cloud.put(Content(TEXT, LOCK), None, "")
     assert json.loads(get_raw(cloud))["format"] == "hooksync.held/1"
     cloud.put(Content(TEXT), version, "")
     assert get_raw(cloud).decode() == TEXT
-
-
-@pytest.mark.slow
-@on_servers
-def test_nothing_is_written_over_what_was_not_read(cloud: CloudBackend) -> None:
-    first = cloud.put(Content(TEXT), None, "")
-    with pytest.raises(Changed):
-        cloud.put(Content(OTHER), None, "")
-    second = cloud.put(Content(TEXT, LOCK), first, "")
-    with pytest.raises(Changed):
-        cloud.put(Content(OTHER), first, "")
-    assert cloud.get() == (Content(TEXT, LOCK), second)
 
 
 @pytest.mark.slow
@@ -356,37 +327,6 @@ def test_an_object_that_is_gone_is_not_made_again_by_an_update(cloud: CloudBacke
     with pytest.raises(Changed):
         cloud.put(Content(OTHER), version, "")
     assert cloud.get() is None
-
-
-@pytest.mark.slow
-@on_servers
-def test_of_many_that_create_it_one_wins(backend: Backend, cloud: CloudBackend) -> None:
-    def create(number: int) -> bool:
-        try:
-            CloudBackend(backend.where, os.environ).put(Content(TEXT, str(number)), None, "")
-        except Changed:
-            return False
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(create, range(8))) == 1
-
-
-@pytest.mark.slow
-@on_servers
-def test_of_two_writers_nothing_is_lost(
-    backend: Backend, cloud: CloudBackend, tmp_path: Path
-) -> None:
-    def write(tenant: str) -> None:
-        ours = store(CloudBackend(backend.where, os.environ))
-        for number in range(10):
-            update(ours, adding(entry(tenant, str(number))))
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(write, ["one", "two"]))
-    found = load(store(cloud))
-    assert found
-    assert len(found.entries) == 20
 
 
 @pytest.mark.slow
@@ -472,18 +412,6 @@ def test_who_may_only_read_is_told_so_by_the_first_write(
     assert "written: access is denied (HTTP 403 AccessDenied)" in refused(
         lambda: cloud.put(Content(TEXT), None, "")
     )
-
-
-@pytest.mark.slow
-@on_servers
-def test_a_cut_network_is_told(backend: Backend, cloud: CloudBackend) -> None:
-    assert backend.network
-    version = cloud.put(Content(TEXT), None, "")
-    backend.network.cut()
-    assert "cannot be read: " in refused(cloud.get)
-    assert "cannot be written: " in refused(lambda: cloud.put(Content(OTHER), version, ""))
-    backend.network.restore()
-    assert cloud.get() == (Content(TEXT), version)
 
 
 @pytest.mark.slow

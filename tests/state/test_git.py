@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,12 +55,6 @@ def over_http(by_path: Remote) -> Iterator[Remote]:
         yield by_path
 
 
-@pytest.fixture(params=["path", "http"])
-def remote(request: pytest.FixtureRequest, by_path: Remote) -> Iterator[Remote]:
-    with served(by_path) if request.param == "http" else nullcontext():
-        yield by_path
-
-
 def open_at(folder: Path, remote: Remote, where: str = WHERE, **environ: str) -> GitBackend:
     return GitBackend(where, str(folder), remote.environ | environ)
 
@@ -81,60 +75,29 @@ def refusal(backend: GitBackend) -> str:
 # --- reading and writing
 
 
-def test_what_is_written_is_read_by_another_clone(remote: Remote) -> None:
-    backend = open_at(remote.clone("one"), remote)
+def test_what_is_written_is_read_by_another_clone(by_path: Remote) -> None:
+    backend = open_at(by_path.clone("one"), by_path)
     assert backend.get() is None
     first = backend.put(ONE, None, "state written by Ada")
     assert backend.get() == (ONE, first)
-    other = open_at(remote.clone("two"), remote)
+    other = open_at(by_path.clone("two"), by_path)
     assert other.get() == (ONE, first)
     second = other.put(TWO, first, "run lock taken by Ada")
     assert backend.get() == (TWO, second)
     third = backend.put(Content(), second, "emptied")
     assert other.get() == (Content(), third)
-    assert remote.log() == [
+    assert by_path.log() == [
         "hooksync: state written by Ada",
         "hooksync: emptied",  # in the place of the commit with the run lock
     ]
-    assert remote.git("log", "-1", "--format=%an <%ae>", BRANCH) == "Ada <ada@example.org>"
+    assert by_path.git("log", "-1", "--format=%an <%ae>", BRANCH) == "Ada <ada@example.org>"
 
 
-def test_each_write_is_one_commit_with_the_files_that_there_are(remote: Remote) -> None:
-    backend = open_at(remote.clone("one"), remote)
-    version = backend.put(TWO, backend.put(ONE, None, "x"), "y")
-    assert remote.head() == version
-    assert remote.git("ls-tree", "-r", "--name-only", BRANCH).split() == [
-        "hooks.state.json",
-        "run-lock.json",
-    ]
-    assert remote.git("ls-tree", "-r", "--name-only", f"{BRANCH}~1") == "hooks.state.json"
-    assert remote.git("show", f"{BRANCH}:run-lock.json") == TWO.lock
-
-
-def test_only_one_of_two_creates_the_branch(remote: Remote) -> None:
-    one, two = (open_at(remote.clone(name), remote) for name in ("one", "two"))
-    assert one.get() is two.get() is None
-    made = one.put(ONE, None, "x")
-    with pytest.raises(Changed):
-        two.put(TWO, None, "y")
-    assert two.get() == (ONE, made)
-
-
-def test_a_stale_version_is_refused(remote: Remote) -> None:
-    one, two = (open_at(remote.clone(name), remote) for name in ("one", "two"))
-    stale = one.put(ONE, None, "x")
-    assert two.get() == (ONE, stale)
-    current = two.put(TWO, stale, "y")
-    with pytest.raises(Changed):
-        one.put(ONE, stale, "z")
-    assert one.get() == (TWO, current)
-
-
-def test_writers_side_by_side_lose_nothing(remote: Remote) -> None:
-    clones = [remote.clone(f"clone-{number}") for number in range(3)]
+def test_writers_side_by_side_lose_nothing(by_path: Remote) -> None:
+    clones = [by_path.clone(f"clone-{number}") for number in range(3)]
 
     def write(number: int) -> None:
-        backend, done = open_at(clones[number], remote), 0
+        backend, done = open_at(clones[number], by_path), 0
         while done < 4:
             found = backend.get()
             lines = (found[0].state or "") if found else ""
@@ -148,9 +111,9 @@ def test_writers_side_by_side_lose_nothing(remote: Remote) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(write, range(3)))
-    lines = remote.git("show", f"{BRANCH}:hooks.state.json").split()
+    lines = by_path.git("show", f"{BRANCH}:hooks.state.json").split()
     assert sorted(lines) == sorted(f"{number}.{count}" for number in range(3) for count in range(4))
-    assert len(remote.log()) == 12
+    assert len(by_path.log()) == 12
 
 
 def test_a_push_that_meets_another_one_may_be_tried_again(by_path: Remote) -> None:
@@ -166,22 +129,22 @@ def test_a_push_that_meets_another_one_may_be_tried_again(by_path: Remote) -> No
     assert backend.get() == (TWO, version)
 
 
-def test_a_rewritten_branch_is_read_anew(remote: Remote) -> None:
-    backend = open_at(remote.clone("one"), remote)
+def test_a_rewritten_branch_is_read_anew(by_path: Remote) -> None:
+    backend = open_at(by_path.clone("one"), by_path)
     old = backend.put(TWO, backend.put(ONE, None, "x"), "y")
-    remote.git("update-ref", f"refs/heads/{BRANCH}", f"{old}~1")
+    by_path.git("update-ref", f"refs/heads/{BRANCH}", f"{old}~1")
     with pytest.raises(Changed):
         backend.put(Content('{"three": 3}\n', None), old, "z")
     found = backend.get()
-    assert found == (ONE, remote.head())
+    assert found == (ONE, by_path.head())
     backend.put(TWO, found[1], "again")
-    assert backend.get() == (TWO, remote.head())
+    assert backend.get() == (TWO, by_path.head())
 
 
-def test_a_deleted_branch_is_as_none(remote: Remote) -> None:
-    backend = open_at(remote.clone("one"), remote)
+def test_a_deleted_branch_is_as_none(by_path: Remote) -> None:
+    backend = open_at(by_path.clone("one"), by_path)
     old = backend.put(ONE, None, "x")
-    remote.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    by_path.git("update-ref", "-d", f"refs/heads/{BRANCH}")
     assert backend.get() is None
     with pytest.raises(Changed):
         backend.put(TWO, old, "y")
@@ -490,13 +453,13 @@ def test_any_other_name_is_allowed(by_path: Remote, branch: str) -> None:
     assert by_path.log(branch) == ["hooksync: x"]
 
 
-def test_a_branch_with_other_files_is_no_state(remote: Remote) -> None:
-    clone = remote.clone("one")
-    backend = open_at(clone, remote, "git:main")
+def test_a_branch_with_other_files_is_no_state(by_path: Remote) -> None:
+    clone = by_path.clone("one")
+    backend = open_at(clone, by_path, "git:main")
     assert "did not write: hooks.yaml" in refusal(backend)
     with pytest.raises(Changed):
         backend.put(ONE, None, "x")
-    assert len(remote.log("main")) == 2
+    assert len(by_path.log("main")) == 2
 
 
 def test_a_link_in_place_of_the_state_is_no_state(by_path: Remote) -> None:
@@ -524,10 +487,10 @@ def test_a_state_that_is_no_text_is_one_clear_error(by_path: Remote) -> None:
     assert "did not write: hooks.state.json" in refusal(open_at(by_path.clone("one"), by_path))
 
 
-def test_a_protected_branch_is_told_in_the_words_of_the_server(remote: Remote) -> None:
-    backend = open_at(remote.clone("one"), remote)
+def test_a_protected_branch_is_told_in_the_words_of_the_server(by_path: Remote) -> None:
+    backend = open_at(by_path.clone("one"), by_path)
     version = backend.put(ONE, None, "x")
-    remote.decline()
+    by_path.decline()
     with pytest.raises(FileError) as caught:
         backend.put(TWO, version, "y")
     assert "pre-receive hook declined; remote: GL-HOOK-ERR: no pushing here" in str(caught.value)
@@ -587,7 +550,7 @@ def test_a_folder_outside_any_repository_is_one_clear_error(by_path: Remote) -> 
 def test_a_repository_without_a_remote_to_choose_is_one_clear_error(by_path: Remote) -> None:
     clone = by_path.clone("one", "--origin", "a")
     by_path.git("remote", "add", "b", by_path.url, at=clone)
-    assert "`git config remote.pushDefault NAME`" in refusal(open_at(clone, by_path))
+    assert "`git config by_path.pushDefault NAME`" in refusal(open_at(clone, by_path))
 
 
 def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:

@@ -139,13 +139,3 @@ def test_the_records_of_a_tenancy_belong_to_server_and_tenant_and_not_to_its_nam
     assert one.of(PROD) == TenancyRecords((renamed, entry()), (intent(),), (unsettled(),))
     assert one.of(TenancyKey(SERVER, "other")).entries == (entry("other"),)
     assert one.of(TenancyKey(SERVER, "none")) == TenancyRecords()
-
-
-def test_a_move_and_a_forget_change_what_they_name_and_nothing_else() -> None:
-    other = replace(entry(identifier="2"), address="prod/other/MOVED")
-    one = state(entry(), other, intent(), unsettled())
-    moved = one.moving("prod/catalogue/MOVED", "prod/new/MOVED")
-    assert {each.address for each in moved.entries} == {"prod/new/MOVED", "prod/other/MOVED"}
-    assert moved.unsettled == ()  # the new address is free to be tried
-    left = one.forgetting([entry(), intent(), unsettled()])
-    assert left.records() == [other]

@@ -234,15 +234,6 @@ def test_only_one_holds_it_and_the_others_learn_who(path: str) -> None:
         pass
 
 
-def test_once_it_is_given_back_nothing_is_written_while_another_run_has_it(path: str) -> None:
-    store = LocalStore(path)
-    with store.hold(HOLDER):
-        pass
-    with held_by_another(path), pytest.raises(FileError, match="cannot be locked"):
-        update(store, adding(entry()))
-    assert load(store) is None
-
-
 def test_all_links_to_a_state_share_one_lock(tmp_path: Path, path: str) -> None:
     (tmp_path / "link.json").symlink_to(path)
     with (

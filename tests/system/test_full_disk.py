@@ -379,6 +379,7 @@ RESULTS = (
 
 
 @NEEDS_FULL
+@pytest.mark.slow
 def test_a_result_that_finds_no_room_is_an_error_in_words(place: Place) -> None:
     with ThreadPoolExecutor(len(RESULTS)) as pool:
         runs = list(pool.map(lambda command: shell(place, f"hooksync {command} >{FULL}"), RESULTS))
@@ -419,6 +420,7 @@ def test_an_apply_whose_plan_nobody_reads_changes_nothing(place: Place) -> None:
 # --- streams that are not there
 
 
+@pytest.mark.slow
 def test_without_standard_input_all_is_as_with_an_empty_one(place: Place) -> None:
     assert shell(place, "hooksync plan <&-").code == 0
     refused = shell(place, "hooksync apply <&-")

@@ -162,7 +162,7 @@ def assert_complete(run: Run, arguments: list[str]) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="it is ended by a signal")
-@pytest.mark.parametrize("flags", [[], ["--format", "json"]], ids=["text", "JSON"])
+@pytest.mark.parametrize("flags", sampled([[], ["--format", "json"]], 2), ids=["text", "JSON"])
 def test_listen_shows_no_secret_that_an_event_holds(flags: list[str], tmp_path: Path) -> None:
     refs = []
     for number, value in enumerate(VALUES):

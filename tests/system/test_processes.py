@@ -61,7 +61,7 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("line", sampled(COMMANDS, 6))
+@pytest.mark.parametrize("line", sampled(COMMANDS, 9, 3))
 def test_a_process_says_and_writes_what_the_command_within_this_process_does(
     line: str, place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
