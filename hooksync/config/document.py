@@ -51,10 +51,7 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
     for file in files:
         parts += file.read(triggers)
         problems += file.problems
-    spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)
-    for part in parts:
-        spread[part.name].append(part)
-    tenancies = tuple(_merged(of_one, problems) for of_one in spread.values())
+    tenancies = _merged(parts, problems)
     is_whole = all(file.is_whole for file in files)
     found, warnings = judge(tenancies, is_whole=is_whole)
     problems += found
@@ -101,26 +98,40 @@ def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Pr
     return sorted(dict.fromkeys(problems), key=place)
 
 
-def _merged(parts: Sequence[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
-    """Put the parts of a tenancy together, and note what two of them declare."""
-    main = next((part for part in parts if part.has_settings), parts[0])
-    declared: dict[str, SubscriptionDeclaration] = {}
+def _merged(
+    parts: Iterable[TenancyPart], problems: list[Problem]
+) -> tuple[TenancyDeclaration, ...]:
+    """Put the parts of each tenancy together, and note what two of them declare."""
+    spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)
     for part in parts:
-        if part is not main and part.has_settings:
-            what = f'tenancy "{main.name}" has settings in two files'
-            fix = "keep all but the subscriptions in one file"
-            problems.append(_twice(what, fix, part.location, main.location))
-        elif not main.has_settings and part.settings != main.settings:
-            what = f'the defaults of two files give tenancy "{main.name}" different settings'
-            fix = "write its settings in one of the files"
-            problems.append(_twice(what, fix, part.location, main.location))
-        for entry in part.subscriptions or ():
+        spread[part.name].append(part)
+    tenancies = []
+    for of_one in spread.values():
+        main = next((part for part in of_one if part.has_settings), of_one[0])
+        problems += _settings_problems(of_one, main)
+        declared: dict[str, SubscriptionDeclaration] = {}
+        for entry in [entry for part in of_one for entry in part.subscriptions or ()]:
             first = declared.setdefault(entry.name, entry)
             if first is not entry:
                 what = f'subscription "{entry.name}" is declared twice'
                 fix = "rename one of the two, or remove it"
                 problems.append(_twice(what, fix, entry.location, first.location))
-    return TenancyDeclaration(main.name, main.settings, tuple(declared.values()), main.location)
+        subscriptions = tuple(declared.values())
+        tenancies.append(TenancyDeclaration(main.name, main.settings, subscriptions, main.location))
+    return tuple(tenancies)
+
+
+def _settings_problems(parts: Sequence[TenancyPart], main: TenancyPart) -> Iterator[Problem]:
+    """Refuse settings of a tenancy that are not those of its main part."""
+    for part in parts:
+        if part is not main and part.has_settings:
+            what = f'tenancy "{main.name}" has settings in two files'
+            fix = "keep all but the subscriptions in one file"
+            yield _twice(what, fix, part.location, main.location)
+        elif not main.has_settings and part.settings != main.settings:
+            what = f'the defaults of two files give tenancy "{main.name}" different settings'
+            fix = "write its settings in one of the files"
+            yield _twice(what, fix, part.location, main.location)
 
 
 def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> Problem:

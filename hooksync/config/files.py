@@ -24,9 +24,8 @@ MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
 MOST_SETTINGS_BYTES = 1024 * 1024  # of a policy, or of variables
 MOST_EVENT_BYTES = 16 * 1024 * 1024  # of a captured event
-HEADERS = (  # ends the name of the file that holds the headers of an event, beside its body
-    ".headers"
-)
+# ends the name of the file that holds the headers of an event, beside its body
+HEADERS = ".headers"
 
 _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
 _WINDOWS_DEVICE = re.compile(

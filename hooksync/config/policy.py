@@ -192,9 +192,7 @@ def read_policy(path: str) -> Policy:
     data, problems = read_yaml(path, read_settings(path, "policy", fix))
     if problems or not schema_check("policy")(data):
         # only here: a file that fits needs none of this
-        from hooksync.config.schema_errors import (
-            find_schema_errors,
-        )
+        from hooksync.config.schema_errors import find_schema_errors
 
         errors = find_schema_errors(data, path, read_schema("policy"))
         raise FileError(*problems, *(error.problem for error in errors))
