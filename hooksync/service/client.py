@@ -97,8 +97,7 @@ class Preservica:
             live = read_subscriptions(answer.body, declared)
             names = {one.trigger.wire for one in live} - set(TRIGGER_NAMES.values())
             names -= {one.trigger.wire for one in self._tenancy.subscriptions}
-            self._check_names([one.id for one in live])
-            self._check_names(names)
+            self._check_names([*names, *(one.id for one in live)])
         except NotUnderstood as error:
             problem = self._context.problem(request, answer, _NOT_KNOWN, str(error))
             raise ServiceError(problem) from error
