@@ -191,10 +191,11 @@ class Run(Record, frozen=True):
         shared = {
             name: several for several in names.values() if len(several) > 1 for name in several
         }
-        return tuple(
-            _same_tenancy(one, shared[one.tenancy.name]) if one.tenancy.name in shared else one
-            for one in fetched
-        )
+        checked = []
+        for one in fetched:
+            several = shared.get(one.tenancy.name)
+            checked.append(_same_tenancy(one, several) if several else one)
+        return tuple(checked)
 
 
 def _calls_of(step: Step) -> int:
