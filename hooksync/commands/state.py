@@ -155,8 +155,7 @@ def push(options: PushOptions, world: World) -> ExitCode:
             _check_push(given, found, store.where)
         after = replace(given, serial=max(given.serial, before.serial) + 1)
         store.write(written_text(after, store.integrity, store.where), text)
-    number = counted(len(after.entries), "entry")
-    world.terminal.result(f"pushed to {where}: serial {after.serial}, {number}\n")
+    world.terminal.result(f"pushed to {where}: serial {after.serial}\n")
     return ExitCode.DONE
 
 

@@ -12,9 +12,15 @@ from urllib.parse import urlencode
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import replace
-from hooksync.service import responses
 from hooksync.service.http import Answer, CallContext, Request
-from hooksync.service.responses import may_pass
+from hooksync.service.responses import (
+    LogIn,
+    NotUnderstood,
+    fix_for_status,
+    may_pass,
+    read_log_in,
+    read_refusal,
+)
 
 Send = Callable[[Request], Answer]  # repeats a call after a lost or busy answer
 FindSecrets = Callable[[Iterable[SecretRef]], Mapping[SecretRef, Secret]]
@@ -38,7 +44,7 @@ class TokenSession:
         self._find = find
         self._send = send
         self._mutex = threading.Lock()
-        self._token: str | None = None
+        self._token = ""
         self._refusal: HooksyncError | None = None  # after which a log-in would fail again
 
     def token(self, instead_of: str | None = None) -> str:
@@ -50,18 +56,18 @@ class TokenSession:
         with self._mutex:
             if self._refusal is not None:
                 raise self._refusal
-            if self._token is None or self._token == instead_of:
+            if not self._token or self._token == instead_of:
                 try:
                     log_in = self._log_in()
                 except (Rejected, SecretError) as error:
                     is_refused = isinstance(error, SecretError) or not may_pass(error.status)
                     self._refusal = error if is_refused else None
                     raise
-                self._token = log_in.token
+                self._token = log_in.token or ""
                 self.tenant = self.tenant or log_in.tenant
             return self._token
 
-    def _log_in(self) -> responses.LogIn:
+    def _log_in(self) -> LogIn:
         """Log in by password, and by a one-time code if the service asks for it.
 
         Raises SecretError for what is not set, ServiceError.
@@ -71,10 +77,12 @@ class TokenSession:
         form = {"username": username, "password": password}
         form |= {"tenant": tenant} if tenant else {"includeUserDetails": "true"}
         request, answer = self._ask("login", form)
-        refusal = responses.read_refusal(answer.body) if answer.status != 200 else ""
-        if isinstance(refusal, responses.SecondFactor):
-            return self._second_factor(username, refusal)
-        if refusal == "needs.2fa.setup":
+        refusal = LogIn()
+        if answer.status != 200:
+            refusal = read_refusal(answer.body)
+        if refusal.message == "needs.2fa" and refusal.continuation:
+            return self._second_factor(username, refusal.continuation, refusal.tenant)
+        if refusal.message == "needs.2fa.setup":
             remark = "the account needs a second factor, and none is set up"
             fix = "log in to Preservica in a browser once and set it up"
             raise Rejected(self._context.problem(request, answer, fix, remark), answer.status)
@@ -82,21 +90,22 @@ class TokenSession:
         login = f"{credentials.username.subject}, {credentials.password.subject}"
         return self._read(request, answer, f"check {login} and the tenant")
 
-    def _second_factor(self, username: str, demand: responses.SecondFactor) -> responses.LogIn:
+    def _second_factor(self, username: str, continuation: str, tenant: str | None) -> LogIn:
+        """Log in by a one-time code. `tenant`: as the service names it."""
         ref = self._tenancy.credentials.totp
         code = self._one_time_code(ref)
-        self._context.redactor.learn([demand.continuation, code])
+        self._context.redactor.learn([continuation, code])
         form = {
             "username": username,
-            "tenant": self._tenancy.tenant or demand.tenant or "",
-            "continuationToken": demand.continuation,
+            "tenant": self._tenancy.tenant or tenant or "",
+            "continuationToken": continuation,
             "twoFactorToken": code,
         }
         request, answer = self._ask("complete-2fa", form)
         doubt = f"check the {ref.subject} and this machine's clock"
         fix = f"{doubt}; a code may work once only: if it was just used, wait for 30 seconds"
         log_in = self._read(request, answer, fix)
-        return replace(log_in, tenant=log_in.tenant or demand.tenant)
+        return replace(log_in, tenant=log_in.tenant or tenant)
 
     def _one_time_code(self, ref: SecretRef) -> str:
         """Compute the current six digits. Errors are not chained: they may contain the seed."""
@@ -151,17 +160,17 @@ class TokenSession:
         request = Request("POST", server, f"{_PATH}/{call}", headers, urlencode(form).encode())
         return request, self._send(request)
 
-    def _read(self, request: Request, answer: Answer, fix: str) -> responses.LogIn:
+    def _read(self, request: Request, answer: Answer, fix: str) -> LogIn:
         """Read the token of an answer. `fix`: for credentials that are refused."""
         remark = ""
         if answer.status == 200:
             try:
-                log_in = responses.read_log_in(answer.body)
-                self._context.redactor.learn(log_in.hidden)
+                log_in = read_log_in(answer.body)
+                self._context.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
                 return log_in
-            except responses.NotUnderstood as error:
+            except NotUnderstood as error:
                 remark = str(error)
                 fix = "check that `server` is a Preservica server"
         elif answer.status not in _WRONG_CREDENTIALS:
-            fix = responses.fix_for_status(answer.status)
+            fix = fix_for_status(answer.status)
         raise Rejected(self._context.problem(request, answer, fix, remark), answer.status)

@@ -95,14 +95,18 @@ class Preservica:
         declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
         try:
             live = read_subscriptions(answer.body, declared)
-            names = {one.trigger.wire for one in live} - set(TRIGGER_NAMES.values())
-            names -= {one.trigger.wire for one in self._tenancy.subscriptions}
-            self._check_names([one.id for one in live])
-            self._check_names(names)
+            self._check_names(self._foreign_names(live))
         except NotUnderstood as error:
             problem = self._context.problem(request, answer, _NOT_KNOWN, str(error))
             raise ServiceError(problem) from error
         return tuple(self._cleaned(live, declared))
+
+    def _foreign_names(self, live: Iterable[LiveSubscription]) -> set[str]:
+        """Return the ids, and the triggers that neither hooksync nor a file names."""
+        names = {one.trigger.wire for one in live} - set(TRIGGER_NAMES.values())
+        names -= {one.trigger.wire for one in self._tenancy.subscriptions}
+        names.update(one.id for one in live)
+        return names
 
     def _check_names(self, names: Iterable[str]) -> None:
         """Raise NotUnderstood if an id or a trigger contains a secret."""

@@ -13,12 +13,13 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
+from typing import TypeVar
 
 import requests.exceptions
 
 from hooksync.core.errors import FailureKind, InvalidDocument
 from hooksync.core.model import NOT_DECLARED, LiveSubscription, Trigger, live_url
-from hooksync.core.record import Record
+from hooksync.core.record import Record, convert
 from hooksync.core.signing import parse_json
 
 TOO_MANY = 429
@@ -46,6 +47,7 @@ _CERTIFICATE = (
     "check the server's name and this machine's clock; if a private authority signed it, set"
     " REQUESTS_CA_BUNDLE to that authority's certificate"
 )
+_FLAGS = {None: None, True: True, False: False, "true": True, "false": False}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
 
 
@@ -53,23 +55,43 @@ class NotUnderstood(Exception):
     """An answer has not the shape that the API defines. The message quotes nothing of it."""
 
 
-class LogIn(Record, frozen=True):
-    """A successful log-in."""
+class LogIn(
+    Record,
+    frozen=True,
+    rename={"refresh_token": "refresh-token", "continuation": "continuationToken"},
+):
+    """An answer to a log-in: a token, a request for the second factor, or a refusal."""
 
-    HIDDEN = ("token", "hidden")
+    HIDDEN = ("token", "refresh_token", "continuation")
 
-    token: str
-    hidden: tuple[str, ...]  # all values in it that must never be shown
-    tenant: str | None  # named by the service where the request named none
+    token: str | None = None
+    refresh_token: str | None = None
+    tenant: str | None = None  # named by the service where the request named none
+    success: bool | None = None
+    message: str | None = None  # of a refusal
+    continuation: str | None = None  # to be sent with the code of the second factor
 
 
-class SecondFactor(Record, frozen=True):
-    """A log-in that waits for the code of the second factor."""
+class _Live(
+    Record, frozen=True, rename={"trigger": "triggerType", "include": "includeIdentifiers"}
+):
+    """A subscription as the service lists it."""
 
-    HIDDEN = ("continuation",)
+    HIDDEN = ("url",)
 
-    continuation: str
-    tenant: str | None
+    id: str
+    url: str
+    trigger: str
+    include: bool | str | None = None  # not known whether it is a boolean or a string
+
+
+class _Created(Record, frozen=True):
+    """An answer to a subscribe."""
+
+    id: str | None = None
+
+
+T = TypeVar("T")
 
 
 def read_json(body: bytes) -> object:
@@ -87,28 +109,30 @@ def read_json(body: bytes) -> object:
     raise failure  # out here: the parser's errors hold the whole text, and are not chained
 
 
+def _read(body: bytes, kind: type[T]) -> T:
+    """Read a body of this type. Raises NotUnderstood, which names the field that is wrong."""
+    document = read_json(body)
+    try:
+        return convert(document, kind)
+    except ValueError as error:
+        failure = NotUnderstood(f"the answer has a different shape: {error}")
+    raise failure
+
+
 def read_log_in(body: bytes) -> LogIn:
     """Read the answer to a log-in with status 200."""
-    data = _object(read_json(body))
-    token = data.get("token")
-    if not isinstance(token, str) or not token or data.get("success") is False:
+    log_in = _read(body, LogIn)
+    if not log_in.token or log_in.success is False:
         raise NotUnderstood("the answer holds no token")
-    refresh = data.get("refresh-token")
-    hidden = (token, refresh) if isinstance(refresh, str) else (token,)
-    return LogIn(token, hidden, _text_or_none(data.get("tenant")))
+    return log_in
 
 
-def read_refusal(body: bytes) -> SecondFactor | str:
-    """Read the answer to a refused log-in: a request for the second factor, or a message."""
+def read_refusal(body: bytes) -> LogIn:
+    """Read the answer to a refused log-in; without fields if it is not understood."""
     try:
-        data = _object(read_json(body))
+        return _read(body, LogIn)
     except NotUnderstood:
-        return ""
-    message = data.get("message")
-    continuation = data.get("continuationToken")
-    if message == "needs.2fa" and isinstance(continuation, str):
-        return SecondFactor(continuation, _text_or_none(data.get("tenant")))
-    return message if isinstance(message, str) else ""
+        return LogIn()
 
 
 def read_subscriptions(
@@ -118,19 +142,25 @@ def read_subscriptions(
 
     `declared`: URLs as the file writes them, by their identities.
     """
-    data = read_json(body)
-    if not isinstance(data, list):
-        raise NotUnderstood("the answer is not a list")
-    subscriptions = tuple([_live(item, declared) for item in data])
-    if len({subscription.id for subscription in subscriptions}) < len(subscriptions):
+    found = []
+    for one in _read(body, list[_Live]):
+        if not (one.id and one.url and one.trigger):
+            raise NotUnderstood("a subscription in the list has an empty id, url or triggerType")
+        if one.include not in _FLAGS:
+            raise NotUnderstood("includeIdentifiers is neither true nor false")
+        url = live_url(one.url, declared)
+        found.append(LiveSubscription(one.id, url, Trigger(one.trigger), _FLAGS[one.include]))
+    if len({one.id for one in found}) < len(found):
         raise NotUnderstood("the list holds the same id twice")
-    return subscriptions
+    return tuple(found)
 
 
 def read_created_id(body: bytes) -> str | None:
     """Read the id of a new subscription from the answer to a subscribe; None if it has none."""
-    identifier = _object(read_json(body)).get("id")
-    return None if identifier is None else _text(identifier, "id")
+    identifier = _read(body, _Created).id
+    if identifier == "":
+        raise NotUnderstood("the id of the new subscription is empty")
+    return identifier
 
 
 def may_pass(status: int) -> bool:
@@ -143,43 +173,6 @@ def fix_for_status(status: int) -> str:
     if may_pass(status):
         return "the service is busy or broken: try again later"
     return _FIXES.get(status, "read the service's answer above; hooksync does not know this status")
-
-
-def _live(item: object, declared: Mapping[str, str]) -> LiveSubscription:
-    data = _object(item, "a subscription")
-    identifier = _text(data.get("id"), "id")
-    url = _text(data.get("url"), "url")
-    trigger = Trigger(_text(data.get("triggerType"), "triggerType"))
-    return LiveSubscription(identifier, live_url(url, declared), trigger, _flag(data))
-
-
-def _text(value: object, name: str) -> str:
-    """Check a text of a subscription."""
-    if not isinstance(value, str) or not value:
-        raise NotUnderstood(f"a subscription has no text in {name}")
-    return value
-
-
-def _flag(data: dict[str, object]) -> bool | None:
-    """Read includeIdentifiers, which a service may report as boolean, as string, or not at all."""
-    match data.get("includeIdentifiers"):
-        case None:
-            return None
-        case True | "true":
-            return True
-        case False | "false":
-            return False
-    raise NotUnderstood("includeIdentifiers is neither true nor false")
-
-
-def _object(data: object, what: str = "the answer") -> dict[str, object]:
-    if not isinstance(data, dict):
-        raise NotUnderstood(f"{what} is not a JSON object")
-    return data
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 class CallFailed(Exception):

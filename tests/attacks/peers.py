@@ -150,7 +150,7 @@ _LATE, _CUT = "no complete answer within", "the connection was cut before the an
 _HUGE, _NO_JSON = "the answer is larger than", "the answer is not JSON"
 _NOT_STRICT = "the answer is not strict JSON"
 _SHAPE, _HEAD, _ENCODING = (
-    "is not a JSON object",
+    "the answer has a different shape: ",
     "the connection was cut",
     "the connection was cut",
 )
