@@ -407,12 +407,14 @@ class Play:
     def _note_unsettled(self, run: Run, state: str) -> None:
         """Note what a report says to be unsettled; what is settled counts no longer.
 
-        A killed run shows no report: what it has settled is known from the state alone.
+        What a run settled that was killed, or could not write its state, is known from the state
+        alone.
         """
         if run.verb != "apply" or state != OWN:
             return
         known = self._state(state)
-        if run.code is None and known:
+        is_unwritten = run.code is None or bool(run.result and run.result["error"])
+        if is_unwritten and known:
             self.unsettled = Counter({each.address: each.applies for each in known.unsettled})
             return
         for one in run.told:

@@ -199,4 +199,27 @@ REGRESSIONS = (
         declared=1,
         lag_additions=1.0,
     ),
+    # a run that had lost its lock said that an address is unsettled, and could not record it
+    History(
+        940692,
+        (
+            Command(
+                "apply",
+                mishaps=(
+                    Mishap(
+                        "act",
+                        "list",
+                        1,
+                        200.0,
+                        Command("apply", mishaps=(Mishap("bug", "subscribe", 2),)),
+                    ),
+                ),
+            ),
+            Command("apply"),
+        ),
+        declared=2,
+        live=0,
+        remove_first=True,
+        is_remote=True,
+    ),
 )
