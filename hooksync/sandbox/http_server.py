@@ -103,7 +103,7 @@ class LoopbackServer(ThreadingTCPServer):
         self._crashes: list[Exception] = []
         try:
             super().__init__(("127.0.0.1", port), Connection)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise SandboxError(f"cannot listen on 127.0.0.1:{port}: {error}") from error
         self.port = self.server_address[1]  # also where `port` was 0
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,))

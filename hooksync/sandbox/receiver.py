@@ -46,7 +46,7 @@ class Receiver(http_server.LoopbackServer):
         return f"http://127.0.0.1:{self.port}/{name}"
 
     def set_secret(self, name: str, *secrets: str) -> None:
-        """Give a receiver other secrets, or add a receiver.
+        """Give a receiver different secrets, or add a receiver.
 
         Raises `SandboxError` for unusable secrets.
         """

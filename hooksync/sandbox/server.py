@@ -29,7 +29,7 @@ class Sandbox(LoopbackServer):
     def __init__(self, options: SandboxOptions | None = None) -> None:
         options = options or SandboxOptions()
         self.faults = [read_fault(spec, self.kinds) for spec in options.faults]
-        self._options = options
+        self._log = options.log
         self.rules = self.make_rules(options, self._challenge)
         super().__init__(options.port, self._respond)
         self.url = f"http://127.0.0.1:{self.port}"
@@ -54,7 +54,7 @@ class Sandbox(LoopbackServer):
 
     def _challenge(self, url: str, secret: str) -> str | None:
         reason = challenge(url, secret, _CHALLENGE_TIMEOUT)
-        self._options.log("challenge", url, reason or "passed")
+        self._log("challenge", url, reason or "passed")
         return reason
 
     def _respond(self, connection: Connection, request: Request) -> None:
@@ -63,7 +63,7 @@ class Sandbox(LoopbackServer):
             fault = next_fault(self.faults, call_name(request))
         answer = self.misbehave(fault, request) if fault else self.rules.answer(request)
         result = answer.status if answer else "cut"
-        self._options.log("call", f"{request.method} {request.path}", result)
+        self._log("call", f"{request.method} {request.path}", result)
         if answer is None:
             connection.cut()
         else:

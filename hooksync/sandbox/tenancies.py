@@ -151,9 +151,9 @@ class Rules:
     def __init__(
         self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
     ) -> None:
-        self.accounts = Accounts(options.accounts, options.token_seconds, options.clock)
+        self._accounts = Accounts(options.accounts, options.token_seconds, options.clock)
         self.tenancies = Tenancies(options)
-        self.triggers = (*TRIGGERS, *options.extra_triggers)
+        self._triggers = (*TRIGGERS, *options.extra_triggers)
         self._traits = options.traits
         self._challenge = challenge
 
@@ -177,12 +177,12 @@ class Rules:
         name = call_name(request)
         match name:
             case "login":
-                return json_answer(200, self.accounts.log_in(request.form()))
+                return json_answer(200, self._accounts.log_in(request.form()))
             case "complete-2fa":
-                return json_answer(200, self.accounts.complete_second_factor(request.form()))
+                return json_answer(200, self._accounts.complete_second_factor(request.form()))
             case "unknown":
                 raise Refusal(404, f"there is no {request.method} {request.path}")
-        session = self.accounts.session(request.headers.get(TOKEN_HEADER, ""))
+        session = self._accounts.session(request.headers.get(TOKEN_HEADER, ""))
         return self._carry_out_for(session, name, request)
 
     def _carry_out_for(self, session: Session, name: str, request: Request) -> Answer:
@@ -203,7 +203,7 @@ class Rules:
         return Answer(204)
 
     def _subscribe(self, tenant: str, body: bytes) -> Answer:
-        wanted = read_subscription(body, self.triggers)
+        wanted = _read_subscription(body, self._triggers)
         if Trait.NO_CHALLENGE not in self._traits:
             reason = self._challenge(wanted.url, wanted.secret)
             if reason is not None:
@@ -214,7 +214,7 @@ class Rules:
         return json_answer(200, document)
 
 
-def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
+def _read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
     """Read the JSON of a new subscription. Raises `Refusal` with a reason if it is invalid."""
     try:
         document = json.loads(body)
