@@ -443,6 +443,31 @@ def test_every_pipeline_holds_its_hooks_file_to_a_policy_that_allows_it(runner: 
         )
 
 
+BOLD = """\
+version: 1
+tenancies:
+  archive:
+    server: evil.example.org
+    tenant: ${HOME}
+    owns: all
+    probe: never
+    unknown_secret: replace
+    replacement: remove-first
+    subscriptions:
+      one: {url: https://evil.example.org/, trigger: MOVED, secret: {env: OTHER_SECRET}}
+      two: {url: https://catalogue.example.net/, trigger: MOVED, secret: {file: /run/secret}}
+"""
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=name_of)
+def test_the_policy_of_every_pipeline_denies_what_it_does_not_mention(
+    place: Place, policy: Path
+) -> None:
+    place.write(BOLD)
+    run = place.run("validate", "--policy", str(policy), "--format", "json")
+    assert [problem["line"] for problem in run.json["problems"]] == [3, 3, 3, 3, 4, 5, 11, 11, 12]
+
+
 # --- GitHub: the comment, and the plan that was reviewed
 
 MERGE = {"GITHUB_SHA": "merge-sha", "GITHUB_REF_NAME": "main"}
