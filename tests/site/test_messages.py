@@ -351,9 +351,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("message", CASES)
-def test_hooksync_prints_each_message_that_the_page_explains(
-    message: str, place: Place
-) -> None:
+def test_hooksync_prints_each_message_that_the_page_explains(message: str, place: Place) -> None:
     run = MESSAGES[message](place)
     words = ".+".join(re.escape(part) for part in message.split("…"))
     assert re.search(words, run.out + run.err), run.out + run.err
