@@ -79,7 +79,7 @@ class _Live(
 
     HIDDEN = ("url",)
 
-    id: str
+    id: str | int
     url: str
     trigger: str
     include: bool | str | None = None  # not known whether it is a boolean or a string
@@ -88,7 +88,7 @@ class _Live(
 class _Created(Record, frozen=True):
     """An answer to a subscribe."""
 
-    id: str | None = None
+    id: str | int | None = None
 
 
 T = TypeVar("T")
@@ -144,12 +144,13 @@ def read_subscriptions(
     """
     found = []
     for one in _read(body, list[_Live]):
-        if not (one.id and one.url and one.trigger):
+        if one.id == "" or not (one.url and one.trigger):
             raise NotUnderstood("a subscription in the list has an empty id, url or triggerType")
         if one.include not in _FLAGS:
             raise NotUnderstood("includeIdentifiers is neither true nor false")
         url = live_url(one.url, declared)
-        found.append(LiveSubscription(one.id, url, Trigger(one.trigger), _FLAGS[one.include]))
+        trigger = Trigger(one.trigger)
+        found.append(LiveSubscription(str(one.id), url, trigger, _FLAGS[one.include]))
     if len({one.id for one in found}) < len(found):
         raise NotUnderstood("the list holds the same id twice")
     return tuple(found)
@@ -160,7 +161,7 @@ def read_created_id(body: bytes) -> str | None:
     identifier = _read(body, _Created).id
     if identifier == "":
         raise NotUnderstood("the id of the new subscription is empty")
-    return identifier
+    return None if identifier is None else str(identifier)
 
 
 def may_pass(status: int) -> bool:

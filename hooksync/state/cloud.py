@@ -182,9 +182,9 @@ class CloudBackend:
         """
         try:
             return within(_LIMIT, lambda: do(self._obstore()))
-        except TimeoutError as error:
+        except TimeoutError:
             fix = "check the network, and run this again"
-            raise FileError(self._problem(what, str(error), fix)) from None
+            raise FileError(self._problem(what, "no answer in time", fix)) from None
         except (FileError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a panic of obstore is no Exception

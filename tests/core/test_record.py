@@ -32,7 +32,7 @@ from tests.makers import HERE, tenancy
 
 CANARY = "c4nary-0123456789-in-a-field"
 RAW = re.compile(
-    r"body|continuation|declared|environ|fingerprint|full|headers|hidden|identity|instance|key|password|secret|seed|token"
+    r"body|continuation|declared|environ|fingerprint|full|headers|hidden|identity|instance|key|password|secret|seed|(refresh_)?token"
     r"|totp|url|value|(url_)?salt"
 )
 PLAIN = re.compile(r"\b(bytes|str|object|Any)\b")  # what a secret may be in its plain form

@@ -117,12 +117,13 @@ def test_no_bytes_break_the_readers(data: bytes) -> None:
 
 def test_the_id_of_a_new_subscription_is_read_where_it_is_told() -> None:
     assert read_created_id(body({"id": "abc", "more": 1})) == "abc"
+    assert read_created_id(b'{"id": 7}') == "7"
     assert read_created_id(b"{}") is None
     assert read_created_id(b'{"id": null}') is None
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"ok", b"[]", b'"abc"', b'{"id": ""}', b'{"id": 7}', b'{"id": true}']
+    "data", [b"", b"ok", b"[]", b'"abc"', b'{"id": ""}', b'{"id": 7.5}', b'{"id": true}']
 )
 def test_an_answer_to_a_subscribe_that_makes_no_sense_is_an_error(data: bytes) -> None:
     with pytest.raises(NotUnderstood):
