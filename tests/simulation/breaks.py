@@ -106,6 +106,7 @@ BREAKS: tuple[Break, ...] = (
         "reconcile/apply.py",
         "            return absent\n",
         "            return ()\n",
+        begin=200,
     ),
     Break(
         "drop an id that a response contains",
