@@ -10,6 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import pytest
@@ -146,6 +147,7 @@ class Import(NamedTuple):
     is_lazy: bool  # inside a function, or for types only
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     """Parse every module, by its name below hooksync: "" for the package itself, "sandbox.server"."""
     found = {}
@@ -156,8 +158,6 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
-MODULES = modules()
-CLIENT_NAMES = [name for name in MODULES if not name.startswith("sandbox")]
 PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 
@@ -184,18 +184,18 @@ def imports(tree: ast.AST, *, is_lazy: bool = False) -> Iterator[Import]:
 def foreign_imports(name: str) -> Iterator[Import]:
     """Give the imports of libraries that are not Python's own."""
     own = {"hooksync"} | ALWAYS_THERE
-    return (each for each in imports(MODULES[name]) if each.target.split(".")[0] not in own)
+    return (each for each in imports(modules()[name]) if each.target.split(".")[0] not in own)
 
 
 def touched(name: str) -> set[str]:
     """Say what of the world outside a module touches by itself."""
     found = set()
-    for each in imports(MODULES[name]):
+    for each in imports(modules()[name]):
         spelt = [each.target, *(f"{each.target}.{taken}" for taken in each.names)]
         found |= {TOUCHING_MODULES[module] for module in spelt if module in TOUCHING_MODULES}
         pairs = [(each.target, taken) for taken in each.names]
         found |= {TOUCHING_ATTRIBUTES[pair] for pair in pairs if pair in TOUCHING_ATTRIBUTES}
-    for node in ast.walk(MODULES[name]):
+    for node in ast.walk(modules()[name]):
         match node:
             case ast.Call(func=ast.Name(id=called)) if called in TOUCHING_CALLS:
                 found.add(TOUCHING_CALLS[called])
@@ -291,7 +291,7 @@ def test_the_contracts_of_import_linter_hold(
 @pytest.mark.parametrize("rule", TOUCHES)
 def test_a_package_touches_of_the_world_just_what_the_table_allows(rule: str) -> None:
     found: set[str] = set()
-    for name in CLIENT_NAMES:
+    for name in (each for each in modules() if not each.startswith("sandbox")):
         if rule_for(name) == rule:
             found |= touched(name)
     assert found == set(TOUCHES[rule].split())
@@ -299,7 +299,7 @@ def test_a_package_touches_of_the_world_just_what_the_table_allows(rule: str) ->
 
 def test_each_library_lives_in_its_modules_alone() -> None:
     found: dict[str, set[str]] = {}
-    for name in MODULES:
+    for name in modules():
         eager = {each.target.split(".")[0] for each in foreign_imports(name) if not each.is_lazy}
         for each in foreign_imports(name):
             library = each.target.split(".")[0]
@@ -308,7 +308,7 @@ def test_each_library_lives_in_its_modules_alone() -> None:
 
 
 def test_all_that_is_written_leaves_by_one_exit() -> None:
-    found = {name: written(tree) for name, tree in MODULES.items()}
+    found = {name: written(tree) for name, tree in modules().items()}
     assert {name: doors for name, doors in found.items() if doors} == {
         name: set(doors.split()) for name, doors in WRITING.items()
     }
@@ -342,7 +342,7 @@ def test_each_way_to_write_past_the_exit_is_seen(door: str, kind: str) -> None:
 def test_only_the_modules_that_sign_or_send_reveal_a_secret() -> None:
     revealing = {
         name
-        for name, tree in MODULES.items()
+        for name, tree in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr == "reveal"
     }
@@ -352,7 +352,7 @@ def test_only_the_modules_that_sign_or_send_reveal_a_secret() -> None:
 def test_the_public_receiver_may_be_copied_for_it_imports_pythons_own_modules_alone() -> None:
     assert not [
         each
-        for each in imports(MODULES["receiver"])
+        for each in imports(modules()["receiver"])
         if each.target.split(".")[0] not in ALWAYS_THERE
     ]
 
@@ -362,7 +362,7 @@ def test_the_page_of_the_architecture_names_modules_and_functions_that_are_there
     named = re.findall(r"`([a-z_]+)/([a-z_]+)\.py(?::(\w+))?`", page)
     assert len(named) > 40
     for package, module, name in named:
-        tree = MODULES[f"{package}.{module}"]
+        tree = modules()[f"{package}.{module}"]
         defined = {
             each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef)
         }
@@ -371,7 +371,7 @@ def test_the_page_of_the_architecture_names_modules_and_functions_that_are_there
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_says_what_lives_there_what_may_not_and_where_to_begin(package: str) -> None:
-    lines = (ast.get_docstring(MODULES[package]) or "").splitlines()
+    lines = (ast.get_docstring(modules()[package]) or "").splitlines()
     assert len(lines) == 4
     assert lines[1] == ""
     assert lines[3].startswith("Begin with ")
@@ -379,7 +379,7 @@ def test_a_package_says_what_lives_there_what_may_not_and_where_to_begin(package
 
 def test_functions_take_few_parameters() -> None:
     wrong = []
-    for name, tree in MODULES.items():
+    for name, tree in modules().items():
         for function in functions(tree):
             given = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
             parameters = [argument for argument in given if argument not in ("self", "cls")]

@@ -28,7 +28,7 @@ import yaml
 import hooksync
 from tests.backends import missing
 from tests.command_line import ROOT
-from tests.project.test_architecture import MODULES, foreign_imports
+from tests.project.test_architecture import foreign_imports, modules
 
 CI = ROOT / ".github" / "workflows" / "ci.yml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
@@ -517,7 +517,7 @@ def test_a_dependency_has_a_floor_that_can_be_tested_and_no_ceiling(each: str) -
 
 
 def test_what_hooksync_imports_is_what_it_declares_no_more_no_less() -> None:
-    names = {each.target.split(".")[0] for module in MODULES for each in foreign_imports(module)}
+    names = {each.target.split(".")[0] for module in modules() for each in foreign_imports(module)}
     assert sorted(distributions(names)) == declared(PROJECT["dependencies"], OPTIONAL)
 
 

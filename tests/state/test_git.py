@@ -550,7 +550,7 @@ def test_a_folder_outside_any_repository_is_one_clear_error(by_path: Remote) -> 
 def test_a_repository_without_a_remote_to_choose_is_one_clear_error(by_path: Remote) -> None:
     clone = by_path.clone("one", "--origin", "a")
     by_path.git("remote", "add", "b", by_path.url, at=clone)
-    assert "`git config by_path.pushDefault NAME`" in refusal(open_at(clone, by_path))
+    assert "`git config remote.pushDefault NAME`" in refusal(open_at(clone, by_path))
 
 
 def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:
