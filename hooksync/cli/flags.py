@@ -638,7 +638,8 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
         help=(
             "the document: hooks (the hooks file, by default), policy, state, plan (plan --format"
             " json), report (apply --format json), list (list --format json), receiver (verify,"
-            " fire and listen), notice (--notify) or error (--format json, if there is no result)"
+            " json), report (apply --format json), list (list --format json), receiver (verify,"
+            " fire and listen), notice (--notify) or error (--format json without a result)"
         ),
     )
 

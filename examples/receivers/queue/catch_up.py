@@ -23,7 +23,7 @@ OVERLAP = 3600.0  # seconds, because clocks differ
 
 
 def catch_up(client: EntityAPI, queue: Queue) -> int:
-    """Put every entity in that was updated since nothing was missed; returns how many."""
+    """Queue every entity that was updated since the last complete time; return how many."""
     now = time.time()
     since = queue.complete_until()
     if since is None:

@@ -1,4 +1,4 @@
-"""Works on what is in the queue, one event after the other, until it is stopped."""
+"""Work on the events in the queue, one after the other, until stopped."""
 
 import time
 import traceback
