@@ -15,7 +15,7 @@ from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
 from hooksync.output.json_text import digest
-from hooksync.output.text import applied_summary, failures, plan_summary
+from hooksync.output.text import failures, plan_summary, report_summary
 from hooksync.output.view import RunView, Summary, TenancyView
 from hooksync.reconcile.context import Origin
 
@@ -79,7 +79,8 @@ class Ending(Record, frozen=True):
             problems += (*view.error_problems, *view.refusals, *failures(view))
             tenancies = view.tenancies
             counts = view.results() or view.counts()
-            summary = _line(_summary(self.command, view))
+            write = report_summary if self.command == "apply" else plan_summary
+            summary = _line(write(view))
         listed, others = _listed(tenancies)
         told = {
             "format": NOTICE_FORMAT,
@@ -121,11 +122,6 @@ class Ending(Record, frozen=True):
             "type": "message",
             "attachments": [{"contentType": _CARD, "contentUrl": None, "content": card}],
         }
-
-
-def _summary(command: str, view: RunView) -> str:
-    is_applied = command == "apply" and view.has_changes
-    return applied_summary(view) if is_applied else plan_summary(view)
 
 
 def _listed(tenancies: Sequence[TenancyView]) -> tuple[list[dict[str, Any]], dict[str, int]]:
