@@ -70,6 +70,13 @@ class Ending(Record, frozen=True):
 
     def notice(self) -> dict[str, Any]:
         """Write it as `hooksync.notice/1`."""
+        told = self._outcome()
+        when = rfc3339(self.ended)
+        run = asdict(self.origin)
+        return {**told, "fingerprint": digest(told), "created_at": when, "run": run}
+
+    def _outcome(self) -> dict[str, Any]:
+        """Write what the fingerprint covers: the same outcome has the same."""
         view = self.view
         problems = list(self.problems)
         tenancies: Sequence[TenancyView] = ()
@@ -82,7 +89,7 @@ class Ending(Record, frozen=True):
             write = report_summary if self.command == "apply" else plan_summary
             summary = _line(write(view))
         listed, others = _listed(tenancies)
-        told = {
+        return {
             "format": NOTICE_FORMAT,
             "event": self.event,
             "command": self.command,
@@ -94,8 +101,6 @@ class Ending(Record, frozen=True):
             "problems": [_line(each.line) for each in problems[:_MOST]],
             "problems_left_out": len(problems[_MOST:]),
         }
-        more = {"created_at": rfc3339(self.ended), "run": asdict(self.origin)}
-        return {**told, "fingerprint": digest(told), **more}
 
     def payload(self, form: NoticeForm) -> object:
         """Write it as its receiver takes it."""
