@@ -15,10 +15,10 @@ from hooksync.core.errors import Problem
 from hooksync.core.redaction import printable
 from hooksync.output.text import (
     Line,
-    applied_summary,
     failures,
     plan_items,
     plan_summary,
+    report_summary,
     state_lines,
     verification,
 )
@@ -33,7 +33,7 @@ _LONGEST = 1_000  # characters of a line or of a problem
 _REPLACED = "!   "
 _SHORTEST_FENCE = 3
 _ACTIVE = re.compile(r"[^0-9A-Za-z ,;=?/%().-]|(?<=www)\.")
-_SENTENCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z ,;:.()-]*")
+_PLAIN = re.compile(r"([A-Za-z]([0-9A-Za-z ,;.()-]|: )*)?")
 _MADE_A_LINK = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 
@@ -46,12 +46,11 @@ def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
 
 def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     """Write the result of a plan: the same, each step with its outcome, and the verification."""
-    summary = applied_summary(view) if view.has_changes else plan_summary(view)
     verified = [*verification(view)]
     items = plan_items(view, shows_kept=shows_kept)
     if verified:
         items.insert(0, [*verified, ("", "")])
-    return _page("apply", view, summary, "refused", items)
+    return _page("apply", view, report_summary(view), "refused", items)
 
 
 def _page(
@@ -60,7 +59,7 @@ def _page(
     """Join the parts: summary and problems first, then as many steps as there is room for."""
     lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # a bot finds its comment
     for _, text in [("", summary), *state_lines(view)]:
-        lines += [sentence(_cut(text)), ""]
+        lines += [escaped(_cut(text)), ""]
     for title, problems in problems_of(view, refused):
         lines += _listed(title, problems)
     written = [[*map(_line, item)] for item in items]
@@ -112,16 +111,12 @@ def _cut(text: str) -> str:
 def escaped(text: str) -> str:
     """Write any text on one line, so that it makes no link, no mention and no markup.
 
-    A character reference starts no markup, and within <code> nothing is a mention or a link.
+    Plain words stay. A character reference starts no markup, and within <code> nothing is a
+    mention or a link.
     """
-    if not text or (text.replace("-", "").isalnum() and not _MADE_A_LINK.search(text)):
+    if _PLAIN.fullmatch(text) and not _MADE_A_LINK.search(text):
         return text
     return f"<code>{_ACTIVE.sub(lambda found: f'&#{ord(found[0])};', printable(text))}</code>"
-
-
-def sentence(text: str) -> str:
-    """Write our sentence as it is, unless a text in it could act as markup."""
-    return text if _SENTENCE.fullmatch(text) and not _MADE_A_LINK.search(text) else escaped(text)
 
 
 def fenced(language: str, lines: Sequence[str]) -> list[str]:

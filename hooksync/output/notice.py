@@ -15,7 +15,7 @@ from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
 from hooksync.output.json_text import digest
-from hooksync.output.text import applied_summary, failures, plan_summary
+from hooksync.output.text import failures, plan_summary, report_summary
 from hooksync.output.view import RunView, Summary, TenancyView
 from hooksync.reconcile.context import Origin
 
@@ -70,6 +70,13 @@ class Ending(Record, frozen=True):
 
     def notice(self) -> dict[str, Any]:
         """Write it as `hooksync.notice/1`."""
+        told = self._outcome()
+        when = rfc3339(self.ended)
+        run = asdict(self.origin)
+        return {**told, "fingerprint": digest(told), "created_at": when, "run": run}
+
+    def _outcome(self) -> dict[str, Any]:
+        """Write what the fingerprint covers: the same outcome has the same."""
         view = self.view
         problems = list(self.problems)
         tenancies: Sequence[TenancyView] = ()
@@ -79,9 +86,10 @@ class Ending(Record, frozen=True):
             problems += (*view.error_problems, *view.refusals, *failures(view))
             tenancies = view.tenancies
             counts = view.results() or view.counts()
-            summary = _line(_summary(self.command, view))
+            write = report_summary if self.command == "apply" else plan_summary
+            summary = _line(write(view))
         listed, others = _listed(tenancies)
-        told = {
+        return {
             "format": NOTICE_FORMAT,
             "event": self.event,
             "command": self.command,
@@ -93,8 +101,6 @@ class Ending(Record, frozen=True):
             "problems": [_line(each.line) for each in problems[:_MOST]],
             "problems_left_out": len(problems[_MOST:]),
         }
-        more = {"created_at": rfc3339(self.ended), "run": asdict(self.origin)}
-        return {**told, "fingerprint": digest(told), **more}
 
     def payload(self, form: NoticeForm) -> object:
         """Write it as its receiver takes it."""
@@ -121,11 +127,6 @@ class Ending(Record, frozen=True):
             "type": "message",
             "attachments": [{"contentType": _CARD, "contentUrl": None, "content": card}],
         }
-
-
-def _summary(command: str, view: RunView) -> str:
-    is_applied = command == "apply" and view.has_changes
-    return applied_summary(view) if is_applied else plan_summary(view)
 
 
 def _listed(tenancies: Sequence[TenancyView]) -> tuple[list[dict[str, Any]], dict[str, int]]:

@@ -34,7 +34,6 @@ _STYLES: dict[Action, Style] = {
     "leave": "dim",
 }
 _LABEL = 21  # columns that a field's name takes
-_FEW_TENANCIES = 5  # up to which no table sums them up
 _SHOWN_ID = 8  # characters of an id
 _FEW_NAMES = 3  # of what is removed, in a prompt
 _NARROWEST_NAME = 20  # columns
@@ -61,7 +60,6 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
         lines += [("", printable(f"Only {', '.join(view.selection)}")), ("", "")]
     for item in plan_items(view, shows_kept=shows_kept):
         lines += item
-    lines += tenancy_table(view)
     lines += [("", plan_summary(view)), *state_lines(view)]
     return lines
 
@@ -77,17 +75,6 @@ def plan_items(view: RunView, *, shows_kept: bool) -> list[list[Line]]:
             found[-1].append(("", ""))
         items += found
     return items
-
-
-def tenancy_table(view: RunView) -> list[Line]:
-    """Write a line for each tenancy that differs or failed, if there are many tenancies."""
-    if len(view.tenancies) <= _FEW_TENANCIES:
-        return []
-    rows = [("tenancy", "outcome", "")]
-    for one in view.tenancies:
-        if one.summary != "as declared":
-            rows.append((one.name, one.summary, change_words(one)))
-    return [*table_lines(rows), ("", "")] if len(rows) > 1 else []
 
 
 def question(view: RunView) -> str:
@@ -123,11 +110,13 @@ def report_lines(view: RunView) -> list[Line]:
         lines.append(("", each.what))
         if each.fix:
             lines.append(("", f"  fix: {each.fix}"))
-    return [*lines, *tenancy_table(view), ("", applied_summary(view)), *verification(view)]
+    return [*lines, ("", report_summary(view)), *verification(view)]
 
 
-def applied_summary(view: RunView) -> str:
-    """Sum up the result of a plan."""
+def report_summary(view: RunView) -> str:
+    """Sum up the result of a plan; the plan, if nothing was to be done."""
+    if not view.has_changes:
+        return plan_summary(view)
     counts = view.results()
     parts = []
     for result in ("done", "half-done", "unsettled", "failed", "not-attempted"):

@@ -139,7 +139,6 @@ RENDERERS: dict[
 ] = {  # how a format is written, and read
     "text": (printable, "text", str),
     "markdown": (markdown.escaped, "markdown", html.unescape),
-    "a sentence of markdown": (markdown.sentence, "markdown", html.unescape),
     "a block of markdown": (
         lambda text: "\n".join(markdown.fenced("", [printable(text)])),
         "markdown",

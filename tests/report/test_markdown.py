@@ -36,13 +36,13 @@ Plan: 1 to subscribe, 1 to resubscribe, 1 to REMOVE; 0 unchanged, 1 left alone.
 
 **apply would refuse**
 
-- <code>prod&#58; would unsubscribe too much</code>
-  fix: <code>check the file</code>
+- prod: would unsubscribe too much
+  fix: check the file
 
 **warnings**
 
 - <code>hooks.yaml&#58;1&#58;1&#58; &#96;x&#96; is doubtful</code>
-  fix: <code>fix it</code>
+  fix: fix it
 
 ```diff
 prod   eu.preservica.com / BRAMA   3 live, 2 declared
@@ -69,7 +69,7 @@ Applied: 0 done, 1 failed; 0 unchanged.
 **errors**
 
 - <code>failed&#58; subscribe prod/alert/MOVED&#58; it broke</code>
-  fix: <code>fix it</code>
+  fix: fix it
 
 ```diff
 Not as declared: prod: 1 subscription
@@ -198,7 +198,7 @@ def test_refusals_and_errors_stay_when_steps_go() -> None:
         view(one, warnings=tuple(Problem(f"warning {n} " * 50, "x") for n in range(2_000)))
     )
     assert_well_formed(text)
-    assert all(f"refusal number {n}<" in text for n in range(50))
+    assert all(f"refusal number {n}\n" in text for n in range(50))
     assert "the error" in text
     assert re.search(r"^- [0-9]+ more left out here\.$", text, re.MULTILINE)
 
