@@ -123,7 +123,7 @@ def report_summary(view: RunView) -> str:
         number = counts[result]
         if number or result in ("done", "failed"):
             parts.append(f"{number} {result_words(result)}")
-    return f"Applied: {', '.join(parts)}; {_untouched(view)}."
+    return f"Applied: {', '.join(parts)}; {_untouched(view)}{_not_planned(view)}."
 
 
 def state_lines(view: RunView) -> list[Line]:
@@ -242,14 +242,18 @@ def yes_no(value: bool | None) -> str:
     return {True: "true", False: "false", None: "not reported"}[value]
 
 
+def _not_planned(view: RunView) -> str:
+    """Count the tenancies that could not be planned."""
+    return f"; {counted(len(view.errors), 'tenancy')} not planned" if view.errors else ""
+
+
 def plan_summary(view: RunView) -> str:
     """Sum up a plan."""
     counts = view.counts()
     if view.has_changes or view.errors:
-        unread = f"; {counted(len(view.errors), 'tenancy')} not planned" if view.errors else ""
         return (
             f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe,"
-            f" {counts['unsubscribe']} to REMOVE; {_untouched(view)}{unread}."
+            f" {counts['unsubscribe']} to REMOVE; {_untouched(view)}{_not_planned(view)}."
         )
     if _doubts(view):
         return f"No changes to make; {_untouched(view)}."
@@ -297,7 +301,7 @@ def verification(view: RunView) -> Iterator[Line]:
     right = [one for one, outcome in looked if not (outcome.not_verified or one.differences)]
     if right:
         which = ""
-        if len(right) < len(looked):
+        if len(right) < len(looked) or view.errors or view.refusals:
             which = some_of([one.name for one in right]) + ": "
         verified = replace(view, tenancies=tuple(right))
         yield "", f"Verified: {which}{_what_matches(verified)}."

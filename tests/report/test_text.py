@@ -234,6 +234,16 @@ def test_a_report_names_what_went_wrong_with_its_fix() -> None:
     )
 
 
+def test_a_report_names_what_it_verified_if_another_tenancy_could_not_be_read() -> None:
+    done = finished("done", "done", "done", "done", "unchanged", "unchanged")
+    error = ServiceError(Problem("GET -> 500: oops", "look"))
+    unread = view_of_plan(UnreadTenancy(tenancy(declared(), name="other"), error))
+    text = plain(report_lines(replace(done, tenancies=(*done.tenancies, unread))))
+    assert text.endswith(
+        "1 left alone; 1 tenancy not planned.\nVerified: prod: live matches declared.\n"
+    )
+
+
 def test_a_report_says_what_still_differs() -> None:
     plan = a_plan()
     text = plain(
