@@ -39,7 +39,6 @@ NOT_ON_WINDOWS = {  # files, and tests in others, by their paths below tests/; w
             "core/test_output.py::test_a_file_is_replaced_as_a_whole",
             "core/test_output.py::test_a_files_mode_is_as_asked_whatever_the_umask_takes_away",
             "documents/test_saved_plan.py::test_a_saved_plan_is_what_the_json_format_prints_and_for_its_owner_alone",
-            "sandbox/test_data.py::test_file_is_readable_by_its_owner_alone_even_where_it_was_not",
             "state/test_store.py::test_a_folder_that_may_not_be_written_to_is_said",
             "state/test_store.py::test_only_its_owner_may_read_it",
             "system/test_files.py::test_no_other_user_can_hold_the_lock_of_a_local_state",
