@@ -65,14 +65,12 @@ def apply_plans(
         outcomes |= {plan.tenancy.name: outcome_of_empty(plan) for plan in empty}
         for one in journal.settle([*outcomes.values()]):
             outcomes[one.plan.tenancy.name] = one
-    except FileError as error:
+    except Exception as error:
+        if not outcomes and not isinstance(error, FileError):
+            raise  # what was done is not known
         run.failures.append(error)
         for name, one in outcomes.items():
-            outcomes[name] = replace(one, not_verified="the state cannot be written")
-    except Exception as error:
-        if not outcomes:  # what was done is not known
-            raise
-        run.failures.append(error)
+            outcomes[name] = replace(one, not_verified="the state could not be settled")
     return outcomes
 
 

@@ -131,7 +131,7 @@ BREAKS = {
     "states": Break(
         "believe what a state says of a secret",
         "reconcile/planner.py",
-        "is_same = each.entry.is_made_with(self.ring.key(each.secret, each.salt))",
+        "is_same = entry.is_made_with(self.ring.key(*each))",
         "is_same = True",
     ),
     "signals": Break(

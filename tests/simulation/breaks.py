@@ -165,7 +165,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "find no difference in the end",
         "reconcile/planner.py",
-        "return tuple(step for step in steps if _is_news(step, known))",
+        "return tuple(step for step in after.steps if _is_news(step, known))",
         "return ()",
     ),
     Break(
