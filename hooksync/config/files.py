@@ -108,13 +108,13 @@ def default_file() -> str:
 def read_plan(path: str) -> bytes:
     """Read the file of a saved plan. Raises FileError."""
     fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
-    large_fix = "plan fewer tenancies at once with --tenancy"
-    return _read(path, "plan", MOST_PLAN_BYTES, fix, large_fix)
+    fix = f"{fix}, and --tenancy plans fewer tenancies at once"
+    return _read(path, "plan", MOST_PLAN_BYTES, fix)
 
 
 def read_settings(path: str, kind: str, fix: str) -> bytes:
     """Read a small file that the command line names. Raises FileError."""
-    return _read(path, kind, MOST_SETTINGS_BYTES, fix, fix)
+    return _read(path, kind, MOST_SETTINGS_BYTES, fix)
 
 
 def others_may_read(path: str) -> bool:
@@ -129,10 +129,10 @@ def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[st
     Raises FileError.
     """
     fix = "name a file that holds the body of an event as it was sent, or - for standard input"
-    body = _read(path, "event", MOST_EVENT_BYTES, fix, fix, stdin)
+    body = _read(path, "event", MOST_EVENT_BYTES, fix, stdin)
     if not os.path.lexists(path + HEADERS):
         return body, {}
-    data = _read(path + HEADERS, "file", MOST_EVENT_BYTES, fix, fix)
+    data = _read(path + HEADERS, "file", MOST_EVENT_BYTES, fix)
     lines = (line.partition(":") for line in data.decode("latin-1").splitlines())
     return body, {name.strip().lower(): value.strip() for name, _, value in lines}
 
@@ -205,16 +205,15 @@ def _unread_folders(directory: str, read: Container[str]) -> list[str]:
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:
     fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml, or hooks.yml"
-    data = _read(path, "file", MOST_BYTES, fix, "spread it over several hooks files", stdin)
+    fix = f"{fix}, and a large one can be spread over several"
+    data = _read(path, "file", MOST_BYTES, fix, stdin)
     return Source(STDIN, "", data) if path == "-" else Source(path, os.path.dirname(path), data)
 
 
-def _read(
-    path: str, noun: str, most: int, fix: str, large_fix: str, stdin: BinaryIO | None = None
-) -> bytes:
+def _read(path: str, noun: str, most: int, fix: str, stdin: BinaryIO | None = None) -> bytes:
     """Read a file, or standard input for `-` if it is given. Raises FileError.
 
-    `most`: bytes; `fix`: what to do if there is no file; `large_fix`: what to do about more bytes.
+    `most`: bytes; `fix`: what to do if there is no file, or more bytes.
     """
     name = f"the {noun} {path}"
     try:
@@ -228,7 +227,7 @@ def _read(
     except (OSError, ValueError) as error:
         raise FileError(_unreadable(name, error)) from error
     if len(data) > most:
-        raise FileError(Problem(f"{name} is larger than {most // 1024**2} MiB", large_fix))
+        raise FileError(Problem(f"{name} is larger than {most // 1024**2} MiB", fix))
     return data
 
 
