@@ -70,7 +70,6 @@ FREE = {  # what stands for values that nobody can list, or that Preservica alon
         "GLOB",
         "HEX",
         "HOST",
-        "I/N",
         "ID",
         "N",
         "NAME",
