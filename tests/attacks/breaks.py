@@ -77,8 +77,8 @@ BREAKS = {
     "markdown": Break(
         "write foreign text as Markdown",
         "output/markdown.py",
-        "    if not text or (text",
-        "    return text\n    if not text or (text",
+        "    if _PLAIN.fullmatch(text)",
+        "    return text\n    if _PLAIN.fullmatch(text)",
     ),
     "encodings": Break(
         "look for values in clear alone",
