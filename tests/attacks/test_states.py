@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +152,6 @@ FORGERIES: dict[str, Change] = {
     "another salt of URLs": lambda it: it.update(url_salt="00" * 16),
     "a later version": lambda it: it.update(serial=2**52),
 }
-PAIRS = list(combinations(FORGERIES, 2))
 
 
 def told_of_the_rotation(place: Place) -> None:
@@ -177,21 +175,6 @@ def test_who_writes_a_state_cannot_have_a_rotated_secret_called_the_same(
     rotate(place)
     forge(place, FORGERIES[how])
     told_of_the_rotation(place)
-
-
-@pytest.mark.parametrize(("one", "two"), sampled(PAIRS, 60, 15))
-def test_nor_can_two_forgeries_together(place: Place, one: str, two: str) -> None:
-    made(place, WARNING)
-    rotate(place)
-    try:
-        forge(place, FORGERIES[one], FORGERIES[two])
-    except (IndexError, ValueError):
-        return  # one leaves nothing for the other
-    run = place.run("plan")
-    if run.code == 1:  # not a whole state any more
-        assert run.err.startswith("error: hooks.state.json: "), run.err
-    else:
-        told_of_the_rotation(place)
 
 
 # --- the work of scrypt
