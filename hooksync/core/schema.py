@@ -43,6 +43,7 @@ _LONGEST_QUOTE = 80  # characters
 _MOST_ERRORS = 100  # of a document, that are looked at
 
 
+@cache
 def schema_text(kind: SchemaKind) -> str:
     """Return a packaged JSON Schema as text that contains the schemas to which it refers.
 
