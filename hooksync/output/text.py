@@ -34,6 +34,7 @@ _STYLES: dict[Action, Style] = {
     "leave": "dim",
 }
 _LABEL = 21  # columns that a field's name takes
+_FEW_TENANCIES = 5  # up to which no table sums them up
 _SHOWN_ID = 8  # characters of an id
 _FEW_NAMES = 3  # of what is removed, in a prompt
 _NARROWEST_NAME = 20  # columns
@@ -60,7 +61,7 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
         lines += [("", printable(f"Only {', '.join(view.selection)}")), ("", "")]
     for item in plan_items(view, shows_kept=shows_kept):
         lines += item
-    lines += [("", plan_summary(view)), *state_lines(view)]
+    lines += [*tenancy_table(view), ("", plan_summary(view)), *state_lines(view)]
     return lines
 
 
@@ -75,6 +76,17 @@ def plan_items(view: RunView, *, shows_kept: bool) -> list[list[Line]]:
             found[-1].append(("", ""))
         items += found
     return items
+
+
+def tenancy_table(view: RunView) -> list[Line]:
+    """Write a line for each tenancy that differs or failed, if there are many tenancies."""
+    if len(view.tenancies) <= _FEW_TENANCIES:
+        return []
+    rows = [("tenancy", "outcome", "")]
+    for one in view.tenancies:
+        if one.summary not in ("as declared", "applied"):
+            rows.append((one.name, one.summary, change_words(one)))
+    return [*table_lines(rows), ("", "")] if len(rows) > 1 else []
 
 
 def question(view: RunView) -> str:
@@ -110,6 +122,7 @@ def report_lines(view: RunView) -> list[Line]:
         lines.append(("", each.what))
         if each.fix:
             lines.append(("", f"  fix: {each.fix}"))
+    lines += tenancy_table(view)
     return [*lines, ("", report_summary(view)), *verification(view)]
 
 

@@ -334,6 +334,17 @@ def test_the_question_says_what_changes_where_and_names_what_is_removed() -> Non
     assert question(view(one, refused, other)) == f"{line}\n{second}{asks}"
 
 
+def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None:
+    unread = UnreadTenancy(tenancy(declared()), ServiceError(Problem("GET -> 500: oops", "look")))
+    one = view_of_plan(a_plan())
+    tenancies = [view_of_plan(kept()), one, view_of_plan(unread), *[view_of_plan(kept())] * 3]
+    assert "tenancy  outcome" not in plain(plan_lines(view(*tenancies[:5])))
+    text = plain(plan_lines(view(*tenancies)))
+    assert re.search(
+        "\ntenancy  outcome *\nprod +changes +1 new, 1 replaced.*\nprod +error *\n\n", text
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
