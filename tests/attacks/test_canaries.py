@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import hooksync.service
+from hooksync.service import responses
 from tests.attacks.peers import REFRESH, TOKEN
 from tests.attacks.scene import ENCODINGS, FIELDS, SHOWN, Plant, Scene, leaks, play, steers
 from tests.conftest import HIDDEN
@@ -136,9 +137,11 @@ _BEFORE_LOG_IN = (
 
 def fields_read() -> set[str]:
     """Find the names by which the code looks into answers: `x.get("name")`, `x["name"]`, attributes
-    of a response.
+    of a response, fields of the types that an answer is read as.
     """
     found: set[str] = set()
+    for kind in (responses.LogIn, responses._Live, responses._Created):
+        found.update(kind.__struct_encode_fields__)
     for path in Path(hooksync.service.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:

@@ -441,7 +441,7 @@ def explained(schema: dict[str, Any], whole: Mapping[str, Any] = SCHEMA) -> set[
 
 @pytest.mark.parametrize("kind", ["hooks", "plan", "report", "list"])
 def test_every_field_of_a_schema_has_a_description(kind: SchemaKind) -> None:
-    whole = read_schema(kind)
+    whole = whole_schema(kind)
     wanted = {"title", "description"} if kind == "hooks" else {"description"}
     for path, schema in every_schema(whole):
         if "/if" not in path and "/then" not in path:

@@ -295,9 +295,9 @@ def test_github_validates_without_secrets_and_shows_problems_at_their_lines(
     place.write("version: 1\ntenancies: {}\nmore: 1\n")
     wrong = runner.step("Validate")
     assert wrong.returncode == 1
-    assert re.search(
-        r"^::error .*file=hooks\.yaml,line=3", wrong.stdout + wrong.stderr, re.MULTILINE
-    )
+    matcher = GITHUB / "problem-matcher.json"
+    assert f"::add-matcher::{matcher}\n" in wrong.stdout
+    assert "\nhooks.yaml:3:1: " in wrong.stderr
 
 
 def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) -> None:

@@ -33,6 +33,7 @@ OTHERS = {
     *("ALERTS_SECRET", "CATALOGUE_SECRET"),  # of the demo's hooks file
     *("GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_NAME"),
     *("GIT_NO_REPLACE_OBJECTS", "GIT_TERMINAL_PROMPT", "LC_ALL", "PYTHONIOENCODING", "PYTHONPATH"),
+    "SSH_ASKPASS_REQUIRE",
 }
 
 
@@ -67,6 +68,7 @@ def constants() -> Iterator[str]:
 READ = {
     *{name.upper() for name in constants()}.difference(OTHERS, {"ALLOW_HTTP"}),
     *(f"{cloud}_ALLOW_HTTP" for cloud in CLOUDS),  # put together by the prefix of each cloud
+    *("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY"),  # by obstore
 }
 
 
