@@ -180,23 +180,26 @@ class Plan(Result, frozen=True, kw_only=True):
         """Write it as a page of its own, for reviewers."""
         from hooksync.output.html import plan_html  # only here: as Markdown above
 
-        return self._output.safe(plan_html(self.view), "markdown")
+        return self._output.safe(plan_html(self.view, self.id, self._commit), "markdown")
 
     def to_json(self, *, is_signed: bool = True, exit_code: ExitCode | None = None) -> str:
         """Write it as `plan --out` saves it, signed if a key is set.
 
         `exit_code`: of the command, if that differs. Raises FileError if it would contain a secret.
         """
-        from hooksync.core.git import find_commit  # only here: text needs no other program
-
         declared = self.declared
-        environ = declared.world.environ
-        commit = find_commit(declared.options.files[0], environ)
-        key = plan_key(environ.get(KEY_VARIABLE)) if is_signed else None
+        key = plan_key(declared.world.environ.get(KEY_VARIABLE)) if is_signed else None
         selection = selection_of(declared.options)
         code = self.exit_code if exit_code is None else exit_code
-        text = plan_json(self.view, selection, self.id, key, exit_code=code, commit=commit)
+        text = plan_json(self.view, selection, self.id, key, exit_code=code, commit=self._commit)
         return self._output.safe(self._output.checked(text, "the plan"), "json")
+
+    @property
+    def _commit(self) -> str | None:
+        """The commit of the hooks file, if it is known."""
+        from hooksync.core.git import find_commit  # only here: text needs no other program
+
+        return find_commit(self.declared.options.files[0], self.declared.world.environ)
 
 
 class Report(Result, frozen=True, kw_only=True):

@@ -41,6 +41,7 @@ class SavedPlan(Record, frozen=True):
     created_at: datetime
     expires_at: datetime | None
     view: RunView  # as it was shown
+    commit: str | None = None  # of the hooks file's repository
 
 
 def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> SavedPlan:
@@ -138,7 +139,7 @@ def _saved_plan(fields: Fields, key: PlanKey | None, warnings: tuple[Problem, ..
     )
     made = _time(fields, "created_at")
     end = _time(fields, "expires_at") if fields.get("expires_at") else None
-    return SavedPlan(promise, selection, warnings, made, end, view)
+    return SavedPlan(promise, selection, warnings, made, end, view, fields.get("commit"))
 
 
 def _promise(fields: Fields, key: PlanKey | None) -> Promise:

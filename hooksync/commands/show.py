@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from hooksync.api.saved_plan import open_saved_plan
+from hooksync.api.saved_plan import SavedPlan, open_saved_plan
 from hooksync.commands.options import Format
 from hooksync.commands.problems import show_problems
 from hooksync.config.files import read_plan
@@ -20,7 +20,6 @@ from hooksync.output.text import plan_lines
 from hooksync.output.view import plan_exit_code
 
 if TYPE_CHECKING:
-    from hooksync.output.view import RunView
     from hooksync.reconcile.context import World
 
 
@@ -39,7 +38,7 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     data = read_plan(options.path)
     saved, too_old = open_saved_plan(data, options.path, options.max_age, world)
     view = saved.view
-    _show_plan(view, data, options, world)
+    _show_plan(saved, data, options, world)
     all_warnings = (*saved.warnings, *view.warnings)
     show_problems(replace(view, warnings=all_warnings), world, refused="apply would refuse")
     end = saved.expires_at
@@ -54,7 +53,8 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     return plan_exit_code(view, is_detailed=options.has_detailed_exit_code)
 
 
-def _show_plan(view: RunView, data: bytes, options: ShowOptions, world: World) -> None:
+def _show_plan(saved: SavedPlan, data: bytes, options: ShowOptions, world: World) -> None:
+    view = saved.view
     match options.format:
         case "text":
             world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
@@ -63,7 +63,8 @@ def _show_plan(view: RunView, data: bytes, options: ShowOptions, world: World) -
         case "html":
             from hooksync.output.html import plan_html  # only here, as below: text needs neither
 
-            world.terminal.result(plan_html(view), "markdown")
+            page = plan_html(view, saved.promise.plan_id, saved.commit)
+            world.terminal.result(page, "markdown")
         case "markdown":
             from hooksync.output.markdown import plan_markdown
 

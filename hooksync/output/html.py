@@ -22,8 +22,14 @@ from hooksync.output.view import RunView, StepView, TenancyView
 _ORDER = ("unsubscribe", "resubscribe", "subscribe")  # what a reviewer must not miss comes first
 
 
-def plan_html(view: RunView) -> str:
-    """Write a plan: summary, problems, and the steps of each tenancy."""
+def plan_html(view: RunView, plan_id: str, commit: str | None) -> str:
+    """Write a plan: summary, problems, and the steps of each tenancy.
+
+    `commit`: of the hooks file's repository; None: it is not known.
+    """
+    made = f"Plan {plan_id}, made at {view.created_at} from {view.sources}"
+    if commit:
+        made = f"{made} at the commit {commit}"
     problems = ""
     texts = [plan_summary(view)]
     texts += [text for _, text in state_lines(view)]
@@ -35,7 +41,7 @@ def plan_html(view: RunView) -> str:
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())
     return template.substitute(
-        made=_text(f"Made at {view.created_at} from {view.sources}."),
+        made=_text(f"{made}."),
         summary=_each("p", texts),
         problems=problems,
         tenancies=_each("option", names),

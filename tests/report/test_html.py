@@ -38,7 +38,7 @@ class Page(HTMLParser):
     | st.sampled_from([HOSTILE, "</script><b onload=x>", "-->"])
 )
 def test_whatever_a_text_holds_it_is_no_markup(text: str) -> None:
-    page, plain = (Page(plan_html(hostile_view(each))) for each in (text, "x"))
+    page, plain = (Page(plan_html(hostile_view(each), each, each)) for each in (text, "x"))
     # a wide table is turned
     tags, usual = ([tag for tag in each.tags if tag != "tr"] for each in (page, plain))
     assert (tags, page.names) == (usual, plain.names)
@@ -46,13 +46,15 @@ def test_whatever_a_text_holds_it_is_no_markup(text: str) -> None:
 
 
 def test_a_page_loads_nothing_and_tells_all_there_is() -> None:
-    text = plan_html(view(large(30, "archive-prod"), large(3, "archive-test")))
+    text = plan_html(view(large(30, "archive-prod"), large(3, "archive-test")), "0" * 32, "c0ffee")
     page = Page(text)
     assert not page.names & {"src", "href", "action", "srcset", "style"}
     assert not re.search(r"@import|url\(|fetch|XMLHttp|innerHTML", text)
     assert page.tags.count("section") == 2
     assert page.tags.count("details") == 33 + 3  # each step, and the old ones
     assert "Plan: 33 to subscribe" in page.text
+    assert f"Plan {'0' * 32}, made at" in page.text
+    assert "at the commit c0ffee." in page.text
     assert 'data-tenancy="archive-test"' in text
 
 

@@ -34,7 +34,7 @@ def reader(browser: Browser, tmp_path: Path) -> Iterator[Reader]:
 
 def written(plan: RunView, folder: Path) -> str:
     path = folder / "plan.html"
-    path.write_text(plan_html(plan), encoding="utf-8")
+    path.write_text(plan_html(plan, "0" * 32, None), encoding="utf-8")
     return path.as_uri()
 
 
@@ -117,7 +117,7 @@ class UnderJenkins(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Security-Policy", JENKINS)
         self.end_headers()
-        self.wfile.write(plan_html(view(large(30, "archive-prod"))).encode())
+        self.wfile.write(plan_html(view(large(30, "archive-prod")), "0" * 32, None).encode())
 
     def log_message(self, *_: object) -> None:
         pass
