@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 from hooksync.core.record import Record, force_setattr
-from hooksync.core.urls import masked_url, normal_url, shown_server
+from hooksync.core.urls import masked_url, normal_url
 
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["never", "auto", "require"]
@@ -79,7 +79,7 @@ def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 class Secret:
-    """A value that is never shown: its repr, str, format and pickle give nothing away.
+    """A value that is never shown: its repr, str and pickle give nothing away.
 
     It lives from `secret_sources` to the modules that send it or sign with it; search for
     `reveal()` to find them all.
@@ -96,9 +96,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret(***)"
-
-    def __format__(self, spec: str) -> str:
-        return repr(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._value == other._value
@@ -344,7 +341,7 @@ class Server(Record, frozen=True):
     @property
     def shown(self) -> str:
         """Write it for people: `eu.preservica.com`, `eu.preservica.com:8443`, `http://127.0.0.1:8080`."""
-        return shown_server(self.base_url)
+        return self.base_url.removeprefix("https://")
 
 
 class Tenancy(PlainSettings, frozen=True):
@@ -367,7 +364,7 @@ class Tenancy(PlainSettings, frozen=True):
     @property
     def where(self) -> str:
         """Name the real server and tenant, e.g. `eu.preservica.com / BRAMA`: neither is secret."""
-        return f"{self.server.shown} / {self.tenant}" if self.tenant else self.server.shown
+        return str(TenancyKey(self.server.shown, self.tenant or ""))
 
 
 def live_url(url: str, declared: Mapping[str, str] = NOT_DECLARED) -> HookUrl:
@@ -376,9 +373,7 @@ def live_url(url: str, declared: Mapping[str, str] = NOT_DECLARED) -> HookUrl:
     `declared`: as the file writes them, by their identities; one of those tells all that may be
     seen of it.
     """
-    made = HookUrl("", url)
-    force_setattr(made, "shown", declared.get(made.identity) or masked_url(url))
-    return made
+    return HookUrl(declared.get(normal_url(url)) or masked_url(url), url)
 
 
 def address_of(tenancy: str, name: str, trigger: Trigger) -> str:
