@@ -65,7 +65,7 @@ def _show_plan(view: RunView, data: bytes, options: ShowOptions, world: World) -
 
             world.terminal.result(plan_html(view), "markdown")
         case "markdown":
-            from hooksync.output.markdown import plan_markdown
+            from hooksync.output.markdown import markdown
 
-            text = plan_markdown(view, shows_kept=options.shows_kept)
+            text = markdown(view, shows_kept=options.shows_kept)
             world.terminal.result(text, "markdown")

@@ -17,9 +17,8 @@ from hooksync.output.text import (
     Line,
     failures,
     plan_items,
-    plan_summary,
-    report_summary,
     state_lines,
+    summary,
     verification,
 )
 from hooksync.output.view import RunView
@@ -38,30 +37,21 @@ _MADE_A_LINK = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 
 
-def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
-    """Write a plan: its summary, its problems, and its steps."""
+def markdown(view: RunView, *, shows_kept: bool = False, is_report: bool = False) -> str:
+    """Write a plan: its summary and problems first, then as many steps as there is room for.
+
+    `is_report`: each step has its outcome; the verification comes before the steps.
+    """
+    kind = "apply" if is_report else "plan"
+    lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # a bot finds its comment
+    for _, text in [("", summary(view)), *state_lines(view)]:
+        lines += [escaped(_cut(text)), ""]
+    for title, problems in problems_of(view, "refused" if is_report else "apply would refuse"):
+        lines += _listed(title, problems)
     items = plan_items(view, shows_kept=shows_kept)
-    return _page("plan", view, plan_summary(view), "apply would refuse", items)
-
-
-def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
-    """Write the result of a plan: the same, each step with its outcome, and the verification."""
     verified = [*verification(view)]
-    items = plan_items(view, shows_kept=shows_kept)
     if verified:
         items.insert(0, [*verified, ("", "")])
-    return _page("apply", view, report_summary(view), "refused", items)
-
-
-def _page(
-    kind: str, view: RunView, summary: str, refused: str, items: Sequence[Sequence[Line]]
-) -> str:
-    """Join the parts: summary and problems first, then as many steps as there is room for."""
-    lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # a bot finds its comment
-    for _, text in [("", summary), *state_lines(view)]:
-        lines += [escaped(_cut(text)), ""]
-    for title, problems in problems_of(view, refused):
-        lines += _listed(title, problems)
     written = [[*map(_line, item)] for item in items]
     start, *_, end = fenced("diff", [line for item in written for line in item])
     shown, more = _fitted(written, _ROOM - _size([*lines, start, end]))
