@@ -53,12 +53,12 @@ def markdown(view: RunView, *, shows_kept: bool = False, is_report: bool = False
     if verified:
         items.insert(0, [*verified, ("", "")])
     written = [[*map(_line, item)] for item in items]
-    start, *_, end = fenced("diff", [line for item in written for line in item])
-    shown, more = _fitted(written, _ROOM - _size([*lines, start, end]))
+    mark = fence("\n".join(line for item in written for line in item))
+    shown, more = _fitted(written, _ROOM - _size([*lines, f"{mark}diff", mark]))
     if shown:
         while not shown[-1]:
             shown.pop()
-        lines += [start, *shown, end]
+        lines += [f"{mark}diff", *shown, mark]
     return "\n".join([*lines, *more]).rstrip("\n") + "\n"
 
 
@@ -109,11 +109,10 @@ def escaped(text: str) -> str:
     return f"<code>{_ACTIVE.sub(lambda found: f'&#{ord(found[0])};', printable(text))}</code>"
 
 
-def fenced(language: str, lines: Sequence[str]) -> list[str]:
-    """Put lines into a code block that nothing in them can end. None may hold a line break."""
-    longest = max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0)
-    fence = "`" * max(_SHORTEST_FENCE, longest + 1)
-    return [f"{fence}{language}", *lines, fence]
+def fence(text: str) -> str:
+    """Give the mark of a code block that nothing in a text can end."""
+    longest = max(map(len, _BACKTICKS.findall(text)), default=0)
+    return "`" * max(_SHORTEST_FENCE, longest + 1)
 
 
 def _size(lines: Iterable[str]) -> int:

@@ -290,9 +290,8 @@ def verification(view: RunView) -> Iterator[Line]:
     """Compare what was live at the end of an apply with what is declared."""
     looked = []
     for one in view.tenancies:
-        results = one.results()
-        was_tried = any(results[each] for each in ("done", "failed", "half-done", "unsettled"))
-        if one.outcome and one.has_changes and was_tried:
+        was_tried = one.results().keys() - {"unchanged", "not-attempted"}
+        if one.outcome and was_tried:
             looked.append((one, one.outcome))
     right = [one for one, outcome in looked if not (outcome.not_verified or one.differences)]
     if right:

@@ -153,12 +153,6 @@ class TenancyView(Record, _Counted, frozen=True):
         return self.tenancy.name
 
     @property
-    def error_problems(self) -> tuple[Problem, ...]:
-        """What its error says, with the tenancy's name."""
-        problems = self.error.problems if self.error else ()
-        return tuple(Problem(f"{self.name}: {each.headline}", each.fix) for each in problems)
-
-    @property
     def is_ready(self) -> bool:
         """Whether there is something to do, and nothing against it."""
         return self.has_changes and not (self.refusals or self.error)
@@ -262,7 +256,10 @@ class RunView(Record, _Counted, frozen=True):
     @property
     def error_problems(self) -> tuple[Problem, ...]:
         """What these errors say, each with its tenancy, and why the state could not be written."""
-        named = [each for one in self.tenancies for each in one.error_problems]
+        named: list[Problem] = []
+        for one in self.tenancies:
+            for each in one.error.problems if one.error else ():
+                named.append(Problem(f"{one.name}: {each.headline}", each.fix))
         if self.state_error:
             named += self.state_error.problems
         return tuple(named)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
-from hooksync.output.markdown import LIMIT, fenced, markdown
+from hooksync.output.markdown import LIMIT, fence, markdown
 from hooksync.output.view import RunView, TenancyView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import (
@@ -246,8 +246,8 @@ def test_one_text_alone_does_not_fill_the_room(text: str) -> None:
 
 
 def test_a_fence_is_longer_than_any_run_of_backticks() -> None:
-    assert fenced("diff", ["a ```` b", "`"])[0] == "`````diff"
-    assert fenced("diff", [])[0] == "```diff"
+    assert fence("a ```` b\n`") == "`````"
+    assert fence("") == "```"
 
 
 @settings(deadline=None)
