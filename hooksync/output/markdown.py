@@ -52,14 +52,20 @@ def markdown(view: RunView, *, shows_kept: bool = False, is_report: bool = False
     verified = [*verification(view)]
     if verified:
         items.insert(0, [*verified, ("", "")])
+    lines += _steps_block(items, _ROOM - _size(lines))
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _steps_block(items: Sequence[Sequence[Line]], room: int) -> list[str]:
+    """Write steps into a code block that nothing in them can end, as many as there is room for."""
     written = [[*map(_line, item)] for item in items]
     mark = fence("\n".join(line for item in written for line in item))
-    shown, more = _fitted(written, _ROOM - _size([*lines, f"{mark}diff", mark]))
-    if shown:
-        while not shown[-1]:
-            shown.pop()
-        lines += [f"{mark}diff", *shown, mark]
-    return "\n".join([*lines, *more]).rstrip("\n") + "\n"
+    shown, more = _fitted(written, room - _size([f"{mark}diff", mark]))
+    if not shown:
+        return more
+    while not shown[-1]:
+        shown.pop()
+    return [f"{mark}diff", *shown, mark, *more]
 
 
 def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, Sequence[Problem]]]:
