@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
-from hooksync.core.record import Record, force_setattr
+from hooksync.core.record import Record
 from hooksync.core.urls import masked_url, normal_url
 
 Replacement = Literal["create-first", "remove-first"]
@@ -79,7 +79,7 @@ def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 class Secret:
-    """A value that is never shown: its repr, str and pickle give nothing away.
+    """A value that is never shown: its repr, str, format and pickle give nothing away.
 
     It lives from `secret_sources` to the modules that send it or sign with it; search for
     `reveal()` to find them all.
@@ -96,6 +96,9 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret(***)"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._value == other._value
@@ -125,12 +128,7 @@ class SecretRef(Record, frozen=True):
         """Two places may name the same source."""
         if not isinstance(other, SecretRef):
             return False
-        return (self.name, self.kind, self.base, self.parts) == (
-            other.name,
-            other.kind,
-            other.base,
-            other.parts,
-        )
+        return self.base == other.base and self.written() == other.written()
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -206,17 +204,17 @@ class SubscriptionKey(Record, frozen=True, order=True):
 class HookUrl(Record, frozen=True):
     """A receiver's URL, in the form that may be shown and the form that is sent."""
 
-    HIDDEN = ("full", "identity")
+    HIDDEN = ("full",)
 
     # as the file writes it, `${NAME}` unfilled; of a live one that is not declared, what cannot be
     # a key
     shown: str
     full: str  # may hold a key; goes to the service and the receiver, nowhere else
-    identity: str = ""  # the full one in its normal form; worked out, never given
 
-    def __post_init__(self) -> None:
-        """Work the identity out once: it is asked for again and again."""
-        force_setattr(self, "identity", normal_url(self.full))
+    @property
+    def identity(self) -> str:
+        """The full one in its normal form."""
+        return normal_url(self.full)
 
 
 NO_URL = HookUrl("(not listed yet)", "")  # of a live one that no list has shown
