@@ -151,13 +151,10 @@ class Result(Record, frozen=True, kw_only=True):
     def markdown(self, *, shows_kept: bool = False) -> str:
         """Write it for a comment of a pull request."""
         # only here: most runs write none
-        from hooksync.output.markdown import (
-            plan_markdown,
-            report_markdown,
-        )
+        from hooksync.output.markdown import markdown
 
-        write = report_markdown if isinstance(self, Report) else plan_markdown
-        return self._output.safe(write(self.view, shows_kept=shows_kept), "markdown")
+        text = markdown(self.view, shows_kept=shows_kept, is_report=isinstance(self, Report))
+        return self._output.safe(text, "markdown")
 
     @property
     def _output(self) -> Output:

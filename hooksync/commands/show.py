@@ -66,7 +66,7 @@ def _show_plan(saved: SavedPlan, data: bytes, options: ShowOptions, world: World
             page = plan_html(view, saved.promise.plan_id, saved.commit)
             world.terminal.result(page, "markdown")
         case "markdown":
-            from hooksync.output.markdown import plan_markdown
+            from hooksync.output.markdown import markdown
 
-            text = plan_markdown(view, shows_kept=options.shows_kept)
+            text = markdown(view, shows_kept=options.shows_kept)
             world.terminal.result(text, "markdown")

@@ -215,8 +215,7 @@ def _known(written: Written, environ: Mapping[str, str] | None) -> tuple[str, bo
     with suppress(MissingVariableError):
         if environ is not None or template.literal is not None:
             return template.fill(environ or {}), True
-    first = template.parts[0]
-    return first if isinstance(first, str) else "", False
+    return str(template.parts[0]), False
 
 
 def _matches(text: str, globs: Iterable[str]) -> bool:

@@ -342,7 +342,7 @@ class _Filling:
         try:
             return template.fill(self._environ)
         except MissingVariableError as error:
-            for name in error.names:
+            for name in error.args:
                 fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
                 self._note(f"{noun} variable ${{{name}}} is not set", fix, written)
             return None

@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
-from hooksync.core.record import Record, force_setattr
-from hooksync.core.urls import masked_url, normal_url, shown_server
+from hooksync.core.record import Record
+from hooksync.core.urls import masked_url, normal_url
 
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["never", "auto", "require"]
@@ -128,12 +128,7 @@ class SecretRef(Record, frozen=True):
         """Two places may name the same source."""
         if not isinstance(other, SecretRef):
             return False
-        return (self.name, self.kind, self.base, self.parts) == (
-            other.name,
-            other.kind,
-            other.base,
-            other.parts,
-        )
+        return self.base == other.base and self.written() == other.written()
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -209,17 +204,17 @@ class SubscriptionKey(Record, frozen=True, order=True):
 class HookUrl(Record, frozen=True):
     """A receiver's URL, in the form that may be shown and the form that is sent."""
 
-    HIDDEN = ("full", "identity")
+    HIDDEN = ("full",)
 
     # as the file writes it, `${NAME}` unfilled; of a live one that is not declared, what cannot be
     # a key
     shown: str
     full: str  # may hold a key; goes to the service and the receiver, nowhere else
-    identity: str = ""  # the full one in its normal form; worked out, never given
 
-    def __post_init__(self) -> None:
-        """Work the identity out once: it is asked for again and again."""
-        force_setattr(self, "identity", normal_url(self.full))
+    @property
+    def identity(self) -> str:
+        """The full one in its normal form."""
+        return normal_url(self.full)
 
 
 NO_URL = HookUrl("(not listed yet)", "")  # of a live one that no list has shown
@@ -344,7 +339,7 @@ class Server(Record, frozen=True):
     @property
     def shown(self) -> str:
         """Write it for people: `eu.preservica.com`, `eu.preservica.com:8443`, `http://127.0.0.1:8080`."""
-        return shown_server(self.base_url)
+        return self.base_url.removeprefix("https://")
 
 
 class Tenancy(PlainSettings, frozen=True):
@@ -367,7 +362,7 @@ class Tenancy(PlainSettings, frozen=True):
     @property
     def where(self) -> str:
         """Name the real server and tenant, e.g. `eu.preservica.com / BRAMA`: neither is secret."""
-        return f"{self.server.shown} / {self.tenant}" if self.tenant else self.server.shown
+        return str(TenancyKey(self.server.shown, self.tenant or ""))
 
 
 def live_url(url: str, declared: Mapping[str, str] = NOT_DECLARED) -> HookUrl:
@@ -376,9 +371,7 @@ def live_url(url: str, declared: Mapping[str, str] = NOT_DECLARED) -> HookUrl:
     `declared`: as the file writes them, by their identities; one of those tells all that may be
     seen of it.
     """
-    made = HookUrl("", url)
-    force_setattr(made, "shown", declared.get(made.identity) or masked_url(url))
-    return made
+    return HookUrl(declared.get(normal_url(url)) or masked_url(url), url)
 
 
 def address_of(tenancy: str, name: str, trigger: Trigger) -> str:

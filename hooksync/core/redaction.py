@@ -60,7 +60,6 @@ class Redactor:
     def __init__(self) -> None:
         # what a text may hold of a value, and that value; replaced as a whole
         self._forms: dict[str, str] = {}
-        self._waiting: list[Callable[[], Iterable[str]]] = []
         self._lock = threading.Lock()
 
     def learn(self, values: Iterable[str]) -> None:
@@ -72,21 +71,11 @@ class Redactor:
                     form: value for value in fresh for form in _forms(value)
                 }
 
-    def learn_later(self, values: Callable[[], Iterable[str]]) -> None:
-        """Take in where to find values to hide.
-
-        They are looked up for the first text to be masked.
-        """
-        self._waiting.append(values)
-
     def find(self, text: str, shortest: int = 1) -> list[Span]:
         """Find every known value in a text, in clear or encoded.
 
         `shortest`: characters that are there of it.
         """
-        for values in self._waiting:
-            self.learn(values())
-        self._waiting = []
         forms = self._forms
         if not forms:
             return []

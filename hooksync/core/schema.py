@@ -149,7 +149,7 @@ _TYPES: dict[str, tuple[str, type]] = {  # in words, and in Python
 
 def compile_schema(schema: Schema) -> Check:
     """Make a function that tells what fits. Raises KeyError for a keyword that is not supported."""
-    return _Compiler(schema).compile(schema)
+    return _compile(schema, schema)
 
 
 def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
@@ -169,76 +169,64 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
         yield Violation(keyword, error.schema, path, error.instance)
 
 
-class _Compiler:
-    """Compiles one document, each part of it once."""
+def _compile(schema: Schema, document: Schema) -> Check:
+    """Make the check of a part of a document, of the checks of its keywords."""
+    keywords = [keyword for keyword in schema if keyword not in _SAYS_NOTHING]
+    checks = [_keyword(keyword, schema[keyword], document) for keyword in keywords]
+    if "properties" in schema or "additionalProperties" in schema:
+        checks.append(_fields(schema, document))
+    return _all_of(checks)
 
-    def __init__(self, document: Schema) -> None:
-        self._document = document
-        self._made: dict[int, Check] = {}  # by the identity of a part of the document
 
-    def compile(self, schema: Schema) -> Check:
-        """Make the check of one schema, of the checks of its keywords."""
-        known = self._made.get(id(schema))
-        if known:
-            return known
-        keywords = [keyword for keyword in schema if keyword not in _SAYS_NOTHING]
-        checks = [self._keyword(keyword, schema) for keyword in keywords]
-        if "properties" in schema or "additionalProperties" in schema:
-            checks.append(self._fields(schema))
-        made = _all_of(checks)
-        self._made[id(schema)] = made
-        return made
+def _keyword(keyword: str, argument: Any, document: Schema) -> Check:
+    """Make the check of one keyword."""
+    match keyword:
+        case "$ref":
+            return _referred(argument, document)
+        case "propertyNames":
+            return _each(dict, _compile(argument, document))
+        case "items":
+            return _each(list, _compile(argument, document))
+        case "not":
+            check = _compile(argument, document)
+            return lambda value: not check(value)
+        case "anyOf":
+            choices = [_compile(each, document) for each in argument]
+            return lambda value: any(check(value) for check in choices)
+    return _RULES[keyword](argument)
 
-    def _keyword(self, keyword: str, schema: Schema) -> Check:
-        """Make the check of one keyword of a schema."""
-        argument = schema[keyword]
-        match keyword:
-            case "$ref":
-                return self._referred(argument)
-            case "propertyNames":
-                return _each(dict, self.compile(argument))
-            case "items":
-                return _each(list, self.compile(argument))
-            case "not":
-                return _not(self.compile(argument))
-            case "anyOf":
-                return _any_of([self.compile(each) for each in argument])
-        return _RULES[keyword](argument)
 
-    def _referred(self, reference: str) -> Check:
-        """Make the check of what a reference leads to, in this schema or in a different one."""
-        urn, _, path = reference.partition("#/")
-        if urn:
-            return _Compiler(read_schema(urn.split(":")[3])).compile_at(path)
-        return self.compile_at(path)
+def _referred(reference: str, document: Schema) -> Check:
+    """Make the check of what a reference leads to, in this document or in a different one."""
+    urn, _, path = reference.partition("#/")
+    if urn:
+        document = read_schema(urn.split(":")[3])
+    found = document
+    for name in path.split("/"):
+        found = found[name]
+    return _compile(found, document)
 
-    def compile_at(self, path: str) -> Check:
-        """Make the check of the part of the document at a path such as `$defs/step`."""
-        found = self._document
-        for name in path.split("/"):
-            found = found[name]
-        return self.compile(found)
 
-    def _fields(self, schema: Schema) -> Check:
-        """Check the values of an object by their names."""
-        properties = schema.get("properties", {})
-        known = {name: self.compile(each) for name, each in properties.items()}
-        notes = "x-" if "^x-" in schema.get("patternProperties", ()) else ()
-        rest = schema.get("additionalProperties", True)
-        others = self.compile(rest) if isinstance(rest, dict) else _always(is_fit=rest)
+def _fields(schema: Schema, document: Schema) -> Check:
+    """Check the values of an object by their names."""
+    properties = schema.get("properties", {})
+    known = {name: _compile(each, document) for name, each in properties.items()}
+    notes = "x-" if "patternProperties" in schema else ()
+    rest = schema.get("additionalProperties", True)
+    others = _compile(rest, document) if isinstance(rest, dict) else _always(is_fit=rest)
 
-        def check_fields(value: Any) -> bool:
-            if not isinstance(value, dict):
-                return True
-            for name, held in value.items():
-                check = known.get(name)
-                if check is None and not name.startswith(notes):
-                    check = others
-                if check is not None and not check(held):
-                    return False
+    def check_fields(value: Any) -> bool:
+        if not isinstance(value, dict):
             return True
+        for name, held in value.items():
+            check = known.get(name)
+            if check is None and not name.startswith(notes):
+                check = others
+            if check is not None and not check(held):
+                return False
+        return True
 
-        return check_fields
+    return check_fields
 
 
 def _all_of(checks: Sequence[Check]) -> Check:
@@ -254,17 +242,6 @@ def _all_of(checks: Sequence[Check]) -> Check:
 
 def _always(*, is_fit: bool) -> Check:
     return lambda value: is_fit
-
-
-def _not(check: Check) -> Check:
-    return lambda value: not check(value)
-
-
-def _any_of(checks: Sequence[Check]) -> Check:
-    def check_any(value: Any) -> bool:
-        return any(check(value) for check in checks)
-
-    return check_any
 
 
 def _each(kind: type[Collection[Any]], check: Check) -> Check:

@@ -12,11 +12,7 @@ _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOT
 
 
 class MissingVariableError(KeyError):
-    """The environment lacks variables that a text needs."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__(*names)
-        self.names = names
+    """The environment lacks variables that a text needs; the arguments are their names."""
 
 
 class Reference(Record, frozen=True):
@@ -30,7 +26,7 @@ class Template(Record, frozen=True):
     """A text that may refer to environment variables."""
 
     text: str  # as written
-    # literal text (`$$` already a dollar) and references, in turn; at least one
+    # literal text (`$$` already a dollar) and references, in turn; a text comes first and last
     parts: tuple[str | Reference, ...]
     literal: str | None = None  # the text where there are no references
 
@@ -60,7 +56,7 @@ class Template(Record, frozen=True):
                 missing[part.name] = None
             filled.append(value or "")
         if missing:
-            raise MissingVariableError(tuple(missing))
+            raise MissingVariableError(*missing)
         return "".join(filled)
 
 
@@ -78,9 +74,7 @@ def parse_template(text: str) -> Template:
         parts += [literal, _reference(token["body"], is_closed=bool(token["end"]))]
         literal = ""
     literal += text[end:]
-    if not parts:
-        return Template(text, (literal,), literal)
-    return Template(text, tuple(part for part in (*parts, literal) if part != ""))
+    return Template(text, (*parts, literal), None if parts else literal)
 
 
 def escape(text: str) -> str:

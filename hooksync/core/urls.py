@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,7 +66,6 @@ _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
 _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
 _VERSION = re.compile("v[0-9]+(?:alpha|beta|rc)[0-9]*")
 _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
-_LONG_SEGMENT = re.compile("[^/]{7}|;")
 _LONG_WORD = 12  # characters
 _LONGEST_HOST = 253  # characters of a name in the DNS
 
@@ -97,8 +95,6 @@ def masked_pair(pair: str) -> str:
 
 def masked_path(path: str) -> str:
     """Hide the segments of a path that look like keys, and its parameters (`;name=value`)."""
-    if not _LONG_SEGMENT.search(path):
-        return path
     shown = []
     for segment in path.split("/"):
         head, mark, parameters = segment.partition(";")
@@ -142,7 +138,6 @@ _HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
 _PORT = re.compile("[1-9][0-9]{0,4}")
 # systems take such a host for an IPv4 address, some of them in odd spellings: `127.1`, `0x7f000001`
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
-_LOOPBACK_V4 = re.compile(r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
 _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
 
@@ -180,11 +175,6 @@ def server_url(server: str) -> str:
     return normal_url(_with_scheme(server)).removesuffix("/")
 
 
-def shown_server(base_url: str) -> str:
-    """Write the normal form of a server for people: without `https://`, which is usual."""
-    return base_url.removeprefix("https://")
-
-
 def is_plain_http(url: str) -> bool:
     """Whether a URL goes over http to a host that is not this machine."""
     scheme, netloc, _ = split_url(url)
@@ -196,11 +186,8 @@ def is_loopback(host: str) -> bool:
 
     Names under localhost may be anybody's.
     """
-    host = host.lower()
-    if host.startswith("["):
-        address = _ipv6(host)
-        return address is not None and address.is_loopback
-    return host == "localhost" or bool(_LOOPBACK_V4.fullmatch(host))
+    address = literal_address(host)
+    return address.is_loopback if address else host.lower() == "localhost"
 
 
 def is_respelling(one: str, other: str) -> bool:
@@ -248,7 +235,6 @@ def _with_scheme(server: str) -> str:
     return server if "://" in server else f"https://{server}"
 
 
-@lru_cache(maxsize=1024)
 def _netloc_fault(netloc: str) -> str | None:
     if "@" in netloc:
         return "holds user information (@)"

@@ -16,7 +16,7 @@ from string import Template
 
 from hooksync.core.redaction import printable
 from hooksync.output.markdown import problems_of
-from hooksync.output.text import counts_of, plan_summary, state_lines, step_columns, step_fields
+from hooksync.output.text import counts_of, state_lines, step_columns, step_fields, summary
 from hooksync.output.view import RunView, StepView, TenancyView
 
 _ORDER = ("unsubscribe", "resubscribe", "subscribe")  # what a reviewer must not miss comes first
@@ -31,7 +31,7 @@ def plan_html(view: RunView, plan_id: str, commit: str | None) -> str:
     if commit:
         made = f"{made} at the commit {commit}"
     problems = ""
-    texts = [plan_summary(view)]
+    texts = [summary(view)]
     texts += [text for _, text in state_lines(view)]
     names = [one.name for one in view.tenancies]
     for title, found in problems_of(view, "apply would refuse"):

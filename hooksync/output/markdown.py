@@ -17,9 +17,8 @@ from hooksync.output.text import (
     Line,
     failures,
     plan_items,
-    plan_summary,
-    report_summary,
     state_lines,
+    summary,
     verification,
 )
 from hooksync.output.view import RunView
@@ -38,38 +37,35 @@ _MADE_A_LINK = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 
 
-def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
-    """Write a plan: its summary, its problems, and its steps."""
+def markdown(view: RunView, *, shows_kept: bool = False, is_report: bool = False) -> str:
+    """Write a plan: its summary and problems first, then as many steps as there is room for.
+
+    `is_report`: each step has its outcome; the verification comes before the steps.
+    """
+    kind = "apply" if is_report else "plan"
+    lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # a bot finds its comment
+    for _, text in [("", summary(view)), *state_lines(view)]:
+        lines += [escaped(_cut(text)), ""]
+    for title, problems in problems_of(view, "refused" if is_report else "apply would refuse"):
+        lines += _listed(title, problems)
     items = plan_items(view, shows_kept=shows_kept)
-    return _page("plan", view, plan_summary(view), "apply would refuse", items)
-
-
-def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
-    """Write the result of a plan: the same, each step with its outcome, and the verification."""
     verified = [*verification(view)]
-    items = plan_items(view, shows_kept=shows_kept)
     if verified:
         items.insert(0, [*verified, ("", "")])
-    return _page("apply", view, report_summary(view), "refused", items)
+    lines += _steps_block(items, _ROOM - _size(lines))
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _page(
-    kind: str, view: RunView, summary: str, refused: str, items: Sequence[Sequence[Line]]
-) -> str:
-    """Join the parts: summary and problems first, then as many steps as there is room for."""
-    lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # a bot finds its comment
-    for _, text in [("", summary), *state_lines(view)]:
-        lines += [escaped(_cut(text)), ""]
-    for title, problems in problems_of(view, refused):
-        lines += _listed(title, problems)
+def _steps_block(items: Sequence[Sequence[Line]], room: int) -> list[str]:
+    """Write steps into a code block that nothing in them can end, as many as there is room for."""
     written = [[*map(_line, item)] for item in items]
-    start, *_, end = fenced("diff", [line for item in written for line in item])
-    shown, more = _fitted(written, _ROOM - _size([*lines, start, end]))
-    if shown:
-        while not shown[-1]:
-            shown.pop()
-        lines += [start, *shown, end]
-    return "\n".join([*lines, *more]).rstrip("\n") + "\n"
+    mark = fence("\n".join(line for item in written for line in item))
+    shown, more = _fitted(written, room - _size([f"{mark}diff", mark]))
+    if not shown:
+        return more
+    while not shown[-1]:
+        shown.pop()
+    return [f"{mark}diff", *shown, mark, *more]
 
 
 def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, Sequence[Problem]]]:
@@ -119,11 +115,10 @@ def escaped(text: str) -> str:
     return f"<code>{_ACTIVE.sub(lambda found: f'&#{ord(found[0])};', printable(text))}</code>"
 
 
-def fenced(language: str, lines: Sequence[str]) -> list[str]:
-    """Put lines into a code block that nothing in them can end. None may hold a line break."""
-    longest = max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0)
-    fence = "`" * max(_SHORTEST_FENCE, longest + 1)
-    return [f"{fence}{language}", *lines, fence]
+def fence(text: str) -> str:
+    """Give the mark of a code block that nothing in a text can end."""
+    longest = max(map(len, _BACKTICKS.findall(text)), default=0)
+    return "`" * max(_SHORTEST_FENCE, longest + 1)
 
 
 def _size(lines: Iterable[str]) -> int:

@@ -15,7 +15,7 @@ from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
 from hooksync.output.json_text import digest
-from hooksync.output.text import failures, plan_summary, report_summary
+from hooksync.output.text import failures, summary
 from hooksync.output.view import RunView, Summary, TenancyView
 from hooksync.reconcile.context import Origin
 
@@ -81,20 +81,19 @@ class Ending(Record, frozen=True):
         problems = list(self.problems)
         tenancies: Sequence[TenancyView] = ()
         counts: Mapping[str, int] = {}
-        summary = ""
+        in_words = ""
         if view:
             problems += (*view.error_problems, *view.refusals, *failures(view))
             tenancies = view.tenancies
             counts = view.results() or view.counts()
-            write = report_summary if self.command == "apply" else plan_summary
-            summary = _line(write(view))
+            in_words = _line(summary(view))
         listed, others = _listed(tenancies)
         return {
             "format": NOTICE_FORMAT,
             "event": self.event,
             "command": self.command,
             "exit_code": int(self.code),
-            "summary": summary,
+            "summary": in_words,
             "counts": dict(counts),
             "tenancies": listed,
             "other_tenancies": others,

@@ -61,7 +61,7 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
         lines += [("", printable(f"Only {', '.join(view.selection)}")), ("", "")]
     for item in plan_items(view, shows_kept=shows_kept):
         lines += item
-    lines += [*tenancy_table(view), ("", plan_summary(view)), *state_lines(view)]
+    lines += [*tenancy_table(view), ("", summary(view)), *state_lines(view)]
     return lines
 
 
@@ -123,20 +123,20 @@ def report_lines(view: RunView) -> list[Line]:
         if each.fix:
             lines.append(("", f"  fix: {each.fix}"))
     lines += tenancy_table(view)
-    return [*lines, ("", report_summary(view)), *verification(view)]
+    return [*lines, ("", summary(view)), *verification(view)]
 
 
-def report_summary(view: RunView) -> str:
-    """Sum up the result of a plan; the plan, if nothing was to be done."""
-    if not view.has_changes:
-        return plan_summary(view)
+def summary(view: RunView) -> str:
+    """Sum up a plan, or its result if something was to be done."""
     counts = view.results()
+    if not (counts and view.has_changes):
+        return _plan_summary(view)
     parts = []
     for result in ("done", "half-done", "unsettled", "failed", "not-attempted"):
         number = counts[result]
         if number or result in ("done", "failed"):
             parts.append(f"{number} {result_words(result)}")
-    return f"Applied: {', '.join(parts)}; {_untouched(view)}{_not_planned(view)}."
+    return f"Applied: {', '.join(parts)}; {_untouched(view)}."
 
 
 def state_lines(view: RunView) -> list[Line]:
@@ -148,12 +148,14 @@ def state_lines(view: RunView) -> list[Line]:
 
 
 def _untouched(view: RunView) -> str:
-    """Count what is not known of live subscriptions, what is kept and what is left alone."""
+    """Count what is not known, what is kept, what is left alone and what could not be planned."""
     counts = view.counts()
-    kept = f"{counts['keep']} unchanged"
+    parts = [*_doubts(view), f"{counts['keep']} unchanged"]
     if counts["leave"]:
-        kept += f", {counts['leave']} left alone"
-    return "; ".join([*_doubts(view), kept])
+        parts[-1] += f", {counts['leave']} left alone"
+    if view.errors:
+        parts.append(f"{counted(len(view.errors), 'tenancy')} not planned")
+    return "; ".join(parts)
 
 
 def _tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
@@ -255,18 +257,12 @@ def yes_no(value: bool | None) -> str:
     return {True: "true", False: "false", None: "not reported"}[value]
 
 
-def _not_planned(view: RunView) -> str:
-    """Count the tenancies that could not be planned."""
-    return f"; {counted(len(view.errors), 'tenancy')} not planned" if view.errors else ""
-
-
-def plan_summary(view: RunView) -> str:
-    """Sum up a plan."""
+def _plan_summary(view: RunView) -> str:
     counts = view.counts()
     if view.has_changes or view.errors:
         return (
             f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe,"
-            f" {counts['unsubscribe']} to REMOVE; {_untouched(view)}{_not_planned(view)}."
+            f" {counts['unsubscribe']} to REMOVE; {_untouched(view)}."
         )
     if _doubts(view):
         return f"No changes to make; {_untouched(view)}."
@@ -285,7 +281,7 @@ def _doubts(view: RunView) -> list[str]:
     if view.secret_unknown:
         doubts.append(f"not compared: {counted(view.secret_unknown, 'secret')}")
     if view.unlisted:
-        doubts.append(f"not listed yet: {view.unlisted}")
+        doubts.append(f"not listed yet: {len(view.unlisted)}")
     if view.left_duplicates:
         number = counted(len(view.left_duplicates), "duplicate")
         doubts.append(f"not as declared: {number} not made by hooksync")
@@ -307,9 +303,8 @@ def verification(view: RunView) -> Iterator[Line]:
     """Compare what was live at the end of an apply with what is declared."""
     looked = []
     for one in view.tenancies:
-        results = one.results()
-        was_tried = any(results[each] for each in ("done", "failed", "half-done", "unsettled"))
-        if one.outcome and one.has_changes and was_tried:
+        was_tried = one.results().keys() - {"unchanged", "not-attempted"}
+        if one.outcome and was_tried:
             looked.append((one, one.outcome))
     right = [one for one, outcome in looked if not (outcome.not_verified or one.differences)]
     if right:

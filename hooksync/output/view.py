@@ -130,9 +130,9 @@ class _Counted:
         return sum(step.has_unknown_secret for step in self.steps)
 
     @property
-    def unlisted(self) -> int:
-        """The number of kept subscriptions that no list has shown."""
-        return sum(step.is_unlisted for step in self.steps)
+    def unlisted(self) -> list[StepView]:
+        """The kept subscriptions that no list has shown."""
+        return [step for step in self.steps if step.is_unlisted]
 
 
 class TenancyView(Record, _Counted, frozen=True):
@@ -151,12 +151,6 @@ class TenancyView(Record, _Counted, frozen=True):
     def name(self) -> str:
         """The tenancy's name in the hooks files."""
         return self.tenancy.name
-
-    @property
-    def error_problems(self) -> tuple[Problem, ...]:
-        """What its error says, with the tenancy's name."""
-        problems = self.error.problems if self.error else ()
-        return tuple(Problem(f"{self.name}: {each.headline}", each.fix) for each in problems)
 
     @property
     def is_ready(self) -> bool:
@@ -247,9 +241,9 @@ class RunView(Record, _Counted, frozen=True):
 
     def _unlisted_warnings(self) -> Iterator[Problem]:
         """Name what counts as live by a response alone."""
-        unlisted = [step.address or "" for step in self.steps if step.is_unlisted]
-        if unlisted:
-            what = f"not listed yet, and counted as live: {some_of(unlisted)}"
+        if self.unlisted:
+            names = [step.address or "" for step in self.unlisted]
+            what = f"not listed yet, and counted as live: {some_of(names)}"
             yield Problem(
                 what, "plan again later; `hooksync apply --replace ADDRESS` creates it again"
             )
@@ -262,7 +256,10 @@ class RunView(Record, _Counted, frozen=True):
     @property
     def error_problems(self) -> tuple[Problem, ...]:
         """What these errors say, each with its tenancy, and why the state could not be written."""
-        named = [each for one in self.tenancies for each in one.error_problems]
+        named: list[Problem] = []
+        for one in self.tenancies:
+            for each in one.error.problems if one.error else ():
+                named.append(Problem(f"{one.name}: {each.headline}", each.fix))
         if self.state_error:
             named += self.state_error.problems
         return tuple(named)
@@ -324,16 +321,16 @@ def view_of_step(
     answers: Mapping[str, ProbeResult] | None = None,
 ) -> StepView:
     """View one step. `entries`: of the state, by live id; `answers`: of challenged receivers."""
+    if isinstance(step, planned.Unsubscribe | planned.Leave):
+        view = _view_of_undeclared(step, outcome, entries.get(step.live.id))
+    else:
+        view = _view_of_declared(step, outcome, answers or {})
     if isinstance(step, planned.Subscribe):
-        return _view_of_declared(step, outcome, answers or {})
+        return view
     entry = entries.get(step.live.id)
     origin = NOT_MADE
     if entry:
         origin = "adopted" if entry.is_adopted else "made by hooksync"
-    if isinstance(step, planned.Unsubscribe | planned.Leave):
-        view = _view_of_undeclared(step, outcome, entry)
-    else:
-        view = _view_of_declared(step, outcome, answers or {})
     return replace(
         view,
         id=step.live.id,

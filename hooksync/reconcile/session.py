@@ -94,7 +94,7 @@ def _mask_what_a_service_may_quote(tenancies: Sequence[Tenancy], world: World) -
     """Let the redactor know every secret of a run, whether it is needed now or not."""
     redactor = world.output.redactor
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
-    redactor.learn_later(lambda: world.secrets.values(_references(tenancies)))
+    redactor.learn(world.secrets.values(_references(tenancies)))
 
 
 def _references(tenancies: Sequence[Tenancy]) -> Iterator[SecretRef]:

@@ -22,7 +22,7 @@ from hooksync.core.record import replace
 from hooksync.output.json_text import digest
 from hooksync.output.list_json import list_json
 from hooksync.output.listing import coverage_table, list_table
-from hooksync.output.markdown import plan_markdown
+from hooksync.output.markdown import markdown
 from hooksync.output.plan_json import plan_json
 from hooksync.output.text import plain, plan_lines, table_lines
 from hooksync.output.view import RunView, TenancyView, view_of_plan
@@ -383,7 +383,5 @@ def test_any_plan_is_shown_as_it_was_printed(
     ).encode()
     read = read_saved_plan(data, "plan.json", None).view
     assert plan_lines(read, shows_kept=shows_kept) == plan_lines(printed, shows_kept=shows_kept)
-    assert plan_markdown(read, shows_kept=shows_kept) == plan_markdown(
-        printed, shows_kept=shows_kept
-    )
+    assert markdown(read, shows_kept=shows_kept) == markdown(printed, shows_kept=shows_kept)
     assert [str(each) for each in read.all_warnings] == [str(each) for each in printed.all_warnings]

@@ -140,7 +140,7 @@ RENDERERS: dict[
     "text": (printable, "text", str),
     "markdown": (markdown.escaped, "markdown", html.unescape),
     "a block of markdown": (
-        lambda text: "\n".join(markdown.fenced("", [printable(text)])),
+        lambda text: f"{markdown.fence(printable(text))}\n{printable(text)}",
         "markdown",
         str,
     ),

@@ -124,7 +124,6 @@ def test_the_rule_finds_the_fields_that_are_known_to_hold_secrets() -> None:
     found = {f"{kind.__name__}.{name}" for kind, name, _ in FIELDS}
     known = {
         "HookUrl.full",
-        "HookUrl.identity",
         "LogIn.token",
         "LogIn.refresh_token",
         "LogIn.continuation",

@@ -184,22 +184,6 @@ def test_a_command_to_a_ci_runner_is_shown_and_not_given() -> None:
     assert printable("https://evil.example/##[error]x") == r"https://evil.example/##\x5berror]x"
 
 
-def test_values_to_look_up_later_are_looked_up_once_and_for_the_first_foreign_text() -> None:
-    asked: list[None] = []
-
-    def values() -> list[str]:
-        asked.append(None)
-        return ["v4lue-of-later"]
-
-    redactor = Redactor()
-    redactor.learn_later(values)
-    assert asked == []
-    assert (
-        redactor.quote("said v4lue-of-later") == redactor.quote("said v4lue-of-later") == "said ***"
-    )
-    assert len(asked) == 1
-
-
 @pytest.mark.parametrize("command", ["##[error]", "##vso[task.complete]"])
 def test_what_a_ci_runner_takes_for_a_command_is_written_so_that_it_is_none(command: str) -> None:
     assert printable(f"a {command} b") == f"a {command} b".replace("[", r"\x5b", 1)

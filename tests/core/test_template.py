@@ -62,7 +62,7 @@ def test_all_variables_without_a_value_are_named() -> None:
     assert template.names == ("B", "A", "C", "EMPTY")
     with pytest.raises(MissingVariableError) as caught:
         template.fill({"EMPTY": ""})
-    assert caught.value.names == ("B", "A", "EMPTY")
+    assert caught.value.args == ("B", "A", "EMPTY")
 
 
 def test_text_stays_as_written() -> None:

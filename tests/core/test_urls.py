@@ -132,7 +132,8 @@ def test_what_is_no_server_has_a_fault(server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]"]
+    "host",
+    ["localhost", "LOCALHOST", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]", "[::ffff:127.0.0.1]"],
 )
 def test_this_machine_is_loopback(host: str) -> None:
     assert is_loopback(host)

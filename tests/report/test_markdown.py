@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
-from hooksync.output.markdown import LIMIT, fenced, plan_markdown, report_markdown
+from hooksync.output.markdown import LIMIT, fence, markdown
 from hooksync.output.view import RunView, TenancyView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import (
@@ -146,9 +146,7 @@ def test_a_plan_to_the_letter() -> None:
     refusal = Problem("prod: would unsubscribe too much", "check the file")
     doubt = Problem("`x` is doubtful", "fix it", tenancy().location)
     assert (
-        plan_markdown(
-            view(view_of_plan(replace(the_plan(), refusals=(refusal,))), warnings=(doubt,))
-        )
+        markdown(view(view_of_plan(replace(the_plan(), refusals=(refusal,))), warnings=(doubt,)))
         == PLAN
     )
     assert_well_formed(PLAN)
@@ -161,30 +159,30 @@ def test_a_failed_apply_to_the_letter() -> None:
     outcome = TenancyOutcome(
         plan, (Outcome(plan.steps[0], "failed", "it broke", "fix it"),), plan.steps
     )
-    assert report_markdown(view(view_of_plan(outcome.plan, outcome=outcome))) == FAILED
+    assert markdown(view(view_of_plan(outcome.plan, outcome=outcome)), is_report=True) == FAILED
     assert_well_formed(FAILED)
 
 
 def test_what_was_not_tried_does_not_look_done() -> None:
-    text = report_markdown(view(view_of_plan(the_plan(), outcome=not_begun(the_plan()))))
+    text = markdown(view(view_of_plan(the_plan(), outcome=not_begun(the_plan()))), is_report=True)
     assert text.count("!     outcome              not tried\n") == 3
 
 
 def test_no_changes_are_one_line() -> None:
     plan = planned(tenancy(declared()), [live()], made("1" * 32, declared()))
     same = view_of_plan(plan)
-    for write, kind in ((plan_markdown, "plan"), (report_markdown, "apply")):
+    for is_report, kind in ((False, "plan"), (True, "apply")):
         text = (
             f"<!-- hooksync:{kind} -->\n### hooksync {kind}\n\nNo changes. 1 tenancy matches"
             " hooks.yaml; 1 unchanged.\n"
         )
-        assert write(view(same)) == text
-    assert "=   catalogue" in plan_markdown(view(same), shows_kept=True)
+        assert markdown(view(same), is_report=is_report) == text
+    assert "=   catalogue" in markdown(view(same), shows_kept=True)
 
 
 def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> None:
     unread = UnreadTenancy(tenancy(declared()), ServiceError(Problem("GET -> 500: oops", "look")))
-    text = plan_markdown(view(view_of_plan(unread)))
+    text = markdown(view(view_of_plan(unread)))
     assert "**errors**\n\n- <code>prod&#58; GET -&#62; 500&#58; oops</code>\n  fix: look\n" in text
     assert "!   nothing planned" in text
 
@@ -194,7 +192,7 @@ def test_refusals_and_errors_stay_when_steps_go() -> None:
     one = replace(
         large(5_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "fix it"))
     )
-    text = plan_markdown(
+    text = markdown(
         view(one, warnings=tuple(Problem(f"warning {n} " * 50, "x") for n in range(2_000)))
     )
     assert_well_formed(text)
@@ -229,10 +227,10 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
 )
 def test_whatever_a_text_holds_it_stays_where_it_is_put(text: str) -> None:
     hostile = hostile_view(text)
-    assert_well_formed(plan_markdown(hostile))
-    assert_well_formed(report_markdown(hostile))
+    assert_well_formed(markdown(hostile))
+    assert_well_formed(markdown(hostile, is_report=True))
     same = view(view_of_plan(make_plan(tenancy(), (), DiffOptions())), sources=text)
-    assert_well_formed(plan_markdown(same))
+    assert_well_formed(markdown(same))
 
 
 @pytest.mark.parametrize(
@@ -241,22 +239,22 @@ def test_whatever_a_text_holds_it_stays_where_it_is_put(text: str) -> None:
 @pytest.mark.slow
 def test_one_text_alone_does_not_fill_the_room(text: str) -> None:
     hostile = hostile_view(text, many=8)
-    for written in (plan_markdown(hostile), report_markdown(hostile)):
+    for written in (markdown(hostile), markdown(hostile, is_report=True)):
         assert_well_formed(written)
         assert "more characters" in written
         assert "\n```" in written
 
 
 def test_a_fence_is_longer_than_any_run_of_backticks() -> None:
-    assert fenced("diff", ["a ```` b", "`"])[0] == "`````diff"
-    assert fenced("diff", [])[0] == "```diff"
+    assert fence("a ```` b\n`") == "`````"
+    assert fence("") == "```"
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
 @pytest.mark.slow
 def test_what_is_shown_and_what_is_counted_as_left_out_is_all_there_is(sizes: list[int]) -> None:
-    text = plan_markdown(view(*(large(size, f"tenancy-{n}") for n, size in enumerate(sizes))))
+    text = markdown(view(*(large(size, f"tenancy-{n}") for n, size in enumerate(sizes))))
     outside = assert_well_formed(text)
     titles = re.findall("^tenancy-([0-9]+)   ", text, re.MULTILINE)
     assert [*map(int, titles)] == [*range(len(titles))]

@@ -14,7 +14,7 @@ from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import HookUrl, SecretRef, Server, Trigger
 from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
-from hooksync.output.markdown import plan_markdown
+from hooksync.output.markdown import markdown
 from hooksync.output.plan_json import plan_json
 from hooksync.output.text import plain, plan_lines, question, report_lines
 from hooksync.output.view import RunView, view_of_plan
@@ -118,7 +118,7 @@ def test_description_and_owner_of_what_is_declared_are_shown() -> None:
     assert fields in plain(plan_lines(shown))
     assert "team B" not in plain(plan_lines(shown))
     assert "      owner                team B\n" in plain(plan_lines(shown, shows_kept=True))
-    assert fields in plan_markdown(shown)
+    assert fields in markdown(shown)
 
 
 def test_remove_first_has_its_own_symbol() -> None:
@@ -297,12 +297,10 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
 
 
 def test_many_that_are_left_alone_are_one_line_in_markdown_too() -> None:
-    assert plan_markdown(with_strangers(6)).endswith(
+    assert markdown(with_strangers(6)).endswith(
         "\n\n.   6 not made by hooksync, left alone; `owns: all` would remove them\n```\n"
     )
-    assert (
-        plan_markdown(with_strangers(6), shows_kept=True).count("\n.   not made by hooksync") == 6
-    )
+    assert markdown(with_strangers(6), shows_kept=True).count("\n.   not made by hooksync") == 6
 
 
 def test_with_a_target_only_the_targeted_are_said_to_match() -> None:
