@@ -39,6 +39,7 @@ _COMMAND = re.compile(r"^( *):(?=:)")
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_RANDOM_BYTES = 6  # in the name of a draft
 
 
 class Output:
@@ -272,21 +273,31 @@ def _unwritable(path: str, error: OSError | ValueError) -> Problem:
 
 def _replace(path: str, data: bytes, mode: int) -> None:
     """Write a temporary file beside a path, and give it the path's name."""
-    import tempfile  # only here: most runs write no file
-
     folder, name = os.path.split(path)
-    descriptor, draft = tempfile.mkstemp(".tmp", f".{name}.", folder)
+    draft = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(draft, flags, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(descriptor)
-        os.chmod(draft, mode)
+        os.chmod(draft, mode)  # whatever the umask took away
         give_name(draft, path)
         _sync_folder(folder)
     finally:
         with suppress(OSError):
             os.unlink(draft)
+
+
+def delete_drafts(path: str) -> None:
+    """Delete the drafts of a file that killed runs left; nobody else may be writing it."""
+    folder, name = os.path.split(path)
+    draft = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.tmp")
+    with suppress(OSError):
+        for found in os.listdir(folder or "."):
+            if draft.fullmatch(found):
+                os.unlink(os.path.join(folder, found))
 
 
 def _sync_folder(folder: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, Problem, Refused, os_reason
+from hooksync.core.output import delete_drafts
 from hooksync.core.reading import read_file
 from hooksync.state.contract import (
     MOST_BYTES,
@@ -95,6 +96,7 @@ class LocalStore:
                 FileError
             ):  # a full disk: the lock holds all the same, and the first writing says so
                 self.integrity.output.write_file(words, holder.text)
+            delete_drafts(os.path.realpath(self.where))
             yield
         finally:
             self._is_held = False

@@ -251,7 +251,7 @@ def test_it_is_given_back_whatever_ends_the_run(path: str) -> None:
         pass
 
 
-def test_whoever_is_killed_holds_nothing_any_more(path: str) -> None:
+def test_whoever_is_killed_holds_nothing_any_more_and_leaves_no_draft(path: str) -> None:
     with held_by_another(path) as process:
         with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
             pass
@@ -259,9 +259,16 @@ def test_whoever_is_killed_holds_nothing_any_more(path: str) -> None:
         assert caught.value.holder.process == process.pid
         process.send_signal(signal.SIGKILL)
         process.wait()
+    folder = Path(path).parent
+    drafts = [folder / f".hooks.state.json.{number:012x}.tmp" for number in range(3)]
+    others = [folder / ".hooks.state.json.tmp", folder / ".other.json.0123456789ab.tmp"]
+    for file in (*drafts, *others):
+        file.write_text("")
     assert Path(f"{path}.lock.json").exists()
     with LocalStore(path).hold(HOLDER):
         assert json.loads(Path(f"{path}.lock.json").read_text())["process"] == 4711
+    assert not any(draft.exists() for draft in drafts)
+    assert all(other.exists() for other in others)
 
 
 @pytest.mark.parametrize(
