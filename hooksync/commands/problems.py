@@ -1,13 +1,35 @@
-"""How commands show the warnings, refusals and errors of a view."""
+"""How commands show a plan, and the warnings, refusals and errors of a view."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hooksync.output.text import plan_lines
+
 if TYPE_CHECKING:
+    from hooksync.commands.options import Format
     from hooksync.core.errors import Problem
     from hooksync.output.view import RunView
     from hooksync.reconcile.context import World
+
+
+def show_plan(
+    view: RunView, document: str, format: Format, world: World, *, shows_kept: bool
+) -> None:
+    """Show a plan in a format. `document`: the plan as JSON, for that format."""
+    match format:
+        case "text":
+            world.terminal.show(plan_lines(view, shows_kept=shows_kept))
+        case "json":
+            world.terminal.result(document, "json")
+        case "html":
+            from hooksync.output.html import plan_html  # only here, as below: text needs neither
+
+            world.terminal.result(plan_html(view), "markdown")
+        case "markdown":
+            from hooksync.output.markdown import plan_markdown
+
+            world.terminal.result(plan_markdown(view, shows_kept=shows_kept), "markdown")
 
 
 def show_problems(
