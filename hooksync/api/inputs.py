@@ -56,21 +56,6 @@ class Declared(Record, frozen=True):
     promise: Promise | None = None  # what the plan must be the same as
 
     @property
-    def is_targeted(self) -> bool:
-        """Whether only some of what the files declare is looked at."""
-        return bool(self.options.targets)
-
-    @property
-    def diff_options(self) -> DiffOptions:
-        """What is said about the comparison."""
-        return DiffOptions(self.options.replace, self.options.targets)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether everything that the files declare is looked at."""
-        return not (self.options.tenancies or self.options.targets)
-
-    @property
     def state(self) -> str | None:
         """What names the place of the state; None: without one."""
         options = self.options
@@ -84,17 +69,16 @@ class Session(Record, frozen=True):
     planner: Planner
     declared: Declared
     store: StateStore | None
+    is_apply: bool
 
-    def plan(self, *, waits: bool = False) -> tuple[Planned, ...]:
+    def plan(self) -> tuple[Planned, ...]:
         """Read the tenancies and plan them.
 
-        `waits`: for a list that may still show what an earlier run has made.
+        An apply waits for a list that does not show yet what an earlier run has made.
         """
+        is_behind = self.planner.is_behind if self.is_apply else None
         with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
-            if waits:
-                fetched = self.run.read(advance, self.planner.is_behind)
-            else:
-                fetched = self.run.read(advance)
+            fetched = self.run.read(advance, is_behind)
         read = [one for one in fetched if isinstance(one, FetchedTenancy)]
         plans = {plan.tenancy.name: plan for plan in self.planner.plan(read)}
         planned: list[Planned] = []
@@ -113,7 +97,8 @@ class Session(Record, frozen=True):
     def undeclared(self, planned: Sequence[Planned]) -> tuple[Problem, ...]:
         """Report the tenancies that the state contains and no file declares."""
         state = self.planner.state
-        if state is None or not self.declared.is_whole:
+        options = self.declared.options
+        if state is None or options.tenancies or options.targets:
             return ()
         keys = {one.tenancy.key for one in planned}
         # of a tenancy that could not be read, the log-in may not have reported the tenant
@@ -158,13 +143,13 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
                 world,
                 timeout=options.timeout,
                 parallelism=options.parallelism,
-                check_lock=store.check if store else lambda: None,
+                store=store,
                 private=declared.private_receivers,
                 list_wait=seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900),
             )
         )
         planner = Planner(
-            declared.diff_options,
+            DiffOptions(options.replace, options.targets),
             state,
             run.secrets,
             KeyRing(options.parallelism, world.stretch or stretch),
@@ -173,13 +158,11 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
             is_proof=not options.policy or bool(store and store.integrity.key),
             is_ci=is_ci(world.environ),
         )
-        yield Session(run, planner, declared, store)
+        yield Session(run, planner, declared, store, is_apply)
 
 
 def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
     """Raise UsageError for targets that match no address, declared or in the state."""
-    if not declared.is_targeted:
-        return
     known = []
     for tenancy in declared.tenancies:
         known += [one.address for one in (*tenancy.subscriptions, *tenancy.not_selected)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from secrets import token_hex
@@ -28,7 +28,7 @@ from hooksync.core.errors import (
     Problem,
     SecretError,
 )
-from hooksync.core.model import DeclaredSubscription
+from hooksync.core.model import SecretRef
 from hooksync.core.output import Output
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
@@ -324,14 +324,7 @@ def plan(declared: Declared) -> Plan:
         planned = session.plan()
         if declared.options.probes:
             planned = ask_receivers(planned, session.run)
-        doubts = session.run.secrets.doubts(one.secret for one in _selected(planned))
-        return _plan(session, planned, _view(session, planned, doubts))
-
-
-def _selected(planned: Sequence[Planned]) -> list[DeclaredSubscription]:
-    """List what the tenancies that could be read declare."""
-    read = [one for one in planned if isinstance(one, TenancyPlan)]
-    return [declared for plan in read for declared in plan.tenancy.subscriptions]
+        return _plan(session, _view(session, planned))
 
 
 def apply(
@@ -352,26 +345,17 @@ def apply(
         what = replace(what.declared, promise=promise_of(what.view, what.id))
     with open_session(what, is_apply=True) as session:
         journal = session.open_journal()
-        planned, view = _prepared(session)
-        is_confirmed = confirm(_plan(session, planned, view))
-        if not is_confirmed and any(one.is_ready for one in view.tenancies):
+        planned = session.plan()
+        against_all = _against_all(session, planned)
+        if not against_all:
+            planned = _probed(session, planned)
+        view = _view(session, planned, against_all)
+        if not confirm(_plan(session, view)) and any(one.is_ready for one in view.tenancies):
             view = replace(view, against_all=(*view.against_all, _NOT_CONFIRMED))
         outcomes: dict[str, TenancyOutcome] = {}
-        if not (view.against_all or session.run.pool.stop.is_set()):
+        if not view.against_all:
             outcomes = _apply(session, planned, journal, on_step)
         return _report(session, planned, view, outcomes)
-
-
-def _prepared(session: Session) -> tuple[tuple[Planned, ...], RunView]:
-    """Plan, and find out what stands against it. Changes nothing."""
-    planned = session.plan(waits=True)
-    against_all = _against_all(session, planned)
-    if against_all:
-        return planned, _view(session, planned, against_all=against_all)
-    planned = _probed(session, planned)
-    missing = _missing_secrets(planned)
-    doubts = session.run.secrets.doubts(one.secret for one in _selected(planned))
-    return planned, _view(session, planned, [each for each in doubts if each not in missing])
 
 
 def _against_all(session: Session, planned: Sequence[Planned]) -> tuple[Problem, ...]:
@@ -403,15 +387,6 @@ def _probed(session: Session, planned: Sequence[Planned]) -> tuple[Planned, ...]
     return ask_receivers(found, session.run)
 
 
-def _missing_secrets(planned: Sequence[Planned]) -> list[Problem]:
-    """List what is an error already, so that it is not a warning too."""
-    problems: list[Problem] = []
-    for one in planned:
-        if isinstance(one, TenancyPlan) and one.error:
-            problems += one.error.problems
-    return problems
-
-
 def _apply(
     session: Session,
     planned: Sequence[Planned],
@@ -422,13 +397,15 @@ def _apply(
         for each in outcome.outcomes:
             on_step(view_of_step(each.step, each, outcome.plan.history.entries))
 
+    if session.run.pool.stop.is_set():
+        return {}
     from hooksync.reconcile.apply import apply_plans  # only here: `plan` does without
 
     plans = [one for one in planned if isinstance(one, TenancyPlan) and not one.error]
     return apply_plans(plans, session.run, journal, settled)
 
 
-def _plan(session: Session, planned: Sequence[Planned], view: RunView) -> Plan:
+def _plan(session: Session, view: RunView) -> Plan:
     return Plan(
         view=view,
         declared=session.declared,
@@ -464,13 +441,12 @@ def _report(
 def _view(
     session: Session,
     planned: Sequence[Planned],
-    doubts: Iterable[Problem] = (),
     against_all: tuple[Problem, ...] = (),
 ) -> RunView:
-    """View a whole run, as of now. `doubts`: about secrets."""
+    """View a whole run, as of now."""
     declared = session.declared
     options = declared.options
-    warnings = [*declared.warnings, *doubts]
+    warnings = [*declared.warnings, *_doubts(session, planned)]
     for one in planned:
         if isinstance(one, TenancyPlan):
             warnings += one.warnings
@@ -483,6 +459,19 @@ def _view(
         session.undeclared(planned),
         session.planner.is_missing,
         (*options.tenancies, *options.targets),
-        declared.is_targeted,
+        bool(options.targets),
         against_all,
     )
+
+
+def _doubts(session: Session, planned: Sequence[Planned]) -> Iterator[Problem]:
+    """Warn of missing and of weak secrets, unless an error names them."""
+    errors: list[Problem] = []
+    refs: list[SecretRef] = []
+    for one in planned:
+        if isinstance(one, TenancyPlan):
+            errors += one.error.problems if one.error else ()
+            refs += [each.secret for each in one.tenancy.subscriptions]
+    for doubt in session.run.secrets.doubts(refs):
+        if doubt not in errors:
+            yield doubt
