@@ -87,11 +87,10 @@ def _file_by_default(given: Mapping[str, Any], environ: Mapping[str, str]) -> st
     """
     if named := environ.get("HOOKSYNC_FILE"):
         return named
-    if given["command"] == "state" or given.get("is_from_live") is False:
+    is_named = any(given.get(name) for name in ("server", "tenant", "secrets"))
+    if is_named or given["command"] == "state" or "files" not in given:
         return DEFAULT_FILES[0]
-    if any(given.get(name) for name in ("server", "tenant", "secrets")):
-        return DEFAULT_FILES[0]
-    return default_file() if "files" in given else DEFAULT_FILES[0]
+    return default_file()
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.commands.options import Format, SecretOptions, named_receiver
-from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver
+from hooksync.commands.options import Format, SecretOptions
+from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver, receiver_at
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem
@@ -240,8 +240,9 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         forward: _Forward = None
         if options.forward:
-            named = named_receiver(options, options.forward, known.accepted, options.timeout)
-            forward = running.enter_context(open_receiver(named, world))
+            named = receiver_at(options.forward, known.accepted)
+            receiver = open_receiver(named, options, options.timeout, world)
+            forward = running.enter_context(receiver)
         try:
             log = _Log(options, world, known, Counter())
             server = running.enter_context(_Listener(log, forward, done))

@@ -26,31 +26,6 @@ class ExportOptions(LiveOptions, frozen=True):
     write_env: str | None = None  # path of a file for the variables that the hooks file needs
 
 
-class ReceiverOptions(FileOptions, frozen=True):
-    """Which one receiver to call."""
-
-    HIDDEN = ("url",)
-
-    url: str | None = None  # None: the one of `address`
-    secrets: tuple[SecretRef, ...] = ()  # the first one signs
-    address: str | None = None  # of a declared subscription
-    timeout: float = 30.0  # seconds
-
-
-def named_receiver(
-    options: FileOptions, url: str, secrets: tuple[SecretRef, ...], timeout: float
-) -> ReceiverOptions:
-    """Name one receiver on the command line, held to the same policy as hooks files."""
-    return ReceiverOptions(
-        options.files,
-        policy=options.policy,
-        allows_commands=options.allows_commands,
-        url=url,
-        secrets=secrets,
-        timeout=timeout,
-    )
-
-
 class SecretOptions(FileOptions, frozen=True):
     """Which secrets events may be signed with."""
 
