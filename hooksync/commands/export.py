@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, hold_to_policy, prepare
-from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, slug
+from hooksync.commands.export_draft import ExportedTenancy, Need, slug
 from hooksync.commands.options import ExportOptions, Format, LiveOptions
 from hooksync.commands.problems import show_problems
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written
@@ -190,8 +190,7 @@ def _written(text: str) -> Written:
 def export_text(one: ExportedTenancy) -> str:
     """Write a hooks file."""
     document: dict[str, object] = {"version": 1}
-    used = {trigger.wire for entry in one.entries for trigger in entry.triggers}
-    extra = used.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
+    extra = one.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
     if extra:
         document["extra_triggers"] = sorted(extra)
     tenancy = one.tenancy
@@ -199,23 +198,12 @@ def export_text(one: ExportedTenancy) -> str:
     if tenancy.tenant_declared:
         settings["tenant"] = tenancy.tenant_declared
     settings["owns"] = "made"
-    settings["subscriptions"] = {entry.name: _entry_fields(entry) for entry in one.entries}
+    settings["subscriptions"] = one.entries
     document["tenancies"] = {tenancy.name: settings}
     text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
-    if any(entry.include_identifiers is None for entry in one.entries):
+    if any("include_identifiers" not in entry for entry in one.entries.values()):
         text += _NOT_REPORTED
     return _HEAD + text
-
-
-def _entry_fields(entry: ExportedEntry) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "url": entry.url,
-        "triggers": [trigger.short for trigger in entry.triggers],
-        "secret": {"env": entry.variable},
-    }
-    if entry.include_identifiers is not None:
-        fields["include_identifiers"] = entry.include_identifiers
-    return fields
 
 
 def env_text(needs: Sequence[Need], file: str) -> str:

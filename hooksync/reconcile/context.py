@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.output import Form, Output
 from hooksync.core.record import Record, field
+from hooksync.core.urls import DEFAULT_PORTS, split_url
 
 if TYPE_CHECKING:
     from hooksync.config.secret_sources import SecretSources
@@ -156,12 +157,10 @@ def _ci(environ: Mapping[str, str]) -> tuple[Ci | None, str, str]:
 
 def _public(url: str) -> str | None:
     """Drop the parts of a URL that may hold a secret."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme.lower() not in ("http", "https"):
-        return None
-    netloc, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    scheme, netloc, tail = split_url(url)
     host = netloc.rpartition("@")[2]
-    return _fit(f"{scheme}://{host}{slash}{path}") if host else None
+    path = tail.partition("?")[0].partition("#")[0]
+    return _fit(f"{scheme}://{host}{path}") if host and scheme in DEFAULT_PORTS else None
 
 
 def _user() -> str | None:
