@@ -87,8 +87,7 @@ def _file_by_default(given: Mapping[str, Any], environ: Mapping[str, str]) -> st
     """
     if named := environ.get("HOOKSYNC_FILE"):
         return named
-    is_named = any(given.get(name) for name in ("server", "tenant", "secrets"))
-    if is_named or given["command"] == "state" or "files" not in given:
+    if given.get("secrets") or given["command"] == "state" or "files" not in given:
         return DEFAULT_FILES[0]
     return default_file()
 

@@ -12,16 +12,11 @@ if TYPE_CHECKING:
 Format = Literal["text", "json", "markdown", "html"]
 
 
-class LiveOptions(RunOptions, frozen=True):
-    """Which tenancies to read: those of hooks files, or a named one."""
+class ExportOptions(RunOptions, frozen=True):
+    """The flags of `export`, and what `init --from-live` writes."""
 
     server: str | None = None
     tenant: str | None = None
-
-
-class ExportOptions(LiveOptions, frozen=True):
-    """The flags of `export`, and what `init --from-live` writes."""
-
     path: str = "-"  # of the hooks file
     write_env: str | None = None  # path of a file for the variables that the hooks file needs
 
