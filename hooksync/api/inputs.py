@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from hooksync.api.options import FileOptions, RunOptions, with_selection
+from hooksync.api.options import FileOptions, RunOptions
 from hooksync.config import declarations
 from hooksync.config.document import read_document
-from hooksync.config.files import read_sources
+from hooksync.config.files import read_plan, read_sources
 from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
@@ -36,6 +37,8 @@ if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.reconcile.journal import Journal
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
+# the options that select, each with its name in a saved plan
+SELECTING = {"tenancies": "tenancy", "targets": "target", "replace": "replace"}
 
 _UNDECLARED_FIX = (
     "declare the tenancy again; or, if hooksync is not to look after it any more, `hooksync state"
@@ -204,21 +207,22 @@ def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
     return replace(tenancy, subscriptions=tuple(selected), not_selected=tuple(others))
 
 
-def prepare_saved(data: bytes, options: RunOptions, world: World) -> Declared:
+def prepare_saved(
+    path: str, max_age: timedelta | None, options: RunOptions, world: World
+) -> Declared:
     """Read a saved plan, and the files and environment that it is to be made of again.
 
-    Raises Refused or FileError, before any call, if it cannot be trusted. `data`: as it was saved.
+    Raises Refused or FileError, before any call, if it cannot be trusted.
     """
     from hooksync.api.promise import PLAN_ANEW  # only here, as below: for what was saved
     from hooksync.api.saved_plan import open_saved_plan
 
-    path = options.saved_plan or "the plan"
-    saved, too_old = open_saved_plan(data, path, options.max_age, world)
+    saved, too_old = open_saved_plan(read_plan(path), path, max_age, world)
     if too_old:
         raise Refused(too_old)
+    selected = {name: tuple(saved.selection.get(flag, ())) for name, flag in SELECTING.items()}
     try:
-        options = with_selection(options, saved.selection)
-        declared = prepare(replace(options, is_confirmed=True), world)
+        declared = prepare(replace(options, is_confirmed=True, **selected), world)
     except UsageError as error:  # what the plan selects is no longer declared
         found = [Problem(f"{path} is stale: {each.what}", PLAN_ANEW) for each in error.problems]
         raise Refused(*found) from None

@@ -18,8 +18,8 @@ from threading import Event
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from hooksync.api.adopt import Adoption, adopt
-from hooksync.api.inputs import Declared, Session, open_session, prepare
-from hooksync.api.options import RunOptions, selection_of
+from hooksync.api.inputs import SELECTING, Declared, Session, open_session, prepare
+from hooksync.api.options import RunOptions
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import (
     ExitCode,
@@ -193,7 +193,7 @@ class Plan(Result, frozen=True, kw_only=True):
         environ = declared.world.environ
         commit = find_commit(declared.options.files[0], environ)
         key = plan_key(environ.get(KEY_VARIABLE)) if is_signed else None
-        selection = selection_of(declared.options)
+        selection = {flag: getattr(declared.options, name) for name, flag in SELECTING.items()}
         code = self.exit_code if exit_code is None else exit_code
         text = plan_json(self.view, selection, self.id, key, exit_code=code, commit=commit)
         return self._output.safe(self._output.checked(text, "the plan"), "json")

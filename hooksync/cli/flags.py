@@ -273,9 +273,9 @@ def _add_format(group: Group, *choices: str) -> None:
     )
 
 
-def _add_port(group: Group, meaning: str) -> None:
+def _add_port(group: Group, meaning: str, name: str = "--port") -> None:
     group.add_argument(
-        "--port", type=number_between(int, 0, 65535), default=0, metavar="N", help=meaning
+        name, type=number_between(int, 0, 65535), default=0, metavar="N", help=meaning
     )
 
 
@@ -686,13 +686,7 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
             " makes a secret; repeatable (default: catalogue)"
         ),
     )
-    receivers.add_argument(
-        "--receiver-port",
-        type=number_between(int, 0, 65535),
-        default=0,
-        metavar="N",
-        help="the port of the receivers (default: any free port)",
-    )
+    _add_port(receivers, "the port of the receivers (default: any free port)", "--receiver-port")
     receivers.add_argument(
         "--write-hooks",
         metavar="FILE",

@@ -141,12 +141,9 @@ class _Log(Record, frozen=True):
         """Show one request, on standard output."""
         path = self._record(seen)
         reason = self._reason(seen)
-        if self.options.format == "json":
-            self.world.terminal.result(self._json(seen, reason, path), "json")
-        else:
+        if self.options.format != "json":
             self.world.terminal.show(self._lines(seen, reason, path))
-
-    def _json(self, seen: Seen, reason: str, path: str | None) -> str:
+            return
         ref = seen.signed_with
         told = {
             "at": seen.at,
@@ -157,7 +154,7 @@ class _Log(Record, frozen=True):
             "forwarded": seen.forwarded,
             "recorded": path,
         }
-        return event_json(told, seen.answer.event)
+        self.world.terminal.result(event_json(told, seen.answer.event), "json")
 
     def _lines(self, seen: Seen, reason: str, path: str | None) -> list[tuple[str, str]]:
         answer = seen.answer

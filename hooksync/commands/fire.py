@@ -88,7 +88,11 @@ def _results(
         others = {str(ref): each for ref, each in secrets.items() if each is not sender.secret}
         yield from Suite(sender, events).run(others)
     else:
-        yield _one(options, world, sender, declared)
+        if options.event is None:
+            body = json.dumps(_new_events(options, world, declared).make()).encode()
+        else:
+            body, _ = read_event(options.event, world.stdin)
+        yield sender.send("event", signed(body, sender.secret))
 
 
 def _conclude(options: FireOptions, world: World, url: HookUrl, found: list[Result]) -> ExitCode:
@@ -119,15 +123,6 @@ def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEve
     if options.trigger:
         template["trigger"] = trigger
     return NewEvents(now, trigger, template)
-
-
-def _one(options: FireOptions, world: World, sender: Sender, declared: Trigger) -> Result:
-    """Send one event."""
-    if options.event is None:
-        body = json.dumps(_new_events(options, world, declared).make()).encode()
-    else:
-        body, _ = read_event(options.event, world.stdin)
-    return sender.send("event", signed(body, sender.secret))
 
 
 def _replayed(folder: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> Iterator[Result]:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +20,6 @@ from hooksync.api.options import RunOptions
 from hooksync.api.run import Plan, Report, Result
 from hooksync.commands.options import Format
 from hooksync.commands.problems import show_plan, show_problems
-from hooksync.config.files import read_plan
 from hooksync.core.errors import (
     ExitCode,
     FileError,
@@ -77,6 +77,8 @@ class ApplyOptions(WatchedOptions, frozen=True):
 
     format: Format = "text"
     report: str | None = None  # path to write the report at
+    saved_plan: str | None = None  # path of a plan that the new one must be the same as
+    max_age: timedelta | None = None  # of the saved plan
 
 
 Watched = TypeVar("Watched", bound=WatchedOptions)
@@ -158,7 +160,7 @@ def apply(options: ApplyOptions, world: World) -> tuple[ExitCode, Report]:
     if options.saved_plan is None:
         declared = prepare(options, world)
     else:
-        declared = prepare_saved(read_plan(options.saved_plan), options, world)
+        declared = prepare_saved(options.saved_plan, options.max_age, options, world)
     told: set[Problem] = set()
     done = library.apply(declared, confirm=lambda made: _confirm(made, options, world, told))
     return _end(done, options, world, told), done

@@ -137,22 +137,23 @@ def find_origin(environ: Mapping[str, str]) -> Origin:
     """Find the machine, the user and the CI run."""
     import platform  # here, as getpass below: a plan needs neither
 
-    ci, user, url = _ci(environ)
-    return Origin(_fit(platform.node()), _fit(user) or _user(), ci, _public(url))
-
-
-def _ci(environ: Mapping[str, str]) -> tuple[Ci | None, str, str]:
-    """Return the CI, the user who started its run, and the run's URL."""
     get = environ.get
+    ci: Ci | None = None
+    user = url = ""
     if get("GITHUB_RUN_ID"):
+        ci = "github"
+        user = get("GITHUB_ACTOR", "")
         parts = (get("GITHUB_SERVER_URL"), get("GITHUB_REPOSITORY"), get("GITHUB_RUN_ID"))
         url = "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""
-        return "github", get("GITHUB_ACTOR", ""), url
-    if get("GITLAB_CI") or get("CI_JOB_URL"):
-        return "gitlab", get("GITLAB_USER_LOGIN", ""), get("CI_JOB_URL", "")
-    if get("JENKINS_URL") or get("BUILD_URL"):
-        return "jenkins", get("BUILD_USER_ID", ""), get("BUILD_URL", "")
-    return None, "", ""
+    elif get("GITLAB_CI") or get("CI_JOB_URL"):
+        ci = "gitlab"
+        user = get("GITLAB_USER_LOGIN", "")
+        url = get("CI_JOB_URL", "")
+    elif get("JENKINS_URL") or get("BUILD_URL"):
+        ci = "jenkins"
+        user = get("BUILD_USER_ID", "")
+        url = get("BUILD_URL", "")
+    return Origin(_fit(platform.node()), _fit(user) or _user(), ci, _public(url))
 
 
 def _public(url: str) -> str | None:
