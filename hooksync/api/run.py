@@ -254,8 +254,8 @@ def load(
         name: _several(value) if name in _SEVERAL else value for name, value in settings.items()
     }
     options = RunOptions(_several(files), is_confirmed=True, **given)  # type: ignore[arg-type]
-    output = _Told(on_message)
-    terminal = _Program(output.message, on_progress)
+    output = Output()
+    terminal = _Program(output, on_message, on_progress)
     environ = os.environ if environ is None else environ
     return prepare(options, World(environ, io.BytesIO(), terminal, stop or Event(), output=output))
 
@@ -269,25 +269,21 @@ def _several(given: object) -> tuple[str, ...]:
     )
 
 
-class _Told(Output):
-    """The exit of a program: what would be written beside a result is told to a function of it."""
-
-    def __init__(self, on_message: Callable[[str], object]) -> None:
-        super().__init__()
-        self._on_message = on_message
-
-    def message(self, text: str, end: str = "\n", form: Form = "text") -> None:
-        self._on_message(self.safe(text.rstrip("\n"), form))
-
-
 class _Program:
     """The terminal of a program: calls its functions; results are returned, not shown."""
 
     def __init__(
-        self, on_message: Callable[[str], None], on_progress: Callable[[str, int, int], None]
+        self,
+        output: Output,
+        on_message: Callable[[str], object],
+        on_progress: Callable[[str, int, int], None],
     ) -> None:
-        self.message = on_message
+        self._output = output
+        self._on_message = on_message
         self._on_progress = on_progress
+
+    def message(self, text: str) -> None:
+        self._on_message(self._output.safe(text.rstrip("\n")))
 
     def result(self, text: str, form: Form = "text") -> None:
         """Show nothing: the result is returned."""

@@ -45,7 +45,12 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     from hooksync.core.errors import ExitCode
     from hooksync.core.output import Output
 
-    _set_up_streams()
+    # lose nothing that the terminal's encoding lacks, and write the same bytes everywhere
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+            if sys.platform == "win32" and not stream.isatty():
+                stream.reconfigure(encoding="utf-8", newline="\n")
     output = Output()
     code, problems = _outcome(arguments, output)
     if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
@@ -53,15 +58,6 @@ def _run_to_end(arguments: Sequence[str]) -> int:
             _write_failure(arguments, output, code, problems)
     gc.freeze()  # or else all of it is searched at exit for what could be freed
     return int(code)
-
-
-def _set_up_streams() -> None:
-    """Lose nothing that the terminal's encoding lacks, and write the same bytes everywhere."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-            if sys.platform == "win32" and not stream.isatty():
-                stream.reconfigure(encoding="utf-8", newline="\n")
 
 
 def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequence[Problem]]:
@@ -75,10 +71,8 @@ def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequen
     try:
         return _run(arguments, begun, output), ()
     except HooksyncError as error:
-        from hooksync.cli.terminal import show_problem
-
-        for problem in error.problems:
-            show_problem(problem, "error", output)
+        for problem in error.problems:  # in a file, it begins with its place there
+            output.message(str(problem) if problem.where else f"error: {problem}")
         return what_ended(error, has_begun=begun.is_set())
     except KeyboardInterrupt:  # before signals are handled, or after
         return ExitCode.INTERRUPTED, ()

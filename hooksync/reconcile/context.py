@@ -94,7 +94,8 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
         return world.stores(place)
     from hooksync.state.store import open_store  # only here: `validate` has no state
 
-    return open_store(place, world.environ, file, world.output, world.clock)
+    tell = world.terminal.message
+    return open_store(place, world.environ, file, world.output, clock=world.clock, tell=tell)
 
 
 def hold_run_lock(
