@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from hooksync.api.options import FileOptions, RunOptions, with_selection
+from hooksync.api.options import FileOptions, RunOptions
 from hooksync.config import declarations
 from hooksync.config.document import read_document
-from hooksync.config.files import read_sources
+from hooksync.config.files import read_plan, read_sources
 from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
@@ -36,6 +37,8 @@ if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.reconcile.journal import Journal
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
+# the options that select, each with its name in a saved plan
+SELECTING = {"tenancies": "tenancy", "targets": "target", "replace": "replace"}
 
 _UNDECLARED_FIX = (
     "declare the tenancy again; or, if hooksync is not to look after it any more, `hooksync state"
@@ -56,21 +59,6 @@ class Declared(Record, frozen=True):
     promise: Promise | None = None  # what the plan must be the same as
 
     @property
-    def is_targeted(self) -> bool:
-        """Whether only some of what the files declare is looked at."""
-        return bool(self.options.targets)
-
-    @property
-    def diff_options(self) -> DiffOptions:
-        """What is said about the comparison."""
-        return DiffOptions(self.options.replace, self.options.targets)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether everything that the files declare is looked at."""
-        return not (self.options.tenancies or self.options.targets)
-
-    @property
     def state(self) -> str | None:
         """What names the place of the state; None: without one."""
         options = self.options
@@ -84,17 +72,16 @@ class Session(Record, frozen=True):
     planner: Planner
     declared: Declared
     store: StateStore | None
+    is_apply: bool
 
-    def plan(self, *, waits: bool = False) -> tuple[Planned, ...]:
+    def plan(self) -> tuple[Planned, ...]:
         """Read the tenancies and plan them.
 
-        `waits`: for a list that may still show what an earlier run has made.
+        An apply waits for a list that does not show yet what an earlier run has made.
         """
+        is_behind = self.planner.is_behind if self.is_apply else None
         with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
-            if waits:
-                fetched = self.run.read(advance, self.planner.is_behind)
-            else:
-                fetched = self.run.read(advance)
+            fetched = self.run.read(advance, is_behind)
         read = [one for one in fetched if isinstance(one, FetchedTenancy)]
         plans = {plan.tenancy.name: plan for plan in self.planner.plan(read)}
         planned: list[Planned] = []
@@ -113,7 +100,8 @@ class Session(Record, frozen=True):
     def undeclared(self, planned: Sequence[Planned]) -> tuple[Problem, ...]:
         """Report the tenancies that the state contains and no file declares."""
         state = self.planner.state
-        if state is None or not self.declared.is_whole:
+        options = self.declared.options
+        if state is None or options.tenancies or options.targets:
             return ()
         keys = {one.tenancy.key for one in planned}
         # of a tenancy that could not be read, the log-in may not have reported the tenant
@@ -158,13 +146,13 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
                 world,
                 timeout=options.timeout,
                 parallelism=options.parallelism,
-                check_lock=store.check if store else lambda: None,
+                store=store,
                 private=declared.private_receivers,
                 list_wait=seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900),
             )
         )
         planner = Planner(
-            declared.diff_options,
+            DiffOptions(options.replace, options.targets),
             state,
             run.secrets,
             KeyRing(options.parallelism, world.stretch or stretch),
@@ -173,13 +161,11 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
             is_proof=not options.policy or bool(store and store.integrity.key),
             is_ci=is_ci(world.environ),
         )
-        yield Session(run, planner, declared, store)
+        yield Session(run, planner, declared, store, is_apply)
 
 
 def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
     """Raise UsageError for targets that match no address, declared or in the state."""
-    if not declared.is_targeted:
-        return
     known = []
     for tenancy in declared.tenancies:
         known += [one.address for one in (*tenancy.subscriptions, *tenancy.not_selected)]
@@ -221,21 +207,22 @@ def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
     return replace(tenancy, subscriptions=tuple(selected), not_selected=tuple(others))
 
 
-def prepare_saved(data: bytes, options: RunOptions, world: World) -> Declared:
+def prepare_saved(
+    path: str, max_age: timedelta | None, options: RunOptions, world: World
+) -> Declared:
     """Read a saved plan, and the files and environment that it is to be made of again.
 
-    Raises Refused or FileError, before any call, if it cannot be trusted. `data`: as it was saved.
+    Raises Refused or FileError, before any call, if it cannot be trusted.
     """
     from hooksync.api.promise import PLAN_ANEW  # only here, as below: for what was saved
     from hooksync.api.saved_plan import open_saved_plan
 
-    path = options.saved_plan or "the plan"
-    saved, too_old = open_saved_plan(data, path, options.max_age, world)
+    saved, too_old = open_saved_plan(read_plan(path), path, max_age, world)
     if too_old:
         raise Refused(too_old)
+    selected = {name: tuple(saved.selection.get(flag, ())) for name, flag in SELECTING.items()}
     try:
-        options = with_selection(options, saved.selection)
-        declared = prepare(replace(options, is_confirmed=True), world)
+        declared = prepare(replace(options, is_confirmed=True, **selected), world)
     except UsageError as error:  # what the plan selects is no longer declared
         found = [Problem(f"{path} is stale: {each.what}", PLAN_ANEW) for each in error.problems]
         raise Refused(*found) from None

@@ -5,11 +5,7 @@ The commands add their own options to these; a field's name is the `dest` of its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
-
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record
 
 
 class FileOptions(Record, frozen=True):
@@ -35,24 +31,3 @@ class RunOptions(FileOptions, frozen=True):
     replace: tuple[str, ...] = ()  # globs of addresses
     probes: bool | None = None  # challenge receivers; None: only apply does, as each tenancy says
     is_confirmed: bool = False  # apply without a prompt
-    saved_plan: str | None = None  # path of a plan that the new one must be the same as
-    max_age: timedelta | None = None  # of the saved plan
-
-
-def selection_of(options: RunOptions) -> dict[str, object]:
-    """Write what a plan was made of, as flags: it is not given again when the plan is applied."""
-    return {
-        "tenancy": options.tenancies,
-        "target": options.targets,
-        "replace": options.replace,
-    }
-
-
-def with_selection(options: RunOptions, given: Mapping[str, Any]) -> RunOptions:
-    """Select again what `selection_of` has written."""
-    return replace(
-        options,
-        tenancies=tuple(given.get("tenancy", ())),
-        targets=tuple(given.get("target", ())),
-        replace=tuple(given.get("replace", ())),
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from secrets import token_hex
@@ -18,8 +18,8 @@ from threading import Event
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from hooksync.api.adopt import Adoption, adopt
-from hooksync.api.inputs import Declared, Session, open_session, prepare
-from hooksync.api.options import RunOptions, selection_of
+from hooksync.api.inputs import SELECTING, Declared, Session, open_session, prepare
+from hooksync.api.options import RunOptions
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import (
     ExitCode,
@@ -28,7 +28,7 @@ from hooksync.core.errors import (
     Problem,
     SecretError,
 )
-from hooksync.core.model import DeclaredSubscription
+from hooksync.core.model import SecretRef
 from hooksync.core.output import Output
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
@@ -186,7 +186,7 @@ class Plan(Result, frozen=True, kw_only=True):
         """
         declared = self.declared
         key = plan_key(declared.world.environ.get(KEY_VARIABLE)) if is_signed else None
-        selection = selection_of(declared.options)
+        selection = {flag: getattr(declared.options, name) for name, flag in SELECTING.items()}
         code = self.exit_code if exit_code is None else exit_code
         text = plan_json(self.view, selection, self.id, key, exit_code=code, commit=self._commit)
         return self._output.safe(self._output.checked(text, "the plan"), "json")
@@ -254,8 +254,8 @@ def load(
         name: _several(value) if name in _SEVERAL else value for name, value in settings.items()
     }
     options = RunOptions(_several(files), is_confirmed=True, **given)  # type: ignore[arg-type]
-    output = _Told(on_message)
-    terminal = _Program(output.message, on_progress)
+    output = Output()
+    terminal = _Program(output, on_message, on_progress)
     environ = os.environ if environ is None else environ
     return prepare(options, World(environ, io.BytesIO(), terminal, stop or Event(), output=output))
 
@@ -269,25 +269,21 @@ def _several(given: object) -> tuple[str, ...]:
     )
 
 
-class _Told(Output):
-    """The exit of a program: what would be written beside a result is told to a function of it."""
-
-    def __init__(self, on_message: Callable[[str], object]) -> None:
-        super().__init__()
-        self._on_message = on_message
-
-    def message(self, text: str, end: str = "\n", form: Form = "text") -> None:
-        self._on_message(self.safe(text.rstrip("\n"), form))
-
-
 class _Program:
     """The terminal of a program: calls its functions; results are returned, not shown."""
 
     def __init__(
-        self, on_message: Callable[[str], None], on_progress: Callable[[str, int, int], None]
+        self,
+        output: Output,
+        on_message: Callable[[str], object],
+        on_progress: Callable[[str, int, int], None],
     ) -> None:
-        self.message = on_message
+        self._output = output
+        self._on_message = on_message
         self._on_progress = on_progress
+
+    def message(self, text: str) -> None:
+        self._on_message(self._output.safe(text.rstrip("\n")))
 
     def result(self, text: str, form: Form = "text") -> None:
         """Show nothing: the result is returned."""
@@ -324,14 +320,7 @@ def plan(declared: Declared) -> Plan:
         planned = session.plan()
         if declared.options.probes:
             planned = ask_receivers(planned, session.run)
-        doubts = session.run.secrets.doubts(one.secret for one in _selected(planned))
-        return _plan(session, planned, _view(session, planned, doubts))
-
-
-def _selected(planned: Sequence[Planned]) -> list[DeclaredSubscription]:
-    """List what the tenancies that could be read declare."""
-    read = [one for one in planned if isinstance(one, TenancyPlan)]
-    return [declared for plan in read for declared in plan.tenancy.subscriptions]
+        return _plan(session, _view(session, planned))
 
 
 def apply(
@@ -352,26 +341,17 @@ def apply(
         what = replace(what.declared, promise=promise_of(what.view, what.id))
     with open_session(what, is_apply=True) as session:
         journal = session.open_journal()
-        planned, view = _prepared(session)
-        is_confirmed = confirm(_plan(session, planned, view))
-        if not is_confirmed and any(one.is_ready for one in view.tenancies):
+        planned = session.plan()
+        against_all = _against_all(session, planned)
+        if not against_all:
+            planned = _probed(session, planned)
+        view = _view(session, planned, against_all)
+        if not confirm(_plan(session, view)) and any(one.is_ready for one in view.tenancies):
             view = replace(view, against_all=(*view.against_all, _NOT_CONFIRMED))
         outcomes: dict[str, TenancyOutcome] = {}
-        if not (view.against_all or session.run.pool.stop.is_set()):
+        if not view.against_all:
             outcomes = _apply(session, planned, journal, on_step)
         return _report(session, planned, view, outcomes)
-
-
-def _prepared(session: Session) -> tuple[tuple[Planned, ...], RunView]:
-    """Plan, and find out what stands against it. Changes nothing."""
-    planned = session.plan(waits=True)
-    against_all = _against_all(session, planned)
-    if against_all:
-        return planned, _view(session, planned, against_all=against_all)
-    planned = _probed(session, planned)
-    missing = _missing_secrets(planned)
-    doubts = session.run.secrets.doubts(one.secret for one in _selected(planned))
-    return planned, _view(session, planned, [each for each in doubts if each not in missing])
 
 
 def _against_all(session: Session, planned: Sequence[Planned]) -> tuple[Problem, ...]:
@@ -403,15 +383,6 @@ def _probed(session: Session, planned: Sequence[Planned]) -> tuple[Planned, ...]
     return ask_receivers(found, session.run)
 
 
-def _missing_secrets(planned: Sequence[Planned]) -> list[Problem]:
-    """List what is an error already, so that it is not a warning too."""
-    problems: list[Problem] = []
-    for one in planned:
-        if isinstance(one, TenancyPlan) and one.error:
-            problems += one.error.problems
-    return problems
-
-
 def _apply(
     session: Session,
     planned: Sequence[Planned],
@@ -422,13 +393,15 @@ def _apply(
         for each in outcome.outcomes:
             on_step(view_of_step(each.step, each, outcome.plan.history.entries))
 
+    if session.run.pool.stop.is_set():
+        return {}
     from hooksync.reconcile.apply import apply_plans  # only here: `plan` does without
 
     plans = [one for one in planned if isinstance(one, TenancyPlan) and not one.error]
     return apply_plans(plans, session.run, journal, settled)
 
 
-def _plan(session: Session, planned: Sequence[Planned], view: RunView) -> Plan:
+def _plan(session: Session, view: RunView) -> Plan:
     return Plan(
         view=view,
         declared=session.declared,
@@ -464,13 +437,12 @@ def _report(
 def _view(
     session: Session,
     planned: Sequence[Planned],
-    doubts: Iterable[Problem] = (),
     against_all: tuple[Problem, ...] = (),
 ) -> RunView:
-    """View a whole run, as of now. `doubts`: about secrets."""
+    """View a whole run, as of now."""
     declared = session.declared
     options = declared.options
-    warnings = [*declared.warnings, *doubts]
+    warnings = [*declared.warnings, *_doubts(session, planned)]
     for one in planned:
         if isinstance(one, TenancyPlan):
             warnings += one.warnings
@@ -483,6 +455,19 @@ def _view(
         session.undeclared(planned),
         session.planner.is_missing,
         (*options.tenancies, *options.targets),
-        declared.is_targeted,
+        bool(options.targets),
         against_all,
     )
+
+
+def _doubts(session: Session, planned: Sequence[Planned]) -> Iterator[Problem]:
+    """Warn of missing and of weak secrets, unless an error names them."""
+    errors: list[Problem] = []
+    refs: list[SecretRef] = []
+    for one in planned:
+        if isinstance(one, TenancyPlan):
+            errors += one.error.problems if one.error else ()
+            refs += [each.secret for each in one.tenancy.subscriptions]
+    for doubt in session.run.secrets.doubts(refs):
+        if doubt not in errors:
+            yield doubt

@@ -43,6 +43,12 @@ class SavedPlan(Record, frozen=True):
     view: RunView  # as it was shown
     commit: str | None = None  # of the hooks file's repository
 
+    def html(self) -> str:
+        """Write it as a page of its own, as `hooksync plan` did."""
+        from hooksync.output.html import plan_html  # only here: text needs none
+
+        return plan_html(self.view, self.promise.plan_id, self.commit)
+
 
 def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> SavedPlan:
     """Read a saved plan; signed with the key if there is one. `path`: for messages.

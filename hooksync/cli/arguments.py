@@ -73,25 +73,15 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     given = vars(arguments)
     arguments.names_files = bool(given.get("files"))
     if not arguments.names_files:
-        arguments.files = [_file_by_default(given, environ)]
+        file = environ.get("HOOKSYNC_FILE")
+        if not file:
+            is_read = "files" in given and given["command"] != "state" and not given.get("secrets")
+            file = default_file() if is_read else DEFAULT_FILES[0]
+        arguments.files = [file]
     if given.get("uses_state", True):
         arguments.state = given.get("state") or environ.get("HOOKSYNC_STATE") or None
     arguments.policy = given.get("policy") or environ.get("HOOKSYNC_POLICY") or None
     return arguments
-
-
-def _file_by_default(given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
-    """Choose the hooks file if none is named.
-
-    Looks into the folder only if the command reads it.
-    """
-    if named := environ.get("HOOKSYNC_FILE"):
-        return named
-    if given["command"] == "state" or given.get("is_from_live") is False:
-        return DEFAULT_FILES[0]
-    if any(given.get(name) for name in ("server", "tenant", "secrets")):
-        return DEFAULT_FILES[0]
-    return default_file() if "files" in given else DEFAULT_FILES[0]
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:

@@ -103,10 +103,7 @@ _SHARED: dict[str, Settings] = {
     },
     "--server": {
         "metavar": "HOST",
-        "help": (
-            "read the tenancy on this server, not the hooks files (default without a hooks file:"
-            " PRESERVICA_SERVER)"
-        ),
+        "help": "read the tenancy on this server (default: PRESERVICA_SERVER)",
     },
     "--tenant": {
         "metavar": "NAME",
@@ -276,19 +273,17 @@ def _add_format(group: Group, *choices: str) -> None:
     )
 
 
-def _add_port(group: Group, meaning: str) -> None:
+def _add_port(group: Group, meaning: str, name: str = "--port") -> None:
     group.add_argument(
-        "--port", type=number_between(int, 0, 65535), default=0, metavar="N", help=meaning
+        name, type=number_between(int, 0, 65535), default=0, metavar="N", help=meaning
     )
 
 
-def _add_planning(parser: argparse.ArgumentParser) -> None:
-    """Add what `plan` and `apply` read and select."""
+def _add_planning(parser: argparse.ArgumentParser, *more: str) -> None:
+    """Add what `plan` and `apply` share, with the groups in order. `more`: of the last group."""
     _group(parser, READ, "--file", "--env-file", "--state")
     _group(parser, SELECT, "--tenancy", "--target", "--replace")
-
-
-def _add_planning_safety(parser: argparse.ArgumentParser) -> Group:
+    _group(parser, OUTPUT)
     safety = _group(parser, SAFETY, "--policy")
     either = safety.add_mutually_exclusive_group()
     either.add_argument(
@@ -301,13 +296,9 @@ def _add_planning_safety(parser: argparse.ArgumentParser) -> Group:
     either.add_argument(
         "--no-probe", dest="probes", action="store_false", help="do not challenge receivers"
     )
-    return safety
-
-
-def _add_planning_rest(parser: argparse.ArgumentParser, *names: str) -> Group:
     _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
-    shared = ("--allow-commands", "--notify", "--notify-as", "--metrics", *names)
-    return _group(parser, MORE, *shared, "--color", "--verbose")
+    shared = ("--allow-commands", "--notify", "--notify-as", "--metrics", *more)
+    _group(parser, MORE, *shared, "--color", "--verbose")
 
 
 def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -328,7 +319,7 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
-    _add_planning(parser)
+    _add_planning(parser, "--no-state")
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown", "html")
     output.add_argument(
@@ -340,8 +331,6 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         ),
     )
     _add(output, "--detailed-exitcode", "--all")
-    _add_planning_safety(parser)
-    _add_planning_rest(parser, "--no-state")
 
 
 def add_apply(parser: argparse.ArgumentParser) -> None:
@@ -353,7 +342,7 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
             "a file that `plan --out` saved: apply without a prompt, if the plan is still the same"
         ),
     )
-    _add_planning(parser)
+    _add_planning(parser, "--lock-timeout")
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown")
     output.add_argument(
@@ -362,15 +351,14 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
         help="also write the result as JSON to a file, even if steps fail",
     )
     _add(output, "--all")
-    _add(_add_planning_safety(parser), "--yes", "--max-age")
-    _add_planning_rest(parser, "--lock-timeout")
+    _group(parser, SAFETY, "--yes", "--max-age")
 
 
 def check_apply(arguments: argparse.Namespace) -> None:
     """Refuse flags that choose what a saved plan has chosen already."""
     if arguments.saved_plan is not None:
         fix = "give such flags to `hooksync plan --out`; see `hooksync apply --help`"
-        _refuse_choosing(arguments, "a saved plan", fix, allowed="--file")
+        _refuse(arguments, _SELECTING, "a saved plan", fix)
     elif arguments.max_age is not None:
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
 
@@ -396,7 +384,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
-    _group(parser, READ, "--file", "--server", "--tenant", "--env-file")
+    _group(parser, READ, "--file", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target")
     output = _group(parser, OUTPUT)
     _add_format(output, "json")
@@ -453,7 +441,8 @@ def check_receiver(arguments: argparse.Namespace) -> None:
             fix = "a hooks file names the secrets of its receivers itself"
             raise UsageError(Problem("--secret needs --url", fix))
         return
-    _refuse_choosing(arguments, "--url", "name either one receiver, or hooks files")
+    flags = {"an address": "address", "--file": "files", **_SELECTING}
+    _refuse(arguments, flags, "--url", "name either one receiver, or hooks files")
     if not arguments.secrets:
         raise UsageError(
             Problem("--url needs --secret", "give --secret env:NAME or --secret file:PATH")
@@ -463,18 +452,19 @@ def check_receiver(arguments: argparse.Namespace) -> None:
 def check_fire(arguments: argparse.Namespace) -> None:
     """Refuse flags that say nothing of what is sent: a folder has its own."""
     check_receiver(arguments)
-    if arguments.replay is None:
-        return
-    new = {
-        "--event": arguments.event,
-        "--trigger": arguments.trigger,
-    }
-    _refuse_given(new, "--replay", "send recorded events, or new ones")
+    if arguments.replay is not None:
+        flags = {"--event": "event", "--trigger": "trigger"}
+        _refuse(arguments, flags, "--replay", "send recorded events, or new ones")
 
 
-def _refuse_given(flags: Mapping[str, object], with_what: str, fix: str) -> None:
-    """Raise UsageError for the flags that are given."""
-    given = [name for name, value in flags.items() if value]
+_SELECTING = {"--tenancy": "tenancies", "--target": "targets", "--replace": "replace"}
+
+
+def _refuse(
+    arguments: argparse.Namespace, flags: Mapping[str, str], with_what: str, fix: str
+) -> None:
+    """Raise UsageError for the flags that are given. `flags`: each with its `dest`."""
+    given = [name for name, dest in flags.items() if getattr(arguments, dest, None)]
     if given:
         raise UsageError(Problem(f"{', '.join(given)} cannot be combined with {with_what}", fix))
 
@@ -638,7 +628,6 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
         help=(
             "the document: hooks (the hooks file, by default), policy, state, plan (plan --format"
             " json), report (apply --format json), list (list --format json), receiver (verify,"
-            " json), report (apply --format json), list (list --format json), receiver (verify,"
             " fire and listen), notice (--notify) or error (--format json without a result)"
         ),
     )
@@ -677,12 +666,6 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         help="seconds by which the list lags, see below",
     )
     service.add_argument(
-        "--tenant",
-        **_REPEATABLE,
-        metavar="NAME",
-        help="a tenant of the account; repeatable (default: DEMO)",
-    )
-    service.add_argument(
         "--totp-env",
         metavar="ENV",
         help="require a second factor, with the base32 seed in this variable",
@@ -697,13 +680,7 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
             " makes a secret; repeatable (default: catalogue)"
         ),
     )
-    receivers.add_argument(
-        "--receiver-port",
-        type=number_between(int, 0, 65535),
-        default=0,
-        metavar="N",
-        help="the port of the receivers (default: any free port)",
-    )
+    _add_port(receivers, "the port of the receivers (default: any free port)", "--receiver-port")
     receivers.add_argument(
         "--write-hooks",
         metavar="FILE",
@@ -716,19 +693,3 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
-
-
-def _refuse_choosing(
-    arguments: argparse.Namespace, with_what: str, fix: str, *, allowed: str = ""
-) -> None:
-    """Raise UsageError for flags that select from hooks files, next to what is selected already."""
-    given: Mapping[str, object] = vars(arguments)
-    choosing = {
-        "an address": given.get("address"),
-        "--file": given.get("files"),
-        "--tenancy": given.get("tenancies"),
-        "--target": given.get("targets"),
-        "--replace": given.get("replace"),
-    }
-    choosing.pop(allowed, None)
-    _refuse_given(choosing, with_what, fix)

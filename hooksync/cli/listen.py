@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.commands.options import Format, SecretOptions, named_receiver
-from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver
+from hooksync.commands.options import Format, SecretOptions
+from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver, receiver_at
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem
@@ -141,12 +141,9 @@ class _Log(Record, frozen=True):
         """Show one request, on standard output."""
         path = self._record(seen)
         reason = self._reason(seen)
-        if self.options.format == "json":
-            self.world.terminal.result(self._json(seen, reason, path), "json")
-        else:
+        if self.options.format != "json":
             self.world.terminal.show(self._lines(seen, reason, path))
-
-    def _json(self, seen: Seen, reason: str, path: str | None) -> str:
+            return
         ref = seen.signed_with
         told = {
             "at": seen.at,
@@ -157,7 +154,7 @@ class _Log(Record, frozen=True):
             "forwarded": seen.forwarded,
             "recorded": path,
         }
-        return event_json(told, seen.answer.event)
+        self.world.terminal.result(event_json(told, seen.answer.event), "json")
 
     def _lines(self, seen: Seen, reason: str, path: str | None) -> list[tuple[str, str]]:
         answer = seen.answer
@@ -240,8 +237,9 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         forward: _Forward = None
         if options.forward:
-            named = named_receiver(options, options.forward, known.accepted, options.timeout)
-            forward = running.enter_context(open_receiver(named, world))
+            named = receiver_at(options.forward, known.accepted)
+            receiver = open_receiver(named, options, options.timeout, world)
+            forward = running.enter_context(receiver)
         try:
             log = _Log(options, world, known, Counter())
             server = running.enter_context(_Listener(log, forward, done))

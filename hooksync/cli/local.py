@@ -45,7 +45,6 @@ class SandboxFlags(Record, frozen=True):
     faults: Sequence[str]
     traits: Sequence[str]
     list_lag: float  # seconds
-    tenant: Sequence[str]
     totp_env: str | None
     receiver: Sequence[str]  # NAME=ENV or NAME
     receiver_port: int
@@ -110,7 +109,6 @@ def _read_options(flags: SandboxFlags, world: World) -> SandboxOptions:
             read_fault(spec)
         account = Account(
             password=world.environ.get(_PASSWORD_ENV) or PASSWORD,
-            tenants=tuple(flags.tenant or [TENANT]),
             totp_seed=seed,
         )
     except SandboxError as error:
@@ -160,9 +158,8 @@ def _start(
     folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
     hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
     account = options.accounts[0]
-    variables = _log_in_variables(box.url, account)
-    exports = _write_files(hooks, variables, receivers, server, world)
-    text = f"sandbox  {box.url}  tenants {' '.join(account.tenants)}\n"
+    exports = _write_files(hooks, receivers, server, world, url=box.url, account=account)
+    text = f"sandbox  {box.url}  tenants {TENANT}\n"
     for each in receivers:
         text += f"receiver {server.url(each.name)}\n"
     hooks_path = shlex.quote(str(hooks))
@@ -170,27 +167,24 @@ def _start(
     return f"{text}\n{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}"
 
 
-def _log_in_variables(url: str, account: Account) -> dict[str, str]:
-    """Return the variables by which hooksync logs in to the sandbox."""
-    found = {
+def _write_files(
+    hooks: Path,
+    receivers: Sequence[NamedReceiver],
+    server: Receiver,
+    world: World,
+    *,
+    url: str,
+    account: Account,
+) -> Path:
+    """Write the hooks file and, beside it, its variables; returns the path of the latter."""
+    variables = {
         "PRESERVICA_SERVER": url,
-        "PRESERVICA_TENANT": account.tenants[0],
+        "PRESERVICA_TENANT": TENANT,
         "PRESERVICA_USERNAME": account.username,
         "PRESERVICA_PASSWORD": account.password,
     }
     if account.totp_seed:
-        found["PRESERVICA_2FA_TOKEN"] = account.totp_seed
-    return found
-
-
-def _write_files(
-    hooks: Path,
-    variables: dict[str, str],
-    receivers: Sequence[NamedReceiver],
-    server: Receiver,
-    world: World,
-) -> Path:
-    """Write the hooks file and, beside it, its variables; returns the path of the latter."""
+        variables["PRESERVICA_2FA_TOKEN"] = account.totp_seed
     text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
     for each in receivers:
         variables[each.variable] = each.secret

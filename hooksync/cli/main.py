@@ -14,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from threading import Event
-    from typing import Any
 
     from hooksync.core.errors import ExitCode, Problem
     from hooksync.core.output import Output
@@ -46,7 +45,12 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     from hooksync.core.errors import ExitCode
     from hooksync.core.output import Output
 
-    _set_up_streams()
+    # lose nothing that the terminal's encoding lacks, and write the same bytes everywhere
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+            if sys.platform == "win32" and not stream.isatty():
+                stream.reconfigure(encoding="utf-8", newline="\n")
     output = Output()
     code, problems = _outcome(arguments, output)
     if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
@@ -54,15 +58,6 @@ def _run_to_end(arguments: Sequence[str]) -> int:
             _write_failure(arguments, output, code, problems)
     gc.freeze()  # or else all of it is searched at exit for what could be freed
     return int(code)
-
-
-def _set_up_streams() -> None:
-    """Lose nothing that the terminal's encoding lacks, and write the same bytes everywhere."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-            if sys.platform == "win32" and not stream.isatty():
-                stream.reconfigure(encoding="utf-8", newline="\n")
 
 
 def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequence[Problem]]:
@@ -76,10 +71,8 @@ def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequen
     try:
         return _run(arguments, begun, output), ()
     except HooksyncError as error:
-        from hooksync.cli.terminal import show_problem
-
-        for problem in error.problems:
-            show_problem(problem, "error", output)
+        for problem in error.problems:  # in a file, it begins with its place there
+            output.message(str(problem) if problem.where else f"error: {problem}")
         return what_ended(error, has_begun=begun.is_set())
     except KeyboardInterrupt:  # before signals are handled, or after
         return ExitCode.INTERRUPTED, ()
@@ -96,11 +89,15 @@ def _write_failure(
 
     The command line may be wrong: it is read as far as that goes.
     """
-    wants_json = _given(arguments, "--format") == "json" and "-" not in output.written
-    report = _given(arguments, "--report")
-    if report in output.written:
-        report = None
-    if not (wants_json or report):
+    import argparse
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--format", nargs="?")
+    parser.add_argument("--report", nargs="?")
+    given, _ = parser.parse_known_args(arguments)
+    wants_json = given.format == "json" and "-" not in output.written
+    needs_report = given.report and given.report not in output.written
+    if not (wants_json or needs_report):
         return
     from hooksync.core.errors import Problem
     from hooksync.output.error_json import error_json  # only here: most runs have a result
@@ -108,19 +105,8 @@ def _write_failure(
     document = error_json(problems or [Problem("interrupted", "run it again")], code)
     if wants_json:
         output.result(document, "json")
-    if report:
-        output.write_file(report, document)
-
-
-def _given(arguments: Sequence[str], flag: str) -> str | None:
-    """Return the last value that the command line gives to a flag."""
-    value = None
-    for number, argument in enumerate(arguments):
-        if argument == flag:
-            value = next(iter(arguments[number + 1 :]), None)
-        elif argument.startswith(f"{flag}="):
-            value = argument.partition("=")[2]
-    return value
+    if needs_report:
+        output.write_file(given.report, document)
 
 
 def _open_missing_streams() -> None:
@@ -196,20 +182,15 @@ def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
         import hooksync.service.http  # noqa: F401
     place, _, function = arguments.entry.run.partition(":")
     module = import_module(place)
-    options = read_options(getattr(module, arguments.entry.options), arguments)
-    if getattr(arguments, "env_files", ()) or "credentials" in arguments:
-        world = _with_files(arguments, world)
-    code: ExitCode = getattr(module, function)(options, world)
-    return code
-
-
-def read_options(kind: type[Any], arguments: argparse.Namespace) -> Any:
-    """Make the options of a command: each field from the flag of its name, or its default."""
+    kind = getattr(module, arguments.entry.options)
     fields = {}
-    for name, value in vars(arguments).items():
+    for name, value in vars(arguments).items():  # those that are fields of the command's options
         if name in kind.__match_args__:
             fields[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**fields)
+    if getattr(arguments, "env_files", ()) or "credentials" in arguments:
+        world = _with_files(arguments, world)
+    code: ExitCode = getattr(module, function)(kind(**fields), world)
+    return code
 
 
 def _with_files(arguments: argparse.Namespace, world: World) -> World:
@@ -222,11 +203,6 @@ def _with_files(arguments: argparse.Namespace, world: World) -> World:
     environ, warnings = gather(tuple(arguments.env_files), credentials, world.environ)
     for warning in warnings:
         world.terminal.warn(warning)
-    if arguments.verbose:
-        for path in dict.fromkeys(environ.origins.values()):
-            names = [name for name in environ.origins if environ.origins[name] == path]
-            set_here = ", ".join(name for name in names if name in environ)
-            world.terminal.message(f"{path} sets {set_here or 'nothing'}")
     for name in ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"):
         if name in environ.origins and name in environ:
             world.output.redactor.learn([environ[name]])

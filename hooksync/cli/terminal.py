@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import ExitCode, Problem
@@ -21,8 +21,6 @@ from hooksync.core.output import Output, escaped
 
 if TYPE_CHECKING:
     from hooksync.service.http import CallRecord
-
-Level = Literal["error", "warning"]
 
 _CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # of ECMA-48, by the style
 # set by Windows' terminals that show colours
@@ -118,7 +116,7 @@ class ConsoleTerminal:
 
     def warn(self, problem: Problem) -> None:
         """Show a warning."""
-        show_problem(problem, "warning", self._output)
+        self.message(f"warning: {problem}")
 
     def can_ask(self) -> bool:
         """Whether somebody can answer: standard input and standard error are a terminal."""
@@ -182,12 +180,6 @@ def coloured(lines: Sequence[tuple[str, str]]) -> str:
     for style, text in lines:
         joined += f"\x1b[{_CODES[style]}m{text}\x1b[0m\n" if style else f"{text}\n"
     return joined
-
-
-def show_problem(problem: Problem, level: Level, output: Output) -> None:
-    """Show a problem, a warning as such; an error in a file begins with its place there."""
-    is_placed_error = problem.where and level == "error"
-    output.message(str(problem) if is_placed_error else f"{level}: {problem}")
 
 
 def wants_colour() -> bool:

@@ -10,8 +10,8 @@ from functools import partial
 
 from hooksync.api.inputs import Declared, prepare
 from hooksync.api.options import RunOptions
-from hooksync.commands.options import Format, named_receiver
-from hooksync.commands.receiving import open_receiver
+from hooksync.commands.options import Format
+from hooksync.commands.receiving import open_receiver, receiver_at
 from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
@@ -38,14 +38,19 @@ def check(options: CheckOptions, world: World) -> ExitCode:
     places: dict[str, str] = {}
     warnings: tuple[Problem, ...] = ()
     if options.url:
-        named = named_receiver(options, options.url, options.secrets, options.timeout)
-        with open_receiver(named, world) as (run, receiver):
+        with open_receiver(
+            receiver_at(options.url, options.secrets), options, options.timeout, world
+        ) as (run, receiver):
             findings = [*_check_receivers([receiver], (), run)]
     else:
         declared = prepare(options, world, needs_login=False)
         warnings = declared.warnings
         findings, places = _check_tenancies(declared)
-    code = _exit_code(findings, world)
+    code = ExitCode.DONE
+    if world.stop.is_set():
+        code = ExitCode.INTERRUPTED
+    elif any(one.mark == "failed" for one in findings):
+        code = ExitCode.ERROR
     if options.format == "text":
         world.terminal.show([*check_lines(findings, places)])
     else:
@@ -53,13 +58,6 @@ def check(options: CheckOptions, world: World) -> ExitCode:
     for warning in warnings:
         world.terminal.warn(warning)
     return code
-
-
-def _exit_code(findings: Iterable[Finding], world: World) -> ExitCode:
-    if world.stop.is_set():
-        return ExitCode.INTERRUPTED
-    has_failed = any(one.mark == "failed" for one in findings)
-    return ExitCode.ERROR if has_failed else ExitCode.DONE
 
 
 def _check_tenancies(declared: Declared) -> tuple[list[Finding], dict[str, str]]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import LiveSubscription, Tenancy, Trigger
+from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape
@@ -22,25 +22,7 @@ _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a 
 _LONGEST = 60  # characters of a name, before a number that tells it from others
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
-_RESERVED = ("SERVER", "TENANT", "USERNAME", "PASSWORD", "2FA_TOKEN")
-
-
-class Names:
-    """Gives names that are all different, even in another case."""
-
-    def __init__(self, separator: str) -> None:
-        self._taken: set[str] = set()
-        self._separator = separator
-
-    def take(self, wanted: str) -> str:
-        """Take a name if it is free, otherwise with a number."""
-        name = wanted
-        number = 1
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{wanted}{self._separator}{number}"
-        self._taken.add(name.casefold())
-        return name
+_RESERVED = ("server", "tenant", "username", "password", "2fa_token")
 
 
 class Need(Record, frozen=True):
@@ -53,16 +35,6 @@ class Need(Record, frozen=True):
     value: str = ""  # as it is in the live URL; empty for a secret, which no service tells
 
 
-class ExportedEntry(Record, frozen=True):
-    """One subscription of the file: a receiver and its triggers."""
-
-    name: str
-    url: str  # with `${NAME}` in place of what may be a key
-    triggers: tuple[Trigger, ...]
-    variable: str  # of the secret
-    include_identifiers: bool | None  # None: the service does not report it
-
-
 class ExportedTenancy:
     """What is live in a tenancy as a file declares it."""
 
@@ -70,25 +42,29 @@ class ExportedTenancy:
         self.tenancy = tenancy
         self.needs: list[Need] = []
         self.warnings: list[Problem] = []  # of what no file can declare
-        self._names = Names("-")
-        self._variables = Names("_")
-        for name in _RESERVED:
-            self._variables.take(f"PRESERVICA_{name}")
+        self.triggers: set[str] = set()  # of the entries, on the wire
+        self.entries: dict[str, dict[str, object]] = {}  # by name, as the file has them
+        self._variables = {f"preservica_{name}" for name in _RESERVED}  # taken, in lower case
         # URL and secret of a receiver, by the URL's identity
         self._receivers: dict[str, tuple[str, str]] = {}
-        self.entries = tuple(self._entries(live))
+        self._add_entries(live)
 
-    def _entries(self, live: Sequence[LiveSubscription]) -> Iterator[ExportedEntry]:
+    def _add_entries(self, live: Sequence[LiveSubscription]) -> None:
         """Make one entry for each receiver and flag, in the order of their URLs."""
+        names: set[str] = set()
         groups: dict[tuple[str, bool | None], list[LiveSubscription]] = {}
         for one in self._declarable(live):
             groups.setdefault((one.url.identity, one.include_identifiers), []).append(one)
+            self.triggers.add(one.trigger.wire)
         for (_, flag), several in groups.items():
-            name = self._names.take(name_of_url(several[0].url.shown))
-            url, secret = self._receiver(name, several[0])
-            triggers = [one.trigger for one in several]
-            triggers.sort(key=lambda each: each.short)
-            yield ExportedEntry(name, url, tuple(triggers), secret, flag)
+            name = take_name(name_of_url(several[0].url.shown), "-", names)
+            url, variable = self._receiver(name, several[0])
+            triggers = sorted(one.trigger.short for one in several)
+            secret = {"env": variable}
+            entry: dict[str, object] = {"url": url, "triggers": triggers, "secret": secret}
+            if flag is not None:  # the service reports it
+                entry["include_identifiers"] = flag
+            self.entries[name] = entry
 
     def _declarable(self, live: Sequence[LiveSubscription]) -> Iterator[LiveSubscription]:
         """Leave out what no file can declare, and warn of it."""
@@ -137,7 +113,7 @@ class ExportedTenancy:
         return f"{escape(key)}=${{{self._need(what, value, name, 'url', key)}}}"
 
     def _need(self, what: str, value: str, name: str, *words: str) -> str:
-        variable = self._variables.take(variable_name(name, *words))
+        variable = take_name(variable_name(name, *words), "_", self._variables)
         self.needs.append(Need(variable, f"{what} of {self.tenancy.name}/{name}", value))
         return variable
 
@@ -149,6 +125,17 @@ def _fault(live: LiveSubscription) -> str | None:
     if not _DECLARABLE.fullmatch(live.trigger.wire):
         return "a hooks file cannot hold the name of its trigger"
     return None
+
+
+def take_name(wanted: str, separator: str, taken: set[str]) -> str:
+    """Take a name if it is free, otherwise with a number. `taken`: case-folded; is added to."""
+    name = wanted
+    number = 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{wanted}{separator}{number}"
+    taken.add(name.casefold())
+    return name
 
 
 def slug(text: str, otherwise: str) -> str:

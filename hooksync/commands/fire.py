@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from hooksync.commands.options import Format, ReceiverOptions
-from hooksync.commands.receiving import open_receiver
+from hooksync.api.options import FileOptions
+from hooksync.commands.options import Format
+from hooksync.commands.receiving import declared_receiver, open_receiver, receiver_at
 from hooksync.config.files import read_event, recorded_events
 from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import HookUrl, Secret, SecretRef, Trigger
@@ -32,10 +33,16 @@ _WORK = (
 _USUAL_TRIGGER = "FULL_TEXT_INDEXED"
 
 
-class FireOptions(ReceiverOptions, frozen=True):
+class FireOptions(FileOptions, frozen=True):
     """The flags of `fire`."""
 
+    HIDDEN = ("url",)
+
     format: Format = "text"
+    url: str | None = None  # of the receiver; None: that of `address`
+    secrets: tuple[SecretRef, ...] = ()  # the first one signs
+    address: str | None = None  # of a declared subscription
+    timeout: float = 30.0  # seconds
     trigger: str | None = None
     event: str | None = None  # path of an event to send, or to make events like it
     is_suite: bool = False
@@ -47,25 +54,45 @@ def fire(options: FireOptions, world: World) -> ExitCode:
 
     DONE: all was taken, or refused, as it should be.
     """
-    with open_receiver(options, world) as (run, receiver):
+    if options.url:
+        tenancy = receiver_at(options.url, options.secrets)
+    else:
+        tenancy = declared_receiver(options, options.address, world)
+    with open_receiver(tenancy, options, options.timeout, world) as (run, receiver):
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
         world.output.redactor.learn(run.secrets.values())
         first = next(iter(secrets.values()))
         sender = Sender(receiver.url, first, run.context)
-        if options.replay is not None:
-            results = _replayed(options.replay, sender, secrets)
-        elif options.is_suite:
-            results = _suite(options, world, sender, secrets, receiver.trigger)
-        else:
-            results = iter([_one(options, world, sender, receiver.trigger)])
         found = []
-        for each in results:
+        for each in _results(options, world, sender, secrets, receiver.trigger):
             found.append(each)
             if options.format == "text":
                 world.terminal.show([*result_lines(each)])
             if world.stop.is_set():
                 return ExitCode.INTERRUPTED
     return _conclude(options, world, receiver.url, found)
+
+
+def _results(
+    options: FireOptions,
+    world: World,
+    sender: Sender,
+    secrets: Mapping[SecretRef, Secret],
+    declared: Trigger,
+) -> Iterator[Result]:
+    """Send what the flags ask for."""
+    if options.replay is not None:
+        yield from _replayed(options.replay, sender, secrets)
+    elif options.is_suite:
+        events = _new_events(options, world, declared)
+        others = {str(ref): each for ref, each in secrets.items() if each is not sender.secret}
+        yield from Suite(sender, events).run(others)
+    else:
+        if options.event is None:
+            body = json.dumps(_new_events(options, world, declared).make()).encode()
+        else:
+            body, _ = read_event(options.event, world.stdin)
+        yield sender.send("event", signed(body, sender.secret))
 
 
 def _conclude(options: FireOptions, world: World, url: HookUrl, found: list[Result]) -> ExitCode:
@@ -96,27 +123,6 @@ def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEve
     if options.trigger:
         template["trigger"] = trigger
     return NewEvents(now, trigger, template)
-
-
-def _one(options: FireOptions, world: World, sender: Sender, declared: Trigger) -> Result:
-    """Send one event."""
-    if options.event is None:
-        body = json.dumps(_new_events(options, world, declared).make()).encode()
-    else:
-        body, _ = read_event(options.event, world.stdin)
-    return sender.send("event", signed(body, sender.secret))
-
-
-def _suite(
-    options: FireOptions,
-    world: World,
-    sender: Sender,
-    secrets: Mapping[SecretRef, Secret],
-    declared: Trigger,
-) -> Iterator[Result]:
-    events = _new_events(options, world, declared)
-    others = {str(ref): secret for ref, secret in secrets.items() if secret is not sender.secret}
-    return Suite(sender, events).run(others)
 
 
 def _replayed(folder: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> Iterator[Result]:

@@ -12,43 +12,13 @@ if TYPE_CHECKING:
 Format = Literal["text", "json", "markdown", "html"]
 
 
-class LiveOptions(RunOptions, frozen=True):
-    """Which tenancies to read: those of hooks files, or a named one."""
+class ExportOptions(RunOptions, frozen=True):
+    """The flags of `export`, and what `init --from-live` writes."""
 
     server: str | None = None
     tenant: str | None = None
-
-
-class ExportOptions(LiveOptions, frozen=True):
-    """The flags of `export`, and what `init --from-live` writes."""
-
     path: str = "-"  # of the hooks file
     write_env: str | None = None  # path of a file for the variables that the hooks file needs
-
-
-class ReceiverOptions(FileOptions, frozen=True):
-    """Which one receiver to call."""
-
-    HIDDEN = ("url",)
-
-    url: str | None = None  # None: the one of `address`
-    secrets: tuple[SecretRef, ...] = ()  # the first one signs
-    address: str | None = None  # of a declared subscription
-    timeout: float = 30.0  # seconds
-
-
-def named_receiver(
-    options: FileOptions, url: str, secrets: tuple[SecretRef, ...], timeout: float
-) -> ReceiverOptions:
-    """Name one receiver on the command line, held to the same policy as hooks files."""
-    return ReceiverOptions(
-        options.files,
-        policy=options.policy,
-        allows_commands=options.allows_commands,
-        url=url,
-        secrets=secrets,
-        timeout=timeout,
-    )
 
 
 class SecretOptions(FileOptions, frozen=True):

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,8 +19,7 @@ from hooksync.api.inputs import prepare, prepare_saved
 from hooksync.api.options import RunOptions
 from hooksync.api.run import Plan, Report, Result
 from hooksync.commands.options import Format
-from hooksync.commands.problems import show_problems
-from hooksync.config.files import read_plan
+from hooksync.commands.problems import show_plan, show_problems
 from hooksync.core.errors import (
     ExitCode,
     FileError,
@@ -77,6 +77,8 @@ class ApplyOptions(WatchedOptions, frozen=True):
 
     format: Format = "text"
     report: str | None = None  # path to write the report at
+    saved_plan: str | None = None  # path of a plan that the new one must be the same as
+    max_age: timedelta | None = None  # of the saved plan
 
 
 Watched = TypeVar("Watched", bound=WatchedOptions)
@@ -101,32 +103,32 @@ def _watched(
         try:
             code, result = do(options, world)
             view = result.view
-            problems = _unforeseen_in(result)
+            if isinstance(result, Report) and result.cause:
+                problems = (unforeseen(result.cause),)
             return code
         except Exception as error:
             code, problems = what_ended(error, has_begun=world.begun.is_set())
             raise
         finally:
-            end = world.clock.now()
-            origin = find_origin(world.environ)
-            ending = Ending(do.__name__, code, view, problems, begun, end, origin)
+            ending = Ending(
+                do.__name__,
+                code,
+                view,
+                problems,
+                begun,
+                world.clock.now(),
+                find_origin(world.environ),
+            )
             _tell(ending, options, url, world)
 
     return run
 
 
-def _unforeseen_in(result: Result) -> tuple[Problem, ...]:
-    """Return what no code was made for in a run that has a report all the same."""
-    if isinstance(result, Report) and result.cause and not result.view.state_error:
-        return (unforeseen(result.cause),)
-    return ()
-
-
 def _tell(ending: Ending, options: WatchedOptions, url: Secret | None, world: World) -> None:
-    """Write metrics and send a notice, if that was asked for."""
+    """Write metrics and send a notice, if the user asked for them."""
     if options.metrics:
         _write_metrics(ending, options.metrics, world)
-    if url and options.notify and ending.event:
+    if url and ending.event:
         _notify(ending, options, url, world)
 
 
@@ -140,7 +142,8 @@ def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
     document = ""
     if options.format == "json" or options.out:
         document = made.to_json(is_signed=bool(options.out), exit_code=code)
-    _show(made, document, options, world)
+    kept = options.shows_kept
+    show_plan(made.view, document, made.html, options.format, world, shows_kept=kept)
     show_problems(made.view, world, refused="apply would refuse")
     if options.out:
         path = printable(options.out)
@@ -158,7 +161,7 @@ def apply(options: ApplyOptions, world: World) -> tuple[ExitCode, Report]:
     if options.saved_plan is None:
         declared = prepare(options, world)
     else:
-        declared = prepare_saved(read_plan(options.saved_plan), options, world)
+        declared = prepare_saved(options.saved_plan, options.max_age, options, world)
     told: set[Problem] = set()
     done = library.apply(declared, confirm=lambda made: _confirm(made, options, world, told))
     return _end(done, options, world, told), done
@@ -170,10 +173,9 @@ def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]
     The result as JSON or Markdown is written once, at the end: to be asked about, the plan goes to
     standard error.
     """
-    is_asked_about = (
-        not (made.declared.options.is_confirmed or made.is_interrupted) and world.terminal.can_ask()
-    )
-    asks = is_asked_about and any(one.is_ready for one in made.tenancies)
+    asks = any(one.is_ready for one in made.tenancies) and world.terminal.can_ask()
+    if made.declared.options.is_confirmed or made.is_interrupted:
+        asks = False
     lines = made.lines(shows_kept=options.shows_kept)
     if options.format == "text":
         world.terminal.show(lines)
@@ -186,11 +188,19 @@ def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]
 def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
     """Show the result of an apply and write its report. `told`: what was shown with its plan."""
     text = done.to_json() if options.format == "json" or options.report else ""
-    # the report first: it is written even if standard output fails
-    is_written = not options.report or _is_out(
-        partial(world.output.write_file, options.report, text), world
-    )
-    is_written &= _is_out(partial(_show, done, text, options, world), world)
+    writes = [partial(_show_report, done, text, options, world)]
+    if options.report:  # first, so that it is written even if standard output fails
+        writes.insert(0, partial(world.output.write_file, options.report, text))
+    is_written = True
+    for write in writes:
+        try:
+            write()
+        except HooksyncError as error:  # what was done stays done
+            is_written = False
+            for problem in error.problems:
+                if isinstance(error, FileError):
+                    problem = Problem(f"the report {problem.what}", _REPORT_FIX)
+                world.terminal.message(f"error: {problem}")
     show_problems(done.view, world, refused="refused", told=told)
     if done.cause and not isinstance(done.cause, HooksyncError):
         world.terminal.message(unforeseen_text(done.cause))
@@ -199,34 +209,14 @@ def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) 
     return ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR
 
 
-def _show(result: Result, document: str, options: PlanOptions | ApplyOptions, world: World) -> None:
-    """Show a result. `document`: as JSON."""
+def _show_report(done: Report, document: str, options: ApplyOptions, world: World) -> None:
+    """Show the result of an apply. `document`: as JSON. As text, its plan was shown before."""
     if options.format == "json":
         world.terminal.result(document, "json")
-    elif options.format == "html" and isinstance(result, Plan):
-        world.terminal.result(result.html(), "markdown")
     elif options.format == "markdown":
-        world.terminal.result(result.markdown(shows_kept=options.shows_kept), "markdown")
-    elif isinstance(result, Plan):
-        world.terminal.show(result.lines(shows_kept=options.shows_kept))
-    else:  # the plan was shown before
-        world.terminal.show([("", ""), *result.lines()] if result.has_changes else [])
-
-
-def _is_out(write: Callable[[], None], world: World) -> bool:
-    """Write a result, and return whether that worked: what was done stands anyway."""
-    try:
-        write()
-    except HooksyncError as error:
-        for each in error.problems:
-            problem = (
-                Problem(f"the report {each.what}", _REPORT_FIX)
-                if isinstance(error, FileError)
-                else each
-            )
-            world.terminal.message(f"error: {problem}")
-        return False
-    return True
+        world.terminal.result(done.markdown(shows_kept=options.shows_kept), "markdown")
+    elif done.has_changes:
+        world.terminal.show([("", ""), *done.lines()])
 
 
 def _notice_url(options: WatchedOptions, world: World) -> Secret | None:

@@ -1,13 +1,42 @@
-"""How commands show the warnings, refusals and errors of a view."""
+"""How commands show a plan, and the warnings, refusals and errors of a view."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hooksync.output.text import plan_lines
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hooksync.commands.options import Format
     from hooksync.core.errors import Problem
     from hooksync.output.view import RunView
     from hooksync.reconcile.context import World
+
+
+def show_plan(
+    view: RunView,
+    document: str,
+    html: Callable[[], str],
+    form: Format,
+    world: World,
+    *,
+    shows_kept: bool,
+) -> None:
+    """Show a plan. `document`: the plan as JSON, for that format; `html`: writes it as a page."""
+    match form:
+        case "text":
+            world.terminal.show(plan_lines(view, shows_kept=shows_kept))
+        case "json":
+            world.terminal.result(document, "json")
+        case "html":
+            world.terminal.result(html(), "markdown")
+        case "markdown":
+            from hooksync.output.markdown import markdown  # only here: text needs none
+
+            text = markdown(view, shows_kept=shows_kept)
+            world.terminal.result(text, "markdown")
 
 
 def show_problems(

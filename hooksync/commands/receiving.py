@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hooksync.api.inputs import hold_to_policy, private_receivers, read_files
-from hooksync.commands.options import ReceiverOptions, SecretOptions
+from hooksync.api.options import FileOptions
+from hooksync.commands.options import SecretOptions
 from hooksync.config import declarations
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions, url_problem
@@ -73,37 +74,33 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
 
 @contextmanager
 def open_receiver(
-    options: ReceiverOptions, world: World
+    tenancy: declarations.TenancyDeclaration, options: FileOptions, timeout: float, world: World
 ) -> Iterator[tuple[Run, DeclaredSubscription]]:
-    """Open the connections to the one receiver that is named.
-
-    Raises UsageError, FileError or Refused.
-    """
-    tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
+    """Open the connections to the one receiver of a tenancy. Raises FileError or Refused."""
     if problems := list(reference_problems([tenancy])):
         raise FileError(*problems)
     private = private_receivers(hold_to_policy(options, [tenancy], world))
     declared, *_ = resolve_subscriptions(tenancy, world.environ)
-    if options.url:  # a shell has filled in what it was given
+    if not tenancy.name:  # a shell has filled in what it was given
         declared = replace(
             declared, url=replace(declared.url, shown=masked_url(declared.url.shown))
         )
-    with open_run(
-        (), world, timeout=options.timeout, parallelism=_MOST_CALLS, private=private
-    ) as run:
+    with open_run((), world, timeout=timeout, parallelism=_MOST_CALLS, private=private) as run:
         yield run, declared
 
 
-def _named_by_address(options: ReceiverOptions, world: World) -> declarations.TenancyDeclaration:
+def declared_receiver(
+    options: FileOptions, address: str | None, world: World
+) -> declarations.TenancyDeclaration:
     """Find a subscription of the hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
-    if not options.address:
+    if not address:
         raise UsageError(
             Problem(
                 "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
             )
         )
     document = read_files(options, world)
-    globs = [options.address if options.address.count("/") > 1 else f"{options.address}/*"]
+    globs = [address if address.count("/") > 1 else f"{address}/*"]
     declarations.refuse_unmatched(
         "ADDRESS", globs, declarations.addresses(document.tenancies), "address"
     )
@@ -111,10 +108,13 @@ def _named_by_address(options: ReceiverOptions, world: World) -> declarations.Te
     return declarations.narrowed(entry, globs)
 
 
-def _named_by_flags(options: ReceiverOptions) -> declarations.TenancyDeclaration:
-    """Declare what --url and --secret name, so that all that holds for files holds for it."""
+def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyDeclaration:
+    """Declare what --url and --secret name, so that the rules for files hold for it.
+
+    The tenancy has no name.
+    """
     try:
-        template = parse_template(options.url or "")
+        template = parse_template(url)
     except ValueError as error:
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
         raise UsageError(Problem(f"--url holds {error}", fix)) from None
@@ -122,9 +122,9 @@ def _named_by_flags(options: ReceiverOptions) -> declarations.TenancyDeclaration
         raise UsageError(problem)
     _, name, _ = split_url(masked_url(template.text))
     entry = declarations.SubscriptionDeclaration(
-        name, declarations.Written(template, _HERE), (Trigger(""),), options.secrets[0], _HERE
+        name, declarations.Written(template, _HERE), (Trigger(""),), secrets[0], _HERE
     )
-    others = (replace(entry, secret=ref, triggers=()) for ref in options.secrets[1:])
+    others = (replace(entry, secret=ref, triggers=()) for ref in secrets[1:])
     return declarations.TenancyDeclaration(
         "", declarations.Settings(server=_NO_SERVER), (entry, *others), _HERE
     )

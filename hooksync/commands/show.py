@@ -8,15 +8,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from hooksync.api.saved_plan import SavedPlan, open_saved_plan
+from hooksync.api.saved_plan import open_saved_plan
 from hooksync.commands.options import Format
-from hooksync.commands.problems import show_problems
+from hooksync.commands.problems import show_plan, show_problems
 from hooksync.config.files import read_plan
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.output.text import plan_lines
 from hooksync.output.view import plan_exit_code
 
 if TYPE_CHECKING:
@@ -38,7 +37,9 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     data = read_plan(options.path)
     saved, too_old = open_saved_plan(data, options.path, options.max_age, world)
     view = saved.view
-    _show_plan(saved, data, options, world)
+    document = data.decode("utf-8-sig")
+    kept = options.shows_kept
+    show_plan(view, document, saved.html, options.format, world, shows_kept=kept)
     all_warnings = (*saved.warnings, *view.warnings)
     show_problems(replace(view, warnings=all_warnings), world, refused="apply would refuse")
     end = saved.expires_at
@@ -51,22 +52,3 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     made = f"{printable(options.path)} was made at {view.created_at}"
     world.terminal.message(f"{made}; {verdict}")
     return plan_exit_code(view, is_detailed=options.has_detailed_exit_code)
-
-
-def _show_plan(saved: SavedPlan, data: bytes, options: ShowOptions, world: World) -> None:
-    view = saved.view
-    match options.format:
-        case "text":
-            world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
-        case "json":
-            world.terminal.result(data.decode("utf-8-sig"), "json")
-        case "html":
-            from hooksync.output.html import plan_html  # only here, as below: text needs neither
-
-            page = plan_html(view, saved.promise.plan_id, saved.commit)
-            world.terminal.result(page, "markdown")
-        case "markdown":
-            from hooksync.output.markdown import markdown
-
-            text = markdown(view, shows_kept=options.shows_kept)
-            world.terminal.result(text, "markdown")

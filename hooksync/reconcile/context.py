@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.output import Form, Output
 from hooksync.core.record import Record, field
+from hooksync.core.urls import DEFAULT_PORTS, split_url
 
 if TYPE_CHECKING:
     from hooksync.config.secret_sources import SecretSources
@@ -93,7 +94,8 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
         return world.stores(place)
     from hooksync.state.store import open_store  # only here: `validate` has no state
 
-    return open_store(place, world.environ, file, world.output, world.clock)
+    tell = world.terminal.message
+    return open_store(place, world.environ, file, world.output, clock=world.clock, tell=tell)
 
 
 def hold_run_lock(
@@ -136,32 +138,31 @@ def find_origin(environ: Mapping[str, str]) -> Origin:
     """Find the machine, the user and the CI run."""
     import platform  # here, as getpass below: a plan needs neither
 
-    ci, user, url = _ci(environ)
-    return Origin(_fit(platform.node()), _fit(user) or _user(), ci, _public(url))
-
-
-def _ci(environ: Mapping[str, str]) -> tuple[Ci | None, str, str]:
-    """Return the CI, the user who started its run, and the run's URL."""
     get = environ.get
+    ci: Ci | None = None
+    user = url = ""
     if get("GITHUB_RUN_ID"):
+        ci = "github"
+        user = get("GITHUB_ACTOR", "")
         parts = (get("GITHUB_SERVER_URL"), get("GITHUB_REPOSITORY"), get("GITHUB_RUN_ID"))
         url = "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""
-        return "github", get("GITHUB_ACTOR", ""), url
-    if get("GITLAB_CI") or get("CI_JOB_URL"):
-        return "gitlab", get("GITLAB_USER_LOGIN", ""), get("CI_JOB_URL", "")
-    if get("JENKINS_URL") or get("BUILD_URL"):
-        return "jenkins", get("BUILD_USER_ID", ""), get("BUILD_URL", "")
-    return None, "", ""
+    elif get("GITLAB_CI") or get("CI_JOB_URL"):
+        ci = "gitlab"
+        user = get("GITLAB_USER_LOGIN", "")
+        url = get("CI_JOB_URL", "")
+    elif get("JENKINS_URL") or get("BUILD_URL"):
+        ci = "jenkins"
+        user = get("BUILD_USER_ID", "")
+        url = get("BUILD_URL", "")
+    return Origin(_fit(platform.node()), _fit(user) or _user(), ci, _public(url))
 
 
 def _public(url: str) -> str | None:
     """Drop the parts of a URL that may hold a secret."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme.lower() not in ("http", "https"):
-        return None
-    netloc, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    scheme, netloc, tail = split_url(url)
     host = netloc.rpartition("@")[2]
-    return _fit(f"{scheme}://{host}{slash}{path}") if host else None
+    path = tail.partition("?")[0].partition("#")[0]
+    return _fit(f"{scheme}://{host}{path}") if host and scheme in DEFAULT_PORTS else None
 
 
 def _user() -> str | None:

@@ -41,11 +41,18 @@ _MOST_WRITES = 1000  # tries; each that fails means that another run has written
 
 
 def open_store(
-    where: str, environ: Mapping[str, str], file: str, output: Output, clock: Clock = SYSTEM_CLOCK
+    where: str,
+    environ: Mapping[str, str],
+    file: str,
+    output: Output,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> StateStore:
     """Find the store of a state: a path, `git:BRANCH`, `s3://…`, `az://…` or `gs://…`.
 
-    `file`: the first hooks file, a folder of them, or "-"; `output`: what it writes through.
+    `file`: the first hooks file, a folder of them, or "-"; `output`: what it writes through;
+    `tell`: takes a message.
     Nothing is reached yet. Raises UsageError for a name that is wrong in itself, FileError for a
     key that is too short.
     """
@@ -55,7 +62,7 @@ def open_store(
         from hooksync.state.remote import RemoteStore  # only here: most runs have a file
 
         expiry = seconds_set(environ, EXPIRY_VARIABLE, 60, 2, 3600)
-        store = RemoteStore(backend, clock, output.message, expiry=expiry)
+        store = RemoteStore(backend, clock, tell, expiry=expiry)
     store.integrity = Integrity(plan_key(environ.get(KEY_VARIABLE)), output)
     return store
 

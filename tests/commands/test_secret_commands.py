@@ -191,15 +191,14 @@ def test_a_file_of_variables_gives_what_the_environment_does_not(place: Place) -
     names = ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET", "FN_KEY", "BOX")
     text = "".join(f"{name}={place.environ.pop(name)}\n" for name in names)
     place.write(text, ".env").chmod(0o600)
-    for command in ("plan -v", "apply --yes", "check", "list", "fire prod/catalogue"):
+    for command in ("plan", "apply --yes", "check", "list", "fire prod/catalogue"):
         run = place.run(*command.split(), "--env-file", ".env")
         assert run.code == 0, run.err
         assert "warning" not in run.err
-        assert (f".env sets {', '.join(names)}\n" in run.err) == ("-v" in command)
     assert place.run("verify", "--env-file", "none", "--signature", "00", "-").code == 1
 
 
-@pytest.mark.parametrize("command", ["list", "export", "init live.yaml --from-live"])
+@pytest.mark.parametrize("command", ["export", "init live.yaml --from-live"])
 def test_a_policy_holds_where_flags_or_variables_name_the_server(
     place: Place, command: str
 ) -> None:
@@ -229,7 +228,7 @@ def test_a_policy_holds_where_flags_or_variables_name_the_server(
     assert (run.code, place.box.calls) == (3, ())
 
 
-def test_the_credentials_of_pypreservica_in_the_folder_log_in_and_are_told(place: Place) -> None:
+def test_the_credentials_of_pypreservica_in_the_folder_log_in(place: Place) -> None:
     user, password = (place.environ.pop(f"PRESERVICA_{name}") for name in ("USERNAME", "PASSWORD"))
     server = place.environ["BOX"].removeprefix("http://")
     place.write(
@@ -239,15 +238,11 @@ def test_the_credentials_of_pypreservica_in_the_folder_log_in_and_are_told(place
     )
     login = f"[credentials]\nusername={user}\npassword={password}\ntenant=DEMO\nserver=http://{server}\n"
     place.write(login, "credentials.properties")
-    run = place.run("check", "-v")
+    run = place.run("check")
     assert run.code == 0
     assert (
         "log-in              username env:PRESERVICA_USERNAME, password env:PRESERVICA_PASSWORD"
         in run.out
-    )
-    assert (
-        "credentials.properties sets PRESERVICA_USERNAME, PRESERVICA_PASSWORD, PRESERVICA_TENANT, "
-        in run.err
     )
     assert place.run("apply", "--yes").code == 0
     allowed = {"allow_http": True, "secret_kinds": ["env", "file"]}

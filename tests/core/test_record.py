@@ -37,7 +37,7 @@ RAW = re.compile(
 )
 PLAIN = re.compile(r"\b(bytes|str|object|Any)\b")  # what a secret may be in its plain form
 # with variables unfilled or query values hidden; the page of a CI run
-MAY_BE_SHOWN = {"ExportedEntry.url", "LiveRow.url", "StepView.url", "Origin.url"}
+MAY_BE_SHOWN = {"LiveRow.url", "StepView.url", "Origin.url"}
 MAY_BE_SHOWN |= {f"{kind}.salt" for kind in ("_Made", "StateEntry", "Intent")}  # its id
 MAY_BE_SHOWN |= {"Prepared.declared", "Server.declared"}  # addresses; as it is written
 # what anybody is answered
