@@ -41,8 +41,8 @@ LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 SELECTING = {"tenancies": "tenancy", "targets": "target", "replace": "replace"}
 
 _UNDECLARED_FIX = (
-    "declare the tenancy again; or, if hooksync is not to look after it any more, `hooksync state"
-    " forget --server {server} {globs}`"
+    "look with `hooksync list --server {server}`; declare the tenancy again, or, if hooksync is not"
+    " to look after it any more, `hooksync state forget --server {server} {globs}`"
 )
 
 

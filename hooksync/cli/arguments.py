@@ -75,7 +75,8 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     if not arguments.names_files:
         file = environ.get("HOOKSYNC_FILE")
         if not file:
-            is_read = "files" in given and given["command"] != "state" and not given.get("secrets")
+            is_named = any(given.get(name) for name in ("server", "tenant", "secrets"))
+            is_read = "files" in given and given["command"] != "state" and not is_named
             file = default_file() if is_read else DEFAULT_FILES[0]
         arguments.files = [file]
     if given.get("uses_state", True):

@@ -170,10 +170,11 @@ hooksync list --coverage""",
         "hooksync.commands.export:list_live",
         "ListOptions",
         """\
-List the live subscriptions of the tenancies in the hooks files: their full ids,
-their declared names, and whether their secrets are the same. With --coverage,
-show a table of tenancies and triggers instead. Changes nothing. Exits with 1 if
-a tenancy cannot be read.""",
+List the live subscriptions of the tenancies in the hooks files, or of the
+tenancy that --server, --tenant and PRESERVICA_* name: their full ids, their
+declared names, and whether their secrets are the same. With --coverage, show a
+table of tenancies and triggers instead. Changes nothing. Exits with 1 if a
+tenancy cannot be read.""",
     ),
     Command(
         "export",

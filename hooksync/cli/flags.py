@@ -103,7 +103,10 @@ _SHARED: dict[str, Settings] = {
     },
     "--server": {
         "metavar": "HOST",
-        "help": "read the tenancy on this server (default: PRESERVICA_SERVER)",
+        "help": (
+            "read the tenancy on this server, not the hooks files (default without a hooks file:"
+            " PRESERVICA_SERVER)"
+        ),
     },
     "--tenant": {
         "metavar": "NAME",
@@ -384,7 +387,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
-    _group(parser, READ, "--file", "--env-file")
+    _group(parser, READ, "--file", "--server", "--tenant", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target")
     output = _group(parser, OUTPUT)
     _add_format(output, "json")

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, hold_to_policy, prepare
-from hooksync.api.options import RunOptions
 from hooksync.commands.export_draft import ExportedTenancy, Need, slug
-from hooksync.commands.options import ExportOptions, Format
+from hooksync.commands.options import ExportOptions, Format, LiveOptions
 from hooksync.commands.problems import show_problems
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written
 from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import write_yaml
-from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.model import TRIGGER_NAMES, Location, Tenancy
+from hooksync.core.output import is_there
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
@@ -27,7 +27,6 @@ from hooksync.core.urls import server_url
 from hooksync.output.list_json import list_json
 from hooksync.output.listing import coverage_table, list_table, targeted
 from hooksync.output.text import state_lines, table_lines
-from hooksync.output.view import TenancyView
 from hooksync.reconcile.context import World
 
 _HEAD = """\
@@ -56,7 +55,7 @@ _TO_SET = "set these before you use the file, a part of a URL exactly as it is i
 _NOWHERE = Location("the command line", 1, 1)
 
 
-class ListOptions(RunOptions, frozen=True):
+class ListOptions(LiveOptions, frozen=True):
     """The flags of `list`."""
 
     format: Format = "text"
@@ -70,7 +69,8 @@ def export(
 
     `write`: takes the text of the file instead, and what it needs.
     """
-    view = _read_live(options, world)
+    made = _read_named(replace(options, uses_state=False), world)
+    [view] = made.tenancies
     if view.error:
         raise view.error
     if view.live is None:
@@ -105,7 +105,7 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
 
     DONE when every tenancy was read.
     """
-    made = library.plan(prepare(options, world))
+    made = _read(options, world)
     tenancies = []
     for one in made.tenancies:
         shown = targeted(one) if options.targets else one
@@ -125,20 +125,48 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
     return code
 
 
-def _read_live(options: ExportOptions, world: World) -> TenancyView:
+def _read(options: LiveOptions, world: World) -> library.Plan:
+    """Read the chosen tenancies: those of hooks files, or a named one, which has no state."""
+    if _reads_files(options, world):
+        return library.plan(prepare(options, world))
+    has_state = options.uses_state and options.state is not None
+    return _read_named(replace(options, uses_state=has_state), world)
+
+
+def _read_named(options: LiveOptions, world: World) -> library.Plan:
     """Read the tenancy that flags and environment name; the log-in reports its tenant."""
-    declared = Declared(
-        (_named_tenancy(options, world),), (), replace(options, uses_state=False), world
-    )
-    [view] = library.plan(declared).tenancies
+    made = library.plan(Declared((_named_tenancy(options, world),), (), options, world))
+    [view] = made.tenancies
     one = view.tenancy
-    if not one.tenant or one.tenant_declared:
-        return view
-    name = slug(one.tenant, one.name).lower()
-    return replace(view, tenancy=replace(one, name=name, tenant_declared=escape(one.tenant)))
+    if one.tenant and not one.tenant_declared:
+        name = slug(one.tenant, one.name).lower()
+        one = replace(one, name=name, tenant_declared=escape(one.tenant))
+    return replace(made, view=replace(made.view, tenancies=(replace(view, tenancy=one),)))
 
 
-def _named_tenancy(options: ExportOptions, world: World) -> Tenancy:
+def _reads_files(options: LiveOptions, world: World) -> bool:
+    """Whether files choose the tenancies.
+
+    Raises an error if nothing does, or if flags do as well.
+    """
+    names = options.names_files or options.tenancies or options.targets
+    if options.server or options.tenant:
+        if names:
+            what = "--server and --tenant cannot be combined with flags that select from files"
+            raise UsageError(Problem(what, "leave out the one or the other"))
+        return False
+    if names or world.environ.get("HOOKSYNC_FILE") or is_there(options.files[0]):
+        return True
+    if world.environ.get("PRESERVICA_SERVER"):
+        return False
+    fix = (
+        "give --server eu.preservica.com (or another), set PRESERVICA_SERVER, or name a hooks file"
+        " with --file"
+    )
+    raise FileError(Problem(f"there is no file {options.files[0]}, and no server is named", fix))
+
+
+def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
     """Make the tenancy that flags and environment name. Its name is only settled by the log-in."""
     server = options.server or world.environ.get("PRESERVICA_SERVER")
     tenant = options.tenant or world.environ.get("PRESERVICA_TENANT")

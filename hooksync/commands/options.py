@@ -12,11 +12,16 @@ if TYPE_CHECKING:
 Format = Literal["text", "json", "markdown", "html"]
 
 
-class ExportOptions(RunOptions, frozen=True):
-    """The flags of `export`, and what `init --from-live` writes."""
+class LiveOptions(RunOptions, frozen=True):
+    """Which tenancies to read: those of hooks files, or a named one."""
 
     server: str | None = None
     tenant: str | None = None
+
+
+class ExportOptions(LiveOptions, frozen=True):
+    """The flags of `export`, and what `init --from-live` writes."""
+
     path: str = "-"  # of the hooks file
     write_env: str | None = None  # path of a file for the variables that the hooks file needs
 

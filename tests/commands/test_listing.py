@@ -134,10 +134,23 @@ def test_what_is_not_as_declared_is_told_and_nothing_is_done(
     checked(lived_in.run("list", "--format", "json", *flags).out)
 
 
+def test_without_a_hooks_file_a_server_is_enough(place: Place) -> None:
+    (place.folder / "hooks.yaml").unlink()
+    place.environ["PRESERVICA_SERVER"] = place.box.url
+    place.box.seed("DEMO", OLD, "MOVED", SECRET)
+    [one] = listing(place)["tenancies"]
+    assert (one["name"], one["tenant"], one["declared_count"]) == ("demo", "DEMO", 0)
+    assert [each["reasons"] for each in one["subscriptions"]] == [
+        [{"code": "undeclared", "text": "not made by hooksync"}]
+    ]
+    assert not list(place.folder.iterdir())
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [
         (("-f", "nowhere.yaml"), 1, "nowhere.yaml"),
+        (("--server", "eu.preservica.com", "--target", "*"), 64, "cannot be combined with"),
         (("--tenancy", "none"), 64, "none"),
         (("--target", "prod/none/*"), 64, "prod/none/*"),
         (("--format", "yaml"), 64, "--format"),

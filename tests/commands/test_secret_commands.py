@@ -198,7 +198,7 @@ def test_a_file_of_variables_gives_what_the_environment_does_not(place: Place) -
     assert place.run("verify", "--env-file", "none", "--signature", "00", "-").code == 1
 
 
-@pytest.mark.parametrize("command", ["export", "init live.yaml --from-live"])
+@pytest.mark.parametrize("command", ["list", "export", "init live.yaml --from-live"])
 def test_a_policy_holds_where_flags_or_variables_name_the_server(
     place: Place, command: str
 ) -> None:
