@@ -154,7 +154,7 @@ class Result(Record, frozen=True, kw_only=True):
         from hooksync.output.markdown import markdown
 
         text = markdown(self.view, shows_kept=shows_kept, is_report=isinstance(self, Report))
-        return self._output.safe(text, "markdown")
+        return self._output.safe(text)
 
     @property
     def _output(self) -> Output:
@@ -177,7 +177,7 @@ class Plan(Result, frozen=True, kw_only=True):
         """Write it as a page of its own, for reviewers."""
         from hooksync.output.html import plan_html  # only here: as Markdown above
 
-        return self._output.safe(plan_html(self.view), "markdown")
+        return self._output.safe(plan_html(self.view))
 
     def to_json(self, *, is_signed: bool = True, exit_code: ExitCode | None = None) -> str:
         """Write it as `plan --out` saves it, signed if a key is set.
@@ -273,8 +273,8 @@ class _Told(Output):
         super().__init__()
         self._on_message = on_message
 
-    def message(self, text: str, end: str = "\n", form: Form = "text") -> None:
-        self._on_message(self.safe(text.rstrip("\n"), form))
+    def message(self, text: str, end: str = "\n") -> None:
+        self._on_message(self.safe(text.rstrip("\n")))
 
 
 class _Program:

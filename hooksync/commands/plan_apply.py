@@ -204,9 +204,9 @@ def _show(result: Result, document: str, options: PlanOptions | ApplyOptions, wo
     if options.format == "json":
         world.terminal.result(document, "json")
     elif options.format == "html" and isinstance(result, Plan):
-        world.terminal.result(result.html(), "markdown")
+        world.terminal.result(result.html())
     elif options.format == "markdown":
-        world.terminal.result(result.markdown(shows_kept=options.shows_kept), "markdown")
+        world.terminal.result(result.markdown(shows_kept=options.shows_kept))
     elif isinstance(result, Plan):
         world.terminal.show(result.lines(shows_kept=options.shows_kept))
     else:  # the plan was shown before

@@ -63,9 +63,9 @@ def _show_plan(view: RunView, data: bytes, options: ShowOptions, world: World) -
         case "html":
             from hooksync.output.html import plan_html  # only here, as below: text needs neither
 
-            world.terminal.result(plan_html(view), "markdown")
+            world.terminal.result(plan_html(view))
         case "markdown":
             from hooksync.output.markdown import markdown
 
             text = markdown(view, shows_kept=options.shows_kept)
-            world.terminal.result(text, "markdown")
+            world.terminal.result(text)
