@@ -154,7 +154,7 @@ class Result(Record, frozen=True, kw_only=True):
         from hooksync.output.markdown import markdown
 
         text = markdown(self.view, shows_kept=shows_kept, is_report=isinstance(self, Report))
-        return self._output.safe(text, "markdown")
+        return self._output.safe(text)
 
     @property
     def _output(self) -> Output:
@@ -177,7 +177,7 @@ class Plan(Result, frozen=True, kw_only=True):
         """Write it as a page of its own, for reviewers."""
         from hooksync.output.html import plan_html  # only here: as Markdown above
 
-        return self._output.safe(plan_html(self.view, self.id, self._commit), "markdown")
+        return self._output.safe(plan_html(self.view, self.id, self._commit))
 
     def to_json(self, *, is_signed: bool = True, exit_code: ExitCode | None = None) -> str:
         """Write it as `plan --out` saves it, signed if a key is set.

@@ -214,7 +214,7 @@ def _show_report(done: Report, document: str, options: ApplyOptions, world: Worl
     if options.format == "json":
         world.terminal.result(document, "json")
     elif options.format == "markdown":
-        world.terminal.result(done.markdown(shows_kept=options.shows_kept), "markdown")
+        world.terminal.result(done.markdown(shows_kept=options.shows_kept))
     elif done.has_changes:
         world.terminal.show([("", ""), *done.lines()])
 

@@ -31,12 +31,12 @@ def show_plan(
         case "json":
             world.terminal.result(document, "json")
         case "html":
-            world.terminal.result(html(), "markdown")
+            world.terminal.result(html())
         case "markdown":
             from hooksync.output.markdown import markdown  # only here: text needs none
 
             text = markdown(view, shows_kept=shows_kept)
-            world.terminal.result(text, "markdown")
+            world.terminal.result(text)
 
 
 def show_problems(

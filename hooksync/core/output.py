@@ -32,7 +32,7 @@ from hooksync.core.redaction import (
     without_escapes,
 )
 
-Form = Literal["text", "markdown", "json", "coloured"]  # coloured: text with colours of ours
+Form = Literal["text", "json", "coloured"]  # coloured: text with colours of ours
 
 # what GitHub's runner does: trims a line, and looks at its first two characters
 _COMMAND = re.compile(r"^( *):(?=:)")
@@ -69,9 +69,9 @@ class Output:
             fix = "check that the file or pipe behind it can be written to and has room"
             raise OutputLost(Problem(what, fix)) from error
 
-    def message(self, text: str, end: str = "\n", form: Form = "text") -> None:
+    def message(self, text: str, end: str = "\n") -> None:
         """Write to standard error. If that fails, the command goes on."""
-        self._say(self.safe(text.rstrip("\n"), form) + end)
+        self._say(self.safe(text.rstrip("\n")) + end)
 
     def progress(self, text: str) -> None:
         """Show words of ours in the last line of a terminal, until anything else is written."""
