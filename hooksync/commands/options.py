@@ -17,7 +17,6 @@ class ExportOptions(RunOptions, frozen=True):
 
     server: str | None = None
     tenant: str | None = None
-    path: str = "-"  # of the hooks file
     write_env: str | None = None  # path of a file for the variables that the hooks file needs
 
 
