@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run hooksync and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     _open_missing_streams()
-    if arguments in (["--version"], ["-V"], ["version"]):  # answered before anything is imported
+    if arguments in (["--version"], ["version"]):  # answered before anything is imported
         return _print_version()
     try:
         return _run_to_end(arguments)

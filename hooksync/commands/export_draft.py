@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from hooksync.config.secret_sources import PYPRESERVICA
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import Record
@@ -22,7 +23,6 @@ _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a 
 _LONGEST = 60  # characters of a name, before a number that tells it from others
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
-_RESERVED = ("server", "tenant", "username", "password", "2fa_token")
 
 
 class Need(Record, frozen=True):
@@ -44,7 +44,8 @@ class ExportedTenancy:
         self.warnings: list[Problem] = []  # of what no file can declare
         self.triggers: set[str] = set()  # of the entries, on the wire
         self.entries: dict[str, dict[str, object]] = {}  # by name, as the file has them
-        self._variables = {f"preservica_{name}" for name in _RESERVED}  # taken, in lower case
+        # taken, case-folded
+        self._variables = {name.casefold() for name in PYPRESERVICA.values()}
         # URL and secret of a receiver, by the URL's identity
         self._receivers: dict[str, tuple[str, str]] = {}
         self._add_entries(live)

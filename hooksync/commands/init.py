@@ -27,6 +27,7 @@ _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync v
 class InitOptions(ExportOptions, frozen=True):
     """The flags of `init`."""
 
+    path: str = DEFAULT_FILES[0]  # of the hooks file
     is_from_live: bool = False
 
 

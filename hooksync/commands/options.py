@@ -22,7 +22,6 @@ class LiveOptions(RunOptions, frozen=True):
 class ExportOptions(LiveOptions, frozen=True):
     """The flags of `export`, and what `init --from-live` writes."""
 
-    path: str = "-"  # of the hooks file
     write_env: str | None = None  # path of a file for the variables that the hooks file needs
 
 

@@ -26,7 +26,7 @@ from hooksync.core.output import is_there
 from hooksync.core.reading import read_file
 
 CREDENTIALS_FILE = "credentials.properties"  # as pyPreservica calls it
-_PYPRESERVICA = {
+PYPRESERVICA = {
     "username": "PRESERVICA_USERNAME",
     "password": "PRESERVICA_PASSWORD",
     "tenant": "PRESERVICA_TENANT",
@@ -291,7 +291,7 @@ def _found_credentials(values: Environ, warnings: list[Problem]) -> str | None:
     """Find pyPreservica's file in the working folder; None: there is none, or it is ignored."""
     if not is_there(CREDENTIALS_FILE):
         return None
-    overriding = [name for name in _PYPRESERVICA.values() if name in values]
+    overriding = [name for name in PYPRESERVICA.values() if name in values]
     if not overriding:
         return CREDENTIALS_FILE
     what = f"{CREDENTIALS_FILE} is ignored, because {', '.join(overriding)} is set"
@@ -374,7 +374,7 @@ def _credentials_in(path: str) -> dict[str, str]:
         what = "pyPreservica cannot read this"
         raise FileError(Problem(what, _CREDENTIALS_FIX, where)) from None
     section = config["credentials"] if config.has_section("credentials") else {}
-    return {variable: section[name] for name, variable in _PYPRESERVICA.items() if name in section}
+    return {variable: section[name] for name, variable in PYPRESERVICA.items() if name in section}
 
 
 def _decoded(data: bytes, path: str, encoding: str) -> str:
