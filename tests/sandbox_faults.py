@@ -68,7 +68,9 @@ def send_half(connection: Connection, answer: Answer) -> None:
 
 
 class OddRules(Rules):
-    """The rules of a service that is odd as `ODD_TRAITS` say."""
+    """The rules of a service that is odd as `ODD_TRAITS` say, and newer than hooksync."""
+
+    triggers = (*Rules.triggers, "ENTITY_DELETED")
 
     def __init__(
         self, options: SandboxOptions, challenge: Callable[[str, str], str | None]

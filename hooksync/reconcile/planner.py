@@ -6,8 +6,8 @@ and tenancies share it. Touches nothing but its arguments; the time that scrypt 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
@@ -15,7 +15,9 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
     LiveSubscription,
     Secret,
+    SecretRef,
     SecretState,
+    Tenancy,
     TenancyKey,
 )
 from hooksync.core.record import Record, replace
@@ -28,7 +30,7 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
     reasons_against,
 )
-from hooksync.state.fingerprints import KeyRing, Wanted
+from hooksync.state.fingerprints import KeyRing, Salt, Wanted
 from hooksync.state.history import (
     FetchedTenancy,
     History,
@@ -42,6 +44,9 @@ from hooksync.state.model import NO_STATE, State, StateEntry
 # salts that a state may ask for the work of: for each reference that is declared, and besides,
 # where references changed
 MOST_SALTS, FEW_SALTS = 2, 8
+
+# a tenancy, what counts as live, and what the state contains
+_Complete: TypeAlias = tuple[Tenancy, tuple[LiveSubscription, ...], History]
 
 
 class Planner(Record, frozen=True):
@@ -71,19 +76,25 @@ class Planner(Record, frozen=True):
         state = self.state or NO_STATE
         for one in read:
             state = recovered(state, one.tenancy.key, one.live)
-        complete = []
-        for one in read:
-            live = with_unlisted(state, one.tenancy, one.live)
-            complete.append(FetchedTenancy(one.tenancy, live))
-        histories = self._histories(state, complete)
+        refs = {declared.secret for one in read for declared in one.tenancy.subscriptions}
+        secrets, problems = self.secrets.look_up(refs)
+        complete = [self._completed(one, state, frozenset(problems)) for one in read]
+        wanted = _wanted(complete, secrets, state.salts_by_id())
+        self._check_work(len(set(wanted.values())), len(refs))
+        states = self._secret_states(wanted)
         plans = []
-        for one in complete:
-            plan = make_plan(one.tenancy, one.live, self.options, histories[one.tenancy.name])
-            owned = sum(is_owned(one.tenancy, live, plan.history) for live in one.live)
-            is_missing = self.is_missing and self.is_ci
-            refusals = reasons_against(plan, owned, is_missing=is_missing)
-            plans.append(replace(plan, refusals=refusals))
+        for tenancy, live, history in complete:
+            plans.append(self._judged(tenancy, live, replace(history, states=states)))
         return plans
+
+    def _judged(
+        self, tenancy: Tenancy, live: tuple[LiveSubscription, ...], history: History
+    ) -> TenancyPlan:
+        """Plan a tenancy, and list why the plan may not be carried out."""
+        plan = make_plan(tenancy, live, self.options, history)
+        owned = sum(is_owned(tenancy, one, history) for one in live)
+        is_missing = self.is_missing and self.is_ci
+        return replace(plan, refusals=reasons_against(plan, owned, is_missing=is_missing))
 
     def differences(self, outcome: TenancyOutcome, state: State) -> tuple[Step, ...]:
         """Plan again by what an apply listed at its end: what is needed, and what others changed.
@@ -98,65 +109,31 @@ class Planner(Record, frozen=True):
         known = {each.id for each in plan.live}
         return tuple(step for step in after.steps if _is_news(step, known))
 
-    def _histories(self, state: State, read: Sequence[FetchedTenancy]) -> dict[str, History]:
-        """Gather what the state and this run's secrets say of each tenancy, by its name."""
-        _, problems = self.secrets.look_up(
-            declared.secret for one in read for declared in one.tenancy.subscriptions
-        )
-        not_set = frozenset(problems)
-        histories = {}
-        for one in read:
-            history = history_of(state, one.tenancy, not_set)
-            histories[one.tenancy.name] = replace(
-                history, is_proof=self.is_proof, is_kept=self.place is not None
-            )
-        states = self._secret_states(state, read, histories)
-        return {name: replace(each, states=states[name]) for name, each in histories.items()}
+    def _completed(
+        self, one: FetchedTenancy, state: State, not_set: frozenset[SecretRef]
+    ) -> _Complete:
+        """Add what no list has shown, and what the state contains."""
+        live = with_unlisted(state, one.tenancy, one.live)
+        history = history_of(state, one.tenancy)
+        is_kept = self.place is not None
+        history = replace(history, not_set=not_set, is_proof=self.is_proof, is_kept=is_kept)
+        return one.tenancy, live, history
 
-    def _secret_states(
-        self, state: State, read: Sequence[FetchedTenancy], histories: dict[str, History]
-    ) -> defaultdict[str, dict[str, SecretState]]:
-        """Compare the declared secrets with those that live subscriptions were made with.
-
-        Returns the states by tenancy and live id. What is unconfirmed stays unknown.
-        """
-        salts = state.salts_by_id()
-        found: list[tuple[str, StateEntry, Wanted]] = []
-        for one in read:
-            name = one.tenancy.name
-            for entry, secret in self._comparable(one, histories[name]):
-                found.append((name, entry, (secret, salts[entry.salt])))
-        wanted = {each for _, _, each in found}
-        self._check_work(wanted, read)
-        self.ring.derive(wanted)
-        states: defaultdict[str, dict[str, SecretState]] = defaultdict(dict)
-        for name, entry, each in found:
+    def _secret_states(self, wanted: Mapping[StateEntry, Wanted]) -> dict[StateEntry, SecretState]:
+        """Compare the declared secrets with those that live subscriptions were made with."""
+        self.ring.derive(wanted.values())
+        states: dict[StateEntry, SecretState] = {}
+        for entry, each in wanted.items():
             is_same = entry.is_made_with(self.ring.key(*each))
-            states[name][entry.id] = "same" if is_same else "changed"
+            states[entry] = "same" if is_same else "changed"
         return states
 
-    def _comparable(
-        self, one: FetchedTenancy, history: History
-    ) -> Iterator[tuple[StateEntry, Secret]]:
-        """Give the entries whose secret can be compared, each with the declared secret."""
-        if not history.entries:
-            return
-        selected = {declared.address for declared in one.tenancy.subscriptions}
-        for declared, found in pair(one.tenancy, one.live, history):
-            entry = history.entries.get(found[0].id) if found else None
-            is_known = entry and entry.is_confirmed and declared.secret not in history.not_set
-            if entry and is_known and declared.address in selected:
-                yield entry, self.secrets.find(declared.secret)
-
-    def _check_work(self, wanted: Collection[Wanted], read: Iterable[FetchedTenancy]) -> None:
+    def _check_work(self, number: int, references: int) -> None:
         """Refuse a state that asks for hours of scrypt: it has about one salt for a reference."""
-        references = len(
-            {declared.secret for one in read for declared in one.tenancy.subscriptions}
-        )
         most = MOST_SALTS * references + FEW_SALTS
-        if len(wanted) > most:
+        if number > most:
             what = (
-                f"the state {self.place} asks for the work of {len(wanted)} fingerprints: somebody"
+                f"the state {self.place} asks for the work of {number} fingerprints: somebody"
                 " changed it"
             )
             fix = (
@@ -164,6 +141,22 @@ class Planner(Record, frozen=True):
                 " of it with --target"
             )
             raise FileError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
+
+
+def _wanted(
+    complete: Iterable[_Complete], secrets: Mapping[SecretRef, Secret], salts: Mapping[str, Salt]
+) -> dict[StateEntry, Wanted]:
+    """Give the entries whose secret can be compared: what is unconfirmed stays unknown."""
+    wanted = {}
+    for tenancy, live, history in complete:
+        selected = {declared.address for declared in tenancy.subscriptions}
+        for declared, found in pair(tenancy, live, history):
+            entry = history.entries.get(found[0].id) if found else None
+            secret = secrets.get(declared.secret)
+            is_selected = declared.address in selected
+            if entry and entry.is_confirmed and secret and is_selected:
+                wanted[entry] = secret, salts[entry.salt]
+    return wanted
 
 
 def _is_news(step: Step, known: Iterable[str]) -> bool:

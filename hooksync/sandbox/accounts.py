@@ -1,6 +1,6 @@
 """Who may log in, and with which token: passwords and second factors.
 
-No sockets; the clock is an argument.
+No sockets; the clock is an argument. Tokens do not expire.
 
 Source: Preservica's pages on the Access Token API and on two-factor authentication, and
 pyPreservica 4.2.2, common.py.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import math
 import struct
 import threading
 import uuid
@@ -51,42 +50,39 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a token stands for."""
+    """An account that logs in to a tenant."""
 
     account: Account
     tenant: str
-    ends: float  # on the clock of `Accounts`
 
 
 class Accounts:
     """The accounts of the service and the tokens that it gave out. Thread-safe."""
 
-    def __init__(
-        self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, accounts: tuple[Account, ...], clock: Callable[[], float]) -> None:
         self._accounts = accounts
-        self._token_seconds = token_seconds
         self._clock = clock  # seconds since 1970
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}  # by token
-        self._pending: dict[str, tuple[Account, str]] = {}  # by continuation token; with the tenant
+        self._pending: dict[str, Session] = {}  # by continuation token
 
     def log_in(self, form: dict[str, str]) -> dict[str, object]:
         """Log in by name and password.
 
         Raises `Refusal` if they are wrong or a second factor is needed.
         """
-        account, tenant = self._find(form)
+        session = self._find(form)
+        account = session.account
         if not hmac.compare_digest(account.password.encode(), form.get("password", "").encode()):
             raise Refusal(401, _BAD)
         if account.totp_seed is not None:
             continuation = str(uuid.uuid4())
             with self._lock:
-                self._pending[continuation] = (account, tenant)
-            raise Refusal(401, "needs.2fa", continuationToken=continuation, tenant=tenant)
-        answer = self._open(account, tenant)
+                self._pending[continuation] = session
+            raise Refusal(401, "needs.2fa", continuationToken=continuation, tenant=session.tenant)
+        answer = self._open(session)
         if form.get("includeUserDetails") == "true":
-            answer["tenant"] = tenant
+            answer["tenant"] = session.tenant
         return answer
 
     def complete_second_factor(self, form: dict[str, str]) -> dict[str, object]:
@@ -94,46 +90,42 @@ class Accounts:
         continuation = form.get("continuationToken", "")
         named = (form.get("username"), form.get("tenant"))
         with self._lock:
-            account, tenant = self._pending.get(continuation, (None, ""))
-            if account is None or named != (account.username, tenant):
+            session = self._pending.get(continuation)
+            if session is None or named != (session.account.username, session.tenant):
                 raise Refusal(401, _BAD)
             period = int(self._clock() // _OTP_PERIOD)  # a client's clock may be off by one
             near = (period - 1, period, period + 1)
-            codes = [one_time_code(account.totp_seed or "", each) for each in near]
+            codes = [one_time_code(session.account.totp_seed or "", each) for each in near]
             if form.get("twoFactorToken") not in codes:
                 raise Refusal(401, "the two-factor code is wrong")
             del self._pending[continuation]
-        return self._open(account, tenant)
+        return self._open(session)
 
     def session(self, token: str) -> Session:
-        """Return the session of a token. Raises `Refusal` if the token is unknown or expired."""
+        """Return the session of a token. Raises `Refusal` if the token is unknown."""
         with self._lock:
             session = self._sessions.get(token)
-            if session is not None and session.ends <= self._clock():
-                del self._sessions[token]
-                session = None
         if session is None:
             raise Refusal(401, "the access token is unknown or expired")
         return session
 
-    def _find(self, form: dict[str, str]) -> tuple[Account, str]:
+    def _find(self, form: dict[str, str]) -> Session:
         named = form.get("tenant")
         for account in self._accounts:
             if account.username == form.get("username") and (not named or named in account.tenants):
-                return account, named or account.tenants[0]
+                return Session(account, named or account.tenants[0])
         raise Refusal(401, _BAD)
 
-    def _open(self, account: Account, tenant: str) -> dict[str, object]:
-        ends = self._clock() + self._token_seconds
+    def _open(self, session: Session) -> dict[str, object]:
         token = str(uuid.uuid4())
         with self._lock:
-            self._sessions[token] = Session(account, tenant, ends)
+            self._sessions[token] = session
         return {
             "success": True,
-            "user": account.username,
+            "user": session.account.username,
             "token": token,
             "refresh-token": str(uuid.uuid4()),  # no known client uses it
-            "validFor": math.ceil(self._token_seconds / 60),  # minutes
+            "validFor": 15,  # minutes, as the service says
         }
 
 

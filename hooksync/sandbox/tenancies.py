@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import ClassVar
 
 from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, Session
 from hooksync.sandbox.faults import call_name
@@ -73,13 +74,11 @@ class SandboxOptions:
     accounts: tuple[Account, ...] = (Account(),)
     traits: Collection[str] = ()  # names in `Trait`
     faults: Sequence[str] = ()  # as `faults.read_fault` takes them
-    token_seconds: float = 900.0  # that a token is valid
-    extra_triggers: Sequence[str] = ()  # as on the wire; taken besides `TRIGGERS`
     port: int = 0  # 0: any that is free
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex  # for each subscription that is kept
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
-    # seconds since 1970, by which tokens end and the list lags
+    # seconds since 1970, by which one-time codes change and the list lags
     clock: Callable[[], float] = time.time
     log: Log = lambda kind, what, result: None
 
@@ -148,12 +147,13 @@ class Rules:
     `challenge` challenges a URL under a secret: returns why the receiver failed, None if it passed.
     """
 
+    triggers: ClassVar[tuple[str, ...]] = TRIGGERS  # that subscriptions may have, on the wire
+
     def __init__(
         self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
     ) -> None:
-        self._accounts = Accounts(options.accounts, options.token_seconds, options.clock)
+        self._accounts = Accounts(options.accounts, options.clock)
         self.tenancies = Tenancies(options)
-        self._triggers = (*TRIGGERS, *options.extra_triggers)
         self._traits = options.traits
         self._challenge = challenge
 
@@ -203,7 +203,7 @@ class Rules:
         return Answer(204)
 
     def _subscribe(self, tenant: str, body: bytes) -> Answer:
-        wanted = _read_subscription(body, self._triggers)
+        wanted = _read_subscription(body, self.triggers)
         if Trait.NO_CHALLENGE not in self._traits:
             reason = self._challenge(wanted.url, wanted.secret)
             if reason is not None:

@@ -17,9 +17,9 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
-from hooksync.core.errors import FailureKind, MaybeSent, NeverSent, ServiceError
+from hooksync.core.errors import FailureKind, ServiceError
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, replace
 from hooksync.core.urls import masked_url, split_url
@@ -28,33 +28,17 @@ from hooksync.service.http import Answer, CallContext, Request
 from hooksync.service.worker_pool import WorkerPool
 
 ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
-Kind = (
-    Literal[
-        "ready",
-        "wrong-secret",
-        "wrong-signature",
-        "wrong-shape",
-        "not-hex",
-        "not-echoed",
-        "status",
-        "redirect",
-    ]
-    | FailureKind
-)
 ProbeTarget = tuple[HookUrl, Secret]
 
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
-_QUOTED = frozenset({"status", "wrong-shape"})  # kinds where the receiver's own words help
-
-_UNREACHABLE = frozenset(get_args(NeverSent) + get_args(MaybeSent)) - {"too-large"}
 _STATUS_FIX = (
     "see the receiver's log; it must accept a POST at this path without credentials: check the path"
     " and the key in its URL, if it has one"
 )
 _RESPONSE = re.compile("[0-9a-f]{64}")
 # what to do about a receiver that got the whole call
-_OWN_FIXES: Mapping[Kind, str] = {
+_OWN_FIXES: Mapping[FailureKind, str] = {
     "cut": "see the receiver's log: it closed the connection, as one does that crashes or that"
     " does not read a request to its end",
     "time-out": "let the receiver answer first and work afterwards, from a queue",
@@ -68,17 +52,10 @@ _RECIPE = (
 class ProbeResult(Record, frozen=True):
     """What a probe found out about a receiver."""
 
-    kind: Kind
+    state: ReceiverState
     detail: str  # one line, safe to show, without the URL; "" when ready
     fix: str  # "" when ready
     seconds: float = 0.0  # from the call to the end of the answer
-
-    @property
-    def state(self) -> ReceiverState:
-        """The kind, in the four classes that plans show."""
-        if self.kind == "ready" or self.kind == "wrong-secret":
-            return self.kind
-        return "unreachable" if self.kind in _UNREACHABLE else "wrong-answer"
 
 
 READY = ProbeResult("ready", "", "")
@@ -136,15 +113,10 @@ def challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult
         return replace(answer, seconds=seconds)
     key = secret.reveal().encode("latin-1")
     called = "".join(_challenged(url, code))
-    result = judge_answer(answer.status, answer.body, code, key, called)
-    said = ""
-    if result.kind == "redirect":
-        said = masked_url(answer.location or "")
-    elif result.kind in _QUOTED:
-        said = answer.text
+    said = masked_url(answer.location or "") if is_redirect(answer.status) else answer.text
     quoted = context.redactor.quote(said)
-    detail = f"{result.detail}: {quoted}" if quoted else result.detail
-    return replace(result, detail=detail, seconds=seconds)
+    result = judge_answer(answer.status, answer.body, code, key, called, quoted=quoted)
+    return replace(result, seconds=seconds)
 
 
 def post(
@@ -174,7 +146,8 @@ def post(
         return context.send(request, "receiver", f"POST {url.shown} {what}")
     except ServiceError as error:  # its words are our own; but they may quote a certificate
         fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
-        return ProbeResult(error.kind, context.redactor.quote(error.reason), fix)
+        state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
+        return ProbeResult(state, context.redactor.quote(error.reason), fix)
 
 
 def _challenged(url: HookUrl, code: str) -> tuple[str, str]:
@@ -187,18 +160,26 @@ def _challenged(url: HookUrl, code: str) -> tuple[str, str]:
     return f"{scheme}://{netloc}", path
 
 
-def judge_answer(status: int, body: bytes, code: str, secret: bytes, url: str = "") -> ProbeResult:
-    """Judge a receiver's answer to a challenge; the result quotes nothing of the body.
+def is_redirect(status: int) -> bool:
+    """Whether an answer leads to a different URL."""
+    return 300 <= status < 400
 
-    `url`: as it was called. We assume that the service compares text, so an upper-case response is
-    wrong even if its value is right.
+
+def judge_answer(
+    status: int, body: bytes, code: str, secret: bytes, url: str = "", *, quoted: str = ""
+) -> ProbeResult:
+    """Judge a receiver's answer to a challenge; the result quotes nothing else of the body.
+
+    `url`: as it was called; `quoted`: the receiver's own words, safe to show. We assume that the
+    service compares text, so an upper-case response is wrong even if its value is right.
     """
-    if 300 <= status < 400:
+    words = f": {quoted}" if quoted else ""
+    if is_redirect(status):
         fix = "declare the URL that it leads to"
-        return ProbeResult("redirect", f"it answers {status}, a redirect", fix)
+        return ProbeResult("wrong-answer", f"it answers {status}, a redirect{words}", fix)
     if status != 200:
         fix = _STATUS_FIX if status >= 400 else f"answer a challenge with 200 and {_RECIPE}"
-        return ProbeResult("status", f"it answers {status}, not 200", fix)
+        return ProbeResult("wrong-answer", f"it answers {status}, not 200{words}", fix)
     try:
         document = json.loads(body)
         echoed = document["challengeCode"]
@@ -208,10 +189,10 @@ def judge_answer(status: int, body: bytes, code: str, secret: bytes, url: str = 
         given = None
     if not isinstance(echoed, str) or not isinstance(given, str):
         what = "its answer is not JSON with text in challengeCode and challengeResponse"
-        return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
+        return ProbeResult("wrong-answer", f"{what}{words}", f"answer a challenge with {_RECIPE}")
     if echoed != code:
         what = "its answer does not repeat the challengeCode"
-        return ProbeResult("not-echoed", what, "return the challengeCode of the query unchanged")
+        return ProbeResult("wrong-answer", what, "return the challengeCode of the query unchanged")
     return _judge_response(given, code, secret, url)
 
 
@@ -223,11 +204,11 @@ def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResu
     from hooksync.service.diagnosis import challenge_mistakes, name_mistake
 
     if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):
-        kind: Kind = "wrong-secret" if mistake.is_secret else "wrong-signature"
-        return ProbeResult(kind, f"its challengeResponse {mistake.what}", mistake.fix)
+        state: ReceiverState = "wrong-secret" if mistake.is_secret else "wrong-answer"
+        return ProbeResult(state, f"its challengeResponse {mistake.what}", mistake.fix)
     if not _RESPONSE.fullmatch(given):
         what = "its challengeResponse is not the hex of an HMAC-SHA256"
         fix = "write the HMAC-SHA256 as 64 lower-case hex digits"
-        return ProbeResult("not-hex", what, fix)
+        return ProbeResult("wrong-answer", what, fix)
     fix = "give the receiver the declared secret, or declare the one that it holds"
     return ProbeResult("wrong-secret", "it signs challenges with a different secret", fix)

@@ -33,8 +33,8 @@ class History(Record, frozen=True):
 
     entries: Mapping[str, StateEntry] = field(default_factory=dict)  # by live id
     url_salt: str = ""  # hex
-    # by live id; only of what the state contains
-    states: Mapping[str, SecretState] = field(default_factory=dict)
+    # how the secrets of confirmed entries compare with the declared ones, in the whole run
+    states: Mapping[StateEntry, SecretState] = field(default_factory=dict)
     not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
     refused: frozenset[str] = frozenset()  # addresses that too many applies left unsettled
     is_proof: bool = True  # False: anybody could have written the state, so it proves no ownership
@@ -63,7 +63,8 @@ class History(Record, frozen=True):
         """Return what is known of a declared subscription's secret."""
         if declared.secret in self.not_set:
             return "not-set"
-        return self.states.get(live.id, "unknown") if live else "unknown"
+        entry = self.entries.get(live.id) if live else None
+        return self.states.get(entry, "unknown") if entry else "unknown"
 
     def lost_names(self, live: Iterable[LiveSubscription]) -> frozenset[str]:
         """Name what was live under an id that is gone, without the tenancy's name."""
@@ -87,8 +88,8 @@ def local_name(declared: DeclaredSubscription) -> str:
     return declared.address.partition("/")[2]
 
 
-def history_of(state: State, tenancy: Tenancy, not_set: frozenset[SecretRef]) -> History:
-    """Gather what a state contains about a tenancy; the planner adds how secrets compare."""
+def history_of(state: State, tenancy: Tenancy) -> History:
+    """Gather what a state contains about a tenancy; the planner adds what else it knows."""
     records = state.of(tenancy.key)
     refused = set()
     for each in records.unsettled:
@@ -97,7 +98,6 @@ def history_of(state: State, tenancy: Tenancy, not_set: frozenset[SecretRef]) ->
     return History(
         {entry.id: entry for entry in records.entries},
         state.url_salt,
-        not_set=not_set,
         refused=frozenset(refused),
     )
 

@@ -24,7 +24,7 @@ def clock() -> JumpingClock:
 
 @pytest.fixture
 def options(request: pytest.FixtureRequest, clock: JumpingClock) -> SandboxOptions:
-    settings = {"clock": clock.now, "token_seconds": 86_400, **request.param}
+    settings = {"clock": clock.now, **request.param}
     return SandboxOptions(**settings)
 
 

@@ -33,6 +33,7 @@ from tests.command_line import ROOT, Run
 from tests.conftest import HOOKS, SECRET, Place, owning
 from tests.makers import INDEXED, Trigger, declared, lists_of_live, live, tenancies, tenancy
 from tests.schemas import assert_fits
+from tests.state_makers import entry
 
 KEY = "a-key-that-signs-plans-0123456789"
 DESCRIBED = "        owner: Digital Archive\n        description: Rebuilds the index\n"
@@ -367,9 +368,9 @@ def test_any_plan_is_shown_as_it_was_printed(
         st.sampled_from([each.id for each in there] or [""]), st.sampled_from(["same", "changed"])
     )
     there = tuple(replace(each, is_listed=states.draw(st.booleans())) for each in there)
-    plan = make_plan(
-        one, there, DiffOptions(targets=("*",) * is_targeted), History(states=states.draw(known))
-    )
+    compared = {entry(identifier=each): state for each, state in states.draw(known).items()}
+    history = History({each.id: each for each in compared}, "00", compared)
+    plan = make_plan(one, there, DiffOptions(targets=("*",) * is_targeted), history)
     lines = st.builds(
         Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)")
     )

@@ -135,9 +135,9 @@ def read_receiver(data: bytes) -> frozenset[str]:
             "a detail quotes the answer",
         )
         demand(
-            bool(said) != (reading.kind == "ready"), "a fault says nothing, or no fault something"
+            bool(said) != (reading.state == "ready"), "a fault says nothing, or no fault something"
         )
-        kinds.add(reading.kind)
+        kinds.add(reading.state)
     return frozenset(kinds)
 
 

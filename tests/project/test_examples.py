@@ -27,7 +27,7 @@ def box() -> Iterator[Sandbox]:
         Account(tenants=("MUSEUM",), totp_seed=SEED),
     )
     traits = frozenset({"no-challenge"})
-    with Sandbox(SandboxOptions(accounts, traits, extra_triggers=("ENTITY_DELETED",))) as box:
+    with Sandbox(SandboxOptions(accounts, traits)) as box:
         yield box
 
 

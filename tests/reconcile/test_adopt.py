@@ -18,7 +18,7 @@ from tests.reconcile.planning import made, planned, unconfirmed
 ONE = declared()
 ADDRESS = ONE.address
 WRONG = ProbeResult("wrong-secret", "it has a different secret", "give it this one")
-DOWN = ProbeResult("refused", "it refuses connections", "start it")
+DOWN = ProbeResult("unreachable", "it refuses connections", "start it")
 
 
 @pytest.mark.parametrize(

@@ -108,10 +108,10 @@ def test_port_is_free_again_at_once(start: Start) -> None:
 
 
 def test_what_nobody_expected_is_raised_when_the_sandbox_closes() -> None:
-    def broken() -> float:
+    def broken(kind: str, what: str, result: object) -> None:
         raise ZeroDivisionError("a bug in the sandbox")
 
-    box = Sandbox(SandboxOptions(clock=broken))
+    box = Sandbox(SandboxOptions(log=broken))
     with pytest.raises(requests.ConnectionError):
         requests.post(f"{box.url}/api/accesstoken/login", data=LOG_IN)
     with pytest.raises(ZeroDivisionError, match="a bug in the sandbox"):

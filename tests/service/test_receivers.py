@@ -147,35 +147,39 @@ def test_a_url_without_a_path_is_challenged_at_its_root(context: CallContext) ->
 def test_another_secret_is_told_apart(context: CallContext) -> None:
     with Receiver({"catalogue": ["another secret of tests"]}) as receiver:
         result = challenge(url(receiver.url("catalogue")), KEY, context)
-    assert (result.state, result.kind) == ("wrong-secret", "wrong-secret")
+    assert result.state == "wrong-secret"
 
 
 def test_the_receivers_that_pypreservica_ships_are_ready(context: CallContext) -> None:
     with shipped_receiver(SECRET) as address:
         receiver = url(f"{address}?code=KEY")
-        assert challenge(receiver, KEY, context).kind == "ready"
+        assert challenge(receiver, KEY, context).state == "ready"
         assert signs_events_in_disguise(receiver, KEY, context) is True
 
 
 @pytest.mark.parametrize(
-    ("respond", "kind", "state"),
+    ("respond", "what", "state"),
     [
-        (sends(Answer(200, b"<html>hello</html>", "text/html")), "wrong-shape", "wrong-answer"),
-        (sends(Answer(403, b"no")), "status", "wrong-answer"),
-        (sends(Answer(200, b"x" * (64 * 1024 + 1))), "too-large", "wrong-answer"),
-        (sends(Answer(200, b'{"challengeCode": 1}'), half=True), "cut", "unreachable"),
-        (raw(), "cut", "unreachable"),
-        (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "cut", "unreachable"),
+        (
+            sends(Answer(200, b"<html>hello</html>", "text/html")),
+            "is not JSON with text in challengeCode and challengeResponse: <html>",
+            "wrong-answer",
+        ),
+        (sends(Answer(403, b"no")), "it answers 403, not 200: no", "wrong-answer"),
+        (sends(Answer(200, b"x" * (64 * 1024 + 1))), "is larger than", "wrong-answer"),
+        (sends(Answer(200, b'{"challengeCode": 1}'), half=True), "was cut", "unreachable"),
+        (raw(), "was cut", "unreachable"),
+        (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "was cut", "unreachable"),
     ],
 )
 def test_bad_receivers_are_told_apart(
-    respond: Respond, kind: str, state: str, context: CallContext
+    respond: Respond, what: str, state: str, context: CallContext
 ) -> None:
     result = read(respond, context)
-    assert (result.kind, result.state) == (kind, state)
+    assert (what in result.detail, result.state) == (True, state)
     assert result.detail.isprintable()
     assert result.fix
-    if kind == "cut":
+    if state == "unreachable":
         assert result.fix.startswith("see the receiver's log: it closed the connection")
 
 
@@ -185,7 +189,7 @@ def test_a_receiver_that_never_answers_is_given_up() -> None:
 
     with Watched(timeout=SHORT_OF_PATIENCE) as context:
         result = read(respond, context)
-    assert result.kind == "time-out"
+    assert result.state == "unreachable"
     assert result.fix == "let the receiver answer first and work afterwards, from a queue"
     assert result.seconds >= SHORT_OF_PATIENCE
 
@@ -193,7 +197,8 @@ def test_a_receiver_that_never_answers_is_given_up() -> None:
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".invalid"])
 def test_a_name_that_does_not_resolve_is_told(host: str, context: CallContext) -> None:
     result = challenge(url(f"https://{host}/hook?code={URL_KEY}"), KEY, context)
-    assert (result.kind, result.state) == ("no-name", "unreachable")
+    assert result.state == "unreachable"
+    assert "does not resolve" in result.detail or "is invalid" in result.detail
     assert URL_KEY not in repr(result)
 
 
@@ -202,7 +207,8 @@ def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver() -> None:
         port = taken.getsockname()[1]
     with Watched(environ={"HTTP_PROXY": f"http://127.0.0.1:{port}"}) as context:
         result = challenge(url("http://receiver.invalid/hook"), KEY, context)
-    assert (result.kind, result.state) == ("proxy", "unreachable")
+    assert result.state == "unreachable"
+    assert "the proxy" in result.detail
 
 
 @pytest.fixture
@@ -233,7 +239,7 @@ def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(
         Watched(environ={"REQUESTS_CA_BUNDLE": str(bundle)}) as context,
     ):
         result = challenge(url(address), KEY, context)
-    assert (result.kind, result.state) == ("tls", "unreachable")
+    assert result.state == "unreachable"
     assert result.detail.startswith(
         f"the certificate bundle {bundle} of REQUESTS_CA_BUNDLE cannot be used"
     )
@@ -241,7 +247,8 @@ def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(
 
 def test_https_where_only_http_is_spoken_is_told(context: CallContext) -> None:
     with server(sends(Answer(200))) as address:
-        assert challenge(url(address.replace("http:", "https:")), KEY, context).kind == "tls"
+        result = challenge(url(address.replace("http:", "https:")), KEY, context)
+    assert result.detail == "no TLS connection to the server could be made"
 
 
 def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(
@@ -261,7 +268,8 @@ def test_a_policy_that_does_not_allow_private_receivers_lets_nothing_reach_one()
         Receiver({"catalogue": [SECRET]}) as receiver,
     ):
         result = challenge(url(receiver.url("catalogue")), KEY, context)
-        assert (result.kind, result.state) == ("no-route", "unreachable")
+        assert result.state == "unreachable"
+        assert "no call is made to it" in result.detail
         assert result.detail == "the address is private: no call is made to it"
         assert receiver.answers["catalogue", "challenge"] == 0
 
@@ -298,7 +306,7 @@ def test_receivers_are_challenged_side_by_side(context: CallContext) -> None:
 
     with server(respond) as address, WorkerPool(4, threading.Event()) as pool:
         results = probe_all([(url(f"{address}/{n}"), KEY) for n in range(4)], pool, context)
-    assert [result.kind for result in results.values()] == ["status"] * 4
+    assert all("it answers" in result.detail for result in results.values())
 
 
 def test_after_a_stop_nobody_is_challenged(context: CallContext, watched: Watched) -> None:

@@ -166,7 +166,6 @@ def options_of(way: Way, clock: Clock) -> SandboxOptions:
         traits=way.traits | {"no-challenge"},
         list_lag_additions=way.lag,
         list_lag_removals=way.lag,
-        token_seconds=86_400.0,
         clock=clock.now,
         new_id=partial(next, _ids()),
     )

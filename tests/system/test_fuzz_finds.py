@@ -19,7 +19,7 @@ REACHED = {
         {"read_log_in: LogIn", "read_refusal: SecondFactor", "read_subscriptions: tuple"},
         1000,
     ),
-    "receiver": ({"ready", "wrong-secret", "wrong-shape"}, 700),
+    "receiver": ({"ready", "wrong-secret", "wrong-answer"}, 700),
     "state": ({"a state", "hooks.state.json: ~ is a duplicate key in one object"}, 1500),
     "plan": ({"a plan", "plan.json was altered since it was saved: its digest does not fit"}, 400),
     "header": ({"none", "1 digits"}, 1500),
