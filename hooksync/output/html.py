@@ -30,24 +30,29 @@ def plan_html(view: RunView, plan_id: str, commit: str | None) -> str:
     made = f"Plan {plan_id}, made at {view.created_at} from {view.sources}"
     if commit:
         made = f"{made} at the commit {commit}"
-    problems = ""
     texts = [summary(view)]
     texts += [text for _, text in state_lines(view)]
     names = [one.name for one in view.tenancies]
-    for title, found in problems_of(view, "apply would refuse"):
-        items = [f"<li>{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found]
-        if items:
-            problems += f"<h2>{_text(title)}</h2><ul>{''.join(items)}</ul>\n"
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())
     return template.substitute(
         made=_text(f"{made}."),
         summary=_each("p", texts),
-        problems=problems,
+        problems=_problems(view),
         tenancies=_each("option", names),
         actions=_each("option", view.counts()),
         sections="\n".join(map(_section, view.tenancies)),
     )
+
+
+def _problems(view: RunView) -> str:
+    """Write a list under each title that has problems."""
+    lists = ""
+    for title, found in problems_of(view, "apply would refuse"):
+        items = [f"<li>{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found]
+        if items:
+            lists += f"<h2>{_text(title)}</h2><ul>{''.join(items)}</ul>\n"
+    return lists
 
 
 def _text(text: str) -> str:
