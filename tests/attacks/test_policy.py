@@ -248,8 +248,6 @@ def test_a_policy_that_does_not_allow_private_receivers_has_none_challenged(
 
 METADATA = (
     "169.254.169.254",
-    "2852039166",
-    "0xa9.254.0251.0376",
     "[::ffff:a9fe:a9fe]",
     "[fe80::1]",
     "168.63.129.16",

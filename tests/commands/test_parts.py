@@ -131,8 +131,10 @@ def tenancy_lines(name: str) -> str:
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     account = Account(tenants=tuple(name.upper() for name in NAMES))
-    options = SandboxOptions(accounts=(account,), latency=0.005)
-    with Sandbox(options) as box, Receiver({"catalogue": [SECRET, NEW_SECRET]}) as receiver:
+    with (
+        Sandbox(SandboxOptions(accounts=(account,))) as box,
+        Receiver({"catalogue": [SECRET, NEW_SECRET]}) as receiver,
+    ):
         place = Place(
             tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue"))
         )

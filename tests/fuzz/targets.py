@@ -95,7 +95,7 @@ def _answer(read: Callable[[bytes], object], data: bytes) -> str:
     except answers.NotUnderstood as error:
         said = str(error)
         demand(
-            said.isprintable() and len(said) < 100 and LITERAL not in said,
+            said.isprintable() and len(said) < 150 and LITERAL not in said,
             "an error quotes the answer",
             said,
         )

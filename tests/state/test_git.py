@@ -65,6 +65,15 @@ def all_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+def call_by_ssh(remote: Remote, clone: Path, first: str) -> None:
+    """Let a clone reach its remote by a program in the place of ssh, which does something first."""
+    program = remote.folder / "ssh"
+    program.write_text(f'#!/bin/sh\n{first}\nfor last; do :; done\nexec sh -c "$last"\n')
+    program.chmod(0o755)
+    remote.git("config", "core.sshCommand", str(program), at=clone)
+    remote.git("config", "remote.origin.url", f"ssh://host{remote.path}", at=clone)
+
+
 def refusal(backend: GitBackend) -> str:
     with pytest.raises(FileError) as caught:
         backend.get()
@@ -349,13 +358,7 @@ def test_where_git_knows_no_author_there_is_one(by_path: Remote) -> None:
 def test_git_gets_no_secret_of_the_run_and_no_terminal(by_path: Remote) -> None:
     clone = by_path.clone("one")
     spy = by_path.folder / "spy"
-    by_path.git(
-        "config",
-        "remote.origin.uploadpack",
-        f"cat /proc/self/stat > {spy}; env >> {spy}; git-upload-pack",
-        at=clone,
-    )
-    by_path.git("config", "remote.origin.url", f"file://{by_path.path}", at=clone)
+    call_by_ssh(by_path, clone, f"cat /proc/self/stat > {spy}; env >> {spy}")
     open_at(clone, by_path, PRESERVICA_PASSWORD="s3cret", HOOKSYNC_PLAN_KEY="s3cret").get()
     seen = spy.read_text(encoding="utf-8")
     assert "s3cret" not in seen
@@ -561,9 +564,7 @@ def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:
 def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> None:
     clone = by_path.clone("one")
     note = by_path.folder / "note"
-    by_path.git(
-        "config", "remote.origin.uploadpack", f"echo $$ > {note}; exec sleep 600; #", at=clone
-    )
+    call_by_ssh(by_path, clone, f"echo $$ > {note}; exec sleep 600")
     assert "no answer within 1 seconds" in refusal(
         GitBackend(WHERE, str(clone), by_path.environ, patience=1)
     )
