@@ -77,8 +77,8 @@ BREAKS = {
     "markdown": Break(
         "write foreign text as Markdown",
         "output/markdown.py",
-        "    if not text or (text",
-        "    return text\n    if not text or (text",
+        "    if _PLAIN.fullmatch(text)",
+        "    return text\n    if _PLAIN.fullmatch(text)",
     ),
     "encodings": Break(
         "look for values in clear alone",
@@ -131,7 +131,7 @@ BREAKS = {
     "states": Break(
         "believe what a state says of a secret",
         "reconcile/planner.py",
-        "is_same = each.entry.is_made_with(self.ring.key(each.secret, each.salt))",
+        "is_same = entry.is_made_with(self.ring.key(*each))",
         "is_same = True",
     ),
     "signals": Break(
