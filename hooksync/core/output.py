@@ -97,20 +97,20 @@ class Output:
         """
         data = self.safe(text, "json").encode()
         try:
-            if stream := stream_path(path):
+            stream = stream_path(path)
+            if stream:
                 with open(stream, "ab") as file:
                     file.write(data)
-                self.written.add(path)
-                return
-            folder, name = os.path.split(path)
-            target = os.path.join(os.path.realpath(folder), name)
-            if follows_link:
-                target = os.path.realpath(path)
-            _check_kind(target)
-            _replace(target, data, mode)
-            self.written.add(path)
+            else:
+                folder, name = os.path.split(path)
+                target = os.path.join(os.path.realpath(folder), name)
+                if follows_link:
+                    target = os.path.realpath(path)
+                _check_kind(target)
+                _replace(target, data, mode)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
             raise FileError(_unwritable(path, error)) from error
+        self.written.add(path)
 
     def create_file(
         self, path: str, text: str | bytes, mode: int = 0o644, *, holds_secrets: bool = False

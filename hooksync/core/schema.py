@@ -169,8 +169,10 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
         yield Violation(keyword, error.schema, path, error.instance)
 
 
-def _compile(schema: Schema, document: Schema) -> Check:
+def _compile(schema: Schema | bool, document: Schema) -> Check:
     """Make the check of a part of a document, of the checks of its keywords."""
+    if isinstance(schema, bool):  # whether anything fits
+        return lambda value: schema
     keywords = [keyword for keyword in schema if keyword not in _SAYS_NOTHING]
     checks = [_keyword(keyword, schema[keyword], document) for keyword in keywords]
     if "properties" in schema or "additionalProperties" in schema:
@@ -212,8 +214,7 @@ def _fields(schema: Schema, document: Schema) -> Check:
     properties = schema.get("properties", {})
     known = {name: _compile(each, document) for name, each in properties.items()}
     notes = "x-" if "patternProperties" in schema else ()
-    rest = schema.get("additionalProperties", True)
-    others = _compile(rest, document) if isinstance(rest, dict) else _always(is_fit=rest)
+    others = _compile(schema.get("additionalProperties", True), document)
 
     def check_fields(value: Any) -> bool:
         if not isinstance(value, dict):
@@ -232,16 +233,12 @@ def _fields(schema: Schema, document: Schema) -> Check:
 def _all_of(checks: Sequence[Check]) -> Check:
     """Join checks, two by two: a loop would cost more than the checks."""
     if not checks:
-        return _always(is_fit=True)
+        return lambda value: True
     if len(checks) == 1:
         return checks[0]
     first = checks[0]
     rest = _all_of(checks[1:])
     return lambda value: first(value) and rest(value)
-
-
-def _always(*, is_fit: bool) -> Check:
-    return lambda value: is_fit
 
 
 def _each(kind: type[Collection[Any]], check: Check) -> Check:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import counted, some_of
@@ -76,12 +75,13 @@ def coverage(view: RunView) -> list[Covered]:
         for step in one.steps:
             steps[one.name, step.trigger].append(step)
     known = [Trigger(wire) for wire in TRIGGER_NAMES.values()]
-    others = {trigger for _, trigger in steps}.difference(known)
-    names = [one.name for one in view.tenancies if one.live is not None]
-    return [
-        _covered(name, trigger, steps.get((name, trigger), []))
-        for trigger, name in product([*known, *sorted(others)], names)
-    ]
+    others = {step.trigger for step in view.steps}.difference(known)
+    found = []
+    for trigger in [*known, *sorted(others)]:
+        for one in view.tenancies:
+            if one.live is not None:
+                found.append(_covered(one.name, trigger, steps[one.name, trigger]))
+    return found
 
 
 def _covered(name: str, trigger: Trigger, steps: Sequence[StepView]) -> Covered:
