@@ -182,7 +182,7 @@ def test_what_is_told_on_the_way_goes_to_the_program_and_shows_no_secret(
 ) -> None:
     told: list[str] = []
     declared = load(place, on_message=told.append)
-    declared.world.output.message(
+    declared.world.terminal.message(
         f"as a state's backend says it: {place.environ['RECEIVER']}?code={HIDDEN[1]}\n"
     )
     declared.world.terminal.message("as a run lock says it")
