@@ -45,7 +45,7 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
     refuse_unmatched("ADDRESS", globs, known, "address")
     with open_session(declared, is_apply=True) as session:
         journal = session.open_journal()
-        planned = session.plan(waits=True)
+        planned = session.plan()
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
         chosen = [step for plan in plans for step in candidates(plan, globs)]
         adopted, problems = _judged(session, chosen, globs)

@@ -85,16 +85,10 @@ class Session(Record, frozen=True):
     declared: Declared
     store: StateStore | None
 
-    def plan(self, *, waits: bool = False) -> tuple[Planned, ...]:
-        """Read the tenancies and plan them.
-
-        `waits`: for a list that may still show what an earlier run has made.
-        """
+    def plan(self) -> tuple[Planned, ...]:
+        """Read the tenancies and plan them."""
         with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
-            if waits:
-                fetched = self.run.read(advance, self.planner.is_behind)
-            else:
-                fetched = self.run.read(advance)
+            fetched = self.run.read(advance, self.planner.is_behind)
         read = [one for one in fetched if isinstance(one, FetchedTenancy)]
         plans = {plan.tenancy.name: plan for plan in self.planner.plan(read)}
         planned: list[Planned] = []
@@ -147,6 +141,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     options = declared.options
     world = declared.world
     store = find_store(declared.state, options.files[0], world)
+    list_wait = seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900)
     with ExitStack() as held:
         if store and is_apply:
             held.enter_context(hold_run_lock(store, options.lock_timeout, world))
@@ -158,9 +153,9 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
                 world,
                 timeout=options.timeout,
                 parallelism=options.parallelism,
-                check_lock=store.check if store else lambda: None,
+                store=store,
                 private=declared.private_receivers,
-                list_wait=seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900),
+                list_wait=list_wait if is_apply else 0.0,
             )
         )
         planner = Planner(

@@ -364,7 +364,7 @@ def apply(
 
 def _prepared(session: Session) -> tuple[tuple[Planned, ...], RunView]:
     """Plan, and find out what stands against it. Changes nothing."""
-    planned = session.plan(waits=True)
+    planned = session.plan()
     against_all = _against_all(session, planned)
     if against_all:
         return planned, _view(session, planned, against_all=against_all)

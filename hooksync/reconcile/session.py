@@ -30,7 +30,7 @@ from hooksync.service.http import (
     proxy_credentials,
 )
 from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.contract import LockLost
+from hooksync.state.contract import LockLost, StateStore
 from hooksync.state.history import FetchedTenancy
 
 Fetched = FetchedTenancy | UnreadTenancy
@@ -46,14 +46,14 @@ def open_run(
     *,
     timeout: float,
     parallelism: int,
-    check_lock: Callable[[], None] = lambda: None,
+    store: StateStore | None = None,
     private: bool = True,
     list_wait: float = 0.0,
 ) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end.
 
     `timeout`: seconds a call may take; `parallelism`: calls in flight in the whole run;
-    `check_lock`: raises LockLost; `private`: whether receivers may be private;
+    `store`: of the state whose run lock it holds; `private`: whether receivers may be private;
     `list_wait`: seconds, as `Run` has it.
     """
     failures: list[Exception] = []
@@ -67,7 +67,7 @@ def open_run(
         world.patience or RetryPolicy(),
         world.clock,
         private,
-        partial(_check_lock, check_lock, world.stop, failures),
+        partial(_check_lock, store, world.stop, failures),
     )
     secrets = world.secrets
     _mask_what_a_service_may_quote(tenancies, world)
@@ -106,10 +106,11 @@ def _references(tenancies: Sequence[Tenancy]) -> Iterator[SecretRef]:
             yield one.secret
 
 
-def _check_lock(check: Callable[[], None], stop: Event, failures: list[Exception]) -> None:
+def _check_lock(store: StateStore | None, stop: Event, failures: list[Exception]) -> None:
     """Let a lost run lock end the run as an interrupt does. Raises LockLost."""
     try:
-        check()
+        if store:
+            store.check()
     except LockLost as error:
         stop.set()
         failures.append(error)
@@ -131,7 +132,7 @@ class Run(Record, frozen=True):
     # what ended it as an interrupt does: no code is made for that, or LockLost, or FileError
     failures: list[Exception]
 
-    def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
+    def read(self, advance: Advance, is_behind: IsBehind) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy; again for a while if the list is known to lag."""
         found = self.pool.run(
             [partial(self._read_one, one, advance, is_behind) for one in self.tenancies]
