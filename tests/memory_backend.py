@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Event
 
 from hooksync.core.errors import FileError, Problem
 from hooksync.state.contract import Changed, Content
+from hooksync.state.remote import RemoteStore
 
 CUT = FileError(Problem("memory is unreachable", "check the network"))
+
+
+class PassiveStore(RemoteStore):
+    """A store whose run lock only calls renew, so that a test decides when."""
+
+    def renew_until(self, done: Event) -> None:
+        """Renew nothing."""
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ def entry(
     key: Key | None = KEY,
 ) -> StateEntry:
     """An entry for `catalogue`. `key`: of its secret; None: it is unconfirmed."""
-    made = StateEntry(SERVER, tenant, "prod/catalogue/MOVED", identifier, run, AT, DECLARED, True)
+    made = StateEntry(SERVER, tenant, "prod/catalogue/MOVED", run, AT, DECLARED, True, identifier)
     return made.made_with(key, salt) if key else made
 
 
@@ -106,11 +106,11 @@ def states(draw: st.DrawFn) -> State:
         servers,
         TENANTS,
         TEXTS,
-        TEXTS,
         runs,
         TIMES,
         DIGESTS,
         flags,
+        TEXTS,
         is_adopted=flags,
         is_listed=flags,
         replaces=TEXTS | st.just(""),

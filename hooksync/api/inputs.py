@@ -72,16 +72,11 @@ class Session(Record, frozen=True):
     planner: Planner
     declared: Declared
     store: StateStore | None
-    is_apply: bool
 
     def plan(self) -> tuple[Planned, ...]:
-        """Read the tenancies and plan them.
-
-        An apply waits for a list that does not show yet what an earlier run has made.
-        """
-        is_behind = self.planner.is_behind if self.is_apply else None
+        """Read the tenancies and plan them."""
         with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
-            fetched = self.run.read(advance, is_behind)
+            fetched = self.run.read(advance, self.planner.is_behind)
         read = [one for one in fetched if isinstance(one, FetchedTenancy)]
         plans = {plan.tenancy.name: plan for plan in self.planner.plan(read)}
         planned: list[Planned] = []
@@ -135,6 +130,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     options = declared.options
     world = declared.world
     store = find_store(declared.state, options.files[0], world)
+    list_wait = seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900)
     with ExitStack() as held:
         if store and is_apply:
             held.enter_context(hold_run_lock(store, options.lock_timeout, world))
@@ -148,7 +144,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
                 parallelism=options.parallelism,
                 store=store,
                 private=declared.private_receivers,
-                list_wait=seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900),
+                list_wait=list_wait if is_apply else 0.0,
             )
         )
         planner = Planner(
@@ -161,7 +157,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
             is_proof=not options.policy or bool(store and store.integrity.key),
             is_ci=is_ci(world.environ),
         )
-        yield Session(run, planner, declared, store, is_apply)
+        yield Session(run, planner, declared, store)
 
 
 def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:

@@ -36,7 +36,6 @@ from hooksync.state.model import (
     StateEntry,
     TenancyRecords,
     Unsettled,
-    entry_for,
 )
 from hooksync.state.store import update
 
@@ -69,7 +68,7 @@ class Journal:
                 key = plan.tenancy.key
                 state = recovered(state, key, plan.live)
                 records = state.of(key)
-                intents = (*records.intents, *self._intents(plan, state.url_salt))
+                intents = (*records.intents, *self._intents(plan, state))
                 begun[key] = replace(records, intents=intents)
             return state.with_records(begun)
 
@@ -120,28 +119,27 @@ class Journal:
         secrets = self._planner.secrets
         self._planner.ring.derive((secrets.find(ref), self._salts[ref]) for ref in new)
 
-    def _intents(self, plan: TenancyPlan, url_salt: str) -> list[Intent]:
+    def _intents(self, plan: TenancyPlan, state: State) -> Iterator[Intent]:
         ids = defaultdict[object, list[str]](list)
         for live in plan.live:
             ids[live.key].append(live.id)
-        key = plan.tenancy.key
-        intents = []
         for step in plan.makings:
-            declared = step.declared
-            intents.append(
-                Intent(
-                    key.server,
-                    key.tenant,
-                    declared.address,
-                    self._run,
-                    self._at,
-                    declared_digest(url_salt, declared.key),
-                    declared.include_identifiers,
-                    tuple(ids[declared.key]),
-                    step.live.id if isinstance(step, Resubscribe) else "",
-                )
-            )
-        return intents
+            seen = tuple(ids[step.declared.key])
+            yield replace(self._intent(step, plan.tenancy.key, state), seen=seen)
+
+    def _intent(self, step: Making | Keep, key: TenancyKey, state: State) -> Intent:
+        """Return the intent to make what a step declares, without the ids that were seen before."""
+        declared = step.declared
+        return Intent(
+            key.server,
+            key.tenant,
+            declared.address,
+            self._run or state.next_run,
+            self._at,
+            declared_digest(state.url_salt, declared.key),
+            declared.include_identifiers,
+            replaces=step.live.id if isinstance(step, Resubscribe) else "",
+        )
 
     def _ended(
         self, outcome: TenancyOutcome, records: TenancyRecords, state: State
@@ -174,17 +172,10 @@ class Journal:
         """Return the entry of what a step made or adopted."""
         step = one.step
         assert isinstance(step, Making | Keep)  # noqa: S101, nothing else has a declared one
-        live_id = "" if isinstance(step, Subscribe) else step.live.id
-        is_adopted = live_id == one.new_id
-        made = replace(
-            entry_for(step.declared, key, state.url_salt),
-            id=one.new_id or "",
-            run=self._run or state.next_run,
-            at=self._at,
-            is_listed=one.is_listed,
-            is_adopted=is_adopted,
-            replaces="" if is_adopted else live_id,
-        )
+        made = self._intent(step, key, state).entry(one.new_id or "")
+        made = replace(made, is_listed=one.is_listed)
+        if not isinstance(step, Subscribe) and step.live.id == one.new_id:
+            made = replace(made, is_adopted=True, replaces="")
         if not one.is_confirmed:
             return made
         salt = self._salts[step.declared.secret]

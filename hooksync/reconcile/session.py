@@ -132,7 +132,7 @@ class Run(Record, frozen=True):
     # what ended it as an interrupt does: no code is made for that, or LockLost, or FileError
     failures: list[Exception]
 
-    def read(self, advance: Advance, is_behind: IsBehind | None) -> tuple[Fetched, ...]:
+    def read(self, advance: Advance, is_behind: IsBehind) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy; again for a while if the list is known to lag."""
         found = self.pool.run(
             [partial(self._read_one, one, advance, is_behind) for one in self.tenancies]

@@ -162,21 +162,6 @@ def recovered(
     made = {}
     for intent, identifier in found_for(records, listed, state.url_salt):
         if intent.run != this_run:
-            made[identifier] = _unconfirmed(intent, identifier)
+            made[identifier] = intent.entry(identifier)
     entries = (*records.entries, *made.values())
     return state.with_records({key: replace(records, entries=entries, intents=own)})
-
-
-def _unconfirmed(intent: Intent, identifier: str) -> StateEntry:
-    """Return the entry of what a list shows for an intent."""
-    return StateEntry(
-        intent.server,
-        intent.tenant,
-        intent.address,
-        identifier,
-        intent.run,
-        intent.at,
-        intent.declared,
-        intent.include_identifiers,
-        replaces=intent.replaces,
-    )

@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
-from hooksync.core.model import DeclaredSubscription, SecretRef, TenancyKey
-from hooksync.core.record import Record, force_setattr, replace
-from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, declared_digest, fingerprint
+from hooksync.core.model import SecretRef, TenancyKey
+from hooksync.core.record import Record, fields_of, force_setattr, replace
+from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint
 
 
 class Recorded(Record, frozen=True):
@@ -37,16 +37,23 @@ class Recorded(Record, frozen=True):
         return self.address.partition("/")[2]
 
 
-class StateEntry(Recorded, frozen=True, rename={"is_adopted": "adopted", "is_listed": "listed"}):
+class Made(Recorded, frozen=True):
+    """A record about a subscription that a run makes, made or adopted."""
+
+    HIDDEN: ClassVar[tuple[str, ...]] = ("declared",)
+
+    run: int  # the number of the run; a higher one is newer
+    at: int  # when that was, seconds since 1970
+    declared: str  # `declared_digest` of the declared subscription
+    include_identifiers: bool  # as sent
+
+
+class StateEntry(Made, frozen=True, rename={"is_adopted": "adopted", "is_listed": "listed"}):
     """A live subscription that hooksync made or adopted."""
 
     HIDDEN = ("fingerprint", "declared")
 
     id: str  # the live one's
-    run: int  # the number of the run that recorded it; a higher one is newer
-    at: int  # when that was, seconds since 1970
-    declared: str  # `declared_digest` of the declared subscription
-    include_identifiers: bool  # as sent
     is_adopted: bool = False
     is_listed: bool = True  # whether a list has shown it
     replaces: str = ""  # the id of the old subscription, until a list lacks it
@@ -67,18 +74,17 @@ class StateEntry(Recorded, frozen=True, rename={"is_adopted": "adopted", "is_lis
         return replace(self, salt=salt.id, fingerprint=fingerprint(key, self.key, self.id))
 
 
-class Intent(Recorded, frozen=True):
+class Intent(Made, frozen=True):
     """A subscription that a run is about to make; one that stays is of an unsettled step."""
 
-    HIDDEN = ("declared",)
-
-    run: int  # the number of the run
-    at: int  # when it began, seconds since 1970
-    declared: str  # as in an entry
-    include_identifiers: bool  # as it is sent
     # the live ids of its identity before it is made; the one that it replaces comes first
     seen: tuple[str, ...] = ()
     replaces: str = ""  # as in an entry
+
+    def entry(self, identifier: str) -> StateEntry:
+        """Return the entry of what was made, as long as no response vouches for its secret."""
+        made = fields_of(Made, self)
+        return StateEntry(id=identifier, replaces=self.replaces, **made)
 
 
 class Unsettled(Recorded, frozen=True):
@@ -88,14 +94,6 @@ class Unsettled(Recorded, frozen=True):
 
 
 AnyRecord: TypeAlias = StateEntry | Intent | Unsettled
-
-
-def entry_for(one: DeclaredSubscription, key: TenancyKey, url_salt: str) -> StateEntry:
-    """Return an unconfirmed entry for what is as declared, without id, run and time."""
-    digest = declared_digest(url_salt, one.key)
-    return StateEntry(
-        key.server, key.tenant, one.address, "", 0, 0, digest, one.include_identifiers
-    )
 
 
 class TenancyRecords(Record, frozen=True):

@@ -53,16 +53,13 @@ class RemoteStore:
         tell: Callable[[str], None],
         *,
         expiry: float = EXPIRY,
-        has_thread: bool = True,
     ) -> None:
-        """`has_thread`: a thread renews the lock."""
         self.where = backend.where
         self.integrity = Integrity()
         self._backend = backend
         self._clock = clock
         self._tell = tell
         self._expiry = expiry
-        self._has_thread = has_thread
         self._known = _EMPTY  # what the backend held when it was last asked or written
         self._lock: Holder | None = None  # held by this run
         self._renewed_at = _NEVER
@@ -98,10 +95,9 @@ class RemoteStore:
         """Hold the run lock, or raise Busy at once. Raises FileError where it cannot be reached."""
         self._take(holder)
         done = Event()
-        renewing = Thread(target=self._renew_until, args=(done,), daemon=True)
+        renewing = Thread(target=self.renew_until, args=(done,), daemon=True)
         try:
-            if self._has_thread:
-                renewing.start()
+            renewing.start()
             yield
         finally:
             done.set()
@@ -193,7 +189,8 @@ class RemoteStore:
         )
         return max(ages) < self._expiry * (1 - 1 / _RENEWALS)
 
-    def _renew_until(self, done: Event) -> None:
+    def renew_until(self, done: Event) -> None:
+        """Renew the run lock, in a thread of its own, until this run is done."""
         while not self._clock.wait(done, self._expiry / _RENEWALS):
             with suppress(Exception):  # it is tried again, here and by `check`
                 self._renew()

@@ -11,9 +11,9 @@ from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Step, Subscribe, TenancyPlan
 from hooksync.reconcile.planner import Planner
-from hooksync.state.fingerprints import Key, KeyRing, Wanted
+from hooksync.state.fingerprints import Key, KeyRing, Wanted, declared_digest
 from hooksync.state.history import FetchedTenancy
-from hooksync.state.model import AnyRecord, State, StateEntry, entry_for
+from hooksync.state.model import AnyRecord, State, StateEntry
 from tests.state_makers import AT, PROD, SALT, URL_SALT, state
 
 VALUE = "the-secret-of-the-receiver-0123456789"
@@ -37,7 +37,9 @@ def made(
     **fields: object,
 ) -> StateEntry:
     """The entry of a live subscription that hooksync made. `value`: of its secret."""
-    unconfirmed = replace(entry_for(one, PROD, URL_SALT), id=identifier, run=run, at=AT)
+    digest = declared_digest(URL_SALT, one.key)
+    flag = one.include_identifiers
+    unconfirmed = StateEntry(*PROD, one.address, run, AT, digest, flag, identifier)
     confirmed = unconfirmed.made_with(derive((Secret(value), SALT)), SALT)
     return replace(confirmed, **fields)
 

@@ -31,7 +31,6 @@ from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.format import read_state
 from hooksync.state.model import State
-from hooksync.state.remote import RemoteStore
 from tests.laws import (
     IDLE,
     LAWS,
@@ -43,6 +42,7 @@ from tests.laws import (
     Run,
     broken_by,
 )
+from tests.memory_backend import PassiveStore
 from tests.simulation.disk import Disk, FarBackend, Store
 from tests.simulation.history import Command, Edit, History, Person, StateFile, Wait
 from tests.simulation.hooks import (
@@ -353,7 +353,7 @@ class Play:
         if not self.history.is_remote:
             return Store(self.disk, process, name)
         backend = FarBackend(self.disk, process, name)
-        return RemoteStore(backend, process, process.message, has_thread=False)
+        return PassiveStore(backend, process, process.message)
 
     def _run(
         self,

@@ -20,7 +20,7 @@ from hooksync.state.model import State
 from hooksync.state.remote import RemoteStore
 from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
-from tests.memory_backend import MemoryBackend
+from tests.memory_backend import MemoryBackend, PassiveStore
 from tests.state_makers import adding, entry, load, state
 
 ARCHIVIST = Holder("archivist", "host-7", "https://ci.example.org/7", 0, 4711, "a" * 16)
@@ -50,7 +50,7 @@ def open_one(
     told: list[str] | None = None,
 ) -> RemoteStore:
     tell = (told if told is not None else []).append
-    return RemoteStore(backend, clock or JumpingClock(), tell, has_thread=False)
+    return PassiveStore(backend, clock or JumpingClock(), tell)
 
 
 def hold(store: RemoteStore, holder: Holder) -> None:

@@ -208,7 +208,7 @@ def _old_state(server: str, made: Iterable[Subscription], names: Mapping[str, st
         address = f"{TENANCY}/{names.get(name, name)}/{one.trigger.removeprefix('FULL_TEXT_')}"
         digest = declared_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
         entry = StateEntry(
-            server, TENANT.lower(), address, one.id, 1, 0, digest, one.include_identifiers
+            server, TENANT.lower(), address, 1, 0, digest, one.include_identifiers, one.id
         )
         entries.append(entry.made_with(key_of(one.secret), SALT))
     return State(URL_SALT, (SALT,), tuple(entries), serial=1)
