@@ -15,7 +15,7 @@ from hooksync.api.promise import Promise, promised
 from hooksync.core import model
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
-from hooksync.core.record import Record, convert
+from hooksync.core.record import Record, convert, given_fields
 from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json, plan_key
 from hooksync.output.json_text import digest
@@ -210,6 +210,5 @@ def _step(fields: Fields) -> StepView:
         secret=secret["ref"] and model.SecretRef.read(secret["ref"]),
         secret_state=secret["state"],
         is_listed=fields.get("listed", True),
-        description=fields.get("description"),
-        owner=fields.get("owner"),
+        **given_fields(model.Notes, fields),
     )

@@ -220,12 +220,17 @@ class HookUrl(Record, frozen=True):
 NO_URL = HookUrl("(not listed yet)", "")  # of a live one that no list has shown
 
 
-class PlainFields(Record, frozen=True, kw_only=True):
+class Notes(Record, frozen=True, kw_only=True):
+    """What a file tells people about a subscription: shown, never compared."""
+
+    description: str | None = None
+    owner: str | None = None
+
+
+class PlainFields(Notes, frozen=True, kw_only=True):
     """The fields of a subscription that go unchanged from the file to the plan."""
 
     include_identifiers: bool = True
-    description: str | None = None  # shown, never compared
-    owner: str | None = None  # shown, never compared
 
 
 class DeclaredSubscription(PlainFields, frozen=True):

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from hooksync import __version__
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
+from hooksync.core.model import Notes
+from hooksync.core.record import fields_of
 from hooksync.output.view import RunView, StepView, TenancyView
 
 _NOT_CHALLENGED: dict[str, object] = {"state": "not-checked", "detail": None}
@@ -62,17 +64,16 @@ def step_fields(step: StepView) -> dict[str, object]:
     """Write one step."""
     made_at = rfc3339(step.made_at) if step.made_at else None
     return {
+        **fields_of(Notes, step),
         "action": step.action,
         "address": step.address,
         "changes": step.changes,
-        "description": step.description,
         "id": step.id,
         "include_identifiers": step.include_identifiers,
         "listed": step.is_listed,
         "made_at": made_at,
         "name": step.name,
         "origin": step.origin,
-        "owner": step.owner,
         "place": str(step.place) if step.place else None,
         "reasons": step.reasons,
         "receiver": _receiver(step),

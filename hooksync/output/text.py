@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from hooksync.core.errors import Problem, counted, some_of
-from hooksync.core.record import replace
+from hooksync.core.model import Notes
+from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.output.view import NOT_MADE, RunView, StepView, TenancyView
 from hooksync.reconcile.plan import Action, Result
@@ -236,10 +237,9 @@ def step_fields(step: StepView) -> Iterator[tuple[str, str]]:
         is_known = step.secret_state != "unknown" or step.action == "keep"
         state = step.secret_state.replace("-", " ")
         yield "secret", f"{state} ({step.secret})" if is_known else str(step.secret)
-    if step.description:
-        yield "description", step.description
-    if step.owner:
-        yield "owner", step.owner
+    for name, text in fields_of(Notes, step).items():
+        if text:
+            yield name, text
 
 
 def _remark(step: StepView) -> str:

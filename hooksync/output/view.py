@@ -13,12 +13,13 @@ from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, Re
 from hooksync.core.model import (
     LiveSubscription,
     Location,
+    Notes,
     SecretRef,
     SecretState,
     Tenancy,
     Trigger,
 )
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record, fields_of, replace
 from hooksync.reconcile import plan as planned
 from hooksync.reconcile.plan import Reason
 
@@ -31,7 +32,7 @@ Summary = Literal["as declared", "changes", "applied", "not as declared", "refus
 NOT_MADE: Origin = "not made by hooksync"
 
 
-class StepView(Record, frozen=True):
+class StepView(Notes, frozen=True):
     """One step as reports show it."""
 
     action: planned.Action
@@ -52,8 +53,6 @@ class StepView(Record, frozen=True):
     is_listed: bool = True  # False: live by a response alone, no list has shown it
     outcome: planned.Outcome | None = None  # None in a plan
     place: Location | None = None  # in the hooks file; None if nothing is declared
-    description: str | None = None  # of the declared subscription
-    owner: str | None = None  # likewise
 
     @property
     def is_change(self) -> bool:
@@ -385,8 +384,7 @@ def _view_of_declared(
         receiver=answers.get(one.address),
         outcome=outcome,
         place=one.location,
-        description=one.description,
-        owner=one.owner,
+        **fields_of(Notes, one),
     )
     if not isinstance(step, planned.Resubscribe):
         return view
