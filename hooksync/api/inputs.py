@@ -147,17 +147,24 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
                 list_wait=list_wait if is_apply else 0.0,
             )
         )
-        planner = Planner(
-            DiffOptions(options.replace, options.targets),
-            state,
-            run.secrets,
-            KeyRing(options.parallelism, world.stretch or stretch),
-            declared.state,
-            world.clock,
-            is_proof=not options.policy or bool(store and store.integrity.key),
-            is_ci=is_ci(world.environ),
-        )
-        yield Session(run, planner, declared, store)
+        yield Session(run, _make_planner(declared, run, store, state), declared, store)
+
+
+def _make_planner(
+    declared: Declared, run: Run, store: StateStore | None, state: State | None
+) -> Planner:
+    options = declared.options
+    world = declared.world
+    return Planner(
+        DiffOptions(options.replace, options.targets),
+        state,
+        run.secrets,
+        KeyRing(options.parallelism, world.stretch or stretch),
+        declared.state,
+        world.clock,
+        is_proof=not options.policy or bool(store and store.integrity.key),
+        is_ci=is_ci(world.environ),
+    )
 
 
 def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
