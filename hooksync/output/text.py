@@ -281,7 +281,7 @@ def failures(view: RunView) -> Iterator[Problem]:
         for step in tenancy.steps:
             outcome = step.outcome
             if outcome and outcome.result not in ("done", "unchanged") and outcome.detail:
-                subject = step.address or f"{tenancy.tenancy.name}: {printable(step.id or '')}"
+                subject = step.address or f"{tenancy.name}: {printable(step.id or '')}"
                 what = f"{result_words(outcome.result)}: {step.action} {subject}: {outcome.detail}"
                 yield Problem(what, outcome.fix)
 
@@ -308,7 +308,6 @@ def verification(view: RunView) -> Iterator[Line]:
 
 
 def _difference_lines(view: TenancyView) -> Iterator[Line]:
-    """Write what the verification of a tenancy found."""
     yield "", f"Not as declared: {view.name}: {counted(len(view.differences), 'subscription')}"
     for step in view.differences:
         symbol, name, trigger, remark = step_columns(step, view)
