@@ -95,10 +95,10 @@ def change_words(view: TenancyView) -> str:
     if counts["resubscribe"]:
         words.append(f"{counts['resubscribe']} replaced")
     if counts["unsubscribe"]:
-        removed = [step for step in view.steps if step.action == "unsubscribe"]
-        names = [
-            f"{step.name or (step.id or '')[:_SHOWN_ID]} {step.trigger.shown}" for step in removed
-        ]
+        names = []
+        for step in view.steps:
+            if step.action == "unsubscribe":
+                names.append(f"{step.name or (step.id or '')[:_SHOWN_ID]} {step.trigger.shown}")
         words.append(f"{counts['unsubscribe']} REMOVED ({some_of(names, _FEW_NAMES)})")
     return ", ".join(words)
 
