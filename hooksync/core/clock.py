@@ -79,17 +79,13 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
         except BaseException as error:
             failed.append(error)
 
-    thread, end = Thread(target=work, daemon=True), time.monotonic() + seconds
-    try:
-        thread.start()
-        while (
-            thread.is_alive()
-            and not (stop and stop.is_set())
-            and (left := end - time.monotonic()) > 0
-        ):
-            thread.join(min(left, _LOOK) if stop else left)
-    except RuntimeError:  # no more threads can be had: better not bounded than not at all
-        work()
+    thread = Thread(target=work, daemon=True)
+    end = time.monotonic() + seconds
+    thread.start()
+    while (
+        thread.is_alive() and not (stop and stop.is_set()) and (left := end - time.monotonic()) > 0
+    ):
+        thread.join(min(left, _LOOK) if stop else left)
     if not (done or failed):
         raise TimeoutError(f"no answer within {seconds:g} seconds")
     if failed:

@@ -181,7 +181,6 @@ def _compile(schema: Schema | bool, document: Schema) -> Check:
 
 
 def _keyword(keyword: str, argument: Any, document: Schema) -> Check:
-    """Make the check of one keyword."""
     match keyword:
         case "$ref":
             return _referred(argument, document)

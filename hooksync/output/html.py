@@ -68,8 +68,8 @@ def _section(view: TenancyView) -> str:
     changes = [step for step in view.steps if step.is_change]
     changes.sort(key=lambda step: _ORDER.index(step.action))
     idle = [_step(step, view) for step in view.steps if not step.is_drift]
-    title = f"{view.tenancy.name}, {view.tenancy.where}: {counts_of(view)}"
-    lines = [f'<section data-tenancy="{_text(view.tenancy.name)}"><h2>{_text(title)}</h2>']
+    title = f"{view.name}, {view.tenancy.where}: {counts_of(view)}"
+    lines = [f'<section data-tenancy="{_text(view.name)}"><h2>{_text(title)}</h2>']
     lines += [_step(step, view) for step in [*changes, *view.left_duplicates]]
     if idle:
         lines.append("<details class=rest><summary>unchanged, or left alone</summary>")

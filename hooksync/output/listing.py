@@ -131,7 +131,7 @@ def list_table(view: RunView) -> tuple[Sequence[Row], str]:
 def _rows(view: TenancyView) -> Iterator[Row]:
     for one, step in listed(view):
         yield (
-            view.tenancy.name,
+            view.name,
             one.id,
             one.trigger.shown,
             _IDENTIFIERS[one.include_identifiers],

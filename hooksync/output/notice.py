@@ -140,7 +140,7 @@ def _listed(tenancies: Sequence[TenancyView]) -> tuple[list[dict[str, Any]], dic
 def _tenancy(one: TenancyView) -> dict[str, Any]:
     counts = one.results() or one.counts()
     return {
-        "name": _line(one.tenancy.name),
+        "name": _line(one.name),
         "where": _line(one.tenancy.where),
         "state": _state(one),
         "counts": {name: counts[name] for name in counts if name not in ("keep", "unchanged")},
@@ -155,7 +155,6 @@ def _state(one: TenancyView) -> State:
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:
-    """Write a notice in words."""
     code = f" (exit code {told['exit_code']})" if told["exit_code"] else ""
     yield f"hooksync {told['command']}: {told['event']}{code}"
     yield from filter(None, [told["summary"]])

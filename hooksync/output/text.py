@@ -108,10 +108,10 @@ def change_words(view: TenancyView) -> str:
     if counts["resubscribe"]:
         words.append(f"{counts['resubscribe']} replaced")
     if counts["unsubscribe"]:
-        removed = [step for step in view.steps if step.action == "unsubscribe"]
-        names = [
-            f"{step.name or (step.id or '')[:_SHOWN_ID]} {step.trigger.shown}" for step in removed
-        ]
+        names = []
+        for step in view.steps:
+            if step.action == "unsubscribe":
+                names.append(f"{step.name or (step.id or '')[:_SHOWN_ID]} {step.trigger.shown}")
         words.append(f"{counts['unsubscribe']} REMOVED ({some_of(names, _FEW_NAMES)})")
     return ", ".join(words)
 
@@ -294,7 +294,7 @@ def failures(view: RunView) -> Iterator[Problem]:
         for step in tenancy.steps:
             outcome = step.outcome
             if outcome and outcome.result not in ("done", "unchanged") and outcome.detail:
-                subject = step.address or f"{tenancy.tenancy.name}: {printable(step.id or '')}"
+                subject = step.address or f"{tenancy.name}: {printable(step.id or '')}"
                 what = f"{result_words(outcome.result)}: {step.action} {subject}: {outcome.detail}"
                 yield Problem(what, outcome.fix)
 
@@ -321,7 +321,6 @@ def verification(view: RunView) -> Iterator[Line]:
 
 
 def _difference_lines(view: TenancyView) -> Iterator[Line]:
-    """Write what the verification of a tenancy found."""
     yield "", f"Not as declared: {view.name}: {counted(len(view.differences), 'subscription')}"
     for step in view.differences:
         symbol, name, trigger, remark = step_columns(step, view)
