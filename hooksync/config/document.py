@@ -263,7 +263,6 @@ class FileReader:
             return None
 
     def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef:
-        """Read where a secret is found."""
         where = self._at(fields.value_mark(key))
         return model.SecretRef.read(fields[key], where, noun, self._folder)
 
