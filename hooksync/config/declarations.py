@@ -59,12 +59,15 @@ class Settings(model.PlainSettings, frozen=True):
 
 
 class TenancyDeclaration(Record, frozen=True):
-    """One tenancy as the files declare it."""
+    """One tenancy as the files declare it, or as one of them does."""
 
     name: str
     settings: Settings
     subscriptions: tuple[SubscriptionDeclaration, ...]
     location: model.Location  # of its name where its settings stand, or else where it comes first
+    # whether the file has settings and subscriptions of it
+    has_settings: bool = True
+    has_subscriptions: bool = True
 
 
 class Document(Record, frozen=True):

@@ -23,7 +23,7 @@ from hooksync.config.resolve import judge
 from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, read_yaml
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.record import Record, given_fields
+from hooksync.core.record import given_fields, replace
 from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault
@@ -46,7 +46,7 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
     """
     files = [FileReader(source) for source in sources]
     triggers = _known_triggers(files)
-    parts: list[TenancyPart] = []
+    parts: list[TenancyDeclaration] = []
     problems: list[Problem] = []
     for file in files:
         parts += file.read(triggers)
@@ -75,11 +75,13 @@ def _known_triggers(files: Iterable[FileReader]) -> Mapping[str, model.Trigger] 
     return {name: model.Trigger.named(name) for name in names}
 
 
-def _run_problems(sources: Sequence[Source], parts: Sequence[TenancyPart]) -> Iterator[Problem]:
+def _run_problems(
+    sources: Sequence[Source], parts: Sequence[TenancyDeclaration]
+) -> Iterator[Problem]:
     if not parts:
         where = model.Location(sources[0].name, 1, 1) if sources else None
         yield Problem("no tenancy is declared", "write one under tenancies", where)
-    declared = {part.name for part in parts if part.subscriptions is not None}
+    declared = {part.name for part in parts if part.has_subscriptions}
     for part in parts:
         if part.name not in declared:
             declared.add(part.name)
@@ -99,10 +101,10 @@ def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Pr
 
 
 def _merged(
-    parts: Iterable[TenancyPart], problems: list[Problem]
+    parts: Iterable[TenancyDeclaration], problems: list[Problem]
 ) -> tuple[TenancyDeclaration, ...]:
     """Put the parts of each tenancy together, and note what two of them declare."""
-    spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)
+    spread: defaultdict[str, list[TenancyDeclaration]] = defaultdict(list)
     for part in parts:
         spread[part.name].append(part)
     tenancies = []
@@ -110,18 +112,19 @@ def _merged(
         main = next((part for part in of_one if part.has_settings), of_one[0])
         problems += _settings_problems(of_one, main)
         declared: dict[str, SubscriptionDeclaration] = {}
-        for entry in [entry for part in of_one for entry in part.subscriptions or ()]:
+        for entry in [entry for part in of_one for entry in part.subscriptions]:
             first = declared.setdefault(entry.name, entry)
             if first is not entry:
                 what = f'subscription "{entry.name}" is declared twice'
                 fix = "rename one of the two, or remove it"
                 problems.append(_twice(what, fix, entry.location, first.location))
-        subscriptions = tuple(declared.values())
-        tenancies.append(TenancyDeclaration(main.name, main.settings, subscriptions, main.location))
+        tenancies.append(replace(main, subscriptions=tuple(declared.values())))
     return tuple(tenancies)
 
 
-def _settings_problems(parts: Sequence[TenancyPart], main: TenancyPart) -> Iterator[Problem]:
+def _settings_problems(
+    parts: Sequence[TenancyDeclaration], main: TenancyDeclaration
+) -> Iterator[Problem]:
     """Refuse settings of a tenancy that are not those of its main part."""
     for part in parts:
         if part is not main and part.has_settings:
@@ -136,16 +139,6 @@ def _settings_problems(parts: Sequence[TenancyPart], main: TenancyPart) -> Itera
 
 def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> Problem:
     return Problem(f"{what}; the other place is {other}", fix, here)
-
-
-class TenancyPart(Record, frozen=True):
-    """What one file says of one tenancy."""
-
-    name: str
-    settings: Settings  # with the file's defaults
-    has_settings: bool  # whether the file gives it settings of its own
-    subscriptions: tuple[SubscriptionDeclaration, ...] | None  # None: not in this file
-    location: model.Location
 
 
 class FileReader:
@@ -186,7 +179,7 @@ class FileReader:
         self.damaged = drop_unfit(data, errors)
         self.data = data
 
-    def read(self, triggers: Mapping[str, model.Trigger] | None) -> list[TenancyPart]:
+    def read(self, triggers: Mapping[str, model.Trigger] | None) -> list[TenancyDeclaration]:
         """Read what the file says of each tenancy. `triggers`: by name; None: any name is one."""
         self._known_triggers = triggers
         self._defaults: YamlMap = self.data.get("defaults", YamlMap())
@@ -195,17 +188,17 @@ class FileReader:
         tenancies = self.data.get("tenancies", YamlMap())
         return [self._part(tenancies, name) for name in tenancies]
 
-    def _part(self, tenancies: YamlMap, name: str) -> TenancyPart:
+    def _part(self, tenancies: YamlMap, name: str) -> TenancyDeclaration:
         fields = tenancies[name]
         has_settings = any(key != "subscriptions" and not key.startswith("x-") for key in fields)
-        subscriptions = None
-        if "subscriptions" in fields:
-            entries = fields["subscriptions"]
-            read = (self._subscription(entries, each, name) for each in entries)
-            subscriptions = tuple(filter(None, read))
+        entries = fields.get("subscriptions", YamlMap())
+        read = (self._subscription(entries, each, name) for each in entries)
+        subscriptions = tuple(filter(None, read))
         where = self._at(tenancies.key_mark(name))
         settings = self._settings(fields.filled_up(self._defaults))
-        return TenancyPart(name, settings, has_settings, subscriptions, where)
+        return TenancyDeclaration(
+            name, settings, subscriptions, where, has_settings, "subscriptions" in fields
+        )
 
     def _settings(self, fields: YamlMap) -> Settings:
         """Read the settings of a tenancy. What is left out gets its default."""
@@ -270,7 +263,6 @@ class FileReader:
             return None
 
     def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef:
-        """Read where a secret is found."""
         where = self._at(fields.value_mark(key))
         return model.SecretRef.read(fields[key], where, noun, self._folder)
 

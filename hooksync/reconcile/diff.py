@@ -136,7 +136,9 @@ def _preference(
     declared: DeclaredSubscription, history: History, live: LiveSubscription
 ) -> tuple[int, bool]:
     """Sort the live ones of a place: the newest in the state, then one with the right content."""
-    return -history.run_of(live), bool(content_changes(declared, live, history))
+    entry = history.entries.get(live.id)
+    run = entry.run if entry else 0
+    return -run, bool(content_changes(declared, live, history))
 
 
 def content_changes(

@@ -169,7 +169,6 @@ class Journal:
         )
 
     def _entry(self, one: Outcome, key: TenancyKey, state: State) -> StateEntry:
-        """Return the entry of what a step made or adopted."""
         step = one.step
         assert isinstance(step, Making | Keep)  # noqa: S101, nothing else has a declared one
         made = self._intent(step, key, state).entry(one.new_id or "")

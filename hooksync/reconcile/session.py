@@ -98,7 +98,6 @@ def _mask_what_a_service_may_quote(tenancies: Sequence[Tenancy], world: World) -
 
 
 def _references(tenancies: Sequence[Tenancy]) -> Iterator[SecretRef]:
-    """Name every secret of a run."""
     for tenancy in tenancies:
         yield tenancy.credentials.username
         yield tenancy.credentials.totp

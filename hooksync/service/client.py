@@ -25,13 +25,10 @@ from hooksync.core.model import (
 from hooksync.core.record import replace
 from hooksync.service.auth import FindSecrets, TokenSession
 from hooksync.service.http import (
-    CREATION,
-    READ,
-    REMOVAL,
     Answer,
     CallContext,
+    Purpose,
     Request,
-    RetryRule,
 )
 from hooksync.service.responses import (
     BROKEN,
@@ -62,7 +59,7 @@ class Preservica:
         self._context = context
         self._redactor = context.redactor
         self._peer = f"{tenancy.name} ({tenancy.server.shown})"
-        log_in = partial(context.repeat, peer=self._peer, rule=READ)
+        log_in = partial(context.repeat, peer=self._peer, purpose="read")
         self._session = TokenSession(tenancy, context, find, log_in)
 
     @property
@@ -85,7 +82,7 @@ class Preservica:
         request = Request(
             "GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST
         )
-        answer = self._authorised(request, READ)
+        answer = self._authorised(request, "read")
         if answer.status != 200:
             fix = fix_for_status(answer.status)
             raise Rejected(self._context.problem(request, answer, fix), answer.status)
@@ -130,7 +127,7 @@ class Preservica:
         """
         self._redactor.learn([secret.reveal()])
         request = self._request_for(declared, secret)
-        answer = self._authorised(request, CREATION)
+        answer = self._authorised(request, "creation")
         if answer.status != 200:
             fix = _fix_for_subscribing(answer.status, declared)
             raise self._failure(request, answer, fix)
@@ -164,16 +161,16 @@ class Preservica:
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
         path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
         request = Request("DELETE", self._tenancy.server.base_url, path)
-        answer = self._authorised(request, REMOVAL)
+        answer = self._authorised(request, "removal")
         if answer.status not in (204, 404):
             raise self._failure(request, answer, fix_for_status(answer.status))
 
-    def _authorised(self, request: Request, rule: RetryRule) -> Answer:
+    def _authorised(self, request: Request, purpose: Purpose) -> Answer:
         """Send with a token; when it is refused, log in again once."""
 
         def send(token: str) -> Answer:
             headers = {**request.headers, TOKEN_HEADER: token}
-            return self._context.repeat(replace(request, headers=headers), self._peer, rule)
+            return self._context.repeat(replace(request, headers=headers), self._peer, purpose)
 
         token = self._session.token()
         answer = send(token)

@@ -10,7 +10,7 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import requests
 from requests.utils import should_bypass_proxies
@@ -198,16 +198,9 @@ class RetryPolicy(Record, frozen=True):
         return wait if elapsed + wait <= self.window else None
 
 
-class RetryRule(Record, frozen=True):
-    """When a kind of call is made again. After 429, nothing was done: every call is."""
-
-    repeats_failed: bool  # after a lost answer or any 5xx, too, and so perhaps carried out twice
-    is_change: bool  # one of many calls; False: a read or a log-in, on which all others depend
-
-
-READ = RetryRule(repeats_failed=True, is_change=False)  # and log-in
-REMOVAL = RetryRule(repeats_failed=True, is_change=True)
-CREATION = RetryRule(repeats_failed=False, is_change=True)
+# What a call is for. A log-in is a read. A creation is not repeated after a lost answer: it could
+# be carried out twice.
+Purpose = Literal["read", "removal", "creation"]
 
 
 class CallRecord(Record, frozen=True):
@@ -248,23 +241,24 @@ class CallContext(Record, frozen=True):
             self.watch(CallRecord(peer, shown, result, self.clock.monotonic() - start))
         return answer
 
-    def repeat(self, request: Request, peer: str, rule: RetryRule) -> Answer:
+    def repeat(self, request: Request, peer: str, purpose: Purpose) -> Answer:
         """Make a call until its answer is not busy, or it may not be repeated.
 
-        Raises ServiceError.
+        After 429, nothing was done: every call is repeated. Raises ServiceError.
         """
         start = self.clock.monotonic()
+        repeats_failed = purpose != "creation"
         for repeat in count():
-            if rule.is_change:
+            if purpose != "read":
                 self.before_change()
             try:
                 answer = self.send(request, peer, str(request))
             except AnswerLost as error:
-                may_help = rule.repeats_failed and error.kind != "too-large"
+                may_help = repeats_failed and error.kind != "too-large"
                 if not may_help or not self._wait(repeat, start, None):
                     raise
                 continue
-            is_failed = rule.repeats_failed and may_pass(answer.status)
+            is_failed = repeats_failed and may_pass(answer.status)
             if not is_failed and answer.status != TOO_MANY:
                 break
             if not self._wait(repeat, start, answer.retry_after):

@@ -95,9 +95,7 @@ T = TypeVar("T")
 
 
 def read_json(body: bytes) -> object:
-    """Parse a body. Raises NotUnderstood when it is empty, cut short or not JSON."""
-    if not body.strip():
-        raise NotUnderstood("the answer is empty")
+    """Parse a body. Raises NotUnderstood if it is no JSON, such as an empty one."""
     try:
         return parse_json(body.decode("utf-8-sig"))
     except ValueError:

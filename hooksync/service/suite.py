@@ -115,7 +115,6 @@ class Sender:
     def _result_of(
         self, name: str, answer: Answer | ProbeResult, meaning: str, fix: str, right: range
     ) -> Result:
-        """Judge an answer by its status."""
         if isinstance(answer, ProbeResult):
             return Result(name, None, 0.0, answer.detail, answer.fix, meaning)
         if answer.status in right:

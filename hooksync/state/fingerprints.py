@@ -120,10 +120,7 @@ class KeyRing:
     def derive(self, wanted: Iterable[Wanted]) -> None:
         """Derive the keys that are not there yet, side by side."""
         missing = [each for each in dict.fromkeys(wanted) if each not in self._keys]
-        if min(self._width, len(missing)) < 2:
-            self._keys |= {each: self._derive(each) for each in missing}
-            return
-        from concurrent.futures import ThreadPoolExecutor  # only here: most runs do not need it
+        from concurrent.futures import ThreadPoolExecutor  # only here: `validate` derives none
 
         with ThreadPoolExecutor(self._width, thread_name_prefix="scrypt") as pool:
             self._keys |= zip(missing, pool.map(self._derive, missing), strict=True)

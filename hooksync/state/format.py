@@ -114,7 +114,6 @@ def _check_whole(state: State) -> None:
 
 
 def _check_once(kind: str, records: Iterable[Record], *names: str) -> None:
-    """Refuse two records that have the same fields of these names."""
     seen = set()
     for each in records:
         key = tuple(str(getattr(each, name)) for name in names)
@@ -155,7 +154,12 @@ class Integrity(Record, frozen=True):
             return Inspected(None)
         state, signature = read_signed(text, where)
         if not self.key:
-            return Inspected(state, against_writing=_lost(where) if signature else None)
+            what = (
+                f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not"
+                " set"
+            )
+            lost = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
+            return Inspected(state, against_writing=lost if signature else None)
         if signature is None:
             what = f"the state {where} is not signed, and {KEY_VARIABLE} is set"
         elif is_same(signature, signature_of(state, self.key)):
@@ -166,8 +170,3 @@ class Integrity(Record, frozen=True):
                 " it, or it was signed with another key"
             )
         return Inspected(state, Problem(what, _SIGN_FIX))
-
-
-def _lost(where: str) -> Problem:
-    what = f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not set"
-    return Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")

@@ -226,7 +226,6 @@ class GitBackend:
         return os.fsdecode(self._read(*arguments, data=data)).rstrip("\n")
 
     def _error(self, verb: str, reason: str) -> FileError:
-        """Say which command failed, and why."""
         fix = f"see that `git {verb}` works there: address, network and credentials are git's own"
         what = (
             f"the state {self.where} cannot be used: `git {verb}` in {self._git.folder}:"

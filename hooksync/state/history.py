@@ -45,11 +45,6 @@ class History(Record, frozen=True):
         entry = self.entries.get(live.id)
         return entry is not None and not entry.is_confirmed
 
-    def run_of(self, live: LiveSubscription) -> int:
-        """Return the number of the run that made a subscription; 0 if that is not known."""
-        entry = self.entries.get(live.id)
-        return entry.run if entry else 0
-
     def flag_of(self, live: LiveSubscription) -> bool | None:
         """Return a live one's include_identifiers: from the list, otherwise as it was sent."""
         entry = self.entries.get(live.id)

@@ -192,8 +192,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "repeat a subscribe whose answer is lost",
         "service/http.py",
-        "CREATION = RetryRule(repeats_failed=False",
-        "CREATION = RetryRule(repeats_failed=True",
+        'repeats_failed = purpose != "creation"',
+        "repeats_failed = True",
     ),
     Break(
         "take a list that cannot be read for an empty one",
