@@ -666,6 +666,12 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         help="seconds by which the list lags, see below",
     )
     service.add_argument(
+        "--tenant",
+        **_REPEATABLE,
+        metavar="NAME",
+        help="a tenant of the account; repeatable (default: DEMO)",
+    )
+    service.add_argument(
         "--totp-env",
         metavar="ENV",
         help="require a second factor, with the base32 seed in this variable",

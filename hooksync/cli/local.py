@@ -45,6 +45,7 @@ class SandboxFlags(Record, frozen=True):
     faults: Sequence[str]
     traits: Sequence[str]
     list_lag: float  # seconds
+    tenant: Sequence[str]
     totp_env: str | None
     receiver: Sequence[str]  # NAME=ENV or NAME
     receiver_port: int
@@ -109,6 +110,7 @@ def _read_options(flags: SandboxFlags, world: World) -> SandboxOptions:
             read_fault(spec)
         account = Account(
             password=world.environ.get(_PASSWORD_ENV) or PASSWORD,
+            tenants=tuple(flags.tenant or [TENANT]),
             totp_seed=seed,
         )
     except SandboxError as error:
@@ -159,7 +161,7 @@ def _start(
     hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
     account = options.accounts[0]
     exports = _write_files(hooks, receivers, server, world, url=box.url, account=account)
-    text = f"sandbox  {box.url}  tenants {TENANT}\n"
+    text = f"sandbox  {box.url}  tenants {' '.join(account.tenants)}\n"
     for each in receivers:
         text += f"receiver {server.url(each.name)}\n"
     hooks_path = shlex.quote(str(hooks))
@@ -179,7 +181,7 @@ def _write_files(
     """Write the hooks file and, beside it, its variables; returns the path of the latter."""
     variables = {
         "PRESERVICA_SERVER": url,
-        "PRESERVICA_TENANT": TENANT,
+        "PRESERVICA_TENANT": account.tenants[0],
         "PRESERVICA_USERNAME": account.username,
         "PRESERVICA_PASSWORD": account.password,
     }

@@ -178,8 +178,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "change the tenancy without asking whether the run lock is lost",
         "reconcile/session.py",
-        "        check()\n",
-        "        pass\n",
+        "            store.check()\n",
+        "            pass\n",
         begin=400,
     ),
     Break(
