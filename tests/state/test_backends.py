@@ -48,11 +48,11 @@ def test_nothing_is_written_over_what_another_run_wrote(backend: Backend, place:
     one.write(ONE, None)
     with pytest.raises(Changed):
         other.write(OTHER, None)
-    _, stale = other.read()
+    stale = other.read()
     one.write(OTHER, stale)
     with pytest.raises(Changed):
         other.write(ONE, stale)
-    assert one.read()[0] == OTHER
+    assert one.read() == OTHER
 
 
 def test_a_backend_that_cannot_be_reached_is_an_error_and_not_the_lack_of_a_state(

@@ -16,7 +16,7 @@ from tests.lanes import sampled
 REACHED = {
     "yaml": ({"valid", "resolved", "unknown key ~", "tags (`!...`) are not supported"}, 200),
     "answers": (
-        {"read_log_in: LogIn", "read_refusal: SecondFactor", "read_subscriptions: tuple"},
+        {"read_log_in: LogIn", "read_refusal: LogIn", "read_subscriptions: tuple"},
         1000,
     ),
     "receiver": ({"ready", "wrong-secret", "wrong-answer"}, 700),
@@ -122,7 +122,7 @@ FINDS = {
     "a change from a text, in a saved plan": (  # it ended in a KeyError where the plan is shown
         "plan",
         PLAN.replace(b'"live": false', b'"live": "no"'),
-        {*SEALS, "plan.json: tenancies[~].steps[~].changes[~]: live must be true or false"},
+        {*SEALS, "plan.json: tenancies[~].steps[~].changes[~].live must be true or false"},
     ),
 }
 
