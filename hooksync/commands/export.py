@@ -126,11 +126,14 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
 
 
 def _read(options: LiveOptions, world: World) -> library.Plan:
-    """Read the chosen tenancies: those of hooks files, or a named one, which has no state."""
+    """Read the chosen tenancies: those of hooks files, or a named one.
+
+    A named tenancy is compared with the state that --state names, or with that of a hooks file.
+    """
     if _reads_files(options, world):
         return library.plan(prepare(options, world))
-    has_state = options.uses_state and options.state is not None
-    return _read_named(replace(options, uses_state=has_state), world)
+    has_state = options.state is not None or is_there(options.files[0])
+    return _read_named(replace(options, uses_state=options.uses_state and has_state), world)
 
 
 def _read_named(options: LiveOptions, world: World) -> library.Plan:
@@ -141,7 +144,9 @@ def _read_named(options: LiveOptions, world: World) -> library.Plan:
     if one.tenant and not one.tenant_declared:
         name = slug(one.tenant, one.name).lower()
         one = replace(one, name=name, tenant_declared=escape(one.tenant))
-    return replace(made, view=replace(made.view, tenancies=(replace(view, tenancy=one),)))
+    # files were not read, so nothing is known of what they do not declare any more
+    read = replace(made.view, tenancies=(replace(view, tenancy=one),), undeclared=())
+    return replace(made, view=read)
 
 
 def _reads_files(options: LiveOptions, world: World) -> bool:
