@@ -180,7 +180,7 @@ def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
 def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> Declared:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
-    `needs_login`: a run without any log-in ends here, with all variables that are not set.
+    `needs_login`: also raise if no tenancy can log in; the error names all missing variables.
     """
     document = read_files(options, world)
     entries = declarations.select(document, options.tenancies, options.targets)
@@ -213,7 +213,7 @@ def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
 def prepare_saved(
     path: str, max_age: timedelta | None, options: RunOptions, world: World
 ) -> Declared:
-    """Read a saved plan, and the files and environment that it is to be made of again.
+    """Read a saved plan. Also read the files and the environment, from which `apply` plans again.
 
     Raises Refused or FileError, before any call, if it cannot be trusted.
     """
@@ -234,7 +234,7 @@ def prepare_saved(
 
 
 def read_files(options: FileOptions, world: World) -> declarations.Document:
-    """Read hooks files; what they say in clear is no secret to the exit.
+    """Read hooks files. Their text is public, so no output is searched for it.
 
     Raises FileError with every problem.
     """
@@ -250,8 +250,9 @@ def hold_to_policy(
     *,
     probes: bool | None = None,
 ) -> Policy | None:
-    """Raise Refused if files name what the policy, or without one the command line, does not allow.
+    """Raise Refused if the files name something that is not allowed.
 
+    The policy decides what is allowed; without a policy, the command line does.
     Returns the policy, if there is one. What the environment adds to URLs is a secret from here on.
     `probes`: whether receivers may be challenged; None: the files' settings are not used.
     """

@@ -88,11 +88,11 @@ class Settings(TypedDict, total=False):
 
 
 class Result(Record, frozen=True, kw_only=True):
-    """The result of a plan or an apply. Everything in it may be shown to anybody."""
+    """The result of a plan or an apply. Its properties contain no secret."""
 
     HIDDEN = ("declared",)
 
-    view: RunView  # what the renderings are made from; not public
+    view: RunView  # not part of the library's interface
     declared: Declared
     is_interrupted: bool
 
@@ -113,7 +113,7 @@ class Result(Record, frozen=True, kw_only=True):
 
     @property
     def summary(self) -> Counter[str]:
-        """The numbers of steps: of a plan by action, of a report by outcome."""
+        """The numbers of steps by outcome, or by action if no step has an outcome."""
         return self.view.results() or self.view.counts()
 
     @property
@@ -137,7 +137,10 @@ class Result(Record, frozen=True, kw_only=True):
         return self.view.errors
 
     def lines(self, *, shows_kept: bool = False) -> list[Line]:
-        """Write it for people: lines, each with its style. Includes what cannot be applied."""
+        """Write it for people: lines, each with its style.
+
+        A tenancy that was read shows its steps, also if an error stopped its apply.
+        """
         tenancies = []
         for one in self.tenancies:
             is_read = one.live is not None
@@ -168,7 +171,7 @@ class Plan(Result, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> ExitCode:
-        """The command's: what apply would refuse fails before it is merged, not after."""
+        """The exit code of the command. A plan that apply would refuse fails already here."""
         if self.is_interrupted:
             return ExitCode.INTERRUPTED
         return plan_exit_code(self.view)
@@ -207,7 +210,7 @@ class Report(Result, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> ExitCode:
-        """The command's: partly applied is worse than not at all."""
+        """The exit code of the command. A partial change has priority over an error."""
         if self.is_interrupted and not self.cause:
             return ExitCode.INTERRUPTED
         outcomes = [tenancy.outcome for tenancy in self.tenancies if tenancy.outcome]
@@ -389,7 +392,7 @@ def _apply(
     journal: Journal,
     on_step: Callable[[Step], object],
 ) -> dict[str, TenancyOutcome]:
-    def settled(outcome: TenancyOutcome) -> None:
+    def report_steps(outcome: TenancyOutcome) -> None:
         for each in outcome.outcomes:
             on_step(view_of_step(each.step, each, outcome.plan.history.entries))
 
@@ -398,7 +401,7 @@ def _apply(
     from hooksync.reconcile.apply import apply_plans  # only here: `plan` does without
 
     plans = [one for one in planned if isinstance(one, TenancyPlan) and not one.error]
-    return apply_plans(plans, session.run, journal, settled)
+    return apply_plans(plans, session.run, journal, report_steps)
 
 
 def _plan(session: Session, view: RunView) -> Plan:

@@ -1,7 +1,8 @@
-"""A saved plan: its JSON text -> what was shown, and what it shows would be done.
+"""Read a saved plan, and check its digest, its signature and `schemas/plan.schema.json`.
 
-It is a receipt: nothing is carried out from it. The text, the key and the time are arguments.
-Anybody may have written the text: its seals and `schemas/plan.schema.json` are checked first.
+Anybody may have written the text. Nothing is carried out from it: `apply` plans again, and only
+compares the result with it. `open_saved_plan` reads the environment and the clock; the other
+functions get the key and the time as arguments.
 A field that is missing, as in the plan of an earlier version, gets a default.
 """
 
@@ -101,8 +102,8 @@ def _check_seals(document: dict[str, Any], path: str, key: PlanKey | None) -> tu
         what = f"{path} was altered since it was saved: its digest does not fit"
         raise Refused(Problem(what, _MAKE_AGAIN))
     if key is None and signature is not None:
-        unchecked = "its signature is not checked, nor what its URLs stand for"
-        what = f"{path} is signed, and {unchecked}: {KEY_VARIABLE} is not set"
+        unchecked = "neither its signature nor its full URLs were checked"
+        what = f"{path} is signed, but {KEY_VARIABLE} is not set: {unchecked}"
         return (Problem(what, f"set {KEY_VARIABLE} to the key it was signed with"),)
     return ()
 

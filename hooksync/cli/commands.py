@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hooksync.cli import flags
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
@@ -221,10 +220,10 @@ mistakes, to name the bug. Exits with 0 if all passed, and with 1 otherwise.""",
         """\
 Receive webhooks on this machine, at any path, until interrupted. Answer
 challenges with the first secret, but refuse a code whose answer could forge an
-event. Verify each event, and show its time, its content, the secret that signed
-it, and how often it came. Answer 401 to a wrong signature, and show the likely
-reason. The secrets come from --secret, or otherwise from the hooks files. With
-both, the secrets of the hooks files only help to find the reason.""",
+event. Verify each event, and show its time, its content and the secret that
+signed it. Answer 401 to a wrong signature, and show the likely reason. The
+secrets come from --secret, or otherwise from the hooks files. With both, the
+secrets of the hooks files only help to find the reason.""",
     ),
     Command(
         "verify",

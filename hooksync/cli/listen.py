@@ -1,8 +1,8 @@
 """The command `listen`: a receiver on this machine that shows what comes, until a signal.
 
 It uses the sandbox's server, which only the command line may start. The threads of that server take
-turns: each shows its event, and answers. Only a sender with a secret can fill the memory, or a
-folder beyond a limit.
+turns: each shows its event, and answers. A sender without a secret cannot fill the memory, and can
+record at most MOST_REFUSED events.
 """
 
 from __future__ import annotations

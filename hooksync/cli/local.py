@@ -127,7 +127,7 @@ def _read_options(flags: SandboxFlags, world: World) -> SandboxOptions:
 
 
 def _read_receiver(written: str, environ: Mapping[str, str]) -> NamedReceiver:
-    """Read `NAME=ENV`, or `NAME`, whose secret is made."""
+    """Read `NAME=ENV` or `NAME`. A receiver without a variable gets a random secret."""
     found = _RECEIVER.fullmatch(written)
     if not found:
         what = f'receiver "{written}" is not of the form NAME=ENV'

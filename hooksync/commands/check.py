@@ -1,6 +1,6 @@
 """The command `check`: tests the log-in and the list of tenancies, secrets, and receivers.
 
-Changes nothing; prints nothing itself.
+It changes nothing. All output goes through `world.terminal`.
 """
 
 from __future__ import annotations

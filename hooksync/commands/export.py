@@ -1,6 +1,6 @@
 """The commands `export` and `list`: show what is live, as a hooks file and as it is.
 
-Change nothing, print nothing.
+They change nothing. All output goes through `world.terminal`.
 
 Every text from outside goes into the file through PyYAML, so it stays a text.
 """
@@ -41,7 +41,7 @@ _HEAD = """\
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync adopt            records that these secrets are in use
 #   hooksync plan             shows no changes to make
-# Editors check this file by the first line, once `hooksync schema > hooks.schema.json` was run.
+# Editors check this file by the first line, after `hooksync schema > hooks.schema.json`.
 """
 _OWNS = """
     # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes
@@ -50,8 +50,8 @@ _OWNS = """
 _NOT_REPORTED = """\
 # The service does not report include_identifiers of some subscriptions; the default is true.
 """
-_TO_SET = "set these before you use the file, a part of a URL exactly as it is in the URL:"
-# of flags, and of variables; only a policy is told so
+_TO_SET = "set these before you use the file; copy parts of URLs exactly as they are in the URL:"
+# the place of settings from flags and variables; only messages of a policy show it
 _NOWHERE = Location("the command line", 1, 1)
 
 

@@ -46,10 +46,10 @@ class KnownSecrets(Record, frozen=True):
 
 
 def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
-    """Look up what --secret names and hooks files declare, where they are named or nothing else is.
+    """Look up the secrets of --secret, and those that hooks files declare.
 
-    Warns of secrets of files that are not set. Raises SecretError where none is left, or one of the
-    flags is not set.
+    Hooks files are read if a flag names them, or if --secret is absent. Warns of their secrets that
+    are not set. Raises SecretError if a secret of --secret is not set, or if no secret is known.
     """
     declared: dict[SecretRef, list[str]] = {}
     if options.names_files or not options.secrets:
@@ -81,7 +81,7 @@ def open_receiver(
         raise FileError(*problems)
     private = private_receivers(hold_to_policy(options, [tenancy], world))
     declared, *_ = resolve_subscriptions(tenancy, world.environ)
-    if not tenancy.name:  # a shell has filled in what it was given
+    if not tenancy.name:  # the URL of --url may contain keys that the shell filled in
         declared = replace(
             declared, url=replace(declared.url, shown=masked_url(declared.url.shown))
         )

@@ -223,7 +223,8 @@ class FileReader:
             if fault:
                 fix = "write a URL such as https://fn.example.net/api"
                 self._note(f"this prefix {fault}", fix, prefixes.item_mark(index))
-                owns = "all"  # with prefixes, each URL could be outside
+                # this problem stops the run; `all` only prevents false problems of URLs
+                owns = "all"
         return owns
 
     def _subscription(

@@ -64,10 +64,9 @@ class Policy(Record, frozen=True):
     ) -> Iterator[Problem]:
         """Find what the policy does not allow.
 
-        `environ`: to fill texts in with; None: as far as they are written.
+        `environ`: fills in the variables; None: only the text before the first one is judged.
 
-        `login`: path of a file that was found and gives what a tenancy does not say of its log-in,
-        as if named there.
+        `login`: the path of a credentials file, which is judged as if the tenancy named it.
         """
         usual = CredentialRefs()
         judge = cache(self._breach_of)  # once each: files are looked for on the disk
@@ -149,7 +148,10 @@ class Policy(Record, frozen=True):
         yield self._problem(field, what, written.location)
 
     def _variable_breaches(self, use: Use) -> Iterator[Problem]:
-        """Judge a variable in its role. A variable that both lists name is for secrets."""
+        """Judge a variable in its role; "place" means that messages show its value.
+
+        A variable that both lists name is for secrets.
+        """
         is_secret = _matches(use.name, self.secret_variables)
         is_place = not is_secret and _matches(use.name, self.place_variables)
         if use.role == "place":
@@ -202,6 +204,7 @@ def read_policy(path: str) -> Policy:
         if isinstance(value, list):
             given[name] = tuple(value)
     if "probe" in given:
+        # `PROBES` is sorted from the weakest to the strictest
         given["probe"] = PROBES[PROBES.index(given["probe"]) :]
     if "max_unsubscribe" in given:
         place = f"{path}:{lines['max_unsubscribe']}"
@@ -255,7 +258,7 @@ def _allowed_paths(netloc: str, usual: int, globs: tuple[str, ...]) -> list[str]
 
 
 def _called(netloc: str, usual: int) -> str:
-    """Write host and port as they are called, an address between brackets."""
+    """Write host and port in one form: no final dot, always a port, addresses in brackets."""
     host, port = urls.split_port(netloc)
     address = None if "%" in host else urls.literal_address(host)
     return f"{f'[{address}]' if address else host.removesuffix('.')}:{port or usual}"

@@ -42,7 +42,7 @@ _MOST_NODES = 1_200_000  # names and values in one file; 10,000 subscriptions ta
 _MOST_IN_SMALL_FILES = 200_000  # and one more for each character; what aliases repeat counts, too
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
-_PRIVATE = ("secret", "credentials")  # below these, a key may be a secret, except these names
+_PRIVATE = ("secret", "credentials")  # a key below one of these may be a secret
 _PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS, "service"}
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")
 
@@ -374,7 +374,7 @@ def read_text(file: str, data: bytes) -> str:
     forbidden = _FORBIDDEN.search(text)
     if forbidden:
         what = f"character U+{ord(forbidden[0]):04X} is not allowed in YAML"
-        fix = f'{_SAVE_AS_UTF8}, without it; or write it as an escape, as in "\\x07"'
+        fix = 'remove this character, or write it as an escape, as in "\\x07"'
         raise FileError(Problem(what, fix, place_after(file, text[: forbidden.start()])))
     return text
 

@@ -69,7 +69,7 @@ def rfc3339(seconds: float) -> str:
 def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
     """Run a call that has no timeout in a daemon thread, and abandon it after `seconds` or a stop.
 
-    Raises TimeoutError then, or what it raises.
+    Raises TimeoutError if it was abandoned. An exception of `do` is raised unchanged.
     """
     done, failed = list[T](), list[BaseException]()
 

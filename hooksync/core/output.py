@@ -91,8 +91,8 @@ class Output:
     ) -> None:
         """Replace a file as a whole or not at all, also in a crash.
 
-        It is JSON, or writes its strings so. A symbolic link is replaced itself, unless it is
-        followed. An open descriptor (/dev/stdout) and the null device are written to. Raises
+        Strings in `text` are escaped as in JSON. A symbolic link is replaced itself, unless
+        `follows_link`. An open descriptor (/dev/stdout) and the null device are written to. Raises
         FileError if that fails, and for any other pipe, socket or device.
         """
         data = self.safe(text, "json").encode()
@@ -117,11 +117,9 @@ class Output:
     ) -> None:
         """Write a file that is not there yet; a kill may leave an empty one.
 
-        Bytes: what came, as it came.
-
-        `holds_secrets`: because the user asked for just that, so that nothing is looked for in it.
-        Raises FileExistsError where the name is taken, even at the last moment; FileError for the
-        rest.
+        Bytes are written unchanged. `holds_secrets`: the user asked for secrets in this file, so it
+        is not searched for them. Raises FileExistsError if the name is taken, and FileError for any
+        other reason.
         """
         data = text.encode() if isinstance(text, str) else text
         if not holds_secrets:
@@ -139,13 +137,13 @@ class Output:
             raise FileError(_unwritable(path, error)) from error
 
     def checked(self, text: str, what: str) -> str:
-        """Return a text that is read again, so that a mask would break it.
+        """Return a text that hooksync reads again, so it cannot contain `***`.
 
-        Raises FileError where it needs one.
+        Raises FileError if the text contains a secret.
         """
         if self._found(text):
             whole = f"{what} would hold a secret, or a variable of a URL, so it was not written"
-            fix = "give another name to what holds it: text output shows *** there"
+            fix = "rename the entry that contains it: text output shows it as ***"
             raise FileError(Problem(whole, fix))
         return text
 
@@ -172,7 +170,7 @@ class Output:
         return json.dumps(masked(content, found)) if found else token[0]
 
     def _found(self, text: str) -> list[Span]:
-        """Find known values in a text, but those that any reader knows."""
+        """Find known values in a text, except those that are public."""
         spans = self.redactor.find(text, SHORTEST_MASKED)
         secret = {value for _, _, value in spans if not self._is_public(value)}
         return [span for span in spans if span[2] in secret]
@@ -233,9 +231,9 @@ def _check_kind(path: str) -> None:
 
 
 def give_name(draft: str, path: str, patience: float = 2.0 if os.name == "nt" else 0.0) -> None:
-    """Put a draft in the place of a file.
+    """Replace a file by its draft.
 
-    `patience`: seconds; Windows refuses while another program has that open.
+    `patience`: seconds to retry. Windows refuses while another program has the file open.
     """
     backoff = Backoff(patience, SYSTEM_CLOCK, threading.Event())
     while True:

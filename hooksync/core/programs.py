@@ -51,7 +51,8 @@ def talk(
 ) -> tuple[int, bytes, bytes]:
     """Write a program's input; return its exit code, output and errors. `most`: bytes of output.
 
-    Raises OutputTooLarge. This waits for as long as the program runs.
+    Raises OutputTooLarge, after it has ended the program. Otherwise it waits until the program
+    ends.
     """
     output = bytearray()
     errors = bytearray()
@@ -64,6 +65,8 @@ def talk(
                 rest = rest[process.stdin.write(rest) :]
         process.stdin.close()
     _read(process.stdout, output, most)
+    if len(output) > most:
+        end(process)  # it waits for a reader, so it would not close its standard error
     if process.stdin:
         listener.join()
     if len(output) > most or len(errors) > _MOST_ERRORS:
@@ -88,7 +91,7 @@ def _read(stream: IO[bytes] | None, found: bytearray, most: int) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a program at once, except on Windows with its children."""
+    """Send a program and its children SIGTERM, and SIGKILL a second later; on Windows, kill it."""
     with suppress(OSError):
         if sys.platform == "win32":  # which has no groups of processes
             process.kill()

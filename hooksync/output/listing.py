@@ -97,7 +97,7 @@ def _covered(name: str, trigger: Trigger, steps: Sequence[StepView]) -> Covered:
 
 
 def list_counts(view: RunView) -> dict[str, int]:
-    """Count what is live, declared, declared but not live, and unknown secrets as a plan does."""
+    """Count as a plan does. `declared`: the live subscriptions that a file declares."""
     counts = view.counts()
     return {
         "live": sum(len(one.live or ()) for one in view.tenancies),

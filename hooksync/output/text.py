@@ -67,7 +67,7 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
 
 
 def plan_items(view: RunView, *, shows_kept: bool) -> list[list[Line]]:
-    """Give the lines of each step; with those of the first in a tenancy, the tenancy's."""
+    """Give the lines of each step. The first step of a tenancy begins with its heading."""
     items: list[list[Line]] = []
     for one in view.tenancies:
         found = _tenancy_items(one, shows_kept=shows_kept)
@@ -172,7 +172,10 @@ def _tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
 
 
 def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView], list[Line]]:
-    """Leave out the kept ones, and count those left alone, unless all are asked for."""
+    """Choose the steps to show, and count those that are left alone.
+
+    Kept steps are left out, unless somebody replaced them outside hooksync. `shows_kept`: show all.
+    """
     if shows_kept:
         return list(view.steps), []
     shown = []
@@ -253,7 +256,7 @@ def _remark(step: StepView) -> str:
 
 
 def yes_no(value: bool | None) -> str:
-    """Write a flag."""
+    """Write a flag as in YAML; None is `not reported`."""
     return {True: "true", False: "false", None: "not reported"}[value]
 
 
@@ -300,7 +303,7 @@ def failures(view: RunView) -> Iterator[Problem]:
 
 
 def verification(view: RunView) -> Iterator[Line]:
-    """Compare what was live at the end of an apply with what is declared."""
+    """Report what the last list of an apply showed, for each tenancy in which a call was tried."""
     looked = []
     for one in view.tenancies:
         was_tried = one.results().keys() - {"unchanged", "not-attempted"}

@@ -5,9 +5,12 @@ One pass is: create, list, remove, verify. No step is tried twice. Each has one 
 After a POST whose response is lost, the step is unsettled: the subscription may have been made. The
 list is read until it shows a new subscription of that identity, or the wait is over. What the list
 shows is recorded as unconfirmed, for only a success response vouches for a secret. If the list
-shows none, or several, the intent stays in the state, and the next run looks again. The old
-subscription of the step stays, and so do all undeclared ones of the tenancy. The next apply starts
-from what is live then, and replaces what is unconfirmed.
+shows none, or several, the intent stays in the state, and the next run looks again (see
+`StepRunner.learn`). The old subscription of the step stays, unless `remove-first` removed it
+already. All undeclared subscriptions of the tenancy stay. The next apply starts from what is live
+then, and replaces what is unconfirmed.
+
+Below, "unclear" means that no response came, and "unconfirmed" that only a list showed the result.
 """
 
 from __future__ import annotations
@@ -47,12 +50,12 @@ def apply_plans(
     plans: Sequence[TenancyPlan],
     run: Run,
     journal: Journal,
-    settled: Callable[[TenancyOutcome], None],
+    on_outcome: Callable[[TenancyOutcome], None],
 ) -> dict[str, TenancyOutcome]:
     """Apply what is ready, tenancies in parallel, and record the results; by the tenancy's name.
 
-    The intents are written first. What ends the run is in its `failures`. `settled`: is told of
-    each tenancy that is done with, on any thread.
+    The intents are written first. What ends the run is in its `failures`. `on_outcome` receives
+    the outcome of each plan that was carried out. Any thread may call it.
     """
     ready = [plan for plan in plans if plan.is_ready]
     empty = [plan for plan in plans if plan.is_empty and not plan.refusals]
@@ -61,7 +64,7 @@ def apply_plans(
         if ready:
             journal.begin(ready)
             run.begun.set()
-            outcomes = _carry_out(ready, run, settled)
+            outcomes = _carry_out(ready, run, on_outcome)
         outcomes |= {plan.tenancy.name: outcome_of_empty(plan) for plan in empty}
         for one in journal.settle([*outcomes.values()]):
             outcomes[one.plan.tenancy.name] = one
@@ -75,7 +78,7 @@ def apply_plans(
 
 
 def _carry_out(
-    plans: Sequence[TenancyPlan], run: Run, settled: Callable[[TenancyOutcome], None]
+    plans: Sequence[TenancyPlan], run: Run, on_outcome: Callable[[TenancyOutcome], None]
 ) -> dict[str, TenancyOutcome]:
     calls = sum(_calls_of(step) for plan in plans for step in plan.steps)
     with run.terminal.progress("applying", calls) as advance:
@@ -84,10 +87,10 @@ def _carry_out(
             execution = Execution(plan, run.clients[plan.tenancy.name], run, advance)
             try:
                 outcome = execution.carry_out()
-                settled(outcome)
+                on_outcome(outcome)
                 return outcome
             except Exception as error:
-                return execution.abandoned(run.give_up(error).what)
+                return execution.unverified_outcome(run.give_up(error).what)
 
         # these threads only wait for calls; they have a stop of their own, so that every plan gets
         # its outcome
@@ -125,8 +128,8 @@ class Execution(Record, frozen=True):
         self._remove()
         return self._verify()
 
-    def abandoned(self, why: str) -> TenancyOutcome:
-        """Return what is known so far, if an error ended it that no code is made for."""
+    def unverified_outcome(self, why: str) -> TenancyOutcome:
+        """Return what is known so far. `why`: the reason that no list could confirm it."""
         return TenancyOutcome(self.plan, self._outcomes(()), not_verified=why)
 
     def _create(self) -> None:
@@ -159,7 +162,7 @@ class Execution(Record, frozen=True):
                 runner.explain(f"the list could not be read: {error.summary}")
 
     def _awaited(self) -> list[StepRunner]:
-        """Name what a list has to show before anything is removed."""
+        """Return the steps whose new subscription a list has to show."""
         is_any_to_go = any(runner.is_old_there for runner in self.runners)
         awaited = []
         for runner in self._makers():
@@ -185,7 +188,10 @@ class Execution(Record, frozen=True):
         self._side_by_side(lambda runner: runner.remove(self.service), free)
 
     def _absent(self) -> list[str]:
-        """Name what is declared and no list has shown, or no response has confirmed."""
+        """Return the addresses of declared subscriptions that may not exist.
+
+        No list has shown them, or no success response has confirmed them.
+        """
         absent = [one.declared.address for one in self._makers() if not one.is_certain]
         for step in self.plan.steps:
             if isinstance(step, Keep) and not step.live.is_listed:
@@ -197,7 +203,7 @@ class Execution(Record, frozen=True):
         try:
             live = self._look(lambda: not any(runner.is_behind for runner in self.runners))
         except HooksyncError as error:
-            return self.abandoned(error.summary)
+            return self.unverified_outcome(error.summary)
         return TenancyOutcome(self.plan, self._outcomes(live), listed=live)
 
     def _look(self, is_settled: Callable[[], bool]) -> Live:
@@ -230,9 +236,9 @@ class Execution(Record, frozen=True):
             runner.learn(listed, new_ids[runner.declared.key] if is_maker else [])
 
     def _list(self) -> Live:
-        """List what is live, as one call among the run's.
+        """List what is live, in the pool that limits the run's parallel calls.
 
-        Raises ServiceError, after an interrupt too.
+        Raises ServiceError, also after an interrupt.
         """
         [live] = self.run.pool.run([self.service.list_subscriptions])
         if live is None:
@@ -262,9 +268,9 @@ class Execution(Record, frozen=True):
 
 
 def _awaited_before(step: Step, absent: Sequence[str]) -> Sequence[str]:
-    """Name what a list has to show before a step removes its live subscription.
+    """Return the addresses that must exist before a step removes its live subscription.
 
-    `absent`: the addresses of what no list has shown.
+    `absent`: the addresses of declared subscriptions that may not exist.
     """
     match step:
         case Resubscribe(declared) | Unsubscribe(duplicate_of=declared) if declared:

@@ -1,7 +1,7 @@
 """What a run writes into the state: its intents before the first change, its results at the end.
 
 A run that is killed in between leaves its intents behind, and by them the next one recognizes what
-it made. Touches the disk through `state.store`.
+it made. This module reads and writes the state through `state.store`, on disk or remotely.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ class Journal:
         update(self._store, change)
 
     def settle(self, outcomes: Sequence[TenancyOutcome]) -> list[TenancyOutcome]:
-        """Write what was made and what is gone, and add what is still to be done.
+        """Write what was made and what is gone.
 
-        Raises FileError.
+        The returned outcomes also contain the steps that are still to be done. Raises FileError.
         """
 
         def change(state: State) -> State:
@@ -112,7 +112,10 @@ class Journal:
         self.settle(outcomes)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
-        """Choose a salt for each reference, and derive the keys: there may be no memory later."""
+        """Choose a salt for each reference, and derive the keys.
+
+        The keys are derived before the first change, because scrypt may lack memory later.
+        """
         before = self._planner.state or NO_STATE
         new = list(dict.fromkeys(refs))
         self._salts |= before.salts_for(new, os.urandom)
@@ -187,7 +190,8 @@ def _as_listed(
 ) -> Iterator[StateEntry]:
     """Bring entries in line with the last list of a run. `ids`: what it shows.
 
-    What is not live any more is left out, unless that shows what was done outside hooksync.
+    An entry that is not live any more is left out. It stays if no other entry has its declared
+    name: somebody removed that subscription outside hooksync, and the next plan says so.
     """
     tenancy = outcome.plan.tenancy
     removed = _removed(outcome)

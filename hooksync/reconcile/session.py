@@ -91,7 +91,10 @@ def open_run(
 
 
 def _mask_what_a_service_may_quote(tenancies: Sequence[Tenancy], world: World) -> None:
-    """Let the redactor know every secret of a run, whether it is needed now or not."""
+    """Let the redactor know the secrets of a run, also those that it does not need.
+
+    The log-in adds each password when it reads it.
+    """
     redactor = world.output.redactor
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
     redactor.learn(world.secrets.values(_references(tenancies)))
@@ -128,7 +131,7 @@ class Run(Record, frozen=True):
     terminal: Terminal
     begun: Event  # set before the first change
     list_wait: float  # seconds that a list may lag behind the answers before it is believed
-    # what ended it as an interrupt does: no code is made for that, or LockLost, or FileError
+    # errors that ended the run early: LockLost, FileError, or one that nobody foresaw
     failures: list[Exception]
 
     def read(self, advance: Advance, is_behind: IsBehind) -> tuple[Fetched, ...]:
@@ -141,10 +144,10 @@ class Run(Record, frozen=True):
             got or UnreadTenancy(one, interrupted)
             for one, got in zip(self.tenancies, found, strict=True)
         ]
-        return self._without_same_tenancies(fetched)
+        return self._refuse_same_tenancies(fetched)
 
     def located(self, tenancy: Tenancy) -> Tenancy:
-        """Add the tenant that the log-in led to, where none is declared."""
+        """Add the tenant that the log-in returned, if none is declared."""
         told = self.clients[tenancy.name].tenant
         if tenancy.tenant or not told:
             return tenancy
@@ -169,7 +172,7 @@ class Run(Record, frozen=True):
         finally:
             advance()
 
-    def _without_same_tenancies(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
+    def _refuse_same_tenancies(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
         """Refuse names that the log-in shows to be the same tenancy: they would undo each other."""
         names: defaultdict[TenancyKey, list[str]] = defaultdict(list)
         for one in fetched:

@@ -22,7 +22,7 @@ from hooksync.service.responses import (
     read_refusal,
 )
 
-Send = Callable[[Request], Answer]  # repeats a call after a lost or busy answer
+Send = Callable[[Request], Answer]  # repeats a call if no answer came, or if the service is busy
 FindSecrets = Callable[[Iterable[SecretRef]], Mapping[SecretRef, Secret]]
 
 _PATH = "/api/accesstoken"
@@ -38,7 +38,7 @@ class TokenSession:
     def __init__(
         self, tenancy: Tenancy, context: CallContext, find: FindSecrets, send: Send
     ) -> None:
-        self.tenant = tenancy.tenant  # that the log-in led to
+        self.tenant = tenancy.tenant  # if it is None: later the one that the log-in returned
         self._tenancy = tenancy
         self._context = context
         self._find = find

@@ -1,9 +1,9 @@
 """The client of one tenancy: log in, list, subscribe, unsubscribe.
 
-Touches the network through `transport`.
+Every call goes through `CallContext.repeat`.
 
-Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; where behaviour is unknown, each is
-handled.
+Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py. If the service's behaviour is not
+known, the code handles every likely answer.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Preservica:
 
     @property
     def tenant(self) -> str | None:
-        """The tenant that the log-in returned, safe to show; None if it named none."""
+        """The declared tenant, or the one that the log-in returned. None: neither is known."""
         told = self._session.tenant
         if told is None or told == self._tenancy.tenant:
             return told
@@ -113,7 +113,7 @@ class Preservica:
     def _cleaned(
         self, live: Iterable[LiveSubscription], declared: Container[str]
     ) -> Iterator[LiveSubscription]:
-        """Clean the URLs that no declared one explains: once for all that they are shown in."""
+        """Remove secrets from URLs that no file declares, so that every output is free of them."""
         for one in live:
             if one.url.identity not in declared and self._redactor.holds(one.url.shown):
                 shown = self._redactor.clean(one.url.shown)
@@ -121,9 +121,9 @@ class Preservica:
             yield one
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
-        """Make a subscription; returns its id, if told.
+        """Make a subscription. Returns its id, if the service reports it.
 
-        Raises AnswerLost where it may be made, Rejected where not.
+        Raises AnswerLost if the subscription may have been made, and Rejected if it was not.
         """
         self._redactor.learn([secret.reveal()])
         request = self._request_for(declared, secret)
@@ -154,7 +154,7 @@ class Preservica:
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription, if it is there.
 
-        Raises AnswerLost where it may be gone, ServiceError if not.
+        Raises AnswerLost if the subscription may be gone, and ServiceError if it is not.
         """
         if identifier in ("", ".", ".."):  # however it is encoded: `%2E%2E` is `..` to any server
             what = f'the id "{identifier}" cannot be used in a path: the call would go elsewhere'
@@ -179,7 +179,7 @@ class Preservica:
         return send(self._session.token(instead_of=token))
 
     def _failure(self, request: Request, answer: Answer, fix: str) -> ServiceError:
-        """Return the error of a change that did not succeed, or may have. `fix`: if it did not."""
+        """Return AnswerLost if the change may have been made, and otherwise Rejected with `fix`."""
         if 200 <= answer.status < 300 or answer.status >= BROKEN:
             fix = "the list will show whether it was done"
             return AnswerLost(self._context.problem(request, answer, fix))

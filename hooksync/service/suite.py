@@ -1,7 +1,8 @@
 """What a receiver must bear: events as Preservica may send them, judged one after the other.
 
-Each is new, so that a receiver which drops duplicates works on it. If one is refused, the receiver
-is tried with the usual mistakes, to name its bug.
+Each event is new, except in the tests of repeats, so that a receiver that drops duplicates still
+processes it. If a receiver refuses an event, it gets more events, each signed with a usual mistake.
+The one that it accepts names its bug.
 """
 
 from __future__ import annotations
@@ -96,7 +97,10 @@ class Sender:
     def judge(
         self, name: str, body: bytes, answer: Answer | ProbeResult, meaning: str = _LOST
     ) -> Result:
-        """Judge the answer to a genuine event, and name the bug if it was refused."""
+        """Judge the answer to a genuine event.
+
+        If the receiver refused it, send more events, to name its bug.
+        """
         result = self._result_of(name, answer, meaning, _TAKE_FIX, TAKEN)
         status = result.status
         if not result.fix or status in _WAITING:
@@ -179,10 +183,7 @@ class Suite:
         yield self._at_once(name, self._new(name))
 
     def _in_turn(self, name: str, events: Iterable[object]) -> Result:
-        """Send events one after the other; return how the first was taken that was not taken well.
-
-        If all were taken well, return how the last was taken.
-        """
+        """Send events one after the other, until one fails. Return the last result."""
         for event in events:
             body = json.dumps(event).encode()
             result = self._sender.send(name, signed(body, self._sender.secret), _TWICE)
@@ -191,9 +192,10 @@ class Suite:
         return result
 
     def _at_once(self, name: str, body: bytes) -> Result:
-        """Send an event twice to its last piece, and then both last pieces. One may have to wait.
+        """Send an event twice at the same time. The receiver may ask one of the senders to wait.
 
-        Returns how it was taken that was not taken well, if one was not.
+        Both threads wait for each other before they send the last piece. Returns the result that
+        failed, if one did.
         """
         barrier = threading.Barrier(2)
 

@@ -1,6 +1,6 @@
-"""What the parts of this package share: a store of a state, its run lock, a remote backend.
+"""The protocols, records and errors that stores of a state share.
 
-Names only: no I/O, and no import of a store or a backend.
+This module does no I/O, and imports no store and no backend.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read_holder(text: str) -> Holder | None:
     """Read who holds the run lock; None if that is not known, or not in hooksync's format."""
     with suppress(ValueError, OverflowError, InvalidDocument):
         holder = convert(parse_json(text), Holder)
-        return holder if str(holder) else None  # one that cannot be shown is not known
+        return holder if str(holder) else None  # `str` fails for an impossible time
     return None
 
 
@@ -82,7 +82,7 @@ class LockLost(FileError):
 
 
 class Backend(Protocol):
-    """Keeps one content on another machine; replaces it whole if its version is known."""
+    """Keeps one content on another machine, and replaces it as a whole."""
 
     where: str  # as --state names it
 
@@ -93,7 +93,7 @@ class Backend(Protocol):
         """Write over this version (None: there is none yet), and return the new version.
 
         `message`: why, if the backend has a place for it. Raises Changed if the backend has a
-        different version; FileError if nothing, or nothing for sure, is written.
+        different version. Raises FileError if nothing was written, or if that is not known.
         """
 
 
@@ -107,7 +107,7 @@ class StateStore(Protocol):
         """Return the text; None if there is no state. Raises FileError."""
 
     def write(self, text: str, before: str | None) -> None:
-        """Replace the text if it is still `before`. Raises Changed or FileError; then it is."""
+        """Replace the text `before`. Raises Changed if it is a different one, or FileError."""
 
     def hold(self, holder: Holder) -> AbstractContextManager[None]:
         """Hold the run lock, or raise Busy at once. Raises FileError if it cannot be reached."""

@@ -62,7 +62,7 @@ class History(Record, frozen=True):
         return self.states.get(entry, "unknown") if entry else "unknown"
 
     def lost_names(self, live: Iterable[LiveSubscription]) -> frozenset[str]:
-        """Name what was live under an id that is gone, without the tenancy's name."""
+        """Return the local names of entries whose ids are no longer live."""
         ids = {one.id for one in live}
         lost = (entry for entry in self.entries.values() if entry.id not in ids)
         return frozenset(entry.local_name for entry in lost)

@@ -85,9 +85,9 @@ def _find_backend(where: str, environ: Mapping[str, str], file: str) -> Backend 
 
 
 def _stem(file: str) -> str:
-    """Return the path that what lies beside a hooks file begins with.
+    """Return the path with which the files that belong to a hooks file begin, such as its state.
 
-    `file`: a folder of them, too; or "-".
+    `file`: a file, a folder of files, or "-".
     """
     if file == "-":
         return "hooks"
@@ -119,8 +119,8 @@ def run_lock(
 ) -> Iterator[None]:
     """Hold the run lock of a state, so that no other run changes what this one has seen.
 
-    `timeout`: seconds to wait for a different run, of which `tell` is told; None: until it is known
-    whether that run still lives. Raises Refused after that, Interrupted.
+    `timeout`: seconds to wait for another run; None: until it is known whether that run still
+    lives. `tell` gets a message if it waits. Raises Refused after that, or Interrupted.
     """
     end = None
     who = f"another run of hooksync works with {store.where}"
@@ -183,9 +183,9 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
 
 
 def written_text(state: State, integrity: Integrity, where: str) -> str:
-    """Return a state's text, signed where there is a key.
+    """Return a state as the text to write, signed if there is a key.
 
-    Raises FileError for one that nobody could read again.
+    Raises FileError if it contains a known secret, or is larger than hooksync reads.
     """
     text = escaped(state_text(state, integrity.key), "json")
     integrity.output.checked(text, f"the state {where}")
