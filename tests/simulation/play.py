@@ -536,7 +536,8 @@ class Play:
             if state:
                 named = {one.address for one in state.unsettled}
                 named |= {one.address for one in state.entries if not one.is_listed}
-            addresses &= named
+            if named <= addresses:  # otherwise one was renamed since, to a name that is not known
+                addresses &= named
         return ("replace", *sorted(addresses)) if addresses else ()
 
 

@@ -222,4 +222,16 @@ REGRESSIONS = (
         remove_first=True,
         is_remote=True,
     ),
+    # a subscription that no list had shown was removed in the console, and its name was changed
+    History(
+        1204047,
+        (
+            Command("apply"),
+            Person("unsubscribe", which=2, to=7),
+            Edit("rename", tenancy=1, which=2, to=4),
+        ),
+        declared=1,
+        live=0,
+        lag_additions=300.0,
+    ),
 )
