@@ -408,13 +408,13 @@ class Play:
         """Note what a report says to be unsettled; what is settled counts no longer.
 
         What a run settled that was killed, or could not write its state, is known from the state
-        alone.
+        alone; and so is what `adopt` settled.
         """
-        if run.verb != "apply" or state != OWN:
+        if run.verb not in ("apply", "adopt") or state != OWN:
             return
         known = self._state(state)
         is_unwritten = run.code is None or bool(run.result and run.result["error"])
-        if is_unwritten and known:
+        if (is_unwritten or run.verb == "adopt") and known:
             self.unsettled = Counter({each.address: each.applies for each in known.unsettled})
             return
         for one in run.told:
