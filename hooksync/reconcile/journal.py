@@ -200,13 +200,14 @@ def _as_listed(
         if isinstance(step, Keep | Resubscribe):
             addresses[step.live.id] = step.declared.address
     missing = {local_name(one) for one in (*tenancy.subscriptions, *tenancy.not_selected)}
+    shown_before = {live.id for live in outcome.plan.live if live.is_listed}
     lost = []
     for entry in entries:
         is_there = entry.id in ids
         if entry.id in removed:
             continue
-        if entry.is_listed and not is_there:
-            lost.append(entry)
+        if not is_there and (entry.is_listed or entry.id in shown_before):
+            lost.append(replace(entry, is_listed=True))
             continue
         missing.discard(entry.local_name)
         yield replace(

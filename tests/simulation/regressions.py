@@ -234,4 +234,31 @@ REGRESSIONS = (
         live=0,
         lag_additions=300.0,
     ),
+    # two applies left an address unsettled, and `adopt` settled it
+    History(
+        1205733,
+        (Command("apply"), Command("apply"), Edit("swap", 1, 2, 7), Command("apply", ("adopt",))),
+        ("answer-without-id",),
+        declared=2,
+        live=2,
+        lag_additions=20.0,
+        list_wait=5,
+    ),
+    # somebody removed what the list had just shown for the first time: it passed for not listed
+    History(
+        1220540,
+        (
+            Command("apply"),
+            Command("apply"),
+            Command(
+                "apply",
+                mishaps=(Mishap("act", "unsubscribe", 2, act=Person("unsubscribe", 1, 5, 0)),),
+            ),
+        ),
+        tenancies=2,
+        declared=1,
+        live=2,
+        lag_additions=20.0,
+        list_wait=5,
+    ),
 )
