@@ -12,11 +12,13 @@ from hooksync.commands.options import Format
 from hooksync.config.files import read_sources
 from hooksync.core.errors import ExitCode, FileError, counted
 from hooksync.core.redaction import printable
-from hooksync.output.validation_json import validation_json
 from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hooksync.config.declarations import Document
+    from hooksync.core.errors import Problem
 
 
 class ValidateOptions(FileOptions, frozen=True):
@@ -36,18 +38,31 @@ def validate(options: ValidateOptions, world: World) -> ExitCode:
         document = _checked(options, world)
     except FileError as error:
         if options.format == "json":
-            world.terminal.result(validation_json(0, 0, error.problems, ()), "json")
+            _show_json(0, 0, error.problems, (), world)
         raise
     entries = select(document, options.tenancies, options.targets)
     for warning in document.warnings:
         world.terminal.warn(warning)
     number = len(addresses(entries))
     if options.format == "json":
-        world.terminal.result(validation_json(len(entries), number, (), document.warnings), "json")
+        _show_json(len(entries), number, (), document.warnings, world)
         return ExitCode.DONE
     what = f"{counted(len(entries), 'tenancy')}, {counted(number, 'subscription')}"
     world.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
+
+
+def _show_json(
+    tenancies: int,
+    subscriptions: int,
+    errors: Sequence[Problem],
+    warnings: Sequence[Problem],
+    world: World,
+) -> None:
+    from hooksync.output.validation_json import validation_json  # only here: text needs none
+
+    text = validation_json(tenancies, subscriptions, errors, warnings)
+    world.terminal.result(text, "json")
 
 
 def _checked(options: ValidateOptions, world: World) -> Document:
