@@ -17,7 +17,7 @@ from hooksync.commands.problems import show_problems
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written
 from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import write_yaml
-from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.errors import ExitCode, Problem, UsageError
 from hooksync.core.model import TRIGGER_NAMES, Location, Tenancy
 from hooksync.core.output import is_there
 from hooksync.core.record import replace
@@ -46,9 +46,6 @@ _HEAD = """\
 _OWNS = """
     # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes
     owns: made
-"""
-_NOT_REPORTED = """\
-# The service does not report include_identifiers of some subscriptions; the default is true.
 """
 _TO_SET = "set these before you use the file, a part of a URL exactly as it is in the URL:"
 # of flags, and of variables; only a policy is told so
@@ -145,25 +142,14 @@ def _read_named(options: LiveOptions, world: World) -> library.Plan:
 
 
 def _reads_files(options: LiveOptions, world: World) -> bool:
-    """Whether files choose the tenancies.
-
-    Raises an error if nothing does, or if flags do as well.
-    """
+    """Whether files choose the tenancies. Raises UsageError if flags do as well."""
     names = options.names_files or options.tenancies or options.targets
     if options.server or options.tenant:
         if names:
             what = "--server and --tenant cannot be combined with flags that select from files"
             raise UsageError(Problem(what, "leave out the one or the other"))
         return False
-    if names or world.environ.get("HOOKSYNC_FILE") or is_there(options.files[0]):
-        return True
-    if world.environ.get("PRESERVICA_SERVER"):
-        return False
-    fix = (
-        "give --server eu.preservica.com (or another), set PRESERVICA_SERVER, or name a hooks file"
-        " with --file"
-    )
-    raise FileError(Problem(f"there is no file {options.files[0]}, and no server is named", fix))
+    return bool(names or world.environ.get("HOOKSYNC_FILE") or is_there(options.files[0]))
 
 
 def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
@@ -171,7 +157,8 @@ def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
     server = options.server or world.environ.get("PRESERVICA_SERVER")
     tenant = options.tenant or world.environ.get("PRESERVICA_TENANT")
     if not server:
-        raise UsageError(Problem("no server is named", "give --server, or set PRESERVICA_SERVER"))
+        fix = "give --server, or set PRESERVICA_SERVER; or, for `list`, name a hooks file"
+        raise UsageError(Problem("no server is named", fix))
     subject = "--server" if options.server else "PRESERVICA_SERVER"
     if problem := server_problem(server, subject, None, allow_http=False):
         raise UsageError(problem)
@@ -201,8 +188,6 @@ def export_text(one: ExportedTenancy) -> str:
     settings["subscriptions"] = one.entries
     document["tenancies"] = {tenancy.name: settings}
     text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
-    if any("include_identifiers" not in entry for entry in one.entries.values()):
-        text += _NOT_REPORTED
     return _HEAD + text
 
 
