@@ -181,7 +181,7 @@ tenancy cannot be read.""",
         "hooksync export --server eu.preservica.com",
         flags.add_export,
         "hooksync.commands.export:export",
-        "ExportOptions",
+        "LiveOptions",
         """\
 Print the live subscriptions of the tenancy that --server, --tenant and
 PRESERVICA_* name, as a hooks file. Changes nothing. Variables replace secrets,

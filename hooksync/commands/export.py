@@ -7,12 +7,12 @@ Every text from outside goes into the file through PyYAML, so it stays a text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, hold_to_policy, prepare
 from hooksync.commands.export_draft import ExportedTenancy, Need, slug
-from hooksync.commands.options import ExportOptions, Format, LiveOptions
+from hooksync.commands.options import Format, LiveOptions
 from hooksync.commands.problems import show_problems
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written
 from hooksync.config.resolve import resolve, server_problem
@@ -47,7 +47,7 @@ _OWNS = """
     # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes
     owns: made
 """
-_TO_SET = "set these before you use the file, a part of a URL exactly as it is in the URL:"
+TO_SET = "set these before you use the file, a part of a URL exactly as it is in the URL:"
 # of flags, and of variables; only a policy is told so
 _NOWHERE = Location("the command line", 1, 1)
 
@@ -59,42 +59,33 @@ class ListOptions(LiveOptions, frozen=True):
     shows_coverage: bool = False
 
 
-def export(
-    options: ExportOptions, world: World, write: Callable[[str, Sequence[Need]], None] | None = None
-) -> ExitCode:
-    """Show what is live in one tenancy as a hooks file. Raises HooksyncError if it was not read.
+def export(options: LiveOptions, world: World) -> ExitCode:
+    """Show what is live in one tenancy as a hooks file. Raises HooksyncError if it was not read."""
+    exported = read_exported(options, world)
+    if exported is None:
+        return ExitCode.INTERRUPTED
+    world.terminal.result(export_text(exported))
+    report_needs(exported, TO_SET, world)
+    return ExitCode.DONE
 
-    `write`: takes the text of the file instead, and what it needs.
-    """
+
+def read_exported(options: LiveOptions, world: World) -> ExportedTenancy | None:
+    """Read what is live in one tenancy. None: interrupted. Raises HooksyncError if it failed."""
     made = _read_named(replace(options, uses_state=False), world)
     [view] = made.tenancies
     if view.error:
         raise view.error
-    if view.live is None:
-        return ExitCode.INTERRUPTED
-    exported = ExportedTenancy(view.tenancy, view.live)
-    text = export_text(exported)
-    if write:
-        write(text, exported.needs)
-    else:
-        world.terminal.result(text)
+    return None if view.live is None else ExportedTenancy(view.tenancy, view.live)
+
+
+def report_needs(exported: ExportedTenancy, advice: str, world: World) -> None:
+    """Warn of what cannot be declared, and list the variables to set. `advice`: how to set them."""
     for warning in exported.warnings:
         world.terminal.warn(warning)
-    _report_needs(exported.needs, options.write_env, world)
-    return ExitCode.DONE
-
-
-def _report_needs(needs: Sequence[Need], env_file: str | None, world: World) -> None:
-    """List the variables to set. `env_file`: was written with them."""
-    if not needs:
-        return
-    width = max(len(need.variable) for need in needs)
-    lines = [f"  {need.variable:{width}}  {need.what}" for need in needs]
-    first = _TO_SET
-    if env_file:
-        path = printable(env_file)
-        first = f"fill in what is empty in {path}, and give each command --env-file {path}:"
-    world.terminal.message("\n".join((first, *lines)))
+    if exported.needs:
+        width = max(len(need.variable) for need in exported.needs)
+        lines = [f"  {need.variable:{width}}  {need.what}" for need in exported.needs]
+        world.terminal.message("\n".join((advice, *lines)))
 
 
 def list_live(options: ListOptions, world: World) -> ExitCode:

@@ -13,7 +13,6 @@ LAST_SUCCESS = "hooksync_last_success_time_seconds"
 
 _HELP = {
     "hooksync_pending_steps": "Steps that a plan asks for, or that an apply did not get done.",
-    "hooksync_steps": "Steps that are not as declared or not known, by the code of their reason.",
     "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared one.",
     "hooksync_live_subscriptions": "Live subscriptions, as listed last.",
     "hooksync_declared_subscriptions": "Declared subscriptions.",
@@ -57,8 +56,6 @@ def _add_tenancy(one: TenancyView, add: Callable[..., None]) -> None:
         live = len(one.outcome.listed)
     if one.live is not None:
         _add_pending_steps(one, add)
-    for code, number in sorted(one.reasons().items()):
-        add("hooksync_steps", number, tenancy=one.name, reason=code)
     if live is not None:
         add("hooksync_unknown_secrets", one.secret_unknown, tenancy=one.name)
         add("hooksync_live_subscriptions", live, tenancy=one.name)
