@@ -80,7 +80,7 @@ Write a first hooks file: a commented one to fill in, or with --from-live what
         "hooksync validate -f hooks.yaml",
         flags.add_validate,
         "hooksync.commands.validate:validate",
-        "ValidateOptions",
+        "FileOptions",
     ),
     Command(
         "check",

@@ -317,7 +317,6 @@ def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
 def add_validate(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file")
     _group(parser, SELECT, "--tenancy", "--target")
-    _add_format(_group(parser, OUTPUT), "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
 
 

@@ -264,15 +264,6 @@ def test_a_missing_file_is_one_clear_error(place: Place) -> None:
     assert "fix:" in run.err
 
 
-def test_validate_tells_all_problems_as_json_too(place: Place) -> None:
-    place.write(HOOKS.replace("INDEXED", "INDEXD").replace("secret", "secrte"))
-    run = place.run("validate", "--format", "json")
-    assert run.code == 1
-    assert run.json["is_valid"] is False
-    assert len(run.json["problems"]) >= 2
-    assert {problem["file"] for problem in run.json["problems"]} == {"hooks.yaml"}
-
-
 @pytest.mark.parametrize(
     ("arguments", "needle"),
     [
