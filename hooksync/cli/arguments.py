@@ -107,13 +107,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         command.add_flags(made)
         add_help(made)
         made.usage = made.usage or _usage(made, command)
-        if not command.run or command.name == "sandbox":
+        if not command.run:
             actions[command.name] = made.add_subparsers(
                 dest="action",
                 metavar="ACTION",
                 parser_class=_Parser,
                 prog=made.prog,
-                required=not command.run,
+                required=True,
             )
     return parser
 

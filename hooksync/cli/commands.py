@@ -20,8 +20,7 @@ refuse); 4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
 example: hooksync plan -f hooks.yaml"""
 
 SANDBOX = """\
-It listens on 127.0.0.1 only. The password is the value of $SANDBOX_PASSWORD, or
-"sandbox-password" if that is not set. Ctrl-C or SIGTERM stops the sandbox.
+It listens on 127.0.0.1 only. Ctrl-C or SIGTERM stops the sandbox.
 
 A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES: how often it happens (default: 1;
 * is always). SKIP: how many such calls succeed first.
@@ -80,7 +79,7 @@ Write a first hooks file: a commented one to fill in, or with --from-live what
         "hooksync validate -f hooks.yaml",
         flags.add_validate,
         "hooksync.commands.validate:validate",
-        "ValidateOptions",
+        "FileOptions",
     ),
     Command(
         "check",
@@ -181,7 +180,7 @@ tenancy cannot be read.""",
         "hooksync export --server eu.preservica.com",
         flags.add_export,
         "hooksync.commands.export:export",
-        "ExportOptions",
+        "LiveOptions",
         """\
 Print the live subscriptions of the tenancy that --server, --tenant and
 PRESERVICA_* name, as a hooks file. Changes nothing. Variables replace secrets,

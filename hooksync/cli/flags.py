@@ -317,7 +317,6 @@ def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
 def add_validate(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file")
     _group(parser, SELECT, "--tenancy", "--target")
-    _add_format(_group(parser, OUTPUT), "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
 
 
@@ -673,11 +672,6 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         **_REPEATABLE,
         metavar="NAME",
         help="a tenant of the account; repeatable (default: DEMO)",
-    )
-    service.add_argument(
-        "--totp-env",
-        metavar="ENV",
-        help="require a second factor, with the base32 seed in this variable",
     )
     receivers = parser.add_argument_group("receivers")
     receivers.add_argument(

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
-from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Output, escaped
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # of ECMA-48, by the style
 # set by Windows' terminals that show colours
 _COLOUR_ABLE = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI")
-_TOLD_EVERY = 5.0  # seconds between two lines of progress where there is no terminal
 _LOOK = 0.2  # seconds between two looks for a signal while an answer is waited for
 _NOTICE = (
     b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
@@ -96,15 +94,12 @@ class ConsoleTerminal:
         colour: str,
         *,
         is_verbose: bool,
-        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._output = output
         self.result, self.message = output.result, output.message
         self._interrupts = interrupts
         self._is_coloured = colour == "always" or (colour == "auto" and wants_colour())
         self._is_verbose = is_verbose
-        self._clock = clock
-        self._told_at = clock.monotonic()  # how far it is, in a line of its own
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show lines for people, each after its style, on standard output."""
@@ -154,24 +149,21 @@ class ConsoleTerminal:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Count some calls while they are made. From here on an interrupt lets them end."""
+        """Count some calls while they are made, on a terminal.
+
+        From here on an interrupt lets them end.
+        """
         self._interrupts.is_graceful = True
-        if self._is_verbose or total == 0:
+        if self._is_verbose or total == 0 or not sys.stderr.isatty():
             yield lambda: None
             return
         numbers = count(1)
-        show = self._output.progress if sys.stderr.isatty() else self._tell_seldom
+        show = self._output.progress
         show(f"{what} 0/{total}")
         try:
             yield lambda: show(f"{what} {next(numbers)}/{total}")
         finally:
             self._output.message("", end="")
-
-    def _tell_seldom(self, text: str) -> None:
-        """Report the progress of a long run without a terminal: a line every few seconds."""
-        if (now := self._clock.monotonic()) >= self._told_at + _TOLD_EVERY:
-            self._told_at = now
-            self._output.message(text)
 
 
 def coloured(lines: Sequence[tuple[str, str]]) -> str:

@@ -7,17 +7,17 @@ Every text from outside goes into the file through PyYAML, so it stays a text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, hold_to_policy, prepare
 from hooksync.commands.export_draft import ExportedTenancy, Need, slug
-from hooksync.commands.options import ExportOptions, Format, LiveOptions
+from hooksync.commands.options import Format, LiveOptions
 from hooksync.commands.problems import show_problems
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written
 from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import write_yaml
-from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.errors import ExitCode, Problem, UsageError
 from hooksync.core.model import TRIGGER_NAMES, Location, Tenancy
 from hooksync.core.output import is_there
 from hooksync.core.record import replace
@@ -50,7 +50,7 @@ _OWNS = """
 _NOT_REPORTED = """\
 # The service does not report include_identifiers of some subscriptions; the default is true.
 """
-_TO_SET = "set these before you use the file; copy parts of URLs exactly as they are in the URL:"
+TO_SET = "set these before you use the file; copy parts of URLs exactly as they are in the URL:"
 # the place of settings from flags and variables; only messages of a policy show it
 _NOWHERE = Location("the command line", 1, 1)
 
@@ -62,42 +62,33 @@ class ListOptions(LiveOptions, frozen=True):
     shows_coverage: bool = False
 
 
-def export(
-    options: ExportOptions, world: World, write: Callable[[str, Sequence[Need]], None] | None = None
-) -> ExitCode:
-    """Show what is live in one tenancy as a hooks file. Raises HooksyncError if it was not read.
+def export(options: LiveOptions, world: World) -> ExitCode:
+    """Show what is live in one tenancy as a hooks file. Raises HooksyncError if it was not read."""
+    exported = read_exported(options, world)
+    if exported is None:
+        return ExitCode.INTERRUPTED
+    world.terminal.result(export_text(exported))
+    report_needs(exported, TO_SET, world)
+    return ExitCode.DONE
 
-    `write`: takes the text of the file instead, and what it needs.
-    """
+
+def read_exported(options: LiveOptions, world: World) -> ExportedTenancy | None:
+    """Read what is live in one tenancy. None: interrupted. Raises HooksyncError if it failed."""
     made = _read_named(replace(options, uses_state=False), world)
     [view] = made.tenancies
     if view.error:
         raise view.error
-    if view.live is None:
-        return ExitCode.INTERRUPTED
-    exported = ExportedTenancy(view.tenancy, view.live)
-    text = export_text(exported)
-    if write:
-        write(text, exported.needs)
-    else:
-        world.terminal.result(text)
+    return None if view.live is None else ExportedTenancy(view.tenancy, view.live)
+
+
+def report_needs(exported: ExportedTenancy, advice: str, world: World) -> None:
+    """Warn of what cannot be declared, and list the variables to set. `advice`: how to set them."""
     for warning in exported.warnings:
         world.terminal.warn(warning)
-    _report_needs(exported.needs, options.write_env, world)
-    return ExitCode.DONE
-
-
-def _report_needs(needs: Sequence[Need], env_file: str | None, world: World) -> None:
-    """List the variables to set. `env_file`: was written with them."""
-    if not needs:
-        return
-    width = max(len(need.variable) for need in needs)
-    lines = [f"  {need.variable:{width}}  {need.what}" for need in needs]
-    first = _TO_SET
-    if env_file:
-        path = printable(env_file)
-        first = f"fill in what is empty in {path}, and give each command --env-file {path}:"
-    world.terminal.message("\n".join((first, *lines)))
+    if exported.needs:
+        width = max(len(need.variable) for need in exported.needs)
+        lines = [f"  {need.variable:{width}}  {need.what}" for need in exported.needs]
+        world.terminal.message("\n".join((advice, *lines)))
 
 
 def list_live(options: ListOptions, world: World) -> ExitCode:
@@ -150,25 +141,14 @@ def _read_named(options: LiveOptions, world: World) -> library.Plan:
 
 
 def _reads_files(options: LiveOptions, world: World) -> bool:
-    """Whether files choose the tenancies.
-
-    Raises an error if nothing does, or if flags do as well.
-    """
+    """Whether files choose the tenancies. Raises UsageError if flags do as well."""
     names = options.names_files or options.tenancies or options.targets
     if options.server or options.tenant:
         if names:
             what = "--server and --tenant cannot be combined with flags that select from files"
             raise UsageError(Problem(what, "leave out the one or the other"))
         return False
-    if names or world.environ.get("HOOKSYNC_FILE") or is_there(options.files[0]):
-        return True
-    if world.environ.get("PRESERVICA_SERVER"):
-        return False
-    fix = (
-        "give --server eu.preservica.com (or another), set PRESERVICA_SERVER, or name a hooks file"
-        " with --file"
-    )
-    raise FileError(Problem(f"there is no file {options.files[0]}, and no server is named", fix))
+    return bool(names or world.environ.get("HOOKSYNC_FILE") or is_there(options.files[0]))
 
 
 def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
@@ -176,7 +156,8 @@ def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
     server = options.server or world.environ.get("PRESERVICA_SERVER")
     tenant = options.tenant or world.environ.get("PRESERVICA_TENANT")
     if not server:
-        raise UsageError(Problem("no server is named", "give --server, or set PRESERVICA_SERVER"))
+        fix = "give --server, or set PRESERVICA_SERVER; or, for `list`, name a hooks file"
+        raise UsageError(Problem("no server is named", fix))
     subject = "--server" if options.server else "PRESERVICA_SERVER"
     if problem := server_problem(server, subject, None, allow_http=False):
         raise UsageError(problem)

@@ -8,27 +8,23 @@ Loads no module of the network, except for --from-live.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from hooksync.commands.options import ExportOptions
+from hooksync.commands.options import LiveOptions
 from hooksync.config.files import DEFAULT_FILES
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.output import is_there
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World
 
-if TYPE_CHECKING:
-    from hooksync.commands.export_draft import Need
-
 _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync validate`"
 
 
-class InitOptions(ExportOptions, frozen=True):
+class InitOptions(LiveOptions, frozen=True):
     """The flags of `init`."""
 
     path: str = DEFAULT_FILES[0]  # of the hooks file
     is_from_live: bool = False
+    write_env: str | None = None  # path of a file for the variables that the hooks file needs
 
 
 def init(options: InitOptions, world: World) -> ExitCode:
@@ -53,15 +49,20 @@ def init(options: InitOptions, world: World) -> ExitCode:
 
 def _init_from_live(options: InitOptions, world: World) -> ExitCode:
     """Write what is live, for this user only (0600), and its variables if asked to."""
-    from hooksync.commands.export import env_text, export
+    from hooksync.commands.export import TO_SET, env_text, export_text, read_exported, report_needs
 
-    def write(text: str, needs: Sequence[Need]) -> None:
-        if options.write_env:
-            values = env_text(needs, options.path)
-            _write(options.write_env, values, world, 0o600, holds_secrets=True)
-        _write(options.path, text, world, 0o600)
-
-    return export(options, world, write)
+    exported = read_exported(options, world)
+    if exported is None:
+        return ExitCode.INTERRUPTED
+    advice = TO_SET
+    if options.write_env:
+        values = env_text(exported.needs, options.path)
+        _write(options.write_env, values, world, 0o600, holds_secrets=True)
+        path = printable(options.write_env)
+        advice = f"fill in what is empty in {path}, and give each command --env-file {path}:"
+    _write(options.path, export_text(exported), world, 0o600)
+    report_needs(exported, advice, world)
+    return ExitCode.DONE
 
 
 def _exists(path: str, other: str = "PATH") -> Problem:

@@ -13,16 +13,10 @@ Format = Literal["text", "json", "markdown", "html"]
 
 
 class LiveOptions(RunOptions, frozen=True):
-    """Which tenancies to read: those of hooks files, or a named one."""
+    """Which tenancies to read: those of hooks files, or a named one. The flags of `export`."""
 
     server: str | None = None
     tenant: str | None = None
-
-
-class ExportOptions(LiveOptions, frozen=True):
-    """The flags of `export`, and what `init --from-live` writes."""
-
-    write_env: str | None = None  # path of a file for the variables that the hooks file needs
 
 
 class SecretOptions(FileOptions, frozen=True):

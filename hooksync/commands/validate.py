@@ -8,49 +8,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hooksync.api.options import FileOptions
-from hooksync.commands.options import Format
 from hooksync.config.files import read_sources
-from hooksync.core.errors import ExitCode, FileError, counted
+from hooksync.core.errors import ExitCode, counted
 from hooksync.core.redaction import printable
-from hooksync.output.validation_json import validation_json
 from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
     from hooksync.config.declarations import Document
 
 
-class ValidateOptions(FileOptions, frozen=True):
-    """The flags of `validate`."""
-
-    format: Format = "text"
-
-
-def validate(options: ValidateOptions, world: World) -> ExitCode:
+def validate(options: FileOptions, world: World) -> ExitCode:
     """Check the files; needs neither network nor environment.
 
     Raises FileError with every problem.
     """
     from hooksync.config.declarations import addresses, select
 
-    try:
-        document = _checked(options, world)
-    except FileError as error:
-        if options.format == "json":
-            world.terminal.result(validation_json(0, 0, error.problems, ()), "json")
-        raise
+    document = _checked(options, world)
     entries = select(document, options.tenancies, options.targets)
     for warning in document.warnings:
         world.terminal.warn(warning)
     number = len(addresses(entries))
-    if options.format == "json":
-        world.terminal.result(validation_json(len(entries), number, (), document.warnings), "json")
-        return ExitCode.DONE
     what = f"{counted(len(entries), 'tenancy')}, {counted(number, 'subscription')}"
     world.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
 
 
-def _checked(options: ValidateOptions, world: World) -> Document:
+def _checked(options: FileOptions, world: World) -> Document:
     """Read the files, and judge them by the policy, if there is one."""
     from hooksync.config.document import read_document
     from hooksync.config.references import command_problems

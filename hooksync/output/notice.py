@@ -32,18 +32,7 @@ _EVENTS = {
 }
 _CARD = "application/vnd.microsoft.card.adaptive"
 
-State = Literal["failed", "refused", "changed", "unchanged"]
-_STATES: tuple[State, ...] = get_args(State)  # in the order in which a notice lists tenancies
-
-
-_STATE_OF: dict[Summary, State] = {
-    "as declared": "unchanged",
-    "changes": "changed",
-    "applied": "changed",
-    "not as declared": "changed",
-    "refused": "refused",
-    "error": "failed",
-}
+_OUTCOMES: tuple[Summary, ...] = get_args(Summary)  # the most urgent last
 
 
 class Ending(Record, frozen=True):
@@ -129,12 +118,13 @@ class Ending(Record, frozen=True):
 
 
 def _listed(tenancies: Sequence[TenancyView]) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Write those that failed first, and count the rest by their state."""
-    ordered = sorted(map(_tenancy, tenancies), key=lambda each: _STATES.index(each["state"]))
-    listed = [each for each in ordered if each["state"] != "unchanged"][:_MOST]
-    others = Counter(each["state"] for each in ordered)
-    others.subtract(each["state"] for each in listed)
-    return listed, dict(+others)
+    """Write those that failed first, and count the rest by their outcome."""
+    ordered = sorted(tenancies, key=lambda each: -_OUTCOMES.index(each.summary))
+    listed = [each for each in ordered if each.summary != "as declared"][:_MOST]
+    others = Counter(each.summary for each in ordered)
+    others.subtract(each.summary for each in listed)
+    counts = {outcome.replace(" ", "-"): number for outcome, number in (+others).items()}
+    return [_tenancy(each) for each in listed], counts
 
 
 def _tenancy(one: TenancyView) -> dict[str, Any]:
@@ -142,16 +132,10 @@ def _tenancy(one: TenancyView) -> dict[str, Any]:
     return {
         "name": _line(one.name),
         "where": _line(one.tenancy.where),
-        "state": _state(one),
+        "outcome": one.summary.replace(" ", "-"),
         "counts": {name: counts[name] for name in counts if name not in ("keep", "unchanged")},
         "reasons": dict(one.reasons()),
     }
-
-
-def _state(one: TenancyView) -> State:
-    if one.summary == "not as declared" and one.has_changes:
-        return "failed"
-    return _STATE_OF[one.summary]
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:
@@ -159,7 +143,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"hooksync {told['command']}: {told['event']}{code}"
     yield from filter(None, [told["summary"]])
     for one in told["tenancies"]:
-        yield f"{one['name']} ({one['where']}): {_counted({one['state']: '', **one['counts']})}"
+        yield f"{one['name']} ({one['where']}): {_counted({one['outcome']: '', **one['counts']})}"
     if told["other_tenancies"]:
         yield f"other tenancies: {_counted(told['other_tenancies'])}"
     yield from told["problems"]

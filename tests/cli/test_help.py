@@ -39,7 +39,7 @@ def test_a_command_has_a_function_and_options_that_take_its_flags(command: Comma
     assert flags - set(fields) == set()
 
 
-@pytest.mark.parametrize("name", ["plan", "apply", "list", "check", "fire", "listen", "sandbox"])
+@pytest.mark.parametrize("name", ["plan", "apply", "list", "check", "fire", "listen"])
 def test_flags_are_shown_in_named_groups(name: str) -> None:
     groups = [group.title for group in parser_of((name,))._action_groups if group._group_actions]
     assert len(groups) > 3

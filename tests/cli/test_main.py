@@ -16,7 +16,6 @@ from hooksync.cli.terminal import ConsoleTerminal, Interrupts
 from hooksync.core.output import Output
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
-from tests.clocks import JumpingClock
 from tests.command_line import ROOT
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place, owning
 from tests.lanes import sampled
@@ -265,15 +264,6 @@ def test_a_missing_file_is_one_clear_error(place: Place) -> None:
     assert "fix:" in run.err
 
 
-def test_validate_tells_all_problems_as_json_too(place: Place) -> None:
-    place.write(HOOKS.replace("INDEXED", "INDEXD").replace("secret", "secrte"))
-    run = place.run("validate", "--format", "json")
-    assert run.code == 1
-    assert run.json["is_valid"] is False
-    assert len(run.json["problems"]) >= 2
-    assert {problem["file"] for problem in run.json["problems"]} == {"hooks.yaml"}
-
-
 @pytest.mark.parametrize(
     ("arguments", "needle"),
     [
@@ -364,32 +354,6 @@ def test_colour_is_asked_for_by_flag_or_variable_or_on_a_terminal(
 ) -> None:
     place.environ |= environ
     assert ("\x1b[32m+   catalogue" in place.run("plan", *flags).out) == is_coloured
-
-
-def test_without_a_terminal_a_long_run_tells_now_and_then_how_far_it_is(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    clock = JumpingClock()
-    terminal = ConsoleTerminal(
-        Output(), Interrupts(threading.Event()), "never", is_verbose=False, clock=clock
-    )
-    for what, seconds in (("reading", 2.6), ("applying", 1.0)):
-        with terminal.progress(what, 4) as advance:
-            for _ in range(4):
-                clock.advance(seconds)
-                advance()
-    assert capsys.readouterr() == ("", "reading 2/4\nreading 4/4\n")
-    quick = ConsoleTerminal(
-        Output(), Interrupts(threading.Event()), "never", is_verbose=False, clock=clock
-    )
-    verbose = ConsoleTerminal(
-        Output(), Interrupts(threading.Event()), "never", is_verbose=True, clock=clock
-    )
-    for other, seconds in ((quick, 4.9), (verbose, 60.0)):
-        with other.progress("reading", 1) as advance:
-            clock.advance(seconds)
-            advance()
-    assert capsys.readouterr() == ("", "")
 
 
 def test_an_apply_makes_no_call_too_many_on_no_more_connections_than_it_may(place: Place) -> None:

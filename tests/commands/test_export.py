@@ -20,7 +20,7 @@ from hooksync.commands.export_draft import (
     take_name,
     variable_name,
 )
-from hooksync.commands.options import ExportOptions
+from hooksync.commands.options import LiveOptions
 from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
@@ -133,7 +133,7 @@ def test_an_export_validates_and_plans_to_no_changes(
         for url, trigger, flag in held:
             box.seed("DEMO", url, trigger, SECRET, flag)
         here, heard = world()
-        assert export(ExportOptions(("hooks.yaml",), server=box.url), here) is ExitCode.DONE
+        assert export(LiveOptions(("hooks.yaml",), server=box.url), here) is ExitCode.DONE
         text = "".join(heard.out)
         path.write_text(text, encoding="utf-8")
         there, planned = world(**environment_of(text, held))

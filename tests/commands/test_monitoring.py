@@ -265,11 +265,11 @@ def test_a_notice_about_sixty_tenancies_names_those_that_fail_first() -> None:
     view = RunView(views, "2026-03-01T12:00:00Z", "hooks.yaml")
     told = replace(ending(), view=view).notice()
     assert [each["name"] for each in told["tenancies"][:4]] == ["t31", "t42", "t59", "t0"]
-    assert told["other_tenancies"] == {"changed": 50}
+    assert told["other_tenancies"] == {"changes": 50}
     assert [each.partition(":")[0] for each in told["problems"]] == ["t31"] * 9 + ["t42"]
     assert told["problems_left_out"] == 17
     text = replace(ending(), view=view).payload("slack")
-    assert "t59 (eu.preservica.com / BRAMA): failed" in str(text)
+    assert "t59 (eu.preservica.com / BRAMA): error" in str(text)
 
 
 def test_a_notice_reports_what_could_not_be_compared_and_names_no_exit_code_of_zero(

@@ -30,7 +30,7 @@ COMMANDS = {
     "a hooks file that is not there": ["validate", "-f", f"{EVIL}.yaml"],
     "a hooks file": ["validate", "-f", f"{EVIL}/good.yaml"],
     "a wrong hooks file": ["validate", "-f", f"{EVIL}/wrong.yaml"],
-    "its JSON": ["validate", "-f", f"{EVIL}/wrong.yaml", "--format", "json"],
+    "its JSON": ["plan", "-f", f"{EVIL}/wrong.yaml", "--format", "json"],
     "its plan": ["plan", "-f", f"{EVIL}/wrong.yaml"],
     "a folder": ["validate", "-f", EVIL],
     "a folder in a folder": ["validate", "-f", "."],
