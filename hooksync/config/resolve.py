@@ -42,6 +42,7 @@ from hooksync.core.urls import (
     owns_url,
     server_fault,
     server_url,
+    split_written,
     url_fault,
 )
 
@@ -262,6 +263,10 @@ class _Filling:
         text = self._fill(written, "tenant") if written else None
         if not written or not text:
             return None, None
+        if self._judges(written) and not text.isprintable():
+            subject = written.subject("the tenant", self._environ)
+            what = f"{subject} holds a line break or a control character"
+            self._note(what, "write the tenant's name, or check the variable", written)
         return text, written.template.text
 
     def subscriptions(self) -> tuple[DeclaredSubscription, ...]:
@@ -329,6 +334,10 @@ class _Filling:
         """Fill in a text. None: it is not known; a variable that is not set is noted."""
         template = written.template
         if self._is_as_written and template.literal is None:
+            _, netloc, _ = split_written(template.text)
+            if noun != "tenant" and "@" in netloc:  # whatever is filled in beside it
+                fix = _URL_FIX if noun == "URL" else _SERVER_FIX
+                self._note(f"the {noun} holds user information (@)", fix, written)
             return None
         try:
             return template.fill(self._environ)

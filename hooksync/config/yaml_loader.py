@@ -180,6 +180,10 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
         # a colon ends a text that the line above began
         what = "the indentation contains a tab"
         return Problem(what, "indent with spaces only", where._replace(column=tab + 1))
+    if start and line.startswith("${", start - 1):
+        what = "`${` is not allowed between braces or brackets without quotes"
+        fix = "write the name of a variable alone, as in secret: {env: NAME}; quote other texts"
+        return Problem(what, fix, where._replace(column=start))
     fix = "look at this line and the one above: indentation, quotes, `: `"
     return Problem("not valid YAML", fix, where)
 

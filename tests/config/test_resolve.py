@@ -202,6 +202,13 @@ def test_http_server_may_be_allowed_with_a_warning_that_the_password_goes_in_cle
     assert resolved(local, {**ENVIRON, "REGION": "http://127.0.0.1:80"})
 
 
+def test_filled_in_tenant_is_judged() -> None:
+    said = said_of(FILE.replace("BRAMA", "${TENANT}"), {**ENVIRON, "TENANT": "BRAMA\n"})
+    assert said == [
+        "6:13: the tenant, with ${TENANT} filled in, holds a line break or a control character"
+    ]
+
+
 TWINS = """\
 version: 1
 tenancies:
