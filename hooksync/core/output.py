@@ -86,13 +86,10 @@ class Output:
                 sys.stderr = _Nowhere()
             self._erase = "" if stays else f"\r{' ' * len(text)}\r"
 
-    def write_file(
-        self, path: str, text: str, mode: int = 0o600, *, follows_link: bool = False
-    ) -> None:
+    def write_file(self, path: str, text: str, mode: int = 0o600) -> None:
         """Replace a file as a whole or not at all, also in a crash.
 
-        It is JSON, or writes its strings so. A symbolic link is replaced itself, unless it is
-        followed. An open descriptor (/dev/stdout) and the null device are written to. Raises
+        It is JSON, or writes its strings so. A symbolic link is replaced itself. An open descriptor (/dev/stdout) and the null device are written to. Raises
         FileError if that fails, and for any other pipe, socket or device.
         """
         data = self.safe(text, "json").encode()
@@ -104,8 +101,6 @@ class Output:
             else:
                 folder, name = os.path.split(path)
                 target = os.path.join(os.path.realpath(folder), name)
-                if follows_link:
-                    target = os.path.realpath(path)
                 _check_kind(target)
                 _replace(target, data, mode)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
