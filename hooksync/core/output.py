@@ -89,8 +89,9 @@ class Output:
     def write_file(self, path: str, text: str, mode: int = 0o600) -> None:
         """Replace a file as a whole or not at all, also in a crash.
 
-        It is JSON, or writes its strings so. A symbolic link is replaced itself. An open descriptor (/dev/stdout) and the null device are written to. Raises
-        FileError if that fails, and for any other pipe, socket or device.
+        It is JSON, or writes its strings so. A symbolic link is replaced itself. An open
+        descriptor (/dev/stdout) and the null device are written to. Raises FileError if that
+        fails, and for any other pipe, socket or device.
         """
         data = self.safe(text, "json").encode()
         try:

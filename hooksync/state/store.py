@@ -24,6 +24,7 @@ from hooksync.state.contract import (
     Changed,
     Holder,
     StateStore,
+    contended,
     too_large,
 )
 from hooksync.state.fingerprints import SALT_BYTES
@@ -174,12 +175,7 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
         except Changed:
             continue
         return after
-    raise FileError(
-        Problem(
-            f"the state {store.where} changes all the time",
-            "see what writes it, and run this again",
-        )
-    )
+    raise FileError(contended(store.where))
 
 
 def written_text(state: State, integrity: Integrity, where: str) -> str:
