@@ -62,7 +62,7 @@ class Declared(Record, frozen=True):
     def state(self) -> str | None:
         """What names the place of the state; None: without one."""
         options = self.options
-        return state_place(options.files, options.state) if options.uses_state else None
+        return state_place(options.files[0], options.state) if options.uses_state else None
 
 
 class Session(Record, frozen=True):

@@ -7,7 +7,7 @@ lock or without.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from threading import Event
 
@@ -97,15 +97,14 @@ def _stem(file: str) -> str:
     return os.path.splitext(file)[0]
 
 
-def state_place(file_arguments: Sequence[str], flag: str | None) -> str | None:
+def state_place(file: str, flag: str | None) -> str | None:
     """Return where a run's state is: by the flag, otherwise beside the first hooks file.
 
     None: standard input has no default.
     """
-    first = file_arguments[0] if file_arguments else "-"
-    if flag is not None or first == "-":
+    if flag is not None or file == "-":
         return flag
-    return f"{_stem(first)}{_SUFFIX}"
+    return f"{_stem(file)}{_SUFFIX}"
 
 
 @contextmanager
