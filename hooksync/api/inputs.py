@@ -62,7 +62,7 @@ class Declared(Record, frozen=True):
     def state(self) -> str | None:
         """What names the place of the state; None: without one."""
         options = self.options
-        return state_place(options.files, options.state) if options.uses_state else None
+        return state_place(options.files[0], options.state) if options.uses_state else None
 
 
 class Session(Record, frozen=True):
@@ -220,17 +220,16 @@ def prepare_saved(
     from hooksync.api.promise import PLAN_ANEW  # only here, as below: for what was saved
     from hooksync.api.saved_plan import open_saved_plan
 
-    saved, too_old = open_saved_plan(read_plan(path), path, max_age, world)
-    if too_old:
-        raise Refused(too_old)
+    saved, refusal = open_saved_plan(read_plan(path), path, max_age, world)
+    if refusal:
+        raise Refused(refusal)
     selected = {name: tuple(saved.selection.get(flag, ())) for name, flag in SELECTING.items()}
     try:
         declared = prepare(replace(options, is_confirmed=True, **selected), world)
     except UsageError as error:  # what the plan selects is no longer declared
         found = [Problem(f"{path} is stale: {each.what}", PLAN_ANEW) for each in error.problems]
         raise Refused(*found) from None
-    warnings = (*saved.warnings, *declared.warnings)
-    return replace(declared, warnings=warnings, promise=saved.promise)
+    return replace(declared, promise=saved.promise)
 
 
 def read_files(options: FileOptions, world: World) -> declarations.Document:

@@ -38,7 +38,7 @@ class SavedPlan(Record, frozen=True):
 
     promise: Promise
     selection: Fields  # by the names of flags
-    warnings: tuple[Problem, ...]  # of its reading
+    is_unchecked: bool  # signed, and there is no key to check that with
     created_at: datetime
     expires_at: datetime | None
     view: RunView  # as it was shown
@@ -59,8 +59,8 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> SavedPlan:
     """
     try:
         document = _parse(data)
-        warnings = _check_seals(document, path, key)
-        return _saved_plan(check_document("plan", document), key, warnings)
+        _check_seals(document, path, key)
+        return _saved_plan(check_document("plan", document), key)
     except InvalidDocument as error:
         raise FileError(Problem(f"{path}: {error}", _MAKE_AGAIN)) from None
     except RecursionError:  # what can be parsed cannot always be written again, for its digest
@@ -70,10 +70,14 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> SavedPlan:
 def open_saved_plan(
     data: bytes, path: str, max_age: timedelta | None, world: World
 ) -> tuple[SavedPlan, Problem | None]:
-    """Read a saved plan under the key of the environment; with why it is too old, if it is."""
+    """Read a saved plan under the key of the environment; with why apply refuses it, if it does."""
     world.output.public.append(data)
     saved = read_saved_plan(data, path, plan_key(world.environ.get(KEY_VARIABLE)))
-    return saved, age_problem(saved, path, max_age, datetime.fromtimestamp(world.clock.now(), UTC))
+    refusal = age_problem(saved, path, max_age, datetime.fromtimestamp(world.clock.now(), UTC))
+    if saved.is_unchecked and refusal is None:
+        what = f"{path} is signed, and its signature cannot be checked: {KEY_VARIABLE} is not set"
+        refusal = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
+    return saved, refusal
 
 
 def _parse(data: bytes) -> dict[str, Any]:
@@ -87,7 +91,7 @@ def _parse(data: bytes) -> dict[str, Any]:
     raise InvalidDocument(f"its format is not {PLAN_FORMAT}, which this hooksync reads")
 
 
-def _check_seals(document: dict[str, Any], path: str, key: PlanKey | None) -> tuple[Problem, ...]:
+def _check_seals(document: Fields, path: str, key: PlanKey | None) -> None:
     """Refuse what was altered since it was written, and what was not signed with the key."""
     signature = document.get("signature")
     if key is not None:
@@ -101,11 +105,6 @@ def _check_seals(document: dict[str, Any], path: str, key: PlanKey | None) -> tu
     if not is_same(document.get("digest"), digest(rest)):
         what = f"{path} was altered since it was saved: its digest does not fit"
         raise Refused(Problem(what, _MAKE_AGAIN))
-    if key is None and signature is not None:
-        unchecked = "neither its signature nor its full URLs were checked"
-        what = f"{path} is signed, but {KEY_VARIABLE} is not set: {unchecked}"
-        return (Problem(what, f"set {KEY_VARIABLE} to the key it was signed with"),)
-    return ()
 
 
 def age_problem(
@@ -129,7 +128,7 @@ def _time(fields: Fields, name: str) -> datetime:
         raise InvalidDocument(f"the plan: {name} is not a date and time") from None
 
 
-def _saved_plan(fields: Fields, key: PlanKey | None, warnings: tuple[Problem, ...]) -> SavedPlan:
+def _saved_plan(fields: Fields, key: PlanKey | None) -> SavedPlan:
     selection = fields.get("selection", {})
     promise = _promise(fields, key)
     view = RunView(
@@ -146,18 +145,13 @@ def _saved_plan(fields: Fields, key: PlanKey | None, warnings: tuple[Problem, ..
     )
     made = _time(fields, "created_at")
     end = _time(fields, "expires_at") if fields.get("expires_at") else None
-    return SavedPlan(promise, selection, warnings, made, end, view, fields.get("commit"))
+    is_unchecked = key is None and "signature" in fields
+    return SavedPlan(promise, selection, is_unchecked, made, end, view, fields.get("commit"))
 
 
 def _promise(fields: Fields, key: PlanKey | None) -> Promise:
     """Read what the plan says that apply will do."""
-    is_unchecked = key is None and "signature" in fields
-    tenancies = {}
-    for each in fields["tenancies"]:
-        if is_unchecked:  # the digests of URLs are made under a key
-            for step in each["steps"]:
-                step.pop("url_digest", None)
-        tenancies[each["name"]] = promised(each)
+    tenancies = {each["name"]: promised(each) for each in fields["tenancies"]}
     if len(tenancies) < len(fields["tenancies"]):
         raise InvalidDocument("the plan: two tenancies have the same name")
     return Promise(fields["id"], key, tenancies)

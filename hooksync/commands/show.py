@@ -14,7 +14,7 @@ from hooksync.commands.problems import show_plan, show_problems
 from hooksync.config.files import read_plan
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.output.view import plan_exit_code
 
@@ -33,22 +33,21 @@ class ShowOptions(Record, frozen=True):
 
 
 def show(options: ShowOptions, world: World) -> ExitCode:
-    """Show a saved plan, and report whether `apply` would accept it by its age."""
+    """Show a saved plan, and report whether `apply` would accept it."""
     data = read_plan(options.path)
-    saved, too_old = open_saved_plan(data, options.path, options.max_age, world)
+    saved, refusal = open_saved_plan(data, options.path, options.max_age, world)
     view = saved.view
     document = data.decode("utf-8-sig")
     kept = options.shows_kept
     show_plan(view, document, saved.html, options.format, world, shows_kept=kept)
-    all_warnings = (*saved.warnings, *view.warnings)
-    show_problems(replace(view, warnings=all_warnings), world, refused="apply would refuse")
+    show_problems(view, world, refused="apply would refuse")
     end = saved.expires_at
     if options.max_age is not None:
         end = saved.created_at + options.max_age
     until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
     verdict = f"apply accepts it{until}, if nothing has changed since"
-    if too_old:
-        verdict = f"apply refuses it: {too_old}"
+    if refusal:
+        verdict = f"apply refuses it: {refusal}"
     made = f"{printable(options.path)} was made at {view.created_at}"
     world.terminal.message(f"{made}; {verdict}")
     return plan_exit_code(view, is_detailed=options.has_detailed_exit_code)

@@ -223,7 +223,7 @@ def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
 
 def _find_state(options: StateOptions, world: World) -> StateStore:
     """Find what keeps the state. Raises UsageError if nothing names its place."""
-    place = state_place(options.files, options.state)
+    place = state_place(options.files[0], options.state)
     store = find_store(place, options.files[0], world)
     if store is None:
         what = "a hooks file on standard input has no state beside it"

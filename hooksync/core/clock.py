@@ -82,10 +82,10 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
     thread = Thread(target=work, daemon=True)
     end = time.monotonic() + seconds
     thread.start()
-    while (
-        thread.is_alive() and not (stop and stop.is_set()) and (left := end - time.monotonic()) > 0
-    ):
-        thread.join(min(left, _LOOK) if stop else left)
+    while thread.is_alive() and (left := end - time.monotonic()) > 0:
+        if stop and stop.is_set():
+            break
+        thread.join(min(left, _LOOK))
     if not (done or failed):
         raise TimeoutError(f"no answer within {seconds:g} seconds")
     if failed:

@@ -86,14 +86,12 @@ class Output:
                 sys.stderr = _Nowhere()
             self._erase = "" if stays else f"\r{' ' * len(text)}\r"
 
-    def write_file(
-        self, path: str, text: str, mode: int = 0o600, *, follows_link: bool = False
-    ) -> None:
+    def write_file(self, path: str, text: str, mode: int = 0o600) -> None:
         """Replace a file as a whole or not at all, also in a crash.
 
-        Strings in `text` are escaped as in JSON. A symbolic link is replaced itself, unless
-        `follows_link`. An open descriptor (/dev/stdout) and the null device are written to. Raises
-        FileError if that fails, and for any other pipe, socket or device.
+        Strings in `text` are escaped as in JSON. A symbolic link is replaced itself. An open
+        descriptor (/dev/stdout) and the null device are written to. Raises FileError if that fails,
+        and for any other pipe, socket or device.
         """
         data = self.safe(text, "json").encode()
         try:
@@ -104,8 +102,6 @@ class Output:
             else:
                 folder, name = os.path.split(path)
                 target = os.path.join(os.path.realpath(folder), name)
-                if follows_link:
-                    target = os.path.realpath(path)
                 _check_kind(target)
                 _replace(target, data, mode)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path

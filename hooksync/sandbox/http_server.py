@@ -183,10 +183,8 @@ class Connection(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         """Read the rest of a request, and answer it; close the connection if it cannot be read."""
         headers: dict[str, str] = {}
-        for written, value in self.headers.items():
-            name = written.lower()
-            value = value.strip()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        for name in self.headers:
+            headers[name.lower()] = ", ".join(self.headers.get_all(name, [])).strip()
         try:
             self.server.check_host(headers.get("host", ""))
             body = _read_body(self.rfile, headers)

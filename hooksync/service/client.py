@@ -126,7 +126,16 @@ class Preservica:
         Raises AnswerLost if the subscription may have been made, and Rejected if it was not.
         """
         self._redactor.learn([secret.reveal()])
-        request = self._request_for(declared, secret)
+        wanted = {
+            "url": declared.url.full,
+            "triggerType": declared.trigger.wire,
+            "secret": secret.reveal(),
+            "includeIdentifiers": str(declared.include_identifiers).lower(),  # as pyPreservica
+        }
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        body = json.dumps(wanted).encode()
+        server = self._tenancy.server.base_url
+        request = Request("POST", server, SUBSCRIPTIONS, headers, body)
         answer = self._authorised(request, "creation")
         if answer.status != 200:
             fix = _fix_for_subscribing(answer.status, declared)
@@ -139,17 +148,6 @@ class Preservica:
             problem = self._context.problem(request, answer, _NOT_KNOWN, str(error))
             raise AnswerLost(problem) from error
         return identifier
-
-    def _request_for(self, declared: DeclaredSubscription, secret: Secret) -> Request:
-        wanted = {
-            "url": declared.url.full,
-            "triggerType": declared.trigger.wire,
-            "secret": secret.reveal(),
-            "includeIdentifiers": str(declared.include_identifiers).lower(),  # as pyPreservica
-        }
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        body = json.dumps(wanted).encode()
-        return Request("POST", self._tenancy.server.base_url, SUBSCRIPTIONS, headers, body)
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription, if it is there.

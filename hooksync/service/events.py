@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.record import Record
+from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_event, verify_event
 from hooksync.service.diagnosis import Mistake, event_mistakes, name_mistake
@@ -28,7 +29,6 @@ _OF_A_CONNECTION = (
 _OF_JSON = {"Content-Type": "application/json"}
 _PIECES = 8  # that a body is sent in
 _NOTICE_PAUSE = 2.0  # seconds before the second try
-_SHORTEST_HIDDEN = 8  # characters of a path; a shorter one is no key
 _HEX = re.compile("[0-9A-Fa-f]{64}")
 
 
@@ -115,7 +115,7 @@ def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> st
     if is_plain_http(target):
         return "its URL begins with http, and is not on this machine: https is needed"
     context.redactor.learn(
-        each for each in (target, split_url(target)[2]) if len(each) >= _SHORTEST_HIDDEN
+        each for each in (target, split_url(target)[2]) if len(each) >= SHORTEST_MASKED
     )
     failure = _post_notice(HookUrl(name, target), body, context)
     if failure and not context.clock.wait(context.stop, _NOTICE_PAUSE):

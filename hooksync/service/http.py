@@ -191,10 +191,8 @@ class RetryPolicy(Record, frozen=True):
         if repeat >= self.repeats:
             return None
         wait = self.first_wait * 2**repeat * (0.5 + self.dice() / 2)
-        if retry_after is not None:
-            # never sooner than it asks, nor at once because it asks for nothing
-            wait = max(wait, retry_after)
-        wait = min(wait, self.longest_wait)
+        # never sooner than it asks, nor at once because it asks for nothing
+        wait = min(max(wait, retry_after or 0.0), self.longest_wait)
         return wait if elapsed + wait <= self.window else None
 
 

@@ -122,6 +122,12 @@ class StateStore(Protocol):
         """Take the run lock of this id away from its holder, and return that. Raises Refused."""
 
 
+def contended(where: str) -> Problem:
+    """Return the problem that other programs write a state again and again."""
+    what = f"the state {where} changes all the time"
+    return Problem(what, "see what writes it, and run this again")
+
+
 def too_large(path: str) -> Problem:
     """Return the problem that a state has more bytes than hooksync reads or writes."""
     what = f"the state {path} is larger than {MOST_BYTES // 1024**2} MiB"

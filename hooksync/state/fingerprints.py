@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterable
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Secret, SubscriptionKey, TenancyKey
@@ -27,26 +27,12 @@ _KEY_BYTES = 32
 _MEMORY = 64 * 1024 * 1024
 
 
-class Key:
+class Key(Record, frozen=True):
     """What scrypt makes of a secret and a salt. It never shows itself: it only signs."""
 
-    __slots__ = ("_value",)
+    HIDDEN = ("value",)
 
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def sign(self, *parts: str) -> str:
-        """Return the HMAC-SHA256 of the parts, as hex.
-
-        The same text split at other places gives another one.
-        """
-        return hmac.digest(self._value, _joined(parts), "sha256").hex()
-
-    def __repr__(self) -> str:
-        return "Key(***)"
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a Key is neither pickled nor copied")
+    value: bytes
 
 
 class Salt(Record, frozen=True):
@@ -71,14 +57,12 @@ Wanted: TypeAlias = tuple[Secret, Salt]
 
 def fingerprint(key: Key, tenancy: TenancyKey, identifier: str) -> str:
     """Bind a secret to one live subscription: copied elsewhere, the fingerprint matches nothing."""
-    return key.sign(_ENTRY, tenancy.server, tenancy.tenant, identifier)
+    return _digest(key.value, _ENTRY, tenancy.server, tenancy.tenant, identifier)
 
 
 def declared_digest(url_salt: str, key: SubscriptionKey) -> str:
     """Return what tells declared subscriptions apart without keeping their URLs."""
-    return hmac.digest(
-        bytes.fromhex(url_salt), _joined((_DECLARED, key.url, key.trigger.wire)), "sha256"
-    ).hex()
+    return _digest(bytes.fromhex(url_salt), _DECLARED, key.url, key.trigger.wire)
 
 
 def stretch(wanted: Wanted) -> Key:
@@ -130,7 +114,11 @@ class KeyRing:
         return self._keys[secret, salt]
 
 
-def _joined(parts: Iterable[str]) -> bytes:
-    """Write the length before each part: ids come from the service and may hold any character."""
+def _digest(key: bytes, *parts: str) -> str:
+    """Return the HMAC-SHA256 of the parts, as hex.
+
+    The length is before each part: ids come from the service and may hold any character.
+    """
     encoded = (part.encode("utf-8", "surrogatepass") for part in parts)
-    return b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
+    joined = b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
+    return hmac.digest(key, joined, "sha256").hex()

@@ -67,7 +67,7 @@ class LocalStore:
         try:
             if before != self.read():
                 raise Changed
-            self.integrity.output.write_file(self.where, text, follows_link=True)
+            self.integrity.output.write_file(os.path.realpath(self.where), text)
         finally:
             if lock:
                 lock.release()

@@ -23,6 +23,7 @@ from hooksync.state.contract import (
     Content,
     Holder,
     LockLost,
+    contended,
     read_holder,
 )
 from hooksync.state.format import Integrity
@@ -248,8 +249,7 @@ class RemoteStore:
                     break
         if isinstance(failure, FileError):
             raise failure
-        what = f"the state {self.where} changes all the time"
-        raise FileError(Problem(what, "see what writes it, and run this again"))
+        raise FileError(contended(self.where))
 
     def _check_ours(self, content: Content) -> None:
         """Raise LockLost if this run holds the lock, and a content has a different one or none."""

@@ -7,7 +7,7 @@ lock or without.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from threading import Event
 
@@ -24,6 +24,7 @@ from hooksync.state.contract import (
     Changed,
     Holder,
     StateStore,
+    contended,
     too_large,
 )
 from hooksync.state.fingerprints import SALT_BYTES
@@ -96,15 +97,14 @@ def _stem(file: str) -> str:
     return os.path.splitext(file)[0]
 
 
-def state_place(file_arguments: Sequence[str], flag: str | None) -> str | None:
+def state_place(file: str, flag: str | None) -> str | None:
     """Return where a run's state is: by the flag, otherwise beside the first hooks file.
 
     None: standard input has no default.
     """
-    first = file_arguments[0] if file_arguments else "-"
-    if flag is not None or first == "-":
+    if flag is not None or file == "-":
         return flag
-    return f"{_stem(first)}{_SUFFIX}"
+    return f"{_stem(file)}{_SUFFIX}"
 
 
 @contextmanager
@@ -174,12 +174,7 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
         except Changed:
             continue
         return after
-    raise FileError(
-        Problem(
-            f"the state {store.where} changes all the time",
-            "see what writes it, and run this again",
-        )
-    )
+    raise FileError(contended(store.where))
 
 
 def written_text(state: State, integrity: Integrity, where: str) -> str:

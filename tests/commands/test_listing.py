@@ -305,13 +305,17 @@ def test_the_age_of_a_plan_is_told_and_a_key_is_asked_for(place: Place) -> None:
     place.environ["HOOKSYNC_PLAN_KEY"] = "another-key-of-plans-0123456789"
     assert (shown(place).code, shown(place).out) == (3, "")
     del place.environ["HOOKSYNC_PLAN_KEY"]
+    run = shown(place)
+    assert (run.code, "Plan: 2 to subscribe" in run.out) == (0, True)
+    assert "plan.json is signed, and its signature cannot be checked" in run.err
+    run = place.run("apply", "plan.json")
+    assert (run.code, "HOOKSYNC_PLAN_KEY is not set" in run.err) == (3, True)
     past = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
     change(place, created_at=past, expires_at=past)
     run = shown(place)
     assert (run.code, "Plan: 2 to subscribe" in run.out) == (0, True)
     assert f"was made at {past}; apply refuses it: " in run.err
     assert f"expired at {past}" in run.err
-    assert "is signed, and its signature is not checked" in run.err
 
 
 def test_a_plan_that_apply_would_refuse_is_shown_with_the_reason(place: Place) -> None:

@@ -300,13 +300,6 @@ def test_a_symbolic_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) 
     assert sorted(os.listdir(tmp_path)) == ["plan.json", "precious"]
 
 
-def test_a_link_to_a_state_stays(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to("state.json")
-    Output().write_file(str(tmp_path / "link"), "new", follows_link=True)
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "state.json").read_text() == "new"
-
-
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes there")
 @pytest.mark.parametrize("place", ["/dev/fd/{}", "/proc/self/fd/{}"])
 def test_a_pipe_that_is_open_is_written_to(place: str, tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ from hooksync.core.redaction import Redactor
 from hooksync.service.auth import TokenSession
 from hooksync.service.http import CallContext, Transport
 from hooksync.service.responses import LogIn
-from hooksync.state.fingerprints import Key
 from tests.makers import HERE, tenancy
 
 CANARY = "c4nary-0123456789-in-a-field"
@@ -187,7 +186,6 @@ HOLDERS: dict[
     type, Callable[[], object]
 ] = {  # classes that are no records and show themselves in their own way
     Secret: lambda: Secret(CANARY),
-    Key: lambda: Key(CANARY.encode()),
     Redactor: hiding,
     SecretSources: looked_up,
     TokenSession: logged_in,

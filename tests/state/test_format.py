@@ -114,7 +114,7 @@ def test_no_secret_and_no_url_is_in_the_text() -> None:
     for hidden in (
         secret.reveal(),
         secret.reveal().encode().hex(),
-        key._value.hex(),
+        key.value.hex(),
         "example.org",
     ):
         assert hidden not in text

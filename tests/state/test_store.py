@@ -8,7 +8,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,30 +101,27 @@ def problem_of(path: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("files", "flag", "found"),
+    ("file", "flag", "found"),
     [
-        (["hooks.yaml"], None, "hooks.state.json"),
-        (["conf/hooks.prod.yml"], None, "conf/hooks.prod.state.json"),
-        (["hooks"], None, "hooks.state.json"),
-        (["a.yaml", "b.yaml"], None, "a.state.json"),
-        (["."], None, "./hooks.state.json"),
-        (["-"], None, None),
-        (["-", "a.yaml"], None, None),
-        (["-"], "x.json", "x.json"),
-        (["hooks.yaml"], "x.json", "x.json"),
-        ([], None, None),
+        ("hooks.yaml", None, "hooks.state.json"),
+        ("conf/hooks.prod.yml", None, "conf/hooks.prod.state.json"),
+        ("hooks", None, "hooks.state.json"),
+        (".", None, "./hooks.state.json"),
+        ("-", None, None),
+        ("-", "x.json", "x.json"),
+        ("hooks.yaml", "x.json", "x.json"),
     ],
 )
-def test_the_state_lies_beside_the_first_hooks_file(
-    files: Sequence[str], flag: str | None, found: str | None
+def test_the_state_lies_beside_the_hooks_file(
+    file: str, flag: str | None, found: str | None
 ) -> None:
-    assert state_place(files, flag) == found
+    assert state_place(file, flag) == found
 
 
 def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "hooks.d"
     folder.mkdir()
-    assert state_place([str(folder)], None) == str(folder / "hooks.state.json")
+    assert state_place(str(folder), None) == str(folder / "hooks.state.json")
 
 
 # --- reading and writing
