@@ -195,10 +195,7 @@ def _as_listed(
     """
     tenancy = outcome.plan.tenancy
     removed = _removed(outcome)
-    addresses = {}
-    for step in outcome.plan.steps:
-        if isinstance(step, Keep | Resubscribe):
-            addresses[step.live.id] = step.declared.address
+    addresses = _declared_addresses(outcome.plan)
     missing = {local_name(one) for one in (*tenancy.subscriptions, *tenancy.not_selected)}
     shown_before = {live.id for live in outcome.plan.live if live.is_listed}
     lost = []
@@ -219,6 +216,15 @@ def _as_listed(
     for entry in lost:
         if entry.local_name in missing:
             yield entry
+
+
+def _declared_addresses(plan: TenancyPlan) -> dict[str, str]:
+    """Return the declared address of each live id that the plan keeps or replaces."""
+    addresses = {}
+    for step in plan.steps:
+        if isinstance(step, Keep | Resubscribe):
+            addresses[step.live.id] = step.declared.address
+    return addresses
 
 
 def _removed(outcome: TenancyOutcome) -> set[str]:
