@@ -180,6 +180,7 @@ ATTACKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("field", "form", "shown", "value"), covering(ATTACKS))
 def test_no_value_comes_out_of_any_field_in_any_form_by_any_door(
     field: str, form: str, shown: str, value: str

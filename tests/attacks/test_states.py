@@ -254,6 +254,7 @@ def test_a_forged_signature_of_a_state_is_refused_before_any_call(place: Place, 
         assert "sign" in run.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["entries", "id", "fingerprint", "salt", "signature", "serial"])
 def test_a_key_that_is_there_twice_in_a_state_is_refused_whichever_the_signature_covers(
     place: Place, field: str

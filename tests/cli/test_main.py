@@ -201,6 +201,7 @@ def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(
     assert len(place.box.subscriptions("DEMO")) == 2
 
 
+@pytest.mark.slow
 def test_a_failing_last_look_is_said(place: Place) -> None:
     place.box.faults.add("status-500@list:*:1")
     run = place.run("apply", "--yes")

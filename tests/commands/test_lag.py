@@ -60,6 +60,7 @@ def test_what_no_list_has_shown_is_unsettled_counts_as_live_and_is_not_made_twic
     assert posts(place) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -176,6 +176,7 @@ def test_a_webhook_is_told_that_a_run_was_interrupted(watched: Watched) -> None:
     assert (told["event"], told["exit_code"]) == ("interrupted", 130)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("respond", "tries", "why"),
     [

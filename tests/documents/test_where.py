@@ -20,6 +20,7 @@ from tests.conftest import HOOKS, Place
 from tests.makers import declared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["plan", "apply"])
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])
 @pytest.mark.parametrize("tenant", ["tenant: DEMO", "tenant: ${TENANT}", "x-nothing: 1"])

@@ -322,6 +322,7 @@ def test_the_first_steps_go_as_the_quick_start_says(tmp_path: Path, stage: Stage
             first.server.wait_for(re.sub(r"[0-9a-f-]{36}", "[0-9a-f-]{36}", line))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [EVERYDAY, OTHERS], ids=lambda page: page.stem)
 def test_what_is_done_in_two_tenancies_goes_as_its_page_says(page: Path, stage: Stage) -> None:
     with Sandbox(SandboxOptions(accounts=(Account(tenants=("DEMO", "TEST")),))) as box:
@@ -355,6 +356,7 @@ def test_taking_over_a_tenancy_goes_as_its_page_says(stage: Stage) -> None:
     check(TAKING_OVER, stage)
 
 
+@pytest.mark.slow
 def test_a_month_goes_as_its_page_says_and_no_step_touches_the_vendors_subscription(
     stage: Stage,
 ) -> None:

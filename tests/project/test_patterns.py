@@ -84,6 +84,7 @@ def test_every_pattern_of_the_schemas_is_linear() -> None:
     assert slow == []
 
 
+@pytest.mark.slow
 def test_patterns_that_are_made_at_run_time_are_known() -> None:
     made = {
         name

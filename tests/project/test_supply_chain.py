@@ -516,6 +516,7 @@ def test_a_dependency_has_a_floor_that_can_be_tested_and_no_ceiling(each: str) -
     assert re.fullmatch(r"[\w.-]+>=\d[\w.]*", each)
 
 
+@pytest.mark.slow
 def test_what_hooksync_imports_is_what_it_declares_no_more_no_less() -> None:
     names = {each.target.split(".")[0] for module in modules() for each in foreign_imports(module)}
     assert sorted(distributions(names)) == declared(PROJECT["dependencies"], OPTIONAL)

@@ -76,6 +76,7 @@ def deliver(server: Server, body: bytes, secret: str = NEW, *, is_chunked: bool 
     ).status_code
 
 
+@pytest.mark.slow
 def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
     server: Server, box: Sandbox, tmp_path: Path
 ) -> None:

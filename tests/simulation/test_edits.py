@@ -54,6 +54,7 @@ SERVICES: dict[str, dict[str, Any]] = {
 CASES = list(product(EDITS, SERVICES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["killed", "commit-killed", "stop"])
 @pytest.mark.parametrize(("edit", "service"), sampled(CASES, 40, 4))
 def test_an_edit_that_is_cut_short_at_any_call_is_finished_by_the_next_run(

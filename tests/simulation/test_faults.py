@@ -177,6 +177,7 @@ def test_whatever_befalls_a_call_no_law_breaks_and_the_next_apply_settles_all(
         assert_no_law_breaks(way, each)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", sampled(WAYS, 9, 4))
 @pytest.mark.parametrize("times", [1, EVER])
 def test_whichever_call_is_cut_no_law_breaks(way: str, times: int) -> None:
@@ -184,6 +185,7 @@ def test_whichever_call_is_cut_no_law_breaks(way: str, times: int) -> None:
         assert_no_law_breaks(way, mishap(fault, "any", nth, times))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", sampled(WAYS, 9, 4))
 @pytest.mark.parametrize("flags", [(), ("old-checkout",)], ids=["one state", "a state each"])
 def test_at_whichever_call_another_apply_comes_in_between_no_law_breaks(

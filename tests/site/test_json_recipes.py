@@ -52,6 +52,7 @@ def said(command: str, box: Sandbox, folder: Path) -> str:
             raise ValueError(command)
 
 
+@pytest.mark.slow
 def test_the_recipes_say_what_the_page_shows(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(blocks("yaml", PAGE)[0])
     shown = blocks("console", PAGE)

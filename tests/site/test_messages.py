@@ -350,6 +350,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", CASES)
 def test_hooksync_prints_each_message_that_the_page_explains(message: str, place: Place) -> None:
     run = MESSAGES[message](place)

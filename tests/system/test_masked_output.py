@@ -89,6 +89,7 @@ def shown_in(*texts: str) -> list[str]:
     return sorted(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "shown"),
     covering(

@@ -80,6 +80,7 @@ def test_an_apply_during_another_is_refused_before_any_call_and_names_it(place: 
         assert end(first)[0] == 0
 
 
+@pytest.mark.slow
 def test_an_apply_that_may_wait_waits_and_finds_nothing_to_do(place: Place) -> None:
     assert place.run(*APPLY).code == 0
     with state_of(place).hold(HOLDER):
