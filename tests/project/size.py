@@ -74,9 +74,9 @@ class Size:
 # Each limit is the figure of the day it was last lowered. Lower it when the figure falls; never
 # raise it.
 LIMITS: dict[str, float] = {
-    "syntax nodes": 131_202,
-    "nodes per statement": 9.96,
-    "compound statements per 1,000": 1.53,
+    "syntax nodes": 118_206,
+    "nodes per statement": 9.74,
+    "compound statements per 1,000": 0.88,
     "functions over 250 nodes": 0,
     "nodes of the largest function": 250,
 }
