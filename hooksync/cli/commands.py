@@ -20,7 +20,8 @@ refuse); 4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
 example: hooksync plan -f hooks.yaml"""
 
 SANDBOX = """\
-It listens on 127.0.0.1 only. Ctrl-C or SIGTERM stops the sandbox.
+It listens on 127.0.0.1 only. The password is the value of $SANDBOX_PASSWORD, or
+"sandbox-password" if that is not set. Ctrl-C or SIGTERM stops the sandbox.
 
 A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES: how often it happens (default: 1;
 * is always). SKIP: how many such calls succeed first.

@@ -673,6 +673,11 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a tenant of the account; repeatable (default: DEMO)",
     )
+    service.add_argument(
+        "--totp-env",
+        metavar="ENV",
+        help="require a second factor, with the base32 seed in this variable",
+    )
     receivers = parser.add_argument_group("receivers")
     receivers.add_argument(
         "--receiver",

@@ -25,7 +25,7 @@ from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
 from hooksync.reconcile.context import World
 from hooksync.sandbox import demo as tour
-from hooksync.sandbox.accounts import TENANT, Account
+from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
 from hooksync.sandbox.faults import read_fault
 from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import Receiver
@@ -33,6 +33,7 @@ from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Trait
 
 _FIX = "give different flags; `hooksync sandbox --help` explains them"
+_PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
 _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
 
@@ -45,6 +46,7 @@ class SandboxFlags(Record, frozen=True):
     traits: Sequence[str]
     list_lag: float  # seconds
     tenant: Sequence[str]
+    totp_env: str | None
     receiver: Sequence[str]  # NAME=ENV or NAME
     receiver_port: int
     write_hooks: str | None  # path
@@ -102,13 +104,19 @@ def _read_options(flags: SandboxFlags, world: World) -> SandboxOptions:
             raise UsageError(
                 Problem(f'unknown trait "{name}"', f"write one of: {', '.join(Trait)}")
             )
+    seed = _env(flags.totp_env, world.environ) if flags.totp_env else None
     try:
         for spec in flags.faults:
             read_fault(spec)
+        account = Account(
+            password=world.environ.get(_PASSWORD_ENV) or PASSWORD,
+            tenants=tuple(flags.tenant or [TENANT]),
+            totp_seed=seed,
+        )
     except SandboxError as error:
         raise UsageError(Problem(str(error), _FIX)) from None
     return SandboxOptions(
-        (Account(tenants=tuple(flags.tenant or [TENANT])),),
+        (account,),
         flags.traits,
         flags.faults,
         port=flags.port,
@@ -126,13 +134,16 @@ def _read_receiver(written: str, environ: Mapping[str, str]) -> NamedReceiver:
         raise UsageError(Problem(what, "write, for example, catalogue=HOOK_SECRET"))
     name = found["name"]
     if variable := found["variable"]:
-        secret = environ.get(variable)
-        if not secret:
-            what = f"the environment variable {variable} is not set"
-            raise UsageError(Problem(what, "export it first"))
-        return NamedReceiver(name, variable, secret)
+        return NamedReceiver(name, variable, _env(variable, environ))
     variable = f"{name.replace('-', '_').upper()}_SECRET"
     return NamedReceiver(name, variable, secrets.token_hex(32))
+
+
+def _env(name: str, environ: Mapping[str, str]) -> str:
+    value = environ.get(name)
+    if not value:
+        raise UsageError(Problem(f"the environment variable {name} is not set", "export it first"))
+    return value
 
 
 def _start(
@@ -174,6 +185,8 @@ def _write_files(
         "PRESERVICA_USERNAME": account.username,
         "PRESERVICA_PASSWORD": account.password,
     }
+    if account.totp_seed:
+        variables["PRESERVICA_2FA_TOKEN"] = account.totp_seed
     text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
     for each in receivers:
         variables[each.variable] = each.secret

@@ -23,15 +23,20 @@ from hooksync.sandbox.tenancies import Trait
 from tests.boxes import Sandbox
 from tests.command_line import ROOT, hooksync
 
+SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
 
 class Child:
     """A running `hooksync sandbox` that has announced everything."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.arguments = arguments
+        inherited = {
+            name: value for name, value in os.environ.items() if name != "SANDBOX_PASSWORD"
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hooksync", "sandbox", *arguments],
-            env=os.environ | {"PYTHONWARNINGS": "error"} | environment,
+            env=inherited | {"PYTHONWARNINGS": "error"} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -148,7 +153,7 @@ def test_second_terminal_plans_and_applies_by_what_was_printed(
 def test_secrets_come_to_the_second_terminal_by_a_file_of_its_owner_and_are_not_printed(
     launch: Launch, tmp_path: Path
 ) -> None:
-    secrets = {"HOOK_SECRET": "it's a $HOOK_SECRET of ours"}
+    secrets = {"HOOK_SECRET": "a-hook-secret-of-ours", "SANDBOX_PASSWORD": "it's a $PASSWORD"}
     hooks = tmp_path / "hooks.yaml"
     child = launch("--receiver", "cat=HOOK_SECRET", "--write-hooks", str(hooks), **secrets)
     assert not [value for value in secrets.values() if value in "\n".join(child.lines)]
@@ -181,8 +186,14 @@ def test_file_that_is_there_is_not_replaced_by_the_hooks_file(
 
 
 def test_secrets_from_the_environment_are_used_but_never_shown(launch: Launch) -> None:
-    secrets = {"HOOK": "a-hook-secret"}
-    child = launch("--receiver", "x=HOOK", **secrets)
+    secrets = {"SANDBOX_PASSWORD": "a-pass-word", "SEED": SEED, "HOOK": "a-hook-secret"}
+    child = launch("--totp-env", "SEED", "--receiver", "x=HOOK", **secrets)
+    assert (
+        log_in(child.url, username="archivist@example.org", password="a-pass-word").json()[
+            "message"
+        ]
+        == "needs.2fa"
+    )
     code, errors = child.stop()
     assert code == 0
     shown = "\n".join([*child.lines, *child.arguments, errors])
@@ -228,6 +239,13 @@ def test_fire_in_a_second_terminal_sends_an_event_to_a_receiver_of_the_sandbox(
     assert errors.endswith(" receiver  cat -> event\n")
 
 
+def test_password_of_the_usual_variable_replaces_the_toys_own(launch: Launch) -> None:
+    child = launch(SANDBOX_PASSWORD="a-pass-word")
+    url = child.url
+    assert log_in(url, username="archivist@example.org", password="a-pass-word").ok
+    assert not log_in(url, username="archivist@example.org", password="sandbox-password").ok
+
+
 def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
     child = launch("--fault", "status-418@login", "--trait", "no-challenge")
     assert log_in(child.url).status_code == 418
@@ -242,20 +260,22 @@ def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
             'error: unknown trait "nice"\n  fix: write one of: refuse-duplicates, ',
         ),
         (
+            ["--totp-env", "UNSET"],
+            "error: the environment variable UNSET is not set\n  fix: export it first",
+        ),
+        (["--totp-env", "BAD_SEED"], "error: the TOTP seed is not base32"),
+        (
             ["--receiver", "cat="],
             'error: receiver "cat=" is not of the form NAME=ENV\n  fix: write, for example, ',
         ),
         (["--receiver", "a/b=HOOK"], 'error: receiver "a/b=HOOK" is not of the form'),
-        (
-            ["--receiver", "cat=UNSET"],
-            "error: the environment variable UNSET is not set\n  fix: export it first",
-        ),
+        (["--receiver", "cat=UNSET"], "error: the environment variable UNSET is not set"),
     ],
 )
 def test_wrong_option_is_told_with_its_fix_and_64(
     tmp_path: Path, arguments: list[str], error: str
 ) -> None:
-    done = hooksync(["sandbox", *arguments], {}, tmp_path)
+    done = hooksync(["sandbox", *arguments], {"BAD_SEED": "0189"}, tmp_path)
     assert (done.code, done.out) == (64, "")
     assert done.err.startswith(error)
     assert done.err.count("\n") == 2
