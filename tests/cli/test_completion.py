@@ -66,6 +66,7 @@ FREE = {  # what stands for values that nobody can list, or that Preservica alon
     *(
         "ADDRESS",
         "DURATION",
+        "ENV",
         "GLOB",
         "HEX",
         "HOST",
