@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -223,25 +223,29 @@ Law = Callable[[Run], Iterator[str]]
 def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
     """Nothing that is not owned is removed, except what a resubscribe replaces."""
     tenants = {one.tenant: one for one in run.tenancies}
-    for moment, _, gone in run.changes():
+    made_so_far: list[Held] = []
+    for moment, made, gone in run.changes():
         if moment.by != run.name:
             continue
+        made_so_far += made
         for one in gone:
             declared = tenants.get(one.tenant)
             if declared is None or run.owns(declared, one):
                 continue
             if declared.owns == "made" and one.id in run.meant.keys() | run.made.keys():
                 continue
-            if not _is_replaced(run, declared, one, moment):
+            if not _is_replaced(run, declared, one, (*moment.held, *made_so_far)):
                 yield (
                     f"{moment.call} removed {one.place} of {one.tenant} ({one.id}), which is not"
                     " owned"
                 )
 
 
-def _is_replaced(run: Run, declared: Declared, one: Held, moment: Moment) -> bool:
+def _is_replaced(run: Run, declared: Declared, one: Held, there: Sequence[Held]) -> bool:
     """Whether a declared one takes its place: made later, or, with `remove-first`, about to be
     made.
+
+    `there`: what is live, and what the run made; somebody may have removed that at the last moment.
     """
     addresses = {
         it.address for it in run.remembered if it.id == one.id and it.tenancy == declared.name
@@ -253,7 +257,7 @@ def _is_replaced(run: Run, declared: Declared, one: Held, moment: Moment) -> boo
         if want.place != one.place and want.address not in addresses:
             continue
         age = run.made.get(one.id, -1)
-        others = [it for it in moment.held if it.place == want.place]
+        others = [it for it in there if it.place == want.place]
         if declared.removes_first or any(run.made.get(it.id, -1) > age for it in others):
             return True
     return False
