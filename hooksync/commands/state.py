@@ -148,6 +148,9 @@ def push(options: PushOptions, world: World) -> ExitCode:
             if not options.is_forced:
                 raise
         before = found.state or NO_STATE
+        if replace(given, serial=before.serial) == before and not found.error:
+            world.terminal.result(f"nothing to do: {where} holds the same\n")
+            return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, found, store.where)
         after = replace(given, serial=max(given.serial, before.serial) + 1)

@@ -276,6 +276,17 @@ def test_an_edited_one_comes_after_both(settled: Folder) -> None:
     assert settled.run("push", "new.json").out == "pushed to hooks.state.json: serial 21\n"
 
 
+@pytest.mark.parametrize("serial", [1, 7, 9])
+def test_the_same_content_is_nothing_to_do_whatever_its_serial(kept: Folder, serial: int) -> None:
+    kept.put(replace(WHOLE, serial=serial), "new.json")
+    done = kept.run("push", "new.json")
+    assert (done.code, done.out) == (
+        0,
+        "nothing to do: hooks.state.json holds the same\n",
+    )
+    assert kept.state() == WHOLE
+
+
 @pytest.mark.parametrize("given", [replace(SETTLED, serial=6), ANOTHER], ids=["older", "foreign"])
 def test_an_older_or_a_foreign_one_is_refused_unless_it_is_forced(
     kept: Folder, given: State
