@@ -26,7 +26,7 @@ from hooksync.reconcile.plan import Planned, UnreadTenancy
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.state.contract import StateStore
-from hooksync.state.fingerprints import KeyRing, stretch
+from hooksync.state.fingerprints import KeyRing, derive_key
 from hooksync.state.history import FetchedTenancy
 from hooksync.state.model import State
 from hooksync.state.store import inspect, state_place
@@ -159,7 +159,7 @@ def _make_planner(
         DiffOptions(options.replace, options.targets),
         state,
         run.secrets,
-        KeyRing(options.parallelism, world.stretch or stretch),
+        KeyRing(options.parallelism, world.derive_key or derive_key),
         declared.state,
         world.clock,
         is_proof=not options.policy or bool(store and store.integrity.key),
@@ -169,6 +169,8 @@ def _make_planner(
 
 def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
     """Raise UsageError for targets that match no address, declared or in the state."""
+    if not declared.options.targets:
+        return
     known = []
     for tenancy in declared.tenancies:
         known += [one.address for one in (*tenancy.subscriptions, *tenancy.not_selected)]

@@ -5,6 +5,7 @@ The commands add their own options to these; a field's name is the `dest` of its
 
 from __future__ import annotations
 
+from hooksync.core.model import Globs
 from hooksync.core.record import Record
 
 
@@ -16,8 +17,8 @@ class FileOptions(Record, frozen=True):
     policy: str | None = None  # a path
     allows_commands: bool = False  # without a policy
     credentials: str | None = None  # path of pyPreservica's file; None: that of the working folder
-    tenancies: tuple[str, ...] = ()  # globs of names
-    targets: tuple[str, ...] = ()  # globs of addresses
+    tenancies: Globs = ()  # globs of names
+    targets: Globs = ()  # globs of addresses
 
 
 class RunOptions(FileOptions, frozen=True):
@@ -28,6 +29,6 @@ class RunOptions(FileOptions, frozen=True):
     state: str | None = None  # where it is; None: beside the first file
     uses_state: bool = True
     lock_timeout: float | None = None  # seconds to wait for the run lock; None: as is usual here
-    replace: tuple[str, ...] = ()  # globs of addresses
+    replace: Globs = ()  # globs of addresses
     probes: bool | None = None  # challenge receivers; None: only apply does, as each tenancy says
     is_confirmed: bool = False  # apply without a prompt

@@ -29,8 +29,8 @@ from hooksync.receiver import Answer, Event, Memory, Receiver
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run
 from hooksync.sandbox import http_server
-from hooksync.service.events import SIGNATURE, explain_signature, find_signers, key_of, pass_on
-from hooksync.service.receivers import ProbeResult
+from hooksync.service.events import SIGNATURE, explain_signature, find_signers, pass_on
+from hooksync.service.receivers import ProbeResult, key_of
 from hooksync.service.suite import Sender
 
 MOST_REFUSED = 100  # events of unknown signature that are recorded in a run: anybody can send such

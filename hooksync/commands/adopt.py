@@ -6,6 +6,7 @@ from hooksync.api.adopt import adopt as record
 from hooksync.api.inputs import prepare
 from hooksync.api.options import RunOptions
 from hooksync.core.errors import ExitCode
+from hooksync.core.model import Globs
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World
 
@@ -18,7 +19,7 @@ _CAVEAT = (
 class AdoptOptions(RunOptions, frozen=True):
     """The flags of `adopt`."""
 
-    globs: tuple[str, ...] = ()  # of addresses
+    globs: Globs = ()  # of addresses
 
 
 def adopt(options: AdoptOptions, world: World) -> ExitCode:

@@ -112,8 +112,8 @@ def _check_receivers(
     """
     named = {(one.tenancy, one.name): one for one in subscriptions}.values()
     secrets, missing = run.secrets.look_up(one.secret for one in named)
-    asked = [one for one in named if one.secret in secrets and one.tenancy not in never]
-    targets = [(one.url, secrets[one.secret]) for one in asked]
+    asked = [one for one in named if one.tenancy not in never]
+    targets = [(one.url, secrets[one.secret]) for one in asked if one.secret in secrets]
     answers = probe_all(targets, run.pool, run.context)
     for one in named:
         if one.secret in missing:
@@ -122,4 +122,4 @@ def _check_receivers(
         secret = secrets[one.secret]
         if doubt := doubt_about(secret, one.secret):
             yield found_problem(one, "warning", doubt)
-        yield judge(one, answers.get((one.url, secret)), is_asked=one in asked)
+        yield judge(one, answers.get((one.url, secret)), is_asked=one.tenancy not in never)

@@ -19,7 +19,7 @@ from hooksync.core.errors import (
     UsageError,
     counted,
 )
-from hooksync.core.model import address_matches
+from hooksync.core.model import Globs, address_matches
 from hooksync.core.output import Form
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
@@ -77,7 +77,7 @@ class MoveOptions(ChangeOptions, frozen=True):
 class ForgetOptions(ChangeOptions, frozen=True):
     """The flags of `state forget`."""
 
-    globs: tuple[str, ...]  # of addresses
+    globs: Globs  # of addresses
     server: str | None  # only what is recorded for this host; None: any
     is_confirmed: bool
 

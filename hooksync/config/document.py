@@ -184,7 +184,7 @@ class FileReader:
         self._known_triggers = triggers
         self._defaults: YamlMap = self.data.get("defaults", YamlMap())
         self._settings(self._defaults)  # their problems are noted, also if nothing uses them
-        self._triggers(self._defaults)
+        self._default_triggers = self._triggers(self._defaults)
         tenancies = self.data.get("tenancies", YamlMap())
         return [self._part(tenancies, name) for name in tenancies]
 
@@ -235,7 +235,7 @@ class FileReader:
         mark = subscriptions.key_mark(name)
         triggers = self._triggers(own)
         if triggers is None:
-            triggers = self._triggers(self._defaults)
+            triggers = self._default_triggers
         path = ("tenancies", tenancy, "subscriptions", name)
         if not self.damaged or self.damaged.isdisjoint([(), ("defaults",), path]):
             if triggers is None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from hooksync.config.declarations import TenancyDeclaration, Written
 from hooksync.config.files import lies_in, read_settings
@@ -33,28 +33,30 @@ from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import MissingVariableError, parse_template
 
+Allowed: TypeAlias = tuple[str, ...]  # values or globs
+
 
 class Policy(Record, frozen=True):
     """The fields of `schemas/policy.schema.json`."""
 
     file: str
     lines: Mapping[str, int]  # where its fields stand
-    servers: tuple[str, ...] = ()  # globs of hosts
-    receivers: tuple[str, ...] = ()  # globs of hosts; below a path if a `/` follows
-    secret_kinds: tuple[str, ...] = ()
-    secret_variables: tuple[str, ...] = ()  # globs of names
-    place_variables: tuple[str, ...] = ()  # globs of names
-    secret_folders: tuple[str, ...] = ()
-    keyring_services: tuple[str, ...] = ()  # globs of services in the keyring
+    servers: Allowed = ()  # globs of hosts
+    receivers: Allowed = ()  # globs of hosts; below a path if a `/` follows
+    secret_kinds: Allowed = ()
+    secret_variables: Allowed = ()  # globs of names
+    place_variables: Allowed = ()  # globs of names
+    secret_folders: Allowed = ()
+    keyring_services: Allowed = ()  # globs of services in the keyring
     allow_http: bool = False
     allow_private_receivers: bool = False
     # limits of what a run may do; None: no limit
     max_unsubscribe: UnsubscribeLimit | None = None
-    triggers: tuple[str, ...] | None = None  # in either spelling
-    owns: tuple[str, ...] | None = None  # "made", "all", "none", and prefixes of URLs
-    probe: tuple[str, ...] | None = None
-    unknown_secret: tuple[str, ...] | None = None
-    replacement: tuple[str, ...] | None = None
+    triggers: Allowed | None = None  # in either spelling
+    owns: Allowed | None = None  # "made", "all", "none", and prefixes of URLs
+    probe: Allowed | None = None
+    unknown_secret: Allowed | None = None
+    replacement: Allowed | None = None
 
     def breaches(
         self,
@@ -135,7 +137,7 @@ class Policy(Record, frozen=True):
     def _host_breaches(
         self, field: str, url: str, subject: str, written: Written, *, is_whole: bool = True
     ) -> Iterator[Problem]:
-        globs: tuple[str, ...] = getattr(self, field)
+        globs: Allowed = getattr(self, field)
         scheme, netloc, path = urls.split_url(url)
         paths = _allowed_paths(netloc, urls.DEFAULT_PORTS[scheme], globs)
         if any(_is_below(path, each, is_whole=is_whole) for each in paths):
@@ -225,7 +227,7 @@ def _matches(text: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(text, glob) for glob in globs)
 
 
-def _denied(value: str | frozenset[str], allowed: tuple[str, ...] | None) -> list[str]:
+def _denied(value: str | frozenset[str], allowed: Allowed | None) -> list[str]:
     """List the value, or the prefixes of URLs, that are not allowed. None: everything is."""
     if allowed is None or value in allowed:
         return []
@@ -242,7 +244,7 @@ def _is_below(path: str, start: str, *, is_whole: bool) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _allowed_paths(netloc: str, usual: int, globs: tuple[str, ...]) -> list[str]:
+def _allowed_paths(netloc: str, usual: int, globs: Allowed) -> list[str]:
     """List the paths that are allowed on a host. A `*` of a glob is one label of a host name.
 
     `usual`: the port if none is written.

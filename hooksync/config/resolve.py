@@ -63,7 +63,7 @@ def judge(
     problems = [*_same_tenancy_problems(fillings)] if is_whole else []
     warnings = []
     for filling in fillings:
-        filling.tenancy()
+        filling.judge_all()
         problems += filling.problems
         warnings += filling.warnings
     return problems, warnings
@@ -268,6 +268,10 @@ class _Filling:
             what = f"{subject} holds a line break or a control character"
             self._note(what, "write the tenant's name, or check the variable", written)
         return text, written.template.text
+
+    def judge_all(self) -> None:
+        """Judge everything that notes problems and warnings."""
+        _ = self.server, self.tenant, self.urls
 
     def subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         """Fill in the subscriptions: each has a place for each of its triggers."""

@@ -52,12 +52,12 @@ class SecretSources:
     """Finds the secrets of a run, each once. Safe among threads."""
 
     def __init__(
-        self, environ: Mapping[str, str], stop: Event | None = None, patience: float = 30.0
+        self, environ: Mapping[str, str], stop: Event | None = None, timeout: float = 30.0
     ) -> None:
-        """`stop`: ends all waits; `patience`: seconds for a program or a keyring."""
+        """`stop`: ends all waits; `timeout`: seconds for a program or a keyring."""
         self._environ = environ
         self._stop = stop or Event()
-        self._patience = patience
+        self._timeout = timeout
         self._found: dict[SecretRef, Secret | SecretError] = {}
         self._lock = Lock()
 
@@ -168,7 +168,7 @@ class SecretSources:
         with process:
             try:
                 talk = partial(programs.talk, process, _LARGEST)
-                code, data, _ = within(self._patience, talk, self._stop)
+                code, data, _ = within(self._timeout, talk, self._stop)
             except TimeoutError:
                 raise self._unanswered(ref, program, _COMMAND_FIX) from None
             except programs.OutputTooLarge:
@@ -193,7 +193,7 @@ class SecretSources:
             " without a question"
         )
         try:
-            value = within(self._patience, partial(keyring.get_password, *ref.parts), self._stop)
+            value = within(self._timeout, partial(keyring.get_password, *ref.parts), self._stop)
         except TimeoutError:
             raise self._unanswered(ref, "the keyring", fix) from None
         except Exception as error:  # each backend has its own, whose texts may hold anything
@@ -208,7 +208,7 @@ class SecretSources:
         if self._stop.is_set():
             return _unusable(ref, "was not read: interrupted", "run it again")
         return _unusable(
-            ref, f"cannot be read: {who} did not end within {self._patience:g} seconds", fix
+            ref, f"cannot be read: {who} did not end within {self._timeout:g} seconds", fix
         )
 
 

@@ -10,7 +10,7 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, NoReturn, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url, normal_url
@@ -269,6 +269,9 @@ class LiveSubscription(Record, frozen=True):
         return SubscriptionKey(self.url.identity, self.trigger)
 
 
+LiveSubscriptions: TypeAlias = tuple[LiveSubscription, ...]
+
+
 # fields, and what they are
 CREDENTIALS = {
     "username": "username",
@@ -382,6 +385,9 @@ def live_url(url: str, declared: Mapping[str, str] = NOT_DECLARED) -> HookUrl:
 def address_of(tenancy: str, name: str, trigger: Trigger) -> str:
     """Write the address of a declared subscription, e.g. `archive-prod/catalogue/INDEXED`."""
     return f"{tenancy}/{name}/{trigger.short}"
+
+
+Globs: TypeAlias = tuple[str, ...]  # of addresses, or of names of tenancies
 
 
 def address_matches(address: str, globs: Iterable[str]) -> bool:

@@ -226,12 +226,12 @@ def _check_kind(path: str) -> None:
             raise OSError(errno.EINVAL, NOT_A_FILE)
 
 
-def give_name(draft: str, path: str, patience: float = 2.0 if os.name == "nt" else 0.0) -> None:
+def give_name(draft: str, path: str, retry_for: float = 2.0 if os.name == "nt" else 0.0) -> None:
     """Replace a file by its draft.
 
-    `patience`: seconds to retry. Windows refuses while another program has the file open.
+    `retry_for`: seconds. Windows does not replace a file that a different program has open.
     """
-    backoff = Backoff(patience, SYSTEM_CLOCK, threading.Event())
+    backoff = Backoff(retry_for, SYSTEM_CLOCK, threading.Event())
     while True:
         try:
             return os.replace(draft, path)

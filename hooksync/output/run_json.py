@@ -105,4 +105,6 @@ def counted_steps(
 
 def error_text(error: HooksyncError | None) -> str | None:
     """Write an error on a line; None: there is none."""
-    return "; ".join(problem.line for problem in error.problems) if error else None
+    if error is None:
+        return None
+    return "; ".join(problem.line for problem in error.problems)

@@ -49,10 +49,15 @@ def plain(lines: Iterable[Line]) -> str:
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
     """Write a table, the head first."""
-    shown = [[printable(cell) for cell in row] for row in rows]
+    shown = []
+    for row in rows:
+        shown.append([printable(cell) for cell in row])
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in shown)
-    return [("" if number else "dim", line) for number, line in enumerate(lines)]
+    lines: list[Line] = []
+    for row in shown:
+        text = "  ".join(map(str.ljust, row, widths)).rstrip()
+        lines.append(("" if lines else "dim", text))
+    return lines
 
 
 def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:

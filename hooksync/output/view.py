@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, Refused, some_of
 from hooksync.core.model import (
-    LiveSubscription,
+    Globs,
+    LiveSubscriptions,
     Location,
     Notes,
     SecretRef,
@@ -139,7 +140,7 @@ class TenancyView(Record, _Counted, frozen=True):
 
     tenancy: Tenancy
     steps: tuple[StepView, ...]
-    live: tuple[LiveSubscription, ...] | None  # None: could not be read
+    live: LiveSubscriptions | None  # None: could not be read
     declared_count: int
     error: HooksyncError | None = None
     refusals: tuple[Problem, ...] = ()
@@ -180,7 +181,7 @@ class RunView(Record, _Counted, frozen=True):
     state: str | None = None  # its place; None: the run has no state
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state contains and no file declares
     is_state_missing: bool = False  # whether there was no state at its place when the run began
-    selection: tuple[str, ...] = ()  # the globs of --tenancy and --target
+    selection: Globs = ()  # the globs of --tenancy and --target
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
     against_all: tuple[Problem, ...] = ()  # why nothing of it is carried out
     state_error: FileError | None = None  # why the state could not be written

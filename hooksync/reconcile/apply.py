@@ -16,13 +16,13 @@ Below, "unclear" means that no response came, and "unconfirmed" that only a list
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from threading import Event
 
 from hooksync.core.clock import Backoff
 from hooksync.core.errors import FileError, HooksyncError, Problem, ServiceError, some_of
-from hooksync.core.model import LiveSubscription, SubscriptionKey
+from hooksync.core.model import LiveSubscriptions, SubscriptionKey
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import (
@@ -42,8 +42,6 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.reconcile.session import Run
 from hooksync.reconcile.step_runner import Call, Service, StepRunner
-
-Live = tuple[LiveSubscription, ...]
 
 
 def apply_plans(
@@ -175,7 +173,7 @@ class Execution(Record, frozen=True):
 
         Each stays until a list has shown what is to be there instead of it.
         """
-        absent = self._absent()
+        absent = dict.fromkeys(self._absent())  # to look addresses up at once, in this order
         free = []
         for runner in self.runners:
             if not runner.is_old_there:
@@ -184,7 +182,7 @@ class Execution(Record, frozen=True):
             if not awaited:
                 free.append(runner)
             elif isinstance(runner.step, Unsubscribe) and not self.run.pool.stop.is_set():
-                runner.explain(f"it stays until these certainly exist: {some_of(awaited)}")
+                runner.explain(f"it stays until these certainly exist: {some_of([*awaited])}")
         self._side_by_side(lambda runner: runner.remove(self.service), free)
 
     def _absent(self) -> list[str]:
@@ -200,13 +198,17 @@ class Execution(Record, frozen=True):
 
     def _verify(self) -> TenancyOutcome:
         """List once more, until the list matches the responses or the wait is over."""
+
+        def matches() -> bool:
+            return not any(runner.is_behind for runner in self.runners)
+
         try:
-            live = self._look(lambda: not any(runner.is_behind for runner in self.runners))
+            live = self._look(matches)
         except HooksyncError as error:
             return self.unverified_outcome(error.summary)
         return TenancyOutcome(self.plan, self._outcomes(live), listed=live)
 
-    def _look(self, is_settled: Callable[[], bool]) -> Live:
+    def _look(self, is_settled: Callable[[], bool]) -> LiveSubscriptions:
         """List, and let runners learn from it, until everything is settled or the wait is over.
 
         Raises ServiceError if it cannot be listed even once.
@@ -222,7 +224,7 @@ class Execution(Record, frozen=True):
             self._learn(live)
         return live
 
-    def _learn(self, live: Live) -> None:
+    def _learn(self, live: LiveSubscriptions) -> None:
         """Let runners learn what is live; match what may have been made with what is new."""
         listed = {each.id: each for each in live}
         known = {each.id for each in self.plan.live}
@@ -235,7 +237,7 @@ class Execution(Record, frozen=True):
             is_maker = isinstance(runner.step, Making)
             runner.learn(listed, new_ids[runner.declared.key] if is_maker else [])
 
-    def _list(self) -> Live:
+    def _list(self) -> LiveSubscriptions:
         """List what is live, in the pool that limits the run's parallel calls.
 
         Raises ServiceError, also after an interrupt.
@@ -261,19 +263,19 @@ class Execution(Record, frozen=True):
     def _makers(self) -> list[StepRunner]:
         return [runner for runner in self.runners if isinstance(runner.step, Making)]
 
-    def _outcomes(self, live: Live) -> tuple[Outcome, ...]:
+    def _outcomes(self, live: LiveSubscriptions) -> tuple[Outcome, ...]:
         """Give the outcomes in the order of the plan's steps: idle ones come last."""
         outcomes = [runner.outcome() for runner in self.runners]
         return (*outcomes, *idle_outcomes(self.plan, live))
 
 
-def _awaited_before(step: Step, absent: Sequence[str]) -> Sequence[str]:
+def _awaited_before(step: Step, absent: Collection[str]) -> Collection[str]:
     """Return the addresses that must exist before a step removes its live subscription.
 
     `absent`: the addresses of declared subscriptions that may not exist.
     """
     match step:
         case Resubscribe(declared) | Unsubscribe(duplicate_of=declared) if declared:
-            return [address for address in absent if address == declared.address]
+            return [declared.address] if declared.address in absent else []
         case _:
             return absent

@@ -63,7 +63,7 @@ class World(Record, frozen=True, dict=True):
     stdin: BinaryIO
     terminal: Terminal
     stop: Event  # set by an interrupt, and where an apply meets what nobody foresaw
-    patience: RetryPolicy | None = None  # how failed calls are repeated; None: the default
+    retries: RetryPolicy | None = None  # how failed calls are repeated; None: the default
     clock: Clock = SYSTEM_CLOCK
     # makes what calls go through; None: the real one
     network: Callable[[float, int], Transport] | None = None
@@ -73,7 +73,7 @@ class World(Record, frozen=True, dict=True):
     # the exit of all text; has the one redactor of the run
     output: Output = field(default_factory=Output)
     # makes a key of a secret and a salt; None: scrypt
-    stretch: Callable[[Wanted], Key] | None = None
+    derive_key: Callable[[Wanted], Key] | None = None
 
     @cached_property
     def secrets(self) -> SecretSources:

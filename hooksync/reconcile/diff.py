@@ -14,6 +14,7 @@ from typing import Any
 
 from hooksync.core.model import (
     DeclaredSubscription,
+    Globs,
     LiveSubscription,
     Tenancy,
     address_matches,
@@ -33,8 +34,8 @@ Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to 
 class DiffOptions(Record, frozen=True):
     """What the command line, or a saved plan, says about the comparison."""
 
-    replace: tuple[str, ...] = ()  # globs of addresses to resubscribe even if nothing differs
-    targets: tuple[str, ...] = ()  # globs of addresses to look at; (): all
+    replace: Globs = ()  # globs of addresses to resubscribe even if nothing differs
+    targets: Globs = ()  # globs of addresses to look at; (): all
 
 
 def make_plan(

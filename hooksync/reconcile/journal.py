@@ -79,6 +79,12 @@ class Journal:
 
         The returned outcomes also contain the steps that are still to be done. Raises FileError.
         """
+        state = self._write(outcomes)
+        found = self._planner.differences(outcomes, state)
+        return [replace(one, differences=found.get(one.plan.tenancy.name, ())) for one in outcomes]
+
+    def _write(self, outcomes: Sequence[TenancyOutcome]) -> State:
+        """Write what was made and what is gone, and return the new state. Raises FileError."""
 
         def change(state: State) -> State:
             ended = {}
@@ -88,11 +94,7 @@ class Journal:
                 ended[key] = self._ended(one, state.of(key), state)
             return state.with_records(ended, self._salts.values())
 
-        state = update(self._store, change)
-        settled = []
-        for one in outcomes:
-            settled.append(replace(one, differences=self._planner.differences(one, state)))
-        return settled
+        return update(self._store, change)
 
     def adopt(self, plans: Sequence[TenancyPlan], adopted: Collection[str]) -> None:
         """Record the declared secret and flag as those of live subscriptions. Raises FileError.
@@ -109,7 +111,7 @@ class Journal:
                     results.append(Outcome(step, "done", new_id=step.live.id))
             outcomes.append(replace(outcome_of_empty(plan), outcomes=tuple(results)))
         self._prepare(needed)
-        self.settle(outcomes)
+        self._write(outcomes)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys.
@@ -220,11 +222,8 @@ def _as_listed(
 
 def _declared_addresses(plan: TenancyPlan) -> dict[str, str]:
     """Return the declared address of each live id that the plan keeps or replaces."""
-    addresses = {}
-    for step in plan.steps:
-        if isinstance(step, Keep | Resubscribe):
-            addresses[step.live.id] = step.declared.address
-    return addresses
+    kept = [step for step in plan.steps if isinstance(step, Keep | Resubscribe)]
+    return {step.live.id: step.declared.address for step in kept}
 
 
 def _removed(outcome: TenancyOutcome) -> set[str]:

@@ -12,6 +12,7 @@ from hooksync.core.errors import HooksyncError, Problem, SecretError, some_of
 from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscription,
+    LiveSubscriptions,
     SecretState,
     SubscriptionKey,
     Tenancy,
@@ -156,7 +157,7 @@ class TenancyPlan(Record, frozen=True):
     """What has to happen in one tenancy."""
 
     tenancy: Tenancy
-    live: tuple[LiveSubscription, ...]
+    live: LiveSubscriptions
     steps: tuple[Step, ...]  # in the order of `step_order`
     history: History = NOTHING  # what the state contained when the plan was made
     refusals: tuple[Problem, ...] = ()  # why it may not be carried out
@@ -226,7 +227,7 @@ class TenancyOutcome(Record, frozen=True):
     # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
     # what the verification listed; None: there was none
-    listed: tuple[LiveSubscription, ...] | None = None
+    listed: LiveSubscriptions | None = None
 
     @property
     def has_changed(self) -> bool:

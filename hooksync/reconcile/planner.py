@@ -14,6 +14,7 @@ from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
     LiveSubscription,
+    LiveSubscriptions,
     Secret,
     SecretRef,
     SecretState,
@@ -46,7 +47,7 @@ from hooksync.state.model import NO_STATE, State, StateEntry
 MOST_SALTS, FEW_SALTS = 2, 8
 
 # a tenancy, what counts as live, and what the state contains
-_Complete: TypeAlias = tuple[Tenancy, tuple[LiveSubscription, ...], History]
+_Complete: TypeAlias = tuple[Tenancy, LiveSubscriptions, History]
 
 
 class Planner(Record, frozen=True):
@@ -87,27 +88,32 @@ class Planner(Record, frozen=True):
             plans.append(self._judged(tenancy, live, replace(history, states=states)))
         return plans
 
-    def _judged(
-        self, tenancy: Tenancy, live: tuple[LiveSubscription, ...], history: History
-    ) -> TenancyPlan:
+    def _judged(self, tenancy: Tenancy, live: LiveSubscriptions, history: History) -> TenancyPlan:
         """Plan a tenancy, and list why the plan may not be carried out."""
         plan = make_plan(tenancy, live, self.options, history)
         owned = sum(is_owned(tenancy, one, history) for one in live)
         is_missing = self.is_missing and self.is_ci
         return replace(plan, refusals=reasons_against(plan, owned, is_missing=is_missing))
 
-    def differences(self, outcome: TenancyOutcome, state: State) -> tuple[Step, ...]:
+    def differences(
+        self, outcomes: Iterable[TenancyOutcome], state: State
+    ) -> dict[str, tuple[Step, ...]]:
         """Plan again by what an apply listed at its end: what is needed, and what others changed.
 
-        `state`: as the apply left it.
+        `state`: as the apply left it. Returns the steps by the tenancy's name.
         """
-        plan = outcome.plan
-        if outcome.listed is None or plan.is_empty:
-            return ()
+        known = {}
+        read = []
+        for one in outcomes:
+            if one.listed is not None and not one.plan.is_empty:
+                known[one.plan.tenancy.name] = {each.id for each in one.plan.live}
+                read.append(FetchedTenancy(one.plan.tenancy, one.listed))
         planner = replace(self, state=state, options=replace(self.options, replace=()))
-        [after] = planner.plan([FetchedTenancy(plan.tenancy, outcome.listed)])
-        known = {each.id for each in plan.live}
-        return tuple(step for step in after.steps if _is_news(step, known))
+        found = {}
+        for after in planner.plan(read):
+            name = after.tenancy.name
+            found[name] = tuple(step for step in after.steps if _is_news(step, known[name]))
+        return found
 
     def _completed(
         self, one: FetchedTenancy, state: State, not_set: frozenset[SecretRef]

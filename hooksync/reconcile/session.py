@@ -64,7 +64,7 @@ def open_run(
         world.output.redactor,
         world.stop,
         world.terminal.watch,
-        world.patience or RetryPolicy(),
+        world.retries or RetryPolicy(),
         world.clock,
         private,
         partial(_check_lock, store, world.stop, failures),
@@ -97,15 +97,11 @@ def _mask_what_a_service_may_quote(tenancies: Sequence[Tenancy], world: World) -
     """
     redactor = world.output.redactor
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
-    redactor.learn(world.secrets.values(_references(tenancies)))
-
-
-def _references(tenancies: Sequence[Tenancy]) -> Iterator[SecretRef]:
+    refs: list[SecretRef] = []
     for tenancy in tenancies:
-        yield tenancy.credentials.username
-        yield tenancy.credentials.totp
-        for one in tenancy.subscriptions:
-            yield one.secret
+        refs += [tenancy.credentials.username, tenancy.credentials.totp]
+        refs += [one.secret for one in tenancy.subscriptions]
+    redactor.learn(world.secrets.values(refs))
 
 
 def _check_lock(store: StateStore | None, stop: Event, failures: list[Exception]) -> None:
@@ -159,12 +155,12 @@ class Run(Record, frozen=True):
         self.failures.append(error)
         return error.problems[0] if isinstance(error, HooksyncError) else unforeseen(error)
 
-    def _read_one(self, tenancy: Tenancy, advance: Advance, is_behind: IsBehind | None) -> Fetched:
+    def _read_one(self, tenancy: Tenancy, advance: Advance, is_behind: IsBehind) -> Fetched:
         client = self.clients[tenancy.name]
         try:
             live = client.list_subscriptions()
             backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
-            while is_behind and is_behind(self.located(tenancy).key, live) and backoff.wait():
+            while is_behind(self.located(tenancy).key, live) and backoff.wait():
                 live = client.list_subscriptions()
             return FetchedTenancy(self.located(tenancy), live)
         except HooksyncError as error:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Rejected
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, LiveSubscriptions, Secret
 from hooksync.reconcile.plan import (
     NEXT_RUN,
     UNLISTED,
@@ -41,7 +41,7 @@ class Call(Enum):
 class Service(Protocol):
     """What apply needs of a tenancy's service; `client.Preservica` is one."""
 
-    def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
+    def list_subscriptions(self) -> LiveSubscriptions:
         """Fetch what is live."""
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:

@@ -17,7 +17,7 @@ from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_event, verify_event
 from hooksync.service.diagnosis import Mistake, event_mistakes, name_mistake
 from hooksync.service.http import Answer, CallContext
-from hooksync.service.receivers import ProbeResult, post
+from hooksync.service.receivers import ProbeResult, key_of, post
 
 SIGNATURE = "Preservica-Signature"  # the header
 TAKEN = range(200, 300)  # statuses; not known: which of them Preservica takes for success
@@ -146,11 +146,6 @@ def _pieces(sent: Delivery) -> Iterator[bytes]:
         if start + size >= len(sent.body):
             sent.before_last()
         yield sent.body[start : start + size]
-
-
-def key_of(secret: Secret) -> bytes:
-    """Return a secret as the key that signs."""
-    return secret.reveal().encode("latin-1")
 
 
 def find_signers(

@@ -61,6 +61,11 @@ class ProbeResult(Record, frozen=True):
 READY = ProbeResult("ready", "", "")
 
 
+def key_of(secret: Secret) -> bytes:
+    """Return a secret as the key that signs."""
+    return secret.reveal().encode("latin-1")
+
+
 def probe_all(
     wanted: Iterable[ProbeTarget],
     pool: WorkerPool,
@@ -99,7 +104,7 @@ def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext)
     answer = post(url, context, "challenge that begins as an event does", code=code)
     if isinstance(answer, ProbeResult):
         return False
-    signature = sign_challenge(secret.reveal().encode("latin-1"), code.encode("latin-1"))
+    signature = sign_challenge(key_of(secret), code.encode("latin-1"))
     return signature.encode() in answer.body.lower()
 
 
@@ -111,11 +116,10 @@ def challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult
     seconds = context.clock.monotonic() - begun
     if isinstance(answer, ProbeResult):
         return replace(answer, seconds=seconds)
-    key = secret.reveal().encode("latin-1")
     called = "".join(_challenged(url, code))
     said = masked_url(answer.location or "") if is_redirect(answer.status) else answer.text
     quoted = context.redactor.quote(said)
-    result = judge_answer(answer.status, answer.body, code, key, called, quoted=quoted)
+    result = judge_answer(answer.status, answer.body, code, key_of(secret), called, quoted=quoted)
     return replace(result, seconds=seconds)
 
 

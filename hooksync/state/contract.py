@@ -66,11 +66,11 @@ class Content(Record, frozen=True):
 class Busy(Exception):
     """Another run holds the run lock."""
 
-    def __init__(self, holder: Holder | None, advice: str, patience: int = 0) -> None:
+    def __init__(self, holder: Holder | None, advice: str, expires_in: int = 0) -> None:
         super().__init__(holder)
         self.holder = holder  # None: not known
         self.advice = advice  # what to do if no such run is left
-        self.patience = patience  # seconds after which it is known whether that run still lives
+        self.expires_in = expires_in  # seconds until the lock expires, unless its holder renews it
 
 
 class Changed(Exception):

@@ -65,7 +65,7 @@ def declared_digest(url_salt: str, key: SubscriptionKey) -> str:
     return _digest(bytes.fromhex(url_salt), _DECLARED, key.url, key.trigger.wire)
 
 
-def stretch(wanted: Wanted) -> Key:
+def derive_key(wanted: Wanted) -> Key:
     """Derive the key of one secret under one salt; takes about 0.1 s.
 
     Raises FileError where there is no memory.
@@ -95,7 +95,7 @@ def stretch(wanted: Wanted) -> Key:
 class KeyRing:
     """The keys that a run has derived so far, so that none is derived twice."""
 
-    def __init__(self, width: int, derive: Callable[[Wanted], Key] = stretch) -> None:
+    def __init__(self, width: int, derive: Callable[[Wanted], Key] = derive_key) -> None:
         """`width`: how many at a time; more than the processors would only use memory."""
         self._width = min(width, os.cpu_count() or 1)
         self._derive = derive

@@ -53,9 +53,9 @@ class GitBackend:
     """A branch that holds one content; each change of the state is a commit."""
 
     def __init__(
-        self, where: str, folder: str, environ: Mapping[str, str], patience: float = 60.0
+        self, where: str, folder: str, environ: Mapping[str, str], timeout: float = 60.0
     ) -> None:
-        """`where`: `git:BRANCH`; `folder`: of the hooks file; `patience`: seconds of a command.
+        """`where`: `git:BRANCH`; `folder`: of the hooks file; `timeout`: seconds of a command.
 
         Raises UsageError.
         """
@@ -70,7 +70,7 @@ class GitBackend:
         self._ref = f"refs/heads/{branch}"
         self._folder = folder
         self._environ = environ
-        self._patience = patience
+        self._timeout = timeout
 
     def get(self) -> tuple[Content, str] | None:
         """Fetch the branch, with its version; None where it is not there. Raises FileError."""
@@ -170,7 +170,7 @@ class GitBackend:
     @cached_property
     def _git(self) -> Git:
         """The repository of the hooks file. Raises FileError."""
-        git = find_git(self._folder, self._environ, self._patience)
+        git = find_git(self._folder, self._environ, self._timeout)
         if git is None:
             what = (
                 f"the state {self.where} cannot be used: {self._folder} is not in a git repository"

@@ -13,6 +13,7 @@ from hooksync.core.model import (
     NO_URL,
     DeclaredSubscription,
     LiveSubscription,
+    LiveSubscriptions,
     SecretRef,
     SecretState,
     Tenancy,
@@ -75,7 +76,7 @@ class FetchedTenancy(Record, frozen=True):
     """A tenancy and its live subscriptions."""
 
     tenancy: Tenancy
-    live: tuple[LiveSubscription, ...]
+    live: LiveSubscriptions
 
 
 def local_name(declared: DeclaredSubscription) -> str:
@@ -99,7 +100,7 @@ def history_of(state: State, tenancy: Tenancy) -> History:
 
 def with_unlisted(
     state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription]
-) -> tuple[LiveSubscription, ...]:
+) -> LiveSubscriptions:
     """Add what a response said to be made, and no list has ever shown: it counts as live."""
     shown = {one.id for one in listed}
     entries = [each for each in state.of(tenancy.key).entries if not each.is_listed]

@@ -133,10 +133,10 @@ def run_lock(
                 busy = error
             told = f"{who}: {busy.holder}" if busy.holder else who
             if end is None:
-                waits = busy.patience if timeout is None else timeout
-                end = clock.monotonic() + waits
-                if waits:
-                    tell(printable(f"waiting for up to {waits:g} seconds: {told}"))
+                seconds = busy.expires_in if timeout is None else timeout
+                end = clock.monotonic() + seconds
+                if seconds:
+                    tell(printable(f"waiting for up to {seconds:g} seconds: {told}"))
             left = end - clock.monotonic()
             if left <= 0:
                 raise Refused(Problem(told, f"{_WAIT_FIX}; {busy.advice}"))

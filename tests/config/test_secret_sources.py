@@ -50,7 +50,7 @@ def keyring_entry(username: str = "catalogue") -> SecretRef:
 
 
 def failure_of(ref: SecretRef, *, environ: dict[str, str] | None = None) -> SecretError:
-    sources = SecretSources(environ or {}, patience=0.2)
+    sources = SecretSources(environ or {}, timeout=0.2)
     with pytest.raises(SecretError) as caught:
         sources.find(ref)
     shown = "".join(traceback.format_exception(caught.value))
@@ -267,7 +267,7 @@ def test_a_program_ends_with_its_children_when_time_is_over_and_at_an_interrupt(
 ) -> None:
     stop, alive = threading.Event(), tmp_path / "alive"
     os.mkfifo(alive)
-    sources = SecretSources(os.environ, stop, patience=60 if is_interrupted else 0.3)
+    sources = SecretSources(os.environ, stop, timeout=60 if is_interrupted else 0.3)
     asked = threading.Thread(
         target=lambda: sources.values([shell(f"exec 3> '{alive}'; echo >&3; sleep 60 & wait")])
     )

@@ -246,7 +246,7 @@ def test_a_file_that_another_program_has_open_is_replaced_once_that_lets_go(
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", refuse_first)
-    give_name(str(tmp_path / "draft"), str(tmp_path / "plan.json"), patience=30.0)
+    give_name(str(tmp_path / "draft"), str(tmp_path / "plan.json"), retry_for=30.0)
     assert (tmp_path / "plan.json").read_text() == "new"
     refusals = iter([True])
     with pytest.raises(

@@ -328,11 +328,11 @@ class Play:
             stdin=io.BytesIO(hooks.text().encode()),
             terminal=process,
             stop=process.stop,
-            patience=PATIENCE,
+            retries=PATIENCE,
             clock=process,
             network=lambda timeout, connections: process,
             stores=lambda name: self._store(name, process),
-            stretch=cheap_key,
+            derive_key=cheap_key,
             pool=self.pool,
         )
         do: Any = {"plan": plan_apply.plan, "apply": plan_apply.apply, "adopt": adopt}[verb]

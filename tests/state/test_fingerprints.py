@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
-from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted, stretch
+from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted, derive_key
 
 ONE, TWO = Secret("the-first-shared-secret"), Secret("the-second-shared-secret")
 SALT, OTHER_SALT = Salt("env:A#61616161", "61" * 16), Salt("env:B#62626262", "62" * 16)
 
 
 def derive_keys(
-    wanted: list[Wanted], width: int, derive: Callable[[Wanted], Key] = stretch
+    wanted: list[Wanted], width: int, derive: Callable[[Wanted], Key] = derive_key
 ) -> dict[Wanted, Key]:
     ring = KeyRing(width, derive)
     ring.derive(wanted)
@@ -35,7 +35,7 @@ def expected(secret: str, salt: Salt) -> bytes:
 
 
 def test_a_key_is_what_scrypt_makes_of_the_secret() -> None:
-    assert stretch((ONE, SALT)).value == expected("the-first-shared-secret", SALT)
+    assert derive_key((ONE, SALT)).value == expected("the-first-shared-secret", SALT)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_no_more_are_derived_at_a_time_than_the_width_allows() -> None:
     def derive(each: Wanted) -> Key:
         running.append(each)
         most.append(len(running))
-        key = stretch(each)
+        key = derive_key(each)
         running.remove(each)
         return key
 

@@ -18,7 +18,7 @@ from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
 from hooksync.core.record import replace, to_builtins
 from hooksync.core.schema import read_schema
-from hooksync.state.fingerprints import stretch
+from hooksync.state.fingerprints import derive_key
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State
 from tests.state_makers import AT, SALT, entry, intent, state, states, unsettled
@@ -109,7 +109,7 @@ def test_a_new_entry_changes_no_other_line_but_for_a_comma() -> None:
 
 def test_no_secret_and_no_url_is_in_the_text() -> None:
     secret = Secret("a-shared-secret-nobody-may-see")
-    key = stretch((secret, SALT))
+    key = derive_key((secret, SALT))
     text = state_text(state(entry(key=key), intent()))
     for hidden in (
         secret.reveal(),

@@ -408,7 +408,7 @@ def test_a_git_that_is_ended_removes_its_locks(by_path: Remote) -> None:
     config = Path(by_path.environ["HOME"]) / ".gitconfig"  # upload-pack believes no other file
     by_path.git("config", "--file", str(config), "uploadpack.packObjectsHook", "sleep 600; #")
     assert "no answer within 2 seconds" in refusal(
-        GitBackend(WHERE, str(clone), by_path.environ, patience=2)
+        GitBackend(WHERE, str(clone), by_path.environ, timeout=2)
     )
     assert not list(clone.rglob("*.lock"))
 
@@ -566,7 +566,7 @@ def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> 
     note = by_path.folder / "note"
     call_by_ssh(by_path, clone, f"echo $$ > {note}; exec sleep 600")
     assert "no answer within 1 seconds" in refusal(
-        GitBackend(WHERE, str(clone), by_path.environ, patience=1)
+        GitBackend(WHERE, str(clone), by_path.environ, timeout=1)
     )
     with suppress(ProcessLookupError):
         child = os.pidfd_open(int(note.read_text(encoding="utf-8")))

@@ -30,7 +30,7 @@ from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
 from hooksync.service.http import Answer, Request, RetryPolicy, Transport
-from hooksync.state.fingerprints import Key, Salt, declared_digest, stretch
+from hooksync.state.fingerprints import Key, Salt, declared_digest, derive_key
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State, StateEntry
 from tests.boxes import Sandbox
@@ -217,7 +217,7 @@ def _old_state(server: str, made: Iterable[Subscription], names: Mapping[str, st
 @cache
 def key_of(secret: str) -> Key:
     """Stretch a secret under the one salt; once in a process, for it costs 0.1 s."""
-    return stretch((Secret(secret), SALT))
+    return derive_key((Secret(secret), SALT))
 
 
 def remembered(text: str, held: Collection[Held]) -> tuple[Remembered, ...]:
