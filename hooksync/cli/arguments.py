@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from hooksync.cli.commands import ABOUT, COMMANDS, EXIT_CODES, Command
 from hooksync.cli.flags import add_help
-from hooksync.config.files import DEFAULT_FILES, default_file
+from hooksync.config.files import DEFAULT_FILE
 from hooksync.core.errors import Problem, UsageError
 
 _WIDTH = 79  # columns of a help text
@@ -65,20 +65,14 @@ class _Parser(argparse.ArgumentParser):
 def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
     """Parse a command line; `entry` of the result is the command, the rest are its flags.
 
-    Raises UsageError if it is wrong, Help if help is asked for, and FileError if no hooks file is
-    named and it is not clear which one is meant.
+    Raises UsageError if it is wrong, and Help if help is asked for.
     """
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     arguments.entry.check(arguments)
     given = vars(arguments)
     arguments.names_files = bool(given.get("files"))
     if not arguments.names_files:
-        file = environ.get("HOOKSYNC_FILE")
-        if not file:
-            is_named = any(given.get(name) for name in ("server", "tenant", "secrets"))
-            is_read = "files" in given and given["command"] != "state" and not is_named
-            file = default_file() if is_read else DEFAULT_FILES[0]
-        arguments.files = [file]
+        arguments.files = [environ.get("HOOKSYNC_FILE") or DEFAULT_FILE]
     if given.get("uses_state", True):
         arguments.state = given.get("state") or environ.get("HOOKSYNC_STATE") or None
     arguments.policy = given.get("policy") or environ.get("HOOKSYNC_POLICY") or None

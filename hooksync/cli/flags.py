@@ -92,7 +92,7 @@ _SHARED: dict[str, Settings] = {
         "metavar": "PATH",
         "help": (
             "a hooks file, a directory of them, or - for standard input; repeatable (default:"
-            " HOOKSYNC_FILE, or hooks.yaml, or hooks.yml)"
+            " HOOKSYNC_FILE, or hooks.yaml)"
         ),
     },
     "--env-file": {

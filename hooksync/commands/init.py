@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from hooksync.commands.options import LiveOptions
-from hooksync.config.files import DEFAULT_FILES
+from hooksync.config.files import DEFAULT_FILE
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.output import is_there
 from hooksync.core.redaction import printable
@@ -22,18 +22,14 @@ _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync v
 class InitOptions(LiveOptions, frozen=True):
     """The flags of `init`."""
 
-    path: str = DEFAULT_FILES[0]  # of the hooks file
+    path: str = DEFAULT_FILE  # of the hooks file
     is_from_live: bool = False
     write_env: str | None = None  # path of a file for the variables that the hooks file needs
 
 
 def init(options: InitOptions, world: World) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
-    paths = DEFAULT_FILES if options.path in DEFAULT_FILES else (options.path,)
-    for path, other in (
-        *((path, "PATH") for path in paths),
-        (options.write_env, "--write-env FILE"),
-    ):
+    for path, other in ((options.path, "PATH"), (options.write_env, "--write-env FILE")):
         if path and is_there(path):  # before any call; checked again while writing
             raise FileError(_exists(path, other))
     if options.is_from_live:

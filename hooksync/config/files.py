@@ -9,16 +9,15 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Container, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import BinaryIO
 
-from hooksync.core.errors import FileError, Problem, os_reason, some_of
+from hooksync.core.errors import FileError, Problem, os_reason
 from hooksync.core.model import SecretRef
 from hooksync.core.reading import read_file
 from hooksync.core.record import Record
 
-DEFAULT_FILES = ("hooks.yaml", "hooks.yml")
+DEFAULT_FILE = "hooks.yaml"
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
@@ -48,21 +47,19 @@ class Source(Record, frozen=True):
 def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
     """Read files, the *.yaml and *.yml files of directories (sorted), and standard input for `-`.
 
-    A file that is named twice is read once. Raises FileError with every problem; a folder directly
-    within a directory whose hooks files are not read is one.
+    Folders within a directory are not read. A file that is named twice is read once. Raises
+    FileError with every problem; a directory without hooks files is one.
     """
     problems: list[Problem] = []
     paths: list[str] = []
-    directories = []
     for argument in arguments:
         if argument == "-" or not os.path.isdir(argument):
             paths.append(argument)
             continue
         try:
             paths += _hooks_files(argument)
-            directories.append(argument)
-        except OSError as error:
-            problems.append(_unreadable(argument, error))
+        except FileError as error:
+            problems += error.problems
     sources: dict[str, Source] = {}  # by real path
     for path in paths:
         identity = path if path == "-" else _real(path)
@@ -71,38 +68,9 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
                 sources[identity] = _read_source(path, stdin)
         except FileError as error:
             problems += error.problems
-    for directory in directories:
-        problems += _directory_problems(directory, sources)
     if problems:
         raise FileError(*problems)
     return tuple(sources.values())
-
-
-def _directory_problems(directory: str, read: Container[str]) -> Iterator[Problem]:
-    """Refuse a directory without hooks files, and folders whose hooks files would be skipped."""
-    unread = _unread_folders(directory, read)
-    if unread:
-        folders = f"folders with *.yaml or *.yml files that are not read: {some_of(unread)}"
-        fix = "name each such folder, or its files, with --file as well; or move them elsewhere"
-        yield Problem(f"{directory} has {folders}", fix)
-    elif not _hooks_files(directory):
-        what = f"{directory} holds no *.yaml or *.yml file"
-        yield Problem(what, "name a hooks file, or the directory that holds one")
-
-
-def default_file() -> str:
-    """Return the hooks file of the current folder: hooks.yaml, or hooks.yml if only that exists.
-
-    Raises FileError where both are: whichever is chosen, what the other one declares would be
-    skipped in silence.
-    """
-    first, second = DEFAULT_FILES
-    if not os.path.exists(second):
-        return first
-    if not os.path.exists(first):
-        return second
-    fix = "name the right one, or both, with --file or HOOKSYNC_FILE; or keep one of them only"
-    raise FileError(Problem(f"both {first} and {second} are here, and neither is named", fix))
 
 
 def read_plan(path: str) -> bytes:
@@ -174,37 +142,27 @@ def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
 
 
 def _hooks_files(directory: str) -> list[str]:
-    """List the *.yaml and *.yml files directly in a directory, sorted.
+    """List the *.yaml and *.yml files directly in a directory, sorted. Raises FileError.
 
     What is hidden belongs to tools.
     """
     found = []
-    for name in sorted(os.listdir(directory)):
-        path = os.path.join(directory, name)
-        if name.endswith((".yaml", ".yml")) and name[0] != "." and not os.path.isdir(path):
-            found.append(path)
+    try:
+        for name in sorted(os.listdir(directory)):
+            path = os.path.join(directory, name)
+            if name.endswith((".yaml", ".yml")) and name[0] != "." and not os.path.isdir(path):
+                found.append(path)
+    except OSError as error:
+        raise FileError(_unreadable(directory, error)) from error
+    if not found:
+        what = f"{directory} holds no *.yaml or *.yml file"
+        fix = "name a hooks file, or the directory that holds one"
+        raise FileError(Problem(what, fix))
     return found
 
 
-def _unread_folders(directory: str, read: Container[str]) -> list[str]:
-    """List the folders directly in a directory that hold hooks files which were not read.
-
-    Folders deeper down are left alone, because a link may lead to the whole disk. `read`: real
-    paths.
-    """
-    unread = []
-    for name in sorted(os.listdir(directory)):
-        folder = os.path.join(directory, name)
-        if name[0] == "." or not os.path.isdir(folder):
-            continue
-        with suppress(PermissionError):  # nobody could name its files with --file either
-            if any(os.path.realpath(path) not in read for path in _hooks_files(folder)):
-                unread.append(folder)
-    return unread
-
-
 def _read_source(path: str, stdin: BinaryIO) -> Source:
-    fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml, or hooks.yml"
+    fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml"
     fix = f"{fix}, and a large one can be spread over several"
     data = _read(path, "file", MOST_BYTES, fix, stdin)
     return Source(STDIN, "", data) if path == "-" else Source(path, os.path.dirname(path), data)

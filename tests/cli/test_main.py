@@ -216,48 +216,6 @@ def test_the_file_may_be_named_by_the_environment(place: Place) -> None:
     assert place.run("validate").out == "other.yaml: valid: 1 tenancy, 2 subscriptions.\n"
 
 
-def test_hooks_yml_is_found_by_itself_with_the_same_state(place: Place) -> None:
-    (place.folder / "hooks.yaml").rename(place.folder / "hooks.yml")
-    assert place.run("apply", "--yes").code == 0
-    assert (place.folder / "hooks.state.json").exists()
-    assert place.run("plan").out == "No changes. 1 tenancy matches hooks.yml; 2 unchanged.\n"
-    assert place.run("list").code == 0
-    init = place.run("init")
-    assert init.code == 1
-    assert "hooks.yml exists already" in init.err
-
-
-def test_hooks_yaml_and_hooks_yml_together_are_refused_until_one_is_named(place: Place) -> None:
-    place.write(HOOKS, "hooks.yml")
-    for command in ("validate", "plan", "apply", "check", "list"):
-        run = place.run(command)
-        assert (run.code, run.out) == (1, "")
-        assert run.err.startswith(
-            "error: both hooks.yaml and hooks.yml are here, and neither is named\n  fix: "
-        )
-    assert place.run("plan", "-f", "hooks.yml", "--out", "plan.json").code == 0
-    assert place.run("apply", "plan.json").code == 1
-    assert place.run("apply", "plan.json", "-f", "hooks.yml").code == 0
-    assert place.run("export", "--server", place.box.url).code == 0
-    place.environ["HOOKSYNC_FILE"] = "hooks.yaml"
-    assert place.run("plan").code == 0
-
-
-def test_a_folder_below_that_holds_hooks_files_is_never_skipped_in_silence(place: Place) -> None:
-    (place.folder / "museum").mkdir()
-    place.write(HOOKS.replace("prod:", "museum:").replace("DEMO", "MUSEUM"), "museum/museum.yaml")
-    for command in ("validate", "plan", "apply"):
-        run = place.run(command, "-f", ".")
-        assert (run.code, run.out) == (1, "")
-        assert (
-            ". has folders with *.yaml or *.yml files that are not read: ./museum\n  fix: name each"
-            in run.err
-        )
-    assert place.run("validate", "-f", ".", "-f", "museum").out.endswith(
-        ": valid: 2 tenancies, 4 subscriptions.\n"
-    )
-
-
 def test_a_missing_file_is_one_clear_error(place: Place) -> None:
     run = place.run("plan", "-f", "nowhere.yaml")
     assert (run.code, run.out) == (1, "")

@@ -104,8 +104,7 @@ def settled(folder: Folder) -> Folder:
 
 
 def test_it_lies_beside_a_hooks_file_that_is_never_read(kept: Folder) -> None:
-    for name in ("hooks.yaml", "hooks.yml"):  # of which `plan` would ask which one is meant
-        kept.put("{", name)
+    kept.put("{", "hooks.yaml")
     shown = kept.run("show")
     assert (shown.code, shown.err) == (0, "")
     for arguments, environ in [

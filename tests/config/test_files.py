@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.files import MOST_BYTES, STDIN, Source, default_file, read_sources
+from hooksync.config.files import MOST_BYTES, STDIN, Source, read_sources
 from hooksync.core.errors import FileError
 from hooksync.core.schema import read_schema, schema_text
 
@@ -50,34 +50,7 @@ def below(folder: Path, *names: str) -> None:
         (folder / name).write_text("x")
 
 
-def test_folders_below_a_directory_that_hold_hooks_files_are_named(tmp_path: Path) -> None:
-    below(tmp_path, "a.yaml", "north/b.yaml", "east/c.yml", "south/notes.txt", "deep/er/d.yaml")
-    with pytest.raises(FileError) as caught:
-        read(tmp_path)
-    [problem] = caught.value.problems
-    folders = ", ".join(str(tmp_path / name) for name in ("east", "north"))
-    assert (
-        problem.what
-        == f"{tmp_path} has folders with *.yaml or *.yml files that are not read: {folders}"
-    )
-    assert problem.fix.startswith("name each such folder, or its files, with --file as well")
-
-
-def test_a_directory_with_nothing_but_folders_of_hooks_files_names_them(tmp_path: Path) -> None:
-    below(tmp_path, *(f"team{number}/hooks.yaml" for number in range(7)))
-    with pytest.raises(FileError) as caught:
-        read(tmp_path)
-    [problem] = caught.value.problems
-    assert problem.what.endswith(f"{tmp_path / 'team4'} and 2 more")
-
-
-def test_a_link_to_the_whole_disk_is_not_walked(tmp_path: Path) -> None:
-    below(tmp_path, "disk/a/b/c/hooks.yaml", "hooks/a.yaml")
-    (tmp_path / "hooks" / "all").symlink_to(tmp_path / "disk")
-    assert len(read(tmp_path / "hooks")) == 1
-
-
-def test_folders_below_that_are_named_as_well_are_read(tmp_path: Path) -> None:
+def test_a_folder_below_is_read_only_if_it_is_named(tmp_path: Path) -> None:
     below(tmp_path, "a.yaml", "north/b.yaml", "south/c.yaml")
     named = (tmp_path, tmp_path / "north", tmp_path / "south" / "c.yaml")
     assert [os.path.basename(source.name) for source in read(*named)] == [
@@ -85,30 +58,23 @@ def test_folders_below_that_are_named_as_well_are_read(tmp_path: Path) -> None:
         "b.yaml",
         "c.yaml",
     ]
-    with pytest.raises(FileError, match="south"):
-        read(*named[:2])
+    assert [os.path.basename(source.name) for source in read(tmp_path)] == ["a.yaml"]
 
 
-def test_hidden_folders_and_those_without_hooks_files_are_ignored(tmp_path: Path) -> None:
+def test_a_directory_without_hooks_files_is_an_error(tmp_path: Path) -> None:
+    below(tmp_path, "north/b.yaml", "notes.txt")
+    with pytest.raises(FileError, match=r"holds no \*\.yaml or \*\.yml file"):
+        read(tmp_path)
+
+
+def test_hidden_files_and_folders_are_ignored(tmp_path: Path) -> None:
     below(
         tmp_path,
         "a.yaml",
         ".github/workflows/ci.yml",
-        ".git/x.yaml",
-        "docs/page.md",
-        "docs/.hidden.yaml",
+        ".hidden.yaml",
     )
     assert len(read(tmp_path)) == 1
-
-
-def test_links_among_folders_are_followed_and_end(tmp_path: Path) -> None:
-    below(tmp_path / "repository", "a.yaml")
-    below(tmp_path / "elsewhere", "b.yaml")
-    (tmp_path / "repository" / "up").symlink_to(tmp_path / "repository")
-    assert len(read(tmp_path / "repository")) == 1
-    (tmp_path / "repository" / "linked").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(FileError, match="linked"):
-        read(tmp_path / "repository")
 
 
 def test_a_mounted_config_map_is_read_once(tmp_path: Path) -> None:
@@ -116,25 +82,6 @@ def test_a_mounted_config_map_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "..data").symlink_to("..2026_01_02")
     (tmp_path / "hooks.yaml").symlink_to("..data/hooks.yaml")
     assert len(read(tmp_path)) == 1
-
-
-@pytest.mark.parametrize(
-    ("there", "chosen"),
-    [((), "hooks.yaml"), (("hooks.yaml",), "hooks.yaml"), (("hooks.yml",), "hooks.yml")],
-)
-def test_the_default_file_has_either_ending(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], chosen: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    below(tmp_path, *there)
-    assert default_file() == chosen
-
-
-def test_two_default_files_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    below(tmp_path, "hooks.yaml", "hooks.yml")
-    with pytest.raises(FileError, match="neither is named"):
-        default_file()
 
 
 def test_same_file_named_twice_is_read_once(tmp_path: Path) -> None:
