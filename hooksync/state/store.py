@@ -38,7 +38,7 @@ _SUFFIX = ".state.json"
 _CLOUDS = ("s3://", "az://", "gs://")
 _WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
 _POLL = 0.5  # seconds between two tries to get the run lock
-_MOST_WRITES = 1000  # tries; each that fails means that another run has written
+_MOST_WRITES = 100  # tries; each that fails means that another run has written
 
 
 def open_store(
