@@ -505,7 +505,6 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="send the body in this file with a new signature; with --suite: events like it",
     )
-    _add_format(_group(parser, OUTPUT), "json")
     _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, CONNECTION, "--timeout")
     _group(parser, MORE, "--color", "--verbose")
@@ -540,7 +539,6 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
             " --replay; make the folder if necessary"
         ),
     )
-    _add_format(output, "json")
     _group(parser, MORE, "--verbose")
 
 
@@ -554,7 +552,6 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
         help="the value of the header Preservica-Signature (default: the recorded one)",
     )
     _add_secret_sources(parser)
-    _add_format(_group(parser, OUTPUT), "json")
 
 
 def add_state_place(parser: argparse.ArgumentParser) -> None:
@@ -629,8 +626,8 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
         metavar="KIND",
         help=(
             "the document: hooks (the hooks file, by default), policy, state, plan (plan --format"
-            " json), report (apply --format json), list (list --format json), receiver (verify,"
-            " fire and listen), notice (--notify) or error (--format json without a result)"
+            " json), report (apply --format json), list (list --format json), notice (--notify)"
+            " or error (--format json without a result)"
         ),
     )
 

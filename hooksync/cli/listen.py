@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.commands.options import Format, SecretOptions
+from hooksync.commands.options import SecretOptions
 from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver, receiver_at
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
@@ -24,7 +24,6 @@ from hooksync.core.model import DeclaredSubscription, Secret, SecretRef, Trigger
 from hooksync.core.output import make_folder
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
-from hooksync.output.receiver_json import event_json
 from hooksync.receiver import Answer, Event, Memory, Receiver
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run
@@ -43,7 +42,6 @@ _WRONG_SIGNATURE, _NO_ANSWER = 401, 502
 class ListenOptions(SecretOptions, frozen=True):
     """The flags of `listen`."""
 
-    format: Format = "text"
     port: int = 0  # 0: any free one
     forward: str | None = None  # a URL
     record: str | None = None  # a folder; made if it is not there
@@ -140,23 +138,6 @@ class _Log(Record, frozen=True):
     def show(self, seen: Seen) -> None:
         """Show one request, on standard output."""
         path = self._record(seen)
-        reason = self._reason(seen)
-        if self.options.format != "json":
-            self.world.terminal.show(self._lines(seen, reason, path))
-            return
-        ref = seen.signed_with
-        told = {
-            "at": seen.at,
-            "kind": seen.answer.kind,
-            "status": seen.answer.status,
-            "signed_with": self.known.document(ref) if ref else None,
-            "reason": reason or None,
-            "forwarded": seen.forwarded,
-            "recorded": path,
-        }
-        self.world.terminal.result(event_json(told, seen.answer.event), "json")
-
-    def _lines(self, seen: Seen, reason: str, path: str | None) -> list[tuple[str, str]]:
         answer = seen.answer
         style = "red" if answer.kind == "refused" else ""
         words = [seen.at[11:], str(answer.status)]
@@ -167,14 +148,14 @@ class _Log(Record, frozen=True):
             words += self._facts(answer.event)
         if seen.signed_with:
             words.append(f"signed with {self.known.told(seen.signed_with)}")
-        if reason:
+        if reason := self._reason(seen):
             words.append(reason)
         lines = [(style, "  ".join(words))]
         if seen.forwarded:
             lines.append(("", f"  passed on: {seen.forwarded}"))
         if path:
             lines.append(("", f"  recorded: {printable(path)}"))
-        return lines
+        self.world.terminal.show(lines)
 
     def _facts(self, event: Event) -> Iterator[str]:
         """Name trigger, entities and subscription of an event; its fields may be anything."""

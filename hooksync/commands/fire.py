@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from hooksync.api.options import FileOptions
-from hooksync.commands.options import Format
 from hooksync.commands.receiving import declared_receiver, open_receiver, receiver_at
 from hooksync.config.files import read_event, recorded_events
 from hooksync.core.errors import ExitCode, FileError, Problem
-from hooksync.core.model import HookUrl, Secret, SecretRef, Trigger
+from hooksync.core.model import Secret, SecretRef, Trigger
 from hooksync.core.record import replace
-from hooksync.output.receiver_json import fire_json, result_lines
+from hooksync.output.text import Line, Style
 from hooksync.reconcile.context import World
 from hooksync.service.events import (
     SIGNATURE,
@@ -31,6 +30,7 @@ _WORK = (
     ' "with two subscriptionIds" and "two at once" in the receiver\'s log.'
 )
 _USUAL_TRIGGER = "FULL_TEXT_INDEXED"
+_INDENT = " " * 12
 
 
 class FireOptions(FileOptions, frozen=True):
@@ -38,7 +38,6 @@ class FireOptions(FileOptions, frozen=True):
 
     HIDDEN = ("url",)
 
-    format: Format = "text"
     url: str | None = None  # of the receiver; None: that of `address`
     secrets: tuple[SecretRef, ...] = ()  # the first one signs
     address: str | None = None  # of a declared subscription
@@ -63,14 +62,15 @@ def fire(options: FireOptions, world: World) -> ExitCode:
         world.output.redactor.learn(run.secrets.values())
         first = next(iter(secrets.values()))
         sender = Sender(receiver.url, first, run.context)
-        found = []
+        counts = Counter[str]()
         for each in _results(options, world, sender, secrets, receiver.trigger):
-            found.append(each)
-            if options.format == "text":
-                world.terminal.show([*result_lines(each)])
+            counts[each.state] += 1
+            world.terminal.show(_result_lines(each))
             if world.stop.is_set():
                 return ExitCode.INTERRUPTED
-    return _conclude(options, world, receiver.url, found)
+    if options.is_suite or options.replay is not None:
+        world.terminal.show(_summary_lines(counts, is_suite=options.is_suite))
+    return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
 
 
 def _results(
@@ -95,17 +95,26 @@ def _results(
         yield sender.send("event", signed(body, sender.secret))
 
 
-def _conclude(options: FireOptions, world: World, url: HookUrl, found: list[Result]) -> ExitCode:
-    counts = Counter(each.state for each in found)
-    if options.format == "json":
-        world.terminal.result(fire_json(url.shown, found), "json")
-    elif options.is_suite or options.replay is not None:
-        name = "Suite" if options.is_suite else "Replay"
-        lines = [f"{name}: {counts['passed']} passed, {counts['failed']} failed."]
-        if options.is_suite:
-            lines.append(_WORK)
-        world.terminal.show([("", ""), *(("", line) for line in lines)])
-    return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
+def _result_lines(result: Result) -> list[Line]:
+    """Write how a receiver took one thing that was sent."""
+    took = f"{result.status or ''} in {result.seconds:.3f} s".strip()
+    style: Style = "red" if result.fix else "green"
+    lines: list[Line] = [(style, f"{result.state:<10}{result.name:<24}  {took}")]
+    if result.detail:
+        lines.append(("", f"{_INDENT}{result.detail}"))
+    if result.fix:
+        lines.append(("", f"{_INDENT}so {result.meaning}" if result.meaning else ""))
+        lines.append(("", f"{_INDENT}  fix: {result.fix}"))
+    return lines
+
+
+def _summary_lines(counts: Counter[str], *, is_suite: bool) -> list[Line]:
+    name = "Suite" if is_suite else "Replay"
+    passed = f"{name}: {counts['passed']} passed, {counts['failed']} failed."
+    lines: list[Line] = [("", ""), ("", passed)]
+    if is_suite:
+        lines.append(("", _WORK))
+    return lines
 
 
 def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEvents:

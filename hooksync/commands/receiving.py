@@ -40,10 +40,6 @@ class KnownSecrets(Record, frozen=True):
         places = self.declared_for.get(ref)
         return f"{ref} (declared for {some_of(places)})" if places else str(ref)
 
-    def document(self, ref: SecretRef) -> dict[str, object]:
-        """Write the same as data."""
-        return {"secret": ref.written(), "declared_for": list(self.declared_for.get(ref, ()))}
-
 
 def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
     """Look up the secrets of --secret, and those that hooks files declare.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from hooksync.commands.options import Format, SecretOptions
+from hooksync.commands.options import SecretOptions
 from hooksync.commands.receiving import find_secrets
 from hooksync.config.files import read_event
 from hooksync.core.errors import ExitCode, Problem, UsageError
-from hooksync.output.receiver_json import verify_json
 from hooksync.reconcile.context import World
 from hooksync.service.events import SIGNATURE, explain_signature, find_signers
 
@@ -20,7 +19,6 @@ class VerifyOptions(SecretOptions, frozen=True):
     """The flags of `verify`."""
 
     path: str = "-"  # of the event
-    format: Format = "text"
     signature: str | None = None  # None: the recorded one
 
 
@@ -32,14 +30,11 @@ def verify(options: VerifyOptions, world: World) -> ExitCode:
     if signature is None:
         raise UsageError(_NO_SIGNATURE)
     signers = find_signers(known.secrets, body, signature)
-    reason = "" if signers else explain_signature(known.secrets, body, signature)
-    if options.format == "json":
-        signed_with = [known.document(ref) for ref in signers]
-        world.terminal.result(verify_json(signed_with, reason), "json")
-    elif signers:
+    if signers:
         names = " and ".join(map(known.told, signers))
         world.terminal.show([("green", f"signed with {names}")])
-    else:
-        tried = ", ".join(map(str, known.secrets))
-        world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
-    return ExitCode.DONE if signers else ExitCode.ERROR
+        return ExitCode.DONE
+    tried = ", ".join(map(str, known.secrets))
+    reason = explain_signature(known.secrets, body, signature)
+    world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
+    return ExitCode.ERROR

@@ -31,9 +31,7 @@ from hooksync.core.errors import FileError, InvalidDocument, Problem
 
 Schema = Mapping[str, Any]
 Check = Callable[[Any], bool]  # whether data fit
-SchemaKind = Literal[
-    "hooks", "plan", "report", "list", "state", "policy", "receiver", "notice", "error"
-]
+SchemaKind = Literal["hooks", "plan", "report", "list", "state", "policy", "notice", "error"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from hooksync.config.files import MOST_EVENT_BYTES
-from hooksync.core.schema import check_document
 from hooksync.receiver import sign_challenge, sign_event
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
 from tests.boxes import Receiver
@@ -164,12 +163,9 @@ def test_verify_masks_no_name_of_a_hooks_file_that_a_secret_is_for_that_would_te
 def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(
     tmp_path: Path,
 ) -> None:
-    done = verify(tmp_path, "-f", "declared.yaml", "--format", "json")
-    assert (done.code, done.json["is_genuine"]) == (0, True)
-    assert done.json["signed_with"] == [
-        {"secret": {"env": "HOOK_SECRET"}, "declared_for": ["archive/catalogue"]}
-    ]
-    assert check_document("receiver", done.json)
+    done = verify(tmp_path, "-f", "declared.yaml")
+    assert done.code == 0
+    assert done.out == "signed with env:HOOK_SECRET (declared for archive/catalogue)\n"
     assert "secret env:OTHER_SECRET is not set" in done.err
 
 
