@@ -252,10 +252,10 @@ has its own help.""",
     Command(
         "state show",
         "list the entries of the state, and the holder of its run lock",
-        "hooksync state show --format json",
-        flags.add_state_show,
+        "hooksync state show --state git:hooksync-state",
+        flags.add_state_place,
         "hooksync.commands.state:show",
-        "ShowOptions",
+        "StateOptions",
     ),
     Command(
         "state pull",

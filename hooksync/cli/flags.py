@@ -571,11 +571,6 @@ def add_state_place(parser: argparse.ArgumentParser) -> None:
     _add(where, "--env-file")
 
 
-def add_state_show(parser: argparse.ArgumentParser) -> None:
-    _add_format(parser, "json")
-    add_state_place(parser)
-
-
 def add_state_push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path", metavar="FILE", help="a state that was pulled or kept; - for standard input"

@@ -10,6 +10,7 @@ import re
 from typing import cast
 
 from hooksync.config.declarations import refuse_unmatched
+from hooksync.core.clock import rfc3339
 from hooksync.core.errors import (
     ExitCode,
     FileError,
@@ -23,7 +24,6 @@ from hooksync.core.model import Globs, address_matches
 from hooksync.core.output import Form
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.output.state_json import state_json, time_text
 from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.state.contract import MOST_BYTES, StateStore
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
@@ -35,16 +35,10 @@ _ADDRESS = re.compile(r"[\w-]+/[\w-]+/(\w+)", re.ASCII)
 
 
 class StateOptions(Record, frozen=True):
-    """The flags of `state pull`, and of all actions."""
+    """The flags of `state show` and `state pull`, and of all actions."""
 
     files: tuple[str, ...]  # hooks files, beside the first of which the state may be
     state: str | None  # where it is; None: beside the first file
-
-
-class ShowOptions(StateOptions, frozen=True):
-    """The flags of `state show`."""
-
-    format: str
 
 
 class ChangeOptions(StateOptions, frozen=True):
@@ -82,16 +76,13 @@ class ForgetOptions(ChangeOptions, frozen=True):
     is_confirmed: bool
 
 
-def show(options: ShowOptions, world: World) -> ExitCode:
+def show(options: StateOptions, world: World) -> ExitCode:
     """List what the state contains, and who holds the run lock."""
     store = _find_state(options, world)
     text = _read(store)
     state = _inspected(text, store, world)
     holder = store.holder()
     is_signed = "signature" in json.loads(text)
-    if options.format == "json":
-        world.terminal.result(state_json(store.where, state, holder, is_signed=is_signed), "json")
-        return ExitCode.DONE
     held = f"{holder.id}: {holder}" if holder else "not held"
     lines = [
         f"state         {store.where}",
@@ -309,10 +300,18 @@ def _line(each: AnyRecord) -> str:
     if isinstance(each, Unsettled):
         return printable("  ".join([*parts, f"{each.applies} times"]))
     if isinstance(each, Intent):
-        return printable("  ".join([*parts, f"begun {time_text(each.at)}"]))
-    parts += [each.id, f"{'adopted' if each.is_adopted else 'made'} {time_text(each.at)}"]
+        return printable("  ".join([*parts, f"begun {_time_text(each.at)}"]))
+    parts += [each.id, f"{'adopted' if each.is_adopted else 'made'} {_time_text(each.at)}"]
     if not each.is_confirmed:
         parts.append("unconfirmed")
     if not each.is_listed:
         parts.append("not listed yet")
     return printable("  ".join(parts))
+
+
+def _time_text(seconds: int) -> str:
+    """Write a time. `seconds`: since 1970."""
+    try:
+        return rfc3339(seconds)
+    except (OverflowError, ValueError, OSError):  # by a wrong clock
+        return str(seconds)

@@ -57,7 +57,7 @@ CASES = [
     ("hooksync apply --timeout ", set()),
     ("hooksync secret g", {"generate"}),
     ("hooksync state mo", {"move"}),
-    ("hooksync state show --format ", {"text", "json"}),
+    ("hooksync state show --st", {"--state"}),
     ("hooksync state push hooks", {"hooks.yaml"}),
     ("hooksync completion z", {"zsh"}),
     ("hooksync nonsense --f", set()),
