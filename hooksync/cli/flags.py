@@ -308,7 +308,7 @@ def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the groups that come last in a command which logs in."""
     _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
-    _group(parser, MORE, *names, "--color", "--verbose")
+    _group(parser, MORE, *names, "--verbose")
 
 
 # One function for each command.
@@ -382,7 +382,6 @@ def add_show(parser: argparse.ArgumentParser) -> None:
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown", "html")
     _add(output, "--all", "--detailed-exitcode", "--color", "--max-age")
-    _group(parser, MORE, "--env-file")
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
@@ -397,7 +396,7 @@ def add_list(parser: argparse.ArgumentParser) -> None:
         help="show the subscribers of each trigger, and the triggers without a subscriber",
     )
     _group(parser, "state", "--state", "--no-state")
-    _add_rest(parser)
+    _add_rest(parser, "--color")
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
@@ -433,7 +432,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target", "--url", "--secret")
     _add_format(_group(parser, OUTPUT), "json")
-    _add_rest(parser)
+    _add_rest(parser, "--color")
 
 
 def check_receiver(arguments: argparse.Namespace) -> None:
@@ -556,8 +555,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 def add_state_place(parser: argparse.ArgumentParser) -> None:
     """Add what all actions of `state` share."""
-    where = _group(parser, "which state", "--state")
-    where.add_argument(
+    _group(parser, "which state", "--state").add_argument(
         "-f",
         "--file",
         **_REPEATABLE,
@@ -568,7 +566,6 @@ def add_state_place(parser: argparse.ArgumentParser) -> None:
             " it (default: HOOKSYNC_FILE, or hooks.yaml)"
         ),
     )
-    _add(where, "--env-file")
 
 
 def add_state_push(parser: argparse.ArgumentParser) -> None:

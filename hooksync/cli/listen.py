@@ -139,23 +139,21 @@ class _Log(Record, frozen=True):
         """Show one request, on standard output."""
         path = self._record(seen)
         answer = seen.answer
-        style = "red" if answer.kind == "refused" else ""
         words = [seen.at[11:], str(answer.status)]
         if answer.event is None:
             words.append(answer.kind)
         else:
-            style = "green"
             words += self._facts(answer.event)
         if seen.signed_with:
             words.append(f"signed with {self.known.told(seen.signed_with)}")
         if reason := self._reason(seen):
             words.append(reason)
-        lines = [(style, "  ".join(words))]
+        text = "  ".join(words) + "\n"
         if seen.forwarded:
-            lines.append(("", f"  passed on: {seen.forwarded}"))
+            text += f"  passed on: {seen.forwarded}\n"
         if path:
-            lines.append(("", f"  recorded: {printable(path)}"))
-        self.world.terminal.show(lines)
+            text += f"  recorded: {printable(path)}\n"
+        self.world.terminal.result(text)
 
     def _facts(self, event: Event) -> Iterator[str]:
         """Name trigger, entities and subscription of an event; its fields may be anything."""

@@ -32,9 +32,9 @@ def verify(options: VerifyOptions, world: World) -> ExitCode:
     signers = find_signers(known.secrets, body, signature)
     if signers:
         names = " and ".join(map(known.told, signers))
-        world.terminal.show([("green", f"signed with {names}")])
+        world.terminal.result(f"signed with {names}\n")
         return ExitCode.DONE
     tried = ", ".join(map(str, known.secrets))
     reason = explain_signature(known.secrets, body, signature)
-    world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
+    world.terminal.result(f"signed with none of {tried}\n  {reason}\n")
     return ExitCode.ERROR
