@@ -38,8 +38,23 @@ OURS = frozenset(
 )
 BROUGHT = {  # what a library may bring along, by its version and by what else is installed
     "requests": {"importlib.metadata"},
-    "jsonschema": {"attr", "dataclasses", "importlib.metadata", "referencing", "rpds"},
-    "deepdiff": {"asyncio", "dataclasses", "importlib.metadata", "numpy", "pandas", "polars"},
+    "jsonschema": {
+        "attr",
+        "dataclasses",
+        "importlib.metadata",
+        "referencing",
+        "rpds",
+        "typing_extensions",
+    },
+    "deepdiff": {
+        "asyncio",
+        "dataclasses",
+        "importlib.metadata",
+        "numpy",
+        "pandas",
+        "polars",
+        "typing_extensions",
+    },
     "filelock": {"asyncio", "dataclasses"},  # before 4.2
     "shtab": {"importlib.metadata"},
 }
