@@ -128,7 +128,9 @@ class SecretRef(Record, frozen=True):
         """Two places may name the same source."""
         if not isinstance(other, SecretRef):
             return False
-        return self.base == other.base and self.written() == other.written()
+        if self.kind != other.kind or self.name != other.name:
+            return False
+        return self.base == other.base and self.parts == other.parts
 
     def __hash__(self) -> int:
         return hash(self.name)

@@ -52,20 +52,19 @@ def make_plan(
     for one in live:
         if one.id not in paired:
             steps.append(comparison.step_without_declaration(one))
-    selected = {one.address for one in tenancy.subscriptions}
-    for declared, found in pairs:
-        if declared.address in selected:
-            steps.append(comparison.step_for(declared, found))
-            steps += comparison.duplicate_steps(declared, found)
-        else:
-            steps += [planned.Leave(each, (planned.NOT_TARGETED,)) for each in found]
+    selected = len(tenancy.subscriptions)
+    for declared, found in pairs[:selected]:
+        steps.append(comparison.step_for(declared, found))
+        steps += comparison.duplicate_steps(declared, found)
+    for _, found in pairs[selected:]:
+        steps += [planned.Leave(each, (planned.NOT_TARGETED,)) for each in found]
     return planned.TenancyPlan(
         tenancy, tuple(live), tuple(sorted(steps, key=planned.step_order)), history
     )
 
 
 def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -> Pairs:
-    """Find the live subscriptions that fill each declared one's place, whether selected or not.
+    """Find the live subscriptions that fill each declared one's place: the selected ones first.
 
     By identity; then by state entry: what was made for exactly this declared URL and trigger (the
     service may spell a URL differently), and what an unfinished run has replaced; then moves: what

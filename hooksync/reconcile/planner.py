@@ -155,12 +155,11 @@ def _wanted(
     """Give the entries whose secret can be compared: what is unconfirmed stays unknown."""
     wanted = {}
     for tenancy, live, history in complete:
-        selected = {declared.address for declared in tenancy.subscriptions}
-        for declared, found in pair(tenancy, live, history):
+        pairs = pair(tenancy, live, history) if history.entries else []
+        for declared, found in pairs[: len(tenancy.subscriptions)]:
             entry = history.entries.get(found[0].id) if found else None
             secret = secrets.get(declared.secret)
-            is_selected = declared.address in selected
-            if entry and entry.is_confirmed and secret and is_selected:
+            if entry and entry.is_confirmed and secret:
                 wanted[entry] = secret, salts[entry.salt]
     return wanted
 
