@@ -69,7 +69,7 @@ def fire(options: FireOptions, world: World) -> ExitCode:
             if world.stop.is_set():
                 return ExitCode.INTERRUPTED
     if options.is_suite or options.replay is not None:
-        world.terminal.show(_summary_lines(counts, is_suite=options.is_suite))
+        world.terminal.result(_summary(counts, is_suite=options.is_suite))
     return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
 
 
@@ -102,19 +102,16 @@ def _result_lines(result: Result) -> list[Line]:
     lines: list[Line] = [(style, f"{result.state:<10}{result.name:<24}  {took}")]
     if result.detail:
         lines.append(("", f"{_INDENT}{result.detail}"))
+    if result.meaning:
+        lines.append(("", f"{_INDENT}so {result.meaning}"))
     if result.fix:
-        lines.append(("", f"{_INDENT}so {result.meaning}" if result.meaning else ""))
         lines.append(("", f"{_INDENT}  fix: {result.fix}"))
     return lines
 
 
-def _summary_lines(counts: Counter[str], *, is_suite: bool) -> list[Line]:
-    name = "Suite" if is_suite else "Replay"
-    passed = f"{name}: {counts['passed']} passed, {counts['failed']} failed."
-    lines: list[Line] = [("", ""), ("", passed)]
-    if is_suite:
-        lines.append(("", _WORK))
-    return lines
+def _summary(counts: Counter[str], *, is_suite: bool) -> str:
+    text = f": {counts['passed']} passed, {counts['failed']} failed.\n"
+    return f"\nSuite{text}{_WORK}\n" if is_suite else f"\nReplay{text}"
 
 
 def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEvents:

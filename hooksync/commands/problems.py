@@ -44,14 +44,10 @@ def show_problems(
 ) -> None:
     """Show problems, each with its fix. `told`: what was shown before; is added to."""
     known = set() if told is None else told
-    found = [("", each) for each in result.all_warnings]
+    found = [("warning", each) for each in result.all_warnings]
     found += [(refused, each) for each in result.refusals]
     found += [("error", each) for each in result.error_problems]
     for what, problem in found:
-        if problem in known:
-            continue
-        if what:
+        if problem not in known:
             world.terminal.message(f"{what}: {problem}")
-        else:
-            world.terminal.warn(problem)
     known.update(problem for _, problem in found)

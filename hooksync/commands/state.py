@@ -91,20 +91,15 @@ def show(options: StateOptions, world: World) -> ExitCode:
         f"signed        {'yes' if is_signed else 'no'}",
         f"run lock      {held}",
         "",
-        *_record_lines(state),
+        *(list(map(_line, state.entries)) or ["no entries"]),
     ]
-    world.terminal.show([("", printable(line)) for line in lines])
-    return ExitCode.DONE
-
-
-def _record_lines(state: State) -> list[str]:
-    lines = list(map(_line, state.entries)) or ["no entries"]
     if state.intents:
         about_to = "about to be made, by a run that has not ended or did not learn the result:"
         lines += ["", about_to, *map(_line, state.intents)]
     if state.unsettled:
         lines += ["", "left unsettled by the last applies:", *map(_line, state.unsettled)]
-    return lines
+    world.terminal.show([("", printable(line)) for line in lines])
+    return ExitCode.DONE
 
 
 def pull(options: StateOptions, world: World) -> ExitCode:

@@ -74,9 +74,9 @@ class Size:
 # Each limit is the figure of the day it was last lowered. Lower it when the figure falls; never
 # raise it.
 LIMITS: dict[str, float] = {
-    "syntax nodes": 118_350,
-    "nodes per statement": 9.74,
-    "compound statements per 1,000": 0.88,
+    "syntax nodes": 117_000,
+    "nodes per statement": 9.72,
+    "compound statements per 1,000": 0.5,
     "functions over 250 nodes": 0,
     "nodes of the largest function": 250,
 }
