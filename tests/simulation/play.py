@@ -547,7 +547,9 @@ def _taken_for_own(run: Run) -> set[str]:
     """
     made_here = set()
     nameless = set()
-    for moment, made, _ in run.changes():
+    seen = [*run.after]  # also what somebody has removed since
+    for moment, made, removed in run.changes():
+        seen += (*made, *removed)
         if moment.by != run.name:
             continue
         made_here |= {one.id for one in made}
@@ -558,7 +560,7 @@ def _taken_for_own(run: Run) -> set[str]:
     for entry in run.remembers or ():  # all that is known of a killed run
         if not entry.is_unconfirmed and entry.id not in known:
             taken.add(entry.id)
-    of_others = {one.id for one in run.after if (one.tenant, one.place) in nameless} - made_here
+    of_others = {one.id for one in seen if (one.tenant, one.place) in nameless} - made_here
     return taken & of_others
 
 
