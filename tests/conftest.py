@@ -189,8 +189,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """For `-n auto`, one more than there are processors: many tests wait for most of their time."""
-    return (os.cpu_count() or 1) + 1
+    """For `-n auto`, two more than there are processors: many tests wait most of their time."""
+    return (os.cpu_count() or 1) + 2
 
 
 class ByFile(LoadScopeScheduling):
@@ -209,6 +209,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | Non
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # first what waits for locks to expire: at the end, all workers would wait
+    items.sort(key=lambda item: "system/test_remote_state.py" not in item.nodeid)
     for item in items if os.name == "nt" else ():
         file, _, test = item.nodeid.removeprefix("tests/").partition("::")
         for place in (file, f"{file}::{test.partition('[')[0]}"):

@@ -203,10 +203,10 @@ def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(
 
 @pytest.mark.slow
 def test_a_failing_last_look_is_said(place: Place) -> None:
-    place.box.faults.add("status-500@list:*:1")
+    place.box.faults.add("status-403@list:*:1")
     run = place.run("apply", "--yes")
     assert run.code == 4
-    assert "Not verified: prod: GET /api/webhook/subscriptions -> 500" in run.out
+    assert "Not verified: prod: GET /api/webhook/subscriptions -> 403" in run.out
 
 
 def test_the_file_may_be_named_by_the_environment(place: Place) -> None:

@@ -406,7 +406,7 @@ def test_a_key_that_is_too_short_is_an_error_and_never_no_key(place: Place, key:
 
 @pytest.mark.slow
 def test_nothing_is_saved_of_what_could_not_be_read(place: Place) -> None:
-    place.box.faults.add("status-500@list:*")
+    place.box.faults.add("status-403@list:*")
     assert place.run("plan", "--out", "plan.json").code == 1
     assert not (place.folder / "plan.json").exists()
     printed = place.run("plan", "--format", "json")

@@ -16,6 +16,7 @@ PAGE = ROOT / "docs" / "internals" / "performance.md"
 
 @pytest.mark.skipif(os.name != "posix", reason="the use of a process is measured on POSIX alone")
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_quick_run_measures_each_row_of_the_page() -> None:
     command = [sys.executable, "-m", "tests.bench", "--quick"]
     done = subprocess.run(

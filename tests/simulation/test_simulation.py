@@ -29,7 +29,7 @@ def test_a_history_of_ordinary_edits_breaks_no_law() -> None:
     assert play(History(7, (apply, *steps), tenancies=2, probes=True)).broken == []
 
 
-@pytest.mark.parametrize("first", sampled(SEEDS, 40, 2))
+@pytest.mark.parametrize("first", sampled(SEEDS, 40, 4))
 def test_no_history_breaks_a_law(first: int) -> None:
     for seed in range(first, first + AT_ONCE):
         assert play(make_history(seed)).broken == [], seed
@@ -64,7 +64,7 @@ def test_a_failing_history_shrinks_to_what_it_fails_by() -> None:
 
 
 @pytest.mark.parametrize(
-    "each", sampled([(each,) for each in BREAKS], 1, 4), ids=lambda each: each.name
+    "each", sampled([(each,) for each in BREAKS], 1, 12), ids=lambda each: each.name
 )
 @pytest.mark.slow
 def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def said(command: str, box: Sandbox, folder: Path) -> str:
             if arguments[0] == "apply":
                 box.faults.add("status-500@subscribe:1")
             environ = {**LOG_IN, "PRESERVICA_SERVER": box.url, "HOOK_SECRET": SECRET}
+            environ["HOOKSYNC_LIST_WAIT"] = "0"  # nothing lags
             (folder / name).write_text(hooksync(arguments, environ, folder).out, encoding="utf-8")
             return ""
         case ["jq", *arguments]:

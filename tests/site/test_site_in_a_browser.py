@@ -21,7 +21,7 @@ from tests.site.conftest import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PARTS = 4  # of the pages, for as many workers; a half of them at night
+PARTS = 8  # of the pages, for as many workers; three quarters of them at night
 # what is broken within a word
 BROKEN = """() => [...document.querySelectorAll("td code")].filter(each => {
   const lines = new Set([...each.getClientRects()].map(({ top }) => top))
@@ -43,7 +43,7 @@ def is_source(page: Path) -> bool:
     return "." in page.stem
 
 
-@pytest.mark.parametrize("part", sampled(range(PARTS), 1, 2))
+@pytest.mark.parametrize("part", sampled(range(PARTS), 1, 4))
 def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(
     part: int, site: Site, reader: Reader
 ) -> None:
