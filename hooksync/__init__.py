@@ -1,9 +1,9 @@
 """hooksync makes the webhook subscriptions of Preservica tenancies match a YAML file.
 
-As a library: `load` hooks files, `plan` what they declare, `apply` the plan, `adopt` what is live;
-what is wrong is a `HooksyncError`. These names are the public ones, with what `hooksync.receiver`
-has; docs/library.md describes them. They are loaded when the first one is asked for, so that the
-command pays for no more than it uses.
+As a library: `load` hooks files, `plan` what they declare, `apply` the plan, `adopt` live
+subscriptions. Errors are raised as `HooksyncError`. The public names are these and those of
+`hooksync.receiver`; docs/library.md describes them. They are loaded on the first use of one of
+them, so that the command starts fast.
 """
 
 __version__ = "0.9.0"

@@ -2,12 +2,14 @@
 """Receive webhooks of Preservica: answer challenges, verify events, work once on each event.
 
     receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
-    answer = receiver.receive(method, query, headers, body, work)  # work(event) is yours; send back
-    what answer holds
+    answer = receiver.receive(method, query, headers, body, work)  # you write work(event)
+    # send back answer.status, answer.headers and answer.body
 
-Pure, and of the standard library alone: this one file may be copied; it needs Python 3.9. By
-semantic versioning, what has no underscore changes with a major version (before 1.0: a minor one).
-Source: pyPreservica 4.2.2, webHooksAPI.py; not verified live.
+You may copy this one file: it needs only Python 3.9 or later, and makes no network calls.
+Names without an underscore follow semantic versioning: only a major version changes them (before
+1.0, a minor one).
+
+Source: pyPreservica 4.2.2, webHooksAPI.py; not verified on a live tenancy.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from urllib.parse import parse_qs
 
 __version__ = "0.9.0"
 
-EVENT_PREFIX = b"preservica-webhook-auth"  # goes before the body of an event when it is signed
+EVENT_PREFIX = b"preservica-webhook-auth"  # an event is signed as this and its body
 SHORTEST_SECRET = 16  # bytes
 
-_PLAIN_CODE = re.compile("[0-9A-Za-z][ -~]*")  # no JSON object, array or string in any encoding
+# a code that matches is not a JSON object, array or string in any encoding
+_PLAIN_CODE = re.compile("[0-9A-Za-z][ -~]*")
 _RETRY_AFTER = "30"  # seconds
 
 
@@ -43,7 +46,7 @@ class Entity(TypedDict, total=False):
 
 
 class Event(TypedDict, total=False):
-    """The JSON object that Preservica sent, as it came: no field is checked, more may come."""
+    """The JSON object that Preservica sent. No field is checked, and there may be more fields."""
 
     subscriptionId: str
     timestamp: str  # without a time zone
@@ -54,12 +57,12 @@ class Event(TypedDict, total=False):
 
 
 Work = Callable[[Event], object]
-Progress = Literal["new", "busy", "done"]  # of an event that was delivered
-Kind = Literal["challenge", "event", "duplicate", "busy", "refused"]  # of what came
+Progress = Literal["new", "busy", "done"]  # the state of work on an event
+Kind = Literal["challenge", "event", "duplicate", "busy", "refused"]  # of request
 
 
 class Refused(ValueError):
-    """What came is not signed, or not taken; the text says why and quotes nothing of it."""
+    """A request is refused. The text says why, and quotes nothing of the request."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -67,33 +70,33 @@ class Refused(ValueError):
 
 
 class Answer(NamedTuple):
-    """What to send back, and what came."""
+    """The HTTP answer to send back, and the kind of request that it answers."""
 
     status: int
     headers: dict[str, str]
     body: bytes  # JSON
     kind: Kind
-    event: Event | None = None  # genuine and not seen before
-    signed_with: str | None = None  # the name of the secret that an event was signed with
-    reason: str = ""  # why it was refused, for the log
+    event: Event | None = None  # only if `kind` is "event": it is genuine and new
+    signed_with: str | None = None  # the name of the secret that signed the event
+    reason: str = ""  # for the log: why it is "refused" or "busy"
 
 
 def sign_challenge(secret: bytes, code: bytes) -> str:
-    """Sign any challenge code: lower-case hex HMAC-SHA256 of the code under the secret."""
+    """Sign a challenge code, without any check, as HMAC-SHA256 in lower-case hex."""
     return hmac.new(secret, code, hashlib.sha256).hexdigest()
 
 
 def sign_event(secret: bytes, body: bytes) -> str:
-    """Sign an event: lower-case hex HMAC-SHA256 of the prefix and the body (raw bytes, as sent)."""
+    """Sign `EVENT_PREFIX` and the body (raw bytes, as sent), as HMAC-SHA256 in lower-case hex."""
     return hmac.new(secret, EVENT_PREFIX + body, hashlib.sha256).hexdigest()
 
 
 def answer_challenge(secret: bytes, code: str) -> dict[str, str]:
-    """Make the document that answers a challenge, which anybody can send.
+    """Make the JSON document that answers a challenge. Anybody can send a challenge.
 
-    Raises `Refused` for a code whose signature could be that of a forged event, or of a message
-    in JSON to a different service that has the same secret. Only plain codes are signed: ASCII
-    that begins with a letter or a digit, and not with the prefix of an event.
+    So not every code is signed. Otherwise the answer could be the signature of a forged event, or
+    of a JSON message to a different service with the same secret. Raises `Refused` unless the code
+    is printable ASCII, begins with a letter or a digit, and does not begin with `EVENT_PREFIX`.
     """
     if not _PLAIN_CODE.fullmatch(code):
         raise Refused("the challenge code is not printable ASCII beginning with a letter or digit")
@@ -104,12 +107,12 @@ def answer_challenge(secret: bytes, code: str) -> dict[str, str]:
 
 
 def verify_event(secrets: Mapping[str, bytes], body: bytes, signature: str) -> str | None:
-    """Tell the name of the secret that an event was signed with; None: none of them.
+    """Return the name of the secret that signed an event, or None if it is not in `secrets`.
 
-    In constant time.
+    Compares in constant time.
 
-    `body`: raw bytes, as received. `signature`: the header `Preservica-Signature`; hex in upper
-    case is taken too.
+    `secrets`: by name. `body`: raw bytes, as received. `signature`: the value of the header
+    `Preservica-Signature`, in lower or upper case.
     """
     given = signature.strip().lower().encode("utf-8", "replace")
     fitting = None
@@ -120,22 +123,28 @@ def verify_event(secrets: Mapping[str, bytes], body: bytes, signature: str) -> s
 
 
 def event_key(event: Event) -> str:
-    """Identify an event by all but its subscription's id: during a replacement, two deliver it."""
-    # whether both tell one timestamp is not known, so work that is done twice must do no harm
+    """Return a key that identifies an event.
+
+    It ignores the id of the subscription, because two subscriptions deliver each event during a
+    replacement.
+    """
+    # it is not known if both send the same timestamp, so work that is done twice must do no harm
     told = {name: value for name, value in event.items() if name != "subscriptionId"}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 class Memory:
-    """Which events are in progress and which are done: in this process, and thread-safe.
+    """Remembers in this process which events are in progress and which are done. Thread-safe.
 
-    A store that processes share has the same three methods, each of them atomic. `claim` names one
-    delivery. A crash leaves an event in progress; after `expiry` seconds the next delivery may work
-    on it. Choose more seconds than the longest work takes.
+    To share a memory between processes, use `SQLiteMemory`, or write a class with the same three
+    methods, each of them atomic. `claim` identifies one delivery. After a crash, an event stays in
+    progress until its claim expires, after `expiry` seconds. Then the next delivery may work on it.
+    Choose more seconds than the longest work takes.
     """
 
     def __init__(self, size: int = 10_000, expiry: float = 900.0) -> None:
-        # done events, about 150 bytes each; the oldest is forgotten. 0: no event is remembered
+        # the number of done events to remember (about 150 bytes each): the newest ones;
+        # 0: remember no events at all
         self._size = size
         self.expiry = expiry  # seconds
         self._busy: dict[str, tuple[str, float]] = {}  # claim, and when it expires
@@ -143,7 +152,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def begin(self, key: str, claim: str) -> Progress:
-        """Claim an event, unless it is done, or a claim on it has not expired."""
+        """Claim an event, unless it is done, or an earlier claim on it has not expired."""
         now = time.monotonic()
         with self._lock:
             if key in self._done:
@@ -156,7 +165,7 @@ class Memory:
             return "new"
 
     def done(self, key: str, claim: str) -> None:
-        """Record that work on an event has ended well, also if its claim has expired."""
+        """Record that work on an event has succeeded, even if its claim has expired."""
         with self._lock:
             self._busy.pop(key, None)
             self._done[key] = None
@@ -164,7 +173,7 @@ class Memory:
                 del self._done[next(iter(self._done))]
 
     def failed(self, key: str, claim: str) -> None:
-        """Give up a claim, so that the event is new when it comes again."""
+        """Give up a claim, so that the event is new when it is delivered again."""
         with self._lock:
             holder, _ = self._busy.get(key, ("", 0.0))
             if holder == claim:
@@ -172,7 +181,10 @@ class Memory:
 
 
 class SQLiteMemory:
-    """The same for all processes of one machine, in a file of SQLite; it survives kill -9."""
+    """Like `Memory`, but in an SQLite file that all processes of a machine share.
+
+    The file keeps its records even if a process is ended by `kill -9`.
+    """
 
     def __init__(self, path: str, keep: float = 30 * 86_400.0, expiry: float = 900.0) -> None:
         self._path = path
@@ -183,7 +195,7 @@ class SQLiteMemory:
         self._run(f"CREATE TABLE IF NOT EXISTS events ({columns})")
 
     def begin(self, key: str, claim: str) -> Progress:
-        """Claim an event, unless it is done, or a claim on it has not expired."""
+        """Claim an event, unless it is done, or an earlier claim on it has not expired."""
         now = time.time()
         self._run("DELETE FROM events WHERE until <= ?", now)
         until = now + self.expiry
@@ -197,12 +209,12 @@ class SQLiteMemory:
         return "new" if holder == claim else "busy"
 
     def done(self, key: str, claim: str) -> None:
-        """Record that work on an event has ended well, also if its claim has expired."""
+        """Record that work on an event has succeeded, even if its claim has expired."""
         until = time.time() + self._keep
         self._run("INSERT OR REPLACE INTO events VALUES (?, NULL, ?)", key, until)
 
     def failed(self, key: str, claim: str) -> None:
-        """Give up a claim, so that the event is new when it comes again."""
+        """Give up a claim, so that the event is new when it is delivered again."""
         self._run("DELETE FROM events WHERE key = ? AND claim = ?", key, claim)
 
     def _run(self, statement: str, *values: object) -> list[tuple[object, ...]]:
@@ -214,12 +226,14 @@ class SQLiteMemory:
 
 
 class Receiver:
-    """Answers what comes to one URL. Thread-safe.
+    """Answers the requests to one URL. Thread-safe.
 
-    `secrets`: by name, as text or bytes. The first answers challenges, and events may be signed
-    with any, so that a secret can be rotated. Empty ones are left out. Raises `ValueError` if the
-    first is empty, or if one is shorter than `shortest` bytes, ends with a line break or is not
-    Latin-1. Allow short secrets only while you replace one.
+    `secrets`: by name, as text or bytes. The first one signs the answers to challenges. Events may
+    be signed with any of them, so that you can rotate a secret. Empty ones after the first are
+    ignored. Raises `ValueError` if the first one is empty, or if one is shorter than `shortest`
+    bytes, ends with a line break or is not Latin-1. Allow short secrets only while you replace one.
+
+    `remember`: the memory of events; if None, a new `Memory`.
     """
 
     def __init__(
@@ -246,14 +260,14 @@ class Receiver:
         body: bytes,
         work: Work = lambda event: None,
     ) -> Answer:
-        """Take a request.
+        """Return the answer to a request.
 
-        `query`: as sent, not decoded. `body`: raw bytes; the server must limit its size.
+        `query`: as sent, not decoded. `body`: raw bytes; your server must limit their number.
 
-        `work` is called with a genuine and new event before that is answered. What it raises comes
-        through, so that the server answers 500; the event is then worked on when it comes again.
-        While `work` runs, a second delivery of its event is answered 503. Raises TypeError if
-        `work` is asynchronous.
+        `work` is called with each genuine and new event before the event is answered. `receive`
+        lets an exception of `work` through: your server must then answer 500. Later, `work` is
+        called again if the event is delivered again. While `work` runs, a second delivery of the
+        same event is answered with 503. Raises TypeError if `work` is asynchronous.
         """
         answer = self._judge(method, query, headers, body)
         if answer.event is None:
@@ -275,9 +289,9 @@ class Receiver:
         body: bytes,
         work: Work = lambda event: None,
     ) -> Answer:
-        """Take a request as `receive` does, with a `work` that is asynchronous or not.
+        """Return the answer to a request, as `receive` does. `work` may be asynchronous.
 
-        A `work` that is not asynchronous runs in a thread, so that it does not hold up the loop.
+        A `work` that is not asynchronous runs in a thread, so it does not block the event loop.
         """
         import asyncio  # not every receiver needs it
 
@@ -310,7 +324,7 @@ class Receiver:
     def _judge(
         self, method: str, query: str | bytes, headers: Mapping[str, str], body: bytes
     ) -> Answer:
-        """Return the answer, without regard to what the memory holds."""
+        """Return the answer to a request, as if every event were new."""
         if method != "POST":
             return _answer("refused", 405, {"message": "only POST is answered"}, Allow="POST")
         text = query.decode("latin-1") if isinstance(query, bytes) else query
@@ -325,7 +339,7 @@ class Receiver:
         return _answer("event", 200, {"success": True})._replace(event=event, signed_with=name)
 
     def _read(self, headers: Mapping[str, str], body: bytes) -> tuple[str, Event]:
-        """Verify an event; returns the name of its secret, and the event."""
+        """Verify an event. Returns the name of its secret, and the event."""
         signature = ",".join(
             value for name, value in headers.items() if name.lower() == "preservica-signature"
         )
@@ -347,7 +361,7 @@ class Receiver:
 
 
 def _key(name: str, secret: str | bytes, shortest: int) -> bytes:
-    """Return a secret as bytes. Raises ValueError for one that should not be used."""
+    """Return a secret as bytes. Raises ValueError if it should not be used."""
     try:
         key = secret.encode("latin-1") if isinstance(secret, str) else secret
     except UnicodeEncodeError:

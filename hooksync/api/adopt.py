@@ -23,11 +23,11 @@ class Adoption(Record, frozen=True):
     problems: tuple[Problem, ...]  # why the others were not
     errors: tuple[HooksyncError, ...]  # of tenancies that could not be read
     warnings: tuple[Problem, ...]
-    state: str | None  # its place
+    state: str | None  # the place of the state
 
     @property
     def exit_code(self) -> ExitCode:
-        """The command's: all, some or none."""
+        """The exit code of `adopt`: it differs if all, some or none were adopted."""
         if not (self.problems or self.errors):
             return ExitCode.DONE
         if self.adopted:
@@ -36,10 +36,10 @@ class Adoption(Record, frozen=True):
 
 
 def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
-    """Challenge the receivers, and record what is theirs. Raises HooksyncError.
+    """Challenge the receivers, and record the secrets that pass. Raises HooksyncError.
 
-    `globs`: of addresses; (): all that are unknown. A subscription that was replaced outside
-    hooksync, or whose receiver is not ready, must be named by its full address.
+    `globs`: of addresses; (): all subscriptions whose secret is unknown. A subscription that was
+    replaced outside hooksync, or whose receiver is not ready, must be named by its full address.
     """
     known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
     refuse_unmatched("ADDRESS", globs, known, "address")

@@ -1,4 +1,4 @@
-"""What commands that reach the service begin with: read files and environment, open a session."""
+"""How commands that reach the service begin: read files and environment, open a session."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _UNDECLARED_FIX = (
 
 
 class Declared(Record, frozen=True):
-    """What hooks files and the environment say; and how it is to be planned and applied."""
+    """What hooks files and the environment declare, and the options of the run."""
 
     HIDDEN = ("world", "promise")
 
@@ -55,12 +55,12 @@ class Declared(Record, frozen=True):
     warnings: tuple[Problem, ...]
     options: RunOptions
     world: World
-    private_receivers: bool = True  # whether they may be called
-    promise: Promise | None = None  # what the plan must be the same as
+    private_receivers: bool = True  # whether receivers at private addresses may be called
+    promise: Promise | None = None  # the saved or shown plan that the new one must equal
 
     @property
     def state(self) -> str | None:
-        """What names the place of the state; None: without one."""
+        """The place of the state; None if the run has no state."""
         options = self.options
         return state_place(options.files[0], options.state) if options.uses_state else None
 
@@ -85,7 +85,7 @@ class Session(Record, frozen=True):
         return tuple(planned)
 
     def open_journal(self) -> Journal:
-        """Return what the run writes into the state. Raises UsageError if it has none."""
+        """Return the journal that writes to the state. Raises UsageError without a state."""
         from hooksync.reconcile.journal import Journal  # only here: a plan writes nothing
 
         if self.store is None:
@@ -99,7 +99,7 @@ class Session(Record, frozen=True):
         if state is None or options.tenancies or options.targets:
             return ()
         keys = {one.tenancy.key for one in planned}
-        # of a tenancy that could not be read, the log-in may not have reported the tenant
+        # an unread tenancy may lack its tenant, which the log-in reports: only the server counts
         unread = {one.tenancy.server.shown for one in planned if isinstance(one, UnreadTenancy)}
         left: defaultdict[TenancyKey, list[str]] = defaultdict(list)
         for entry in state.entries:
@@ -109,7 +109,10 @@ class Session(Record, frozen=True):
 
 
 def _undeclared(key: TenancyKey, names: Sequence[str]) -> Problem:
-    """Report a tenancy that no file declares. `names`: of the tenancy, one for each entry."""
+    """Report a tenancy that no file declares.
+
+    `names`: the name of the tenancy in each of its entries in the state.
+    """
     verb = "is" if len(names) == 1 else "are"
     number = counted(len(names), "subscription")
     what = f"{number} made by hooksync on {printable(str(key))} {verb} not declared any more"
@@ -122,10 +125,10 @@ def _undeclared(key: TenancyKey, names: Sequence[str]) -> Problem:
 def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     """Read the state and open the run.
 
-    Raises FileError for a state that cannot be read: no plan is made without it.
+    Raises FileError if the state cannot be read: no plan is made without it.
 
-    An apply holds the run lock of the state all the while. Raises Refused where another run holds
-    it.
+    An apply holds the run lock of the state until the session ends. Raises Refused if a different
+    run holds the lock.
     """
     options = declared.options
     world = declared.world
@@ -168,7 +171,7 @@ def _make_planner(
 
 
 def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
-    """Raise UsageError for targets that match no address, declared or in the state."""
+    """Raise UsageError for targets that match no declared address and none in the state."""
     if not declared.options.targets:
         return
     known = []
@@ -202,7 +205,7 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
 
 
 def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
-    """Separate what a target matches from what else a tenancy declares."""
+    """Separate the subscriptions that a target matches from the others of the tenancy."""
     if not targets:
         return tenancy
     selected: list[DeclaredSubscription] = []
@@ -215,11 +218,11 @@ def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
 def prepare_saved(
     path: str, max_age: timedelta | None, options: RunOptions, world: World
 ) -> Declared:
-    """Read a saved plan. Also read the files and the environment, from which `apply` plans again.
+    """Read a saved plan, and the files and environment from which `apply` plans again.
 
-    Raises Refused or FileError, before any call, if it cannot be trusted.
+    Raises Refused or FileError, before any call, if the saved plan cannot be trusted.
     """
-    from hooksync.api.promise import PLAN_ANEW  # only here, as below: for what was saved
+    from hooksync.api.promise import PLAN_ANEW  # only here: most runs have no saved plan
     from hooksync.api.saved_plan import open_saved_plan
 
     saved, refusal = open_saved_plan(read_plan(path), path, max_age, world)
@@ -235,7 +238,7 @@ def prepare_saved(
 
 
 def read_files(options: FileOptions, world: World) -> declarations.Document:
-    """Read hooks files. Their text is public, so no output is searched for it.
+    """Read hooks files. Their text is public, so it may appear in any output.
 
     Raises FileError with every problem.
     """
@@ -254,8 +257,9 @@ def hold_to_policy(
     """Raise Refused if the files name something that is not allowed.
 
     The policy decides what is allowed; without a policy, the command line does.
-    Returns the policy, if there is one. What the environment adds to URLs is a secret from here on.
-    `probes`: whether receivers may be challenged; None: the files' settings are not used.
+    Returns the policy, if there is one. From here on, output masks what the environment adds to
+    URLs. `probes`: whether receivers may be challenged. None: the command does not use the settings
+    in the files, so they are not judged.
     """
     world.output.redactor.learn(url_environment_values(entries, world.environ))
     policy = None

@@ -1,4 +1,4 @@
-"""What a plan was shown to do, and how a plan that is made now differs from it. Pure."""
+"""A promise is what a plan showed. A plan that is made now is compared with it. Pure."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Data = Mapping[str, Any]  # an object of a document
 
 
 class Promise(Record, frozen=True):
-    """What a plan was shown to do: the data that a plan made now is compared with."""
+    """The steps that a plan showed, as data to compare a new plan with."""
 
     HIDDEN = ("key",)
 
     plan_id: str
-    key: PlanKey | None  # the one that the digests of URLs are made under; None: the plan's id
+    key: PlanKey | None  # for the digests of URLs; None: the plan's id is used
     tenancies: Mapping[str, Data]  # by name
 
 
 def promise_of(view: RunView, plan_id: str, key: PlanKey | None = None) -> Promise:
-    """Return what a plan does. A tenancy that could not be read has no entry."""
+    """Return the promise of a plan. A tenancy that could not be read has no entry."""
     tenancies = {}
     for one in view.tenancies:
         if one.live is not None:
@@ -43,9 +43,10 @@ def promise_of(view: RunView, plan_id: str, key: PlanKey | None = None) -> Promi
 
 
 def promised(tenancy: Data) -> Data:
-    """Take from a tenancy of a plan's document the steps that change something, by id or address.
+    """Return the data to compare: server, tenant, and the steps that change something.
 
-    A field that the document lacks is left out and not compared: it is of a later version.
+    `tenancy`: one tenancy of a plan's document. The steps are listed by live id, or by address.
+    A field that the document lacks is not compared: it is new in a later version.
     """
     steps = {}
     for row in tenancy["steps"]:
@@ -66,7 +67,7 @@ def promised(tenancy: Data) -> Data:
 
 
 def differences(promise: Promise, view: RunView) -> Iterator[Problem]:
-    """Report for each tenancy how what would be done now differs from what the plan shows."""
+    """Report, for each tenancy, how a plan made now differs from the promise."""
     now = promise_of(view, promise.plan_id, promise.key).tenancies
     unread = {one.name for one in view.tenancies if one.live is None}
     for name in sorted({*promise.tenancies, *now, *unread}):

@@ -1,8 +1,8 @@
-"""Plan and apply as functions: what `import hooksync` gives, and what the commands are written on.
+"""Plan and apply as functions: `import hooksync` offers them, and the commands call them.
 
-Nothing here prints, asks or ends anything, or handles a signal: what happens on the way is told to
-the terminal of the world, or to the functions that `load` is given; what comes of it is in a `Plan`
-or a `Report`.
+Nothing here prints, asks the user, ends the process or handles a signal. Progress and messages
+reach the terminal of the world, or the functions that `load` takes. The result is a `Plan` or a
+`Report`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _NOT_CONFIRMED = Problem("not confirmed", 'answer "yes", or give --yes')
 
 
 class Settings(TypedDict, total=False):
-    """What `load` takes besides: each has the effect and the default of a flag of the commands."""
+    """More arguments of `load`. Each has the effect and the default of a flag of the commands."""
 
     tenancies: Names  # --tenancy
     targets: Names  # --target
@@ -123,23 +123,23 @@ class Result(Record, frozen=True, kw_only=True):
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What needs attention, but stops nothing."""
+        """The problems that need attention, but stop nothing."""
         return self.view.all_warnings
 
     @property
     def refusals(self) -> tuple[Problem, ...]:
-        """Why apply refuses the plan, or a part of it."""
+        """The reasons why apply refuses the plan, or a part of it."""
         return self.view.refusals
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:
-        """Why tenancies could not be planned or applied."""
+        """The errors because of which tenancies could not be planned or applied."""
         return self.view.errors
 
     def lines(self, *, shows_kept: bool = False) -> list[Line]:
-        """Write it for people: lines, each with its style.
+        """Return the result for people: lines, each with its style.
 
-        A tenancy that was read shows its steps, also if an error stopped its apply.
+        A tenancy that was read shows its steps, even if an error stopped its apply.
         """
         tenancies = []
         for one in self.tenancies:
@@ -148,11 +148,11 @@ class Result(Record, frozen=True, kw_only=True):
         return plan_lines(replace(self.view, tenancies=tuple(tenancies)), shows_kept=shows_kept)
 
     def text(self, *, shows_kept: bool = False) -> str:
-        """Write it for people."""
+        """Return the result as text for people."""
         return self._output.safe(plain(self.lines(shows_kept=shows_kept)))
 
     def markdown(self, *, shows_kept: bool = False) -> str:
-        """Write it for a comment of a pull request."""
+        """Return the result as Markdown, for a comment in a pull request."""
         # only here: most runs write none
         from hooksync.output.markdown import markdown
 
@@ -165,27 +165,28 @@ class Result(Record, frozen=True, kw_only=True):
 
 
 class Plan(Result, frozen=True, kw_only=True):
-    """What has to be done. `apply` plans again, and carries out exactly this or refuses it."""
+    """The steps to be done. `apply` plans again, and refuses everything if the steps differ."""
 
     id: str
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code of the command. A plan that apply would refuse fails already here."""
+        """The exit code of `plan`. A plan that apply would refuse already has a failure code."""
         if self.is_interrupted:
             return ExitCode.INTERRUPTED
         return plan_exit_code(self.view)
 
     def html(self) -> str:
-        """Write it as a page of its own, for reviewers."""
-        from hooksync.output.html import plan_html  # only here: as Markdown above
+        """Return the plan as a complete HTML page, for reviewers."""
+        from hooksync.output.html import plan_html  # only here: most runs write none
 
         return self._output.safe(plan_html(self.view, self.id, self._commit))
 
     def to_json(self, *, is_signed: bool = True, exit_code: ExitCode | None = None) -> str:
-        """Write it as `plan --out` saves it, signed if a key is set.
+        """Return the JSON that `plan --out` saves, signed if a key is set.
 
-        `exit_code`: of the command, if that differs. Raises FileError if it would contain a secret.
+        `exit_code`: that of the command, if it is not the plan's. Raises FileError if the JSON
+        would contain a secret.
         """
         declared = self.declared
         key = plan_key(declared.world.environ.get(KEY_VARIABLE)) if is_signed else None
@@ -197,20 +198,20 @@ class Plan(Result, frozen=True, kw_only=True):
     @property
     def _commit(self) -> str | None:
         """The commit of the hooks file, if it is known."""
-        from hooksync.core.git import find_commit  # only here: text needs no other program
+        from hooksync.core.git import find_commit  # only here: a plan as text does not run git
 
         return find_commit(self.declared.options.files[0], self.declared.world.environ)
 
 
 class Report(Result, frozen=True, kw_only=True):
-    """What became of a plan: each step has an `outcome`."""
+    """The result of an apply: each step has an `outcome`."""
 
-    # what ended the run as an interrupt does: what nobody foresaw, or a run lock that was lost
+    # the error that stopped the run early: a lost run lock, or an unforeseen error
     cause: Exception | None
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code of the command. A partial change has priority over an error."""
+        """The exit code of `apply`. A partial change has priority over an error."""
         if self.is_interrupted and not self.cause:
             return ExitCode.INTERRUPTED
         outcomes = [tenancy.outcome for tenancy in self.tenancies if tenancy.outcome]
@@ -229,11 +230,11 @@ class Report(Result, frozen=True, kw_only=True):
         return any(tenancy.outcome and tenancy.outcome.has_changed for tenancy in self.tenancies)
 
     def lines(self, *, shows_kept: bool = False) -> list[Line]:
-        """Write it for people: lines, each with its style."""
+        """Return the report for people: lines, each with its style."""
         return report_lines(self.view) if self.has_changes else super().lines(shows_kept=shows_kept)
 
     def to_json(self) -> str:
-        """Write it as `hooksync.report/1`."""
+        """Return the report as JSON, in the format `hooksync.report/1`."""
         origin = find_origin(self.declared.world.environ)
         return self._output.safe(report_json(self.view, origin, self.exit_code), "json")
 
@@ -247,11 +248,12 @@ def load(
     on_message: Callable[[str], object] = lambda text: None,
     **settings: Unpack[Settings],
 ) -> Declared:
-    """Read hooks files, and fill in the environment. Raises HooksyncError with every problem.
+    """Read hooks files, and fill in variables. Raises HooksyncError with every problem.
 
-    `environ`: instead of the process's own; `stop`: to be set as an interrupt of what is made of
-    this; `on_progress`: is told what is done, how many calls were made and of how many, on any
-    thread; `on_message`: is given the other messages, such as that this run waits for the run lock.
+    `environ`: replaces the environment of the process. `stop`: set it to interrupt a plan or an
+    apply. `on_progress`: called on any thread with the activity, the number of its parts that are
+    done, and their total. `on_message`: called with each other message, such as that the run waits
+    for the run lock.
     """
     given = {
         name: _several(value) if name in _SEVERAL else value for name, value in settings.items()
@@ -273,7 +275,7 @@ def _several(given: object) -> tuple[str, ...]:
 
 
 class _Program:
-    """The terminal of a program: calls its functions; results are returned, not shown."""
+    """A terminal for programs: it calls their functions, and shows no results."""
 
     def __init__(
         self,
@@ -313,11 +315,11 @@ class _Program:
 
 
 def plan(declared: Declared) -> Plan:
-    """Read the tenancies and compare: changes nothing.
+    """Read the tenancies and compare them with the files. Changes nothing.
 
-    A tenancy that cannot be read is in the plan, and raises nothing.
+    A tenancy that cannot be read is in the plan with its error, and raises nothing.
 
-    Raises HooksyncError if nothing can be planned, such as for a state that cannot be read.
+    Raises HooksyncError if nothing can be planned, for example if the state cannot be read.
     """
     with open_session(declared, is_apply=False) as session:
         planned = session.plan()
@@ -334,12 +336,12 @@ def apply(
 ) -> Report:
     """Plan, refuse, probe, confirm; then create, list, remove, verify. Raises HooksyncError.
 
-    Of a plan that was made before, everything is refused if the steps are no longer the same.
-    `confirm`: is shown the plan, with what stands against it, and returns whether to begin;
-    `on_step`: is given each step with its outcome once its tenancy is done with, on any thread.
+    If `what` is a plan whose steps are no longer the same, everything is refused. `confirm`: called
+    with the plan and its refusals; returns whether to begin. `on_step`: called on any thread, after
+    a tenancy is finished, with each of its steps and outcomes.
     """
     if isinstance(what, Plan):
-        from hooksync.api.promise import promise_of  # only here, as below
+        from hooksync.api.promise import promise_of  # only here: `Declared` needs none
 
         what = replace(what.declared, promise=promise_of(what.view, what.id))
     with open_session(what, is_apply=True) as session:
@@ -358,7 +360,7 @@ def apply(
 
 
 def _against_all(session: Session, planned: Sequence[Planned]) -> tuple[Problem, ...]:
-    """List why nothing is done: nobody can be asked, or a saved plan is no longer the same."""
+    """List why nothing is applied: nobody can be asked, or the given plan is no longer the same."""
     declared = session.declared
     is_ready = any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
     if is_ready and not declared.options.is_confirmed and not declared.world.terminal.can_ask():
@@ -366,7 +368,7 @@ def _against_all(session: Session, planned: Sequence[Planned]) -> tuple[Problem,
         return (Problem(what, "give --yes if the plan is what you want"),)
     if declared.promise is None:
         return ()
-    from hooksync.api.promise import differences  # only here: for what was shown before
+    from hooksync.api.promise import differences  # only here: most runs have no promise
 
     return tuple(differences(declared.promise, _view(session, planned)))
 
@@ -398,7 +400,7 @@ def _apply(
 
     if session.run.pool.stop.is_set():
         return {}
-    from hooksync.reconcile.apply import apply_plans  # only here: `plan` does without
+    from hooksync.reconcile.apply import apply_plans  # only here: `plan` does not need it
 
     plans = [one for one in planned if isinstance(one, TenancyPlan) and not one.error]
     return apply_plans(plans, session.run, journal, report_steps)
@@ -442,7 +444,7 @@ def _view(
     planned: Sequence[Planned],
     against_all: tuple[Problem, ...] = (),
 ) -> RunView:
-    """View a whole run, as of now."""
+    """Make the view of a whole run at this moment."""
     declared = session.declared
     options = declared.options
     warnings = [*declared.warnings, *_doubts(session, planned)]

@@ -1,9 +1,9 @@
-"""Read a saved plan, and check its digest, its signature and `schemas/plan.schema.json`.
+"""Read a saved plan, and check its digest, its signature and its schema.
 
-Anybody may have written the text. Nothing is carried out from it: `apply` plans again, and only
-compares the result with it. `open_saved_plan` reads the environment and the clock; the other
-functions get the key and the time as arguments.
-A field that is missing, as in the plan of an earlier version, gets a default.
+Anybody may have written the text. `apply` carries out nothing from it: it plans again, and compares
+the new plan with the saved one. Only `open_saved_plan` reads the environment and the clock; the
+other functions get the key and the time as arguments. A field that the plan of an earlier version
+lacks gets a default.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ Fields = Mapping[str, Any]  # an object of the document, which fits the schema
 
 
 class SavedPlan(Record, frozen=True):
-    """What a saved plan shows."""
+    """The content of a saved plan."""
 
     promise: Promise
     selection: Fields  # by the names of flags
-    is_unchecked: bool  # signed, and there is no key to check that with
+    is_unchecked: bool  # it is signed, but there is no key to verify the signature
     created_at: datetime
     expires_at: datetime | None
     view: RunView  # as it was shown
     commit: str | None = None  # of the hooks file's repository
 
     def html(self) -> str:
-        """Write it as a page of its own, as `hooksync plan` did."""
-        from hooksync.output.html import plan_html  # only here: text needs none
+        """Return the plan as a complete HTML page, as `hooksync plan --format html` does."""
+        from hooksync.output.html import plan_html  # only here: most runs write none
 
         return plan_html(self.view, self.promise.plan_id, self.commit)
 
 
 def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> SavedPlan:
-    """Read a saved plan; signed with the key if there is one. `path`: for messages.
+    """Read a saved plan. If there is a key, the plan must have its signature. `path`: for messages.
 
-    Raises FileError if it is not valid, and Refused if it was altered or is not signed. How old it
-    may be is for `age_problem` to report.
+    Raises FileError if the plan is not valid. Raises Refused if it was altered, or lacks the
+    signature. `age_problem` checks its age.
     """
     try:
         document = _parse(data)
@@ -63,14 +63,14 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> SavedPlan:
         return _saved_plan(check_document("plan", document), key)
     except InvalidDocument as error:
         raise FileError(Problem(f"{path}: {error}", _MAKE_AGAIN)) from None
-    except RecursionError:  # what can be parsed cannot always be written again, for its digest
+    except RecursionError:  # a parsed document may still be too deep to write for its digest
         raise FileError(Problem(f"{path}: nested too deeply", _MAKE_AGAIN)) from None
 
 
 def open_saved_plan(
     data: bytes, path: str, max_age: timedelta | None, world: World
 ) -> tuple[SavedPlan, Problem | None]:
-    """Read a saved plan under the key of the environment; with why apply refuses it, if it does."""
+    """Read a saved plan with the key from the environment. Also returns why apply refuses it."""
     world.output.public.append(data)
     saved = read_saved_plan(data, path, plan_key(world.environ.get(KEY_VARIABLE)))
     refusal = age_problem(saved, path, max_age, datetime.fromtimestamp(world.clock.now(), UTC))
@@ -92,7 +92,7 @@ def _parse(data: bytes) -> dict[str, Any]:
 
 
 def _check_seals(document: Fields, path: str, key: PlanKey | None) -> None:
-    """Refuse what was altered since it was written, and what was not signed with the key."""
+    """Raise Refused if the plan was altered, or if there is a key that did not sign it."""
     signature = document.get("signature")
     if key is not None:
         if signature is None:
@@ -110,7 +110,7 @@ def _check_seals(document: Fields, path: str, key: PlanKey | None) -> None:
 def age_problem(
     saved: SavedPlan, path: str, max_age: timedelta | None, now: datetime
 ) -> Problem | None:
-    """Return why a plan is too old, if it is: by --max-age, otherwise by its own expiry."""
+    """Return why a plan is too old, or None. --max-age overrides its own expiry."""
     made, end = saved.created_at, saved.expires_at
     when = f"it was made at {saved.view.created_at}, now it is {rfc3339(now.timestamp())}"
     if max_age is not None and now - made > max_age:
@@ -150,7 +150,7 @@ def _saved_plan(fields: Fields, key: PlanKey | None) -> SavedPlan:
 
 
 def _promise(fields: Fields, key: PlanKey | None) -> Promise:
-    """Read what the plan says that apply will do."""
+    """Read the steps that a new plan is compared with."""
     tenancies = {each["name"]: promised(each) for each in fields["tenancies"]}
     if len(tenancies) < len(fields["tenancies"]):
         raise InvalidDocument("the plan: two tenancies have the same name")
@@ -158,13 +158,13 @@ def _promise(fields: Fields, key: PlanKey | None) -> Promise:
 
 
 def _problems(lines: Iterable[str]) -> tuple[Problem, ...]:
-    """Read what `Problem.line` writes."""
+    """Make problems from lines that `Problem.line` returned."""
     parts = (line.removesuffix(")").rpartition(" (fix: ") for line in lines)
     return tuple(Problem(what, fix) for what, _, fix in parts)
 
 
 def _view(fields: Fields) -> TenancyView:
-    """View a tenancy as it was shown: what was live is what its steps are about."""
+    """Make the view of a tenancy. Its live subscriptions are those that its steps name."""
     if fields.get("error"):
         raise InvalidDocument(f"{fields['name']} could not be read when the plan was made")
     server = model.Server("", fields.get("server", ""))

@@ -1,6 +1,6 @@
-"""The command line: argv in, the flags of one command out. Prints and ends nothing.
+"""Parse the command line. Nothing here prints, or ends the process.
 
-The commands are listed in commands.py, their flags in flags.py.
+commands.py lists the commands, flags.py their flags.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WIDTH = 79  # columns of a help text
 
 
 class Help(Exception):
-    """The user asked for a help text; carries it."""
+    """The user asked for help. The message is the help text."""
 
 
 class _Layout(argparse.RawDescriptionHelpFormatter):
@@ -39,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": layout, "allow_abbrev": False, **settings})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse unknown arguments. Of `--flag=value` the value may be a secret."""
+        """Refuse unknown arguments. Do not quote a value (`--flag=value`): it may be a secret."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             name = unknown[0].partition("=")[0]
@@ -63,9 +63,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
-    """Parse a command line; `entry` of the result is the command, the rest are its flags.
+    """Parse a command line. In the result, `entry` is the command, and the rest are its flags.
 
-    Raises UsageError if it is wrong, and Help if help is asked for.
+    Raises UsageError if the command line is wrong, and Help if it asks for help.
     """
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     arguments.entry.check(arguments)
@@ -82,7 +82,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Build the parser of all commands.
 
-    `only`: the one whose flags are needed; others cost time.
+    `only`: the command whose flags are needed; to add those of the others takes time. None: all.
     """
     parser = _make_root()
     commands = parser.add_subparsers(
@@ -113,10 +113,10 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 def _make_root() -> _Parser:
-    """Build the parser of what stands before a command."""
+    """Build the parser without its commands."""
     parser = _Parser(prog="hooksync", description=ABOUT, epilog=EXIT_CODES)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    # of commands without these flags
+    # defaults, for commands that lack these flags
     parser.set_defaults(entry=None, color="never", verbose=False)
     return parser
 
@@ -130,7 +130,7 @@ def _add_command(
         epilog = f"{command.epilog}\n\n{epilog}"
     made: argparse.ArgumentParser = siblings.add_parser(
         name,
-        add_help=False,  # in its last group
+        add_help=False,  # `make_parser` adds --help to the last group
         help=command.help,
         description=command.description or f"{command.help[0].upper()}{command.help[1:]}.",
         epilog=epilog,
@@ -143,7 +143,7 @@ _POSITIONAL = {"?": " [{}]", "*": " [{}...]", "+": " {}..."}  # by nargs
 
 
 def _usage(parser: argparse.ArgumentParser, command: Command) -> str:
-    """Write the usage line without each flag: the help lists them below it."""
+    """Return the usage line. `[flags]` stands for all flags, which the help lists below."""
     usage = f"{parser.prog} [flags]"
     for action in parser._get_positional_actions():
         usage += _POSITIONAL.get(str(action.nargs), " {}").format(action.metavar)

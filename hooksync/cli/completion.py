@@ -1,4 +1,4 @@
-"""The command `completion`: a script for a shell, which completes commands, flags and files."""
+"""The command `completion`: prints a script that completes command lines in a shell."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _hooksync() {
 }
 complete -F _hooksync hooksync
 """
-_FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars
+_FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars of paths
 
 
 class CompletionOptions(Record, frozen=True):
@@ -50,7 +50,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
 
     for action in all_actions(parser):
         if shell == "zsh" and action.nargs != 0:
-            # so that `--flag=` takes the value in the same word or in the next
+            # with `=`, zsh completes the value in the same word and in the next one
             action.option_strings = [
                 re.sub("^--.*", r"\g<0>=", name) for name in action.option_strings
             ]
@@ -59,12 +59,12 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     script = f"{shtab.complete(parser, shell)}\n"
     if shell == "bash":
         return script + _BASH
-    # in zsh, for `source` as well as for `eval`
+    # let the script for zsh work with `source`, and not only with `eval`
     return script.replace("[-1] == eval ", "[-1] == (eval|file) ")
 
 
 def all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Give the flags and arguments of all commands."""
+    """Yield the flags and arguments of all commands."""
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):

@@ -50,7 +50,7 @@ def duration(text: str) -> timedelta:
 
 
 def number_between(kind: type[float], least: float, most: float) -> Callable[[str], float]:
-    """Make a reader of numbers from `least` to `most`."""
+    """Return a function that reads a number from `least` to `most`."""
 
     def read(text: str) -> float:
         with suppress(ValueError):
@@ -63,12 +63,12 @@ def number_between(kind: type[float], least: float, most: float) -> Callable[[st
 
 
 def reference(flag: str, text: str) -> SecretRef:
-    """Read where a secret is found.
+    """Read the place of a secret.
 
-    Raises UsageError, which does not quote what may be the secret itself.
+    Raises UsageError. The error does not quote `text`, because it may be the secret itself.
     """
     kind, _, name = text.partition(":")
-    if not is_reference({kind: name}):  # of the kinds that are written as one text
+    if not is_reference({kind: name}):  # only some kinds are written as one text
         fix = (
             "name its place, never the secret itself; only a hooks file can name a different kind"
             " of place"
@@ -253,7 +253,7 @@ def _add(group: Group, *names: str) -> None:
 
 
 def _group(parser: argparse.ArgumentParser, title: str, *names: str) -> Group:
-    """Add flags that several commands share to a group, which is made if it is not there."""
+    """Add flags that several commands share to a group. Make the group if it does not exist."""
     group: Group | None = next((one for one in parser._action_groups if one.title == title), None)
     if group is None:
         group = parser.add_argument_group(title)
@@ -283,7 +283,7 @@ def _add_port(group: Group, meaning: str, name: str = "--port") -> None:
 
 
 def _add_planning(parser: argparse.ArgumentParser, *more: str) -> None:
-    """Add what `plan` and `apply` share, with the groups in order. `more`: of the last group."""
+    """Add the flags that `plan` and `apply` share. `more`: other flags for the last group."""
     _group(parser, READ, "--file", "--env-file", "--state")
     _group(parser, SELECT, "--tenancy", "--target", "--replace")
     _group(parser, OUTPUT)
@@ -305,7 +305,7 @@ def _add_planning(parser: argparse.ArgumentParser, *more: str) -> None:
 
 
 def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add the groups that come last in a command which logs in."""
+    """Add the last groups of a command that logs in. `names`: more flags for the last group."""
     _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
     _group(parser, MORE, *names, "--verbose")
@@ -436,7 +436,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def check_receiver(arguments: argparse.Namespace) -> None:
-    """Refuse a receiver that is named twice, or without its secret."""
+    """Refuse --url without --secret or with other flags that select, and --secret without --url."""
     if not arguments.url:
         if arguments.secrets:
             fix = "a hooks file names the secrets of its receivers itself"
@@ -451,7 +451,7 @@ def check_receiver(arguments: argparse.Namespace) -> None:
 
 
 def check_fire(arguments: argparse.Namespace) -> None:
-    """Refuse flags that say nothing of what is sent: a folder has its own."""
+    """Check --url and --secret, and refuse --replay with flags that describe new events."""
     check_receiver(arguments)
     if arguments.replay is not None:
         flags = {"--event": "event", "--trigger": "trigger"}
@@ -510,7 +510,7 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_secret_sources(parser: argparse.ArgumentParser) -> None:
-    """Add where `listen` and `verify` find secrets."""
+    """Add the flags that select the secrets for `listen` and `verify`."""
     sources = ("--secret", "--file", "--env-file", "--tenancy", "--target")
     _group(parser, "which secrets", *sources)
     _group(parser, SAFETY, "--policy", "--allow-commands")
@@ -554,7 +554,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 
 def add_state_place(parser: argparse.ArgumentParser) -> None:
-    """Add what all actions of `state` share."""
+    """Add the flags that all actions of `state` share."""
     _group(parser, "which state", "--state").add_argument(
         "-f",
         "--file",

@@ -1,8 +1,8 @@
-"""The command `listen`: a receiver on this machine that shows what comes, until a signal.
+"""The command `listen`: a receiver on this machine that shows each request, until a signal.
 
-It uses the sandbox's server, which only the command line may start. The threads of that server take
-turns: each shows its event, and answers. A sender without a secret cannot fill the memory, and can
-record at most MOST_REFUSED events.
+It uses the sandbox's server, which only the command line may start. One thread of that server at a
+time shows its event and answers. A sender without a secret cannot fill the memory. At most
+MOST_REFUSED of its events are recorded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hooksync.service.events import SIGNATURE, explain_signature, find_signers, 
 from hooksync.service.receivers import ProbeResult, key_of
 from hooksync.service.suite import Sender
 
-MOST_REFUSED = 100  # events of unknown signature that are recorded in a run: anybody can send such
+MOST_REFUSED = 100  # refused events that are recorded in a run: anybody can send them
 
 _LONGEST = 64  # characters of a name or an id in a line
 _MOST_ENTITIES = 3  # in a line
@@ -44,31 +44,31 @@ class ListenOptions(SecretOptions, frozen=True):
 
     port: int = 0  # 0: any free one
     forward: str | None = None  # a URL
-    record: str | None = None  # a folder; made if it is not there
+    record: str | None = None  # a folder; it is made if it does not exist
     timeout: float = 30.0  # seconds
 
 
 class Seen(Record, frozen=True):
-    """One request, and what became of it."""
+    """One request, with its answer."""
 
     at: str  # RFC 3339, UTC
     answer: Answer
     request: http_server.Request
     signed_with: SecretRef | None
-    forwarded: str | None  # what the receiver that it was passed on to answered
+    forwarded: str | None  # the answer of the receiver of --forward, in words
 
 
 class _Listener(http_server.LoopbackServer):
-    """Answers what comes, and hands it on.
+    """Answers requests, shows them, and forwards genuine events.
 
-    A tunnel's requests name the tunnel's host, so any name is answered.
+    It accepts any host name, because requests through a tunnel name the tunnel's host.
     """
 
     def __init__(self, log: _Log, forward: _Forward, done: threading.Event) -> None:
         keys = {}
-        for number, ref in enumerate(log.known.accepted):  # two may be written alike
+        for number, ref in enumerate(log.known.accepted):  # two references may have the same text
             keys[str(number)] = key_of(log.known.secrets[ref])
-        # whatever comes again is shown again
+        # remembers no event, so one that comes again is shown again
         self._receiver = Receiver(keys, Memory(0), shortest=1)
         self._log = log
         self._forward = forward
@@ -77,13 +77,13 @@ class _Listener(http_server.LoopbackServer):
         super().__init__(log.options.port, self._respond)
 
     def close(self) -> None:
-        """Stop, after the answer under way."""
+        """Stop after the answer that is being sent."""
         with self._sending:
             pass
         super().close()
 
     def check_host(self, host: str) -> None:
-        """Let any name pass."""
+        """Accept any host name."""
 
     def _respond(self, connection: http_server.Connection, request: http_server.Request) -> None:
         answer = self._receiver.receive(
@@ -96,14 +96,14 @@ class _Listener(http_server.LoopbackServer):
             if self._forward:
                 secret = self._log.known.secrets[ref]
                 answer, forwarded = _pass_on(*self._forward, request, answer, secret)
-        with self._sending:  # so that all is shown in the order in which it is answered
+        with self._sending:  # so that requests are shown in the order of the answers
             at = rfc3339(self._log.world.clock.now())
             try:
                 self._log.show(Seen(at, answer, request, ref, forwarded))
-            except Exception:  # above all, nobody reads any more what is shown; `close` raises it
+            except Exception:  # mostly a closed standard output; `close` raises it
                 self._done.set()
                 raise
-            connection.close_connection = True  # one small answer never waits for its reader
+            connection.close_connection = True  # so a client that reads no answer blocks nothing
             connection.send(http_server.Answer(answer.status, answer.body))
 
 
@@ -114,7 +114,7 @@ def _pass_on(
     answer: Answer,
     secret: Secret,
 ) -> tuple[Answer, str]:
-    """Pass a genuine event on; return the receiver's answer, and what it means."""
+    """Forward a genuine event. Returns the receiver's answer, and the same in words."""
     found = pass_on(declared.url, request.headers, request.body, run.context)
     if isinstance(found, ProbeResult):
         return answer._replace(status=_NO_ANSWER), found.detail
@@ -128,7 +128,7 @@ def _pass_on(
 
 
 class _Log(Record, frozen=True):
-    """Shows what came, and records it."""
+    """Shows requests, and records events."""
 
     options: ListenOptions
     world: World
@@ -136,7 +136,7 @@ class _Log(Record, frozen=True):
     recorded: Counter[str]  # by kind
 
     def show(self, seen: Seen) -> None:
-        """Show one request, on standard output."""
+        """Record one request if it is to be recorded, and show it on standard output."""
         path = self._record(seen)
         answer = seen.answer
         words = [seen.at[11:], str(answer.status)]
@@ -156,7 +156,7 @@ class _Log(Record, frozen=True):
         self.world.terminal.result(text)
 
     def _facts(self, event: Event) -> Iterator[str]:
-        """Name trigger, entities and subscription of an event; its fields may be anything."""
+        """Name trigger, entities and subscription of an event, whose fields may have any type."""
         events: object = event.get("events")
         if not isinstance(events, list):
             events = []
@@ -172,7 +172,7 @@ class _Log(Record, frozen=True):
         return printable(self.world.output.redactor.clean(text)[:_LONGEST])
 
     def _reason(self, seen: Seen) -> str:
-        """Say why something was refused, as far as that is known."""
+        """Say why a request was refused, as far as that is known."""
         if seen.answer.status != _WRONG_SIGNATURE or seen.signed_with:
             return seen.answer.reason
         signature = seen.request.headers.get(SIGNATURE.lower(), "")
@@ -182,7 +182,7 @@ class _Log(Record, frozen=True):
         return explain_signature(self.known.secrets, body, signature)
 
     def _record(self, seen: Seen) -> str | None:
-        """Write an event and its headers; returns the path of its body."""
+        """Write an event and its headers. Returns the path of the body, or None if not recorded."""
         kind = seen.answer.kind
         folder = self.options.record
         if folder is None or kind == "challenge" or not seen.request.body:
@@ -207,8 +207,8 @@ _Forward = tuple[Run, DeclaredSubscription] | None
 
 
 def listen(options: ListenOptions, world: World) -> ExitCode:
-    """Receive until a signal."""
-    gc.enable()  # it runs for long
+    """Receive events until a signal comes."""
+    gc.enable()  # `main` turned it off for short runs, and this one is long
     known = find_secrets(options, world)
     if options.record is not None:
         make_folder(options.record)

@@ -33,7 +33,7 @@ from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Trait
 
 _FIX = "give different flags; `hooksync sandbox --help` explains them"
-_PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
+_PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable with a different password
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
 _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
 
@@ -53,7 +53,7 @@ class SandboxFlags(Record, frozen=True):
 
 
 class NamedReceiver(Record, frozen=True):
-    """A receiver of the sandbox, and the variable that its secret has in the hooks file."""
+    """A receiver of the sandbox, its secret, and the variable that the hooks file names for it."""
 
     HIDDEN = ("secret",)
 
@@ -69,7 +69,7 @@ def demo(options: NoOptions, world: World) -> ExitCode:
 
 def sandbox(flags: SandboxFlags, world: World) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
-    gc.enable()  # it runs for long
+    gc.enable()  # `main` disables it, but the sandbox runs for a long time
     options = _read_options(flags, world)
     named: dict[str, NamedReceiver] = {}
     for written in flags.receiver or ["catalogue"]:
@@ -153,7 +153,7 @@ def _start(
     receivers: Sequence[NamedReceiver],
     world: World,
 ) -> str:
-    """Start the sandbox with its receivers; returns where they are."""
+    """Start the sandbox and its receivers. Returns the text that tells the user how to use them."""
     box = running.enter_context(Sandbox(options))
     shared = {each.name: (each.secret,) for each in receivers}
     server = running.enter_context(Receiver(shared, flags.receiver_port, options.log))
@@ -178,7 +178,7 @@ def _write_files(
     url: str,
     account: Account,
 ) -> Path:
-    """Write the hooks file and, beside it, its variables; returns the path of the latter."""
+    """Write the hooks file and a file with its variables. Returns the path of the second file."""
     variables = {
         "PRESERVICA_SERVER": url,
         "PRESERVICA_TENANT": account.tenants[0],

@@ -1,6 +1,6 @@
-"""The entry point: argv in, exit code out.
+"""The entry point: it takes argv and returns an exit code.
 
-The package `cli` is the only one that prints and handles signals.
+Only the package `cli` handles signals and connects commands to the terminal.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run_to_end(arguments)
     except KeyboardInterrupt:  # before signals are handled
         return 130
-    except Exception as error:  # not even what ends such errors could be loaded
+    except Exception as error:  # so early that the usual error handling is not loaded
         sys.stderr.write(f"error: unforeseen: {type(error).__name__}\n")
         return 1
 
 
 def _run_to_end(arguments: Sequence[str]) -> int:
-    """Run a command, whatever comes; returns its exit code."""
+    """Run a command, report any error, and return the exit code."""
     import gc
     from contextlib import suppress
 
-    # a short-lived process: collecting while a large file is read costs more than the reading
+    # the process is short: to collect garbage while it reads a large file takes longer than reading
     gc.disable()
     _load_records()
     from hooksync.core.errors import ExitCode
     from hooksync.core.output import Output
 
-    # lose nothing that the terminal's encoding lacks, and write the same bytes everywhere
+    # escape characters that the terminal's encoding lacks, and write the same bytes everywhere
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -57,25 +57,26 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         with suppress(Exception):  # standard output may be closed, or there may be no memory
             _write_failure(arguments, output, code, problems)
-    gc.freeze()  # or else all of it is searched at exit for what could be freed
+    gc.freeze()  # or else Python searches all objects at exit for garbage
     return int(code)
 
 
 def _load_records() -> None:
-    """Load msgspec without typing_extensions, which takes a tenth of the time of `validate`.
+    """Load msgspec without typing_extensions, whose import takes a tenth of a run of `validate`.
 
-    If it is missing, msgspec uses typing, which has all that our types need. Nothing else runs yet.
+    Without typing_extensions, msgspec uses typing, which is enough for our types. No other code
+    runs yet, so none sees the changed `sys.modules`.
     """
     name = "typing_extensions"
     if name not in sys.modules:
-        sys.modules[name] = None  # type: ignore[assignment]  # then it is missing
+        sys.modules[name] = None  # type: ignore[assignment]  # its import now fails
         import msgspec  # noqa: F401
 
         del sys.modules[name]
 
 
 def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequence[Problem]]:
-    """Run a command and say what ended it; returns the exit code and the errors."""
+    """Run a command and write its errors. Returns the exit code and the errors."""
     from contextlib import suppress
     from threading import Event
 
@@ -85,13 +86,13 @@ def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequen
     try:
         return _run(arguments, begun, output), ()
     except HooksyncError as error:
-        for problem in error.problems:  # in a file, it begins with its place there
+        for problem in error.problems:  # a problem in a file begins with its place there
             output.message(str(problem) if problem.where else f"error: {problem}")
         return what_ended(error, has_begun=begun.is_set())
-    except KeyboardInterrupt:  # before signals are handled, or after
+    except KeyboardInterrupt:  # before or after signals are handled
         return ExitCode.INTERRUPTED, ()
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
-        with suppress(Exception):  # if there is no memory for the message
+        with suppress(Exception):  # there may be no memory for the message
             output.message(unforeseen_text(error))
         return what_ended(error, has_begun=begun.is_set())
 
@@ -99,9 +100,9 @@ def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequen
 def _write_failure(
     arguments: Sequence[str], output: Output, code: ExitCode, problems: Sequence[Problem]
 ) -> None:
-    """Write a document if a command that was to write JSON has written none.
+    """Write an error as JSON if the command should have written JSON and did not.
 
-    The command line may be wrong: it is read as far as that goes.
+    The command line may be invalid, so only --format and --report are read from it.
     """
     import argparse
 
@@ -124,15 +125,15 @@ def _write_failure(
 
 
 def _open_missing_streams() -> None:
-    """Open closed standard streams on the null device, so that no connection gets their numbers."""
+    """Open closed standard streams on the null device: no connection may get their numbers."""
     import os
 
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # it gets the lowest number: the closed
+            # the system gives the lowest free number, which is that of the closed stream
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     if sys.platform != "win32":
-        # a parent may leave it non-blocking: a read would end in the middle
+        # a parent process may leave stdin non-blocking: a read would end in the middle
         os.set_blocking(0, True)
 
 
@@ -147,7 +148,7 @@ def _print_version() -> int:
 
 
 def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
-    """Run one command, with its terminal, and with signals handled."""
+    """Make the terminal, handle signals and run one command."""
     import os
     from threading import Event
 
@@ -184,7 +185,7 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
 def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
     """Load the module of a command and run it.
 
-    Start-up is measured, so each loads its own alone.
+    No other command's module is loaded, so that the start is fast.
     """
     from importlib import import_module
 
@@ -202,7 +203,7 @@ def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
 
 
 def _with_files(arguments: argparse.Namespace, world: World) -> World:
-    """Add what files set to the environment, also pyPreservica's if the command logs in."""
+    """Add variables from --env-file, and from pyPreservica's file if the command logs in."""
     from hooksync.config.secret_sources import gather
     from hooksync.core.record import replace
 

@@ -1,6 +1,6 @@
-"""The terminal of a command: results, notes, the question, progress, signals.
+"""The terminal of a command: results, messages, questions, progress, signals.
 
-Writes nothing itself: all of it goes through the run's exit, core/output.py.
+Everything is written through core/output.py, except the notice of an interrupt.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from hooksync.core.output import Output, escaped
 if TYPE_CHECKING:
     from hooksync.service.http import CallRecord
 
-_CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # of ECMA-48, by the style
+_CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # ECMA-48 codes, by style
 # set by Windows' terminals that show colours
 _COLOUR_ABLE = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI")
-_LOOK = 0.2  # seconds between two looks for a signal while an answer is waited for
+_LOOK = 0.2  # seconds between two checks for a signal, during the wait for an answer
 _NOTICE = (
     b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
 )
@@ -32,13 +32,13 @@ _NOTICE = (
 
 @contextmanager
 def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
-    """Hand SIGINT and SIGTERM to a function, instead of what Python does with them.
+    """Handle SIGINT and SIGTERM with a function instead of Python's own handlers.
 
-    For the main thread.
+    Only the main thread may call this.
 
-    SIGHUP, and Windows' Ctrl-Break, count as SIGTERM; what is ignored stays so, for that is what
-    nohup is for. `handle`: takes the signal's number; runs between any two instructions, so it may
-    take no lock.
+    SIGHUP, and Ctrl-Break on Windows, count as SIGTERM. If either is ignored, it stays ignored:
+    nohup relies on that. `handle`: gets SIGINT or SIGTERM. It may run between any two instructions,
+    so it must not take a lock.
     """
     meanings = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
     for name in ("SIGHUP", "SIGBREAK"):
@@ -58,15 +58,16 @@ def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
 
 
 class Interrupts:
-    """What a signal does to a command: calls under way end, nothing new starts.
+    """Stops a command on a signal: no new call starts, and calls under way end normally.
 
-    A second one ends it at once.
+    While no call can be under way, the signal raises KeyboardInterrupt. A second signal ends the
+    process at once.
     """
 
     def __init__(self, stop: threading.Event) -> None:
         self.stop = stop  # set by a signal
         self.exit_code = ExitCode.INTERRUPTED  # of the signal that came
-        # not asked of `stop`: a second signal may come while that is being set
+        # `stop` cannot tell this: a second signal may come while `stop` is being set
         self._has_come = False
         # True once calls may be under way: then a signal sets `stop` instead of raising
         self.is_graceful = False
@@ -81,11 +82,11 @@ class Interrupts:
         if not self.is_graceful:
             raise KeyboardInterrupt
         with suppress(OSError):  # standard error may be closed
-            os.write(2, _NOTICE)  # print may be in the middle of a line
+            os.write(2, _NOTICE)  # a buffered write may be under way
 
 
 class ConsoleTerminal:
-    """The terminal of a command line. Safe among threads."""
+    """The terminal of a command line. Any thread may use it."""
 
     def __init__(
         self,
@@ -102,7 +103,7 @@ class ConsoleTerminal:
         self._is_verbose = is_verbose
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        """Show lines for people, each after its style, on standard output."""
+        """Show lines for people on standard output: pairs of a style and a text."""
         if self._is_coloured:
             safe = [(style, escaped(text, "text")) for style, text in lines]
             self._output.result(coloured(safe), "coloured")
@@ -120,16 +121,16 @@ class ConsoleTerminal:
     def ask(self, question: str) -> bool:
         """Ask a question: True for "yes".
 
-        An interrupt, the end of input or of the terminal means no.
+        An interrupt, the end of the input, and an error of the terminal mean no.
         """
         try:
-            # before the question is visible and can be interrupted
+            # set before the question is visible, because a user may interrupt it at once
             self._interrupts.is_graceful = False
             if self._interrupts.stop.is_set():
                 return False
             self._output.message(question, end="")
             while os.name != "nt" and not select.select([sys.stdin], [], [], _LOOK)[0]:
-                # a read that waits hears no signal that came just before it, or to another thread
+                # a signal just before a blocking read, or to a different thread, does not end it
                 pass
             return sys.stdin.readline().strip().lower() == "yes"
         except KeyboardInterrupt:
@@ -149,9 +150,9 @@ class ConsoleTerminal:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Count some calls while they are made, on a terminal.
+        """Show how many calls are done, on a terminal and without --verbose.
 
-        From here on an interrupt lets them end.
+        The caller calls the function after each. From now on, an interrupt lets calls end.
         """
         self._interrupts.is_graceful = True
         if self._is_verbose or total == 0 or not sys.stderr.isatty():

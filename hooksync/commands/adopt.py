@@ -23,7 +23,7 @@ class AdoptOptions(RunOptions, frozen=True):
 
 
 def adopt(options: AdoptOptions, world: World) -> ExitCode:
-    """Adopt what is unknown, and report how many of how many."""
+    """Adopt subscriptions whose secret is unknown, and report how many were adopted."""
     done = record(prepare(options, world), options.globs)
     for warning in done.warnings:
         world.terminal.warn(warning)

@@ -1,4 +1,4 @@
-"""The command `check`: tests the log-in and the list of tenancies, secrets, and receivers.
+"""The command `check`: tests the log-in and the list of each tenancy, secrets and receivers.
 
 It changes nothing. All output goes through `world.terminal`.
 """
@@ -33,7 +33,7 @@ class CheckOptions(RunOptions, frozen=True):
 
 
 def check(options: CheckOptions, world: World) -> ExitCode:
-    """Check whether all of this can work: log in, list, challenge each receiver."""
+    """Check each tenancy and each receiver; with --url, only that receiver."""
     begun = rfc3339(world.clock.now())
     places: dict[str, str] = {}
     warnings: tuple[Problem, ...] = ()
@@ -61,7 +61,7 @@ def check(options: CheckOptions, world: World) -> ExitCode:
 
 
 def _check_tenancies(declared: Declared) -> tuple[list[Finding], dict[str, str]]:
-    """Check all services in parallel, then all receivers. Also returns where each tenancy is."""
+    """Check all tenancies in parallel, then all receivers. Also returns each server and tenant."""
     findings: list[Finding] = []
     subscriptions: list[DeclaredSubscription] = []
     never = set()
@@ -85,7 +85,7 @@ def _check_tenancies(declared: Declared) -> tuple[list[Finding], dict[str, str]]
 
 
 def _check_service(run: Run, tenancy: Tenancy) -> list[Finding]:
-    """Log in, and list."""
+    """Log in to a tenancy, and list its subscriptions."""
     client = run.clients[tenancy.name]
     credentials = tenancy.credentials
     findings = []
@@ -106,9 +106,9 @@ def _check_service(run: Run, tenancy: Tenancy) -> list[Finding]:
 def _check_receivers(
     subscriptions: Iterable[DeclaredSubscription], never: Collection[str], run: Run
 ) -> Iterator[Finding]:
-    """Check the secret and the receiver of each name; all its triggers have the same.
+    """Check each name once: all its triggers have the same secret and receiver.
 
-    `never`: tenancies whose receivers must not be challenged.
+    `never`: the names of tenancies whose receivers must not be challenged.
     """
     named = {(one.tenancy, one.name): one for one in subscriptions}.values()
     secrets, missing = run.secrets.look_up(one.secret for one in named)

@@ -1,8 +1,8 @@
-"""The commands `export` and `list`: show what is live, as a hooks file and as it is.
+"""The commands `export` and `list`: show what is live, as a hooks file or as a list.
 
 They change nothing. All output goes through `world.terminal`.
 
-Every text from outside goes into the file through PyYAML, so it stays a text.
+PyYAML writes all data from outside into the hooks file, so no text is read as YAML syntax.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ListOptions(LiveOptions, frozen=True):
 
 
 def export(options: LiveOptions, world: World) -> ExitCode:
-    """Show what is live in one tenancy as a hooks file. Raises HooksyncError if it was not read."""
+    """Print what is live in one tenancy as a hooks file. Raises HooksyncError if it is not read."""
     exported = read_exported(options, world)
     if exported is None:
         return ExitCode.INTERRUPTED
@@ -73,7 +73,7 @@ def export(options: LiveOptions, world: World) -> ExitCode:
 
 
 def read_exported(options: LiveOptions, world: World) -> ExportedTenancy | None:
-    """Read what is live in one tenancy. None: interrupted. Raises HooksyncError if it failed."""
+    """Read what is live in one tenancy. Raises HooksyncError if it is not read, or interrupted."""
     made = _read_named(replace(options, uses_state=False), world)
     [view] = made.tenancies
     if view.error:
@@ -92,9 +92,9 @@ def report_needs(exported: ExportedTenancy, advice: str, world: World) -> None:
 
 
 def list_live(options: ListOptions, world: World) -> ExitCode:
-    """Show what is live, or who subscribes to which trigger: a view of the plan.
+    """Show what is live, or who subscribes to which trigger. Both come from a plan.
 
-    DONE when every tenancy was read.
+    Returns DONE only if every tenancy was read.
     """
     made = _read(options, world)
     tenancies = []
@@ -119,7 +119,8 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
 def _read(options: LiveOptions, world: World) -> library.Plan:
     """Read the chosen tenancies: those of hooks files, or a named one.
 
-    A named tenancy is compared with the state that --state names, or with that of a hooks file.
+    A named tenancy is compared with the state that is named. If none is named, it is compared with
+    the state beside the hooks file, if that file exists.
     """
     if _reads_files(options, world):
         return library.plan(prepare(options, world))
@@ -128,20 +129,20 @@ def _read(options: LiveOptions, world: World) -> library.Plan:
 
 
 def _read_named(options: LiveOptions, world: World) -> library.Plan:
-    """Read the tenancy that flags and environment name; the log-in reports its tenant."""
+    """Read the tenancy that flags or variables name. If they name no tenant, the log-in does."""
     made = library.plan(Declared((_named_tenancy(options, world),), (), options, world))
     [view] = made.tenancies
     one = view.tenancy
     if one.tenant and not one.tenant_declared:
         name = slug(one.tenant, one.name).lower()
         one = replace(one, name=name, tenant_declared=escape(one.tenant))
-    # files were not read, so nothing is known of what they do not declare any more
+    # no hooks file was read, so it is not known which tenancies none declares any more
     read = replace(made.view, tenancies=(replace(view, tenancy=one),), undeclared=())
     return replace(made, view=read)
 
 
 def _reads_files(options: LiveOptions, world: World) -> bool:
-    """Whether files choose the tenancies. Raises UsageError if flags do as well."""
+    """Whether hooks files choose the tenancies. Raises UsageError if flags name one as well."""
     names = options.names_files or options.tenancies or options.targets
     if options.server or options.tenant:
         if names:
@@ -152,7 +153,7 @@ def _reads_files(options: LiveOptions, world: World) -> bool:
 
 
 def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
-    """Make the tenancy that flags and environment name. Its name is only settled by the log-in."""
+    """Make the tenancy that flags or variables name. Without a tenant, its name is provisional."""
     server = options.server or world.environ.get("PRESERVICA_SERVER")
     tenant = options.tenant or world.environ.get("PRESERVICA_TENANT")
     if not server:
@@ -174,7 +175,7 @@ def _written(text: str) -> Written:
 
 
 def export_text(one: ExportedTenancy) -> str:
-    """Write a hooks file."""
+    """Return the text of the hooks file."""
     document: dict[str, object] = {"version": 1}
     extra = one.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
     if extra:
@@ -193,10 +194,10 @@ def export_text(one: ExportedTenancy) -> str:
 
 
 def env_text(needs: Sequence[Need], file: str) -> str:
-    """Write a file for --env-file: the variables that the hooks file needs.
+    """Return the text of a file for --env-file: the variables that the hooks file needs.
 
-    A value that python-dotenv or a shell could read differently is left empty: what a service says
-    must not be run.
+    A value that python-dotenv or a shell could read differently is left empty. No shell may run
+    text from a service.
     """
     lines = [f"# The variables of {printable(file)}, for --env-file. Keep this file out of Git."]
     for need in needs:

@@ -1,9 +1,9 @@
-"""What is live in a tenancy -> entries that declare it, with names, and what cannot be declared.
+"""Turn the live subscriptions of a tenancy into named entries of a hooks file. Pure.
 
-Pure.
+A warning names each subscription that a file cannot declare.
 
-A variable replaces each value of a URL's query and what looks like a key in its path; `Need` alone
-holds these.
+Variables replace the values in a URL's query, and parts of its path that look like keys. Only
+`Need` contains the replaced values.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hooksync.core.redaction import printable
 from hooksync.core.template import escape
 from hooksync.core.urls import masked_pair, masked_path, normal_url, split_url, url_fault
 
-_DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a trigger
-_LONGEST = 60  # characters of a name, before a number that tells it from others
+_DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # the pattern of a trigger in the schema
+_LONGEST = 60  # characters of a name, without the number that makes it unique
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
 
@@ -31,27 +31,27 @@ class Need(Record, frozen=True):
     HIDDEN = ("value",)
 
     variable: str
-    what: str  # it stands for
-    value: str = ""  # as it is in the live URL; empty for a secret, which no service tells
+    what: str  # what the variable stands for
+    value: str = ""  # from the live URL; empty for a secret, which the service never returns
 
 
 class ExportedTenancy:
-    """What is live in a tenancy as a file declares it."""
+    """The live subscriptions of a tenancy, as entries of a hooks file."""
 
     def __init__(self, tenancy: Tenancy, live: Sequence[LiveSubscription]) -> None:
         self.tenancy = tenancy
         self.needs: list[Need] = []
-        self.warnings: list[Problem] = []  # of what no file can declare
-        self.triggers: set[str] = set()  # of the entries, on the wire
-        self.entries: dict[str, dict[str, object]] = {}  # by name, as the file has them
-        # taken, case-folded
+        self.warnings: list[Problem] = []  # about subscriptions that no file can declare
+        self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
+        self.entries: dict[str, dict[str, object]] = {}  # by name, as in the file
+        # names of variables that are already in use, case-folded
         self._variables = {name.casefold() for name in PYPRESERVICA.values()}
-        # URL and secret of a receiver, by the URL's identity
+        # URL and secret variable of each receiver, by the URL's identity
         self._receivers: dict[str, tuple[str, str]] = {}
         self._add_entries(live)
 
     def _add_entries(self, live: Sequence[LiveSubscription]) -> None:
-        """Make one entry for each receiver and flag, in the order of their URLs."""
+        """Make one entry for each receiver and `include_identifiers`, in the order of the URLs."""
         names: set[str] = set()
         groups: dict[tuple[str, bool | None], list[LiveSubscription]] = {}
         for one in self._declarable(live):
@@ -68,9 +68,9 @@ class ExportedTenancy:
             self.entries[name] = entry
 
     def _declarable(self, live: Sequence[LiveSubscription]) -> Iterator[LiveSubscription]:
-        """Leave out what no file can declare, and warn of it."""
+        """Yield what a file can declare, and warn of each subscription that is left out."""
         keys = set()
-        # the order of the service's list is no order
+        # the service's list is in no fixed order
         for one in sorted(live, key=lambda one: (one.key, str(one.include_identifiers))):
             fault = _fault(one)
             if one.key in keys:
@@ -84,7 +84,7 @@ class ExportedTenancy:
             self.warnings.append(Problem(f"{what} is left out: {fault}", fix))
 
     def _receiver(self, name: str, live: LiveSubscription) -> tuple[str, str]:
-        """Return URL and secret of a receiver; its entries share them."""
+        """Return the URL and the secret's variable. All entries of a receiver share both."""
         identity = live.url.identity
         if identity not in self._receivers:
             secret = self._need("the secret", "", name, "secret")
@@ -103,7 +103,7 @@ class ExportedTenancy:
         return f"${{{self._need('a part of the path in the URL', segment, name, 'path')}}}"
 
     def _pair(self, pair: str, name: str) -> str:
-        """Write one pair of a query with a variable instead of its value, or of all of it."""
+        """Write one pair of a query, with a variable instead of its value or of the whole pair."""
         key, equals, _ = masked_pair(pair).partition("=")
         if not pair:
             return pair
@@ -129,7 +129,7 @@ def _fault(live: LiveSubscription) -> str | None:
 
 
 def take_name(wanted: str, separator: str, taken: set[str]) -> str:
-    """Take a name if it is free, otherwise with a number. `taken`: case-folded; is added to."""
+    """Return an unused name, with a number if necessary, and add it case-folded to `taken`."""
     name = wanted
     number = 1
     while name.casefold() in taken:

@@ -1,4 +1,4 @@
-"""The command `fire`: send events to a receiver, and report how it takes them."""
+"""The command `fire`: sends events to a receiver, and reports its answers."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class FireOptions(FileOptions, frozen=True):
     address: str | None = None  # of a declared subscription
     timeout: float = 30.0  # seconds
     trigger: str | None = None
-    event: str | None = None  # path of an event to send, or to make events like it
+    event: str | None = None  # path of an event to send; with --suite, new events resemble it
     is_suite: bool = False
     replay: str | None = None  # path of a folder
 
 
 def fire(options: FireOptions, world: World) -> ExitCode:
-    """Send an event, all that a receiver must bear, or what was recorded.
+    """Send one event, the suite of tests, or recorded events.
 
-    DONE: all was taken, or refused, as it should be.
+    Returns DONE if the receiver accepted and refused everything as it should.
     """
     if options.url:
         tenancy = receiver_at(options.url, options.secrets)
@@ -96,7 +96,7 @@ def _results(
 
 
 def _result_lines(result: Result) -> list[Line]:
-    """Write how a receiver took one thing that was sent."""
+    """Return the lines that show one result."""
     took = f"{result.status or ''} in {result.seconds:.3f} s".strip()
     style: Style = "red" if result.fix else "green"
     lines: list[Line] = [(style, f"{result.state:<10}{result.name:<24}  {took}")]
@@ -115,7 +115,7 @@ def _summary(counts: Counter[str], *, is_suite: bool) -> str:
 
 
 def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEvents:
-    """Make events, like the one that --event names if it names one."""
+    """Return a maker of new events. They resemble the event that --event names, if it is given."""
     trigger = Trigger.named(options.trigger).wire if options.trigger else declared.wire
     now = datetime.fromtimestamp(world.clock.now(), UTC)
     if options.event is None:
@@ -132,7 +132,7 @@ def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEve
 
 
 def _replayed(folder: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> Iterator[Result]:
-    """Send what `listen --record` wrote, with the signatures that came."""
+    """Send the events that `listen --record` wrote, with their recorded signatures."""
     for path in recorded_events(folder):
         body, headers = read_event(path)
         signature = headers.get(SIGNATURE.lower(), "")

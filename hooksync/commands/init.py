@@ -1,8 +1,6 @@
-"""The command `init`: writes a first hooks file, the commented starter.yaml or what is live.
+"""The command `init`: writes a first hooks file, either starter.yaml or what is live.
 
-Prints nothing itself.
-
-Loads no module of the network, except for --from-live.
+Messages go to `world.terminal`. Only --from-live loads the modules for the network.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ class InitOptions(LiveOptions, frozen=True):
 def init(options: InitOptions, world: World) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
     for path, other in ((options.path, "PATH"), (options.write_env, "--write-env FILE")):
-        if path and is_there(path):  # before any call; checked again while writing
+        if path and is_there(path):  # before any call to Preservica; `create_file` checks again
             raise FileError(_exists(path, other))
     if options.is_from_live:
         return _init_from_live(options, world)
@@ -44,7 +42,7 @@ def init(options: InitOptions, world: World) -> ExitCode:
 
 
 def _init_from_live(options: InitOptions, world: World) -> ExitCode:
-    """Write what is live, for this user only (0600), and its variables if asked to."""
+    """Write what is live, and with --write-env its variables. Only this user can read the files."""
     from hooksync.commands.export import TO_SET, env_text, export_text, read_exported, report_needs
 
     exported = read_exported(options, world)

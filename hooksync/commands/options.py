@@ -1,4 +1,4 @@
-"""What the options of several commands share. A field's name is the `dest` of its flag. Pure."""
+"""Options that several commands share. A field's name is the `dest` of its flag. Pure."""
 
 from __future__ import annotations
 

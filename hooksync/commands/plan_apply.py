@@ -1,7 +1,7 @@
-"""The commands `plan`, `apply` and `apply PLAN`: each shows what the function of its name comes to.
+"""The commands `plan`, `apply` and `apply PLAN`.
 
-Prints nothing and ends nothing: results go to the terminal it is given; each command returns an
-exit code.
+Each calls the library function of its name, shows the result, and returns an exit code. Results
+and messages go to `world.terminal`.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ _NOTICE_FIX = (
     " gave it"
 )
 _MOST_METRICS = 16 * 1024 * 1024  # bytes
-_METRICS_MODE = 0o644  # another user's exporter reads it
+_METRICS_MODE = 0o644  # Prometheus may read it as a different user
 
 
 class WatchedOptions(RunOptions, frozen=True):
-    """What `plan` and `apply` share."""
+    """The flags that `plan` and `apply` share."""
 
     shows_kept: bool = False
-    notify: SecretRef | None = None  # where the URL of the webhook is found
+    notify: SecretRef | None = None  # the place of the webhook's URL
     notify_as: NoticeForm = "json"
     metrics: str | None = None  # path to write metrics at
 
@@ -77,7 +77,7 @@ class ApplyOptions(WatchedOptions, frozen=True):
 
     format: Format = "text"
     report: str | None = None  # path to write the report at
-    saved_plan: str | None = None  # path of a plan that the new one must be the same as
+    saved_plan: str | None = None  # path of the plan that the new plan must equal
     max_age: timedelta | None = None  # of the saved plan
 
 
@@ -87,7 +87,7 @@ Watched = TypeVar("Watched", bound=WatchedOptions)
 def _watched(
     do: Callable[[Watched, World], tuple[ExitCode, Result]],
 ) -> Callable[[Watched, World], ExitCode]:
-    """Let those who watch a command be told how it ended: that it could not begin, too."""
+    """Wrap a command: report its end by metrics and a notice, even if it fails early."""
 
     @wraps(do)
     def run(options: Watched, world: World) -> ExitCode:
@@ -134,7 +134,7 @@ def _tell(ending: Ending, options: WatchedOptions, url: Secret | None, world: Wo
 
 @_watched
 def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
-    """Fetch, compare and show; with --out, save what was shown."""
+    """Make and show a plan. With --out, save it, if apply would carry it out."""
     made = library.plan(prepare(options, world))
     code = made.exit_code
     if code == ExitCode.DONE:
@@ -157,7 +157,7 @@ def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
 
 @_watched
 def apply(options: ApplyOptions, world: World) -> tuple[ExitCode, Report]:
-    """Plan, ask, carry it out and verify; a saved plan without asking, if it is still the same."""
+    """Plan, ask, apply and verify. A saved plan needs no answer, but must equal the new plan."""
     if options.saved_plan is None:
         declared = prepare(options, world)
     else:
@@ -168,10 +168,10 @@ def apply(options: ApplyOptions, world: World) -> tuple[ExitCode, Report]:
 
 
 def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]) -> bool:
-    """Show an apply's plan and what stands against it, and ask whether to carry it out.
+    """Show the plan of an apply and its problems, and ask whether to apply it.
 
-    The result as JSON or Markdown is written once, at the end: to be asked about, the plan goes to
-    standard error.
+    With --format json or markdown, standard output gets only the result. If the user is asked, the
+    plan is shown on standard error.
     """
     asks = any(one.is_ready for one in made.tenancies) and world.terminal.can_ask()
     if made.declared.options.is_confirmed or made.is_interrupted:
@@ -186,7 +186,7 @@ def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]
 
 
 def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
-    """Show the result of an apply and write its report. `told`: what was shown with its plan."""
+    """Show the result of an apply, and write its report. `told`: the problems already shown."""
     text = done.to_json() if options.format == "json" or options.report else ""
     writes = [partial(_show_report, done, text, options, world)]
     if options.report:  # first, so that it is written even if standard output fails
@@ -195,7 +195,7 @@ def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) 
     for write in writes:
         try:
             write()
-        except HooksyncError as error:  # what was done stays done
+        except HooksyncError as error:  # the run is over: only its result is lost
             is_written = False
             for problem in error.problems:
                 if isinstance(error, FileError):
@@ -210,7 +210,7 @@ def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) 
 
 
 def _show_report(done: Report, document: str, options: ApplyOptions, world: World) -> None:
-    """Show the result of an apply. `document`: as JSON. As text, its plan was shown before."""
+    """Show the result of an apply. `document`: as JSON. Without changes, no text is shown."""
     if options.format == "json":
         world.terminal.result(document, "json")
     elif options.format == "markdown":
@@ -220,7 +220,7 @@ def _show_report(done: Report, document: str, options: ApplyOptions, world: Worl
 
 
 def _notice_url(options: WatchedOptions, world: World) -> Secret | None:
-    """Find where notices go, before there is one, so that a missing URL is reported in any run."""
+    """Find the URL for notices. It is called early, so that every run reports a missing URL."""
     try:
         return world.secrets.find(options.notify) if options.notify else None
     except SecretError as error:
@@ -242,11 +242,11 @@ def _notify(ending: Ending, options: WatchedOptions, url: Secret, world: World) 
 
 
 def _write_metrics(ending: Ending, path: str, world: World) -> None:
-    """Write metrics over those of the last run; its last success stays if this run failed."""
+    """Replace the metrics of the last run, but keep its last success if this run failed."""
     from hooksync.output.metrics import LAST_SUCCESS, metrics_text
 
     before = None
-    with suppress(OSError, ValueError):  # there is none yet, or it is not ours
+    with suppress(OSError, ValueError):  # no file yet, or not one of hooksync
         text = read_file(path, _MOST_METRICS).decode()
         before = re.search(rf"^{LAST_SUCCESS}{{.*}} ([0-9.]+)$", text, re.MULTILINE)
     try:

@@ -41,7 +41,7 @@ class VersionOptions(Record, frozen=True):
 
 
 class NoOptions(Record, frozen=True):
-    """`secret generate` has no flags."""
+    """The options of a command without flags: `secret generate` and `demo`."""
 
 
 def schema(options: SchemaOptions, world: World) -> ExitCode:
@@ -51,7 +51,7 @@ def schema(options: SchemaOptions, world: World) -> ExitCode:
 
 
 def generate(options: NoOptions, world: World) -> ExitCode:
-    """Show a new secret. Nothing else shows one."""
+    """Print a new secret. No other command prints a secret."""
     from hooksync.config.secret_sources import generate_secret  # loads what looks up secrets
 
     world.terminal.result(f"{generate_secret()}\n")
@@ -70,7 +70,7 @@ def version(options: VersionOptions, world: World) -> ExitCode:
 
     libraries = {}
     for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):  # of an extra
+        with suppress(PackageNotFoundError):  # an extra is not installed
             libraries[name] = version_of(name)
     document = {
         "hooksync": __version__,

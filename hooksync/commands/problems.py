@@ -24,7 +24,7 @@ def show_plan(
     *,
     shows_kept: bool,
 ) -> None:
-    """Show a plan. `document`: the plan as JSON, for that format; `html`: writes it as a page."""
+    """Show a plan. `document`: the plan as JSON. `html`: a function that returns it as HTML."""
     match form:
         case "text":
             world.terminal.show(plan_lines(view, shows_kept=shows_kept))
@@ -33,7 +33,7 @@ def show_plan(
         case "html":
             world.terminal.result(html())
         case "markdown":
-            from hooksync.output.markdown import markdown  # only here: text needs none
+            from hooksync.output.markdown import markdown  # only here: most runs write none
 
             text = markdown(view, shows_kept=shows_kept)
             world.terminal.result(text)
@@ -42,7 +42,7 @@ def show_plan(
 def show_problems(
     result: RunView, world: World, *, refused: str, told: set[Problem] | None = None
 ) -> None:
-    """Show problems, each with its fix. `told`: what was shown before; is added to."""
+    """Show problems, each with its fix. Those in `told` are skipped; the others are added to it."""
     known = set() if told is None else told
     found = [("warning", each) for each in result.all_warnings]
     found += [(refused, each) for each in result.refusals]

@@ -1,6 +1,6 @@
-"""The receiver's side: which receiver, and which secrets.
+"""Find the receiver and the secrets for `check`, `fire`, `listen` and `verify`.
 
-The command line names them, or hooks files do; of these neither server nor log-in is needed.
+The command line names them, or hooks files declare them. Neither way needs a server or a log-in.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run, open_run
 
 _HERE = Location("<command line>", 1, 1)
-_NO_SERVER = declarations.Written(parse_template(""), _HERE)  # which no policy judges
-_MOST_CALLS = 2  # at a time: an event may come twice at once
+_NO_SERVER = declarations.Written(parse_template(""), _HERE)  # so a policy has no server to judge
+_MOST_CALLS = 2  # at a time: `fire` may send one event twice at once
 
 
 class KnownSecrets(Record, frozen=True):
-    """What events may be signed with."""
+    """The secrets that events may be signed with."""
 
-    # the first answers challenges; others are known, to tell what is wrong by
+    # the first answers challenges; `secrets` has more, to explain a wrong signature
     accepted: tuple[SecretRef, ...]
     secrets: Mapping[SecretRef, Secret]
     declared_for: Mapping[SecretRef, Sequence[str]]  # "tenancy/name"
 
     def told(self, ref: SecretRef) -> str:
-        """Name a secret, with the subscriptions that it is declared for."""
+        """Return the name of a secret, with the subscriptions that it is declared for."""
         places = self.declared_for.get(ref)
         return f"{ref} (declared for {some_of(places)})" if places else str(ref)
 
@@ -44,8 +44,8 @@ class KnownSecrets(Record, frozen=True):
 def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
     """Look up the secrets of --secret, and those that hooks files declare.
 
-    Hooks files are read if a flag names them, or if --secret is absent. Warns of their secrets that
-    are not set. Raises SecretError if a secret of --secret is not set, or if no secret is known.
+    Hooks files are read if a flag names them, or if --secret is absent. Warns if a declared secret
+    is not set. Raises SecretError if a secret of --secret is not set, or if no secret is known.
     """
     declared: dict[SecretRef, list[str]] = {}
     if options.names_files or not options.secrets:
@@ -72,7 +72,7 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
 def open_receiver(
     tenancy: declarations.TenancyDeclaration, options: FileOptions, timeout: float, world: World
 ) -> Iterator[tuple[Run, DeclaredSubscription]]:
-    """Open the connections to the one receiver of a tenancy. Raises FileError or Refused."""
+    """Open a run for the only receiver of a tenancy. Raises FileError or Refused."""
     if problems := list(reference_problems([tenancy])):
         raise FileError(*problems)
     private = private_receivers(hold_to_policy(options, [tenancy], world))
@@ -105,9 +105,9 @@ def declared_receiver(
 
 
 def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyDeclaration:
-    """Declare what --url and --secret name, so that the rules for files hold for it.
+    """Return a declaration of --url and --secret, so that the rules for files apply to them.
 
-    The tenancy has no name.
+    Its tenancy has no name.
     """
     try:
         template = parse_template(url)

@@ -1,6 +1,7 @@
-"""The command `show`: a saved plan as `plan` showed it, from its file alone.
+"""The command `show`: shows a saved plan as `plan` did, from its file alone.
 
-It needs no network, no hooks file and no environment, and loads nothing that plans or applies.
+It needs no network and no hooks file. Of the environment, it reads only the plan key. It loads no
+module for the network and none that applies a plan.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The command `state`: looks after the state, wherever it lives.
+"""The command `state`: shows and changes the state, on any backend.
 
-Never reads the hooks file; prints nothing itself.
+It never reads the hooks file. All output goes through `world.terminal`.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _ADDRESS = re.compile(r"[\w-]+/[\w-]+/(\w+)", re.ASCII)
 
 
 class StateOptions(Record, frozen=True):
-    """The flags of `state show` and `state pull`, and of all actions."""
+    """The flags of `state show` and `state pull`; the other actions have more."""
 
-    files: tuple[str, ...]  # hooks files, beside the first of which the state may be
-    state: str | None  # where it is; None: beside the first file
+    files: tuple[str, ...]  # hooks files; the default state is beside the first one
+    state: str | None  # where the state is; None: beside the first hooks file
 
 
 class ChangeOptions(StateOptions, frozen=True):
@@ -103,9 +103,9 @@ def show(options: StateOptions, world: World) -> ExitCode:
 
 
 def pull(options: StateOptions, world: World) -> ExitCode:
-    """Show the text of the state as it is stored.
+    """Print the text of the state as it is stored.
 
-    What is wrong with it is a warning: it may be pulled for that.
+    An invalid state only causes warnings: the user may pull it to repair it.
     """
     store = _find_state(options, world)
     text = _read(store)
@@ -121,7 +121,7 @@ def pull(options: StateOptions, world: World) -> ExitCode:
 
 
 def push(options: PushOptions, world: World) -> ExitCode:
-    """Put a file in the place of the state, unless that is newer, or a different one."""
+    """Replace the state with a file. Without --force, the file must not be older or unrelated."""
     store = _find_state(options, world)
     given = _given(options.path, world)
     where = printable(store.where)
@@ -146,7 +146,7 @@ def push(options: PushOptions, world: World) -> ExitCode:
 
 
 def unlock(options: UnlockOptions, world: World) -> ExitCode:
-    """Take the run lock away from its holder, which then can write no state any more."""
+    """Take the run lock away from its holder, which can no longer write the state."""
     store = _find_state(options, world)
     store.read()
     holder = store.holder()
@@ -160,7 +160,7 @@ def unlock(options: UnlockOptions, world: World) -> ExitCode:
 
 
 def move(options: MoveOptions, world: World) -> ExitCode:
-    """Let what the state knows by one address have a different one."""
+    """Give the entries of one address a different address."""
     store = _find_state(options, world)
     old = options.old
     new = options.new
@@ -177,7 +177,7 @@ def move(options: MoveOptions, world: World) -> ExitCode:
             raise Refused(Problem(f"the state {store.where} knows {new} already", fix))
         return state.moving(old, new)
 
-    _read(store)  # before the lock, which makes files
+    _read(store)  # before the run lock, which creates files
     with hold_run_lock(store, options.lock_timeout, world):
         update(store, change)
     world.terminal.result(f"moved {old} to {new}\n")
@@ -185,9 +185,9 @@ def move(options: MoveOptions, world: World) -> ExitCode:
 
 
 def forget(options: ForgetOptions, world: World) -> ExitCode:
-    """Remove entries, and intents of runs that were killed."""
+    """Remove records: entries, intents of runs that were killed, and unsettled addresses."""
     store = _find_state(options, world)
-    _read(store)  # before the lock, which makes files
+    _read(store)  # before the run lock, which creates files
     with hold_run_lock(store, options.lock_timeout, world):
         state = read_state(_read(store), store.where)
         found = _selected(state, options)
@@ -211,7 +211,7 @@ def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
 
 
 def _find_state(options: StateOptions, world: World) -> StateStore:
-    """Find what keeps the state. Raises UsageError if nothing names its place."""
+    """Find the store of the state. Raises UsageError if the state has no place."""
     place = state_place(options.files[0], options.state)
     store = find_store(place, options.files[0], world)
     if store is None:
@@ -223,7 +223,7 @@ def _find_state(options: StateOptions, world: World) -> StateStore:
 def _read(store: StateStore) -> str:
     """Read a state's text.
 
-    Raises FileError where there is none; it says who holds the run lock all the same.
+    Raises FileError if there is no state. The error also names the holder of the run lock, if any.
     """
     if (text := store.read()) is not None:
         return text
@@ -235,16 +235,16 @@ def _read(store: StateStore) -> str:
 
 
 def _inspected(text: str, store: StateStore, world: World) -> State:
-    """Read a state that is only looked at, and warn of what speaks against it. Raises FileError."""
+    """Read a state to show it. Warn if there is a key that did not sign it. Raises FileError."""
     found = store.integrity.inspect(text, store.where)
     if found.error:
         world.terminal.warn(found.error)
-    return cast("State", found.state)  # there is a text
+    return cast("State", found.state)  # it is None only without a text
 
 
 def _given(path: str, world: World) -> State:
     """Read the state that is to be pushed. Raises FileError."""
-    if path == "-":  # one that is cut off, or whose bytes are no text, is no JSON
+    if path == "-":  # a text that is cut off or is not UTF-8 is refused, because it is not JSON
         data = world.stdin.read(MOST_BYTES + 1)
         return read_state(data.decode("utf-8-sig", "backslashreplace"), "<stdin>")
     text = LocalStore(path).read()
@@ -276,7 +276,10 @@ def _check_address(old: str, new: str) -> None:
 
 
 def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
-    """Ask, unless --yes is given. Raises Refused if nobody can be asked, or the answer is no."""
+    """Ask, unless --yes is given.
+
+    Raises Refused if nobody can be asked, or the answer is no. Raises Interrupted if a signal came.
+    """
     if is_confirmed:
         return
     terminal = world.terminal
@@ -308,5 +311,5 @@ def _time_text(seconds: int) -> str:
     """Write a time. `seconds`: since 1970."""
     try:
         return rfc3339(seconds)
-    except (OverflowError, ValueError, OSError):  # by a wrong clock
+    except (OverflowError, ValueError, OSError):  # a wrong clock recorded an impossible time
         return str(seconds)

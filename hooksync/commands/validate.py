@@ -1,6 +1,6 @@
 """The command `validate`: checks hooks files without network and environment.
 
-Prints nothing itself.
+All output goes through `world.terminal`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 
 def validate(options: FileOptions, world: World) -> ExitCode:
-    """Check the files; needs neither network nor environment.
-
-    Raises FileError with every problem.
-    """
+    """Check the files, and count what they declare. Raises FileError with every problem."""
     from hooksync.config.declarations import addresses, select
 
     document = _checked(options, world)
@@ -35,7 +32,10 @@ def validate(options: FileOptions, world: World) -> ExitCode:
 
 
 def _checked(options: FileOptions, world: World) -> Document:
-    """Read the files, and judge them by the policy, if there is one."""
+    """Read the files, and check them against the policy.
+
+    Without a policy, refuse programs for secrets, unless --allow-commands is given.
+    """
     from hooksync.config.document import read_document
     from hooksync.config.references import command_problems
 

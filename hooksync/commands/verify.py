@@ -1,4 +1,4 @@
-"""The command `verify`: which secret signed an event, and what is wrong if none did."""
+"""The command `verify`: finds the secret that signed an event, or the reason why none did."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class VerifyOptions(SecretOptions, frozen=True):
 
 
 def verify(options: VerifyOptions, world: World) -> ExitCode:
-    """Report which of the secrets an event was signed with. ERROR: with none of them."""
+    """Report which of the secrets signed an event. Returns ERROR if none did."""
     known = find_secrets(options, world)
     body, headers = read_event(options.path, world.stdin)
     signature = options.signature or headers.get(SIGNATURE.lower())

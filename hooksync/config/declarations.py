@@ -1,9 +1,9 @@
-"""What the hooks files declare, with places and before variables are filled in; its rules.
+"""The declarations of hooks files, with their locations, before variables are filled in.
 
-A run looks at the tenancies and addresses that --tenancy and --target name.
+`select` and `narrowed` keep the declarations that --tenancy and --target match.
 
-`resolve` judges what they declare: texts without `${NAME}` when the files are read, the others when
-their values are filled in. So `subject` names what is judged, and no message quotes the text.
+The module `resolve` judges the texts. It judges a text without `${NAME}` when its file is read, and
+any other text when it is filled in. Messages never quote a text: `Written.subject` names it.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class SubscriptionDeclaration(model.PlainFields, frozen=True):
 
     name: str
     url: Written
-    triggers: tuple[model.Trigger, ...]  # at least one, each once
+    triggers: tuple[model.Trigger, ...]  # each once; empty only if a problem was reported
     secret: model.SecretRef
     location: model.Location  # of its name
 
 
 class Settings(model.PlainSettings, frozen=True):
-    """All that a tenancy says besides its subscriptions.
+    """Everything that a tenancy declares, except its subscriptions.
 
-    Made without arguments: what holds where it is silent.
+    `Settings()` holds the defaults of settings that a tenancy leaves out.
     """
 
     server: Written | None = None
@@ -59,28 +59,30 @@ class Settings(model.PlainSettings, frozen=True):
 
 
 class TenancyDeclaration(Record, frozen=True):
-    """One tenancy as the files declare it, or as one of them does."""
+    """One tenancy as one file declares it, or as all files together declare it."""
 
     name: str
     settings: Settings
     subscriptions: tuple[SubscriptionDeclaration, ...]
-    location: model.Location  # of its name where its settings stand, or else where it comes first
-    # whether the file has settings and subscriptions of it
+    # of its name, in the file with its settings; without settings, in the first file that names it
+    location: model.Location
+    # whether the file has settings of the tenancy, and whether it has the key `subscriptions`; for
+    # all files together, both describe the file that `location` names
     has_settings: bool = True
     has_subscriptions: bool = True
 
 
 class Document(Record, frozen=True):
-    """All files of a run together, checked as far as that goes without the environment."""
+    """All hooks files of a run together. Rules that need no environment are already checked."""
 
     tenancies: tuple[TenancyDeclaration, ...]
     warnings: tuple[Problem, ...] = ()
 
 
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
-    """Say what is wrong with a credential or a secret, by where it is found.
+    """Return the problem of a secret or a credential. It names the source, never the value.
 
-    No credentials: name what needs none.
+    For a credential, the fix also names the command that needs no credentials.
     """
     if ref.noun != "secret":
         fix = f"{fix}; {_NEEDS_NONE}"
@@ -88,7 +90,7 @@ def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
 
 
 def unset_problem(ref: model.SecretRef, environ: Mapping[str, str]) -> Problem | None:
-    """Say why a variable cannot be used; None: it can."""
+    """Return the problem of a variable that is empty or not set; None if it has a value."""
     if environ.get(ref.name):
         return None
     state = "is empty" if ref.name in environ else "is not set"
@@ -97,13 +99,13 @@ def unset_problem(ref: model.SecretRef, environ: Mapping[str, str]) -> Problem |
 
 
 def origin_of(name: str, environ: Mapping[str, str]) -> str:
-    """Return the file that sets a variable; "": the environment does."""
+    """Return the file that sets a variable, or that should set it; "" if there is none."""
     return environ.origins.get(name, "") if isinstance(environ, model.Environ) else ""
 
 
 def is_own(name: str) -> bool:
-    """Whether a variable is for hooksync itself, and goes nowhere else."""
-    return name.upper().startswith("HOOKSYNC_")  # Windows does not mind the case
+    """Whether a variable is for hooksync itself: hooks files and programs must not use it."""
+    return name.upper().startswith("HOOKSYNC_")  # Windows ignores the case of names
 
 
 def set_fix(name: str) -> str:
@@ -114,10 +116,11 @@ def set_fix(name: str) -> str:
 def select(
     document: Document, tenancies: Sequence[str], targets: Sequence[str]
 ) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies that a glob matches, and in which a target may match an address.
+    """Keep the tenancies that `tenancies` match and in which `targets` may match an address.
 
-    Raises UsageError for a glob that matches nothing: it is a mistake, and would look like "nothing
-    to do". A target that matches no declared address may match one that the state contains.
+    Both are globs; without globs, everything matches. Raises UsageError if a tenancy glob, or a
+    target without `/`, matches nothing: this mistake would look like "nothing to do". Any other
+    target may match an address in the state. UsageError is also raised if no tenancy is left.
     """
     names = [entry.name for entry in document.tenancies]
     refuse_unmatched("--tenancy", tenancies, names, "tenancy")
@@ -131,7 +134,10 @@ def select(
 def _targeted(
     entries: Sequence[TenancyDeclaration], targets: Sequence[str]
 ) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies in which a target matches an address, or may match a former one."""
+    """Keep the tenancies in which a target matches an address, or may match a former one.
+
+    A former address is no longer declared, but the state may still contain it.
+    """
     declared = addresses(entries)
     former = []
     for glob in targets:
@@ -173,8 +179,11 @@ def narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclar
 
 
 def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:
-    """Raise UsageError for globs that match none of the candidates. `flag`: that they came with."""
-    # only here: the addresses of a state may be anything
+    """Raise UsageError for globs that match none of the candidates.
+
+    `flag`: the flag or argument that gave the globs; `noun`: what the candidates are.
+    """
+    # addresses from the state may contain any characters, so they are escaped
     from hooksync.core.redaction import printable
 
     some = printable(some_of(candidates, 3))

@@ -1,8 +1,8 @@
-"""Hooks files -> one document, checked without the environment; all problems at once.
+"""Read hooks files into one document, check it without the environment, report all problems.
 
-The files are read already; of the disk, only the packaged schema is read. Rules about one
-subscription and its defaults are checked while a file is read; those between subscriptions,
-tenancies and files once all are.
+The caller has loaded the files: this module reads only the packaged schema from disk. Rules about
+one subscription and its defaults are checked while its file is read. Rules that compare
+subscriptions, tenancies or files are checked after all files were read.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Path = tuple[str | int, ...]
 
 _ADD_TRIGGER = "add trigger: INDEXED (or a different one), here or under defaults"
 _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
-# placeholder for a missing secret, which is a problem: the entry goes no further
+# placeholder for a missing secret: that is a problem, so no document with it is returned
 _MISSING = model.SecretRef("env", "")
-# names that a message lists, and that advice is taken from: comparing thousands takes seconds
+# a message lists at most so many names, and compares no more: to compare thousands takes seconds
 _MOST_LISTED = 100
 
 
 def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Document:
     """Read hooks files together.
 
-    Raises FileError with every problem, in the order of the files; `judges` find more.
+    `judges` find further problems. Raises FileError with every problem, in the order of the files.
     """
     files = [FileReader(source) for source in sources]
     triggers = _known_triggers(files)
@@ -66,7 +66,7 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
 
 
 def _known_triggers(files: Iterable[FileReader]) -> Mapping[str, model.Trigger] | None:
-    """Map each known name to its trigger; None: a file that could not be read may declare more."""
+    """Map each known name to its trigger. None: an unreadable file may declare more names."""
     names = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
     for file in files:
         if () in file.damaged:
@@ -90,7 +90,10 @@ def _run_problems(
 
 
 def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:
-    """Sort by place, files in the order of the command line; report what an alias repeats once."""
+    """Sort by place, with the files in the order of the command line.
+
+    If a YAML alias repeats a problem, it is reported once.
+    """
     order = {source.name: index for index, source in enumerate(sources)}
 
     def place(problem: Problem) -> tuple[int, model.Location]:
@@ -103,7 +106,7 @@ def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Pr
 def _merged(
     parts: Iterable[TenancyDeclaration], problems: list[Problem]
 ) -> tuple[TenancyDeclaration, ...]:
-    """Put the parts of each tenancy together, and note what two of them declare."""
+    """Merge the parts of each tenancy. If two parts declare the same, a problem is noted."""
     spread: defaultdict[str, list[TenancyDeclaration]] = defaultdict(list)
     for part in parts:
         spread[part.name].append(part)
@@ -125,7 +128,7 @@ def _merged(
 def _settings_problems(
     parts: Sequence[TenancyDeclaration], main: TenancyDeclaration
 ) -> Iterator[Problem]:
-    """Refuse settings of a tenancy that are not those of its main part."""
+    """Refuse a part that declares settings beside the main part, or gets different defaults."""
     for part in parts:
         if part is not main and part.has_settings:
             what = f'tenancy "{main.name}" has settings in two files'
@@ -144,7 +147,7 @@ def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> 
 class FileReader:
     """Reads one hooks file.
 
-    Problems are noted; what is read after one only serves to find more of them.
+    It notes problems. After the first one, it reads on only to find more problems.
     """
 
     def __init__(self, source: Source) -> None:
@@ -158,7 +161,7 @@ class FileReader:
         self._open(source.data)
 
     def _open(self, content: bytes) -> None:
-        """Read the file as far as the schema goes."""
+        """Parse the file, and keep what fits the schema."""
         try:
             data, problems = read_yaml(self._file, content)
         except FileError as error:
@@ -170,7 +173,7 @@ class FileReader:
             self.is_whole = not problems
             self.damaged = set()
             return
-        # only here: a file that fits needs none of this
+        # imported only here: a file that fits the schema does not need it
         from hooksync.config.schema_errors import drop_unfit, find_schema_errors
 
         errors = find_schema_errors(data, self._file, read_schema("hooks"))
@@ -180,10 +183,13 @@ class FileReader:
         self.data = data
 
     def read(self, triggers: Mapping[str, model.Trigger] | None) -> list[TenancyDeclaration]:
-        """Read what the file says of each tenancy. `triggers`: by name; None: any name is one."""
+        """Read what the file says of each tenancy.
+
+        `triggers`: the known ones by name. If it is None, every name is accepted.
+        """
         self._known_triggers = triggers
         self._defaults: YamlMap = self.data.get("defaults", YamlMap())
-        self._settings(self._defaults)  # their problems are noted, also if nothing uses them
+        self._settings(self._defaults)  # notes problems of defaults, even if no tenancy uses them
         self._default_triggers = self._triggers(self._defaults)
         tenancies = self.data.get("tenancies", YamlMap())
         return [self._part(tenancies, name) for name in tenancies]
@@ -201,7 +207,7 @@ class FileReader:
         )
 
     def _settings(self, fields: YamlMap) -> Settings:
-        """Read the settings of a tenancy. What is left out gets its default."""
+        """Read the settings of a tenancy. A setting that is left out gets its default."""
         given = given_fields(model.PlainSettings, fields)
         prefixes = given.get("owns")
         if isinstance(prefixes, YamlList):
@@ -223,7 +229,7 @@ class FileReader:
             if fault:
                 fix = "write a URL such as https://fn.example.net/api"
                 self._note(f"this prefix {fault}", fix, prefixes.item_mark(index))
-                # this problem stops the run; `all` only prevents false problems of URLs
+                # this problem stops the run; `all` only prevents false problems about URLs
                 owns = "all"
         return owns
 
@@ -252,7 +258,7 @@ class FileReader:
     def _text(self, fields: YamlMap, key: str) -> Written | None:
         """Read a text that may hold `${NAME}`.
 
-        None: it is not there, or it is malformed, which is noted.
+        Returns None if the key is missing, or if the text is malformed. The latter is noted.
         """
         if key not in fields:
             return None
@@ -268,7 +274,7 @@ class FileReader:
         return model.SecretRef.read(fields[key], where, noun, self._folder)
 
     def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
-        """Read `trigger` or `triggers`; None: neither is there."""
+        """Read `trigger` or `triggers`. Returns None if neither is given."""
         if "trigger" in fields:
             written = [(fields["trigger"], fields.value_mark("trigger"))]
         elif "triggers" in fields:
@@ -297,7 +303,7 @@ class FileReader:
 
 def _trigger_advice(name: str, known: Mapping[str, model.Trigger]) -> str:
     """Advise on an unknown name: what may have been meant, and which names are known."""
-    from hooksync.config.schema_errors import suggestion  # only here: needed for mistakes alone
+    from hooksync.config.schema_errors import suggestion  # only here: only mistakes need it
 
     shown = list(dict.fromkeys(trigger.short for trigger in known.values()))[:_MOST_LISTED]
     advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"

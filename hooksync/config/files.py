@@ -1,6 +1,6 @@
-"""Hooks files and saved plans on the disk: find them and read their bytes.
+"""Files that users name, such as hooks files and saved plans: find them and read their bytes.
 
-This module reads the disk and standard input; it does not look into what it reads.
+This module reads the disk and standard input. It parses nothing but the headers of recorded events.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ DEFAULT_FILE = "hooks.yaml"
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
-MOST_SETTINGS_BYTES = 1024 * 1024  # of a policy, or of variables
+MOST_SETTINGS_BYTES = 1024 * 1024  # of a policy, a file of variables or a credentials file
 MOST_EVENT_BYTES = 16 * 1024 * 1024  # of a captured event
-# ends the name of the file that holds the headers of an event, beside its body
+# suffix of the file with an event's headers, which is next to the file with the event's body
 HEADERS = ".headers"
 
 _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
@@ -40,15 +40,15 @@ class Source(Record, frozen=True):
     HIDDEN = ("data",)
 
     name: str  # as the user named it; "<stdin>" for standard input
-    folder: str  # that relative paths in it start at; "" is the current one
+    folder: str  # relative paths in the file start here; "" is the current folder
     data: bytes
 
 
 def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
     """Read files, the *.yaml and *.yml files of directories (sorted), and standard input for `-`.
 
-    Folders within a directory are not read. A file that is named twice is read once. Raises
-    FileError with every problem; a directory without hooks files is one.
+    Hidden files and folders within a directory are not read. A file that is named twice is read
+    once. Raises FileError with every problem; a directory without hooks files is a problem, too.
     """
     problems: list[Problem] = []
     paths: list[str] = []
@@ -81,20 +81,23 @@ def read_plan(path: str) -> bytes:
 
 
 def read_settings(path: str, kind: str, fix: str) -> bytes:
-    """Read a small file that the command line names. Raises FileError."""
+    """Read a policy, a file of variables or a credentials file. Raises FileError.
+
+    `kind`: what messages call the file; `fix`: what to do if it is missing or too large.
+    """
     return _read(path, kind, MOST_SETTINGS_BYTES, fix)
 
 
 def others_may_read(path: str) -> bool:
-    """Whether any user of this machine may read a regular file; always False on Windows."""
+    """Whether every user of this machine may read a regular file; always False on Windows."""
     mode = os.stat(path).st_mode
     return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[str, str]]:
-    """Read a captured event's body, and its headers if `listen --record` wrote them (lower case).
+    """Read the body of a captured event, and its headers if `listen --record` wrote them.
 
-    Raises FileError.
+    The names of headers are in lower case. Raises FileError.
     """
     fix = "name a file that holds the body of an event as it was sent, or - for standard input"
     body = _read(path, "event", MOST_EVENT_BYTES, fix, stdin)
@@ -119,7 +122,7 @@ def recorded_events(folder: str) -> list[str]:
 
 
 def real_path(ref: SecretRef) -> str:
-    """Say where the file of a secret really lies, links followed."""
+    """Return the path of a secret's file, after following links."""
     return _real(os.path.join(ref.base, os.path.expanduser(ref.name)))
 
 
@@ -131,20 +134,23 @@ def _real(path: str) -> str:
 
 
 def lies_in(ref: SecretRef, folder: str, policy: str) -> bool:
-    """Whether a secret's file is in a folder, links followed; paths start at the policy."""
+    """Whether a secret's file is below a folder that a policy names, after following links.
+
+    `folder`: relative paths start at the folder of `policy`, which is the policy's path.
+    """
     real_folder = real_path(SecretRef("file", folder, None, os.path.dirname(policy)))
     return real_path(ref).startswith(os.path.join(real_folder, ""))
 
 
 def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
-    """Whether a real path leads to the system's view of processes and devices."""
+    """Whether a path without links is in /proc, /dev or /sys, or names a Windows device."""
     return bool((_WINDOWS_DEVICE if is_windows else _DEVICE).fullmatch(path))
 
 
 def _hooks_files(directory: str) -> list[str]:
     """List the *.yaml and *.yml files directly in a directory, sorted. Raises FileError.
 
-    What is hidden belongs to tools.
+    Hidden files are left out, because they belong to tools.
     """
     found = []
     try:
@@ -169,9 +175,9 @@ def _read_source(path: str, stdin: BinaryIO) -> Source:
 
 
 def _read(path: str, noun: str, most: int, fix: str, stdin: BinaryIO | None = None) -> bytes:
-    """Read a file, or standard input for `-` if it is given. Raises FileError.
+    """Read a file; if `stdin` is given, `-` reads standard input. Raises FileError.
 
-    `most`: bytes; `fix`: what to do if there is no file, or more bytes.
+    `most`: bytes; `fix`: what to do if the file is missing or larger than `most`.
     """
     name = f"the {noun} {path}"
     try:
@@ -190,6 +196,6 @@ def _read(path: str, noun: str, most: int, fix: str, stdin: BinaryIO | None = No
 
 
 def _unreadable(name: str, error: Exception) -> Problem:
-    # a ValueError: a null character in a path, or a closed standard input
+    # a ValueError means a null character in a path, or a closed standard input
     fix = "check the path and its permissions"
     return Problem(f"{name} cannot be read: {os_reason(error)}", fix)

@@ -1,10 +1,11 @@
-"""A policy: what hooks files may name, and what a run of them may do.
+"""A policy: the names that hooks files may contain, and the actions that a run may take.
 
-It is kept where the authors of hooks files cannot change it.
+The authors of hooks files must not be able to change the policy.
 
-A policy denies the servers, receivers, secrets and variables that it does not mention. It limits
-only the actions that it mentions. Hosts are judged in the form in which they are called, whatever
-their spelling. A policy looks up, calls and reads nothing, except links that lead to a file.
+A policy denies the servers, receivers, secrets and variables that it does not mention. Variables
+such as PRESERVICA_PASSWORD are always allowed for their usual purpose. A policy limits only the
+actions that it mentions. Different spellings of a host are judged alike. The checks make no calls
+and open no files; they only follow links on the disk.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class Policy(Record, frozen=True):
     """The fields of `schemas/policy.schema.json`."""
 
     file: str
-    lines: Mapping[str, int]  # where its fields stand
+    lines: Mapping[str, int]  # line numbers by field
     servers: Allowed = ()  # globs of hosts
-    receivers: Allowed = ()  # globs of hosts; below a path if a `/` follows
+    receivers: Allowed = ()  # globs of hosts; `host/path/` allows only URLs below that path
     secret_kinds: Allowed = ()
     secret_variables: Allowed = ()  # globs of names
     place_variables: Allowed = ()  # globs of names
@@ -50,9 +51,9 @@ class Policy(Record, frozen=True):
     keyring_services: Allowed = ()  # globs of services in the keyring
     allow_http: bool = False
     allow_private_receivers: bool = False
-    # limits of what a run may do; None: no limit
+    # limits of the actions of a run; None: no limit
     max_unsubscribe: UnsubscribeLimit | None = None
-    triggers: Allowed | None = None  # in either spelling
+    triggers: Allowed | None = None  # pyPreservica's names, or those of the service
     owns: Allowed | None = None  # "made", "all", "none", and prefixes of URLs
     probe: Allowed | None = None
     unknown_secret: Allowed | None = None
@@ -64,14 +65,14 @@ class Policy(Record, frozen=True):
         environ: Mapping[str, str] | None = None,
         login: str = "",
     ) -> Iterator[Problem]:
-        """Find what the policy does not allow.
+        """Find the servers, receivers, variables and secrets that the policy does not allow.
 
-        `environ`: fills in the variables; None: only the text before the first one is judged.
+        `environ`: fills in the variables; None: only the text before the first variable is judged.
 
         `login`: the path of a credentials file, which is judged as if the tenancy named it.
         """
         usual = CredentialRefs()
-        judge = cache(self._breach_of)  # once each: files are looked for on the disk
+        judge = cache(self._breach_of)  # each reference once: following links reads the disk
         for tenancy in tenancies:
             yield from self._server_breaches(tenancy, environ)
             for entry in tenancy.subscriptions:
@@ -117,7 +118,7 @@ class Policy(Record, frozen=True):
         if server is None:
             server = Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
         text, is_whole = _known(server, environ)
-        if is_whole and not urls.server_fault(text):  # else `resolve` reports it
+        if is_whole and not urls.server_fault(text):  # otherwise `resolve` judges it
             yield from self._host_breaches("servers", urls.server_url(text), "the server", server)
         if tenancy.settings.allow_http and not self.allow_http:
             what = f'tenancy "{tenancy.name}" says `allow_http: true`'
@@ -129,7 +130,7 @@ class Policy(Record, frozen=True):
         text, is_whole = _known(written, environ)
         scheme, _, tail = urls.split_url(text)
         if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
-            return  # no URL, which is reported elsewhere; or its host is not known yet
+            return  # it is not a URL, which `resolve` reports, or its host is not known yet
         yield from self._host_breaches("receivers", text, "the URL", written, is_whole=is_whole)
         if urls.is_plain_http(text) and not self.allow_http:
             yield self._problem("allow_http", "the URL is plain http", written.location)
@@ -143,16 +144,16 @@ class Policy(Record, frozen=True):
         if any(_is_below(path, each, is_whole=is_whole) for each in paths):
             return
         what = f"{subject} leads to {netloc}"
-        if netloc not in written.template.text:  # what was filled in may be a secret
+        if netloc not in written.template.text:  # the value of a variable may be a secret
             what = f"{subject}, with its variables filled in, leads to a host"
         elif paths:
             what = f"{subject} leads to a path of {netloc}"
         yield self._problem(field, what, written.location)
 
     def _variable_breaches(self, use: Use) -> Iterator[Problem]:
-        """Judge a variable in its role; "place" means that messages show its value.
+        """Judge a variable by its role. In the role "place", messages would show its value.
 
-        A variable that both lists name is for secrets.
+        A variable that is in both lists of the policy counts as a secret.
         """
         is_secret = _matches(use.name, self.secret_variables)
         is_place = not is_secret and _matches(use.name, self.place_variables)
@@ -168,7 +169,7 @@ class Policy(Record, frozen=True):
             )
 
     def _breach_of(self, ref: SecretRef) -> tuple[str, str] | None:
-        """Judge a reference; return the field that does not allow it, and what it is."""
+        """Return the policy's field that does not allow a reference, and the reason; or None."""
         if ref.kind not in self.secret_kinds:
             return "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`"
         if ref.kind == "file" and not any(
@@ -195,7 +196,7 @@ def read_policy(path: str) -> Policy:
     )
     data, problems = read_yaml(path, read_settings(path, "policy", fix))
     if problems or not schema_check("policy")(data):
-        # only here: a file that fits needs none of this
+        # imported only here: a policy that fits the schema does not need it
         from hooksync.config.schema_errors import find_schema_errors
 
         errors = find_schema_errors(data, path, read_schema("policy"))
@@ -215,7 +216,10 @@ def read_policy(path: str) -> Policy:
 
 
 def _known(written: Written, environ: Mapping[str, str] | None) -> tuple[str, bool]:
-    """Return a text, filled in; or its beginning up to an unknown variable, and False."""
+    """Return a filled-in text, and True.
+
+    If a variable is not known, return the text before the first variable, and False.
+    """
     template = written.template
     with suppress(MissingVariableError):
         if environ is not None or template.literal is not None:
@@ -228,7 +232,10 @@ def _matches(text: str, globs: Iterable[str]) -> bool:
 
 
 def _denied(value: str | frozenset[str], allowed: Allowed | None) -> list[str]:
-    """List the value, or the prefixes of URLs, that are not allowed. None: everything is."""
+    """List what is not allowed: the value itself, or some of its URL prefixes.
+
+    If `allowed` is None, everything is allowed.
+    """
     if allowed is None or value in allowed:
         return []
     if isinstance(value, str):
@@ -237,7 +244,7 @@ def _denied(value: str | frozenset[str], allowed: Allowed | None) -> list[str]:
 
 
 def _is_below(path: str, start: str, *, is_whole: bool) -> bool:
-    """Whether a path is below the allowed one, or may be once its variables are filled in."""
+    """Whether a path is below `start`; if it is not whole, whether it may be when filled in."""
     if not is_whole and start.startswith(path):
         return True
     return urls.owns_url(frozenset([f"https://host{start}"]), f"https://host{path}")
@@ -245,7 +252,7 @@ def _is_below(path: str, start: str, *, is_whole: bool) -> bool:
 
 @lru_cache(maxsize=1024)
 def _allowed_paths(netloc: str, usual: int, globs: Allowed) -> list[str]:
-    """List the paths that are allowed on a host. A `*` of a glob is one label of a host name.
+    """List the paths that are allowed on a host. A `*` in a glob matches one label of a host name.
 
     `usual`: the port if none is written.
     """
@@ -260,7 +267,7 @@ def _allowed_paths(netloc: str, usual: int, globs: Allowed) -> list[str]:
 
 
 def _called(netloc: str, usual: int) -> str:
-    """Write host and port in one form: no final dot, always a port, addresses in brackets."""
+    """Write host and port in one form: with a port, no final dot, and brackets around addresses."""
     host, port = urls.split_port(netloc)
     address = None if "%" in host else urls.literal_address(host)
     return f"{f'[{address}]' if address else host.removesuffix('.')}:{port or usual}"

@@ -1,8 +1,8 @@
-"""What hooks files name: where secrets are found, and variables; what no hooks file may name.
+"""The variables and sources of secrets that hooks files name, and those that they must not name.
 
-A place is a server, a tenant, a username or the host of a URL. hooksync shows places, and name
-servers and proxies see hosts. So a variable that holds a secret is refused as a place. No message
-quotes what a variable holds.
+A place is a server, a tenant, a username or the host of a URL. hooksync shows places, and the DNS
+and proxies see hosts. So a place must not use a variable that holds a secret. No message quotes the
+value of a variable.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from hooksync.core.model import CredentialRefs, Location, SecretRef
 from hooksync.core.record import Record, asdict
 from hooksync.core.urls import split_written
 
-# secret: credentials too; url: in the path or query of one
+# secret: also a password or a TOTP seed; url: in the path or query of a URL; place: as defined in
+# the docstring of this module
 Role = Literal["secret", "url", "place"]
 
 _COMMAND_FIX = (
@@ -34,19 +35,23 @@ _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
 class Use(Record, frozen=True):
-    """A variable or another source of secrets that a tenancy uses."""
+    """One use of a variable, or of a different source of secrets, in a tenancy."""
 
-    name: str  # of the variable; "": it is another source
+    name: str  # of the variable; "" for a file, a command or a keyring
     role: Role
     where: Location | None
-    is_usual: bool = False  # the variable that pyPreservica has for this, e.g. PRESERVICA_PASSWORD
+    # whether it is the variable that pyPreservica uses for the same purpose, e.g.
+    # PRESERVICA_PASSWORD for the password
+    is_usual: bool = False
     ref: SecretRef | None = None  # None if the variable is part of a text
 
 
 def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = None) -> Iterator[Use]:
-    """Give all uses of a tenancy, and the usual variables where it is silent.
+    """Yield all uses of a tenancy.
 
-    `environ`: what URLs are filled in with, to tell a host from a path.
+    If it leaves out its server, tenant or a credential, it uses the usual variable.
+
+    `environ`: fills in URLs, to find out which variables are in the host.
     """
     settings = tenancy.settings
     for text, known in (
@@ -61,7 +66,7 @@ def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = Non
         if isinstance(ref, SecretRef):
             yield _use_of(ref, ref.location or tenancy.location, is_usual=ref == usual[field])
     for entry in tenancy.subscriptions:
-        if entry.secret.name:  # else it is missing, which is a problem of its own
+        if entry.secret.name:  # otherwise it is missing, which is reported elsewhere
             yield _use_of(entry.secret, entry.secret.location)
         if entry.url.template.literal is None:
             yield from _uses_in_url(entry.url, environ or {})
@@ -73,9 +78,10 @@ def _use_of(ref: SecretRef, where: Location | None, *, is_usual: bool = False) -
 
 
 def _uses_in_url(url: Written, environ: Mapping[str, str]) -> Iterator[Use]:
-    """Separate variables that begin in the scheme, host or port (or right after) from the rest.
+    """Yield a URL's variables: a variable in its scheme, host or port is a place.
 
-    What is not known counts as empty.
+    So is a variable right after the host or port, because its value may extend them. A variable
+    without a known value counts as empty.
     """
     text = ""
     starts: list[tuple[str, int]] = []
@@ -92,12 +98,15 @@ def _uses_in_url(url: Written, environ: Mapping[str, str]) -> Iterator[Use]:
 
 
 def named_refs(tenancy: TenancyDeclaration) -> list[SecretRef]:
-    """List where a tenancy has its secrets and credentials from, but for the usual variables."""
+    """List the references to secrets and credentials of a tenancy, except the usual variables."""
     return [use.ref for use in uses_of(tenancy) if use.ref and not use.is_usual]
 
 
 def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Problem]:
-    """Refuse what no hooks file may name, so that an unreviewed file cannot send it elsewhere."""
+    """Refuse references that no hooks file may contain.
+
+    Otherwise a file that nobody reviewed could send a secret of this machine to a foreign server.
+    """
     uses = [use for tenancy in tenancies for use in uses_of(tenancy)]
     secrets = _ALWAYS_SECRET.union(use.name for use in uses if use.role == "secret" and use.name)
     files = {use.ref for use in uses if use.ref and use.ref.kind == "file"}
@@ -114,7 +123,7 @@ def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Prob
 
 
 def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
-    """Refuse programs, so that the author of a hooks file or an unsigned plan can run nothing."""
+    """Refuse references to programs, so that the author of a hooks file cannot run any."""
     for tenancy in tenancies:
         for ref in named_refs(tenancy):
             if ref.kind == "command":

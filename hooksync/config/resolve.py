@@ -1,8 +1,8 @@
-"""Declarations -> the declared tenancies, with everything but secrets filled in; their rules.
+"""Turn declarations into tenancies: fill in everything but secrets, and check the rules.
 
-Pure: the environment is an argument. A text without `${NAME}` is judged when its file is read, and
-any other text when it is filled in: each once, by the same functions. Messages name variables, and
-the files that set them; they never quote what variables hold.
+Pure: the environment is an argument. A text without `${NAME}` is judged when its file is read, any
+other text when it is filled in. So each is judged once, by the same functions. Messages name
+variables, and the files that set them; they never quote what variables hold.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL wit
 def judge(
     entries: Sequence[TenancyDeclaration], *, is_whole: bool
 ) -> tuple[list[Problem], list[Problem]]:
-    """Judge what files declare as far as it depends on no variable.
+    """Judge everything in the files that does not depend on a variable.
 
     Returns problems and warnings. `is_whole`: whether everything in the files could be read.
     """
@@ -75,12 +75,12 @@ def resolve(
     *,
     needs_login: bool = False,
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
-    """Fill in what the environment says.
+    """Fill in the values of environment variables.
 
-    Returns the tenancies and new warnings, in the order of the entries.
+    Returns the tenancies, and the warnings that `judge` could not give yet, in the entries' order.
 
-    `needs_login`: an error if no tenancy has a log-in. Raises FileError with every problem, and
-    with all variables that are not set.
+    If `needs_login`, at least one tenancy must have a log-in. Raises FileError with every problem;
+    it then names all variables that are not set, also those of secrets.
     """
     fillings = [_Filling(entry, environ) for entry in entries]
     tenancies = [filling.tenancy() for filling in fillings]
@@ -106,7 +106,7 @@ def _unresolved(fillings: Sequence[_Filling], problems: Iterable[Problem]) -> Fi
 def resolve_subscriptions(
     entry: TenancyDeclaration, environ: Environment
 ) -> tuple[DeclaredSubscription, ...]:
-    """Fill in URLs alone: who calls receivers needs no server.
+    """Fill in only the URLs: a command that calls receivers needs no server.
 
     Raises FileError with every problem.
     """
@@ -120,9 +120,9 @@ def resolve_subscriptions(
 def url_environment_values(
     entries: Sequence[TenancyDeclaration], environ: Environment
 ) -> tuple[str, ...]:
-    """Return what URLs were filled in with, for the redactor: foreign text may echo it.
+    """Return the values that fill in URLs: the redactor masks them in texts of other programs.
 
-    What fills in a server or a tenant too is left out: these are not secret, and are shown.
+    Values that also fill in a server or a tenant are left out, because those are shown anyway.
     """
     shown = {"PRESERVICA_SERVER", "PRESERVICA_TENANT"}
     names: dict[str, None] = {}
@@ -140,7 +140,7 @@ def url_environment_values(
 def server_problem(
     server: str, subject: str, where: Location | None, *, allow_http: bool
 ) -> Problem | None:
-    """Judge a server."""
+    """Return what is wrong with a server, or None."""
     if fault := server_fault(server):
         return Problem(f"{subject} {fault}", _SERVER_FIX, where)
     if is_plain_http(server) and not allow_http:
@@ -152,7 +152,11 @@ def server_problem(
 def url_problem(
     url: str, subject: str, where: Location | None, owns: Owns | frozenset[str] = "made"
 ) -> Problem | None:
-    """Judge the URL of a receiver: hooksync may remove what it declares, so a prefix covers it."""
+    """Return what is wrong with the URL of a receiver, or None.
+
+    If `owns` is a set of prefixes, one of them must cover the URL, because hooksync may remove the
+    subscription later.
+    """
     if fault := url_fault(url):
         return Problem(f"{subject} {fault}", _URL_FIX, where)
     if isinstance(owns, frozenset) and not owns_url(owns, url):
@@ -162,7 +166,7 @@ def url_problem(
 
 
 class _Filling:
-    """One tenancy while it is filled in and judged. Without an environment: as it is written."""
+    """Fills in and judges one tenancy. If `environ` is None, it takes texts as they are written."""
 
     def __init__(self, entry: TenancyDeclaration, environ: Environment | None) -> None:
         self.entry = entry
@@ -172,7 +176,7 @@ class _Filling:
         self._is_as_written = environ is None
 
     def tenancy(self) -> Tenancy | None:
-        """Fill everything in, and judge it. None: it has no valid server."""
+        """Fill everything in, and judge it. Returns None if there is no valid server."""
         server = self.server
         tenant = self.tenant
         subscriptions = self.subscriptions()
@@ -191,7 +195,10 @@ class _Filling:
 
     @property
     def place(self) -> Hashable:
-        """The server and the tenant; None: the server is not known."""
+        """The server and the tenant, by which two entries for the same tenancy are recognized.
+
+        If `environ` is None, they are as written. Otherwise this is None if no server is known.
+        """
         if self._is_as_written:
             settings = self.entry.settings
             written = (settings.server, settings.tenant)
@@ -206,18 +213,18 @@ class _Filling:
 
     @property
     def login(self) -> list[SecretRef]:
-        """What every log-in needs."""
+        """The references to the user name and the password, which every log-in needs."""
         return [self._credentials.username, self._credentials.password]
 
     @property
     def secrets(self) -> list[SecretRef]:
-        """The secrets, and a seed that is declared."""
+        """The references to the subscriptions' secrets, and to a TOTP seed if one is declared."""
         seed = self._credentials.totp
         found = [seed] if seed.location else []
         return found + [self._sourced(one.secret) for one in self.entry.subscriptions]
 
     def unset(self, refs: Sequence[SecretRef]) -> list[Problem]:
-        """Name the variables among these references that are not set."""
+        """Return a problem for each of these references whose variable is not set."""
         problems = []
         for ref in dict.fromkeys(refs):
             problem = unset_problem(ref, self._environ) if ref.kind == "env" else None
@@ -226,13 +233,13 @@ class _Filling:
         return problems
 
     def _sourced(self, ref: SecretRef) -> SecretRef:
-        """Add the file that sets the variable of a reference."""
+        """Add to a reference the name of the file that sets its variable."""
         file = origin_of(ref.name, self._environ) if ref.kind == "env" else ""
         return replace(ref, origin=file) if file else ref
 
     @cached_property
     def server(self) -> Server | None:
-        """The server; None: it is not known, or it is invalid, which is noted."""
+        """The server; None: it is not known, or it is invalid (a problem is noted)."""
         written = self._written("server")
         if written is None:
             if not self._is_as_written:
@@ -270,11 +277,11 @@ class _Filling:
         return text, written.template.text
 
     def judge_all(self) -> None:
-        """Judge everything that notes problems and warnings."""
+        """Read each property that notes problems and warnings."""
         _ = self.server, self.tenant, self.urls
 
     def subscriptions(self) -> tuple[DeclaredSubscription, ...]:
-        """Fill in the subscriptions: each has a place for each of its triggers."""
+        """Fill in the subscriptions: each entry makes one for each of its triggers."""
         made = []
         for entry, text in self.urls:
             url = HookUrl(entry.url.template.text, text)
@@ -287,12 +294,15 @@ class _Filling:
 
     @cached_property
     def urls(self) -> list[tuple[SubscriptionDeclaration, str]]:
-        """The subscriptions whose URLs are known and valid; no two may be the same."""
+        """The entries whose URLs are known and valid, with these URLs.
+
+        No two entries may have the same URL and trigger: this is noted, too.
+        """
         found = []
         seen: dict[tuple[Hashable, Trigger], SubscriptionDeclaration] = {}
         for entry in self.entry.subscriptions:
-            # a tuple, so that no literal text equals one with references; hashing a Template again
-            # and again is slow
+            # a tuple, so that a text with references never equals a filled-in URL; hashing the
+            # Template itself again and again is slow
             identity: Hashable = (entry.url.template.text,)
             text = self._url(entry)
             if text is not None:
@@ -307,7 +317,7 @@ class _Filling:
         return found
 
     def _url(self, entry: SubscriptionDeclaration) -> str | None:
-        """Fill in and judge a URL. None: it is not known, or it is invalid, which is noted."""
+        """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
         written = entry.url
         text = self._fill(written, "URL")
         if text is None or not self._judges(written):
@@ -323,7 +333,7 @@ class _Filling:
         return text
 
     def _written(self, field: str) -> Written | None:
-        """Return how a server or a tenant is written; if it is not, its usual variable."""
+        """Return the text of a server or a tenant. If it has none, use its usual variable."""
         written: Written | None = getattr(self.entry.settings, field)
         variable = f"PRESERVICA_{field.upper()}"
         if not written and self._environ.get(variable):
@@ -331,15 +341,18 @@ class _Filling:
         return written
 
     def _judges(self, written: Written) -> bool:
-        """Whether a text becomes known in this pass: a literal one without an environment."""
+        """Whether a text is judged in this pass.
+
+        If `environ` is None, texts without variables are judged, otherwise those with variables.
+        """
         return (written.template.literal is not None) == self._is_as_written
 
     def _fill(self, written: Written, noun: str) -> str | None:
-        """Fill in a text. None: it is not known; a variable that is not set is noted."""
+        """Fill in a text. None: it is not known. If a variable is not set, a problem is noted."""
         template = written.template
         if self._is_as_written and template.literal is None:
             _, netloc, _ = split_written(template.text)
-            if noun != "tenant" and "@" in netloc:  # whatever is filled in beside it
+            if noun != "tenant" and "@" in netloc:  # wrong whatever the variables hold
                 fix = _URL_FIX if noun == "URL" else _SERVER_FIX
                 self._note(f"the {noun} holds user information (@)", fix, written)
             return None
@@ -357,7 +370,7 @@ class _Filling:
 
 
 def _override_warnings(fillings: Sequence[_Filling], environ: Environment) -> list[Problem]:
-    """Warn of variables of secrets that a file sets, too, to a different value."""
+    """Warn of each variable of a secret whose value in a file differs from the environment's."""
     warnings = []
     overridden = environ.overridden if isinstance(environ, Environ) else {}
     for name, file in overridden.items():
@@ -370,9 +383,10 @@ def _override_warnings(fillings: Sequence[_Filling], environ: Environment) -> li
 
 
 def _same_tenancy_problems(fillings: Sequence[_Filling]) -> Iterator[Problem]:
-    """Refuse two names of one tenancy, as far as they are known: they would undo each other.
+    """Refuse two entries for the same tenancy: they would undo each other's changes.
 
-    A tenant that is not given becomes known at log-in.
+    An entry without a tenant is compared only with others without one: its tenant becomes known at
+    log-in.
     """
     seen: dict[Hashable, TenancyDeclaration] = {}
     for filling in fillings:

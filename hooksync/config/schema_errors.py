@@ -1,10 +1,11 @@
-"""Errors against the schema of hooks files and policies, in words with a fix. Pure.
+"""Violations of the schemas of hooks files and policies, worded as problems with a fix.
 
-Fields that do not fit are left out, so that the rest is checked, too; the file is refused in the
-end.
+Fields that do not fit the schema are removed, so that the rules can be checked on the other fields.
+The file is refused in any case.
 
-Words are made from the keyword and the path alone. The content of the file is never quoted: it may
-be a secret. Exceptions: unknown keys that look like names, outside of `secret` and `credentials`.
+Messages are made from the schema, the path and the type of the value. They never quote a value,
+because it may be a secret. They quote the names of tenancies and subscriptions, and unknown keys
+that look like names. Unknown keys under `secret` and `credentials` are not quoted.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MOST_ERRORS = 1000  # in one file; nobody would read more
 Path = tuple[str | int, ...]
 Words = tuple[str, str]  # what, fix
 
-_NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # what else stands where a name should may be anything
+_NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # other names may be secrets
 *_KINDS, _LAST_KIND = (kind.example for kind in SECRET_KINDS.values())
 _REFERENCE = f"{', '.join(_KINDS)} or {_LAST_KIND}"
 _NO_DEFAULTS = ("url", "server", "tenant", "credentials")
@@ -37,13 +38,13 @@ class SchemaError(NamedTuple):
 
     problem: Problem
     path: Path
-    hides: bool = True  # whether something that the file means to say may be missing
+    hides: bool = True  # whether a declaration may be missing because of this error
 
 
 def find_schema_errors(
     data: YamlMap, file: str, schema: Mapping[str, object]
 ) -> tuple[SchemaError, ...]:
-    """Find what does not fit. MOST_ERRORS of them: there may be more."""
+    """Find the first MOST_ERRORS errors in a file. If there are that many, there may be more."""
 
     def errors() -> Iterator[SchemaError]:
         for violation in find_errors(schema, data):
@@ -55,7 +56,7 @@ def find_schema_errors(
                     where = Location(file, *mark_at(data, path, of_key=True))
                     yield SchemaError(Problem(*words, where), path, hides)
             elif found.keyword != "not" or isinstance(found.instance, dict):
-                # otherwise `type` reports it
+                # if the instance is not a mapping, the keyword `type` reports it
                 of_key = found.keyword in ("propertyNames", "required", "anyOf")
                 where = Location(file, *mark_at(data, found.path, of_key=of_key))
                 yield SchemaError(Problem(*word_refusal(found), where), found.path)
@@ -64,9 +65,10 @@ def find_schema_errors(
 
 
 def drop_unfit(data: YamlMap, errors: Sequence[SchemaError]) -> set[Path]:
-    """Remove the fields that do not fit.
+    """Remove the fields that do not fit the schema; with MOST_ERRORS errors, all fields.
 
-    Returns the paths of tenancies and the like in which something may be missing.
+    Returns the paths of the parts in which a declaration may be missing: of tenancies,
+    subscriptions, the defaults or the top level.
     """
     if len(errors) >= MOST_ERRORS:
         data.clear()
@@ -86,10 +88,11 @@ def drop_unfit(data: YamlMap, errors: Sequence[SchemaError]) -> set[Path]:
 
 
 def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """Cut a path into its part (defaults, tenancy, subscription) and the fields below it.
+    """Split a path into the path of a part and the fields below that part.
 
-    E.g. ("tenancies", "prod", "limits", "unsubscribe") -> ("tenancies", "prod"), ("limits",
-    "unsubscribe").
+    A part is the top level, the defaults, a tenancy or a subscription. The indexes of lists are
+    left out. E.g. ("tenancies", "prod", "limits", "unsubscribe") -> ("tenancies", "prod"),
+    ("limits", "unsubscribe").
     """
     depth = 0
     if path[:1] == ("defaults",):
@@ -100,7 +103,7 @@ def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def mark_at(data: YamlMap, path: Path, *, of_key: bool = False) -> Mark:
-    """Return where the value at the end of a path is written, or the key that it stands under."""
+    """Return where the value at the end of a path is written, or with `of_key` its key."""
     node: object = data
     mark = (1, 1)
     for step in path:
@@ -120,17 +123,17 @@ class Refusal(Violation):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that it is about, below those of a tenancy, a subscription or the like."""
+        """The fields of the path below the top level, the defaults, a tenancy or a subscription."""
         return split_path(self.path)[1]
 
     @property
     def field(self) -> str:
-        """The last of its fields; "" for a tenancy, a subscription or the like itself."""
+        """The last of `fields`; "" if there are none."""
         return self.fields[-1] if self.fields else ""
 
     @property
     def label(self) -> str:
-        """What it is about, to begin a sentence with."""
+        """The name of the refused part or field, as the first words of a message."""
         if self.fields:
             of_list = "an item of " if isinstance(self.path[-1], int) else ""
             return of_list + ".".join(self.fields)
@@ -141,25 +144,28 @@ class Refusal(Violation):
 
     @property
     def is_private(self) -> bool:
-        """Whether a secret may be here."""
+        """Whether it is in `secret` or `credentials`, where a user may have written a secret."""
         return bool(self.fields) and self.fields[0] in ("secret", "credentials")
 
     @property
     def known_keys(self) -> list[str]:
-        """The keys that the format has here."""
+        """The keys that the schema allows in this place."""
         notes = ["x-..."] if "patternProperties" in self.schema else []
         return [*self.schema["properties"], *notes]
 
     @property
     def unknown_keys(self) -> list[str]:
-        """The keys that the format does not have here."""
+        """The written keys that the schema does not allow in this place."""
         ignored = "x-" if "patternProperties" in self.schema else ()
         keys: Any = self.instance
         return [key for key in keys if key not in self.known_keys and not key.startswith(ignored)]
 
 
 def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
-    """Word an unknown key; return, too, whether a known one was probably meant."""
+    """Return the words for an unknown key, and whether a declaration may be missing because of it.
+
+    The latter is True if the key may be a misspelled known key.
+    """
     known = found.known_keys
     listed = f"known: {', '.join(known)}"
     if found.is_private:
@@ -173,7 +179,7 @@ def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
 
 
 def suggestion(name: str, known: Sequence[str], advice: str) -> str:
-    """Put what may have been meant by an unknown name before a piece of advice."""
+    """Return the advice. If a known name is similar to the unknown one, suggest it first."""
     import difflib  # only here: a large module
 
     guesses = difflib.get_close_matches(name, known, n=1)
@@ -181,7 +187,7 @@ def suggestion(name: str, known: Sequence[str], advice: str) -> str:
 
 
 def word_refusal(refusal: Refusal) -> Words:
-    """Word a violation: what is wrong, and how to fix it."""
+    """Put a violation into words: what is wrong, and how to fix it."""
     words = None
     if "errorMessage" not in refusal.schema:
         words = _wrong_type(refusal) if refusal.keyword == "type" else _own_words(refusal)
@@ -194,7 +200,7 @@ def word_refusal(refusal: Refusal) -> Words:
 
 
 def _own_words(refusal: Refusal) -> Words | None:
-    """Word what the rule of a keyword alone would not explain; None: it would."""
+    """Return special words for some keywords. None: the general words of `rule` are enough."""
     label = refusal.label
     match refusal.keyword:
         case "propertyNames":
@@ -252,6 +258,6 @@ def _fix(refusal: Refusal) -> str:
 
 @cache
 def _examples() -> dict[str, str]:
-    """Read how each field may be written, from examples.txt."""
+    """Read an example of each field from examples.txt."""
     with open(os.path.join(os.path.dirname(__file__), "examples.txt"), encoding="utf-8") as file:
         return {line.partition(":")[0]: line.rstrip("\n") for line in file}

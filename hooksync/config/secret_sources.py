@@ -1,10 +1,10 @@
-"""A reference becomes a secret here: a variable, a file, a program or a keyring is read.
+"""Look up secrets by their references: read a variable, a file, a program's output or a keyring.
 
-New ones are made here, too.
+Only this module looks up references. Messages name the reference, never the value.
 
-So is the environment, of what the process has and of what files set. Only this module looks a
-secret up; a message names the reference and never the value. It warns of what people leave in place
-by carelessness; it does not prove that a secret is strong.
+This module also adds the variables of files to the environment, and generates new secrets. It warns
+about short secrets, and about those with few different characters. It cannot prove that a secret is
+strong.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CREDENTIALS_FIX = (
     "write it as pyPreservica reads it: UTF-8, [credentials], and below it username=...,"
     " password=... and so on"
 )
-_NOT_TEXT = re.compile("[\ud800-\udfff]")  # what replaces other bytes
+_NOT_TEXT = re.compile("[\ud800-\udfff]")  # surrogates: they stand for bytes that are not UTF-8
 _LARGEST = 64 * 1024  # bytes
 _RANDOM_BYTES = 32  # of a new secret; as many as HMAC-SHA256 uses
 SHORTEST_STRONG = 16  # bytes
@@ -49,7 +49,7 @@ FIX = "make one with `hooksync secret generate`, and give it to the receiver too
 
 
 class SecretSources:
-    """Finds the secrets of a run, each once. Safe among threads."""
+    """Finds the secrets of a run, and looks up each only once. Thread-safe."""
 
     def __init__(
         self, environ: Mapping[str, str], stop: Event | None = None, timeout: float = 30.0
@@ -62,18 +62,17 @@ class SecretSources:
         self._lock = Lock()
 
     def find(self, ref: SecretRef) -> Secret:
-        """Look it up.
+        """Return the secret or credential of a reference.
 
-        What signs must be the same bytes to service and receiver: only printable ASCII will do.
-
-        Raises SecretError when it is missing or cannot be used.
+        A secret, but not a credential, must be printable ASCII, so that service and receiver use
+        the same bytes. Raises SecretError if the value is missing or cannot be used.
         """
         with self._lock:
             if ref not in self._found:
                 try:
                     self._found[ref] = Secret(self._read(ref))
                 except SecretError as error:
-                    # without its context: that may hold anything
+                    # a new error without the context, which may contain the value
                     self._found[ref] = SecretError(*error.problems)
             found = self._found[ref]
         if isinstance(found, SecretError):
@@ -85,9 +84,9 @@ class SecretSources:
         return found
 
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
-        """Return several secrets that sign.
+        """Return several secrets or credentials.
 
-        Raises one SecretError that names all that are missing.
+        Raises one SecretError that names all that are missing or cannot be used.
         """
         found, problems = self.look_up(refs)
         if problems:
@@ -95,7 +94,7 @@ class SecretSources:
         return found
 
     def doubts(self, refs: Iterable[SecretRef]) -> tuple[Problem, ...]:
-        """Warn of missing secrets and of weak ones."""
+        """Return warnings about secrets that are missing, unusable or weak."""
         found, problems = self.look_up(refs)
         doubts = list(problems.values())
         for ref, secret in found.items():
@@ -104,9 +103,9 @@ class SecretSources:
         return tuple(doubts)
 
     def values(self, refs: Iterable[SecretRef] = ()) -> list[str]:
-        """Look these up, and return all that were found so far: for the redactor and nothing else.
+        """Look up `refs`, and return the values of all secrets found so far. Only for the redactor.
 
-        A username from a variable is left out: it is a place, and often a word that texts need.
+        A username from a variable is left out: hooksync shows it, and it is often a common word.
         """
         self.look_up(refs)
         with self._lock:
@@ -120,7 +119,7 @@ class SecretSources:
     def look_up(
         self, refs: Iterable[SecretRef]
     ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
-        """Look up secrets that sign: those that are found, and what is wrong with the others."""
+        """Return the secrets or credentials that are found, and the problems of the others."""
         found: dict[SecretRef, Secret] = {}
         problems: dict[SecretRef, Problem] = {}
         for ref in dict.fromkeys(refs):
@@ -131,7 +130,7 @@ class SecretSources:
         return found, problems
 
     def _read(self, ref: SecretRef) -> str:
-        """Read a secret where it is. Raises SecretError."""
+        """Read a secret from its source. Raises SecretError."""
         read = {
             "env": self._from_environment,
             "file": _from_file,
@@ -149,12 +148,13 @@ class SecretSources:
         return self._environ[ref.name]
 
     def _from_command(self, ref: SecretRef) -> str:
-        """Run a program, without a shell, and take what it prints; that is quoted in no message.
+        """Run a program without a shell, and return its output. No message quotes the output.
 
-        It has no terminal and no input, and none of our own variables. It ends with its children
-        when time is over, or at a signal.
+        The program has no terminal and no input. It inherits neither the variables of hooksync
+        itself nor those that files set. It is ended at a timeout or a signal. Its children are
+        always ended, except on Windows.
         """
-        from hooksync.core import programs  # of use to few
+        from hooksync.core import programs  # imported only here: few runs need it
 
         program = ref.parts[0]
         inherited = process_environ(self._environ)
@@ -174,7 +174,7 @@ class SecretSources:
             except programs.OutputTooLarge:
                 raise _too_large(ref) from None
             finally:
-                programs.end(process)  # and what it left running, even where it ended by itself
+                programs.end(process)  # also its children, which may outlive it
         if code:
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
             raise _unusable(ref, f"cannot be read: {program} {how}", _COMMAND_FIX)
@@ -182,7 +182,7 @@ class SecretSources:
 
     def _from_keyring(self, ref: SecretRef) -> str:
         try:
-            import keyring  # of use to few
+            import keyring  # imported only here: few runs need it
         except ImportError:
             fix = 'install the extra "keyring", as "Install" in README.md describes'
             raise _unusable(
@@ -196,7 +196,7 @@ class SecretSources:
             value = within(self._timeout, partial(keyring.get_password, *ref.parts), self._stop)
         except TimeoutError:
             raise self._unanswered(ref, "the keyring", fix) from None
-        except Exception as error:  # each backend has its own, whose texts may hold anything
+        except Exception as error:  # each backend has its own errors; their texts may be secret
             raise _unusable(
                 ref, f"cannot be read: the keyring failed: {type(error).__name__}", fix
             ) from None
@@ -222,7 +222,7 @@ def _too_large(ref: SecretRef) -> SecretError:
 
 def _from_file(ref: SecretRef) -> str:
     path = real_path(ref)
-    if is_device(path):  # told before; a link may have changed since
+    if is_device(path):  # checked before in `references`, but a link may have changed since
         raise _unusable(ref, *ON_DEVICE)
     try:
         return _text_of(read_file(path, _LARGEST), ref, "write the secret into that file")
@@ -239,10 +239,10 @@ def _from_file(ref: SecretRef) -> str:
 
 
 def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
-    """Take a secret from what a file or a program gives: all but one line break at the end."""
+    """Decode the content of a file or the output of a program, without one final line break."""
     if len(data) > _LARGEST:
         raise _too_large(ref)
-    text = data.decode("utf-8", "surrogateescape")  # as the system hands on the environment
+    text = data.decode("utf-8", "surrogateescape")  # as Python decodes the environment on POSIX
     value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not value:
         raise _unusable(ref, "is empty", empty_fix)
@@ -250,7 +250,7 @@ def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
 
 
 def doubt_about(secret: Secret, ref: SecretRef) -> Problem | None:
-    """Warn of a secret that is easy to guess: it is short, or repeats few characters."""
+    """Return a warning if a secret is short or has few different characters; otherwise None."""
     value = secret.reveal()
     if len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
         fault = f"is shorter than {SHORTEST_STRONG} bytes"
@@ -264,13 +264,14 @@ def doubt_about(secret: Secret, ref: SecretRef) -> Problem | None:
 def gather(
     env_files: Iterable[str], credentials: str | None, environ: Mapping[str, str]
 ) -> tuple[Environ, list[Problem]]:
-    """Add the variables of files that the environment does not set; a later file overrides.
+    """Add variables from files to the environment. Returns the new environment, and warnings.
 
-    `credentials`: of pyPreservica; "": that of the working folder, if there is one and the
-    environment has none of its variables; None: none. Returns the environment and warnings. Raises
-    FileError.
+    The environment overrides all files, and a later file overrides an earlier one.
+
+    `credentials`: the path of pyPreservica's credentials file; None: do not use one. "": use the
+    file in the working folder, if it exists and none of its variables is set. Raises FileError.
     """
-    # no copy of the environment, which on Windows minds no case
+    # not a copy: on Windows, `os.environ` ignores the case of names, and a copy would not
     own = cast(dict[str, str], environ)
     values = Environ(own)
     warnings: list[Problem] = []
@@ -288,7 +289,7 @@ def gather(
 
 
 def _found_credentials(values: Environ, warnings: list[Problem]) -> str | None:
-    """Find pyPreservica's file in the working folder; None: there is none, or it is ignored."""
+    """Find pyPreservica's file in the working folder. None: it is missing, or it is ignored."""
     if not is_there(CREDENTIALS_FILE):
         return None
     overriding = [name for name in PYPRESERVICA.values() if name in values]
@@ -322,16 +323,16 @@ def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> Non
             warnings.append(Problem(f"{name} overrides the value in {path}", fix))
     for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD"):
         if name not in values:
-            values.origins[name] = path  # also if it is missing there, for the message
+            values.origins[name] = path  # even if the file lacks it: messages then name the file
     _add(values, path, found, warnings)
 
 
 def _variables_in(path: str) -> dict[str, str]:
-    """Read a file of NAME=value lines, as python-dotenv reads it; `$` has no meaning.
+    """Read a file of NAME=value lines in the format of python-dotenv, but without expanding `$`.
 
     Raises FileError.
     """
-    from dotenv.parser import parse_stream  # of use to few
+    from dotenv.parser import parse_stream  # imported only here: few runs need it
 
     found: dict[str, str] = {}
     problems = []
@@ -357,7 +358,7 @@ def _variables_in(path: str) -> dict[str, str]:
 
 
 def _credentials_in(path: str) -> dict[str, str]:
-    """Read the log-in that pyPreservica's scripts use, as variables. Raises FileError.
+    """Read pyPreservica's credentials file, and return its values by variable. Raises FileError.
 
     Source: pyPreservica 4.2.2, common.py: UTF-8, configparser without interpolation, the section
     `credentials`.
@@ -368,7 +369,7 @@ def _credentials_in(path: str) -> dict[str, str]:
     data = read_settings(path, "credentials file", _CREDENTIALS_FIX)
     try:
         config.read_string(_decoded(data, path, "utf-8"))
-    except Error as error:  # its text quotes the line
+    except Error as error:  # its text quotes the line, which may contain a secret
         line = vars(error).get("lineno") or vars(error)["errors"][0][0]
         where = Location(path, line, 1)
         what = "pyPreservica cannot read this"
@@ -385,5 +386,5 @@ def _decoded(data: bytes, path: str, encoding: str) -> str:
 
 
 def generate_secret() -> str:
-    """Make a secret that service and receiver can share: 43 letters, digits, `-` and `_`."""
+    """Return a new random secret of 43 characters: letters, digits, `-` and `_`."""
     return secrets.token_urlsafe(_RANDOM_BYTES)

@@ -1,6 +1,6 @@
-"""YAML bytes -> plain data and where each node was written.
+"""Turn YAML bytes into plain data, with the line and column of each node. Pure.
 
-Pure. Only this module knows PyYAML. `yaml.safe_load` forgets places and keeps the last of two equal
+Only this module uses PyYAML. `yaml.safe_load` loses positions, and keeps the last of two equal
 keys. Therefore this module reads the parser's events itself, one function for each kind of node. It
 limits the depth and the number of nodes while it reads, which `yaml.compose` cannot. No message
 quotes a value, because it may be a secret.
@@ -27,33 +27,37 @@ has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten time
 
 Mark = tuple[int, int]  # line and column, 1-based
 Place = tuple[int, int, int, int]  # line and column of a key, then those of its value
-Event = Any  # one of yaml.events; by the stubs, some have no mark; those of the parsers have one
+# one of yaml.events; all events of the parsers have a mark, but the type stubs say otherwise
+Event = Any
 
-# the keys that messages may name, because they look like fields; not `secret:abc`, without a space
+# unknown keys that messages may quote, because they look like names of fields; a key such as
+# `secret:abc`, where a space is missing, may contain a secret
 QUOTABLE_KEY = re.compile("[A-Za-z_-]{1,32}")
 
 _TAG = "tag:yaml.org,2002:"
 _Dumper: Any = yaml.CSafeDumper if has_fast_parser else yaml.SafeDumper
 _NO_FOLDING = 2**31 - 1  # columns
 _resolver: Any = yaml.resolver.Resolver()
-_FIRST_LETTERS = frozenset(_resolver.yaml_implicit_resolvers)  # of words that may not be text
+# first characters of plain scalars that YAML 1.1 may read as a different type than text
+_FIRST_LETTERS = frozenset(_resolver.yaml_implicit_resolvers)
 _LONGEST_NUMBER = 1000  # characters; Python is slow with longer ones, or refuses them
 _MOST_NODES = 1_500_000  # names and values in one file; 10,000 subscriptions take 120,000
-_MOST_IN_SMALL_FILES = 200_000  # and one more for each character; what aliases repeat counts, too
+# nodes, with one more for each character of the file; nodes that aliases repeat count, too
+_MOST_IN_SMALL_FILES = 200_000
 _DEEPEST = 100  # levels of nesting
-_MOST_PROBLEMS = 1000  # in one file; more would not be read
+_MOST_PROBLEMS = 1000  # in one file; nobody would read more
 _PRIVATE = ("secret", "credentials")  # a key below one of these may be a secret
 _PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS, "service"}
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")
 
 
 class Timestamp(Record, frozen=True):
-    """What YAML 1.1 reads as a date, or as a date with a time."""
+    """A scalar that YAML 1.1 reads as a date, or as a date with a time."""
 
     text: str
 
 
-# what YAML 1.1 makes of words without quotes
+# the types that YAML 1.1 may give to scalars without quotes, in words for messages
 KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "a date"}
 
 
@@ -72,11 +76,11 @@ class YamlMap(dict[str, Any]):
         self.places[key] = place
 
     def key_mark(self, key: str) -> Mark:
-        """Where a key is written; for a merged one, in the mapping that it came from."""
+        """Return where a key is written; for a merged key, in the mapping that it came from."""
         return self.places[key][:2]
 
     def value_mark(self, key: str) -> Mark:
-        """Where the value of a key is written; for an alias, where the alias is."""
+        """Return where the value of a key is written; for an alias, where the alias is."""
         return self.places[key][2:]
 
     def fill_up(self, other: YamlMap) -> None:
@@ -86,14 +90,14 @@ class YamlMap(dict[str, Any]):
                 self.add(key, value, other.places[key])
 
     def filled_up(self, other: YamlMap) -> YamlMap:
-        """Return a copy with the keys of a different mapping that this one does not have."""
+        """Return a copy that also has those keys of a different mapping that this one lacks."""
         copy = YamlMap()
         copy.fill_up(self)
         copy.fill_up(other)
         return copy
 
     def __repr__(self) -> str:
-        """Keep it short: jsonschema puts it into every message, and aliases can make it huge."""
+        """Return a short text: jsonschema puts it into messages, and aliases can make data huge."""
         return "YamlMap(...)"
 
 
@@ -107,7 +111,7 @@ class YamlList(list[Any]):
         self.places: list[Mark] = []  # one for each item
 
     def item_mark(self, index: int) -> Mark:
-        """Where an item is written."""
+        """Return where an item is written."""
         return self.places[index]
 
     def __repr__(self) -> str:
@@ -120,12 +124,13 @@ def read_yaml(
     *,
     fast: bool = has_fast_parser,
 ) -> tuple[YamlMap, tuple[Problem, ...]]:
-    """Read one file: its top level, and the problems that did not stop the reading.
+    """Read one file. Returns its top level, and the problems that did not stop the reader.
 
-    Raises FileError, problems so far included, if reading on makes no sense.
+    Raises FileError, with all problems so far, if the reader cannot go on.
     """
     text = read_text(file, data)
-    if directive := _DIRECTIVE.search(text):  # first: libyaml compares each %TAG with all before it
+    # before parsing: libyaml compares each %TAG with all earlier ones, which may take long
+    if directive := _DIRECTIVE.search(text):
         fix = "remove the line; in a text of several lines, indent it"
         what = "directives (lines that begin with %) are not supported"
         raise FileError(Problem(what, fix, place_after(file, text[: directive.end() - 1])))
@@ -166,18 +171,19 @@ def read_plain(text: str) -> object:
 
 
 def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
-    """Word an error of the parser, whose own text may quote the file."""
+    """Put an error of the parser into our own words, because its text may quote the file."""
     where = Location(file, 1, 1)
     mark = getattr(error, "problem_mark", None)
     if mark:
         where = Location(file, mark.line + 1, mark.column + 1)
-        where = min(where, place_after(file, text))  # libyaml adds a line break to the last line
+        # libyaml adds a line break to the last line, so its mark may be after the end of the file
+        where = min(where, place_after(file, text))
     line = _LINE_BREAK.split(text)[where.line - 1]
     start = where.column - 1
     indentation = len(line) - len(line.lstrip("\t -?"))
     tab = line.find("\t", 0, indentation)
     if tab >= 0 and line[start : start + 1] in ("\t", ":"):
-        # a colon ends a text that the line above began
+        # if it stopped at a colon, it read the line as part of a text that began in the line above
         what = "the indentation contains a tab"
         return Problem(what, "indent with spaces only", where._replace(column=tab + 1))
     if start and line.startswith("${", start - 1):
@@ -195,10 +201,11 @@ class _Reader:
         self.file = file
         self.problems: list[Problem] = []
         self._next = next_event
-        self._path: list[object] = []  # for each open node the key that is read; of a list, None
-        # nodes with their sizes; None while a node is read
+        # for each open mapping, the key that is being read; for each open list, None
+        self._path: list[object] = []
+        # by anchor: a node and its size; None while the node is being read
         self._anchors: dict[str, tuple[object, int] | None] = {}
-        self._nodes = 0  # read so far, counted again for each alias
+        self._nodes = 0  # nodes read so far; each alias counts the nodes that it repeats
         self._most_nodes = most_nodes
 
     def read_document(self) -> YamlMap:
@@ -291,7 +298,10 @@ class _Reader:
         return node
 
     def _merge(self, node: YamlMap, merged: object, event: Event) -> None:
-        """Add the keys of what `<<` names. Own keys win, then those of the earlier mapping."""
+        """Add the keys of the mappings that `<<` names.
+
+        The node's own keys win. Between two mappings, the keys of the earlier one win.
+        """
         own = len(node)
         sources = merged if isinstance(merged, YamlList) else [merged]
         for source in sources:
@@ -320,7 +330,7 @@ class _Reader:
             what = "duplicate key <<"
             fix = "merge several with a list: `<<: [*one, *two]`"
         elif isinstance(key, str):
-            # names are never in lists
+            # hooks files have no names in lists, so a key in a list may be a secret
             is_private = any(name in self._path[:-1] for name in (None, *_PRIVATE))
             is_quotable = key in _PRIVATE_FIELDS if is_private else _NAME.fullmatch(key)
             name = f' "{key}"' if is_quotable else ""
@@ -359,17 +369,17 @@ _SAVE_AS_UTF8 = "save the file as UTF-8"
 
 
 def read_text(file: str, data: bytes) -> str:
-    """Decode a file as UTF-8, a byte order mark at its start dropped.
+    """Decode a file as UTF-8, and drop a byte order mark at its start.
 
-    Raises FileError, with the place, for other encodings and for characters that YAML does not
-    allow.
+    Raises FileError, with the line and column, for other encodings and for characters that YAML
+    does not allow.
     """
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         where = place_after(file, data[: error.start].decode("utf-8"))
-        # it would quote the bytes
+        # `from None`, because the UnicodeDecodeError would quote the bytes
         raise FileError(Problem("this byte is not UTF-8", _SAVE_AS_UTF8, where)) from None
     forbidden = _FORBIDDEN.search(text)
     if forbidden:
@@ -386,7 +396,7 @@ def place_after(file: str, before: str) -> Location:
 
 
 def write_yaml(document: object) -> str:
-    """Write data, in ASCII, so that every reader of YAML reads each text as that text."""
+    """Return data as YAML in ASCII. Texts that `read_plain` would convert are quoted."""
     return yaml.dump(
         document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=_NO_FOLDING
     )

@@ -1,8 +1,6 @@
-"""The time: of day, monotonic, and waiting.
+"""The clock, waiting, time limits and growing pauses.
 
-Whoever waits or looks at a clock does it by one of these.
-
-So that a test can let hours pass in no time, and a simulation can replay them.
+Code that takes a `Clock` can be tested without real waiting: a test passes a clock of its own.
 """
 
 from __future__ import annotations
@@ -17,27 +15,27 @@ from hooksync.core.errors import Problem, UsageError
 
 T = TypeVar("T")
 
-_LOOK = 0.05  # seconds between two looks at a stop
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds; doubled from one to the next
+_LOOK = 0.05  # seconds between two checks whether `stop` is set
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds; each pause is twice the one before
 
 
 class Clock:
-    """The machine's own clock; a test or a simulation has another one."""
+    """The clock of this machine; a test replaces it by a subclass."""
 
     def now(self) -> float:
         """Return the time of day, in seconds since 1970."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow, from any beginning."""
+        """Return seconds that never decrease, counted from an arbitrary start."""
         return time.monotonic()
 
     def wait(self, stop: Event, seconds: float) -> bool:
-        """Wait, and return whether `stop` was set before the time was over.
+        """Wait, and return whether `stop` is set. A set `stop` ends the wait early.
 
-        Looks at it now and then. A signal's handler runs in the main thread and sets `stop`: if
-        that thread were in `stop.wait`, it could hold the lock that `set` takes, and wait for
-        itself for ever.
+        It checks `stop` at short intervals and never calls `stop.wait`. A signal handler sets
+        `stop` in the main thread. If that thread were in `stop.wait`, it could hold the lock that
+        `set` needs: a deadlock.
         """
         end = time.monotonic() + seconds
         while not stop.is_set() and (left := end - time.monotonic()) > 0:
@@ -51,7 +49,7 @@ SYSTEM_CLOCK = Clock()
 def seconds_set(environ: Mapping[str, str], name: str, usual: int, least: int, most: int) -> float:
     """Return the whole seconds that a variable is set to; `usual` if it is empty or not set.
 
-    Raises UsageError.
+    Raises UsageError unless it is a whole number from `least` to `most`.
     """
     text = environ.get(name) or str(usual)
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
@@ -62,7 +60,7 @@ def seconds_set(environ: Mapping[str, str], name: str, usual: int, least: int, m
 
 
 def rfc3339(seconds: float) -> str:
-    """Write a time to the second, e.g. `2026-03-01T12:00:00Z`. `seconds`: since 1970."""
+    """Format a time as UTC, to the second: `2026-03-01T12:00:00Z`. `seconds`: since 1970."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -94,7 +92,7 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
 
 
 class Backoff:
-    """Growing pauses between looks at what may show later, for so many seconds in all."""
+    """Growing pauses between the tries of something, for at most `seconds` in all."""
 
     def __init__(self, seconds: float, clock: Clock, stop: Event) -> None:
         self._end = clock.monotonic() + seconds
@@ -103,7 +101,7 @@ class Backoff:
         self._pause = _FIRST_PAUSE
 
     def wait(self) -> bool:
-        """Pause once more; False where the time is over, or `stop` was set."""
+        """Pause, and return True; False if the time was over already, or `stop` was set."""
         left = self._end - self._clock.monotonic()
         if left <= 0 or self._clock.wait(self._stop, min(self._pause, left)):
             return False

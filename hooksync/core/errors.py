@@ -1,4 +1,4 @@
-"""Every way this can fail, in one shape: what happened, where, how to fix it. No I/O."""
+"""The errors of hooksync, all in one shape: what happened, where, how to fix it. No I/O."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hooksync.core.model import Location
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 
-_MOST_NAMED = 5  # in a message
-_MOST_CALLS = 30  # that led to an unforeseen error
-_SHORTAGES = (OSError, MemoryError)  # rather of this machine than bugs
+_MOST_NAMED = 5  # names that a message lists
+_MOST_CALLS = 30  # calls of a traceback that are shown
+_SHORTAGES = (OSError, MemoryError)  # caused more likely by this machine than by a bug
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller."""
+    """The exit code of the process."""
 
     DONE = 0
     ERROR = 1
@@ -33,7 +33,7 @@ class ExitCode(IntEnum):
 class Problem(Record, frozen=True):
     """One thing that is wrong or, as a warning, may be wrong."""
 
-    what: str  # starts in lower case, names no secret
+    what: str  # starts in lower case, unless with a name; contains no secret value
     fix: str
     where: Location | None = None
 
@@ -42,17 +42,17 @@ class Problem(Record, frozen=True):
 
     @property
     def headline(self) -> str:
-        """Where it is and what it is, without the fix."""
+        """The place and the description, without the fix."""
         return printable(f"{self.where}: {self.what}" if self.where else self.what)
 
     @property
     def line(self) -> str:
-        """All of it on one line."""
+        """Place, description and fix on one line."""
         return printable(f"{self.headline} (fix: {self.fix})")
 
 
 class HooksyncError(Exception):
-    """Anything that a user can cause or meet. It is shown without a traceback."""
+    """An error that a user can cause or encounter. It is shown without a traceback."""
 
     exit_code = ExitCode.ERROR
 
@@ -70,21 +70,24 @@ class HooksyncError(Exception):
 
 
 class FileError(HooksyncError):
-    """The hooks file, the environment it asks for, or a schema cannot be used."""
+    """Something that hooksync reads, writes or listens on cannot be used, e.g. a hooks file."""
 
 
 class InvalidDocument(Exception):
-    """What is wrong with a state or a saved plan; its reader adds the path and raises FileError."""
+    """A JSON text or its content is invalid.
+
+    The reader of a state or a saved plan adds the path and raises FileError instead.
+    """
 
 
 class Refused(HooksyncError):
-    """Nothing may be done, and nothing was."""
+    """hooksync refuses to do something, and did none of it."""
 
     exit_code = ExitCode.REFUSED
 
 
 class Interrupted(HooksyncError):
-    """A stop was asked for before anything was done."""
+    """The user or a signal stopped the command before it changed anything."""
 
     exit_code = ExitCode.INTERRUPTED
 
@@ -92,12 +95,12 @@ class Interrupted(HooksyncError):
 class OutputLost(HooksyncError):
     """The result could not be written.
 
-    Without problems where its reader has closed the pipe and wants no more.
+    It has no problems if the reader closed the pipe, because it wants no more.
     """
 
 
 class UsageError(HooksyncError):
-    """The command line is wrong."""
+    """The command line, or a variable that configures hooksync, is wrong."""
 
     exit_code = ExitCode.USAGE
 
@@ -108,7 +111,7 @@ class SecretError(HooksyncError):
 
 NeverSent = Literal["no-name", "refused", "no-route", "proxy", "tls"]
 MaybeSent = Literal["no-connection", "time-out", "too-large", "cut"]
-FailureKind = NeverSent | MaybeSent  # what kept a call from being answered
+FailureKind = NeverSent | MaybeSent  # why a call got no answer
 
 
 class ServiceError(HooksyncError):
@@ -116,16 +119,19 @@ class ServiceError(HooksyncError):
 
     def __init__(self, *problems: Problem, reason: str = "", kind: FailureKind = "cut") -> None:
         super().__init__(*problems)
-        self.reason = reason or self.summary  # what happened, without the call that it happened to
+        self.reason = reason or self.summary  # what happened, without naming the call
         self.kind = kind
 
 
 class AnswerLost(ServiceError):
-    """A call may or may not have been carried out: its answer never came, or makes no sense."""
+    """A call may have been carried out: its answer is lost or does not say so."""
 
 
 class Rejected(ServiceError):
-    """The service answered with an error status."""
+    """The service answered, but did not do what it was asked.
+
+    Usually the status says so; a log-in can also fail with status 200.
+    """
 
     def __init__(self, problem: Problem, status: int) -> None:
         super().__init__(problem)
@@ -133,30 +139,30 @@ class Rejected(ServiceError):
 
 
 def some_of(names: Sequence[str], most: int = _MOST_NAMED) -> str:
-    """Name the first few, and count the others."""
+    """List the first few names, and count the others."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def counted(number: int, noun: str) -> str:
-    """Write a number of things, e.g. `1 entry`, `2 entries`."""
+    """Write a number with its noun, e.g. `1 entry`, `2 entries`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number} {noun if number == 1 else plural}"
 
 
 def os_reason(error: Exception) -> str:
-    """Why the system refused, e.g. `permission denied`.
+    """Return why the system refused, e.g. `permission denied`.
 
-    A ValueError: a null character in a path, or a closed file.
+    A ValueError comes from a null character in a path, or from a closed file.
     """
     reason = error.strerror if isinstance(error, OSError) else None
     return (reason or str(error)).lower()
 
 
 def what_ended(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Problem, ...]]:
-    """Return the exit code that an error leads to, and what to report of it.
+    """Return the exit code of an error, and its problems.
 
-    `has_begun`: a change may have been made.
+    `has_begun`: whether a change may have been made.
     """
     if isinstance(error, HooksyncError):
         return error.exit_code, error.problems
@@ -164,14 +170,14 @@ def what_ended(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Pr
 
 
 def unforeseen(error: BaseException) -> Problem:
-    """Say that something happened that no code is made for.
+    """Describe an error that no code handles.
 
-    Its text is not quoted: it may hold a secret.
+    Its message is left out: it may contain a secret.
     """
     places = [place for place in _places(error.__traceback__) if place.startswith("hooksync.")]
     where = f" at {places[-1].partition(' ')[0]}" if places else ""
     number = errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
-    kind = type(error).__name__ + (f" ({number})" if number else "")  # EMFILE: no more file handles
+    kind = type(error).__name__ + (f" ({number})" if number else "")  # e.g. EMFILE: too many files
     fix = "report this as a bug, with the lines that follow"
     if isinstance(error, _SHORTAGES):
         fix = "free memory, threads or open files; if that does not help, report this as a bug"
@@ -179,9 +185,9 @@ def unforeseen(error: BaseException) -> Problem:
 
 
 def unforeseen_text(error: BaseException) -> str:
-    """Word an error that no code is made for; of a bug, with the calls that led to it.
+    """Describe an error that no code handles; if it may be a bug, with its traceback.
 
-    There are no texts, values or paths in these lines.
+    The lines contain no exception messages, values or paths.
     """
     lines = [f"error: {unforeseen(error)}"]
     current = None if isinstance(error, _SHORTAGES) else error
@@ -194,7 +200,7 @@ def unforeseen_text(error: BaseException) -> str:
 
 
 def _places(traceback: TracebackType | None) -> list[str]:
-    """Name module, line and function of each call, the innermost last."""
+    """Return module, line and function of each call, the innermost last."""
     places = []
     while traceback is not None:
         frame = traceback.tb_frame

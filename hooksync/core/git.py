@@ -1,7 +1,7 @@
-"""Git, started so that nothing that a commit adds decides what it does, and without prompts.
+"""Runs git without prompts, and so that no file of a commit can influence it.
 
-It works in the folder that holds `.git`, a name that no commit can contain. The settings of that
-repository, of the user and of the system are the user's own, and count.
+It works in the folder that contains `.git`, a name that no commit can contain. The git settings of
+that repository, of the user and of the system apply: the user controls them.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from hooksync.core.clock import within
 from hooksync.core.model import process_environ
 from hooksync.core.record import Record
 
-OLDEST = (2, 38)  # the first one that knows safe.bareRepository
-FAILURES = (OSError, ValueError)  # what `Git.run` raises
+OLDEST = (2, 38)  # the first version that knows safe.bareRepository
+FAILURES = (OSError, ValueError)  # the errors that `Git.run` raises
 
-_MOST_OUTPUT = 65 * 1024 * 1024  # bytes: a state, and some more
-_COMMIT_SECONDS = 10.0  # for the look at HEAD
+_MOST_OUTPUT = 65 * 1024 * 1024  # bytes; more than the largest state
+_COMMIT_SECONDS = 10.0  # time limit for reading HEAD
 
-# of `git rev-parse --local-env-vars`, what a hook of git has set for the repository that it runs in
+# Variables that git does not get. A git hook sets the first ones, for its own repository; they are
+# from `git rev-parse --local-env-vars`. The last ones are for hooksync, and may be secret.
 _NOT_INHERITED = re.compile(
     r"GIT_(ALTERNATE_OBJECT_DIRECTORIES|CONFIG|OBJECT_DIRECTORY|DIR|WORK_TREE|IMPLICIT_WORK_TREE|GRAFT_FILE|INDEX_FILE"
     r"|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|PREFIX|SHALLOW_FILE|COMMON_DIR|QUARANTINE_PATH|NAMESPACE)"
     r"|(PRESERVICA|HOOKSYNC)_.*"
 )
-# git and ssh, which have no terminal, do not ask in a window either
+# Variables that git gets. No prompt: git asks in no terminal, ssh in no window.
 _SET = {
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",
@@ -45,22 +46,22 @@ _VERSION = re.compile(rb"(\d{1,9})\.(\d{1,9})")
 
 
 class Git(Record, frozen=True):
-    """Runs git in a repository."""
+    """Runs git in one repository."""
 
     HIDDEN = ("environ",)
 
-    folder: str  # that holds `.git`
+    folder: str  # the one that contains `.git`
     environ: dict[str, str]
-    seconds: float  # for one command
+    seconds: float  # time limit for one command
 
     def run(self, *arguments: str, data: bytes = b"") -> tuple[int, bytes, bytes]:
-        """Return exit code, output and errors. No signal of ours reaches git.
+        """Run a command, and return exit code, output and errors. Ctrl-C does not reach git.
 
-        Raises FAILURES, with what to report.
+        `data`: its input. Raises FAILURES, whose text can be reported.
         """
-        from hooksync.core import programs  # only here: most runs start none
+        from hooksync.core import programs  # only here: most runs start no program
 
-        # Not --git-dir: git then no longer checks who owns the repository (safe.directory).
+        # Not --git-dir: with it, git does not check who owns the repository (safe.directory).
         command = ["git", "-C", self.folder]
         for setting in _SETTINGS:
             command += ["-c", setting]
@@ -72,16 +73,16 @@ class Git(Record, frozen=True):
                 raise
 
     def is_old(self) -> bool:
-        """Whether this git is older than OLDEST. Raises as `run`."""
+        """Whether git is older than OLDEST, or does not tell its version. Raises FAILURES."""
         _, output, _ = self.run("version")
         found = _VERSION.search(output)
         return found is None or (int(found[1]), int(found[2])) < OLDEST
 
 
 def find_git(path: str, environ: Mapping[str, str], seconds: float) -> Git | None:
-    """Find the repository in which a file or folder is; None: in none.
+    """Find the repository that contains a file or folder; None: there is none.
 
-    A folder that looks like a bare repository is none: a commit can add such a folder.
+    A bare repository does not count: a commit can add a folder that looks like one.
     """
     folder = os.path.realpath(path)
     while not os.path.lexists(os.path.join(folder, ".git")):
@@ -95,7 +96,7 @@ def find_git(path: str, environ: Mapping[str, str], seconds: float) -> Git | Non
 
 
 def find_commit(path: str, environ: Mapping[str, str]) -> str | None:
-    """Find the commit that is checked out where a hooks file is; None: it is not known."""
+    """Find the checked-out commit of the repository of a hooks file; None: it is not known."""
     if path == "-":
         return None
     try:
@@ -103,6 +104,6 @@ def find_commit(path: str, environ: Mapping[str, str]) -> str | None:
         if git is None:
             return None
         code, output, _ = git.run("rev-parse", "--verify", "--quiet", "HEAD")
-    except FAILURES:  # the commit is a remark in a plan, and stops none
+    except FAILURES:  # a plan is made without the commit: it is only information
         return None
     return output.decode().strip() if code == 0 else None

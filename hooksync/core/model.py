@@ -1,6 +1,6 @@
-"""The nouns: what a file declares and what a tenancy holds.
+"""The data types: what a file declares and what a tenancy holds.
 
-Nothing here reads, writes, calls or looks at a clock.
+Pure: no I/O and no clock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SecretKind(NamedTuple):
     """How hooks files write one kind of reference to a secret."""
 
     example: str
-    fields: tuple[str, ...] = ()  # of a mapping, whose values are the reference's parts
+    fields: tuple[str, ...] = ()  # keys of its mapping; their values are the parts of a SecretRef
 
 
 SECRET_KINDS: Mapping[str, SecretKind] = {
@@ -46,7 +46,7 @@ SECRET_KINDS: Mapping[str, SecretKind] = {
     "command": SecretKind("{command: [PROGRAM, ARGUMENT]}"),
     "keyring": SecretKind("{keyring: {service: NAME, username: NAME}}", ("service", "username")),
 }
-NOT_DECLARED: Mapping[str, str] = MappingProxyType({})  # no URLs
+NOT_DECLARED: Mapping[str, str] = MappingProxyType({})  # for `live_url`: no URL is declared
 _ONE_WORD = re.compile("[!#-~]+")
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
 
@@ -63,26 +63,25 @@ class Location(NamedTuple):
 
 
 class Environ(ChainMap[str, str]):
-    """The environment of the process, and below it what files of variables add."""
+    """The environment of the process; files add variables that it does not set."""
 
     def __init__(self, *maps: MutableMapping[str, str]) -> None:
         super().__init__(*maps)
-        # files by the variables that they set, or that they should set
+        # by variable: the file that sets it, or that should set it
         self.origins: dict[str, str] = {}
-        # files by the variables that have a different value in the environment, which overrides it
+        # by variable: the file whose value differs from the environment, which overrides it
         self.overridden: dict[str, str] = {}
 
 
 def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return what programs may inherit: nothing that a file of variables sets."""
+    """Return the variables that programs may inherit: those of the process, not of files."""
     return environ.maps[0] if isinstance(environ, Environ) else environ
 
 
 class Secret:
-    """A value that is never shown: its repr, str, format and pickle give nothing away.
+    """A value that is never shown: repr, str and format hide it, and it cannot be pickled.
 
-    It lives from `secret_sources` to the modules that send it or sign with it; search for
-    `reveal()` to find them all.
+    Search for `reveal()` to find all code that uses the value.
     """
 
     __slots__ = ("_value",)
@@ -91,7 +90,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the value itself. Only modules that send it or sign with it call this."""
+        """Return the value itself, to check, send, mask or fingerprint it, or to sign with it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -116,16 +115,16 @@ class SecretRef(Record, frozen=True):
     HIDDEN = ("base",)
 
     kind: str  # of SECRET_KINDS
-    name: str  # the variable's name, the path as written, or the parts as they may be shown
-    location: Location | None = None  # None: the default of a field that was left out
-    base: str = ""  # folder that a relative path starts at
-    noun: str = "secret"  # what it is, for messages
+    name: str  # the variable's name, the path as written, or the parts joined by spaces
+    location: Location | None = None  # None: its place in a file is not known, or it has none
+    base: str = ""  # the folder to which a relative path refers
+    noun: str = "secret"  # what messages call it, e.g. "password"
     # a program with its arguments, or service and username of a keyring
     parts: tuple[str, ...] = ()
-    origin: str = ""  # the file that sets the variable; "": the environment does
+    origin: str = ""  # the file that sets the variable; "": no file does
 
     def __eq__(self, other: object) -> bool:
-        """Two places may name the same source."""
+        """Compare the sources only: different places in a file may name the same one."""
         if not isinstance(other, SecretRef):
             return False
         if self.kind != other.kind or self.name != other.name:
@@ -140,7 +139,7 @@ class SecretRef(Record, frozen=True):
 
     @property
     def subject(self) -> str:
-        """Name it in a message, e.g. `secret env:A`, or `password in credentials.properties`."""
+        """Its name in a message, e.g. `secret env:A`, or `password in credentials.properties`."""
         if not self.origin:
             return f"{self.noun} {self}"
         name = f"secret {self}" if self.noun == "secret" else self.noun
@@ -154,7 +153,7 @@ class SecretRef(Record, frozen=True):
         noun: str = "secret",
         base: str = "",
     ) -> SecretRef:
-        """Read a reference as hooks files and plans write it, which fits their schemas."""
+        """Make a reference from its form in hooks files and plans; `written` fits the schema."""
         ((kind, value),) = written.items()
         parts: tuple[str, ...] = ()
         if isinstance(value, Mapping):
@@ -165,7 +164,7 @@ class SecretRef(Record, frozen=True):
         return cls(kind, name, where, base if kind == "file" else "", noun, parts)
 
     def written(self) -> dict[str, object]:
-        """Write it as hooks files and plans do."""
+        """Return its form in hooks files and plans."""
         fields = SECRET_KINDS[self.kind].fields
         if fields:
             return {self.kind: dict(zip(fields, self.parts, strict=True))}
@@ -173,29 +172,29 @@ class SecretRef(Record, frozen=True):
 
 
 class Trigger(NamedTuple):
-    """The kind of event that a subscription waits for."""
+    """The kind of event that a subscription is for."""
 
     wire: str  # as the service writes it
 
     @property
     def short(self) -> str:
-        """Return pyPreservica's name, or the wire name where there is none."""
+        """Return pyPreservica's name, or the wire name if there is none."""
         return _SHORT_NAMES.get(self.wire, self.wire)
 
     @property
     def shown(self) -> str:
-        """Return the text, in quotation marks if white space could mislead a reader."""
+        """Return the short name; quoted if it has spaces, quotes or non-ASCII characters."""
         name = self.short
         return name if _ONE_WORD.fullmatch(name) else '"{}"'.format(name.replace('"', r"\""))
 
     @classmethod
     def named(cls, name: str) -> Trigger:
-        """Take either spelling: `INDEXED` and `FULL_TEXT_INDEXED` are one trigger."""
+        """Accept both spellings: `INDEXED` and `FULL_TEXT_INDEXED` are the same trigger."""
         return cls(TRIGGER_NAMES.get(name, name))
 
 
 class SubscriptionKey(Record, frozen=True, order=True):
-    """What makes two subscriptions of a tenancy the same one."""
+    """The identity of a subscription within its tenancy."""
 
     HIDDEN = ("url",)
 
@@ -208,35 +207,34 @@ class HookUrl(Record, frozen=True):
 
     HIDDEN = ("full",)
 
-    # as the file writes it, `${NAME}` unfilled; of a live one that is not declared, what cannot be
-    # a key
+    # as the file writes it, with `${NAME}`; if no file declares it, what may be a key is masked
     shown: str
     full: str  # may hold a key; goes to the service and the receiver, nowhere else
 
     @property
     def identity(self) -> str:
-        """The full one in its normal form."""
+        """The full URL in its normal form."""
         return normal_url(self.full)
 
 
-NO_URL = HookUrl("(not listed yet)", "")  # of a live one that no list has shown
+NO_URL = HookUrl("(not listed yet)", "")  # of a subscription that is neither listed nor declared
 
 
 class Notes(Record, frozen=True, kw_only=True):
-    """What a file tells people about a subscription: shown, never compared."""
+    """Remarks of a file about a subscription: shown, never compared with what is live."""
 
     description: str | None = None
     owner: str | None = None
 
 
 class PlainFields(Notes, frozen=True, kw_only=True):
-    """The fields of a subscription that go unchanged from the file to the plan."""
+    """The fields of a subscription that the plan takes unchanged from the file."""
 
     include_identifiers: bool = True
 
 
 class DeclaredSubscription(PlainFields, frozen=True):
-    """One subscription that the file asks for: a name and one of its triggers."""
+    """One declared subscription: a named entry of the file, with one of its triggers."""
 
     tenancy: str
     name: str
@@ -259,11 +257,11 @@ class DeclaredSubscription(PlainFields, frozen=True):
 class LiveSubscription(Record, frozen=True):
     """One subscription that the tenancy holds."""
 
-    id: str  # given by Preservica, another one after each subscribe
+    id: str  # from Preservica; a subscription that is made again gets a new one
     url: HookUrl
     trigger: Trigger
     include_identifiers: bool | None  # None: the service does not report it
-    is_listed: bool = True  # False: made a short time ago, and the list does not show it yet
+    is_listed: bool = True  # False: it is new, and the list does not show it yet
 
     @property
     def key(self) -> SubscriptionKey:
@@ -274,7 +272,7 @@ class LiveSubscription(Record, frozen=True):
 LiveSubscriptions: TypeAlias = tuple[LiveSubscription, ...]
 
 
-# fields, and what they are
+# the fields of `credentials`, and what messages call them
 CREDENTIALS = {
     "username": "username",
     "password": "password",
@@ -283,27 +281,27 @@ CREDENTIALS = {
 
 
 class CredentialRefs(Record, frozen=True):
-    """How to log in to a tenancy, by reference; what the file leaves out has its usual variable."""
+    """Where the credentials of a tenancy are found; by default, in the usual variables."""
 
     username: SecretRef = SecretRef("env", "PRESERVICA_USERNAME", noun=CREDENTIALS["username"])
     password: SecretRef = SecretRef("env", "PRESERVICA_PASSWORD", noun=CREDENTIALS["password"])
-    # only where the service demands a second factor
+    # used only if the service demands a second factor
     totp: SecretRef = SecretRef("env", "PRESERVICA_2FA_TOKEN", noun=CREDENTIALS["totp"])
 
 
 class UnsubscribeLimit(Record, frozen=True):
-    """How many subscriptions a plan may remove: a share of those it owns, or a number.
+    """How many subscriptions a plan may remove: a share of the owned ones, or a number.
 
-    One of the two is set.
+    Either `percent` or `number` is set.
     """
 
     percent: float | None = None
     number: int | None = None
-    policy: str = ""  # the place of the policy that sets it; "": a hooks file sets it
+    policy: str = ""  # path and line of the policy that sets it; "": no policy does
 
     @classmethod
     def read(cls, written: str | int, policy: str = "") -> UnsubscribeLimit:
-        """Read a limit as hooks files and policies write it: `50%` or 3."""
+        """Make a limit from its form in hooks files and policies: `50%` or 3."""
         if isinstance(written, int):
             return cls(number=written, policy=policy)
         return cls(percent=float(written.removesuffix("%")), policy=policy)
@@ -313,85 +311,85 @@ class UnsubscribeLimit(Record, frozen=True):
 
 
 class PlainSettings(Record, frozen=True, kw_only=True):
-    """The settings of a tenancy that go unchanged from the file to the plan.
+    """The settings of a tenancy that the plan takes unchanged from the file.
 
-    Made without arguments: what holds where the file is silent.
+    The default values are those of settings that the file leaves out.
     """
 
     allow_http: bool = False
     credentials: CredentialRefs = CredentialRefs()
-    # which undeclared live subscriptions hooksync may remove; a set: those under these prefixes
+    # the undeclared live subscriptions that hooksync may remove; a set: those under these prefixes
     owns: Owns | frozenset[str] = "made"
     limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
     replacement: Replacement = "create-first"
     probe: Probe = "auto"
-    # what becomes of a live one whose secret may not be the declared one
+    # what to do with a live subscription whose secret may differ from the declared one
     unknown_secret: UnknownSecret = "refuse"
 
 
 class TenancyKey(NamedTuple):
-    """What the state knows a tenancy by, so that its name in the file may change."""
+    """The key of a tenancy in the state; its name in the file can change."""
 
     server: str  # as `Server.shown` writes it
-    tenant: str  # as the log-in reports it, in lower case; "": it reports none
+    tenant: str  # in lower case; "": not known
 
     def __str__(self) -> str:
         return f"{self.server} / {self.tenant}" if self.tenant else self.server
 
 
 class Server(Record, frozen=True):
-    """Where a tenancy lives."""
+    """The server of a tenancy."""
 
-    declared: str  # as the file writes it, `${NAME}` unfilled
-    # "https://eu.preservica.com" or "http://127.0.0.1:8080", in normal form, no slash at the end
+    declared: str  # as the file writes it, with `${NAME}`
+    # in normal form, without a slash at the end, e.g. "https://eu.preservica.com"
     base_url: str
 
     @property
     def shown(self) -> str:
-        """Write it for people: `eu.preservica.com`, `eu.preservica.com:8443`, `http://127.0.0.1:8080`."""
+        """Its form in messages: `eu.preservica.com`, `http://127.0.0.1:8080`."""
         return self.base_url.removeprefix("https://")
 
 
 class Tenancy(PlainSettings, frozen=True):
-    """One tenancy as declared, with everything but secrets filled in."""
+    """One declared tenancy; its variables are filled in, its secrets are references."""
 
     name: str
     server: Server
-    tenant: str | None  # None: the service tells it at log-in; once it did, this is it
-    tenant_declared: str | None  # as the file writes it, `${NAME}` unfilled
-    subscriptions: tuple[DeclaredSubscription, ...]  # that are selected
+    tenant: str | None  # the declared one, or the one that the log-in reported; None: not known yet
+    tenant_declared: str | None  # as the file writes it, with `${NAME}`
+    subscriptions: tuple[DeclaredSubscription, ...]  # those that --target selects; by default, all
     location: Location
-    not_selected: tuple[DeclaredSubscription, ...] = ()  # by --target
-    ceiling: UnsubscribeLimit | None = None  # what the policy adds to `limit`
+    not_selected: tuple[DeclaredSubscription, ...] = ()  # declared, but not selected
+    ceiling: UnsubscribeLimit | None = None  # the limit of the policy; `limit` applies as well
 
     @property
     def key(self) -> TenancyKey:
-        """What the state knows it by."""
+        """Its key in the state."""
         return TenancyKey(self.server.shown, (self.tenant or "").casefold())
 
     @property
     def where(self) -> str:
-        """Name the real server and tenant, e.g. `eu.preservica.com / BRAMA`: neither is secret."""
+        """Its server and tenant, e.g. `eu.preservica.com / BRAMA`: neither is secret."""
         return str(TenancyKey(self.server.shown, self.tenant or ""))
 
 
 def live_url(url: str, declared: Mapping[str, str] = NOT_DECLARED) -> HookUrl:
-    """Make a live subscription's URL, with the form that may be shown.
+    """Return the URL of a live subscription, with the form that may be shown.
 
-    `declared`: as the file writes them, by their identities; one of those tells all that may be
-    seen of it.
+    `declared`: the URLs as the file writes them, by identity. If the URL is among them, that form
+    is shown; otherwise it is masked.
     """
     return HookUrl(declared.get(normal_url(url)) or masked_url(url), url)
 
 
 def address_of(tenancy: str, name: str, trigger: Trigger) -> str:
-    """Write the address of a declared subscription, e.g. `archive-prod/catalogue/INDEXED`."""
+    """Return the address of a declared subscription, e.g. `archive-prod/catalogue/INDEXED`."""
     return f"{tenancy}/{name}/{trigger.short}"
 
 
-Globs: TypeAlias = tuple[str, ...]  # of addresses, or of names of tenancies
+Globs: TypeAlias = tuple[str, ...]  # patterns for addresses, or for names of tenancies
 
 
 def address_matches(address: str, globs: Iterable[str]) -> bool:
-    """Whether one of the globs names this address; letter case counts."""
+    """Whether one of the globs matches this address (or name); letter case counts."""
     return any(fnmatchcase(address, glob) for glob in globs)

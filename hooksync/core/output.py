@@ -1,6 +1,6 @@
-"""The one exit: all that hooksync writes, to a stream or to a file, leaves through here.
+"""The one exit: everything that hooksync writes to a stream or to a file passes through here.
 
-What the run knows must not be seen is masked, and what steers a terminal or a CI runner is escaped,
+Secrets that the run knows are masked. Text that controls a terminal or a CI runner is escaped,
 whoever wrote it. Files are written as a whole or not at all, even if the run or the disk fails in
 the middle.
 """
@@ -34,7 +34,7 @@ from hooksync.core.redaction import (
 
 Form = Literal["text", "json", "coloured"]  # coloured: text with colours of ours
 
-# what GitHub's runner does: trims a line, and looks at its first two characters
+# GitHub's runner trims each line, and then looks for a command in its first two characters
 _COMMAND = re.compile(r"^( *):(?=:)")
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
@@ -47,11 +47,11 @@ class Output:
 
     def __init__(self) -> None:
         self.redactor = Redactor()
-        # what any reader knows, such as hooks files: a mask would tell that it is known
+        # what readers can see anyway, such as hooks files: a mask would reveal that it is a secret
         self.public: list[bytes] = []
         self.written: set[str] = set()  # paths of results; "-": standard output
         self._lock = threading.Lock()
-        self._erase = ""  # what removes the progress that is shown
+        self._erase = ""  # characters that remove the progress now on the screen
 
     def result(self, text: str, form: Form = "text") -> None:
         """Write to standard output. Raises OutputLost if that fails."""
@@ -62,7 +62,7 @@ class Output:
             sys.stdout.flush()
             self.written.add("-")
         except OSError as error:
-            sys.stdout = _Nowhere()  # or else Python tries again at exit, and prints a complaint
+            sys.stdout = _Nowhere()  # otherwise Python tries again at exit, and prints an error
             if isinstance(error, BrokenPipeError):
                 raise OutputLost from error
             what = f"standard output cannot be written: {os_reason(error)}"
@@ -74,7 +74,7 @@ class Output:
         self._say(self.safe(text.rstrip("\n")) + end)
 
     def progress(self, text: str) -> None:
-        """Show words of ours in the last line of a terminal, until anything else is written."""
+        """Show our own text in the last line of a terminal, until something else is written."""
         self._say(text, stays=False)
 
     def _say(self, text: str, *, stays: bool = True) -> None:
@@ -87,11 +87,11 @@ class Output:
             self._erase = "" if stays else f"\r{' ' * len(text)}\r"
 
     def write_file(self, path: str, text: str, mode: int = 0o600) -> None:
-        """Replace a file as a whole or not at all, also in a crash.
+        """Replace a file as a whole or not at all, even in a crash.
 
-        Strings in `text` are escaped as in JSON. A symbolic link is replaced itself. An open
-        descriptor (/dev/stdout) and the null device are written to. Raises FileError if that fails,
-        and for any other pipe, socket or device.
+        Strings in `text` are escaped as in JSON. A symbolic link is replaced, not its target. An
+        open descriptor (/dev/stdout) and the null device are written to. Raises FileError if the
+        write fails, and for any other pipe, socket or device.
         """
         data = self.safe(text, "json").encode()
         try:
@@ -111,7 +111,7 @@ class Output:
     def create_file(
         self, path: str, text: str | bytes, mode: int = 0o644, *, holds_secrets: bool = False
     ) -> None:
-        """Write a file that is not there yet; a kill may leave an empty one.
+        """Write a file that does not exist yet. If the run is killed, it may leave an empty file.
 
         Bytes are written unchanged. `holds_secrets`: the user asked for secrets in this file, so it
         is not searched for them. Raises FileExistsError if the name is taken, and FileError for any
@@ -133,7 +133,7 @@ class Output:
             raise FileError(_unwritable(path, error)) from error
 
     def checked(self, text: str, what: str) -> str:
-        """Return a text that hooksync reads again, so it cannot contain `***`.
+        """Return a text unchanged: hooksync will read it again, so `***` would break it.
 
         Raises FileError if the text contains a secret.
         """
@@ -144,13 +144,13 @@ class Output:
         return text
 
     def safe(self, text: str, form: Form = "text") -> str:
-        """Return a text as it may leave: masked and escaped."""
+        """Return a text masked and escaped, so that it may be written."""
         return escaped(self.masked(text, form), form)
 
     def masked(self, text: str, form: Form = "text") -> str:
         """Mask what no reader may see.
 
-        Each string of JSON is masked by itself, so that JSON stays JSON.
+        In JSON, each string is masked by itself, so that the text stays valid JSON.
         """
         if form != "json":
             return masked(text, self._found(text))
@@ -159,7 +159,7 @@ class Output:
         return text
 
     def _masked_string(self, token: re.Match[str]) -> str:
-        import json  # only here: seldom anything is found
+        import json  # only here: a secret is rarely found
 
         content = json.loads(token[0], strict=False)
         found = self._found(content)
@@ -172,8 +172,8 @@ class Output:
         return [span for span in spans if span[2] in secret]
 
     def _is_public(self, value: str) -> bool:
-        """Whether the hooks files say it in clear, or our own formats do."""
-        # only here: seldom anything is found
+        """Whether the hooks files or our own schemas contain a value in clear."""
+        # only here: a secret is rarely found
         from hooksync.core.schema import SCHEMA_KINDS, schema_text
 
         raw = utf_8(value)
@@ -197,7 +197,7 @@ def escaped(text: str, form: Form) -> str:
 def _in_json(found: re.Match[str]) -> str:
     import json
 
-    if found[0] in "\r\t":  # between the tokens, for no string may hold them
+    if found[0] in "\r\t":  # they stand between tokens: no JSON string may contain them
         return ""
     return found[0] if is_visible(found[0]) else json.dumps(found[0])[1:-1]
 
@@ -209,7 +209,7 @@ def _escaped_line(line: str, *, keeps_colours: bool) -> str:
 
 
 class _Nowhere(io.TextIOBase):
-    """Takes the place of a stream that cannot be written to: what is written is discarded."""
+    """Replaces a stream that cannot be written to, and discards what is written."""
 
     def write(self, text: str) -> int:
         return len(text)
@@ -218,7 +218,7 @@ class _Nowhere(io.TextIOBase):
 def _check_kind(path: str) -> None:
     """Raise OSError for a pipe, a socket or a device: a rename would replace it.
 
-    Nobody gains by a swap after this look, because only the rename touches the path.
+    A swap of the file after this check gains nothing, because only the rename touches the path.
     """
     with suppress(FileNotFoundError):
         kind = stat.S_IFMT(os.lstat(path).st_mode)
@@ -229,7 +229,8 @@ def _check_kind(path: str) -> None:
 def give_name(draft: str, path: str, retry_for: float = 2.0 if os.name == "nt" else 0.0) -> None:
     """Replace a file by its draft.
 
-    `retry_for`: seconds. Windows does not replace a file that a different program has open.
+    `retry_for`: seconds in which it tries again, because Windows does not replace a file that
+    another program has open.
     """
     backoff = Backoff(retry_for, SYSTEM_CLOCK, threading.Event())
     while True:
@@ -241,12 +242,12 @@ def give_name(draft: str, path: str, retry_for: float = 2.0 if os.name == "nt" e
 
 
 def is_there(path: str) -> bool:
-    """Whether anything has this name, a link that leads nowhere as well."""
+    """Whether anything has this name, even a broken link."""
     return os.path.lexists(path)
 
 
 def make_folder(path: str) -> None:
-    """Make a folder that only this user may read, unless it is there. Raises FileError."""
+    """Make a folder that only this user may read, unless it exists already. Raises FileError."""
     if os.path.isdir(path):
         return
     try:
@@ -276,7 +277,7 @@ def _replace(path: str, data: bytes, mode: int) -> None:
             file.write(data)
             file.flush()
             os.fsync(descriptor)
-        os.chmod(draft, mode)  # whatever the umask took away
+        os.chmod(draft, mode)  # the umask may have removed some bits
         give_name(draft, path)
         _sync_folder(folder)
     finally:
@@ -285,7 +286,10 @@ def _replace(path: str, data: bytes, mode: int) -> None:
 
 
 def delete_drafts(path: str) -> None:
-    """Delete the drafts of a file that killed runs left; nobody else may be writing it."""
+    """Delete the drafts that killed runs left beside a file.
+
+    The caller makes sure that no other run is writing the file now.
+    """
     folder, name = os.path.split(path)
     draft = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.tmp")
     with suppress(OSError):
@@ -295,7 +299,7 @@ def delete_drafts(path: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make a new name survive a power cut, if the system can; the file itself is safe already."""
+    """Make a new name survive a power cut, if the system can. The content is on disk already."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,7 @@
-"""Other programs, such as git: started without shell and terminal, ended with their children."""
+"""Starts other programs, such as git, without shell and terminal, and ends them.
+
+`end` ends a program and its child processes; on Windows, only the program.
+"""
 
 from __future__ import annotations
 
@@ -12,31 +15,31 @@ from contextlib import suppress
 from threading import Thread
 from typing import IO
 
-_MOST_ERRORS = 1024 * 1024  # bytes of standard error
+_MOST_ERRORS = 1024 * 1024  # bytes of standard error that are read
 _CHUNK = 64 * 1024  # bytes read at once
 _GRACE = 1.0  # seconds for a program to remove its lock files before it is killed
 
 
 class OutputTooLarge(OSError):
-    """A program writes more than it may."""
+    """A program writes more than hooksync reads."""
 
 
 def start(
     command: Sequence[str], environ: dict[str, str], *, talks: bool
 ) -> subprocess.Popen[bytes]:
-    """Start a program. It has no terminal to ask on, nor do signals of ours reach it.
+    """Start a program. It has no terminal for prompts, and Ctrl-C in ours does not reach it.
 
-    `talks`: whether it gets input, and its standard error is kept. Raises OSError or ValueError.
+    `talks`: whether it gets input, and its standard error is read. Raises OSError or ValueError.
     """
     hidden = 0
-    if sys.platform == "win32":  # which looks in the current folder first: a clone of anybody's
+    if sys.platform == "win32":  # it searches the current folder first, which may be a clone
         if not os.path.dirname(command[0]):
             command = [find_by_path(command[0], environ), *command[1:]]
         hidden = subprocess.CREATE_NO_WINDOW
     side = subprocess.PIPE if talks else subprocess.DEVNULL
     return subprocess.Popen(  # noqa: S603  no shell
         command,
-        bufsize=0,  # it may be left while it is read
+        bufsize=0,  # closing a buffered stream would wait for a read that `within` abandoned
         env=environ,
         stdin=side,
         stdout=subprocess.PIPE,
@@ -49,24 +52,24 @@ def start(
 def talk(
     process: subprocess.Popen[bytes], most: int, data: bytes = b""
 ) -> tuple[int, bytes, bytes]:
-    """Write a program's input; return its exit code, output and errors. `most`: bytes of output.
+    """Write a program's input; return its exit code, output and errors when it has ended.
 
-    Raises OutputTooLarge, after it has ended the program. Otherwise it waits until the program
-    ends.
+    `most`: bytes of output. If there is more, or too much standard error, it ends the program and
+    raises OutputTooLarge.
     """
     output = bytearray()
     errors = bytearray()
     listener = Thread(target=_read_errors, args=(process, errors), daemon=True)
     if process.stdin:
         listener.start()
-        with suppress(OSError):  # the program ended without reading it
+        with suppress(OSError):  # the program ended without reading all input
             rest = memoryview(data)
             while rest:
                 rest = rest[process.stdin.write(rest) :]
         process.stdin.close()
     _read(process.stdout, output, most)
     if len(output) > most:
-        end(process)  # it waits for a reader, so it would not close its standard error
+        end(process)  # it may block while it writes output, and never close its standard error
     if process.stdin:
         listener.join()
     if len(output) > most or len(errors) > _MOST_ERRORS:
@@ -75,14 +78,14 @@ def talk(
 
 
 def _read_errors(process: subprocess.Popen[bytes], errors: bytearray) -> None:
-    """Read what a program writes to standard error, and end a program that never stops."""
+    """Read the standard error of a program; if it is too large, end the program."""
     _read(process.stderr, errors, _MOST_ERRORS)
     if len(errors) > _MOST_ERRORS:
         end(process)
 
 
 def _read(stream: IO[bytes] | None, found: bytearray, most: int) -> None:
-    """Read a stream until it ends, or until there is more than `most` bytes."""
+    """Append a stream to `found`, until it ends or `found` has more than `most` bytes."""
     while stream and len(found) <= most:
         more = stream.read(_CHUNK)
         if not more:
@@ -91,9 +94,12 @@ def _read(stream: IO[bytes] | None, found: bytearray, most: int) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Send a program and its children SIGTERM, and SIGKILL a second later; on Windows, kill it."""
+    """Send a program and its children SIGTERM, then SIGKILL after at most a second.
+
+    On Windows, kill the program only.
+    """
     with suppress(OSError):
-        if sys.platform == "win32":  # which has no groups of processes
+        if sys.platform == "win32":  # it has no process groups
             process.kill()
             return
         os.killpg(process.pid, signal.SIGTERM)
@@ -103,7 +109,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def find_by_path(program: str, environ: Mapping[str, str]) -> str:
-    """Find a program of Windows in the folders of PATH alone. Raises FileNotFoundError."""
+    """Find a Windows program, only in absolute folders of PATH. Raises FileNotFoundError."""
     name = f"{program.removesuffix('.exe')}.exe"
     for folder in environ.get("PATH", "").split(os.pathsep):
         path = os.path.join(folder, name)

@@ -1,7 +1,7 @@
-"""Regular files, up to a size, and the paths that stand for an open descriptor.
+"""Reads regular files, up to a size, and recognises paths of open descriptors.
 
-hooksync never waits for a pipe or a device that is not open already: it opens the path without
-blocking, looks at what it opened, and refuses it.
+hooksync never waits for a pipe or a device that it would have to open. It opens a path without
+blocking, and refuses it if it is not a regular file.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _STREAM = re.compile("/dev/(?:null|stdin|stdout|stderr|fd/[0-9]+)|/proc/[^/]+/fd
 
 
 def read_file(path: str, most: int, *, takes_pipes: bool = False) -> bytes:
-    """Read a file; of one that is larger, one byte more than `most`.
+    """Read a file; if it is larger than `most` bytes, only its first `most` + 1 bytes.
 
-    Raises OSError or ValueError (a null character).
+    `takes_pipes`: whether the path of an open descriptor, e.g. a process substitution, is accepted.
 
-    `takes_pipes`: also from what is open already, such as a process substitution.
+    Raises OSError, or ValueError if the path has a null character.
     """
     stream = stream_path(path) if takes_pipes else None
     with open(stream or path, "rb", opener=None if stream else _open_at_once) as file:
@@ -37,7 +37,8 @@ def _open_at_once(path: str, flags: int) -> int:
 def stream_path(path: str) -> str | None:
     """Return the real path of an open descriptor (/dev/stdout, /dev/fd/63) or of the null device.
 
-    None: it is any other path. Only the folders are resolved, so nobody can swap a link afterwards.
+    None: the path is neither. Links in the folder part are resolved, so that nobody can swap one
+    before the path is opened.
     """
     folder, name = os.path.split(path)
     real = os.path.join(os.path.realpath(folder), name)

@@ -1,8 +1,7 @@
-"""The base of all nouns: frozen records whose repr shows nothing that may be secret.
+"""The base class of the data types: frozen records whose repr shows nothing that may be secret.
 
-msgspec's Struct rather than a frozen dataclass: a plan loads some eighty of these types, and making
-one at import costs a hundredth. A field that may hold a secret, a key or foreign text is named in
-`HIDDEN`.
+It is msgspec's Struct: `plan` imports some eighty of these types, and a frozen dataclass takes a
+hundred times as long to create. `HIDDEN` names the fields that may hold a secret or a key.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from msgspec.structs import replace as replace
 
 
 class Record(Struct, frozen=True):
-    """An immutable value, equal to another with the same fields."""
+    """An immutable value; two of one type are equal if all their fields are."""
 
     HIDDEN: ClassVar[tuple[str, ...]] = ()  # fields that the repr leaves out
 
@@ -34,10 +33,10 @@ class Record(Struct, frozen=True):
 
 
 def fields_of(kind: type[Record], holder: Record) -> dict[str, Any]:
-    """Give the fields that a record has from one of its bases."""
+    """Return the fields of a record that its base class `kind` has, with their values."""
     return {name: getattr(holder, name) for name in kind.__struct_fields__}
 
 
 def given_fields(kind: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the fields of a record that data have, as they are; the others get their defaults."""
+    """Return the fields of the type `kind` that `data` contains, with their values."""
     return {name: data[name] for name in kind.__struct_fields__ if name in data}

@@ -1,12 +1,11 @@
 """Finds the values that no reader may see, and masks them. No I/O.
 
-The one exit (`core/output.py`) masks them in all that hooksync writes. Text of others (a response,
-the text of a library's exception) is masked when it arrives as well, before it is cut or put into a
-message.
+All output passes through `core/output.py`, which masks them, unless the hooks files or our schemas
+contain them in clear. Foreign text (a response, the message of a library's exception) is also
+masked when it arrives, before it is cut or put into a message.
 
-A value is found in clear, in hex, in base64, and if percent, JSON or HTML escapes stand for any of
-its characters: one level of encoding. A peer can always split or encrypt a value; nothing here
-finds that.
+A value is found in clear, in hex, in base64, and with percent, JSON or HTML escapes for any of its
+characters: one level of encoding. If a peer splits or encrypts a value, it is not found.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 QUOTED_LENGTH = 256  # characters of an answer that an error quotes
-# characters of a value that the exit masks; a shorter one may be a part of any word
+# characters; output masks no shorter value, because it may be part of an ordinary word
 SHORTEST_MASKED = 8
 _MASK = "***"
-_LOOKED_AT = 64 * 1024  # characters of a long text; the first half of them may be shown
+_LOOKED_AT = 64 * 1024  # characters; a longer text is searched up to here, and cut to half
 
-# what hides values that this run does not know: the keys of others' URLs, tokens in an answer
+# find values that this run does not know: keys in other people's URLs, tokens in an answer
 _UNKNOWN = (
     re.compile(r"(://)[^/\s\"'<>@]{1,1000}(?=@)"),
     re.compile(r"([?&;][^=&?;\s\"'<>]{1,100}=)[^&\s\"'<>]+"),
@@ -34,36 +33,33 @@ _UNKNOWN = (
     ),
 )
 RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")
-# Unicode's default ignorable code points, as far as Python calls them printable
+# the default ignorable code points of Unicode that Python calls printable
 _IGNORED_BY_ALL = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
-# each begins with a literal character: a pattern without one takes a hundred times as long
+# each pattern begins with a literal character: otherwise it is a hundred times slower
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")
 _ENTITY = re.compile("&(?:#[0-9]{1,31}|#[xX][0-9A-Fa-f]{1,31}|[0-9A-Za-z]{1,31});?")
 _BACKSLASH = re.compile(r"\\(?:u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
-# a body that is JSON doubles the backslashes in its strings
+# JSON in a JSON string has its backslashes doubled
 _DOUBLED = re.compile(r"\\\\{1,7}(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})")
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "b": "\b"}
 _URL_SAFE = str.maketrans("+/", "-_")
 
-Span = tuple[int, int, str]  # start and end in a text, and the value that is found there
+Span = tuple[int, int, str]  # start and end in a text, and the known value found there
 
 
 class Redactor:
-    """Knows the values of this run that must not be seen, and finds them in texts.
-
-    Safe among threads.
-    """
+    """Knows the secret values of this run, and finds them in texts. Thread-safe."""
 
     def __init__(self) -> None:
-        # what a text may hold of a value, and that value; replaced as a whole
+        # the values, by each form in which a text may contain them; `learn` replaces the dict
         self._forms: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def learn(self, values: Iterable[str]) -> None:
-        """Take in values to hide, without the white space around them; empty ones are ignored."""
+        """Add values to hide, without the white space around them; empty ones are ignored."""
         with self._lock:
             fresh = {value.strip() for value in values} - self._forms.keys() - {""}
             if fresh:
@@ -74,7 +70,7 @@ class Redactor:
     def find(self, text: str, shortest: int = 1) -> list[Span]:
         """Find every known value in a text, in clear or encoded.
 
-        `shortest`: characters that are there of it.
+        `shortest`: the least number of characters of a form that is searched for.
         """
         forms = self._forms
         if not forms:
@@ -92,22 +88,23 @@ class Redactor:
         return spans
 
     def holds(self, text: str) -> bool:
-        """Whether a text holds a known value of eight characters or more."""
+        """Whether a text contains a known value, in a form of eight characters or more."""
         return bool(self.find(text, SHORTEST_MASKED))
 
     def clean(self, text: str) -> str:
-        """Mask every known value in a text of others, however short.
+        """Mask every known value in a foreign text, even a very short one.
 
-        Of a long text, only its beginning is left.
+        A text longer than `_LOOKED_AT` is cut to half of that.
         """
         looked_at = text[:_LOOKED_AT]
         shown = text if text == looked_at else text[: _LOOKED_AT // 2]
         return masked(shown, self.find(looked_at))
 
     def quote(self, text: str) -> str:
-        """Make foreign text fit for an error message: redacted, one line of 256 characters.
+        """Make foreign text fit for an error message: masked, one line, at most 256 characters.
 
-        Hides also what only looks like a secret: user information and query values of URLs, tokens.
+        It also hides what only looks like a secret: user information and query values of URLs, and
+        tokens.
         """
         known_hidden = self.clean(text)
         for pattern in _UNKNOWN:
@@ -117,7 +114,7 @@ class Redactor:
 
 
 def _spans(text: str, forms: Mapping[str, str], shortest: int) -> list[Span]:
-    """Find the forms that have so many characters in a text. They may overlap."""
+    """Find the forms of at least `shortest` characters in a text. The spans may overlap."""
     spans = []
     for form, value in forms.items():
         start = text.find(form) if len(form) >= shortest else -1
@@ -128,9 +125,9 @@ def _spans(text: str, forms: Mapping[str, str], shortest: int) -> list[Span]:
 
 
 def masked(text: str, spans: Iterable[Span]) -> str:
-    """Return a text with all spans masked; spans may overlap, or be beyond its end."""
+    """Return a text with all spans masked. Spans may overlap, or lie beyond its end."""
     pieces: list[str] = []
-    covered = 0  # up to here the text is written or masked
+    covered = 0  # the text up to here is copied or masked
     for start, end, _ in sorted(spans):
         if end > covered:
             pieces += [text[covered:start], _MASK]
@@ -139,29 +136,29 @@ def masked(text: str, spans: Iterable[Span]) -> str:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield a value as it is, as we print and send it, as URLs decode it, in hex and in base64."""
+    """Yield a value as it is, as we print and send it, percent-decoded, in hex and in base64."""
     import json  # only here: most commands know no value
 
     yield value
     yield printable(value)
     yield json.dumps(value)[1:-1]
-    yield value.replace(" ", "+")  # in the form of a log-in
+    yield value.replace(" ", "+")  # as a log-in sends it: form-encoded
     yield _PERCENT.sub(_of_percent, value)
     data = utf_8(value)
     encoded = [data.hex(), data.hex().upper()]
-    for before in range(3):  # bytes before it in the same group of three
+    for before in range(3):  # bytes before the value in the same group of three
         base64 = b2a_base64(bytes(before) + data, newline=False).decode()
         start = (8 * before + 5) // 6
         end = 8 * (before + len(data)) // 6
-        own = base64[start:end]  # the characters that depend on nothing around the value
+        own = base64[start:end]  # the characters that encode only bits of the value
         encoded += [own, own.translate(_URL_SAFE)]
     for form in encoded:
-        if len(form) >= SHORTEST_MASKED:  # or else it may be there by chance
+        if len(form) >= SHORTEST_MASKED:  # a shorter one may occur by chance
             yield form
 
 
 def without_escapes(text: str) -> str:
-    """Undo the escapes of JSON in a text."""
+    """Replace the JSON escapes in a text by their characters."""
     return _BACKSLASH.sub(_of_backslash, text)
 
 
@@ -203,7 +200,7 @@ _ESCAPES = (
 def _starts(
     text: str, pattern: re.Pattern[str], decode: Callable[[re.Match[str]], str]
 ) -> Sequence[int]:
-    """Return where each character of the decoded text comes from, and the end of the text."""
+    """Return the position in `text` of each character of the decoded text, then the end."""
     starts = array("Q")
     position = 0
     for escape in pattern.finditer(text):
@@ -215,11 +212,10 @@ def _starts(
 
 
 def printable(text: str) -> str:
-    """Escape every character that could control a terminal or hide text.
+    """Escape every character that could control a terminal or hide text, and CI commands.
 
-    And `##[` and `##vso[`, which CI runners take for commands wherever they stand in a line.
-    Sources: GitHub's runner, ActionCommand.cs, the older of its two forms; Azure Pipelines' logging
-    commands.
+    CI runners take `##[` and `##vso[` for commands, anywhere in a line. Sources: GitHub's runner,
+    ActionCommand.cs, the older of its two forms; Azure Pipelines' logging commands.
     """
     text = RUNNER_COMMAND.sub(r"\1\\x5b", text)
     if text.isascii() and text.isprintable():
@@ -234,10 +230,10 @@ def _visible(character: str) -> str:
 
 
 def is_visible(character: str) -> bool:
-    """Whether a reader sees a character, and .NET (of CI runners) when it compares texts."""
+    """Whether people see a character, and .NET (CI runners use it) does not ignore it."""
     return character.isprintable() and not _IGNORED_BY_ALL.match(character)
 
 
 def utf_8(text: str) -> bytes:
-    """Encode any text, half a surrogate pair as well."""
+    """Encode any text, even one with half of a surrogate pair."""
     return text.encode("utf-8", "surrogatepass")

@@ -1,16 +1,15 @@
-"""The JSON Schemas that hooksync ships, a check compiled from each, and errors against them.
+"""The JSON Schemas that hooksync ships, a check compiled from each, and the errors of a document.
 
-The schemas are the source of truth of every format: no check repeats what a schema can express.
-Types in Python only hold data that fit. Where a secret may be found is defined once, in the schema
-of hooks files; others refer to it.
+The schemas are the source of truth of every format: no code repeats what a schema can express.
+References to secrets are defined once, in the schema of hooks files; other schemas refer to it.
 
-They are compiled to functions, a microsecond a field, that tell whether data fit; only the keywords
-that they use are supported, any other one is an error when one is compiled. Two differences from
-jsonschema are wanted: 1.0 is not an integer, and true is not 1.
+A schema is compiled to a function that tells whether data fits, in about a microsecond a field.
+Only the keywords that the schemas use are supported; a different one is an error at compilation.
+The checks are strict: 1.0 is not an integer, and true is not 1.
 
-Where data do not fit, `find_errors` asks jsonschema; its messages are never used, for they quote
-the data, which may be a secret. Of an untrusted document only one error is named, by its place and
-the rule.
+If data does not fit, `find_errors` asks jsonschema. Its messages are never used, because they quote
+the data, which may be secret. For a state or a saved plan, only one error is reported, with its
+place and the rule.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ import msgspec.json
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 
 Schema = Mapping[str, Any]
-Check = Callable[[Any], bool]  # whether data fit
+Check = Callable[[Any], bool]  # returns whether data fits
 SchemaKind = Literal["hooks", "plan", "report", "list", "state", "policy", "notice", "error"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-_OTHERS = re.compile('"\\$ref": "urn:hooksync:schema:([a-z]+):')  # references to different schemas
-_LONGEST_QUOTE = 80  # characters
-_MOST_ERRORS = 100  # of a document, that are looked at
+_OTHERS = re.compile('"\\$ref": "urn:hooksync:schema:([a-z]+):')  # references to other schemas
+_LONGEST_QUOTE = 80  # characters of a quoted text
+_MOST_ERRORS = 100  # errors of a document among which one is chosen
 
 
 @cache
@@ -59,7 +58,7 @@ def schema_text(kind: SchemaKind) -> str:
 
 def _packaged_text(kind: SchemaKind) -> str:
     name = f"{kind}.schema.json"
-    for folder in (_PACKAGE, os.path.dirname(_PACKAGE)):  # of a wheel, and of a checkout
+    for folder in (_PACKAGE, os.path.dirname(_PACKAGE)):  # in a wheel, and in a checkout
         path = os.path.join(folder, "schemas", name)
         with suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
             return file.read()
@@ -68,29 +67,29 @@ def _packaged_text(kind: SchemaKind) -> str:
 
 @cache
 def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
-    """Return a packaged JSON Schema as data. Raises FileError where the installation lacks it."""
+    """Return a packaged JSON Schema as data. Raises FileError if the installation lacks it."""
     schema: Mapping[str, Any] = msgspec.json.decode(schema_text(kind))
     return schema
 
 
 @cache
 def schema_check(kind: SchemaKind) -> Check:
-    """Return the function that tells what fits a packaged schema.
+    """Return the function that tells whether data fits a packaged schema.
 
-    Raises FileError where there is none.
+    Raises FileError if the installation lacks it.
     """
     return compile_schema(read_schema(kind))
 
 
 def is_reference(written: object) -> bool:
-    """Whether this says where a secret is found, as hooks files write it."""
+    """Whether data is a valid reference to a secret, as in hooks files."""
     return compile_schema(read_schema("hooks")["$defs"]["reference"])(written)
 
 
 def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
-    """Return a document that fits its schema.
+    """Return a document unchanged if it fits its schema.
 
-    Raises InvalidDocument, which names the outermost error.
+    Otherwise raises InvalidDocument, which names the outermost error.
     """
     if not schema_check(kind)(document):
         errors = islice(find_errors(read_schema(kind), document), _MOST_ERRORS)
@@ -101,7 +100,7 @@ def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
 
 def quoted(text: object) -> str:
     """Show untrusted text in a message: escaped, so that it cannot control a terminal, and cut."""
-    import json  # only here: reading a small hooks file needs none
+    import json  # only here: reading a small hooks file does not need it
 
     shown = json.dumps(text)
     return shown if len(shown) <= _LONGEST_QUOTE else f'{shown[:_LONGEST_QUOTE]}..."'
@@ -110,10 +109,10 @@ def quoted(text: object) -> str:
 class Violation(NamedTuple):
     """One place where data does not fit its schema."""
 
-    keyword: str  # of the schema; "propertyNames" for all that is about a name
+    keyword: str  # of the schema; "propertyNames" if a rule about names is violated
     schema: Schema  # the part that holds the keyword
-    path: tuple[str | int, ...]  # from the top; for "propertyNames", down to the name
-    instance: object  # what stands there; for "propertyNames", the name
+    path: tuple[str | int, ...]  # from the top; for "propertyNames", it ends with the name
+    instance: object  # the data at that place; for "propertyNames", the name
 
     def __repr__(self) -> str:
         return f"Violation({self.keyword!r}, path={self.path!r})"
@@ -128,13 +127,13 @@ _SAYS_NOTHING = {
     "default",
     "examples",
     "format",
-    "properties",  # these three are checked together
+    "properties",  # `_fields` checks these three together
     "patternProperties",
     "additionalProperties",
     "errorMessage",
     "patternErrorMessage",
 }
-_TYPES: dict[str, tuple[str, type]] = {  # in words, and in Python
+_TYPES: dict[str, tuple[str, type]] = {  # for messages, and as a Python type
     "object": ("an object", dict),
     "array": ("a list", list),
     "string": ("text", str),
@@ -146,13 +145,13 @@ _TYPES: dict[str, tuple[str, type]] = {  # in words, and in Python
 
 
 def compile_schema(schema: Schema) -> Check:
-    """Make a function that tells what fits. Raises KeyError for a keyword that is not supported."""
+    """Return a function that tells whether data fits. Raises KeyError for an unknown keyword."""
     return _compile(schema, schema)
 
 
 def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
-    """Ask jsonschema where data does not fit."""
-    # only here: it takes longer to import than all the rest of reading a small file
+    """Find with jsonschema where data does not fit."""
+    # only here: its import takes longer than everything else in reading a small file
     import jsonschema
 
     base = jsonschema.Draft202012Validator
@@ -168,8 +167,8 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
 
 
 def _compile(schema: Schema | bool, document: Schema) -> Check:
-    """Make the check of a part of a document, of the checks of its keywords."""
-    if isinstance(schema, bool):  # whether anything fits
+    """Join the checks of all keywords. `document`: the whole schema, for its references."""
+    if isinstance(schema, bool):  # true: everything fits; false: nothing
         return lambda value: schema
     keywords = [keyword for keyword in schema if keyword not in _SAYS_NOTHING]
     checks = [_keyword(keyword, schema[keyword], document) for keyword in keywords]
@@ -196,7 +195,7 @@ def _keyword(keyword: str, argument: Any, document: Schema) -> Check:
 
 
 def _referred(reference: str, document: Schema) -> Check:
-    """Make the check of what a reference leads to, in this document or in a different one."""
+    """Return the check of the schema to which a reference points, in this or a different one."""
     urn, _, path = reference.partition("#/")
     if urn:
         document = read_schema(urn.split(":")[3])
@@ -207,7 +206,7 @@ def _referred(reference: str, document: Schema) -> Check:
 
 
 def _fields(schema: Schema, document: Schema) -> Check:
-    """Check the values of an object by their names."""
+    """Check each value of an object with the schema for its name."""
     properties = schema.get("properties", {})
     known = {name: _compile(each, document) for name, each in properties.items()}
     notes = "x-" if "patternProperties" in schema else ()
@@ -228,7 +227,7 @@ def _fields(schema: Schema, document: Schema) -> Check:
 
 
 def _all_of(checks: Sequence[Check]) -> Check:
-    """Join checks, two by two: a loop would cost more than the checks."""
+    """Join checks in nested pairs: a loop would cost more than the checks."""
     if not checks:
         return lambda value: True
     if len(checks) == 1:
@@ -239,7 +238,7 @@ def _all_of(checks: Sequence[Check]) -> Check:
 
 
 def _each(kind: type[Collection[Any]], check: Check) -> Check:
-    """Check the items of a list, or the names in an object."""
+    """Check all items of a list, or all names in an object."""
     return lambda value: not isinstance(value, kind) or all(map(check, value))
 
 
@@ -248,7 +247,7 @@ def _type_names(names: str | list[str]) -> list[str]:
 
 
 def _type(names: str | list[str]) -> Check:
-    """Check the type of a value, of which bool is no kind of int."""
+    """Check the type of a value; true and false are not numbers."""
     kinds = tuple(_TYPES[name][1] for name in _type_names(names))
     if float in kinds:
         kinds += (int,)
@@ -307,7 +306,7 @@ def _place(path: Sequence[str | int]) -> str:
 
 
 def _explained(found: Violation, document: str) -> str:
-    """Name what does not fit. `document`: what it is called."""
+    """Describe a violation. `document`: the name of the whole document, e.g. "the plan"."""
     place = _place(found.path) or document
     instance: Any = found.instance
     if found.keyword == "required":
@@ -321,7 +320,7 @@ def _explained(found: Violation, document: str) -> str:
 
 
 def rule(keyword: str, schema: Schema) -> str:
-    """Word what a value must be; the schema's own words first, because editors show these, too."""
+    """Return what a value must be, if possible in the words of the schema: editors show them."""
     own = "patternErrorMessage" if keyword == "pattern" else "errorMessage"
     words = schema.get("errorMessage") or schema.get(own)
     if words:

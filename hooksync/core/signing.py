@@ -1,10 +1,8 @@
-"""The key that signs plans and states, and strict JSON, so that a signature covers what is shown.
+"""The key that signs plans and states, and a strict JSON parser. No I/O.
 
-No I/O.
-
-Whoever does not have the key can write neither. What Python reads, and a signature is made of, is
-what any other reader understands: duplicate keys, of which each reader takes another one, and
-numbers that JSON does not have are refused.
+Nobody can make a validly signed plan or state without the key. The parser is strict so that every
+other JSON reader sees the signed content. Of duplicate keys, readers may use the first or the last;
+numbers such as NaN are not JSON. Both are refused.
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ from hooksync.core.schema import quoted
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
 SHORTEST_KEY = 16  # bytes
 
-# lists and objects in one text; an empty one takes up to 64 times its length of memory
+# lists and objects in one text; an empty one takes up to 64 times as many bytes as in the text
 _MOST_BRACKETS = 2_000_000
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # maybe half of a pair
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that may be half of a pair
 
 
 class PlanKey(Record, frozen=True):
@@ -38,9 +36,9 @@ class PlanKey(Record, frozen=True):
     value: bytes
 
     def sign(self, domain: bytes, parts: Iterable[bytes]) -> str:
-        """Sign a text.
+        """Sign the parts of a text, joined.
 
-        `domain`: what it is, so that its signature is never one of anything else.
+        `domain`: the kind of the text, so that the signature is not valid for any other kind.
         """
         signed = hmac.new(self.value, domain, hashlib.sha256)
         for part in parts:
@@ -49,9 +47,9 @@ class PlanKey(Record, frozen=True):
 
 
 def plan_key(text: str | None) -> PlanKey | None:
-    """Take the key from what its variable holds.
+    """Return the key from the value of its variable; None: the variable is not set.
 
-    Raises FileError for one that is too short, the empty one too.
+    Raises FileError if the key is too short; an empty variable is too short as well.
     """
     if text is None:
         return None
@@ -66,16 +64,17 @@ def plan_key(text: str | None) -> PlanKey | None:
 
 
 def is_same(given: object, computed: str) -> bool:
-    """Whether a digest or a signature that a document holds is the right one."""
+    """Whether `given`, a digest or signature from a document, equals the computed one."""
     return isinstance(given, str) and hmac.compare_digest(
         given.encode("utf-8", "surrogatepass"), computed.encode()
     )
 
 
 def parse_json(text: str) -> Any:
-    """Parse a text.
+    """Parse a JSON text.
 
-    Raises JSONDecodeError where it is not JSON, and InvalidDocument where it is not strictly JSON.
+    Raises JSONDecodeError if it is not JSON. Raises InvalidDocument for duplicate keys, for invalid
+    or overlong numbers and half surrogate pairs, and for too many or too deep lists and objects.
     """
     if text.count("{") + text.count("[") > _MOST_BRACKETS:
         raise InvalidDocument(f"holds more than {_MOST_BRACKETS:,} lists and objects")
@@ -93,7 +92,7 @@ def parse_json(text: str) -> Any:
         ) from None
     except json.JSONDecodeError:
         raise
-    except ValueError:  # Python reads no number of thousands of digits
+    except ValueError:  # Python refuses integers with more than some thousand digits
         raise InvalidDocument("holds a number too long to be read") from None
     return parsed
 

@@ -26,9 +26,9 @@ class Template(Record, frozen=True):
     """A text that may refer to environment variables."""
 
     text: str  # as written
-    # literal text (`$$` already a dollar) and references, in turn; a text comes first and last
+    # literal texts (`$$` replaced by `$`) alternate with references; the first and last are texts
     parts: tuple[str | Reference, ...]
-    literal: str | None = None  # the text where there are no references
+    literal: str | None = None  # the text if there are no references
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,11 +37,11 @@ class Template(Record, frozen=True):
         return tuple(dict.fromkeys(reference.name for reference in references))
 
     def fill(self, environ: Mapping[str, str]) -> str:
-        """Fill the references in.
+        """Return the text with its references replaced by values.
 
         As with `${NAME:-default}` in a shell, an empty variable counts as not set.
 
-        Raises MissingVariableError, with every name, where there is neither value nor default.
+        Raises MissingVariableError, with the names of all variables without value and default.
         """
         if self.literal is not None:
             return self.literal
@@ -78,7 +78,7 @@ def parse_template(text: str) -> Template:
 
 
 def escape(text: str) -> str:
-    """Write a text so that a template of it gives the text back."""
+    """Escape a text, so that `parse_template` takes it literally."""
     return text.replace("$", "$$")
 
 

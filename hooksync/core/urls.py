@@ -1,6 +1,6 @@
 """URLs: normal and masked forms, valid receivers and servers, which URLs a prefix owns. Pure.
 
-No message quotes the text that it is about, except the ASCII form of a host.
+No message quotes the URL that it is about, except the ASCII form of its host.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _NORMAL = re.compile("https?://[a-z0-9.-]+/")
 
 
 def normal_url(url: str) -> str:
-    """Bring a URL into the form that identities are compared in; other texts stay as they are.
+    """Return the normal form of a URL, for comparisons; any other text is returned unchanged.
 
-    Path and query are left alone: `/a%20b` and `/a b` are two receivers to some servers.
+    Path and query stay unchanged: for some servers, `/a%20b` and `/a b` are different receivers.
     """
-    if _NORMAL.match(url):  # most are in it already
+    if _NORMAL.match(url):  # most URLs are in normal form already
         return url
     scheme, netloc, tail = split_url(url)
     if scheme not in DEFAULT_PORTS:
@@ -36,9 +36,9 @@ def normal_url(url: str) -> str:
 
 
 def split_url(url: str) -> tuple[str, str, str]:
-    """Cut a URL into its scheme (lower case), user, host and port, and the rest.
+    """Split a URL into scheme, netloc and the rest.
 
-    The scheme is empty where there is no `://`.
+    The scheme is in lower case, and empty if there is no `://`. The netloc is user, host and port.
     """
     scheme, separator, rest = url.partition("://")
     found = _AFTER_NETLOC.search(rest)
@@ -47,7 +47,7 @@ def split_url(url: str) -> tuple[str, str, str]:
 
 
 def split_written(text: str) -> tuple[str, str, str]:
-    """Cut a URL whose `://` may be in a variable: its host then ends at the first slash."""
+    """Split a URL with unfilled `${NAME}`; a variable may contain its scheme and `://`."""
     return split_url(text if _WITH_SCHEME.match(text) else f"://{text}")
 
 
@@ -71,11 +71,11 @@ _LONGEST_HOST = 253  # characters of a name in the DNS
 
 
 def masked_url(url: str) -> str:
-    """Hide what may be a key in a live URL: user information, query values, fragment, odd segments.
+    """Hide what may be a key in a live URL: user, query values, fragment, key-like path segments.
 
-    Of a text that is no URL with a host, nothing is shown that may be a password.
+    If the text is not a URL with a host, and may hold a password, all of it is hidden.
     """
-    if _HOLDS_NO_KEY.fullmatch(url):  # most, and ten thousand of them are a tenth of a plan
+    if _HOLDS_NO_KEY.fullmatch(url):  # most URLs; without this, 10,000 take a tenth of a plan
         return url
     found = _WITH_HOST.fullmatch(url)
     if not found:
@@ -88,7 +88,7 @@ def masked_url(url: str) -> str:
 
 
 def masked_pair(pair: str) -> str:
-    """Hide the value of a query's pair, or all of it if its name may be the key."""
+    """Hide the value of a pair of a query; all of it if it has no value or a key-like name."""
     name, _, value = pair.partition("=")
     return f"{name}=***" if value.strip("=") and not is_like_key(name) else "***"
 
@@ -104,10 +104,10 @@ def masked_path(path: str) -> str:
 
 
 def is_like_key(segment: str) -> bool:
-    """Whether a path segment looks like a key: a word is mixed with digits, or has few vowels.
+    """Whether a path segment looks like a key: a word mixes letters and digits, or has few vowels.
 
-    Words with a number (`hook2`), versions (`v1beta1`), dates and slugs of these are no keys. It is
-    a guess: what was filled in from `${NAME}` is hidden by its value, whatever it looks like.
+    Words with a number (`hook2`), versions (`v1beta1`), dates and slugs of these do not. This is a
+    guess. Values of `${NAME}` do not depend on it: they are hidden because they are known.
     """
     for word in _WORD.findall(_PERCENT.sub("-", segment)):
         changes = len(_TO_OR_FROM_DIGITS.findall(word))
@@ -119,30 +119,30 @@ def is_like_key(segment: str) -> bool:
 
 
 def ascii_host(host: str) -> str:
-    """Write a host in letters that no other letter looks like: `xn--…` for those outside ASCII.
+    """Write a host in ASCII, so that no letter looks like a different one: `xn--…`.
 
     A port may follow the host.
     """
     if host.isascii():
         return host
     name, colon, port = host.partition(":")
-    with suppress(UnicodeError):  # a label that is too long, or letters that no name has
+    with suppress(UnicodeError):  # a label is too long, or has letters that no host name can have
         if len(name) <= _LONGEST_HOST:  # the codec takes seconds for 100,000 characters
             return name.encode("idna").decode() + colon + port
-    from urllib.parse import quote  # only here: `validate` does without
+    from urllib.parse import quote  # only here: `validate` rarely needs it
 
     return quote(host, safe=":")
 
 
 _HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
 _PORT = re.compile("[1-9][0-9]{0,4}")
-# systems take such a host for an IPv4 address, some of them in odd spellings: `127.1`, `0x7f000001`
+# systems take such a host for an IPv4 address; some accept spellings like `127.1` or `0x7f000001`
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
 
 def url_fault(url: str) -> str | None:
-    """Why a text is not the URL of a receiver, to follow "the URL"; None: it is valid."""
+    """Return why a text is not a valid receiver URL, to follow "the URL"; None: it is valid."""
     if not _is_clean(url):
         return "holds white space or a control character"
     if "#" in url:
@@ -152,14 +152,14 @@ def url_fault(url: str) -> str | None:
 
 
 def prefix_fault(prefix: str) -> str | None:
-    """Why a text cannot stand under `owns`, to follow "this prefix"; None: it can."""
+    """Return why a text is not valid in `owns`, to follow "this prefix"; None: it is valid."""
     if "${" in prefix:
         return "has a `${`, which is not filled in here"
     return url_fault(prefix) or ("has a query (?)" if "?" in prefix else None)
 
 
 def server_fault(server: str) -> str | None:
-    """Why a text is not a server, to follow "the server"; None: it is valid."""
+    """Return why a text is not a valid server, to follow "the server"; None: it is valid."""
     if not _is_clean(server):
         return "holds white space or a control character"
     scheme, netloc, tail = split_url(_with_scheme(server))
@@ -176,7 +176,7 @@ def server_url(server: str) -> str:
 
 
 def is_plain_http(url: str) -> bool:
-    """Whether a URL goes over http to a host that is not this machine."""
+    """Whether a URL uses http, and its host is not this machine."""
     scheme, netloc, _ = split_url(url)
     return scheme == "http" and not is_loopback(split_port(netloc)[0])
 
@@ -184,15 +184,15 @@ def is_plain_http(url: str) -> bool:
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine: localhost, 127.0.0.0/8 or [::1].
 
-    Names under localhost may be anybody's.
+    A name under localhost, such as `a.localhost`, does not count: any machine may have it.
     """
     address = literal_address(host)
     return address.is_loopback if address else host.lower() == "localhost"
 
 
 def is_respelling(one: str, other: str) -> bool:
-    """Whether two URLs may be one in two spellings: case, percent-encoding or the last slash."""
-    from urllib.parse import unquote  # only here: `validate` does without
+    """Whether two URLs differ at most in letter case, percent-encoding or slashes at the end."""
+    from urllib.parse import unquote  # only here: `validate` does not need it
 
     first, second = (unquote(normal_url(url)).casefold().rstrip("/") for url in (one, other))
     return first == second
@@ -202,8 +202,8 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
     """Whether a URL is under one of the prefixes.
 
     Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. No
-    prefix owns a URL that servers read in different ways: with user information, a backslash or dot
-    segments.
+    prefix owns a URL with user information, a backslash or dot segments: servers read such URLs in
+    different ways.
     """
     scheme, netloc, tail = split_url(normal_url(url))
     path = re.split("[?#]", tail, maxsplit=1)[0]
@@ -218,7 +218,7 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
 
 
 def _has_dot_segments(path: str) -> bool:
-    """Whether a server may walk up from a path; `..;x`, an encoded dot or slash count for some."""
+    """Whether a path has dot segments for some server, e.g. `..;x` or encoded dots and slashes."""
     dotted = path.lower().replace("%2e", ".")
     if "." not in dotted:
         return False
@@ -255,14 +255,14 @@ def _netloc_fault(netloc: str) -> str | None:
 
 
 def split_port(netloc: str) -> tuple[str, str]:
-    """Cut host and port; the colons of an IPv6 address are between brackets."""
+    """Split a netloc into host and port; an IPv6 address is in brackets."""
     bracket = netloc.rfind("]") + 1
     host, colon, port = netloc[bracket:].rpartition(":")
     return (netloc[:bracket] + host, port) if colon else (netloc, "")
 
 
 def literal_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read a host that is an address, such as `127.0.0.1` or `[::1]`. None: it is a name."""
+    """Parse a host that is an IP address, such as `127.0.0.1` or `[::1]`. None: it is a name."""
     if host.startswith("["):
         address = _ipv6(host)
         return (address and address.ipv4_mapped) or address

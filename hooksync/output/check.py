@@ -1,4 +1,4 @@
-"""What `hooksync check` found, as text and as JSON. Pure."""
+"""The findings of `hooksync check`, as text and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NARROWEST_SUBJECT = 20  # columns
 
 
 class Finding(Record, frozen=True, rename={"mark": "state"}):
-    """One thing that was checked. In JSON as it is here."""
+    """The result of one check. In JSON, it has the same fields, but `mark` is named `state`."""
 
     tenancy: str  # its name; "" for the receiver that the command line names
     subject: str  # "log-in", "list", or the name of a subscription
@@ -36,12 +36,12 @@ class Finding(Record, frozen=True, rename={"mark": "state"}):
 
 
 def found_problem(one: DeclaredSubscription, mark: Mark, problem: Problem) -> Finding:
-    """Find something wrong with a secret."""
+    """Make the finding of a problem with a secret."""
     return Finding(one.tenancy, one.name, mark, problem.what, problem.fix)
 
 
 def judge(one: DeclaredSubscription, answer: ProbeResult | None, *, is_asked: bool) -> Finding:
-    """Judge a receiver's answer to a challenge, and how long it took. `answer`: if it came."""
+    """Judge a receiver's answer to a challenge, and its time. `answer`: None: not challenged."""
     if answer is None:
         why = "interrupted" if is_asked else "receiver not challenged: probe: never"
         return Finding(one.tenancy, one.name, "skipped", why)

@@ -1,4 +1,4 @@
-"""Why a command came to nothing, as JSON text: `hooksync.error/1`. Pure."""
+"""The errors of a command that has no result, as JSON text: `hooksync.error/1`. Pure."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """A plan as one HTML page, for a reviewer without a terminal: page.html, filled in.
 
-Touches nothing but that file.
+This module reads only that file. The page loads nothing.
 
-The page loads nothing. Where a content policy forbids its own style and script, as that of Jenkins
-does, it can still be read and unfolded: only colours and the filter are missing. Whatever a text
-contains, it stays a text.
+A content security policy, such as that of Jenkins, may forbid the style and the script of the page.
+The page then lacks colours and the filter, but the plan can still be read and unfolded. Every text
+is escaped, so it cannot become markup.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _each(tag: str, texts: Iterable[str]) -> str:
 
 
 def _section(view: TenancyView) -> str:
-    """Write a tenancy, removals first. Steps without a change are folded."""
+    """Write a tenancy, removals first. Steps without a change are folded, except duplicates."""
     changes = [step for step in view.steps if step.is_change]
     changes.sort(key=lambda step: _ORDER.index(step.action))
     idle = [_step(step, view) for step in view.steps if not step.is_drift]

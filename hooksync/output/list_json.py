@@ -11,7 +11,7 @@ from hooksync.output.run_json import document_fields, error_text, step_fields
 from hooksync.output.view import RunView, StepView, TenancyView
 
 LIST_FORMAT = "hooksync.list/1"
-# of a step
+# the fields of a step that the list has
 _ABOUT = (
     "action",
     "address",
@@ -26,7 +26,7 @@ _ABOUT = (
 
 
 def list_json(view: RunView, exit_code: ExitCode) -> str:
-    """Write what is live, with what the plan says of it, and who subscribes to which trigger."""
+    """Write what is live, with fields of its steps, and who subscribes to which trigger."""
     document = document_fields(
         view,
         LIST_FORMAT,

@@ -1,7 +1,7 @@
-"""What is live, as a list, and as a table of tenancies against triggers: views of the plan. Pure.
+"""What is live, as a list, and as a table of tenancies and triggers. Pure.
 
-Nothing is compared here: what is declared, and whether its secret is the same, is what the steps of
-the plan say.
+Both are made from a plan. Nothing is compared here: the steps of the plan tell what is declared,
+and whether its secret is the same.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Covered(Record, frozen=True):
 
     tenancy: str
     trigger: Trigger
-    live: tuple[str, ...]  # declared names
-    missing: tuple[str, ...]  # likewise, that are not live
-    not_declared: int  # live ones
+    live: tuple[str, ...]  # the declared names that are live
+    missing: tuple[str, ...]  # the declared names that are not live
+    not_declared: int  # the number of live subscriptions that are not declared
 
     def __str__(self) -> str:
         names = some_of([*self.live, *(f"+{name}" for name in self.missing)], _MOST_NAMED)
@@ -50,7 +50,7 @@ class Covered(Record, frozen=True):
 
 
 def targeted(view: TenancyView) -> TenancyView:
-    """Leave out what has no address, as --target does."""
+    """Leave out the subscriptions without an address, because --target selects by address."""
     steps = tuple(step for step in view.steps if step.address)
     ids = {step.id for step in steps}
     return replace(
@@ -97,7 +97,7 @@ def _covered(name: str, trigger: Trigger, steps: Sequence[StepView]) -> Covered:
 
 
 def list_counts(view: RunView) -> dict[str, int]:
-    """Count as a plan does. `declared`: the live subscriptions that a file declares."""
+    """Return the counts of a list. `declared`: the live subscriptions that a file declares."""
     counts = view.counts()
     return {
         "live": sum(len(one.live or ()) for one in view.tenancies),
@@ -108,7 +108,7 @@ def list_counts(view: RunView) -> dict[str, int]:
 
 
 def list_table(view: RunView) -> tuple[Sequence[Row], str]:
-    """Make the list, without columns in which nothing stands, and sum it up."""
+    """Return the rows of the list, without empty columns, and its summary."""
     rows: list[Row] = [_HEAD]
     for one in view.tenancies:
         rows += _rows(one)
@@ -145,7 +145,7 @@ def _rows(view: TenancyView) -> Iterator[Row]:
 
 
 def _declared_as(step: StepView) -> str:
-    """Name the declared subscription, or the former one, with the reasons for its step."""
+    """Return the address, with the reasons for its step; if undeclared, the former name."""
     if step.address is None:
         return f"was {step.name}" if step.name else ""
     return f"{step.address} ({step.reason})" if step.reasons else step.address

@@ -1,9 +1,9 @@
-"""A plan or a run as Markdown, for a comment of a pull request.
+"""Make Markdown from a plan or a run, for a comment in a pull request.
 
 Pure: it makes strings and prints nothing.
 
-Whatever a text holds, it ends no block, starts no other, and makes no link and no mention. A
-comment never grows larger than GitHub allows.
+No text from outside can end or start a block, or make a link or a mention. A comment never grows
+larger than GitHub allows.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from hooksync.output.text import (
 )
 from hooksync.output.view import RunView
 
-LIMIT = 65_536  # bytes of UTF-8 that GitHub takes for a comment
-# what ours may fill: a workflow adds lines of its own, and Windows ends each line with two bytes
+LIMIT = 65_536  # bytes of UTF-8 that a comment on GitHub may have
+# bytes for our text: a workflow adds lines of its own, and Windows ends each line with two bytes
 _ROOM = LIMIT - 4_096
 
 _PROBLEMS_ROOM = 14_000  # bytes of each list of problems
@@ -40,10 +40,10 @@ _BACKTICKS = re.compile("`+")
 def markdown(view: RunView, *, shows_kept: bool = False, is_report: bool = False) -> str:
     """Write a plan: its summary and problems first, then as many steps as there is room for.
 
-    `is_report`: each step has its outcome; the verification comes before the steps.
+    `is_report`: the view is that of an apply, so the title and the refusals say so.
     """
     kind = "apply" if is_report else "plan"
-    lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # a bot finds its comment
+    lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # so bots find it
     for _, text in [("", summary(view)), *state_lines(view)]:
         lines += [escaped(_cut(text)), ""]
     for title, problems in problems_of(view, "refused" if is_report else "apply would refuse"):
@@ -57,7 +57,7 @@ def markdown(view: RunView, *, shows_kept: bool = False, is_report: bool = False
 
 
 def _steps_block(items: Sequence[Sequence[Line]], room: int) -> list[str]:
-    """Write steps into a code block that nothing in them can end, as many as there is room for."""
+    """Write as many steps as there is room for, in a code block that no text in them can end."""
     written = [[*map(_line, item)] for item in items]
     mark = fence("\n".join(line for item in written for line in item))
     shown, more = _fitted(written, room - _size([f"{mark}diff", mark]))
@@ -98,7 +98,7 @@ def _line(line: Line) -> str:
 
 
 def _cut(text: str) -> str:
-    """Keep one text from taking all the room, and count what is cut off."""
+    """Shorten a text that is too long, and add how many characters are missing."""
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} more characters)"
@@ -107,8 +107,8 @@ def _cut(text: str) -> str:
 def escaped(text: str) -> str:
     """Write any text on one line, so that it makes no link, no mention and no markup.
 
-    Plain words stay. A character reference starts no markup, and within <code> nothing is a
-    mention or a link.
+    Plain words stay unchanged. Other text is in <code>, where GitHub makes no mention and no link.
+    Its special characters are character references, which start no markup.
     """
     if _PLAIN.fullmatch(text) and not _MADE_A_LINK.search(text):
         return text
@@ -116,7 +116,7 @@ def escaped(text: str) -> str:
 
 
 def fence(text: str) -> str:
-    """Give the mark of a code block that nothing in a text can end."""
+    """Return the fence of a code block that no part of the text can end."""
     longest = max(map(len, _BACKTICKS.findall(text)), default=0)
     return "`" * max(_SHORTEST_FENCE, longest + 1)
 
@@ -127,7 +127,7 @@ def _size(lines: Iterable[str]) -> int:
 
 
 def _fitted(items: Sequence[Sequence[str]], room: int) -> tuple[list[str], list[str]]:
-    """Give the lines of the items that fit into so many bytes, and the number of others."""
+    """Return the lines of the items that fit into `room` bytes, and a line that counts the rest."""
     lines: list[str] = []
     for number, item in enumerate(items):
         room -= _size(item)

@@ -27,10 +27,10 @@ _HELP = {
 
 
 def metrics_text(ending: Ending, run: str, last_success: str) -> str:
-    """Write it as Prometheus reads it.
+    """Return metrics in the text format of Prometheus.
 
-    `run`: tells its series from those of other files; `last_success`: as it is written, of an
-    earlier run.
+    `run`: a label, so that the series differ from those of other files. `last_success`: the value
+    to keep if this run failed.
     """
     values: dict[str, list[str]] = {name: [] for name in _HELP}
 
@@ -79,7 +79,7 @@ def _add_pending_steps(one: TenancyView, add: Callable[..., None]) -> None:
 
 
 def _labels(values: Mapping[str, str]) -> str:
-    """Write labels; their values are escaped as JSON's are."""
+    """Return labels as Prometheus reads them: backslashes and quotation marks are escaped."""
     escaped = {
         name: printable(text).replace("\\", "\\\\").replace('"', '\\"')
         for name, text in values.items()

@@ -1,7 +1,7 @@
-"""How a run ended, for those who watch it: `hooksync.notice/1`, for a webhook or a chat. Pure.
+"""A notice tells a webhook or a chat how a run ended: `hooksync.notice/1`. Pure.
 
-Every text of a notice is one printable line of bounded length, which makes no mention and no
-markup.
+Every text of a notice is one printable line of limited length. In a chat, no text makes a mention
+or markup.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Ending(Record, frozen=True):
 
     command: str
     code: ExitCode
-    view: RunView | None  # None: it failed before there was one
+    view: RunView | None  # None: the command failed before it had a view
     problems: tuple[Problem, ...]  # that are not in the view
-    begun: float  # as the next, in seconds since 1970
-    ended: float
+    begun: float  # seconds since 1970
+    ended: float  # seconds since 1970
     origin: Origin
 
     @property
     def event(self) -> str | None:
-        """What a notice reports; None: nothing."""
+        """The event that a notice reports; None: there is nothing to report."""
         if self.code not in SUCCESSES:
             return _EVENTS.get(self.code, "failed")
         if self.view is None:
@@ -58,14 +58,14 @@ class Ending(Record, frozen=True):
         return "drift" if self.view.has_drift else None
 
     def notice(self) -> dict[str, Any]:
-        """Write it as `hooksync.notice/1`."""
+        """Return the notice in the format `hooksync.notice/1`."""
         told = self._outcome()
         when = rfc3339(self.ended)
         run = asdict(self.origin)
         return {**told, "fingerprint": digest(told), "created_at": when, "run": run}
 
     def _outcome(self) -> dict[str, Any]:
-        """Write what the fingerprint covers: the same outcome has the same."""
+        """Return the fields that the fingerprint covers. Equal outcomes have equal fingerprints."""
         view = self.view
         problems = list(self.problems)
         tenancies: Sequence[TenancyView] = ()
@@ -91,7 +91,7 @@ class Ending(Record, frozen=True):
         }
 
     def payload(self, form: NoticeForm) -> object:
-        """Write it as its receiver takes it."""
+        """Return the notice in the form that the webhook or chat accepts."""
         told = self.notice()
         url = self.origin.url
         if form == "json":
@@ -101,10 +101,10 @@ class Ending(Record, frozen=True):
             if url:
                 lines.append(url)
             text = "\n".join(lines)
-            # these three are all that has a meaning there if `mrkdwn` is off
+            # without `mrkdwn`, only these three characters have a meaning in Slack
             text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
             return {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
-        # what a workflow of Teams takes; a TextBlock would be read as Markdown
+        # a workflow of Teams accepts this; it would read a TextBlock as Markdown
         body = [
             {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": line}]}
             for line in lines
@@ -118,7 +118,7 @@ class Ending(Record, frozen=True):
 
 
 def _listed(tenancies: Sequence[TenancyView]) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Write those that failed first, and count the rest by their outcome."""
+    """Return the most urgent tenancies that are not as declared, and count the rest by outcome."""
     ordered = sorted(tenancies, key=lambda each: -_OUTCOMES.index(each.summary))
     listed = [each for each in ordered if each.summary != "as declared"][:_MOST]
     others = Counter(each.summary for each in ordered)

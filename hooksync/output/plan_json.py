@@ -1,7 +1,7 @@
-"""A plan as JSON text, and what seals it: digests and its signature. Pure.
+"""A plan as JSON text, with its digests and its signature. Pure.
 
-No value of the environment goes into a digest, except whole URLs into digests that have a key or
-a random salt.
+No secret goes into a digest. A whole URL, which may hold a key, goes only into a digest with a key
+or a random salt.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from hooksync.reconcile.plan import ACTIONS
 PLAN_FORMAT = "hooksync.plan/1"
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise
 
-_DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else is never one of a plan
-_URL_DOMAIN = b"hooksync.plan/1 url\n"  # likewise, a digest of a URL
+_DOMAIN = b"hooksync.plan/1 signature\n"  # so that no other signature fits a plan
+_URL_DOMAIN = b"hooksync.plan/1 url\n"  # so that no other digest fits a URL
 
 
 def plan_json(
@@ -35,10 +35,10 @@ def plan_json(
     exit_code: ExitCode = ExitCode.DONE,
     commit: str | None = None,
 ) -> str:
-    """Write a plan; signed, if there is a key.
+    """Return a plan as JSON text, signed if there is a key.
 
-    `selection`: by the names of flags; `plan_id`: 32 hexadecimal digits, random; `commit`: of the
-    hooks file's repository.
+    `selection`: the globs, by the names of their flags. `plan_id`: 32 random hexadecimal digits.
+    `commit`: of the hooks file's repository.
     """
     end = datetime.fromisoformat(view.created_at) + SIGNED_FOR
     document = document_fields(
@@ -67,7 +67,7 @@ def plan_tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> dict[s
 
 
 def _steps(view: TenancyView, plan_id: str, key: PlanKey | None) -> list[dict[str, object]]:
-    """Write the steps of a plan; what is to be made with the digest of its whole URL."""
+    """Return the steps of a plan. A step that subscribes has a digest of its whole URL."""
     declared = {one.address: one for one in view.tenancy.subscriptions}
     rows = []
     for step in view.steps:
@@ -85,9 +85,9 @@ def signature_of(document: Mapping[str, object], key: PlanKey) -> str:
 
 
 def url_digest(declared: DeclaredSubscription, plan_id: str, key: PlanKey | None) -> str:
-    """Return a digest that tells the URL of a declared subscription from others, and not the URL.
+    """Return a digest that shows whether a declared URL was changed, but not the URL itself.
 
-    Made under the plan key; without one, under the plan's id, which is random.
+    Its key is the plan key. If there is none, it is the plan's id, which is random.
     """
     text = "\n".join((plan_id, declared.address, declared.url.full))
     made_under = key.value if key else bytes.fromhex(plan_id)

@@ -1,4 +1,4 @@
-"""What became of a plan, as JSON text: `hooksync.report/1`. Pure."""
+"""The result of an apply, as JSON text: `hooksync.report/1`. Pure."""
 
 from __future__ import annotations
 

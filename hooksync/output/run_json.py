@@ -1,4 +1,4 @@
-"""What the documents of plans, reports and lists have in common. Pure.
+"""The fields that the JSON documents of plans, reports and lists share. Pure.
 
 A field may be added without a new version of the format; a changed meaning needs one. The formats
 are described in `schemas/`.
@@ -21,7 +21,7 @@ _NOT_CHALLENGED: dict[str, object] = {"state": "not-checked", "detail": None}
 def document_fields(
     view: RunView, form: str, exit_code: ExitCode, **fields: object
 ) -> dict[str, object]:
-    """Give what all documents about a run begin with."""
+    """Return the fields of a document: first those that all documents share, then `fields`."""
     return {
         "format": form,
         "exit_code": int(exit_code),
@@ -42,7 +42,7 @@ def _lines(problems: Iterable[Problem]) -> list[str]:
 
 
 def tenancy_fields(view: TenancyView, **fields: object) -> dict[str, object]:
-    """Write what plan and report hold of a tenancy, and besides its steps and their counts."""
+    """Return the fields of a tenancy that plans and reports share. `fields`: its other fields."""
     tenancy = view.tenancy
     fields |= {
         "name": tenancy.name,

@@ -1,4 +1,4 @@
-"""A view as text for people: lines, each with its style. Pure: it prints nothing."""
+"""Make text for people from a view: lines, each with its style. Pure: prints nothing."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _STYLES: dict[Action, Style] = {
     "leave": "dim",
 }
 _LABEL = 21  # columns that a field's name takes
-_FEW_TENANCIES = 5  # up to which no table sums them up
+_FEW_TENANCIES = 5  # with more tenancies, a table sums them up
 _SHOWN_ID = 8  # characters of an id
-_FEW_NAMES = 3  # of what is removed, in a prompt
+_FEW_NAMES = 3  # names of removed subscriptions that are listed
 _NARROWEST_NAME = 20  # columns
-_WIDEST_NAME = 1_000  # likewise
+_WIDEST_NAME = 1_000  # columns
 
 
 def plain(lines: Iterable[Line]) -> str:
@@ -48,7 +48,7 @@ def plain(lines: Iterable[Line]) -> str:
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
-    """Write a table, the head first."""
+    """Write a table. Its first row is the head."""
     shown = []
     for row in rows:
         shown.append([printable(cell) for cell in row])
@@ -61,7 +61,7 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
 
 
 def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
-    """Write a plan: each tenancy with its steps, a summary, and what the summary does not cover."""
+    """Write a plan: each tenancy with its steps, then a summary, then whether the state exists."""
     lines: list[Line] = []
     if view.selection:
         lines += [("", printable(f"Only {', '.join(view.selection)}")), ("", "")]
@@ -72,7 +72,7 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
 
 
 def plan_items(view: RunView, *, shows_kept: bool) -> list[list[Line]]:
-    """Give the lines of each step. The first step of a tenancy begins with its heading."""
+    """Return the lines of each step. The heading of a tenancy comes before its first step."""
     items: list[list[Line]] = []
     for one in view.tenancies:
         found = _tenancy_items(one, shows_kept=shows_kept)
@@ -154,7 +154,7 @@ def state_lines(view: RunView) -> list[Line]:
 
 
 def _untouched(view: RunView) -> str:
-    """Count what is not known, what is kept, what is left alone and what could not be planned."""
+    """Count doubts, kept and left subscriptions, and tenancies that could not be planned."""
     counts = view.counts()
     parts = [*_doubts(view), f"{counts['keep']} unchanged"]
     if counts["leave"]:
@@ -165,7 +165,7 @@ def _untouched(view: RunView) -> str:
 
 
 def _tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
-    """Give what is shown of a tenancy: the lines of each step, then what is only counted."""
+    """Return the lines of each shown step, then the counts of those that are left alone."""
     steps, left_alone = _shown_steps(view, shows_kept=shows_kept)
     widths = [len(step.name or step.reason) + 2 for step in steps]
     width = max([_NARROWEST_NAME, *widths])
@@ -177,9 +177,10 @@ def _tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
 
 
 def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView], list[Line]]:
-    """Choose the steps to show, and count those that are left alone.
+    """Choose the steps to show, and count the others that leave a subscription alone.
 
-    Kept steps are left out, unless somebody replaced them outside hooksync. `shows_kept`: show all.
+    A kept subscription is not shown, unless somebody replaced it outside hooksync. `shows_kept`:
+    show all steps.
     """
     if shows_kept:
         return list(view.steps), []
@@ -206,7 +207,7 @@ def counts_of(view: TenancyView) -> str:
 
 
 def step_columns(step: StepView, view: TenancyView) -> tuple[str, str, str, str]:
-    """Give the first line of a step: its symbol, name, trigger and remark."""
+    """Return the parts of a step's first line: symbol, name, trigger and remark."""
     symbol = _SYMBOLS[step.action]
     remark = _remark(step)
     if step.action == "resubscribe":
@@ -216,14 +217,14 @@ def step_columns(step: StepView, view: TenancyView) -> tuple[str, str, str, str]
 
 
 def _step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
-    """Write a step, then its fields and what became of it. `width`: of the name."""
+    """Write a step, its fields and its outcome. `width`: columns for the name."""
     symbol, name, trigger, remark = step_columns(step, view)
     yield _STYLES[step.action], f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
     for label, value in step_fields(step):
         yield "", f"      {label:<{_LABEL}}{printable(value)}"
     outcome = step.outcome
     if outcome and outcome.result != "unchanged":
-        # marked if it is not done: that is no line of a plan
+        # `!` marks a step that is not done: it stands out from the lines of a plan
         mark = " " if outcome.result == "done" else "!"
         text = ": ".join(filter(None, (result_words(outcome.result), outcome.detail)))
         yield "", f"{mark}     {'outcome':<{_LABEL}}{printable(text)}"
@@ -278,13 +279,13 @@ def _plan_summary(view: RunView) -> str:
     subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
     if view.is_targeted:
         subject = f"The targeted subscriptions of {counted(number, 'tenancy')} match"
-    # else it would speak for what no file declares, too
+    # "No changes" would be wrong if the state has tenancies that no file declares
     start = "" if view.undeclared else "No changes. "
     return f"{start}{subject} {view.sources}; {_untouched(view)}."
 
 
 def _doubts(view: RunView) -> list[str]:
-    """Report what was not compared, or is not as declared although nothing is to be done."""
+    """Count unknown secrets, subscriptions not listed yet, and duplicates not made by hooksync."""
     doubts = []
     if view.secret_unknown:
         doubts.append(f"not compared: {counted(view.secret_unknown, 'secret')}")
@@ -308,7 +309,7 @@ def failures(view: RunView) -> Iterator[Problem]:
 
 
 def verification(view: RunView) -> Iterator[Line]:
-    """Report what the last list of an apply showed, for each tenancy in which a call was tried."""
+    """Report the result of the verification, for each tenancy in which a call was tried."""
     looked = []
     for one in view.tenancies:
         was_tried = one.results().keys() - {"unchanged", "not-attempted"}
@@ -336,7 +337,7 @@ def _difference_lines(view: TenancyView) -> Iterator[Line]:
 
 
 def _what_matches(view: RunView) -> str:
-    """Say what the verification has shown, and no more."""
+    """Word what the verification has confirmed, with its exceptions."""
     duplicates = len(view.left_duplicates)
     unsettled = view.results()["unsettled"]
     what = "live matches declared"

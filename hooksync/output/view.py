@@ -38,31 +38,31 @@ class StepView(Notes, frozen=True):
 
     action: planned.Action
     address: str | None  # of the declared subscription; None if nothing is declared
-    name: str | None  # of the declared one; else of the one as which hooksync made it
+    name: str | None  # in the hooks file; if undeclared, in the state
     url: str  # safe to show
     trigger: Trigger
     id: str | None  # of the live subscription
     include_identifiers: bool | None  # declared, or live if nothing is declared
-    replaces_url: str | None = None  # the old one of a receiver that has moved; safe to show
+    replaces_url: str | None = None  # the old URL, if the receiver has moved; safe to show
     reasons: tuple[Reason, ...] = ()
     origin: Origin | None = None  # of the live subscription
-    made_at: int = 0  # when hooksync made or adopted it, seconds since 1970; 0: it did not
+    made_at: int = 0  # when hooksync made or adopted it, seconds since 1970; 0: never
     changes: tuple[planned.Change, ...] = ()
     secret: SecretRef | None = None
     secret_state: SecretState = "unknown"
     receiver: ProbeResult | None = None  # None: not challenged
-    is_listed: bool = True  # False: live by a response alone, no list has shown it
+    is_listed: bool = True  # False: a response had its id, but no list has shown it
     outcome: planned.Outcome | None = None  # None in a plan
     place: Location | None = None  # in the hooks file; None if nothing is declared
 
     @property
     def is_change(self) -> bool:
-        """Whether something is to be done: it is neither kept nor left alone."""
+        """Whether the step changes something: the subscription is neither kept nor left alone."""
         return self.action not in ("keep", "leave")
 
     @property
     def is_drift(self) -> bool:
-        """Whether live is not as declared: a step is needed, or a duplicate is left alone."""
+        """Whether live differs from declared: a change is needed, or a duplicate is left alone."""
         return self.is_change or (self.action == "leave" and self.address is not None)
 
     @property
@@ -72,7 +72,7 @@ class StepView(Notes, frozen=True):
 
     @property
     def is_unlisted(self) -> bool:
-        """Whether a kept subscription counts as live by a response alone."""
+        """Whether a kept subscription counts as live although no list has shown it."""
         return self.action == "keep" and not self.is_listed
 
     @property
@@ -82,7 +82,7 @@ class StepView(Notes, frozen=True):
 
 
 class _Counted:
-    """What can be counted of the steps of a tenancy, or of all."""
+    """Counts of the steps of a tenancy, or of all tenancies."""
 
     __slots__ = ()
 
@@ -103,7 +103,7 @@ class _Counted:
 
     @property
     def has_drift(self) -> bool:
-        """Whether live is not as declared, or not everything could be compared."""
+        """Whether live differs from declared, or something could not be compared."""
         return any(
             step.is_drift or step.has_unknown_secret or step.is_unlisted for step in self.steps
         )
@@ -113,7 +113,7 @@ class _Counted:
         return Counter(step.action for step in self.steps)
 
     def reasons(self) -> Counter[str]:
-        """Count the reasons, by code, of what is not as declared or not known."""
+        """Count the reasons, by code, of steps with a difference or an unknown secret."""
         counts = Counter[str]()
         for step in self.steps:
             if step.is_drift or step.has_unknown_secret:
@@ -140,7 +140,7 @@ class TenancyView(Record, _Counted, frozen=True):
 
     tenancy: Tenancy
     steps: tuple[StepView, ...]
-    live: LiveSubscriptions | None  # None: could not be read
+    live: LiveSubscriptions | None  # None: the tenancy could not be read
     declared_count: int
     error: HooksyncError | None = None
     refusals: tuple[Problem, ...] = ()
@@ -159,7 +159,7 @@ class TenancyView(Record, _Counted, frozen=True):
 
     @property
     def summary(self) -> Summary:
-        """What became of the tenancy, or would become of it, in one word or two."""
+        """The result of the apply for this tenancy, or of the plan, in a few words."""
         if self.error:
             return "refused" if isinstance(self.error, Refused) else "error"
         if self.refusals:
@@ -177,13 +177,13 @@ class RunView(Record, _Counted, frozen=True):
     tenancies: tuple[TenancyView, ...]
     created_at: str  # RFC 3339
     sources: str  # the files, as the user named them
-    warnings: tuple[Problem, ...] = ()  # of the files and the secrets; of a saved plan, all
+    warnings: tuple[Problem, ...] = ()  # of files, secrets, receivers; in a saved plan, all
     state: str | None = None  # its place; None: the run has no state
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state contains and no file declares
     is_state_missing: bool = False  # whether there was no state at its place when the run began
     selection: Globs = ()  # the globs of --tenancy and --target
-    is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
-    against_all: tuple[Problem, ...] = ()  # why nothing of it is carried out
+    is_targeted: bool = False  # whether --target selected only some subscriptions
+    against_all: tuple[Problem, ...] = ()  # why no step at all is carried out
     state_error: FileError | None = None  # why the state could not be written
 
     @property
@@ -193,12 +193,12 @@ class RunView(Record, _Counted, frozen=True):
 
     @property
     def has_drift(self) -> bool:
-        """Whether live or the state is not as declared, or not everything could be compared."""
+        """Whether live or the state differs from declared, or something could not be compared."""
         return bool(self.undeclared) or super().has_drift
 
     @property
     def refusals(self) -> tuple[Problem, ...]:
-        """All reasons why something is not carried out."""
+        """The reasons why apply refuses the plan, or a part of it."""
         refused = tuple(problem for tenancy in self.tenancies for problem in tenancy.refusals)
         return (*refused, *self.against_all)
 
@@ -211,7 +211,7 @@ class RunView(Record, _Counted, frozen=True):
             *self._duplicate_warnings(),
             *self._unlisted_warnings(),
         )
-        # those of a saved plan contain all that it made
+        # a saved plan already has the warnings from its steps: show each once
         return tuple(dict.fromkeys((*self.warnings, *made)))
 
     def _unknown_warnings(self) -> Iterator[Problem]:
@@ -222,7 +222,7 @@ class RunView(Record, _Counted, frozen=True):
             if is_refused and tenancy.tenancy.unknown_secret == "refuse":
                 continue  # a refusal names them
             for step in tenancy.steps:
-                # of a secret that is not set, there is a warning with its place
+                # a secret that is not set has its own warning, with its place
                 if step.has_unknown_secret and step.secret_state == "unknown":
                     unknown.append(step.address or "")
         if unknown and self.state is None:
@@ -240,7 +240,7 @@ class RunView(Record, _Counted, frozen=True):
             yield Problem(f"{what}, and hooksync does not own {step.id} ({step.origin})", fix)
 
     def _unlisted_warnings(self) -> Iterator[Problem]:
-        """Name what counts as live by a response alone."""
+        """Name the subscriptions that count as live although no list has shown them."""
         if self.unlisted:
             names = [step.address or "" for step in self.unlisted]
             what = f"not listed yet, and counted as live: {some_of(names)}"
@@ -250,12 +250,12 @@ class RunView(Record, _Counted, frozen=True):
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:
-        """Why tenancies could not be planned or applied."""
+        """The errors because of which tenancies could not be planned or applied."""
         return tuple(tenancy.error for tenancy in self.tenancies if tenancy.error)
 
     @property
     def error_problems(self) -> tuple[Problem, ...]:
-        """What these errors say, each with its tenancy, and why the state could not be written."""
+        """The problems of `errors`, each with its tenancy, and those of `state_error`."""
         named: list[Problem] = []
         for one in self.tenancies:
             for each in one.error.problems if one.error else ():
@@ -266,19 +266,19 @@ class RunView(Record, _Counted, frozen=True):
 
     @property
     def is_refused(self) -> bool:
-        """Whether something may not be carried out, although all of it could be read."""
+        """Whether a part of the plan, or all of it, is refused."""
         return bool(self.refusals) or any(isinstance(error, Refused) for error in self.errors)
 
     @property
     def has_failed(self) -> bool:
-        """Whether a part of it failed with an error that is not a refusal."""
+        """Whether a tenancy or the state failed with an error that is not a refusal."""
         return bool(self.state_error) or any(
             not isinstance(error, Refused) for error in self.errors
         )
 
 
 def plan_exit_code(view: RunView, *, is_detailed: bool = False) -> ExitCode:
-    """Return the exit code of a plan. `is_detailed`: what is not as declared has its own code."""
+    """Return the exit code of a plan. `is_detailed`: a difference has an exit code of its own."""
     if view.has_failed:
         return ExitCode.ERROR
     if view.is_refused:
@@ -291,7 +291,7 @@ def plan_exit_code(view: RunView, *, is_detailed: bool = False) -> ExitCode:
 def view_of_plan(
     plan: planned.Planned, outcome: planned.TenancyOutcome | None = None
 ) -> TenancyView:
-    """View one tenancy's plan, with what became of it, or the error that prevented it."""
+    """Make the view of a tenancy from its plan and outcome, or from the error that prevented it."""
     if isinstance(plan, planned.UnreadTenancy):
         return TenancyView(plan.tenancy, (), None, len(plan.tenancy.subscriptions), plan.error)
     results = outcome.outcomes if outcome else [None] * len(plan.steps)
@@ -320,7 +320,11 @@ def view_of_step(
     entries: Mapping[str, StateEntry],
     answers: Mapping[str, ProbeResult] | None = None,
 ) -> StepView:
-    """View one step. `entries`: of the state, by live id; `answers`: of challenged receivers."""
+    """Make the view of a step.
+
+    `entries`: the entries of the state, by live id. `answers`: of the challenged receivers, by
+    declared address.
+    """
     if isinstance(step, planned.Unsubscribe | planned.Leave):
         view = _view_of_undeclared(step, outcome, entries.get(step.live.id))
     else:

@@ -9,13 +9,16 @@ from hooksync.core.model import SecretRef, address_matches
 from hooksync.reconcile.plan import REPLACED_OUTSIDE, Keep, Resubscribe, TenancyPlan
 from hooksync.service.receivers import ProbeResult
 
-Candidate = Keep | Resubscribe  # whose secret the state does not contain
+Candidate = Keep | Resubscribe  # a step whose live subscription has no entry in the state
 
 _NAME_IT = "name its full address if its secret is the declared one: `hooksync adopt {address}`"
 
 
 def candidates(plan: TenancyPlan, globs: Sequence[str]) -> list[Candidate]:
-    """List the live subscriptions whose secret is unknown. `globs`: of addresses; (): all."""
+    """List the steps whose live subscription has no entry in the state.
+
+    `globs`: globs of the addresses to consider; (): all.
+    """
     found: list[Candidate] = []
     for step in plan.steps:
         if not isinstance(step, Candidate) or step.live.id in plan.history.entries:
@@ -31,9 +34,10 @@ def reason_against(
     named: Collection[str],
     not_set: Mapping[SecretRef, Problem],
 ) -> Problem | None:
-    """Return why a subscription is not adopted; None if it may be.
+    """Return why a subscription may not be adopted; None if it may be.
 
-    `answer`: of its receiver; None: interrupted; `named`: the globs and full addresses given.
+    `answer`: the receiver's; None: the run was interrupted before the challenge; `named`: the
+    globs and addresses on the command line; `not_set`: secrets that cannot be used.
     """
     declared = step.declared
     address = declared.address

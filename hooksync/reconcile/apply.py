@@ -1,16 +1,23 @@
-"""Apply plans: write the intents, carry each plan out in one pass, and settle the state.
+"""Apply plans: write the intents, carry out each plan in one pass, and record the results.
 
-One pass is: create, list, remove, verify. No step is tried twice. Each has one outcome.
+A pass has four phases: create, list, remove, verify. No step is tried twice. Each step has exactly
+one outcome.
 
-After a POST whose response is lost, the step is unsettled: the subscription may have been made. The
-list is read until it shows a new subscription of that identity, or the wait is over. What the list
-shows is recorded as unconfirmed, for only a success response vouches for a secret. If the list
-shows none, or several, the intent stays in the state, and the next run looks again (see
-`StepRunner.learn`). The old subscription of the step stays, unless `remove-first` removed it
-already. All undeclared subscriptions of the tenancy stay. The next apply starts from what is live
-then, and replaces what is unconfirmed.
+If the response to a POST is lost, the step is unsettled: the subscription may have been made. A
+response also counts as lost if it does not say whether the subscription was made.
 
-Below, "unclear" means that no response came, and "unconfirmed" that only a list showed the result.
+The list is then read until it shows exactly one new subscription with the declared identity, or
+the wait is over (see `StepRunner.learn`). That one is recorded as unconfirmed, because only a
+success response proves its secret. If the list shows none or several, or cannot be read, the intent
+stays in the state. The next run then looks again (see `state.history.recovered`).
+
+The old subscription of such a step stays, unless `remove-first` has already removed it. All
+undeclared subscriptions of the tenancy stay, too. The next apply starts from what is live then, and
+replaces unconfirmed subscriptions. If two applies in succession left an address unsettled, the next
+plan that would create it is refused, unless `--replace` names the address.
+
+Below, "unclear" means that a call may have been carried out: its response was lost, or contained no
+new id. "Unconfirmed" means that only a list showed the new subscription.
 """
 
 from __future__ import annotations
@@ -50,10 +57,13 @@ def apply_plans(
     journal: Journal,
     on_outcome: Callable[[TenancyOutcome], None],
 ) -> dict[str, TenancyOutcome]:
-    """Apply what is ready, tenancies in parallel, and record the results; by the tenancy's name.
+    """Apply all ready plans in parallel, and record the results.
 
-    The intents are written first. What ends the run is in its `failures`. `on_outcome` receives
-    the outcome of each plan that was carried out. Any thread may call it.
+    Returns the outcomes by the tenancy's name, also those of empty plans. The intents are written
+    first. Errors that end the run are added to `run.failures`. An error is raised only if it is no
+    FileError and no outcome is known.
+
+    `on_outcome` receives the outcome of each plan that was carried out. Any thread may call it.
     """
     ready = [plan for plan in plans if plan.is_ready]
     empty = [plan for plan in plans if plan.is_empty and not plan.refusals]
@@ -90,8 +100,8 @@ def _carry_out(
             except Exception as error:
                 return execution.unverified_outcome(run.give_up(error).what)
 
-        # these threads only wait for calls; they have a stop of their own, so that every plan gets
-        # its outcome
+        # These threads only wait for calls. They have a stop event of their own, so that every plan
+        # gets an outcome even after an interrupt.
         with type(run.pool)(run.parallelism, Event()) as coordinators:
             found = coordinators.run([partial(carry_out, plan) for plan in plans])
     return {outcome.plan.tenancy.name: outcome for outcome in found if outcome is not None}
@@ -104,17 +114,17 @@ def _calls_of(step: Step) -> int:
 
 
 class Execution(Record, frozen=True):
-    """One plan on its way. What the service does wrong is in the outcomes, not raised."""
+    """The execution of one plan. Errors of the service are put into the outcomes, not raised."""
 
     plan: TenancyPlan
     service: Service
     run: Run
     advance: Callable[[], None]  # called after each POST or DELETE
-    # of the steps that need a call; made here
+    # one for each step that needs a call; filled by __post_init__
     runners: list[StepRunner] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Make a runner of each step that needs a call."""
+        """Make a runner for each step that needs a call."""
         for step in self.plan.steps:
             if not isinstance(step, Keep | Leave):
                 self.runners.append(StepRunner(step))
@@ -127,13 +137,13 @@ class Execution(Record, frozen=True):
         return self._verify()
 
     def unverified_outcome(self, why: str) -> TenancyOutcome:
-        """Return what is known so far. `why`: the reason that no list could confirm it."""
+        """Return what is known so far. `why`: the reason why no list could verify it."""
         return TenancyOutcome(self.plan, self._outcomes(()), not_verified=why)
 
     def _create(self) -> None:
         """Make new subscriptions, in parallel.
 
-        With remove-first, the old one of a step goes right before its new one comes.
+        With remove-first, each old subscription is removed immediately before the new one is made.
         """
         known = frozenset(each.id for each in self.plan.live)
         removes_first = self.plan.tenancy.replacement == "remove-first"
@@ -150,7 +160,7 @@ class Execution(Record, frozen=True):
         self._side_by_side(create, self._makers())
 
     def _find(self) -> None:
-        """List what was created, if a live one is to be removed or a response was unclear."""
+        """Read the list if a new subscription is unclear, or a removal may depend on one."""
         if self.run.pool.stop.is_set() or not self._awaited():
             return
         try:
@@ -160,7 +170,7 @@ class Execution(Record, frozen=True):
                 runner.explain(f"the list could not be read: {error.summary}")
 
     def _awaited(self) -> list[StepRunner]:
-        """Return the steps whose new subscription a list has to show."""
+        """Return the steps whose new subscription must still appear in a list."""
         is_any_to_go = any(runner.is_old_there for runner in self.runners)
         awaited = []
         for runner in self._makers():
@@ -169,11 +179,11 @@ class Execution(Record, frozen=True):
         return awaited
 
     def _remove(self) -> None:
-        """Remove what is replaced, what is there twice, and what is not declared.
+        """Remove replaced, duplicate and undeclared subscriptions.
 
-        Each stays until a list has shown what is to be there instead of it.
+        Each stays until the declared subscriptions that it waits for are certain to exist.
         """
-        absent = dict.fromkeys(self._absent())  # to look addresses up at once, in this order
+        absent = dict.fromkeys(self._absent())  # a dict: fast to search, and keeps the order
         free = []
         for runner in self.runners:
             if not runner.is_old_there:
@@ -197,7 +207,7 @@ class Execution(Record, frozen=True):
         return absent
 
     def _verify(self) -> TenancyOutcome:
-        """List once more, until the list matches the responses or the wait is over."""
+        """Read the list again, until it matches the responses or the wait is over."""
 
         def matches() -> bool:
             return not any(runner.is_behind for runner in self.runners)
@@ -209,9 +219,9 @@ class Execution(Record, frozen=True):
         return TenancyOutcome(self.plan, self._outcomes(live), listed=live)
 
     def _look(self, is_settled: Callable[[], bool]) -> LiveSubscriptions:
-        """List, and let runners learn from it, until everything is settled or the wait is over.
+        """Read the list and update the runners, until `is_settled` or the wait is over.
 
-        Raises ServiceError if it cannot be listed even once.
+        Returns the last list. Raises ServiceError if even the first list cannot be read.
         """
         live = self._list()
         self._learn(live)
@@ -220,12 +230,12 @@ class Execution(Record, frozen=True):
             try:
                 live = self._list()
             except HooksyncError:
-                break  # what was listed before stands
+                break  # the list before this one counts
             self._learn(live)
         return live
 
     def _learn(self, live: LiveSubscriptions) -> None:
-        """Let runners learn what is live; match what may have been made with what is new."""
+        """Update each runner from a list, with the ids that are new under its declared identity."""
         listed = {each.id: each for each in live}
         known = {each.id for each in self.plan.live}
         known.update(runner.new_id for runner in self._makers() if runner.new_id)
@@ -238,7 +248,7 @@ class Execution(Record, frozen=True):
             runner.learn(listed, new_ids[runner.declared.key] if is_maker else [])
 
     def _list(self) -> LiveSubscriptions:
-        """List what is live, in the pool that limits the run's parallel calls.
+        """List the live subscriptions, in the pool that limits the run's parallel calls.
 
         Raises ServiceError, also after an interrupt.
         """
@@ -253,7 +263,7 @@ class Execution(Record, frozen=True):
         def execute(runner: StepRunner) -> None:
             try:
                 do(runner)
-            except Exception as error:  # the call that it ended may have been carried out
+            except Exception as error:  # the call may have been carried out
                 problem = self.run.give_up(error)
                 runner.explain(problem.what, problem.fix)
             self.advance()
@@ -264,13 +274,13 @@ class Execution(Record, frozen=True):
         return [runner for runner in self.runners if isinstance(runner.step, Making)]
 
     def _outcomes(self, live: LiveSubscriptions) -> tuple[Outcome, ...]:
-        """Give the outcomes in the order of the plan's steps: idle ones come last."""
+        """Return the outcomes in the order of the plan's steps, in which idle steps come last."""
         outcomes = [runner.outcome() for runner in self.runners]
         return (*outcomes, *idle_outcomes(self.plan, live))
 
 
 def _awaited_before(step: Step, absent: Collection[str]) -> Collection[str]:
-    """Return the addresses that must exist before a step removes its live subscription.
+    """Return the addresses of `absent` that a step waits for before it removes a subscription.
 
     `absent`: the addresses of declared subscriptions that may not exist.
     """

@@ -1,4 +1,4 @@
-"""What a command can reach outside the process: environment, streams, terminal, state."""
+"""Everything outside the process that a command uses: environment, streams, terminal, state."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _LONGEST = 1024  # characters of a name or URL in a report
 
 
 class Terminal(Protocol):
-    """Where a command shows what it has to show; `cli.terminal` has the real one."""
+    """Shows results, messages and progress, and asks questions; `cli.terminal` implements it."""
 
     def result(self, text: str, form: Form = "text") -> None:
         """Show a result that is never coloured, such as JSON, on standard output."""
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        """Show a result for people on standard output: lines, each with its style or ""."""
+        """Show a result for people on standard output. Each line has a style or ""."""
 
     def message(self, text: str) -> None:
         """Show anything else, on standard error."""
@@ -48,43 +48,47 @@ class Terminal(Protocol):
         """Ask a yes-or-no question on the terminal."""
 
     def watch(self, record: CallRecord) -> None:
-        """Take note of a call that was made."""
+        """Receive the record of each call, e.g. to log it."""
 
     def progress(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
-        """Show the progress of so many calls; the function that it gives is called after each."""
+        """Show the progress of `total` calls.
+
+        The caller calls the function that the context manager returns, once after each call.
+        """
 
 
 class World(Record, frozen=True, dict=True):
-    """What a command can reach outside the process."""
+    """Everything outside the process that a command may use."""
 
     HIDDEN = ("environ",)
 
-    environ: Mapping[str, str]  # of the process, and of files
+    environ: Mapping[str, str]  # of the process and of files of variables
     stdin: BinaryIO
     terminal: Terminal
-    stop: Event  # set by an interrupt, and where an apply meets what nobody foresaw
+    stop: Event  # set by an interrupt, a lost run lock, or an error that ends an apply
     retries: RetryPolicy | None = None  # how failed calls are repeated; None: the default
     clock: Clock = SYSTEM_CLOCK
-    # makes what calls go through; None: the real one
+    # makes the transport that all calls use; None: `service.http.Transport`
     network: Callable[[float, int], Transport] | None = None
-    stores: Callable[[str], StateStore] | None = None  # finds a state by what names it; None: files
-    pool: type[WorkerPool] | None = None  # runs the calls; None: in threads
+    # finds the store of a state by its place; None: `state.store.open_store`
+    stores: Callable[[str], StateStore] | None = None
+    pool: type[WorkerPool] | None = None  # runs the calls; None: `service.worker_pool.WorkerPool`
     begun: Event = field(default_factory=Event)  # set before the first change
-    # the exit of all text; has the one redactor of the run
+    # writes all text that leaves the process; has the run's only redactor
     output: Output = field(default_factory=Output)
-    # makes a key of a secret and a salt; None: scrypt
+    # derives a key from a secret and a salt; None: with scrypt
     derive_key: Callable[[Wanted], Key] | None = None
 
     @cached_property
     def secrets(self) -> SecretSources:
-        """The one that finds all secrets of a run, each once."""
+        """The sources of all secrets of the run; each secret is read once."""
         from hooksync.config.secret_sources import SecretSources  # only here: `validate` needs none
 
         return SecretSources(self.environ, self.stop)
 
 
 def find_store(place: str | None, file: str, world: World) -> StateStore | None:
-    """Find what keeps the state that has this place; None: without a state.
+    """Return the store of the state at `place`; None if the run has no state.
 
     `file`: the first hooks file, or "-".
     """
@@ -101,7 +105,7 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
 def hold_run_lock(
     store: StateStore, timeout: float | None, world: World
 ) -> AbstractContextManager[None]:
-    """Hold the run lock of a state. `timeout`: as of `run_lock`."""
+    """Hold the run lock of a state. `timeout`: as in `run_lock`."""
     from hooksync.state.contract import Holder  # only here: `validate` has no state
     from hooksync.state.store import run_lock  # only here: `validate` has no state
 
@@ -121,12 +125,12 @@ def hold_run_lock(
 
 
 def is_ci(environ: Mapping[str, str]) -> bool:
-    """Whether the run is one of a CI: they all set this variable."""
+    """Whether the run is part of a CI job: the supported CI systems set the variable CI."""
     return environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
 class Origin(Record, frozen=True):
-    """Where a run comes from. None: not known. Well-known facts only, and no secret."""
+    """The machine, user and CI run that hooksync runs in. None: not known. Contains no secret."""
 
     host: str | None = None
     user: str | None = None  # in CI: the user who started the run, if the CI names one
@@ -136,7 +140,7 @@ class Origin(Record, frozen=True):
 
 def find_origin(environ: Mapping[str, str]) -> Origin:
     """Find the machine, the user and the CI run."""
-    import platform  # here, as getpass below: a plan needs neither
+    import platform  # only here, like getpass below: `plan` needs neither
 
     get = environ.get
     ci: Ci | None = None
@@ -158,7 +162,7 @@ def find_origin(environ: Mapping[str, str]) -> Origin:
 
 
 def _public(url: str) -> str | None:
-    """Drop the parts of a URL that may hold a secret."""
+    """Drop the parts of a URL that may contain a secret. None: it cannot be shown."""
     scheme, netloc, tail = split_url(url)
     host = netloc.rpartition("@")[2]
     path = tail.partition("?")[0].partition("#")[0]

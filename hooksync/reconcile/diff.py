@@ -1,9 +1,10 @@
 """Compare declared and live subscriptions and decide one step for each.
 
-The heart, and pure: no I/O, no clock.
+This module is the core of hooksync, and pure: no I/O, no clock.
 
-First they are paired, in dictionaries: by identity, then by what the state contains. Then each pair
-is judged. What is not owned is never removed, unless a declared subscription replaces it.
+First, declared and live subscriptions are paired: by identity, then by what the state contains.
+Then each pair gets a step. A live subscription that is not owned is removed only if a declared one
+replaces it, or if it is a duplicate for an address that `--replace` names.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from hooksync.state.fingerprints import declared_digest
 from hooksync.state.history import NOTHING, History, local_name
 from hooksync.state.model import StateEntry
 
-Nested = Mapping[str, Any]  # data as JSON has them
+Nested = Mapping[str, Any]  # nested data as in JSON
 Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to keep comes first
 
 
 class DiffOptions(Record, frozen=True):
-    """What the command line, or a saved plan, says about the comparison."""
+    """The options of a comparison, from the command line or a saved plan."""
 
     replace: Globs = ()  # globs of addresses to resubscribe even if nothing differs
-    targets: Globs = ()  # globs of addresses to look at; (): all
+    targets: Globs = ()  # globs of addresses to compare; (): all
 
 
 def make_plan(
@@ -64,11 +65,15 @@ def make_plan(
 
 
 def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -> Pairs:
-    """Find the live subscriptions that fill each declared one's place: the selected ones first.
+    """Pair each declared subscription with its live ones. The selected declared ones come first.
 
-    By identity; then by state entry: what was made for exactly this declared URL and trigger (the
-    service may spell a URL differently), and what an unfinished run has replaced; then moves: what
-    has the same address and a different URL, if nothing else fills the place.
+    A live subscription is paired by the first rule that fits:
+    1. It has the declared identity.
+    2. Its state entry was made for this declared URL and trigger, and the service spells the URL
+       differently.
+    3. Its state entry has the declared address, for which the rules above found nothing. So the
+       declared URL has changed. If several fit, the newest is paired.
+    4. An earlier run made a paired subscription as its replacement, but did not remove it.
     """
     everything = (*tenancy.subscriptions, *tenancy.not_selected)
     places = {declared.key: list[LiveSubscription]() for declared in everything}
@@ -78,7 +83,7 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
     known = []
     for one in others:
         entry = history.entries.get(one.id)
-        # an unsigned state under a policy proves nothing: whoever writes it could have this removed
+        # Under a policy, an unsigned state proves nothing: its writer could cause any removal.
         if entry and (history.is_proof or is_owned(tenancy, one, history)):
             known.append((one, entry))
     pairs = list(zip(everything, places.values(), strict=True))
@@ -102,7 +107,7 @@ def _pair_known(
         declared, found = made_for.get(entry.declared, (None, []))
         if declared is None:
             moved.append((live, entry))
-        # else the response that contained this id was wrong
+        # if this is no respelling, the response that contained this id was wrong
         elif is_respelling(live.url.full, declared.url.full):
             found.append(live)
     free = {local_name(declared): found for declared, found in pairs if not found}
@@ -110,11 +115,11 @@ def _pair_known(
     for live, entry in moved:
         name = entry.local_name
         if name in free and name.endswith(f"/{live.trigger.short}"):
-            free[name][:] = [live]  # the newest
+            free[name][:] = [live]  # the newest is assigned last
 
 
 def _pair_replaced(pairs: Pairs, others: Sequence[LiveSubscription], history: History) -> None:
-    """Add what an earlier run has replaced and not removed."""
+    """Add the live subscriptions that an earlier run replaced but did not remove."""
     paired = {one.id for _, found in pairs for one in found}
     free = {one.id: one for one in others if one.id not in paired}
     for _, found in pairs:
@@ -135,7 +140,7 @@ def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: Hi
 def _preference(
     declared: DeclaredSubscription, history: History, live: LiveSubscription
 ) -> tuple[int, bool]:
-    """Sort the live ones of a place: the newest in the state, then one with the right content."""
+    """Return a sort key: the newest run in the state first, then the declared content first."""
     entry = history.entries.get(live.id)
     run = entry.run if entry else 0
     return -run, bool(content_changes(declared, live, history))
@@ -144,7 +149,7 @@ def _preference(
 def content_changes(
     declared: DeclaredSubscription, live: LiveSubscription, history: History = NOTHING
 ) -> tuple[planned.Change, ...]:
-    """List the fields of a pair that differ, sorted; unknown ones are not compared."""
+    """List the fields that differ in a pair; a field whose live value is unknown never does."""
     reported = history.flag_of(live)
     if reported is None or reported == declared.include_identifiers:
         return ()
@@ -159,7 +164,7 @@ def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, A
     """List the paths at which nested data differ, sorted, with both values (None: missing)."""
     if before == after:
         return []
-    from deepdiff import DeepDiff  # only here: it costs as much start-up as the rest of a plan
+    from deepdiff import DeepDiff  # only here: its import takes as long as the rest of a plan
     from deepdiff.helper import notpresent
 
     tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
@@ -196,17 +201,17 @@ def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> str
 
 
 class _Comparison(Record, frozen=True):
-    """What the steps of one tenancy are decided with."""
+    """Decides the steps of one tenancy."""
 
     tenancy: Tenancy
     options: DiffOptions
     history: History
-    lost_names: frozenset[str]  # of what was live under an id that is gone
+    lost_names: frozenset[str]  # local names of state entries whose ids are no longer live
 
     def step_for(
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
     ) -> planned.Step:
-        """Decide about a declared one. `found`: what is live in its place, as `pair` sorts it."""
+        """Decide the step of a declared subscription. `found`: its live ones, sorted by `pair`."""
         if not found:
             return self._subscribe(declared)
         live = found[0]
@@ -244,7 +249,10 @@ class _Comparison(Record, frozen=True):
     def _unknown_reasons(
         self, declared: DeclaredSubscription, live: LiveSubscription
     ) -> tuple[Reason, ...]:
-        """Return why the state cannot vouch for the secret of a live one; () if it can."""
+        """Return why a live subscription's secret is unknown, if it has no state entry.
+
+        Returns () if it has one, or if the run has no state.
+        """
         if live.id in self.history.entries or not self.history.is_kept:
             return ()
         is_lost = local_name(declared) in self.lost_names
@@ -253,7 +261,11 @@ class _Comparison(Record, frozen=True):
     def duplicate_steps(
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
     ) -> Iterator[planned.Step]:
-        """Decide about the further live ones of a place: those go that are owned or replaced."""
+        """Decide the steps of the live duplicates, which are all of `found` but the first.
+
+        A duplicate is removed if it is owned, an earlier run replaced it, or `--replace` names the
+        address. The others are left.
+        """
         if len(found) < 2:
             return
         replaced = set()
@@ -270,7 +282,7 @@ class _Comparison(Record, frozen=True):
                 yield planned.Leave(live, (planned.DUPLICATE,), declared)
 
     def step_without_declaration(self, live: LiveSubscription) -> planned.Step:
-        """Decide about a live subscription that no declared one is paired with."""
+        """Decide the step of a live subscription that is paired with no declared one."""
         entry = self.history.entries.get(live.id)
         if self.options.targets:
             former = f"{self.tenancy.name}/{entry.local_name}" if entry else ""

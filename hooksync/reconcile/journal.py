@@ -1,7 +1,7 @@
 """What a run writes into the state: its intents before the first change, its results at the end.
 
-A run that is killed in between leaves its intents behind, and by them the next one recognizes what
-it made. This module reads and writes the state through `state.store`, on disk or remotely.
+A run that is killed in between leaves its intents behind. By these intents, the next run recognizes
+what the killed run made. This module uses the state through `state.store`, on disk or remotely.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ from hooksync.state.store import update
 
 
 class Journal:
-    """The state of one run of apply or adopt."""
+    """Writes to the state what one run of apply or adopt does."""
 
     def __init__(self, store: StateStore, planner: Planner) -> None:
-        """`planner`: of the run; its state is as it was before anything was listed."""
+        """`planner`: the run's planner, whose state was read before anything was listed."""
         self._store = store
         self._planner = planner
         self._salts: dict[SecretRef, Salt] = {}
-        self._run = 0  # the number of this run; 0: it has made nothing
+        self._run = 0  # the number of this run; 0: it has written no intents
         self._at = int(planner.clock.now())
 
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
-        """Write what is about to be made.
+        """Write an intent for each subscription that is about to be made.
 
-        Raises FileError if that cannot be written: then nothing may be made.
+        Raises FileError if the state cannot be written: nothing may be made then.
         """
         needed = [step.declared.secret for plan in plans for step in plan.makings]
         if not needed:
@@ -75,7 +75,7 @@ class Journal:
         update(self._store, change)
 
     def settle(self, outcomes: Sequence[TenancyOutcome]) -> list[TenancyOutcome]:
-        """Write what was made and what is gone.
+        """Write what was made and what was removed.
 
         The returned outcomes also contain the steps that are still to be done. Raises FileError.
         """
@@ -84,7 +84,7 @@ class Journal:
         return [replace(one, differences=found.get(one.plan.tenancy.name, ())) for one in outcomes]
 
     def _write(self, outcomes: Sequence[TenancyOutcome]) -> State:
-        """Write what was made and what is gone, and return the new state. Raises FileError."""
+        """Write what was made and removed, and return the new state. Raises FileError."""
 
         def change(state: State) -> State:
             ended = {}
@@ -99,7 +99,7 @@ class Journal:
     def adopt(self, plans: Sequence[TenancyPlan], adopted: Collection[str]) -> None:
         """Record the declared secret and flag as those of live subscriptions. Raises FileError.
 
-        `adopted`: their declared addresses.
+        `adopted`: the addresses of the subscriptions to adopt, as declared.
         """
         outcomes = []
         needed = []
@@ -175,7 +175,7 @@ class Journal:
 
     def _entry(self, one: Outcome, key: TenancyKey, state: State) -> StateEntry:
         step = one.step
-        assert isinstance(step, Making | Keep)  # noqa: S101, nothing else has a declared one
+        assert isinstance(step, Making | Keep)  # noqa: S101, no other step makes an entry
         made = self._intent(step, key, state).entry(one.new_id or "")
         made = replace(made, is_listed=one.is_listed)
         if not isinstance(step, Subscribe) and step.live.id == one.new_id:
@@ -192,8 +192,9 @@ def _as_listed(
 ) -> Iterator[StateEntry]:
     """Bring entries in line with the last list of a run. `ids`: what it shows.
 
-    An entry that is not live any more is left out. It stays if no other entry has its declared
-    name: somebody removed that subscription outside hooksync, and the next plan says so.
+    An entry that is not live any more is left out, unless it is declared and no other entry has its
+    name. Then somebody removed the subscription outside hooksync. The entry stays, so that the next
+    plan says so.
     """
     tenancy = outcome.plan.tenancy
     removed = _removed(outcome)
@@ -227,7 +228,7 @@ def _declared_addresses(plan: TenancyPlan) -> dict[str, str]:
 
 
 def _removed(outcome: TenancyOutcome) -> set[str]:
-    """Return the ids that are gone by a response, and by the last list."""
+    """Return the ids that were removed, as both a response and the last list say."""
     removed = set()
     for one in outcome.outcomes:
         if one.is_removed and isinstance(one.step, Resubscribe | Unsubscribe):
@@ -236,7 +237,7 @@ def _removed(outcome: TenancyOutcome) -> set[str]:
 
 
 def _unsettled(outcome: TenancyOutcome, before: Iterable[Unsettled]) -> Iterator[Unsettled]:
-    """Count the applies in succession that left an address unsettled."""
+    """Count for each address how many applies in succession left it unsettled."""
     key = outcome.plan.tenancy.key
     counts = {each.local_name: each.applies for each in before}
     for one in outcome.outcomes:
@@ -244,7 +245,7 @@ def _unsettled(outcome: TenancyOutcome, before: Iterable[Unsettled]) -> Iterator
             continue
         name = local_name(one.step.declared)
         if REQUESTED in one.step.reasons:
-            counts.pop(name, None)  # --replace begins anew
+            counts.pop(name, None)  # --replace starts the count again
         if one.result == "unsettled":
             counts[name] = counts.get(name, 0) + 1
         elif one.result != "not-attempted":

@@ -1,4 +1,4 @@
-"""A plan: one step for every declared and every live subscription; its limits; its outcomes.
+"""Plans, with one step for each declared and each live subscription, their limits and outcomes.
 
 Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes the outcomes.
 """
@@ -64,7 +64,7 @@ UNLISTED = "the service returned its id, but no list has shown it yet"
 
 
 class Reason(Record, frozen=True):
-    """Why a step is as it is."""
+    """A reason why a step was chosen, or why a secret is unknown."""
 
     code: ReasonCode
     text: str
@@ -86,7 +86,7 @@ NOT_MADE = Reason("undeclared", "not made by hooksync")
 
 
 class Change(Record, frozen=True):
-    """One field of a pair that differs."""
+    """One field whose live value differs from the declared one."""
 
     field: str
     live: bool
@@ -94,7 +94,7 @@ class Change(Record, frozen=True):
 
 
 class Subscribe(Record, frozen=True):
-    """Declared, not live: it is made."""
+    """Make a subscription that is declared and not live."""
 
     action: ClassVar[Action] = "subscribe"
 
@@ -104,9 +104,9 @@ class Subscribe(Record, frozen=True):
 
 
 class Resubscribe(Record, frozen=True):
-    """Declared and live with a different URL or content.
+    """Replace a live subscription by a new one, for at least one reason.
 
-    The API has no update: a new one comes and the old one goes.
+    The API has no update, so a new one is made and the old one is removed.
     """
 
     action: ClassVar[Action] = "resubscribe"
@@ -119,17 +119,17 @@ class Resubscribe(Record, frozen=True):
 
 
 class Unsubscribe(Record, frozen=True):
-    """Live, not wanted, and owned or replaced: it is removed."""
+    """Remove a live subscription that is not declared, or that is a duplicate."""
 
     action: ClassVar[Action] = "unsubscribe"
 
     live: LiveSubscription
     reasons: tuple[Reason, ...]
-    duplicate_of: DeclaredSubscription | None = None  # set if a different live one fills its place
+    duplicate_of: DeclaredSubscription | None = None  # set if it is a duplicate
 
 
 class Keep(Record, frozen=True):
-    """Declared and live alike: nothing to do."""
+    """Keep a live subscription that is declared: nothing has to be done."""
 
     action: ClassVar[Action] = "keep"
 
@@ -140,31 +140,31 @@ class Keep(Record, frozen=True):
 
 
 class Leave(Record, frozen=True):
-    """Live, and neither declared nor to be removed; or a duplicate that is not owned."""
+    """Leave a live subscription alone, because hooksync does not own it or it is not targeted."""
 
     action: ClassVar[Action] = "leave"
 
     live: LiveSubscription
     reasons: tuple[Reason, ...]
-    duplicate_of: DeclaredSubscription | None = None  # as of `Unsubscribe`: then it is drift
+    duplicate_of: DeclaredSubscription | None = None  # as in `Unsubscribe`; counts as drift
 
 
-Making: TypeAlias = Subscribe | Resubscribe  # what makes a subscription
+Making: TypeAlias = Subscribe | Resubscribe  # a step that makes a subscription
 Step: TypeAlias = Subscribe | Resubscribe | Unsubscribe | Keep | Leave
 
 
 class TenancyPlan(Record, frozen=True):
-    """What has to happen in one tenancy."""
+    """The plan of one tenancy."""
 
     tenancy: Tenancy
     live: LiveSubscriptions
     steps: tuple[Step, ...]  # in the order of `step_order`
     history: History = NOTHING  # what the state contained when the plan was made
-    refusals: tuple[Problem, ...] = ()  # why it may not be carried out
-    warnings: tuple[Problem, ...] = ()  # of receivers that are not ready
-    # of receivers, by the declared address; None: not challenged
+    refusals: tuple[Problem, ...] = ()  # why the plan may not be carried out
+    warnings: tuple[Problem, ...] = ()  # about receivers that are not ready
+    # the answers of receivers, by the declared address; None: no receiver was challenged
     answers: Mapping[str, ProbeResult] | None = None
-    error: SecretError | None = None  # of the secrets that it needs: it is not begun
+    error: SecretError | None = None  # secrets that cannot be used: the plan is not begun
 
     @property
     def is_empty(self) -> bool:
@@ -198,14 +198,14 @@ def is_idle(step: Step) -> bool:
 
 
 def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
-    """Sort steps by action, then by identity, then by id, whatever order the input came in."""
+    """Return the sort key of a step: its action, then its identity, then its live id."""
     key = step.live.key if isinstance(step, Unsubscribe | Leave) else step.declared.key
     live_id = "" if isinstance(step, Subscribe) else step.live.id
     return ACTIONS.index(step.action), key, live_id
 
 
 class Outcome(Record, frozen=True):
-    """What became of one step."""
+    """The outcome of one step."""
 
     step: Step
     result: Result
@@ -214,19 +214,20 @@ class Outcome(Record, frozen=True):
     new_id: str | None = None
     is_confirmed: bool = True  # False: only a list has shown the new subscription
     is_listed: bool = True  # False: no list has shown the new subscription
-    is_removed: bool = False  # the old one is gone, by a response and by the list
+    is_removed: bool = False  # the old one is removed, and the last list, if any, lacks it
     may_be_made: bool = False  # the new one may exist under an id that is not known
 
 
 class TenancyOutcome(Record, frozen=True):
-    """What became of a tenancy's plan."""
+    """The outcome of a tenancy's plan."""
 
     plan: TenancyPlan
     outcomes: tuple[Outcome, ...]  # in the order of the plan's steps
-    differences: tuple[Step, ...] = ()  # the steps that the verification found still to be done
+    # steps that the verification found: still needed, or about what others made meanwhile
+    differences: tuple[Step, ...] = ()
     # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
-    # what the verification listed; None: there was none
+    # the list that the verification read; None: there was no verification
     listed: LiveSubscriptions | None = None
 
     @property
@@ -243,7 +244,7 @@ class TenancyOutcome(Record, frozen=True):
 
 
 def idle_outcomes(plan: TenancyPlan, listed: Iterable[LiveSubscription]) -> list[Outcome]:
-    """Make the outcomes of the steps that need no call. `listed`: what the last list shows."""
+    """Make the outcomes of the steps that need no call. `listed`: the last list."""
     ids = {live.id for live in listed}
     outcomes = []
     for step in plan.steps:
@@ -255,7 +256,7 @@ def idle_outcomes(plan: TenancyPlan, listed: Iterable[LiveSubscription]) -> list
 
 
 def outcome_of_empty(plan: TenancyPlan) -> TenancyOutcome:
-    """Make the outcome of a plan that asks for nothing."""
+    """Make the outcome of a plan with nothing to do, from the list that it was made from."""
     listed = tuple(live for live in plan.live if live.is_listed)
     return TenancyOutcome(plan, tuple(idle_outcomes(plan, listed)), listed=listed)
 
@@ -273,7 +274,8 @@ def reasons_against(
 ) -> tuple[Problem, ...]:
     """List why a plan may not be carried out.
 
-    `owned`: how many live ones hooksync may remove; `is_missing`: whether there is no state.
+    `owned`: the number of live subscriptions that hooksync owns; `is_missing`: whether a state was
+    expected, but not found.
     """
     return (
         *_limit_reasons(plan, owned),
@@ -283,7 +285,7 @@ def reasons_against(
 
 
 def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
-    """List why a plan removes too much. Neither duplicates nor replaced ones count."""
+    """List the limits that a plan violates. Duplicate and replaced subscriptions do not count."""
     tenancy = plan.tenancy
     removals = [step for step in plan.steps if isinstance(step, Unsubscribe)]
     removed = sum(step.duplicate_of is None for step in removals)
@@ -297,7 +299,7 @@ def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
 
 
 def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, declares: bool) -> Iterator[str]:
-    """Describe what a plan would do beyond a limit. `declares`: whether any is declared."""
+    """Describe how a plan violates a limit. `declares`: whether any subscription is declared."""
     if limit.percent == 100 or not removed:
         return
     if limit.number is not None:
@@ -316,7 +318,7 @@ def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, declares: bool
 
 
 def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
-    """List why a plan may not leave secrets unknown."""
+    """List the unknown secrets, if the tenancy has `unknown_secret: refuse`."""
     tenancy = plan.tenancy
     if tenancy.unknown_secret != "refuse":
         return []
@@ -340,7 +342,7 @@ def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
 
 
 def _unsettled_reasons(plan: TenancyPlan) -> list[Problem]:
-    """List what would be created, and too many applies in succession left unsettled."""
+    """List what is not created again, because too many applies in succession left it unsettled."""
     found = []
     for step in plan.makings:
         address = step.declared.address

@@ -1,7 +1,8 @@
 """Plan all tenancies of a run: what is declared, live and in the state becomes one plan for each.
 
-All together, so that scrypt derives the key of each secret only once, however many subscriptions
-and tenancies share it. Touches nothing but its arguments; the time that scrypt takes is spent here.
+They are planned together, so that scrypt derives the key of each secret only once, however many
+subscriptions and tenancies share it. This module uses nothing but its arguments. The time that
+scrypt takes is spent here.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ from hooksync.state.history import (
 )
 from hooksync.state.model import NO_STATE, State, StateEntry
 
-# salts that a state may ask for the work of: for each reference that is declared, and besides,
-# where references changed
+# a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
+# more, because references may have changed
 MOST_SALTS, FEW_SALTS = 2, 8
 
 # a tenancy, what counts as live, and what the state contains
@@ -51,24 +52,24 @@ _Complete: TypeAlias = tuple[Tenancy, LiveSubscriptions, History]
 
 
 class Planner(Record, frozen=True):
-    """What plans are made with."""
+    """Makes plans from the state, the secrets and the options of a run."""
 
     options: DiffOptions
     state: State | None
     secrets: SecretSources
     ring: KeyRing
-    place: str | None = ""  # of the state, for messages; None: the run has none
+    place: str | None = ""  # where the state is, for messages; None: the run has no state
     clock: Clock = SYSTEM_CLOCK
     is_proof: bool = True  # False: anybody could have written the state
     is_ci: bool = False
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no state at its place."""
+        """Whether the run has a place for the state, but no state exists there."""
         return self.place is not None and self.state is None
 
     def is_behind(self, key: TenancyKey, listed: Sequence[LiveSubscription]) -> bool:
-        """Whether a list may still show what an earlier run has made."""
+        """Whether this list lacks something that an earlier run has made."""
         known = self.state or NO_STATE
         return is_behind(known.of(key), listed, known.url_salt)
 
@@ -98,7 +99,7 @@ class Planner(Record, frozen=True):
     def differences(
         self, outcomes: Iterable[TenancyOutcome], state: State
     ) -> dict[str, tuple[Step, ...]]:
-        """Plan again by what an apply listed at its end: what is needed, and what others changed.
+        """Plan again from the lists at the end of an apply: what is still needed or new.
 
         `state`: as the apply left it. Returns the steps by the tenancy's name.
         """
@@ -118,7 +119,7 @@ class Planner(Record, frozen=True):
     def _completed(
         self, one: FetchedTenancy, state: State, not_set: frozenset[SecretRef]
     ) -> _Complete:
-        """Add what no list has shown, and what the state contains."""
+        """Add to a tenancy what no list has shown yet, and what the state contains about it."""
         live = with_unlisted(state, one.tenancy, one.live)
         history = history_of(state, one.tenancy)
         is_kept = self.place is not None
@@ -135,7 +136,10 @@ class Planner(Record, frozen=True):
         return states
 
     def _check_work(self, number: int, references: int) -> None:
-        """Refuse a state that asks for hours of scrypt: it has about one salt for a reference."""
+        """Refuse a state that asks for hours of scrypt.
+
+        A state that hooksync wrote has about one salt for each reference.
+        """
         most = MOST_SALTS * references + FEW_SALTS
         if number > most:
             what = (
@@ -152,7 +156,10 @@ class Planner(Record, frozen=True):
 def _wanted(
     complete: Iterable[_Complete], secrets: Mapping[SecretRef, Secret], salts: Mapping[str, Salt]
 ) -> dict[StateEntry, Wanted]:
-    """Give the entries whose secret can be compared: what is unconfirmed stays unknown."""
+    """Map each entry whose secret can be compared to the declared secret and the salt.
+
+    Unconfirmed entries are left out, so their secrets stay unknown.
+    """
     wanted = {}
     for tenancy, live, history in complete:
         pairs = pair(tenancy, live, history) if history.entries else []

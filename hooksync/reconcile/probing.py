@@ -1,4 +1,4 @@
-"""Challenge the receivers of what is to be made, and judge plans by their answers."""
+"""Challenge the receivers of new subscriptions, and judge plans by their answers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 
 
 def ask_receivers(planned: Sequence[Planned], run: Run) -> tuple[Planned, ...]:
-    """Challenge the receivers of what is to be made, once each, and judge the plans.
+    """Challenge the receivers of new subscriptions, each once, and judge the plans.
 
-    A step that removes the old one first needs a right answer, whatever `probe` says.
+    If a step removes the old subscription first, its receiver must be ready, whatever `probe` says.
     """
     plans = [one for one in planned if isinstance(one, TenancyPlan) and one.is_ready]
     asked = []
@@ -29,12 +29,15 @@ def ask_receivers(planned: Sequence[Planned], run: Run) -> tuple[Planned, ...]:
 
 
 def _is_risky(plan: TenancyPlan, step: Step) -> bool:
-    """Whether a step removes what works before its replacement exists."""
+    """Whether a step removes a live subscription before its replacement exists."""
     return isinstance(step, Resubscribe) and plan.tenancy.replacement == "remove-first"
 
 
 def challenge(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, ProbeResult]:
-    """Challenge receivers; returns what each answered, by address. Without its secret, none."""
+    """Challenge receivers, and return their answers by declared address.
+
+    An address is left out if its secret cannot be used, or if the run was interrupted before.
+    """
     secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
     targets: dict[str, ProbeTarget] = {}
     for declared in asked:
@@ -46,7 +49,10 @@ def challenge(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, Prob
 
 
 def judge(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
-    """Refuse a plan if a receiver has a different secret, or must be ready and is not."""
+    """Refuse a plan if a receiver has a different secret, or must be ready and is not.
+
+    Warn of other receivers that are not ready.
+    """
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
     for step in plan.makings:

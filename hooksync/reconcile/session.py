@@ -1,7 +1,7 @@
-"""A run against tenancies: its clients and threads, and the reading of what is live.
+"""A run against tenancies: its clients and threads, and the reading of live subscriptions.
 
-What stops a tenancy leaves the others alone. Reaches the network through the clients that it makes.
-Prints nothing.
+An error in one tenancy does not stop the others. This module reaches the network through the
+clients that it makes. It prints nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from hooksync.state.history import FetchedTenancy
 
 Fetched = FetchedTenancy | UnreadTenancy
 Advance = Callable[[], None]
-# by a tenancy and what it lists
+# takes a tenancy and its list; tells whether the list lags behind earlier changes
 IsBehind = Callable[[TenancyKey, Sequence[LiveSubscription]], bool]
 
 
@@ -52,9 +52,9 @@ def open_run(
 ) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end.
 
-    `timeout`: seconds a call may take; `parallelism`: calls in flight in the whole run;
-    `store`: whose run lock is held; `private`: whether receivers may be private;
-    `list_wait`: seconds, as `Run` has it.
+    `timeout`: seconds for a call; `parallelism`: maximum of parallel calls in the whole run;
+    `store`: of the state, to check its run lock before changes; `private`: whether receivers at
+    private addresses may be called; `list_wait`: as in `Run`.
     """
     failures: list[Exception] = []
     make_network = world.network or partial(Transport, environ=world.environ)
@@ -91,9 +91,9 @@ def open_run(
 
 
 def _mask_what_a_service_may_quote(tenancies: Sequence[Tenancy], world: World) -> None:
-    """Let the redactor know the secrets of a run, also those that it does not need.
+    """Tell the redactor the secrets of a run, even those that the run will not use.
 
-    The log-in adds each password when it reads it.
+    Passwords are not among them: the log-in adds each one when it reads it.
     """
     redactor = world.output.redactor
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
@@ -123,15 +123,18 @@ class Run(Record, frozen=True):
     clients: Mapping[str, Preservica]  # by the tenancy's name
     secrets: SecretSources
     pool: WorkerPool
-    context: CallContext  # for calls that no client makes: to receivers
+    context: CallContext  # for calls to receivers, which no client makes
     terminal: Terminal
     begun: Event  # set before the first change
-    list_wait: float  # seconds that a list may lag behind the answers before it is believed
-    # errors that ended the run early: LockLost, FileError, or one that nobody foresaw
+    list_wait: float  # seconds to wait for a list that lags behind the responses
+    # errors that ended the run early: LockLost, FileError, or unforeseen ones
     failures: list[Exception]
 
     def read(self, advance: Advance, is_behind: IsBehind) -> tuple[Fetched, ...]:
-        """Fetch what is live in each tenancy; again for a while if the list is known to lag."""
+        """Fetch the live subscriptions of each tenancy.
+
+        A list that is known to lag is read again, until it is complete or `list_wait` is over.
+        """
         found = self.pool.run(
             [partial(self._read_one, one, advance, is_behind) for one in self.tenancies]
         )
@@ -143,14 +146,17 @@ class Run(Record, frozen=True):
         return self._refuse_same_tenancies(fetched)
 
     def located(self, tenancy: Tenancy) -> Tenancy:
-        """Add the tenant that the log-in returned, if none is declared."""
+        """Return the tenancy with the tenant that the log-in returned, if none is declared."""
         told = self.clients[tenancy.name].tenant
         if tenancy.tenant or not told:
             return tenancy
         return replace(tenancy, tenant=told)
 
     def give_up(self, error: Exception) -> Problem:
-        """Let an error end the run as an interrupt does: nothing new starts."""
+        """Let an error end the run as an interrupt does: no further call begins.
+
+        Returns the problem to report.
+        """
         self.pool.stop.set()
         self.failures.append(error)
         return error.problems[0] if isinstance(error, HooksyncError) else unforeseen(error)
@@ -169,7 +175,10 @@ class Run(Record, frozen=True):
             advance()
 
     def _refuse_same_tenancies(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
-        """Refuse names that the log-in shows to be the same tenancy: they would undo each other."""
+        """Refuse declared tenancies that the log-in shows to be the same tenancy.
+
+        They would undo each other's changes.
+        """
         names: defaultdict[TenancyKey, list[str]] = defaultdict(list)
         for one in fetched:
             if one.tenancy.tenant:

@@ -1,9 +1,9 @@
-"""One step on its way: the calls that it makes, and what became of them.
+"""The execution of one step: its calls, and their results.
 
-Touches only the service it is given.
+This module uses only the service that it is given.
 
-A step makes a subscription, removes one, or does both. What became of each half is one of a few
-values; the result of the step follows from the two alone.
+A step makes a subscription, removes one, or does both. Each of these calls ends in one of a few
+states (`Call`). The result of the step follows from these states, the responses and the lists.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ ActiveStep: TypeAlias = Subscribe | Resubscribe | Unsubscribe
 
 
 class Call(Enum):
-    """What became of the call that makes a subscription, or of the one that removes it."""
+    """The state of the call that makes a subscription, or of the call that removes one."""
 
     UNTRIED = auto()
-    UNCLEAR = auto()  # it may be done: there is no response, or none that names what was made
+    UNCLEAR = auto()  # may be done: the response was lost, or contained no new id
     REFUSED = auto()  # certainly not done
     DONE = auto()
 
 
 class Service(Protocol):
-    """What apply needs of a tenancy's service; `client.Preservica` is one."""
+    """The calls to a tenancy that an apply needs; `client.Preservica` implements them."""
 
     def list_subscriptions(self) -> LiveSubscriptions:
-        """Fetch what is live."""
+        """Fetch the live subscriptions."""
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription and return its id, or None if the response has none."""
@@ -52,34 +52,34 @@ class Service(Protocol):
 
 
 class StepRunner:
-    """A step that has to be done, and how far it is."""
+    """Executes one step that needs calls, and keeps their results."""
 
     def __init__(self, step: ActiveStep) -> None:
         self.step = step
         self.creation = Call.UNTRIED
         self.removal = Call.UNTRIED
-        self.new_id: str | None = None  # set if the creation is done
-        self.has_conflict = False  # the service refused it because there is one already
+        self.new_id: str | None = None  # set if `creation` is DONE
+        self.has_conflict = False  # 409: the service says that the subscription exists already
         self.is_confirmed = False  # a success response vouches for the new one
         self.was_listed = False  # a list has shown the new one
         self.is_still_listed = False  # the last list shows the old one
-        self.detail = ""  # why it is not done
+        self.detail = ""  # why the step is not done
         self.fix = ""
 
     @property
     def declared(self) -> DeclaredSubscription:
-        """What is to be made."""
+        """The declared subscription that the step makes."""
         assert not isinstance(self.step, Unsubscribe)  # noqa: S101, it makes nothing
         return self.step.declared
 
     @property
     def is_old_there(self) -> bool:
-        """Whether a live one has to go, and nothing was tried yet."""
+        """Whether the step removes a live subscription, and has not tried to yet."""
         return not isinstance(self.step, Subscribe) and self.removal is Call.UNTRIED
 
     @property
     def is_certain(self) -> bool:
-        """Whether a response vouches for the new one, and a list has shown it."""
+        """Whether a response has confirmed the new subscription, and a list has shown it."""
         return self.is_confirmed and self.was_listed
 
     @property
@@ -93,7 +93,10 @@ class StepRunner:
         return self.is_unlisted or (self.removal is Call.DONE and self.is_still_listed)
 
     def _result(self) -> Result:
-        """Return the result so far: done if all calls succeeded, half-done if one of two did."""
+        """Return the result so far, which is "unsettled" as long as anything is not known.
+
+        Otherwise it is "done" if all calls succeeded, and "half-done" if one of two did.
+        """
         if self._why_unsettled():
             return "unsettled"
         halves = []
@@ -106,7 +109,7 @@ class StepRunner:
         return "failed" if Call.REFUSED in halves else "not-attempted"
 
     def create(self, service: Service, secret: Secret, known: frozenset[str]) -> None:
-        """Make the new subscription. `known`: ids that were live before."""
+        """Make the new subscription. `known`: the ids that were live before."""
         self.creation = Call.UNCLEAR  # until a response says something else
         try:
             identifier = service.subscribe(self.declared, secret)
@@ -130,17 +133,20 @@ class StepRunner:
             self.removal = self._failed(error)
 
     def _failed(self, error: HooksyncError) -> Call:
-        """Note an error of a call, and return what became of the call."""
+        """Keep the error of a call, and return the call's state."""
         self.explain(error.summary, "; ".join(problem.fix for problem in error.problems))
         return Call.UNCLEAR if isinstance(error, AnswerLost) else Call.REFUSED
 
     def explain(self, why: str, fix: str = NEXT_RUN) -> None:
-        """Note why it is not done."""
+        """Keep the reason why the step is not done."""
         self.detail = why
         self.fix = fix
 
     def learn(self, listed: Mapping[str, LiveSubscription], new_ids: list[str]) -> None:
-        """Learn from a list, by id. `new_ids`: what is new in it under the declared identity."""
+        """Update the results from a list. `listed`: the list, by id.
+
+        `new_ids`: the ids in it that are new under the declared identity.
+        """
         may_be_made = self.creation is Call.UNCLEAR or self.has_conflict
         if may_be_made and len(new_ids) == 1:
             self.creation = Call.DONE
@@ -151,12 +157,12 @@ class StepRunner:
             return
         old = self.step.live
         self.is_still_listed = old.id in listed
-        # that a list lacks what no list has shown says nothing
+        # if no list has ever shown the old one, its absence proves nothing
         if old.is_listed and self.removal is not Call.UNTRIED and not self.is_still_listed:
             self.removal = Call.DONE  # whatever the response was
 
     def outcome(self) -> Outcome:
-        """Return what became of the step."""
+        """Return the outcome of the step."""
         detail = self.detail
         fix = self.fix
         result = self._result()
@@ -184,7 +190,7 @@ class StepRunner:
         )
 
     def _why_unsettled(self) -> str:
-        """Say why it is not known what became of it; empty if it is known."""
+        """Return why the result of the step is not known; "" if it is known."""
         if self.creation is Call.UNCLEAR:
             start = "the response has no new id, and " if self.is_confirmed else ""
             return f"{start}the list does not show what was made"

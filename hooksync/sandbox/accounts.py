@@ -1,4 +1,4 @@
-"""Who may log in, and with which token: passwords and second factors.
+"""The accounts of the sandbox, and how they log in: passwords, second factors and tokens.
 
 No sockets; the clock is an argument. Tokens do not expire.
 
@@ -40,7 +40,7 @@ class Account:
     password: str = field(default=PASSWORD, repr=False)
     tenants: tuple[str, ...] = (TENANT,)  # a log-in that names none goes to the first
     roles: tuple[str, ...] = (ROLE,)
-    # base32; with one, a log-in needs a second factor
+    # base32; if it is set, a log-in needs a second factor
     totp_seed: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -50,14 +50,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An account that logs in to a tenant."""
+    """An account, and the tenant that it logs in to."""
 
     account: Account
     tenant: str
 
 
 class Accounts:
-    """The accounts of the service and the tokens that it gave out. Thread-safe."""
+    """The accounts of the sandbox, and the tokens that they got. Thread-safe."""
 
     def __init__(self, accounts: tuple[Account, ...], clock: Callable[[], float]) -> None:
         self._accounts = accounts
@@ -67,7 +67,7 @@ class Accounts:
         self._pending: dict[str, Session] = {}  # by continuation token
 
     def log_in(self, form: dict[str, str]) -> dict[str, object]:
-        """Log in by name and password.
+        """Log in by user name and password.
 
         Raises `Refusal` if they are wrong or a second factor is needed.
         """
@@ -86,14 +86,17 @@ class Accounts:
         return answer
 
     def complete_second_factor(self, form: dict[str, str]) -> dict[str, object]:
-        """Complete a log-in that asked for a second factor; a continuation token works once."""
+        """Complete a log-in that needs a second factor. A continuation token works once.
+
+        Raises `Refusal` if a value in the form is wrong.
+        """
         continuation = form.get("continuationToken", "")
         named = (form.get("username"), form.get("tenant"))
         with self._lock:
             session = self._pending.get(continuation)
             if session is None or named != (session.account.username, session.tenant):
                 raise Refusal(401, _BAD)
-            period = int(self._clock() // _OTP_PERIOD)  # a client's clock may be off by one
+            period = int(self._clock() // _OTP_PERIOD)  # a client's clock may be off by one period
             near = (period - 1, period, period + 1)
             codes = [one_time_code(session.account.totp_seed or "", each) for each in near]
             if form.get("twoFactorToken") not in codes:
@@ -130,9 +133,9 @@ class Accounts:
 
 
 def one_time_code(seed: str, period: int) -> str:
-    """Compute the code of a period since 1970 (RFC 6238).
+    """Compute the code of a period (RFC 6238); period 0 begins in 1970.
 
-    Raises `SandboxError` for a seed that is not base32.
+    Raises `SandboxError` if the seed is not base32.
     """
     letters = seed.replace(" ", "").upper()
     try:

@@ -1,6 +1,6 @@
 """The command `hooksync demo`: a tour on a local tenancy, with the real commands.
 
-Prints nothing itself, reaches 127.0.0.1 alone, leaves nothing behind.
+This module prints nothing itself, connects only to 127.0.0.1, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
 
-# of SIGINT and SIGTERM, to a function
+# makes a context that passes the number of each SIGINT and SIGTERM to a function
 CatchSignals = Callable[[Callable[[int], None]], AbstractContextManager[None]]
 
 _HOOKS = """\
@@ -44,7 +44,7 @@ tenancies:
 """
 _WIDTH = 79  # columns
 _INDENT = "    "  # before commands and their output, to tell them from the tour's own words
-# beginnings of variables that are about the user's own tenancies
+# prefixes of the variables that are about the user's own tenancies
 _USERS_OWN = ("PRESERVICA_", "HOOKSYNC_")
 
 
@@ -59,17 +59,17 @@ class Tour:
     announce: Callable[[str], None]  # shows a line
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
-    # signals that came; the tour ends after the running command, which gets the signal, too
+    # received so far; after the first one, the tour ends as soon as the running command has ended
     signals: Sequence[int]
 
     def say(self, text: str) -> None:
-        """Show a text. Raises Stopped."""
+        """Show a text. Raises Stopped after a signal."""
         self._show("")
         for line in text.splitlines():
             self._show(line)
 
     def quote(self, text: str) -> None:
-        """Show a file, or what a command prints, with long lines wrapped."""
+        """Show a file or the output of a command, indented, with long lines wrapped."""
         wrapper = textwrap.TextWrapper(
             _WIDTH,
             initial_indent=_INDENT,
@@ -81,9 +81,9 @@ class Tour:
             self._show(wrapper.fill(line))
 
     def run(self, command: str, code: int = 0) -> None:
-        """Run a hooksync command, and show it with its output and an exit code other than 0.
+        """Run a hooksync command. Shows it, its output, and its exit code if that is not 0.
 
-        `code`: the exit code that it must end with. Raises Stopped, SandboxError.
+        Raises Stopped after a signal, and SandboxError if the exit code is not `code`.
         """
         self._show("")
         self._show(f"{_INDENT}$ hooksync {command}")
@@ -112,7 +112,7 @@ class Tour:
 
 
 def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> int:
-    """Give the tour; returns the exit code: 1 if a command did not do what it should.
+    """Give the tour. Returns the exit code: 1 after an error, 128 + N after signal N.
 
     `announce` shows a line.
     """
@@ -205,7 +205,7 @@ minus).""")
 
 
 def clean_environ() -> dict[str, str]:
-    """Return the user's environment without tenancies and proxies."""
+    """Return the environment for commands: the user's, without tenancies and proxies."""
     kept: dict[str, str] = {}
     for name, value in os.environ.items():
         upper = name.upper()

@@ -1,9 +1,9 @@
-"""The service's calls, and faults: what goes wrong, with which call, how often.
+"""The names of the service's calls, and the faults that make calls go wrong.
 
-`server` lets it happen.
+This module reads and counts faults; `server` carries them out.
 
-A fault is written `KIND@CALL[:TIMES[:SKIP]]`, e.g. `status-503@list:2`, `commit-cut@subscribe:2:5`,
-`slow-0.5@any:*`.
+A user writes a fault as `KIND@CALL[:TIMES[:SKIP]]`, e.g. `status-503@list:2`,
+`commit-cut@subscribe:2:5` or `slow-0.5@any:*`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CALLS = {  # method and path -> the name of the call, as faults and the log know
 }
 CALL_NAMES = (*CALLS.values(), "unsubscribe")
 
-# By the name of a kind: whether an HTTP status (N) or seconds (S) follow it.
+# The name of a kind -> what the user must write after it: an HTTP status (N) or seconds (S).
 KINDS = {"status": "-N", "retry-after": "-S", "slow": "-S", "cut": "", "commit-cut": ""}
 
 _SPEC = re.compile(
@@ -36,7 +36,7 @@ _SPEC = re.compile(
 
 
 def call_name(request: Request) -> str:
-    """Name the call that a request makes; "unknown" if the service does not have it."""
+    """Return the name of the call that a request makes, or "unknown"."""
     parent, _, subscription_id = request.path.rpartition("/")
     if request.method == "DELETE" and parent == SUBSCRIPTIONS_PATH and subscription_id:
         return "unsubscribe"
@@ -50,16 +50,16 @@ class Fault:
     kind: str  # a name in `KINDS`
     call: str  # a name in `CALL_NAMES`, or "any"
     number: float = 0.0  # a status or seconds
-    times: float = 1  # infinite: always
-    skip: int = 0  # this many such calls go right first
-    met: int = 0  # such calls so far
+    times: float = 1  # how often it goes wrong; infinite: always
+    skip: int = 0  # how many calls go right first
+    met: int = 0  # how many calls were counted so far
 
 
 def next_fault(faults: Iterable[Fault], call: str) -> Fault | None:
-    """Return the first fault that is due for this call, if any, and count the call.
+    """Return the first fault that is due for this call, if any.
 
-    Later faults do not count it. So `status-503@list:2` followed by `cut@list` is two 503s, then a
-    cut.
+    It and the matching faults before it count the call; later faults do not. So
+    `status-503@list:2` followed by `cut@list` is two 503s, then a cut.
     """
     for fault in faults:
         is_over = fault.met >= fault.skip + fault.times
@@ -89,7 +89,7 @@ def read_fault(spec: str, kinds: Mapping[str, str] = KINDS) -> Fault:
 
 
 def _is_known(match: re.Match[str], kinds: Mapping[str, str]) -> bool:
-    """Whether there is such a call and such a kind, with a number where it needs one."""
+    """Whether the call and the kind exist, and there is a number exactly if the kind needs it."""
     unit = kinds.get(match["kind"])
     if unit is None or match["call"] not in (*CALL_NAMES, "any"):
         return False

@@ -1,8 +1,9 @@
 """HTTP on 127.0.0.1: requests and answers as plain values, and a server that stops at once.
 
-It knows nothing of Preservica. It refuses bodies whose length two programs could read differently.
-The code that responds must not sleep, but wait on the server's `stopping`; its connection is cut
-when the server stops.
+It knows nothing of Preservica. It refuses a body if two programs could disagree about its length.
+
+The function `respond` must not sleep. It must wait on the server's `stopping` instead, because its
+connection is cut when the server stops.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
-# takes what happened: "call", "challenge" or "receiver", of what, and with which result; without
-# secrets, but URLs as they are
+# takes a kind ("call", "challenge" or "receiver"), a subject and a result; URLs are not masked, but
+# secrets of subscriptions are never passed
 Log = Callable[[str, str, object], None]
 
 MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
-MAX_CONNECTIONS = 128  # fewer than the files that the systems let a process open, 256 on macOS
-_LONGEST_LINE = 256  # bytes, of a chunk's size or a trailer
+MAX_CONNECTIONS = 128  # fewer than the open files that a process may have (256 on macOS)
+_LONGEST_LINE = 256  # bytes of a line with the size of a chunk, or with a trailer
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
-_POLL = 0.02  # seconds between two checks whether to stop
+_POLL = 0.02  # seconds between two checks whether the server must stop
 
 
 class SandboxError(ValueError):
@@ -41,7 +42,7 @@ class SandboxError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call as it came in."""
+    """One request as it was received."""
 
     method: str
     path: str  # without its query
@@ -50,7 +51,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
 
     def form(self) -> dict[str, str]:
-        """Read the body as a form; one that cannot be read is empty."""
+        """Read the body as a form. The result is empty if the body is not a form."""
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
@@ -77,35 +78,36 @@ def json_answer(status: int, document: object, *headers: tuple[str, str]) -> Ans
     return Answer(status, json.dumps(document).encode(), headers=headers)
 
 
-# answers a request through `Connection.send`, or cuts the connection
+# answers a request through `Connection.send`, or calls `Connection.cut`
 Respond = Callable[["Connection", Request], None]
 
 
 class LoopbackServer(ThreadingTCPServer):
-    """One thread for each connection, which may carry many requests.
+    """A server with one thread for each connection, which may carry many requests.
 
-    Runs from its making to `close`, or as a context.
+    The constructor starts it and `close` stops it. It is also a context manager.
 
-    If a request does not arrive within `seconds`, or an answer is not read within them, the
-    connection ends. If there are too many connections, the one that ends first is cut. Raises
-    `SandboxError` if the port cannot be used. Unexpected errors of `respond` are raised by `close`.
+    If a request does not arrive within `seconds`, or the client does not read an answer within
+    `seconds`, the connection is cut. If there are too many connections, the one with the least time
+    left is cut. Raises `SandboxError` if the port cannot be used. `close` raises unexpected errors
+    of `respond`.
     """
 
-    allow_reuse_address = os.name != "nt"  # where it lets several listen on one port
+    allow_reuse_address = os.name != "nt"  # on Windows, several servers could share a port
     request_queue_size = 512
 
     def __init__(self, port: int, respond: Respond, seconds: float = 30.0) -> None:
         self.respond = respond
         self.seconds = seconds
         self.stopping = threading.Event()
-        self.open: dict[socket.socket, float] = {}  # connections, and when each ends (monotonic)
-        self.lock = threading.Lock()  # for these
+        self.open: dict[socket.socket, float] = {}  # connections, and when each is cut (monotonic)
+        self.lock = threading.Lock()  # for `open`
         self._crashes: list[Exception] = []
         try:
             super().__init__(("127.0.0.1", port), Connection)
         except OSError as error:
             raise SandboxError(f"cannot listen on 127.0.0.1:{port}: {error}") from error
-        self.port = self.server_address[1]  # also where `port` was 0
+        self.port = self.server_address[1]  # the real port, also if `port` is 0
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,))
         self._thread.start()
 
@@ -125,7 +127,7 @@ class LoopbackServer(ThreadingTCPServer):
             raise self._crashes[0]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread; if there are too many, cut the one that ends first."""
+        """Serve a connection in a thread. Of too many, cut the one with the least time left."""
         with self.lock:
             self.open[request] = time.monotonic() + self.seconds
             if len(self.open) > MAX_CONNECTIONS:
@@ -135,7 +137,7 @@ class LoopbackServer(ThreadingTCPServer):
         super().process_request(request, client_address)
 
     def limit(self, connection: socket.socket, seconds: float) -> None:
-        """Let a connection end in so many seconds, unless it has been cut."""
+        """Set when to cut a connection: `seconds` from now. Ignores one that has been cut."""
         with self.lock:
             if connection in self.open:
                 self.open[connection] = time.monotonic() + seconds
@@ -155,14 +157,14 @@ class LoopbackServer(ThreadingTCPServer):
         super().shutdown_request(request)
 
     def check_host(self, host: str) -> None:
-        """Raise `Refusal` for a different host, which a web page would send."""
+        """Raise `Refusal` if the host is not this server, as in a request from a web page."""
         if host.lower() not in {
             f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")
         }:
             raise Refusal(421, f"this server is 127.0.0.1:{self.port} and answers to no other name")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep an unexpected error; a closed connection or a stop is none."""
+        """Keep an unexpected error. An OSError is expected: the connection was closed or cut."""
         error = sys.exception()
         if isinstance(error, Exception) and not isinstance(error, OSError):
             self._crashes.append(error)
@@ -201,7 +203,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def send(self, answer: Answer) -> None:
         """Send an answer."""
-        has_body = answer.status not in (204, 304)  # these have none (RFC 9110)
+        has_body = answer.status not in (204, 304)  # answers with these have none (RFC 9110)
         self.send_response(answer.status)
         if has_body:
             self.send_header("Content-Type", answer.content_type)
@@ -220,13 +222,13 @@ class Connection(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Write nothing: whoever responds also logs."""
+        """Write nothing: the function `respond` logs."""
 
 
 def _read_body(stream: io.BufferedIOBase, headers: Mapping[str, str]) -> bytes:
-    """Read a body, sent with its length or in chunks.
+    """Read a body that was sent with its length or in chunks.
 
-    Raises `Refusal` for one that is too large or broken.
+    Raises `Refusal` if the body is too large or broken.
     """
     if "transfer-encoding" not in headers:
         length = headers.get("content-length", "0")
@@ -261,6 +263,6 @@ def _read_exactly(stream: io.BufferedIOBase, size: int, most: int) -> bytes:
 
 
 def cut(connection: socket.socket) -> None:
-    """Cut a connection; the thread that uses it closes it."""
+    """Shut down a socket. The thread that uses the connection then closes it."""
     with suppress(OSError):  # it may be cut already
         connection.shutdown(socket.SHUT_RDWR)

@@ -1,8 +1,8 @@
-"""Both ends of a challenge: receivers on 127.0.0.1, each at `/NAME`, and what challenges them.
+"""Both ends of a challenge: receivers on 127.0.0.1, each at `/NAME`, and the call to them.
 
 Receivers answer challenges and accept events. They sign no challenge code that could pass for an
-event, and accept no event without a valid signature. A challenge follows no redirect, reads a
-bounded answer, and ends after a time limit.
+event, and accept no event without a valid signature. A challenge follows no redirect, and reads an
+answer of limited size.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ _MAX_ANSWER = 64 * 1024  # bytes of a receiver's answer; a longer one fails the 
 
 
 class Receiver(http_server.LoopbackServer):
-    """Named receivers that run from construction to `close`, or as a context.
+    """A server with named receivers. The constructor starts it and `close` stops it.
 
-    `secrets` has one or more for each name: challenges are answered with the first, events may be
-    signed with any. Raises `SandboxError` if the port or a secret cannot be used.
+    It is also a context manager. `secrets` has one or more secrets for each name: the first one
+    signs the answers to challenges, and events may be signed with any. Raises `SandboxError` if the
+    port or a secret cannot be used.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Receiver(http_server.LoopbackServer):
     def set_secret(self, name: str, *secrets: str) -> None:
         """Give a receiver different secrets, or add a receiver.
 
-        Raises `SandboxError` for unusable secrets.
+        Raises `SandboxError` if a secret cannot be used.
         """
         named = {f"secret {number}": secret for number, secret in enumerate(secrets, start=1)}
         try:
@@ -69,9 +70,10 @@ class Receiver(http_server.LoopbackServer):
 
 
 def challenge(url: str, secret: str, timeout: float) -> str | None:
-    """Challenge a receiver as the service does; returns why it failed, or None.
+    """Challenge a receiver as the service does. Returns why it failed, or None if it passed.
 
-    `timeout`: seconds, for the call as a whole. Source: pyPreservica 4.2.2, not verified live.
+    `timeout`: seconds for each wait on the socket. A body fails, too, if it still arrives so many
+    seconds after the start. Source: pyPreservica 4.2.2; not verified on a live tenancy.
     """
     code = secrets.token_hex(16)
     ends = time.monotonic() + timeout
@@ -88,13 +90,13 @@ def challenge(url: str, secret: str, timeout: float) -> str | None:
         return "it did not answer in time"
     except OSError as error:
         return f"it could not be called ({error})"
-    except (HTTPException, ValueError) as error:  # its text quotes the URL, where a key may be
+    except (HTTPException, ValueError) as error:  # its text quotes the URL, which may hold a key
         return f"it could not be called ({type(error).__name__})"
     return judge(response.status, body, code, secret)
 
 
 def judge(status: int, body: bytes, code: str, secret: str) -> str | None:
-    """Judge a receiver's answer to a challenge: returns why it fails, or None if it passes."""
+    """Judge a receiver's answer to a challenge. Returns why it fails, or None if it passes."""
     if status != 200:
         return f"it answered {status}, not 200"
     try:
@@ -113,9 +115,10 @@ def judge(status: int, body: bytes, code: str, secret: str) -> str | None:
 
 
 def _read(response: HTTPResponse, ends: float) -> bytes:
-    """Read a bounded answer.
+    """Read the body of an answer.
 
-    `ends`: on the monotonic clock. Raises OSError for a slow or long answer.
+    `ends`: the latest time for a piece of it, on the monotonic clock. Raises OSError if the body is
+    too slow or too long.
     """
     body = b""
     while piece := response.read1(_MAX_ANSWER):

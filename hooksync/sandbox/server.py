@@ -1,4 +1,4 @@
-"""The sandbox: the rules, the faults and what happens, behind an HTTP server on 127.0.0.1.
+"""The sandbox: an HTTP server on 127.0.0.1 that answers by rules, or lets faults happen.
 
 Use it as a context, `with Sandbox(SandboxOptions(faults=["cut@list"])) as box`, and point a client
 at `box.url`.
@@ -18,12 +18,12 @@ _CHALLENGE_TIMEOUT = 5.0  # seconds
 
 
 class Sandbox(LoopbackServer):
-    """A service that runs from construction to `close`, or as a context.
+    """A local service. The constructor starts it and `close` stops it.
 
-    Raises `SandboxError` if it cannot start.
+    It is also a context manager. Raises `SandboxError` if it cannot start.
     """
 
-    kinds: ClassVar[Mapping[str, str]] = KINDS  # of faults, as `faults.KINDS`
+    kinds: ClassVar[Mapping[str, str]] = KINDS  # of faults, in the form of `faults.KINDS`
     make_rules: ClassVar[type[Rules]] = Rules
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
@@ -35,13 +35,13 @@ class Sandbox(LoopbackServer):
         self.url = f"http://127.0.0.1:{self.port}"
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
-        """Return the real subscriptions of a tenant, oldest first."""
+        """Return the subscriptions of a tenant, oldest first, even if the list lags."""
         return self.rules.tenancies.held_by(tenant)
 
     def seed(
         self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True
     ) -> str:
-        """Add a subscription by hand, without a challenge; return its id.
+        """Add a subscription by hand, without a challenge, and return its id.
 
         `trigger`: as on the wire.
         """
@@ -49,7 +49,7 @@ class Sandbox(LoopbackServer):
         return self.rules.tenancies.add(tenant, made, by_hand=True).id
 
     def remove(self, tenant: str, subscription_id: str) -> None:
-        """Remove a subscription by hand. Raises `Refusal` for an unknown id."""
+        """Remove a subscription by hand. Raises `Refusal` if the id is unknown."""
         self.rules.tenancies.remove(tenant, subscription_id, by_hand=True)
 
     def _challenge(self, url: str, secret: str) -> str | None:
@@ -58,7 +58,7 @@ class Sandbox(LoopbackServer):
         return reason
 
     def _respond(self, connection: Connection, request: Request) -> None:
-        """Answer one request, or let the fault happen that is due."""
+        """Answer one request, or let a fault happen if one is due."""
         with self.lock:
             fault = next_fault(self.faults, call_name(request))
         answer = self.misbehave(fault, request) if fault else self.rules.answer(request)
@@ -70,7 +70,7 @@ class Sandbox(LoopbackServer):
             connection.send(answer)
 
     def misbehave(self, fault: Fault, request: Request) -> Answer | None:
-        """Let a fault happen to a call. None: the connection is to be cut."""
+        """Let a fault happen to a call. Returns the answer, or None to cut the connection."""
         match fault.kind:
             case "status":
                 return status_answer(fault.number)
@@ -85,5 +85,5 @@ class Sandbox(LoopbackServer):
 
 
 def status_answer(status: float, *headers: tuple[str, str]) -> Answer:
-    """Answer with a status that a fault asks for."""
+    """Make an answer with the status that a fault asks for."""
     return json_answer(int(status), {"message": f"the sandbox answers {status:g}"}, *headers)

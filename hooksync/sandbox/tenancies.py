@@ -1,8 +1,8 @@
-"""What the service holds, in memory, and what it answers to each call. No sockets.
+"""The subscriptions of the sandbox, in memory, and its answer to each call. No sockets.
 
-A request goes in, an answer comes out; the one call to the outside is the challenge to a receiver,
-through a function that is an argument. If the behaviour of the real service is unknown, a trait
-chooses one. Only the list may lag behind what the tenancies hold: refusals do not.
+`Rules` takes a request and returns an answer. Its only call to the outside is the challenge of a
+receiver, through a function that it is given. If nobody knows how the real service behaves, a trait
+chooses a behaviour. Only the list may lag behind the subscriptions; refusals never do.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _VERSION_XML = (
 
 
 class Trait(StrEnum):
-    """A way in which the real service may differ; the help explains each."""
+    """A behaviour that the real service may have; the help explains each."""
 
     REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
     ANSWER_WITHOUT_ID = "answer-without-id"
@@ -55,7 +55,7 @@ class Subscription:
     trigger: str  # as on the wire
     secret: str = field(repr=False)  # no call returns it
     include_identifiers: bool = True
-    id: str = ""  # given when it is kept
+    id: str = ""  # `Tenancies.add` sets it
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class _Kept:
 
     subscription: Subscription
     listed_from: float  # on the clock of the options
-    listed_until: float = math.inf  # likewise; infinite: it is not removed
+    listed_until: float = math.inf  # on the same clock; infinite: the subscription is not removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class SandboxOptions:
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex  # for each subscription that is kept
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
-    # seconds since 1970, by which one-time codes change and the list lags
+    # seconds since 1970, for one-time codes and the lag of the list
     clock: Callable[[], float] = time.time
     log: Log = lambda kind, what, result: None
 
@@ -89,7 +89,7 @@ class Tenancies:
     def __init__(self, options: SandboxOptions) -> None:
         self._options = options
         self._lock = threading.RLock()
-        self._kept: dict[str, dict[str, _Kept]] = {}  # by tenant and id
+        self._kept: dict[str, dict[str, _Kept]] = {}  # by tenant, then by id
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
@@ -98,7 +98,7 @@ class Tenancies:
             return tuple(each.subscription for each in kept if each.listed_until == math.inf)
 
     def listed_for(self, tenant: str) -> tuple[Subscription, ...]:
-        """Return what the list shows now, oldest first; it may lag."""
+        """Return the subscriptions that the list shows now, oldest first; the list may lag."""
         now = self._options.clock()
         with self._lock:
             kept = self._kept.get(tenant, {}).values()
@@ -108,9 +108,10 @@ class Tenancies:
     def add(
         self, tenant: str, subscription: Subscription, *, by_hand: bool = False
     ) -> Subscription:
-        """Keep a subscription; returns it with its id.
+        """Keep a subscription, and return it with its id.
 
-        Raises `Refusal` for a duplicate, if a trait says so.
+        `by_hand`: not through a call, so traits and lag do not apply. Raises `Refusal` for a
+        duplicate, if a trait says so.
         """
         url = subscription.url
         trigger = subscription.trigger
@@ -126,9 +127,10 @@ class Tenancies:
         return made
 
     def remove(self, tenant: str, subscription_id: str, *, by_hand: bool = False) -> None:
-        """Remove a subscription; by hand, the list shows it at once.
+        """Remove a subscription.
 
-        Raises `Refusal` for an id it does not have.
+        `by_hand`: not through a call, so the list stops showing it at once. Raises `Refusal` if the
+        tenant has no subscription with this id.
         """
         with self._lock:
             kept = self._kept.get(tenant, {}).get(subscription_id)
@@ -137,17 +139,18 @@ class Tenancies:
             kept.listed_until = self._after(self._options.list_lag_removals, by_hand)
 
     def _after(self, seconds: float, by_hand: bool) -> float:
-        """Return the moment from which a list shows a change that is made now."""
+        """Return the time from which the list shows a change that is made now."""
         return -math.inf if by_hand else self._options.clock() + seconds
 
 
 class Rules:
     """The service: its accounts, its tenancies, its rules.
 
-    `challenge` challenges a URL under a secret: returns why the receiver failed, None if it passed.
+    `challenge` takes a URL and a secret, and challenges the receiver. It returns why the receiver
+    failed, or None if it passed.
     """
 
-    triggers: ClassVar[tuple[str, ...]] = TRIGGERS  # that subscriptions may have, on the wire
+    triggers: ClassVar[tuple[str, ...]] = TRIGGERS  # that subscriptions may have
 
     def __init__(
         self, options: SandboxOptions, challenge: Callable[[str, str], str | None]

@@ -26,7 +26,7 @@ Send = Callable[[Request], Answer]  # repeats a call if no answer came, or if th
 FindSecrets = Callable[[Iterable[SecretRef]], Mapping[SecretRef, Secret]]
 
 _PATH = "/api/accesstoken"
-_WRONG_CREDENTIALS = frozenset({400, 401, 403})  # these statuses do not pass with time
+_WRONG_CREDENTIALS = frozenset({400, 401, 403})  # statuses that may mean wrong credentials
 
 
 class TokenSession:
@@ -38,20 +38,20 @@ class TokenSession:
     def __init__(
         self, tenancy: Tenancy, context: CallContext, find: FindSecrets, send: Send
     ) -> None:
-        self.tenant = tenancy.tenant  # if it is None: later the one that the log-in returned
+        self.tenant = tenancy.tenant  # if None, the log-in may set it
         self._tenancy = tenancy
         self._context = context
         self._find = find
         self._send = send
         self._mutex = threading.Lock()
         self._token = ""
-        self._refusal: HooksyncError | None = None  # after which a log-in would fail again
+        self._refusal: HooksyncError | None = None  # set if a new log-in would fail again
 
     def token(self, instead_of: str | None = None) -> str:
-        """Return a token; log in if there is none, or only the one that the service just refused.
+        """Return the token. Logs in if there is none, or if it is the one in `instead_of`.
 
-        `instead_of`: the refused one. If another thread has replaced it meanwhile, that new token
-        is returned.
+        `instead_of`: a token that the service refused. If a different thread has replaced it
+        already, the new token is returned without a log-in.
         """
         with self._mutex:
             if self._refusal is not None:
@@ -70,7 +70,7 @@ class TokenSession:
     def _log_in(self) -> LogIn:
         """Log in by password, and by a one-time code if the service asks for it.
 
-        Raises SecretError for what is not set, ServiceError.
+        Raises SecretError if a credential is missing or unusable, and otherwise ServiceError.
         """
         username, password = self._user_and_password()
         tenant = self._tenancy.tenant
@@ -91,7 +91,7 @@ class TokenSession:
         return self._read(request, answer, f"check {login} and the tenant")
 
     def _second_factor(self, username: str, continuation: str, tenant: str | None) -> LogIn:
-        """Log in by a one-time code. `tenant`: as the service names it."""
+        """Log in by a one-time code. `tenant`: from the service's answer to the password."""
         ref = self._tenancy.credentials.totp
         code = self._one_time_code(ref)
         self._context.redactor.learn([continuation, code])
@@ -123,7 +123,7 @@ class TokenSession:
             raise SecretError(Problem(f"{asked} pyotp is not installed", fix)) from error
 
         class Totp(pyotp.TOTP):
-            # seeds of 16 characters are usual, and we cannot choose; pyotp 2.12 wants 112
+            # Preservica chooses the seed, often 16 characters (80 bits); pyotp 2.12 wants 112 bits
             min_secret_length_bits = 80
 
         try:
@@ -135,9 +135,10 @@ class TokenSession:
         raise SecretError(Problem(what, fix, ref.location))
 
     def _user_and_password(self) -> tuple[str, str]:
-        """Look both up.
+        """Look up the user name and the password.
 
-        Raises one SecretError for both, at the tenancy's place where the file names neither.
+        Raises one SecretError with all problems. A problem without a location in the file gets the
+        location of the tenancy.
         """
         credentials = self._tenancy.credentials
         try:
@@ -161,7 +162,7 @@ class TokenSession:
         return request, self._send(request)
 
     def _read(self, request: Request, answer: Answer, fix: str) -> LogIn:
-        """Read the token of an answer. `fix`: for credentials that are refused."""
+        """Read the token of an answer. `fix`: what to do if the credentials are refused."""
         remark = ""
         if answer.status == 200:
             try:

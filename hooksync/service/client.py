@@ -72,14 +72,15 @@ class Preservica:
         return self._redactor.quote(told) or None
 
     def log_in(self) -> None:
-        """Log in, unless that is done.
+        """Log in, if there is no token yet.
 
-        Every other call does so by itself; by this one `check` knows what failed.
+        The other methods log in by themselves. `check` calls this method first, to report a failed
+        log-in as such.
         """
         self._session.token()
 
     def list_subscriptions(self) -> LiveSubscriptions:
-        """Fetch what is live. Raises ServiceError for anything but a well-formed list."""
+        """Fetch the live subscriptions. Raises ServiceError for anything but a well-formed list."""
         request = Request(
             "GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST
         )
@@ -100,7 +101,7 @@ class Preservica:
         return self._cleaned(live, declared)
 
     def _foreign_names(self, live: Iterable[LiveSubscription]) -> set[str]:
-        """Return the ids, and the triggers that neither hooksync nor a file names."""
+        """Return all ids, and the triggers that neither hooksync nor the file knows."""
         names = {one.trigger.wire for one in live} - set(TRIGGER_NAMES.values())
         names -= {one.trigger.wire for one in self._tenancy.subscriptions}
         names.update(one.id for one in live)
@@ -112,9 +113,9 @@ class Preservica:
             raise NotUnderstood("an id or a trigger in it holds a secret value")
 
     def _cleaned(self, live: LiveSubscriptions, declared: Container[str]) -> LiveSubscriptions:
-        """Remove secrets from URLs that no file declares, so that every output is free of them."""
+        """Mask secrets in the shown form of URLs that are not declared, so no output holds them."""
         foreign = [one.url.shown for one in live if one.url.identity not in declared]
-        if not self._redactor.holds(" ".join(foreign)):  # one search, because few hold a secret
+        if not self._redactor.holds(" ".join(foreign)):  # one search, as few hold a secret
             return live
         cleaned = []
         for one in live:
@@ -127,7 +128,7 @@ class Preservica:
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription. Returns its id, if the service reports it.
 
-        Raises AnswerLost if the subscription may have been made, and Rejected if it was not.
+        Raises AnswerLost if the subscription may have been made, and otherwise ServiceError.
         """
         self._redactor.learn([secret.reveal()])
         wanted = {
@@ -154,11 +155,11 @@ class Preservica:
         return identifier
 
     def unsubscribe(self, identifier: str) -> None:
-        """Remove a live subscription, if it is there.
+        """Remove a live subscription. It is no error if the service no longer has it.
 
-        Raises AnswerLost if the subscription may be gone, and ServiceError if it is not.
+        Raises AnswerLost if the subscription may have been removed, and otherwise ServiceError.
         """
-        if identifier in ("", ".", ".."):  # however it is encoded: `%2E%2E` is `..` to any server
+        if identifier in ("", ".", ".."):  # encoding does not help: servers read `%2E%2E` as `..`
             what = f'the id "{identifier}" cannot be used in a path: the call would go elsewhere'
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
         path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
@@ -168,7 +169,7 @@ class Preservica:
             raise self._failure(request, answer, fix_for_status(answer.status))
 
     def _authorised(self, request: Request, purpose: Purpose) -> Answer:
-        """Send with a token; when it is refused, log in again once."""
+        """Send a request with a token. If the service refuses the token, log in again once."""
 
         def send(token: str) -> Answer:
             headers = {**request.headers, TOKEN_HEADER: token}

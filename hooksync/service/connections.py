@@ -1,8 +1,8 @@
-"""The connections of a run, as requests keeps them: one pool for all threads, and one TLS context.
+"""The connections of a run: the adapter and the session of `requests` that keep them.
 
-A connection goes only to addresses that its call may go to. requests bounds each read, not a
-response: a byte every few seconds would keep a run busy for ever. `_Response` bounds the whole
-response. Nothing here repeats a call.
+All threads share them, and one TLS context. Without a proxy, nothing is sent to an address that a
+call may not go to. `requests` limits the time of each read, so a response that comes byte by byte
+could take for ever. `_Response` limits the time of the whole response. No call is repeated.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from hooksync import __version__
 from hooksync.core.errors import os_reason
 from hooksync.service.responses import CallFailed, explain_connecting
 
-# whose connections are kept; dropping a pool would fail the calls that have just taken it
+# pools to keep, one for each server; to drop a pool would fail the calls that have just taken it
 _SERVERS = 1024
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # `requests` uses these, too
 _HEADERS = {"User-Agent": f"hooksync/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 _REFUSED_FIXES = {
     "link-local": "use another host: at such addresses, clouds give keys to their own machines",
@@ -50,7 +50,11 @@ _METADATA = (
 
 
 def judge(text: str, *, may_be_private: bool) -> None:
-    """Raise CallFailed if no call may go to an address. Private: all that is not routed."""
+    """Raise CallFailed if no call may go to an address.
+
+    Private: not global, or multicast. Link-local addresses and those of `_METADATA` are always
+    refused.
+    """
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
@@ -65,7 +69,7 @@ def judge(text: str, *, may_be_private: bool) -> None:
 
 
 class _TimedReader(io.RawIOBase):
-    """Reads from a socket; the time that the socket allows for one read limits all reads."""
+    """Reads from a socket. All reads together must end within the timeout of the socket."""
 
     def __init__(self, connection: socket.socket, raw: io.RawIOBase) -> None:
         self._connection = connection
@@ -88,7 +92,7 @@ class _TimedReader(io.RawIOBase):
 
 
 class _Response(HTTPResponse):
-    """A response that is complete before the timeout of its connection, however slowly it comes."""
+    """A response that must be complete within the timeout of its connection."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **settings: Any) -> None:
         super().__init__(sock, *arguments, **settings)
@@ -102,7 +106,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
     may_be_private: ClassVar[bool]  # whether its calls may go to a private address
 
     def connect(self) -> None:
-        """Connect. Raises CallFailed, so that nobody has to guess whether a call was sent."""
+        """Connect. Raises CallFailed instead of the exceptions of urllib3: no request was sent."""
         try:
             super().connect()
             return
@@ -113,7 +117,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
         raise failed
 
     def _new_conn(self) -> socket.socket:
-        """Connect, and judge where the connection leads before anything is sent."""
+        """Connect. Without a proxy, judge the address of the server before anything is sent."""
         connected = super()._new_conn()
         if self.proxy is None:
             try:
@@ -125,7 +129,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
 
 
 def _pool_classes(*, is_open: bool) -> dict[str, type]:
-    """Make the classes of pools. `is_open`: their connections may go to private addresses."""
+    """Make a class of pools for each scheme. `is_open`: private addresses are allowed."""
 
     class HttpConnection(_HttpConnection):
         may_be_private = is_open
@@ -143,9 +147,9 @@ def _pool_classes(*, is_open: bool) -> dict[str, type]:
 
 
 class Adapter(requests.adapters.HTTPAdapter):
-    """Keeps at most `size` connections to a server. All https connections share one TLS context.
+    """Keeps at most `size` connections to each server.
 
-    Thread-safe.
+    All https connections share one TLS context. Thread-safe.
     """
 
     def __init__(self, size: int, environ: Mapping[str, str], *, may_be_private: bool) -> None:
@@ -157,9 +161,9 @@ class Adapter(requests.adapters.HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def tls(self) -> ssl.SSLContext:
-        """Return the TLS context, made when it is first needed: to load its roots is slow.
+        """Return the TLS context. The first call makes it: to load root certificates is slow.
 
-        Raises CallFailed.
+        Raises CallFailed if a certificate bundle cannot be used.
         """
         with self._mutex:
             if self._context is None:
@@ -176,10 +180,10 @@ class Adapter(requests.adapters.HTTPAdapter):
         return host, tls
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Do nothing: the context has the roots; here, each connection would load them."""
+        """Do nothing. `requests` would load the root certificates again for each connection."""
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Make the pools behind a proxy, which is an http proxy. Raises CallFailed."""
+        """Return the pools behind an http proxy. Raises CallFailed for a SOCKS or https one."""
         if proxy.lower().startswith(("socks", "https:")):
             raise explain_connecting(ValueError(), 0, is_proxy=True)
         with self._mutex:
@@ -201,19 +205,19 @@ class Session(requests.Session):
         self.mount("https://", adapter)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return nothing.
+        """Return None, so that `requests` sees no redirect.
 
-        Even without `allow_redirects`, requests would read the whole response to prepare for it.
+        Even with `allow_redirects=False`, `requests` would read the whole body of a redirect.
         """
 
 
 def _make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Make a context with the system's roots, those of requests, and a bundle's.
+    """Make a context with the root certificates of the system, of `requests` and of bundles.
 
-    Raises CallFailed.
+    `environ` names the bundles. Raises CallFailed if one cannot be used.
     """
     context = ssl.create_default_context()
-    # names stand in subjectAltName alone (RFC 9525), as for urllib3
+    # as in urllib3, only the names in subjectAltName count (RFC 9525)
     context.hostname_checks_common_name = False
     context.load_verify_locations(requests.utils.DEFAULT_CA_BUNDLE_PATH)
     for name in _CA_VARIABLES:

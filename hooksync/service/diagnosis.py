@@ -1,7 +1,7 @@
-"""Name the usual mistake that explains a wrong signature, by trial. Pure.
+"""Find the usual mistake behind a wrong signature, by trying each one. Pure.
 
-Who holds the secret can make the signature of each mistake. A signature that came is compared with
-them; a receiver that refuses genuine events is sent them, one after the other.
+With the secret, we can make the signature that each mistake leads to. A wrong signature is compared
+with these. A receiver that refuses genuine events is sent events with these, one after the other.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Mistake(Record, frozen=True):
 
     HIDDEN = ("signature",)
 
-    what: str  # goes on from "the signature"
+    what: str  # ends a sentence that begins with "the signature"
     fix: str
     signature: str
-    is_secret: bool = False  # the secret differs, and nothing else
+    is_secret: bool = False  # only the secret is wrong
 
 
 def name_mistake(signature: str, mistakes: Iterable[Mistake]) -> Mistake | None:
-    """Find the mistake that made a signature."""
+    """Return the mistake that leads to a signature, if there is one."""
     given = signature.strip()
     for mistake in mistakes:
         if mistake.signature in (given, given.lower()):
@@ -48,9 +48,9 @@ def name_mistake(signature: str, mistakes: Iterable[Mistake]) -> Mistake | None:
 
 
 def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
-    """Make the signatures that a receiver may answer a challenge with by mistake.
+    """Yield the mistakes that a receiver may make when it answers a challenge.
 
-    `url`: as it was called, with its query.
+    `url`: the URL that was called, with its query.
     """
     signed = code.encode("latin-1")
     target = url.partition("://")[2]
@@ -67,7 +67,7 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
 
 
 def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
-    """Make the signatures that an event may have by mistake, or that a receiver may expect."""
+    """Yield the mistakes that a sender may make in signing an event, or a receiver in checking."""
     yield _mistake(secret, body, f"is made of the body alone, without {_PREFIX} before it", _BEFORE)
     for what, changed in _changed_bodies(body):
         if changed != body:
@@ -76,7 +76,7 @@ def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
 
 
 def _changed_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Change a body as servers and frameworks do; yield what it is then."""
+    """Yield descriptions and bodies, changed as servers and frameworks change them."""
     yield "an empty body", b""
     yield "the body in base64", base64.b64encode(body)
     yield "the body without white space at its ends", body.strip()
@@ -94,7 +94,7 @@ def _changed_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
-    """Sign the right message in a wrong way."""
+    """Yield mistakes that sign the right message in a wrong way."""
     for end in (b"\n", b"\r\n"):
         what = "is made with the secret and a line break at its end"
         fix = "set the secret without a line break, as with printf %s"

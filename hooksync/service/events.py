@@ -1,6 +1,6 @@
-"""Signed events: make and send them as Preservica does; find what signed one, or what is wrong.
+"""Signed events: make and send them as Preservica does, and explain their signatures.
 
-And notices of how a run ended, which are sent to a webhook in much the same way.
+This module also sends the notices of how a run ended, because they go to a webhook, too.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from hooksync.service.http import Answer, CallContext
 from hooksync.service.receivers import ProbeResult, key_of, post
 
 SIGNATURE = "Preservica-Signature"  # the header
-TAKEN = range(200, 300)  # statuses; not known: which of them Preservica takes for success
+TAKEN = range(200, 300)  # statuses of success; it is not known which of them Preservica accepts
 
 _OF_A_CONNECTION = (
     "host connection keep-alive te trailer upgrade transfer-encoding content-length"
     " accept-encoding proxy-authorization proxy-connection expect"
 )
 _OF_JSON = {"Content-Type": "application/json"}
-_PIECES = 8  # that a body is sent in
+_PIECES = 8  # a body in chunks has at most this many
 _NOTICE_PAUSE = 2.0  # seconds before the second try
 _HEX = re.compile("[0-9A-Fa-f]{64}")
 
@@ -38,14 +38,15 @@ class Delivery(Record, frozen=True):
     HIDDEN = ("body",)
 
     body: bytes
-    signature: str | None  # None: without the header
+    signature: str | None  # None: the event is sent without the header
     is_chunked: bool = True
-    before_last: Callable[[], object] = bool  # called before the last piece
+    before_last: Callable[[], object] = bool  # called before the last chunk
 
 
 class NewEvents:
-    """Makes events that never came before, like a template or as the blog post of 2023 shows one.
+    """Makes events that differ in their timestamps.
 
+    They are made from `template`; without one, they look like the event in a blog post of 2023.
     Source: jcarr.org.uk/2023/06/10/webhooks.
     """
 
@@ -64,9 +65,10 @@ class NewEvents:
         }
 
     def make(self, identifier: str = "", **changed: object) -> dict[str, object]:
-        """Make an event that differs from all others in its time.
+        """Make an event with the next timestamp.
 
-        `identifier`: the value of an identifier in it.
+        `identifier`: if set, the value of an identifier of its first entity. `changed`: fields to
+        set.
         """
         self._moment += timedelta(milliseconds=1)
         timestamp = self._moment.isoformat(timespec="milliseconds")
@@ -79,7 +81,7 @@ class NewEvents:
 
 
 def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
-    """Sign an event."""
+    """Sign an event, and return it with its signature."""
     return Delivery(body, sign_event(key_of(secret), body), is_chunked)
 
 
@@ -93,9 +95,10 @@ def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | Prob
 
 
 def find_bug(url: HookUrl, body: bytes, secret: Secret, context: CallContext) -> Mistake | None:
-    """Find the mistake of a receiver that refused a genuine event: it takes the wrong signature.
+    """Find the mistake in a receiver that refused a genuine event.
 
-    It works on the event then.
+    Sends the event with the signature of each mistake, until the receiver accepts one. The receiver
+    then works on the event.
     """
     for mistake in event_mistakes(key_of(secret), body):
         answer = deliver(url, Delivery(body, mistake.signature), context)
@@ -105,9 +108,9 @@ def find_bug(url: HookUrl, body: bytes, secret: Secret, context: CallContext) ->
 
 
 def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> str:
-    """Send JSON to a URL that is a secret, shown as `name`; once more if that fails.
+    """Send JSON to a URL that is a secret and is shown as `name`. Tries again once if that fails.
 
-    Returns why it failed, or "".
+    Returns why it failed, or "" if it succeeded.
     """
     target = url.reveal()
     if fault := url_fault(target):
@@ -133,7 +136,7 @@ def _post_notice(url: HookUrl, body: bytes, context: CallContext) -> str:
 def pass_on(
     url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext
 ) -> Answer | ProbeResult:
-    """Forward a request byte for byte, with its headers except those of the connection."""
+    """Forward a request: the unchanged body, and all headers but those of the connection."""
     owned = _OF_A_CONNECTION.split()
     kept = {name: value for name, value in headers.items() if name not in owned}
     sent = iter([body]) if "transfer-encoding" in headers else body
@@ -151,7 +154,7 @@ def _pieces(sent: Delivery) -> Iterator[bytes]:
 def find_signers(
     secrets: Mapping[SecretRef, Secret], body: bytes, signature: str
 ) -> list[SecretRef]:
-    """Find what an event was signed with: references to one secret, or none.
+    """Return the references to the secret that signed an event, if it is one of `secrets`.
 
     `body`: raw bytes, as received.
     """
@@ -163,7 +166,7 @@ def find_signers(
 
 
 def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signature: str) -> str:
-    """Word what is known of a signature that no secret made of this body; quotes nothing."""
+    """Explain why none of the secrets fits a signature. Quotes neither signature nor body."""
     if not signature:
         return f"the header {SIGNATURE} is missing"
     for ref, secret in secrets.items():

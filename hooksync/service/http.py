@@ -1,7 +1,7 @@
 """Calls over HTTP: one call with its timeouts and limits, and which calls are repeated.
 
-What a call means, and what its answer does, is not known here. The exceptions of requests, whose
-texts hold whole URLs, stop here.
+This module does not know what a call or its answer means. It lets no exception of the library
+`requests` out, because their texts hold whole URLs.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Request(Record, frozen=True):
 
     method: str
     base_url: str  # scheme, host and port
-    path: str  # as requests takes it: it encodes what has to be, and resolves dot segments
+    path: str  # `requests` encodes it where needed, and resolves its dot segments
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Iterable[bytes] | None = None  # what is no bytes is sent in chunks
+    body: bytes | Iterable[bytes] | None = None  # an iterable is sent in chunks
     answer_limit: int = 1024 * 1024  # bytes of the answer's body
     may_be_private: bool = True  # whether it may go to a private address
 
@@ -61,7 +61,7 @@ class Answer(Record, frozen=True):
     status: int
     body: bytes
     retry_after: str | None = None  # the header as sent
-    location: str | None = None  # the same: where a redirect leads to
+    location: str | None = None  # the header as sent: where a redirect leads to
     has_next_page: bool = False  # a Link header names a next page
 
     @property
@@ -71,7 +71,7 @@ class Answer(Record, frozen=True):
 
 
 class Transport:
-    """Keeps the connections of a run: at most `connections` to a server, for all threads."""
+    """Keeps the connections of a run: at most `connections` to each server, for all threads."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Transport:
         self._seconds = timeout
         self._timeout: Any = Timeout(total=timeout, connect=min(_CONNECT, timeout))
         self._environ = {}
-        for name in sorted(environ):  # capitals first: small letters override them, as for requests
+        for name in sorted(environ):  # capitals come first, so small letters win, as in requests
             self._environ[name.lower()] = environ[name]
         self._sessions = {}
         for may_be_private in (False, True):
@@ -95,9 +95,9 @@ class Transport:
             session.close()
 
     def send(self, request: Request) -> Answer:
-        """Make one call, and follow no redirect: token and secret would go along.
+        """Make one call, and follow no redirect: it would pass on the token and the secret.
 
-        Raises AnswerLost if it may have been carried out, otherwise ServiceError.
+        Raises AnswerLost if a failed call may have been carried out, otherwise ServiceError.
         """
         proxies = self._proxies_for(request.base_url)
         try:
@@ -106,11 +106,11 @@ class Transport:
             failed = error
         except requests.exceptions.InvalidURL as error:
             failed = explain_connecting(error, self._seconds, is_proxy=bool(proxies))
-        except (HTTPError, OSError, ValueError) as error:  # those of requests are OSErrors
+        except (HTTPError, OSError, ValueError) as error:  # exceptions of requests are OSErrors
             failed = explain(error, self._seconds)
         kind, what, fix = failed.args
         failure = AnswerLost if kind in get_args(MaybeSent) else ServiceError
-        # out here, so that no exception that holds the request is chained to it
+        # outside the `except` clauses, so that no exception that holds the request is chained to it
         raise failure(Problem(f"{request}: {what}", fix), reason=what, kind=kind)
 
     def _proxies_for(self, base_url: str) -> dict[str, str]:
@@ -128,7 +128,7 @@ class Transport:
     def _send(self, request: Request, proxies: dict[str, str]) -> Answer:
         host, _ = split_port(request.base_url.partition("://")[2])
         address = literal_address(host)
-        if address is not None:  # behind a proxy, nothing else can be judged
+        if address is not None:  # behind a proxy, no other host can be judged
             judge(str(address), may_be_private=request.may_be_private)
         response = self._sessions[request.may_be_private].request(
             request.method,
@@ -142,7 +142,7 @@ class Transport:
         )
         with response:
             if response.status_code < 200:
-                # this closes the connection, on which the final response follows
+                # the final response would follow on this connection: raising closes it
                 raise ConnectionError
             body = _read(response, request.answer_limit)
         return Answer(
@@ -167,7 +167,7 @@ def _read(response: requests.Response, limit: int) -> bytes:
 
 
 def proxy_credentials(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield names and passwords of the proxies that the environment names."""
+    """Yield the credentials of each proxy in the environment, as a whole and in parts."""
     for name, url in environ.items():
         if name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             credentials = (url.partition("://")[2] or url).rpartition("@")[0]
@@ -186,12 +186,12 @@ class RetryPolicy(Record, frozen=True):
     def wait(self, repeat: int, elapsed: float, retry_after: float | None) -> float | None:
         """Return the seconds to wait before a repeat (0: the first); None: give up.
 
-        `retry_after`: what it asks for.
+        `retry_after`: the seconds that the Retry-After header asks for.
         """
         if repeat >= self.repeats:
             return None
         wait = self.first_wait * 2**repeat * (0.5 + self.dice() / 2)
-        # never sooner than it asks, nor at once because it asks for nothing
+        # the header can make a wait longer, up to `longest_wait`, but never shorter
         wait = min(max(wait, retry_after or 0.0), self.longest_wait)
         return wait if elapsed + wait <= self.window else None
 
@@ -216,7 +216,7 @@ class CallContext(Record, frozen=True):
     transport: Transport
     redactor: Redactor
     stop: threading.Event  # set: no more repeats
-    watch: Callable[[CallRecord], None]  # is told of every call
+    watch: Callable[[CallRecord], None]  # called after every call
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     clock: Clock = SYSTEM_CLOCK
     private_receivers: bool = True  # whether receivers may be called at private addresses
@@ -240,9 +240,9 @@ class CallContext(Record, frozen=True):
         return answer
 
     def repeat(self, request: Request, peer: str, purpose: Purpose) -> Answer:
-        """Make a call until its answer is not busy, or it may not be repeated.
+        """Make a call, and repeat it if it failed, as far as its purpose and the policy allow.
 
-        After 429, nothing was done: every call is repeated. Raises ServiceError.
+        A 429 means that nothing was done, so any call is repeated after it. Raises ServiceError.
         """
         start = self.clock.monotonic()
         repeats_failed = purpose != "creation"
@@ -270,7 +270,7 @@ class CallContext(Record, frozen=True):
         return wait is not None and not self.clock.wait(self.stop, wait)
 
     def problem(self, request: Request, answer: Answer, fix: str, remark: str = "") -> Problem:
-        """Quote an answer that cannot be used."""
+        """Return a problem that quotes an answer, because the answer cannot be used."""
         quoted = self.redactor.quote(answer.text) or "(an empty answer)"
         if remark:
             quoted = f"{remark}: {quoted}"
@@ -281,5 +281,5 @@ def read_retry_after(header: str | None) -> float | None:
     """Read a Retry-After header, seconds or an HTTP date; None if it has neither."""
     try:
         return float(Retry().parse_retry_after(header or ""))
-    except Exception:  # odd dates break it in many ways
+    except Exception:  # odd dates raise exceptions of many kinds
         return None

@@ -1,12 +1,13 @@
 """Challenge receivers as Preservica does, and judge their answers.
 
-Touches the network; changes nothing.
+This module calls receivers, but changes nothing in a tenancy.
 
-Answers are judged as strictly as the service is known to do it, and no stricter: content type and
-further fields are not judged. Source: pyPreservica 4.2.2, webHooksAPI.py; not verified on a live
-tenancy. No redirect is followed, no answer read beyond 64 KiB. What a receiver says is quoted only
-through the redactor, and failures are described in our own words: the transport's texts hold paths,
-and a receiver's path may hold a key.
+As far as is known, the service does not check the content type or further fields, so this module
+does not either. Source: pyPreservica 4.2.2, webHooksAPI.py; not verified on a live tenancy.
+
+No redirect is followed, and no answer is read beyond 64 KiB. The redactor cleans all that is quoted
+of an answer. Failures are described in our own words, because other texts may quote the path of a
+URL, which may hold a key.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _STATUS_FIX = (
     " and the key in its URL, if it has one"
 )
 _RESPONSE = re.compile("[0-9a-f]{64}")
-# what to do about a receiver that got the whole call
+# fixes that suit a receiver better than those of the transport
 _OWN_FIXES: Mapping[FailureKind, str] = {
     "cut": "see the receiver's log: it closed the connection, as one does that crashes or that"
     " does not read a request to its end",
@@ -50,12 +51,12 @@ _RECIPE = (
 
 
 class ProbeResult(Record, frozen=True):
-    """What a probe found out about a receiver."""
+    """The result of a challenge, or the failure of any call to a receiver."""
 
     state: ReceiverState
-    detail: str  # one line, safe to show, without the URL; "" when ready
-    fix: str  # "" when ready
-    seconds: float = 0.0  # from the call to the end of the answer
+    detail: str  # one line, safe to show, without the URL; "" if ready
+    fix: str  # "" if ready
+    seconds: float = 0.0  # how long a challenge took, to the end of the answer
 
 
 READY = ProbeResult("ready", "", "")
@@ -72,9 +73,9 @@ def probe_all(
     context: CallContext,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[ProbeTarget, ProbeResult]:
-    """Challenge each distinct target once, in parallel; a stop leaves the rest out.
+    """Challenge each distinct target once, in parallel. A stop leaves out the remaining ones.
 
-    `advance`: called once for each that was challenged.
+    `advance`: called after each challenge.
     """
     targets = list(dict.fromkeys(wanted))
     context.redactor.learn({secret.reveal() for _, secret in targets})
@@ -94,11 +95,10 @@ def probe_all(
 
 
 def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext) -> bool:
-    """Whether a receiver signs a challenge code that begins as a signed event does.
+    """Whether a receiver signs a challenge code that begins with the prefix of a signed event.
 
-    Such an answer would be the valid signature of the event that the rest of the code spells. This
-    code spells none: an event is a JSON object, and hex digits are not, so the answer is of no use
-    even to somebody who overhears it.
+    If the rest of such a code is an event, the answer is a valid signature of that event. Here the
+    rest is hex digits, and no event, so nobody can misuse the answer.
     """
     code = EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
     answer = post(url, context, "challenge that begins as an event does", code=code)
@@ -132,9 +132,9 @@ def post(
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
 ) -> Answer | ProbeResult:
-    """Call a receiver once, at a private address only where that is allowed.
+    """Call a receiver once. A private address is called only if the context allows it.
 
-    `what`: the call; `code`: a challenge.
+    `what`: the name of the call in records; `code`: a challenge code, or "".
     """
     base, path = _challenged(url, code)
     request = Request(
@@ -148,7 +148,7 @@ def post(
     )
     try:
         return context.send(request, "receiver", f"POST {url.shown} {what}")
-    except ServiceError as error:  # its words are our own; but they may quote a certificate
+    except ServiceError as error:  # the reason is in our own words, but may quote a certificate
         fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
         return ProbeResult(state, context.redactor.quote(error.reason), fix)
@@ -172,10 +172,10 @@ def is_redirect(status: int) -> bool:
 def judge_answer(
     status: int, body: bytes, code: str, secret: bytes, url: str = "", *, quoted: str = ""
 ) -> ProbeResult:
-    """Judge a receiver's answer to a challenge; the result quotes nothing else of the body.
+    """Judge a receiver's answer to a challenge. The result quotes nothing of it but `quoted`.
 
-    `url`: as it was called; `quoted`: the receiver's own words, safe to show. We assume that the
-    service compares text, so an upper-case response is wrong even if its value is right.
+    `url`: the URL that was called. `quoted`: the receiver's own words, safe to show. We assume that
+    the service compares text, so a response in upper case is wrong.
     """
     words = f": {quoted}" if quoted else ""
     if is_redirect(status):
@@ -204,7 +204,7 @@ def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResu
     expected = sign_challenge(secret, code.encode("latin-1"))
     if hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
         return READY
-    # loaded only if something is wrong
+    # imported only if the response is wrong
     from hooksync.service.diagnosis import challenge_mistakes, name_mistake
 
     if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):

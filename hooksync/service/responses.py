@@ -1,9 +1,9 @@
-"""What came back from a call: the service's answers as objects, and failures in our own words.
+"""Read the service's answers into objects, and describe failed calls in our own words.
 
 Pure: it makes no call.
 
-An answer of another shape is an error, and never an empty list. The texts of requests and urllib3
-hold whole URLs, keys included.
+An answer of an unexpected shape is an error, never an empty list. The texts of requests and urllib3
+are not used: they hold whole URLs, and so keys.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from hooksync.core.record import Record, convert
 from hooksync.core.signing import parse_json
 
 TOO_MANY = 429
-BROKEN = 500  # from here on the service says that it failed, not that it did nothing
+BROKEN = 500  # with this status or a higher one, the service may have carried out the call
 
-# one is enough
+# a user needs one of these
 ROLES = (
     "ROLE_SDB_MANAGER_USER",
     "ROLE_SDB_ADMIN_USER",
@@ -52,7 +52,7 @@ _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.
 
 
 class NotUnderstood(Exception):
-    """An answer has not the shape that the API defines. The message quotes nothing of it."""
+    """An answer does not have the shape that the API defines. The message does not quote it."""
 
 
 class LogIn(
@@ -66,9 +66,9 @@ class LogIn(
 
     token: str | None = None
     refresh_token: str | None = None
-    tenant: str | None = None  # named by the service where the request named none
+    tenant: str | None = None  # the service names it if the request named none
     success: bool | None = None
-    message: str | None = None  # of a refusal
+    message: str | None = None  # why the log-in was refused
     continuation: str | None = None  # to be sent with the code of the second factor
 
 
@@ -86,7 +86,7 @@ class _Live(
 
 
 class _Created(Record, frozen=True):
-    """An answer to a subscribe."""
+    """The answer to the call that makes a subscription."""
 
     id: str | int | None = None
 
@@ -95,7 +95,7 @@ T = TypeVar("T")
 
 
 def read_json(body: bytes) -> object:
-    """Parse a body. Raises NotUnderstood if it is no JSON, such as an empty one."""
+    """Parse a body. Raises NotUnderstood if it is not JSON, e.g. if it is empty."""
     try:
         return parse_json(body.decode("utf-8-sig"))
     except ValueError:
@@ -104,11 +104,11 @@ def read_json(body: bytes) -> object:
         failure = NotUnderstood(
             "the answer is not strict JSON (a key twice, NaN, nested too deeply)"
         )
-    raise failure  # out here: the parser's errors hold the whole text, and are not chained
+    raise failure  # outside the `except` clauses: a chained parser error would hold the whole text
 
 
 def _read(body: bytes, kind: type[T]) -> T:
-    """Read a body of this type. Raises NotUnderstood, which names the field that is wrong."""
+    """Convert a body to a type. Raises NotUnderstood, which names the field that is wrong."""
     document = read_json(body)
     try:
         return convert(document, kind)
@@ -126,7 +126,7 @@ def read_log_in(body: bytes) -> LogIn:
 
 
 def read_refusal(body: bytes) -> LogIn:
-    """Read the answer to a refused log-in; without fields if it is not understood."""
+    """Read the answer to a refused log-in. The result is empty if the answer is not understood."""
     try:
         return _read(body, LogIn)
     except NotUnderstood:
@@ -136,9 +136,9 @@ def read_refusal(body: bytes) -> LogIn:
 def read_subscriptions(
     body: bytes, declared: Mapping[str, str] = NOT_DECLARED
 ) -> LiveSubscriptions:
-    """Read the live subscriptions in the order given.
+    """Read the live subscriptions, in the order of the answer.
 
-    `declared`: URLs as the file writes them, by their identities.
+    `declared`: the declared URLs as the file writes them, by identity.
     """
     found = []
     for one in _read(body, list[_Live]):
@@ -155,7 +155,7 @@ def read_subscriptions(
 
 
 def read_created_id(body: bytes) -> str | None:
-    """Read the id of a new subscription from the answer to a subscribe; None if it has none."""
+    """Read the id of a new subscription; None if the answer does not contain it."""
     identifier = _read(body, _Created).id
     if identifier == "":
         raise NotUnderstood("the id of the new subscription is empty")
@@ -163,7 +163,7 @@ def read_created_id(body: bytes) -> str | None:
 
 
 def may_pass(status: int) -> bool:
-    """Whether the service, or a gateway before it, may answer better soon."""
+    """Whether the same call may succeed later: the service or a gateway is busy or broken."""
     return status == TOO_MANY or status >= BROKEN
 
 
@@ -175,14 +175,14 @@ def fix_for_status(status: int) -> str:
 
 
 class CallFailed(Exception):
-    """A call has no answer: the kind of failure, what happened, and how to fix it."""
+    """A call has no usable answer: the kind of failure, what happened, and how to fix it."""
 
     def __init__(self, kind: FailureKind, what: str, fix: str) -> None:
         super().__init__(kind, what, fix)
 
 
 def explain(error: Exception, seconds: float) -> CallFailed:
-    """Return what an exception means after a request was sent."""
+    """Explain an exception that came after the connection was made."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, TimeoutError | requests.exceptions.Timeout):
@@ -194,9 +194,9 @@ def explain(error: Exception, seconds: float) -> CallFailed:
 
 
 def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> CallFailed:
-    """Return what an exception means before a connection was made.
+    """Explain an exception that came before the connection was made.
 
-    `is_proxy`: to the proxy, not to the server.
+    `is_proxy`: the connection was to the proxy, not to the server.
     """
     refused = _TUNNEL_REFUSED.match(str(error))
     if refused:

@@ -1,8 +1,8 @@
-"""What a receiver must bear: events as Preservica may send them, judged one after the other.
+"""Tests of a receiver: it gets events as Preservica may send them, and its answers are judged.
 
 Each event is new, except in the tests of repeats, so that a receiver that drops duplicates still
 processes it. If a receiver refuses an event, it gets more events, each signed with a usual mistake.
-The one that it accepts names its bug.
+If it accepts one of these, that mistake is its bug.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NOT_ASCII = {
     "Ł": "Ł of hooksync",
     "an emoji": "\N{PARTY POPPER} of hooksync",
 }
-_MOST_SEARCHES = 3  # for a bug, that find none
+_MOST_SEARCHES = 3  # for a bug: no more searches after so many found none
 _TOGETHER = 5.0  # seconds that two deliveries wait for each other
 
 _LOST = "events of this form would be lost"
@@ -53,23 +53,23 @@ _FORGE_FIX = "refuse challenge codes that begin with preservica-webhook-auth"
 
 
 class Result(Record, frozen=True):
-    """How a receiver took one thing that was sent."""
+    """The result of one test of a receiver."""
 
     name: str
     status: int | None
     seconds: float
     detail: str = ""  # one line, safe to show
-    fix: str = ""  # "": it took it as it should
-    meaning: str = ""  # of a failure, for events
+    fix: str = ""  # "": the test passed
+    meaning: str = ""  # what a failure means for events
 
     @property
     def state(self) -> str:
-        """Whether it took it as it should."""
+        """Whether the test passed."""
         return "failed" if self.fix else "passed"
 
 
 class Sender:
-    """Sends events to one receiver, and judges how it takes them."""
+    """Sends events to one receiver, and judges its answers."""
 
     def __init__(self, url: HookUrl, secret: Secret, context: CallContext) -> None:
         self.url = url
@@ -99,7 +99,7 @@ class Sender:
     ) -> Result:
         """Judge the answer to a genuine event.
 
-        If the receiver refused it, send more events, to name its bug.
+        If the receiver refused the event, send it more events, to find its bug.
         """
         result = self._result_of(name, answer, meaning, _TAKE_FIX, TAKEN)
         status = result.status
@@ -128,14 +128,14 @@ class Sender:
 
 
 class Suite:
-    """All that is sent, and how it was taken."""
+    """All tests of one receiver."""
 
     def __init__(self, sender: Sender, events: NewEvents) -> None:
         self._sender = sender
         self._events = events
 
     def run(self, others: Mapping[str, Secret]) -> Iterator[Result]:
-        """Send everything. `others`: further secrets that the receiver has, by their names."""
+        """Run all tests. `others`: further secrets that the receiver has, by their names."""
         for name, sent, meaning in self._forms():
             yield self._sender.send(name, sent, meaning)
         for name, secret in others.items():
@@ -171,7 +171,7 @@ class Suite:
     def _repeated(self) -> Iterator[Result]:
         """Deliver an event twice: one after the other, under two ids, and at once.
 
-        It has an identifier, by which the receiver's log shows how often it was worked on.
+        Its identifier lets you see in the receiver's log how often the event was processed.
         """
         name = "the same twice"
         event = self._events.make(name)
@@ -194,8 +194,8 @@ class Suite:
     def _at_once(self, name: str, body: bytes) -> Result:
         """Send an event twice at the same time. The receiver may ask one of the senders to wait.
 
-        Both threads wait for each other before they send the last piece. Returns the result that
-        failed, if one did.
+        Both threads wait for each other before they send the last piece. Returns a failed result if
+        there is one. If one sender was asked to wait and the other passed, the test passed.
         """
         barrier = threading.Barrier(2)
 
@@ -211,7 +211,7 @@ class Suite:
             first, second = pool.map(send, [sent, sent])
         if not first.fix:
             first, second = second, first
-        # `first` is one that failed, if one did
+        # if any result failed, `first` is a failed one
         return second if first.status in _WAITING and not second.fix else first
 
     def _forged(self) -> Iterator[Result]:

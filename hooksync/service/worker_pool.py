@@ -1,4 +1,4 @@
-"""Run a run's calls in parallel, at most so many at once, until something stops the run."""
+"""Runs tasks in parallel threads, until something stops the run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_LOOK = 1.0  # seconds; on Windows, no signal arrives during a wait
+_LOOK = 1.0  # seconds of one wait, because on Windows no signal arrives during a wait
 
 
 class WorkerPool:
@@ -28,7 +28,7 @@ class WorkerPool:
     def run(self, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
         """Run tasks and wait for all. The result of a task is None if the stop prevented it.
 
-        Raises what a task raised, after all have ended.
+        If tasks fail, raises the exception of the first one, after all have ended.
         """
         futures = [self._executor.submit(self._run_one, task) for task in tasks]
         while wait(futures, timeout=_LOOK).not_done:

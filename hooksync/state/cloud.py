@@ -1,8 +1,8 @@
-"""A content in an object of S3, Azure or Google Cloud Storage, by obstore.
+"""The backend for an object in S3, Azure or Google Cloud Storage, through the package obstore.
 
-obstore takes credentials, proxies and endpoints from the environment of this process by itself. Its
-error texts hold URLs and answers: of them only codes and names of kinds are shown. Nothing is ever
-written without a condition.
+obstore itself reads credentials, proxies and endpoints from the environment of this process. Its
+error texts contain URLs and responses, so only codes and kinds of errors are shown. Every write has
+a condition on the object's version.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from hooksync.core.signing import parse_json
 from hooksync.core.urls import is_plain_http
 from hooksync.state.contract import MOST_BYTES, Changed, Content, too_large
 
-# what an object holds while there is a run lock; without one it is the state itself
+# format of an object that contains a run lock; without a lock, the object is the state itself
 _HELD = "hooksync.held/1"
 # bytes; a state within JSON has its quotes and line ends escaped
 _MOST_OF_AN_OBJECT = 2 * MOST_BYTES + 65536
-_LIMIT = 60.0  # seconds for all that one reading or writing takes: credentials, retries
+_LIMIT = 60.0  # seconds for one read or write, with its log-in and its retries
 _TIMES = {"timeout": "30s", "connect_timeout": "10s"}  # of a request
 _RETRIES = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _NAME = re.compile(r"[a-zA-Z0-9][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/?#\\\x00-\x1f\x7f]+)+", re.ASCII)
@@ -35,22 +35,22 @@ _PROBE = {
     "format": _HELD,
     "note": "written on a condition that does not hold: this server cannot keep a state",
 }
-_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes of error
-# in a text of obstore's: an error code, a status, the kind of an error
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # error codes
+# parts of obstore's error texts: an error code, an HTTP status, the kind of the error
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _KIND = re.compile(r"(?:kind|source): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})")
 
 
 class _Cloud(Record, frozen=True):
-    """What is particular about one of the clouds."""
+    """The details in which one cloud differs from the others."""
 
-    store: str  # obstore's class
-    bucket: str  # its word for what holds objects
-    prefix: str  # of its variables
-    endpoints: tuple[str, ...]  # variables that name a server, the first that is set counts
-    credentials: str  # how to give some
-    permissions: str
+    store: str  # name of obstore's class
+    bucket: str  # the cloud's word for a bucket, for messages
+    prefix: str  # of its environment variables
+    endpoints: tuple[str, ...]  # variables that name a server; the first one that is set counts
+    credentials: str  # how to set them, for messages
+    permissions: str  # those that hooksync needs, for messages
 
 
 _CLOUDS = {
@@ -110,7 +110,7 @@ class CloudBackend:
         self._store: Any = None  # made when it is first needed
 
     def get(self) -> tuple[Content, str] | None:
-        """Fetch the object; None where it is not there. Raises FileError."""
+        """Fetch the object and its version; None if it does not exist. Raises FileError."""
         try:
             data, version = self._call("read", self._read)
         except FileNotFoundError:
@@ -118,9 +118,10 @@ class CloudBackend:
         return self._content(data), version
 
     def put(self, content: Content, version: str | None, message: str) -> str:
-        """Write over this version; an object has no place for the message.
+        """Replace this version (None: there is none yet), and return the new version.
 
-        Raises Changed, FileError or Refused.
+        `message` is not used. Raises Changed if the object has a different version, FileError, or
+        Refused if the server ignores conditions.
         """
         text = content.state if content.lock is None else None
         if text is None:
@@ -130,7 +131,7 @@ class CloudBackend:
         try:
             return self._write(text, json.loads(version) if version else "create")
         except FileNotFoundError:
-            raise Changed from None  # somebody has deleted it
+            raise Changed from None  # somebody has deleted the object
 
     def _read(self, obstore: Any) -> tuple[bytes, str]:
         found = obstore.get(self._store, self._key)
@@ -141,7 +142,7 @@ class CloudBackend:
                 self._problem("used", "its server does not tell the version of an object", fix)
             )
         data = b""
-        for chunk in found.stream():  # a body may be larger than the size that a server tells
+        for chunk in found.stream():  # a body may be larger than the reported size
             data += bytes(chunk)
             if len(data) > _MOST_OF_AN_OBJECT:
                 raise FileError(too_large(self.where))
@@ -160,7 +161,7 @@ class CloudBackend:
         )
 
     def _check_conditions(self) -> None:
-        """Raise Refused if the server ignores conditions of writes, as some S3 servers do."""
+        """Raise Refused if the server ignores the conditions of writes, as some S3 servers do."""
         try:
             self._write(json.dumps(_PROBE), {"e_tag": f'"{"0" * 32}"', "version": "1"})
         except (Changed, FileNotFoundError):
@@ -176,9 +177,10 @@ class CloudBackend:
         )
 
     def _call(self, what: str, do: Callable[[Any], Any]) -> Any:
-        """Do something with obstore in time.
+        """Run `do` with obstore, within the time limit.
 
-        Raises Changed, FileError, FileNotFoundError where there is no object.
+        `what`: a participle for messages. Raises Changed, FileError, or FileNotFoundError if there
+        is no object.
         """
         try:
             return within(_LIMIT, lambda: do(self._obstore()))
@@ -187,7 +189,7 @@ class CloudBackend:
             raise FileError(self._problem(what, "no answer in time", fix)) from None
         except (FileError, KeyboardInterrupt):
             raise
-        except BaseException as error:  # a panic of obstore is no Exception
+        except BaseException as error:  # a panic in obstore is no Exception
             failure = self._failure(what, error)
         raise failure
 
@@ -219,7 +221,7 @@ class CloudBackend:
         return settings
 
     def _failure(self, what: str, error: BaseException) -> Exception:
-        """Return what a failed reading or writing is to its caller."""
+        """Return the exception to raise for a failed read or write."""
         from obstore import exceptions
 
         cloud = self._cloud
@@ -246,9 +248,10 @@ class CloudBackend:
         return FileError(self._problem(what, reason, fix))
 
     def _content(self, data: bytes) -> Content:
-        """Take apart what an object holds.
+        """Split the text of an object into the state and the run lock.
 
-        What is not ours is a state, too: its reader says what is wrong with it.
+        A text without the lock's format counts as a state. If it is none, `read_state` says so.
+        Raises FileError if a text with the lock's format is damaged, or a text is not UTF-8.
         """
         with suppress(ValueError, KeyError, TypeError, InvalidDocument):
             text = data.decode("utf-8-sig")
@@ -268,13 +271,13 @@ class CloudBackend:
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:
-    """Return what a pattern finds first; "" if it finds nothing."""
+    """Return the group of a pattern's first match; "" if nothing matches."""
     found = pattern.search(text)
     return found[1] if found else ""
 
 
 def _version(meta: Mapping[str, Any]) -> str:
-    """Name an object's version for obstore: Google's generation, otherwise an ETag."""
+    """Return an object's ETag and version (Google: generation) as JSON, as far as it has them."""
     return json.dumps(
         {name: meta[name] for name in ("e_tag", "version") if meta.get(name) is not None}
     )

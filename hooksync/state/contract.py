@@ -1,4 +1,4 @@
-"""The protocols, records and errors that stores of a state share.
+"""The protocols, records and errors that all state stores share.
 
 This module does no I/O, and imports no store and no backend.
 """
@@ -30,24 +30,24 @@ class Holder(Record, frozen=True):
     since: int = 0  # seconds since 1970
     process: int = field(default_factory=os.getpid)
     id: str = field(default_factory=lambda: os.urandom(8).hex())
-    # of a lock that the holder has to renew
-    expiry: float = EXPIRY  # seconds that it holds without being renewed
-    count: int = 0  # of renewals, so that no two texts are the same
+    # only for a lock that the holder has to renew:
+    expiry: float = EXPIRY  # seconds until the lock expires if it is not renewed
+    count: int = 0  # number of renewals, so that each renewal changes the text
 
     @property
     def text(self) -> str:
-        """Write it as JSON, for `read_holder`."""
+        """The holder as JSON, for `read_holder`."""
         return json.dumps(asdict(self), sort_keys=True)
 
     def __str__(self) -> str:
-        """Name who, where, in which run of a CI, and since when."""
+        """Return the user, machine, process, CI run and start time, for messages."""
         who = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'}"
         where = f" in {self.ci_run}" if self.ci_run else ""
         return printable(f"{who} (process {self.process}){where} since {rfc3339(self.since)}")
 
 
 def read_holder(text: str) -> Holder | None:
-    """Read who holds the run lock; None if that is not known, or not in hooksync's format."""
+    """Read the holder of a run lock from JSON; None if the text is not in hooksync's format."""
     with suppress(ValueError, OverflowError, InvalidDocument):
         holder = convert(parse_json(text), Holder)
         return holder if str(holder) else None  # `str` fails for an impossible time
@@ -55,12 +55,12 @@ def read_holder(text: str) -> Holder | None:
 
 
 class Content(Record, frozen=True):
-    """What a backend holds, always as a whole."""
+    """The data in a backend, which reads and replaces them only as a whole."""
 
     HIDDEN = ("state",)
 
     state: str | None = None  # text of the state; None: there is none yet
-    lock: str | None = None  # JSON about who holds the run lock; None: nobody does
+    lock: str | None = None  # the holder of the run lock as JSON; None: nobody
 
 
 class Busy(Exception):
@@ -69,12 +69,12 @@ class Busy(Exception):
     def __init__(self, holder: Holder | None, advice: str, expires_in: int = 0) -> None:
         super().__init__(holder)
         self.holder = holder  # None: not known
-        self.advice = advice  # what to do if no such run is left
+        self.advice = advice  # what to do if that run no longer exists
         self.expires_in = expires_in  # seconds until the lock expires, unless its holder renews it
 
 
 class Changed(Exception):
-    """What was to be replaced is no longer what was read. Read it again, and change that."""
+    """The content is no longer what was read. Read it again, and repeat the change."""
 
 
 class LockLost(FileError):
@@ -82,7 +82,7 @@ class LockLost(FileError):
 
 
 class Backend(Protocol):
-    """Keeps one content on another machine, and replaces it as a whole."""
+    """Keeps one Content on a different machine, and replaces it as a whole."""
 
     where: str  # as --state names it
 
@@ -90,40 +90,40 @@ class Backend(Protocol):
         """Fetch the content and its version; None if there is none. Raises FileError."""
 
     def put(self, content: Content, version: str | None, message: str) -> str:
-        """Write over this version (None: there is none yet), and return the new version.
+        """Replace this version (None: there is none yet), and return the new version.
 
-        `message`: why, if the backend has a place for it. Raises Changed if the backend has a
+        `message`: the reason, if the backend can keep it. Raises Changed if the backend has a
         different version. Raises FileError if nothing was written, or if that is not known.
         """
 
 
 class StateStore(Protocol):
-    """Reads and changes one state, wherever it is, and holds its run lock."""
+    """Reads and changes one state, in any place, and holds its run lock."""
 
     where: str  # as --state names it
     integrity: Integrity
 
     def read(self) -> str | None:
-        """Return the text; None if there is no state. Raises FileError."""
+        """Return the text of the state; None if there is no state. Raises FileError."""
 
     def write(self, text: str, before: str | None) -> None:
-        """Replace the text `before`. Raises Changed if it is a different one, or FileError."""
+        """Replace the text if it is still `before`. Raises Changed if it is not, or FileError."""
 
     def hold(self, holder: Holder) -> AbstractContextManager[None]:
-        """Hold the run lock, or raise Busy at once. Raises FileError if it cannot be reached."""
+        """Hold the run lock, or raise Busy at once. Raises FileError if the backend fails."""
 
     def check(self) -> None:
         """Raise LockLost if another run may hold the run lock by now."""
 
     def holder(self) -> Holder | None:
-        """Return who holds the run lock; None if nobody does, or it is not known."""
+        """Return who holds the run lock; None if nobody does, or if the holder is not known."""
 
     def unlock(self, identifier: str) -> Holder:
-        """Take the run lock of this id away from its holder, and return that. Raises Refused."""
+        """Take the run lock from the holder with this id; return that holder. Raises Refused."""
 
 
 def contended(where: str) -> Problem:
-    """Return the problem that other programs write a state again and again."""
+    """Return the problem that other programs change a state all the time."""
     what = f"the state {where} changes all the time"
     return Problem(what, "see what writes it, and run this again")
 

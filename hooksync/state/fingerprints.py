@@ -1,7 +1,8 @@
 """Fingerprints of secrets (scrypt and HMAC) and digests of declared subscriptions.
 
-scrypt is slow by design: it runs side by side, and once for each distinct secret and salt. This
-module may reveal a secret; the keys that it returns only sign, and show nothing.
+scrypt is slow by design, so it runs in parallel, and only once for each secret and salt. This
+module is allowed to reveal secrets. The keys that it returns are only for signing, and are never
+shown.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from hooksync.core.record import Record
 
 SALT_BYTES = 16
 
-# They must never change: every fingerprint and digest that was written depends on them.
+# These values must never change: all fingerprints and digests in states depend on them.
 _ENTRY = "hooksync.state/entry"
 _DECLARED = "hooksync.state/declared"
 
 _KEY_BYTES = 32
-# bytes that OpenSSL may take; the 32 MiB of the table are not quite enough
+# bytes that OpenSSL may use; the 32 MiB of the table alone are not quite enough
 _MEMORY = 64 * 1024 * 1024
 
 
 class Key(Record, frozen=True):
-    """What scrypt makes of a secret and a salt. It never shows itself: it only signs."""
+    """The key that scrypt derives from a secret and a salt. It signs, and is never shown."""
 
     HIDDEN = ("value",)
 
@@ -36,39 +37,42 @@ class Key(Record, frozen=True):
 
 
 class Salt(Record, frozen=True):
-    """What scrypt needs besides the secret: one salt for each reference."""
+    """A salt of scrypt, and the cost. Each reference to a secret has its own salt."""
 
     HIDDEN = ("salt",)
 
-    # the reference and the first bytes: "env:HOOK_SECRET#1f2e3d4c"; each salt has an id of its own
+    # unique: the reference and the first bytes of the salt, e.g. "env:HOOK_SECRET#1f2e3d4c"
     id: str
     salt: str  # hex
-    # of scrypt: 32 MiB and about 0.1 s; the schema of the state allows no other cost
+    # the cost of scrypt: 32 MiB and about 0.1 s; the schema of the state allows no other
     n: int = 2**15
     r: int = 8
     p: int = 1
 
     def __hash__(self) -> int:
-        return hash(self.id)  # hash enough, ten thousand times over
+        return hash(self.id)  # enough, and fast for ten thousand entries
 
 
 Wanted: TypeAlias = tuple[Secret, Salt]
 
 
 def fingerprint(key: Key, tenancy: TenancyKey, identifier: str) -> str:
-    """Bind a secret to one live subscription: copied elsewhere, the fingerprint matches nothing."""
+    """Return the fingerprint of a secret for one live subscription.
+
+    If it is copied to a different subscription, it does not match there.
+    """
     return _digest(key.value, _ENTRY, tenancy.server, tenancy.tenant, identifier)
 
 
 def declared_digest(url_salt: str, key: SubscriptionKey) -> str:
-    """Return what tells declared subscriptions apart without keeping their URLs."""
+    """Return a digest that identifies a URL and trigger, so that the state keeps no URL."""
     return _digest(bytes.fromhex(url_salt), _DECLARED, key.url, key.trigger.wire)
 
 
 def derive_key(wanted: Wanted) -> Key:
     """Derive the key of one secret under one salt; takes about 0.1 s.
 
-    Raises FileError where there is no memory.
+    Raises FileError if there is not enough memory.
     """
     secret, salt = wanted
     value = secret.reveal().encode()
@@ -85,7 +89,7 @@ def derive_key(wanted: Wanted) -> Key:
                 dklen=_KEY_BYTES,
             )
         )
-    except (MemoryError, ValueError):  # OpenSSL's word for it is a ValueError
+    except (MemoryError, ValueError):  # OpenSSL reports it as a ValueError
         fix = "free some memory, or give --parallelism 1: then one is made at a time"
         raise FileError(
             Problem("no memory for the fingerprint of a secret, which takes 32 MiB", fix)
@@ -96,13 +100,13 @@ class KeyRing:
     """The keys that a run has derived so far, so that none is derived twice."""
 
     def __init__(self, width: int, derive: Callable[[Wanted], Key] = derive_key) -> None:
-        """`width`: how many at a time; more than the processors would only use memory."""
+        """`width`: most parallel derivations; more than the processors would only cost memory."""
         self._width = min(width, os.cpu_count() or 1)
         self._derive = derive
         self._keys: dict[Wanted, Key] = {}
 
     def derive(self, wanted: Iterable[Wanted]) -> None:
-        """Derive the keys that are not there yet, side by side."""
+        """Derive the keys that are missing, in parallel."""
         missing = [each for each in dict.fromkeys(wanted) if each not in self._keys]
         from concurrent.futures import ThreadPoolExecutor  # only here: `validate` derives none
 
@@ -117,7 +121,7 @@ class KeyRing:
 def _digest(key: bytes, *parts: str) -> str:
     """Return the HMAC-SHA256 of the parts, as hex.
 
-    The length is before each part: ids come from the service and may hold any character.
+    Each part follows its length, because ids come from the service and may contain any character.
     """
     encoded = (part.encode("utf-8", "surrogatepass") for part in parts)
     joined = b"".join(len(part).to_bytes(8, "big") + part for part in encoded)

@@ -1,8 +1,8 @@
-"""A state <-> its JSON text (`hooksync.state/1`), and whether hooksync wrote that text.
+"""Convert a state to its JSON text (`hooksync.state/1`) and back, and verify its signature.
 
-A text with anything wrong is an error, never a state; `schemas/state.schema.json` describes it. An
-entry takes one line and the order is always the same, so that Git can show and merge changes. A
-state is signed if the run has a key.
+A text with any fault is an error, never a state. `schemas/state.schema.json` describes the format.
+Each entry takes one line and the order is always the same, so that Git can show and merge changes.
+A state is signed if the run has a key.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 def read_state(text: str, path: str) -> State:
     """Read a state, whether or not it is signed.
 
-    Raises FileError for anything but a whole state of this format.
+    Raises FileError for anything but a complete state in this format.
     """
     return read_signed(text, path)[0]
 
 
 def read_signed(text: str, path: str) -> tuple[State, str | None]:
-    """Read a state and its signature, which is not verified. Raises FileError as `read_state`.
+    """Read a state and its signature, which is not verified. Raises FileError as `read_state` does.
 
-    `path`: for messages. A field that this version does not know is an error: written again, it
-    would be lost.
+    `path`: for messages. An unknown field is an error, because it would be lost when hooksync
+    writes the state again.
     """
     try:
         document = _parse(text, path)
@@ -58,12 +58,12 @@ def read_signed(text: str, path: str) -> tuple[State, str | None]:
 
 
 def signature_of(state: State, key: PlanKey) -> str:
-    """Sign a state, however its text was laid out."""
+    """Return the signature of a state. The layout of the text that was read does not matter."""
     return key.sign(_DOMAIN, [state_text(state).encode()])
 
 
 def state_text(state: State, key: PlanKey | None = None) -> str:
-    """Write a state, signed if there is a key; the same state always gives the same text."""
+    """Return the text of a state, signed if there is a key; equal states have equal texts."""
     fields = {"format": STATE_FORMAT, **to_builtins(state)}
     if key:
         fields["signature"] = signature_of(state, key)
@@ -72,7 +72,7 @@ def state_text(state: State, key: PlanKey | None = None) -> str:
 
 
 def _written(value: object) -> str:
-    """Write a value; of several records, each on a line of its own."""
+    """Return a value as JSON. In a tuple of records, each record has its own line."""
     if not isinstance(value, tuple) or not value:
         return _encode(value)
     return "[\n    " + ",\n    ".join(map(_encode, value)) + "\n  ]"
@@ -94,7 +94,10 @@ def _parse(text: str, path: str) -> dict[str, Any]:
 
 
 def _check_whole(state: State) -> None:
-    """Check what a schema cannot: records are unique, and their salts and runs exist."""
+    """Check what a schema cannot: that records are unique, and that their salts exist.
+
+    No record may have a run number above the serial.
+    """
     _check_once("salts", state.salts, "id")
     salts = state.salts_by_id()
     for each in state.entries:
@@ -123,16 +126,16 @@ def _check_once(kind: str, records: Iterable[Record], *names: str) -> None:
 
 
 class Inspected(Record, frozen=True):
-    """A state that was read, and what speaks against it."""
+    """A state that was read, and the problems that forbid its use or its replacement."""
 
     state: State | None
-    error: Problem | None = None  # why no run may go by it
+    error: Problem | None = None  # why no run may use it
     against_writing: Problem | None = None  # why no run may replace it
 
     def trusted(self, *, writes: bool = False) -> State | None:
         """Return the state.
 
-        Raises FileError if no run may go by it, or `writes` and no run may replace it.
+        Raises FileError if no run may use it. With `writes`, also if no run may replace it.
         """
         problem = self.error
         if writes:
@@ -143,10 +146,10 @@ class Inspected(Record, frozen=True):
 
 
 class Integrity(Record, frozen=True):
-    """What a state is held against."""
+    """Verifies the signatures of states."""
 
     key: PlanKey | None = None
-    output: Output = field(default_factory=Output)  # writes it, and knows what no state may hold
+    output: Output = field(default_factory=Output)  # writes states, and knows what none may contain
 
     def inspect(self, text: str | None, where: str) -> Inspected:
         """Read a state. `text`: None if there is none. Raises FileError if it cannot be read."""

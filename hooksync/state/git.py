@@ -1,7 +1,7 @@
-"""A content on a branch at the remote of the repository of the hooks file, by the `git` program.
+"""The backend for a branch at the remote of the hooks file's repository, through the `git` program.
 
-It works with that repository, shallow or partial, and adds objects to it. Nothing else changes: no
-branch, no index and no file of the working tree.
+It adds objects to the local repository, which may be shallow or partial. Nothing else changes
+there: no branch, no index and no file of the working tree.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PUSH = (
     "--no-follow-tags",
     "--no-recurse-submodules",
 )
-# whose name commits have where the environment gives none
+# author and committer of the commits, if the environment names none
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "hooksync",
     "GIT_AUTHOR_EMAIL": "hooksync@localhost",
@@ -43,21 +43,21 @@ _IDENTITY = {
 }
 
 _REJECTED = re.compile(r"^!\t[^\t\n]*\t\[([^]\n]*)\] \((.*)\)$", re.MULTILINE)
-_MOST_TRIES = 10  # of a fetch while others push
+_MOST_TRIES = 10  # to fetch the branch while others push to it
 
 _ELSEWHERE = "or name another place with --state"
 _NEEDED = "Git 2.38 or later"
 
 
 class GitBackend:
-    """A branch that holds one content; each change of the state is a commit."""
+    """A branch that contains one Content; each change of the state is a commit."""
 
     def __init__(
         self, where: str, folder: str, environ: Mapping[str, str], timeout: float = 60.0
     ) -> None:
-        """`where`: `git:BRANCH`; `folder`: of the hooks file; `timeout`: seconds of a command.
+        """`where`: `git:BRANCH`; `folder`: of the hooks file; `timeout`: seconds for a command.
 
-        Raises UsageError.
+        Raises UsageError if the name of the branch is not valid.
         """
         self.where = where
         branch = where.removeprefix("git:")
@@ -73,23 +73,27 @@ class GitBackend:
         self._timeout = timeout
 
     def get(self) -> tuple[Content, str] | None:
-        """Fetch the branch, with its version; None where it is not there. Raises FileError."""
+        """Fetch the branch and its version; None if it does not exist. Raises FileError."""
         for _ in range(_MOST_TRIES):
             head = self._remote_head()
             if head is None:
                 return None
             if not self._is_here(head):
                 self._read(*_FETCH, *self._depth, "--", self._url, self._ref)
-            if self._is_here(head):  # not if another run pushed between the two commands
+            if self._is_here(head):  # false if others pushed between the two commands
                 return self._content(head), head
         raise self._error("fetch", "the branch changes all the time")
 
     def put(self, content: Content, version: str | None, message: str) -> str:
-        """Push a content in the place of this version (None: no branch), and return the new one.
+        """Push a commit that replaces this version (None: no branch), and return the new version.
 
-        A commit with a run lock is replaced: only what changes the state stays in the history.
-        Raises Changed if the branch has a different version; FileError if nothing, or nothing for
-        sure, is written.
+        A commit with a run lock does not stay in the history: only changes of the state do.
+
+        If the branch contained only a run lock and the content is empty, the branch is removed.
+        The new version is then "".
+
+        Raises Changed if the branch has a different version. Raises FileError if nothing was
+        written, or if that is not known.
         """
         base = self._without_lock(version)
         if base is None and content == Content():
@@ -102,14 +106,14 @@ class GitBackend:
         return commit
 
     def _without_lock(self, version: str | None) -> str | None:
-        """Return the last commit that has no run lock."""
+        """Return this commit, or its parent if it has a run lock; None if neither exists."""
         if not version or self._content(version).lock is None:
             return version or None
         code, out, _ = self._run("rev-parse", "--verify", "--quiet", f"{version}^")
         return os.fsdecode(out).strip() if code == 0 else None
 
     def _push(self, commit: str, version: str | None) -> None:
-        """Let the branch point to a commit ("": remove it). Raises Changed or FileError."""
+        """Push a commit to the branch ("": remove the branch). Raises Changed or FileError."""
         lease = f"--force-with-lease={self._ref}:{version or ''}"
         code, out, told = self._run(*_PUSH, lease, "--", self._url, f"{commit}:{self._ref}")
         rejected = _REJECTED.search(out.decode("utf-8", "replace"))
@@ -124,7 +128,7 @@ class GitBackend:
             raise self._error("push", told)
 
     def _commit(self, content: Content, parent: str | None, message: str) -> str:
-        """Write a commit of a content into the repository, and return its id."""
+        """Write a commit with this content into the local repository, and return its id."""
         entries = ""
         for name, text in ((_STATE, content.state), (_LOCK, content.lock)):
             if text is not None:
@@ -140,7 +144,7 @@ class GitBackend:
         """Return the last commit of the branch at the remote; None: there is no branch."""
         for line in self._word("ls-remote", "--", self._url, self._ref).splitlines():
             commit, _, ref = line.partition("\t")
-            if ref == self._ref:  # ls-remote takes it for the end of a name
+            if ref == self._ref:  # ls-remote also finds longer names that end in it
                 return commit
         return None
 
@@ -189,7 +193,7 @@ class GitBackend:
 
     @cached_property
     def _url(self) -> str:
-        """Where git pushes to: the state is read where it is written. Raises FileError."""
+        """The URL that git pushes to. The state is also fetched from there. Raises FileError."""
         _, out, _ = self._run("config", "--get", "remote.pushDefault")
         name = os.fsdecode(out).strip() or "origin"
         code, out, told = self._run("remote", "get-url", "--push", name)
@@ -202,12 +206,15 @@ class GitBackend:
 
     @cached_property
     def _depth(self) -> tuple[str, ...]:
-        """How much a shallow clone fetches: the last two commits."""
+        """The option that limits a fetch into a shallow clone to the last two commits."""
         is_shallow = self._word("rev-parse", "--is-shallow-repository") == "true"
         return ("--depth=2",) if is_shallow else ()
 
     def _run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
-        """Return exit code, output and messages of git. Raises FileError if it does not end."""
+        """Return exit code, output and messages of git.
+
+        Raises FileError if git cannot be started, or does not end in time.
+        """
         try:
             code, out, told = self._git.run(*arguments, data=data.encode())
         except FAILURES as error:
@@ -215,14 +222,14 @@ class GitBackend:
         return code, out, told.decode("utf-8", "replace")
 
     def _read(self, *arguments: str, data: str = "") -> bytes:
-        """Return what a command puts out. Raises FileError if it fails."""
+        """Return the output of a git command. Raises FileError if the command fails."""
         code, out, told = self._run(*arguments, data=data)
         if code:
             raise self._error(arguments[0], told)
         return out
 
     def _word(self, *arguments: str, data: str = "") -> str:
-        """Return the text that a command puts out, without the line's end."""
+        """Return the output of a git command as text, without the last line end."""
         return os.fsdecode(self._read(*arguments, data=data)).rstrip("\n")
 
     def _error(self, verb: str, reason: str) -> FileError:

@@ -1,7 +1,8 @@
 """What the state contains about one tenancy, as the comparison needs it. Pure.
 
-A run that did not learn the result of a call leaves an intent. What a later list shows for it
-belongs to hooksync, and is unconfirmed: no response vouches for its secret.
+A run that did not learn the result of a call leaves an intent. If a later list shows a subscription
+for this intent, the subscription belongs to hooksync. It is unconfirmed: no response proves with
+which secret it was made.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hooksync.core.record import Record, field, replace
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.model import Intent, State, StateEntry, TenancyRecords
 
-MOST_UNSETTLED = 2  # applies in succession that may leave an address unsettled
+MOST_UNSETTLED = 2  # so many applies in succession may leave an address unsettled
 
 
 class History(Record, frozen=True):
@@ -34,7 +35,7 @@ class History(Record, frozen=True):
 
     entries: Mapping[str, StateEntry] = field(default_factory=dict)  # by live id
     url_salt: str = ""  # hex
-    # how the secrets of confirmed entries compare with the declared ones, in the whole run
+    # how the secrets of confirmed entries compare with the declared ones, for all tenancies
     states: Mapping[StateEntry, SecretState] = field(default_factory=dict)
     not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
     refused: frozenset[str] = frozenset()  # addresses that too many applies left unsettled
@@ -42,12 +43,15 @@ class History(Record, frozen=True):
     is_kept: bool = True  # False: the run has no state, so no secret is compared
 
     def is_unconfirmed(self, live: LiveSubscription) -> bool:
-        """Whether hooksync made a subscription, and only a list has shown it."""
+        """Whether hooksync made a subscription, but only a list has shown it, and no response."""
         entry = self.entries.get(live.id)
         return entry is not None and not entry.is_confirmed
 
     def flag_of(self, live: LiveSubscription) -> bool | None:
-        """Return a live one's include_identifiers: from the list, otherwise as it was sent."""
+        """Return include_identifiers of a live subscription.
+
+        If the list does not show it, the value in the state is returned.
+        """
         entry = self.entries.get(live.id)
         if live.include_identifiers is None and entry:
             return entry.include_identifiers
@@ -85,7 +89,7 @@ def local_name(declared: DeclaredSubscription) -> str:
 
 
 def history_of(state: State, tenancy: Tenancy) -> History:
-    """Gather what a state contains about a tenancy; the planner adds what else it knows."""
+    """Gather what a state contains about a tenancy. The planner fills in the other fields."""
     records = state.of(tenancy.key)
     refused = set()
     for each in records.unsettled:
@@ -101,7 +105,10 @@ def history_of(state: State, tenancy: Tenancy) -> History:
 def with_unlisted(
     state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription]
 ) -> LiveSubscriptions:
-    """Add what a response said to be made, and no list has ever shown: it counts as live."""
+    """Add the subscriptions that a response confirmed, but no list has shown yet.
+
+    They count as live.
+    """
     shown = {one.id for one in listed}
     entries = [each for each in state.of(tenancy.key).entries if not each.is_listed]
     unlisted = [entry for entry in entries if entry.id not in shown]
@@ -113,7 +120,10 @@ def with_unlisted(
 
 
 def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSubscription:
-    """Return a live one that no list has shown. The state does not contain its URL."""
+    """Return the live subscription of an entry that no list has shown.
+
+    Its URL comes from the declaration, because the state does not contain it.
+    """
     url = declared.url if declared else NO_URL
     trigger = declared.trigger if declared else Trigger.named(entry.address.rpartition("/")[2])
     return LiveSubscription(entry.id, url, trigger, entry.include_identifiers, is_listed=False)
@@ -122,7 +132,10 @@ def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSu
 def found_for(
     records: TenancyRecords, listed: Iterable[LiveSubscription], url_salt: str
 ) -> list[tuple[Intent, str]]:
-    """Pair each intent with the ids that a list shows for it, and did not show before it."""
+    """Pair each intent with the ids that a list shows for it.
+
+    Ids that have an entry, or were listed before the intent was written, are left out.
+    """
     if not records.intents:
         return []
     known = {entry.id for entry in records.entries}
@@ -137,7 +150,7 @@ def found_for(
 
 
 def is_behind(records: TenancyRecords, listed: Sequence[LiveSubscription], url_salt: str) -> bool:
-    """Whether a list lacks what an earlier run may have made: it may still show it."""
+    """Whether a list lacks what an earlier run may have made: a later list may still show it."""
     found = found_for(records, listed, url_salt)
     shown = {one.id for one in listed}
     is_missing = any(not each.is_listed and each.id not in shown for each in records.entries)
@@ -147,7 +160,7 @@ def is_behind(records: TenancyRecords, listed: Sequence[LiveSubscription], url_s
 def recovered(
     state: State, key: TenancyKey, listed: Sequence[LiveSubscription], this_run: int = 0
 ) -> State:
-    """Finish what earlier runs left: record what appeared of their intents, and close these.
+    """Close the intents of earlier runs, and record the subscriptions that a list shows for them.
 
     `this_run`: the number of the run whose own intents stay.
     """

@@ -1,4 +1,4 @@
-"""A state in a file on this machine, and the files beside it: its run lock, and who holds that."""
+"""A state in a file on this machine, with a lock file and a file about the lock's holder."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from hooksync.state.format import Integrity
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_MOST_WORDS = 8192  # bytes, about the holder of the run lock
+_MOST_WORDS = 8192  # bytes of the file that names the holder of the run lock
 
 
 class LocalStore:
     """A state in a file.
 
-    Its run lock is an advisory lock on a file beside it: the system frees it if a run dies.
+    Its run lock is an advisory lock on a second file. The system frees the lock if a run dies.
 
-    All links to a state share one lock. A third file names the holder, because each
+    All symbolic links to a state share one lock. A third file names the holder, because each
     attempt to lock empties the lock file.
     """
 
@@ -41,7 +41,7 @@ class LocalStore:
         self._is_held = False
 
     def read(self) -> str | None:
-        """Return the text; None if there is no file. Raises FileError."""
+        """Return the text of the state; None if there is no file. Raises FileError."""
         try:
             content = read_file(self.where, MOST_BYTES)
             if len(content) > MOST_BYTES:
@@ -56,9 +56,9 @@ class LocalStore:
             raise FileError(_unusable(self.where, "read", error)) from error
 
     def write(self, text: str, before: str | None) -> None:
-        """Replace the text, which only the holder of the run lock may do.
+        """Replace the text under the run lock, which is taken for the write if it is not held.
 
-        Raises Changed if it is not `before`, or FileError; then it is as it was.
+        Raises Changed if the text is not `before`, or FileError. Then the file is unchanged.
         """
         try:
             lock = None if self._is_held else self._acquire()
@@ -76,7 +76,7 @@ class LocalStore:
     def hold(self, holder: Holder) -> Iterator[None]:
         """Hold the run lock, or raise Busy at once.
 
-        If its folder cannot be written to, it is not held: the first `write` reports that.
+        If the lock file cannot be used, the run goes on without the lock, and `write` reports it.
         """
         try:
             lock = self._acquire()
@@ -94,7 +94,7 @@ class LocalStore:
             self._is_held = True
             with suppress(
                 FileError
-            ):  # a full disk: the lock holds all the same, and the first writing says so
+            ):  # e.g. a full disk: the lock is held anyway, and the first `write` reports the error
                 self.integrity.output.write_file(words, holder.text)
             delete_drafts(os.path.realpath(self.where))
             yield
@@ -105,10 +105,10 @@ class LocalStore:
             lock.release()
 
     def holder(self) -> Holder | None:
-        """Return who holds the run lock; None where nobody does, or it is not known."""
+        """Return who holds the run lock; None if nobody does, or if the holder is not known."""
         holder = self._holder()
         try:
-            # else there is no need to try, which makes a file and may be in the way of another try
+            # only if the file names one: a try makes the lock file, and can make other tries fail
             if holder:
                 self._acquire().release()
         except TimeoutError:
@@ -118,10 +118,10 @@ class LocalStore:
         return None
 
     def check(self) -> None:
-        """Do nothing: the system keeps the lock for a run that holds it."""
+        """Do nothing: the system keeps the lock as long as the run lives."""
 
     def unlock(self, identifier: str) -> Holder:
-        """Raise Refused: nobody can take this lock away, and it ends with its run."""
+        """Raise Refused: nobody can take this lock away. The system frees it when its run ends."""
         what = (
             f"the run lock of {self.where} cannot be taken away: the system frees it with its run"
         )
@@ -133,18 +133,21 @@ class LocalStore:
         return f"{os.path.realpath(self.where)}.lock"
 
     def _acquire(self) -> BaseFileLock:
-        """Lock the file beside the real one. Raises TimeoutError, OSError or ValueError."""
+        """Lock the lock file at once, or raise TimeoutError.
+
+        Raises OSError or ValueError if the lock file cannot be used.
+        """
         from filelock import FileLock  # only here: its import takes as long as the rest of hooksync
 
-        # filelock would make a folder that is not there
+        # fail if the folder is missing: filelock would make it
         os.stat(os.path.join(os.path.dirname(self._beside), ""))
-        # any other user who may open it could hold it
+        # private, because any user who may open the file can hold the lock
         lock = FileLock(self._beside, timeout=0, mode=0o600)
         lock.acquire()
         return lock
 
     def _holder(self) -> Holder | None:
-        """Read who holds the run lock; None where that is not known."""
+        """Read the file that names the holder; None if the holder is not known."""
         with suppress(OSError, ValueError):
             return read_holder(read_file(f"{self._beside}.json", _MOST_WORDS).decode())
         return None

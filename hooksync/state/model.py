@@ -1,7 +1,8 @@
 """The state: which live subscriptions hooksync made, and fingerprints of their secrets.
 
-Nouns and rules, pure: no I/O, no clock, no randomness (random bytes are passed in). Each change
-gives a new State. The records of a tenancy belong to its server and tenant, not to its name.
+This module contains records and rules. It is pure: no I/O, no clock, no randomness (callers pass
+random bytes in). Each change returns a new State. The records of a tenancy belong to its server
+and tenant, not to its name.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ class Recorded(Record, frozen=True):
 
 
 class Made(Recorded, frozen=True):
-    """A record about a subscription that a run makes, made or adopted."""
+    """A record about a subscription that a run is about to make, has made or has adopted."""
 
     HIDDEN: ClassVar[tuple[str, ...]] = ("declared",)
 
     run: int  # the number of the run; a higher one is newer
-    at: int  # when that was, seconds since 1970
+    at: int  # time of the run, in seconds since 1970
     declared: str  # `declared_digest` of the declared subscription
-    include_identifiers: bool  # as sent
+    include_identifiers: bool  # as declared at that time
 
 
 class StateEntry(Made, frozen=True, rename={"is_adopted": "adopted", "is_listed": "listed"}):
@@ -53,11 +54,11 @@ class StateEntry(Made, frozen=True, rename={"is_adopted": "adopted", "is_listed"
 
     HIDDEN = ("fingerprint", "declared")
 
-    id: str  # the live one's
+    id: str  # of the live subscription
     is_adopted: bool = False
     is_listed: bool = True  # whether a list has shown it
     replaces: str = ""  # the id of the old subscription, until a list lacks it
-    salt: str = ""  # the id of the Salt
+    salt: str = ""  # the id of the salt that the fingerprint was made with
     fingerprint: str = ""  # of the secret; "": unconfirmed, only a list has shown the subscription
 
     @property
@@ -66,23 +67,29 @@ class StateEntry(Made, frozen=True, rename={"is_adopted": "adopted", "is_listed"
         return bool(self.fingerprint)
 
     def is_made_with(self, key: Key) -> bool:
-        """Whether the key, derived with this entry's salt, is that of its secret."""
+        """Whether the fingerprint was made with this key.
+
+        `key`: of the secret to compare, derived with this entry's salt.
+        """
         return hmac.compare_digest(self.fingerprint, fingerprint(key, self.key, self.id))
 
     def made_with(self, key: Key, salt: Salt) -> StateEntry:
-        """Add the fingerprint of a secret. `key`: of the secret, derived under the salt."""
+        """Add the fingerprint of a secret. `key`: of that secret, derived with `salt`."""
         return replace(self, salt=salt.id, fingerprint=fingerprint(key, self.key, self.id))
 
 
 class Intent(Made, frozen=True):
-    """A subscription that a run is about to make; one that stays is of an unsettled step."""
+    """A subscription that a run is about to make.
 
-    # the live ids of its identity before it is made; the one that it replaces comes first
+    An intent stays in the state if its run was killed, or does not know the result.
+    """
+
+    # the ids that were live under its identity before it is made
     seen: tuple[str, ...] = ()
     replaces: str = ""  # as in an entry
 
     def entry(self, identifier: str) -> StateEntry:
-        """Return the entry of what was made, as long as no response vouches for its secret."""
+        """Return an unconfirmed entry for the subscription that was made."""
         made = fields_of(Made, self)
         return StateEntry(id=identifier, replaces=self.replaces, **made)
 
@@ -119,7 +126,7 @@ class State(Record, frozen=True, dict=True):
 
     HIDDEN = ("url_salt",)
 
-    # hex; of every `declared` in this state, and its lineage: all later versions have the same
+    # hex; salt of every `declared`. It also identifies the state: all later versions have the same.
     url_salt: str
     salts: tuple[Salt, ...] = ()
     entries: tuple[StateEntry, ...] = ()
@@ -165,7 +172,7 @@ class State(Record, frozen=True, dict=True):
     def salts_for(
         self, refs: Iterable[SecretRef], random: Callable[[int], bytes]
     ) -> dict[SecretRef, Salt]:
-        """Return each reference's salt for new subscriptions, the existing one or a new one."""
+        """Return a salt for each reference, for new subscriptions: an existing one or a new one."""
         usable = {salt.id.rpartition("#")[0]: salt for salt in reversed(self.salts)}
         given: dict[SecretRef, Salt] = {}
         for ref in refs:
@@ -178,7 +185,7 @@ class State(Record, frozen=True, dict=True):
     def with_records(
         self, changed: Mapping[TenancyKey, TenancyRecords], salts: Iterable[Salt] = ()
     ) -> State:
-        """Replace what is recorded about tenancies. `salts`: those that new entries name."""
+        """Replace the records of tenancies, and drop unused salts. `salts`: of new entries."""
         fields: dict[str, Any] = {}
         for name in _KINDS:
             kept = [each for each in getattr(self, name) if each.key not in changed]
@@ -190,7 +197,7 @@ class State(Record, frozen=True, dict=True):
         return replace(self, salts=tuple(known[name] for name in used), **fields)
 
     def moving(self, old: str, new: str) -> State:
-        """Give the records of an address a different address."""
+        """Give the entries of an address a new one, and drop its count of unsettled applies."""
         moved = []
         for each in self.entries:
             moved.append(replace(each, address=new) if each.address == old else each)
@@ -198,11 +205,11 @@ class State(Record, frozen=True, dict=True):
         return replace(self, entries=tuple(moved), unsettled=tuple(unsettled))
 
     def forgetting(self, forgotten: Collection[AnyRecord]) -> State:
-        """Drop records."""
+        """Drop records, and the salts that no entry uses any more."""
         rest: dict[str, Any] = {}
         for name in _KINDS:
             rest[name] = tuple(each for each in getattr(self, name) if each not in forgotten)
-        # the salts that no entry names any more go, too
+        # `with_records` drops the salts
         return replace(self, **rest).with_records({})
 
 

@@ -1,7 +1,7 @@
 """A state on another machine, and its run lock: both change by compare-and-swap only.
 
-They are one content with one version. So a run whose lock was taken away, or expired, cannot write
-over anything.
+State and lock are one content with one version. So if a run's lock was taken away or taken over,
+this run cannot overwrite anything.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from hooksync.state.contract import (
 )
 from hooksync.state.format import Integrity
 
-_LEAST_EXPIRY, _MOST_EXPIRY = 1.0, 3600.0  # that the lock of another run is believed to have
-_RENEWALS = 3  # in that time
+_LEAST_EXPIRY, _MOST_EXPIRY = 1.0, 3600.0  # limits for the expiry that another run's lock names
+_RENEWALS = 3  # how often a lock is renewed within its expiry time
 _PATIENCE = 10.0  # seconds in which a write is tried again
 _LOST_FIX = (
     "run apply again: it waits for the other run, and finds by its intents in the state what this"
     " one has made"
 )
-# what a backend holds in which nothing was put yet
+# the content and version of a backend that was never written to
 _EMPTY: tuple[Content, str | None] = (Content(), None)
-_NEVER = (-math.inf, -math.inf)  # by a monotonic clock, and by the time of day
+_NEVER = (-math.inf, -math.inf)  # a time by the monotonic clock, and by the time of day
 
 
 class RemoteStore:
@@ -69,9 +69,9 @@ class RemoteStore:
         self._mutex = RLock()
 
     def read(self) -> str | None:
-        """Return the text, or None; without a call while this run holds the lock.
+        """Return the text of the state; None: there is no state.
 
-        Raises FileError.
+        While this run holds the lock, this makes no call. Raises FileError.
         """
         with self._mutex:
             if self._lock is None:
@@ -79,9 +79,10 @@ class RemoteStore:
             return self._known[0].state
 
     def write(self, text: str, before: str | None) -> None:
-        """Write if the text is still `before`, and the run lock ours.
+        """Write if the text is still `before`, and the run lock is still ours.
 
-        Raises Changed or FileError; then it is as it was.
+        Raises Changed or LockLost if not, and FileError if the backend fails. The text may be
+        written even after a FileError, because an answer may be lost.
         """
 
         def change(content: Content) -> Content:
@@ -93,7 +94,7 @@ class RemoteStore:
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
-        """Hold the run lock, or raise Busy at once. Raises FileError where it cannot be reached."""
+        """Hold the run lock, or raise Busy at once. Raises FileError if the backend fails."""
         self._take(holder)
         done = Event()
         renewing = Thread(target=self.renew_until, args=(done,), daemon=True)
@@ -107,7 +108,7 @@ class RemoteStore:
             self._release()
 
     def check(self) -> None:
-        """Renew the run lock if due; raise LockLost if a different run may have it."""
+        """Renew the run lock if this is due. Raises LockLost if another run may hold it by now."""
         if self._is_fresh():
             return  # without waiting for a renewal that is under way
         try:
@@ -127,9 +128,9 @@ class RemoteStore:
         return _lock_of(self._known[0])
 
     def unlock(self, identifier: str) -> Holder:
-        """Take the run lock of this id away from its holder.
+        """Take the run lock away from the run with this id.
 
-        Raises Refused where no such run holds it.
+        Raises Refused if no such run holds it.
         """
 
         def change(content: Content) -> Content:
@@ -151,7 +152,7 @@ class RemoteStore:
 
         def change(content: Content) -> Content:
             other = _lock_of(content)
-            # ours: the answer to an earlier try was lost
+            # if the lock is ours, an earlier try has taken it, but its answer was lost
             if content.lock is not None and (other is None or other.id != lock.id):
                 self._check_expired(content.lock)
             return replace(content, lock=lock.text)
@@ -163,7 +164,7 @@ class RemoteStore:
         self._renewed_at = now
 
     def _check_expired(self, text: str) -> None:
-        """Raise Busy unless the lock of another run was seen unchanged for as long as it holds."""
+        """Raise Busy unless another run's lock was seen unchanged for its whole expiry time."""
         lock = read_holder(text)
         now = self._clock.monotonic()
         if self._seen[0] != text:
@@ -182,7 +183,7 @@ class RemoteStore:
     def _is_fresh(self) -> bool:
         """Whether the lock was renewed a short time ago.
 
-        The time of day goes on while a machine sleeps.
+        It asks both clocks, because only the time of day is sure to advance while a machine sleeps.
         """
         ages = (
             self._clock.monotonic() - self._renewed_at[0],
@@ -193,7 +194,7 @@ class RemoteStore:
     def renew_until(self, done: Event) -> None:
         """Renew the run lock, in a thread of its own, until this run is done."""
         while not self._clock.wait(done, self._expiry / _RENEWALS):
-            with suppress(Exception):  # it is tried again, here and by `check`
+            with suppress(Exception):  # the next round or `check` tries again
                 self._renew()
 
     def _renew(self) -> None:
@@ -221,11 +222,13 @@ class RemoteStore:
                 self._lock = None
 
     def _put_lock(self, lock: str | None, message: str) -> None:
-        """Write the lock beside the state as it is, even if that was edited by hand."""
+        """Write the lock, and leave the state as it is, even if it was edited by hand."""
         self._put(lambda content: replace(content, lock=lock), message)
 
     def _put(self, change: Callable[[Content], Content], message: str) -> None:
-        """Write what `change` makes of the content; try again for a while, with what is there then.
+        """Write what `change` makes of the content.
+
+        If that fails, try again for a while, each time with the content that is there by then.
 
         Raises LockLost, FileError, or what `change` raises.
         """
@@ -240,7 +243,7 @@ class RemoteStore:
                     return
                 except (Changed, FileError) as error:
                     failure = error
-                # no answer may tell whether it is written: look
+                # after a lost answer, the content may be written all the same: look
                 with suppress(FileError):
                     self._known = self._backend.get() or _EMPTY
                 if self._known[0] == wanted:
@@ -252,7 +255,7 @@ class RemoteStore:
         raise FileError(contended(self.where))
 
     def _check_ours(self, content: Content) -> None:
-        """Raise LockLost if this run holds the lock, and a content has a different one or none."""
+        """Raise LockLost if this run took the lock, but the content has a different one or none."""
         lock = _lock_of(content)
         if self._lock is None or (lock is not None and lock.id == self._lock.id):
             return

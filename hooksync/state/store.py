@@ -1,7 +1,7 @@
-"""Where a state is, how it is read and changed there, and the run lock.
+"""Find the store of a state, read and change the state there, and hold its run lock.
 
-Each place writes only over what was read, so that nothing of another run is ever lost, with a run
-lock or without.
+Each store replaces a text only if it is still the text that was read. So no run can overwrite the
+changes of a different run, even without a run lock.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SUFFIX = ".state.json"
 _CLOUDS = ("s3://", "az://", "gs://")
 _WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
 _POLL = 0.5  # seconds between two tries to get the run lock
-_MOST_WRITES = 100  # tries; each that fails means that another run has written
+_MOST_WRITES = 100  # tries; a try fails if others have written meanwhile
 
 
 def open_store(
@@ -52,10 +52,11 @@ def open_store(
 ) -> StateStore:
     """Find the store of a state: a path, `git:BRANCH`, `s3://…`, `az://…` or `gs://…`.
 
-    `file`: the first hooks file, a folder of them, or "-"; `output`: what it writes through;
-    `tell`: takes a message.
-    Nothing is reached yet. Raises UsageError for a name that is wrong in itself, FileError for a
-    key that is too short.
+    `file`: the first hooks file, a folder of them, or "-"; `output`: writes files of the store;
+    `tell`: shows a message to the user.
+
+    No store is contacted yet. Raises UsageError for an invalid name or an invalid expiry of locks,
+    and FileError for a key that is too short.
     """
     store: StateStore = LocalStore(where)
     backend = _find_backend(where, environ, file)
@@ -86,7 +87,7 @@ def _find_backend(where: str, environ: Mapping[str, str], file: str) -> Backend 
 
 
 def _stem(file: str) -> str:
-    """Return the path with which the files that belong to a hooks file begin, such as its state.
+    """Return the common start of the paths of a hooks file and of the files that belong to it.
 
     `file`: a file, a folder of files, or "-".
     """
@@ -98,9 +99,9 @@ def _stem(file: str) -> str:
 
 
 def state_place(file: str, flag: str | None) -> str | None:
-    """Return where a run's state is: by the flag, otherwise beside the first hooks file.
+    """Return the place of a run's state: the flag's, otherwise beside the first hooks file.
 
-    None: standard input has no default.
+    None: there is no flag, and the hooks file is standard input.
     """
     if flag is not None or file == "-":
         return flag
@@ -117,10 +118,11 @@ def run_lock(
     stop: Event,
     tell: Callable[[str], None],
 ) -> Iterator[None]:
-    """Hold the run lock of a state, so that no other run changes what this one has seen.
+    """Hold the run lock of a state, so that no other run changes what this run has read.
 
-    `timeout`: seconds to wait for another run; None: until it is known whether that run still
-    lives. `tell` gets a message if it waits. Raises Refused after that, or Interrupted.
+    `timeout`: seconds to wait if a different run holds the lock; None: as long as its lock needs to
+    expire without a renewal. `tell` is called with a message before a wait. Raises Refused after
+    the wait, and Interrupted if `stop` is set.
     """
     end = None
     who = f"another run of hooksync works with {store.where}"
@@ -147,16 +149,19 @@ def run_lock(
 
 
 def inspect(store: StateStore) -> Inspected:
-    """Read the state as it is now, and what speaks against it. Raises FileError."""
+    """Read the state, and the problems that forbid its use. Raises FileError."""
     return store.integrity.inspect(store.read(), store.where)
 
 
 def update(store: StateStore, change: Callable[[State], State]) -> State:
-    """Change the state as it is at this moment, and return the new one.
+    """Change the current state, and return the new state.
 
-    Where there is none, a new one is changed. It is replaced as a whole, with the next serial, or,
-    where nothing changes, left alone. Raises FileError where that cannot be done; the state is then
-    as it was.
+    If there is no state, `change` gets a new, empty one. The state is replaced as a whole, with the
+    next serial. If nothing changes, nothing is written. If others write meanwhile, `change` is
+    called again with their state.
+
+    Raises FileError if that fails. A local state is then unchanged, but a remote one may have been
+    written, because a response may be lost.
     """
     integrity = store.integrity
     for _ in range(_MOST_WRITES):
