@@ -20,7 +20,7 @@ _AS_THEN = f"{PLAN_ANEW}; or give it the hooks files and variables that it was m
 _MAKING = ("subscribe", "resubscribe")
 _COMPARED = ("action", "address", "trigger", "id", "include_identifiers", "url_digest")
 
-Data = Mapping[str, Any]  # an object of a document
+Fields = Mapping[str, Any]  # an object of a document
 
 
 class Promise(Record, frozen=True):
@@ -30,7 +30,7 @@ class Promise(Record, frozen=True):
 
     plan_id: str
     key: PlanKey | None  # for the digests of URLs; None: the plan's id is used
-    tenancies: Mapping[str, Data]  # by name
+    tenancies: Mapping[str, Fields]  # by name
 
 
 def promise_of(view: RunView, plan_id: str, key: PlanKey | None = None) -> Promise:
@@ -42,7 +42,7 @@ def promise_of(view: RunView, plan_id: str, key: PlanKey | None = None) -> Promi
     return Promise(plan_id, key, tenancies)
 
 
-def promised(tenancy: Data) -> Data:
+def promised(tenancy: Fields) -> Fields:
     """Return the data to compare: server, tenant, and the steps that change something.
 
     `tenancy`: one tenancy of a plan's document. The steps are listed by live id, or by address.
@@ -78,13 +78,13 @@ def differences(promise: Promise, view: RunView) -> Iterator[Problem]:
         elif name not in promise.tenancies:
             found = ["it is not in the plan, and the hooks files declare it"]
         else:
-            found = list(_of_tenancy(promise.tenancies[name], now[name]))
+            found = list(_tenancy_differences(promise.tenancies[name], now[name]))
         if found:
             what = f"{name}: the plan does not show what would be done now: "
             yield Problem(what + printable(some_of(found)), _AS_THEN)
 
 
-def _of_tenancy(then: Data, now: Data) -> Iterator[str]:
+def _tenancy_differences(then: Fields, now: Fields) -> Iterator[str]:
     for field in ("server", "tenant"):
         if then[field] != now[field]:
             yield f"{field} {then[field]} -> {now[field]}"
@@ -94,21 +94,21 @@ def _of_tenancy(then: Data, now: Data) -> Iterator[str]:
         steps[key] = {name: step.get(name) for name in planned}
     for path, before, after in compare(then["steps"], steps):
         if len(path) > 1:
-            yield f"{_words(then['steps'][path[0]])}: {_change(path[1:], before, after)}"
+            yield f"{_step_text(then['steps'][path[0]])}: {_change_text(path[1:], before, after)}"
         elif before is None:
-            yield f"not in the plan: {_words(after)}"
+            yield f"not in the plan: {_step_text(after)}"
         else:
-            yield f"only in the plan: {_words(before)}"
+            yield f"only in the plan: {_step_text(before)}"
 
 
-def _words(step: Data) -> str:
+def _step_text(step: Fields) -> str:
     """Name a step, e.g. `resubscribe prod/catalogue/INDEXED, replaces 9495ddbf`."""
     if step["action"] == "resubscribe":
         return f"resubscribe {step.get('address')}, replaces {step.get('id')}"
     return f"{step['action']} {step.get('id') or step.get('address')}"
 
 
-def _change(path: Sequence[str | int], before: object, after: object) -> str:
+def _change_text(path: Sequence[str | int], before: object, after: object) -> str:
     if path[0] == "url_digest":
         return "the URL differs"
     if isinstance(before, bool) and isinstance(after, bool):

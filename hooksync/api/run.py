@@ -256,25 +256,26 @@ def load(
     for the run lock.
     """
     given = {
-        name: _several(value) if name in _SEVERAL else value for name, value in settings.items()
+        name: _as_names(value) if name in _NAME_SETTINGS else value
+        for name, value in settings.items()
     }
-    options = RunOptions(_several(files), is_confirmed=True, **given)  # type: ignore[arg-type]
+    options = RunOptions(_as_names(files), is_confirmed=True, **given)  # type: ignore[arg-type]
     output = Output()
-    terminal = _Program(output, on_message, on_progress)
+    terminal = _CallbackTerminal(output, on_message, on_progress)
     environ = os.environ if environ is None else environ
     return prepare(options, World(environ, io.BytesIO(), terminal, stop or Event(), output=output))
 
 
-_SEVERAL = ("tenancies", "targets", "replace")
+_NAME_SETTINGS = ("tenancies", "targets", "replace")
 
 
-def _several(given: object) -> tuple[str, ...]:
+def _as_names(given: object) -> tuple[str, ...]:
     return tuple(
         map(str, given if isinstance(given, Sequence) and not isinstance(given, str) else [given])
     )
 
 
-class _Program:
+class _CallbackTerminal:
     """A terminal for programs: it calls their functions, and shows no results."""
 
     def __init__(

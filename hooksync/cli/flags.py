@@ -180,8 +180,8 @@ _SHARED: dict[str, Settings] = {
         "default": "auto",
         "metavar": "WHEN",
         "help": (
-            "colour the result: auto (on a terminal, unless NO_COLOR is set; FORCE_COLOR"
-            " overrides both), always, never"
+            "colour the result: auto (on a terminal, or if FORCE_COLOR is set, but never if"
+            " NO_COLOR is), always, never"
         ),
     },
     "--policy": {

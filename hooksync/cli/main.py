@@ -154,7 +154,7 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
 
     from hooksync.cli.arguments import Help, read_arguments
     from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
-    from hooksync.core.errors import ExitCode
+    from hooksync.core.errors import ExitCode, Interrupted
 
     try:
         arguments = read_arguments(argv, os.environ)
@@ -179,6 +179,9 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
             code = _run_command(arguments, world)
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
+        except Interrupted as error:
+            error.exit_code = interrupts.exit_code
+            raise
     return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
 
 

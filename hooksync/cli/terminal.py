@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # ECMA-48 codes, by style
 # set by Windows' terminals that show colours
 _COLOUR_ABLE = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI")
-_LOOK = 0.2  # seconds between two checks for a signal, during the wait for an answer
-_NOTICE = (
+_POLL_SECONDS = 0.2  # seconds between two checks for a signal, during the wait for an answer
+_INTERRUPTED_TEXT = (
     b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
 )
 
@@ -82,7 +82,7 @@ class Interrupts:
         if not self.is_graceful:
             raise KeyboardInterrupt
         with suppress(OSError):  # standard error may be closed
-            os.write(2, _NOTICE)  # a buffered write may be under way
+            os.write(2, _INTERRUPTED_TEXT)  # a buffered write may be under way
 
 
 class ConsoleTerminal:
@@ -129,7 +129,7 @@ class ConsoleTerminal:
             if self._interrupts.stop.is_set():
                 return False
             self._output.message(question, end="")
-            while os.name != "nt" and not select.select([sys.stdin], [], [], _LOOK)[0]:
+            while os.name != "nt" and not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
                 # a signal just before a blocking read, or to a different thread, does not end it
                 pass
             return sys.stdin.readline().strip().lower() == "yes"

@@ -52,7 +52,7 @@ _NOT_REPORTED = """\
 """
 TO_SET = "set these before you use the file; copy parts of URLs exactly as they are in the URL:"
 # the place of settings from flags and variables; only messages of a policy show it
-_NOWHERE = Location("the command line", 1, 1)
+_COMMAND_LINE = Location("the command line", 1, 1)
 
 
 class ListOptions(LiveOptions, frozen=True):
@@ -73,12 +73,14 @@ def export(options: LiveOptions, world: World) -> ExitCode:
 
 
 def read_exported(options: LiveOptions, world: World) -> ExportedTenancy | None:
-    """Read what is live in one tenancy. Raises HooksyncError if it is not read, or interrupted."""
+    """Read what is live in one tenancy. None: interrupted. Raises HooksyncError if it failed."""
     made = _read_named(replace(options, uses_state=False), world)
+    if made.is_interrupted:
+        return None
     [view] = made.tenancies
     if view.error:
         raise view.error
-    return None if view.live is None else ExportedTenancy(view.tenancy, view.live)
+    return ExportedTenancy(view.tenancy, view.live or ())
 
 
 def report_needs(exported: ExportedTenancy, advice: str, world: World) -> None:
@@ -164,14 +166,14 @@ def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
         raise UsageError(problem)
     settings = Settings(server=_written(server), tenant=_written(tenant) if tenant else None)
     name = slug(tenant or server_url(server).partition("://")[2], "tenancy").lower()
-    entries = [TenancyDeclaration(name, settings, (), _NOWHERE)]
+    entries = [TenancyDeclaration(name, settings, (), _COMMAND_LINE)]
     hold_to_policy(options, entries, world)
     [tenancy], _ = resolve(entries, world.environ)
     return tenancy
 
 
 def _written(text: str) -> Written:
-    return Written(parse_template(escape(text)), _NOWHERE)
+    return Written(parse_template(escape(text)), _COMMAND_LINE)
 
 
 def export_text(one: ExportedTenancy) -> str:

@@ -25,7 +25,7 @@ from hooksync.service.events import (
 )
 from hooksync.service.suite import Result, Sender, Suite
 
-_WORK = (
+_NOT_TESTED = (
     'Not tested: whether work is done twice. Look for the identifiers "the same twice",'
     ' "with two subscriptionIds" and "two at once" in the receiver\'s log.'
 )
@@ -111,7 +111,7 @@ def _result_lines(result: Result) -> list[Line]:
 
 def _summary(counts: Counter[str], *, is_suite: bool) -> str:
     text = f": {counts['passed']} passed, {counts['failed']} failed.\n"
-    return f"\nSuite{text}{_WORK}\n" if is_suite else f"\nReplay{text}"
+    return f"\nSuite{text}{_NOT_TESTED}\n" if is_suite else f"\nReplay{text}"
 
 
 def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEvents:

@@ -164,7 +164,7 @@ def apply(options: ApplyOptions, world: World) -> tuple[ExitCode, Report]:
         declared = prepare_saved(options.saved_plan, options.max_age, options, world)
     told: set[Problem] = set()
     done = library.apply(declared, confirm=lambda made: _confirm(made, options, world, told))
-    return _end(done, options, world, told), done
+    return _show_result(done, options, world, told), done
 
 
 def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]) -> bool:
@@ -185,7 +185,7 @@ def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]
     return not asks or world.terminal.ask(question(made.view))
 
 
-def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
+def _show_result(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
     """Show the result of an apply, and write its report. `told`: the problems already shown."""
     text = done.to_json() if options.format == "json" or options.report else ""
     writes = [partial(_show_report, done, text, options, world)]

@@ -20,7 +20,7 @@ ON_DEVICE = (
     "leads to a file of the system itself (/proc, /dev, /sys)",
     "write the secret into a file of its own, or into a variable",
 )
-_NEEDS_NONE = "`hooksync validate` needs no credentials: a pull request from a fork can run it"
+_VALIDATE_HINT = "`hooksync validate` needs no credentials: a pull request from a fork can run it"
 
 
 class Written(Record, frozen=True):
@@ -85,7 +85,7 @@ def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
     For a credential, the fix also names the command that needs no credentials.
     """
     if ref.noun != "secret":
-        fix = f"{fix}; {_NEEDS_NONE}"
+        fix = f"{fix}; {_VALIDATE_HINT}"
     return Problem(f"{ref.subject} {state}", fix, ref.location)
 
 

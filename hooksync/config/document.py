@@ -57,7 +57,7 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
     problems += found
     problems += reference_problems(tenancies)
     if is_whole:  # otherwise, what is missing may be in the part that could not be read
-        problems += _run_problems(sources, parts)
+        problems += _missing_part_problems(sources, parts)
     for find in judges:
         problems += find(tenancies)
     if problems:
@@ -75,7 +75,7 @@ def _known_triggers(files: Iterable[FileReader]) -> Mapping[str, model.Trigger] 
     return {name: model.Trigger.named(name) for name in names}
 
 
-def _run_problems(
+def _missing_part_problems(
     sources: Sequence[Source], parts: Sequence[TenancyDeclaration]
 ) -> Iterator[Problem]:
     if not parts:
@@ -158,9 +158,9 @@ class FileReader:
         self.damaged: set[Path] = {()}
         self._file = source.name
         self._folder = source.folder
-        self._open(source.data)
+        self._parse(source.data)
 
-    def _open(self, content: bytes) -> None:
+    def _parse(self, content: bytes) -> None:
         """Parse the file, and keep what fits the schema."""
         try:
             data, problems = read_yaml(self._file, content)

@@ -117,7 +117,7 @@ class Policy(Record, frozen=True):
         server = tenancy.settings.server
         if server is None:
             server = Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
-        text, is_whole = _known(server, environ)
+        text, is_whole = _filled_or_prefix(server, environ)
         if is_whole and not urls.server_fault(text):  # otherwise `resolve` judges it
             yield from self._host_breaches("servers", urls.server_url(text), "the server", server)
         if tenancy.settings.allow_http and not self.allow_http:
@@ -127,7 +127,7 @@ class Policy(Record, frozen=True):
     def _receiver_breaches(
         self, written: Written, environ: Mapping[str, str] | None
     ) -> Iterator[Problem]:
-        text, is_whole = _known(written, environ)
+        text, is_whole = _filled_or_prefix(written, environ)
         scheme, _, tail = urls.split_url(text)
         if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
             return  # it is not a URL, which `resolve` reports, or its host is not known yet
@@ -215,7 +215,7 @@ def read_policy(path: str) -> Policy:
     return Policy(path, lines, **given_fields(Policy, given))
 
 
-def _known(written: Written, environ: Mapping[str, str] | None) -> tuple[str, bool]:
+def _filled_or_prefix(written: Written, environ: Mapping[str, str] | None) -> tuple[str, bool]:
     """Return a filled-in text, and True.
 
     If a variable is not known, return the text before the first variable, and False.
@@ -256,17 +256,17 @@ def _allowed_paths(netloc: str, usual: int, globs: Allowed) -> list[str]:
 
     `usual`: the port if none is written.
     """
-    called = _called(netloc, usual)
+    called = _normal_netloc(netloc, usual)
     found = []
     for glob in globs:
         host, _, path = glob.partition("/")
-        pattern = re.escape(_called(host, usual)).replace(r"\*", "[a-z0-9_-]+")
+        pattern = re.escape(_normal_netloc(host, usual)).replace(r"\*", "[a-z0-9_-]+")
         if re.fullmatch(pattern, called, re.IGNORECASE | re.ASCII):
             found.append(f"/{path}")
     return found
 
 
-def _called(netloc: str, usual: int) -> str:
+def _normal_netloc(netloc: str, usual: int) -> str:
     """Write host and port in one form: with a port, no final dot, and brackets around addresses."""
     host, port = urls.split_port(netloc)
     address = None if "%" in host else urls.literal_address(host)

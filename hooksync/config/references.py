@@ -64,20 +64,22 @@ def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = Non
     usual = asdict(CredentialRefs())
     for field, ref in asdict(settings.credentials).items():
         if isinstance(ref, SecretRef):
-            yield _use_of(ref, ref.location or tenancy.location, is_usual=ref == usual[field])
+            yield _reference_use(
+                ref, ref.location or tenancy.location, is_usual=ref == usual[field]
+            )
     for entry in tenancy.subscriptions:
         if entry.secret.name:  # otherwise it is missing, which is reported elsewhere
-            yield _use_of(entry.secret, entry.secret.location)
+            yield _reference_use(entry.secret, entry.secret.location)
         if entry.url.template.literal is None:
-            yield from _uses_in_url(entry.url, environ or {})
+            yield from _url_variable_uses(entry.url, environ or {})
 
 
-def _use_of(ref: SecretRef, where: Location | None, *, is_usual: bool = False) -> Use:
+def _reference_use(ref: SecretRef, where: Location | None, *, is_usual: bool = False) -> Use:
     name = ref.name if ref.kind == "env" else ""
     return Use(name, "place" if ref.noun == "username" else "secret", where, is_usual, ref)
 
 
-def _uses_in_url(url: Written, environ: Mapping[str, str]) -> Iterator[Use]:
+def _url_variable_uses(url: Written, environ: Mapping[str, str]) -> Iterator[Use]:
     """Yield a URL's variables: a variable in its scheme, host or port is a place.
 
     So is a variable right after the host or port, because its value may extend them. A variable

@@ -194,7 +194,7 @@ class _Filling:
         )
 
     @property
-    def place(self) -> Hashable:
+    def identity(self) -> Hashable:
         """The server and the tenant, by which two entries for the same tenancy are recognized.
 
         If `environ` is None, they are as written. Otherwise this is None if no server is known.
@@ -209,7 +209,9 @@ class _Filling:
     @cached_property
     def _credentials(self) -> CredentialRefs:
         refs = self.entry.settings.credentials
-        return CredentialRefs(**{name: self._sourced(getattr(refs, name)) for name in CREDENTIALS})
+        return CredentialRefs(
+            **{name: self._with_origin(getattr(refs, name)) for name in CREDENTIALS}
+        )
 
     @property
     def login(self) -> list[SecretRef]:
@@ -221,7 +223,7 @@ class _Filling:
         """The references to the subscriptions' secrets, and to a TOTP seed if one is declared."""
         seed = self._credentials.totp
         found = [seed] if seed.location else []
-        return found + [self._sourced(one.secret) for one in self.entry.subscriptions]
+        return found + [self._with_origin(one.secret) for one in self.entry.subscriptions]
 
     def unset(self, refs: Sequence[SecretRef]) -> list[Problem]:
         """Return a problem for each of these references whose variable is not set."""
@@ -232,7 +234,7 @@ class _Filling:
                 problems.append(replace(problem, where=problem.where or self.entry.location))
         return problems
 
-    def _sourced(self, ref: SecretRef) -> SecretRef:
+    def _with_origin(self, ref: SecretRef) -> SecretRef:
         """Add to a reference the name of the file that sets its variable."""
         file = origin_of(ref.name, self._environ) if ref.kind == "env" else ""
         return replace(ref, origin=file) if file else ref
@@ -249,7 +251,7 @@ class _Filling:
         text = self._fill(written, "server")
         if text is None:
             return None
-        if self._judges(written):
+        if self._is_judged_now(written):
             subject = written.subject("the server", self._environ)
             allow_http = self.entry.settings.allow_http
             problem = server_problem(text, subject, written.location, allow_http=allow_http)
@@ -257,7 +259,7 @@ class _Filling:
                 self.problems.append(problem)
                 return None
         server = Server(written.template.text, server_url(text))
-        if self._judges(written) and is_plain_http(server.base_url):
+        if self._is_judged_now(written) and is_plain_http(server.base_url):
             what = f"the password goes to {server.shown} in clear: it can be read in transit"
             fix = "use https, and remove `allow_http: true`"
             self.warnings.append(Problem(what, fix, written.location))
@@ -270,7 +272,7 @@ class _Filling:
         text = self._fill(written, "tenant") if written else None
         if not written or not text:
             return None, None
-        if self._judges(written) and not text.isprintable():
+        if self._is_judged_now(written) and not text.isprintable():
             subject = written.subject("the tenant", self._environ)
             what = f"{subject} holds a line break or a control character"
             self._note(what, "write the tenant's name, or check the variable", written)
@@ -285,7 +287,7 @@ class _Filling:
         made = []
         for entry, text in self.urls:
             url = HookUrl(entry.url.template.text, text)
-            secret = self._sourced(entry.secret)
+            secret = self._with_origin(entry.secret)
             plain = fields_of(PlainFields, entry)
             for trigger in entry.triggers:
                 named = (self.entry.name, entry.name, url, trigger, secret, entry.location)
@@ -320,7 +322,7 @@ class _Filling:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
         written = entry.url
         text = self._fill(written, "URL")
-        if text is None or not self._judges(written):
+        if text is None or not self._is_judged_now(written):
             return text
         subject = written.subject("the URL", self._environ)
         problem = url_problem(text, subject, written.location, self.entry.settings.owns)
@@ -340,7 +342,7 @@ class _Filling:
             return Written(parse_template(f"${{{variable}}}"), self.entry.location)
         return written
 
-    def _judges(self, written: Written) -> bool:
+    def _is_judged_now(self, written: Written) -> bool:
         """Whether a text is judged in this pass.
 
         If `environ` is None, texts without variables are judged, otherwise those with variables.
@@ -391,7 +393,7 @@ def _same_tenancy_problems(fillings: Sequence[_Filling]) -> Iterator[Problem]:
     seen: dict[Hashable, TenancyDeclaration] = {}
     for filling in fillings:
         entry = filling.entry
-        first = seen.setdefault(filling.place, entry) if filling.place else entry
+        first = seen.setdefault(filling.identity, entry) if filling.identity else entry
         if first is not entry:
             same = f'the server and tenant of "{first.name}" ({first.location})'
             what = f'tenancy "{entry.name}" has {same}'

@@ -41,7 +41,7 @@ _CREDENTIALS_FIX = (
     " password=... and so on"
 )
 _NOT_TEXT = re.compile("[\ud800-\udfff]")  # surrogates: they stand for bytes that are not UTF-8
-_LARGEST = 64 * 1024  # bytes
+_MOST_BYTES = 64 * 1024  # bytes
 _RANDOM_BYTES = 32  # of a new secret; as many as HMAC-SHA256 uses
 SHORTEST_STRONG = 16  # bytes
 _FEWEST_CHARACTERS = 8  # different ones in a strong secret
@@ -167,10 +167,10 @@ class SecretSources:
             raise _unusable(ref, reason, fix) from None
         with process:
             try:
-                talk = partial(programs.talk, process, _LARGEST)
+                talk = partial(programs.talk, process, _MOST_BYTES)
                 code, data, _ = within(self._timeout, talk, self._stop)
             except TimeoutError:
-                raise self._unanswered(ref, program, _COMMAND_FIX) from None
+                raise self._timeout_or_interrupt(ref, program, _COMMAND_FIX) from None
             except programs.OutputTooLarge:
                 raise _too_large(ref) from None
             finally:
@@ -195,7 +195,7 @@ class SecretSources:
         try:
             value = within(self._timeout, partial(keyring.get_password, *ref.parts), self._stop)
         except TimeoutError:
-            raise self._unanswered(ref, "the keyring", fix) from None
+            raise self._timeout_or_interrupt(ref, "the keyring", fix) from None
         except Exception as error:  # each backend has its own errors; their texts may be secret
             raise _unusable(
                 ref, f"cannot be read: the keyring failed: {type(error).__name__}", fix
@@ -204,7 +204,7 @@ class SecretSources:
             raise _unusable(ref, "is not in the keyring", f"`keyring set {ref.name}` puts it there")
         return value
 
-    def _unanswered(self, ref: SecretRef, who: str, fix: str) -> SecretError:
+    def _timeout_or_interrupt(self, ref: SecretRef, who: str, fix: str) -> SecretError:
         if self._stop.is_set():
             return _unusable(ref, "was not read: interrupted", "run it again")
         return _unusable(
@@ -225,7 +225,7 @@ def _from_file(ref: SecretRef) -> str:
     if is_device(path):  # checked before in `references`, but a link may have changed since
         raise _unusable(ref, *ON_DEVICE)
     try:
-        return _text_of(read_file(path, _LARGEST), ref, "write the secret into that file")
+        return _text_of(read_file(path, _MOST_BYTES), ref, "write the secret into that file")
     except (
         OSError,
         ValueError,
@@ -240,7 +240,7 @@ def _from_file(ref: SecretRef) -> str:
 
 def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
     """Decode the content of a file or the output of a program, without one final line break."""
-    if len(data) > _LARGEST:
+    if len(data) > _MOST_BYTES:
         raise _too_large(ref)
     text = data.decode("utf-8", "surrogateescape")  # as Python decodes the environment on POSIX
     value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
@@ -280,7 +280,7 @@ def gather(
         for name, value in found.items():
             if name in own and own[name] != value:
                 values.overridden.setdefault(name, path)
-        _add(values, path, found, warnings)
+        _add_variables(values, path, found, warnings)
     if credentials == "":
         credentials = _found_credentials(values, warnings)
     if credentials:
@@ -301,7 +301,9 @@ def _found_credentials(values: Environ, warnings: list[Problem]) -> str | None:
     return None
 
 
-def _add(values: Environ, path: str, found: dict[str, str], warnings: list[Problem]) -> None:
+def _add_variables(
+    values: Environ, path: str, found: dict[str, str], warnings: list[Problem]
+) -> None:
     """Add the variables of a file, and warn if every user of this machine may read it."""
     for name in found:
         if name not in values:
@@ -324,7 +326,7 @@ def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> Non
     for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD"):
         if name not in values:
             values.origins[name] = path  # even if the file lacks it: messages then name the file
-    _add(values, path, found, warnings)
+    _add_variables(values, path, found, warnings)
 
 
 def _variables_in(path: str) -> dict[str, str]:

@@ -43,7 +43,7 @@ _FIRST_LETTERS = frozenset(_resolver.yaml_implicit_resolvers)
 _LONGEST_NUMBER = 1000  # characters; Python is slow with longer ones, or refuses them
 _MOST_NODES = 1_500_000  # names and values in one file; 10,000 subscriptions take 120,000
 # nodes, with one more for each character of the file; nodes that aliases repeat count, too
-_MOST_IN_SMALL_FILES = 200_000
+_BASE_NODE_LIMIT = 200_000
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; nobody would read more
 _PRIVATE = ("secret", "credentials")  # a key below one of these may be a secret
@@ -135,7 +135,7 @@ def read_yaml(
         what = "directives (lines that begin with %) are not supported"
         raise FileError(Problem(what, fix, place_after(file, text[: directive.end() - 1])))
     loader = yaml.CSafeLoader(text) if fast else yaml.SafeLoader(text)
-    most_nodes = min(_MOST_NODES, _MOST_IN_SMALL_FILES + len(text))
+    most_nodes = min(_MOST_NODES, _BASE_NODE_LIMIT + len(text))
     reader = _Reader(file, loader.get_event, most_nodes)
     try:
         top = reader.read_document()
@@ -221,7 +221,7 @@ class _Reader:
             event = self._next()
             if not isinstance(event, events.StreamEndEvent):
                 what = "a second document (`---`) in one file"
-                self._stop(event, what, "give each document a file of its own")
+                self._fail(event, what, "give each document a file of its own")
         if isinstance(node, YamlMap):
             return node
         what = "the top level is not a mapping"
@@ -236,7 +236,7 @@ class _Reader:
         if self._nodes > self._most_nodes:
             what = f"more than {self._most_nodes:,} names and values, counted again for each alias"
             fix = "write fewer aliases of aliases, or spread the tenancies over several files"
-            self._stop(event, what, fix)
+            self._fail(event, what, fix)
         if isinstance(event, events.AliasEvent):
             return self._resolve_alias(event)
         if event.tag is not None:
@@ -259,7 +259,7 @@ class _Reader:
             return event.value
         if len(self._path) >= _DEEPEST:
             what = f"nested deeper than {_DEEPEST} levels"
-            self._stop(event, what, "look for a stray `[` or `{`; seven are enough")
+            self._fail(event, what, "look for a stray `[` or `{`; seven are enough")
         self._path.append(None)
         if isinstance(event, events.MappingStartEvent):
             node: YamlMap | YamlList = self._read_map()
@@ -320,7 +320,7 @@ class _Reader:
         anchored = self._anchors[event.anchor]
         if anchored is None:
             what = "an alias inside the node that it refers to"
-            self._stop(event, what, "move the anchor to another node")
+            self._fail(event, what, "move the anchor to another node")
         node, size = anchored
         self._nodes += size - 1  # the alias itself is counted already
         return node
@@ -353,7 +353,7 @@ class _Reader:
         if len(self.problems) >= _MOST_PROBLEMS:
             raise FileError(*self.problems)
 
-    def _stop(self, event: Event, what: str, fix: str) -> NoReturn:
+    def _fail(self, event: Event, what: str, fix: str) -> NoReturn:
         self._add_problem(event, what, fix)
         raise FileError(*self.problems)
 

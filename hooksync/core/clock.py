@@ -15,7 +15,7 @@ from hooksync.core.errors import Problem, UsageError
 
 T = TypeVar("T")
 
-_LOOK = 0.05  # seconds between two checks whether `stop` is set
+_CHECK_INTERVAL = 0.05  # seconds between two checks whether `stop` is set
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds; each pause is twice the one before
 
 
@@ -39,7 +39,7 @@ class Clock:
         """
         end = time.monotonic() + seconds
         while not stop.is_set() and (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, _LOOK))
+            time.sleep(min(left, _CHECK_INTERVAL))
         return stop.is_set()
 
 
@@ -83,7 +83,7 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
     while thread.is_alive() and (left := end - time.monotonic()) > 0:
         if stop and stop.is_set():
             break
-        thread.join(min(left, _LOOK))
+        thread.join(min(left, _CHECK_INTERVAL))
     if not (done or failed):
         raise TimeoutError(f"no answer within {seconds:g} seconds")
     if failed:

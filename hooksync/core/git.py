@@ -29,13 +29,13 @@ _NOT_INHERITED = re.compile(
     r"|(PRESERVICA|HOOKSYNC)_.*"
 )
 # Variables that git gets. No prompt: git asks in no terminal, ssh in no window.
-_SET = {
+_ADDED_VARIABLES = {
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",
     "SSH_ASKPASS_REQUIRE": "never",
     "GIT_NO_REPLACE_OBJECTS": "1",
 }
-_SETTINGS = (
+_CONFIG = (
     "safe.bareRepository=explicit",
     f"core.hooksPath={os.devnull}",
     "core.fsmonitor=false",
@@ -63,7 +63,7 @@ class Git(Record, frozen=True):
 
         # Not --git-dir: with it, git does not check who owns the repository (safe.directory).
         command = ["git", "-C", self.folder]
-        for setting in _SETTINGS:
+        for setting in _CONFIG:
             command += ["-c", setting]
         with programs.start([*command, *arguments], self.environ, talks=True) as process:
             try:
@@ -92,7 +92,7 @@ def find_git(path: str, environ: Mapping[str, str], seconds: float) -> Git | Non
         folder = above
     inherited = process_environ(environ)
     kept = {name: inherited[name] for name in inherited if not _NOT_INHERITED.fullmatch(name)}
-    return Git(folder, kept | _SET, seconds)
+    return Git(folder, kept | _ADDED_VARIABLES, seconds)
 
 
 def find_commit(path: str, environ: Mapping[str, str]) -> str | None:

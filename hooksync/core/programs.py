@@ -15,7 +15,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import IO
 
-_MOST_ERRORS = 1024 * 1024  # bytes of standard error that are read
+_MOST_STDERR = 1024 * 1024  # bytes of standard error that are read
 _CHUNK = 64 * 1024  # bytes read at once
 _GRACE = 1.0  # seconds for a program to remove its lock files before it is killed
 
@@ -31,11 +31,11 @@ def start(
 
     `talks`: whether it gets input, and its standard error is read. Raises OSError or ValueError.
     """
-    hidden = 0
+    creation_flags = 0
     if sys.platform == "win32":  # it searches the current folder first, which may be a clone
         if not os.path.dirname(command[0]):
             command = [find_by_path(command[0], environ), *command[1:]]
-        hidden = subprocess.CREATE_NO_WINDOW
+        creation_flags = subprocess.CREATE_NO_WINDOW
     side = subprocess.PIPE if talks else subprocess.DEVNULL
     return subprocess.Popen(  # noqa: S603  no shell
         command,
@@ -45,7 +45,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=side,
         start_new_session=True,
-        creationflags=hidden,
+        creationflags=creation_flags,
     )
 
 
@@ -72,15 +72,15 @@ def talk(
         end(process)  # it may block while it writes output, and never close its standard error
     if process.stdin:
         listener.join()
-    if len(output) > most or len(errors) > _MOST_ERRORS:
+    if len(output) > most or len(errors) > _MOST_STDERR:
         raise OutputTooLarge("the other side sends more than hooksync reads")
     return process.wait(), bytes(output), bytes(errors)
 
 
 def _read_errors(process: subprocess.Popen[bytes], errors: bytearray) -> None:
     """Read the standard error of a program; if it is too large, end the program."""
-    _read(process.stderr, errors, _MOST_ERRORS)
-    if len(errors) > _MOST_ERRORS:
+    _read(process.stderr, errors, _MOST_STDERR)
+    if len(errors) > _MOST_STDERR:
         end(process)
 
 

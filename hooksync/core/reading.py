@@ -13,7 +13,7 @@ import stat
 
 NOT_A_FILE = "it is a pipe, a socket or a device, not a file"
 
-_STREAM = re.compile("/dev/(?:null|stdin|stdout|stderr|fd/[0-9]+)|/proc/[^/]+/fd/[0-9]+")
+_DESCRIPTOR_PATH = re.compile("/dev/(?:null|stdin|stdout|stderr|fd/[0-9]+)|/proc/[^/]+/fd/[0-9]+")
 
 
 def read_file(path: str, most: int, *, takes_pipes: bool = False) -> bytes:
@@ -42,4 +42,4 @@ def stream_path(path: str) -> str | None:
     """
     folder, name = os.path.split(path)
     real = os.path.join(os.path.realpath(folder), name)
-    return real if _STREAM.fullmatch(real) else None
+    return real if _DESCRIPTOR_PATH.fullmatch(real) else None

@@ -21,7 +21,7 @@ QUOTED_LENGTH = 256  # characters of an answer that an error quotes
 # characters; output masks no shorter value, because it may be part of an ordinary word
 SHORTEST_MASKED = 8
 _MASK = "***"
-_LOOKED_AT = 64 * 1024  # characters; a longer text is searched up to here, and cut to half
+_LONGEST_SEARCHED = 64 * 1024  # characters; a longer text is searched up to here, and cut to half
 
 # find values that this run does not know: keys in other people's URLs, tokens in an answer
 _UNKNOWN = (
@@ -94,10 +94,10 @@ class Redactor:
     def clean(self, text: str) -> str:
         """Mask every known value in a foreign text, even a very short one.
 
-        A text longer than `_LOOKED_AT` is cut to half of that.
+        A text longer than `_LONGEST_SEARCHED` is cut to half of that.
         """
-        looked_at = text[:_LOOKED_AT]
-        shown = text if text == looked_at else text[: _LOOKED_AT // 2]
+        looked_at = text[:_LONGEST_SEARCHED]
+        shown = text if text == looked_at else text[: _LONGEST_SEARCHED // 2]
         return masked(shown, self.find(looked_at))
 
     def quote(self, text: str) -> str:
@@ -106,10 +106,10 @@ class Redactor:
         It also hides what only looks like a secret: user information and query values of URLs, and
         tokens.
         """
-        known_hidden = self.clean(text)
+        hidden = self.clean(text)
         for pattern in _UNKNOWN:
-            known_hidden = pattern.sub(rf"\1{_MASK}", known_hidden)
-        line = printable(" ".join(known_hidden.split()))
+            hidden = pattern.sub(rf"\1{_MASK}", hidden)
+        line = printable(" ".join(hidden.split()))
         return line if len(line) <= QUOTED_LENGTH else line[: QUOTED_LENGTH - 1] + "…"
 
 

@@ -35,7 +35,9 @@ SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-_OTHERS = re.compile('"\\$ref": "urn:hooksync:schema:([a-z]+):')  # references to other schemas
+_OTHER_SCHEMAS = re.compile(
+    '"\\$ref": "urn:hooksync:schema:([a-z]+):'
+)  # references to other schemas
 _LONGEST_QUOTE = 80  # characters of a quoted text
 _MOST_ERRORS = 100  # errors of a document among which one is chosen
 
@@ -47,7 +49,7 @@ def schema_text(kind: SchemaKind) -> str:
     Raises FileError if the installation lacks it.
     """
     text = _packaged_text(kind)
-    others = sorted(set(_OTHERS.findall(text)))
+    others = sorted(set(_OTHER_SCHEMAS.findall(text)))
     if not others:
         return text
     schema = msgspec.json.decode(text)
@@ -118,7 +120,7 @@ class Violation(NamedTuple):
         return f"Violation({self.keyword!r}, path={self.path!r})"
 
 
-_SAYS_NOTHING = {
+_WITHOUT_OWN_CHECK = {
     "$schema",
     "$id",
     "$defs",
@@ -170,7 +172,7 @@ def _compile(schema: Schema | bool, document: Schema) -> Check:
     """Join the checks of all keywords. `document`: the whole schema, for its references."""
     if isinstance(schema, bool):  # true: everything fits; false: nothing
         return lambda value: schema
-    keywords = [keyword for keyword in schema if keyword not in _SAYS_NOTHING]
+    keywords = [keyword for keyword in schema if keyword not in _WITHOUT_OWN_CHECK]
     checks = [_keyword(keyword, schema[keyword], document) for keyword in keywords]
     if "properties" in schema or "additionalProperties" in schema:
         checks.append(_fields(schema, document))

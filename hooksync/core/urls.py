@@ -58,7 +58,7 @@ _WITH_HOST = re.compile(
     r"(?P<path>/[^\\?#]*)?(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
     re.DOTALL,
 )
-_HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,15}|[a-z0-9._-]{0,6}))*")
+_HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,11}|[a-z0-9._-]{0,6}))*")
 _PLAIN_TEXT = re.compile(r"[^:@\\?#%;=]*")
 _PAIR = re.compile("[^?&;]+")
 _WORD = re.compile("[A-Za-z0-9]{7,}")

@@ -12,7 +12,7 @@ from hooksync.output.view import RunView, StepView, TenancyView
 
 LIST_FORMAT = "hooksync.list/1"
 # the fields of a step that the list has
-_ABOUT = (
+_STEP_FIELDS = (
     "action",
     "address",
     "name",
@@ -52,7 +52,7 @@ def _tenancy(view: TenancyView) -> dict[str, object]:
 
 def _listed(live: LiveSubscription, step: StepView) -> dict[str, object]:
     fields = step_fields(step)
-    row = {name: fields[name] for name in _ABOUT}
+    row = {name: fields[name] for name in _STEP_FIELDS}
     row |= {
         "id": live.id,
         "url": live.url.shown,

@@ -29,11 +29,11 @@ _ROOM = LIMIT - 4_096
 
 _PROBLEMS_ROOM = 14_000  # bytes of each list of problems
 _LONGEST = 1_000  # characters of a line or of a problem
-_REPLACED = "!   "
+_REPLACED_MARK = "!   "
 _SHORTEST_FENCE = 3
-_ACTIVE = re.compile(r"[^0-9A-Za-z ,;=?/%().-]|(?<=www)\.")
+_NEEDS_REFERENCE = re.compile(r"[^0-9A-Za-z ,;=?/%().-]|(?<=www)\.")
 _PLAIN = re.compile(r"([A-Za-z]([0-9A-Za-z ,;.()-]|: )*)?")
-_MADE_A_LINK = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
+_AUTOLINKED = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 
 
@@ -47,7 +47,7 @@ def markdown(view: RunView, *, shows_kept: bool = False, is_report: bool = False
     for _, text in [("", summary(view)), *state_lines(view)]:
         lines += [escaped(_cut(text)), ""]
     for title, problems in problems_of(view, "refused" if is_report else "apply would refuse"):
-        lines += _listed(title, problems)
+        lines += _problem_list(title, problems)
     items = plan_items(view, shows_kept=shows_kept)
     verified = [*verification(view)]
     if verified:
@@ -75,7 +75,7 @@ def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, Sequence[Pro
     yield "warnings", view.all_warnings
 
 
-def _listed(title: str, problems: Sequence[Problem]) -> list[str]:
+def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:
     """Write a list of problems, and count those for which there is no room."""
     if not problems:
         return []
@@ -93,7 +93,7 @@ def _line(line: Line) -> str:
     style, text = line
     if style == "yellow":
         # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
-        text = _REPLACED + text[len(_REPLACED) :]
+        text = _REPLACED_MARK + text[len(_REPLACED_MARK) :]
     return printable(_cut(text))
 
 
@@ -110,9 +110,11 @@ def escaped(text: str) -> str:
     Plain words stay unchanged. Other text is in <code>, where GitHub makes no mention and no link.
     Its special characters are character references, which start no markup.
     """
-    if _PLAIN.fullmatch(text) and not _MADE_A_LINK.search(text):
+    if _PLAIN.fullmatch(text) and not _AUTOLINKED.search(text):
         return text
-    return f"<code>{_ACTIVE.sub(lambda found: f'&#{ord(found[0])};', printable(text))}</code>"
+    return (
+        f"<code>{_NEEDS_REFERENCE.sub(lambda found: f'&#{ord(found[0])};', printable(text))}</code>"
+    )
 
 
 def fence(text: str) -> str:

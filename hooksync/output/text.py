@@ -142,7 +142,7 @@ def summary(view: RunView) -> str:
         number = counts[result]
         if number or result in ("done", "failed"):
             parts.append(f"{number} {result_words(result)}")
-    return f"Applied: {', '.join(parts)}; {_untouched(view)}."
+    return f"Applied: {', '.join(parts)}; {_summary_tail(view)}."
 
 
 def state_lines(view: RunView) -> list[Line]:
@@ -153,10 +153,10 @@ def state_lines(view: RunView) -> list[Line]:
     return [("", printable(f"{view.state} does not exist yet; {what}."))]
 
 
-def _untouched(view: RunView) -> str:
+def _summary_tail(view: RunView) -> str:
     """Count doubts, kept and left subscriptions, and tenancies that could not be planned."""
     counts = view.counts()
-    parts = [*_doubts(view), f"{counts['keep']} unchanged"]
+    parts = [*_uncertain_parts(view), f"{counts['keep']} unchanged"]
     if counts["leave"]:
         parts[-1] += f", {counts['leave']} left alone"
     if view.errors:
@@ -271,20 +271,20 @@ def _plan_summary(view: RunView) -> str:
     if view.has_changes or view.errors:
         return (
             f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe,"
-            f" {counts['unsubscribe']} to REMOVE; {_untouched(view)}."
+            f" {counts['unsubscribe']} to REMOVE; {_summary_tail(view)}."
         )
-    if _doubts(view):
-        return f"No changes to make; {_untouched(view)}."
+    if _uncertain_parts(view):
+        return f"No changes to make; {_summary_tail(view)}."
     number = len(view.tenancies)
     subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
     if view.is_targeted:
         subject = f"The targeted subscriptions of {counted(number, 'tenancy')} match"
     # "No changes" would be wrong if the state has tenancies that no file declares
     start = "" if view.undeclared else "No changes. "
-    return f"{start}{subject} {view.sources}; {_untouched(view)}."
+    return f"{start}{subject} {view.sources}; {_summary_tail(view)}."
 
 
-def _doubts(view: RunView) -> list[str]:
+def _uncertain_parts(view: RunView) -> list[str]:
     """Count unknown secrets, subscriptions not listed yet, and duplicates not made by hooksync."""
     doubts = []
     if view.secret_unknown:

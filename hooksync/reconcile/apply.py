@@ -132,7 +132,7 @@ class Execution(Record, frozen=True):
     def carry_out(self) -> TenancyOutcome:
         """Create, list, remove, verify."""
         self._create()
-        self._find()
+        self._await_created()
         self._remove()
         return self._verify()
 
@@ -159,19 +159,19 @@ class Execution(Record, frozen=True):
 
         self._side_by_side(create, self._makers())
 
-    def _find(self) -> None:
+    def _await_created(self) -> None:
         """Read the list if a new subscription is unclear, or a removal may depend on one."""
         if self.run.pool.stop.is_set() or not self._awaited():
             return
         try:
-            self._look(lambda: not self._awaited())
+            self._poll_list(lambda: not self._awaited())
         except HooksyncError as error:
             for runner in self._awaited():
                 runner.explain(f"the list could not be read: {error.summary}")
 
     def _awaited(self) -> list[StepRunner]:
         """Return the steps whose new subscription must still appear in a list."""
-        is_any_to_go = any(runner.is_old_there for runner in self.runners)
+        is_any_to_go = any(runner.must_remove for runner in self.runners)
         awaited = []
         for runner in self._makers():
             if runner.creation is Call.UNCLEAR or (is_any_to_go and runner.is_unlisted):
@@ -186,7 +186,7 @@ class Execution(Record, frozen=True):
         absent = dict.fromkeys(self._absent())  # a dict: fast to search, and keeps the order
         free = []
         for runner in self.runners:
-            if not runner.is_old_there:
+            if not runner.must_remove:
                 continue
             awaited = _awaited_before(runner.step, absent)
             if not awaited:
@@ -210,31 +210,31 @@ class Execution(Record, frozen=True):
         """Read the list again, until it matches the responses or the wait is over."""
 
         def matches() -> bool:
-            return not any(runner.is_behind for runner in self.runners)
+            return not any(runner.awaits_list for runner in self.runners)
 
         try:
-            live = self._look(matches)
+            live = self._poll_list(matches)
         except HooksyncError as error:
             return self.unverified_outcome(error.summary)
         return TenancyOutcome(self.plan, self._outcomes(live), listed=live)
 
-    def _look(self, is_settled: Callable[[], bool]) -> LiveSubscriptions:
+    def _poll_list(self, is_settled: Callable[[], bool]) -> LiveSubscriptions:
         """Read the list and update the runners, until `is_settled` or the wait is over.
 
         Returns the last list. Raises ServiceError if even the first list cannot be read.
         """
         live = self._list()
-        self._learn(live)
+        self._update_runners(live)
         backoff = Backoff(self.run.list_wait, self.run.context.clock, self.run.pool.stop)
         while not is_settled() and backoff.wait():
             try:
                 live = self._list()
             except HooksyncError:
                 break  # the list before this one counts
-            self._learn(live)
+            self._update_runners(live)
         return live
 
-    def _learn(self, live: LiveSubscriptions) -> None:
+    def _update_runners(self, live: LiveSubscriptions) -> None:
         """Update each runner from a list, with the ids that are new under its declared identity."""
         listed = {each.id: each for each in live}
         known = {each.id for each in self.plan.live}

@@ -49,7 +49,7 @@ class Journal:
         self._planner = planner
         self._salts: dict[SecretRef, Salt] = {}
         self._run = 0  # the number of this run; 0: it has written no intents
-        self._at = int(planner.clock.now())
+        self._started_at = int(planner.clock.now())
 
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
         """Write an intent for each subscription that is about to be made.
@@ -91,7 +91,7 @@ class Journal:
             for one in outcomes:
                 key = one.plan.tenancy.key
                 state = recovered(state, key, one.plan.live, self._run)
-                ended[key] = self._ended(one, state.of(key), state)
+                ended[key] = self._records_after(one, state.of(key), state)
             return state.with_records(ended, self._salts.values())
 
         return update(self._store, change)
@@ -140,13 +140,13 @@ class Journal:
             key.tenant,
             declared.address,
             self._run or state.next_run,
-            self._at,
+            self._started_at,
             declared_digest(state.url_salt, declared.key),
             declared.include_identifiers,
             replaces=step.live.id if isinstance(step, Resubscribe) else "",
         )
 
-    def _ended(
+    def _records_after(
         self, outcome: TenancyOutcome, records: TenancyRecords, state: State
     ) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""

@@ -48,7 +48,7 @@ from hooksync.state.model import NO_STATE, State, StateEntry
 MOST_SALTS, FEW_SALTS = 2, 8
 
 # a tenancy, what counts as live, and what the state contains
-_Complete: TypeAlias = tuple[Tenancy, LiveSubscriptions, History]
+_PlanInput: TypeAlias = tuple[Tenancy, LiveSubscriptions, History]
 
 
 class Planner(Record, frozen=True):
@@ -80,16 +80,18 @@ class Planner(Record, frozen=True):
             state = recovered(state, one.tenancy.key, one.live)
         refs = {declared.secret for one in read for declared in one.tenancy.subscriptions}
         secrets, problems = self.secrets.look_up(refs)
-        complete = [self._completed(one, state, frozenset(problems)) for one in read]
+        complete = [self._plan_input(one, state, frozenset(problems)) for one in read]
         wanted = _wanted(complete, secrets, state.salts_by_id())
         self._check_work(len(set(wanted.values())), len(refs))
         states = self._secret_states(wanted)
         plans = []
         for tenancy, live, history in complete:
-            plans.append(self._judged(tenancy, live, replace(history, states=states)))
+            plans.append(self._plan_with_refusals(tenancy, live, replace(history, states=states)))
         return plans
 
-    def _judged(self, tenancy: Tenancy, live: LiveSubscriptions, history: History) -> TenancyPlan:
+    def _plan_with_refusals(
+        self, tenancy: Tenancy, live: LiveSubscriptions, history: History
+    ) -> TenancyPlan:
         """Plan a tenancy, and list why the plan may not be carried out."""
         plan = make_plan(tenancy, live, self.options, history)
         owned = sum(is_owned(tenancy, one, history) for one in live)
@@ -116,9 +118,9 @@ class Planner(Record, frozen=True):
             found[name] = tuple(step for step in after.steps if _is_news(step, known[name]))
         return found
 
-    def _completed(
+    def _plan_input(
         self, one: FetchedTenancy, state: State, not_set: frozenset[SecretRef]
-    ) -> _Complete:
+    ) -> _PlanInput:
         """Add to a tenancy what no list has shown yet, and what the state contains about it."""
         live = with_unlisted(state, one.tenancy, one.live)
         history = history_of(state, one.tenancy)
@@ -154,7 +156,7 @@ class Planner(Record, frozen=True):
 
 
 def _wanted(
-    complete: Iterable[_Complete], secrets: Mapping[SecretRef, Secret], salts: Mapping[str, Salt]
+    complete: Iterable[_PlanInput], secrets: Mapping[SecretRef, Secret], salts: Mapping[str, Salt]
 ) -> dict[StateEntry, Wanted]:
     """Map each entry whose secret can be compared to the declared secret and the salt.
 

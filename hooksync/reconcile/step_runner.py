@@ -73,7 +73,7 @@ class StepRunner:
         return self.step.declared
 
     @property
-    def is_old_there(self) -> bool:
+    def must_remove(self) -> bool:
         """Whether the step removes a live subscription, and has not tried to yet."""
         return not isinstance(self.step, Subscribe) and self.removal is Call.UNTRIED
 
@@ -88,7 +88,7 @@ class StepRunner:
         return self.creation is Call.DONE and not self.was_listed
 
     @property
-    def is_behind(self) -> bool:
+    def awaits_list(self) -> bool:
         """Whether the list does not match the responses yet."""
         return self.is_unlisted or (self.removal is Call.DONE and self.is_still_listed)
 

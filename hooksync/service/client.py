@@ -32,7 +32,7 @@ from hooksync.service.http import (
     Request,
 )
 from hooksync.service.responses import (
-    BROKEN,
+    SERVER_ERROR,
     TOO_MANY,
     NotUnderstood,
     fix_for_status,
@@ -66,10 +66,10 @@ class Preservica:
     @property
     def tenant(self) -> str | None:
         """The declared tenant, or the one that the log-in returned. None: neither is known."""
-        told = self._session.tenant
-        if told is None or told == self._tenancy.tenant:
-            return told
-        return self._redactor.quote(told) or None
+        tenant = self._session.tenant
+        if tenant is None or tenant == self._tenancy.tenant:
+            return tenant
+        return self._redactor.quote(tenant) or None
 
     def log_in(self) -> None:
         """Log in, if there is no token yet.
@@ -94,13 +94,13 @@ class Preservica:
         declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
         try:
             live = read_subscriptions(answer.body, declared)
-            self._check_names(self._foreign_names(live))
+            self._check_names(self._names_from_service(live))
         except NotUnderstood as error:
             problem = self._context.problem(request, answer, _NOT_KNOWN, str(error))
             raise ServiceError(problem) from error
         return self._cleaned(live, declared)
 
-    def _foreign_names(self, live: Iterable[LiveSubscription]) -> set[str]:
+    def _names_from_service(self, live: Iterable[LiveSubscription]) -> set[str]:
         """Return all ids, and the triggers that neither hooksync nor the file knows."""
         names = {one.trigger.wire for one in live} - set(TRIGGER_NAMES.values())
         names -= {one.trigger.wire for one in self._tenancy.subscriptions}
@@ -183,7 +183,7 @@ class Preservica:
 
     def _failure(self, request: Request, answer: Answer, fix: str) -> ServiceError:
         """Return AnswerLost if the change may have been made, and otherwise Rejected with `fix`."""
-        if 200 <= answer.status < 300 or answer.status >= BROKEN:
+        if 200 <= answer.status < 300 or answer.status >= SERVER_ERROR:
             fix = "the list will show whether it was done"
             return AnswerLost(self._context.problem(request, answer, fix))
         return Rejected(self._context.problem(request, answer, fix), answer.status)

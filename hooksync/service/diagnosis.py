@@ -17,10 +17,10 @@ from typing import Any
 from hooksync.core.record import Record, replace
 from hooksync.receiver import EVENT_PREFIX
 
-_RAW = "take the raw bytes of the body, before a framework reads them"
+_RAW_FIX = "take the raw bytes of the body, before a framework reads them"
 _PREFIX = EVENT_PREFIX.decode()
-_CODE = "sign the challengeCode of the query alone, percent-decoded"
-_BEFORE = f"sign the text {_PREFIX}, followed by the raw bytes of the body"
+_CODE_FIX = "sign the challengeCode of the query alone, percent-decoded"
+_PREFIX_FIX = f"sign the text {_PREFIX}, followed by the raw bytes of the body"
 _FORMS: Mapping[str, Mapping[str, Any]] = {
     "compact": {"separators": (",", ":")},
     "spaced": {},
@@ -60,18 +60,20 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
         f"is made of {_PREFIX} and the code": EVENT_PREFIX + signed,
     }
     for what, message in messages.items():
-        yield _mistake(secret, message, what, _CODE)
+        yield _mistake(secret, message, what, _CODE_FIX)
     for place in (url, path):
-        yield _mistake(secret, place.encode(), "is made of the URL instead of the code", _CODE)
+        yield _mistake(secret, place.encode(), "is made of the URL instead of the code", _CODE_FIX)
     yield from _usual_mistakes(secret, signed)
 
 
 def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
     """Yield the mistakes that a sender may make in signing an event, or a receiver in checking."""
-    yield _mistake(secret, body, f"is made of the body alone, without {_PREFIX} before it", _BEFORE)
+    yield _mistake(
+        secret, body, f"is made of the body alone, without {_PREFIX} before it", _PREFIX_FIX
+    )
     for what, changed in _changed_bodies(body):
         if changed != body:
-            yield _mistake(secret, EVENT_PREFIX + changed, f"is made of {what}", _RAW)
+            yield _mistake(secret, EVENT_PREFIX + changed, f"is made of {what}", _RAW_FIX)
     yield from _usual_mistakes(secret, EVENT_PREFIX + body)
 
 

@@ -26,8 +26,8 @@ _OF_A_CONNECTION = (
     "host connection keep-alive te trailer upgrade transfer-encoding content-length"
     " accept-encoding proxy-authorization proxy-connection expect"
 )
-_OF_JSON = {"Content-Type": "application/json"}
-_PIECES = 8  # a body in chunks has at most this many
+_JSON_HEADERS = {"Content-Type": "application/json"}
+_CHUNKS = 8  # a body in chunks has at most this many
 _NOTICE_PAUSE = 2.0  # seconds before the second try
 _HEX = re.compile("[0-9A-Fa-f]{64}")
 
@@ -87,10 +87,10 @@ def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
 
 def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
-    headers = dict(_OF_JSON)
+    headers = dict(_JSON_HEADERS)
     if sent.signature is not None:
         headers[SIGNATURE] = sent.signature
-    body = _pieces(sent) if sent.is_chunked else sent.body
+    body = _chunks(sent) if sent.is_chunked else sent.body
     return post(url, context, "event", headers=headers, body=body)
 
 
@@ -127,7 +127,7 @@ def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> st
 
 
 def _post_notice(url: HookUrl, body: bytes, context: CallContext) -> str:
-    answer = post(url, context, "notice", headers=_OF_JSON, body=body)
+    answer = post(url, context, "notice", headers=_JSON_HEADERS, body=body)
     if isinstance(answer, ProbeResult):
         return answer.detail
     return "" if answer.status in TAKEN else f"it answers {answer.status}"
@@ -137,14 +137,14 @@ def pass_on(
     url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext
 ) -> Answer | ProbeResult:
     """Forward a request: the unchanged body, and all headers but those of the connection."""
-    owned = _OF_A_CONNECTION.split()
-    kept = {name: value for name, value in headers.items() if name not in owned}
+    of_connection = _OF_A_CONNECTION.split()
+    kept = {name: value for name, value in headers.items() if name not in of_connection}
     sent = iter([body]) if "transfer-encoding" in headers else body
     return post(url, context, "event", headers=kept, body=sent)
 
 
-def _pieces(sent: Delivery) -> Iterator[bytes]:
-    size = len(sent.body) // _PIECES + 1
+def _chunks(sent: Delivery) -> Iterator[bytes]:
+    size = len(sent.body) // _CHUNKS + 1
     for start in range(0, len(sent.body), size):
         if start + size >= len(sent.body):
             sent.before_last()

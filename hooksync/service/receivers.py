@@ -116,7 +116,7 @@ def challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult
     seconds = context.clock.monotonic() - begun
     if isinstance(answer, ProbeResult):
         return replace(answer, seconds=seconds)
-    called = "".join(_challenged(url, code))
+    called = "".join(_target(url, code))
     said = masked_url(answer.location or "") if is_redirect(answer.status) else answer.text
     quoted = context.redactor.quote(said)
     result = judge_answer(answer.status, answer.body, code, key_of(secret), called, quoted=quoted)
@@ -136,7 +136,7 @@ def post(
 
     `what`: the name of the call in records; `code`: a challenge code, or "".
     """
-    base, path = _challenged(url, code)
+    base, path = _target(url, code)
     request = Request(
         "POST",
         base,
@@ -154,7 +154,7 @@ def post(
         return ProbeResult(state, context.redactor.quote(error.reason), fix)
 
 
-def _challenged(url: HookUrl, code: str) -> tuple[str, str]:
+def _target(url: HookUrl, code: str) -> tuple[str, str]:
     """Return the server of a URL, and its path with a challenge code, if there is one."""
     scheme, netloc, tail = split_url(url.full)
     path = tail if tail.startswith("/") else f"/{tail}"

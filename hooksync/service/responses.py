@@ -23,7 +23,7 @@ from hooksync.core.record import Record, convert
 from hooksync.core.signing import parse_json
 
 TOO_MANY = 429
-BROKEN = 500  # with this status or a higher one, the service may have carried out the call
+SERVER_ERROR = 500  # with this status or a higher one, the service may have carried out the call
 
 # a user needs one of these
 ROLES = (
@@ -164,7 +164,7 @@ def read_created_id(body: bytes) -> str | None:
 
 def may_pass(status: int) -> bool:
     """Whether the same call may succeed later: the service or a gateway is busy or broken."""
-    return status == TOO_MANY or status >= BROKEN
+    return status == TOO_MANY or status >= SERVER_ERROR
 
 
 def fix_for_status(status: int) -> str:
@@ -203,12 +203,14 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
         fix = f"{_PROXY}; at 407, it needs a name and a password"
         return CallFailed("proxy", f"the proxy answers {refused[1]}", fix)
     if not is_proxy:
-        return CallFailed(*_connecting(error, seconds, "the server"))
-    _, what, _ = _connecting(error, seconds, "the proxy")
+        return CallFailed(*_connect_failure(error, seconds, "the server"))
+    _, what, _ = _connect_failure(error, seconds, "the proxy")
     return CallFailed("proxy", what, _PROXY)
 
 
-def _connecting(error: BaseException, seconds: float, who: str) -> tuple[FailureKind, str, str]:
+def _connect_failure(
+    error: BaseException, seconds: float, who: str
+) -> tuple[FailureKind, str, str]:
     match error:
         case ssl.SSLCertVerificationError():
             what = f"the certificate of {who} is not trusted: {error.verify_message}"

@@ -24,7 +24,7 @@ from hooksync.core.urls import is_plain_http
 from hooksync.state.contract import MOST_BYTES, Changed, Content, too_large
 
 # format of an object that contains a run lock; without a lock, the object is the state itself
-_HELD = "hooksync.held/1"
+_LOCKED_FORMAT = "hooksync.held/1"
 # bytes; a state within JSON has its quotes and line ends escaped
 _MOST_OF_AN_OBJECT = 2 * MOST_BYTES + 65536
 _LIMIT = 60.0  # seconds for one read or write, with its log-in and its retries
@@ -32,7 +32,7 @@ _TIMES = {"timeout": "30s", "connect_timeout": "10s"}  # of a request
 _RETRIES = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _NAME = re.compile(r"[a-zA-Z0-9][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/?#\\\x00-\x1f\x7f]+)+", re.ASCII)
 _PROBE = {
-    "format": _HELD,
+    "format": _LOCKED_FORMAT,
     "note": "written on a condition that does not hold: this server cannot keep a state",
 }
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # error codes
@@ -125,7 +125,9 @@ class CloudBackend:
         """
         text = content.state if content.lock is None else None
         if text is None:
-            text = json.dumps({"format": _HELD, "run_lock": content.lock, "state": content.state})
+            text = json.dumps(
+                {"format": _LOCKED_FORMAT, "run_lock": content.lock, "state": content.state}
+            )
         if version is None and self._endpoint:
             self._check_conditions()
         try:
@@ -226,7 +228,7 @@ class CloudBackend:
 
         cloud = self._cloud
         text = str(error)
-        code = _first(_CODE, text)
+        code = _first_group(_CODE, text)
         if code in _NO_BUCKET:
             reason = f"there is no {cloud.bucket} {self._bucket}"
             fix = f"create the {cloud.bucket}, or correct its name in --state"
@@ -235,7 +237,7 @@ class CloudBackend:
             return error
         if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
             return Changed()
-        status = _first(_STATUS, text)
+        status = _first_group(_STATUS, text)
         reason = f"HTTP {status} {code}".rstrip()
         fix = f"check the network, and the variables {cloud.prefix}*: {cloud.credentials}"
         if status in ("401", "403"):
@@ -244,7 +246,7 @@ class CloudBackend:
         elif "kind: Connect" in text:
             reason = "it is unreachable"
         elif not status:
-            reason = _first(_KIND, text) or "unknown"
+            reason = _first_group(_KIND, text) or "unknown"
         return FileError(self._problem(what, reason, fix))
 
     def _content(self, data: bytes) -> Content:
@@ -255,7 +257,7 @@ class CloudBackend:
         """
         with suppress(ValueError, KeyError, TypeError, InvalidDocument):
             text = data.decode("utf-8-sig")
-            if _HELD not in text[:64]:
+            if _LOCKED_FORMAT not in text[:64]:
                 return Content(text)
             document = parse_json(text)
             if {type(document[name]) for name in ("state", "run_lock")} <= {str, NoneType}:
@@ -270,7 +272,7 @@ class CloudBackend:
         return Problem(f"the state {self.where} cannot be {what}: {reason}", fix)
 
 
-def _first(pattern: re.Pattern[str], text: str) -> str:
+def _first_group(pattern: re.Pattern[str], text: str) -> str:
     """Return the group of a pattern's first match; "" if nothing matches."""
     found = pattern.search(text)
     return found[1] if found else ""

@@ -78,9 +78,9 @@ class GitBackend:
             head = self._remote_head()
             if head is None:
                 return None
-            if not self._is_here(head):
+            if not self._has_object(head):
                 self._read(*_FETCH, *self._depth, "--", self._url, self._ref)
-            if self._is_here(head):  # false if others pushed between the two commands
+            if self._has_object(head):  # false if others pushed between the two commands
                 return self._content(head), head
         raise self._error("fetch", "the branch changes all the time")
 
@@ -132,23 +132,23 @@ class GitBackend:
         entries = ""
         for name, text in ((_STATE, content.state), (_LOCK, content.lock)):
             if text is not None:
-                blob = self._word("hash-object", "-w", "--stdin", data=text)
+                blob = self._output_line("hash-object", "-w", "--stdin", data=text)
                 entries += f"100644 blob {blob}\t{name}\n"
-        tree = self._word("mktree", data=entries)
+        tree = self._output_line("mktree", data=entries)
         arguments = ["commit-tree", tree, "-m", message]
         if parent:
             arguments += ["-p", parent]
-        return self._word(*arguments)
+        return self._output_line(*arguments)
 
     def _remote_head(self) -> str | None:
         """Return the last commit of the branch at the remote; None: there is no branch."""
-        for line in self._word("ls-remote", "--", self._url, self._ref).splitlines():
+        for line in self._output_line("ls-remote", "--", self._url, self._ref).splitlines():
             commit, _, ref = line.partition("\t")
             if ref == self._ref:  # ls-remote also finds longer names that end in it
                 return commit
         return None
 
-    def _is_here(self, commit: str) -> bool:
+    def _has_object(self, commit: str) -> bool:
         code, _, _ = self._run("cat-file", "-e", commit)
         return code == 0
 
@@ -207,7 +207,7 @@ class GitBackend:
     @cached_property
     def _depth(self) -> tuple[str, ...]:
         """The option that limits a fetch into a shallow clone to the last two commits."""
-        is_shallow = self._word("rev-parse", "--is-shallow-repository") == "true"
+        is_shallow = self._output_line("rev-parse", "--is-shallow-repository") == "true"
         return ("--depth=2",) if is_shallow else ()
 
     def _run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
@@ -228,7 +228,7 @@ class GitBackend:
             raise self._error(arguments[0], told)
         return out
 
-    def _word(self, *arguments: str, data: str = "") -> str:
+    def _output_line(self, *arguments: str, data: str = "") -> str:
         """Return the output of a git command as text, without the last line end."""
         return os.fsdecode(self._read(*arguments, data=data)).rstrip("\n")
 

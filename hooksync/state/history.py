@@ -115,11 +115,11 @@ def with_unlisted(
     if not unlisted:
         return tuple(listed)
     made_for = {declared_digest(state.url_salt, one.key): one for one in tenancy.subscriptions}
-    added = [_as_made(entry, made_for.get(entry.declared)) for entry in unlisted]
+    added = [_live_from_entry(entry, made_for.get(entry.declared)) for entry in unlisted]
     return (*listed, *added)
 
 
-def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSubscription:
+def _live_from_entry(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSubscription:
     """Return the live subscription of an entry that no list has shown.
 
     Its URL comes from the declaration, because the state does not contain it.

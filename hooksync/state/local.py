@@ -23,7 +23,7 @@ from hooksync.state.format import Integrity
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_MOST_WORDS = 8192  # bytes of the file that names the holder of the run lock
+_MOST_HOLDER_BYTES = 8192  # bytes of the file that names the holder of the run lock
 
 
 class LocalStore:
@@ -89,19 +89,19 @@ class LocalStore:
         if lock is None:
             yield
             return
-        words = f"{self._beside}.json"
+        holder_path = f"{self._beside}.json"
         try:
             self._is_held = True
             with suppress(
                 FileError
             ):  # e.g. a full disk: the lock is held anyway, and the first `write` reports the error
-                self.integrity.output.write_file(words, holder.text)
+                self.integrity.output.write_file(holder_path, holder.text)
             delete_drafts(os.path.realpath(self.where))
             yield
         finally:
             self._is_held = False
             with suppress(OSError):
-                os.unlink(words)
+                os.unlink(holder_path)
             lock.release()
 
     def holder(self) -> Holder | None:
@@ -149,7 +149,7 @@ class LocalStore:
     def _holder(self) -> Holder | None:
         """Read the file that names the holder; None if the holder is not known."""
         with suppress(OSError, ValueError):
-            return read_holder(read_file(f"{self._beside}.json", _MOST_WORDS).decode())
+            return read_holder(read_file(f"{self._beside}.json", _MOST_HOLDER_BYTES).decode())
         return None
 
 

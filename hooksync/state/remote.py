@@ -65,7 +65,7 @@ class RemoteStore:
         self._lock: Holder | None = None  # held by this run
         self._renewed_at = _NEVER
         # the lock of another run, and since when it is unchanged
-        self._seen: tuple[str | None, float] = (None, 0.0)
+        self._other_lock: tuple[str | None, float] = (None, 0.0)
         self._mutex = RLock()
 
     def read(self) -> str | None:
@@ -167,10 +167,10 @@ class RemoteStore:
         """Raise Busy unless another run's lock was seen unchanged for its whole expiry time."""
         lock = read_holder(text)
         now = self._clock.monotonic()
-        if self._seen[0] != text:
-            self._seen = text, now
+        if self._other_lock[0] != text:
+            self._other_lock = text, now
         expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY) if lock else EXPIRY
-        left = self._seen[1] + expiry - now
+        left = self._other_lock[1] + expiry - now
         if left > 0:
             who = lock.id if lock else "ID"
             advice = f"if that run has ended, `hooksync state unlock {who} --state {self.where}`"

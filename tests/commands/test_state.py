@@ -415,16 +415,20 @@ def test_what_is_forgotten_counts_as_not_made_by_hooksync(place: Place) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("answer", "code"), [("yes\n", 0), ("y\n", 3), ("", 130)])
-def test_on_a_terminal_it_asks(kept: Folder, place: Place, answer: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("answer", "code"), [("yes\n", 0), ("y\n", 3), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_on_a_terminal_it_asks(
+    kept: Folder, place: Place, answer: str | signal.Signals, code: int
+) -> None:
     terminal = Terminal(place, "state", "forget", "prod/catalogue/*")
     terminal.read_until("Type yes to go on: ")
     assert f"prod/catalogue/MOVED  {'1' * 32}  made {TIME}" in terminal.seen
     assert "Forget 1 entry?" in terminal.seen
-    if answer:
+    if isinstance(answer, str):
         terminal.type(answer)
     else:
-        terminal.process.send_signal(signal.SIGINT)
+        terminal.process.send_signal(answer)
     assert terminal.finish() == code
     assert (len(kept.state().entries) == 2) == (code == 0)
 

@@ -401,6 +401,7 @@ LAMBDA = "https://q2j4x5abcdefghij.lambda-url.eu-west-1.on.aws"
         ("https://p\u0430ypal:8443/x", "https://xn--pypal-4ve:8443/x"),
         ("https://" + "\u00fc" * 300 + "/x", "https://" + "%C3%BC" * 300 + "/x"),
         ("https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443/x"),
+        ("https://h/bcdfghjklmnp", "https://h/***"),
     ],
 )
 def test_a_live_url_is_shown_without_what_may_be_a_key(url: str, shown: str) -> None:
