@@ -15,7 +15,7 @@ normalises it). `result` is the plan or the report as JSON, `said` all other out
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -114,6 +114,7 @@ class Remembered:
     is_right: bool | None
     is_unconfirmed: bool = False  # no response vouches for it
     flag: bool | None = None  # as sent; None: not known
+    is_listed: bool = True  # a list has shown it
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +373,33 @@ def nothing_is_made_twice(run: Run) -> Iterator[str]:
         made_before.update({(one.tenant, one.place): one for one in made})
 
 
+def what_is_live_is_not_made_again(run: Run) -> Iterator[str]:
+    """A run changes a tenancy only after it has read its list. It subscribes nothing that the state
+    knows as live, unless a list lacked it that had shown it before.
+    """
+    lists: defaultdict[str, list[set[str]]] = defaultdict(list)  # ids that the run was shown
+    new = {
+        step["new_id"]
+        for one in run.told
+        for step in one["steps"]
+        if step["action"] == "subscribe" and step.get("new_id")
+    }
+    for moment, made, gone in run.changes():
+        if moment.by != run.name or moment.is_late:
+            continue
+        if moment.shown is not None:
+            lists[moment.tenant].append({one.id for one in moment.shown})
+        for one in (*made, *gone):
+            if not lists[one.tenant]:
+                yield f"{moment.call} changed {one.tenant}, whose list was not read"
+        for one in made:
+            live = {it.id for it in moment.held if (it.tenant, it.place) == (one.tenant, one.place)}
+            for it in run.remembered:
+                was_absent = it.is_listed and any(it.id not in ids for ids in lists[one.tenant])
+                if one.id in new and it.id in live and not was_absent:
+                    yield f"{one.place} was made again, and {it.id} is live"
+
+
 def undeclared_ones_wait(run: Run) -> Iterator[str]:
     """An undeclared subscription is removed only if everything declared exists."""
     for declared in run.tenancies:
@@ -587,6 +615,7 @@ LAWS: tuple[Law, ...] = (  # of any run
     green_means_known,
     served_stays_served,
     nothing_is_made_twice,
+    what_is_live_is_not_made_again,
     undeclared_ones_wait,
     what_stays_unsettled_is_not_made_again,
     a_saved_plan_does_what_it_shows,

@@ -200,7 +200,6 @@ BREAKS: tuple[Break, ...] = (
         "service/client.py",
         "            raise ServiceError(problem) from error",
         "            return ()",
-        begin=1180,
     ),
 )
 

@@ -400,6 +400,7 @@ class Play:
                 is_right(entry),
                 not entry.is_confirmed,
                 entry.include_identifiers,
+                entry.is_listed,
             )
             for entry in state.entries
         )
