@@ -548,9 +548,9 @@ def _taken_for_own(run: Run) -> set[str]:
     """
     made_here = set()
     nameless = set()
-    seen = [*run.after]  # also what somebody has removed since
+    seen = [*run.after]  # also what somebody has removed, and what a lagging list still shows
     for moment, made, removed in run.changes():
-        seen += (*made, *removed)
+        seen += (*made, *removed, *(moment.shown or ()))
         if moment.by != run.name:
             continue
         made_here |= {one.id for one in made}
