@@ -31,11 +31,10 @@ def adopt(options: AdoptOptions, world: World) -> ExitCode:
         world.terminal.message(f"not adopted: {problem}")
     for error in done.errors:
         world.terminal.message(f"error: {error}")
-    lines = [f"adopted {address}" for address in done.adopted]
     number = len(done.adopted)
-    last = f"{number} of {number + len(done.problems)} adopted"
+    text = "".join(f"adopted {address}\n" for address in done.adopted)
+    text += f"{number} of {number + len(done.problems)} adopted"
     if done.adopted:
-        last += f", recorded in {done.state}. {_CAVEAT}"
-    lines.append(last)
-    world.terminal.show([("", printable(line)) for line in lines])
+        text += f", recorded in {printable(str(done.state))}. {_CAVEAT}"
+    world.terminal.result(f"{text}\n")
     return done.exit_code

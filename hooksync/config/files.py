@@ -75,8 +75,10 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
 
 def read_plan(path: str) -> bytes:
     """Read the file of a saved plan. Raises FileError."""
-    fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
-    fix = f"{fix}, and --tenancy plans fewer tenancies at once"
+    fix = (
+        "name a file that `hooksync plan --out` wrote; a hooks file goes with --file, and --tenancy"
+        " plans fewer tenancies at once"
+    )
     return _read(path, "plan", MOST_PLAN_BYTES, fix)
 
 
@@ -168,8 +170,10 @@ def _hooks_files(directory: str) -> list[str]:
 
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:
-    fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml"
-    fix = f"{fix}, and a large one can be spread over several"
+    fix = (
+        "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml, and a large one can be"
+        " spread over several"
+    )
     data = _read(path, "file", MOST_BYTES, fix, stdin)
     return Source(STDIN, "", data) if path == "-" else Source(path, os.path.dirname(path), data)
 

@@ -14,6 +14,7 @@ from hooksync.core.errors import counted, some_of
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
+from hooksync.output.text import yes_no
 from hooksync.output.view import RunView, StepView, TenancyView
 
 _HEAD = (
@@ -28,7 +29,6 @@ _HEAD = (
     "owner",
     "description",
 )
-_IDENTIFIERS = {True: "yes", False: "no", None: "not reported"}
 _MOST_NAMED = 3  # in a cell
 
 Row = tuple[str, ...]
@@ -134,7 +134,7 @@ def _rows(view: TenancyView) -> Iterator[Row]:
             view.name,
             one.id,
             one.trigger.shown,
-            _IDENTIFIERS[one.include_identifiers],
+            yes_no(one.include_identifiers),
             step.secret_state.replace("-", " ") if step.secret else "",
             _declared_as(step),
             _made(step),

@@ -132,8 +132,7 @@ class Execution(Record, frozen=True):
     def carry_out(self) -> TenancyOutcome:
         """Create, list, remove, verify."""
         self._create()
-        self._await_created()
-        self._remove()
+        self._remove(self._await_created())
         return self._verify()
 
     def unverified_outcome(self, why: str) -> TenancyOutcome:
@@ -159,15 +158,18 @@ class Execution(Record, frozen=True):
 
         self._side_by_side(create, self._makers())
 
-    def _await_created(self) -> None:
-        """Read the list if a new subscription is unclear, or a removal may depend on one."""
-        if self.run.pool.stop.is_set() or not self._awaited():
-            return
-        try:
-            self._poll_list(lambda: not self._awaited())
-        except HooksyncError as error:
-            for runner in self._awaited():
-                runner.explain(f"the list could not be read: {error.summary}")
+    def _await_created(self) -> LiveSubscriptions:
+        """Read the list if a new subscription is unclear, or a removal may depend on one.
+
+        Returns the last list.
+        """
+        if not self.run.pool.stop.is_set() and self._awaited():
+            try:
+                return self._poll_list(lambda: not self._awaited())
+            except HooksyncError as error:
+                for runner in self._awaited():
+                    runner.explain(f"the list could not be read: {error.summary}")
+        return self.plan.live
 
     def _awaited(self) -> list[StepRunner]:
         """Return the steps whose new subscription must still appear in a list."""
@@ -178,12 +180,12 @@ class Execution(Record, frozen=True):
                 awaited.append(runner)
         return awaited
 
-    def _remove(self) -> None:
-        """Remove replaced, duplicate and undeclared subscriptions.
+    def _remove(self, live: LiveSubscriptions) -> None:
+        """Remove replaced, duplicate and undeclared subscriptions. `live`: the last list.
 
         Each stays until the declared subscriptions that it waits for are certain to exist.
         """
-        absent = dict.fromkeys(self._absent())  # a dict: fast to search, and keeps the order
+        absent = dict.fromkeys(self._absent(live))  # a dict: fast to search, and keeps the order
         free = []
         for runner in self.runners:
             if not runner.must_remove:
@@ -195,14 +197,16 @@ class Execution(Record, frozen=True):
                 runner.explain(f"it stays until these certainly exist: {some_of([*awaited])}")
         self._side_by_side(lambda runner: runner.remove(self.service), free)
 
-    def _absent(self) -> list[str]:
+    def _absent(self, live: LiveSubscriptions) -> list[str]:
         """Return the addresses of declared subscriptions that may not exist.
 
-        No list has shown them, or no success response has confirmed them.
+        No success response has confirmed them, or no list has shown them. A kept one must be in the
+        last list: somebody may have removed it since the plan was made.
         """
         absent = [one.declared.address for one in self._makers() if not one.is_certain]
+        listed = {each.id for each in live if each.is_listed}
         for step in self.plan.steps:
-            if isinstance(step, Keep) and not step.live.is_listed:
+            if isinstance(step, Keep) and step.live.id not in listed:
                 absent.append(step.declared.address)
         return absent
 

@@ -96,7 +96,7 @@ def test_each_live_subscription_is_listed_with_what_it_is_declared_as(lived_in: 
     }  # fmt: skip
     text = lived_in.run("list").out
     words = (
-        r"yes +same +prod/catalogue/INDEXED +made by hooksync \S+ +\$\{RECEIVER\}\?code=\$\{FN_KEY\} +Digital Archive"
+        r"true +same +prod/catalogue/INDEXED +made by hooksync \S+ +\$\{RECEIVER\}\?code=\$\{FN_KEY\} +Digital Archive"
         r" +Rebuilds the index"
     )
     assert re.search(f"^prod +[0-9a-f]{{32}}  INDEXED +{words}$", text, re.MULTILINE)

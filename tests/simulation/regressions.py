@@ -261,4 +261,23 @@ REGRESSIONS = (
         lag_additions=20.0,
         list_wait=5,
     ),
+    # somebody removed the kept one of two duplicates, and the run removed the other, too
+    History(
+        1623474,
+        (
+            Command("apply"),
+            Edit("swap", 1, 2, 4),
+            Person("unsubscribe", 1, 7, 5),
+            Command("apply"),
+        ),
+        tenancies=2,
+        declared=3,
+        live=1,
+        lag_additions=60.0,
+        lag_removals=20.0,
+        list_wait=120,
+        unknown="warn",
+        rest=301.0,
+        owns="all",
+    ),
 )
