@@ -57,8 +57,10 @@ def judge(one: DeclaredSubscription, answer: ProbeResult | None, *, is_asked: bo
             fix += "; if only Preservica can reach it, declare `probe: never`"
     elif seconds > _SLOW:
         mark = "failed" if seconds > _TOO_SLOW else "warning"
-        detail = f"the receiver's answer is right, but took {seconds:.3f} s;"
-        detail += " Preservica's limit is not known"
+        detail = (
+            f"the receiver's answer is right, but took {seconds:.3f} s;"
+            " Preservica's limit is not known"
+        )
         fix = _SLOW_FIX
     return Finding(one.tenancy, one.name, mark, detail, fix, seconds)
 

@@ -156,9 +156,10 @@ class StepRunner:
         if isinstance(self.step, Subscribe):
             return
         old = self.step.live
+        was_shown = old.is_listed or self.is_still_listed
         self.is_still_listed = old.id in listed
         # if no list has ever shown the old one, its absence proves nothing
-        if old.is_listed and self.removal is not Call.UNTRIED and not self.is_still_listed:
+        if was_shown and self.removal is not Call.UNTRIED and not self.is_still_listed:
             self.removal = Call.DONE  # whatever the response was
 
     def outcome(self) -> Outcome:

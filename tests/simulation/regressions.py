@@ -280,4 +280,28 @@ REGRESSIONS = (
         rest=301.0,
         owns="all",
     ),
+    # an old one that no list had shown before the run was removed, in spite of a 409
+    History(
+        1702738,
+        (
+            Command("apply"),
+            Edit("rotate", 0, 5, 5),
+            Command("apply"),
+            Edit("add", 1, 2, 2),
+            Command(
+                "apply",
+                mishaps=(
+                    Mishap("commit-status", "unsubscribe", number=409),
+                    Mishap("late", "subscribe", number=10.0),
+                ),
+            ),
+        ),
+        declared=1,
+        live=0,
+        lag_additions=1.0,
+        list_wait=0,
+        unknown="warn",
+        rest=301.0,
+        owns="made",
+    ),
 )
