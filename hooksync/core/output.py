@@ -139,8 +139,9 @@ class Output:
         """
         if self._found(text):
             whole = f"{what} would hold a secret, or a variable of a URL, so it was not written"
-            fix = "rename the entry that contains it: text output shows it as ***"
-            raise FileError(Problem(whole, fix))
+            raise FileError(
+                Problem(whole, "rename the entry that contains it: text output shows it as ***")
+            )
         return text
 
     def safe(self, text: str, form: Form = "text") -> str:

@@ -79,17 +79,15 @@ def talk(
 
 def _read_errors(process: subprocess.Popen[bytes], errors: bytearray) -> None:
     """Read the standard error of a program; if it is too large, end the program."""
-    _read(process.stderr, errors, _MOST_STDERR)
+    with suppress(OSError, ValueError):  # the caller has given up, and closed the stream
+        _read(process.stderr, errors, _MOST_STDERR)
     if len(errors) > _MOST_STDERR:
         end(process)
 
 
 def _read(stream: IO[bytes] | None, found: bytearray, most: int) -> None:
     """Append a stream to `found`, until it ends or `found` has more than `most` bytes."""
-    while stream and len(found) <= most:
-        more = stream.read(_CHUNK)
-        if not more:
-            break
+    while stream and len(found) <= most and (more := stream.read(_CHUNK)):
         found += more
 
 

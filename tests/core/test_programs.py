@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.core.programs import end, find_by_path, start
+from hooksync.core.programs import _read_errors, end, find_by_path, start
 
 PARENT = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()']).wait()"
 
@@ -33,3 +33,11 @@ def test_a_program_ends_with_its_children() -> None:
         end(process)
         process.communicate(timeout=30)  # a child that lived on would keep the pipes open
     end(process)  # and nothing is left to end
+
+
+def test_a_thread_that_reads_messages_ends_quietly_when_its_stream_is_closed() -> None:
+    with start([sys.executable, "-c", ""], dict(os.environ), talks=True) as process:
+        process.wait()
+    assert process.stderr
+    assert process.stderr.closed
+    _read_errors(process, bytearray())
