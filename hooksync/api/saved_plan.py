@@ -8,11 +8,11 @@ lacks gets a default.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from hooksync.api.promise import Promise, promised
+from hooksync.api.promise import Fields, Promise, promised
 from hooksync.core import model
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _MAKE_AGAIN = "create it again with `hooksync plan --out`"
 _NOWHERE = model.Location("", 1, 1)
-
-Fields = Mapping[str, Any]  # an object of the document, which fits the schema
 
 
 class SavedPlan(Record, frozen=True):
