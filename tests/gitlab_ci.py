@@ -212,6 +212,7 @@ class Project:
             [
                 program,
                 "--force-shell-executor",
+                "--concurrency=1",  # they share one folder, and each writes the file of its set-up
                 "--no-color",
                 "--max-job-name-padding=0",
                 *given,
