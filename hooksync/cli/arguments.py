@@ -80,24 +80,22 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """Build the parser of all commands.
+    """Build the parser of the commands.
 
-    `only`: the command whose flags are needed; to add those of the others takes time. None: all.
+    `only`: the command to build it for, because all take time. None: all.
     """
     parser = _make_root()
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", parser_class=_Parser, required=True
     )
     actions: dict[str, argparse._SubParsersAction[Any]] = {}  # by the command that has them
-    if only not in [command.name for command in COMMANDS]:
+    if only not in [command.name.split()[0] for command in COMMANDS]:
         only = None
     for command in COMMANDS:
         group, _, last = command.name.rpartition(" ")
-        if group and group not in actions:
-            continue
-        made = _add_command(actions[group] if group else commands, last, command)
         if only not in (None, group or command.name):
             continue
+        made = _add_command(actions[group] if group else commands, last, command)
         command.add_flags(made)
         add_help(made)
         made.usage = made.usage or _usage(made, command)
