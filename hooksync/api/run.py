@@ -29,7 +29,7 @@ from hooksync.core.errors import (
     SecretError,
 )
 from hooksync.core.model import SecretRef
-from hooksync.core.output import Output
+from hooksync.core.output import Output, escaped
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, plan_key
@@ -193,7 +193,7 @@ class Plan(Result, frozen=True, kw_only=True):
         selection = {flag: getattr(declared.options, name) for name, flag in SELECTING.items()}
         code = self.exit_code if exit_code is None else exit_code
         text = plan_json(self.view, selection, self.id, key, exit_code=code, commit=self._commit)
-        return self._output.safe(self._output.checked(text, "the plan"), "json")
+        return escaped(self._output.checked(text, "the plan"), "json")
 
     @property
     def _commit(self) -> str | None:
