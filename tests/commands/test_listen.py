@@ -199,6 +199,7 @@ def test_what_listen_records_is_what_verify_and_fire_take(tmp_path: Path) -> Non
     assert [each.body for each in came] == [BODY, BODY]
 
 
+@pytest.mark.slow
 def test_listen_records_no_more_than_a_limit_of_what_anybody_can_send(tmp_path: Path) -> None:
     with listening(*NAMED, "--record", str(tmp_path)) as one:
         for _ in range(MOST_REFUSED + 2):

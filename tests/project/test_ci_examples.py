@@ -399,7 +399,8 @@ def test_github_installs_what_is_locked_in_the_checkout_of_the_action(runner: Ru
     assert (runner.folder / "path").read_text() == f"{runner.temp}/hooksync-venv/bin\n"
 
 
-@pytest.mark.parametrize("has_base", sampled([True, False], 2))
+@pytest.mark.slow
+@pytest.mark.parametrize("has_base", [True, False])
 def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_branch(
     runner: Runner, place: Place, has_base: bool
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.backends import missing
 from tests.command_line import ROOT
+from tests.lanes import sampled
 
 EXAMPLES = ROOT / "examples" / "receivers"
 CLOUD = str(Path(__file__).with_name("cloud.py"))
@@ -138,10 +139,12 @@ def serve(name: str, folder: Path, environ: Mapping[str, str]) -> Iterator[Serve
         yield server
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(scope="module", params=sampled(COMMANDS, len(COMMANDS)))
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Each example in its turn: a test that takes it is a test of all of them."""
+    """Each example in its turn: a test that takes it is a test of all of them, and in the fast
+    lane of the first.
+    """
     with serve(request.param, tmp_path_factory.mktemp("receiver"), SECRETS) as server:
         yield server

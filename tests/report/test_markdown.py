@@ -191,7 +191,7 @@ def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> No
 def test_refusals_and_errors_stay_when_steps_go() -> None:
     refusals = [Problem(f"refusal number {n}", "fix it") for n in range(50)]
     one = replace(
-        large(5_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "fix it"))
+        large(1_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "fix it"))
     )
     text = markdown(
         view(one, warnings=tuple(Problem(f"warning {n} " * 50, "x") for n in range(2_000)))

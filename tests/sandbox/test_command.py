@@ -129,13 +129,9 @@ def second_terminal(pasted: str, folder: Path, then: str, **environment: str) ->
 APPLY = "hooksync plan && hooksync apply --yes && hooksync plan"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        pytest.param((), marks=pytest.mark.slow),
-        pytest.param(("--receiver", "cat", "--receiver", "No"), marks=pytest.mark.slow),
-        ("--write-hooks", "FILE"),
-    ],
+    "arguments", [(), ("--receiver", "cat", "--receiver", "No"), ("--write-hooks", "FILE")]
 )
 def test_second_terminal_plans_and_applies_by_what_was_printed(
     launch: Launch, tmp_path: Path, arguments: tuple[str, ...]

@@ -169,6 +169,7 @@ def assert_no_law_breaks(way: str, *mishaps: Mishap) -> None:
     assert played.figures.faults, f"{mishaps} never happened"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "call"), sampled(product(WAYS, CALLS), 80, 5))
 def test_whatever_befalls_a_call_no_law_breaks_and_the_next_apply_settles_all(
     way: str, call: str

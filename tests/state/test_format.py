@@ -227,7 +227,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("intents", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
         (put("entries", 0, "fingerprint", "ab" * 31), f"entries[0].fingerprint {HEX}"),
         (put("intents", 0, "declared", "٣" * 64), f"intents[0].declared {HEX}"),
-        (put("intents", 0, "seen", ["1"] * 100_001), "intents[0].seen must not have more than 100,000 items"),
+        pytest.param(put("intents", 0, "seen", ["1"] * 100_001), "intents[0].seen must not have more than 100,000 items", marks=pytest.mark.slow),
         (put("entries", [{}] * 250_001), "entries must not have more than 250,000 items"),
         (put("entries", 0, "id", "1" * 8193), "entries[0].id must not have more than 8,192 characters"),
         (put("intents", 0, "seen", [1]), "intents[0].seen[0] must be text"),
