@@ -109,7 +109,8 @@ def age_problem(
     saved: SavedPlan, path: str, max_age: timedelta | None, now: datetime
 ) -> Problem | None:
     """Return why a plan is too old, or None. --max-age overrides its own expiry."""
-    made, end = saved.created_at, saved.expires_at
+    made = saved.created_at
+    end = saved.expires_at
     when = f"it was made at {saved.view.created_at}, now it is {rfc3339(now.timestamp())}"
     if max_age is not None and now - made > max_age:
         return Problem(f"{path} is older than --max-age allows ({max_age}): {when}", _MAKE_AGAIN)
@@ -170,8 +171,8 @@ def _view(fields: Fields) -> TenancyView:
     for name in ("replacement", "unknown_secret"):
         if name in fields:
             settings[name] = fields[name]
-    name, tenant = fields["name"], fields.get("tenant")
-    tenancy = model.Tenancy(name, server, tenant, None, (), _NOWHERE, **settings)
+    tenant = fields.get("tenant")
+    tenancy = model.Tenancy(fields["name"], server, tenant, None, (), _NOWHERE, **settings)
     steps = tuple(map(_step, fields["steps"]))
     live = []
     for step in steps:

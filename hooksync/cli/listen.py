@@ -36,7 +36,8 @@ MOST_REFUSED = 100  # refused events that are recorded in a run: anybody can sen
 
 _LONGEST = 64  # characters of a name or an id in a line
 _MOST_ENTITIES = 3  # in a line
-_WRONG_SIGNATURE, _NO_ANSWER = 401, 502
+_WRONG_SIGNATURE = 401
+_NO_ANSWER = 502
 
 
 class ListenOptions(SecretOptions, frozen=True):

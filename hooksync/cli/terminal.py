@@ -97,7 +97,8 @@ class ConsoleTerminal:
         is_verbose: bool,
     ) -> None:
         self._output = output
-        self.result, self.message = output.result, output.message
+        self.result = output.result
+        self.message = output.message
         self._interrupts = interrupts
         self._is_coloured = colour == "always" or (colour == "auto" and wants_colour())
         self._is_verbose = is_verbose

@@ -227,7 +227,8 @@ def _read(store: StateStore) -> str:
     """
     if (text := store.read()) is not None:
         return text
-    what, holder = f"there is no state at {store.where}", store.holder()
+    what = f"there is no state at {store.where}"
+    holder = store.holder()
     held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
     raise FileError(
         Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it")

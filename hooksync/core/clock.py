@@ -16,7 +16,8 @@ from hooksync.core.errors import Problem, UsageError
 T = TypeVar("T")
 
 _CHECK_INTERVAL = 0.05  # seconds between two checks whether `stop` is set
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds; each pause is twice the one before
+_FIRST_PAUSE = 0.25  # seconds; each pause is twice the one before
+_LONGEST_PAUSE = 5.0
 
 
 class Clock:
@@ -69,7 +70,8 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
 
     Raises TimeoutError if it was abandoned. An exception of `do` is raised unchanged.
     """
-    done, failed = list[T](), list[BaseException]()
+    done: list[T] = []
+    failed: list[BaseException] = []
 
     def work() -> None:
         try:

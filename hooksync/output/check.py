@@ -19,7 +19,9 @@ FORMAT = "hooksync.check/1"
 
 Mark = Literal["ok", "warning", "failed", "skipped"]
 _STYLES: dict[Mark, Style] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
-_SLOW, _TOO_SLOW = 3.0, 10.0  # seconds for the answer to a challenge, by our own judgement
+# seconds for the answer to a challenge, by our own judgement
+_SLOW = 3.0
+_TOO_SLOW = 10.0
 _SLOW_FIX = "let the receiver answer first and work afterwards; keep an instance of it warm"
 _NARROWEST_SUBJECT = 20  # columns
 

@@ -144,7 +144,8 @@ def find_origin(environ: Mapping[str, str]) -> Origin:
 
     get = environ.get
     ci: Ci | None = None
-    user = url = ""
+    user = ""
+    url = ""
     if get("GITHUB_RUN_ID"):
         ci = "github"
         user = get("GITHUB_ACTOR", "")

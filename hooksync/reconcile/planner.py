@@ -45,7 +45,8 @@ from hooksync.state.model import NO_STATE, State, StateEntry
 
 # a state may ask scrypt to work on MOST_SALTS salts for each declared reference, and on FEW_SALTS
 # more, because references may have changed
-MOST_SALTS, FEW_SALTS = 2, 8
+MOST_SALTS = 2
+FEW_SALTS = 8
 
 # a tenancy, what counts as live, and what the state contains
 _PlanInput: TypeAlias = tuple[Tenancy, LiveSubscriptions, History]

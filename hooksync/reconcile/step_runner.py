@@ -171,7 +171,8 @@ class StepRunner:
             detail = "; ".join(filter(None, (detail, self._why_unsettled())))
             fix = NEXT_RUN
         elif result == "done":
-            detail = fix = ""
+            detail = ""
+            fix = ""
         elif result == "half-done" and self.removal is Call.DONE:
             detail = f"the old one is removed, and nothing is live in its place: {detail}"
             fix = f"{fix}; {NEXT_RUN}"

@@ -226,7 +226,9 @@ class Suite:
 
     def _challenged(self) -> Iterator[Result]:
         """Challenge the receiver with a code, and with one that could forge an event."""
-        url, secret, context = self._sender.url, self._sender.secret, self._sender.context
+        url = self._sender.url
+        secret = self._sender.secret
+        context = self._sender.context
         found = challenge(url, secret, context)
         meaning = "no subscription could be made" if found.fix else ""
         yield Result("challenge", None, found.seconds, found.detail, found.fix, meaning)

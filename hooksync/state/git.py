@@ -17,7 +17,8 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor, printable
 from hooksync.state.contract import MOST_BYTES, Changed, Content
 
-_STATE, _LOCK = "hooks.state.json", "run-lock.json"
+_STATE = "hooks.state.json"
+_LOCK = "run-lock.json"
 _MOST = {_STATE: MOST_BYTES, _LOCK: 8192}  # bytes of each file that the branch may hold
 
 # a name that `git check-ref-format --branch` allows

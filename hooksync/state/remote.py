@@ -28,7 +28,9 @@ from hooksync.state.contract import (
 )
 from hooksync.state.format import Integrity
 
-_LEAST_EXPIRY, _MOST_EXPIRY = 1.0, 3600.0  # limits for the expiry that another run's lock names
+# limits for the expiry, in seconds, that another run's lock names
+_LEAST_EXPIRY = 1.0
+_MOST_EXPIRY = 3600.0
 _RENEWALS = 3  # how often a lock is renewed within its expiry time
 _PATIENCE = 10.0  # seconds in which a write is tried again
 _LOST_FIX = (
