@@ -82,19 +82,18 @@ class LocalStore:
             lock = self._acquire()
         except TimeoutError:
             raise Busy(
-                self._holder(), f"if no run is left on any machine, delete {self._beside}"
+                self._holder(), f"if no run is left on any machine, delete {self._lock_path}"
             ) from None
         except (OSError, ValueError):
             lock = None
         if lock is None:
             yield
             return
-        holder_path = f"{self._beside}.json"
+        holder_path = self._holder_path
         try:
             self._is_held = True
-            with suppress(
-                FileError
-            ):  # e.g. a full disk: the lock is held anyway, and the first `write` reports the error
+            # e.g. a full disk: the lock is held anyway, and the first `write` reports the error
+            with suppress(FileError):
                 self.integrity.output.write_file(holder_path, holder.text)
             delete_drafts(os.path.realpath(self.where))
             yield
@@ -129,8 +128,12 @@ class LocalStore:
         raise Refused(Problem(what, fix))
 
     @property
-    def _beside(self) -> str:
+    def _lock_path(self) -> str:
         return f"{os.path.realpath(self.where)}.lock"
+
+    @property
+    def _holder_path(self) -> str:
+        return f"{self._lock_path}.json"
 
     def _acquire(self) -> BaseFileLock:
         """Lock the lock file at once, or raise TimeoutError.
@@ -140,16 +143,16 @@ class LocalStore:
         from filelock import FileLock  # only here: its import takes as long as the rest of hooksync
 
         # fail if the folder is missing: filelock would make it
-        os.stat(os.path.join(os.path.dirname(self._beside), ""))
+        os.stat(os.path.join(os.path.dirname(self._lock_path), ""))
         # private, because any user who may open the file can hold the lock
-        lock = FileLock(self._beside, timeout=0, mode=0o600)
+        lock = FileLock(self._lock_path, timeout=0, mode=0o600)
         lock.acquire()
         return lock
 
     def _holder(self) -> Holder | None:
         """Read the file that names the holder; None if the holder is not known."""
         with suppress(OSError, ValueError):
-            return read_holder(read_file(f"{self._beside}.json", _MOST_HOLDER_BYTES).decode())
+            return read_holder(read_file(self._holder_path, _MOST_HOLDER_BYTES).decode())
         return None
 
 
