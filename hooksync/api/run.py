@@ -173,7 +173,7 @@ class Plan(Result, frozen=True, kw_only=True):
     def exit_code(self) -> ExitCode:
         """The exit code of `plan`. A plan that apply would refuse already has a failure code."""
         if self.is_interrupted:
-            return ExitCode.INTERRUPTED
+            return self.declared.world.interrupt_code()
         return plan_exit_code(self.view)
 
     def html(self) -> str:
@@ -213,7 +213,7 @@ class Report(Result, frozen=True, kw_only=True):
     def exit_code(self) -> ExitCode:
         """The exit code of `apply`. A partial change has priority over an error."""
         if self.is_interrupted and not self.cause:
-            return ExitCode.INTERRUPTED
+            return self.declared.world.interrupt_code()
         outcomes = [tenancy.outcome for tenancy in self.tenancies if tenancy.outcome]
         is_wrong = self.cause or self.view.has_failed or self.view.is_refused
         if all(outcome.is_as_declared for outcome in outcomes) and not is_wrong:

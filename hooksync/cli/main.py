@@ -171,18 +171,18 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
         sys.stdin.buffer,
         terminal,
         stop,
+        interrupt_code=lambda: interrupts.exit_code,
         begun=begun,
         output=output,
     )
     with catch_signals(interrupts.handle):
         try:
-            code = _run_command(arguments, world)
+            return _run_command(arguments, world)
         except KeyboardInterrupt:
-            code = ExitCode.INTERRUPTED
+            return interrupts.exit_code
         except Interrupted as error:
             error.exit_code = interrupts.exit_code
             raise
-    return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
 
 
 def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:

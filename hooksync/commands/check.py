@@ -41,14 +41,14 @@ def check(options: CheckOptions, world: World) -> ExitCode:
         with open_receiver(
             receiver_at(options.url, options.secrets), options, options.timeout, world
         ) as (run, receiver):
-            findings = [*_check_receivers([receiver], (), run)]
+            findings = list(_check_receivers([receiver], (), run))
     else:
         declared = prepare(options, world, needs_login=False)
         warnings = declared.warnings
         findings, places = _check_tenancies(declared)
     code = ExitCode.DONE
     if world.stop.is_set():
-        code = ExitCode.INTERRUPTED
+        code = world.interrupt_code()
     elif any(one.mark == "failed" for one in findings):
         code = ExitCode.ERROR
     if options.format == "text":

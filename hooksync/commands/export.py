@@ -17,7 +17,7 @@ from hooksync.commands.problems import show_problems
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written
 from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import write_yaml
-from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.errors import ExitCode, Interrupted, Problem, UsageError
 from hooksync.core.model import TRIGGER_NAMES, Location, Tenancy
 from hooksync.core.output import is_there
 from hooksync.core.record import replace
@@ -65,18 +65,16 @@ class ListOptions(LiveOptions, frozen=True):
 def export(options: LiveOptions, world: World) -> ExitCode:
     """Print what is live in one tenancy as a hooks file. Raises HooksyncError if it is not read."""
     exported = read_exported(options, world)
-    if exported is None:
-        return ExitCode.INTERRUPTED
     world.terminal.result(export_text(exported))
     report_needs(exported, TO_SET, world)
     return ExitCode.DONE
 
 
-def read_exported(options: LiveOptions, world: World) -> ExportedTenancy | None:
-    """Read what is live in one tenancy. None: interrupted. Raises HooksyncError if it failed."""
+def read_exported(options: LiveOptions, world: World) -> ExportedTenancy:
+    """Read what is live in one tenancy. Raises HooksyncError if that fails or is interrupted."""
     made = _read_named(replace(options, uses_state=False), world)
     if made.is_interrupted:
-        return None
+        raise Interrupted(Problem("interrupted, nothing was exported", "run it again"))
     [view] = made.tenancies
     if view.error:
         raise view.error
@@ -106,7 +104,7 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
     view = replace(made.view, tenancies=tuple(tenancies))
     code = ExitCode.DONE
     if made.is_interrupted:
-        code = ExitCode.INTERRUPTED
+        code = world.interrupt_code()
     elif view.errors:
         code = ExitCode.ERROR
     table, summary = coverage_table(view) if options.shows_coverage else list_table(view)

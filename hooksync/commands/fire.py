@@ -67,7 +67,7 @@ def fire(options: FireOptions, world: World) -> ExitCode:
             counts[each.state] += 1
             world.terminal.show(_result_lines(each))
             if world.stop.is_set():
-                return ExitCode.INTERRUPTED
+                return world.interrupt_code()
     if options.is_suite or options.replay is not None:
         world.terminal.result(_summary(counts, is_suite=options.is_suite))
     return ExitCode.ERROR if counts["failed"] else ExitCode.DONE

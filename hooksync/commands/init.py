@@ -46,8 +46,6 @@ def _init_from_live(options: InitOptions, world: World) -> ExitCode:
     from hooksync.commands.export import TO_SET, env_text, export_text, read_exported, report_needs
 
     exported = read_exported(options, world)
-    if exported is None:
-        return ExitCode.INTERRUPTED
     advice = TO_SET
     if options.write_env:
         values = env_text(exported.needs, options.path)

@@ -126,6 +126,8 @@ def _watched(
 
 def _tell(ending: Ending, options: WatchedOptions, url: Secret | None, world: World) -> None:
     """Write metrics and send a notice, if the user asked for them."""
+    if ending.code == ExitCode.INTERRUPTED:
+        ending = replace(ending, code=world.interrupt_code())
     if options.metrics:
         _write_metrics(ending, options.metrics, world)
     if url and ending.event:

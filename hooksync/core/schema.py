@@ -105,7 +105,7 @@ def quoted(text: object) -> str:
     import json  # only here: reading a small hooks file does not need it
 
     shown = json.dumps(text)
-    return shown if len(shown) <= _LONGEST_QUOTE else f'{shown[:_LONGEST_QUOTE]}..."'
+    return shown if len(shown) <= _LONGEST_QUOTE else f'{shown[: _LONGEST_QUOTE - 4]}..."'
 
 
 class Violation(NamedTuple):

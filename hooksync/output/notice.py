@@ -29,6 +29,7 @@ _EVENTS = {
     ExitCode.REFUSED: "refused",
     ExitCode.PARTLY_APPLIED: "partly-applied",
     ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.TERMINATED: "interrupted",
 }
 _CARD = "application/vnd.microsoft.card.adaptive"
 

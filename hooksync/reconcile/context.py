@@ -9,13 +9,13 @@ from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Form, Output
 from hooksync.core.record import Record, field
 from hooksync.core.urls import DEFAULT_PORTS, split_url
 
 if TYPE_CHECKING:
     from hooksync.config.secret_sources import SecretSources
-    from hooksync.core.errors import Problem
     from hooksync.service.http import CallRecord, RetryPolicy, Transport
     from hooksync.service.worker_pool import WorkerPool
     from hooksync.state.contract import StateStore
@@ -66,6 +66,8 @@ class World(Record, frozen=True, dict=True):
     stdin: BinaryIO
     terminal: Terminal
     stop: Event  # set by an interrupt, a lost run lock, or an error that ends an apply
+    # the exit code after an interrupt: that of the signal
+    interrupt_code: Callable[[], ExitCode] = lambda: ExitCode.INTERRUPTED
     retries: RetryPolicy | None = None  # how failed calls are repeated; None: the default
     clock: Clock = SYSTEM_CLOCK
     # makes the transport that all calls use; None: `service.http.Transport`

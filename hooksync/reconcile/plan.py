@@ -61,6 +61,7 @@ _CEILING_FIX = (
 )
 NEXT_RUN = "run apply again: it starts from what is live then"
 UNLISTED = "the service returned its id, but no list has shown it yet"
+_UNLISTED_FIX = "apply again later; `hooksync apply --replace {}` creates it again"
 
 
 class Reason(Record, frozen=True):
@@ -249,7 +250,9 @@ def idle_outcomes(plan: TenancyPlan, listed: Iterable[LiveSubscription]) -> list
     outcomes = []
     for step in plan.steps:
         if isinstance(step, Keep) and not step.live.is_listed and step.live.id not in ids:
-            outcomes.append(Outcome(step, "unsettled", UNLISTED, NEXT_RUN))
+            outcomes.append(
+                Outcome(step, "unsettled", UNLISTED, _UNLISTED_FIX.format(step.declared.address))
+            )
         elif is_idle(step):
             outcomes.append(Outcome(step, "unchanged"))
     return outcomes

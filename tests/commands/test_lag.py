@@ -1,4 +1,4 @@
-"""A list that lags behind the responses: such a step is unsettled, and the next apply settles it."""
+"""A list that lags behind the responses leaves steps unsettled, and a later apply settles them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def posts(place: Place) -> int:
 
 
 @pytest.mark.parametrize("options", [{"list_lag_additions": LONG}], indirect=True)
-def test_what_no_list_has_shown_is_unsettled_counts_as_live_and_is_not_made_twice(
+def test_an_unlisted_subscription_is_unsettled_counts_as_live_and_is_not_made_twice(
     place: Place, clock: JumpingClock
 ) -> None:
     made = apply(place)
@@ -54,6 +54,8 @@ def test_what_no_list_has_shown_is_unsettled_counts_as_live_and_is_not_made_twic
     assert "warning: not listed yet, and counted as live: prod/catalogue/INDEXED, " in plan.err
     again = apply(place)
     assert (again.code, outcomes(again)) == (4, ["unsettled", "unsettled"])
+    fix = "`hooksync apply --replace prod/catalogue/INDEXED` creates it again"
+    assert fix in again.json["tenancies"][0]["steps"][0]["detail"]
     clock.advance(LONG)
     assert outcomes(apply(place)) == ["unchanged", "unchanged"]
     assert place.run("plan", "--detailed-exitcode").code == 0
@@ -69,7 +71,7 @@ def test_what_no_list_has_shown_is_unsettled_counts_as_live_and_is_not_made_twic
     ],
     indirect=True,
 )
-def test_apply_waits_until_the_list_shows_what_was_made(place: Place) -> None:
+def test_apply_waits_until_the_list_shows_the_new_subscriptions(place: Place) -> None:
     place.environ["HOOKSYNC_LIST_WAIT"] = "60"
     made = apply(place)
     assert (made.code, outcomes(made)) == (0, ["done", "done"])
@@ -79,7 +81,7 @@ def test_apply_waits_until_the_list_shows_what_was_made(place: Place) -> None:
 @pytest.mark.parametrize(
     "options", [{"list_lag_additions": LONG, "traits": ["answer-without-id"]}], indirect=True
 )
-def test_an_address_that_two_applies_left_unsettled_is_not_created_until_it_is_replaced(
+def test_an_address_that_two_applies_left_unsettled_is_created_again_only_with_replace(
     place: Place, clock: JumpingClock
 ) -> None:
     for expected in (2, 4, 4):
@@ -96,7 +98,7 @@ def test_an_address_that_two_applies_left_unsettled_is_not_created_until_it_is_r
 
 
 @pytest.mark.parametrize("options", [{"list_lag_removals": LONG}], indirect=True)
-def test_a_removal_that_is_still_listed_is_unsettled_and_removed_again(
+def test_a_removed_subscription_is_unsettled_as_long_as_the_list_shows_it(
     place: Place, clock: JumpingClock
 ) -> None:
     assert apply(place).code == 0
@@ -113,7 +115,7 @@ def test_a_removal_that_is_still_listed_is_unsettled_and_removed_again(
 
 
 @pytest.mark.parametrize("options", [{"list_lag_additions": LONG}], indirect=True)
-def test_the_old_one_stays_until_a_list_shows_the_new_one(
+def test_the_old_subscription_stays_until_a_list_shows_its_replacement(
     place: Place, clock: JumpingClock
 ) -> None:
     apply(place)

@@ -1,6 +1,4 @@
-"""Those who watch a run: what a webhook, a chat and Prometheus are told, when, and how little can
-go wrong by it.
-"""
+"""Notices to webhooks and chats, and metrics for Prometheus. Their failures change no exit code."""
 
 from __future__ import annotations
 
@@ -45,7 +43,7 @@ ORIGIN = Origin("host", "user", "github", "https://git.example/a/b/actions/runs/
 
 @dataclass
 class Watched:
-    """A place with a webhook that is told of it."""
+    """A place whose runs send notices to a webhook."""
 
     place: Place
     wire: Wire
@@ -62,7 +60,7 @@ class Watched:
 
 @pytest.fixture
 def respond(request: pytest.FixtureRequest) -> Respond:
-    """How the webhook answers; parametrize it indirectly to have another."""
+    """How the webhook answers. A test can parametrize this indirectly for a different answer."""
     return getattr(request, "param", saying(answer(b"ok")))
 
 
@@ -74,8 +72,9 @@ def watched(place: Place, respond: Respond) -> Iterator[Watched]:
 
 
 def figures(path: Path) -> dict[str, float]:
-    """Read metrics as Prometheus does; of those with labels, the tenancy and the action are in the
-    name.
+    """Return metrics as Prometheus reads them.
+
+    If a metric has labels for the tenancy and the action, its key contains both.
     """
     found = {}
     for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
@@ -92,7 +91,7 @@ def figures(path: Path) -> dict[str, float]:
     return found
 
 
-def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(
+def test_a_webhook_gets_notices_of_drift_and_of_applied_changes_and_no_others(
     watched: Watched,
 ) -> None:
     assert watched.run("plan").code == 0
@@ -145,7 +144,7 @@ def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(
     ],
     ids=["unreadable", "file", "saved plan", "secret", "unconfirmed", "receiver"],
 )
-def test_a_webhook_is_told_why_a_run_failed_or_was_refused(
+def test_a_notice_states_why_a_run_failed_or_was_refused(
     watched: Watched,
     arguments: list[str],
     environ: dict[str, str],
@@ -164,16 +163,17 @@ def test_a_webhook_is_told_why_a_run_failed_or_was_refused(
     assert "warning: nobody" not in run.err
 
 
-def test_a_webhook_is_told_that_a_run_was_interrupted(watched: Watched) -> None:
+@pytest.mark.parametrize("code", [ExitCode.INTERRUPTED, ExitCode.TERMINATED])
+def test_a_notice_states_that_a_run_was_interrupted(watched: Watched, code: ExitCode) -> None:
     stop = threading.Event()
     terminal = MemoryTerminal(after_call=lambda record: stop.set())
-    world = World(watched.place.environ, io.BytesIO(), terminal, stop)
+    world = World(watched.place.environ, io.BytesIO(), terminal, stop, interrupt_code=lambda: code)
     options = PlanOptions(
         (str(watched.place.folder / "hooks.yaml"),), notify=SecretRef("env", "WATCHER")
     )
-    assert plan(options, world) == ExitCode.INTERRUPTED
+    assert plan(options, world) == code
     [told] = watched.told
-    assert (told["event"], told["exit_code"]) == ("interrupted", 130)
+    assert (told["event"], told["exit_code"]) == ("interrupted", code)
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ def test_a_webhook_is_told_that_a_run_was_interrupted(watched: Watched) -> None:
             "it answers 302",
         ),
         (saying(answer(b"", "503 Busy")), 2, "it answers 503"),
-        (cutting(b""), 2, ""),  # which of two failures it is depends on the moment
+        (cutting(b""), 2, ""),  # one of two reasons, depending on the moment
     ],
     ids=["404", "redirect", "busy", "cut"],
     indirect=["respond"],
@@ -213,7 +213,7 @@ def test_a_notice_that_does_not_arrive_is_a_warning_and_changes_no_exit_code(
         ("https://user:pass@hooks.example.org/x", "its URL holds user information (@)"),
     ],
 )
-def test_only_a_url_that_keeps_its_key_is_called(place: Place, value: str, why: str) -> None:
+def test_an_invalid_or_unsafe_webhook_url_is_not_called(place: Place, value: str, why: str) -> None:
     place.environ["WATCHER"] = value
     run = place.run("plan", "--notify", "env:WATCHER")
     assert run.code == 0
@@ -221,9 +221,7 @@ def test_only_a_url_that_keeps_its_key_is_called(place: Place, value: str, why: 
     assert value not in run.err
 
 
-def test_a_reference_that_leads_nowhere_is_told_where_there_is_nothing_to_tell_too(
-    place: Place,
-) -> None:
+def test_an_unreadable_notify_reference_is_a_warning_even_if_no_notice_is_due(place: Place) -> None:
     place.write(
         HOOKS.partition("      catalogue:")[0].replace("subscriptions:", "subscriptions: {}")
     )
@@ -234,7 +232,7 @@ def test_a_reference_that_leads_nowhere_is_told_where_there_is_nothing_to_tell_t
     )
 
 
-def test_the_url_itself_is_no_reference(place: Place) -> None:
+def test_a_url_given_directly_to_notify_is_an_error_and_not_shown(place: Place) -> None:
     run = place.run("plan", "--notify", f"https://hooks.example.org/{KEY}")
     assert (run.code, KEY in run.err) == (64, False)
     assert run.err.startswith("error: --notify is neither env:NAME nor file:PATH")
@@ -251,7 +249,7 @@ def test_the_same_outcome_has_the_same_fingerprint_and_a_different_one_does_not(
     assert (first == second, second == other) == (True, False)
 
 
-def test_a_notice_about_sixty_tenancies_names_those_that_fail_first() -> None:
+def test_a_notice_about_sixty_tenancies_names_the_failed_tenancies_first() -> None:
     live = declared()
     plans: list[Planned] = []
     for number in range(60):
@@ -273,7 +271,7 @@ def test_a_notice_about_sixty_tenancies_names_those_that_fail_first() -> None:
     assert "t59 (eu.preservica.com / BRAMA): error" in str(text)
 
 
-def test_a_notice_reports_what_could_not_be_compared_and_names_no_exit_code_of_zero(
+def test_uncompared_secrets_are_drift_and_a_slack_notice_omits_exit_code_0(
     watched: Watched,
 ) -> None:
     watched.place.write(HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    unknown_secret: warn"))
@@ -295,7 +293,7 @@ HOSTILE = Problem(
 )
 
 
-def test_slack_is_told_in_words_that_ping_nobody() -> None:
+def test_a_slack_notice_mentions_nobody_and_holds_no_markup() -> None:
     told: Any = ending(HOSTILE).payload("slack")
     text = told.pop("text")
     assert told == {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
@@ -306,7 +304,7 @@ def test_slack_is_told_in_words_that_ping_nobody() -> None:
     assert len(text.splitlines()) == 3
 
 
-def test_teams_is_told_by_a_card_without_markdown() -> None:
+def test_a_teams_notice_is_a_card_without_markdown() -> None:
     told: Any = ending(HOSTILE).payload("teams")
     [attachment] = told["attachments"]
     card = attachment["content"]
@@ -319,18 +317,20 @@ def test_teams_is_told_by_a_card_without_markdown() -> None:
     assert card["actions"] == [
         {"type": "Action.OpenUrl", "title": "Open the run", "url": ORIGIN.url}
     ]
-    assert "msteams" not in card  # where mentions would be
+    assert "msteams" not in card  # mentions would be in it
 
 
 @pytest.mark.parametrize("form", ["json", "slack", "teams"])
-def test_a_notice_stays_small_whatever_happened(form: NoticeForm) -> None:
+def test_a_notice_of_many_long_problems_stays_small(form: NoticeForm) -> None:
     many = ending(*(Problem(f"{number} " + "語" * 500, "x" * 500) for number in range(100)))
-    # Teams takes 28 KB
+    # Teams accepts 28 KB
     assert len(json.dumps(many.payload(form), ensure_ascii=False).encode()) < 20_000
     assert "90" in json.dumps(many.payload(form))
 
 
-def test_metrics_tell_what_is_pending_what_is_live_and_when_all_was_well(place: Place) -> None:
+def test_metrics_hold_pending_steps_live_subscriptions_and_the_time_of_the_last_success(
+    place: Place,
+) -> None:
     path = place.folder / "hooksync.prom"
     place.run("plan", "--metrics", "hooksync.prom")
     planned = figures(path)
@@ -359,7 +359,7 @@ def test_metrics_that_cannot_be_written_are_a_warning(place: Place) -> None:
     assert "warning: none/hooksync.prom cannot be written: no such file or directory" in run.err
 
 
-def test_labels_are_read_as_they_were_meant(tmp_path: Path) -> None:
+def test_special_characters_in_metric_labels_are_escaped(tmp_path: Path) -> None:
     unread = view_of_plan(UnreadTenancy(tenancy(name='a"b\\c\n##[x] d'), unreachable()))
     view = RunView((unread,), "2026-03-01T12:00:00Z", "hooks.yaml")
     path = tmp_path / "hooksync.prom"
