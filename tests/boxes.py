@@ -1,4 +1,4 @@
-"""A sandbox and receivers that keep what came to them, for tests to count."""
+"""A sandbox and receivers that record their requests, so that tests can count them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOVED = {
 class Call:
     """One request that came in, without its secrets and its query."""
 
-    name: str  # in `faults.CALL_NAMES`, or "unknown"
+    name: str  # one of `faults.CALL_NAMES`, or "unknown"
     method: str
     path: str  # without its query
     connection: int  # 1 for the first connection, and so on
@@ -45,16 +45,16 @@ class Faults(list[Fault]):
     """The faults that are still to happen."""
 
     def add(self, spec: str) -> None:
-        """Let one more happen."""
+        """Add one more fault."""
         self.append(read_fault(spec, sandbox_faults.KINDS))
 
     def end(self) -> None:
-        """Let nothing go wrong any more."""
+        """Drop all faults that are still to happen."""
         self.clear()
 
 
 class Sandbox(server.Sandbox):
-    """The sandbox, with more faults and traits, and with what came in so far."""
+    """The sandbox, with more faults and traits, and with a record of its requests."""
 
     kinds = sandbox_faults.KINDS
     make_rules = OddRules
@@ -62,14 +62,14 @@ class Sandbox(server.Sandbox):
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.connections = 0  # accepted so far
-        self.max_in_flight = 0  # requests that were under way at once, at most
+        self.max_in_flight = 0  # the most requests that were under way at once
         self.latency = 0.0  # seconds that each call takes at least
         self._in_flight = 0
         self._calls: list[Call] = []
-        self._numbers: dict[Any, int] = {}  # of connections
+        self._numbers: dict[Any, int] = {}  # by connection
         super().__init__(options)
         self.faults = Faults(self.faults)
-        self._pass_on, self.respond = self.respond, self._keep  # nobody knows its port yet
+        self._pass_on, self.respond = self.respond, self._keep  # no client can call it yet
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -78,8 +78,8 @@ class Sandbox(server.Sandbox):
             return tuple(self._calls)
 
     def fire(self, trigger: str, events: Sequence[object] = (MOVED,)) -> list[int]:
-        """Send an event to each subscription of DEMO for a trigger, signed and in chunks as by
-        Preservica; gives the statuses of the answers.
+        """Send an event to each subscription of DEMO for a trigger, and return the statuses of the
+        answers. As at Preservica, the event is signed and sent in chunks.
         """
         document = {"tenant": "DEMO", "trigger": trigger, "events": list(events)}
         statuses = []
@@ -111,7 +111,7 @@ class Sandbox(server.Sandbox):
         super().process_request(request, client_address)
 
     def end(self, call: Call, status: int | None) -> None:
-        """Note how a call ends."""
+        """Record how a call ends."""
         with self.lock:
             call.status = status
             self._in_flight -= 1
@@ -131,8 +131,8 @@ class Sandbox(server.Sandbox):
 
 
 class _Ending:
-    """A connection that notes the end of a call before the answer goes out, so that nobody has that
-    first.
+    """A connection that records the end of a call before it sends the answer, so that no client can
+    see the answer first.
     """
 
     def __init__(self, box: Sandbox, call: Call, connection: Connection) -> None:
@@ -157,7 +157,7 @@ class _Ending:
 
 
 class Receiver(receiver.Receiver):
-    """The sandbox's receivers, with what they answered so far."""
+    """The sandbox's receivers, with the number of their answers so far."""
 
     def __init__(
         self,
@@ -167,15 +167,15 @@ class Receiver(receiver.Receiver):
     ) -> None:
         # by the receiver and the kind of the answer
         self.answers: Counter[tuple[str, str]] = Counter()
-        self.last: dict[str, bytes] = {}  # the body that came last to each receiver
+        self.last: dict[str, bytes] = {}  # the last body that each receiver got
         self._counting = threading.Lock()
         self._tell = log
         super().__init__(secrets, port, self._count)
-        self._answer, self.respond = self.respond, self._keep  # nobody knows its port yet
+        self._answer, self.respond = self.respond, self._keep  # no client can call it yet
 
     def _count(self, kind: str, name: str, result: object) -> None:
         answer = str(result) if result in ("challenge", "event") else "refused"
-        with self._counting:  # before the answer goes out, so that nobody has it first
+        with self._counting:  # before the answer is sent, so that no client can see it first
             self.answers[name, answer] += 1
         self._tell(kind, name, result)
 

@@ -1,6 +1,4 @@
-"""Makes clients of a service on loopback: patient ones that never really wait, and whose calls are
-noted.
-"""
+"""Clients of a service on loopback. They do not really wait, and they record their calls."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ REFS = [
 
 
 class Patience(Clock):
-    """A clock that notes for how long it was waited, and lets nobody wait."""
+    """A clock that records the length of each wait, and ends the wait at once."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -40,7 +38,7 @@ class Patience(Clock):
 
 @dataclass
 class Clients:
-    """Clients on one transport."""
+    """Makes clients that share one transport."""
 
     transport: Transport = field(default_factory=lambda: Transport(30.0, 8, {}))
     redactor: Redactor = field(default_factory=Redactor)

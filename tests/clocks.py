@@ -1,4 +1,4 @@
-"""A clock that jumps: whoever waits by it waits for no time at all, and finds that it has passed."""
+"""A clock that jumps: each wait ends at once, and the clock is ahead by the time of the wait."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class JumpingClock:
         return self._now
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow."""
+        """Return seconds that never decrease."""
         return self._now
 
     def wait(self, stop: threading.Event, seconds: float) -> bool:
-        """Let the time pass at once, but not after an interrupt; returns whether there was one."""
+        """Advance the clock, unless there was an interrupt; return whether there was one."""
         if not stop.is_set():
             self.advance(seconds)
         return stop.is_set()
 
     def advance(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Advance the clock by so many seconds."""
         with self._lock:
             self._now += seconds

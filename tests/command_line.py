@@ -1,9 +1,9 @@
-"""Runs hooksync with an environment, a folder and streams of its own: within this process, or as a
-process of its own.
+"""Functions that run hooksync with its own environment, folder and streams, within this process or
+as a new one.
 
-Within is the rule, for a process costs a fifth of a second. A process is for tests whose subject it
-is: signals, closed or full streams, kills, memory, start-up. `tests/system/test_processes.py` holds
-both ways to the same results.
+Most tests run it within this process, because a new process costs a fifth of a second. A new
+process is for tests of signals, closed or full streams, kills, memory and start-up.
+`tests/system/test_processes.py` checks that both ways have the same results.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LOG_IN = {"PRESERVICA_USERNAME": USERNAME, "PRESERVICA_PASSWORD": PASSWORD}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a command ended, and what it said."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -51,7 +51,7 @@ class Run:
 
     @property
     def steps(self) -> list[dict[str, Any]]:
-        """The steps of the one tenancy that it looked at, printed as JSON."""
+        """The steps of the only tenancy in its JSON output."""
         [tenancy] = self.json["tenancies"]
         return list(tenancy["steps"])
 
@@ -63,9 +63,9 @@ class Run:
 def hooksync(
     arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = ""
 ) -> Run:
-    """Run a command to its end, within this process; `given`: what it can read on standard input."""
+    """Run a command to its end, within this process. `given`: its standard input."""
     if threading.current_thread() is not threading.main_thread():
-        # signals are heard on the main thread alone, and a working directory is that of all threads
+        # only the main thread handles signals, and all threads share one working directory
         return hooksync_process(arguments, environ, folder, given)
     streams = [_stream(text) for text in (given, "", "")]
     with _surroundings(streams, _environ_of_a_child(environ), folder):
@@ -77,14 +77,14 @@ def hooksync(
 def hooksync_process(
     arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = ""
 ) -> Run:
-    """Run a command to its end, as a process of its own."""
+    """Run a command to its end, as a new process."""
     return run_python(["-W", "error", "-m", "hooksync", *arguments], environ, folder, given)
 
 
 def run_python(
     arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = ""
 ) -> Run:
-    """Run this Python with an environment of its own."""
+    """Run this Python as a new process with its own environment."""
     done = subprocess.run(
         [sys.executable, *arguments],
         env=_environ_of_a_child(environ),
@@ -99,7 +99,7 @@ def run_python(
 
 
 def run_in(world: World, verb: Callable[[Any, World], int], options: object) -> int:
-    """Run a command in a world of the test's, as the command line would; return its exit code."""
+    """Run a command in the world of a test, as the command line does; return its exit code."""
     try:
         return int(verb(options, world))
     except HooksyncError as error:
@@ -108,7 +108,7 @@ def run_in(world: World, verb: Callable[[Any, World], int], options: object) -> 
 
 
 def _environ_of_a_child(environ: Mapping[str, str]) -> dict[str, str]:
-    """Keep of ours only what a process needs to start."""
+    """Return an environment with the variables of ours that a process needs to start."""
     kept = {
         name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR") if name in os.environ
     }
@@ -116,7 +116,7 @@ def _environ_of_a_child(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Stream(io.TextIOWrapper):
-    """A standard stream that is no terminal, whose bytes outlive it."""
+    """A standard stream that is no terminal. Its bytes can be read when the command has ended."""
 
     buffer: io.BytesIO  # type: ignore[assignment]
 
@@ -129,8 +129,8 @@ def _stream(text: str) -> _Stream:
 def _surroundings(
     streams: Sequence[TextIO], environ: Mapping[str, str], folder: Path
 ) -> Iterator[None]:
-    """Be in a folder, with this environment and these streams, and leave as it was all that a
-    command changes.
+    """Set the folder, the environment and the streams. At the end, restore them and everything else
+    that a command changes.
     """
     before = Path.cwd()
     with ExitStack() as stack:
@@ -139,7 +139,7 @@ def _surroundings(
         stack.enter_context(mock.patch.dict(os.environ, environ, clear=True))
         for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
             stack.enter_context(mock.patch.object(sys, name, stream))
-            # of which a terminal's width is asked
+            # these determine the width of the terminal
             stack.enter_context(mock.patch.object(sys, f"__{name}__", stream))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("error")

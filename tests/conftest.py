@@ -1,5 +1,5 @@
-"""What the tests of the whole command share: a tenancy with receivers to reconcile, and a way to
-run hooksync on it.
+"""Fixtures for tests of whole commands: a folder with a hooks file, a sandbox and a receiver, in
+which hooksync runs. Also settings of pytest.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
 from tests.posix import NOT_ON_WINDOWS, missing_on_windows
 from tests.site.browser import browser
 
-__all__ = ["backend", "browser", "servers"]  # fixtures of everybody
+__all__ = ["backend", "browser", "servers"]  # fixtures for all tests
 
-# An example's time says how busy the machine is, not whether the code is right. The key: what -m
-# asks for.
+# The number of examples that Hypothesis draws, by the value of -m. Examples have no deadline: their
+# time depends on how busy the machine is.
 EXAMPLES = {"not slow": 20, "": 300}
 
-LONG_FILES = (  # of which each test makes all that it needs, or shares it with other workers
+LONG_FILES = (  # each test there makes all that it needs, or shares it with other workers
     "attacks/test_attacks.py",
     "commands/test_rotation.py",
     "commands/test_parts.py",
@@ -66,15 +66,13 @@ tenancies:
 
 
 def owning(hooks: str, owns: str = "all") -> str:
-    """Say of each tenancy of a hooks file what hooksync may remove."""
+    """Return a hooks file with `owns` set in each tenancy."""
     return hooks.replace("    subscriptions:", f"    owns: {owns}\n    subscriptions:")
 
 
 @dataclass
 class Place:
-    """A folder with a hooks file, a sandbox and a receiver for it, and the environment that binds
-    them.
-    """
+    """A folder with a hooks file, its sandbox and receiver, and the environment that names both."""
 
     folder: Path
     box: Sandbox
@@ -87,11 +85,11 @@ class Place:
         return path
 
     def policy(self, **fields: object) -> str:
-        """Write a policy that allows what the place has, but for these fields; return its path."""
+        """Write the policy of `policy_text`, and return its path."""
         return str(self.write(self.policy_text(**fields), "policy.yaml"))
 
     def policy_text(self, **fields: object) -> str:
-        """Make such a policy."""
+        """Return a policy that allows everything in this place, with these fields replaced."""
         server, receiver = (
             url.split("/")[2] for url in (self.box.url, self.receiver.url("catalogue"))
         )
@@ -108,7 +106,7 @@ class Place:
 
     @property
     def state(self) -> Any:
-        """The state beside the hooks file, as it is written."""
+        """The state beside the hooks file, as JSON."""
         return json.loads((self.folder / "hooks.state.json").read_text())
 
     @property
@@ -116,7 +114,7 @@ class Place:
         return [call.name for call in self.box.calls if call.name in ("subscribe", "unsubscribe")]
 
     def rotate(self, *, receiver: bool = True) -> None:
-        """Declare a new secret; the receiver, if it takes part, knows the old one too."""
+        """Declare a new secret. The receiver, if it takes part, accepts the old secret, too."""
         self.environ["CATALOGUE_SECRET"] = NEW_SECRET
         if receiver:
             self.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
@@ -138,16 +136,16 @@ class Place:
         )
 
     def run(self, *arguments: str, given: str = "") -> Run:
-        """Run hooksync within this process; `given`: what it can read on standard input."""
+        """Run hooksync within this process. `given`: its standard input."""
         return checked(hooksync(arguments, self.environ, self.folder, given))
 
     def run_process(self, *arguments: str, given: str = "") -> Run:
-        """Run hooksync as a process of its own."""
+        """Run hooksync as a new process. `given`: its standard input."""
         return checked(hooksync_process(arguments, self.environ, self.folder, given))
 
 
 def checked(run: Run) -> Run:
-    """Hold a run to what every run must keep to."""
+    """Assert that a run shows no secret, no traceback and no unforeseen error; return the run."""
     assert not [hidden for hidden in HIDDEN if hidden in run.out + run.err]
     assert "Traceback" not in run.err
     assert "error: unforeseen: " not in run.err, run.err
@@ -156,8 +154,8 @@ def checked(run: Run) -> Run:
 
 
 def make_environ(**more: str) -> dict[str, str]:
-    """The environment of a child: of ours only what it needs to start. No HOME: serials are
-    remembered there.
+    """Return the environment of a child: the log-in, the secrets, and of ours only the variables
+    that it needs to start. HOME is not among them.
     """
     kept = {
         name: value
@@ -176,8 +174,8 @@ def make_environ(**more: str) -> dict[str, str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # under nohup, or in the background of a shell, they are ignored, by the children of tests as
-    # well
+    # under nohup or in the background of a shell, these signals are ignored, also by the children
+    # of tests
     for name, handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_int_handler)):
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is signal.SIG_IGN:
@@ -189,13 +187,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """For `-n auto`, two more than there are processors: many tests wait most of their time."""
+    """Return the number of workers for `-n auto`. Many tests mostly wait, so add two workers."""
     return (os.cpu_count() or 1) + 2
 
 
 class ByFile(LoadScopeScheduling):
-    """Gives a worker a whole file, whose tests share what is costly to make; of long ones, one test
-    at a time.
+    """Gives a worker a whole file, because the tests of a file share costly fixtures. Gives the
+    tests of a long file one at a time.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -209,7 +207,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | Non
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # first what waits for locks to expire: at the end, all workers would wait
+    # tests that wait for locks to expire come first: at the end, all workers would wait for them
     items.sort(key=lambda item: "system/test_remote_state.py" not in item.nodeid)
     for item in items if os.name == "nt" else ():
         file, _, test = item.nodeid.removeprefix("tests/").partition("::")
@@ -220,7 +218,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call() -> Iterator[None]:
-    """On Windows, skip a test that meets what only POSIX has."""
+    """Skip a test on Windows if it fails because it needs something that only POSIX has."""
     try:
         return (yield)
     except Exception as error:
@@ -244,7 +242,7 @@ def clients(stack: ExitStack) -> Clients:
 
 @pytest.fixture
 def options(request: pytest.FixtureRequest) -> SandboxOptions:
-    """How the sandbox of `place` behaves; parametrize it indirectly to have another."""
+    """Return the options of the sandbox of `place`. An indirect parameter can replace them."""
     return getattr(request, "param", SandboxOptions())
 
 

@@ -1,4 +1,4 @@
-"""The encodings in which a value may come back, one level of each."""
+"""The encodings in which an answer may contain a secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 
 def of_each(write: Callable[[int], str]) -> Callable[[str], str]:
-    """Encode every byte by itself, those that no encoder of URLs or texts would touch as well."""
+    """Return an encoder of every single byte, even of bytes that other encoders leave unchanged."""
     return lambda text: "".join(map(write, text.encode()))
 
 

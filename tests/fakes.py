@@ -1,4 +1,4 @@
-"""A service in memory, for the logic of apply; its faults are scripted."""
+"""A service in memory with scripted faults, for tests of the logic of apply."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def lost() -> AnswerLost:
 class FakeService:
     """Holds subscriptions.
 
-    A script says of each call: None, do it; an error, fail; ("after", error), do it and fail; LIE,
-    do nothing and answer with success.
+    A script has one entry for each call. None: do it. An error: fail. ("after", error): do it, and
+    then fail. LIE: do nothing, and answer with success.
     """
 
     live: dict[str, LiveSubscription] = field(default_factory=dict)
     refuses_duplicates: bool = False
     tells_ids: bool = True
-    is_upsert: bool = False  # gives the id that is there for a URL and trigger it knows
+    is_upsert: bool = False  # for a URL and trigger that it holds, it returns the existing id
     on_subscribe: deque[object] = field(default_factory=deque)
     on_unsubscribe: deque[object] = field(default_factory=deque)
     on_list: deque[object] = field(default_factory=deque)
@@ -80,7 +80,7 @@ class FakeService:
 
     @staticmethod
     def _takes(word: str, script: deque[object]) -> bool:
-        """Take this word from a script, if it is next."""
+        """Take this word from a script if it is next; return whether it was taken."""
         return bool(script) and script[0] == word and bool(script.popleft())
 
     @staticmethod

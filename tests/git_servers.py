@@ -1,5 +1,5 @@
-"""Remote Git repositories for tests: bare ones, reached by their path or over HTTP, served by `git
-http-backend`.
+"""Remote Git repositories for tests. They are bare, and reached by path or over HTTP, where `git
+http-backend` serves them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ BRANCH = "hooksync-state"
 
 
 def missing_program() -> str | None:
-    """Say which program these tests lack; None where none, or where they shall fail without it."""
+    """Return which program is missing. Return None if none is, or if HOOKSYNC_TEST_ALL is set: then
+    tests fail without it.
+    """
     if os.environ.get("HOOKSYNC_TEST_ALL"):
         return None
     if shutil.which("git") is None:
@@ -38,22 +40,22 @@ def missing_program() -> str | None:
 
 
 def commit(text: str) -> str:
-    """Tell `git fast-import` to commit a hooks file on `main`."""
+    """Return the input with which `git fast-import` commits a hooks file on `main`."""
     who = "committer Ada <ada@example.org> 1700000000 +0000"
     file = f"M 100644 inline hooks.yaml\ndata {len(text)}\n{text}"
     return f"commit refs/heads/main\n{who}\ndata 13\nDeclare hooks{file}\n"
 
 
 class Remote:
-    """A bare repository with one commit on `main`, and clones of it. Nothing of this machine's
-    settings counts.
+    """A bare repository with two commits on `main`, and clones of it. The Git settings of this
+    machine have no effect.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "remote.git"
         self.url = str(self.path)
-        self.environ = {  # for whoever works with it
+        self.environ = {  # for every program that uses the repository
             "PATH": os.environ["PATH"],
             "HOME": str(folder / "home"),
             "GIT_CONFIG_NOSYSTEM": "1",
@@ -81,7 +83,7 @@ class Remote:
         )
 
     def git(self, *arguments: str, at: Path | None = None, data: str = "") -> str:
-        """Run git in the remote repository, or elsewhere."""
+        """Run git in the remote repository, or in the folder `at`."""
         command = ["git", "-C", str(at or self.path), *arguments]
         done = subprocess.run(
             command,
@@ -96,9 +98,9 @@ class Remote:
         return done.stdout.strip()
 
     def clone(self, name: str, *options: str) -> Path:
-        """Clone it, as a user or a CI does."""
+        """Clone the repository, as a user or a CI job does."""
         is_whole = "://" in self.url or not {"--depth=1", "--filter=blob:none"} & {*options}
-        # else git takes a path for a reason to copy all
+        # for a plain path, git ignores these options and copies everything
         source = self.url if is_whole else f"file://{self.path}"
         self.git("clone", "--quiet", *options, source, str(self.folder / name), at=self.folder)
         if not is_whole:
@@ -110,7 +112,7 @@ class Remote:
         self.hook(f"echo '{words}' >&2\nexit 1")
 
     def hook(self, script: str) -> None:
-        """Let the server run a script before it takes what is pushed."""
+        """Let the server run a script before it accepts a push."""
         hook = self.path / "hooks" / "pre-receive"
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -120,7 +122,7 @@ class Remote:
         return self.git("rev-parse", branch)
 
     def log(self, branch: str = BRANCH) -> list[str]:
-        """Give the subjects of a branch's commits, the first one first."""
+        """Return the subjects of a branch's commits, the oldest first."""
         return self.git("log", "--reverse", "--format=%s", branch).splitlines()
 
 
@@ -134,7 +136,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Bridge(BaseHTTPRequestHandler):
-    """Hands each request with the right password, of whomever, to `git http-backend`, as a web
+    """Passes each request with the right password, of any user, to `git http-backend`, as a web
     server does by CGI.
     """
 
@@ -193,12 +195,12 @@ class _Bridge(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def served(remote: Remote) -> Iterator[None]:
-    """Serve a repository over HTTP, to whoever has PASSWORD; its URL holds none."""
+    """Serve a repository over HTTP to clients with PASSWORD. Its URL contains no password."""
     server = _Server(remote.path.parent, remote.environ)
     with running(server):
         former = remote.url
@@ -211,7 +213,7 @@ def served(remote: Remote) -> Iterator[None]:
 
 
 def log_in(remote: Remote, password: str) -> None:
-    """Give a user's git the password of the served repository."""
+    """Configure the user's git with a password for the served repository."""
     token = base64.b64encode(f"{USER}:{password}".encode()).decode()
     config = Path(remote.environ["HOME"]) / ".gitconfig"
     place = remote.url.removesuffix(remote.path.name)

@@ -1,9 +1,9 @@
-"""GitHub, as far as our workflows use it: it runs jobs from the workflow files and from action.yml
-as they stand.
+"""GitHub, as far as our workflows use it: it runs the jobs of the unchanged workflow files and
+action.yml.
 
-Steps run in bash with the files and variables of a runner; checkouts are clones of a bare
-repository. Artifacts, approvals, comments and issues are kept as GitHub keeps them, and `gh` is a
-program that reads and writes them, as far as the permissions of the job go.
+Steps run in bash with the files and variables of a runner. Checkouts are clones of a bare
+repository. Artifacts, approvals, comments and issues are kept as on GitHub. A program `gh` reads
+and writes them, as far as the permissions of the job allow.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _STATUS = re.compile(r"\b(?:always|cancelled|success|failure)\(\)")
 
 
 def evaluate(text: str, contexts: Mapping[str, Any], *, fails: bool = False) -> Any:
-    """Evaluate an expression, as Python. `fails`: whether an earlier step or a job that is needed
-    failed.
+    """Return the value of an expression, which is translated into Python. `fails`: whether an
+    earlier step, or a job in `needs`, failed.
     """
     names = {
         "look": lambda path: looked_up(path, contexts),
@@ -65,8 +65,8 @@ def evaluate(text: str, contexts: Mapping[str, Any], *, fails: bool = False) -> 
 
 
 def looked_up(path: str, contexts: Mapping[str, Any]) -> Any:
-    """Follow a path such as `needs.plan.result`; what is not there is empty, as on GitHub, but for
-    a context.
+    """Return the value at a path such as `needs.plan.result`. As on GitHub, a missing value is
+    empty. A missing context is an error.
     """
     first, *rest = path.split(".")
     found = contexts[first]
@@ -76,7 +76,7 @@ def looked_up(path: str, contexts: Mapping[str, Any]) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Write a value into a text."""
+    """Return a value as text, as an expression in a text becomes it."""
     if isinstance(value, bool) or value is None:
         return "" if value is None else str(value).lower()
     return str(value)
@@ -88,7 +88,7 @@ def filled(text: Any, contexts: Mapping[str, Any]) -> str:
 
 
 def holds(condition: object, contexts: Mapping[str, Any], *, fails: bool) -> bool:
-    """Judge an `if`: without a word about the status, it wants success, too."""
+    """Return whether an `if` holds. If it contains no status function, it also requires success."""
     text = shown(condition) if condition is not None else "success()"
     whole = _EXPRESSION.fullmatch(text)
     text = whole[1] if whole else text
@@ -188,7 +188,7 @@ class WorkflowRun:
 
 
 def whole(run: WorkflowRun, name: str) -> Job:
-    """Give a job, or the worst of a matrix."""
+    """Return a job, or the job of a matrix with the worst result."""
     parts = [
         job for label, job in run.jobs.items() if label == name or label[:-1].startswith(f"{name} ")
     ]
@@ -204,7 +204,7 @@ class GitHub:
         self.folder = folder
         self.remote = remote
         self.environments: dict[str, dict[str, str]] = {}  # the secrets of each
-        self.reviewed: set[str] = set()  # environments that wait for somebody
+        self.reviewed: set[str] = set()  # environments that need an approval
         self.artifacts: dict[tuple[int, str], dict[str, bytes]] = {}  # by run and name
         self.runs: list[WorkflowRun] = []
         self.world = folder / "github.json"
@@ -214,8 +214,8 @@ class GitHub:
             ROOT / "examples" / "ci" / "github", self._action / "examples" / "ci" / "github"
         )
         (self._action / ".ci").mkdir()
-        self.programs = folder / "programs"  # of somebody's own machine
-        # what is locked: see the other tests
+        self.programs = folder / "programs"  # on a person's own machine
+        # other tests cover the real installer, with its locked versions
         install = f'mkdir -p "$1/bin" && cp "{self.programs}/hooksync" "$1/bin"\n'
         self._program(self._action / ".ci" / "install", install)
         self._program(self.programs / "hooksync", f'exec "{sys.executable}" -m hooksync "$@"\n')
@@ -231,11 +231,11 @@ class GitHub:
 
     @property
     def known(self) -> dict[str, list[dict[str, Any]]]:
-        """What GitHub's API tells."""
+        """What GitHub's API returns."""
         return json.loads(self.world.read_text(encoding="utf-8"))
 
     def add(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Have a pull request, a run or an issue."""
+        """Add a pull request, a run or an issue."""
         known = self.known
         known[kind].append(fields)
         self.world.write_text(json.dumps(known), encoding="utf-8")
@@ -252,7 +252,7 @@ class GitHub:
     # --- what people do
 
     def propose(self, branch: str) -> dict[str, Any]:
-        """Open a pull request of a branch that was pushed."""
+        """Open a pull request for a branch that was pushed."""
         number = len(self.known["issues"]) + 1
         self.add(
             "issues",
@@ -286,9 +286,7 @@ class GitHub:
         inputs: Mapping[str, str] = {},
         **payload: Any,
     ) -> WorkflowRun:
-        """Start the workflow that the commit has, and run it until it ends or waits for an
-        approval.
-        """
+        """Start a workflow of a commit, and run it until it ends or waits for an approval."""
         github = {
             "event_name": event, "sha": sha, "ref": ref, "ref_name": ref.split("/", 2)[2], "repository": REPOSITORY,
             "actor": "ada", "run_id": len(self.runs) + 1, "event": payload, "token": PASSWORD,
@@ -340,7 +338,7 @@ class GitHub:
         contexts: dict[str, Any],
         approved: tuple[str, ...],
     ) -> Job:
-        """Run a job, unless it waits for another or an approval, or is to be skipped."""
+        """Run a job, unless it waits for a different job or an approval, or must be skipped."""
         needed = job.get("needs", [])
         needs = {
             each: whole(run, each) for each in ([needed] if isinstance(needed, str) else needed)
@@ -362,7 +360,7 @@ class GitHub:
 
 
 class _Runner:
-    """A hosted runner, which knows nothing of jobs before."""
+    """A hosted runner, which keeps nothing of earlier jobs."""
 
     def __init__(
         self, hub: GitHub, run: WorkflowRun, contexts: dict[str, Any], job: dict[str, Any]
@@ -390,7 +388,7 @@ class _Runner:
     def _all(
         self, steps: list[dict[str, Any]], contexts: dict[str, Any], env: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Run steps one after the other; give what those with an id leave behind."""
+        """Run steps one after the other; return the outputs of the steps with an id."""
         seen: dict[str, Any] = {}
         for step in steps:
             inner = {**contexts, "steps": seen}
@@ -443,7 +441,7 @@ class _Runner:
     def _action(
         self, given: dict[str, str], env: dict[str, str], contexts: dict[str, Any]
     ) -> tuple[bool, dict[str, str]]:
-        """Run the steps of action.yml. A composite action knows no secrets but what it is given."""
+        """Run the steps of action.yml. A composite action gets no secrets except by its inputs."""
         action = self.hub._steps
         assert set(given) <= set(action["inputs"])
         inner = {name: contexts[name] for name in ("github", "runner")}

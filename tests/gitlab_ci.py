@@ -1,9 +1,9 @@
 """A project on GitLab for tests: gitlab-ci-local reads its `.gitlab-ci.yml` and runs the jobs, each
 in a shell.
 
-It is looked for on PATH, or named by HOOKSYNC_TEST_GITLAB (`npm install gitlab-ci-local`, which
-wants Node 22). What it does not play is GitLab's own: protected branches and environments, resource
-groups, images, and what a child pipeline needs of its parent.
+The program is on PATH, or HOOKSYNC_TEST_GITLAB names it (`npm install gitlab-ci-local`, which needs
+Node 22). It does not simulate protected branches and environments, resource groups, images, and
+what a child pipeline needs of its parent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import yaml
 from tests.backends import find_program
 from tests.git_servers import PASSWORD, Remote
 
-Variables = Mapping[str, Mapping[str, str]]  # by name, the values by environment; "*": every one
+Variables = Mapping[str, Mapping[str, str]]  # values by name and environment; "*": in all of them
 CHILD = r"(?:\s*\[\S+\] -> )?"  # before the name of a job of a child pipeline
 STATUS = re.compile(rf"(?m)^ *(PASS|FAIL) +{CHILD}(\S+)")
 
@@ -52,7 +52,7 @@ def load_template(path: Path, **inputs: object) -> dict[str, Any]:
     document = fill(jobs)
     visible = {name: job for name, job in document.items() if not name.startswith(".")}
     for job in visible.values():
-        # GitLab flattens lists in lists; a job that starts a pipeline has no script
+        # GitLab flattens nested lists; a job that starts a pipeline has no script
         parts = [part if isinstance(part, list) else [part] for part in job.get("script", [])]
         job["script"] = [line for part in parts for line in part]
     bases = {name: document.get(job.pop("extends", None), {}) for name, job in visible.items()}
@@ -61,21 +61,21 @@ def load_template(path: Path, **inputs: object) -> dict[str, Any]:
 
 @dataclass
 class Pipeline:
-    """A pipeline that has run: a checkout with its artifacts, and what became of its jobs."""
+    """A pipeline: a checkout with its artifacts, and the results of its jobs."""
 
     project: Project
     folder: Path
-    settings: dict[str, str | None]  # variables that GitLab sets; None: does not set
-    # PASS or FAIL; a manual one that nobody started has none
+    settings: dict[str, str | None]  # variables that GitLab sets; None: GitLab does not set it
+    # PASS or FAIL, by job; a manual job that nobody started is not here
     jobs: dict[str, str] = field(default_factory=dict)
     output: str = ""
 
     def log(self, job: str) -> str:
-        """Give what a job said."""
+        """Return the output of a job."""
         return "\n".join(re.findall(rf"(?m)^{CHILD}{re.escape(job)} +> (.*)$", self.output))
 
     def artifact(self, name: str) -> str:
-        """Read what some job declares as an artifact."""
+        """Return the text of an artifact, whichever job declares it."""
         (found,) = {each.resolve() for each in self.kept.glob(f"*/{name}")}
         return found.read_text(encoding="utf-8")
 
@@ -84,19 +84,19 @@ class Pipeline:
         return self.folder / ".gitlab-ci-local" / "artifacts"
 
     def children(self) -> dict[str, Path]:
-        """Give the jobs of the child pipelines, and the file that each is in."""
+        """Return the jobs of the child pipelines, each with its file."""
         files = (self.folder / ".gitlab-ci-local" / "includes" / "triggers").glob("*.yml")
         return {job: file for file in files for job in yaml.safe_load(file.read_text("utf-8"))}
 
     def listed(self) -> list[str]:
-        """Say which jobs there are, without running one."""
+        """Return the names of all jobs, without running one."""
         said = self.project.run(self.folder, self.settings, "--list-csv")
         assert "\nname;" in said, said
         return sorted(re.findall(r"(?m)^([\w-]+:[\w-]+);", said))
 
     def start(self, *jobs: str) -> dict[str, str]:
-        """Push the button of manual jobs, on a runner that has artifacts alone; without any, run
-        the others.
+        """Start manual jobs, on a runner that has only the artifacts. Without names, start all jobs
+        that are not manual.
         """
         self.project.remote.git("clean", "-dfqx", "--exclude=/.gitlab-ci-local*", at=self.folder)
         for kept in self.kept.glob("*"):
@@ -114,18 +114,18 @@ class Pipeline:
 
 @dataclass
 class Project:
-    """A project whose repository is served over HTTP, and wants the job's token."""
+    """A project whose repository is served over HTTP and requires the token of the job."""
 
     remote: Remote
     environ: Mapping[str, str]
     variables: Variables
     # files of other projects, by project/ref/path
     includes: Mapping[str, str] = field(default_factory=dict)
-    hidden: tuple[str, ...] = ()  # what no job may say
+    hidden: tuple[str, ...] = ()  # texts that no job may print
     pipelines: int = 0
 
     def commit(self, files: Mapping[str, str], branch: str = "main") -> str:
-        """Commit files on top of a branch, or of main where it is new."""
+        """Commit files on a branch. If the branch is new, it starts at main."""
         exists = self.remote.git("branch", "--list", branch)
         head = (
             f"commit refs/heads/{branch}\ncommitter Ada <ada@example.org> 1700000001 +0000\ndata"
@@ -144,8 +144,8 @@ class Project:
         self.remote.git("update-ref", "refs/heads/main", merged)
 
     def pipeline(self, source: str, branch: str = "main", starts: bool = True) -> Pipeline:
-        """Run the pipeline of a push, a merge request, a schedule or a user ("web") on a runner
-        that knows nothing.
+        """Run the pipeline of a push, a merge request, a schedule or a user ("web") on a fresh
+        runner. Without `starts`, only prepare it.
         """
         self.pipelines += 1
         folder = self.remote.folder / f"build-{self.pipelines}"
@@ -161,13 +161,13 @@ class Project:
         self.remote.git(
             "remote", "add", "gcl-origin", "http://127.0.0.1/group/project.git", at=folder
         )
-        if branch == "main":  # what a push brought is what differs from the commit before
+        if branch == "main":  # the changes of a push are the differences from the commit before
             self.remote.git("update-ref", "refs/remotes/origin/main", "HEAD^", at=folder)
         for name, text in self.includes.items():
             path = folder / ".gitlab-ci-local" / "includes" / "127.0.0.1" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        everywhere = {  # in child pipelines, too: gitlab-ci-local gives them no other variables
+        everywhere = {  # also in child pipelines: gitlab-ci-local gives them no other variables
             "CI_SERVER_URL": self.remote.url.rpartition("/")[0],
             "CI_PROJECT_URL": self.remote.url.removesuffix(".git"),
             "CI_PROJECT_DIR": str(folder),
@@ -178,7 +178,7 @@ class Project:
         (folder / ".gitlab-ci-local-variables.yml").write_text(
             yaml.safe_dump(values), encoding="utf-8"
         )
-        # a trigger looks for the artifacts of x:plan in a folder of that name, which is kept as xOgplan
+        # a trigger expects the artifacts of x:plan in a folder of that name; they are in xOgplan
         kept = folder / ".gitlab-ci-local" / "artifacts"
         kept.mkdir(parents=True, exist_ok=True)
         for name in ("hooksync", "staging", "production"):
@@ -198,11 +198,11 @@ class Project:
         return pipeline
 
     def run(self, folder: Path, settings: Mapping[str, str | None], *jobs: str) -> str:
-        """Run gitlab-ci-local; give all that it says."""
+        """Run gitlab-ci-local; return all its output."""
         program = find_program(
             "HOOKSYNC_TEST_GITLAB", "gitlab-ci-local", "npm install gitlab-ci-local, with Node 22"
         )
-        # once is enough for a review, and for a pipeline after the merge with its child pipelines
+        # it validates the first two pipelines: a review, and the one after the merge with children
         given = ["--no-json-schema-validation"] if self.pipelines > 2 else []
         given += [
             f"--variable={name}={value}" for name, value in settings.items() if value is not None
@@ -212,7 +212,7 @@ class Project:
             [
                 program,
                 "--force-shell-executor",
-                "--concurrency=1",  # they share one folder, and each writes the file of its set-up
+                "--concurrency=1",  # jobs share one folder, and each writes its set-up file there
                 "--no-color",
                 "--max-job-name-padding=0",
                 *given,

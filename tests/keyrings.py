@@ -1,4 +1,4 @@
-"""Keyrings of the tests' own, which `keyring` takes when PYTHON_KEYRING_BACKEND names one."""
+"""Keyrings for tests. `keyring` uses the one that PYTHON_KEYRING_BACKEND names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keyring.errors import KeyringLocked
 
 
 class Memory(KeyringBackend):
-    """Holds one entry, whose password a variable gives."""
+    """A keyring with one entry, whose password is in a variable."""
 
     priority = 1
 
@@ -26,14 +26,14 @@ class Memory(KeyringBackend):
 
 
 class Locked(Memory):
-    """Nobody is there to unlock it; its error says more than it should."""
+    """A keyring that nobody unlocks. Its error contains the password, as it should not."""
 
     def get_password(self, service: str, username: str) -> str | None:
         raise KeyringLocked(os.environ["PASSWORD_IN_THE_KEYRING"])
 
 
 class Waiting(Memory):
-    """Asks somebody, and waits for an answer."""
+    """A keyring that waits a minute, as for a person to unlock it."""
 
     def get_password(self, service: str, username: str) -> str | None:
         time.sleep(60)

@@ -1,8 +1,8 @@
-"""Which run of the tests plays what: the fast lane, all tests, and the campaigns at night.
+"""Marks that decide which cases run in the fast lane, in a run of all tests, and in the campaigns.
 
-The fast lane leaves out what is marked `slow`. Tables that are multiplied are played whole only by
-a campaign, and the lanes keep so many of their rows that each value of each column is in one of
-them.
+The fast lane leaves out cases that are marked `slow`. Only campaigns run cases that are marked
+`nightly`. A table that is a product of lists runs whole only in a campaign. The other lanes run
+enough of its rows that each value of each column is in at least one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import pytest
 
 
 def sampled(cases: Iterable[Any], every: int, nightly: int = 1) -> list[Any]:
-    """Mark as slow all cases but the first, and one in so many after it. A tuple holds the values
-    of several names.
+    """Return the cases, with all but one in `every` marked as slow. The first case has no mark.
 
-    `nightly`: of so many, one is in the lanes.
+    `nightly`: all but one in so many are marked as slow and nightly. A case is a tuple if a test
+    has several parameters.
     """
     marks = {
         "slow": lambda number: number % every or number % nightly,
@@ -35,18 +35,18 @@ def sampled(cases: Iterable[Any], every: int, nightly: int = 1) -> list[Any]:
 
 
 def nightly(cases: Iterable[Any]) -> list[Any]:
-    """Leave all cases to the campaigns. A tuple holds the values of several names."""
+    """Return the cases for campaigns only. A case is a tuple if a test has several parameters."""
     return [_marked(case, pytest.mark.slow, pytest.mark.nightly) for case in cases]
 
 
 def covering(
     cases: Iterable[Any], *, every: int = 1, key: Callable[[Any], Sequence[object]] | None = None
 ) -> list[Any]:
-    """Keep so many cases that each value of each column is in one of them, and leave the others to
-    the campaigns.
+    """Return the cases. Keep enough of them that each value of each column is in at least one, and
+    leave the others to the campaigns.
 
-    `every`: of the kept ones, one in so many is in the fast lane. `key`: the columns of a case that
-    is no tuple.
+    `every`: one in so many of the kept cases is in the fast lane. `key`: returns the columns of a
+    case that is no tuple.
     """
     rows = list(cases)
     kept = _covering(rows, key or _values)
@@ -62,8 +62,8 @@ def covering(
 
 
 def _covering(rows: Sequence[Any], key: Callable[[Any], Sequence[object]]) -> list[Any]:
-    """Take the row that brings the most new values, and of several the one whose other values were
-    taken least.
+    """Return rows that contain every value. The next row is always the one with the most new
+    values. If several have as many, it is the one whose values were taken least.
     """
     values = [tuple(enumerate(key(row))) for row in rows]
     missing = set(chain.from_iterable(values))

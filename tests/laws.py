@@ -1,15 +1,16 @@
-"""What must hold whatever happens, as functions over a plain record of a run: one law, one
-function, one name.
+"""The laws that every run of hooksync must keep. Each law is one function over a plain record of a
+run.
 
-The simulation and the tests of kills and of two runs make a `Run` of what happened and ask
-`broken_by` (for any run) and `broken_when_settled` (for the runs at the end, when nothing goes
-wrong any more). Each law yields what breaks it, in words.
+The simulation, the tests of kills and the tests of two runs at once record what happened in a
+`Run`. For any run, they call `broken_by`. For the runs at the end, without faults, they call
+`broken_when_settled`. Each law yields one text for each way in which the run breaks it.
 
-How to make a `Run`: look at the service itself, past hooksync. `before` is what it held when the
-run began. `moments` are what it held after every call that reached it and after whatever anybody
-else did meanwhile, in order; a moment that answered a list has what was shown, which differs from
-what is held where the list lags. A URL is written everywhere in one spelling (the recorder
-normalises it). `result` is the plan or the report as JSON, `said` all other output.
+How to make a `Run`: record the service itself, not the output of hooksync. `before` has the
+subscriptions at the start of the run. `moments` have the subscriptions after each call that reached
+the service, and after each change by others, in order. The moment of a list call also has the list
+that the run was shown. If the list lags, it differs from the subscriptions that are held. The
+recorder normalises all URLs to one spelling. `result` is the plan or the report as JSON, and `said`
+is all other output.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from typing import Any, NamedTuple, TypeAlias
 from hooksync.core.errors import ExitCode
 from hooksync.core.urls import owns_url
 
-Place: TypeAlias = tuple[str, str]  # a URL as the service holds it, and a trigger on the wire
+Place: TypeAlias = tuple[str, str]  # a URL as the service holds it, and a trigger as on the wire
 Live: TypeAlias = Mapping[str, Place]  # by id
-CHANGING = ("subscribe", "unsubscribe")  # calls
-ACTIVE = ("subscribe", "resubscribe", "unsubscribe")  # actions of steps
-SOMEBODY_ELSE = ""  # who made a change that no run of hooksync has made
-# a warning that names the first few addresses alone
+CHANGING = ("subscribe", "unsubscribe")  # calls that change subscriptions
+ACTIVE = ("subscribe", "resubscribe", "unsubscribe")  # actions of steps that change subscriptions
+SOMEBODY_ELSE = ""  # `Moment.by` of a change that no run of hooksync made
+# a warning that names only the first few addresses
 UNNAMED = re.compile(r"not listed yet.* and \d+ more")
 
 
@@ -56,7 +57,7 @@ NONE = frozenset[Held]()
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A subscription that the hooks file declares, with the secret that its reference has now."""
+    """A subscription that the hooks file declares, with the current value of its secret."""
 
     address: str
     url: str  # in one spelling
@@ -71,16 +72,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A tenancy as the hooks file has it, and how its service is."""
+    """A tenancy as the hooks file declares it, and a trait of its service."""
 
     name: str
     tenant: str
     wanted: tuple[Wanted, ...]
     owns: str | frozenset[str] = "all"  # or "made", "none", or prefixes
-    is_targeted: bool = False  # by --target: undeclared ones are left alone
+    is_targeted: bool = False  # --target is given: undeclared subscriptions are left alone
     removes_first: bool = False  # `replacement: remove-first`
     unknown: str = "warn"  # `unknown_secret`
-    tells_flags: bool = True  # the list tells the flag
+    tells_flags: bool = True  # the list contains the flag
 
     def find(self, place: Place) -> Wanted | None:
         return next((one for one in self.wanted if one.place == place), None)
@@ -88,19 +89,19 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the service held after a call, or after something that somebody else did."""
+    """The subscriptions that the service held after a call, or after a change by somebody else."""
 
-    by: str  # the name of the run that made the call; SOMEBODY_ELSE
+    by: str  # the name of the run that made the call, or SOMEBODY_ELSE
     held: tuple[Held, ...]
-    call: str = ""  # "list", "subscribe", "unsubscribe", ...; empty for what was no call
-    tenant: str = ""  # that the call was about
-    # that the run was answered; None: no answer, or none that makes sense
+    call: str = ""  # "list", "subscribe", "unsubscribe", ...; empty if there was no call
+    tenant: str = ""  # of the call
+    # of the answer that the run got; None: it got no answer, or one that makes no sense
     status: int | None = None
-    # what a list showed to the run; None: it was none, or none that arrived
+    # what a list showed to the run; None: the call was no list, or no list arrived
     shown: tuple[Held, ...] | None = None
-    named: str | None = None  # the id that the run was told for what it made
-    about: str = ""  # the id that was to be removed
-    is_late: bool = False  # carried out after the run had stopped to wait for it
+    named: str | None = None  # the id of the new subscription in the answer that the run got
+    about: str = ""  # the id that the call was to remove
+    is_late: bool = False  # the service did it after the run had stopped waiting for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +111,16 @@ class Remembered:
     tenancy: str
     id: str
     address: str
-    # whether its fingerprint is that of the secret which the live one has; None: not live
+    # whether its fingerprint matches the secret of the live subscription; None: not live
     is_right: bool | None
-    is_unconfirmed: bool = False  # no response vouches for it
+    is_unconfirmed: bool = False  # no response has confirmed it
     flag: bool | None = None  # as sent; None: not known
     is_listed: bool = True  # a list has shown it
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of hooksync, and what was there."""
+    """One run of hooksync, and the subscriptions before, during and after it."""
 
     name: str
     verb: str  # "plan" or "apply"
@@ -127,31 +128,31 @@ class Run:
     tenancies: tuple[Declared, ...]
     before: tuple[Held, ...]
     moments: tuple[Moment, ...]
-    # the plan or report; None: it was killed, or shows none
+    # the plan or report; None: the run was killed, or printed none
     result: Mapping[str, Any] | None = None
     said: str = ""
-    crash: str = ""  # a traceback; empty where there is none, as there should be
-    written: tuple[str, ...] = ()  # texts of state, plan and report right after it
+    crash: str = ""  # a traceback; empty if there was none, as it should be
+    written: tuple[str, ...] = ()  # texts of state, plan and report right after the run
     hidden: tuple[str, ...] = field(default=(), repr=False)  # secrets, passwords, tokens
     is_interrupted: bool = False
-    meets_a_bug: bool = False  # an error that nobody foresees was raised in it on purpose
-    fellows: frozenset[str] = frozenset()  # names of other runs that have the same state
+    meets_a_bug: bool = False  # a test raised an unforeseen error in it on purpose
+    fellows: frozenset[str] = frozenset()  # names of other runs that use the same state
     can_lose_lock: bool = False  # whether its run lock expires
-    remembered: tuple[Remembered, ...] = ()  # the state before it
-    # after it; None: it keeps none, or there is none to look at
+    remembered: tuple[Remembered, ...] = ()  # entries of the state before the run
+    # entries of the state after the run; None: there is no state, or it cannot be read
     remembers: tuple[Remembered, ...] | None = None
-    intents: frozenset[str] = frozenset()  # addresses, in the state after it
-    # ids of which --adopt, or an answer of the service, told what is not so
+    intents: frozenset[str] = frozenset()  # addresses of the intents in the state after the run
+    # ids about which --adopt, or an answer of the service, was wrong
     misled: frozenset[str] = frozenset()
     # ids that runs of hooksync made, numbered in their order
     made: Mapping[str, int] = field(default_factory=dict)
-    # how many applies in succession said before this run that an address is unsettled
+    # by address: how many applies in succession, before this run, left it unsettled
     unsettled: Mapping[str, int] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()  # addresses that --replace named
-    # ids that an earlier run was to replace, as the state before this run has it
+    # ids that an earlier run was to replace, from the state before this run
     replaced_before: frozenset[str] = frozenset()
     promised: Mapping[str, Any] | None = None  # the saved plan that this run applies
-    # addresses of ids that a killed run may have made, as the state before this run has it
+    # ids that a killed run may have made, with their addresses, from the state before this run
     meant: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -170,7 +171,7 @@ class Run:
         return list(self.result["warnings"]) if self.result else []
 
     def changes(self) -> Iterator[tuple[Moment, frozenset[Held], frozenset[Held]]]:
-        """Give each moment with what was made and what was removed just then."""
+        """Yield each moment with the subscriptions that were made and removed at it."""
         before = self.before
         for moment in self.moments:
             if moment.held is before or moment.held == before:
@@ -184,7 +185,7 @@ class Run:
             before = moment.held
 
     def last_list(self, tenant: str) -> Moment | None:
-        """Give the last moment at which this run was shown what is there."""
+        """Return the last moment at which this run was shown the list of a tenant."""
         lists = [
             it
             for it in self.moments
@@ -193,7 +194,7 @@ class Run:
         return lists[-1] if lists else None
 
     def owns(self, declared: Declared, one: Held) -> bool:
-        """Whether hooksync is to remove one that no file declares."""
+        """Return whether hooksync owns a subscription, and so removes it if it is undeclared."""
         if one.tenant != declared.tenant:
             return False
         if isinstance(declared.owns, frozenset):
@@ -202,12 +203,12 @@ class Run:
         return declared.owns == "all" or (declared.owns == "made" and one.id in entries)
 
     def is_left(self, one: Held) -> bool:
-        """Whether the run says that it leaves a duplicate that it does not own."""
+        """Return whether the run reports a subscription as a duplicate that it leaves."""
         steps = [step for each in self.told for step in each["steps"] if step["id"] == one.id]
         return any(step["action"] == "leave" and step["address"] for step in steps)
 
     def is_told(self, what: str) -> bool:
-        """Whether a warning or the detail of a step says something of an address, or of a live id."""
+        """Return whether a warning names an address or a live id, or a step of it has a detail."""
         steps = [
             step
             for one in self.told
@@ -243,10 +244,10 @@ def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
 
 
 def _is_replaced(run: Run, declared: Declared, one: Held, there: Sequence[Held]) -> bool:
-    """Whether a declared one takes its place: made later, or, with `remove-first`, about to be
-    made.
+    """Return whether a declared subscription replaces a live one: made later, or, with
+    `remove-first`, about to be made.
 
-    `there`: what is live, and what the run made; somebody may have removed that at the last moment.
+    `there`: the live subscriptions, and all that the run made, even if somebody has removed them.
     """
     addresses = {
         it.address for it in run.remembered if it.id == one.id and it.tenancy == declared.name
@@ -286,8 +287,8 @@ def exit_code_report_and_truth_agree(run: Run) -> Iterator[str]:
 
 
 def green_means_known(run: Run) -> Iterator[str]:
-    """Exit 0 of apply, and a plan without changes, mean that all is as declared, or the result
-    names the difference.
+    """If apply exits 0, or a plan has no changes, everything is as declared, or the result names
+    the difference.
     """
     is_idle = not any(step["action"] in ACTIVE for one in run.told for step in one["steps"])
     if run.code != ExitCode.DONE or not run.result or (run.verb == "plan" and not is_idle):
@@ -303,7 +304,7 @@ def green_means_known(run: Run) -> Iterator[str]:
 
 
 def served_stays_served(run: Run) -> Iterator[str]:
-    """With `create-first`, an address that is served stays served, unless its loss was asked for or
+    """With `create-first`, an address that is served stays served, unless its loss was requested or
     is reported.
     """
     for one in run.tenancies:
@@ -312,7 +313,7 @@ def served_stays_served(run: Run) -> Iterator[str]:
         places = {each.address: each.place for each in one.wanted}
         remembered = {it.id: it.address for it in run.remembered if it.tenancy == one.name}
         serving = served(places, _live(run.before, one), remembered)
-        # of which this run cannot know all, by others or by a list that lags
+        # places that this run cannot fully see: others changed them, or a list lags
         touched: set[Place] = set()
         for moment, made, gone in run.changes():
             live = _live(moment.held, one) if gone else {}
@@ -338,11 +339,12 @@ def served_stays_served(run: Run) -> Iterator[str]:
 def served(
     declared: Mapping[str, Place], live: Live, remembered: Mapping[str, str]
 ) -> dict[str, frozenset[str]]:
-    """Return the ids of the live ones that serve each declared address; only of those that are
-    served.
+    """Return the ids of the live subscriptions that serve each declared address. An address that is
+    not served is left out.
 
-    By identity; or because the state remembers them by that address, and no other one is declared
-    in their place. `declared`: by address. `remembered`: addresses by id.
+    A live subscription serves the address of its identity. It also serves the address that the
+    state has for its id, if its trigger is the same and its own identity is not declared.
+    `declared`: places by address. `remembered`: addresses by id.
     """
     taken = set(declared.values())
     ids = {
@@ -362,7 +364,7 @@ def served(
 
 
 def nothing_is_made_twice(run: Run) -> Iterator[str]:
-    """A run makes nothing a second time."""
+    """A run makes no subscription a second time."""
     made_before: dict[tuple[str, Place], Held] = {}
     for moment, made, _ in run.changes():
         if moment.by != run.name or moment.is_late:
@@ -401,13 +403,13 @@ def what_is_live_is_not_made_again(run: Run) -> Iterator[str]:
 
 
 def undeclared_ones_wait(run: Run) -> Iterator[str]:
-    """An undeclared subscription is removed only if everything declared exists."""
+    """An undeclared subscription is removed only if all declared subscriptions exist."""
     for declared in run.tenancies:
         places = {one.place for one in declared.wanted}
         selected = {one.address for one in declared.wanted}
         addresses = {it.id: it.address for it in (*run.remembered, *(run.remembers or ()))}
         addresses.update(run.meant)
-        shown = set(run.before)  # what others remove meanwhile counts, as hooksync cannot know
+        shown = set(run.before)  # with all that others remove meanwhile: hooksync cannot see it
         for moment, made, gone in run.changes():
             shown |= set(moment.shown or ())
             if moment.by == run.name:
@@ -417,7 +419,7 @@ def undeclared_ones_wait(run: Run) -> Iterator[str]:
                 if one.tenant != declared.tenant or one.place in places or not is_own:
                     continue
                 if addresses.get(one.id) in selected:
-                    continue  # the URL moved
+                    continue  # its URL was changed
                 there = {it.place for it in moment.held if it.tenant == one.tenant}
                 there |= {it.place for it in shown if it.tenant == one.tenant}
                 if places - there:
@@ -425,7 +427,7 @@ def undeclared_ones_wait(run: Run) -> Iterator[str]:
 
 
 def what_stays_unsettled_is_not_made_again(run: Run) -> Iterator[str]:
-    """After two applies that left an address unsettled, nothing is made for it until --replace."""
+    """If two applies left an address unsettled, no run subscribes for it until --replace names it."""
     for declared in run.tenancies:
         places = {one.place: one.address for one in declared.wanted}
         for moment, made, _ in run.changes():
@@ -455,7 +457,9 @@ def a_saved_plan_does_what_it_shows(run: Run) -> Iterator[str]:
 
 
 def exit_0_of_apply_hides_nothing(run: Run) -> Iterator[str]:
-    """Exit 0 of apply means that nothing is unknown, unless the file says `unknown_secret: warn`."""
+    """Exit 0 of apply means that nothing is unsettled, and no secret is unknown unless the file has
+    `unknown_secret: warn`.
+    """
     if run.verb != "apply" or run.code != ExitCode.DONE or not run.result:
         return
     for declared in run.tenancies:
@@ -499,11 +503,11 @@ def no_secret_is_shown(run: Run) -> Iterator[str]:
 
 
 def one_apply_at_a_time(run: Run) -> Iterator[str]:
-    """While an apply runs, no other run changes anything with the same state: it waits, or is
+    """While an apply runs, no other run with the same state changes anything: it waits or is
     refused.
     """
-    # where a lock expires, a run that is paused may lose it: then it makes no further change but
-    # the one under way
+    # if locks expire, a paused run may lose its lock: then it completes the change under way, and
+    # makes no further change
     made = [it.by for it in run.moments if it.call in CHANGING and not it.is_late]
     others = {by for by in made if by in run.fellows}
     if run.verb != "apply" or not others:
@@ -517,7 +521,9 @@ def one_apply_at_a_time(run: Run) -> Iterator[str]:
 
 
 def one_apply_settles_all(run: Run) -> Iterator[str]:
-    """Once nothing goes wrong any more, one apply leaves what is declared, and says so."""
+    """Without further faults, one apply makes live match declared, and its exit code and report
+    confirm this.
+    """
     if run.code != _code_of_nothing(run):
         yield f"it exits {run.code}: {_amiss(run)}"
     for declared in run.tenancies:
@@ -549,7 +555,9 @@ def one_apply_settles_all(run: Run) -> Iterator[str]:
 
 
 def nothing_is_there_twice(run: Run) -> Iterator[str]:
-    """Once things have settled, no identity is there twice, but for what is not owned and reported."""
+    """Without further faults, no identity is live twice, except duplicates that are not owned and
+    are reported.
+    """
     for declared in run.tenancies:
         places = {want.place for want in declared.wanted}
         count = Counter(
@@ -564,7 +572,9 @@ def nothing_is_there_twice(run: Run) -> Iterator[str]:
 
 
 def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
-    """Once things have settled, the state calls each live one by its address, and has no intent."""
+    """Without further faults, the state has each live subscription under its address, and has no
+    intent.
+    """
     if run.remembers is None:
         return
     addresses = {it.id: it.address for it in run.remembers}
@@ -586,8 +596,8 @@ def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
 
 
 def a_second_run_does_nothing(run: Run) -> Iterator[str]:
-    """A run without news changes nothing, finds nothing to do, and exits 0; a plan exits 2 if it
-    leaves duplicates or secrets are unknown.
+    """A run without changes around it changes nothing, has no steps, and exits 0. A plan exits 2 if
+    it leaves duplicates or secrets are unknown.
     """
     calls = [
         moment.call for moment in run.moments if moment.by == run.name and moment.call in CHANGING
@@ -609,7 +619,7 @@ def _code_of_nothing(run: Run) -> ExitCode:
     return ExitCode.DONE if is_known or run.verb == "apply" else ExitCode.CHANGES_PENDING
 
 
-LAWS: tuple[Law, ...] = (  # of any run
+LAWS: tuple[Law, ...] = (  # for any run
     nothing_unowned_is_removed,
     exit_code_report_and_truth_agree,
     green_means_known,
@@ -624,12 +634,12 @@ LAWS: tuple[Law, ...] = (  # of any run
     no_secret_is_shown,
     one_apply_at_a_time,
 )
-# of the first apply without faults, too
+# for the first apply without faults, in addition
 SETTLED: tuple[Law, ...] = (
     one_apply_settles_all,
     nothing_is_there_twice,
 )
-# of every later one
+# for every later run without faults, in addition
 IDLE: tuple[Law, ...] = (
     *SETTLED,
     the_state_knows_what_is_there,
@@ -638,13 +648,14 @@ IDLE: tuple[Law, ...] = (
 
 
 def broken_by(run: Run, laws: Iterable[Law] = LAWS) -> list[tuple[str, str]]:
-    """Ask laws of a run: the name of each that is broken, and how."""
+    """Return the name of each law that a run breaks, and how it breaks it."""
     return [(law.__name__, how) for law in laws for how in law(run)]
 
 
 def broken_when_settled(run: Run, *, is_second: bool) -> list[tuple[str, str]]:
-    """Ask all laws of a run that nothing befell. `is_second`: another one has run before, without
-    news since.
+    """Return the same as `broken_by` for a run without faults, by the laws for settled runs, too.
+
+    `is_second`: one such run came before, and nothing has changed since.
     """
     return broken_by(run, (*LAWS, *(IDLE if is_second else SETTLED)))
 
@@ -654,7 +665,7 @@ def _active(run: Run) -> list[Mapping[str, Any]]:
 
 
 def _amiss(run: Run) -> str:
-    """Say in one line what a run says of what is not as it should be."""
+    """Return in one line all problems that a run reports."""
     if run.result is None:
         return run.said[-400:]
     told = [*run.result["refusals"], *(f"{one['error']}" for one in run.told if one["error"])]
@@ -681,7 +692,7 @@ def _live(held: Iterable[Held], declared: Declared) -> dict[str, Place]:
 
 
 def _untrue_code(run: Run) -> Iterator[str]:
-    """Hold the exit code against what this run changed, as far as it was answered or shown to it."""
+    """Yield how the exit code contradicts the changes that answers and lists showed to this run."""
     made, removed = set[Held](), set[Held]()
     for moment, new, gone in run.changes():
         if moment.by == run.name:
@@ -699,7 +710,7 @@ def _untrue_code(run: Run) -> Iterator[str]:
         yield f"exit {run.code}, and {len(known)} were changed"
     steps = [step for one in run.told for step in one["steps"]]
     may_have = may_have or any(step.get("outcome") == "unsettled" for step in steps)
-    is_change = run.verb != "adopt"  # it changes the state alone
+    is_change = run.verb != "adopt"  # it changes only the state
     if is_change and run.code == ExitCode.PARTLY_APPLIED and not (made or removed or may_have):
         yield "exit 4, and nothing was changed, nor may have been"
     if run.verb == "plan" and (made or removed):
@@ -715,12 +726,12 @@ def _untrue_code(run: Run) -> Iterator[str]:
 
 
 class _Fates(NamedTuple):
-    """What became of ids in a run."""
+    """What happened to the ids in a run."""
 
     made: dict[str, Held]  # by this run
     gone: dict[str, Moment]  # when each was removed, by anybody
     shown: dict[str, set[str]]  # ids that the last list showed, by tenant
-    answered: set[str]  # ids of which this run was answered that they are gone
+    answered: set[str]  # ids that an answer to this run reports as gone
 
 
 def _fates(run: Run) -> _Fates:
@@ -741,7 +752,7 @@ def _fates(run: Run) -> _Fates:
 def _untrue_step(
     run: Run, declared: Declared, step: Mapping[str, Any], fates: _Fates
 ) -> Iterator[str]:
-    """Hold the outcome of a step against what this run made and removed."""
+    """Yield how the outcome of a step contradicts what this run made and removed."""
     said, what = (
         step["outcome"],
         f"{step['action']} {step['address'] or step['id']} is said to be {step['outcome']}",
@@ -797,7 +808,7 @@ def _untrue_step(
 
 
 def _not_remembered(run: Run) -> Iterator[str]:
-    """Name what the report tells as made and the state does not know."""
+    """Yield the subscriptions that an answer or the report names as made, and the state lacks."""
     if run.remembers is None or not run.result or run.result["error"]:
         return
     known, certain = (
@@ -824,8 +835,9 @@ def _not_remembered(run: Run) -> Iterator[str]:
 
 
 def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterator[str]:
-    """Say what a green run does not know, or does not tell, of a declared one. `last`: when it last
-    looked.
+    """Yield each fault of a declared subscription that a green run does not report.
+
+    `last`: the moment of its last list.
     """
     steps = [step for step in run.steps(declared.name) if step["address"] == want.address]
     is_unknown = any(
@@ -848,13 +860,13 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
 
 
 def _is_awaited(run: Run, declared: Declared, address: str) -> bool:
-    """Whether the run says that it counts one as live by a response alone."""
+    """Return whether a step counts an address as live by a response, but by no list."""
     steps = run.steps(declared.name)
     return any(step["address"] == address and not step["listed"] for step in steps)
 
 
 def _too_many(run: Run, declared: Declared, last: Moment) -> Iterator[str]:
-    """Name what is there and shown although it is not declared, and nothing is said of it."""
+    """Yield each owned live subscription that is undeclared and in the list, but not reported."""
     places = {one.place for one in declared.wanted}
     for one in last.held if not declared.is_targeted else ():
         is_silent = one in (last.shown or ()) and not run.is_told(one.id)
@@ -863,7 +875,7 @@ def _too_many(run: Run, declared: Declared, last: Moment) -> Iterator[str]:
 
 
 def _is_flag_known(run: Run, declared: Declared, one: Held) -> bool:
-    """Whether hooksync can know the flag: the list tells it, or the state has what was sent."""
+    """Return whether hooksync can find out a flag: the list or the state has it."""
     if declared.tells_flags:
         return True
     known = [
@@ -880,7 +892,7 @@ def _shown(run: Run, declared: Declared) -> tuple[Held, ...]:
 
 
 def _looked(run: Run) -> set[str]:
-    """Give the tenants whose list this run read after its last change there."""
+    """Return the tenants whose list this run read after its last change to them."""
     last = {
         it.tenant: it for it in run.moments if it.by == run.name and it.call in (*CHANGING, "list")
     }
@@ -888,10 +900,10 @@ def _looked(run: Run) -> set[str]:
 
 
 def _is_clear_no(moment: Moment) -> bool:
-    """Whether an answer says that nothing was done: a cut says nothing, a 500 that it went wrong.
+    """Return whether an answer shows that the call changed nothing. A cut or a 500 does not.
 
-    A 404 to DELETE and a 409 to POST say that it is so: an earlier try of the same call may have
-    done it.
+    A 404 to DELETE and a 409 to POST do not, either: an earlier try of the same call may have made
+    the change.
     """
     is_so = (moment.call, moment.status) in (("unsubscribe", 404), ("subscribe", 409))
     return moment.status is not None and 300 <= moment.status < 500 and not is_so

@@ -1,4 +1,4 @@
-"""Makes the nouns that tests need, with sensible defaults, and strategies that draw them."""
+"""Functions that make subscriptions and tenancies with defaults, and strategies that draw them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def declared(
     include_identifiers: bool = True,
     secret: SecretRef = SECRET,
 ) -> DeclaredSubscription:
-    """A declared subscription of the tenancy `prod`."""
+    """Return a declared subscription of the tenancy `prod`."""
     return DeclaredSubscription(
         "prod",
         name,
@@ -51,12 +51,11 @@ def live(
     *,
     include_identifiers: bool | None = True,
 ) -> LiveSubscription:
-    """A live subscription."""
     return LiveSubscription(identifier, live_url(url), trigger, include_identifiers)
 
 
 def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy:
-    """The tenancy `prod`, which owns everything."""
+    """Return the tenancy `prod`, which owns everything unless `settings` change that."""
     refs = (
         SecretRef("env", f"PRESERVICA_{name}") for name in ("USERNAME", "PASSWORD", "2FA_TOKEN")
     )
@@ -105,7 +104,7 @@ FLAGS = st.sampled_from([True, False, None])
 
 @st.composite
 def lists_of_live(draw: st.DrawFn, most: int = 12) -> tuple[LiveSubscription, ...]:
-    """Live subscriptions with ids of their own; identities may repeat."""
+    """Draw live subscriptions. Their ids differ; their identities may repeat."""
     number = draw(st.integers(0, most))
     return tuple(
         live(f"{index:032x}", draw(URLS), draw(TRIGGERS), include_identifiers=draw(FLAGS))
@@ -115,8 +114,9 @@ def lists_of_live(draw: st.DrawFn, most: int = 12) -> tuple[LiveSubscription, ..
 
 @st.composite
 def tenancies(draw: st.DrawFn, **settings: object) -> Tenancy:
-    """A tenancy as a checked file gives it: no identity twice, every URL under a prefix if it has
-    any.
+    """Draw a tenancy as a checked hooks file declares it.
+
+    No identity repeats. If `owns` has prefixes, each URL is under one of them.
     """
     from hooksync.core.urls import owns_url
 

@@ -1,4 +1,4 @@
-"""A backend in memory, whose network fails as a test says."""
+"""A backend in memory, whose calls fail as a test chooses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CUT = FileError(Problem("memory is unreachable", "check the network"))
 
 
 class PassiveStore(RemoteStore):
-    """A store whose run lock only calls renew, so that a test decides when."""
+    """A store without a thread that renews the run lock: a test decides when it is renewed."""
 
     def renew_until(self, done: Event) -> None:
         """Renew nothing."""
@@ -22,7 +22,7 @@ class PassiveStore(RemoteStore):
 
 @dataclass(slots=True)
 class MemoryBackend:
-    """One content. `faults`: what happens to the next calls, "" for nothing."""
+    """Holds one content. `faults`: what happens to the next writes, one each; "" for nothing."""
 
     where: str = "memory"
     found: tuple[Content, str] | None = None
@@ -30,7 +30,7 @@ class MemoryBackend:
     faults: list[str] = field(default_factory=list)  # of writes: before, after, doubled, stale
     calls: int = 0
     messages: list[str] = field(default_factory=list)
-    before_put: Callable[[], None] = lambda: None  # what others do at the last moment
+    before_put: Callable[[], None] = lambda: None  # what others do just before a write
 
     @property
     def content(self) -> Content:
@@ -55,7 +55,7 @@ class MemoryBackend:
         if fault == "after":
             raise CUT
         if fault == "doubled":
-            raise Changed  # the second one finds what the first has written
+            raise Changed  # the second write finds the content of the first
         assert self.found
         return self.found[1]
 

@@ -1,4 +1,4 @@
-"""A terminal in memory: it keeps what it is to show, and there is nobody to ask."""
+"""A terminal in memory: it keeps all output, and nobody answers questions on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class MemoryTerminal:
-    """What a command shows, piece by piece: its result, and all else. Calls are among the latter."""
+    """Keeps the result of a command in `out`. Keeps messages, warnings and calls in `err`."""
 
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)

@@ -25,7 +25,7 @@ CREDENTIALS = {
 
 @contextmanager
 def web_hooks_api(box: Sandbox, **options: Any) -> Iterator[WebHooksAPI]:
-    """Log in to a sandbox."""
+    """Log in to a sandbox, and yield the API of its webhooks."""
     server = box.url.removeprefix("http://")
     api = WebHooksAPI(**{**CREDENTIALS, **options}, server=server, protocol="http")
     try:
@@ -37,7 +37,7 @@ def web_hooks_api(box: Sandbox, **options: Any) -> Iterator[WebHooksAPI]:
 
 @pytest.fixture
 def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else's credentials, and a folder of one's own."""
+    """Remove all credentials from the environment, and change to an empty folder."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("PRESERVICA_")]:
         monkeypatch.delenv(name)

@@ -1,5 +1,4 @@
-"""What else may go wrong with a call of the sandbox's service, and how else that service may be;
-for tests alone.
+"""More faults and traits of the sandbox's service, only for tests.
 
 `misbehave` lets a fault happen. `OddRules` are the service's rules with more traits.
 """
@@ -26,16 +25,16 @@ if TYPE_CHECKING:
 
     from tests.boxes import Sandbox
 
-KINDS = {  # as `faults.KINDS`
+KINDS = {  # all of `faults.KINDS`, and more
     **faults.KINDS,
     "gateway": "-N",  # this status, with a gateway's HTML page
     "retry-after-date": "-S",  # 429
     "busy": "-S",  # 503, with Retry-After
-    "stall": "-S",  # waits, then does it
-    "commit": "-N",  # does it, then answers as a failing gateway
-    "half-body": "",  # does it, then sends half of the answer
-    "doubled": "",  # does it twice, as where a proxy repeats a call; answers as the second time
-    "expired-token": "",  # 401, and the token is good for nothing from now on
+    "stall": "-S",  # waits, and then does the call
+    "commit": "-N",  # does the call, and then answers as a failing gateway
+    "half-body": "",  # does the call, and then sends half of the answer
+    "doubled": "",  # does the call twice, as if a proxy repeats it; sends the second answer
+    "expired-token": "",  # 401, and the token is invalid from now on
     "needs-2fa-setup": "",
     "empty-body": "",
     "not-json": "",
@@ -52,12 +51,12 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Half(Answer):
-    """An answer of which half is sent, although its whole length is announced."""
+    """An answer of which only half is sent, although its header announces the whole length."""
 
 
 def send_half(connection: Connection, answer: Answer) -> None:
-    """Send an answer without the second half of its body, or of one without a body only "HTTP/1.1";
-    and end.
+    """Send an answer without the second half of its body, and close the connection. If the answer
+    has no body, send only "HTTP/1.1".
     """
     stream, connection.wfile = connection.wfile, io.BytesIO()
     connection.send(answer)
@@ -68,7 +67,7 @@ def send_half(connection: Connection, answer: Answer) -> None:
 
 
 class OddRules(Rules):
-    """The rules of a service that is odd as `ODD_TRAITS` say, and newer than hooksync."""
+    """The rules of a service that may have `ODD_TRAITS`, and has a trigger that hooksync lacks."""
 
     triggers = (*Rules.triggers, "ENTITY_DELETED")
 
@@ -105,12 +104,12 @@ class OddRules(Rules):
 
 
 def with_normal_url(request: Request) -> Request:
-    """Let a request ask for a subscription of the URL as the service spells it."""
+    """Return a request to subscribe with its URL normalised."""
     try:
         document = json.loads(request.body)
         document["url"] = normalised(document["url"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return request  # it is refused
+        return request  # the rules refuse it
     return replace(request, body=json.dumps(document).encode())
 
 
@@ -122,8 +121,8 @@ def normalised(url: str) -> str:
 
 
 def misbehave(box: Sandbox, fault: Fault, request: Request) -> Answer | None:
-    """Let a fault that is not in `faults.KINDS` happen to a call; None: the connection is to be
-    cut.
+    """Let a fault that is not in `faults.KINDS` happen to a call, and return the answer. Return
+    None if the connection must be cut.
     """
     rules, number = box.rules, fault.number
     match fault.kind:
@@ -159,7 +158,7 @@ def misbehave(box: Sandbox, fault: Fault, request: Request) -> Answer | None:
 
 
 def html_answer(status: float) -> Answer:
-    """Answer as a gateway in front of the service does: with an HTML page, not JSON."""
+    """Return the answer of a gateway in front of the service: an HTML page, not JSON."""
     title = f"{status:g} {responses.get(int(status), 'Unknown')}"
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
     return Answer(int(status), page.encode(), "text/html")

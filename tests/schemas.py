@@ -1,4 +1,4 @@
-"""Holds documents against the schemas that hooksync ships, as any validator does."""
+"""Functions that validate documents by the schemas that hooksync ships, as any validator does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.command_line import ROOT
 
 @cache
 def validator(kind: str) -> jsonschema.Draft202012Validator:
-    """Make the validator of one kind of document; a schema may name a part of a different one."""
+    """Return the validator of one kind of document. A schema may refer to a different schema."""
     schemas = {}
     for path in (ROOT / "schemas").glob("*.schema.json"):
         schemas[path.name] = json.loads(path.read_text(encoding="utf-8"))
@@ -28,12 +28,12 @@ def validator(kind: str) -> jsonschema.Draft202012Validator:
 
 
 def assert_fits(document: object, kind: str) -> None:
-    """Hold a document against its schema."""
+    """Assert that a document is valid by its schema."""
     validator(kind).validate(document)
 
 
 def assert_sealed(document: dict[str, Any], kind: str) -> None:
-    """Hold a document against its schema, and its digest against the rest of it."""
+    """Assert that a document is valid by its schema, and that its digest is that of the rest."""
     assert_fits(document, kind)
     rest = {name: value for name, value in document.items() if name != "digest"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"))

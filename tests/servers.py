@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from socketserver import BaseServer
 
-POLL = 0.02  # seconds between two looks whether to stop
+POLL = 0.02  # seconds between two checks whether to stop
 
 
 @contextmanager
 def running(server: BaseServer) -> Iterator[None]:
-    """Let a server take calls until the end of the block; then close it."""
+    """Let a server accept requests until the end of the block; then close it."""
     with server:
         thread = threading.Thread(target=server.serve_forever, args=(POLL,))
         thread.start()

@@ -20,8 +20,8 @@ class _Quiet(WebHookHandler):
 
 @contextmanager
 def shipped_receiver(secret: str, certificate: Path | None = None) -> Iterator[str]:
-    """Give the address of one that holds a secret; over TLS where there is a certificate (PEM, with
-    its key).
+    """Start the receiver with a secret, and yield its URL. With a certificate (PEM, with its key),
+    the receiver uses TLS.
     """
     server = HTTPServer(("127.0.0.1", 0), _Quiet)
     server.secret_key = secret  # type: ignore[attr-defined]

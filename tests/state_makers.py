@@ -1,4 +1,4 @@
-"""Makes states and what is in them, with sensible defaults, and strategies that draw them."""
+"""Functions that make states and their records with defaults, and strategies that draw them."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def entry(
     salt: Salt = SALT,
     key: Key | None = KEY,
 ) -> StateEntry:
-    """An entry for `catalogue`. `key`: of its secret; None: it is unconfirmed."""
+    """Return an entry for `catalogue`. `key`: the key of its secret; None: it is unconfirmed."""
     made = StateEntry(SERVER, tenant, "prod/catalogue/MOVED", run, AT, DECLARED, True, identifier)
     return made.made_with(key, salt) if key else made
 
 
 def intent(tenant: str = "brama", name: str = "catalogue", *, run: int = 1) -> Intent:
-    """An intent to make one subscription."""
+    """Return an intent to make one subscription."""
     address = f"prod/{name}/MOVED"
     return Intent(SERVER, tenant, address, run, AT, DECLARED, True, ("2" * 32,))
 
 
 def unsettled(tenant: str = "brama", applies: int = 1) -> Unsettled:
-    """A record that the last applies left `catalogue` unsettled."""
+    """Return a record that the last applies left `catalogue` unsettled."""
     return Unsettled(SERVER, tenant, "prod/catalogue/MOVED", applies)
 
 
 def state(*records: AnyRecord, serial: int = 1, salts: tuple[Salt, ...] = (SALT,)) -> State:
-    """A state that contains these."""
+    """Return a state that contains these records."""
     return State(
         URL_SALT,
         salts,
@@ -61,7 +61,7 @@ def state(*records: AnyRecord, serial: int = 1, salts: tuple[Salt, ...] = (SALT,
 
 
 def adding(*made: StateEntry) -> Callable[[State], State]:
-    """A change that adds entries, unless they are there."""
+    """Return a change of a state that adds entries, or replaces entries with the same ids."""
 
     def change(now: State) -> State:
         there = {(each.key, each.id): each for each in (*now.entries, *made)}
@@ -71,12 +71,12 @@ def adding(*made: StateEntry) -> Callable[[State], State]:
 
 
 def load(store: StateStore) -> State | None:
-    """Read the state as it is now. Raises FileError if no run may go by it."""
+    """Return the current state. Raise FileError if no run may trust it."""
     return inspect(store).trusted()
 
 
 def ids_of(one: State, tenant: str) -> set[str]:
-    """The live ids of a tenant that a state contains."""
+    """Return the ids in the entries of a state for a tenant."""
     return {each.id for each in one.entries if each.tenant == tenant}
 
 
@@ -88,13 +88,15 @@ TIMES = st.integers(0, 2**53 - 1)
 
 
 def salts() -> st.SearchStrategy[Salt]:
-    """Salts as a file may have them."""
+    """Return a strategy for salts that a file may contain."""
     return st.builds(Salt, TEXTS, SALT_BYTES)
 
 
 @st.composite
 def states(draw: st.DrawFn) -> State:
-    """Whole states: each record once, every salt there, no run later than the serial."""
+    """Draw a whole state. It has each record once, and each salt that a record names. No run is
+    later than the serial.
+    """
     serial = draw(st.integers(1, 2**53 - 1))
     known = draw(st.lists(salts(), min_size=1, max_size=4, unique_by=lambda salt: salt.id))
     names = st.sampled_from([salt.id for salt in known])

@@ -1,8 +1,8 @@
-"""Stretches the same secret under the same salt once in a process: scrypt is a pure function, meant
-to cost 0.1 s.
+"""Caches scrypt, so that a process stretches a secret under a salt only once. A call of scrypt
+takes 0.1 s on purpose.
 
-To be imported by whatever runs many commands in one process. Where even once is too often, and
-nobody looks at what comes of it, `stretch_cheaply` stands for scrypt.
+Import this module to run many commands in one process. If even one call is too slow, and the key
+does not matter, replace scrypt by `stretch_cheaply`.
 """
 
 from __future__ import annotations
@@ -15,5 +15,5 @@ hashlib.scrypt = functools.lru_cache(maxsize=4096)(hashlib.scrypt)  # type: igno
 
 
 def stretch_cheaply(password: bytes, *, salt: bytes, dklen: int, **costs: int) -> bytes:
-    """Make a key of a secret and a salt in no time. `costs`: as of scrypt."""
+    """Return a key of a secret and a salt, much faster than scrypt. `costs`: those of scrypt."""
     return hmac.digest(salt, password + repr(costs).encode(), "sha512")[:dklen]

@@ -12,12 +12,12 @@ from tests.conftest import Place
 
 
 class Terminal:
-    """A real terminal with hooksync on it."""
+    """A pseudo-terminal on which hooksync runs."""
 
     def __init__(
         self, place: Place, *arguments: str, program: Sequence[str] = ("-m", "hooksync")
     ) -> None:
-        import pty  # POSIX alone has it
+        import pty  # only POSIX has it
 
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
@@ -41,7 +41,7 @@ class Terminal:
         try:
             while data := os.read(self._ours, 4096):
                 self.seen += data.decode()
-        except OSError:  # Linux says so when the other side is closed
+        except OSError:  # Linux raises it when the other side is closed
             pass
         os.close(self._ours)
         return self.process.wait(30)

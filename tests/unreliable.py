@@ -1,7 +1,7 @@
-"""A network that fails as a test says: stands on loopback between an HTTP client and a real server.
+"""A network that fails as a test chooses: a proxy on loopback between an HTTP client and a real
+server.
 
-Each request goes to the server over a connection of its own, so that both ends always know where it
-ends.
+Each request has its own connection to the server, so that its end is always clear to both sides.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ class Fault:
     """What happens to one request."""
 
     what: What
-    # drop: the server never sees it · lose: the server does it, its answer is dropped · double: the
-    # server gets it twice, the second answer is passed on · delay: it waits · cut: it and all after
-    # it are dropped · cut-after: as cut, but the server still does this one; its answer is dropped
-    # pattern that the request line is searched for, e.g. "^PUT " or "^POST .*/git-receive-pack"
+    # drop: the server never gets it · lose: the server does it, but its answer is dropped · double:
+    # the server gets it twice, and the second answer is passed on · delay: it waits · cut: it and
+    # all later requests are dropped · cut-after: as cut, but the server still does this request,
+    # and its answer is dropped
+    # a pattern for the request line, e.g. "^PUT " or "^POST .*/git-receive-pack"
     like: str = ""
-    nth: int = 1  # which of those that match, counted from when the fault is added
+    nth: int = 1  # which of the matching requests, counted from when the fault is added
     seconds: float | None = None  # of a delay; None: until `release` is called
     happened: threading.Event = field(default_factory=threading.Event)  # set when it begins
 
 
 class Unreliable(Loopback):
-    """Passes requests on, and answers back."""
+    """Passes requests to the server, and its answers to the client."""
 
     def __init__(self, port: int) -> None:
-        """`port`: of the server, on 127.0.0.1."""
-        # the request lines that came, dropped ones too, but for those to a cut network
+        """Begin to listen. `port`: the port of the server on 127.0.0.1."""
+        # all request lines, also of dropped requests, but not of those while the network is cut
         self.requests: list[str] = []
         self._server = port
         self._faults: list[Fault] = []
@@ -60,20 +61,20 @@ class Unreliable(Loopback):
     def add(
         self, what: What, like: str = "", nth: int = 1, *, seconds: float | None = None
     ) -> Fault:
-        """Let something happen to a request that is yet to come."""
+        """Add a fault of a later request."""
         fault = Fault(what, like, nth, seconds)
         with self._mutex:
             self._faults.append(fault)
         return fault
 
     def release(self) -> None:
-        """Let all go on that wait for this."""
+        """Let all delayed requests continue."""
         with self._mutex:
             self._released.set()
             self._released = threading.Event()
 
     def cut(self) -> None:
-        """Cut all connections, and each that comes, until `restore`."""
+        """Cut all connections, and each new one until `restore`."""
         with self._mutex:
             self._is_cut = True
             for each in self._sockets:
@@ -89,11 +90,11 @@ class Unreliable(Loopback):
             if (request := _read_request(connection)) and (answer := self._answer(request)):
                 connection.sendall(answer)
                 connection.shutdown(socket.SHUT_WR)
-                connection.recv(1)  # else its last bytes may be lost with the connection
+                connection.recv(1)  # without this, the last bytes of the answer may be lost
 
     @contextmanager
     def _kept(self, connection: socket.socket) -> Iterator[None]:
-        """Know of a connection as long as it is used, so that it can be cut."""
+        """Keep a connection in `_sockets` as long as it is used, so that `cut` can end it."""
         with self._mutex:
             if self._is_cut:
                 raise OSError("cut")
@@ -124,7 +125,7 @@ class Unreliable(Loopback):
         return b"" if what in ("lose", "cut-after") else answer
 
     def _fault(self, line: str) -> Fault | None:
-        """Find what happens to a request; of several, the first that was added."""
+        """Return the fault of a request, if it has one; of several, the first that was added."""
         with self._mutex:
             self.requests.append(line)
             found = None
@@ -147,8 +148,8 @@ class Unreliable(Loopback):
 
 
 def _read_request(client: socket.socket) -> bytes:
-    """Read a whole request, and ask for the end of the connection after its answer. Empty: there is
-    none.
+    """Return a whole request, changed so that the server closes the connection after its answer.
+    Return no bytes if there is no request.
     """
     with client.makefile("rb") as file:
         lines = [file.readline()]

@@ -1,5 +1,5 @@
-"""A server on loopback that says what a test wants, byte by byte, where the sandbox is too
-well-behaved.
+"""A server on loopback that sends exactly the bytes that a test chooses, for answers that the
+sandbox never sends.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Respond = Callable[["Wire", socket.socket, bytes], object]  # a true value keeps
 
 
 class Loopback(ABC):
-    """Listens on loopback and serves each connection in a thread of its own; as a context, it is
-    gone at the end.
+    """Listens on loopback and serves each connection in its own thread. As a context manager, it
+    closes at the end.
     """
 
     def __init__(self) -> None:
-        """Begin to listen: what serves must be ready."""
+        """Begin to listen. A subclass must set its own attributes before this call."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
@@ -96,7 +96,7 @@ class Wire(Loopback):
 
     @property
     def documents(self) -> list[Any]:
-        """The bodies of requests that are JSON."""
+        """The bodies of all requests, which must be JSON."""
         return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.requests]
 
     def header(self, name: str, request: int = -1) -> str | None:
@@ -113,7 +113,7 @@ class Wire(Loopback):
                 self._sockets.append(connection)
             with connection:
                 if self.stopping.is_set():
-                    return  # it came too late to be ended with the others
+                    return  # it came too late for `_end` to close it
                 while (request := _read_request(connection)) and not self.stopping.is_set():
                     self.requests.append(request)
                     if not self._respond(self, connection, request):
@@ -143,7 +143,7 @@ def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
 
 
 def saying(data: bytes) -> Respond:
-    """Give one answer to everything, and keep the connection."""
+    """Return a function that sends the same answer to each request, and keeps the connection."""
 
     def respond(_: Wire, connection: socket.socket, __: bytes) -> bool:
         connection.sendall(data)
@@ -153,7 +153,7 @@ def saying(data: bytes) -> Respond:
 
 
 def cutting(data: bytes) -> Respond:
-    """Say something and cut the connection."""
+    """Return a function that sends some bytes and cuts the connection."""
 
     def respond(_: Wire, connection: socket.socket, __: bytes) -> bool:
         connection.sendall(data)
@@ -163,7 +163,7 @@ def cutting(data: bytes) -> Respond:
 
 
 def endless(start: bytes, piece: bytes, pause: float = 0.0) -> Respond:
-    """Say something again and again until the client has had enough."""
+    """Return a function that sends a piece again and again until the client disconnects."""
 
     def respond(wire: Wire, connection: socket.socket, _: bytes) -> None:
         connection.sendall(start)
@@ -175,17 +175,18 @@ def endless(start: bytes, piece: bytes, pause: float = 0.0) -> Respond:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A self-signed certificate and the server's side of it."""
+    """A self-signed certificate, and the TLS context of a server that has it."""
 
-    pem: Path  # the certificate alone, as a client's bundle
+    pem: Path  # only the certificate, as the bundle of a client
     server: ssl.SSLContext
 
 
 def make_certificate(folder: Path, name: str, *, days: int = 1, fault: str = "") -> Certificate:
-    """Make a certificate for a host name or an address. `days` to its end: below zero it is over,
-    above ten not begun.
+    """Make a certificate for a host name or an address. `days`: until it expires. Below zero, it
+    has expired; above ten, it is not valid yet.
 
-    `fault`: "no names" beside the common name, which says it; or "for clients" alone.
+    `fault`: "no names" puts the name only into the common name; "for clients" allows only clients
+    to use it.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(

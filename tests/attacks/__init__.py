@@ -1,8 +1,6 @@
-"""Attacks on hooksync, a file for each family: what somebody plants or does, and what must not come
-of it.
+"""Attacks on hooksync, one file for each family: the acts of an attacker, and the harm to prevent.
 
-Each test is one attack, and most are made from tables: every text to plant, in every field, in
-every format. A family plays most of its attacks within this process and some with whole processes.
-`python -m tests.attacks` plays all of them and counts them; the counts stand in
-docs/internals/attacks.md.
+Each test is one attack. Most attacks are made from tables: each text is planted in each field, and
+shown in each format. A family plays most of its attacks within this process, and some with whole
+processes. `python -m tests.attacks` plays all attacks. docs/internals/attacks.md lists them.
 """

@@ -1,5 +1,5 @@
-"""The campaign: plays all attacks, those of the night too. `python -m tests.attacks` exits with 1 if
-one gets through.
+"""Play all attacks, the nightly ones included. `python -m tests.attacks` exits with 1 if an attack
+gets through.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Takes one defence away at a time, in a copy of hooksync: the attacks of its family must get
-through then.
+"""Remove one defence at a time from a copy of hooksync. The attacks of its family must then get
+through.
 
-So that an attack that could not succeed is noticed. A text that is not there any more is an error,
-too: then the list has to follow the code.
+This finds attacks that could never succeed. If hooksync no longer contains a text of the table,
+`copy_broken` raises a ValueError, and a developer must update the table.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 
 from tests.simulation.breaks import Break, copy_broken
 
-LONGEST = 300.0  # seconds for the attacks of a family, on a machine that has much else to do
+LONGEST = 300.0  # seconds for the attacks of a family, on a busy machine
 
-# family: the defence that is taken away
+# each family, and the defence to remove
 BREAKS = {
     "redirects": Break(
         "follow a redirect",
@@ -52,7 +52,7 @@ BREAKS = {
     "server_names": Break(
         "let user information stand in a URL",
         "core/urls.py",
-        '    if "@" in netloc:\n        return "holds user information (@)"\n',
+        '    if "@" in netloc:\n        return "contains user information (@)"\n',
         '    netloc = netloc.rpartition("@")[2]\n',
     ),
     "ids": Break(
@@ -111,7 +111,7 @@ BREAKS = {
         "    except InvalidDocument:\n        return []\n",
     ),
     "canaries": Break(
-        "find no value in any text",  # a smaller break is caught by the second of two masks
+        "find no value in any text",  # the second of two masks makes up for a smaller break
         "core/redaction.py",
         "        return spans\n\n    def holds",
         "        return []\n\n    def holds",
@@ -145,8 +145,9 @@ BREAKS = {
 
 
 def attacks_that_get_through(family: str, folder: Path) -> str:
-    """Play what each change plays of a family, on a copy without a defence; returns what was told,
-    or nothing.
+    """Play the attacks of a family that are not nightly, on a copy of hooksync without its defence.
+
+    Return the output of pytest if an attack gets through, or else an empty text.
     """
     copy_broken(BREAKS[family], folder)
     command = [

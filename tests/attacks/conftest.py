@@ -1,5 +1,5 @@
-"""What the families share: whole processes against peers that misbehave, all those of a file side
-by side.
+"""Whole processes against peers that misbehave, for all families. The cases of a file run side by
+side.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Withstands = Callable[[Case], None]
 
 
 def chosen(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """Give the parameters of the tests of this file that are to run."""
+    """Yield the parameters of the selected tests of this file."""
     for item in request.session.items:
         if item.path == request.path and (spec := getattr(item, "callspec", None)):
             yield spec.params
@@ -25,8 +25,9 @@ def chosen(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module", autouse=True)
 def withstands(request: pytest.FixtureRequest) -> Iterator[Withstands]:
-    """Demand that a whole process comes through a case: in time, in little memory, in words that
-    give nothing away.
+    """Yield a function that asserts that a whole process survives a case.
+
+    The process must end in time, need little memory, and show no secret.
     """
     cases = {each["case"] for each in chosen(request) if isinstance(each.get("case"), Case)}
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)

@@ -1,7 +1,7 @@
 """Peers that misbehave on purpose, and whole processes of hooksync measured against them.
 
-Each case is data: one call, and what comes instead of its answer; every other call is answered as
-it should be.
+Each case is data: one call, and the misbehaviour that replaces its answer. The peer answers all
+other calls correctly.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from tests.wire import Respond, Wire, answer, cutting, endless, make_certificate
 
 TOKEN, REFRESH = "t0ken-0123456789-of-the-service", "r3fresh-0123456789-of-the-service"
 NEVER_SHOWN = (*HIDDEN, TOKEN, REFRESH)
-RECEIVER = "https://hooks.example.org/catalogue"  # declared where no case challenges it
+RECEIVER = "https://hooks.example.org/catalogue"  # declared if a case has no challenge
 TIMEOUT = 2.0  # seconds that a call may take
-SIDE_BY_SIDE = 12  # children of one family at a time: most wait most of the time
+SIDE_BY_SIDE = 12  # children of one family at a time; most of them wait most of the time
 
-# seconds that a child may take for all but its calls, on a machine that has much else to do
+# seconds that a child may take for everything but its calls, on a busy machine
 _START = 25.0
-_END = 100.0  # seconds after which a child is ended
-# bytes of address space: a child that wants more fails, and the machine does not
+_END = 100.0  # seconds after which a child is killed
+# bytes of address space: a child that needs more fails, instead of the machine
 _MOST_MEMORY = 4 * 1024**3
 _MIB = 1024 * 1024
-_LITTLE = 40  # MiB, of which a child may always take more than where all is well
+_LITTLE = 40  # MiB that any child may need beyond a run without mischief
 
 HOOKS = """\
 version: 1
@@ -72,7 +72,7 @@ def raw(data: bytes) -> Respond:
 
 
 def flood(start: bytes, piece: bytes) -> Respond:
-    """Say something again and again, up to 1 GiB of it."""
+    """Send a piece again and again, up to 1 GiB in total."""
 
     def respond(wire: Wire, connection: socket.socket, __: bytes) -> bool:
         connection.sendall(start)
@@ -90,7 +90,7 @@ def trickle(start: bytes, piece: bytes) -> Respond:
 
 
 def bomb(*layers: str, size: int = 1 << 28) -> Respond:
-    """Compress a list with so many bytes of spaces in it, once for each layer."""
+    """Send a list with `size` bytes of spaces in it, compressed once for each layer."""
     headers = ("Content-Type: application/json", f"Content-Encoding: {', '.join(layers)}")
 
     def respond(wire: Wire, connection: socket.socket, request: bytes) -> object:
@@ -132,18 +132,18 @@ def answer_well(_: Wire, connection: socket.socket, request: bytes) -> bool:
     return True
 
 
-# --- what goes wrong
+# --- kinds of mischief
 
 
 @dataclass(frozen=True)
 class Mischief:
-    """What a peer does instead of answering."""
+    """The misbehaviour of a peer instead of an answer, and the expected reaction of hooksync."""
 
     play: Respond
-    said: tuple[str, ...] = ()  # hooksync must say one of these; none: it must find nothing amiss
-    is_repeated: bool = False  # a call that may be repeated is, up to four times
-    speaks_first: bool = False  # once it is connected to, whatever comes
-    mib: int = _LITTLE  # that a child may take beyond what it takes where all is well
+    said: tuple[str, ...] = ()  # hooksync must print one of these; if empty, it must print no error
+    is_repeated: bool = False  # if the call may be repeated, hooksync repeats it up to 4 times
+    speaks_first: bool = False  # upon connection, before any request
+    mib: int = _LITTLE  # that a child may need beyond a run without mischief
 
 
 _LATE, _CUT = "no complete answer within", "the connection was cut before the answer was complete"
@@ -176,14 +176,15 @@ def _repeated(play: Respond, *said: str) -> Mischief:
 
 
 def _large(play: Respond, mib: int = _LITTLE) -> Mischief:
-    """More than is taken: what comes first, the bound of size or that of time, depends on the
-    machine.
+    """Return a mischief that sends more than hooksync reads.
+
+    The limit of size or the limit of time is reached first, depending on the machine.
     """
     return Mischief(play, (_HUGE, _LATE), is_repeated=True, mib=mib)
 
 
 _BOMBS = {
-    # how much
+    # too much
     "10 MB": Mischief(body(b'["' + b"x" * 10_000_000 + b'"]'), (_HUGE, _SHAPE)),
     "10 MB of empty lists": Mischief(body(b"[" + b"[]," * 3_300_000 + b"[]]"), (_HUGE,), mib=80),
     "1 GB in chunks": _large(flood(_CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"), 80),
@@ -200,7 +201,7 @@ _BOMBS = {
     "103 Early Hints without end": _repeated(
         flood(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1024), _INTERIM
     ),
-    # compressed, although identity was asked for
+    # compressed, although hooksync accepts only identity
     "a gzip bomb": _large(bomb("gzip"), 80),
     "a deflate bomb": _large(bomb("deflate"), 80),
     "a gzip bomb in gzip": _large(bomb("gzip", "gzip"), 80),
@@ -219,7 +220,7 @@ _SLOW = {
     "a length too long, left open": _repeated(trickle(_lengths(1000) + _LIST, b""), _LATE),
 }
 _BROKEN = {
-    # JSON that is none, or odd
+    # invalid or odd JSON
     "deep JSON": Mischief(body(b"[" * 100_000 + b"]" * 100_000), (_NOT_STRICT,)),
     "deep JSON, 60 KB": Mischief(body(b"[" * 60_000), (_NOT_STRICT,)),
     "a number of a million digits": Mischief(body(b"[" + b"9" * 1_000_000 + b"]"), (_NOT_STRICT,)),
@@ -232,7 +233,7 @@ _BROKEN = {
     "nothing": Mischief(body(b""), (_NO_JSON,)),
     "a byte order mark": Mischief(body(_BOM + _LIST)),
     "keys twice, NaN and infinity": Mischief(body(_ODD), (_NOT_STRICT,)),
-    # HTTP that is none
+    # invalid HTTP
     "a length too long, cut": _repeated(raw(_lengths(1000) + _LIST), _CUT),
     "a length too short": Mischief(raw(_lengths(5) + _LIST), (_NO_JSON,)),
     "a negative length": Mischief(raw(_lengths(-5) + b"[nonsense"), (_NO_JSON,)),
@@ -280,7 +281,7 @@ MISCHIEFS = {
     for name, mischief in family.items()
 }
 
-# What is said of a receiver: our own words for what the service is quoted on.
+# Messages about a receiver, if they differ from those about the service.
 _OF_A_RECEIVER = {
     **dict.fromkeys((_NO_JSON, _NOT_STRICT, _SHAPE), "its answer is not JSON"),
 }
@@ -290,20 +291,20 @@ _OF_A_RECEIVER = {
 
 @dataclass(frozen=True)
 class Case:
-    """A mischief in answer to one call, and what must come of it."""
+    """One call, the mischief that answers it, and the expected result."""
 
-    # "log-in", "list", "subscribe", "unsubscribe"; "receiver": of an apply; "check": a receiver,
-    # too
+    # "log-in", "list", "subscribe", "unsubscribe"; "receiver": the challenge of an apply; "check":
+    # the challenge of a check
     call: str
     name: str  # of the mischief
     code: int
     said: tuple[str, ...]
     tries: int  # of the call, at most
-    mib: int  # that the child may take beyond what it takes where all is well
+    mib: int  # that the child may need beyond a run without mischief
     is_https: bool = False
 
     def columns(self) -> tuple[str, str]:
-        """Of a table of cases."""
+        """Return the columns by which `covering` chooses cases."""
         return self.call, self.name
 
     def __str__(self) -> str:
@@ -311,7 +312,7 @@ class Case:
 
     @property
     def seconds(self) -> float:
-        """The longest that the child may take."""
+        """Return the longest time that the child may take."""
         policy = RetryPolicy()
         waits: float = sum(policy.first_wait * 2**repeat for repeat in range(self.tries - 1))
         return _START + self.tries * TIMEOUT + waits
@@ -328,18 +329,19 @@ def _cases(call: str, *names: str, is_https: bool = False) -> Iterator[Case]:
         if call in ("receiver", "check"):
             said = tuple(_OF_A_RECEIVER.get(each, each) for each in said)
         elif call == "unsubscribe" and not is_lost:
-            said = (*said, "-> 200: ")  # whatever came with it: 204 is the answer, and 404 will do
+            said = (*said, "-> 200: ")  # only 204 and 404 are right answers
         code = 0 if not said else 3 if call == "receiver" else 1
         if call in ("subscribe", "unsubscribe") and (_HUGE in said or is_lost):
-            code = 4  # it may have been carried out, and no list shows that it was
-        # of other answers 1 MiB is taken, of a receiver's 64 KiB
+            code = 4  # the change may have been made, and no list shows it
+        # hooksync reads 1 MiB of other answers, and 64 KiB of a receiver's answer
         mib = mischief.mib if call == "list" else _LITTLE
         yield Case(call, name, code, said, _TRIES[call] if is_lost else 1, mib, is_https)
 
 
 def _all_cases() -> Iterator[Case]:
-    """Let lists, the largest answers, meet everything, and the other calls what may be otherwise
-    with them.
+    """Yield the cases. Lists, which may be the largest answers, meet nearly every mischief.
+
+    The other calls meet each mischief that may have a different result for them.
     """
     of_others = {
         "trailers without end",
@@ -365,19 +367,19 @@ CASES = tuple(_all_cases())
 
 
 def cases_of(family: str) -> list[Case]:
-    """Give the cases of a family of attacks."""
+    """Return the cases of a family of attacks."""
     return [case for case in CASES if case.name in FAMILIES[family]]
 
 
-# --- playing them
+# --- playing the cases
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a child came to."""
+    """The measured result of a child."""
 
     seconds: float
-    mib: float  # resident, at its most
+    mib: float  # the peak of its resident memory
     code: int
     out: str
     err: str
@@ -389,8 +391,9 @@ class Measured:
         return self.out + self.err
 
 
-# A small process between us and the child: on Linux a child's peak counts from the size of the
-# process that starts it. It hears signals and lets the child, which gets them too, decide.
+# A small process between the tests and the child. On Linux, the peak of a child includes the size
+# of the process that starts it. The small process ignores signals. The child gets them too, and
+# reacts.
 _LAUNCHER = """
 import contextlib, json, os, resource, signal, sys, time
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -409,8 +412,9 @@ with open(sys.argv[1], "w") as file:
 def start(
     arguments: Sequence[str], environ: dict[str, str], folder: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a command whose time and memory `finish` will tell; it and its launcher are a group of
-    processes.
+    """Start a command whose time and memory `finish` returns.
+
+    The command and its launcher are a process group.
     """
     measuring = [
         sys.executable,
@@ -433,9 +437,7 @@ def start(
 
 
 def finish(process: subprocess.Popen[bytes], folder: Path) -> Measured:
-    """Wait for the end of a command that `start` started, or end it when it has had more time than
-    any may have.
-    """
+    """Wait for the end of a command that `start` started, or kill it after `_END` seconds."""
     with process:
         try:
             out, err = process.communicate(timeout=_END)
@@ -452,7 +454,7 @@ def finish(process: subprocess.Popen[bytes], folder: Path) -> Measured:
 
 
 class Blunt(Wire):
-    """Speaks as soon as it is connected to, and listens to nothing."""
+    """A peer that sends its bytes upon connection, and ignores all requests."""
 
     def _serve(self, plain: socket.socket) -> None:
         with plain, suppress(OSError):
@@ -464,7 +466,7 @@ class Blunt(Wire):
 
 
 def service(call: str, misbehave: Respond, live: Sequence[Mapping[str, object]] = ()) -> Respond:
-    """Be a service that answers all calls but one as it should, and remembers what it is told."""
+    """Answer all calls but one correctly, as a service that keeps its subscriptions."""
     held = {str(one["id"]): one for one in live}
 
     def respond(wire: Wire, connection: socket.socket, request: bytes) -> object:
@@ -520,7 +522,7 @@ _COMMANDS = {
 
 
 def play(case: Case) -> Measured:
-    """Run hooksync against a service, or a receiver, that misbehaves so."""
+    """Run hooksync against the service or the receiver of a case."""
     mischief = MISCHIEFS[case.name]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -554,12 +556,13 @@ def play(case: Case) -> Measured:
         )
 
 
-# --- judging them
+# --- judging the results
 
 
 def complaints(case: Case, measured: Measured, at_rest: float) -> list[str]:
-    """Say all that is not as it should be. `at_rest`: MiB that such a command takes where all is
-    well.
+    """Return all complaints about a result.
+
+    `at_rest`: the MiB that the same command needs without mischief.
     """
     more = measured.mib - at_rest
     calls = measured.challenges if case.call in ("receiver", "check") else measured.requests
@@ -594,7 +597,7 @@ def complaints(case: Case, measured: Measured, at_rest: float) -> list[str]:
 
 
 def is_inert(text: str) -> bool:
-    """Whether a text holds nothing that a terminal or a CI runner takes for a command."""
+    """Return whether a text contains no command to a terminal or a CI runner."""
     return all(
         line.isprintable() and not line.startswith("::") and "##[" not in line
         for line in text.split("\n")

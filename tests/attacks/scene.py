@@ -1,8 +1,8 @@
-"""One run of hooksync between a service and a receiver that say what an attack plants, and judges
-of what it showed.
+"""One run of hooksync between a service and a receiver that send planted texts, and judges of its
+output.
 
-The run is within this process, over real sockets: some milliseconds each. `Case` of
-`tests/attacks/peers.py` has whole processes, with their time and memory.
+The run is within this process, over real sockets, and takes some milliseconds. For whole processes,
+with their time and memory, use `Case` of `tests/attacks/peers.py`.
 """
 
 from __future__ import annotations
@@ -55,22 +55,22 @@ CALLS = ("log-in", "list", "subscribe", "unsubscribe")  # of the service
 
 @dataclass(frozen=True)
 class Scene:
-    """What the service holds and says, and what surrounds the run."""
+    """The subscriptions and answers of the service, and the surroundings of the run."""
 
     live: Sequence[Mapping[str, object]] = ()
-    call: str = ""  # of the service, answered with `said` instead of as it should be
+    call: str = ""  # of the service, which `said` answers instead
     said: Respond = field(default=saying(b""))
     receiver: Respond = answer_well
     hooks: str = HOOKS
     environ: Mapping[str, str] = field(default_factory=dict)
-    host: str = "127.0.0.1"  # by which the peers are declared
+    host: str = "127.0.0.1"  # in the URLs that declare the peers
     tls: ssl.SSLContext | None = None  # of the service
     receiver_tls: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of a run."""
+    """The result of a run."""
 
     run: Run
     requests: tuple[bytes, ...]  # that the service got
@@ -79,12 +79,12 @@ class Seen:
 
     @property
     def shown(self) -> str:
-        """All that somebody could read: both streams, and every file that was written."""
+        """Return all that a reader could see: both streams, and every written file."""
         return "\n".join([self.run.out, self.run.err, *self.files.values()])
 
 
 def play(arguments: Sequence[str], scene: Scene) -> Seen:
-    """Run a command in a scene, under a policy that lets receivers on this machine be quoted."""
+    """Run a command in a scene, under a policy that allows receivers on this machine."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         box = stack.enter_context(Wire(service(scene.call, scene.said, scene.live), scene.tls))
@@ -119,7 +119,7 @@ def refusal(message: str, status: str = "422 No") -> Respond:
     return saying(answer(json.dumps({"message": message}, ensure_ascii=False).encode(), status))
 
 
-# --- what a peer can say, and where it is shown
+# --- texts that a peer can send, and the commands that show them
 
 Plant = Callable[[str], Scene]  # puts a text into one field
 
@@ -173,7 +173,7 @@ _PLANS = tuple(name for name in SHOWN if name.startswith("plan"))
 _LISTS = ("list, text", "list, JSON")
 _APPLIES = tuple(name for name in SHOWN if name.startswith("apply"))
 _CHECKS = ("check, text", "check, JSON")
-FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # and in which of SHOWN it can be seen
+FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # each with the keys of SHOWN that can show it
     "an id": (lambda text: _listed(id=text), ("plan, JSON", *_APPLIES, *_LISTS)),
     "a URL": (
         lambda text: _listed(url=f"https://h.example/{text}"),
@@ -197,11 +197,11 @@ FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # and in which of SHOWN it
 }
 
 
-# --- values that must not be seen, in one level of each encoding
+# --- values that no output may show, in one level of each encoding
 
 Encode = Callable[[str], str]
 
-_PART = 12  # characters of a value that are too many to be seen
+_PART = 12  # characters of a value; to show so many is a leak
 
 
 ENCODINGS = {  # those that attacks use
@@ -217,8 +217,8 @@ ENCODINGS = {  # those that attacks use
 
 
 def leaks(shown: str, values: Sequence[str] = NEVER_SHOWN) -> list[str]:
-    """Name the values of which a text gives away a good part, in clear or in any form that this
-    decodes.
+    """Return the values of which a text shows a large part, in clear or in an encoding that
+    `_readings` decodes.
     """
     readings = {shown, *_readings(shown)}
     return [
@@ -230,14 +230,14 @@ def leaks(shown: str, values: Sequence[str] = NEVER_SHOWN) -> list[str]:
 
 @functools.cache
 def _parts(value: str) -> tuple[str, ...]:
-    """Cut out of a value all that is too much to be seen of it."""
+    """Return the parts of a value that no text may show."""
     return tuple(
         value[start : start + _PART] for start in range(0, max(len(value) - _PART, 0) + 1, 2)
     )
 
 
 def _readings(text: str) -> Iterator[str]:
-    """Read a text as who looks for a value would, each way by itself."""
+    """Yield each decoding of a text by which a reader may find a value."""
     yield unquote_plus(text)
     yield html.unescape(text)
     yield re.sub(r"\\+(?:x|u00)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text)
@@ -261,7 +261,7 @@ def _base64(run: str) -> str:
 
 
 def steers(text: str) -> list[str]:
-    """Name the lines that a terminal or a CI runner takes for more than text.
+    """Return the lines that a terminal or a CI runner takes for more than text.
 
     Sources: GitHub's runner, ActionCommand.cs (`::x::` at the beginning of a line, after white
     space, and `##[x]` anywhere); Azure Pipelines' logging commands (`##vso[` anywhere).

@@ -1,4 +1,4 @@
-"""The attacks themselves: each family bites where its defence is gone."""
+"""Tests of the attacks: each family gets through if its defence is removed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_without_its_defence_the_attacks_of_a_family_get_through(
     assert "FAILED" in attacks_that_get_through(family, tmp_path)
 
 
-def test_every_family_has_a_defence_that_can_be_taken_away_and_is_on_the_page() -> None:
+def test_every_family_has_a_defence_that_can_be_removed_and_is_documented() -> None:
     families = {path.stem for path in Path(__file__).parent.glob("test_*.py")} - {"test_attacks"}
     assert {f"test_{family}" for family in BREAKS} == families
     page = (ROOT / "docs" / "internals" / "attacks.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Answers that are no HTTP, or no JSON, or JSON that readers take differently."""
+"""Answers that are invalid HTTP, invalid JSON, or JSON that parsers read differently."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from tests.lanes import covering
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # the first of them waits for many
+@pytest.mark.timeout(240)  # the first test waits for many cases
 @pytest.mark.parametrize("case", covering(cases_of("broken answers"), key=Case.columns), ids=str)
-def test_an_answer_that_makes_no_sense_is_one_clear_error(
-    case: Case, withstands: Withstands
-) -> None:
+def test_a_broken_answer_leads_to_one_clear_error(case: Case, withstands: Withstands) -> None:
     withstands(case)

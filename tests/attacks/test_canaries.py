@@ -1,7 +1,6 @@
-"""A canary in every field that a peer can fill: no value of the run comes out of any, in any form,
-by any door.
+"""A canary in every field that a peer can fill. No command may show the canary, in any encoding.
 
-The fields are found by reading hooksync's own code, so that a new one without a canary fails here.
+A test finds the fields by reading hooksync's own code, so a new field without a canary fails.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ ENVIRON = {
     "HTTPS_PROXY": f"http://me:{PROXY}@proxy.example:3128",
 }
 OF_THE_ENVIRONMENT = (*HIDDEN, PLAN_KEY, PROXY)
-VALUES = (*OF_THE_ENVIRONMENT, TOKEN, REFRESH)  # these two are known once a log-in told them
+VALUES = (*OF_THE_ENVIRONMENT, TOKEN, REFRESH)  # a run has the last two only after a log-in
 STEERING = "##vso[task.complete]\n::error::owned\x1b[2J\u202e"
 
 
 def _logged_in(**planted: object) -> Plant:
-    """Log in with a text in one field."""
+    """Plant a text in the given fields of the answer to a log-in."""
 
     def plant(text: str) -> Scene:
         said = {"success": True, "token": "t0ken", **dict.fromkeys(planted, text)}
@@ -106,7 +105,7 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "where a redirect leads": (_redirect, _CHECKS),
     "the head of an answer": (_head, (*_PLANS, *_CHECKS)),
 }
-READ = {  # what hooksync reads of answers, and the plants that fill it
+READ = {  # each field that hooksync reads of answers, and the plant that fills it
     "token": "a token",
     "refresh-token": "a refresh token",
     "success": "a success",
@@ -136,8 +135,10 @@ _BEFORE_LOG_IN = (
 
 
 def fields_read() -> set[str]:
-    """Find the names by which the code looks into answers: `x.get("name")`, `x["name"]`, attributes
-    of a response, fields of the types that an answer is read as.
+    """Return the names of the fields that the code reads of answers.
+
+    The names are in `x.get("name")`, `x["name"]`, attributes of a response, and fields of the types
+    of answers.
     """
     found: set[str] = set()
     for kind in (responses.LogIn, responses._Live, responses._Created):
@@ -157,8 +158,8 @@ def fields_read() -> set[str]:
     return found
 
 
-def test_every_field_that_is_read_of_an_answer_has_a_canary() -> None:
-    # of a form, of URLs, of an event that is passed on or made
+def test_every_field_that_hooksync_reads_of_an_answer_has_a_canary() -> None:
+    # names in forms, in URLs, and in events that hooksync forwards or makes
     ours = {
         "username",
         "password",
@@ -182,7 +183,7 @@ ATTACKS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("field", "form", "shown", "value"), covering(ATTACKS))
-def test_no_value_comes_out_of_any_field_in_any_form_by_any_door(
+def test_no_command_shows_a_value_that_a_peer_echoes_in_any_field_and_encoding(
     field: str, form: str, shown: str, value: str
 ) -> None:
     scene = PLANTS[field][0](f"{STEERING} {ENCODINGS[form](value)} and more")
@@ -194,7 +195,7 @@ def test_no_value_comes_out_of_any_field_in_any_form_by_any_door(
         json.loads(seen.run.out)
 
 
-def test_without_a_redactor_canaries_come_out() -> None:
+def test_a_canary_that_is_no_value_of_the_run_is_shown() -> None:
     seen = play(
         SHOWN["plan, text"], FIELDS["a refused list"][0]("a-value-that-no-run-knows-0123456789")
     )

@@ -20,7 +20,7 @@ VALUES = {
     "the token": TOKEN,
     "the refresh token": REFRESH,
 }
-# which tells them with its answer to the log-in
+# values that the service sends in its answer to the log-in
 OF_THE_SERVICE = (
     "the token",
     "the refresh token",
@@ -31,19 +31,19 @@ SINGLE = [
         product(VALUES, ENCODINGS, FIELDS.items())
     )
     if not (value in OF_THE_SERVICE and field == "a refused log-in")
-    # which reads no hooks file, and knows no value of one
+    # both read no hooks file, so the run holds none of its values
     if places[number % len(places)] not in ("export", "init")
 ]
 
 
 @pytest.mark.parametrize(("value", "encoding", "field", "shown"), covering(SINGLE))
-def test_no_value_of_this_run_comes_back_in_an_encoding(
+def test_no_command_shows_an_encoded_value_of_the_run(
     value: str, encoding: str, field: str, shown: str
 ) -> None:
     _attack(ENCODINGS[encoding](VALUES[value]), field, shown)
 
 
-UNSENT = {  # values that no call has sent, and a peer may have from elsewhere
+UNSENT = {  # values that no call has sent, but that a peer may have from elsewhere
     "HOOKSYNC_PLAN_KEY": ("pl4n-key-0123456789-abcdef",),
     "PRESERVICA_2FA_TOKEN": ("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",),
     "HTTPS_PROXY": ("pr0xy-user-0123456789", "pr0xy-passw0rd-0123456789"),
@@ -72,6 +72,6 @@ def _attack(planted: str, field: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_the_judge_sees_a_value_in_each_encoding(value: str) -> None:
+def test_the_judge_of_leaks_finds_a_value_in_each_encoding(value: str) -> None:
     for encode in ENCODINGS.values():
         assert value in leaks(f"cannot use {encode(value)} here")

@@ -1,8 +1,8 @@
-"""Git, which keeps the state on a branch: a commit or a file of variables runs nothing, a server
-fills no memory.
+"""Git, which keeps the state on a branch. No commit and no env file runs a program, and no server
+fills the memory.
 
-The hooks file is in a subfolder, so that a commit can add there what looks like a bare repository.
-Processes are real; a program that git must not run leaves a file.
+The hooks file is in a subfolder, so that a commit can add files there that look like a bare
+repository. Processes are real. A program that git must not run leaves a file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COMMANDS = {
 }
 URL = '[remote "origin"]\n\turl = {url}\n'
 SSH = URL.format(url="ssh://127.0.0.1/x.git")
-# settings of the folder that looks like a repository; each runs a program that leaves a file
+# settings of the folder that looks like a repository; if git read one, a program would leave a file
 CONFIGS = {
     "ssh": f"{SSH}[core]\n\tsshCommand = touch {{mark}};\n",
     "ssh by an include": f"{SSH}[include]\n\tpath = included\n",
@@ -71,7 +71,7 @@ def remote(tmp_path: Path) -> Remote:
 
 
 def repository(place: Place, remote: Remote, config: str) -> tuple[Path, Path]:
-    """Clone what a commit added; return the clone, and the file that must not appear."""
+    """Push files that look like a repository; return a clone, and the file that must not appear."""
     mark = place.folder / "mark"
     author = remote.clone("author")
     folder = author / "production"
@@ -103,7 +103,7 @@ def repository(place: Place, remote: Remote, config: str) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(("config", "command"), covering(product(CONFIGS, COMMANDS), every=4))
-def test_a_commit_that_looks_like_a_repository_runs_nothing(
+def test_committed_files_that_look_like_a_repository_run_no_program(
     config: str, command: str, place: Place, remote: Remote
 ) -> None:
     clone, mark = repository(place, remote, CONFIGS[config])
@@ -121,7 +121,7 @@ def test_a_commit_that_looks_like_a_repository_runs_nothing(
 
 
 @pytest.mark.parametrize("name", [".git", ".GIT", "git~1", ".git "])
-def test_no_commit_contains_the_name_by_which_the_repository_is_found(
+def test_git_refuses_to_check_out_a_path_that_can_be_read_as_dot_git(
     name: str, remote: Remote
 ) -> None:
     blob = remote.git("hash-object", "-w", "--stdin", data="gitdir: ../evil\n")
@@ -134,9 +134,7 @@ def test_no_commit_contains_the_name_by_which_the_repository_is_found(
     assert not (remote.folder / "clone" / "production" / name).exists()
 
 
-def test_a_repository_of_another_user_is_refused_as_git_refuses_it(
-    place: Place, remote: Remote
-) -> None:
+def test_a_repository_of_a_different_user_is_refused(place: Place, remote: Remote) -> None:
     clone, _ = repository(place, remote, "")
     place.environ |= remote.environ | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
     done = place.run("plan", "--file", str(clone / "production"), "--state", WHERE)
@@ -147,7 +145,7 @@ def test_a_repository_of_another_user_is_refused_as_git_refuses_it(
 @pytest.mark.parametrize(
     "name", sampled(["GIT_SSH_COMMAND", "GIT_SSH", "PATH", "GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL"], 3)
 )
-def test_a_file_of_variables_sets_nothing_for_git(name: str, place: Place, remote: Remote) -> None:
+def test_an_env_file_sets_no_variable_of_git(name: str, place: Place, remote: Remote) -> None:
     mark = place.folder / "mark"
     bin_ = place.folder / "bin"
     bin_.mkdir()
@@ -178,7 +176,7 @@ def test_a_file_of_variables_sets_nothing_for_git(name: str, place: Place, remot
 
 
 @pytest.mark.parametrize("stream", [2, 1])
-def test_a_server_that_never_stops_fills_no_memory(stream: int, remote: Remote) -> None:
+def test_a_git_server_that_sends_without_end_fills_no_memory(stream: int, remote: Remote) -> None:
     clone = remote.clone("clone")
     remote.git("config", "remote.origin.url", "ssh://127.0.0.1/x.git", at=clone)
     flood = remote.folder / "flood"

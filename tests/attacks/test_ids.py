@@ -1,6 +1,4 @@
-"""Ids that the service chooses: each goes into the path of a call, and must stay the one segment
-that it is.
-"""
+"""Ids that the service chooses. Each id must stay one segment of the path of a call."""
 
 from __future__ import annotations
 
@@ -71,7 +69,7 @@ IDS_AT_NIGHT = (
     "null",
     "%41" * 300,
 )
-NAMES_NOTHING = (".", "..")  # no server can be asked for these
+NAMES_NOTHING = (".", "..")  # no path can hold these as a segment
 SEGMENT = re.compile(r"DELETE /api/webhook/subscriptions/([\w.~%-]+) HTTP/1\.1", re.ASCII)
 
 
@@ -80,7 +78,9 @@ SEGMENT = re.compile(r"DELETE /api/webhook/subscriptions/([\w.~%-]+) HTTP/1\.1",
     [*covering(product(IDS, FORMATS)), *nightly(product(IDS_AT_NIGHT, FORMATS))],
     ids=ascii,
 )
-def test_an_id_is_one_segment_of_a_path_whatever_it_holds(identifier: str, shown_as: str) -> None:
+def test_an_id_with_any_characters_stays_one_segment_of_a_path(
+    identifier: str, shown_as: str
+) -> None:
     live = [DECLARED, {**NOT_DECLARED, "id": identifier}]
     scene = Scene(live, environ={"RECEIVER": RECEIVER})
     seen = play((*APPLY, "--no-probe", "-v", *FORMATS[shown_as]), scene)
@@ -97,6 +97,6 @@ def test_an_id_is_one_segment_of_a_path_whatever_it_holds(identifier: str, shown
             identifier
         ]
         assert (len(removed), seen.run.code) == (1, 0)
-    assert len(lines) == 3 + len(removed)  # log in, list, verify: nothing else was asked for
+    assert len(lines) == 3 + len(removed)  # log in, list, verify: there is no other call
     assert leaks(seen.shown) == []
     assert steers(seen.shown) == []

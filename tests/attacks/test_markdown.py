@@ -1,5 +1,5 @@
-"""Text that is markup where a plan is a comment of a pull request: it must stay text, and stay
-where it is put.
+"""Texts that could be markup in a comment of a pull request, which shows a plan. Each must stay
+text, and stay in its place.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ ATTACKS = [(field, text, shown) for (field, shown), text in product(SHOWN_AS_MAR
 
 
 @pytest.mark.parametrize(("field", "text", "shown"), covering(ATTACKS, every=2))
-def test_nothing_that_a_peer_says_is_markup_in_a_comment(field: str, text: str, shown: str) -> None:
+def test_no_text_of_a_peer_becomes_markup_in_a_comment(field: str, text: str, shown: str) -> None:
     seen = play(SHOWN[shown], FIELDS[field][0](TEXTS[text]))
     outside = "\n".join(assert_well_formed(seen.run.out))
     kind = shown.partition(",")[0]

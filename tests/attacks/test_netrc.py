@@ -1,6 +1,4 @@
-"""Credentials of other tools that lie about on this machine: hooksync sends none, shows none, and
-needs none.
-"""
+"""Credentials of other tools on this machine: hooksync sends none, shows none, and needs none."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A saved plan that somebody else has written or changed, without the key that plans are signed
-with.
-"""
+"""Saved plans that an attacker has written or changed, mostly without the key that signs plans."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ SIGNATURE = "hmac-sha256:" + "0" * 64
 
 @pytest.fixture
 def signed(place: Place) -> Place:
-    """A place with a plan that is signed, and the key."""
+    """Return a place with a signed plan and its key."""
     place.environ["HOOKSYNC_PLAN_KEY"] = KEY
     save(place)
     return place
@@ -48,10 +46,10 @@ def test_the_state_that_a_plan_names_is_never_opened(
         {"tenancy": ["*"]},
         {"replace": ["*"]},
         {"target": ["*/MOVED"]},
-        {"shard": "2/2"},  # of an older edition
+        {"shard": "2/2"},  # a field of an older version
     ],
 )
-def test_a_selection_that_was_altered_does_nothing_else_than_the_plan_shows(
+def test_an_altered_selection_changes_nothing_beyond_the_steps_of_the_plan(
     place: Place, selection: dict[str, object]
 ) -> None:
     alter(save(place), lambda it: it["selection"].update(selection))
@@ -63,7 +61,7 @@ def test_a_selection_that_was_altered_does_nothing_else_than_the_plan_shows(
 
 
 def test_files_that_a_plan_names_as_places_are_never_opened(place: Place) -> None:
-    os.mkfifo(place.folder / "pipe")  # whoever opens it waits for ever
+    os.mkfifo(place.folder / "pipe")  # a program that opens the pipe waits for ever
     alter(
         save(place),
         lambda it: [step.update(place="pipe:1:1") for step in it["tenancies"][0]["steps"]],
@@ -84,7 +82,7 @@ COMMANDS = (
 @pytest.mark.parametrize(
     ("name", "runner"), covering(product(COMMANDS, ("GITHUB_ACTIONS", "TF_BUILD", "CI")))
 )
-def test_words_of_a_plan_are_no_commands_of_a_runner(
+def test_no_text_of_a_saved_plan_becomes_a_command_to_a_ci_runner(
     place: Place, name: str, runner: str, verb: str
 ) -> None:
     wrong = {"address": f"{name}\n{name}", "name": f"{name}\n{name}", "url": f"\n{name}"}
@@ -101,7 +99,7 @@ def test_words_of_a_plan_are_no_commands_of_a_runner(
     ("field", "signs"),
     covering(product(("url", "server", "id", "state", "selection"), (True, False))),
 )
-def test_a_key_that_is_there_twice_is_refused_whichever_the_seal_covers(
+def test_a_saved_plan_with_a_duplicate_key_is_refused_with_or_without_a_signature(
     place: Place, field: str, signs: bool
 ) -> None:
     if signs:
@@ -172,7 +170,7 @@ def test_a_forged_signature_is_refused_before_any_call(signed: Place, how: str) 
 @pytest.mark.parametrize(
     "form", ["hooksync.plan/0", "hooksync.plan/2", "hooksync.state/1", "hooksync.report/1"]
 )
-def test_a_plan_of_another_format_is_refused_even_where_its_signature_fits(
+def test_a_plan_of_a_different_format_is_refused_even_if_its_signature_is_valid(
     signed: Place, form: str
 ) -> None:
     def change(document: dict[str, object]) -> None:

@@ -1,5 +1,5 @@
-"""One changed hooks file that nobody has reviewed yet: it sends nothing to a machine of the
-attacker's, and removes no more than the policy allows.
+"""A changed hooks file that nobody has reviewed yet. A run with this file sends nothing to the
+attacker, and removes no more than the policy allows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROBING = ("plan --probe", "check", "apply --yes")
 
 @pytest.fixture
 def attacker() -> Iterator[Wire]:
-    """A machine of the attacker's, and a judge: nothing may have arrived there."""
+    """Yield a machine of the attacker; assert at the end that no request arrived there."""
     with Wire(saying(answer(b"{}"))) as wire:
         yield wire
         assert wire.requests == []
@@ -35,7 +35,7 @@ def host_of(url: str) -> str:
 
 
 def run_changed(place: Place, command: str, *change: str, **environ: str) -> tuple[int, str]:
-    """Change the hooks file, and run a command on it."""
+    """Run a command on a changed hooks file; assert that the command makes no call."""
     text = HOOKS
     for old, new in zip(change[::2], change[1::2], strict=True):
         assert old in text
@@ -63,7 +63,7 @@ TAKEN = [  # what a hooks file may never name, with a policy or without one
 
 
 @pytest.mark.parametrize(("command", "taken"), covering(product(COMMANDS, TAKEN), every=4))
-def test_neither_the_environment_nor_the_key_of_plans_leaves_by_a_hooks_file(
+def test_no_hooks_file_can_send_the_environment_or_the_plan_key_to_a_server(
     command: str, taken: tuple[str, str, str], place: Place, attacker: Wire
 ) -> None:
     (place.folder / "link").symlink_to("/proc/self/environ")
@@ -74,7 +74,7 @@ def test_neither_the_environment_nor_the_key_of_plans_leaves_by_a_hooks_file(
     assert (code, said in err, PLAN_KEY in err) == (1, True, False)
 
 
-BREACHES = [  # what is changed, and the line of the policy that forbids it
+BREACHES = [  # a change, and the line of the policy that forbids it
     ("${BOX}", "{attacker}", 2),
     ("${BOX}", "${SERVER}", 2),
     ("${BOX}", "{attacker}/", 2),
@@ -92,7 +92,7 @@ BREACHES = [  # what is changed, and the line of the policy that forbids it
 
 
 @pytest.mark.parametrize(("command", "breach"), covering(product(COMMANDS, BREACHES), every=4))
-def test_what_a_policy_does_not_allow_is_refused_before_anybody_is_called(
+def test_a_setting_that_the_policy_does_not_allow_is_refused_before_any_call(
     command: str, breach: tuple[str, str, int], place: Place, attacker: Wire
 ) -> None:
     old, new, line = breach
@@ -110,7 +110,7 @@ def test_what_a_policy_does_not_allow_is_refused_before_anybody_is_called(
     assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
-# what is changed in a hooks file, so that a value would be shown, or sent to a name server
+# changes of a hooks file, by which a secret would be shown or sent to a name server
 SHOWN = [
     ("tenant: DEMO", "tenant: ${CATALOGUE_SECRET}"),
     ("tenant: DEMO", "tenant: ${FN_KEY}"),
@@ -127,9 +127,10 @@ SHOWN = [
 SHOWING = ("plan --out plan.json", "apply --yes --report report.json", "check", "list")
 
 
-def run_where_names_are_heard(place: Place, command: str, attacker: Wire) -> tuple[int, str]:
-    """Run a command where all calls beyond this machine go to a proxy of the attacker's, host names
-    included.
+def run_behind_proxy(place: Place, command: str, attacker: Wire) -> tuple[int, str]:
+    """Run a command with a proxy of the attacker, which would see all host names.
+
+    Assert that the command makes no call to the sandbox and shows no secret.
     """
     place.environ.update(HTTPS_PROXY=attacker.url, HTTP_PROXY=attacker.url)
     before = {path.name for path in place.folder.iterdir()}
@@ -143,7 +144,7 @@ def run_where_names_are_heard(place: Place, command: str, attacker: Wire) -> tup
 
 
 @pytest.mark.parametrize(("command", "change"), covering(product(SHOWING, SHOWN), every=4))
-def test_a_policy_lets_no_secret_be_shown_as_a_place(
+def test_under_a_policy_no_secret_is_accepted_in_a_setting_that_is_shown(
     command: str, change: tuple[str, str], place: Place, attacker: Wire
 ) -> None:
     hosts = {name: ["*.example.org", host_of(place.environ[url])] for name, url in FIELDS.items()}
@@ -154,10 +155,10 @@ def test_a_policy_lets_no_secret_be_shown_as_a_place(
     )
     place.environ.update(SCHEME="https", SLASHED=f"/{URL_KEY}")
     text = HOOKS.replace(*change)
-    if "username" in text:  # nothing else in this run tells that it is a secret
+    if "username" in text:  # no other setting may mark CATALOGUE_SECRET as a secret
         text = text.replace("env: CATALOGUE_SECRET}\n", "env: FN_KEY}\n")
     place.write(text)
-    code, err = run_where_names_are_heard(place, command, attacker)
+    code, err = run_behind_proxy(place, command, attacker)
     assert code in (1, 3)
     assert "would be shown here" in err
 
@@ -166,16 +167,18 @@ NO_POLICY = [change for change in SHOWN if "FN_KEY" not in change[1] and "SLASHE
 
 
 @pytest.mark.parametrize(("command", "change"), covering(product(SHOWING[:2], NO_POLICY), every=4))
-def test_without_a_policy_no_secret_of_the_run_is_shown_as_a_place(
+def test_without_a_policy_no_secret_of_the_run_is_accepted_in_a_setting_that_is_shown(
     command: str, change: tuple[str, str], place: Place, attacker: Wire
 ) -> None:
     place.write(HOOKS.replace(*change))
-    code, err = run_where_names_are_heard(place, command, attacker)
-    assert (code, "holds a secret, and its value would be shown here" in err) == (1, True)
+    code, err = run_behind_proxy(place, command, attacker)
+    assert (code, "contains a secret, and its value would be shown here" in err) == (1, True)
     assert place.run("validate").err == err
 
 
-def test_a_secret_of_one_file_is_no_place_in_another(place: Place, attacker: Wire) -> None:
+def test_a_secret_of_one_hooks_file_is_refused_as_a_tenant_in_a_second_file(
+    place: Place, attacker: Wire
+) -> None:
     other = (
         "version: 1\nx-a: &a ${OTHER}\ntenancies:\n  other: {server: a.example.org, tenant: *a}\n"
     )
@@ -183,10 +186,8 @@ def test_a_secret_of_one_file_is_no_place_in_another(place: Place, attacker: Wir
     subscription = "{url: https://b.example.org, trigger: MOVED, secret: {env: OTHER}}"
     place.write(f"{HOOKS}  other: {{subscriptions: {{b: {subscription}}}}}\n")
     place.environ["OTHER"] = SECRET
-    code, err = run_where_names_are_heard(
-        place, "plan -f hooks.yaml -f b.yaml --tenancy prod", attacker
-    )
-    assert (code, "b.yaml:4:42: the variable OTHER holds a secret" in err) == (1, True)
+    code, err = run_behind_proxy(place, "plan -f hooks.yaml -f b.yaml --tenancy prod", attacker)
+    assert (code, "b.yaml:4:42: the variable OTHER contains a secret" in err) == (1, True)
 
 
 @pytest.mark.parametrize("command", sampled(COMMANDS, 3))
@@ -217,7 +218,7 @@ def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
     assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
-def test_what_a_policy_allows_is_done(place: Place) -> None:
+def test_a_run_within_the_policy_succeeds(place: Place) -> None:
     policy = place.policy()
     for command in ("plan --probe --out plan.json", "apply plan.json", "check", "list"):
         run = place.run(*command.split(), "--policy", policy)
@@ -231,10 +232,10 @@ def test_a_policy_that_cannot_be_read_stops_every_command(command: str, place: P
 
 
 @pytest.mark.parametrize("command", sampled(PROBING, 3))
-def test_a_policy_that_does_not_allow_private_receivers_has_none_challenged(
+def test_no_private_receiver_is_challenged_if_the_policy_does_not_allow_it(
     command: str, place: Place, attacker: Wire
 ) -> None:
-    # else the sandbox would challenge it, as Preservica does
+    # without `require`, the sandbox would challenge the receiver, as Preservica does
     place.write(
         HOOKS.replace("${RECEIVER}", f"{attacker.url}/admin").replace(
             "tenant: DEMO", "probe: require"
@@ -255,7 +256,7 @@ METADATA = (
 
 
 @pytest.mark.parametrize(("command", "host"), covering(product(PROBING, METADATA), every=4))
-def test_the_metadata_of_a_cloud_is_asked_by_no_challenge(
+def test_no_challenge_is_sent_to_the_metadata_service_of_a_cloud(
     command: str, host: str, place: Place
 ) -> None:
     place.write(HOOKS.replace("${RECEIVER}?code=${FN_KEY}", f"http://{host}/latest/meta-data/"))
@@ -264,14 +265,14 @@ def test_the_metadata_of_a_cloud_is_asked_by_no_challenge(
 
 
 @pytest.mark.parametrize("host", sampled(METADATA, 3))
-def test_the_metadata_of_a_cloud_is_asked_by_no_log_in(host: str, place: Place) -> None:
+def test_no_log_in_is_sent_to_the_metadata_service_of_a_cloud(host: str, place: Place) -> None:
     place.write(HOOKS.replace("${BOX}", f"http://{host}\n    allow_http: true"))
     run = place.run("plan")
     assert (run.code, "the address is link-local: no call is made to it" in run.err) == (1, True)
-    assert "the password goes to" in run.err
+    assert "the password is sent to" in run.err
 
 
-# what a run may do
+# changes that a run may make
 
 SEARCH = """\
       search:
@@ -316,7 +317,7 @@ WAYS = {  # the hooks file, more flags, and the field of the policy that refuses
 
 
 @pytest.mark.parametrize("way", sampled(WAYS, 4))
-def test_no_way_around_a_policy_removes_more_than_it_allows(way: str, place: Place) -> None:
+def test_no_way_around_a_policy_removes_more_than_the_policy_allows(way: str, place: Place) -> None:
     text, flags, field = WAYS[way]
     place.environ["HOOKSYNC_PLAN_KEY"] = PLAN_KEY  # an unsigned state proves no ownership
     place.write(FOUR)

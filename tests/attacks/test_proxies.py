@@ -1,6 +1,4 @@
-"""Proxies: a hostile one on the way, its own credentials, and the ways that must not lead through
-one.
-"""
+"""Proxies: a hostile proxy, the credentials of a proxy, and the calls that must not use one."""
 
 from __future__ import annotations
 
@@ -49,7 +47,7 @@ ANSWERS = {  # to CONNECT
     "an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
     "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
 }
-DIRECT = {  # loopback is reached directly, whatever these say
+DIRECT = {  # none of these leads calls to loopback through a proxy
     "HTTP_PROXY": {},
     "http_proxy": {},
     "HTTPS_PROXY": {},
@@ -81,7 +79,7 @@ def _attack(said: bytes, command: str) -> None:
 
 
 @pytest.mark.parametrize(("said", "command"), covering(product(ANSWERS, COMMANDS)))
-def test_a_hostile_proxy_learns_nothing_and_gives_nothing_away(said: str, command: str) -> None:
+def test_a_hostile_proxy_gets_no_secret_and_no_command_shows_one(said: str, command: str) -> None:
     _attack(ANSWERS[said], command)
 
 
@@ -89,7 +87,7 @@ def test_a_hostile_proxy_learns_nothing_and_gives_nothing_away(said: str, comman
     ("variables", "command", "host"),
     covering(product(DIRECT, COMMANDS, ("127.0.0.1", "localhost"))),
 )
-def test_what_is_on_this_machine_is_not_asked_for_through_a_proxy(
+def test_no_proxy_is_used_for_calls_to_this_machine(
     variables: str, command: str, host: str
 ) -> None:
     with Wire(saying(answer(b"{}"))) as proxy:

@@ -1,4 +1,4 @@
-"""Redirects: a peer that sends a call elsewhere gets neither token nor password nor secret there."""
+"""Redirects: no token, no password and no secret reaches the target of a redirect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.lanes import covering
 from tests.wire import Wire, answer, saying
 
 STATUSES = (300, 301, 302, 303, 305, 306, 307, 308, 399)
-PLACES = {  # what may stand in the headers
+PLACES = {  # headers that direct a client elsewhere
     "another server": "Location: http://127.0.0.1:{port}/take",
     "another name of this machine": "Location: http://localhost:{port}/take",
     "no scheme": "Location: //127.0.0.1:{port}/take",
@@ -48,9 +48,7 @@ def elsewhere() -> Iterator[Wire]:
 
 
 @pytest.mark.parametrize(("call", "status", "place"), covering(ATTACKS))
-def test_a_redirect_is_followed_nowhere(
-    call: str, status: int, place: str, elsewhere: Wire
-) -> None:
+def test_no_redirect_is_followed(call: str, status: int, place: str, elsewhere: Wire) -> None:
     said = saying(answer(b"", f"{status} Elsewhere", PLACES[place].format(port=elsewhere.port)))
     live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
     if call in CALLS:
@@ -61,7 +59,7 @@ def test_a_redirect_is_followed_nowhere(
     assert seen.run.code in (1, 3, 4)
     assert "redirect" in seen.run.out + seen.run.err
     paths = {request.split(b" ")[1].split(b"?")[0].decode() for request in seen.requests}
-    # `check` begins with a look at the server
+    # hooksync requests no other path of the service
     assert all(path == "/" or path.startswith(API) for path in paths)
     assert {request.split(b" ")[1].split(b"?")[0] for request in seen.challenges} <= {b"/"}
     assert leaks(seen.shown) == []

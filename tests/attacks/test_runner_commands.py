@@ -1,4 +1,4 @@
-"""Text that is a command to a CI runner, or steers a terminal, wherever somebody else may put it."""
+"""Texts that are commands to a CI runner or a terminal, in every field that a stranger can fill."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize(("field", "text", "shown"), covering(ATTACKS, every=2))
-def test_nothing_that_a_peer_says_is_a_command_to_a_terminal_or_a_ci_runner(
+def test_no_text_of_a_peer_becomes_a_command_to_a_terminal_or_a_ci_runner(
     field: str, text: str, shown: str
 ) -> None:
     scene = FIELDS[field][0](TEXTS[text])
@@ -60,18 +60,18 @@ def test_nothing_that_a_peer_says_is_a_command_to_a_terminal_or_a_ci_runner(
 
 
 VISIBLE = {**FIELDS}
-del VISIBLE["a URL that is none"]  # nothing is shown of a text without a host
+del VISIBLE["a URL that is none"]  # hooksync shows nothing of a URL without a host
 
 
 @pytest.mark.parametrize(
     ("field", "shown"),
     covering([(field, shown) for field, (_, places) in VISIBLE.items() for shown in places]),
 )
-def test_what_a_peer_says_is_shown_there_when_it_is_harmless(field: str, shown: str) -> None:
+def test_a_harmless_text_of_a_peer_is_shown(field: str, shown: str) -> None:
     assert "harmless" in play(SHOWN[shown], FIELDS[field][0]("harmless")).shown
 
 
-# in a hooks file, whose author may be a stranger: the text, quoted for YAML, stands for {}
+# hooks files, whose author may be a stranger; the text, quoted for YAML, replaces {}
 HOOKS_PLANTS = {
     "a key": "version: 1\n{}: 1\n",
     "the version": "version: {}\n",
@@ -110,7 +110,7 @@ for _name, _setting in {
 
 
 @pytest.mark.parametrize(("field", "text"), covering(product(HOOKS_PLANTS, TEXTS)))
-def test_nothing_in_a_hooks_file_is_a_command_when_a_pull_request_of_a_stranger_is_validated(
+def test_no_text_of_a_hooks_file_becomes_a_command_when_a_pull_request_is_validated(
     field: str, text: str
 ) -> None:
     hooks = HOOKS_PLANTS[field].format(json.dumps(TEXTS[text]))

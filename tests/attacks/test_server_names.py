@@ -1,5 +1,5 @@
-"""Names of servers and receivers that look like another, or like this machine: refused before
-anything is sent.
+"""Names of servers that look like a different server, or like this machine. hooksync refuses them
+before it sends anything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.attacks.peers import HOOKS
 from tests.attacks.scene import Scene, leaks, play, steers
 from tests.lanes import covering, nightly
 
-# http to these would carry the password over a network; {port}: where a server listens here
+# http to these hosts would send the password over a network
 NOT_THIS_MACHINE = (
     "evil.localhost",
     "localhost.evil.example",
@@ -33,12 +33,12 @@ NOT_THIS_MACHINE_AT_NIGHT = (
     "host.docker.internal",
     "LOCALHOST.LOCALDOMAIN",
 )
-NO_NAME = (  # no URL that leads to one place for everybody who reads it
+NO_NAME = (  # URLs that are invalid, or that readers resolve differently; {port} becomes 443
     "https://127.0.0.1:{port}@evil.example",
     "https://evil.example\\@127.0.0.1:{port}",
     "https://evil.example#@127.0.0.1:{port}",
     "https:/127.0.0.1:{port}",
-    "http://127.1:{port}",  # systems take these for addresses
+    "http://127.1:{port}",  # operating systems read these as addresses
     "http://2130706433:{port}",
     "http://0x7f000001:{port}",
     "http://0177.0.0.1:{port}",
@@ -47,7 +47,7 @@ NO_NAME = (  # no URL that leads to one place for everybody who reads it
     "https://:{port}",
     "https://evil.example:{port}:80",
     "https://evil.example:99999",
-    "https://evil.example:\u0661\u0662",  # digits of another script
+    "https://evil.example:\u0661\u0662",  # digits of a different script
     "https://[::1]evil.example",
     "https://evil\n.example",
     "https://evil\u200b.example",
@@ -94,7 +94,7 @@ NO_NAME_AT_NIGHT = (
     "data:text/plain,x",
     "HTTPS//evil.example",
 )
-LOOK_ALIKE = {  # hosts, and how they are said in full
+LOOK_ALIKE = {  # hosts, and a text that the error must contain
     "eu.preserv\u0456ca.com": "xn--",  # a Cyrillic i
     "eu.pre\u017fervica.com": "",  # a long s, which becomes an s
     "eu.preservica\u3002com": "",  # an ideographic full stop
@@ -147,19 +147,22 @@ def _arguments(command: str) -> tuple[str, ...]:
 
 
 def _refused(command: str, server: str, source: str, code: int = 1) -> str:
-    """Demand that nothing is sent; gives what was said."""
+    """Assert that a server is refused before anything is sent; return the standard error."""
     seen = play(_arguments(command), _scene(server, source))
     assert seen.requests == seen.challenges == ()
     assert leaks(seen.shown) == []
     assert steers(seen.shown) == []
     assert seen.run.code == code, seen.shown
     assert "server" in seen.run.err
-    assert "resolve" not in seen.run.err  # it was not even looked up
+    assert "resolve" not in seen.run.err  # the name was not even looked up
     return seen.run.err
 
 
 def _attacks(names: Iterable[str], at_night: Iterable[str]) -> list[Any]:
-    """Multiply names; `validate` knows no environment, and a variable holds no null character."""
+    """Combine names with commands and sources.
+
+    `validate` reads no environment, and a variable cannot hold a null character.
+    """
 
     def rows(some: Iterable[str]) -> list[tuple[str, str, str]]:
         return [
@@ -174,23 +177,27 @@ def _attacks(names: Iterable[str], at_night: Iterable[str]) -> list[Any]:
 @pytest.mark.parametrize(
     ("name", "command", "source"), _attacks(NOT_THIS_MACHINE, NOT_THIS_MACHINE_AT_NIGHT)
 )
-def test_plain_http_goes_to_no_name_that_only_looks_like_this_machine(
+def test_plain_http_is_refused_for_a_name_that_only_looks_like_this_machine(
     name: str, command: str, source: str
 ) -> None:
-    # a name that is filled in is a host that the policy does not list
+    # the policy refuses a host from the environment that it does not list
     _refused(command, f"http://{name}:8080", source, 1 if source == "in the file" else 3)
 
 
 @pytest.mark.parametrize(
     ("url", "command", "source"), _attacks(NO_NAME, NO_NAME_AT_NIGHT), ids=ascii
 )
-def test_a_server_that_is_read_in_two_ways_is_refused(url: str, command: str, source: str) -> None:
+def test_an_invalid_or_ambiguous_url_of_a_server_is_refused(
+    url: str, command: str, source: str
+) -> None:
     _refused(command, url.replace("{port}", "443"), source)
 
 
 @pytest.mark.parametrize(
     ("host", "command", "source"), _attacks(LOOK_ALIKE, LOOK_ALIKE_AT_NIGHT), ids=ascii
 )
-def test_a_host_that_looks_like_another_is_refused(host: str, command: str, source: str) -> None:
+def test_a_host_that_looks_like_a_different_host_is_refused(
+    host: str, command: str, source: str
+) -> None:
     said = _refused(command, f"https://{host}", source)
     assert source != "in the file" or (LOOK_ALIKE | LOOK_ALIKE_AT_NIGHT)[host] in said

@@ -1,4 +1,4 @@
-"""Peers that let a run wait: silence, a byte now and then, and a service that asks for patience."""
+"""Peers that keep a run waiting: silence, a byte now and then, and slow interim answers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tests.lanes import covering
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # the first of them waits for many
+@pytest.mark.timeout(240)  # the first test waits for many cases
 @pytest.mark.parametrize("case", covering(cases_of("slow bodies"), key=Case.columns), ids=str)
-def test_a_peer_that_is_slow_holds_a_run_no_longer_than_its_time_outs(
+def test_a_slow_peer_holds_up_a_run_no_longer_than_the_time_outs(
     case: Case, withstands: Withstands
 ) -> None:
     withstands(case)

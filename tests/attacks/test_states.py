@@ -1,5 +1,5 @@
-"""A state that somebody else has written or changed: what they cannot hide, have removed, or make
-hooksync spend.
+"""States that an attacker has written or changed. The attacker can neither hide a rotation, nor set
+the cost of scrypt, nor, under a policy, remove subscriptions of others.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def path_of(place: Place) -> Path:
 
 
 def forge(place: Place, *changes: Change) -> None:
-    """Change the state as somebody without a key does."""
+    """Change the state as an attacker without the key does."""
     document = json.loads(path_of(place).read_text())
     for change in changes:
         change(document)
     path_of(place).write_text(json.dumps(document))
 
 
-def made(place: Place, hooks: str) -> Place:
+def apply_hooks(place: Place, hooks: str) -> Place:
     place.write(hooks)
     run = place.run("apply", "--yes")
     assert run.code == 0, run.err
@@ -66,11 +66,11 @@ def each_entry(**fields: Any) -> Change:
 
 ALL_CHANGED = each_entry(fingerprint="0" * 64)
 
-# --- what is owned on the word of a state
+# --- subscriptions that a forged state claims to own
 
 
 def test_under_a_policy_a_forged_state_removes_no_subscription_of_others(place: Place) -> None:
-    made(place, FOUR)
+    apply_hooks(place, FOUR)
     vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     forge(place, lambda it: it["entries"].append(it["entries"][0] | {"id": vendor}))
     assert "made by hooksync" in place.run("plan").out
@@ -80,15 +80,11 @@ def test_under_a_policy_a_forged_state_removes_no_subscription_of_others(place: 
     assert vendor in {one.id for one in place.box.subscriptions("DEMO")}
 
 
-# --- a rotation that nobody is to notice
-
-
-def listed(place: Place) -> list[str]:
-    return [one.id for one in place.box.subscriptions("DEMO")]
+# --- rotations that a forged state tries to hide
 
 
 def forged_intents(document: dict[str, Any]) -> None:
-    """Pass what is live off as what a killed run has made."""
+    """Replace the entries by intents, as if a killed run had made the subscriptions."""
     fields = [
         "server",
         "tenant",
@@ -124,7 +120,7 @@ def another_salt(document: dict[str, Any]) -> None:
 
 
 def an_id_more(document: dict[str, Any]) -> None:
-    """Make one up, which no list has shown yet, in the place of each."""
+    """Add a made-up entry for each entry, as if no list had shown the new one yet."""
     more = {"run": 9, "listed": False}
     document["entries"] += [
         {**entry, **more, "id": f"f{entry['id']}"} for entry in document["entries"]
@@ -154,8 +150,8 @@ FORGERIES: dict[str, Change] = {
 }
 
 
-def told_of_the_rotation(place: Place) -> None:
-    """Hold that a plan calls no secret the same, and counts each that it keeps as unknown."""
+def assert_the_rotation_is_reported(place: Place) -> None:
+    """Assert that a plan calls no secret the same, and counts each kept subscription as unknown."""
     run = place.run("plan", "--format", "json", "--all")
     assert run.code in (0, 3), run.err  # refused if two applies were unsettled
     steps = [step for step in run.json["tenancies"][0]["steps"] if step["address"]]
@@ -168,16 +164,16 @@ def told_of_the_rotation(place: Place) -> None:
 
 
 @pytest.mark.parametrize("how", sampled(FORGERIES, 4))
-def test_who_writes_a_state_cannot_have_a_rotated_secret_called_the_same(
+def test_no_forged_state_makes_a_plan_call_a_rotated_secret_the_same(
     place: Place, how: str
 ) -> None:
-    made(place, WARNING)
+    apply_hooks(place, WARNING)
     rotate(place)
     forge(place, FORGERIES[how])
-    told_of_the_rotation(place)
+    assert_the_rotation_is_reported(place)
 
 
-# --- the work of scrypt
+# --- the cost of scrypt
 
 
 @pytest.mark.parametrize(
@@ -185,7 +181,7 @@ def test_who_writes_a_state_cannot_have_a_rotated_secret_called_the_same(
     sampled([("n", 2**17), ("n", 2**10), ("r", 2), ("r", 2**20), ("p", 4), ("p", 10**9)], 2),
 )
 def test_no_state_chooses_the_cost_of_scrypt(place: Place, name: str, cost: int) -> None:
-    made(place, HOOKS)
+    apply_hooks(place, HOOKS)
     forge(place, lambda it: [salt.update({name: cost}) for salt in it["salts"]])
     before = len(place.box.calls)
     run = place.run("plan")
@@ -193,28 +189,7 @@ def test_no_state_chooses_the_cost_of_scrypt(place: Place, name: str, cost: int)
     assert f".{name} must be " in run.err
 
 
-WITHOUT_MEMORY = """
-import hashlib, resource, sys
-from hooksync.cli.main import main
-scrypt = hashlib.scrypt
-
-def starved(*arguments, **costs):
-    with open("/proc/self/statm") as file:
-        limit = int(file.read().split()[0]) * resource.getpagesize() + 2**24
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    taken = []
-    try:
-        while True:
-            taken.append(bytearray(2**22))
-    except MemoryError:
-        return scrypt(*arguments, **costs)
-
-hashlib.scrypt = starved
-sys.exit(main(["plan"]))
-"""
-
-
-# --- a signature that somebody made up
+# --- forged signatures
 
 FORGED: dict[str, Callable[[str, str], Any]] = {
     "no signature": lambda right, text: None,
@@ -242,7 +217,7 @@ FORGED: dict[str, Callable[[str, str], Any]] = {
 
 @pytest.mark.parametrize("how", sampled(FORGED, 4))
 def test_a_forged_signature_of_a_state_is_refused_before_any_call(place: Place, how: str) -> None:
-    made(with_key(place), HOOKS)
+    apply_hooks(with_key(place), HOOKS)
     text = path_of(place).read_text()
     forge(place, ALL_CHANGED, lambda it: it.update(signature=FORGED[how](it["signature"], text)))
     if how == "no signature":
@@ -256,10 +231,8 @@ def test_a_forged_signature_of_a_state_is_refused_before_any_call(place: Place, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("field", ["entries", "id", "fingerprint", "salt", "signature", "serial"])
-def test_a_key_that_is_there_twice_in_a_state_is_refused_whichever_the_signature_covers(
-    place: Place, field: str
-) -> None:
-    made(with_key(place), HOOKS)
+def test_a_signed_state_with_a_duplicate_key_is_refused(place: Place, field: str) -> None:
+    apply_hooks(with_key(place), HOOKS)
     text = path_of(place).read_text()
     path_of(place).write_text(
         text.replace(f'"{field}":', f'"{field}": "as a reader sees it", "{field}":', 1)
@@ -274,10 +247,10 @@ def test_a_key_that_is_there_twice_in_a_state_is_refused_whichever_the_signature
 @pytest.mark.parametrize(
     "form", ["hooksync.state/2", "hooksync.state/0", "hooksync.plan/1", "hooksync.lock/2"]
 )
-def test_a_state_of_another_format_is_refused_even_where_its_signature_fits(
+def test_a_state_of_a_different_format_is_refused_even_if_its_signature_is_valid(
     place: Place, form: str
 ) -> None:
-    made(with_key(place), HOOKS)
+    apply_hooks(with_key(place), HOOKS)
     key, one = PlanKey(KEY.encode()), read_state(path_of(place).read_text(), "")
     path_of(place).write_text(state_text(one, key).replace("hooksync.state/1", form))
     assert place.run("plan").code == 1

@@ -1,6 +1,4 @@
-"""TLS: whoever cannot prove to be the declared host gets no byte of a request, whatever certificate
-it shows.
-"""
+"""TLS: a peer that cannot prove to be the declared host gets no request, with any certificate."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from tests.wire import Certificate, make_certificate
 
 HOSTS = ("127.0.0.1", "localhost")
 FAULTS = (
-    "unknown",  # signed by nobody whom this machine trusts
+    "unknown",  # signed by no authority that this machine trusts
     "expired",
     "not yet valid",
     "another name",
@@ -43,7 +41,7 @@ COMMANDS = {
 ATTACKS = list(product(FAULTS, HOSTS, COMMANDS))
 
 
-def of(fault: str, host: str, folder: Path) -> Certificate:
+def certificate_with(fault: str, host: str, folder: Path) -> Certificate:
     names = {
         "another name": "evil.example",
         "another address": "127.0.0.2",
@@ -59,7 +57,7 @@ def of(fault: str, host: str, folder: Path) -> Certificate:
 
 
 def _scene(fault: str, host: str, folder: Path, *, is_receiver: bool = False) -> Scene:
-    certificate = of(fault, host, folder)
+    certificate = certificate_with(fault, host, folder)
     if fault == "an old protocol":
         certificate.server.minimum_version = ssl.TLSVersion.TLSv1
         certificate.server.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -100,15 +98,17 @@ def test_a_receiver_that_cannot_prove_its_name_gets_no_challenge(
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("is_receiver", [False, True])
-def test_one_that_proves_its_name_is_served(host: str, is_receiver: bool, tmp_path: Path) -> None:
+def test_a_peer_that_proves_its_name_is_called(
+    host: str, is_receiver: bool, tmp_path: Path
+) -> None:
     seen = play(APPLY, _scene("", host, tmp_path, is_receiver=is_receiver))
     assert (seen.run.code, len(seen.challenges)) == (0, 1)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # the first of them waits for many
+@pytest.mark.timeout(240)  # the first test waits for many cases
 @pytest.mark.parametrize("case", covering(cases_of("TLS"), key=Case.columns), ids=str)
-def test_a_peer_that_speaks_another_protocol_is_one_clear_error(
+def test_a_peer_that_speaks_a_different_protocol_leads_to_one_clear_error(
     case: Case, withstands: Withstands
 ) -> None:
     withstands(case)

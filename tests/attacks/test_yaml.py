@@ -1,5 +1,5 @@
-"""Hooks files made to harm whoever reads them: bombs, tags that run code, two meanings, secrets in
-the wrong place.
+"""Harmful hooks files: bombs, tags that run code, files with two meanings, and secrets in the wrong
+place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.command_line import hooksync
 from tests.conftest import make_environ
 from tests.lanes import covering, nightly, sampled
 
-LONGEST = 20.0  # seconds for any of them, on a machine that has much else to do
+LONGEST = 20.0  # seconds for each file, on a busy machine
 _GOOD = "version: 1\ntenancies: {a: {server: a.example, subscriptions: {}}}\n"
 
 
@@ -119,7 +119,7 @@ TWO_MEANINGS = {
     "no desired state": "version: 1\n",
 }
 FILES = {**BOMBS, **TAGS, **TWO_MEANINGS}
-_BY_VALIDATE_ALONE = {"many keys", "many anchors"}  # they take seconds
+_BY_VALIDATE_ALONE = {"many keys", "many anchors"}  # these take seconds
 COMMANDS = {
     "validate": ("validate",),
     "plan": ("plan", "--no-state"),
@@ -127,7 +127,7 @@ COMMANDS = {
     "check": ("check",),
     "list": ("list", "-f", "hooks.yaml"),
 }
-AT_NIGHT = {  # in which no break of the reader shows that does not show in others
+AT_NIGHT = {  # other files find every defect of the reader that these find
     *(
         "a billion laughs of mappings",
         "many anchors",
@@ -166,9 +166,9 @@ def test_a_harmful_hooks_file_is_refused_at_its_line_before_anything_is_sent(
     assert seen.run.code == 1
     assert PLACE.search(seen.run.err), seen.run.err[:500]
     assert "unforeseen" not in seen.run.err
-    assert len(seen.shown) < 200_000  # a thousand problems are shown, and the others counted
+    assert len(seen.shown) < 200_000  # hooksync shows a thousand problems, and counts the others
     assert seen.requests == seen.challenges == ()
-    assert seen.files == {}  # nothing was run that writes one
+    assert seen.files == {}  # no tag ran a program that writes a file
     assert leaks(seen.shown) == []
     assert steers(seen.shown) == []
 

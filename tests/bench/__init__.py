@@ -1,3 +1,3 @@
 """Benchmarks: `python -m tests.bench` measures speed and size against their limits. No test fails
-by a time.
+because of a time.
 """

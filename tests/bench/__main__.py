@@ -39,8 +39,7 @@ COMMANDS = {
     "plan --no-state": ("import yaml, jsonschema, requests", 0.75),
 }
 
-# a plan of n declared against n live: flags | the limits of the size judged, as a multiple and in
-# MiB
+# a plan of n declared and n live subscriptions: flags | its limits, as a multiple and in MiB
 LARGE = 10_000
 WAYS = {
     "text": ("--no-state", 2.5, 75),
@@ -49,7 +48,7 @@ WAYS = {
     "with a state": ("--state the.state.json", 4.0, 120),
 }
 LEAST = "the least work"
-LINEAR = 1.1  # the exponent that still passes for linear
+LINEAR = 1.1  # the largest exponent that counts as linear
 
 # an apply over a network
 COUNT, LATENCY, IN_FLIGHT = 600, 0.05, 16
@@ -61,7 +60,7 @@ SCALE = {"plan": 1.75, "apply --yes": 1.5}  # a command | the limit, as a multip
 
 
 def main() -> int:
-    """Exits with 0 if everything could be measured, whatever was found."""
+    """Measure everything, and return 0, even if a limit is exceeded."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="small sizes, one round: to try the benchmarks"
@@ -97,7 +96,9 @@ def _start_up(folder: Path, is_quick: bool) -> Iterator[Figure]:
 
 
 def _plans(folder: Path, is_quick: bool) -> Iterator[Figure]:
-    """Compare plans in which 3 of 100 differ with the least work, and three sizes with each other."""
+    """Compare plans with the least work, and plans of three sizes with each other. In each plan, 3
+    of 100 subscriptions differ.
+    """
     rounds = {LARGE // 10: 9, LARGE: 5, LARGE * 3: 2}  # a list has at most 8 MiB
     if is_quick:
         rounds = {10: 1, 100: 1, 1_000: 1}
@@ -137,7 +138,7 @@ def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[st
 
 
 def _apply(folder: Path, is_quick: bool) -> Iterator[Figure]:
-    """Compare how long `apply` subscribes with n x latency / in flight."""
+    """Compare the time in which `apply` subscribes with n x latency / in flight."""
     count = 160 if is_quick else COUNT
     write_hooks(folder / "hooks.yaml", count, differs=False)
     spans = []
@@ -163,7 +164,7 @@ def _apply(folder: Path, is_quick: bool) -> Iterator[Figure]:
 
 
 def _scale(folder: Path, is_quick: bool) -> Iterator[Figure]:
-    """Compare how long many tenancies take with calls x latency / in flight."""
+    """Compare the time that many tenancies take with calls x latency / in flight."""
     tenancies = 10 if is_quick else TENANCIES
     write_many(folder / "hooks.yaml", tenancies, EACH)
     size = f"{tenancies} tenancies of {EACH} at {LATENCY * 1000:.0f} ms, {USUAL} in flight"

@@ -1,4 +1,4 @@
-"""Runs a command and prints what it took, as JSON: `python launch.py COMMAND ARGUMENT...`.
+"""Runs a command and prints its time and memory as JSON: `python launch.py COMMAND ARGUMENT...`.
 
 This process is small, because a new process begins with the memory of the one that starts it.
 """
@@ -13,8 +13,8 @@ TO_BYTES = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
 
 
 def main() -> int:
-    """Exit as the command does."""
-    import resource  # POSIX alone has it
+    """Run the command, and return its exit code."""
+    import resource  # only POSIX has it
 
     start = time.monotonic()
     code = subprocess.call(

@@ -1,5 +1,5 @@
-"""The least work of a plan: its imports, the events of the YAML, the list as data; nothing is
-compared.
+"""The least work of a plan: import its libraries, parse the YAML into events, and parse the list.
+Nothing is compared.
 
 `python -m tests.bench.least HOOKS LIST`.
 """

@@ -1,4 +1,4 @@
-"""Runs whole processes in turn, and compares what they took."""
+"""Functions that run whole processes in turn, and compare their time and memory."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.command_line import LOG_IN, ROOT
 
 HOOKSYNC = (sys.executable, "-m", "hooksync")
 LAUNCH = str(Path(__file__).with_name("launch.py"))
-KEPT = ("PATH", "TMPDIR", "LANG")  # of our environment: what a process needs to start
+KEPT = ("PATH", "TMPDIR", "LANG")  # variables of ours that a process needs to start
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one process took."""
+    """The time and memory that one process took."""
 
     cpu: float  # seconds, user and system, its own children included
     wall: float  # seconds
@@ -55,7 +55,7 @@ class Figure:
 
 
 def run(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Sample:
-    """Run a process to its end and measure it. Ends the benchmark unless the process exits with 0."""
+    """Run a process to its end and measure it. End the benchmark if its exit code is not 0."""
     command = [sys.executable, LAUNCH, *arguments]
     done = subprocess.run(
         command, cwd=folder, env=_environ(environ), capture_output=True, text=True, check=False
@@ -90,7 +90,7 @@ def _environ(more: Mapping[str, str]) -> dict[str, str]:
 def interleave(
     subjects: Mapping[str, Callable[[], Sample]], rounds: int
 ) -> dict[str, list[Sample]]:
-    """Run all subjects in each round, every other round backwards, so that noise meets all alike.
+    """Run all subjects in each round, every other round backwards, so that noise affects all alike.
 
     If there are several rounds, a round that does not count comes first and fills the caches.
     """
@@ -116,7 +116,7 @@ def compare_cpu(
     limit: float | None,
     base_name: str,
 ) -> Figure:
-    """Divide the medians of the CPU of two kinds of process."""
+    """Return the ratio of the median CPU seconds of two kinds of process."""
     dividend = median_cpu(measured)
     divisor = median_cpu(base)
     detail = f"{dividend * 1000:.0f} ms over {divisor * 1000:.0f} ms, {base_name}"

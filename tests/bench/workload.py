@@ -1,4 +1,4 @@
-"""What is declared and what is live in a benchmark: made-up subscriptions, known by their numbers."""
+"""The declared and the live subscriptions of a benchmark. Each is made from its number."""
 
 from __future__ import annotations
 
@@ -36,10 +36,9 @@ def url_of(number: int) -> str:
 
 
 def write_hooks(path: Path, count: int, *, differs: bool) -> None:
-    """Declare so many subscriptions.
+    """Write a hooks file with so many subscriptions.
 
-    `differs`: of each 100, one has a different flag, one is new, and one that is live is not
-    declared.
+    `differs`: of each 100, one has a different flag, one is new, and a live one is not declared.
     """
     with path.open("w", encoding="utf-8") as file:
         file.write(HEAD)
@@ -62,7 +61,7 @@ def start_box(count: int, latency: float = 0.0) -> Sandbox:
 
 
 def write_list(path: Path, count: int) -> None:
-    """Write the list of a sandbox as it sends it."""
+    """Write the list of so many live subscriptions, as a sandbox sends it."""
     held = [
         {
             "id": f"{number:032x}",
@@ -76,7 +75,7 @@ def write_list(path: Path, count: int) -> None:
 
 
 def write_many(path: Path, tenancies: int, each: int) -> None:
-    """Declare so many tenancies with so many subscriptions each."""
+    """Write a hooks file with so many tenancies, and so many subscriptions in each."""
     with path.open("w", encoding="utf-8") as file:
         file.write("version: 1\ntenancies:\n")
         for number in range(tenancies):

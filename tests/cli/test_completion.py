@@ -1,5 +1,5 @@
-"""Completion as the shells themselves do it: the script is loaded and asked, where the shell is
-installed.
+"""Completion in the shells themselves: each shell that is installed loads the script and completes
+lines.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COMP_WORDS=({words}) COMP_CWORD=$(({count} - 1))
 _hooksync
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-# zsh completes only on a terminal. what it would offer goes through compadd, which here prints it.
+# zsh completes only on a terminal. It passes its offers to compadd, which here prints them.
 ZSH = """
 PROMPT= fpath=(./functions $fpath)
 autoload -Uz compinit && compinit -u -D
@@ -62,7 +62,7 @@ CASES = [
     ("hooksync completion z", {"zsh"}),
     ("hooksync nonsense --f", set()),
 ]
-FREE = {  # what stands for values that nobody can list, or that Preservica alone knows
+FREE = {  # names of values that no list can contain, or that only Preservica has
     *(
         "ADDRESS",
         "DURATION",
@@ -87,7 +87,7 @@ INSTALLED = [shell for shell in SHELLS if shutil.which(shell)]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a folder with a hooks file, another file, and a hooksync for the scripts to ask."""
+    """Make a folder with two hooks files, and with a program `hooksync` that the scripts call."""
     (tmp_path / "hooks.yaml").touch()
     (tmp_path / "hoo ks.yaml").touch()
     (tmp_path / "bin").mkdir()
@@ -112,7 +112,7 @@ def run(command: list[str], folder: Path, text: str = "") -> str:
 
 
 def complete(shell: str, line: str, folder: Path) -> set[str]:
-    """Ask a shell what it offers at the end of a line."""
+    """Return what a shell offers at the end of a line."""
     script = completion_script(make_parser(), shell)
     if shell == "zsh":
         return complete_in_zsh(script, line, folder)
@@ -129,7 +129,7 @@ def complete(shell: str, line: str, folder: Path) -> set[str]:
 
 
 def complete_in_zsh(script: str, line: str, folder: Path) -> set[str]:
-    import pty  # POSIX alone has it
+    import pty  # only POSIX has it
 
     (folder / "functions").mkdir(exist_ok=True)
     (folder / "functions" / "_hooksync").write_text(script)
@@ -164,13 +164,13 @@ def read_until(descriptor: int, text: str) -> str:
 @pytest.mark.skipif(
     not os.environ.get("HOOKSYNC_TEST_ALL"), reason="some shells may be missing here"
 )
-def test_where_nothing_may_be_skipped_all_shells_are_there() -> None:
+def test_all_shells_are_installed_if_no_test_may_be_skipped() -> None:
     assert tuple(INSTALLED) == SHELLS
 
 
 @pytest.mark.parametrize("shell", INSTALLED)
 @pytest.mark.parametrize(("line", "expected"), sampled(CASES, 8, 2))
-def test_a_shell_offers_what_can_follow(
+def test_a_shell_offers_exactly_what_can_follow_on_a_line(
     shell: str, line: str, expected: set[str], folder: Path
 ) -> None:
     assert complete(shell, line, folder) == expected

@@ -1,4 +1,6 @@
-"""With --format json, standard output is one document, whatever goes wrong; --report is written."""
+"""With --format json, standard output is one document at every error, and --report writes the same
+document.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ def no_login(place: Place) -> tuple[str, ...]:
     return ()
 
 
-def a_policy_that_is_none(place: Place) -> tuple[str, ...]:
+def invalid_policy(place: Place) -> tuple[str, ...]:
     return ("--policy", str(place.write("version: 2\n", "policy.yaml")))
 
 
@@ -78,7 +80,7 @@ CASES: list[tuple[tuple[str, ...], Prepare, ExitCode]] = [
     (PLAN, no_file, ExitCode.ERROR),
     (PLAN, broken_state, ExitCode.ERROR),
     (PLAN, breached_policy, ExitCode.REFUSED),
-    (PLAN, a_policy_that_is_none, ExitCode.ERROR),
+    (PLAN, invalid_policy, ExitCode.ERROR),
     (PLAN, no_login, ExitCode.ERROR),
     ((*PLAN, "--no-such-flag"), nothing, ExitCode.USAGE),
     ((*PLAN, "--target", "nothing/like/THIS"), nothing, ExitCode.USAGE),
@@ -94,7 +96,7 @@ CASES: list[tuple[tuple[str, ...], Prepare, ExitCode]] = [
 
 
 @pytest.mark.parametrize(("command", "prepare", "code"), CASES)
-def test_every_error_is_one_document(
+def test_every_error_is_one_json_document(
     place: Place, command: tuple[str, ...], prepare: Prepare, code: ExitCode
 ) -> None:
     given = prepare(place)
@@ -110,7 +112,7 @@ def test_every_error_is_one_document(
         assert json.loads((place.folder / "report.json").read_text()) == document
 
 
-def test_a_run_lock_that_is_held_is_one_document(place: Place) -> None:
+def test_a_refusal_because_of_a_held_run_lock_is_one_json_document(place: Place) -> None:
     with LocalStore(str(place.folder / "hooks.state.json")).hold(Holder("ada", "desk", None)):
         run = place.run(*APPLY, "--lock-timeout", "0", "--report", "report.json")
     assert run.code == ExitCode.REFUSED

@@ -1,4 +1,4 @@
-"""Help texts: an example below the flags of each, and no line wider than a terminal."""
+"""Help texts: each has an example below its flags, and no line is wider than a terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from hooksync.cli.arguments import Help, make_parser, read_arguments
 from hooksync.cli.commands import COMMANDS, Command
 from tests.site.cli import WIDEST, chains, help_of, parser_of
 
-OF_THE_RUN = {"color", "verbose", "env_files"}  # read before a command runs
+OF_THE_RUN = {"color", "verbose", "env_files"}  # these flags are read before a command runs
 
 
 @pytest.mark.parametrize("chain", list(chains(make_parser())), ids=" ".join)
-def test_a_help_text_has_an_example_below_its_flags_and_fits(chain: tuple[str, ...]) -> None:
+def test_a_help_text_has_an_example_below_its_flags_and_fits_a_terminal(
+    chain: tuple[str, ...],
+) -> None:
     with pytest.raises(Help) as caught:
         read_arguments([*chain, "--help"], {})
     text = str(caught.value)
@@ -46,7 +48,7 @@ def test_flags_are_shown_in_named_groups(name: str) -> None:
     assert groups[-1] == "more"
 
 
-def test_what_most_people_need_of_plan_fits_a_screen() -> None:
+def test_the_most_common_flags_of_plan_fit_on_one_screen() -> None:
     first = help_of("plan").splitlines()[:40]
     for flag in (
         "--file",

@@ -42,13 +42,13 @@ def test_plan_apply_and_plan_again_bring_the_tenancy_to_what_is_declared(place: 
     }
 
 
-def test_a_plan_is_two_calls_on_one_connection(place: Place) -> None:
+def test_a_plan_makes_two_calls_on_one_connection(place: Place) -> None:
     place.run("plan")
     assert methods(place) == ["POST login", "GET list"]
     assert place.box.connections == 1
 
 
-def test_an_apply_is_two_calls_the_changes_and_one_last_look(place: Place) -> None:
+def test_an_apply_logs_in_lists_makes_its_changes_and_lists_again(place: Place) -> None:
     place.run("apply", "--yes", "--parallelism", "2")
     assert methods(place) == [
         "POST login",
@@ -60,7 +60,9 @@ def test_an_apply_is_two_calls_the_changes_and_one_last_look(place: Place) -> No
     assert place.box.connections <= 2
 
 
-def test_no_terminal_and_no_yes_is_refused_with_whole_json(place: Place) -> None:
+def test_apply_without_a_terminal_and_without_yes_is_refused_with_a_full_report(
+    place: Place,
+) -> None:
     run = place.run("apply", "--format", "json")
     assert run.code == 3
     assert [step["outcome"] for step in run.json["tenancies"][0]["steps"]] == ["not-attempted"] * 2
@@ -68,7 +70,7 @@ def test_no_terminal_and_no_yes_is_refused_with_whole_json(place: Place) -> None
     assert place.box.subscriptions("DEMO") == ()
 
 
-def test_a_wrong_password_is_said_once_and_tried_once(place: Place) -> None:
+def test_a_wrong_password_is_reported_once_and_tried_once(place: Place) -> None:
     place.environ["PRESERVICA_PASSWORD"] = "wrong-password"
     run = place.run("apply", "--yes")
     assert run.code == 1
@@ -80,7 +82,7 @@ def test_a_wrong_password_is_said_once_and_tried_once(place: Place) -> None:
     assert methods(place) == ["POST login"]
 
 
-def test_a_secret_that_is_not_set_stops_apply_before_any_change_and_names_its_line(
+def test_apply_stops_before_any_change_and_names_the_line_if_a_secret_is_not_set(
     place: Place,
 ) -> None:
     del place.environ["CATALOGUE_SECRET"]
@@ -93,7 +95,9 @@ def test_a_secret_that_is_not_set_stops_apply_before_any_change_and_names_its_li
     assert place.box.subscriptions("DEMO") == ()
 
 
-def test_a_receiver_with_another_secret_is_refused_by_the_service_and_said_so(place: Place) -> None:
+def test_a_step_fails_and_names_its_subscription_if_the_receiver_has_a_different_secret(
+    place: Place,
+) -> None:
     place.receiver.set_secret("catalogue", "another-secret-0123456789")
     run = place.run("apply", "--yes", "--format", "json", "--no-probe")
     assert run.code == 1
@@ -114,7 +118,7 @@ TWO = (
 )
 
 
-def test_an_unreachable_tenancy_neither_stops_nor_falsifies_the_other(place: Place) -> None:
+def test_an_unreachable_tenancy_does_not_affect_the_other_tenancy(place: Place) -> None:
     place.environ["DOWN"] = "http://127.0.0.1:1"
     place.write(TWO)
     plan = place.run("plan", "--format", "json")
@@ -180,7 +184,7 @@ def test_a_target_leaves_all_else_alone(place: Place) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--tenancy", "--target", "--replace"])
-def test_a_glob_that_names_nothing_is_wrong_usage(place: Place, flag: str) -> None:
+def test_a_glob_that_matches_nothing_is_wrong_usage(place: Place, flag: str) -> None:
     run = place.run("plan", flag, "prd*")
     assert run.code == 64
     assert f'{flag} "prd*" matches no ' in run.err
@@ -202,14 +206,14 @@ def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(
 
 
 @pytest.mark.slow
-def test_a_failing_last_look_is_said(place: Place) -> None:
+def test_an_apply_whose_last_list_fails_is_reported_as_not_verified(place: Place) -> None:
     place.box.faults.add("status-403@list:*:1")
     run = place.run("apply", "--yes")
     assert run.code == 4
     assert "Not verified: prod: GET /api/webhook/subscriptions -> 403" in run.out
 
 
-def test_the_file_may_be_named_by_the_environment(place: Place) -> None:
+def test_an_environment_variable_can_name_the_hooks_file(place: Place) -> None:
     place.write(HOOKS, "other.yaml")
     (place.folder / "hooks.yaml").unlink()
     place.environ["HOOKSYNC_FILE"] = "other.yaml"
@@ -240,7 +244,7 @@ def test_a_missing_file_is_one_clear_error(place: Place) -> None:
         (("plan", "hooks.yaml"), "unknown argument hooks.yaml"),
     ],
 )
-def test_wrong_usage_exits_with_64_and_says_where_help_is(
+def test_wrong_usage_exits_with_64_and_points_to_the_help(
     place: Place, arguments: tuple[str, ...], needle: str
 ) -> None:
     run = place.run(*arguments)
@@ -250,7 +254,7 @@ def test_wrong_usage_exits_with_64_and_says_where_help_is(
 
 
 @pytest.mark.parametrize("seconds", ["901", "-1", "0.5", "30s", "\u00b2", "9" * 5000])
-def test_a_wrong_time_to_wait_for_the_list_is_wrong_usage(place: Place, seconds: str) -> None:
+def test_an_invalid_time_to_wait_for_the_list_is_wrong_usage(place: Place, seconds: str) -> None:
     place.environ["HOOKSYNC_LIST_WAIT"] = seconds
     run = place.run("plan")
     assert (run.code, run.out, place.box.calls) == (64, "", ())
@@ -261,11 +265,11 @@ def test_a_wrong_time_to_wait_for_the_list_is_wrong_usage(place: Place, seconds:
     )
 
 
-def test_of_a_mistyped_flag_the_value_is_not_repeated(place: Place) -> None:
+def test_the_value_of_a_mistyped_flag_is_not_repeated(place: Place) -> None:
     assert SECRET not in place.run("fire", "--secrte", SECRET, f"--secrt={SECRET}").err
 
 
-def test_version_and_help_go_to_standard_output(place: Place) -> None:
+def test_version_and_help_are_printed_on_standard_output(place: Place) -> None:
     assert place.run("--version").out == f"hooksync {__version__}\n"
     assert (
         place.run("version").out
@@ -276,7 +280,7 @@ def test_version_and_help_go_to_standard_output(place: Place) -> None:
     assert place.run("apply", "--help").code == 0
 
 
-def test_version_as_json_tells_what_a_report_of_a_bug_needs(place: Place) -> None:
+def test_version_as_json_contains_the_versions_that_a_bug_report_needs(place: Place) -> None:
     about = place.run("version", "--format", "json").json
     assert about["hooksync"] == __version__
     assert about["python"] == platform.python_version()
@@ -289,7 +293,7 @@ def test_version_as_json_tells_what_a_report_of_a_bug_needs(place: Place) -> Non
     assert set(about["libraries"]) == {each.partition(">=")[0] for each in needed}
 
 
-def test_verbose_tells_each_call_with_status_and_duration(place: Place) -> None:
+def test_verbose_prints_each_call_with_status_and_duration(place: Place) -> None:
     run = place.run("apply", "--yes", "-v")
     lines = [line for line in run.err.splitlines() if line.startswith(f"prod ({place.box.url}): ")]
     assert len(lines) == 5
@@ -308,14 +312,16 @@ def test_verbose_tells_each_call_with_status_and_duration(place: Place) -> None:
         (("--color", "never"), {"FORCE_COLOR": "1"}, False),
     ],
 )
-def test_colour_is_asked_for_by_flag_or_variable_or_on_a_terminal(
+def test_a_flag_or_an_environment_variable_turns_colour_on(
     place: Place, flags: tuple[str, ...], environ: dict[str, str], *, is_coloured: bool
 ) -> None:
     place.environ |= environ
     assert ("\x1b[32m+   catalogue" in place.run("plan", *flags).out) == is_coloured
 
 
-def test_an_apply_makes_no_call_too_many_on_no_more_connections_than_it_may(place: Place) -> None:
+def test_an_apply_makes_only_necessary_calls_on_no_more_connections_than_allowed(
+    place: Place,
+) -> None:
     line = (
         "      s{0}: {{url: 'https://hooks.example.org/{0}', trigger: MOVED, secret: {{env:"
         " CATALOGUE_SECRET}}}}\n"
@@ -337,7 +343,9 @@ def test_an_apply_makes_no_call_too_many_on_no_more_connections_than_it_may(plac
     ("answer", "code", "made"),
     sampled([("yes\n", 0, 2), ("y\n", 3, 0), ("no\n", 3, 0), ("\x04", 3, 0)], 3),
 )
-def test_on_a_terminal_only_yes_is_a_yes(place: Place, answer: str, code: int, made: int) -> None:
+def test_on_a_terminal_only_the_answer_yes_starts_the_apply(
+    place: Place, answer: str, code: int, made: int
+) -> None:
     terminal = Terminal(place, "apply")
     terminal.read_until(f"prod ({place.box.url} / DEMO): 2 new. Type yes to apply: ")
     terminal.type(answer)
@@ -347,7 +355,7 @@ def test_on_a_terminal_only_yes_is_a_yes(place: Place, answer: str, code: int, m
 
 
 @pytest.mark.parametrize(("name", "code"), sampled([("SIGINT", 130), ("SIGHUP", 143)], 2))
-def test_an_interrupt_at_the_question_is_a_no(place: Place, name: str, code: int) -> None:
+def test_an_interrupt_at_the_question_changes_nothing(place: Place, name: str, code: int) -> None:
     terminal = Terminal(place, "apply")
     terminal.read_until("Type yes to apply: ")
     terminal.process.send_signal(signal.Signals[name])
@@ -355,8 +363,10 @@ def test_an_interrupt_at_the_question_is_a_no(place: Place, name: str, code: int
     assert place.box.subscriptions("DEMO") == ()
 
 
-def test_an_interrupt_that_another_thread_hears_is_a_no_too(place: Place) -> None:
-    """As when it comes in the moment before the read begins: a read that waits is not ended by it."""
+def test_an_interrupt_that_a_different_thread_receives_changes_nothing(place: Place) -> None:
+    """Such an interrupt does not end a read that waits. One just before the read has this effect,
+    too.
+    """
     program = """
 import os, signal, sys, threading
 from hooksync.cli.main import main
@@ -375,9 +385,9 @@ sys.exit(main())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nobody_is_asked_after_an_interrupt(number: signal.Signals) -> None:
+def test_after_an_interrupt_the_terminal_asks_no_question(number: signal.Signals) -> None:
     interrupts = Interrupts(threading.Event())
     interrupts.is_graceful = True
     interrupts.handle(number)
-    # and reads nothing
+    # this reads nothing
     assert not ConsoleTerminal(Output(), interrupts, "never", is_verbose=False).ask("Really?")

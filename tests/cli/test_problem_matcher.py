@@ -19,11 +19,11 @@ tenancies:
 
 
 def matched(text: str) -> list[tuple[str | None, str, str, str, str]]:
-    """Give what the runner makes of each line: severity, file, line, column and message."""
+    """Return what the runner finds in each line: severity, file, line, column and message."""
     path = ROOT / "examples/ci/github/problem-matcher.json"
     [matcher] = json.loads(path.read_text())["problemMatcher"]
     [pattern] = matcher["pattern"]
-    assert matcher["severity"] == "error"  # of a line that names none
+    assert matcher["severity"] == "error"  # for a line that names no severity
     names = ("severity", "file", "line", "column", "message")
     found = (re.match(pattern["regexp"], line) for line in text.splitlines())
     return [tuple(each[pattern[name]] for name in names) for each in found if each]  # type: ignore[misc]

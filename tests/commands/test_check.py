@@ -1,4 +1,4 @@
-"""`hooksync check` as a user runs it: what is fine, what is not, and that it changes nothing."""
+"""`hooksync check` as a user runs it: its findings, its exit codes, and that it changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_ROLE = SandboxOptions(accounts=(Account(roles=("ROLE_SDB_READER_USER",)),))
 
 @pytest.fixture(autouse=True)
 def nothing_is_changed(place: Place) -> Iterator[None]:
-    """Whatever was checked, nothing but a log-in and reads reached the service, and its
+    """Assert after each test that only log-ins and lists reached the service, and that its
     subscriptions are the same.
     """
     before = place.box.subscriptions("DEMO")
@@ -31,7 +31,7 @@ def nothing_is_changed(place: Place) -> Iterator[None]:
 
 
 def states(run: Run) -> dict[str, str]:
-    """Give the state of each thing that was checked."""
+    """Return the state of each finding by its subject."""
     return {finding["subject"]: finding["state"] for finding in run.json["findings"]}
 
 
@@ -43,7 +43,7 @@ def check(place: Place, *arguments: str) -> Run:
     return place.run("check", "--format", "json", *arguments)
 
 
-def test_where_all_is_fine_it_says_so_and_exits_with_0(place: Place) -> None:
+def test_a_check_that_finds_no_problem_reports_ok_and_exits_with_0(place: Place) -> None:
     run = place.run("check")
     assert (run.code, run.err) == (0, "")
     assert (
@@ -60,7 +60,7 @@ Check: 3 ok, 0 warnings, 0 failed.
     )
 
 
-def test_json_tells_each_finding(place: Place) -> None:
+def test_json_holds_each_finding(place: Place) -> None:
     run = check(place)
     assert run.code == 0
     document = run.json
@@ -83,7 +83,7 @@ def test_a_credential_that_is_not_set_is_a_finding_of_the_log_in(place: Place) -
 
 
 @pytest.mark.parametrize("options", [NO_ROLE], indirect=True)
-def test_a_user_without_the_role_is_told_which_would_do(place: Place) -> None:
+def test_the_fix_for_a_user_without_a_suitable_role_names_those_roles(place: Place) -> None:
     run = check(place)
     assert run.code == 1
     assert states(run) == {"log-in": "ok", "list": "failed", "catalogue": "ok"}
@@ -91,9 +91,7 @@ def test_a_user_without_the_role_is_told_which_would_do(place: Place) -> None:
         assert role in found(run, "list")["fix"]
 
 
-def test_a_server_whose_name_does_not_resolve_stops_everything_but_the_receivers(
-    place: Place,
-) -> None:
+def test_if_a_server_name_does_not_resolve_only_receivers_are_still_checked(place: Place) -> None:
     place.environ["BOX"] = "https://nowhere.invalid"
     run = check(place)
     assert run.code == 1
@@ -102,7 +100,7 @@ def test_a_server_whose_name_does_not_resolve_stops_everything_but_the_receivers
     assert states(run)["catalogue"] == "ok"
 
 
-def test_a_server_that_speaks_no_tls_is_told(place: Place) -> None:
+def test_a_server_without_tls_is_a_failed_log_in_with_a_fix(place: Place) -> None:
     place.environ["BOX"] = place.box.url.replace("http:", "https:")
     run = check(place)
     assert run.code == 1
@@ -110,9 +108,7 @@ def test_a_server_that_speaks_no_tls_is_told(place: Place) -> None:
     assert "speaks https" in found(run, "log-in")["fix"]
 
 
-def test_a_receiver_that_is_down_is_told_with_the_way_to_say_that_it_cannot_be_reached(
-    place: Place,
-) -> None:
+def test_a_receiver_that_is_down_is_a_failure_whose_fix_names_probe_never(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place.environ["RECEIVER"] = f"http://127.0.0.1:{taken.getsockname()[1]}/hook"
     run = check(place)
@@ -121,7 +117,7 @@ def test_a_receiver_that_is_down_is_told_with_the_way_to_say_that_it_cannot_be_r
     assert "probe: never" in found(run, "catalogue")["fix"]
 
 
-def test_a_receiver_that_the_file_says_never_to_probe_is_left_alone(place: Place) -> None:
+def test_a_receiver_with_probe_never_is_not_challenged(place: Place) -> None:
     place.write(HOOKS.replace("    subscriptions:", "    probe: never\n    subscriptions:"))
     run = check(place)
     assert run.code == 0
@@ -129,7 +125,7 @@ def test_a_receiver_that_the_file_says_never_to_probe_is_left_alone(place: Place
     assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
-def test_a_secret_that_is_not_set_is_a_finding_and_no_stop(place: Place) -> None:
+def test_a_secret_that_is_not_set_is_a_finding_and_does_not_stop_the_check(place: Place) -> None:
     del place.environ["CATALOGUE_SECRET"]
     run = check(place)
     assert run.code == 1
@@ -141,7 +137,7 @@ def test_a_secret_that_is_not_set_is_a_finding_and_no_stop(place: Place) -> None
     assert "\n            fix: export" in text
 
 
-def test_a_weak_secret_is_a_warning_and_exits_with_0(place: Place) -> None:
+def test_a_weak_secret_is_a_warning_and_the_check_exits_with_0(place: Place) -> None:
     place.environ["CATALOGUE_SECRET"] = "changeme"
     place.receiver.set_secret("catalogue", "changeme")
     run = check(place)

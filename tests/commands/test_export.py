@@ -1,4 +1,4 @@
-"""`hooksync export`: what is live as a hooks file that validates and plans to no changes."""
+"""`hooksync export` writes the live subscriptions as a hooks file whose plan has no changes."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ Held = tuple[str, str, bool]  # URL, trigger on the wire, flag
 
 
 def environment_of(text: str, held: list[Held]) -> dict[str, str]:
-    """Find the values that make the URLs of a file those that are live, as a person would by
-    looking.
+    """Return the values of the variables that turn the URLs of the file into the live URLs.
+
+    The values come from a comparison of the two, as a person would make it.
     """
     document = read_document([Source("hooks.yaml", "", text.encode())])
     entries = document.tenancies[0].subscriptions
@@ -66,7 +67,7 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
         }
     there: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     for url, trigger, flag in held:
-        if url_fault(url) is None:  # else it is left out, and stands for no URL of the file
+        if url_fault(url) is None:  # the export leaves out a URL with a fault
             there[normal_url(url)].add((trigger, flag))
     found: dict[str, str] = {}
     for template, triggers in sorted(told.items(), key=lambda one: _width(one[0])):
@@ -78,7 +79,7 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
 
 
 def _width(template: Template) -> tuple[int, int]:
-    """Sort templates by how many URLs they fit: those that fit few come first."""
+    """Return a sort key: templates that fit few URLs come first."""
     written = sum(len(part) for part in template.parts if not isinstance(part, Reference))
     return len(template.names), -written
 
@@ -126,7 +127,7 @@ _LIVE = st.lists(
 @example([("https://a.example?key=#", "MOVED", True), ("https://a.example?key=0", "MOVED", True)])
 @example([("https://a.example?key= ", "MOVED", True), ("https://a.example?key=0", "MOVED", True)])
 @pytest.mark.slow
-def test_an_export_validates_and_plans_to_no_changes(
+def test_an_export_is_a_valid_hooks_file_whose_plan_has_no_changes(
     tmp_path_factory: pytest.TempPathFactory, held: list[Held]
 ) -> None:
     path = tmp_path_factory.mktemp("export") / "hooks.yaml"
@@ -162,7 +163,7 @@ def test_one_entry_holds_the_triggers_of_one_url_and_flag() -> None:
     }
 
 
-def test_the_order_of_the_list_changes_nothing() -> None:
+def test_the_order_of_the_live_list_does_not_change_the_export() -> None:
     several = [
         live(str(n) * 32, f"https://h.example/{n % 4}", MOVED, include_identifiers=n < 5)
         for n in range(1, 9)
@@ -190,7 +191,7 @@ def test_the_order_of_the_list_changes_nothing() -> None:
         ),
     ],
 )
-def test_what_may_be_a_key_in_a_url_becomes_a_variable_and_comes_back(
+def test_url_parts_that_may_be_keys_become_variables_that_fill_in_the_same_url(
     url: str, written: str, parts: list[str]
 ) -> None:
     made = ExportedTenancy(tenancy(), [replace(live(), url=HookUrl(masked_url(url), url))])
@@ -205,20 +206,22 @@ def test_what_may_be_a_key_in_a_url_becomes_a_variable_and_comes_back(
 @pytest.mark.parametrize(
     ("url", "trigger", "reason"),
     [
-        ("https://u:p4ssw0rd@h.example/x", "MOVED", "its URL holds user information (@)"),
+        ("https://u:p4ssw0rd@h.example/x", "MOVED", "its URL contains user information (@)"),
         ("https://u:p4ss/w0rd@h.example/p4ss", "MOVED", "its URL has an invalid port"),
         ("https://h.example/x#p4ssw0rd", "MOVED", "its URL has a fragment (#)"),
         (
             "https://h.example/x\n- y\x1b[31m",
             "MOVED",
-            "its URL holds white space or a control character",
+            "its URL contains white space or a control character",
         ),
-        ("https://h.example/\0", "MOVED", "its URL holds white space or a control character"),
+        ("https://h.example/\0", "MOVED", "its URL contains white space or a control character"),
         ("ftp://h.example/x", "MOVED", "its URL is neither http nor https"),
         ("https://h.example/x", "A]\n#", "a hooks file cannot hold the name of its trigger"),
     ],
 )
-def test_what_cannot_be_declared_is_a_warning(url: str, trigger: str, reason: str) -> None:
+def test_a_subscription_that_cannot_be_declared_is_left_out_with_a_warning(
+    url: str, trigger: str, reason: str
+) -> None:
     made = ExportedTenancy(tenancy(), [live(url=url, trigger=Trigger(trigger))])
     text = export_text(made)
     assert yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"] == {}
@@ -230,14 +233,14 @@ def test_what_cannot_be_declared_is_a_warning(url: str, trigger: str, reason: st
         assert "\x1b" not in shown
 
 
-def test_a_duplicate_is_in_the_file_once() -> None:
+def test_a_duplicate_is_exported_once_with_a_warning() -> None:
     twins = [live("1" * 32, "https://h.example"), live("2" * 32, "https://H.example/")]
     made = ExportedTenancy(tenancy(), twins)
     assert len(made.entries) == 1
     assert "it is live more than once, and in the file once" in made.warnings[0].what
 
 
-def test_names_are_readable_and_never_the_same() -> None:
+def test_exported_names_are_readable_and_unique() -> None:
     assert name_of_url("https://Fn.example.net:8443/api/hook?code=x") == "fn-example-net-api-hook"
     assert name_of_url("https://é/") == "hook"
     taken: set[str] = set()
@@ -246,14 +249,14 @@ def test_names_are_readable_and_never_the_same() -> None:
     assert variable_name("0-a", "url", "") == "HOOK_0_A_URL"
 
 
-def test_a_variable_never_takes_a_name_that_means_something() -> None:
+def test_no_exported_variable_gets_a_reserved_name() -> None:
     hostile = [live(url="https://ld/?preload=x"), live("2" * 32, "https://preservica?username=x")]
     names = {need.variable for need in ExportedTenancy(tenancy(), hostile).needs}
     assert names == {"LD_SECRET", "LD_URL_PRELOAD", "PRESERVICA_SECRET", "PRESERVICA_URL_USERNAME"}
 
 
 @pytest.mark.parametrize("options", [MINIMAL], indirect=True)
-def test_a_flag_that_the_service_does_not_report_is_a_comment(place: Place) -> None:
+def test_a_flag_that_the_service_does_not_report_becomes_a_comment(place: Place) -> None:
     place.box.seed("DEMO", "https://h.example/x", "MOVED", SECRET)
     run = place.run("export", "--server", place.box.url)
     assert "# The service does not report include_identifiers of some subscriptions" in run.out
@@ -266,10 +269,10 @@ def test_a_flag_that_the_service_does_not_report_is_a_comment(place: Place) -> N
     [
         (("--tenant", "DEMO"), 64, "no server is named"),
         (("--server", "http://h.example"), 64, "--server is plain http"),
-        (("--server", "https://u:p@h.example"), 64, "--server holds user information (@)"),
+        (("--server", "https://u:p@h.example"), 64, "--server contains user information (@)"),
     ],
 )
-def test_odd_flags_are_refused(
+def test_invalid_flags_of_export_are_errors(
     place: Place, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     run = place.run("export", *arguments)
@@ -277,7 +280,7 @@ def test_odd_flags_are_refused(
     assert message in run.err
 
 
-def test_a_reference_in_a_template_of_the_file_is_never_made_by_the_service() -> None:
+def test_a_dollar_reference_in_a_live_url_is_exported_as_literal_text() -> None:
     text = exported(live(url="https://h.example/${HOME}$x"))
     [entry] = yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"].values()
     assert parse_template(entry["url"]).literal is not None
@@ -288,7 +291,7 @@ def test_a_reference_in_a_template_of_the_file_is_never_made_by_the_service() ->
 @pytest.mark.parametrize(
     "command", [("export",), ("init", "--from-live", "new.yaml")], ids=["export", "init"]
 )
-def test_an_interrupted_export_writes_nothing_and_exits_as_such(
+def test_an_interrupted_export_writes_nothing_and_exits_with_143(
     place: Place, command: tuple[str, ...]
 ) -> None:
     place.box.faults.add("stall-3@list")

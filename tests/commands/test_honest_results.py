@@ -1,6 +1,4 @@
-"""Results say no more than is known: a plan fails where apply would refuse; what is found is read
-before the yes.
-"""
+"""A plan fails if apply would refuse, and all warnings come before the confirmation."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ NOT_SAVED = "not saved: plan.json was not written, because apply would not carry
 
 
 def over_the_limit(place: Place) -> None:
-    """Let three be live that are not declared."""
+    """Seed three live subscriptions that are owned and not declared."""
     place.write(owning(HOOKS))
     for index in range(3):
         place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "old-secret-0123456789")
@@ -32,7 +30,7 @@ def saved(place: Place) -> Path:
 @pytest.mark.parametrize(
     "flags", [(), ("--detailed-exitcode",), ("--format", "json"), ("--format", "markdown")]
 )
-def test_plan_exits_with_3_and_saves_nothing_where_apply_would_refuse(
+def test_plan_exits_with_3_and_saves_nothing_if_apply_would_refuse(
     place: Place, flags: tuple[str, ...]
 ) -> None:
     over_the_limit(place)
@@ -59,9 +57,7 @@ def test_plan_with_probe_warns_of_a_receiver_that_cannot_be_reached(place: Place
     assert len(plan.json["warnings"]) == 1
 
 
-def test_a_tenancy_that_cannot_be_read_counts_for_more_than_one_that_is_refused(
-    place: Place,
-) -> None:
+def test_an_unreadable_tenancy_outweighs_a_refused_one_in_the_exit_code(place: Place) -> None:
     over_the_limit(place)
     place.write(HOOKS + "  staging: {server: '${DOWN}', tenant: TEST, subscriptions: {}}\n")
     place.environ["DOWN"] = "http://127.0.0.1:1"
@@ -71,7 +67,7 @@ def test_a_tenancy_that_cannot_be_read_counts_for_more_than_one_that_is_refused(
     assert not saved(place).exists()
 
 
-def test_what_receivers_answer_is_read_before_the_question_and_said_once(place: Place) -> None:
+def test_warnings_about_receivers_come_before_the_question_and_only_once(place: Place) -> None:
     place.environ["RECEIVER"] = "http://127.0.0.1:1/catalogue"
     terminal = Terminal(place, "apply")
     terminal.read_until("Type yes to apply: ")
@@ -88,7 +84,7 @@ def test_what_receivers_answer_is_read_before_the_question_and_said_once(place: 
     assert place.box.subscriptions("DEMO") == ()
 
 
-def test_a_missing_secret_is_said_with_its_line_instead_of_a_question(place: Place) -> None:
+def test_a_missing_secret_is_reported_with_its_line_instead_of_a_question(place: Place) -> None:
     del place.environ["CATALOGUE_SECRET"]
     terminal = Terminal(place, "apply")
     assert terminal.finish() == 1
@@ -99,14 +95,14 @@ def test_a_missing_secret_is_said_with_its_line_instead_of_a_question(place: Pla
     )
 
 
-def test_without_a_terminal_and_a_yes_no_receiver_is_asked(place: Place) -> None:
+def test_without_a_terminal_and_without_yes_no_receiver_is_challenged(place: Place) -> None:
     run = place.run("apply")
     assert run.code == 3
     assert "refused: not confirmed: there is no terminal to ask on" in run.err
     assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
-def test_with_yes_a_warning_is_said_once(place: Place) -> None:
+def test_apply_with_yes_prints_a_warning_once(place: Place) -> None:
     place.environ["RECEIVER"] = "http://127.0.0.1:1/catalogue"
     run = place.run("apply", "--yes")
     assert run.err.count("warning: hooks.yaml:7:7: prod/catalogue: the receiver at ") == 1
@@ -125,14 +121,14 @@ TWO_TENANTS = SandboxOptions(accounts=(Account(tenants=("DEMO", "MUSEUM")),))
 
 
 def gone(place: Place) -> str:
-    """Say what a plan says of the tenancy that nothing declares any more."""
+    """Return the warning of a plan about the tenancy that no file declares any more."""
     host = place.box.url
     return f"2 subscriptions made by hooksync on {host} / museum are not declared any more"
 
 
 @pytest.fixture
 def deserted(place: Place) -> Place:
-    """A place of which two files were applied, and one was deleted since."""
+    """A place where two hooks files were applied, and one of them was then deleted."""
     museum = place.write(MUSEUM, "museum.yaml")
     assert place.run("apply", "--yes", "-f", "hooks.yaml", "-f", "museum.yaml").code == 0
     museum.unlink()
@@ -163,7 +159,7 @@ def test_a_tenancy_that_no_file_declares_any_more_is_drift_until_it_is_forgotten
     assert len(deserted.box.subscriptions("MUSEUM")) == 2
 
 
-def test_a_tenancy_that_is_renamed_in_the_file_stays_as_it_is(place: Place) -> None:
+def test_renaming_a_tenancy_in_the_file_changes_nothing(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     place.write(HOOKS.replace("  prod:", "  production:"))
     plan = place.run("plan", "--detailed-exitcode")
@@ -171,7 +167,9 @@ def test_a_tenancy_that_is_renamed_in_the_file_stays_as_it_is(place: Place) -> N
 
 
 @pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
-def test_the_advice_removes_what_an_undeclared_tenancy_left(deserted: Place) -> None:
+def test_declaring_the_tenancy_again_without_subscriptions_removes_its_leftovers(
+    deserted: Place,
+) -> None:
     deserted.write(
         MUSEUM.partition("      mirror")[0].replace(
             "subscriptions:", "limits: {unsubscribe: 100%}\n    subscriptions: {}"
@@ -194,7 +192,7 @@ def test_the_advice_removes_what_an_undeclared_tenancy_left(deserted: Place) -> 
         ("--no-state",),
     ],
 )
-def test_what_another_selection_would_show_is_not_warned_of(
+def test_flags_that_narrow_a_plan_cause_no_warning_about_undeclared_tenancies(
     place: Place, flags: tuple[str, ...]
 ) -> None:
     place.write(MUSEUM, "museum.yaml")

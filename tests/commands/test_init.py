@@ -1,4 +1,4 @@
-"""`hooksync init`: a first hooks file, which never takes the place of another."""
+"""`hooksync init` writes a first hooks file, and never overwrites a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.command_line import hooksync
 from tests.conftest import SECRET, Place
 
 
-def test_the_starter_validates_and_can_be_read_by_all(tmp_path: Path) -> None:
+def test_the_starter_file_is_valid_and_readable_by_all_users(tmp_path: Path) -> None:
     done = hooksync(["init"], {}, tmp_path)
     assert (done.code, done.out) == (0, "wrote hooks.yaml\n")
     assert stat.S_IMODE((tmp_path / "hooks.yaml").stat().st_mode) == 0o644
@@ -28,7 +28,7 @@ def test_the_starter_validates_and_can_be_read_by_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["hooks.yaml"]
 
 
-def test_a_file_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_existing_file_is_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("mine")
     done = hooksync(["init", "mine.yaml"], {}, tmp_path)
     assert (done.code, done.out) == (1, "")
@@ -36,13 +36,13 @@ def test_a_file_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "mine.yaml").read_text() == "mine"
 
 
-def test_a_link_that_leads_nowhere_is_left_as_it_is(tmp_path: Path) -> None:
+def test_init_does_not_write_through_a_dangling_link(tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").symlink_to("elsewhere.yaml")
     assert hooksync(["init"], {}, tmp_path).code == 1
     assert not (tmp_path / "elsewhere.yaml").exists()
 
 
-def test_of_many_that_write_at_once_one_wins_and_its_text_is_whole(tmp_path: Path) -> None:
+def test_of_concurrent_writers_of_a_file_one_wins_and_its_text_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "hooks.yaml"
 
     def write(number: int) -> bool:
@@ -59,12 +59,12 @@ def test_of_many_that_write_at_once_one_wins_and_its_text_is_whole(tmp_path: Pat
     assert os.listdir(tmp_path) == ["hooks.yaml"]
 
 
-def test_a_folder_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be written: no such file or directory"):
         Output().create_file(str(tmp_path / "none" / "hooks.yaml"), "")
 
 
-def test_flags_of_the_live_want_from_live(tmp_path: Path) -> None:
+def test_flags_about_live_subscriptions_need_from_live(tmp_path: Path) -> None:
     done = hooksync(["init", "--server", "h.example"], {}, tmp_path)
     assert done.code == 64
     assert "give --from-live as well" in done.err
@@ -83,7 +83,7 @@ def test_from_live_writes_what_export_prints(place: Place) -> None:
     assert plan.out.startswith("No changes to make; not compared: 1 secret; ")
 
 
-def test_from_live_writes_the_variables_too(place: Place) -> None:
+def test_from_live_with_write_env_writes_the_variables_too(place: Place) -> None:
     place.box.seed("DEMO", "https://h.example/x?code=it's&tag=a%20b", "MOVED", SECRET)
     place.environ["HOOKSYNC_FILE"] = "live.yaml"
     run = place.run(
@@ -110,7 +110,7 @@ def test_from_live_writes_the_variables_too(place: Place) -> None:
     }
 
 
-def test_a_shell_that_reads_variables_runs_nothing_that_a_service_says(tmp_path: Path) -> None:
+def test_a_shell_that_reads_the_variables_runs_no_text_of_the_service(tmp_path: Path) -> None:
     harmless = ["echo>run;", '"$(echo>run)"`echo>run`', '"']
     values = [*harmless, "'$(echo>run)", "x';echo>run;'", "\\`echo>run`"]
     needs = [Need(f"X{number}", "a part of a URL", value) for number, value in enumerate(values)]
@@ -136,7 +136,7 @@ def test_a_shell_that_reads_variables_runs_nothing_that_a_service_says(tmp_path:
         ),
     ],
 )
-def test_variables_are_written_beside_what_is_live_and_over_nothing(
+def test_write_env_needs_from_live_and_overwrites_no_file(
     place: Place, flags: tuple[str, ...], code: int, told: str
 ) -> None:
     place.write("mine", "hooks.env")
@@ -147,13 +147,13 @@ def test_variables_are_written_beside_what_is_live_and_over_nothing(
     assert not (place.folder / "live.yaml").exists()
 
 
-def test_from_live_asks_nothing_of_the_service_where_the_file_is_there(place: Place) -> None:
+def test_from_live_makes_no_call_if_the_file_exists(place: Place) -> None:
     run = place.run("init", "--from-live", "--server", place.box.url)
     assert run.code == 1
     assert not place.box.calls
 
 
-def test_from_live_writes_nothing_where_a_tenancy_could_not_be_read(place: Place) -> None:
+def test_from_live_writes_nothing_if_the_tenancy_cannot_be_read(place: Place) -> None:
     place.environ["PRESERVICA_PASSWORD"] = "wrong"
     run = place.run("init", "live.yaml", "--from-live", "--server", place.box.url)
     assert (run.code, run.out) == (1, "")

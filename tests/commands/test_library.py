@@ -1,4 +1,4 @@
-"""hooksync as a library: what its functions return, raise and tell, and what they leave alone."""
+"""hooksync as a library: what its functions return, raise and report, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def live(place: Place) -> int:
     return len(place.box.subscriptions("DEMO"))
 
 
-def test_what_is_declared_is_planned_and_applied(
+def test_declared_subscriptions_are_planned_and_applied(
     place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
     progress: list[tuple[str, int, int]] = []
@@ -56,7 +56,7 @@ def test_what_is_declared_is_planned_and_applied(
     again = hooksync.apply(
         load(place, replace="*", on_progress=lambda *what: progress.append(what))
     )
-    # the new ones are made, the old removed
+    # two subscriptions are made, and the two old ones are removed
     assert (again.summary, progress[-1]) == (
         {"done": 2},
         ("applying", 4, 4),
@@ -67,7 +67,7 @@ def test_what_is_declared_is_planned_and_applied(
     assert tuple(capfd.readouterr()) == ("", "")
 
 
-def test_a_plan_and_a_report_are_what_the_commands_write(place: Place) -> None:
+def test_plans_and_reports_read_the_same_as_the_output_of_the_commands(place: Place) -> None:
     place.environ["HOOKSYNC_PLAN_KEY"] = "a-key-that-signs-plans-0123456789"
     plan = hooksync.plan(load(place))
     saved = place.folder / "plan.json"
@@ -84,7 +84,7 @@ def test_a_plan_and_a_report_are_what_the_commands_write(place: Place) -> None:
     assert "Applied: 1 done" in report.markdown()
 
 
-def test_a_plan_is_carried_out_exactly_or_refused(place: Place) -> None:
+def test_a_plan_is_applied_exactly_or_refused(place: Place) -> None:
     first, second = hooksync.plan(load(place)), hooksync.plan(load(place))
     assert hooksync.apply(first).exit_code == 0
     stale = hooksync.apply(second)
@@ -98,7 +98,7 @@ def test_a_plan_is_carried_out_exactly_or_refused(place: Place) -> None:
     assert shown[0].summary == one.summary == {"unsubscribe": 1, "keep": 1}
 
 
-def test_a_plan_holds_to_the_settings_that_it_was_made_with(place: Place) -> None:
+def test_a_plan_follows_the_settings_of_load(place: Place) -> None:
     assert hooksync.apply(load(place)).exit_code == 0
     place.write(OTHER)
     assert hooksync.plan(load(place, targets="*/INDEXED", tenancies=["prod"])).summary == {
@@ -118,7 +118,7 @@ def test_a_plan_holds_to_the_settings_that_it_was_made_with(place: Place) -> Non
     ],
     ids=["file", "environment", "selection", "policy"],
 )
-def test_what_is_wrong_is_raised_with_each_problem(
+def test_faults_of_the_input_are_raised_as_problems_with_a_fix(
     place: Place, text: str, settings: dict[str, str], what: str
 ) -> None:
     place.write(text)
@@ -129,7 +129,7 @@ def test_what_is_wrong_is_raised_with_each_problem(
     assert problem.fix
 
 
-def test_a_setting_that_there_is_not_is_an_error_of_the_program(place: Place) -> None:
+def test_an_unknown_setting_is_a_type_error(place: Place) -> None:
     with pytest.raises(TypeError, match="prune"):
         load(place, prune=False)
 
@@ -140,7 +140,7 @@ def test_an_apply_without_a_state_is_an_error_and_changes_nothing(place: Place) 
     assert live(place) == 0
 
 
-def test_a_tenancy_that_cannot_be_read_is_in_the_plan(place: Place) -> None:
+def test_a_tenancy_that_cannot_be_read_is_an_error_in_the_plan(place: Place) -> None:
     place.environ["PRESERVICA_PASSWORD"] = "wrong-password-0123"
     plan = hooksync.plan(load(place))
     assert (plan.exit_code, len(plan.errors), plan.has_changes) == (1, 1, False)
@@ -153,7 +153,7 @@ def test_a_stop_ends_a_run_as_an_interrupt_does(place: Place) -> None:
     assert (report.exit_code, report.is_interrupted, live(place)) == (130, True, 0)
 
 
-def test_a_function_of_the_program_that_fails_ends_the_run_with_a_report(place: Place) -> None:
+def test_a_callback_that_fails_ends_the_run_with_a_report(place: Place) -> None:
     def fail(step: object) -> None:
         raise ZeroDivisionError
 
@@ -162,7 +162,7 @@ def test_a_function_of_the_program_that_fails_ends_the_run_with_a_report(place: 
     assert isinstance(report.cause, ZeroDivisionError)
 
 
-def test_nothing_of_the_process_is_changed(place: Place) -> None:
+def test_an_apply_leaves_signals_environment_and_working_folder_alone(place: Place) -> None:
     before = (
         [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)],
         dict(os.environ),
@@ -177,7 +177,7 @@ def test_nothing_of_the_process_is_changed(place: Place) -> None:
     assert before == after
 
 
-def test_what_is_told_on_the_way_goes_to_the_program_and_shows_no_secret(
+def test_messages_of_a_run_reach_the_callback_and_show_no_secret(
     place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
     told: list[str] = []
@@ -191,7 +191,7 @@ def test_what_is_told_on_the_way_goes_to_the_program_and_shows_no_secret(
     assert tuple(capfd.readouterr()) == ("", "")
 
 
-def test_what_is_public_shows_no_secret(place: Place) -> None:
+def test_public_objects_and_their_renderings_show_no_secret(place: Place) -> None:
     declared = load(place)
     plan = hooksync.plan(declared)
     report = hooksync.apply(plan)
@@ -206,20 +206,20 @@ def test_what_is_public_shows_no_secret(place: Place) -> None:
     assert not [hidden for hidden in HIDDEN for text in shown if hidden in text]
 
 
-def test_the_public_names_are_there_and_no_others() -> None:
+def test_the_package_has_its_public_names_and_no_others() -> None:
     assert all(getattr(hooksync, name) for name in hooksync.__all__)
     with pytest.raises(AttributeError, match="no attribute 'plans'"):
         hooksync.plans  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_the_package_alone_loads_nothing() -> None:
+def test_importing_the_package_loads_no_other_module() -> None:
     run = run_python(
         ["-c", "import sys; b = set(sys.modules); import hooksync; print(set(sys.modules) - b)"], {}
     )
     assert run.out == "{'hooksync'}\n"
 
 
-def test_the_example_plans_and_applies(place: Place) -> None:
+def test_the_example_script_plans_and_applies(place: Place) -> None:
     script = str(ROOT / "examples" / "reconcile.py")
     planned = run_python([script], place.environ, place.folder)
     assert (planned.code, live(place)) == (0, 0), planned.err
@@ -232,7 +232,7 @@ def test_the_example_plans_and_applies(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_the_program_on_the_page_is_typed_and_writes_a_report_for_each_tenancy(
+def test_the_program_in_the_documentation_is_typed_and_writes_a_report_for_each_tenancy(
     place: Place,
 ) -> None:
     page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
@@ -249,7 +249,7 @@ def test_the_program_on_the_page_is_typed_and_writes_a_report_for_each_tenancy(
     assert (place.folder / "test.txt").read_text().startswith("test: not read: ")
 
 
-def test_the_environment_that_is_given_names_the_proxy(
+def test_the_proxy_comes_from_the_given_environment_not_from_the_process(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.write(HOOKS.replace("${BOX}", "http://archive.example.org\n    allow_http: true"))

@@ -1,4 +1,4 @@
-"""`hooksync listen`, as a process of its own, with real HTTP on this machine."""
+"""`hooksync listen` in its own process, with real HTTP on this machine."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ INDEXED = (
     " 9495ddbf7d4a0b9f030a3411c87f967d"
 )
 OTHER = "another-secret-0123456789"
-FEW_FILES = 256  # that a process may open, as on macOS
+FEW_FILES = 256  # the limit of open files for a process, as on macOS
 
 
 class Listening:
-    """A `listen` that runs."""
+    """A running `hooksync listen`."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr
@@ -64,7 +64,7 @@ class Listening:
             )
 
     def end(self, number: int = signal.SIGTERM) -> list[str]:
-        """End it as a user does; gives what it showed, without the times."""
+        """End the process with a signal, and return its lines of output without their times."""
         self.process.send_signal(number)
         out, err = self.process.communicate()
         assert not [hidden for hidden in ENVIRON.values() if hidden in out + err]
@@ -94,7 +94,7 @@ def listening(*arguments: str, folder: Path | None = None) -> Iterator[Listening
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_listen_answers_challenges_verifies_events_and_shows_what_came_until_a_signal(
+def test_listen_answers_challenges_and_verifies_and_shows_events_until_a_signal(
     number: int,
 ) -> None:
     with listening(*NAMED, "--secret", "env:OTHER_SECRET") as one:
@@ -111,9 +111,7 @@ def test_listen_answers_challenges_verifies_events_and_shows_what_came_until_a_s
         ]
 
 
-def test_listen_refuses_what_is_signed_wrong_and_says_what_can_be_told_of_it(
-    tmp_path: Path,
-) -> None:
+def test_listen_refuses_wrongly_signed_requests_and_prints_the_reason(tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(DECLARED)
     with listening("-f", "hooks.yaml", *NAMED, folder=tmp_path) as one:
         assert "env:HOOK_SECRET (declared for archive/catalogue)" in one.first_line
@@ -146,9 +144,7 @@ def test_listen_refuses_what_is_signed_wrong_and_says_what_can_be_told_of_it(
         ]
 
 
-def test_listen_passes_genuine_events_on_byte_for_byte_with_their_headers_and_gives_the_status_back() -> (
-    None
-):
+def test_listen_forwards_genuine_events_with_headers_unchanged_and_returns_the_status() -> None:
     with (
         answering(203) as (url, came),
         listening(*NAMED, "--forward", f"{url}?code=${{FN_KEY}}") as one,
@@ -167,7 +163,7 @@ def test_listen_passes_genuine_events_on_byte_for_byte_with_their_headers_and_gi
         assert one.end()[1:] == ["  passed on: the server refuses connections"]
 
 
-def test_listen_says_why_a_receiver_refuses_a_genuine_event_that_it_passes_on() -> None:
+def test_listen_reports_why_a_receiver_refuses_a_forwarded_genuine_event() -> None:
     receiver = Recompacted()
     with serving(receiver) as url, listening(*NAMED, "--forward", url) as one:
         answer = one.send()
@@ -180,8 +176,8 @@ def test_listen_says_why_a_receiver_refuses_a_genuine_event_that_it_passes_on() 
     ]
 
 
-def test_what_listen_records_is_what_verify_and_fire_take(tmp_path: Path) -> None:
-    tmp_path /= "events"  # which it makes
+def test_verify_and_fire_accept_events_that_listen_recorded(tmp_path: Path) -> None:
+    tmp_path /= "events"  # `listen` creates this folder
     with listening(*NAMED, "--record", str(tmp_path)) as one:
         one.send(b"", None, "?challengeCode=c0de")
         one.send(BODY, OTHER)
@@ -200,7 +196,7 @@ def test_what_listen_records_is_what_verify_and_fire_take(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_listen_records_no_more_than_a_limit_of_what_anybody_can_send(tmp_path: Path) -> None:
+def test_listen_records_only_a_limited_number_of_refused_requests(tmp_path: Path) -> None:
     with listening(*NAMED, "--record", str(tmp_path)) as one:
         for _ in range(MOST_REFUSED + 2):
             one.send(secret=None)
@@ -210,7 +206,7 @@ def test_listen_records_no_more_than_a_limit_of_what_anybody_can_send(tmp_path: 
     assert sum(path.name.endswith("event.json") for path in tmp_path.iterdir()) == 1
 
 
-def test_silent_connections_and_ambiguous_framing_keep_no_event_from_listen() -> None:
+def test_silent_connections_and_ambiguous_framing_do_not_keep_events_from_listen() -> None:
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FEW_FILES, limits[1]))
@@ -231,7 +227,7 @@ def test_silent_connections_and_ambiguous_framing_keep_no_event_from_listen() ->
         assert one.end() == [f"200  {INDEXED}  signed with env:HOOK_SECRET"]
 
 
-def test_no_event_can_steer_a_terminal_or_a_runner_or_show_a_secret_through_listen() -> None:
+def test_listen_prints_hostile_events_without_escapes_workflow_commands_or_secrets() -> None:
     hostile = {
         "trigger": "\x1b[2J\n::error::x",
         "events": [None, {"entityRef": [SECRET]}],
@@ -264,12 +260,14 @@ def test_no_event_can_steer_a_terminal_or_a_runner_or_show_a_secret_through_list
         ([], 1, "there is no file hooks.yaml"),
     ],
 )
-def test_what_listen_cannot_begin_with_is_told(arguments: list[str], code: int, told: str) -> None:
+def test_listen_reports_arguments_that_it_cannot_start_with(
+    arguments: list[str], code: int, told: str
+) -> None:
     done = run("listen", *arguments)
     assert (done.code, told in done.err) == (code, True), done.err
 
 
-def test_listen_says_that_its_port_is_taken() -> None:
+def test_listen_reports_that_its_port_is_taken() -> None:
     with answering(200) as (url, _):
         port = url.split(":")[2].split("/")[0]
         done = run("listen", *NAMED, "--port", port)
@@ -278,9 +276,7 @@ def test_listen_says_that_its_port_is_taken() -> None:
 
 
 @pytest.mark.usefixtures("no_credentials")
-def test_listen_is_a_receiver_that_pypreservica_can_subscribe_and_shows_what_the_tenancy_sends() -> (
-    None
-):
+def test_listen_works_as_a_receiver_for_pypreservica_and_shows_its_events() -> None:
     with Sandbox() as box, listening(*NAMED) as one:
         with web_hooks_api(box) as api:
             api.subscribe(one.url, TriggerType.MOVED, SECRET)

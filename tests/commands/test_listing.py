@@ -1,5 +1,6 @@
-"""`hooksync list` and `hooksync show PLAN`: what is live, and what a saved plan holds. Neither
-changes anything.
+"""`hooksync list` shows the live subscriptions, and `hooksync show PLAN` shows a saved plan.
+
+Neither command changes anything.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ OLD = "https://old.example/hook?key=k3y-of-somebody-else"
 
 
 def listing(place: Place, *flags: str) -> dict[str, Any]:
-    """List as JSON, which fits its schema."""
+    """Return the list as JSON, and assert that it fits its schema."""
     run = place.run("list", "--format", "json", *flags)
     assert run.code == 0, run.err
     return checked(run.out)
@@ -62,8 +63,8 @@ def view(*several: TenancyView, **fields: Any) -> RunView:
 
 @pytest.fixture
 def lived_in(place: Place) -> Place:
-    """A tenancy with one of each: as declared, of another secret, twice, not declared, not ours;
-    and one missing.
+    """A tenancy with two declared subscriptions, one that is owned but not declared, and one of a
+    vendor.
     """
     owns = f'owns: ["{place.environ["RECEIVER"]}", "https://old.example"]'
     place.write(HOOKS.replace("    subscriptions:", f"    {owns}\n    subscriptions:") + DESCRIBED)
@@ -73,7 +74,9 @@ def lived_in(place: Place) -> Place:
     return place
 
 
-def test_each_live_subscription_is_listed_with_what_it_is_declared_as(lived_in: Place) -> None:
+def test_each_live_subscription_is_listed_with_its_declared_address_and_action(
+    lived_in: Place,
+) -> None:
     document = listing(lived_in)
     [one] = document["tenancies"]
     found = [(each["address"], each["action"], each["reasons"]) for each in one["subscriptions"]]
@@ -104,8 +107,10 @@ def test_each_live_subscription_is_listed_with_what_it_is_declared_as(lived_in: 
 
 
 @pytest.mark.parametrize("command", ["list", "plan"])
-def test_a_live_url_of_many_short_segments_does_not_hang(place: Place, command: str) -> None:
-    url = f"https://old.example{'/a' * 60}/A"  # masking it took longer than anybody waits
+def test_a_live_url_of_many_short_segments_does_not_make_a_command_hang(
+    place: Place, command: str
+) -> None:
+    url = f"https://old.example{'/a' * 60}/A"  # masking this URL once took too long
     place.box.seed("DEMO", url, "MOVED", SECRET)
     place.write(owning(HOOKS))
     run = place.run_process(command)
@@ -124,7 +129,7 @@ def test_a_live_url_of_many_short_segments_does_not_hang(place: Place, command: 
         ({"FN_KEY": "another-key-0123456789abcdef"}, (), "(url changed)"),
     ],
 )  # fmt: skip
-def test_what_is_not_as_declared_is_told_and_nothing_is_done(
+def test_list_reports_how_live_and_declared_differ_and_changes_nothing(
     lived_in: Place, change: dict[str, str], flags: tuple[str, ...], said: str
 ) -> None:
     lived_in.environ |= change
@@ -135,7 +140,7 @@ def test_what_is_not_as_declared_is_told_and_nothing_is_done(
     checked(lived_in.run("list", "--format", "json", *flags).out)
 
 
-def test_without_a_hooks_file_a_server_is_enough(place: Place) -> None:
+def test_list_needs_only_a_server_if_there_is_no_hooks_file(place: Place) -> None:
     (place.folder / "hooks.yaml").unlink()
     place.environ["PRESERVICA_SERVER"] = place.box.url
     place.box.seed("DEMO", OLD, "MOVED", SECRET)
@@ -160,7 +165,7 @@ def test_without_a_hooks_file_a_server_is_enough(place: Place) -> None:
         (("more",), 64, "more"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_listed_is_an_error(
+def test_invalid_arguments_of_list_are_errors_with_a_fix(
     place: Place, flags: tuple[str, ...], code: int, said: str
 ) -> None:
     run = place.run("list", *flags)
@@ -170,7 +175,7 @@ def test_what_cannot_be_listed_is_an_error(
 
 
 def listed(seen: RunView, *, shows_coverage: bool = True) -> list[str]:
-    """The lines that are shown of a view."""
+    """Return the lines of the coverage table or of the list."""
     table, summary = coverage_table(seen) if shows_coverage else list_table(seen)
     return [*plain(table_lines(table)).splitlines(), "", summary]
 
@@ -178,7 +183,10 @@ def listed(seen: RunView, *, shows_coverage: bool = True) -> list[str]:
 def of_names(
     name: str, *names: str, missing: tuple[str, ...] = (), strange: int = 0
 ) -> TenancyView:
-    """A tenancy in which these names subscribe to INDEXED."""
+    """Return a tenancy in which each of the names has a live subscription to INDEXED.
+
+    The subscriptions in `missing` are only declared. `strange` is the number of undeclared ones.
+    """
     several = [
         declared(f"https://hooks.example/{each}", INDEXED, name=each) for each in (*names, *missing)
     ]
@@ -192,7 +200,7 @@ def of_names(
     return view_of_plan(make_plan(tenancy(*several, name=name), there, DiffOptions()))
 
 
-def test_coverage_names_who_subscribes_to_which_trigger() -> None:
+def test_coverage_names_the_subscriptions_to_each_trigger() -> None:
     seen = view(
         of_names("archive-prod", "a", "b", "c", "d", missing=("e",), strange=2),
         of_names("archive-test", "a"),
@@ -236,7 +244,7 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
         assert shows_coverage or len(lines) == 1 + len(there) + 2
 
 
-def test_the_recipes_of_the_page_do_what_they_say(lived_in: Place) -> None:
+def test_the_jq_recipes_in_the_documentation_work(lived_in: Place) -> None:
     if not shutil.which("jq"):
         missing("jq is not there", "install it")
     lived_in.environ["CATALOGUE_SECRET"], text = (
@@ -271,7 +279,7 @@ def test_the_recipes_of_the_page_do_what_they_say(lived_in: Place) -> None:
 
 
 def shown(place: Place, *flags: str) -> Run:
-    """Show a plan where there is nothing else: no hooks file, no environment, no service."""
+    """Show the saved plan from an empty folder, with no variables except PATH and the plan key."""
     (place.folder / "empty").mkdir(exist_ok=True)
     kept = {
         name: value
@@ -295,7 +303,7 @@ def change(place: Place, seal: bool = True, **fields: Any) -> None:
     path.write_text(json.dumps(document))
 
 
-def test_the_age_of_a_plan_is_told_and_a_key_is_asked_for(place: Place) -> None:
+def test_show_reports_the_age_and_the_signature_of_a_saved_plan(place: Place) -> None:
     place.environ["HOOKSYNC_PLAN_KEY"] = KEY
     assert place.run("plan", "--out", "plan.json").code == 0
     run = shown(place)
@@ -343,14 +351,19 @@ def test_a_plan_that_apply_would_refuse_is_shown_with_the_reason(place: Place) -
         ('{"format": "hooksync.plan/1"}', 3),
     ],
 )
-def test_what_is_no_saved_plan_is_not_shown(place: Place, content: str | None, code: int) -> None:
+def test_a_file_that_is_no_saved_plan_is_not_shown(
+    place: Place, content: str | None, code: int
+) -> None:
     if content is not None:
         (place.folder / "plan.json").write_text(content)
     run = shown(place)
     assert (run.code, run.out) == (code, "")
     assert "fix: " in run.err
-    for flags in ((), ("a", "b"), ("a", "--format", "x")):
-        assert place.run("show", *flags).code == 64
+
+
+@pytest.mark.parametrize("flags", [(), ("a", "b"), ("a", "--format", "x")])
+def test_invalid_arguments_of_show_are_usage_errors(place: Place, flags: tuple[str, ...]) -> None:
+    assert place.run("show", *flags).code == 64
 
 
 @settings(max_examples=50)
@@ -361,7 +374,7 @@ def test_what_is_no_saved_plan_is_not_shown(place: Place, content: str | None, c
     states=st.data(),
     shows_kept=st.booleans(),
 )
-def test_any_plan_is_shown_as_it_was_printed(
+def test_a_saved_plan_is_shown_exactly_as_it_was_printed(
     one: Tenancy,
     there: tuple[LiveSubscription, ...],
     is_targeted: bool,

@@ -210,7 +210,7 @@ def test_a_notice_that_does_not_arrive_is_a_warning_and_changes_no_exit_code(
             "its URL begins with http, and is not on this machine: https is needed",
         ),
         ("hooks.example.org/x", "its URL is neither http nor https"),
-        ("https://user:pass@hooks.example.org/x", "its URL holds user information (@)"),
+        ("https://user:pass@hooks.example.org/x", "its URL contains user information (@)"),
     ],
 )
 def test_an_invalid_or_unsafe_webhook_url_is_not_called(place: Place, value: str, why: str) -> None:

@@ -1,6 +1,4 @@
-"""Receivers that move, names that change, and removals that wait: what ordinary edits of the file
-do.
-"""
+"""Ordinary edits of the hooks file: receivers move to new URLs, and removals wait."""
 
 from __future__ import annotations
 
@@ -13,7 +11,8 @@ from tests.conftest import HOOKS, SECRET, Place
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 BOTH = HOOKS
 ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
-OLD_URL, NEW_URL, GONE_URL = "${RECEIVER}?code=${FN_KEY}", "${RECEIVER}?to=new", "${BROKEN}?to=new"
+OLD_URL = "${RECEIVER}?code=${FN_KEY}"
+NEW_URL = "${RECEIVER}?to=new"
 TWO = f"""{HOOKS.partition("      catalogue:")[0]}\
       first: {{url: "${{RECEIVER}}?n=1", trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}
       second: {{url: "${{RECEIVER}}?n=2", trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}
@@ -22,7 +21,7 @@ TWO = f"""{HOOKS.partition("      catalogue:")[0]}\
 
 @pytest.fixture
 def made(place: Place) -> Place:
-    """A place whose two subscriptions are made, and in the state."""
+    """A place with two subscriptions that are live and in the state."""
     place.environ["BROKEN"] = "http://127.0.0.1:1/hook"
     applied(place, BOTH)
     return place
@@ -36,7 +35,7 @@ def made_one(place: Place) -> Place:
 
 
 def applied(place: Place, text: str, *flags: str) -> Any:
-    """Write the hooks file and apply it; all must go well."""
+    """Write the hooks file, apply it, assert success, and return the report."""
     place.write(text)
     run = place.run("apply", "--yes", "--format", "json", *flags)
     assert run.code == 0, run.out + run.err
@@ -57,7 +56,7 @@ def steps(document: Any) -> list[tuple[str, str | None, list[str]]]:
 
 
 def held(place: Place) -> list[tuple[str, str]]:
-    """The queries of what is live, with their secrets."""
+    """Return the query of each live URL with its secret."""
     return sorted(
         (one.url.partition("?")[2], one.secret) for one in place.box.subscriptions("DEMO")
     )
@@ -70,7 +69,7 @@ def verbs(place: Place, before: int) -> list[str]:
 
 
 def assert_settled(place: Place) -> None:
-    """Hold that there is nothing left to do, and that the state knows exactly what is live."""
+    """Assert that no changes are left, and that the state has exactly the live subscriptions."""
     plan = place.run("plan", "--detailed-exitcode")
     assert plan.code == 0, plan.out
     assert place.state["intents"] == []
@@ -81,7 +80,7 @@ def assert_settled(place: Place) -> None:
 def test_a_moved_receiver_is_one_resubscribe_that_shows_both_urls(made_one: Place) -> None:
     made_one.write(moved(ONE))
     plan = made_one.run("plan")
-    old_url = "***?code=***"  # no file declares it, and what came from a variable may be a key
+    old_url = "***?code=***"  # masked, because values of variables may be keys
     assert (
         f"""\
       url                  {NEW_URL}
@@ -99,7 +98,9 @@ def test_a_moved_receiver_is_one_resubscribe_that_shows_both_urls(made_one: Plac
     assert (step["url"], step["replaces_url"]) == (NEW_URL, old_url)
 
 
-def test_a_move_with_a_rotation_and_another_flag_says_all_three(made_one: Place) -> None:
+def test_a_move_with_a_rotated_secret_and_a_changed_flag_shows_all_three_reasons(
+    made_one: Place,
+) -> None:
     made_one.environ["CATALOGUE_SECRET"] = NEW_SECRET
     made_one.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
     report = applied(made_one, moved(ONE) + "        include_identifiers: false\n")
@@ -109,14 +110,14 @@ def test_a_move_with_a_rotation_and_another_flag_says_all_three(made_one: Place)
     assert_settled(made_one)
 
 
-def test_both_triggers_move_at_once_and_are_no_mass_removal(made: Place) -> None:
+def test_moving_both_triggers_at_once_does_not_count_as_a_mass_removal(made: Place) -> None:
     report = applied(made, moved(BOTH))
     assert [action for action, *_ in steps(report)] == ["resubscribe", "resubscribe"]
     assert held(made) == [("to=new", SECRET)] * 2
     assert_settled(made)
 
 
-def test_a_service_that_refuses_a_second_one_loses_nothing_and_the_fix_names_remove_first(
+def test_a_refused_second_subscription_loses_nothing_and_the_fix_names_remove_first(
     made_one: Place,
 ) -> None:
     [old] = made_one.box.subscriptions("DEMO")
@@ -135,7 +136,7 @@ def test_a_service_that_refuses_a_second_one_loses_nothing_and_the_fix_names_rem
     assert_settled(made_one)
 
 
-def test_a_removal_waits_for_all_that_is_declared(place: Place) -> None:
+def test_a_removal_waits_until_all_declared_subscriptions_exist(place: Place) -> None:
     place.environ["BROKEN"] = "http://127.0.0.1:1/hook"
     applied(place, TWO)
     before = held(place)

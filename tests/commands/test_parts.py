@@ -1,6 +1,4 @@
-"""Several jobs that each name a part of the tenancies by --tenancy, and together do what one job
-would do.
-"""
+"""Jobs that each select a part of the tenancies with --tenancy together do the work of one job."""
 
 from __future__ import annotations
 
@@ -47,7 +45,7 @@ def two(place: Place) -> Place:
 
 
 @pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
-def test_every_command_looks_at_its_part_alone(two: Place) -> None:
+def test_validate_check_and_apply_use_only_the_selected_tenancies(two: Place) -> None:
     validated = two.run("validate", "--tenancy", "p*")
     assert validated.out == "hooks.yaml: valid: 1 tenancy, 2 subscriptions.\n"
     checked = two.run("check", "--tenancy", "m*", "--format", "json")
@@ -57,7 +55,7 @@ def test_every_command_looks_at_its_part_alone(two: Place) -> None:
 
 
 @pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
-def test_a_saved_plan_of_a_part_holds_its_tenancies_and_does_nothing_to_others(two: Place) -> None:
+def test_a_saved_plan_of_selected_tenancies_leaves_the_others_alone(two: Place) -> None:
     assert two.run("plan", "--tenancy", "p*", "--out", "plan.json").code == 0
     document = json.loads((two.folder / "plan.json").read_text(encoding="utf-8"))
     assert [tenancy["name"] for tenancy in document["tenancies"]] == ["prod"]
@@ -65,7 +63,7 @@ def test_a_saved_plan_of_a_part_holds_its_tenancies_and_does_nothing_to_others(t
     assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [2, 0]
 
 
-def test_two_names_of_one_tenancy_are_refused_in_every_part(place: Place) -> None:
+def test_two_names_of_one_tenancy_are_an_error_for_every_selection(place: Place) -> None:
     settings = "{server: h.example, tenant: DEMO, subscriptions: {}}"
     place.write(f"version: 1\ntenancies:\n  prod: {settings}\n  museum: {settings}\n")
     for part in ("p*", "m*"):
@@ -79,7 +77,7 @@ def test_two_names_of_one_tenancy_are_refused_in_every_part(place: Place) -> Non
 
 @dataclass(frozen=True)
 class Fleet:
-    """Many tenancies on one sandbox, and a hooks file of all of them."""
+    """Many tenancies on one sandbox, and one hooks file that declares them all."""
 
     place: Place
 
@@ -88,7 +86,7 @@ class Fleet:
         return json.loads((self.place.folder / "hooks.state.json").read_text(encoding="utf-8"))
 
     def run_all(self, *arguments: str) -> list[Run]:
-        """Run one process for each part, all at once; those that apply take turns at the state."""
+        """Run one process for each part at the same time. Applies wait for the run lock in turn."""
         more = ("--lock-timeout", "120") if "apply" in arguments else ()
         with ExitStack() as running:
             processes = [
@@ -108,8 +106,8 @@ class Fleet:
             assert sorted((one.trigger, one.url, one.secret) for one in held) == wanted
 
     def assert_state_is_whole(self) -> None:
-        """Every live subscription has its entry, nothing else has, and no run has left anything
-        open.
+        """Assert that the state has one entry for each live subscription, no others, and no open
+        intent.
         """
         live = {
             (name, one.id) for name in NAMES for one in self.place.box.subscriptions(name.upper())
@@ -143,7 +141,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 
 @pytest.mark.slow
-def test_a_part_forgets_what_is_gone_in_its_own_tenancies_alone(fleet: Fleet) -> None:
+def test_a_run_forgets_vanished_subscriptions_only_in_its_selected_tenancies(fleet: Fleet) -> None:
     place = fleet.place
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * len(PARTS)
     for name in NAMES:

@@ -1,4 +1,4 @@
-"""The commands of the receiver's side, with the one receiver or the secrets that their flags name."""
+"""The commands for the receiver's side: `check` of one receiver, `verify` and `fire`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_check_of_one_receiver_needs_neither_a_tenancy_nor_a_hooks_file() -> Non
     )
 
 
-def test_check_of_one_receiver_says_what_is_wrong_and_shows_no_key_of_its_url() -> None:
+def test_check_of_one_receiver_reports_the_fault_and_masks_the_key_in_its_url() -> None:
     with shipped_receiver("another-secret-0123456789") as url:
         done = run("check", "--url", f"{url}?code={KEY}", *NAMED, "--format", "json")
     assert done.code == 1
@@ -60,7 +60,7 @@ def test_check_of_one_receiver_says_what_is_wrong_and_shows_no_key_of_its_url() 
         (["--url", "hook.example.org", *NAMED], "error: --url is neither http nor https"),
         (
             ["--url", "https://hook.example.org/${", *NAMED],
-            "error: --url holds a `${` without its `}`",
+            "error: --url contains a `${` without its `}`",
         ),
         (["--url", "https://hook.example.org/${KEY}", *NAMED], "${KEY} is not set"),
         (["--url", "https://hook.example.org"], "error: --url needs --secret"),
@@ -79,14 +79,16 @@ def test_check_of_one_receiver_says_what_is_wrong_and_shows_no_key_of_its_url() 
         ([*NAMED], "error: --secret needs --url"),
     ],
 )
-def test_what_does_not_name_one_receiver_is_told(arguments: list[str], told: str) -> None:
+def test_check_rejects_arguments_that_do_not_name_one_receiver(
+    arguments: list[str], told: str
+) -> None:
     done = run("check", *arguments)
     assert done.code in (1, 64)
     assert told in done.err
 
 
 @pytest.mark.parametrize("command", ["check", "fire"])
-def test_a_policy_holds_for_the_receiver_that_the_command_line_names(
+def test_a_policy_applies_to_the_receiver_that_the_command_line_names(
     command: str, tmp_path: Path
 ) -> None:
     policy = tmp_path / "policy.yaml"
@@ -107,9 +109,9 @@ def test_a_policy_holds_for_the_receiver_that_the_command_line_names(
     ]
 
 
-def test_a_secret_is_no_host_of_the_receiver_that_the_command_line_names() -> None:
+def test_a_url_whose_host_comes_from_a_secret_is_an_error() -> None:
     done = run("check", "--url", "https://${HOOK_SECRET}.example.org/", *NAMED)
-    assert (done.code, "HOOK_SECRET holds a secret" in done.err) == (1, True)
+    assert (done.code, "HOOK_SECRET contains a secret" in done.err) == (1, True)
 
 
 BODY = b'{"trigger": "MOVED", "tenant": "Biblioth\xc3\xa8que"}'
@@ -139,7 +141,7 @@ def verify(
     )
 
 
-def test_verify_names_the_declared_secret_that_signed_an_event_and_what_it_is_declared_for(
+def test_verify_names_the_secret_that_signed_an_event_and_the_subscription_that_declares_it(
     tmp_path: Path,
 ) -> None:
     done = verify(tmp_path, "-f", "declared.yaml", OTHER_SECRET="another-secret-0123456789")
@@ -147,9 +149,7 @@ def test_verify_names_the_declared_secret_that_signed_an_event_and_what_it_is_de
     assert done.out == "signed with env:HOOK_SECRET (declared for archive/catalogue)\n"
 
 
-def test_verify_masks_no_name_of_a_hooks_file_that_a_secret_is_for_that_would_tell_it(
-    tmp_path: Path,
-) -> None:
+def test_verify_does_not_mask_a_subscription_name_that_equals_its_secret(tmp_path: Path) -> None:
     secret = "archive-of-the-catalogue"
     (tmp_path / "named.yaml").write_text(DECLARED.replace("catalogue:", f"{secret}:"))
     (tmp_path / "event.json").write_bytes(BODY)
@@ -160,9 +160,7 @@ def test_verify_masks_no_name_of_a_hooks_file_that_a_secret_is_for_that_would_te
     assert f"declared for archive/{secret}" in done.out
 
 
-def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(
-    tmp_path: Path,
-) -> None:
+def test_verify_skips_and_reports_a_declared_secret_that_is_not_set(tmp_path: Path) -> None:
     done = verify(tmp_path, "-f", "declared.yaml")
     assert done.code == 0
     assert done.out == "signed with env:HOOK_SECRET (declared for archive/catalogue)\n"
@@ -192,7 +190,7 @@ def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(
         (BODY[:-9] + BODY[-8:], SIGNATURE, "signed with a different secret, or the body was changed"),
     ],
 )  # fmt: skip
-def test_verify_says_what_can_be_told_where_no_secret_signed_an_event(
+def test_verify_reports_the_likely_reason_if_no_secret_signed_an_event(
     tmp_path: Path, body: bytes, signature: str, told: str
 ) -> None:
     done = verify(tmp_path, *NAMED, body=body, signature=signature)
@@ -210,7 +208,7 @@ def test_verify_takes_the_signature_of_a_recorded_event_from_its_headers(tmp_pat
     assert (done.code, done.err.splitlines()[0]) == (64, "error: there is no signature to verify")
 
 
-def test_verify_of_what_cannot_be_read_or_is_too_large_is_told(tmp_path: Path) -> None:
+def test_verify_reports_missing_or_too_large_events_and_missing_secrets(tmp_path: Path) -> None:
     (tmp_path / "large.json").write_bytes(b" " * (MOST_EVENT_BYTES + 1))
     for name, told in (
         ("missing.json", "there is no event "),
@@ -226,7 +224,7 @@ def test_verify_of_what_cannot_be_read_or_is_too_large_is_told(tmp_path: Path) -
 
 @contextmanager
 def answering(status: int, text: str = "thank you") -> Iterator[tuple[str, list[Request]]]:
-    """Run a receiver that gives one answer to everything, and keeps what came."""
+    """Run a receiver that returns one answer to all requests and records the requests."""
     came: list[Request] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -237,7 +235,7 @@ def answering(status: int, text: str = "thank you") -> Iterator[tuple[str, list[
         yield f"http://127.0.0.1:{server.port}/hook", came
 
 
-def test_fire_sends_an_event_as_preservica_does_and_says_what_came_back() -> None:
+def test_fire_sends_an_event_like_preservica_and_reports_the_answer() -> None:
     with answering(200) as (url, came):
         done = run("fire", "--url", f"{url}?code={KEY}", *NAMED, "--trigger", "SECURITY_CHANGED")
     assert (done.code, done.err) == (0, "")
@@ -273,7 +271,7 @@ def test_fire_at_a_declared_subscription_sends_its_trigger(
     assert "failed    event                     500 in" in done.out
 
 
-def test_fire_sends_a_recorded_event_again_byte_for_byte_signed_anew(tmp_path: Path) -> None:
+def test_fire_sends_a_recorded_event_byte_for_byte_with_a_new_signature(tmp_path: Path) -> None:
     (tmp_path / "event.json").write_bytes(BODY + b"\n")
     with answering(200) as (url, came):
         assert (
@@ -293,7 +291,7 @@ def test_fire_sends_a_recorded_event_again_byte_for_byte_signed_anew(tmp_path: P
     }
 
 
-def test_fire_says_why_there_is_no_answer_and_which_receiver_it_does_not_find(
+def test_fire_reports_refused_connections_unknown_addresses_and_wrong_arguments(
     tmp_path: Path,
 ) -> None:
     with answering(200) as (url, _):

@@ -1,4 +1,4 @@
-"""Each refusal prints a fix; who carries that out ends at 0, and has changed nothing before."""
+"""Each refusal changes nothing and prints a fix, which leads to exit code 0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOREIGN = "https://old.example.org/hook"
 
 
 def nothing(place: Place) -> None:
-    """Leave all as it is."""
+    """Change nothing."""
 
 
 def write(text: str, place: Place) -> None:
@@ -83,14 +83,14 @@ def plan_anew(place: Place) -> None:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What is refused, and what ends it."""
+    """A run that is refused, and the fix after which the same run succeeds."""
 
     before: Callable[[Place], object]
-    what: str  # in the message
-    fix: str  # a part of the printed one; a command of hooksync in it is run
-    then: Callable[[Place], object] = nothing  # what the fix says besides
+    what: str  # a part of the message
+    fix: str  # a part of the printed fix; the test runs a hooksync command in it
+    then: Callable[[Place], object] = nothing  # the other actions of the fix
     command: str = "apply --yes"
-    again: str = ""  # the command after the fix; "": the same
+    again: str = ""  # the command after the fix; "" means the same command
 
 
 REFUSALS = {
@@ -149,7 +149,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("refusal", sampled(REFUSALS.values(), 3), ids=REFUSALS)
-def test_who_carries_the_printed_fix_out_ends_at_0(place: Place, refusal: Refusal) -> None:
+def test_the_printed_fix_leads_to_exit_code_0(place: Place, refusal: Refusal) -> None:
     refusal.before(place)
     before = place.box.subscriptions("DEMO")
     run = place.run(*refusal.command.split())

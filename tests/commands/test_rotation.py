@@ -1,6 +1,4 @@
-"""Secrets that rotate, as a user runs it: the state, the probe, replacement without a gap, runs
-that were killed.
-"""
+"""Rotated secrets as a user sees them: state, probe, replacement without a gap, killed runs."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
 
 @pytest.fixture
 def made(place: Place) -> Place:
-    """A place whose one subscription is made, and in the state."""
+    """A place with one subscription that is live and in the state."""
     place.write(ONE)
     run = place.run("apply", "--yes")
     assert run.code == 0, run.err
@@ -40,14 +38,16 @@ def calls_since(place: Place, before: int) -> list[str]:
     return [f"{call.method} {call.name}" for call in place.box.calls[before:]]
 
 
-def test_an_unchanged_secret_is_the_same_and_needs_nothing(made: Place) -> None:
+def test_an_unchanged_secret_needs_no_change(made: Place) -> None:
     plan = made.run("plan", "--format", "json")
     [step] = plan.json["tenancies"][0]["steps"]
     assert (step["action"], step["secret"]["state"]) == ("keep", "same")
     assert plan.json["state"] == "hooks.state.json"
 
 
-def test_a_rotated_secret_is_seen_and_replaced_new_one_first(made: Place) -> None:
+def test_a_rotated_secret_makes_a_new_subscription_before_the_old_one_is_removed(
+    made: Place,
+) -> None:
     rotate(made)
     plan = made.run("plan")
     assert "+/- catalogue" in plan.out
@@ -59,7 +59,7 @@ def test_a_rotated_secret_is_seen_and_replaced_new_one_first(made: Place) -> Non
         "POST login",
         "GET list",
         "POST subscribe",
-        "GET list",  # it shows the new one
+        "GET list",  # this list shows the new subscription
         "DELETE unsubscribe",
         "GET list",
     ]
@@ -68,7 +68,7 @@ def test_a_rotated_secret_is_seen_and_replaced_new_one_first(made: Place) -> Non
     assert made.run("plan").out.startswith("No changes.")
 
 
-def test_the_environment_names_the_state_and_the_flag_wins(made: Place) -> None:
+def test_the_state_flag_overrides_the_state_that_the_environment_names(made: Place) -> None:
     (made.folder / "hooks.state.json").rename(made.folder / "other.state.json")
     made.environ["HOOKSYNC_STATE"] = "other.state.json"
     named = made.run("plan", "--format", "json")
@@ -80,9 +80,7 @@ def test_the_environment_names_the_state_and_the_flag_wins(made: Place) -> None:
     assert made.run("plan", "--format", "json").json["state"] == "hooks.state.json"
 
 
-def test_a_receiver_that_holds_the_old_secret_refuses_the_tenancy_before_any_call(
-    made: Place,
-) -> None:
+def test_a_receiver_with_the_old_secret_makes_apply_refuse_before_any_change(made: Place) -> None:
     rotate(made, receiver=False)
     before = len(made.box.calls)
     run = made.run("apply", "--yes", "--format", "json")
@@ -94,7 +92,7 @@ def test_a_receiver_that_holds_the_old_secret_refuses_the_tenancy_before_any_cal
     assert "fix: give the receiver the declared secret" in run.err
 
 
-def test_plan_asks_receivers_only_when_told_to(made: Place) -> None:
+def test_plan_challenges_receivers_only_with_probe(made: Place) -> None:
     rotate(made, receiver=False)
     challenges = made.receiver.answers["catalogue", "challenge"]
     assert made.run("plan").err == ""
@@ -104,7 +102,7 @@ def test_plan_asks_receivers_only_when_told_to(made: Place) -> None:
     assert "apply would refuse: " in probed.err
 
 
-def test_what_is_kept_tells_the_state_of_its_secret_when_all_is_shown(made: Place) -> None:
+def test_plan_with_all_shows_if_secrets_of_kept_subscriptions_are_known(made: Place) -> None:
     assert (
         "      secret               same (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
     )
@@ -126,7 +124,7 @@ def test_replace_works_after_the_state_was_lost(made: Place) -> None:
     "text",
     ["", "{", "[]", '{"format": "hooksync.state/2"}', '{"format": "terraform"}', "<<<<<<< HEAD"],
 )
-def test_a_state_that_cannot_be_read_never_makes_a_plan(made: Place, text: str) -> None:
+def test_an_unreadable_state_is_an_error_before_any_call(made: Place, text: str) -> None:
     (made.folder / "hooks.state.json").write_text(text)
     before = len(made.box.calls)
     for command in (("plan",), ("apply", "--yes")):
@@ -139,7 +137,7 @@ def test_a_state_that_cannot_be_read_never_makes_a_plan(made: Place, text: str) 
 
 
 @pytest.mark.slow
-def test_a_targeted_run_leaves_what_a_killed_run_left_of_others(place: Place) -> None:
+def test_a_targeted_run_after_a_killed_run_settles_only_its_own_target(place: Place) -> None:
     place.box.faults.add("stall-30@list:1:1")  # the verification
     with place.popen("apply", "--yes") as process:
         while len(place.box.calls) < 5:
@@ -162,7 +160,7 @@ NEVER = ONE.replace("    tenant: DEMO\n", "    tenant: DEMO\n    probe: never\n"
 
 
 @pytest.mark.parametrize(("text", "code"), [(ONE, 1), (REQUIRE, 3), (NEVER, 1)])
-def test_a_receiver_that_is_not_there_warns_or_refuses_as_the_file_says(
+def test_the_probe_setting_decides_how_apply_handles_an_unreachable_receiver(
     place: Place, text: str, code: int
 ) -> None:
     place.environ["RECEIVER"] = "http://127.0.0.1:1/hook"

@@ -1,6 +1,4 @@
-"""Secrets that programs and keyrings give: who may have a program run, and that whole commands work
-with them.
-"""
+"""Secrets from programs, keyrings and files of variables, and the permissions that they need."""
 
 from __future__ import annotations
 
@@ -36,7 +34,7 @@ def runs(place: Place) -> int:
 
 
 def refused(place: Place, run: Run, said: str) -> None:
-    """Hold that nothing ran and nobody was called."""
+    """Assert that the run failed with a fix, started no program and made no call."""
     assert run.code in (1, 3)
     assert said in run.err
     assert "  fix: " in run.err
@@ -45,7 +43,7 @@ def refused(place: Place, run: Run, said: str) -> None:
 
 
 @pytest.mark.parametrize("command", EVERY)
-def test_no_program_runs_for_a_secret_unless_the_command_line_or_a_policy_allows_it(
+def test_no_program_runs_for_a_secret_without_permission_or_against_a_policy(
     commanded: Place, command: str
 ) -> None:
     said = f"hooks.yaml:10:17: secret {SHOWN} runs a program, which is not allowed"
@@ -62,7 +60,7 @@ def test_no_program_runs_for_a_secret_unless_the_command_line_or_a_policy_allows
     )
 
 
-def test_a_program_that_gives_a_credential_needs_the_same(place: Place) -> None:
+def test_a_program_for_a_credential_needs_permission_too(place: Place) -> None:
     place.write(
         HOOKS.replace(
             "tenant: DEMO", "tenant: DEMO\n    credentials: {password: {command: [sh, login]}}"
@@ -78,7 +76,9 @@ def test_a_program_that_gives_a_credential_needs_the_same(place: Place) -> None:
     assert login["detail"] == "username env:PRESERVICA_USERNAME, password command:sh login"
 
 
-def test_a_program_runs_once_in_a_run_for_all_that_need_its_secret(commanded: Place) -> None:
+def test_a_program_runs_once_per_run_for_all_subscriptions_with_its_secret(
+    commanded: Place,
+) -> None:
     done = commanded.run("apply", "--yes", "--allow-commands")
     assert (done.code, done.err) == (0, "")
     assert f"secret               {SHOWN}\n" in done.out
@@ -92,9 +92,7 @@ def test_a_program_runs_once_in_a_run_for_all_that_need_its_secret(commanded: Pl
         assert_fits(document, kind)
 
 
-def test_a_saved_plan_has_no_program_run_unless_whoever_applies_it_allows_that(
-    commanded: Place,
-) -> None:
+def test_applying_a_saved_plan_runs_no_program_without_allow_commands(commanded: Place) -> None:
     path = save(commanded, "--allow-commands")
     document = json.loads(path.read_text())
     refs = [step["secret"]["ref"] for step in document["tenancies"][0]["steps"]]
@@ -108,13 +106,13 @@ def test_a_saved_plan_has_no_program_run_unless_whoever_applies_it_allows_that(
 
 
 @pytest.mark.parametrize("kind", ["command:sh", "keyring:hooksync"])
-def test_the_command_line_names_no_program_and_no_keyring(place: Place, kind: str) -> None:
+def test_the_secret_flag_accepts_no_program_and_no_keyring(place: Place, kind: str) -> None:
     run = place.run("fire", "--url", "http://127.0.0.1:1/", "--secret", kind, "--allow-commands")
     assert run.code == 64
     assert "name its place, never the secret itself" in run.err
 
 
-def test_a_keyring_gives_a_secret_and_a_policy_bounds_its_services(place: Place) -> None:
+def test_a_keyring_provides_a_secret_and_a_policy_limits_its_services(place: Place) -> None:
     place.write(
         HOOKS.replace("env: CATALOGUE_SECRET", "keyring: {service: hooksync, username: catalogue}")
     )
@@ -141,7 +139,7 @@ def test_a_keyring_gives_a_secret_and_a_policy_bounds_its_services(place: Place)
 # files that set variables
 
 
-def test_all_that_is_not_set_is_told_at_once_by_its_kind_and_line(place: Place) -> None:
+def test_all_missing_variables_are_reported_at_once_with_their_kind_and_line(place: Place) -> None:
     place.write(
         HOOKS.replace(
             "    tenant: DEMO\n", "    tenant: ${TENANT}\n    credentials: {totp: {env: SEED}}\n"
@@ -165,7 +163,7 @@ def test_all_that_is_not_set_is_told_at_once_by_its_kind_and_line(place: Place) 
         assert all("--env-file" in line for line in lines if line.startswith("  fix: "))
 
 
-def test_where_only_the_log_in_is_not_set_secrets_are_told_too_and_check_goes_on(
+def test_a_missing_log_in_and_secret_are_reported_together_and_check_continues(
     place: Place,
 ) -> None:
     for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET"):
@@ -187,7 +185,7 @@ def test_where_only_the_log_in_is_not_set_secrets_are_told_too_and_check_goes_on
     assert "secret env:CATALOGUE_SECRET is not set" in run.out
 
 
-def test_a_file_of_variables_gives_what_the_environment_does_not(place: Place) -> None:
+def test_an_env_file_provides_variables_that_the_environment_lacks(place: Place) -> None:
     names = ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET", "FN_KEY", "BOX")
     text = "".join(f"{name}={place.environ.pop(name)}\n" for name in names)
     place.write(text, ".env").chmod(0o600)
@@ -199,9 +197,7 @@ def test_a_file_of_variables_gives_what_the_environment_does_not(place: Place) -
 
 
 @pytest.mark.parametrize("command", ["list", "export", "init live.yaml --from-live"])
-def test_a_policy_holds_where_flags_or_variables_name_the_server(
-    place: Place, command: str
-) -> None:
+def test_a_policy_applies_if_flags_or_variables_name_the_server(place: Place, command: str) -> None:
     user, password, server = (
         place.environ.pop(name) for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "BOX")
     )
@@ -228,7 +224,7 @@ def test_a_policy_holds_where_flags_or_variables_name_the_server(
     assert (run.code, place.box.calls) == (3, ())
 
 
-def test_the_credentials_of_pypreservica_in_the_folder_log_in(place: Place) -> None:
+def test_pypreservica_credentials_in_the_folder_are_used_within_the_policy(place: Place) -> None:
     user, password = (place.environ.pop(f"PRESERVICA_{name}") for name in ("USERNAME", "PASSWORD"))
     server = place.environ["BOX"].removeprefix("http://")
     place.write(
@@ -275,7 +271,7 @@ def test_the_credentials_of_pypreservica_in_the_folder_log_in(place: Place) -> N
 @pytest.mark.parametrize(
     ("source", "is_shown"), [("{env: SOMEBODY}", True), ("{file: somebody}", False)]
 )
-def test_a_username_of_a_variable_may_be_quoted_and_one_of_a_file_is_masked(
+def test_a_username_from_a_variable_is_shown_and_one_from_a_file_is_masked(
     place: Place, source: str, is_shown: bool
 ) -> None:
     place.environ["SOMEBODY"] = "somebody@example.org"

@@ -1,4 +1,4 @@
-"""A state that is signed, one that somebody changed, and one that went back, as a user meets them."""
+"""Signed states as a user sees them: without the key, and after somebody changed them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Place, Run
+from tests.conftest import Place
 
 KEY = "a-key-that-signs-plans-and-states"
 
 
 @pytest.fixture
 def made(place: Place) -> Place:
-    """A place whose subscriptions are made, and whose signed state this machine remembers."""
+    """A place with live subscriptions and a signed state."""
     place.environ |= {"HOOKSYNC_PLAN_KEY": KEY}
     assert place.run("apply", "--yes").code == 0
     return place
@@ -31,14 +31,8 @@ def change(place: Place, **fields: Any) -> None:
     state(place).write_text(json.dumps(kept))
 
 
-def rotate(place: Place) -> Run:
-    place.environ["CATALOGUE_SECRET"] += "-new"
-    place.receiver.set_secret("catalogue", place.environ["CATALOGUE_SECRET"])
-    return place.run("apply", "--yes")
-
-
 def refused(place: Place, *commands: tuple[str, ...]) -> str:
-    """Run commands that end with an error before any call, the same for all; returns it."""
+    """Assert that all commands end with the same error before any call, and return the error."""
     before, runs = len(place.box.calls), [place.run(*command) for command in commands]
     assert [run.code for run in runs] == [1] * len(runs)
     assert len(place.box.calls) == before
@@ -46,7 +40,7 @@ def refused(place: Place, *commands: tuple[str, ...]) -> str:
     return said
 
 
-def test_without_the_key_a_signed_state_is_read_and_an_apply_refused(made: Place) -> None:
+def test_without_the_key_a_signed_state_is_readable_and_apply_is_an_error(made: Place) -> None:
     del made.environ["HOOKSYNC_PLAN_KEY"]
     assert made.run("plan").out.startswith("No changes.")
     assert made.run("check").code == 0
@@ -80,7 +74,7 @@ def test_a_plan_without_a_state_needs_no_signature(made: Place) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_wrong_with_a_state_is_shown_and_put_right_by_a_push(made: Place) -> None:
+def test_show_and_pull_report_a_wrong_signature_and_a_push_repairs_it(made: Place) -> None:
     for wrong in ("does not fit HOOKSYNC_PLAN_KEY", "is not signed, and HOOKSYNC_PLAN_KEY is set"):
         if "fit" in wrong:
             change(made, serial=9)
@@ -102,7 +96,7 @@ def test_what_is_wrong_with_a_state_is_shown_and_put_right_by_a_push(made: Place
         assert (again.code, again.out.startswith("nothing to do: ")) == (0, True)
 
 
-def test_without_the_key_a_signed_state_is_shown_and_not_replaced_unless_forced(
+def test_without_the_key_a_signed_state_can_be_pulled_but_replaced_only_with_force(
     made: Place,
 ) -> None:
     pulled = made.run("state", "pull")

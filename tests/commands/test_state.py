@@ -1,5 +1,6 @@
-"""`hooksync state`: what it shows, what it refuses, and that nothing is lost. Races and kills are
-elsewhere.
+"""`hooksync state`: its output, its refusals, and that no entry is lost.
+
+Other modules test races and kills.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ WRITES = [
 
 @dataclass
 class Folder:
-    """A folder with a state in it, and what its other files are."""
+    """A folder in which a state and other files can be written, and commands run."""
 
     path: Path
 
@@ -100,10 +101,10 @@ def settled(folder: Folder) -> Folder:
     return folder
 
 
-# --- where it is
+# --- where the state is
 
 
-def test_it_lies_beside_a_hooks_file_that_is_never_read(kept: Folder) -> None:
+def test_the_state_is_found_beside_the_hooks_file_which_is_never_read(kept: Folder) -> None:
     kept.put("{", "hooks.yaml")
     shown = kept.run("show")
     assert (shown.code, shown.err) == (0, "")
@@ -119,7 +120,7 @@ def test_it_lies_beside_a_hooks_file_that_is_never_read(kept: Folder) -> None:
 
 
 @pytest.mark.parametrize("action", EVERY_ACTION, ids=" ".join)
-def test_a_file_on_standard_input_needs_a_state_that_is_named(
+def test_a_hooks_file_on_standard_input_needs_a_named_state(
     folder: Folder, action: tuple[str, ...]
 ) -> None:
     done = folder.run(*action, "-f", "-")
@@ -131,7 +132,7 @@ def test_a_file_on_standard_input_needs_a_state_that_is_named(
 
 
 @pytest.mark.parametrize("action", NEEDS_A_STATE, ids=" ".join)
-def test_where_there_is_none_that_is_an_error_and_none_is_made(
+def test_a_missing_state_is_an_error_and_is_not_created(
     folder: Folder, action: tuple[str, ...]
 ) -> None:
     done = folder.run(*action)
@@ -144,7 +145,7 @@ def test_where_there_is_none_that_is_an_error_and_none_is_made(
 
 
 @pytest.mark.parametrize("action", EVERY_ACTION, ids=" ".join)
-def test_a_name_that_is_no_state_is_one_clear_error(
+def test_a_state_path_that_is_a_folder_is_one_clear_error(
     folder: Folder, action: tuple[str, ...]
 ) -> None:
     done = folder.run(*action, "--state", ".", given=state_text(WHOLE))
@@ -155,7 +156,9 @@ def test_a_name_that_is_no_state_is_one_clear_error(
 @pytest.mark.parametrize(
     "where", ["https://user:password@example.org/x", "S3://bucket/key", "git:", "s3://bucket"]
 )
-def test_a_place_that_no_backend_knows_is_a_wrong_command_line(folder: Folder, where: str) -> None:
+def test_a_state_location_that_no_backend_accepts_is_a_wrong_command_line(
+    folder: Folder, where: str
+) -> None:
     for action in EVERY_ACTION:
         done = folder.run(*action, "--state", where, given=state_text(WHOLE))
         assert (done.code, done.out, done.err.count("error: ")) == (64, "", 1)
@@ -163,7 +166,7 @@ def test_a_place_that_no_backend_knows_is_a_wrong_command_line(folder: Folder, w
 
 
 @pytest.mark.parametrize("action", ["show", "pull"])
-def test_to_look_leaves_no_file(kept: Folder, action: str) -> None:
+def test_show_and_pull_create_no_file(kept: Folder, action: str) -> None:
     assert kept.run(action).code == 0
     assert os.listdir(kept.path) == ["hooks.state.json"]
 
@@ -171,7 +174,7 @@ def test_to_look_leaves_no_file(kept: Folder, action: str) -> None:
 # --- show
 
 
-def test_it_shows_what_there_is_with_ids_in_full(kept: Folder) -> None:
+def test_show_prints_the_whole_state_with_full_ids(kept: Folder) -> None:
     assert (
         kept.run("show").out == "state         hooks.state.json\n"
         "state format  hooksync.state/1\n"
@@ -191,17 +194,17 @@ def test_it_shows_what_there_is_with_ids_in_full(kept: Folder) -> None:
     )
 
 
-def test_an_empty_one_says_so(folder: Folder) -> None:
+def test_show_reports_that_an_empty_state_has_no_entries(folder: Folder) -> None:
     folder.put(state(salts=()))
     assert folder.run("show").out.endswith("run lock      not held\n\nno entries\n")
 
 
-def test_what_a_state_holds_steers_no_terminal_and_no_odd_time_ends_it(folder: Folder) -> None:
+def test_show_escapes_terminal_codes_and_accepts_odd_times(folder: Folder) -> None:
     folder.put(state(replace(MADE, address="\x1b[2J", at=2**53 - 1)))
     assert f"  \\x1b[2J  {'1' * 32}  made {2**53 - 1}\n" in folder.run("show").out
 
 
-def test_it_says_who_holds_the_run_lock(kept: Folder) -> None:
+def test_show_names_the_holder_of_the_run_lock(kept: Folder) -> None:
     with LocalStore(str(kept.path / "hooks.state.json")).hold(HOLDER):
         assert f"run lock      0123456789abcdef: {WHO}\n" in kept.run("show").out
 
@@ -209,12 +212,12 @@ def test_it_says_who_holds_the_run_lock(kept: Folder) -> None:
 # --- pull
 
 
-def test_what_is_pulled_is_the_state_to_the_last_byte(kept: Folder) -> None:
+def test_pull_prints_the_state_byte_for_byte(kept: Folder) -> None:
     done = kept.run("pull")
     assert (done.code, done.out, done.err) == (0, state_text(WHOLE), "")
 
 
-def test_a_damaged_one_is_pulled_with_a_warning(folder: Folder) -> None:
+def test_a_damaged_state_is_pulled_with_a_warning(folder: Folder) -> None:
     text = folder.put(state_text(WHOLE)[:-50])
     done = folder.run("pull")
     assert (done.code, done.out) == (0, text)
@@ -225,14 +228,14 @@ def test_a_damaged_one_is_pulled_with_a_warning(folder: Folder) -> None:
 # --- push
 
 
-def test_what_is_pulled_in_one_place_is_pushed_to_another_that_has_none(kept: Folder) -> None:
+def test_a_pulled_state_can_be_pushed_to_a_location_without_a_state(kept: Folder) -> None:
     pulled = kept.run("pull").out
     done = kept.run("push", "-", "--state", "other.json", given=pulled)
     assert (done.code, done.out, done.err) == (0, "pushed to other.json: serial 8\n", "")
     assert kept.state("other.json") == replace(WHOLE, serial=8)
 
 
-def test_an_edited_one_comes_after_both(settled: Folder) -> None:
+def test_a_pushed_state_gets_a_serial_above_both_states(settled: Folder) -> None:
     settled.put(replace(SETTLED, entries=(MADE,)), "new.json")
     assert settled.run("push", "new.json").out == "pushed to hooks.state.json: serial 8\n"
     settled.put(replace(SETTLED, serial=20), "new.json")
@@ -240,20 +243,18 @@ def test_an_edited_one_comes_after_both(settled: Folder) -> None:
 
 
 @pytest.mark.parametrize("serial", [1, 7, 9])
-def test_the_same_content_is_nothing_to_do_whatever_its_serial(kept: Folder, serial: int) -> None:
+def test_pushing_the_same_content_changes_nothing_for_any_serial(kept: Folder, serial: int) -> None:
     kept.put(replace(WHOLE, serial=serial), "new.json")
     done = kept.run("push", "new.json")
     assert (done.code, done.out) == (
         0,
-        "nothing to do: hooks.state.json holds the same\n",
+        "nothing to do: hooks.state.json contains the same state\n",
     )
     assert kept.state() == WHOLE
 
 
 @pytest.mark.parametrize("given", [replace(SETTLED, serial=6), ANOTHER], ids=["older", "foreign"])
-def test_an_older_or_a_foreign_one_is_refused_unless_it_is_forced(
-    kept: Folder, given: State
-) -> None:
+def test_an_older_or_foreign_state_is_pushed_only_with_force(kept: Folder, given: State) -> None:
     kept.put(given, "new.json")
     done = kept.run("push", "new.json")
     assert (done.code, done.out) == (3, "")
@@ -263,7 +264,7 @@ def test_an_older_or_a_foreign_one_is_refused_unless_it_is_forced(
     assert kept.state() == replace(given, serial=8)
 
 
-def test_what_is_there_and_damaged_is_replaced_only_by_force(folder: Folder) -> None:
+def test_a_damaged_state_is_replaced_only_with_force(folder: Folder) -> None:
     text = folder.put("{}")
     folder.put(WHOLE, "new.json")
     done = folder.run("push", "new.json")
@@ -287,7 +288,7 @@ def test_what_is_there_and_damaged_is_replaced_only_by_force(folder: Folder) -> 
     ids=["empty", "truncated", "conflict", "newer", "more", "hooks file", "bytes"],
 )
 @pytest.mark.parametrize("is_given", [False, True])
-def test_what_is_no_whole_state_is_not_pushed(
+def test_an_incomplete_or_invalid_state_is_not_pushed_even_with_force(
     kept: Folder, text: str, what: str, is_given: bool
 ) -> None:
     (kept.path / "new.json").write_text(text, encoding="latin-1")
@@ -301,7 +302,7 @@ def test_what_is_no_whole_state_is_not_pushed(
     assert kept.state() == WHOLE
 
 
-def test_a_file_that_is_not_there_is_not_pushed(kept: Folder) -> None:
+def test_pushing_a_missing_file_is_an_error(kept: Folder) -> None:
     done = kept.run("push", "new.json")
     assert (done.code, done.err.splitlines()[0]) == (1, "error: there is no file new.json")
 
@@ -309,7 +310,7 @@ def test_a_file_that_is_not_there_is_not_pushed(kept: Folder) -> None:
 # --- move
 
 
-def test_a_moved_one_keeps_all_but_its_address(settled: Folder) -> None:
+def test_move_changes_only_the_address_of_the_entries(settled: Folder) -> None:
     settled.put(replace(SETTLED, entries=(*SETTLED.entries, entry(identifier="9" * 32))))
     done = settled.run("move", "prod/catalogue/MOVED", "prod/website/MOVED")
     assert (done.code, done.out, done.err) == (
@@ -337,10 +338,15 @@ def test_a_moved_one_keeps_all_but_its_address(settled: Folder) -> None:
             "prod/catalogue/MOVED",
             "prod/alert/MOVED",
             3,
-            "the state hooks.state.json knows prod/alert/MOVED already",
+            "the state hooks.state.json already contains prod/alert/MOVED",
         ),
-        ("prod/catalogue/MOVED", "prod/website/MOVED", 3, "knows prod/website/MOVED already"),
-        ("prod/catalogue/MOVED", "prod/catalogue/MOVED", 3, "knows prod/catalogue/MOVED already"),
+        ("prod/catalogue/MOVED", "prod/website/MOVED", 3, "already contains prod/website/MOVED"),
+        (
+            "prod/catalogue/MOVED",
+            "prod/catalogue/MOVED",
+            3,
+            "already contains prod/catalogue/MOVED",
+        ),
         (
             "prod/website/MOVED",
             "prod/x/MOVED",
@@ -349,7 +355,7 @@ def test_a_moved_one_keeps_all_but_its_address(settled: Folder) -> None:
         ),
     ],
 )
-def test_what_cannot_be_moved_is_told_and_stays(
+def test_an_impossible_move_is_an_error_and_changes_nothing(
     kept: Folder, old: str, new: str, code: int, what: str
 ) -> None:
     done = kept.run("move", old, new)
@@ -358,7 +364,7 @@ def test_what_cannot_be_moved_is_told_and_stays(
     assert kept.state() == WHOLE
 
 
-def test_a_name_and_a_url_that_change_together_are_one_move_after_it(place: Place) -> None:
+def test_after_a_state_move_a_new_name_and_url_are_one_resubscribe(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     place.write(HOOKS.replace("catalogue:", "website:").replace("?code=", "?to=new&code="))
     for trigger in ("INDEXED", "MOVED"):
@@ -375,7 +381,7 @@ def test_a_name_and_a_url_that_change_together_are_one_move_after_it(place: Plac
 # --- forget
 
 
-def test_what_is_forgotten_is_told_and_gone_with_its_intents_and_salts(kept: Folder) -> None:
+def test_forget_prints_and_removes_entries_with_their_intents_and_salts(kept: Folder) -> None:
     done = kept.run("forget", "--yes", "prod/*", "test/*")
     assert (done.code, done.err) == (0, "")
     assert (
@@ -407,7 +413,7 @@ def test_without_a_yes_nothing_is_forgotten(kept: Folder) -> None:
     assert kept.state() == WHOLE
 
 
-def test_what_is_forgotten_counts_as_not_made_by_hooksync(place: Place) -> None:
+def test_a_forgotten_subscription_stays_live_and_its_secret_is_unknown(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     assert place.run("state", "forget", "*/MOVED", "--yes").code == 0
     assert place.run("plan", "--format", "json").json["summary"]["secret_unknown"] == 1
@@ -418,7 +424,7 @@ def test_what_is_forgotten_counts_as_not_made_by_hooksync(place: Place) -> None:
 @pytest.mark.parametrize(
     ("answer", "code"), [("yes\n", 0), ("y\n", 3), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
-def test_on_a_terminal_it_asks(
+def test_forget_on_a_terminal_needs_a_typed_yes(
     kept: Folder, place: Place, answer: str | signal.Signals, code: int
 ) -> None:
     terminal = Terminal(place, "state", "forget", "prod/catalogue/*")
@@ -437,7 +443,9 @@ def test_on_a_terminal_it_asks(
 
 
 @pytest.mark.parametrize("action", WRITES, ids=" ".join)
-def test_while_a_run_is_at_work_nothing_is_changed(kept: Folder, action: tuple[str, ...]) -> None:
+def test_the_state_is_not_changed_while_a_run_holds_the_run_lock(
+    kept: Folder, action: tuple[str, ...]
+) -> None:
     kept.put(SETTLED, "new.json")
     with LocalStore(str(kept.path / "hooks.state.json")).hold(HOLDER):
         done = kept.run(*action)
@@ -449,7 +457,7 @@ def test_while_a_run_is_at_work_nothing_is_changed(kept: Folder, action: tuple[s
 
 
 @pytest.mark.parametrize("identifier", ["0123456789abcdef", "x"])
-def test_the_lock_of_a_file_is_never_taken_away(kept: Folder, identifier: str) -> None:
+def test_the_run_lock_of_a_local_state_cannot_be_taken_away(kept: Folder, identifier: str) -> None:
     with LocalStore(str(kept.path / "hooks.state.json")).hold(HOLDER):
         done = kept.run("unlock", identifier, "--yes")
     assert (done.code, done.out) == (3, "")
@@ -457,7 +465,7 @@ def test_the_lock_of_a_file_is_never_taken_away(kept: Folder, identifier: str) -
 
 
 class Asked(MemoryTerminal):
-    """A terminal with somebody who gives an answer."""
+    """A terminal whose user gives `answer` to each question."""
 
     answer = True
     stop = Event()
@@ -471,7 +479,7 @@ class Asked(MemoryTerminal):
 
 
 def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False) -> MemoryBackend:
-    """Unlock a state far away, whose run lock somebody holds."""
+    """Unlock a remote state whose run lock is held, and return its backend."""
     backend, clock = MemoryBackend(), JumpingClock(NOW)
 
     def find(where: str) -> RemoteStore:
@@ -486,7 +494,7 @@ def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False)
 
 
 @pytest.mark.parametrize("yes", [True, False])
-def test_a_lock_far_away_is_taken_from_whoever_is_named(yes: bool) -> None:
+def test_unlock_takes_a_remote_run_lock_from_the_named_run(yes: bool) -> None:
     terminal = MemoryTerminal() if yes else Asked()
     take_away("0123456789abcdef", terminal, Event(), yes=yes)
     assert terminal.out == [f"the run lock of memory was taken away from {WHO}\n"]
@@ -494,7 +502,7 @@ def test_a_lock_far_away_is_taken_from_whoever_is_named(yes: bool) -> None:
     assert yes or terminal.err[0] == asked
 
 
-def test_a_lock_far_away_is_not_taken_without_a_yes_or_from_another_one() -> None:
+def test_a_remote_run_lock_is_not_taken_without_a_yes_or_from_a_different_run() -> None:
     terminal, stop = Asked(), Event()
     with pytest.raises(Refused, match="no run x holds the run lock of memory"):
         take_away("x", terminal, stop)
@@ -507,9 +515,3 @@ def test_a_lock_far_away_is_not_taken_without_a_yes_or_from_another_one() -> Non
         take_away("0123456789abcdef", terminal, stop)
     with pytest.raises(Refused, match="there is no terminal to ask on"):
         take_away("0123456789abcdef", MemoryTerminal(), Event())
-
-
-# --- a branch of a Git remote
-
-
-# --- moving

@@ -1,4 +1,4 @@
-"""Taking over a tenancy in which others have subscriptions, too."""
+"""Taking over a tenancy that also has subscriptions of others."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Secrets that hooksync does not know: of subscriptions that were there before it, that were
-replaced outside it, or whose state is lost.
-"""
+"""Subscriptions with unknown secrets, because hooksync did not make them."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import pytest
 from tests.conftest import SECRET, Place
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
-NAMES = ("search", "viewer", "website")  # the first two were there before hooksync
+NAMES = ("search", "viewer", "website")  # hooksync did not make the first two
 TRIGGERS = {"search": "FULL_TEXT_INDEXED", "viewer": "MOVED", "website": "INGEST_FAILED"}
 WARN = "    unknown_secret: warn\n"
 SAID = "secret unknown: prod/search/INDEXED, prod/viewer/MOVED"
@@ -30,14 +28,9 @@ def hooks(*names: str, settings: str = "") -> str:
     return head + "".join(lines)
 
 
-def with_other_secret(text: str) -> str:
-    """Give the viewer a different secret."""
-    return text.replace("?for=viewer'", "?for=viewer', secret: {env: OTHER_SECRET}")
-
-
 @pytest.fixture
 def mixed(place: Place) -> Place:
-    """Two subscriptions that hooksync did not make, and one that it made; with one secret."""
+    """A place with two subscriptions that hooksync did not make and one that it made."""
     place.write(hooks("website"))
     assert place.run("apply", "--yes").code == 0
     for name in NAMES[:2]:
@@ -71,7 +64,7 @@ def test_unknown_secrets_are_refused_by_default_and_nothing_is_changed(mixed: Pl
     assert mixed.box.subscriptions("DEMO") == before
 
 
-def test_unknown_secrets_are_reported_and_counted_where_the_file_says_warn(mixed: Place) -> None:
+def test_unknown_secrets_are_reported_and_counted_if_the_file_sets_warn(mixed: Place) -> None:
     mixed.write(hooks(*NAMES, settings=WARN))
     plan = mixed.run("plan", "--detailed-exitcode")
     assert (plan.code, f"warning: {SAID}\n" in plan.err) == (2, True)
@@ -95,7 +88,9 @@ def test_unknown_secrets_are_reported_and_counted_where_the_file_says_warn(mixed
 # adopt
 
 
-def test_adopt_challenges_and_records_and_changes_nothing_in_preservica(mixed: Place) -> None:
+def test_adopt_challenges_receivers_and_records_entries_without_changing_preservica(
+    mixed: Place,
+) -> None:
     before = mixed.box.subscriptions("DEMO")
     challenges = mixed.receiver.answers["catalogue", "challenge"]
     run = mixed.run("adopt")
@@ -114,13 +109,12 @@ def test_adopt_challenges_and_records_and_changes_nothing_in_preservica(mixed: P
     assert mixed.run("adopt").out == "0 of 0 adopted\n"
 
 
-def test_one_whose_receiver_cannot_be_asked_is_adopted_only_by_its_address(mixed: Place) -> None:
+def test_a_subscription_with_an_unreachable_receiver_is_adopted_only_by_its_address(
+    mixed: Place,
+) -> None:
     mixed.receiver.close()
     run = mixed.run("adopt")
     assert (run.code, run.out) == (3, "0 of 2 adopted\n")
     assert run.err.count("if its secret is the declared one: `hooksync adopt prod/") == 2
     assert mixed.run("adopt", "prod/viewer/MOVED").code == 0
     assert secret_states(mixed) == {"search": "unknown", "viewer": "same", "website": "same"}
-
-
-# the command check

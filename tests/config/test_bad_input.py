@@ -1,4 +1,4 @@
-"""A table of mistakes in hooks files: where each is found, and what is said of it."""
+"""A table of mistakes in hooks files, each with the place and the message of its problem."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.core.errors import FileError, Problem
 
-LITERAL = "hunter2-hunter2"  # stands where no secret may; no message repeats it
+LITERAL = "hunter2-hunter2"  # written where no secret is allowed; no message may repeat it
 
 GOOD = """\
 version: 1
@@ -36,14 +36,14 @@ def problems_of(text: str) -> tuple[Problem, ...]:
     return ()
 
 
-def test_file_that_the_mistakes_are_made_in_is_good() -> None:
+def test_the_file_without_mistakes_has_no_problem() -> None:
     assert problems_of(GOOD) == ()
 
 
 URL = "https://fn.example.net/hook"
 CREDENTIALS = "credentials: {username: {env: A}, password: {env: B}}"
 
-# what is replaced | by what | line:column of the problem | part of what is said, or of the fix
+# the text replaced | its replacement | line:column of the problem | part of the message or fix
 MISTAKES = [
     # the top level
     ("version: 1", "version: 2", "1:10", "version must be 1"),
@@ -132,9 +132,9 @@ MISTAKES = [
         "server: eu.preservica.com",
         f"server: https://me:{LITERAL}@h",
         "6:13",
-        "holds user information",
+        "contains user information",
     ),
-    ("server: eu.preservica.com", "server: ::1", "6:13", "IPv6 goes between brackets"),
+    ("server: eu.preservica.com", "server: ::1", "6:13", "write IPv6 in brackets"),
     ("server: eu.preservica.com", "server: h:70000", "6:13", "has an invalid port"),
     ("server: eu.preservica.com", "server: eu preservica com", "6:13", "white space"),
     ("server: eu.preservica.com", "server: http://eu.preservica.com", "6:13", "allow_http: true"),
@@ -252,13 +252,13 @@ MISTAKES = [
         "owns: [https://fn.example.net]",
         "owns: [https://other.example.net]",
         "12:14",
-        "lies outside `owns`",
+        "is outside `owns`",
     ),
     (
         "owns: [https://fn.example.net]",
         "owns: [https://fn.example.net/api]",
         "12:14",
-        "lies outside `owns`",
+        "is outside `owns`",
     ),
     ("unsubscribe: 50%", "unsubscribe: 101%", "9:27", "a share from 0% to 100% or a number"),
     ("unsubscribe: 50%", "unsubscribe: -1", "9:27", "must be at least 0"),
@@ -278,18 +278,23 @@ MISTAKES = [
     (URL, "ftp://fn.example.net", "12:14", "neither http nor https"),
     (URL, "https:///hook", "12:14", "has no host"),
     (URL, "https://fn.example.net:x/hook", "12:14", "has an invalid port"),
-    (URL, f"https://me:{LITERAL}@fn.example.net/", "12:14", "holds user information"),
-    (URL, f"https://me:{LITERAL}@${{HOST}}/", "12:14", "holds user information"),
-    (URL, f"https://${{USER}}:{LITERAL}@fn.example.net/", "12:14", "holds user information"),
-    ("server: eu.preservica.com", f"server: me:{LITERAL}@${{S}}", "6:13", "holds user information"),
+    (URL, f"https://me:{LITERAL}@fn.example.net/", "12:14", "contains user information"),
+    (URL, f"https://me:{LITERAL}@${{HOST}}/", "12:14", "contains user information"),
+    (URL, f"https://${{USER}}:{LITERAL}@fn.example.net/", "12:14", "contains user information"),
+    (
+        "server: eu.preservica.com",
+        f"server: me:{LITERAL}@${{S}}",
+        "6:13",
+        "contains user information",
+    ),
     (URL, "https://h%41/", "12:14", "has an invalid host"),
     (URL, "https://fn.example.net/#x", "12:14", "has a fragment"),
     (URL, "https://fn.example.net/a b", "12:14", "white space"),
     (URL, '"https://fn.example.net/\\0"', "12:14", "white space"),
     (URL, '"https://fn.example.net/\\t"', "12:14", "white space"),
-    (URL, "https://fn.example.net.evil.org/", "12:14", "lies outside `owns`"),
+    (URL, "https://fn.example.net.evil.org/", "12:14", "is outside `owns`"),
     (URL, "https://fn.example.net\\x", "12:14", "has an invalid host"),
-    (URL, "https://fn.example.net/a\\b", "12:14", "lies outside `owns`"),
+    (URL, "https://fn.example.net/a\\b", "12:14", "is outside `owns`"),
     (URL, "https://h/${}", "12:14", "neither `${NAME}` nor"),
     (URL, "https://h/${A:-${B}}", "12:14", "a `${` inside another"),
     (URL, "''", "12:14", "url is empty"),
@@ -419,7 +424,7 @@ MISTAKES = [
     ("secret: {env: HOOK_SECRET}", f"secert: {LITERAL}", "14:9", "did you mean secret?"),
     ("secret: {env: HOOK_SECRET}", f"secret = {LITERAL}: x", "14:9", "unknown key"),
     ("secret: {env: HOOK_SECRET}", f"password: {LITERAL}", "14:9", 'unknown key "password"'),
-    # what no hooks file may send anywhere
+    # variables and files that no hooks file may use
     (
         "{env: HOOK_SECRET}",
         "{env: HOOKSYNC_PLAN_KEY}",
@@ -448,7 +453,7 @@ MISTAKES = [
         "7:29",
         "a file of the system itself",
     ),
-    # between subscriptions
+    # conflicts between subscriptions
     (
         "      catalogue:",
         (
@@ -468,7 +473,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "place", "fragment"), MISTAKES)
-def test_mistake_is_found_where_it_is(right: str, wrong: str, place: str, fragment: str) -> None:
+def test_each_mistake_is_reported_at_its_place(
+    right: str, wrong: str, place: str, fragment: str
+) -> None:
     assert right in GOOD
     problems = problems_of(GOOD.replace(right, wrong, 1))
     assert f"hooks.yaml:{place}" in [str(problem.where) for problem in problems]
@@ -485,7 +492,7 @@ def test_mistake_is_found_where_it_is(right: str, wrong: str, place: str, fragme
     assert LITERAL not in "\n".join(map(str, problems))
 
 
-def test_tenancies_that_are_none_are_refused() -> None:
+def test_a_file_without_tenancies_is_refused() -> None:
     assert [problem.what for problem in problems_of("version: 1\ntenancies: {}\n")] == [
         "tenancies is empty"
     ]
@@ -498,7 +505,7 @@ def test_tenancies_that_are_none_are_refused() -> None:
     ]
 
 
-def test_twin_urls_are_found_in_their_normal_form() -> None:
+def test_urls_are_compared_in_their_normal_form() -> None:
     text = (
         GOOD.replace(URL, "HTTPS://FN.example.net:443?x")
         + "      twin: {url: 'https://fn.example.net/?x', trigger: INDEXED, secret: {env: A}}\n"
@@ -507,7 +514,7 @@ def test_twin_urls_are_found_in_their_normal_form() -> None:
     assert [str(problem.where) for problem in problems_of(text)] == ["hooks.yaml:15:7"]
 
 
-def test_exotic_bomb_of_aliases_in_a_wrong_place_is_refused_shortly() -> None:
+def test_an_alias_bomb_in_place_of_the_tenancies_gives_a_short_message() -> None:
     lines = ["version: 1", "x0: &x0 [a, a, a, a, a, a, a, a]"]
     lines += [f"x{level}: &x{level} [{', '.join([f'*x{level - 1}'] * 8)}]" for level in range(1, 5)]
     unknown, *_, wrong = problems_of("\n".join([*lines, "tenancies: *x4"]) + "\n")
@@ -520,10 +527,12 @@ words = st.text(st.sampled_from("ab: -?[]{},&*!|>'\"%@`#\n<0=~.$\\"), max_size=8
 
 
 @given(st.integers(0, len(GOOD)), st.integers(0, 12), words)
-def test_any_change_to_a_file_is_fine_or_a_file_error(start: int, length: int, text: str) -> None:
+def test_any_change_to_a_file_raises_at_most_a_file_error(
+    start: int, length: int, text: str
+) -> None:
     problems_of(GOOD[:start] + text + GOOD[start + length :])
 
 
 @given(st.permutations(LINES[4:]), st.integers(0, len(LINES)))
-def test_any_order_of_lines_is_fine_or_a_file_error(lines: list[str], kept: int) -> None:
+def test_any_order_of_lines_raises_at_most_a_file_error(lines: list[str], kept: int) -> None:
     problems_of("\n".join([*LINES[:4], *lines[:kept]]))

@@ -6,7 +6,7 @@ from hooksync.config.files import STDIN, Source
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef, Trigger, UnsubscribeLimit
 
-LITERAL = "hunter2-hunter2"  # stands where a secret must not; no message may repeat it
+LITERAL = "hunter2-hunter2"  # written where no secret is allowed; no message may repeat it
 
 
 def read(*texts: str) -> Document:
@@ -42,7 +42,7 @@ tenancies:
 """
 
 
-def test_file_says_what_it_declares() -> None:
+def test_a_file_is_read_into_its_declarations() -> None:
     (tenancy,) = read(GOOD).tenancies
     (subscription,) = tenancy.subscriptions
     assert (tenancy.name, tenancy.location) == ("prod", Location("a.yaml", 5, 3))
@@ -58,7 +58,7 @@ def test_file_says_what_it_declares() -> None:
     assert subscription.include_identifiers
 
 
-def test_what_is_left_out_has_its_default() -> None:
+def test_an_omitted_setting_has_its_default() -> None:
     (tenancy,) = read("version: 1\ntenancies: {prod: {subscriptions: {}}}\n").tenancies
     assert tenancy.settings == Settings(
         server=None,
@@ -74,7 +74,7 @@ def test_what_is_left_out_has_its_default() -> None:
 
 
 @pytest.mark.parametrize("owns", ["made", "all", "none"])
-def test_owns_is_one_of_three_words_or_prefixes(owns: str) -> None:
+def test_owns_may_be_one_of_three_words(owns: str) -> None:
     text = f"version: 1\ntenancies: {{a: {{server: h, owns: {owns}, subscriptions: {{}}}}}}\n"
     (tenancy,) = read(text).tenancies
     assert tenancy.settings.owns == owns
@@ -140,7 +140,7 @@ tenancies:
 """
 
 
-def test_subscription_says_more_than_its_defaults() -> None:
+def test_a_subscription_overrides_the_defaults() -> None:
     own, none = read(DEFAULTS).tenancies[0].subscriptions
     assert (own.triggers, own.secret.name, own.include_identifiers) == (
         (Trigger("FULL_TEXT_INDEXED"),),
@@ -211,7 +211,7 @@ def test_settings_of_a_tenancy_may_be_defaults() -> None:
     )
 
 
-def test_a_prefix_in_defaults_is_judged_once() -> None:
+def test_a_bad_prefix_in_the_defaults_is_reported_once() -> None:
     assert said_of(SETTINGS.replace("none", "[h]").replace("a, sub", "a, tenant: T, sub")) == [
         "a.yaml:4:10: this prefix is neither http nor https"
     ]
@@ -229,7 +229,7 @@ OTHER = "version: 1\ntenancies: {other: {server: h, subscriptions: {}}}\n"
         ("defaults: {owns: all}\n" + MORE, OTHER, "all"),
     ],
 )  # fmt: skip
-def test_default_settings_apply_to_the_settings_of_their_own_file(
+def test_a_tenancy_takes_default_settings_from_the_file_that_has_its_own_settings(
     one: str, two: str, owns: str
 ) -> None:
     tenancy, *_ = read(one, two).tenancies
@@ -261,7 +261,7 @@ tenancies:
     assert [entry.secret.name for entry in tenancy.subscriptions] == ["A", "B"]
 
 
-def test_wire_names_and_extra_triggers_of_any_file_are_known() -> None:
+def test_wire_names_and_extra_triggers_of_any_file_are_accepted() -> None:
     extra = "version: 1\nextra_triggers: [ENTITY_DELETED]\n"
     text = GOOD.replace("[INDEXED, MOVED]", "[FULL_TEXT_INDEXED, ENTITY_DELETED]")
     (subscription,) = read(text, extra).tenancies[0].subscriptions
@@ -293,7 +293,7 @@ def test_settings_in_two_files_are_refused() -> None:
     ]
 
 
-def test_same_name_twice_names_both_places() -> None:
+def test_a_subscription_declared_twice_is_reported_with_both_places() -> None:
     twin = "{url: https://h, trigger: MOVED, secret: {env: A}}"
     other = f"version: 1\ntenancies: {{prod: {{subscriptions: {{catalogue: {twin}}}}}}}\n"
     assert said_of(GOOD, other) == [
@@ -311,7 +311,7 @@ def test_same_name_twice_names_both_places() -> None:
         ("server: '${S}', tenant: A", "server: '${S}', tenant: A"),
     ],
 )
-def test_two_tenancies_that_are_one_are_refused(one: str, two: str) -> None:
+def test_two_tenancies_with_the_same_server_and_tenant_are_refused(one: str, two: str) -> None:
     assert said_of(two_tenancies(one, two)) == [
         'a.yaml:4:3: tenancy "b" has the server and tenant of "a" (a.yaml:3:3)'
     ]
@@ -326,11 +326,11 @@ def test_two_tenancies_that_are_one_are_refused(one: str, two: str) -> None:
         ("server: '${S}'", "server: '${s}'"),
     ],
 )
-def test_tenancies_that_may_differ_are_left_alone(one: str, two: str) -> None:
+def test_tenancies_whose_server_or_tenant_may_differ_are_accepted(one: str, two: str) -> None:
     assert len(read(two_tenancies(one, two)).tenancies) == 2
 
 
-def test_no_file_declares_nothing() -> None:
+def test_without_any_file_no_tenancy_is_declared() -> None:
     assert problems_of()[0].what == "no tenancy is declared"
 
 
@@ -350,7 +350,7 @@ def test_problems_come_in_the_order_of_the_files_and_their_lines() -> None:
     ]
 
 
-def test_mistakes_of_all_kinds_are_said_in_one_run() -> None:
+def test_mistakes_of_all_kinds_are_reported_in_one_run() -> None:
     text = f"""\
 version: 1
 x: 1
@@ -382,14 +382,14 @@ tenancies:
     ]
 
 
-def test_slip_in_a_key_has_no_after_effects() -> None:
+def test_a_misspelt_key_causes_only_one_problem() -> None:
     slips = [("defaults:", "default:"), ("triggers:", "trigers:"), ("secret:", "secrets:")]
     for right, wrong in slips:
         (problem,) = problems_of(GOOD.replace(right, wrong))
         assert problem.fix.startswith(f"did you mean {right.removesuffix(':')}? (known: ")
 
 
-def test_broken_file_does_not_make_triggers_of_others_unknown() -> None:
+def test_a_broken_file_does_not_make_the_triggers_of_other_files_unknown() -> None:
     text = GOOD.replace("MOVED", "ENTITY_DELETED")
     assert len(problems_of(text, "version: 1\nextra_triggers: [ENTITY_DELETED\n")) == 1
     assert len(problems_of(text, "version: 1\nextra_trigger: [ENTITY_DELETED]\n")) == 2

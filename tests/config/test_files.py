@@ -44,14 +44,14 @@ def test_directory_gives_its_yaml_files_sorted_and_no_others(tmp_path: Path) -> 
     ]
 
 
-def below(folder: Path, *names: str) -> None:
+def write_files(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x")
 
 
-def test_a_folder_below_is_read_only_if_it_is_named(tmp_path: Path) -> None:
-    below(tmp_path, "a.yaml", "north/b.yaml", "south/c.yaml")
+def test_a_subfolder_is_read_only_if_it_is_named(tmp_path: Path) -> None:
+    write_files(tmp_path, "a.yaml", "north/b.yaml", "south/c.yaml")
     named = (tmp_path, tmp_path / "north", tmp_path / "south" / "c.yaml")
     assert [os.path.basename(source.name) for source in read(*named)] == [
         "a.yaml",
@@ -62,13 +62,13 @@ def test_a_folder_below_is_read_only_if_it_is_named(tmp_path: Path) -> None:
 
 
 def test_a_directory_without_hooks_files_is_an_error(tmp_path: Path) -> None:
-    below(tmp_path, "north/b.yaml", "notes.txt")
-    with pytest.raises(FileError, match=r"holds no \*\.yaml or \*\.yml file"):
+    write_files(tmp_path, "north/b.yaml", "notes.txt")
+    with pytest.raises(FileError, match=r"contains no \*\.yaml or \*\.yml file"):
         read(tmp_path)
 
 
 def test_hidden_files_and_folders_are_ignored(tmp_path: Path) -> None:
-    below(
+    write_files(
         tmp_path,
         "a.yaml",
         ".github/workflows/ci.yml",
@@ -78,7 +78,7 @@ def test_hidden_files_and_folders_are_ignored(tmp_path: Path) -> None:
 
 
 def test_a_mounted_config_map_is_read_once(tmp_path: Path) -> None:
-    below(tmp_path, "..2026_01_02/hooks.yaml")
+    write_files(tmp_path, "..2026_01_02/hooks.yaml")
     (tmp_path / "..data").symlink_to("..2026_01_02")
     (tmp_path / "hooks.yaml").symlink_to("..data/hooks.yaml")
     assert len(read(tmp_path)) == 1
@@ -91,7 +91,7 @@ def test_same_file_named_twice_is_read_once(tmp_path: Path) -> None:
     assert [source.name for source in read(path, tmp_path, "-", "-")] == [str(path), STDIN]
 
 
-def test_all_that_cannot_be_read_is_said_at_once(tmp_path: Path) -> None:
+def test_all_unreadable_files_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "dangling.yaml").symlink_to(tmp_path / "gone")
     with pytest.raises(FileError) as caught:
@@ -99,7 +99,7 @@ def test_all_that_cannot_be_read_is_said_at_once(tmp_path: Path) -> None:
     said = {problem.what for problem in caught.value.problems}
     assert said == {
         f"there is no file {tmp_path / 'missing.yaml'}",
-        f"{tmp_path / 'empty'} holds no *.yaml or *.yml file",
+        f"{tmp_path / 'empty'} contains no *.yaml or *.yml file",
         f"there is no file {tmp_path / 'dangling.yaml'}",
         "the file nul\0.yaml cannot be read: embedded null byte",
     }

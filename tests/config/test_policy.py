@@ -1,4 +1,4 @@
-"""A policy: how it is read, and what it lets no hooks file name, however that is spelt."""
+"""A policy: how it is read, and which hosts, variables and secrets it denies in any spelling."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def policy_of(folder: Path, text: str = POLICY) -> Policy:
 
 
 def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
-    """Give breaches as `line:column what`, the policy named by its line alone."""
+    """Return the breaches as `line:column: what`, with `policy.yaml` as the path of the policy."""
     document = read_document([Source("hooks.yaml", "", text.encode())])
     return shown(policy, policy.breaches(document.tenancies, environ))
 
 
 def limit_breaches(policy: Policy, text: str) -> list[str]:
-    """Give breaches of the limits in the same form."""
+    """Return the breaches of the limits in the same form."""
     document = read_document([Source("hooks.yaml", "", text.encode())])
     return shown(policy, policy.limit_breaches(document.tenancies))
 
@@ -82,7 +82,7 @@ def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
     ]
 
 
-# how it is read
+# how a policy is read
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
         ("version: 1\nallow_http: 'no'\n", "2:13", "allow_http must be true or false"),
     ],
 )
-def test_what_is_wrong_in_a_policy_is_told_with_its_place(
+def test_each_mistake_in_a_policy_is_reported_at_its_place(
     tmp_path: Path, text: str, place: str, said: str
 ) -> None:
     with pytest.raises(FileError) as caught:
@@ -145,7 +145,7 @@ def test_what_is_wrong_in_a_policy_is_told_with_its_place(
     assert said in caught.value.summary
 
 
-def test_a_policy_that_cannot_be_read_is_an_error_and_never_no_policy(tmp_path: Path) -> None:
+def test_a_policy_that_cannot_be_read_is_an_error_and_is_never_ignored(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(FileError, match=r"there is no policy|policy .* cannot be read"):
             read_policy(str(path))
@@ -159,7 +159,7 @@ def test_a_policy_that_cannot_be_read_is_an_error_and_never_no_policy(tmp_path: 
     st.integers(0, 12),
     st.text(st.sampled_from("ab: -?[]{},&*!|>'\"%@#\n<0=~.$\\"), max_size=8),
 )
-def test_any_change_to_a_policy_is_fine_or_an_error_with_a_place(
+def test_any_change_to_a_policy_raises_at_most_a_file_error(
     start: int, length: int, text: str
 ) -> None:
     with TemporaryDirectory() as folder, suppress(FileError):
@@ -168,10 +168,10 @@ def test_any_change_to_a_policy_is_fine_or_an_error_with_a_place(
         ]
 
 
-# what it lets a hooks file name
+# what a policy allows a hooks file to name
 
 
-def test_what_a_policy_allows_is_no_breach(tmp_path: Path) -> None:
+def test_a_hooks_file_that_the_policy_allows_has_no_breach(tmp_path: Path) -> None:
     policy = policy_of(tmp_path)
     assert breaches(policy, HOOKS) == []
     assert breaches(policy, HOOKS, {"FN_KEY": "k", "HOOK_SECRET": "s"}) == []
@@ -182,7 +182,7 @@ def test_what_a_policy_allows_is_no_breach(tmp_path: Path) -> None:
     assert breaches(policy, HOOKS.replace("tenant: BRAMA", "tenant: ${PRESERVICA_TENANT}")) == []
 
 
-def test_what_a_policy_does_not_mention_it_denies() -> None:
+def test_an_empty_policy_denies_every_host_variable_and_secret_and_plain_http() -> None:
     plain = HOOKS.replace("https:", "http:").replace(
         "tenant: BRAMA", "tenant: ${TENANT}\n    allow_http: true"
     )
@@ -211,7 +211,7 @@ def test_what_a_policy_does_not_mention_it_denies() -> None:
         ("{command: [s]}", "secret_kinds"),
     ],
 )
-def test_each_kind_of_secret_is_denied_where_one_field_lacks_it(
+def test_each_kind_of_secret_is_denied_if_one_field_lacks_it(
     tmp_path: Path, source: str, field: str
 ) -> None:
     fields = {
@@ -273,7 +273,7 @@ def test_http_is_denied_to_receivers_that_are_not_on_this_machine(tmp_path: Path
         ("https://h.example?${A}", {}, ""),
     ],
 )
-def test_a_variable_in_a_host_is_a_place_and_one_in_a_path_is_not(
+def test_a_variable_is_a_place_variable_in_a_host_and_not_in_a_path(
     url: str, environ: dict[str, str], places: str
 ) -> None:
     text = HOOKS.replace("https://hooks.example.org/api?code=${FN_KEY}", f'"{url}"')
@@ -284,7 +284,7 @@ def test_a_variable_in_a_host_is_a_place_and_one_in_a_path_is_not(
     assert found == places.split()
 
 
-def test_a_variable_that_both_lists_name_is_for_secrets(tmp_path: Path) -> None:
+def test_a_variable_in_both_lists_is_allowed_for_secrets_only(tmp_path: Path) -> None:
     policy = policy_of(tmp_path)
     assert breaches(policy, HOOKS.replace("BRAMA", "${ARCHIVE}")) == []
     assert breaches(policy, HOOKS.replace("${FN_KEY}", "${ARCHIVE}")) == []
@@ -294,7 +294,7 @@ def test_a_variable_that_both_lists_name_is_for_secrets(tmp_path: Path) -> None:
     ]
 
 
-def test_every_breach_is_told_at_its_line_with_that_of_the_policy(tmp_path: Path) -> None:
+def test_every_breach_is_reported_with_its_line_and_the_line_of_the_policy(tmp_path: Path) -> None:
     text = """\
 version: 1
 tenancies:
@@ -322,14 +322,14 @@ tenancies:
     }
 
 
-def test_a_host_that_is_filled_in_is_judged_when_it_is_known_and_is_not_quoted(
+def test_a_host_with_a_variable_is_judged_when_it_is_filled_in_and_is_not_quoted(
     tmp_path: Path,
 ) -> None:
     policy = policy_of(tmp_path, POLICY.replace("[ARCHIVE", "[H, S, ARCHIVE"))
     text = HOOKS.replace("hooks.example.org", "hooks.example.org${H}").replace("eu.", "eu${S:-.}")
     assert breaches(policy, text) == breaches(policy, text, {"FN_KEY": "k"}) == []
     no = "leads to a host, which the policy does not allow"
-    # the server is none: `resolve` says so
+    # this S makes the server invalid: `resolve` reports that
     assert breaches(
         policy, text, {"FN_KEY": "k", "H": ".evil.example", "S": ".evil.example/?"}
     ) == [f"8:14: the URL, with its variables filled in, {no} (policy.yaml:4)"]
@@ -364,7 +364,9 @@ def test_a_host_that_is_filled_in_is_judged_when_it_is_known_and_is_not_quoted(
         ("[2001:db8::1]", False),
     ],
 )
-def test_a_host_is_judged_as_it_is_called(tmp_path: Path, netloc: str, is_allowed: bool) -> None:
+def test_a_host_is_allowed_only_if_it_matches_a_listed_receiver(
+    tmp_path: Path, netloc: str, is_allowed: bool
+) -> None:
     found = [
         *policy_of(tmp_path)._host_breaches("receivers", f"https://{netloc}/x", "the URL", WRITTEN)
     ]
@@ -479,7 +481,7 @@ def test_no_spelling_of_a_foreign_server_passes(server: str) -> None:
         )
 
 
-def test_secrets_are_read_from_the_folders_of_the_policy_alone(
+def test_secret_files_are_allowed_only_in_the_folders_of_the_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     allowed, other = tmp_path / "secrets", tmp_path / "secrets-of-others"
@@ -516,7 +518,7 @@ def test_secrets_are_read_from_the_folders_of_the_policy_alone(
         assert not any(passes(str(name), "[]") for name in (*outside, f"{allowed}/a"))
 
 
-def test_the_page_shows_a_policy_and_what_it_says(tmp_path: Path) -> None:
+def test_the_policy_page_shows_every_field_and_a_real_breach(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
     [text] = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     policy = policy_of(tmp_path, text)
@@ -539,7 +541,7 @@ def test_no_policy_of_an_example_lets_programs_run() -> None:
     assert not [path for path in policies if "command" in read_policy(str(path)).secret_kinds]
 
 
-# what it limits
+# what a policy limits
 
 
 @pytest.mark.parametrize(
@@ -557,10 +559,10 @@ def test_no_policy_of_an_example_lets_programs_run() -> None:
         ("replacement: [remove-first]", "", "has `replacement: create-first`"),
         ("triggers: [MOVED]", "", '"catalogue" has the trigger INDEXED'),
         ("triggers: [FULL_TEXT_INDEXED]", "", ""),
-        ("max_unsubscribe: 0", "limits: {unsubscribe: 100%}", ""),  # only a plan removes
+        ("max_unsubscribe: 0", "limits: {unsubscribe: 100%}", ""),  # judged in a plan
     ],
 )
-def test_a_policy_judges_the_value_in_force_whether_a_file_writes_it_or_not(
+def test_a_policy_limits_a_setting_whether_it_is_written_or_a_default(
     tmp_path: Path, fields: str, settings: str, said: str
 ) -> None:
     text = HOOKS.replace("    tenant: BRAMA\n", f"    tenant: BRAMA\n    {settings}\n")
@@ -568,7 +570,7 @@ def test_a_policy_judges_the_value_in_force_whether_a_file_writes_it_or_not(
     found = limit_breaches(policy, text)
     assert [said in each for each in found] == [True] * bool(said)
     assert all(each.endswith("which the policy does not allow (policy.yaml:9)") for each in found)
-    assert limit_breaches(policy_of(tmp_path), text) == []  # it mentions none of this
+    assert limit_breaches(policy_of(tmp_path), text) == []  # POLICY sets no limits
 
 
 @pytest.mark.parametrize(
@@ -586,12 +588,12 @@ def test_a_policy_judges_the_value_in_force_whether_a_file_writes_it_or_not(
         ("/preservica/..%2fadmin", False),
         ("/preservica/..;a/admin", False),
         ("/preservica\\..\\admin", False),
-        ("/${FN_KEY}", None),  # as far as it is written
+        ("/${FN_KEY}", None),  # allowed until the variable is filled in
         ("/pres${FN_KEY}", None),
         ("/ad${FN_KEY}", False),
     ],
 )
-def test_a_receiver_with_a_path_is_allowed_below_it_alone(
+def test_a_receiver_listed_with_a_path_is_allowed_only_below_that_path(
     tmp_path: Path, path: str, is_allowed: bool | None
 ) -> None:
     policy = policy_of(

@@ -1,4 +1,4 @@
-"""What no hooks file may name: a secret where its value would be shown."""
+"""No hooks file may name a secret in a place where the value of the secret would be shown."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def problems_of(*texts: str) -> list[str]:
         ("https://fn.example.net/api", "${OTHER:-https:/}/${NAME}/api", "9:18"),
     ],
 )
-def test_a_variable_that_holds_a_secret_is_no_place(
+def test_a_variable_that_holds_a_secret_is_refused_in_a_shown_place(
     name: str, old: str, new: str, place: str
 ) -> None:
     text = FILE.replace(old, new.replace("NAME", name), 1)
     assert problems_of(text) == [
-        f"0.yaml:{place}: the variable {name} holds a secret, and its value would be shown here"
+        f"0.yaml:{place}: the variable {name} contains a secret, and its value would be shown here"
     ]
 
 
@@ -67,7 +67,9 @@ def test_a_variable_that_holds_a_secret_is_no_place(
         ("https://fn.example.net/api", "${BASE}/${P}/api"),
     ],
 )
-def test_any_other_variable_is_allowed(old: str, new: str) -> None:
+def test_a_secret_in_a_path_or_query_and_other_variables_anywhere_are_allowed(
+    old: str, new: str
+) -> None:
     assert problems_of(FILE.replace(old, new)) == []
 
 
@@ -79,24 +81,24 @@ def test_any_other_variable_is_allowed(old: str, new: str) -> None:
         ("username: {env: USER}, ", "USERNAME"),
     ],
 )
-def test_a_usual_variable_of_a_place_is_no_secret(line: str, name: str) -> None:
+def test_a_default_variable_of_a_place_may_not_hold_a_secret(line: str, name: str) -> None:
     text = (
         FILE.replace("    " + line + "\n", "")
         .replace(line, "")
         .replace("SECOND", f"PRESERVICA_{name}")
     )
     assert problems_of(text) == [
-        f"0.yaml:4:3: the variable PRESERVICA_{name} holds a secret, and its value would be shown"
+        f"0.yaml:4:3: the variable PRESERVICA_{name} contains a secret, and its value would be shown"
         " here"
     ]
 
 
-def test_a_secret_of_one_file_is_no_place_in_another() -> None:
+def test_a_secret_of_one_file_is_refused_in_a_shown_place_of_a_different_file() -> None:
     other = (
         "version: 1\nx-a: &a ${SECOND}\ntenancies: {b: {server: a.example, tenant: *a,"
         " subscriptions: {}}}\n"
     )
     assert problems_of(FILE, other) == [
-        "1.yaml:3:44: the variable SECOND holds a secret, and its value would be shown here"
+        "1.yaml:3:44: the variable SECOND contains a secret, and its value would be shown here"
     ]
     assert problems_of(other) == []

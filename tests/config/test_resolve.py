@@ -52,7 +52,11 @@ def resolved(text: str = FILE, environ: Mapping[str, str] = ENVIRON) -> tuple[Te
 
 
 def said_of(text: str, environ: Mapping[str, str]) -> list[str]:
-    """Give problems as `line:column: what`, sure that they quote no value of the environment."""
+    """Return the problems as `line:column: what`.
+
+    Assert that each problem has a fix, and that no message repeats a value of the environment with
+    six or more characters.
+    """
     with pytest.raises(FileError) as caught:
         resolve(entries_of(text), SECRETS | environ)
     assert all(problem.fix for problem in caught.value.problems)
@@ -85,7 +89,7 @@ def test_one_subscription_is_declared_for_each_trigger() -> None:
     assert fixed.url.full == "https://fn.example.net/api/$"
 
 
-def test_tenancy_has_all_but_its_secrets() -> None:
+def test_a_resolved_tenancy_has_references_in_place_of_secrets() -> None:
     (tenancy,) = resolved()
     assert tenancy.server == Server("${REGION:-eu}.preservica.com", "https://eu.preservica.com")
     assert (tenancy.tenant, tenancy.tenant_declared) == ("BRAMA", "BRAMA")
@@ -119,7 +123,7 @@ def test_server_and_tenant_come_from_the_environment_when_left_out() -> None:
     assert (tenancy.tenant, tenancy.tenant_declared) == ("T", "${PRESERVICA_TENANT}")
 
 
-def test_tenant_may_be_left_to_the_service() -> None:
+def test_an_empty_tenant_counts_as_left_out() -> None:
     assert resolved(SMALL, {"PRESERVICA_SERVER": "h", "PRESERVICA_TENANT": ""})[0].tenant is None
     empty = SMALL.replace("    subscriptions", "    tenant: ${T:-}\n    subscriptions")
     (tenancy,) = resolved(empty, {"PRESERVICA_SERVER": "h"})
@@ -141,14 +145,14 @@ def test_every_variable_that_is_missing_is_named() -> None:
 @pytest.mark.parametrize(
     ("host", "fault"),
     [
-        ("user:password@fn.example.net", "holds user information (@)"),
-        ("other.example.net", "lies outside `owns` of its tenancy"),
-        ("fn.example.net/x?y=", "lies outside `owns` of its tenancy"),
-        ("fn.example.net/api/../..", "lies outside `owns` of its tenancy"),
+        ("user:password@fn.example.net", "contains user information (@)"),
+        ("other.example.net", "is outside `owns` of its tenancy"),
+        ("fn.example.net/x?y=", "is outside `owns` of its tenancy"),
+        ("fn.example.net/api/../..", "is outside `owns` of its tenancy"),
         ("fn.example.net/#", "has a fragment (#)"),
         ("fn.example.net:port", "has an invalid port"),
-        ("fn.example.net\nx-header: 1", "holds white space or a control character"),
-        ("fn.example.net\0", "holds white space or a control character"),
+        ("fn.example.net\nx-header: 1", "contains white space or a control character"),
+        ("fn.example.net\0", "contains white space or a control character"),
         ("/other.example.net", "has no host"),
     ],
 )
@@ -160,14 +164,14 @@ def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: st
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("https://other/${FN_KEY}", "lies outside `owns` of its tenancy"),
-        ("https://h/apix?code=${FN_KEY}", "lies outside `owns` of its tenancy"),
+        ("https://other/${FN_KEY}", "is outside `owns` of its tenancy"),
+        ("https://h/apix?code=${FN_KEY}", "is outside `owns` of its tenancy"),
         ("ftp://h/${FN_KEY}", "is neither http nor https"),
         ("https://h/#${FN_KEY}", "has a fragment (#)"),
         ("https://b\u00fccher.${FN_KEY}/", "has letters in its host that look like others"),
     ],
 )
-def test_no_mistake_beside_a_variable_is_reported_before_it_is_filled_in(
+def test_a_mistake_beside_a_variable_is_reported_after_the_variable_is_filled_in(
     url: str, fault: str
 ) -> None:
     text = FILE.replace("https://${HOST}/api/hook?code=${FN_KEY}", url)
@@ -181,8 +185,8 @@ def test_no_mistake_beside_a_variable_is_reported_before_it_is_filled_in(
         ("http://eu", "is plain http: the password can be read in transit"),
         ("ftp://eu", "is neither a host nor a URL with http or https"),
         ("evil.org/", "has a path, a query or a fragment"),
-        ("user:password@eu", "holds user information (@)"),
-        ("a b", "holds white space or a control character"),
+        ("user:password@eu", "contains user information (@)"),
+        ("a b", "contains white space or a control character"),
     ],
 )
 def test_server_with_a_variable_is_judged_when_it_is_filled_in(region: str, fault: str) -> None:
@@ -190,11 +194,11 @@ def test_server_with_a_variable_is_judged_when_it_is_filled_in(region: str, faul
     assert said == [f"5:13: the server, with ${{REGION}} filled in, {fault}"]
 
 
-def test_http_server_may_be_allowed_with_a_warning_that_the_password_goes_in_clear() -> None:
+def test_an_allowed_http_server_gives_a_warning_about_the_readable_password() -> None:
     entries = entries_of(FILE.replace("tenant: BRAMA", "allow_http: true"))
     (tenancy,), (warning,) = resolve(entries, {**ENVIRON, "REGION": "http://eu"})
     assert tenancy.server.base_url == "http://eu.preservica.com"
-    assert warning.what.startswith("the password goes to http://eu.preservica.com in clear")
+    assert warning.what.startswith("the password is sent to http://eu.preservica.com in plaintext")
     assert str(warning.where) == "hooks.yaml:5:13"
     local = FILE.replace("tenant: BRAMA", "allow_http: true").replace(
         "${REGION:-eu}.preservica.com", "${REGION}"
@@ -202,10 +206,10 @@ def test_http_server_may_be_allowed_with_a_warning_that_the_password_goes_in_cle
     assert resolved(local, {**ENVIRON, "REGION": "http://127.0.0.1:80"})
 
 
-def test_filled_in_tenant_is_judged() -> None:
+def test_a_tenant_with_a_variable_is_judged_when_it_is_filled_in() -> None:
     said = said_of(FILE.replace("BRAMA", "${TENANT}"), {**ENVIRON, "TENANT": "BRAMA\n"})
     assert said == [
-        "6:13: the tenant, with ${TENANT} filled in, holds a line break or a control character"
+        "6:13: the tenant, with ${TENANT} filled in, contains a line break or a control character"
     ]
 
 
@@ -220,7 +224,7 @@ tenancies:
 """
 
 
-def test_urls_that_become_the_same_are_refused() -> None:
+def test_urls_that_are_equal_when_filled_in_are_refused() -> None:
     assert said_of(TWINS, {"A": "fn.example.net", "B": "FN.example.net:443"}) == [
         '7:7: "b" has the URL and the trigger MOVED of "a" (hooks.yaml:6:7)'
     ]
@@ -235,13 +239,13 @@ def test_urls_that_become_the_same_are_refused() -> None:
         ("server: h, tenant: straße", "server: h, tenant: STRASSE"),
     ],
 )
-def test_spellings_of_one_tenancy_are_refused(one: str, two: str) -> None:
+def test_two_spellings_of_one_tenancy_are_refused(one: str, two: str) -> None:
     text = f"version: 1\ntenancies:\n  a: {{{one}, subscriptions: {{}}}}\n"
     said = said_of(f"{text}  b: {{{two}, subscriptions: {{}}}}\n", {})
     assert said == ['4:3: tenancy "b" has the server and tenant of "a" (hooks.yaml:3:3)']
 
 
-def test_plain_http_is_a_warning_once_as_soon_as_the_url_is_known() -> None:
+def test_plain_http_gives_one_warning_as_soon_as_the_url_is_known() -> None:
     text = TWINS.replace("https://${A}", "http://${A}").replace("https://${B}", "http://host-b/")
     document = read_document([Source("hooks.yaml", "", text.encode())])
     _, warnings = resolve(document.tenancies, {"A": "host-a"})
@@ -254,7 +258,7 @@ def test_filled_in_value_is_not_in_the_repr_of_a_tenancy() -> None:
     assert "k-123456" not in repr(resolved())
 
 
-def test_values_in_urls_are_known_to_the_redactor() -> None:
+def test_the_values_that_fill_in_urls_are_found_for_redaction() -> None:
     assert url_environment_values(entries_of(FILE), {**ENVIRON, "OTHER": "x"}) == (
         "fn.example.net",
         "k-123456",
@@ -262,7 +266,7 @@ def test_values_in_urls_are_known_to_the_redactor() -> None:
     assert url_environment_values(entries_of(FILE), {"HOST": ""}) == ()
 
 
-def test_what_fills_in_a_server_or_a_tenant_is_not_hidden() -> None:
+def test_a_value_that_fills_in_a_server_or_a_tenant_is_not_hidden() -> None:
     text = FILE.replace("${FN_KEY}", "${REGION}${TENANT}")
     assert text != FILE
     entries = entries_of(text.replace("tenant: BRAMA", "tenant: ${TENANT}"))
@@ -280,7 +284,7 @@ def from_files(tmp_path: Path, text: str, environ: dict[str, str], login: str = 
     return gather([str(tmp_path / "hooks.env")], login_path, environ)[0]
 
 
-def test_a_secret_that_differs_between_shell_and_file_is_warned_of_without_its_values(
+def test_a_secret_that_differs_between_shell_and_file_gives_a_warning_without_its_values(
     tmp_path: Path,
 ) -> None:
     environ = from_files(tmp_path, "HOOK_SECRET=new-value\nFN_KEY=k-2\nHOST=h\n", SECRETS | ENVIRON)
@@ -306,7 +310,7 @@ def test_an_error_names_the_file_that_a_value_came_from(tmp_path: Path) -> None:
     }
 
 
-def test_a_secret_names_the_file_that_it_came_from(tmp_path: Path) -> None:
+def test_a_doubt_about_a_secret_names_the_file_that_the_secret_came_from(tmp_path: Path) -> None:
     environ = from_files(tmp_path, "HOOK_SECRET=short\n", ENVIRON)
     (tenancy,), _ = resolve(entries_of(FILE), environ)
     ref = tenancy.subscriptions[0].secret

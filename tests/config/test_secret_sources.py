@@ -33,7 +33,7 @@ def file(path: str, base: str = "") -> SecretRef:
 
 
 def login(ref: SecretRef) -> SecretRef:
-    """Make it a credential, which signs nothing and may hold any character."""
+    """Return the reference as a credential, which signs nothing and may hold any character."""
     return replace(ref, noun="password")
 
 
@@ -64,14 +64,14 @@ def failure_of(ref: SecretRef, *, environ: dict[str, str] | None = None) -> Secr
     return caught.value
 
 
-def test_a_secret_comes_from_the_environment_as_it_is() -> None:
+def test_a_secret_from_the_environment_is_not_changed() -> None:
     sources = SecretSources({"HOOK_SECRET": f" {VALUE}\n"})
     assert sources.find(login(env())) == Secret(f" {VALUE}\n")
     assert "v4lue" not in repr(sources)
     assert "v4lue" not in repr(sources.find(login(env())))
 
 
-def test_a_variable_that_is_not_set_is_told_from_an_empty_one() -> None:
+def test_an_unset_variable_and_an_empty_variable_have_different_errors() -> None:
     assert failure_of(env()).summary == "secret env:HOOK_SECRET is not set"
     assert (
         failure_of(env(), environ={"HOOK_SECRET": ""}).summary == "secret env:HOOK_SECRET is empty"
@@ -79,7 +79,7 @@ def test_a_variable_that_is_not_set_is_told_from_an_empty_one() -> None:
     assert "export HOOK_SECRET" in str(failure_of(env()))
 
 
-def test_bytes_in_the_environment_that_are_no_text_are_an_error() -> None:
+def test_a_variable_that_is_not_utf8_text_is_an_error() -> None:
     assert (
         "is not UTF-8 text" in failure_of(env(), environ={"HOOK_SECRET": f"{VALUE}\udcff"}).summary
     )
@@ -101,7 +101,7 @@ def test_bytes_in_the_environment_that_are_no_text_are_an_error() -> None:
         (b"x" * 65536, "x" * 65536),
     ],
 )
-def test_one_newline_at_the_end_of_a_file_is_dropped_and_not_more(
+def test_only_one_newline_at_the_end_of_a_file_is_dropped(
     tmp_path: Path, content: bytes, value: str
 ) -> None:
     (tmp_path / "secret").write_bytes(content)
@@ -117,13 +117,13 @@ def test_a_relative_path_starts_at_the_folder_of_the_file_that_names_it(tmp_path
     assert sources.find(file(str(tmp_path / "sub" / "secret"), "/elsewhere")).reveal() == VALUE
 
 
-def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_means_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "secret").write_text(VALUE)
     assert SecretSources({}).find(file("~/secret", "/elsewhere")).reveal() == VALUE
 
 
-def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+def test_an_error_about_an_unreadable_file_gives_the_reason(tmp_path: Path) -> None:
     assert failure_of(file("no-such-file", str(tmp_path))).summary.endswith(
         "cannot be read: no such file or directory"
     )
@@ -138,12 +138,12 @@ def test_an_empty_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     assert failure_of(file("secret", str(tmp_path))).summary == "secret file:secret is empty"
 
 
-def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
+def test_a_file_larger_than_64_kib_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(VALUE.encode() + b"x" * 65536)
     assert "larger than 64 KiB" in failure_of(file("secret", str(tmp_path))).summary
 
 
-def test_a_file_of_the_system_about_processes_or_devices_is_never_a_secret(
+def test_a_system_file_about_processes_or_devices_is_never_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -162,7 +162,7 @@ def test_a_file_of_the_system_about_processes_or_devices_is_never_a_secret(
         assert "a file of the system itself" in failure_of(file(name, str(tmp_path))).summary
 
 
-def test_devices_are_known_by_the_names_that_windows_gives_them() -> None:
+def test_windows_devices_are_recognised_by_their_names() -> None:
     devices = [
         "NUL",
         r"C:\x\con",
@@ -180,18 +180,18 @@ def test_devices_are_known_by_the_names_that_windows_gives_them() -> None:
     )
 
 
-def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf8_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(VALUE.encode() + b"\xff")
     assert "is not UTF-8 text" in failure_of(file("secret", str(tmp_path))).summary
 
 
 @pytest.mark.parametrize("bad", ["\u00fc", "\n", "\t", "\x7f", "\u200b"])
-def test_a_shared_secret_is_printable_ascii(bad: str) -> None:
+def test_a_shared_secret_outside_printable_ascii_is_an_error(bad: str) -> None:
     environ = {"HOOK_SECRET": VALUE + bad}
     assert "outside printable ASCII" in failure_of(env(), environ=environ).summary
 
 
-def test_all_of_printable_ascii_will_do() -> None:
+def test_a_shared_secret_may_hold_every_printable_ascii_character() -> None:
     every = "".join(map(chr, range(32, 127)))
     assert SecretSources({"HOOK_SECRET": every}).find(env()).reveal() == every
 
@@ -199,7 +199,7 @@ def test_all_of_printable_ascii_will_do() -> None:
 # programs
 
 
-def test_a_program_gets_nothing_of_a_file_of_variables(tmp_path: Path) -> None:
+def test_a_program_gets_no_variable_from_a_file(tmp_path: Path) -> None:
     variables = tmp_path / "variables.env"
     variables.write_text("LD_PRELOAD=/nowhere.so\nBASH_ENV=/nowhere\nHOME=/nowhere\nA=file\n")
     credentials = tmp_path / "credentials.properties"
@@ -216,12 +216,12 @@ def test_a_program_gets_nothing_of_a_file_of_variables(tmp_path: Path) -> None:
     assert sources.find(env("PRESERVICA_PASSWORD")).reveal() == "of-the-file"
 
 
-def test_what_a_program_prints_is_the_secret_and_no_shell_reads_its_arguments() -> None:
+def test_the_output_of_a_program_is_the_secret_and_no_shell_reads_its_arguments() -> None:
     sources = SecretSources(
         {"PATH": os.environ["PATH"], "VAULT_TOKEN": "t", "HOOKSYNC_PLAN_KEY": VALUE}
     )
     assert sources.find(command("echo", "$HOME; `id`  *")).reveal() == "$HOME; `id`  *"
-    assert sources.find(shell("cat; echo x")).reveal() == "x"  # there is nothing to read
+    assert sources.find(shell("cat; echo x")).reveal() == "x"  # standard input is empty
     assert sources.find(login(command("env"))).reveal().splitlines() == [
         f"PATH={os.environ['PATH']}",
         "VAULT_TOKEN=t",
@@ -230,7 +230,7 @@ def test_what_a_program_prints_is_the_secret_and_no_shell_reads_its_arguments() 
     assert command("a", "b c") != command("a b", "c")
 
 
-def test_a_program_runs_once_in_a_run_whoever_asks_and_whatever_comes_of_it(tmp_path: Path) -> None:
+def test_a_program_runs_only_once_in_a_run_even_if_it_fails(tmp_path: Path) -> None:
     sources = SecretSources(os.environ)
     ref = shell(f"echo x >> '{tmp_path}/runs'; exit 1")
     for ask in [sources.find] * 3:
@@ -254,15 +254,13 @@ def test_a_program_runs_once_in_a_run_whoever_asks_and_whatever_comes_of_it(tmp_
         (shell("printf '\\377'"), "is not UTF-8 text"),
     ],
 )
-def test_a_program_that_gives_no_secret_is_told_without_what_it_said(
-    ref: SecretRef, said: str
-) -> None:
+def test_an_error_about_a_program_does_not_repeat_its_output(ref: SecretRef, said: str) -> None:
     ref = SecretRef.read({"command": [part.replace(VALUE, "${A}") for part in ref.parts]}, HERE)
     assert failure_of(ref, environ={"PATH": os.environ["PATH"], "A": VALUE}).summary.endswith(said)
 
 
 @pytest.mark.parametrize("is_interrupted", [False, True])
-def test_a_program_ends_with_its_children_when_time_is_over_and_at_an_interrupt(
+def test_a_program_and_its_children_end_at_a_timeout_and_at_an_interrupt(
     tmp_path: Path, is_interrupted: bool
 ) -> None:
     stop, alive = threading.Event(), tmp_path / "alive"
@@ -276,12 +274,12 @@ def test_a_program_ends_with_its_children_when_time_is_over_and_at_an_interrupt(
         assert held.readline() == "\n"
         if is_interrupted:
             stop.set()
-        assert held.read() == ""  # once all that had it open have ended
+        assert held.read() == ""  # end of file: no process has the pipe open
     asked.join(20)
     assert not asked.is_alive()
 
 
-def test_a_program_that_gives_a_secret_leaves_none_running(tmp_path: Path) -> None:
+def test_a_program_that_gives_a_secret_leaves_no_child_running(tmp_path: Path) -> None:
     os.mkfifo(alive := tmp_path / "alive")
     with open(os.open(alive, os.O_RDONLY | os.O_NONBLOCK)) as held:
         leaves_one = shell(f"exec 3> '{alive}'; sleep 60 > /dev/null & printf '{VALUE}'")
@@ -294,7 +292,7 @@ def test_a_program_that_gives_a_secret_leaves_none_running(tmp_path: Path) -> No
 
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Choose a keyring as keyring's users do."""
+    """Return a function that chooses a keyring as users of the package keyring do."""
 
     def choose(name: str) -> None:
         monkeypatch.setenv("PYTHON_KEYRING_BACKEND", name)
@@ -320,14 +318,14 @@ def test_a_keyring_gives_the_secret_of_an_entry(backend: Callable[[str], None]) 
         ("keyring.backends.null.Keyring", "is not in the keyring"),
     ],
 )
-def test_a_keyring_that_gives_nothing_is_told_without_its_words(
+def test_an_error_about_a_keyring_does_not_repeat_its_message(
     backend: Callable[[str], None], name: str, said: str
 ) -> None:
     backend(name)
     assert failure_of(keyring_entry()).summary.endswith(said)
 
 
-def test_without_the_package_keyring_it_is_told_how_to_install_it(
+def test_without_the_package_keyring_the_error_names_the_extra_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)

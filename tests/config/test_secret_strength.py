@@ -1,4 +1,4 @@
-"""Secrets that others could guess, and new ones that nobody can."""
+"""Weak secrets raise a doubt, and generated secrets are strong."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def doubts(value: str, ref: SecretRef = REF) -> list[str]:
 
 
 @pytest.mark.parametrize("value", ["a" * 32, "changeme" * 3, "12341234123412341234"])
-def test_one_that_repeats_few_characters_is_doubted(value: str) -> None:
+def test_a_secret_of_few_different_characters_is_doubted(value: str) -> None:
     assert doubts(value) == [FEW]
 
 
 @pytest.mark.parametrize("value", ["changeme", "Xk3!q", "P@ssword1", "Xk3!qPz91mVb$%w", "ééééééé1"])
-def test_a_short_one_is_doubted(value: str) -> None:
+def test_a_short_secret_is_doubted(value: str) -> None:
     assert doubts(value) == [SHORT]
 
 
@@ -41,22 +41,22 @@ def test_a_short_one_is_doubted(value: str) -> None:
         "mysecretgarden-77-x",
     ],
 )
-def test_others_are_not_doubted(value: str) -> None:
+def test_a_long_and_varied_secret_is_not_doubted(value: str) -> None:
     assert doubts(value) == []
 
 
-def test_a_doubt_stands_where_the_reference_stands() -> None:
+def test_a_doubt_has_the_place_of_its_reference() -> None:
     where = Location("hooks.yaml", 12, 15)
     problem = doubt_about(Secret("secret"), SecretRef("file", "/run/secrets/hook", where))
     assert str(problem).startswith("hooks.yaml:12:15: secret file:/run/secrets/hook ")
 
 
 @given(st.text(min_size=1))
-def test_a_doubt_never_tells_the_value_or_its_length(value: str) -> None:
+def test_a_doubt_never_shows_the_value_or_its_length(value: str) -> None:
     assert set(doubts(value)) <= {FEW, SHORT}
 
 
-def test_a_new_secret_is_strong_printable_and_another_each_time() -> None:
+def test_a_new_secret_is_strong_printable_and_different_each_time() -> None:
     made = {generate_secret() for _ in range(100)}
     assert len(made) == 100
     assert all(
@@ -73,7 +73,7 @@ def test_secret_generate_prints_a_new_secret_and_nothing_else(place: Place) -> N
     assert runs[0].out != runs[1].out
 
 
-def test_secret_alone_is_wrong_usage(place: Place) -> None:
+def test_the_secret_command_without_a_subcommand_is_wrong_usage(place: Place) -> None:
     run = place.run("secret")
     assert (run.code, run.out) == (64, "")
     assert "hooksync secret --help" in run.err

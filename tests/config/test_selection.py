@@ -1,4 +1,4 @@
-"""What of a file a run looks at."""
+"""The tenancies and addresses of a file that a run selects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def document() -> Document:
     return read_document([Source("hooks.yaml", "", FILE)])
 
 
-def test_without_flags_everything_is_looked_at(document: Document) -> None:
+def test_without_flags_all_tenancies_are_selected(document: Document) -> None:
     assert select(document, [], []) == document.tenancies
 
 
@@ -62,7 +62,7 @@ def test_a_target_drops_tenancies_that_it_does_not_name(document: Document) -> N
     assert [entry.name for entry in select(document, [], ["archive-test/*"])] == ["archive-test"]
 
 
-def test_every_glob_that_names_nothing_is_told_at_once(document: Document) -> None:
+def test_all_globs_that_match_no_tenancy_are_reported_at_once(document: Document) -> None:
     with pytest.raises(UsageError) as caught:
         select(document, ["nope", "*", "neither"], [])
     assert [problem.what for problem in caught.value.problems] == [
@@ -71,12 +71,12 @@ def test_every_glob_that_names_nothing_is_told_at_once(document: Document) -> No
     ]
 
 
-def test_a_target_counts_within_the_chosen_tenancies_only(document: Document) -> None:
+def test_a_target_matches_only_within_the_selected_tenancies(document: Document) -> None:
     with pytest.raises(UsageError, match='--target "archive-prod/\\*" matches no address'):
         select(document, ["archive-test"], ["archive-prod/*"])
 
 
-def test_replace_must_name_something(document: Document) -> None:
+def test_replace_must_match_an_address(document: Document) -> None:
     candidates = addresses(document.tenancies)
     refuse_unmatched("--replace", ["archive-prod/*"], candidates, "address")
     with pytest.raises(UsageError, match="--replace"):
@@ -90,5 +90,7 @@ def test_one_relative_path_in_two_folders_is_two_secrets(tmp_path: Path) -> None
         (tmp_path / folder / "key").write_text(f"the-secret-of-{folder}")
         refs.append(SecretRef("file", "key", base=str(tmp_path / folder)))
     sources = SecretSources({})
-    assert {ref: sources.find(ref).reveal() for ref in refs}.keys() == set(refs)
-    assert len(set(refs)) == 2
+    assert [sources.find(ref).reveal() for ref in refs] == [
+        "the-secret-of-one",
+        "the-secret-of-two",
+    ]

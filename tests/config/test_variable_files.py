@@ -1,4 +1,4 @@
-"""Files that set variables: those that --env-file names, and pyPreservica's credentials.properties."""
+"""Files that set variables: env files of --env-file, and pyPreservica's credentials.properties."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def values_of(text: str | bytes, environ: dict[str, str] | None = None) -> dict[
         ("", {}),
     ],
 )
-def test_a_file_of_variables_is_read_and_a_dollar_stays(
+def test_an_env_file_is_read_without_expanding_dollar_signs(
     text: str | bytes, values: dict[str, str]
 ) -> None:
     assert values_of(text) == values
 
 
-def test_the_environment_counts_first_and_of_several_files_the_last() -> None:
+def test_the_environment_wins_over_env_files_and_a_later_file_over_an_earlier_file() -> None:
     files = [write("one", "A=one\nB=one\nC=one\n"), write("two", "B=two\nC=two\n")]
     environ, warnings = gather(files, None, {"C": "", "D": "own"})
     assert environ == {"A": "one", "B": "two", "C": "", "D": "own"}
@@ -89,7 +89,7 @@ def test_the_environment_counts_first_and_of_several_files_the_last() -> None:
         ),
     ],
 )
-def test_what_is_wrong_in_a_file_of_variables_is_told_with_its_line_and_not_quoted(
+def test_a_mistake_in_an_env_file_is_reported_with_its_line_and_not_quoted(
     text: str, line: int, said: str
 ) -> None:
     with pytest.raises(FileError) as caught:
@@ -99,7 +99,7 @@ def test_what_is_wrong_in_a_file_of_variables_is_told_with_its_line_and_not_quot
     assert VALUE not in str(caught.value)
 
 
-def test_a_file_of_variables_that_cannot_be_read_is_an_error() -> None:
+def test_an_env_file_that_cannot_be_read_is_an_error() -> None:
     with pytest.raises(FileError, match="there is no env file none"):
         gather(["none"], None, {})
     with pytest.raises(FileError, match=r"\.env is not UTF-8 text"):
@@ -108,7 +108,7 @@ def test_a_file_of_variables_that_cannot_be_read_is_an_error() -> None:
         values_of(b"#" * (1024 * 1024 + 1))
 
 
-def test_a_file_of_variables_that_everybody_may_read_is_warned_of() -> None:
+def test_an_env_file_that_everybody_may_read_gives_a_warning() -> None:
     [warning] = gather([write(".env", "A=b\n", 0o644)], None, {})[1]
     assert (warning.what, warning.fix) == (
         ".env may be read by every user of this machine",
@@ -117,15 +117,15 @@ def test_a_file_of_variables_that_everybody_may_read_is_warned_of() -> None:
     assert not gather([write(".env", "A=b\n", 0o640)], None, {})[1]
 
 
-# pyPreservica's
+# credentials.properties of pyPreservica
 
 
 class Found(Exception):
-    """What pyPreservica read."""
+    """Carries the values that pyPreservica read."""
 
 
 class Reader(AuthenticatedAPI):  # type: ignore[misc]
-    """Reads as pyPreservica does, and logs in nowhere."""
+    """Reads credentials as pyPreservica does, and raises Found in place of the log-in."""
 
     def __token__(self) -> NoReturn:
         names = {
@@ -173,14 +173,16 @@ def test_credentials_are_read_as_pypreservica_reads_them(text: str) -> None:
         (f"[credentials]\npassword={VALUE}\n[credentials]\n", 3),
     ],
 )
-def test_what_pypreservica_could_not_read_is_an_error_at_its_line(text: str, line: int) -> None:
+def test_credentials_that_pypreservica_cannot_read_are_an_error_at_their_line(
+    text: str, line: int
+) -> None:
     with pytest.raises(FileError) as caught:
         gather([], write("login", text), {})
     assert caught.value.problems[0].where == ("login", line, 1)
     assert VALUE not in str(caught.value) + repr(caught.value.__cause__)
 
 
-def test_credentials_of_the_working_folder_are_ignored_if_a_variable_of_theirs_is_set() -> None:
+def test_credentials_of_the_working_folder_are_ignored_if_one_of_their_variables_is_set() -> None:
     write("credentials.properties", LOGIN)
     assert gather([], "", {})[0] == FOUND
     assert gather([], None, {})[0] == {}
@@ -193,29 +195,29 @@ def test_credentials_of_the_working_folder_are_ignored_if_a_variable_of_theirs_i
             assert "unset it" in warning.fix
 
 
-def test_credentials_without_their_section_are_reported() -> None:
+def test_credentials_without_their_section_are_ignored_with_a_warning() -> None:
     write("credentials.properties", LOGIN.replace("[credentials]", "[other]"))
     _, [warning] = gather([], "", {})
     assert "is ignored: it has no log-in in a section [credentials]" in warning.what
 
 
-def test_credentials_that_everybody_may_read_are_warned_of() -> None:
+def test_credentials_that_everybody_may_read_give_a_warning() -> None:
     write("credentials.properties", LOGIN, 0o644)
     _, [warning] = gather([], "", {})
     assert warning.what == "credentials.properties may be read by every user of this machine"
 
 
-def test_the_file_that_a_value_came_from_is_known() -> None:
+def test_the_file_that_a_value_came_from_is_recorded() -> None:
     text = LOGIN.replace("password=p%w$d ;x\n", "")
     files = [write(".env", "A=1\nB=1\nC=1\n"), write("more", "B=2\n")]
     environ, _ = gather(files, write("login", text), {"A": "other", "C": "1"})
     assert environ.overridden == {"A": ".env"}
     assert environ.origins["B"] == "more"
     assert environ.origins["PRESERVICA_USERNAME"] == "login"
-    assert environ.origins["PRESERVICA_PASSWORD"] == "login"  # where it is missing
+    assert environ.origins["PRESERVICA_PASSWORD"] == "login"  # the file that lacks it
 
 
-def test_credentials_that_are_named_fill_in_what_variables_leave_out() -> None:
+def test_a_named_credentials_file_fills_in_the_variables_that_are_not_set() -> None:
     path = write("login", LOGIN)
     environ, warnings = gather(
         [write(".env", "PRESERVICA_TENANT=E\n")], path, {"PRESERVICA_PASSWORD": "own"}

@@ -53,7 +53,7 @@ VALUES = st.recursive(
 
 
 def composed_places(node: yaml.Node) -> list[tuple[int, int]]:
-    """The places of everything below a node, in the order of the file."""
+    """Return the places of all nodes below a node, in the order of the file."""
     if isinstance(node, yaml.MappingNode):
         children = [child for pair in node.value for child in pair]
     else:
@@ -85,7 +85,7 @@ def test_data_and_places_are_those_of_pyyaml(data: dict[str, object], flow: bool
         assert loaded_places(read(text, fast=fast)) == composed_places(node)
 
 
-def test_every_node_knows_where_it_is_written(fast: bool) -> None:
+def test_every_node_has_its_place_in_the_file(fast: bool) -> None:
     data = read("# comment\na: 1\nbb:\n  - x\n  - {c: y}\nd: &x z\ne: *x\n", fast=fast)
     items = data["bb"]
     assert isinstance(items, YamlList)
@@ -132,12 +132,12 @@ def test_merge_takes_own_keys_first_and_then_the_earlier_mapping(
     assert data["y"] == merged
 
 
-def test_alias_is_the_last_node_above_that_has_the_anchor(fast: bool) -> None:
+def test_an_alias_refers_to_the_last_node_above_it_with_the_anchor(fast: bool) -> None:
     data = read("a: &x 1\nb: *x\nc: &x 2\nd: *x\ne: &x [&x 3]\nf: *x\n", fast=fast)
     assert [data[key] for key in "bdf"] == [1, 2, 3]
 
 
-def test_merged_key_is_where_it_came_from() -> None:
+def test_a_merged_key_has_the_place_where_it_was_written() -> None:
     data = read("x: &x\n  a: 1\ny:\n  <<: *x\n  b: 2\n")["y"]
     assert isinstance(data, YamlMap)
     assert (data.key_mark("a"), data.key_mark("b")) == ((2, 3), (5, 3))
@@ -188,7 +188,7 @@ def test_any_number_like_word_has_the_type_that_pyyaml_gives(text: str) -> None:
     assert type(read_plain(text)) is expected
 
 
-def test_word_as_long_as_a_page_is_not_converted() -> None:
+def test_a_very_long_number_is_read_as_infinity() -> None:
     assert read_plain("9" * 100_000) == float("inf")
     assert read_plain("1" + ":1" * 50_000) == float("inf")
     assert read_plain("1." + "0" * 100_000) == float("inf")
@@ -289,16 +289,16 @@ def test_bad_yaml_is_refused_with_its_place(
     assert "hunter2" not in str(problems[0])
 
 
-def test_all_that_does_not_stop_the_reading_is_said_at_once(fast: bool) -> None:
+def test_all_problems_that_do_not_stop_the_reading_are_reported_at_once(fast: bool) -> None:
     problems = problems_of("a: 1\na: 2\non: 3\nb: !x 4\nc: *gone\nd: {<<: 1}\n", fast=fast)
     assert [problem.where.line for problem in problems if problem.where] == [2, 3, 4, 5, 6]
 
 
-def test_problems_before_a_syntax_error_are_said_too(fast: bool) -> None:
+def test_problems_before_a_syntax_error_are_reported_too(fast: bool) -> None:
     assert len(problems_of("a: 1\na: 2\nb: [\n", fast=fast)) == 2
 
 
-def test_very_many_problems_are_cut_off() -> None:
+def test_only_the_first_1000_problems_are_reported() -> None:
     assert len(problems_of("a: !x [" + "!x b, " * 5000 + "]")) == 1000
 
 
@@ -334,7 +334,7 @@ def test_a_percent_sign_within_a_line_is_text(fast: bool) -> None:
 
 
 @pytest.mark.parametrize("item", nightly(["[]", "{}", "aa", "*x"]))
-def test_a_flood_of_values_is_refused_with_what_to_do(item: str) -> None:
+def test_a_flood_of_values_is_refused_with_a_fix(item: str) -> None:
     (problem,) = problems_of("x: &x y\na:\n" + f"- {item}\n" * 1_500_000)
     assert problem.what == "more than 1,500,000 names and values, counted again for each alias"
     assert "spread the tenancies over several files" in problem.fix
@@ -368,8 +368,10 @@ def test_a_command_works_without_the_fast_parser(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_was_read_is_freed_without_the_garbage_collector() -> None:
-    """The command line turns it off; a cycle would keep every node of a large file to the end."""
+def test_the_data_of_a_file_is_freed_without_the_garbage_collector() -> None:
+    """The command line turns the garbage collector off. A cycle would then keep every node of a
+    large file in memory to the end.
+    """
     text = "".join(f"name-{number}: {{a: [1, {{b: c}}]}}\n" for number in range(200)).encode()
     gc.collect()
     gc.disable()

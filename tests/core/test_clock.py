@@ -1,4 +1,4 @@
-"""Waiting, and being interrupted while one waits."""
+"""A wait takes its full time, or ends early at a signal."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hooksync.cli.terminal import Interrupts
 from hooksync.core.clock import SYSTEM_CLOCK
 from tests.lanes import sampled
 
-_LINES = 24  # more than a wait takes to come to its second pause
+_LINES = 24  # more than a wait runs before its second pause
 
 
 @pytest.mark.parametrize("line", sampled(range(1, _LINES), 6))
 @pytest.mark.timeout(20)
 def test_a_signal_in_any_line_of_a_wait_ends_it(line: int) -> None:
-    """As on a terminal: Ctrl-C came between two lines of the wait, and the handler waited for a
-    lock held there.
+    """Ctrl-C once arrived between two lines of a wait. Its handler then waited forever for a lock
+    that the wait held.
     """
     interrupts = Interrupts(threading.Event())
     interrupts.is_graceful = True
@@ -45,7 +45,7 @@ def test_a_signal_in_any_line_of_a_wait_ends_it(line: int) -> None:
     assert is_stopped
 
 
-def test_a_wait_without_a_stop_ends_in_time() -> None:
+def test_a_wait_without_a_stop_takes_its_full_time() -> None:
     start = time.monotonic()
     assert not SYSTEM_CLOCK.wait(threading.Event(), 0.12)
     assert time.monotonic() - start >= 0.12

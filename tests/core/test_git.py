@@ -1,4 +1,4 @@
-"""The commit that is checked out where a hooks file is: git's own word, or none."""
+"""The commit that is checked out for a hooks file: the commit that git reports, or None."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_the_commit_that_git_itself_reports_is_found(tmp_path: Path) -> None:
     assert find_commit(str(tmp_path / "tree"), hook) == remote.head("main~1")
 
 
-def test_a_commit_that_is_not_known_is_none(tmp_path: Path) -> None:
+def test_without_a_known_commit_the_result_is_none(tmp_path: Path) -> None:
     remote = Remote(tmp_path)
     assert find_commit("-", remote.environ) is None
     assert find_commit(str(tmp_path / "hooks.yaml"), remote.environ) is None
-    # what looks like a bare repository
+    # a bare repository does not count
     assert find_commit(str(remote.path), remote.environ) is None
     clone = remote.clone("clone")
     assert find_commit(str(clone), {"PATH": str(tmp_path)}) is None  # without git

@@ -1,4 +1,4 @@
-"""The one exit: what a reader may see of a text, and how files are written."""
+"""All output passes through one class: how it masks and escapes text, and how it writes files."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def shown_by(output: Output, text: str, form: Form) -> str:
     return escaped(output.masked(text, form), form)
 
 
-# --- what steers a terminal or a runner
+# --- control of a terminal or a runner
 
 
 @given(TEXTS, st.sampled_from(["text", "coloured"]))
@@ -85,7 +85,7 @@ def test_no_text_steers_a_terminal_or_a_runner(text: str, form: Form) -> None:
     ),
     is_ascii=st.booleans(),
 )
-def test_json_means_the_same_however_it_is_escaped(data: object, *, is_ascii: bool) -> None:
+def test_escaping_does_not_change_the_meaning_of_json(data: object, *, is_ascii: bool) -> None:
     text = json.dumps(data, ensure_ascii=is_ascii, indent=2)
     safe = escaped(text, "json")
     assert json.loads(safe) == data
@@ -107,17 +107,19 @@ def test_json_means_the_same_however_it_is_escaped(data: object, *, is_ascii: bo
             "#\ufe0f#[x] \u3164",
             "text",
             "#\\ufe0f#[x] \\u3164",
-        ),  # .NET sees no \ufe0f when it looks for ##[
+        ),  # .NET ignores \ufe0f when it searches for ##[
         ("\u034f::x::\n:\ufe0e:x::", "text", "\\u034f::x::\n:\\ufe0e:x::"),
         ('"\ufe0f é"', "json", '"\\ufe0f é"'),
         ("\x1b[32m+\x1b[0m \x1b[2J", "coloured", "\x1b[32m+\x1b[0m \\x1b[2J"),
     ],
 )
-def test_what_is_escaped_to_the_letter(text: str, form: Form, safe: str) -> None:
+def test_each_dangerous_text_has_exactly_this_escaped_form(
+    text: str, form: Form, safe: str
+) -> None:
     assert escaped(text, form) == safe
 
 
-# --- what must not be seen
+# --- values that must not be seen
 
 
 @given(VALUES, TEXTS, TEXTS, st.sampled_from(FORMS))
@@ -136,7 +138,7 @@ def test_no_output_of_any_format_holds_a_known_value(
 
 RENDERERS: dict[
     str, tuple[Callable[[str], str], Form, Callable[[str], str]]
-] = {  # how a format is written, and read
+] = {  # how each format is written, and read
     "text": (printable, "text", str),
     "markdown": (markdown.escaped, "text", html.unescape),
     "a block of markdown": (
@@ -165,7 +167,7 @@ RENDERERS: dict[
 @example("_*&<>`\"'\\%$_*")
 @example("ab&amp;cd%5F&#95;ef")
 @example(r"ab\u0041cd\_ef")
-def test_no_format_gives_a_value_away_that_it_has_to_escape(renderer: str, value: str) -> None:
+def test_a_value_that_a_format_has_to_escape_is_masked_too(renderer: str, value: str) -> None:
     write, form, read = RENDERERS[renderer]
     written = write(f"a {value} b")
     shown = shown_by(knowing(value), written, form)
@@ -175,14 +177,16 @@ def test_no_format_gives_a_value_away_that_it_has_to_escape(renderer: str, value
 
 
 @given(VALUES, TEXTS, TEXTS)
-def test_of_many_values_each_is_found_wherever_it_stands(
+def test_each_of_many_values_is_masked_anywhere_in_a_text(
     value: str, before: str, after: str
 ) -> None:
     output = knowing(value, *(f"another-{number}-of-many" for number in range(120)))
     assert value not in output.masked(f"{before}{value}{after}") or value in "***"
 
 
-def test_progress_stands_until_anything_else_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_erased_before_anything_else_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     output = Output()
     output.progress("reading 1/2")
     output.message("warning: slow")
@@ -195,19 +199,21 @@ def test_progress_stands_until_anything_else_is_written(capsys: pytest.CaptureFi
     )
 
 
-def test_a_short_value_is_no_part_of_a_word() -> None:
+def test_a_short_value_inside_a_word_is_not_masked() -> None:
     assert knowing("planned").masked("unplanned") == "unplanned"
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_everybody_can_read_is_not_masked_for_that_would_tell_it(form: Form) -> None:
+def test_a_value_that_everybody_can_read_is_not_masked(form: Form) -> None:
     output = knowing("unsubscribe", "catalogue-of-maps", SECRET)
     output.public.append(b"tenancies: {archive: {subscriptions: {catalogue-of-maps: {}}}}")
     text = json.dumps({"action": "unsubscribe", "name": "catalogue-of-maps", "id": SECRET})
     assert shown_by(output, text, form) == text.replace(SECRET, "***")
 
 
-def test_what_is_read_again_is_refused_where_a_mask_would_break_it(tmp_path: Path) -> None:
+def test_a_plan_or_hooks_file_with_a_secret_is_refused_and_a_report_is_masked(
+    tmp_path: Path,
+) -> None:
     output = knowing(SECRET)
     with pytest.raises(FileError, match="the plan would hold a secret") as caught:
         output.checked(json.dumps({"id": SECRET}), "the plan")
@@ -227,16 +233,16 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     target.write_text("old and long")
     with open(target, encoding="utf-8") as reader:
         Output().write_file(str(target), '"né"\n', 0o640)
-        assert reader.read() == "old and long"  # whoever reads it reads on in the old one
+        assert reader.read() == "old and long"  # an open reader still reads the old text
     assert target.read_bytes() == '"né"\n'.encode()
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
     assert os.listdir(tmp_path) == ["plan.json"]
 
 
-def test_a_file_that_another_program_has_open_is_replaced_once_that_lets_go(
+def test_a_file_that_a_different_program_has_open_is_replaced_after_it_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Windows, which refuses until then."""
+    """Windows refuses to replace a file while a program has it open."""
     (tmp_path / "draft").write_text("new")
     replace, refusals = os.replace, iter([True, False])
 
@@ -256,13 +262,13 @@ def test_a_file_that_another_program_has_open_is_replaced_once_that_lets_go(
     assert os.listdir(tmp_path) == ["plan.json"]
 
 
-def test_a_file_holds_no_command_to_a_runner_that_shows_it(tmp_path: Path) -> None:
+def test_a_written_file_holds_no_command_to_a_runner(tmp_path: Path) -> None:
     target = tmp_path / "report.json"
     Output().write_file(str(target), '{"id": "##vso[x] \u202e"}\n')
     assert target.read_text() == '{"id": "##vso\\u005bx] \\u202e"}\n'
 
 
-def test_a_files_mode_is_as_asked_whatever_the_umask_takes_away(tmp_path: Path) -> None:
+def test_the_mode_of_a_file_does_not_depend_on_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o277)
     try:
         Output().write_file(str(tmp_path / "plan.json"), "x")
@@ -287,7 +293,7 @@ def test_a_folder_is_not_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "plan.json") == []
 
 
-def test_a_symbolic_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_replaced_and_its_target_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("old")
     link = tmp_path / "plan.json"
     for target in ("precious", "nowhere", "/dev/null"):
@@ -316,7 +322,7 @@ def test_a_pipe_that_is_open_is_written_to(place: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes there")
-def test_a_link_that_takes_the_place_of_a_pipe_in_a_race_is_never_written_through(
+def test_a_link_that_replaces_a_pipe_in_a_race_is_never_followed(
     tmp_path: Path,
 ) -> None:
     precious, pipe, written = (tmp_path / name for name in ("precious", "pipe", "plan.json"))

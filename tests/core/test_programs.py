@@ -1,4 +1,4 @@
-"""Other programs: where one is looked for, and that it ends with its children."""
+"""How hooksync finds other programs, and how it ends them together with their children."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_program_ends_with_its_children() -> None:
     with start([sys.executable, "-c", PARENT], dict(os.environ), talks=True) as process:
         end(process)
         process.communicate(timeout=30)  # a child that lived on would keep the pipes open
-    end(process)  # and nothing is left to end
+    end(process)  # a second call ends nothing and does not fail
 
 
 def test_a_thread_that_reads_messages_ends_quietly_when_its_stream_is_closed() -> None:

@@ -1,4 +1,4 @@
-"""Values that must not be seen, found in clear and in one level of each encoding."""
+"""The redactor finds secret values in clear text and in one level of each encoding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hooksync.core.redaction import Redactor, printable
 from tests.encodings import ENCODERS
 from tests.lanes import sampled
 
-# "*" is what a mask is made of: with it, a text around a mask may spell the secret again
+# A mask consists of "*". If a secret has "*", a mask and the text around it could spell the secret.
 CHARACTERS = st.characters(exclude_characters="*", exclude_categories=("Cs",))
 SECRETS = st.text(CHARACTERS, min_size=1, max_size=40).filter(str.strip)
 AROUND = st.text(CHARACTERS, max_size=20)
@@ -36,7 +36,7 @@ FOR_ASCII = ("\\u of every second", "\\u of all, in JSON", "Python escapes")
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @given(PRINTABLE, LONG)
-def test_no_encoding_lets_a_secret_of_any_characters_through(
+def test_a_secret_of_any_characters_is_masked_in_every_encoding(
     encoder: str, printable: str, long: str
 ) -> None:
     secret = printable if encoder in FOR_ASCII else long
@@ -47,14 +47,14 @@ def test_no_encoding_lets_a_secret_of_any_characters_through(
 
 @pytest.mark.parametrize("encoder", [name for name in ENCODERS if not name.startswith("base64")])
 @pytest.mark.parametrize("secret", ["pw-4", "0123456", "caf\u00e9", "a b+c"])
-def test_of_a_short_secret_only_base64_comes_through(encoder: str, secret: str) -> None:
+def test_a_short_secret_is_masked_in_every_encoding_but_base64(encoder: str, secret: str) -> None:
     if encoder in FOR_ASCII and not secret.isascii():
         return
     encoded = ENCODERS[encoder](secret)
     assert encoded not in redactor(secret).clean(f"said: {encoded}.")
 
 
-def test_what_is_around_an_encoded_secret_is_left() -> None:
+def test_the_text_around_an_encoded_secret_is_kept() -> None:
     knows = redactor("s_cret&of-the-run")
     assert knows.clean("a&lt;b s&#95;cret&amp;of-the-run, 10&#37;") == "a&lt;b ***, 10&#37;"
     assert knows.clean(r"a\n s\u005fcret\u0026of-the-run\n") == r"a\n ***\n"
@@ -63,28 +63,28 @@ def test_what_is_around_an_encoded_secret_is_left() -> None:
 
 
 @given(st.lists(SECRETS, min_size=1, max_size=5), AROUND)
-def test_of_several_secrets_none_is_left(secrets: list[str], around: str) -> None:
+def test_each_of_several_secrets_is_masked(secrets: list[str], around: str) -> None:
     cleaned = redactor(*secrets).clean(around.join(secrets))
     assert not [secret for secret in secrets if secret in cleaned]
 
 
-def test_secrets_that_overlap_are_hidden_whole() -> None:
+def test_overlapping_secrets_are_masked_completely() -> None:
     assert redactor("ab", "bcdefghij").clean("x abcdefghij y") == "x ****** y"
     assert redactor("abcdef", "cd").clean("abcdef cd") == "*** ***"
     assert set(redactor("abab").clean("abababab")) == {"*"}
     assert set(redactor("abc", "def").clean("abcdef")) == {"*"}
 
 
-def test_the_percent_escapes_of_a_key_are_hidden_decoded_too() -> None:
+def test_a_percent_encoded_key_is_masked_in_its_decoded_form_too() -> None:
     assert redactor("abc%2Fdef%3D%3D").clean("code was abc/def==") == "code was ***"
 
 
-def test_half_a_character_is_no_reason_to_fail() -> None:
+def test_a_secret_with_half_a_character_is_masked() -> None:
     assert redactor("\udcff-secret").clean("the \udcff-secret") == "the ***"
 
 
 @given(AROUND)
-def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
+def test_a_text_without_secrets_is_not_changed(text: str) -> None:
     assert Redactor().clean(text) == text
     assert redactor("", "\N{SNOWMAN}" * 50).clean(text) == text
 
@@ -100,7 +100,7 @@ def test_a_quotation_is_one_short_printable_line_without_the_secret(secret: str,
 
 @pytest.mark.parametrize("length", [*range(240, 260), 65_520, 65_530, 65_536, 65_540])
 @pytest.mark.parametrize("filler", ["x", " "])
-def test_a_text_is_cut_after_it_is_redacted(length: int, filler: str) -> None:
+def test_a_quotation_is_redacted_before_it_is_cut(length: int, filler: str) -> None:
     secret = "0123456789abcdefghijklmnopqrstuv"
     quoted = redactor(secret).quote(filler * length + secret + filler * 100_000)
     assert "0123" not in quoted
@@ -129,11 +129,11 @@ def test_a_text_is_cut_after_it_is_redacted(length: int, filler: str) -> None:
         ),
     ],
 )
-def test_a_quotation_hides_what_only_looks_like_a_secret(text: str, quoted: str) -> None:
+def test_a_quotation_hides_values_that_only_look_like_secrets(text: str, quoted: str) -> None:
     assert Redactor().quote(text) == quoted
 
 
-def test_a_quotation_of_a_huge_text_looks_at_its_beginning_only() -> None:
+def test_a_quotation_of_a_huge_text_shows_its_beginning() -> None:
     assert redactor("secret").quote("?a=" * 3_000_000).startswith("?a=")
 
 
@@ -160,7 +160,7 @@ def test_a_quotation_of_a_huge_text_looks_at_its_beginning_only() -> None:
         4,
     ),
 )
-def test_the_time_to_look_through_a_text_grows_as_its_length(piece: str) -> None:
+def test_the_time_to_redact_a_text_grows_linearly_with_its_length(piece: str) -> None:
     knowing = redactor(*(f"a-value-of-this-run-{number}" for number in range(20)), "s3cr3t")
     seconds = []
     for length in (200_000, 800_000):
@@ -171,19 +171,19 @@ def test_the_time_to_look_through_a_text_grows_as_its_length(piece: str) -> None
     assert seconds[1] < 8 * max(seconds[0], 0.05)
 
 
-def test_what_could_steer_a_terminal_is_written_as_an_escape() -> None:
+def test_terminal_control_characters_are_written_as_escapes() -> None:
     assert Redactor().quote("a\x1b[2Jb\u202ec\x00d\te\r\nf") == r"a\x1b[2Jb\u202ec\x00d e f"
     assert printable("fine, ü") == "fine, ü"
 
 
-def test_a_redactor_shows_nothing_of_what_it_knows() -> None:
+def test_the_repr_of_a_redactor_shows_no_secret() -> None:
     assert "s3cret" not in repr(redactor("s3cret"))
 
 
-def test_a_command_to_a_ci_runner_is_shown_and_not_given() -> None:
+def test_a_ci_runner_command_in_a_url_is_escaped() -> None:
     assert printable("https://evil.example/##[error]x") == r"https://evil.example/##\x5berror]x"
 
 
 @pytest.mark.parametrize("command", ["##[error]", "##vso[task.complete]"])
-def test_what_a_ci_runner_takes_for_a_command_is_written_so_that_it_is_none(command: str) -> None:
+def test_a_ci_runner_command_in_a_text_is_escaped(command: str) -> None:
     assert printable(f"a {command} b") == f"a {command} b".replace("[", r"\x5b", 1)

@@ -1,4 +1,4 @@
-"""The compiled checks and jsonschema, held together."""
+"""The compiled checks of the schemas agree with jsonschema."""
 
 import copy
 import json
@@ -141,7 +141,7 @@ documents = st.one_of(
 
 
 def places_in(node: Any) -> Iterator[Callable[[Any], None]]:
-    """Give ways to change a document in one place each."""
+    """Return functions that each change the document in one place."""
     if isinstance(node, dict):
         for key in node:
             yield lambda value, key=key: node.__setitem__(key, value)
@@ -186,12 +186,15 @@ def test_schema_is_a_valid_schema(kind: SchemaKind) -> None:
 
 
 @given(documents)
-def test_what_the_schema_describes_fits(document: dict[str, Any]) -> None:
+def test_a_hooks_file_that_follows_the_schema_passes_the_check(document: dict[str, Any]) -> None:
     assert fits_hooks(document)
 
 
 def assert_agreement(kind: SchemaKind, data: object) -> None:
-    """Hold the compiled check, find_errors and jsonschema together."""
+    """Assert that find_errors agrees with the compiled check, and jsonschema accepts the same data.
+
+    Rejected data is not given to jsonschema.
+    """
     if schema_check(kind)(data):
         assert jsonschema.Draft202012Validator(read_schema(kind)).is_valid(data)
         assert not list(find_errors(read_schema(kind), data))
@@ -205,7 +208,7 @@ def assert_agreement(kind: SchemaKind, data: object) -> None:
 
 
 def with_places(node: Any) -> Any:
-    """Copy plain data as the YAML reader would make it."""
+    """Return a copy of plain data in the types of the YAML reader."""
     if isinstance(node, dict):
         mapping = YamlMap()
         for key, value in node.items():
@@ -222,7 +225,7 @@ def with_places(node: Any) -> Any:
 
 @given(documents, mishaps, st.data())
 @pytest.mark.slow
-def test_a_hooks_file_changed_in_one_place_is_judged_alike(
+def test_all_checks_agree_on_a_hooks_file_changed_in_one_place(
     document: dict[str, Any], mishap: object, data: st.DataObject
 ) -> None:
     changed = copy.deepcopy(document)
@@ -232,13 +235,13 @@ def test_a_hooks_file_changed_in_one_place_is_judged_alike(
 
 
 def joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Join two schemas for the same value, roughly."""
+    """Return a schema that roughly combines two schemas for the same value."""
     fields = {**one.get("properties", {}), **other.get("properties", {})}
     return {**one, **other, **({"properties": fields} if fields else {})}
 
 
 class Generator:
-    """Makes data that a schema describes, or nearly: what `if` and `not` want is left to chance."""
+    """Makes data that follows a schema, or nearly follows it: `if` and `not` are ignored."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._definitions = document.get("$defs", {})
@@ -296,7 +299,7 @@ DESCRIBED = {
 @pytest.mark.parametrize("kind", sampled(DESCRIBED, 1, 3))
 @given(st.data())
 @pytest.mark.slow
-def test_json_documents_changed_in_some_places_are_judged_alike(
+def test_all_checks_agree_on_json_documents_changed_in_some_places(
     kind: SchemaKind, data: st.DataObject
 ) -> None:
     document = data.draw(DESCRIBED[kind])
@@ -308,7 +311,7 @@ def test_json_documents_changed_in_some_places_are_judged_alike(
 
 @pytest.mark.parametrize("kind", SCHEMA_KINDS)
 @given(anything)
-def test_arbitrary_data_is_judged_alike(kind: SchemaKind, data: object) -> None:
+def test_all_checks_agree_on_arbitrary_data(kind: SchemaKind, data: object) -> None:
     assert_agreement(kind, data)
 
 
@@ -365,7 +368,7 @@ small_data = st.recursive(
 
 @pytest.mark.parametrize("schema", sampled(SMALL, 4), ids=json.dumps)
 @given(small_data)
-def test_each_keyword_means_what_jsonschema_says(schema: dict[str, Any], data: object) -> None:
+def test_each_keyword_means_the_same_as_in_jsonschema(schema: dict[str, Any], data: object) -> None:
     fits = compile_schema(schema)(data)
     assert fits == (not list(find_errors(schema, data)))
     if not any(type(value) is float and value.is_integer() for value in values_in(data)):
@@ -400,7 +403,7 @@ def test_an_unknown_keyword_is_refused(keyword: str) -> None:
         compile_schema({"type": "object", "properties": {"a": {keyword: True}}})
 
 
-def test_what_is_left_to_the_reader_of_a_schema_is_not_checked() -> None:
+def test_annotation_keywords_of_a_schema_are_not_checked() -> None:
     notes = {
         "title": "T",
         "description": "D",
@@ -432,9 +435,7 @@ def test_examples_and_defaults_of_the_schema_are_valid() -> None:
 
 
 def explained(schema: dict[str, Any], whole: Mapping[str, Any] = SCHEMA) -> set[str]:
-    """Give the keywords of a schema, with those that its reference brings in, as an editor shows
-    them.
-    """
+    """Return the keywords of a schema and of the schemas it refers to, as an editor shows them."""
     target = schema.get("$ref", "").removeprefix("#/$defs/")
     return {*schema, *(explained(whole["$defs"][target], whole) if target else ())}
 
@@ -449,7 +450,7 @@ def test_every_field_of_a_schema_has_a_description(kind: SchemaKind) -> None:
                 assert wanted <= explained(field, whole), f"{path}/properties/{name}"
 
 
-def test_every_field_has_examples_or_fields_of_its_own() -> None:
+def test_every_field_has_examples_a_default_or_fields_of_its_own() -> None:
     for path, schema in every_schema(SCHEMA):
         for name, field in schema.get("properties", {}).items():
             assert {"examples", "default", "properties", "additionalProperties"} & explained(
@@ -457,7 +458,7 @@ def test_every_field_has_examples_or_fields_of_its_own() -> None:
             ), f"{path}/properties/{name}"
 
 
-def test_defaults_may_hold_all_but_what_names_a_receiver_or_a_tenancy() -> None:
+def test_defaults_may_hold_every_field_that_is_not_specific_to_a_tenancy_or_receiver() -> None:
     tenancy = SCHEMA["properties"]["tenancies"]["additionalProperties"]["properties"]
     subscription = tenancy["subscriptions"]["additionalProperties"]["properties"]
     fields = {**tenancy, **subscription}
@@ -473,7 +474,7 @@ def test_every_kind_of_secret_is_in_the_schemas() -> None:
     )
 
 
-def test_where_a_secret_may_be_found_is_defined_in_one_file() -> None:
+def test_the_reference_to_a_secret_is_defined_in_one_schema_only() -> None:
     files = [
         path.name
         for path in SCHEMAS.glob("*.json")
@@ -493,5 +494,5 @@ def test_a_printed_schema_refers_to_nothing_outside_of_itself() -> None:
                 assert not urn or f'"$id": "{urn}"' in text
 
 
-def test_schema_holds_nothing_that_is_slow() -> None:
+def test_the_schema_does_not_use_the_slow_keyword_unique_items() -> None:
     assert all("uniqueItems" not in schema for _, schema in every_schema(SCHEMA))

@@ -1,4 +1,4 @@
-"""JSON that two readers could understand in two ways, or that Python alone can read, is refused."""
+"""JSON is refused if two programs could read it in two ways, or if only Python can read it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.booleans())
-def test_what_json_has_comes_back_as_it_is(value: object, ascii_only: bool) -> None:
+def test_a_value_written_as_json_is_read_back_unchanged(value: object, ascii_only: bool) -> None:
     assert parse_json(json.dumps(value, ensure_ascii=ascii_only)) == value
 
 
@@ -31,26 +31,26 @@ def test_what_json_has_comes_back_as_it_is(value: object, ascii_only: bool) -> N
     ("text", "said"),
     [
         ('{"a": 1, "b": {"c": 1, "\\u0063": 2}}', '"c" is a duplicate key in one object'),
-        ('{"a": NaN}', "holds a number that JSON does not have"),
-        ("[-Infinity]", "holds a number that JSON does not have"),
-        ("[1e999]", "holds a number that JSON does not have"),
-        ("9" * 9999, "holds a number too long to be read"),
+        ('{"a": NaN}', "contains a number that JSON does not have"),
+        ("[-Infinity]", "contains a number that JSON does not have"),
+        ("[1e999]", "contains a number that JSON does not have"),
+        ("9" * 9999, "contains a number that is too long to read"),
         ("[" * 200_000, "nested too deeply"),
-        ("[" + "{}," * 2_000_000 + "{}]", "holds more than 2,000,000 lists and objects"),
-        ("[" * 2_000_001, "holds more than 2,000,000 lists and objects"),
+        ("[" + "{}," * 2_000_000 + "{}]", "contains more than 2,000,000 lists and objects"),
+        ("[" * 2_000_001, "contains more than 2,000,000 lists and objects"),
         ('{"a":' * 200_000, "nested too deeply"),
-        ('["\\ud800"]', "holds half of a character"),
-        ('{"\\udC00\\ud800": 1}', "holds half of a character"),
+        ('["\\ud800"]', "contains an unpaired surrogate"),
+        ('{"\\udC00\\ud800": 1}', "contains an unpaired surrogate"),
     ],
 )
-def test_what_two_readers_may_read_in_two_ways_is_refused_in_words(text: str, said: str) -> None:
+def test_json_that_is_ambiguous_too_large_or_not_standard_is_refused(text: str, said: str) -> None:
     with pytest.raises(InvalidDocument) as caught:
         parse_json(text)
     assert str(caught.value).startswith(said)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", "\ufeff{}", "{} x", "'a'", '"a\nb"'])
-def test_what_is_not_json_is_left_to_the_caller_to_tell(text: str) -> None:
+def test_a_text_that_is_not_json_raises_the_error_of_the_json_module(text: str) -> None:
     with pytest.raises(json.JSONDecodeError):
         parse_json(text)
 

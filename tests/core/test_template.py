@@ -65,7 +65,7 @@ def test_all_variables_without_a_value_are_named() -> None:
     assert caught.value.args == ("B", "A", "EMPTY")
 
 
-def test_text_stays_as_written() -> None:
+def test_a_template_keeps_its_text_and_is_literal_without_variables() -> None:
     template = parse_template("$$x${A:-b}")
     assert template.text == "$$x${A:-b}"
     assert template.literal is None

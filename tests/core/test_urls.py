@@ -37,7 +37,7 @@ from hooksync.core.urls import (
         "https://h/a\\b",
     ],
 )
-def test_url_of_a_receiver_has_no_fault(url: str) -> None:
+def test_a_valid_receiver_url_has_no_fault(url: str) -> None:
     assert url_fault(url) is None
 
 
@@ -85,7 +85,7 @@ def test_url_of_a_receiver_has_no_fault(url: str) -> None:
         ("https://h/\0", "white space"),
     ],
 )
-def test_what_is_no_url_of_a_receiver_has_a_fault(url: str, fault: str) -> None:
+def test_an_invalid_receiver_url_has_a_fault(url: str, fault: str) -> None:
     assert fault in (url_fault(url) or "")
 
 
@@ -127,7 +127,7 @@ def test_server_has_one_normal_form(server: str, url: str) -> None:
         "b\u00fccher.example",
     ],
 )
-def test_what_is_no_server_has_a_fault(server: str) -> None:
+def test_an_invalid_server_has_a_fault(server: str) -> None:
     assert server_fault(server)
 
 
@@ -168,7 +168,7 @@ def test_other_machines_are_not_loopback(host: str) -> None:
         ("h", False),
     ],
 )
-def test_plain_http_to_another_machine_is_noticed(url: str, is_plain: bool) -> None:
+def test_only_http_to_a_different_machine_counts_as_plain_http(url: str, is_plain: bool) -> None:
     assert is_plain_http(url) is is_plain
 
 
@@ -176,7 +176,7 @@ def test_plain_http_to_another_machine_is_noticed(url: str, is_plain: bool) -> N
     "prefix",
     ["https://h?x", "https://h/#", "https://u@h/", "https://h/${X}", "h", "all", "https://"],
 )
-def test_prefix_with_a_fault_cannot_own(prefix: str) -> None:
+def test_an_invalid_prefix_has_a_fault(prefix: str) -> None:
     assert prefix_fault(prefix)
 
 
@@ -227,13 +227,13 @@ NOT_OWNED = [
 
 
 @pytest.mark.parametrize(("prefix", "url"), OWNED)
-def test_prefix_owns_what_lies_under_it(prefix: str, url: str) -> None:
+def test_a_prefix_owns_the_urls_under_it(prefix: str, url: str) -> None:
     assert owns_url(frozenset([prefix]), url)
     assert owns_url(frozenset(["https://other", f"{prefix}/deeper", prefix]), url)
 
 
 @pytest.mark.parametrize(("prefix", "url"), NOT_OWNED)
-def test_prefix_does_not_own_what_only_looks_like_it(prefix: str, url: str) -> None:
+def test_a_prefix_does_not_own_urls_that_only_look_similar(prefix: str, url: str) -> None:
     assert not owns_url(frozenset([prefix]), url)
 
 
@@ -274,7 +274,7 @@ def test_prefix_owns_exactly_the_paths_that_begin_with_its_segments(
         ("https://h.example/a", "https://other.example/a", False),
     ],
 )
-def test_a_service_may_spell_a_url_in_its_own_way_but_not_change_it(
+def test_a_different_spelling_of_a_url_is_recognised_and_a_different_url_is_not(
     one: str, other: str, is_one: bool
 ) -> None:
     assert is_respelling(one, other) is is_one
@@ -291,7 +291,7 @@ def test_an_ipv4_address_has_one_spelling(
 ) -> None:
     parts = [*address.packed[:dots], int.from_bytes(address.packed[dots:], "big")]
     host = ".".join(map(form.format, parts))
-    assert IPv4Address(socket.inet_aton(host)) == address  # systems take it
+    assert IPv4Address(socket.inet_aton(host)) == address  # operating systems accept it
     is_plain = f"{host}{end}" == str(address)
     assert literal_address(f"{host}{end}") == (address if is_plain else None)
     assert (server_fault(f"{host}{end}") is None) is is_plain
@@ -307,7 +307,7 @@ def test_any_other_host_is_no_address(host: str) -> None:
     assert literal_address(host) is None
 
 
-def test_an_ipv6_address_is_known_between_brackets() -> None:
+def test_an_ipv6_address_is_recognised_between_brackets() -> None:
     assert str(literal_address("[2001:DB8:0::1]")) == "2001:db8::1"
     assert str(literal_address("[::ffff:127.0.0.1]")) == "127.0.0.1"
 
@@ -329,7 +329,7 @@ LAMBDA = "https://q2j4x5abcdefghij.lambda-url.eu-west-1.on.aws"
         ("https://ex.org/a", "https://ex.org/a"),
         ("https://ex.org?KEY", "https://ex.org?***"),
         ("weird?a=KEY", "***"),
-        # what receivers of this world look like
+        # URLs of well-known receivers
         (
             f"https://hooks.slack.com/services/T02ABCDEF/B03GHIJKL/{RANDOM}",
             "https://hooks.slack.com/services/***/***/***",
@@ -371,7 +371,7 @@ LAMBDA = "https://q2j4x5abcdefghij.lambda-url.eu-west-1.on.aws"
             f"https://api.telegram.org/bot123456789:AAF-{RANDOM}/send",
             "https://api.telegram.org/***/send",
         ),
-        # words, numbers and slugs of them
+        # words, numbers, and slugs made of both
         (
             url := "https://h/api/v1beta1/preservica-webhook-2024-production/oauth2/hook12/000123",
             url,
@@ -404,7 +404,7 @@ LAMBDA = "https://q2j4x5abcdefghij.lambda-url.eu-west-1.on.aws"
         ("https://h/bcdfghjklmnp", "https://h/***"),
     ],
 )
-def test_a_live_url_is_shown_without_what_may_be_a_key(url: str, shown: str) -> None:
+def test_a_live_url_is_shown_without_parts_that_may_be_keys(url: str, shown: str) -> None:
     assert masked_url(url) == shown
     assert "KEY" not in repr(live_url(url))
 

@@ -1,4 +1,6 @@
-"""Saved plans, run as a pipeline runs them: reviewed, then made again and applied, or refused."""
+"""Saved plans in a pipeline. An apply makes the plan again. If it equals the reviewed plan, it is
+applied; otherwise it is refused.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def save(place: Place, *flags: str) -> Path:
 
 
 def alter(path: Path, change: Callable[[dict[str, Any]], None], *, seal: bool = True) -> None:
-    """Change a plan; sealed again, as one who knows how would."""
+    """Change a saved plan. With `seal`, correct its digest, as a skilled attacker does."""
     document = json.loads(path.read_text())
     change(document)
     if seal:
@@ -55,7 +57,7 @@ def refused_without_a_call(place: Place, *flags: str) -> Run:
     return run
 
 
-def test_a_saved_plan_is_what_the_json_format_prints_and_for_its_owner_alone(place: Place) -> None:
+def test_a_saved_plan_equals_the_json_output_and_only_its_owner_may_read_it(place: Place) -> None:
     run = place.run("plan", "--format", "json", "--out", "plan.json")
     path = place.folder / "plan.json"
     assert path.read_text() == run.out
@@ -156,7 +158,7 @@ def applied(place: Place) -> None:
     ],
 )
 @pytest.mark.parametrize("options", [BOTH], indirect=True)
-def test_a_plan_that_would_do_something_else_by_now_is_refused(
+def test_a_plan_is_refused_if_a_new_plan_would_have_different_steps(
     place: Place, change: Callable[[Place], None], said: str
 ) -> None:
     save(place)
@@ -188,7 +190,7 @@ def another_place(place: Place) -> None:
 
 
 @pytest.mark.parametrize("change", [comment, not_owned, another_place])
-def test_what_changes_no_step_does_not_make_a_plan_stale(
+def test_a_change_that_affects_no_step_does_not_make_a_plan_stale(
     place: Place, change: Callable[[Place], None]
 ) -> None:
     receiver = place.environ["RECEIVER"]
@@ -215,7 +217,9 @@ def test_a_signed_plan_cannot_be_applied_again_after_a_newer_change(place: Place
     before = changing_calls(place)
     assert place.run("apply", "plan.json").code == 3
     place.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]"))
-    assert place.run("apply", "plan.json").code == 3  # what it removed has a different id
+    assert (
+        place.run("apply", "plan.json").code == 3
+    )  # the subscription that it removed has a different id now
     assert changing_calls(place) == before
 
 
@@ -240,7 +244,7 @@ def test_a_plan_that_was_made_without_the_secrets_is_applied_with_them(place: Pl
     assert run.code == 0, run.err
 
 
-def test_a_plan_holds_what_it_selects(place: Place) -> None:
+def test_an_apply_has_the_selection_of_its_saved_plan(place: Place) -> None:
     place.box.seed("DEMO", GONE, "MOVED", SECRET)
     save(place, "--target", "*/MOVED", "--tenancy", "prod")
     assert place.run("apply", "plan.json").code == 0
@@ -266,7 +270,7 @@ def test_a_plan_holds_what_it_selects(place: Place) -> None:
         ("plan.json", "--max-age", "0m"),
     ],
 )
-def test_flags_that_a_plan_holds_are_not_given_again(
+def test_arguments_that_do_not_fit_a_saved_plan_are_wrong_usage(
     place: Place, arguments: tuple[str, ...]
 ) -> None:
     run = place.run("apply", *arguments)
@@ -274,7 +278,7 @@ def test_flags_that_a_plan_holds_are_not_given_again(
     assert "--help" in run.err
 
 
-def test_a_selection_that_matches_nothing_by_now_refuses_the_plan(place: Place) -> None:
+def test_a_plan_is_refused_if_its_selection_matches_nothing_any_more(place: Place) -> None:
     save(place, "--tenancy", "prod")
     no_such_tenancy(place)
     said = refused_without_a_call(place).err
@@ -285,7 +289,7 @@ TWO = HOOKS + HOOKS.partition("tenancies:\n")[2].replace("prod:", "other:").repl
 
 
 @pytest.mark.parametrize("options", [BOTH], indirect=True)
-def test_one_tenancy_that_differs_refuses_the_whole_plan(place: Place) -> None:
+def test_the_whole_plan_is_refused_if_one_tenancy_differs(place: Place) -> None:
     place.write(owning(TWO))
     save(place)
     place.box.seed("OTHER", GONE, "MOVED", SECRET)
@@ -296,7 +300,7 @@ def test_one_tenancy_that_differs_refuses_the_whole_plan(place: Place) -> None:
     assert "prod: " not in run.err
 
 
-def test_a_plan_with_every_kind_of_step_does_just_what_it_says(place: Place) -> None:
+def test_a_plan_with_every_kind_of_step_does_exactly_what_it_shows(place: Place) -> None:
     owns = f"    unknown_secret: warn\n    owns: [{place.environ['RECEIVER'].rpartition('/')[0]}, 'https://ours.example']\n"
     place.write(HOOKS.replace("    subscriptions:", owns + "    subscriptions:"))
     url = f"{place.environ['RECEIVER']}?code={URL_KEY}"
@@ -317,7 +321,7 @@ def test_a_plan_with_every_kind_of_step_does_just_what_it_says(place: Place) -> 
     assert not left & {flagged, double, gone}
 
 
-def test_a_plan_that_somebody_wrote_does_nothing_that_the_hooks_file_does_not_ask_for(
+def test_a_forged_plan_does_nothing_that_the_hooks_file_does_not_require(
     place: Place,
 ) -> None:
     receiver = place.environ["RECEIVER"]
@@ -394,7 +398,7 @@ def test_a_plan_with_any_field_altered_is_refused_before_any_call(place: Place) 
 
 
 @pytest.mark.parametrize("key", ["", "short"])
-def test_a_key_that_is_too_short_is_an_error_and_never_no_key(place: Place, key: str) -> None:
+def test_a_key_that_is_too_short_is_an_error_and_is_not_ignored(place: Place, key: str) -> None:
     save(place)
     place.environ["HOOKSYNC_PLAN_KEY"] = key
     for command in (("plan", "--out", "plan2.json"), ("apply", "plan.json")):
@@ -405,7 +409,7 @@ def test_a_key_that_is_too_short_is_an_error_and_never_no_key(place: Place, key:
 
 
 @pytest.mark.slow
-def test_nothing_is_saved_of_what_could_not_be_read(place: Place) -> None:
+def test_no_plan_is_saved_or_applied_if_a_tenancy_could_not_be_read(place: Place) -> None:
     place.box.faults.add("status-403@list:*")
     assert place.run("plan", "--out", "plan.json").code == 1
     assert not (place.folder / "plan.json").exists()
@@ -460,7 +464,7 @@ GITHUB = {
         ({"BUILD_URL": "https://ci.example/\x1b[2J"}, "jenkins", None),
     ],
 )
-def test_a_report_says_which_ci_run_it_is_of(
+def test_a_report_names_the_ci_run_that_made_it(
     environ: dict[str, str], ci: str | None, url: str | None
 ) -> None:
     origin = find_origin(environ)
@@ -476,7 +480,7 @@ def report(place: Place) -> str:
     return text
 
 
-def test_the_report_of_a_success_is_what_the_json_format_prints(place: Place) -> None:
+def test_the_report_of_a_success_equals_the_json_output(place: Place) -> None:
     place.environ |= GITHUB
     run = place.run("apply", "--yes", "--report", "report.json", "--format", "json")
     assert run.code == 0

@@ -1,5 +1,5 @@
-"""Where a plan is for: every output names the real server and tenant, and a saved plan is carried
-out nowhere else.
+"""The server and tenant of a plan: every output names the real ones, and a saved plan is not
+applied to different ones.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def test_plan_and_apply_name_the_real_server_and_tenant(
         assert "${BOX}" not in run.out
 
 
-def test_check_names_the_tenant_that_the_log_in_told(place: Place) -> None:
+def test_check_names_the_tenant_that_the_log_in_returned(place: Place) -> None:
     place.write(HOOKS.replace("    tenant: DEMO\n", ""))
     assert place.run("check").out.startswith(f"prod   {place.box.url} / DEMO\n")
     document = place.run("check", "--format", "json").json
     assert document["tenancies"] == [{"name": "prod", "where": f"{place.box.url} / DEMO"}]
 
 
-def test_a_log_in_that_fails_still_says_where(place: Place) -> None:
+def test_a_plan_names_the_server_and_the_tenant_even_if_the_log_in_fails(place: Place) -> None:
     place.environ["PRESERVICA_PASSWORD"] = "not-the-password-of-it"
     run = place.run("plan")
     assert run.out.startswith(f"prod   {place.box.url} / DEMO   not read, 2 declared\n")
@@ -65,11 +65,11 @@ def test_a_log_in_that_fails_still_says_where(place: Place) -> None:
         ("https://[::1]:8700", "[::1]:8700"),
     ],
 )
-def test_a_server_is_shown_with_what_is_not_usual(base_url: str, shown: str) -> None:
+def test_a_server_is_shown_with_an_unusual_scheme_or_port(base_url: str, shown: str) -> None:
     assert Server("${HOST}", base_url).shown == shown
 
 
-# --- a saved plan is carried out where it was made for, and nowhere else
+# --- a saved plan is applied only to the server and the tenant that it was made for
 
 KEY = "a-key-that-signs-plans-0123456789"
 TWO_TENANTS = SandboxOptions(
@@ -82,14 +82,14 @@ TWO_TENANTS = SandboxOptions(
 
 @pytest.fixture
 def production() -> Iterator[Sandbox]:
-    """Another server with a tenancy of the same name; that of `place` is staging."""
+    """Start a second server with a tenancy of the same name. The server of `place` is staging."""
     with Sandbox() as box:
         yield box
 
 
 @pytest.fixture(params=["signed", "not signed"])
 def key(request: pytest.FixtureRequest, place: Place) -> str | None:
-    """Whether plans are signed."""
+    """Return the key that signs plans, or None if plans are not signed."""
     if request.param == "not signed":
         return None
     place.environ["HOOKSYNC_PLAN_KEY"] = KEY
@@ -103,7 +103,7 @@ def save(place: Place) -> Path:
 
 
 def refusal(place: Place) -> str:
-    """Apply the plan, sure that it is refused before any change; gives what was said."""
+    """Assert that apply refuses the plan before any change; return standard error."""
     run = place.run("apply", "plan.json")
     assert run.code == 3, run.err
     assert "fix: create a new plan, review it, and apply that" in run.err
@@ -114,7 +114,7 @@ def refusal(place: Place) -> str:
 STALE = "prod: the plan does not show what would be done now: "
 
 
-def test_a_plan_made_for_staging_is_refused_where_the_variable_points_at_production(
+def test_a_plan_made_for_staging_is_refused_if_the_variable_points_at_production(
     place: Place, production: Sandbox, key: str | None
 ) -> None:
     save(place)
@@ -128,7 +128,9 @@ def test_a_plan_made_for_staging_is_refused_where_the_variable_points_at_product
 
 
 @pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
-def test_a_plan_is_refused_where_the_tenant_is_another(place: Place, key: str | None) -> None:
+def test_a_plan_is_refused_if_the_declared_tenant_is_a_different_one(
+    place: Place, key: str | None
+) -> None:
     place.write(HOOKS.replace("tenant: DEMO", "tenant: ${TENANT}"))
     place.environ["TENANT"] = "DEMO"
     save(place)
@@ -137,7 +139,7 @@ def test_a_plan_is_refused_where_the_tenant_is_another(place: Place, key: str | 
 
 
 @pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
-def test_a_plan_is_refused_where_the_log_in_leads_to_another_tenant(place: Place) -> None:
+def test_a_plan_is_refused_if_the_log_in_leads_to_a_different_tenant(place: Place) -> None:
     place.write(HOOKS.replace("    tenant: DEMO\n", ""))
     save(place)
     place.environ["PRESERVICA_USERNAME"] = "other@example.org"
@@ -155,7 +157,7 @@ def test_a_signed_plan_is_refused_without_its_key(place: Place) -> None:
     assert place.run("apply", "plan.json").code == 0
 
 
-def test_a_digest_of_a_url_hangs_on_plan_key_address_and_url() -> None:
+def test_the_digest_of_a_url_depends_on_plan_key_address_and_url() -> None:
     first, second = "0" * 32, "1" * 32
     one = declared("https://fn.example.net/?code=KEY")
     made = {
@@ -172,10 +174,10 @@ def test_a_digest_of_a_url_hangs_on_plan_key_address_and_url() -> None:
     assert url_digest(one, first, None) in made
 
 
-# --- nor is it carried out later
+# --- the expiry and the id of a plan
 
 
-def test_a_plan_that_is_not_signed_does_not_expire_and_each_has_its_own_id(place: Place) -> None:
+def test_unsigned_plans_do_not_expire_and_have_different_ids(place: Place) -> None:
     documents = [place.run("plan", "--format", "json").json for _ in range(2)]
     assert [document["expires_at"] for document in documents] == [None, None]
     assert documents[0]["id"] != documents[1]["id"]

@@ -1,4 +1,4 @@
-"""The JSON that `plan` and `apply` print, held against its schemas in every situation there is."""
+"""The JSON that `plan` and `apply` print is valid by its schemas, whatever their result."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def box() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def command(box: Sandbox, tmp_path: Path) -> Command:
-    """Run a command on FILE, with JSON as its result."""
+    """Return a function that runs a command on FILE, with JSON as its result."""
     (tmp_path / "hooks.yaml").write_text(FILE)
     environ = {**LOG_IN, "SANDBOX": box.url, "HOOK_SECRET": SECRET, "FN_KEY": URL_KEY}
 
@@ -63,8 +63,8 @@ def command(box: Sandbox, tmp_path: Path) -> Command:
 
 
 def seed(box: Sandbox) -> None:
-    """Let every action be called for: subscribe, resubscribe, unsubscribe, a duplicate, keep,
-    leave.
+    """Seed subscriptions for which a plan needs every action: subscribe, resubscribe, unsubscribe,
+    also of a duplicate, keep and leave.
     """
     box.seed("DEMO", "https://fn.example.net/other", "MOVED", SECRET)
     box.seed("DEMO", f"https://fn.example.net/same?code={URL_KEY}", "MOVED", SECRET)
@@ -74,7 +74,7 @@ def seed(box: Sandbox) -> None:
 
 
 def assert_fit_to_be_kept(done: Run, kind: str) -> None:
-    """Hold what every result must be: valid, sealed, in a fixed order, and free of secrets."""
+    """Assert that a result is valid, sealed, in a fixed order, and free of secrets."""
     document = json.loads(done.out)
     assert_sealed(document, kind)
     assert done.out == json.dumps(document, sort_keys=True, indent=2) + "\n"
@@ -93,7 +93,7 @@ def outcomes(document: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["plan", "report", "list"])
-def test_a_field_more_is_no_other_version(kind: str) -> None:
+def test_the_schemas_accept_unknown_fields(kind: str) -> None:
     text = (ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8")
     assert "unevaluatedProperties" not in text
     assert not [
@@ -140,7 +140,7 @@ def test_a_plan_with_every_action_is_valid(box: Sandbox, command: Command) -> No
     ],
     ids=["unreadable", "refused", "no secret", "fine"],
 )
-def test_whatever_comes_of_it_is_valid_and_says_so(
+def test_every_result_of_plan_and_apply_is_valid_and_contains_its_reason(
     box: Sandbox,
     command: Command,
     tmp_path: Path,
@@ -182,7 +182,7 @@ def test_the_report_of_a_whole_success_is_valid(box: Sandbox, command: Command) 
     assert set(made.values()) < live
 
 
-def test_the_report_of_a_failed_step_is_valid_and_whole(box: Sandbox, command: Command) -> None:
+def test_the_report_of_a_failed_step_is_valid_and_complete(box: Sandbox, command: Command) -> None:
     box.faults.add("echo@subscribe")
     done, document = command("apply", "--yes", "--parallelism", "1")
     assert done.code == 4
@@ -192,7 +192,7 @@ def test_the_report_of_a_failed_step_is_valid_and_whole(box: Sandbox, command: C
 
 
 def refuse(box: Sandbox, folder: Path) -> None:
-    """Let a plan remove more than its limit."""
+    """Write a hooks file and seed subscriptions of which a plan removes more than its limit."""
     (folder / "hooks.yaml").write_text(FILE.replace("100%", "1"))
     for path in ("a", "b", "c"):
         box.seed("DEMO", f"https://fn.example.net/{path}", "MOVED", SECRET)
@@ -209,7 +209,9 @@ FIELDS = st.dictionaries(
 @given(FIELDS)
 @example({"url": 'https://h/"x"\\ é \x7f \ud800 \n', "number": 10**40})
 @example({"b": 1, "a": "/<>&'"})
-def test_canonical_json_is_that_of_python_whatever_it_contains(fields: dict[str, object]) -> None:
+def test_canonical_json_equals_the_sorted_json_of_python_for_any_content(
+    fields: dict[str, object],
+) -> None:
     canonical_text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     assert canonical(fields).decode() == canonical_text
     assert json.loads(to_text(fields)) == fields

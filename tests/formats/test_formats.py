@@ -1,5 +1,5 @@
-"""Documents of each edition stay readable forever: the files here are of the first, and no change
-of hooksync may need a change of one of them.
+"""Documents of each edition stay readable forever. The files here are of the first edition, and no
+change of hooksync may require a change of these files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent
 PLANS = sorted(FOLDER.glob("*.plan.json"))
 STATES = sorted(FOLDER.glob("*.state.json"))
 REPORTS = sorted(FOLDER.glob("*.report.json"))
-REQUIRED = {  # of plans and reports; a new field is never required
+REQUIRED = {  # required fields of plans; a new field is never required
     "document": {"format", "created_at", "id", "digest", "tenancies"},
     "tenancy": {"name", "steps"},
     "step": {"action"},
@@ -39,7 +39,7 @@ def named(path: Path) -> str:
 
 
 def sealed(document: dict[str, Any]) -> bytes:
-    """Seal a plan, and sign it if it was."""
+    """Return a plan that is sealed again, and signed again if it was signed."""
     if "signature" in document:
         assert KEY
         document["signature"] = signature_of(document, KEY)
@@ -48,7 +48,7 @@ def sealed(document: dict[str, Any]) -> bytes:
 
 
 def parts_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the document, its tenancies and their steps, each with its kind."""
+    """Yield the document, its tenancies and their steps, each with its kind."""
     yield "document", document
     for tenancy in document["tenancies"]:
         yield "tenancy", tenancy
@@ -58,7 +58,9 @@ def parts_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("path", PLANS, ids=named)
 @pytest.mark.parametrize("form", ["text", "markdown", "html", "json"])
-def test_a_saved_plan_is_shown_forever(place: Place, path: Path, form: str) -> None:
+def test_a_saved_plan_of_the_first_edition_can_still_be_shown(
+    place: Place, path: Path, form: str
+) -> None:
     place.environ.clear()
     run = place.run("show", str(path), "--all", "--format", form)
     assert run.code == 0, run.err
@@ -67,7 +69,7 @@ def test_a_saved_plan_is_shown_forever(place: Place, path: Path, form: str) -> N
 
 
 @pytest.mark.parametrize("path", PLANS, ids=named)
-def test_a_saved_plan_is_read_forever(path: Path) -> None:
+def test_a_saved_plan_of_the_first_edition_can_still_be_read(path: Path) -> None:
     key = KEY if path.name.startswith("signed") else None
     saved = read_saved_plan(path.read_bytes(), path.name, key)
     [tenancy] = saved.promise.tenancies.values()
@@ -78,7 +80,7 @@ def test_a_saved_plan_is_read_forever(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PLANS, ids=named)
-def test_a_plan_with_unknown_fields_and_without_new_ones_is_read(path: Path) -> None:
+def test_a_plan_with_unknown_fields_and_without_optional_fields_is_read(path: Path) -> None:
     key = KEY if path.name.startswith("signed") else None
     document = json.loads(path.read_bytes())
     for kind, part in parts_of(document):
@@ -92,7 +94,7 @@ def test_a_plan_with_unknown_fields_and_without_new_ones_is_read(path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "minutes", "limit", "is_too_old"),  # all in minutes
+    ("name", "minutes", "limit", "is_too_old"),  # the limit is in minutes, too
     [
         ("signed", 1439, None, False),
         ("signed", 1441, None, True),
@@ -131,7 +133,7 @@ def test_a_new_field_is_never_required_and_never_refused() -> None:
 
 
 @pytest.mark.parametrize("path", REPORTS, ids=named)
-def test_a_report_is_valid_forever_also_with_unknown_fields(path: Path) -> None:
+def test_a_report_of_the_first_edition_is_still_valid_also_with_unknown_fields(path: Path) -> None:
     document = json.loads(path.read_bytes())
     schema = read_schema("report")
     jsonschema.validate(document, schema)
@@ -142,7 +144,9 @@ def test_a_report_is_valid_forever_also_with_unknown_fields(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", STATES, ids=named)
-def test_a_state_is_read_forever_and_written_as_it_was(path: Path) -> None:
+def test_a_state_of_the_first_edition_can_still_be_read_and_is_written_unchanged(
+    path: Path,
+) -> None:
     text = path.read_text(encoding="utf-8")
     key = KEY if path.name.startswith("signed") else None
     state = Integrity(key).inspect(text, path.name).trusted(writes=True)
@@ -156,7 +160,7 @@ def test_a_state_is_read_forever_and_written_as_it_was(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["entries", "intents", "unsettled", "salts", ""])
-def test_an_unknown_field_of_a_state_is_not_lost(name: str) -> None:
+def test_a_state_with_an_unknown_field_is_refused_so_that_the_field_is_not_lost(name: str) -> None:
     document = json.loads(STATES[-1].read_bytes())
     part = document[name][0] if name else document
     part["news"] = 1

@@ -1,1 +1,1 @@
-"""Throws broken bytes at the readers of bytes from outside. `python -m tests.fuzz --help` says how."""
+"""Fuzzes the functions that read bytes from outside. Usage: `python -m tests.fuzz --help`."""

@@ -1,6 +1,4 @@
-"""The command: gives each target its share of the time, in a process of its own, and reports what
-was found.
-"""
+"""Fuzz each target for its share of the time, in a process of its own, and report the finds."""
 
 from __future__ import annotations
 
@@ -15,12 +13,12 @@ from tests.command_line import ROOT
 from tests.fuzz.child import LATEST, write
 
 SHARES = {"yaml": 5, "answers": 1, "receiver": 1, "state": 1, "plan": 1, "header": 1}
-MOST_DEATHS = 20  # of children over one target; each is a find
-LEAST = 1.0  # seconds that are worth one more child
+MOST_DEATHS = 20  # children that may die for one target; each death is a find
+LEAST = 1.0  # seconds; with less time left, no further child is started
 
 
 def main() -> int:
-    """Exits with 1 if anything was found."""
+    """Fuzz the targets that the command line names. Return 1 if there is a find, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument(
         "targets",

@@ -1,4 +1,4 @@
-"""What must hold of whatever a reader gives or raises, said once for all targets."""
+"""Conditions for the results and the errors of every reader, shared by all targets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 
 from hooksync.core.errors import Problem
 
-# stands in seeds where a secret, a key or a password may; no message repeats it
+# written in seeds as a secret, a key or a password; no message may repeat it
 LITERAL = "hunter2/hunter2"
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_CHANGING = re.compile(r'"[^"]*"|\d+')  # of a message: what changes from input to input
+_CHANGING = re.compile(r'"[^"]*"|\d+')  # parts of a message that differ between inputs
 
 
 class Broken(AssertionError):
-    """An invariant does not hold: what is broken, the same for all finds of a kind, and an example."""
+    """A condition does not hold. `what` names it, and is equal for all finds of one kind."""
 
     def __init__(self, what: str, example: object = "") -> None:
         super().__init__(what, example)
@@ -24,19 +24,20 @@ class Broken(AssertionError):
 
 
 def demand(holds: object, what: str, example: object = "") -> None:
-    """Raise Broken where something does not hold."""
+    """Raise Broken if a condition does not hold."""
     if not holds:
         raise Broken(what, example)
 
 
 def yaml_lines(data: bytes) -> list[str]:
-    """Cut a file into lines as YAML counts them."""
+    """Return the lines of a file as YAML counts them."""
     return _LINE_BREAK.split(data.decode("utf-8-sig", "replace"))
 
 
 def check_problems(problems: Iterable[Problem], lines: Sequence[str]) -> frozenset[str]:
-    """Demand that problems can be shown, lie inside the text and repeat no secret. Gives what they
-    say, in outline.
+    """Demand that problems can be shown, have a place in the text and repeat no secret.
+
+    Return outlines of their messages.
     """
     said = set()
     for problem in problems:
@@ -61,5 +62,5 @@ def check_problems(problems: Iterable[Problem], lines: Sequence[str]) -> frozens
 
 
 def outline(message: str) -> str:
-    """Give a message without names and numbers, so that two of a kind are equal."""
+    """Return a message without names and numbers, so two messages of one kind are equal."""
     return _CHANGING.sub("~", message)

@@ -1,8 +1,8 @@
-"""The process that fuzzes: its own, so that an input may crash it, hang it or use up its memory.
-POSIX only.
+"""The process that fuzzes one target. An input may crash it, hang it or use up its memory, and the
+command still continues. POSIX only.
 
-`python -m tests.fuzz.child TARGET SEED SECONDS FOLDER`. The latest input is in a file of the
-folder.
+Usage: `python -m tests.fuzz.child TARGET SEED SECONDS FOLDER`. The folder gets a file with the last
+input.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(target: str, seed: str, seconds: float, folder: Path) -> None:
             latest.seek(0)
             latest.truncate()
             latest.write(data)
-            # its signal ends the process, also inside of C
+            # the signal of this timer ends the process, even inside C code
             signal.setitimer(signal.ITIMER_PROF, HUNG)
 
         fuzzer = Fuzzer(target, seed, show)
@@ -42,7 +42,7 @@ def main(target: str, seed: str, seconds: float, folder: Path) -> None:
 
 
 def write(path: Path, data: bytes, what: str) -> None:
-    """Write an input, and beside it what is known of it."""
+    """Write an input, and a text file beside it that describes the find."""
     path.write_bytes(data)
     path.with_name(f"{path.name}.txt").write_text(f"{what}\n", encoding="utf-8")
 

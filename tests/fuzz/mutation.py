@@ -1,6 +1,4 @@
-"""Changes inputs: bytes, lines, words, encodings, and the tree that a text of YAML or JSON stands
-for.
-"""
+"""Changes inputs: their bytes, words and encodings, and the tree of a YAML or JSON text."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ import yaml
 LONGEST = 64 * 1024  # bytes of an input
 
 _MOST_CHANGES = 5  # to one input
-_LARGEST_TREE = 8 * 1024  # bytes of a text that is taken apart
+_LARGEST_TREE = 8 * 1024  # bytes; a longer text is not parsed into a tree
 _ENCODINGS = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "utf-8-sig", "latin-1")
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _DUMPER = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
@@ -26,7 +24,7 @@ _VALUES: tuple[Any, ...] = (
 
 
 class Mutator:
-    """Makes new inputs of old ones, always the same for the same dice."""
+    """Makes new inputs from old inputs. Equal dice and inputs give equal new inputs."""
 
     def __init__(self, dice: Random, words: Sequence[bytes]) -> None:
         self._dice = dice
@@ -41,7 +39,7 @@ class Mutator:
             self._tree,
             self._tree,
         )
-        # what they give is mostly well-formed
+        # the results are mostly well-formed
         gentle = (
             self._tree,
             self._tree,
@@ -51,7 +49,7 @@ class Mutator:
         self._ways: tuple[tuple[Callable[[bytes, bytes], bytes], ...], ...] = (ways, gentle)
 
     def mutate(self, pool: Sequence[bytes]) -> bytes:
-        """Make an input of one or two from the pool."""
+        """Make a new input from inputs of the pool."""
         data = self._dice.choice(pool)
         ways = self._dice.choice(self._ways)
         for _ in range(self._dice.randint(1, _MOST_CHANGES)):
@@ -63,9 +61,7 @@ class Mutator:
         return start, min(len(data), start + self._dice.randint(0, longest))
 
     def _put(self, data: bytes, other: bytes) -> bytes:
-        """Put a byte, a word, a part of a different input, or nothing in the place of a few bytes
-        or of many.
-        """
+        """Replace few or many bytes with a byte, a word, a part of an input, or nothing."""
         start, end = self._span(data, self._dice.choice((0, 1, 16, len(data))))
         begin, stop = self._span(other, len(other))
         byte = bytes([self._dice.randrange(256)])
@@ -79,11 +75,11 @@ class Mutator:
         return self._dice.choice(self._words)
 
     def _replace(self, data: bytes, _: bytes) -> bytes:
-        """Put a word in the place of each of a different word, or of one."""
+        """Replace one, two or all occurrences of a word with a word."""
         return data.replace(self._word(), self._word(), self._dice.choice((1, 2, -1)))
 
     def _repeat(self, data: bytes, _: bytes) -> bytes:
-        """Write a word, or a part of the input, many times: depth, length, floods."""
+        """Repeat words or a part of the input many times, for depth, length and floods."""
         start, end = self._span(data, 64)
         part = self._dice.choice((data[start:end], self._word(), self._word() + self._word()))
         return (
@@ -93,25 +89,23 @@ class Mutator:
         )
 
     def _encode(self, data: bytes, _: bytes) -> bytes:
-        if self._dice.random() < 0.7:  # what is encoded otherwise is refused at once
+        if self._dice.random() < 0.7:  # most readers refuse every other encoding at once
             return data
         return data.decode("utf-8", "replace").encode(self._dice.choice(_ENCODINGS), "replace")
 
     def _tree(self, data: bytes, _: bytes) -> bytes:
-        """Change a node: another value, another place for it (in YAML by an alias), a key more or
-        less.
-        """
+        """Change a node: its value, its place (in YAML by an alias), or its keys."""
         if len(data) > _LARGEST_TREE:
             return data
         try:
             return self._changed_tree(data)
-        except Exception:  # what cannot be taken apart, or not written again, stays as it is
+        except Exception:  # an input that cannot be parsed or written again is not changed
             return data
 
     def _changed_tree(self, data: bytes) -> bytes:
         is_json = data.lstrip()[:1] in (b"{", b"[")
         if not is_json and (b"<<" in data or data.count(b"*") > 8):
-            return data  # may take PyYAML for ever
+            return data  # PyYAML may take forever
         tree = [json.loads(data) if is_json else yaml.load(data, _LOADER)]
         nodes = _nodes(tree)
         holder, key = self._dice.choice(nodes)
@@ -140,7 +134,7 @@ class Mutator:
 
 
 def _nodes(tree: Any) -> list[tuple[Any, Any]]:
-    """Give every place of a tree, once each: what holds it, and its key or index."""
+    """Return every place of a tree once, as its container and its key or index."""
     found, seen, waiting = [], set(), [tree]
     while waiting:
         holder = waiting.pop()

@@ -1,6 +1,4 @@
-"""What the mutations begin with: good and bad inputs of each reader, and the words that their
-formats know.
-"""
+"""The start of the mutations: good and bad inputs for each reader, and words of their formats."""
 
 from __future__ import annotations
 
@@ -105,7 +103,7 @@ def _json(*documents: object) -> list[bytes]:
 
 
 def seeds(target: str) -> list[bytes]:
-    """Give the inputs that a target begins with."""
+    """Return the inputs that a target begins with."""
     match target:
         case "yaml":
             files = sorted(_ROOT.glob("examples/*/*.y*ml"))
@@ -178,12 +176,12 @@ _OF_HEADERS = """Mon Jan Feb 29 31 99 00 0001 9999 10000 23:59:60 24:00:00 GMT U
 
 
 def words(target: str) -> list[bytes]:
-    """Give the words that a target's format knows, and some that break readers."""
+    """Return words of a target's format, and words that often break readers."""
     own = {"yaml": _OF_YAML, "header": _OF_HEADERS}.get(target, _OF_JSON)
     return [_unescaped(word) for word in f"{_EVERYWHERE} {own}".split()]
 
 
 def _unescaped(word: str) -> bytes:
     if '"' in word:
-        return word.encode()  # an escape of JSON's
+        return word.encode()  # JSON itself reads the escapes
     return word.encode().decode("unicode_escape").encode("utf-8", "surrogatepass")

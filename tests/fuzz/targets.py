@@ -1,7 +1,8 @@
-"""The readers of bytes from outside, each with what must hold of it.
+"""The functions that read bytes from outside, each with the conditions that it must fulfil.
 
-A target takes bytes and gives what they came to, in outline, so that an input with a new outline
-can be told. It raises Broken, or whatever the reader should not have let out.
+A target takes bytes and returns outlines of the results, so the fuzzer recognises a new result. A
+target raises Broken if a condition does not hold. It also passes on any exception that the function
+should not have raised.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ ENVIRON = {
     "PRESERVICA_SERVER": "eu.preservica.com",
 }
 
-_PURE_SHARE = 4  # one in so many is read with the parser that is not libyaml, too: it is slow
+_PURE_SHARE = 4  # one in so many inputs is also read with the slow pure Python parser
 _LONGEST_FOR_PURE = 4096  # bytes
 _STATUSES = (200, 204, 302, 401, 404, 429, 503)
 
 
 def read_hooks_file(data: bytes) -> frozenset[str]:
-    """A hooks file, from bytes to tenancies."""
+    """Read a hooks file, from bytes to tenancies."""
     if has_fast_parser and len(data) <= _LONGEST_FOR_PURE and len(data) % _PURE_SHARE == 0:
         with suppress(FileError):
             read_yaml("<stdin>", data, fast=False)
@@ -77,7 +78,7 @@ def _resolved(entries: tuple[TenancyDeclaration, ...], data: bytes) -> frozenset
 
 
 def read_answers(data: bytes) -> frozenset[str]:
-    """An answer of the service, read as each kind that there is."""
+    """Read an answer of the service as each kind of answer."""
     return frozenset(f"{read.__name__}: {_answer(read, data)}" for read in _READERS)
 
 
@@ -104,7 +105,7 @@ def _answer(read: Callable[[bytes], object], data: bytes) -> str:
         shown = repr(replace(found, tenant=None, message=None))
         demand(LITERAL not in shown, "a repr shows a token")
     for text in _texts(found):
-        text.encode()  # what is half a character can be neither sent nor shown
+        text.encode()  # fails for half a character, which can be neither sent nor shown
     return type(found).__name__
 
 
@@ -120,7 +121,7 @@ def _texts(found: object) -> Iterator[str]:
 
 
 def read_receiver(data: bytes) -> frozenset[str]:
-    """A receiver's answer to a challenge, under several statuses."""
+    """Judge a receiver's answer to a challenge, with several status codes."""
     kinds = set()
     for status in _STATUSES:
         reading = judge_answer(status, data, CODE, SECRET)
@@ -142,11 +143,11 @@ def read_receiver(data: bytes) -> frozenset[str]:
 
 
 def read_state_file(data: bytes) -> frozenset[str]:
-    """A state."""
+    """Read a state, and demand that it is the same after it is written and signed."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return frozenset({"not UTF-8"})  # `state_store` says so, and reads no further
+        return frozenset({"not UTF-8"})  # the state store refuses these bytes before `read_state`
     try:
         state = read_state(text, "hooks.state.json")
     except FileError as error:
@@ -161,7 +162,7 @@ def read_state_file(data: bytes) -> frozenset[str]:
 
 
 def read_plan(data: bytes) -> frozenset[str]:
-    """A saved plan: as it is, and sealed again, as one who knows how would."""
+    """Read a saved plan unchanged, and again with a valid digest and signature."""
     said: frozenset[str] = frozenset()
     for text in (data, *_sealed(data)):
         said |= _plan(text, None, None) | _plan(text, KEY, timedelta(days=1))
@@ -198,7 +199,7 @@ def _plan(text: bytes, key: PlanKey | None, max_age: timedelta | None) -> frozen
 
 
 def read_header(data: bytes) -> frozenset[str]:
-    """A Retry-After header, as the HTTP library gives it."""
+    """Read a Retry-After header, decoded as the HTTP library decodes it."""
     seconds = read_retry_after(data.decode("latin-1"))
     if seconds is None:
         return frozenset({"none"})

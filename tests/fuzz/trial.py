@@ -1,4 +1,4 @@
-"""One input after another: tried, timed, and kept where it does something new or breaks something."""
+"""Tries and times inputs, and keeps an input that has a new result or breaks something."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class Find:
 
     target: str
     data: bytes
-    what: str  # the error and where it came from, or what is broken; the same for finds of a kind
+    what: str  # the error and its origin, or the broken condition; equal for finds of one kind
     example: str = ""
 
     @property
     def name(self) -> str:
-        """The same for finds of one kind."""
+        """Return a name that is equal for finds of one kind."""
         return f"{self.target}-{hashlib.sha256(self.what.encode()).hexdigest()[:8]}"
 
 
 @dataclass
 class Fuzzer:
-    """One target under fire. The same seed and number of inputs always does the same."""
+    """Fuzzes one target. An equal seed and number of inputs give equal results."""
 
     target: str
     seed: str
-    before: Callable[[bytes], None] = lambda _: None  # is shown each input before it is tried
+    before: Callable[[bytes], None] = lambda _: None  # is called with each input before the trial
     finds: dict[str, Find] = field(default_factory=dict)  # by name
     said: set[str] = field(default_factory=set)
     inputs: int = 0
@@ -53,11 +53,14 @@ class Fuzzer:
             self.take(data)
 
     def step(self) -> Find | None:
-        """Make an input and try it. Gives a find of a new kind."""
+        """Make an input and try it. Return its find if the find is of a new kind."""
         return self.take(self._mutator.mutate(self._pool))
 
     def take(self, data: bytes) -> Find | None:
-        """Try an input; one that says something new is a parent of others from here on."""
+        """Try an input, and add it to the pool if its result is new.
+
+        Return its find if the find is of a new kind.
+        """
         self.inputs += 1
         self.before(data)
         found, said = try_input(self.target, data)
@@ -71,7 +74,7 @@ class Fuzzer:
 
 
 def try_input(target: str, data: bytes) -> tuple[Find | None, frozenset[str]]:
-    """Give what an input breaks, and what it came to."""
+    """Try an input. Return its find, if any, and the outlines of its results."""
     start = time.process_time()
     try:
         said = TARGETS[target](data)
@@ -85,7 +88,7 @@ def _told(error: Exception) -> tuple[str, str]:
     if isinstance(error, Broken):
         return error.what, repr(error.example)[:300]
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).parent.name == "hooksync"] or frames
+    ours = [frame for frame in frames if "hooksync" in Path(frame.filename).parts] or frames
     return (
         f"{type(error).__name__} in {Path(ours[-1].filename).name}, {ours[-1].name}",
         str(error)[:300],

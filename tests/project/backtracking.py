@@ -1,15 +1,16 @@
-"""Finds patterns that take more than linear time, by their structure: no timing, no guessed input.
+"""This module finds patterns that take more than linear time. It examines only their structure: it
+measures no time and guesses no input.
 
-A pattern becomes an automaton with a state for each place that reads a character (Glushkov's).
-It backtracks
+A pattern becomes Glushkov's automaton, which has one state for each place that reads a character.
+The pattern backtracks
 
 - exponentially, if a state reaches itself by two different paths that read the same text;
 - polynomially, if one text leads from a state to itself, from there to a second state, and from
   that state to itself.
 
 Source: Weber and Seidl, "On the degree of ambiguity of finite automata", 1991. A search tries every
-start: that is one more state in front, which reads everything. A match that has already succeeded
-does not backtrack.
+start, so its automaton has one more state in front, which reads every character. A match that has
+already succeeded does not backtrack.
 """
 
 from __future__ import annotations
@@ -33,16 +34,18 @@ class Part:
     """A part of a pattern: the states that it may begin and end with."""
 
     first: list[int] = field(default_factory=list)
-    inner_first: list[int] = field(default_factory=list)  # those without an anchor before them
+    inner_first: list[int] = field(default_factory=list)  # first states with no anchor before them
     last: list[int] = field(default_factory=list)
-    free_last: list[int] = field(default_factory=list)  # those without a condition after them
-    is_optional: bool = True  # whether it may read nothing
-    is_inner: bool = True  # whether it may do so anywhere
-    is_free: bool = True  # whether it may do so without a condition
+    free_last: list[int] = field(default_factory=list)  # last states with no condition after them
+    is_optional: bool = True  # the part may read nothing
+    is_inner: bool = True  # the part may read nothing anywhere, not only at a beginning
+    is_free: bool = True  # the part may read nothing without a condition
 
 
 class Automaton:
-    """The states of a pattern, and which one may follow which, as often as there are ways to it."""
+    """The states of a pattern, and for each state the states that may follow it. A state is listed
+    once for each way in which it may follow.
+    """
 
     def __init__(self, pattern: re.Pattern[Any], use: str) -> None:
         self._flags = pattern.flags
@@ -121,7 +124,7 @@ class Automaton:
         return rest
 
     def _assertion(self, direction: int, body: Any) -> Part:
-        """What is looked at ahead is read, and leads nowhere."""
+        """Return the part of an assertion: a lookahead reads its text, but no state follows it."""
         if direction < 0:
             return Part(is_free=False)
         ahead = self._sequence(body)
@@ -161,7 +164,7 @@ class Automaton:
         raise AssertionError(f"unknown operation {op}")
 
     def degree(self) -> str:
-        """Say how matching grows with the text: "linear", "polynomial" or "exponential"."""
+        """Return how matching grows with the text: "linear", "polynomial" or "exponential"."""
         states = frozenset(range(len(self.reads)))
         starts = self._loops(states)
         loops = self._loops(states - self.free)
@@ -174,7 +177,7 @@ class Automaton:
         return "linear"
 
     def _loops(self, within: frozenset[int]) -> dict[int, set[int]]:
-        """Give the states that reach themselves, each with those on its ways to itself."""
+        """Return the states that reach themselves, each with the states on its ways to itself."""
         reached: dict[int, set[int]] = {}
         for state in within:
             found: set[int] = set()
@@ -191,7 +194,7 @@ class Automaton:
         }
 
     def _is_doubled(self, state: int, loop: set[int]) -> bool:
-        """Whether a state reaches itself by two paths that read the same."""
+        """Return whether a state reaches itself by two paths that read the same text."""
 
         def steps(at: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
             one, other, differs = at
@@ -203,7 +206,9 @@ class Automaton:
         return _leads((state, state, 0), (state, state, 1), steps)
 
     def _is_passed_on(self, one: int, start: set[int], other: int, loop: set[int]) -> bool:
-        """Whether one text leads from `one` to itself, to `other`, and from `other` to itself."""
+        """Return whether one text leads from `one` to itself, to `other`, and from `other` to
+        itself.
+        """
 
         def steps(at: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
             for first in start.intersection(self.follow[at[0]]):
@@ -217,7 +222,7 @@ class Automaton:
 
 
 def degree(pattern: re.Pattern[Any], uses: Uses = ALL_USES) -> str:
-    """Say how the worst of some uses of a pattern grows with the text."""
+    """Return how matching grows with the text in the worst of these uses of a pattern."""
     found = {Automaton(pattern, use).degree() for use in uses}
     return min(found, key=["exponential", "polynomial", "linear"].index)
 
@@ -251,7 +256,7 @@ def _either(parts: list[Part]) -> Part:
 
 
 def _mentioned(tree: Any) -> Iterator[str]:
-    """Give the characters that a pattern mentions, and their neighbours."""
+    """Yield the characters that a pattern mentions, and their neighbours."""
     for node in tree:
         match node:
             case int():

@@ -1,4 +1,4 @@
-"""What tests of ready-made pipelines share."""
+"""The fixture that the tests of the ready-made pipelines share."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from tests.wire import Wire, answer, saying
 
 @pytest.fixture
 def watcher() -> Iterator[Wire]:
-    """What is told how runs ended."""
+    """Start a server that records the notices of how runs ended."""
     with Wire(saying(answer(b"ok"))) as wire:
         yield wire

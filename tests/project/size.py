@@ -19,7 +19,7 @@ SEVERAL = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp,
 
 @dataclass
 class Size:
-    """What was counted in a package. A compound statement is a simple one with more than one
+    """The counts of a package. Here, "compound" means a simple statement that has more than one
     comprehension, conditional expression or lambda.
     """
 
@@ -31,7 +31,7 @@ class Size:
     largest_function: int = 0
 
     def add(self, name: str, tree: ast.Module) -> None:
-        """Count one module."""
+        """Add the counts of one module."""
         for node in ast.walk(tree):
             self.nodes += 1
             if isinstance(node, ast.stmt):
@@ -53,7 +53,7 @@ class Size:
             self.large_functions.append(f"{name}:{function.lineno} {function.name}: {nodes} nodes")
 
     def figures(self) -> dict[str, float]:
-        """Give each figure that has a limit, under the same name as in LIMITS."""
+        """Return each figure that has a limit, under the same name as in LIMITS."""
         return {
             "syntax nodes": self.nodes,
             "nodes per statement": round(self.nodes / self.statements, 2),
@@ -71,8 +71,8 @@ class Size:
         )
 
 
-# Each limit is the figure of the day it was last lowered. Lower it when the figure falls; never
-# raise it.
+# Each limit is the figure of the day when the limit was last lowered. Lower a limit when its figure
+# falls; never raise it.
 LIMITS: dict[str, float] = {
     "syntax nodes": 117_000,
     "nodes per statement": 9.72,
@@ -83,7 +83,7 @@ LIMITS: dict[str, float] = {
 
 
 def measure(package: Path) -> Size:
-    """Count all modules of a package."""
+    """Return the counts of all modules of a package."""
     size = Size()
     for path in sorted(package.rglob("*.py")):
         size.add(str(path.relative_to(package)), ast.parse(path.read_text(encoding="utf-8")))
@@ -91,7 +91,7 @@ def measure(package: Path) -> Size:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the figures, then the places that a reader would unpack first."""
+    """Print the figures, then the large functions and the compound statements."""
     size = measure(Path(arguments[0]) if arguments else ROOT / "hooksync")
     lines = [str(size), *size.large_functions, "compound statements:", *size.compound]
     sys.stdout.write("\n".join(lines) + "\n")

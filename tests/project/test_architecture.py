@@ -1,7 +1,7 @@
-"""The structure: layers, what each package may touch, where each library lives, how much there may
-be to read.
+"""Tests of the structure: the layers, the parts of the system that each package may touch, the
+modules that may import each library, and the limits of size.
 
-The layers themselves are contracts of import-linter in pyproject.toml; one test here runs them.
+The layers are contracts of import-linter in pyproject.toml. One test here runs these contracts.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tests.project.size import LIMITS, measure
 PACKAGE = ROOT / "hooksync"
 MOST_PARAMETERS = 5
 
-# What a package, or one module of it, may touch of the world outside; the longest name that fits
-# counts. What is allowed and not used is an error too, so that the table stays a true picture.
+# The parts of the system that a package, or one of its modules, may touch. The longest entry that
+# fits a module applies to the module. A permission that no module uses is an error, too.
 TOUCHES = {
     "": "",
     "__main__": "exit",
@@ -67,7 +67,7 @@ TOUCHES = {
     "core.reading": "open os",
     "core.schema": "open os",
 }
-TOUCHING_MODULES = {  # of Python's own; whoever imports one touches the world outside
+TOUCHING_MODULES = {  # modules of Python; a module that imports one touches a part of the system
     **dict.fromkeys(
         ("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput", "platform", "getpass"),
         "os",
@@ -94,7 +94,8 @@ TOUCHING_ATTRIBUTES = {
     **dict.fromkeys([("datetime", "now"), ("datetime", "today"), ("date", "today")], "now"),
 }
 ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
-# each library lives in these modules alone; with a ~, only inside a function, for it costs start-up
+# Only these modules import each library. A ~ marks an import inside a function, which keeps the
+# start-up fast.
 LIBRARIES = {
     "requests": {"service.connections", "service.http", "service.responses"},
     "urllib3": {"service.connections", "service.http"},
@@ -109,8 +110,8 @@ LIBRARIES = {
     "obstore": {"~state.cloud"},
     "msgspec": {"output.json_text", "core.record", "core.schema", "~cli.main"},
 }
-# all else goes through core.output; each of these writes words of our own, or what it made up
-# itself
+# All other modules write through core.output. The modules here, apart from core.output, write only
+# words of hooksync, or data that they made up.
 WRITING = {
     # missing streams, --version before anything is loaded, the last resort
     "cli.main": "file stream",
@@ -129,7 +130,7 @@ WRITING_CALLS = {
 WRITING_METHODS = dict.fromkeys(
     ("write_text", "write_bytes", "touch", "symlink_to", "hardlink_to"), "file"
 )
-REVEALING = {  # the modules that may see what a secret is
+REVEALING = {  # the modules that may read the value of a secret
     "config.secret_sources",
     "service.auth",
     "service.client",
@@ -140,16 +141,16 @@ REVEALING = {  # the modules that may see what a secret is
 
 
 class Import(NamedTuple):
-    """One statement that imports from a module."""
+    """One import of a module, or of names from it."""
 
     target: str  # the module, in full
-    names: tuple[str, ...]  # what is taken from it; empty: itself
-    is_lazy: bool  # inside a function, or for types only
+    names: tuple[str, ...]  # the imported names; empty if the module itself is imported
+    is_lazy: bool  # the import is inside a function, or for types only
 
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    """Parse every module, by its name below hooksync: "" for the package itself, "sandbox.server"."""
+    """Parse every module, by its name below hooksync: "" is the package, "sandbox.server" a module."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -162,7 +163,7 @@ PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 
 def imports(tree: ast.AST, *, is_lazy: bool = False) -> Iterator[Import]:
-    """Find all imports, those inside functions and those for types as well."""
+    """Yield all imports, also those inside functions and those for types."""
     for node in ast.iter_child_nodes(tree):
         match node:
             case ast.Import():
@@ -182,13 +183,13 @@ def imports(tree: ast.AST, *, is_lazy: bool = False) -> Iterator[Import]:
 
 
 def foreign_imports(name: str) -> Iterator[Import]:
-    """Give the imports of libraries that are not Python's own."""
+    """Return the imports of libraries that are not part of Python."""
     own = {"hooksync"} | ALWAYS_THERE
     return (each for each in imports(modules()[name]) if each.target.split(".")[0] not in own)
 
 
 def touched(name: str) -> set[str]:
-    """Say what of the world outside a module touches by itself."""
+    """Return the parts of the system that a module touches by itself."""
     found = set()
     for each in imports(modules()[name]):
         spelt = [each.target, *(f"{each.target}.{taken}" for taken in each.names)]
@@ -211,7 +212,7 @@ def touched(name: str) -> set[str]:
 
 
 def written(tree: ast.Module) -> set[str]:
-    """Say what a module writes to by itself."""
+    """Return the kinds of places that a module writes to by itself."""
     found = {
         "logging" for each in imports(tree) if each.target in ("logging", "faulthandler", "syslog")
     }
@@ -248,7 +249,7 @@ def written(tree: ast.Module) -> set[str]:
 
 
 def opens_to_write(call: ast.Call) -> bool:
-    """Whether a file is opened for more than reading; one whose mode cannot be seen counts as such."""
+    """Return whether a call opens a file to write. A call with an unknown mode counts, too."""
     given = [
         *call.args[1:2],
         *(each.value for each in call.keywords if each.arg in ("mode", "flags")),
@@ -269,7 +270,7 @@ def opens_to_write(call: ast.Call) -> bool:
 
 
 def rule_for(name: str) -> str:
-    """Give the entry of TOUCHES that a module is judged by."""
+    """Return the entry of TOUCHES that applies to a module."""
     fitting = [entry for entry in TOUCHES if entry in ("", name) or name.startswith(f"{entry}.")]
     return max(fitting, key=len)
 
@@ -289,7 +290,7 @@ def test_the_contracts_of_import_linter_hold(
 
 
 @pytest.mark.parametrize("rule", TOUCHES)
-def test_a_package_touches_of_the_world_just_what_the_table_allows(rule: str) -> None:
+def test_a_package_touches_exactly_the_parts_of_the_system_that_the_table_allows(rule: str) -> None:
     found: set[str] = set()
     for name in (each for each in modules() if not each.startswith("sandbox")):
         if rule_for(name) == rule:
@@ -297,7 +298,7 @@ def test_a_package_touches_of_the_world_just_what_the_table_allows(rule: str) ->
     assert found == set(TOUCHES[rule].split())
 
 
-def test_each_library_lives_in_its_modules_alone() -> None:
+def test_only_the_modules_in_the_table_import_each_library() -> None:
     found: dict[str, set[str]] = {}
     for name in modules():
         eager = {each.target.split(".")[0] for each in foreign_imports(name) if not each.is_lazy}
@@ -307,7 +308,7 @@ def test_each_library_lives_in_its_modules_alone() -> None:
     assert found == LIBRARIES
 
 
-def test_all_that_is_written_leaves_by_one_exit() -> None:
+def test_only_the_modules_in_the_table_write_to_streams_and_files() -> None:
     found = {name: written(tree) for name, tree in modules().items()}
     assert {name: doors for name, doors in found.items() if doors} == {
         name: set(doors.split()) for name, doors in WRITING.items()
@@ -335,11 +336,11 @@ def test_all_that_is_written_leaves_by_one_exit() -> None:
         ("open(path, 'rb'); os.open(path, os.O_RDONLY | os.O_NONBLOCK); sys.stderr.isatty()", ""),
     ],
 )
-def test_each_way_to_write_past_the_exit_is_seen(door: str, kind: str) -> None:
+def test_each_way_to_write_to_a_stream_or_a_file_is_found(door: str, kind: str) -> None:
     assert written(ast.parse(door)) == set(kind.split())
 
 
-def test_only_the_modules_that_sign_or_send_reveal_a_secret() -> None:
+def test_only_the_modules_in_the_table_reveal_a_secret() -> None:
     revealing = {
         name
         for name, tree in modules().items()
@@ -349,7 +350,7 @@ def test_only_the_modules_that_sign_or_send_reveal_a_secret() -> None:
     assert revealing == REVEALING
 
 
-def test_the_public_receiver_may_be_copied_for_it_imports_pythons_own_modules_alone() -> None:
+def test_the_public_receiver_can_be_copied_because_it_imports_only_modules_of_python() -> None:
     assert not [
         each
         for each in imports(modules()["receiver"])
@@ -357,7 +358,7 @@ def test_the_public_receiver_may_be_copied_for_it_imports_pythons_own_modules_al
     ]
 
 
-def test_the_page_of_the_architecture_names_modules_and_functions_that_are_there() -> None:
+def test_the_page_on_the_architecture_names_only_modules_and_functions_that_exist() -> None:
     page = (ROOT / "docs" / "internals" / "architecture.md").read_text(encoding="utf-8")
     named = re.findall(r"`([a-z_]+)/([a-z_]+)\.py(?::(\w+))?`", page)
     assert len(named) > 40
@@ -370,14 +371,16 @@ def test_the_page_of_the_architecture_names_modules_and_functions_that_are_there
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_says_what_lives_there_what_may_not_and_where_to_begin(package: str) -> None:
+def test_the_docstring_of_a_package_has_four_lines_and_ends_with_where_to_begin(
+    package: str,
+) -> None:
     lines = (ast.get_docstring(modules()[package]) or "").splitlines()
     assert len(lines) == 4
     assert lines[1] == ""
     assert lines[3].startswith("Begin with ")
 
 
-def test_functions_take_few_parameters() -> None:
+def test_no_function_takes_more_than_five_positional_parameters() -> None:
     wrong = []
     for name, tree in modules().items():
         for function in functions(tree):

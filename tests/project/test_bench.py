@@ -1,4 +1,6 @@
-"""The benchmarks run and mark what is over its limit; what they measure is not judged here."""
+"""The benchmarks run, and they mark each figure that is over its limit. These tests do not judge
+the figures.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ PAGE = ROOT / "docs" / "internals" / "performance.md"
 @pytest.mark.skipif(os.name != "posix", reason="the use of a process is measured on POSIX alone")
 @pytest.mark.slow
 @pytest.mark.nightly
-def test_a_quick_run_measures_each_row_of_the_page() -> None:
+def test_a_quick_run_of_the_benchmarks_prints_as_many_rows_as_the_page_on_performance_has() -> None:
     command = [sys.executable, "-m", "tests.bench", "--quick"]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
@@ -31,5 +33,5 @@ def test_a_quick_run_measures_each_row_of_the_page() -> None:
 
 
 @pytest.mark.parametrize(("value", "cell"), [(1.2, "1.20 x"), (1.3, "**1.30 x**")])
-def test_only_what_exceeds_its_limit_is_marked(value: float, cell: str) -> None:
+def test_only_a_figure_above_its_limit_is_marked(value: float, cell: str) -> None:
     assert str(Figure("plan", value, "x", 1.2, "of two")) == f"| plan | {cell} | 1.20 x | of two |"

@@ -1,9 +1,8 @@
-"""The ready-made CI: its files are looked through for what goes wrong in CI, and its shell parts
-run on a sandbox.
+"""Tests of the ready-made CI: they check its files, and run its shell parts on a sandbox.
 
-The steps of the action, and the scripts of the pipelines, are taken from their files as they stand
-and run as a runner would. What only GitHub, GitLab, Jenkins, Docker or Kubernetes can do is played:
-`gh` is a script that records.
+The tests take the steps of the action and the scripts of the pipelines unchanged from their files,
+and run them as a runner would. They simulate GitHub, GitLab, Jenkins and Kubernetes: for example,
+`gh` is a script that records issues and comments in a file.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ JENKINSFILE = ROOT / "examples" / "ci" / "jenkins" / "Jenkinsfile"
 KUBERNETES = ROOT / "examples" / "kubernetes"
 DOCKERFILE = ROOT / "Dockerfile"
 PRE_COMMIT = ROOT / ".pre-commit-hooks.yaml"
-# environments, in a repository to be copied whole
+# the example with two environments: a repository that users copy as a whole
 TWO = ROOT / "examples" / "staging-and-production"
 ONES = sorted((GITHUB / "workflows").glob("*.yml"))
 WORKFLOWS = [*ONES, *sorted((TWO / ".github" / "workflows").glob("*.yml"))]
@@ -70,10 +69,10 @@ def steps_of(path: Path) -> list[dict[str, Any]]:
     return [step for job in document["jobs"].values() for step in job["steps"]]
 
 
-# --- what the files say
+# --- the contents of the files
 
 
-def test_no_file_holds_a_secret_or_names_a_machine() -> None:
+def test_no_file_of_the_ci_contains_a_secret_or_a_path_of_this_machine() -> None:
     pipelines = [
         path
         for folder in ("ci", "kubernetes", TWO.name)
@@ -100,11 +99,11 @@ def test_the_action_reads_inputs_and_steps_that_exist() -> None:
 
 @dataclass
 class Runner:
-    """What a runner gives to the steps of a job: files to write to, a path, an environment."""
+    """A runner of jobs. It gives each step files to write to, a path and an environment."""
 
     place: Place
     folder: Path
-    remote: Remote  # of the repository that the checkout is of
+    remote: Remote  # the remote of the checkout
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     event: dict[str, Any] = field(default_factory=dict)
@@ -139,12 +138,14 @@ class Runner:
         return self.remote.url.removesuffix(f"/{self.remote.path.name}")
 
     def keeps_state(self) -> bool:
-        """Say whether there is a state where the examples keep it; none may lie about elsewhere."""
+        """Return whether the branch that the examples use has a state. Assert that the checkout has
+        no state file.
+        """
         assert not list(self.place.folder.rglob("*.state.json"))
         return bool(self.remote.git("branch", "--list", STATE.removeprefix("git:")))
 
     def check_out(self) -> None:
-        """Make the folder a fresh checkout, without any credentials."""
+        """Make the folder a fresh checkout without credentials."""
         shutil.rmtree(self.place.folder / ".git", ignore_errors=True)
         self.remote.git("init", "--quiet", at=self.place.folder)
         self.remote.git("remote", "add", "origin", self.remote.url, at=self.place.folder)
@@ -230,7 +231,7 @@ def runner(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Runner:
 
 @pytest.fixture
 def over_http(runner: Runner) -> Iterator[Runner]:
-    """A runner whose repository is served over HTTP, and wants a password."""
+    """Return a runner whose repository is served over HTTP and needs a password."""
     with served(runner.remote):
         (Path(runner.remote.environ["HOME"]) / ".gitconfig").unlink()
         runner.check_out()
@@ -238,7 +239,7 @@ def over_http(runner: Runner) -> Iterator[Runner]:
 
 
 def apply_by_hand(runner: Runner) -> None:
-    """Have both subscriptions made, and the state where the examples keep it."""
+    """Apply the hooks file, with the state on the branch that the examples use."""
     done = runner.bash(f"hooksync apply --yes --state {STATE}", {})
     assert done.returncode == 0, done.stderr
 
@@ -248,12 +249,12 @@ def live(place: Place) -> list[tuple[str, str]]:
 
 
 def meddle(place: Place) -> None:
-    """Change the tenancy behind hooksync's back."""
+    """Remove one subscription of the tenancy without hooksync."""
     place.box.remove("DEMO", place.box.subscriptions("DEMO")[0].id)
 
 
 def over_the_limit(place: Place) -> None:
-    """Let three be live that are not declared: to remove them all would be refused."""
+    """Make three subscriptions live that are not declared. A plan that removes them all is refused."""
     place.write(owning(HOOKS))
     for index in range(3):
         place.box.seed(
@@ -300,7 +301,9 @@ def test_github_validates_without_secrets_and_shows_problems_at_their_lines(
     assert "\nhooks.yaml:3:1: " in wrong.stderr
 
 
-def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) -> None:
+def test_github_accepts_several_files_and_runs_no_command_in_a_file_name(
+    runner: Runner, place: Place
+) -> None:
     (place.folder / "hooks.yaml").rename(place.folder / "-a $(touch gone) file.yaml")
     place.write(
         "version: 1\ntenancies:\n  spare: {server: one.example.org, subscriptions: {}}\n", "b.yaml"
@@ -314,7 +317,7 @@ def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) 
 
 
 ODD = "--timeout=5 $(touch gone)"  # one argument
-GIVEN = [  # inputs of the action, and what hooksync gets of them in one step or another
+GIVEN = [  # inputs of the action; for each argument of hooksync, the steps that pass it
     (
         {
             "tenancy": "a-*\n\nb", "replace": "a/b/*",
@@ -339,7 +342,7 @@ GIVEN = [  # inputs of the action, and what hooksync gets of them in one step or
 
 
 @pytest.mark.parametrize(("inputs", "expected"), sampled(GIVEN, 2), ids=["on", "off"])
-def test_github_hands_an_input_to_the_steps_that_it_is_for(
+def test_github_passes_each_input_only_to_the_steps_that_use_it(
     runner: Runner, inputs: dict[str, str], expected: dict[str, str]
 ) -> None:
     runner.script("hooksync", 'printf "%s\\n" "$@" >"$RUNNER_TEMP/arguments"\n')
@@ -359,7 +362,7 @@ def test_github_hands_an_input_to_the_steps_that_it_is_for(
     assert not [*runner.folder.rglob("gone"), *runner.place.folder.rglob("gone")]
 
 
-def test_github_takes_true_and_false_and_nothing_else(runner: Runner) -> None:
+def test_github_refuses_an_input_that_is_neither_true_nor_false(runner: Runner) -> None:
     name = "probe"
     runner.inputs = {name: "yes"}
     done = runner.step("Plan")
@@ -370,7 +373,7 @@ def test_github_takes_true_and_false_and_nothing_else(runner: Runner) -> None:
 
 
 @pytest.mark.slow
-def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(
+def test_the_github_log_repeats_the_summary_and_no_url_in_it_acts_as_a_workflow_command(
     runner: Runner, place: Place
 ) -> None:
     forged = "https://old.example.org/\n::error::forged"
@@ -387,7 +390,9 @@ def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(
         assert "\n".join(rest[:-1]) in runner.summary.read_text(encoding="utf-8")
 
 
-def test_github_installs_what_is_locked_in_the_checkout_of_the_action(runner: Runner) -> None:
+def test_github_installs_hooksync_by_the_install_script_in_the_checkout_of_the_action(
+    runner: Runner,
+) -> None:
     action = runner.folder / "action"
     runner.script("install", 'printf "%s\\n" "$PYTHON" "$@"\n').rename(action / ".ci" / "install")
     runner.inputs = {"python": "python3.12"}
@@ -404,7 +409,7 @@ def test_github_installs_what_is_locked_in_the_checkout_of_the_action(runner: Ru
 def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_branch(
     runner: Runner, place: Place, has_base: bool
 ) -> None:
-    place.write(place.policy_text(), "hooksync.policy.yaml")  # of the pull request: allows all
+    place.write(place.policy_text(), "hooksync.policy.yaml")  # the pull request allows all
     assert runner.step("Plan").returncode == 0  # there is a plan to apply
     runner.inputs["policy"] = "hooksync.policy.yaml"
     base = runner.publish(place.policy_text(servers=["other.example.org"]))
@@ -418,19 +423,21 @@ def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_
         ("Plan", 3),
         ("Apply", 3),
         ("Look for drift", 3),
-    ):  # the server is a variable
+    ):  # Validate ends with 0, because the server is a variable
         assert runner.step(name).returncode == code
     assert place.box.calls == before
 
 
-def test_github_goes_on_without_no_policy_that_is_asked_for(runner: Runner) -> None:
+def test_github_fails_if_the_requested_policy_does_not_exist(runner: Runner) -> None:
     runner.inputs["policy"] = ".github/hooksync.policy.yaml"
     done = runner.step("Fetch the policy")
     assert (done.returncode, "::error title=No policy::" in done.stdout) == (1, True)
     assert runner.outputs["policy"] == {}
 
 
-def test_every_pipeline_holds_its_hooks_file_to_a_policy_that_allows_it(runner: Runner) -> None:
+def test_every_github_workflow_uses_a_policy_and_every_policy_allows_the_example(
+    runner: Runner,
+) -> None:
     for path in WORKFLOWS:
         asked = [step["with"] for step in steps_of(path) if step.get("uses") == SELF]
         policy = ".github/hooksync.policy.yaml" if path in ONES else "policies/"
@@ -498,7 +505,7 @@ RUN = {
 
 
 def comment(runner: Runner, *comments: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run the step on a pull request that has these comments; give those that it has then."""
+    """Run the step on a pull request with these comments. Return the comments afterwards."""
     event = runner.folder / "event.json"
     event.write_text(json.dumps({"pull_request": {"number": 7}}), encoding="utf-8")
     runner.hold(issues=[{"number": 7, "comments": comments}])
@@ -513,7 +520,7 @@ def by(login: str, number: int, body: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_github_makes_one_comment_and_changes_it_from_then_on(runner: Runner) -> None:
+def test_github_makes_one_comment_on_a_pull_request_and_then_updates_it(runner: Runner) -> None:
     assert runner.step("Plan").returncode == 0
     (made,) = comment(runner)
     body = made["body"]
@@ -536,7 +543,9 @@ def test_github_makes_one_comment_and_changes_it_from_then_on(runner: Runner) ->
 
 
 @pytest.mark.slow
-def test_github_comments_no_more_than_fits(runner: Runner) -> None:
+def test_github_comments_only_a_notice_if_the_plan_is_too_long_for_a_comment(
+    runner: Runner,
+) -> None:
     (runner.temp / "hooksync").mkdir()
     for length in (10, 65_535):
         (runner.temp / "hooksync" / "plan.md").write_text(
@@ -559,7 +568,7 @@ FOUND: list[tuple[str | None, dict[str, Any], list[dict[str, Any]]]] = [
     ("11", {}, [{**RUN, "id": 10, "run_started_at": "2030-01-01T00:00:00Z"}, RUN]),
     ("11", {}, [RUN]),
     ("12", {}, [RUN, QUEUED]),
-    ("12", {"head": {**HEAD, "repo": None}}, [QUEUED]),  # a fork's, approved
+    ("12", {"head": {**HEAD, "repo": None}}, [QUEUED]),  # of a fork, after the merge queue
     (None, {}, []),
     (None, {}, [{**RUN, **LATER}]),
     (None, {}, [{**RUN, "head_repository": {"full_name": "FORK/REPOSITORY"}}]),
@@ -580,7 +589,7 @@ FOUND: list[tuple[str | None, dict[str, Any], list[dict[str, Any]]]] = [
 
 
 @pytest.mark.slow
-def test_github_takes_no_plan_of_another_pull_request(runner: Runner) -> None:
+def test_github_finds_only_the_reviewed_plan_of_the_merged_pull_request(runner: Runner) -> None:
     runner.inputs["python"] = sys.executable
     for run, difference, runs in FOUND:
         runner.hold(pulls=[{**PULL, **difference}], runs=runs)
@@ -594,8 +603,8 @@ def test_github_takes_no_plan_of_another_pull_request(runner: Runner) -> None:
 
 
 def night(runner: Runner) -> tuple[int, list[tuple[str, int]]]:
-    """Look for drift, and tell; give the exit code, and the open issues with the number of their
-    comments.
+    """Run the steps that look for drift and report it. Return the exit code, and the title and the
+    number of comments of each open issue.
     """
     code = runner.step("Look for drift").returncode
     return code, tell(runner)
@@ -622,7 +631,7 @@ DRIFT = "Drift: hooksync-plan"
 
 
 @pytest.mark.slow
-def test_github_keeps_one_issue_open_as_long_as_live_is_not_as_declared(
+def test_github_keeps_exactly_one_issue_open_as_long_as_there_is_drift(
     runner: Runner, place: Place
 ) -> None:
     apply_by_hand(runner)
@@ -638,7 +647,7 @@ def test_github_keeps_one_issue_open_as_long_as_live_is_not_as_declared(
     meddle(place)
     assert night(runner) == (2, [(DRIFT, 1)])
     place.box.faults.add("status-500@list:*")
-    assert night(runner) == (1, [(DRIFT, 1)])  # hooksync could not tell
+    assert night(runner) == (1, [(DRIFT, 1)])  # hooksync could not read the tenancy
     place.box.faults.end()
     apply_by_hand(runner)
     over_the_limit(place)
@@ -649,7 +658,7 @@ def test_github_keeps_one_issue_open_as_long_as_live_is_not_as_declared(
 
 
 @pytest.mark.slow
-def test_github_takes_no_other_issue_for_its_own(runner: Runner, place: Place) -> None:
+def test_github_recognises_only_its_own_issue_about_drift(runner: Runner, place: Place) -> None:
     assert night(runner) == (2, [(DRIFT, 0)])
     (ours,) = runner.github.open_issues
 
@@ -676,7 +685,7 @@ def test_github_takes_no_other_issue_for_its_own(runner: Runner, place: Place) -
     assert told(ours) == 1
 
 
-def test_github_says_why_an_issue_could_not_be_made(runner: Runner) -> None:
+def test_github_reports_why_an_issue_could_not_be_made(runner: Runner) -> None:
     assert runner.step("Look for drift").returncode == 2
     runner.inputs["python"] = sys.executable
     done = runner.step("Tell of drift", GITHUB_RUN_ID="77", GH_PERMISSIONS="{}")
@@ -691,7 +700,7 @@ def gitlab(**inputs: object) -> dict[str, Any]:
 
 
 def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.CompletedProcess[str]:
-    if name == "apply":  # of the child pipeline that the plan wrote
+    if name == "apply":  # the job is in the child pipeline that the plan wrote
         [job] = load(runner.place.folder / "hooksync-apply.yml").values()
     else:
         job = gitlab(**inputs)[f"hooksync:{name}"]
@@ -710,13 +719,13 @@ def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.Comple
 
 
 def gitlab_children() -> dict[str, Any]:
-    """Load the jobs of the child pipelines that the plan writes."""
+    """Return the jobs of the child pipelines that the job of the plan writes."""
     script = "\n".join(gitlab()["hooksync:plan"]["script"])
     texts = re.findall(r"<<'END' ;;\n(.*?)\nEND\n", script, re.DOTALL)
     return {name: job for text in texts for name, job in yaml.safe_load(text).items()}
 
 
-def test_gitlab_jobs_are_well_behaved() -> None:
+def test_gitlab_jobs_have_a_timeout_and_an_environment_and_the_apply_is_manual() -> None:
     jobs, children = gitlab(), gitlab_children()
     offer = jobs.pop("hooksync:offer")
     assert offer["rules"] == jobs["hooksync:plan"]["rules"]
@@ -731,7 +740,7 @@ def test_gitlab_jobs_are_well_behaved() -> None:
     for name, job in {**jobs, **children}.items():
         assert job["image"]["entrypoint"] == [""]
         assert job["timeout"]
-        # a fork's merge request has no environment; nothing but the apply has that of production
+        # forks run validate, so it has no environment; only apply and adopt have production
         assert job.get("environment") == {
             "hooksync:validate": None, "hooksync:apply": {"name": "production"},
             "hooksync:adopt": {"name": "production"},
@@ -749,7 +758,7 @@ GITLAB_INPUTS = {
 }  # fmt: skip
 
 
-def test_gitlab_inputs_become_arguments_that_nothing_evaluates(
+def test_gitlab_passes_inputs_as_arguments_and_no_shell_evaluates_them(
     runner: Runner, place: Place
 ) -> None:
     said = 'printf "%s\\n" "$@" "state=$HOOKSYNC_STATE"\n'
@@ -787,7 +796,7 @@ def test_gitlab_inputs_become_arguments_that_nothing_evaluates(
 
 def test_gitlab_reads_the_policy_from_the_default_branch(runner: Runner, place: Place) -> None:
     allowing = place.policy_text(servers=["evil.example"])
-    place.write(allowing, "hooksync.policy.yaml")  # of the merge request
+    place.write(allowing, "hooksync.policy.yaml")  # the policy of the merge request
     place.write(
         (place.folder / "hooks.yaml").read_text(encoding="utf-8").replace("${BOX}", "evil.example")
     )
@@ -811,7 +820,7 @@ def test_gitlab_reads_the_policy_from_the_default_branch(runner: Runner, place: 
 
 
 def jenkins_scripts() -> dict[str, str]:
-    """Take the one script of each stage."""
+    """Return the script of each stage."""
     found = {}
     for part in JENKINSFILE.read_text(encoding="utf-8").split("stage('")[1:]:
         scripts = re.findall(r"\bsh '''(.*?)'''|\bsh '([^'\n]+)'", part, re.DOTALL)
@@ -819,7 +828,7 @@ def jenkins_scripts() -> dict[str, str]:
     return found
 
 
-def test_jenkins_interpolates_nothing_and_names_all_that_its_scripts_read() -> None:
+def test_the_jenkinsfile_interpolates_nothing_and_limits_the_time_of_each_stage() -> None:
     text = JENKINSFILE.read_text(encoding="utf-8")
     assert '"""' not in text
     assert not re.findall(r'\bsh\s*\(?\s*"', text)
@@ -852,7 +861,7 @@ def test_jenkins_plans_applies_and_finds_drift(
     def run(stage: str, **parameters: str) -> int:
         script = runner.folder / "script.sh"
         script.write_text(scripts[stage].replace(" /metrics/", f" {metrics}/"), encoding="utf-8")
-        # as Jenkins, but for its -x
+        # as Jenkins does, but without its -x
         return runner.bash(str(script), env | parameters, "sh", "-e").returncode
 
     assert [run("Validate"), run("Plan"), len(live(place))] == [0, 0, 0]
@@ -901,7 +910,7 @@ def test_pre_commit_validates_all_files_together(runner: Runner, place: Place) -
     assert runner.bash(hook["entry"], {}).returncode == 1
 
 
-def test_the_image_is_pinned_small_and_not_root() -> None:
+def test_the_image_is_slim_contains_only_the_installation_and_does_not_run_as_root() -> None:
     text = DOCKERFILE.read_text(encoding="utf-8")
     assert re.search(r"^ARG PYTHON_IMAGE=python:3\.\d+-slim-\w+$", text, re.MULTILINE)
     build, _, final = text.rpartition("\nFROM ")
@@ -912,7 +921,7 @@ def test_the_image_is_pinned_small_and_not_root() -> None:
     assert '\nENTRYPOINT ["hooksync"]\n' in final
 
 
-def test_the_build_gets_what_the_wheel_is_made_of_and_nothing_else() -> None:
+def test_the_build_of_the_image_gets_only_the_files_that_the_wheel_needs() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split("\n")
     patterns = [line for line in lines if line and not line.startswith("#")]
     assert patterns[0] == "*"
@@ -940,14 +949,14 @@ def pod_of(cron: str) -> dict[str, Any]:
 
 
 def command_of(cron: str, moved: Mapping[str, str]) -> list[str]:
-    """Give the command as Kubernetes starts it, with folders put elsewhere."""
+    """Return the command that Kubernetes starts, with its folders replaced as `moved` maps them."""
     (container,) = pod_of(cron)["containers"]
     command = [*container.get("command", ["hooksync"]), *container["args"]]
     return [re.sub("|".join(moved), lambda found: moved[found[0]], each) for each in command]
 
 
 @pytest.mark.parametrize("cron", ["cronjob.yml", HOOK])
-def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
+def test_a_kubernetes_job_is_not_repeated_has_a_deadline_and_has_few_permissions(cron: str) -> None:
     job, pod = job_of(cron), pod_of(cron)
     (container,) = pod["containers"]
     assert pod["restartPolicy"] == "Never"
@@ -970,7 +979,7 @@ def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
 
 
 @pytest.mark.parametrize("cron", ["cronjob.yml", HOOK])
-def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
+def test_a_kubernetes_job_refers_only_to_objects_that_the_example_defines(cron: str) -> None:
     made = load(KUBERNETES / "kustomization.yml")
     (secrets,), (image,) = made["secretGenerator"], made["images"]
     pod = pod_of(cron)
@@ -992,7 +1001,7 @@ def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
 
 
 @pytest.mark.slow
-def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(
+def test_kubernetes_pushes_metrics_and_ends_with_the_exit_code_of_hooksync(
     runner: Runner, place: Place, watcher: Wire
 ) -> None:
     patch = load(KUBERNETES / "metrics.yml")
@@ -1027,17 +1036,17 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(
         assert head.startswith(b"PUT /metrics/job/hooksync HTTP/1.1\r\n")
         figures = dict(re.findall(r"(?m)^(\w+)\{.*\} (\S+)$", body.decode()))
         assert figures["hooksync_exit_code"] == str(code)
-        assert float(figures["hooksync_last_success_time_seconds"])  # the first run is remembered
+        assert float(figures["hooksync_last_success_time_seconds"])  # kept from the first run
         failed = figures["hooksync_tenancy_unreadable"], figures["hooksync_tenancy_refused"]
         assert failed == (str(int(code == 1)), str(int(code == 3)))
     [group] = load(KUBERNETES / "alerts.yml")["spec"]["groups"]
     rules = "\n".join(each["expr"] for each in group["rules"])
     assert set(re.findall(r"hooksync_\w+", rules)) <= figures.keys()
-    # `or` hides the right side where the left one has a value, even 0
+    # `or` drops the right side if the left side has a value, even 0
     assert not re.search(r"hooksync_\w+ or ", rules)
 
 
-def test_argo_cd_runs_the_hook_and_the_adopt_job_is_one_command_away(
+def test_the_argo_cd_hook_applies_and_the_command_of_the_page_makes_an_adopt_job(
     runner: Runner, place: Place
 ) -> None:
     hook = load(KUBERNETES / HOOK)["metadata"]["annotations"]

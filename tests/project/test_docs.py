@@ -1,8 +1,9 @@
-"""The pages under docs/ are played as they stand: each command runs on a sandbox, and must say what
+"""The pages under docs/ are played: each command runs on a sandbox, and must print the output that
 the page shows.
 
-Of a page, only the blocks in YAML (each is the hooks file from there on, or the file that its first
-line names) and in `console` (commands behind `$ `, then what they say) count. A page's links and words are seen to by `test_readme`.
+Only two kinds of blocks are played. A block in YAML is the new hooks file, or the file that its
+first line names. A block in `console` has commands after `$ `, each with its output below it.
+`test_readme` checks the words of the pages, and mkdocs checks their links.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ ROTATING = ROOT / "docs" / "rotating-secrets.md"
 STATE = ROOT / "docs" / "state.md"
 TAKING_OVER = ROOT / "docs" / "taking-over.md"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-# where the pages let a sandbox and receivers listen
+# the addresses of the sandbox and of the receivers on the pages
 SERVICE = "http://127.0.0.1:8700"
 RECEIVERS = "http://127.0.0.1:8701"
 VENDOR = "http://127.0.0.1:8702"
@@ -49,13 +50,13 @@ STOP_LISTEN = "kill %?listen; wait %?listen"
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:
-    """Give the language and the text of each fenced block."""
+    """Yield the language and the text of each fenced block."""
     for _, language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
         yield language, textwrap.dedent(body)
 
 
 def hooksync_commands(page: Path) -> Iterator[str]:
-    """Find the commands of hooksync that a page shows, in blocks and within its text."""
+    """Yield the commands of hooksync that a page shows, in blocks and within its text."""
     for language, body in blocks(page):
         prompt = {"console": r"\$ ", "text": "", "sh": ""}.get(language)
         for line in (
@@ -73,7 +74,9 @@ def hooksync_commands(page: Path) -> Iterator[str]:
 
 @dataclass
 class Stage:
-    """What a page is played on; keeps what was typed and said."""
+    """The sandbox and the receivers that a page is played on, with a record of commands and
+    outputs.
+    """
 
     folder: Path
     box: Sandbox
@@ -85,7 +88,7 @@ class Stage:
     code: int = 0
 
     def play(self, command: str) -> None:
-        """Carry out a command as bash would, as far as the pages need it."""
+        """Run a command as bash would, as far as the pages need it."""
         self.said.append(f"$ {command}\n")
         words = shlex.split(command)
         match words:
@@ -134,13 +137,13 @@ class Stage:
         return name, self.real(value)
 
     def real(self, text: str) -> str:
-        """Put the addresses that there are in the place of those of the page."""
+        """Replace the addresses of the page by the real addresses."""
         vendor = self.vendor.url("")[:-1]
         text = text.replace(SERVICE, self.box.url).replace(RECEIVERS, self.receivers)
         return text.replace(VENDOR, vendor)
 
     def shown(self, text: str) -> str:
-        """Put the addresses of the page in the place of those that there are."""
+        """Replace the real addresses by the addresses of the page."""
         vendor = self.vendor.url("")[:-1]
         text = text.replace(self.receivers, RECEIVERS).replace(self.box.url, SERVICE)
         return text.replace(vendor, VENDOR)
@@ -150,7 +153,7 @@ class Stage:
         return self.receiver.url("")[:-1]
 
     def play_sandbox(self, arguments: list[str]) -> None:
-        """Let the sandbox and its receivers be as after a start with these arguments."""
+        """Set up the sandbox and its receivers as a start with these arguments would."""
         args = read_arguments(["sandbox", *arguments], {})
         assert f":{args.port}" == SERVICE[-5:]
         servers = {int(RECEIVERS[-4:]): self.receiver, int(VENDOR[-4:]): self.vendor}
@@ -161,7 +164,7 @@ class Stage:
             self.box.faults.add(fault)
 
     def play_listen(self, arguments: list[str]) -> None:
-        """Let the receivers have the secrets with which a page starts `listen` in their place."""
+        """Give the receivers the secrets with which a page starts `hooksync listen`."""
         args = read_arguments(["listen", *arguments], {})
         assert f":{args.port}" == RECEIVERS[-5:]
         secrets = [self.environ[str(ref).removeprefix("env:")] for ref in args.secrets]
@@ -169,7 +172,7 @@ class Stage:
             self.receiver.set_secret(name, *secrets)
 
     def killed(self, arguments: list[str]) -> Run:
-        """Kill a command when it has made one more subscription, and does not know it yet."""
+        """Run a command, and kill it as soon as the sandbox has one more subscription."""
         before = len(self.box.subscriptions("DEMO"))
         process = subprocess.Popen(
             [sys.executable, "-m", "hooksync", *arguments],
@@ -185,7 +188,7 @@ class Stage:
                 assert process.poll() is None
             process.send_signal(signal.SIGKILL)
             out, err = process.communicate(timeout=60)
-        # a machine that is busy for more than five seconds reports its progress as well
+        # a command that takes more than five seconds, on a busy machine, also reports its progress
         err = re.sub(r"^[a-z ]+ \d+/\d+\n", "", err, flags=re.MULTILINE)
         return Run(128 + signal.SIGKILL, out, f"{err}Killed\n")
 
@@ -197,13 +200,15 @@ class Stage:
 
 @dataclass
 class FirstSteps(Stage):
-    """Where the sandbox and the reader's own receiver are processes, as in the quick start."""
+    """A stage on which the sandbox and the reader's own receiver are processes, as in the quick
+    start.
+    """
 
     running: ExitStack = field(default_factory=ExitStack)
-    # host and port on the page, and which there is
+    # each host and port on the page, and the real ones
     places: dict[str, str] = field(default_factory=dict)
     server: Server | None = None
-    written: str = ""  # the hooks file of the sandbox
+    written: str = ""  # the hooks file that the sandbox wrote
 
     def real(self, text: str) -> str:
         for shown, real in self.places.items():
@@ -281,9 +286,9 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def with_numbered_ids(text: str) -> str:
-    """Number the ids in the order in which they first appear: the same one must stay the same."""
+    """Replace ids by numbers, in the order in which they first appear, and times by fixed texts."""
     names: dict[str, str] = {}
-    # how long a call took
+    # the duration of a call
     text = re.sub(r"\b[0-9]+\.[0-9]{3} s$", "0.000 s", text, flags=re.MULTILINE)
     text = re.sub(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}(T[0-9:]{8}Z)?", "NOW", text)
     return re.sub(
@@ -303,14 +308,16 @@ def play(page: Path, stage: Stage) -> None:
 
 
 def check(page: Path, stage: Stage) -> None:
-    """Play a page; all must be said that it shows."""
+    """Play a page, and assert that the commands print what the page shows."""
     play(page, stage)
     shown = "".join(body for language, body in blocks(page) if language == "console")
     assert with_numbered_ids("".join(stage.said)) == with_numbered_ids(shown)
 
 
 @pytest.mark.slow
-def test_the_first_steps_go_as_the_quick_start_says(tmp_path: Path, stage: Stage) -> None:
+def test_the_commands_of_the_quick_start_print_what_the_page_shows(
+    tmp_path: Path, stage: Stage
+) -> None:
     with ExitStack() as running:
         first = FirstSteps(tmp_path, stage.box, stage.receiver, stage.vendor, running=running)
         check(QUICK_START, first)
@@ -324,14 +331,16 @@ def test_the_first_steps_go_as_the_quick_start_says(tmp_path: Path, stage: Stage
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [EVERYDAY, OTHERS], ids=lambda page: page.stem)
-def test_what_is_done_in_two_tenancies_goes_as_its_page_says(page: Path, stage: Stage) -> None:
+def test_the_commands_of_a_page_with_two_tenancies_print_what_the_page_shows(
+    page: Path, stage: Stage
+) -> None:
     with Sandbox(SandboxOptions(accounts=(Account(tenants=("DEMO", "TEST")),))) as box:
         stage.box = box
         check(page, stage)
 
 
 @pytest.mark.slow
-def test_rotating_secrets_goes_as_its_page_says(stage: Stage) -> None:
+def test_the_commands_that_rotate_secrets_print_what_the_page_shows(stage: Stage) -> None:
     check(ROTATING, stage)
 
 
@@ -352,12 +361,12 @@ def test_a_second_apply_is_refused_as_the_page_on_the_state_shows(stage: Stage) 
     assert ("output", done.err.replace(str(stage.folder), "...")) in blocks(STATE)
 
 
-def test_taking_over_a_tenancy_goes_as_its_page_says(stage: Stage) -> None:
+def test_the_commands_that_take_over_a_tenancy_print_what_the_page_shows(stage: Stage) -> None:
     check(TAKING_OVER, stage)
 
 
 @pytest.mark.slow
-def test_a_month_goes_as_its_page_says_and_no_step_touches_the_vendors_subscription(
+def test_a_month_prints_what_its_page_shows_and_leaves_the_vendors_subscription_alone(
     stage: Stage,
 ) -> None:
     check(A_MONTH, stage)
@@ -368,7 +377,7 @@ def test_a_month_goes_as_its_page_says_and_no_step_touches_the_vendors_subscript
     assert not [path for path in calls if path.endswith(vendors[0].id)]
 
 
-def test_looking_after_the_state_goes_as_its_page_says(stage: Stage) -> None:
+def test_the_commands_on_the_page_on_the_state_print_what_the_page_shows(stage: Stage) -> None:
     secret = "a-shared-secret-of-tests"
     stage.receiver.set_secret("catalogue", secret)
     stage.environ |= {
@@ -385,7 +394,7 @@ def test_looking_after_the_state_goes_as_its_page_says(stage: Stage) -> None:
     check(STATE, stage)
 
 
-def test_every_command_on_a_page_is_one() -> None:
+def test_hooksync_accepts_the_arguments_of_every_command_on_a_page() -> None:
     commands = {command for page in PAGES for command in hooksync_commands(page)}
     assert {"adopt", "check", "plan --probe", "secret generate"} <= commands
     for command in commands:
@@ -395,7 +404,7 @@ def test_every_command_on_a_page_is_one() -> None:
             continue
 
 
-def test_the_page_on_security_has_the_cost_of_scrypt() -> None:
+def test_the_page_on_security_names_the_real_cost_of_scrypt() -> None:
     from hooksync.state.fingerprints import Salt
 
     salt = Salt("", "")
@@ -411,7 +420,7 @@ PROMISES = [
 
 
 def assert_tests_exist(cell: str, said: str) -> None:
-    """Check that a text names tests, and nothing else, and that each of them is there."""
+    """Assert that a text names only tests, and that each of them exists."""
     assert cell, said
     for each in re.split(r",\s+", cell):
         named = re.fullmatch(r"`([a-z_/]+\.py)::(test_\w+)`", each)
@@ -419,7 +428,7 @@ def assert_tests_exist(cell: str, said: str) -> None:
         assert f"\ndef {named[2]}(" in (ROOT / "tests" / named[1]).read_text("utf-8"), each
 
 
-def test_each_promise_has_an_attacker_a_defence_a_test_that_exists_and_its_limits() -> None:
+def test_each_promise_of_the_threat_model_fills_all_columns_and_names_tests_that_exist() -> None:
     head = "| promise | attacker | what holds it | test | what it does not cover |"
     rows = [line for line in PROMISES if line not in (head, "|---|---|---|---|---|")]
     assert len(rows) > 30
@@ -439,7 +448,7 @@ def test_each_guarantee_names_tests_that_exist() -> None:
         assert_tests_exist(proof.strip(), said)
 
 
-def test_the_page_on_testing_tells_figures_as_the_pages_for_contributors_do() -> None:
+def test_the_page_on_testing_shows_the_same_figures_as_the_page_on_performance() -> None:
     told = (ROOT / "docs" / "how-it-is-tested.md").read_text("utf-8")
     speed = (ROOT / "docs" / "internals" / "performance.md").read_text("utf-8")
     measured = told.partition("\n## Speed\n")[2].partition("\n## ")[0]
@@ -448,7 +457,7 @@ def test_the_page_on_testing_tells_figures_as_the_pages_for_contributors_do() ->
     assert set(rows) <= set(speed.splitlines())
 
 
-def test_contributing_names_commits_by_their_subjects() -> None:
+def test_contributing_names_each_commit_with_its_real_subject() -> None:
     text = " ".join((ROOT / "CONTRIBUTING.md").read_text("utf-8").split())
     named = re.findall(r"`([0-9a-f]{7})` \(([^)]+)\)", text)
     assert len(named) > 6

@@ -1,4 +1,6 @@
-"""The examples really run: each is valid without a warning, and each is applied to a sandbox."""
+"""The examples in NAMES run: they are valid without a warning, and they can be applied to a
+sandbox. All examples name their schemas.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.boxes import Sandbox
 from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
 
 EXAMPLES = ROOT / "examples"
-REPOSITORY = EXAMPLES / "staging-and-production"  # to be copied whole
+REPOSITORY = EXAMPLES / "staging-and-production"  # users copy this folder as a whole
 NAMES = ["minimal", "several-tenancies"]
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
@@ -32,8 +34,8 @@ def box() -> Iterator[Sandbox]:
 
 
 def variables(name: str) -> set[str]:
-    """Name every variable that the files of an example speak of, and those that count where they
-    are silent.
+    """Return every variable that the files of an example name, and the two variables of the login
+    that hooksync reads by default.
     """
     text = "".join(path.read_text(encoding="utf-8") for path in (EXAMPLES / name).glob("*.yaml"))
     lines = [line.partition("#")[0] for line in text.splitlines()]
@@ -45,7 +47,9 @@ def variables(name: str) -> set[str]:
 
 
 def environment(name: str, url: str) -> dict[str, str]:
-    """Set every variable of an example: servers to the sandbox, the rest to what it expects."""
+    """Return a value for every variable of an example. Servers and logins are those of the sandbox;
+    the other values are made up.
+    """
     values = {
         "SERVER": url,
         "USERNAME": USERNAME,
@@ -62,7 +66,7 @@ def environment(name: str, url: str) -> dict[str, str]:
     }
 
 
-def test_there_are_no_other_examples() -> None:
+def test_the_folder_of_examples_has_exactly_the_known_entries() -> None:
     assert sorted(path.name for path in EXAMPLES.iterdir()) == sorted(
         [*NAMES, "ci", "kubernetes", "receivers", "reconcile.py", REPOSITORY.name]
     )
@@ -80,13 +84,15 @@ def test_an_example_names_its_schema_for_editors(path: Path) -> None:
     _, _, schema = first.partition("# yaml-language-server: $schema=")
     is_policy = path.name.endswith("policy.yaml") or path.parent.name == "policies"
     kind = "policy" if is_policy else "hooks"
-    # a copy has its own, as its README says
+    # the repository has its own schemas, because users copy it
     home = REPOSITORY if REPOSITORY in path.parents else ROOT / "schemas"
     assert (path.parent / schema).resolve() == home / f"{kind}.schema.json"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_is_applied_and_then_matches(name: str, box: Sandbox, tmp_path: Path) -> None:
+def test_after_an_example_was_applied_a_plan_finds_no_changes(
+    name: str, box: Sandbox, tmp_path: Path
+) -> None:
     environ = environment(name, box.url)
     state = ("--state", str(tmp_path / "hooks.state.json"))
     for expected in (2, 0):
@@ -107,7 +113,9 @@ def test_an_example_is_applied_and_then_matches(name: str, box: Sandbox, tmp_pat
     assert not [each for each in held if "${" in each.url]
 
 
-def test_a_vendor_is_left_alone_in_the_example_with_prefixes(box: Sandbox) -> None:
+def test_the_example_with_several_tenancies_leaves_a_subscription_of_a_vendor_alone(
+    box: Sandbox,
+) -> None:
     box.seed("BRAMA", "https://vendor.example/hook", "MOVED", "a-secret-of-the-vendor")
     environ = environment("several-tenancies", box.url)
     done = hooksync(["plan", "-f", "examples/several-tenancies", "--format", "json"], environ)

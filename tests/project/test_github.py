@@ -1,4 +1,4 @@
-"""The examples on GitHub: their workflows run as they stand, from the pull request to production."""
+"""The examples for GitHub: their workflows run unchanged, from the pull request to production."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ ALL = ["alert INGEST_FAILED", "catalogue FULL_TEXT_INDEXED", "catalogue MOVED"]
 
 @dataclass
 class Archive:
-    """A copy of the example, filled in for two sandboxes as its README says, and pushed to GitHub."""
+    """A copy of the example, filled in for two sandboxes as in its README, and pushed to GitHub."""
 
     github: GitHub
     clone: Path
     boxes: dict[str, Sandbox]
     receivers: dict[str, Receiver]
-    looked: str = ""  # what the commands said that look at staging first
+    looked: str = ""  # the output of the commands of the README that look at staging
     branches: int = 0
 
     def git(self, *arguments: str) -> str:
@@ -63,7 +63,7 @@ class Archive:
         return done.stdout
 
     def fill_in(self, environment: str) -> None:
-        """Name the sandbox and the receivers where the example has placeholders."""
+        """Replace the placeholders of an environment by its sandbox and its receiver."""
         server, receiver = self.boxes[environment].url, self.receivers[environment].url("")[:-1]
         host = RECEIVERS[environment]
         for path in (self.policy(environment), self.clone / environment / "hooks.yaml"):
@@ -92,13 +92,13 @@ class Archive:
         return sorted(f"{each.url.rpartition('/')[2]} {each.trigger}" for each in held)
 
     def meddle(self, environment: str) -> None:
-        """Change a tenancy behind hooksync's back."""
+        """Remove the alert of a tenancy without hooksync."""
         box, tenant = self.boxes[environment], TENANTS[environment]
         (alert,) = (each for each in box.subscriptions(tenant) if each.trigger == "INGEST_FAILED")
         box.remove(tenant, alert.id)
 
     def rotate(self, environment: str, secret: str) -> None:
-        """Change a secret where the jobs and the receivers have it."""
+        """Change the secret of an environment, both for its jobs and for its receivers."""
         for name in (environment, f"planning-{environment}"):
             self.github.environments[name]["HOOK_SECRET"] = secret
         for name in ("catalogue", "alert"):
@@ -112,7 +112,7 @@ class Archive:
             hooks.write_text(text.replace(old, new), encoding="utf-8")
 
     def propose(self) -> tuple[dict[str, Any], WorkflowRun]:
-        """Push what was edited on a branch of its own, open a pull request, and let it be planned."""
+        """Push the edits on a new branch, open a pull request, and run its workflow."""
         self.branches += 1
         branch = "first-hooks" if self.branches == 1 else f"change-{self.branches}"
         (script,) = commands_of("A change")
@@ -145,7 +145,7 @@ class Archive:
         return self.github.start("hooksync.yml", "schedule", self.git("rev-parse", "main"))
 
     def apply(self) -> None:
-        """Have both environments as declared, as in an emergency."""
+        """Apply both environments by hand, as in an emergency."""
         self.git("checkout", "--quiet", "main")
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "Declare hooks")
@@ -164,7 +164,7 @@ VALIDATED = {"validate staging": "success", "validate production": "success"}
 
 
 def started(run: WorkflowRun) -> dict[str, str]:
-    """Give the results of the jobs that were not skipped."""
+    """Return the results of the jobs that were not skipped."""
     return {name: result for name, result in run.results.items() if result != "skipped"}
 
 
@@ -173,7 +173,7 @@ def logs(run: WorkflowRun) -> str:
 
 
 def commands_of(section: str) -> list[str]:
-    """Give the commands that a section of the README shows, each block of them as one script."""
+    """Return the commands in a section of the README, each block as one script."""
     text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
     (part,) = re.findall(rf"^##+ {section}$(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE)
     return [
@@ -226,7 +226,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 @pytest.mark.slow
-def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(
+def test_a_reviewed_plan_is_applied_to_staging_and_after_approval_to_production(
     archive: Archive,
 ) -> None:
     assert "3 to subscribe" in archive.looked
@@ -241,7 +241,7 @@ def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(
     results = {"show": "success", "staging": "success", "production": "waiting"}
     assert started(run) == results, logs(run)
     assert (archive.live("staging"), archive.live("production")) == (ALL, [])
-    assert run.jobs["show"].summary.count("3 to subscribe") == 2  # what whoever approves can read
+    assert run.jobs["show"].summary.count("3 to subscribe") == 2  # the approver can read both plans
     archive.github.go_on(run, "production")
     assert run.results["production"] == "success", logs(run)
     assert archive.live("production") == ALL
@@ -267,7 +267,7 @@ def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(
     assert set(started(queued).values()) == {"success"}, logs(queued)
     run = archive.pushed()
     assert f"made by run {queued.number}." in run.jobs["show"].log
-    # nobody is asked
+    # production has no changes, so nobody is asked to approve
     assert (run.results["staging"], run.results["production"]) == ("success", "skipped"), logs(run)
     assert archive.live("staging") == [
         "alert INGEST_FAILED",
@@ -278,7 +278,7 @@ def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(
 
 
 @pytest.mark.slow
-def test_a_stale_plan_is_refused_and_goes_no_further_until_a_new_one_is_made_by_hand(
+def test_a_stale_plan_is_refused_and_production_waits_until_a_new_plan_is_made_by_hand(
     archive: Archive,
 ) -> None:
     archive.apply()
@@ -305,8 +305,8 @@ def test_a_stale_plan_is_refused_and_goes_no_further_until_a_new_one_is_made_by_
 
 
 @pytest.mark.slow
-@pytest.mark.nightly  # each change plays the action's own steps
-def test_drift_opens_an_issue_for_each_environment_until_an_apply_by_hand_which_rotates_secrets_too(
+@pytest.mark.nightly  # for each change, other tests run the steps of the action
+def test_drift_keeps_an_issue_open_until_an_apply_by_hand_which_also_rotates_secrets(
     archive: Archive,
 ) -> None:
     archive.apply()
@@ -338,7 +338,7 @@ def test_a_plan_that_would_be_refused_fails_its_check_and_is_not_applied(archive
     assert [planned.results[each] for each in PLANS] == ["success", "failure"], logs(planned)
     said = archive.github.known["issues"][-1]["comments"][-1]["body"]
     assert ("limits.unsubscribe" in said, "the policy has max" in said) == (True, True)
-    archive.merge(pull)  # by somebody who may override the rules
+    archive.merge(pull)  # a person who may override the rules merges it
     run = archive.pushed()
     assert (run.results["show"], run.results["staging"]) == ("failure", "skipped"), logs(run)
     assert "::error title=No reviewed plan::" in run.jobs["show"].log
@@ -346,7 +346,9 @@ def test_a_plan_that_would_be_refused_fails_its_check_and_is_not_applied(archive
 
 
 @pytest.mark.slow
-def test_the_policy_of_main_holds_and_not_that_of_the_change(archive: Archive) -> None:
+def test_a_change_is_checked_against_the_policy_of_main_and_not_against_its_own(
+    archive: Archive,
+) -> None:
     receiver = archive.receivers["staging"].url("").split("/")[2]
     policy = archive.policy("staging")
     policy.write_text(
@@ -358,7 +360,7 @@ def test_the_policy_of_main_holds_and_not_that_of_the_change(archive: Archive) -
     assert "which the policy does not allow" in planned.jobs["validate staging"].log
 
 
-def test_the_readme_names_what_the_workflows_have() -> None:
+def test_the_readme_of_the_example_names_the_secrets_and_environments_of_the_workflows() -> None:
     text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
     workflows = "".join(path.read_text("utf-8") for path in (EXAMPLE / ".github").rglob("*.yml"))
     named = {
@@ -374,8 +376,8 @@ def test_the_readme_names_what_the_workflows_have() -> None:
 
 @pytest.fixture
 def single(tmp_path: Path, place: Place) -> Iterator[GitHub]:
-    """The example of one environment, in a repository that only the token of a job opens, with a
-    pull request.
+    """Return a repository with the example of one environment, and with a branch to propose. Only
+    the token of a job opens the repository.
     """
     if lack := missing_program():
         pytest.skip(lack)
@@ -403,7 +405,9 @@ def single(tmp_path: Path, place: Place) -> Iterator[GitHub]:
 
 
 @pytest.mark.slow
-def test_one_environment_gets_the_plan_that_was_reviewed(single: GitHub, place: Place) -> None:
+def test_the_example_with_one_environment_applies_the_reviewed_plan(
+    single: GitHub, place: Place
+) -> None:
     pull = single.propose("change")
 
     def planned(repository: str) -> WorkflowRun:

@@ -1,5 +1,5 @@
-"""The pipelines for GitLab, run as they stand: gitlab-ci-local reads their files, in a repository
-that is served.
+"""The pipelines for GitLab run unchanged: gitlab-ci-local reads their files in a repository that
+the tests serve.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from tests.git_servers import Remote, missing_program, served
 from tests.gitlab_ci import Project
 from tests.wire import Wire
 
-pytestmark = pytest.mark.timeout(400)  # a pipeline is many processes
+pytestmark = pytest.mark.timeout(400)  # a pipeline starts many processes
 
 GITLAB = ROOT / "examples" / "ci" / "gitlab"
 EXAMPLE = ROOT / "examples" / "staging-and-production"
 TEMPLATE = (GITLAB / "hooksync.yml").read_text(encoding="utf-8")
 PROGRAMS = {
     "hooksync": f'exec "{sys.executable}" -m hooksync "$@"',
-    # gitlab-ci-local copies files by it: all of them for containers, of which there are none, and
-    # artifacts
+    # gitlab-ci-local copies artifacts by rsync. It also copies all files into containers by rsync,
+    # but these tests have no containers.
     "rsync": (
         """\
 for each; do case $each in --files-from=*) list=${each#*=} ;; esac; done
@@ -40,7 +40,7 @@ for each; do case $each in --files-from=*) list=${each#*=} ;; esac; done
 
 @pytest.fixture
 def project(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project with nothing in it yet. Its variables have scopes, and lead to the sandbox."""
+    """Return an empty project. Its variables have scopes, and lead to the sandbox."""
     if lack := missing_program():
         pytest.skip(lack)
     folder = tmp_path_factory.mktemp("runner")
@@ -56,7 +56,7 @@ def project(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     variables = {name: {"planning*": value, "production": value} for name, value in held.items()}
     project = Project(Remote(tmp_path_factory.mktemp("remote")), environ, variables, hidden=HIDDEN)
     with served(project.remote):
-        # only the token of the job opens it
+        # only the token of the job opens the repository
         (Path(project.remote.environ["HOME"]) / ".gitconfig").unlink()
         yield project
 
@@ -78,12 +78,12 @@ def live(place: Place, tenant: str = "DEMO") -> list[str]:
 
 
 def meddle(place: Place, tenant: str = "DEMO") -> None:
-    """Change the tenancy behind hooksync's back."""
+    """Remove one subscription of the tenancy without hooksync."""
     place.box.remove(tenant, place.box.subscriptions(tenant)[0].id)
 
 
 @pytest.mark.slow
-def test_there_is_a_plan_where_the_files_the_policy_or_the_pipeline_changed(
+def test_a_change_of_the_hooks_file_the_policy_or_the_pipeline_starts_a_plan(
     project: Project, place: Place
 ) -> None:
     set_up(project, place)
@@ -108,7 +108,7 @@ def test_there_is_a_plan_where_the_files_the_policy_or_the_pipeline_changed(
 
 # --- the example of two environments
 
-USERS = {"staging": "ARCHIVE_TEST", "production": "ARCHIVE"}  # each for one tenant
+USERS = {"staging": "ARCHIVE_TEST", "production": "ARCHIVE"}  # the tenant of each user
 SECRETS = {user: f"the-secret-of-{user}-0123456789" for user in USERS}
 ACCOUNTS = tuple(
     Account(f"{user}@example.org", PASSWORD, (tenant,)) for user, tenant in USERS.items()
@@ -116,7 +116,7 @@ ACCOUNTS = tuple(
 
 
 def example(place: Place) -> dict[str, str]:
-    """Read the files of the example, with the sandbox and the receiver where it has placeholders."""
+    """Return the files of the example, with the sandbox and the receiver in place of placeholders."""
     hooks = ("staging/hooks.yaml", "production/hooks.yaml")
     policies = ("policies/staging.yaml", "policies/production.yaml")
     names = (".gitlab-ci.yml", *hooks, *policies)
@@ -142,8 +142,8 @@ def example(place: Place) -> dict[str, str]:
 
 
 def with_example(project: Project, place: Place) -> dict[str, str]:
-    """Commit the example but for its hooks files; give the variables of each environment their
-    values.
+    """Commit the example without its hooks files, and set the variables of each environment. Return
+    the hooks files.
     """
     files = example(place)
     project.commit({name: text for name, text in files.items() if not name.endswith("hooks.yaml")})
@@ -168,7 +168,7 @@ def with_example(project: Project, place: Place) -> dict[str, str]:
 
 @pytest.mark.parametrize("options", [SandboxOptions(accounts=ACCOUNTS)], indirect=True)
 @pytest.mark.slow
-def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(
+def test_a_change_is_applied_to_staging_and_after_approval_to_production(
     project: Project, place: Place, watcher: Wire
 ) -> None:
     hooks = with_example(project, place)
@@ -206,7 +206,7 @@ def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(
     project.commit({"production/hooks.yaml": moved}, "move")
     project.merge("move")
     merged = project.pipeline("push")
-    # nothing of staging has changed
+    # there is no plan for staging, because none of its files has changed
     assert merged.jobs == dict.fromkeys(("production:plan", "production:offer"), "PASS")
     assert "url changed" in merged.log("production:plan")
     meddle(place, "ARCHIVE")

@@ -1,4 +1,4 @@
-"""No pattern of hooksync takes more than linear time, whatever it reads."""
+"""No pattern of hooksync takes more than linear time for any text that hooksync gives it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.project.backtracking import ALL_USES, Uses, degree
 USE_OF = dict.fromkeys(["sub", "subn", "split", "findall", "finditer", "search"], "search")
 USE_OF |= {"match": "match", "fullmatch": "fullmatch"}
 
-# Patterns that are polynomial, but only for text that they never read.
+# Patterns that are polynomial, but only for text that they never read, and the reason.
 NEVER_READ = {
     "core.output._JSON_STRING": "hooksync wrote the JSON, in which every string ends",
 }
-# Calls whose pattern is not a constant.
+# Modules with calls whose pattern is not a constant, and what the pattern is made from.
 MADE_AT_RUN_TIME = {
     "commands.plan_apply": "the name of a metric",
     "config.policy": "globs whose `*` are whole labels, as the schema demands",
@@ -85,7 +85,7 @@ def test_every_pattern_of_the_schemas_is_linear() -> None:
 
 
 @pytest.mark.slow
-def test_patterns_that_are_made_at_run_time_are_known() -> None:
+def test_only_the_modules_in_the_table_make_patterns_at_run_time() -> None:
     made = {
         name
         for name in modules()
@@ -96,7 +96,7 @@ def test_patterns_that_are_made_at_run_time_are_known() -> None:
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[Any], Uses]]:
-    """Give all patterns of the modules, each with its name and how it is used."""
+    """Yield all patterns of the modules, each with its name and its uses."""
     for name in modules():
         module = importlib.import_module(f"hooksync.{name}")
         for variable, value in vars(module).items():
@@ -131,7 +131,7 @@ def tree(name: str) -> ast.Module:
 
 
 def calls(name: str) -> Iterator[ast.Call]:
-    """Give the calls of a module to functions of `re` that take a pattern."""
+    """Yield the calls of a module to functions of `re` that take a pattern."""
     for node in ast.walk(tree(name)):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=attribute)) if (
@@ -141,7 +141,9 @@ def calls(name: str) -> Iterator[ast.Call]:
 
 
 def uses_of(module: str, variable: str) -> Uses:
-    """Say how a variable is used, by the methods called on it; all uses if that cannot be seen."""
+    """Return the uses of a variable, by the methods called on it; all uses if no such call is
+    found.
+    """
     found = set()
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Attribute) and node.attr in USE_OF:
@@ -152,7 +154,7 @@ def uses_of(module: str, variable: str) -> Uses:
 
 
 def held_patterns(value: object, module: str) -> Iterator[re.Pattern[Any]]:
-    """Give the patterns that a variable holds, in a container or as attributes of a class, too."""
+    """Yield the patterns that a variable holds, also in a container or as attributes of a class."""
     inside: Iterable[object] = ()
     if isinstance(value, re.Pattern):
         yield value

@@ -1,6 +1,4 @@
-"""The pages about pipelines say what the files of the pipelines hold, and show what hooksync
-prints.
-"""
+"""The pages about pipelines match the files of the pipelines, and show the real output of hooksync."""
 
 from __future__ import annotations
 
@@ -29,15 +27,15 @@ from tests.project.test_readme import SECRET, blocks, run_guide, text_of, withou
 ALL, GITHUB, GITLAB, JENKINS, KUBERNETES_PAGE = (text_of(page) for page in PAGES)
 
 
-def test_the_plans_on_the_page_are_real(tmp_path: Path) -> None:
+def test_hooksync_prints_the_plans_that_the_page_on_plans_shows(tmp_path: Path) -> None:
     [file] = blocks("yaml", ALL)
     first, drift, moved = blocks("diff", ALL)
-    # run_guide says which instead
+    # run_guide sets the server and the tenant by variables
     file = file.replace("    server: eu.preservica.com\n    tenant: BRAMA\n", "")
     (tmp_path / "hooks.yaml").write_text(file)
     with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
         assert without_ids(run_guide(box, tmp_path, "plan").out) == without_ids(first)
-        # there is no such receiver
+        # without a probe, because the receivers do not exist
         assert run_guide(box, tmp_path, "apply", "--yes", "--no-probe").code == 0
         (tmp_path / "hooks.yaml").write_text(file.replace("/preservica", "/new"))
         steps = without_ids(run_guide(box, tmp_path, "plan").out)
@@ -51,7 +49,7 @@ def test_the_plans_on_the_page_are_real(tmp_path: Path) -> None:
     assert without_ids(moved).replace("INDEXED", "MOVED  ") in steps
 
 
-def test_the_page_on_github_names_what_the_workflows_have() -> None:
+def test_the_page_on_github_names_all_jobs_secrets_environments_and_defaults() -> None:
     assert set(re.findall(r"`(hooksync\.yml)`", GITHUB)) == {path.name for path in WORKFLOWS}
     jobs = {name for path in ONES for name in load(path)["jobs"]}
     assert {*re.findall(r"^\| `(\w+)` \| ", GITHUB, re.MULTILINE)} >= jobs
@@ -70,7 +68,7 @@ def test_the_page_on_github_names_what_the_workflows_have() -> None:
 
 
 @pytest.mark.parametrize("title", ["No reviewed plan", "No policy", "GitHub refused"])
-def test_the_page_on_github_quotes_what_the_action_says(title: str) -> None:
+def test_the_page_on_github_quotes_errors_of_the_action(title: str) -> None:
     scripts = [
         path.read_text("utf-8")
         for path in (ROOT / "examples" / "ci" / "github").iterdir()
@@ -80,12 +78,12 @@ def test_the_page_on_github_quotes_what_the_action_says(title: str) -> None:
     assert any(f"::error title={title}::" in script for script in scripts)
 
 
-def test_the_page_on_gitlab_names_the_jobs_that_there_are() -> None:
+def test_the_page_on_gitlab_names_exactly_the_jobs_of_the_pipelines() -> None:
     jobs = {f"hooksync:{name}" for name in re.findall(r"`hooksync:([a-z-]+)`", GITLAB)}
     assert jobs == {*gitlab(), *gitlab_children()}
 
 
-def test_the_page_on_jenkins_names_the_stages_and_the_credentials_that_there_are() -> None:
+def test_the_page_on_jenkins_names_all_stages_credentials_and_parameters() -> None:
     text = text_of(JENKINSFILE)
     assert not [
         name for name in re.findall(r"stage\('(\w+)'\)", text) if f"`{name}`" not in JENKINS
@@ -100,7 +98,7 @@ def test_the_page_on_jenkins_names_the_stages_and_the_credentials_that_there_are
     assert "label 'hooksync'" in text
 
 
-def test_the_page_on_kubernetes_names_all_files_variables_and_bounds() -> None:
+def test_the_page_on_kubernetes_names_all_files_all_variables_and_the_user() -> None:
     linked = set(re.findall(r"examples/kubernetes/([\w.-]+)\)", KUBERNETES_PAGE))
     kept = {path.name for path in KUBERNETES.iterdir() if path.suffix in (".yml", ".yaml")}
     assert linked == kept

@@ -1,4 +1,4 @@
-"""What the documents say is so: help texts, commands, outputs, files, links."""
+"""The documents match hooksync: their commands, outputs, flags, examples and file names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FORBIDDEN = re.compile(
     r"|TODO|TBD|FIXME|lorem)\b",
     re.IGNORECASE,
 )
-PLACES = re.compile(r"(?<![\w.:/*'-])/\w+/[\w/.-]*")  # absolute paths: of no use on another machine
+PLACES = re.compile(r"(?<![\w.:/*'-])/\w+/[\w/.-]*")  # absolute paths, of no use on other machines
 FAMILIAR_PLACES = ("/run/secrets/", "/dev/", "/api/webhook/", "/api/accesstoken/")
 
 
@@ -48,13 +48,13 @@ def text_of(page: Path) -> str:
 
 
 def blocks(language: str, text: str) -> list[str]:
-    """Give the fenced blocks of a language, those within lists as well."""
+    """Return the fenced blocks of a language, also those within lists."""
     fenced = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
     return [textwrap.dedent(body) for _, body in fenced]
 
 
 def run_guide(box: Sandbox, folder: Path, *arguments: str) -> Run:
-    """Run a command as the guide says, in its environment."""
+    """Run a command of a guide. Its output shows the server and the tenant of the guides."""
     environ = {
         **LOG_IN,
         "PRESERVICA_SERVER": box.url,
@@ -75,7 +75,7 @@ def without_ids(text: str) -> str:
     return re.sub(r"\b[0-9a-f]{8}\b", "ID", text)
 
 
-def test_each_promise_of_the_readme_leads_to_a_proof() -> None:
+def test_each_promise_of_the_readme_links_to_a_proof() -> None:
     section = text_of(README).partition("\n## What it promises\n\n")[2].partition("\n\n")[0]
     promises = re.findall(r"^\d+\. (.*)$", section, re.MULTILINE)
     assert len(promises) == 10
@@ -86,7 +86,7 @@ def test_the_readme_is_short() -> None:
     assert len(text_of(README).encode()) <= 9_000
 
 
-def test_the_two_commands_set_everything_up() -> None:
+def test_the_demo_and_the_test_command_of_the_readme_are_one_line_that_begins_with_a_venv() -> None:
     demo, tests = blocks("sh", text_of(README))
     for command in (demo, tests):
         setup = command.split(" && ")[0]
@@ -100,7 +100,7 @@ def test_the_two_commands_set_everything_up() -> None:
     assert tests.endswith(".venv/bin/python -m pytest -n auto\n")
 
 
-def test_the_one_command_of_development_takes_its_tests_from_the_readme() -> None:
+def test_the_script_ci_run_takes_its_test_command_from_the_readme() -> None:
     script = text_of(ROOT / ".ci" / "run")
     [reader] = re.findall(r"^readme_command\(\) \{\n.*?^\}\n", script, re.DOTALL | re.MULTILINE)
     found = subprocess.run(
@@ -115,14 +115,14 @@ def test_the_one_command_of_development_takes_its_tests_from_the_readme() -> Non
     assert script.endswith('\neval "${tests##* && }"\n')
 
 
-def test_outputs_of_a_first_tenancy_are_real(tmp_path: Path) -> None:
+def test_hooksync_prints_the_plan_and_the_report_that_the_quick_start_shows(tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(guide_file())
     with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
         url = "https://catalogue.example.net/preservica?key=key"
         box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
         box.seed("DEMO", "https://old.example.net/hook?code=1", "INGEST_FAILED", SECRET)
         plan = run_guide(box, tmp_path, "plan")
-        # there is no such receiver
+        # without a probe, because the receivers do not exist
         apply = run_guide(box, tmp_path, "apply", "--yes", "--no-probe")
     assert (plan.code, plan.err, apply.code, apply.err) == (0, "", 0, "")
     [shown] = blocks("diff", text_of(QUICK_START))
@@ -133,7 +133,7 @@ def test_outputs_of_a_first_tenancy_are_real(tmp_path: Path) -> None:
     assert without_ids(apply.out) == without_ids(shown) + "\n" + report
 
 
-def test_mistakes_are_told_as_the_page_on_the_file_shows(tmp_path: Path) -> None:
+def test_hooksync_reports_mistakes_as_the_page_on_the_hooks_file_shows(tmp_path: Path) -> None:
     wrong = (
         guide_file()
         .replace("INDEXED", "INDEXD")
@@ -146,7 +146,7 @@ def test_mistakes_are_told_as_the_page_on_the_file_shows(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", blocks("yaml", text_of(README) + text_of(HOOKS_FILE)))
-def test_files_in_the_readme_and_on_the_page_on_the_file_are_valid(
+def test_hooks_files_in_the_readme_and_on_the_page_on_the_hooks_file_are_valid(
     text: str, tmp_path: Path
 ) -> None:
     (tmp_path / "hooks.yaml").write_text(text)
@@ -164,12 +164,12 @@ def test_the_comparison_lists_each_source_that_it_names_and_no_other() -> None:
     assert named == set(re.findall(r"\b[okdt]\d+\b", re.sub(r"\(https[^)]*\)", "", sources)))
 
 
-def test_a_file_that_a_page_names_exists() -> None:
+def test_every_file_that_a_page_names_exists() -> None:
     named = {each for page in PAGES for each in re.findall(NAMED_FILES, text_of(page))}
     assert not [path for path in named if not (ROOT / path).exists()]
 
 
-def test_a_page_has_no_hollow_words_and_no_places_of_one_machine() -> None:
+def test_a_page_has_no_hollow_words_and_no_paths_of_one_machine() -> None:
     for page in PAGES:
         text = text_of(page)
         assert not FORBIDDEN.findall(text), page
@@ -178,16 +178,16 @@ def test_a_page_has_no_hollow_words_and_no_places_of_one_machine() -> None:
         ], page
 
 
-def test_a_block_within_a_list_is_taken_for_a_part_of_it() -> None:
-    """A forge reads any indentation, the site four spaces for each level: else its list begins
-    again at 1.
+def test_a_block_within_a_list_is_indented_by_a_multiple_of_four_spaces() -> None:
+    """A forge accepts any indentation. The site needs four spaces for each level; otherwise the
+    list starts again at 1 after the block.
     """
     for page in PAGES:
         indented = re.findall(r"^( *)```", text_of(page), re.MULTILINE)
         assert not [spaces for spaces in indented if len(spaces) % 4], page
 
 
-def test_a_page_promises_no_flag_that_is_not_there() -> None:
+def test_a_page_names_no_flag_that_does_not_exist() -> None:
     known = set(
         re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser())))
     )

@@ -1,10 +1,9 @@
-"""What hooksync is built from and with: its dependencies, the scripts under .ci, and what workflows
-may do.
+"""Tests of the supply chain: dependencies, the scripts under .ci, and the permissions of workflows.
 
-Only the files are looked at here, without a network. What a linter of .ci/lint finds is not looked
-for: zizmor finds actions that are not pinned, tokens that a checkout leaves, and expressions within
-scripts. The scripts find out that the floors work, that nothing is known to be weak and that a
-build repeats itself (.ci/lowest, .ci/audit, .ci/reproducible).
+The tests need no network. They do not repeat the checks of .ci/lint: zizmor finds actions that are
+not pinned, tokens that a checkout leaves, and expressions within scripts. Three scripts check the
+rest. .ci/lowest tests the lowest versions, .ci/audit looks up known weaknesses, and
+.ci/reproducible compares two builds.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = tomllib.loads(PYPROJECT)["project"]
 BUILD: list[str] = tomllib.loads(PYPROJECT)["build-system"]["requires"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-# with the action and the image, where nobody has a keyring
+# the extras that the action and the image install; neither has a keyring
 LOCKED = [
     *EXTRAS["cloud"],
     *EXTRAS["totp"],
@@ -90,11 +89,11 @@ def jobs_of(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def events_of(path: Path) -> set[str]:
-    return set(load(path)[True])  # YAML 1.1 reads `on` so
+    return set(load(path)[True])  # YAML 1.1 reads `on` as true
 
 
 def writes_of(permissions: object) -> set[str]:
-    """Name what may be written; a word, such as write-all, stands for everything."""
+    """Return the scopes that may be written. A single word, such as write-all, means all scopes."""
     match permissions:
         case None:
             return set()
@@ -114,7 +113,7 @@ def text_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
-def test_a_workflow_may_read_the_code_at_most_and_a_job_write_what_the_table_says(
+def test_a_workflow_may_at_most_read_the_code_and_a_job_may_write_only_what_the_table_lists(
     path: Path,
 ) -> None:
     assert load(path)["permissions"] in ({}, {"contents": "read"})
@@ -130,7 +129,9 @@ def test_a_workflow_may_read_the_code_at_most_and_a_job_write_what_the_table_say
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
-def test_strangers_can_start_nothing_that_holds_secrets_or_a_token_that_writes(path: Path) -> None:
+def test_a_workflow_starts_only_on_events_that_give_strangers_no_secret_or_writing_token(
+    path: Path,
+) -> None:
     assert events_of(path) <= {
         "pull_request",
         "merge_group",
@@ -141,26 +142,26 @@ def test_strangers_can_start_nothing_that_holds_secrets_or_a_token_that_writes(p
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
-def test_a_job_ends(path: Path) -> None:
+def test_every_job_has_a_timeout_of_at_most_30_minutes(path: Path) -> None:
     assert not [name for name, job in jobs_of(path).items() if not 0 < job["timeout-minutes"] <= 30]
 
 
 def test_only_a_run_of_a_pull_request_is_cancelled_by_a_newer_one() -> None:
     for path in WORKFLOWS:
         at_once = load(path).get("concurrency", {})
-        if path.name == "hooksync.yml":  # the group of any other event has one run
+        if path.name == "hooksync.yml":  # for any other event, the group has only one run
             group = "hooksync-${{ github.event.pull_request.number || github.run_id }}"
             assert at_once["group"] == group
         for job in jobs_of(path).values():
             assert not job.get("concurrency", {}).get("cancel-in-progress")
 
 
-def test_our_own_ci_knows_no_secret() -> None:
+def test_the_ci_of_this_repository_uses_no_secrets_and_no_permissions_of_jobs() -> None:
     assert "secrets." not in CI.read_text(encoding="utf-8")
     assert not [job for job in jobs_of(CI).values() if "permissions" in job]
 
 
-def test_what_runs_code_of_others_may_not_write_and_what_may_write_runs_none() -> None:
+def test_a_job_that_may_write_runs_no_code_of_others_apart_from_the_tools_to_publish() -> None:
     jobs = {(path.name, name): job for path in WORKFLOWS for name, job in jobs_of(path).items()}
     writing = {
         (workflow, job) for workflow, job, _ in MAY_WRITE if workflow in ("lock.yml", "release.yml")
@@ -190,11 +191,11 @@ def test_a_script_of_ci_stops_at_the_first_failure(path: Path) -> None:
     assert os.access(path, os.X_OK)
 
 
-def test_the_floors_are_tested_by_the_command_of_the_readme() -> None:
+def test_the_lowest_versions_are_tested_with_the_test_command_of_the_readme() -> None:
     assert f" && {text_of('.ci/lowest').splitlines()[-1]}\n```\n" in text_of("README.md")
 
 
-def test_a_python_that_will_not_do_is_not_quietly_replaced(tmp_path: Path) -> None:
+def test_the_script_reproducible_refuses_a_python_that_does_not_exist(tmp_path: Path) -> None:
     done = run_ci(ROOT, "reproducible", PYTHON="/no/such/python", TMPDIR=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: PYTHON=/no/such/python is not a Python 3.11 or later with venv\n"
@@ -211,7 +212,7 @@ def test_a_python_that_will_not_do_is_not_quietly_replaced(tmp_path: Path) -> No
         ("reproducible", "--check WHEEL"),
     ],
 )
-def test_a_wrong_use_of_a_script_tells_the_right_one(script: str, usage: str) -> None:
+def test_a_script_with_wrong_arguments_prints_its_usage(script: str, usage: str) -> None:
     done = run_ci(ROOT, script, *["nonsense"] * 4)
     assert (done.returncode, done.stdout) == (64, "")
     assert f".ci/{script} {usage}" in re.sub(" +", " ", done.stderr)
@@ -225,14 +226,14 @@ def test_a_release_whose_tag_is_not_its_version_is_refused_before_anything_is_bu
     assert done.stderr.startswith("error: the tag is v99.0.0, and the version of hooksync ")
 
 
-def test_the_version_is_told_alike_wherever_it_is_told() -> None:
+def test_the_citation_has_the_version_of_the_package_and_the_date_of_the_changelog() -> None:
     cited = yaml.safe_load(text_of("CITATION.cff"))
     releases = dict(re.findall(r"(?m)^## \[(\d.*)\] - (.*)$", text_of("CHANGELOG.md")))
     assert cited.get("date-released") == releases.get(cited["version"])
     assert cited["version"] == hooksync.__version__
 
 
-# --- what is locked
+# --- the locked versions
 
 
 def run_ci(
@@ -251,7 +252,7 @@ def run_ci(
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Make what .ci needs of a checkout, to be changed by a test."""
+    """Copy the parts of the checkout that .ci needs, so that a test can change them."""
     made = tmp_path / "checkout"
     shutil.copytree(ROOT / ".ci", made / ".ci")
     for name in ("pyproject.toml", "requirements.txt"):
@@ -269,8 +270,8 @@ out=${out%% *}
 
 
 def uv(folder: Path, does: str) -> str:
-    """Play uv: what it does with the list that it was told, $out. Gives the folder of tools that
-    has it.
+    """Write a program uv that runs the script `does`, in which $out is the list to write. Return
+    the folder of the program.
     """
     folder.mkdir()
     script = folder / "uv"
@@ -280,7 +281,7 @@ def uv(folder: Path, does: str) -> str:
 
 
 @pytest.mark.slow
-def test_lists_that_are_not_what_the_command_would_leave_are_told_and_left_as_they_are(
+def test_lock_with_check_reports_a_stale_list_and_leaves_it_unchanged(
     checkout: Path, tmp_path: Path
 ) -> None:
     before = (checkout / "requirements.txt").read_bytes()
@@ -301,7 +302,7 @@ def test_lists_that_are_not_what_the_command_would_leave_are_told_and_left_as_th
 
 
 @pytest.mark.slow
-def test_a_bill_of_materials_that_is_not_what_is_locked_is_refused(
+def test_a_bill_of_materials_is_refused_if_the_environment_differs_from_the_locked_versions(
     environment: Path, tmp_path: Path
 ) -> None:
     if "TOOLS" not in os.environ:
@@ -318,7 +319,7 @@ def test_a_bill_of_materials_that_is_not_what_is_locked_is_refused(
     assert {"pip", "pyyaml"} <= set(re.findall(r"([\w-]+)==", done.stderr))
 
 
-# --- what installs
+# --- the installation
 
 
 BACKEND = """\
@@ -348,7 +349,7 @@ EVIL = "import pathlib\npathlib.Path({!r}).touch()\n"
 
 
 def make_wheel(folder: Path, name: str, files: dict[str, str], needs: str = "") -> str:
-    """Write a wheel, version 1.0; give its line of a list."""
+    """Write a wheel of version 1.0, and return its line for a list of requirements."""
     path, info = folder / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
     files = files | {
@@ -366,13 +367,13 @@ def make_wheel(folder: Path, name: str, files: dict[str, str], needs: str = "") 
 
 @dataclass
 class Installation:
-    """A checkout of something that is called hooksync, and an index that is a folder."""
+    """A checkout of a small package that is called hooksync, and a folder that serves as the index."""
 
     checkout: Path
     index: Path
     target: Path
     seen: Path
-    made: Path  # an environment, to be copied: making one takes seconds
+    made: Path  # an environment that is copied, because making one takes seconds
 
     def install(self, **environ: str) -> subprocess.CompletedProcess[str]:
         python = self.index.parent / "python"
@@ -427,7 +428,7 @@ def installation(checkout: Path, environment: Path, tmp_path: Path) -> Installat
 
 
 @pytest.mark.slow
-def test_pip_and_the_build_see_no_secret_of_the_job_and_run_nothing_that_lies_about(
+def test_pip_and_the_build_see_no_secret_of_the_job_and_run_no_module_of_the_checkout(
     installation: Installation, tmp_path: Path
 ) -> None:
     ran = tmp_path / "ran"
@@ -451,18 +452,18 @@ def test_pip_and_the_build_see_no_secret_of_the_job_and_run_nothing_that_lies_ab
     )
     assert not [each for each in secrets.values() if each in pip + build]
     assert f"PIP_FIND_LINKS={installation.index}\n" in pip  # a mirror is still found
-    assert "PIP_FIND_LINKS" not in build  # which needs none
+    assert "PIP_FIND_LINKS" not in build  # the build needs no index
     calls = [
         line for line in pip.splitlines() if line.startswith("arguments: ") and " install " in line
     ]
     from_elsewhere = [line for line in calls if "--no-index" not in line]
-    assert len(from_elsewhere) == 3  # two, and pip once more in a process of the other Python
+    assert len(from_elsewhere) == 3  # two calls, of which one starts a second pip
     assert all(" --require-hashes --only-binary :all: " in line for line in from_elsewhere)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["requirements.txt", ".ci/requirements-build.txt"])
-def test_a_package_that_is_not_the_one_that_was_locked_is_refused(
+def test_a_package_whose_hash_differs_from_the_locked_hash_is_refused(
     installation: Installation, which: str
 ) -> None:
     list_ = installation.checkout / which
@@ -475,7 +476,7 @@ def test_a_package_that_is_not_the_one_that_was_locked_is_refused(
 
 
 @pytest.mark.slow
-def test_a_package_that_would_have_to_be_built_is_refused_although_its_hash_is_right(
+def test_a_source_package_is_refused_even_if_its_hash_is_right(
     installation: Installation,
 ) -> None:
     source = installation.index / "source-1.0.tar.gz"
@@ -489,7 +490,7 @@ def test_a_package_that_would_have_to_be_built_is_refused_although_its_hash_is_r
 
 
 def distributions(names: set[str]) -> set[str]:
-    """Turn the names that are imported into those that are installed: yaml into pyyaml."""
+    """Return the distributions that provide the imported names: pyyaml for yaml."""
     found = packages_distributions()
     return {
         distribution.lower().replace("_", "-") for name in names for distribution in found[name]
@@ -512,24 +513,24 @@ def declared(*groups: list[str]) -> list[str]:
         *EXTRAS["servers"],
     ],
 )
-def test_a_dependency_has_a_floor_that_can_be_tested_and_no_ceiling(each: str) -> None:
+def test_a_dependency_has_a_lowest_version_and_no_highest_version(each: str) -> None:
     assert re.fullmatch(r"[\w.-]+>=\d[\w.]*", each)
 
 
 @pytest.mark.slow
-def test_what_hooksync_imports_is_what_it_declares_no_more_no_less() -> None:
+def test_hooksync_declares_exactly_the_libraries_that_it_imports() -> None:
     names = {each.target.split(".")[0] for module in modules() for each in foreign_imports(module)}
     assert sorted(distributions(names)) == declared(PROJECT["dependencies"], OPTIONAL)
 
 
-# --- what is said of it
+# --- the instructions to install
 
 
 INSTALLS = r"\b(?:pip3?|pipx|uv|uvx|poetry)\b[^\n`|;&]* (?:install|add|run) [^\n`|;&]*"
 OWN_NAME = re.compile(rf"hooksync\[|{INSTALLS}(?<=[ '\"])hooksync(?![\w/.-])")
 
 
-def test_nothing_tells_a_reader_to_install_the_name_that_is_not_ours_on_any_index() -> None:
+def test_no_file_shows_how_to_install_the_name_hooksync_from_a_package_index() -> None:
     folders = ("hooksync", "docs", "examples", "schemas", ".ci", ".github")
     found = []
     for path in [
@@ -540,7 +541,7 @@ def test_nothing_tells_a_reader_to_install_the_name_that_is_not_ours_on_any_inde
             continue
         name = path.relative_to(ROOT).as_posix()
         for line in path.read_text(encoding="utf-8").splitlines():
-            # its own extras, by the name in the same file: pip takes the clone for it
+            # pyproject.toml names its own extras: for pip, this name means the clone
             is_self = name == "pyproject.toml" and line.startswith('  "hooksync[')
             if OWN_NAME.search(line) and not is_self:
                 found.append(f"{name}: {line.strip()}")

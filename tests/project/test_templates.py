@@ -1,5 +1,5 @@
-"""The templates of issues and pull requests ask for what helps, and for no secret. `.ci/lint`
-checks their form.
+"""The templates of issues and pull requests warn against secrets, and name only commands and files
+that exist. `.ci/lint` checks the form of the templates.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TEMPLATES = [*FORMS, GITHUB / "PULL_REQUEST_TEMPLATE.md"]
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_a_template_warns_of_secrets_and_names_only_commands_and_files_that_there_are(
+def test_a_template_warns_against_secrets_and_names_only_commands_and_files_that_exist(
     path: Path,
 ) -> None:
     text = " ".join(path.read_text(encoding="utf-8").split())

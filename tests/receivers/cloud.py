@@ -1,17 +1,16 @@
-"""Calls a function as a cloud would: `python cloud.py lambda-url|api-gateway|azure FILE` serves it
-on 127.0.0.1.
+"""Call a function as its cloud does: `python cloud.py lambda-url|api-gateway|azure FILE` serves the
+function on 127.0.0.1.
 
-Stands in for the front ends that cannot run here. By the standard library alone (but for
-azure.functions, where the function is Azure's), so that a function of AWS is run with nothing
-installed. The shapes, as documented:
+This program replaces the front ends of clouds, which cannot run here. It needs only the standard
+library, so a function of AWS runs with nothing installed. A function of Azure also needs
+azure.functions. The requests and answers have the documented shapes:
 
 - AWS: payload format 2.0, https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html and
-  https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html:
-  names of
-  headers in lower case, several values of one joined by commas, a body that is not text in base64.
+  https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+  (names of headers in lower case, several values of one header joined by commas, and a body that is
+  not text in base64).
 - Azure: https://learn.microsoft.com/azure/azure-functions/functions-reference-python (the v2 model)
-  and the classes
-  HttpRequest and HttpResponse of azure-functions.
+  and the classes HttpRequest and HttpResponse of azure-functions.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Invoke = Callable[[BaseHTTPRequestHandler, bytes], Answer]
 
 
 def load(path: Path) -> ModuleType:
-    """Load a function's file, which finds beside it what it imports."""
+    """Load the file of a function, which may import other files of its folder."""
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec
@@ -47,8 +46,9 @@ def load(path: Path) -> ModuleType:
 def invoke_aws(
     module: Any, stage: str, is_base64: bool, request: BaseHTTPRequestHandler, body: bytes
 ) -> Answer:
-    """Call `lambda_handler` with an event of payload format 2.0; `stage` is part of the path where
-    there is one.
+    """Call `lambda_handler` with an event of payload format 2.0.
+
+    `stage`: part of the path, unless it is `$default`.
     """
     url = urlsplit(request.path)
     path = url.path if stage == "$default" else f"/{stage}{url.path}"
@@ -90,7 +90,7 @@ def invoke_aws(
 
 def invoke_azure(function: Any, request: BaseHTTPRequestHandler, body: bytes) -> Answer:
     """Call a function of an app, as the worker for Python does."""
-    func: Any = sys.modules["azure.functions"]  # which the function has imported
+    func: Any = sys.modules["azure.functions"]  # the function has imported it
     url = urlsplit(request.path)
     made = func.HttpRequest(
         request.command,
@@ -108,9 +108,7 @@ def invoke_azure(function: Any, request: BaseHTTPRequestHandler, body: bytes) ->
 
 
 class FrontEnd(BaseHTTPRequestHandler):
-    """What stands before a function: reads a whole request, and answers 502 where the function
-    fails.
-    """
+    """The front end of a function: reads a whole request, and answers 502 if the function fails."""
 
     invoke: Invoke
 
@@ -143,7 +141,7 @@ class FrontEnd(BaseHTTPRequestHandler):
 def main(kind: str, path: str) -> None:
     module = load(Path(path))
     if kind == "azure":
-        logging.basicConfig(level=logging.INFO)  # as Azure's host shows it
+        logging.basicConfig(level=logging.INFO)  # as the host of Azure does
         (function,) = module.app.get_functions()
         FrontEnd.invoke = partial(invoke_azure, function.get_user_function())
     else:

@@ -1,4 +1,4 @@
-"""Every receiver of examples/receivers/, each on its own server, as a process of its own."""
+"""Every receiver of examples/receivers/, each on its own server in its own process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SECRETS = {
     "HOOK_SECRET": "the-new-secret-of-receivers",
     "HOOK_SECRET_OLD": "the-old-secret-of-receivers",
 }
-COMMANDS: dict[
-    str, tuple[str, Sequence[str]]
-] = {  # the folder, and how its receiver is served; {} is the folder. By Python, if nothing is named
+# the folder of each example, and the arguments that serve its receiver; {} is a copy of the folder.
+# Python runs the arguments, unless they begin with node or go.
+COMMANDS: dict[str, tuple[str, Sequence[str]]] = {
     "flask": ("flask", ["-m", "flask", "--app", "app", "run", "--port", "0"]),
     "fastapi": ("fastapi", ["-m", "uvicorn", "app:app", "--port", "0"]),
     "aws-lambda-url": (
@@ -42,7 +42,7 @@ COMMANDS: dict[
     "node-express": ("node-express", ["node", "app.js"]),
     "go": ("go", ["go", "./receiver"]),
 }
-# where a copy of hooksync/receiver.py lies beside the function
+# these have a copy of hooksync/receiver.py beside the function
 COPY_THE_MODULE = (
     "aws-lambda",
     "azure-functions",
@@ -50,7 +50,7 @@ COPY_THE_MODULE = (
 
 
 class Server:
-    """A receiver that runs, and what it printed."""
+    """A running receiver and its output."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -72,7 +72,7 @@ class Server:
             self._news.notify_all()
 
     def wait_for(self, pattern: str) -> str:
-        """Wait until it has printed what fits a pattern."""
+        """Wait until the receiver has printed a match of a pattern; return the match."""
         with self._news:
             self._news.wait_for(lambda: self._has_ended or re.search(pattern, self.printed), 60)
             found = re.search(pattern, self.printed)
@@ -90,7 +90,7 @@ class Server:
 
 
 def built(arguments: Sequence[str], folder: Path) -> tuple[Sequence[str], Mapping[str, str]]:
-    """Find the program of a receiver, or build it; give the variables that it needs as well."""
+    """Find or build the program of a receiver; return its command and its variables."""
     if arguments[0] not in ("node", "go"):
         return [sys.executable, *arguments], {}
     name, *rest = arguments
@@ -143,8 +143,9 @@ def serve(name: str, folder: Path, environ: Mapping[str, str]) -> Iterator[Serve
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Each example in its turn: a test that takes it is a test of all of them, and in the fast
-    lane of the first.
+    """Start each example in turn: each test with this fixture runs for every example.
+
+    In the fast lane, such a test runs only for the first example.
     """
     with serve(request.param, tmp_path_factory.mktemp("receiver"), SECRETS) as server:
         yield server

@@ -1,8 +1,8 @@
 """The examples of receivers, each on its server, against `check`, the sandbox, pyPreservica, and
-whoever may come.
+forged requests.
 
-What every receiver must do is one test that takes the fixture `server`: it holds for each of
-COMMANDS in conftest.py.
+A test with the fixture `server` checks one duty of every receiver. It runs for each of COMMANDS in
+conftest.py.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def event(reference: str, subscription: str = "9495ddbf7d4a0b9f030a3411c87f967d"
 
 
 def deliver(server: Server, body: bytes, secret: str = NEW, *, is_chunked: bool = True) -> int:
-    """Send a signed event; gives the status of the answer."""
+    """Send a signed event; return the status of the answer."""
     signature = sign_event(secret.encode(), body)
     sent = iter([body[:50], body[50:]]) if is_chunked else body
     return send(
@@ -77,7 +77,7 @@ def deliver(server: Server, body: bytes, secret: str = NEW, *, is_chunked: bool 
 
 
 @pytest.mark.slow
-def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
+def test_check_finds_no_fault_with_each_receiver(
     server: Server, box: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "hooks.yaml").write_text(HOOKS)
@@ -100,7 +100,7 @@ def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
 
 
 @pytest.mark.slow
-def test_each_receiver_bears_all_that_the_suite_of_fire_sends(server: Server) -> None:
+def test_each_receiver_passes_the_suite_of_fire(server: Server) -> None:
     given = ["--secret", "env:HOOK_SECRET", "--secret", "env:HOOK_SECRET_OLD"]
     done = hooksync(
         ["fire", "--suite", "--url", f"{server.url}?code=KEY", *given],
@@ -110,7 +110,7 @@ def test_each_receiver_bears_all_that_the_suite_of_fire_sends(server: Server) ->
 
 
 @pytest.mark.usefixtures("no_credentials")
-def test_each_receiver_passes_the_challenge_of_a_subscription_by_pypreservica_and_takes_its_events(
+def test_each_receiver_can_be_subscribed_by_pypreservica_and_takes_its_events(
     server: Server, box: Sandbox
 ) -> None:
     with web_hooks_api(box) as api:
@@ -121,7 +121,7 @@ def test_each_receiver_passes_the_challenge_of_a_subscription_by_pypreservica_an
     server.wait_for("200 event HOOK_SECRET\n")
 
 
-def test_each_receiver_takes_events_of_both_secrets_and_tells_which_it_was(
+def test_each_receiver_takes_events_of_both_secrets_and_prints_the_name_of_the_secret(
     server: Server, box: Sandbox
 ) -> None:
     references = [str(uuid.uuid4()) for _ in (NEW, OLD)]
@@ -132,7 +132,7 @@ def test_each_receiver_takes_events_of_both_secrets_and_tells_which_it_was(
     server.wait_for("200 event HOOK_SECRET_OLD\n")
 
 
-def test_each_receiver_works_once_on_an_event_that_comes_twice_and_under_two_ids(
+def test_each_receiver_works_once_on_an_event_that_arrives_twice_and_with_two_ids(
     server: Server,
 ) -> None:
     reference, last = str(uuid.uuid4()), str(uuid.uuid4())
@@ -142,7 +142,7 @@ def test_each_receiver_works_once_on_an_event_that_comes_twice_and_under_two_ids
     assert server.printed.count(reference) == 1
 
 
-def test_each_receiver_refuses_an_event_that_nobody_signed_and_does_no_work(server: Server) -> None:
+def test_each_receiver_refuses_a_forged_event_and_does_no_work(server: Server) -> None:
     reference, last = str(uuid.uuid4()), str(uuid.uuid4())
     body = event(reference)
     for secret in ("another secret", ""):
@@ -156,16 +156,16 @@ def test_each_receiver_refuses_an_event_that_nobody_signed_and_does_no_work(serv
     assert "401 refused the signature is wrong" in server.printed
 
 
-def test_each_receiver_answers_nothing_but_post(server: Server) -> None:
+def test_each_receiver_refuses_a_get_request(server: Server) -> None:
     with requests.Session() as session:
         session.trust_env = False
         assert session.get(f"{server.url}?challengeCode=c0de").status_code in (404, 405, 501)
 
 
-def test_each_receiver_says_that_work_failed_and_works_on_the_event_when_it_comes_again(
+def test_each_receiver_reports_failed_work_and_tries_again_on_the_next_delivery(
     server: Server,
 ) -> None:
-    # what the examples' work looks up is not there
+    # the work of the examples looks up `entityRef`, which is missing here
     body = event(str(uuid.uuid4())).replace(b'"entityRef"', b'"ref"')
     assert [deliver(server, body) >= 500 for _ in range(2)] == [True, True]
 

@@ -1,5 +1,5 @@
-"""`hooksync.receiver`: what is signed, what is taken, and what is worked on, for any secret, code
-and body.
+"""`hooksync.receiver`: the codes that it signs and the events that it works on, for any secret,
+code and body.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def receiver() -> Receiver:
 
 
 def sign(body: bytes, secret: str = NEW) -> str:
-    """By the standard library alone, not by the module under test."""
+    """Sign a body with the standard library alone, not with the module under test."""
     return hmac.new(
         secret.encode("latin-1"), b"preservica-webhook-auth" + body, hashlib.sha256
     ).hexdigest()
@@ -130,7 +130,7 @@ def test_no_answer_to_a_challenge_is_the_signature_of_an_event(secret: bytes, bo
         "\ud800",
     ],
 )
-def test_a_code_that_nobody_should_sign_is_refused_without_a_signature(
+def test_a_code_that_is_dangerous_to_sign_is_refused_without_a_signature(
     receiver: Receiver, code: str
 ) -> None:
     with pytest.raises(Refused):
@@ -157,13 +157,13 @@ def test_a_code_that_is_not_ascii_is_refused(receiver: Receiver, query: str) -> 
 @pytest.mark.parametrize(
     "query", ["challengeCode=c0de", "?challengeCode=c0de", b"key=1&challengeCode=c0de"]
 )
-def test_the_query_is_taken_as_text_or_bytes_with_or_without_its_mark(
+def test_the_query_may_be_text_or_bytes_with_or_without_a_question_mark(
     receiver: Receiver, query: str | bytes
 ) -> None:
     assert json.loads(receiver.receive("POST", query, {}, b"").body)["challengeCode"] == "c0de"
 
 
-def test_of_two_codes_the_one_that_is_signed_is_the_one_that_was_judged(receiver: Receiver) -> None:
+def test_of_two_codes_only_the_first_is_checked_and_signed(receiver: Receiver) -> None:
     answer = receiver.receive(
         "POST", "challengeCode=c0de&challengeCode=preservica-webhook-auth", {}, b""
     )
@@ -175,12 +175,12 @@ def test_of_two_codes_the_one_that_is_signed_is_the_one_that_was_judged(receiver
 
 
 @pytest.mark.parametrize("query", ["", "?", "challengeCode=", "challengecode=c0de", "code=KEY"])
-def test_what_has_no_code_is_no_challenge(receiver: Receiver, query: str) -> None:
+def test_a_request_without_a_code_is_no_challenge(receiver: Receiver, query: str) -> None:
     assert receiver.receive("POST", query, {}, b"").status == 401
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "post", ""])
-def test_nothing_but_post_is_answered(receiver: Receiver, method: str) -> None:
+def test_every_method_but_post_is_refused(receiver: Receiver, method: str) -> None:
     answer = receiver.receive(
         method, "challengeCode=c0de", {"Preservica-Signature": sign(BODY)}, BODY
     )
@@ -191,7 +191,7 @@ def test_nothing_but_post_is_answered(receiver: Receiver, method: str) -> None:
 
 
 @given(NAMED_SECRETS, st.binary(max_size=60), st.data())
-def test_an_event_is_told_by_the_secret_that_it_was_signed_with(
+def test_verify_event_returns_the_name_of_the_secret_that_signed_the_event(
     secrets: dict[str, bytes], body: bytes, data: Any
 ) -> None:
     name = data.draw(st.sampled_from(sorted(secrets)))
@@ -199,7 +199,7 @@ def test_an_event_is_told_by_the_secret_that_it_was_signed_with(
         secrets, body, hmac.new(secrets[name], EVENT_PREFIX + body, hashlib.sha256).hexdigest()
     )
     assert found is not None
-    # HMAC fills keys up with zeros
+    # HMAC pads keys with zeros
     assert secrets[found].rstrip(b"\0") == secrets[name].rstrip(b"\0")
 
 
@@ -237,7 +237,9 @@ def test_a_signature_that_was_changed_in_one_digit_is_refused(where: int, digit:
         f"{sign(BODY)},{sign(BODY)}",
     ],
 )
-def test_an_odd_signature_is_refused_and_not_an_error(receiver: Receiver, signature: str) -> None:
+def test_a_malformed_signature_is_refused_without_an_exception(
+    receiver: Receiver, signature: str
+) -> None:
     assert receiver.receive("POST", "", {"Preservica-Signature": signature}, BODY).status == 401
 
 
@@ -249,7 +251,7 @@ def test_an_event_with_several_signature_headers_is_refused(
     assert receiver.receive("POST", "", headers, BODY).status == 401
 
 
-def test_what_is_refused_says_why_in_the_answer_and_for_the_log(receiver: Receiver) -> None:
+def test_a_refusal_gives_its_reason_in_the_answer_and_for_the_log(receiver: Receiver) -> None:
     answers = {
         "only POST is answered": receiver.receive("GET", "", {}, b""),
         "the challenge code is not printable ASCII beginning with a letter or digit": challenge(
@@ -276,13 +278,13 @@ def test_what_is_refused_says_why_in_the_answer_and_for_the_log(receiver: Receiv
     "name", ["Preservica-Signature", "preservica-signature", "PRESERVICA-SIGNATURE"]
 )
 @pytest.mark.parametrize("change", [str, str.upper, " {} ".format])
-def test_the_header_is_found_in_any_case_and_its_hex_is_taken_in_any(
+def test_the_signature_header_and_its_hex_are_accepted_in_any_case(
     receiver: Receiver, name: str, change: Callable[[str], str]
 ) -> None:
     assert receiver.receive("POST", "", {name: change(sign(BODY))}, BODY).kind == "event"
 
 
-def test_every_secret_is_compared_in_constant_time_also_after_one_that_fitted(
+def test_every_secret_is_compared_in_constant_time_even_after_a_match(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compared: list[bytes] = []
@@ -299,7 +301,7 @@ def test_a_signed_body_that_is_no_json_object_is_refused(receiver: Receiver, bod
     assert deliver(receiver, body).status == 400
 
 
-def test_an_answer_tells_the_event_and_the_name_of_its_secret(receiver: Receiver) -> None:
+def test_an_answer_contains_the_event_and_the_name_of_its_secret(receiver: Receiver) -> None:
     answer = deliver(receiver, secret=OLD)
     assert (answer.status, answer.kind, answer.event, answer.signed_with) == (
         200,
@@ -316,8 +318,9 @@ def test_an_answer_tells_the_event_and_the_name_of_its_secret(receiver: Receiver
 def test_an_event_of_the_replaced_and_of_the_new_subscription_is_worked_on_once(
     receiver: Receiver,
 ) -> None:
-    """While a subscription is replaced, both are live: the ids differ, and so may the secrets and
-    the order of keys.
+    """While a subscription is replaced, the old and the new one are both live.
+
+    Their ids differ. Their secrets and the order of keys may differ too.
     """
     twin = json.dumps(
         {**dict(reversed(EVENT.items())), "subscriptionId": "0" * 32}, indent=1
@@ -326,7 +329,9 @@ def test_an_event_of_the_replaced_and_of_the_new_subscription_is_worked_on_once(
 
 
 @given(DOCUMENTS, DOCUMENTS)
-def test_events_that_say_something_else_are_told_apart(one: Event, other: Event) -> None:
+def test_two_events_have_the_same_key_only_if_they_differ_in_the_subscription_id_alone(
+    one: Event, other: Event
+) -> None:
     said = [
         {name: value for name, value in each.items() if name != "subscriptionId"}
         for each in (one, other)
@@ -347,7 +352,7 @@ def test_work_that_failed_is_done_when_the_event_comes_again(receiver: Receiver)
     assert worked == [EVENT]
 
 
-def test_work_that_raises_a_refusal_of_its_own_is_not_taken_for_one_of_ours(
+def test_the_receiver_passes_on_a_refused_error_that_the_work_raises(
     receiver: Receiver,
 ) -> None:
     def fail(_: Event) -> None:
@@ -357,7 +362,7 @@ def test_work_that_raises_a_refusal_of_its_own_is_not_taken_for_one_of_ours(
         deliver(receiver, work=fail)
 
 
-# The memory's contract
+# The contract of a memory
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -377,7 +382,7 @@ def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Memory | SQLiteMem
         "failed a, begin b new, failed a, begin c busy",
     ],
 )
-def test_a_memory_knows_what_is_in_progress_and_what_is_done(
+def test_a_memory_records_the_events_that_are_in_progress_and_done(
     steps: str, memory: Memory | SQLiteMemory
 ) -> None:
     for step in steps.split(", "):
@@ -402,7 +407,7 @@ def test_a_memory_forgets_the_oldest_event_that_is_done_and_none_in_progress() -
     assert [Memory(size=0).begin("key", "a") for _ in range(2)] == ["new"] * 2
 
 
-def test_of_32_deliveries_at_once_one_is_worked_on_and_none_is_answered_200_before_it_is_done(
+def test_of_32_simultaneous_deliveries_one_is_worked_on_and_the_others_get_503(
     memory: Memory | SQLiteMemory,
 ) -> None:
     receiver = Receiver({"NEW": NEW}, memory)
@@ -423,7 +428,7 @@ def test_of_32_deliveries_at_once_one_is_worked_on_and_none_is_answered_200_befo
     assert deliver(receiver, work=worked.append).kind == "duplicate"
 
 
-def test_a_delivery_while_work_runs_that_fails_later_loses_no_event(
+def test_no_event_is_lost_if_it_is_delivered_again_during_work_that_fails(
     memory: Memory | SQLiteMemory,
 ) -> None:
     receiver = Receiver({"NEW": NEW}, memory)
@@ -454,7 +459,7 @@ print(answer.kind, flush=True)
 
 @contextmanager
 def working(path: Path, expiry: float) -> Iterator[subprocess.Popen[str]]:
-    """A process in the middle of its work."""
+    """Start a process, and yield it in the middle of its work."""
     arguments = [str(path), str(expiry), sign(BODY), BODY.decode()]
     with subprocess.Popen(
         [sys.executable, "-c", PROCESS % NEW, *arguments],
@@ -469,7 +474,7 @@ def working(path: Path, expiry: float) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize(("expiry", "kind"), [(900, "busy"), (0, "event")])
-def test_an_event_whose_process_was_killed_in_the_middle_is_worked_on_once_its_claim_expires(
+def test_an_event_of_a_killed_process_is_worked_on_after_its_claim_has_expired(
     expiry: float, kind: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "events.sqlite"
@@ -479,7 +484,7 @@ def test_an_event_whose_process_was_killed_in_the_middle_is_worked_on_once_its_c
     assert deliver(receiver).kind == kind
 
 
-def test_of_two_processes_one_works_and_the_other_says_busy_until_it_is_done(
+def test_of_two_processes_one_works_and_the_other_answers_503_until_the_work_is_done(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "events.sqlite"
@@ -499,7 +504,7 @@ async def fail_later(event: Event) -> None:
     raise OSError("the catalogue is down")
 
 
-def test_asynchronous_work_runs_and_is_worked_on_again_if_it_failed(receiver: Receiver) -> None:
+def test_asynchronous_work_runs_and_is_repeated_if_it_failed(receiver: Receiver) -> None:
     worked: list[Event] = []
 
     async def work(event: Event) -> None:
@@ -517,7 +522,7 @@ def test_asynchronous_work_runs_and_is_worked_on_again_if_it_failed(receiver: Re
     assert asyncio.run(receiver.receive_async("POST", "challengeCode=c0de", {}, b"")).status == 200
 
 
-def test_work_that_is_not_asynchronous_runs_in_a_thread_of_receive_async(
+def test_receive_async_runs_synchronous_work_in_a_thread(
     receiver: Receiver,
 ) -> None:
     headers = {"Preservica-Signature": sign(BODY)}
@@ -530,7 +535,7 @@ def test_work_that_is_not_asynchronous_runs_in_a_thread_of_receive_async(
     assert (answer.kind, threads != [threading.get_ident()]) == ("event", True)
 
 
-def test_asynchronous_work_that_nobody_would_await_is_an_error_and_no_event_is_lost(
+def test_receive_refuses_asynchronous_work_and_loses_no_event(
     receiver: Receiver,
 ) -> None:
     with pytest.raises(TypeError, match="await receive_async"):
@@ -556,17 +561,17 @@ def test_a_receiver_without_a_usable_secret_does_not_start(secrets: dict[str, st
     assert not [hidden for hidden in ("\u20ac", NEW[:15]) if hidden in shown]
 
 
-def test_a_short_secret_is_taken_where_it_is_asked_for() -> None:
+def test_a_short_secret_is_accepted_if_the_caller_allows_it() -> None:
     assert deliver(Receiver({"NEW": "short"}, shortest=1), secret="short").status == 200
 
 
 @pytest.mark.parametrize("old", [None, "", b""])
-def test_an_old_secret_that_is_not_set_signs_nothing(old: str | None) -> None:
+def test_an_old_secret_that_is_not_set_verifies_no_event(old: str | None) -> None:
     receiver = Receiver({"NEW": NEW, "OLD": old})
     assert deliver(receiver, secret="").status == 401
 
 
-def test_a_secret_is_bytes_of_latin_1() -> None:
+def test_a_secret_is_encoded_as_latin_1() -> None:
     secret = "caf\u00e9 of the museum"
     assert deliver(Receiver({"NEW": secret}), secret=secret).kind == "event"
 
@@ -613,7 +618,7 @@ def test_the_module_is_one_file_that_runs_on_the_oldest_python(tmp_path: Path) -
     assert (done.stdout.split(), done.stderr) == (["challenge", "event", "duplicate"], "")
 
 
-def test_the_module_says_which_version_and_licence_it_has_and_how_it_changes() -> None:
+def test_the_module_states_its_version_its_licence_and_its_semantic_versioning() -> None:
     first, *_ = Path(module.__file__).read_text(encoding="utf-8").splitlines()
     assert first == f"# hooksync.receiver {__version__}. SPDX-License-Identifier: Apache-2.0"
     assert module.__version__ == __version__

@@ -1,5 +1,5 @@
-"""The pages about receivers are so: the session is played, the recipes are run with the test vectors,
-and the tables are those of the code.
+"""The pages about receivers are correct. The tests play the session, run the recipes with the test
+vectors, and compare the tables with the code.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ def snippets(language: str, page: Path = REFERENCE) -> list[str]:
     return [body for found, body in blocks(page) if found == language]
 
 
-def test_how_to_write_a_receiver_is_read_in_a_few_minutes() -> None:
+def test_the_page_about_receivers_is_short() -> None:
     assert len(PAGE.read_text(encoding="utf-8").split()) < MOST_WORDS
 
 
-# Write one in ten minutes
+# Write a receiver in ten minutes
 
 
 @dataclass
 class WithFlask(Stage):
-    """Where `flask` starts the page's receiver, and `hooksync sandbox` the tenancy that runs
-    already.
+    """A stage on which `flask` starts the receiver of the page.
+
+    `hooksync sandbox` starts nothing, because the sandbox runs already.
     """
 
     start: Callable[[dict[str, str]], Server] = NotImplemented
@@ -91,7 +92,7 @@ def stage(tmp_path: Path, stack: Any) -> Iterator[WithFlask]:
         )
 
 
-def test_a_first_receiver_goes_as_its_page_says_and_takes_the_event_that_is_signed_by_hand(
+def test_the_session_of_the_page_works_and_its_receiver_takes_an_event_signed_by_hand(
     stage: WithFlask,
 ) -> None:
     check(PAGE, stage)
@@ -113,11 +114,11 @@ def test_a_first_receiver_goes_as_its_page_says_and_takes_the_event_that_is_sign
     stage.server.wait_for("7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2")
 
 
-def test_the_first_receiver_refuses_what_is_forged(
+def test_the_receiver_of_the_page_refuses_forgeries(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOOK_SECRET", NEW)
-    monkeypatch.chdir(tmp_path)  # for its memory
+    monkeypatch.chdir(tmp_path)  # for the memory of the receiver
     scope: dict[str, Any] = {"__name__": "app"}
     exec(snippets("python", PAGE)[0], scope)
     client = scope["app"].test_client()
@@ -135,7 +136,7 @@ def test_the_first_receiver_refuses_what_is_forged(
 # What Preservica sends
 
 
-def test_an_event_that_fire_makes_has_the_fields_of_the_one_on_the_page() -> None:
+def test_an_event_that_fire_makes_has_the_fields_of_the_event_on_the_page() -> None:
     shown = json.loads(snippets("json")[1])
     document: Any = NewEvents(datetime.now(UTC), "FULL_TEXT_INDEXED").make()
     assert list(document) == list(shown)
@@ -152,9 +153,9 @@ def test_the_table_of_triggers_is_that_of_hooksync() -> None:
 
 # Other languages
 
-# What runs a language's snippet: how it is built and run, and a program that reads calls and prints
-# what came of each. A call is a line: "challenge SECRET CODE" or "verify BODY SIGNATURE SECRET...",
-# each word in hex.
+# Programs that run the snippet of each language. Each program reads calls and prints their results.
+# A call is a line: "challenge SECRET CODE" or "verify BODY SIGNATURE SECRET...". Each word after
+# the first is in hex.
 PYTHON = """
 import sys
 for line in sys.stdin:
@@ -259,9 +260,9 @@ PROJECT = """
 class Language:
     """One way to run a language's snippet on the page."""
 
-    name: str  # as after the fence
-    programs: tuple[str, ...]  # that it needs
-    files: dict[str, str]  # one that begins with {} begins with the snippet
+    name: str  # as written after the fence
+    programs: tuple[str, ...]  # that must be installed
+    files: dict[str, str]  # a {} at the beginning of a file is replaced by the snippet
     commands: tuple[Sequence[str], ...]  # the last one reads the calls
 
 
@@ -279,18 +280,18 @@ LANGUAGES = [
 
 
 def calls() -> Iterator[tuple[str, list[bytes], str]]:
-    """Give what is asked, and what must come of it: the test vectors."""
+    """Yield the test vectors: a kind of call, its words, and the expected result."""
     for each in VECTORS["challenges"]:
         words = [each["secret"].encode(), each["code"].encode()]
         yield "challenge", words, each["response"] or "refused"
     for each in VECTORS["events"]:
         words = [each["body"].encode(), each["signature"].encode()]
         secrets = [secret.encode() for secret in each["secrets"]]
-        if each["signature"]:  # no signature is no word
+        if each["signature"]:  # an empty signature cannot be a word
             yield "verify", [*words, *secrets], str(each["is_genuine"]).lower()
 
 
-def test_the_module_does_what_the_test_vectors_say() -> None:
+def test_the_module_agrees_with_the_test_vectors() -> None:
     for each in VECTORS["challenges"]:
         answer = module.Receiver({"NEW": each["secret"]}).receive("POST", each["query"], {}, b"")
         document = json.loads(answer.body)

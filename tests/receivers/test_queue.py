@@ -1,4 +1,6 @@
-"""The example with a queue: what was answered 200 is worked on; and what an outage kept away, later."""
+"""The example with a queue: events that were answered 200 are worked on. Events that an outage kept
+away are worked on later.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def modules(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ModuleType]]:
-    """The modules of the example, in its folder."""
+    """Import the modules of the example, and yield them in its folder."""
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
     yield [importlib.import_module(name) for name in NAMES]
@@ -55,7 +57,7 @@ def test_the_suite_finds_no_fault_with_the_receiver_that_has_a_queue(server: Ser
     assert done.code == 0
 
 
-def test_an_event_that_was_taken_is_worked_on_once_by_whichever_worker_comes(
+def test_a_worker_works_once_on_each_event_that_the_receiver_took(
     server: Server, folder: Path
 ) -> None:
     reference, last = str(uuid.uuid4()), str(uuid.uuid4())
@@ -80,7 +82,7 @@ def test_an_event_whose_worker_died_or_failed_is_tried_again(modules: list[Modul
     queue.put({"trigger": "MOVED", "events": [{"entityType": "IO"}]})  # on which `work` fails
     event_queue.LEASE = 900.0
     taken = queue.take()
-    assert (queue.take(), taken[1]["trigger"]) == (None, "MOVED")  # it died after that
+    assert (queue.take(), taken[1]["trigger"]) == (None, "MOVED")  # the worker died after that
     event_queue.LEASE = -1.0
     queue.run("UPDATE events SET try_at = 0")
     worker.work_off(queue)
@@ -94,7 +96,7 @@ ENTITY = '<Entity title="{0}" ref="{0}" type="{1}">http://127.0.0.1/</Entity>'
 
 
 class Updated(Sandbox):
-    """A sandbox that also answers which entities were updated, as pyPreservica expects it."""
+    """A sandbox that also lists updated entities, as pyPreservica expects them."""
 
     since: str = ""
 
@@ -111,7 +113,7 @@ class Updated(Sandbox):
 
 
 @pytest.mark.usefixtures("no_credentials")
-def test_catching_up_puts_what_was_updated_since_into_the_queue_once(
+def test_catching_up_queues_each_updated_entity_once(
     modules: list[ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
     event_queue, worker, catch_up = modules

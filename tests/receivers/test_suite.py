@@ -1,4 +1,4 @@
-"""The suite of `fire` against receivers with one bug each: it names the bug, and nothing else fails."""
+"""The suite of `fire` against receivers with one bug each: only the tests of this bug fail."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sign(secret: bytes, message: bytes) -> str:
 
 
 class Good:
-    """A receiver by the rules, made of parts that a bug may replace."""
+    """A correct receiver, made of parts that a subclass with a bug replaces."""
 
     limit = 10_000_000
     answers_forgeries = False
@@ -185,7 +185,7 @@ def fire(url: str, *arguments: str) -> Run:
 
 
 def fire_suite(url: str, *arguments: str) -> dict[str, str]:
-    """Give what the suite says of each failure, by its name."""
+    """Return the text that the suite prints about each failure, by the name of the test."""
     done = fire(url, "--suite", *arguments)
     failed: dict[str, str] = dict(FAILED.findall(done.out))
     assert f", {len(failed)} failed.\n" in done.out
@@ -226,7 +226,7 @@ def test_the_suite_names_the_one_bug_of_a_receiver_and_passes_everything_else(
     assert any(bug in text for text in failed.values()), failed
 
 
-def test_the_suite_finds_no_fault_with_a_good_receiver_and_reads_like_this() -> None:
+def test_the_suite_passes_a_good_receiver_and_prints_its_summary() -> None:
     receiver = Good()
     with serving(receiver) as url:
         done = fire(url, "--suite")
@@ -239,14 +239,14 @@ def test_the_suite_finds_no_fault_with_a_good_receiver_and_reads_like_this() -> 
 
 
 class LooksUp(Good):
-    """Its work looks up the entity, and fails where there is none."""
+    """A receiver whose work looks up the entity, and fails if there is none."""
 
     def work(self, event: dict[str, object]) -> None:
         assert "7fdea7e0" in json.dumps(event)
         super().work(event)
 
 
-def test_a_receiver_that_looks_the_entity_up_passes_with_an_event_of_a_real_one(
+def test_a_receiver_that_looks_up_the_entity_passes_with_an_event_of_a_real_entity(
     tmp_path: Path,
 ) -> None:
     events = [{"entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2"}]
@@ -264,7 +264,7 @@ def record(folder: Path, name: str, event: object, secret: bytes = SECRET) -> No
     (folder / f"{name}.json.headers").write_text(headers)
 
 
-def test_a_folder_is_replayed_in_its_order_with_the_signatures_that_came(tmp_path: Path) -> None:
+def test_a_folder_is_replayed_in_order_with_the_recorded_signatures(tmp_path: Path) -> None:
     record(tmp_path, "2-event", {"events": [2]})
     record(tmp_path, "1-event", {"events": [1]}, b"the secret before the rotation")
     record(tmp_path, "3-refused", {"events": [3]}, b"of nobody at all, and no secret")

@@ -1,4 +1,7 @@
-"""Plans as a run makes them, of a tenancy, what is live, and the records of a state; without scrypt."""
+"""Helpers that make a plan as a run does: from a tenancy, its live subscriptions and a state.
+
+A cheap key replaces scrypt.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ PLACE = "hooks.state.json"
 
 
 def derive(wanted: Wanted) -> Key:
-    """Derive a key in no time."""
+    """Return a key made by one HMAC, which is fast."""
     secret, salt = wanted
     return Key(hmac.digest(salt.salt.encode(), secret.reveal().encode(), "sha256"))
 
@@ -36,7 +39,7 @@ def made(
     value: str = VALUE,
     **fields: object,
 ) -> StateEntry:
-    """The entry of a live subscription that hooksync made. `value`: of its secret."""
+    """Return the state entry of a live subscription that hooksync made with the secret `value`."""
     digest = declared_digest(URL_SALT, one.key)
     flag = one.include_identifiers
     unconfirmed = StateEntry(*PROD, one.address, run, AT, digest, flag, identifier)
@@ -45,7 +48,7 @@ def made(
 
 
 def unconfirmed(identifier: str, one: DeclaredSubscription, **fields: object) -> StateEntry:
-    """The entry of a live subscription that only a list has shown."""
+    """Return the state entry of a subscription that a list showed and no response confirmed."""
     return made(identifier, one, salt="", fingerprint="", **fields)
 
 
@@ -55,7 +58,7 @@ def planner(
     environ: Mapping[str, str] = ENVIRON,
     **settings: object,
 ) -> Planner:
-    """What a run plans with."""
+    """Return the planner of a run with the state `known`."""
     given: dict[str, object] = {"place": PLACE, **settings}
     return Planner(options, known, SecretSources(environ), KeyRing(1, derive), **given)  # type: ignore[arg-type]
 
@@ -68,19 +71,19 @@ def planned(
     environ: Mapping[str, str] = ENVIRON,
     **settings: object,
 ) -> TenancyPlan:
-    """Plan a tenancy. `records`: of its state."""
+    """Return the plan of a tenancy whose state has these records."""
     known = state(*records, serial=9)
     [one] = planner(known, options, environ, **settings).plan([FetchedTenancy(wanted, tuple(live))])
     return one
 
 
 def told(plan: TenancyPlan) -> list[str]:
-    """Write each step in a line: the action, the live id, and the codes of its reasons."""
+    """Return a line for each step: the action, the live id, and the codes of its reasons."""
     return list(map(line_of, plan.steps))
 
 
 def line_of(step: Step) -> str:
-    """Write a step in a line."""
+    """Return the line for a step."""
     words = [step.action]
     if not isinstance(step, Subscribe):
         words.append(step.live.id)

@@ -1,4 +1,4 @@
-"""A tenant in memory with its state: one run of apply after the other, as a session makes them."""
+"""A tenancy in memory with its state, for tests that run several applies in succession."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from tests.state_makers import PROD, load, state
 
 @dataclass
 class Tenant:
-    """What a service holds, and what the state contains about it."""
+    """A declared tenancy, the service in memory that holds it, and its state."""
 
     wanted: Tenancy
     service: FakeService = field(default_factory=FakeService)
     options: DiffOptions = PLAIN
-    value: str = VALUE  # of the secret
+    value: str = VALUE  # of the declared secret
     stop: threading.Event = field(default_factory=threading.Event)
-    width: int = 4  # calls at a time
+    width: int = 4  # calls at the same time
     advance: Callable[[], None] = lambda: None
     store: RemoteStore = field(
         default_factory=lambda: RemoteStore(MemoryBackend(), JumpingClock(), print)
     )
 
     def remember(self, *records: AnyRecord) -> Tenant:
-        """Let the state contain these records."""
+        """Write a state with these records."""
         update(self.store, lambda _: state(*records))
         return self
 
@@ -59,12 +59,12 @@ class Tenant:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many applies in succession left each address unsettled."""
+        """Return how many applies in succession left each address unsettled."""
         return {each.address: each.applies for each in self.records.unsettled}
 
     @property
     def verbs(self) -> list[str]:
-        """What the service was asked for."""
+        """Return the kind of each call of the service: list, subscribe or unsubscribe."""
         return [call.split()[0] for call in self.service.calls]
 
     def plan(self, run: Planner | None = None) -> TenancyPlan:
@@ -76,11 +76,11 @@ class Tenant:
 
     @property
     def listed(self) -> tuple[LiveSubscription, ...]:
-        """What a list shows."""
+        """Return the subscriptions that a list shows."""
         return tuple(self.service.live.values())
 
     def apply(self, *, is_killed: bool = False) -> TenancyOutcome:
-        """Apply what is ready, and record the result. `is_killed`: before it is recorded."""
+        """Plan, apply and record the outcome. If `is_killed`, the run ends before the recording."""
         planned = self.planner()
         plan = self.plan(planned)
         journal = Journal(self.store, planned)
@@ -108,5 +108,5 @@ def results(outcome: TenancyOutcome) -> list[str]:
 
 
 def said(outcome: TenancyOutcome) -> list[tuple[str, str]]:
-    """Why each step is not done, and the fix."""
+    """Return why each step is not done, and the fix."""
     return [(one.detail, one.fix) for one in outcome.outcomes]

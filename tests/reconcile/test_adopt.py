@@ -1,4 +1,4 @@
-"""Which live subscriptions may be adopted: what a receiver answers, and what is named in full."""
+"""Which live subscriptions `adopt` takes: the answer of the receiver or a full address decides."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DOWN = ProbeResult("unreachable", "it refuses connections", "start it")
         (None, False, True, False, "env:HOOK_SECRET is not set"),
     ],
 )
-def test_who_may_be_adopted(
+def test_the_receiver_and_a_full_address_decide_whether_a_subscription_is_adopted(
     answer: ProbeResult | None,
     is_replaced: bool,
     is_named: bool,
@@ -60,7 +60,7 @@ def test_who_may_be_adopted(
     assert (f"`hooksync adopt {ADDRESS}`" in why.fix) == is_offered
 
 
-def test_only_what_the_state_does_not_have_is_a_candidate() -> None:
+def test_only_a_live_subscription_that_the_state_does_not_record_is_a_candidate() -> None:
     wanted = []
     there = []
     for name in ("known", "unconfirmed", "unknown", "flag"):
@@ -79,13 +79,15 @@ def test_only_what_the_state_does_not_have_is_a_candidate() -> None:
     ("adopted", "problems", "expected"),
     [(1, 0, ExitCode.DONE), (0, 0, ExitCode.DONE), (1, 1, ExitCode.PARTLY_APPLIED), (0, 1, ExitCode.REFUSED)],
 )  # fmt: skip
-def test_the_exit_code_is_all_some_or_none(adopted: int, problems: int, expected: ExitCode) -> None:
+def test_the_exit_code_of_adopt_differs_for_all_some_and_none(
+    adopted: int, problems: int, expected: ExitCode
+) -> None:
     found = Adoption((ADDRESS,) * adopted, (Problem("no", "x"),) * problems, (), (), None)
     assert found.exit_code == expected
 
 
 def seeded(place: Place) -> Place:
-    """Let both declared subscriptions be live, and made by others."""
+    """Create both declared subscriptions outside hooksync."""
     for trigger in ("FULL_TEXT_INDEXED", "MOVED"):
         place.box.seed("DEMO", f"{place.environ['RECEIVER']}?code={URL_KEY}", trigger, SECRET)
     return place
@@ -111,7 +113,7 @@ def test_adopting_changes_nothing_in_preservica_and_the_next_plan_has_no_changes
     assert (run.code, "No changes." in run.out) == (0, True), run.out
 
 
-def test_a_receiver_with_a_different_secret_is_not_adopted_even_if_it_is_named(
+def test_a_subscription_whose_receiver_has_a_different_secret_is_never_adopted(
     place: Place,
 ) -> None:
     seeded(place).receiver.set_secret("catalogue", "a-different-secret-0123456789")

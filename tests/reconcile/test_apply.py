@@ -1,5 +1,5 @@
-"""Carrying a plan out, on a service in memory: the order of calls, responses that are lost or
-wrong, refusals, interrupts.
+"""How apply carries a plan out on a service in memory: the order of calls, lost and wrong
+responses, refusals, interrupts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import line_of, told
 from tests.reconcile.tenants import Tenant, results, said
 
-OLD = live("old", include_identifiers=False)  # the declared one asks for identifiers
+OLD = live("old", include_identifiers=False)  # the declaration asks for identifiers
 GONE = live("gone", "https://hooks.example.org/x", INDEXED)
 ONE = declared()
 CREATE = "subscribe https://hooks.example.org/a"
@@ -31,12 +31,13 @@ INTERRUPTED = "interrupted: the new one is made, the old one is still there"
 @pytest.mark.parametrize(
     ("replacement", "calls"),
     [
-        # nothing waits for a list: the one that ends the run is enough
+        # the removal waits for a list that shows the new subscription
         ("create-first", [CREATE, "list", "unsubscribe old", "list"]),
+        # only the verification reads a list
         ("remove-first", ["unsubscribe old", CREATE, "list"]),
     ],
 )
-def test_the_new_one_is_made_first_unless_remove_first_is_declared(
+def test_a_replacement_creates_first_unless_remove_first_is_declared(
     replacement: str, calls: list[str]
 ) -> None:
     tenant = Tenant(tenancy(ONE, replacement=replacement), FakeService.holding([OLD]))
@@ -44,19 +45,19 @@ def test_the_new_one_is_made_first_unless_remove_first_is_declared(
     assert tenant.service.calls == calls
 
 
-def test_without_anything_to_remove_no_list_is_read_before_the_verification() -> None:
+def test_a_run_that_removes_nothing_reads_only_the_list_of_the_verification() -> None:
     tenant = Tenant(tenancy(ONE))
     assert tenant.apply().is_as_declared
     assert tenant.service.calls == [CREATE, "list"]
 
 
-def test_nothing_undeclared_is_removed_before_a_list_shows_what_was_created() -> None:
+def test_an_undeclared_subscription_is_removed_only_after_a_list_shows_the_new_ones() -> None:
     tenant = Tenant(tenancy(ONE), FakeService.holding([GONE]))
     assert tenant.apply().is_as_declared
     assert tenant.service.calls == [CREATE, "list", "unsubscribe gone", "list"]
 
 
-def test_remove_first_is_back_to_back_for_each_subscription() -> None:
+def test_remove_first_creates_each_subscription_right_after_its_removal() -> None:
     wanted = [declared(f"https://h.example/{name}", name=name) for name in "ab"]
     there = [live(name, f"https://h.example/{name}", include_identifiers=False) for name in "ab"]
     tenant = Tenant(tenancy(*wanted, replacement="remove-first"), FakeService.holding(there))
@@ -67,7 +68,7 @@ def test_remove_first_is_back_to_back_for_each_subscription() -> None:
         assert tenant.service.calls[first + 1] == f"subscribe https://h.example/{name}"
 
 
-ENDS = {  # a service | replacement | the result, why, and the fix | what is live then
+ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
     "a conflict": (
         FakeService.holding([OLD], refuses_duplicates=True),
         "create-first",
@@ -110,7 +111,7 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
         ("done", "", ""),
         ["new-1"],
     ),
-    "no response to the first removal": (  # nothing is made while the old one may be there
+    "no response to the first removal": (  # nothing is created while the old one may be live
         FakeService.holding([OLD], on_unsubscribe=deque([lost()])),
         "remove-first",
         ("unsettled", "the connection was cut; it may be removed", NEXT_RUN),
@@ -134,7 +135,7 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
         ("unsettled", "the connection was cut; the list shows new-1, which no response confirmed", NEXT_RUN),
         ["new-1", "old"],
     ),
-    "a success without an id": (  # the list shows exactly one new one: it is confirmed
+    "a success without an id": (  # one new subscription in the list is confirmed
         FakeService.holding([OLD], tells_ids=False),
         "create-first",
         ("done", "", ""),
@@ -174,7 +175,7 @@ ENDS = {  # a service | replacement | the result, why, and the fix | what is liv
 
 
 @pytest.mark.parametrize(("service", "replacement", "end", "there"), ENDS.values(), ids=ENDS)
-def test_no_step_is_tried_twice_and_each_says_why_it_is_not_done(
+def test_no_step_is_tried_twice_and_each_unfinished_step_has_a_reason_and_a_fix(
     service: FakeService, replacement: str, end: tuple[str, str, str], there: list[str]
 ) -> None:
     tenant = Tenant(tenancy(ONE, replacement=replacement), service)
@@ -188,7 +189,7 @@ def test_no_step_is_tried_twice_and_each_says_why_it_is_not_done(
 
 
 @pytest.mark.parametrize("script", [LIE, ("after", rejected(403)), lost(), rejected(403)])
-def test_the_list_tells_whether_a_removal_was_done(script: object) -> None:
+def test_a_removal_is_done_if_the_list_no_longer_shows_the_subscription(script: object) -> None:
     service = FakeService.holding([GONE], on_unsubscribe=deque([script]))
     tenant = Tenant(tenancy(limit=UnsubscribeLimit(percent=100)), service)
     outcome = tenant.apply()
@@ -200,7 +201,7 @@ def test_the_list_tells_whether_a_removal_was_done(script: object) -> None:
         assert outcome.has_changed != is_refused
 
 
-# --- undeclared removals wait
+# --- removals of undeclared subscriptions wait
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_nothing_undeclared_is_removed_until_everything_declared_exists(
     assert results(outcome)[-1] == "not-attempted"
 
 
-def test_a_removal_that_waits_names_all_that_is_missing() -> None:
+def test_a_removal_that_waits_names_each_missing_subscription() -> None:
     wanted = [declared(f"https://h.example/{number}", name=f"n{number}") for number in range(3)]
     refused = deque[object]([rejected(400)] * 3)
     tenant = Tenant(tenancy(*wanted), FakeService.holding([GONE], on_subscribe=refused))
@@ -227,7 +228,7 @@ def test_a_removal_that_waits_names_all_that_is_missing() -> None:
     assert said(tenant.apply())[-1] == (f"it stays until these certainly exist: {names}", NEXT_RUN)
 
 
-def test_a_duplicate_stays_while_what_it_duplicates_is_missing() -> None:
+def test_a_duplicate_stays_while_the_declared_subscription_is_missing() -> None:
     twin = live("twin", include_identifiers=False)
     service = FakeService.holding([OLD, twin], on_subscribe=deque([rejected(400)]))
     outcome = Tenant(tenancy(ONE, replacement="remove-first"), service).apply()
@@ -236,7 +237,7 @@ def test_a_duplicate_stays_while_what_it_duplicates_is_missing() -> None:
     assert list(service.live) == ["twin"]
 
 
-def test_a_failed_step_stops_no_other() -> None:
+def test_a_failed_step_stops_no_other_step() -> None:
     wanted = [declared(f"https://h.example/{number}", name=f"n{number}") for number in range(6)]
     tenant = Tenant(tenancy(*wanted), FakeService(on_subscribe=deque([rejected(400)])))
     assert sorted(results(tenant.apply())) == [*["done"] * 5, "failed"]
@@ -245,7 +246,7 @@ def test_a_failed_step_stops_no_other() -> None:
 # --- what the verification finds
 
 
-def test_replace_is_not_asked_for_again_by_the_verification() -> None:
+def test_the_verification_ignores_the_option_replace() -> None:
     options = DiffOptions(replace=("*",))
     tenant = Tenant(tenancy(ONE), FakeService.holding([live("old")]), options)
     outcome = tenant.apply()
@@ -260,7 +261,7 @@ def test_replace_is_not_asked_for_again_by_the_verification() -> None:
         ({"twin": live("twin")}, ["leave twin duplicate"]),
     ],
 )
-def test_what_others_do_during_the_run_is_not_as_declared(
+def test_changes_by_others_during_an_apply_are_reported_as_differences(
     theirs: dict[str, LiveSubscription], codes: list[str]
 ) -> None:
     service = FakeService.holding([live("kept"), GONE])
@@ -271,7 +272,7 @@ def test_what_others_do_during_the_run_is_not_as_declared(
     assert not outcome.is_as_declared
 
 
-def test_what_others_made_meanwhile_is_not_taken_for_what_was_refused() -> None:
+def test_a_subscription_of_others_is_not_taken_for_one_that_was_refused() -> None:
     service = FakeService(on_subscribe=deque([rejected(400)]))
     tenant = Tenant(tenancy(ONE), service)
     tenant.advance = lambda: service.live.update(theirs=live("theirs"))
@@ -288,8 +289,8 @@ def test_after_an_interrupt_nothing_new_starts_and_nothing_counts_as_verified() 
     tenant.advance = tenant.stop.set
     outcome = tenant.apply()
     counted = Counter(results(outcome))
-    # no list has shown what was made: it is not settled
-    assert 1 <= counted["unsettled"] <= 4  # as many as are in flight at once
+    # no list has shown the new subscriptions, so they are unsettled
+    assert 1 <= counted["unsettled"] <= 4  # at most 4 calls run at the same time
     assert counted["not-attempted"] == 51 - counted["unsettled"]
     assert "gone" in tenant.service.live
     assert outcome.not_verified == "interrupted"
@@ -298,7 +299,7 @@ def test_after_an_interrupt_nothing_new_starts_and_nothing_counts_as_verified() 
 @pytest.mark.parametrize(
     ("replacement", "there"), [("create-first", ["new-1", "old"]), ("remove-first", ["new-2"])]
 )
-def test_an_interrupt_ends_no_replacement_between_its_halves_without_saying_so(
+def test_an_interrupted_replacement_is_unsettled_and_never_leaves_its_place_empty(
     replacement: str, there: list[str]
 ) -> None:
     tenant = Tenant(tenancy(ONE, replacement=replacement), FakeService.holding([OLD]))
@@ -309,7 +310,7 @@ def test_an_interrupt_ends_no_replacement_between_its_halves_without_saying_so(
 
 @dataclass
 class Cut(FakeService):
-    """Ctrl-C comes while it lists."""
+    """A service that gets Ctrl-C during each list."""
 
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -318,14 +319,14 @@ class Cut(FakeService):
         return super().list_subscriptions()
 
 
-def test_an_interrupt_while_the_list_is_read_leaves_the_old_one() -> None:
+def test_an_interrupt_while_the_list_is_read_keeps_the_old_subscription() -> None:
     service = Cut.holding([OLD])
     tenant = Tenant(tenancy(ONE), service, stop=service.stop)
     assert said(tenant.apply()) == [(INTERRUPTED, NEXT_RUN)]
     assert service.calls == [CREATE, "list"]
 
 
-def test_progress_is_told_for_each_call_that_brings_a_step_forward() -> None:
+def test_each_subscribe_and_unsubscribe_advances_the_progress() -> None:
     ticks: list[None] = []
     new = declared("https://hooks.example.org/new", name="new")
     tenant = Tenant(tenancy(ONE, new), FakeService.holding([OLD, GONE]))

@@ -1,4 +1,4 @@
-"""How declared and live subscriptions are paired, and the decision about each."""
+"""How the diff pairs declared with live subscriptions, and which step it chooses for each."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ THEIRS = frozenset(["https://vendor.example"])
 ONE = declared()
 ADDRESS = ONE.address
 OLD_URL = "https://old.example/a"
-BEFORE = replace(ONE, url=declared(OLD_URL).url)  # as it was declared before its receiver moved
+BEFORE = replace(ONE, url=declared(OLD_URL).url)  # the declaration before the receiver moved
 
 
-# --- what the state has, and what that means (the table of section 3)
+# --- the state entry of a subscription, and the step that follows
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ BEFORE = replace(ONE, url=declared(OLD_URL).url)  # as it was declared before it
         (None, [], "subscribe new"),
     ],
 )  # fmt: skip
-def test_what_the_state_has_decides_what_is_known_of_a_declared_one(
+def test_the_state_entry_decides_the_step_of_a_declared_subscription(
     entry: StateEntry | None, there: list[LiveSubscription], expected: str
 ) -> None:
     records = [entry] if entry else []
@@ -77,7 +77,7 @@ def test_an_unknown_secret_is_refused_reported_or_replaced(
     assert bool(plan.refusals) == (reaction == "refuse")
 
 
-def test_without_a_state_no_secret_is_compared_and_none_is_a_reason() -> None:
+def test_without_a_state_no_secret_is_compared_and_none_is_replaced() -> None:
     plan = planned(tenancy(ONE, unknown_secret="replace"), [live("b")], place=None)
     assert told(plan) == ["keep b"]
     assert plan.steps[0] == Keep(ONE, live("b"), "unknown")
@@ -114,7 +114,7 @@ def test_identity_is_url_and_trigger_and_the_flag_is_content(
     assert told(planned(tenancy(wanted), [there], place=None)) == expected
 
 
-def test_a_flag_that_the_service_does_not_report_is_the_one_that_was_sent() -> None:
+def test_a_flag_that_the_service_does_not_report_is_taken_from_the_state() -> None:
     there = live("a", include_identifiers=None)
     sent = made("a", ONE, include_identifiers=False)
     assert told(planned(tenancy(ONE), [there], sent)) == ["resubscribe a flag-changed"]
@@ -122,7 +122,7 @@ def test_a_flag_that_the_service_does_not_report_is_the_one_that_was_sent() -> N
     assert content_changes(replace(ONE, include_identifiers=False), there) == ()
 
 
-def test_what_differs_in_nested_data_is_named_by_its_path() -> None:
+def test_each_difference_in_nested_data_is_named_by_its_path() -> None:
     before = {"same": {"a": 1}, "gone": 1, "list": [1, 2], "of": {"two": {"deep": True}}}
     after = {"same": {"a": 1}, "new": {"b": 2}, "list": [1, 3], "of": {"two": {"deep": "yes"}}}
     assert compare(before, after) == [
@@ -139,13 +139,13 @@ def test_what_differs_in_nested_data_is_named_by_its_path() -> None:
 
 
 @pytest.mark.parametrize("glob", ["prod/cat*/MOVED", ADDRESS, "prod/CAT*/MOVED", "other/*"])
-def test_replace_resubscribes_what_its_glob_names(glob: str) -> None:
+def test_replace_resubscribes_each_address_that_its_glob_matches(glob: str) -> None:
     plan = planned(tenancy(ONE), [live("a")], made("a", ONE), options=DiffOptions(replace=(glob,)))
     is_named = address_matches(ADDRESS, [glob])
     assert told(plan) == (["resubscribe a requested"] if is_named else ["keep a"])
 
 
-# --- pairing by entry
+# --- pairing by state entry
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_replace_resubscribes_what_its_glob_names(glob: str) -> None:
         ("https://h.example/x", ["subscribe new", "unsubscribe a undeclared"]),
     ],
 )
-def test_the_entry_pairs_what_is_spelt_differently_and_not_what_is_different(
+def test_a_state_entry_pairs_two_spellings_of_a_url_but_not_two_different_urls(
     url: str, expected: list[str]
 ) -> None:
     wanted = declared("https://h.example/a%7Eb")
@@ -163,7 +163,7 @@ def test_the_entry_pairs_what_is_spelt_differently_and_not_what_is_different(
     assert told(plan) == expected
 
 
-def test_a_forged_state_makes_no_declared_one_pass_for_a_different_one() -> None:
+def test_a_forged_state_pairs_no_subscription_with_a_different_declaration() -> None:
     one = declared("https://h.example/a", name="a")
     two = declared("https://h.example/b", name="b")
     there = [live(name, f"https://h.example/{name}") for name in "abx"]
@@ -172,7 +172,7 @@ def test_a_forged_state_makes_no_declared_one_pass_for_a_different_one() -> None
     assert told(plan)[0] == "unsubscribe x undeclared"
 
 
-def test_a_new_name_and_swapped_names_are_kept() -> None:
+def test_subscriptions_with_new_or_swapped_names_are_kept() -> None:
     renamed = declared(name="renamed")
     assert told(planned(tenancy(renamed), [live("a")], made("a", ONE))) == ["keep a"]
     one = declared("https://h.example/a", name="a")
@@ -186,14 +186,14 @@ def test_a_new_name_and_swapped_names_are_kept() -> None:
 
 
 @pytest.mark.parametrize("owns", ["made", "none", OURS])
-def test_a_receiver_that_moved_is_one_resubscribe_whatever_is_owned(owns: object) -> None:
+def test_a_receiver_that_moved_is_one_resubscribe_for_every_value_of_owns(owns: object) -> None:
     there = live("old", OLD_URL, include_identifiers=False)
     entry = made("old", BEFORE, value="the-secret-before-it-was-rotated")
     plan = planned(tenancy(ONE, owns=owns), [there], entry)
     assert told(plan) == ["resubscribe old url-changed flag-changed secret-changed"]
 
 
-def test_of_two_old_urls_the_newer_is_replaced_and_the_other_is_no_longer_declared() -> None:
+def test_of_two_old_urls_the_newer_is_replaced_and_the_older_is_removed() -> None:
     older = replace(ONE, url=declared("https://older.example/a").url)
     there = [live("old", OLD_URL), live("older", older.url.full)]
     plan = planned(tenancy(ONE), there, made("older", older, run=1), made("old", BEFORE, run=2))
@@ -206,13 +206,13 @@ def test_of_two_old_urls_the_newer_is_replaced_and_the_other_is_no_longer_declar
         ([live("old", OLD_URL)], [], ["subscribe new", "unsubscribe old undeclared"]),
         ([live("old", OLD_URL, INDEXED)], [made("old", BEFORE)], ["subscribe new", "unsubscribe old undeclared"]),
         ([live("old", OLD_URL), live("a")], [made("old", BEFORE)], ["unsubscribe old undeclared", "keep a secret-unknown"]),
-        # what a killed run has made and not yet removed
+        # a killed run has created the new one and not yet removed the old one
         ([live("old", OLD_URL), live("a")], [made("old", BEFORE), made("a", ONE, run=2, replaces="old")],
          ["unsubscribe old duplicate", "keep a"]),
     ],
     ids=["no state", "a different trigger", "its place is filled", "half of it is done"],
 )  # fmt: skip
-def test_what_is_no_move(
+def test_a_move_needs_a_state_entry_the_same_trigger_and_a_free_place(
     there: list[LiveSubscription], records: list[StateEntry], expected: list[str]
 ) -> None:
     assert told(planned(tenancy(ONE), there, *records)) == expected
@@ -229,9 +229,7 @@ def test_under_a_policy_an_unsigned_state_moves_nothing_that_is_not_owned() -> N
 # --- duplicates
 
 
-def test_of_duplicates_the_newest_in_the_state_is_kept_then_one_that_is_right_then_the_first() -> (
-    None
-):
+def test_of_duplicates_the_newest_entry_is_kept_then_a_correct_one_then_the_first() -> None:
     wrong, right, third = live("w", include_identifiers=False), live("r"), live("t")
     there = [wrong, right, third]
     known = [made("w", ONE, run=1), made("t", ONE, run=2)]
@@ -265,7 +263,7 @@ def test_a_duplicate_is_removed_if_it_is_owned_and_left_otherwise(
     ]
 
 
-# --- what is not declared
+# --- undeclared subscriptions
 
 
 @pytest.mark.parametrize(
@@ -285,8 +283,10 @@ def test_a_duplicate_is_removed_if_it_is_owned_and_left_otherwise(
         (THEIRS, "theirs", "outside the prefixes of `owns`"),
     ],
 )  # fmt: skip
-def test_owns_decides_which_undeclared_ones_go(owns: object, origin: str, expected: str) -> None:
-    """`expected`: the reason; with a hyphen before it, the step removes the subscription."""
+def test_owns_decides_which_undeclared_subscriptions_are_removed(
+    owns: object, origin: str, expected: str
+) -> None:
+    """Assert the reason of the step. A hyphen in front of `expected` means a removal."""
     there = live("it", trigger=Trigger("NEWER_THAN_US"))
     records = [] if origin == "theirs" else [made("it", ONE)]
     plan = planned(tenancy(owns=owns), [there], *records, is_proof=origin != "unproven")
@@ -296,7 +296,7 @@ def test_owns_decides_which_undeclared_ones_go(owns: object, origin: str, expect
     assert reason.code == "undeclared"
 
 
-def test_a_longer_host_is_under_no_prefix() -> None:
+def test_a_prefix_of_owns_does_not_match_a_longer_host() -> None:
     there = live("it", "https://hooks.example.org.evil.example/a")
     assert told(planned(tenancy(owns=OURS), [there])) == ["leave it undeclared"]
 
@@ -311,7 +311,7 @@ def test_a_longer_host_is_under_no_prefix() -> None:
         ("prod/gone/*", ["unsubscribe gone undeclared", "leave other undeclared", "leave a undeclared", "leave theirs undeclared"]),
     ],
 )  # fmt: skip
-def test_a_target_selects_declared_ones_and_undeclared_ones_by_their_former_address(
+def test_a_target_selects_undeclared_subscriptions_by_their_former_address(
     target: str, expected: list[str]
 ) -> None:
     other = declared("https://h.example/other", name="other")
@@ -330,14 +330,14 @@ def test_a_target_selects_declared_ones_and_undeclared_ones_by_their_former_addr
     assert told(plan) == expected
 
 
-def test_a_target_takes_no_live_one_from_a_declared_one_that_is_not_selected() -> None:
+def test_a_target_takes_no_live_subscription_from_an_unselected_declaration() -> None:
     new = declared("https://h.example/new", name="catalogue")
     wanted = replace(tenancy(new), not_selected=(declared(name="other"),))
     plan = planned(wanted, [live("a")], made("a", ONE), options=DiffOptions(targets=(new.address,)))
     assert told(plan) == ["subscribe new", "leave a undeclared"]
 
 
-# --- whatever there is
+# --- random tenancies and lists
 
 
 @given(
@@ -347,7 +347,7 @@ def test_a_target_takes_no_live_one_from_a_declared_one_that_is_not_selected() -
     st.sampled_from([(), ("*",), ("prod/hook-1/*",)]),
     st.randoms(use_true_random=False),
 )
-def test_each_one_is_in_exactly_one_step_and_the_order_of_declarations_says_nothing(
+def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
     wanted: Tenancy,
     there: tuple[LiveSubscription, ...],
     known: list[tuple[int, int, int]],

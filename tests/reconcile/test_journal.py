@@ -1,4 +1,4 @@
-"""What the state contains after each run, and what the next run makes of it."""
+"""What the journal writes to the state, and which plan the next run makes from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.state_makers import PROD, intent, unsettled
 
 ONE = declared()
 ADDRESS = ONE.address
-CUT = ("after", lost())  # it is made, and the response is lost
+CUT = ("after", lost())  # the subscription is created, and the response is lost
 REPLACING = DiffOptions(replace=(ADDRESS,))
 NEW_VALUE = "the-secret-after-it-was-rotated-0123"
 
@@ -63,7 +63,7 @@ def test_a_rotation_is_noticed_and_only_a_success_response_proves_the_new_secret
 
 
 @pytest.mark.parametrize("is_made", [True, False])
-def test_the_next_run_finishes_a_killed_one(is_made: bool) -> None:
+def test_the_next_run_finishes_a_killed_run(is_made: bool) -> None:
     tenant = Tenant(tenancy(ONE, owns="made"))
     tenant.apply(is_killed=True)
     if not is_made:
@@ -78,7 +78,7 @@ def test_the_next_run_finishes_a_killed_one(is_made: bool) -> None:
     assert list(tenant.service.live) == [entry.id]
 
 
-def test_what_a_killed_move_has_replaced_is_removed_whoever_made_it() -> None:
+def test_the_subscription_that_a_killed_run_replaced_is_removed_even_if_it_is_not_owned() -> None:
     old = live("theirs", include_identifiers=False)
     tenant = Tenant(tenancy(ONE, owns="made"), FakeService.holding([old]))
     tenant.service.on_unsubscribe = deque([LIE])
@@ -101,7 +101,7 @@ def test_an_intent_stays_until_its_subscription_appears_or_a_later_run_closes_it
     assert tenant.records.intents == ()
 
 
-def test_of_several_candidates_of_an_intent_none_is_proved_and_all_are_owned() -> None:
+def test_all_candidates_of_an_intent_are_owned_and_none_is_confirmed() -> None:
     tenant = Tenant(tenancy(ONE, owns="made"))
     tenant.service.on_subscribe = deque([lost()])
     tenant.apply()
@@ -111,7 +111,7 @@ def test_of_several_candidates_of_an_intent_none_is_proved_and_all_are_owned() -
     assert len(tenant.service.live) == 1
 
 
-# --- counting
+# --- the count of unsettled applies
 
 
 def test_after_two_unsettled_applies_nothing_is_created_until_replace() -> None:
@@ -126,7 +126,7 @@ def test_after_two_unsettled_applies_nothing_is_created_until_replace() -> None:
     assert tenant.verbs.count("subscribe") == 2
     tenant.options = REPLACING
     assert results(tenant.apply())[0] == "unsettled"
-    assert tenant.counts == {ADDRESS: 1}  # --replace begins to count anew
+    assert tenant.counts == {ADDRESS: 1}  # --replace starts the count again
     tenant.service.on_subscribe.clear()
     tenant.options = DiffOptions()
     assert tenant.apply().is_as_declared
@@ -138,11 +138,13 @@ def test_after_two_unsettled_applies_nothing_is_created_until_replace() -> None:
     ("answers", "count"),
     [
         ([], None),  # done: no longer unsettled
-        ([rejected(400)], None),  # it is certain what became of it
+        ([rejected(400)], None),  # refused: certainly not created
         ([lost()], 2),
     ],
 )
-def test_only_applies_in_succession_count(answers: list[object], count: int | None) -> None:
+def test_only_unsettled_applies_in_succession_are_counted(
+    answers: list[object], count: int | None
+) -> None:
     tenant = Tenant(tenancy(ONE)).remember(unsettled(applies=1), unsettled("other", applies=2))
     tenant.service.on_subscribe = deque(answers)
     tenant.apply()
@@ -150,10 +152,10 @@ def test_only_applies_in_succession_count(answers: list[object], count: int | No
     assert len(tenant.state.unsettled) == (1 if count is None else 2)
 
 
-# --- lists that lag, and what is done outside hooksync
+# --- lists that lag, and changes outside hooksync
 
 
-def test_what_a_response_named_counts_as_live_until_a_list_shows_it() -> None:
+def test_an_id_from_a_response_counts_as_live_until_a_list_shows_it() -> None:
     tenant = Tenant(tenancy(ONE))
     tenant.service.on_subscribe = deque([LIE])
     [made_now] = tenant.apply().outcomes
@@ -169,11 +171,11 @@ def test_what_a_response_named_counts_as_live_until_a_list_shows_it() -> None:
     tenant.service.live[entry.id] = live(entry.id)
     assert tenant.apply().is_as_declared
     assert tenant.records == TenancyRecords((replace(entry, is_listed=True),))
-    tenant.service.live.clear()  # a list has shown it before: it was removed outside hooksync
+    tenant.service.live.clear()  # a list has shown the id: it was removed outside hooksync
     assert told(tenant.plan()) == ["subscribe removed-outside"]
 
 
-def test_what_is_still_listed_is_removed_again_by_the_next_apply() -> None:
+def test_a_replaced_subscription_that_is_still_listed_is_removed_by_the_next_apply() -> None:
     old = live("theirs", include_identifiers=False)
     tenant = Tenant(tenancy(ONE, owns="made"), FakeService.holding([old]))
     tenant.service.on_unsubscribe = deque([LIE])
@@ -185,7 +187,7 @@ def test_what_is_still_listed_is_removed_again_by_the_next_apply() -> None:
     assert tenant.records == TenancyRecords((replace(entry, replaces=""),))
 
 
-def test_what_was_removed_outside_stays_known_as_that_until_it_is_made_again() -> None:
+def test_a_removal_outside_hooksync_is_reported_until_the_subscription_is_recreated() -> None:
     tenant = Tenant(tenancy(ONE), FakeService(on_subscribe=deque([rejected(400)])))
     tenant.remember(made("lost", ONE))
     for _ in range(2):
@@ -195,7 +197,7 @@ def test_what_was_removed_outside_stays_known_as_that_until_it_is_made_again() -
     assert told(tenant.plan())[0].startswith("keep ")
 
 
-def test_what_is_replaced_outside_is_reported_until_it_is_adopted() -> None:
+def test_a_subscription_replaced_outside_hooksync_is_reported_until_it_is_adopted() -> None:
     tenant = Tenant(tenancy(ONE), FakeService.holding([live("theirs")])).remember(made("lost", ONE))
     for _ in range(2):
         assert told(tenant.plan()) == ["keep theirs replaced-outside"]
@@ -211,7 +213,7 @@ def adopt(tenant: Tenant) -> None:
     Journal(tenant.store, planner).adopt([plan], [ADDRESS])
 
 
-def test_an_adopted_one_has_the_declared_secret_and_flag_and_is_owned() -> None:
+def test_an_adopted_subscription_has_the_declared_secret_and_flag_and_is_owned() -> None:
     there = live("theirs", include_identifiers=None)
     tenant = Tenant(tenancy(replace(ONE, include_identifiers=False), owns="made"))
     tenant.service.live = {"theirs": there}
@@ -229,7 +231,7 @@ def test_an_adopted_one_has_the_declared_secret_and_flag_and_is_owned() -> None:
 # --- names
 
 
-def test_a_rename_of_subscription_or_tenancy_is_a_keep_and_recorded() -> None:
+def test_a_renamed_subscription_or_tenancy_is_kept_and_the_new_name_recorded() -> None:
     tenant = Tenant(tenancy(ONE), FakeService.holding([live("a")])).remember(made("a", ONE))
     renamed = replace(ONE, tenancy="archive", name="renamed")
     tenant.wanted = replace(tenancy(renamed), name="archive")
@@ -239,7 +241,7 @@ def test_a_rename_of_subscription_or_tenancy_is_a_keep_and_recorded() -> None:
     assert entry == made("a", replace(ONE, tenancy="archive", name="renamed"))
 
 
-def test_what_is_removed_is_forgotten_and_what_is_left_is_not() -> None:
+def test_the_state_forgets_removed_subscriptions_and_keeps_those_left_alone() -> None:
     gone = declared("https://h.example/gone", name="gone")
     there = [live("a"), live("gone", gone.url.full)]
     tenant = Tenant(tenancy(ONE, owns="none"), FakeService.holding(there))
@@ -249,4 +251,4 @@ def test_what_is_removed_is_forgotten_and_what_is_left_is_not() -> None:
     tenant.wanted = tenancy(ONE, owns="made")
     assert tenant.apply().is_as_declared
     assert [entry.id for entry in tenant.records.entries] == ["a"]
-    assert len(tenant.state.intents) == 1  # of a tenant that this run does not declare
+    assert len(tenant.state.intents) == 1  # of a tenancy that this run does not declare

@@ -1,4 +1,4 @@
-"""The limits of a plan, why it is refused, the order of its steps, and secrets in its types."""
+"""The limits of a plan, its refusals, the order of its steps, and types that hide secrets."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object
     [
         (UnsubscribeLimit(percent=50), 1, 1, False),
         (UnsubscribeLimit(percent=50), 2, 3, False),
-        (UnsubscribeLimit(percent=50), 2, 2, True),  # reaching the share refuses
+        (UnsubscribeLimit(percent=50), 2, 2, True),  # a plan that reaches the share is refused
         (UnsubscribeLimit(percent=50), 3, 2, True),
-        (UnsubscribeLimit(percent=10), 1, 1, False),  # one removal breaks no share
+        (UnsubscribeLimit(percent=10), 1, 1, False),  # one removal is within every share above 0%
         (UnsubscribeLimit(percent=10), 2, 8, True),
         (UnsubscribeLimit(percent=100), 9, 1, False),
         (UnsubscribeLimit(percent=0), 1, 9, True),
@@ -62,13 +62,13 @@ def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object
         (UnsubscribeLimit(number=2), 3, 9, True),
     ],
 )
-def test_a_plan_that_reaches_the_share_or_passes_the_number_is_unsafe(
+def test_a_plan_that_reaches_the_share_or_exceeds_the_number_is_refused(
     limit: UnsubscribeLimit, removed: int, kept: int, is_refused: bool
 ) -> None:
     assert bool(reasons(limit, removed, kept)) == is_refused
 
 
-def test_unknown_secrets_are_refused_and_the_fix_names_both_ways() -> None:
+def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> None:
     owner = tenancy(ONE, declared("https://h.example/b", name="b"), unknown_secret="refuse")
     plan = planned(owner, [live("1")])
     what = "prod: secret unknown: prod/catalogue/MOVED"
@@ -80,7 +80,7 @@ def test_unknown_secrets_are_refused_and_the_fix_names_both_ways() -> None:
     ("place", "is_ci", "is_told"),
     [(PLACE, True, True), (PLACE, False, False), (None, True, False)],
 )
-def test_in_ci_the_fix_of_unknown_secrets_without_a_state_names_the_flag(
+def test_in_ci_the_fix_of_unknown_secrets_names_the_option_state_if_there_is_no_state(
     place: str | None, is_ci: bool, is_told: bool
 ) -> None:
     run = planner(None, place=place, is_ci=is_ci)
@@ -97,10 +97,10 @@ def test_in_ci_the_fix_of_unknown_secrets_without_a_state_names_the_flag(
         ([unsettled(applies=1)], False, False, False),
         ([unsettled(applies=2)], False, False, True),
         ([unsettled(applies=9)], False, False, True),
-        ([unsettled(applies=2)], False, True, False),  # --replace asks for it once more
+        ([unsettled(applies=2)], False, True, False),  # --replace allows one more try
         ([unsettled(applies=2), unconfirmed("1", ONE)], True, False, True),
         ([unsettled(applies=2), made("1", ONE)], True, False, False),  # nothing is created
-        ([unsettled("other", applies=2)], False, False, False),  # of a different tenant
+        ([unsettled("other", applies=2)], False, False, False),  # of a different tenancy
     ],
 )
 def test_an_address_that_two_applies_left_unsettled_is_created_again_only_by_replace(
@@ -115,17 +115,17 @@ def test_an_address_that_two_applies_left_unsettled_is_created_again_only_by_rep
         assert "--replace prod/catalogue/MOVED" in plan.refusals[0].fix
 
 
-def test_many_addresses_are_counted() -> None:
+def test_a_list_of_many_addresses_ends_with_the_number_of_the_others() -> None:
     assert some_of(["a", "b", "c", "d", "e"]) == "a, b, c, d, e"
     assert some_of(["a", "b", "c", "d", "e", "f", "g"]) == "a, b, c, d, e and 2 more"
 
 
-def test_the_reason_holds_the_numbers() -> None:
+def test_the_reason_of_a_refusal_gives_the_numbers() -> None:
     [reason] = reasons(UnsubscribeLimit(percent=12.5), 3, 2)
     assert reason == "prod: would unsubscribe 3 of the 5 it owns: limits.unsubscribe is 12.5%"
 
 
-def test_each_reason_says_where_the_limit_is_and_what_lifts_it() -> None:
+def test_each_refusal_has_a_place_and_a_fix_that_names_owns_before_the_limit() -> None:
     there = [live("1"), live("2", "https://hooks.example.org/b")]
     problems = planned(tenancy(), there).refusals
     assert len(problems) == 2
@@ -135,17 +135,17 @@ def test_each_reason_says_where_the_limit_is_and_what_lifts_it() -> None:
 
 
 @pytest.mark.parametrize("removed", [1, 2])
-def test_removing_all_where_none_is_declared_is_unsafe(removed: int) -> None:
+def test_a_plan_that_removes_all_while_none_is_declared_is_refused(removed: int) -> None:
     said = f"prod: would unsubscribe all it owns ({removed}), since none is declared"
     assert reasons(UnsubscribeLimit(number=5), removed, 0) == [said]
 
 
 @pytest.mark.parametrize("removed", [1, 2, 5])
-def test_a_limit_of_a_hundred_per_cent_allows_to_empty_a_tenancy(removed: int) -> None:
+def test_a_limit_of_100_percent_lets_a_plan_empty_a_tenancy(removed: int) -> None:
     assert reasons(UnsubscribeLimit(percent=100), removed, 0) == []
 
 
-def test_duplicates_replaced_ones_and_what_a_target_leaves_do_not_count() -> None:
+def test_duplicates_replacements_and_unselected_subscriptions_do_not_count_as_removals() -> None:
     there = [live(str(number), include_identifiers=False) for number in range(9)]
     owner = tenancy(ONE, limit=UnsubscribeLimit(number=0))
     assert planned(owner, there).refusals == ()
@@ -158,7 +158,7 @@ def test_duplicates_replaced_ones_and_what_a_target_leaves_do_not_count() -> Non
     assert plan.refusals == ()
 
 
-def test_what_is_not_ours_makes_no_share_larger() -> None:
+def test_subscriptions_that_are_not_owned_do_not_change_the_share() -> None:
     there = [live(f"{number}", f"https://vendor.example/{number}") for number in range(90)]
     there += [live("a", "https://hooks.example.org/x"), live("b", "https://hooks.example.org/y")]
     owner = tenancy(
@@ -205,7 +205,7 @@ def test_steps_are_in_the_order_of_their_actions_and_a_plan_not_begun_has_done_n
         ([ONE], (Problem("too much", "less"),), False, False),
     ],
 )
-def test_a_plan_is_ready_if_there_is_something_to_do_and_nothing_against_it(
+def test_a_plan_is_ready_if_it_has_work_to_do_and_no_refusal(
     wanted: list[DeclaredSubscription],
     refusals: tuple[Problem, ...],
     is_empty: bool,
@@ -215,7 +215,7 @@ def test_a_plan_is_ready_if_there_is_something_to_do_and_nothing_against_it(
     assert (plan.is_empty, plan.is_ready) == (is_empty, is_ready)
 
 
-def test_a_secret_gives_nothing_away() -> None:
+def test_no_text_of_a_secret_shows_its_value() -> None:
     secret = Secret("hunter2-hunter2")
     shown = [
         repr(secret),
@@ -255,7 +255,7 @@ def test_a_secret_is_neither_pickled_nor_copied(take: object) -> None:
         ("", ""),
     ],
 )
-def test_the_normal_form_changes_scheme_host_and_port_only(url: str, normal: str) -> None:
+def test_the_normal_form_of_a_url_changes_only_scheme_host_and_port(url: str, normal: str) -> None:
     assert normal_url(url) == normal
     assert normal_url(normal) == normal
 
@@ -265,8 +265,8 @@ def test_the_full_url_is_in_no_repr() -> None:
 
 
 @pytest.mark.parametrize("extra", [0, 1])
-def test_a_state_that_asks_for_too_much_scrypt_is_refused_before_any(extra: int) -> None:
-    most = MOST_SALTS + FEW_SALTS  # of one reference
+def test_a_state_with_too_many_salts_is_refused_before_scrypt_runs(extra: int) -> None:
+    most = MOST_SALTS + FEW_SALTS  # the most for one reference
     wanted = []
     there = []
     entries = []
@@ -290,6 +290,6 @@ def test_a_state_that_asks_for_too_much_scrypt_is_refused_before_any(extra: int)
         run.plan(fetched)
         assert len(derived) == most
         return
-    with pytest.raises(FileError, match=f"asks for the work of {most + 1} fingerprints"):
+    with pytest.raises(FileError, match=f"requires {most + 1} fingerprints"):
         run.plan(fetched)
     assert derived == []

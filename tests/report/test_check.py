@@ -1,4 +1,4 @@
-"""Findings of a check judged and written down, with evidence that no real run produces."""
+"""How findings of a check are judged and written, with values that no real run produces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.makers import declared
 
 
 @given(st.text(), st.text(), st.text(), st.text())
-def test_whatever_a_text_holds_every_rendering_keeps_its_shape(
+def test_no_text_of_a_finding_breaks_the_text_or_the_json(
     name: str, place: str, subject: str, text: str
 ) -> None:
     findings = [Finding(name, subject, "failed", text, text), Finding("", "it", "ok", text)]
@@ -30,7 +30,7 @@ def test_whatever_a_text_holds_every_rendering_keeps_its_shape(
     ("seconds", "mark"),
     [(0.2, "ok"), (3.0, "ok"), (3.1, "warning"), (10.0, "warning"), (10.1, "failed")],
 )
-def test_a_receiver_that_answers_slowly_is_a_warning_and_then_not_ready(
+def test_a_slow_receiver_is_a_warning_and_a_very_slow_one_is_a_failure(
     seconds: float, mark: str
 ) -> None:
     found = judge(declared(), ProbeResult("ready", "", "", seconds), is_asked=True)

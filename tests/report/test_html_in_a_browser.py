@@ -1,6 +1,4 @@
-"""The HTML page of a plan in a browser: a large one, one of hostile names, and one that may run no
-script.
-"""
+"""The HTML page of a plan in a browser: a large page, and a page that may run no script."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-# its DirectoryBrowserSupport.CSP, as delivered
+# the default of DirectoryBrowserSupport.CSP in Jenkins
 JENKINS = "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"
 SHOWN = "all => all.filter(each => each.checkVisibility()).length"
 
@@ -39,7 +37,7 @@ def written(plan: RunView, folder: Path) -> str:
 
 
 def shown(page: Page, what: str) -> int:
-    """Count what is to be seen of it."""
+    """Return the number of visible elements that match the selector."""
     count: int = page.eval_on_selector_all(what, SHOWN)
     return count
 
@@ -51,7 +49,7 @@ def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(
     reader.open(address)
     page = reader.page
     timing = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
-    # says how busy the machine is, too, so it is not asked for
+    # printed and not asserted, because it depends on the load of the machine
     print(f"opened in {timing:.0f} ms")  # noqa: T201
     assert (page.locator("section").count(), shown(page, "section > .step")) == (20, 11_000)
 
@@ -75,7 +73,7 @@ def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(
     assert not reader.faults
 
 
-def test_removals_come_first_and_everything_is_unfolded_by_a_button_or_for_print(
+def test_removals_come_first_and_a_button_or_printing_unfolds_all_steps(
     tmp_path: Path, reader: Reader
 ) -> None:
     address = written(view(large(30, "archive-prod")), tmp_path)
@@ -97,7 +95,7 @@ def test_removals_come_first_and_everything_is_unfolded_by_a_button_or_for_print
 
 
 @pytest.mark.parametrize(("size", "scheme"), covering(product((PHONE, DESKTOP), SCHEMES)), ids=str)
-def test_the_page_is_open_to_all(
+def test_the_page_is_accessible(
     size: tuple[int, int], scheme: str, tmp_path: Path, reader: Reader
 ) -> None:
     reader.open(
@@ -110,7 +108,7 @@ def test_the_page_is_open_to_all(
 
 
 class UnderJenkins(BaseHTTPRequestHandler):
-    """Serves a plan's page under a content policy."""
+    """Serves the page of a plan with the content policy of Jenkins."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -123,10 +121,10 @@ class UnderJenkins(BaseHTTPRequestHandler):
         pass
 
 
-def test_without_its_script_and_style_the_page_shows_and_unfolds_all(browser: Browser) -> None:
+def test_without_script_and_style_the_page_shows_and_unfolds_all_steps(browser: Browser) -> None:
     with served(UnderJenkins) as address:
         reader = Reader(browser, address)
-        reader.open(address)  # narrow pages need the style
+        reader.open(address)  # a wide page, because narrow pages need the style
         page = reader.page
         assert shown(page, "section > .step") == 33
         assert shown(page, "form") == shown(page, "dl") == 0

@@ -1,4 +1,4 @@
-"""What a pull request shows: to the letter, within GitHub's limit, and whatever the texts hold."""
+"""Markdown for pull requests: its exact text, GitHub's limit, and hostile texts."""
 
 from __future__ import annotations
 
@@ -117,8 +117,9 @@ def large(number: int, name: str = "prod") -> TenancyView:
 
 
 def assert_well_formed(text: str) -> list[str]:
-    """Read as GitHub does: fences close, folds balance, the marker is first, all fits. Gives what
-    is in no fence.
+    """Assert that fences close, folds balance, the marker is first and the limit is kept.
+
+    Return the lines outside fences.
     """
     assert len(text.encode()) < LIMIT
     assert re.match("<!-- hooksync:(plan|apply|check) -->\n### hooksync ", text)
@@ -143,7 +144,7 @@ def assert_well_formed(text: str) -> list[str]:
     return outside
 
 
-def test_a_plan_to_the_letter() -> None:
+def test_a_plan_has_the_expected_markdown() -> None:
     refusal = Problem("prod: would unsubscribe too much", "check the file")
     doubt = Problem("`x` is doubtful", "fix it", tenancy().location)
     assert (
@@ -153,7 +154,7 @@ def test_a_plan_to_the_letter() -> None:
     assert_well_formed(PLAN)
 
 
-def test_a_failed_apply_to_the_letter() -> None:
+def test_a_failed_apply_has_the_expected_markdown() -> None:
     plan = make_plan(
         tenancy(declared("https://ours.example/alert", name="alert")), (), DiffOptions()
     )
@@ -164,7 +165,7 @@ def test_a_failed_apply_to_the_letter() -> None:
     assert_well_formed(FAILED)
 
 
-def test_what_was_not_tried_does_not_look_done() -> None:
+def test_a_step_that_was_not_tried_does_not_look_done() -> None:
     text = markdown(view(view_of_plan(the_plan(), outcome=not_begun(the_plan()))), is_report=True)
     assert text.count("!     outcome              not tried\n") == 3
 
@@ -188,7 +189,7 @@ def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> No
     assert "!   nothing planned" in text
 
 
-def test_refusals_and_errors_stay_when_steps_go() -> None:
+def test_refusals_and_errors_stay_if_steps_are_left_out() -> None:
     refusals = [Problem(f"refusal number {n}", "fix it") for n in range(50)]
     one = replace(
         large(1_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "fix it"))
@@ -226,7 +227,7 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
 @given(
     st.text() | st.text(alphabet="`~\n<>@[]()!-+#&;:/w.a\r\u2028\u202e\ud800 ") | st.just(HOSTILE)
 )
-def test_whatever_a_text_holds_it_stays_where_it_is_put(text: str) -> None:
+def test_no_text_breaks_the_markdown(text: str) -> None:
     hostile = hostile_view(text)
     assert_well_formed(markdown(hostile))
     assert_well_formed(markdown(hostile, is_report=True))
@@ -238,7 +239,7 @@ def test_whatever_a_text_holds_it_stays_where_it_is_put(text: str) -> None:
     "text", sampled([HOSTILE * 1_000, "`" * 100_000, "\U0001f480" * 70_000, "-" * 200_000], 1, 2)
 )
 @pytest.mark.slow
-def test_one_text_alone_does_not_fill_the_room(text: str) -> None:
+def test_one_very_long_text_leaves_room_for_the_others(text: str) -> None:
     hostile = hostile_view(text, many=8)
     for written in (markdown(hostile), markdown(hostile, is_report=True)):
         assert_well_formed(written)
@@ -254,7 +255,7 @@ def test_a_fence_is_longer_than_any_run_of_backticks() -> None:
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
 @pytest.mark.slow
-def test_what_is_shown_and_what_is_counted_as_left_out_is_all_there_is(sizes: list[int]) -> None:
+def test_every_step_is_shown_or_counted_as_left_out(sizes: list[int]) -> None:
     text = markdown(view(*(large(size, f"tenancy-{n}") for n, size in enumerate(sizes))))
     outside = assert_well_formed(text)
     titles = re.findall("^tenancy-([0-9]+)   ", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What people read, to the letter."""
+"""The exact text of plans, reports and questions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def a_plan(**settings: object) -> TenancyPlan:
 
 
 def kept(*, known: bool = True) -> TenancyPlan:
-    """A plan without changes. `known`: whether the state has its secret."""
+    """Return a plan without changes. If `known` is false, the state has no entry for it."""
     records = [made("1" * 32, declared())] if known else []
     return planned(tenancy(declared()), [live()], *records)
 
@@ -91,12 +91,12 @@ Plan: 1 to subscribe, 1 to resubscribe, 2 to REMOVE; 1 unchanged, 1 left alone.
 """
 
 
-def test_a_plan_reads_as_the_design_shows_it() -> None:
+def test_a_plan_has_the_expected_text() -> None:
     plan = a_plan()
     assert plain(plan_lines(view(view_of_plan(plan)))) == PLAN
 
 
-def test_what_is_kept_is_shown_when_asked_for() -> None:
+def test_kept_subscriptions_are_shown_on_request() -> None:
     plan = a_plan()
     text = plain(plan_lines(view(view_of_plan(plan)), shows_kept=True))
     assert (
@@ -105,7 +105,7 @@ def test_what_is_kept_is_shown_when_asked_for() -> None:
     )
 
 
-def test_description_and_owner_of_what_is_declared_are_shown() -> None:
+def test_description_and_owner_of_declared_subscriptions_are_shown() -> None:
     told = replace(
         declared("https://ours.example/new", name="new"),
         description="for the\ncatalogue",
@@ -167,7 +167,7 @@ def test_each_reason_is_the_same_in_text_and_json(code: str) -> None:
     found = [each for step in document["tenancies"][0]["steps"] for each in step["reasons"]]
     assert {"code": code, "text": text} in found
     lines = plain(plan_lines(shown))
-    # that something new is new, and which flag differs, is seen without it
+    # the plan shows new steps and changed flags without these reasons
     assert code in ("new", "flag-changed") or text in lines
 
 
@@ -178,7 +178,7 @@ def test_an_unread_tenancy_is_never_called_unchanged() -> None:
     assert text.endswith("0 unchanged; 1 tenancy not planned.\n")
 
 
-def test_colour_goes_by_the_step_and_changes_no_letter() -> None:
+def test_colours_depend_on_the_step_and_change_no_letter() -> None:
     plan = a_plan()
     text = coloured(plan_lines(view(view_of_plan(plan))))
     assert re.sub("\x1b\\[[0-9;]*m", "", text) == PLAN
@@ -186,7 +186,7 @@ def test_colour_goes_by_the_step_and_changes_no_letter() -> None:
     assert "\x1b[33m+/- catalogue" in text
     assert "\x1b[31m-   search" in text
     assert "\x1b[2m.   1 not made by hooksync" in text
-    assert text.count("\x1b[0m") == 5  # of five steps, and nothing else
+    assert text.count("\x1b[0m") == 5  # four steps and the line about those left alone
 
 
 def finished(*results: str, **settings: object) -> RunView:
@@ -203,7 +203,7 @@ def finished(*results: str, **settings: object) -> RunView:
     return view(view_of_plan(plan, outcome=TenancyOutcome(plan, outcomes, **settings)))
 
 
-def test_a_report_sums_up_and_says_that_it_was_verified() -> None:
+def test_a_report_sums_up_the_run_and_states_its_verification() -> None:
     text = plain(report_lines(finished("done", "done", "done", "done", "unchanged", "unchanged")))
     assert (
         text == "Applied: 4 done, 0 failed; 1 unchanged, 1 left"
@@ -211,7 +211,7 @@ def test_a_report_sums_up_and_says_that_it_was_verified() -> None:
     )
 
 
-def test_a_report_names_what_went_wrong_with_its_fix() -> None:
+def test_a_report_names_failed_steps_with_their_fix() -> None:
     text = plain(
         report_lines(
             finished(
@@ -234,7 +234,7 @@ def test_a_report_names_what_went_wrong_with_its_fix() -> None:
     )
 
 
-def test_a_report_names_what_it_verified_if_another_tenancy_could_not_be_read() -> None:
+def test_a_report_names_the_verified_tenancies_if_one_could_not_be_read() -> None:
     done = finished("done", "done", "done", "done", "unchanged", "unchanged")
     error = ServiceError(Problem("GET -> 500: oops", "look"))
     unread = view_of_plan(UnreadTenancy(tenancy(declared(), name="other"), error))
@@ -244,7 +244,7 @@ def test_a_report_names_what_it_verified_if_another_tenancy_could_not_be_read() 
     )
 
 
-def test_a_report_says_what_still_differs() -> None:
+def test_a_report_names_subscriptions_that_still_differ() -> None:
     plan = a_plan()
     text = plain(
         report_lines(
@@ -257,7 +257,7 @@ def test_a_report_says_what_still_differs() -> None:
 
 
 def with_strangers(number: int) -> RunView:
-    """View a plan of a tenancy in which so many subscriptions are left alone."""
+    """Return a view of a plan that leaves `number` subscriptions alone."""
     strangers = tuple(
         live(f"{index:032x}", f"https://vendor.example/{index}") for index in range(number)
     )
@@ -266,7 +266,7 @@ def with_strangers(number: int) -> RunView:
     return view(view_of_plan(planned(tenancy(one, owns="made"), there, made("f" * 32, one))))
 
 
-def test_what_is_left_alone_is_one_line_with_its_number() -> None:
+def test_subscriptions_left_alone_are_one_line_with_their_number() -> None:
     text = plain(plan_lines(with_strangers(6)))
     assert (
         text == "prod   eu.preservica.com / BRAMA   7 live, 1 declared\n\n"
@@ -296,14 +296,14 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
     assert not shown.has_changes
 
 
-def test_many_that_are_left_alone_are_one_line_in_markdown_too() -> None:
+def test_subscriptions_left_alone_are_one_line_in_markdown_too() -> None:
     assert markdown(with_strangers(6)).endswith(
         "\n\n.   6 not made by hooksync, left alone; `owns: all` would remove them\n```\n"
     )
     assert markdown(with_strangers(6), shows_kept=True).count("\n.   not made by hooksync") == 6
 
 
-def test_with_a_target_only_the_targeted_are_said_to_match() -> None:
+def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -> None:
     done = replace(
         finished("done", "done", "done", "done", "unchanged", "unchanged"), is_targeted=True
     )
@@ -318,7 +318,7 @@ def test_with_a_target_only_the_targeted_are_said_to_match() -> None:
     )
 
 
-def test_the_question_says_what_changes_where_and_names_what_is_removed() -> None:
+def test_the_question_counts_changes_by_tenancy_and_names_removed_subscriptions() -> None:
     one = view_of_plan(a_plan())
     line = (
         "prod (eu.preservica.com / BRAMA): 1 new, 1 replaced, 2 REMOVED (search MOVED, same MOVED)."

@@ -1,6 +1,4 @@
-"""What the tests of the sandbox share: a sandbox that is closed for them, and a client that knows
-only HTTP.
-"""
+"""Fixtures for the tests of the sandbox: sandboxes, plain HTTP clients and receivers."""
 
 from __future__ import annotations
 
@@ -59,16 +57,14 @@ class Client:
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here leaves the machine, whatever the environment says."""
+    """Remove the proxy variables, so that no request leaves the machine."""
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture
 def start(stack: ExitStack) -> Callable[..., Sandbox]:
-    """Start a sandbox with some options; receivers are not challenged unless `traits` says
-    otherwise.
-    """
+    """Return a function that starts a sandbox, without challenges unless `traits` is given."""
 
     def start(**options: Any) -> Sandbox:
         return stack.enter_context(
@@ -80,7 +76,7 @@ def start(stack: ExitStack) -> Callable[..., Sandbox]:
 
 @pytest.fixture
 def connect(stack: ExitStack) -> Callable[..., Client]:
-    """Log in to a sandbox."""
+    """Return a function that logs in to a sandbox."""
 
     def connect(box: Sandbox, tenant: str | None = "DEMO", **credentials: str) -> Client:
         client = Client(box, tenant, **credentials)
@@ -92,7 +88,7 @@ def connect(stack: ExitStack) -> Callable[..., Client]:
 
 @pytest.fixture
 def answering(stack: ExitStack) -> Callable[[Answer], str]:
-    """Run a receiver that gives one answer to everything; gives its URL."""
+    """Return a function that starts a receiver with one fixed answer and returns its URL."""
 
     def answering(answer: Answer) -> str:
         server = LoopbackServer(0, lambda connection, _: connection.send(answer))

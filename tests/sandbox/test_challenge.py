@@ -1,4 +1,4 @@
-"""How the sandbox's service challenges a receiver, and what it takes for an answer."""
+"""How the service of the sandbox challenges a receiver, and which answers it accepts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ WRONG = "its challengeResponse is wrong; it may use a different secret"
 
 @pytest.fixture
 def recording(stack: ExitStack) -> tuple[str, list[Request]]:
-    """Run a receiver that answers every challenge rightly and keeps the requests; gives its address
-    and them.
-    """
+    """Start a receiver that passes every challenge. Return its address and its requests."""
     seen: list[Request] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -93,7 +91,9 @@ def test_challenge_is_a_post_that_adds_the_code_to_the_query(
         ),
     ],
 )
-def test_wrong_answer_fails_with_its_reason(status: int, document: object, reason: str) -> None:
+def test_a_wrong_answer_fails_the_challenge_with_its_reason(
+    status: int, document: object, reason: str
+) -> None:
     assert judge(status, json.dumps(document).encode(), CODE, SECRET) == reason
 
 
@@ -116,7 +116,7 @@ def test_endless_answer_is_not_read_to_its_end(answering: Answering) -> None:
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:1/\u20ac", "http://127.0.0.1:1/a b", f"http://{'a' * 70}.example/"]
 )
-def test_url_that_cannot_be_called_fails(url: str) -> None:
+def test_a_url_that_cannot_be_called_fails_the_challenge(url: str) -> None:
     assert challenge(url, SECRET, TIMEOUT) is not None
 
 

@@ -1,5 +1,6 @@
-"""The command: what it announces, what it hides, and how it ends. Run as a process of its own, as
-users run it.
+"""The command `hooksync sandbox`: what it prints, what it hides, and how it ends.
+
+The tests run it in its own process, as users do.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 
 class Child:
-    """A running `hooksync sandbox` that has announced everything."""
+    """A running `hooksync sandbox` that has printed all its lines."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.arguments = arguments
@@ -54,16 +55,16 @@ class Child:
 
     @property
     def pasted(self) -> str:
-        """What it says to paste into a second terminal."""
+        """Return the printed lines that a user pastes into a second terminal."""
         return "\n".join(self.lines[-2:])
 
     @property
     def exports(self) -> Path:
-        """The file with the variables of a second terminal."""
+        """Return the path of the file with the variables for a second terminal."""
         return Path(shlex.split(self.lines[-1])[1])
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """Send a signal; gives the exit code and what came on standard error."""
+        """Send a signal, and return the exit code and the standard error."""
         self.process.send_signal(number)
         _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
@@ -90,7 +91,7 @@ def log_in(url: str, **form: str) -> requests.Response:
 
 
 def subscribe(url: str, receiver: str, secret: str) -> int:
-    """Log in as the default account and subscribe a receiver; gives the status."""
+    """Log in as the default account, subscribe a receiver, and return the status."""
     token = log_in(url, username="archivist@example.org", password="sandbox-password").json()[
         "token"
     ]
@@ -103,12 +104,14 @@ def subscribe(url: str, receiver: str, secret: str) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_it_cleanly(launch: Launch, number: signal.Signals) -> None:
+def test_a_signal_ends_the_sandbox_with_exit_code_0_and_no_message(
+    launch: Launch, number: signal.Signals
+) -> None:
     assert launch().stop(number) == (0, "")
 
 
 def second_terminal(pasted: str, folder: Path, then: str, **environment: str) -> str:
-    """Paste into a shell in a folder, and type a command; gives all that it says."""
+    """Paste lines into a shell, type a command, and return the standard output."""
     typed = f'hooksync() {{ "{sys.executable}" -m hooksync "$@"; }}\n{pasted}\n{then}\n'
     kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -121,7 +124,7 @@ def second_terminal(pasted: str, folder: Path, then: str, **environment: str) ->
         timeout=60,
         check=True,
     )
-    progress = r"^applying \d+/\d+\n"  # a run of more than five seconds shows some
+    progress = r"^applying \d+/\d+\n"  # a run of more than five seconds shows progress
     assert re.sub(progress, "", done.stderr, flags=re.MULTILINE) == ""
     return done.stdout
 
@@ -133,7 +136,7 @@ APPLY = "hooksync plan && hooksync apply --yes && hooksync plan"
 @pytest.mark.parametrize(
     "arguments", [(), ("--receiver", "cat", "--receiver", "No"), ("--write-hooks", "FILE")]
 )
-def test_second_terminal_plans_and_applies_by_what_was_printed(
+def test_the_printed_lines_let_a_second_terminal_plan_and_apply(
     launch: Launch, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     hooks = tmp_path / "a folder" / "it's.yaml"
@@ -146,7 +149,7 @@ def test_second_terminal_plans_and_applies_by_what_was_printed(
     assert "No changes." in said
 
 
-def test_secrets_come_to_the_second_terminal_by_a_file_of_its_owner_and_are_not_printed(
+def test_a_private_file_gives_a_second_terminal_the_secrets_and_none_is_printed(
     launch: Launch, tmp_path: Path
 ) -> None:
     secrets = {"HOOK_SECRET": "a-hook-secret-of-ours", "SANDBOX_PASSWORD": "it's a $PASSWORD"}
@@ -159,7 +162,9 @@ def test_secrets_come_to_the_second_terminal_by_a_file_of_its_owner_and_are_not_
     assert modes == {0o600}
 
 
-def test_variables_are_read_by_env_file_as_well(launch: Launch, tmp_path: Path) -> None:
+def test_the_file_of_variables_works_with_the_option_env_file(
+    launch: Launch, tmp_path: Path
+) -> None:
     child = launch("--write-hooks", str(tmp_path / "hooks.yaml"))
     done = hooksync(["plan", "--env-file", "hooks.env"], {}, tmp_path)
     assert "Plan: 2 to subscribe" in done.out
@@ -167,7 +172,7 @@ def test_variables_are_read_by_env_file_as_well(launch: Launch, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("taken", ["hooks.yaml", "hooks.env"])
-def test_file_that_is_there_is_not_replaced_by_the_hooks_file(
+def test_write_hooks_does_not_replace_an_existing_file(
     launch: Launch, tmp_path: Path, taken: str
 ) -> None:
     (tmp_path / taken).write_text("mine\n")
@@ -196,7 +201,7 @@ def test_secrets_from_the_environment_are_used_but_never_shown(launch: Launch) -
     assert not any(secret in shown for secret in secrets.values())
 
 
-def test_log_tells_each_call_challenge_and_receiver_and_no_secret(launch: Launch) -> None:
+def test_the_log_shows_each_call_challenge_and_receiver_but_no_secret(launch: Launch) -> None:
     child = launch("--receiver", "cat=HOOK", "--trait", "answer-without-id", HOOK="a-hook-secret")
     receiver = f"{child.lines[1].split()[1]}?code=KEY-OF-A-FUNCTION"
     assert subscribe(child.url, receiver, "a-hook-secret") == 200
@@ -235,7 +240,7 @@ def test_fire_in_a_second_terminal_sends_an_event_to_a_receiver_of_the_sandbox(
     assert errors.endswith(" receiver  cat -> event\n")
 
 
-def test_password_of_the_usual_variable_replaces_the_toys_own(launch: Launch) -> None:
+def test_the_variable_sandbox_password_replaces_the_default_password(launch: Launch) -> None:
     child = launch(SANDBOX_PASSWORD="a-pass-word")
     url = child.url
     assert log_in(url, username="archivist@example.org", password="a-pass-word").ok
@@ -268,7 +273,7 @@ def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
         (["--receiver", "cat=UNSET"], "error: the environment variable UNSET is not set"),
     ],
 )
-def test_wrong_option_is_told_with_its_fix_and_64(
+def test_a_wrong_option_is_an_error_with_a_fix_and_exit_code_64(
     tmp_path: Path, arguments: list[str], error: str
 ) -> None:
     done = hooksync(["sandbox", *arguments], {"BAD_SEED": "0189"}, tmp_path)
@@ -281,13 +286,15 @@ def test_wrong_option_is_told_with_its_fix_and_64(
 @pytest.mark.parametrize(
     "flag", [("--list-lag", "-1"), ("--list-lag", "nan"), ("--list-lag", "inf")]
 )
-def test_a_time_that_cannot_be_is_wrong_usage(tmp_path: Path, flag: tuple[str, str]) -> None:
+def test_an_impossible_list_lag_is_wrong_usage(tmp_path: Path, flag: tuple[str, str]) -> None:
     done = hooksync(["sandbox", *flag], {}, tmp_path)
     assert (done.code, done.out) == (64, "")
     assert f'{flag[0]}: "{flag[1]}" is not a number from 0 to ' in done.err
 
 
-def test_port_that_is_taken_is_told_and_1(start: Callable[..., Sandbox], tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_an_error_with_exit_code_1(
+    start: Callable[..., Sandbox], tmp_path: Path
+) -> None:
     port = start().url.rpartition(":")[2]
     done = hooksync(["sandbox", "--port", port], {}, tmp_path)
     assert (done.code, done.out) == (1, "")

@@ -1,5 +1,6 @@
-"""The tour: what it shows, what it hides, and that it leaves nothing. Run as a process of its own,
-as users run it.
+"""The tour `hooksync demo`: what it shows, what it hides, and that it leaves nothing behind.
+
+Most tests run it in its own process, as users do.
 """
 
 from __future__ import annotations
@@ -97,17 +98,17 @@ class Home:
             cwd=self.root / "work",
             env=environ,
             text=True,
-            start_new_session=True,  # what Ctrl-C would reach is known by its group
+            start_new_session=True,  # its group contains all that Ctrl-C would reach
             **streams,
         )
 
     def left_behind(self) -> list[str]:
-        """Name the files that are left, and the processes."""
+        """Return the files and the processes that the tour has left."""
         files = [str(path) for folder in self.root.iterdir() for path in folder.rglob("*")]
         return files + [f"process {number}" for number in self._processes()]
 
     def _processes(self) -> Iterator[str]:
-        """Find by its environment whatever was started here; a system without /proc tells nothing."""
+        """Yield the processes with the environment of the tour. Without /proc, there are none."""
         marker = f"TMPDIR={self.root / 'tmp'}".encode()
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
@@ -147,14 +148,8 @@ def read_until(process: subprocess.Popen[str], wanted: str) -> None:
     raise AssertionError(f"it never said {wanted}")
 
 
-def open_terminal() -> tuple[int, int]:
-    import pty  # POSIX alone has it
-
-    return pty.openpty()
-
-
 @pytest.mark.slow
-def test_tour_tells_its_story_in_order_and_leaves_nothing(tour: Shown) -> None:
+def test_the_tour_shows_its_parts_in_order_and_leaves_nothing_behind(tour: Shown) -> None:
     assert (tour.code, tour.err) == (0, "")
     rest = " ".join(tour.out.split())  # where lines break depends on the ports
     for part in STORY:
@@ -177,7 +172,7 @@ def test_tour_fits_a_terminal_and_shows_no_secret_and_no_path(tour: Shown) -> No
 @pytest.mark.parametrize(
     "line", sampled(["2. Plan", "A tour of hooksync", "$ hooksync plan --detailed-exitcode"], 3, 3)
 )
-def test_signal_ends_it_and_nothing_is_left(
+def test_a_signal_ends_the_tour_and_nothing_is_left_behind(
     home: Home, line: str, number: signal.Signals, code: int
 ) -> None:
     with home.start() as process:
@@ -189,7 +184,7 @@ def test_signal_ends_it_and_nothing_is_left(
     assert home.left_behind() == []
 
 
-def test_command_that_does_not_do_as_told_ends_the_tour_with_1(
+def test_a_command_that_fails_ends_the_tour_with_exit_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -208,7 +203,7 @@ def test_command_that_does_not_do_as_told_ends_the_tour_with_1(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_server_that_cannot_be_started_or_folder_that_cannot_be_made_is_told(
+def test_a_folder_that_cannot_be_made_ends_the_tour_with_exit_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
@@ -217,7 +212,7 @@ def test_server_that_cannot_be_started_or_folder_that_cannot_be_made_is_told(
     assert lines[-1].startswith("The tour ends early: ")
 
 
-def test_command_runs_without_what_is_about_the_users_own_tenancies(
+def test_commands_of_the_tour_get_no_variables_about_the_users_own_tenancies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in SETTINGS_OF_THE_USER.items():

@@ -1,6 +1,4 @@
-"""What goes wrong on demand: how a fault is written, when it is due, and what each kind does over
-HTTP.
-"""
+"""Faults on demand: how a fault is written, when it is due, and what each kind does over HTTP."""
 
 from __future__ import annotations
 
@@ -23,8 +21,8 @@ URL = "https://hooks.example.org/x"
 HTML = "text/html"
 JSON = "application/json"
 
-# Each kind, as it meets a subscribe: how often it was carried out; status and content type, or how
-# the client fails.
+# Each kind at a subscribe: how often the call is carried out; then status and content type, or the
+# error of the client.
 CUT = requests.ConnectionError
 HALF = requests.exceptions.ChunkedEncodingError
 CASES = [
@@ -54,7 +52,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "is_done", "outcome"), CASES)
-def test_each_kind_goes_wrong_in_its_own_way(
+def test_each_kind_of_fault_has_its_own_effect_on_a_subscribe(
     start: Start, connect: Connect, kind: str, is_done: int, outcome: Any
 ) -> None:
     box = start(faults=(f"{kind}@subscribe",))
@@ -69,7 +67,7 @@ def test_each_kind_goes_wrong_in_its_own_way(
     assert [call.name for call in box.calls] == ["login", "subscribe"]
 
 
-def test_table_above_has_every_kind() -> None:
+def test_the_table_of_cases_has_every_kind_of_fault() -> None:
     kinds = {read_fault(f"{kind}@any", KINDS).kind for kind, _, _ in CASES}
     assert kinds == KINDS.keys() - {"needs-2fa-setup"}
 
@@ -83,7 +81,7 @@ def test_table_above_has_every_kind() -> None:
         ("any", "anything"),
     ],
 )
-def test_fault_meets_the_call_that_it_names(start: Start, call: str, path: str) -> None:
+def test_a_fault_affects_the_call_that_it_names(start: Start, call: str, path: str) -> None:
     box = start(faults=(f"status-418@{call}",))
     with requests.post(f"{box.url}/api/{path}") as answer:
         assert answer.status_code == 418
@@ -113,7 +111,7 @@ def due(calls: str, *specs: str) -> list[str | None]:
         ("list list list", ["cut@list:1:1", "commit-cut@list"], ["commit-cut", "cut", None]),
     ],
 )
-def test_fault_is_due_as_often_and_as_late_as_it_says(
+def test_the_text_of_a_fault_decides_how_often_and_how_late_it_is_due(
     calls: str, specs: list[str], kinds: list[str | None]
 ) -> None:
     assert due(calls, *specs) == kinds
@@ -131,7 +129,7 @@ def test_fault_is_due_as_often_and_as_late_as_it_says(
         ("slow-0.25@unsubscribe", Fault("slow", "unsubscribe", 0.25)),
     ],
 )
-def test_fault_is_read_as_it_is_written(spec: str, fault: Fault) -> None:
+def test_every_part_of_a_fault_is_read_from_its_text(spec: str, fault: Fault) -> None:
     assert read_fault(spec) == fault
 
 
@@ -153,7 +151,7 @@ def test_fault_is_read_as_it_is_written(spec: str, fault: Fault) -> None:
         ("slow-100000@list", "is not of the form"),
     ],
 )
-def test_what_is_no_fault_is_refused_in_one_line(spec: str, reason: str) -> None:
+def test_a_text_that_is_no_fault_is_refused_with_the_reason(spec: str, reason: str) -> None:
     with pytest.raises(SandboxError) as caught:
         read_fault(spec)
     assert reason in str(caught.value)

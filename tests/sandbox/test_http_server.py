@@ -1,4 +1,4 @@
-"""The HTTP server behind the sandbox and `listen`: strict framing, and nobody can hold it up."""
+"""The HTTP server behind the sandbox and `listen`: strict framing, and no client can block it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_request_with_plain_framing_is_answered(sent: str) -> None:
     assert b"Connection: close" in answer
 
 
-def test_headers_that_come_twice_are_joined_so_that_neither_counts_alone() -> None:
+def test_two_headers_with_the_same_name_are_joined_into_one() -> None:
     seen: list[Request] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -157,7 +157,7 @@ def test_a_connection_that_falls_silent_ends(sent: str) -> None:
 
 
 @pytest.mark.parametrize("begun", ["POST /", CHUNKED + "ffff\r\n"])
-def test_a_byte_now_and_then_does_not_hold_a_connection(begun: str) -> None:
+def test_a_client_that_sends_single_bytes_does_not_hold_a_connection(begun: str) -> None:
     with Echo(SHORT) as server, connected(server) as client:
         client.sendall(begun.encode())
         client.settimeout(SHORT / 10)
@@ -172,7 +172,7 @@ def test_a_client_that_reads_no_answer_does_not_hold_a_connection() -> None:
         client.sendall(request * 50)  # far more than the buffers of both sides take
 
 
-def test_of_too_many_silent_connections_the_oldest_gives_way() -> None:
+def test_of_too_many_silent_connections_the_oldest_is_closed() -> None:
     with Echo() as server, ExitStack() as clients:
         silent = [clients.enter_context(connected(server)) for _ in range(MAX_CONNECTIONS)]
         with connected(server) as client:
@@ -183,7 +183,7 @@ def test_of_too_many_silent_connections_the_oldest_gives_way() -> None:
         assert received(silent[-1]).startswith(b"HTTP/1.1 200 ")
 
 
-def test_no_busy_connection_gives_way_to_a_new_one_or_ends_by_the_time_limit() -> None:
+def test_neither_a_new_connection_nor_the_time_limit_closes_a_busy_connection() -> None:
     can_answer = threading.Event()
     arrived = threading.Semaphore(0)
 

@@ -1,5 +1,5 @@
-"""The acceptance test: pyPreservica, unchanged, takes the sandbox for Preservica, and the sandbox
-its receiver.
+"""The acceptance test: an unchanged pyPreservica accepts the sandbox as Preservica, and the sandbox
+accepts pyPreservica's receiver.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RecordingHandler(pyPreservica.WebHookHandler):
 
 @pytest.fixture
 def hooks(stack: ExitStack) -> Callable[..., WebHooksAPI]:
-    """Make a WebHooksAPI for a sandbox."""
+    """Return a function that makes a WebHooksAPI for a sandbox."""
 
     def hooks(box: Sandbox, **options: Any) -> WebHooksAPI:
         return stack.enter_context(web_hooks_api(box, **options))
@@ -58,7 +58,7 @@ Hooks = Callable[..., WebHooksAPI]
 Start = Callable[..., Sandbox]
 
 
-def test_it_logs_in_and_lists(start: Start, hooks: Hooks) -> None:
+def test_pypreservica_logs_in_and_lists_subscriptions(start: Start, hooks: Hooks) -> None:
     box = start()
     seeded = box.seed("DEMO", "https://hooks.example.org/x", "MOVED", SECRET)
     api = hooks(box)
@@ -67,17 +67,17 @@ def test_it_logs_in_and_lists(start: Start, hooks: Hooks) -> None:
     assert api.roles == ["ROLE_SDB_MANAGER_USER"]
 
 
-def test_it_is_told_its_tenant(start: Start, hooks: Hooks) -> None:
+def test_pypreservica_gets_its_tenant_from_the_log_in(start: Start, hooks: Hooks) -> None:
     assert hooks(start(), tenant=None).tenant == "DEMO"
 
 
-def test_it_logs_in_with_a_second_factor(start: Start, hooks: Hooks) -> None:
+def test_pypreservica_logs_in_with_a_second_factor(start: Start, hooks: Hooks) -> None:
     box = start(accounts=(Account(totp_seed=SEED),))
     assert hooks(box, two_fa_secret_key=SEED).subscriptions() == []
     assert [call.name for call in box.calls][:2] == ["login", "complete-2fa"]
 
 
-def test_it_is_told_that_a_second_factor_is_missing_or_not_set_up(
+def test_pypreservica_reports_a_second_factor_that_is_missing_or_not_set_up(
     start: Start, hooks: Hooks
 ) -> None:
     box = start(accounts=(Account(totp_seed=SEED),), faults=("needs-2fa-setup@login:1:1",))
@@ -87,18 +87,18 @@ def test_it_is_told_that_a_second_factor_is_missing_or_not_set_up(
         hooks(box)
 
 
-def test_it_is_refused_with_a_wrong_password(start: Start, hooks: Hooks) -> None:
+def test_pypreservica_is_refused_with_a_wrong_password(start: Start, hooks: Hooks) -> None:
     with pytest.raises(RuntimeError, match="Check your credentials"):
         hooks(start(), password="wrong")
 
 
-def test_it_logs_in_again_when_its_token_is_gone(start: Start, hooks: Hooks) -> None:
+def test_pypreservica_logs_in_again_after_its_token_expires(start: Start, hooks: Hooks) -> None:
     box = start(faults=("expired-token@list",))
     assert hooks(box).subscriptions() == []
     assert [call.name for call in box.calls].count("login") == 2
 
 
-def test_it_subscribes_and_unsubscribes(start: Start, hooks: Hooks) -> None:
+def test_pypreservica_subscribes_and_unsubscribes(start: Start, hooks: Hooks) -> None:
     box = start(traits=frozenset())
     api = hooks(box)
     with Receiver({"catalogue": [SECRET]}) as receiver:
@@ -109,7 +109,9 @@ def test_it_subscribes_and_unsubscribes(start: Start, hooks: Hooks) -> None:
     assert box.subscriptions("DEMO") == ()
 
 
-def test_it_is_refused_where_the_receiver_has_another_secret(start: Start, hooks: Hooks) -> None:
+def test_a_subscribe_is_refused_if_the_receiver_has_a_different_secret(
+    start: Start, hooks: Hooks
+) -> None:
     box = start(traits=frozenset())
     api = hooks(box)
     with (
@@ -121,17 +123,17 @@ def test_it_is_refused_where_the_receiver_has_another_secret(start: Start, hooks
     assert box.subscriptions("DEMO") == ()
 
 
-def test_it_is_refused_without_a_role(start: Start, hooks: Hooks) -> None:
+def test_pypreservica_is_refused_without_a_role(start: Start, hooks: Hooks) -> None:
     with pytest.raises(RuntimeError, match="ROLE_SDB_CONFIG_MANAGER_USER"):
         hooks(start(accounts=(Account(roles=("ROLE_SDB_INGEST_USER",)),))).subscriptions()
 
 
-def test_its_receiver_passes_the_challenge_and_takes_an_event(
+def test_the_receiver_of_pypreservica_passes_the_challenge_and_accepts_an_event(
     start: Start, hooks: Hooks, receiver: HTTPServer
 ) -> None:
     box = start(traits=frozenset())
     url = f"http://127.0.0.1:{receiver.server_port}/hook?code=KEY"
     hooks(box).subscribe(url, TriggerType.MOVED, SECRET)
     assert box.fire("MOVED") == [200]
-    receiver.shutdown()  # returns when the event was worked on
+    receiver.shutdown()  # returns after the event was handled
     assert [event["events"] for event in receiver.events] == [[MOVED]]

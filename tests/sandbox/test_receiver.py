@@ -1,4 +1,4 @@
-"""The receiver over real HTTP: challenges, events, and what it does not take."""
+"""The receiver of the sandbox over real HTTP: challenges, events and refusals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def post(url: str, body: Any = b"", **headers: str) -> requests.Response:
         )
 
 
-def test_challenge_is_answered_under_the_first_secret(receiver: Receiver) -> None:
+def test_a_challenge_is_answered_with_the_first_secret(receiver: Receiver) -> None:
     answer = post(f"{receiver.url('catalogue')}?code=KEY&challengeCode=c0de")
     assert answer.json() == {
         "challengeCode": "c0de",
@@ -41,18 +41,18 @@ def test_challenge_is_answered_under_the_first_secret(receiver: Receiver) -> Non
     assert receiver.answers["alerts", "challenge"] == 0
 
 
-def test_event_that_a_different_receiver_would_take_is_refused(receiver: Receiver) -> None:
+def test_an_event_signed_for_a_different_receiver_is_refused(receiver: Receiver) -> None:
     signature = sign_event(b"another secret", b"{}")
     assert post(receiver.url("catalogue"), b"{}", Preservica_Signature=signature).status_code == 401
     assert not receiver.answers["catalogue", "event"]
     assert receiver.answers["catalogue", "refused"] == 1
 
 
-def test_receiver_of_another_name_is_not_there(receiver: Receiver) -> None:
+def test_an_unknown_receiver_name_is_answered_with_404(receiver: Receiver) -> None:
     assert post(f"{receiver.url('nobody')}?challengeCode=c0de").status_code == 404
 
 
-def test_secret_is_rotated_while_the_receiver_runs(receiver: Receiver) -> None:
+def test_a_running_receiver_accepts_a_new_secret(receiver: Receiver) -> None:
     receiver.set_secret("alerts", "a fresh secret")
     answer = post(f"{receiver.url('alerts')}?challengeCode=c0de")
     assert answer.json()["challengeResponse"] == sign_challenge(b"a fresh secret", b"c0de")

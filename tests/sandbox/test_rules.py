@@ -1,4 +1,4 @@
-"""The service's rules, without a socket: requests in, answers out, a clock of our own."""
+"""The rules of the service, without a socket, and with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = {"url": "https://hooks.example.org/x", "triggerType": "MOVED", "secret": 
 
 @dataclass
 class Service:
-    """The rules with a clock that is set by hand and receivers that answer as they are told."""
+    """The rules, with a clock and an answer of all receivers that the test sets."""
 
     account: Account = field(default_factory=Account)
     traits: frozenset[str] = frozenset()
@@ -79,12 +79,12 @@ def service() -> Service:
 # Logging in
 
 
-def test_body_that_is_no_form_is_a_wrong_log_in(service: Service) -> None:
+def test_a_log_in_whose_body_is_no_form_is_refused(service: Service) -> None:
     assert service.call("POST", "/api/accesstoken/login", b"\xff{}").status == 401
 
 
 @pytest.mark.parametrize("drift", [-90, 90])
-def test_code_of_another_time_is_refused(drift: int) -> None:
+def test_a_one_time_code_of_a_different_time_is_refused(drift: int) -> None:
     service = Service(Account(totp_seed=SEED))
     continuation = service.log_in()[1]["continuationToken"]
     assert complete(service, continuation, pyotp.TOTP(SEED).at(int(NOW) + drift))[0] == 401
@@ -128,14 +128,14 @@ def test_seed_that_is_not_base32_is_refused_at_once() -> None:
     [call for call in CALLS if "accesstoken" not in call[1]]
     + [("DELETE", f"/api/webhook/subscriptions/{'0' * 32}")],
 )
-def test_every_call_but_a_log_in_wants_a_token(method: str, path: str) -> None:
+def test_every_call_except_a_log_in_needs_a_token(method: str, path: str) -> None:
     assert Service().call(method, path).status == 401
 
 
-# What else there is to read
+# Other documents
 
 
-def test_details_tell_the_roles(service: Service) -> None:
+def test_the_user_details_contain_the_roles(service: Service) -> None:
     assert json.loads(service.call("GET", "/api/user/details").body) == {
         "roles": ["ROLE_SDB_MANAGER_USER"]
     }
@@ -151,7 +151,9 @@ def test_version_is_xml(service: Service) -> None:
     ("method", "path"),
     [("GET", "/"), ("PUT", "/api/user/details"), ("DELETE", "/api/webhook/subscriptions/")],
 )
-def test_what_the_service_does_not_have_is_404(service: Service, method: str, path: str) -> None:
+def test_an_unknown_path_or_method_is_answered_with_404(
+    service: Service, method: str, path: str
+) -> None:
     assert service.call(method, path).status == 404
 
 
@@ -193,7 +195,7 @@ def test_flag_may_be_a_text_or_a_boolean_or_left_out(
         ({"includeIdentifiers": "yes"}, "includeIdentifiers"),
     ],
 )
-def test_bad_field_is_refused_by_name(
+def test_the_refusal_of_a_bad_field_names_the_field(
     service: Service, changes: dict[str, object], reason: str
 ) -> None:
     status, document = service.subscribe(**changes)
@@ -207,11 +209,11 @@ def test_body_that_is_no_json_object_is_refused(service: Service, body: bytes) -
     assert service.call("POST", "/api/webhook/subscriptions", body).status == 400
 
 
-def test_trigger_that_the_sandbox_was_told_of_is_taken(service: Service) -> None:
+def test_an_extra_trigger_of_the_sandbox_is_accepted(service: Service) -> None:
     assert service.subscribe(triggerType="ENTITY_DELETED")[1]["triggerType"] == "ENTITY_DELETED"
 
 
-def test_second_subscription_for_the_same_url_and_trigger_is_taken(service: Service) -> None:
+def test_a_second_subscription_for_the_same_url_and_trigger_is_accepted(service: Service) -> None:
     ids = {service.subscribe()[1]["id"], service.subscribe()[1]["id"]}
     assert {each["id"] for each in service.list()} == ids
 
@@ -233,7 +235,7 @@ def test_tenants_neither_see_nor_remove_each_others_subscriptions() -> None:
     assert [each["id"] for each in service.list()] == [subscription_id]
 
 
-# Traits: what nobody knows of the real service
+# Traits: possible behaviour of the real service
 
 
 def with_trait(trait: str) -> Service:
@@ -264,7 +266,7 @@ def lagging(*traits: str, **seconds: float) -> Service:
     return service
 
 
-def test_addition_that_lags_is_there_at_once_and_listed_later() -> None:
+def test_an_addition_that_lags_takes_effect_at_once_and_is_listed_later() -> None:
     service = lagging(additions=5)
     _, made = service.subscribe()
     assert [each.id for each in service.tenancies.held_by("DEMO")] == [made["id"]]
@@ -275,7 +277,7 @@ def test_addition_that_lags_is_there_at_once_and_listed_later() -> None:
     assert service.list() == [made]
 
 
-def test_removal_that_lags_is_gone_at_once_and_listed_for_a_while() -> None:
+def test_a_removal_that_lags_takes_effect_at_once_and_is_still_listed_for_a_while() -> None:
     service = lagging(removals=5)
     _, made = service.subscribe()
     statuses = [

@@ -21,7 +21,9 @@ LOG_IN = {"username": "archivist@example.org", "password": "sandbox-password"}
 URL = "https://hooks.example.org/x?code=a-key-in-the-query"
 
 
-def test_what_is_done_by_hand_is_listed_at_once(start: Start, connect: Connect) -> None:
+def test_changes_by_hand_are_listed_at_once_even_if_the_list_lags(
+    start: Start, connect: Connect
+) -> None:
     box = start(list_lag_additions=5.0, list_lag_removals=5.0, clock=lambda: 0.0)
     client = connect(box)
     seeded = [box.seed("DEMO", URL, "MOVED", "a secret") for _ in range(2)]
@@ -63,12 +65,12 @@ def test_32_clients_at_once_lose_nothing(start: Start, connect: Connect) -> None
         ("", 421),
     ],
 )
-def test_a_web_page_cannot_reach_the_sandbox_under_a_name_of_its_own(
+def test_a_web_page_cannot_reach_the_sandbox_under_its_own_host_name(
     start: Start, host: str, status: int
 ) -> None:
     box = start()
     own = {"Host": host.format(port=box.url.rpartition(":")[2])}
-    for _ in range(2):  # the second one on a new connection, for a refused body was not read
+    for _ in range(2):  # the second on a new connection, because a refused body is not read
         answer = requests.post(f"{box.url}/api/accesstoken/login", data=LOG_IN, headers=own)
         assert answer.status_code == status
         assert ("token" in answer.json()) == (status == 200)
@@ -87,7 +89,7 @@ def test_close_leaves_no_thread_behind(connect: Connect) -> None:
         client.list()
 
 
-def test_close_ends_calls_that_are_to_wait() -> None:
+def test_close_ends_calls_that_a_fault_delays() -> None:
     with ThreadPoolExecutor(1) as pool:
         with Sandbox(SandboxOptions(faults=("slow-3600@login",))) as box:
             waiting = pool.submit(requests.post, f"{box.url}/api/accesstoken/login", data=LOG_IN)
@@ -101,13 +103,13 @@ def test_port_that_is_taken_is_a_clear_error() -> None:
             Sandbox(SandboxOptions(port=port))
 
 
-def test_port_is_free_again_at_once(start: Start) -> None:
+def test_the_port_of_a_closed_sandbox_is_free_at_once(start: Start) -> None:
     with Sandbox() as box:
         port = int(box.url.rpartition(":")[2])
     assert start(port=port).url == box.url
 
 
-def test_what_nobody_expected_is_raised_when_the_sandbox_closes() -> None:
+def test_an_unexpected_error_is_raised_when_the_sandbox_closes() -> None:
     def broken(kind: str, what: str, result: object) -> None:
         raise ZeroDivisionError("a bug in the sandbox")
 

@@ -1,5 +1,5 @@
-"""Every way to log in, over real HTTP; and that refused credentials are tried once, for accounts
-get locked.
+"""Every way to log in, over real HTTP. Refused credentials are tried only once, because a service
+may lock the account.
 """
 
 from __future__ import annotations
@@ -66,13 +66,15 @@ def names(box: Sandbox) -> list[str]:
 # by password
 
 
-def test_a_log_in_by_password_names_the_tenant(clients: Clients, start: Start) -> None:
+def test_a_log_in_by_password_uses_the_declared_tenant(clients: Clients, start: Start) -> None:
     client = clients.client(start().url)
     client.list_subscriptions()
     assert client.tenant == "DEMO"
 
 
-def test_without_a_tenant_the_service_tells_it(clients: Clients, start: Start) -> None:
+def test_without_a_declared_tenant_the_client_takes_the_tenant_of_the_service(
+    clients: Clients, start: Start
+) -> None:
     clients.tenant = None
     client = clients.client(start().url)
     assert client.tenant is None
@@ -81,7 +83,7 @@ def test_without_a_tenant_the_service_tells_it(clients: Clients, start: Start) -
 
 
 @pytest.mark.parametrize("tenant", ["DEMO", None])
-def test_the_form_is_what_pypreservica_sends(
+def test_the_log_in_form_is_what_pypreservica_sends(
     clients: Clients, stack: ExitStack, tenant: str | None
 ) -> None:
     wire = stack.enter_context(Wire(saying(answer(b'{"token": "t0ken", "tenant": "DEMO"}'))))
@@ -119,9 +121,7 @@ def test_a_wrong_password_is_tried_once_by_all_threads_together(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 422, 423, 302])
-def test_no_answer_that_says_no_leads_to_another_try(
-    clients: Clients, start: Start, status: int
-) -> None:
+def test_a_refused_log_in_is_not_repeated(clients: Clients, start: Start, status: int) -> None:
     box = start(f"status-{status}@login:*")
     client = clients.client(box.url)
     for _ in range(3):
@@ -130,7 +130,7 @@ def test_no_answer_that_says_no_leads_to_another_try(
 
 
 @pytest.mark.parametrize("fault", ["empty-body", "not-json", "wrong-shape"])
-def test_an_answer_without_a_token_is_an_error_and_not_asked_for_again(
+def test_a_log_in_answer_without_a_token_is_an_error_and_not_repeated(
     clients: Clients, start: Start, fault: str
 ) -> None:
     box = start(f"{fault}@login:*")
@@ -143,7 +143,7 @@ def test_an_answer_without_a_token_is_an_error_and_not_asked_for_again(
 
 
 @pytest.mark.parametrize("fault", ["status-503", "cut"])
-def test_a_log_in_that_failed_for_the_moment_may_succeed_later(
+def test_a_log_in_that_failed_temporarily_can_succeed_later(
     clients: Clients, start: Start, fault: str
 ) -> None:
     box = start(f"{fault}@login:5")
@@ -167,7 +167,7 @@ def test_a_missing_password_is_an_error_that_names_its_variable(
 # with a second factor
 
 
-def test_the_tenant_of_a_second_factor_may_come_from_the_service(
+def test_a_log_in_with_a_second_factor_can_take_the_tenant_of_the_service(
     clients: Clients, start: Start
 ) -> None:
     clients.environ, clients.tenant = WITH_SEED, None
@@ -187,7 +187,7 @@ def test_a_seed_of_sixteen_characters_works_although_pyotp_finds_it_short(
 @pytest.mark.parametrize(
     "seed", ["no-base32-s33d!", "GEZDGNBV", "s33d-\u00f6\u00e4\u00fc", "GEZDGNBVGY3TQOJ1", " "]
 )
-def test_a_seed_that_is_none_is_an_error_that_names_its_variable(
+def test_an_invalid_seed_is_an_error_that_names_its_variable(
     clients: Clients, start: Start, seed: str
 ) -> None:
     clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": seed}
@@ -211,7 +211,7 @@ def test_a_wrong_seed_is_tried_once(clients: Clients, start: Start) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 423])
-def test_a_second_factor_that_fails_in_another_way_is_not_tried_again(
+def test_a_second_factor_that_fails_for_a_different_reason_is_not_tried_again(
     clients: Clients, start: Start, status: int
 ) -> None:
     clients.environ = WITH_SEED
@@ -220,16 +220,16 @@ def test_a_second_factor_that_fails_in_another_way_is_not_tried_again(
     assert names(box) == ["login", "complete-2fa"]
 
 
-def test_a_seed_that_is_not_set_is_asked_for(clients: Clients, start: Start) -> None:
+def test_a_missing_seed_is_an_error_that_names_its_variable(clients: Clients, start: Start) -> None:
     error = failure_of(clients.client(start(totp_seed=SEED).url).list_subscriptions)
     assert (
-        "the account asks for a second factor, and TOTP seed env:PRESERVICA_2FA_TOKEN is not set"
+        "the account requires a second factor, and TOTP seed env:PRESERVICA_2FA_TOKEN is not set"
         in error.summary
     )
     assert "set env:PRESERVICA_2FA_TOKEN to the base32 seed" in str(error)
 
 
-def test_without_pyotp_a_second_factor_says_what_to_install(
+def test_without_pyotp_a_second_factor_is_an_error_that_names_the_extra_to_install(
     clients: Clients, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyotp", None)
@@ -247,7 +247,7 @@ def test_without_a_second_factor_pyotp_is_not_needed(
     assert clients.client(start().url).list_subscriptions() == ()
 
 
-def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(
+def test_a_second_factor_that_is_not_set_up_is_an_error_that_refers_to_a_browser(
     clients: Clients, start: Start
 ) -> None:
     box = start("needs-2fa-setup@login:*")
@@ -259,12 +259,9 @@ def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(
     assert names(box) == ["login"]
 
 
-def test_what_a_second_factor_is_made_of_is_hidden(clients: Clients, start: Start) -> None:
+def test_the_tokens_of_a_second_factor_are_hidden(clients: Clients, start: Start) -> None:
     clients.environ = WITH_SEED
     error = failure_of(
         clients.client(start("echo@complete-2fa", totp_seed=SEED).url).list_subscriptions
     )
     assert "continuationToken=***&twoFactorToken=***" in error.summary
-
-
-# the token that threads share

@@ -1,5 +1,5 @@
-"""Answers to challenges, judged: only the right one is ready, and nothing that a receiver says can
-break the judge.
+"""The judge of answers to challenges: only the right answer is ready, and no answer breaks the
+judge.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def answered(response: object = RIGHT, code: object = CODE, **more: object) -> d
         f'\r\n{{"challengeResponse": "{RIGHT}", "challengeCode": "{CODE}"}}\n\n',
     ],
 )
-def test_the_right_answer_is_ready_whatever_stands_around_it(body: str | dict[str, object]) -> None:
+def test_the_right_answer_is_ready_with_any_other_fields_and_white_space(
+    body: str | dict[str, object],
+) -> None:
     assert judge(body) == READY
     assert (READY.state, READY.detail, READY.fix) == ("ready", "", "")
 
@@ -82,7 +84,7 @@ WRONG_SHAPE = "is not JSON with text"
         (b"\xff\xfe\xfa", WRONG_SHAPE),
     ],
 )
-def test_another_answer_is_told_apart_by_what_is_wrong(
+def test_a_wrong_answer_is_reported_with_its_fault(
     body: bytes | str | dict[str, object], what: str
 ) -> None:
     reading = judge(body)
@@ -115,7 +117,7 @@ def digest(message: bytes, secret: bytes = SECRET) -> bytes:
         (OTHER, "wrong-secret", "it signs challenges with a different secret"),
     ],
 )  # fmt: skip
-def test_a_usual_mistake_is_named_and_only_if_none_fits_a_different_secret(
+def test_a_different_secret_is_reported_only_if_no_usual_mistake_fits(
     response: bytes | str, state: str, what: str
 ) -> None:
     text = response if isinstance(response, str) else response.hex()
@@ -131,7 +133,7 @@ def test_a_usual_mistake_is_named_and_only_if_none_fits_a_different_secret(
         *((status, "not 200") for status in (201, 204, 403, 404, 500)),
     ],
 )
-def test_another_status_is_not_ready_however_right_the_body(status: int, what: str) -> None:
+def test_a_different_status_is_not_ready_even_with_the_right_body(status: int, what: str) -> None:
     reading = judge(answered(), status)
     assert (reading.state, what in reading.detail) == ("wrong-answer", True)
     assert str(status) in reading.detail
@@ -161,7 +163,7 @@ BODIES = (
 
 
 @given(STATUSES, BODIES)
-def test_nothing_breaks_the_judge_and_only_the_right_answer_is_ready(
+def test_no_answer_breaks_the_judge_and_only_the_right_answer_is_ready(
     status: int, body: bytes
 ) -> None:
     reading = judge_answer(status, body, CODE, SECRET)
@@ -176,6 +178,6 @@ def test_nothing_breaks_the_judge_and_only_the_right_answer_is_ready(
 
 
 @given(STATUSES, BODIES)
-def test_a_reading_never_repeats_what_the_receiver_said(status: int, body: bytes) -> None:
+def test_a_result_never_repeats_the_answer_of_the_receiver(status: int, body: bytes) -> None:
     marked = body + b"ECHOED"
     assert "ECHOED" not in repr(judge_answer(status, marked, CODE, SECRET))

@@ -1,5 +1,5 @@
-"""The client against a service over real HTTP: what it sends, what it repeats, and what it makes of
-every answer.
+"""The client against a service over real HTTP: its calls, its repeats, and its reaction to every
+answer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def start(stack: ExitStack) -> Start:
 
 @pytest.fixture
 def serve(stack: ExitStack) -> Serve:
-    """Answer a log-in, and then one thing to everything else."""
+    """Start a service that answers a log-in, and sends the same bytes to every other call."""
 
     def serve(data: bytes, *, is_cut: bool = False) -> Wire:
         def respond(wire: Wire, connection: Any, request: bytes) -> bool:
@@ -78,7 +78,7 @@ def names(box: Sandbox) -> list[str]:
     return [call.name for call in box.calls]
 
 
-# the plain way
+# calls that succeed
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,14 @@ def test_the_body_of_a_subscribe_is_what_pypreservica_sends(clients: Clients, se
     }
 
 
-# what is repeated
+# repeated calls
 
 LOST = ["status-429", "status-500", "status-501", "gateway-502", "gateway-504", "cut", "half-body"]
 
 
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("call", ["login", "list"])
-def test_reading_is_repeated_up_to_four_times(
+def test_a_log_in_and_a_list_are_repeated_up_to_four_times(
     clients: Clients, start: Start, fault: str, call: str
 ) -> None:
     box = start(f"{fault}@{call}:4")
@@ -133,7 +133,7 @@ def test_reading_is_repeated_up_to_four_times(
 
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("call", ["login", "list"])
-def test_reading_fails_after_the_fifth_try(
+def test_a_log_in_and_a_list_fail_after_the_fifth_try(
     clients: Clients, start: Start, fault: str, call: str
 ) -> None:
     box = start(f"{fault}@{call}:*")
@@ -142,7 +142,9 @@ def test_reading_fails_after_the_fifth_try(
 
 
 @pytest.mark.parametrize("fault", [*LOST, "commit-cut"])
-def test_a_removal_is_repeated_and_gone_is_gone(clients: Clients, start: Start, fault: str) -> None:
+def test_a_removal_is_repeated_and_succeeds_if_the_subscription_is_already_gone(
+    clients: Clients, start: Start, fault: str
+) -> None:
     box = start(f"{fault}@unsubscribe:4")
     clients.client(box.url).unsubscribe(box.seed("DEMO", URL, "MOVED", "whatever-secret"))
     assert box.subscriptions("DEMO") == ()
@@ -154,13 +156,13 @@ def test_a_removal_is_repeated_and_gone_is_gone(clients: Clients, start: Start, 
     [
         (["gateway-502@unsubscribe:*"], True),
         (["cut@unsubscribe", "status-500@unsubscribe:*"], True),
-        (["status-500@unsubscribe:*"], True),  # it says that it failed, not that it did nothing
+        (["status-500@unsubscribe:*"], True),  # a 500 does not exclude that the removal was made
         (["status-202@unsubscribe"], True),
         (["status-403@unsubscribe"], False),
         (["retry-after-0@unsubscribe:*"], False),
     ],
 )
-def test_a_removal_that_may_have_been_carried_out_is_lost_not_refused(
+def test_a_removal_that_may_have_been_made_counts_as_lost_and_not_as_refused(
     clients: Clients, start: Start, faults: list[str], is_lost: bool
 ) -> None:
     box = start(*faults)
@@ -169,7 +171,7 @@ def test_a_removal_that_may_have_been_carried_out_is_lost_not_refused(
 
 
 @pytest.mark.parametrize("status", [400, 404, 409])
-def test_a_plain_no_is_not_repeated(clients: Clients, start: Start, status: int) -> None:
+def test_a_refused_list_is_not_repeated(clients: Clients, start: Start, status: int) -> None:
     box = start(f"status-{status}@list:*")
     error = failure_of(clients.client(box.url).list_subscriptions)
     assert isinstance(error, Rejected)
@@ -177,12 +179,12 @@ def test_a_plain_no_is_not_repeated(clients: Clients, start: Start, status: int)
     assert names(box) == ["login", "list"]
 
 
-def test_retry_after_in_seconds_is_waited_for(clients: Clients, start: Start) -> None:
+def test_a_call_waits_for_the_seconds_of_retry_after(clients: Clients, start: Start) -> None:
     clients.client(start("retry-after-7@list", "busy-9@list").url).list_subscriptions()
     assert clients.waits == [7.0, 9.0]
 
 
-def test_after_a_stop_nothing_is_repeated(clients: Clients, start: Start) -> None:
+def test_after_a_stop_no_call_is_repeated(clients: Clients, start: Start) -> None:
     box = start("status-503@list:*")
     clients.stop.set()
     error = failure_of(clients.client(box.url).list_subscriptions)
@@ -190,7 +192,7 @@ def test_after_a_stop_nothing_is_repeated(clients: Clients, start: Start) -> Non
     assert names(box) == ["login", "list"]
 
 
-# subscribing is never done twice
+# no subscribe is made twice
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_a_subscribe_whose_answer_is_lost_is_not_repeated(
 
 
 @pytest.mark.parametrize("fault", ["empty-body", "not-json", "half-body", "status-201", "big"])
-def test_an_answer_to_a_subscribe_that_makes_no_sense_leaves_it_open(
+def test_an_unreadable_answer_to_a_subscribe_counts_as_lost(
     clients: Clients, start: Start, fault: str
 ) -> None:
     box = start(f"{fault}@subscribe")
@@ -225,7 +227,7 @@ def test_a_subscribe_is_repeated_after_429_only(clients: Clients, start: Start) 
     assert clients.waits[0] == 3.0
 
 
-def test_a_subscribe_that_only_ever_meets_429_was_surely_not_made(
+def test_a_subscribe_that_always_gets_429_counts_as_refused_and_not_as_lost(
     clients: Clients, start: Start
 ) -> None:
     box = start("status-429@subscribe:*")
@@ -243,7 +245,7 @@ def test_a_subscribe_that_only_ever_meets_429_was_surely_not_made(
         (302, "redirects"),
     ],
 )
-def test_a_refused_subscribe_says_what_to_do(
+def test_the_error_of_a_refused_subscribe_gives_advice(
     clients: Clients, start: Start, status: int, advice: str
 ) -> None:
     box = start(f"status-{status}@subscribe")
@@ -256,7 +258,7 @@ def test_a_refused_subscribe_says_what_to_do(
 # tokens
 
 
-def test_a_token_that_was_refused_is_replaced_and_the_call_made_again(
+def test_a_refused_token_is_replaced_and_the_call_is_repeated(
     clients: Clients, start: Start
 ) -> None:
     box = start("expired-token@subscribe")
@@ -293,7 +295,9 @@ def test_a_fresh_token_that_is_refused_too_is_an_error(
     assert "the service refused a new token" in str(error)
 
 
-def test_a_user_without_the_role_is_told_which_ones_will_do(clients: Clients, start: Start) -> None:
+def test_the_error_of_a_user_without_the_role_lists_the_roles_that_suffice(
+    clients: Clients, start: Start
+) -> None:
     box = start(accounts=(Account(roles=("ROLE_SDB_READER",)),))
     error = failure_of(clients.client(box.url).list_subscriptions)
     assert "403" in error.summary
@@ -303,7 +307,7 @@ def test_a_user_without_the_role_is_told_which_ones_will_do(clients: Clients, st
 # a failed read is an error
 
 
-def test_a_list_that_is_cut_where_no_length_was_announced_is_an_error(
+def test_a_list_without_a_content_length_that_is_cut_is_an_error(
     clients: Clients, serve: Serve
 ) -> None:
     wire = serve(b'HTTP/1.1 200 OK\r\n\r\n[{"id": "1", "url": "https://h', is_cut=True)
@@ -319,10 +323,12 @@ def test_a_list_that_is_too_large_is_fetched_only_once(clients: Clients, serve: 
     assert len(wire.requests) == 2
 
 
-# ids
+# unreachable servers
 
 
-def test_a_server_that_is_not_there_is_not_asked_again(clients: Clients, start: Start) -> None:
+def test_a_call_to_a_server_that_refuses_connections_is_not_repeated(
+    clients: Clients, start: Start
+) -> None:
     box = start()
     box.close()
     error = failure_of(clients.client(box.url).list_subscriptions)
@@ -330,7 +336,7 @@ def test_a_server_that_is_not_there_is_not_asked_again(clients: Clients, start: 
     assert clients.waits == []
 
 
-# what a service tells that must not be seen
+# secrets in the answers of the service
 
 
 TOLD = "t0ld-by-the-service-0123"
@@ -353,7 +359,7 @@ def test_an_id_or_a_trigger_that_holds_a_secret_makes_the_list_an_error(
     error = failure_of(
         clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions
     )
-    assert "holds a secret value" in error.summary
+    assert "contains a secret value" in error.summary
     assert not any(value in str(error) for value in field.values())
 
 
@@ -362,7 +368,7 @@ def test_a_new_id_that_holds_a_secret_is_a_lost_answer(clients: Clients, serve: 
     assert isinstance(failure_of(lambda: client.subscribe(WANTED, SECRET)), AnswerLost)
 
 
-def test_a_short_secret_in_an_id_is_there_by_chance(clients: Clients, serve: Serve) -> None:
+def test_an_id_may_contain_a_short_secret_by_chance(clients: Clients, serve: Serve) -> None:
     clients.redactor.learn(["cafe"])
     item = {"id": "00cafe00", "url": "https://h.example/a", "triggerType": "MOVED"}
     [found] = clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions()

@@ -1,4 +1,4 @@
-"""One call over real sockets: what is sent, what is refused, and that time and memory are bounded."""
+"""One call over real sockets: its request, its errors, and its limits of time and memory."""
 
 from __future__ import annotations
 
@@ -78,16 +78,14 @@ def failure_of(transport: Transport, request: Request) -> ServiceError:
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64 + ".invalid"])
-def test_a_name_that_does_not_resolve_is_no_connection(make: Make, host: str) -> None:
+def test_a_name_that_does_not_resolve_is_reported(make: Make, host: str) -> None:
     assert failure_of(make(), get(f"http://{host}")).kind == "no-name"
 
 
-# where a call may go
+# addresses that may be called
 
 
-def test_the_address_that_a_name_leads_to_is_judged_before_anything_is_sent(
-    make: Make, serve: Serve
-) -> None:
+def test_the_address_of_a_name_is_checked_before_anything_is_sent(make: Make, serve: Serve) -> None:
     wire = serve(saying(OK))
     transport = make()
     named = wire.url.replace("127.0.0.1", "localhost")
@@ -98,7 +96,7 @@ def test_the_address_that_a_name_leads_to_is_judged_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]"])
-def test_behind_a_proxy_an_address_is_judged_as_it_is_written(
+def test_behind_a_proxy_only_an_address_in_the_url_is_checked(
     host: str, serve: Serve, make: Make
 ) -> None:
     proxy = serve(saying(OK))
@@ -106,7 +104,7 @@ def test_behind_a_proxy_an_address_is_judged_as_it_is_written(
     assert failure_of(transport, get(f"http://{host}")).kind == "no-route"
     assert proxy.request_lines == []
     request = Request("POST", "http://receiver.example", "/", may_be_private=False)
-    assert transport.send(request).status == 200  # nobody but the proxy knows
+    assert transport.send(request).status == 200  # only the proxy resolves this name
 
 
 PUBLIC = "8.8.8.8 2606:4700::1111"
@@ -126,22 +124,22 @@ def test_a_public_address_may_be_called(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", PRIVATE.split())
-def test_a_private_address_may_be_called_where_that_is_allowed(address: str) -> None:
+def test_a_private_address_may_be_called_only_if_that_is_allowed(address: str) -> None:
     judge(address, may_be_private=True)
     with pytest.raises(CallFailed, match="the address is private"):
         judge(address, may_be_private=False)
 
 
 @pytest.mark.parametrize("address", LINK_LOCAL.split())
-def test_where_clouds_keep_their_keys_is_never_called(address: str) -> None:
+def test_a_link_local_or_metadata_address_is_never_called(address: str) -> None:
     with pytest.raises(CallFailed, match="the address is link-local"):
         judge(address, may_be_private=True)
 
 
-# what is sent, and what comes back
+# requests and answers
 
 
-def test_what_is_sent_is_what_was_asked_for_and_little_else(make: Make, serve: Serve) -> None:
+def test_a_request_is_sent_unchanged_with_few_added_headers(make: Make, serve: Serve) -> None:
     wire = serve(saying(answer(b"ok", "201 Created", "Retry-After: 7")))
     request = Request("POST", wire.url, "/a%2Fb?c=d", {"X-Y": "z"}, SECRET.encode())
     assert make().send(request) == Answer(201, b"ok", "7")
@@ -160,7 +158,7 @@ def test_a_connection_that_the_server_closed_is_re_created(make: Make, serve: Se
     assert wire.connections == 2
 
 
-def test_more_servers_than_requests_keeps_pools_for_do_not_fail_each_other(
+def test_calls_to_more_servers_than_requests_keeps_pools_for_all_succeed(
     make: Make, serve: Serve
 ) -> None:
     wires = [serve(saying(OK)) for _ in range(14)]
@@ -179,20 +177,20 @@ def test_cookies_are_not_kept(make: Make, serve: Serve) -> None:
     assert wire.header("Cookie") is None
 
 
-# what goes wrong on the way
+# faults on the way
 
 
 @pytest.mark.parametrize(
     "host", ["a" * 64 + ".localhost", "a..localhost", "*.localhost", "xn--a.\u0130", "%", "\ud800"]
 )
-def test_a_host_that_cannot_be_one_is_an_error_in_our_words(make: Make, host: str) -> None:
+def test_an_invalid_host_is_an_error_of_hooksync(make: Make, host: str) -> None:
     error = failure_of(make(), get(f"http://{host}"))
     assert not isinstance(error, AnswerLost)
     assert "server" in str(error)
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "x"])
-def test_a_port_that_cannot_be_one_is_an_error_in_our_words(make: Make, port: str) -> None:
+def test_an_invalid_port_is_an_error_of_hooksync(make: Make, port: str) -> None:
     error = failure_of(make(), get(f"http://127.0.0.1:{port}"))
     assert not isinstance(error, AnswerLost)
 
@@ -200,7 +198,7 @@ def test_a_port_that_cannot_be_one_is_an_error_in_our_words(make: Make, port: st
 @pytest.mark.parametrize(
     "status", ["101 Switching Protocols", "102 Processing", "103 Early Hints", "199 Huh"]
 )
-def test_an_interim_answer_is_lost_and_the_next_call_does_not_read_the_one_after_it(
+def test_an_interim_answer_counts_as_lost_and_the_next_call_reads_its_own_answer(
     make: Make, serve: Serve, status: str
 ) -> None:
     is_asked_again = threading.Event()
@@ -211,7 +209,7 @@ def test_an_interim_answer_is_lost_and_the_next_call_does_not_read_the_one_after
             connection.sendall(answer(b"the second"))
             return True
         connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
-        is_asked_again.wait(20)  # so that what follows comes late
+        is_asked_again.wait(20)  # so that the final answer comes late
         connection.sendall(answer(b"the first"))
         return True
 
@@ -221,7 +219,7 @@ def test_an_interim_answer_is_lost_and_the_next_call_does_not_read_the_one_after
     assert transport.send(get(url)) == Answer(200, b"the second")
 
 
-def test_the_answer_after_100_continue_is_the_answer(make: Make, serve: Serve) -> None:
+def test_the_answer_after_100_continue_is_returned(make: Make, serve: Serve) -> None:
     wire = serve(saying(b"HTTP/1.1 100 Continue\r\n\r\n" + OK))
     assert make().send(get(wire.url)) == Answer(200, b"[]")
 
@@ -234,7 +232,7 @@ def test_a_body_without_a_length_is_read_to_the_end(make: Make, serve: Serve) ->
 # time and memory
 
 
-def test_a_slow_call_leaves_no_short_patience_behind_on_its_connection(
+def test_a_slow_call_does_not_shorten_the_time_out_of_the_next_call(
     make: Make, serve: Serve
 ) -> None:
     wire = serve(saying(OK))
@@ -245,7 +243,9 @@ def test_a_slow_call_leaves_no_short_patience_behind_on_its_connection(
     assert wire.connections == 1
 
 
-def test_a_server_that_does_not_read_does_not_hold_a_call_for_ever(make: Make) -> None:
+def test_a_server_that_does_not_read_holds_up_a_call_no_longer_than_the_time_out(
+    make: Make,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         request = Request(
             "POST", f"http://127.0.0.1:{deaf.getsockname()[1]}", "/x", body=b"x" * 30_000_000
@@ -255,7 +255,9 @@ def test_a_server_that_does_not_read_does_not_hold_a_call_for_ever(make: Make) -
     assert "within 0.3 s" in error.summary
 
 
-def test_a_body_of_just_the_limit_is_taken(make: Make, serve: Serve) -> None:
+def test_a_body_of_exactly_the_limit_is_accepted_and_no_larger_one(
+    make: Make, serve: Serve
+) -> None:
     wire = serve(saying(answer(b"x" * 5000)))
     assert len(make().send(get(wire.url, limit=5000)).body) == 5000
     assert failure_of(make(), get(wire.url, limit=4999)).kind == "too-large"
@@ -264,7 +266,7 @@ def test_a_body_of_just_the_limit_is_taken(make: Make, serve: Serve) -> None:
 # proxies
 
 
-def test_another_host_goes_through_the_proxy_of_the_given_environment(
+def test_calls_beyond_this_machine_use_the_proxy_of_the_given_environment(
     make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = serve(saying(OK))
@@ -289,7 +291,7 @@ def test_another_host_goes_through_the_proxy_of_the_given_environment(
         ({"HTTP_PROXY": "{}", "no_proxy": "invalid"}, False),
     ],
 )
-def test_the_variables_of_proxies_mean_what_they_mean_to_requests(
+def test_the_variables_of_proxies_have_the_same_meaning_as_in_requests(
     make: Make, serve: Serve, environ: dict[str, str], is_used: bool
 ) -> None:
     proxy = serve(saying(OK))
@@ -318,7 +320,7 @@ def test_the_variables_of_proxies_mean_what_they_mean_to_requests(
     ],
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_cannot_be_used_is_named_as_the_trouble(
+def test_a_proxy_that_cannot_be_used_is_named_in_the_error(
     make: Make, proxy: str, said: str, scheme: str
 ) -> None:
     transport = make(environ={f"{scheme.upper()}_PROXY": proxy})
@@ -329,7 +331,7 @@ def test_a_proxy_that_cannot_be_used_is_named_as_the_trouble(
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "https"])
-def test_a_proxy_that_speaks_no_http_is_refused(make: Make, scheme: str) -> None:
+def test_a_proxy_url_with_a_scheme_other_than_http_is_refused(make: Make, scheme: str) -> None:
     transport = make(environ={"ALL_PROXY": f"{scheme}://user:pr0xy-password@127.0.0.1:1"})
     error = failure_of(transport, get("http://example.invalid"))
     assert "the proxy cannot be used: its address is invalid" in error.summary
@@ -339,7 +341,7 @@ def test_a_proxy_that_speaks_no_http_is_refused(make: Make, scheme: str) -> None
 def test_https_through_a_proxy_is_encrypted_to_the_server(
     make: Make, serve: Serve, tmp_path: Path
 ) -> None:
-    # this machine, but it does not look like loopback
+    # this address is of this machine, but does not look like loopback
     certificate = make_certificate(tmp_path, "0.0.0.0")
     server = serve(saying(OK), certificate.server)
 
@@ -381,7 +383,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_a_bundle_makes_it_trusted(
+def test_a_certificate_bundle_makes_a_server_trusted(
     make: Make, serve: Serve, certificate: Certificate, variable: str
 ) -> None:
     wire = serve(saying(OK), certificate.server)
@@ -391,7 +393,7 @@ def test_a_bundle_makes_it_trusted(
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-def test_a_folder_of_certificates_makes_it_trusted(
+def test_a_folder_of_certificates_makes_a_server_trusted(
     make: Make, serve: Serve, certificate: Certificate, tmp_path: Path
 ) -> None:
     wanted = ["openssl", "x509", "-hash", "-noout", "-in", str(certificate.pem)]
@@ -401,7 +403,7 @@ def test_a_folder_of_certificates_makes_it_trusted(
     assert make(environ={"REQUESTS_CA_BUNDLE": str(tmp_path)}).send(get(wire.url)).status == 200
 
 
-def test_a_tls_connection_that_breaks_in_the_answer_leaves_it_lost(
+def test_an_answer_during_which_the_tls_connection_breaks_counts_as_lost(
     make: Make, serve: Serve, certificate: Certificate
 ) -> None:
     def respond(_: Wire, connection: socket.socket, __: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Receivers challenged over real HTTP: good ones, bad ones, and none at all."""
+"""Challenges over real HTTP: to good receivers, to bad receivers, and to no receiver at all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHORT_OF_PATIENCE = 0.5  # seconds
 
 @dataclass
 class Watched:
-    """A context whose calls are noted."""
+    """A context that records its calls."""
 
     records: list[CallRecord] = field(default_factory=list)
     timeout: float = 10.0
@@ -70,7 +70,7 @@ Respond = Callable[[Connection, Request], None]
 
 @contextmanager
 def server(respond: Respond) -> Iterator[str]:
-    """A receiver that does as it is told; gives its URL."""
+    """Start a receiver with the given behaviour; yield its URL."""
     loopback = LoopbackServer(0, respond)
     try:
         yield f"http://127.0.0.1:{loopback.port}/hook"
@@ -97,17 +97,16 @@ def url(text: str, shown: str = "https://shown.example/hook?code=${FN_KEY}") -> 
 
 
 def challenge(target: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
-    """Challenge one receiver."""
     with WorkerPool(1, context.stop) as pool:
         return probe_all([(target, secret)], pool, context)[target, secret]
 
 
-def read(respond: Respond, context: CallContext) -> ProbeResult:
+def challenge_server(respond: Respond, context: CallContext) -> ProbeResult:
     with server(respond) as address:
         return challenge(url(address), KEY, context)
 
 
-def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is_there(
+def test_a_challenge_is_an_empty_post_that_adds_a_new_code_to_the_query_of_the_url(
     context: CallContext,
 ) -> None:
     seen: list[Request] = []
@@ -144,13 +143,17 @@ def test_a_url_without_a_path_is_challenged_at_its_root(context: CallContext) ->
     assert seen == ["/?challengeCode", "/?code&challengeCode"]
 
 
-def test_another_secret_is_told_apart(context: CallContext) -> None:
+def test_a_receiver_with_a_different_secret_is_reported_as_wrong_secret(
+    context: CallContext,
+) -> None:
     with Receiver({"catalogue": ["another secret of tests"]}) as receiver:
         result = challenge(url(receiver.url("catalogue")), KEY, context)
     assert result.state == "wrong-secret"
 
 
-def test_the_receivers_that_pypreservica_ships_are_ready(context: CallContext) -> None:
+def test_the_receiver_that_pypreservica_ships_is_ready_but_signs_events_in_disguise(
+    context: CallContext,
+) -> None:
     with shipped_receiver(SECRET) as address:
         receiver = url(f"{address}?code=KEY")
         assert challenge(receiver, KEY, context).state == "ready"
@@ -172,10 +175,10 @@ def test_the_receivers_that_pypreservica_ships_are_ready(context: CallContext) -
         (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "was cut", "unreachable"),
     ],
 )
-def test_bad_receivers_are_told_apart(
+def test_each_bad_receiver_is_reported_with_its_fault(
     respond: Respond, what: str, state: str, context: CallContext
 ) -> None:
-    result = read(respond, context)
+    result = challenge_server(respond, context)
     assert (what in result.detail, result.state) == (True, state)
     assert result.detail.isprintable()
     assert result.fix
@@ -183,26 +186,26 @@ def test_bad_receivers_are_told_apart(
         assert result.fix.startswith("see the receiver's log: it closed the connection")
 
 
-def test_a_receiver_that_never_answers_is_given_up() -> None:
+def test_a_receiver_that_never_answers_is_reported_as_unreachable() -> None:
     def respond(connection: Connection, _: Request) -> None:
         connection.server.stopping.wait(30)
 
     with Watched(timeout=SHORT_OF_PATIENCE) as context:
-        result = read(respond, context)
+        result = challenge_server(respond, context)
     assert result.state == "unreachable"
     assert result.fix == "let the receiver answer first and work afterwards, from a queue"
     assert result.seconds >= SHORT_OF_PATIENCE
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".invalid"])
-def test_a_name_that_does_not_resolve_is_told(host: str, context: CallContext) -> None:
+def test_a_name_that_does_not_resolve_is_reported(host: str, context: CallContext) -> None:
     result = challenge(url(f"https://{host}/hook?code={URL_KEY}"), KEY, context)
     assert result.state == "unreachable"
     assert "does not resolve" in result.detail or "is invalid" in result.detail
     assert URL_KEY not in repr(result)
 
 
-def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver() -> None:
+def test_a_proxy_that_cannot_be_used_is_named_instead_of_the_receiver() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with Watched(environ={"HTTP_PROXY": f"http://127.0.0.1:{port}"}) as context:
@@ -213,7 +216,7 @@ def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver() -> None:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1, with its key, in one file."""
+    """Return a file with a self-signed certificate for 127.0.0.1 and its key."""
     made = tmp_path / "both.pem"
     options = (
         "-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext"
@@ -230,7 +233,7 @@ def certificate(tmp_path: Path) -> Path:
     return made
 
 
-def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(
+def test_a_certificate_bundle_that_cannot_be_used_is_named_instead_of_the_receiver(
     certificate: Path, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "nowhere"
@@ -245,24 +248,24 @@ def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(
     )
 
 
-def test_https_where_only_http_is_spoken_is_told(context: CallContext) -> None:
+def test_https_to_a_receiver_that_serves_only_http_is_reported(context: CallContext) -> None:
     with server(sends(Answer(200))) as address:
         result = challenge(url(address.replace("http:", "https:")), KEY, context)
     assert result.detail == "no TLS connection to the server could be made"
 
 
-def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(
+def test_the_answer_of_a_receiver_is_redacted_and_quoted_on_one_line(
     context: CallContext,
 ) -> None:
     said = f"wrong: {SECRET}\n\x1b[2J <b>{json.dumps(SECRET)}</b>"
-    result = read(sends(Answer(500, said.encode() * 50)), context)
+    result = challenge_server(sends(Answer(500, said.encode() * 50)), context)
     assert SECRET not in result.detail
     assert "wrong: ***" in result.detail
     assert result.detail.isprintable()
     assert len(result.detail) < 400
 
 
-def test_a_policy_that_does_not_allow_private_receivers_lets_nothing_reach_one() -> None:
+def test_no_private_receiver_is_called_if_the_policy_does_not_allow_it() -> None:
     with (
         Watched(private_receivers=False) as context,
         Receiver({"catalogue": [SECRET]}) as receiver,
@@ -274,7 +277,7 @@ def test_a_policy_that_does_not_allow_private_receivers_lets_nothing_reach_one()
         assert receiver.answers["catalogue", "challenge"] == 0
 
 
-def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_reading(
+def test_each_pair_of_url_and_secret_is_challenged_once_and_has_a_result(
     context: CallContext,
 ) -> None:
     steps: list[None] = []
@@ -301,7 +304,7 @@ def test_receivers_are_challenged_side_by_side(context: CallContext) -> None:
     together = threading.Barrier(4)
 
     def respond(connection: Connection, _: Request) -> None:
-        together.wait(10)  # breaks, and so does the answer, unless all four are there
+        together.wait(10)  # the barrier breaks, and the answer fails, unless all four calls arrive
         connection.send(Answer(404))
 
     with server(respond) as address, WorkerPool(4, threading.Event()) as pool:
@@ -309,7 +312,7 @@ def test_receivers_are_challenged_side_by_side(context: CallContext) -> None:
     assert all("it answers" in result.detail for result in results.values())
 
 
-def test_after_a_stop_nobody_is_challenged(context: CallContext, watched: Watched) -> None:
+def test_after_a_stop_no_receiver_is_challenged(context: CallContext, watched: Watched) -> None:
     watched.stop.set()
     with WorkerPool(4, watched.stop) as pool:
         assert probe_all([(url("http://127.0.0.1:1/"), KEY)], pool, context) == {}
@@ -321,7 +324,7 @@ def test_a_careful_receiver_signs_no_event_in_disguise(context: CallContext) -> 
         assert signs_events_in_disguise(url(receiver.url("catalogue")), KEY, context) is False
 
 
-def test_the_code_in_disguise_spells_no_event(context: CallContext) -> None:
+def test_the_code_of_an_event_in_disguise_is_no_real_event(context: CallContext) -> None:
     seen: list[str] = []
 
     def respond(connection: Connection, request: Request) -> None:

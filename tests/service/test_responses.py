@@ -1,4 +1,4 @@
-"""What an answer must look like: anything else is an error, never an empty list."""
+"""The readers of answers: every answer of a wrong shape is an error, never an empty list."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def body(document: object) -> bytes:
         b'[{"id": "1", "triggerType": "MOVED", "url": "\xed\xa0\x80"}]',
     ],
 )
-def test_a_list_of_another_shape_is_an_error(data: bytes) -> None:
+def test_a_list_of_a_different_shape_is_an_error(data: bytes) -> None:
     with pytest.raises(NotUnderstood) as caught:
         read_subscriptions(data)
     assert str(caught.value)
@@ -81,22 +81,22 @@ def test_a_list_of_another_shape_is_an_error(data: bytes) -> None:
         (b"[" * 100_000, "nested too deeply"),
     ],
 )
-def test_each_limit_of_a_list_is_told_when_it_is_met(data: bytes, limit: str) -> None:
+def test_the_error_names_the_limit_that_a_list_breaks(data: bytes, limit: str) -> None:
     with pytest.raises(NotUnderstood, match=limit):
         read_subscriptions(data)
 
 
-def test_a_flag_that_is_not_there_is_unknown() -> None:
+def test_a_missing_flag_is_unknown() -> None:
     assert read_subscriptions(body([ITEM]))[0].include_identifiers is None
 
 
 @pytest.mark.parametrize("value", [5, 1, 0, "", "yes", "True", "1", [], {}])
-def test_a_flag_that_is_neither_is_an_error(value: object) -> None:
+def test_a_flag_that_is_neither_true_nor_false_is_an_error(value: object) -> None:
     with pytest.raises(NotUnderstood, match="includeIdentifiers"):
         read_subscriptions(body([{**ITEM, "includeIdentifiers": value}]))
 
 
-def test_query_values_of_live_urls_are_not_for_showing() -> None:
+def test_the_repr_of_a_live_subscription_hides_the_query_values_of_its_url() -> None:
     [found] = read_subscriptions(body([{**ITEM, "url": "https://h.example/a?code=k3y"}]))
     assert "k3y" not in repr(found)
     assert found.url.full.endswith("k3y")
@@ -115,7 +115,7 @@ def test_no_bytes_break_the_readers(data: bytes) -> None:
     read_refusal(data)
 
 
-def test_the_id_of_a_new_subscription_is_read_where_it_is_told() -> None:
+def test_the_id_of_a_new_subscription_is_read_if_the_answer_has_it() -> None:
     assert read_created_id(body({"id": "abc", "more": 1})) == "abc"
     assert read_created_id(b'{"id": 7}') == "7"
     assert read_created_id(b"{}") is None
@@ -125,12 +125,12 @@ def test_the_id_of_a_new_subscription_is_read_where_it_is_told() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"ok", b"[]", b'"abc"', b'{"id": ""}', b'{"id": 7.5}', b'{"id": true}']
 )
-def test_an_answer_to_a_subscribe_that_makes_no_sense_is_an_error(data: bytes) -> None:
+def test_an_unreadable_answer_to_a_subscribe_is_an_error(data: bytes) -> None:
     with pytest.raises(NotUnderstood):
         read_created_id(data)
 
 
-def test_a_log_in_is_read_with_all_that_must_be_hidden() -> None:
+def test_a_log_in_is_read_with_its_tokens_which_its_repr_hides() -> None:
     found = read_log_in(
         body({"success": True, "token": "t0ken", "refresh-token": "r3fresh", "tenant": "BRAMA"})
     )
@@ -150,7 +150,7 @@ def test_a_log_in_is_read_with_all_that_must_be_hidden() -> None:
         {"token": "t0ken", "success": False},
     ],
 )
-def test_a_log_in_without_a_token_that_can_be_sent_is_an_error_that_quotes_nothing(
+def test_a_log_in_without_a_usable_token_is_an_error_that_quotes_nothing(
     document: object,
 ) -> None:
     with pytest.raises(NotUnderstood) as caught:
@@ -158,7 +158,7 @@ def test_a_log_in_without_a_token_that_can_be_sent_is_an_error_that_quotes_nothi
     assert "t0k" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_demand_for_the_second_factor_is_told_from_a_refusal() -> None:
+def test_a_demand_for_the_second_factor_is_distinguished_from_a_refusal() -> None:
     demand = {"message": "needs.2fa", "continuationToken": "c0ntinue", "tenant": "BRAMA"}
     found = read_refusal(body(demand))
     assert (found.message, found.continuation, found.tenant) == ("needs.2fa", "c0ntinue", "BRAMA")
@@ -172,7 +172,7 @@ def test_there_is_advice_for_every_status(status: int) -> None:
     assert fix_for_status(status)
 
 
-def test_advice_on_a_missing_role_names_those_that_will_do() -> None:
+def test_the_advice_on_a_missing_role_lists_the_roles_that_suffice() -> None:
     assert (
         "ROLE_SDB_MANAGER_USER, ROLE_SDB_ADMIN_USER, ROLE_SDB_CONFIG_MANAGER_USER"
         in fix_for_status(403)

@@ -1,4 +1,4 @@
-"""When a call is made again: pure arithmetic."""
+"""The rules for repeating a call: pure arithmetic."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def test_a_call_is_repeated_four_times_at_most() -> None:
     ] * 2
 
 
-def test_waits_double_and_spread() -> None:
+def test_waits_double_and_vary_at_random() -> None:
     assert [policy(1.0).wait(repeat, 0, None) for repeat in range(4)] == [0.5, 1.0, 2.0, 4.0]
     assert [policy(0.0).wait(repeat, 0, None) for repeat in range(4)] == [0.25, 0.5, 1.0, 2.0]
 
 
-def test_what_the_service_asks_for_is_waited_for() -> None:
+def test_a_wait_is_as_long_as_the_service_requests() -> None:
     assert policy(0.5).wait(0, 0, 30.0) == 30.0
 
 
-def test_a_service_that_asks_for_no_wait_is_not_hammered() -> None:
+def test_a_wait_is_not_shortened_if_the_service_requests_none() -> None:
     assert policy(1.0).wait(3, 0, 0.0) == 4.0
 
 
@@ -40,7 +40,7 @@ def test_no_wait_is_longer_than_a_minute() -> None:
     assert policy(0.5).wait(0, 0, float("inf")) == 60.0
 
 
-def test_nothing_is_repeated_after_two_minutes() -> None:
+def test_no_call_is_repeated_after_two_minutes() -> None:
     assert policy(0.5).wait(1, 60.0, 60.0) == 60.0
     assert policy(0.5).wait(1, 60.1, 60.0) is None
 
@@ -81,7 +81,7 @@ def test_a_wait_is_never_negative_nor_beyond_the_bounds(
         ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
     ],
 )
-def test_both_forms_of_the_header_are_read_and_nothing_else(
+def test_both_forms_of_retry_after_are_read_and_nothing_else(
     header: str | None, seconds: float | None
 ) -> None:
     assert read_retry_after(header) == seconds
@@ -99,7 +99,7 @@ def test_no_header_breaks_the_reader(header: str) -> None:
 
 
 @given(st.integers(60, 20_000))
-def test_a_date_is_as_far_away_as_it_says(seconds: int) -> None:
+def test_a_date_in_retry_after_is_read_as_the_seconds_until_then(seconds: int) -> None:
     moment = datetime.now(UTC) + timedelta(seconds=seconds)
     asked = read_retry_after(format_datetime(moment, usegmt=True))
     assert asked is not None

@@ -1,6 +1,5 @@
-"""A deterministic simulation: the whole engine in one process, against a service, a clock and a
-disk of one seed.
+"""A deterministic simulation: the whole engine runs in one process, from one seed.
 
-Begin with history.py (what happens, as data), then play.py (how it is played).
-The manual is docs/internals/simulation.md.
+The service, the clock and the disk are simulated. Begin with history.py, which describes what
+happens as data. Then read play.py, which plays it. The manual is docs/internals/simulation.md.
 """

@@ -19,13 +19,13 @@ from tests.simulation.history import History, make_history
 from tests.simulation.play import Broken, Figures, play
 from tests.simulation.shrink import breaks, shrink
 
-BATCH = 50  # histories that a job plays at a time
-MOST_FAILURES = 20  # after which a run ends
+BATCH = 50  # histories that a job plays before it returns
+MOST_FAILURES = 20  # a run ends after so many failing histories
 EVERY = 30.0  # seconds between two lines of progress
 
 
 class Batch(NamedTuple):
-    """What a job has played."""
+    """The result of one job."""
 
     figures: Figures
     broken: list[tuple[int, list[Broken]]]  # by seed
@@ -67,7 +67,7 @@ def play_batch(seeds: range) -> Batch:
     start, figures = time.process_time(), Figures()
     broken = []
     gc.collect()
-    gc.disable()  # as the command line does; a history leaves little behind
+    gc.disable()  # as the command line does; a history leaves little garbage
     for seed in seeds:
         played = play(make_history(seed))
         figures.add(played.figures)
@@ -78,7 +78,7 @@ def play_batch(seeds: range) -> Batch:
 
 
 def _replay(history: History, *, shrinks: bool) -> int:
-    """Play one history, and show it; a failing one made smaller."""
+    """Play one history and print its trace. A failing history is made smaller first."""
     broken = play(history).broken
     if broken and shrinks:
         history = shrink(history, breaks(broken[0].law))
@@ -88,7 +88,7 @@ def _replay(history: History, *, shrinks: bool) -> int:
 
 
 def _play_many(options: argparse.Namespace) -> int:
-    """Play histories until there are enough steps, and print the figures of all."""
+    """Play histories until they have enough steps, and print the figures of all."""
     begin = told = time.monotonic()
     figures, seconds, failing = Figures(), 0.0, list[tuple[int, list[Broken]]]()
     most = 1 if options.first else MOST_FAILURES
@@ -113,7 +113,7 @@ def _play_many(options: argparse.Namespace) -> int:
 
 
 def _batches(first: int, jobs: int) -> Iterator[Batch]:
-    """Play one batch after another, for ever, in so many processes."""
+    """Play batches without end in so many processes, and yield their results."""
     ranges = (range(start, start + BATCH) for start in count(first, BATCH))
     if jobs == 1:
         yield from map(play_batch, ranges)
@@ -129,7 +129,7 @@ def _batches(first: int, jobs: int) -> Iterator[Batch]:
 
 
 def _show(figures: Figures, cpu: float, wall: float, failing: int) -> None:
-    """Print what was played."""
+    """Print the figures of a run."""
     for name in ("histories", "steps", "commands", "calls", "faults", "kills"):
         _write(f"{name:12} {getattr(figures, name):>12,}")
     _write(f"{'failing':12} {failing:>12,}")

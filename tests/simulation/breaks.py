@@ -1,8 +1,7 @@
-"""Breaks hooksync on purpose, one way at a time in a copy, and asks the simulation: a law must be
-found broken.
+"""Deliberate breaks of hooksync, each in a copy of its own: the simulation must find a broken law.
 
-So that a law that no longer bites is noticed. A text that is not there any more is an error, too:
-then the list has to follow the code.
+So a law that no longer finds anything is noticed. If the code no longer contains the old text of a
+break, that is an error, too: the list must follow the code.
 """
 
 from __future__ import annotations
@@ -16,20 +15,21 @@ from typing import NamedTuple
 from tests.command_line import ROOT
 
 NEEDED = ("hooksync", "schemas", "tests", "pyproject.toml")
-SEEDS = 1500  # histories that are played for a break, at most
+SEEDS = 1500  # the most histories that are played for a break
 LONGEST = 60.0  # seconds in which a law must be broken
 
 
 class Break(NamedTuple):
-    """A wrong change of one file, and of another one where two things in hooksync stand against the
-    same harm.
+    """A wrong change of one file.
+
+    If two places in hooksync prevent the same harm, `also` changes the second one.
     """
 
     name: str
     file: str  # below hooksync/
-    old: str  # found once
+    old: str  # occurs once in the file
     new: str
-    also: tuple[tuple[str, str, str], ...] = ()  # further files, old and new texts
+    also: tuple[tuple[str, str, str], ...] = ()  # more changes: file, old text, new text
     begin: int = 0  # the first seed
 
 
@@ -205,8 +205,9 @@ BREAKS: tuple[Break, ...] = (
 
 
 def copy_broken(each: Break, folder: Path) -> None:
-    """Copy what the simulation needs, with one break. Raises ValueError where its old text is not
-    there, once.
+    """Copy the files that the simulation needs, and apply one break to the copy.
+
+    Raises ValueError if the old text of the break does not occur exactly once.
     """
     for name in NEEDED:
         source = ROOT / name
@@ -223,10 +224,10 @@ def copy_broken(each: Break, folder: Path) -> None:
 
 
 def find_broken_law(folder: Path, begin: int) -> str:
-    """Play histories with the copy in a folder until a law breaks; returns what was told. Raises
-    TimeoutExpired.
+    """Play histories with the copy in a folder until a law breaks. Return the output, or "" if none
+    breaks.
 
-    `begin`: the first seed.
+    `begin`: the first seed. Raises TimeoutExpired.
     """
     settings = ["--from", str(begin), "--steps", str(10 * SEEDS), "--first"]
     command = [sys.executable, "-m", "tests.simulation", *settings]

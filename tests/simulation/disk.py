@@ -1,5 +1,7 @@
-"""Where states lie: on a disk, whose run locks the system takes from the dead, or far away, where
-they stay.
+"""The places of states: a disk and a remote backend.
+
+On a disk, the system releases the run lock of a dead process. In a backend, that lock stays until
+it expires.
 """
 
 from __future__ import annotations
@@ -15,15 +17,15 @@ from tests.simulation.world import Process
 
 @dataclass(slots=True)
 class Disk:
-    """All states by name, and who holds them."""
+    """All states by name, and their run locks."""
 
     texts: dict[str, str] = field(default_factory=dict)
     held: dict[str, Holder] = field(default_factory=dict)
-    locks: dict[str, str] = field(default_factory=dict)  # of backends
+    locks: dict[str, str] = field(default_factory=dict)  # run locks in backends
     writes: int = 0
 
     def put(self, name: str, text: str | None) -> None:
-        """Write a text, or delete it, as somebody does by hand."""
+        """Write a state, or delete it if the text is None."""
         self.writes += 1
         if text is None:
             self.texts.pop(name, None)
@@ -31,7 +33,7 @@ class Disk:
             self.texts[name] = text
 
     def put_content(self, name: str, content: Content) -> None:
-        """Write what a backend holds."""
+        """Write the state and the run lock of a backend."""
         self.put(name, content.state)
         if content.lock is None:
             self.locks.pop(name, None)
@@ -41,7 +43,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class FarBackend:
-    """One state and its run lock, as one process reaches them: hooksync's `Backend`."""
+    """A remote state and its run lock for one process. It implements hooksync's `Backend`."""
 
     disk: Disk
     process: Process
@@ -62,7 +64,7 @@ class FarBackend:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One state, as one process sees it: hooksync's `StateStore`."""
+    """A state on disk for one process. It implements hooksync's `StateStore`."""
 
     disk: Disk
     process: Process
@@ -88,14 +90,14 @@ class Store:
         self.disk.held[self.where] = holder
         try:
             yield
-        finally:  # of a process that dies, too: the system takes its lock away
+        finally:  # also if the process dies: the system releases its lock
             del self.disk.held[self.where]
 
     def holder(self) -> Holder | None:
         return None
 
     def check(self) -> None:
-        """A lock of the system is never lost."""
+        """Do nothing: a lock of the system is never lost."""
 
     def unlock(self, identifier: str) -> Holder:
         raise AssertionError(identifier)

@@ -1,9 +1,8 @@
-"""A history: what happens to a tenancy, its hooks file and its state, as data, made from one seed
-before it is played.
+"""A history: what happens to a tenancy, its hooks file and its state, as data.
 
-Plain values whose repr can be pasted into a list of regressions. Numbers that choose something
-("the third declared") are taken modulo what is there, so that a history stays valid when a part of
-it is left out.
+A history is made from one seed before it is played. It has plain values, so its repr can be pasted
+into the list of regressions. A number that chooses something ("the third declared subscription") is
+taken modulo the number of choices. So a history stays valid if a part of it is left out.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-STEPS = 10  # of a history, about
+STEPS = 10  # about so many in a history
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +52,15 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Mishap:
-    """What befalls one call, or one writing of the state, of a command."""
+    """A fault, or an act of others, at one call of a command or at one write of its state."""
 
     kind: str  # see CALL_KINDS and WRITE_KINDS
     call: str = "any"  # any, login, list, subscribe, unsubscribe; or write
-    nth: int = 0  # of these
-    # seconds (of an act: that the process is paused before), further calls, or a status
+    nth: int = 0  # number of the first affected call, from 0
+    # seconds, further calls, or a status; with an act: how long the process is paused before it
     number: float = 0
-    act: Person | Command | None = None  # what somebody else does just before
-    times: int = 1  # to so many calls in a row
+    act: Person | Command | None = None  # what others do just before the call
+    times: int = 1  # so many calls in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class Command:
     verb: Literal["plan", "apply", "saved"]  # saved: plan --out, then apply PLAN
     flags: tuple[str, ...] = ()  # see FLAGS
     mishaps: tuple[Mishap, ...] = ()
-    # of a saved plan: after it was made, before it is carried out
+    # steps after a saved plan was made, before it is applied
     between: tuple[Edit | Person | Wait, ...] = ()
 
 
@@ -80,23 +79,23 @@ Step: TypeAlias = Edit | Person | StateFile | Wait | Command
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All of it."""
+    """The steps of a history, and the settings of the service and the hooks file."""
 
     seed: int
     steps: tuple[Step, ...]
     traits: tuple[str, ...] = ()  # of the service
     tenancies: int = 1
-    declared: int = 3  # in each, at the beginning
-    live: int = 1  # in each, at the beginning, not made by hooksync
+    declared: int = 3  # in each tenancy, at the beginning
+    live: int = 1  # in each tenancy, at the beginning, not made by hooksync
     lag_additions: float = 0.0  # seconds
     lag_removals: float = 0.0  # seconds
     list_wait: int = 30  # seconds that an apply waits for a list
     remove_first: bool = False
     probes: bool = False
     unknown: Literal["warn", "replace", "refuse"] = "warn"  # `unknown_secret`
-    rest: float = 301.0  # seconds before all is to be settled
+    rest: float = 301.0  # seconds without faults before the apply that must settle everything
     owns: Literal["made", "all", "none", "prefixes"] = "prefixes"
-    # the state lies far away, and the lock of a killed run stays until it expires
+    # the state is remote, and the run lock of a killed run stays until it expires
     is_remote: bool = False
 
 
@@ -133,7 +132,7 @@ EDITS = (
 )
 PEOPLE = ("subscribe", "unsubscribe", "duplicate", "repair", "foreign")
 STATUSES = (400, 403, 404, 409, 429, 500, 502, 503)
-UNCLEAR = (409, 500, 502, 503)  # of a call that may have been carried out all the same
+UNCLEAR = (409, 500, 502, 503)  # the service may have carried the call out
 LAGS = (0.0, 0.0, 0.0, 1.0, 5.0, 20.0, 60.0, 300.0)
 WAITS = (1.0, 10.0, 60.0, 600.0, 1000.0, 4000.0)
 CALLS = (
@@ -183,14 +182,14 @@ CALL_KINDS = (
 WRITE_KINDS = ("killed", "commit-killed")
 REMOTE_WRITE_KINDS = ("killed", "commit-killed", "cut", "commit-cut", "cut-off", "commit-cut-off")
 PAUSES = (0.0, 0.0, 30.0, 200.0)
-ONLY_OF = {  # what can befall one kind of call alone
+ONLY_OF = {  # kinds of mishaps that only one kind of call can have
     "echo": "subscribe",
     "lie-gone": "unsubscribe",
 }
 
 
 class _Taste(NamedTuple):
-    """What a history is fond of: with fewer kinds of things each, more of them meet."""
+    """The preferences of a history: with fewer kinds of things in it, more of them meet."""
 
     kinds: list[str]
     calls: list[str]
@@ -216,7 +215,7 @@ def make_history(seed: int) -> History:
         ),
         mishaps=chance.choice([(4, 4, 2, 1), (1, 4, 4, 2), (10, 2, 0, 0)]),
         is_remote=random.Random(f"{seed}: where the state is").random()
-        < 0.3,  # so that the rest is as ever
+        < 0.3,  # its own generator, so all else of a seed stays the same
     )
     return History(
         seed=seed,

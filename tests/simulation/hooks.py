@@ -1,6 +1,4 @@
-"""The hooks file of a history and its environment: how they are edited, written, and what they
-declare.
-"""
+"""The hooks file of a history and its environment: edits, text and declared subscriptions."""
 
 from __future__ import annotations
 
@@ -18,9 +16,9 @@ SPELT_OTHERWISE = "https://Hooks.Example.org:443"
 PATHS = ("a", "b", "c", "d", "e")
 TRIGGERS = ("INDEXED", "MOVED")
 REFERENCES = ("FIRST", "SECOND")
-VALUES = 5  # that a reference may have
+VALUES = 5  # so many for each reference
 TENANTS = ("ONE", "TWO")
-TARGETED = "/INDEXED"  # the end of addresses
+TARGETED = "/INDEXED"  # the end of the addresses that a target selects
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Hook:
 
 
 def secret(reference: str, number: int) -> str:
-    """Return one of the values that a reference has in its life."""
+    """Return one of the values of a reference."""
     return f"canary-{reference.lower()}-{number}-of-a-receiver-0123"
 
 
@@ -51,14 +49,14 @@ HIDDEN = (
 
 @dataclass(slots=True)
 class Hooks:
-    """The file, and which value each reference has."""
+    """The hooks file, and the number of the value that each reference has."""
 
     history: History
     hooks: list[list[Hook]] = field(default_factory=list)  # by tenancy
     values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REFERENCES, 0))
-    former: list[list[list[Hook]]] = field(default_factory=list)  # earlier texts of the file
-    names: int = 0  # given so far
-    edited: Hook | None = None  # whose reference counts for its receiver
+    former: list[list[list[Hook]]] = field(default_factory=list)  # earlier versions of the file
+    names: int = 0  # number of names given so far
+    edited: Hook | None = None  # its reference becomes that of its receiver
     unset: set[str] = field(default_factory=set)  # references without a value
     settles: bool = False  # the user has set what this service needs
 
@@ -73,7 +71,7 @@ class Hooks:
         return hooks
 
     def edit(self, edit: Edit) -> None:
-        """Edit it; what is not possible is left out."""
+        """Apply an edit. An impossible edit changes nothing."""
         tenancy = edit.tenancy % len(self.hooks)
         before = [list(each) for each in self.hooks]
         there = self.hooks[tenancy]
@@ -101,9 +99,7 @@ class Hooks:
             self.former.append(before)
 
     def _unify(self) -> None:
-        """Let each receiver have one secret: the reference of the hook that was edited, or the
-        first.
-        """
+        """Give each receiver one secret: the reference of the edited hook, or of the first hook."""
         references: dict[str, str] = {}
         if self.edited:
             references[self.edited.path] = self.edited.reference
@@ -170,7 +166,7 @@ class Hooks:
         return self.history.remove_first or needs_it
 
     def text(self) -> str:
-        """Write the file, in the YAML that JSON is, but for its outermost lines."""
+        """Return the file as YAML, with one line of JSON for each tenancy."""
         lines = ["version: 1", "tenancies:"]
         for number, hooks in enumerate(self.hooks):
             settings = {
@@ -213,12 +209,12 @@ class Hooks:
         return secret(reference, self.values[reference])
 
     def targets(self) -> tuple[str, ...]:
-        """Return a glob for some of what is declared, if there is any of it."""
+        """Return a glob for the subscriptions of one trigger in the first tenancy, if any."""
         found = [one for one in self.declared()[0].wanted if one.address.endswith(TARGETED)]
         return (f"{TENANTS[0].lower()}/*{TARGETED}",) if found else ()
 
     def targeted(self) -> tuple[Declared, ...]:
-        """Say what that glob matches; nothing else is touched."""
+        """Return what that glob selects. A run with the glob changes nothing else."""
         one = self.declared()[0]
         return (
             replace(
@@ -229,7 +225,7 @@ class Hooks:
         )
 
     def declared(self) -> tuple[Declared, ...]:
-        """Say what the file declares, as the laws need it."""
+        """Return what the file declares, in the form that the laws need."""
         return tuple(
             Declared(
                 name=TENANTS[number].lower(),
@@ -258,6 +254,6 @@ class Hooks:
 
 
 def _is_valid(hooks: list[Hook]) -> bool:
-    """Whether no two have the same URL and trigger."""
+    """Return whether no two hooks have the same path and trigger."""
     places = [(hook.path, trigger) for hook in hooks for trigger in hook.triggers]
     return len(set(places)) == len(places)

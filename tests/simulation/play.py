@@ -1,4 +1,4 @@
-"""Plays a history: the real commands in this process, one after another, and asks the laws after
+"""Plays a history: runs the real commands in this process one by one, and checks the laws after
 each of them.
 """
 
@@ -60,8 +60,8 @@ from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
 
 PATIENCE = RetryPolicy(dice=lambda: 0.5)
 FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
-OWN, OLD = "hooks.state.json", "old.state.json"  # states: of the main line, and of an old checkout
-PEER = "(sim.preservica.example)"  # in what is said of each call
+OWN, OLD = "hooks.state.json", "old.state.json"  # the current state, and that of an old checkout
+PEER = "(sim.preservica.example)"  # in each message about a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Broken:
 
 @dataclass(slots=True)
 class Figures:
-    """What was played."""
+    """How much was played."""
 
     histories: int = 0
     steps: int = 0
@@ -92,7 +92,7 @@ class Figures:
 
 
 class Play:
-    """One history on its way."""
+    """The play of one history."""
 
     def __init__(self, history: History, folder: Path, *, traces: bool = False) -> None:
         self.history = history
@@ -102,16 +102,16 @@ class Play:
         self.service = Service(history.traits, tenants, history.lag_additions, history.lag_removals)
         self.pool = type("ShuffledPool", (Pool,), {"chance": random.Random(history.seed)})
         self.disk = Disk()
-        self.users: dict[str, set[str]] = {}  # names of runs, by the state that they had
+        self.users: dict[str, set[str]] = {}  # names of runs, by the state that they used
         self.copies: list[str | None] = []
         self.misled: set[str] = set()
         self.made: dict[str, int] = {}  # ids that hooksync made, numbered
-        self.noted = 0  # moments of which `made` knows
+        self.noted = 0  # number of moments that `made` covers
         self.last_held: set[Held] = set()
         self.unsettled: Counter[str] = Counter()  # applies in succession, by address
         self.broken: list[Broken] = []
         self.figures = Figures(histories=1)
-        self.number = 0  # of commands so far
+        self.number = 0  # number of commands so far
         self.traces = traces
         self.trace: list[str] = []
         for tenancy in range(history.tenancies):
@@ -119,7 +119,7 @@ class Play:
                 self.person(Person("subscribe", tenancy, number + history.seed % 3, number))
 
     def run(self) -> list[Broken]:
-        """Play all steps, then let everything settle; ends at the first step that breaks a law."""
+        """Play all steps, then let everything settle. A step that breaks a law ends the play."""
         self.last_held = set(self.service.held())
         for number, step in enumerate(self.history.steps):
             self.figures.steps += 1
@@ -174,9 +174,7 @@ class Play:
                 self.service.change(lambda: tenancies.add(tenant, copy))
 
     def _repair(self, tenancy: int, person: Person) -> None:
-        """Make by hand what is declared and not there, perhaps under another secret than the
-        declared one.
-        """
+        """Create a missing declared subscription by hand, perhaps with a different secret."""
         wanted = self.hooks.declared()[tenancy].wanted
         places = {one.place for one in self.service.held() if one.tenant == TENANTS[tenancy]}
         missing = [one for one in wanted if one.place not in places]
@@ -207,7 +205,7 @@ class Play:
     # commands
 
     def command(self, command: Command, where: str, laws: Iterable[Any] = LAWS) -> None:
-        """Run a command, and ask the laws."""
+        """Run a command, and check the laws."""
         if "adopt" in command.flags:
             self.process(Command("apply", (), command.mishaps), where, laws, "adopt")
             command = replace(command, mishaps=())
@@ -236,7 +234,7 @@ class Play:
         hooks: Hooks | None = None,
         **more: Any,
     ) -> None:
-        """Run one process of hooksync to its end, or its death."""
+        """Run one process of hooksync until it ends or is killed."""
         self.number += 1
         hooks = (hooks or self.hooks).copy()
         flags, is_old = command.flags, "old-checkout" in command.flags
@@ -320,8 +318,9 @@ class Play:
     def _carry_out(
         self, verb: str, options: RunOptions, process: Process, hooks: Hooks
     ) -> tuple[int | None, str]:
-        """Run a command as the command line does; None for the exit code of a process that was
-        killed.
+        """Run a command as the command line does, and return its exit code and traceback.
+
+        The exit code of a killed process is None.
         """
         world = World(
             environ=hooks.environ(),
@@ -344,7 +343,7 @@ class Play:
         except HooksyncError as error:
             process.message(f"error: {error}")
             return int(error.exit_code), ""
-        except MemoryError:  # the mishap that nobody foresees: main.py ends it so
+        except MemoryError:  # an unforeseen error: main.py ends a run in this way
             return int(ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR), ""
         except Exception:
             return 1, traceback.format_exc()
@@ -379,7 +378,7 @@ class Play:
         )
 
     def remembered(self, name: str) -> tuple[Remembered, ...]:
-        """Read what a state says, and whether it is so."""
+        """Return the entries of a state, each with whether its secret is right."""
         state = self._state(name)
         if state is None:
             return ()
@@ -406,10 +405,10 @@ class Play:
         )
 
     def _note_unsettled(self, run: Run, state: str) -> None:
-        """Note what a report says to be unsettled; what is settled counts no longer.
+        """Count the applies that left an address unsettled, as the report of the run states it.
 
-        What a run settled that was killed, or could not write its state, is known from the state
-        alone; and so is what `adopt` settled.
+        The counts come from the state if the run was killed, could not write its state, or was an
+        `adopt`.
         """
         if run.verb not in ("apply", "adopt") or state != OWN:
             return
@@ -430,7 +429,7 @@ class Play:
                     self.unsettled[address] = 0
 
     def _note_made(self) -> None:
-        """Note what hooksync has made, also within a run that is not over."""
+        """Number the ids that hooksync has created, also in a run that is not over."""
         for moment in self.service.moments[self.noted :]:
             held = set(moment.held)
             for one in held - self.last_held if moment.by != SOMEBODY_ELSE else ():
@@ -439,7 +438,7 @@ class Play:
         self.noted = len(self.service.moments)
 
     def _meant(self, name: str) -> dict[str, str]:
-        """Return the addresses of ids that a killed run may have made, by the intents of a state."""
+        """Return the ids that may belong to an intent of a state, each with its address."""
         state = self._state(name)
         if state is None or not state.intents:
             return {}
@@ -458,9 +457,7 @@ class Play:
         return None if text is None else _parsed(text)
 
     def _learn(self, run: Run, options: RunOptions, state: str) -> None:
-        """Take note of what `adopt` and lies of the service told the state, and of what it knows
-        as removed.
-        """
+        """Note the ids about which `adopt` or a lie of the service may have misled the state."""
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
                 self.misled.add(moment.named)
@@ -506,7 +503,7 @@ class Play:
     # the end
 
     def _settle(self) -> None:
-        """Let nothing go wrong any more: one apply puts everything right, and further commands find
+        """Stop all faults. Then one apply must settle everything, and later commands must find
         nothing to do.
         """
         self.service.carry_out_all_that_is_late()
@@ -515,8 +512,8 @@ class Play:
         self.hooks.settles = True
         lag = max(self.history.lag_additions, self.history.lag_removals)
         if "refuse-duplicates" in self.history.traits:
-            # An old duplicate stays while the new one is missing, and the service may refuse the
-            # new one because of it: the first apply removes the one, the second creates the other.
+            # A duplicate stays while the declared subscription is missing, and the service may
+            # refuse the declared one because of the duplicate. Only the second apply creates it.
             self.command(Command("apply", self._replacing()), "settling, before", LAWS)  # type: ignore[arg-type]
             self.service.pass_time(lag + 1)
         for verb, laws in (("apply", SETTLED), ("plan", IDLE), ("apply", IDLE)):
@@ -525,11 +522,11 @@ class Play:
                 self.say(where)
                 flags = self._replacing() if laws is SETTLED else ()
                 self.command(Command(verb, flags), where, (*LAWS, *laws))  # type: ignore[arg-type]
-            if verb == "plan":  # right after the apply, and once the list shows all of it
+            if verb == "plan":  # the last apply runs once the list shows everything
                 self.service.pass_time(lag + 1)
 
     def _replacing(self) -> tuple[str, ...]:
-        """Ask for what hooksync does not do by itself: what is unsettled, or unknown and refused."""
+        """Return --replace with the addresses that an apply alone leaves unsettled or refused."""
         state = self._state(OWN)
         addresses = {one.address for each in self.hooks.declared() for one in each.wanted}
         if self.history.unknown != "refuse":
@@ -537,18 +534,24 @@ class Play:
             if state:
                 named = {one.address for one in state.unsettled}
                 named |= {one.address for one in state.entries if not one.is_listed}
-            if named <= addresses:  # otherwise one was renamed since, to a name that is not known
+            # otherwise a subscription may have a new address, which is not known here
+            swaps = any(
+                isinstance(step, Edit) and step.kind == "swap" for step in self.history.steps
+            )
+            if named <= addresses and not (named and swaps):
                 addresses &= named
         return ("replace", *sorted(addresses)) if addresses else ()
 
 
 def _taken_for_own(run: Run) -> set[str]:
-    """Return ids of somebody else's that a run takes for its own, as the design allows it to: a
-    success response had no id, and a list then showed one new subscription of that identity.
+    """Return the ids that a run takes for its own although somebody else made them.
+
+    The design allows this if a success response had no id and the next list showed one new
+    subscription with the same URL and trigger.
     """
     made_here = set()
     nameless = set()
-    seen = [*run.after]  # also what somebody has removed, and what a lagging list still shows
+    seen = [*run.after]  # also the removed ones, and those that a lagging list still shows
     for moment, made, removed in run.changes():
         seen += (*made, *removed, *(moment.shown or ()))
         if moment.by != run.name:
@@ -558,7 +561,7 @@ def _taken_for_own(run: Run) -> set[str]:
             nameless |= {(one.tenant, one.place) for one in made}
     taken = {step["new_id"] for one in run.told for step in one["steps"] if step.get("new_id")}
     known = {entry.id for entry in run.remembered}
-    for entry in run.remembers or ():  # all that is known of a killed run
+    for entry in run.remembers or ():  # a killed run has no report
         if not entry.is_unconfirmed and entry.id not in known:
             taken.add(entry.id)
     of_others = {one.id for one in seen if (one.tenant, one.place) in nameless} - made_here
@@ -578,7 +581,7 @@ def _read(path: str | None) -> str | None:
 
 
 def _with(run: Run, *, options: RunOptions, play: Play, state: str, **more: Any) -> Run:
-    """Add what a run has left behind."""
+    """Return the run with its result, its state and the texts that it wrote."""
     text, report, plan = (
         play.disk.texts.get(state),
         _read(getattr(options, "report", None)),
@@ -604,7 +607,7 @@ def _with(run: Run, *, options: RunOptions, play: Play, state: str, **more: Any)
 
 
 def play(history: History, *, traces: bool = False) -> Play:
-    """Play a history in a folder of its own."""
+    """Play a history in a temporary folder."""
     with tempfile.TemporaryDirectory(dir=FOLDER) as name:
         played = Play(history, Path(name), traces=traces)
         played.run()

@@ -1,6 +1,6 @@
-"""Histories that broke a law once, made small; the fast lane plays them all.
+"""Small histories that once broke a law. The fast lane plays them all.
 
-`python -m tests.simulation --seed N` prints a failing one in this form.
+`python -m tests.simulation --seed N` prints a failing history in this form.
 """
 
 from __future__ import annotations
@@ -8,29 +8,29 @@ from __future__ import annotations
 from tests.simulation.history import Command, Edit, History, Mishap, Person, StateFile, Wait
 
 REGRESSIONS = (
-    # a saved plan keeps what has another secret by now
+    # a saved plan kept a subscription whose secret was rotated since
     History(
         22,
         (Command("apply"), Command("saved", between=(Edit("rotate", 1, 5, 2),))),
         declared=1,
         live=0,
     ),
-    # a newcomer that the list shows late passed for what a killed run had made
+    # a subscription that the list showed late passed for that of a killed run
     History(
         82,
         (Command("apply", mishaps=(Mishap("killed", "subscribe"),)),),
         live=2,
         lag_additions=300.0,
     ),
-    # a POST that was carried out and answered with 409 was said to have failed
+    # a run reported a POST as failed that was carried out and answered with 409
     History(
         392,
         (Command("apply", mishaps=(Mishap("commit-status", "subscribe", 0, 409),)),),
         declared=1,
         live=0,
     ),
-    # each apply made one more, where answers tell no id and the list lags for longer than an apply
-    # waits
+    # each apply created one more subscription if answers had no id and the list lagged for longer
+    # than an apply waits
     History(
         59,
         (Command("apply"), Command("apply")),
@@ -40,7 +40,7 @@ REGRESSIONS = (
         lag_additions=300.0,
     ),
     History(308, (), ("answer-without-id",), lag_additions=60.0),
-    # a duplicate went although the one that was to stay was gone
+    # a duplicate was removed although the subscription to keep was gone
     History(
         372,
         (
@@ -55,7 +55,7 @@ REGRESSIONS = (
         lag_additions=20.0,
         lag_removals=1.0,
     ),
-    # what was removed before, and is still listed, counted as made by a refused POST
+    # a removed subscription that was still listed counted as created by a refused POST
     History(
         1012693,
         (
@@ -67,7 +67,7 @@ REGRESSIONS = (
         lag_removals=20.0,
         list_wait=0,
     ),
-    # a second DELETE took the last one away, after the one that was to stay had gone from the list
+    # a second DELETE removed the last subscription after the one to keep had left the list
     History(
         1016687,
         (
@@ -83,7 +83,8 @@ REGRESSIONS = (
         lag_additions=1.0,
         lag_removals=5.0,
     ),
-    # an old one that no list had shown yet counted as gone, although the DELETE was refused
+    # an old subscription that no list had shown yet counted as removed although the DELETE was
+    # refused
     History(
         2001332,
         (
@@ -96,7 +97,7 @@ REGRESSIONS = (
         lag_additions=300.0,
         remove_first=True,
     ),
-    # a duplicate went although the list before it no longer showed the one that stays
+    # a duplicate was removed although the last list no longer showed the subscription to keep
     History(
         58185858,
         (
@@ -111,8 +112,8 @@ REGRESSIONS = (
         live=2,
         lag_removals=1.0,
     ),
-    # a run that lost its lock after its last change exited with 4, and its report knew of nothing
-    # amiss
+    # a run that lost its run lock after its last change exited with 4, but its report named no
+    # problem
     History(
         22228420,
         (
@@ -137,7 +138,7 @@ REGRESSIONS = (
         list_wait=5,
         is_remote=True,
     ),
-    # the run lock beside a state that was edited by hand could not be given back: unforeseen
+    # a run could not release the run lock of a hand-edited state: an unforeseen error
     History(
         60171961,
         (
@@ -156,7 +157,7 @@ REGRESSIONS = (
         lag_additions=20.0,
         is_remote=True,
     ),
-    # an apply that was killed after its last write had settled an address: the law counted on
+    # an apply settled an address and was killed after its last write: the law kept counting
     History(
         701107,
         (
@@ -190,8 +191,8 @@ REGRESSIONS = (
         owns="none",
         is_remote=True,
     ),
-    # the one new subscription that the list showed after a response without an id was somebody
-    # else's, and the run was killed before it could report that
+    # after a response without an id, the list showed one new subscription that somebody else had
+    # made; the run was killed before it could report that
     History(
         700656,
         (Command("apply", mishaps=(Mishap("commit-killed", "write", 1),)),),
@@ -199,7 +200,7 @@ REGRESSIONS = (
         declared=1,
         lag_additions=1.0,
     ),
-    # a run that had lost its lock said that an address is unsettled, and could not record it
+    # a run without its run lock reported an address as unsettled, but could not record that
     History(
         940692,
         (
@@ -222,7 +223,7 @@ REGRESSIONS = (
         remove_first=True,
         is_remote=True,
     ),
-    # a subscription that no list had shown was removed in the console, and its name was changed
+    # a subscription that no list had shown was removed by hand, and its name was changed
     History(
         1204047,
         (
@@ -244,7 +245,7 @@ REGRESSIONS = (
         lag_additions=20.0,
         list_wait=5,
     ),
-    # somebody removed what the list had just shown for the first time: it passed for not listed
+    # somebody removed a subscription that a list had just shown: it passed for not listed
     History(
         1220540,
         (
@@ -280,7 +281,7 @@ REGRESSIONS = (
         rest=301.0,
         owns="all",
     ),
-    # an old one that no list had shown before the run was removed, in spite of a 409
+    # an old subscription that no list had shown before was removed in spite of a 409
     History(
         1702738,
         (
@@ -300,6 +301,27 @@ REGRESSIONS = (
         live=0,
         lag_additions=1.0,
         list_wait=0,
+        unknown="warn",
+        rest=301.0,
+        owns="made",
+    ),
+    # somebody removed what no list had shown yet, and its URL went to a different name
+    History(
+        2027837,
+        (
+            Edit("flag", 0, 0, 4),
+            Command(
+                "apply",
+                mishaps=(
+                    Mishap("act", "subscribe", 2, act=Command("apply", ("old-checkout",))),
+                    Mishap("commit-cut", "subscribe", 1),
+                ),
+            ),
+            Command("apply"),
+            Edit("swap", 0, 2, 7),
+        ),
+        declared=2,
+        live=0,
         unknown="warn",
         rest=301.0,
         owns="made",

@@ -14,7 +14,7 @@ MOST_TRIES = 600
 def shrink(
     history: History, fails: Callable[[History], bool], *, tries: int = MOST_TRIES
 ) -> History:
-    """Leave out what is not needed for it to fail."""
+    """Return a smaller history that still fails."""
     is_smaller = True
     while is_smaller and tries > 0:
         is_smaller = False
@@ -28,12 +28,12 @@ def shrink(
 
 
 def breaks(law: str) -> Callable[[History], bool]:
-    """Return whether a history breaks this law."""
+    """Return a function that checks whether a history breaks this law."""
     return lambda history: any(broken.law == law for broken in play(history).broken)
 
 
 def candidates(history: History) -> Iterator[History]:
-    """Give histories that have less in them, the smallest first."""
+    """Yield histories that have less in them, the smallest first."""
     steps = history.steps
     for size in (len(steps) // 2, len(steps) // 4, 1):
         if size:
@@ -67,7 +67,7 @@ def _with_mishap(step: Command, number: int, mishap: Mishap) -> Command:
 
 
 def _simpler(history: History) -> Iterator[History]:
-    """Give the same with settings nearer to the usual ones."""
+    """Yield the history with one setting nearer to its usual value."""
     usual: dict[str, Callable[[History], object]] = {
         "tenancies": lambda _: 1,
         "declared": lambda it: max(1, it.declared - 1),

@@ -1,6 +1,4 @@
-"""Every ordinary edit, and every way in which the apply after it can be cut short, at any moment:
-no law breaks.
-"""
+"""No ordinary edit breaks a law, even if the apply after it fails or ends at any call."""
 
 from __future__ import annotations
 
@@ -32,13 +30,13 @@ ANSWERS = ("status 400", "status 409", "status 500", "cut", "commit-cut", "late-
 
 
 def history(edits: tuple[Edit, ...], *mishaps: Mishap, **settings: Any) -> History:
-    """What was made, an edit, and an apply that something befalls."""
+    """Return a history: an apply, some edits, and an apply with these mishaps."""
     steps: tuple[Step, ...] = (APPLY, *edits, Command("apply", mishaps=mishaps))
     return History(0, steps, **{"declared": 2, "live": 0, **settings})
 
 
 def mishaps(answer: str, call: str) -> list[Mishap]:
-    """Let three calls in a row go wrong in this way."""
+    """Return mishaps that make the first three calls go wrong in this way."""
     kind, _, number = answer.partition(" ")
     return [Mishap(kind, call, nth, float(number or 0)) for nth in range(3)]
 
@@ -57,18 +55,18 @@ CASES = list(product(EDITS, SERVICES))
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["killed", "commit-killed", "stop"])
 @pytest.mark.parametrize(("edit", "service"), sampled(CASES, 40, 4))
-def test_an_edit_that_is_cut_short_at_any_call_is_finished_by_the_next_run(
+def test_an_edit_whose_apply_is_cut_short_at_any_call_is_finished_by_the_next_run(
     edit: str, service: str, kind: str
 ) -> None:
     for nth in count():
         played = play(history(EDITS[edit], Mishap(kind, "any", nth), **SERVICES[service]))
         assert played.broken == []
         if not played.figures.faults + played.figures.kills:
-            return  # there are no more calls
+            return  # the apply has no more calls
 
 
 @pytest.mark.parametrize(("edit", "service"), sampled(CASES, 40, 4))
-def test_an_edit_whose_subscribe_goes_wrong_loses_no_place(edit: str, service: str) -> None:
+def test_an_edit_whose_subscribe_goes_wrong_breaks_no_law(edit: str, service: str) -> None:
     for answer in ANSWERS:
         assert (
             play(history(EDITS[edit], *mishaps(answer, "subscribe"), **SERVICES[service])).broken
@@ -88,7 +86,7 @@ def test_an_edit_whose_removal_goes_wrong_is_finished_by_the_next_run(
 
 
 @pytest.mark.parametrize("call", range(8))
-def test_a_rotation_between_two_killed_runs_is_seen(call: int) -> None:
+def test_a_rotation_between_two_killed_runs_is_noticed(call: int) -> None:
     killed = Command("apply", mishaps=(Mishap("commit-killed", "any", call),))
     steps: tuple[Step, ...] = (killed, Edit("rotate", which=0), killed, Edit("rotate", which=1))
     assert play(History(0, steps, declared=2, live=0)).broken == []

@@ -1,8 +1,8 @@
-"""Every fault, at every call of an apply, with every kind of service: no law breaks, and the next
-apply settles all.
+"""Every fault at every call of an apply, with every kind of service: no law breaks, and the next
+apply settles everything.
 
-Each cell is a scripted history. An apply has a step of every kind to do, and something befalls one
-of its calls.
+Each case is a scripted history. An apply has a step of every kind to do, and some of its calls go
+wrong.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.simulation.history import (
 from tests.simulation.play import play
 
 EVER = 1000  # calls; more than an apply makes
-# two secrets, and all of it made
+# two references, and an apply that creates everything
 MADE: tuple[Step, ...] = (
     Edit("reference", which=1, to=1),
     Command("apply"),
@@ -50,7 +50,7 @@ NEWS: tuple[Step, ...] = (  # what the apply has to do
 MOVED: tuple[Step, ...] = (Edit("move", which=2, to=4), Edit("rename", which=0))
 LAGS = {"lag_additions": 5.0, "lag_removals": 5.0}
 
-Way = tuple[tuple[Step, ...], dict[str, Any]]  # the steps before the apply, and how the service is
+Way = tuple[tuple[Step, ...], dict[str, Any]]  # the steps before the apply, and settings
 MAIN = "create-first"
 WAYS: dict[str, Way] = {
     MAIN: (NEWS, {}),
@@ -96,7 +96,7 @@ FAULTS = (
     ),
 )
 CALLS = ("login", "list", "subscribe", "unsubscribe")
-SEVERAL = (  # a fault that makes another one worse: kind, call, first one, how many
+SEVERAL = (  # one fault makes a second one worse: fault, call, first call, number of calls
     (("commit-cut", "subscribe", 0, 1), ("status 500", "list", 1, 1)),
     (("commit-cut", "subscribe", 0, 1), ("status 500", "list", 1, EVER)),
     (("commit-cut", "subscribe", 0, EVER), ("status 500", "list", 1, 1)),
@@ -142,7 +142,7 @@ def history(way: str, *mishaps: Mishap) -> History:
 
 @cache
 def calls(way: str) -> Counter[str]:
-    """Count the calls of the apply where nothing befalls it."""
+    """Return how many calls of each kind the apply makes if nothing goes wrong."""
     played = play(history(way))
     assert played.broken == []
     return Counter(
@@ -151,11 +151,11 @@ def calls(way: str) -> Counter[str]:
 
 
 def cells(way: str, call: str) -> Iterator[Mishap]:
-    """Let each fault befall the first, the middle and the last call, the first two, all, and all
-    from the middle.
+    """Yield each fault at the first, the middle and the last call, the first two, all, and all from
+    the middle.
     """
     number = calls(way)[call]
-    if not number:  # what is replaced waits for a list that lags for long
+    if not number:  # with a long lag, no removal happens
         return
     places = {(0, 1), (number // 2, 1), (number - 1, 1), (0, 2), (0, EVER), (number // 2, EVER)}
     for fault, (nth, times) in product(FAULTS if way == MAIN else FEW_FAULTS, sorted(places)):
@@ -171,7 +171,7 @@ def assert_no_law_breaks(way: str, *mishaps: Mishap) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("way", "call"), sampled(product(WAYS, CALLS), 80, 5))
-def test_whatever_befalls_a_call_no_law_breaks_and_the_next_apply_settles_all(
+def test_no_fault_of_a_call_breaks_a_law_and_the_next_apply_settles_everything(
     way: str, call: str
 ) -> None:
     for each in cells(way, call):
@@ -181,7 +181,7 @@ def test_whatever_befalls_a_call_no_law_breaks_and_the_next_apply_settles_all(
 @pytest.mark.slow
 @pytest.mark.parametrize("way", sampled(WAYS, 9, 4))
 @pytest.mark.parametrize("times", [1, EVER])
-def test_whichever_call_is_cut_no_law_breaks(way: str, times: int) -> None:
+def test_a_connection_that_is_cut_at_any_call_breaks_no_law(way: str, times: int) -> None:
     for nth, fault in product(range(calls(way).total()), ("cut", "commit-cut")):
         assert_no_law_breaks(way, mishap(fault, "any", nth, times))
 
@@ -189,7 +189,7 @@ def test_whichever_call_is_cut_no_law_breaks(way: str, times: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("way", sampled(WAYS, 9, 4))
 @pytest.mark.parametrize("flags", [(), ("old-checkout",)], ids=["one state", "a state each"])
-def test_at_whichever_call_another_apply_comes_in_between_no_law_breaks(
+def test_a_second_apply_between_any_two_calls_breaks_no_law(
     way: str, flags: tuple[str, ...]
 ) -> None:
     for nth in range(calls(way).total()):
@@ -205,7 +205,7 @@ def test_faults_that_come_together_break_no_law(
     assert_no_law_breaks(MAIN, *(mishap(*fault) for fault in faults))
 
 
-ENDS = (  # as the page of the guarantees tells, row by row
+ENDS = (  # the rows of the table "When calls fail" in docs/recovering.md
     (MAIN, "commit-cut", "subscribe", 0, EVER, "4"),
     (MAIN, "cut", "subscribe", 0, 1, "4"),
     (MAIN, "status 500", "subscribe", 0, 1, "4"),
@@ -219,11 +219,11 @@ ENDS = (  # as the page of the guarantees tells, row by row
     (MAIN, "expired", "subscribe", 0, 1, "0"),
     ("refuse-duplicates", "cut", "list", 0, 1, "4"),
 )
-AFTER_TWO = "3"  # of the third apply, if two in succession leave an address unsettled
+AFTER_TWO = "3"  # exit code of the third apply after two that left an address unsettled
 COLUMN = re.compile(r"\| (\d) \|$", re.MULTILINE)
 
 
-def test_the_page_tells_how_an_apply_ends_when_calls_fail() -> None:
+def test_the_page_on_recovering_gives_the_exit_code_of_an_apply_for_each_fault() -> None:
     codes = []
     for way, fault, call, nth, times, _ in ENDS:
         played = play(history(way, mishap(fault, call, nth, times)), traces=True)
@@ -238,5 +238,5 @@ def test_the_page_tells_how_an_apply_ends_when_calls_fail() -> None:
     assert COLUMN.findall(section) == codes
 
 
-def test_the_apply_has_a_step_of_every_kind() -> None:
+def test_the_scripted_apply_has_a_step_of_every_kind() -> None:
     assert calls(MAIN) == Counter(login=1, list=3, subscribe=4, unsubscribe=4)

@@ -36,7 +36,7 @@ def test_no_history_breaks_a_law(first: int) -> None:
 
 
 @pytest.mark.parametrize("history", REGRESSIONS)
-def test_a_history_that_broke_a_law_once_breaks_none(history: History) -> None:
+def test_a_history_that_once_broke_a_law_breaks_no_law_now(history: History) -> None:
     assert play(history).broken == []
 
 
@@ -47,10 +47,8 @@ def test_one_seed_replays_exactly(seed: int) -> None:
     assert first.service.moments == second.service.moments
 
 
-def test_a_failing_history_shrinks_to_what_it_fails_by() -> None:
-    """An apply that looks while somebody removes what it has made: made again, a law that does not
-    hold.
-    """
+def test_a_failing_history_shrinks_to_the_step_that_makes_it_fail() -> None:
+    """Let a history fail as long as it contains one mishap: all other steps are left out."""
     lie = Mishap("lie-gone", "unsubscribe", 0)
     noise = (Edit("rename"), Command("plan"), Edit("flag"), Person("foreign"), Command("apply"))
     history = History(3, (*noise, Command("apply", ("text",), (lie,)), *noise), tenancies=2)
@@ -72,14 +70,14 @@ def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path
     assert "breaks" in find_broken_law(tmp_path, each.begin)
 
 
-def test_the_page_names_every_law_as_it_is() -> None:
+def test_the_page_on_the_simulation_lists_every_law_with_its_docstring() -> None:
     page = (ROOT / "docs" / "internals" / "simulation.md").read_text(encoding="utf-8")
     for law in {*LAWS, *IDLE}:
         assert f"| `{law.__name__}` | {' '.join(str(law.__doc__).split())} |" in page
 
 
-def test_what_a_break_changes_stands_in_the_code_once() -> None:
-    """All of them, those of attacks too: no lane plays more than a part."""
+def test_the_text_that_a_break_changes_occurs_once_in_the_code() -> None:
+    """Check all breaks, also those of the attacks, because each lane plays only some of them."""
     for each in (*BREAKS, *DEFENCES.values()):
         for file, old, _ in ((each.file, each.old, each.new), *each.also):
             assert (ROOT / "hooksync" / file).read_text(encoding="utf-8").count(old) == 1, (

@@ -1,8 +1,8 @@
-"""What is simulated: the service with its late calls, the clock, the network, the terminal, and the
-death of a process.
+"""The simulated parts: the service with its late calls, the clock, the network, the terminal, and
+the death of a process.
 
-Nothing here decides by chance: what goes wrong is in the mishaps of a command. The service is the
-sandbox's own, called as a function.
+The mishaps of a command state everything that goes wrong. Only the order of tasks is random, from
+the seed. The service is the sandbox's own, called as a function.
 """
 
 from __future__ import annotations
@@ -39,26 +39,24 @@ if TYPE_CHECKING:
 BEGINNING = 1_800_000_000.0  # seconds since 1970
 CALL_SECONDS = 0.05
 TIMEOUT = 30.0  # seconds that a process waits for an answer
-MOST_CALLS = 1000  # of one process: one that makes more does not end
+MOST_CALLS = 1000  # of one process; more calls count as an endless loop
 USERNAME, PASSWORD = "archivist@example.org", "canary-of-the-password-0123456789"
 SERVER = "https://sim.preservica.example"
 spelt = lru_cache(maxsize=4096)(normalised)
 
 
 class Killed(BaseException):
-    """The process is no more."""
+    """The process was killed."""
 
 
 def cheap_key(wanted: tuple[Secret, Salt]) -> Key:
-    """Make a key by one HMAC where scrypt would take 0.1 s."""
+    """Return a key made by one HMAC, because scrypt takes 0.1 s."""
     secret, salt = wanted
     return Key(hmac.digest(salt.salt.encode(), secret.reveal().encode(), hashlib.sha256))
 
 
 class Pool(WorkerPool):
-    """Runs tasks one after another in the thread that asks, in an order of its own, and starts no
-    thread.
-    """
+    """Runs tasks one by one in the calling thread, in a random order, and starts no thread."""
 
     chance = random.Random(0)
 
@@ -78,17 +76,17 @@ class Pool(WorkerPool):
 
 @dataclass(slots=True)
 class LateCall:
-    """A call that is carried out when nobody waits for it any more."""
+    """A call that the service carries out after the process has stopped waiting for it."""
 
     request: http_server.Request
     by: str
     tenant: str
     due: float  # on the clock
-    calls: int  # further calls to wait for
+    calls: int  # so many further calls come first
 
 
 class Service:
-    """The tenancies, and everything that ever happened to them."""
+    """The tenancies, and everything that has happened to them."""
 
     def __init__(
         self,
@@ -122,12 +120,12 @@ class Service:
         return self.time
 
     def _new_id(self) -> str:
-        """Number ids in an order that is not that of their text, as random ones have it."""
+        """Return the next id. Like random ids, these do not sort in the order of their creation."""
         self.ids += 1
         return hashlib.md5(str(self.ids).encode(), usedforsecurity=False).hexdigest()
 
     def held(self) -> tuple[Held, ...]:
-        """Return what is really there."""
+        """Return the subscriptions that the service really holds."""
         if self.is_changed:
             self.there = tuple(
                 _held(tenant, one)
@@ -138,7 +136,7 @@ class Service:
         return self.there
 
     def answer(self, request: http_server.Request) -> http_server.Answer:
-        """Carry a call out."""
+        """Carry a call out, and return the answer."""
         self.is_changed |= request.method != "GET"
         answer = self.rules.answer(request)
         if answer.status == 200 and request.path.startswith("/api/accesstoken"):
@@ -150,7 +148,7 @@ class Service:
         return self.tokens.get(request.headers.get(TOKEN_HEADER, ""), "")
 
     def shown(self, tenant: str) -> tuple[Held, ...]:
-        """Return what a list shows now."""
+        """Return the subscriptions that a list shows now."""
         return tuple(_held(tenant, one) for one in self.tenancies.listed_for(tenant))
 
     def pass_time(self, seconds: float) -> None:
@@ -164,7 +162,7 @@ class Service:
         self.time = end
 
     def count_call(self) -> None:
-        """Let one more call begin."""
+        """Count a call, and let its time pass."""
         self.calls += 1
         for it in self.late:
             it.calls -= 1
@@ -182,7 +180,7 @@ class Service:
         )
 
     def change(self, do: Callable[[], object]) -> None:
-        """Let somebody else change something by hand; what the service refuses does not happen."""
+        """Make a change by hand. A change that the service refuses does not happen."""
         try:
             do()
         except http_server.Refusal:
@@ -198,20 +196,20 @@ def _held(tenant: str, one: Subscription) -> Held:
 
 @dataclass(slots=True)
 class Process(MemoryTerminal):
-    """One process of hooksync: what befalls it, and what it says."""
+    """One process of hooksync with its clock, network, disk and terminal, and with its mishaps."""
 
     name: str
     service: Service
     mishaps: tuple[Mishap, ...] = ()
-    act: Callable[[object], None] = lambda act: None  # lets somebody else do something
+    act: Callable[[object], None] = lambda act: None  # lets others do something
     # the secrets that are declared for a receiver
     receivers: Callable[[str], Collection[str]] = lambda url: ()
     stop: Event = field(default_factory=Event)
     is_dead: bool = False
-    is_cut_off: bool = False  # from a state that lies far away
+    is_cut_off: bool = False  # from a remote state
     meets_a_bug: bool = False
     counts: Counter[str] = field(default_factory=Counter)
-    faults: int = 0  # mishaps that came true
+    faults: int = 0  # mishaps that happened
     trace: list[str] = field(default_factory=list)
 
     # the clock
@@ -232,7 +230,7 @@ class Process(MemoryTerminal):
     # the network
 
     def send(self, request: Request) -> Answer:
-        """Make one call, with whatever befalls it."""
+        """Make one call, with its mishaps."""
         self.live()
         if not request.base_url.startswith(SERVER):
             return self._challenge(request)
@@ -257,12 +255,12 @@ class Process(MemoryTerminal):
         pass
 
     def live(self) -> None:
-        """Do nothing more, once it is dead."""
+        """Raise Killed if the process is dead."""
         if self.is_dead:
             raise Killed
 
     def _befalls(self, name: str) -> Mishap | None:
-        """Let happen what somebody else does just now; return what befalls the call itself."""
+        """Let others act just before the call, and return the fault of the call itself."""
         total, number = self.counts["any"] - 1, self.counts[name]
         self.counts[name] += 1
         fault = None
@@ -284,7 +282,7 @@ class Process(MemoryTerminal):
     def _carry_out(
         self, call: http_server.Request, name: str, tenant: str, fault: Mishap | None
     ) -> Answer:
-        """Carry a call out, as far as its fault lets it, and keep what is held after it."""
+        """Carry a call out as far as its fault allows, and record what the service then holds."""
         kind = fault.kind if fault else ""
         number = fault.number if fault else 0
         is_done = kind in CARRIED_OUT
@@ -331,7 +329,7 @@ class Process(MemoryTerminal):
     def _result(
         self, kind: str, number: float, answer: http_server.Answer | None, sent: bytes
     ) -> Answer | Exception:
-        """Return what a process is answered, or the error that its network has instead."""
+        """Return the answer that a process gets, or the error that its network raises instead."""
         match kind:
             case "cut" | "commit-cut" | "late-calls":
                 return AnswerLost(
@@ -349,7 +347,7 @@ class Process(MemoryTerminal):
                 retry_after = "3" if number in (429, 503) else None
                 return Answer(int(number), b'{"message": "the simulation says no"}', retry_after)
             case "echo":
-                # in no form that looks like a secret's
+                # without quotes, so that nothing looks like a JSON field
                 return Answer(400, b"cannot take " + sent.replace(b'"', b""))
             case "garbage":
                 return Answer(200, b"<html>this is a portal</html>")
@@ -364,9 +362,7 @@ class Process(MemoryTerminal):
         return Answer(answer.status, answer.body) if answer else Answer(500, b"")
 
     def _challenge(self, request: Request) -> Answer:
-        """Answer as a receiver does that holds the declared secret; one with two of them is out of
-        order.
-        """
+        """Answer as a receiver with the declared secret, or with 503 unless there is one secret."""
         parts = urlsplit(request.base_url + request.path)
         [code] = parse_qs(parts.query)["challengeCode"]
         secrets = self.receivers(spelt(f"{parts.scheme}://{parts.netloc}{parts.path}"))
@@ -381,16 +377,14 @@ class Process(MemoryTerminal):
     # the disk
 
     def reach(self) -> None:
-        """Reach a state that lies far away, where the network lets it."""
+        """Reach a remote state. Raises FileError if the network does not allow that."""
         self.live()
         self.service.pass_time(CALL_SECONDS)
         if self.is_cut_off:
             raise FileError(Problem("the state cannot be reached", "try again"))
 
     def write(self, write: Callable[[], None]) -> None:
-        """Write the state, unless that is the last that the process tries, or does; or its answer
-        is lost.
-        """
+        """Write the state. A mishap may prevent that, kill the process or lose the answer."""
         self.live()
         number = self.counts["write"]
         self.counts["write"] += 1
@@ -416,6 +410,6 @@ UNHEARD = frozenset({"killed", "commit-killed", "garbage", "portal", "empty", "b
 
 
 def _named(body: bytes) -> str | None:
-    """Read the id that an answer tells."""
+    """Return the id in an answer, or None."""
     identifier = json.loads(body).get("id")
     return None if identifier is None else str(identifier)

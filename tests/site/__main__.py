@@ -1,4 +1,4 @@
-"""The command: writes all generated pages and parts of pages, `python -m tests.site`."""
+"""The command `python -m tests.site`: it writes all generated pages and parts of pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A browser without a window, for tests of pages: Chromium or Chrome, as the system has it."""
+"""A browser without a window, for tests of pages: the Chromium or the Chrome of the system."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PHONE, DESKTOP = (390, 844), (1280, 800)
 SCHEMES = ("light", "dark")
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")  # of axe
-# contrast takes axe most of its time: of texts that look the same, as tokens of code do, it is
-# shown the first
+# axe needs most of its time for contrast. Therefore it gets only the first of the texts that look
+# the same, as tokens of code do.
 AXE = """async rules => {
   const looks = new Map()
   for (const one of document.querySelectorAll("body *")) {
@@ -44,10 +44,10 @@ AXE = """async rules => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for the tests of a module, and gone after it: while it is there, no other test can run
-    asyncio.
+    """Start one browser for the tests of a module. The browser ends after the module, because no
+    other test can run asyncio before that.
     """
-    from playwright.sync_api import sync_playwright  # here, for most tests need none
+    from playwright.sync_api import sync_playwright  # here, because most tests need no browser
 
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if not program:
@@ -68,12 +68,12 @@ def served(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 class Reader:
-    """A tab of the browser that notes what a page should not do: complain, fail to load, ask
-    another host.
+    """A tab of the browser that records the faults of pages: warnings in the console, failed
+    requests, and requests to other hosts.
     """
 
     def __init__(self, browser: Browser, home: str) -> None:
-        """`home`: how each address begins that a page may ask for."""
+        """Open a tab. `home` is the beginning of all addresses that a page may request."""
         self._home = home
         self.page: Page = browser.new_context(reduced_motion="reduce").new_page()
         self.faults: list[str] = []
@@ -93,12 +93,12 @@ class Reader:
     def _on_failure(self, request: Request) -> None:
         if (
             request.failure != "net::ERR_ABORTED"
-        ):  # that the next page was opened meanwhile is no fault
+        ):  # opening the next page aborts a request, which is no fault
             self.faults.append(f"failed: {request.url}: {request.failure}")
 
     def open(self, address: str, size: tuple[int, int] = DESKTOP, scheme: Any = "light") -> None:
-        """Open a page; it must fit the width, and have all its pictures, each with a text in its
-        place.
+        """Open a page. Record a fault if the page is too wide, or if a picture is missing or has no
+        text.
         """
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
         self.page.emulate_media(color_scheme=scheme)
@@ -116,7 +116,7 @@ class Reader:
         self.faults += [f"no picture, or no text for it: {each}" for each in broken]
 
     def check_access(self) -> None:
-        """Look, by axe, for what keeps people out who see, hear or move in another way."""
+        """Record the barriers for people with disabilities that axe finds on the page."""
         from axe_playwright_python.sync_playwright import Axe
 
         self.page.evaluate(Axe().axe_script)

@@ -1,4 +1,4 @@
-"""The page of the command line, made from the parser."""
+"""The page on the command line, generated from the parser."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hooksync.cli.arguments import Help, make_parser, read_arguments
 from tests.site.parts import DOCS, page_with
 
 WIDEST = 80  # columns of a help text
-SEVERAL = 4  # commands that share a flag
+SEVERAL = 4  # at least this many commands share a common flag
 VARIABLES = re.findall(
     r"^### `(\w+)`$", (DOCS / "environment.md").read_text(encoding="utf-8"), re.MULTILINE
 )
-CODE = r"(?<![\w-])--[a-z][a-z-]+|\$\{NAME\}|env:NAME|file:PATH"  # within a help text
+CODE = r"(?<![\w-])--[a-z][a-z-]+|\$\{NAME\}|env:NAME|file:PATH"  # shown as code in a help text
 
-MORE = {  # where to read on, by the command
+MORE = {  # links to further pages, by the command
     "validate": "[the hooks file](hooks-file.md)",
     "plan": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
     "apply": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
@@ -44,7 +44,7 @@ MORE = {  # where to read on, by the command
 
 
 def commands() -> dict[str, str]:
-    """Name all commands, with what each does in a few words."""
+    """Return all commands, each with its short help text."""
     [choices] = [action for action in make_parser()._actions if action.dest == "command"]
     return {choice.dest: choice.help or "" for choice in choices._get_subactions()}
 
@@ -60,7 +60,7 @@ def help_of(*command: str) -> str:
 def chains(
     parser: argparse.ArgumentParser, chain: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, ...]]:
-    """Give every chain of commands that takes --help."""
+    """Yield every chain of commands that takes --help, such as `state show`."""
     yield chain
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -79,7 +79,7 @@ def parser_of(chain: tuple[str, ...]) -> argparse.ArgumentParser:
 
 
 def flags_of(chain: tuple[str, ...]) -> dict[str, str]:
-    """Describe the flags of a command, by their names."""
+    """Return the description of each flag of a command, by its name."""
     found = {}
     for action in parser_of(chain)._actions:
         is_shown = action.help != argparse.SUPPRESS and "-h" not in action.option_strings
@@ -89,7 +89,7 @@ def flags_of(chain: tuple[str, ...]) -> dict[str, str]:
 
 
 def common_flags() -> dict[str, str]:
-    """Find the flags that mean the same in several commands, so that the page has each once."""
+    """Return the flags that mean the same in several commands. The page describes them only once."""
     numbers: Counter[tuple[str, str]] = Counter()
     for chain in chains(make_parser()):
         numbers.update(flags_of(chain).items())
@@ -101,7 +101,7 @@ def common_flags() -> dict[str, str]:
 
 
 def section(chain: tuple[str, ...], common: dict[str, str]) -> Iterator[str]:
-    """Describe a command: what it does, its usage and examples, its arguments and own flags."""
+    """Yield the section of a command: its purpose, usage, examples, arguments and own flags."""
     parser, name = parser_of(chain), " ".join(("hooksync", *chain))
     usage = help_of(*chain).partition("\n\n")[0]
     epilog = parser.epilog or ""
@@ -137,7 +137,7 @@ def section(chain: tuple[str, ...], common: dict[str, str]) -> Iterator[str]:
     yield ""
     if len(chain) == 1 and (more := MORE[chain[0]]):
         yield f"More: {more}\n"
-    if rest and chain:  # that of all commands has their exit codes, which have a page
+    if rest and chain:  # the epilog of hooksync itself lists the exit codes, which have a page
         yield f"```output\n{rest.strip()}\n```\n"
 
 
@@ -160,8 +160,8 @@ def _choices(action: argparse.Action) -> str:
 
 
 def linked(text: str) -> str:
-    """Write a help text as Markdown: flags and references as code, with links to the variables and
-    exit codes that it names.
+    """Return a help text as Markdown. Flags and references are code; variables and exit codes are
+    links.
     """
     pieces = re.split("(`[^`]*`)", text)
     return "".join(piece if number % 2 else _linked(piece) for number, piece in enumerate(pieces))
@@ -181,7 +181,7 @@ def _linked(text: str) -> str:
 
 
 def reference() -> str:
-    """Write the part of the page that is made: all commands, then the flags that they share."""
+    """Return the generated part of the page: all commands, then the flags that they share."""
     common = common_flags()
     lines: list[str] = []
     for chain in chains(make_parser()):

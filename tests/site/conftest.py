@@ -16,7 +16,7 @@ from tests.command_line import ROOT
 
 @dataclass(frozen=True)
 class Site:
-    """The folder of the built site, and what its build said."""
+    """The folder of the built site, and the output of its build."""
 
     folder: Path
     said: str
@@ -28,7 +28,7 @@ class Site:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """Build the site, or take what another worker has built."""
+    """Build the site, or return the site that a different worker has built."""
     base = tmp_path_factory.getbasetemp()
     base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     folder, log = base / "site", base / "site.log"

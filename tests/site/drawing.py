@@ -1,5 +1,5 @@
-"""SVG that needs nothing from elsewhere: the reader's own fonts, no script, and colours for light
-and dark pages.
+"""SVG pictures that load nothing. They use the reader's own fonts and no script, and have colours
+for light and dark pages.
 """
 
 from __future__ import annotations
@@ -38,16 +38,14 @@ COLUMN = 0.6  # the width of a character in a fixed-width font, as a part of its
 
 
 def dark_style() -> str:
-    """Write the style that gives a picture other colours on a dark page."""
+    """Return the style that gives a picture different colours on a dark page."""
     rules = [f'[fill="{light}"]{{fill:{dark}}}' for light, dark in DARK_FILLS.items()]
     rules += [f'[stroke="{light}"]{{stroke:{dark}}}' for light, dark in DARK_STROKES.items()]
     return f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
 
 
 class Drawing:
-    """What is drawn so far; later things lie above earlier ones. Lengths are in units of the
-    drawing.
-    """
+    """A drawing, in which later parts cover earlier ones. Lengths are in units of the drawing."""
 
     def __init__(self, width: float) -> None:
         self.width = width
@@ -71,7 +69,7 @@ class Drawing:
         )
 
     def code(self, x: float, y: float, words: str, size: float, colour: str) -> None:
-        """Write in columns, which are as wide in every font."""
+        """Write text in columns that have the same width in every font."""
         shown = words.lstrip(" ")
         x += (len(words) - len(shown)) * size * COLUMN
         wide = f'textLength="{len(shown) * size * COLUMN:.1f}" lengthAdjust="spacingAndGlyphs"'
@@ -79,7 +77,7 @@ class Drawing:
         self.text(x, y, shown, size, style)
 
     def svg(self, height: float, title: str, description: str, shown_width: float) -> str:
-        """Give the picture; `description` says in words what it shows."""
+        """Return the picture. `description` is a text for people who cannot see the picture."""
         size = f'width="{shown_width:g}" height="{height * shown_width / self.width:.0f}"'
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {height:g}"'

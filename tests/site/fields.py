@@ -1,4 +1,4 @@
-"""Fields of a JSON Schema in words: what their types are, and what else the schema says of them."""
+"""Describes fields of a JSON Schema in words: their types, with everything that references add."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 @cache
 def read_schema(kind: str) -> Schema:
-    """Read a schema, with what it names of different ones in the place of their names."""
+    """Return a schema, with its references to other schemas replaced by their contents."""
     schema: Schema = resolved(_document(kind), _document(kind), is_foreign=False)
     return schema
 
@@ -24,7 +24,9 @@ def _document(kind: str) -> Schema:
 
 
 def resolved(node: Any, home: Schema, *, is_foreign: bool) -> Any:
-    """Replace the references of a node; those to its own document only if that is foreign."""
+    """Return a node with its references replaced. References within one document are replaced only
+    if the document is foreign.
+    """
     if isinstance(node, list):
         return [resolved(each, home, is_foreign=is_foreign) for each in node]
     if not isinstance(node, dict):
@@ -41,13 +43,13 @@ def resolved(node: Any, home: Schema, *, is_foreign: bool) -> Any:
     for part in path.split("/"):
         found = found[part]
     base = resolved(found, home, is_foreign=True)
-    if "properties" in base and "properties" in beside:  # its own are narrower
+    if "properties" in base and "properties" in beside:  # those of the node are narrower
         beside["properties"] = base["properties"] | beside["properties"]
     return {**base, **beside}
 
 
 def whole(field: Schema, schema: Schema) -> Schema:
-    """Give a field with what its reference brings in; what stands beside the reference counts more."""
+    """Return a field with the contents of its reference. Keys beside the reference take precedence."""
     if target := field.get("$ref", "").removeprefix("#/$defs/"):
         beside = {name: value for name, value in field.items() if name != "$ref"}
         return {**whole(schema["$defs"][target], schema), **beside}
@@ -59,12 +61,12 @@ def either(words: list[str]) -> str:
 
 
 def written(value: object) -> str:
-    """Write a value as JSON, which YAML reads as well."""
+    """Return a value as JSON, which is YAML as well."""
     return f"`{json.dumps(value)}`"
 
 
 def type_of(field: Schema, schema: Schema) -> str:
-    """Say in words which values a field takes."""
+    """Return in words which values a field takes."""
     field = whole(field, schema)
     if "const" in field:
         return written(field["const"])

@@ -1,4 +1,4 @@
-"""The fields of the hooks file, made from its schema."""
+"""The description of the fields of the hooks file, generated from its schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from tests.site.fields import Schema, either, read_schema, type_of, whole
 from tests.site.parts import page_with
 
-SECTIONS = {  # by their headings: where in the schema each is, the steps of the path apart
+SECTIONS = {  # the path of each section in the schema, by its heading; spaces separate the steps
     "The whole file": "",
     "A tenancy": "properties tenancies additionalProperties",
     "A subscription": (
@@ -18,12 +18,12 @@ SECTIONS = {  # by their headings: where in the schema each is, the steps of the
     ),
     "A reference": "$defs reference",
 }
-LINKS = {  # to the sections that have the fields of a field
+LINKS = {  # a link to the section of a field replaces its type
     "tenancies": "[tenancies](#a-tenancy) by their names",
     "subscriptions": "[subscriptions](#a-subscription) by their names",
     "defaults": "fields of [a subscription](#a-subscription) and settings of [a tenancy](#a-tenancy)",
 }
-MORE = {  # where to read on, by the path of a field
+MORE = {  # links to further pages, by the path of a field
     "credentials": "[secrets](secrets.md)",
     "limits": "[exit code 3](messages.md#3-refused)",
     "replacement": "[rotate a secret](rotating-secrets.md#the-old-one-first)",
@@ -49,7 +49,7 @@ def _kind(name: str, field: Schema, schema: Schema) -> str:
         return LINKS[name]
     if "env" in found.get("properties", {}):
         return REFERENCE
-    if found.get("then", {}).get("const"):  # a text is this one alone
+    if found.get("then", {}).get("const"):  # of all texts, the field takes only this one
         [items] = [each for each in found["type"] if each != "string"]
         others = type_of({**found, "type": items}, schema)
         return _in_words(f"`{found['then']['const']}` or {others}")
@@ -59,12 +59,12 @@ def _kind(name: str, field: Schema, schema: Schema) -> str:
 
 
 def _in_words(text: str) -> str:
-    """Say it in YAML's words."""
+    """Return a type in the words of YAML."""
     return text.replace("array of", "list of").replace("object", "mapping")
 
 
 def field_lines(path: str, field: Schema, schema: Schema, *, is_required: bool) -> Iterator[str]:
-    """Describe a field, and after it those within it."""
+    """Yield the description of a field, and then of the fields within it."""
     found, name = whole(field, schema), path.rpartition(".")[2]
     yield f"### `{path}`\n\n{found['description']}\n"
     yield f"- Type: {_kind(name, field, schema)}"

@@ -1,9 +1,9 @@
-"""What mkdocs.yml does not say: pages of files outside docs/, their links, and the anchors of
-headings.
+"""The settings of the site that mkdocs.yml cannot express: pages of files outside docs/, their
+links, and the anchors of headings.
 
-Pages stay plain Markdown that reads well on a forge, too. There a link may lead to any file of the
-project; here each such file becomes a page: Markdown as it is, all else as highlighted text, a
-folder as a list.
+The pages stay plain Markdown, which people can also read on a forge. On a forge, a link may lead to
+any file of the project. On the site, each such file becomes a page: Markdown stays unchanged, a
+folder becomes a list, and any other file becomes highlighted text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mkdocs.structure.pages import Page
 import hooksync
 
 ROOT = Path(__file__).parents[2]
-PATHS: dict[str, str] = {}  # of each page of this site, within the project
+PATHS: dict[str, str] = {}  # the path in the project of each page of this site
 NOT_FOR_USERS = ("internals/", "project/")
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
@@ -35,8 +35,8 @@ NOT_SEARCHED = "---\nsearch: {exclude: true}\n---\n"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Show the version on each page. Name headings' anchors as forges do. No page for what is not
-    found: it would need to know the site's address.
+    """Show the version on each page. Name the anchors of headings as forges do. Make no page for
+    error 404, because it would need the address of the site.
     """
     config.copyright = f"hooksync {hooksync.__version__}"
     config.theme.static_templates.discard("404.html")
@@ -47,7 +47,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Make a page of each file outside docs/ that is a page by right, or that a page links to."""
+    """Make a page of each file outside docs/ that PAGES names, or that a page links to."""
     PATHS.clear()
     PATHS.update({file.src_uri: f"docs/{file.src_uri}" for file in files.documentation_pages()})
     to_read = [*PATHS.values(), *PAGES]
@@ -71,8 +71,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
-    """Lead the links of a page to the pages of this site. Exclude pages for contributors from the
-    search.
+    """Change the links of a page so that they lead to pages of this site. Exclude the pages for
+    contributors from the search.
     """
     path = PATHS[page.file.src_uri]
     if page.file.src_uri.startswith(NOT_FOR_USERS):
@@ -83,24 +83,25 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
         parts = urlsplit(target)
         to = _resolve(path, parts.path)
         if not to or not (ROOT / to).exists():
-            return target  # mkdocs tells what is wrong with it
+            return target  # mkdocs reports a broken link
         return posixpath.relpath(_place_of(to), here or ".") + (
             f"#{parts.fragment}" if parts.fragment else ""
         )
 
     def change(text: str) -> str:
         text = LINK.sub(lambda found: found[1] + lead(found[2]), text)
-        # Markdown within it, as on a forge
+        # read the text within <details> as Markdown, as a forge does
         return re.sub(r"<details( open)?>", r'<details markdown="1"\1>', text)
 
     return _outside_blocks(markdown, change)
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Let an empty corner of a table be no heading, which a screen reader would read out as none.
+    """Make the empty corner of a table a plain cell, because a screen reader would announce a
+    heading.
 
-    In a plan, show a replacement in the colour that it has in a terminal. In an output, a line
-    that begins with `#` is no command of root.
+    In a plan, show a replacement in the colour that it has in a terminal. In an output, show a line
+    that begins with `#` as output, not as a command of root.
     """
     html = html.replace("<th></th>", "<td></td>")
     html = re.sub(r'<span class="g[di]">(?=\+/-|-/\+)', '<span class="replaced">', html)
@@ -108,19 +109,19 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Give the search a name, which Material's dialogue has none of."""
+    """Give the dialogue of the search a name, because Material gives it none."""
     return output.replace(' role="dialog"', ' role="dialog" aria-label="Search"')
 
 
 def _outside_blocks(markdown: str, change: Callable[[str], str]) -> str:
-    """Change the text of a page, but not its blocks of code."""
+    """Return a page with its text changed, but not its blocks of code."""
     ends = [0, *(end for found in FENCE.finditer(markdown) for end in found.span()), len(markdown)]
     pieces = [markdown[start:end] for start, end in itertools.pairwise(ends)]
     return "".join(piece if number % 2 else change(piece) for number, piece in enumerate(pieces))
 
 
 def _linked(path: str, text: str) -> set[str]:
-    """Name the files of the project that a page links to."""
+    """Return the files of the project that a page links to."""
     prose = FENCE.sub("", text) if path.endswith(".md") else text if (ROOT / path).is_dir() else ""
     return {
         to for _, target in LINK.findall(prose) if (to := _resolve(path, urlsplit(target).path))
@@ -128,8 +129,8 @@ def _linked(path: str, text: str) -> set[str]:
 
 
 def _resolve(path: str, target: str) -> str:
-    """Give the path within the project that a link of the file at `path` leads to; "" where it
-    leads elsewhere.
+    """Return the path in the project that a link of the file at `path` leads to, or "" if the link
+    leads outside the project.
     """
     if not target or re.match(r"[a-z]+:|/", target):
         return ""
@@ -139,7 +140,7 @@ def _resolve(path: str, target: str) -> str:
 
 
 def _place_of(path: str) -> str:
-    """Give the place in this site of a file of the project, as if it lay in docs/."""
+    """Return the path that a file of the project has on this site, relative to docs/."""
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     if path in PAGES:
@@ -150,7 +151,7 @@ def _place_of(path: str) -> str:
 
 
 def _text_of(path: str) -> str:
-    """Write the page of a file or folder."""
+    """Return the page of a file or folder, in Markdown."""
     if (ROOT / path).is_dir():
         names = sorted(each.name for each in os.scandir(ROOT / path) if each.is_file())
         return NOT_SEARCHED + f"# {path}\n\n" + "\n".join(f"- [{name}]({name})" for name in names)

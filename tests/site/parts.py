@@ -1,5 +1,5 @@
-"""Parts of pages that are generated: each stands between two marks in a page that is written by
-hand otherwise.
+"""Generated parts of pages. Each part is between two marks, in a page that people otherwise write
+by hand.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def with_part(page: str, name: str, text: str) -> str:
-    """Give a page its part: what stands between `<!-- made by python -m tests.site: NAME -->` and
-    its end.
+    """Return a page with a new text between the marks of a part. The marks are `<!-- made by python
+    -m tests.site: NAME -->` and `<!-- end of NAME -->`.
 
-    Raises ValueError where the page has not exactly one place for it.
+    Raises ValueError if the page does not have exactly one place for the part.
     """
     begin, end = f"<!-- made by python -m tests.site: {name} -->\n", f"<!-- end of {name} -->"
     before, first, rest = page.partition(begin)
@@ -24,7 +24,7 @@ def with_part(page: str, name: str, text: str) -> str:
 
 
 def page_with(name: str, **parts: str) -> dict[Path, str]:
-    """Give a page of docs/ with these parts as they must be."""
+    """Return the path of a page of docs/, and its text with these parts replaced."""
     path = DOCS / name
     text = path.read_text(encoding="utf-8")
     for part, made in parts.items():

@@ -17,8 +17,8 @@ from tests.site.drawing import COLUMN, Drawing
 from tests.site.parts import DOCS
 
 PICTURES = DOCS / "pictures"
-SHOWN = "eu.preservica.com / BRAMA"  # in the place of the sandbox's address
-# of a terminal
+SHOWN = "eu.preservica.com / BRAMA"  # replaces the address of the sandbox
+# the colours of a terminal, by the numbers in its escape sequences
 COLOURS = {
     "": "#e6edf3",
     "32": "#3fb950",
@@ -26,17 +26,17 @@ COLOURS = {
     "31": "#ff7b72",
     "2": "#8b949e",
 }
-# of a diff
+# the background and the colour of a line of a diff, by its first character
 MARKED = {
     "+": ("#dafbe1", "#116329"),
     "-": ("#ffebe9", "#82071e"),
     "!": ("#ffe2cc", "#7a2e00"),
 }
-SIZE, STEP, MARGIN = 13, 20, 20  # of a font, of a line, around all
+SIZE, STEP, MARGIN = 13, 20, 20  # of the font, of a line, around the picture
 
 
 def hooks_file() -> str:
-    """Give the hooks file that the README shows."""
+    """Return the hooks file that the README shows."""
     [text] = re.findall(
         r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
     )
@@ -44,17 +44,15 @@ def hooks_file() -> str:
 
 
 def with_fixed_ids(text: str) -> str:
-    """Give the ids, which are drawn by lot, values that are the same each time, by the order of
-    their appearance.
-    """
+    """Replace the ids, which are random, by fixed ones, in the order of their appearance."""
     ids: dict[str, str] = {}
     fixed = "7c1f03ae", "b2459d60", "e83a6f17", "05d2c9b4"
     return re.sub(r"\b[0-9a-f]{8}\b", lambda found: ids.setdefault(found[0], fixed[len(ids)]), text)
 
 
 def plans() -> tuple[str, str]:
-    """Run a plan where a trigger was added, a secret was rotated and a subscription made by hand:
-    text and Markdown.
+    """Return a plan as text and as Markdown. Before it, a trigger was added, a secret was rotated,
+    and a subscription was made by hand.
     """
     with (
         tempfile.TemporaryDirectory() as name,
@@ -93,7 +91,7 @@ def plain(text: str) -> str:
 
 
 def terminal(command: str, said: str) -> str:
-    """Draw a terminal, with the colours in which the command said it."""
+    """Draw a terminal with a command and its output, in the colours of the output."""
     lines = [f"$ {command}", *said.splitlines()]
     drawing = Drawing(2 * MARGIN + max(len(plain(line)) for line in lines) * SIZE * COLUMN)
     height = 2 * MARGIN + 24 + len(lines) * STEP
@@ -113,9 +111,9 @@ def terminal(command: str, said: str) -> str:
 
 
 def blocks_of(markdown: str) -> Iterator[tuple[str, list[str]]]:
-    """Take apart what a plan writes as Markdown: its titles, sentences and blocks of differences.
+    """Yield the titles, sentences and diffs of a plan in Markdown, each with its kind.
 
-    Raises ValueError for what this does not know how to draw.
+    Raises ValueError if the plan has a block of a different kind.
     """
     body = re.sub(r"^<!--.*?-->\n", "", markdown)
     for block in re.findall("^```diff\n(?:.*\n)+?```$|^.+$", body, re.MULTILINE):

@@ -1,4 +1,4 @@
-"""The tables of what the pipelines take, made from the files that take it."""
+"""The tables of inputs, outputs and parameters, generated from the files of the pipelines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEMPLATE = ROOT / "examples" / "ci" / "gitlab" / "hooksync.yml"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Write a table in Markdown."""
+    """Return a table in Markdown."""
     head = tuple(head)
     lines = (head, ("---",) * len(head), *rows)
     return "\n".join(
@@ -26,7 +26,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def inputs(given: Mapping[str, Mapping[str, Any]]) -> str:
-    """Tell of each input what it is for, and its default."""
+    """Return the table of inputs, with the purpose and the default of each."""
 
     def default(each: Mapping[str, Any]) -> str:
         value = each.get("default")

@@ -1,4 +1,4 @@
-"""The page of the environment names each variable that hooksync reads, and no other."""
+"""The page on the environment names each variable that hooksync reads, and no other variable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE)
 DOCUMENTED = {*SECTIONS, *re.findall(r"`(\w+)`", " ".join(ROWS))}
 SHAPE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|\w+_proxy")
 CLOUDS = ("AWS", "AZURE", "GOOGLE")
-# constants of that shape that are no variables, or are set for other programs and not read
+# constants of this shape that are no variables, or that hooksync only sets for other programs
 OTHERS = {
     *(
         "A_TRIGGER_THAT_IS_NEW",
@@ -38,8 +38,8 @@ OTHERS = {
 
 
 def constants() -> Iterator[str]:
-    """Find what may be the name of a variable: by its shape, or because an environment is asked for
-    it.
+    """Yield each constant that may be the name of a variable: it has the shape of one, or the code
+    looks it up in an environment.
     """
     for path in sorted((ROOT / "hooksync").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
@@ -67,17 +67,17 @@ def constants() -> Iterator[str]:
 
 READ = {
     *{name.upper() for name in constants()}.difference(OTHERS, {"ALLOW_HTTP"}),
-    *(f"{cloud}_ALLOW_HTTP" for cloud in CLOUDS),  # put together by the prefix of each cloud
-    *("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY"),  # by obstore
+    *(f"{cloud}_ALLOW_HTTP" for cloud in CLOUDS),  # the code adds the prefix of each cloud
+    *("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY"),  # obstore reads them
 }
 
 
-def test_the_page_names_each_variable_that_is_read_and_no_other() -> None:
+def test_the_page_names_exactly_the_variables_that_hooksync_reads() -> None:
     assert sorted(DOCUMENTED) == sorted(READ)
 
 
 def flags(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
-    """Give each variable that the help of a flag names, with that flag."""
+    """Yield each variable that the help of a flag names, with this flag."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():
@@ -88,10 +88,8 @@ def flags(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("variable", "flag"), sorted({*flags(make_parser())}))
-def test_the_page_names_the_flags_that_take_the_place_of_a_variable(
-    variable: str, flag: str
-) -> None:
+def test_the_page_names_the_flags_that_replace_a_variable(variable: str, flag: str) -> None:
     if (
         variable != "HOOKSYNC_PLAN_KEY"
-    ):  # it has no flag: `--out` and `--force` only say what it does there
+    ):  # no flag replaces it: `--out` and `--force` only describe its effect
         assert f"`{flag}`" in SECTIONS[variable]

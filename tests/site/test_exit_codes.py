@@ -1,4 +1,4 @@
-"""The page of the exit codes names those that there are, and its script tells them apart."""
+"""The page on the exit codes names all of them, and its script distinguishes them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_page_has_a_row_and_a_section_for_each_exit_code() -> None:
         assert "\n- In a pipeline: " in text
 
 
-def test_the_page_names_the_commands_that_tell_of_pending_changes() -> None:
+def test_the_page_names_all_commands_that_have_the_flag_detailed_exitcode() -> None:
     telling = [
         " ".join(chain)
         for chain in chains(make_parser())

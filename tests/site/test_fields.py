@@ -1,5 +1,5 @@
-"""Every field of every schema is described, and the pages that are made from the schemas lead to
-each.
+"""Every field of every schema has a description. The page on the hooks file has a heading for each
+field, and its example uses the fields.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.site.fields import SCHEMAS, Schema, either, read_schema, type_of, who
 from tests.site.parts import DOCS
 
 KINDS = sorted(path.name.partition(".")[0] for path in SCHEMAS.glob("*.schema.json"))
-# they bound fields that are described elsewhere
+# these keywords restrict fields that have their descriptions elsewhere
 CONDITIONS = (
     "if",
     "then",
@@ -25,7 +25,7 @@ CONDITIONS = (
 
 
 def fields(level: Any, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """Give all fields below a part of a schema, with the steps to each."""
+    """Yield all fields below a part of a schema, each with its path."""
     if isinstance(level, list):
         for number, each in enumerate(level):
             yield from fields(each, f"{path}/{number}")
@@ -85,11 +85,11 @@ def test_the_example_of_the_hooks_file_has_every_field() -> None:
         ({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/x"}]}, "null or boolean"),
     ],
 )
-def test_a_type_is_told_in_words(field: Schema, said: str) -> None:
+def test_a_type_is_described_in_words(field: Schema, said: str) -> None:
     assert type_of(field, {"$defs": {"x": {"type": "boolean"}}}) == said
 
 
-def test_what_stands_beside_a_reference_counts_more() -> None:
+def test_keys_beside_a_reference_take_precedence() -> None:
     schema = {"$defs": {"x": {"type": "string", "description": "of x"}}}
     assert whole({"$ref": "#/$defs/x", "description": "own"}, schema) == {
         "type": "string",

@@ -1,4 +1,4 @@
-"""The recipes on the page of the JSON say what the page shows, run by jq on real output."""
+"""The recipes on the page on the JSON print what the page shows. jq runs them on real output."""
 
 from __future__ import annotations
 
@@ -34,13 +34,15 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def said(command: str, box: Sandbox, folder: Path) -> str:
-    """Carry out a command of the page; what hooksync prints goes to a file."""
+    """Run a command of the page, and return its output. The output of hooksync is written to a
+    file.
+    """
     match shlex.split(command):
         case ["hooksync", *arguments, ">", name]:
             if arguments[0] == "apply":
                 box.faults.add("status-500@subscribe:1")
             environ = {**LOG_IN, "PRESERVICA_SERVER": box.url, "HOOK_SECRET": SECRET}
-            environ["HOOKSYNC_LIST_WAIT"] = "0"  # nothing lags
+            environ["HOOKSYNC_LIST_WAIT"] = "0"  # the list of the sandbox does not lag
             (folder / name).write_text(hooksync(arguments, environ, folder).out, encoding="utf-8")
             return ""
         case ["jq", *arguments]:
@@ -54,7 +56,7 @@ def said(command: str, box: Sandbox, folder: Path) -> str:
 
 
 @pytest.mark.slow
-def test_the_recipes_say_what_the_page_shows(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_recipes_print_what_the_page_shows(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(blocks("yaml", PAGE)[0])
     shown = blocks("console", PAGE)
     commands = re.findall(r"^\$ (.*)$", "".join(shown), re.MULTILINE)
@@ -62,6 +64,6 @@ def test_the_recipes_say_what_the_page_shows(sandbox: Sandbox, tmp_path: Path) -
     assert with_numbered_ids(played) == with_numbered_ids("".join(shown))
 
 
-def test_each_recipe_shows_something() -> None:
+def test_each_recipe_is_shown_with_its_output() -> None:
     for block in blocks("console", PAGE):
         assert block.startswith("$ hooksync ") or block.count("\n") > 1

@@ -1,4 +1,4 @@
-"""Troubleshooting explains the messages that people meet, and hooksync prints each of them."""
+"""The page on messages explains those that users meet, and hooksync prints each of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.site.parts import DOCS
 from tests.wire import Wire, answer, cutting, make_certificate, saying
 
 PAGE = (DOCS / "messages.md").read_text(encoding="utf-8")
-MESSAGES_PART = PAGE.partition("\n## Command line\n")[2]  # behind the exit codes
+MESSAGES_PART = PAGE.partition("\n## Command line\n")[2]  # after the exit codes
 ENTRIES = dict(
     re.findall(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", MESSAGES_PART, re.MULTILINE | re.DOTALL)
 )
@@ -35,18 +35,18 @@ THE_SAME = f"""\
 {SECRET_LINE}"""
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 NOT_A_SEED = "123456"
-SOMEWHERE = "https://service.example"  # which a call reaches through a proxy only
+SOMEWHERE = "https://service.example"  # a call reaches it only through a proxy
 
 Provocation = Callable[[Place], Run]
 
 
 def typed(command: str) -> Provocation:
-    """Run a command."""
+    """Return a provocation that runs a command."""
     return lambda place: place.run(*command.split())
 
 
 def written(before: str, after: str, command: str = "validate") -> Provocation:
-    """Edit the hooks file, and run a command."""
+    """Return a provocation that edits the hooks file and runs a command."""
 
     def provoke(place: Place) -> Run:
         assert before in HOOKS
@@ -57,7 +57,7 @@ def written(before: str, after: str, command: str = "validate") -> Provocation:
 
 
 def exported(name: str, value: str, command: str = "plan") -> Provocation:
-    """Set a variable, and run a command."""
+    """Return a provocation that sets a variable and runs a command."""
 
     def provoke(place: Place) -> Run:
         place.environ[name] = value
@@ -67,7 +67,7 @@ def exported(name: str, value: str, command: str = "plan") -> Provocation:
 
 
 def unset(name: str) -> Provocation:
-    """Plan without a variable."""
+    """Return a provocation that plans without a variable."""
 
     def provoke(place: Place) -> Run:
         del place.environ[name]
@@ -77,7 +77,7 @@ def unset(name: str) -> Provocation:
 
 
 def with_faults(command: str, *faults: str) -> Provocation:
-    """Run a command while the service fails in these ways."""
+    """Return a provocation that runs a command while the service fails in these ways."""
 
     def provoke(place: Place) -> Run:
         for fault in faults:
@@ -88,7 +88,7 @@ def with_faults(command: str, *faults: str) -> Provocation:
 
 
 def logged_in_as(account: Account, **environ: str) -> Provocation:
-    """Check a service that has one account."""
+    """Return a provocation that checks a service with one account."""
 
     def provoke(place: Place) -> Run:
         with Sandbox(SandboxOptions(accounts=(account,))) as box:
@@ -99,7 +99,7 @@ def logged_in_as(account: Account, **environ: str) -> Provocation:
 
 
 def answered(variable: str, reply: bytes, **environ: str) -> Provocation:
-    """Check while a variable leads to a server that gives one answer to everything."""
+    """Return a provocation that checks a server with the same answer to every request."""
 
     def provoke(place: Place) -> Run:
         with Wire(saying(reply)) as wire:
@@ -110,7 +110,7 @@ def answered(variable: str, reply: bytes, **environ: str) -> Provocation:
 
 
 def nobody_listens(variable: str, command: str) -> Provocation:
-    """Run a command while a variable leads to a port that nobody listens on."""
+    """Return a provocation that runs a command while a variable leads to a closed port."""
 
     def provoke(place: Place) -> Run:
         with socket.socket() as bound:
@@ -281,7 +281,7 @@ MESSAGES: dict[str, Provocation] = {
         "{env: CATALOGUE_SECRET}", "{file: none.txt}", "apply --yes"
     ),
     "secret … is shorter than … bytes": exported("CATALOGUE_SECRET", "hun-ter-2"),
-    "secret … holds characters outside printable ASCII": exported(
+    "secret … contains characters outside printable ASCII": exported(
         "CATALOGUE_SECRET", "sécret-of-the-catalogue", "apply --yes"
     ),
     "secret … runs a program, which is not allowed": written(
@@ -308,7 +308,7 @@ MESSAGES: dict[str, Provocation] = {
     "the proxy answers …": answered(
         "HTTPS_PROXY", answer(b"", "407 Proxy Authentication Required"), BOX=SOMEWHERE
     ),
-    "the account asks for a second factor, and … is not set": logged_in_as(Account(totp_seed=SEED)),
+    "the account requires a second factor, and … is not set": logged_in_as(Account(totp_seed=SEED)),
     "the account needs a second factor, and none is set up": with_faults(
         "check", "needs-2fa-setup@login:*"
     ),
@@ -343,7 +343,7 @@ MESSAGES: dict[str, Provocation] = {
     "the state … cannot be used: …": typed("plan --state git:hooksync-state"),
     "… cannot be written: …": typed("plan --out no/such/folder/plan.json"),
 }
-SLOW = {"… -> 503: …": [pytest.mark.slow]}  # which is repeated before it is reported
+SLOW = {"… -> 503: …": [pytest.mark.slow]}  # hooksync repeats this call before it reports the error
 CASES = [
     pytest.param(message, id=message.replace("…", "..."), marks=SLOW.get(message, []))
     for message in MESSAGES
@@ -359,7 +359,7 @@ def test_hooksync_prints_each_message_that_the_page_explains(message: str, place
     assert ENTRIES[message].rstrip().endswith(f"\n**Exit code:** {int(run.code)}")
 
 
-def test_the_page_has_an_entry_for_each_of_these_messages_and_no_other() -> None:
+def test_the_page_has_an_entry_for_each_tested_message_and_no_other() -> None:
     assert list(ENTRIES) == list(MESSAGES)
     assert FEWEST <= len(ENTRIES) <= MOST
 

@@ -1,4 +1,4 @@
-"""What is generated is as it would be generated now."""
+"""The generated pages and parts of pages are current."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ HOW = "write it again: python -m tests.site"
 
 
 def of_any_python(text: str) -> list[list[str]]:
-    """Level what Python 3.13 writes another way: `-f, --file PATH` for `-f PATH, --file PATH`."""
+    """Return the words of each line. Write `-f PATH, --file PATH` as Python 3.13 does: `-f, --file
+    PATH`.
+    """
     return [re.sub(r"-(\w) [A-Z]+, --", r"-\1, --", line).split() for line in text.splitlines()]
 
 
@@ -25,7 +27,7 @@ def test_a_generated_page_is_current(writer: Callable[[], dict[Path, str]]) -> N
         assert of_any_python(path.read_text(encoding="utf-8")) == of_any_python(made), HOW
 
 
-def test_a_part_replaces_what_stood_in_its_place() -> None:
+def test_a_part_replaces_the_text_between_its_marks() -> None:
     page = "a\n<!-- made by python -m tests.site: x -->\nold\n<!-- end of x -->\nb\n"
     assert with_part(page, "x", "new\n") == page.replace("old", "new")
 
@@ -33,6 +35,6 @@ def test_a_part_replaces_what_stood_in_its_place() -> None:
 @pytest.mark.parametrize(
     "page", ["", "<!-- made by python -m tests.site: x -->\n", "<!-- end of x -->"]
 )
-def test_a_part_needs_its_place(page: str) -> None:
+def test_a_page_without_both_marks_of_a_part_is_refused(page: str) -> None:
     with pytest.raises(ValueError, match="one place"):
         with_part(page, "x", "new")

@@ -1,4 +1,4 @@
-"""The pictures are shown, and whoever cannot see one is told the same."""
+"""Every picture is on a page, where the alternative text of a diagram is its description."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def shown() -> list[tuple[str, str]]:
-    """Give the words and the name of each picture on a page."""
+    """Return the text and the file name of each picture on a page."""
     texts = (page.read_text(encoding="utf-8") for page in PAGES)
     found = [
         each
@@ -26,7 +26,9 @@ def shown() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("path", sorted(pictures.PICTURES.iterdir()), ids=lambda path: path.stem)
-def test_a_picture_is_shown_and_a_diagram_says_the_same_in_words(path: Path) -> None:
+def test_every_picture_is_on_a_page_and_the_text_of_a_diagram_is_its_description(
+    path: Path,
+) -> None:
     words = {words for words, name in shown() if name == path.name}
     assert words
     text = path.read_text(encoding="utf-8")

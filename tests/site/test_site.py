@@ -1,5 +1,5 @@
-"""The site as it is built: whole, and without a request to another host. mkdocs warns of links that
-lead nowhere.
+"""The built site is complete, and loads nothing from other hosts. mkdocs warns of links to pages
+that do not exist.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tests.site.conftest import Site
 
 pytestmark = pytest.mark.slow
 
-MOST_WORDS = 48_000  # of the search
+MOST_WORDS = 48_000  # in the index of the search
 MOST_PAGES = 26  # in the navigation
-LONGEST_PAGE = 4_000  # words, but of references
-ONE_HOUR = 12_000  # words
+LONGEST_PAGE = 4_000  # words; only pages of the reference may be longer
+ONE_HOUR = 12_000  # words that a user reads in an hour
 PLATFORMS = ("github", "gitlab", "jenkins", "kubernetes")
-# what strangers ask, and where the answer is
+# questions of new users, and the places of the answers
 QUESTIONS = {
     "How do I rotate a secret?": "rotating-secrets.html#a-receiver-that-can-hold-two-secrets",
     "Will it touch a vendor's webhooks?": "other-webhooks.html#what-hooksync-owns",
@@ -33,7 +33,7 @@ QUESTIONS = {
     "How do I run it in GitLab?": "gitlab.html#set-it-up",
     "How do I write a receiver in Node?": "receivers.html#in-javascript-with-node-or-in-go",
 }
-# attributes; and href, but of <a>
+# attributes that load a file; href does so, too, except that of <a>
 LOADING = {
     "src",
     "srcset",
@@ -46,12 +46,12 @@ LOADING = {
 
 
 class Loads(HTMLParser):
-    """What a page loads."""
+    """A parser that collects the addresses that a page loads."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.loads: set[str] = set()
-        # code, which is most of it, and has none
+        # blocks of code are most of a page, and load nothing
         self.feed(re.sub("<pre.*?</pre>", "", text, flags=re.DOTALL))
         self.close()
 
@@ -69,7 +69,7 @@ def test_the_site_is_built_without_a_warning(site: Site) -> None:
     assert not [line for line in site.said.splitlines() if not re.fullmatch(usual, line)]
 
 
-def test_the_site_asks_no_other_host_for_anything(site: Site) -> None:
+def test_no_page_of_the_site_loads_anything_from_a_different_host(site: Site) -> None:
     foreign = re.compile(r"//[\w.-]+\.\w")
     found = [
         f"{page.relative_to(site.folder)}: {each}"
@@ -84,7 +84,7 @@ def test_the_site_asks_no_other_host_for_anything(site: Site) -> None:
     assert not found
 
 
-def test_every_page_of_the_project_is_on_the_site(site: Site) -> None:
+def test_pages_of_the_project_outside_docs_are_on_the_site(site: Site) -> None:
     names = {page.relative_to(site.folder).as_posix() for page in site.pages}
     assert {
         "project/contributing.html",
@@ -101,7 +101,7 @@ def test_every_page_shows_the_version(site: Site) -> None:
 
 
 class Links(HTMLParser):
-    """Where a page leads, its headings included."""
+    """A parser that collects the links and the anchors of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -133,14 +133,14 @@ def test_a_stranger_finds_each_answer_within_two_clicks_of_the_landing_page(site
 
 
 def searched(site: Site) -> list[dict[str, str]]:
-    """Read what the search of the site knows."""
+    """Return the sections in the index of the search."""
     text = (site.folder / "search" / "search_index.json").read_text(encoding="utf-8")
     documents: list[dict[str, str]] = json.loads(text)["docs"]
     return documents
 
 
 def words_of_pages(site: Site) -> Counter[str]:
-    """Count the words of each page that the search knows."""
+    """Return the number of words of each page in the index of the search."""
     words: Counter[str] = Counter()
     for section in searched(site):
         text = re.sub("<[^>]+>", " ", f"{section['title']} {section['text']}")
@@ -149,7 +149,7 @@ def words_of_pages(site: Site) -> Counter[str]:
 
 
 def parts_of_the_navigation() -> dict[str, list[str]]:
-    """Name the pages of each part of the navigation."""
+    """Return the pages of each part of the navigation."""
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     parts: dict[str, list[str]] = {}
     for part in yaml.safe_load(text.partition("\nnav:")[2]):
@@ -158,7 +158,7 @@ def parts_of_the_navigation() -> dict[str, list[str]]:
     return parts
 
 
-def test_the_pages_are_few_and_short_enough_to_be_read(site: Site) -> None:
+def test_the_number_and_the_length_of_pages_stay_within_their_limits(site: Site) -> None:
     words = words_of_pages(site)
     parts = parts_of_the_navigation()
     assert list(parts) == ["Start", "Guides", "Concepts", "Reference"]
@@ -168,10 +168,12 @@ def test_the_pages_are_few_and_short_enough_to_be_read(site: Site) -> None:
     assert set(too_long) <= set(parts["Reference"])
 
 
-def test_a_new_user_reads_the_start_and_the_guides_of_a_platform_in_an_hour(site: Site) -> None:
+def test_a_new_user_can_read_the_start_and_the_guides_of_one_platform_in_an_hour(
+    site: Site,
+) -> None:
     words = words_of_pages(site)
     parts = parts_of_the_navigation()
-    others = sorted(words[platform] for platform in PLATFORMS)[:-1]  # but the longest
+    others = sorted(words[platform] for platform in PLATFORMS)[:-1]  # all but the longest
     assert sum(words[page] for page in parts["Start"] + parts["Guides"]) - sum(others) <= ONE_HOUR
 
 

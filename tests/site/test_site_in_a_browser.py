@@ -1,5 +1,5 @@
-"""The site in a browser: every page at the width of a phone and of a desktop, in both schemes, and
-the search.
+"""The site in a browser: every page at the width of a phone and of a desktop, in both
+colour schemes, and the search.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tests.site.conftest import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PARTS = 8  # of the pages, for as many workers; three quarters of them at night
-# what is broken within a word
+PARTS = 8  # of the pages, for as many workers; three quarters of the parts are tested only at night
+# the names in tables that are broken within a word
 BROKEN = """() => [...document.querySelectorAll("td code")].filter(each => {
   const lines = new Set([...each.getClientRects()].map(({ top }) => top))
   return lines.size > each.textContent.split(/[-_/:=, ]+/).length
@@ -39,16 +39,16 @@ def reader(browser: Browser, site: Site) -> Iterator[Reader]:
 
 
 def is_source(page: Path) -> bool:
-    """Tell whether the page shows a file of the project as it is: app.py.html."""
+    """Return whether the page shows a file of the project unchanged, as app.py.html does."""
     return "." in page.stem
 
 
 @pytest.mark.parametrize("part", sampled(range(PARTS), 1, 4))
-def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(
+def test_every_page_is_complete_and_accessible_on_a_phone_and_on_a_desktop(
     part: int, site: Site, reader: Reader
 ) -> None:
     pages = [page for page in site.pages if not is_source(page)]
-    # all are made alike
+    # one page of each kind, because all are generated in the same way
     by_kind = {Path(page.stem).suffix: page for page in site.pages if is_source(page)}
     faults = {}
     for number, page in enumerate([*pages, *by_kind.values()][part::PARTS]):
@@ -60,7 +60,7 @@ def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(
                 reader.page.screenshot(
                     path=Path(SCREENSHOTS, f"{size[0]} px", name), full_page=True
                 )
-            if place == number // 2 % 2:  # once a page: in turn at both widths, in both schemes
+            if place == number // 2 % 2:  # once for each page; widths and schemes take turns
                 reader.check_access()
             faults[f"{name.with_suffix('')}, {size[0]} px, {scheme}"] = reader.faults[:]
             reader.faults.clear()
@@ -68,21 +68,25 @@ def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(
 
 
 @pytest.mark.nightly
-def test_a_file_of_the_project_fits_on_a_phone(site: Site, reader: Reader) -> None:
+def test_a_page_that_shows_a_file_of_the_project_fits_on_a_phone(
+    site: Site, reader: Reader
+) -> None:
     for page in filter(is_source, site.pages):
         reader.open(page.as_uri(), PHONE)
     assert not reader.faults
 
 
 @pytest.mark.parametrize("name", ["recovering", "internals/threat-model"])
-def test_on_a_phone_a_table_breaks_no_word_of_a_name(name: str, site: Site, reader: Reader) -> None:
+def test_on_a_phone_no_table_breaks_a_name_within_a_word(
+    name: str, site: Site, reader: Reader
+) -> None:
     reader.open((site.folder / f"{name}.html").as_uri(), PHONE)
     assert reader.page.locator("td code").count()
     assert reader.page.evaluate(BROKEN) == []
 
 
 @pytest.mark.parametrize("wide", ["pre > code", "p:has(> img)"])
-def test_on_a_phone_what_is_wide_shows_that_it_goes_on_up_to_its_end(
+def test_on_a_phone_wide_content_fades_out_at_its_edge_until_it_is_scrolled_to_its_end(
     wide: str, site: Site, reader: Reader
 ) -> None:
     reader.open((site.folder / "project/readme.html").as_uri(), PHONE)
@@ -94,7 +98,7 @@ def test_on_a_phone_what_is_wide_shows_that_it_goes_on_up_to_its_end(
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder."""
+    """A handler that serves a folder and writes no log."""
 
     def log_message(self, *_: object) -> None:
         pass
@@ -144,7 +148,7 @@ PAGES_FOUND = """all => all.map(each => {
 })"""
 
 
-def test_words_that_people_type_find_the_page_among_the_first_three(
+def test_a_search_for_common_words_finds_the_right_page_among_the_first_three(
     site: Site, browser: Browser, stack: ExitStack
 ) -> None:
     home = stack.enter_context(served(partial(Quiet, directory=site.folder)))
@@ -160,7 +164,7 @@ def test_words_that_people_type_find_the_page_among_the_first_three(
     assert not missed
 
 
-def test_the_button_of_a_block_copies_its_commands_alone(site: Site, reader: Reader) -> None:
+def test_the_copy_button_of_a_block_copies_only_its_commands(site: Site, reader: Reader) -> None:
     reader.open((site.folder / "a-month.html").as_uri())
     block = reader.page.locator("pre:has(.gp)").first
     shown = block.locator("code").inner_text()
@@ -170,7 +174,9 @@ def test_the_button_of_a_block_copies_its_commands_alone(site: Site, reader: Rea
     assert copied.splitlines() == commands
 
 
-def test_an_output_has_no_button_and_a_replacement_is_orange(site: Site, reader: Reader) -> None:
+def test_an_output_has_no_copy_button_and_a_replacement_is_orange(
+    site: Site, reader: Reader
+) -> None:
     reader.open((site.folder / "quick-start.html").as_uri())
     for language, state in (("console", "visible"), ("output", "hidden"), ("diff", "hidden")):
         button = reader.page.locator(f".language-{language} [data-md-type=copy]").first

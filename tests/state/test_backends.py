@@ -1,4 +1,4 @@
-"""Every backend by its name, on a real server: the same state, through the same interface."""
+"""Tests of all backends on real servers, through the interface that all stores share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def place(tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> 
     folder.mkdir()
     backend.prepare(folder)
     for name, value in backend.environ.items():
-        monkeypatch.setenv(name, value)  # obstore reads them by itself
+        monkeypatch.setenv(name, value)  # obstore reads the variables itself
     return folder / "hooks.yaml"
 
 
@@ -33,7 +33,7 @@ def opened(backend: Backend, place: Path) -> StateStore:
     return open_store(backend.where, backend.environ, str(place), Output())
 
 
-def test_one_run_reads_what_another_wrote(backend: Backend, place: Path) -> None:
+def test_a_run_reads_the_state_that_a_different_run_wrote(backend: Backend, place: Path) -> None:
     one, other = opened(backend, place), opened(backend, place)
     assert one.read() is None
     one.write(ONE, None)
@@ -42,7 +42,9 @@ def test_one_run_reads_what_another_wrote(backend: Backend, place: Path) -> None
     assert one.read() == OTHER
 
 
-def test_nothing_is_written_over_what_another_run_wrote(backend: Backend, place: Path) -> None:
+def test_no_write_replaces_a_state_that_a_different_run_changed(
+    backend: Backend, place: Path
+) -> None:
     one, other = opened(backend, place), opened(backend, place)
     assert one.read() is other.read() is None
     one.write(ONE, None)
@@ -55,7 +57,7 @@ def test_nothing_is_written_over_what_another_run_wrote(backend: Backend, place:
     assert one.read() == OTHER
 
 
-def test_a_backend_that_cannot_be_reached_is_an_error_and_not_the_lack_of_a_state(
+def test_an_unreachable_backend_is_an_error_and_not_a_missing_state(
     backend: Backend, place: Path
 ) -> None:
     if backend.network is None:

@@ -1,5 +1,7 @@
-"""A state in an object store: against real servers, each write on a condition, each failure one
-clear error.
+"""Tests of a state in an object store.
+
+Each write has a condition, and each failure is one clear error. Some tests use real servers. The
+others use a fake server on loopback.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ Surround = Callable[[Mapping[str, str]], Mapping[str, str]]
 
 @pytest.fixture
 def environ(monkeypatch: pytest.MonkeyPatch) -> Surround:
-    """Give this process the variables of a cloud, and none of its own."""
+    """Return a function that replaces all cloud variables of this process."""
 
     def change(variables: Mapping[str, str]) -> Mapping[str, str]:
         for name in [each for each in os.environ if each.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
@@ -61,7 +63,7 @@ def cloud(backend: Backend, environ: Surround) -> CloudBackend:
 
 
 def put_raw(cloud: CloudBackend, data: bytes) -> None:
-    """Overwrite the object, as somebody else might."""
+    """Overwrite the object without a condition, as a different program could."""
     cloud._call("written", lambda obstore: obstore.put(cloud._store, cloud._key, data))
 
 
@@ -118,7 +120,7 @@ def refused(do: Callable[[], object]) -> str:
     ],
 )
 @pytest.mark.parametrize("scheme", ["s3", "az", "gs"])
-def test_a_name_of_no_object_is_a_usage_error(scheme: str, name: str) -> None:
+def test_an_invalid_object_name_is_a_usage_error(scheme: str, name: str) -> None:
     with pytest.raises(UsageError, match=f"{scheme}://(BUCKET|CONTAINER)/KEY"):
         CloudBackend(f"{scheme}://{name}", {})
 
@@ -126,11 +128,11 @@ def test_a_name_of_no_object_is_a_usage_error(scheme: str, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["museum/key", "my.museum-1/folder/hooks.state.json", "m/ä b", "m/..."]
 )
-def test_a_name_of_an_object_is_taken(name: str) -> None:
+def test_a_valid_object_name_is_accepted(name: str) -> None:
     assert CloudBackend(f"s3://{name}", {}).where == f"s3://{name}"
 
 
-def test_without_obstore_its_extra_is_named() -> None:
+def test_the_error_without_obstore_names_the_extra_to_install() -> None:
     code = (
         "import sys; sys.modules['obstore'] = None\n"
         "from hooksync.state.cloud import CloudBackend\n"
@@ -164,7 +166,7 @@ def test_without_obstore_its_extra_is_named() -> None:
         ),
     ],
 )
-def test_a_wrong_setting_is_told(
+def test_the_error_names_a_wrong_or_missing_setting(
     where: str, variables: dict[str, str], said: str, environ: Surround
 ) -> None:
     given = {name: value for name, value in {**KEYS, **variables}.items() if value}
@@ -200,7 +202,7 @@ def test_a_wrong_setting_is_told(
         ),
     ],
 )
-def test_what_cannot_be_reached_is_told(
+def test_an_unreachable_server_is_reported(
     where: str, variables: dict[str, str], said: str, environ: Surround
 ) -> None:
     port = str(closed_port())
@@ -256,7 +258,7 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
         ),
     ],
 )
-def test_an_answer_that_cannot_be_used_is_told(data: bytes, said: str, environ: Surround) -> None:
+def test_an_unusable_answer_is_reported(data: bytes, said: str, environ: Surround) -> None:
     with Wire(saying(data)) as wire:
         assert said in refused(
             CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url})).get
@@ -275,7 +277,7 @@ def test_a_proxy_of_the_environment_is_used(
         assert wire.request_lines == ["GET http://s3.invalid/museum/key HTTP/1.1"]
 
 
-def test_a_switch_that_turns_conditions_off_is_refused(environ: Surround) -> None:
+def test_a_setting_that_turns_conditional_writes_off_is_refused(environ: Surround) -> None:
     off = {
         "AWS_CONDITIONAL_PUT": "disabled",
         "AWS_METADATA_ENDPOINT": f"http://127.0.0.1:{closed_port()}",
@@ -287,7 +289,7 @@ def test_a_switch_that_turns_conditions_off_is_refused(environ: Surround) -> Non
 
 
 @pytest.mark.slow
-def test_an_object_without_end_is_cut_off_whatever_size_its_server_tells(environ: Surround) -> None:
+def test_an_endless_object_is_cut_off_whatever_size_the_server_declares(environ: Surround) -> None:
     size = (
         "Content-Length: 10",
         "Transfer-Encoding: chunked",
@@ -321,7 +323,7 @@ def test_without_a_run_lock_the_object_is_the_state_itself(cloud: CloudBackend) 
 
 @pytest.mark.slow
 @on_servers
-def test_an_object_that_is_gone_is_not_made_again_by_an_update(cloud: CloudBackend) -> None:
+def test_an_update_does_not_create_a_deleted_object_again(cloud: CloudBackend) -> None:
     version = cloud.put(Content(TEXT), None, "")
     cloud._call("deleted", lambda obstore: obstore.delete(cloud._store, cloud._key))
     with pytest.raises(Changed):
@@ -332,7 +334,7 @@ def test_an_object_that_is_gone_is_not_made_again_by_an_update(cloud: CloudBacke
 @pytest.mark.slow
 @on_servers
 @pytest.mark.parametrize("what", ["lose", "double", "drop"])
-def test_a_write_that_fails_on_the_way_is_made_once(
+def test_a_write_takes_effect_once_if_the_network_loses_or_doubles_it(
     what: What, backend: Backend, cloud: CloudBackend, tmp_path: Path
 ) -> None:
     assert backend.network
@@ -374,7 +376,7 @@ def test_a_write_that_fails_on_the_way_is_made_once(
     ],
     ids=lambda data: f"{len(data)} bytes",
 )
-def test_what_is_no_whole_state_is_an_error_and_not_the_lack_of_one(
+def test_an_invalid_object_is_an_error_and_not_a_missing_state(
     data: bytes, cloud: CloudBackend, tmp_path: Path
 ) -> None:
     cloud.get()
@@ -385,7 +387,7 @@ def test_what_is_no_whole_state_is_an_error_and_not_the_lack_of_one(
 
 @pytest.mark.slow
 @on_servers
-def test_a_missing_bucket_is_told(backend: Backend, cloud: CloudBackend) -> None:
+def test_a_missing_bucket_is_reported(backend: Backend, cloud: CloudBackend) -> None:
     other = CloudBackend(backend.where.replace(CONTAINER, "missing"), os.environ)
     for do in (other.get, lambda: other.put(Content(TEXT), None, "")):
         assert "missing\n  fix: create the " in refused(do)
@@ -393,7 +395,7 @@ def test_a_missing_bucket_is_told(backend: Backend, cloud: CloudBackend) -> None
 
 @pytest.mark.slow
 @on_servers
-def test_wrong_credentials_are_told(backend: Backend, environ: Surround) -> None:
+def test_wrong_credentials_are_reported(backend: Backend, environ: Surround) -> None:
     wrong = {"AWS_SECRET_ACCESS_KEY": "d3Jvbmc=", "AZURE_STORAGE_ACCOUNT_KEY": "d3Jvbmc="}
     cloud = CloudBackend(backend.where, environ({**backend.environ, **wrong}))
     for do in (cloud.get, lambda: cloud.put(Content(TEXT), '{"e_tag": "1"}', "")):
@@ -402,7 +404,7 @@ def test_wrong_credentials_are_told(backend: Backend, environ: Surround) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["s3"], indirect=True)
-def test_who_may_only_read_is_told_so_by_the_first_write(
+def test_the_first_write_with_read_only_credentials_reports_denied_access(
     backend: Backend, environ: Surround
 ) -> None:
     cloud = CloudBackend(
@@ -416,7 +418,7 @@ def test_who_may_only_read_is_told_so_by_the_first_write(
 
 @pytest.mark.slow
 @on_servers
-def test_a_server_that_does_not_answer_holds_no_interrupt_up(
+def test_an_interrupt_ends_a_run_whose_server_does_not_answer(
     backend: Backend, place: Place
 ) -> None:
     assert backend.network
@@ -425,7 +427,7 @@ def test_a_server_that_does_not_answer_holds_no_interrupt_up(
     with place.popen("plan", "--state", backend.where) as process:
         assert fault.happened.wait(30)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)  # below the time-out of a request
+        process.communicate(timeout=20)  # less than the time-out of a request
         assert process.returncode == ExitCode.INTERRUPTED
 
 

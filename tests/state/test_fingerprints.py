@@ -1,4 +1,4 @@
-"""Secrets become keys: as scrypt says, each once, side by side, and without showing anything."""
+"""Tests of the keys that scrypt derives from secrets: each is derived once, and none is shown."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_without_memory_for_scrypt_there_is_one_clear_error(
     st.lists(st.tuples(st.sampled_from([ONE, TWO]), st.sampled_from([SALT, OTHER_SALT]))),
     st.integers(1, 8),
 )
-def test_each_distinct_secret_and_salt_is_derived_once(wanted: list[Wanted], width: int) -> None:
+def test_each_distinct_pair_of_secret_and_salt_is_derived_once(
+    wanted: list[Wanted], width: int
+) -> None:
     derived: Counter[Wanted] = Counter()
 
     def derive(each: Wanted) -> Key:
@@ -70,12 +72,12 @@ def test_each_distinct_secret_and_salt_is_derived_once(wanted: list[Wanted], wid
     assert derived == Counter(set(wanted))
 
 
-def test_equal_secrets_from_two_places_are_one() -> None:
+def test_equal_secrets_from_two_places_share_one_key() -> None:
     keys = derive_keys([(Secret("the-first-shared-secret"), SALT), (ONE, SALT)], 4)
     assert list(keys) == [(ONE, SALT)]
 
 
-def test_each_pair_gets_its_own_key() -> None:
+def test_each_pair_of_secret_and_salt_gets_its_own_key() -> None:
     pairs = [(secret, salt) for secret in (ONE, TWO) for salt in (SALT, OTHER_SALT)]
     keys = derive_keys(pairs, 8)
     for secret, salt in pairs:
@@ -83,18 +85,18 @@ def test_each_pair_gets_its_own_key() -> None:
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor does one thing at a time")
-def test_keys_are_derived_side_by_side() -> None:
+def test_keys_are_derived_in_parallel() -> None:
     together = threading.Barrier(2, timeout=30)
 
     def derive(_: Wanted) -> Key:
-        together.wait()  # passes only where another one is at work
+        together.wait()  # passes only while a second derivation runs
         return Key(b"")
 
     assert len(derive_keys([(ONE, SALT), (TWO, SALT)], 2, derive)) == 2
 
 
 @pytest.mark.slow
-def test_no_more_are_derived_at_a_time_than_the_width_allows() -> None:
+def test_no_more_keys_are_derived_at_a_time_than_the_width_allows() -> None:
     running, most = [], []
 
     def derive(each: Wanted) -> Key:
@@ -112,11 +114,11 @@ def test_no_more_are_derived_at_a_time_than_the_width_allows() -> None:
     assert max(most) <= 2
 
 
-def test_nothing_wanted_nothing_derived() -> None:
+def test_no_key_is_derived_if_none_is_wanted() -> None:
     assert derive_keys([], 8) == {}
 
 
-def test_what_goes_wrong_reaches_the_caller() -> None:
+def test_an_error_in_a_derivation_reaches_the_caller() -> None:
     def derive(_: Wanted) -> Key:
         raise MemoryError
 
@@ -124,7 +126,7 @@ def test_what_goes_wrong_reaches_the_caller() -> None:
         derive_keys([(ONE, SALT), (TWO, SALT)], 2, derive)
 
 
-def test_what_is_derived_shows_neither_secret_nor_key() -> None:
+def test_printed_keys_show_neither_the_secret_nor_the_value_of_a_key() -> None:
     keys = derive_keys([(ONE, SALT)], 1)
     shown = f"{keys} {keys!r} {list(keys.values())} {keys[ONE, SALT]}"
     stretched = hashlib.scrypt(

@@ -267,7 +267,7 @@ def test_a_wrong_field_is_named_with_a_fix(
         ("[" * 200_000, "hooks.state.json: nested too deeply"),
         (
             '{"serial": ' + "9" * 5000 + "}",
-            "hooks.state.json: holds a number too long to be read",
+            "hooks.state.json: contains a number that is too long to read",
         ),
         (
             '{"format": "hooksync.state/1", "format": "x"}',

@@ -1,5 +1,6 @@
-"""A state on a branch of a real Git remote, by path and over HTTP: nothing lost, and no clone ever
-touched.
+"""Tests of a state on a branch of a real Git remote, by path and over HTTP.
+
+No write is lost, and a clone changes only by new objects.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ WHERE = f"git:{BRANCH}"
 ONE = Content('{"one": 1}\n', None)
 TWO = Content('{"two": "é"}\n', '{"id": "a"}')
 
-# Writes a state as a run does that takes Ctrl-C for a wish to end.
+# Writes a state in a process that handles Ctrl-C and goes on, as a run does.
 WRITE = """
 import os, signal, sys
 from hooksync.state.git import GitBackend
@@ -60,13 +61,13 @@ def open_at(folder: Path, remote: Remote, where: str = WHERE, **environ: str) ->
 
 
 def all_files(folder: Path) -> dict[str, bytes]:
-    """Give what a repository and its working tree consist of, to the byte."""
+    """Return the content of each file of a repository and its working tree."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def call_by_ssh(remote: Remote, clone: Path, first: str) -> None:
-    """Let a clone reach its remote by a program in the place of ssh, which does something first."""
+    """Let a clone reach its remote by a fake ssh program that first runs the shell code `first`."""
     program = remote.folder / "ssh"
     program.write_text(f'#!/bin/sh\n{first}\nfor last; do :; done\nexec sh -c "$last"\n')
     program.chmod(0o755)
@@ -84,7 +85,7 @@ def refusal(backend: GitBackend) -> str:
 # --- reading and writing
 
 
-def test_what_is_written_is_read_by_another_clone(by_path: Remote) -> None:
+def test_a_state_written_in_one_clone_is_read_in_a_different_clone(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     assert backend.get() is None
     first = backend.put(ONE, None, "state written by Ada")
@@ -97,12 +98,12 @@ def test_what_is_written_is_read_by_another_clone(by_path: Remote) -> None:
     assert other.get() == (Content(), third)
     assert by_path.log() == [
         "hooksync: state written by Ada",
-        "hooksync: emptied",  # in the place of the commit with the run lock
+        "hooksync: emptied",  # replaces the commit with the run lock
     ]
     assert by_path.git("log", "-1", "--format=%an <%ae>", BRANCH) == "Ada <ada@example.org>"
 
 
-def test_writers_side_by_side_lose_nothing(by_path: Remote) -> None:
+def test_concurrent_writers_lose_nothing(by_path: Remote) -> None:
     clones = [by_path.clone(f"clone-{number}") for number in range(3)]
 
     def write(number: int) -> None:
@@ -125,10 +126,10 @@ def test_writers_side_by_side_lose_nothing(by_path: Remote) -> None:
     assert len(by_path.log()) == 12
 
 
-def test_a_push_that_meets_another_one_may_be_tried_again(by_path: Remote) -> None:
+def test_a_push_that_fails_during_a_different_push_can_be_tried_again(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     version = backend.put(ONE, None, "x")
-    lock = by_path.path / "refs" / "heads" / f"{BRANCH}.lock"  # another push is at work
+    lock = by_path.path / "refs" / "heads" / f"{BRANCH}.lock"  # as if a different push were running
     lock.touch()
     with pytest.raises(FileError, match=r"failed to update ref; .*cannot lock ref .*File exists"):
         backend.put(TWO, version, "y")
@@ -138,7 +139,7 @@ def test_a_push_that_meets_another_one_may_be_tried_again(by_path: Remote) -> No
     assert backend.get() == (TWO, version)
 
 
-def test_a_rewritten_branch_is_read_anew(by_path: Remote) -> None:
+def test_a_rewritten_branch_can_be_read_and_written(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     old = backend.put(TWO, backend.put(ONE, None, "x"), "y")
     by_path.git("update-ref", f"refs/heads/{BRANCH}", f"{old}~1")
@@ -150,7 +151,7 @@ def test_a_rewritten_branch_is_read_anew(by_path: Remote) -> None:
     assert backend.get() == (TWO, by_path.head())
 
 
-def test_a_deleted_branch_is_as_none(by_path: Remote) -> None:
+def test_a_deleted_branch_counts_as_no_state(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     old = backend.put(ONE, None, "x")
     by_path.git("update-ref", "-d", f"refs/heads/{BRANCH}")
@@ -159,12 +160,12 @@ def test_a_deleted_branch_is_as_none(by_path: Remote) -> None:
         backend.put(TWO, old, "y")
 
 
-def test_a_branch_whose_name_only_ends_alike_is_another(by_path: Remote) -> None:
+def test_a_branch_whose_name_only_ends_the_same_way_is_not_read(by_path: Remote) -> None:
     by_path.git("update-ref", f"refs/heads/x/refs/heads/{BRANCH}", "main")
     assert open_at(by_path.clone("one"), by_path).get() is None
 
 
-# --- where it works, and what it leaves alone
+# --- where the backend works, and what it leaves alone
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_a_branch_whose_name_only_ends_alike_is_another(by_path: Remote) -> None
     [(), ("--depth=1",), ("--filter=blob:none",), ("--single-branch",)],
     ids=["full", "shallow", "partial", "single"],
 )
-def test_a_clone_gets_objects_and_otherwise_stays_to_the_byte_as_it_was(
+def test_a_clone_gains_objects_and_otherwise_stays_the_same_to_the_byte(
     over_http: Remote, options: tuple[str, ...]
 ) -> None:
     over_http.git("config", "uploadpack.allowFilter", "true")
@@ -199,9 +200,7 @@ def test_a_clone_gets_objects_and_otherwise_stays_to_the_byte_as_it_was(
     assert over_http.git("fsck", "--no-dangling", at=clone) == ""
 
 
-def test_settings_of_the_clone_that_change_what_git_does_change_nothing_here(
-    over_http: Remote,
-) -> None:
+def test_git_settings_of_the_clone_and_the_user_do_not_affect_the_state(over_http: Remote) -> None:
     clone = over_http.clone("one")
     for key, value in {
         "remote.origin.mirror": "true",
@@ -238,7 +237,7 @@ def test_settings_of_the_clone_that_change_what_git_does_change_nothing_here(
     ]
 
 
-def test_it_works_in_a_worktree_a_submodule_and_a_folder_below(by_path: Remote) -> None:
+def test_the_backend_works_in_a_worktree_a_submodule_and_a_subfolder(by_path: Remote) -> None:
     clone = by_path.clone("one")
     by_path.git("worktree", "add", "--quiet", "--detach", str(by_path.folder / "tree"), at=clone)
     outer = by_path.folder / "outer"
@@ -259,7 +258,7 @@ def test_it_works_in_a_worktree_a_submodule_and_a_folder_below(by_path: Remote) 
         assert open_at(folder, by_path).get() == (ONE, version)
 
 
-def test_it_works_as_a_hook_of_another_repository(by_path: Remote) -> None:
+def test_the_backend_works_in_a_hook_of_a_different_repository(by_path: Remote) -> None:
     backend = open_at(
         by_path.clone("one"),
         by_path,
@@ -318,7 +317,7 @@ def test_credentials_are_found_wherever_git_finds_them(over_http: Remote) -> Non
         (["a", "b", "c"], {"remote.pushDefault": "c"}, "c"),
     ],
 )
-def test_the_remote_is_the_one_that_git_pushes_to(
+def test_the_backend_uses_the_remote_that_git_pushes_to(
     by_path: Remote, names: list[str], settings: dict[str, str], chosen: str
 ) -> None:
     clone = by_path.clone("one", "--origin", "former")
@@ -330,7 +329,7 @@ def test_the_remote_is_the_one_that_git_pushes_to(
     open_at(clone, by_path).put(ONE, None, "x")
 
 
-def test_it_reads_where_it_writes(by_path: Remote) -> None:
+def test_the_backend_reads_from_the_push_url(by_path: Remote) -> None:
     clone = by_path.clone("one")
     by_path.git("config", "remote.origin.url", "/nowhere", at=clone)
     by_path.git("config", "remote.origin.pushurl", by_path.url, at=clone)
@@ -338,7 +337,7 @@ def test_it_reads_where_it_writes(by_path: Remote) -> None:
     assert open_at(clone, by_path).get() == (ONE, version)
 
 
-def test_where_git_knows_no_author_there_is_one(by_path: Remote) -> None:
+def test_a_commit_gets_a_default_author_if_git_has_none(by_path: Remote) -> None:
     clone = by_path.clone("one")
     without = {
         name: value
@@ -363,10 +362,11 @@ def test_git_gets_no_secret_of_the_run_and_no_terminal(by_path: Remote) -> None:
     seen = spy.read_text(encoding="utf-8")
     assert "s3cret" not in seen
     assert "GIT_TERMINAL_PROMPT=0" in seen
-    assert int(seen.split()[5]) != os.getsid(0)  # Ctrl-C in a terminal goes to a session
+    # git has a session of its own, so Ctrl-C in the terminal does not reach it
+    assert int(seen.split()[5]) != os.getsid(0)
 
 
-def test_ctrl_c_in_a_terminal_ends_no_write(by_path: Remote) -> None:
+def test_ctrl_c_in_a_terminal_does_not_end_a_write(by_path: Remote) -> None:
     begun, go_on = by_path.folder / "begun", by_path.folder / "go-on"
     for fifo in (begun, go_on):
         os.mkfifo(fifo)
@@ -374,8 +374,8 @@ def test_ctrl_c_in_a_terminal_ends_no_write(by_path: Remote) -> None:
     command = [sys.executable, "-c", WRITE, WHERE, str(by_path.clone("one"))]
     environ = by_path.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environ, start_new_session=True) as run:
-        begun.read_text(encoding="utf-8")  # the server has what was pushed, and waits
-        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        begun.read_text(encoding="utf-8")  # the server has received the push, and its hook blocks
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
         go_on.write_text("", encoding="utf-8")
         assert run.wait(60) == 0
     assert by_path.log() == ["hooksync: x"]
@@ -392,7 +392,7 @@ def test_a_killed_run_leaves_no_temporary_folder_and_no_lock_of_git(by_path: Rem
     command = [sys.executable, "-c", WRITE, WHERE, str(clone)]
     environ = by_path.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
     with subprocess.Popen(command, env=environ) as run:
-        begun.read_text(encoding="utf-8")  # the server has what was pushed, and waits
+        begun.read_text(encoding="utf-8")  # the server has received the push, and its hook blocks
         run.kill()
     go_on.write_text("", encoding="utf-8")
     assert not list(scratch.iterdir())
@@ -401,11 +401,12 @@ def test_a_killed_run_leaves_no_temporary_folder_and_no_lock_of_git(by_path: Rem
     ]
 
 
-def test_a_git_that_is_ended_removes_its_locks(by_path: Remote) -> None:
+def test_a_git_process_that_times_out_leaves_no_lock_file(by_path: Remote) -> None:
     clone = by_path.clone("one", "--depth=1")
     open_at(by_path.clone("two"), by_path).put(ONE, None, "x")
     by_path.git("config", "remote.origin.url", f"file://{by_path.path}", at=clone)
-    config = Path(by_path.environ["HOME"]) / ".gitconfig"  # upload-pack believes no other file
+    # upload-pack reads this setting from no other file
+    config = Path(by_path.environ["HOME"]) / ".gitconfig"
     by_path.git("config", "--file", str(config), "uploadpack.packObjectsHook", "sleep 600; #")
     assert "no answer within 2 seconds" in refusal(
         GitBackend(WHERE, str(clone), by_path.environ, timeout=2)
@@ -413,7 +414,7 @@ def test_a_git_that_is_ended_removes_its_locks(by_path: Remote) -> None:
     assert not list(clone.rglob("*.lock"))
 
 
-# --- what goes wrong
+# --- errors
 
 
 @pytest.mark.parametrize(
@@ -441,7 +442,7 @@ def test_a_git_that_is_ended_removes_its_locks(by_path: Remote) -> None:
         *("a.", "a.lock", "a.lock/b", "a@{1}", "a\n", "a\x7f"),
     ],
 )
-def test_a_name_that_no_branch_can_have_is_wrong_usage(branch: str) -> None:
+def test_an_invalid_branch_name_is_a_usage_error(branch: str) -> None:
     command = ["git", "check-ref-format", "--branch", branch]
     assert subprocess.run(command, cwd="/", capture_output=True, check=False).returncode
     with pytest.raises(UsageError, match="git:hooksync-state"):
@@ -451,12 +452,12 @@ def test_a_name_that_no_branch_can_have_is_wrong_usage(branch: str) -> None:
 @pytest.mark.parametrize(
     "branch", ["a", "hooks/state", "a@b", "é", "x.lockx", "a-", "a{", "HEADS", "@a"]
 )
-def test_any_other_name_is_allowed(by_path: Remote, branch: str) -> None:
+def test_any_valid_branch_name_is_allowed(by_path: Remote, branch: str) -> None:
     open_at(by_path.clone("one"), by_path, f"git:{branch}").put(ONE, None, "x")
     assert by_path.log(branch) == ["hooksync: x"]
 
 
-def test_a_branch_with_other_files_is_no_state(by_path: Remote) -> None:
+def test_a_branch_with_other_files_is_refused_as_a_state(by_path: Remote) -> None:
     clone = by_path.clone("one")
     backend = open_at(clone, by_path, "git:main")
     assert "did not write: hooks.yaml" in refusal(backend)
@@ -465,7 +466,7 @@ def test_a_branch_with_other_files_is_no_state(by_path: Remote) -> None:
     assert len(by_path.log("main")) == 2
 
 
-def test_a_link_in_place_of_the_state_is_no_state(by_path: Remote) -> None:
+def test_a_symbolic_link_in_the_place_of_the_state_is_refused(by_path: Remote) -> None:
     blob = by_path.git("hash-object", "-w", "--stdin", data="/etc/passwd")
     tree = by_path.git("mktree", data=f"120000 blob {blob}\thooks.state.json\n")
     by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
@@ -482,7 +483,7 @@ def test_a_file_that_is_too_large_is_not_read(by_path: Remote, name: str, size: 
     assert "did not write" in refusal(open_at(by_path.clone("one"), by_path))
 
 
-def test_a_state_that_is_no_text_is_one_clear_error(by_path: Remote) -> None:
+def test_a_state_that_is_not_text_is_one_clear_error(by_path: Remote) -> None:
     (by_path.folder / "bad").write_bytes(b"\xff\xfe\x00")
     blob = by_path.git("hash-object", "-w", str(by_path.folder / "bad"))
     tree = by_path.git("mktree", data=f"100644 blob {blob}\thooks.state.json\n")
@@ -490,7 +491,7 @@ def test_a_state_that_is_no_text_is_one_clear_error(by_path: Remote) -> None:
     assert "did not write: hooks.state.json" in refusal(open_at(by_path.clone("one"), by_path))
 
 
-def test_a_protected_branch_is_told_in_the_words_of_the_server(by_path: Remote) -> None:
+def test_a_protected_branch_is_reported_in_the_words_of_the_server(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     version = backend.put(ONE, None, "x")
     by_path.decline()
@@ -534,7 +535,7 @@ def test_an_unreachable_remote_is_one_clear_error(by_path: Remote, url: str, wor
     assert "s3cret" not in f"{told}{caught.value}"
 
 
-def test_a_repository_that_is_not_there_is_one_clear_error(over_http: Remote) -> None:
+def test_a_missing_repository_is_one_clear_error(over_http: Remote) -> None:
     clone = over_http.clone("one")
     over_http.git(
         "config", "remote.origin.url", over_http.url.replace("remote.git", "none.git"), at=clone
@@ -550,7 +551,7 @@ def test_a_folder_outside_any_repository_is_one_clear_error(by_path: Remote) -> 
     assert "not a git repository" in refusal(open_at(by_path.folder / "none", by_path))
 
 
-def test_a_repository_without_a_remote_to_choose_is_one_clear_error(by_path: Remote) -> None:
+def test_a_repository_with_two_remotes_and_no_default_is_one_clear_error(by_path: Remote) -> None:
     clone = by_path.clone("one", "--origin", "a")
     by_path.git("remote", "add", "b", by_path.url, at=clone)
     assert "`git config remote.pushDefault NAME`" in refusal(open_at(clone, by_path))
@@ -561,7 +562,7 @@ def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:
     assert "needs Git 2.38 or later: git cannot be run: no such file or directory" in told
 
 
-def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> None:
+def test_a_git_process_that_hangs_is_killed_with_its_children(by_path: Remote) -> None:
     clone = by_path.clone("one")
     note = by_path.folder / "note"
     call_by_ssh(by_path, clone, f"echo $$ > {note}; exec sleep 600")
@@ -570,7 +571,7 @@ def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> 
     )
     with suppress(ProcessLookupError):
         child = os.pidfd_open(int(note.read_text(encoding="utf-8")))
-        assert select.select([child], [], [], 30)[0]  # readable once it has ended
+        assert select.select([child], [], [], 30)[0]  # readable once the child has ended
         os.close(child)
 
 
@@ -579,6 +580,6 @@ def test_a_disk_that_cannot_be_written_is_one_clear_error(by_path: Remote) -> No
     for number in range(256):
         path = clone / ".git" / "objects" / f"{number:02x}"
         shutil.rmtree(path, ignore_errors=True)
-        path.touch()  # where git needs a folder
+        path.touch()  # a file where git needs a folder
     with pytest.raises(FileError, match="git hash-object"):
         open_at(clone, by_path).put(ONE, None, "x")

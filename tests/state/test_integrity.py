@@ -1,4 +1,4 @@
-"""Whether a state is as it was written last: its signature, and the serial that a saved plan has."""
+"""Tests of the signature of a state: it reveals every change, and only the key can renew it."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def said(found: Inspected) -> list[str]:
 
 
 @given(states())
-def test_what_is_signed_is_read_and_verified(one: State) -> None:
+def test_a_signed_state_is_read_and_verified(one: State) -> None:
     text = state_text(one, KEY)
     assert read_state(text, WHERE) == one
     assert Integrity(KEY).inspect(text, WHERE) == Inspected(one)
 
 
-def test_a_signature_holds_however_the_text_is_laid_out() -> None:
+def test_a_signature_stays_valid_whatever_the_layout_of_the_text() -> None:
     document = json.loads(state_text(WHOLE, KEY))
     text = json.dumps(dict(reversed(document.items())), indent=7).replace("\n", "\r\n")
     assert Integrity(KEY).inspect(text, WHERE).trusted() == WHOLE
 
 
 @pytest.mark.parametrize("field", ["serial", "url_salt", "salts", "entries", "signature"])
-def test_a_change_of_anything_is_found(field: str) -> None:
+def test_a_change_of_any_field_is_found(field: str) -> None:
     other = replace(
         state(entry(), salts=(SALT, replace(SALT, id="env:X#0"))),
         serial=9,
@@ -78,7 +78,7 @@ def test_a_change_of_anything_is_found(field: str) -> None:
     assert what.startswith(f"the signature of the state {WHERE} does not fit HOOKSYNC_PLAN_KEY: ")
 
 
-def test_a_signature_of_another_key_or_none_is_an_error_that_says_how_to_sign(
+def test_a_missing_or_wrong_signature_is_an_error_with_the_command_that_signs(
     store: LocalStore,
 ) -> None:
     for key, what in (
@@ -90,7 +90,7 @@ def test_a_signature_of_another_key_or_none_is_an_error_that_says_how_to_sign(
             with pytest.raises(FileError, match=what) as caught:
                 use(store)
             assert "`hooksync state push FILE`" in str(caught.value)
-        assert inspect(store).state == WHOLE  # to be looked at
+        assert inspect(store).state == WHOLE  # the state can still be inspected
 
 
 def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalStore) -> None:
@@ -105,9 +105,7 @@ def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalSt
     assert Path(store.where).read_bytes() == before
 
 
-def test_a_signed_state_changes_its_signature_with_each_write_and_with_nothing_else(
-    store: LocalStore,
-) -> None:
+def test_the_signature_changes_only_if_a_write_changes_the_state(store: LocalStore) -> None:
     texts = [
         Path(store.where).read_text()
         for name in ("one", "one", "two")
@@ -121,7 +119,7 @@ def test_a_signed_state_changes_its_signature_with_each_write_and_with_nothing_e
 @pytest.mark.parametrize(
     "where", ["hooks.state.json", "git:hooksync-state", "s3://museum-hooks/hooks.state.json"]
 )
-def test_the_state_of_every_backend_is_held_against_the_key(where: str) -> None:
+def test_every_store_verifies_its_state_with_the_key(where: str) -> None:
     environ = {"HOOKSYNC_PLAN_KEY": KEY.value.decode(), "HOME": "/h"}
     output = Output()
     store = open_store(where, environ, "hooks.yaml", output)

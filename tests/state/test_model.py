@@ -1,4 +1,4 @@
-"""The laws of the state: what belongs together stays together, and nothing can be moved."""
+"""Tests of the parts of a state: fingerprints, digests, salts, and the records of each tenancy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def no_random(_: int) -> bytes:
 
 
 @pytest.mark.parametrize("field", ["server", "tenant", "id", "fingerprint"])
-def test_an_entry_that_is_moved_matches_nothing(field: str) -> None:
+def test_an_entry_that_is_moved_to_a_different_subscription_matches_no_secret(field: str) -> None:
     assert entry().is_made_with(KEY)
     assert not entry().is_made_with(OTHER_KEY)
     assert not replace(entry(), **{field: "other"}).is_made_with(KEY)
@@ -44,7 +44,9 @@ def test_an_entry_that_is_moved_matches_nothing(field: str) -> None:
 
 
 @given(TEXTS, st.data())
-def test_a_text_cut_elsewhere_is_a_different_fingerprint(text: str, data: st.DataObject) -> None:
+def test_a_fingerprint_depends_on_where_the_server_ends_and_the_id_begins(
+    text: str, data: st.DataObject
+) -> None:
     whole = text + text
     cuts = data.draw(st.lists(st.integers(0, len(whole)), min_size=2, max_size=2))
     marks = [fingerprint(KEY, TenancyKey(whole[:cut], ""), whole[cut:]) for cut in cuts]
@@ -58,7 +60,7 @@ def test_an_unconfirmed_entry_matches_no_secret() -> None:
     assert one.made_with(KEY, SALT) == entry()
 
 
-def test_a_declared_digest_tells_url_trigger_and_state_apart() -> None:
+def test_a_declared_digest_depends_on_the_url_the_trigger_and_the_salt() -> None:
     digests = {
         declared_digest(URL_SALT, SubscriptionKey("https://a/b", Trigger("MOVED"))),
         declared_digest(URL_SALT, SubscriptionKey("https://a/", Trigger("bMOVED"))),
@@ -68,14 +70,14 @@ def test_a_declared_digest_tells_url_trigger_and_state_apart() -> None:
     assert len(digests) == 4
 
 
-def test_a_key_shows_nothing() -> None:
+def test_a_printed_key_does_not_show_its_value() -> None:
     key = Key(b"hidden-hidden-hidden-hidden-1234")
     for shown in (repr(key), str(key), f"{key}", f"{key!r:>40}", repr({"key": key}), repr([key])):
         assert "hidden" not in shown
         assert key.value.hex() not in shown
 
 
-def test_nothing_in_a_state_shows_its_digests() -> None:
+def test_a_printed_state_shows_no_digest_and_no_salt() -> None:
     shown = repr(state(entry(), intent()))
     for hidden in (entry().fingerprint, entry().declared, SALT.salt, URL_SALT):
         assert hidden not in shown
@@ -84,7 +86,7 @@ def test_nothing_in_a_state_shows_its_digests() -> None:
 # --- salts
 
 
-def test_references_share_no_salt_and_one_reference_has_one() -> None:
+def test_each_secret_reference_has_exactly_one_salt_of_its_own() -> None:
     given_bytes = iter(bytes([number]) * 16 for number in range(1, 9))
     found = State(URL_SALT).salts_for([*REFS, *REFS], lambda _: next(given_bytes))
     assert list(found) == REFS
@@ -93,12 +95,12 @@ def test_references_share_no_salt_and_one_reference_has_one() -> None:
     assert [salt.id for salt in found.values()] == names
 
 
-def test_a_salt_that_is_there_is_used_again() -> None:
+def test_an_existing_salt_is_used_again() -> None:
     ref = SecretRef("env", "HOOK_SECRET")
     assert state(entry()).salts_for([ref], no_random) == {ref: SALT}
 
 
-def test_a_reference_that_looks_like_a_salts_id_finds_its_own() -> None:
+def test_a_secret_reference_that_looks_like_the_id_of_a_salt_finds_its_own_salt() -> None:
     [salt] = State(URL_SALT).salts_for([REFS[-1]], lambda size: b"n" * size).values()
     one = state(entry(salt=salt), salts=(salt,))
     assert one.salts_for([REFS[-1]], no_random) == {REFS[-1]: salt}
@@ -106,7 +108,7 @@ def test_a_reference_that_looks_like_a_salts_id_finds_its_own() -> None:
     assert one.salts_for([shorter], lambda size: b"m" * size)[shorter] != salt
 
 
-def test_salts_come_and_go_with_the_entries_that_name_them() -> None:
+def test_a_state_keeps_exactly_the_salts_that_its_entries_name() -> None:
     one = state(entry()).with_records({PROD: TenancyRecords()})
     assert one.salts == ()
     again = {PROD: TenancyRecords((entry(),))}
@@ -119,14 +121,14 @@ def test_salts_come_and_go_with_the_entries_that_name_them() -> None:
 
 
 @given(states())
-def test_what_is_replaced_in_one_tenancy_leaves_the_others_as_they_are(one: State) -> None:
+def test_new_records_of_one_tenancy_leave_the_other_tenancies_unchanged(one: State) -> None:
     after = one.with_records({PROD: TenancyRecords((entry(),))}, [SALT])
     assert after.of(PROD) == TenancyRecords((entry(),))
     for key in one.by_tenancy.keys() - {PROD}:
         assert after.of(key) == one.of(key)
 
 
-def test_the_records_of_a_tenancy_belong_to_server_and_tenant_and_not_to_its_name() -> None:
+def test_records_belong_to_a_server_and_a_tenant_and_not_to_the_name_of_a_tenancy() -> None:
     renamed = replace(entry(identifier="2"), address="archive/catalogue/MOVED")
     elsewhere = replace(entry(), server="us.preservica.com")
     one = state(entry(), renamed, entry("other"), elsewhere, intent(), unsettled())

@@ -1,5 +1,6 @@
-"""A state on another machine: its run lock, taken, renewed, expired, lost; and no write over what
-is not ours.
+"""Tests of a state on a different machine, and of its run lock: taken, renewed, expired, or lost.
+
+No write replaces the changes of a different run.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ TEXT = state_text(state(entry()))
 
 
 class Told(list[str]):
-    """What was said."""
+    """The messages of a run."""
 
     @property
     def text(self) -> str:
@@ -54,10 +55,10 @@ def open_one(
 
 
 def hold(store: RemoteStore, holder: Holder) -> None:
-    """Let a run take the lock and never give it back."""
+    """Take the run lock without releasing it, like a run that is killed."""
     manager = store.hold(holder)
     manager.__enter__()
-    KILLED.append(manager)  # or else Python gives it back
+    KILLED.append(manager)  # without this reference, Python would release the lock
 
 
 def add(store: RemoteStore, identifier: str) -> State:
@@ -81,7 +82,7 @@ def take(
 # --- a run
 
 
-def test_a_run_takes_the_lock_writes_and_gives_it_back_in_five_calls() -> None:
+def test_a_run_takes_the_lock_writes_twice_and_releases_the_lock_in_five_calls() -> None:
     backend = MemoryBackend()
     store = open_one(backend)
     with store.hold(ARCHIVIST):
@@ -104,7 +105,7 @@ def test_reading_takes_one_call_and_no_lock() -> None:
     assert backend.calls == 1
 
 
-def test_without_the_lock_a_write_is_still_over_what_was_read() -> None:
+def test_a_write_without_the_lock_keeps_what_a_different_run_wrote() -> None:
     backend = MemoryBackend()
     first, second = open_one(backend), open_one(backend)
     add(first, "1")
@@ -114,10 +115,10 @@ def test_without_the_lock_a_write_is_still_over_what_was_read() -> None:
     assert ids(backend) == {"1", "2", "3"}
 
 
-# --- another run
+# --- a different run
 
 
-def test_another_run_is_refused_and_told_who_holds_the_lock() -> None:
+def test_a_second_run_is_refused_with_the_name_of_the_lock_holder() -> None:
     backend, clock = MemoryBackend(), JumpingClock()
     with open_one(backend, clock).hold(ARCHIVIST):
         with pytest.raises(
@@ -125,12 +126,12 @@ def test_another_run_is_refused_and_told_who_holds_the_lock() -> None:
         ) as caught:
             take(open_one(backend, clock), OTHER, clock, timeout=0)
         assert f"hooksync state unlock {ARCHIVIST.id}" in str(caught.value)
-        clock.advance(EXPIRY / 2)  # it could not be renewed for a while
+        clock.advance(EXPIRY / 2)  # the lock could not be renewed for a while
         with pytest.raises(Refused):
             take(open_one(backend, clock), OTHER, clock, timeout=EXPIRY / 3)
 
 
-def test_whoever_is_faster_has_it() -> None:
+def test_the_faster_of_two_runs_gets_the_lock() -> None:
     backend = MemoryBackend()
     faster, slower = open_one(backend), open_one(backend)
     backend.before_put = lambda: _once(backend, lambda: hold(faster, OTHER))
@@ -146,10 +147,10 @@ def _once(backend: MemoryBackend, act: object) -> None:
     act()
 
 
-def test_the_lock_of_a_run_that_was_killed_is_taken_over_when_it_was_seen_unchanged() -> None:
+def test_a_waiting_run_takes_over_a_killed_runs_lock_after_it_saw_the_lock_expire() -> None:
     backend, clock = MemoryBackend(), JumpingClock()
     hold(open_one(backend, clock), ARCHIVIST)
-    clock.advance(2 * EXPIRY)  # a night goes by
+    clock.advance(2 * EXPIRY)  # a long time, but no run watches the lock
     begin, told = clock.now(), Told()
     assert "waiting for up to" in "\n".join(take(open_one(backend, clock, told), OTHER, clock))
     assert EXPIRY <= clock.now() - begin <= EXPIRY + 10
@@ -184,7 +185,7 @@ WITHOUT_END = json.dumps(
 
 
 @pytest.mark.parametrize("words", ["{}", "", "[" * 8192, "NaN", '{"expiry": 1e999}', WITHOUT_END])
-def test_a_lock_that_cannot_be_read_is_waited_for_like_any(words: str) -> None:
+def test_a_run_waits_for_an_unreadable_lock_as_for_any_lock(words: str) -> None:
     backend, clock = MemoryBackend(found=(Content(TEXT, words), "1")), JumpingClock()
     assert (
         "another run of hooksync works with memory"
@@ -215,7 +216,7 @@ def test_a_thread_renews_the_lock_while_nothing_else_happens() -> None:
 
 
 def lose(backend: MemoryBackend, clock: JumpingClock) -> RemoteStore:
-    """Let a run be paused past its expiry, and another take its lock over."""
+    """Pause a run until a different run takes its lock over, and return the store of the first."""
     paused = open_one(backend, clock)
     hold(paused, ARCHIVIST)
     add(paused, "1")
@@ -240,7 +241,7 @@ def test_a_run_that_was_paused_too_long_changes_nothing_more() -> None:
     assert backend.found == before
 
 
-def test_a_run_that_lost_its_lock_writes_nothing_even_if_it_does_not_look_before() -> None:
+def test_a_run_that_lost_its_lock_writes_nothing_even_if_it_does_not_check_first() -> None:
     backend, clock = MemoryBackend(), JumpingClock()
     paused = lose(backend, clock)
     before = backend.found
@@ -249,7 +250,7 @@ def test_a_run_that_lost_its_lock_writes_nothing_even_if_it_does_not_look_before
     assert backend.found == before
 
 
-def test_a_run_that_lost_its_lock_leaves_that_of_the_other_alone() -> None:
+def test_a_run_that_lost_its_lock_leaves_the_lock_of_the_other_run_alone() -> None:
     backend, clock, told = MemoryBackend(), JumpingClock(), Told()
     store = open_one(backend, clock, told)
     with store.hold(ARCHIVIST):
@@ -269,14 +270,15 @@ def test_a_lock_that_cannot_be_renewed_counts_as_lost_before_it_expires() -> Non
     store.check()
     clock.advance(EXPIRY / 2)
     with pytest.raises(
-        LockLost, match="cannot be renewed, and may be another run's by now: memory is unreachable"
+        LockLost,
+        match="cannot be renewed, and a different run may hold it: memory is unreachable",
     ):
         store.check()
     backend.is_cut = False
-    store.check()  # nobody has taken it meanwhile
+    store.check()  # no other run has taken the lock meanwhile
 
 
-def test_it_is_taken_away_by_its_id_and_by_no_other() -> None:
+def test_a_lock_can_be_taken_away_only_with_the_id_of_its_holder() -> None:
     backend = MemoryBackend()
     store = open_one(backend)
     hold(store, ARCHIVIST)
@@ -295,7 +297,7 @@ def test_it_is_taken_away_by_its_id_and_by_no_other() -> None:
 
 @pytest.mark.parametrize("fault", ["before", "after", "doubled"])
 @pytest.mark.parametrize("call", range(4))
-def test_one_write_that_fails_is_made_up_for(fault: str, call: int) -> None:
+def test_a_run_recovers_from_one_write_that_fails(fault: str, call: int) -> None:
     backend = MemoryBackend(faults=[""] * call + [fault])
     store = open_one(backend)
     try:
@@ -303,16 +305,14 @@ def test_one_write_that_fails_is_made_up_for(fault: str, call: int) -> None:
             add(store, "1")
             add(store, "2")
     except FileError:
-        assert (fault, call) == ("before", 0)  # the lock was not taken: nothing has begun
+        assert (fault, call) == ("before", 0)  # the lock was not taken, so the run has not begun
         assert backend.found is None
         return
     assert ids(backend) == {"1", "2"}
     assert backend.content.lock is None
 
 
-def test_a_backend_that_is_written_elsewhere_than_it_is_read_is_told_and_not_tried_for_ever() -> (
-    None
-):
+def test_a_backend_that_refuses_every_write_as_changed_is_reported_after_a_while() -> None:
     backend = MemoryBackend()
     store = open_one(backend)
     with store.hold(ARCHIVIST):
@@ -323,7 +323,7 @@ def test_a_backend_that_is_written_elsewhere_than_it_is_read_is_told_and_not_tri
 
 
 @pytest.mark.parametrize("then", ["write", "renew", "give back"])
-def test_a_state_that_is_edited_by_hand_meanwhile_is_kept(then: str) -> None:
+def test_a_state_that_is_edited_by_hand_during_a_run_is_kept(then: str) -> None:
     backend, clock = MemoryBackend(), JumpingClock()
     store = open_one(backend, clock)
     with store.hold(ARCHIVIST):

@@ -1,5 +1,6 @@
-"""The run lock: one apply at a time, the other told who is in the way; and nothing lost where no
-lock helps.
+"""Tests of the run lock: only one run holds it, and other runs report its holder.
+
+No write is lost, even if a run has no lock.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ RUN = "https://github.com/museum/hooks/actions/runs/7"
 HOLDER = Holder("archivist", "host-7", RUN, NOW, 4711, "0123456789abcdef")
 WORDS = f"archivist on host-7 (process 4711) in {RUN} since 2027-01-15T08:00:00Z"
 
-# Holds the run lock of PATH until it is killed, or a line comes.
+# Holds the run lock of the state at its argument until it is killed or reads a line.
 HOLD = """
 import sys
 from hooksync.state.local import LocalStore
@@ -45,7 +46,7 @@ with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None)):
 
 
 class Memory:
-    """A state in memory, whose run lock somebody else gives back after some tries."""
+    """A state in memory, whose run lock a different run releases after some tries."""
 
     where = "memory"
     integrity = Integrity()
@@ -53,7 +54,7 @@ class Memory:
     def __init__(self, busy: int = 0, others: int = 0) -> None:
         self.stored: str | None = None
         self.busy = busy  # tries that fail
-        self.others = others  # writings of another run, each just before one of ours
+        self.others = others  # writes of a different run, each just before one of ours
         self.held: list[Holder] = []
 
     def read(self) -> str | None:
@@ -95,17 +96,17 @@ def try_lock(
     return clock, told
 
 
-# --- waiting for it
+# --- waiting for the lock
 
 
-def test_a_free_lock_is_held_at_once_and_says_since_when() -> None:
+def test_a_free_lock_is_taken_at_once_and_records_the_time() -> None:
     store = Memory()
     clock, told = try_lock(store)
     assert (clock.now(), told) == (NOW, [])
     assert store.held == [replace(HOLDER, since=NOW)]
 
 
-def test_another_run_is_named_with_what_to_do() -> None:
+def test_the_error_names_the_run_that_holds_the_lock_and_a_fix() -> None:
     with pytest.raises(Refused) as caught:
         try_lock(Memory(busy=1))
     assert (
@@ -115,7 +116,7 @@ def test_another_run_is_named_with_what_to_do() -> None:
     )
 
 
-def test_a_lock_that_comes_free_in_time_is_waited_for_and_that_is_told_once() -> None:
+def test_a_run_waits_for_a_lock_that_is_released_in_time_and_reports_the_wait_once() -> None:
     store = Memory(busy=10)
     clock, told = try_lock(store, 30)
     assert told == [
@@ -125,14 +126,14 @@ def test_a_lock_that_comes_free_in_time_is_waited_for_and_that_is_told_once() ->
     assert store.held[0].since == int(clock.now())
 
 
-def test_a_lock_that_stays_is_refused_when_the_time_is_over() -> None:
+def test_a_run_is_refused_if_the_lock_is_still_held_after_the_timeout() -> None:
     store = Memory(busy=1000)
     with pytest.raises(Refused, match="works with memory"):
         try_lock(store, 2.5)
     assert 5 < 1000 - store.busy < 10
 
 
-def test_a_stop_ends_the_waiting() -> None:
+def test_an_interrupt_ends_the_wait() -> None:
     stop = Event()
     stop.set()
     with pytest.raises(Interrupted) as caught:
@@ -143,7 +144,7 @@ def test_a_stop_ends_the_waiting() -> None:
 # --- compare and swap
 
 
-def test_what_another_run_wrote_meanwhile_is_kept() -> None:
+def test_entries_that_a_different_run_wrote_meanwhile_are_kept() -> None:
     store = Memory(others=3)
     after = update(store, adding(entry()))
     assert ids_of(after, "other") == {"0", "1", "2"}
@@ -152,7 +153,7 @@ def test_what_another_run_wrote_meanwhile_is_kept() -> None:
 
 
 @pytest.mark.slow
-def test_a_state_that_others_write_all_the_time_is_an_error() -> None:
+def test_a_state_that_changes_before_every_write_is_an_error() -> None:
     with pytest.raises(FileError, match="the state memory changes all the time"):
         update(Memory(others=10_000), adding(entry()))
 
@@ -172,7 +173,7 @@ def test_a_file_that_was_written_since_it_was_read_is_left_alone(tmp_path: Path)
 
 
 @pytest.mark.parametrize("is_held", [True, False])
-def test_a_run_whose_lock_file_was_deleted_loses_nothing_of_the_next_one(
+def test_a_run_whose_lock_file_was_deleted_keeps_what_the_next_run_wrote(
     tmp_path: Path, is_held: bool
 ) -> None:
     path = str(tmp_path / "hooks.state.json")
@@ -196,7 +197,7 @@ def test_a_run_whose_lock_file_was_deleted_loses_nothing_of_the_next_one(
     assert ids_of(found, "brama") == {"1", "2"}
 
 
-# --- the file
+# --- the lock file
 
 
 @pytest.fixture
@@ -218,7 +219,7 @@ def held_by_another(path: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_only_one_holds_it_and_the_others_learn_who(path: str) -> None:
+def test_only_one_run_holds_the_lock_and_other_runs_report_its_holder(path: str) -> None:
     store = LocalStore(path)
     with store.hold(HOLDER):
         with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
@@ -244,14 +245,16 @@ def test_all_links_to_a_state_share_one_lock(tmp_path: Path, path: str) -> None:
         pass
 
 
-def test_it_is_given_back_whatever_ends_the_run(path: str) -> None:
+def test_the_lock_is_released_if_an_interrupt_ends_the_run(path: str) -> None:
     with pytest.raises(KeyboardInterrupt), LocalStore(path).hold(HOLDER):
         raise KeyboardInterrupt
     with LocalStore(path).hold(HOLDER):
         pass
 
 
-def test_whoever_is_killed_holds_nothing_any_more_and_leaves_no_draft(path: str) -> None:
+def test_a_killed_run_no_longer_holds_the_lock_and_the_next_run_deletes_its_drafts(
+    path: str,
+) -> None:
     with held_by_another(path) as process:
         with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
             pass
@@ -283,7 +286,7 @@ def test_whoever_is_killed_holds_nothing_any_more_and_leaves_no_draft(path: str)
         json.dumps({"user": "x", "host": None, "ci_run": None, "since": "x"}),
     ],
 )
-def test_a_holder_that_cannot_be_read_is_somebody(path: str, words: str) -> None:
+def test_an_unreadable_holder_is_unknown_but_still_holds_the_lock(path: str, words: str) -> None:
     with LocalStore(path).hold(HOLDER):
         Path(f"{path}.lock.json").write_text(words, encoding="latin-1")
         with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
@@ -291,7 +294,7 @@ def test_a_holder_that_cannot_be_read_is_somebody(path: str, words: str) -> None
     assert caught.value.holder is None
 
 
-def test_the_words_of_a_holder_steer_no_terminal() -> None:
+def test_a_printed_holder_contains_no_control_characters() -> None:
     assert "\x1b" not in str(replace(HOLDER, user="\x1b[2J"))
     assert str(Holder(None, None, None, NOW, 1)).startswith(
         "somebody on an unknown machine (process 1) since 2027"
@@ -299,7 +302,7 @@ def test_the_words_of_a_holder_steer_no_terminal() -> None:
 
 
 @pytest.mark.parametrize("where", ["none/hooks.state.json", "file/hooks.state.json", "a\0b"])
-def test_where_nothing_can_be_written_nothing_is_held_and_the_first_writing_says_why(
+def test_without_a_writable_folder_a_run_has_no_lock_and_its_first_write_fails(
     tmp_path: Path, where: str
 ) -> None:
     (tmp_path / "file").write_text("")

@@ -1,6 +1,4 @@
-"""The state on the disk: in its place, whole at every moment, and with nothing lost between
-writers.
-"""
+"""Tests of a state in a file: its place, its mode, and writes that are never partial or lost."""
 
 from __future__ import annotations
 
@@ -32,7 +30,8 @@ from tests.state_makers import load as load_store
 WHOLE = state(entry(), entry("test"))
 WRITTEN = replace(WHOLE, serial=2)
 
-# Adds entries of a tenant, one write each, and reports each: `writer.py PATH TENANT HOW-MANY`.
+# Adds entries of a tenant, one for each write, and prints each number.
+# Arguments: PATH TENANT HOW-MANY.
 WRITER = """
 import sys
 from threading import Event
@@ -59,7 +58,7 @@ def path(tmp_path: Path) -> str:
 
 @contextmanager
 def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run code in a process of its own; it ends with the block."""
+    """Start a process that runs Python code, and kill it at the end of the block."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *arguments]
     with subprocess.Popen(
@@ -84,7 +83,7 @@ def put_whole(_: State) -> State:
 
 
 def left_in(path: str) -> list[str]:
-    """Name what is in the folder but for the file that runs queue at."""
+    """Return the names of the files in the folder of a state, without lock files."""
     return sorted(name for name in os.listdir(os.path.dirname(path)) if not name.endswith(".lock"))
 
 
@@ -97,7 +96,7 @@ def problem_of(path: str) -> str:
     return said
 
 
-# --- where it is
+# --- the place of the state
 
 
 @pytest.mark.parametrize(
@@ -112,13 +111,13 @@ def problem_of(path: str) -> str:
         ("hooks.yaml", "x.json", "x.json"),
     ],
 )
-def test_the_state_lies_beside_the_hooks_file(
+def test_the_state_is_kept_beside_the_hooks_file(
     file: str, flag: str | None, found: str | None
 ) -> None:
     assert state_place(file, flag) == found
 
 
-def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -> None:
+def test_the_state_of_a_folder_of_hooks_files_is_kept_in_that_folder(tmp_path: Path) -> None:
     folder = tmp_path / "hooks.d"
     folder.mkdir()
     assert state_place(str(folder), None) == str(folder / "hooks.state.json")
@@ -127,12 +126,12 @@ def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -
 # --- reading and writing
 
 
-def test_there_is_no_state_where_there_is_no_file(path: str) -> None:
+def test_a_missing_file_means_that_there_is_no_state(path: str) -> None:
     assert load(path) is None
     assert left_in(path) == []
 
 
-def test_a_change_is_made_to_what_is_there_now_and_not_to_what_was_read_before(path: str) -> None:
+def test_a_change_applies_to_the_current_state_and_not_to_an_earlier_one(path: str) -> None:
     update(path, put_whole)
     stale = load(path)
     assert stale is not None
@@ -148,7 +147,7 @@ def test_a_new_state_has_a_salt_of_its_own(tmp_path: Path) -> None:
     assert len(found[0].url_salt) == 32
 
 
-def test_only_its_owner_may_read_it(path: str) -> None:
+def test_only_its_owner_can_read_a_state(path: str) -> None:
     Path(path).write_text(state_text(state()))
     os.chmod(path, 0o666)
     before = os.umask(0)
@@ -159,7 +158,7 @@ def test_only_its_owner_may_read_it(path: str) -> None:
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
-def test_nothing_is_written_where_nothing_changes(path: str) -> None:
+def test_nothing_is_written_if_nothing_changes(path: str) -> None:
     update(path, put_whole)
     for ending in ("\n", "\r\n"):
         Path(path).write_bytes(state_text(WHOLE).replace("\n", ending).encode())
@@ -171,7 +170,7 @@ def test_nothing_is_written_where_nothing_changes(path: str) -> None:
         )
 
 
-def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_does_not_make_each_run_write(
+def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_causes_no_repeated_writes(
     path: str,
 ) -> None:
     whole = state(entry("brama", "##vso[task.complete]"))
@@ -184,21 +183,22 @@ def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_does_not_make_each_r
     assert load(path) == replace(whole, serial=whole.serial + 1)
 
 
-def test_each_write_that_changes_anything_counts_and_no_other(path: str) -> None:
+def test_the_serial_counts_exactly_the_writes_that_change_the_state(path: str) -> None:
     makes = [adding(entry(name)) for name in ("one", "one", "two")]
     assert [update(path, make).serial for make in makes] == [1, 1, 2]
-    update(path, lambda now: replace(state(entry()), serial=7))  # pushed from elsewhere
+    # as if a state from elsewhere were pushed
+    update(path, lambda now: replace(state(entry()), serial=7))
     found = load(path)
     assert found
     assert (found.serial, found.url_salt) == (8, state().url_salt)
 
 
-def test_no_file_is_made_where_there_is_nothing_to_remember(path: str) -> None:
+def test_no_file_is_made_if_there_is_nothing_to_record(path: str) -> None:
     assert update(path, lambda now: now).serial == 0
     assert left_in(path) == []
 
 
-def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, path: str) -> None:
+def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path: Path, path: str) -> None:
     (tmp_path / "cache").mkdir()
     real = tmp_path / "cache" / "real.json"
     Path(path).symlink_to(real)
@@ -207,15 +207,15 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, path: str)
     assert load(str(real)) == WRITTEN
     update(str(real), adding(entry("other")))
     assert load(path) != WRITTEN
-    assert not os.path.exists(f"{path}.lock")  # both names queue at one place
+    assert not os.path.exists(f"{path}.lock")  # both paths share one lock file
 
 
-def test_a_byte_order_mark_is_passed_over(path: str) -> None:
+def test_a_byte_order_mark_is_ignored(path: str) -> None:
     Path(path).write_bytes(b"\xef\xbb\xbf" + state_text(WHOLE).encode())
     assert load(path) == WHOLE
 
 
-# --- what goes wrong leaves all as it was
+# --- errors leave the file unchanged
 
 
 def test_a_bad_state_is_neither_used_nor_written_over(path: str) -> None:
@@ -226,13 +226,13 @@ def test_a_bad_state_is_neither_used_nor_written_over(path: str) -> None:
     assert Path(path).read_text() == "{}"
 
 
-def test_bytes_that_are_no_text_are_no_state(path: str) -> None:
+def test_bytes_that_are_not_utf_8_text_are_refused(path: str) -> None:
     Path(path).write_bytes(b"\xff\xfe{\x00}\x00")
     with pytest.raises(FileError, match="is not UTF-8 text"):
         load(path)
 
 
-def test_a_state_beyond_all_measure_is_not_read(path: str) -> None:
+def test_a_state_that_is_larger_than_64_mib_is_not_read(path: str) -> None:
     with open(path, "wb") as file:
         file.truncate(MOST_BYTES + 1)
     with pytest.raises(FileError, match="is larger than 64 MiB"):
@@ -240,7 +240,7 @@ def test_a_state_beyond_all_measure_is_not_read(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["folder", "pipe"])
-def test_what_is_not_a_file_is_no_state(tmp_path: Path, name: str) -> None:
+def test_a_folder_or_a_pipe_in_the_place_of_a_state_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FileError, match=rf"{name} cannot be read: (is a directory|it is a pipe)"):
@@ -248,7 +248,7 @@ def test_what_is_not_a_file_is_no_state(tmp_path: Path, name: str) -> None:
     assert "cannot be read: i" in problem_of(str(tmp_path / name))
 
 
-def test_a_change_that_fails_writes_nothing_and_lets_the_next_one_in(path: str) -> None:
+def test_a_change_that_fails_writes_nothing_and_does_not_block_the_next_change(path: str) -> None:
     update(path, put_whole)
 
     def fail(_: State) -> State:
@@ -260,19 +260,19 @@ def test_a_change_that_fails_writes_nothing_and_lets_the_next_one_in(path: str) 
     assert update(path, lambda now: now) == WRITTEN
 
 
-def test_no_folder_no_state(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error_and_is_not_made(tmp_path: Path) -> None:
     assert "no such file or directory" in problem_of(str(tmp_path / "none" / "hooks.state.json"))
     (tmp_path / "file").write_text("")
     assert "not a directory" in problem_of(str(tmp_path / "file" / "hooks.state.json"))
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_path_that_no_system_takes_is_said(tmp_path: Path) -> None:
+def test_a_path_with_a_null_character_is_reported(tmp_path: Path) -> None:
     assert "null" in problem_of(str(tmp_path / "a\0b"))
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="folders have no such permissions")
-def test_a_folder_that_may_not_be_written_to_is_said(path: str) -> None:
+def test_a_folder_without_write_permission_is_reported(path: str) -> None:
     code = """
 import os, sys
 import filelock
@@ -302,12 +302,12 @@ with store.hold(Holder("me", "here", None)):
     assert left_in(path) == []
 
 
-def test_nothing_is_written_while_another_run_holds_the_lock(path: str) -> None:
+def test_nothing_is_written_while_a_different_run_holds_the_lock(path: str) -> None:
     update(path, put_whole)
     with LocalStore(path).hold(Holder("archivist", "host-7", None)):
         with pytest.raises(FileError, match="cannot be locked"):
             update(path, adding(entry("other")))
-        assert load(path) == WRITTEN  # reading waits for nobody
+        assert load(path) == WRITTEN  # a reader does not wait for the lock
     assert update(path, lambda now: now) == WRITTEN
 
 
@@ -333,7 +333,7 @@ def test_two_processes_that_write_at_once_lose_nothing(path: str) -> None:
 @settings(max_examples=8, deadline=None)
 @given(acknowledged=st.integers(0, 5), readings=st.integers(0, 20))
 @pytest.mark.slow
-def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(
+def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_state(
     tmp_path_factory: pytest.TempPathFactory, acknowledged: int, readings: int
 ) -> None:
     path = str(tmp_path_factory.mktemp("killed") / "hooks.state.json")
@@ -343,10 +343,10 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(
         assert process.stdout is not None
         last = [process.stdout.readline() for _ in range(acknowledged + 1)][-1]
         for _ in range(readings):
-            assert load(path) is not None  # whole at every moment, while it is being written
+            assert load(path) is not None  # the state is complete at every moment of a write
         process.kill()
     after = update(path, adding(entry("third")))
     assert len(ids_of(after, "brama")) == len(before)
     new = ids_of(after, "new")
     assert new == set(map(str, range(len(new))))
-    assert len(new) > int(last)  # what was said to be written is there
+    assert len(new) > int(last)  # the state has every entry that the writer printed

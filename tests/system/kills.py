@@ -1,12 +1,12 @@
-"""Kills runs of hooksync at random moments, many of them, and holds what is left, and what the next
-run makes of it.
+"""Kill many runs of hooksync at random moments, and check what they and the next runs leave.
 
     python -m tests.system.kills --number 500 --seed 1
 
-Each kill has a tenancy of its own, by real HTTP, that asks for steps of every kind. A process
-applies and gets SIGKILL, SIGTERM, SIGINT or SIGHUP after a number of its calls and a bit. The laws
-are asked of what it left; then one apply must settle everything, and each secret is
-known. Prints figures; exits with 1 when anything did not hold.
+Each kill has its own sandbox tenancy over real HTTP, and its plan has steps of every kind. A
+process applies this plan. Shortly after some of its calls, it gets SIGKILL, SIGTERM, SIGINT or
+SIGHUP. The record of the run must break no law of `tests.laws`. Then one apply must settle
+everything, and the last plan must find every secret unchanged. The program prints figures, and
+exits with 1 if any check fails.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from tests.system.tenancy import (
     wanted,
 )
 
-SIGNALS = {  # with the exit code of a run that is asked to end; None: it is not asked
+SIGNALS = {  # with the exit code of a run that handles the signal; None: no run can handle it
     getattr(signal, "SIGKILL", signal.SIGABRT): None,
     signal.SIGTERM: 143,
     signal.SIGINT: 130,
@@ -66,26 +66,27 @@ WAYS = (
     "answer-without-id, the list lags",
 )
 LATENCY = 0.02  # seconds
-LAG = 0.4  # seconds, of a list that lags: the process is killed in real time
-CALLS = 20  # of a whole apply, about
-# seconds after a call: while secrets are stretched and the state is written; between calls
+LAG = 0.4  # seconds by which a list lags: short, because the killed process waits in real time
+CALLS = 20  # about as many as a whole apply makes
+# the longest delay of a signal after a call, in seconds: LONG covers the derivation of keys and a
+# write of the state, SHORT the time between two calls
 LONG, SHORT = (
     0.3,
     0.03,
 )
 PATIENCE = 60.0  # seconds
-OURS = "cli/main.py"  # in every traceback of what hooksync itself has begun
+OURS = "cli/main.py"  # in every traceback that begins in hooksync itself
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """What befalls one process."""
+    """How one process is killed."""
 
     number: int
     way: str
     signal: signal.Signals
-    calls: int  # that it makes before
-    delay: float  # seconds after the last of them
+    calls: int  # that the process makes before the signal
+    delay: float  # seconds from the last of these calls to the signal
 
     def __str__(self) -> str:
         return (
@@ -96,22 +97,23 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """What came of it."""
+    """The result of a kill."""
 
     kill: Kill
-    code: int  # negative: the signal that ended it
-    changes: int  # subscriptions made or removed by then
+    code: int  # negative: the number of the signal that ended the process
+    changes: int  # subscriptions that the process made or removed
     broken: tuple[str, ...]
 
     @property
     def is_in_between(self) -> bool:
-        """Whether it ended with some of its work done, and some not."""
+        """Whether the process ended after some of its changes, but not all."""
         return self.code != 0 and self.changes > 0
 
 
 class ShiftedClock:
-    """The real time, for the process that is killed; who waits in this one finds that the time has
-    passed.
+    """A clock that adds each wait to the real time, so that waits in this process take no time.
+
+    The killed process has the real time.
     """
 
     def __init__(self) -> None:
@@ -129,7 +131,7 @@ class ShiftedClock:
 
 
 def draw(number: int, seed: object) -> list[Kill]:
-    """Choose so many kills, over all ways and signals."""
+    """Return `number` kills, spread over all ways and signals."""
     chance = random.Random(f"kills {seed}")
     pairs = [(way, each) for way in WAYS for each in SIGNALS]
     chance.shuffle(pairs)
@@ -143,7 +145,7 @@ def draw(number: int, seed: object) -> list[Kill]:
 
 
 def carry_out(kill: Kill) -> Killed:
-    """Let a process apply, kill it, and let the next runs put things right."""
+    """Kill a process during its apply, check it and the next runs, and return the result."""
     way, clock = NAMED[kill.way], ShiftedClock()
     if way.lag:
         way = replace(way, lag=LAG)
@@ -164,7 +166,7 @@ def carry_out(kill: Kill) -> Killed:
 
 
 def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
-    """Start a process, watch it, and kill it; what it left, as the laws see it."""
+    """Start a process, watch it, kill it, and return the record that the laws check."""
     box, folder, before = tenancy.box, tenancy.folder, tenancy.witness.held()
     path = folder / "hooks.state.json"
     known = path.read_text(encoding="utf-8")
@@ -190,7 +192,7 @@ def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
         out, err = process.communicate(timeout=PATIENCE)
     wait_until_all_is_carried_out(box)
     _look(tenancy, moments)
-    # else Python itself was still starting
+    # false if Python itself was still starting
     has_begun = bool(box.calls) or OURS in err or "Traceback" not in err
     code = process.returncode if has_begun else -kill.signal
     text, held = path.read_text(encoding="utf-8"), tenancy.witness.held()
@@ -212,26 +214,27 @@ def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
 
 
 def _result(out: str) -> Any:
-    """Read the report; None if the run ended before there was one."""
+    """Return the report in an output; None if the run ended before it had one."""
     document = json.loads(out) if out else {}
     return document if "tenancies" in document else None
 
 
 def _look(tenancy: WatchedTenancy, moments: list[Moment]) -> None:
-    """Keep what is held, where it is another than before."""
+    """Record a moment if the tenancy holds different subscriptions than before."""
     held = tenancy.witness.held()
     if not moments or moments[-1].held != held:
         lists = [call for call in tenancy.box.calls if call.name == "list"]
-        shown = held if lists else None  # as a run sees it that ends: it waits for a list that lags
+        # a run that ends has seen what is held, because it waits for a list that lags
+        shown = held if lists else None
         moments.append(Moment("killed", held, "a call", TENANT, shown=shown))
 
 
 def _broken_code(kill: Kill, run: Run, folder: Path, *, has_called: bool) -> Iterator[str]:
-    """Hold the end of a process against its signal, and what it says against what it has written."""
+    """Yield what is wrong with the exit code, a traceback, or the report that the run wrote."""
     if "Traceback" in run.said and OURS in run.said:
         yield f"it shows a traceback: {run.said[-600:]}"
     expected = SIGNALS[kill.signal]
-    # Python was still starting, or already ending
+    # whether Python was still starting, or already ending
     is_outside = not has_called or (folder / "report.json").exists()
     if run.code not in (0, expected) and not (run.code is None and is_outside):
         yield f"it ends with {run.code}, not {expected}: {run.said[-400:]}"
@@ -243,7 +246,7 @@ def _broken_code(kill: Kill, run: Run, folder: Path, *, has_called: bool) -> Ite
 
 
 def _settle(tenancy: WatchedTenancy) -> list[str]:
-    """Apply once more, and then find nothing to do; returns what does not hold."""
+    """Apply twice more and plan, and return what is wrong. Only the first may make changes."""
     second = tenancy.apply()
     third = tenancy.apply()
     last = tenancy.plan()
@@ -264,7 +267,7 @@ def _settle(tenancy: WatchedTenancy) -> list[str]:
 
 
 def figures(results: Sequence[Killed]) -> str:
-    """Say in numbers what was killed and what came of it. A negative end: by the signal itself."""
+    """Return the results as figures. A negative end is the number of the signal that caused it."""
     lines = [f"{len(results)} kills, {sum(bool(one.broken) for one in results)} broken"]
     counted = {
         "signals": Counter(one.kill.signal.name for one in results),
@@ -282,7 +285,7 @@ def figures(results: Sequence[Killed]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Kill as many as asked for, side by side, and print what came of it."""
+    """Carry out the kills in parallel, and print the results."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.system.kills", description=__doc__.partition("\n")[0]
     )

@@ -1,6 +1,4 @@
-"""Runs of hooksync that start from nothing each time, as CI jobs do, and share one state on a real
-backend.
-"""
+"""Start jobs as a CI does: each has a new folder, and all share one state on a real backend."""
 
 from __future__ import annotations
 
@@ -33,15 +31,15 @@ tenancies:
 """
 APPLY = ("apply", "--yes", "--no-probe", "--parallelism", "2")
 PATIENT = (*APPLY, "--lock-timeout", "60")
-CALLS = 3 + 2 * len(TRIGGERS)  # of a rotation: log-in, lists, and two for each
+CALLS = 3 + 2 * len(TRIGGERS)  # that a rotation makes: log-in, lists, and two for each trigger
 FIRST = "first-secret-of-the-catalogue-0001"
-LATENCY = 0.03  # seconds, of each call to the service
-EXPIRY = 2  # seconds for which a run lock holds
+LATENCY = 0.03  # seconds that each call to the service takes
+EXPIRY = 2  # seconds until a run lock expires
 
 
 @dataclass
 class Runners:
-    """Makes folders that know nothing but the hooks file and where the state is."""
+    """Makes a folder for each job, which has only the hooks file and the place of the state."""
 
     folder: Path
     backend: Backend
@@ -74,7 +72,7 @@ class Runners:
         return place
 
     def rotate(self) -> str:
-        """Choose another secret for all runs from now on."""
+        """Choose a new secret for all later runs, and return it."""
         self.secret = f"another-secret-of-the-catalogue-{self.number:04}"
         self.receiver.set_secret("catalogue", self.secret)
         return self.secret
@@ -83,7 +81,7 @@ class Runners:
         return self.fresh().run_process(*arguments)
 
     def differences(self) -> list[str]:
-        """Say in what the tenancy is not as declared: each once, with the secret of now."""
+        """Return how the tenancy differs from one subscription per trigger with the new secret."""
         held = [(one.trigger, one.secret) for one in self.box.subscriptions("DEMO")]
         missing = {trigger for trigger, secret in held if secret != self.secret}
         is_whole = len(held) == len({trigger for trigger, _ in held}) == len(TRIGGERS)
@@ -101,7 +99,7 @@ def runners(folder: Path, backend: Backend, latency: float = LATENCY) -> Iterato
 
 
 def reach(box: Sandbox, process: subprocess.Popen[Any], calls: int) -> bool:
-    """Wait until the sandbox has seen so many calls; False where the process ends before."""
+    """Wait until the sandbox has seen so many calls; return False if the process ends before."""
     while len(box.calls) < calls:
         if process.poll() is not None:
             return False
@@ -110,9 +108,7 @@ def reach(box: Sandbox, process: subprocess.Popen[Any], calls: int) -> bool:
 
 
 def kill_one(jobs: Runners, calls: int) -> list[str]:
-    """Kill a rotation after so many of its calls; the next job must end right. Returns what is
-    wrong.
-    """
+    """Kill a rotation after so many calls, run the next job, and return what is wrong then."""
     jobs.rotate()
     before = len(jobs.box.calls)
     with jobs.fresh().popen(*PATIENT) as process:
@@ -124,7 +120,7 @@ def kill_one(jobs: Runners, calls: int) -> list[str]:
 
 
 def race(jobs: Runners, *flags: str) -> list[str]:
-    """Let two jobs rotate at once. Returns what is wrong."""
+    """Start two rotations at the same time, and return what is wrong after them."""
     jobs.rotate()
     places = [jobs.fresh() for _ in range(2)]
     before = sum(call.name == "subscribe" for call in jobs.box.calls)

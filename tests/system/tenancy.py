@@ -1,8 +1,8 @@
-"""What kills are tried on: a tenancy that asks for steps of every kind, by real HTTP.
+"""The tenancy for the tests of kills: its plan has steps of every kind, and it has real HTTP.
 
-`prepare` writes the hooks file, what the sandbox holds, and the state of the run that made most of
-it. `WatchedTenancy` runs commands on it in this process, watches the tenancy past hooksync, and
-makes a record for the laws.
+`prepare` writes the hooks file, the subscriptions in the sandbox, and the state of the run that
+made most of them. `WatchedTenancy` runs commands on the tenancy in this process. It also reads the
+tenancy without hooksync, and makes a record for the laws.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
@@ -39,21 +39,18 @@ from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
 from tests.memory_terminal import MemoryTerminal
 from tests.sandbox_faults import normalised
 
-if TYPE_CHECKING:
-    pass
-
 QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05, dice=lambda: 0.5)
 TIMEOUT = 15.0  # seconds that a call may take
 SIDE_BY_SIDE = 8  # calls in flight
-LONGEST = 30.0  # seconds that a call which nobody waits for any more may take to be carried out
-LAG = 5.0  # seconds, of a list that lags
+LONGEST = 30.0  # seconds that a call may still take after hooksync has stopped waiting for it
+LAG = 5.0  # seconds by which a list lags
 
 SECRET = "s3cret-of-every-hook-0123456789abc"
 OLD_SECRET = "0ld-secret-of-every-hook-0123456789"
 OTHER_SECRET = "s3cret-of-somebody-else-0123456789"
 HIDDEN = (SECRET, OLD_SECRET, OTHER_SECRET, PASSWORD)
 OURS, THEIRS = "https://hooks.example.org", "https://vendor.example"
-TENANT, TENANCY = "DEMO", "prod"  # for the service, and in the hooks file
+TENANT, TENANCY = "DEMO", "prod"  # the names in the service, and in the hooks file
 TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")
 SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
 URL_SALT = "75" * 16
@@ -78,7 +75,7 @@ MOVED_NAMES = """\
       right: {url: "https://hooks.example.org/left", trigger: MOVED}
 """
 SWAPPED = {"left": "right", "right": "left"}
-# what the state calls what was made at a URL
+# by the last part of a URL: the name of its subscription in the old state
 FORMER_NAMES = {
     "moved-from": "turned",
     "steady": "stayed",
@@ -89,12 +86,12 @@ What = tuple[str, str, bool, str]  # URL, trigger, flag, secret
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How hooksync is run, and how the service is."""
+    """How hooksync replaces subscriptions, and how the service behaves."""
 
     name: str
     replacement: Literal["create-first", "remove-first"] = "create-first"
     traits: frozenset[str] = frozenset()  # of the sandbox
-    # whether what is resubscribed has moved, and what is kept has other names than before
+    # whether resubscribed subscriptions have new URLs, and kept ones new names
     moves: bool = False
     lag: float = 0.0  # seconds by which the list is late
 
@@ -117,16 +114,16 @@ NAMED = {
 }
 
 
-# --- what there is, and what is to be there
+# --- what the tenancy holds, and what it must hold in the end
 
 
 def environ(url: str) -> dict[str, str]:
-    """The environment of hooksync, for a service at a URL."""
+    """Return the environment of hooksync for a service at a URL."""
     return {**LOG_IN, "HOOK_SECRET": SECRET, "BOX": url}
 
 
 def wanted(way: Way) -> Counter[What]:
-    """What is to be there at the end, of what is ours."""
+    """Return the owned subscriptions that the tenancy must hold in the end."""
     steady = [(f"{OURS}/steady", trigger, True, SECRET) for trigger in TRIGGERS]
     turned = [(f"{OURS}/turned", trigger, False, SECRET) for trigger in TRIGGERS]
     fresh = [(f"{OURS}/fresh", trigger, True, SECRET) for trigger in TRIGGERS]
@@ -161,7 +158,7 @@ def declared_of(way: Way) -> Declared:
 
 
 def options_of(way: Way, clock: Clock) -> SandboxOptions:
-    """How the sandbox is to be."""
+    """Return the options of the sandbox for a way."""
     return SandboxOptions(
         traits=way.traits | {"no-challenge"},
         list_lag_additions=way.lag,
@@ -172,13 +169,13 @@ def options_of(way: Way, clock: Clock) -> SandboxOptions:
 
 
 def _ids() -> Iterator[str]:
-    """Give the same ids in every run, in an order that is not that of their text."""
+    """Yield the same ids in every run, in an order that is not alphabetical."""
     for number in count():
         yield hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
 def prepare(way: Way, folder: Path, box: Sandbox) -> None:
-    """Write the hooks file, what the sandbox holds, and the state of a run that made some of it."""
+    """Write the hooks file, fill the sandbox, and write the state of an earlier run."""
     hooks = HOOKS.replace("create-first", way.replacement) + (MOVED_NAMES if way.moves else "")
     (folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
     state = _old_state(box.url, _seed(box, way), FORMER_NAMES if way.moves else {})
@@ -186,9 +183,9 @@ def prepare(way: Way, folder: Path, box: Sandbox) -> None:
 
 
 def _seed(box: Sandbox, way: Way) -> list[Subscription]:
-    """Hold what asks for every kind of step; give what the state is to know."""
+    """Fill the sandbox for steps of every kind, and return the subscriptions for the state."""
     for trigger in TRIGGERS:
-        # the state tells of one that its secret has changed
+        # by its fingerprint in the state, hooksync finds that this secret has changed
         turned = f"{OURS}/{'moved-from' if way.moves else 'turned'}"
         box.seed(TENANT, turned, trigger, OLD_SECRET)  # resubscribed
         box.seed(TENANT, f"{OURS}/steady", trigger, SECRET)  # kept
@@ -197,7 +194,7 @@ def _seed(box: Sandbox, way: Way) -> list[Subscription]:
     for name in SWAPPED if way.moves else ():
         box.seed(TENANT, f"{OURS}/{name}", "MOVED", SECRET)  # kept
     made = box.subscriptions(TENANT)
-    box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # one of the two is to go
+    box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # a duplicate: one must be removed
     return [one for one in made if one.url.startswith(f"{OURS}/")]
 
 
@@ -216,12 +213,12 @@ def _old_state(server: str, made: Iterable[Subscription], names: Mapping[str, st
 
 @cache
 def key_of(secret: str) -> Key:
-    """Stretch a secret under the one salt; once in a process, for it costs 0.1 s."""
+    """Return the key of a secret with the one salt; cached, because a derivation takes 0.1 s."""
     return derive_key((Secret(secret), SALT))
 
 
 def remembered(text: str, held: Collection[Held]) -> tuple[Remembered, ...]:
-    """Read what a state says, and whether it is so. `held`: what is there."""
+    """Return the entries of a state, and whether each is right. `held`: the live subscriptions."""
     if not text:
         return ()
     secrets = {one.id: one.secret for one in held}
@@ -244,11 +241,11 @@ def _is_right(entry: StateEntry, secret: str | None) -> bool | None:
     return entry.is_made_with(key_of(secret))
 
 
-# --- watching it
+# --- watching the tenancy
 
 
 class Witness:
-    """What the tenancy held after each call of each run. Thread-safe."""
+    """Records what the tenancy held after each call of each run. Thread-safe."""
 
     def __init__(self, box: Sandbox) -> None:
         self._box = box
@@ -273,13 +270,13 @@ class Witness:
         return there
 
     def network(self, name: str, environ: Mapping[str, str]) -> Callable[[float, int], Transport]:
-        """Return what makes the real network of a run of this name, and watches it."""
+        """Return a function that makes the real network of a run, and records the calls."""
         return lambda timeout, connections: _Watched(
             Transport(timeout, connections, environ), name, self
         )
 
     def note(self, name: str, request: Request, answer: Answer | None) -> None:
-        """Keep what is held after a call. `answer`: None where there was none."""
+        """Record what the tenancy holds after a call. `answer`: None if there was no answer."""
         call = call_name(http_server.Request(request.method, request.path))
         with self._lock:
             held = self.held()
@@ -295,7 +292,7 @@ class Witness:
 
 
 class _Watched:
-    """The real network of one run."""
+    """The real network of one run, whose calls a witness records."""
 
     def __init__(self, network: Transport, name: str, witness: Witness) -> None:
         self._network = network
@@ -321,20 +318,20 @@ def _document(text: str | bytes) -> Any:
         return None
 
 
-# --- running commands on it
+# --- running commands on the tenancy
 
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What a run of hooksync came to."""
+    """The results of a run of hooksync."""
 
-    live: tuple[Subscription, ...]  # right after it
-    state: str  # the state's text right after it
-    run: Run  # as the laws see it
+    live: tuple[Subscription, ...]  # right after the run
+    state: str  # its text right after the run
+    run: Run  # the record that the laws check
 
 
 class WatchedTenancy:
-    """A tenancy, and the folder that looks after it."""
+    """A tenancy, and the folder with its hooks file and its state."""
 
     def __init__(self, way: Way, box: Sandbox, clock: Clock, folder: Path) -> None:
         self.way = way
@@ -346,7 +343,6 @@ class WatchedTenancy:
         self._runs = 0
 
     def apply(self) -> Came:
-        """Apply what is declared."""
         options = ApplyOptions(
             self.files,
             format="json",
@@ -358,14 +354,13 @@ class WatchedTenancy:
         return self._run(plan_apply.apply, options)
 
     def plan(self) -> Came:
-        """Plan what is declared."""
         options = PlanOptions(
             self.files, format="json", uses_state=True, has_detailed_exit_code=True
         )
         return self._run(plan_apply.plan, options)
 
     def _run(self, verb: Callable[[Any, World], int], options: ApplyOptions | PlanOptions) -> Came:
-        """Run a command, as the command line would; but an exception that it does not know is kept."""
+        """Run a command as the command line does, but record an unexpected exception as a crash."""
         self._runs += 1
         name = f"{verb.__name__} {self._runs}"
         start = len(self.witness.moments)
@@ -405,15 +400,13 @@ class WatchedTenancy:
 
 
 def _text(folder: Path) -> str:
-    """Read the state; nothing if there is none."""
+    """Return the text of the state; empty if there is no state."""
     path = folder / "hooks.state.json"
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def wait_until_all_is_carried_out(box: Sandbox) -> None:
-    """Wait for the calls that hooksync does not wait for any more. Each has a status when it is
-    through.
-    """
+    """Wait for the calls that hooksync has stopped waiting for. A finished call has a status."""
     end = time.monotonic() + LONGEST
     while any(call.status is None for call in box.calls):
         if time.monotonic() > end:

@@ -1,5 +1,6 @@
-"""Files by names that steer a terminal or a runner, and files that are none: real processes tell
-each in a message.
+"""Tests of file names that look like commands to a terminal or a runner, and of odd files.
+
+An odd file is a pipe, a socket, a device, a folder, a link or a standard stream.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ COMMANDS = {
 
 def assert_harmless(run: Run) -> None:
     for stream in (run.out, run.err):
-        # its line breaks are escaped where it enters a message: no line begins with it
+        # messages escape the line breaks of EVIL, so no line can begin with its `::`
         assert "\\x3a:" not in stream
         for line in stream.split("\n"):
             assert line.isprintable(), line
@@ -68,7 +69,7 @@ def assert_harmless(run: Run) -> None:
 
 
 @pytest.mark.parametrize("what", sampled(list(COMMANDS), 8, 2))
-def test_no_file_name_and_no_argument_steers_a_terminal_or_a_runner(
+def test_no_file_name_and_no_argument_acts_as_a_command_to_a_terminal_or_a_runner(
     what: str, place: Place
 ) -> None:
     folder = place.folder / EVIL
@@ -83,10 +84,10 @@ def test_no_file_name_and_no_argument_steers_a_terminal_or_a_runner(
     assert run.out + run.err
     assert_harmless(run)
     if "json" in COMMANDS[what]:
-        assert run.json  # it can be read
+        assert run.json  # the output is valid JSON
 
 
-# --- what is no file
+# --- paths that are not files
 
 
 def make_pipe(path: Path) -> None:
@@ -119,7 +120,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("kind", "what"), covering(WRONG, every=4))
-def test_what_is_no_file_is_told_and_not_waited_for(
+def test_an_input_path_that_is_not_a_file_is_an_error_and_does_not_block_the_run(
     kind: Callable[[Path], None], what: str, place: Place
 ) -> None:
     place.write(HOOKS.replace("{env: CATALOGUE_SECRET}", "{file: odd}"), "secret.yaml")
@@ -136,7 +137,7 @@ def make_socket(path: Path) -> None:
         server.bind(str(path))
 
 
-WRITTEN = {  # the exit code, and what is written
+WRITTEN = {  # commands that write the file `odd`, and their exit codes
     "plan --out odd": 1,
     "apply --yes --report odd": 4,
     "plan --metrics odd": 0,
@@ -148,7 +149,7 @@ WRITTEN = {  # the exit code, and what is written
 @pytest.mark.parametrize(
     ("command", "kind"), covering(product(WRITTEN, (make_pipe, make_socket, Path.mkdir)))
 )
-def test_a_pipe_in_the_place_of_an_output_is_an_error_and_holds_no_run_up(
+def test_an_output_path_that_is_not_a_file_is_an_error_and_does_not_block_the_run(
     command: str, kind: Callable[[Path], None], place: Place
 ) -> None:
     kind(place.folder / "odd")
@@ -185,7 +186,9 @@ def test_a_standard_input_that_does_not_block_is_read_to_its_end(place: Place) -
 
 
 @pytest.mark.parametrize("folder", sampled(["/dev/fd", "/proc/self/fd"], 2))
-def test_a_process_substitution_still_is_a_hooks_file_and_a_plan(folder: str, place: Place) -> None:
+def test_a_process_substitution_can_be_a_hooks_file_or_a_saved_plan(
+    folder: str, place: Place
+) -> None:
     if not os.path.isdir(folder):
         pytest.skip("no such folder there")
     assert place.run("plan", "--out", "plan.json").code == 0
@@ -196,14 +199,15 @@ def test_a_process_substitution_still_is_a_hooks_file_and_a_plan(folder: str, pl
         reading, writing = os.pipe()
         process = place.popen(*arguments, f"{folder}/{reading}", pass_fds=[reading])
         os.close(reading)
-        with open(writing, "w", encoding="utf-8") as pipe:  # after the start: it is waited for
+        # after the start, because the process waits for the text
+        with open(writing, "w", encoding="utf-8") as pipe:
             pipe.write(text)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, out + err
 
 
 @pytest.mark.parametrize("stream", sampled(["/dev/stdout", "/dev/stderr", "/proc/self/fd/1"], 3))
-def test_a_plan_and_a_report_can_go_to_a_stream(stream: str, place: Place) -> None:
+def test_a_plan_can_be_saved_to_a_standard_stream(stream: str, place: Place) -> None:
     if not os.path.exists(os.path.dirname(stream)):
         pytest.skip("no such folder there")
     run = place.run_process("plan", "--out", stream)
@@ -212,7 +216,7 @@ def test_a_plan_and_a_report_can_go_to_a_stream(stream: str, place: Place) -> No
 
 
 @pytest.mark.parametrize("flag", ["plan --out", "plan --metrics", "apply --yes --report"])
-def test_a_link_in_the_place_of_a_plan_or_report_is_replaced_and_never_followed(
+def test_a_symbolic_link_in_the_place_of_an_output_is_replaced_and_never_followed(
     flag: str, place: Place
 ) -> None:
     (place.folder / "precious").write_text("old")
@@ -223,7 +227,9 @@ def test_a_link_in_the_place_of_a_plan_or_report_is_replaced_and_never_followed(
     assert "hooksync" in (place.folder / "written.json").read_text()
 
 
-def test_a_plan_that_would_hold_a_secret_is_refused_and_text_masks_it(place: Place) -> None:
+def test_a_plan_that_would_contain_a_secret_is_refused_and_text_output_masks_it(
+    place: Place,
+) -> None:
     shown = place.run("plan", "--out", f"{SECRET}.json")
     assert shown.code == 0
     assert "saved: hooksync apply ***.json carries out exactly this" in shown.err

@@ -1,9 +1,8 @@
-"""Whole processes on disks that are full or read-only, and with standard streams that are full,
-closed or left early.
+"""Tests of processes on full or read-only disks, and with full or closed standard streams.
 
-What was made stays told and remembered: an error in words and an honest exit code, the old file
-byte for byte, nothing left beside it, and a next run that finds the work. No fault is played by
-patching: the system itself says no.
+A run reports each error and its changes, and ends with the right exit code. Old files stay the same
+to the byte, without new files beside them. The next run finds the changes. No test patches
+hooksync: the system itself refuses to write.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from tests.wire import Wire, answer
 resource = pytest.importorskip("resource")
 
 ONE = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
-FULL = "/dev/full"  # only ever written to by redirection
+FULL = "/dev/full"  # only a shell writes to it, by redirection
 NEEDS_FULL = pytest.mark.skipif(
     not os.path.exists(FULL), reason="there is no device that is always full"
 )
@@ -44,13 +43,13 @@ SLOW = pytest.mark.parametrize(
     "options", [SandboxOptions(faults=("stall-0.5@subscribe:*",))], indirect=True
 )
 
-# Runs hooksync where no file may grow beyond so many bytes: `limited.py BYTES ARGUMENT...`
+# Runs hooksync with a limit for the size of files. Arguments: BYTES ARGUMENT...
 _LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 os.execv(sys.executable, [sys.executable, "-m", "hooksync", *sys.argv[2:]])
 """
-# Runs Python where root, too, may write only where the modes of files and folders say so.
+# Runs Python so that the modes of files and folders restrict root, too.
 _BOUND = """
 import ctypes, os, sys
 if os.geteuid() == 0 and sys.platform == "linux":
@@ -61,7 +60,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 def run(place: Place, command: list[str], **settings: Any) -> Run:
-    """Run any command in a place, with what every run of hooksync must keep to."""
+    """Run any command in a place, and check what is required of every run of hooksync."""
     streams = {
         "stdin": subprocess.DEVNULL,
         "stdout": subprocess.PIPE,
@@ -74,7 +73,7 @@ def run(place: Place, command: list[str], **settings: Any) -> Run:
 
 
 def shell(place: Place, script: str) -> Run:
-    """Run a line of shell in which `hooksync` is hooksync."""
+    """Run a shell script in which `hooksync` is a command."""
     return run(
         place, ["sh", "-c", f'hooksync() {{ exec "{sys.executable}" -m hooksync "$@"; }}; {script}']
     )
@@ -85,7 +84,7 @@ def calls(place: Place, name: str) -> int:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Read what is in a folder but for the file that runs queue at."""
+    """Return the content of each file in a folder, without lock files."""
     return {
         path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")
     }
@@ -100,7 +99,7 @@ def outcomes(report: Any) -> list[str]:
 
 
 def assert_told(err: str, path: str, reason: str) -> None:
-    """Every error names the file, the reason as the system words it, and a fix."""
+    """Assert that an error names the file, the reason in the words of the system, and a fix."""
     lines = err.splitlines()
     found = [
         n
@@ -112,9 +111,10 @@ def assert_told(err: str, path: str, reason: str) -> None:
 
 
 def assert_next_run_finishes(place: Place, posts: int) -> None:
-    """Without the fault, what is missing is made, and what was made is found: none stays twice.
+    """Assert that an apply without the fault completes the subscriptions and leaves no duplicate.
 
-    What no response confirmed is created again, because its secret is not known for sure.
+    `posts`: the subscriptions that it creates. It creates a subscription again if no response has
+    confirmed it, because its secret is then uncertain.
     """
     before = calls(place, "subscribe")
     again = place.run("apply", "--yes", "--format", "json")
@@ -126,18 +126,18 @@ def assert_next_run_finishes(place: Place, posts: int) -> None:
     assert all(entry["fingerprint"] for entry in state["entries"])
 
 
-# --- ways to say no
+# --- faults
 
 
 @contextmanager
 def no_growth(_: Place) -> Iterator[list[str]]:
-    """No file may be written to."""
+    """Yield a command that runs hooksync so that no file can grow."""
     yield [sys.executable, "-c", _LIMITED, "0"]
 
 
 @contextmanager
 def read_only_folder(place: Place) -> Iterator[list[str]]:
-    """The folder takes no new names."""
+    """Make the folder read-only, and yield a command that runs hooksync in it."""
     bound = [sys.executable, "-c", _BOUND]
     place.folder.chmod(0o500)
     try:
@@ -158,7 +158,7 @@ FAULTS = pytest.mark.parametrize(
 
 
 @FAULTS
-def test_where_the_state_cannot_be_written_nothing_is_changed(
+def test_nothing_is_changed_if_the_state_cannot_be_written(
     place: Place, fault: Fault, reason: str
 ) -> None:
     form = "json" if fault is no_growth else "text"
@@ -171,7 +171,7 @@ def test_where_the_state_cannot_be_written_nothing_is_changed(
     assert failed.code == 1
     assert_told(failed.err, "hooks.state.json", reason)
     assert files(place.folder) == before
-    assert calls(place, "subscribe") == 1  # of the first run
+    assert calls(place, "subscribe") == 1  # by the first run
     if form == "json":
         assert_fits(failed.json, "report")
         assert sorted(outcomes(failed.json)) == ["not-attempted", "unchanged"]
@@ -181,11 +181,11 @@ def test_where_the_state_cannot_be_written_nothing_is_changed(
     assert_next_run_finishes(place, posts=1)
 
 
-# --- the saved plan, the report, the first file
+# --- the saved plan and the report
 
 
 @FAULTS
-def test_a_plan_that_cannot_be_saved_leaves_the_old_one_and_is_shown(
+def test_a_plan_that_cannot_be_saved_is_shown_and_leaves_the_old_file_unchanged(
     place: Place, fault: Fault, reason: str
 ) -> None:
     assert place.run("plan", "--out", "plan.json").code == 0
@@ -200,17 +200,12 @@ def test_a_plan_that_cannot_be_saved_leaves_the_old_one_and_is_shown(
     assert place.run("apply", "plan.json").code == 0
 
 
-@FAULTS
-def test_a_report_that_cannot_be_written_leaves_the_old_one_and_what_was_done_is_told(
-    place: Place, fault: Fault, reason: str
+def test_a_report_that_cannot_be_written_leaves_the_old_file_and_the_changes_are_shown(
+    place: Place,
 ) -> None:
-    if fault is no_growth:
-        pytest.skip(
-            "the state cannot be written either, which ends the run before its first change"
-        )
     (place.folder / "report.json").write_text("old")
     before = files(place.folder)
-    with fault(place) as command:
+    with read_only_folder(place) as command:
         flags = (
             "--report",
             "report.json",
@@ -219,7 +214,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_what_was_done_is
         )
         failed = run(place, [*command, "apply", "--yes", *flags])
     assert failed.code == 4
-    assert_told(failed.err, "the report report.json", reason)
+    assert_told(failed.err, "the report report.json", "permission denied")
     assert files(place.folder) == before
     assert "Applied: 2 done, 0 failed" in failed.out
     assert calls(place, "subscribe") == 2
@@ -228,8 +223,8 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_what_was_done_is
 # --- a file system without space
 
 
-# Runs a command on a file system of its own, after `before` was copied to it, and copies what is
-# there then to `after`.
+# Copies the folder BEFORE to a small file system, runs hooksync there, and copies the result to the
+# folder AFTER.
 _ON_A_SMALL_DISK = """
 set -e
 mount -t tmpfs -o "$OPTIONS" tmpfs "$DISK"
@@ -254,7 +249,7 @@ _IN_A_NAMESPACE = [
 
 
 class SmallDisk:
-    """A file system of a few pages that only its processes see."""
+    """A file system of a few pages that only the processes on it can see."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -286,19 +281,20 @@ class SmallDisk:
         return checked(Run(process.returncode, out, err))
 
     def fill(self, process: subprocess.Popen[str]) -> None:
-        """Leave no space, from now on."""
+        """Fill the small file system while a process runs on it."""
         seen_from_here = f"/proc/{process.pid}/root{self.disk}/filler"
         if not os.access(os.path.dirname(seen_from_here), os.W_OK):
             process.communicate()
             pytest.skip("another process's file system cannot be written to here")
         with open(seen_from_here, "wb", buffering=0) as filler:
-            while filler.write(bytes(65536)) == 65536:  # more than there is: what fits is written
+            # the last write is shorter, because the disk is full
+            while filler.write(bytes(65536)) == 65536:
                 pass
 
 
 @functools.cache
 def why_no_small_disk() -> str:
-    """Say why no file system of one's own can be had here; nothing where it can."""
+    """Return why no private file system can be mounted here; empty if it can."""
     command = [
         "unshare",
         "--user",
@@ -324,7 +320,7 @@ def small(place: Place) -> SmallDisk:
     return SmallDisk(place)
 
 
-def test_on_a_full_disk_nothing_is_changed(small: SmallDisk) -> None:
+def test_nothing_is_changed_on_a_full_disk(small: SmallDisk) -> None:
     failed = small.run("apply", "--yes", "--format", "json")
     assert failed.code == 1
     assert_told(failed.err, "hooks.state.json", "no space left on device")
@@ -334,15 +330,13 @@ def test_on_a_full_disk_nothing_is_changed(small: SmallDisk) -> None:
 
 @SLOW
 @pytest.mark.slow
-def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_next_run(
+def test_changes_are_reported_and_found_by_the_next_run_if_the_disk_fills_during_an_apply(
     small: SmallDisk,
 ) -> None:
     place = small.place
     (small.before / "report.json").write_text("old")
-    with open(
-        small.before / "hooks.yaml", "a", encoding="utf-8"
-    ) as hooks:  # a report larger than the room that a run
-        # gives back when it has let go of the lock
+    with open(small.before / "hooks.yaml", "a", encoding="utf-8") as hooks:
+        # makes the report larger than the space that the run frees when it releases the lock
         hooks.write(f"        description: {chr(0x1F4D6) * 1024}\n")
     with small.start(
         "apply", "--yes", "--format", "json", "--report", "report.json", fill=False
@@ -363,7 +357,7 @@ def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_n
     assert_next_run_finishes(place, posts=2)
 
 
-# --- standard output that takes nothing
+# --- a full standard output
 
 
 RESULTS = (
@@ -380,7 +374,7 @@ RESULTS = (
 
 @NEEDS_FULL
 @pytest.mark.slow
-def test_a_result_that_finds_no_room_is_an_error_in_words(place: Place) -> None:
+def test_a_full_standard_output_is_reported_as_an_error(place: Place) -> None:
     with ThreadPoolExecutor(len(RESULTS)) as pool:
         runs = list(pool.map(lambda command: shell(place, f"hooksync {command} >{FULL}"), RESULTS))
     for command, failed in zip(RESULTS, runs, strict=True):
@@ -390,7 +384,9 @@ def test_a_result_that_finds_no_room_is_an_error_in_words(place: Place) -> None:
 
 @NEEDS_FULL
 @pytest.mark.slow
-def test_an_apply_that_cannot_tell_what_it_did_says_so_and_remembers_it(place: Place) -> None:
+def test_an_apply_with_a_full_standard_output_reports_it_and_records_its_changes(
+    place: Place,
+) -> None:
     failed = shell(place, f"hooksync apply --yes --format json --report report.json >{FULL}")
     assert failed.code in (1, 4)
     assert "no space left on device" in failed.err.lower()
@@ -398,11 +394,11 @@ def test_an_apply_that_cannot_tell_what_it_did_says_so_and_remembers_it(place: P
     assert_next_run_finishes(place, posts=0)
 
 
-# --- the reader leaves
+# --- a standard output without a reader
 
 
 def left_early(place: Place, *arguments: str) -> Run:
-    """Run with a standard output that nobody reads."""
+    """Run hooksync with a standard output whose reader is closed."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -411,17 +407,17 @@ def left_early(place: Place, *arguments: str) -> Run:
         os.close(writing)
 
 
-def test_an_apply_whose_plan_nobody_reads_changes_nothing(place: Place) -> None:
+def test_an_apply_whose_standard_output_has_no_reader_changes_nothing(place: Place) -> None:
     left = left_early(place, "apply", "--yes")
     assert left.code == 1
     assert (calls(place, "subscribe"), sorted(files(place.folder))) == (0, ["hooks.yaml"])
 
 
-# --- streams that are not there
+# --- closed streams, and a full standard error
 
 
 @pytest.mark.slow
-def test_without_standard_input_all_is_as_with_an_empty_one(place: Place) -> None:
+def test_a_closed_standard_input_acts_like_an_empty_one(place: Place) -> None:
     assert shell(place, "hooksync plan <&-").code == 0
     refused = shell(place, "hooksync apply <&-")
     assert refused.code == 3
@@ -430,14 +426,14 @@ def test_without_standard_input_all_is_as_with_an_empty_one(place: Place) -> Non
     assert len(place.box.subscriptions("DEMO")) == 2
 
 
-def test_a_file_from_a_standard_input_that_is_closed_is_an_error(place: Place) -> None:
+def test_a_hooks_file_from_a_closed_standard_input_is_an_error(place: Place) -> None:
     failed = shell(place, "hooksync plan --file - <&-")
     assert failed.code == 1
     assert failed.err.startswith(("error: <stdin>", "<stdin>"))
 
 
 @pytest.mark.slow
-def test_without_standard_output_an_apply_is_carried_out_and_remembered_or_changes_nothing(
+def test_an_apply_with_a_closed_standard_output_is_complete_or_changes_nothing(
     place: Place,
 ) -> None:
     assert shell(place, "hooksync plan >&-").code in (0, 1)
@@ -448,16 +444,14 @@ def test_without_standard_output_an_apply_is_carried_out_and_remembered_or_chang
     assert_next_run_finishes(place, posts=2 - made)
 
 
-def test_without_standard_error_standard_output_is_the_result_and_nothing_else(
-    place: Place,
-) -> None:
+def test_without_standard_error_the_standard_output_is_only_the_result(place: Place) -> None:
     failed = shell(place, "hooksync plan --file nowhere.yaml --format json 2>&-")
     assert (failed.code, failed.json["exit_code"]) == (1, 1)
 
 
 @NEEDS_FULL
 @pytest.mark.parametrize("command", ["plan --out plan.json", "apply --yes -v"])
-def test_a_full_standard_error_spoils_no_result(place: Place, command: str) -> None:
+def test_a_full_standard_error_does_not_affect_the_result(place: Place, command: str) -> None:
     told = shell(place, f"hooksync {command} 2>{FULL}")
     assert told.code == 0
     assert "2 to subscribe" in told.out
@@ -468,14 +462,12 @@ def test_a_full_standard_error_spoils_no_result(place: Place, command: str) -> N
         assert_next_run_finishes(place, posts=0)
 
 
-def test_without_standard_error_an_interrupt_writes_its_notice_to_nobody_else(place: Place) -> None:
+def test_without_standard_error_an_interrupt_writes_its_notice_nowhere_else(place: Place) -> None:
     arrived, signalled = threading.Event(), threading.Event()
     heard: list[bytes] = []
 
     def wait(_: Wire, connection: socket.socket, __: bytes) -> None:
-        """Answer once the signal is sent; then hear all that still comes, and answer what is a
-        request.
-        """
+        """Answer after the signal; then record all that arrives, and answer each request."""
         arrived.set()
         signalled.wait(60)
         connection.sendall(answer(b'{"id": "1"}'))
@@ -496,7 +488,7 @@ def test_without_standard_error_an_interrupt_writes_its_notice_to_nobody_else(pl
         ) as process:
             while not arrived.wait(0.1):
                 assert process.poll() is None
-            # while the connection waits, which may have the number of standard error
+            # while the connection waits, whose file number may be that of standard error
             process.send_signal(signal.SIGINT)
             signalled.set()
             out, _ = process.communicate(timeout=60)

@@ -1,6 +1,4 @@
-"""The fuzzer itself, on a small scale, and what it and its makers found: the bytes, and what must
-be said of them.
-"""
+"""Tests of the fuzzer itself, and of inputs that once caused a fault in hooksync."""
 
 from __future__ import annotations
 
@@ -11,8 +9,8 @@ from tests.fuzz.targets import TARGETS
 from tests.fuzz.trial import Fuzzer, try_input
 from tests.lanes import sampled
 
-# what a short run must come to, so that it is known to reach the end of each reader, and inputs for
-# about a second
+# for each target: messages that a short run must reach, so that it reaches the end of the reader;
+# and a number of inputs that take about a second
 REACHED = {
     "yaml": ({"valid", "resolved", "unknown key ~", "tags (`!...`) are not supported"}, 200),
     "answers": (
@@ -28,7 +26,9 @@ REACHED = {
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.slow
-def test_some_broken_inputs_break_nothing(target: str) -> None:
+def test_a_short_run_of_the_fuzzer_reaches_the_end_of_the_reader_and_finds_nothing(
+    target: str,
+) -> None:
     reached, inputs = REACHED[target]
     fuzzer = Fuzzer(target, "smoke")
     for _ in range(inputs):
@@ -37,7 +37,7 @@ def test_some_broken_inputs_break_nothing(target: str) -> None:
     assert reached <= fuzzer.said
 
 
-def test_a_find_is_named_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_find_is_named_by_its_exception_and_its_function(monkeypatch: pytest.MonkeyPatch) -> None:
     def brittle(data: bytes) -> frozenset[str]:
         raise IndexError(data)
 
@@ -61,7 +61,7 @@ SEALS = {
 PLAN = seeds("plan")[0]
 NO_VERSION = {"version must be ~, the only version so far", "tenancies is missing"}
 
-# target | input | all that is said of it, numbers and names aside
+# target | input | all messages about it, without numbers and names
 FINDS = {
     "a sexagesimal number too long for a float": (
         "yaml",
@@ -73,24 +73,24 @@ FINDS = {
         b"version: " + b"9" * 400 + b":0.5",
         NO_VERSION,
     ),
-    # it was placed on the line below
+    # the error was placed on the line below
     "a syntax error at the end of a file without a last line break": (
         "yaml",
         b"a: [M",
         {"not valid YAML"},
     ),
-    "an empty subscription": (  # it was said to have both trigger and triggers
+    "an empty subscription": (  # the error was that it had both trigger and triggers
         "yaml",
         HEAD + b"  a:\n    server: h\n    subscriptions:\n      b:\n",
         {"subscription ~ is empty"},
     ),
-    # it reached the terminal, and the log of a CI, as it is
+    # the name reached the terminal, and the log of a CI, without escapes
     "a name with a line break and an escape sequence": (
         "yaml",
         HEAD + b'  "a\\n::error::b\\e[2J":\n',
         {"a name has letters, digits, - and _ only, and at most ~ of them", "tenancy is empty"},
     ),
-    "aliases that repeat mistakes": (  # it took 68 s and 1 GB
+    "aliases that repeat mistakes": (  # the run took 68 s and 1 GB
         "yaml",
         f"version: 1\nx-s: &s {{{SUBSCRIPTIONS}}}\ntenancies:\n".encode()
         + b"".join(b"  t%d: {server: h%d, subscriptions: *s}\n" % (n, n) for n in range(240)),
@@ -102,7 +102,7 @@ FINDS = {
         + b"".join(b"  t%d: {server: h%d, subscriptions: *s}\n" % (n, n) for n in range(20)),
         {"subscription ~ is empty"},
     ),
-    "many unknown triggers beside many extra ones": (  # each was compared with each
+    "many unknown triggers beside many extra ones": (  # each trigger was compared with all others
         "yaml",
         f"extra_triggers: [{TRIGGERS}]\n".encode()
         + HEAD
@@ -110,7 +110,7 @@ FINDS = {
         + HOOK.replace(b"trigger: MOVED", f"triggers: [{TRIGGERS}]".replace("NEW", "NEX").encode()),
         {"unknown trigger ~"},
     ),
-    "many URLs under many prefixes": (  # each was compared with each, in each tenancy
+    "many URLs under many prefixes": (  # each was compared with all prefixes, in each tenancy
         "yaml",
         b"version: 1\nx-c: &c {trigger: MOVED, secret: {env: A}}\n"
         + f"x-s: &s {{{URLS}}}\nx-o: &o [{PREFIXES}]\ntenancies:\n".encode()
@@ -119,7 +119,7 @@ FINDS = {
         ),
         {"owns must not have more than ~ items"},
     ),
-    "a change from a text, in a saved plan": (  # it ended in a KeyError where the plan is shown
+    "a change from a text, in a saved plan": (  # the output of the plan ended in a KeyError
         "plan",
         PLAN.replace(b'"live": false', b'"live": "no"'),
         {*SEALS, "plan.json: tenancies[~].steps[~].changes[~].live must be true or false"},
@@ -128,7 +128,7 @@ FINDS = {
 
 
 @pytest.mark.parametrize(("target", "data", "said"), sampled(FINDS.values(), 6, 3), ids=FINDS)
-def test_find_is_said_to_be_what_it_is_and_no_more(
+def test_a_former_find_gets_exactly_the_right_messages(
     target: str, data: bytes, said: set[str]
 ) -> None:
     find, found = try_input(target, data)
@@ -137,7 +137,7 @@ def test_find_is_said_to_be_what_it_is_and_no_more(
 
 
 def test_a_saved_plan_of_any_depth_is_read_or_refused() -> None:
-    # a RecursionError came out of the digest at two depths, which depend on the caller's own
+    # the digest raised a RecursionError at two depths, which depend on the depth of the caller
     for depth in range(900, 1000):
         find, found = try_input("plan", PLAN[:-1] + b', "x": ' + b"[" * depth + b"]" * depth + b"}")
         assert find is None, (depth, find.what)

@@ -1,8 +1,7 @@
-"""A process of hooksync that is killed, or asked to end, in the middle of an apply, against a
-sandbox by real HTTP.
+"""Tests of processes that a signal ends in the middle of an apply, with a real sandbox server.
 
-`tests.system.kills` says what it is held to. The moments are the same in every run of these tests:
-HOOKSYNC_KILL_SEED chooses others. Many more of them: `python -m tests.system.kills --number 500`.
+`tests.system.kills` describes the checks. The moments of the signals are always the same, unless
+HOOKSYNC_KILL_SEED chooses others. Many more kills: `python -m tests.system.kills --number 500`.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ NUMBER = len(WAYS) * len(SIGNALS)
 
 
 @pytest.mark.parametrize("kill", sampled(draw(NUMBER, SEED), 36, 4), ids=str)
-def test_what_a_killed_run_leaves_is_put_right_by_the_next(kill: Kill) -> None:
+def test_the_next_run_finishes_what_a_killed_run_began(kill: Kill) -> None:
     assert carry_out(kill).broken == ()
 
 
 @pytest.mark.parametrize("number", sampled([each for each, code in SIGNALS.items() if code], 3))
-def test_a_run_that_is_asked_to_end_in_the_middle_says_so_and_is_put_right(
+def test_a_run_that_handles_a_signal_has_its_exit_code_and_the_next_run_finishes(
     number: signal.Signals,
 ) -> None:
     came = carry_out(Kill(0, "create-first", number, calls=5, delay=0.0))
@@ -33,7 +32,7 @@ def test_a_run_that_is_asked_to_end_in_the_middle_says_so_and_is_put_right(
     assert (came.code, came.is_in_between) == (SIGNALS[number], True)
 
 
-def test_kills_meet_every_way_with_every_signal() -> None:
+def test_the_kills_combine_every_way_with_every_signal() -> None:
     assert {(kill.way, kill.signal) for kill in draw(NUMBER, SEED)} == {
         (way, each) for way in WAYS for each in SIGNALS
     }

@@ -1,7 +1,7 @@
-"""What nobody foresaw: no memory, no handles, no threads, a bug. No traceback, and no exit code 1
-after a change.
+"""Tests of unforeseen errors: no memory, no file handles, no threads, or a bug.
 
-Limits are real ones, of a child process; a bug is a network or a terminal that raises.
+None of them may show a traceback, or end with exit code 1 after a change. The limits are real ones
+of a child process. A bug is a network or a terminal that raises an exception.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Broken(Transport):
 
 
 def at(call: str, when: str, number: int, error: Exception) -> Fails:
-    """Fail at the so manieth such call, before or after it was made."""
+    """Return a function that fails once, before or after the call of this name and number."""
     met = []
 
     def fails(name: str, moment: str) -> Exception | None:
@@ -84,7 +84,7 @@ class Ended:
 
 
 def apply(place: Place, fails: Fails, screen: Screen | None = None) -> Ended:
-    """Apply within this process, one call after another, on a network with a bug."""
+    """Apply in this process, one call after the other, on a network that may have a bug."""
 
     def network(timeout: float, connections: int) -> Broken:
         transport = Broken(timeout, connections, place.environ)
@@ -124,7 +124,7 @@ BUGS = [
 
 @pytest.mark.parametrize("error", sampled(BUGS, 4), ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_error_that_nobody_foresaw_ends_an_apply_as_an_interrupt_does(
+def test_an_unforeseen_error_ends_an_apply_as_an_interrupt_does(
     place: Place, when: str, error: Exception
 ) -> None:
     place.write(MANY)
@@ -134,7 +134,7 @@ def test_an_error_that_nobody_foresaw_ends_an_apply_as_an_interrupt_does(
     assert "a bug that quotes" not in ended.said
     assert "report this as a bug" in ended.said
     assert len(place.box.subscriptions("DEMO")) == (3 if when == "after" else 2)
-    # no list has shown the first two
+    # the first two are unsettled as well, because no list has shown them
     assert sorted(outcomes(ended.report)) == ["not-attempted"] * 3 + ["unsettled"] * 3
     assert ended.world.stop.is_set()
     again = place.run("apply", "--yes", "--no-probe")
@@ -142,8 +142,10 @@ def test_an_error_that_nobody_foresaw_ends_an_apply_as_an_interrupt_does(
     assert len(place.box.subscriptions("DEMO")) == 6
 
 
-def test_an_error_after_the_last_change_is_exit_4_and_the_state_is_written(place: Place) -> None:
-    """The second list is the verification."""
+def test_an_error_after_the_last_change_leads_to_exit_code_4_and_a_written_state(
+    place: Place,
+) -> None:
+    """The second list is the verification after the last change."""
     ended = apply(place, at("GET subscriptions", "after", 2, MemoryError()))
     assert ended.code == 4
     assert set(outcomes(ended.report)) == {"unsettled"}
@@ -155,7 +157,9 @@ def test_an_error_after_the_last_change_is_exit_4_and_the_state_is_written(place
 @pytest.mark.parametrize(
     "options", [SandboxOptions((Account(tenants=("DEMO", "OTHER")),))], indirect=True
 )
-def test_an_error_in_one_tenancy_stops_the_others_and_each_tells_its_outcome(place: Place) -> None:
+def test_an_error_in_one_tenancy_stops_the_others_and_all_outcomes_are_reported(
+    place: Place,
+) -> None:
     other = MANY.partition("tenancies:\n")[2].replace("prod:", "other:").replace("DEMO", "OTHER")
     place.write(MANY + other)
     ended = apply(place, at("POST subscriptions", "after", 4, MemoryError()))
@@ -167,14 +171,14 @@ def test_an_error_in_one_tenancy_stops_the_others_and_each_tells_its_outcome(pla
     assert ended.said.count("error: unforeseen: MemoryError") == 1
 
 
-def test_a_bug_shows_the_calls_that_led_to_it_and_no_text(place: Place) -> None:
+def test_a_bug_is_reported_with_the_calls_that_led_to_it_and_without_its_text(place: Place) -> None:
     ended = apply(place, at("POST subscriptions", "before", 1, ValueError(SECRET)))
     assert "ValueError:" in ended.said
     assert "hooksync.service.client:" in ended.said
     assert "tests.system.test_last_resort:" in ended.said
 
 
-def test_a_result_that_cannot_be_shown_comes_after_the_state_was_written(place: Place) -> None:
+def test_the_state_is_written_before_a_result_that_cannot_be_shown(place: Place) -> None:
     def bug(text: str) -> None:
         raise LookupError(text)
 
@@ -184,7 +188,7 @@ def test_a_result_that_cannot_be_shown_comes_after_the_state_was_written(place: 
     assert place.state["intents"] == []
 
 
-def test_an_error_tells_its_place_and_those_that_it_came_from_without_their_texts() -> None:
+def test_an_error_is_reported_with_the_places_of_its_causes_and_without_their_texts() -> None:
     def deep() -> None:
         raise ValueError(SECRET)
 
@@ -203,7 +207,7 @@ def test_an_error_tells_its_place_and_those_that_it_came_from_without_their_text
     assert said.endswith(" deep")
 
 
-# limits, and what main.py makes of an error
+# limits, and how main.py reports an error
 
 LIMITED = """
 import resource, sys, threading
@@ -218,7 +222,7 @@ sys.exit(main(sys.argv[3:]))
 
 
 def limited(place: Place, kind: str, limit: int, *arguments: str) -> tuple[int, str]:
-    """Run hooksync as a process with a limit; what it says must be no traceback."""
+    """Run hooksync as a process with a limit, and assert that it shows no traceback."""
     with place.popen(program=("-c", LIMITED, kind, str(limit), *arguments)) as process:
         out, err = process.communicate(timeout=60)
     assert "Traceback" not in err, err
@@ -238,12 +242,12 @@ def assert_honest(place: Place, code: int, err: str) -> None:
 
 
 @pytest.mark.parametrize("limit", sampled([12, 3, 4, 5, 7, 8, 9, 10, 11, 14, 16, 20], 20, 2))
-def test_few_file_handles_end_in_no_traceback(place: Place, limit: int) -> None:
+def test_a_run_with_few_file_handles_shows_no_traceback(place: Place, limit: int) -> None:
     place.write(MANY)
     assert_honest(place, *limited(place, "RLIMIT_NOFILE", limit, "apply", "--yes"))
 
 
-def test_a_process_that_meets_an_error_before_any_change_says_its_place_and_exits_1(
+def test_an_unforeseen_error_before_any_change_is_reported_with_its_place_and_exit_code_1(
     place: Place,
 ) -> None:
     code, err = limited(place, "RLIMIT_NOFILE", 4, "plan")
@@ -256,12 +260,12 @@ def test_a_process_that_meets_an_error_before_any_change_says_its_place_and_exit
 
 @pytest.mark.slow
 @pytest.mark.parametrize("megabytes", [60, 80, 100, 120, 140, 160, 200, 300])
-def test_little_memory_ends_in_no_traceback(place: Place, megabytes: int) -> None:
+def test_a_run_with_little_memory_shows_no_traceback(place: Place, megabytes: int) -> None:
     place.write(MANY)
     assert_honest(place, *limited(place, "RLIMIT_AS", megabytes * 2**20, "apply", "--yes"))
 
 
-def test_without_a_single_thread_a_run_ends_before_its_first_change(place: Place) -> None:
+def test_a_run_that_cannot_start_a_thread_ends_before_its_first_change(place: Place) -> None:
     place.write(MANY)
     code, err = limited(place, "STACK", 2**47, "apply", "--yes", "--parallelism", "4")
     assert code == 1
@@ -283,6 +287,6 @@ sys.exit(main(["plan"]))
 """
 
 
-def test_an_interrupt_while_modules_are_loaded_ends_in_no_traceback(place: Place) -> None:
+def test_an_interrupt_while_modules_are_loaded_shows_no_traceback(place: Place) -> None:
     ended = run_python(["-c", STARTING, "hooksync.core.errors"], place.environ, place.folder)
     assert (ended.code, ended.out, ended.err) == (130, "", "")

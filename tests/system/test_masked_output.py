@@ -1,4 +1,4 @@
-"""Secrets made of the characters that formats escape: no exit and no file of any format shows one."""
+"""Tests that no output and no file shows a secret, even if its format escapes characters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ALL = " ".join(VALUES)
 
 
 def declaring_all(hooks: str) -> str:
-    """Add a subscription for each of the secrets to a hooks file, and one that is warned of."""
+    """Return a hooks file with a subscription for each secret, and one that causes a warning."""
     lines = [hooks.rstrip("\n")]
     for name in ENVIRON:
         host = name.lower().replace("_", "-")
@@ -48,9 +48,7 @@ def declaring_all(hooks: str) -> str:
 
 
 def readings(text: str) -> Iterator[str]:
-    """Read a text as its readers do: a browser, a program that takes JSON or metrics, who decodes a
-    URL.
-    """
+    """Yield a text as browsers, decoders of URLs, and programs that read JSON or metrics see it."""
     yield text
     yield html.unescape(text)
     yield html.unescape(re.sub("<[^>]*>", "", text))
@@ -78,7 +76,7 @@ def strings(document: object) -> Iterator[str]:
 
 
 def shown_in(*texts: str) -> list[str]:
-    """Name the secrets that a reader finds in texts."""
+    """Return the secrets that a reader finds in texts."""
     found = {
         value
         for text in texts
@@ -97,7 +95,7 @@ def shown_in(*texts: str) -> list[str]:
             (field, shown)
             for field, (_, places) in FIELDS.items()
             for shown in places
-            if shown not in ("export", "init")  # they read no hooks file, which names the secrets
+            if shown not in ("export", "init")  # both read no hooks file, so they know no secret
         ],
         every=8,
     ),
@@ -113,7 +111,7 @@ def test_no_format_shows_a_secret_that_a_peer_echoes(field: str, shown: str) -> 
     assert shown_in(seen.run.out, seen.run.err, *seen.files.values()) == []
 
 
-WITH_A_NAME = {  # {}: a name that holds all secrets
+WITH_A_NAME = {  # {}: a file name that contains all secrets
     "plan, text": "plan --all -v",
     "plan, colours": "plan --all --color always",
     "plan, JSON": "plan --format json",
@@ -136,7 +134,7 @@ WITH_A_NAME = {  # {}: a name that holds all secrets
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
 @pytest.mark.parametrize("what", sampled(WITH_A_NAME, 20, 2))
-def test_no_format_shows_a_secret_that_the_name_of_a_file_holds(what: str, place: Place) -> None:
+def test_no_format_shows_a_secret_that_a_file_name_contains(what: str, place: Place) -> None:
     (place.folder / ALL).mkdir()
     place.write(declaring_all(HOOKS), f"{ALL}/hooks.yaml")
     given = {*place.folder.rglob("*")}
@@ -156,14 +154,14 @@ def test_no_format_shows_a_secret_that_the_name_of_a_file_holds(what: str, place
 
 
 def assert_complete(run: Run, arguments: list[str]) -> None:
-    """Hold JSON to be JSON after what was masked in it."""
+    """Assert that a run has output, and that masked JSON is still JSON."""
     assert run.out + run.err
     if "json" in arguments and run.out:
         json.loads(run.out)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="it is ended by a signal")
-def test_listen_shows_no_secret_that_an_event_holds(tmp_path: Path) -> None:
+def test_listen_shows_no_secret_that_an_event_contains(tmp_path: Path) -> None:
     refs = []
     for number, value in enumerate(VALUES):
         (tmp_path / f"{number}").write_text(value)

@@ -1,5 +1,6 @@
-"""Most tests run hooksync within their own process. Here each command runs as a process too, and
-must say the same.
+"""Tests that each command has the same results within a test, and as a process of its own.
+
+Most other tests run hooksync within their own process.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ COMMANDS = [
 
 
 def leveled(text: str) -> str:
-    """Write what differs from run to run the same way: ids, digests, times and durations."""
+    """Replace what differs from run to run: ids, digests, times and durations."""
     text = re.sub(r"\b[0-9a-f]{8,}\b", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "TIME", text)
     return re.sub(r"\d+\.\d{3} s|(?<=\"seconds\": )[\d.]+", "SECONDS", text)
@@ -62,7 +63,7 @@ def files(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("line", sampled(COMMANDS, 9, 3))
-def test_a_process_says_and_writes_what_the_command_within_this_process_does(
+def test_a_command_has_the_same_results_as_a_process_of_its_own(
     line: str, place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     place.write(HOOKS.replace("INDEXED", "INDEXD"), "wrong.yaml")

@@ -1,5 +1,6 @@
-"""The state on real backends: jobs that start from nothing each time, killed, paused, two at once,
-or cut off.
+"""Tests of a state on real backends, with jobs that start in a new folder each time.
+
+The tests kill, pause or cut off jobs, or start two at the same time.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tests.system.remote import (
 
 pytestmark = pytest.mark.slow
 EVERYWHERE = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
-# the others at night: they differ below the lock that the others' tests play
+# the other backends only at night: they differ only below the lock, and other tests cover that
 BY_DAY = pytest.mark.parametrize("backend", sampled(BACKENDS, 1, 2), indirect=True)
 OBJECTS = pytest.mark.parametrize("backend", ["s3", "azure"], indirect=True)
 
@@ -44,15 +45,15 @@ def applied(jobs: Runners, *flags: str) -> None:
 
 
 def unlock(jobs: Runners) -> None:
-    """Take away the run lock that was not given back."""
+    """Take away the run lock that a job has not released."""
     shown = jobs.run("state", "show").out
     held = re.search(r"^run lock +([0-9a-f]+): ", shown, re.MULTILINE)
     assert held, shown
     assert jobs.run("state", "unlock", held[1], "--yes").code == 0
 
 
-def is_quiet(jobs: Runners) -> None:
-    """Nothing is left to do, and every secret is known."""
+def assert_settled(jobs: Runners) -> None:
+    """Assert that no step is left to apply, and that every secret is known."""
     plan = jobs.run("plan", "--detailed-exitcode", "--format", "json")
     assert plan.code == 0, plan.out
     assert plan.json["summary"]["keep"] == len(TRIGGERS)
@@ -61,13 +62,13 @@ def is_quiet(jobs: Runners) -> None:
 
 
 @BY_DAY
-def test_a_secret_is_rotated_twice_and_a_third_time_by_a_job_that_is_killed(jobs: Runners) -> None:
+def test_a_secret_can_be_rotated_repeatedly_even_if_a_job_is_killed(jobs: Runners) -> None:
     applied(jobs)
     for _ in range(2):
         jobs.rotate()
         assert jobs.run("plan", "--detailed-exitcode").code == 2
         applied(jobs)
-        is_quiet(jobs)
+        assert_settled(jobs)
     assert kill_one(jobs, CALLS // 2) == []
     jobs.run(*PATIENT)
     assert jobs.run("plan", "--detailed-exitcode").code == 0
@@ -75,21 +76,21 @@ def test_a_secret_is_rotated_twice_and_a_third_time_by_a_job_that_is_killed(jobs
 
 @pytest.mark.parametrize("backend", sampled(BACKENDS, 1, 4), indirect=True)
 @pytest.mark.timeout(300)
-def test_whenever_a_job_is_killed_the_next_one_ends_right(jobs: Runners) -> None:
+def test_the_next_job_succeeds_whenever_a_job_is_killed(jobs: Runners) -> None:
     applied(jobs)
     wrong = {calls: kill_one(jobs, calls) for calls in range(1, CALLS + 2, 3)}
     assert not [each for each in wrong.items() if each[1]]
 
 
 @EVERYWHERE
-def test_of_two_jobs_at_once_one_works_and_nothing_is_doubled(jobs: Runners) -> None:
+def test_two_jobs_at_once_create_each_subscription_only_once(jobs: Runners) -> None:
     assert race(jobs) == []
     assert race(jobs, "--lock-timeout", "60") == []
-    is_quiet(jobs)
+    assert_settled(jobs)
 
 
 @BY_DAY
-def test_a_job_that_is_paused_until_another_has_its_lock_changes_nothing_more(
+def test_a_job_that_is_paused_until_a_different_job_has_its_lock_changes_nothing_more(
     jobs: Runners,
 ) -> None:
     with jobs.fresh().popen(*APPLY, "--parallelism", "1") as paused:
@@ -104,12 +105,13 @@ def test_a_job_that_is_paused_until_another_has_its_lock_changes_nothing_more(
     assert paused.returncode == 4, said
     assert re.search(r"error: the run lock of \S+ is lost, it was taken (over by|away)", said)
     made = [call for call in jobs.box.calls if call.name == "subscribe"]
-    assert len(made) <= len(TRIGGERS) + 2  # what was made before, and the one that was under way
+    # 2: the subscription made before the pause, and the call in flight
+    assert len(made) <= len(TRIGGERS) + 2
     applied(jobs)
 
 
 @OBJECTS
-def test_a_plan_makes_two_calls_at_most_and_an_apply_six(jobs: Runners) -> None:
+def test_a_plan_makes_at_most_two_calls_to_the_backend_and_an_apply_six(jobs: Runners) -> None:
     assert jobs.backend.network
     requests = jobs.backend.network.requests
     jobs.environ = {"HOOKSYNC_LOCK_EXPIRY": "600"}
@@ -126,7 +128,9 @@ def test_a_plan_makes_two_calls_at_most_and_an_apply_six(jobs: Runners) -> None:
 @OBJECTS
 @pytest.mark.parametrize(("nth", "what"), sampled([(3, "cut-after"), (3, "cut"), (4, "cut")], 1, 3))
 @pytest.mark.timeout(300)
-def test_the_next_apply_finds_what_could_not_be_written(jobs: Runners, what: str, nth: int) -> None:
+def test_the_next_apply_finds_changes_that_the_state_could_not_record(
+    jobs: Runners, what: str, nth: int
+) -> None:
     assert jobs.backend.network
     jobs.environ = {"HOOKSYNC_LOCK_EXPIRY": "600"}
     applied(jobs)
@@ -136,11 +140,11 @@ def test_the_next_apply_finds_what_could_not_be_written(jobs: Runners, what: str
     done = job.run_process(*PATIENT)
     jobs.backend.network.restore()
     unlock(jobs)
-    if nth == 4:  # only giving back the lock failed
+    if nth == 4:  # only the release of the lock failed
         assert done.code == 0
         assert "it expires after 600 seconds" in done.err
     else:
         assert done.code == 4, done.err
         applied(jobs)
-    is_quiet(jobs)
+    assert_settled(jobs)
     applied(jobs)

@@ -1,6 +1,4 @@
-"""Two applies at once on one state: one works, the other is refused before it reads anything, or
-waits and sees it.
-"""
+"""Tests of two runs at once on one state: one works, and the other waits or is refused at once."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from hooksync.state.local import LocalStore
 from tests.conftest import HOOKS, Place
 from tests.lanes import sampled
 
-LATENCY = 0.05  # seconds, of each call
+LATENCY = 0.05  # seconds that each call takes
 APPLY = ("apply", "--yes", "--no-probe")
 SINCE = 1_800_000_000
 WHO = "archivist on host-7 (process 4711) since 2027-01-15T08:00:00Z"
@@ -45,18 +43,20 @@ def end(process: Popen[str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("pair", sampled(range(20), 20, 7))
-def test_of_two_applies_at_once_one_works_and_nothing_is_doubled(place: Place, pair: int) -> None:
+def test_two_applies_at_once_create_each_subscription_only_once(place: Place, pair: int) -> None:
     with place.popen(*APPLY) as first, place.popen(*APPLY) as second:
         ends = [end(process) for process in (first, second)]
     codes = sorted(code for code, _ in ends)
-    assert codes in ([0, 3], [0, 0]), ends  # the second 0 began after the first had ended
+    assert codes in ([0, 3], [0, 0]), ends  # 0 and 0: one apply began after the other had ended
     assert len(place.box.subscriptions("DEMO")) == 2
     refused = [said for code, said in ends if code == 3]
     assert all("another run of hooksync works with hooks.state.json" in said for said in refused)
     assert sum(call.name == "subscribe" for call in place.box.calls) == 2
 
 
-def test_an_apply_during_another_is_refused_before_any_call_and_names_it(place: Place) -> None:
+def test_an_adopt_during_an_apply_is_refused_before_any_call_and_names_the_apply(
+    place: Place,
+) -> None:
     place.environ |= {
         "GITHUB_RUN_ID": "7",
         "GITHUB_SERVER_URL": "https://github.com",
@@ -81,7 +81,7 @@ def test_an_apply_during_another_is_refused_before_any_call_and_names_it(place: 
 
 
 @pytest.mark.slow
-def test_an_apply_that_may_wait_waits_and_finds_nothing_to_do(place: Place) -> None:
+def test_an_apply_with_a_lock_timeout_waits_and_then_finds_nothing_to_do(place: Place) -> None:
     assert place.run(*APPLY).code == 0
     with state_of(place).hold(HOLDER):
         second = place.popen(*APPLY, "--lock-timeout", "60")
@@ -96,7 +96,7 @@ def test_an_apply_that_may_wait_waits_and_finds_nothing_to_do(place: Place) -> N
     assert sum(call.name == "subscribe" for call in place.box.calls) == 2
 
 
-def test_what_changes_nothing_takes_no_lock(place: Place) -> None:
+def test_commands_that_change_nothing_take_no_lock(place: Place) -> None:
     with state_of(place).hold(HOLDER):
         assert place.run("plan").code == 0
         assert place.run("check").code == 0
@@ -104,17 +104,19 @@ def test_what_changes_nothing_takes_no_lock(place: Place) -> None:
     assert not (place.folder / "hooks.state.json").exists()
 
 
-def test_without_a_time_to_wait_the_lock_of_a_file_is_not_waited_for(place: Place) -> None:
+def test_an_apply_without_a_lock_timeout_does_not_wait_for_the_lock_of_a_local_state(
+    place: Place,
+) -> None:
     with state_of(place).hold(HOLDER):
         run = place.run(*APPLY)
     assert (run.code, WHO in run.err, "waiting" in run.err) == (3, True, False)
 
 
-def test_where_no_lock_can_be_had_only_what_has_nothing_to_do_works(place: Place) -> None:
+def test_an_apply_without_a_usable_lock_works_only_if_it_has_nothing_to_do(place: Place) -> None:
     assert place.run(*APPLY).code == 0
     lock = place.folder / "hooks.state.json.lock"
     lock.unlink()
-    lock.mkdir()  # as root, the tests may write everywhere else
+    lock.mkdir()  # a folder, because root could open any file
     assert place.run(*APPLY).code == 0
     place.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED]"))
     run = place.run(*APPLY)
@@ -124,7 +126,7 @@ def test_where_no_lock_can_be_had_only_what_has_nothing_to_do_works(place: Place
 
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "86401", "soon"])
-def test_a_time_to_wait_that_is_none_is_wrong_usage(place: Place, seconds: str) -> None:
+def test_an_invalid_lock_timeout_is_a_usage_error(place: Place, seconds: str) -> None:
     run = place.run(*APPLY, "--lock-timeout", seconds)
     assert run.code == 64
     assert "number from 0 to 86400" in run.err

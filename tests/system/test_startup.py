@@ -1,4 +1,4 @@
-"""What a command loads: libraries cost start-up, and most runs need few of them."""
+"""Tests of the libraries that a command loads: each delays the start, and most runs need few."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ sys.exit(code)
 OURS = frozenset(
     ["argparse", "yaml", "jsonschema", "requests", "deepdiff", "filelock", "pyotp", "shtab"]
 )
-BROUGHT = {  # what a library may bring along, by its version and by what else is installed
+BROUGHT = {  # modules that a library may load, depending on its version and on other packages
     "requests": {"importlib.metadata"},
     "jsonschema": {
         "attr",
@@ -64,7 +64,7 @@ WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server"}, REMOTE, *BROUGH
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, and all that it loads of what is watched, but for what that brings along."""
+    """A command line, and the watched modules that it loads, except for those in `BROUGHT`."""
 
     line: str
     loads: str
@@ -120,7 +120,7 @@ def stage(place: Place) -> Place:
 
 
 def watched(command: Command, place: Place) -> set[str]:
-    """Run a command; name the modules that it loaded and that are watched."""
+    """Run a command, and return the watched modules that it loaded."""
     done = run_python(["-c", LOADED, *command.line.split()], place.environ, place.folder)
     assert done.code == command.code, done.err
     return set(done.err.rpartition("loaded: ")[2].split()) & WATCHED
@@ -141,7 +141,7 @@ def test_a_command_that_needs_no_tenancy_loads_no_more_than_it_uses(
 
 
 @pytest.mark.parametrize("command", sampled(AS_DECLARED, 3), ids=str)
-def test_where_live_is_as_declared_nothing_is_loaded_for_differences(
+def test_the_library_for_differences_is_not_loaded_if_all_is_as_declared(
     command: Command, stage: Place
 ) -> None:
     stage.box.seed("DEMO", stage.environ["RECEIVER"], "FULL_TEXT_INDEXED", SECRET)
@@ -149,12 +149,14 @@ def test_where_live_is_as_declared_nothing_is_loaded_for_differences(
 
 
 @pytest.mark.parametrize("command", sampled(NOT_THERE, 2), ids=str)
-def test_what_is_not_there_has_no_pair_to_compare(command: Command, stage: Place) -> None:
+def test_the_library_for_differences_is_not_loaded_for_new_subscriptions(
+    command: Command, stage: Place
+) -> None:
     assert_loads(command, stage)
 
 
 @pytest.mark.parametrize("command", ANOTHER_FLAG, ids=str)
-def test_only_a_pair_that_differs_loads_the_library_for_differences(
+def test_the_library_for_differences_is_loaded_if_a_live_subscription_differs(
     command: Command, stage: Place
 ) -> None:
     stage.box.seed(
