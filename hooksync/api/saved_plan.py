@@ -97,7 +97,7 @@ def _check_seals(document: Fields, path: str, key: PlanKey | None) -> None:
             raise Refused(Problem(f"{path} is not signed, and {KEY_VARIABLE} is set", _MAKE_AGAIN))
         if not is_same(signature, signature_of(document, key)):
             what = f"the signature of {path} does not fit {KEY_VARIABLE}"
-            why = "it was altered, or signed with another key"
+            why = "it was altered, or signed with a different key"
             raise Refused(Problem(f"{what}: {why}", f"{_MAKE_AGAIN}, under the same key"))
     rest = {name: value for name, value in document.items() if name != "digest"}
     if not is_same(document.get("digest"), digest(rest)):

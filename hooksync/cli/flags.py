@@ -294,7 +294,7 @@ def _add_planning(parser: argparse.ArgumentParser, *more: str) -> None:
         dest="probes",
         action="store_true",
         default=None,
-        help="challenge receivers first, whatever the file says",
+        help="challenge receivers first, even if the file has `probe: never`",
     )
     either.add_argument(
         "--no-probe", dest="probes", action="store_false", help="do not challenge receivers"

@@ -225,7 +225,7 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
             server = running.enter_context(_Listener(log, forward, done))
         except http_server.SandboxError as error:
             raise FileError(
-                Problem(str(error), "free the port, or name another with --port")
+                Problem(str(error), "free the port, or choose a different one with --port")
             ) from None
         first = known.told(known.accepted[0])
         world.terminal.message(

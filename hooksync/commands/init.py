@@ -59,7 +59,8 @@ def _init_from_live(options: InitOptions, world: World) -> ExitCode:
 
 def _exists(path: str, other: str = "PATH") -> Problem:
     return Problem(
-        f"{path} exists already, and was left as it is", f"name another file: hooksync init {other}"
+        f"{path} exists already, and was left as it is",
+        f"name a different file: hooksync init {other}",
     )
 
 

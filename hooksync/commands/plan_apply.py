@@ -48,7 +48,7 @@ _REPORT_FIX = (
 )
 _NOTICE_TIMEOUT = 10.0  # seconds
 _NOTICE_FIX = (
-    "check that the variable or file holds the whole URL, as the chat or the webhook's owner"
+    "check that the variable or file contains the whole URL, as the chat or the webhook's owner"
     " gave it"
 )
 _MOST_METRICS = 16 * 1024 * 1024  # bytes

@@ -113,7 +113,7 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
         template = parse_template(url)
     except ValueError as error:
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
-        raise UsageError(Problem(f"--url holds {error}", fix)) from None
+        raise UsageError(Problem(f"--url contains {error}", fix)) from None
     if template.literal is not None and (problem := url_problem(template.literal, "--url", None)):
         raise UsageError(problem)
     _, name, _ = split_url(masked_url(template.text))

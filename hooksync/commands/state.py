@@ -135,7 +135,7 @@ def push(options: PushOptions, world: World) -> ExitCode:
                 raise
         before = found.state or NO_STATE
         if replace(given, serial=before.serial) == before and not found.error:
-            world.terminal.result(f"nothing to do: {where} holds the same\n")
+            world.terminal.result(f"nothing to do: {where} contains the same state\n")
             return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, found, store.where)
@@ -174,7 +174,7 @@ def move(options: MoveOptions, world: World) -> ExitCode:
             raise Refused(Problem(what, fix))
         if new in state.addresses():
             fix = "choose a different name, or remove its entry with `hooksync state forget`"
-            raise Refused(Problem(f"the state {store.where} knows {new} already", fix))
+            raise Refused(Problem(f"the state {store.where} already contains {new}", fix))
         return state.moving(old, new)
 
     _read(store)  # before the run lock, which creates files

@@ -76,7 +76,7 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
 def read_plan(path: str) -> bytes:
     """Read the file of a saved plan. Raises FileError."""
     fix = (
-        "name a file that `hooksync plan --out` wrote; a hooks file goes with --file, and --tenancy"
+        "name a file that `hooksync plan --out` wrote; to name a hooks file, use --file; --tenancy"
         " plans fewer tenancies at once"
     )
     return _read(path, "plan", MOST_PLAN_BYTES, fix)
@@ -101,7 +101,7 @@ def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[st
 
     The names of headers are in lower case. Raises FileError.
     """
-    fix = "name a file that holds the body of an event as it was sent, or - for standard input"
+    fix = "name a file that contains the body of an event as it was sent, or - for standard input"
     body = _read(path, "event", MOST_EVENT_BYTES, fix, stdin)
     if not os.path.lexists(path + HEADERS):
         return body, {}
@@ -163,8 +163,8 @@ def _hooks_files(directory: str) -> list[str]:
     except OSError as error:
         raise FileError(_unreadable(directory, error)) from error
     if not found:
-        what = f"{directory} holds no *.yaml or *.yml file"
-        fix = "name a hooks file, or the directory that holds one"
+        what = f"{directory} contains no *.yaml or *.yml file"
+        fix = "name a hooks file, or a directory that contains one"
         raise FileError(Problem(what, fix))
     return found
 

@@ -120,8 +120,8 @@ def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Prob
             what = f"the variable {use.name} is for hooksync itself, which sends it nowhere"
             yield Problem(what, "use a variable with a different name", use.where)
         elif use.role == "place" and use.name in secrets:
-            what = f"the variable {use.name} holds a secret, and its value would be shown here"
-            yield Problem(what, "use a variable that holds no secret here", use.where)
+            what = f"the variable {use.name} contains a secret, and its value would be shown here"
+            yield Problem(what, "use a variable that contains no secret here", use.where)
 
 
 def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:

@@ -161,7 +161,7 @@ def url_problem(
         return Problem(f"{subject} {fault}", _URL_FIX, where)
     if isinstance(owns, frozenset) and not owns_url(owns, url):
         fix = "add a prefix of it to `owns`, or change the URL"
-        return Problem(f"{subject} lies outside `owns` of its tenancy", fix, where)
+        return Problem(f"{subject} is outside `owns` of its tenancy", fix, where)
     return None
 
 
@@ -260,7 +260,7 @@ class _Filling:
                 return None
         server = Server(written.template.text, server_url(text))
         if self._is_judged_now(written) and is_plain_http(server.base_url):
-            what = f"the password goes to {server.shown} in clear: it can be read in transit"
+            what = f"the password is sent to {server.shown} in plaintext: it can be read in transit"
             fix = "use https, and remove `allow_http: true`"
             self.warnings.append(Problem(what, fix, written.location))
         return server
@@ -274,7 +274,7 @@ class _Filling:
             return None, None
         if self._is_judged_now(written) and not text.isprintable():
             subject = written.subject("the tenant", self._environ)
-            what = f"{subject} holds a line break or a control character"
+            what = f"{subject} contains a line break or a control character"
             self._note(what, "write the tenant's name, or check the variable", written)
         return text, written.template.text
 
@@ -356,7 +356,7 @@ class _Filling:
             _, netloc, _ = split_written(template.text)
             if noun != "tenant" and "@" in netloc:  # wrong whatever the variables hold
                 fix = _URL_FIX if noun == "URL" else _SERVER_FIX
-                self._note(f"the {noun} holds user information (@)", fix, written)
+                self._note(f"the {noun} contains user information (@)", fix, written)
             return None
         try:
             return template.fill(self._environ)

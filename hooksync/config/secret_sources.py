@@ -34,7 +34,7 @@ PYPRESERVICA = {
     "twoFactorToken": "PRESERVICA_2FA_TOKEN",
 }
 _COMMAND_FIX = (
-    "run it yourself to see what it says; it may neither ask nor print anything but the secret"
+    "run it yourself to see its output; it must not prompt, and must print only the secret"
 )
 _CREDENTIALS_FIX = (
     "write it as pyPreservica reads it: UTF-8, [credentials], and below it username=...,"
@@ -80,7 +80,7 @@ class SecretSources:
         value = found.reveal()
         if ref.noun == "secret" and not (value.isascii() and value.isprintable()):
             fix = "use letters, digits and punctuation: others have more than one encoding"
-            raise _unusable(ref, "holds characters outside printable ASCII", fix)
+            raise _unusable(ref, "contains characters outside printable ASCII", fix)
         return found
 
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:

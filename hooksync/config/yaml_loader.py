@@ -320,7 +320,7 @@ class _Reader:
         anchored = self._anchors[event.anchor]
         if anchored is None:
             what = "an alias inside the node that it refers to"
-            self._fail(event, what, "move the anchor to another node")
+            self._fail(event, what, "move the anchor to a different node")
         node, size = anchored
         self._nodes += size - 1  # the alias itself is counted already
         return node

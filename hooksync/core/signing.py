@@ -77,7 +77,7 @@ def parse_json(text: str) -> Any:
     or overlong numbers and half surrogate pairs, and for too many or too deep lists and objects.
     """
     if text.count("{") + text.count("[") > _MOST_BRACKETS:
-        raise InvalidDocument(f"holds more than {_MOST_BRACKETS:,} lists and objects")
+        raise InvalidDocument(f"contains more than {_MOST_BRACKETS:,} lists and objects")
     try:
         parsed = json.loads(
             text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number
@@ -87,13 +87,11 @@ def parse_json(text: str) -> Any:
     except RecursionError:
         raise InvalidDocument("nested too deeply") from None
     except UnicodeEncodeError:
-        raise InvalidDocument(
-            "holds half of a character: a surrogate without its other half"
-        ) from None
+        raise InvalidDocument("contains an unpaired surrogate") from None
     except json.JSONDecodeError:
         raise
     except ValueError:  # Python refuses integers with more than some thousand digits
-        raise InvalidDocument("holds a number too long to be read") from None
+        raise InvalidDocument("contains a number that is too long to read") from None
     return parsed
 
 
@@ -111,4 +109,4 @@ def _number(text: str) -> float:
 
 
 def _refuse(text: str) -> NoReturn:
-    raise InvalidDocument("holds a number that JSON does not have: NaN, or one without an end")
+    raise InvalidDocument("contains a number that JSON does not have: NaN or an infinite one")

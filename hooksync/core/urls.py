@@ -144,7 +144,7 @@ _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 def url_fault(url: str) -> str | None:
     """Return why a text is not a valid receiver URL, to follow "the URL"; None: it is valid."""
     if not _is_clean(url):
-        return "holds white space or a control character"
+        return "contains white space or a control character"
     if "#" in url:
         return "has a fragment (#)"
     scheme, netloc, _ = split_url(url)
@@ -161,7 +161,7 @@ def prefix_fault(prefix: str) -> str | None:
 def server_fault(server: str) -> str | None:
     """Return why a text is not a valid server, to follow "the server"; None: it is valid."""
     if not _is_clean(server):
-        return "holds white space or a control character"
+        return "contains white space or a control character"
     scheme, netloc, tail = split_url(_with_scheme(server))
     if scheme not in DEFAULT_PORTS:
         return "is neither a host nor a URL with http or https"
@@ -237,7 +237,7 @@ def _with_scheme(server: str) -> str:
 
 def _netloc_fault(netloc: str) -> str | None:
     if "@" in netloc:
-        return "holds user information (@)"
+        return "contains user information (@)"
     host, port = split_port(netloc)
     if not host:
         return "has no host"
@@ -245,7 +245,7 @@ def _netloc_fault(netloc: str) -> str | None:
         if _ipv6(host) is None:
             return "has a host that is not an IPv6 address"
     elif not _HOST_NAME.fullmatch(host):
-        return f"has an invalid host{' (IPv6 goes between brackets)' if ':' in host else ''}"
+        return f"has an invalid host{' (write IPv6 in brackets)' if ':' in host else ''}"
     elif _ENDS_IN_NUMBER.fullmatch(host) and literal_address(host) is None:
         return "has a host that ends in a number, and is not an IPv4 address such as 192.0.2.1"
     elif not host.isascii():

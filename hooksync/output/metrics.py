@@ -12,7 +12,7 @@ from hooksync.output.view import TenancyView
 LAST_SUCCESS = "hooksync_last_success_time_seconds"
 
 _HELP = {
-    "hooksync_pending_steps": "Steps that a plan asks for, or that an apply did not get done.",
+    "hooksync_pending_steps": "Steps that a plan contains, or that an apply did not complete.",
     "hooksync_steps": "Steps that are not as declared or not known, by the code of their reason.",
     "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared one.",
     "hooksync_live_subscriptions": "Live subscriptions, as listed last.",

@@ -227,7 +227,7 @@ class RunView(Record, _Counted, frozen=True):
                     unknown.append(step.address or "")
         if unknown and self.state is None:
             what = f"secrets of {len(unknown)} not compared: the run has no state"
-            yield Problem(what, "name the state with --state")
+            yield Problem(what, "leave out --no-state, or name the state with --state")
         elif unknown:
             yield Problem(f"secret unknown: {some_of(unknown)}", planned.ADOPT_FIX)
 

@@ -66,8 +66,6 @@ class World(Record, frozen=True, dict=True):
     stdin: BinaryIO
     terminal: Terminal
     stop: Event  # set by an interrupt, a lost run lock, or an error that ends an apply
-    # the exit code after an interrupt: that of the signal
-    interrupt_code: Callable[[], ExitCode] = lambda: ExitCode.INTERRUPTED
     retries: RetryPolicy | None = None  # how failed calls are repeated; None: the default
     clock: Clock = SYSTEM_CLOCK
     # makes the transport that all calls use; None: `service.http.Transport`
@@ -80,6 +78,8 @@ class World(Record, frozen=True, dict=True):
     output: Output = field(default_factory=Output)
     # derives a key from a secret and a salt; None: with scrypt
     derive_key: Callable[[Wanted], Key] | None = None
+    # the exit code after an interrupt: that of the signal
+    interrupt_code: Callable[[], ExitCode] = lambda: ExitCode.INTERRUPTED
 
     @cached_property
     def secrets(self) -> SecretSources:

@@ -145,10 +145,7 @@ class Planner(Record, frozen=True):
         """
         most = MOST_SALTS * references + FEW_SALTS
         if number > most:
-            what = (
-                f"the state {self.place} asks for the work of {number} fingerprints: somebody"
-                " changed it"
-            )
+            what = f"the state {self.place} requires {number} fingerprints: somebody changed it"
             fix = (
                 "restore it from Git or the CI cache; or, if many secrets became few, apply parts"
                 " of it with --target"

@@ -109,7 +109,7 @@ class TokenSession:
 
     def _one_time_code(self, ref: SecretRef) -> str:
         """Compute the current six digits. Errors are not chained: they may contain the seed."""
-        asked = "the account asks for a second factor, and"
+        asked = "the account requires a second factor, and"
         try:
             seed = self._find([ref])[ref].reveal()
         except SecretError as error:

@@ -110,7 +110,7 @@ class Preservica:
     def _check_names(self, names: Iterable[str]) -> None:
         """Raise NotUnderstood if an id or a trigger contains a secret."""
         if self._redactor.holds(" ".join(names)):
-            raise NotUnderstood("an id or a trigger in it holds a secret value")
+            raise NotUnderstood("an id or a trigger in it contains a secret value")
 
     def _cleaned(self, live: LiveSubscriptions, declared: Container[str]) -> LiveSubscriptions:
         """Mask secrets in the shown form of URLs that are not declared, so no output holds them."""

@@ -35,7 +35,7 @@ _SERVERS = 1024
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # `requests` uses these, too
 _HEADERS = {"User-Agent": f"hooksync/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 _REFUSED_FIXES = {
-    "link-local": "use another host: at such addresses, clouds give keys to their own machines",
+    "link-local": "use a different host: at such addresses, clouds give keys to their own machines",
     "private": "if that is intended, write `allow_private_receivers: true` into the policy",
 }
 
@@ -235,7 +235,7 @@ def _load_bundle(context: ssl.SSLContext, name: str, place: str) -> None:
             context.load_verify_locations(cafile=place)
         return
     except (ssl.SSLError, ValueError):
-        reason = "it holds no certificate in PEM format"
+        reason = "it contains no certificate in PEM format"
     except OSError as error:
         reason = os_reason(error)
     what = f"the certificate bundle {place} of {name} cannot be used: {reason}"

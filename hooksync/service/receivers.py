@@ -214,5 +214,5 @@ def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResu
         what = "its challengeResponse is not the hex of an HMAC-SHA256"
         fix = "write the HMAC-SHA256 as 64 lower-case hex digits"
         return ProbeResult("wrong-answer", what, fix)
-    fix = "give the receiver the declared secret, or declare the one that it holds"
+    fix = "give the receiver the declared secret, or declare the secret that the receiver has"
     return ProbeResult("wrong-secret", "it signs challenges with a different secret", fix)

@@ -121,7 +121,7 @@ def read_log_in(body: bytes) -> LogIn:
     """Read the answer to a log-in with status 200."""
     log_in = _read(body, LogIn)
     if not log_in.token or log_in.success is False:
-        raise NotUnderstood("the answer holds no token")
+        raise NotUnderstood("the answer contains no token")
     return log_in
 
 
@@ -150,7 +150,7 @@ def read_subscriptions(
         trigger = Trigger(one.trigger)
         found.append(LiveSubscription(str(one.id), url, trigger, _FLAGS[one.include]))
     if len({one.id for one in found}) < len(found):
-        raise NotUnderstood("the list holds the same id twice")
+        raise NotUnderstood("the list contains the same id twice")
     return tuple(found)
 
 

@@ -174,7 +174,8 @@ class CloudBackend:
         )
         raise Refused(
             Problem(
-                what, f"keep the state elsewhere, and delete {self.where}, which holds a test only"
+                what,
+                f"keep the state elsewhere, and delete {self.where}, which contains only a test",
             )
         )
 

@@ -170,6 +170,6 @@ class Integrity(Record, frozen=True):
         else:
             what = (
                 f"the signature of the state {where} does not fit {KEY_VARIABLE}: somebody changed"
-                " it, or it was signed with another key"
+                " it, or it was signed with a different key"
             )
         return Inspected(state, Problem(what, _SIGN_FIX))

@@ -46,7 +46,7 @@ _IDENTITY = {
 _REJECTED = re.compile(r"^!\t[^\t\n]*\t\[([^]\n]*)\] \((.*)\)$", re.MULTILINE)
 _MOST_TRIES = 10  # to fetch the branch while others push to it
 
-_ELSEWHERE = "or name another place with --state"
+_ELSEWHERE = "or name a different place with --state"
 _NEEDED = "Git 2.38 or later"
 
 
@@ -168,7 +168,7 @@ class GitBackend:
         return Content(texts.get(_STATE), texts.get(_LOCK))
 
     def _not_ours(self, name: str) -> FileError:
-        what = f"the branch of the state {self.where} holds a file that hooksync did not write"
+        what = f"the branch of the state {self.where} contains a file that hooksync did not write"
         fix = "name a branch for the state alone, or revert its last commit, and push that"
         return FileError(Problem(f"{what}: {Redactor().quote(name)}", fix))
 

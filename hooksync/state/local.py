@@ -157,5 +157,5 @@ class LocalStore:
 
 
 def _unusable(path: str, what: str, error: Exception) -> Problem:
-    fix = "check the path and its permissions; name another path with --state"
+    fix = "check the path and its permissions; name a different path with --state"
     return Problem(f"the state {path} cannot be {what}: {os_reason(error)}", fix)

@@ -121,9 +121,9 @@ class RemoteStore:
             raise
         except FileError as error:
             what = (
-                f"the run lock of {self.where} cannot be renewed, and may be another run's by now: "
+                f"the run lock of {self.where} cannot be renewed, and a different run may hold it"
             )
-            raise LockLost(Problem(what + error.summary, _LOST_FIX)) from None
+            raise LockLost(Problem(f"{what}: {error.summary}", _LOST_FIX)) from None
 
     def holder(self) -> Holder | None:
         """Return who held the run lock when it was last read; None if nobody, or not known."""
