@@ -129,8 +129,8 @@ def event_key(event: Event) -> str:
     replacement.
     """
     # it is not known if both send the same timestamp, so work that is done twice must do no harm
-    told = {name: value for name, value in event.items() if name != "subscriptionId"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    content = {name: value for name, value in event.items() if name != "subscriptionId"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Memory:

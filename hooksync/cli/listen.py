@@ -146,7 +146,7 @@ class _Log(Record, frozen=True):
         else:
             words += self._facts(answer.event)
         if seen.signed_with:
-            words.append(f"signed with {self.known.told(seen.signed_with)}")
+            words.append(f"signed with {self.known.label(seen.signed_with)}")
         if reason := self._reason(seen):
             words.append(reason)
         text = "  ".join(words) + "\n"
@@ -179,7 +179,7 @@ class _Log(Record, frozen=True):
         signature = seen.request.headers.get(SIGNATURE.lower(), "")
         body = seen.request.body
         if others := find_signers(self.known.secrets, body, signature):
-            return f"signed with {self.known.told(others[0])}, which --secret does not name"
+            return f"signed with {self.known.label(others[0])}, which --secret does not name"
         return explain_signature(self.known.secrets, body, signature)
 
     def _record(self, seen: Seen) -> str | None:
@@ -227,7 +227,7 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
             raise FileError(
                 Problem(str(error), "free the port, or choose a different one with --port")
             ) from None
-        first = known.told(known.accepted[0])
+        first = known.label(known.accepted[0])
         world.terminal.message(
             f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}"
         )

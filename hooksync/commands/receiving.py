@@ -35,7 +35,7 @@ class KnownSecrets(Record, frozen=True):
     secrets: Mapping[SecretRef, Secret]
     declared_for: Mapping[SecretRef, Sequence[str]]  # "tenancy/name"
 
-    def told(self, ref: SecretRef) -> str:
+    def label(self, ref: SecretRef) -> str:
         """Return the name of a secret, with the subscriptions that it is declared for."""
         places = self.declared_for.get(ref)
         return f"{ref} (declared for {some_of(places)})" if places else str(ref)

@@ -31,7 +31,7 @@ def verify(options: VerifyOptions, world: World) -> ExitCode:
         raise UsageError(_NO_SIGNATURE)
     signers = find_signers(known.secrets, body, signature)
     if signers:
-        names = " and ".join(map(known.told, signers))
+        names = " and ".join(map(known.label, signers))
         world.terminal.result(f"signed with {names}\n")
         return ExitCode.DONE
     tried = ", ".join(map(str, known.secrets))

@@ -60,10 +60,10 @@ class Ending(Record, frozen=True):
 
     def notice(self) -> dict[str, Any]:
         """Return the notice in the format `hooksync.notice/1`."""
-        told = self._outcome()
+        outcome = self._outcome()
         when = rfc3339(self.ended)
         run = asdict(self.origin)
-        return {**told, "fingerprint": digest(told), "created_at": when, "run": run}
+        return {**outcome, "fingerprint": digest(outcome), "created_at": when, "run": run}
 
     def _outcome(self) -> dict[str, Any]:
         """Return the fields that the fingerprint covers. Equal outcomes have equal fingerprints."""
@@ -93,11 +93,11 @@ class Ending(Record, frozen=True):
 
     def payload(self, form: NoticeForm) -> object:
         """Return the notice in the form that the webhook or chat accepts."""
-        told = self.notice()
+        notice = self.notice()
         url = self.origin.url
         if form == "json":
-            return told
-        lines = [*_lines(told)]
+            return notice
+        lines = [*_lines(notice)]
         if form == "slack":
             if url:
                 lines.append(url)
@@ -139,17 +139,17 @@ def _tenancy(one: TenancyView) -> dict[str, Any]:
     }
 
 
-def _lines(told: Mapping[str, Any]) -> Iterator[str]:
-    code = f" (exit code {told['exit_code']})" if told["exit_code"] else ""
-    yield f"hooksync {told['command']}: {told['event']}{code}"
-    yield from filter(None, [told["summary"]])
-    for one in told["tenancies"]:
+def _lines(notice: Mapping[str, Any]) -> Iterator[str]:
+    code = f" (exit code {notice['exit_code']})" if notice["exit_code"] else ""
+    yield f"hooksync {notice['command']}: {notice['event']}{code}"
+    yield from filter(None, [notice["summary"]])
+    for one in notice["tenancies"]:
         yield f"{one['name']} ({one['where']}): {_counted({one['outcome']: '', **one['counts']})}"
-    if told["other_tenancies"]:
-        yield f"other tenancies: {_counted(told['other_tenancies'])}"
-    yield from told["problems"]
-    if told["problems_left_out"]:
-        yield f"{told['problems_left_out']} more problems"
+    if notice["other_tenancies"]:
+        yield f"other tenancies: {_counted(notice['other_tenancies'])}"
+    yield from notice["problems"]
+    if notice["problems_left_out"]:
+        yield f"{notice['problems_left_out']} more problems"
 
 
 def _counted(counts: Mapping[str, object]) -> str:

@@ -116,17 +116,17 @@ class GitBackend:
     def _push(self, commit: str, version: str | None) -> None:
         """Push a commit to the branch ("": remove the branch). Raises Changed or FileError."""
         lease = f"--force-with-lease={self._ref}:{version or ''}"
-        code, out, told = self._run(*_PUSH, lease, "--", self._url, f"{commit}:{self._ref}")
+        code, out, stderr = self._run(*_PUSH, lease, "--", self._url, f"{commit}:{self._ref}")
         rejected = _REJECTED.search(out.decode("utf-8", "replace"))
         if rejected and rejected[1] == "rejected":
             raise Changed
         if rejected:
-            reason = Redactor().quote(f"{rejected[2]}; {told}")
+            reason = Redactor().quote(f"{rejected[2]}; {stderr}")
             what = f"the server refuses to write the state {self.where}: {reason}"
             fix = "let hooksync push to that branch: no rule of the server may protect it"
             raise FileError(Problem(what, fix))
         if code:
-            raise self._error("push", told)
+            raise self._error("push", stderr)
 
     def _commit(self, content: Content, parent: str | None, message: str) -> str:
         """Write a commit with this content into the local repository, and return its id."""
@@ -197,10 +197,10 @@ class GitBackend:
         """The URL that git pushes to. The state is also fetched from there. Raises FileError."""
         _, out, _ = self._run("config", "--get", "remote.pushDefault")
         name = os.fsdecode(out).strip() or "origin"
-        code, out, told = self._run("remote", "get-url", "--push", name)
+        code, out, stderr = self._run("remote", "get-url", "--push", name)
         if code:
             what = f"the state {self.where} has no remote in {self._git.folder}: "
-            what += Redactor().quote(told)
+            what += Redactor().quote(stderr)
             fix = "`git remote add`, or choose one by `git config remote.pushDefault NAME`"
             raise FileError(Problem(what, fix))
         return os.fsdecode(out).rstrip("\n")
@@ -217,16 +217,16 @@ class GitBackend:
         Raises FileError if git cannot be started, or does not end in time.
         """
         try:
-            code, out, told = self._git.run(*arguments, data=data.encode())
+            code, out, stderr = self._git.run(*arguments, data=data.encode())
         except FAILURES as error:
             raise self._error(arguments[0], os_reason(error)) from None
-        return code, out, told.decode("utf-8", "replace")
+        return code, out, stderr.decode("utf-8", "replace")
 
     def _read(self, *arguments: str, data: str = "") -> bytes:
         """Return the output of a git command. Raises FileError if the command fails."""
-        code, out, told = self._run(*arguments, data=data)
+        code, out, stderr = self._run(*arguments, data=data)
         if code:
-            raise self._error(arguments[0], told)
+            raise self._error(arguments[0], stderr)
         return out
 
     def _output_line(self, *arguments: str, data: str = "") -> str:

@@ -133,15 +133,15 @@ def run_lock(
                 break
             except Busy as error:
                 busy = error
-            told = f"{who}: {busy.holder}" if busy.holder else who
+            why = f"{who}: {busy.holder}" if busy.holder else who
             if end is None:
                 seconds = busy.expires_in if timeout is None else timeout
                 end = clock.monotonic() + seconds
                 if seconds:
-                    tell(printable(f"waiting for up to {seconds:g} seconds: {told}"))
+                    tell(printable(f"waiting for up to {seconds:g} seconds: {why}"))
             left = end - clock.monotonic()
             if left <= 0:
-                raise Refused(Problem(told, f"{_WAIT_FIX}; {busy.advice}"))
+                raise Refused(Problem(why, f"{_WAIT_FIX}; {busy.advice}"))
             if clock.wait(stop, min(_POLL, left)):
                 what = "interrupted while it waited for a different run"
                 raise Interrupted(Problem(what, "run it again"))
