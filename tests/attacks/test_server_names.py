@@ -21,7 +21,6 @@ NOT_THIS_MACHINE = (
     "127.0.0.1.evil.example",
     "localhost.",
     "0.0.0.0",
-    "[::ffff:127.0.0.1]",
     "[::]",
 )
 NOT_THIS_MACHINE_AT_NIGHT = (
