@@ -38,7 +38,7 @@ class TokenSession:
     def __init__(
         self, tenancy: Tenancy, context: CallContext, find: FindSecrets, send: Send
     ) -> None:
-        self.tenant = tenancy.tenant  # if None, the log-in may set it
+        self.tenant = tenancy.tenant  # if None, the log-in may set it, fit to be shown
         self._tenancy = tenancy
         self._context = context
         self._find = find
@@ -64,7 +64,8 @@ class TokenSession:
                     self._refusal = error if is_refused else None
                     raise
                 self._token = log_in.token or ""
-                self.tenant = self.tenant or log_in.tenant
+                told = self._context.redactor.quote(log_in.tenant or "")
+                self.tenant = self.tenant or told or None
             return self._token
 
     def _log_in(self) -> LogIn:
@@ -144,9 +145,8 @@ class TokenSession:
         try:
             found = self._find([credentials.username, credentials.password])
         except SecretError as error:
-            problems = []
-            for one in error.problems:
-                problems.append(replace(one, where=one.where or self._tenancy.location))
+            here = self._tenancy.location
+            problems = [replace(one, where=one.where or here) for one in error.problems]
             raise SecretError(*problems) from None
         password = found[credentials.password].reveal()
         self._context.redactor.learn([password])

@@ -66,10 +66,7 @@ class Preservica:
     @property
     def tenant(self) -> str | None:
         """The declared tenant, or the one that the log-in returned. None: neither is known."""
-        tenant = self._session.tenant
-        if tenant is None or tenant == self._tenancy.tenant:
-            return tenant
-        return self._redactor.quote(tenant) or None
+        return self._session.tenant
 
     def log_in(self) -> None:
         """Log in, if there is no token yet.
