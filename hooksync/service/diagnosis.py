@@ -10,9 +10,8 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import Any
 
 from hooksync.core.record import Record, replace
 from hooksync.receiver import EVENT_PREFIX
@@ -21,10 +20,7 @@ _RAW_FIX = "take the raw bytes of the body, before a framework reads them"
 _PREFIX = EVENT_PREFIX.decode()
 _CODE_FIX = "sign the challengeCode of the query alone, percent-decoded"
 _PREFIX_FIX = f"sign the text {_PREFIX}, followed by the raw bytes of the body"
-_FORMS: Mapping[str, Mapping[str, Any]] = {
-    "compact": {"separators": (",", ":")},
-    "spaced": {},
-}
+_SEPARATORS = {"compact": (",", ":"), "spaced": (", ", ": ")}  # of JSON
 
 
 class Mistake(Record, frozen=True):
@@ -55,12 +51,9 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
     signed = code.encode("latin-1")
     target = url.partition("://")[2]
     path = target[target.find("/") :]
-    messages = {
-        "is made of the body instead of the code": b"",
-        f"is made of {_PREFIX} and the code": EVENT_PREFIX + signed,
-    }
-    for what, message in messages.items():
-        yield _mistake(secret, message, what, _CODE_FIX)
+    yield _mistake(secret, b"", "is made of the body instead of the code", _CODE_FIX)
+    prefixed = EVENT_PREFIX + signed
+    yield _mistake(secret, prefixed, f"is made of {_PREFIX} and the code", _CODE_FIX)
     for place in (url, path):
         yield _mistake(secret, place.encode(), "is made of the URL instead of the code", _CODE_FIX)
     yield from _usual_mistakes(secret, signed)
@@ -89,10 +82,12 @@ def _changed_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return
-    for (name, form), is_ascii, is_sorted in product(_FORMS.items(), (True, False), (False, True)):
-        again = json.dumps(document, ensure_ascii=is_ascii, sort_keys=is_sorted, **form)
+    for form, is_ascii, is_sorted in product(_SEPARATORS, (True, False), (False, True)):
+        again = json.dumps(
+            document, ensure_ascii=is_ascii, sort_keys=is_sorted, separators=_SEPARATORS[form]
+        )
         order = "sorted " if is_sorted else ""
-        yield f"the event written again as {order}{name} JSON", again.encode("utf-8", "replace")
+        yield f"the event written again as {order}{form} JSON", again.encode("utf-8", "replace")
 
 
 def _usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
