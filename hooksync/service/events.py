@@ -73,10 +73,10 @@ class NewEvents:
         self._moment += timedelta(milliseconds=1)
         timestamp = self._moment.isoformat(timespec="milliseconds")
         document = {**self._template, "timestamp": timestamp, **changed}
-        events = document.get("events")
-        if identifier and isinstance(events, list) and events and isinstance(events[0], dict):
-            identifiers = [{"type": "hooksync", "value": identifier}]
-            document["events"] = [{**events[0], "identifiers": identifiers}, *events[1:]]
+        match document.get("events"):
+            case [dict(first), *rest] if identifier:
+                identifiers = [{"type": "hooksync", "value": identifier}]
+                document["events"] = [{**first, "identifiers": identifiers}, *rest]
         return document
 
 
