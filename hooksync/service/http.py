@@ -80,7 +80,7 @@ class Transport:
         environ: Mapping[str, str],
     ) -> None:
         self._seconds = timeout
-        self._timeout: Any = Timeout(total=timeout, connect=min(_CONNECT, timeout))
+        self._timeout: Any = Timeout(total=timeout, connect=_CONNECT)
         self._environ = {}
         for name in sorted(environ):  # capitals come first, so small letters win, as in requests
             self._environ[name.lower()] = environ[name]
