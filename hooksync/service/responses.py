@@ -25,15 +25,10 @@ from hooksync.core.signing import parse_json
 TOO_MANY = 429
 SERVER_ERROR = 500  # with this status or a higher one, the service may have carried out the call
 
-# a user needs one of these
-ROLES = (
-    "ROLE_SDB_MANAGER_USER",
-    "ROLE_SDB_ADMIN_USER",
-    "ROLE_SDB_CONFIG_MANAGER_USER",
-)
 _FIXES = {
     401: "the service refused a new token: check the user's account, and that `tenant` is right",
-    403: f"give the user one of the roles {', '.join(ROLES)}",
+    403: "give the user one of the roles ROLE_SDB_MANAGER_USER, ROLE_SDB_ADMIN_USER,"
+    " ROLE_SDB_CONFIG_MANAGER_USER",
     404: "check `server`; the webhook API needs Preservica 6.8 or later",
     407: "the proxy needs a name and a password: check HTTPS_PROXY and HTTP_PROXY",
     **dict.fromkeys(
