@@ -80,12 +80,11 @@ def read_fault(spec: str, kinds: Mapping[str, str] = KINDS) -> Fault:
             f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2;'
             f" kinds: {known}; calls: {', '.join(CALL_NAMES)}, any"
         )
-    fault = Fault(match["kind"], match["call"], float(match["number"] or 0))
-    if kinds[fault.kind] == "-N" and fault.number not in range(200, 600):
+    number = float(match["number"] or 0)
+    if kinds[match["kind"]] == "-N" and number not in range(200, 600):
         raise SandboxError(f'fault "{spec}": that is not an HTTP status from 200 to 599')
-    fault.times = math.inf if match["times"] == "*" else int(match["times"] or 1)
-    fault.skip = int(match["skip"] or 0)
-    return fault
+    times = math.inf if match["times"] == "*" else int(match["times"] or 1)
+    return Fault(match["kind"], match["call"], number, times, int(match["skip"] or 0))
 
 
 def _is_known(match: re.Match[str], kinds: Mapping[str, str]) -> bool:
