@@ -96,8 +96,8 @@ class Accounts:
             session = self._pending.get(continuation)
             if session is None or named != (session.account.username, session.tenant):
                 raise Refusal(401, _BAD)
-            period = int(self._clock() // _OTP_PERIOD)  # a client's clock may be off by one period
-            near = (period - 1, period, period + 1)
+            period = int(self._clock() // _OTP_PERIOD)
+            near = range(period - 1, period + 2)  # a client's clock may be off by one period
             codes = [one_time_code(session.account.totp_seed or "", each) for each in near]
             if form.get("twoFactorToken") not in codes:
                 raise Refusal(401, "the two-factor code is wrong")

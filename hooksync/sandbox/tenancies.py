@@ -30,12 +30,11 @@ TRIGGERS = (
     "CHANGE_ASSET_VISIBILITY",
 )
 TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
-VERSION = "7.5.0"  # of Preservica, as this sandbox reports it
 
-_VERSION_XML = (
+_VERSION_XML = (  # of Preservica, as this sandbox reports it
     '<?xml version="1.0" encoding="UTF-8"?><VersionResponse'
     ' xmlns="http://preservica.com/EntityAPI/v7.5">'
-    f"<CurrentVersion>{VERSION}</CurrentVersion></VersionResponse>"
+    "<CurrentVersion>7.5.0</CurrentVersion></VersionResponse>"
 )
 
 
@@ -102,8 +101,9 @@ class Tenancies:
         now = self._options.clock()
         with self._lock:
             kept = self._kept.get(tenant, {}).values()
-            listed = [each for each in kept if each.listed_from <= now < each.listed_until]
-            return tuple(each.subscription for each in listed)
+            return tuple(
+                each.subscription for each in kept if each.listed_from <= now < each.listed_until
+            )
 
     def add(
         self, tenant: str, subscription: Subscription, *, by_hand: bool = False
