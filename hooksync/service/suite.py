@@ -77,22 +77,18 @@ class Sender:
         self.context = context
         self._searches = 0
 
-    def send(self, name: str, sent: Delivery, meaning: str = _LOST) -> Result:
-        """Send a genuine event."""
-        answer, seconds = self._deliver(sent)
-        return replace(self.judge(name, sent.body, answer, meaning), seconds=seconds)
-
-    def send_forged(self, name: str, sent: Delivery) -> Result:
-        """Send an event that the receiver must refuse."""
-        answer, seconds = self._deliver(sent)
-        result = self._result_of(name, answer, _FORGED, _REFUSE_FIX, _REFUSING)
-        return replace(result, seconds=seconds)
-
-    def _deliver(self, sent: Delivery) -> tuple[Answer | ProbeResult, float]:
-        """Send an event; return the answer, or why there is none, and the seconds that it took."""
+    def send(
+        self, name: str, sent: Delivery, meaning: str = _LOST, *, is_forged: bool = False
+    ) -> Result:
+        """Send an event. The receiver must accept it, or refuse it if it is forged."""
         begun = self.context.clock.monotonic()
         answer = deliver(self.url, sent, self.context)
-        return answer, self.context.clock.monotonic() - begun
+        seconds = self.context.clock.monotonic() - begun
+        if is_forged:
+            result = self._result_of(name, answer, meaning, _REFUSE_FIX, _REFUSING)
+        else:
+            result = self.judge(name, sent.body, answer, meaning)
+        return replace(result, seconds=seconds)
 
     def judge(
         self, name: str, body: bytes, answer: Answer | ProbeResult, meaning: str = _LOST
@@ -222,7 +218,7 @@ class Suite:
             "with a changed body": replace(genuine, body=genuine.body[:-1] + b', "forged": true}'),
         }
         for name, sent in forged.items():
-            yield self._sender.send_forged(name, sent)
+            yield self._sender.send(name, sent, _FORGED, is_forged=True)
 
     def _challenged(self) -> Iterator[Result]:
         """Challenge the receiver with a code, and with one that could forge an event."""
