@@ -56,7 +56,7 @@ class Stopped(Exception):
 class Tour:
     """Shows texts, and runs commands in a folder."""
 
-    announce: Callable[[str], None]  # shows a line
+    announce: Callable[[str], None]  # shows lines
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
     # received so far; after the first one, the tour ends as soon as the running command has ended
@@ -65,8 +65,7 @@ class Tour:
     def say(self, text: str) -> None:
         """Show a text. Raises Stopped after a signal."""
         self._show("")
-        for line in text.splitlines():
-            self._show(line)
+        self._show(text)
 
     def quote(self, text: str) -> None:
         """Show a file or the output of a command, indented, with long lines wrapped."""
@@ -85,8 +84,7 @@ class Tour:
 
         Raises Stopped after a signal, and SandboxError if the exit code is not `code`.
         """
-        self._show("")
-        self._show(f"{_INDENT}$ hooksync {command}")
+        self.say(f"{_INDENT}$ hooksync {command}")
         done = subprocess.run(  # noqa: S603  our own program
             [sys.executable, "-m", "hooksync", *command.split()],
             cwd=self.folder,
@@ -105,16 +103,16 @@ class Tour:
             what = f"`hooksync {command}` ended with exit code {done.returncode}, not {code}"
             raise SandboxError(what)
 
-    def _show(self, line: str) -> None:
+    def _show(self, text: str) -> None:
         if self.signals:
             raise Stopped
-        self.announce(line)
+        self.announce(text)
 
 
 def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> int:
     """Give the tour. Returns the exit code: 1 after an error, 128 + N after signal N.
 
-    `announce` shows a line.
+    `announce` shows lines.
     """
     signals: list[int] = []
     shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
