@@ -71,10 +71,8 @@ def sandbox(flags: SandboxFlags, world: World) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
     gc.enable()  # `main` disables it, but the sandbox runs for a long time
     options = _read_options(flags, world)
-    named: dict[str, NamedReceiver] = {}
-    for written in flags.receiver or ["catalogue"]:
-        receiver = _read_receiver(written, world.environ)
-        named[receiver.name] = receiver
+    receivers = [_read_receiver(each, world.environ) for each in flags.receiver or ["catalogue"]]
+    named = {each.name: each for each in receivers}  # the last one of each name
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         try:

@@ -184,9 +184,9 @@ class Connection(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         """Read the rest of a request, and answer it; close the connection if it cannot be read."""
-        headers: dict[str, str] = {}
-        for name in self.headers:
-            headers[name.lower()] = ", ".join(self.headers.get_all(name, [])).strip()
+        headers = {
+            name.lower(): ", ".join(self.headers.get_all(name, [])).strip() for name in self.headers
+        }
         try:
             self.server.check_host(headers.get("host", ""))
             body = _read_body(self.rfile, headers)

@@ -81,9 +81,8 @@ class Transport:
     ) -> None:
         self._seconds = timeout
         self._timeout: Any = Timeout(total=timeout, connect=_CONNECT)
-        self._environ = {}
-        for name in sorted(environ):  # capitals come first, so small letters win, as in requests
-            self._environ[name.lower()] = environ[name]
+        # capitals come first, so small letters win, as in requests
+        self._environ = {name.lower(): environ[name] for name in sorted(environ)}
         self._sessions = {}
         for may_be_private in (False, True):
             adapter = Adapter(connections, environ, may_be_private=may_be_private)
