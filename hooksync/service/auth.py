@@ -64,8 +64,8 @@ class TokenSession:
                     self._refusal = error if is_refused else None
                     raise
                 self._token = log_in.token or ""
-                told = self._context.redactor.quote(log_in.tenant or "")
-                self.tenant = self.tenant or told or None
+                named = self._context.redactor.quote(log_in.tenant or "")
+                self.tenant = self.tenant or named or None
             return self._token
 
     def _log_in(self) -> LogIn:
