@@ -41,8 +41,8 @@ LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 SELECTING = {"tenancies": "tenancy", "targets": "target", "replace": "replace"}
 
 _UNDECLARED_FIX = (
-    "look with `hooksync list --server {server}`; declare the tenancy again, or, if hooksync is not"
-    " to look after it any more, `hooksync state forget --server {server} {globs}`"
+    "look with `hooksync list {place}`; declare the tenancy again, or, if hooksync is not to look"
+    " after it any more, `hooksync state forget {place} {globs}`"
 )
 
 
@@ -117,8 +117,10 @@ def _undeclared(key: TenancyKey, names: Sequence[str]) -> Problem:
     number = counted(len(names), "subscription")
     what = f"{number} made by hooksync on {printable(str(key))} {verb} not declared any more"
     globs = printable(" ".join(f"'{name}/*'" for name in sorted(set(names))))
-    fix = _UNDECLARED_FIX.format(server=printable(key.server), globs=globs)
-    return Problem(what, fix)
+    place = f"--server {key.server}"
+    if key.tenant:
+        place += f" --tenant '{key.tenant}'"
+    return Problem(what, _UNDECLARED_FIX.format(place=printable(place), globs=globs))
 
 
 @contextmanager
@@ -190,6 +192,8 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
     document = read_files(options, world)
     entries = declarations.select(document, options.tenancies, options.targets)
     addresses = declarations.addresses(entries)
+    if options.targets:
+        addresses = [each for each in addresses if address_matches(each, options.targets)]
     declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
     policy = hold_to_policy(options, entries, world, probes=options.probes is not False)
     tenancies, more = resolve(entries, world.environ, needs_login=needs_login)

@@ -233,10 +233,14 @@ class Report(Result, frozen=True, kw_only=True):
         """Return the report for people: lines, each with its style."""
         return report_lines(self.view) if self.has_changes else super().lines(shows_kept=shows_kept)
 
-    def to_json(self) -> str:
-        """Return the report as JSON, in the format `hooksync.report/1`."""
+    def to_json(self, exit_code: ExitCode | None = None) -> str:
+        """Return the report as JSON, in the format `hooksync.report/1`.
+
+        `exit_code`: that of the command, if it is not the report's.
+        """
         origin = find_origin(self.declared.world.environ)
-        return self._output.safe(report_json(self.view, origin, self.exit_code), "json")
+        code = self.exit_code if exit_code is None else exit_code
+        return self._output.safe(report_json(self.view, origin, code), "json")
 
 
 def load(
@@ -384,9 +388,8 @@ def _probed(session: Session, planned: Sequence[Planned]) -> tuple[Planned, ...]
             except SecretError as error:
                 one = replace(one, error=error)
         found.append(one)
-    if session.declared.options.probes is False:
-        return tuple(found)
-    return ask_receivers(found, session.run)
+    is_forbidden = session.declared.options.probes is False
+    return ask_receivers(found, session.run, only_risky=is_forbidden)
 
 
 def _apply(

@@ -297,7 +297,10 @@ def _add_planning(parser: argparse.ArgumentParser, *more: str) -> None:
         help="challenge receivers first, even if the file has `probe: never`",
     )
     either.add_argument(
-        "--no-probe", dest="probes", action="store_false", help="do not challenge receivers"
+        "--no-probe",
+        dest="probes",
+        action="store_false",
+        help="challenge no receivers, except those that remove-first needs",
     )
     _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
     shared = ("--allow-commands", "--notify", "--notify-as", "--metrics", *more)
@@ -606,6 +609,7 @@ def add_state_forget(parser: argparse.ArgumentParser) -> None:
         "globs", nargs="+", metavar="GLOB", help="addresses (tenancy/name/TRIGGER) in the state"
     )
     parser.add_argument("--server", metavar="HOST", help="only what is recorded for this server")
+    parser.add_argument("--tenant", metavar="NAME", help="only what is recorded for this tenant")
     _add(parser, "--yes", "--lock-timeout")
     add_state_place(parser)
 

@@ -20,12 +20,14 @@ from hooksync.api.options import RunOptions
 from hooksync.api.run import Plan, Report, Result
 from hooksync.commands.options import Format
 from hooksync.commands.problems import show_plan, show_problems
+from hooksync.config.files import follow_links
 from hooksync.core.errors import (
     ExitCode,
     FileError,
     HooksyncError,
     Problem,
     SecretError,
+    UsageError,
     unforeseen,
     unforeseen_text,
     what_ended,
@@ -38,6 +40,7 @@ from hooksync.output.text import plain, question
 from hooksync.output.view import plan_exit_code
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.session import open_run
+from hooksync.state.store import state_place
 
 if TYPE_CHECKING:
     from hooksync.output.notice import Ending, NoticeForm
@@ -91,37 +94,56 @@ def _watched(
 
     @wraps(do)
     def run(options: Watched, world: World) -> ExitCode:
-        if not (options.notify or options.metrics):
-            return do(options, world)[0]
-        from hooksync.output.notice import Ending  # only here: most runs are not watched
-
-        url = _notice_url(options, world)
-        begun = world.clock.now()
-        problems: tuple[Problem, ...] = ()
-        code = ExitCode.INTERRUPTED
-        view = None
-        try:
-            code, result = do(options, world)
-            view = result.view
-            if isinstance(result, Report) and result.cause:
-                problems = (unforeseen(result.cause),)
-            return code
-        except Exception as error:
-            code, problems = what_ended(error, has_begun=world.begun.is_set())
-            raise
-        finally:
-            ending = Ending(
-                do.__name__,
-                code,
-                view,
-                problems,
-                begun,
-                world.clock.now(),
-                find_origin(world.environ),
-            )
-            _tell(ending, options, url, world)
+        _keep_inputs(options)
+        if options.notify or options.metrics:
+            return _run_watched(do, options, world)
+        return do(options, world)[0]
 
     return run
+
+
+def _run_watched(
+    do: Callable[[Watched, World], tuple[ExitCode, Result]], options: Watched, world: World
+) -> ExitCode:
+    from hooksync.output.notice import Ending  # only here: most runs are not watched
+
+    url = _notice_url(options, world)
+    begun = world.clock.now()
+    problems: tuple[Problem, ...] = ()
+    code = ExitCode.INTERRUPTED
+    view = None
+    try:
+        code, result = do(options, world)
+        view = result.view
+        if isinstance(result, Report) and result.cause:
+            problems = (unforeseen(result.cause),)
+        return code
+    except Exception as error:
+        code, problems = what_ended(error, has_begun=world.begun.is_set())
+        raise
+    finally:
+        ending = Ending(
+            do.__name__,
+            code,
+            view,
+            problems,
+            begun,
+            world.clock.now(),
+            find_origin(world.environ),
+        )
+        _tell(ending, options, url, world)
+
+
+def _keep_inputs(options: WatchedOptions) -> None:
+    """Raise UsageError if an output would replace a hooks file or the state."""
+    state = state_place(options.files[0], options.state)
+    inputs = {follow_links(path) for path in (*options.files, str(state), f"{state}.lock")}
+    for name in ("out", "report", "metrics"):
+        path = getattr(options, name, None) or ""
+        # no output is YAML: this also keeps the files of a directory
+        if path.endswith((".yaml", ".yml")) or (path and follow_links(path) in inputs):
+            what = f"--{name} {printable(path)} would replace a hooks file or the state"
+            raise UsageError(Problem(what, "choose a different path"))
 
 
 def _tell(ending: Ending, options: WatchedOptions, url: Secret | None, world: World) -> None:
@@ -144,14 +166,16 @@ def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
     document = ""
     if options.format == "json" or options.out:
         document = made.to_json(is_signed=bool(options.out), exit_code=code)
+    is_good = made.exit_code == ExitCode.DONE
+    if options.out and is_good:  # first: if this fails, that is the result
+        world.output.write_file(options.out, document)
     kept = options.shows_kept
     show_plan(made.view, document, made.html, options.format, world, shows_kept=kept)
     show_problems(made.view, world, refused="apply would refuse")
     if options.out:
         path = printable(options.out)
         what = f"not saved: {path} was not written, because apply would not carry this out"
-        if made.exit_code == ExitCode.DONE:
-            world.output.write_file(options.out, document)
+        if is_good:
             what = f"saved: hooksync apply {path} carries out exactly this"
         world.terminal.message(what)
     return code, made
@@ -189,32 +213,35 @@ def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]
 
 def _show_result(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
     """Show the result of an apply, and write its report. `told`: the problems already shown."""
-    text = done.to_json() if options.format == "json" or options.report else ""
-    writes = [partial(_show_report, done, text, options, world)]
+    code = done.exit_code
     if options.report:  # first, so that it is written even if standard output fails
-        writes.insert(0, partial(world.output.write_file, options.report, text))
-    is_written = True
-    for write in writes:
-        try:
-            write()
-        except HooksyncError as error:  # the run is over: only its result is lost
-            is_written = False
-            for problem in error.problems:
-                if isinstance(error, FileError):
-                    problem = Problem(f"the report {problem.what}", _REPORT_FIX)
-                world.terminal.message(f"error: {problem}")
+        text = done.to_json()
+        code = _written(partial(world.output.write_file, options.report, text), done, code, world)
+    code = _written(partial(_show_report, done, code, options, world), done, code, world)
     show_problems(done.view, world, refused="refused", told=told)
     if done.cause and not isinstance(done.cause, HooksyncError):
         world.terminal.message(unforeseen_text(done.cause))
-    if is_written or done.exit_code not in (ExitCode.DONE, ExitCode.REFUSED):
-        return done.exit_code
-    return ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR
+    return code
 
 
-def _show_report(done: Report, document: str, options: ApplyOptions, world: World) -> None:
-    """Show the result of an apply. `document`: as JSON. Without changes, no text is shown."""
+def _written(write: Callable[[], None], done: Report, code: ExitCode, world: World) -> ExitCode:
+    """Write the result of an apply that is over. Return `code`, or a failure if this fails."""
+    try:
+        write()
+    except HooksyncError as error:
+        for problem in error.problems:
+            if isinstance(error, FileError):
+                problem = Problem(f"the report {problem.what}", _REPORT_FIX)
+            world.terminal.message(f"error: {problem}")
+        if code in (ExitCode.DONE, ExitCode.REFUSED):
+            return ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR
+    return code
+
+
+def _show_report(done: Report, code: ExitCode, options: ApplyOptions, world: World) -> None:
+    """Show the result of an apply. Without changes, no text is shown."""
     if options.format == "json":
-        world.terminal.result(document, "json")
+        world.terminal.result(done.to_json(code), "json")
     elif options.format == "markdown":
         world.terminal.result(done.markdown(shows_kept=options.shows_kept))
     elif done.has_changes:

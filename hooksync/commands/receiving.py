@@ -100,8 +100,14 @@ def declared_receiver(
     declarations.refuse_unmatched(
         "ADDRESS", globs, declarations.addresses(document.tenancies), "address"
     )
-    entry, *_ = declarations.select(document, (), globs)
-    return declarations.narrowed(entry, globs)
+    found = [
+        declarations.narrowed(each, globs) for each in declarations.select(document, (), globs)
+    ]
+    names = [f"{each.name}/{one.name}" for each in found for one in each.subscriptions]
+    if len(names) > 1:
+        what = f"{address} names {len(names)} receivers: {some_of(names)}"
+        raise UsageError(Problem(what, "name one of them"))
+    return found[0]
 
 
 def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyDeclaration:

@@ -73,6 +73,7 @@ class ForgetOptions(ChangeOptions, frozen=True):
 
     globs: Globs  # of addresses
     server: str | None  # only what is recorded for this host; None: any
+    tenant: str | None  # only what is recorded for this tenant; None: any
     is_confirmed: bool
 
 
@@ -205,6 +206,8 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
 def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
     """Find the records to forget. Raises UsageError for a glob that matches none."""
     records = [each for each in state.records() if options.server in (None, each.server)]
+    if options.tenant:
+        records = [each for each in records if each.tenant == options.tenant.lower()]
     names = sorted({each.address for each in records})
     refuse_unmatched("GLOB", options.globs, names, "address in the state")
     return [each for each in records if address_matches(each.address, options.globs)]
@@ -297,7 +300,7 @@ def _line(each: AnyRecord) -> str:
     """Write a record for people."""
     parts = [f"{each.key}", each.address]
     if isinstance(each, Unsettled):
-        return printable("  ".join([*parts, f"{each.applies} times"]))
+        return printable("  ".join([*parts, counted(each.applies, "time")]))
     if isinstance(each, Intent):
         return printable("  ".join([*parts, f"begun {_time_text(each.at)}"]))
     parts += [each.id, f"{'adopted' if each.is_adopted else 'made'} {_time_text(each.at)}"]

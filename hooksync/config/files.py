@@ -62,7 +62,7 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
             problems += error.problems
     sources: dict[str, Source] = {}  # by real path
     for path in paths:
-        identity = path if path == "-" else _real(path)
+        identity = path if path == "-" else follow_links(path)
         try:
             if identity not in sources:
                 sources[identity] = _read_source(path, stdin)
@@ -125,10 +125,11 @@ def recorded_events(folder: str) -> list[str]:
 
 def real_path(ref: SecretRef) -> str:
     """Return the path of a secret's file, after following links."""
-    return _real(os.path.join(ref.base, os.path.expanduser(ref.name)))
+    return follow_links(os.path.join(ref.base, os.path.expanduser(ref.name)))
 
 
-def _real(path: str) -> str:
+def follow_links(path: str) -> str:
+    """Return a path after following links, or the path itself if that is impossible."""
     try:
         return os.path.realpath(path)
     except (OSError, ValueError):  # ValueError: a null character, or half of a surrogate pair

@@ -333,6 +333,8 @@ def _difference_lines(view: TenancyView) -> Iterator[Line]:
     yield "", f"Not as declared: {view.name}: {counted(len(view.differences), 'subscription')}"
     for step in view.differences:
         symbol, name, trigger, remark = step_columns(step, view)
+        if step.action == "keep":
+            remark += f"   {step.reason}"
         yield _STYLES[step.action], f"{symbol:<4}{name}  {trigger}  {remark}".rstrip()
 
 

@@ -110,7 +110,8 @@ class Planner(Record, frozen=True):
         read = []
         for one in outcomes:
             if one.listed is not None and not one.plan.is_empty:
-                known[one.plan.tenancy.name] = {each.id for each in one.plan.live}
+                stays = [step for step in one.plan.steps if isinstance(step, Keep | Leave)]
+                known[one.plan.tenancy.name] = {step.live.id for step in stays}
                 read.append(FetchedTenancy(one.plan.tenancy, one.listed))
         planner = replace(self, state=state, options=replace(self.options, replace=()))
         found = {}

@@ -12,16 +12,20 @@ from hooksync.reconcile.session import Run
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 
 
-def ask_receivers(planned: Sequence[Planned], run: Run) -> tuple[Planned, ...]:
+def ask_receivers(
+    planned: Sequence[Planned], run: Run, *, only_risky: bool = False
+) -> tuple[Planned, ...]:
     """Challenge the receivers of new subscriptions, each once, and judge the plans.
 
     If a step removes the old subscription first, its receiver must be ready, whatever `probe` says.
+    `only_risky`: challenge no other receiver.
     """
     plans = [one for one in planned if isinstance(one, TenancyPlan) and one.is_ready]
     asked = []
     for plan in plans:
         for step in plan.makings:
-            if plan.tenancy.probe != "never" or _is_risky(plan, step):
+            is_allowed = plan.tenancy.probe != "never" and not only_risky
+            if is_allowed or _is_risky(plan, step):
                 asked.append(step.declared)
     answers = challenge(asked, run)
     judged = {plan.tenancy.name: judge(plan, answers) for plan in plans}

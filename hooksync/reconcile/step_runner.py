@@ -195,6 +195,8 @@ class StepRunner:
         """Return why the result of the step is not known; "" if it is known."""
         if self.creation is Call.UNCLEAR:
             start = "the response has no new id, and " if self.is_confirmed else ""
+            if self.removal is Call.DONE:
+                start = f"the old one is removed, and {start}"
             return f"{start}the list does not show what was made"
         if self.creation is Call.DONE and not self.is_confirmed:
             return f"the list shows {self.new_id}, which no response confirmed"

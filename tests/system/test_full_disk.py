@@ -185,17 +185,17 @@ def test_nothing_is_changed_if_the_state_cannot_be_written(
 
 
 @FAULTS
-def test_a_plan_that_cannot_be_saved_is_shown_and_leaves_the_old_file_unchanged(
+def test_a_plan_that_cannot_be_saved_is_an_error_and_leaves_the_old_file_unchanged(
     place: Place, fault: Fault, reason: str
 ) -> None:
     assert place.run("plan", "--out", "plan.json").code == 0
     before = files(place.folder)
     with fault(place) as command:
         failed = run(place, [*command, "plan", "--out", "plan.json", "--format", "json"])
-    assert failed.code == 1
+    assert (failed.code, failed.json["exit_code"]) == (1, 1)
     assert_told(failed.err, "plan.json", reason)
     assert "saved" not in failed.err
-    assert_fits(failed.json, "plan")
+    assert_fits(failed.json, "error")
     assert files(place.folder) == before
     assert place.run("apply", "plan.json").code == 0
 
