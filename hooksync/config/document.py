@@ -24,12 +24,11 @@ from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, read_yaml
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import given_fields, replace
-from hooksync.core.schema import read_schema, schema_check
+from hooksync.core.schema import DataPath, read_schema, schema_check
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault
 
 Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
-Path = tuple[str | int, ...]
 
 _ADD_TRIGGER = "add trigger: INDEXED (or a different one), here or under defaults"
 _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
@@ -155,7 +154,7 @@ class FileReader:
         self.data = YamlMap()  # fits the schema
         self.is_whole = False  # whether all that the file says is in the data
         # paths of tenancies and the like in which something may be missing; () is the top level
-        self.damaged: set[Path] = {()}
+        self.damaged: set[DataPath] = {()}
         self._file = source.name
         self._folder = source.folder
         self._parse(source.data)

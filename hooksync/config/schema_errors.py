@@ -20,11 +20,10 @@ from typing import Any, NamedTuple
 from hooksync.config.yaml_loader import KINDS, QUOTABLE_KEY, Mark, YamlList, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import SECRET_KINDS, Location
-from hooksync.core.schema import Violation, find_errors, rule
+from hooksync.core.schema import DataPath, Violation, find_errors, rule
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
-Path = tuple[str | int, ...]
 Words = tuple[str, str]  # what, fix
 
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # other names may be secrets
@@ -37,7 +36,7 @@ class SchemaError(NamedTuple):
     """A place in a file that does not fit the schema."""
 
     problem: Problem
-    path: Path
+    path: DataPath
     hides: bool = True  # whether a declaration may be missing because of this error
 
 
@@ -64,7 +63,7 @@ def find_schema_errors(
     return tuple(islice(errors(), MOST_ERRORS))
 
 
-def drop_unfit(data: YamlMap, errors: Sequence[SchemaError]) -> set[Path]:
+def drop_unfit(data: YamlMap, errors: Sequence[SchemaError]) -> set[DataPath]:
     """Remove the fields that do not fit the schema; with MOST_ERRORS errors, all fields.
 
     Returns the paths of the parts in which a declaration may be missing: of tenancies,
@@ -73,7 +72,7 @@ def drop_unfit(data: YamlMap, errors: Sequence[SchemaError]) -> set[Path]:
     if len(errors) >= MOST_ERRORS:
         data.clear()
         return {()}
-    damaged: set[Path] = set()
+    damaged: set[DataPath] = set()
     for error in errors:
         holder, fields = split_path(error.path)
         if error.hides:
@@ -87,7 +86,7 @@ def drop_unfit(data: YamlMap, errors: Sequence[SchemaError]) -> set[Path]:
     return damaged
 
 
-def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
+def split_path(path: DataPath) -> tuple[DataPath, tuple[str, ...]]:
     """Split a path into the path of a part and the fields below that part.
 
     A part is the top level, the defaults, a tenancy or a subscription. The indexes of lists are
@@ -102,7 +101,7 @@ def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
     return path[:depth], tuple(step for step in path[depth:] if isinstance(step, str))
 
 
-def mark_at(data: YamlMap, path: Path, *, of_key: bool = False) -> Mark:
+def mark_at(data: YamlMap, path: DataPath, *, of_key: bool = False) -> Mark:
     """Return where the value at the end of a path is written, or with `of_key` its key."""
     node: object = data
     mark = (1, 1)

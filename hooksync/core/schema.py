@@ -32,6 +32,7 @@ Schema = Mapping[str, Any]
 Check = Callable[[Any], bool]  # returns whether data fits
 SchemaKind = Literal["hooks", "plan", "report", "list", "state", "policy", "notice", "error"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
+DataPath = tuple[str | int, ...]  # names and indexes that lead from the top to a part of the data
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -113,7 +114,7 @@ class Violation(NamedTuple):
 
     keyword: str  # of the schema; "propertyNames" if a rule about names is violated
     schema: Schema  # the part that holds the keyword
-    path: tuple[str | int, ...]  # from the top; for "propertyNames", it ends with the name
+    path: DataPath  # for "propertyNames", it ends with the name
     instance: object  # the data at that place; for "propertyNames", the name
 
     def __repr__(self) -> str:
@@ -299,7 +300,7 @@ _RULES: dict[str, Callable[[Any], Check]] = {
 }
 
 
-def _place(path: Sequence[str | int]) -> str:
+def _place(path: DataPath) -> str:
     """Write a path, e.g. `entries[1].id`."""
     place = ""
     for step in path:
