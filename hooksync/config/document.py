@@ -221,8 +221,8 @@ class FileReader:
         server = self._text(fields, "server")
         return Settings(server=server, tenant=self._text(fields, "tenant"), **given)
 
-    def _owns(self, prefixes: YamlList) -> model.Owns | frozenset[str]:
-        owns: model.Owns | frozenset[str] = frozenset(prefixes)
+    def _owns(self, prefixes: YamlList) -> model.Owns:
+        owns: model.Owns = frozenset(prefixes)
         for index, prefix in enumerate(prefixes):
             fault = prefix_fault(prefix)
             if fault:

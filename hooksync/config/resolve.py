@@ -150,7 +150,7 @@ def server_problem(
 
 
 def url_problem(
-    url: str, subject: str, where: Location | None, owns: Owns | frozenset[str] = "made"
+    url: str, subject: str, where: Location | None, owns: Owns = "made"
 ) -> Problem | None:
     """Return what is wrong with the URL of a receiver, or None.
 

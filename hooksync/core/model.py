@@ -19,7 +19,7 @@ Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["never", "auto", "require"]
 PROBES: tuple[Probe, ...] = get_args(Probe)  # the weakest first
 UnknownSecret = Literal["refuse", "warn", "replace"]
-Owns = Literal["made", "all", "none"]
+Owns = Literal["made", "all", "none"] | frozenset[str]
 SecretState = Literal["same", "changed", "unknown", "not-set"]
 
 # pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py,
@@ -319,7 +319,7 @@ class PlainSettings(Record, frozen=True, kw_only=True):
     allow_http: bool = False
     credentials: CredentialRefs = CredentialRefs()
     # the undeclared live subscriptions that hooksync may remove; a set: those under these prefixes
-    owns: Owns | frozenset[str] = "made"
+    owns: Owns = "made"
     limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
     replacement: Replacement = "create-first"
     probe: Probe = "auto"
