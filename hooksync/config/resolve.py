@@ -63,7 +63,7 @@ def judge(
     problems = [*_same_tenancy_problems(fillings)] if is_whole else []
     warnings = []
     for filling in fillings:
-        filling.judge_all()
+        filling.tenancy()  # it notes what is wrong
         problems += filling.problems
         warnings += filling.warnings
     return problems, warnings
@@ -277,10 +277,6 @@ class _Filling:
             what = f"{subject} contains a line break or a control character"
             self._note(what, "write the tenant's name, or check the variable", written)
         return text, written.template.text
-
-    def judge_all(self) -> None:
-        """Read each property that notes problems and warnings."""
-        _ = self.server, self.tenant, self.urls
 
     def subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         """Fill in the subscriptions: each entry makes one for each of its triggers."""
