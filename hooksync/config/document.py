@@ -132,11 +132,12 @@ def _settings_problems(
         if part is not main and part.has_settings:
             what = f'tenancy "{main.name}" has settings in two files'
             fix = "keep all but the subscriptions in one file"
-            yield _twice(what, fix, part.location, main.location)
         elif not main.has_settings and part.settings != main.settings:
             what = f'the defaults of two files give tenancy "{main.name}" different settings'
             fix = "write its settings in one of the files"
-            yield _twice(what, fix, part.location, main.location)
+        else:
+            continue
+        yield _twice(what, fix, part.location, main.location)
 
 
 def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> Problem:
@@ -227,7 +228,7 @@ class FileReader:
             fault = prefix_fault(prefix)
             if fault:
                 fix = "write a URL such as https://fn.example.net/api"
-                self._note(f"this prefix {fault}", fix, prefixes.item_mark(index))
+                self._note(f"this prefix {fault}", fix, prefixes.places[index])
                 # this problem stops the run; `all` only prevents false problems about URLs
                 owns = "all"
         return owns
@@ -242,7 +243,7 @@ class FileReader:
         if triggers is None:
             triggers = self._default_triggers
         path = ("tenancies", tenancy, "subscriptions", name)
-        if not self.damaged or self.damaged.isdisjoint([(), ("defaults",), path]):
+        if self.damaged.isdisjoint([(), ("defaults",), path]):
             if triggers is None:
                 self._note(f'"{name}" has no trigger', _ADD_TRIGGER, mark)
             if "secret" not in fields:

@@ -110,7 +110,7 @@ def mark_at(data: YamlMap, path: DataPath, *, of_key: bool = False) -> Mark:
             mark = node.key_mark(step) if of_key else node.value_mark(step)
             node = node[step]
         elif isinstance(node, YamlList) and isinstance(step, int):
-            mark = node.item_mark(step)
+            mark = node.places[step]
             node = node[step]
     return mark
 

@@ -108,11 +108,7 @@ class YamlList(list[Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: list[Mark] = []  # one for each item
-
-    def item_mark(self, index: int) -> Mark:
-        """Return where an item is written."""
-        return self.places[index]
+        self.places: list[Mark] = []  # where each item is written
 
     def __repr__(self) -> str:
         return "YamlList(...)"
