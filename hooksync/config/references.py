@@ -63,10 +63,8 @@ def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = Non
             yield Use(name, "place", where, name == known)
     usual = asdict(CredentialRefs())
     for field, ref in asdict(settings.credentials).items():
-        if isinstance(ref, SecretRef):
-            yield _reference_use(
-                ref, ref.location or tenancy.location, is_usual=ref == usual[field]
-            )
+        where = ref.location or tenancy.location
+        yield _reference_use(ref, where, is_usual=ref == usual[field])
     for entry in tenancy.subscriptions:
         if entry.secret.name:  # otherwise it is missing, which is reported elsewhere
             yield _reference_use(entry.secret, entry.secret.location)
