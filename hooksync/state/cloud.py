@@ -140,9 +140,7 @@ class CloudBackend:
         version = _version(found.meta)
         if version == "{}":
             fix = "keep the state on a server that gives each object an ETag"
-            raise FileError(
-                self._problem("used", "its server does not tell the version of an object", fix)
-            )
+            raise self._error("used", "its server does not tell the version of an object", fix)
         data = b""
         for chunk in found.stream():  # a body may be larger than the reported size
             data += bytes(chunk)
@@ -189,7 +187,7 @@ class CloudBackend:
             return within(_LIMIT, lambda: do(self._obstore()))
         except TimeoutError:
             fix = "check the network, and run this again"
-            raise FileError(self._problem(what, "no answer in time", fix)) from None
+            raise self._error(what, "no answer in time", fix) from None
         except (FileError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a panic in obstore is no Exception
@@ -217,7 +215,7 @@ class CloudBackend:
         is_allowed = self._environ.get(allow, "").lower() in ("true", "1")
         if is_plain_http(endpoint) and not is_allowed:
             fix = f"use https, or set {allow}=true in a network that you trust"
-            raise FileError(self._problem("used", f"{self._endpoint_name} is plain http", fix))
+            raise self._error("used", f"{self._endpoint_name} is plain http", fix)
         settings = dict(_TIMES)
         if endpoint.startswith("http:"):
             settings["allow_http"] = "true"
@@ -233,7 +231,7 @@ class CloudBackend:
         if code in _NO_BUCKET:
             reason = f"there is no {cloud.bucket} {self._bucket}"
             fix = f"create the {cloud.bucket}, or correct its name in --state"
-            return FileError(self._problem(what, reason, fix))
+            return self._error(what, reason, fix)
         if isinstance(error, FileNotFoundError):
             return error
         if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
@@ -248,7 +246,7 @@ class CloudBackend:
             reason = "it is unreachable"
         elif not status:
             reason = _first_group(_KIND, text) or "unknown"
-        return FileError(self._problem(what, reason, fix))
+        return self._error(what, reason, fix)
 
     def _content(self, data: bytes) -> Content:
         """Split the text of an object into the state and the run lock.
@@ -269,8 +267,8 @@ class CloudBackend:
         )
         raise FileError(Problem(f"{self.where} does not hold a whole state", fix))
 
-    def _problem(self, what: str, reason: str, fix: str) -> Problem:
-        return Problem(f"the state {self.where} cannot be {what}: {reason}", fix)
+    def _error(self, what: str, reason: str, fix: str) -> FileError:
+        return FileError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))
 
 
 def _first_group(pattern: re.Pattern[str], text: str) -> str:
