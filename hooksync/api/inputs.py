@@ -17,7 +17,7 @@ from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.clock import seconds_set
 from hooksync.core.errors import Problem, Refused, UsageError, counted
-from hooksync.core.model import DeclaredSubscription, Tenancy, TenancyKey, address_matches
+from hooksync.core.model import DeclaredSubscription, Tenancy, TenancyKey, matches_any
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_store, hold_run_lock, is_ci
@@ -215,7 +215,7 @@ def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
     selected: list[DeclaredSubscription] = []
     others: list[DeclaredSubscription] = []
     for one in tenancy.subscriptions:
-        (selected if address_matches(one.address, targets) else others).append(one)
+        (selected if matches_any(one.address, targets) else others).append(one)
     return replace(tenancy, subscriptions=tuple(selected), not_selected=tuple(others))
 
 

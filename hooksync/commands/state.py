@@ -20,7 +20,7 @@ from hooksync.core.errors import (
     UsageError,
     counted,
 )
-from hooksync.core.model import Globs, address_matches
+from hooksync.core.model import Globs, matches_any
 from hooksync.core.output import Form
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
@@ -210,7 +210,7 @@ def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
         records = [each for each in records if each.tenant == options.tenant.lower()]
     names = sorted({each.address for each in records})
     refuse_unmatched("GLOB", options.globs, names, "address in the state")
-    return [each for each in records if address_matches(each.address, options.globs)]
+    return [each for each in records if matches_any(each.address, options.globs)]
 
 
 def _find_state(options: StateOptions, world: World) -> StateStore:

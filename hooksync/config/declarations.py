@@ -126,7 +126,7 @@ def select(
     refuse_unmatched("--tenancy", tenancies, names, "tenancy")
     chosen = []
     for entry in document.tenancies:
-        if not tenancies or model.address_matches(entry.name, tenancies):
+        if not tenancies or model.matches_any(entry.name, tenancies):
             chosen.append(entry)
     return _targeted(chosen, targets) if targets else tuple(chosen)
 
@@ -147,8 +147,8 @@ def _targeted(
     places = [glob.partition("/")[0] for glob in former]
     kept = []
     for entry in entries:
-        is_targeted = any(model.address_matches(each, targets) for each in addresses([entry]))
-        if is_targeted or model.address_matches(entry.name, places):
+        is_targeted = any(model.matches_any(each, targets) for each in addresses([entry]))
+        if is_targeted or model.matches_any(entry.name, places):
             kept.append(entry)
     if not kept:
         refuse_unmatched("--target", former, declared, "address")
@@ -171,7 +171,7 @@ def narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclar
     for one in entry.subscriptions:
         triggers = []
         for trigger in one.triggers:
-            if model.address_matches(model.address_of(entry.name, one.name, trigger), targets):
+            if model.matches_any(model.address_of(entry.name, one.name, trigger), targets):
                 triggers.append(trigger)
         if triggers:
             kept.append(replace(one, triggers=tuple(triggers)))

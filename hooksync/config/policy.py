@@ -11,9 +11,8 @@ and open no files; they only follow links on the disk.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
@@ -29,6 +28,7 @@ from hooksync.core.model import (
     Location,
     SecretRef,
     UnsubscribeLimit,
+    matches_any,
 )
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
@@ -155,8 +155,8 @@ class Policy(Record, frozen=True):
 
         A variable that is in both lists of the policy counts as a secret.
         """
-        is_secret = _matches(use.name, self.secret_variables)
-        is_place = not is_secret and _matches(use.name, self.place_variables)
+        is_secret = matches_any(use.name, self.secret_variables)
+        is_place = not is_secret and matches_any(use.name, self.place_variables)
         if use.role == "place":
             if not is_place:
                 what = f"the value of the variable {use.name} would be shown here"
@@ -176,7 +176,7 @@ class Policy(Record, frozen=True):
             lies_in(ref, each, self.file) for each in self.secret_folders
         ):
             return "secret_folders", f"{ref} leads to a folder"
-        if ref.kind == "keyring" and not _matches(ref.parts[0], self.keyring_services):
+        if ref.kind == "keyring" and not matches_any(ref.parts[0], self.keyring_services):
             return "keyring_services", f"{ref} names a service"
         return None
 
@@ -225,10 +225,6 @@ def _filled_or_prefix(written: Written, environ: Mapping[str, str] | None) -> tu
         if environ is not None or template.literal is not None:
             return template.fill(environ or {}), True
     return str(template.parts[0]), False
-
-
-def _matches(text: str, globs: Iterable[str]) -> bool:
-    return any(fnmatchcase(text, glob) for glob in globs)
 
 
 def _denied(value: str | frozenset[str], allowed: Allowed | None) -> list[str]:

@@ -390,6 +390,6 @@ def address_of(tenancy: str, name: str, trigger: Trigger) -> str:
 Globs: TypeAlias = tuple[str, ...]  # patterns for addresses, or for names of tenancies
 
 
-def address_matches(address: str, globs: Iterable[str]) -> bool:
-    """Whether one of the globs matches this address (or name); letter case counts."""
-    return any(fnmatchcase(address, glob) for glob in globs)
+def matches_any(text: str, globs: Iterable[str]) -> bool:
+    """Whether one of the globs matches this address or name; letter case counts."""
+    return any(fnmatchcase(text, glob) for glob in globs)

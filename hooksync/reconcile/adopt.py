@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import SecretRef, address_matches
+from hooksync.core.model import SecretRef, matches_any
 from hooksync.reconcile.plan import REPLACED_OUTSIDE, Keep, Resubscribe, TenancyPlan
 from hooksync.service.receivers import ProbeResult
 
@@ -23,7 +23,7 @@ def candidates(plan: TenancyPlan, globs: Sequence[str]) -> list[Candidate]:
     for step in plan.steps:
         if not isinstance(step, Candidate) or step.live.id in plan.history.entries:
             continue
-        if not globs or address_matches(step.declared.address, globs):
+        if not globs or matches_any(step.declared.address, globs):
             found.append(step)
     return found
 

@@ -18,7 +18,7 @@ from hooksync.core.model import (
     Globs,
     LiveSubscription,
     Tenancy,
-    address_matches,
+    matches_any,
 )
 from hooksync.core.record import Record
 from hooksync.core.urls import is_respelling, owns_url
@@ -244,7 +244,7 @@ class _Comparison(Record, frozen=True):
         return planned.Subscribe(declared, tuple(reasons), state)
 
     def _is_requested(self, declared: DeclaredSubscription) -> bool:
-        return address_matches(declared.address, self.options.replace)
+        return matches_any(declared.address, self.options.replace)
 
     def _unknown_reasons(
         self, declared: DeclaredSubscription, live: LiveSubscription
@@ -286,7 +286,7 @@ class _Comparison(Record, frozen=True):
         entry = self.history.entries.get(live.id)
         if self.options.targets:
             former = f"{self.tenancy.name}/{entry.local_name}" if entry else ""
-            if not address_matches(former, self.options.targets):
+            if not matches_any(former, self.options.targets):
                 return planned.Leave(live, (planned.NOT_TARGETED,))
         why = _why_left(self.tenancy, live, self.history)
         if why:

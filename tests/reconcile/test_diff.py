@@ -13,7 +13,7 @@ from hooksync.core.model import (
     LiveSubscription,
     Tenancy,
     Trigger,
-    address_matches,
+    matches_any,
 )
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, compare, content_changes, make_plan
@@ -141,7 +141,7 @@ def test_each_difference_in_nested_data_is_named_by_its_path() -> None:
 @pytest.mark.parametrize("glob", ["prod/cat*/MOVED", ADDRESS, "prod/CAT*/MOVED", "other/*"])
 def test_replace_resubscribes_each_address_that_its_glob_matches(glob: str) -> None:
     plan = planned(tenancy(ONE), [live("a")], made("a", ONE), options=DiffOptions(replace=(glob,)))
-    is_named = address_matches(ADDRESS, [glob])
+    is_named = matches_any(ADDRESS, [glob])
     assert told(plan) == (["resubscribe a requested"] if is_named else ["keep a"])
 
 
@@ -316,7 +316,7 @@ def test_a_target_selects_undeclared_subscriptions_by_their_former_address(
 ) -> None:
     other = declared("https://h.example/other", name="other")
     gone = declared("https://h.example/gone", name="gone")
-    selected = [one for one in (ONE, other) if address_matches(one.address, [target])]
+    selected = [one for one in (ONE, other) if matches_any(one.address, [target])]
     others = tuple(one for one in (ONE, other) if one not in selected)
     there = [
         live("a"),
