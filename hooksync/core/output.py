@@ -19,7 +19,7 @@ from typing import Literal
 
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
-from hooksync.core.reading import NOT_A_FILE, stream_path
+from hooksync.core.reading import NOT_A_FILE, stream_path, with_real_folder
 from hooksync.core.redaction import (
     RUNNER_COMMAND,
     SHORTEST_MASKED,
@@ -40,6 +40,7 @@ _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RANDOM_BYTES = 6  # in the name of a draft
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # flags of `os.open`
 
 
 class Output:
@@ -100,8 +101,7 @@ class Output:
                 with open(stream, "ab") as file:
                     file.write(data)
             else:
-                folder, name = os.path.split(path)
-                target = os.path.join(os.path.realpath(folder), name)
+                target = with_real_folder(path)
                 _check_kind(target)
                 _replace(target, data, mode)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
@@ -121,7 +121,7 @@ class Output:
         if not holds_secrets:
             self.checked(data.decode("utf-8", "replace"), path)
         try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+            os.close(os.open(path, _NEW_FILE, mode))
             try:
                 _replace(os.path.abspath(path), data, mode)
             except OSError:
@@ -271,8 +271,7 @@ def _replace(path: str, data: bytes, mode: int) -> None:
     """Write a temporary file beside a path, and give it the path's name."""
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(draft, flags, mode)
+    descriptor = os.open(draft, _NEW_FILE, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)

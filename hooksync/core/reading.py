@@ -40,6 +40,11 @@ def stream_path(path: str) -> str | None:
     None: the path is neither. Links in the folder part are resolved, so that nobody can swap one
     before the path is opened.
     """
-    folder, name = os.path.split(path)
-    real = os.path.join(os.path.realpath(folder), name)
+    real = with_real_folder(path)
     return real if _DESCRIPTOR_PATH.fullmatch(real) else None
+
+
+def with_real_folder(path: str) -> str:
+    """Return a path with the links in its folder part resolved, but not a link at its end."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
