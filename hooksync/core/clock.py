@@ -86,10 +86,10 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
         if stop and stop.is_set():
             break
         thread.join(min(left, _CHECK_INTERVAL))
-    if not (done or failed):
-        raise TimeoutError(f"no answer within {seconds:g} seconds")
     if failed:
         raise failed[0]
+    if not done:
+        raise TimeoutError(f"no answer within {seconds:g} seconds")
     return done[0]
 
 

@@ -96,9 +96,6 @@ class Secret:
     def __repr__(self) -> str:
         return "Secret(***)"
 
-    def __format__(self, spec: str) -> str:
-        return repr(self)
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._value == other._value
 
