@@ -11,13 +11,20 @@ that look like names. Unknown keys under `secret` and `credentials` are not quot
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from hooksync.config.yaml_loader import KINDS, QUOTABLE_KEY, Mark, YamlList, YamlMap
+from hooksync.config.yaml_loader import (
+    KINDS,
+    PRIVATE,
+    QUOTABLE_KEY,
+    QUOTABLE_NAME,
+    Mark,
+    YamlList,
+    YamlMap,
+)
 from hooksync.core.errors import Problem
 from hooksync.core.model import SECRET_KINDS, Location
 from hooksync.core.schema import DataPath, Violation, find_errors, rule
@@ -26,7 +33,6 @@ MOST_ERRORS = 1000  # in one file; nobody would read more
 
 Words = tuple[str, str]  # what, fix
 
-_NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # other names may be secrets
 *_KINDS, _LAST_KIND = (kind.example for kind in SECRET_KINDS.values())
 _REFERENCE = f"{', '.join(_KINDS)} or {_LAST_KIND}"
 _NO_DEFAULTS = ("url", "server", "tenant", "credentials")
@@ -138,13 +144,13 @@ class Refusal(Violation):
             return of_list + ".".join(self.fields)
         kinds = {0: "the top level", 1: "defaults", 2: "tenancy", 4: "subscription"}
         kind = kinds[len(self.path)]
-        is_named = len(self.path) > 1 and _NAME.fullmatch(str(self.path[-1]))
+        is_named = len(self.path) > 1 and QUOTABLE_NAME.fullmatch(str(self.path[-1]))
         return f'{kind} "{self.path[-1]}"' if is_named else kind
 
     @property
     def is_private(self) -> bool:
         """Whether it is in `secret` or `credentials`, where a user may have written a secret."""
-        return bool(self.fields) and self.fields[0] in ("secret", "credentials")
+        return bool(self.fields) and self.fields[0] in PRIVATE
 
     @property
     def known_keys(self) -> list[str]:

@@ -33,6 +33,8 @@ Event = Any
 # unknown keys that messages may quote, because they look like names of fields; a key such as
 # `secret:abc`, where a space is missing, may contain a secret
 QUOTABLE_KEY = re.compile("[A-Za-z_-]{1,32}")
+QUOTABLE_NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # a name that is not valid may be a secret
+PRIVATE = ("secret", "credentials")  # what is written below one of these keys may be a secret
 
 _TAG = "tag:yaml.org,2002:"
 _Dumper: Any = yaml.CSafeDumper if has_fast_parser else yaml.SafeDumper
@@ -46,9 +48,7 @@ _MOST_NODES = 1_500_000  # names and values in one file; 10,000 subscriptions ta
 _BASE_NODE_LIMIT = 200_000
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; nobody would read more
-_PRIVATE = ("secret", "credentials")  # a key below one of these may be a secret
 _PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS, "service"}
-_NAME = re.compile("[A-Za-z0-9_-]{1,128}")
 
 
 class Timestamp(Record, frozen=True):
@@ -327,8 +327,8 @@ class _Reader:
             fix = "merge several with a list: `<<: [*one, *two]`"
         elif isinstance(key, str):
             # hooks files have no names in lists, so a key in a list may be a secret
-            is_private = any(name in self._path[:-1] for name in (None, *_PRIVATE))
-            is_quotable = key in _PRIVATE_FIELDS if is_private else _NAME.fullmatch(key)
+            is_private = any(name in self._path[:-1] for name in (None, *PRIVATE))
+            is_quotable = key in _PRIVATE_FIELDS if is_private else QUOTABLE_NAME.fullmatch(key)
             name = f' "{key}"' if is_quotable else ""
             line, column = node.key_mark(key)
             what = f"duplicate key{name}, first at {line}:{column}"
