@@ -51,7 +51,7 @@ def live(
     *,
     include_identifiers: bool | None = True,
 ) -> LiveSubscription:
-    return LiveSubscription(identifier, live_url(url), trigger, include_identifiers)
+    return LiveSubscription(identifier, live_url(url, {}), trigger, include_identifiers)
 
 
 def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy:

@@ -193,7 +193,7 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
     entries = declarations.select(document, options.tenancies, options.targets)
     addresses = declarations.addresses(entries)
     if options.targets:
-        addresses = [each for each in addresses if address_matches(each, options.targets)]
+        addresses = [each for each in addresses if matches_any(each, options.targets)]
     declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
     policy = hold_to_policy(options, entries, world, probes=options.probes is not False)
     tenancies, more = resolve(entries, world.environ, needs_login=needs_login)

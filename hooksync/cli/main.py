@@ -112,6 +112,8 @@ def _write_failure(
     given, _ = parser.parse_known_args(arguments)
     wants_json = given.format == "json" and "-" not in output.written
     needs_report = given.report and given.report not in output.written
+    if needs_report:  # a YAML file may be the hooks file
+        needs_report = not given.report.endswith((".yaml", ".yml"))
     if not (wants_json or needs_report):
         return
     from hooksync.core.errors import Problem

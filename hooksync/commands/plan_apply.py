@@ -45,10 +45,6 @@ from hooksync.state.store import state_place
 if TYPE_CHECKING:
     from hooksync.output.notice import Ending, NoticeForm
 
-_REPORT_FIX = (
-    "what was done is on standard output; check that the report's folder exists and can be"
-    " written to"
-)
 _NOTICE_TIMEOUT = 10.0  # seconds
 _NOTICE_FIX = (
     "check that the variable or file contains the whole URL, as the chat or the webhook's owner"
@@ -61,6 +57,7 @@ _METRICS_MODE = 0o644  # Prometheus may read it as a different user
 class WatchedOptions(RunOptions, frozen=True):
     """The flags that `plan` and `apply` share."""
 
+    format: Format = "text"
     shows_kept: bool = False
     notify: SecretRef | None = None  # the place of the webhook's URL
     notify_as: NoticeForm = "json"
@@ -70,7 +67,6 @@ class WatchedOptions(RunOptions, frozen=True):
 class PlanOptions(WatchedOptions, frozen=True):
     """The flags of `plan`."""
 
-    format: Format = "text"
     has_detailed_exit_code: bool = False
     out: str | None = None  # path to save the plan at
 
@@ -78,7 +74,6 @@ class PlanOptions(WatchedOptions, frozen=True):
 class ApplyOptions(WatchedOptions, frozen=True):
     """The flags of `apply`."""
 
-    format: Format = "text"
     report: str | None = None  # path to write the report at
     saved_plan: str | None = None  # path of the plan that the new plan must equal
     max_age: timedelta | None = None  # of the saved plan
@@ -94,7 +89,7 @@ def _watched(
 
     @wraps(do)
     def run(options: Watched, world: World) -> ExitCode:
-        _keep_inputs(options)
+        _keep_inputs(options, world)
         if options.notify or options.metrics:
             return _run_watched(do, options, world)
         return do(options, world)[0]
@@ -134,14 +129,15 @@ def _run_watched(
         _tell(ending, options, url, world)
 
 
-def _keep_inputs(options: WatchedOptions) -> None:
+def _keep_inputs(options: WatchedOptions, world: World) -> None:
     """Raise UsageError if an output would replace a hooks file or the state."""
     state = state_place(options.files[0], options.state)
-    inputs = {follow_links(path) for path in (*options.files, str(state), f"{state}.lock")}
+    inputs = {follow_links(path) for path in (*options.files, f"{state}")}
     for name in ("out", "report", "metrics"):
-        path = getattr(options, name, None) or ""
+        path = getattr(options, name, None)
         # no output is YAML: this also keeps the files of a directory
-        if path.endswith((".yaml", ".yml")) or (path and follow_links(path) in inputs):
+        if path and (path.endswith((".yaml", ".yml")) or follow_links(path) in inputs):
+            world.output.written.add(path)  # the error is not written there
             what = f"--{name} {printable(path)} would replace a hooks file or the state"
             raise UsageError(Problem(what, "choose a different path"))
 
@@ -230,8 +226,6 @@ def _written(write: Callable[[], None], done: Report, code: ExitCode, world: Wor
         write()
     except HooksyncError as error:
         for problem in error.problems:
-            if isinstance(error, FileError):
-                problem = Problem(f"the report {problem.what}", _REPORT_FIX)
             world.terminal.message(f"error: {problem}")
         if code in (ExitCode.DONE, ExitCode.REFUSED):
             return ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR

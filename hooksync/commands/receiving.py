@@ -105,7 +105,7 @@ def declared_receiver(
     ]
     names = [f"{each.name}/{one.name}" for each in found for one in each.subscriptions]
     if len(names) > 1:
-        what = f"{address} names {len(names)} receivers: {some_of(names)}"
+        what = f"{address} names several receivers: {some_of(names)}"
         raise UsageError(Problem(what, "name one of them"))
     return found[0]
 

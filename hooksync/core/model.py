@@ -9,7 +9,6 @@ import re
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping
 from fnmatch import fnmatchcase
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 from hooksync.core.record import Record
@@ -46,7 +45,6 @@ SECRET_KINDS: Mapping[str, SecretKind] = {
     "command": SecretKind("{command: [PROGRAM, ARGUMENT]}"),
     "keyring": SecretKind("{keyring: {service: NAME, username: NAME}}", ("service", "username")),
 }
-NOT_DECLARED: Mapping[str, str] = MappingProxyType({})  # for `live_url`: no URL is declared
 _ONE_WORD = re.compile("[!#-~]+")
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
 
@@ -95,6 +93,9 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret(***)"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._value == other._value
@@ -370,7 +371,7 @@ class Tenancy(PlainSettings, frozen=True):
         return str(TenancyKey(self.server.shown, self.tenant or ""))
 
 
-def live_url(url: str, declared: Mapping[str, str] = NOT_DECLARED) -> HookUrl:
+def live_url(url: str, declared: Mapping[str, str]) -> HookUrl:
     """Return the URL of a live subscription, with the form that may be shown.
 
     `declared`: the URLs as the file writes them, by identity. If the URL is among them, that form

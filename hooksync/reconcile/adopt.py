@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import SecretRef, matches_any
-from hooksync.reconcile.plan import REPLACED_OUTSIDE, Keep, Resubscribe, TenancyPlan
+from hooksync.reconcile.plan import REPLACED_OUTSIDE, UNCONFIRMED, Keep, Resubscribe, TenancyPlan
 from hooksync.service.receivers import ProbeResult
 
 Candidate = Keep | Resubscribe  # a step whose live subscription has no entry in the state
@@ -15,13 +15,16 @@ _NAME_IT = "name its full address if its secret is the declared one: `hooksync a
 
 
 def candidates(plan: TenancyPlan, globs: Sequence[str]) -> list[Candidate]:
-    """List the steps whose live subscription has no entry in the state.
+    """List the steps whose live subscription has no confirmed entry in the state.
 
     `globs`: globs of the addresses to consider; (): all.
     """
     found: list[Candidate] = []
     for step in plan.steps:
-        if not isinstance(step, Candidate) or step.live.id in plan.history.entries:
+        if not isinstance(step, Candidate):
+            continue
+        entry = plan.history.entries.get(step.live.id)
+        if entry and entry.is_confirmed:
             continue
         if not globs or matches_any(step.declared.address, globs):
             found.append(step)
@@ -43,9 +46,11 @@ def reason_against(
     address = declared.address
     if declared.secret in not_set:
         return Problem(f"{address}: {not_set[declared.secret].what}", "set it and adopt again")
+    if UNCONFIRMED in step.reasons:
+        fix = "run `hooksync apply`, which replaces it"
+        return Problem(f"{address}: {UNCONFIRMED.text}", fix, declared.location)
     if answer is None:
-        what = f"{address}: interrupted before its receiver was challenged"
-        return Problem(what, "adopt again")
+        return Problem(f"{address}: interrupted before the challenge", "adopt again")
     if answer.state == "wrong-secret":
         return Problem(f"{address}: {answer.detail}", answer.fix, declared.location)
     if address in named:

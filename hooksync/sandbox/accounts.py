@@ -73,7 +73,7 @@ class Accounts:
         """
         session = self._find(form)
         account = session.account
-        if not hmac.compare_digest(account.password.encode(), form.get("password", "").encode()):
+        if account.password != form.get("password"):
             raise Refusal(401, _BAD)
         if account.totp_seed is not None:
             continuation = str(uuid.uuid4())

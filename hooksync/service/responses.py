@@ -18,7 +18,7 @@ from typing import TypeVar
 import requests.exceptions
 
 from hooksync.core.errors import FailureKind, InvalidDocument
-from hooksync.core.model import NOT_DECLARED, LiveSubscription, LiveSubscriptions, Trigger, live_url
+from hooksync.core.model import LiveSubscription, LiveSubscriptions, Trigger, live_url
 from hooksync.core.record import Record, convert
 from hooksync.core.signing import parse_json
 
@@ -128,9 +128,7 @@ def read_refusal(body: bytes) -> LogIn:
         return LogIn()
 
 
-def read_subscriptions(
-    body: bytes, declared: Mapping[str, str] = NOT_DECLARED
-) -> LiveSubscriptions:
+def read_subscriptions(body: bytes, declared: Mapping[str, str]) -> LiveSubscriptions:
     """Read the live subscriptions, in the order of the answer.
 
     `declared`: the declared URLs as the file writes them, by identity.

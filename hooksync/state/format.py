@@ -89,7 +89,7 @@ def _parse(text: str, path: str) -> dict[str, Any]:
     found = str(document.get("format", ""))
     if found != STATE_FORMAT:
         what = f"its format is {quoted(found)}, and this hooksync reads {STATE_FORMAT}"
-        raise InvalidDocument(what)
+        raise InvalidDocument(f"{what}; if a newer hooksync wrote it, upgrade this one")
     return document
 
 

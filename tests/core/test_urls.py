@@ -406,7 +406,7 @@ LAMBDA = "https://q2j4x5abcdefghij.lambda-url.eu-west-1.on.aws"
 )
 def test_a_live_url_is_shown_without_parts_that_may_be_keys(url: str, shown: str) -> None:
     assert masked_url(url) == shown
-    assert "KEY" not in repr(live_url(url))
+    assert "KEY" not in repr(live_url(url, {}))
 
 
 @given(

@@ -29,8 +29,8 @@ DOWN = ProbeResult("unreachable", "it refuses connections", "start it")
         (READY, True, True, True, None),
         (DOWN, False, False, True, "is not ready: it refuses connections"),
         (DOWN, False, True, True, None),
-        (None, False, False, True, "interrupted before its receiver was challenged"),
-        (None, False, True, True, "interrupted before its receiver was challenged"),
+        (None, False, False, True, "interrupted before the challenge"),
+        (None, False, True, True, "interrupted before the challenge"),
         (WRONG, False, False, True, "it has a different secret"),
         (WRONG, True, True, True, "it has a different secret"),
         (None, False, True, False, "env:HOOK_SECRET is not set"),
@@ -60,7 +60,7 @@ def test_the_receiver_and_a_full_address_decide_whether_a_subscription_is_adopte
     assert (f"`hooksync adopt {ADDRESS}`" in why.fix) == is_offered
 
 
-def test_only_a_live_subscription_that_the_state_does_not_record_is_a_candidate() -> None:
+def test_a_live_subscription_without_a_confirmed_entry_is_a_candidate() -> None:
     wanted = []
     there = []
     for name in ("known", "unconfirmed", "unknown", "flag"):
@@ -71,8 +71,12 @@ def test_only_a_live_subscription_that_the_state_does_not_record_is_a_candidate(
     plan = planned(
         tenancy(*wanted), there, made("known", wanted[0]), unconfirmed("unconfirmed", wanted[1])
     )
-    assert {step.live.id for step in candidates(plan, ())} == {"unknown", "flag"}
+    assert {step.live.id for step in candidates(plan, ())} == {"unconfirmed", "unknown", "flag"}
     assert [step.live.id for step in candidates(plan, ["*/unk*"])] == ["unknown"]
+    [found] = candidates(plan, ["*/unconfirmed/*"])
+    why = reason_against(found, READY, {found.declared.address}, {})
+    assert why
+    assert "no response confirmed it" in why.what
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -65,7 +66,7 @@ def body(document: object) -> bytes:
 )
 def test_a_list_of_a_different_shape_is_an_error(data: bytes) -> None:
     with pytest.raises(NotUnderstood) as caught:
-        read_subscriptions(data)
+        read_subscriptions(data, {})
     assert str(caught.value)
     assert caught.value.__context__ is None  # the parser's error holds the whole text
 
@@ -83,21 +84,21 @@ def test_a_list_of_a_different_shape_is_an_error(data: bytes) -> None:
 )
 def test_the_error_names_the_limit_that_a_list_breaks(data: bytes, limit: str) -> None:
     with pytest.raises(NotUnderstood, match=limit):
-        read_subscriptions(data)
+        read_subscriptions(data, {})
 
 
 def test_a_missing_flag_is_unknown() -> None:
-    assert read_subscriptions(body([ITEM]))[0].include_identifiers is None
+    assert read_subscriptions(body([ITEM]), {})[0].include_identifiers is None
 
 
 @pytest.mark.parametrize("value", [5, 1, 0, "", "yes", "True", "1", [], {}])
 def test_a_flag_that_is_neither_true_nor_false_is_an_error(value: object) -> None:
     with pytest.raises(NotUnderstood, match="includeIdentifiers"):
-        read_subscriptions(body([{**ITEM, "includeIdentifiers": value}]))
+        read_subscriptions(body([{**ITEM, "includeIdentifiers": value}]), {})
 
 
 def test_the_repr_of_a_live_subscription_hides_the_query_values_of_its_url() -> None:
-    [found] = read_subscriptions(body([{**ITEM, "url": "https://h.example/a?code=k3y"}]))
+    [found] = read_subscriptions(body([{**ITEM, "url": "https://h.example/a?code=k3y"}]), {})
     assert "k3y" not in repr(found)
     assert found.url.full.endswith("k3y")
 
@@ -109,7 +110,7 @@ def test_the_repr_of_a_live_subscription_hides_the_query_values_of_its_url() -> 
     ).map(body)
 )
 def test_no_bytes_break_the_readers(data: bytes) -> None:
-    for read in (read_json, read_log_in, read_subscriptions, read_created_id):
+    for read in (read_json, read_log_in, partial(read_subscriptions, declared={}), read_created_id):
         with suppress(NotUnderstood):
             read(data)
     read_refusal(data)

@@ -444,7 +444,7 @@ class Play:
             return {}
         meant = {}
         for one in self.service.held():
-            place = LiveSubscription(one.id, live_url(one.url), Trigger(one.trigger), None).key
+            place = LiveSubscription(one.id, live_url(one.url, {}), Trigger(one.trigger), None).key
             digest = declared_digest(state.url_salt, place)
             for intent in state.intents:
                 is_its = intent.tenant == one.tenant.lower() and intent.declared == digest

@@ -214,7 +214,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_file_and_the_changes_are
         )
         failed = run(place, [*command, "apply", "--yes", *flags])
     assert failed.code == 4
-    assert_told(failed.err, "the report report.json", "permission denied")
+    assert_told(failed.err, "report.json cannot be written", "permission denied")
     assert files(place.folder) == before
     assert "Applied: 2 done, 0 failed" in failed.out
     assert calls(place, "subscribe") == 2
