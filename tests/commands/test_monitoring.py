@@ -198,7 +198,7 @@ def test_a_notice_that_does_not_arrive_is_a_warning_and_changes_no_exit_code(
     run = watched.run("plan", "--detailed-exitcode", "-v")
     assert (run.code, len(watched.wire.requests)) == (2, tries)
     assert f"warning: nobody was notified: env:WATCHER: {why}" in run.err
-    assert "\n  fix: check that the variable or file holds the whole URL" in run.err
+    assert "\n  fix: check that the variable or file contains the whole URL" in run.err
     assert "receiver: POST env:WATCHER notice -> " in run.err
 
 

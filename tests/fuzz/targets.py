@@ -82,10 +82,14 @@ def read_answers(data: bytes) -> frozenset[str]:
     return frozenset(f"{read.__name__}: {_answer(read, data)}" for read in _READERS)
 
 
+def read_subscriptions(data: bytes) -> object:
+    return answers.read_subscriptions(data, {})
+
+
 _READERS = (
     answers.read_log_in,
     answers.read_refusal,
-    answers.read_subscriptions,
+    read_subscriptions,
     answers.read_created_id,
 )
 

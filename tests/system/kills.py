@@ -38,6 +38,7 @@ from tests.system.tenancy import (
     NAMED,
     TENANT,
     WatchedTenancy,
+    answer_challenge,
     declared_of,
     environ,
     options_of,
@@ -47,6 +48,7 @@ from tests.system.tenancy import (
     wait_until_all_is_carried_out,
     wanted,
 )
+from tests.wire import Wire
 
 SIGNALS = {  # with the exit code of a run that handles the signal; None: no run can handle it
     getattr(signal, "SIGKILL", signal.SIGABRT): None,
@@ -151,10 +153,10 @@ def carry_out(kill: Kill) -> Killed:
         way = replace(way, lag=LAG)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with Sandbox(options_of(way, clock)) as box:
+        with Sandbox(options_of(way, clock)) as box, Wire(answer_challenge) as proxy:
             box.latency = LATENCY
             prepare(way, folder, box)
-            tenancy = WatchedTenancy(way, box, clock, folder)
+            tenancy = WatchedTenancy(way, box, clock, folder, proxy.url)
             run = _kill(kill, tenancy)
             broken = [f"{law}: {how}" for law, how in broken_by(run)]
             broken += _broken_code(kill, run, folder, has_called=bool(box.calls))
@@ -176,7 +178,10 @@ def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
     with subprocess.Popen(
         command,
         cwd=folder,
-        env={**make_environ(PYTHONPATH=str(ROOT), HOOKSYNC_LIST_WAIT="30"), **environ(box.url)},
+        env={
+            **make_environ(PYTHONPATH=str(ROOT), HOOKSYNC_LIST_WAIT="30"),
+            **environ(box.url, tenancy.proxy),
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
+import socket
 import threading
 import time
 import traceback
@@ -25,6 +27,7 @@ from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.clock import Clock
 from hooksync.core.model import Secret, SubscriptionKey, Trigger
+from hooksync.receiver import sign_challenge
 from hooksync.reconcile.context import World
 from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
@@ -38,6 +41,7 @@ from tests.command_line import LOG_IN, PASSWORD, run_in
 from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
 from tests.memory_terminal import MemoryTerminal
 from tests.sandbox_faults import normalised
+from tests.wire import Wire, answer
 
 QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05, dice=lambda: 0.5)
 TIMEOUT = 15.0  # seconds that a call may take
@@ -49,7 +53,7 @@ SECRET = "s3cret-of-every-hook-0123456789abc"
 OLD_SECRET = "0ld-secret-of-every-hook-0123456789"
 OTHER_SECRET = "s3cret-of-somebody-else-0123456789"
 HIDDEN = (SECRET, OLD_SECRET, OTHER_SECRET, PASSWORD)
-OURS, THEIRS = "https://hooks.example.org", "https://vendor.example"
+OURS, THEIRS = "http://hooks.example.org", "https://vendor.example"
 TENANT, TENANCY = "DEMO", "prod"  # the names in the service, and in the hooks file
 TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")
 SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
@@ -61,18 +65,18 @@ tenancies:
   prod:
     server: ${BOX}
     tenant: DEMO
-    owns: ["https://hooks.example.org"]
+    owns: ["http://hooks.example.org"]
     limits: {unsubscribe: 100%}
     replacement: create-first
     subscriptions:
-      fresh: {url: "https://hooks.example.org/fresh", triggers: [INDEXED, MOVED]}
-      extra: {url: "https://hooks.example.org/extra", trigger: MOVED, include_identifiers: false}
-      turned: {url: "https://hooks.example.org/turned", triggers: [INDEXED, MOVED], include_identifiers: false}
-      steady: {url: "https://hooks.example.org/steady", triggers: [INDEXED, MOVED]}
+      fresh: {url: "http://hooks.example.org/fresh", triggers: [INDEXED, MOVED]}
+      extra: {url: "http://hooks.example.org/extra", trigger: MOVED, include_identifiers: false}
+      turned: {url: "http://hooks.example.org/turned", triggers: [INDEXED, MOVED], include_identifiers: false}
+      steady: {url: "http://hooks.example.org/steady", triggers: [INDEXED, MOVED]}
 """
 MOVED_NAMES = """\
-      left: {url: "https://hooks.example.org/right", trigger: MOVED}
-      right: {url: "https://hooks.example.org/left", trigger: MOVED}
+      left: {url: "http://hooks.example.org/right", trigger: MOVED}
+      right: {url: "http://hooks.example.org/left", trigger: MOVED}
 """
 SWAPPED = {"left": "right", "right": "left"}
 # by the last part of a URL: the name of its subscription in the old state
@@ -117,9 +121,21 @@ NAMED = {
 # --- what the tenancy holds, and what it must hold in the end
 
 
-def environ(url: str) -> dict[str, str]:
-    """Return the environment of hooksync for a service at a URL."""
-    return {**LOG_IN, "HOOK_SECRET": SECRET, "BOX": url}
+def environ(url: str, proxy: str) -> dict[str, str]:
+    """Return the environment of hooksync for a service at a URL, and receivers behind a proxy."""
+    proxies = {"HTTP_PROXY": proxy, "NO_PROXY": "127.0.0.1"}
+    return {**LOG_IN, "HOOK_SECRET": SECRET, "BOX": url, **proxies}
+
+
+def answer_challenge(_: Wire, connection: socket.socket, request: bytes) -> bool:
+    """Answer as the proxy of a receiver that has the declared secret."""
+    [code] = re.findall(rb"[?&]challengeCode=([^& ]+)", request.partition(b"\r\n")[0])
+    document = {
+        "challengeCode": code.decode(),
+        "challengeResponse": sign_challenge(SECRET.encode(), code),
+    }
+    connection.sendall(answer(json.dumps(document).encode()))
+    return True
 
 
 def wanted(way: Way) -> Counter[What]:
@@ -333,8 +349,9 @@ class Came:
 class WatchedTenancy:
     """A tenancy, and the folder with its hooks file and its state."""
 
-    def __init__(self, way: Way, box: Sandbox, clock: Clock, folder: Path) -> None:
+    def __init__(self, way: Way, box: Sandbox, clock: Clock, folder: Path, proxy: str) -> None:
         self.way = way
+        self.proxy = proxy  # of the receivers
         self.box = box
         self.clock = clock
         self.folder = folder
@@ -366,7 +383,7 @@ class WatchedTenancy:
         start = len(self.witness.moments)
         held = self.witness.held()
         known = _text(self.folder)
-        environment = environ(self.box.url)
+        environment = environ(self.box.url, self.proxy)
         network = self.witness.network(name, environment)
         terminal = MemoryTerminal()
         world = World(
