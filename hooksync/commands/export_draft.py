@@ -80,7 +80,7 @@ class ExportedTenancy:
                 yield one
                 continue
             what = printable(f"{self.tenancy.name}: {one.url.shown} {one.trigger.shown}")
-            fix = "with `owns: all`, apply would remove it, because no file declares it"
+            fix = "keep `owns: made`, so that apply leaves it alone: `owns: all` would remove it"
             self.warnings.append(Problem(f"{what} is left out: {fault}", fix))
 
     def _receiver(self, name: str, live: LiveSubscription) -> tuple[str, str]:

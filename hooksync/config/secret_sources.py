@@ -79,7 +79,7 @@ class SecretSources:
             raise found
         value = found.reveal()
         if ref.noun == "secret" and not (value.isascii() and value.isprintable()):
-            fix = "use letters, digits and punctuation: others have more than one encoding"
+            fix = "use letters, digits and punctuation, and no line break at the end"
             raise _unusable(ref, "contains characters outside printable ASCII", fix)
         return found
 

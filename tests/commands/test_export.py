@@ -226,7 +226,7 @@ def test_a_subscription_that_cannot_be_declared_is_left_out_with_a_warning(
     text = export_text(made)
     assert yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"] == {}
     assert made.warnings[0].what.endswith(reason)
-    assert "with `owns: all`, apply would remove it" in made.warnings[0].fix
+    assert "`owns: all` would remove it" in made.warnings[0].fix
     for shown in (text, str(made.warnings)):
         assert "p4ss" not in shown
         assert "w0rd" not in shown
