@@ -113,9 +113,8 @@ def _undeclared(key: TenancyKey, names: Sequence[str]) -> Problem:
 
     `names`: the name of the tenancy in each of its entries in the state.
     """
-    verb = "is" if len(names) == 1 else "are"
     number = counted(len(names), "subscription")
-    what = f"{number} made by hooksync on {printable(str(key))} {verb} not declared any more"
+    what = f"no file declares {number} made by hooksync on {printable(str(key))} any more"
     globs = printable(" ".join(f"'{name}/*'" for name in sorted(set(names))))
     place = f"--server {key.server}"
     if key.tenant:

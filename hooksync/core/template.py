@@ -43,6 +43,8 @@ class Template(Record, frozen=True):
 
         Raises MissingVariableError, with the names of all variables without value and default.
         """
+        if self.literal is not None:
+            return self.literal
         filled = []
         missing: dict[str, None] = {}
         for part in self.parts:
