@@ -144,7 +144,9 @@ def test_a_tenancy_that_no_file_declares_any_more_is_drift_until_it_is_forgotten
         assert run.code == (2 if command[0] == "plan" else 0)
         assert run.out == "1 tenancy matches hooks.yaml; 2 unchanged.\n"
         assert run.err.startswith(f"warning: {gone(deserted)}\n  fix: look with `hooksync list ")
-        assert "no file declares 2 subscriptions" in deserted.run(*command, "--format", "markdown").out
+        assert (
+            "no file declares 2 subscriptions" in deserted.run(*command, "--format", "markdown").out
+        )
         warnings = deserted.run(*command, "--format", "json").json["warnings"]
         assert any(gone(deserted) in line for line in warnings)
     look, forget = re.findall("`hooksync ([^`]*)`", deserted.run("plan").err)
