@@ -195,7 +195,7 @@ def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView]
     for reason, number in sorted(reasons.items()):
         text = f".   {number} {reason}, left alone"
         if reason == NOT_MADE:
-            text += f"; `owns: all` would remove {'it' if number == 1 else 'them'}"
+            text += "; removed only with `owns: all`"
         lines.append(("dim", printable(text)))
     return shown, lines
 

@@ -34,7 +34,7 @@ def test_taking_over_a_shared_tenancy_removes_nothing_of_the_vendor(place: Place
     assert run.code == 0, run.err
     plan = place.run("plan", "--detailed-exitcode")
     assert plan.code == 0
-    assert ".   2 not made by hooksync, left alone; `owns: all` would remove them\n" in plan.out
+    assert ".   2 not made by hooksync, left alone; removed only with `owns: all`\n" in plan.out
     assert place.box.subscriptions("DEMO") == before
 
 

@@ -85,7 +85,7 @@ prod   eu.preservica.com / BRAMA   5 live, 3 declared
       url                  https://ours.example/old?key=***
 -   same                MOVED          bbbbbbbb   duplicate (made by hooksync)
       url                  https://ours.example/same
-.   1 not made by hooksync, left alone; `owns: all` would remove it
+.   1 not made by hooksync, left alone; removed only with `owns: all`
 
 Plan: 1 to subscribe, 1 to resubscribe, 2 to REMOVE; 1 unchanged, 1 left alone.
 """
@@ -270,7 +270,7 @@ def test_subscriptions_left_alone_are_one_line_with_their_number() -> None:
     text = plain(plan_lines(with_strangers(6)))
     assert (
         text == "prod   eu.preservica.com / BRAMA   7 live, 1 declared\n\n"
-        ".   6 not made by hooksync, left alone; `owns: all` would remove them\n\n"
+        ".   6 not made by hooksync, left alone; removed only with `owns: all`\n\n"
         "No changes. 1 tenancy matches hooks.yaml; 1 unchanged, 6 left alone.\n"
     )
     assert (
@@ -298,7 +298,7 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
 
 def test_subscriptions_left_alone_are_one_line_in_markdown_too() -> None:
     assert markdown(with_strangers(6)).endswith(
-        "\n\n.   6 not made by hooksync, left alone; `owns: all` would remove them\n```\n"
+        "\n\n.   6 not made by hooksync, left alone; removed only with `owns: all`\n```\n"
     )
     assert markdown(with_strangers(6), shows_kept=True).count("\n.   not made by hooksync") == 6
 

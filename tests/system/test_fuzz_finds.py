@@ -63,6 +63,14 @@ NO_VERSION = {"version must be ~, the only version so far", "tenancies is missin
 
 # target | input | all messages about it, without numbers and names
 FINDS = {
+    # the key was dropped from the reference, too, and its reader failed
+    "an alias of a reference as a subscription": (
+        "yaml",
+        HEAD
+        + b"  a:\n    server: h\n    credentials: {username: {env: N}, password: &u {env: U}}\n"
+        + b"    subscriptions: {b: *u}\n",
+        {"unknown key ~", "subscription ~ has no url"},
+    ),
     "a sexagesimal number too long for a float": (
         "yaml",
         b"version: 1:" + b"0:" * 200 + b"0.5",
