@@ -112,17 +112,16 @@ def _write_failure(
     given, _ = parser.parse_known_args(arguments)
     wants_json = given.format == "json" and "-" not in output.written
     needs_report = given.report and given.report not in output.written
-    if needs_report:  # a YAML file may be the hooks file
-        needs_report = not given.report.endswith((".yaml", ".yml"))
     if not (wants_json or needs_report):
         return
+    from hooksync.config.files import YAML_ENDINGS
     from hooksync.core.errors import Problem
     from hooksync.output.error_json import error_json  # only here: most runs have a result
 
     document = error_json(problems or [Problem("interrupted", "run it again")], code)
     if wants_json:
         output.result(document, "json")
-    if needs_report:
+    if needs_report and not given.report.endswith(YAML_ENDINGS):  # it may be the hooks file
         output.write_file(given.report, document)
 
 

@@ -20,7 +20,7 @@ from hooksync.api.options import RunOptions
 from hooksync.api.run import Plan, Report, Result
 from hooksync.commands.options import Format
 from hooksync.commands.problems import show_plan, show_problems
-from hooksync.config.files import follow_links
+from hooksync.config.files import YAML_ENDINGS, follow_links
 from hooksync.core.errors import (
     ExitCode,
     FileError,
@@ -100,6 +100,7 @@ def _watched(
 def _run_watched(
     do: Callable[[Watched, World], tuple[ExitCode, Result]], options: Watched, world: World
 ) -> ExitCode:
+    """Run a command and report its end, even if it fails early."""
     from hooksync.output.notice import Ending  # only here: most runs are not watched
 
     url = _notice_url(options, world)
@@ -132,11 +133,11 @@ def _run_watched(
 def _keep_inputs(options: WatchedOptions, world: World) -> None:
     """Raise UsageError if an output would replace a hooks file or the state."""
     state = state_place(options.files[0], options.state)
-    inputs = {follow_links(path) for path in (*options.files, f"{state}")}
+    inputs = {follow_links(path) for path in (*options.files, state) if path}
     for name in ("out", "report", "metrics"):
         path = getattr(options, name, None)
         # no output is YAML: this also keeps the files of a directory
-        if path and (path.endswith((".yaml", ".yml")) or follow_links(path) in inputs):
+        if path and (path.endswith(YAML_ENDINGS) or follow_links(path) in inputs):
             world.output.written.add(path)  # the error is not written there
             what = f"--{name} {printable(path)} would replace a hooks file or the state"
             raise UsageError(Problem(what, "choose a different path"))

@@ -186,7 +186,7 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
     # addresses from the state may contain any characters, so they are escaped
     from hooksync.core.redaction import printable
 
-    some = printable(some_of([*dict.fromkeys(candidates)], 3))
+    some = printable(some_of(list(dict.fromkeys(candidates)), 3))
     fix = f"choose among {some}" if some else f"there is no {noun} to choose"
     problems = []
     for glob in globs:

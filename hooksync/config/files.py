@@ -18,6 +18,7 @@ from hooksync.core.reading import read_file
 from hooksync.core.record import Record
 
 DEFAULT_FILE = "hooks.yaml"
+YAML_ENDINGS = (".yaml", ".yml")
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
@@ -159,7 +160,7 @@ def _hooks_files(directory: str) -> list[str]:
     try:
         for name in sorted(os.listdir(directory)):
             path = os.path.join(directory, name)
-            if name.endswith((".yaml", ".yml")) and name[0] != "." and not os.path.isdir(path):
+            if name.endswith(YAML_ENDINGS) and name[0] != "." and not os.path.isdir(path):
                 found.append(path)
     except OSError as error:
         raise FileError(_unreadable(directory, error)) from error

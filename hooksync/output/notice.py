@@ -97,7 +97,7 @@ class Ending(Record, frozen=True):
         url = self.origin.url
         if form == "json":
             return notice
-        lines = [*_lines(notice)]
+        lines = list(_lines(notice))
         if form == "slack":
             if url:
                 lines.append(url)

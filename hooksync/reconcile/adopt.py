@@ -9,7 +9,7 @@ from hooksync.core.model import SecretRef, matches_any
 from hooksync.reconcile.plan import REPLACED_OUTSIDE, UNCONFIRMED, Keep, Resubscribe, TenancyPlan
 from hooksync.service.receivers import ProbeResult
 
-Candidate = Keep | Resubscribe  # a step whose live subscription has no entry in the state
+Candidate = Keep | Resubscribe  # a step of a live subscription that is declared
 
 _NAME_IT = "name its full address if its secret is the declared one: `hooksync adopt {address}`"
 
