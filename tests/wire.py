@@ -16,11 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from hooksync.receiver import sign_challenge
 
 Respond = Callable[["Wire", socket.socket, bytes], object]  # a true value keeps the connection open
 
@@ -147,6 +150,22 @@ def saying(data: bytes) -> Respond:
 
     def respond(_: Wire, connection: socket.socket, __: bytes) -> bool:
         connection.sendall(data)
+        return True
+
+    return respond
+
+
+def answering_challenges(secret: str) -> Respond:
+    """Return a function that answers challenges as a receiver with this secret should."""
+
+    def respond(_: Wire, connection: socket.socket, request: bytes) -> bool:
+        query = urlsplit(request.split(b" ")[1].decode("latin-1")).query
+        code = parse_qs(query).get("challengeCode", [""])[0]
+        document = {
+            "challengeCode": code,
+            "challengeResponse": sign_challenge(secret.encode(), code.encode()),
+        }
+        connection.sendall(answer(json.dumps(document).encode()))
         return True
 
     return respond

@@ -21,12 +21,20 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote
 
-from hooksync.receiver import sign_challenge
 from hooksync.service.http import RetryPolicy
 from tests.conftest import HIDDEN, SECRET, URL_KEY, make_environ
-from tests.wire import Respond, Wire, answer, cutting, endless, make_certificate, saying
+from tests.wire import (
+    Respond,
+    Wire,
+    answer,
+    answering_challenges,
+    cutting,
+    endless,
+    make_certificate,
+    saying,
+)
 
 TOKEN, REFRESH = "t0ken-0123456789-of-the-service", "r3fresh-0123456789-of-the-service"
 NEVER_SHOWN = (*HIDDEN, TOKEN, REFRESH)
@@ -115,21 +123,7 @@ def _keep_silent(wire: Wire, _: socket.socket, __: bytes) -> None:
     wire.stopping.wait()
 
 
-def _code_in(request: bytes) -> str:
-    return parse_qs(urlsplit(request.split(b" ")[1].decode("latin-1")).query).get(
-        "challengeCode", [""]
-    )[0]
-
-
-def answer_well(_: Wire, connection: socket.socket, request: bytes) -> bool:
-    """Answer a challenge as a receiver should."""
-    code = _code_in(request)
-    document = {
-        "challengeCode": code,
-        "challengeResponse": sign_challenge(SECRET.encode(), code.encode()),
-    }
-    connection.sendall(answer(json.dumps(document).encode()))
-    return True
+answer_well = answering_challenges(SECRET)
 
 
 # --- kinds of mischief

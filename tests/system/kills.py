@@ -36,9 +36,9 @@ from tests.laws import Moment, Run, broken_by, broken_when_settled
 from tests.system.tenancy import (
     HIDDEN,
     NAMED,
+    SECRET,
     TENANT,
     WatchedTenancy,
-    answer_challenge,
     declared_of,
     environ,
     options_of,
@@ -48,7 +48,7 @@ from tests.system.tenancy import (
     wait_until_all_is_carried_out,
     wanted,
 )
-from tests.wire import Wire
+from tests.wire import Wire, answering_challenges
 
 SIGNALS = {  # with the exit code of a run that handles the signal; None: no run can handle it
     getattr(signal, "SIGKILL", signal.SIGABRT): None,
@@ -153,7 +153,7 @@ def carry_out(kill: Kill) -> Killed:
         way = replace(way, lag=LAG)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with Sandbox(options_of(way, clock)) as box, Wire(answer_challenge) as proxy:
+        with Sandbox(options_of(way, clock)) as box, Wire(answering_challenges(SECRET)) as proxy:
             box.latency = LATENCY
             prepare(way, folder, box)
             tenancy = WatchedTenancy(way, box, clock, folder, proxy.url)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
-import socket
 import threading
 import time
 import traceback
@@ -27,7 +25,6 @@ from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.clock import Clock
 from hooksync.core.model import Secret, SubscriptionKey, Trigger
-from hooksync.receiver import sign_challenge
 from hooksync.reconcile.context import World
 from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
@@ -41,7 +38,6 @@ from tests.command_line import LOG_IN, PASSWORD, run_in
 from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
 from tests.memory_terminal import MemoryTerminal
 from tests.sandbox_faults import normalised
-from tests.wire import Wire, answer
 
 QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05, dice=lambda: 0.5)
 TIMEOUT = 15.0  # seconds that a call may take
@@ -125,17 +121,6 @@ def environ(url: str, proxy: str) -> dict[str, str]:
     """Return the environment of hooksync for a service at a URL, and receivers behind a proxy."""
     proxies = {"HTTP_PROXY": proxy, "NO_PROXY": "127.0.0.1"}
     return {**LOG_IN, "HOOK_SECRET": SECRET, "BOX": url, **proxies}
-
-
-def answer_challenge(_: Wire, connection: socket.socket, request: bytes) -> bool:
-    """Answer as the proxy of a receiver that has the declared secret."""
-    [code] = re.findall(rb"[?&]challengeCode=([^& ]+)", request.partition(b"\r\n")[0])
-    document = {
-        "challengeCode": code.decode(),
-        "challengeResponse": sign_challenge(SECRET.encode(), code),
-    }
-    connection.sendall(answer(json.dumps(document).encode()))
-    return True
 
 
 def wanted(way: Way) -> Counter[What]:
