@@ -81,6 +81,13 @@ REFUSED = {
     "a body that is too long": (413, head(f"Content-Length: {MAX_BODY + 1}")),
     "xchunked": (400, head("Transfer-Encoding: xchunked") + "0\r\n\r\n"),
     "gzip, chunked": (400, head("Transfer-Encoding: gzip, chunked") + "0\r\n\r\n"),
+    "chunked after a vertical tab": (
+        400,
+        head("Transfer-Encoding: \x0bchunked") + "0\r\n\r\n",
+    ),
+    "chunked before a form feed": (400, head("Transfer-Encoding: chunked\x0c") + "0\r\n\r\n"),
+    "a folded header": (400, head("Transfer-Encoding:\r\n chunked") + "0\r\n\r\n"),
+    "a header folded by a tab": (400, head("Content-Length: 2\r\n\t") + "hi"),
     "chunked twice": (400, head(BY_CHUNKS, BY_CHUNKS) + "0\r\n\r\n"),
     "chunked and a length": (400, head(BY_CHUNKS, "Content-Length: 5") + "0\r\n\r\n"),
     "a chunk that is too long": (413, CHUNKED + "fffffff\r\n"),
