@@ -27,6 +27,7 @@ from hooksync.service.receivers import (
 _REFUSING = range(400, 500)
 _SERVER_ERRORS = range(500, 600)
 _WAITING = (409, 429, 503)  # a receiver is busy: the event is to be sent again
+_TOO_LARGE = 413
 _LARGE = 1_000_000  # characters
 _NOT_ASCII = {
     "é": "é of hooksync",
@@ -41,12 +42,17 @@ _NEW = "events could be lost after a release of Preservica"
 _ENTITIES = "events of many entities would be lost"
 _LETTERS = "every event with such a letter in an identifier would be lost"
 _TWICE = "an event that comes again would fail; while a subscription is replaced, each comes twice"
-_FORGED = "anybody who knows the URL could send it events"
+_FORGED = (
+    "either it works on events that anybody can forge, or it answers 200 to events that it drops;"
+    " then its 200 to a genuine event proves nothing"
+)
+_SIGNS_ALL = "anybody who knows the URL could let it sign an event of their own"
 
 _SERVER_FIX = (
     "see the receiver's log; if its work looks up the entity, give an event of a real one: --event"
 )
 _TAKE_FIX = "answer genuine events with 200, whatever they hold; see the receiver's log"
+_LARGE_FIX = "let the server and its proxies take bodies of 10 MB"
 _SIGNATURE_FIX = "check that the receiver has this secret, and signs the raw bytes of the body"
 _REFUSE_FIX = "answer 401 to what none of your secrets signed"
 _FORGE_FIX = "refuse challenge codes that begin with preservica-webhook-auth"
@@ -103,6 +109,8 @@ class Sender:
             return result
         if status in _SERVER_ERRORS:
             return replace(result, fix=_SERVER_FIX)
+        if status == _TOO_LARGE:
+            return replace(result, fix=_LARGE_FIX)
         if status not in _REFUSING or self._searches >= _MOST_SEARCHES:
             return result
         mistake = find_bug(self.url, body, self.secret, self.context)
@@ -232,5 +240,5 @@ class Suite:
         is_signed = signs_events_in_disguise(url, secret, context)
         result = Result("code that could forge", None, context.clock.monotonic() - begun)
         if is_signed:
-            result = replace(result, detail="it signs one", fix=_FORGE_FIX, meaning=_FORGED)
+            result = replace(result, detail="it signs one", fix=_FORGE_FIX, meaning=_SIGNS_ALL)
         yield result
