@@ -1,7 +1,7 @@
 # hooksync.receiver 0.9.0. SPDX-License-Identifier: Apache-2.0
 """Receive webhooks of Preservica: answer challenges, verify events, work once on each event.
 
-    receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+    receiver = Receiver("catalogue", {"HOOK_SECRET": os.environ["HOOK_SECRET"]})
     answer = receiver.receive(method, query, headers, body, work)  # you write work(event)
     # send back answer.status, answer.headers and answer.body
 
@@ -79,6 +79,7 @@ class Answer(NamedTuple):
     event: Event | None = None  # only if `kind` is "event": it is genuine and new
     signed_with: str | None = None  # the name of the secret that signed the event
     reason: str = ""  # for the log: why it is "refused" or "busy"
+    key: str = ""  # identifies a genuine event in the memory
 
 
 def sign_challenge(secret: bytes, code: bytes) -> str:
@@ -123,7 +124,7 @@ def verify_event(secrets: Mapping[str, bytes], body: bytes, signature: str) -> s
 
 
 def event_key(event: Event) -> str:
-    """Return a key that identifies an event.
+    """Return a key that identifies an event. Raises RecursionError if it is nested too deeply.
 
     It ignores the id of the subscription, because two subscriptions deliver each event during a
     replacement.
@@ -228,20 +229,25 @@ class SQLiteMemory:
 class Receiver:
     """Answers the requests to one URL. Thread-safe.
 
+    `name`: of the receiver, part of the keys of its events. So receivers with different names may
+    share a memory: each of them works on an event that all of them get.
+
     `secrets`: by name, as text or bytes. The first one signs the answers to challenges. Events may
     be signed with any of them, so that you can rotate a secret. Empty ones after the first are
     ignored. Raises `ValueError` if the first one is empty, or if one is shorter than `shortest`
     bytes, ends with a line break or is not Latin-1. Allow short secrets only while you replace one.
 
-    `remember`: the memory of events; if None, a new `Memory`.
+    `memory`: of events; if None, a new `Memory`.
     """
 
     def __init__(
         self,
+        name: str,
         secrets: Mapping[str, str | bytes | None],
-        remember: Memory | SQLiteMemory | None = None,
+        memory: Memory | SQLiteMemory | None = None,
         shortest: int = SHORTEST_SECRET,
     ) -> None:
+        self._name = name
         self._first = next(iter(secrets), "the secret")
         if not secrets.get(self._first):
             raise ValueError(
@@ -250,7 +256,7 @@ class Receiver:
         self._secrets = {
             name: _key(name, secret, shortest) for name, secret in secrets.items() if secret
         }
-        self._memory = Memory() if remember is None else remember
+        self._memory = Memory() if memory is None else memory
 
     def receive(
         self,
@@ -267,12 +273,12 @@ class Receiver:
         `work` is called with each genuine and new event before the event is answered. `receive`
         lets an exception of `work` through: your server must then answer 500. Later, `work` is
         called again if the event is delivered again. While `work` runs, a second delivery of the
-        same event is answered with 503. Raises TypeError if `work` is asynchronous.
+        same event is answered with 503. Raises TypeError if `work` or the memory is asynchronous.
         """
         answer = self._judge(method, query, headers, body)
         if answer.event is None:
             return answer
-        with self._working(answer.event) as progress:
+        with self._working(answer.key) as progress:
             if progress == "new":
                 result = work(answer.event)
                 if isinstance(result, Coroutine):
@@ -298,7 +304,7 @@ class Receiver:
         answer = self._judge(method, query, headers, body)
         if answer.event is None:
             return answer
-        with self._working(answer.event) as progress:
+        with self._working(answer.key) as progress:
             if progress == "new":
                 result = await asyncio.to_thread(work, answer.event)
                 if isinstance(result, Awaitable):
@@ -306,17 +312,27 @@ class Receiver:
         return _after(progress, answer)
 
     @contextmanager
-    def _working(self, event: Event) -> Iterator[Progress]:
-        """Claim an event, and record how work on it ends."""
-        key = event_key(event)
+    def _working(self, key: str) -> Iterator[Progress]:
+        """Claim an event, and record how work on it ends.
+
+        If a delivery is cancelled, its work may still run in a thread. So its claim stays until it
+        expires.
+        """
         claim = random_texts.token_hex(16)
         progress = self._memory.begin(key, claim)
+        if isinstance(progress, Coroutine):
+            progress.close()  # or Python warns that it was never awaited
+        if progress not in ("new", "busy", "done"):
+            what = type(progress).__name__
+            raise TypeError(
+                f'begin() of the memory must return "new", "busy" or "done", not {what}'
+            )
         if progress != "new":
             yield progress
             return
         try:
             yield progress
-        except BaseException:
+        except Exception:
             self._memory.failed(key, claim)
             raise
         self._memory.done(key, claim)
@@ -333,13 +349,14 @@ class Receiver:
             if code:
                 document = answer_challenge(self._secrets[self._first], code)
                 return _answer("challenge", 200, document)
-            name, event = self._read(headers, body)
+            name, event, key = self._read(headers, body)
         except Refused as refusal:
             return _answer("refused", refusal.status, {"message": str(refusal)})
-        return _answer("event", 200, {"success": True})._replace(event=event, signed_with=name)
+        answer = _answer("event", 200, {"success": True})
+        return answer._replace(event=event, signed_with=name, key=key)
 
-    def _read(self, headers: Mapping[str, str], body: bytes) -> tuple[str, Event]:
-        """Verify an event. Returns the name of its secret, and the event."""
+    def _read(self, headers: Mapping[str, str], body: bytes) -> tuple[str, Event, str]:
+        """Verify an event. Returns the name of its secret, the event, and its key."""
         signature = ",".join(
             value for name, value in headers.items() if name.lower() == "preservica-signature"
         )
@@ -353,11 +370,11 @@ class Receiver:
             )
         try:
             event = json.loads(body)
+            if isinstance(event, dict):
+                return name, cast(Event, event), f"{self._name}/{event_key(cast(Event, event))}"
         except (ValueError, RecursionError):
-            event = None
-        if not isinstance(event, dict):
-            raise Refused("the event is not a JSON object")
-        return name, cast(Event, event)
+            pass
+        raise Refused("the event is not a JSON object, or is nested too deeply")
 
 
 def _key(name: str, secret: str | bytes, shortest: int) -> bytes:

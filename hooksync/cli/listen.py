@@ -70,7 +70,7 @@ class _Listener(http_server.LoopbackServer):
         for number, ref in enumerate(log.known.accepted):  # two references may have the same text
             keys[str(number)] = key_of(log.known.secrets[ref])
         # remembers no event, so one that comes again is shown again
-        self._receiver = Receiver(keys, Memory(0), shortest=1)
+        self._receiver = Receiver("listen", keys, Memory(0), shortest=1)
         self._log = log
         self._forward = forward
         self._done = done

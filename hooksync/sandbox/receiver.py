@@ -52,7 +52,7 @@ class Receiver(http_server.LoopbackServer):
         """
         named = {f"secret {number}": secret for number, secret in enumerate(secrets, start=1)}
         try:
-            made = receiver.Receiver(named, receiver.Memory(0), shortest=1)
+            made = receiver.Receiver(name, named, receiver.Memory(0), shortest=1)
         except ValueError as error:  # it quotes no secret
             raise http_server.SandboxError(f"receiver {name}: {error}") from None
         self._receivers[name] = made

@@ -41,6 +41,7 @@ MAY_BE_SHOWN |= {"Server.declared"}  # the text of the file
 MAY_BE_SHOWN |= {
     "hooksync.receiver.Answer.body",
     "hooksync.receiver.Answer.headers",
+    "hooksync.receiver.Answer.key",
 }
 CONTAINERS = (dict, list, set, str, bytes)
 

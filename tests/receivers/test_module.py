@@ -64,7 +64,7 @@ DOCUMENTS = st.dictionaries(
 
 @pytest.fixture
 def receiver() -> Receiver:
-    return Receiver({"NEW": NEW, "OLD": OLD})
+    return Receiver("catalogue", {"NEW": NEW, "OLD": OLD})
 
 
 def sign(body: bytes, secret: str = NEW) -> str:
@@ -92,7 +92,7 @@ def challenge(receiver: Receiver, code: str) -> Answer:
 
 @given(CODES)
 def test_a_challenge_is_answered_as_pypreservica_answers_it(code: str) -> None:
-    receiver, theirs = Receiver({"NEW": NEW}), LambdaURLHandler(NEW, None)
+    receiver, theirs = Receiver("catalogue", {"NEW": NEW}), LambdaURLHandler(NEW, None)
     answer = challenge(receiver, code)
     assume(answer.status == 200)
     expected = theirs.verify_challenge({"queryStringParameters": {"challengeCode": code}})
@@ -102,7 +102,9 @@ def test_a_challenge_is_answered_as_pypreservica_answers_it(code: str) -> None:
 
 @given(SECRETS, st.binary(max_size=40))
 def test_no_answer_to_a_challenge_is_the_signature_of_an_event(secret: bytes, body: bytes) -> None:
-    answer = challenge(Receiver({"NEW": secret}), (EVENT_PREFIX + body).decode("latin-1"))
+    answer = challenge(
+        Receiver("catalogue", {"NEW": secret}), (EVENT_PREFIX + body).decode("latin-1")
+    )
     assert (answer.status, answer.kind) == (400, "refused")
     assert module.sign_event(secret, body) not in answer.body.decode()
 
@@ -210,7 +212,7 @@ def test_a_body_that_was_changed_in_one_byte_is_refused(
     body = json.dumps(document).encode()
     changed = bytearray(body)
     changed[where % len(body)] ^= by
-    answer = Receiver({"NEW": NEW}).receive(
+    answer = Receiver("catalogue", {"NEW": NEW}).receive(
         "POST", "", {"Preservica-Signature": sign(body)}, bytes(changed)
     )
     assert (answer.status, answer.kind, answer.event) == (401, "refused", None)
@@ -264,7 +266,7 @@ def test_a_refusal_gives_its_reason_in_the_answer_and_for_the_log(receiver: Rece
         "the signature is wrong: signed with a different secret, or the body was changed": deliver(
             receiver, secret="other"
         ),
-        "the event is not a JSON object": deliver(receiver, b"[]"),
+        "the event is not a JSON object, or is nested too deeply": deliver(receiver, b"[]"),
     }
     for reason, answer in answers.items():
         assert (answer.kind, answer.reason, json.loads(answer.body)) == (
@@ -310,6 +312,15 @@ def test_an_answer_contains_the_event_and_the_name_of_its_secret(receiver: Recei
         "OLD",
     )
     assert (json.loads(answer.body), answer.reason) == ({"success": True}, "")
+
+
+@pytest.mark.parametrize("depth", [100, 985, 990, 995, 3000, 30_000])
+def test_a_signed_event_that_is_deeply_nested_raises_nothing_out_of_the_receiver(
+    receiver: Receiver, depth: int
+) -> None:
+    body = b'{"a":' * depth + b"1" + b"}" * depth
+    answer = deliver(receiver, body)
+    assert answer.status == 400 or deliver(receiver, body).kind == "duplicate"
 
 
 # Duplicates
@@ -365,6 +376,38 @@ def test_the_receiver_passes_on_a_refused_error_that_the_work_raises(
 # The contract of a memory
 
 
+class Odd(Memory):
+    """A memory whose `begin` returns something else: an asynchronous client returns a coroutine."""
+
+    answer: object = None
+
+    def begin(self, key: str, claim: str) -> Any:
+        return self.answer
+
+
+async def later() -> str:
+    return "new"
+
+
+@pytest.mark.parametrize("answer", [True, False, None, "", "NEW", b"new", 1, later])
+def test_an_event_is_not_skipped_with_200_if_a_memory_returns_none_of_the_three_words(
+    answer: object,
+) -> None:
+    memory = Odd()
+    memory.answer = later() if answer is later else answer
+    with pytest.raises(TypeError, match=r'"new", "busy" or "done"'):
+        deliver(Receiver("catalogue", {"NEW": NEW}, memory))
+
+
+def test_receivers_that_share_a_memory_each_work_on_an_event_that_all_of_them_get() -> None:
+    memory = Memory()
+    worked: list[str] = []
+    for name in ("catalogue", "search", "search"):
+        receiver = Receiver(name, {"NEW": NEW}, memory)
+        deliver(receiver, work=lambda _, name=name: worked.append(name))
+    assert worked == ["catalogue", "search"]
+
+
 @pytest.fixture(params=["memory", "sqlite"])
 def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Memory | SQLiteMemory:
     return Memory() if request.param == "memory" else SQLiteMemory(str(tmp_path / "events.sqlite"))
@@ -410,7 +453,7 @@ def test_a_memory_forgets_the_oldest_event_that_is_done_and_none_in_progress() -
 def test_of_32_simultaneous_deliveries_one_is_worked_on_and_the_others_get_503(
     memory: Memory | SQLiteMemory,
 ) -> None:
-    receiver = Receiver({"NEW": NEW}, memory)
+    receiver = Receiver("catalogue", {"NEW": NEW}, memory)
     worked: list[Event] = []
     answers: list[Answer] = []
 
@@ -431,7 +474,7 @@ def test_of_32_simultaneous_deliveries_one_is_worked_on_and_the_others_get_503(
 def test_no_event_is_lost_if_it_is_delivered_again_during_work_that_fails(
     memory: Memory | SQLiteMemory,
 ) -> None:
-    receiver = Receiver({"NEW": NEW}, memory)
+    receiver = Receiver("catalogue", {"NEW": NEW}, memory)
     meanwhile: list[Answer] = []
 
     def fail(_: Event) -> None:
@@ -451,7 +494,7 @@ def work(event):
     print("working", flush=True)
     sys.stdin.readline()
 path, expiry, signature, body = sys.argv[1:]
-receiver = Receiver({"NEW": "%s"}, SQLiteMemory(path, expiry=float(expiry)))
+receiver = Receiver("catalogue", {"NEW": "%s"}, SQLiteMemory(path, expiry=float(expiry)))
 answer = receiver.receive("POST", "", {"Preservica-Signature": signature}, body.encode(), work)
 print(answer.kind, flush=True)
 """
@@ -480,7 +523,7 @@ def test_an_event_of_a_killed_process_is_worked_on_after_its_claim_has_expired(
     path = tmp_path / "events.sqlite"
     with working(path, expiry) as process:
         process.kill()
-    receiver = Receiver({"NEW": NEW}, SQLiteMemory(str(path)))
+    receiver = Receiver("catalogue", {"NEW": NEW}, SQLiteMemory(str(path)))
     assert deliver(receiver).kind == kind
 
 
@@ -488,7 +531,7 @@ def test_of_two_processes_one_works_and_the_other_answers_503_until_the_work_is_
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "events.sqlite"
-    receiver = Receiver({"NEW": NEW}, SQLiteMemory(str(path)))
+    receiver = Receiver("catalogue", {"NEW": NEW}, SQLiteMemory(str(path)))
     with working(path, 900) as process:
         assert deliver(receiver).status == 503
         out, _ = process.communicate("\n")
@@ -535,6 +578,31 @@ def test_receive_async_runs_synchronous_work_in_a_thread(
     assert (answer.kind, threads != [threading.get_ident()]) == ("event", True)
 
 
+def test_no_second_delivery_works_while_the_work_of_a_cancelled_delivery_runs_in_its_thread(
+    receiver: Receiver,
+) -> None:
+    headers = {"Preservica-Signature": sign(BODY)}
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work(_: Event) -> None:
+        begun.set()
+        may_end.wait(60)
+
+    async def cancel_and_deliver_again() -> Answer:
+        first = asyncio.create_task(receiver.receive_async("POST", "", headers, BODY, work))
+        await asyncio.to_thread(begun.wait, 60)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        try:
+            return await receiver.receive_async("POST", "", headers, BODY, work)
+        finally:
+            may_end.set()
+
+    answer = asyncio.run(cancel_and_deliver_again())
+    assert (answer.status, answer.kind) == (503, "busy")
+
+
 def test_receive_refuses_asynchronous_work_and_loses_no_event(
     receiver: Receiver,
 ) -> None:
@@ -556,24 +624,26 @@ def test_receive_refuses_asynchronous_work_and_loses_no_event(
 )
 def test_a_receiver_without_a_usable_secret_does_not_start(secrets: dict[str, str | None]) -> None:
     with pytest.raises(ValueError, match=r"the secret|NEW") as caught:
-        Receiver(secrets)
+        Receiver("catalogue", secrets)
     shown = f"{caught.value!r}{caught.value.__cause__!r}"
     assert not [hidden for hidden in ("\u20ac", NEW[:15]) if hidden in shown]
 
 
 def test_a_short_secret_is_accepted_if_the_caller_allows_it() -> None:
-    assert deliver(Receiver({"NEW": "short"}, shortest=1), secret="short").status == 200
+    assert (
+        deliver(Receiver("catalogue", {"NEW": "short"}, shortest=1), secret="short").status == 200
+    )
 
 
 @pytest.mark.parametrize("old", [None, "", b""])
 def test_an_old_secret_that_is_not_set_verifies_no_event(old: str | None) -> None:
-    receiver = Receiver({"NEW": NEW, "OLD": old})
+    receiver = Receiver("catalogue", {"NEW": NEW, "OLD": old})
     assert deliver(receiver, secret="").status == 401
 
 
 def test_a_secret_is_encoded_as_latin_1() -> None:
     secret = "caf\u00e9 of the museum"
-    assert deliver(Receiver({"NEW": secret}), secret=secret).kind == "event"
+    assert deliver(Receiver("catalogue", {"NEW": secret}), secret=secret).kind == "event"
 
 
 def test_neither_the_receiver_nor_its_answers_show_a_secret(receiver: Receiver) -> None:
@@ -586,7 +656,7 @@ OLDEST = """
 import asyncio, sys
 from receiver import Receiver, SQLiteMemory, sign_event
 async def work(event): await asyncio.sleep(0)
-receiver = Receiver({"NEW": "x" * 16}, SQLiteMemory(sys.argv[1]))
+receiver = Receiver("catalogue", {"NEW": "x" * 16}, SQLiteMemory(sys.argv[1]))
 headers = {"Preservica-Signature": sign_event(b"x" * 16, b"{}")}
 print(receiver.receive("POST", "challengeCode=c0de", {}, b"").kind)
 print(asyncio.run(receiver.receive_async("POST", "", headers, b"{}", work)).kind)

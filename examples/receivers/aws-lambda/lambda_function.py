@@ -15,7 +15,8 @@ except ImportError:
 
 # Events are remembered as long as this instance is warm. To remember them for certain, give
 # Receiver a memory in a DynamoDB table: ../README.md shows its three conditional writes.
-receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+secrets = {name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")}
+receiver = Receiver("catalogue", secrets)
 
 
 def work(event: Event) -> None:

@@ -19,7 +19,8 @@ except ImportError:
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 # Events are remembered as long as this instance runs. To remember them for certain, give Receiver a
 # memory in a store that instances share: ../README.md describes it.
-receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+secrets = {name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")}
+receiver = Receiver("catalogue", secrets)
 
 
 def work(event: Event) -> None:

@@ -13,7 +13,8 @@ from hooksync.receiver import Event, Receiver
 MAX_BODY = 10 * 1024 * 1024  # bytes; a longer event is answered 413
 
 app = FastAPI(openapi_url=None)
-receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+secrets = {name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")}
+receiver = Receiver("catalogue", secrets)
 
 
 async def work(event: Event) -> None:

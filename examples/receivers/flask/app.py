@@ -13,7 +13,7 @@ from hooksync.receiver import Event, Receiver, SQLiteMemory
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 10 * 1024 * 1024  # bytes; a longer event is answered 413
 secrets = {name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")}
-receiver = Receiver(secrets, SQLiteMemory("events.sqlite"))  # which processes share
+receiver = Receiver("catalogue", secrets, SQLiteMemory("events.sqlite"))  # which processes share
 
 
 def work(event: Event) -> None:

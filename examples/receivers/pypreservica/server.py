@@ -15,7 +15,8 @@ from hooksync.receiver import Event, Receiver
 
 # bytes; of a longer event no more is read, so that its signature is wrong
 MAX_BODY = 10 * 1024 * 1024
-receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+secrets = {name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")}
+receiver = Receiver("catalogue", secrets)
 
 
 class GuardedHandler(WebHookHandler):

@@ -13,7 +13,8 @@ from hooksync.receiver import Receiver
 
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 10 * 1024 * 1024  # bytes; a longer event is answered 413
-receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+secrets = {name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")}
+receiver = Receiver("catalogue", secrets)
 queue = Queue()
 
 
