@@ -155,7 +155,8 @@ def unlock(options: UnlockOptions, world: World) -> ExitCode:
         question = f"Take the run lock of {store.where} away from {holder}?"
         _confirm(question, world, is_confirmed=options.is_confirmed)
     former = store.unlock(options.id)
-    what = f"the run lock of {printable(store.where)} was taken away from {former}"
+    holder_text = former or "an unknown run"
+    what = f"the run lock of {printable(store.where)} was taken away from {holder_text}"
     world.terminal.result(f"{what}\n")
     return ExitCode.DONE
 

@@ -118,8 +118,11 @@ class StateStore(Protocol):
     def holder(self) -> Holder | None:
         """Return who holds the run lock; None if nobody does, or if the holder is not known."""
 
-    def unlock(self, identifier: str) -> Holder:
-        """Take the run lock from the holder with this id; return that holder. Raises Refused."""
+    def unlock(self, identifier: str) -> Holder | None:
+        """Take the run lock from the holder with this id, and return that holder.
+
+        None: the holder is not known. Raises Refused.
+        """
 
 
 def contended(where: str) -> Problem:

@@ -1,14 +1,18 @@
 """The backend for a branch at the remote of the hooks file's repository, through the `git` program.
 
-It adds objects to the local repository, which may be shallow or partial. Nothing else changes
-there: no branch, no index and no file of the working tree.
+The branch contains the state, and moves forward only: a server may protect it against force
+pushes. The run lock has a ref of its own, to which the protection of branches does not apply. Each
+write is one atomic push, on the condition that the lock is still the one that was read.
+
+The backend adds objects to the local repository, which may be shallow or partial. Nothing else
+changes there: no branch, no index and no file of the working tree.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
@@ -19,7 +23,7 @@ from hooksync.state.contract import MOST_BYTES, Changed, Content
 
 _STATE = "hooks.state.json"
 _LOCK = "run-lock.json"
-_MOST = {_STATE: MOST_BYTES, _LOCK: 8192}  # bytes of each file that the branch may hold
+_MOST = {_STATE: MOST_BYTES, _LOCK: 8192}  # bytes of each file
 
 # a name that `git check-ref-format --branch` allows
 _BRANCH = re.compile(
@@ -31,6 +35,7 @@ _PUSH = (
     "push",
     "--quiet",
     "--porcelain",
+    "--atomic",
     "--no-signed",
     "--no-follow-tags",
     "--no-recurse-submodules",
@@ -43,6 +48,7 @@ _IDENTITY = {
     "GIT_COMMITTER_EMAIL": "hooksync@localhost",
 }
 
+# a ref that was not pushed: "rejected" by this git, or "remote rejected" by the server; the reason
 _REJECTED = re.compile(r"^!\t[^\t\n]*\t\[([^]\n]*)\] \((.*)\)$", re.MULTILINE)
 _MOST_TRIES = 10  # to fetch the branch while others push to it
 
@@ -51,7 +57,12 @@ _NEEDED = "Git 2.38 or later"
 
 
 class GitBackend:
-    """A branch that contains one Content; each change of the state is a commit."""
+    """A branch with the state, in which each change is a commit, and a ref with the run lock.
+
+    A version is `BRANCH:LOCK`, the commits of both; a ref that does not exist is empty. The ref of
+    the lock gets a new commit with each write. It also stays without a lock, so that the same
+    version never comes again.
+    """
 
     def __init__(
         self, where: str, folder: str, environ: Mapping[str, str], timeout: float = 60.0
@@ -68,104 +79,121 @@ class GitBackend:
                     f"the state {where} does not name a valid branch", "e.g. git:hooksync-state"
                 )
             )
-        self._ref = f"refs/heads/{branch}"
+        self._branch_ref = f"refs/heads/{branch}"
+        self._lock_ref = f"refs/hooksync/{branch}"
         self._folder = folder
         self._environ = environ
         self._timeout = timeout
 
     def get(self) -> tuple[Content, str] | None:
-        """Fetch the branch and its version; None if it does not exist. Raises FileError."""
+        """Fetch both refs and their version; None if neither exists. Raises FileError."""
         for _ in range(_MOST_TRIES):
-            head = self._remote_head()
-            if head is None:
-                return None
-            if not self._has_object(head):
-                self._read(*_FETCH, *self._depth, "--", self._url, self._ref)
-            if self._has_object(head):  # false if others pushed between the two commands
-                return self._content(head), head
+            heads = self._remote_heads()
+            missing = [ref for ref, commit in heads.items() if not self._has_object(commit)]
+            if missing:
+                self._read(*_FETCH, *self._depth, "--", self._url, *missing)
+            # false if others pushed between the two commands
+            if all(self._has_object(heads[ref]) for ref in missing):
+                return self._content_of(heads) if heads else None
         raise self._error("fetch", "the branch changes all the time")
 
     def put(self, content: Content, version: str | None, message: str) -> str:
-        """Push a commit that replaces this version (None: no branch), and return the new version.
+        """Push the content in place of this version (None: no refs), and return the new version.
 
-        A commit with a run lock does not stay in the history: only changes of the state do.
+        The branch gets a commit only if the state changes.
 
-        If the branch contained only a run lock and the content is empty, the branch is removed.
-        The new version is then "".
-
-        Raises Changed if the branch has a different version. Raises FileError if nothing was
+        Raises Changed if the refs have a different version. Raises FileError if nothing was
         written, or if that is not known.
         """
-        base = self._without_lock(version)
-        if base is None and content == Content():
-            commit = ""  # there was no branch before the run lock
-        elif base is not None and self._content(base) == content:
-            commit = base
-        else:
-            commit = self._commit(content, base, f"hooksync: {printable(message)}")
-        self._push(commit, version)
-        return commit
+        head, _, former_lock = (version or "").partition(":")
+        refs = []
+        commit = head
+        if content.state != self._file(head, _STATE):
+            commit = self._commit(_STATE, content.state, head, f"hooksync: {printable(message)}")
+            refs.append((self._branch_ref, head, commit))
+        # which commit of the branch the lock protects, so that no two commits are the same
+        lock_message = f"hooksync: {printable(message)}\n\nState: {commit or 'none'}"
+        lock = self._commit(_LOCK, content.lock, "", lock_message)
+        refs.append((self._lock_ref, former_lock, lock))
+        self._push(refs)
+        return f"{commit}:{lock}"
 
-    def _without_lock(self, version: str | None) -> str | None:
-        """Return this commit, or its parent if it has a run lock; None if neither exists."""
-        if not version or self._content(version).lock is None:
-            return version or None
-        code, out, _ = self._run("rev-parse", "--verify", "--quiet", f"{version}^")
-        return os.fsdecode(out).strip() if code == 0 else None
+    def _push(self, refs: Sequence[tuple[str, str, str]]) -> None:
+        """Push all refs or none. Raises Changed or FileError.
 
-    def _push(self, commit: str, version: str | None) -> None:
-        """Push a commit to the branch ("": remove the branch). Raises Changed or FileError."""
-        lease = f"--force-with-lease={self._ref}:{version or ''}"
-        code, out, stderr = self._run(*_PUSH, lease, "--", self._url, f"{commit}:{self._ref}")
-        rejected = _REJECTED.search(out.decode("utf-8", "replace"))
-        if rejected and rejected[1] == "rejected":
-            raise Changed
-        if rejected:
-            reason = Redactor().quote(f"{rejected[2]}; {stderr}")
+        `refs`: each with its expected and its new commit. A commit of the branch is a child of the
+        expected one, so the branch only moves forward.
+        """
+        leases = [f"--force-with-lease={ref}:{expected}" for ref, expected, _ in refs]
+        changes = [f"{commit}:{ref}" for ref, _, commit in refs]
+        code, out, stderr = self._run(*_PUSH, *leases, "--", self._url, *changes)
+        rejected = dict(_REJECTED.findall(out.decode("utf-8", "replace")))
+        if "remote rejected" in rejected:
+            reason = Redactor().quote(f"{rejected['remote rejected']}; {stderr}")
             what = f"the server refuses to write the state {self.where}: {reason}"
-            fix = "let hooksync push to that branch: no rule of the server may protect it"
-            raise FileError(Problem(what, fix))
+            raise FileError(Problem(what, self._refused_fix))
+        if rejected:
+            raise Changed
         if code:
-            raise self._error("push", stderr)
+            raise self._error("push --atomic", stderr)
 
-    def _commit(self, content: Content, parent: str | None, message: str) -> str:
-        """Write a commit with this content into the local repository, and return its id."""
+    @property
+    def _refused_fix(self) -> str:
+        """The rights that hooksync needs on the server."""
+        return (
+            f"allow this account to push to {self._branch_ref} (never by force) and to"
+            f" {self._lock_ref}, without a pull request"
+        )
+
+    def _commit(self, name: str, text: str | None, parent: str, message: str) -> str:
+        """Write a commit with one file into the local repository, and return its id.
+
+        `text`: of the file; None: no file. `parent`: "" for none.
+        """
         entries = ""
-        for name, text in ((_STATE, content.state), (_LOCK, content.lock)):
-            if text is not None:
-                blob = self._output_line("hash-object", "-w", "--stdin", data=text)
-                entries += f"100644 blob {blob}\t{name}\n"
+        if text is not None:
+            blob = self._output_line("hash-object", "-w", "--stdin", data=text)
+            entries = f"100644 blob {blob}\t{name}\n"
         tree = self._output_line("mktree", data=entries)
         arguments = ["commit-tree", tree, "-m", message]
         if parent:
             arguments += ["-p", parent]
         return self._output_line(*arguments)
 
-    def _remote_head(self) -> str | None:
-        """Return the last commit of the branch at the remote; None: there is no branch."""
-        for line in self._output_line("ls-remote", "--", self._url, self._ref).splitlines():
+    def _remote_heads(self) -> dict[str, str]:
+        """Return the commits of those of the two refs that exist at the remote."""
+        names = (self._branch_ref, self._lock_ref)
+        heads = {}
+        for line in self._output_line("ls-remote", "--", self._url, *names).splitlines():
             commit, _, ref = line.partition("\t")
-            if ref == self._ref:  # ls-remote also finds longer names that end in it
-                return commit
-        return None
+            if ref in names:  # ls-remote also finds longer names that end in them
+                heads[ref] = commit
+        return heads
 
     def _has_object(self, commit: str) -> bool:
         code, _, _ = self._run("cat-file", "-e", commit)
         return code == 0
 
-    def _content(self, commit: str) -> Content:
-        texts: dict[str, str] = {}
-        for entry in os.fsdecode(self._read("ls-tree", "-l", "-z", commit)).split("\0")[:-1]:
+    def _content_of(self, heads: Mapping[str, str]) -> tuple[Content, str]:
+        """Read the content of commits, and return it with their version."""
+        head = heads.get(self._branch_ref, "")
+        lock = heads.get(self._lock_ref, "")
+        return Content(self._file(head, _STATE), self._file(lock, _LOCK)), f"{head}:{lock}"
+
+    def _file(self, commit: str, expected: str) -> str | None:
+        """Return the text of the only file of a commit; None: the commit has none, or is ""."""
+        text = None
+        entries = self._read("ls-tree", "-l", "-z", commit) if commit else b""
+        for entry in os.fsdecode(entries).split("\0")[:-1]:
             about, _, name = entry.partition("\t")
             mode, _, blob, size = about.split()
-            is_file = name in _MOST and mode.startswith("100")
-            if not is_file or int(size) > _MOST[name]:
+            if name != expected or not mode.startswith("100") or int(size) > _MOST[name]:
                 raise self._not_ours(name)
             try:
-                texts[name] = self._read("cat-file", "blob", blob).decode("utf-8-sig")
+                text = self._read("cat-file", "blob", blob).decode("utf-8-sig")
             except UnicodeDecodeError:
                 raise self._not_ours(name) from None
-        return Content(texts.get(_STATE), texts.get(_LOCK))
+        return text
 
     def _not_ours(self, name: str) -> FileError:
         what = f"the branch of the state {self.where} contains a file that hooksync did not write"
@@ -207,9 +235,9 @@ class GitBackend:
 
     @cached_property
     def _depth(self) -> tuple[str, ...]:
-        """The option that limits a fetch into a shallow clone to the last two commits."""
+        """The option that limits a fetch into a shallow clone to the last commits."""
         is_shallow = self._output_line("rev-parse", "--is-shallow-repository") == "true"
-        return ("--depth=2",) if is_shallow else ()
+        return ("--depth=1",) if is_shallow else ()
 
     def _run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
         """Return exit code, output and messages of git.

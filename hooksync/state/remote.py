@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from shlex import quote
 from threading import Event, RLock, Thread
 
 from hooksync.core.clock import Backoff, Clock
@@ -39,6 +40,7 @@ _LOST_FIX = (
 )
 # the content and version of a backend that was never written to
 _EMPTY: tuple[Content, str | None] = (Content(), None)
+UNREADABLE = "unreadable"  # names a lock that is not in hooksync's format, for `state unlock`
 _NEVER = (-math.inf, -math.inf)  # a time by the monotonic clock, and by the time of day
 
 
@@ -67,7 +69,7 @@ class RemoteStore:
         self._lock: Holder | None = None  # held by this run
         self._renewed_at = _NEVER
         # the lock of another run, and since when it is unchanged
-        self._other_lock: tuple[str | None, float] = (None, 0.0)
+        self._other_lock: tuple[Holder | None, float] = (None, 0.0)
         self._mutex = RLock()
 
     def read(self) -> str | None:
@@ -129,22 +131,24 @@ class RemoteStore:
         """Return who held the run lock when it was last read; None if nobody, or not known."""
         return _lock_of(self._known[0])
 
-    def unlock(self, identifier: str) -> Holder:
-        """Take the run lock away from the run with this id.
+    def unlock(self, identifier: str) -> Holder | None:
+        """Take the run lock away from the run with this id, or remove an UNREADABLE lock.
 
-        Raises Refused if no such run holds it.
+        Returns the former holder; None if it is not known. Raises Refused if no such run holds the
+        lock.
         """
 
         def change(content: Content) -> Content:
             lock = _lock_of(content)
-            if lock is None or lock.id != identifier:
+            held_by = lock.id if lock else UNREADABLE
+            if content.lock is None or held_by != identifier:
                 what = f"no run {identifier} holds the run lock of {self.where}"
                 fix = "`hooksync state show` names the run that holds it, if one does"
                 raise Refused(Problem(what, fix))
             former.append(lock)
             return replace(content, lock=None)
 
-        former: list[Holder] = []
+        former: list[Holder | None] = []
         self.read()
         self._put(change, "run lock taken away from its holder")
         return former[-1]
@@ -154,9 +158,11 @@ class RemoteStore:
 
         def change(content: Content) -> Content:
             other = _lock_of(content)
+            if content.lock is not None and other is None:
+                raise FileError(self._unreadable_lock())
             # if the lock is ours, an earlier try has taken it, but its answer was lost
-            if content.lock is not None and (other is None or other.id != lock.id):
-                self._check_expired(content.lock)
+            if other is not None and other.id != lock.id:
+                self._check_expired(other)
             return replace(content, lock=lock.text)
 
         self.read()
@@ -165,21 +171,23 @@ class RemoteStore:
         self._lock = lock
         self._renewed_at = now
 
-    def _check_expired(self, text: str) -> None:
+    def _unreadable_lock(self) -> Problem:
+        what = f"the run lock of {self.where} cannot be read: it is not in hooksync's format"
+        fix = f"`hooksync state unlock {UNREADABLE} --state {quote(self.where)}` removes it"
+        return Problem(what, f"see who wrote it; {fix}")
+
+    def _check_expired(self, lock: Holder) -> None:
         """Raise Busy unless another run's lock was seen unchanged for its whole expiry time."""
-        lock = read_holder(text)
         now = self._clock.monotonic()
-        if self._other_lock[0] != text:
-            self._other_lock = text, now
-        expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY) if lock else EXPIRY
+        if self._other_lock[0] != lock:
+            self._other_lock = lock, now
+        expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY)
         left = self._other_lock[1] + expiry - now
         if left > 0:
-            who = lock.id if lock else "ID"
-            advice = f"if that run has ended, `hooksync state unlock {who} --state {self.where}`"
-            raise Busy(lock, advice, math.ceil(left) + 1)
+            unlock = f"`hooksync state unlock {lock.id} --state {quote(self.where)}`"
+            raise Busy(lock, f"if that run has ended, {unlock}", math.ceil(left) + 1)
         self._tell(
-            f"note: the run lock of {lock or 'another run'} was not renewed for {expiry:g} seconds:"
-            " taken over"
+            f"note: the run lock of {lock} was not renewed for {expiry:g} seconds: taken over"
         )
 
     def _is_fresh(self) -> bool:

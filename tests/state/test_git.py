@@ -92,14 +92,11 @@ def test_a_state_written_in_one_clone_is_read_in_a_different_clone(by_path: Remo
     assert backend.get() == (ONE, first)
     other = open_at(by_path.clone("two"), by_path)
     assert other.get() == (ONE, first)
-    second = other.put(TWO, first, "run lock taken by Ada")
+    second = other.put(TWO, first, "two written by Ada")
     assert backend.get() == (TWO, second)
-    third = backend.put(Content(), second, "emptied")
-    assert other.get() == (Content(), third)
-    assert by_path.log() == [
-        "hooksync: state written by Ada",
-        "hooksync: emptied",  # replaces the commit with the run lock
-    ]
+    third = backend.put(Content(TWO.state), second, "run lock released by Ada")
+    assert other.get() == (Content(TWO.state), third)
+    assert by_path.log() == ["hooksync: state written by Ada", "hooksync: two written by Ada"]
     assert by_path.git("log", "-1", "--format=%an <%ae>", BRANCH) == "Ada <ada@example.org>"
 
 
@@ -131,7 +128,9 @@ def test_a_push_that_fails_during_a_different_push_can_be_tried_again(by_path: R
     version = backend.put(ONE, None, "x")
     lock = by_path.path / "refs" / "heads" / f"{BRANCH}.lock"  # as if a different push were running
     lock.touch()
-    with pytest.raises(FileError, match=r"failed to update ref; .*cannot lock ref .*File exists"):
+    with pytest.raises(
+        FileError, match=r"atomic transaction failed; .*cannot lock ref .*File exists"
+    ):
         backend.put(TWO, version, "y")
     assert backend.get() == (ONE, version)
     lock.unlink()
@@ -142,22 +141,82 @@ def test_a_push_that_fails_during_a_different_push_can_be_tried_again(by_path: R
 def test_a_rewritten_branch_can_be_read_and_written(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     old = backend.put(TWO, backend.put(ONE, None, "x"), "y")
-    by_path.git("update-ref", f"refs/heads/{BRANCH}", f"{old}~1")
+    by_path.git("update-ref", f"refs/heads/{BRANCH}", f"{by_path.head()}~1")
     with pytest.raises(Changed):
         backend.put(Content('{"three": 3}\n', None), old, "z")
     found = backend.get()
-    assert found == (ONE, by_path.head())
-    backend.put(TWO, found[1], "again")
-    assert backend.get() == (TWO, by_path.head())
+    assert found is not None
+    assert found[0].state == ONE.state
+    version = backend.put(TWO, found[1], "again")
+    assert backend.get() == (TWO, version)
 
 
 def test_a_deleted_branch_counts_as_no_state(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     old = backend.put(ONE, None, "x")
     by_path.git("update-ref", "-d", f"refs/heads/{BRANCH}")
-    assert backend.get() is None
+    found = backend.get()
+    assert found is not None
+    assert found[0].state is None
     with pytest.raises(Changed):
         backend.put(TWO, old, "y")
+
+
+def test_a_branch_that_is_protected_against_force_pushes_and_deletion_is_enough(
+    over_http: Remote,
+) -> None:
+    over_http.git("config", "receive.denyNonFastForwards", "true")
+    over_http.git("config", "receive.denyDeletes", "true")
+    backend = open_at(over_http.clone("one", "--depth=1"), over_http)
+    version = None
+    for number in range(3):
+        state = f'{{"number": {number}}}\n'
+        version = backend.put(Content(state, '{"id": "a"}'), version, f"change {number}")
+        version = backend.put(Content(state, None), version, "run lock released")
+        assert open_at(over_http.clone(f"reader-{number}"), over_http).get() == (
+            Content(state, None),
+            version,
+        )
+    assert over_http.log() == ["hooksync: change 0", "hooksync: change 1", "hooksync: change 2"]
+
+
+def test_a_run_that_lost_its_lock_writes_nothing(by_path: Remote) -> None:
+    backend = open_at(by_path.clone("one"), by_path)
+    held = backend.put(Content(ONE.state, '{"id": "a"}'), None, "a takes the lock")
+    other = open_at(by_path.clone("two"), by_path)
+    other.put(Content(ONE.state, '{"id": "b"}'), held, "b takes the lock over")
+    head = by_path.head()
+    with pytest.raises(Changed):
+        backend.put(TWO, held, "a writes")
+    assert by_path.head() == head
+
+
+def test_a_lock_taken_and_released_in_between_is_noticed(by_path: Remote) -> None:
+    backend = open_at(by_path.clone("one"), by_path)
+    before = backend.put(ONE, None, "x")
+    other = open_at(by_path.clone("two"), by_path)
+    held = other.put(Content(ONE.state, '{"id": "b"}'), before, "run lock taken by b")
+    assert other.put(ONE, held, "run lock released by b") != before
+    with pytest.raises(Changed):
+        backend.put(Content(ONE.state, '{"id": "a"}'), before, "run lock taken by a")
+
+
+def test_a_run_lock_makes_no_commit_on_the_branch(by_path: Remote) -> None:
+    backend = open_at(by_path.clone("one"), by_path)
+    first = backend.put(Content(None, '{"id": "a"}'), None, "run lock taken by a")
+    backend.put(Content(), first, "run lock released by a")
+    assert by_path.git("for-each-ref", "--format=%(refname)").split() == [
+        "refs/heads/main",
+        f"refs/hooksync/{BRANCH}",
+    ]
+
+
+def test_a_server_without_atomic_pushes_is_one_clear_error(by_path: Remote) -> None:
+    by_path.git("config", "receive.advertiseAtomic", "false")
+    backend = open_at(by_path.clone("one"), by_path)
+    with pytest.raises(FileError, match="does not support --atomic push"):
+        backend.put(ONE, None, "x")
+    assert backend.get() is None
 
 
 def test_a_branch_whose_name_only_ends_the_same_way_is_not_read(by_path: Remote) -> None:
@@ -234,6 +293,7 @@ def test_git_settings_of_the_clone_and_the_user_do_not_affect_the_state(over_htt
     assert over_http.git("for-each-ref", "--format=%(refname)").split() == [
         f"refs/heads/{BRANCH}",
         "refs/heads/main",
+        f"refs/hooksync/{BRANCH}",
     ]
 
 
@@ -474,12 +534,18 @@ def test_a_symbolic_link_in_the_place_of_the_state_is_refused(by_path: Remote) -
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("hooks.state.json", 64 * 1024**2 + 1), ("run-lock.json", 8193)]
+    ("ref", "name", "size"),
+    [
+        (f"refs/heads/{BRANCH}", "hooks.state.json", 64 * 1024**2 + 1),
+        (f"refs/hooksync/{BRANCH}", "run-lock.json", 8193),
+    ],
 )
-def test_a_file_that_is_too_large_is_not_read(by_path: Remote, name: str, size: int) -> None:
+def test_a_file_that_is_too_large_is_not_read(
+    by_path: Remote, ref: str, name: str, size: int
+) -> None:
     blob = by_path.git("hash-object", "-w", "--stdin", data=" " * size)
     tree = by_path.git("mktree", data=f"100644 blob {blob}\t{name}\n")
-    by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
+    by_path.git("update-ref", ref, by_path.git("commit-tree", tree, "-m", "x"))
     assert "did not write" in refusal(open_at(by_path.clone("one"), by_path))
 
 

@@ -185,12 +185,14 @@ WITHOUT_END = json.dumps(
 
 
 @pytest.mark.parametrize("words", ["{}", "", "[" * 8192, "NaN", '{"expiry": 1e999}', WITHOUT_END])
-def test_a_run_waits_for_an_unreadable_lock_as_for_any_lock(words: str) -> None:
+def test_a_lock_that_cannot_be_read_is_an_error_at_once_until_it_is_removed(words: str) -> None:
     backend, clock = MemoryBackend(found=(Content(TEXT, words), "1")), JumpingClock()
-    assert (
-        "another run of hooksync works with memory"
-        in take(open_one(backend, clock), OTHER, clock)[0]
-    )
+    start = clock.monotonic()
+    with pytest.raises(FileError, match="`hooksync state unlock unreadable --state memory`"):
+        take(open_one(backend, clock), OTHER, clock)
+    assert clock.monotonic() == start
+    assert open_one(backend, clock).unlock("unreadable") is None
+    assert take(open_one(backend, clock), OTHER, clock) == []
     assert backend.content == Content(TEXT)
 
 
