@@ -25,12 +25,12 @@ from hooksync.core.output import make_folder
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, Event, Memory, Receiver
+from hooksync.receivers.challenges import ProbeResult, key_of
+from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers, pass_on
+from hooksync.receivers.suite import Sender
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run
 from hooksync.sandbox import http_server
-from hooksync.service.events import SIGNATURE, explain_signature, find_signers, pass_on
-from hooksync.service.receivers import ProbeResult, key_of
-from hooksync.service.suite import Sender
 
 MOST_REFUSED = 100  # refused events that are recorded in a run: anybody can send them
 

@@ -17,9 +17,9 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
 from hooksync.core.model import DeclaredSubscription, SecretRef, Tenancy
 from hooksync.output.check import Finding, check_json, check_lines, found_problem, judge
+from hooksync.receivers.challenges import probe_all
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run, open_run
-from hooksync.service.receivers import probe_all
 
 
 class CheckOptions(RunOptions, frozen=True):

@@ -14,8 +14,7 @@ from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import Secret, SecretRef, Trigger
 from hooksync.core.record import replace
 from hooksync.output.text import Line, Style
-from hooksync.reconcile.context import World
-from hooksync.service.events import (
+from hooksync.receivers.events import (
     SIGNATURE,
     Delivery,
     NewEvents,
@@ -23,7 +22,8 @@ from hooksync.service.events import (
     find_signers,
     signed,
 )
-from hooksync.service.suite import Result, Sender, Suite
+from hooksync.receivers.suite import Result, Sender, Suite
+from hooksync.reconcile.context import World
 
 _NOT_TESTED = (
     'Not tested: whether work is done twice. Look for the identifiers "the same twice",'

@@ -254,7 +254,7 @@ def _notice_url(options: WatchedOptions, world: World) -> Secret | None:
 
 
 def _notify(ending: Ending, options: WatchedOptions, url: Secret, world: World) -> None:
-    from hooksync.service.events import send_notice
+    from hooksync.receivers.events import send_notice
 
     body = world.output.safe(
         json.dumps(ending.payload(options.notify_as), ensure_ascii=False), "json"

@@ -6,8 +6,8 @@ from hooksync.commands.options import SecretOptions
 from hooksync.commands.receiving import find_secrets
 from hooksync.config.files import read_event
 from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers
 from hooksync.reconcile.context import World
-from hooksync.service.events import SIGNATURE, explain_signature, find_signers
 
 _NO_SIGNATURE = Problem(
     "there is no signature to verify",

@@ -13,7 +13,7 @@ from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.output.json_text import to_text
 from hooksync.output.text import Line, Style
-from hooksync.service.receivers import ProbeResult
+from hooksync.receivers.challenges import ProbeResult
 
 FORMAT = "hooksync.check/1"
 

@@ -25,7 +25,7 @@ from hooksync.reconcile import plan as planned
 from hooksync.reconcile.plan import Reason
 
 if TYPE_CHECKING:  # a saved plan is shown without the network's modules
-    from hooksync.service.receivers import ProbeResult
+    from hooksync.receivers.challenges import ProbeResult
     from hooksync.state.model import StateEntry
 
 Origin = Literal["made by hooksync", "adopted", "not made by hooksync"]  # by the state

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import SecretRef, matches_any
+from hooksync.receivers.challenges import ProbeResult
 from hooksync.reconcile.plan import REPLACED_OUTSIDE, UNCONFIRMED, Keep, Resubscribe, TenancyPlan
-from hooksync.service.receivers import ProbeResult
 
 Candidate = Keep | Resubscribe  # a step of a live subscription that is declared
 

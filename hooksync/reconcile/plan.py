@@ -22,7 +22,7 @@ from hooksync.core.record import Record
 from hooksync.state.history import NOTHING, History
 
 if TYPE_CHECKING:
-    from hooksync.service.receivers import ProbeResult
+    from hooksync.receivers.challenges import ProbeResult
 
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = get_args(Action)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.record import replace
+from hooksync.receivers.challenges import ProbeResult, ProbeTarget, probe_all
 from hooksync.reconcile.plan import Planned, Resubscribe, Step, TenancyPlan
 from hooksync.reconcile.session import Run
-from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 
 
 def ask_receivers(

@@ -28,9 +28,9 @@ from hooksync.output.plan_json import signature_of
 from hooksync.output.text import plan_lines
 from hooksync.output.view import RunView
 from hooksync.receiver import sign_challenge
+from hooksync.receivers.challenges import judge_answer
 from hooksync.service import responses as answers
 from hooksync.service.http import read_retry_after
-from hooksync.service.receivers import judge_answer
 from hooksync.state.format import Inspected, Integrity, read_state, state_text
 from tests.fuzz.checks import LITERAL, check_problems, demand, outline, yaml_lines
 

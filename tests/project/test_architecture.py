@@ -40,6 +40,7 @@ TOUCHES = {
     "api": "",
     "output": "",
     "output.html": "open os",  # the page that it fills in
+    "receivers": "",
     "reconcile": "",
     "reconcile.context": "os",  # the machine and the user that a report names
     "reconcile.journal": "os",  # random salts
@@ -51,10 +52,10 @@ TOUCHES = {
     "state.store": "os",
     "service": "",
     "service.connections": "os socket time",
-    "service.events": "random",  # no two events are alike
+    "receivers.events": "random",  # no two events are alike
     "service.http": "random",
     "service.responses": "socket",
-    "service.receivers": "random",
+    "receivers.challenges": "random",
     "config": "",
     "config.schema_errors": "open os",  # examples
     "config.files": "os",
@@ -134,8 +135,8 @@ REVEALING = {  # the modules that may read the value of a secret
     "config.secret_sources",
     "service.auth",
     "service.client",
-    "service.events",
-    "service.receivers",
+    "receivers.events",
+    "receivers.challenges",
     "state.fingerprints",
 }
 

@@ -20,8 +20,8 @@ import pytest
 from hooksync import receiver as module
 from hooksync.core.model import TRIGGER_NAMES
 from hooksync.receiver import sign_challenge, sign_event
+from hooksync.receivers.events import NewEvents
 from hooksync.sandbox.receiver import Receiver
-from hooksync.service.events import NewEvents
 from tests.backends import missing
 from tests.boxes import Sandbox
 from tests.command_line import ROOT

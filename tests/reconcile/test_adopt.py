@@ -8,9 +8,9 @@ import hooksync
 from hooksync.api.adopt import Adoption, adopt
 from hooksync.core.errors import ExitCode, Problem, UsageError
 from hooksync.core.model import SecretRef
+from hooksync.receivers.challenges import READY, ProbeResult
 from hooksync.reconcile.adopt import candidates, reason_against
 from hooksync.reconcile.plan import REPLACED_OUTSIDE, SECRET_UNKNOWN, Keep
-from hooksync.service.receivers import READY, ProbeResult
 from tests.conftest import SECRET, URL_KEY, Place
 from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import made, planned, unconfirmed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import ExitCode
 from hooksync.output.check import Finding, check_json, check_lines, judge
 from hooksync.output.text import plain
-from hooksync.service.receivers import ProbeResult
+from hooksync.receivers.challenges import ProbeResult
 from tests.makers import declared
 
 

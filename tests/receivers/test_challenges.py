@@ -17,9 +17,9 @@ import pytest
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.redaction import Redactor
 from hooksync.receiver import EVENT_PREFIX
+from hooksync.receivers.challenges import ProbeResult, probe_all, signs_events_in_disguise
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
 from hooksync.service.http import CallContext, CallRecord, Transport
-from hooksync.service.receivers import ProbeResult, probe_all, signs_events_in_disguise
 from hooksync.service.worker_pool import WorkerPool
 from tests.boxes import Receiver
 from tests.conftest import SECRET, URL_KEY

@@ -16,13 +16,13 @@ from functools import partial
 
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, replace
-from hooksync.service.events import TAKEN, Delivery, NewEvents, deliver, find_bug, signed
-from hooksync.service.http import Answer, CallContext
-from hooksync.service.receivers import (
+from hooksync.receivers.challenges import (
     ProbeResult,
     challenge,
     signs_events_in_disguise,
 )
+from hooksync.receivers.events import TAKEN, Delivery, NewEvents, deliver, find_bug, signed
+from hooksync.service.http import Answer, CallContext
 
 _REFUSING = range(400, 500)
 _SERVER_ERRORS = range(500, 600)

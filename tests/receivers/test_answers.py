@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
-from hooksync.service.receivers import READY, ProbeResult, judge_answer
+from hooksync.receivers.challenges import READY, ProbeResult, judge_answer
 
 SECRET = b"s3cret-of-the-catalogue-0123456789"
 CODE = "c0de5678c0de5678"

@@ -15,9 +15,9 @@ from hooksync.core.record import Record
 from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_event, verify_event
-from hooksync.service.diagnosis import Mistake, event_mistakes, name_mistake
+from hooksync.receivers.challenges import ProbeResult, key_of, post
+from hooksync.receivers.diagnosis import Mistake, event_mistakes, name_mistake
 from hooksync.service.http import Answer, CallContext
-from hooksync.service.receivers import ProbeResult, key_of, post
 
 SIGNATURE = "Preservica-Signature"  # the header
 TAKEN = range(200, 300)  # statuses of success; it is not known which of them Preservica accepts

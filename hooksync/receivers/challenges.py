@@ -205,7 +205,7 @@ def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResu
     if hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
         return READY
     # imported only if the response is wrong
-    from hooksync.service.diagnosis import challenge_mistakes, name_mistake
+    from hooksync.receivers.diagnosis import challenge_mistakes, name_mistake
 
     if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):
         state: ReceiverState = "wrong-secret" if mistake.is_secret else "wrong-answer"
