@@ -1,41 +1,137 @@
-"""The pipelines for GitLab run unchanged: gitlab-ci-local reads their files in a repository that
-the tests serve.
+"""The pipeline for GitLab runs unchanged: gitlab-ci-local reads it from a repository that the test
+serves, and runs its jobs in a shell.
+
+The program is on PATH, or HOOKSYNC_TEST_GITLAB names it (`npm install gitlab-ci-local`, which needs
+Node 22). It does not simulate protected branches and environments, resource groups, images, and
+what a child pipeline needs of its parent.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.tenancies import SandboxOptions
-from tests.command_line import PASSWORD, ROOT
+from tests.backends import find_program
+from tests.command_line import ROOT
 from tests.conftest import HIDDEN, Place
-from tests.git_servers import Remote, missing_program, served
-from tests.gitlab_ci import Project
+from tests.git_servers import PASSWORD, Remote, missing_program, served
 from tests.wire import Wire
-
-pytestmark = pytest.mark.timeout(400)  # a pipeline starts many processes
 
 GITLAB = ROOT / "examples" / "ci" / "gitlab"
 EXAMPLE = ROOT / "examples" / "staging-and-production"
 TEMPLATE = (GITLAB / "hooksync.yml").read_text(encoding="utf-8")
+CHILD = r"(?:\s*\[\S+\] -> )?"  # before the name of a job of a child pipeline
+STATUS = re.compile(rf"(?m)^ *(PASS|FAIL) +{CHILD}(\S+)")
 PROGRAMS = {
     "hooksync": f'exec "{sys.executable}" -m hooksync "$@"',
-    # gitlab-ci-local copies artifacts by rsync. It also copies all files into containers by rsync,
-    # but these tests have no containers.
+    # gitlab-ci-local copies artifacts by rsync
     "rsync": (
         """\
-for each; do case $each in --files-from=*) list=${each#*=} ;; esac; done
-[ -z "$list" ] || tar -cf - -T "$list" | tar -xf - -C "$each"
+for word; do case $word in --files-from=*) list=${word#*=} ;; esac; done
+[ -z "$list" ] || tar -cf - -T "$list" | tar -xf - -C "$word"
 """
     ),
 }
+
+
+@dataclass
+class Project:
+    """A project whose repository is served over HTTP and requires the token of the job."""
+
+    remote: Remote
+    environ: Mapping[str, str]
+    variables: dict[str, dict[str, str]]  # values by name and environment; "*": in all of them
+    program: str
+    pipelines: int = 0
+    folder: Path = Path()  # the checkout of the last pipeline, with its artifacts
+    output: str = ""  # of its last jobs
+
+    def commit(self, branch: str, files: Mapping[str, str]) -> None:
+        """Commit files on a branch. If the branch is new, it starts at main."""
+        exists = self.remote.git("branch", "--list", branch)
+        text = (
+            f"commit refs/heads/{branch}\ncommitter Ada <ada@example.org> 1700000001 +0000\n"
+            f"data 6\nChange\nfrom refs/heads/{branch if exists else 'main'}^0\n"
+        )
+        for name, content in files.items():
+            text += f"M 100644 inline {name}\ndata {len(content.encode())}\n{content}\n"
+        self.remote.git("fast-import", "--quiet", data=text)
+
+    def check_out(self, branch: str = "main") -> None:
+        """Prepare a fresh runner for a pipeline of a branch."""
+        self.pipelines += 1
+        self.folder = self.remote.folder / f"build-{self.pipelines}"
+        source = str(self.remote.path)
+        self.remote.git("clone", "-q", f"--branch={branch}", source, str(self.folder))
+        self._git("config", "remote.origin.url", self.remote.url)
+        self._git("remote", "add", "gcl-origin", "http://127.0.0.1/group/project.git")
+        if branch == "main":  # the changes of a push are the differences from the commit before
+            self._git("update-ref", "refs/remotes/origin/main", "HEAD^")
+        values = {
+            **self.variables,
+            "CI_SERVER_URL": {"*": self.remote.url.rpartition("/")[0]},
+            "CI_PROJECT_URL": {"*": self.remote.url.removesuffix(".git")},
+            "CI_PROJECT_DIR": {"*": str(self.folder)},
+            "CI_JOB_TOKEN": {"*": PASSWORD},
+        }
+        typed = {name: {"type": "variable", "values": value} for name, value in values.items()}
+        settings = self.folder / ".gitlab-ci-local-variables.yml"
+        settings.write_text(yaml.safe_dump(typed), encoding="utf-8")
+        # a trigger expects the artifacts of x:plan in a folder of that name; they are in xOgplan
+        kept = self.folder / ".gitlab-ci-local" / "artifacts"
+        kept.mkdir(parents=True)
+        (kept / "hooksync:plan").symlink_to("hooksyncOgplan")
+
+    def _git(self, *arguments: str) -> str:
+        return self.remote.git(*arguments, at=self.folder)
+
+    def run(self, source: str, *arguments: str) -> dict[str, str]:
+        """Run the jobs of a pipeline that are not manual, or the jobs that the arguments name.
+        Return PASS or FAIL by job.
+        """
+        given = [f"--variable=CI_PIPELINE_SOURCE={source}"]
+        if source == "merge_request_event":
+            given.append("--unset-variable=CI_COMMIT_BRANCH")
+        options = ("--force-shell-executor", "--concurrency=1", "--no-color")
+        done = subprocess.run(
+            [self.program, *options, "--max-job-name-padding=0", *given, *arguments],
+            cwd=self.folder,
+            env={**self.environ, "HOME": self.remote.environ["HOME"], "GIT_CONFIG_NOSYSTEM": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+        self.output = done.stdout
+        assert not [hidden for hidden in HIDDEN if hidden in self.output]
+        return {name: status for status, name in STATUS.findall(self.output)}
+
+    def jobs(self, *arguments: str) -> list[str]:
+        """Return the names of the jobs of a merge request, without running one."""
+        self.run("merge_request_event", *arguments, "--list-csv")
+        return sorted(re.findall(r"(?m)^([\w-]+:[\w-]+);", self.output))
+
+    def apply(self) -> dict[str, str]:
+        """Start the manual job of the child pipeline, on a runner that has only the artifacts."""
+        self._git("clean", "-dfqx", "--exclude=/.gitlab-ci-local*")
+        for kept in (self.folder / ".gitlab-ci-local" / "artifacts").glob("*"):
+            if not kept.is_symlink():
+                shutil.copytree(kept, self.folder, dirs_exist_ok=True)
+        return self.run("parent_pipeline", "hooksync:apply", f"--file={self.child()}")
+
+    def child(self) -> Path:
+        """Return the file of the child pipeline."""
+        [file] = (self.folder / ".gitlab-ci-local" / "includes" / "triggers").glob("*.yml")
+        return file.relative_to(self.folder)
 
 
 @pytest.fixture
@@ -43,183 +139,98 @@ def project(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Return an empty project. Its variables have scopes, and lead to the sandbox."""
     if lack := missing_program():
         pytest.skip(lack)
+    program = find_program(
+        "HOOKSYNC_TEST_GITLAB", "gitlab-ci-local", "npm install gitlab-ci-local, with Node 22"
+    )
     folder = tmp_path_factory.mktemp("runner")
     for name, text in PROGRAMS.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         (folder / name).chmod(0o755)
-    held = {
-        name: place.environ[name]
-        for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET")
-    }
-    environ = {name: value for name, value in place.environ.items() if name not in held}
-    environ |= {"PATH": f"{folder}:{environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    names = ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET")
+    held = {name: place.environ.pop(name) for name in names}
+    path = f"{folder}:{place.environ['PATH']}"
+    environ = {**place.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
     variables = {name: {"planning*": value, "production": value} for name, value in held.items()}
-    project = Project(Remote(tmp_path_factory.mktemp("remote")), environ, variables, hidden=HIDDEN)
+    project = Project(Remote(tmp_path_factory.mktemp("remote")), environ, variables, program)
     with served(project.remote):
         # only the token of the job opens the repository
         (Path(project.remote.environ["HOME"]) / ".gitconfig").unlink()
         yield project
 
 
-def set_up(project: Project, place: Place) -> None:
-    """Commit the example of one environment."""
-    pipeline = (GITLAB / ".gitlab-ci.yml").read_text(encoding="utf-8")
-    project.commit(
-        {
-            ".gitlab-ci.yml": pipeline,
-            "hooksync.yml": TEMPLATE,
-            "hooksync.policy.yaml": place.policy_text(),
-        }
-    )
-
-
-def live(place: Place, tenant: str = "DEMO") -> list[str]:
-    return sorted(each.trigger for each in place.box.subscriptions(tenant))
-
-
-def meddle(place: Place, tenant: str = "DEMO") -> None:
-    """Remove one subscription of the tenancy without hooksync."""
-    place.box.remove(tenant, place.box.subscriptions(tenant)[0].id)
-
-
 @pytest.mark.slow
-def test_a_change_of_the_hooks_file_the_policy_or_the_pipeline_starts_a_plan(
-    project: Project, place: Place
-) -> None:
-    set_up(project, place)
-    review, merged = ["hooksync:preview", "hooksync:validate"], ["hooksync:offer", "hooksync:plan"]
-    project.commit({"README.md": "Nothing of hooksync's.\n"}, "other")
-    assert project.pipeline("merge_request_event", "other", starts=False).listed() == []
-    project.merge("other")
-    assert project.pipeline("push", starts=False).listed() == []
-    assert project.pipeline("web", starts=False).listed() == ["hooksync:adopt", *merged]
-    assert project.pipeline("schedule", starts=False).listed() == ["hooksync:drift"]
-    for name in ("hooks.yaml", "hooksync.policy.yaml", ".gitlab-ci.yml"):
-        text = project.remote.git("show", f"main:{name}")
-        project.commit({name: f"{text}\n# changed\n"}, f"change-{name}")
-        asked = project.pipeline("merge_request_event", f"change-{name}", starts=False)
-        assert asked.listed() == review, name
-    asked.settings["CI_MERGE_REQUEST_SOURCE_PROJECT_ID"] = "of-a-fork"
-    assert asked.listed() == ["hooksync:validate"]
-    assert project.pipeline("push", "change-hooks.yaml", starts=False).listed() == []
-    project.merge("change-hooks.yaml")
-    assert project.pipeline("push", starts=False).listed() == merged
-
-
-# --- the example of two environments
-
-USERS = {"staging": "ARCHIVE_TEST", "production": "ARCHIVE"}  # the tenant of each user
-SECRETS = {user: f"the-secret-of-{user}-0123456789" for user in USERS}
-ACCOUNTS = tuple(
-    Account(f"{user}@example.org", PASSWORD, (tenant,)) for user, tenant in USERS.items()
-)
-
-
-def example(place: Place) -> dict[str, str]:
-    """Return the files of the example, with the sandbox and the receiver in place of placeholders."""
-    hooks = ("staging/hooks.yaml", "production/hooks.yaml")
-    policies = ("policies/staging.yaml", "policies/production.yaml")
-    names = (".gitlab-ci.yml", *hooks, *policies)
-    server, receiver = (url.split("/")[2] for url in (place.box.url, place.receiver.url("")))
-    files = {}
-    for name in names:
-        text = (EXAMPLE / name).read_text(encoding="utf-8")
-        text = re.sub(
-            r"https://(\w+)\.example\.net/hooks/",
-            lambda found: place.receiver.url(f"{found[1]}-"),
-            text,
-        )
-        text = re.sub(r"https://\w+\.example\.net/", place.receiver.url(""), text)
-        text = re.sub(r"\w+\.example\.net/hooks/", f"{receiver}/", text)
-        text = re.sub(
-            r"server: (?:preview|eu)\.preservica\.com", f'server: "{place.box.url}"', text
-        )
-        text = re.sub(r"(?:preview|eu)\.preservica\.com", f'"{server}"', text)
-        files[name] = text
-    for name in policies:
-        files[name] += "allow_private_receivers: true\n"
-    return files
-
-
-def with_example(project: Project, place: Place) -> dict[str, str]:
-    """Commit the example without its hooks files, and set the variables of each environment. Return
-    the hooks files.
-    """
-    files = example(place)
-    project.commit({name: text for name, text in files.items() if not name.endswith("hooks.yaml")})
-    for each in ("staging-catalogue", "staging-alert", "archive-catalogue", "archive-alert"):
-        place.receiver.set_secret(
-            each, SECRETS["staging" if each.startswith("staging") else "production"]
-        )
-    values = {
-        user: {"PRESERVICA_USERNAME": f"{user}@example.org", "PRESERVICA_PASSWORD": PASSWORD,
-               "HOOK_SECRET": SECRETS[user]}
-        for user in USERS
-    }  # fmt: skip
-    names = values["staging"]
-    project.variables = {
-        name: {scope: values[user][name] for user in USERS for scope in (user, f"planning/{user}")}
-        for name in names
-    }
-    include, *_ = yaml.safe_load(files[".gitlab-ci.yml"])["include"]
-    project.includes = {f"{include['project']}/{include['ref']}/{include['file']}": TEMPLATE}
-    return {name: text for name, text in files.items() if name.endswith("hooks.yaml")}
-
-
-@pytest.mark.parametrize("options", [SandboxOptions(accounts=ACCOUNTS)], indirect=True)
-@pytest.mark.slow
-def test_a_change_is_applied_to_staging_and_after_approval_to_production(
+def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
     project: Project, place: Place, watcher: Wire
 ) -> None:
-    hooks = with_example(project, place)
-    project.variables = {**project.variables, "NOTIFY_URL": {"*": watcher.url}}
-    project.commit(hooks, "change")
-    review = project.pipeline("merge_request_event", "change")
-    asked = {f"{user}:{job}" for user in USERS for job in ("validate", "preview")}
-    assert review.jobs == dict.fromkeys(asked, "PASS"), review.output
-    assert "3 to subscribe" in review.artifact("production-plan.txt")
-    assert [live(place, tenant) for tenant in USERS.values()] == [[], []]
-
-    project.merge("change")
-    merged = project.pipeline("push")
-    assert merged.jobs == {
-        "staging:plan": "PASS",
-        "staging:offer": "PASS",
-        "staging:apply": "PASS",
-        "production:plan": "PASS",
-        "production:offer": "PASS",
-    }, merged.output
-    assert [len(live(place, tenant)) for tenant in USERS.values()] == [3, 0]
-    assert merged.start("production:apply") == {"production:apply": "PASS"}, merged.output
-    assert "Verified: live matches declared." in merged.log("production:apply")
-    assert [len(live(place, tenant)) for tenant in USERS.values()] == [3, 3]
-    assert {f"hooksync-state-{user}" for user in USERS} <= set(
-        project.remote.git("branch", "--format=%(refname:short)").split()
+    project.variables["NOTIFY_URL"] = {"*": watcher.url}
+    project.variables["HOOKSYNC_PLAN_KEY"] = {"*": "k3y-that-signs-plans-0123456789"}
+    odd = project.remote.folder / "a $(touch gone) `touch gone`"
+    args = f'      notify-as: slack\n      args: "--metrics={odd}\\n--parallelism=2"\n'
+    pipeline = (GITLAB / ".gitlab-ci.yml").read_text(encoding="utf-8")
+    hooks = (place.folder / "hooks.yaml").read_text(encoding="utf-8")
+    project.commit(
+        "main",
+        {
+            ".gitlab-ci.yml": pipeline + args,
+            "hooksync.yml": TEMPLATE,
+            "hooksync.policy.yaml": place.policy_text(),
+        },
     )
+    # its policy allows everything, but the policy of main counts
+    allowing = {"hooksync.policy.yaml": place.policy_text(servers=["127.0.0.1:1"])}
+    project.commit(
+        "bold", {"hooks.yaml": hooks.replace("${BOX}", "http://127.0.0.1:1"), **allowing}
+    )
+    project.check_out("bold")
+    own = "--variable=CI_MERGE_REQUEST_SOURCE_PROJECT_ID=1217"
+    assert project.run("merge_request_event", own)["hooksync:preview"] == "FAIL"
+    assert "which the policy does not allow" in project.output
+    fork = own.replace("1217", "99")
+    assert project.jobs(fork) == ["hooksync:validate"]
 
-    again = project.pipeline("web")
-    nobody_is_asked = {f"{user}:no-changes" for user in USERS}
-    assert set(again.children()) == nobody_is_asked, again.output
-    assert {job for job, result in again.jobs.items() if result == "PASS"} >= nobody_is_asked
+    project.commit("change", {"hooks.yaml": hooks})
+    project.check_out("change")
+    review = dict.fromkeys(("hooksync:validate", "hooksync:preview"), "PASS")
+    assert project.run("merge_request_event", own) == review, project.output
+    assert "2 to subscribe" in project.output
+    assert (odd.exists(), [*project.folder.rglob("gone")]) == (True, [])
 
-    moved = hooks["production/hooks.yaml"].replace("/archive-alert", "/archive-catalogue?of=alerts")
-    project.commit({"production/hooks.yaml": moved}, "move")
-    project.merge("move")
-    merged = project.pipeline("push")
-    # there is no plan for staging, because none of its files has changed
-    assert merged.jobs == dict.fromkeys(("production:plan", "production:offer"), "PASS")
-    assert "url changed" in merged.log("production:plan")
-    meddle(place, "ARCHIVE")
-    before = live(place, "ARCHIVE")
-    assert merged.start("production:apply") == {"production:apply": "FAIL"}, merged.output
-    assert "the plan does not show what would be done now" in merged.log("production:apply")
-    assert live(place, "ARCHIVE") == before
-    assert project.pipeline("schedule").jobs == {
-        "staging:drift": "PASS",
-        "production:drift": "FAIL",
-    }
-    told = [
-        body["text"].partition("\n")[0].partition(" (")[0].removeprefix("hooksync ")
-        for body in watcher.documents
-    ]
-    assert told == ["apply: applied", "apply: applied", "apply: refused", "plan: drift"]
+    project.commit("main", {"hooks.yaml": hooks})
+    project.check_out()
+    merged = dict.fromkeys(("hooksync:plan", "hooksync:offer"), "PASS")
+    assert project.run("push") == merged, project.output
+    assert not place.box.subscriptions("DEMO")
+    assert project.apply() == {"hooksync:apply": "PASS"}, project.output
+    assert len(place.box.subscriptions("DEMO")) == 2
+    assert project.remote.git("branch", "--list", "hooksync-state")
+
+    project.check_out()
+    assert project.run("web") == merged | {"hooksync:no-changes": "PASS"}, project.output
+    project.commit("main", {"hooks.yaml": hooks.replace("[INDEXED, MOVED]", "[INDEXED]")})
+    project.check_out()
+    assert project.run("push") == merged, project.output
+    first, second = place.box.subscriptions("DEMO")
+    place.box.remove("DEMO", first.id)
+    assert project.apply() == {"hooksync:apply": "FAIL"}, project.output
+    assert "the plan does not show what would be done now" in project.output
+    assert [each.id for each in place.box.subscriptions("DEMO")] == [second.id]
+    project.check_out()
+    assert project.run("schedule") == {"hooksync:drift": "FAIL"}
+    told = [re.split(r"[\n(]", body["text"])[0].strip() for body in watcher.documents]
+    assert told == ["hooksync apply: applied", "hooksync apply: refused", "hooksync plan: drift"]
+
+
+def test_the_apply_is_manual_exclusive_and_the_only_job_with_the_environment_of_production() -> (
+    None
+):
+    text = re.sub(r"\$\[\[ inputs\.([\w-]+) \]\]", r"\1", TEMPLATE)
+    _, jobs = yaml.safe_load_all(text)
+    script = "\n".join(str(part) for part in jobs["name:plan"]["script"])
+    [child] = re.findall(r'(?ms)^"name:apply":$.*?(?=^END$)', script)
+    [apply] = yaml.safe_load(child).values()
+    assert apply["rules"] == [{"when": "apply"}]
+    assert (apply["resource_group"], apply["interruptible"]) == ("name", False)
+    assert apply["environment"] == {"name": "environment"}
+    assert "environment" not in jobs["name:validate"]  # forks run it
+    for job in ("preview", "plan", "drift"):
+        assert jobs[f"name:{job}"]["environment"] == {"name": "planning", "action": "access"}
