@@ -151,6 +151,17 @@ def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
     return bool((_WINDOWS_DEVICE if is_windows else _DEVICE).fullmatch(path))
 
 
+def climbs(path: str) -> bool:
+    """Whether `..` follows a name in a path.
+
+    Such a path has names that the file need not have, in a text that hooksync records.
+    """
+    names = [name for name in os.path.normcase(path).split(os.sep) if name not in ("", ".")]
+    while names and names[0] == "..":
+        names.pop(0)
+    return ".." in names
+
+
 def _hooks_files(directory: str) -> list[str]:
     """List the *.yaml and *.yml files directly in a directory, sorted. Raises FileError.
 

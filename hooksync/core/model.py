@@ -72,7 +72,10 @@ class Environ(ChainMap[str, str]):
 
 
 def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the variables that programs may inherit: those of the process, not of files."""
+    """Return the variables of the process, without those of files.
+
+    Programs inherit only these, and only these name proxies, certificates and object stores.
+    """
     return environ.maps[0] if isinstance(environ, Environ) else environ
 
 

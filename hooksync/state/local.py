@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -23,16 +24,18 @@ from hooksync.state.format import Integrity
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+_KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder"}
 _MOST_HOLDER_BYTES = 8192  # bytes of the file that names the holder of the run lock
 
 
 class LocalStore:
     """A state in a file.
 
-    Its run lock is an advisory lock on a second file. The system frees the lock if a run dies.
+    Its run lock is an advisory lock on a second file. The system frees the lock if a run dies. A
+    third file names the holder, because each attempt to lock empties the lock file.
 
-    All symbolic links to a state share one lock. A third file names the holder, because each
-    attempt to lock empties the lock file.
+    hooksync follows no link to any of the three: a commit could add the link, and a run would then
+    write a file that the author of the commit chose.
     """
 
     def __init__(self, path: str) -> None:
@@ -42,6 +45,7 @@ class LocalStore:
 
     def read(self) -> str | None:
         """Return the text of the state; None if there is no file. Raises FileError."""
+        _refuse_other_kinds(self.where)
         try:
             content = read_file(self.where, MOST_BYTES)
             if len(content) > MOST_BYTES:
@@ -67,7 +71,7 @@ class LocalStore:
         try:
             if before != self.read():
                 raise Changed
-            self.integrity.output.write_file(os.path.realpath(self.where), text)
+            self.integrity.output.write_file(self.where, text)
         finally:
             if lock:
                 lock.release()
@@ -95,7 +99,7 @@ class LocalStore:
             # e.g. a full disk: the lock is held anyway, and the first `write` reports the error
             with suppress(FileError):
                 self.integrity.output.write_file(holder_path, holder.text)
-            delete_drafts(os.path.realpath(self.where))
+            delete_drafts(self.where)
             yield
         finally:
             self._is_held = False
@@ -129,7 +133,7 @@ class LocalStore:
 
     @property
     def _lock_path(self) -> str:
-        return f"{os.path.realpath(self.where)}.lock"
+        return f"{self.where}.lock"
 
     @property
     def _holder_path(self) -> str:
@@ -138,12 +142,15 @@ class LocalStore:
     def _acquire(self) -> BaseFileLock:
         """Lock the lock file at once, or raise TimeoutError.
 
-        Raises OSError or ValueError if the lock file cannot be used.
+        Raises OSError or ValueError if the lock file cannot be used, and FileError if it or the
+        state is not a regular file.
         """
+        _refuse_other_kinds(self.where)
+        _refuse_other_kinds(self._lock_path)
         from filelock import FileLock  # only here: its import takes as long as the rest of hooksync
 
         # fail if the folder is missing: filelock would make it
-        os.stat(os.path.join(os.path.dirname(self._lock_path), ""))
+        os.stat(os.path.join(os.path.dirname(self._lock_path) or ".", ""))
         # private, because any user who may open the file can hold the lock
         lock = FileLock(self._lock_path, timeout=0, mode=0o600)
         lock.acquire()
@@ -154,6 +161,17 @@ class LocalStore:
         with suppress(OSError, ValueError):
             return read_holder(read_file(self._holder_path, _MOST_HOLDER_BYTES).decode())
         return None
+
+
+def _refuse_other_kinds(path: str) -> None:
+    """Raise FileError if the path names something that is not a regular file."""
+    with suppress(OSError, ValueError):  # whoever opens the file reports these
+        kind = stat.S_IFMT(os.lstat(path).st_mode)
+        if kind != stat.S_IFREG:
+            name = _KINDS.get(kind, "a pipe, a socket or a device")
+            fix = "find out who put it there, or name a different file with --state"
+            what = f"the state cannot be used: {path} is {name}, not a regular file"
+            raise FileError(Problem(what, fix))
 
 
 def _unusable(path: str, what: str, error: Exception) -> Problem:

@@ -13,6 +13,7 @@ from threading import Event
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock, seconds_set
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused, UsageError
+from hooksync.core.model import process_environ
 from hooksync.core.output import Output, escaped
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
@@ -77,7 +78,7 @@ def _find_backend(where: str, environ: Mapping[str, str], file: str) -> Backend 
     if where.startswith(_CLOUDS):
         from hooksync.state.cloud import CloudBackend
 
-        return CloudBackend(where, environ)
+        return CloudBackend(where, process_environ(environ))
     if "://" in where:
         fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
         raise UsageError(

@@ -235,16 +235,6 @@ def test_only_one_run_holds_the_lock_and_other_runs_report_its_holder(path: str)
         pass
 
 
-def test_all_links_to_a_state_share_one_lock(tmp_path: Path, path: str) -> None:
-    (tmp_path / "link.json").symlink_to(path)
-    with (
-        LocalStore(path).hold(HOLDER),
-        pytest.raises(Busy),
-        LocalStore(str(tmp_path / "link.json")).hold(HOLDER),
-    ):
-        pass
-
-
 def test_the_lock_is_released_if_an_interrupt_ends_the_run(path: str) -> None:
     with pytest.raises(KeyboardInterrupt), LocalStore(path).hold(HOLDER):
         raise KeyboardInterrupt

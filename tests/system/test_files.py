@@ -106,8 +106,11 @@ KINDS: tuple[Callable[[Path], None], ...] = (make_pipe, make_device, make_loop, 
 READ = {
     "hooks file": (["validate", "-f", "odd"], "odd cannot be read"),
     "saved plan": (["apply", "odd"], "the plan odd cannot be read"),
-    "state": (["plan", "--state", "odd"], "the state odd cannot be read"),
-    "state to push": (["state", "push", "odd", "--state", "other"], "the state odd cannot be read"),
+    "state": (["plan", "--state", "odd"], "the state cannot be used: odd is "),
+    "state to push": (
+        ["state", "push", "odd", "--state", "other"],
+        "the state cannot be used: odd is ",
+    ),
     "policy": (["plan", "--policy", "odd"], "the policy odd cannot be read"),
     "env file": (["plan", "--env-file", "odd"], "the env file odd cannot be read"),
     "credentials": (["plan", "--credentials", "odd"], "the credentials file odd cannot be read"),
