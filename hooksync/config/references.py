@@ -1,8 +1,8 @@
 """The variables and sources of secrets that hooks files name, and those that they must not name.
 
 A place is a server, a tenant, a username or the host of a URL. hooksync shows places, and the DNS
-and proxies see hosts. So a place must not use a variable that holds a secret. No message quotes the
-value of a variable.
+and proxies see hosts. Preservica lists whole URLs, and receivers see them. So no place and no URL
+may use a variable that holds a secret or a credential. No message quotes the value of a variable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hooksync.config.declarations import (
     is_own,
     reference_problem,
 )
-from hooksync.config.files import is_device, real_path
+from hooksync.config.files import climbs, is_device, real_path
 from hooksync.core.errors import Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef
 from hooksync.core.record import Record, asdict
@@ -31,6 +31,10 @@ _COMMAND_FIX = (
     "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a"
     " keyring"
 )
+_SHOWN = {
+    "place": "its value would be shown here",
+    "url": "Preservica and the receiver would get its value in this URL",
+}
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
@@ -109,17 +113,24 @@ def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Prob
     """
     uses = [use for tenancy in tenancies for use in uses_of(tenancy)]
     secrets = _ALWAYS_SECRET.union(use.name for use in uses if use.role == "secret" and use.name)
+    credentials = secrets.union(use.name for use in uses if use.ref and use.name)
     files = {use.ref for use in uses if use.ref and use.ref.kind == "file"}
     devices = {ref for ref in files if is_device(real_path(ref))}
     for use in uses:
+        not_shown = credentials if use.ref is None else secrets
         if use.ref in devices and use.ref:
             yield reference_problem(use.ref, *ON_DEVICE)
+        elif use.ref in files and use.ref and climbs(use.ref.name):
+            fix = "write the path without `..`; only its beginning may have some"
+            yield reference_problem(use.ref, "has `..` after the name of a folder", fix)
         elif is_own(use.name):
             what = f"the variable {use.name} is for hooksync itself, which sends it nowhere"
             yield Problem(what, "use a variable with a different name", use.where)
-        elif use.role == "place" and use.name in secrets:
-            what = f"the variable {use.name} contains a secret, and its value would be shown here"
-            yield Problem(what, "use a variable that contains no secret here", use.where)
+        elif use.role != "secret" and use.name in not_shown:
+            what = (
+                f"the variable {use.name} contains a secret or a credential, and {_SHOWN[use.role]}"
+            )
+            yield Problem(what, "use a variable that contains neither here", use.where)
 
 
 def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:

@@ -15,7 +15,13 @@ from threading import Event
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
 from hooksync.core.errors import HooksyncError, Problem, Refused, unforeseen
-from hooksync.core.model import LiveSubscription, SecretRef, Tenancy, TenancyKey
+from hooksync.core.model import (
+    LiveSubscription,
+    SecretRef,
+    Tenancy,
+    TenancyKey,
+    process_environ,
+)
 from hooksync.core.record import Record, replace
 from hooksync.core.signing import KEY_VARIABLE
 from hooksync.reconcile.context import Terminal, World
@@ -57,7 +63,7 @@ def open_run(
     private addresses may be called; `list_wait`: as in `Run`.
     """
     failures: list[Exception] = []
-    make_network = world.network or partial(Transport, environ=world.environ)
+    make_network = world.network or partial(Transport, environ=process_environ(world.environ))
     transport = make_network(timeout, parallelism)
     context = CallContext(
         transport,
@@ -96,7 +102,8 @@ def _mask_what_a_service_may_quote(tenancies: Sequence[Tenancy], world: World) -
     Passwords are not among them: the log-in adds each one when it reads it.
     """
     redactor = world.output.redactor
-    redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
+    proxies = proxy_credentials(process_environ(world.environ))
+    redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxies])
     refs: list[SecretRef] = []
     for tenancy in tenancies:
         refs += [tenancy.credentials.username, tenancy.credentials.totp]

@@ -50,6 +50,7 @@ def run_changed(place: Place, command: str, *change: str, **environ: str) -> tup
 
 SYSTEM = "leads to a file of the system itself"
 OWN = "is for hooksync itself"
+SENT = "contains a secret or a credential, and Preservica and the receiver would get its value"
 TAKEN = [  # what a hooks file may never name, with a policy or without one
     ("tenant: DEMO", "credentials: {password: {file: /proc/self/environ}}", SYSTEM),
     ("tenant: DEMO", "credentials: {username: {file: /tmp/../proc/self/environ}}", SYSTEM),
@@ -58,6 +59,8 @@ TAKEN = [  # what a hooks file may never name, with a policy or without one
     ("tenant: DEMO", "credentials: {password: {env: HOOKSYNC_PLAN_KEY}}", OWN),
     ("{env: CATALOGUE_SECRET}", "{env: HOOKSYNC_PLAN_KEY}", OWN),
     ("${FN_KEY}", "${HOOKSYNC_PLAN_KEY}", OWN),
+    ("${FN_KEY}", "${PRESERVICA_PASSWORD}", SENT),
+    ("?code=${FN_KEY}", "/${CATALOGUE_SECRET}", SENT),
     ("tenant: DEMO", "tenant: ${HOOKSYNC_PLAN_KEY}", OWN),
 ]
 
@@ -81,7 +84,6 @@ BREACHES = [  # a change, and the line of the policy that forbids it
     ("${RECEIVER}?", "{attacker}/hook?", 3),
     ("${RECEIVER}?", "{attacker}${PATH_OF_IT}?", 3),
     ("${RECEIVER}?", "http://hooks.example.org/?", 3),
-    ("code=${FN_KEY}", "code=${PRESERVICA_PASSWORD}", 5),
     ("{env: CATALOGUE_SECRET}", "{env: PRESERVICA_PASSWORD}", 5),
     ("{env: CATALOGUE_SECRET}", "{env: SERVER}", 5),
     ("{env: CATALOGUE_SECRET}", "{command: [sh, -c, exit]}", 4),
@@ -156,7 +158,8 @@ def test_under_a_policy_no_secret_is_accepted_in_a_setting_that_is_shown(
     place.environ.update(SCHEME="https", SLASHED=f"/{URL_KEY}")
     text = HOOKS.replace(*change)
     if "username" in text:  # no other setting may mark CATALOGUE_SECRET as a secret
-        text = text.replace("env: CATALOGUE_SECRET}\n", "env: FN_KEY}\n")
+        text = text.replace("env: CATALOGUE_SECRET}\n", "env: SLASHED}\n")
+        text = text.replace("?code=${FN_KEY}", "")
     place.write(text)
     code, err = run_behind_proxy(place, command, attacker)
     assert code in (1, 3)
@@ -172,7 +175,10 @@ def test_without_a_policy_no_secret_of_the_run_is_accepted_in_a_setting_that_is_
 ) -> None:
     place.write(HOOKS.replace(*change))
     code, err = run_behind_proxy(place, command, attacker)
-    assert (code, "contains a secret, and its value would be shown here" in err) == (1, True)
+    assert (
+        code,
+        "contains a secret or a credential, and its value would be shown here" in err,
+    ) == (1, True)
     assert place.run("validate").err == err
 
 
@@ -187,7 +193,10 @@ def test_a_secret_of_one_hooks_file_is_refused_as_a_tenant_in_a_second_file(
     place.write(f"{HOOKS}  other: {{subscriptions: {{b: {subscription}}}}}\n")
     place.environ["OTHER"] = SECRET
     code, err = run_behind_proxy(place, "plan -f hooks.yaml -f b.yaml --tenancy prod", attacker)
-    assert (code, "b.yaml:4:42: the variable OTHER contains a secret" in err) == (1, True)
+    assert (code, "b.yaml:4:42: the variable OTHER contains a secret or a credential" in err) == (
+        1,
+        True,
+    )
 
 
 @pytest.mark.parametrize("command", sampled(COMMANDS, 3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,13 @@ def test_no_proxy_is_used_for_calls_to_this_machine(
     assert seen.requests
     assert b"proxy-authorization" not in b"".join((*seen.requests, *seen.challenges)).lower()
     assert leaks(seen.shown, (*NEVER_SHOWN, USER, PASSWORD, BASIC)) == []
+
+
+def test_an_env_file_leads_no_password_through_a_proxy(tmp_path: Path) -> None:
+    variables = tmp_path / "variables.env"
+    with Wire(saying(_OPEN)) as proxy:
+        lines = (f"{name}={proxy.url}\n" for name in ("HTTPS_PROXY", "http_proxy", "ALL_PROXY"))
+        variables.write_text("".join(lines))
+        scene = Scene(hooks=ARCHIVE, environ={"RECEIVER": "https://hooks.example.org"})
+        play((*PLAN, "--timeout", "2", "--env-file", str(variables)), scene)
+        assert proxy.connections == 0

@@ -52,22 +52,51 @@ def test_a_variable_that_holds_a_secret_is_refused_in_a_shown_place(
 ) -> None:
     text = FILE.replace(old, new.replace("NAME", name), 1)
     assert problems_of(text) == [
-        f"0.yaml:{place}: the variable {name} contains a secret, and its value would be shown here"
+        f"0.yaml:{place}: the variable {name} contains a secret or a credential, and its value"
+        " would be shown here"
+    ]
+
+
+@pytest.mark.parametrize("name", ["HOOK_SECRET", "SECOND", "P", "USER", "PRESERVICA_PASSWORD"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("${KEY}", "${NAME}"),
+        ("https://fn.example.net/api", "https://fn.example.net/${NAME}/api"),
+        ("https://fn.example.net/api", "${BASE}/${NAME}/api"),
+    ],
+)
+def test_a_password_in_the_path_or_query_of_a_url_reaches_nobody(
+    name: str, old: str, new: str
+) -> None:
+    assert problems_of(FILE.replace(old, new.replace("NAME", name), 1)) == [
+        f"0.yaml:9:18: the variable {name} contains a secret or a credential, and Preservica and the"
+        " receiver would get its value in this URL"
     ]
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("path", "is_allowed"),
     [
-        ("", ""),
-        ("${KEY}", "${HOOK_SECRET}"),
-        ("BRAMA", "${KEY}"),
-        ("BRAMA", "${USER}"),
-        ("https://fn.example.net/api", "https://fn.example.net/${P}/api"),
-        ("https://fn.example.net/api", "${BASE}/${P}/api"),
+        ("/run/secrets/$(cmd)/../catalogue", False),
+        ("a/./../b", False),
+        ("../a/../b", False),
+        ("~/../a", False),
+        (".../../a", False),
+        ("a/..", False),
+        ("../../a/b", True),
+        ("./../a", True),
+        ("/run/secrets/..a/b..", True),
     ],
 )
-def test_a_secret_in_a_path_or_query_and_other_variables_anywhere_are_allowed(
+def test_the_path_of_a_secret_has_no_two_dots_after_a_name(path: str, is_allowed: bool) -> None:
+    found = problems_of(FILE.replace("{env: SECOND}", f'{{file: "{path}"}}'))
+    what = f"10:72: secret file:{path} has `..` after the name of a folder"
+    assert found == ([] if is_allowed else [f"0.yaml:{what}"])
+
+
+@pytest.mark.parametrize(("old", "new"), [("", ""), ("BRAMA", "${KEY}")])
+def test_a_variable_that_is_neither_a_secret_nor_a_credential_is_allowed_anywhere(
     old: str, new: str
 ) -> None:
     assert problems_of(FILE.replace(old, new)) == []
@@ -88,8 +117,8 @@ def test_a_default_variable_of_a_place_may_not_hold_a_secret(line: str, name: st
         .replace("SECOND", f"PRESERVICA_{name}")
     )
     assert problems_of(text) == [
-        f"0.yaml:4:3: the variable PRESERVICA_{name} contains a secret, and its value would be shown"
-        " here"
+        f"0.yaml:4:3: the variable PRESERVICA_{name} contains a secret or a credential, and its"
+        " value would be shown here"
     ]
 
 
@@ -99,6 +128,7 @@ def test_a_secret_of_one_file_is_refused_in_a_shown_place_of_a_different_file() 
         " subscriptions: {}}}\n"
     )
     assert problems_of(FILE, other) == [
-        "1.yaml:3:44: the variable SECOND contains a secret, and its value would be shown here"
+        "1.yaml:3:44: the variable SECOND contains a secret or a credential, and its value would"
+        " be shown here"
     ]
     assert problems_of(other) == []
