@@ -114,7 +114,7 @@ def _undeclared(key: TenancyKey, names: Sequence[str]) -> Problem:
     `names`: the name of the tenancy in each of its entries in the state.
     """
     number = counted(len(names), "subscription")
-    what = f"no file declares {number} made by hooksync on {printable(str(key))} any more"
+    what = f"no file declares {number} of the state on {printable(str(key))} any more"
     globs = printable(" ".join(f"'{name}/*'" for name in sorted(set(names))))
     place = f"--server {key.server}"
     if key.tenant:

@@ -400,7 +400,7 @@ def _apply(
 ) -> dict[str, TenancyOutcome]:
     def report_steps(outcome: TenancyOutcome) -> None:
         for each in outcome.outcomes:
-            on_step(view_of_step(each.step, each, outcome.plan.history.entries))
+            on_step(view_of_step(each.step, each, outcome.plan.history))
 
     if session.run.pool.stop.is_set():
         return {}

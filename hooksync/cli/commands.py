@@ -302,7 +302,7 @@ it (exit 3).""",
         "ForgetOptions",
         """\
 Remove entries from the state; Preservica is unchanged. A live subscription
-without an entry counts as not made by hooksync, and its secret as unknown.""",
+without an entry counts as not in the state, and its secret as unknown.""",
     ),
     Command(
         "secret",

@@ -195,7 +195,7 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
         found = _selected(state, options)
         lines = list(map(_line, found))
         number = counted(len(lines), "entry")
-        loss = "What is live then counts as not made by hooksync, and its secret as unknown."
+        loss = "What is live then counts as not in the state, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
         _confirm(question, world, is_confirmed=options.is_confirmed)
         forgotten = frozenset(found)

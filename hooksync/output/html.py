@@ -16,7 +16,14 @@ from string import Template
 
 from hooksync.core.redaction import printable
 from hooksync.output.markdown import problems_of
-from hooksync.output.text import counts_of, state_lines, step_columns, step_fields, summary
+from hooksync.output.text import (
+    counts_of,
+    selection_texts,
+    state_lines,
+    step_columns,
+    step_fields,
+    summary,
+)
 from hooksync.output.view import RunView, StepView, TenancyView
 
 _ORDER = ("unsubscribe", "resubscribe", "subscribe")  # what a reviewer must not miss comes first
@@ -30,7 +37,7 @@ def plan_html(view: RunView, plan_id: str, commit: str | None) -> str:
     made = f"Plan {plan_id}, made at {view.created_at} from {view.sources}"
     if commit:
         made = f"{made} at the commit {commit}"
-    texts = [summary(view)]
+    texts = [*selection_texts(view), summary(view)]
     texts += [text for _, text in state_lines(view)]
     names = [one.name for one in view.tenancies]
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:

@@ -154,7 +154,7 @@ def _declared_as(step: StepView) -> str:
 def _made(step: StepView) -> str:
     """Report who made a live subscription, and when hooksync did."""
     when = rfc3339(step.made_at)[:10] if step.made_at else ""
-    return f"{step.origin} {when}".rstrip()
+    return f"{step.origin or ''} {when}".strip()
 
 
 def coverage_table(view: RunView) -> tuple[Sequence[Row], str]:

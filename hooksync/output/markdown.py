@@ -17,6 +17,7 @@ from hooksync.output.text import (
     Line,
     failures,
     plan_items,
+    selection_texts,
     state_lines,
     summary,
     verification,
@@ -44,7 +45,8 @@ def markdown(view: RunView, *, shows_kept: bool = False, is_report: bool = False
     """
     kind = "apply" if is_report else "plan"
     lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # so bots find it
-    for _, text in [("", summary(view)), *state_lines(view)]:
+    state = [text for _, text in state_lines(view)]
+    for text in [*selection_texts(view), summary(view), *state]:
         lines += [escaped(_cut(text)), ""]
     for title, problems in problems_of(view, "refused" if is_report else "apply would refuse"):
         lines += _problem_list(title, problems)

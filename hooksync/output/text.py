@@ -10,7 +10,7 @@ from hooksync.core.errors import Problem, counted, some_of
 from hooksync.core.model import Notes
 from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
-from hooksync.output.view import NOT_MADE, RunView, StepView, TenancyView
+from hooksync.output.view import RunView, StepView, TenancyView
 from hooksync.reconcile.plan import Action, Result
 
 Style = Literal["", "green", "yellow", "red", "dim"]
@@ -37,7 +37,6 @@ _STYLES: dict[Action, Style] = {
 _LABEL = 21  # columns that a field's name takes
 _FEW_TENANCIES = 5  # with more tenancies, a table sums them up
 _SHOWN_ID = 8  # characters of an id
-_FEW_NAMES = 3  # names of removed subscriptions that are listed
 _NARROWEST_NAME = 20  # columns
 _WIDEST_NAME = 1_000  # columns
 
@@ -63,12 +62,17 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
 def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
     """Write a plan: each tenancy with its steps, then a summary, then whether the state exists."""
     lines: list[Line] = []
-    if view.selection:
-        lines += [("", printable(f"Only {', '.join(view.selection)}")), ("", "")]
+    for text in selection_texts(view):
+        lines += [("", text), ("", "")]
     for item in plan_items(view, shows_kept=shows_kept):
         lines += item
     lines += [*tenancy_table(view), ("", summary(view)), *state_lines(view)]
     return lines
+
+
+def selection_texts(view: RunView) -> list[str]:
+    """Name the globs of --tenancy and --target, if there are any: the plan is only a part."""
+    return [printable(f"Only {', '.join(view.selection)}")] if view.selection else []
 
 
 def plan_items(view: RunView, *, shows_kept: bool) -> list[list[Line]]:
@@ -96,28 +100,27 @@ def tenancy_table(view: RunView) -> list[Line]:
 
 
 def question(view: RunView) -> str:
-    """Ask whether to apply a plan: what changes where, and what is removed."""
+    """Ask whether to apply a plan: what is removed, and what changes where."""
     lines = []
-    for one in view.tenancies:
-        if one.is_ready:
-            lines.append(printable(f"{one.name} ({one.tenancy.where}): {change_words(one)}."))
-    return "\n".join(lines) + " Type yes to apply: "
+    for tenancy in view.tenancies:
+        if not tenancy.is_ready:
+            continue
+        for step in tenancy.steps:
+            if step.action == "unsubscribe":
+                lines.append(f"REMOVE {' '.join(step_columns(step, tenancy)[2:])}   {step.url}")
+        lines.append(f"{tenancy.name} ({tenancy.tenancy.where}): {change_words(tenancy)}.")
+    return "\n".join(map(printable, lines)) + " Type yes to apply: "
 
 
 def change_words(view: TenancyView) -> str:
-    """Count the steps of a tenancy, and name what is removed."""
+    """Count the steps of a tenancy that change something."""
     counts = view.counts()
     words = []
-    if counts["subscribe"]:
-        words.append(f"{counts['subscribe']} new")
-    if counts["resubscribe"]:
-        words.append(f"{counts['resubscribe']} replaced")
+    for action in ("subscribe", "resubscribe"):
+        if counts[action]:
+            words.append(f"{counts[action]} to {action}")
     if counts["unsubscribe"]:
-        names = []
-        for step in view.steps:
-            if step.action == "unsubscribe":
-                names.append(f"{step.name or (step.id or '')[:_SHOWN_ID]} {step.trigger.shown}")
-        words.append(f"{counts['unsubscribe']} REMOVED ({some_of(names, _FEW_NAMES)})")
+        words.append(f"{counts['unsubscribe']} to REMOVE")
     return ", ".join(words)
 
 
@@ -149,8 +152,7 @@ def state_lines(view: RunView) -> list[Line]:
     """Report that there is no state yet, unless nothing could be read."""
     if not view.is_state_missing or all(one.live is None for one in view.tenancies):
         return []
-    what = "hooksync notices changed secrets and URLs after the first apply"
-    return [("", printable(f"{view.state} does not exist yet; {what}."))]
+    return [("", printable(f"No state yet ({view.state}): the first apply creates it."))]
 
 
 def _summary_tail(view: RunView) -> str:
@@ -179,7 +181,7 @@ def _tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
 def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView], list[Line]]:
     """Choose the steps to show, and count the others that leave a subscription alone.
 
-    A kept subscription is not shown, unless somebody replaced it outside hooksync. `shows_kept`:
+    A kept subscription is not shown, unless it was replaced outside this state. `shows_kept`:
     show all steps.
     """
     if shows_kept:
@@ -193,10 +195,7 @@ def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView]
             reasons[step.reason] += 1
     lines: list[Line] = []
     for reason, number in sorted(reasons.items()):
-        text = f".   {number} {reason}, left alone"
-        if reason == NOT_MADE:
-            text += "; removed only with `owns: all`"
-        lines.append(("dim", printable(text)))
+        lines.append(("dim", printable(f".   {number} {reason}, left alone")))
     return shown, lines
 
 
@@ -252,13 +251,14 @@ def step_fields(step: StepView) -> Iterator[tuple[str, str]]:
 
 
 def _remark(step: StepView) -> str:
-    """Return the start of the id; for an undeclared subscription, also its origin and reason."""
+    """Return the start of the id; for an undeclared subscription, also its reason and origin."""
     remark = printable((step.id or "")[:_SHOWN_ID])
     if step.action not in ("unsubscribe", "leave"):
         return remark
     if step.name:
-        return f"{remark}   {step.reason} ({step.origin})"
-    return f"{remark}   {step.origin}" if step.action == "unsubscribe" else remark
+        why = ", ".join(filter(None, (step.reason, step.origin)))
+        return f"{remark}   {why}"
+    return f"{remark}   {step.origin or ''}" if step.action == "unsubscribe" else remark
 
 
 def yes_no(value: bool | None) -> str:
@@ -285,7 +285,7 @@ def _plan_summary(view: RunView) -> str:
 
 
 def _uncertain_parts(view: RunView) -> list[str]:
-    """Count unknown secrets, subscriptions not listed yet, and duplicates not made by hooksync."""
+    """Count unknown secrets, subscriptions not listed yet, and duplicates that are left."""
     doubts = []
     if view.secret_unknown:
         doubts.append(f"not compared: {counted(view.secret_unknown, 'secret')}")
@@ -293,7 +293,7 @@ def _uncertain_parts(view: RunView) -> list[str]:
         doubts.append(f"not listed yet: {len(view.unlisted)}")
     if view.left_duplicates:
         number = counted(len(view.left_duplicates), "duplicate")
-        doubts.append(f"not as declared: {number} not made by hooksync")
+        doubts.append(f"not as declared: {number} left alone")
     return doubts
 
 

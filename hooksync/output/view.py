@@ -26,11 +26,11 @@ from hooksync.reconcile.plan import Reason
 
 if TYPE_CHECKING:  # a saved plan is shown without the network's modules
     from hooksync.receivers.challenges import ProbeResult
+    from hooksync.state.history import History
     from hooksync.state.model import StateEntry
 
-Origin = Literal["made by hooksync", "adopted", "not made by hooksync"]  # by the state
+Origin = Literal["made by hooksync", "adopted", "not in the state"]
 Summary = Literal["as declared", "changes", "applied", "not as declared", "refused", "error"]
-NOT_MADE: Origin = "not made by hooksync"
 
 
 class StepView(Notes, frozen=True):
@@ -45,7 +45,7 @@ class StepView(Notes, frozen=True):
     include_identifiers: bool | None  # declared, or live if nothing is declared
     replaces_url: str | None = None  # the old URL, if the receiver has moved; safe to show
     reasons: tuple[Reason, ...] = ()
-    origin: Origin | None = None  # of the live subscription
+    origin: Origin | None = None  # of the live subscription; None: the run has no state
     made_at: int = 0  # when hooksync made or adopted it, seconds since 1970; 0: never
     changes: tuple[planned.Change, ...] = ()
     secret: SecretRef | None = None
@@ -295,13 +295,12 @@ def view_of_plan(
     if isinstance(plan, planned.UnreadTenancy):
         return TenancyView(plan.tenancy, (), None, len(plan.tenancy.subscriptions), plan.error)
     results = outcome.outcomes if outcome else [None] * len(plan.steps)
-    entries = plan.history.entries
     steps = []
     for step, result in zip(plan.steps, results, strict=True):
-        steps.append(view_of_step(step, result, entries, plan.answers))
+        steps.append(view_of_step(step, result, plan.history, plan.answers))
     differences = []
     for step in outcome.differences if outcome else ():
-        differences.append(view_of_step(step, None, entries))
+        differences.append(view_of_step(step, None, plan.history))
     return TenancyView(
         plan.tenancy,
         tuple(steps),
@@ -317,22 +316,18 @@ def view_of_plan(
 def view_of_step(
     step: planned.Step,
     outcome: planned.Outcome | None,
-    entries: Mapping[str, StateEntry],
+    history: History,
     answers: Mapping[str, ProbeResult] | None = None,
 ) -> StepView:
-    """Make the view of a step.
-
-    `entries`: the entries of the state, by live id. `answers`: of the challenged receivers, by
-    declared address.
-    """
+    """Make the view of a step. `answers`: of the challenged receivers, by declared address."""
     if isinstance(step, planned.Unsubscribe | planned.Leave):
-        view = _view_of_undeclared(step, outcome, entries.get(step.live.id))
+        view = _view_of_undeclared(step, outcome, history.entries.get(step.live.id))
     else:
         view = _view_of_declared(step, outcome, answers or {})
     if isinstance(step, planned.Subscribe):
         return view
-    entry = entries.get(step.live.id)
-    origin = NOT_MADE
+    entry = history.entries.get(step.live.id)
+    origin: Origin | None = "not in the state" if history.is_kept else None
     if entry:
         origin = "adopted" if entry.is_adopted else "made by hooksync"
     return replace(

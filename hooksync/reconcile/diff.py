@@ -191,10 +191,12 @@ def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> str
         case "none":
             return "kept by `owns: none`"
         case "made":
+            if not history.is_kept:
+                return planned.NOT_DECLARED.text
             if live.id not in history.entries:
-                return planned.NOT_MADE.text
+                return planned.NOT_IN_STATE.text
             if not history.is_proof:
-                return "under a policy, an unsigned state does not prove that hooksync made it"
+                return "only in an unsigned state, which proves nothing under a policy"
             return ""
         case prefixes:
             return "" if owns_url(prefixes, live.url.full) else "outside the prefixes of `owns`"

@@ -76,14 +76,14 @@ URL_CHANGED = Reason("url-changed", "url changed")
 SECRET_CHANGED = Reason("secret-changed", "secret changed")
 SECRET_UNKNOWN = Reason("secret-unknown", "secret unknown")
 UNCONFIRMED = Reason("unconfirmed", "it is in the list, but no response confirmed it")
-REPLACED_OUTSIDE = Reason("replaced-outside", "replaced outside hooksync, secret unknown")
-REMOVED_OUTSIDE = Reason("removed-outside", "removed outside hooksync")
+REPLACED_OUTSIDE = Reason("replaced-outside", "replaced outside this state, secret unknown")
+REMOVED_OUTSIDE = Reason("removed-outside", "removed outside this state")
 REQUESTED = Reason("requested", "requested by --replace")
 DUPLICATE = Reason("duplicate", "duplicate")
 NO_LONGER_DECLARED = Reason("undeclared", "no longer declared")
 NOT_DECLARED = Reason("undeclared", "not declared")
 NOT_TARGETED = Reason("undeclared", "not targeted")
-NOT_MADE = Reason("undeclared", "not made by hooksync")
+NOT_IN_STATE = Reason("undeclared", "not in the state")
 
 
 class Change(Record, frozen=True):

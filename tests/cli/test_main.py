@@ -347,7 +347,7 @@ def test_on_a_terminal_only_the_answer_yes_starts_the_apply(
     place: Place, answer: str, code: int, made: int
 ) -> None:
     terminal = Terminal(place, "apply")
-    terminal.read_until(f"prod ({place.box.url} / DEMO): 2 new. Type yes to apply: ")
+    terminal.read_until(f"prod ({place.box.url} / DEMO): 2 to subscribe. Type yes to apply: ")
     terminal.type(answer)
     assert terminal.finish() == code
     assert len(place.box.subscriptions("DEMO")) == made

@@ -142,7 +142,7 @@ def test_an_export_is_a_valid_hooks_file_whose_plan_has_no_changes(
         plan(PlanOptions((str(path),)), there)
     shown = "".join(planned.out)
     if left_out := "".join(heard.err).count("is left out: "):
-        assert f".   {left_out} not made by hooksync, left alone;" in shown
+        assert f".   {left_out} not in the state, left alone" in shown
     else:
         assert shown.startswith("No changes"), shown
 

@@ -75,7 +75,7 @@ def test_warnings_about_receivers_come_before_the_question_and_only_once(place: 
     assert (
         before.index("Plan: 2 to subscribe")
         < before.index(warning)
-        < before.index(" / DEMO): 2 new. Type yes to apply: ")
+        < before.index(" / DEMO): 2 to subscribe. Type yes to apply: ")
     )
     terminal.type("no\n")
     assert terminal.finish() == 3
@@ -123,7 +123,7 @@ TWO_TENANTS = SandboxOptions(accounts=(Account(tenants=("DEMO", "MUSEUM")),))
 def gone(place: Place) -> str:
     """Return the warning of a plan about the tenancy that no file declares any more."""
     host = place.box.url
-    return f"no file declares 2 subscriptions made by hooksync on {host} / museum any more"
+    return f"no file declares 2 subscriptions of the state on {host} / museum any more"
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_a_tenancy_that_no_file_declares_any_more_is_drift_until_it_is_forgotten
     assert (listed.code, listed.err) == (0, "")
     assert (listed.code, listed.out.count("museum ")) == (0, 2)
     assert "List: 2 live in 1 tenancy, 0 of them declared." in listed.out
-    assert "not made by hooksync" not in listed.out
+    assert "not in the state" not in listed.out
     assert deserted.run(*shlex.split(forget), "--yes").code == 0
     after = deserted.run("plan", "--detailed-exitcode")
     assert (after.code, after.err) == (0, "")

@@ -124,7 +124,7 @@ def test_a_live_url_of_many_short_segments_does_not_make_a_command_hang(
         ({"CATALOGUE_SECRET": "another-secret-0123456789abcdef"}, (), "secrets: 2 changed."),
         ({"CATALOGUE_SECRET": ""}, (), "secrets: 2 not set."),
         ({}, ("--no-state",), "secrets: 2 unknown."),
-        ({}, ("--state", "other.state.json"), "other.state.json does not exist yet"),
+        ({}, ("--state", "other.state.json"), "No state yet (other.state.json)"),
         ({}, ("--target", "*/MOVED"), "List: 1 live in 1 tenancy, 1 of them declared; secrets: 1 same."),
         ({"FN_KEY": "another-key-0123456789abcdef"}, (), "(url changed)"),
     ],
@@ -147,7 +147,7 @@ def test_list_needs_only_a_server_if_there_is_no_hooks_file(place: Place) -> Non
     [one] = listing(place)["tenancies"]
     assert (one["name"], one["tenant"], one["declared_count"]) == ("demo", "DEMO", 0)
     assert [each["reasons"] for each in one["subscriptions"]] == [
-        [{"code": "undeclared", "text": "not made by hooksync"}]
+        [{"code": "undeclared", "text": "not declared"}]
     ]
     assert not list(place.folder.iterdir())
 

@@ -100,12 +100,12 @@ REFUSALS = {
     ),
     "replaced outside, adopt": Refusal(
         replaced_outside,
-        "prod/catalogue/MOVED: replaced outside hooksync, secret unknown",
+        "prod/catalogue/MOVED: replaced outside this state, secret unknown",
         "`hooksync adopt prod/catalogue/MOVED`",
     ),
     "replaced outside, replace": Refusal(
         replaced_outside,
-        "prod/catalogue/MOVED: replaced outside hooksync, secret unknown",
+        "prod/catalogue/MOVED: replaced outside this state, secret unknown",
         "`hooksync apply --replace prod/catalogue/MOVED`",
     ),
     "unsettled twice": Refusal(

@@ -34,7 +34,7 @@ def test_taking_over_a_shared_tenancy_removes_nothing_of_the_vendor(place: Place
     assert run.code == 0, run.err
     plan = place.run("plan", "--detailed-exitcode")
     assert plan.code == 0
-    assert ".   2 not made by hooksync, left alone; removed only with `owns: all`\n" in plan.out
+    assert ".   2 not in the state, left alone\n" in plan.out
     assert place.box.subscriptions("DEMO") == before
 
 
@@ -44,7 +44,7 @@ def test_a_duplicate_of_somebody_else_is_drift_until_it_is_replaced(place: Place
     theirs = place.box.seed("DEMO", url, "MOVED", "a-secret-of-a-colleague-0123456789")
     plan = place.run("plan", "--detailed-exitcode", "--out", "plan.json")
     assert (plan.code, place.run("show", "plan.json", "--detailed-exitcode").code) == (2, 2)
-    assert "duplicate (not made by hooksync)" in plan.out
+    assert "duplicate, not in the state" in plan.out
     assert place.run("apply", "--yes").code == 0
     assert theirs in {one.id for one in place.box.subscriptions("DEMO")}
     assert place.run("apply", "--yes", "--replace", "prod/catalogue/MOVED").code == 0

@@ -270,8 +270,8 @@ def test_a_duplicate_is_removed_if_it_is_owned_and_left_otherwise(
     ("owns", "origin", "expected"),
     [
         ("made", "made", "-no longer declared"),
-        ("made", "theirs", "not made by hooksync"),
-        ("made", "unproven", "under a policy, an unsigned state does not prove that hooksync made it"),
+        ("made", "theirs", "not in the state"),
+        ("made", "unproven", "only in an unsigned state, which proves nothing under a policy"),
         ("all", "made", "-no longer declared"),
         ("all", "theirs", "-not declared"),
         ("all", "unproven", "-no longer declared"),

@@ -171,7 +171,7 @@ def test_an_id_from_a_response_counts_as_live_until_a_list_shows_it() -> None:
     tenant.service.live[entry.id] = live(entry.id)
     assert tenant.apply().is_as_declared
     assert tenant.records == TenancyRecords((replace(entry, is_listed=True),))
-    tenant.service.live.clear()  # a list has shown the id: it was removed outside hooksync
+    tenant.service.live.clear()  # a list has shown the id: it was removed outside this state
     assert told(tenant.plan()) == ["subscribe removed-outside"]
 
 

@@ -56,7 +56,7 @@ prod   eu.preservica.com / BRAMA   3 live, 2 declared
       url                  https://ours.example/a
       include_identifiers  false -> true
       secret               env:HOOK_SECRET
--   not declared        MOVED          22222222   not made by hooksync
+-   not declared        MOVED          22222222   not in the state
       url                  https://ours.example/old?key=***
 .   1 outside the prefixes of `owns`, left alone
 ```

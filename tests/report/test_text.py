@@ -14,12 +14,14 @@ from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import HookUrl, SecretRef, Server, Trigger
 from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
-from hooksync.output.markdown import markdown
+from hooksync.output.html import plan_html
+from hooksync.output.markdown import escaped, markdown
 from hooksync.output.plan_json import plan_json
 from hooksync.output.text import plain, plan_lines, question, report_lines
 from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Outcome, ReasonCode, TenancyOutcome, TenancyPlan, UnreadTenancy
+from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
 from tests.reconcile.planning import VALUE, made, planned, unconfirmed
 
@@ -81,11 +83,11 @@ prod   eu.preservica.com / BRAMA   5 live, 3 declared
       url                  https://ours.example/api?code=${FN_KEY}
       include_identifiers  false -> true
       secret               env:CATALOGUE_SECRET
--   search              MOVED          77aa01c2   no longer declared (made by hooksync)
+-   search              MOVED          77aa01c2   no longer declared, made by hooksync
       url                  https://ours.example/old?key=***
--   same                MOVED          bbbbbbbb   duplicate (made by hooksync)
+-   same                MOVED          bbbbbbbb   duplicate, made by hooksync
       url                  https://ours.example/same
-.   1 not made by hooksync, left alone; removed only with `owns: all`
+.   1 not in the state, left alone
 
 Plan: 1 to subscribe, 1 to resubscribe, 2 to REMOVE; 1 unchanged, 1 left alone.
 """
@@ -100,7 +102,7 @@ def test_kept_subscriptions_are_shown_on_request() -> None:
     plan = a_plan()
     text = plain(plan_lines(view(view_of_plan(plan)), shows_kept=True))
     assert (
-        "=   same                  MOVED          aaaaaaaa\n      url                 "
+        "=   same                MOVED          aaaaaaaa\n      url                 "
         " https://ours.example/same\n" in text
     )
 
@@ -148,8 +150,8 @@ REASONS = {  # code: the text, what is live, and the records of the state
     "secret-changed": ("secret changed", [live("a")], [made("a", declared(), value=ROTATED)]),
     "secret-unknown": ("secret unknown", [live("a")], []),
     "unconfirmed": ("it is in the list, but no response confirmed it", [live("a")], [unconfirmed("a", declared())]),
-    "replaced-outside": ("replaced outside hooksync, secret unknown", [live("a")], [made("b", declared())]),
-    "removed-outside": ("removed outside hooksync", [], [made("b", declared())]),
+    "replaced-outside": ("replaced outside this state, secret unknown", [live("a")], [made("b", declared())]),
+    "removed-outside": ("removed outside this state", [], [made("b", declared())]),
     "requested": ("requested by --replace", [live("a")], [made("a", declared())]),
     "undeclared": ("not declared", [live("a", trigger=INDEXED)], []),
     "duplicate": ("duplicate", [live("a"), live("b")], []),
@@ -185,7 +187,7 @@ def test_colours_depend_on_the_step_and_change_no_letter() -> None:
     assert "\x1b[32m+   ingest-alert" in text
     assert "\x1b[33m+/- catalogue" in text
     assert "\x1b[31m-   search" in text
-    assert "\x1b[2m.   1 not made by hooksync" in text
+    assert "\x1b[2m.   1 not in the state" in text
     assert text.count("\x1b[0m") == 5  # four steps and the line about those left alone
 
 
@@ -270,12 +272,11 @@ def test_subscriptions_left_alone_are_one_line_with_their_number() -> None:
     text = plain(plan_lines(with_strangers(6)))
     assert (
         text == "prod   eu.preservica.com / BRAMA   7 live, 1 declared\n\n"
-        ".   6 not made by hooksync, left alone; removed only with `owns: all`\n\n"
+        ".   6 not in the state, left alone\n\n"
         "No changes. 1 tenancy matches hooks.yaml; 1 unchanged, 6 left alone.\n"
     )
     assert (
-        plain(plan_lines(with_strangers(6), shows_kept=True)).count("\n.   not made by hooksync")
-        == 6
+        plain(plan_lines(with_strangers(6), shows_kept=True)).count("\n.   not in the state") == 6
     )
 
 
@@ -285,9 +286,9 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
     shown = view(view_of_plan(planned(owner, there, made("1" * 32, declared()))))
     assert (
         plain(plan_lines(shown)) == "prod   eu.preservica.com / BRAMA   2 live, 1 declared\n\n"
-        ".   catalogue           MOVED          22222222   duplicate (not made by hooksync)\n"
+        ".   catalogue           MOVED          22222222   duplicate, not in the state\n"
         "      url                  https://hooks.example.org/a\n\n"
-        "No changes to make; not as declared: 1 duplicate not made by hooksync; 1 unchanged, 1 left alone.\n"
+        "No changes to make; not as declared: 1 duplicate left alone; 1 unchanged, 1 left alone.\n"
     )
     [warning] = shown.all_warnings
     assert warning.what.startswith("prod/catalogue/MOVED is live twice")
@@ -297,10 +298,23 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
 
 
 def test_subscriptions_left_alone_are_one_line_in_markdown_too() -> None:
-    assert markdown(with_strangers(6)).endswith(
-        "\n\n.   6 not made by hooksync, left alone; removed only with `owns: all`\n```\n"
-    )
-    assert markdown(with_strangers(6), shows_kept=True).count("\n.   not made by hooksync") == 6
+    assert markdown(with_strangers(6)).endswith("\n\n.   6 not in the state, left alone\n```\n")
+    assert markdown(with_strangers(6), shows_kept=True).count("\n.   not in the state") == 6
+
+
+def test_every_form_of_a_plan_names_what_was_selected() -> None:
+    part = replace(view(view_of_plan(a_plan())), selection=("prod", "prod/catalogue/*"))
+    line = "Only prod, prod/catalogue/*"
+    assert plain(plan_lines(part)).startswith(f"{line}\n\n")
+    assert escaped(line) in markdown(part)
+    assert f"<p>{line}</p>" in plan_html(part, "1" * 32, None)
+
+
+def test_without_a_state_a_plan_never_says_who_made_a_subscription() -> None:
+    plan = make_plan(tenancy(owns="made"), [live()], DiffOptions(), History(is_kept=False))
+    text = plain(plan_lines(view(view_of_plan(plan)), shows_kept=True))
+    assert ".   not declared " in text
+    assert "state" not in text
 
 
 def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -> None:
@@ -318,18 +332,20 @@ def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -
     )
 
 
-def test_the_question_counts_changes_by_tenancy_and_names_removed_subscriptions() -> None:
+def test_the_question_counts_changes_and_names_url_and_trigger_of_each_removal() -> None:
     one = view_of_plan(a_plan())
-    line = (
-        "prod (eu.preservica.com / BRAMA): 1 new, 1 replaced, 2 REMOVED (search MOVED, same MOVED)."
+    removed = (
+        "REMOVE MOVED 77aa01c2   no longer declared, made by hooksync   https://ours.example/old?key=***\n"
+        "REMOVE MOVED bbbbbbbb   duplicate, made by hooksync   https://ours.example/same\n"
     )
+    line = "prod (eu.preservica.com / BRAMA): 1 to subscribe, 1 to resubscribe, 2 to REMOVE."
     asks = " Type yes to apply: "
-    assert question(view(one)) == f"{line}{asks}"
+    assert question(view(one)) == f"{removed}{line}{asks}"
     server = Server("${HOST}", "https://other.example")
     other = replace(one, tenancy=replace(one.tenancy, name="b", tenant=None, server=server))
     second = line.replace("prod (eu.preservica.com / BRAMA)", "b (other.example)")
     refused = replace(one, refusals=(Problem("too much", "no"),))
-    assert question(view(one, refused, other)) == f"{line}\n{second}{asks}"
+    assert question(view(one, refused, other)) == f"{removed}{line}\n{removed}{second}{asks}"
 
 
 def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None:
@@ -339,7 +355,8 @@ def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None
     assert "tenancy  outcome" not in plain(plan_lines(view(*tenancies[:5])))
     text = plain(plan_lines(view(*tenancies)))
     assert re.search(
-        "\ntenancy  outcome *\nprod +changes +1 new, 1 replaced.*\nprod +error *\n\n", text
+        "\ntenancy  outcome *\nprod +changes +1 to subscribe, 1 to resubscribe, 2 to REMOVE\nprod +error *\n\n",
+        text,
     )
 
 
@@ -359,6 +376,6 @@ def test_a_trigger_with_odd_white_space_cannot_pass_for_columns(name: str, shown
     made = make_plan(
         tenancy(), [live("1" * 32, "https://h.example/", Trigger(name))], DiffOptions()
     )
-    assert f"-   not declared        {shown:<14} 11111111   not made by hooksync\n" in plain(
+    assert f"-   not declared        {shown:<14} 11111111   not in the state\n" in plain(
         plan_lines(view(view_of_plan(made)))
     )

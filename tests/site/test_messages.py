@@ -325,7 +325,7 @@ MESSAGES: dict[str, Provocation] = {
     # plans and applies
     "would unsubscribe … of the … it owns: limits.unsubscribe is …": too_many_removed,
     "secret unknown: …": made_by_hand,
-    "…: replaced outside hooksync, secret unknown": replaced_by_hand,
+    "…: replaced outside this state, secret unknown": replaced_by_hand,
     "no list has shown it yet": a_list_that_lags,
     "the service refuses a second subscription for this URL and trigger": (
         a_service_that_refuses_duplicates
