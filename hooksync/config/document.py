@@ -84,7 +84,7 @@ def _missing_part_problems(
     for part in parts:
         if part.name not in declared:
             declared.add(part.name)
-            fix = "declare some, or write `subscriptions: {}` if it has none"
+            fix = "declare its subscriptions, under `subscriptions:`"
             yield Problem(f'tenancy "{part.name}" has no subscriptions', fix, part.location)
 
 

@@ -35,8 +35,9 @@ from hooksync.core.model import (
     Trigger,
 )
 from hooksync.core.record import fields_of, replace
-from hooksync.core.template import MissingVariableError, parse_template
+from hooksync.core.template import MissingVariableError, has_bare_dollar, parse_template
 from hooksync.core.urls import (
+    has_literal_key,
     is_plain_http,
     normal_url,
     owns_url,
@@ -318,6 +319,12 @@ class _Filling:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
         written = entry.url
         text = self._fill(written, "URL")
+        if self._is_as_written and has_literal_key(written.template.text):
+            what = (
+                "the query of the URL contains what looks like a key: whoever reads the file has it"
+            )
+            fix = "write a variable instead, as in ?code=${FN_KEY}"
+            self.warnings.append(Problem(what, fix, written.location))
         if text is None or not self._is_judged_now(written):
             return text
         subject = written.subject("the URL", self._environ)
@@ -348,6 +355,10 @@ class _Filling:
     def _fill(self, written: Written, noun: str) -> str | None:
         """Fill in a text. None: it is not known. If a variable is not set, a problem is noted."""
         template = written.template
+        if self._is_as_written and has_bare_dollar(template.text):
+            fix = "write ${NAME} to fill in a variable, or $$ for a dollar sign"
+            what = f"the {noun} contains a $ without braces, which is sent as it is"
+            self.warnings.append(Problem(what, fix, written.location))
         if self._is_as_written and template.literal is None:
             _, netloc, _ = split_written(template.text)
             if noun != "tenant" and "@" in netloc:  # wrong whatever the variables hold

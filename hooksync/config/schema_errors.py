@@ -11,6 +11,7 @@ that look like names. Unknown keys under `secret` and `credentials` are not quot
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
@@ -35,6 +36,15 @@ Words = tuple[str, str]  # what, fix
 
 *_KINDS, _LAST_KIND = (kind.example for kind in SECRET_KINDS.values())
 _REFERENCE = f"{', '.join(_KINDS)} or {_LAST_KIND}"
+# the fields that hold entries by name, with an example of a name
+_NAMED_ENTRIES: dict[DataPath, str] = {
+    ("tenancies",): "archive-prod",
+    ("subscriptions",): "catalogue",
+}
+# a name that is not valid may be a secret; this one is quoted, because only its spaces are wrong
+_NEARLY_A_NAME = re.compile("[A-Za-z0-9_ -]{1,64}")
+# written as on the command line; a name in capital letters is not a secret
+_REFERENCE_AS_TEXT = re.compile("env:([A-Z][A-Z0-9_]*)")
 _NO_DEFAULTS = ("url", "server", "tenant", "credentials")
 
 
@@ -201,7 +211,10 @@ def word_refusal(refusal: Refusal) -> Words:
     what = f"{refusal.label} {rule(refusal.keyword, refusal.schema)}"
     if refusal.keyword == "enum" and isinstance(refusal.instance, bool):
         what = f"{what}, but YAML reads this as {KINDS[bool]}"
-    return what, _fix(refusal)
+    fix = _fix(refusal)
+    if refusal.keyword == "const" and isinstance(refusal.instance, str):
+        fix = f"{fix}, without quotation marks"
+    return what, fix
 
 
 def _own_words(refusal: Refusal) -> Words | None:
@@ -210,8 +223,10 @@ def _own_words(refusal: Refusal) -> Words | None:
     match refusal.keyword:
         case "propertyNames":
             most = refusal.schema["maxLength"]
-            what = f"a name has letters, digits, - and _ only, and at most {most} of them"
-            return what, "rename it"
+            name = str(refusal.instance)
+            named = f'"{name}"' if _NEARLY_A_NAME.fullmatch(name) else "this"
+            what = f"{named} is not a valid name"
+            return what, f"use letters, digits, - and _ only, and at most {most} of them"
         case "required" if refusal.is_private:
             needed = " and ".join(refusal.schema["required"])
             return f"{label} needs {needed}", _fix(refusal)
@@ -236,13 +251,13 @@ def _wrong_type(refusal: Refusal) -> Words:
     value = refusal.instance
     is_scalar = not isinstance(value, dict | list)
     if value is None:
-        if refusal.field == "subscriptions":
-            fix = "write `subscriptions: {}` if it has none"
         return f"{label} is empty", fix
+    if isinstance(value, list) and refusal.path[-1:] in _NAMED_ENTRIES:
+        what = f"{label} must be names with settings below them, not a list"
+        return what, fix
     is_value = is_scalar and refusal.schema["type"] == "object" and refusal.field != "keyring"
     if is_value and refusal.is_private:
-        kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
-        return f"{kind} is never written into the file", f"{fix}, and keep the value there"
+        return _literal_secret(refusal)
     what = f"{label} {rule('type', refusal.schema)}".replace("an object", "a mapping")
     if is_scalar and "string" in str(refusal.schema["type"]):
         what = f"{what}, but YAML reads this as {KINDS[type(value)]}"
@@ -250,7 +265,19 @@ def _wrong_type(refusal: Refusal) -> Words:
     return what, fix
 
 
+def _literal_secret(refusal: Refusal) -> Words:
+    found = _REFERENCE_AS_TEXT.fullmatch(str(refusal.instance))
+    if found:
+        return f"{refusal.label} is text, not a reference", f"write {{env: {found[1]}}}"
+    kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
+    return f"{kind} is never written into the file", f"{_fix(refusal)}, and keep the value there"
+
+
 def _fix(refusal: Refusal) -> str:
+    if name := _NAMED_ENTRIES.get(refusal.path[-1:]):
+        if isinstance(refusal.instance, list):
+            return f"write `{name}:` instead of `-`, and indent its fields"
+        return f"write a name such as `{name}:` below it, indented, and below that its fields"
     if refusal.is_private and refusal.field != "credentials":
         name = "secret" if refusal.fields[0] == "secret" else refusal.fields[1]
         return f"write {name}: {_REFERENCE}"

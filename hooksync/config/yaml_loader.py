@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from operator import attrgetter
 from sys import intern
@@ -37,6 +38,7 @@ QUOTABLE_NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # a name that is not valid m
 PRIVATE = ("secret", "credentials")  # what is written below one of these keys may be a secret
 
 _TAG = "tag:yaml.org,2002:"
+_Loader: Any = yaml.CSafeLoader if has_fast_parser else yaml.SafeLoader
 _Dumper: Any = yaml.CSafeDumper if has_fast_parser else yaml.SafeDumper
 _NO_FOLDING = 2**31 - 1  # columns
 _resolver: Any = yaml.resolver.Resolver()
@@ -136,7 +138,7 @@ def read_yaml(
     try:
         top = reader.read_document()
     except yaml.YAMLError as error:
-        problem = _syntax_problem(file, text, error)
+        problem = _open_quotation(file, text, error) or _syntax_problem(file, text, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
@@ -188,6 +190,30 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
         return Problem(what, fix, where._replace(column=start))
     fix = "look at this line and the one above: indentation, quotes, `: `"
     return Problem("not valid YAML", fix, where)
+
+
+def _is_quote(text: str, mark: Any) -> bool:
+    return text[mark.index : mark.index + 1] in ("'", '"')
+
+
+def _open_quotation(file: str, text: str, error: Any) -> Problem | None:
+    """Return the problem of a quotation mark that is not closed, or closed by a later one."""
+    opened = getattr(error, "context_mark", None)
+    if opened and _is_quote(text, opened) and not text[error.problem_mark.index :].strip():
+        where = Location(file, opened.line + 1, opened.column + 1)
+        fix = "close it at the end of the text that it begins"
+        return Problem("this quotation mark is never closed", fix, where)
+    last: Event = None
+    with suppress(yaml.YAMLError):
+        for event in yaml.parse(text, Loader=_Loader):
+            last = event
+    if not isinstance(last, events.ScalarEvent) or not _is_quote(text, last.start_mark):
+        return None
+    end: Any = last.end_mark
+    if end.line + 1 == _mark(last)[0]:
+        return None
+    what = f"the text that begins at this quotation mark ends at {end.line + 1}:{end.column}"
+    return Problem(what, "close it on its own line", Location(file, *_mark(last)))
 
 
 class _Reader:
@@ -310,8 +336,9 @@ class _Reader:
 
     def _resolve_alias(self, event: Event) -> object:
         if event.anchor not in self._anchors:
-            what = "no anchor (`&name`) of this name is defined above"
-            self._add_problem(event, what, "between quotes a leading * is text")
+            what = "this alias (`*name`) refers to no anchor"
+            fix = "define the anchor above it (`&name`), or put the text in quotation marks"
+            self._add_problem(event, what, fix)
             return None
         anchored = self._anchors[event.anchor]
         if anchored is None:

@@ -10,6 +10,8 @@ from hooksync.core.record import Record
 _TOKEN = re.compile(r"\$\$|\$\{(?P<body>[^}]*)(?P<end>\}?)")
 _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
 
+_BARE_NAME = re.compile("[$][A-Za-z_]")
+
 
 class MissingVariableError(KeyError):
     """The environment lacks variables that a text needs; the arguments are their names."""
@@ -75,6 +77,11 @@ def parse_template(text: str) -> Template:
         literal = ""
     literal += text[end:]
     return Template(text, (*parts, literal), None if parts else literal)
+
+
+def has_bare_dollar(text: str) -> bool:
+    """Whether a text contains `$NAME` without braces, which is not filled in."""
+    return "$" in text and _BARE_NAME.search(text.replace("$$", "")) is not None
 
 
 def escape(text: str) -> str:

@@ -60,6 +60,7 @@ _WITH_HOST = re.compile(
 )
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,11}|[a-z0-9._-]{0,6}))*")
 _PLAIN_TEXT = re.compile(r"[^:@\\?#%;=]*")
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 _PAIR = re.compile("[^?&;]+")
 _WORD = re.compile("[A-Za-z0-9]{7,}")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
@@ -91,6 +92,12 @@ def masked_pair(pair: str) -> str:
     """Hide the value of a pair of a query; all of it if it has no value or a key-like name."""
     name, _, value = pair.partition("=")
     return f"{name}=***" if value.strip("=") and not is_like_key(name) else "***"
+
+
+def has_literal_key(url: str) -> bool:
+    """Whether a value in the query of a written URL looks like a key. `${NAME}` does not."""
+    pairs = _PAIR.findall(_VARIABLE.sub("", url.partition("?")[2]))
+    return any(is_like_key(pair.partition("=")[2]) for pair in pairs)
 
 
 def masked_path(path: str) -> str:
@@ -134,6 +141,7 @@ def ascii_host(host: str) -> str:
     return quote(host, safe=":")
 
 
+_TYPOGRAPHIC_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 _HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
 _PORT = re.compile("[1-9][0-9]{0,4}")
 # systems take such a host for an IPv4 address; some accept spellings like `127.1` or `0x7f000001`
@@ -143,8 +151,8 @@ _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
 def url_fault(url: str) -> str | None:
     """Return why a text is not a valid receiver URL, to follow "the URL"; None: it is valid."""
-    if not _is_clean(url):
-        return "contains white space or a control character"
+    if fault := _text_fault(url):
+        return fault
     if "#" in url:
         return "has a fragment (#)"
     scheme, netloc, _ = split_url(url)
@@ -160,8 +168,8 @@ def prefix_fault(prefix: str) -> str | None:
 
 def server_fault(server: str) -> str | None:
     """Return why a text is not a valid server, to follow "the server"; None: it is valid."""
-    if not _is_clean(server):
-        return "contains white space or a control character"
+    if fault := _text_fault(server):
+        return fault
     scheme, netloc, tail = split_url(_with_scheme(server))
     if scheme not in DEFAULT_PORTS:
         return "is neither a host nor a URL with http or https"
@@ -226,8 +234,12 @@ def _has_dot_segments(path: str) -> bool:
     return not path.isprintable() or "." in segments or ".." in segments
 
 
-def _is_clean(text: str) -> bool:
-    return " " not in text and text.isprintable()
+def _text_fault(text: str) -> str | None:
+    if " " in text or not text.isprintable():
+        return "contains white space or a control character"
+    if text[:1] in _TYPOGRAPHIC_QUOTES and text:
+        return f'begins with {text[0]}, which YAML takes for text: write " or no quotation marks'
+    return None
 
 
 def _with_scheme(server: str) -> str:

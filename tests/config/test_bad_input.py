@@ -48,7 +48,7 @@ MISTAKES = [
     # the top level
     ("version: 1", "version: 2", "1:10", "version must be 1"),
     ("version: 1", "version: 1.0", "1:10", "version must be 1"),
-    ("version: 1", "version: '1'", "1:10", "version must be 1"),
+    ("version: 1", "version: '1'", "1:10", "write version: 1, without quotation marks"),
     ("version: 1", "version: true", "1:10", "version must be 1"),
     ("version: 1", "version:", "1:9", "version must be 1"),
     ("version: 1", "x-version: 1", "1:1", "version is missing"),
@@ -93,8 +93,8 @@ MISTAKES = [
     ("  include_identifiers: false", "  credentials: {}", "3:3", "credentials cannot be a default"),
     ("tenant: BRAMA", "tenant: BRAMA\n\tprobe: auto", "8:1", "the indentation contains a tab"),
     # a tenancy
-    ("  prod:", "  'my prod':", "5:3", "a name has letters, digits, - and _ only"),
-    ("  prod:", '  "prod\\n":', "5:3", "a name has letters, digits, - and _ only"),
+    ("  prod:", "  'my prod':", "5:3", '"my prod" is not a valid name / use letters, digits'),
+    ("  prod:", '  "prod\\n":', "5:3", "this is not a valid name / use letters, digits"),
     ("  prod:", "  yes:", "5:3", "a key must be text"),
     ("  prod:", "  other:\n  prod:", "5:9", 'tenancy "other" is empty'),
     ("  prod:", "  other: 5\n  prod:", "5:10", 'tenancy "other" must be a mapping'),
@@ -103,14 +103,16 @@ MISTAKES = [
         "  prod:",
         "  other: {server: h, subscriptions: }\n  prod:",
         "5:37",
-        "write `subscriptions: {}` if",
+        "write a name such as `catalogue:` below it",
     ),
     (
         "  prod:",
         "  other: {server: h, subscriptions: []}\n  prod:",
         "5:37",
-        "subscriptions must be a mapping",
+        "subscriptions must be names with settings below them, not a list / "
+        "write `catalogue:` instead of `-`, and indent its fields",
     ),
+    ("  prod:\n", "  - prod:\n", "5:3", "tenancies must be names with settings below them"),
     (
         "server: eu.preservica.com",
         "server: 12:30:45",
@@ -270,12 +272,21 @@ MISTAKES = [
     ("{unsubscribe: 50%}", "{subscribe: 5}", "9:14", "did you mean unsubscribe?"),
     ("tenant: BRAMA", "consistency_wait: 0", "7:5", "unknown key"),
     # a subscription
-    ("catalogue:", "cata logue:", "11:7", "a name has letters, digits, - and _ only"),
+    ("catalogue:", "cata logue:", "11:7", '"cata logue" is not a valid name'),
     ("catalogue:", "2024-01-01:", "11:7", "YAML reads this one as a date"),
     ("catalogue:", "empty:\n      catalogue:", "11:13", 'subscription "empty" is empty'),
     (f"        url: {URL}\n", "", "11:7", 'subscription "catalogue" has no url'),
     ("url:", "uri:", "11:7", "has no url"),
     (URL, "ftp://fn.example.net", "12:14", "neither http nor https"),
+    (URL, f'"{URL}', "12:14", "this quotation mark is never closed"),
+    (
+        f"{URL}\n        trigger: INDEXED",
+        f'"{URL}\n        trigger: "INDEXED"',
+        "12:14",
+        "the text that begins at this quotation mark ends at 13:18",
+    ),
+    (URL, f"\u201c{URL}\u201d", "12:14", "the URL begins with \u201c, which YAML takes for text"),
+    (URL, "*hook", "12:14", "this alias (`*name`) refers to no anchor"),
     (URL, "https:///hook", "12:14", "has no host"),
     (URL, "https://fn.example.net:x/hook", "12:14", "has an invalid port"),
     (URL, f"https://me:{LITERAL}@fn.example.net/", "12:14", "contains user information"),
@@ -370,6 +381,8 @@ MISTAKES = [
     ("{env: HOOK_SECRET}", "", "14:16", "secret is empty"),
     ("{env: HOOK_SECRET}", f"[{LITERAL}]", "14:17", "secret must be a mapping"),
     ("{env: HOOK_SECRET}", "{}", "14:17", "secret is empty"),
+    ("{env: HOOK_SECRET}", "env:HOOK_SECRET", "14:17", "write {env: HOOK_SECRET}"),
+    ("{env: HOOK_SECRET}", f"env:{LITERAL}", "14:17", "a secret is never written into the file"),
     ("{env: HOOK_SECRET}", "{command: op read x}", "14:27", "secret.command must be a list"),
     ("{env: HOOK_SECRET}", "{command: []}", "14:27", "secret.command is empty"),
     ("{env: HOOK_SECRET}", "{command: [op, 5]}", "14:32", "an item of secret.command must be text"),
@@ -519,7 +532,7 @@ def test_an_alias_bomb_in_place_of_the_tenancies_gives_a_short_message() -> None
     lines += [f"x{level}: &x{level} [{', '.join([f'*x{level - 1}'] * 8)}]" for level in range(1, 5)]
     unknown, *_, wrong = problems_of("\n".join([*lines, "tenancies: *x4"]) + "\n")
     assert unknown.what == "unknown key"
-    assert wrong.what == "tenancies must be a mapping"
+    assert wrong.what == "tenancies must be names with settings below them, not a list"
 
 
 LINES = GOOD.splitlines()

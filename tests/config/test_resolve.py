@@ -254,6 +254,27 @@ def test_plain_http_gives_one_warning_as_soon_as_the_url_is_known() -> None:
     assert warnings[0].what.startswith("the URL, with ${A} filled in, is plain http")
 
 
+@pytest.mark.parametrize(
+    ("path", "warning"),
+    [
+        ("hook?code=$KEY", "the URL contains a $ without braces, which is sent as it is"),
+        ("hook?code=${KEY}&b=$KEY", "the URL contains a $ without braces, which is sent as it is"),
+        ("hook?a=b&code=x7Jk29sdf8Lq0", "the query of the URL contains what looks like a key"),
+        ("hook?code=$$KEY", None),
+        ("hook?code=${KEY}", None),
+        ("hook?code=${KEY:-a1b2c3d4e5}&format=json&on=2026-01-01", None),
+    ],
+)
+def test_a_key_that_is_not_filled_in_or_written_out_gives_a_warning(
+    path: str, warning: str | None
+) -> None:
+    text = TWINS.replace("https://${A}/", f"https://h.example/{path}")
+    document = read_document([Source("hooks.yaml", "", text.encode())])
+    found = [problem.what for problem in document.warnings]
+    assert (found == []) if warning is None else (warning in found[0] and len(found) == 1)
+    assert "x7Jk29" not in str(document.warnings)
+
+
 def test_filled_in_value_is_not_in_the_repr_of_a_tenancy() -> None:
     assert "k-123456" not in repr(resolved())
 
