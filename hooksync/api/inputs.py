@@ -228,7 +228,7 @@ def prepare_saved(
     from hooksync.api.promise import PLAN_ANEW  # only here: most runs have no saved plan
     from hooksync.api.saved_plan import open_saved_plan
 
-    saved, refusal = open_saved_plan(read_plan(path), path, max_age, world)
+    saved, refusal = open_saved_plan(read_plan(path, "apply"), path, max_age, world)
     if refusal:
         raise Refused(refusal)
     selected = {name: tuple(saved.selection.get(flag, ())) for name, flag in SELECTING.items()}

@@ -13,13 +13,17 @@ from typing import Any, NoReturn
 from hooksync.cli.commands import ABOUT, COMMANDS, EXIT_CODES, Command
 from hooksync.cli.flags import add_help
 from hooksync.config.files import DEFAULT_FILE
-from hooksync.core.errors import Problem, UsageError
+from hooksync.core.errors import Problem, UsageError, suggestion
 
 _WIDTH = 79  # columns of a help text
 
 
 class Help(Exception):
     """The user asked for help. The message is the help text."""
+
+
+class NoCommand(Exception):
+    """The command line names no command. The message is the help text."""
 
 
 class _Layout(argparse.RawDescriptionHelpFormatter):
@@ -43,17 +47,38 @@ class _Parser(argparse.ArgumentParser):
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             name = unknown[0].partition("=")[0]
-            kind = "flag" if name.startswith("-") else "argument"
-            self.error(f"unknown {kind} {name}")
+            if name.startswith("-"):
+                raise UsageError(Problem(f"unknown flag {name}", self._fix_flag(name)))
+            self.error(f"unknown argument {name}")
         return found, unknown
+
+    def _fix_flag(self, name: str) -> str:
+        """Return how to correct an unknown flag."""
+        if name.replace("-", "") == "dryrun":
+            if self.prog == "hooksync plan":
+                return "leave it out: plan changes nothing"
+            return "run `hooksync plan`, which shows what apply would do and changes nothing"
+        return suggestion(name, list(self._option_string_actions), f"see `{self.prog} --help`")
+
+    def _match_argument(self, action: argparse.Action, arg_strings_pattern: str) -> int:
+        """Report a flag without its value as our error."""
+        try:
+            return super()._match_argument(action, arg_strings_pattern)
+        except argparse.ArgumentError:
+            if not action.option_strings:
+                raise
+            flag = action.option_strings[-1]
+            what = f"{flag} needs a value: {flag} {action.metavar}"
+            raise UsageError(Problem(what, f"see `{self.prog} --help`")) from None
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
         name = action.option_strings[-1] if action.option_strings else action.metavar
         what = f'unknown {str(name).lower()} "{value}"'
-        fix = f"choose from {', '.join(action.choices)}; see `{self.prog} --help`"
-        raise UsageError(Problem(what, fix))
+        choices = list(action.choices)
+        advice = f"choose from {', '.join(choices)}; see `{self.prog} --help`"
+        raise UsageError(Problem(what, suggestion(str(value), choices, advice)))
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(Problem(message, f"see `{self.prog} --help`"))
@@ -65,9 +90,18 @@ class _Parser(argparse.ArgumentParser):
 def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
     """Parse a command line. In the result, `entry` is the command, and the rest are its flags.
 
-    Raises UsageError if the command line is wrong, and Help if it asks for help.
+    Raises UsageError if the command line is wrong, NoCommand if it names no command, and Help if
+    it asks for help.
     """
-    arguments = make_parser(argv[0] if argv else None).parse_args(argv)
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:], "--help"]
+    parser = make_parser(argv[0] if argv else None)
+    arguments = parser.parse_args(argv)
+    if arguments.entry is None or not arguments.entry.run:
+        try:
+            parser.parse_args([*argv, "--help"])
+        except Help as text:
+            raise NoCommand(str(text)) from None
     arguments.entry.check(arguments)
     given = vars(arguments)
     arguments.names_files = bool(given.get("files"))
@@ -85,9 +119,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     `only`: the command to build it for, because all take time. None: all.
     """
     parser = _make_root()
-    commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", parser_class=_Parser, required=True
-    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     actions: dict[str, argparse._SubParsersAction[Any]] = {}  # by the command that has them
     if only not in [command.name.split()[0] for command in COMMANDS]:
         only = None
@@ -105,7 +137,6 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
                 metavar="ACTION",
                 parser_class=_Parser,
                 prog=made.prog,
-                required=True,
             )
     return parser
 

@@ -223,10 +223,9 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
         try:
             log = _Log(options, world, known, Counter())
             server = running.enter_context(_Listener(log, forward, done))
-        except http_server.SandboxError as error:
-            raise FileError(
-                Problem(str(error), "free the port, or choose a different one with --port")
-            ) from None
+        except http_server.PortError as error:
+            fix = "stop that program, or choose a different port with --port; 0 is any free one"
+            raise FileError(Problem(str(error), fix)) from None
         first = known.label(known.accepted[0])
         world.terminal.message(
             f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}"

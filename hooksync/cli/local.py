@@ -27,12 +27,16 @@ from hooksync.reconcile.context import World
 from hooksync.sandbox import demo as tour
 from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
 from hooksync.sandbox.faults import read_fault
-from hooksync.sandbox.http_server import SandboxError
+from hooksync.sandbox.http_server import PortError, SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Trait
 
 _FIX = "give different flags; `hooksync sandbox --help` explains them"
+_PORT_FIX = (
+    "stop that program, or choose different ports with --port and --receiver-port; 0 is any free"
+    " one"
+)
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable with a different password
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variable>.+))?")
 _SECOND_TERMINAL = "In a second terminal, paste this; then try hooksync plan and hooksync apply:"
@@ -77,6 +81,8 @@ def sandbox(flags: SandboxFlags, world: World) -> ExitCode:
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         try:
             _say(world, _start(running, flags, options, tuple(named.values()), world))
+        except PortError as error:
+            raise FileError(Problem(str(error), _PORT_FIX)) from None
         except SandboxError as error:
             raise FileError(Problem(str(error), _FIX)) from None
         SYSTEM_CLOCK.wait(done, math.inf)
@@ -196,10 +202,10 @@ def _write_files(
 """
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
     exports = hooks.with_suffix(".env")
-    try:
-        world.output.create_file(str(hooks), text, mode=0o600)
-        world.output.create_file(str(exports), "".join(lines), mode=0o600)
-    except FileExistsError:
-        what = f"{hooks} or {exports} exists already"
-        raise FileError(Problem(what, "remove both, or name a different file")) from None
+    for path, content in ((exports, "".join(lines)), (hooks, text)):
+        try:
+            world.output.create_file(str(path), content, mode=0o600)
+        except FileExistsError:
+            fix = "leave out --write-hooks to keep it, or name a different file"
+            raise FileError(Problem(f"{path} exists already", fix)) from None
     return exports

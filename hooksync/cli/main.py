@@ -153,7 +153,7 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
     import os
     from threading import Event
 
-    from hooksync.cli.arguments import Help, read_arguments
+    from hooksync.cli.arguments import Help, NoCommand, read_arguments
     from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
     from hooksync.core.errors import ExitCode, Interrupted
 
@@ -162,6 +162,9 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
     except Help as text:
         output.result(str(text))
         return ExitCode.DONE
+    except NoCommand as text:
+        output.message(str(text).rstrip("\n"))
+        return ExitCode.USAGE
     from hooksync.reconcile.context import World
 
     stop = Event()

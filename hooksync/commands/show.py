@@ -35,7 +35,7 @@ class ShowOptions(Record, frozen=True):
 
 def show(options: ShowOptions, world: World) -> ExitCode:
     """Show a saved plan, and report whether `apply` would accept it."""
-    data = read_plan(options.path)
+    data = read_plan(options.path, "plan")
     saved, refusal = open_saved_plan(data, options.path, options.max_age, world)
     view = saved.view
     document = data.decode("utf-8-sig")

@@ -22,7 +22,7 @@ from hooksync.config.references import reference_problems
 from hooksync.config.resolve import judge
 from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, read_yaml
 from hooksync.core import model
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
 from hooksync.core.schema import DataPath, read_schema, schema_check
 from hooksync.core.template import parse_template
@@ -303,8 +303,6 @@ class FileReader:
 
 def _trigger_advice(name: str, known: Mapping[str, model.Trigger]) -> str:
     """Advise on an unknown name: what may have been meant, and which names are known."""
-    from hooksync.config.schema_errors import suggestion  # only here: only mistakes need it
-
     shown = list(dict.fromkeys(trigger.short for trigger in known.values()))[:_MOST_LISTED]
     advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
     return suggestion(name.upper(), list(known)[:_MOST_LISTED], advice)

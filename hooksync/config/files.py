@@ -8,9 +8,10 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shlex
 import stat
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from hooksync.core.errors import FileError, Problem, os_reason
 from hooksync.core.model import SecretRef
@@ -74,12 +75,16 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
     return tuple(sources.values())
 
 
-def read_plan(path: str) -> bytes:
-    """Read the file of a saved plan. Raises FileError."""
-    fix = (
-        "name a file that `hooksync plan --out` wrote; to name a hooks file, use --file; --tenancy"
-        " plans fewer tenancies at once"
-    )
+def read_plan(path: str, command: Literal["plan", "apply"]) -> bytes:
+    """Read the file of a saved plan. Raises FileError.
+
+    `command`: what the user wants to do, if the path is that of a hooks file.
+    """
+    if path.endswith(YAML_ENDINGS):  # `plan --out` refuses such a name
+        what = f"{path} is not a saved plan: by its name, it is a hooks file"
+        fix = f"`hooksync {command} --file {shlex.quote(path)}`"
+        raise FileError(Problem(what, fix))
+    fix = "name a file that `hooksync plan --out` wrote; with --tenancy, it writes a smaller one"
     return _read(path, "plan", MOST_PLAN_BYTES, fix)
 
 

@@ -26,7 +26,7 @@ from hooksync.config.yaml_loader import (
     YamlList,
     YamlMap,
 )
-from hooksync.core.errors import Problem
+from hooksync.core.errors import Problem, suggestion
 from hooksync.core.model import SECRET_KINDS, Location
 from hooksync.core.schema import DataPath, Violation, find_errors, rule
 
@@ -191,14 +191,6 @@ def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
     if not QUOTABLE_KEY.fullmatch(key):
         return ("unknown key", fix), True
     return (f'unknown key "{key}"', fix), fix != listed
-
-
-def suggestion(name: str, known: Sequence[str], advice: str) -> str:
-    """Return the advice. If a known name is similar to the unknown one, suggest it first."""
-    import difflib  # only here: a large module
-
-    guesses = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {guesses[0]}? ({advice})" if guesses else advice
 
 
 def word_refusal(refusal: Refusal) -> Words:

@@ -80,6 +80,10 @@ class InvalidDocument(Exception):
     """
 
 
+class NewerDocument(InvalidDocument):
+    """A newer hooksync wrote the document."""
+
+
 class Refused(HooksyncError):
     """hooksync refuses to do something, and did none of it."""
 
@@ -148,6 +152,14 @@ def counted(number: int, noun: str) -> str:
     """Write a number with its noun, e.g. `1 entry`, `2 entries`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number} {noun if number == 1 else plural}"
+
+
+def suggestion(name: str, known: Sequence[str], advice: str) -> str:
+    """Return the advice. If a known name is similar to the unknown one, suggest it first."""
+    import difflib  # only here: a large module
+
+    guesses = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {guesses[0]}? ({advice})" if guesses else advice
 
 
 def os_reason(error: Exception) -> str:

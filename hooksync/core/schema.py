@@ -26,7 +26,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 import msgspec.json
 
-from hooksync.core.errors import FileError, InvalidDocument, Problem
+from hooksync.core.errors import FileError, InvalidDocument, NewerDocument, Problem
 
 Schema = Mapping[str, Any]
 Check = Callable[[Any], bool]  # returns whether data fits
@@ -97,7 +97,10 @@ def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
     if not schema_check(kind)(document):
         errors = islice(find_errors(read_schema(kind), document), _MOST_ERRORS)
         found = min(errors, key=lambda each: len(each.path))
-        raise InvalidDocument(_explained(found, f"the {kind}"))
+        what = _explained(found, f"the {kind}")
+        if found.keyword == "additionalProperties":
+            raise NewerDocument(f"a newer hooksync wrote it: {what}")
+        raise InvalidDocument(what)
     return cast(Mapping[str, Any], document)
 
 
@@ -317,8 +320,7 @@ def _explained(found: Violation, document: str) -> str:
         return f"{place}: {missing} is missing"
     if found.keyword == "additionalProperties":
         unknown = next(each for each in instance if each not in found.schema["properties"])
-        what = f"{place} has a field {quoted(unknown)} that this one does not know"
-        return f"a newer hooksync wrote it: {what}: install that"
+        return f"{place} has a field {quoted(unknown)} that this one does not know"
     return f"{place} {rule(found.keyword, found.schema)}"
 
 

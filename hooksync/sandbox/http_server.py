@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from errno import EADDRINUSE
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
@@ -38,6 +39,10 @@ _POLL = 0.02  # seconds between two checks whether the server must stop
 
 class SandboxError(ValueError):
     """The sandbox cannot start or go on as asked; the text is one line for the user."""
+
+
+class PortError(SandboxError):
+    """A port of this machine cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class LoopbackServer(ThreadingTCPServer):
 
     If a request does not arrive within `seconds`, or the client does not read an answer within
     `seconds`, the connection is cut. If there are too many connections, the one with the least time
-    left is cut. Raises `SandboxError` if the port cannot be used. `close` raises unexpected errors
+    left is cut. Raises `PortError` if the port cannot be used. `close` raises unexpected errors
     of `respond`.
     """
 
@@ -106,7 +111,9 @@ class LoopbackServer(ThreadingTCPServer):
         try:
             super().__init__(("127.0.0.1", port), Connection)
         except OSError as error:
-            raise SandboxError(f"cannot listen on 127.0.0.1:{port}: {error}") from error
+            if error.errno == EADDRINUSE:
+                raise PortError(f"port {port} is in use by a program on this machine") from error
+            raise PortError(f"cannot listen on 127.0.0.1:{port}: {error}") from error
         self.port = self.server_address[1]  # the real port, also if `port` is 0
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,))
         self._thread.start()

@@ -8,10 +8,12 @@ A state is signed if the run has a key.
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from hooksync.core.errors import FileError, InvalidDocument, Problem
+from hooksync.core.errors import FileError, InvalidDocument, NewerDocument, Problem
 from hooksync.core.model import Location
 from hooksync.core.output import Output
 from hooksync.core.record import Record, convert, field, to_builtins
@@ -29,6 +31,8 @@ _WAY_OUT = (
 
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
 _SIGN_FIX = f"look at it with `hooksync state show`; if it is right, sign it: {_BY_HAND}"
+
+_CONFLICT = re.compile("^<<<<<<<", re.MULTILINE)
 
 _encode = json.JSONEncoder(sort_keys=True).encode
 
@@ -52,6 +56,8 @@ def read_signed(text: str, path: str) -> tuple[State, str | None]:
         fields = check_document("state", document)
         state = convert(fields, State)
         _check_whole(state)
+    except NewerDocument as error:
+        raise FileError(Problem(f"{path}: {error}", "upgrade hooksync")) from None
     except InvalidDocument as error:
         raise FileError(Problem(f"{path}: {error}", _WAY_OUT)) from None
     return state, fields.get("signature")
@@ -82,15 +88,30 @@ def _parse(text: str, path: str) -> dict[str, Any]:
     try:
         document = parse_json(text)
     except json.JSONDecodeError as error:
-        where = Location(path, error.lineno, error.colno)
-        raise FileError(Problem("the state is not JSON", _WAY_OUT, where)) from None
+        raise FileError(_syntax_problem(text, path, error)) from None
     if not isinstance(document, dict):
         raise InvalidDocument("not a state of hooksync: not a JSON object")
     found = str(document.get("format", ""))
-    if found != STATE_FORMAT:
-        what = f"its format is {quoted(found)}, and this hooksync reads {STATE_FORMAT}"
-        raise InvalidDocument(f"{what}; if a newer hooksync wrote it, upgrade this one")
-    return document
+    if found == STATE_FORMAT:
+        return document
+    what = f"its format is {quoted(found)}, and this hooksync reads {STATE_FORMAT}"
+    if found.startswith("hooksync.state/") and found > STATE_FORMAT:
+        raise NewerDocument(f"a newer hooksync wrote it: {what}")
+    raise InvalidDocument(what)
+
+
+def _syntax_problem(text: str, path: str, error: json.JSONDecodeError) -> Problem:
+    """Explain why a text is not JSON."""
+    conflict = _CONFLICT.search(text)
+    if conflict is None:
+        where = Location(path, error.lineno, error.colno)
+        return Problem("the state is not JSON", _WAY_OUT, where)
+    where = Location(path, text.count("\n", 0, conflict.start()) + 1, 1)
+    fix = (
+        f"during the merge, `git checkout --ours {shlex.quote(path)}` or `--theirs` keeps one"
+        " version whole; after it, restore the file from an earlier commit"
+    )
+    return Problem("the state contains a merge conflict of Git", fix, where)
 
 
 def _check_whole(state: State) -> None:

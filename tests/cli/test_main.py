@@ -16,7 +16,7 @@ from hooksync.cli.terminal import ConsoleTerminal, Interrupts
 from hooksync.core.output import Output
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
-from tests.command_line import ROOT
+from tests.command_line import ROOT, Run
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place, owning
 from tests.lanes import sampled
 from tests.terminals import Terminal
@@ -230,15 +230,20 @@ def test_a_missing_file_is_one_clear_error(place: Place) -> None:
 @pytest.mark.parametrize(
     ("arguments", "needle"),
     [
-        ((), "COMMAND"),
         (("bogus",), "bogus"),
         (("plan", "--parallelism", "0"), "parallelism"),
         (("plan", "--timeout", "-1"), "timeout"),
         (("plan", "--format", "yaml"), "format"),
         (("apply", "--out", "x"), "--out"),
-        (("plna",), 'unknown command "plna"\n  fix: choose from init, validate,'),
-        (("plan", "--tenacy", "x"), "unknown flag --tenacy\n  fix: see `hooksync plan --help`"),
-        (("state",), "the following arguments are required: ACTION"),
+        (("aply",), 'unknown command "aply"\n  fix: did you mean apply? (choose from init, valid'),
+        (("zzz",), 'unknown command "zzz"\n  fix: choose from init, validate,'),
+        (("state", "shwo"), 'unknown action "shwo"\n  fix: did you mean show?'),
+        (
+            ("plan", "--file"),
+            "--file needs a value: --file PATH\n  fix: see `hooksync plan --help`",
+        ),
+        (("plan", "--tenacy", "x"), "unknown flag --tenacy\n  fix: did you mean --tenancy?"),
+        (("plan", "--zzz", "x"), "unknown flag --zzz\n  fix: see `hooksync plan --help`"),
         (("state", "move", "a", "b", "--stat", "x"), "unknown flag --stat"),
         (("completion", "tcsh"), "choose from bash, zsh, fish;"),
         (("plan", "hooks.yaml"), "unknown argument hooks.yaml"),
@@ -251,6 +256,31 @@ def test_wrong_usage_exits_with_64_and_points_to_the_help(
     assert (run.code, run.out) == (64, "")
     assert needle in run.err
     assert "--help" in run.err
+
+
+@pytest.mark.parametrize(
+    ("command", "fix"),
+    [
+        ("plan", "leave it out: plan changes nothing"),
+        ("apply", "run `hooksync plan`, which shows what apply would do and changes nothing"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--dryrun", "--dry-run"])
+def test_a_dry_run_is_a_plan(place: Place, command: str, fix: str, flag: str) -> None:
+    run = place.run(command, flag)
+    assert (run.code, run.text) == (64, f"error: unknown flag {flag}\n  fix: {fix}\n")
+
+
+def test_without_a_command_the_help_is_printed_with_exit_code_64(place: Place) -> None:
+    assert place.run() == Run(64, "", place.run("--help").out)
+    assert place.run("state") == Run(64, "", place.run("state", "--help").out)
+
+
+def test_the_command_help_prints_the_help_of_a_command(place: Place) -> None:
+    assert place.run("help") == place.run("--help")
+    assert place.run("help", "plan") == place.run("plan", "--help")
+    assert place.run("help", "state", "show") == place.run("state", "show", "--help")
+    assert place.run("help", "aply").code == 64
 
 
 @pytest.mark.parametrize("seconds", ["901", "-1", "0.5", "30s", "\u00b2", "9" * 5000])

@@ -113,6 +113,23 @@ def test_the_printed_forget_keeps_the_entries_of_a_different_tenant(place: Place
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 
+@pytest.mark.parametrize(("command", "verb"), [("apply", "apply"), ("show", "plan")])
+def test_a_hooks_file_in_place_of_a_saved_plan_is_named_with_the_right_command(
+    place: Place, command: str, verb: str
+) -> None:
+    run = place.run(command, "hooks.yaml")
+    what = "hooks.yaml is not a saved plan: by its name, it is a hooks file"
+    assert run.err == f"error: {what}\n  fix: `hooksync {verb} --file hooks.yaml`\n"
+    assert run.code == 1
+
+
+def test_a_plan_that_is_not_there_has_a_fix_for_each_command_that_reads_it(place: Place) -> None:
+    fix = "name a file that `hooksync plan --out` wrote; with --tenancy, it writes a smaller one"
+    for command in ("apply", "show"):
+        run = place.run(command, "none.json")
+        assert run.err == f"error: there is no plan none.json\n  fix: {fix}\n"
+
+
 @pytest.mark.parametrize("address", ["prod/*", "prod"])
 def test_an_event_is_not_sent_to_one_of_several_receivers(place: Place, address: str) -> None:
     other = "other: {url: '${RECEIVER}', trigger: MOVED, secret: {env: CATALOGUE_SECRET}}"

@@ -339,7 +339,7 @@ MESSAGES: dict[str, Provocation] = {
     # the state and its lock
     "another run of hooksync works with …": two_runs,
     "there is no state at …": typed("state show"),
-    "the state is not JSON": a_merged_state,
+    "the state contains a merge conflict of Git": a_merged_state,
     "the state … cannot be used: …": typed("plan --state git:hooksync-state"),
     "… cannot be written: …": typed("plan --out no/such/folder/plan.json"),
 }

@@ -133,7 +133,21 @@ def test_a_field_of_a_later_version_is_refused_and_never_lost(
 ) -> None:
     said = f"{place} has a field {json.dumps(name)} that this one does not know"
     problem = problem_of(changed(put(*path, name, {"anything": [1.5, None]})))
-    assert problem.startswith(f"{PATH}: a newer hooksync wrote it: {said}: install that\n")
+    assert problem == f"{PATH}: a newer hooksync wrote it: {said}\n  fix: upgrade hooksync"
+
+
+def test_a_state_of_a_later_format_asks_for_an_upgrade_alone() -> None:
+    problem = problem_of(changed(put("format", "hooksync.state/2")))
+    what = 'a newer hooksync wrote it: its format is "hooksync.state/2"'
+    assert problem.startswith(f"{PATH}: {what}")
+    assert problem.endswith("\n  fix: upgrade hooksync")
+
+
+def test_a_state_that_git_merged_names_the_conflict() -> None:
+    text = '{\n<<<<<<< HEAD\n  "serial": 1\n=======\n  "serial": 2\n>>>>>>> other\n}\n'
+    problem = problem_of(text)
+    assert problem.startswith(f"{PATH}:2:1: the state contains a merge conflict of Git\n")
+    assert f"`git checkout --ours {PATH}`" in problem
 
 
 def test_the_fields_of_an_entry_have_the_names_of_the_schema() -> None:
