@@ -249,14 +249,10 @@ def _is_replaced(run: Run, declared: Declared, one: Held, there: Sequence[Held])
 
     `there`: the live subscriptions, and all that the run made, even if somebody has removed them.
     """
-    addresses = {
-        it.address for it in run.remembered if it.id == one.id and it.tenancy == declared.name
-    }
-    addresses |= {run.meant[one.id]} if one.id in run.meant else set()
     if one.id in run.replaced_before:
         return True
     for want in declared.wanted:
-        if want.place != one.place and want.address not in addresses:
+        if want.place != one.place:
             continue
         age = run.made.get(one.id, -1)
         others = [it for it in there if it.place == want.place]
@@ -546,7 +542,7 @@ def one_apply_settles_all(run: Run) -> Iterator[str]:
                 )
                 if one.secret != want.secret and not is_unknown and one.id not in run.misled:
                     yield f"{want.address} has a wrong secret, and is not told as unknown"
-                if one.flag != want.flag and _is_flag_known(run, declared, one):
+                if one.flag != want.flag and _is_flag_known(run, declared, one) and not is_unknown:
                     yield f"{want.address} has the wrong flag"
         for one in there:
             is_to_go = not declared.is_targeted and run.owns(declared, one)

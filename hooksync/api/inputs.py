@@ -24,7 +24,7 @@ from hooksync.reconcile.context import World, find_store, hold_run_lock, is_ci
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned, UnreadTenancy
 from hooksync.reconcile.planner import Planner
-from hooksync.reconcile.session import Run, open_run
+from hooksync.reconcile.session import Run, open_run, refuse_shared_ids
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import KeyRing, derive_key
 from hooksync.state.history import FetchedTenancy
@@ -72,11 +72,14 @@ class Session(Record, frozen=True):
     planner: Planner
     declared: Declared
     store: StateStore | None
+    running: Problem | None = None  # another run holds the run lock
 
     def plan(self) -> tuple[Planned, ...]:
         """Read the tenancies and plan them."""
         with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
             fetched = self.run.read(advance, self.planner.is_behind)
+        if self.declared.options.policy:
+            fetched = refuse_shared_ids(fetched)
         read = [one for one in fetched if isinstance(one, FetchedTenancy)]
         plans = {plan.tenancy.name: plan for plan in self.planner.plan(read)}
         planned: list[Planned] = []
@@ -151,7 +154,17 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
                 list_wait=list_wait if is_apply else 0.0,
             )
         )
-        yield Session(run, _make_planner(declared, run, store, state), declared, store)
+        running = None if is_apply or store is None else _other_run(store)
+        yield Session(run, _make_planner(declared, run, store, state), declared, store, running)
+
+
+def _other_run(store: StateStore) -> Problem | None:
+    """Report the run that holds the run lock of a state; None if nobody does."""
+    holder = store.holder()
+    if holder is None:
+        return None
+    what = f"another run holds the run lock: {holder}: what follows may be half done"
+    return Problem(what, "run this again when that run has ended")
 
 
 def _make_planner(

@@ -466,6 +466,7 @@ def _view(
         (*options.tenancies, *options.targets),
         bool(options.targets),
         against_all,
+        running=session.running,
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hooksync.reconcile.context import World
 
 _MAKE_AGAIN = "create it again with `hooksync plan --out`"
+_CLOCKS_DIFFER = timedelta(minutes=5)  # between the clocks of two machines, at most
 _NOWHERE = model.Location("", 1, 1)
 
 
@@ -108,10 +109,13 @@ def _check_seals(document: Fields, path: str, key: PlanKey | None) -> None:
 def age_problem(
     saved: SavedPlan, path: str, max_age: timedelta | None, now: datetime
 ) -> Problem | None:
-    """Return why a plan is too old, or None. --max-age overrides its own expiry."""
+    """Return why a plan's date is not acceptable, or None. --max-age overrides its own expiry."""
     made = saved.created_at
     end = saved.expires_at
     when = f"it was made at {saved.view.created_at}, now it is {rfc3339(now.timestamp())}"
+    if made - now > _CLOCKS_DIFFER:
+        fix = f"check the clocks of both machines; then {_MAKE_AGAIN}"
+        return Problem(f"{path} is dated in the future: {when}", fix)
     if max_age is not None and now - made > max_age:
         return Problem(f"{path} is older than --max-age allows ({max_age}): {when}", _MAKE_AGAIN)
     if max_age is None and end is not None and now > end:

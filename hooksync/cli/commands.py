@@ -40,6 +40,8 @@ traits, for behaviour of the real service that is not known:
   refuse-duplicates   respond with 409 to a second subscription with the same
                       URL and trigger
   answer-without-id   leave the id out of the response to a new subscription
+  answer-empty        respond to a new subscription with an empty body
+  codes-once          accept each one-time code only once
   no-challenge        do not challenge receivers, so they need not run"""
 
 

@@ -13,7 +13,7 @@ from hooksync.api import run as library
 from hooksync.api.inputs import Declared, hold_to_policy, prepare
 from hooksync.commands.export_draft import ExportedTenancy, Need, slug
 from hooksync.commands.options import Format, LiveOptions
-from hooksync.commands.problems import show_problems
+from hooksync.commands.problems import show_problems, show_running
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written
 from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import write_yaml
@@ -107,6 +107,7 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
         code = world.interrupt_code()
     elif view.errors:
         code = ExitCode.ERROR
+    show_running(view, world)
     table, summary = coverage_table(view) if options.shows_coverage else list_table(view)
     if options.format == "text":
         world.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(view)])

@@ -25,6 +25,7 @@ def show_plan(
     shows_kept: bool,
 ) -> None:
     """Show a plan. `document`: the plan as JSON. `html`: a function that returns it as HTML."""
+    show_running(view, world)
     match form:
         case "text":
             world.terminal.show(plan_lines(view, shows_kept=shows_kept))
@@ -39,11 +40,18 @@ def show_plan(
             world.terminal.result(text)
 
 
+def show_running(view: RunView, world: World) -> None:
+    """Report first that another run holds the run lock."""
+    if view.running:
+        world.terminal.warn(view.running)
+
+
 def show_problems(
     result: RunView, world: World, *, refused: str, told: set[Problem] | None = None
 ) -> None:
     """Show problems, each with its fix. Those in `told` are skipped; the others are added to it."""
     known = set() if told is None else told
+    known.update(filter(None, [result.running]))  # reported before the plan
     found = [("warning", each) for each in result.all_warnings]
     found += [(refused, each) for each in result.refusals]
     found += [("error", each) for each in result.error_problems]

@@ -208,7 +208,7 @@ def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
     """Find the records to forget. Raises UsageError for a glob that matches none."""
     records = [each for each in state.records() if options.server in (None, each.server)]
     if options.tenant:
-        records = [each for each in records if each.tenant == options.tenant.lower()]
+        records = [each for each in records if each.tenant == options.tenant.casefold()]
     names = sorted({each.address for each in records})
     refuse_unmatched("GLOB", options.globs, names, "address in the state")
     return [each for each in records if matches_any(each.address, options.globs)]

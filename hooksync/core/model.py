@@ -332,7 +332,7 @@ class TenancyKey(NamedTuple):
     """The key of a tenancy in the state; its name in the file can change."""
 
     server: str  # as `Server.shown` writes it
-    tenant: str  # in lower case; "": not known
+    tenant: str  # casefolded; "": not known
 
     def __str__(self) -> str:
         return f"{self.server} / {self.tenant}" if self.tenant else self.server

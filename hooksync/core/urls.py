@@ -179,8 +179,18 @@ def server_fault(server: str) -> str | None:
 
 
 def server_url(server: str) -> str:
-    """Return the normal form of a valid server: scheme, host and port."""
-    return normal_url(_with_scheme(server)).removesuffix("/")
+    """Return the one spelling of a valid server: scheme, host and port.
+
+    A name has no final dot, and an IPv4 address is not written as an IPv6 address.
+    """
+    scheme, netloc, _ = split_url(normal_url(_with_scheme(server)))
+    host, port = split_port(netloc)
+    address = literal_address(host)
+    if address is None:
+        host = host.removesuffix(".")
+    else:
+        host = f"[{address}]" if address.version == 6 else str(address)
+    return f"{scheme}://{host}:{port}" if port else f"{scheme}://{host}"
 
 
 def is_plain_http(url: str) -> bool:

@@ -29,6 +29,7 @@ def document_fields(
         "hooksync_version": __version__,
         "state": view.state,
         "state_missing": view.is_state_missing,
+        "running": view.running.what if view.running else None,
         "sources": view.sources,
         "refusals": _lines(view.refusals),
         "warnings": _lines(view.all_warnings),

@@ -185,6 +185,7 @@ class RunView(Record, _Counted, frozen=True):
     is_targeted: bool = False  # whether --target selected only some subscriptions
     against_all: tuple[Problem, ...] = ()  # why no step at all is carried out
     state_error: FileError | None = None  # why the state could not be written
+    running: Problem | None = None  # another run held the run lock when this plan was made
 
     @property
     def steps(self) -> tuple[StepView, ...]:
@@ -212,7 +213,7 @@ class RunView(Record, _Counted, frozen=True):
             *self._unlisted_warnings(),
         )
         # a saved plan already has the warnings from its steps: show each once
-        return tuple(dict.fromkeys((*self.warnings, *made)))
+        return tuple(dict.fromkeys((*filter(None, [self.running]), *self.warnings, *made)))
 
     def _unknown_warnings(self) -> Iterator[Problem]:
         """Name the subscriptions whose secrets are unknown, unless a refusal names them."""

@@ -50,6 +50,11 @@ from hooksync.reconcile.plan import (
 from hooksync.reconcile.session import Run
 from hooksync.reconcile.step_runner import Call, Service, StepRunner
 
+_PROVED_FIX = (
+    "read the service's answer above; the receiver has just answered hooksync's challenge with the"
+    " declared secret"
+)
+
 
 def apply_plans(
     plans: Sequence[TenancyPlan],
@@ -155,6 +160,9 @@ class Execution(Record, frozen=True):
                 self.advance()
             secret = self.run.secrets.find(runner.declared.secret)
             runner.create(self.service, secret, known)
+            answer = (self.plan.answers or {}).get(runner.declared.address)
+            if runner.is_invalid and answer and answer.state == "ready":
+                runner.explain(runner.detail, _PROVED_FIX)
 
         self._side_by_side(create, self._makers())
 

@@ -4,12 +4,13 @@ This module is the core of hooksync, and pure: no I/O, no clock.
 
 First, declared and live subscriptions are paired: by identity, then by what the state contains.
 Then each pair gets a step. A live subscription that is not owned is removed only if a declared one
-replaces it, or if it is a duplicate for an address that `--replace` names.
+with its identity replaces it, or if it is a duplicate for an address that `--replace` names. If its
+secret is unknown, a difference never replaces it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from hooksync.core.model import (
     DeclaredSubscription,
     Globs,
     LiveSubscription,
+    SecretState,
     Tenancy,
     matches_any,
 )
@@ -71,25 +73,21 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
     1. It has the declared identity.
     2. Its state entry was made for this declared URL and trigger, and the service spells the URL
        differently.
-    3. Its state entry has the declared address, for which the rules above found nothing. So the
-       declared URL has changed. If several fit, the newest is paired.
+    3. It is owned, and its state entry has the declared address, for which the rules above found
+       nothing. So the declared URL has changed. If several fit, the newest is paired.
     4. An earlier run made a paired subscription as its replacement, but did not remove it.
+
+    Under a policy, an unsigned state pairs nothing: its writer could cause any removal.
     """
     everything = (*tenancy.subscriptions, *tenancy.not_selected)
     places = {declared.key: list[LiveSubscription]() for declared in everything}
     others: list[LiveSubscription] = []
     for one in live:
         places.get(one.key, others).append(one)
-    known = []
-    for one in others:
-        entry = history.entries.get(one.id)
-        # Under a policy, an unsigned state proves nothing: its writer could cause any removal.
-        if entry and (history.is_proof or is_owned(tenancy, one, history)):
-            known.append((one, entry))
     pairs = list(zip(everything, places.values(), strict=True))
-    if known:
-        _pair_known(pairs, known, history)
     if history.is_proof and others:
+        moved = _pair_respelt(pairs, others, history)
+        _pair_moved(pairs, [each for each in moved if is_owned(tenancy, each[0], history)])
         _pair_replaced(pairs, others, history)
     for declared, found in pairs:
         if len(found) > 1:
@@ -97,19 +95,30 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
     return pairs
 
 
-def _pair_known(
-    pairs: Pairs, known: Sequence[tuple[LiveSubscription, StateEntry]], history: History
-) -> None:
-    """Pair live subscriptions by what the state contains about them."""
+def _pair_respelt(
+    pairs: Pairs, others: Sequence[LiveSubscription], history: History
+) -> list[tuple[LiveSubscription, StateEntry]]:
+    """Pair live subscriptions whose URL the service spells differently than the file.
+
+    Returns those that were made for a URL and trigger that no file declares, with their entries.
+    """
     made_for = {declared_digest(history.url_salt, one.key): (one, found) for one, found in pairs}
     moved = []
-    for live, entry in known:
+    for live in others:
+        entry = history.entries.get(live.id)
+        if entry is None:
+            continue
         declared, found = made_for.get(entry.declared, (None, []))
         if declared is None:
             moved.append((live, entry))
         # if this is no respelling, the response that contained this id was wrong
         elif is_respelling(live.url.full, declared.url.full):
             found.append(live)
+    return moved
+
+
+def _pair_moved(pairs: Pairs, moved: list[tuple[LiveSubscription, StateEntry]]) -> None:
+    """Pair live subscriptions with declared ones of the same address that have no live one."""
     free = {local_name(declared): found for declared, found in pairs if not found}
     moved.sort(key=lambda each: each[1].run)
     for live, entry in moved:
@@ -218,24 +227,36 @@ class _Comparison(Record, frozen=True):
             return self._subscribe(declared)
         live = found[0]
         state = self.history.state_of(declared, live)
+        unknown = self._unknown_reasons(declared, live)
+        is_replaced = self._is_requested(declared) or self.tenancy.unknown_secret == "replace"
+        if unknown and not is_replaced:
+            return planned.Keep(declared, live, state, unknown)
         changes = content_changes(declared, live, self.history)
-        reasons = []
-        if is_moved(declared, live, self.history):
-            reasons.append(planned.URL_CHANGED)
-        for change in changes:
-            reasons.append(Reason("flag-changed", f"{change.field} differs"))
-        if self.history.is_unconfirmed(live):
-            reasons.append(planned.UNCONFIRMED)
-        elif state == "changed":
-            reasons.append(planned.SECRET_CHANGED)
+        reasons = [*self._differences(declared, live, state, changes)]
         if self._is_requested(declared):
             reasons.append(planned.REQUESTED)
-        unknown = self._unknown_reasons(declared, live)
         if self.tenancy.unknown_secret == "replace":
             reasons += unknown
         if reasons:
             return planned.Resubscribe(declared, live, tuple(reasons), changes, state)
-        return planned.Keep(declared, live, state, unknown)
+        return planned.Keep(declared, live, state)
+
+    def _differences(
+        self,
+        declared: DeclaredSubscription,
+        live: LiveSubscription,
+        state: SecretState,
+        changes: Iterable[planned.Change],
+    ) -> Iterator[Reason]:
+        """Return how a declared subscription differs from its live one."""
+        if is_moved(declared, live, self.history):
+            yield planned.URL_CHANGED
+        for change in changes:
+            yield Reason("flag-changed", f"{change.field} differs")
+        if self.history.is_unconfirmed(live):
+            yield planned.UNCONFIRMED
+        elif state == "changed":
+            yield planned.SECRET_CHANGED
 
     def _subscribe(self, declared: DeclaredSubscription) -> planned.Subscribe:
         is_lost = local_name(declared) in self.lost_names

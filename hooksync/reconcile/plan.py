@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
-from hooksync.core.errors import HooksyncError, Problem, SecretError, some_of
+from hooksync.core.errors import HooksyncError, Problem, SecretError, counted, some_of
 from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscription,
@@ -162,7 +162,8 @@ class TenancyPlan(Record, frozen=True):
     steps: tuple[Step, ...]  # in the order of `step_order`
     history: History = NOTHING  # what the state contained when the plan was made
     refusals: tuple[Problem, ...] = ()  # why the plan may not be carried out
-    warnings: tuple[Problem, ...] = ()  # about receivers that are not ready
+    # about a file that may belong to a different tenancy, and receivers that are not ready
+    warnings: tuple[Problem, ...] = ()
     # the answers of receivers, by the declared address; None: no receiver was challenged
     answers: Mapping[str, ProbeResult] | None = None
     error: SecretError | None = None  # secrets that cannot be used: the plan is not begun
@@ -272,6 +273,24 @@ def not_begun(plan: TenancyPlan) -> TenancyOutcome:
     return TenancyOutcome(plan, tuple(outcomes))
 
 
+def warnings_of(plan: TenancyPlan) -> Iterator[Problem]:
+    """Warn if the state has none of the declared addresses, and the plan moves or removes.
+
+    Then the file may belong to a different tenancy.
+    """
+    tenancy = plan.tenancy
+    changed = sum(isinstance(step, Unsubscribe) or _moves_url(step) for step in plan.steps)
+    recorded = {entry.address for entry in plan.history.entries.values()}
+    declared = {one.address for one in (*tenancy.subscriptions, *tenancy.not_selected)}
+    if changed and recorded and declared and recorded.isdisjoint(declared):
+        what = (
+            f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
+            f" and the plan moves or removes {counted(changed, 'subscription')}"
+        )
+        fix = "check that `server` and `tenant` are those that this file is meant for"
+        yield Problem(what, fix, tenancy.location)
+
+
 def reasons_against(
     plan: TenancyPlan, owned: int, *, is_missing: bool = False
 ) -> tuple[Problem, ...]:
@@ -288,17 +307,33 @@ def reasons_against(
 
 
 def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
-    """List the limits that a plan violates. Duplicate and replaced subscriptions do not count."""
+    """List the limits that a plan violates.
+
+    Duplicate and replaced subscriptions do not count; for a policy, they do if their URL ends.
+    """
     tenancy = plan.tenancy
     removals = [step for step in plan.steps if isinstance(step, Unsubscribe)]
     removed = sum(step.duplicate_of is None for step in removals)
     declares = bool(tenancy.subscriptions or tenancy.not_selected)
     problems = []
-    for limit in filter(None, (tenancy.limit, tenancy.ceiling)):
-        fix = _CEILING_FIX if limit.policy else _LIMIT_FIX
-        for what in _excess(limit, removed, owned, declares=declares):
-            problems.append(Problem(f"{tenancy.name}: would {what}", fix, tenancy.location))
+    for what in _excess(tenancy.limit, removed, owned, declares=declares):
+        problems.append(Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location))
+    if tenancy.ceiling:
+        ended = removed + sum(map(_moves_url, plan.steps))
+        for what in _excess(tenancy.ceiling, ended, owned, declares=declares):
+            problem = Problem(f"{tenancy.name}: would {what}", _CEILING_FIX, tenancy.location)
+            problems.append(problem)
     return problems
+
+
+def _moves_url(step: Step) -> bool:
+    """Whether a step removes a live URL, and the declared subscription has a different one."""
+    match step:
+        case Resubscribe():
+            return URL_CHANGED in step.reasons
+        case Unsubscribe(live=live, duplicate_of=declared) if declared:
+            return live.url.identity != declared.url.identity
+    return False
 
 
 def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, declares: bool) -> Iterator[str]:
@@ -310,14 +345,16 @@ def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, declares: bool
     else:
         percent = limit.percent or 0
         is_over = removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
+    does = "unsubscribe"
     setting = f"limits.unsubscribe is {limit}"
     if limit.policy:
+        does = "remove or move"
         setting = f"the policy has max_unsubscribe: {limit} ({limit.policy})"
     if is_over:
-        yield f"unsubscribe {removed} of the {owned} it owns: {setting}"
+        yield f"{does} {removed} of the {owned} it owns: {setting}"
     if removed == owned and not declares:
         place = f": {setting}" if limit.policy else ""
-        yield f"unsubscribe all it owns ({removed}), since none is declared{place}"
+        yield f"{does} all it owns ({removed}), since none is declared{place}"
 
 
 def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:

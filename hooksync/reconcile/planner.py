@@ -31,6 +31,7 @@ from hooksync.reconcile.plan import (
     TenancyOutcome,
     TenancyPlan,
     reasons_against,
+    warnings_of,
 )
 from hooksync.state.fingerprints import KeyRing, Salt, Wanted
 from hooksync.state.history import (
@@ -95,9 +96,13 @@ class Planner(Record, frozen=True):
     ) -> TenancyPlan:
         """Plan a tenancy, and list why the plan may not be carried out."""
         plan = make_plan(tenancy, live, self.options, history)
-        owned = sum(is_owned(tenancy, one, history) for one in live)
+        owned = sum(one.is_listed and is_owned(tenancy, one, history) for one in live)
         is_missing = self.is_missing and self.is_ci
-        return replace(plan, refusals=reasons_against(plan, owned, is_missing=is_missing))
+        return replace(
+            plan,
+            refusals=reasons_against(plan, owned, is_missing=is_missing),
+            warnings=tuple(warnings_of(plan)),
+        )
 
     def differences(
         self, outcomes: Iterable[TenancyOutcome], state: State

@@ -68,7 +68,10 @@ def judge(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
         kind = refusals if is_refused else warnings
         kind[step.declared.name] = _not_ready(step.declared, answer)
     return replace(
-        plan, answers=answers, refusals=tuple(refusals.values()), warnings=tuple(warnings.values())
+        plan,
+        answers=answers,
+        refusals=tuple(refusals.values()),
+        warnings=(*plan.warnings, *warnings.values()),
     )
 
 

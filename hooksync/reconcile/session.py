@@ -74,6 +74,7 @@ def open_run(
         world.clock,
         private,
         partial(_check_lock, store, world.stop, failures),
+        world.terminal.message,
     )
     secrets = world.secrets
     _mask_what_a_service_may_quote(tenancies, world)
@@ -195,6 +196,33 @@ class Run(Record, frozen=True):
             shared = names[one.tenancy.key]
             kept.append(_same_tenancy(one.tenancy, shared) if len(shared) > 1 else one)
         return tuple(kept)
+
+
+def refuse_shared_ids(fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
+    """Refuse tenancies whose lists share an id: they may be one tenancy under two names.
+
+    A limit for each tenancy would then count its removals in parts.
+    """
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for one in fetched:
+        for live in one.live if isinstance(one, FetchedTenancy) else ():
+            names[live.id].append(one.tenancy.name)
+    sharing: dict[str, list[str]] = {}
+    for several in names.values():
+        if len(several) > 1:
+            sharing |= dict.fromkeys(several, several)
+    kept: list[Fetched] = []
+    for one in fetched:
+        shared = sharing.get(one.tenancy.name)
+        if shared:
+            what = (
+                f"the lists of {' and '.join(shared)} contain the same id: they may be one tenancy"
+            )
+            refused = Refused(Problem(what, "declare it once", one.tenancy.location))
+            kept.append(UnreadTenancy(one.tenancy, refused))
+        else:
+            kept.append(one)
+    return tuple(kept)
 
 
 def _same_tenancy(tenancy: Tenancy, names: Sequence[str]) -> UnreadTenancy:

@@ -25,6 +25,7 @@ from hooksync.reconcile.plan import (
 )
 
 CONFLICT = 409
+_INVALID = (400, 422)  # the service refuses the subscription, or the receiver failed its challenge
 
 ActiveStep: TypeAlias = Subscribe | Resubscribe | Unsubscribe
 
@@ -60,6 +61,7 @@ class StepRunner:
         self.removal = Call.UNTRIED
         self.new_id: str | None = None  # set if `creation` is DONE
         self.has_conflict = False  # 409: the service says that the subscription exists already
+        self.is_invalid = False  # 400 or 422
         self.is_confirmed = False  # a success response vouches for the new one
         self.was_listed = False  # a list has shown the new one
         self.is_still_listed = False  # the last list shows the old one
@@ -115,7 +117,9 @@ class StepRunner:
             identifier = service.subscribe(self.declared, secret)
         except HooksyncError as error:
             self.creation = self._failed(error)
-            self.has_conflict = isinstance(error, Rejected) and error.status == CONFLICT
+            status = error.status if isinstance(error, Rejected) else 0
+            self.has_conflict = status == CONFLICT
+            self.is_invalid = status in _INVALID
         else:
             self.is_confirmed = True
             if identifier and identifier not in known:

@@ -43,6 +43,8 @@ class Trait(StrEnum):
 
     REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
     ANSWER_WITHOUT_ID = "answer-without-id"
+    ANSWER_EMPTY = "answer-empty"
+    CODES_ONCE = "codes-once"
     NO_CHALLENGE = "no-challenge"
 
 
@@ -155,7 +157,8 @@ class Rules:
     def __init__(
         self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
     ) -> None:
-        self._accounts = Accounts(options.accounts, options.clock)
+        codes_once = Trait.CODES_ONCE in options.traits
+        self._accounts = Accounts(options.accounts, options.clock, codes_once=codes_once)
         self.tenancies = Tenancies(options)
         self._traits = options.traits
         self._challenge = challenge
@@ -212,6 +215,8 @@ class Rules:
             if reason is not None:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
         document = self.describe(self.tenancies.add(tenant, wanted))
+        if Trait.ANSWER_EMPTY in self._traits:
+            return Answer(200)
         if Trait.ANSWER_WITHOUT_ID in self._traits:
             del document["id"]
         return json_answer(200, document)

@@ -25,14 +25,25 @@ from hooksync.service.responses import (
 Send = Callable[[Request], Answer]  # repeats a call if no answer came, or if the service is busy
 FindSecrets = Callable[[Iterable[SecretRef]], Mapping[SecretRef, Secret]]
 
+CODE_SECONDS = 30  # a one-time code is valid for so long
+
 _PATH = "/api/accesstoken"
 _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # statuses that may mean wrong credentials
+
+
+class _CodeRefused(Exception):
+    """The service refused a one-time code. It may accept the next one."""
+
+    def __init__(self, error: Rejected) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class TokenSession:
     """Logs in to one tenancy, for all its threads.
 
-    Refused credentials are not tried again: accounts get locked.
+    Refused credentials are not tried again, because accounts get locked. A one-time code is tried
+    once more, when the next one is due.
     """
 
     def __init__(
@@ -73,6 +84,24 @@ class TokenSession:
 
         Raises SecretError if a credential is missing or unusable, and otherwise ServiceError.
         """
+        try:
+            return self._log_in_once()
+        except _CodeRefused as refused:
+            # one second more, because the clock of the service may be a little behind
+            seconds = CODE_SECONDS - int(self._context.clock.now()) % CODE_SECONDS + 1
+            self._context.tell(
+                f"{self._tenancy.name}: the service refused the one-time code, which may work only"
+                f" once: waiting {seconds} seconds for the next code"
+            )
+            if self._context.clock.wait(self._context.stop, seconds):
+                raise refused.error from None
+        try:
+            return self._log_in_once()
+        except _CodeRefused as refused:
+            raise refused.error from None
+
+    def _log_in_once(self) -> LogIn:
+        """Log in. Raises _CodeRefused if the service refuses the one-time code."""
         username, password = self._user_and_password()
         tenant = self._tenancy.tenant
         form = {"username": username, "password": password}
@@ -103,9 +132,13 @@ class TokenSession:
             "twoFactorToken": code,
         }
         request, answer = self._ask("complete-2fa", form)
-        doubt = f"check the {ref.subject} and this machine's clock"
-        fix = f"{doubt}; a code may work once only: if it was just used, wait for 30 seconds"
-        log_in = self._read(request, answer, fix)
+        fix = f"check the {ref.subject} and this machine's clock"
+        try:
+            log_in = self._read(request, answer, fix)
+        except Rejected as error:
+            if answer.status in _WRONG_CREDENTIALS:
+                raise _CodeRefused(error) from None
+            raise
         return replace(log_in, tenant=log_in.tenant or tenant)
 
     def _one_time_code(self, ref: SecretRef) -> str:

@@ -36,7 +36,7 @@ from hooksync.service.responses import (
     TOO_MANY,
     NotUnderstood,
     fix_for_status,
-    read_created_id,
+    read_created,
     read_subscriptions,
 )
 
@@ -125,7 +125,8 @@ class Preservica:
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription. Returns its id, if the service reports it.
 
-        Raises AnswerLost if the subscription may have been made, and otherwise ServiceError.
+        Any 2xx is a success, whatever its body is, unless the body reports an error. Raises
+        AnswerLost if the subscription may have been made, and otherwise ServiceError.
         """
         self._redactor.learn([secret.reveal()])
         wanted = {
@@ -139,17 +140,13 @@ class Preservica:
         server = self._tenancy.server.base_url
         request = Request("POST", server, SUBSCRIPTIONS, headers, body)
         answer = self._authorised(request, "creation")
-        if answer.status != 200:
+        created = read_created(answer.body)
+        if not 200 <= answer.status < 300 or created.has_error:
             fix = _fix_for_subscribing(answer.status, declared)
             raise self._failure(request, answer, fix)
-        try:
-            identifier = read_created_id(answer.body)
-            if identifier is not None:
-                self._check_names([identifier])
-        except NotUnderstood as error:
-            problem = self._context.problem(request, answer, _NOT_KNOWN, str(error))
-            raise AnswerLost(problem) from error
-        return identifier
+        if self._redactor.holds(created.id):
+            return None  # an id that contains a secret is never shown
+        return created.id or None
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription. It is no error if the service no longer has it.

@@ -220,6 +220,7 @@ class CallContext(Record, frozen=True):
     clock: Clock = SYSTEM_CLOCK
     private_receivers: bool = True  # whether receivers may be called at private addresses
     before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
+    tell: Callable[[str], None] = lambda text: None  # shows a message to the user
 
     def send(self, request: Request, peer: str, shown: str) -> Answer:
         """Make one call and record it.

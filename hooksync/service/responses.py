@@ -13,7 +13,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import requests.exceptions
 
@@ -80,10 +80,11 @@ class _Live(
     include: bool | str | None = None  # not known whether it is a boolean or a string
 
 
-class _Created(Record, frozen=True):
-    """The answer to the call that makes a subscription."""
+class Created(NamedTuple):
+    """What an answer says about the subscription that a call was to make."""
 
-    id: str | int | None = None
+    id: str = ""  # empty: the answer has none that can be used
+    has_error: bool = False
 
 
 T = TypeVar("T")
@@ -147,12 +148,19 @@ def read_subscriptions(body: bytes, declared: Mapping[str, str]) -> LiveSubscrip
     return tuple(found)
 
 
-def read_created_id(body: bytes) -> str | None:
-    """Read the id of a new subscription; None if the answer does not contain it."""
-    identifier = _read(body, _Created).id
-    if identifier == "":
-        raise NotUnderstood("the id of the new subscription is empty")
-    return None if identifier is None else str(identifier)
+def read_created(body: bytes) -> Created:
+    """Read the answer to the call that makes a subscription; its body may be anything."""
+    try:
+        document = read_json(body)
+    except NotUnderstood:
+        return Created()
+    if not isinstance(document, dict):
+        return Created()
+    has_error = bool(document.get("error") or document.get("errors"))
+    identifier = document.get("id")
+    is_usable = isinstance(identifier, str | int) and not isinstance(identifier, bool)
+    text = str(identifier) if is_usable else ""
+    return Created(text, has_error or document.get("success") is False)
 
 
 def may_pass(status: int) -> bool:

@@ -24,7 +24,7 @@ class Recorded(Record, frozen=True):
     """A record about one address of a tenancy."""
 
     server: str  # as `Server.shown` writes it
-    tenant: str  # as the log-in reports it, in lower case; "": it reports none
+    tenant: str  # as the log-in reports it, casefolded; "": it reports none
     address: str
 
     @property

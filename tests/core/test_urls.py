@@ -99,6 +99,11 @@ def test_an_invalid_receiver_url_has_a_fault(url: str, fault: str) -> None:
         ("http://localhost:80/", "http://localhost"),
         ("[::1]:8080", "https://[::1]:8080"),
         ("[::1]", "https://[::1]"),
+        ("[0:0::1]:443", "https://[::1]"),
+        ("eu.preservica.com.", "https://eu.preservica.com"),
+        ("http://eu.preservica.com.:8080/", "http://eu.preservica.com:8080"),
+        ("http://[::ffff:127.0.0.1]:8080", "http://127.0.0.1:8080"),
+        ("[::FFFF:7f00:1]", "https://127.0.0.1"),
         ("localhost:8443", "https://localhost:8443"),
     ],
 )

@@ -309,7 +309,7 @@ def test_a_plan_with_every_kind_of_step_does_exactly_what_it_shows(place: Place)
     gone = place.box.seed("DEMO", "https://ours.example/gone", "MOVED", SECRET)
     vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     kept = place.box.seed("DEMO", url, "FULL_TEXT_INDEXED", SECRET)
-    save(place)
+    save(place, "--replace", "prod/catalogue/MOVED")
     run = place.run("apply", "plan.json", "--format", "json")
     assert run.code == 0, run.err
     assert_sealed(run.json, "report")

@@ -105,7 +105,7 @@ def test_the_schemas_accept_unknown_fields(kind: str) -> None:
 
 def test_a_plan_with_every_action_is_valid(box: Sandbox, command: Command) -> None:
     seed(box)
-    done, document = command("plan")
+    done, document = command("plan", "--replace", OTHER)
     assert done.code == 0
     assert_fit_to_be_kept(done, "plan")
     assert steps_by_action(document) == {
@@ -160,7 +160,7 @@ def test_every_result_of_plan_and_apply_is_valid_and_contains_its_reason(
 
 def test_the_report_of_a_whole_success_is_valid(box: Sandbox, command: Command) -> None:
     seed(box)
-    done, document = command("apply", "--yes")
+    done, document = command("apply", "--yes", "--replace", OTHER)
     assert done.code == 0
     assert_fit_to_be_kept(done, "report")
     assert document["summary"] == {

@@ -90,7 +90,7 @@ _READERS = (
     answers.read_log_in,
     answers.read_refusal,
     read_subscriptions,
-    answers.read_created_id,
+    answers.read_created,
 )
 
 

@@ -25,7 +25,7 @@ from tests.clocks import JumpingClock
 from tests.fakes import FakeService
 from tests.memory_backend import MemoryBackend
 from tests.memory_terminal import MemoryTerminal
-from tests.reconcile.planning import ENVIRON, PLAIN, VALUE, planner
+from tests.reconcile.planning import ENVIRON, PLAIN, VALUE, made, planner
 from tests.state_makers import PROD, load, state
 
 
@@ -48,6 +48,12 @@ class Tenant:
         """Write a state with these records."""
         update(self.store, lambda _: state(*records))
         return self
+
+    def remember_live(self) -> Tenant:
+        """Write a state in which hooksync made each live subscription with a declared identity."""
+        wanted = {one.key: one for one in self.wanted.subscriptions}
+        known = [made(one.id, wanted[one.key]) for one in self.listed if one.key in wanted]
+        return self.remember(*known)
 
     @property
     def state(self) -> State:

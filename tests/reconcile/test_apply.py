@@ -16,7 +16,7 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import INDEXED, declared, live, tenancy
-from tests.reconcile.planning import line_of, told
+from tests.reconcile.planning import line_of, made, told
 from tests.reconcile.tenants import Tenant, results, said
 
 OLD = live("old", include_identifiers=False)  # the declaration asks for identifiers
@@ -41,6 +41,7 @@ def test_a_replacement_creates_first_unless_remove_first_is_declared(
     replacement: str, calls: list[str]
 ) -> None:
     tenant = Tenant(tenancy(ONE, replacement=replacement), FakeService.holding([OLD]))
+    tenant.remember_live()
     assert tenant.apply().is_as_declared
     assert tenant.service.calls == calls
 
@@ -61,6 +62,7 @@ def test_remove_first_creates_each_subscription_right_after_its_removal() -> Non
     wanted = [declared(f"https://h.example/{name}", name=name) for name in "ab"]
     there = [live(name, f"https://h.example/{name}", include_identifiers=False) for name in "ab"]
     tenant = Tenant(tenancy(*wanted, replacement="remove-first"), FakeService.holding(there))
+    tenant.remember_live()
     tenant.width = 1  # one call at a time
     assert tenant.apply().is_as_declared
     for name in "ab":
@@ -178,7 +180,7 @@ ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
 def test_no_step_is_tried_twice_and_each_unfinished_step_has_a_reason_and_a_fix(
     service: FakeService, replacement: str, end: tuple[str, str, str], there: list[str]
 ) -> None:
-    tenant = Tenant(tenancy(ONE, replacement=replacement), service)
+    tenant = Tenant(tenancy(ONE, replacement=replacement), service).remember_live()
     outcome = tenant.apply()
     [one] = outcome.outcomes
     assert (one.result, one.detail, one.fix) == end
@@ -231,7 +233,8 @@ def test_a_removal_that_waits_names_each_missing_subscription() -> None:
 def test_a_duplicate_stays_while_the_declared_subscription_is_missing() -> None:
     twin = live("twin", include_identifiers=False)
     service = FakeService.holding([OLD, twin], on_subscribe=deque([rejected(400)]))
-    outcome = Tenant(tenancy(ONE, replacement="remove-first"), service).apply()
+    tenant = Tenant(tenancy(ONE, replacement="remove-first"), service)
+    outcome = tenant.remember(made("old", ONE)).apply()
     assert results(outcome) == ["half-done", "not-attempted"]
     assert said(outcome)[1] == (f"it stays until these certainly exist: {ONE.address}", NEXT_RUN)
     assert list(service.live) == ["twin"]
@@ -303,6 +306,7 @@ def test_an_interrupted_replacement_is_unsettled_and_never_leaves_its_place_empt
     replacement: str, there: list[str]
 ) -> None:
     tenant = Tenant(tenancy(ONE, replacement=replacement), FakeService.holding([OLD]))
+    tenant.remember_live()
     tenant.advance = tenant.stop.set
     assert results(tenant.apply()) == ["unsettled"]
     assert sorted(tenant.service.live) == there
@@ -321,7 +325,7 @@ class Cut(FakeService):
 
 def test_an_interrupt_while_the_list_is_read_keeps_the_old_subscription() -> None:
     service = Cut.holding([OLD])
-    tenant = Tenant(tenancy(ONE), service, stop=service.stop)
+    tenant = Tenant(tenancy(ONE), service, stop=service.stop).remember_live()
     assert said(tenant.apply()) == [(INTERRUPTED, NEXT_RUN)]
     assert service.calls == [CREATE, "list"]
 
@@ -329,7 +333,7 @@ def test_an_interrupt_while_the_list_is_read_keeps_the_old_subscription() -> Non
 def test_each_subscribe_and_unsubscribe_advances_the_progress() -> None:
     ticks: list[None] = []
     new = declared("https://hooks.example.org/new", name="new")
-    tenant = Tenant(tenancy(ONE, new), FakeService.holding([OLD, GONE]))
+    tenant = Tenant(tenancy(ONE, new), FakeService.holding([OLD, GONE])).remember_live()
     tenant.advance = lambda: ticks.append(None)
     tenant.apply()
     assert len(ticks) == 4

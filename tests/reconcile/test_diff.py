@@ -77,6 +77,20 @@ def test_an_unknown_secret_is_refused_reported_or_replaced(
     assert bool(plan.refusals) == (reaction == "refuse")
 
 
+@pytest.mark.parametrize("owns", ["none", "made", "all"])
+@pytest.mark.parametrize("reaction", ["refuse", "warn"])
+def test_a_different_flag_alone_never_replaces_a_subscription_that_somebody_else_made(
+    owns: str, reaction: str
+) -> None:
+    there = live("theirs", include_identifiers=False)
+    wanted = tenancy(ONE, owns=owns, unknown_secret=reaction)
+    plan = planned(wanted, [there])
+    assert told(plan) == ["keep theirs secret-unknown"]
+    assert bool(plan.refusals) == (reaction == "refuse")
+    named = planned(wanted, [there], options=DiffOptions(replace=(ADDRESS,)))
+    assert told(named) == ["resubscribe theirs flag-changed requested"]
+
+
 def test_without_a_state_no_secret_is_compared_and_none_is_replaced() -> None:
     plan = planned(tenancy(ONE, unknown_secret="replace"), [live("b")], place=None)
     assert told(plan) == ["keep b"]
@@ -185,12 +199,24 @@ def test_subscriptions_with_new_or_swapped_names_are_kept() -> None:
 # --- moves
 
 
-@pytest.mark.parametrize("owns", ["made", "none", OURS])
-def test_a_receiver_that_moved_is_one_resubscribe_for_every_value_of_owns(owns: object) -> None:
+MOVES = ["resubscribe old url-changed flag-changed secret-changed"]
+MOVES_NOT = ["subscribe new", "leave old undeclared"]
+
+
+@pytest.mark.parametrize(
+    ("owns", "expected"),
+    [
+        ("made", MOVES),
+        ("all", MOVES),
+        (frozenset([OLD_URL, *OURS]), MOVES),
+        ("none", MOVES_NOT),
+        (OURS, MOVES_NOT),
+    ],
+)
+def test_a_move_replaces_only_what_this_file_owns(owns: object, expected: list[str]) -> None:
     there = live("old", OLD_URL, include_identifiers=False)
     entry = made("old", BEFORE, value="the-secret-before-it-was-rotated")
-    plan = planned(tenancy(ONE, owns=owns), [there], entry)
-    assert told(plan) == ["resubscribe old url-changed flag-changed secret-changed"]
+    assert told(planned(tenancy(ONE, owns=owns), [there], entry)) == expected
 
 
 def test_of_two_old_urls_the_newer_is_replaced_and_the_older_is_removed() -> None:
@@ -218,12 +244,12 @@ def test_a_move_needs_a_state_entry_the_same_trigger_and_a_free_place(
     assert told(planned(tenancy(ONE), there, *records)) == expected
 
 
-def test_under_a_policy_an_unsigned_state_moves_nothing_that_is_not_owned() -> None:
+@pytest.mark.parametrize("owns", ["made", "all"])
+def test_a_forged_state_under_a_policy_turns_no_removal_into_a_move(owns: str) -> None:
     there = live("old", OLD_URL)
-    plan = planned(tenancy(ONE, owns="made"), [there], made("old", BEFORE), is_proof=False)
-    assert told(plan) == ["subscribe new", "leave old undeclared"]
-    plan = planned(tenancy(ONE, owns="all"), [there], made("old", BEFORE), is_proof=False)
-    assert told(plan) == ["resubscribe old url-changed"]
+    plan = planned(tenancy(ONE, owns=owns), [there], made("old", BEFORE), is_proof=False)
+    left = "leave" if owns == "made" else "unsubscribe"
+    assert told(plan) == ["subscribe new", f"{left} old undeclared"]
 
 
 # --- duplicates
@@ -235,8 +261,6 @@ def test_of_duplicates_the_newest_entry_is_kept_then_a_correct_one_then_the_firs
     known = [made("w", ONE, run=1), made("t", ONE, run=2)]
     assert told(planned(tenancy(ONE), there, *known))[-1] == "keep t"
     assert told(planned(tenancy(ONE), there))[-1] == "keep r secret-unknown"
-    flagged = replace(ONE, include_identifiers=False)
-    assert told(planned(tenancy(flagged), [right, third]))[0] == "resubscribe r flag-changed"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hooksync.reconcile.plan import Keep
 from hooksync.state.model import TenancyRecords
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
-from tests.reconcile.planning import derive, made, told
+from tests.reconcile.planning import PLAIN, derive, made, told
 from tests.reconcile.tenants import Tenant, results
 from tests.state_makers import PROD, intent, unsettled
 
@@ -79,10 +79,10 @@ def test_the_next_run_finishes_a_killed_run(is_made: bool) -> None:
 
 
 def test_the_subscription_that_a_killed_run_replaced_is_removed_even_if_it_is_not_owned() -> None:
-    old = live("theirs", include_identifiers=False)
-    tenant = Tenant(tenancy(ONE, owns="made"), FakeService.holding([old]))
+    tenant = Tenant(tenancy(ONE, owns="made"), FakeService.holding([live("theirs")]), REPLACING)
     tenant.service.on_unsubscribe = deque([LIE])
     tenant.apply(is_killed=True)
+    tenant.options = PLAIN
     assert told(tenant.plan())[1:] == ["unsubscribe theirs duplicate"]
     assert tenant.apply().is_as_declared
     assert "theirs" not in tenant.service.live
@@ -176,12 +176,12 @@ def test_an_id_from_a_response_counts_as_live_until_a_list_shows_it() -> None:
 
 
 def test_a_replaced_subscription_that_is_still_listed_is_removed_by_the_next_apply() -> None:
-    old = live("theirs", include_identifiers=False)
-    tenant = Tenant(tenancy(ONE, owns="made"), FakeService.holding([old]))
+    tenant = Tenant(tenancy(ONE, owns="made"), FakeService.holding([live("theirs")]), REPLACING)
     tenant.service.on_unsubscribe = deque([LIE])
     assert results(tenant.apply()) == ["unsettled"]
     [entry] = tenant.records.entries
     assert entry.replaces == "theirs"
+    tenant.options = PLAIN
     assert told(tenant.plan()) == ["unsubscribe theirs duplicate", f"keep {entry.id}"]
     assert tenant.apply().is_as_declared
     assert tenant.records == TenancyRecords((replace(entry, replaces=""),))

@@ -55,7 +55,7 @@ prod   eu.preservica.com / BRAMA   3 live, 2 declared
 !   catalogue           MOVED          replaces 11111111, new one first
       url                  https://ours.example/a
       include_identifiers  false -> true
-      secret               env:HOOK_SECRET
+      secret               same (env:HOOK_SECRET)
 -   not declared        MOVED          22222222   not in the state
       url                  https://ours.example/old?key=***
 .   1 outside the prefixes of `owns`, left alone
@@ -97,9 +97,8 @@ def the_plan() -> TenancyPlan:
         declared("https://ours.example/alert", name="alert"),
         declared("https://ours.example/a"),
     )
-    return make_plan(
-        tenancy(*wanted, owns=frozenset(["https://ours.example"])), there, DiffOptions()
-    )
+    owner = tenancy(*wanted, owns=frozenset(["https://ours.example"]))
+    return planned(owner, there, made("1" * 32, wanted[1]))
 
 
 def view(

@@ -55,6 +55,7 @@ def a_plan(**settings: object) -> TenancyPlan:
     owner = tenancy(alert, catalogue, same, **({"owns": "made"} | settings))
     search = declared("https://ours.example/old?key=KEY", name="search")
     known = [
+        made(there[0].id, catalogue, run=7),
         made(there[1].id, search, run=8),
         made(there[3].id, same, run=6, is_adopted=True),
         made(there[4].id, same, run=5),
@@ -82,7 +83,7 @@ prod   eu.preservica.com / BRAMA   5 live, 3 declared
 +/- catalogue           INDEXED        replaces 9495ddbf, new one first
       url                  https://ours.example/api?code=${FN_KEY}
       include_identifiers  false -> true
-      secret               env:CATALOGUE_SECRET
+      secret               same (env:CATALOGUE_SECRET)
 -   search              MOVED          77aa01c2   no longer declared, made by hooksync
       url                  https://ours.example/old?key=***
 -   same                MOVED          bbbbbbbb   duplicate, made by hooksync

@@ -16,15 +16,19 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import (
     HooksyncError,
     Rejected,
     SecretError,
 )
+from hooksync.core.record import replace
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.service.client import Preservica
 from tests.boxes import Sandbox
 from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
+from tests.clocks import BEGINNING, JumpingClock
 from tests.wire import Wire, answer, saying
 
 WITH_SEED = {**ENVIRON, "PRESERVICA_2FA_TOKEN": SEED}
@@ -36,11 +40,15 @@ Start = Callable[..., Sandbox]
 
 @pytest.fixture
 def start(stack: ExitStack) -> Start:
-    def start(*faults: str, clock: Callable[[], float] = time.time, **options: Any) -> Sandbox:
+    def start(
+        *faults: str,
+        clock: Callable[[], float] = time.time,
+        traits: tuple[str, ...] = (),
+        **options: Any,
+    ) -> Sandbox:
         account = Account(**({"tenants": ("OTHER", "DEMO")} | options))
-        return stack.enter_context(
-            Sandbox(SandboxOptions(accounts=(account,), faults=faults, clock=clock))
-        )
+        settings = SandboxOptions(accounts=(account,), faults=faults, traits=traits, clock=clock)
+        return stack.enter_context(Sandbox(settings))
 
     return start
 
@@ -200,14 +208,43 @@ def test_an_invalid_seed_is_an_error_that_names_its_variable(
     assert names(box) == ["login"]
 
 
-def test_a_wrong_seed_is_tried_once(clients: Clients, start: Start) -> None:
+def test_a_code_that_was_used_by_the_run_before_is_followed_by_the_next_code(
+    clients: Clients, start: Start
+) -> None:
+    clients.environ = WITH_SEED
+    clock = JumpingClock()
+    clients.clock = clock
+    box = start(totp_seed=SEED, traits=("codes-once",), clock=clock.now)
+    said: list[str] = []
+    for number in range(2):
+        context = replace(clients.context(), tell=said.append)
+        client = Preservica(clients.tenancy(box.url), context, SecretSources(WITH_SEED).find_all)
+        client.list_subscriptions()
+        assert len(said) == number
+    seconds = 31 - int(BEGINNING) % 30
+    assert said == [
+        "prod: the service refused the one-time code, which may work only once: waiting"
+        f" {seconds} seconds for the next code"
+    ]
+    assert clock.now() == BEGINNING + seconds
+
+
+def test_after_an_interrupt_no_second_code_is_tried(clients: Clients, start: Start) -> None:
+    clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
+    clients.stop.set()
+    box = start(totp_seed=SEED)
+    failure_of(clients.client(box.url).list_subscriptions)
+    assert names(box) == ["login", "complete-2fa"]
+
+
+def test_a_wrong_seed_is_tried_once_more_with_the_next_code(clients: Clients, start: Start) -> None:
     clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
     box = start(totp_seed=SEED)
     client = clients.client(box.url)
     for _ in range(3):
         error = failure_of(client.list_subscriptions)
         assert "check the TOTP seed env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
-    assert names(box) == ["login", "complete-2fa"]
+    assert names(box) == ["login", "complete-2fa"] * 2
 
 
 @pytest.mark.parametrize("status", [404, 423])
@@ -262,6 +299,6 @@ def test_a_second_factor_that_is_not_set_up_is_an_error_that_refers_to_a_browser
 def test_the_tokens_of_a_second_factor_are_hidden(clients: Clients, start: Start) -> None:
     clients.environ = WITH_SEED
     error = failure_of(
-        clients.client(start("echo@complete-2fa", totp_seed=SEED).url).list_subscriptions
+        clients.client(start("echo@complete-2fa:*", totp_seed=SEED).url).list_subscriptions
     )
     assert "continuationToken=***&twoFactorToken=***" in error.summary

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.service.responses import (
+    Created,
     LogIn,
     NotUnderstood,
     fix_for_status,
-    read_created_id,
+    read_created,
     read_json,
     read_log_in,
     read_refusal,
@@ -110,25 +111,32 @@ def test_the_repr_of_a_live_subscription_hides_the_query_values_of_its_url() -> 
     ).map(body)
 )
 def test_no_bytes_break_the_readers(data: bytes) -> None:
-    for read in (read_json, read_log_in, partial(read_subscriptions, declared={}), read_created_id):
+    for read in (read_json, read_log_in, partial(read_subscriptions, declared={})):
         with suppress(NotUnderstood):
             read(data)
     read_refusal(data)
+    read_created(data)
 
 
 def test_the_id_of_a_new_subscription_is_read_if_the_answer_has_it() -> None:
-    assert read_created_id(body({"id": "abc", "more": 1})) == "abc"
-    assert read_created_id(b'{"id": 7}') == "7"
-    assert read_created_id(b"{}") is None
-    assert read_created_id(b'{"id": null}') is None
+    assert read_created(body({"id": "abc", "more": 1})) == Created("abc")
+    assert read_created(b'{"id": 7}') == Created("7")
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"ok", b"[]", b'"abc"', b'{"id": ""}', b'{"id": 7.5}', b'{"id": true}']
-)
-def test_an_unreadable_answer_to_a_subscribe_is_an_error(data: bytes) -> None:
-    with pytest.raises(NotUnderstood):
-        read_created_id(data)
+    "data",
+    [
+        b"", b"ok", b"<html>", b"\xff", b"[]", b'"abc"', b"{}", b'{"error": null}',
+        b'{"id": null}', b'{"id": ""}', b'{"id": 7.5}', b'{"id": true}', b'{"id": [1]}',
+    ],
+)  # fmt: skip
+def test_an_answer_to_a_subscribe_may_be_anything_and_then_has_no_id(data: bytes) -> None:
+    assert read_created(data) == Created()
+
+
+@pytest.mark.parametrize("field", [{"error": "no"}, {"errors": [{}]}, {"success": False}])
+def test_an_answer_to_a_subscribe_may_report_an_error(field: dict[str, object]) -> None:
+    assert read_created(body({"id": "abc", **field})).has_error
 
 
 def test_a_log_in_is_read_with_its_tokens_which_its_repr_hides() -> None:

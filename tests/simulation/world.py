@@ -294,7 +294,9 @@ class Process(MemoryTerminal):
         if answer is None and kind == "lie-gone" and name != "unsubscribe":
             answer = self.service.answer(call)
         result = self._result(kind, number, answer, call.body)
-        is_heard = isinstance(result, Answer) and kind not in UNHEARD
+        # any 2xx to a subscribe is a success, whatever its body is
+        is_success = name == "subscribe" and kind in ("garbage", "portal", "empty")
+        is_heard = isinstance(result, Answer) and (is_success or kind not in UNHEARD)
         named = None
         if name == "subscribe" and answer and is_heard and result.status == 200:
             named = _named(result.body)
@@ -411,5 +413,7 @@ UNHEARD = frozenset({"killed", "commit-killed", "garbage", "portal", "empty", "b
 
 def _named(body: bytes) -> str | None:
     """Return the id in an answer, or None."""
+    if not body.startswith(b"{"):
+        return None
     identifier = json.loads(body).get("id")
     return None if identifier is None else str(identifier)

@@ -1,0 +1,147 @@
+"""Symptoms of wrong results and of missed limits, as users and attackers met them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.state.contract import Holder
+from hooksync.state.local import LocalStore
+from tests.commands.test_listing import change
+from tests.conftest import HOOKS, SECRET, Place, owning
+from tests.schemas import assert_sealed
+
+EMPTY_ANSWERS = SandboxOptions(traits=("answer-empty",))
+MANY_TENANTS = SandboxOptions(accounts=(Account(tenants=("Weißbach", "DEMO")),))
+
+
+def urls(place: Place) -> set[str]:
+    return {one.url for one in place.box.subscriptions("DEMO")}
+
+
+@pytest.mark.parametrize("owns", ["none", "made", "all"])
+def test_a_plain_apply_never_replaces_what_somebody_else_made_because_of_a_flag(
+    place: Place, owns: str
+) -> None:
+    url = place.environ["RECEIVER"] + "?code=" + place.environ["FN_KEY"]
+    place.write(owning(HOOKS, owns))
+    theirs = place.box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
+    run = place.run("apply", "--yes", "--target", "*/MOVED")
+    assert (run.code, place.changing_calls) == (3, [])
+    assert "secret unknown: prod/catalogue/MOVED" in run.err
+    assert [one.id for one in place.box.subscriptions("DEMO")] == [theirs]
+
+
+@pytest.mark.parametrize("options", [EMPTY_ANSWERS], indirect=True)
+def test_a_success_with_an_empty_body_is_done_and_nothing_is_made_twice(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    assert place.run("apply", "--yes", "--replace", "*").code == 0
+    assert place.run("plan", "--detailed-exitcode").code == 0
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+@pytest.mark.parametrize("options", [SandboxOptions(traits=("no-challenge",))], indirect=True)
+def test_two_files_with_prefixes_one_state_and_one_name_do_not_move_each_others_subscriptions(
+    place: Place,
+) -> None:
+    place.environ["HOOKSYNC_STATE"] = "shared.state.json"
+    for name in "ab":
+        url = f"{place.environ['RECEIVER']}/{name}"
+        text = owning(HOOKS, f'["{url}"]').replace("${RECEIVER}?code=${FN_KEY}", url)
+        place.write(text, f"{name}.yaml")
+    for name in "abab":
+        assert place.run("apply", "--yes", "--no-probe", "-f", f"{name}.yaml").code == 0
+    assert {url.rpartition("/")[2] for url in urls(place)} == {"a", "b"}
+    assert len(place.changing_calls) == 4
+
+
+@pytest.mark.parametrize("options", [MANY_TENANTS], indirect=True)
+@pytest.mark.parametrize("tenant", ["Weißbach", "WEISSBACH", "weissbach"])
+def test_forget_finds_a_tenant_however_its_letters_are_written(place: Place, tenant: str) -> None:
+    place.write(HOOKS.replace("DEMO", "Weißbach"))
+    assert place.run("apply", "--yes").code == 0
+    assert place.run("state", "forget", "*", "--tenant", tenant, "--yes").code == 0
+    assert place.state["entries"] == []
+
+
+def test_a_saved_plan_that_is_dated_in_the_future_is_refused(place: Place) -> None:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    future = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    change(place, created_at=future)
+    run = place.run("apply", "plan.json")
+    assert (run.code, place.changing_calls) == (3, [])
+    assert f"plan.json is dated in the future: it was made at {future}, now it is " in run.err
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_after_a_passed_challenge_a_refusal_does_not_blame_the_secret(
+    place: Place, status: int
+) -> None:
+    place.box.faults.add(f"status-{status}@subscribe:*")
+    run = place.run("apply", "--yes")
+    assert "the receiver has just answered hooksync's challenge" in run.err + run.out
+    assert "holds the same secret" not in run.err + run.out
+    assert "holds the same secret" in place.run("apply", "--yes", "--no-probe").out
+
+
+# --- another run
+
+
+def test_while_another_run_applies_plan_and_list_report_it_first(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    said = "another run holds the run lock: ada on desk (process "
+    with LocalStore(str(place.folder / "hooks.state.json")).hold(Holder("ada", "desk", None)):
+        for command in ("plan", "list"):
+            run = place.run(command)
+            assert run.err.startswith(f"warning: {said}")
+            assert run.err.count(said) == 1
+            document = place.run(command, "--format", "json").json
+            assert_sealed(document, command)
+            assert document["running"].startswith(said)
+            assert document["warnings"][0].startswith(said)
+    assert place.run("plan", "--format", "json").json["running"] is None
+
+
+# --- limits
+
+
+def test_a_file_with_other_names_that_moves_or_removes_is_reported(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    place.write(HOOKS.replace("  prod:", "  staging:"))
+    renamed = place.run("plan")
+    assert (renamed.code, renamed.err) == (0, "")  # nothing is moved or removed
+    place.write(HOOKS.replace("  prod:", "  staging:").replace("code=", "to=staging&code="))
+    run = place.run("plan")
+    assert "staging: the state has none of this file's addresses for " in run.err
+    assert "and the plan moves or removes 2 subscriptions" in run.err
+
+
+def test_under_a_policy_a_moved_url_counts_as_removed(place: Place) -> None:
+    place.environ["HOOKSYNC_PLAN_KEY"] = "key-of-the-plans-0123456789"
+    assert place.run("apply", "--yes").code == 0
+    before = urls(place)
+    place.write(HOOKS.replace("${RECEIVER}", "${RECEIVER}/dead"))
+    policy = place.policy(max_unsubscribe=1)
+    run = place.run("apply", "--yes", "--no-probe", "--policy", policy)
+    assert (run.code, urls(place)) == (3, before)
+    assert "would remove or move 2 of the 2 it owns: the policy has max_unsubscribe: 1" in run.err
+    wider = place.policy(max_unsubscribe=2)
+    assert place.run("apply", "--yes", "--no-probe", "--policy", wider).code != 3
+
+
+def test_under_a_policy_two_names_of_one_server_are_refused_if_their_lists_share_an_id(
+    place: Place,
+) -> None:
+    place.box.seed("DEMO", "https://vendor.example/", "MOVED", SECRET)
+    place.environ["ALIAS"] = place.box.url.replace("127.0.0.1", "localhost")
+    alias = HOOKS.partition("tenancies:\n")[2].replace("prod", "twin").replace("BOX", "ALIAS")
+    place.write(HOOKS + alias)
+    servers = [place.environ[name].split("/")[2] for name in ("BOX", "ALIAS")]
+    policy = place.policy(servers=servers, place_variables=["BOX", "ALIAS", "RECEIVER"])
+    run = place.run("apply", "--yes", "--policy", policy)
+    assert (run.code, place.changing_calls) == (3, [])
+    assert "the lists of prod and twin contain the same id: they may be one tenancy" in run.err
+    assert place.run("plan").code == 0  # without a policy, nothing is counted for each tenancy
