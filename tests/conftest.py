@@ -40,7 +40,7 @@ LONG_FILES = (  # each test there makes all that it needs, or shares it with oth
     "documents/test_saved_plan.py",
     "project/test_ci_examples.py",
     "simulation/test_simulation.py",
-    "site/test_site_in_a_browser.py",
+    "site/test_site.py",
     "system/test_full_disk.py",
     "system/test_kills.py",
     "system/test_remote_state.py",

@@ -1,5 +1,6 @@
-"""The built site is complete, and loads nothing from other hosts. mkdocs warns of links to pages
-that do not exist.
+"""The built site in a browser: links, overflow, pictures, and the search.
+
+mkdocs itself reports links and anchors that do not exist.
 """
 
 from __future__ import annotations
@@ -7,58 +8,51 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from html.parser import HTMLParser
-from urllib.parse import urldefrag, urljoin
+from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
-import yaml
+from playwright.sync_api import Browser
 
-from hooksync import __version__
-from tests.command_line import ROOT
+from tests.site.browser import PHONE, SCHEMES, Reader
 from tests.site.conftest import Site
 
 pytestmark = pytest.mark.slow
 
 MOST_WORDS = 48_000  # in the index of the search
-MOST_PAGES = 26  # in the navigation
 LONGEST_PAGE = 4_000  # words; only pages of the reference may be longer
-ONE_HOUR = 12_000  # words that a user reads in an hour
-PLATFORMS = ("github", "gitlab", "jenkins", "kubernetes")
-# questions of new users, and the places of the answers
-QUESTIONS = {
-    "How do I rotate a secret?": "rotating-secrets.html#a-receiver-that-can-hold-two-secrets",
-    "Will it touch a vendor's webhooks?": "other-webhooks.html#what-hooksync-owns",
-    "A run died half-way. What now?": "recovering.html#a-run-was-killed-or-crashed",
-    "Which permissions does the account need?": "security.html#permissions-of-the-account",
-    "How do I run it in GitLab?": "gitlab.html#set-it-up",
-    "How do I write a receiver in Node?": "receivers.html#in-javascript-with-node-or-in-go",
+REFERENCE = {"hooks-file", "cli", "json", "messages", "what-preservica-sends"}
+AXE = ("index", "quick-start", "messages", "cli")  # pages with every kind of element
+LOOKED_FOR = {
+    "vendor": "other-webhooks",
+    "undo": "recovering",
+    "roll back": "recovering",
+    "crash": "recovering",
+    "killed": "recovering",
+    "upgrade": "upgrade",
+    "migrate": "upgrade",
+    "move server": "upgrade",
+    "permissions": "security",
+    "roles": "install",
+    "two at once": "state",
+    "concurrent": "state",
+    "node": "receivers",
+    "javascript": "receivers",
+    "api calls": "install",
+    "windows": "install",
+    "install": "install",
 }
-# attributes that load a file; href does so, too, except that of <a>
-LOADING = {
-    "src",
-    "srcset",
-    "poster",
-    "data",
-    "action",
-    "ping",
-    "style",
-}
+PAGES_FOUND = """all => all.map(each => {
+  const { pathname } = new URL(each.querySelector("a").href)
+  return pathname.split("/").pop().replace(".html", "")
+})"""
 
 
-class Loads(HTMLParser):
-    """A parser that collects the addresses that a page loads."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.loads: set[str] = set()
-        # blocks of code are most of a page, and load nothing
-        self.feed(re.sub("<pre.*?</pre>", "", text, flags=re.DOTALL))
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name in LOADING or (name == "href" and tag != "a"):
-                self.loads.add(value or "")
+@pytest.fixture
+def reader(browser: Browser, site: Site) -> Iterator[Reader]:
+    reader = Reader(browser, site.folder.as_uri())
+    yield reader
+    reader.page.context.close()
 
 
 def test_the_site_is_built_without_a_warning(site: Site) -> None:
@@ -69,117 +63,61 @@ def test_the_site_is_built_without_a_warning(site: Site) -> None:
     assert not [line for line in site.said.splitlines() if not re.fullmatch(usual, line)]
 
 
-def test_no_page_of_the_site_loads_anything_from_a_different_host(site: Site) -> None:
-    foreign = re.compile(r"//[\w.-]+\.\w")
-    found = [
-        f"{page.relative_to(site.folder)}: {each}"
-        for page in site.pages
-        for each in Loads(page.read_text(encoding="utf-8")).loads
-        if foreign.search(each)
-    ]
-    for style in site.folder.rglob("*.css"):
-        found += re.findall(
-            r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^)"']*""", style.read_text(encoding="utf-8")
-        )
-    assert not found
-
-
-def test_pages_of_the_project_outside_docs_are_on_the_site(site: Site) -> None:
-    names = {page.relative_to(site.folder).as_posix() for page in site.pages}
-    assert {
-        "project/contributing.html",
-        "project/changelog.html",
-        "project/security.html",
-        "examples/receivers/index.html",
-    } < names
-    assert "schemas/plan.schema.json.html" in names
-
-
-def test_every_page_shows_the_version(site: Site) -> None:
-    shown = f"hooksync {__version__}"
-    assert [page for page in site.pages if shown not in page.read_text(encoding="utf-8")] == []
-
-
-class Links(HTMLParser):
-    """A parser that collects the links and the anchors of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.targets: set[str] = set()
-        self.anchors: set[str] = set()
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag == "a" and values.get("href"):
-            self.targets.add(values["href"] or "")
-        if values.get("id"):
-            self.anchors.add(values["id"] or "")
-
-
-def test_a_stranger_finds_each_answer_within_two_clicks_of_the_landing_page(site: Site) -> None:
-    home = site.folder.as_uri() + "/"
-    links = {page.as_uri(): Links(page.read_text(encoding="utf-8")) for page in site.pages}
-    reached = {urljoin(home, "index.html")}
-    for _ in range(2):
-        shown = {urldefrag(address).url for address in reached}
-        for page in shown & links.keys():
-            reached |= {urljoin(page, target) for target in links[page].targets}
-    for question, place in QUESTIONS.items():
-        page, anchor = urldefrag(urljoin(home, place))
-        assert anchor in links[page].anchors, question
-        assert f"{page}#{anchor}" in reached, question
-
-
-def searched(site: Site) -> list[dict[str, str]]:
-    """Return the sections in the index of the search."""
+def test_the_search_has_only_pages_for_users_and_they_are_not_too_long(site: Site) -> None:
     text = (site.folder / "search" / "search_index.json").read_text(encoding="utf-8")
-    documents: list[dict[str, str]] = json.loads(text)["docs"]
-    return documents
-
-
-def words_of_pages(site: Site) -> Counter[str]:
-    """Return the number of words of each page in the index of the search."""
     words: Counter[str] = Counter()
-    for section in searched(site):
-        text = re.sub("<[^>]+>", " ", f"{section['title']} {section['text']}")
-        words[section["location"].partition(".html")[0]] += len(text.split())
-    return words
-
-
-def parts_of_the_navigation() -> dict[str, list[str]]:
-    """Return the pages of each part of the navigation."""
-    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    parts: dict[str, list[str]] = {}
-    for part in yaml.safe_load(text.partition("\nnav:")[2]):
-        for name, pages in part.items():
-            parts[name] = [path.removesuffix(".md") for page in pages for path in page.values()]
-    return parts
-
-
-def test_the_number_and_the_length_of_pages_stay_within_their_limits(site: Site) -> None:
-    words = words_of_pages(site)
-    parts = parts_of_the_navigation()
-    assert list(parts) == ["Start", "Guides", "Concepts", "Reference"]
-    assert sum(map(len, parts.values())) <= MOST_PAGES
+    for section in json.loads(text)["docs"]:
+        content = re.sub("<[^>]+>", " ", f"{section['title']} {section['text']}")
+        words[section["location"].partition(".html")[0]] += len(content.split())
+    assert "messages" in words
+    assert not [page for page in words if page.startswith(("internals/", "project/"))]
     assert words.total() <= MOST_WORDS
-    too_long = [page for page in words if words[page] > LONGEST_PAGE]
-    assert set(too_long) <= set(parts["Reference"])
+    assert {page for page in words if words[page] > LONGEST_PAGE} <= REFERENCE
 
 
-def test_a_new_user_can_read_the_start_and_the_guides_of_one_platform_in_an_hour(
-    site: Site,
+def test_every_page_fits_a_phone_has_its_pictures_and_loads_nothing_from_other_hosts(
+    site: Site, reader: Reader
 ) -> None:
-    words = words_of_pages(site)
-    parts = parts_of_the_navigation()
-    others = sorted(words[platform] for platform in PLATFORMS)[:-1]  # all but the longest
-    assert sum(words[page] for page in parts["Start"] + parts["Guides"]) - sum(others) <= ONE_HOUR
+    faults = {}
+    pages = [page for page in sorted(site.folder.rglob("*.html")) if "." not in page.stem]
+    assert len(pages) > 30
+    for number, page in enumerate(pages):
+        reader.open(page.as_uri(), PHONE, SCHEMES[number % 2])
+        if page.stem in AXE:
+            reader.check_access()
+        faults[page.stem] = reader.faults[:]
+        reader.faults.clear()
+    assert {page: found for page, found in faults.items() if found} == {}
 
 
-def test_the_search_leads_to_no_page_for_contributors(site: Site) -> None:
-    found = {section["location"].partition("#")[0] for section in searched(site)}
-    assert "messages.html" in found
-    pages = list((site.folder / "internals").glob("*.html"))
-    assert len(pages) > 4
-    assert found.isdisjoint(page.relative_to(site.folder).as_posix() for page in pages)
+def test_a_search_leads_to_a_page_that_has_the_word(site: Site, reader: Reader) -> None:
+    reader.open((site.folder / "upgrade.html").as_uri())
+    page = reader.page
+    page.get_by_role("textbox", name="Search").click()
+    page.keyboard.type("rotate")
+    page.locator(".md-search-result__link").first.click()
+    page.wait_for_url(lambda address: "upgrade" not in address)
+    assert "rotat" in page.locator("main").inner_text().lower()
+    assert not reader.faults
+
+
+def test_a_search_for_common_words_finds_the_right_page_among_the_first_three(
+    site: Site, reader: Reader
+) -> None:
+    missed = {}
+    home = (site.folder / "index.html").as_uri()
+    for words, wanted in LOOKED_FOR.items():
+        reader.page.goto(f"{home}?{urlencode({'q': words})}")
+        reader.page.wait_for_selector(".md-search-result__item", state="attached")
+        found = reader.page.eval_on_selector_all(".md-search-result__item", PAGES_FOUND)
+        if wanted not in found[:3]:
+            missed[words] = found[:5]
+    assert missed == {}
+
+
+def test_the_copy_button_of_a_block_copies_only_its_commands(site: Site, reader: Reader) -> None:
+    reader.open((site.folder / "everyday-changes.html").as_uri())
+    block = reader.page.locator("pre:has(.gp)").first
+    lines = block.locator("code").inner_text().splitlines()
+    copied = block.locator("[data-md-type=copy]").get_attribute("data-clipboard-text")
+    assert (copied or "").splitlines() == [line[2:] for line in lines if line.startswith("$ ")]
