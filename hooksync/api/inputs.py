@@ -291,7 +291,8 @@ def hold_to_policy(
         if probes is not None:
             breaches += policy.limit_breaches(entries, probes=probes)
     if breaches:
-        raise Refused(*dict.fromkeys(breaches))
+        unique = dict.fromkeys(breaches)
+        raise Refused(*sorted(unique, key=lambda problem: problem.where or ("", 0, 0)))
     return policy
 
 

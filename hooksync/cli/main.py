@@ -87,7 +87,8 @@ def _outcome(arguments: Sequence[str], output: Output) -> tuple[ExitCode, Sequen
         return _run(arguments, begun, output), ()
     except HooksyncError as error:
         for problem in error.problems:  # a problem in a file begins with its place there
-            output.message(str(problem) if problem.where else f"error: {problem}")
+            kind = "refused" if error.exit_code == ExitCode.REFUSED else "error"
+            output.message(str(problem) if problem.where else f"{kind}: {problem}")
         return what_ended(error, has_begun=begun.is_set())
     except KeyboardInterrupt:  # before or after signals are handled
         return ExitCode.INTERRUPTED, ()

@@ -96,10 +96,11 @@ def declared_receiver(
             )
         )
     document = read_files(options, world)
-    globs = [address if address.count("/") > 1 else f"{address}/*"]
-    declarations.refuse_unmatched(
-        "ADDRESS", globs, declarations.addresses(document.tenancies), "address"
-    )
+    depth = address.count("/") + 1
+    globs = [address if depth > 2 else f"{address}/*"]
+    declared = declarations.addresses(document.tenancies)
+    known = ["/".join(name.split("/")[:depth]) for name in declared]
+    declarations.refuse_unmatched("ADDRESS", [address], known, "address")
     found = [
         declarations.narrowed(each, globs) for each in declarations.select(document, (), globs)
     ]

@@ -20,7 +20,7 @@ ON_DEVICE = (
     "leads to a file of the system itself (/proc, /dev, /sys)",
     "write the secret into a file of its own, or into a variable",
 )
-_VALIDATE_HINT = "`hooksync validate` needs no credentials: a pull request from a fork can run it"
+_VALIDATE_HINT = "`hooksync validate` needs no credentials"
 
 
 class Written(Record, frozen=True):
@@ -187,7 +187,7 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
     from hooksync.core.redaction import printable
 
     some = printable(some_of(list(dict.fromkeys(candidates)), 3))
-    fix = f"choose among {some}" if some else f"there is no {noun} to choose"
+    fix = f"known: {some}" if some else f"there is no {noun} to choose"
     problems = []
     for glob in globs:
         if not any(fnmatchcase(each, glob) for each in candidates):

@@ -189,8 +189,8 @@ def _hooks_files(directory: str) -> list[str]:
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:
     fix = (
-        "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml, and a large one can be"
-        " spread over several"
+        "name one with --file or HOOKSYNC_FILE, or write a first one with `hooksync init`; spread a"
+        " large one over several files"
     )
     data = _read(path, "file", MOST_BYTES, fix, stdin)
     return Source(STDIN, "", data) if path == "-" else Source(path, os.path.dirname(path), data)

@@ -144,8 +144,10 @@ class Policy(Record, frozen=True):
         if any(_is_below(path, each, is_whole=is_whole) for each in paths):
             return
         what = f"{subject} leads to {netloc}"
-        if netloc not in written.template.text:  # the value of a variable may be a secret
-            what = f"{subject}, with its variables filled in, leads to a host"
+        names = written.template.names
+        if netloc not in written.template.text and not all(map(self._is_place, names)):
+            # the value of a variable may be a secret
+            what = f"{written.subject(subject, {})} leads to a host"
         elif paths:
             what = f"{subject} leads to a path of {netloc}"
         yield self._problem(field, what, written.location)
@@ -156,7 +158,7 @@ class Policy(Record, frozen=True):
         A variable that is in both lists of the policy counts as a secret.
         """
         is_secret = matches_any(use.name, self.secret_variables)
-        is_place = not is_secret and matches_any(use.name, self.place_variables)
+        is_place = self._is_place(use.name)
         if use.role == "place":
             if not is_place:
                 what = f"the value of the variable {use.name} would be shown here"
@@ -167,6 +169,12 @@ class Policy(Record, frozen=True):
             yield self._problem(
                 "secret_variables", f"this names the variable {use.name}", use.where
             )
+
+    def _is_place(self, name: str) -> bool:
+        """Whether messages may show the value of a variable."""
+        is_secret = matches_any(name, self.secret_variables)
+        is_listed = name == "PRESERVICA_SERVER" or matches_any(name, self.place_variables)
+        return is_listed and not is_secret
 
     def _breach_of(self, ref: SecretRef) -> tuple[str, str] | None:
         """Return the policy's field that does not allow a reference, and the reason; or None."""

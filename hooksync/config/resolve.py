@@ -146,7 +146,7 @@ def server_problem(
         return Problem(f"{subject} {fault}", _SERVER_FIX, where)
     if is_plain_http(server) and not allow_http:
         what = f"{subject} is plain http: the password can be read in transit"
-        return Problem(what, "use https, or say `allow_http: true`", where)
+        return Problem(what, "use https", where)
     return None
 
 

@@ -295,8 +295,9 @@ def _found_credentials(values: Environ, warnings: list[Problem]) -> str | None:
     overriding = [name for name in PYPRESERVICA.values() if name in values]
     if not overriding:
         return CREDENTIALS_FILE
-    what = f"{CREDENTIALS_FILE} is ignored, because {', '.join(overriding)} is set"
-    fix = f"unset it to use the file, or give --credentials {CREDENTIALS_FILE}"
+    verb, noun = ("is", "it") if len(overriding) == 1 else ("are", "them")
+    what = f"{CREDENTIALS_FILE} is ignored, because {', '.join(overriding)} {verb} set"
+    fix = f"unset {noun} to use the file, or give --credentials {CREDENTIALS_FILE}"
     warnings.append(Problem(what, fix))
     return None
 

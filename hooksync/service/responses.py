@@ -42,6 +42,10 @@ _CERTIFICATE = (
     "check the server's name and this machine's clock; if a private authority signed it, set"
     " REQUESTS_CA_BUNDLE to that authority's certificate"
 )
+_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
+_EXPIRED_CERTIFICATE = (
+    "ask whoever runs the server to renew it; if it is valid, check this machine's clock"
+)
 _FLAGS = {None: None, True: True, False: False, "true": True, "false": False}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
 
@@ -215,7 +219,8 @@ def _connect_failure(
     match error:
         case ssl.SSLCertVerificationError():
             what = f"the certificate of {who} is not trusted: {error.verify_message}"
-            return "tls", what, _CERTIFICATE
+            is_expired = error.verify_code == _EXPIRED
+            return "tls", what, _EXPIRED_CERTIFICATE if is_expired else _CERTIFICATE
         case ssl.SSLEOFError():
             return "cut", f"no TLS connection to {who} could be made: it was cut", _NETWORK
         case ssl.SSLError():
@@ -227,7 +232,7 @@ def _connect_failure(
             what = f"{who} cannot be used: its address is invalid"
             return "no-name", what, "check the address in the file"
         case ConnectionRefusedError():
-            fix = "check that it runs, the port, and the proxies"
+            fix = f"check that {who} runs, and that its host and port are right"
             return "refused", f"{who} refuses connections", fix
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
             return "no-route", f"{who} cannot be reached from this network", _NETWORK

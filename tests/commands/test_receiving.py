@@ -95,8 +95,8 @@ def test_a_policy_applies_to_the_receiver_that_the_command_line_names(
     policy.write_text("version: 1\nreceivers: ['*.example.org']\nsecret_kinds: [env]\n")
     done = run(command, "--url", "https://fn.example.net/${KEY}", *NAMED, "--policy", str(policy))
     assert done.code == 3
-    said = [line.partition(": ")[2] for line in done.err.splitlines()[::2]]
-    assert said == [
+    said = {line.partition(": ")[2] for line in done.err.splitlines()[::2]}
+    assert said == {
         f"the URL leads to fn.example.net, which the policy does not allow ({policy}:2)",
         (
             f"this names the variable HOOK_SECRET, which the policy does not allow ({policy} has no"
@@ -106,7 +106,7 @@ def test_a_policy_applies_to_the_receiver_that_the_command_line_names(
             f"this names the variable KEY, which the policy does not allow ({policy} has no"
             " secret_variables)"
         ),
-    ]
+    }
 
 
 def test_a_url_whose_host_comes_from_a_secret_is_an_error() -> None:
@@ -300,7 +300,7 @@ def test_fire_reports_refused_connections_unknown_addresses_and_wrong_arguments(
     assert (done.code, "the server refuses connections" in done.out) == (1, True)
     (tmp_path / "hooks.yaml").write_text(DECLARED)
     done = run("fire", "archive/none", "-f", str(tmp_path / "hooks.yaml"))
-    assert (done.code, 'ADDRESS "archive/none/*" matches no address' in done.err) == (64, True)
+    assert (done.code, 'ADDRESS "archive/none" matches no address' in done.err) == (64, True)
     assert "error: no receiver is named" in run("fire").err
     assert (
         "error: an address cannot be combined with --url"

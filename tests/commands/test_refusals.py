@@ -129,7 +129,10 @@ REFUSALS = {
         give_the_receiver_both,
     ),
     "receiver does not answer": Refusal(
-        receiver_is_down, "the server refuses connections", "check that it runs", start_the_receiver
+        receiver_is_down,
+        "the server refuses connections",
+        "check that the server runs",
+        start_the_receiver,
     ),
     "stale plan": Refusal(
         stale_plan,

@@ -258,7 +258,9 @@ def test_an_older_or_foreign_state_is_pushed_only_with_force(kept: Folder, given
     kept.put(given, "new.json")
     done = kept.run("push", "new.json")
     assert (done.code, done.out) == (3, "")
-    assert done.err.startswith("error: the state to push is older than hooks.state.json, or not a")
+    assert done.err.startswith(
+        "refused: the state to push is older than hooks.state.json, or not a"
+    )
     assert kept.state() == WHOLE
     assert kept.run("push", "new.json", "--force").code == 0
     assert kept.state() == replace(given, serial=8)
@@ -359,7 +361,8 @@ def test_an_impossible_move_is_an_error_and_changes_nothing(
     kept: Folder, old: str, new: str, code: int, what: str
 ) -> None:
     done = kept.run("move", old, new)
-    assert (done.code, done.out, done.err.count("error: ")) == (code, "", 1)
+    kind = "refused: " if code == 3 else "error: "
+    assert (done.code, done.out, done.err.count(kind)) == (code, "", 1)
     assert what in done.err
     assert kept.state() == WHOLE
 
@@ -399,9 +402,8 @@ def test_a_glob_that_matches_nothing_forgets_nothing(kept: Folder, globs: tuple[
     done = kept.run("forget", "--yes", *globs)
     assert (done.code, done.out) == (64, "")
     assert (
-        done.err
-        == f'error: GLOB "{globs[-1]}" matches no address in the state\n  fix: choose among'
-        f" {ADDRESSES}\n"
+        done.err == f'error: GLOB "{globs[-1]}" matches no address in the state\n  fix: known: '
+        f"{ADDRESSES}\n"
     )
     assert kept.state() == WHOLE
 
@@ -409,7 +411,7 @@ def test_a_glob_that_matches_nothing_forgets_nothing(kept: Folder, globs: tuple[
 def test_without_a_yes_nothing_is_forgotten(kept: Folder) -> None:
     done = kept.run("forget", "test/*")
     assert (done.code, done.out) == (3, "")
-    assert "error: not confirmed: there is no terminal to ask on\n" in done.err
+    assert "refused: not confirmed: there is no terminal to ask on\n" in done.err
     assert kept.state() == WHOLE
 
 
@@ -452,7 +454,7 @@ def test_the_state_is_not_changed_while_a_run_holds_the_run_lock(
         waited = kept.run(*action, "--lock-timeout", "0.01")
     for each in (done, waited):
         assert (each.code, each.out) == (3, "")
-        assert f"error: another run of hooksync works with hooks.state.json: {WHO}" in each.err
+        assert f"refused: another run of hooksync works with hooks.state.json: {WHO}" in each.err
     assert kept.state() == WHOLE
 
 

@@ -139,7 +139,12 @@ MISTAKES = [
     ("server: eu.preservica.com", "server: ::1", "6:13", "write IPv6 in brackets"),
     ("server: eu.preservica.com", "server: h:70000", "6:13", "has an invalid port"),
     ("server: eu.preservica.com", "server: eu preservica com", "6:13", "white space"),
-    ("server: eu.preservica.com", "server: http://eu.preservica.com", "6:13", "allow_http: true"),
+    (
+        "server: eu.preservica.com",
+        "server: http://eu.preservica.com",
+        "6:13",
+        "plain http: the password can be read in transit / use https",
+    ),
     ("server: eu.preservica.com", "server: http://localhost.example.org", "6:13", "plain http"),
     ("server: eu.preservica.com", "server: ${SERVER", "6:13", "server has a `${` without its `}`"),
     ("server: eu.preservica.com", "sever: eu.preservica.com", "6:5", "did you mean server?"),

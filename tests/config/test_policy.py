@@ -322,19 +322,21 @@ tenancies:
     }
 
 
-def test_a_host_with_a_variable_is_judged_when_it_is_filled_in_and_is_not_quoted(
+def test_a_host_is_judged_when_it_is_filled_in_and_named_if_its_variables_may_be_shown(
     tmp_path: Path,
 ) -> None:
     policy = policy_of(tmp_path, POLICY.replace("[ARCHIVE", "[H, S, ARCHIVE"))
     text = HOOKS.replace("hooks.example.org", "hooks.example.org${H}").replace("eu.", "eu${S:-.}")
     assert breaches(policy, text) == breaches(policy, text, {"FN_KEY": "k"}) == []
-    no = "leads to a host, which the policy does not allow"
+    no = "which the policy does not allow"
     # this S makes the server invalid: `resolve` reports that
     assert breaches(
         policy, text, {"FN_KEY": "k", "H": ".evil.example", "S": ".evil.example/?"}
-    ) == [f"8:14: the URL, with its variables filled in, {no} (policy.yaml:4)"]
+    ) == [
+        f"8:14: the URL, with ${{H}}, ${{FN_KEY}} filled in, leads to a host, {no} (policy.yaml:4)"
+    ]
     assert breaches(policy, text, {"FN_KEY": "k", "H": "/", "S": ".evil.example."}) == [
-        f"4:13: the server, with its variables filled in, {no} (policy.yaml:3)"
+        f"4:13: the server leads to eu.evil.example.preservica.com, {no} (policy.yaml:3)"
     ]
     assert breaches(
         policy,

@@ -71,9 +71,3 @@ def test_secret_generate_prints_a_new_secret_and_nothing_else(place: Place) -> N
     assert [(run.code, run.err) for run in runs] == [(0, ""), (0, "")]
     assert all(len(run.out) == 44 and run.out.endswith("\n") for run in runs)
     assert runs[0].out != runs[1].out
-
-
-def test_the_secret_command_without_a_subcommand_is_wrong_usage(place: Place) -> None:
-    run = place.run("secret")
-    assert (run.code, run.out) == (64, "")
-    assert "hooksync secret --help" in run.err

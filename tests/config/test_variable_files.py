@@ -193,6 +193,9 @@ def test_credentials_of_the_working_folder_are_ignored_if_one_of_their_variables
             assert "credentials.properties" not in found.origins.values()
             assert warning.what == f"credentials.properties is ignored, because {name} is set"
             assert "unset it" in warning.fix
+    _, [warning] = gather([], "", dict.fromkeys(FOUND, "x"))
+    assert warning.what.endswith(" are set")
+    assert warning.fix.startswith("unset them ")
 
 
 def test_credentials_without_their_section_are_ignored_with_a_warning() -> None:
