@@ -14,8 +14,6 @@ from pathlib import Path
 
 from tests.simulation.breaks import Break, copy_broken
 
-LONGEST = 300.0  # seconds for the attacks of a family, on a busy machine
-
 # each family, and the defence to remove
 BREAKS = {
     "redirects": Break(
@@ -102,7 +100,7 @@ BREAKS = {
         "wait for as long as there is something to wait for",
         "service/connections.py",
         "self._end = time.monotonic() + (connection",
-        "self._end = time.monotonic() + 5 * (connection",
+        "self._end = time.monotonic() + 1e6 * (connection",
     ),
     "broken_answers": Break(
         "take what is no JSON for an empty list",
@@ -167,7 +165,6 @@ def attacks_that_get_through(family: str, folder: Path) -> str:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=LONGEST,
         check=False,
     )
     return done.stdout if done.returncode == 1 else ""

@@ -67,7 +67,6 @@ def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(
     assert measured.code in (
         (CODES[name], ExitCode.PARTLY_APPLIED) if is_changing else (CODES[name],)
     )
-    assert measured.seconds < 30
     if times == 1:
         document = json.loads(measured.out)
         assert document["exit_code"] == measured.code

@@ -17,7 +17,6 @@ from tests.command_line import hooksync
 from tests.conftest import make_environ
 from tests.lanes import covering, nightly, sampled
 
-LONGEST = 20.0  # seconds for each file, on a busy machine
 _GOOD = "version: 1\ntenancies: {a: {server: a.example, subscriptions: {}}}\n"
 
 
@@ -160,9 +159,7 @@ PLACE = re.compile(r"^(?:error: )?hooks\.yaml(?::\d+:\d+)?: ", re.MULTILINE)
 def test_a_harmful_hooks_file_is_refused_at_its_line_before_anything_is_sent(
     file: str, command: str
 ) -> None:
-    begin = time.monotonic()
     seen = play(COMMANDS[command], Scene(hooks=FILES[file]))
-    assert time.monotonic() - begin < LONGEST
     assert seen.run.code == 1
     assert PLACE.search(seen.run.err), seen.run.err[:500]
     assert "unforeseen" not in seen.run.err
@@ -180,11 +177,10 @@ _IN_A_PROCESS = ("a billion laughs", "deep blocks", "many keys")
     "file",
     [*sampled(_IN_A_PROCESS, 3), *nightly(each for each in BOMBS if each not in _IN_A_PROCESS)],
 )
-def test_a_bomb_of_a_hooks_file_takes_little_time_and_memory(file: str, tmp_path: Path) -> None:
+def test_a_bomb_of_a_hooks_file_takes_little_memory(file: str, tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(BOMBS[file], encoding="utf-8")
     measured = finish(start(("validate",), make_environ(), tmp_path), tmp_path)
     assert measured.code == 1
-    assert measured.seconds < LONGEST
     assert measured.mib < 200
 
 
