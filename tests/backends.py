@@ -43,7 +43,7 @@ S3_KEY, S3_SECRET = "hooksync", base64.b64encode(os.urandom(24)).decode()
 READER_KEY = "reader"  # an S3 key with the same secret that may only read
 AZURE_ACCOUNT, AZURE_KEY = "hooksync", base64.b64encode(os.urandom(32)).decode()
 
-_PATIENCE = timedelta(seconds=25)  # until a server must answer; a start makes two such requests
+_PATIENCE = timedelta(seconds=250)  # until a server must answer; a start makes two such requests
 _WEED_PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
 
 
@@ -303,4 +303,4 @@ def _make_container(url: str) -> None:
     call = urllib.request.Request(
         f"{url}/{CONTAINER}?restype=container", method="PUT", headers=headers
     )
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(call, timeout=30).close()
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(call, timeout=300).close()

@@ -92,7 +92,6 @@ def run_python(
         input=given,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
         check=False,
     )
     return Run(done.returncode, done.stdout, done.stderr)

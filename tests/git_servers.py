@@ -91,7 +91,6 @@ class Remote:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=60,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -30,7 +30,7 @@ class Terminal:
 
     def read_until(self, text: str) -> None:
         while text not in self.seen:
-            ready, _, _ = select.select([self._ours], [], [], 30)
+            ready, _, _ = select.select([self._ours], [], [], 300)
             assert ready, self.seen
             self.seen += os.read(self._ours, 4096).decode()
 
@@ -44,4 +44,4 @@ class Terminal:
         except OSError:  # Linux raises it when the other side is closed
             pass
         os.close(self._ours)
-        return self.process.wait(30)
+        return self.process.wait()

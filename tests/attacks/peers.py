@@ -37,7 +37,7 @@ from tests.wire import (
 TOKEN, REFRESH = "t0ken-0123456789-of-the-service", "r3fresh-0123456789-of-the-service"
 NEVER_SHOWN = (*HIDDEN, TOKEN, REFRESH)
 RECEIVER = "https://hooks.example.org/catalogue"  # declared if a case has no challenge
-TIMEOUT = 2.0  # seconds that a call may take
+TIMEOUT = 4.0  # seconds that a call may take
 SIDE_BY_SIDE = 12  # children of one family at a time; most of them wait most of the time
 
 _PATIENCE = 60.0  # seconds after which a slow peer gives up, long after hooksync should have

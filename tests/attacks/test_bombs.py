@@ -10,7 +10,6 @@ from tests.lanes import covering
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # the first test waits for many cases
 @pytest.mark.parametrize("case", covering(cases_of("bombs"), key=Case.columns), ids=str)
 def test_a_huge_or_endless_answer_costs_a_run_little_time_and_memory(
     case: Case, withstands: Withstands

@@ -10,7 +10,6 @@ from tests.lanes import covering
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # the first test waits for many cases
 @pytest.mark.parametrize("case", covering(cases_of("broken answers"), key=Case.columns), ids=str)
 def test_a_broken_answer_leads_to_one_clear_error(case: Case, withstands: Withstands) -> None:
     withstands(case)

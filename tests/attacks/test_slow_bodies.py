@@ -10,7 +10,6 @@ from tests.lanes import covering
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # the first test waits for many cases
 @pytest.mark.parametrize("case", covering(cases_of("slow bodies"), key=Case.columns), ids=str)
 def test_a_slow_peer_holds_up_a_run_no_longer_than_the_time_outs(
     case: Case, withstands: Withstands

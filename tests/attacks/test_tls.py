@@ -116,7 +116,6 @@ def test_an_env_file_adds_no_certificates_that_hooksync_trusts(tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # the first test waits for many cases
 @pytest.mark.parametrize("case", covering(cases_of("TLS"), key=Case.columns), ids=str)
 def test_a_peer_that_speaks_a_different_protocol_leads_to_one_clear_error(
     case: Case, withstands: Withstands

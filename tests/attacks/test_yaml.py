@@ -5,7 +5,6 @@ place.
 from __future__ import annotations
 
 import re
-import time
 from itertools import product
 from pathlib import Path
 

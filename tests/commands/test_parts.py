@@ -93,7 +93,7 @@ class Fleet:
                 running.enter_context(self.place.popen(*arguments, *more, "--tenancy", part))
                 for part in PARTS
             ]
-            ended = [(process, *process.communicate(timeout=120)) for process in processes]
+            ended = [(process, *process.communicate()) for process in processes]
         return [Run(process.returncode, out, err) for process, out, err in ended]
 
     def assert_as_declared(self, secret: str = SECRET) -> None:

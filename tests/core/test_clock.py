@@ -19,7 +19,6 @@ _LINES = 24  # more than a wait runs before its second pause
 
 
 @pytest.mark.parametrize("line", sampled(range(1, _LINES), 6))
-@pytest.mark.timeout(20)
 def test_a_signal_in_any_line_of_a_wait_ends_it(line: int) -> None:
     """Ctrl-C once arrived between two lines of a wait. Its handler then waited forever for a lock
     that the wait held.

@@ -31,7 +31,7 @@ def test_on_windows_a_program_of_the_current_folder_is_not_run(
 def test_a_program_ends_with_its_children() -> None:
     with start([sys.executable, "-c", PARENT], dict(os.environ), talks=True) as process:
         end(process)
-        process.communicate(timeout=30)  # a child that lived on would keep the pipes open
+        process.communicate()  # a child that lived on would keep the pipes open
     end(process)  # a second call ends nothing and does not fail
 
 

@@ -425,7 +425,7 @@ def test_an_interrupted_plan_saves_nothing(place: Place) -> None:
         while not place.box.calls or place.box.calls[-1].name != "list":
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate()
     assert process.returncode == 130
     assert not (place.folder / "plan.json").exists()
 
@@ -503,7 +503,7 @@ def test_the_report_of_an_interrupted_run_is_written(place: Place) -> None:
         while place.box.calls[-1].name != "subscribe":
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate()
     assert process.returncode == 130
     [tenancy] = json.loads(report(place))["tenancies"]
     assert "not-attempted" in {step["outcome"] for step in tenancy["steps"]}

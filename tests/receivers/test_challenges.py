@@ -304,7 +304,7 @@ def test_receivers_are_challenged_side_by_side(context: CallContext) -> None:
     together = threading.Barrier(4)
 
     def respond(connection: Connection, _: Request) -> None:
-        together.wait(10)  # the barrier breaks, and the answer fails, unless all four calls arrive
+        together.wait(300)  # the barrier breaks, and the answer fails, unless all four calls arrive
         connection.send(Answer(404))
 
     with server(respond) as address, WorkerPool(4, threading.Event()) as pool:

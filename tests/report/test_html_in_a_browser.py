@@ -16,7 +16,7 @@ from tests.lanes import covering
 from tests.report.test_markdown import large, view
 from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader, served
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 # the default of DirectoryBrowserSupport.CSP in Jenkins
 JENKINS = "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"

@@ -66,7 +66,7 @@ class Child:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal, and return the exit code and the standard error."""
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate()
         return self.process.returncode, errors
 
 
@@ -121,7 +121,6 @@ def second_terminal(pasted: str, folder: Path, then: str, **environment: str) ->
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
     progress = r"^applying \d+/\d+\n"  # a run of more than five seconds shows progress
@@ -177,7 +176,7 @@ def test_write_hooks_does_not_replace_an_existing_file(
 ) -> None:
     (tmp_path / taken).write_text("mine\n")
     child = launch("--write-hooks", str(tmp_path / "hooks.yaml"))
-    _, errors = child.process.communicate(timeout=60)
+    _, errors = child.process.communicate()
     fix = "leave out --write-hooks to keep it, or name a different file"
     assert (child.process.returncode, errors) == (
         1,

@@ -136,7 +136,7 @@ def home(tmp_path: Path) -> Home:
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     home = Home.within(tmp_path_factory.mktemp("tour"))
     with home.start() as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     return Shown(home, process.returncode, out, err, home.left_behind())
 
 
@@ -178,7 +178,7 @@ def test_a_signal_ends_the_tour_and_nothing_is_left_behind(
     with home.start() as process:
         read_until(process, line)
         os.killpg(process.pid, number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     assert (process.returncode, err) == (code, "")
     assert "Traceback" not in out
     assert home.left_behind() == []

@@ -42,7 +42,7 @@ class Echo(LoopbackServer):
 
 @contextmanager
 def connected(server: LoopbackServer) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
         yield client
 
 

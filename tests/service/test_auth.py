@@ -113,7 +113,7 @@ def test_a_wrong_password_is_tried_once_by_all_threads_together(
     barrier = threading.Barrier(16)
 
     def fail(_: int) -> str:
-        barrier.wait(30)
+        barrier.wait(300)
         return str(failure_of(client.list_subscriptions, "wr0ng-password"))
 
     with ThreadPoolExecutor(16) as threads:

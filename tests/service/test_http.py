@@ -49,7 +49,7 @@ def serve(stack: ExitStack) -> Serve:
 @pytest.fixture
 def make(stack: ExitStack) -> Make:
     def make(
-        call: float = 20.0,
+        call: float = 300.0,
         connections: int = 4,
         environ: dict[str, str] | None = None,
     ) -> Transport:
@@ -209,7 +209,7 @@ def test_an_interim_answer_counts_as_lost_and_the_next_call_reads_its_own_answer
             connection.sendall(answer(b"the second"))
             return True
         connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
-        is_asked_again.wait(20)  # so that the final answer comes late
+        is_asked_again.wait(300)  # so that the final answer comes late
         connection.sendall(answer(b"the first"))
         return True
 

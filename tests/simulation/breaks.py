@@ -16,7 +16,6 @@ from tests.command_line import ROOT
 
 NEEDED = ("hooksync", "schemas", "tests", "pyproject.toml")
 SEEDS = 1500  # the most histories that are played for a break
-LONGEST = 60.0  # seconds in which a law must be broken
 
 
 class Break(NamedTuple):
@@ -227,11 +226,9 @@ def find_broken_law(folder: Path, begin: int) -> str:
     """Play histories with the copy in a folder until a law breaks. Return the output, or "" if none
     breaks.
 
-    `begin`: the first seed. Raises TimeoutExpired.
+    `begin`: the first seed.
     """
     settings = ["--from", str(begin), "--steps", str(10 * SEEDS), "--first"]
     command = [sys.executable, "-m", "tests.simulation", *settings]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=LONGEST, check=False
-    )
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 1 else ""

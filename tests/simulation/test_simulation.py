@@ -65,7 +65,7 @@ def test_a_failing_history_shrinks_to_the_step_that_makes_it_fail() -> None:
     "each", sampled([(each,) for each in BREAKS], 1, 12), ids=lambda each: each.name
 )
 @pytest.mark.slow
-def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path) -> None:
+def test_a_deliberate_break_is_found(each: Break, tmp_path: Path) -> None:
     copy_broken(each, tmp_path)
     assert "breaks" in find_broken_law(tmp_path, each.begin)
 

@@ -86,7 +86,7 @@ def test_each_pair_of_secret_and_salt_gets_its_own_key() -> None:
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor does one thing at a time")
 def test_keys_are_derived_in_parallel() -> None:
-    together = threading.Barrier(2, timeout=30)
+    together = threading.Barrier(2)
 
     def derive(_: Wanted) -> Key:
         together.wait()  # passes only while a second derivation runs

@@ -437,7 +437,7 @@ def test_ctrl_c_in_a_terminal_does_not_end_a_write(by_path: Remote) -> None:
         begun.read_text(encoding="utf-8")  # the server has received the push, and its hook blocks
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
         go_on.write_text("", encoding="utf-8")
-        assert run.wait(60) == 0
+        assert run.wait() == 0
     assert by_path.log() == ["hooksync: x"]
 
 
@@ -637,7 +637,7 @@ def test_a_git_process_that_hangs_is_killed_with_its_children(by_path: Remote) -
     )
     with suppress(ProcessLookupError):
         child = os.pidfd_open(int(note.read_text(encoding="utf-8")))
-        assert select.select([child], [], [], 30)[0]  # readable once the child has ended
+        assert select.select([child], [], [], 300)[0]  # readable once the child has ended
         os.close(child)
 
 

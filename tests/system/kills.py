@@ -76,7 +76,6 @@ LONG, SHORT = (
     0.3,
     0.03,
 )
-PATIENCE = 60.0  # seconds
 OURS = "cli/main.py"  # in every traceback that begins in hooksync itself
 
 
@@ -194,7 +193,7 @@ def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
             time.sleep(0.0005)
         time.sleep(kill.delay)
         process.send_signal(kill.signal)
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate()
     wait_until_all_is_carried_out(box)
     _look(tenancy, moments)
     # false if Python itself was still starting

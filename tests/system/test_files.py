@@ -183,7 +183,7 @@ def test_a_standard_input_that_does_not_block_is_read_to_its_end(place: Place) -
             process.wait(1)
         os.write(writing, HOOKS[half:].encode())
         os.close(writing)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     os.close(reading)
     assert process.returncode == 0, out + err
 
@@ -205,7 +205,7 @@ def test_a_process_substitution_can_be_a_hooks_file_or_a_saved_plan(
         # after the start, because the process waits for the text
         with open(writing, "w", encoding="utf-8") as pipe:
             pipe.write(text)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
         assert process.returncode == 0, out + err
 
 

@@ -75,7 +75,6 @@ def test_a_secret_can_be_rotated_repeatedly_even_if_a_job_is_killed(jobs: Runner
 
 
 @pytest.mark.parametrize("backend", sampled(BACKENDS, 1, 4), indirect=True)
-@pytest.mark.timeout(300)
 def test_the_next_job_succeeds_whenever_a_job_is_killed(jobs: Runners) -> None:
     applied(jobs)
     wrong = {calls: kill_one(jobs, calls) for calls in range(1, CALLS + 2, 3)}
@@ -127,7 +126,6 @@ def test_a_plan_makes_at_most_two_calls_to_the_backend_and_an_apply_six(jobs: Ru
 
 @OBJECTS
 @pytest.mark.parametrize(("nth", "what"), sampled([(3, "cut-after"), (3, "cut"), (4, "cut")], 1, 3))
-@pytest.mark.timeout(300)
 def test_the_next_apply_finds_changes_that_the_state_could_not_record(
     jobs: Runners, what: str, nth: int
 ) -> None:
