@@ -1,88 +1,220 @@
-"""The commands: what each is for, its flags, and what runs it."""
+"""The commands: what each is for, its flags, and the function that runs it.
+
+The function of a command imports the command's module, so that no run loads what it does not use:
+requests alone takes as long to load as `validate` needs for its whole run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hooksync.cli import flags
+from hooksync.cli.parser import Command, Given, build_parser
+from hooksync.core.record import convert
 
 if TYPE_CHECKING:
-    import argparse
-
-ABOUT = "Make the webhook subscriptions of Preservica tenancies match a YAML file."
-
-EXIT_CODES = """\
-exit codes: 0 done, or nothing to do; 1 error; 2 live differs from the file
-(plan --detailed-exitcode); 3 refused, nothing changed (plan: apply would
-refuse); 4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
-
-example: hooksync plan -f hooks.yaml"""
+    from hooksync.core.errors import ExitCode
+    from hooksync.reconcile.context import World
 
 SANDBOX = """\
-It listens on 127.0.0.1 only. The password is the value of $SANDBOX_PASSWORD, or
-"sandbox-password" if that is not set. Ctrl-C or SIGTERM stops the sandbox.
-
-A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES: how often it happens (default: 1;
-* is always). SKIP: how many such calls succeed first.
-  CALL  login, complete-2fa, details, version, list, subscribe, unsubscribe,
-        any
-  KIND  status-N        do nothing, respond with the status N
-        retry-after-S   do nothing, respond with 429 and Retry-After: S
-        slow-S          do it, respond S seconds later
-        cut             do nothing, cut the connection
-        commit-cut      do it, cut the connection without a response
-
-With a list lag, the list shows each change S seconds later. Only the list
-lags: 404 and 409 follow each change at once.
-
-traits, for behaviour of the real service that is not known:
-  refuse-duplicates   respond with 409 to a second subscription with the same
-                      URL and trigger
-  answer-without-id   leave the id out of the response to a new subscription
-  answer-empty        respond to a new subscription with an empty body
-  codes-once          accept each one-time code only once
-  no-challenge        do not challenge receivers, so they need not run"""
+faults: KIND@CALL[:TIMES[:SKIP]], TIMES times (default: 1; *: always) after SKIP
+calls. CALL is login, complete-2fa, details, version, list, subscribe,
+unsubscribe or any. KIND:
+  status-N, retry-after-S  do nothing, respond with N, or with 429
+  slow-S                   do it, respond S seconds later
+  cut, commit-cut          do nothing, or do it; then cut the connection
+traits, for what is not known of the real service:
+  refuse-duplicates        respond with 409 to a second subscription
+  answer-without-id        leave the id out of the response to a new one
+  answer-empty             respond to a new one with an empty body
+  codes-once               accept each one-time code only once
+  no-challenge             do not challenge receivers, so they need not run"""
 
 
-def _accept(arguments: argparse.Namespace) -> None:
-    """Check nothing beyond what argparse checks."""
+def _demo(given: Given, world: World) -> ExitCode:
+    from hooksync.cli.local import demo
+
+    return demo(world)
 
 
-class Command(NamedTuple):
-    """One command, or one action of a command, such as "state show"."""
+def _sandbox(given: Given, world: World) -> ExitCode:
+    from hooksync.cli.local import SandboxFlags, sandbox
 
-    name: str
-    help: str  # a phrase; the description by default
-    example: str
-    add_flags: Callable[[argparse.ArgumentParser], None]
-    run: str = ""  # "module:function", loaded only to run it; "": only its actions can be run
-    options: str = ""  # the name of the options type in that module
-    description: str = ""
-    # raises UsageError for flags that conflict
-    check: Callable[[argparse.Namespace], None] = _accept
-    epilog: str = ""  # below the flags
+    return sandbox(convert(given, SandboxFlags), world)
 
 
-COMMANDS = (
+def _init(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.init import InitOptions, init
+
+    return init(convert(given, InitOptions), world)
+
+
+def _validate(given: Given, world: World) -> ExitCode:
+    from hooksync.api.options import FileOptions
+    from hooksync.commands.validate import validate
+
+    return validate(convert(given, FileOptions), world)
+
+
+def _check(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.check import CheckOptions, check
+
+    return check(convert(given, CheckOptions), world)
+
+
+def _plan(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.plan_apply import PlanOptions, plan
+
+    return plan(convert(given, PlanOptions), world)
+
+
+def _apply(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.plan_apply import ApplyOptions, apply
+
+    return apply(convert(given, ApplyOptions), world)
+
+
+def _adopt(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.adopt import AdoptOptions, adopt
+
+    return adopt(convert(given, AdoptOptions), world)
+
+
+def _list(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.export import ListOptions, list_live
+
+    return list_live(convert(given, ListOptions), world)
+
+
+def _export(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.export import export
+    from hooksync.commands.options import LiveOptions
+
+    return export(convert(given, LiveOptions), world)
+
+
+def _fire(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.fire import FireOptions, fire
+
+    return fire(convert(given, FireOptions), world)
+
+
+def _listen(given: Given, world: World) -> ExitCode:
+    from hooksync.cli.listen import ListenOptions, listen
+
+    return listen(convert(given, ListenOptions), world)
+
+
+def _verify(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.verify import VerifyOptions, verify
+
+    return verify(convert(given, VerifyOptions), world)
+
+
+def _generate(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.printing import generate
+
+    return generate(world)
+
+
+def _state_show(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.state import StateOptions, show
+
+    return show(convert(given, StateOptions), world)
+
+
+def _state_pull(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.state import StateOptions, pull
+
+    return pull(convert(given, StateOptions), world)
+
+
+def _state_push(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.state import PushOptions, push
+
+    return push(convert(given, PushOptions), world)
+
+
+def _state_unlock(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.state import UnlockOptions, unlock
+
+    return unlock(convert(given, UnlockOptions), world)
+
+
+def _state_move(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.state import MoveOptions, move
+
+    return move(convert(given, MoveOptions), world)
+
+
+def _state_forget(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.state import ForgetOptions, forget
+
+    return forget(convert(given, ForgetOptions), world)
+
+
+def _show(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.show import ShowOptions, show
+
+    return show(convert(given, ShowOptions), world)
+
+
+def _schema(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.printing import SchemaOptions, schema
+
+    return schema(convert(given, SchemaOptions), world)
+
+
+def _completion(given: Given, world: World) -> ExitCode:
+    from hooksync.cli.completion import CompletionOptions, completion
+
+    return completion(convert(given, CompletionOptions), build_parser(GROUPS), world)
+
+
+def _version(given: Given, world: World) -> ExitCode:
+    from hooksync.commands.printing import VersionOptions, version
+
+    return version(convert(given, VersionOptions), world)
+
+
+START = (
+    Command(
+        "demo",
+        "show what hooksync does, in less than a minute",
+        "hooksync demo",
+        flags.add_no_flags,
+        _demo,
+    ),
+    Command(
+        "sandbox",
+        "run a local Preservica with receivers, to try things",
+        "hooksync sandbox --fault status-503@list:2",
+        flags.add_sandbox,
+        _sandbox,
+        """\
+Run a local Preservica with receivers, on 127.0.0.1, until interrupted. The
+password is "sandbox-password", or the value of $SANDBOX_PASSWORD.""",
+        epilog=SANDBOX,
+    ),
     Command(
         "init",
         "write a first hooks file",
         "hooksync init --from-live --server eu.preservica.com",
         flags.add_init,
-        "hooksync.commands.init:init",
-        "InitOptions",
+        _init,
         """\
 Write a first hooks file: a commented one to fill in, or with --from-live what
 `hooksync export` prints. Never overwrites a file.""",
     ),
+)
+
+EVERY_DAY = (
     Command(
         "validate",
         "check the hooks files, without a network",
         "hooksync validate -f hooks.yaml",
         flags.add_validate,
-        "hooksync.commands.validate:validate",
-        "FileOptions",
+        _validate,
     ),
     Command(
         "check",
@@ -91,8 +223,7 @@ Write a first hooks file: a commented one to fill in, or with --from-live what
 hooksync check --format json
 hooksync check --url http://127.0.0.1:8701/ --secret env:HOOK_SECRET""",
         flags.add_check,
-        "hooksync.commands.check:check",
-        "CheckOptions",
+        _check,
         """\
 Check everything that a run needs; changes nothing. For each tenancy: the
 log-in, and the list, which needs a role. For each subscription: its secret, and
@@ -108,25 +239,18 @@ with 1 otherwise. A warning, such as a weak secret, is not a failure.""",
         "show what apply would do",
         "hooksync plan --tenancy 'archive-*' --out plan.json",
         flags.add_plan,
-        "hooksync.commands.plan_apply:plan",
-        "PlanOptions",
+        _plan,
+        """\
+Show what `hooksync apply` would do, and save it with --out. Changes nothing.""",
     ),
     Command(
         "apply",
         "plan, prompt, and apply; or apply a saved plan",
-        """\
-hooksync apply --yes --parallelism 16
-hooksync apply plan.json --max-age 24h""",
+        "hooksync apply plan.json --max-age 24h",
         flags.add_apply,
-        "hooksync.commands.plan_apply:apply",
-        "ApplyOptions",
+        _apply,
         """\
-Plan, prompt, and apply the plan; or apply a saved plan without a prompt. This
-needs the hooks files and the variables of the saved plan, which contains the
-flags that select (--tenancy, --target, --replace). hooksync plans again, and
-refuses the whole plan (exit 3) if the steps are no longer the same, or if the
-file was altered. With HOOKSYNC_PLAN_KEY set (16 bytes or more), the plan must
-be signed with that key, and be no older than 24 hours or --max-age.""",
+Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
         flags.check_apply,
     ),
     Command(
@@ -136,8 +260,7 @@ be signed with that key, and be no older than 24 hours or --max-age.""",
 hooksync adopt
 hooksync adopt 'archive/*' archive/catalogue/INDEXED""",
         flags.add_adopt,
-        "hooksync.commands.adopt:adopt",
-        "AdoptOptions",
+        _adopt,
         """\
 Record the declared secrets and flags for live subscriptions whose secret is
 unknown. Changes nothing in Preservica. Challenges each receiver first, and does
@@ -148,68 +271,48 @@ during a rotation, use `hooksync apply --replace ADDRESS`. Exits with 0 if all
 were adopted, with 4 if some were, and with 3 if none was.""",
     ),
     Command(
-        "show",
-        "show a saved plan, as `plan` showed it",
-        "hooksync show plan.json --format markdown",
-        flags.add_show,
-        "hooksync.commands.show:show",
-        "ShowOptions",
-        """\
-Show a saved plan, as `hooksync plan` showed it when it was made, and whether
-`hooksync apply` would still accept it by its age. Needs no network, no hooks
-file and no environment. Refuses a plan that was altered (exit 3). If
-HOOKSYNC_PLAN_KEY is set, also refuses a plan that is not signed with that key.
-Also exits with 3 if apply would refuse the steps of the plan.""",
-    ),
-    Command(
         "list",
         "list what is live, or who subscribes to each trigger",
         """\
 hooksync list --format json
 hooksync list --coverage""",
         flags.add_list,
-        "hooksync.commands.export:list_live",
-        "ListOptions",
+        _list,
         """\
 List the live subscriptions of the tenancies in the hooks files, or of the
 tenancy that --server, --tenant and PRESERVICA_* name: their full ids, their
-declared names, and whether their secrets are the same. With --coverage, show a
-table of tenancies and triggers instead. Changes nothing. Exits with 1 if a
-tenancy cannot be read.""",
+declared names, and whether their secrets are the same. Changes nothing.
+Exits with 1 if a tenancy cannot be read.""",
     ),
     Command(
         "export",
         "print the live subscriptions as a hooks file",
         "hooksync export --server eu.preservica.com",
         flags.add_export,
-        "hooksync.commands.export:export",
-        "LiveOptions",
+        _export,
         """\
 Print the live subscriptions of the tenancy that --server, --tenant and
 PRESERVICA_* name, as a hooks file. Changes nothing. Variables replace secrets,
 query values of URLs, and parts of their paths that may be keys; standard error
 lists these variables. A warning names what cannot be declared.""",
     ),
+)
+
+RECEIVERS = (
     Command(
         "fire",
         "send a signed event to a receiver, as Preservica does",
         """\
 hooksync fire archive/catalogue --trigger MOVED
-hooksync fire --url http://127.0.0.1:8701/hook --secret env:X --suite
-hooksync fire archive/catalogue --replay events""",
+hooksync fire --url http://127.0.0.1:8701/hook --secret env:X --suite""",
         flags.add_fire,
-        "hooksync.commands.fire:fire",
-        "FireOptions",
+        _fire,
         """\
 Send a signed event to a receiver, as Preservica does, and report its answer.
 The event is made up: its entity does not exist, but the receiver cannot tell it
-from a real one. With --suite, send everything that a receiver must handle:
-events that differ in their bytes (compact, spaced, with letters that are not
-ASCII, large, with unknown fields); events in chunks, repeated, and two at once;
-events with the signature of each --secret, with a wrong one, and with none; a
-challenge, and a challenge whose code could forge an event. If the receiver
-refuses a genuine event, send the event again with the signatures of usual
-mistakes, to name the bug. Exits with 0 if all passed, and with 1 otherwise.""",
+from a real one. If the receiver refuses a genuine event, hooksync sends the
+event again with the signatures of usual mistakes, to name the bug. Exits with 0
+if all passed, and with 1 otherwise.""",
         flags.check_fire,
     ),
     Command(
@@ -217,8 +320,7 @@ mistakes, to name the bug. Exits with 0 if all passed, and with 1 otherwise.""",
         "receive webhooks on this machine, and show them",
         "hooksync listen --port 8701 --secret env:X --forward http://[::1]:80/",
         flags.add_listen,
-        "hooksync.cli.listen:listen",
-        "ListenOptions",
+        _listen,
         """\
 Receive webhooks on this machine, at any path, until interrupted. Answer
 challenges with the first secret, but refuse a code whose answer could forge an
@@ -232,8 +334,7 @@ secrets of the hooks files only help to find the reason.""",
         "find the secret that signed a captured event",
         "hooksync verify event.json --signature 6fa0...",
         flags.add_verify,
-        "hooksync.commands.verify:verify",
-        "VerifyOptions",
+        _verify,
         """\
 Find the secret that signed a captured event, among the secrets that the hooks
 files declare or --secret names. Only an event shows directly which secret
@@ -241,124 +342,126 @@ Preservica has. Exits with 0, or with 1 if no secret fits, and then reports the
 likely reason: a different form of signing, or a body that was changed.""",
     ),
     Command(
-        "state",
-        "show and change the state, on any backend",
-        "hooksync state show",
-        flags.add_no_flags,
-        description="""\
-Show and change the state: hooksync's record of the subscriptions that it made
-or adopted. Works on every backend. Does not read the hooks file: the state is
-beside it, unless --state or HOOKSYNC_STATE names a different place. Each action
-has its own help.""",
-    ),
-    Command(
-        "state show",
-        "list the entries of the state, and the holder of its run lock",
-        "hooksync state show --state git:hooksync-state",
-        flags.add_state_place,
-        "hooksync.commands.state:show",
-        "StateOptions",
-    ),
-    Command(
-        "state pull",
-        "print the state as it is stored",
-        "hooksync state pull > state.json",
-        flags.add_state_place,
-        "hooksync.commands.state:pull",
-        "StateOptions",
-    ),
-    Command(
-        "state push",
-        "replace the state with a file",
-        "hooksync state push state.json --state git:hooksync-state",
-        flags.add_state_push,
-        "hooksync.commands.state:push",
-        "PushOptions",
-        """\
-Replace the state with a file, after `hooksync state pull`, or from a different
-backend. Refuses a state that is older than the present state, or unrelated to
-it (exit 3).""",
-    ),
-    Command(
-        "state unlock",
-        "release the run lock of a run that no longer exists",
-        "hooksync state unlock 0123456789abcdef",
-        flags.add_state_unlock,
-        "hooksync.commands.state:unlock",
-        "UnlockOptions",
-    ),
-    Command(
-        "state move",
-        "rename a subscription in the state",
-        "hooksync state move archive/old/INDEXED archive/new/INDEXED",
-        flags.add_state_move,
-        "hooksync.commands.state:move",
-        "MoveOptions",
-    ),
-    Command(
-        "state forget",
-        "remove entries from the state; change nothing in Preservica",
-        "hooksync state forget 'archive/old/*'",
-        flags.add_state_forget,
-        "hooksync.commands.state:forget",
-        "ForgetOptions",
-        """\
-Remove entries from the state; Preservica is unchanged. A live subscription
-without an entry counts as not in the state, and its secret as unknown.""",
-    ),
-    Command(
         "secret",
         "make a secret that Preservica and a receiver share",
         "hooksync secret generate > secret.txt",
         flags.add_no_flags,
+        None,
+        actions=(
+            Command(
+                "generate",
+                "print a new secret and nothing else: 32 random bytes as 43 characters",
+                "hooksync secret generate > secret.txt",
+                flags.add_no_flags,
+                _generate,
+            ),
+        ),
+    ),
+)
+
+STATE_AND_FILES = (
+    Command(
+        "state",
+        "show and change the state, on any backend",
+        "hooksync state show",
+        flags.add_no_flags,
+        None,
+        """\
+Show and change the state: hooksync's record of the subscriptions that it made
+or adopted. Works on every backend. Does not read the hooks file: the state is
+beside it, unless --state or HOOKSYNC_STATE names a different place. Each action
+has its own help.""",
+        actions=(
+            Command(
+                "show",
+                "list the entries of the state, and the holder of its run lock",
+                "hooksync state show --state git:hooksync-state",
+                flags.add_state_place,
+                _state_show,
+            ),
+            Command(
+                "pull",
+                "print the state as it is stored",
+                "hooksync state pull > state.json",
+                flags.add_state_place,
+                _state_pull,
+            ),
+            Command(
+                "push",
+                "replace the state with a file",
+                "hooksync state push state.json --state git:hooksync-state",
+                flags.add_state_push,
+                _state_push,
+                """\
+Replace the state with a file, after `hooksync state pull`, or from a different
+backend. Refuses a state that is older than the present state, or unrelated to
+it (exit 3).""",
+            ),
+            Command(
+                "unlock",
+                "release the run lock of a run that no longer exists",
+                "hooksync state unlock 0123456789abcdef",
+                flags.add_state_unlock,
+                _state_unlock,
+            ),
+            Command(
+                "move",
+                "rename a subscription in the state",
+                "hooksync state move archive/old/INDEXED archive/new/INDEXED",
+                flags.add_state_move,
+                _state_move,
+            ),
+            Command(
+                "forget",
+                "remove entries from the state; change nothing in Preservica",
+                "hooksync state forget 'archive/old/*'",
+                flags.add_state_forget,
+                _state_forget,
+                """\
+Remove entries from the state; Preservica is unchanged. A live subscription
+without an entry counts as not in the state, and its secret as unknown.""",
+            ),
+        ),
     ),
     Command(
-        "secret generate",
-        "print a new secret and nothing else: 32 random bytes as 43 characters",
-        "hooksync secret generate > secret.txt",
-        flags.add_no_flags,
-        "hooksync.commands.printing:generate",
-        "NoOptions",
+        "show",
+        "show a saved plan, as `plan` showed it",
+        "hooksync show plan.json --format markdown",
+        flags.add_show,
+        _show,
+        """\
+Show a saved plan, as `hooksync plan` showed it when it was made, and whether
+`hooksync apply` would still accept it by its age. Needs no network, no hooks
+file and no environment. Refuses a plan that was altered (exit 3). If
+HOOKSYNC_PLAN_KEY is set, also refuses a plan that is not signed with that key.
+Also exits with 3 if apply would refuse the steps of the plan.""",
     ),
     Command(
         "schema",
         "print a JSON Schema",
         "hooksync schema > hooks.schema.json",
         flags.add_schema,
-        "hooksync.commands.printing:schema",
-        "SchemaOptions",
-    ),
-    Command(
-        "version",
-        "print the version; as JSON, also the details for a bug report",
-        "hooksync version --format json",
-        flags.add_version,
-        "hooksync.commands.printing:version",
-        "VersionOptions",
-    ),
-    Command(
-        "sandbox",
-        "run a local Preservica with receivers, to try things",
-        "hooksync sandbox --fault status-503@list:2",
-        flags.add_sandbox,
-        "hooksync.cli.local:sandbox",
-        "SandboxFlags",
-        epilog=SANDBOX,
-    ),
-    Command(
-        "demo",
-        "show what hooksync does, in less than a minute",
-        "hooksync demo",
-        flags.add_no_flags,
-        "hooksync.cli.local:demo",
-        "NoOptions",
+        _schema,
     ),
     Command(
         "completion",
         "print a shell's completion script",
         "hooksync completion bash > hooksync.bash && source hooksync.bash",
         flags.add_completion,
-        "hooksync.cli.completion:completion",
-        "CompletionOptions",
+        _completion,
+    ),
+    Command(
+        "version",
+        "print the version (--version); as JSON, details for a bug report",
+        "hooksync version --format json",
+        flags.add_version,
+        _version,
     ),
 )
+
+GROUPS = {
+    "start": START,
+    "every day": EVERY_DAY,
+    "receivers": RECEIVERS,
+    "state and files": STATE_AND_FILES,
+}

@@ -6,13 +6,9 @@ import argparse
 import re
 from collections.abc import Iterator
 
-from hooksync.cli.arguments import make_parser
 from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hooksync.reconcile.context import World
+from hooksync.reconcile.context import World
 
 _BASH = r"""
 # bash splits `--format=json` into three words; shtab expects two.
@@ -38,9 +34,11 @@ class CompletionOptions(Record, frozen=True):
     shell: str
 
 
-def completion(options: CompletionOptions, world: World) -> ExitCode:
+def completion(
+    options: CompletionOptions, parser: argparse.ArgumentParser, world: World
+) -> ExitCode:
     """Print a script."""
-    world.terminal.result(completion_script(make_parser(), options.shell))
+    world.terminal.result(completion_script(parser, options.shell))
     return ExitCode.DONE
 
 

@@ -13,18 +13,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from hooksync.config.declarations import is_own
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import SecretRef
 from hooksync.core.schema import SCHEMA_KINDS, is_reference
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    Group = argparse._ActionsContainer
-    Settings = dict[str, Any]
+Group = argparse._ActionsContainer
+Settings = dict[str, Any]
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -32,7 +29,6 @@ READ = "what to read"
 SELECT = "what to select"
 OUTPUT = "output"
 SAFETY = "safety"
-CONNECTION = "connection"
 MORE = "more"
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -90,34 +86,25 @@ _SHARED: dict[str, Settings] = {
         **_REPEATABLE,
         "dest": "files",
         "metavar": "PATH",
-        "help": (
-            "a hooks file, a directory of them, or - for standard input; repeatable (default:"
-            " HOOKSYNC_FILE, or hooks.yaml)"
-        ),
+        "help": "hooks file, folder or - (HOOKSYNC_FILE or hooks.yaml)",
     },
     "--env-file": {
         **_REPEATABLE,
         "dest": "env_files",
         "metavar": "FILE",
-        "help": "variables as lines of NAME=value, unless they are set already; repeatable",
+        "help": "lines of NAME=value, for variables that are not set",
     },
     "--server": {
         "metavar": "HOST",
-        "help": (
-            "read the tenancy on this server, not the hooks files (default without a hooks file:"
-            " PRESERVICA_SERVER)"
-        ),
+        "help": "read this server, not the hooks files (PRESERVICA_SERVER)",
     },
     "--tenant": {
         "metavar": "NAME",
-        "help": "the user's tenant on that server (default: PRESERVICA_TENANT)",
+        "help": "its tenant (default: PRESERVICA_TENANT)",
     },
     "--state": {
         "metavar": "WHERE",
-        "help": (
-            "the state: a path, git:BRANCH, or s3://, az:// or gs://BUCKET/KEY (default:"
-            " HOOKSYNC_STATE, or FILE.state.json beside the hooks file)"
-        ),
+        "help": "path, git:BRANCH or object's URL (HOOKSYNC_STATE)",
     },
     "--no-state": {
         "dest": "uses_state",
@@ -126,82 +113,64 @@ _SHARED: dict[str, Settings] = {
     },
     "--credentials": {
         "metavar": "FILE",
-        "help": (
-            "log in with this credentials.properties of pyPreservica (default: the one in this"
-            " folder, if no PRESERVICA_ variable is set)"
-        ),
+        "help": "credentials.properties of pyPreservica, to log in",
     },
     "--tenancy": {
         **_REPEATABLE,
         "dest": "tenancies",
         "metavar": "GLOB",
-        "help": "only tenancies with a matching name; repeatable",
+        "help": "only tenancies with this name; repeatable",
     },
     "--target": {
         **_REPEATABLE,
         "dest": "targets",
         "metavar": "GLOB",
-        "help": "only subscriptions with this address, tenancy/name/TRIGGER; repeatable",
+        "help": "only addresses tenancy/name/TRIGGER; repeatable",
     },
     "--replace": {
         **_REPEATABLE,
         "metavar": "GLOB",
-        "help": "resubscribe these addresses even if nothing differs; repeatable",
+        "help": "resubscribe these addresses in any case; repeatable",
     },
     "--url": {
         "metavar": "URL",
-        "help": (
-            "a receiver that no hooks file needs to declare; write a key as ${NAME}, which hooksync"
-            " fills in from the environment"
-        ),
+        "help": "a receiver; in its URL, ${NAME} is a variable",
     },
     "--secret": {
         **_REPEATABLE,
         "dest": "secrets",
         "type": partial(reference, "--secret"),
         "metavar": "REF",
-        "help": (
-            "the place of a secret: env:NAME or file:PATH, never the secret itself; the first one"
-            " signs; repeatable"
-        ),
+        "help": "place of its secret: env:NAME, file:PATH; repeatable",
     },
     "--all": {
         "dest": "shows_kept",
         "action": "store_true",
-        "help": "also show each subscription that is kept or left alone",
+        "help": "also show what is kept or left alone",
     },
     "--detailed-exitcode": {
         "dest": "has_detailed_exit_code",
         "action": "store_true",
-        "help": "exit with 2 if live differs from the file, or was not compared",
-    },
-    "--color": {
-        "choices": ("auto", "always", "never"),
-        "default": "auto",
-        "metavar": "WHEN",
-        "help": (
-            "colour the result: auto (on a terminal, or if FORCE_COLOR is set, but never if"
-            " NO_COLOR is), always, never"
-        ),
+        "help": "exit with 2 if live differs, or was not compared",
     },
     "--policy": {
         "metavar": "FILE",
-        "help": "refuse what this policy does not allow (default: HOOKSYNC_POLICY)",
+        "help": "limit what the run may do (default: HOOKSYNC_POLICY)",
     },
     "--allow-commands": {
         "dest": "allows_commands",
         "action": "store_true",
-        "help": "run the programs that hooks files name for secrets; a policy overrides this",
+        "help": "run the programs that hooks files name for secrets",
     },
     "--yes": {
         "dest": "is_confirmed",
         "action": "store_true",
-        "help": "do not ask; needed if there is no terminal",
+        "help": "apply without a prompt; needed without a terminal",
     },
     "--max-age": {
         "type": duration,
         "metavar": "DURATION",
-        "help": "longest age of a saved plan: 30m, 24h, 7d (default: 24h if signed)",
+        "help": "longest age of the plan: 30m, 24h, 7d",
     },
     "--timeout": {
         "type": number_between(float, 0.001, 3600),
@@ -218,27 +187,22 @@ _SHARED: dict[str, Settings] = {
     "--lock-timeout": {
         "type": number_between(float, 0, 86400),
         "metavar": "SECONDS",
-        "help": (
-            "longest wait for a different run on the same state (default: until it is known"
-            " whether that run still lives)"
-        ),
+        "help": "longest wait for a different run (default: 60)",
     },
     "--notify": {
         "type": partial(reference, "--notify"),
         "metavar": "REF",
-        "help": (
-            "notify a webhook of changes and failures; the place of its URL: env:NAME or file:PATH"
-        ),
+        "help": "webhook to notify: env:NAME or file:PATH of its URL",
     },
     "--notify-as": {
         "choices": ("json", "slack", "teams"),
         "default": "json",
         "metavar": "KIND",
-        "help": "format of the notice: json (default), slack, teams",
+        "help": "json (default), slack, teams",
     },
     "--metrics": {
         "metavar": "FILE",
-        "help": "write metrics to this file, for Prometheus's textfile collector",
+        "help": "write metrics for Prometheus's textfile collector",
     },
     "--verbose": {"action": "store_true", "help": "log each call on standard error"},
     "--help": {"action": "help", "help": "show this text"},
@@ -287,31 +251,20 @@ def _add_planning(parser: argparse.ArgumentParser, *more: str) -> None:
     _group(parser, READ, "--file", "--env-file", "--state")
     _group(parser, SELECT, "--tenancy", "--target", "--replace")
     _group(parser, OUTPUT)
-    safety = _group(parser, SAFETY, "--policy")
-    either = safety.add_mutually_exclusive_group()
-    either.add_argument(
+    _group(parser, SAFETY, "--policy").add_argument(
         "--probe",
         dest="probes",
-        action="store_true",
-        default=None,
-        help="challenge receivers first, even if the file has `probe: never`",
+        action=argparse.BooleanOptionalAction,
+        help="challenge receivers, or not, whatever the file says",
     )
-    either.add_argument(
-        "--no-probe",
-        dest="probes",
-        action="store_false",
-        help="challenge no receivers, except those that remove-first needs",
-    )
-    _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
-    shared = ("--allow-commands", "--notify", "--notify-as", "--metrics", *more)
-    _group(parser, MORE, *shared, "--color", "--verbose")
+    shared = ("--timeout", "--parallelism", "--credentials", "--allow-commands")
+    _group(parser, MORE, *shared, "--notify", "--notify-as", "--metrics", *more, "--verbose")
 
 
 def _add_rest(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the last groups of a command that logs in. `names`: more flags for the last group."""
     _group(parser, SAFETY, "--policy", "--allow-commands")
-    _group(parser, CONNECTION, "--timeout", "--parallelism", "--credentials")
-    _group(parser, MORE, *names, "--verbose")
+    _group(parser, MORE, "--timeout", "--parallelism", "--credentials", *names, "--verbose")
 
 
 # One function for each command.
@@ -330,22 +283,17 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--out",
         metavar="PLAN",
-        help=(
-            "save the plan for `apply PLAN`, unless apply would refuse it; signed if"
-            " HOOKSYNC_PLAN_KEY is set"
-        ),
+        help="save the plan for `apply PLAN`, if apply may do it",
     )
     _add(output, "--detailed-exitcode", "--all")
 
 
 def add_apply(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    _group(parser, READ).add_argument(
         "saved_plan",
         nargs="?",
         metavar="PLAN",
-        help=(
-            "a file that `plan --out` saved: apply without a prompt, if the plan is still the same"
-        ),
+        help="saved by `plan --out`: apply it without a prompt",
     )
     _add_planning(parser, "--lock-timeout")
     output = _group(parser, OUTPUT)
@@ -353,7 +301,7 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--report",
         metavar="FILE",
-        help="also write the result as JSON to a file, even if steps fail",
+        help="also write the result as JSON, even if steps fail",
     )
     _add(output, "--all")
     _group(parser, SAFETY, "--yes", "--max-age")
@@ -369,11 +317,11 @@ def check_apply(arguments: argparse.Namespace) -> None:
 
 
 def add_adopt(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    _group(parser, SELECT).add_argument(
         "globs",
         metavar="ADDRESS",
         nargs="*",
-        help="tenancy/name/TRIGGER, or a glob (default: all whose secret is unknown)",
+        help="tenancy/name/TRIGGER, or a glob (default: all)",
     )
     _group(parser, READ, "--file", "--state", "--env-file")
     _group(parser, SELECT, "--tenancy")
@@ -381,10 +329,10 @@ def add_adopt(parser: argparse.ArgumentParser) -> None:
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", metavar="PLAN", help="a file that `plan --out` saved")
+    _group(parser, READ).add_argument("path", metavar="PLAN", help="a file of `plan --out`")
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown", "html")
-    _add(output, "--all", "--detailed-exitcode", "--color", "--max-age")
+    _add(output, "--all", "--detailed-exitcode", "--max-age")
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
@@ -396,10 +344,10 @@ def add_list(parser: argparse.ArgumentParser) -> None:
         "--coverage",
         dest="shows_coverage",
         action="store_true",
-        help="show the subscribers of each trigger, and the triggers without a subscriber",
+        help="show the subscribers of each trigger",
     )
-    _group(parser, "state", "--state", "--no-state")
-    _add_rest(parser, "--color")
+    _group(parser, READ, "--state", "--no-state")
+    _add_rest(parser)
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
@@ -408,24 +356,24 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    write = _group(parser, "what to write")
+    write.add_argument(
         "path",
         nargs="?",
         default="hooks.yaml",
         metavar="PATH",
         help="the file to write (default: hooks.yaml)",
     )
-    write = _group(parser, "what to write")
     write.add_argument(
         "--from-live",
         dest="is_from_live",
         action="store_true",
-        help="write the live subscriptions, like `hooksync export`, with its flags",
+        help="write the live subscriptions, like `export`",
     )
     write.add_argument(
         "--write-env",
         metavar="FILE",
-        help="also write the variables that the file needs, for --env-file; mode 0600",
+        help="also write its variables, for --env-file; mode 0600",
     )
     _group(parser, READ, "--server", "--tenant", "--env-file")
     _add_rest(parser)
@@ -435,7 +383,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ, "--file", "--env-file")
     _group(parser, SELECT, "--tenancy", "--target", "--url", "--secret")
     _add_format(_group(parser, OUTPUT), "json")
-    _add_rest(parser, "--color")
+    _add_rest(parser)
 
 
 def check_receiver(arguments: argparse.Namespace) -> None:
@@ -474,42 +422,42 @@ def _refuse(
 
 
 def add_fire(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    receiver = _group(parser, "which receiver")
+    receiver.add_argument(
         "address",
         nargs="?",
         metavar="ADDRESS",
-        help="a subscription of the hooks files: tenancy/name or tenancy/name/TRIGGER",
+        help="declared in hooks files: tenancy/name[/TRIGGER]",
     )
-    _group(parser, READ, "--url", "--secret", "--file", "--env-file")
+    _add(receiver, "--url", "--secret", "--file", "--env-file")
     send = parser.add_argument_group("what to send")
     several = send.add_mutually_exclusive_group()
     several.add_argument(
         "--suite",
         dest="is_suite",
         action="store_true",
-        help="send everything that a receiver must handle, challenges too",
+        help=(
+            "send everything that a receiver must handle: different bytes and signatures, chunks,"
+            " repeated events, two at once, challenges"
+        ),
     )
     send.add_argument(
         "--trigger",
         metavar="NAME",
-        help=(
-            "the event's trigger, by its name in hooks files or on the wire (default: the"
-            " subscription's, or INDEXED)"
-        ),
+        help="of the event (default: the declared one, or INDEXED)",
     )
     several.add_argument(
         "--replay",
         metavar="FOLDER",
-        help="send the events that `listen --record` wrote there, with their original signatures",
+        help="resend what `listen --record` wrote there",
     )
     send.add_argument(
         "--event",
         metavar="FILE",
-        help="send the body in this file with a new signature; with --suite: events like it",
+        help="send this body, newly signed; for --suite: a model",
     )
     _group(parser, SAFETY, "--policy", "--allow-commands")
-    _group(parser, CONNECTION, "--timeout")
-    _group(parser, MORE, "--color", "--verbose")
+    _group(parser, MORE, "--timeout", "--verbose")
 
 
 def _add_secret_sources(parser: argparse.ArgumentParser) -> None:
@@ -526,8 +474,8 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         "--forward",
         metavar="URL",
         help=(
-            "pass genuine events to this receiver, byte for byte with their headers; return its"
-            " answer to the sender, and report the likely reason for a refusal"
+            "pass genuine events to this receiver, byte for byte; return its answer, and report"
+            " why it refuses one"
         ),
     )
     _add(receive, "--timeout")
@@ -536,22 +484,18 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--record",
         metavar="FOLDER",
-        help=(
-            "write the body and the headers of each event to this folder, for verify and fire"
-            " --replay; make the folder if necessary"
-        ),
+        help="write each event there, for verify and fire --replay",
     )
     _group(parser, MORE, "--verbose")
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "path", metavar="FILE", help="the body of an event, byte for byte; - for standard input"
-    )
-    parser.add_argument(
+    event = _group(parser, "which event")
+    event.add_argument("path", metavar="FILE", help="the body, byte for byte; - for standard input")
+    event.add_argument(
         "--signature",
         metavar="HEX",
-        help="the value of the header Preservica-Signature (default: the recorded one)",
+        help="of the header Preservica-Signature (default: recorded)",
     )
     _add_secret_sources(parser)
 
@@ -564,10 +508,7 @@ def add_state_place(parser: argparse.ArgumentParser) -> None:
         **_REPEATABLE,
         dest="files",
         metavar="PATH",
-        help=(
-            "the hooks file, or the directory, to which the state belongs; hooksync does not read"
-            " it (default: HOOKSYNC_FILE, or hooks.yaml)"
-        ),
+        help="the state's hooks file (HOOKSYNC_FILE or hooks.yaml)",
     )
 
 
@@ -644,21 +585,21 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         **_REPEATABLE,
         dest="faults",
         metavar="SPEC",
-        help="make a call fail, see below; repeatable",
+        help="make a call fail; repeatable",
     )
     service.add_argument(
         "--trait",
         **_REPEATABLE,
         dest="traits",
         metavar="NAME",
-        help="behave in a different way, see below; repeatable",
+        help="behave in a different way; repeatable",
     )
     service.add_argument(
         "--list-lag",
         type=number_between(float, 0, 86_400),
         default=0.0,
         metavar="S",
-        help="seconds by which the list lags, see below",
+        help="seconds by which the list lags; 404 and 409 do not",
     )
     service.add_argument(
         "--tenant",
@@ -669,7 +610,7 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     service.add_argument(
         "--totp-env",
         metavar="ENV",
-        help="require a second factor, with the base32 seed in this variable",
+        help="require a second factor; its base32 seed",
     )
     receivers = parser.add_argument_group("receivers")
     receivers.add_argument(
@@ -677,18 +618,15 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         **_REPEATABLE,
         metavar="NAME=ENV",
         help=(
-            "a receiver, and the variable that contains its secret; without a variable, hooksync"
-            " makes a secret; repeatable (default: catalogue)"
+            "a receiver, and the variable with its secret (or NAME: a new secret); repeatable"
+            " (default: catalogue)"
         ),
     )
     _add_port(receivers, "the port of the receivers (default: any free port)", "--receiver-port")
     receivers.add_argument(
         "--write-hooks",
         metavar="FILE",
-        help=(
-            "write the hooks file for a second terminal here, and the variables beside it "
-            "(default: in a temporary folder)"
-        ),
+        help="write its hooks file here, and a .env beside it",
     )
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.commands.printing import NoOptions
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.record import Record
@@ -66,7 +65,7 @@ class NamedReceiver(Record, frozen=True):
     secret: str
 
 
-def demo(options: NoOptions, world: World) -> ExitCode:
+def demo(world: World) -> ExitCode:
     """Show what hooksync does, on a sandbox."""
     return ExitCode(tour.run_demo(partial(_say, world), catch_signals))
 

@@ -92,7 +92,6 @@ class ConsoleTerminal:
         self,
         output: Output,
         interrupts: Interrupts,
-        colour: str,
         *,
         is_verbose: bool,
     ) -> None:
@@ -100,7 +99,7 @@ class ConsoleTerminal:
         self.result = output.result
         self.message = output.message
         self._interrupts = interrupts
-        self._is_coloured = colour == "always" or (colour == "auto" and wants_colour())
+        self._is_coloured = wants_colour()
         self._is_verbose = is_verbose
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:

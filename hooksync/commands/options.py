@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from hooksync.api.options import FileOptions, RunOptions
-
-if TYPE_CHECKING:
-    from hooksync.core.model import SecretRef
+from hooksync.core.model import SecretRef
 
 Format = Literal["text", "json", "markdown", "html"]
 

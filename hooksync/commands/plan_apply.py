@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial, wraps
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from hooksync.api import run as library
 from hooksync.api.inputs import prepare, prepare_saved
@@ -36,14 +36,12 @@ from hooksync.core.model import Secret, SecretRef
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
+from hooksync.output.notice import Ending, NoticeForm
 from hooksync.output.text import plain, question
 from hooksync.output.view import plan_exit_code
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.session import open_run
 from hooksync.state.store import state_place
-
-if TYPE_CHECKING:
-    from hooksync.output.notice import Ending, NoticeForm
 
 _NOTICE_TIMEOUT = 10.0  # seconds
 _NOTICE_FIX = (
@@ -101,8 +99,6 @@ def _run_watched(
     do: Callable[[Watched, World], tuple[ExitCode, Result]], options: Watched, world: World
 ) -> ExitCode:
     """Run a command and report its end, even if it fails early."""
-    from hooksync.output.notice import Ending  # only here: most runs are not watched
-
     url = _notice_url(options, world)
     begun = world.clock.now()
     problems: tuple[Problem, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Literal
 
 from hooksync import __version__
@@ -11,6 +12,7 @@ from hooksync.core.record import Record
 from hooksync.core.schema import SchemaKind, schema_text
 from hooksync.reconcile.context import World
 
+_RANDOM_BYTES = 32  # of a new secret; as many as HMAC-SHA256 uses
 # what hooksync runs on, its extras included
 _LIBRARIES = (
     "deepdiff",
@@ -40,21 +42,15 @@ class VersionOptions(Record, frozen=True):
     format: Literal["text", "json"]
 
 
-class NoOptions(Record, frozen=True):
-    """The options of a command without flags: `secret generate` and `demo`."""
-
-
 def schema(options: SchemaOptions, world: World) -> ExitCode:
     """Show a JSON Schema."""
     world.terminal.result(schema_text(options.kind), "json")
     return ExitCode.DONE
 
 
-def generate(options: NoOptions, world: World) -> ExitCode:
-    """Print a new secret. No other command prints a secret."""
-    from hooksync.config.secret_sources import generate_secret  # loads what looks up secrets
-
-    world.terminal.result(f"{generate_secret()}\n")
+def generate(world: World) -> ExitCode:
+    """Print a new secret: letters, digits, `-` and `_`. No other command prints a secret."""
+    world.terminal.result(f"{secrets.token_urlsafe(_RANDOM_BYTES)}\n")
     return ExitCode.DONE
 
 

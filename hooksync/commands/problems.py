@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from hooksync.commands.options import Format
+from hooksync.core.errors import Problem
 from hooksync.output.text import plan_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hooksync.commands.options import Format
-    from hooksync.core.errors import Problem
-    from hooksync.output.view import RunView
-    from hooksync.reconcile.context import World
+from hooksync.output.view import RunView
+from hooksync.reconcile.context import World
 
 
 def show_plan(

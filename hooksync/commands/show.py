@@ -7,7 +7,6 @@ module for the network and none that applies a plan.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from hooksync.api.saved_plan import open_saved_plan
 from hooksync.commands.options import Format
@@ -18,9 +17,7 @@ from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.output.view import plan_exit_code
-
-if TYPE_CHECKING:
-    from hooksync.reconcile.context import World
+from hooksync.reconcile.context import World
 
 
 class ShowOptions(Record, frozen=True):

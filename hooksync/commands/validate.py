@@ -5,22 +5,19 @@ All output goes through `world.terminal`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hooksync.api.options import FileOptions
+from hooksync.config.declarations import Document, addresses, select
+from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
+from hooksync.config.policy import read_policy
+from hooksync.config.references import command_problems
 from hooksync.core.errors import ExitCode, counted
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World
 
-if TYPE_CHECKING:
-    from hooksync.config.declarations import Document
-
 
 def validate(options: FileOptions, world: World) -> ExitCode:
     """Check the files, and count what they declare. Raises FileError with every problem."""
-    from hooksync.config.declarations import addresses, select
-
     document = _checked(options, world)
     entries = select(document, options.tenancies, options.targets)
     for warning in document.warnings:
@@ -36,13 +33,8 @@ def _checked(options: FileOptions, world: World) -> Document:
 
     Without a policy, refuse programs for secrets, unless --allow-commands is given.
     """
-    from hooksync.config.document import read_document
-    from hooksync.config.references import command_problems
-
     sources = read_sources(options.files, world.stdin)
     if options.policy:
-        from hooksync.config.policy import read_policy  # only here: many runs have none
-
         policy = read_policy(options.policy)
         return read_document(sources, [policy.breaches, policy.limit_breaches])
     if options.allows_commands:

@@ -2,15 +2,13 @@
 
 Only this module looks up references. Messages name the reference, never the value.
 
-This module also adds the variables of files to the environment, and generates new secrets. It warns
-about short secrets, and about those with few different characters. It cannot prove that a secret is
-strong.
+This module also adds the variables of files to the environment. It warns about short secrets, and
+about those with few different characters. It cannot prove that a secret is strong.
 """
 
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from functools import partial
 from io import StringIO
@@ -42,7 +40,6 @@ _CREDENTIALS_FIX = (
 )
 _NOT_TEXT = re.compile("[\ud800-\udfff]")  # surrogates: they stand for bytes that are not UTF-8
 _MOST_BYTES = 64 * 1024  # bytes
-_RANDOM_BYTES = 32  # of a new secret; as many as HMAC-SHA256 uses
 SHORTEST_STRONG = 16  # bytes
 _FEWEST_CHARACTERS = 8  # different ones in a strong secret
 FIX = "make one with `hooksync secret generate`, and give it to the receiver too"
@@ -386,8 +383,3 @@ def _decoded(data: bytes, path: str, encoding: str) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError:
         raise FileError(Problem(f"{path} is not UTF-8 text", "save it as UTF-8")) from None
-
-
-def generate_secret() -> str:
-    """Return a new random secret of 43 characters: letters, digits, `-` and `_`."""
-    return secrets.token_urlsafe(_RANDOM_BYTES)

@@ -32,11 +32,12 @@ TOUCHES = {
     "cli.arguments": "",
     "cli.local": "os random",  # the sandbox's hooks file and secrets
     "cli.main": "os print stdio",
+    "cli.run": "os stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
     "api.run": "os random",  # the process's environment; the id of a plan is random
     "commands.init": "open os",  # the file that it writes
-    "commands.printing": "os",  # the system's name
+    "commands.printing": "os random",  # the system's name, new secrets
     "api": "",
     "output": "",
     "output.html": "open os",  # the page that it fills in
@@ -59,7 +60,7 @@ TOUCHES = {
     "config": "",
     "config.schema_errors": "open os",  # examples
     "config.files": "os",
-    "config.secret_sources": "os random",  # text as a file, new secrets
+    "config.secret_sources": "os",
     "core": "",
     "core.output": "open os stdio",
     "core.git": "os",
@@ -109,13 +110,14 @@ LIBRARIES = {
     "dotenv": {"~config.secret_sources"},
     "keyring": {"~config.secret_sources"},
     "obstore": {"~state.cloud"},
-    "msgspec": {"output.json_text", "core.record", "core.schema", "~cli.main"},
+    "msgspec": {"output.json_text", "core.record", "core.schema"},
 }
 # All other modules write through core.output. The modules here, apart from core.output, write only
 # words of hooksync, or data that they made up.
 WRITING = {
     # missing streams, --version before anything is loaded, the last resort
     "cli.main": "file stream",
+    "cli.run": "stream",
     "cli.terminal": "os.write",  # the notice of a signal's handler, which may take no lock
     "core.output": "file stream",
     "sandbox.demo": "file",  # the hooks file of the tour, in a folder of its own

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import Help, read_arguments
+from hooksync.cli.arguments import read_arguments
+from hooksync.cli.parser import Help
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.state.contract import Holder

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import Help, read_arguments
+from hooksync.cli.arguments import read_arguments
+from hooksync.cli.parser import Help
 from tests.command_line import ROOT
 
 GITHUB = ROOT / ".github"

@@ -57,7 +57,8 @@ def test_a_page_loads_nothing_and_shows_every_step() -> None:
 
 
 def test_plan_and_show_write_the_same_page_and_apply_writes_none(place: Place) -> None:
-    planned = place.run("plan", "--format", "html", "--out", "plan.json", "--color", "always")
+    place.environ |= {"FORCE_COLOR": "1"}
+    planned = place.run("plan", "--format", "html", "--out", "plan.json")
     assert planned.code == 0
     assert planned.out.startswith("<!doctype html>\n")
     assert "\x1b" not in planned.out

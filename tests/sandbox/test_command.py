@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from hooksync.cli.arguments import Help, make_parser
+from hooksync.cli.arguments import make_parser
+from hooksync.cli.parser import Help
 from hooksync.sandbox.faults import CALL_NAMES, KINDS
 from hooksync.sandbox.tenancies import Trait
 from tests.boxes import Sandbox

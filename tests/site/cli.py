@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import Help, make_parser, read_arguments
+from hooksync.cli.arguments import make_parser, read_arguments
+from hooksync.cli.parser import Help
 from tests.site.parts import page_with
 
 WIDEST = 80  # columns of a help text
+LONGEST = 40  # lines of a help text
 
 MORE = {  # links to further pages, by the command
     "validate": "[the hooks file](hooks-file.md)",

@@ -70,7 +70,7 @@ def plan() -> str:
         )
         (folder / "hooks.yaml").write_text(hooks_file(), encoding="utf-8")
         environ["SEARCH_SECRET"] = "a-rotated-secret-of-this-run"
-        text = hooksync(["plan", "--color", "always"], environ, folder)
+        text = hooksync(["plan"], {**environ, "FORCE_COLOR": "1"}, folder)
         if (applied.code, text.code, text.err) != (0, 0, ""):
             raise RuntimeError(f"the example does not run: {applied}, {text}")
     return with_fixed_ids(text.out.replace(f"{box.url} / DEMO", SHOWN))

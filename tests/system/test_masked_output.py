@@ -113,7 +113,6 @@ def test_no_format_shows_a_secret_that_a_peer_echoes(field: str, shown: str) -> 
 
 WITH_A_NAME = {  # {}: a file name that contains all secrets
     "plan, text": "plan --all -v",
-    "plan, colours": "plan --all --color always",
     "plan, JSON": "plan --format json",
     "plan, Markdown": "plan --format markdown",
     "plan, HTML": "plan --format html",

@@ -44,7 +44,6 @@ BROUGHT = {  # modules that a library may load, depending on its version and on 
         "importlib.metadata",
         "referencing",
         "rpds",
-        "typing_extensions",
     },
     "deepdiff": {
         "asyncio",
@@ -53,7 +52,6 @@ BROUGHT = {  # modules that a library may load, depending on its version and on 
         "numpy",
         "pandas",
         "polars",
-        "typing_extensions",
     },
     "filelock": {"asyncio", "dataclasses"},  # before 4.2
     "shtab": {"importlib.metadata"},
@@ -98,7 +96,6 @@ AS_DECLARED = (
 )
 NOT_THERE = (
     Command("plan", "argparse yaml requests"),
-    Command("plan --color always", "argparse yaml requests"),
     Command("apply --yes", "argparse yaml requests filelock"),
 )
 ANOTHER_FLAG = (

@@ -1,0 +1,129 @@
+"""Run one command, and report how it ended.
+
+Only the package `cli` handles signals and connects commands to the terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from threading import Event
+
+from hooksync.cli.arguments import read_arguments
+from hooksync.cli.parser import Help, NoCommand
+from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
+from hooksync.config.files import YAML_ENDINGS
+from hooksync.config.secret_sources import gather
+from hooksync.core.errors import ExitCode, HooksyncError, Problem, unforeseen_text, what_ended
+from hooksync.core.output import Output
+from hooksync.output.error_json import error_json
+from hooksync.reconcile.context import World
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run a command to its end, report any error, and return the exit code."""
+    _prepare_streams()
+    output = Output()
+    interrupts = Interrupts(Event())
+    begun = Event()
+    problems: Sequence[Problem] = ()
+    try:
+        code = _run_command(argv, output, interrupts, begun)
+    except HooksyncError as error:
+        for problem in error.problems:  # a problem in a file begins with its place there
+            kind = "refused" if error.exit_code == ExitCode.REFUSED else "error"
+            output.message(str(problem) if problem.where else f"{kind}: {problem}")
+        code, problems = what_ended(error, has_begun=begun.is_set())
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except Exception as error:  # a bug, or this machine has no more memory, threads or handles
+        with suppress(Exception):  # there may be no memory for the message
+            output.message(unforeseen_text(error))
+        code, problems = what_ended(error, has_begun=begun.is_set())
+    if code == ExitCode.INTERRUPTED:
+        code = interrupts.exit_code
+    if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        with suppress(Exception):  # standard output may be closed, or there may be no memory
+            _write_failure(argv, output, code, problems)
+    gc.freeze()  # or else Python searches all objects at exit for garbage
+    return int(code)
+
+
+def _prepare_streams() -> None:
+    """Escape characters that the terminal's encoding lacks, and write the same bytes everywhere."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+            if sys.platform == "win32" and not stream.isatty():
+                stream.reconfigure(encoding="utf-8", newline="\n")
+
+
+def _run_command(
+    argv: Sequence[str], output: Output, interrupts: Interrupts, begun: Event
+) -> ExitCode:
+    """Run the command that a command line names. `begun`: set before the first change."""
+    with catch_signals(interrupts.handle):
+        try:
+            arguments = read_arguments(argv, os.environ)
+        except Help as text:
+            output.result(str(text))
+            return ExitCode.DONE
+        except NoCommand as text:
+            output.message(str(text).rstrip("\n"))
+            return ExitCode.USAGE
+        terminal = ConsoleTerminal(output, interrupts, is_verbose=arguments.verbose)
+        world = World(
+            _environ(arguments, output, terminal),
+            sys.stdin.buffer,
+            terminal,
+            interrupts.stop,
+            interrupt_code=lambda: interrupts.exit_code,
+            begun=begun,
+            output=output,
+        )
+        code: ExitCode = arguments.entry.run(vars(arguments), world)
+        return code
+
+
+def _environ(
+    arguments: argparse.Namespace, output: Output, terminal: ConsoleTerminal
+) -> Mapping[str, str]:
+    """Add variables from --env-file, and from pyPreservica's file if the command logs in."""
+    given = vars(arguments)
+    logs_in = "credentials" in given and given.get("is_from_live", True)
+    if not (logs_in or arguments.env_files):
+        return os.environ
+    credentials = (arguments.credentials or "") if logs_in else None
+    environ, warnings = gather(tuple(arguments.env_files), credentials, os.environ)
+    for warning in warnings:
+        terminal.warn(warning)
+    for name in ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"):
+        if name in environ.origins and name in environ:
+            output.redactor.learn([environ[name]])
+    return environ
+
+
+def _write_failure(
+    argv: Sequence[str], output: Output, code: ExitCode, problems: Sequence[Problem]
+) -> None:
+    """Write an error as JSON if the command should have written JSON and did not.
+
+    The command line may be invalid, so only --format and --report are read from it.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--format", nargs="?")
+    parser.add_argument("--report", nargs="?")
+    given, _ = parser.parse_known_args(argv)
+    wants_json = given.format == "json" and "-" not in output.written
+    needs_report = given.report and given.report not in output.written
+    if not (wants_json or needs_report):
+        return
+    document = error_json(problems or [Problem("interrupted", "run it again")], code)
+    if wants_json:
+        output.result(document, "json")
+    if needs_report and not given.report.endswith(YAML_ENDINGS):  # it may be the hooks file
+        output.write_file(given.report, document)
