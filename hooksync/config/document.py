@@ -24,7 +24,7 @@ from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, read_yaml
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
-from hooksync.core.schema import DataPath, read_schema, schema_check
+from hooksync.core.schema import is_certain_to_fit, read_schema
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault
 
@@ -32,8 +32,6 @@ Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
 
 _ADD_TRIGGER = "add trigger: INDEXED (or a different one), here or under defaults"
 _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
-# placeholder for a missing secret: that is a problem, so no document with it is returned
-_MISSING = model.SecretRef("env", "")
 # a message lists at most so many names, and compares no more: to compare thousands takes seconds
 _MOST_LISTED = 100
 
@@ -43,20 +41,26 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
 
     `judges` find further problems. Raises FileError with every problem, in the order of the files.
     """
-    files = [FileReader(source) for source in sources]
+    problems: list[Problem] = []
+    files = []
+    for source in sources:
+        try:
+            files.append(_parse(source))
+        except FileError as error:
+            problems += error.problems
+    if problems:
+        raise FileError(*_in_order(problems, sources))
     triggers = _known_triggers(files)
     parts: list[TenancyDeclaration] = []
-    problems: list[Problem] = []
-    for file in files:
-        parts += file.read(triggers)
-        problems += file.problems
+    for source, data in zip(sources, files, strict=True):
+        reader = _FileReader(source, data, triggers)
+        parts += reader.read()
+        problems += reader.problems
     tenancies = _merged(parts, problems)
-    is_whole = all(file.is_whole for file in files)
-    found, warnings = judge(tenancies, is_whole=is_whole)
-    problems += found
+    faults, warnings = judge(tenancies)
+    problems += faults
     problems += reference_problems(tenancies)
-    if is_whole:  # otherwise, what is missing may be in the part that could not be read
-        problems += _missing_part_problems(sources, parts)
+    problems += _missing_part_problems(sources, parts)
     for find in judges:
         problems += find(tenancies)
     if problems:
@@ -64,13 +68,30 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
     return Document(tenancies, tuple(_in_order(warnings, sources)))
 
 
-def _known_triggers(files: Iterable[FileReader]) -> Mapping[str, model.Trigger] | None:
-    """Map each known name to its trigger. None: an unreadable file may declare more names."""
+def _parse(source: Source) -> YamlMap:
+    """Parse a file. Raises FileError with everything that breaks YAML or the schema.
+
+    The other rules are checked only in files that break neither: to check them in what is left of
+    a broken file would report what is not wrong.
+    """
+    data, problems = read_yaml(source.name, source.data)
+    if problems or not is_certain_to_fit("hooks", data):
+        # imported only here: a file that fits the schema does not need it
+        from hooksync.config.schema_errors import find_schema_errors
+
+        places = {problem.where for problem in problems}
+        errors = find_schema_errors(data, source.name, read_schema("hooks"))
+        problems += tuple(problem for problem in errors if problem.where not in places)
+    if problems:
+        raise FileError(*problems)
+    return data
+
+
+def _known_triggers(files: Iterable[YamlMap]) -> Mapping[str, model.Trigger]:
+    """Map each known name to its trigger."""
     names = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
-    for file in files:
-        if () in file.damaged:
-            return None
-        names += sorted(file.data.get("extra_triggers", []))
+    for data in files:
+        names += sorted(data.get("extra_triggers", []))
     return {name: model.Trigger.named(name) for name in names}
 
 
@@ -144,61 +165,31 @@ def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> 
     return Problem(f"{what}; the other place is {other}", fix, here)
 
 
-class FileReader:
-    """Reads one hooks file.
+class _FileReader:
+    """Reads one hooks file that fits the schema. It notes the problems that it finds."""
 
-    It notes problems. After the first one, it reads on only to find more problems.
-    """
-
-    def __init__(self, source: Source) -> None:
+    def __init__(
+        self, source: Source, data: YamlMap, triggers: Mapping[str, model.Trigger]
+    ) -> None:
+        """`triggers`: the known ones by name."""
         self.problems: list[Problem] = []
-        self.data = YamlMap()  # fits the schema
-        self.is_whole = False  # whether all that the file says is in the data
-        # paths of tenancies and the like in which something may be missing; () is the top level
-        self.damaged: set[DataPath] = {()}
         self._file = source.name
         self._folder = source.folder
-        self._parse(source.data)
-
-    def _parse(self, content: bytes) -> None:
-        """Parse the file, and keep what fits the schema."""
-        try:
-            data, problems = read_yaml(self._file, content)
-        except FileError as error:
-            self.problems += error.problems
-            return
-        self.problems += problems
-        if schema_check("hooks")(data):
-            self.data = data
-            self.is_whole = not problems
-            self.damaged = set()
-            return
-        # imported only here: a file that fits the schema does not need it
-        from hooksync.config.schema_errors import drop_unfit, find_schema_errors
-
-        errors = find_schema_errors(data, self._file, read_schema("hooks"))
-        places = {problem.where for problem in problems}
-        self.problems += [each.problem for each in errors if each.problem.where not in places]
-        self.damaged = drop_unfit(data, errors)
-        self.data = data
-
-    def read(self, triggers: Mapping[str, model.Trigger] | None) -> list[TenancyDeclaration]:
-        """Read what the file says of each tenancy.
-
-        `triggers`: the known ones by name. If it is None, every name is accepted.
-        """
         self._known_triggers = triggers
-        self._defaults: YamlMap = self.data.get("defaults", YamlMap())
+        self._tenancies: YamlMap = data.get("tenancies", YamlMap())
+        self._defaults: YamlMap = data.get("defaults", YamlMap())
+
+    def read(self) -> list[TenancyDeclaration]:
+        """Read what the file says of each tenancy."""
         self._settings(self._defaults)  # notes problems of defaults, even if no tenancy uses them
         self._default_triggers = self._triggers(self._defaults)
-        tenancies = self.data.get("tenancies", YamlMap())
-        return [self._part(tenancies, name) for name in tenancies]
+        return [self._part(self._tenancies, name) for name in self._tenancies]
 
     def _part(self, tenancies: YamlMap, name: str) -> TenancyDeclaration:
         fields = tenancies[name]
         has_settings = any(key != "subscriptions" and not key.startswith("x-") for key in fields)
         entries = fields.get("subscriptions", YamlMap())
-        read = (self._subscription(entries, each, name) for each in entries)
+        read = (self._subscription(entries, entry) for entry in entries)
         subscriptions = tuple(filter(None, read))
         where = self._at(tenancies.key_mark(name))
         settings = self._settings(fields.filled_up(self._defaults))
@@ -233,25 +224,22 @@ class FileReader:
                 owns = "all"
         return owns
 
-    def _subscription(
-        self, subscriptions: YamlMap, name: str, tenancy: str
-    ) -> SubscriptionDeclaration | None:
+    def _subscription(self, subscriptions: YamlMap, name: str) -> SubscriptionDeclaration | None:
         own = subscriptions[name]
         fields = own.filled_up(self._defaults)
         mark = subscriptions.key_mark(name)
         triggers = self._triggers(own)
         if triggers is None:
             triggers = self._default_triggers
-        path = ("tenancies", tenancy, "subscriptions", name)
-        if self.damaged.isdisjoint([(), ("defaults",), path]):
-            if triggers is None:
-                self._note(f'"{name}" has no trigger', _ADD_TRIGGER, mark)
-            if "secret" not in fields:
-                self._note(f'"{name}" has no secret', _ADD_REFERENCE, mark)
+        if triggers is None:
+            self._note(f'"{name}" has no trigger', _ADD_TRIGGER, mark)
+        if "secret" not in fields:
+            self._note(f'"{name}" has no secret', _ADD_REFERENCE, mark)
+            return None
         url = self._text(fields, "url")
         if url is None:
             return None
-        secret = self._reference(fields, "secret") if "secret" in fields else _MISSING
+        secret = self._reference(fields, "secret")
         plain = given_fields(model.PlainFields, fields)
         return SubscriptionDeclaration(name, url, triggers or (), secret, self._at(mark), **plain)
 
@@ -275,6 +263,9 @@ class FileReader:
 
     def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
         """Read `trigger` or `triggers`. Returns None if neither is given."""
+        if "trigger" in fields and "triggers" in fields:
+            mark = fields.key_mark("triggers")
+            self._note("both trigger and triggers are given", "keep one of the two", mark)
         if "trigger" in fields:
             written = [(fields["trigger"], fields.value_mark("trigger"))]
         elif "triggers" in fields:
@@ -285,7 +276,7 @@ class FileReader:
         found: list[model.Trigger] = []
         for name, mark in written:
             trigger = model.Trigger.named(name)
-            if known is not None and name not in known:
+            if name not in known:
                 self._note(f'unknown trigger "{name}"', _trigger_advice(name, known), mark)
             elif trigger in found:
                 what = f'trigger "{trigger.short}" is listed twice'

@@ -31,7 +31,7 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import Record, given_fields
-from hooksync.core.schema import read_schema, schema_check
+from hooksync.core.schema import is_certain_to_fit, read_schema
 from hooksync.core.template import MissingVariableError, parse_template
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
@@ -203,12 +203,13 @@ def read_policy(path: str) -> Policy:
         " format"
     )
     data, problems = read_yaml(path, read_settings(path, "policy", fix))
-    if problems or not schema_check("policy")(data):
+    if problems or not is_certain_to_fit("policy", data):
         # imported only here: a policy that fits the schema does not need it
         from hooksync.config.schema_errors import find_schema_errors
 
-        errors = find_schema_errors(data, path, read_schema("policy"))
-        raise FileError(*problems, *(error.problem for error in errors))
+        problems += find_schema_errors(data, path, read_schema("policy"))
+    if problems:
+        raise FileError(*problems)
     lines = {name: data.key_mark(name)[0] for name in data}
     given: dict[str, Any] = dict(data)
     for name, value in data.items():

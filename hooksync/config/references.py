@@ -8,6 +8,7 @@ may use a variable that holds a secret or a credential. No message quotes the va
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Literal
 
 from hooksync.config.declarations import (
@@ -70,8 +71,7 @@ def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = Non
         where = ref.location or tenancy.location
         yield _reference_use(ref, where, is_usual=ref == usual[field])
     for entry in tenancy.subscriptions:
-        if entry.secret.name:  # otherwise it is missing, which is reported elsewhere
-            yield _reference_use(entry.secret, entry.secret.location)
+        yield _reference_use(entry.secret, entry.secret.location)
         if entry.url.template.literal is None:
             yield from _url_variable_uses(entry.url, environ or {})
 
@@ -114,23 +114,33 @@ def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Prob
     uses = [use for tenancy in tenancies for use in uses_of(tenancy)]
     secrets = _ALWAYS_SECRET.union(use.name for use in uses if use.role == "secret" and use.name)
     credentials = secrets.union(use.name for use in uses if use.ref and use.name)
-    files = {use.ref for use in uses if use.ref and use.ref.kind == "file"}
-    devices = {ref for ref in files if is_device(real_path(ref))}
+    yield from _path_problems(use.ref for use in uses if use.ref and use.ref.kind == "file")
     for use in uses:
         not_shown = credentials if use.ref is None else secrets
-        if use.ref in devices and use.ref:
-            yield reference_problem(use.ref, *ON_DEVICE)
-        elif use.ref in files and use.ref and climbs(use.ref.name):
-            fix = "write the path without `..`; only its beginning may have some"
-            yield reference_problem(use.ref, "has `..` after the name of a folder", fix)
-        elif is_own(use.name):
+        if is_own(use.name):
             what = f"the variable {use.name} is for hooksync itself, which sends it nowhere"
             yield Problem(what, "use a variable with a different name", use.where)
         elif use.role != "secret" and use.name in not_shown:
-            what = (
-                f"the variable {use.name} contains a secret or a credential, and {_SHOWN[use.role]}"
-            )
+            kind = "contains a secret or a credential"
+            what = f"the variable {use.name} {kind}, and {_SHOWN[use.role]}"
             yield Problem(what, "use a variable that contains neither here", use.where)
+
+
+def _path_problems(files: Iterable[SecretRef]) -> Iterator[Problem]:
+    path_fault = cache(_path_fault)  # each file once: following links reads the disk
+    for ref in files:
+        if fault := path_fault(ref):
+            yield reference_problem(ref, *fault)
+
+
+def _path_fault(ref: SecretRef) -> tuple[str, str] | None:
+    """Return why no hooks file may name the path of a file, and the fix; otherwise None."""
+    if is_device(real_path(ref)):
+        return ON_DEVICE
+    if climbs(ref.name):
+        fix = "write the path without `..`; only its beginning may have some"
+        return "has `..` after the name of a folder", fix
+    return None
 
 
 def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:

@@ -53,15 +53,13 @@ _URL_FIX = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
 _SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
 
-def judge(
-    entries: Sequence[TenancyDeclaration], *, is_whole: bool
-) -> tuple[list[Problem], list[Problem]]:
+def judge(entries: Sequence[TenancyDeclaration]) -> tuple[list[Problem], list[Problem]]:
     """Judge everything in the files that does not depend on a variable.
 
-    Returns problems and warnings. `is_whole`: whether everything in the files could be read.
+    Returns problems and warnings.
     """
     fillings = [_Filling(entry, None) for entry in entries]
-    problems = [*_same_tenancy_problems(fillings)] if is_whole else []
+    problems = [*_same_tenancy_problems(fillings)]
     warnings = []
     for filling in fillings:
         filling.tenancy()  # it notes what is wrong

@@ -1,8 +1,5 @@
 """Violations of the schemas of hooks files and policies, worded as problems with a fix.
 
-Fields that do not fit the schema are removed, so that the rules can be checked on the other fields.
-The file is refused in any case.
-
 Messages are made from the schema, the path and the type of the value. They never quote a value,
 because it may be a secret. They quote the names of tenancies and subscriptions, and unknown keys
 that look like names. Unknown keys under `secret` and `credentials` are not quoted.
@@ -12,10 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from hooksync.config.yaml_loader import (
     KINDS,
@@ -28,7 +25,7 @@ from hooksync.config.yaml_loader import (
 )
 from hooksync.core.errors import Problem, suggestion
 from hooksync.core.model import SECRET_KINDS, Location
-from hooksync.core.schema import DataPath, Violation, find_errors, rule
+from hooksync.core.schema import DataPath, Schema, Violation, find_errors, rule
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
@@ -48,58 +45,22 @@ _REFERENCE_AS_TEXT = re.compile("env:([A-Z][A-Z0-9_]*)")
 _NO_DEFAULTS = ("url", "server", "tenant", "credentials")
 
 
-class SchemaError(NamedTuple):
-    """A place in a file that does not fit the schema."""
-
-    problem: Problem
-    path: DataPath
-    hides: bool = True  # whether a declaration may be missing because of this error
-
-
-def find_schema_errors(
-    data: YamlMap, file: str, schema: Mapping[str, object]
-) -> tuple[SchemaError, ...]:
+def find_schema_errors(data: YamlMap, file: str, schema: Schema) -> tuple[Problem, ...]:
     """Find the first MOST_ERRORS errors in a file. If there are that many, there may be more."""
-
-    def errors() -> Iterator[SchemaError]:
-        for violation in find_errors(schema, data):
-            found = Refusal(*violation)
-            if found.keyword == "additionalProperties":
-                for key in found.unknown_keys:
-                    path = (*found.path, key)
-                    words, hides = _word_unknown_key(found, key)
-                    where = Location(file, *mark_at(data, path, of_key=True))
-                    yield SchemaError(Problem(*words, where), path, hides)
-            elif found.keyword != "not" or isinstance(found.instance, dict):
-                # if the instance is not a mapping, the keyword `type` reports it
-                of_key = found.keyword in ("propertyNames", "required", "anyOf")
-                where = Location(file, *mark_at(data, found.path, of_key=of_key))
-                yield SchemaError(Problem(*word_refusal(found), where), found.path)
-
-    return tuple(islice(errors(), MOST_ERRORS))
+    return tuple(islice(_schema_errors(data, file, schema), MOST_ERRORS))
 
 
-def drop_unfit(data: YamlMap, errors: Sequence[SchemaError]) -> set[DataPath]:
-    """Remove the fields that do not fit the schema; with MOST_ERRORS errors, all fields.
-
-    Returns the paths of the parts in which a declaration may be missing: of tenancies,
-    subscriptions, the defaults or the top level.
-    """
-    if len(errors) >= MOST_ERRORS:
-        data.clear()
-        return {()}
-    damaged: set[DataPath] = set()
-    for error in errors:
-        holder, fields = split_path(error.path)
-        if error.hides:
-            damaged.add(holder)
-        target = (*holder, *fields[:1])
-        node: object = data
-        for step in target[:-1]:
-            node = node.get(str(step)) if isinstance(node, YamlMap) else None
-        if target and isinstance(node, YamlMap):
-            node.pop(str(target[-1]), None)
-    return damaged
+def _schema_errors(data: YamlMap, file: str, schema: Schema) -> Iterator[Problem]:
+    for violation in find_errors(schema, data):
+        refusal = Refusal(*violation)
+        if refusal.keyword == "additionalProperties":
+            for key in refusal.unknown_keys:
+                where = Location(file, *mark_at(data, (*refusal.path, key), of_key=True))
+                yield Problem(*_word_unknown_key(refusal, key), where)
+        else:
+            of_key = refusal.keyword in ("propertyNames", "required")
+            where = Location(file, *mark_at(data, refusal.path, of_key=of_key))
+            yield Problem(*word_refusal(refusal), where)
 
 
 def split_path(path: DataPath) -> tuple[DataPath, tuple[str, ...]]:
@@ -176,21 +137,15 @@ class Refusal(Violation):
         return [key for key in keys if key not in self.known_keys and not key.startswith(ignored)]
 
 
-def _word_unknown_key(found: Refusal, key: str) -> tuple[Words, bool]:
-    """Return the words for an unknown key, and whether a declaration may be missing because of it.
-
-    The latter is True if the key may be a misspelled known key.
-    """
-    known = found.known_keys
+def _word_unknown_key(refusal: Refusal, key: str) -> Words:
+    known = refusal.known_keys
     listed = f"known: {', '.join(known)}"
-    if found.is_private:
-        return (f"unknown key under {found.field}", listed), True
-    if found.path == ("defaults",) and key in _NO_DEFAULTS:
-        return (f"{key} cannot be a default", "write it where it applies"), False
+    if refusal.is_private:
+        return f"unknown key under {refusal.field}", listed
+    if refusal.path == ("defaults",) and key in _NO_DEFAULTS:
+        return f"{key} cannot be a default", "write it where it applies"
     fix = suggestion(key, known, listed)
-    if not QUOTABLE_KEY.fullmatch(key):
-        return ("unknown key", fix), True
-    return (f'unknown key "{key}"', fix), fix != listed
+    return (f'unknown key "{key}"' if QUOTABLE_KEY.fullmatch(key) else "unknown key"), fix
 
 
 def word_refusal(refusal: Refusal) -> Words:
@@ -226,10 +181,6 @@ def _own_words(refusal: Refusal) -> Words | None:
             return "version is missing", "write `version: 1`"
         case "required":
             return f"{label} has no url", f"write {_examples()['url']}"
-        case "anyOf":
-            return "tenancies is missing", f"write {_examples()['tenancies']}"
-        case "not":
-            return f"{label} has both trigger and triggers", "keep one of the two"
         case "maxProperties":
             return f"{label} names more than one place", "keep one of them"
         case "minLength" | "minItems" | "minProperties":

@@ -346,8 +346,6 @@ class _Reader:
             self._fail(event, what, "move the anchor to a different node")
         node, size = anchored
         self._nodes += size - 1  # the alias itself is counted already
-        if isinstance(node, YamlMap):  # a copy: a key that does not fit is dropped only here
-            return node.filled_up(YamlMap())
         return node
 
     def _refuse_key(self, node: YamlMap, key: object, event: Event) -> None:

@@ -1,35 +1,34 @@
-"""The JSON Schemas that hooksync ships, a check compiled from each, and the errors of a document.
+"""The JSON Schemas that hooksync ships, quick checks made from them, and the errors of a document.
 
 The schemas are the source of truth of every format: no code repeats what a schema can express.
 References to secrets are defined once, in the schema of hooks files; other schemas refer to it.
 
-A schema is compiled to a function that tells whether data fits, in about a microsecond a field.
-Only the keywords that the schemas use are supported; a different one is an error at compilation.
-The checks are strict: 1.0 is not an integer, and true is not 1.
+`is_certain_to_fit` makes a type of a schema, and msgspec checks data against the type. This takes
+less than a microsecond a field. If msgspec refuses data, jsonschema decides: `find_errors` returns
+the errors, if any. Its messages are never used, because they quote the data, which may be secret.
+For a state or a saved plan, only one error is reported, with its place and the rule.
 
-If data does not fit, `find_errors` asks jsonschema. Its messages are never used, because they quote
-the data, which may be secret. For a state or a saved plan, only one error is reported, with its
-place and the rule.
+The checks are strict: 1.0 is not an integer, and true is not 1.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, reduce
 from itertools import islice
-from operator import ge, le
-from types import NoneType
-from typing import Any, Literal, NamedTuple, cast, get_args
+from operator import or_
+from typing import Annotated, Any, Literal, NamedTuple, cast, get_args
 
+import msgspec
 import msgspec.json
+from msgspec import UNSET, Meta, Struct, defstruct
 
 from hooksync.core.errors import FileError, InvalidDocument, NewerDocument, Problem
 
 Schema = Mapping[str, Any]
-Check = Callable[[Any], bool]  # returns whether data fits
 SchemaKind = Literal["hooks", "plan", "report", "list", "state", "policy", "notice", "error"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 DataPath = tuple[str | int, ...]  # names and indexes that lead from the top to a part of the data
@@ -75,18 +74,20 @@ def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
     return schema
 
 
-@cache
-def schema_check(kind: SchemaKind) -> Check:
-    """Return the function that tells whether data fits a packaged schema.
+def is_certain_to_fit(kind: SchemaKind, data: object) -> bool:
+    """Whether data certainly fits a packaged schema. False: only `find_errors` can tell.
 
-    Raises FileError if the installation lacks it.
+    Raises FileError if the installation lacks the schema.
     """
-    return compile_schema(read_schema(kind))
+    if kind == "hooks" and isinstance(data, dict):  # no type has names such as `x-common`
+        data = {name: value for name, value in data.items() if not name.startswith("x-")}
+    return _fits_type(_packaged_type(kind), data)
 
 
 def is_reference(written: object) -> bool:
     """Whether data is a valid reference to a secret, as in hooks files."""
-    return compile_schema(read_schema("hooks")["$defs"]["reference"])(written)
+    schema = read_schema("hooks")
+    return _fits_type(_type_of(schema["$defs"]["reference"], schema), written)
 
 
 def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
@@ -94,13 +95,14 @@ def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
 
     Otherwise raises InvalidDocument, which names the outermost error.
     """
-    if not schema_check(kind)(document):
-        errors = islice(find_errors(read_schema(kind), document), _MOST_ERRORS)
-        found = min(errors, key=lambda each: len(each.path))
-        what = _explained(found, f"the {kind}")
-        if found.keyword == "additionalProperties":
-            raise NewerDocument(f"a newer hooksync wrote it: {what}")
-        raise InvalidDocument(what)
+    if not is_certain_to_fit(kind, document):
+        errors = [*islice(find_errors(read_schema(kind), document), _MOST_ERRORS)]
+        if errors:
+            outermost = min(errors, key=lambda error: len(error.path))
+            what = _explained(outermost, f"the {kind}")
+            if outermost.keyword == "additionalProperties":
+                raise NewerDocument(f"a newer hooksync wrote it: {what}")
+            raise InvalidDocument(what)
     return cast(Mapping[str, Any], document)
 
 
@@ -124,35 +126,15 @@ class Violation(NamedTuple):
         return f"Violation({self.keyword!r}, path={self.path!r})"
 
 
-_WITHOUT_OWN_CHECK = {
-    "$schema",
-    "$id",
-    "$defs",
-    "title",
-    "description",
-    "default",
-    "examples",
-    "format",
-    "properties",  # `_fields` checks these three together
-    "patternProperties",
-    "additionalProperties",
-    "errorMessage",
-    "patternErrorMessage",
+_TYPE_NAMES = {  # for messages
+    "object": "an object",
+    "array": "a list",
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "null": "null",
 }
-_TYPES: dict[str, tuple[str, type]] = {  # for messages, and as a Python type
-    "object": ("an object", dict),
-    "array": ("a list", list),
-    "string": ("text", str),
-    "boolean": ("true or false", bool),
-    "integer": ("a whole number", int),
-    "number": ("a number", float),
-    "null": ("null", NoneType),
-}
-
-
-def compile_schema(schema: Schema) -> Check:
-    """Return a function that tells whether data fits. Raises KeyError for an unknown keyword."""
-    return _compile(schema, schema)
 
 
 def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
@@ -172,135 +154,86 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
         yield Violation(keyword, error.schema, path, error.instance)
 
 
-def _compile(schema: Schema | bool, document: Schema) -> Check:
-    """Join the checks of all keywords. `document`: the whole schema, for its references."""
-    if isinstance(schema, bool):  # true: everything fits; false: nothing
-        return lambda value: schema
-    keywords = [keyword for keyword in schema if keyword not in _WITHOUT_OWN_CHECK]
-    checks = [_keyword(keyword, schema[keyword], document) for keyword in keywords]
-    if "properties" in schema or "additionalProperties" in schema:
-        checks.append(_fields(schema, document))
-    return _all_of(checks)
+@cache
+def _packaged_type(kind: SchemaKind) -> Any:
+    schema = read_schema(kind)
+    return _type_of(schema, schema)
 
 
-def _keyword(keyword: str, argument: Any, document: Schema) -> Check:
-    match keyword:
-        case "$ref":
-            return _referred(argument, document)
-        case "propertyNames":
-            return _each(dict, _compile(argument, document))
-        case "items":
-            return _each(list, _compile(argument, document))
-        case "not":
-            check = _compile(argument, document)
-            return lambda value: not check(value)
-        case "anyOf":
-            choices = [_compile(each, document) for each in argument]
-            return lambda value: any(check(value) for check in choices)
-    return _RULES[keyword](argument)
+def _fits_type(kind: Any, data: object) -> bool:
+    try:
+        msgspec.convert(data, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
-def _referred(reference: str, document: Schema) -> Check:
-    """Return the check of the schema to which a reference points, in this or a different one."""
-    urn, _, path = reference.partition("#/")
-    if urn:
-        document = read_schema(urn.split(":")[3])
-    found = document
-    for name in path.split("/"):
-        found = found[name]
-    return _compile(found, document)
-
-
-def _fields(schema: Schema, document: Schema) -> Check:
-    """Check each value of an object with the schema for its name."""
-    properties = schema.get("properties", {})
-    known = {name: _compile(each, document) for name, each in properties.items()}
-    notes = "x-" if "patternProperties" in schema else ()
-    others = _compile(schema.get("additionalProperties", True), document)
-
-    def check_fields(value: Any) -> bool:
-        if not isinstance(value, dict):
-            return True
-        for name, held in value.items():
-            check = known.get(name)
-            if check is None and not name.startswith(notes):
-                check = others
-            if check is not None and not check(held):
-                return False
-        return True
-
-    return check_fields
-
-
-def _all_of(checks: Sequence[Check]) -> Check:
-    """Join checks in nested pairs: a loop would cost more than the checks."""
-    if not checks:
-        return lambda value: True
-    if len(checks) == 1:
-        return checks[0]
-    first = checks[0]
-    rest = _all_of(checks[1:])
-    return lambda value: first(value) and rest(value)
-
-
-def _each(kind: type[Collection[Any]], check: Check) -> Check:
-    """Check all items of a list, or all names in an object."""
-    return lambda value: not isinstance(value, kind) or all(map(check, value))
-
-
-def _type_names(names: str | list[str]) -> list[str]:
-    return [names] if isinstance(names, str) else names
-
-
-def _type(names: str | list[str]) -> Check:
-    """Check the type of a value; true and false are not numbers."""
-    kinds = tuple(_TYPES[name][1] for name in _type_names(names))
-    if float in kinds:
-        kinds += (int,)
-    if int in kinds:
-        return lambda value: type(value) in kinds
-    return lambda value: isinstance(value, kinds)
-
-
-def _enum(choices: list[object]) -> Check:
-    kinds = {type(choice) for choice in choices}  # True is not 1
-    wanted = set(choices)
-    return lambda value: type(value) in kinds and value in wanted
-
-
-def _pattern(pattern: str) -> Check:
-    search = re.compile(pattern).search
-    return lambda value: not isinstance(value, str) or search(value) is not None
-
-
-def _required(names: list[str]) -> Check:
-    wanted = frozenset(names)
-    return lambda value: not isinstance(value, dict) or wanted <= value.keys()
-
-
-def _size(kind: type[Sized], is_enough: Callable[[int, int], bool], limit: int) -> Check:
-    return lambda value: not isinstance(value, kind) or is_enough(len(value), limit)
-
-
-def _bound(is_within: Callable[[float, float], bool], limit: float) -> Check:
-    return lambda value: type(value) not in (int, float) or is_within(value, limit)
-
-
-_RULES: dict[str, Callable[[Any], Check]] = {
-    "type": _type,
-    "const": lambda value: _enum([value]),
-    "enum": _enum,
-    "pattern": _pattern,
-    "required": _required,
-    "minLength": partial(_size, str, ge),
-    "maxLength": partial(_size, str, le),
-    "minItems": partial(_size, list, ge),
-    "maxItems": partial(_size, list, le),
-    "minProperties": partial(_size, dict, ge),
-    "maxProperties": partial(_size, dict, le),
-    "minimum": partial(_bound, ge),
-    "maximum": partial(_bound, le),
+_PLAIN_TYPES = {"string": str, "integer": int, "boolean": bool, "null": None, "any": Any}
+_LIMITS = {  # for each kind of data, the keywords that limit it, and msgspec's names for them
+    "string": {"pattern": "pattern", "minLength": "min_length", "maxLength": "max_length"},
+    "array": {"minItems": "min_length", "maxItems": "max_length"},
+    "object": {"minProperties": "min_length", "maxProperties": "max_length"},
+    "integer": {"minimum": "ge", "maximum": "le"},
 }
+
+
+def _type_of(schema: Schema, document: Schema) -> Any:
+    """Make a type of a schema: data that fits the type fits the schema.
+
+    `document`: the whole schema, for its references. The type has no keys that begin with `x-`.
+    """
+    if "$ref" in schema:
+        urn, _, name = schema["$ref"].rpartition("#/$defs/")
+        document = read_schema(urn.split(":")[3]) if urn else document
+        return _type_of(document["$defs"][name], document)
+    if "const" in schema:
+        return Literal[schema["const"]]
+    if "enum" in schema:
+        return Literal[tuple(schema["enum"])]
+    kinds = []
+    for name in _kinds(schema.get("type", "any")):
+        kind = _type_of_kind(name, schema, document)
+        keywords = {} if isinstance(kind, type(Struct)) else _LIMITS.get(name, {})
+        limits = {ours: schema[word] for word, ours in keywords.items() if word in schema}
+        kinds.append(Annotated[kind, Meta(**limits)] if limits else kind)
+    return reduce(or_, kinds)
+
+
+def _type_of_kind(kind: str, schema: Schema, document: Schema) -> Any:
+    """Make the type of one of the kinds of data that a schema allows, without its limits."""
+    if kind == "array":
+        return list[_type_of(schema["items"], document)]  # type: ignore[misc]
+    if kind == "object" and "properties" in schema:
+        return _struct_of(schema, document)
+    if kind == "object":
+        names = _type_of(schema["propertyNames"], document)
+        return dict[names, _type_of(schema["additionalProperties"], document)]  # type: ignore
+    return _PLAIN_TYPES[kind]
+
+
+def _struct_of(schema: Schema, document: Schema) -> type[Struct]:
+    """Make the type of an object with known fields."""
+    fields: list[Any] = []
+    for name, value in schema["properties"].items():
+        default = () if name in schema.get("required", ()) else (UNSET,)
+        fields.append((name, _type_of(value, document), *default))
+
+    def check_number(self: Struct) -> None:
+        given = [name for name, *_ in fields if getattr(self, name) is not UNSET]
+        if len(given) != schema["maxProperties"]:
+            raise ValueError
+
+    return defstruct(
+        "Fields",
+        fields,
+        namespace={"__post_init__": check_number} if "maxProperties" in schema else {},
+        kw_only=True,
+        forbid_unknown_fields="additionalProperties" in schema,
+    )
+
+
+def _kinds(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def _place(path: DataPath) -> str:
@@ -333,7 +266,7 @@ def rule(keyword: str, schema: Schema) -> str:
     argument = schema[keyword]
     match keyword:
         case "type":
-            return _either([_TYPES[each][0] for each in _type_names(argument)])
+            return _either([_TYPE_NAMES[kind] for kind in _kinds(argument)])
         case "const":
             return _either([argument])
         case "enum":

@@ -70,7 +70,7 @@ MISTAKES = [
     (
         "  include_identifiers: false",
         "  {trigger: MOVED, triggers: [MOVED]}",
-        "3:3",
+        "3:20",
         "both trigger and triggers",
     ),
     ("  include_identifiers: false", "  trigger: MOVE", "3:12", 'unknown trigger "MOVE"'),
@@ -340,7 +340,7 @@ MISTAKES = [
     (
         "trigger: INDEXED",
         "trigger: INDEXED\n        triggers: [MOVED]",
-        "12:9",
+        "14:9",
         "both trigger and triggers",
     ),
     ("trigger: INDEXED", "x-trigger: INDEXED", "11:7", '"catalogue" has no trigger'),
@@ -517,7 +517,7 @@ def test_a_file_without_tenancies_is_refused() -> None:
     assert [problem.what for problem in problems_of("version: 1\ntenancies:\n")] == [
         "tenancies is empty"
     ]
-    assert [problem.what for problem in problems_of("version: 1\n")] == ["tenancies is missing"]
+    assert [problem.what for problem in problems_of("version: 1\n")] == ["no tenancy is declared"]
     assert [problem.what for problem in problems_of("version: 1\nextra_triggers: [A]\n")] == [
         "no tenancy is declared"
     ]
