@@ -5,13 +5,13 @@ It changes nothing in Preservica. A challenge proves what the receiver has, not 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from hooksync.api.inputs import Declared, Session, open_session
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
 from hooksync.core.record import Record
-from hooksync.reconcile.adopt import Candidate, candidates, reason_against
+from hooksync.reconcile.adopt import NEVER_ADOPTED, Candidate, candidates, reason_against
 from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy
 from hooksync.reconcile.probing import challenge
 
@@ -38,8 +38,8 @@ class Adoption(Record, frozen=True):
 def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
     """Challenge the receivers, and record the secrets that pass. Raises HooksyncError.
 
-    `globs`: of addresses; (): all subscriptions whose secret is unknown. A subscription that was
-    replaced outside hooksync, or whose receiver is not ready, must be named by its full address.
+    `globs`: of addresses; (): all subscriptions whose secret is unknown. A subscription is never
+    adopted if it was replaced outside this state, or if its receiver is not ready.
     """
     known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
     refuse_unmatched("ADDRESS", globs, known, "address")
@@ -48,7 +48,7 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
         planned = session.plan()
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
         chosen = [step for plan in plans for step in candidates(plan, globs)]
-        adopted, problems = _judged(session, chosen, globs)
+        adopted, problems = _judged(session, chosen)
         if adopted:
             journal.adopt(plans, adopted)
         return Adoption(
@@ -60,16 +60,19 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
         )
 
 
-def _judged(
-    session: Session, chosen: Sequence[Candidate], named: Collection[str]
-) -> tuple[list[str], list[Problem]]:
+def _judged(session: Session, chosen: Sequence[Candidate]) -> tuple[list[str], list[Problem]]:
     """Challenge receivers; return the addresses that may be adopted, and why the rest may not."""
     _, not_set = session.run.secrets.look_up(step.declared.secret for step in chosen)
     answers = challenge([step.declared for step in chosen], session.run)
+    refused = []
+    for step in chosen:
+        if not set(NEVER_ADOPTED).isdisjoint(step.reasons):
+            refused.append(step.declared.address)
+    replacing = session.declared.options.flags.replacing(refused)
     adopted = []
     problems = []
     for step in chosen:
-        why = reason_against(step, answers.get(step.declared.address), named, not_set)
+        why = reason_against(step, answers.get(step.declared.address), not_set, replacing)
         if why:
             problems.append(why)
         else:

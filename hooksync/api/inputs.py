@@ -20,6 +20,7 @@ from hooksync.core.errors import Problem, Refused, UsageError, counted
 from hooksync.core.model import DeclaredSubscription, Tenancy, TenancyKey, matches_any
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
+from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.context import World, find_store, hold_run_lock, is_ci
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned, UnreadTenancy
@@ -41,8 +42,8 @@ LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 SELECTING = {"tenancies": "tenancy", "targets": "target", "replace": "replace"}
 
 _UNDECLARED_FIX = (
-    "look with `hooksync list {place}`; declare the tenancy again, or, if hooksync is not to look"
-    " after it any more, `hooksync state forget {place} {globs}`"
+    "look with `{look}`; declare the tenancy again, or, if hooksync is not to look after it any"
+    " more, `{forget}`"
 )
 
 
@@ -63,6 +64,11 @@ class Declared(Record, frozen=True):
         """The place of the state; None if the run has no state."""
         options = self.options
         return state_place(options.files[0], options.state) if options.uses_state else None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether an apply needs no prompt: --yes was given, or a plan that must be the same."""
+        return self.options.is_confirmed or self.promise is not None
 
 
 class Session(Record, frozen=True):
@@ -108,21 +114,21 @@ class Session(Record, frozen=True):
         for entry in state.entries:
             if entry.key not in keys and entry.server not in unread:
                 left[entry.key].append(entry.address.partition("/")[0])
-        return tuple(_undeclared(key, names) for key, names in sorted(left.items()))
+        return tuple(_undeclared(key, left[key], options.flags) for key in sorted(left))
 
 
-def _undeclared(key: TenancyKey, names: Sequence[str]) -> Problem:
+def _undeclared(key: TenancyKey, names: Sequence[str], flags: RunFlags) -> Problem:
     """Report a tenancy that no file declares.
 
     `names`: the name of the tenancy in each of its entries in the state.
     """
     number = counted(len(names), "subscription")
     what = f"no file declares {number} of the state on {printable(str(key))} any more"
-    globs = printable(" ".join(f"'{name}/*'" for name in sorted(set(names))))
-    place = f"--server {key.server}"
-    if key.tenant:
-        place += f" --tenant '{key.tenant}'"
-    return Problem(what, _UNDECLARED_FIX.format(place=printable(place), globs=globs))
+    tenant = ("--tenant", key.tenant) if key.tenant else ()
+    globs = [f"{name}/*" for name in sorted(set(names))]
+    look = flags.command("list --server", key.server, *tenant)
+    forget = flags.command("state forget", *globs, "--server", key.server, *tenant)
+    return Problem(what, _UNDECLARED_FIX.format(look=look, forget=forget))
 
 
 @contextmanager
@@ -181,6 +187,7 @@ def _make_planner(
         world.clock,
         is_proof=not options.policy or bool(store and store.integrity.key),
         is_ci=is_ci(world.environ),
+        flags=options.flags,
     )
 
 
@@ -246,7 +253,7 @@ def prepare_saved(
         raise Refused(refusal)
     selected = {name: tuple(saved.selection.get(flag, ())) for name, flag in SELECTING.items()}
     try:
-        declared = prepare(replace(options, is_confirmed=True, **selected), world)
+        declared = prepare(replace(options, **selected), world)
     except UsageError as error:  # what the plan selects is no longer declared
         found = [Problem(f"{path} is stale: {each.what}", PLAN_ANEW) for each in error.problems]
         raise Refused(*found) from None

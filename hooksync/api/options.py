@@ -5,8 +5,14 @@ The commands add their own options to these; a field's name is the `dest` of its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from hooksync.config.files import DEFAULT_FILE
 from hooksync.core.model import Globs
 from hooksync.core.record import Record
+from hooksync.core.run_flags import RunFlags
+
+_TIMEOUT = 30.0  # seconds
 
 
 class FileOptions(Record, frozen=True):
@@ -24,7 +30,7 @@ class FileOptions(Record, frozen=True):
 class RunOptions(FileOptions, frozen=True):
     """How tenancies are read, compared and changed."""
 
-    timeout: float = 30.0  # seconds a call may take
+    timeout: float = _TIMEOUT  # seconds a call may take
     parallelism: int = 8  # calls in flight over the whole run
     state: str | None = None  # where it is; None: beside the first file
     uses_state: bool = True
@@ -34,3 +40,30 @@ class RunOptions(FileOptions, frozen=True):
     # whether to challenge receivers; None: only apply does, by the `probe` of each tenancy
     probes: bool | None = None
     is_confirmed: bool = False  # apply without a prompt
+    env_files: tuple[str, ...] = ()  # paths of files of variables, which were read already
+
+    @property
+    def flags(self) -> RunFlags:
+        """The flags of this run that printed commands repeat."""
+        values: dict[str, Sequence[str | None]] = {
+            "-f": () if self.files == (DEFAULT_FILE,) else self.files,
+            "--env-file": self.env_files,
+            "--state": (self.state,),
+            "--credentials": (self.credentials,),
+            "--policy": (self.policy,),
+            "--tenancy": self.tenancies,
+            "--target": self.targets,
+            "--replace": self.replace,
+            "--timeout": () if self.timeout == _TIMEOUT else (f"{self.timeout:g}",),
+        }
+        switches = {
+            "--allow-commands": self.allows_commands,
+            "--probe": self.probes is True,
+            "--no-probe": self.probes is False,
+            "--yes": self.is_confirmed,
+        }
+        given: list[tuple[str, ...]] = []
+        for flag, texts in values.items():
+            given += [(flag, text) for text in texts if text]
+        given += [(flag,) for flag, is_given in switches.items() if is_given]
+        return RunFlags(tuple(given))

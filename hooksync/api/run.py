@@ -368,9 +368,10 @@ def _against_all(session: Session, planned: Sequence[Planned]) -> tuple[Problem,
     """List why nothing is applied: nobody can be asked, or the given plan is no longer the same."""
     declared = session.declared
     is_ready = any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
-    if is_ready and not declared.options.is_confirmed and not declared.world.terminal.can_ask():
+    if is_ready and not declared.is_confirmed and not declared.world.terminal.can_ask():
+        confirmed = declared.options.flags.command("apply", "--yes")
         what = "not confirmed: there is no terminal to ask on"
-        return (Problem(what, "give --yes if the plan is what you want"),)
+        return (Problem(what, f"`{confirmed}` if the plan is what you want"),)
     if declared.promise is None:
         return ()
     from hooksync.api.promise import differences  # only here: most runs have no promise
@@ -467,6 +468,7 @@ def _view(
         bool(options.targets),
         against_all,
         running=session.running,
+        flags=options.flags,
     )
 
 

@@ -145,6 +145,7 @@ def _saved_plan(fields: Fields, key: PlanKey | None) -> SavedPlan:
         selection=(*selection.get("tenancy", ()), *selection.get("target", ())),
         is_targeted=bool(selection.get("target")),
         against_all=_problems(fields.get("refusals", ())),
+        flags=None,
     )
     made = _time(fields, "created_at")
     end = _time(fields, "expires_at") if fields.get("expires_at") else None

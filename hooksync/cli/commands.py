@@ -263,12 +263,12 @@ hooksync adopt 'archive/*' archive/catalogue/INDEXED""",
         _adopt,
         """\
 Record the declared secrets and flags for live subscriptions whose secret is
-unknown. Changes nothing in Preservica. Challenges each receiver first, and does
-not adopt a subscription if its receiver has a different secret. If a receiver
-is not ready, or a subscription was replaced outside hooksync, give the full
-address. A challenge proves what the receiver has, not what Preservica has:
-during a rotation, use `hooksync apply --replace ADDRESS`. Exits with 0 if all
-were adopted, with 4 if some were, and with 3 if none was.""",
+unknown. Changes nothing in Preservica. Challenges each receiver first, and
+adopts only if the receiver has the declared secret. Never adopts a subscription
+that was replaced outside this state. A challenge proves what the receiver has,
+not what Preservica has: during a rotation, use `hooksync apply --replace
+ADDRESS`. Exits with 0 if all were adopted, with 4 if some were, and with 3 if
+none was.""",
     ),
     Command(
         "list",

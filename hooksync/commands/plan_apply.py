@@ -166,10 +166,12 @@ def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
     show_plan(made.view, document, made.html, options.format, world, shows_kept=kept)
     show_problems(made.view, world, refused="apply would refuse")
     if options.out:
-        path = printable(options.out)
-        what = f"not saved: {path} was not written, because apply would not carry this out"
+        what = (
+            f"not saved: {printable(options.out)} was not written: not all of this can be applied"
+        )
         if is_good:
-            what = f"saved: hooksync apply {path} carries out exactly this"
+            applying = options.flags.command("apply", options.out, selects=False)
+            what = f"saved: `{printable(applying)}` carries out exactly this"
         world.terminal.message(what)
     return code, made
 
@@ -193,7 +195,7 @@ def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]
     plan is shown on standard error.
     """
     asks = any(one.is_ready for one in made.tenancies) and world.terminal.can_ask()
-    if made.declared.options.is_confirmed or made.is_interrupted:
+    if made.declared.is_confirmed or made.is_interrupted:
         asks = False
     lines = made.lines(shows_kept=options.shows_kept)
     if options.format == "text":

@@ -21,6 +21,7 @@ from hooksync.core.model import (
     Trigger,
 )
 from hooksync.core.record import Record, fields_of, replace
+from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile import plan as planned
 from hooksync.reconcile.plan import Reason
 
@@ -186,6 +187,7 @@ class RunView(Record, _Counted, frozen=True):
     against_all: tuple[Problem, ...] = ()  # why no step at all is carried out
     state_error: FileError | None = None  # why the state could not be written
     running: Problem | None = None  # another run held the run lock when this plan was made
+    flags: RunFlags | None = NO_FLAGS  # for printed commands; None: a saved plan has its warnings
 
     @property
     def steps(self) -> tuple[StepView, ...]:
@@ -206,16 +208,18 @@ class RunView(Record, _Counted, frozen=True):
     @property
     def all_warnings(self) -> tuple[Problem, ...]:
         """The warnings, with those that follow from the steps."""
-        made = (
+        if self.flags is None:
+            return self.warnings
+        return (
+            *filter(None, [self.running]),
+            *self.warnings,
             *self.undeclared,
-            *self._unknown_warnings(),
-            *self._duplicate_warnings(),
+            *self._unknown_warnings(self.flags),
+            *self._duplicate_warnings(self.flags),
             *self._unlisted_warnings(),
         )
-        # a saved plan already has the warnings from its steps: show each once
-        return tuple(dict.fromkeys((*filter(None, [self.running]), *self.warnings, *made)))
 
-    def _unknown_warnings(self) -> Iterator[Problem]:
+    def _unknown_warnings(self, flags: RunFlags) -> Iterator[Problem]:
         """Name the subscriptions whose secrets are unknown, unless a refusal names them."""
         unknown = []
         is_refused = self.refusals and self.state is not None
@@ -230,24 +234,26 @@ class RunView(Record, _Counted, frozen=True):
             what = f"secrets of {len(unknown)} not compared: the run has no state"
             yield Problem(what, "leave out --no-state, or name the state with --state")
         elif unknown:
-            yield Problem(f"secret unknown: {some_of(unknown)}", planned.ADOPT_FIX)
+            fix = planned.unknown_fix(flags.command("adopt"), flags.replacing(unknown))
+            yield Problem(f"secret unknown: {some_of(unknown)}", fix)
 
-    def _duplicate_warnings(self) -> Iterator[Problem]:
+    def _duplicate_warnings(self, flags: RunFlags) -> Iterator[Problem]:
         """Name the subscriptions with live duplicates that hooksync does not own."""
+        left: dict[str, list[str]] = {}
         for step in self.left_duplicates:
-            what = f"{step.address} is live twice: the receiver gets each event twice"
-            both = f"`hooksync apply --replace {step.address}`"
-            fix = f"remove {step.id} in Preservica, or replace both with {both}"
-            yield Problem(f"{what}, and hooksync does not own {step.id} ({step.origin})", fix)
+            left.setdefault(step.address or "", []).append(step.id or "")
+        for address, ids in left.items():
+            times = "twice" if len(ids) == 1 else f"{len(ids) + 1} times"
+            what = f"{address} is live {times}: the receiver gets each event {times}"
+            fix = f"`{flags.replacing([address])}` replaces all of them by one"
+            yield Problem(f"{what}, and hooksync does not own {some_of(ids)}", fix)
 
     def _unlisted_warnings(self) -> Iterator[Problem]:
         """Name the subscriptions that count as live although no list has shown them."""
         if self.unlisted:
             names = [step.address or "" for step in self.unlisted]
             what = f"not listed yet, and counted as live: {some_of(names)}"
-            yield Problem(
-                what, "plan again later; `hooksync apply --replace ADDRESS` creates it again"
-            )
+            yield Problem(what, "plan again later")
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import SecretRef, matches_any
@@ -10,8 +10,7 @@ from hooksync.receivers.challenges import ProbeResult
 from hooksync.reconcile.plan import REPLACED_OUTSIDE, UNCONFIRMED, Keep, Resubscribe, TenancyPlan
 
 Candidate = Keep | Resubscribe  # a step of a live subscription that is declared
-
-_NAME_IT = "name its full address if its secret is the declared one: `hooksync adopt {address}`"
+NEVER_ADOPTED = (UNCONFIRMED, REPLACED_OUTSIDE)  # their secrets are certainly not known
 
 
 def candidates(plan: TenancyPlan, globs: Sequence[str]) -> list[Candidate]:
@@ -34,31 +33,27 @@ def candidates(plan: TenancyPlan, globs: Sequence[str]) -> list[Candidate]:
 def reason_against(
     step: Candidate,
     answer: ProbeResult | None,
-    named: Collection[str],
     not_set: Mapping[SecretRef, Problem],
+    replacing: str,
 ) -> Problem | None:
     """Return why a subscription may not be adopted; None if it may be.
 
-    `answer`: the receiver's; None: the run was interrupted before the challenge; `named`: the
-    globs and addresses on the command line; `not_set`: secrets that cannot be used.
+    `answer`: the receiver's; None: the run was interrupted before the challenge; `not_set`:
+    secrets that cannot be used; `replacing`: the command that replaces what is never adopted.
     """
     declared = step.declared
     address = declared.address
     if declared.secret in not_set:
         return Problem(f"{address}: {not_set[declared.secret].what}", "set it and adopt again")
-    if UNCONFIRMED in step.reasons:
-        fix = "run `hooksync apply`, which replaces it"
-        return Problem(f"{address}: {UNCONFIRMED.text}", fix, declared.location)
+    for reason in step.reasons:
+        if reason in NEVER_ADOPTED:
+            fix = f"`{replacing}` replaces it, with the declared secret"
+            return Problem(f"{address}: {reason.text}", fix, declared.location)
     if answer is None:
         return Problem(f"{address}: interrupted before the challenge", "adopt again")
     if answer.state == "wrong-secret":
         return Problem(f"{address}: {answer.detail}", answer.fix, declared.location)
-    if address in named:
-        return None
-    fix = _NAME_IT.format(address=address)
-    if REPLACED_OUTSIDE in step.reasons:
-        return Problem(f"{address}: it was replaced outside hooksync", fix, declared.location)
     if answer.state != "ready":
         what = f"{address}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
-        return Problem(what, fix, declared.location)
+        return Problem(what, answer.fix, declared.location)
     return None

@@ -5,7 +5,7 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 from hooksync.core.errors import HooksyncError, Problem, SecretError, counted, some_of
@@ -19,6 +19,7 @@ from hooksync.core.model import (
     UnsubscribeLimit,
 )
 from hooksync.core.record import Record
+from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.state.history import NOTHING, History
 
 if TYPE_CHECKING:
@@ -44,24 +45,17 @@ ReasonCode = Literal[
     "duplicate",
 ]
 
-ADOPT_FIX = (
-    "`hooksync adopt` if the receivers already work with these secrets;"
-    " `hooksync apply --replace ADDRESS` to create them again"
-)
-_ADOPT_ONE_FIX = (
-    "`hooksync adopt {0}` if its receiver already works with the declared secret;"
-    " `hooksync apply --replace {0}` to create it again"
-)
 _LIMIT_FIX = (
     "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
-    " write `limits: {unsubscribe: 100%}`"
+    " set `limits: {{unsubscribe: {number}}}` under `{tenancy}` for one apply"
 )
 _CEILING_FIX = (
     "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
 )
 NEXT_RUN = "run apply again: it starts from what is live then"
 UNLISTED = "the service returned its id, but no list has shown it yet"
-_UNLISTED_FIX = "apply again later; `hooksync apply --replace {}` creates it again"
+_UNLISTED_FIX = "run apply again later"
+_MOST_ADDRESSES = 5  # that a fix names one by one if a glob can name all
 
 
 class Reason(Record, frozen=True):
@@ -251,9 +245,7 @@ def idle_outcomes(plan: TenancyPlan, listed: Iterable[LiveSubscription]) -> list
     outcomes = []
     for step in plan.steps:
         if isinstance(step, Keep) and not step.live.is_listed and step.live.id not in ids:
-            outcomes.append(
-                Outcome(step, "unsettled", UNLISTED, _UNLISTED_FIX.format(step.declared.address))
-            )
+            outcomes.append(Outcome(step, "unsettled", UNLISTED, _UNLISTED_FIX))
         elif is_idle(step):
             outcomes.append(Outcome(step, "unchanged"))
     return outcomes
@@ -292,18 +284,14 @@ def warnings_of(plan: TenancyPlan) -> Iterator[Problem]:
 
 
 def reasons_against(
-    plan: TenancyPlan, owned: int, *, is_missing: bool = False
+    plan: TenancyPlan, owned: int, flags: RunFlags = NO_FLAGS, *, is_missing: bool = False
 ) -> tuple[Problem, ...]:
     """List why a plan may not be carried out.
 
     `owned`: the number of live subscriptions that hooksync owns; `is_missing`: whether a state was
     expected, but not found.
     """
-    return (
-        *_limit_reasons(plan, owned),
-        *_secret_reasons(plan, is_missing=is_missing),
-        *_unsettled_reasons(plan),
-    )
+    return (*_limit_reasons(plan, owned), *_unproven_reasons(plan, flags, is_missing=is_missing))
 
 
 def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
@@ -314,15 +302,20 @@ def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
     tenancy = plan.tenancy
     removals = [step for step in plan.steps if isinstance(step, Unsubscribe)]
     removed = sum(step.duplicate_of is None for step in removals)
-    declares = bool(tenancy.subscriptions or tenancy.not_selected)
+    is_emptied = removed == owned and not (tenancy.subscriptions or tenancy.not_selected)
     problems = []
-    for what in _excess(tenancy.limit, removed, owned, declares=declares):
-        problems.append(Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location))
+    counts = [(tenancy.limit, removed)]
     if tenancy.ceiling:
-        ended = removed + sum(map(_moves_url, plan.steps))
-        for what in _excess(tenancy.ceiling, ended, owned, declares=declares):
-            problem = Problem(f"{tenancy.name}: would {what}", _CEILING_FIX, tenancy.location)
-            problems.append(problem)
+        counts.append((tenancy.ceiling, removed + sum(map(_moves_url, plan.steps))))
+    for limit, number in counts:
+        excess = _excess(limit, number, owned, is_emptied=is_emptied)
+        if not excess:
+            continue
+        fix = _CEILING_FIX
+        if not limit.policy:
+            needed = "100%" if is_emptied else number
+            fix = _LIMIT_FIX.format(number=needed, tenancy=tenancy.name)
+        problems.append(Problem(f"{tenancy.name}: would {excess}", fix, tenancy.location))
     return problems
 
 
@@ -336,59 +329,73 @@ def _moves_url(step: Step) -> bool:
     return False
 
 
-def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, declares: bool) -> Iterator[str]:
-    """Describe how a plan violates a limit. `declares`: whether any subscription is declared."""
+def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, is_emptied: bool) -> str:
+    """Describe how a plan violates a limit; empty if it does not.
+
+    `is_emptied`: whether none is declared, and the plan removes all that hooksync owns.
+    """
     if limit.percent == 100 or not removed:
-        return
+        return ""
     if limit.number is not None:
         is_over = removed > limit.number
     else:
         percent = limit.percent or 0
         is_over = removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
     does = "unsubscribe"
-    setting = f"limits.unsubscribe is {limit}"
+    setting = f": limits.unsubscribe is {limit}" if is_over else ""
     if limit.policy:
         does = "remove or move"
-        setting = f"the policy has max_unsubscribe: {limit} ({limit.policy})"
-    if is_over:
-        yield f"{does} {removed} of the {owned} it owns: {setting}"
-    if removed == owned and not declares:
-        place = f": {setting}" if limit.policy else ""
-        yield f"{does} all it owns ({removed}), since none is declared{place}"
+        setting = f": the policy has max_unsubscribe: {limit} ({limit.policy})"
+    if is_emptied:
+        return f"{does} all it owns ({removed}), since none is declared{setting}"
+    return f"{does} {removed} of the {owned} it owns{setting}" if is_over else ""
 
 
-def _secret_reasons(plan: TenancyPlan, *, is_missing: bool) -> list[Problem]:
-    """List the unknown secrets, if the tenancy has `unknown_secret: refuse`."""
+def _unproven_reasons(plan: TenancyPlan, flags: RunFlags, *, is_missing: bool) -> list[Problem]:
+    """List unknown secrets, and what two applies left unsettled.
+
+    One command replaces all of them: hooksync would refuse a part of them because of the others.
+    """
     tenancy = plan.tenancy
-    if tenancy.unknown_secret != "refuse":
-        return []
-    found = []
-    unknown = []
+    unknown: list[str] = []
+    outside: list[str] = []
     for step in plan.steps:
-        if not isinstance(step, Keep) or not step.reasons:
-            continue
-        declared = step.declared
-        if REPLACED_OUTSIDE in step.reasons:
-            what = f"{declared.address}: {REPLACED_OUTSIDE.text}"
-            fix = _ADOPT_ONE_FIX.format(declared.address)
-            found.append(Problem(what, fix, declared.location))
-        else:
-            unknown.append(declared.address)
-    if unknown:
-        what = f"{tenancy.name}: secret unknown: {some_of(unknown)}"
-        fix = f"{ADOPT_FIX}; if a state exists elsewhere, --state" if is_missing else ADOPT_FIX
-        found.append(Problem(what, fix, tenancy.location))
-    return found
-
-
-def _unsettled_reasons(plan: TenancyPlan) -> list[Problem]:
-    """List what is not created again, because too many applies in succession left it unsettled."""
-    found = []
+        if isinstance(step, Keep) and step.reasons and tenancy.unknown_secret == "refuse":
+            addresses = outside if REPLACED_OUTSIDE in step.reasons else unknown
+            addresses.append(step.declared.address)
+    unsettled = []
     for step in plan.makings:
         address = step.declared.address
         if address in plan.history.refused and REQUESTED not in step.reasons:
-            what = f"{address}: two applies left it unsettled, so it is not created again"
-            command = f"`hooksync apply --replace {address}`"
-            fix = f"look at what is live with `hooksync list`, then {command}"
-            found.append(Problem(what, fix, plan.tenancy.location))
-    return found
+            unsettled.append(address)
+    again = flags.replacing(_globs(tenancy, [*outside, *unknown, *unsettled]))
+    found = []
+    if outside:
+        fix = f"`{again}` replaces it, with the declared secret"
+        by_whom = "somebody else made it, or hooksync with a different state"
+        found.append((f"{some_of(outside)}: {REPLACED_OUTSIDE.text} ({by_whom})", fix))
+    if unknown:
+        fix = unknown_fix(flags.command("adopt"), again)
+        if is_missing:
+            fix += "; if a state exists elsewhere, name it with --state"
+        found.append((f"{tenancy.name}: {SECRET_UNKNOWN.text}: {some_of(unknown)}", fix))
+    if unsettled:
+        fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
+        what = f"{some_of(unsettled)}: two applies left it unsettled, so it is not created again"
+        found.append((what, fix))
+    return [Problem(what, fix, tenancy.location) for what, fix in found]
+
+
+def unknown_fix(adopting: str, replacing: str) -> str:
+    """Word the choice of a person who has unknown secrets. Both arguments are commands."""
+    return (
+        f"`{adopting}` if the receivers accept events with these secrets;"
+        f" otherwise `{replacing}`, which sets the declared secrets"
+    )
+
+
+def _globs(tenancy: Tenancy, addresses: Sequence[str]) -> Sequence[str]:
+    """Return the addresses, or one glob if they are many and all that the tenancy has."""
+    selected = {declared.address for declared in tenancy.subscriptions}
+    is_all = len(addresses) > _MOST_ADDRESSES and selected == set(addresses)
+    return [f"{tenancy.name}/*"] if is_all else addresses

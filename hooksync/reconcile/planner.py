@@ -23,6 +23,7 @@ from hooksync.core.model import (
     TenancyKey,
 )
 from hooksync.core.record import Record, replace
+from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.diff import DiffOptions, is_owned, make_plan, pair
 from hooksync.reconcile.plan import (
     Keep,
@@ -64,6 +65,7 @@ class Planner(Record, frozen=True):
     clock: Clock = SYSTEM_CLOCK
     is_proof: bool = True  # False: anybody could have written the state
     is_ci: bool = False
+    flags: RunFlags = NO_FLAGS  # of the run, for printed commands
 
     @property
     def is_missing(self) -> bool:
@@ -100,7 +102,7 @@ class Planner(Record, frozen=True):
         is_missing = self.is_missing and self.is_ci
         return replace(
             plan,
-            refusals=reasons_against(plan, owned, is_missing=is_missing),
+            refusals=reasons_against(plan, owned, self.flags, is_missing=is_missing),
             warnings=tuple(warnings_of(plan)),
         )
 

@@ -1,4 +1,4 @@
-"""Which live subscriptions `adopt` takes: the answer of the receiver or a full address decides."""
+"""Which live subscriptions `adopt` takes: the answer of the receiver decides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hooksync.core.errors import ExitCode, Problem, UsageError
 from hooksync.core.model import SecretRef
 from hooksync.receivers.challenges import READY, ProbeResult
 from hooksync.reconcile.adopt import candidates, reason_against
-from hooksync.reconcile.plan import REPLACED_OUTSIDE, SECRET_UNKNOWN, Keep
+from hooksync.reconcile.plan import REPLACED_OUTSIDE, SECRET_UNKNOWN, UNCONFIRMED, Keep, Reason
 from tests.conftest import SECRET, URL_KEY, Place
 from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import made, planned, unconfirmed
@@ -22,42 +22,32 @@ DOWN = ProbeResult("unreachable", "it refuses connections", "start it")
 
 
 @pytest.mark.parametrize(
-    ("answer", "is_replaced", "is_named", "is_set", "expected"),
+    ("answer", "reason", "is_set", "expected"),
     [
-        (READY, False, False, True, None),
-        (READY, True, False, True, "it was replaced outside hooksync"),
-        (READY, True, True, True, None),
-        (DOWN, False, False, True, "is not ready: it refuses connections"),
-        (DOWN, False, True, True, None),
-        (None, False, False, True, "interrupted before the challenge"),
-        (None, False, True, True, "interrupted before the challenge"),
-        (WRONG, False, False, True, "it has a different secret"),
-        (WRONG, True, True, True, "it has a different secret"),
-        (None, False, True, False, "env:HOOK_SECRET is not set"),
+        (READY, SECRET_UNKNOWN, True, None),
+        (READY, REPLACED_OUTSIDE, True, REPLACED_OUTSIDE.text),
+        (READY, UNCONFIRMED, True, UNCONFIRMED.text),
+        (DOWN, SECRET_UNKNOWN, True, "is not ready: it refuses connections"),
+        (None, SECRET_UNKNOWN, True, "interrupted before the challenge"),
+        (WRONG, SECRET_UNKNOWN, True, "it has a different secret"),
+        (None, SECRET_UNKNOWN, False, "env:HOOK_SECRET is not set"),
     ],
 )
-def test_the_receiver_and_a_full_address_decide_whether_a_subscription_is_adopted(
-    answer: ProbeResult | None,
-    is_replaced: bool,
-    is_named: bool,
-    is_set: bool,
-    expected: str | None,
+def test_only_a_receiver_that_has_the_declared_secret_lets_a_subscription_be_adopted(
+    answer: ProbeResult | None, reason: Reason, is_set: bool, expected: str | None
 ) -> None:
-    reason = REPLACED_OUTSIDE if is_replaced else SECRET_UNKNOWN
     step = Keep(ONE, live(), "unknown", (reason,))
-    named = {ADDRESS} if is_named else {"*", f"{ADDRESS[:-1]}?"}
     not_set: dict[SecretRef, Problem] = {}
     if not is_set:
         not_set[ONE.secret] = Problem("env:HOOK_SECRET is not set", "set it")
-    why = reason_against(step, answer, named, not_set)
+    why = reason_against(step, answer, not_set, "hooksync apply")
     if why is None:
         assert expected is None
         return
     assert expected
     assert why.what.startswith(f"{ADDRESS}: ")
     assert why.what.endswith(expected)
-    is_offered = answer is not WRONG and answer is not None
-    assert (f"`hooksync adopt {ADDRESS}`" in why.fix) == is_offered
+    assert "adopt {ADDRESS}" not in why.fix
 
 
 def test_a_live_subscription_without_a_confirmed_entry_is_a_candidate() -> None:
@@ -74,7 +64,7 @@ def test_a_live_subscription_without_a_confirmed_entry_is_a_candidate() -> None:
     assert {step.live.id for step in candidates(plan, ())} == {"unconfirmed", "unknown", "flag"}
     assert [step.live.id for step in candidates(plan, ["*/unk*"])] == ["unknown"]
     [found] = candidates(plan, ["*/unconfirmed/*"])
-    why = reason_against(found, READY, {found.declared.address}, {})
+    why = reason_against(found, READY, {}, "")
     assert why
     assert "no response confirmed it" in why.what
 

@@ -12,7 +12,7 @@ from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, Unsubscri
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
 from hooksync.reconcile.diff import DiffOptions, is_owned
-from hooksync.reconcile.plan import ADOPT_FIX, not_begun
+from hooksync.reconcile.plan import not_begun, unknown_fix
 from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
 from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted
 from hooksync.state.history import FetchedTenancy
@@ -72,7 +72,8 @@ def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> No
     owner = tenancy(ONE, declared("https://h.example/b", name="b"), unknown_secret="refuse")
     plan = planned(owner, [live("1")])
     what = "prod: secret unknown: prod/catalogue/MOVED"
-    assert plan.refusals == (Problem(what, ADOPT_FIX, HERE),)
+    fix = unknown_fix("hooksync adopt", "hooksync apply --replace prod/catalogue/MOVED")
+    assert plan.refusals == (Problem(what, fix, HERE),)
     assert not plan.is_ready
 
 
@@ -127,17 +128,36 @@ def test_the_reason_of_a_refusal_gives_the_numbers() -> None:
 
 def test_each_refusal_has_a_place_and_a_fix_that_names_owns_before_the_limit() -> None:
     there = [live("1"), live("2", "https://hooks.example.org/b")]
-    problems = planned(tenancy(), there).refusals
-    assert len(problems) == 2
-    for problem in problems:
-        assert problem.where == HERE
-        assert problem.fix.index("`owns`") < problem.fix.index("`limits: {unsubscribe: 100%}`")
+    [problem] = planned(tenancy(), there).refusals
+    assert problem.where == HERE
+    assert problem.fix.index("`owns`") < problem.fix.index("`limits: {unsubscribe: 100%}`")
+    assert problem.fix.endswith("under `prod` for one apply")
 
 
 @pytest.mark.parametrize("removed", [1, 2])
 def test_a_plan_that_removes_all_while_none_is_declared_is_refused(removed: int) -> None:
     said = f"prod: would unsubscribe all it owns ({removed}), since none is declared"
     assert reasons(UnsubscribeLimit(number=5), removed, 0) == [said]
+
+
+def test_one_command_replaces_all_that_is_refused_in_a_tenancy() -> None:
+    names = ("outside", "unknown", "catalogue")
+    one, two, three = (declared(f"https://h.example/{name}", name=name) for name in names)
+    owner = tenancy(one, two, three, unknown_secret="refuse")
+    there = [live("1", one.url.full), live("2", two.url.full)]
+    plan = planned(owner, there, made("gone", one), unsettled(applies=2))
+    again = "`hooksync apply " + " ".join(f"--replace prod/{name}/MOVED" for name in names) + "`"
+    assert len(plan.refusals) == 3
+    assert all(again in problem.fix for problem in plan.refusals)
+
+
+def test_one_glob_names_many_addresses_if_they_are_all_of_a_tenancy() -> None:
+    wanted = [declared(f"https://h.example/{name}", name=name) for name in "abcdef"]
+    there = [live(one.name, one.url.full) for one in wanted]
+    [problem] = planned(tenancy(*wanted, unknown_secret="refuse"), there).refusals
+    assert "`hooksync apply --replace 'prod/*'`" in problem.fix
+    [problem] = planned(tenancy(*wanted, unknown_secret="refuse"), there[1:]).refusals
+    assert problem.fix.count("--replace prod/") == 5
 
 
 @pytest.mark.parametrize("removed", [1, 2, 5])

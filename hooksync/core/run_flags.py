@@ -1,0 +1,59 @@
+"""Word the commands that messages print, so that they work as printed. Pure.
+
+A printed command repeats the flags of the run, as far as the command has them, and quotes for the
+shell. No other module writes such a command by hand if the run has flags to repeat.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import Literal
+
+from hooksync.core.record import Record
+
+Verb = Literal["plan", "apply", "adopt", "list", "list --server", "state forget"]
+
+SELECTING = frozenset({"--tenancy", "--target", "--replace"})
+_STATE = frozenset({"-f", "--state"})
+_LOGGING_IN = frozenset(
+    {"--env-file", "--credentials", "--policy", "--allow-commands", "--timeout"}
+)
+_READING = _STATE | _LOGGING_IN | {"--tenancy"}
+_PLANNING = _READING | SELECTING | {"--probe", "--no-probe"}
+
+# the flags of a run that each command has, too
+TAKEN: dict[Verb, frozenset[str]] = {
+    "plan": _PLANNING,
+    "apply": _PLANNING | {"--yes"},
+    "adopt": _READING,
+    "list": _READING | {"--target"},
+    "list --server": _LOGGING_IN,
+    "state forget": _STATE,
+}
+
+
+class RunFlags(Record, frozen=True):
+    """The flags of a run that printed commands repeat."""
+
+    given: tuple[tuple[str, ...], ...] = ()  # each flag with its value, if it has one
+
+    def command(self, verb: Verb, *arguments: str, selects: bool = True) -> str:
+        """Write a command. `selects`: whether it repeats the flags that select."""
+        words = ["hooksync", *verb.split(), *arguments]
+        for flag, *values in self.given:
+            if flag in TAKEN[verb] and (selects or flag not in SELECTING):
+                words += [flag, *values]
+            elif flag == "--target" and verb == "adopt":
+                words += values
+        return shlex.join(words)
+
+    def replacing(self, addresses: Iterable[str]) -> str:
+        """Write the command that replaces these subscriptions, all of them in one run."""
+        words = []
+        for address in addresses:
+            words += ["--replace", address]
+        return self.command("apply", *words)
+
+
+NO_FLAGS = RunFlags()

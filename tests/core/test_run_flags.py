@@ -1,0 +1,54 @@
+"""Printed commands repeat the flags of the run, as far as the command has them."""
+
+from __future__ import annotations
+
+import shlex
+from typing import get_args
+
+import pytest
+
+from hooksync.api.options import RunOptions
+from hooksync.cli.arguments import read_arguments
+from hooksync.core.run_flags import Verb
+
+OPTIONS = RunOptions(
+    ("my hooks.yaml", "b"),
+    env_files=("my.env",),
+    state="git:state",
+    credentials="my login",
+    policy="policy.yaml",
+    tenancies=("prod*",),
+    targets=("prod/*/MOVED",),
+    replace=("prod/a/MOVED",),
+    timeout=60.0,
+    allows_commands=True,
+    probes=False,
+    is_confirmed=True,
+)
+NEEDED = {"list --server": ["host"], "state forget": ["prod/*"]}
+
+
+@pytest.mark.parametrize("verb", get_args(Verb))
+def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
+    words = shlex.split(OPTIONS.flags.command(verb, *NEEDED.get(verb, [])))
+    arguments = read_arguments(words[1:], {})
+    if verb != "list --server":
+        assert arguments.files == ["my hooks.yaml", "b"]
+        assert arguments.state == "git:state"
+    if verb == "apply":
+        given = vars(arguments)
+        assert given["replace"] == ["prod/a/MOVED"]
+        assert given["targets"] == ["prod/*/MOVED"]
+        assert (given["is_confirmed"], given["probes"], given["timeout"]) == (True, False, 60)
+    if verb == "adopt":
+        assert arguments.globs == ["prod/*/MOVED"]
+
+
+def test_a_saved_plan_is_applied_without_the_flags_that_select() -> None:
+    words = shlex.split(OPTIONS.flags.command("apply", "p q.json", selects=False))
+    assert read_arguments(words[1:], {}).saved_plan == "p q.json"
+
+
+def test_a_run_without_flags_has_none_to_repeat() -> None:
+    flags = RunOptions(("hooks.yaml",)).flags
+    assert flags.replacing(["a/b/MOVED"]) == "hooksync apply --replace a/b/MOVED"
