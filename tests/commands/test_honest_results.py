@@ -13,7 +13,7 @@ from hooksync.sandbox.tenancies import SandboxOptions
 from tests.conftest import HOOKS, Place, owning
 from tests.terminals import Terminal
 
-NOT_SAVED = "not saved: plan.json was not written, because apply would not carry this out\n"
+NOT_SAVED = "not saved: plan.json was not written: not all of this can be applied\n"
 
 
 def over_the_limit(place: Place) -> None:

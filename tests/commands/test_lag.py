@@ -54,8 +54,8 @@ def test_an_unlisted_subscription_is_unsettled_counts_as_live_and_is_not_made_tw
     assert "warning: not listed yet, and counted as live: prod/catalogue/INDEXED, " in plan.err
     again = apply(place)
     assert (again.code, outcomes(again)) == (4, ["unsettled", "unsettled"])
-    fix = "`hooksync apply --replace prod/catalogue/INDEXED` creates it again"
-    assert fix in again.json["tenancies"][0]["steps"][0]["detail"]
+    # while the list lags, --replace could leave a duplicate
+    assert "(fix: run apply again later)" in again.json["tenancies"][0]["steps"][0]["detail"]
     clock.advance(LONG)
     assert outcomes(apply(place)) == ["unchanged", "unchanged"]
     assert place.run("plan", "--detailed-exitcode").code == 0

@@ -1,15 +1,22 @@
-"""Each refusal changes nothing and prints a fix, which leads to exit code 0."""
+"""Each refusal changes nothing and prints a fix, which leads to exit code 0.
+
+The law: each command that a run prints, run as printed in the same folder, succeeds, or the problem
+that it belongs to is gone.
+"""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import HOOKS, SECRET, Place, owning
+from tests.command_line import Run
+from tests.conftest import HOOKS, SECRET, URL_KEY, Place, owning
 from tests.lanes import sampled
 
 OTHER_SECRET = "the-secret-of-a-colleague-0123456789"
@@ -28,24 +35,47 @@ def applied(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
 
 
+def lose_state(place: Place) -> None:
+    for path in place.folder.rglob("*state.json"):
+        path.unlink()
+
+
 def without_state(place: Place) -> None:
     applied(place)
-    (place.folder / "hooks.state.json").unlink()
+    lose_state(place)
 
 
-def replaced_outside(place: Place) -> None:
+def replaced_outside(place: Place, *triggers: str) -> None:
     applied(place)
-    [one] = [one for one in place.box.subscriptions("DEMO") if one.trigger == "MOVED"]
-    place.box.remove("DEMO", one.id)
-    place.box.seed("DEMO", one.url, "MOVED", SECRET)
+    for one in place.box.subscriptions("DEMO"):
+        if one.trigger in (triggers or ("MOVED",)):
+            place.box.remove("DEMO", one.id)
+            place.box.seed("DEMO", one.url, one.trigger, SECRET)
 
 
-def unsettled_twice(place: Place) -> None:
+def two_replaced_outside(place: Place) -> None:
+    replaced_outside(place, "MOVED", "FULL_TEXT_INDEXED")
+
+
+def replaced_and_unknown(place: Place) -> None:
+    """Replace a subscription outside the state, and declare one that a colleague has made."""
     place.write(HOOKS.replace("[INDEXED, MOVED]", "[MOVED]"))
+    replaced_outside(place)
+    place.write(HOOKS)
+    [one] = place.box.subscriptions("DEMO")
+    place.box.seed("DEMO", one.url, "FULL_TEXT_INDEXED", SECRET)
+
+
+def two_unsettled_twice(place: Place) -> None:
     for _ in range(2):
         place.box.faults.add("cut@subscribe:*")
         assert place.run("apply", "--yes").code == 4
         place.box.faults.end()
+
+
+def unsettled_twice(place: Place) -> None:
+    place.write(HOOKS.replace("[INDEXED, MOVED]", "[MOVED]"))
+    two_unsettled_twice(place)
 
 
 def over_the_limit(place: Place) -> None:
@@ -87,39 +117,45 @@ class Refusal:
 
     before: Callable[[Place], object]
     what: str  # a part of the message
-    fix: str  # a part of the printed fix; the test runs a hooksync command in it
-    then: Callable[[Place], object] = nothing  # the other actions of the fix
+    fix: str  # a part of the printed fix
+    then: Callable[[Place], object] = nothing  # what a person does if the fix has no command
     command: str = "apply --yes"
-    again: str = ""  # the command after the fix; "" means the same command
 
 
 REFUSALS = {
-    "state lost, adopt": Refusal(without_state, "prod: secret unknown: ", "`hooksync adopt`"),
-    "state lost, replace": Refusal(
-        without_state, "prod: secret unknown: ", "`hooksync apply --replace ADDRESS`"
-    ),
-    "replaced outside, adopt": Refusal(
+    "state lost": Refusal(without_state, "prod: secret unknown: ", "`hooksync adopt"),
+    "replaced outside": Refusal(
         replaced_outside,
         "prod/catalogue/MOVED: replaced outside this state, secret unknown",
-        "`hooksync adopt prod/catalogue/MOVED`",
+        "--replace prod/catalogue/MOVED",
     ),
-    "replaced outside, replace": Refusal(
-        replaced_outside,
-        "prod/catalogue/MOVED: replaced outside this state, secret unknown",
-        "`hooksync apply --replace prod/catalogue/MOVED`",
+    "two replaced outside": Refusal(
+        two_replaced_outside,
+        "prod/catalogue/INDEXED, prod/catalogue/MOVED: replaced outside this state",
+        "--replace prod/catalogue/INDEXED --replace prod/catalogue/MOVED",
+    ),
+    "replaced outside and unknown": Refusal(
+        replaced_and_unknown,
+        "prod/catalogue/MOVED: replaced outside this state",
+        "--replace prod/catalogue/MOVED --replace prod/catalogue/INDEXED",
     ),
     "unsettled twice": Refusal(
         unsettled_twice,
         "prod/catalogue/MOVED: two applies left it unsettled",
-        "`hooksync apply --replace prod/catalogue/MOVED`",
+        "--replace prod/catalogue/MOVED",
+    ),
+    "two unsettled twice": Refusal(
+        two_unsettled_twice,
+        "prod/catalogue/INDEXED, prod/catalogue/MOVED: two applies left it unsettled",
+        "--replace prod/catalogue/INDEXED --replace prod/catalogue/MOVED",
     ),
     "limit": Refusal(
         over_the_limit,
         "prod: would unsubscribe 3 of the 3 it owns: limits.unsubscribe is 50%",
-        "write `limits: {unsubscribe: 100%}`",
+        "set `limits: {unsubscribe: 3}` under `prod` for one apply",
         partial(
             write,
-            owning(HOOKS, "all").replace("owns: all", "owns: all\n    limits: {unsubscribe: 100%}"),
+            owning(HOOKS, "all").replace("owns: all", "owns: all\n    limits: {unsubscribe: 3}"),
         ),
     ),
     "receiver has a different secret": Refusal(
@@ -142,30 +178,102 @@ REFUSALS = {
         command="apply plan.json",
     ),
     "not confirmed": Refusal(
-        nothing,
-        "not confirmed: there is no terminal to ask on",
-        "give --yes",
-        command="apply",
-        again="apply --yes",
+        nothing, "not confirmed: there is no terminal to ask on", " --yes", command="apply"
     ),
+}
+# the flags of a run
+FLAGS = {
+    "no flags": "",
+    "a path with a space": "-f 'my hooks/hooks.yaml' --env-file 'my hooks/my.env'",
+    "a state elsewhere": "-f hooks.yaml --state 'my hooks/state.json' --timeout 20",
 }
 
 
-@pytest.mark.parametrize("refusal", sampled(REFUSALS.values(), 3), ids=REFUSALS)
-def test_the_printed_fix_leads_to_exit_code_0(place: Place, refusal: Refusal) -> None:
+class Flagged(Place):
+    """A place in which each run has flags."""
+
+    flags = ""
+
+    def write(self, text: str, name: str = "hooks.yaml") -> Path:
+        is_inside = f"my hooks/{name}" in self.flags
+        return super().write(text, f"my hooks/{name}" if is_inside else name)
+
+    def run(self, *arguments: str, given: str = "") -> Run:
+        return super().run(*arguments, *shlex.split(self.flags), given=given)
+
+    def run_as_printed(self, command: str) -> Run:
+        program, *arguments = shlex.split(command)
+        assert program == "hooksync"
+        return super().run(*arguments)
+
+    def restart(self, environ: dict[str, str]) -> None:
+        """Go back to the beginning: nothing is live, and there is no state."""
+        self.environ = dict(environ)
+        for one in self.box.subscriptions("DEMO"):
+            self.box.remove("DEMO", one.id)
+        lose_state(self)
+        self.receiver.set_secret("catalogue", SECRET)
+        self.write(HOOKS)
+        if "my.env" in self.flags:
+            self.write(f"FN_KEY={self.environ.pop('FN_KEY')}\n", "my.env")
+
+
+@pytest.fixture(params=FLAGS.values(), ids=FLAGS)
+def flagged(place: Place, request: pytest.FixtureRequest) -> Flagged:
+    (place.folder / "hooks.yaml").unlink()
+    (place.folder / "my hooks").mkdir()
+    made = Flagged(place.folder, place.box, place.receiver)
+    made.flags = request.param
+    made.restart(place.environ)
+    return made
+
+
+def printed_commands(text: str) -> list[tuple[str, str]]:
+    """Pair each command in the fixes of a run with the problem that it belongs to."""
+    found = []
+    for problem, fix in re.findall(r"^\w[\w ]*: (.*)\n  fix: (.*)$", text, re.MULTILINE):
+        found += [(problem, command) for command in re.findall("`(hooksync [^`]*)`", fix)]
+    return found
+
+
+def refused(place: Place, refusal: Refusal) -> Run:
+    """Bring about a refusal, and check that it changes nothing."""
     refusal.before(place)
     before = place.box.subscriptions("DEMO")
     run = place.run(*refusal.command.split())
     assert run.code == 3, run.out + run.err
     assert place.box.subscriptions("DEMO") == before
     assert refusal.what in run.err
-    fixes = [line for line in run.err.splitlines() if line.startswith("  fix: ")]
-    assert any(refusal.fix in fix for fix in fixes), run.err
-    refusal.then(place)
-    for command in re.findall(r"^`hooksync (.*)`$", refusal.fix):
-        words = command.replace("ADDRESS", "prod/catalogue/*").split()
-        fixed = place.run(*words, *(["--yes"] if words[0] == "apply" else []))
-        assert fixed.code == 0, fixed.out + fixed.err
-    again = place.run(*(refusal.again or refusal.command).split())
-    assert again.code == 0, again.out + again.err
-    assert place.run("plan", "--detailed-exitcode").code == 0
+    assert refusal.fix in run.err
+    return run
+
+
+@pytest.mark.parametrize("refusal", sampled(REFUSALS.values(), 4), ids=REFUSALS)
+def test_each_printed_fix_works_as_printed(flagged: Flagged, refusal: Refusal) -> None:
+    environ = flagged.environ | {"FN_KEY": URL_KEY}
+    commands = printed_commands(refused(flagged, refusal).err)
+    if not commands:
+        refusal.then(flagged)
+        again = flagged.run(*refusal.command.split())
+        assert again.code == 0, again.out + again.err
+    for problem, command in commands:
+        flagged.restart(environ)
+        refused(flagged, refusal)
+        fixed = flagged.run_as_printed(command)
+        assert fixed.code == 0 or problem not in fixed.err, fixed.out + fixed.err
+        if command.startswith("hooksync list"):
+            continue  # it shows what to look at
+        again = flagged.run(*refusal.command.split())
+        assert problem not in again.err
+        if command.startswith("hooksync apply"):
+            assert (fixed.code, again.code) == (0, 0), fixed.err + again.err
+            assert flagged.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_the_command_that_applies_a_saved_plan_works_as_printed(flagged: Flagged) -> None:
+    run = flagged.run("plan", "--out", "my hooks/the plan.json", "--target", "*/MOVED")
+    [command] = re.findall("^saved: `(.*)` carries out exactly this$", run.err, re.MULTILINE)
+    assert "--target" not in command
+    done = flagged.run_as_printed(command)
+    assert done.code == 0, done.out + done.err
+    assert [one.trigger for one in flagged.box.subscriptions("DEMO")] == ["MOVED"]
