@@ -18,10 +18,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from hooksync.cli.arguments import make_parser
-from hooksync.cli.parser import Help
-from hooksync.sandbox.faults import CALL_NAMES, KINDS
-from hooksync.sandbox.tenancies import Trait
 from tests.boxes import Sandbox
 from tests.command_line import ROOT, hooksync
 
@@ -162,13 +158,6 @@ def test_a_private_file_gives_a_second_terminal_the_secrets_and_none_is_printed(
     assert modes == {0o600}
 
 
-def test_the_file_of_variables_works_with_the_option_env_file(
-    launch: Launch, tmp_path: Path
-) -> None:
-    child = launch("--write-hooks", str(tmp_path / "hooks.yaml"))
-    done = hooksync(["plan", "--env-file", "hooks.env"], {}, tmp_path)
-    assert "Plan: 2 to subscribe" in done.out
-    assert child.stop()[0] == 0
 
 
 @pytest.mark.parametrize("taken", ["hooks.yaml", "hooks.env"])
@@ -230,26 +219,10 @@ def test_the_log_shows_each_call_challenge_and_receiver_but_no_secret(launch: La
     assert not [value for value in ("hook-secret", "KEY-OF", "sandbox-password") if value in errors]
 
 
-def test_fire_in_a_second_terminal_sends_an_event_to_a_receiver_of_the_sandbox(
-    launch: Launch, tmp_path: Path
-) -> None:
-    child = launch("--receiver", "cat")
-    said = second_terminal(child.pasted, tmp_path, "hooksync fire sandbox/cat --trigger MOVED")
-    assert re.fullmatch(r"passed +event +200 in \S+ s\n", said)
-    _, errors = child.stop()
-    assert errors.endswith(" receiver  cat -> event\n")
 
 
-def test_the_variable_sandbox_password_replaces_the_default_password(launch: Launch) -> None:
-    child = launch(SANDBOX_PASSWORD="a-pass-word")
-    url = child.url
-    assert log_in(url, username="archivist@example.org", password="a-pass-word").ok
-    assert not log_in(url, username="archivist@example.org", password="sandbox-password").ok
 
 
-def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
-    child = launch("--fault", "status-418@login", "--trait", "no-challenge")
-    assert log_in(child.url).status_code == 418
 
 
 @pytest.mark.parametrize(
@@ -283,13 +256,6 @@ def test_a_wrong_option_is_an_error_with_a_fix_and_exit_code_64(
     assert "0189" not in done.err
 
 
-@pytest.mark.parametrize(
-    "flag", [("--list-lag", "-1"), ("--list-lag", "nan"), ("--list-lag", "inf")]
-)
-def test_an_impossible_list_lag_is_wrong_usage(tmp_path: Path, flag: tuple[str, str]) -> None:
-    done = hooksync(["sandbox", *flag], {}, tmp_path)
-    assert (done.code, done.out) == (64, "")
-    assert f'{flag[0]}: "{flag[1]}" is not a number from 0 to ' in done.err
 
 
 def test_a_port_that_is_taken_is_an_error_with_exit_code_1(
@@ -302,10 +268,3 @@ def test_a_port_that_is_taken_is_an_error_with_exit_code_1(
     assert "--port and --receiver-port" in done.err
 
 
-def test_help_fits_80_columns_and_names_every_kind_call_and_trait() -> None:
-    with pytest.raises(Help) as shown:
-        make_parser("sandbox").parse_args(["sandbox", "--help"])
-    text = str(shown.value)
-    assert max(map(len, text.splitlines())) <= 80
-    words = set(text.replace(",", " ").split())
-    assert words >= {*CALL_NAMES, *Trait, *(kind + unit for kind, unit in KINDS.items())}

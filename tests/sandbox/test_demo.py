@@ -203,15 +203,6 @@ def test_a_command_that_fails_ends_the_tour_with_exit_code_1(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_ends_the_tour_with_exit_code_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    lines: list[str] = []
-    assert run_demo(lines.append, catch_signals) == 1
-    assert lines[-1].startswith("The tour ends early: ")
-
-
 def test_commands_of_the_tour_get_no_variables_about_the_users_own_tenancies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 
-from hooksync.sandbox.faults import Fault, next_fault, read_fault
+from hooksync.sandbox.faults import next_fault, read_fault
 from hooksync.sandbox.http_server import SandboxError
 from tests.boxes import Sandbox
 from tests.sandbox_faults import KINDS
@@ -72,21 +71,6 @@ def test_the_table_of_cases_has_every_kind_of_fault() -> None:
     assert kinds == KINDS.keys() - {"needs-2fa-setup"}
 
 
-@pytest.mark.parametrize(
-    ("call", "path"),
-    [
-        ("login", "accesstoken/login"),
-        ("complete-2fa", "accesstoken/complete-2fa"),
-        ("subscribe", "webhook/subscriptions"),
-        ("any", "anything"),
-    ],
-)
-def test_a_fault_affects_the_call_that_it_names(start: Start, call: str, path: str) -> None:
-    box = start(faults=(f"status-418@{call}",))
-    with requests.post(f"{box.url}/api/{path}") as answer:
-        assert answer.status_code == 418
-
-
 # When a fault is due
 
 
@@ -118,19 +102,6 @@ def test_the_text_of_a_fault_decides_how_often_and_how_late_it_is_due(
 
 
 # How a fault is written
-
-
-@pytest.mark.parametrize(
-    ("spec", "fault"),
-    [
-        ("cut@any", Fault("cut", "any")),
-        ("status-503@list:2", Fault("status", "list", 503, 2)),
-        ("retry-after-5@subscribe:*:3", Fault("retry-after", "subscribe", 5, math.inf, 3)),
-        ("slow-0.25@unsubscribe", Fault("slow", "unsubscribe", 0.25)),
-    ],
-)
-def test_every_part_of_a_fault_is_read_from_its_text(spec: str, fault: Fault) -> None:
-    assert read_fault(spec) == fault
 
 
 @pytest.mark.parametrize(

@@ -133,20 +133,6 @@ def test_a_request_with_plain_framing_is_answered(sent: str) -> None:
     assert b"Connection: close" in answer
 
 
-def test_two_headers_with_the_same_name_are_joined_into_one() -> None:
-    seen: list[Request] = []
-
-    def respond(connection: Connection, request: Request) -> None:
-        seen.append(request)
-        connection.send(Answer(204))
-
-    with LoopbackServer(0, respond) as server, connected(server) as client:
-        host = f"Host: 127.0.0.1:{server.port}"
-        client.sendall(head(host, "Connection: close", "X-A: 1", "x-a:2\t").encode())
-        received(client)
-    assert seen[0].headers["x-a"] == "1, 2"
-
-
 @pytest.mark.parametrize(
     "sent",
     [

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 
@@ -94,27 +93,3 @@ def test_close_ends_calls_that_a_fault_delays() -> None:
         with Sandbox(SandboxOptions(faults=("slow-3600@login",))) as box:
             waiting = pool.submit(requests.post, f"{box.url}/api/accesstoken/login", data=LOG_IN)
         assert isinstance(waiting.exception(), requests.ConnectionError)
-
-
-def test_port_that_is_taken_is_a_clear_error() -> None:
-    with Sandbox() as box:
-        port = int(box.url.rpartition(":")[2])
-        with pytest.raises(SandboxError, match=f"port {port} is in use"):
-            Sandbox(SandboxOptions(port=port))
-
-
-def test_the_port_of_a_closed_sandbox_is_free_at_once(start: Start) -> None:
-    with Sandbox() as box:
-        port = int(box.url.rpartition(":")[2])
-    assert start(port=port).url == box.url
-
-
-def test_an_unexpected_error_is_raised_when_the_sandbox_closes() -> None:
-    def broken(kind: str, what: str, result: object) -> None:
-        raise ZeroDivisionError("a bug in the sandbox")
-
-    box = Sandbox(SandboxOptions(log=broken))
-    with pytest.raises(requests.ConnectionError):
-        requests.post(f"{box.url}/api/accesstoken/login", data=LOG_IN)
-    with pytest.raises(ZeroDivisionError, match="a bug in the sandbox"):
-        box.close()
