@@ -14,7 +14,7 @@ import pytest
 
 from hooksync.core.signing import PlanKey
 from hooksync.output.plan_json import signature_of as signature_of_plan
-from hooksync.state.format import read_state, signature_of, state_text
+from hooksync.state.format import read_state, signature_of
 from tests.conftest import HOOKS, SECRET, Place
 from tests.lanes import sampled
 
@@ -227,30 +227,3 @@ def test_a_forged_signature_of_a_state_is_refused_before_any_call(place: Place, 
         run = place.run(*command)
         assert (run.code, len(place.box.calls)) == (1, before)
         assert "sign" in run.err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("field", ["entries", "id", "fingerprint", "salt", "signature", "serial"])
-def test_a_signed_state_with_a_duplicate_key_is_refused(place: Place, field: str) -> None:
-    apply_hooks(with_key(place), HOOKS)
-    text = path_of(place).read_text()
-    path_of(place).write_text(
-        text.replace(f'"{field}":', f'"{field}": "as a reader sees it", "{field}":', 1)
-    )
-    run = place.run("plan")
-    assert (
-        run.code,
-        run.err.startswith(f'error: hooks.state.json: "{field}" is a duplicate key'),
-    ) == (1, True)
-
-
-@pytest.mark.parametrize(
-    "form", ["hooksync.state/2", "hooksync.state/0", "hooksync.plan/1", "hooksync.lock/2"]
-)
-def test_a_state_of_a_different_format_is_refused_even_if_its_signature_is_valid(
-    place: Place, form: str
-) -> None:
-    apply_hooks(with_key(place), HOOKS)
-    key, one = PlanKey(KEY.encode()), read_state(path_of(place).read_text(), "")
-    path_of(place).write_text(state_text(one, key).replace("hooksync.state/1", form))
-    assert place.run("plan").code == 1

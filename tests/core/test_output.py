@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import FileError
-from hooksync.core.output import Form, Output, escaped, give_name
+from hooksync.core.output import Form, Output, escaped
 from hooksync.core.redaction import SHORTEST_MASKED, printable
 from hooksync.core.schema import SCHEMA_KINDS, schema_text
 from hooksync.output import markdown
@@ -236,29 +236,6 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
         assert reader.read() == "old and long"  # an open reader still reads the old text
     assert target.read_bytes() == '"né"\n'.encode()
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    assert os.listdir(tmp_path) == ["plan.json"]
-
-
-def test_a_file_that_a_different_program_has_open_is_replaced_after_it_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Windows refuses to replace a file while a program has it open."""
-    (tmp_path / "draft").write_text("new")
-    replace, refusals = os.replace, iter([True, False])
-
-    def refuse_first(source: str, target: str) -> None:
-        if next(refusals):
-            raise PermissionError(13, "Access is denied")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", refuse_first)
-    give_name(str(tmp_path / "draft"), str(tmp_path / "plan.json"), retry_for=30.0)
-    assert (tmp_path / "plan.json").read_text() == "new"
-    refusals = iter([True])
-    with pytest.raises(
-        FileError, match=r"plan\.json cannot be written: access is denied\n  fix: check that"
-    ):
-        Output().write_file(str(tmp_path / "plan.json"), "newer")
     assert os.listdir(tmp_path) == ["plan.json"]
 
 

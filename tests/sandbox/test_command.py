@@ -158,8 +158,6 @@ def test_a_private_file_gives_a_second_terminal_the_secrets_and_none_is_printed(
     assert modes == {0o600}
 
 
-
-
 @pytest.mark.parametrize("taken", ["hooks.yaml", "hooks.env"])
 def test_write_hooks_does_not_replace_an_existing_file(
     launch: Launch, tmp_path: Path, taken: str
@@ -219,12 +217,6 @@ def test_the_log_shows_each_call_challenge_and_receiver_but_no_secret(launch: La
     assert not [value for value in ("hook-secret", "KEY-OF", "sandbox-password") if value in errors]
 
 
-
-
-
-
-
-
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -256,8 +248,6 @@ def test_a_wrong_option_is_an_error_with_a_fix_and_exit_code_64(
     assert "0189" not in done.err
 
 
-
-
 def test_a_port_that_is_taken_is_an_error_with_exit_code_1(
     start: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
@@ -266,5 +256,3 @@ def test_a_port_that_is_taken_is_an_error_with_exit_code_1(
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"error: port {port} is in use by a program on this machine\n")
     assert "--port and --receiver-port" in done.err
-
-

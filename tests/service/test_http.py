@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import traceback
 from collections.abc import Callable
@@ -156,17 +154,6 @@ def test_a_connection_that_the_server_closed_is_re_created(make: Make, serve: Se
     transport.send(get(wire.url))
     transport.send(get(wire.url))
     assert wire.connections == 2
-
-
-def test_calls_to_more_servers_than_requests_keeps_pools_for_all_succeed(
-    make: Make, serve: Serve
-) -> None:
-    wires = [serve(saying(OK)) for _ in range(14)]
-    transport = make(connections=2)
-    with ThreadPoolExecutor(16) as threads:
-        calls = [threads.submit(transport.send, get(wire.url)) for _ in range(6) for wire in wires]
-    assert {call.result().status for call in calls} == {200}
-    assert max(wire.connections for wire in wires) <= 2
 
 
 def test_cookies_are_not_kept(make: Make, serve: Serve) -> None:
@@ -390,17 +377,6 @@ def test_a_certificate_bundle_makes_a_server_trusted(
     transport = make(environ={variable: str(certificate.pem)})
     assert [transport.send(get(wire.url)).status for _ in range(3)] == [200] * 3
     assert wire.connections == 1
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-def test_a_folder_of_certificates_makes_a_server_trusted(
-    make: Make, serve: Serve, certificate: Certificate, tmp_path: Path
-) -> None:
-    wanted = ["openssl", "x509", "-hash", "-noout", "-in", str(certificate.pem)]
-    name = subprocess.run(wanted, capture_output=True, text=True, check=True).stdout.strip()
-    shutil.copy(certificate.pem, tmp_path / f"{name}.0")
-    wire = serve(saying(OK), certificate.server)
-    assert make(environ={"REQUESTS_CA_BUNDLE": str(tmp_path)}).send(get(wire.url)).status == 200
 
 
 def test_an_answer_during_which_the_tls_connection_breaks_counts_as_lost(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.site.fields import SCHEMAS, Schema, either, read_schema, type_of, whole
+from tests.site.fields import SCHEMAS, Schema, either, read_schema, whole
 from tests.site.parts import DOCS
 
 KINDS = sorted(path.name.partition(".")[0] for path in SCHEMAS.glob("*.schema.json"))
@@ -68,25 +68,6 @@ def test_the_example_of_the_hooks_file_has_every_field() -> None:
     assert not [
         name for name in named - of_other_references if not re.search(rf"\b{name}:", example)
     ]
-
-
-@pytest.mark.parametrize(
-    ("field", "said"),
-    [
-        ({"const": 1}, "`1`"),
-        ({"enum": ["a", "b", None]}, '`"a"`, `"b"` or `null`'),
-        ({"type": ["string", "null"]}, "string or null"),
-        ({"type": "integer", "minimum": 0, "maximum": 9}, "integer, 0 to 9"),
-        ({"type": "array", "items": {"$ref": "#/$defs/x"}}, "array of booleans"),
-        (
-            {"type": "object", "additionalProperties": {"type": "number"}},
-            "object, each value: number",
-        ),
-        ({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/x"}]}, "null or boolean"),
-    ],
-)
-def test_a_type_is_described_in_words(field: Schema, said: str) -> None:
-    assert type_of(field, {"$defs": {"x": {"type": "boolean"}}}) == said
 
 
 def test_keys_beside_a_reference_take_precedence() -> None:

@@ -30,11 +30,3 @@ def test_a_generated_page_is_current(writer: Callable[[], dict[Path, str]]) -> N
 def test_a_part_replaces_the_text_between_its_marks() -> None:
     page = "a\n<!-- made by python -m tests.site: x -->\nold\n<!-- end of x -->\nb\n"
     assert with_part(page, "x", "new\n") == page.replace("old", "new")
-
-
-@pytest.mark.parametrize(
-    "page", ["", "<!-- made by python -m tests.site: x -->\n", "<!-- end of x -->"]
-)
-def test_a_page_without_both_marks_of_a_part_is_refused(page: str) -> None:
-    with pytest.raises(ValueError, match="one place"):
-        with_part(page, "x", "new")

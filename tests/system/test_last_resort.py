@@ -230,23 +230,6 @@ def limited(place: Place, kind: str, limit: int, *arguments: str) -> tuple[int, 
     return process.returncode, err
 
 
-def assert_honest(place: Place, code: int, err: str) -> None:
-    made = len(place.box.subscriptions("DEMO"))
-    assert code in (0, 1, 3, 4), (code, err)
-    assert code != 0 or made == 6
-    assert code in (0, 4) or made == 0, (code, err)
-    assert code == 0 or "error: " in err or made, err
-    again = place.run("apply", "--yes")
-    assert again.code == 0, again.out + again.err
-    assert len(place.box.subscriptions("DEMO")) == 6
-
-
-@pytest.mark.parametrize("limit", sampled([12, 3, 4, 5, 7, 8, 9, 10, 11, 14, 16, 20], 20, 2))
-def test_a_run_with_few_file_handles_shows_no_traceback(place: Place, limit: int) -> None:
-    place.write(MANY)
-    assert_honest(place, *limited(place, "RLIMIT_NOFILE", limit, "apply", "--yes"))
-
-
 def test_an_unforeseen_error_before_any_change_is_reported_with_its_place_and_exit_code_1(
     place: Place,
 ) -> None:
@@ -256,21 +239,6 @@ def test_an_unforeseen_error_before_any_change_is_reported_with_its_place_and_ex
         r"error: unforeseen: OSError \(EMFILE\) at hooksync\.[a-z_.]+:\d+\n  fix: free memory.*\n",
         err,
     ), err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("megabytes", [60, 80, 100, 120, 140, 160, 200, 300])
-def test_a_run_with_little_memory_shows_no_traceback(place: Place, megabytes: int) -> None:
-    place.write(MANY)
-    assert_honest(place, *limited(place, "RLIMIT_AS", megabytes * 2**20, "apply", "--yes"))
-
-
-def test_a_run_that_cannot_start_a_thread_ends_before_its_first_change(place: Place) -> None:
-    place.write(MANY)
-    code, err = limited(place, "STACK", 2**47, "apply", "--yes", "--parallelism", "4")
-    assert code == 1
-    assert re.match(r"error: unforeseen: RuntimeError at hooksync\.service\.worker_pool:", err), err
-    assert_honest(place, code, err)
 
 
 STARTING = """

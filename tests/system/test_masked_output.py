@@ -13,11 +13,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.attacks.scene import FIELDS, SHOWN, play
 from tests.command_line import Run
 from tests.commands.test_listen import BODY, EVENT, listening
 from tests.conftest import HOOKS, Place
-from tests.lanes import covering, sampled
+from tests.lanes import sampled
 from tests.wire import Wire, answer, saying
 
 VALUES = [f"ab{each}cd{each}ef{each}gh" for each in "_*&<>`\"'\\%$"]
@@ -85,30 +84,6 @@ def shown_in(*texts: str) -> list[str]:
         if value in reading
     }
     return sorted(found)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("field", "shown"),
-    covering(
-        [
-            (field, shown)
-            for field, (_, places) in FIELDS.items()
-            for shown in places
-            if shown not in ("export", "init")  # both read no hooks file, so they know no secret
-        ],
-        every=8,
-    ),
-)
-def test_no_format_shows_a_secret_that_a_peer_echoes(field: str, shown: str) -> None:
-    scene = FIELDS[field][0](ALL)
-    hooks = declaring_all(scene.hooks)
-    seen = play(
-        SHOWN[shown],
-        type(scene)(**{**vars(scene), "hooks": hooks, "environ": {**scene.environ, **ENVIRON}}),
-    )
-    assert seen.requests
-    assert shown_in(seen.run.out, seen.run.err, *seen.files.values()) == []
 
 
 WITH_A_NAME = {  # {}: a file name that contains all secrets
