@@ -537,7 +537,7 @@ def one_apply_settles_all(run: Run) -> Iterator[str]:
                 yield f"{want.address} is missing"
             for one in found:
                 is_unknown = (
-                    states.get(want.address) in ("unknown", "not-set")
+                    states.get(want.address) in ("unknown", "not-set", "unusable")
                     and actions[want.address] == "keep"
                 )
                 if one.secret != want.secret and not is_unknown and one.id not in run.misled:
@@ -837,7 +837,8 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
     """
     steps = [step for step in run.steps(declared.name) if step["address"] == want.address]
     is_unknown = any(
-        step["secret"] and step["secret"]["state"] in ("unknown", "not-set") for step in steps
+        step["secret"] and step["secret"]["state"] in ("unknown", "not-set", "unusable")
+        for step in steps
     )
     held = [one for one in last.held if one.tenant == declared.tenant and one.place == want.place]
     held = [one for one in held if not run.is_left(one)] or held

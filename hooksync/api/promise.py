@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hooksync.core.errors import Problem, some_of
+from hooksync.core.model import NO_VALUE
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.signing import PlanKey
@@ -60,7 +61,7 @@ def promised(tenancy: Fields) -> Fields:
         secret = row.get("secret")
         if secret:
             step["secret"] = secret["ref"]
-            if secret["state"] != "not-set":  # a plan may be made without the secrets
+            if secret["state"] not in NO_VALUE:  # a plan may be made without the secrets
                 step["secret_state"] = secret["state"]
         steps[row.get("id") or row.get("address")] = step
     return {"server": tenancy.get("server"), "tenant": tenancy.get("tenant"), "steps": steps}

@@ -19,7 +19,7 @@ from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, u
 from hooksync.config.files import is_device, others_may_read, read_settings, real_path
 from hooksync.core.clock import within
 from hooksync.core.errors import FileError, Problem, SecretError, os_reason
-from hooksync.core.model import Environ, Location, Secret, SecretRef, process_environ
+from hooksync.core.model import Environ, Location, Secret, SecretRef, SecretState, process_environ
 from hooksync.core.output import is_there
 from hooksync.core.reading import read_file
 
@@ -125,6 +125,10 @@ class SecretSources:
             except SecretError as error:
                 [problems[ref]] = error.problems
         return found, problems
+
+    def state_without(self, ref: SecretRef) -> SecretState:
+        """Return why a reference has no value."""
+        return "not-set" if ref.kind == "env" and not self._environ.get(ref.name) else "unusable"
 
     def _read(self, ref: SecretRef) -> str:
         """Read a secret from its source. Raises SecretError."""

@@ -19,7 +19,8 @@ Probe = Literal["never", "auto", "require"]
 PROBES: tuple[Probe, ...] = get_args(Probe)  # the weakest first
 UnknownSecret = Literal["refuse", "warn", "replace"]
 Owns = Literal["made", "all", "none"] | frozenset[str]
-SecretState = Literal["same", "changed", "unknown", "not-set"]
+SecretState = Literal["same", "changed", "unknown", "not-set", "unusable"]
+NO_VALUE: tuple[SecretState, ...] = ("not-set", "unusable")  # nothing is compared
 
 # pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py,
 # TriggerType.

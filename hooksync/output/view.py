@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, Refused, some_of
 from hooksync.core.model import (
+    NO_VALUE,
     Globs,
     LiveSubscriptions,
     Location,
@@ -69,7 +70,7 @@ class StepView(Notes, frozen=True):
     @property
     def has_unknown_secret(self) -> bool:
         """Whether a kept subscription may have a different secret than the declared one."""
-        return self.action == "keep" and self.secret_state in ("unknown", "not-set")
+        return self.action == "keep" and self.secret_state in ("unknown", *NO_VALUE)
 
     @property
     def is_unlisted(self) -> bool:

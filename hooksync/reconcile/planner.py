@@ -84,7 +84,8 @@ class Planner(Record, frozen=True):
             state = recovered(state, one.tenancy.key, one.live)
         refs = {declared.secret for one in read for declared in one.tenancy.subscriptions}
         secrets, problems = self.secrets.look_up(refs)
-        complete = [self._plan_input(one, state, frozenset(problems)) for one in read]
+        no_value = {ref: self.secrets.state_without(ref) for ref in problems}
+        complete = [self._plan_input(one, state, no_value) for one in read]
         wanted = _wanted(complete, secrets, state.salts_by_id())
         self._check_work(len(set(wanted.values())), len(refs))
         states = self._secret_states(wanted)
@@ -128,13 +129,13 @@ class Planner(Record, frozen=True):
         return found
 
     def _plan_input(
-        self, one: FetchedTenancy, state: State, not_set: frozenset[SecretRef]
+        self, one: FetchedTenancy, state: State, no_value: Mapping[SecretRef, SecretState]
     ) -> _PlanInput:
         """Add to a tenancy what no list has shown yet, and what the state contains about it."""
         live = with_unlisted(state, one.tenancy, one.live)
         history = history_of(state, one.tenancy)
         is_kept = self.place is not None
-        history = replace(history, not_set=not_set, is_proof=self.is_proof, is_kept=is_kept)
+        history = replace(history, no_value=no_value, is_proof=self.is_proof, is_kept=is_kept)
         return one.tenancy, live, history
 
     def _secret_states(self, wanted: Mapping[StateEntry, Wanted]) -> dict[StateEntry, SecretState]:

@@ -37,7 +37,8 @@ class History(Record, frozen=True):
     url_salt: str = ""  # hex
     # how the secrets of confirmed entries compare with the declared ones, for all tenancies
     states: Mapping[StateEntry, SecretState] = field(default_factory=dict)
-    not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
+    # why references have no value in this run
+    no_value: Mapping[SecretRef, SecretState] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()  # addresses that too many applies left unsettled
     is_proof: bool = True  # False: anybody could have written the state, so it proves no ownership
     is_kept: bool = True  # False: the run has no state, so no secret is compared
@@ -61,8 +62,8 @@ class History(Record, frozen=True):
         self, declared: DeclaredSubscription, live: LiveSubscription | None
     ) -> SecretState:
         """Return what is known of a declared subscription's secret."""
-        if declared.secret in self.not_set:
-            return "not-set"
+        if state := self.no_value.get(declared.secret):
+            return state
         entry = self.entries.get(live.id) if live else None
         return self.states.get(entry, "unknown") if entry else "unknown"
 

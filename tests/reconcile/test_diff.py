@@ -107,6 +107,14 @@ def test_a_secret_that_is_not_set_is_reported_and_the_rest_is_compared() -> None
         assert step.secret_state == "not-set"
 
 
+def test_a_secret_with_a_line_break_is_not_called_not_set() -> None:
+    environ = {"HOOK_SECRET": "a-secret-that-is-long-enough\n"}
+    plan = planned(tenancy(ONE), [], environ=environ)
+    [step] = plan.steps
+    assert isinstance(step, Subscribe)
+    assert step.secret_state == "unusable"
+
+
 # --- identity and content
 
 
