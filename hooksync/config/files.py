@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Literal
 
 from hooksync.core.errors import FileError, Problem, os_reason
@@ -50,15 +50,18 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
     """Read files, the *.yaml and *.yml files of directories (sorted), and standard input for `-`.
 
     Hidden files and folders within a directory are not read. A file that is named twice is read
-    once. Raises FileError with every problem; a directory without hooks files is a problem, too.
+    once. Raises FileError with every problem. A directory without hooks files is a problem, and so
+    is a file in a folder below a directory, unless it is named, too.
     """
     problems: list[Problem] = []
     paths: list[str] = []
+    below: list[str] = []
     for argument in arguments:
         if argument == "-" or not os.path.isdir(argument):
             paths.append(argument)
             continue
         try:
+            below += _files_below(argument)
             paths += _hooks_files(argument)
         except FileError as error:
             problems += error.problems
@@ -70,6 +73,12 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
                 sources[identity] = _read_source(path, stdin)
         except FileError as error:
             problems += error.problems
+    named = {follow_links(path) for path in paths}
+    for path in below:
+        if follow_links(path) not in named:
+            what = f"{path} would not be read: hooksync does not read directories recursively"
+            fix = f"move it, or also give `--file {shlex.quote(os.path.dirname(path))}`"
+            problems.append(Problem(what, fix))
     if problems:
         raise FileError(*problems)
     return tuple(sources.values())
@@ -185,6 +194,20 @@ def _hooks_files(directory: str) -> list[str]:
         fix = "name a hooks file, or a directory that contains one"
         raise FileError(Problem(what, fix))
     return found
+
+
+def _files_below(directory: str) -> Iterator[str]:
+    """Yield the *.yaml and *.yml files in the folders below a directory, except hidden ones."""
+    seen = set()  # links may form a loop
+    for folder, below, names in os.walk(directory, followlinks=True):
+        seen.add(follow_links(folder))
+        below[:] = [name for name in sorted(below) if name[0] != "."]
+        if folder == directory:
+            continue
+        for name in sorted(names):
+            if name.endswith(YAML_ENDINGS) and name[0] != ".":
+                yield os.path.join(folder, name)
+        below[:] = [name for name in below if follow_links(f"{folder}/{name}") not in seen]
 
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:

@@ -50,15 +50,22 @@ def write_files(folder: Path, *names: str) -> None:
         (folder / name).write_text("x")
 
 
-def test_a_subfolder_is_read_only_if_it_is_named(tmp_path: Path) -> None:
-    write_files(tmp_path, "a.yaml", "north/b.yaml", "south/c.yaml")
+def test_a_file_in_a_folder_below_a_directory_is_an_error_unless_it_is_named(
+    tmp_path: Path,
+) -> None:
+    write_files(tmp_path, "a.yaml", "north/b.yaml", "south/c.yaml", "west/x/notes.txt")
     named = (tmp_path, tmp_path / "north", tmp_path / "south" / "c.yaml")
     assert [os.path.basename(source.name) for source in read(*named)] == [
         "a.yaml",
         "b.yaml",
         "c.yaml",
     ]
-    assert [os.path.basename(source.name) for source in read(tmp_path)] == ["a.yaml"]
+    (tmp_path / "west" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(FileError) as caught:
+        read(tmp_path, tmp_path / "south")
+    [problem] = caught.value.problems
+    assert problem.what.startswith(f"{tmp_path}/north/b.yaml would not be read: ")
+    assert problem.fix == f"move it, or also give `--file {tmp_path}/north`"
 
 
 def test_a_directory_without_hooks_files_is_an_error(tmp_path: Path) -> None:
