@@ -28,6 +28,7 @@ MOST_EVENT_BYTES = 16 * 1024 * 1024  # of a captured event
 # suffix of the file with an event's headers, which is next to the file with the event's body
 HEADERS = ".headers"
 
+_MOST_FOLDERS = 1000  # below a directory of hooks files
 _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
 _WINDOWS_DEVICE = re.compile(
     r"\\\\[.?]\\.*|(?:.*[\\/])?(?:con|prn|aux|nul|com[1-9]|lpt[1-9]|conin\$|conout\$)(?:["
@@ -53,6 +54,22 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
     once. Raises FileError with every problem. A directory without hooks files is a problem, and so
     is a file in a folder below a directory, unless it is named, too.
     """
+    paths, problems = _find_files(arguments)
+    sources: dict[str, Source] = {}  # by real path
+    for path in paths:
+        identity = path if path == "-" else follow_links(path)
+        try:
+            if identity not in sources:
+                sources[identity] = _read_source(path, stdin)
+        except FileError as error:
+            problems += error.problems
+    if problems:
+        raise FileError(*problems)
+    return tuple(sources.values())
+
+
+def _find_files(arguments: Sequence[str]) -> tuple[list[str], list[Problem]]:
+    """List the files to read, and the problems of directories."""
     problems: list[Problem] = []
     paths: list[str] = []
     below: list[str] = []
@@ -65,23 +82,13 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
             paths += _hooks_files(argument)
         except FileError as error:
             problems += error.problems
-    sources: dict[str, Source] = {}  # by real path
-    for path in paths:
-        identity = path if path == "-" else follow_links(path)
-        try:
-            if identity not in sources:
-                sources[identity] = _read_source(path, stdin)
-        except FileError as error:
-            problems += error.problems
     named = {follow_links(path) for path in paths}
     for path in below:
         if follow_links(path) not in named:
             what = f"{path} would not be read: hooksync does not read directories recursively"
             fix = f"move it, or also give `--file {shlex.quote(os.path.dirname(path))}`"
             problems.append(Problem(what, fix))
-    if problems:
-        raise FileError(*problems)
-    return tuple(sources.values())
+    return paths, problems
 
 
 def read_plan(path: str, command: Literal["plan", "apply"]) -> bytes:
@@ -197,17 +204,19 @@ def _hooks_files(directory: str) -> list[str]:
 
 
 def _files_below(directory: str) -> Iterator[str]:
-    """Yield the *.yaml and *.yml files in the folders below a directory, except hidden ones."""
-    seen = set()  # links may form a loop
-    for folder, below, names in os.walk(directory, followlinks=True):
-        seen.add(follow_links(folder))
-        below[:] = [name for name in sorted(below) if name[0] != "."]
-        if folder == directory:
-            continue
+    """Yield the *.yaml and *.yml files in the folders below a directory, except hidden ones.
+
+    Links to folders are not followed. Raises FileError if there are too many folders: the directory
+    itself may be a link to the root of the disk.
+    """
+    for number, (folder, below, names) in enumerate(os.walk(directory)):
+        if number > _MOST_FOLDERS:
+            what = f"{directory} contains more than {_MOST_FOLDERS:,} folders"
+            raise FileError(Problem(what, "name the hooks files themselves with --file"))
+        below[:] = sorted(name for name in below if name[0] != ".")
         for name in sorted(names):
-            if name.endswith(YAML_ENDINGS) and name[0] != ".":
+            if number and name.endswith(YAML_ENDINGS) and name[0] != ".":
                 yield os.path.join(folder, name)
-        below[:] = [name for name in below if follow_links(f"{folder}/{name}") not in seen]
 
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:

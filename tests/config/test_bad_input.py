@@ -329,6 +329,18 @@ MISTAKES = [
     ("trigger: INDEXED", "trigger: no", "13:18", "YAML reads this as true or false"),
     ("trigger: INDEXED", "triggers: INDEXED", "13:19", "or trigger: INDEXED for a single one"),
     ("trigger: INDEXED", "triggers: []", "13:19", "triggers is empty"),
+    (
+        "trigger: INDEXED",
+        f"triggers: [{', '.join(f'T{number}' for number in range(101))}]",
+        "13:19",
+        "triggers must not have more than 100 items",
+    ),
+    (
+        "version: 1",
+        f"version: 1\nextra_triggers: [{', '.join(f'T{number}' for number in range(101))}]",
+        "2:17",
+        "extra_triggers must not have more than 100 items",
+    ),
     ("trigger: INDEXED", "triggers: [INDEXED, 5]", "13:29", "an item of triggers must be text"),
     ("trigger: INDEXED", "triggers: [MOVED, MOVED]", "13:27", 'trigger "MOVED" is listed twice'),
     (

@@ -68,6 +68,14 @@ def test_a_file_in_a_folder_below_a_directory_is_an_error_unless_it_is_named(
     assert problem.fix == f"move it, or also give `--file {tmp_path}/north`"
 
 
+def test_a_directory_with_very_many_folders_is_not_searched(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("x")
+    for number in range(1001):
+        (tmp_path / str(number)).mkdir()
+    with pytest.raises(FileError, match="contains more than 1,000 folders"):
+        read(tmp_path)
+
+
 def test_a_directory_without_hooks_files_is_an_error(tmp_path: Path) -> None:
     write_files(tmp_path, "north/b.yaml", "notes.txt")
     with pytest.raises(FileError, match=r"contains no \*\.yaml or \*\.yml file"):
