@@ -218,7 +218,9 @@ def _add(group: Group, *names: str) -> None:
 
 def _group(parser: argparse.ArgumentParser, title: str, *names: str) -> Group:
     """Add flags that several commands share to a group. Make the group if it does not exist."""
-    group: Group | None = next((one for one in parser._action_groups if one.title == title), None)
+    group: Group | None = next(
+        (known for known in parser._action_groups if known.title == title), None
+    )
     if group is None:
         group = parser.add_argument_group(title)
     _add(group, *names)

@@ -161,10 +161,10 @@ class _Log(Record, frozen=True):
         events: object = event.get("events")
         if not isinstance(events, list):
             events = []
-        entities = [each for each in events if isinstance(each, dict)]
+        entities = [item for item in events if isinstance(item, dict)]
         yield self._shown(Trigger(str(event.get("trigger"))).short)
-        for each in entities[:_MOST_ENTITIES]:
-            yield self._shown(f"{each.get('entityType')} {each.get('entityRef')}")
+        for entity in entities[:_MOST_ENTITIES]:
+            yield self._shown(f"{entity.get('entityType')} {entity.get('entityRef')}")
         if len(entities) > _MOST_ENTITIES:
             yield f"and {len(entities) - _MOST_ENTITIES} more"
         yield f"subscription {self._shown(str(event.get('subscriptionId')))}"

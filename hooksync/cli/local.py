@@ -74,8 +74,10 @@ def sandbox(flags: SandboxFlags, world: World) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
     gc.enable()  # `main` disables it, but the sandbox runs for a long time
     options = _read_options(flags, world)
-    receivers = [_read_receiver(each, world.environ) for each in flags.receiver or ["catalogue"]]
-    named = {each.name: each for each in receivers}  # the last one of each name
+    receivers = [
+        _read_receiver(written, world.environ) for written in flags.receiver or ["catalogue"]
+    ]
+    named = {receiver.name: receiver for receiver in receivers}  # the last one of each name
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         try:
@@ -158,15 +160,15 @@ def _start(
 ) -> str:
     """Start the sandbox and its receivers. Returns the text that tells the user how to use them."""
     box = running.enter_context(Sandbox(options))
-    shared = {each.name: (each.secret,) for each in receivers}
+    shared = {receiver.name: (receiver.secret,) for receiver in receivers}
     server = running.enter_context(Receiver(shared, flags.receiver_port, options.log))
     folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
     hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
     account = options.accounts[0]
     exports = _write_files(hooks, receivers, server, world, url=box.url, account=account)
     text = f"sandbox  {box.url}  tenants {' '.join(account.tenants)}\n"
-    for each in receivers:
-        text += f"receiver {server.url(each.name)}\n"
+    for receiver in receivers:
+        text += f"receiver {server.url(receiver.name)}\n"
     hooks_path = shlex.quote(str(hooks))
     exports_path = shlex.quote(str(exports))
     return f"{text}\n{_SECOND_TERMINAL}\n\nexport HOOKSYNC_FILE={hooks_path}\n. {exports_path}"
@@ -191,13 +193,13 @@ def _write_files(
     if account.totp_seed:
         variables["PRESERVICA_2FA_TOKEN"] = account.totp_seed
     text = "version: 1\ntenancies:\n  sandbox:\n    subscriptions:\n"
-    for each in receivers:
-        variables[each.variable] = each.secret
+    for receiver in receivers:
+        variables[receiver.variable] = receiver.secret
         text += f"""\
-      "{each.name}":
-        url: {server.url(each.name)}
+      "{receiver.name}":
+        url: {server.url(receiver.name)}
         triggers: [INDEXED, MOVED]
-        secret: {{env: {each.variable}}}
+        secret: {{env: {receiver.variable}}}
 """
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
     exports = hooks.with_suffix(".env")

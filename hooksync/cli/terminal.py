@@ -42,19 +42,19 @@ def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
     """
     meanings = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
     for name in ("SIGHUP", "SIGBREAK"):
-        each = getattr(signal, name, None)
-        if each is not None and signal.getsignal(each) is not signal.SIG_IGN:
-            meanings[each] = signal.SIGTERM
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            meanings[number] = signal.SIGTERM
 
     def handle_meaning(number: int, _: object) -> None:
         handle(meanings[signal.Signals(number)])
 
-    former = {each: signal.signal(each, handle_meaning) for each in meanings}
+    former = {number: signal.signal(number, handle_meaning) for number in meanings}
     try:
         yield
     finally:
-        for each, handler in former.items():
-            signal.signal(each, handler)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 class Interrupts:

@@ -54,13 +54,15 @@ class ExportedTenancy:
         """Make one entry for each receiver and `include_identifiers`, in the order of the URLs."""
         names: set[str] = set()
         groups: dict[tuple[str, bool | None], list[LiveSubscription]] = {}
-        for one in self._declarable(live):
-            groups.setdefault((one.url.identity, one.include_identifiers), []).append(one)
-            self.triggers.add(one.trigger.wire)
+        for subscription in self._declarable(live):
+            groups.setdefault(
+                (subscription.url.identity, subscription.include_identifiers), []
+            ).append(subscription)
+            self.triggers.add(subscription.trigger.wire)
         for (_, flag), several in groups.items():
             name = take_name(name_of_url(several[0].url.shown), "-", names)
             url, variable = self._receiver(name, several[0])
-            triggers = sorted(one.trigger.short for one in several)
+            triggers = sorted(subscription.trigger.short for subscription in several)
             secret = {"env": variable}
             entry: dict[str, object] = {"url": url, "triggers": triggers, "secret": secret}
             if flag is not None:  # the service reports it
@@ -71,15 +73,19 @@ class ExportedTenancy:
         """Yield what a file can declare, and warn of each subscription that is left out."""
         keys = set()
         # the service's list is in no fixed order
-        for one in sorted(live, key=lambda one: (one.key, str(one.include_identifiers))):
-            fault = _fault(one)
-            if one.key in keys:
+        for subscription in sorted(
+            live, key=lambda subscription: (subscription.key, str(subscription.include_identifiers))
+        ):
+            fault = _fault(subscription)
+            if subscription.key in keys:
                 fault = "it is live more than once, and in the file once"
-            keys.add(one.key)
+            keys.add(subscription.key)
             if fault is None:
-                yield one
+                yield subscription
                 continue
-            what = printable(f"{self.tenancy.name}: {one.url.shown} {one.trigger.shown}")
+            what = printable(
+                f"{self.tenancy.name}: {subscription.url.shown} {subscription.trigger.shown}"
+            )
             fix = "keep `owns: made`, so that apply leaves it alone: `owns: all` would remove it"
             self.warnings.append(Problem(f"{what} is left out: {fault}", fix))
 

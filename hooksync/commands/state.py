@@ -170,7 +170,7 @@ def move(options: MoveOptions, world: World) -> ExitCode:
 
     def change(state: State) -> State:
         refuse_unmatched("OLD", [old], sorted(state.addresses()), "address in the state")
-        if any(each.address == old for each in state.intents):
+        if any(intent.address == old for intent in state.intents):
             what = f"a run was killed while it made {old}: only this address finds it"
             fix = "run `hooksync apply` first, with the hooks file as it was then"
             raise Refused(Problem(what, fix))
@@ -206,12 +206,12 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
 
 def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
     """Find the records to forget. Raises UsageError for a glob that matches none."""
-    records = [each for each in state.records() if options.server in (None, each.server)]
+    records = [record for record in state.records() if options.server in (None, record.server)]
     if options.tenant:
-        records = [each for each in records if each.tenant == options.tenant.casefold()]
-    names = sorted({each.address for each in records})
+        records = [record for record in records if record.tenant == options.tenant.casefold()]
+    names = sorted({record.address for record in records})
     refuse_unmatched("GLOB", options.globs, names, "address in the state")
-    return [each for each in records if matches_any(each.address, options.globs)]
+    return [record for record in records if matches_any(record.address, options.globs)]
 
 
 def _find_state(options: StateOptions, world: World) -> StateStore:
@@ -297,17 +297,17 @@ def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
         raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
 
 
-def _line(each: AnyRecord) -> str:
+def _line(record: AnyRecord) -> str:
     """Write a record for people."""
-    parts = [f"{each.key}", each.address]
-    if isinstance(each, Unsettled):
-        return printable("  ".join([*parts, counted(each.applies, "time")]))
-    if isinstance(each, Intent):
-        return printable("  ".join([*parts, f"begun {_time_text(each.at)}"]))
-    parts += [each.id, f"{'adopted' if each.is_adopted else 'made'} {_time_text(each.at)}"]
-    if not each.is_confirmed:
+    parts = [f"{record.key}", record.address]
+    if isinstance(record, Unsettled):
+        return printable("  ".join([*parts, counted(record.applies, "time")]))
+    if isinstance(record, Intent):
+        return printable("  ".join([*parts, f"begun {_time_text(record.at)}"]))
+    parts += [record.id, f"{'adopted' if record.is_adopted else 'made'} {_time_text(record.at)}"]
+    if not record.is_confirmed:
         parts.append("unconfirmed")
-    if not each.is_listed:
+    if not record.is_listed:
         parts.append("not listed yet")
     return printable("  ".join(parts))
 

@@ -141,13 +141,13 @@ def _targeted(
     declared = addresses(entries)
     former = []
     for glob in targets:
-        if not any(fnmatchcase(each, glob) for each in declared):
+        if not any(fnmatchcase(address, glob) for address in declared):
             former.append(glob)
     refuse_unmatched("--target", [glob for glob in former if "/" not in glob], declared, "address")
     places = [glob.partition("/")[0] for glob in former]
     kept = []
     for entry in entries:
-        is_targeted = any(model.matches_any(each, targets) for each in addresses([entry]))
+        is_targeted = any(model.matches_any(address, targets) for address in addresses([entry]))
         if is_targeted or model.matches_any(entry.name, places):
             kept.append(entry)
     if not kept:
@@ -168,13 +168,13 @@ def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
 def narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclaration:
     """Keep the subscriptions of a tenancy whose addresses a target matches."""
     kept = []
-    for one in entry.subscriptions:
+    for subscription in entry.subscriptions:
         triggers = []
-        for trigger in one.triggers:
-            if model.matches_any(model.address_of(entry.name, one.name, trigger), targets):
+        for trigger in subscription.triggers:
+            if model.matches_any(model.address_of(entry.name, subscription.name, trigger), targets):
                 triggers.append(trigger)
         if triggers:
-            kept.append(replace(one, triggers=tuple(triggers)))
+            kept.append(replace(subscription, triggers=tuple(triggers)))
     return replace(entry, subscriptions=tuple(kept))
 
 
@@ -190,7 +190,7 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
     fix = f"known: {some}" if some else f"there is no {noun} to choose"
     problems = []
     for glob in globs:
-        if not any(fnmatchcase(each, glob) for each in candidates):
+        if not any(fnmatchcase(candidate, glob) for candidate in candidates):
             problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:
         raise UsageError(*problems)

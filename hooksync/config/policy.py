@@ -141,7 +141,7 @@ class Policy(Record, frozen=True):
         globs: Allowed = getattr(self, field)
         scheme, netloc, path = urls.split_url(url)
         paths = _allowed_paths(netloc, urls.DEFAULT_PORTS[scheme], globs)
-        if any(_is_below(path, each, is_whole=is_whole) for each in paths):
+        if any(_is_below(path, allowed_path, is_whole=is_whole) for allowed_path in paths):
             return
         what = f"{subject} leads to {netloc}"
         names = written.template.names
@@ -181,7 +181,7 @@ class Policy(Record, frozen=True):
         if ref.kind not in self.secret_kinds:
             return "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`"
         if ref.kind == "file" and not any(
-            lies_in(ref, each, self.file) for each in self.secret_folders
+            lies_in(ref, folder, self.file) for folder in self.secret_folders
         ):
             return "secret_folders", f"{ref} leads to a folder"
         if ref.kind == "keyring" and not matches_any(ref.parts[0], self.keyring_services):

@@ -201,7 +201,7 @@ class _Filling:
         if self._is_as_written:
             settings = self.entry.settings
             written = (settings.server, settings.tenant)
-            return tuple(each and each.template.text for each in written)
+            return tuple(setting and setting.template.text for setting in written)
         tenant, _ = self.tenant
         return self.server and (self.server.base_url, (tenant or "").casefold())
 
@@ -222,7 +222,9 @@ class _Filling:
         """The references to the subscriptions' secrets, and to a TOTP seed if one is declared."""
         seed = self._credentials.totp
         found = [seed] if seed.location else []
-        return found + [self._with_origin(one.secret) for one in self.entry.subscriptions]
+        return found + [
+            self._with_origin(subscription.secret) for subscription in self.entry.subscriptions
+        ]
 
     def unset(self, refs: Sequence[SecretRef]) -> list[Problem]:
         """Return a problem for each of these references whose variable is not set."""

@@ -341,13 +341,13 @@ def _variables_in(path: str) -> dict[str, str]:
     found: dict[str, str] = {}
     problems = []
     data = read_settings(path, "env file", "name a file of NAME=value lines with --env-file")
-    for each in parse_stream(StringIO(_decoded(data, path, "utf-8-sig"))):
-        key = each.key
-        value = each.value
-        text = each.original.string
+    for binding in parse_stream(StringIO(_decoded(data, path, "utf-8-sig"))):
+        key = binding.key
+        value = binding.value
+        text = binding.original.string
         blank = text[: len(text) - len(text.lstrip())]
-        where = Location(path, each.original.line + blank.count("\n"), 1)
-        if each.error or (key and (value is None or "\0" in value)):
+        where = Location(path, binding.original.line + blank.count("\n"), 1)
+        if binding.error or (key and (value is None or "\0" in value)):
             fix = "write NAME=value, on one line or between quotation marks"
             problems.append(Problem("this is not of the form NAME=value", fix, where))
         elif key and is_own(key):

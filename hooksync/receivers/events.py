@@ -118,7 +118,7 @@ def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> st
     if is_plain_http(target):
         return "its URL begins with http, and is not on this machine: https is needed"
     context.redactor.learn(
-        each for each in (target, split_url(target)[2]) if len(each) >= SHORTEST_MASKED
+        part for part in (target, split_url(target)[2]) if len(part) >= SHORTEST_MASKED
     )
     failure = _post_notice(HookUrl(name, target), body, context)
     if failure and not context.clock.wait(context.stop, _NOTICE_PAUSE):

@@ -182,7 +182,7 @@ class Suite:
         yield self._in_turn(name, [event, event])
         name = "with two subscriptionIds"
         event = self._events.make(name)
-        yield self._in_turn(name, [{**event, "subscriptionId": each * 32} for each in "ab"])
+        yield self._in_turn(name, [{**event, "subscriptionId": digit * 32} for digit in "ab"])
         name = "two at once"
         yield self._at_once(name, self._new(name))
 

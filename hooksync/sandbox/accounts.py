@@ -107,7 +107,7 @@ class Accounts:
                 raise Refusal(401, _BAD)
             period = int(self._clock() // _OTP_PERIOD)
             near = range(period - 1, period + 2)  # a client's clock may be off by one period
-            codes = [one_time_code(session.account.totp_seed or "", each) for each in near]
+            codes = [one_time_code(session.account.totp_seed or "", period) for period in near]
             code = form.get("twoFactorToken", "")
             used = (session.account.username, code)
             if code not in codes or (self._codes_once and used in self._used_codes):

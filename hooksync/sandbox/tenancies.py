@@ -96,7 +96,7 @@ class Tenancies:
         """Return the subscriptions of a tenant, oldest first."""
         with self._lock:
             kept = self._kept.get(tenant, {}).values()
-            return tuple(each.subscription for each in kept if each.listed_until == math.inf)
+            return tuple(item.subscription for item in kept if item.listed_until == math.inf)
 
     def listed_for(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions that the list shows now, oldest first; the list may lag."""
@@ -104,7 +104,7 @@ class Tenancies:
         with self._lock:
             kept = self._kept.get(tenant, {}).values()
             return tuple(
-                each.subscription for each in kept if each.listed_from <= now < each.listed_until
+                item.subscription for item in kept if item.listed_from <= now < item.listed_until
             )
 
     def add(
@@ -119,8 +119,8 @@ class Tenancies:
         trigger = subscription.trigger
         with self._lock:
             if Trait.REFUSE_DUPLICATES in self._options.traits and not by_hand:
-                for each in self.held_by(tenant):
-                    if each.url == url and each.trigger == trigger:
+                for other in self.held_by(tenant):
+                    if other.url == url and other.trigger == trigger:
                         what = f"there is already a subscription for {url} and {trigger}"
                         raise Refusal(409, what)
             made = replace(subscription, id=self._options.new_id())
@@ -202,7 +202,7 @@ class Rules:
             raise Refusal(403, f"the account needs one of the roles {known}")
         if name == "list":
             listed = self.tenancies.listed_for(session.tenant)
-            return json_answer(200, [self.describe(each) for each in listed])
+            return json_answer(200, [self.describe(subscription) for subscription in listed])
         if name == "subscribe":
             return self._subscribe(session.tenant, request.body)
         self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])

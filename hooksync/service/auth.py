@@ -179,7 +179,7 @@ class TokenSession:
             found = self._find([credentials.username, credentials.password])
         except SecretError as error:
             here = self._tenancy.location
-            problems = [replace(one, where=one.where or here) for one in error.problems]
+            problems = [replace(problem, where=problem.where or here) for problem in error.problems]
             raise SecretError(*problems) from None
         password = found[credentials.password].reveal()
         self._context.redactor.learn([password])

@@ -88,7 +88,10 @@ class Preservica:
         if answer.has_next_page:
             what = "a part of the list, with a Link header to the next part"
             raise ServiceError(self._context.problem(request, answer, _NOT_KNOWN, what))
-        declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
+        declared = {
+            subscription.url.identity: subscription.url.shown
+            for subscription in self._tenancy.subscriptions
+        }
         try:
             live = read_subscriptions(answer.body, declared)
             self._check_names(self._names_from_service(live))
@@ -99,9 +102,9 @@ class Preservica:
 
     def _names_from_service(self, live: Iterable[LiveSubscription]) -> set[str]:
         """Return all ids, and the triggers that neither hooksync nor the file knows."""
-        names = {one.trigger.wire for one in live} - set(TRIGGER_NAMES.values())
-        names -= {one.trigger.wire for one in self._tenancy.subscriptions}
-        names.update(one.id for one in live)
+        names = {subscription.trigger.wire for subscription in live} - set(TRIGGER_NAMES.values())
+        names -= {subscription.trigger.wire for subscription in self._tenancy.subscriptions}
+        names.update(subscription.id for subscription in live)
         return names
 
     def _check_names(self, names: Iterable[str]) -> None:
@@ -111,15 +114,21 @@ class Preservica:
 
     def _cleaned(self, live: LiveSubscriptions, declared: Container[str]) -> LiveSubscriptions:
         """Mask secrets in the shown form of URLs that are not declared, so no output holds them."""
-        foreign = [one.url.shown for one in live if one.url.identity not in declared]
+        foreign = [
+            subscription.url.shown
+            for subscription in live
+            if subscription.url.identity not in declared
+        ]
         if not self._redactor.holds(" ".join(foreign)):  # one search, as few hold a secret
             return live
         cleaned = []
-        for one in live:
-            if one.url.identity not in declared and self._redactor.holds(one.url.shown):
-                shown = self._redactor.clean(one.url.shown)
-                one = replace(one, url=HookUrl(shown, one.url.full))
-            cleaned.append(one)
+        for subscription in live:
+            if subscription.url.identity not in declared and self._redactor.holds(
+                subscription.url.shown
+            ):
+                shown = self._redactor.clean(subscription.url.shown)
+                subscription = replace(subscription, url=HookUrl(shown, subscription.url.full))
+            cleaned.append(subscription)
         return tuple(cleaned)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:

@@ -139,15 +139,15 @@ def read_subscriptions(body: bytes, declared: Mapping[str, str]) -> LiveSubscrip
     `declared`: the declared URLs as the file writes them, by identity.
     """
     found = []
-    for one in _read(body, list[_Live]):
-        if one.id == "" or not (one.url and one.trigger):
+    for item in _read(body, list[_Live]):
+        if item.id == "" or not (item.url and item.trigger):
             raise NotUnderstood("a subscription in the list has an empty id, url or triggerType")
-        if one.include not in _FLAGS:
+        if item.include not in _FLAGS:
             raise NotUnderstood("includeIdentifiers is neither true nor false")
-        url = live_url(one.url, declared)
-        trigger = Trigger(one.trigger)
-        found.append(LiveSubscription(str(one.id), url, trigger, _FLAGS[one.include]))
-    if len({one.id for one in found}) < len(found):
+        url = live_url(item.url, declared)
+        trigger = Trigger(item.trigger)
+        found.append(LiveSubscription(str(item.id), url, trigger, _FLAGS[item.include]))
+    if len({subscription.id for subscription in found}) < len(found):
         raise NotUnderstood("the list contains the same id twice")
     return tuple(found)
 

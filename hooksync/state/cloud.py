@@ -105,7 +105,7 @@ class CloudBackend:
         self._bucket, _, self._key = name.partition("/")
         self._environ = environ
         names = self._cloud.endpoints
-        self._endpoint_name = next((each for each in names if environ.get(each)), names[0])
+        self._endpoint_name = next((name for name in names if environ.get(name)), names[0])
         self._endpoint = environ.get(self._endpoint_name, "")
         self._store: Any = None  # made when it is first needed
 
