@@ -45,8 +45,9 @@ class RunOptions(FileOptions, frozen=True):
     @property
     def flags(self) -> RunFlags:
         """The flags of this run that printed commands repeat."""
+        timeout = None if self.timeout == _TIMEOUT else f"{self.timeout:g}"
         values: dict[str, Sequence[str | None]] = {
-            "-f": () if self.files == (DEFAULT_FILE,) else self.files,
+            "-f": self.files,
             "--env-file": self.env_files,
             "--state": (self.state,),
             "--credentials": (self.credentials,),
@@ -54,7 +55,7 @@ class RunOptions(FileOptions, frozen=True):
             "--tenancy": self.tenancies,
             "--target": self.targets,
             "--replace": self.replace,
-            "--timeout": () if self.timeout == _TIMEOUT else (f"{self.timeout:g}",),
+            "--timeout": (timeout,),
         }
         switches = {
             "--allow-commands": self.allows_commands,
@@ -63,6 +64,8 @@ class RunOptions(FileOptions, frozen=True):
             "--yes": self.is_confirmed,
         }
         given: list[tuple[str, ...]] = []
+        if self.files == (DEFAULT_FILE,):
+            del values["-f"]
         for flag, texts in values.items():
             given += [(flag, text) for text in texts if text]
         given += [(flag,) for flag, is_given in switches.items() if is_given]

@@ -166,13 +166,11 @@ def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
     show_plan(made.view, document, made.html, options.format, world, shows_kept=kept)
     show_problems(made.view, world, refused="apply would refuse")
     if options.out:
-        what = (
-            f"not saved: {printable(options.out)} was not written: not all of this can be applied"
-        )
+        what = f"not saved: {options.out} was not written: not all of this can be applied"
         if is_good:
             applying = options.flags.command("apply", options.out, selects=False)
-            what = f"saved: `{printable(applying)}` carries out exactly this"
-        world.terminal.message(what)
+            what = f"saved: `{applying}` carries out exactly this"
+        world.terminal.message(printable(what))
     return code, made
 
 

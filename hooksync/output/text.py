@@ -161,8 +161,9 @@ def _summary_tail(view: RunView) -> str:
     parts = [*_uncertain_parts(view), f"{counts['keep']} unchanged"]
     if counts["leave"]:
         parts[-1] += f", {counts['leave']} left alone"
-    if view.errors:
-        parts.append(f"{counted(len(view.errors), 'tenancy')} not planned")
+    unread = sum(tenancy.live is None for tenancy in view.tenancies)
+    if unread:
+        parts.append(f"{counted(unread, 'tenancy')} not planned")
     return "; ".join(parts)
 
 

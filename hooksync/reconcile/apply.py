@@ -173,7 +173,7 @@ class Execution(Record, frozen=True):
         """
         if not self.run.pool.stop.is_set() and self._awaited():
             try:
-                return self._poll_list(lambda: not self._awaited())
+                return self._poll_list(lambda: not self._awaited(), self._why_awaited())
             except HooksyncError as error:
                 for runner in self._awaited():
                     runner.explain(f"the list could not be read: {error.summary}")
@@ -187,6 +187,12 @@ class Execution(Record, frozen=True):
             if runner.creation is Call.UNCLEAR or (is_any_to_go and runner.is_unlisted):
                 awaited.append(runner)
         return awaited
+
+    def _why_awaited(self) -> str:
+        """Word why a list must show a new subscription before anything is removed."""
+        if any(runner.creation is Call.UNCLEAR for runner in self._makers()):
+            return "a response was unclear"
+        return "the list does not show a new subscription yet"
 
     def _remove(self, live: LiveSubscriptions) -> None:
         """Remove replaced, duplicate and undeclared subscriptions. `live`: the last list.
@@ -225,18 +231,21 @@ class Execution(Record, frozen=True):
             return not any(runner.awaits_list for runner in self.runners)
 
         try:
-            live = self._poll_list(matches)
+            live = self._poll_list(matches, "the list does not match the responses yet")
         except HooksyncError as error:
             return self.unverified_outcome(error.summary)
         return TenancyOutcome(self.plan, self._outcomes(live), listed=live)
 
-    def _poll_list(self, is_settled: Callable[[], bool]) -> LiveSubscriptions:
+    def _poll_list(self, is_settled: Callable[[], bool], why: str) -> LiveSubscriptions:
         """Read the list and update the runners, until `is_settled` or the wait is over.
 
-        Returns the last list. Raises ServiceError if even the first list cannot be read.
+        `why`: the reason to wait, for people. Returns the last list. Raises ServiceError if even
+        the first list cannot be read.
         """
         live = self._list()
         self._update_runners(live)
+        if not is_settled():
+            self.run.tell_wait(self.plan.tenancy, why)
         backoff = Backoff(self.run.list_wait, self.run.context.clock, self.run.pool.stop)
         while not is_settled() and backoff.wait():
             try:

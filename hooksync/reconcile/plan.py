@@ -357,17 +357,8 @@ def _unproven_reasons(plan: TenancyPlan, flags: RunFlags, *, is_missing: bool) -
     One command replaces all of them: hooksync would refuse a part of them because of the others.
     """
     tenancy = plan.tenancy
-    unknown: list[str] = []
-    outside: list[str] = []
-    for step in plan.steps:
-        if isinstance(step, Keep) and step.reasons and tenancy.unknown_secret == "refuse":
-            addresses = outside if REPLACED_OUTSIDE in step.reasons else unknown
-            addresses.append(step.declared.address)
-    unsettled = []
-    for step in plan.makings:
-        address = step.declared.address
-        if address in plan.history.refused and REQUESTED not in step.reasons:
-            unsettled.append(address)
+    outside, unknown = _unknown_secrets(plan)
+    unsettled = _unsettled_twice(plan)
     again = flags.replacing(_globs(tenancy, [*outside, *unknown, *unsettled]))
     found = []
     if outside:
@@ -384,6 +375,27 @@ def _unproven_reasons(plan: TenancyPlan, flags: RunFlags, *, is_missing: bool) -
         what = f"{some_of(unsettled)}: two applies left it unsettled, so it is not created again"
         found.append((what, fix))
     return [Problem(what, fix, tenancy.location) for what, fix in found]
+
+
+def _unknown_secrets(plan: TenancyPlan) -> tuple[list[str], list[str]]:
+    """List what was replaced outside this state, and the other addresses with unknown secrets."""
+    unknown: list[str] = []
+    outside: list[str] = []
+    for step in plan.steps:
+        if isinstance(step, Keep) and step.reasons and plan.tenancy.unknown_secret == "refuse":
+            addresses = outside if REPLACED_OUTSIDE in step.reasons else unknown
+            addresses.append(step.declared.address)
+    return outside, unknown
+
+
+def _unsettled_twice(plan: TenancyPlan) -> list[str]:
+    """List the addresses that the plan would create again, although two applies left them open."""
+    addresses = []
+    for step in plan.makings:
+        address = step.declared.address
+        if address in plan.history.refused and REQUESTED not in step.reasons:
+            addresses.append(address)
+    return addresses
 
 
 def unknown_fix(adopting: str, replacing: str) -> str:

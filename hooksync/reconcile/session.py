@@ -169,10 +169,18 @@ class Run(Record, frozen=True):
         self.failures.append(error)
         return error.problems[0] if isinstance(error, HooksyncError) else unforeseen(error)
 
+    def tell_wait(self, tenancy: Tenancy, why: str) -> None:
+        """Report why the run reads the list of a tenancy again, unless it does not wait."""
+        if self.list_wait:
+            most = f"watching the list, at most {self.list_wait:g} s"
+            self.terminal.message(f"{tenancy.name}: {why}: {most}")
+
     def _read_one(self, tenancy: Tenancy, advance: Advance, is_behind: IsBehind) -> Fetched:
         client = self.clients[tenancy.name]
         try:
             live = client.list_subscriptions()
+            if is_behind(self.located(tenancy).key, live):
+                self.tell_wait(tenancy, "the list lacks what an earlier run may have made")
             backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
             while is_behind(self.located(tenancy).key, live) and backoff.wait():
                 live = client.list_subscriptions()

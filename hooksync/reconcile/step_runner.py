@@ -177,6 +177,8 @@ class StepRunner:
         elif result == "done":
             detail = ""
             fix = ""
+        elif result == "failed" and isinstance(self.step, Resubscribe):
+            detail = f"{detail}; the old subscription {self._old_text()}"
         elif result == "half-done" and self.removal is Call.DONE:
             detail = f"the old one is removed, and nothing is live in its place: {detail}"
             fix = f"{fix}; {NEXT_RUN}"
@@ -194,6 +196,10 @@ class StepRunner:
             is_removed=self.removal is Call.DONE and not self.is_still_listed,
             may_be_made=self.creation is Call.UNCLEAR,
         )
+
+    def _old_text(self) -> str:
+        """Report what is known of the old subscription, which was not removed."""
+        return "is still live" if self.is_still_listed else "was not removed"
 
     def _why_unsettled(self) -> str:
         """Return why the result of the step is not known; "" if it is known."""

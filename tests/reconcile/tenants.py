@@ -40,6 +40,8 @@ class Tenant:
     stop: threading.Event = field(default_factory=threading.Event)
     width: int = 4  # calls at the same time
     advance: Callable[[], None] = lambda: None
+    list_wait: float = 0.0
+    terminal: MemoryTerminal = field(default_factory=MemoryTerminal)
     store: RemoteStore = field(
         default_factory=lambda: RemoteStore(MemoryBackend(), JumpingClock(), print)
     )
@@ -101,12 +103,21 @@ class Tenant:
         return outcome
 
     def _run(self, pool: WorkerPool, secrets: SecretSources) -> Run:
-        terminal = MemoryTerminal()
         context = CallContext(
-            Transport(1.0, 1, {}), Redactor(), self.stop, terminal.watch, clock=JumpingClock()
+            Transport(1.0, 1, {}), Redactor(), self.stop, self.terminal.watch, clock=JumpingClock()
         )
-        begun = threading.Event()
-        return Run((self.wanted,), self.width, {}, secrets, pool, context, terminal, begun, 0.0, [])
+        return Run(
+            (self.wanted,),
+            self.width,
+            {},
+            secrets,
+            pool,
+            context,
+            self.terminal,
+            threading.Event(),
+            self.list_wait,
+            [],
+        )
 
 
 def results(outcome: TenancyOutcome) -> list[str]:

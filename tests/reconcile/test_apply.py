@@ -25,6 +25,7 @@ ONE = declared()
 CREATE = "subscribe https://hooks.example.org/a"
 NOT_SHOWN = "the list does not show what was made"
 REMOVED = "the old one is removed, and nothing is live in its place"
+STILL_LIVE = "; the old subscription is still live"
 INTERRUPTED = "interrupted: the new one is made, the old one is still there"
 
 
@@ -74,13 +75,13 @@ ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
     "a conflict": (
         FakeService.holding([OLD], refuses_duplicates=True),
         "create-first",
-        ("failed", "-> 409: no", "look"),
+        ("failed", f"-> 409: no{STILL_LIVE}", "look"),
         ["old"],
     ),
     "the new one is refused": (
         FakeService.holding([OLD], on_subscribe=deque([rejected(400)])),
         "create-first",
-        ("failed", "-> 400: no", "look"),
+        ("failed", f"-> 400: no{STILL_LIVE}", "look"),
         ["old"],
     ),
     "every problem and every fix": (
@@ -88,6 +89,14 @@ ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
         "create-first",
         ("failed", "a; c", "b; d"),
         [],
+    ),
+    "the new one is refused, and no list": (
+        FakeService.holding(
+            [OLD], on_subscribe=deque([rejected(400)]), on_list=deque([unreachable()])
+        ),
+        "create-first",
+        ("failed", "-> 400: no; the old subscription was not removed", "look"),
+        ["old"],
     ),
     "removed, and the new one is refused": (
         FakeService.holding([OLD], on_subscribe=deque([rejected(400)])),
@@ -104,7 +113,7 @@ ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
     "the old one is not removed first": (
         FakeService.holding([OLD], on_unsubscribe=deque([rejected(403)])),
         "remove-first",
-        ("failed", "-> 403: no", "look"),
+        ("failed", f"-> 403: no{STILL_LIVE}", "look"),
         ["old"],
     ),
     "no response to the removal, and it is not listed": (
@@ -188,6 +197,23 @@ def test_no_step_is_tried_twice_and_each_unfinished_step_has_a_reason_and_a_fix(
     assert outcome.is_as_declared == (one.result == "done")
     verbs = Counter(tenant.verbs)
     assert max(verbs["subscribe"], verbs["unsubscribe"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "why"),
+    [
+        (FakeService.holding([OLD], on_subscribe=deque([lost()])), "a response was unclear"),
+        (
+            FakeService.holding([OLD], on_subscribe=deque([LIE])),
+            "the list does not show a new subscription yet",
+        ),
+        (FakeService(on_subscribe=deque([LIE])), "the list does not match the responses yet"),
+    ],
+)
+def test_a_wait_for_the_list_says_why_and_how_long(service: FakeService, why: str) -> None:
+    tenant = Tenant(tenancy(ONE), service, list_wait=30.0).remember_live()
+    tenant.apply()
+    assert tenant.terminal.err[0] == f"prod: {why}: watching the list, at most 30 s"
 
 
 @pytest.mark.parametrize("script", [LIE, ("after", rejected(403)), lost(), rejected(403)])

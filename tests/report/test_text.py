@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from hooksync.cli.terminal import coloured
-from hooksync.core.errors import Problem, ServiceError
+from hooksync.core.errors import Problem, SecretError, ServiceError
 from hooksync.core.model import HookUrl, SecretRef, Server, Trigger
 from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
@@ -309,6 +309,12 @@ def test_every_form_of_a_plan_names_what_was_selected() -> None:
     assert plain(plan_lines(part)).startswith(f"{line}\n\n")
     assert escaped(line) in markdown(part)
     assert f"<p>{line}</p>" in plan_html(part, "1" * 32, None)
+
+
+def test_a_tenancy_that_was_read_does_not_count_as_not_planned_if_a_secret_is_missing() -> None:
+    missing = SecretError(Problem("env:ALERT_SECRET is not set", "set it"))
+    text = plain(plan_lines(view(view_of_plan(replace(a_plan(), error=missing)))))
+    assert "not planned" not in text
 
 
 def test_without_a_state_a_plan_never_says_who_made_a_subscription() -> None:
