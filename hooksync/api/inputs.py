@@ -14,10 +14,15 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_plan, read_sources
 from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
-from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.clock import seconds_set
 from hooksync.core.errors import Problem, Refused, UsageError, counted
-from hooksync.core.model import DeclaredSubscription, Tenancy, TenancyKey, matches_any
+from hooksync.core.model import (
+    DeclaredSubscription,
+    Tenancy,
+    TenancyKey,
+    found_credentials,
+    matches_any,
+)
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
@@ -291,10 +296,7 @@ def hold_to_policy(
         from hooksync.config.policy import read_policy  # only here: many runs have none
 
         policy = read_policy(options.policy)
-        origin = declarations.origin_of("PRESERVICA_USERNAME", world.environ)
-        is_found = not options.credentials and origin == CREDENTIALS_FILE
-        login = CREDENTIALS_FILE if is_found else ""
-        breaches = [*policy.breaches(entries, world.environ, login)]
+        breaches = [*policy.breaches(entries, world.environ, found_credentials(world.environ))]
         if probes is not None:
             breaches += policy.limit_breaches(entries, probes=probes)
     if breaches:

@@ -102,7 +102,7 @@ def _environ(
     for warning in warnings:
         terminal.warn(warning)
     for name in ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"):
-        if name in environ.origins and name in environ:
+        if name in environ and name not in os.environ:
             output.redactor.learn([environ[name]])
     return environ
 

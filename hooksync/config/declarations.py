@@ -29,12 +29,9 @@ class Written(Record, frozen=True):
     template: Template
     location: model.Location
 
-    def subject(self, noun: str, environ: Mapping[str, str]) -> str:
-        """Name the text in a message, with its variables and the files that set them."""
-        names = []
-        for name in self.template.names:
-            file = origin_of(name, environ)
-            names.append(f"${{{name}}} of {file}" if file else f"${{{name}}}")
+    def subject(self, noun: str) -> str:
+        """Name the text in a message, with its variables."""
+        names = [f"${{{name}}}" for name in self.template.names]
         return f"{noun}, with {', '.join(names)} filled in," if names else noun
 
 
@@ -94,13 +91,7 @@ def unset_problem(ref: model.SecretRef, environ: Mapping[str, str]) -> Problem |
     if environ.get(ref.name):
         return None
     state = "is empty" if ref.name in environ else "is not set"
-    fix = f"add it to {ref.origin}, or export {ref.name}" if ref.origin else set_fix(ref.name)
-    return reference_problem(ref, state, fix)
-
-
-def origin_of(name: str, environ: Mapping[str, str]) -> str:
-    """Return the file that sets a variable, or that should set it; "" if there is none."""
-    return environ.origins.get(name, "") if isinstance(environ, model.Environ) else ""
+    return reference_problem(ref, state, set_fix(ref.name))
 
 
 def is_own(name: str) -> bool:

@@ -147,7 +147,7 @@ class Policy(Record, frozen=True):
         names = written.template.names
         if netloc not in written.template.text and not all(map(self._is_place, names)):
             # the value of a variable may be a secret
-            what = f"{written.subject(subject, {})} leads to a host"
+            what = f"{written.subject(subject)} leads to a host"
         elif paths:
             what = f"{subject} leads to a path of {netloc}"
         yield self._problem(field, what, written.location)

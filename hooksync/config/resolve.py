@@ -2,7 +2,7 @@
 
 Pure: the environment is an argument. A text without `${NAME}` is judged when its file is read, any
 other text when it is filled in. So each is judged once, by the same functions. Messages name
-variables, and the files that set them; they never quote what variables hold.
+variables; they never quote what variables hold.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ from hooksync.config.declarations import (
     SubscriptionDeclaration,
     TenancyDeclaration,
     Written,
-    origin_of,
     set_fix,
     unset_problem,
 )
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
-    CREDENTIALS,
-    CredentialRefs,
     DeclaredSubscription,
     Environ,
     HookUrl,
@@ -182,7 +179,6 @@ class _Filling:
         if server is None:
             return None
         plain = fields_of(PlainSettings, self.entry.settings)
-        plain["credentials"] = self._credentials
         return Tenancy(
             self.entry.name,
             server,
@@ -205,26 +201,18 @@ class _Filling:
         tenant, _ = self.tenant
         return self.server and (self.server.base_url, (tenant or "").casefold())
 
-    @cached_property
-    def _credentials(self) -> CredentialRefs:
-        refs = self.entry.settings.credentials
-        return CredentialRefs(
-            **{name: self._with_origin(getattr(refs, name)) for name in CREDENTIALS}
-        )
-
     @property
     def login(self) -> list[SecretRef]:
         """The references to the user name and the password, which every log-in needs."""
-        return [self._credentials.username, self._credentials.password]
+        credentials = self.entry.settings.credentials
+        return [credentials.username, credentials.password]
 
     @property
     def secrets(self) -> list[SecretRef]:
         """The references to the subscriptions' secrets, and to a TOTP seed if one is declared."""
-        seed = self._credentials.totp
-        found = [seed] if seed.location else []
-        return found + [
-            self._with_origin(subscription.secret) for subscription in self.entry.subscriptions
-        ]
+        seed = self.entry.settings.credentials.totp
+        declared = [seed] if seed.location else []
+        return declared + [entry.secret for entry in self.entry.subscriptions]
 
     def unset(self, refs: Sequence[SecretRef]) -> list[Problem]:
         """Return a problem for each of these references whose variable is not set."""
@@ -234,11 +222,6 @@ class _Filling:
             if problem:
                 problems.append(replace(problem, where=problem.where or self.entry.location))
         return problems
-
-    def _with_origin(self, ref: SecretRef) -> SecretRef:
-        """Add to a reference the name of the file that sets its variable."""
-        file = origin_of(ref.name, self._environ) if ref.kind == "env" else ""
-        return replace(ref, origin=file) if file else ref
 
     @cached_property
     def server(self) -> Server | None:
@@ -253,7 +236,7 @@ class _Filling:
         if text is None:
             return None
         if self._is_judged_now(written):
-            subject = written.subject("the server", self._environ)
+            subject = written.subject("the server")
             allow_http = self.entry.settings.allow_http
             problem = server_problem(text, subject, written.location, allow_http=allow_http)
             if problem:
@@ -274,7 +257,7 @@ class _Filling:
         if not written or not text:
             return None, None
         if self._is_judged_now(written) and not text.isprintable():
-            subject = written.subject("the tenant", self._environ)
+            subject = written.subject("the tenant")
             what = f"{subject} contains a line break or a control character"
             self._note(what, "write the tenant's name, or check the variable", written)
         return text, written.template.text
@@ -284,10 +267,9 @@ class _Filling:
         made = []
         for entry, text in self.urls:
             url = HookUrl(entry.url.template.text, text)
-            secret = self._with_origin(entry.secret)
             plain = fields_of(PlainFields, entry)
             for trigger in entry.triggers:
-                named = (self.entry.name, entry.name, url, trigger, secret, entry.location)
+                named = (self.entry.name, entry.name, url, trigger, entry.secret, entry.location)
                 made.append(DeclaredSubscription(*named, **plain))
         return tuple(made)
 
@@ -327,7 +309,7 @@ class _Filling:
             self.warnings.append(Problem(what, fix, written.location))
         if text is None or not self._is_judged_now(written):
             return text
-        subject = written.subject("the URL", self._environ)
+        subject = written.subject("the URL")
         problem = url_problem(text, subject, written.location, self.entry.settings.owns)
         if problem:
             self.problems.append(problem)

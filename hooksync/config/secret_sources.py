@@ -283,16 +283,16 @@ def gather(
                 values.overridden.setdefault(name, path)
         _add_variables(values, path, found, warnings)
     if credentials == "":
-        credentials = _found_credentials(values, warnings)
+        credentials = values.found_credentials = _found_credentials(values, warnings)
     if credentials:
         _add_credentials(values, credentials, warnings)
     return values, warnings
 
 
-def _found_credentials(values: Environ, warnings: list[Problem]) -> str | None:
-    """Find pyPreservica's file in the working folder. None: it is missing, or it is ignored."""
+def _found_credentials(values: Environ, warnings: list[Problem]) -> str:
+    """Find pyPreservica's file in the working folder. "": it is missing, or it is ignored."""
     if not is_there(CREDENTIALS_FILE):
-        return None
+        return ""
     overriding = [name for name in PYPRESERVICA.values() if name in values]
     if not overriding:
         return CREDENTIALS_FILE
@@ -300,16 +300,13 @@ def _found_credentials(values: Environ, warnings: list[Problem]) -> str | None:
     what = f"{CREDENTIALS_FILE} is ignored, because {', '.join(overriding)} {verb} set"
     fix = f"unset {noun} to use the file, or give --credentials {CREDENTIALS_FILE}"
     warnings.append(Problem(what, fix))
-    return None
+    return ""
 
 
 def _add_variables(
     values: Environ, path: str, found: dict[str, str], warnings: list[Problem]
 ) -> None:
     """Add the variables of a file, and warn if every user of this machine may read it."""
-    for name in found:
-        if name not in values:
-            values.origins[name] = path
     values.maps.append(found)
     if others_may_read(path):
         what = f"{path} may be read by every user of this machine"
@@ -321,13 +318,15 @@ def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> Non
     if not found:
         what = f"{path} is ignored: it has no log-in in a section [credentials]"
         warnings.append(Problem(what, _CREDENTIALS_FIX))
+    for field in ("username", "password"):
+        name = PYPRESERVICA[field]
+        if found and name not in found and name not in values:
+            fix = f"add {field}=... to its section [credentials], or export {name}"
+            warnings.append(Problem(f"{path} has no {field}", fix))
     for name in found:
         if name in values:
             fix = f"unset {name} to use the value in {path}"
             warnings.append(Problem(f"{name} overrides the value in {path}", fix))
-    for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD"):
-        if name not in values:
-            values.origins[name] = path  # even if the file lacks it: messages then name the file
     _add_variables(values, path, found, warnings)
 
 

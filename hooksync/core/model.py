@@ -66,8 +66,8 @@ class Environ(ChainMap[str, str]):
 
     def __init__(self, *maps: MutableMapping[str, str]) -> None:
         super().__init__(*maps)
-        # by variable: the file that sets it, or that should set it
-        self.origins: dict[str, str] = {}
+        # the path of pyPreservica's file in the working folder, if it adds variables
+        self.found_credentials = ""
         # by variable: the file whose value differs from the environment, which overrides it
         self.overridden: dict[str, str] = {}
 
@@ -78,6 +78,11 @@ def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
     Programs inherit only these, and only these name proxies, certificates and object stores.
     """
     return environ.maps[0] if isinstance(environ, Environ) else environ
+
+
+def found_credentials(environ: Mapping[str, str]) -> str:
+    """Return the path of pyPreservica's file in the working folder, if the run uses it, or ""."""
+    return environ.found_credentials if isinstance(environ, Environ) else ""
 
 
 class Secret:
@@ -123,7 +128,6 @@ class SecretRef(Record, frozen=True):
     noun: str = "secret"  # what messages call it, e.g. "password"
     # a program with its arguments, or service and username of a keyring
     parts: tuple[str, ...] = ()
-    origin: str = ""  # the file that sets the variable; "": no file does
 
     def __eq__(self, other: object) -> bool:
         """Compare the sources only: different places in a file may name the same one."""
@@ -141,11 +145,8 @@ class SecretRef(Record, frozen=True):
 
     @property
     def subject(self) -> str:
-        """Its name in a message, e.g. `secret env:A`, or `password in credentials.properties`."""
-        if not self.origin:
-            return f"{self.noun} {self}"
-        name = f"secret {self}" if self.noun == "secret" else self.noun
-        return f"{name} in {self.origin}"
+        """Its name in a message, e.g. `secret env:A`."""
+        return f"{self.noun} {self}"
 
     @classmethod
     def read(

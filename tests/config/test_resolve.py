@@ -7,7 +7,7 @@ from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.resolve import Environment, resolve, url_environment_values
-from hooksync.config.secret_sources import SecretSources, gather
+from hooksync.config.secret_sources import gather
 from hooksync.core.errors import FileError
 from hooksync.core.model import (
     CredentialRefs,
@@ -314,30 +314,6 @@ def test_a_secret_that_differs_between_shell_and_file_gives_a_warning_without_it
     assert what.startswith("HOOK_SECRET has different values in the environment and in ")
     assert "new-value" not in str(warnings)
     assert "set" not in what.split()
-
-
-def test_an_error_names_the_file_that_a_value_came_from(tmp_path: Path) -> None:
-    environ = from_files(tmp_path, "HOST=h#\n", {"FN_KEY": "k"}, "username=u\nserver=a/b")
-    text = FILE.replace("    server: ${REGION:-eu}.preservica.com\n", "")
-    with pytest.raises(FileError) as caught:
-        resolve(entries_of(text), environ)
-    said = {problem.what for problem in caught.value.problems}
-    assert said == {
-        f"the server, with ${{PRESERVICA_SERVER}} of {tmp_path}/login filled in, has a path, a query"
-        " or a fragment",
-        f"password in {tmp_path}/login is not set",
-        "secret env:HOOK_SECRET is not set",
-        f"the URL, with ${{HOST}} of {tmp_path}/hooks.env, ${{FN_KEY}} filled in, has a fragment (#)",
-    }
-
-
-def test_a_doubt_about_a_secret_names_the_file_that_the_secret_came_from(tmp_path: Path) -> None:
-    environ = from_files(tmp_path, "HOOK_SECRET=short\n", ENVIRON)
-    (tenancy,), _ = resolve(entries_of(FILE), environ)
-    ref = tenancy.subscriptions[0].secret
-    assert str(ref) == "env:HOOK_SECRET"
-    [doubt] = SecretSources(environ).doubts([ref])
-    assert doubt.what == f"secret env:HOOK_SECRET in {tmp_path}/hooks.env is shorter than 16 bytes"
 
 
 def test_no_fix_suggests_a_default_for_a_key() -> None:

@@ -10,6 +10,7 @@ from pyPreservica.common import AuthenticatedAPI
 
 from hooksync.config.secret_sources import gather
 from hooksync.core.errors import FileError
+from hooksync.core.model import found_credentials
 
 VALUE = "v4lue-that-must-not-be-seen"
 LOGIN = (
@@ -67,7 +68,7 @@ def test_the_environment_wins_over_env_files_and_a_later_file_over_an_earlier_fi
     files = [write("one", "A=one\nB=one\nC=one\n"), write("two", "B=two\nC=two\n")]
     environ, warnings = gather(files, None, {"C": "", "D": "own"})
     assert environ == {"A": "one", "B": "two", "C": "", "D": "own"}
-    assert (environ.origins, warnings) == ({"A": "one", "B": "two"}, [])
+    assert warnings == []
 
 
 @pytest.mark.parametrize(
@@ -159,8 +160,7 @@ def test_credentials_are_read_as_pypreservica_reads_them(text: str) -> None:
         Reader()
     theirs = {name: value for name, value in caught.value.args[0].items() if value is not None}
     environ, _ = gather([], "", {})
-    assert environ == theirs
-    assert environ.origins == dict.fromkeys(theirs, "credentials.properties")
+    assert (environ, found_credentials(environ)) == (theirs, "credentials.properties")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_credentials_of_the_working_folder_are_ignored_if_one_of_their_variables
         for files, environ in (([], {name: ""}), ([write(".env", f"{name}=x\n")], {})):
             found, [warning] = gather(files, "", environ)
             assert found.keys() == {name}
-            assert "credentials.properties" not in found.origins.values()
+            assert found_credentials(found) == ""
             assert warning.what == f"credentials.properties is ignored, because {name} is set"
             assert "unset it" in warning.fix
     _, [warning] = gather([], "", dict.fromkeys(FOUND, "x"))
@@ -210,14 +210,18 @@ def test_credentials_that_everybody_may_read_give_a_warning() -> None:
     assert warning.what == "credentials.properties may be read by every user of this machine"
 
 
-def test_the_file_that_a_value_came_from_is_recorded() -> None:
-    text = LOGIN.replace("password=p%w$d ;x\n", "")
+def test_a_credentials_file_without_a_password_is_named_in_a_warning() -> None:
+    path = write("login", LOGIN.replace("password=p%w$d ;x\n", ""))
+    _, [warning] = gather([], path, {})
+    assert warning.what == "login has no password"
+    assert "PRESERVICA_PASSWORD" in warning.fix
+    assert gather([], path, {"PRESERVICA_PASSWORD": "x"})[1] == []
+
+
+def test_a_variable_with_a_different_value_in_a_file_is_recorded() -> None:
     files = [write(".env", "A=1\nB=1\nC=1\n"), write("more", "B=2\n")]
-    environ, _ = gather(files, write("login", text), {"A": "other", "C": "1"})
+    environ, _ = gather(files, None, {"A": "other", "C": "1"})
     assert environ.overridden == {"A": ".env"}
-    assert environ.origins["B"] == "more"
-    assert environ.origins["PRESERVICA_USERNAME"] == "login"
-    assert environ.origins["PRESERVICA_PASSWORD"] == "login"  # the file that lacks it
 
 
 def test_a_named_credentials_file_fills_in_the_variables_that_are_not_set() -> None:
@@ -230,8 +234,6 @@ def test_a_named_credentials_file_fills_in_the_variables_that_are_not_set() -> N
         "PRESERVICA_TENANT overrides the value in login",
     ]
     assert environ == {**FOUND, "PRESERVICA_PASSWORD": "own", "PRESERVICA_TENANT": "E"}
-    assert environ.origins["PRESERVICA_USERNAME"] == "login"
-    assert environ.origins["PRESERVICA_TENANT"] == ".env"
-    assert "PRESERVICA_PASSWORD" not in environ.origins
+    assert found_credentials(environ) == ""
     with pytest.raises(FileError, match="there is no credentials file none"):
         gather([], "none", {})
