@@ -16,7 +16,7 @@ import requests
 from hooksync.receiver import sign_event
 from hooksync.sandbox import faults, receiver, server
 from hooksync.sandbox.faults import Fault, call_name, read_fault
-from hooksync.sandbox.http_server import Answer, Connection, Log, Request
+from hooksync.sandbox.http_server import Connection, IncomingRequest, Log, Reply
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests import sandbox_faults
 from tests.sandbox_faults import Half, OddRules, send_half
@@ -98,7 +98,7 @@ class Sandbox(server.Sandbox):
                 statuses.append(answer.status_code)
         return statuses
 
-    def misbehave(self, fault: Fault, request: Request) -> Answer | None:
+    def misbehave(self, fault: Fault, request: IncomingRequest) -> Reply | None:
         """Let a fault happen to a call."""
         if fault.kind in faults.KINDS:
             return super().misbehave(fault, request)
@@ -116,7 +116,7 @@ class Sandbox(server.Sandbox):
             call.status = status
             self._in_flight -= 1
 
-    def _keep(self, connection: Connection, request: Request) -> None:
+    def _keep(self, connection: Connection, request: IncomingRequest) -> None:
         number = self._numbers[connection.connection]
         call = Call(call_name(request), request.method, request.path, number, time.monotonic())
         with self.lock:
@@ -144,7 +144,7 @@ class _Ending:
     def connection(self) -> socket.socket:
         return self._inner.connection
 
-    def send(self, answer: Answer) -> None:
+    def send(self, answer: Reply) -> None:
         self._box.end(self._call, answer.status)
         if isinstance(answer, Half):
             send_half(self._inner, answer)
@@ -179,7 +179,7 @@ class Receiver(receiver.Receiver):
             self.answers[name, answer] += 1
         self._tell(kind, name, result)
 
-    def _keep(self, connection: Connection, request: Request) -> None:
+    def _keep(self, connection: Connection, request: IncomingRequest) -> None:
         if request.body:
             self.last[request.path.removeprefix("/")] = request.body
         self._answer(connection, request)

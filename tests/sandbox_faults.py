@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from hooksync.sandbox import faults
 from hooksync.sandbox.faults import Fault, call_name
-from hooksync.sandbox.http_server import Answer, Connection, Request, json_answer
+from hooksync.sandbox.http_server import Connection, IncomingRequest, Reply, json_answer
 from hooksync.sandbox.server import status_answer
 from hooksync.sandbox.tenancies import TOKEN_HEADER, Rules, SandboxOptions, Subscription
 
@@ -50,11 +50,11 @@ PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
-class Half(Answer):
+class Half(Reply):
     """An answer of which only half is sent, although its header announces the whole length."""
 
 
-def send_half(connection: Connection, answer: Answer) -> None:
+def send_half(connection: Connection, answer: Reply) -> None:
     """Send an answer without the second half of its body, and close the connection. If the answer
     has no body, send only "HTTP/1.1".
     """
@@ -81,7 +81,7 @@ class OddRules(Rules):
             options = replace(options, new_id=lambda: str(int(new_id(), 16) % 2**53))
         super().__init__(options, challenge)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: IncomingRequest) -> Reply:
         """Carry out a request, or refuse it."""
         name = call_name(request)
         is_log_in = name in ("login", "complete-2fa")
@@ -103,7 +103,7 @@ class OddRules(Rules):
         return document
 
 
-def with_normal_url(request: Request) -> Request:
+def with_normal_url(request: IncomingRequest) -> IncomingRequest:
     """Return a request to subscribe with its URL normalised."""
     try:
         document = json.loads(request.body)
@@ -120,7 +120,7 @@ def normalised(url: str) -> str:
     return parts._replace(netloc=netloc, path=parts.path or "/").geturl()
 
 
-def misbehave(box: Sandbox, fault: Fault, request: Request) -> Answer | None:
+def misbehave(box: Sandbox, fault: Fault, request: IncomingRequest) -> Reply | None:
     """Let a fault that is not in `faults.KINDS` happen to a call, and return the answer. Return
     None if the connection must be cut.
     """
@@ -157,17 +157,17 @@ def misbehave(box: Sandbox, fault: Fault, request: Request) -> Answer | None:
     return FIXED[fault.kind]
 
 
-def html_answer(status: float) -> Answer:
+def html_answer(status: float) -> Reply:
     """Return the answer of a gateway in front of the service: an HTML page, not JSON."""
     title = f"{status:g} {responses.get(int(status), 'Unknown')}"
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
-    return Answer(int(status), page.encode(), "text/html")
+    return Reply(int(status), page.encode(), "text/html")
 
 
-FIXED: dict[str, Answer] = {
+FIXED: dict[str, Reply] = {
     "needs-2fa-setup": json_answer(401, {"message": "needs.2fa.setup", "tenant": "DEMO"}),
-    "empty-body": Answer(200),
-    "not-json": Answer(200, b"all is well, but this is not JSON"),
+    "empty-body": Reply(200),
+    "not-json": Reply(200, b"all is well, but this is not JSON"),
     "wrong-shape": json_answer(200, {"content": []}),
-    "big": Answer(200, b'["' + b"x" * BIG + b'"]'),
+    "big": Reply(200, b'["' + b"x" * BIG + b'"]'),
 }

@@ -54,7 +54,7 @@ class Seen(Record, frozen=True):
 
     at: str  # RFC 3339, UTC
     answer: Answer
-    request: http_server.Request
+    request: http_server.IncomingRequest
     signed_with: SecretRef | None
     forwarded: str | None  # the answer of the receiver of --forward, in words
 
@@ -86,7 +86,9 @@ class _Listener(http_server.LoopbackServer):
     def check_host(self, host: str) -> None:
         """Accept any host name."""
 
-    def _respond(self, connection: http_server.Connection, request: http_server.Request) -> None:
+    def _respond(
+        self, connection: http_server.Connection, request: http_server.IncomingRequest
+    ) -> None:
         answer = self._receiver.receive(
             request.method, request.query, request.headers, request.body
         )
@@ -105,13 +107,13 @@ class _Listener(http_server.LoopbackServer):
                 self._done.set()
                 raise
             connection.close_connection = True  # so a client that reads no answer blocks nothing
-            connection.send(http_server.Answer(answer.status, answer.body))
+            connection.send(http_server.Reply(answer.status, answer.body))
 
 
 def _pass_on(
     run: Run,
     declared: DeclaredSubscription,
-    request: http_server.Request,
+    request: http_server.IncomingRequest,
     answer: Answer,
     secret: Secret,
 ) -> tuple[Answer, str]:

@@ -25,7 +25,7 @@ from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, replace
 from hooksync.core.urls import masked_url, split_url
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
-from hooksync.service.http import Answer, CallContext, Request
+from hooksync.service.http import CallContext, Request, Response
 from hooksync.service.worker_pool import WorkerPool
 
 ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
@@ -131,7 +131,7 @@ def post(
     code: str = "",
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
-) -> Answer | ProbeResult:
+) -> Response | ProbeResult:
     """Call a receiver once. A private address is called only if the context allows it.
 
     `what`: the name of the call in records; `code`: a challenge code, or "".

@@ -17,7 +17,7 @@ from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_event, verify_event
 from hooksync.receivers.challenges import ProbeResult, key_of, post
 from hooksync.receivers.diagnosis import Mistake, event_mistakes, name_mistake
-from hooksync.service.http import Answer, CallContext
+from hooksync.service.http import CallContext, Response
 
 SIGNATURE = "Preservica-Signature"  # the header
 TAKEN = range(200, 300)  # statuses of success; it is not known which of them Preservica accepts
@@ -85,7 +85,7 @@ def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
     return Delivery(body, sign_event(key_of(secret), body), is_chunked)
 
 
-def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | ProbeResult:
+def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Response | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
     headers = dict(_JSON_HEADERS)
     if sent.signature is not None:
@@ -102,7 +102,7 @@ def find_bug(url: HookUrl, body: bytes, secret: Secret, context: CallContext) ->
     """
     for mistake in event_mistakes(key_of(secret), body):
         answer = deliver(url, Delivery(body, mistake.signature), context)
-        if isinstance(answer, Answer) and answer.status in TAKEN:
+        if isinstance(answer, Response) and answer.status in TAKEN:
             return mistake
     return None
 
@@ -135,7 +135,7 @@ def _post_notice(url: HookUrl, body: bytes, context: CallContext) -> str:
 
 def pass_on(
     url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext
-) -> Answer | ProbeResult:
+) -> Response | ProbeResult:
     """Forward a request: the unchanged body, and all headers but those of the connection."""
     of_connection = _OF_A_CONNECTION.split()
     kept = {name: value for name, value in headers.items() if name not in of_connection}

@@ -22,7 +22,7 @@ from hooksync.receivers.challenges import (
     signs_events_in_disguise,
 )
 from hooksync.receivers.events import TAKEN, Delivery, NewEvents, deliver, find_bug, signed
-from hooksync.service.http import Answer, CallContext
+from hooksync.service.http import CallContext, Response
 
 _REFUSING = range(400, 500)
 _SERVER_ERRORS = range(500, 600)
@@ -97,7 +97,7 @@ class Sender:
         return replace(result, seconds=seconds)
 
     def judge(
-        self, name: str, body: bytes, answer: Answer | ProbeResult, meaning: str = _LOST
+        self, name: str, body: bytes, answer: Response | ProbeResult, meaning: str = _LOST
     ) -> Result:
         """Judge the answer to a genuine event.
 
@@ -121,7 +121,7 @@ class Sender:
         return replace(result, fix=_SIGNATURE_FIX)
 
     def _result_of(
-        self, name: str, answer: Answer | ProbeResult, meaning: str, fix: str, right: range
+        self, name: str, answer: Response | ProbeResult, meaning: str, fix: str, right: range
     ) -> Result:
         if isinstance(answer, ProbeResult):
             return Result(name, None, 0.0, answer.detail, answer.fix, meaning)

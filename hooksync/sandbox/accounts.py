@@ -49,7 +49,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class TenantUser:
     """An account, and the tenant that it logs in to."""
 
     account: Account
@@ -72,8 +72,8 @@ class Accounts:
         self._used_codes: set[tuple[str, str]] = set()  # with the names of their users
         self._clock = clock  # seconds since 1970
         self._lock = threading.Lock()
-        self._sessions: dict[str, Session] = {}  # by token
-        self._pending: dict[str, Session] = {}  # by continuation token
+        self._sessions: dict[str, TenantUser] = {}  # by token
+        self._pending: dict[str, TenantUser] = {}  # by continuation token
 
     def log_in(self, form: dict[str, str]) -> dict[str, object]:
         """Log in by user name and password.
@@ -116,7 +116,7 @@ class Accounts:
             del self._pending[continuation]
         return self._open(session)
 
-    def session(self, token: str) -> Session:
+    def session(self, token: str) -> TenantUser:
         """Return the session of a token. Raises `Refusal` if the token is unknown."""
         with self._lock:
             session = self._sessions.get(token)
@@ -124,14 +124,14 @@ class Accounts:
             raise Refusal(401, "the access token is unknown or expired")
         return session
 
-    def _find(self, form: dict[str, str]) -> Session:
+    def _find(self, form: dict[str, str]) -> TenantUser:
         named = form.get("tenant")
         for account in self._accounts:
             if account.username == form.get("username") and (not named or named in account.tenants):
-                return Session(account, named or account.tenants[0])
+                return TenantUser(account, named or account.tenants[0])
         raise Refusal(401, _BAD)
 
-    def _open(self, session: Session) -> dict[str, object]:
+    def _open(self, session: TenantUser) -> dict[str, object]:
         token = str(uuid.uuid4())
         with self._lock:
             self._sessions[token] = session

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hooksync.sandbox.http_server import Request, SandboxError
+from hooksync.sandbox.http_server import IncomingRequest, SandboxError
 
 SUBSCRIPTIONS_PATH = "/api/webhook/subscriptions"
 CALLS = {  # method and path -> the name of the call, as faults and the log know it
@@ -35,7 +35,7 @@ _SPEC = re.compile(
 )
 
 
-def call_name(request: Request) -> str:
+def call_name(request: IncomingRequest) -> str:
     """Return the name of the call that a request makes, or "unknown"."""
     parent, _, subscription_id = request.path.rpartition("/")
     if request.method == "DELETE" and parent == SUBSCRIPTIONS_PATH and subscription_id:

@@ -46,7 +46,7 @@ class PortError(SandboxError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class IncomingRequest:
     """One request as it was received."""
 
     method: str
@@ -61,7 +61,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """One answer, ready to be sent."""
 
     status: int  # the HTTP status
@@ -78,13 +78,13 @@ class Refusal(Exception):
         self.answer = json_answer(status, {"message": message, **more})
 
 
-def json_answer(status: int, document: object, *headers: tuple[str, str]) -> Answer:
+def json_answer(status: int, document: object, *headers: tuple[str, str]) -> Reply:
     """Answer with a JSON document."""
-    return Answer(status, json.dumps(document).encode(), headers=headers)
+    return Reply(status, json.dumps(document).encode(), headers=headers)
 
 
 # answers a request through `Connection.send`, or calls `Connection.cut`
-Respond = Callable[["Connection", Request], None]
+Respond = Callable[["Connection", IncomingRequest], None]
 
 
 class LoopbackServer(ThreadingTCPServer):
@@ -232,13 +232,13 @@ class Connection(BaseHTTPRequestHandler):
             self.send(refusal.answer)
             return
         path, _, query = self.path.partition("?")
-        request = Request(self.command, path, query, headers, body)
+        request = IncomingRequest(self.command, path, query, headers, body)
         self.server.limit(self.connection, math.inf)
         self.server.respond(self, request)
 
     do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815, as http.server has it
 
-    def send(self, answer: Answer) -> None:
+    def send(self, answer: Reply) -> None:
         """Send an answer."""
         has_body = answer.status not in (204, 304)  # answers with these have none (RFC 9110)
         self.send_response(answer.status)

@@ -57,7 +57,9 @@ class Receiver(http_server.LoopbackServer):
             raise http_server.SandboxError(f"receiver {name}: {error}") from None
         self._receivers[name] = made
 
-    def _respond(self, connection: http_server.Connection, request: http_server.Request) -> None:
+    def _respond(
+        self, connection: http_server.Connection, request: http_server.IncomingRequest
+    ) -> None:
         name = request.path.removeprefix("/")
         found = self._receivers.get(name)
         if found is None:
@@ -65,7 +67,7 @@ class Receiver(http_server.LoopbackServer):
             return
         answer = found.receive(request.method, request.query, request.headers, request.body)
         self._log("receiver", name, answer.reason or answer.kind)
-        connection.send(http_server.Answer(answer.status, answer.body))
+        connection.send(http_server.Reply(answer.status, answer.body))
 
 
 def challenge(url: str, secret: str, timeout: float) -> str | None:

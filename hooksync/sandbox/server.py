@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from hooksync.sandbox.faults import KINDS, Fault, call_name, next_fault, read_fault
-from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
+from hooksync.sandbox.http_server import (
+    Connection,
+    IncomingRequest,
+    LoopbackServer,
+    Reply,
+    json_answer,
+)
 from hooksync.sandbox.receiver import challenge
 from hooksync.sandbox.tenancies import Rules, SandboxOptions, Subscription
 
@@ -57,7 +63,7 @@ class Sandbox(LoopbackServer):
         self._log("challenge", url, reason or "passed")
         return reason
 
-    def _respond(self, connection: Connection, request: Request) -> None:
+    def _respond(self, connection: Connection, request: IncomingRequest) -> None:
         """Answer one request, or let a fault happen if one is due."""
         with self.lock:
             fault = next_fault(self.faults, call_name(request))
@@ -69,7 +75,7 @@ class Sandbox(LoopbackServer):
         else:
             connection.send(answer)
 
-    def misbehave(self, fault: Fault, request: Request) -> Answer | None:
+    def misbehave(self, fault: Fault, request: IncomingRequest) -> Reply | None:
         """Let a fault happen to a call. Returns the answer, or None to cut the connection."""
         match fault.kind:
             case "status":
@@ -84,6 +90,6 @@ class Sandbox(LoopbackServer):
         return None
 
 
-def status_answer(status: float, *headers: tuple[str, str]) -> Answer:
+def status_answer(status: float, *headers: tuple[str, str]) -> Reply:
     """Make an answer with the status that a fault asks for."""
     return json_answer(int(status), {"message": f"the sandbox answers {status:g}"}, *headers)

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar
 
-from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, Session
+from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, TenantUser
 from hooksync.sandbox.faults import call_name
-from hooksync.sandbox.http_server import Answer, Log, Refusal, Request, json_answer
+from hooksync.sandbox.http_server import IncomingRequest, Log, Refusal, Reply, json_answer
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
 TRIGGERS = (
@@ -163,7 +163,7 @@ class Rules:
         self._traits = options.traits
         self._challenge = challenge
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: IncomingRequest) -> Reply:
         """Carry out a request, or refuse it."""
         try:
             return self._carry_out(request)
@@ -179,7 +179,7 @@ class Rules:
             "includeIdentifiers": subscription.include_identifiers,
         }
 
-    def _carry_out(self, request: Request) -> Answer:
+    def _carry_out(self, request: IncomingRequest) -> Reply:
         name = call_name(request)
         match name:
             case "login":
@@ -191,10 +191,10 @@ class Rules:
         session = self._accounts.session(request.headers.get(TOKEN_HEADER, ""))
         return self._carry_out_for(session, name, request)
 
-    def _carry_out_for(self, session: Session, name: str, request: Request) -> Answer:
+    def _carry_out_for(self, session: TenantUser, name: str, request: IncomingRequest) -> Reply:
         match name:
             case "version":
-                return Answer(200, _VERSION_XML.encode(), "application/xml")
+                return Reply(200, _VERSION_XML.encode(), "application/xml")
             case "details":
                 return json_answer(200, {"roles": list(session.account.roles)})
         if WEBHOOK_ROLES.isdisjoint(session.account.roles):
@@ -206,9 +206,9 @@ class Rules:
         if name == "subscribe":
             return self._subscribe(session.tenant, request.body)
         self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])
-        return Answer(204)
+        return Reply(204)
 
-    def _subscribe(self, tenant: str, body: bytes) -> Answer:
+    def _subscribe(self, tenant: str, body: bytes) -> Reply:
         wanted = _read_subscription(body, self.triggers)
         if Trait.NO_CHALLENGE not in self._traits:
             reason = self._challenge(wanted.url, wanted.secret)
@@ -216,7 +216,7 @@ class Rules:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
         document = self.describe(self.tenancies.add(tenant, wanted))
         if Trait.ANSWER_EMPTY in self._traits:
-            return Answer(200)
+            return Reply(200)
         if Trait.ANSWER_WITHOUT_ID in self._traits:
             del document["id"]
         return json_answer(200, document)

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import replace
-from hooksync.service.http import Answer, CallContext, Request
+from hooksync.service.http import CallContext, Request, Response
 from hooksync.service.responses import (
     LogIn,
     NotUnderstood,
@@ -22,7 +22,7 @@ from hooksync.service.responses import (
     read_refusal,
 )
 
-Send = Callable[[Request], Answer]  # repeats a call if no answer came, or if the service is busy
+Send = Callable[[Request], Response]  # repeats a call if no answer came, or if the service is busy
 FindSecrets = Callable[[Iterable[SecretRef]], Mapping[SecretRef, Secret]]
 
 CODE_SECONDS = 30  # a one-time code is valid for so long
@@ -185,7 +185,7 @@ class TokenSession:
         self._context.redactor.learn([password])
         return found[credentials.username].reveal(), password
 
-    def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Answer]:
+    def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Response]:
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
@@ -194,7 +194,7 @@ class TokenSession:
         request = Request("POST", server, f"{_PATH}/{call}", headers, urlencode(form).encode())
         return request, self._send(request)
 
-    def _read(self, request: Request, answer: Answer, fix: str) -> LogIn:
+    def _read(self, request: Request, answer: Response, fix: str) -> LogIn:
         """Read the token of an answer. `fix`: what to do if the credentials are refused."""
         remark = ""
         if answer.status == 200:

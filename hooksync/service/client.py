@@ -26,10 +26,10 @@ from hooksync.core.model import (
 from hooksync.core.record import replace
 from hooksync.service.auth import FindSecrets, TokenSession
 from hooksync.service.http import (
-    Answer,
     CallContext,
     Purpose,
     Request,
+    Response,
 )
 from hooksync.service.responses import (
     SERVER_ERROR,
@@ -171,10 +171,10 @@ class Preservica:
         if answer.status not in (204, 404):
             raise self._failure(request, answer, fix_for_status(answer.status))
 
-    def _authorised(self, request: Request, purpose: Purpose) -> Answer:
+    def _authorised(self, request: Request, purpose: Purpose) -> Response:
         """Send a request with a token. If the service refuses the token, log in again once."""
 
-        def send(token: str) -> Answer:
+        def send(token: str) -> Response:
             headers = {**request.headers, TOKEN_HEADER: token}
             return self._context.repeat(replace(request, headers=headers), self._peer, purpose)
 
@@ -184,7 +184,7 @@ class Preservica:
             return answer
         return send(self._session.token(instead_of=token))
 
-    def _failure(self, request: Request, answer: Answer, fix: str) -> ServiceError:
+    def _failure(self, request: Request, answer: Response, fix: str) -> ServiceError:
         """Return AnswerLost if the change may have been made, and otherwise Rejected with `fix`."""
         if 200 <= answer.status < 300 or answer.status >= SERVER_ERROR:
             fix = "the list will show whether it was done"

@@ -59,13 +59,13 @@ def judge(text: str, *, may_be_private: bool) -> None:
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
     if address.is_link_local or str(address) in _METADATA:
-        reach = "link-local"
+        scope = "link-local"
     elif may_be_private or (address.is_global and not address.is_multicast):
         return
     else:
-        reach = "private"
-    what = f"the address is {reach}: no call is made to it"
-    raise CallFailed("no-route", what, _REFUSED_FIXES[reach])
+        scope = "private"
+    what = f"the address is {scope}: no call is made to it"
+    raise CallFailed("no-route", what, _REFUSED_FIXES[scope])
 
 
 class _TimedReader(io.RawIOBase):
@@ -192,7 +192,7 @@ class Adapter(requests.adapters.HTTPAdapter):
             return manager
 
 
-class Session(requests.Session):
+class PlainSession(requests.Session):
     """A session without environment, netrc, cookies and redirects."""
 
     def __init__(self, adapter: Adapter) -> None:

@@ -22,7 +22,7 @@ from hooksync.core.errors import AnswerLost, MaybeSent, Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
-from hooksync.service.connections import Adapter, Session, judge
+from hooksync.service.connections import Adapter, PlainSession, judge
 from hooksync.service.responses import (
     TOO_MANY,
     CallFailed,
@@ -53,7 +53,7 @@ class Request(Record, frozen=True):
         return f"{self.method} {self.path}"
 
 
-class Answer(Record, frozen=True):
+class Response(Record, frozen=True):
     """What came back, read to its end."""
 
     HIDDEN = ("body", "location")
@@ -86,14 +86,14 @@ class Transport:
         self._sessions = {}
         for may_be_private in (False, True):
             adapter = Adapter(connections, environ, may_be_private=may_be_private)
-            self._sessions[may_be_private] = Session(adapter)
+            self._sessions[may_be_private] = PlainSession(adapter)
 
     def close(self) -> None:
         """Close every connection."""
         for session in self._sessions.values():
             session.close()
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: Request) -> Response:
         """Make one call, and follow no redirect: it would pass on the token and the secret.
 
         Raises AnswerLost if a failed call may have been carried out, otherwise ServiceError.
@@ -124,7 +124,7 @@ class Transport:
                 return {}
         return {scheme: proxy}
 
-    def _send(self, request: Request, proxies: dict[str, str]) -> Answer:
+    def _send(self, request: Request, proxies: dict[str, str]) -> Response:
         host, _ = split_port(request.base_url.partition("://")[2])
         address = literal_address(host)
         if address is not None:  # behind a proxy, no other host can be judged
@@ -144,7 +144,7 @@ class Transport:
                 # the final response would follow on this connection: raising closes it
                 raise ConnectionError
             body = _read(response, request.answer_limit)
-        return Answer(
+        return Response(
             response.status_code,
             body,
             response.headers.get("Retry-After"),
@@ -180,7 +180,7 @@ class RetryPolicy(Record, frozen=True):
     window: float = 120.0  # from the first try to the last
     first_wait: float = 0.5  # doubled each time
     longest_wait: float = 60.0  # however long a Retry-After asks for
-    dice: Callable[[], float] = random.random  # 0 to 1, spreads callers out
+    jitter: Callable[[], float] = random.random  # 0 to 1, spreads callers out
 
     def wait(self, repeat: int, elapsed: float, retry_after: float | None) -> float | None:
         """Return the seconds to wait before a repeat (0: the first); None: give up.
@@ -189,7 +189,7 @@ class RetryPolicy(Record, frozen=True):
         """
         if repeat >= self.repeats:
             return None
-        wait = self.first_wait * 2**repeat * (0.5 + self.dice() / 2)
+        wait = self.first_wait * 2**repeat * (0.5 + self.jitter() / 2)
         # the header can make a wait longer, up to `longest_wait`, but never shorter
         wait = min(max(wait, retry_after or 0.0), self.longest_wait)
         return wait if elapsed + wait <= self.window else None
@@ -222,7 +222,7 @@ class CallContext(Record, frozen=True):
     before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
     tell: Callable[[str], None] = lambda text: None  # shows a message to the user
 
-    def send(self, request: Request, peer: str, shown: str) -> Answer:
+    def send(self, request: Request, peer: str, shown: str) -> Response:
         """Make one call and record it.
 
         `shown`: the request as it is recorded, without any key. Raises ServiceError.
@@ -239,7 +239,7 @@ class CallContext(Record, frozen=True):
             self.watch(CallRecord(peer, shown, result, self.clock.monotonic() - start))
         return answer
 
-    def repeat(self, request: Request, peer: str, purpose: Purpose) -> Answer:
+    def repeat(self, request: Request, peer: str, purpose: Purpose) -> Response:
         """Make a call, and repeat it if it failed, as far as its purpose and the policy allow.
 
         A 429 means that nothing was done, so any call is repeated after it. Raises ServiceError.
@@ -269,7 +269,7 @@ class CallContext(Record, frozen=True):
         wait = self.policy.wait(repeat, elapsed, read_retry_after(retry_after))
         return wait is not None and not self.clock.wait(self.stop, wait)
 
-    def problem(self, request: Request, answer: Answer, fix: str, remark: str = "") -> Problem:
+    def problem(self, request: Request, answer: Response, fix: str, remark: str = "") -> Problem:
         """Return a problem that quotes an answer, because the answer cannot be used."""
         quoted = self.redactor.quote(answer.text) or "(an empty answer)"
         if remark:

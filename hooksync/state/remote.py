@@ -33,7 +33,7 @@ from hooksync.state.format import Integrity
 _LEAST_EXPIRY = 1.0
 _MOST_EXPIRY = 3600.0
 _RENEWALS = 3  # how often a lock is renewed within its expiry time
-_PATIENCE = 10.0  # seconds in which a write is tried again
+_WRITE_TIMEOUT = 10.0  # seconds in which a write is tried again
 _LOST_FIX = (
     "run apply again: it waits for the other run, and finds by its intents in the state what this"
     " one has made"
@@ -243,7 +243,7 @@ class RemoteStore:
         Raises LockLost, FileError, or what `change` raises.
         """
         with self._mutex:
-            backoff = Backoff(_PATIENCE, self._clock, Event())
+            backoff = Backoff(_WRITE_TIMEOUT, self._clock, Event())
             while True:
                 content, version = self._known
                 self._check_ours(content)

@@ -123,7 +123,7 @@ BREAKS = {
     "policy": Break(
         "let a hooks file name any host",
         "config/policy.py",
-        "        if any(_is_below(path, each, is_whole=is_whole) for each in paths):",
+        "        if any(_is_below(path, allowed_path, is_whole=is_whole) for allowed_path in paths):",
         "        if True:",
     ),
     "states": Break(

@@ -13,7 +13,7 @@ import pytest
 
 from hooksync.config.files import MOST_EVENT_BYTES
 from hooksync.receiver import sign_challenge, sign_event
-from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
+from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from tests.boxes import Receiver
 from tests.command_line import Run, hooksync
 from tests.shipped_receiver import shipped_receiver
@@ -223,13 +223,13 @@ def test_verify_reports_missing_or_too_large_events_and_missing_secrets(tmp_path
 
 
 @contextmanager
-def answering(status: int, text: str = "thank you") -> Iterator[tuple[str, list[Request]]]:
+def answering(status: int, text: str = "thank you") -> Iterator[tuple[str, list[IncomingRequest]]]:
     """Run a receiver that returns one answer to all requests and records the requests."""
-    came: list[Request] = []
+    came: list[IncomingRequest] = []
 
-    def respond(connection: Connection, request: Request) -> None:
+    def respond(connection: Connection, request: IncomingRequest) -> None:
         came.append(request)
-        connection.send(Answer(status, text.encode()))
+        connection.send(Reply(status, text.encode()))
 
     with LoopbackServer(0, respond) as server:
         yield f"http://127.0.0.1:{server.port}/hook", came

@@ -127,7 +127,7 @@ def test_the_rule_finds_the_fields_that_are_known_to_hold_secrets() -> None:
         "LogIn.refresh_token",
         "LogIn.continuation",
     }
-    known |= {"Request.body", "Request.headers", "Answer.body", "World.environ"}
+    known |= {"Request.body", "Request.headers", "Response.body", "World.environ"}
     known |= {
         "PlanKey.value",
         "SubscriptionKey.url",

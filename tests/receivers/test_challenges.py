@@ -18,7 +18,7 @@ from hooksync.core.model import HookUrl, Secret
 from hooksync.core.redaction import Redactor
 from hooksync.receiver import EVENT_PREFIX
 from hooksync.receivers.challenges import ProbeResult, probe_all, signs_events_in_disguise
-from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
+from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.service.http import CallContext, CallRecord, Transport
 from hooksync.service.worker_pool import WorkerPool
 from tests.boxes import Receiver
@@ -65,7 +65,7 @@ def context(watched: Watched) -> Iterator[CallContext]:
         yield context
 
 
-Respond = Callable[[Connection, Request], None]
+Respond = Callable[[Connection, IncomingRequest], None]
 
 
 @contextmanager
@@ -78,13 +78,13 @@ def server(respond: Respond) -> Iterator[str]:
         loopback.close()
 
 
-def sends(answer: Answer, *, half: bool = False) -> Respond:
+def sends(answer: Reply, *, half: bool = False) -> Respond:
     send = send_half if half else Connection.send
     return lambda connection, _: send(connection, answer)
 
 
 def raw(*pieces: bytes) -> Respond:
-    def respond(connection: Connection, _: Request) -> None:
+    def respond(connection: Connection, _: IncomingRequest) -> None:
         for piece in pieces:
             connection.wfile.write(piece)
         connection.cut()
@@ -109,11 +109,11 @@ def challenge_server(respond: Respond, context: CallContext) -> ProbeResult:
 def test_a_challenge_is_an_empty_post_that_adds_a_new_code_to_the_query_of_the_url(
     context: CallContext,
 ) -> None:
-    seen: list[Request] = []
+    seen: list[IncomingRequest] = []
 
-    def respond(connection: Connection, request: Request) -> None:
+    def respond(connection: Connection, request: IncomingRequest) -> None:
         seen.append(request)
-        connection.send(Answer(500))
+        connection.send(Reply(500))
 
     with server(respond) as address:
         for _ in range(2):
@@ -133,9 +133,9 @@ def test_a_challenge_is_an_empty_post_that_adds_a_new_code_to_the_query_of_the_u
 def test_a_url_without_a_path_is_challenged_at_its_root(context: CallContext) -> None:
     seen: list[str] = []
 
-    def respond(connection: Connection, request: Request) -> None:
+    def respond(connection: Connection, request: IncomingRequest) -> None:
         seen.append(f"{request.path}?{request.query.partition('=')[0]}")
-        connection.send(Answer(404))
+        connection.send(Reply(404))
 
     with server(respond) as address:
         challenge(url(address.removesuffix("/hook")), KEY, context)
@@ -164,13 +164,13 @@ def test_the_receiver_that_pypreservica_ships_is_ready_but_signs_events_in_disgu
     ("respond", "what", "state"),
     [
         (
-            sends(Answer(200, b"<html>hello</html>", "text/html")),
+            sends(Reply(200, b"<html>hello</html>", "text/html")),
             "is not JSON with text in challengeCode and challengeResponse: <html>",
             "wrong-answer",
         ),
-        (sends(Answer(403, b"no")), "it answers 403, not 200: no", "wrong-answer"),
-        (sends(Answer(200, b"x" * (64 * 1024 + 1))), "is larger than", "wrong-answer"),
-        (sends(Answer(200, b'{"challengeCode": 1}'), half=True), "was cut", "unreachable"),
+        (sends(Reply(403, b"no")), "it answers 403, not 200: no", "wrong-answer"),
+        (sends(Reply(200, b"x" * (64 * 1024 + 1))), "is larger than", "wrong-answer"),
+        (sends(Reply(200, b'{"challengeCode": 1}'), half=True), "was cut", "unreachable"),
         (raw(), "was cut", "unreachable"),
         (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "was cut", "unreachable"),
     ],
@@ -187,7 +187,7 @@ def test_each_bad_receiver_is_reported_with_its_fault(
 
 
 def test_a_receiver_that_never_answers_is_reported_as_unreachable() -> None:
-    def respond(connection: Connection, _: Request) -> None:
+    def respond(connection: Connection, _: IncomingRequest) -> None:
         connection.server.stopping.wait(30)
 
     with Watched(timeout=SHORT_OF_PATIENCE) as context:
@@ -249,7 +249,7 @@ def test_a_certificate_bundle_that_cannot_be_used_is_named_instead_of_the_receiv
 
 
 def test_https_to_a_receiver_that_serves_only_http_is_reported(context: CallContext) -> None:
-    with server(sends(Answer(200))) as address:
+    with server(sends(Reply(200))) as address:
         result = challenge(url(address.replace("http:", "https:")), KEY, context)
     assert result.detail == "no TLS connection to the server could be made"
 
@@ -258,7 +258,7 @@ def test_the_answer_of_a_receiver_is_redacted_and_quoted_on_one_line(
     context: CallContext,
 ) -> None:
     said = f"wrong: {SECRET}\n\x1b[2J <b>{json.dumps(SECRET)}</b>"
-    result = challenge_server(sends(Answer(500, said.encode() * 50)), context)
+    result = challenge_server(sends(Reply(500, said.encode() * 50)), context)
     assert SECRET not in result.detail
     assert "wrong: ***" in result.detail
     assert result.detail.isprintable()
@@ -303,9 +303,9 @@ def test_each_pair_of_url_and_secret_is_challenged_once_and_has_a_result(
 def test_receivers_are_challenged_side_by_side(context: CallContext) -> None:
     together = threading.Barrier(4)
 
-    def respond(connection: Connection, _: Request) -> None:
+    def respond(connection: Connection, _: IncomingRequest) -> None:
         together.wait(300)  # the barrier breaks, and the answer fails, unless all four calls arrive
-        connection.send(Answer(404))
+        connection.send(Reply(404))
 
     with server(respond) as address, WorkerPool(4, threading.Event()) as pool:
         results = probe_all([(url(f"{address}/{n}"), KEY) for n in range(4)], pool, context)
@@ -327,9 +327,9 @@ def test_a_careful_receiver_signs_no_event_in_disguise(context: CallContext) -> 
 def test_the_code_of_an_event_in_disguise_is_no_real_event(context: CallContext) -> None:
     seen: list[str] = []
 
-    def respond(connection: Connection, request: Request) -> None:
+    def respond(connection: Connection, request: IncomingRequest) -> None:
         seen.append(parse_qs(request.query)["challengeCode"][0])
-        connection.send(Answer(400))
+        connection.send(Reply(400))
 
     with server(respond) as address:
         assert signs_events_in_disguise(url(address), KEY, context) is False

@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 from pyPreservica import EntityAPI
 
-from hooksync.sandbox.http_server import Answer, Connection, Request
+from hooksync.sandbox.http_server import Connection, IncomingRequest, Reply
 from tests.boxes import Sandbox
 from tests.command_line import ROOT, hooksync
 from tests.pypreservica import CREDENTIALS, no_credentials
@@ -100,16 +100,16 @@ class Updated(Sandbox):
 
     since: str = ""
 
-    def _respond(self, connection: Connection, request: Request) -> None:
+    def _respond(self, connection: Connection, request: IncomingRequest) -> None:
         if request.path != "/api/entity/entities/updated-since":
             super()._respond(connection, request)
             return
-        form = Request("GET", "/", body=request.query.encode()).form()
+        form = IncomingRequest("GET", "/", body=request.query.encode()).form()
         page = f"<Next>{self.url}{request.path}?start=2</Next>" if "date" in form else ""
         self.since = form.get("date", self.since)
         found = [("a", "IO"), ("b", "SO")] if page else [("c", "CO")]
         entities = "".join(ENTITY.format(*each) for each in found)
-        connection.send(Answer(200, LISTED.format(entities, page).encode(), "application/xml"))
+        connection.send(Reply(200, LISTED.format(entities, page).encode(), "application/xml"))
 
 
 @pytest.mark.usefixtures("no_credentials")

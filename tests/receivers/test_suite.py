@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from hooksync.receiver import event_key
-from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
+from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from tests.command_line import Run, hooksync
 from tests.lanes import sampled
 
@@ -48,7 +48,7 @@ class Good:
         self.seen: set[str] = set()
         self.came: list[dict[str, object]] = []
 
-    def signed_code(self, code: bytes, request: Request) -> str:
+    def signed_code(self, code: bytes, request: IncomingRequest) -> str:
         return sign(self.secret, code)
 
     def expected(self, body: bytes) -> str:
@@ -69,31 +69,31 @@ class Good:
                 return
             self.seen.add(self.key(event))
 
-    def respond(self, connection: Connection, request: Request) -> None:
+    def respond(self, connection: Connection, request: IncomingRequest) -> None:
         try:
             answer = self.answer(request)
         except Exception:
-            answer = Answer(500)
+            answer = Reply(500)
         connection.send(answer)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: IncomingRequest) -> Reply:
         code = parse_qs(request.query).get("challengeCode", [""])[0].encode()
         if code.startswith(PREFIX) and not self.answers_forgeries:
-            return Answer(400)
+            return Reply(400)
         if code:
             response = self.signed_code(code, request)
             document = {"challengeCode": code.decode(), "challengeResponse": response}
-            return Answer(200, json.dumps(document).encode())
+            return Reply(200, json.dumps(document).encode())
         if len(request.body) > self.limit:
-            return Answer(413)
+            return Reply(413)
         if not self.is_genuine(request.headers.get("preservica-signature", ""), request.body):
-            return Answer(401)
+            return Reply(401)
         event = json.loads(request.body)
         self.came.append(event)
         status = self.refusal(event)
         if not status:
             self.work(event)
-        return Answer(status or 200)
+        return Reply(status or 200)
 
 
 class NoPrefix(Good):
@@ -166,7 +166,7 @@ class SignsForgeries(Good):
 
 
 class Crashes(Good):
-    def respond(self, connection: Connection, request: Request) -> None:
+    def respond(self, connection: Connection, request: IncomingRequest) -> None:
         if "challengeCode" in request.query:
             connection.cut()
             return

@@ -384,7 +384,7 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
     there: tuple[LiveSubscription, ...],
     known: list[tuple[int, int, int]],
     globs: tuple[str, ...],
-    dice: random.Random,
+    jitter: random.Random,
 ) -> None:
     entries = {}
     for index, which, run in known:
@@ -401,7 +401,7 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
     )
     assert sorted(one.id for one in live_seen) == sorted(one.id for one in there)
     shuffled = list(wanted.subscriptions)
-    dice.shuffle(shuffled)
+    jitter.shuffle(shuffled)
     other = replace(wanted, subscriptions=tuple(shuffled))
     assert make_plan(other, there, options, history).steps == plan.steps
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.sandbox.http_server import Answer, LoopbackServer
+from hooksync.sandbox.http_server import LoopbackServer, Reply
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 
@@ -87,10 +87,10 @@ def connect(stack: ExitStack) -> Callable[..., Client]:
 
 
 @pytest.fixture
-def answering(stack: ExitStack) -> Callable[[Answer], str]:
+def answering(stack: ExitStack) -> Callable[[Reply], str]:
     """Return a function that starts a receiver with one fixed answer and returns its URL."""
 
-    def answering(answer: Answer) -> str:
+    def answering(answer: Reply) -> str:
         server = LoopbackServer(0, lambda connection, _: connection.send(answer))
         stack.callback(server.close)
         return f"http://127.0.0.1:{server.port}/receiver"

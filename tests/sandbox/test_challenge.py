@@ -10,10 +10,16 @@ from urllib.parse import parse_qs
 import pytest
 
 from hooksync.receiver import sign_challenge
-from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
+from hooksync.sandbox.http_server import (
+    Connection,
+    IncomingRequest,
+    LoopbackServer,
+    Reply,
+    json_answer,
+)
 from hooksync.sandbox.receiver import challenge, judge
 
-Answering = Callable[[Answer], str]
+Answering = Callable[[Reply], str]
 
 SECRET = "a secret of the receiver"
 TIMEOUT = 5.0
@@ -24,11 +30,11 @@ WRONG = "its challengeResponse is wrong; it may use a different secret"
 
 
 @pytest.fixture
-def recording(stack: ExitStack) -> tuple[str, list[Request]]:
+def recording(stack: ExitStack) -> tuple[str, list[IncomingRequest]]:
     """Start a receiver that passes every challenge. Return its address and its requests."""
-    seen: list[Request] = []
+    seen: list[IncomingRequest] = []
 
-    def respond(connection: Connection, request: Request) -> None:
+    def respond(connection: Connection, request: IncomingRequest) -> None:
         seen.append(request)
         code = parse_qs(request.query).get("challengeCode", [""])[0]
         answer = {
@@ -52,7 +58,7 @@ def recording(stack: ExitStack) -> tuple[str, list[Request]]:
     ],
 )
 def test_challenge_is_a_post_that_adds_the_code_to_the_query(
-    recording: tuple[str, list[Request]],
+    recording: tuple[str, list[IncomingRequest]],
     tail: str,
     path: str,
     query: dict[str, list[str]],
@@ -98,18 +104,18 @@ def test_a_wrong_answer_fails_the_challenge_with_its_reason(
 
 
 def test_redirect_is_not_followed(
-    recording: tuple[str, list[Request]], answering: Answering
+    recording: tuple[str, list[IncomingRequest]], answering: Answering
 ) -> None:
     base, seen = recording
     assert (
-        challenge(answering(Answer(302, headers=(("Location", base),))), SECRET, TIMEOUT)
+        challenge(answering(Reply(302, headers=(("Location", base),))), SECRET, TIMEOUT)
         == "it answered 302, not 200"
     )
     assert seen == []
 
 
 def test_endless_answer_is_not_read_to_its_end(answering: Answering) -> None:
-    reason = challenge(answering(Answer(200, b"x" * 1_000_000)), SECRET, TIMEOUT)
+    reason = challenge(answering(Reply(200, b"x" * 1_000_000)), SECRET, TIMEOUT)
     assert reason == "it could not be called (its answer is longer than 65536 bytes)"
 
 
@@ -121,7 +127,7 @@ def test_a_url_that_cannot_be_called_fails_the_challenge(url: str) -> None:
 
 
 def test_receiver_that_never_ends_its_answer_fails_when_the_time_is_over(stack: ExitStack) -> None:
-    def respond(connection: Connection, _: Request) -> None:
+    def respond(connection: Connection, _: IncomingRequest) -> None:
         connection.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
         while not server.stopping.wait(0.01):
             connection.wfile.write(b"x")

@@ -13,10 +13,10 @@ import pytest
 from hooksync.sandbox.http_server import (
     MAX_BODY,
     MAX_CONNECTIONS,
-    Answer,
     Connection,
+    IncomingRequest,
     LoopbackServer,
-    Request,
+    Reply,
 )
 
 BY_CHUNKS = "Transfer-Encoding: chunked"
@@ -35,9 +35,9 @@ class Echo(LoopbackServer):
     def check_host(self, host: str) -> None:
         pass
 
-    def _echo(self, connection: Connection, request: Request) -> None:
+    def _echo(self, connection: Connection, request: IncomingRequest) -> None:
         self.paths.append(request.path)
-        connection.send(Answer(200, request.body))
+        connection.send(Reply(200, request.body))
 
 
 @contextmanager
@@ -180,10 +180,10 @@ def test_neither_a_new_connection_nor_the_time_limit_closes_a_busy_connection() 
     can_answer = threading.Event()
     arrived = threading.Semaphore(0)
 
-    def respond(connection: Connection, request: Request) -> None:
+    def respond(connection: Connection, request: IncomingRequest) -> None:
         arrived.release()
         can_answer.wait()
-        connection.send(Answer(204))
+        connection.send(Reply(204))
 
     with LoopbackServer(0, respond) as server, ExitStack() as clients:
         request = head(f"Host: 127.0.0.1:{server.port}", "Connection: close").encode()

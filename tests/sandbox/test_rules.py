@@ -11,7 +11,7 @@ import pyotp
 import pytest
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.http_server import Answer, Request
+from hooksync.sandbox.http_server import IncomingRequest, Reply
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
 from tests.sandbox_faults import OddRules
 
@@ -45,9 +45,9 @@ class Service:
         self.challenged.append(url)
         return self.receiver_fails
 
-    def call(self, method: str, path: str, body: bytes = b"") -> Answer:
+    def call(self, method: str, path: str, body: bytes = b"") -> Reply:
         headers = {"preservica-access-token": self.token}
-        return self.rules.answer(Request(method, path, headers=headers, body=body))
+        return self.rules.answer(IncomingRequest(method, path, headers=headers, body=body))
 
     def post_form(self, name: str, **form: str) -> tuple[int, dict[str, Any]]:
         answer = self.call("POST", f"/api/accesstoken/{name}", urlencode(form).encode())
@@ -196,7 +196,7 @@ def test_no_repr_shows_a_secret() -> None:
         (
             account,
             Subscription("https://a/", "MOVED", "se-cret"),
-            Request("POST", "/", body=b"se-cret"),
+            IncomingRequest("POST", "/", body=b"se-cret"),
         )
     )
     assert not any(secret in shown for secret in ("pass-word", SEED, "se-cret"))

@@ -16,7 +16,7 @@ import pytest
 from hooksync import __version__
 from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
 from hooksync.service.connections import Adapter, judge
-from hooksync.service.http import Answer, Request, Transport
+from hooksync.service.http import Request, Response, Transport
 from hooksync.service.responses import CallFailed
 from tests.wire import (
     Certificate,
@@ -140,7 +140,7 @@ def test_a_link_local_or_metadata_address_is_never_called(address: str) -> None:
 def test_a_request_is_sent_unchanged_with_few_added_headers(make: Make, serve: Serve) -> None:
     wire = serve(saying(answer(b"ok", "201 Created", "Retry-After: 7")))
     request = Request("POST", wire.url, "/a%2Fb?c=d", {"X-Y": "z"}, SECRET.encode())
-    assert make().send(request) == Answer(201, b"ok", "7")
+    assert make().send(request) == Response(201, b"ok", "7")
     assert wire.request_lines == ["POST /a%2Fb?c=d HTTP/1.1"]
     assert wire.header("User-Agent") == f"hooksync/{__version__}"
     assert wire.header("X-Y") == "z"
@@ -203,12 +203,12 @@ def test_an_interim_answer_counts_as_lost_and_the_next_call_reads_its_own_answer
     transport, url = make(), serve(respond).url
     error = failure_of(transport, get(url))
     assert isinstance(error, AnswerLost)
-    assert transport.send(get(url)) == Answer(200, b"the second")
+    assert transport.send(get(url)) == Response(200, b"the second")
 
 
 def test_the_answer_after_100_continue_is_returned(make: Make, serve: Serve) -> None:
     wire = serve(saying(b"HTTP/1.1 100 Continue\r\n\r\n" + OK))
-    assert make().send(get(wire.url)) == Answer(200, b"[]")
+    assert make().send(get(wire.url)) == Response(200, b"[]")
 
 
 def test_a_body_without_a_length_is_read_to_the_end(make: Make, serve: Serve) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hooksync.service.http import RetryPolicy, read_retry_after
 
 
-def policy(dice: float) -> RetryPolicy:
-    return RetryPolicy(dice=lambda: dice)
+def policy(jitter: float) -> RetryPolicy:
+    return RetryPolicy(jitter=lambda: jitter)
 
 
 def test_a_call_is_repeated_four_times_at_most() -> None:
@@ -52,9 +52,9 @@ def test_no_call_is_repeated_after_two_minutes() -> None:
     st.floats(0, 1),
 )
 def test_a_wait_is_never_negative_nor_beyond_the_bounds(
-    repeat: int, elapsed: float, asked: float | None, dice: float
+    repeat: int, elapsed: float, asked: float | None, jitter: float
 ) -> None:
-    wait = policy(dice).wait(repeat, elapsed, asked)
+    wait = policy(jitter).wait(repeat, elapsed, asked)
     if wait is not None:
         assert repeat < RetryPolicy().repeats
         assert 0 < wait <= RetryPolicy().longest_wait

@@ -58,7 +58,7 @@ from tests.simulation.hooks import (
 )
 from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
 
-PATIENCE = RetryPolicy(dice=lambda: 0.5)
+PATIENCE = RetryPolicy(jitter=lambda: 0.5)
 FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
 OWN, OLD = "hooks.state.json", "old.state.json"  # the current state, and that of an old checkout
 PEER = "(sim.preservica.example)"  # in each message about a call

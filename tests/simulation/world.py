@@ -26,7 +26,7 @@ from hooksync.sandbox import http_server
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.tenancies import TOKEN_HEADER, SandboxOptions, Subscription
-from hooksync.service.http import Answer, Request
+from hooksync.service.http import Request, Response
 from hooksync.service.worker_pool import T, WorkerPool
 from hooksync.state.fingerprints import Key, Salt
 from tests.laws import SOMEBODY_ELSE, Held, Moment
@@ -78,7 +78,7 @@ class Pool(WorkerPool):
 class LateCall:
     """A call that the service carries out after the process has stopped waiting for it."""
 
-    request: http_server.Request
+    request: http_server.IncomingRequest
     by: str
     tenant: str
     due: float  # on the clock
@@ -135,7 +135,7 @@ class Service:
             self.is_changed = False
         return self.there
 
-    def answer(self, request: http_server.Request) -> http_server.Answer:
+    def answer(self, request: http_server.IncomingRequest) -> http_server.Reply:
         """Carry a call out, and return the answer."""
         self.is_changed |= request.method != "GET"
         answer = self.rules.answer(request)
@@ -144,7 +144,7 @@ class Service:
             self.tokens[document["token"]] = request.form()["tenant"]
         return answer
 
-    def tenant_of(self, request: http_server.Request) -> str:
+    def tenant_of(self, request: http_server.IncomingRequest) -> str:
         return self.tokens.get(request.headers.get(TOKEN_HEADER, ""), "")
 
     def shown(self, tenant: str) -> tuple[Held, ...]:
@@ -229,7 +229,7 @@ class Process(MemoryTerminal):
 
     # the network
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: Request) -> Response:
         """Make one call, with its mishaps."""
         self.live()
         if not request.base_url.startswith(SERVER):
@@ -238,7 +238,7 @@ class Process(MemoryTerminal):
         if self.counts["any"] + self.counts["wait"] > MOST_CALLS:
             raise RuntimeError(f"{self.name} does not end")
         self.service.count_call()
-        call = http_server.Request(
+        call = http_server.IncomingRequest(
             request.method,
             request.path,
             headers={name.lower(): value for name, value in request.headers.items()},
@@ -280,8 +280,8 @@ class Process(MemoryTerminal):
         return fault
 
     def _carry_out(
-        self, call: http_server.Request, name: str, tenant: str, fault: Mishap | None
-    ) -> Answer:
+        self, call: http_server.IncomingRequest, name: str, tenant: str, fault: Mishap | None
+    ) -> Response:
         """Carry a call out as far as its fault allows, and record what the service then holds."""
         kind = fault.kind if fault else ""
         number = fault.number if fault else 0
@@ -296,7 +296,7 @@ class Process(MemoryTerminal):
         result = self._result(kind, number, answer, call.body)
         # any 2xx to a subscribe is a success, whatever its body is
         is_success = name == "subscribe" and kind in ("garbage", "portal", "empty")
-        is_heard = isinstance(result, Answer) and (is_success or kind not in UNHEARD)
+        is_heard = isinstance(result, Response) and (is_success or kind not in UNHEARD)
         named = None
         if name == "subscribe" and answer and is_heard and result.status == 200:
             named = _named(result.body)
@@ -329,8 +329,8 @@ class Process(MemoryTerminal):
         return result
 
     def _result(
-        self, kind: str, number: float, answer: http_server.Answer | None, sent: bytes
-    ) -> Answer | Exception:
+        self, kind: str, number: float, answer: http_server.Reply | None, sent: bytes
+    ) -> Response | Exception:
         """Return the answer that a process gets, or the error that its network raises instead."""
         match kind:
             case "cut" | "commit-cut" | "late-calls":
@@ -347,32 +347,32 @@ class Process(MemoryTerminal):
                 )
             case "status" | "commit-status":
                 retry_after = "3" if number in (429, 503) else None
-                return Answer(int(number), b'{"message": "the simulation says no"}', retry_after)
+                return Response(int(number), b'{"message": "the simulation says no"}', retry_after)
             case "echo":
                 # without quotes, so that nothing looks like a JSON field
-                return Answer(400, b"cannot take " + sent.replace(b'"', b""))
+                return Response(400, b"cannot take " + sent.replace(b'"', b""))
             case "garbage":
-                return Answer(200, b"<html>this is a portal</html>")
+                return Response(200, b"<html>this is a portal</html>")
             case "portal":
-                return Answer(200, b"<html>log in here first</html>")
+                return Response(200, b"<html>log in here first</html>")
             case "empty":
-                return Answer(200, b"")
+                return Response(200, b"")
             case "wrong-shape":
-                return Answer(200, b'{"message": "done"}')
+                return Response(200, b'{"message": "done"}')
             case "lie-gone" if answer is None:
-                return Answer(204, b"")
-        return Answer(answer.status, answer.body) if answer else Answer(500, b"")
+                return Response(204, b"")
+        return Response(answer.status, answer.body) if answer else Response(500, b"")
 
-    def _challenge(self, request: Request) -> Answer:
+    def _challenge(self, request: Request) -> Response:
         """Answer as a receiver with the declared secret, or with 503 unless there is one secret."""
         parts = urlsplit(request.base_url + request.path)
         [code] = parse_qs(parts.query)["challengeCode"]
         secrets = self.receivers(spelt(f"{parts.scheme}://{parts.netloc}{parts.path}"))
         if len(secrets) != 1:
-            return Answer(503, b"")
+            return Response(503, b"")
         [only] = secrets
         response = sign_challenge(only.encode(), code.encode())
-        return Answer(
+        return Response(
             200, json.dumps({"challengeCode": code, "challengeResponse": response}).encode()
         )
 

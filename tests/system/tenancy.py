@@ -29,7 +29,7 @@ from hooksync.reconcile.context import World
 from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
-from hooksync.service.http import Answer, Request, RetryPolicy, Transport
+from hooksync.service.http import Request, Response, RetryPolicy, Transport
 from hooksync.state.fingerprints import Key, Salt, declared_digest, derive_key
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State, StateEntry
@@ -39,7 +39,7 @@ from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
 from tests.memory_terminal import MemoryTerminal
 from tests.sandbox_faults import normalised
 
-QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05, dice=lambda: 0.5)
+QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05, jitter=lambda: 0.5)
 TIMEOUT = 15.0  # seconds that a call may take
 SIDE_BY_SIDE = 8  # calls in flight
 LONGEST = 600.0  # seconds that a call may still take after hooksync has stopped waiting for it
@@ -276,9 +276,9 @@ class Witness:
             Transport(timeout, connections, environ), name, self
         )
 
-    def note(self, name: str, request: Request, answer: Answer | None) -> None:
+    def note(self, name: str, request: Request, answer: Response | None) -> None:
         """Record what the tenancy holds after a call. `answer`: None if there was no answer."""
-        call = call_name(http_server.Request(request.method, request.path))
+        call = call_name(http_server.IncomingRequest(request.method, request.path))
         with self._lock:
             held = self.held()
             document = _document(answer.body) if answer else None
@@ -300,7 +300,7 @@ class _Watched:
         self._name = name
         self._witness = witness
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: Request) -> Response:
         answer = None
         try:
             answer = self._network.send(request)

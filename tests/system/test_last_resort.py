@@ -21,7 +21,7 @@ from hooksync.core.errors import unforeseen_text
 from hooksync.reconcile.context import World
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from hooksync.service.http import Answer, Request, Transport
+from hooksync.service.http import Request, Response, Transport
 from tests.command_line import run_python
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place
 from tests.lanes import sampled
@@ -53,7 +53,7 @@ class Broken(Transport):
 
     fails: Fails
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: Request) -> Response:
         call = f"{request.method} {request.path.rpartition('/')[2]}"
         if error := self.fails(call, "before"):
             raise error
