@@ -27,7 +27,7 @@ from hooksync.reconcile.plan import Change, Reason
 if TYPE_CHECKING:
     from hooksync.reconcile.context import World
 
-_MAKE_AGAIN = "create it again with `hooksync plan --out`"
+_MAKE_AGAIN = "make the plan again, with --out"
 _CLOCKS_DIFFER = timedelta(minutes=5)  # between the clocks of two machines, at most
 _NOWHERE = model.Location("", 1, 1)
 

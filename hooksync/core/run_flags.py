@@ -12,7 +12,7 @@ from typing import Literal
 
 from hooksync.core.record import Record
 
-Verb = Literal["plan", "apply", "adopt", "list", "list --server", "state forget"]
+Verb = Literal["plan", "apply", "adopt", "list", "list --server", "state forget", "state unlock"]
 
 SELECTING = frozenset({"--tenancy", "--target", "--replace"})
 _STATE = frozenset({"-f", "--state"})
@@ -30,6 +30,7 @@ TAKEN: dict[Verb, frozenset[str]] = {
     "list": _READING | {"--target"},
     "list --server": _LOGGING_IN,
     "state forget": _STATE,
+    "state unlock": _STATE,
 }
 
 

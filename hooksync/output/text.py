@@ -158,7 +158,8 @@ def state_lines(view: RunView) -> list[Line]:
 def _summary_tail(view: RunView) -> str:
     """Count doubts, kept and left subscriptions, and tenancies that could not be planned."""
     counts = view.counts()
-    parts = [*_uncertain_parts(view), f"{counts['keep']} unchanged"]
+    unchanged = counts["keep"] - view.secret_unknown
+    parts = [*_uncertain_parts(view), f"{unchanged} unchanged"]
     if counts["leave"]:
         parts[-1] += f", {counts['leave']} left alone"
     unread = sum(tenancy.live is None for tenancy in view.tenancies)
@@ -208,7 +209,7 @@ def counts_of(view: TenancyView) -> str:
 
 def step_columns(step: StepView, view: TenancyView) -> tuple[str, str, str, str]:
     """Return the parts of a step's first line: symbol, name, trigger and remark."""
-    symbol = _SYMBOLS[step.action]
+    symbol = "?" if step.has_unknown_secret else _SYMBOLS[step.action]
     remark = _remark(step)
     if step.action == "resubscribe":
         symbol, order = _ORDERS[view.tenancy.replacement]

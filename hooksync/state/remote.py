@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from shlex import quote
 from threading import Event, RLock, Thread
 
 from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import FileError, Problem, Refused
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
+from hooksync.core.run_flags import RunFlags
 from hooksync.state.contract import (
     EXPIRY,
     Backend,
@@ -58,8 +58,12 @@ class RemoteStore:
         tell: Callable[[str], None],
         *,
         expiry: float = EXPIRY,
+        file: str = "",
     ) -> None:
+        """`file`: the hooks file, if a printed command must name it to find the backend."""
         self.where = backend.where
+        given = [("-f", file)] if file else []
+        self._flags = RunFlags((*given, ("--state", self.where)))
         self.integrity = Integrity()
         self._backend = backend
         self._clock = clock
@@ -173,7 +177,7 @@ class RemoteStore:
 
     def _unreadable_lock(self) -> Problem:
         what = f"the run lock of {self.where} cannot be read: it is not in hooksync's format"
-        fix = f"`hooksync state unlock {UNREADABLE} --state {quote(self.where)}` removes it"
+        fix = f"`{self._flags.command('state unlock', UNREADABLE)}` removes it"
         return Problem(what, f"see who wrote it; {fix}")
 
     def _check_expired(self, lock: Holder) -> None:
@@ -184,7 +188,7 @@ class RemoteStore:
         expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY)
         left = self._other_lock[1] + expiry - now
         if left > 0:
-            unlock = f"`hooksync state unlock {lock.id} --state {quote(self.where)}`"
+            unlock = f"`{self._flags.command('state unlock', lock.id)}`"
             raise Busy(lock, f"if that run has ended, {unlock}", math.ceil(left) + 1)
         self._tell(
             f"note: the run lock of {lock} was not renewed for {expiry:g} seconds: taken over"

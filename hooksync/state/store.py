@@ -65,7 +65,9 @@ def open_store(
         from hooksync.state.remote import RemoteStore  # only here: most runs have a file
 
         expiry = seconds_set(environ, EXPIRY_VARIABLE, 60, 2, 3600)
-        store = RemoteStore(backend, clock, tell, expiry=expiry)
+        # the repository of a branch is found by the folder of the hooks file
+        needed = file if where.startswith("git:") and os.path.dirname(file) else ""
+        store = RemoteStore(backend, clock, tell, expiry=expiry, file=needed)
     store.integrity = Integrity(plan_key(environ.get(KEY_VARIABLE)), output)
     return store
 

@@ -52,7 +52,7 @@ def test_unknown_secrets_are_refused_by_default_and_nothing_is_changed(mixed: Pl
     before = mixed.box.subscriptions("DEMO")
     plan = mixed.run("plan", "--detailed-exitcode", "--out", "plan.json")
     assert (plan.code, (mixed.folder / "plan.json").exists()) == (3, False)
-    assert plan.out == ("No changes to make; not compared: 2 secrets; 3 unchanged.\n")
+    assert plan.out == ("No changes to make; not compared: 2 secrets; 1 unchanged.\n")
     assert f"apply would refuse: hooks.yaml:4:3: prod: {SAID}\n" in plan.err
     run = mixed.run("apply", "--yes", "--format", "json")
     assert (run.code, run.json["exit_code"], run.json["tenancies"][0]["outcome"]) == (
@@ -71,14 +71,14 @@ def test_unknown_secrets_are_reported_and_counted_if_the_file_sets_warn(mixed: P
     document = mixed.run("plan", "--format", "json").json
     assert document["summary"]["secret_unknown"] == 2
     comment = mixed.run("plan", "--format", "markdown").out
-    assert "not compared: 2 secrets; 3 unchanged." in comment
+    assert "not compared: 2 secrets; 1 unchanged." in comment
     assert SAID.replace(":", "&#58;") in comment
     [made] = [one for one in mixed.box.subscriptions("DEMO") if one.url.endswith("website")]
     mixed.box.remove("DEMO", made.id)
     run = mixed.run("apply", "--yes", "--report", "report.json")
     assert run.code == 0
     assert run.out.splitlines()[-2:] == [
-        "Applied: 1 done, 0 failed; not compared: 2 secrets; 2 unchanged.",
+        "Applied: 1 done, 0 failed; not compared: 2 secrets; 0 unchanged.",
         "Verified: live matches declared, except the secrets of 2.",
     ]
     report = json.loads((mixed.folder / "report.json").read_text())

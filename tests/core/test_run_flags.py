@@ -25,7 +25,7 @@ OPTIONS = RunOptions(
     probes=False,
     is_confirmed=True,
 )
-NEEDED = {"list --server": ["host"], "state forget": ["prod/*"]}
+NEEDED = {"list --server": ["host"], "state forget": ["prod/*"], "state unlock": ["id"]}
 
 
 @pytest.mark.parametrize("verb", get_args(Verb))

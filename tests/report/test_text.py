@@ -136,7 +136,7 @@ def test_no_changes_are_one_line_if_everything_was_compared() -> None:
     assert plain(plan_lines(view(one))) == same
     assert plain(plan_lines(view(one, one))).startswith("No changes. 2 tenancies match hooks.yaml;")
     unknown = plain(plan_lines(view(view_of_plan(kept(known=False)))))
-    assert unknown == "No changes to make; not compared: 1 secret; 1 unchanged.\n"
+    assert unknown == "No changes to make; not compared: 1 secret; 0 unchanged.\n"
     lagging = planned(tenancy(declared()), [], made("1" * 32, declared(), is_listed=False))
     text = plain(plan_lines(view(view_of_plan(lagging))))
     assert text == "No changes to make; not listed yet: 1; 1 unchanged.\n"

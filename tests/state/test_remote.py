@@ -179,6 +179,16 @@ def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) 
         add(alive, "1")
 
 
+def test_the_command_that_unlocks_names_the_hooks_file_if_the_backend_depends_on_it() -> None:
+    backend, clock = MemoryBackend(), JumpingClock()
+    with open_one(backend, clock).hold(ARCHIVIST):
+        store = RemoteStore(backend, clock, print, file="my hooks/hooks.yaml")
+        with pytest.raises(Busy) as caught, store.hold(OTHER):
+            pass
+    unlock = f"`hooksync state unlock {ARCHIVIST.id} -f 'my hooks/hooks.yaml' --state memory`"
+    assert unlock in caught.value.advice
+
+
 WITHOUT_END = json.dumps(
     {"user": None, "host": None, "ci_run": None, "renewed": 0, "expiry": "nan", "count": 0}
 )
