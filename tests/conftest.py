@@ -24,7 +24,6 @@ from tests.backends import backend, servers
 from tests.boxes import Receiver, Sandbox
 from tests.clients import Clients
 from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
-from tests.posix import NOT_ON_WINDOWS, missing_on_windows
 from tests.site.browser import browser
 
 __all__ = ["backend", "browser", "servers"]  # fixtures for all tests
@@ -209,22 +208,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | Non
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # tests that wait for locks to expire come first: at the end, all workers would wait for them
     items.sort(key=lambda item: "system/test_remote_state.py" not in item.nodeid)
-    for item in items if os.name == "nt" else ():
-        file, _, test = item.nodeid.removeprefix("tests/").partition("::")
-        for place in (file, f"{file}::{test.partition('[')[0]}"):
-            if place in NOT_ON_WINDOWS:
-                item.add_marker(pytest.mark.skip(reason=f"not on Windows: {NOT_ON_WINDOWS[place]}"))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call() -> Iterator[None]:
-    """Skip a test on Windows if it fails because it needs something that only POSIX has."""
-    try:
-        return (yield)
-    except Exception as error:
-        if what := missing_on_windows(error):
-            pytest.skip(f"not on Windows: it needs {what}")
-        raise
 
 
 @pytest.fixture

@@ -258,29 +258,9 @@ def test_wrong_usage_exits_with_64_and_points_to_the_help(
     assert "--help" in run.err
 
 
-@pytest.mark.parametrize(
-    ("command", "fix"),
-    [
-        ("plan", "leave it out: plan changes nothing"),
-        ("apply", "run `hooksync plan`, which shows what apply would do and changes nothing"),
-    ],
-)
-@pytest.mark.parametrize("flag", ["--dryrun", "--dry-run"])
-def test_a_dry_run_is_a_plan(place: Place, command: str, fix: str, flag: str) -> None:
-    run = place.run(command, flag)
-    assert (run.code, run.text) == (64, f"error: unknown flag {flag}\n  fix: {fix}\n")
-
-
 def test_without_a_command_the_help_is_printed_with_exit_code_64(place: Place) -> None:
     assert place.run() == Run(64, "", place.run("--help").out)
     assert place.run("state") == Run(64, "", place.run("state", "--help").out)
-
-
-def test_the_command_help_prints_the_help_of_a_command(place: Place) -> None:
-    assert place.run("help") == place.run("--help")
-    assert place.run("help", "plan") == place.run("plan", "--help")
-    assert place.run("help", "state", "show") == place.run("state", "show", "--help")
-    assert place.run("help", "aply").code == 64
 
 
 @pytest.mark.parametrize("seconds", ["901", "-1", "0.5", "30s", "\u00b2", "9" * 5000])

@@ -78,7 +78,7 @@ def test_from_live_writes_what_export_prints(place: Place) -> None:
     assert (run.code, run.out) == (0, "wrote live.yaml\n")
     assert run.err == shown.err
     assert (place.folder / "live.yaml").read_text() == shown.out
-    assert (place.folder / "live.yaml").stat().st_mode & 0o777 == 0o600 or os.name == "nt"
+    assert (place.folder / "live.yaml").stat().st_mode & 0o777 == 0o600
     plan = place.run("plan", "-f", "live.yaml")
     assert plan.out.startswith("No changes to make; not compared: 1 secret; ")
 
@@ -100,7 +100,7 @@ def test_from_live_with_write_env_writes_the_variables_too(place: Place) -> None
         "fill in what is empty in live.env, and give each command --env-file live.env:\n  H_"
     )
     path = place.folder / "live.env"
-    assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"
+    assert path.stat().st_mode & 0o777 == 0o600
     assert "it's" not in run.out + run.err + (place.folder / "live.yaml").read_text()
     read = dotenv_values(path, interpolate=False)
     assert read == {

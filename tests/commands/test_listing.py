@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,8 +27,7 @@ from hooksync.output.text import plain, plan_lines, table_lines
 from hooksync.output.view import RunView, TenancyView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.state.history import History
-from tests.backends import missing
-from tests.command_line import ROOT, Run
+from tests.command_line import Run
 from tests.conftest import HOOKS, SECRET, Place, owning
 from tests.makers import INDEXED, Trigger, declared, lists_of_live, live, tenancies, tenancy
 from tests.schemas import assert_fits
@@ -242,37 +239,6 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
         lines = listed(seen, shows_coverage=shows_coverage)
         assert all(line.isprintable() for line in lines)
         assert shows_coverage or len(lines) == 1 + len(there) + 2
-
-
-def test_the_jq_recipes_in_the_documentation_work(lived_in: Place) -> None:
-    if not shutil.which("jq"):
-        missing("jq is not there", "install it")
-    lived_in.environ["CATALOGUE_SECRET"], text = (
-        SECRET,
-        lived_in.run("list", "--no-state", "--format", "json").out,
-    )
-    page = (ROOT / "docs" / "other-webhooks.md").read_text(encoding="utf-8")
-    recipes = re.findall(r"^hooksync list --format json \| (jq .*)$", page, re.MULTILINE)
-    said = [
-        subprocess.run(
-            ["bash", "-c", each], input=text, capture_output=True, text=True, check=True
-        ).stdout.split()
-        for each in recipes
-    ]
-    ids = {each.url: each.id for each in lived_in.box.subscriptions("DEMO")}
-    assert set(said[0]) == {ids[OLD], ids["https://vendor.example/x"]}
-    assert said[1] == ["prod/catalogue/INDEXED", "prod/catalogue/MOVED"]
-    assert said[2] == [ids[OLD], "MOVED"]
-    assert said[3] == [
-        "prod",
-        "CHANGED_SECURITY_DESCRIPTOR",
-        "prod",
-        "INGEST_FAILED",
-        "prod",
-        "CHANGE_ASSET_VISIBILITY",
-    ]
-    assert said[4] == ["4"]
-    assert len(said) == 5
 
 
 # a saved plan

@@ -22,79 +22,6 @@ from tests.project.size import LIMITS, measure
 PACKAGE = ROOT / "hooksync"
 MOST_PARAMETERS = 5
 
-# The parts of the system that a package, or one of its modules, may touch. The longest entry that
-# fits a module applies to the module. A permission that no module uses is an error, too.
-TOUCHES = {
-    "": "",
-    "__main__": "exit",
-    "receiver": "random socket time",  # claims, and their expiry; a connection to SQLite
-    "cli": "",
-    "cli.arguments": "",
-    "cli.local": "os random",  # the sandbox's hooks file and secrets
-    "cli.main": "os print stdio",
-    "cli.run": "os stdio",
-    "cli.terminal": "os signal stdio",
-    "commands": "",
-    "api.run": "os random",  # the process's environment; the id of a plan is random
-    "commands.init": "open os",  # the file that it writes
-    "commands.printing": "os random",  # the system's name, new secrets
-    "api": "",
-    "output": "",
-    "output.html": "open os",  # the page that it fills in
-    "receivers": "",
-    "reconcile": "",
-    "reconcile.context": "os",  # the machine and the user that a report names
-    "reconcile.journal": "os",  # random salts
-    "state": "",
-    "state.fingerprints": "os",  # the number of processors
-    "state.git": "os",
-    "state.local": "os",
-    "state.contract": "os",  # a random id, the process
-    "state.store": "os",
-    "service": "",
-    "service.connections": "os socket time",
-    "receivers.events": "random",  # no two events are alike
-    "service.http": "random",
-    "service.responses": "socket",
-    "receivers.challenges": "random",
-    "config": "",
-    "config.schema_errors": "open os",  # examples
-    "config.files": "os",
-    "config.secret_sources": "os",
-    "core": "",
-    "core.output": "open os stdio",
-    "core.git": "os",
-    "core.programs": "os signal subprocess",
-    "core.clock": "time",
-    "core.reading": "open os",
-    "core.schema": "open os",
-}
-TOUCHING_MODULES = {  # modules of Python; a module that imports one touches a part of the system
-    **dict.fromkeys(
-        ("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput", "platform", "getpass"),
-        "os",
-    ),
-    **dict.fromkeys(
-        ("socket", "ssl", "http.client", "http.server", "urllib.request", "asyncio"), "socket"
-    ),
-    **dict.fromkeys(("subprocess", "multiprocessing"), "subprocess"),
-    **dict.fromkeys(("random", "secrets", "uuid"), "random"),
-    "time": "time",
-    "signal": "signal",
-    "logging": "logging",
-}
-TOUCHING_CALLS = {
-    "open": "open",
-    "print": "print",
-    "input": "stdio",
-    "exit": "exit",
-    "quit": "exit",
-}
-TOUCHING_ATTRIBUTES = {
-    **dict.fromkeys([("sys", name) for name in ("stdin", "stdout", "stderr", "argv")], "stdio"),
-    ("sys", "exit"): "exit",
-    **dict.fromkeys([("datetime", "now"), ("datetime", "today"), ("date", "today")], "now"),
-}
 ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
 # Only these modules import each library. A ~ marks an import inside a function, which keeps the
 # start-up fast.
@@ -162,9 +89,6 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
-PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
-
-
 def imports(tree: ast.AST, *, is_lazy: bool = False) -> Iterator[Import]:
     """Yield all imports, also those inside functions and those for types."""
     for node in ast.iter_child_nodes(tree):
@@ -189,29 +113,6 @@ def foreign_imports(name: str) -> Iterator[Import]:
     """Return the imports of libraries that are not part of Python."""
     own = {"hooksync"} | ALWAYS_THERE
     return (each for each in imports(modules()[name]) if each.target.split(".")[0] not in own)
-
-
-def touched(name: str) -> set[str]:
-    """Return the parts of the system that a module touches by itself."""
-    found = set()
-    for each in imports(modules()[name]):
-        spelt = [each.target, *(f"{each.target}.{taken}" for taken in each.names)]
-        found |= {TOUCHING_MODULES[module] for module in spelt if module in TOUCHING_MODULES}
-        pairs = [(each.target, taken) for taken in each.names]
-        found |= {TOUCHING_ATTRIBUTES[pair] for pair in pairs if pair in TOUCHING_ATTRIBUTES}
-    for node in ast.walk(modules()[name]):
-        match node:
-            case ast.Call(func=ast.Name(id=called)) if called in TOUCHING_CALLS:
-                found.add(TOUCHING_CALLS[called])
-            case ast.Attribute(value=ast.Name(id=holder), attr=attribute):
-                found |= {
-                    TOUCHING_ATTRIBUTES[key]
-                    for key in [(holder, attribute)]
-                    if key in TOUCHING_ATTRIBUTES
-                }
-            case ast.Name(id="SystemExit"):
-                found.add("exit")
-    return found
 
 
 def written(tree: ast.Module) -> set[str]:
@@ -272,12 +173,6 @@ def opens_to_write(call: ast.Call) -> bool:
     }
 
 
-def rule_for(name: str) -> str:
-    """Return the entry of TOUCHES that applies to a module."""
-    fitting = [entry for entry in TOUCHES if entry in ("", name) or name.startswith(f"{entry}.")]
-    return max(fitting, key=len)
-
-
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (
         node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -290,15 +185,6 @@ def test_the_contracts_of_import_linter_hold(
     monkeypatch.chdir(ROOT)
     code = lint_imports(no_cache=True)
     assert code == 0, capsys.readouterr().out
-
-
-@pytest.mark.parametrize("rule", TOUCHES)
-def test_a_package_touches_exactly_the_parts_of_the_system_that_the_table_allows(rule: str) -> None:
-    found: set[str] = set()
-    for name in (each for each in modules() if not each.startswith("sandbox")):
-        if rule_for(name) == rule:
-            found |= touched(name)
-    assert found == set(TOUCHES[rule].split())
 
 
 def test_only_the_modules_in_the_table_import_each_library() -> None:
@@ -371,16 +257,6 @@ def test_the_page_on_the_architecture_names_only_modules_and_functions_that_exis
             each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef)
         }
         assert not name or name in defined, f"{package}/{module}.py defines no {name}"
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_the_docstring_of_a_package_has_four_lines_and_ends_with_where_to_begin(
-    package: str,
-) -> None:
-    lines = (ast.get_docstring(modules()[package]) or "").splitlines()
-    assert len(lines) == 4
-    assert lines[1] == ""
-    assert lines[3].startswith("Begin with ")
 
 
 def test_no_function_takes_more_than_five_positional_parameters() -> None:

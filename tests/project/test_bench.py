@@ -4,7 +4,6 @@ the figures.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -16,7 +15,6 @@ from tests.command_line import ROOT
 PAGE = ROOT / "docs" / "internals" / "performance.md"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the use of a process is measured on POSIX alone")
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_a_quick_run_of_the_benchmarks_prints_as_many_rows_as_the_page_on_performance_has() -> None:

@@ -26,7 +26,6 @@ from tests.git_servers import PASSWORD, Remote, missing_program, served
 from tests.wire import Wire
 
 GITLAB = ROOT / "examples" / "ci" / "gitlab"
-EXAMPLE = ROOT / "examples" / "staging-and-production"
 TEMPLATE = (GITLAB / "hooksync.yml").read_text(encoding="utf-8")
 CHILD = r"(?:\s*\[\S+\] -> )?"  # before the name of a job of a child pipeline
 STATUS = re.compile(rf"(?m)^ *(PASS|FAIL) +{CHILD}(\S+)")

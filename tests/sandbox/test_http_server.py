@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -176,24 +174,3 @@ def test_of_too_many_silent_connections_the_oldest_is_closed() -> None:
         assert received(silent[-1]).startswith(b"HTTP/1.1 200 ")
 
 
-def test_neither_a_new_connection_nor_the_time_limit_closes_a_busy_connection() -> None:
-    can_answer = threading.Event()
-    arrived = threading.Semaphore(0)
-
-    def respond(connection: Connection, request: IncomingRequest) -> None:
-        arrived.release()
-        can_answer.wait()
-        connection.send(Reply(204))
-
-    with LoopbackServer(0, respond) as server, ExitStack() as clients:
-        request = head(f"Host: 127.0.0.1:{server.port}", "Connection: close").encode()
-        busy = [clients.enter_context(connected(server)) for _ in range(MAX_CONNECTIONS)]
-        for client in busy:
-            client.sendall(request)
-            arrived.acquire()
-        assert set(server.open.values()) == {math.inf}
-        with connected(server) as client:
-            assert received(client) == b""
-        can_answer.set()
-        for client in busy:
-            assert received(client).startswith(b"HTTP/1.1 204 ")

@@ -19,7 +19,7 @@ import pytest
 from hooksync.core.clock import SYSTEM_CLOCK
 from hooksync.core.errors import ExitCode, FileError, Refused, UsageError
 from hooksync.state.cloud import CloudBackend
-from hooksync.state.contract import Changed, Content, Holder
+from hooksync.state.contract import Content, Holder
 from hooksync.state.format import state_text
 from hooksync.state.remote import RemoteStore
 from hooksync.state.store import run_lock
@@ -265,18 +265,6 @@ def test_an_unusable_answer_is_reported(data: bytes, said: str, environ: Surroun
         )
 
 
-def test_a_proxy_of_the_environment_is_used(
-    environ: Surround, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Wire(saying(answer(b"<Error><Code>NoSuchKey</Code></Error>", "404 Not Found"))) as wire:
-        monkeypatch.setenv("HTTP_PROXY", wire.url)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        monkeypatch.delenv("no_proxy", raising=False)
-        endpoint = {"AWS_ENDPOINT_URL": "http://s3.invalid", "AWS_ALLOW_HTTP": "true"}
-        assert CloudBackend("s3://museum/key", environ({**KEYS, **endpoint})).get() is None
-        assert wire.request_lines == ["GET http://s3.invalid/museum/key HTTP/1.1"]
-
-
 def test_a_setting_that_turns_conditional_writes_off_is_refused(environ: Surround) -> None:
     off = {
         "AWS_CONDITIONAL_PUT": "disabled",
@@ -319,16 +307,6 @@ def test_without_a_run_lock_the_object_is_the_state_itself(cloud: CloudBackend) 
     assert json.loads(get_raw(cloud))["format"] == "hooksync.held/1"
     cloud.put(Content(TEXT), version, "")
     assert get_raw(cloud).decode() == TEXT
-
-
-@pytest.mark.slow
-@on_servers
-def test_an_update_does_not_create_a_deleted_object_again(cloud: CloudBackend) -> None:
-    version = cloud.put(Content(TEXT), None, "")
-    cloud._call("deleted", lambda obstore: obstore.delete(cloud._store, cloud._key))
-    with pytest.raises(Changed):
-        cloud.put(Content(OTHER), version, "")
-    assert cloud.get() is None
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from hooksync.core.errors import FileError, UsageError
 from hooksync.state.contract import Changed, Content
 from hooksync.state.git import GitBackend
 from tests.command_line import ROOT
-from tests.git_servers import BRANCH, PASSWORD, USER, Remote, log_in, missing_program, served
+from tests.git_servers import BRANCH, PASSWORD, Remote, log_in, missing_program, served
 
 pytestmark = [
     pytest.mark.slow,
@@ -138,19 +138,6 @@ def test_a_push_that_fails_during_a_different_push_can_be_tried_again(by_path: R
     assert backend.get() == (TWO, version)
 
 
-def test_a_rewritten_branch_can_be_read_and_written(by_path: Remote) -> None:
-    backend = open_at(by_path.clone("one"), by_path)
-    old = backend.put(TWO, backend.put(ONE, None, "x"), "y")
-    by_path.git("update-ref", f"refs/heads/{BRANCH}", f"{by_path.head()}~1")
-    with pytest.raises(Changed):
-        backend.put(Content('{"three": 3}\n', None), old, "z")
-    found = backend.get()
-    assert found is not None
-    assert found[0].state == ONE.state
-    version = backend.put(TWO, found[1], "again")
-    assert backend.get() == (TWO, version)
-
-
 def test_a_deleted_branch_counts_as_no_state(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     old = backend.put(ONE, None, "x")
@@ -160,24 +147,6 @@ def test_a_deleted_branch_counts_as_no_state(by_path: Remote) -> None:
     assert found[0].state is None
     with pytest.raises(Changed):
         backend.put(TWO, old, "y")
-
-
-def test_a_branch_that_is_protected_against_force_pushes_and_deletion_is_enough(
-    over_http: Remote,
-) -> None:
-    over_http.git("config", "receive.denyNonFastForwards", "true")
-    over_http.git("config", "receive.denyDeletes", "true")
-    backend = open_at(over_http.clone("one", "--depth=1"), over_http)
-    version = None
-    for number in range(3):
-        state = f'{{"number": {number}}}\n'
-        version = backend.put(Content(state, '{"id": "a"}'), version, f"change {number}")
-        version = backend.put(Content(state, None), version, "run lock released")
-        assert open_at(over_http.clone(f"reader-{number}"), over_http).get() == (
-            Content(state, None),
-            version,
-        )
-    assert over_http.log() == ["hooksync: change 0", "hooksync: change 1", "hooksync: change 2"]
 
 
 def test_a_run_that_lost_its_lock_writes_nothing(by_path: Remote) -> None:
@@ -297,27 +266,6 @@ def test_git_settings_of_the_clone_and_the_user_do_not_affect_the_state(over_htt
     ]
 
 
-def test_the_backend_works_in_a_worktree_a_submodule_and_a_subfolder(by_path: Remote) -> None:
-    clone = by_path.clone("one")
-    by_path.git("worktree", "add", "--quiet", "--detach", str(by_path.folder / "tree"), at=clone)
-    outer = by_path.folder / "outer"
-    by_path.git("init", "--quiet", str(outer))
-    by_path.git(
-        "-c",
-        "protocol.file.allow=always",
-        "submodule",
-        "--quiet",
-        "add",
-        by_path.url,
-        "inner",
-        at=outer,
-    )
-    (clone / "deep" / "er").mkdir(parents=True)
-    version = open_at(clone / "deep" / "er", by_path).put(ONE, None, "x")
-    for folder in (by_path.folder / "tree", outer / "inner"):
-        assert open_at(folder, by_path).get() == (ONE, version)
-
-
 def test_the_backend_works_in_a_hook_of_a_different_repository(by_path: Remote) -> None:
     backend = open_at(
         by_path.clone("one"),
@@ -336,38 +284,6 @@ def test_a_remote_at_a_relative_path_is_found(by_path: Remote) -> None:
     by_path.git("config", "remote.origin.url", "../remote.git", at=clone)
     (clone / "deep").mkdir()
     open_at(clone / "deep", by_path).put(ONE, None, "x")
-
-
-def test_credentials_are_found_wherever_git_finds_them(over_http: Remote) -> None:
-    clone = over_http.clone("one")
-    config = Path(over_http.environ["HOME"]) / ".gitconfig"
-    header = config.read_text(encoding="utf-8")
-    config.unlink()
-    assert "git ls-remote" in refusal(open_at(clone, over_http))
-    (clone / ".git" / "extra").write_text(header, encoding="utf-8")
-    over_http.git("config", "include.path", "extra", at=clone)
-    assert open_at(clone, over_http).get() is None
-    over_http.git("config", "--unset", "include.path", at=clone)
-    over_http.git(
-        "config", f"includeIf.gitdir:{clone}/.git.path", str(clone / ".git" / "extra"), at=clone
-    )
-    assert open_at(clone, over_http).get() is None
-    over_http.git("config", "--remove-section", f"includeIf.gitdir:{clone}/.git", at=clone)
-    config.write_text(
-        f'[includeIf "gitdir:{clone}/"]\n\tpath = {clone}/.git/extra\n', encoding="utf-8"
-    )
-    assert open_at(clone, over_http).get() is None
-    config.unlink()
-    key, value = over_http.url, header.partition("= ")[2].strip()
-    variables = {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{key}.extraHeader",
-        "GIT_CONFIG_VALUE_0": value,
-    }
-    assert open_at(clone, over_http, **variables).get() is None
-    helper = f"!f() {{ echo username={USER}; echo password={PASSWORD}; }}; f"
-    over_http.git("config", "credential.helper", helper, at=clone)
-    assert open_at(clone, over_http).get() is None
 
 
 @pytest.mark.parametrize(
@@ -441,39 +357,6 @@ def test_ctrl_c_in_a_terminal_does_not_end_a_write(by_path: Remote) -> None:
     assert by_path.log() == ["hooksync: x"]
 
 
-def test_a_killed_run_leaves_no_temporary_folder_and_no_lock_of_git(by_path: Remote) -> None:
-    begun, go_on = by_path.folder / "begun", by_path.folder / "go-on"
-    for fifo in (begun, go_on):
-        os.mkfifo(fifo)
-    by_path.hook(f"echo > {begun}\ncat {go_on}\n")
-    scratch = by_path.folder / "scratch"
-    scratch.mkdir()
-    clone = by_path.clone("one", "--depth=1")
-    command = [sys.executable, "-c", WRITE, WHERE, str(clone)]
-    environ = by_path.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
-    with subprocess.Popen(command, env=environ) as run:
-        begun.read_text(encoding="utf-8")  # the server has received the push, and its hook blocks
-        run.kill()
-    go_on.write_text("", encoding="utf-8")
-    assert not list(scratch.iterdir())
-    assert not [
-        path for path in clone.rglob("*") if path.suffix == ".lock" or path.name.startswith("tmp_")
-    ]
-
-
-def test_a_git_process_that_times_out_leaves_no_lock_file(by_path: Remote) -> None:
-    clone = by_path.clone("one", "--depth=1")
-    open_at(by_path.clone("two"), by_path).put(ONE, None, "x")
-    by_path.git("config", "remote.origin.url", f"file://{by_path.path}", at=clone)
-    # upload-pack reads this setting from no other file
-    config = Path(by_path.environ["HOME"]) / ".gitconfig"
-    by_path.git("config", "--file", str(config), "uploadpack.packObjectsHook", "sleep 600; #")
-    assert "no answer within 2 seconds" in refusal(
-        GitBackend(WHERE, str(clone), by_path.environ, timeout=2)
-    )
-    assert not list(clone.rglob("*.lock"))
-
-
 # --- errors
 
 
@@ -531,30 +414,6 @@ def test_a_symbolic_link_in_the_place_of_the_state_is_refused(by_path: Remote) -
     tree = by_path.git("mktree", data=f"120000 blob {blob}\thooks.state.json\n")
     by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
     assert "did not write" in refusal(open_at(by_path.clone("one"), by_path))
-
-
-@pytest.mark.parametrize(
-    ("ref", "name", "size"),
-    [
-        (f"refs/heads/{BRANCH}", "hooks.state.json", 64 * 1024**2 + 1),
-        (f"refs/hooksync/{BRANCH}", "run-lock.json", 8193),
-    ],
-)
-def test_a_file_that_is_too_large_is_not_read(
-    by_path: Remote, ref: str, name: str, size: int
-) -> None:
-    blob = by_path.git("hash-object", "-w", "--stdin", data=" " * size)
-    tree = by_path.git("mktree", data=f"100644 blob {blob}\t{name}\n")
-    by_path.git("update-ref", ref, by_path.git("commit-tree", tree, "-m", "x"))
-    assert "did not write" in refusal(open_at(by_path.clone("one"), by_path))
-
-
-def test_a_state_that_is_not_text_is_one_clear_error(by_path: Remote) -> None:
-    (by_path.folder / "bad").write_bytes(b"\xff\xfe\x00")
-    blob = by_path.git("hash-object", "-w", str(by_path.folder / "bad"))
-    tree = by_path.git("mktree", data=f"100644 blob {blob}\thooks.state.json\n")
-    by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
-    assert "did not write: hooks.state.json" in refusal(open_at(by_path.clone("one"), by_path))
 
 
 def test_a_protected_branch_is_reported_in_the_words_of_the_server(by_path: Remote) -> None:

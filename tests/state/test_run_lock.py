@@ -22,7 +22,6 @@ from hooksync.core.record import replace
 from hooksync.state.contract import Busy, Changed, Holder
 from hooksync.state.format import Integrity, state_text
 from hooksync.state.local import LocalStore
-from hooksync.state.model import State
 from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
@@ -172,31 +171,6 @@ def test_a_file_that_was_written_since_it_was_read_is_left_alone(tmp_path: Path)
     assert path.read_text() == "new"
 
 
-@pytest.mark.parametrize("is_held", [True, False])
-def test_a_run_whose_lock_file_was_deleted_keeps_what_the_next_run_wrote(
-    tmp_path: Path, is_held: bool
-) -> None:
-    path = str(tmp_path / "hooks.state.json")
-    first, second = LocalStore(path), LocalStore(path)
-
-    def meanwhile(now: State) -> State:
-        if not load(LocalStore(str(path))):  # the first time only
-            os.unlink(f"{path}.lock")
-            with second.hold(HOLDER):
-                update(second, adding(entry(identifier="2")))
-        return adding(entry(identifier="1"))(now)
-
-    if is_held:
-        with first.hold(HOLDER):
-            update(first, meanwhile)
-    else:
-        Path(f"{path}.lock").touch()
-        update(first, meanwhile)
-    found = load(LocalStore(str(path)))
-    assert found is not None
-    assert ids_of(found, "brama") == {"1", "2"}
-
-
 # --- the lock file
 
 
@@ -262,26 +236,6 @@ def test_a_killed_run_no_longer_holds_the_lock_and_the_next_run_deletes_its_draf
         assert json.loads(Path(f"{path}.lock.json").read_text())["process"] == 4711
     assert not any(draft.exists() for draft in drafts)
     assert all(other.exists() for other in others)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "",
-        "[]",
-        "{}",
-        "\xff",
-        "[" * 8192,
-        '{"user": 1}',
-        json.dumps({"user": "x", "host": None, "ci_run": None, "since": "x"}),
-    ],
-)
-def test_an_unreadable_holder_is_unknown_but_still_holds_the_lock(path: str, words: str) -> None:
-    with LocalStore(path).hold(HOLDER):
-        Path(f"{path}.lock.json").write_text(words, encoding="latin-1")
-        with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
-            pass
-    assert caught.value.holder is None
 
 
 def test_a_printed_holder_contains_no_control_characters() -> None:

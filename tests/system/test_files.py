@@ -9,7 +9,6 @@ import json
 import os
 import re
 import socket
-import subprocess
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -17,10 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import Run
-from tests.conftest import HOOKS, SECRET, Place
+from tests.conftest import HOOKS, Place
 from tests.lanes import covering, sampled
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="no such names and no such pipes there")
 
 EVIL = (
     "x\n::set-output name=a::b\n"
@@ -172,43 +169,6 @@ def test_no_device_other_than_the_null_device_is_read_or_written(place: Place) -
         assert "it is a pipe, a socket or a device, not a file" in run.err
 
 
-@pytest.mark.slow
-def test_a_standard_input_that_does_not_block_is_read_to_its_end(place: Place) -> None:
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    half = len(HOOKS) // 2
-    os.write(writing, HOOKS[:half].encode())
-    with place.popen("validate", "-f", "-", stdin=reading) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1)
-        os.write(writing, HOOKS[half:].encode())
-        os.close(writing)
-        out, err = process.communicate()
-    os.close(reading)
-    assert process.returncode == 0, out + err
-
-
-@pytest.mark.parametrize("folder", sampled(["/dev/fd", "/proc/self/fd"], 2))
-def test_a_process_substitution_can_be_a_hooks_file_or_a_saved_plan(
-    folder: str, place: Place
-) -> None:
-    if not os.path.isdir(folder):
-        pytest.skip("no such folder there")
-    assert place.run("plan", "--out", "plan.json").code == 0
-    for text, arguments in (
-        (HOOKS, ["validate", "-f"]),
-        ((place.folder / "plan.json").read_text(), ["apply"]),
-    ):
-        reading, writing = os.pipe()
-        process = place.popen(*arguments, f"{folder}/{reading}", pass_fds=[reading])
-        os.close(reading)
-        # after the start, because the process waits for the text
-        with open(writing, "w", encoding="utf-8") as pipe:
-            pipe.write(text)
-        out, err = process.communicate()
-        assert process.returncode == 0, out + err
-
-
 @pytest.mark.parametrize("stream", sampled(["/dev/stdout", "/dev/stderr", "/proc/self/fd/1"], 3))
 def test_a_plan_can_be_saved_to_a_standard_stream(stream: str, place: Place) -> None:
     if not os.path.exists(os.path.dirname(stream)):
@@ -228,19 +188,6 @@ def test_a_symbolic_link_in_the_place_of_an_output_is_replaced_and_never_followe
     assert (place.folder / "precious").read_text() == "old"
     assert not (place.folder / "written.json").is_symlink()
     assert "hooksync" in (place.folder / "written.json").read_text()
-
-
-def test_a_plan_that_would_contain_a_secret_is_refused_and_text_output_masks_it(
-    place: Place,
-) -> None:
-    shown = place.run("plan", "--out", f"{SECRET}.json")
-    assert shown.code == 0
-    assert "saved: hooksync apply ***.json carries out exactly this" in shown.err
-    for flags in (["--out", "plan.json"], ["--format", "json"]):
-        refused = place.run("plan", "--state", f"{SECRET}.state.json", *flags)
-        assert (refused.code, '"steps"' in refused.out) == (1, False)
-        assert "the plan would hold a secret" in refused.err
-    assert not (place.folder / "plan.json").exists()
 
 
 def test_no_other_user_can_hold_the_lock_of_a_local_state(place: Place) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -106,7 +105,6 @@ WITH_A_NAME = {  # {}: a file name that contains all secrets
 }
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no such names there")
 @pytest.mark.parametrize("what", sampled(WITH_A_NAME, 20, 2))
 def test_no_format_shows_a_secret_that_a_file_name_contains(what: str, place: Place) -> None:
     (place.folder / ALL).mkdir()
@@ -134,7 +132,6 @@ def assert_complete(run: Run, arguments: list[str]) -> None:
         json.loads(run.out)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="it is ended by a signal")
 def test_listen_shows_no_secret_that_an_event_contains(tmp_path: Path) -> None:
     refs = []
     for number, value in enumerate(VALUES):
