@@ -172,5 +172,3 @@ def test_of_too_many_silent_connections_the_oldest_is_closed() -> None:
         assert received(silent[0]) == b""
         silent[-1].sendall(head("Connection: close").encode())
         assert received(silent[-1]).startswith(b"HTTP/1.1 200 ")
-
-
