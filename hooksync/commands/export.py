@@ -14,7 +14,7 @@ from hooksync.api.inputs import Declared, hold_to_policy, prepare
 from hooksync.commands.export_draft import ExportedTenancy, Need, slug
 from hooksync.commands.options import Format, LiveOptions
 from hooksync.commands.problems import show_problems, show_running
-from hooksync.config.declarations import Settings, TenancyDeclaration, Written
+from hooksync.config.declarations import Settings, TemplateAt, TenancyDeclaration
 from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.errors import ExitCode, Interrupted, Problem, UsageError
@@ -171,8 +171,8 @@ def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
     return tenancy
 
 
-def _written(text: str) -> Written:
-    return Written(parse_template(escape(text)), _COMMAND_LINE)
+def _written(text: str) -> TemplateAt:
+    return TemplateAt(parse_template(escape(text)), _COMMAND_LINE)
 
 
 def export_text(one: ExportedTenancy) -> str:

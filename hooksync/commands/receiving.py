@@ -23,7 +23,9 @@ from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run, open_run
 
 _HERE = Location("<command line>", 1, 1)
-_NO_SERVER = declarations.Written(parse_template(""), _HERE)  # so a policy has no server to judge
+_NO_SERVER = declarations.TemplateAt(
+    parse_template(""), _HERE
+)  # so a policy has no server to judge
 _MOST_CALLS = 2  # at a time: `fire` may send one event twice at once
 
 
@@ -125,7 +127,7 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
         raise UsageError(problem)
     _, name, _ = split_url(masked_url(template.text))
     entry = declarations.SubscriptionDeclaration(
-        name, declarations.Written(template, _HERE), (Trigger(""),), secrets[0], _HERE
+        name, declarations.TemplateAt(template, _HERE), (Trigger(""),), secrets[0], _HERE
     )
     others = (replace(entry, secret=ref, triggers=()) for ref in secrets[1:])
     return declarations.TenancyDeclaration(

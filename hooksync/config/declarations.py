@@ -3,7 +3,7 @@
 `select` and `narrowed` keep the declarations that --tenancy and --target match.
 
 The module `resolve` judges the texts. It judges a text without `${NAME}` when its file is read, and
-any other text when it is filled in. Messages never quote a text: `Written.subject` names it.
+any other text when it is filled in. Messages never quote a text: `TemplateAt.subject` names it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ON_DEVICE = (
 _VALIDATE_HINT = "`hooksync validate` needs no credentials"
 
 
-class Written(Record, frozen=True):
+class TemplateAt(Record, frozen=True):
     """A text with references, and where it is written."""
 
     template: Template
@@ -39,7 +39,7 @@ class SubscriptionDeclaration(model.PlainFields, frozen=True):
     """One subscription as the file declares it, its defaults already in place."""
 
     name: str
-    url: Written
+    url: TemplateAt
     triggers: tuple[model.Trigger, ...]  # each once; empty only if a problem was reported
     secret: model.SecretRef
     location: model.Location  # of its name
@@ -51,8 +51,8 @@ class Settings(model.PlainSettings, frozen=True):
     `Settings()` holds the defaults of settings that a tenancy leaves out.
     """
 
-    server: Written | None = None
-    tenant: Written | None = None
+    server: TemplateAt | None = None
+    tenant: TemplateAt | None = None
 
 
 class TenancyDeclaration(Record, frozen=True):

@@ -14,8 +14,8 @@ from hooksync.config.declarations import (
     Document,
     Settings,
     SubscriptionDeclaration,
+    TemplateAt,
     TenancyDeclaration,
-    Written,
 )
 from hooksync.config.files import Source
 from hooksync.config.references import reference_problems
@@ -243,7 +243,7 @@ class _FileReader:
         plain = given_fields(model.PlainFields, fields)
         return SubscriptionDeclaration(name, url, triggers or (), secret, self._at(mark), **plain)
 
-    def _text(self, fields: YamlMap, key: str) -> Written | None:
+    def _text(self, fields: YamlMap, key: str) -> TemplateAt | None:
         """Read a text that may hold `${NAME}`.
 
         Returns None if the key is missing, or if the text is malformed. The latter is noted.
@@ -252,7 +252,7 @@ class _FileReader:
             return None
         mark = fields.value_mark(key)
         try:
-            return Written(parse_template(fields[key]), self._at(mark))
+            return TemplateAt(parse_template(fields[key]), self._at(mark))
         except ValueError as error:
             self._note(f"{key} has {error}", "write ${NAME}, or $$ for a dollar", mark)
             return None

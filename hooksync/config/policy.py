@@ -16,9 +16,9 @@ from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
-from hooksync.config.declarations import TenancyDeclaration, Written
+from hooksync.config.declarations import TemplateAt, TenancyDeclaration
 from hooksync.config.files import lies_in, read_settings
-from hooksync.config.references import Use, named_refs, uses_of
+from hooksync.config.references import VariableUse, named_refs, uses_of
 from hooksync.config.yaml_loader import read_yaml
 from hooksync.core import urls
 from hooksync.core.errors import FileError, Problem
@@ -116,7 +116,7 @@ class Policy(Record, frozen=True):
     ) -> Iterator[Problem]:
         server = tenancy.settings.server
         if server is None:
-            server = Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
+            server = TemplateAt(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
         text, is_whole = _filled_or_prefix(server, environ)
         if is_whole and not urls.server_fault(text):  # otherwise `resolve` judges it
             yield from self._host_breaches("servers", urls.server_url(text), "the server", server)
@@ -125,7 +125,7 @@ class Policy(Record, frozen=True):
             yield self._problem("allow_http", what, tenancy.location)
 
     def _receiver_breaches(
-        self, written: Written, environ: Mapping[str, str] | None
+        self, written: TemplateAt, environ: Mapping[str, str] | None
     ) -> Iterator[Problem]:
         text, is_whole = _filled_or_prefix(written, environ)
         scheme, _, tail = urls.split_url(text)
@@ -136,7 +136,7 @@ class Policy(Record, frozen=True):
             yield self._problem("allow_http", "the URL is plain http", written.location)
 
     def _host_breaches(
-        self, field: str, url: str, subject: str, written: Written, *, is_whole: bool = True
+        self, field: str, url: str, subject: str, written: TemplateAt, *, is_whole: bool = True
     ) -> Iterator[Problem]:
         globs: Allowed = getattr(self, field)
         scheme, netloc, path = urls.split_url(url)
@@ -152,7 +152,7 @@ class Policy(Record, frozen=True):
             what = f"{subject} leads to a path of {netloc}"
         yield self._problem(field, what, written.location)
 
-    def _variable_breaches(self, use: Use) -> Iterator[Problem]:
+    def _variable_breaches(self, use: VariableUse) -> Iterator[Problem]:
         """Judge a variable by its role. In the role "place", messages would show its value.
 
         A variable that is in both lists of the policy counts as a secret.
@@ -224,7 +224,7 @@ def read_policy(path: str) -> Policy:
     return Policy(path, lines, **given_fields(Policy, given))
 
 
-def _filled_or_prefix(written: Written, environ: Mapping[str, str] | None) -> tuple[str, bool]:
+def _filled_or_prefix(written: TemplateAt, environ: Mapping[str, str] | None) -> tuple[str, bool]:
     """Return a filled-in text, and True.
 
     If a variable is not known, return the text before the first variable, and False.

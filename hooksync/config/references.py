@@ -13,8 +13,8 @@ from typing import Literal
 
 from hooksync.config.declarations import (
     ON_DEVICE,
+    TemplateAt,
     TenancyDeclaration,
-    Written,
     is_own,
     reference_problem,
 )
@@ -39,7 +39,7 @@ _SHOWN = {
 _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 
 
-class Use(Record, frozen=True):
+class VariableUse(Record, frozen=True):
     """One use of a variable, or of a different source of secrets, in a tenancy."""
 
     name: str  # of the variable; "" for a file, a command or a keyring
@@ -51,7 +51,9 @@ class Use(Record, frozen=True):
     ref: SecretRef | None = None  # None if the variable is part of a text
 
 
-def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = None) -> Iterator[Use]:
+def uses_of(
+    tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = None
+) -> Iterator[VariableUse]:
     """Yield all uses of a tenancy.
 
     If it leaves out its server, tenant or a credential, it uses the usual variable.
@@ -65,7 +67,7 @@ def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = Non
     ):
         where = text.location if text else tenancy.location
         for name in text.template.names if text else (known,):
-            yield Use(name, "place", where, name == known)
+            yield VariableUse(name, "place", where, name == known)
     usual = asdict(CredentialRefs())
     for field, ref in asdict(settings.credentials).items():
         where = ref.location or tenancy.location
@@ -76,12 +78,14 @@ def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = Non
             yield from _url_variable_uses(entry.url, environ or {})
 
 
-def _reference_use(ref: SecretRef, where: Location | None, *, is_usual: bool = False) -> Use:
+def _reference_use(
+    ref: SecretRef, where: Location | None, *, is_usual: bool = False
+) -> VariableUse:
     name = ref.name if ref.kind == "env" else ""
-    return Use(name, "place" if ref.noun == "username" else "secret", where, is_usual, ref)
+    return VariableUse(name, "place" if ref.noun == "username" else "secret", where, is_usual, ref)
 
 
-def _url_variable_uses(url: Written, environ: Mapping[str, str]) -> Iterator[Use]:
+def _url_variable_uses(url: TemplateAt, environ: Mapping[str, str]) -> Iterator[VariableUse]:
     """Yield a URL's variables: a variable in its scheme, host or port is a place.
 
     So is a variable right after the host or port, because its value may extend them. A variable
@@ -98,7 +102,7 @@ def _url_variable_uses(url: Written, environ: Mapping[str, str]) -> Iterator[Use
     _, _, tail = split_written(text)
     end = len(text) - len(tail)
     for name, start in starts:
-        yield Use(name, "place" if start <= end else "url", url.location)
+        yield VariableUse(name, "place" if start <= end else "url", url.location)
 
 
 def named_refs(tenancy: TenancyDeclaration) -> list[SecretRef]:

@@ -8,12 +8,11 @@ variables; they never quote what variables hold.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 
 from hooksync.config.declarations import (
     SubscriptionDeclaration,
+    TemplateAt,
     TenancyDeclaration,
-    Written,
     set_fix,
     unset_problem,
 )
@@ -55,13 +54,14 @@ def judge(entries: Sequence[TenancyDeclaration]) -> tuple[list[Problem], list[Pr
 
     Returns problems and warnings.
     """
-    fillings = [_Filling(entry, None) for entry in entries]
-    problems = [*_same_tenancy_problems(fillings)]
+    identities = [(_written_identity(entry), entry) for entry in entries]
+    problems = [*_same_tenancy_problems(identities)]
     warnings = []
-    for filling in fillings:
-        filling.tenancy()  # it notes what is wrong
-        problems += filling.problems
-        warnings += filling.warnings
+    for entry in entries:
+        resolver = Resolver(entry, None)
+        resolver.resolve_tenancy()  # only for its problems: without variables, it is incomplete
+        problems += resolver.problems
+        warnings += resolver.warnings
     return problems, warnings
 
 
@@ -78,25 +78,55 @@ def resolve(
     If `needs_login`, at least one tenancy must have a log-in. Raises FileError with every problem;
     it then names all variables that are not set, also those of secrets.
     """
-    fillings = [_Filling(entry, environ) for entry in entries]
-    tenancies = [filling.tenancy() for filling in fillings]
-    problems = [*_same_tenancy_problems(fillings)]
-    warnings = _override_warnings(fillings, environ)
-    for filling in fillings:
-        problems += filling.problems
-        warnings += filling.warnings
-    has_login = not fillings or any(not filling.unset(filling.login) for filling in fillings)
+    resolvers = [Resolver(entry, environ) for entry in entries]
+    resolved = [resolver.resolve_tenancy() for resolver in resolvers]
+    tenancies = tuple(filter(None, resolved))
+    identities = [(tenancy.key, tenancy) for tenancy in tenancies]
+    problems = [*_same_tenancy_problems(identities)]
+    warnings = _override_warnings(entries, environ)
+    for resolver in resolvers:
+        problems += resolver.problems
+        warnings += resolver.warnings
+    has_login = not entries or any(not _unset(entry, _login(entry), environ) for entry in entries)
     if problems or (needs_login and not has_login):
-        raise _unresolved(fillings, problems)
-    return tuple(filter(None, tenancies)), tuple(dict.fromkeys(warnings))
+        raise _unresolved(entries, environ, problems)
+    return tenancies, tuple(dict.fromkeys(warnings))
 
 
-def _unresolved(fillings: Sequence[_Filling], problems: Iterable[Problem]) -> FileError:
+def _unresolved(
+    entries: Iterable[TenancyDeclaration], environ: Environment, problems: Iterable[Problem]
+) -> FileError:
     """Report these problems, and all variables that are not set."""
-    found = dict.fromkeys(problems)
-    for filling in fillings:
-        found.update(dict.fromkeys(filling.unset([*filling.login, *filling.secrets])))
-    return FileError(*sorted(found, key=lambda problem: problem.where or ("", 0, 0)))
+    everything = dict.fromkeys(problems)
+    for entry in entries:
+        refs = [*_login(entry), *_secrets(entry)]
+        everything.update(dict.fromkeys(_unset(entry, refs, environ)))
+    return FileError(*sorted(everything, key=lambda problem: problem.where or ("", 0, 0)))
+
+
+def _login(entry: TenancyDeclaration) -> list[SecretRef]:
+    """Return the references to the user name and the password, which every log-in needs."""
+    credentials = entry.settings.credentials
+    return [credentials.username, credentials.password]
+
+
+def _secrets(entry: TenancyDeclaration) -> list[SecretRef]:
+    """Return the references to subscriptions' secrets, and to a TOTP seed if one is declared."""
+    seed = entry.settings.credentials.totp
+    declared = [seed] if seed.location else []
+    return declared + [subscription.secret for subscription in entry.subscriptions]
+
+
+def _unset(
+    entry: TenancyDeclaration, refs: Sequence[SecretRef], environ: Environment
+) -> list[Problem]:
+    """Return a problem for each of these references whose variable is not set."""
+    problems = []
+    for ref in dict.fromkeys(refs):
+        problem = unset_problem(ref, environ) if ref.kind == "env" else None
+        if problem:
+            problems.append(replace(problem, where=problem.where or entry.location))
+    return problems
 
 
 def resolve_subscriptions(
@@ -106,11 +136,11 @@ def resolve_subscriptions(
 
     Raises FileError with every problem.
     """
-    filling = _Filling(entry, environ)
-    found = filling.subscriptions()
-    if filling.problems:
-        raise FileError(*dict.fromkeys(filling.problems))
-    return found
+    resolver = Resolver(entry, environ)
+    subscriptions = resolver.resolve_subscriptions()
+    if resolver.problems:
+        raise FileError(*dict.fromkeys(resolver.problems))
+    return subscriptions
 
 
 def url_environment_values(
@@ -161,83 +191,45 @@ def url_problem(
     return None
 
 
-class _Filling:
-    """Fills in and judges one tenancy. If `environ` is None, it takes texts as they are written."""
+class Resolver:
+    """Fills in and judges one tenancy, and collects problems and warnings.
+
+    If `environ` is None, it takes texts as they are written.
+    """
 
     def __init__(self, entry: TenancyDeclaration, environ: Environment | None) -> None:
-        self.entry = entry
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self._entry = entry
         self._environ = environ or {}
         self._is_as_written = environ is None
 
-    def tenancy(self) -> Tenancy | None:
+    def resolve_tenancy(self) -> Tenancy | None:
         """Fill everything in, and judge it. Returns None if there is no valid server."""
-        server = self.server
-        tenant = self.tenant
-        subscriptions = self.subscriptions()
+        server = self._resolve_server()
+        tenant = self._resolve_tenant()
+        subscriptions = self.resolve_subscriptions()
         if server is None:
             return None
-        plain = fields_of(PlainSettings, self.entry.settings)
+        plain = fields_of(PlainSettings, self._entry.settings)
         return Tenancy(
-            self.entry.name,
-            server,
-            *tenant,
-            subscriptions,
-            self.entry.location,
-            **plain,
+            self._entry.name, server, *tenant, subscriptions, self._entry.location, **plain
         )
 
-    @property
-    def identity(self) -> Hashable:
-        """The server and the tenant, by which two entries for the same tenancy are recognized.
-
-        If `environ` is None, they are as written. Otherwise this is None if no server is known.
-        """
-        if self._is_as_written:
-            settings = self.entry.settings
-            written = (settings.server, settings.tenant)
-            return tuple(setting and setting.template.text for setting in written)
-        tenant, _ = self.tenant
-        return self.server and (self.server.base_url, (tenant or "").casefold())
-
-    @property
-    def login(self) -> list[SecretRef]:
-        """The references to the user name and the password, which every log-in needs."""
-        credentials = self.entry.settings.credentials
-        return [credentials.username, credentials.password]
-
-    @property
-    def secrets(self) -> list[SecretRef]:
-        """The references to the subscriptions' secrets, and to a TOTP seed if one is declared."""
-        seed = self.entry.settings.credentials.totp
-        declared = [seed] if seed.location else []
-        return declared + [entry.secret for entry in self.entry.subscriptions]
-
-    def unset(self, refs: Sequence[SecretRef]) -> list[Problem]:
-        """Return a problem for each of these references whose variable is not set."""
-        problems = []
-        for ref in dict.fromkeys(refs):
-            problem = unset_problem(ref, self._environ) if ref.kind == "env" else None
-            if problem:
-                problems.append(replace(problem, where=problem.where or self.entry.location))
-        return problems
-
-    @cached_property
-    def server(self) -> Server | None:
-        """The server; None: it is not known, or it is invalid (a problem is noted)."""
+    def _resolve_server(self) -> Server | None:
+        """Fill in and judge the server. None: it is not known, or it is invalid."""
         written = self._written("server")
         if written is None:
             if not self._is_as_written:
                 fix = f"{_SERVER_FIX}, or set PRESERVICA_SERVER"
-                self._note(f'tenancy "{self.entry.name}" has no server', fix)
+                self._note(f'tenancy "{self._entry.name}" has no server', fix)
             return None
         text = self._fill(written, "server")
         if text is None:
             return None
         if self._is_judged_now(written):
             subject = written.subject("the server")
-            allow_http = self.entry.settings.allow_http
+            allow_http = self._entry.settings.allow_http
             problem = server_problem(text, subject, written.location, allow_http=allow_http)
             if problem:
                 self.problems.append(problem)
@@ -249,9 +241,8 @@ class _Filling:
             self.warnings.append(Problem(what, fix, written.location))
         return server
 
-    @cached_property
-    def tenant(self) -> tuple[str | None, str | None]:
-        """The tenant's name, and how it is written; an empty one counts as not set."""
+    def _resolve_tenant(self) -> tuple[str | None, str | None]:
+        """Return the tenant's name, and how it is written; an empty one counts as not set."""
         written = self._written("tenant")
         text = self._fill(written, "tenant") if written else None
         if not written or not text:
@@ -262,42 +253,39 @@ class _Filling:
             self._note(what, "write the tenant's name, or check the variable", written)
         return text, written.template.text
 
-    def subscriptions(self) -> tuple[DeclaredSubscription, ...]:
-        """Fill in the subscriptions: each entry makes one for each of its triggers."""
-        made = []
-        for entry, text in self.urls:
-            url = HookUrl(entry.url.template.text, text)
-            plain = fields_of(PlainFields, entry)
-            for trigger in entry.triggers:
-                named = (self.entry.name, entry.name, url, trigger, entry.secret, entry.location)
-                made.append(DeclaredSubscription(*named, **plain))
-        return tuple(made)
+    def resolve_subscriptions(self) -> tuple[DeclaredSubscription, ...]:
+        """Fill in the subscriptions whose URLs are known and valid.
 
-    @cached_property
-    def urls(self) -> list[tuple[SubscriptionDeclaration, str]]:
-        """The entries whose URLs are known and valid, with these URLs.
-
-        No two entries may have the same URL and trigger: this is noted, too.
+        Each entry makes one subscription for each of its triggers. No two may have the same URL and
+        trigger.
         """
-        found = []
+        subscriptions: list[DeclaredSubscription] = []
         seen: dict[tuple[Hashable, Trigger], SubscriptionDeclaration] = {}
-        for entry in self.entry.subscriptions:
+        for entry in self._entry.subscriptions:
+            text = self._resolve_url(entry)
             # a tuple, so that a text with references never equals a filled-in URL; hashing the
             # Template itself again and again is slow
-            identity: Hashable = (entry.url.template.text,)
-            text = self._url(entry)
-            if text is not None:
-                found.append((entry, text))
-                identity = normal_url(text)
+            identity = (entry.url.template.text,) if text is None else normal_url(text)
             for trigger in entry.triggers:
                 first = seen.setdefault((identity, trigger), entry)
                 if first is not entry:
                     same = f'the URL and the trigger {trigger.short} of "{first.name}"'
                     what = f'"{entry.name}" has {same} ({first.location})'
                     self.problems.append(Problem(what, "remove one of the two", entry.location))
-        return found
+            if text is not None:
+                subscriptions += self._subscriptions_of(entry, text)
+        return tuple(subscriptions)
 
-    def _url(self, entry: SubscriptionDeclaration) -> str | None:
+    def _subscriptions_of(
+        self, entry: SubscriptionDeclaration, text: str
+    ) -> Iterator[DeclaredSubscription]:
+        url = HookUrl(entry.url.template.text, text)
+        plain = fields_of(PlainFields, entry)
+        for trigger in entry.triggers:
+            named = (self._entry.name, entry.name, url, trigger, entry.secret, entry.location)
+            yield DeclaredSubscription(*named, **plain)
+
+    def _resolve_url(self, entry: SubscriptionDeclaration) -> str | None:
         """Fill in and judge a URL. None: it is not known, or it is invalid (a problem is noted)."""
         written = entry.url
         text = self._fill(written, "URL")
@@ -310,7 +298,7 @@ class _Filling:
         if text is None or not self._is_judged_now(written):
             return text
         subject = written.subject("the URL")
-        problem = url_problem(text, subject, written.location, self.entry.settings.owns)
+        problem = url_problem(text, subject, written.location, self._entry.settings.owns)
         if problem:
             self.problems.append(problem)
             return None
@@ -319,22 +307,22 @@ class _Filling:
             self.warnings.append(Problem(what, "use https", written.location))
         return text
 
-    def _written(self, field: str) -> Written | None:
+    def _written(self, field: str) -> TemplateAt | None:
         """Return the text of a server or a tenant. If it has none, use its usual variable."""
-        written: Written | None = getattr(self.entry.settings, field)
+        written: TemplateAt | None = getattr(self._entry.settings, field)
         variable = f"PRESERVICA_{field.upper()}"
         if not written and self._environ.get(variable):
-            return Written(parse_template(f"${{{variable}}}"), self.entry.location)
+            return TemplateAt(parse_template(f"${{{variable}}}"), self._entry.location)
         return written
 
-    def _is_judged_now(self, written: Written) -> bool:
+    def _is_judged_now(self, written: TemplateAt) -> bool:
         """Whether a text is judged in this pass.
 
         If `environ` is None, texts without variables are judged, otherwise those with variables.
         """
         return (written.template.literal is not None) == self._is_as_written
 
-    def _fill(self, written: Written, noun: str) -> str | None:
+    def _fill(self, written: TemplateAt, noun: str) -> str | None:
         """Fill in a text. None: it is not known. If a variable is not set, a problem is noted."""
         template = written.template
         if self._is_as_written and has_bare_dollar(template.text):
@@ -355,34 +343,43 @@ class _Filling:
                 self._note(f"{noun} variable ${{{name}}} is not set", fix, written)
             return None
 
-    def _note(self, what: str, fix: str, written: Written | None = None) -> None:
-        where = written.location if written else self.entry.location
+    def _note(self, what: str, fix: str, written: TemplateAt | None = None) -> None:
+        where = written.location if written else self._entry.location
         self.problems.append(Problem(what, fix, where))
 
 
-def _override_warnings(fillings: Sequence[_Filling], environ: Environment) -> list[Problem]:
+def _override_warnings(
+    entries: Sequence[TenancyDeclaration], environ: Environment
+) -> list[Problem]:
     """Warn of each variable of a secret whose value in a file differs from the environment's."""
     warnings = []
     overridden = environ.overridden if isinstance(environ, Environ) else {}
     for name, file in overridden.items():
         ref = SecretRef("env", name)
-        if any(ref in filling.login or ref in filling.secrets for filling in fillings):
+        if any(ref in _login(entry) or ref in _secrets(entry) for entry in entries):
             what = f"{name} has different values in the environment and in {file}"
             fix = f"unset {name} to use the value in {file}; the environment overrides it"
             warnings.append(Problem(what, fix))
     return warnings
 
 
-def _same_tenancy_problems(fillings: Sequence[_Filling]) -> Iterator[Problem]:
+def _written_identity(entry: TenancyDeclaration) -> Hashable:
+    """Return the server and the tenant as they are written."""
+    written = (entry.settings.server, entry.settings.tenant)
+    return tuple(setting and setting.template.text for setting in written)
+
+
+def _same_tenancy_problems(
+    identities: Iterable[tuple[Hashable, TenancyDeclaration | Tenancy]],
+) -> Iterator[Problem]:
     """Refuse two entries for the same tenancy: they would undo each other's changes.
 
     An entry without a tenant is compared only with others without one: its tenant becomes known at
     log-in.
     """
-    seen: dict[Hashable, TenancyDeclaration] = {}
-    for filling in fillings:
-        entry = filling.entry
-        first = seen.setdefault(filling.identity, entry) if filling.identity else entry
+    seen: dict[Hashable, TenancyDeclaration | Tenancy] = {}
+    for identity, entry in identities:
+        first = seen.setdefault(identity, entry)
         if first is not entry:
             same = f'the server and tenant of "{first.name}" ({first.location})'
             what = f'tenancy "{entry.name}" has {same}'

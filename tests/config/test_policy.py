@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from hooksync.config.declarations import Written
+from hooksync.config.declarations import TemplateAt
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.policy import Policy, read_policy
@@ -55,7 +55,7 @@ SECRETS = {
     "secret_variables": ("HOOK_SECRET", "FN_KEY"),
     "receivers": ("hooks.example.org",),
 }
-WRITTEN = Written(parse_template("a literal text"), HERE)
+WRITTEN = TemplateAt(parse_template("a literal text"), HERE)
 
 
 def policy_of(folder: Path, text: str = POLICY) -> Policy:
