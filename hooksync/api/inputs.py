@@ -14,7 +14,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_plan, read_sources
 from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
-from hooksync.core.clock import seconds_set
+from hooksync.core.clock import read_seconds
 from hooksync.core.errors import Problem, Refused, UsageError, counted
 from hooksync.core.model import (
     DeclaredSubscription,
@@ -148,7 +148,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     options = declared.options
     world = declared.world
     store = find_store(declared.state, options.files[0], world)
-    list_wait = seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900)
+    list_wait = read_seconds(world.environ, LIST_WAIT_VARIABLE, default=30, minimum=0, maximum=900)
     with ExitStack() as held:
         if store and is_apply:
             held.enter_context(hold_run_lock(store, options.lock_timeout, world))

@@ -9,7 +9,7 @@ Variables replace the values in a URL's query, and parts of its path that look l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from hooksync.config.secret_sources import PYPRESERVICA
 from hooksync.core.errors import Problem
@@ -60,7 +60,8 @@ class ExportedTenancy:
             ).append(subscription)
             self.triggers.add(subscription.trigger.wire)
         for (_, flag), several in groups.items():
-            name = take_name(name_of_url(several[0].url.shown), "-", names)
+            name = unique_name(name_of_url(several[0].url.shown), "-", names)
+            names.add(name.casefold())
             url, variable = self._receiver(name, several[0])
             triggers = sorted(subscription.trigger.short for subscription in several)
             secret = {"env": variable}
@@ -120,7 +121,8 @@ class ExportedTenancy:
         return f"{escape(key)}=${{{self._need(what, value, name, 'url', key)}}}"
 
     def _need(self, what: str, value: str, name: str, *words: str) -> str:
-        variable = take_name(variable_name(name, *words), "_", self._variables)
+        variable = unique_name(variable_name(name, *words), "_", self._variables)
+        self._variables.add(variable.casefold())
         self.needs.append(Need(variable, f"{what} of {self.tenancy.name}/{name}", value))
         return variable
 
@@ -134,15 +136,17 @@ def _fault(live: LiveSubscription) -> str | None:
     return None
 
 
-def take_name(wanted: str, separator: str, taken: set[str]) -> str:
-    """Return an unused name, with a number if necessary, and add it case-folded to `taken`."""
-    name = wanted
+def unique_name(name: str, separator: str, taken: Collection[str]) -> str:
+    """Return a name that differs from those in `taken` by more than case, with a number if needed.
+
+    `taken`: case-folded names.
+    """
+    unique = name
     number = 1
-    while name.casefold() in taken:
+    while unique.casefold() in taken:
         number += 1
-        name = f"{wanted}{separator}{number}"
-    taken.add(name.casefold())
-    return name
+        unique = f"{name}{separator}{number}"
+    return unique
 
 
 def slug(text: str, otherwise: str) -> str:

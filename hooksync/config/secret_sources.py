@@ -17,7 +17,7 @@ from typing import cast
 
 from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_problem
 from hooksync.config.files import is_device, others_may_read, read_settings, real_path
-from hooksync.core.clock import within
+from hooksync.core.clock import run_with_timeout
 from hooksync.core.errors import FileError, Problem, SecretError, os_reason
 from hooksync.core.model import Environ, Location, Secret, SecretRef, SecretState, process_environ
 from hooksync.core.output import is_there
@@ -169,7 +169,7 @@ class SecretSources:
         with process:
             try:
                 talk = partial(programs.talk, process, _MOST_BYTES)
-                code, data, _ = within(self._timeout, talk, self._stop)
+                code, data, _ = run_with_timeout(self._timeout, talk, self._stop)
             except TimeoutError:
                 raise self._timeout_or_interrupt(ref, program, _COMMAND_FIX) from None
             except programs.OutputTooLarge:
@@ -194,7 +194,9 @@ class SecretSources:
             " without a question"
         )
         try:
-            value = within(self._timeout, partial(keyring.get_password, *ref.parts), self._stop)
+            value = run_with_timeout(
+                self._timeout, partial(keyring.get_password, *ref.parts), self._stop
+            )
         except TimeoutError:
             raise self._timeout_or_interrupt(ref, "the keyring", fix) from None
         except Exception as error:  # each backend has its own errors; their texts may be secret

@@ -47,16 +47,18 @@ class Clock:
 SYSTEM_CLOCK = Clock()
 
 
-def seconds_set(environ: Mapping[str, str], name: str, usual: int, least: int, most: int) -> float:
-    """Return the whole seconds that a variable is set to; `usual` if it is empty or not set.
+def read_seconds(
+    environ: Mapping[str, str], name: str, *, default: int, minimum: int, maximum: int
+) -> float:
+    """Return the whole seconds that a variable is set to; `default` if it is empty or not set.
 
-    Raises UsageError unless it is a whole number from `least` to `most`.
+    Raises UsageError unless it is a whole number from `minimum` to `maximum`.
     """
-    text = environ.get(name) or str(usual)
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
-    if not is_number or not least <= int(text) <= most:
-        what = f"{name} is not a whole number of seconds from {least} to {most}"
-        raise UsageError(Problem(what, f"unset it, or set {usual}"))
+    text = environ.get(name) or str(default)
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(maximum))
+    if not is_number or not minimum <= int(text) <= maximum:
+        what = f"{name} is not a whole number of seconds from {minimum} to {maximum}"
+        raise UsageError(Problem(what, f"unset it, or set {default}"))
     return float(text)
 
 
@@ -65,7 +67,7 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
+def run_with_timeout(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
     """Run a call that has no timeout in a daemon thread, and abandon it after `seconds` or a stop.
 
     Raises TimeoutError if it was abandoned. An exception of `do` is raised unchanged.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
-from hooksync.core.clock import within
+from hooksync.core.clock import run_with_timeout
 from hooksync.core.model import process_environ
 from hooksync.core.record import Record
 
@@ -67,7 +67,9 @@ class Git(Record, frozen=True):
             command += ["-c", setting]
         with programs.start([*command, *arguments], self.environ, talks=True) as process:
             try:
-                return within(self.seconds, partial(programs.talk, process, _MOST_OUTPUT, data))
+                return run_with_timeout(
+                    self.seconds, partial(programs.talk, process, _MOST_OUTPUT, data)
+                )
             except BaseException:
                 programs.end(process)
                 raise

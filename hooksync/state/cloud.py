@@ -15,7 +15,7 @@ from datetime import timedelta
 from types import NoneType
 from typing import Any
 
-from hooksync.core.clock import within
+from hooksync.core.clock import run_with_timeout
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, UsageError
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
@@ -184,7 +184,7 @@ class CloudBackend:
         is no object.
         """
         try:
-            return within(_LIMIT, lambda: do(self._obstore()))
+            return run_with_timeout(_LIMIT, lambda: do(self._obstore()))
         except TimeoutError:
             fix = "check the network, and run this again"
             raise self._error(what, "no answer in time", fix) from None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from threading import Event
 
-from hooksync.core.clock import SYSTEM_CLOCK, Clock, seconds_set
+from hooksync.core.clock import SYSTEM_CLOCK, Clock, read_seconds
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused, UsageError
 from hooksync.core.model import process_environ
 from hooksync.core.output import Output, escaped
@@ -64,7 +64,7 @@ def open_store(
     if backend is not None:
         from hooksync.state.remote import RemoteStore  # only here: most runs have a file
 
-        expiry = seconds_set(environ, EXPIRY_VARIABLE, 60, 2, 3600)
+        expiry = read_seconds(environ, EXPIRY_VARIABLE, default=60, minimum=2, maximum=3600)
         # the repository of a branch is found by the folder of the hooks file
         needed = file if where.startswith("git:") and os.path.dirname(file) else ""
         store = RemoteStore(backend, clock, tell, expiry=expiry, file=needed)

@@ -18,7 +18,7 @@ from hooksync.commands.export_draft import (
     ExportedTenancy,
     name_of_url,
     slug,
-    take_name,
+    unique_name,
     variable_name,
 )
 from hooksync.commands.options import LiveOptions
@@ -243,8 +243,7 @@ def test_a_duplicate_is_exported_once_with_a_warning() -> None:
 def test_exported_names_are_readable_and_unique() -> None:
     assert name_of_url("https://Fn.example.net:8443/api/hook?code=x") == "fn-example-net-api-hook"
     assert name_of_url("https://é/") == "hook"
-    taken: set[str] = set()
-    assert [take_name(name, "-", taken) for name in ("a", "A", "b")] == ["a", "A-2", "b"]
+    assert [unique_name(name, "-", {"a", "a-2"}) for name in ("A", "b")] == ["A-3", "b"]
     assert slug("  ", "x") == "x"
     assert variable_name("0-a", "url", "") == "HOOK_0_A_URL"
 
