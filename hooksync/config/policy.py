@@ -249,7 +249,14 @@ def _denied(value: str | frozenset[str], allowed: Allowed | None) -> list[str]:
 
 
 def _is_below(path: str, start: str, *, is_whole: bool) -> bool:
-    """Whether a path is below `start`; if it is not whole, whether it may be when filled in."""
+    """Whether a path is below `start`; if it is not whole, whether it may be when filled in.
+
+    A path with `%`, `;` or letters outside ASCII is below none but the root: servers may read it as
+    a different path.
+    """
+    plain = path.partition("?")[0]
+    if start != "/" and ("%" in plain or ";" in plain or not plain.isascii()):
+        return False
     if not is_whole and start.startswith(path):
         return True
     return urls.owns_url(frozenset([f"https://host{start}"]), f"https://host{path}")

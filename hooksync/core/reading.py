@@ -27,7 +27,10 @@ def read_file(path: str, most: int, *, takes_pipes: bool = False) -> bytes:
     with open(stream or path, "rb", opener=None if stream else _open_at_once) as file:
         if not stream and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, NOT_A_FILE)
-        return file.read(most + 1)
+        data: bytes | None = file.read(most + 1)
+    if data is None:  # e.g. /proc/kmsg, which looks like a regular file, and may block
+        raise OSError(errno.EINVAL, NOT_A_FILE)
+    return data
 
 
 def _open_at_once(path: str, flags: int) -> int:

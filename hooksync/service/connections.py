@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, ClassVar
 
 import requests
@@ -28,6 +28,7 @@ from urllib3.exceptions import HTTPError
 
 from hooksync import __version__
 from hooksync.core.errors import os_reason
+from hooksync.core.urls import literal_address
 from hooksync.service.responses import CallFailed, explain_connecting
 
 # pools to keep, one for each server; to drop a pool would fail the calls that have just taken it
@@ -36,6 +37,7 @@ _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # `requests` uses thes
 _HEADERS = {"User-Agent": f"hooksync/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 _REFUSED_FIXES = {
     "link-local": "use a different host: at such addresses, clouds give keys to their own machines",
+    "unique local": "write the address into the URL: a name may lead to a service of a cloud",
     "private": "if that is intended, write `allow_private_receivers: true` into the policy",
 }
 
@@ -47,19 +49,23 @@ _METADATA = (
     "fd00:ec2::254",  # Amazon
     "fd20:ce::254",  # Google
 )
+_UNIQUE_LOCAL = IPv6Network("fc00::/7")
 
 
-def judge(text: str, *, may_be_private: bool) -> None:
+def judge(text: str, *, may_be_private: bool, is_written: bool) -> None:
     """Raise CallFailed if no call may go to an address.
 
     Private: not global, or multicast. Link-local addresses and those of `_METADATA` are always
-    refused.
+    refused. Clouds choose more such addresses in fc00::/7, so these are refused, too, unless the
+    URL contains the address itself (`is_written`).
     """
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
     if address.is_link_local or str(address) in _METADATA:
         scope = "link-local"
+    elif address in _UNIQUE_LOCAL and not is_written:
+        scope = "unique local"
     elif may_be_private or (address.is_global and not address.is_multicast):
         return
     else:
@@ -121,7 +127,11 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
         connected = super()._new_conn()
         if self.proxy is None:
             try:
-                judge(connected.getpeername()[0], may_be_private=self.may_be_private)
+                judge(
+                    connected.getpeername()[0],
+                    may_be_private=self.may_be_private,
+                    is_written=literal_address(f"[{self.host}]") is not None,
+                )
             except CallFailed:
                 connected.close()
                 raise

@@ -128,7 +128,7 @@ class Transport:
         host, _ = split_port(request.base_url.partition("://")[2])
         address = literal_address(host)
         if address is not None:  # behind a proxy, no other host can be judged
-            judge(str(address), may_be_private=request.may_be_private)
+            judge(str(address), may_be_private=request.may_be_private, is_written=True)
         response = self._sessions[request.may_be_private].request(
             request.method,
             request.base_url + request.path,

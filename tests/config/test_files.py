@@ -130,6 +130,13 @@ def test_file_without_permission_is_an_error(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.skipif(not os.access("/proc/kmsg", os.R_OK), reason="needs Linux, and root")
+def test_a_link_to_a_file_of_the_system_that_would_block_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").symlink_to("/proc/kmsg")
+    with pytest.raises(FileError, match="cannot be read"):
+        read(tmp_path / "hooks.yaml")
+
+
 def test_file_of_50_mb_is_refused_with_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "hooks.yaml"
     path.touch()

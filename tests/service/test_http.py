@@ -118,20 +118,28 @@ LINK_LOCAL = (
 
 @pytest.mark.parametrize("address", PUBLIC.split())
 def test_a_public_address_may_be_called(address: str) -> None:
-    judge(address, may_be_private=False)
+    judge(address, may_be_private=False, is_written=True)
 
 
 @pytest.mark.parametrize("address", PRIVATE.split())
 def test_a_private_address_may_be_called_only_if_that_is_allowed(address: str) -> None:
-    judge(address, may_be_private=True)
+    judge(address, may_be_private=True, is_written=True)
     with pytest.raises(CallFailed, match="the address is private"):
-        judge(address, may_be_private=False)
+        judge(address, may_be_private=False, is_written=True)
 
 
 @pytest.mark.parametrize("address", LINK_LOCAL.split())
 def test_a_link_local_or_metadata_address_is_never_called(address: str) -> None:
     with pytest.raises(CallFailed, match="the address is link-local"):
-        judge(address, may_be_private=True)
+        judge(address, may_be_private=True, is_written=True)
+
+
+@pytest.mark.parametrize(
+    "address", ["fd00:ec2::23", "fd00:c1::a9fe:a9fe", "fd00:42::42", "fc00::1"]
+)
+def test_no_name_leads_to_a_unique_local_address(address: str) -> None:
+    with pytest.raises(CallFailed, match="the address is unique local"):
+        judge(address, may_be_private=True, is_written=False)
 
 
 # requests and answers
