@@ -346,20 +346,19 @@ def test_github_installs_hooksync_by_the_install_script_in_the_checkout_of_the_a
     assert (runner.folder / "GITHUB_PATH").read_text("utf-8") == f"{venv}/bin\n"
 
 
-def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_branch(
+def test_github_reads_the_policy_from_the_default_branch_as_it_is_now(
     runner: Runner, place: Place
 ) -> None:
     runner.answer(("contents/policy.yaml", place.policy_text(servers=["other.example.org"])))
-    for base in ("base-sha", ""):
-        assert runner.step("Fetch the policy", POLICY="policy.yaml", BASE=base).returncode == 0
-    first, second = (words for words, _ in runner.asked())
-    assert ("-f ref=base-sha" in first, "ref=" in second) == (True, False)
+    assert runner.step("Fetch the policy", POLICY="policy.yaml").returncode == 0
+    [(words, _)] = runner.asked()
+    assert "ref=" not in words
     policy = runner.outputs()["file"]
     place.policy()  # the pull request allows everything
     assert runner.step("Plan", HOOKSYNC_POLICY=policy).returncode == 3
     assert place.box.calls == ()
     runner.answer(("contents", None))
-    missing = runner.step("Fetch the policy", POLICY="policy.yaml", BASE="")
+    missing = runner.step("Fetch the policy", POLICY="policy.yaml")
     assert (missing.returncode, runner.outputs()) == (1, {})
     assert "::error title=No policy::" in missing.stdout
 

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Fetch the policy from the base of the pull request, or else from the default branch: never from what is under review.
+# Fetch the policy from the default branch: never from what is under review, and never from an older commit.
 set -euo pipefail
 
 mkdir -p "$FOLDER"
-file=$FOLDER/policy.yaml from=()
-[ -z "$BASE" ] || from=(-f "ref=$BASE")
-if ! gh api --method GET -H "Accept: application/vnd.github.raw+json" "${from[@]}" \
+file=$FOLDER/policy.yaml
+if ! gh api --method GET -H "Accept: application/vnd.github.raw+json" \
     "repos/$GITHUB_REPOSITORY/contents/$POLICY" >"$file"; then
-    echo "::error title=No policy::It could not be read from ${BASE:-the default branch}: it has to be merged first."
+    echo "::error title=No policy::It could not be read from the default branch: it has to be merged first."
     exit 1
 fi
 echo "file=$file" >>"$GITHUB_OUTPUT"
