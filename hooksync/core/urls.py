@@ -59,6 +59,7 @@ _WITH_HOST = re.compile(
     re.DOTALL,
 )
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,11}|[a-z0-9._-]{0,6}))*")
+_NOT_IN_HOST = re.compile("[/?#;=@]")
 _PLAIN_TEXT = re.compile(r"[^:@\\?#%;=]*")
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 _PAIR = re.compile("[^?&;]+")
@@ -81,11 +82,14 @@ def masked_url(url: str) -> str:
     found = _WITH_HOST.fullmatch(url)
     if not found:
         return masked_path(url) if _PLAIN_TEXT.fullmatch(url) else "***"
+    host = ascii_host(found["host"])
+    if _NOT_IN_HOST.search(host):  # e.g. a full-width slash, which the ASCII form turns into `/`
+        return "***"
     user = "***@" if found["user"] else ""
     path = masked_path(found["path"] or "")
     query = _PAIR.sub(lambda pair: masked_pair(pair[0]), found["query"] or "")
     fragment = "#***" if found["fragment"] else ""
-    return f"{found['scheme']}://{user}{ascii_host(found['host'])}{path}{query}{fragment}"
+    return f"{found['scheme']}://{user}{host}{path}{query}{fragment}"
 
 
 def masked_pair(pair: str) -> str:
@@ -271,7 +275,10 @@ def _netloc_fault(netloc: str) -> str | None:
     elif _ENDS_IN_NUMBER.fullmatch(host) and literal_address(host) is None:
         return "has a host that ends in a number, and is not an IPv4 address such as 192.0.2.1"
     elif not host.isascii():
-        return f"has letters in its host that look like others: write it as {ascii_host(host)}"
+        written = ascii_host(host)
+        if _NOT_IN_HOST.search(written):
+            return "has letters in its host that look like / or other marks of a URL"
+        return f"has letters in its host that look like others: write it as {written}"
     is_port = port == "" or (_PORT.fullmatch(port) and int(port) < 2**16)
     return None if is_port else "has an invalid port"
 
