@@ -44,7 +44,7 @@ def completion(
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     """Write the script that completes commands, flags and values in a shell. Changes the parser."""
-    import shtab  # no other command uses it
+    import shtab  # 30 ms, and no other command uses it
 
     for action in all_actions(parser):
         if shell == "zsh" and action.nargs != 0:

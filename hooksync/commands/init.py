@@ -43,6 +43,7 @@ def init(options: InitOptions, world: World) -> ExitCode:
 
 def _init_from_live(options: InitOptions, world: World) -> ExitCode:
     """Write what is live, and with --write-env its variables. Only this user can read the files."""
+    # 100 ms, for requests
     from hooksync.commands.export import TO_SET, env_text, export_text, read_exported, report_needs
 
     exported = read_exported(options, world)

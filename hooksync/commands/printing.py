@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import secrets
+from contextlib import suppress
 from typing import Literal
 
 from hooksync import __version__
@@ -59,8 +61,7 @@ def version(options: VersionOptions, world: World) -> ExitCode:
     if options.format == "text":
         world.terminal.result(f"hooksync {__version__}\n")
         return ExitCode.DONE
-    import platform
-    from contextlib import suppress
+    # 20 ms, which `secret generate` and `schema` do not need
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as version_of
 

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, some_of
 from hooksync.core.record import Record, replace
+from hooksync.core.redaction import printable
 from hooksync.core.template import Template
 
 ON_DEVICE = (
@@ -175,8 +176,6 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
     `flag`: the flag or argument that gave the globs; `noun`: what the candidates are.
     """
     # addresses from the state may contain any characters, so they are escaped
-    from hooksync.core.redaction import printable
-
     some = printable(some_of(list(dict.fromkeys(candidates)), 3))
     fix = f"known: {some}" if some else f"there is no {noun} to choose"
     problems = []

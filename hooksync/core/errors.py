@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from enum import IntEnum
 from errno import errorcode
@@ -156,8 +157,6 @@ def counted(number: int, noun: str) -> str:
 
 def suggestion(name: str, known: Sequence[str], advice: str) -> str:
     """Return the advice. If a known name is similar to the unknown one, suggest it first."""
-    import difflib  # only here: a large module
-
     guesses = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {guesses[0]}? ({advice})" if guesses else advice
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import re
 import stat
@@ -160,8 +161,6 @@ class Output:
         return text
 
     def _masked_string(self, token: re.Match[str]) -> str:
-        import json  # only here: a secret is rarely found
-
         content = json.loads(token[0], strict=False)
         found = self._found(content)
         return json.dumps(masked(content, found)) if found else token[0]
@@ -196,8 +195,6 @@ def escaped(text: str, form: Form) -> str:
 
 
 def _in_json(found: re.Match[str]) -> str:
-    import json
-
     if found[0] in "\r\t":  # they stand between tokens: no JSON string may contain them
         return ""
     return found[0] if is_visible(found[0]) else json.dumps(found[0])[1:-1]

@@ -10,12 +10,14 @@ characters: one level of encoding. If a peer splits or encrypts a value, it is n
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from array import array
 from binascii import b2a_base64
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from html import unescape
 
 QUOTED_LENGTH = 256  # characters of an answer that an error quotes
 # characters; output masks no shorter value, because it may be part of an ordinary word
@@ -137,8 +139,6 @@ def masked(text: str, spans: Iterable[Span]) -> str:
 
 def _forms(value: str) -> Iterator[str]:
     """Yield a value as it is, as we print and send it, percent-decoded, in hex and in base64."""
-    import json  # only here: most commands know no value
-
     yield value
     yield printable(value)
     yield json.dumps(value)[1:-1]
@@ -169,14 +169,10 @@ def _of_percent(escape: re.Match[str]) -> str:
 
 
 def _of_entity(escape: re.Match[str]) -> str:
-    from html import unescape  # only here: most runs see none
-
     return unescape(escape[0])
 
 
 def _of_backslash(escape: re.Match[str]) -> str:
-    import json  # only here: as in `_forms`
-
     if len(escape[0]) == 2:
         return _CONTROLS.get(escape[0][1], escape[0][1])
     units = escape[0].replace("\\x", "\\u00")

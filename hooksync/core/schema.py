@@ -13,6 +13,7 @@ The checks are strict: 1.0 is not an integer, and true is not 1.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,8 +109,6 @@ def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
 
 def quoted(text: object) -> str:
     """Show untrusted text in a message: escaped, so that it cannot control a terminal, and cut."""
-    import json  # only here: reading a small hooks file does not need it
-
     shown = json.dumps(text)
     return shown if len(shown) <= _LONGEST_QUOTE else f'{shown[: _LONGEST_QUOTE - 4]}..."'
 
