@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import Problem, StateError
 from hooksync.state.contract import Changed, Content
 from hooksync.state.remote import RemoteStore
 
-CUT = FileError(Problem("memory is unreachable", "check the network"))
+CUT = StateError(Problem("memory is unreachable", "check the network"))
 
 
 class PassiveStore(RemoteStore):

@@ -71,7 +71,7 @@ def adding(*made: StateEntry) -> Callable[[State], State]:
 
 
 def load(store: StateStore) -> State | None:
-    """Return the current state. Raise FileError if no run may trust it."""
+    """Return the current state. Raise StateError if no run may trust it."""
     return inspect(store).trusted()
 
 

@@ -23,10 +23,10 @@ from hooksync.api.options import RunOptions
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import (
     ExitCode,
-    FileError,
     HooksyncError,
     Problem,
     SecretError,
+    StateError,
 )
 from hooksync.core.model import SecretRef
 from hooksync.core.output import Output, escaped
@@ -185,7 +185,7 @@ class Plan(Result, frozen=True, kw_only=True):
     def to_json(self, *, is_signed: bool = True, exit_code: ExitCode | None = None) -> str:
         """Return the JSON that `plan --out` saves, signed if a key is set.
 
-        `exit_code`: that of the command, if it is not the plan's. Raises FileError if the JSON
+        `exit_code`: that of the command, if it is not the plan's. Raises StateError if the JSON
         would contain a secret.
         """
         declared = self.declared
@@ -433,8 +433,8 @@ def _report(
         else:
             tenancies.append(view_of_plan(one))
     failures = session.run.failures
-    state_error = next((error for error in failures if isinstance(error, FileError)), None)
-    unforeseen = [error for error in failures if not isinstance(error, FileError)]
+    state_error = next((error for error in failures if isinstance(error, StateError)), None)
+    unforeseen = [error for error in failures if not isinstance(error, StateError)]
     lost = [error for error in failures if isinstance(error, LockLost)]
     return Report(
         view=replace(view, tenancies=tuple(tenancies), state_error=state_error),

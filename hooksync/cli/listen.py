@@ -19,7 +19,7 @@ from hooksync.commands.options import SecretOptions
 from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver, receiver_at
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
-from hooksync.core.errors import ExitCode, FileError, Problem
+from hooksync.core.errors import ExitCode, FileError, Problem, StartError
 from hooksync.core.model import DeclaredSubscription, Secret, SecretRef, Trigger
 from hooksync.core.output import make_folder
 from hooksync.core.record import Record
@@ -227,7 +227,7 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
             server = running.enter_context(_Listener(log, forward, done))
         except http_server.PortError as error:
             fix = "stop that program, or choose a different port with --port; 0 is any free one"
-            raise FileError(Problem(str(error), fix)) from None
+            raise StartError(Problem(str(error), fix)) from None
         first = known.label(known.accepted[0])
         world.terminal.message(
             f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}"

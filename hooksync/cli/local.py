@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from hooksync.cli.terminal import catch_signals
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
-from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.errors import ExitCode, FileError, Problem, StartError, UsageError
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
 from hooksync.reconcile.context import World
@@ -83,9 +83,9 @@ def sandbox(flags: SandboxFlags, world: World) -> ExitCode:
         try:
             _say(world, _start(running, flags, options, tuple(named.values()), world))
         except PortError as error:
-            raise FileError(Problem(str(error), _PORT_FIX)) from None
+            raise StartError(Problem(str(error), _PORT_FIX)) from None
         except SandboxError as error:
-            raise FileError(Problem(str(error), _FIX)) from None
+            raise StartError(Problem(str(error), _FIX)) from None
         SYSTEM_CLOCK.wait(done, math.inf)
     return ExitCode.DONE
 

@@ -13,10 +13,10 @@ from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import (
     ExitCode,
-    FileError,
     Interrupted,
     Problem,
     Refused,
+    StateError,
     UsageError,
     counted,
 )
@@ -113,7 +113,7 @@ def pull(options: StateOptions, world: World) -> ExitCode:
     form: Form = "json"
     try:
         _inspected(text, store, world)
-    except FileError as error:
+    except StateError as error:
         form = "text"  # perhaps it is no JSON
         for problem in error.problems:
             world.terminal.warn(problem)
@@ -131,7 +131,7 @@ def push(options: PushOptions, world: World) -> ExitCode:
         found = Inspected(None)
         try:
             found = store.integrity.inspect(text, store.where)
-        except FileError:  # it cannot be read
+        except StateError:  # it cannot be read
             if not options.is_forced:
                 raise
         before = found.state or NO_STATE
@@ -227,20 +227,20 @@ def _find_state(options: StateOptions, world: World) -> StateStore:
 def _read(store: StateStore) -> str:
     """Read a state's text.
 
-    Raises FileError if there is no state. The error also names the holder of the run lock, if any.
+    Raises StateError if there is no state. The error also names the holder of the run lock, if any.
     """
     if (text := store.read()) is not None:
         return text
     what = f"there is no state at {store.where}"
     holder = store.holder()
     held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
-    raise FileError(
+    raise StateError(
         Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it")
     )
 
 
 def _inspected(text: str, store: StateStore, world: World) -> State:
-    """Read a state to show it. Warn if there is a key that did not sign it. Raises FileError."""
+    """Read a state to show it. Warn if there is a key that did not sign it. Raises StateError."""
     found = store.integrity.inspect(text, store.where)
     if found.error:
         world.terminal.warn(found.error)
@@ -248,21 +248,21 @@ def _inspected(text: str, store: StateStore, world: World) -> State:
 
 
 def _given(path: str, world: World) -> State:
-    """Read the state that is to be pushed. Raises FileError."""
+    """Read the state that is to be pushed. Raises StateError."""
     if path == "-":  # a text that is cut off or is not UTF-8 is refused, because it is not JSON
         data = world.stdin.read(MOST_BYTES + 1)
         return read_state(data.decode("utf-8-sig", "backslashreplace"), "<stdin>")
     text = LocalStore(path).read()
     if text is None:
         fix = "name one that `hooksync state pull` wrote, or -"
-        raise FileError(Problem(f"there is no file {path}", fix))
+        raise StateError(Problem(f"there is no file {path}", fix))
     return read_state(text, path)
 
 
 def _check_push(given: State, found: Inspected, where: str) -> None:
-    """Raise Refused for an older or unrelated state, FileError if a signature would be lost."""
+    """Raise Refused for an older or unrelated state, StateError if a signature would be lost."""
     if found.against_writing:
-        raise FileError(found.against_writing)
+        raise StateError(found.against_writing)
     before = found.state
     if before is None or (given.url_salt == before.url_salt and given.serial >= before.serial):
         return

@@ -71,13 +71,21 @@ class HooksyncError(Exception):
 
 
 class FileError(HooksyncError):
-    """Something that hooksync reads, writes or listens on cannot be used, e.g. a hooks file."""
+    """A file that hooksync reads or writes cannot be used, e.g. a hooks file or a saved plan."""
+
+
+class StateError(HooksyncError):
+    """The state, its fingerprints or its run lock cannot be used."""
+
+
+class StartError(HooksyncError):
+    """A server of hooksync on this machine cannot start, e.g. because a program has its port."""
 
 
 class InvalidDocument(Exception):
     """A JSON text or its content is invalid.
 
-    The reader of a state or a saved plan adds the path and raises FileError instead.
+    The reader adds the path: of a state, it raises StateError; of a saved plan, FileError.
     """
 
 

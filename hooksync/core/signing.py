@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from hooksync.core.errors import FileError, InvalidDocument, Problem
+from hooksync.core.errors import InvalidDocument, Problem, UsageError
 from hooksync.core.record import Record
 from hooksync.core.schema import quoted
 
@@ -49,7 +49,7 @@ class PlanKey(Record, frozen=True):
 def plan_key(text: str | None) -> PlanKey | None:
     """Return the key from the value of its variable; None: the variable is not set.
 
-    Raises FileError if the key is too short; an empty variable is too short as well.
+    Raises UsageError if the key is too short; an empty variable is too short as well.
     """
     if text is None:
         return None
@@ -59,7 +59,7 @@ def plan_key(text: str | None) -> PlanKey | None:
             "make one with `hooksync secret generate`; unset the variable to work without"
             " signatures"
         )
-        raise FileError(Problem(f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes", fix))
+        raise UsageError(Problem(f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes", fix))
     return PlanKey(value)
 
 

@@ -28,7 +28,7 @@ from functools import partial
 from threading import Event
 
 from hooksync.core.clock import Backoff
-from hooksync.core.errors import FileError, HooksyncError, Problem, ServiceError, some_of
+from hooksync.core.errors import HooksyncError, Problem, ServiceError, StateError, some_of
 from hooksync.core.model import LiveSubscriptions, SubscriptionKey
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.journal import Journal
@@ -66,7 +66,7 @@ def apply_plans(
 
     Returns the outcomes by the tenancy's name, also those of empty plans. The intents are written
     first. Errors that end the run are added to `run.failures`. An error is raised only if it is no
-    FileError and no outcome is known.
+    StateError and no outcome is known.
 
     `on_outcome` receives the outcome of each plan that was carried out. Any thread may call it.
     """
@@ -82,7 +82,7 @@ def apply_plans(
         for one in journal.settle([*outcomes.values()]):
             outcomes[one.plan.tenancy.name] = one
     except Exception as error:
-        if not outcomes and not isinstance(error, FileError):
+        if not outcomes and not isinstance(error, StateError):
             raise  # what was done is not known
         run.failures.append(error)
         for name, one in outcomes.items():

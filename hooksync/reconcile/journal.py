@@ -54,7 +54,7 @@ class Journal:
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
         """Write an intent for each subscription that is about to be made.
 
-        Raises FileError if the state cannot be written: nothing may be made then.
+        Raises StateError if the state cannot be written: nothing may be made then.
         """
         needed = [step.declared.secret for plan in plans for step in plan.makings]
         if not needed:
@@ -77,14 +77,14 @@ class Journal:
     def settle(self, outcomes: Sequence[TenancyOutcome]) -> list[TenancyOutcome]:
         """Write what was made and what was removed.
 
-        The returned outcomes also contain the steps that are still to be done. Raises FileError.
+        The returned outcomes also contain the steps that are still to be done. Raises StateError.
         """
         state = self._write(outcomes)
         found = self._planner.differences(outcomes, state)
         return [replace(one, differences=found.get(one.plan.tenancy.name, ())) for one in outcomes]
 
     def _write(self, outcomes: Sequence[TenancyOutcome]) -> State:
-        """Write what was made and removed, and return the new state. Raises FileError."""
+        """Write what was made and removed, and return the new state. Raises StateError."""
 
         def change(state: State) -> State:
             ended = {}
@@ -97,7 +97,7 @@ class Journal:
         return update(self._store, change)
 
     def adopt(self, plans: Sequence[TenancyPlan], adopted: Collection[str]) -> None:
-        """Record the declared secret and flag as those of live subscriptions. Raises FileError.
+        """Record the declared secret and flag as those of live subscriptions. Raises StateError.
 
         `adopted`: the addresses of the subscriptions to adopt, as declared.
         """

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import Problem, StateError
 from hooksync.core.model import (
     LiveSubscription,
     LiveSubscriptions,
@@ -159,7 +159,7 @@ class Planner(Record, frozen=True):
                 "restore it from Git or the CI cache; or, if many secrets became few, apply parts"
                 " of it with --target"
             )
-            raise FileError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
+            raise StateError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
 
 
 def _wanted(

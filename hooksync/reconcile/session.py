@@ -135,7 +135,7 @@ class Run(Record, frozen=True):
     terminal: Terminal
     begun: Event  # set before the first change
     list_wait: float  # seconds to wait for a list that lags behind the responses
-    # errors that ended the run early: LockLost, FileError, or unforeseen ones
+    # errors that ended the run early: LockLost, StateError, or unforeseen ones
     failures: list[Exception]
 
     def read(self, advance: Advance, is_behind: IsBehind) -> tuple[Fetched, ...]:

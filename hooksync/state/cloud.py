@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any
 
 from hooksync.core.clock import run_with_timeout
-from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, UsageError
+from hooksync.core.errors import InvalidDocument, Problem, Refused, StateError, UsageError
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.signing import parse_json
@@ -110,7 +110,7 @@ class CloudBackend:
         self._store: Any = None  # made when it is first needed
 
     def get(self) -> tuple[Content, str] | None:
-        """Fetch the object and its version; None if it does not exist. Raises FileError."""
+        """Fetch the object and its version; None if it does not exist. Raises StateError."""
         try:
             data, version = self._call("read", self._read)
         except FileNotFoundError:
@@ -120,7 +120,7 @@ class CloudBackend:
     def put(self, content: Content, version: str | None, message: str) -> str:
         """Replace this version (None: there is none yet), and return the new version.
 
-        `message` is not used. Raises Changed if the object has a different version, FileError, or
+        `message` is not used. Raises Changed if the object has a different version, StateError, or
         Refused if the server ignores conditions.
         """
         text = content.state if content.lock is None else None
@@ -145,7 +145,7 @@ class CloudBackend:
         for chunk in found.stream():  # a body may be larger than the reported size
             data += bytes(chunk)
             if len(data) > _MOST_OF_AN_OBJECT:
-                raise FileError(too_large(self.where))
+                raise StateError(too_large(self.where))
         return data, version
 
     def _write(self, text: str, mode: Any) -> str:
@@ -180,7 +180,7 @@ class CloudBackend:
     def _call(self, what: str, do: Callable[[Any], Any]) -> Any:
         """Run `do` with obstore, within the time limit.
 
-        `what`: a participle for messages. Raises Changed, FileError, or FileNotFoundError if there
+        `what`: a participle for messages. Raises Changed, StateError, or FileNotFoundError if there
         is no object.
         """
         try:
@@ -188,7 +188,7 @@ class CloudBackend:
         except TimeoutError:
             fix = "check the network, and run this again"
             raise self._error(what, "no answer in time", fix) from None
-        except (FileError, KeyboardInterrupt):
+        except (StateError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a panic in obstore is no Exception
             failure = self._failure(what, error)
@@ -202,14 +202,14 @@ class CloudBackend:
         except ImportError:
             what = f"the state {self.where} needs the package obstore, which is not installed"
             fix = 'install the extra "cloud", as "Install" in README.md describes'
-            raise FileError(Problem(what, fix)) from None
+            raise StateError(Problem(what, fix)) from None
         if self._store is None:
             make = getattr(obstore.store, self._cloud.store)
             self._store = make(self._bucket, config=self._settings(), retry_config=_RETRIES)
         return obstore
 
     def _settings(self) -> dict[str, str]:
-        """Return the settings of the store. Raises FileError for an endpoint that is not safe."""
+        """Return the settings of the store. Raises StateError for an endpoint that is not safe."""
         endpoint = self._endpoint
         allow = f"{self._cloud.prefix}ALLOW_HTTP"
         is_allowed = self._environ.get(allow, "").lower() in ("true", "1")
@@ -252,7 +252,7 @@ class CloudBackend:
         """Split the text of an object into the state and the run lock.
 
         A text without the lock's format counts as a state. If it is none, `read_state` says so.
-        Raises FileError if a text with the lock's format is damaged, or a text is not UTF-8.
+        Raises StateError if a text with the lock's format is damaged, or a text is not UTF-8.
         """
         with suppress(ValueError, KeyError, TypeError, InvalidDocument):
             text = data.decode("utf-8-sig")
@@ -265,10 +265,10 @@ class CloudBackend:
             "restore an earlier version of the object; or delete it, and write a new one by"
             " `hooksync adopt`"
         )
-        raise FileError(Problem(f"{self.where} does not hold a whole state", fix))
+        raise StateError(Problem(f"{self.where} does not hold a whole state", fix))
 
-    def _error(self, what: str, reason: str, fix: str) -> FileError:
-        return FileError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))
+    def _error(self, what: str, reason: str, fix: str) -> StateError:
+        return StateError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))
 
 
 def _first_group(pattern: re.Pattern[str], text: str) -> str:

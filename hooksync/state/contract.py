@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Protocol
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import FileError, InvalidDocument, Problem
+from hooksync.core.errors import InvalidDocument, Problem, StateError
 from hooksync.core.record import Record, asdict, convert, field
 from hooksync.core.redaction import printable
 from hooksync.core.signing import parse_json
@@ -77,7 +77,7 @@ class Changed(Exception):
     """The content is no longer what was read. Read it again, and repeat the change."""
 
 
-class LockLost(FileError):
+class LockLost(StateError):
     """The run lock was lost: its former holder may change nothing."""
 
 
@@ -87,13 +87,13 @@ class Backend(Protocol):
     where: str  # as --state names it
 
     def get(self) -> tuple[Content, str] | None:
-        """Fetch the content and its version; None if there is none. Raises FileError."""
+        """Fetch the content and its version; None if there is none. Raises StateError."""
 
     def put(self, content: Content, version: str | None, message: str) -> str:
         """Replace this version (None: there is none yet), and return the new version.
 
         `message`: the reason, if the backend can keep it. Raises Changed if the backend has a
-        different version. Raises FileError if nothing was written, or if that is not known.
+        different version. Raises StateError if nothing was written, or if that is not known.
         """
 
 
@@ -104,13 +104,13 @@ class StateStore(Protocol):
     integrity: Integrity
 
     def read(self) -> str | None:
-        """Return the text of the state; None if there is no state. Raises FileError."""
+        """Return the text of the state; None if there is no state. Raises StateError."""
 
     def write(self, text: str, before: str | None) -> None:
-        """Replace the text if it is still `before`. Raises Changed if it is not, or FileError."""
+        """Replace the text if it is still `before`. Raises Changed if it is not, or StateError."""
 
     def hold(self, holder: Holder) -> AbstractContextManager[None]:
-        """Hold the run lock, or raise Busy at once. Raises FileError if the backend fails."""
+        """Hold the run lock, or raise Busy at once. Raises StateError if the backend fails."""
 
     def check(self) -> None:
         """Raise LockLost if another run may hold the run lock by now."""

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import Problem, StateError
 from hooksync.core.model import Secret, SubscriptionKey, TenancyKey
 from hooksync.core.record import Record
 
@@ -72,7 +72,7 @@ def declared_digest(url_salt: str, key: SubscriptionKey) -> str:
 def derive_key(wanted: Wanted) -> Key:
     """Derive the key of one secret under one salt; takes about 0.1 s.
 
-    Raises FileError if there is not enough memory.
+    Raises StateError if there is not enough memory.
     """
     secret, salt = wanted
     value = secret.reveal().encode()
@@ -91,7 +91,7 @@ def derive_key(wanted: Wanted) -> Key:
         )
     except (MemoryError, ValueError):  # OpenSSL reports it as a ValueError
         fix = "free some memory, or give --parallelism 1: then one is made at a time"
-        raise FileError(
+        raise StateError(
             Problem("no memory for the fingerprint of a secret, which takes 32 MiB", fix)
         ) from None
 

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from hooksync.core.errors import FileError, InvalidDocument, NewerDocument, Problem
+from hooksync.core.errors import InvalidDocument, NewerDocument, Problem, StateError
 from hooksync.core.model import Location
 from hooksync.core.output import Output
 from hooksync.core.record import Record, convert, field, to_builtins
@@ -40,13 +40,13 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 def read_state(text: str, path: str) -> State:
     """Read a state, whether or not it is signed.
 
-    Raises FileError for anything but a complete state in this format.
+    Raises StateError for anything but a complete state in this format.
     """
     return read_signed(text, path)[0]
 
 
 def read_signed(text: str, path: str) -> tuple[State, str | None]:
-    """Read a state and its signature, which is not verified. Raises FileError as `read_state` does.
+    """Read a state and its signature, which is not verified. Raises as `read_state` does.
 
     `path`: for messages. An unknown field is an error, because it would be lost when hooksync
     writes the state again.
@@ -57,9 +57,9 @@ def read_signed(text: str, path: str) -> tuple[State, str | None]:
         state = convert(fields, State)
         _check_whole(state)
     except NewerDocument as error:
-        raise FileError(Problem(f"{path}: {error}", "upgrade hooksync")) from None
+        raise StateError(Problem(f"{path}: {error}", "upgrade hooksync")) from None
     except InvalidDocument as error:
-        raise FileError(Problem(f"{path}: {error}", _WAY_OUT)) from None
+        raise StateError(Problem(f"{path}: {error}", _WAY_OUT)) from None
     return state, fields.get("signature")
 
 
@@ -88,7 +88,7 @@ def _parse(text: str, path: str) -> dict[str, Any]:
     try:
         document = parse_json(text)
     except json.JSONDecodeError as error:
-        raise FileError(_syntax_problem(text, path, error)) from None
+        raise StateError(_syntax_problem(text, path, error)) from None
     if not isinstance(document, dict):
         raise InvalidDocument("not a state of hooksync: not a JSON object")
     found = str(document.get("format", ""))
@@ -156,13 +156,13 @@ class Inspected(Record, frozen=True):
     def trusted(self, *, writes: bool = False) -> State | None:
         """Return the state.
 
-        Raises FileError if no run may use it. With `writes`, also if no run may replace it.
+        Raises StateError if no run may use it. With `writes`, also if no run may replace it.
         """
         problem = self.error
         if writes:
             problem = problem or self.against_writing
         if problem:
-            raise FileError(problem)
+            raise StateError(problem)
         return self.state
 
 
@@ -173,7 +173,7 @@ class Integrity(Record, frozen=True):
     output: Output = field(default_factory=Output)  # writes states, and knows what none may contain
 
     def inspect(self, text: str | None, where: str) -> Inspected:
-        """Read a state. `text`: None if there is none. Raises FileError if it cannot be read."""
+        """Read a state. `text`: None if there is none. Raises StateError if it cannot be read."""
         if text is None:
             return Inspected(None)
         state, signature = read_signed(text, where)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from hooksync.core.errors import FileError, Problem, UsageError, os_reason
+from hooksync.core.errors import Problem, StateError, UsageError, os_reason
 from hooksync.core.git import FAILURES, Git, find_git
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor, printable
@@ -86,7 +86,7 @@ class GitBackend:
         self._timeout = timeout
 
     def get(self) -> tuple[Content, str] | None:
-        """Fetch both refs and their version; None if neither exists. Raises FileError."""
+        """Fetch both refs and their version; None if neither exists. Raises StateError."""
         for _ in range(_MOST_TRIES):
             heads = self._remote_heads()
             missing = [ref for ref, commit in heads.items() if not self._has_object(commit)]
@@ -102,7 +102,7 @@ class GitBackend:
 
         The branch gets a commit only if the state changes.
 
-        Raises Changed if the refs have a different version. Raises FileError if nothing was
+        Raises Changed if the refs have a different version. Raises StateError if nothing was
         written, or if that is not known.
         """
         head, _, former_lock = (version or "").partition(":")
@@ -119,7 +119,7 @@ class GitBackend:
         return f"{commit}:{lock}"
 
     def _push(self, refs: Sequence[tuple[str, str, str]]) -> None:
-        """Push all refs or none. Raises Changed or FileError.
+        """Push all refs or none. Raises Changed or StateError.
 
         `refs`: each with its expected and its new commit. A commit of the branch is a child of the
         expected one, so the branch only moves forward.
@@ -131,7 +131,7 @@ class GitBackend:
         if "remote rejected" in rejected:
             reason = Redactor().quote(f"{rejected['remote rejected']}; {stderr}")
             what = f"the server refuses to write the state {self.where}: {reason}"
-            raise FileError(Problem(what, self._refused_fix))
+            raise StateError(Problem(what, self._refused_fix))
         if rejected:
             raise Changed
         if code:
@@ -195,20 +195,20 @@ class GitBackend:
                 raise self._not_ours(name) from None
         return text
 
-    def _not_ours(self, name: str) -> FileError:
+    def _not_ours(self, name: str) -> StateError:
         what = f"the branch of the state {self.where} contains a file that hooksync did not write"
         fix = "name a branch for the state alone, or revert its last commit, and push that"
-        return FileError(Problem(f"{what}: {Redactor().quote(name)}", fix))
+        return StateError(Problem(f"{what}: {Redactor().quote(name)}", fix))
 
     @cached_property
     def _git(self) -> Git:
-        """The repository of the hooks file. Raises FileError."""
+        """The repository of the hooks file. Raises StateError."""
         git = find_git(self._folder, self._environ, self._timeout)
         if git is None:
             what = (
                 f"the state {self.where} cannot be used: {self._folder} is not in a git repository"
             )
-            raise FileError(
+            raise StateError(
                 Problem(what, f"keep the hooks file in a clone of the repository, {_ELSEWHERE}")
             )
         try:
@@ -217,12 +217,12 @@ class GitBackend:
             reason = f"git cannot be run: {os_reason(error)}"
         if reason:
             what = f"the state {self.where} needs {_NEEDED}: {reason}"
-            raise FileError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}"))
+            raise StateError(Problem(what, f"install {_NEEDED}, {_ELSEWHERE}"))
         return replace(git, environ=_IDENTITY | git.environ)
 
     @cached_property
     def _url(self) -> str:
-        """The URL that git pushes to. The state is also fetched from there. Raises FileError."""
+        """The URL that git pushes to. The state is also fetched from there. Raises StateError."""
         _, out, _ = self._run("config", "--get", "remote.pushDefault")
         name = os.fsdecode(out).strip() or "origin"
         code, out, stderr = self._run("remote", "get-url", "--push", name)
@@ -230,7 +230,7 @@ class GitBackend:
             what = f"the state {self.where} has no remote in {self._git.folder}: "
             what += Redactor().quote(stderr)
             fix = "`git remote add`, or choose one by `git config remote.pushDefault NAME`"
-            raise FileError(Problem(what, fix))
+            raise StateError(Problem(what, fix))
         return os.fsdecode(out).rstrip("\n")
 
     @cached_property
@@ -242,7 +242,7 @@ class GitBackend:
     def _run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
         """Return exit code, output and messages of git.
 
-        Raises FileError if git cannot be started, or does not end in time.
+        Raises StateError if git cannot be started, or does not end in time.
         """
         try:
             code, out, stderr = self._git.run(*arguments, data=data.encode())
@@ -251,7 +251,7 @@ class GitBackend:
         return code, out, stderr.decode("utf-8", "replace")
 
     def _read(self, *arguments: str, data: str = "") -> bytes:
-        """Return the output of a git command. Raises FileError if the command fails."""
+        """Return the output of a git command. Raises StateError if the command fails."""
         code, out, stderr = self._run(*arguments, data=data)
         if code:
             raise self._error(arguments[0], stderr)
@@ -261,10 +261,10 @@ class GitBackend:
         """Return the output of a git command as text, without the last line end."""
         return os.fsdecode(self._read(*arguments, data=data)).rstrip("\n")
 
-    def _error(self, verb: str, reason: str) -> FileError:
+    def _error(self, verb: str, reason: str) -> StateError:
         fix = f"see that `git {verb}` works there: address, network and credentials are git's own"
         what = (
             f"the state {self.where} cannot be used: `git {verb}` in {self._git.folder}:"
             f" {Redactor().quote(reason)}"
         )
-        return FileError(Problem(what, fix))
+        return StateError(Problem(what, fix))

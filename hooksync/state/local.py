@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from hooksync.core.errors import FileError, Problem, Refused, os_reason
+from hooksync.core.errors import FileError, Problem, Refused, StateError, os_reason
 from hooksync.core.output import delete_drafts
 from hooksync.core.reading import read_file
 from hooksync.state.contract import (
@@ -44,34 +44,36 @@ class LocalStore:
         self._is_held = False
 
     def read(self) -> str | None:
-        """Return the text of the state; None if there is no file. Raises FileError."""
+        """Return the text of the state; None if there is no file. Raises StateError."""
         _refuse_other_kinds(self.where)
         try:
             content = read_file(self.where, MOST_BYTES)
             if len(content) > MOST_BYTES:
-                raise FileError(too_large(self.where))
+                raise StateError(too_large(self.where))
             return content.decode("utf-8-sig")
         except FileNotFoundError:
             return None
         except UnicodeDecodeError:
             fix = "restore an earlier one; or delete it, and write a new one by `hooksync adopt`"
-            raise FileError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
+            raise StateError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
         except (OSError, ValueError) as error:
-            raise FileError(_unusable(self.where, "read", error)) from error
+            raise StateError(_unusable(self.where, "read", error)) from error
 
     def write(self, text: str, before: str | None) -> None:
         """Replace the text under the run lock, which is taken for the write if it is not held.
 
-        Raises Changed if the text is not `before`, or FileError. Then the file is unchanged.
+        Raises Changed if the text is not `before`, or StateError. Then the file is unchanged.
         """
         try:
             lock = None if self._is_held else self._acquire()
         except (OSError, ValueError) as error:
-            raise FileError(_unusable(self.where, "locked", error)) from error
+            raise StateError(_unusable(self.where, "locked", error)) from error
         try:
             if before != self.read():
                 raise Changed
             self.integrity.output.write_file(self.where, text)
+        except FileError as error:
+            raise StateError(*error.problems) from error
         finally:
             if lock:
                 lock.release()
@@ -142,7 +144,7 @@ class LocalStore:
     def _acquire(self) -> BaseFileLock:
         """Lock the lock file at once, or raise TimeoutError.
 
-        Raises OSError or ValueError if the lock file cannot be used, and FileError if it or the
+        Raises OSError or ValueError if the lock file cannot be used, and StateError if it or the
         state is not a regular file.
         """
         _refuse_other_kinds(self.where)
@@ -164,14 +166,14 @@ class LocalStore:
 
 
 def _refuse_other_kinds(path: str) -> None:
-    """Raise FileError if the path names something that is not a regular file."""
+    """Raise StateError if the path names something that is not a regular file."""
     with suppress(OSError, ValueError):  # whoever opens the file reports these
         kind = stat.S_IFMT(os.lstat(path).st_mode)
         if kind != stat.S_IFREG:
             name = _KINDS.get(kind, "a pipe, a socket or a device")
             fix = "find out who put it there, or name a different file with --state"
             what = f"the state cannot be used: {path} is {name}, not a regular file"
-            raise FileError(Problem(what, fix))
+            raise StateError(Problem(what, fix))
 
 
 def _unusable(path: str, what: str, error: Exception) -> Problem:

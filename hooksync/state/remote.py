@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from threading import Event, RLock, Thread
 
 from hooksync.core.clock import Backoff, Clock
-from hooksync.core.errors import FileError, Problem, Refused
+from hooksync.core.errors import Problem, Refused, StateError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
@@ -79,7 +79,7 @@ class RemoteStore:
     def read(self) -> str | None:
         """Return the text of the state; None: there is no state.
 
-        While this run holds the lock, this makes no call. Raises FileError.
+        While this run holds the lock, this makes no call. Raises StateError.
         """
         with self._mutex:
             if self._lock is None:
@@ -89,8 +89,8 @@ class RemoteStore:
     def write(self, text: str, before: str | None) -> None:
         """Write if the text is still `before`, and the run lock is still ours.
 
-        Raises Changed or LockLost if not, and FileError if the backend fails. The text may be
-        written even after a FileError, because an answer may be lost.
+        Raises Changed or LockLost if not, and StateError if the backend fails. The text may be
+        written even after a StateError, because an answer may be lost.
         """
 
         def change(content: Content) -> Content:
@@ -102,7 +102,7 @@ class RemoteStore:
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
-        """Hold the run lock, or raise Busy at once. Raises FileError if the backend fails."""
+        """Hold the run lock, or raise Busy at once. Raises StateError if the backend fails."""
         self._take(holder)
         done = Event()
         renewing = Thread(target=self.renew_until, args=(done,), daemon=True)
@@ -125,7 +125,7 @@ class RemoteStore:
                     self._renew()
         except LockLost:
             raise
-        except FileError as error:
+        except StateError as error:
             what = (
                 f"the run lock of {self.where} cannot be renewed, and a different run may hold it"
             )
@@ -163,7 +163,7 @@ class RemoteStore:
         def change(content: Content) -> Content:
             other = _lock_of(content)
             if content.lock is not None and other is None:
-                raise FileError(self._unreadable_lock())
+                raise StateError(self._unreadable_lock())
             # if the lock is ours, an earlier try has taken it, but its answer was lost
             if other is not None and other.id != lock.id:
                 self._check_expired(other)
@@ -227,7 +227,7 @@ class RemoteStore:
                 self._put_lock(None, f"run lock released by {self._lock}")
             except LockLost:
                 pass
-            except FileError as error:
+            except StateError as error:
                 self._tell(
                     f"warning: the run lock of {printable(self.where)} cannot be released:"
                     f" {error.summary}\n  it expires after {self._expiry:g} seconds"
@@ -244,7 +244,7 @@ class RemoteStore:
 
         If that fails, try again for a while, each time with the content that is there by then.
 
-        Raises LockLost, FileError, or what `change` raises.
+        Raises LockLost, StateError, or what `change` raises.
         """
         with self._mutex:
             backoff = Backoff(_WRITE_TIMEOUT, self._clock, Event())
@@ -255,18 +255,18 @@ class RemoteStore:
                 try:
                     self._known = wanted, self._backend.put(wanted, version, message)
                     return
-                except (Changed, FileError) as error:
+                except (Changed, StateError) as error:
                     failure = error
                 # after a lost answer, the content may be written all the same: look
-                with suppress(FileError):
+                with suppress(StateError):
                     self._known = self._backend.get() or _EMPTY
                 if self._known[0] == wanted:
                     return
                 if not backoff.wait():
                     break
-        if isinstance(failure, FileError):
+        if isinstance(failure, StateError):
             raise failure
-        raise FileError(contended(self.where))
+        raise StateError(contended(self.where))
 
     def _check_ours(self, content: Content) -> None:
         """Raise LockLost if this run took the lock, but the content has a different one or none."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from threading import Event
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock, read_seconds
-from hooksync.core.errors import FileError, Interrupted, Problem, Refused, UsageError
+from hooksync.core.errors import FileError, Interrupted, Problem, Refused, StateError, UsageError
 from hooksync.core.model import process_environ
 from hooksync.core.output import Output, escaped
 from hooksync.core.record import replace
@@ -57,7 +57,7 @@ def open_store(
     `tell`: shows a message to the user.
 
     No store is contacted yet. Raises UsageError for an invalid name or an invalid expiry of locks,
-    and FileError for a key that is too short.
+    or for a key that is too short.
     """
     store: StateStore = LocalStore(where)
     backend = _find_backend(where, environ, file)
@@ -152,7 +152,7 @@ def run_lock(
 
 
 def inspect(store: StateStore) -> Inspected:
-    """Read the state, and the problems that forbid its use. Raises FileError."""
+    """Read the state, and the problems that forbid its use. Raises StateError."""
     return store.integrity.inspect(store.read(), store.where)
 
 
@@ -163,7 +163,7 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
     next serial. If nothing changes, nothing is written. If others write meanwhile, `change` is
     called again with their state.
 
-    Raises FileError if that fails. A local state is then unchanged, but a remote one may have been
+    Raises StateError if that fails. A local state is then unchanged, but a remote one may have been
     written, because a response may be lost.
     """
     integrity = store.integrity
@@ -182,16 +182,19 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
         except Changed:
             continue
         return after
-    raise FileError(contended(store.where))
+    raise StateError(contended(store.where))
 
 
 def written_text(state: State, integrity: Integrity, where: str) -> str:
     """Return a state as the text to write, signed if there is a key.
 
-    Raises FileError if it contains a known secret, or is larger than hooksync reads.
+    Raises StateError if it contains a known secret, or is larger than hooksync reads.
     """
     text = escaped(state_text(state, integrity.key), "json")
-    integrity.output.checked(text, f"the state {where}")
+    try:
+        integrity.output.checked(text, f"the state {where}")
+    except FileError as error:
+        raise StateError(*error.problems) from error
     if len(text) > MOST_BYTES:
-        raise FileError(too_large(where))
+        raise StateError(too_large(where))
     return text

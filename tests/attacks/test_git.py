@@ -53,13 +53,13 @@ CONFIGS = {
 
 GET = """
 import os, sys, tracemalloc
-from hooksync.core.errors import FileError
+from hooksync.core.errors import StateError
 from hooksync.state.git import GitBackend
 
 tracemalloc.start()
 try:
     GitBackend(*sys.argv[1:3], os.environ).get()
-except FileError as error:
+except StateError as error:
     print(error)
 print(tracemalloc.get_traced_memory()[1] // 1024**2)
 """

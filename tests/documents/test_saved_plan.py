@@ -403,7 +403,7 @@ def test_a_key_that_is_too_short_is_an_error_and_is_not_ignored(place: Place, ke
     place.environ["HOOKSYNC_PLAN_KEY"] = key
     for command in (("plan", "--out", "plan2.json"), ("apply", "plan.json")):
         run = place.run(*command)
-        assert (run.code, run.out) == (1, "")
+        assert (run.code, run.out) == (64, "")
         assert "HOOKSYNC_PLAN_KEY" in run.err
     assert not (place.folder / "plan2.json").exists()
 

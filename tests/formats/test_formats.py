@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from hooksync.api.saved_plan import age_problem, read_saved_plan
-from hooksync.core.errors import FileError
+from hooksync.core.errors import StateError
 from hooksync.core.schema import read_schema
 from hooksync.core.signing import plan_key
 from hooksync.output.json_text import digest
@@ -164,5 +164,5 @@ def test_a_state_with_an_unknown_field_is_refused_so_that_the_field_is_not_lost(
     document = json.loads(STATES[-1].read_bytes())
     part = document[name][0] if name else document
     part["news"] = 1
-    with pytest.raises(FileError, match="a newer hooksync wrote it"):
+    with pytest.raises(StateError, match="a newer hooksync wrote it"):
         read_state(json.dumps(document), "hooks.state.json")

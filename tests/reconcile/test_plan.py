@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from hooksync.core.errors import FileError, Problem, some_of
+from hooksync.core.errors import Problem, StateError, some_of
 from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
@@ -311,6 +311,6 @@ def test_a_state_with_too_many_salts_is_refused_before_scrypt_runs(extra: int) -
         run.plan(fetched)
         assert len(derived) == most
         return
-    with pytest.raises(FileError, match=f"requires {most + 1} fingerprints"):
+    with pytest.raises(StateError, match=f"requires {most + 1} fingerprints"):
         run.plan(fetched)
     assert derived == []

@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from hooksync.core.errors import AnswerLost, FileError, Problem, ServiceError
+from hooksync.core.errors import AnswerLost, Problem, ServiceError, StateError
 from hooksync.core.model import Secret
 from hooksync.receiver import sign_challenge
 from hooksync.sandbox import http_server
@@ -379,11 +379,11 @@ class Process(MemoryTerminal):
     # the disk
 
     def reach(self) -> None:
-        """Reach a remote state. Raises FileError if the network does not allow that."""
+        """Reach a remote state. Raises StateError if the network does not allow that."""
         self.live()
         self.service.pass_time(CALL_SECONDS)
         if self.is_cut_off:
-            raise FileError(Problem("the state cannot be reached", "try again"))
+            raise StateError(Problem("the state cannot be reached", "try again"))
 
     def write(self, write: Callable[[], None]) -> None:
         """Write the state. A mishap may prevent that, kill the process or lose the answer."""
@@ -402,7 +402,7 @@ class Process(MemoryTerminal):
             raise Killed
         if kind:
             self.is_cut_off = kind in ("cut-off", "commit-cut-off")
-            raise FileError(Problem("the answer about the state is lost", "try again"))
+            raise StateError(Problem("the answer about the state is lost", "try again"))
 
 
 CARRIED_OUT = frozenset(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.core.errors import FileError
+from hooksync.core.errors import StateError
 from hooksync.core.output import Output
 from hooksync.state.contract import Changed, StateStore
 from hooksync.state.format import state_text
@@ -67,5 +67,5 @@ def test_an_unreachable_backend_is_an_error_and_not_a_missing_state(
         backend.network.cut()
     store = opened(backend, place)
     for call in (store.read, lambda: store.write(ONE, None)):
-        with pytest.raises(FileError, match=backend.where):
+        with pytest.raises(StateError, match=backend.where):
             call()

@@ -17,7 +17,7 @@ from threading import Event
 import pytest
 
 from hooksync.core.clock import SYSTEM_CLOCK
-from hooksync.core.errors import ExitCode, FileError, Refused, UsageError
+from hooksync.core.errors import ExitCode, Refused, StateError, UsageError
 from hooksync.state.cloud import CloudBackend
 from hooksync.state.contract import Content, Holder
 from hooksync.state.format import state_text
@@ -83,7 +83,7 @@ def closed_port() -> int:
 
 
 def refused(do: Callable[[], object]) -> str:
-    with pytest.raises(FileError) as caught:
+    with pytest.raises(StateError) as caught:
         do()
     assert all(value not in str(caught.value) for value in KEYS.values())
     assert "http" not in str(caught.value).replace("plain http", "").replace(
@@ -136,9 +136,9 @@ def test_the_error_without_obstore_names_the_extra_to_install() -> None:
     code = (
         "import sys; sys.modules['obstore'] = None\n"
         "from hooksync.state.cloud import CloudBackend\n"
-        "from hooksync.core.errors import FileError\n"
+        "from hooksync.core.errors import StateError\n"
         "try: CloudBackend('s3://museum/key', {}).get()\n"
-        "except FileError as error: print(error)"
+        "except StateError as error: print(error)"
     )
     done = run_python(["-c", code], {})
     assert 'which is not installed\n  fix: install the extra "cloud"' in done.out, done.err

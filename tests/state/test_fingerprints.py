@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.errors import FileError
+from hooksync.core.errors import StateError
 from hooksync.core.model import Secret
 from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted, derive_key
 
@@ -49,7 +49,7 @@ def test_without_memory_for_scrypt_there_is_one_clear_error(
         raise error
 
     monkeypatch.setattr(hashlib, "scrypt", fail)
-    with pytest.raises(FileError) as caught:
+    with pytest.raises(StateError) as caught:
         derive_keys([(ONE, SALT), (TWO, SALT)], 2)
     assert caught.value.summary == "no memory for the fingerprint of a secret, which takes 32 MiB"
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.errors import FileError
+from hooksync.core.errors import StateError
 from hooksync.core.model import Secret
 from hooksync.core.record import replace, to_builtins
 from hooksync.core.schema import read_schema
@@ -37,7 +37,7 @@ SCHEMA = jsonschema.Draft202012Validator(read_schema("state"))
 
 def problem_of(text: str) -> str:
     """Assert that a text is refused as a state, and return the whole message."""
-    with pytest.raises(FileError) as caught:
+    with pytest.raises(StateError) as caught:
         read_state(text, PATH)
     assert len(caught.value.problems) == 1
     said = str(caught.value)

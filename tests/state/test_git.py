@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.core.errors import FileError, UsageError
+from hooksync.core.errors import StateError, UsageError
 from hooksync.state.contract import Changed, Content
 from hooksync.state.git import GitBackend
 from tests.command_line import ROOT
@@ -76,7 +76,7 @@ def call_by_ssh(remote: Remote, clone: Path, first: str) -> None:
 
 
 def refusal(backend: GitBackend) -> str:
-    with pytest.raises(FileError) as caught:
+    with pytest.raises(StateError) as caught:
         backend.get()
     assert PASSWORD not in str(caught.value)
     return str(caught.value)
@@ -113,7 +113,7 @@ def test_concurrent_writers_lose_nothing(by_path: Remote) -> None:
                     Content(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line"
                 )
                 done += 1
-            except (Changed, FileError):  # the server may be busy with another push
+            except (Changed, StateError):  # the server may be busy with another push
                 pass
 
     with ThreadPoolExecutor(3) as pool:
@@ -129,7 +129,7 @@ def test_a_push_that_fails_during_a_different_push_can_be_tried_again(by_path: R
     lock = by_path.path / "refs" / "heads" / f"{BRANCH}.lock"  # as if a different push were running
     lock.touch()
     with pytest.raises(
-        FileError, match=r"atomic transaction failed; .*cannot lock ref .*File exists"
+        StateError, match=r"atomic transaction failed; .*cannot lock ref .*File exists"
     ):
         backend.put(TWO, version, "y")
     assert backend.get() == (ONE, version)
@@ -183,7 +183,7 @@ def test_a_run_lock_makes_no_commit_on_the_branch(by_path: Remote) -> None:
 def test_a_server_without_atomic_pushes_is_one_clear_error(by_path: Remote) -> None:
     by_path.git("config", "receive.advertiseAtomic", "false")
     backend = open_at(by_path.clone("one"), by_path)
-    with pytest.raises(FileError, match="does not support --atomic push"):
+    with pytest.raises(StateError, match="does not support --atomic push"):
         backend.put(ONE, None, "x")
     assert backend.get() is None
 
@@ -420,7 +420,7 @@ def test_a_protected_branch_is_reported_in_the_words_of_the_server(by_path: Remo
     backend = open_at(by_path.clone("one"), by_path)
     version = backend.put(ONE, None, "x")
     by_path.decline()
-    with pytest.raises(FileError) as caught:
+    with pytest.raises(StateError) as caught:
         backend.put(TWO, version, "y")
     assert "pre-receive hook declined; remote: GL-HOOK-ERR: no pushing here" in str(caught.value)
     assert backend.get() == (ONE, version)
@@ -455,7 +455,7 @@ def test_an_unreachable_remote_is_one_clear_error(by_path: Remote, url: str, wor
     told = refusal(backend)
     assert words in told
     assert "fix: see that `git ls-remote` works there" in told
-    with pytest.raises(FileError, match="git push") as caught:
+    with pytest.raises(StateError, match="git push") as caught:
         backend.put(ONE, None, "x")
     assert "s3cret" not in f"{told}{caught.value}"
 
@@ -506,5 +506,5 @@ def test_a_disk_that_cannot_be_written_is_one_clear_error(by_path: Remote) -> No
         path = clone / ".git" / "objects" / f"{number:02x}"
         shutil.rmtree(path, ignore_errors=True)
         path.touch()  # a file where git needs a folder
-    with pytest.raises(FileError, match="git hash-object"):
+    with pytest.raises(StateError, match="git hash-object"):
         open_at(clone, by_path).put(ONE, None, "x")

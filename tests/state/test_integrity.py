@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from hooksync.core.errors import FileError
+from hooksync.core.errors import StateError
 from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
@@ -87,7 +87,7 @@ def test_a_missing_or_wrong_signature_is_an_error_with_the_command_that_signs(
     ):
         write(store, WHOLE, key)
         for use in (load, lambda store: update(store, adding(entry("other")))):
-            with pytest.raises(FileError, match=what) as caught:
+            with pytest.raises(StateError, match=what) as caught:
                 use(store)
             assert "`hooksync state push FILE`" in str(caught.value)
         assert inspect(store).state == WHOLE  # the state can still be inspected
@@ -99,7 +99,7 @@ def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalSt
     assert load(store) == WHOLE
     before = Path(store.where).read_bytes()
     with pytest.raises(
-        FileError, match="is signed, and would lose its signature: HOOKSYNC_PLAN_KEY is not set"
+        StateError, match="is signed, and would lose its signature: HOOKSYNC_PLAN_KEY is not set"
     ):
         update(store, adding(entry("other")))
     assert Path(store.where).read_bytes() == before

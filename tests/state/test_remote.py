@@ -13,7 +13,7 @@ from threading import Event
 
 import pytest
 
-from hooksync.core.errors import FileError, Refused
+from hooksync.core.errors import Refused, StateError
 from hooksync.core.record import replace
 from hooksync.state.contract import EXPIRY, Busy, Content, Holder, LockLost
 from hooksync.state.format import state_text
@@ -198,7 +198,7 @@ WITHOUT_END = json.dumps(
 def test_a_lock_that_cannot_be_read_is_an_error_at_once_until_it_is_removed(words: str) -> None:
     backend, clock = MemoryBackend(found=(Content(TEXT, words), "1")), JumpingClock()
     start = clock.monotonic()
-    with pytest.raises(FileError, match="`hooksync state unlock unreadable --state memory`"):
+    with pytest.raises(StateError, match="`hooksync state unlock unreadable --state memory`"):
         take(open_one(backend, clock), OTHER, clock)
     assert clock.monotonic() == start
     assert open_one(backend, clock).unlock("unreadable") is None
@@ -316,7 +316,7 @@ def test_a_run_recovers_from_one_write_that_fails(fault: str, call: int) -> None
         with store.hold(ARCHIVIST):
             add(store, "1")
             add(store, "2")
-    except FileError:
+    except StateError:
         assert (fault, call) == ("before", 0)  # the lock was not taken, so the run has not begun
         assert backend.found is None
         return
@@ -329,7 +329,7 @@ def test_a_backend_that_refuses_every_write_as_changed_is_reported_after_a_while
     store = open_one(backend)
     with store.hold(ARCHIVIST):
         backend.faults = ["stale"] * 1000
-        with pytest.raises(FileError, match="changes all the time"):
+        with pytest.raises(StateError, match="changes all the time"):
             add(store, "1")
         backend.faults.clear()
 

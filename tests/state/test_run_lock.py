@@ -17,7 +17,7 @@ from threading import Event
 
 import pytest
 
-from hooksync.core.errors import FileError, Interrupted, Refused
+from hooksync.core.errors import Interrupted, Refused, StateError
 from hooksync.core.record import replace
 from hooksync.state.contract import Busy, Changed, Holder
 from hooksync.state.format import Integrity, state_text
@@ -153,7 +153,7 @@ def test_entries_that_a_different_run_wrote_meanwhile_are_kept() -> None:
 
 @pytest.mark.slow
 def test_a_state_that_changes_before_every_write_is_an_error() -> None:
-    with pytest.raises(FileError, match="the state memory changes all the time"):
+    with pytest.raises(StateError, match="the state memory changes all the time"):
         update(Memory(others=10_000), adding(entry()))
 
 
@@ -251,6 +251,6 @@ def test_without_a_writable_folder_a_run_has_no_lock_and_its_first_write_fails(
 ) -> None:
     (tmp_path / "file").write_text("")
     store = LocalStore(str(tmp_path / where))
-    with store.hold(HOLDER), pytest.raises(FileError):
+    with store.hold(HOLDER), pytest.raises(StateError):
         update(store, adding(entry()))
     assert os.listdir(tmp_path) == ["file"]

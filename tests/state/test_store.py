@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooksync.core.errors import FileError
+from hooksync.core.errors import StateError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.state.contract import MOST_BYTES, Holder
@@ -88,7 +88,7 @@ def left_in(path: str) -> list[str]:
 
 
 def problem_of(path: str) -> str:
-    with pytest.raises(FileError) as caught:
+    with pytest.raises(StateError) as caught:
         update(path, put_whole)
     said = str(caught.value)
     assert printable(path) in said
@@ -204,10 +204,10 @@ def test_a_link_in_place_of_a_state_or_its_lock_makes_no_file(
 ) -> None:
     target = tmp_path / "profile"
     Path(path + suffix).symlink_to(target)
-    with pytest.raises(FileError, match="is a symbolic link, not a regular file"):
+    with pytest.raises(StateError, match="is a symbolic link, not a regular file"):
         update(path, put_whole)
     with (
-        pytest.raises(FileError, match="is a symbolic link"),
+        pytest.raises(StateError, match="is a symbolic link"),
         LocalStore(path).hold(Holder("a run", "here", None)),
     ):
         pass
@@ -219,7 +219,7 @@ def test_a_link_to_a_readable_state_is_not_followed(tmp_path: Path, path: str) -
     real = tmp_path / "real.json"
     real.write_text(state_text(WHOLE))
     Path(path).symlink_to(real)
-    with pytest.raises(FileError, match="is a symbolic link"):
+    with pytest.raises(StateError, match="is a symbolic link"):
         load(path)
 
 
@@ -234,21 +234,21 @@ def test_a_byte_order_mark_is_ignored(path: str) -> None:
 def test_a_bad_state_is_neither_used_nor_written_over(path: str) -> None:
     Path(path).write_text("{}")
     for use in (load, lambda path: update(path, put_whole)):
-        with pytest.raises(FileError, match="this hooksync reads"):
+        with pytest.raises(StateError, match="this hooksync reads"):
             use(path)
     assert Path(path).read_text() == "{}"
 
 
 def test_bytes_that_are_not_utf_8_text_are_refused(path: str) -> None:
     Path(path).write_bytes(b"\xff\xfe{\x00}\x00")
-    with pytest.raises(FileError, match="is not UTF-8 text"):
+    with pytest.raises(StateError, match="is not UTF-8 text"):
         load(path)
 
 
 def test_a_state_that_is_larger_than_64_mib_is_not_read(path: str) -> None:
     with open(path, "wb") as file:
         file.truncate(MOST_BYTES + 1)
-    with pytest.raises(FileError, match="is larger than 64 MiB"):
+    with pytest.raises(StateError, match="is larger than 64 MiB"):
         load(path)
 
 
@@ -256,7 +256,7 @@ def test_a_state_that_is_larger_than_64_mib_is_not_read(path: str) -> None:
 def test_a_folder_or_a_pipe_in_the_place_of_a_state_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FileError, match=rf"{name} is a (folder|pipe.*), not a regular file"):
+    with pytest.raises(StateError, match=rf"{name} is a (folder|pipe.*), not a regular file"):
         load(str(tmp_path / name))
     assert "not a regular file" in problem_of(str(tmp_path / name))
 
@@ -289,7 +289,7 @@ def test_a_folder_without_write_permission_is_reported(path: str) -> None:
     code = """
 import os, sys
 import filelock
-from hooksync.core.errors import FileError
+from hooksync.core.errors import StateError
 from hooksync.state.local import LocalStore
 from hooksync.state.contract import Holder
 from hooksync.state.store import update
@@ -304,7 +304,7 @@ with store.hold(Holder("me", "here", None)):
     print(update(store, lambda state: state).serial)  # nothing to remember: nothing to write
     try:
         update(store, adding(entry()))
-    except FileError as error:
+    except StateError as error:
         print(error)
 """
     with python(code, path) as process:
@@ -318,7 +318,7 @@ with store.hold(Holder("me", "here", None)):
 def test_nothing_is_written_while_a_different_run_holds_the_lock(path: str) -> None:
     update(path, put_whole)
     with LocalStore(path).hold(Holder("archivist", "host-7", None)):
-        with pytest.raises(FileError, match="cannot be locked"):
+        with pytest.raises(StateError, match="cannot be locked"):
             update(path, adding(entry("other")))
         assert load(path) == WRITTEN  # a reader does not wait for the lock
     assert update(path, lambda now: now) == WRITTEN
