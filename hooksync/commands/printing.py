@@ -20,7 +20,6 @@ _LIBRARIES = (
     "deepdiff",
     "filelock",
     "jsonschema",
-    "keyring",
     "msgspec",
     "obstore",
     "pyotp",

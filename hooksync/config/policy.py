@@ -48,7 +48,6 @@ class Policy(Record, frozen=True):
     secret_variables: Allowed = ()  # globs of names
     place_variables: Allowed = ()  # globs of names
     secret_folders: Allowed = ()
-    keyring_services: Allowed = ()  # globs of services in the keyring
     allow_http: bool = False
     allow_private_receivers: bool = False
     # limits of the actions of a run; None: no limit
@@ -184,8 +183,6 @@ class Policy(Record, frozen=True):
             lies_in(ref, folder, self.file) for folder in self.secret_folders
         ):
             return "secret_folders", f"{ref} leads to a folder"
-        if ref.kind == "keyring" and not matches_any(ref.parts[0], self.keyring_services):
-            return "keyring_services", f"{ref} names a service"
         return None
 
     def _problem(self, field: str, what: str, where: Location | None) -> Problem:

@@ -29,8 +29,7 @@ from hooksync.core.urls import split_written
 Role = Literal["secret", "url", "place"]
 
 _COMMAND_FIX = (
-    "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a"
-    " keyring"
+    "if you trust whoever wrote this, give --allow-commands; or name a variable or a file"
 )
 _SHOWN = {
     "place": "its value would be shown here",
@@ -42,7 +41,7 @@ _ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
 class VariableUse(Record, frozen=True):
     """One use of a variable, or of a different source of secrets, in a tenancy."""
 
-    name: str  # of the variable; "" for a file, a command or a keyring
+    name: str  # of the variable; "" for a file or a command
     role: Role
     where: Location | None
     # whether it is the variable that pyPreservica uses for the same purpose, e.g.

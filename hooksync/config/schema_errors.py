@@ -31,7 +31,7 @@ MOST_ERRORS = 1000  # in one file; nobody would read more
 
 Words = tuple[str, str]  # what, fix
 
-*_KINDS, _LAST_KIND = (kind.example for kind in SECRET_KINDS.values())
+*_KINDS, _LAST_KIND = SECRET_KINDS.values()
 _REFERENCE = f"{', '.join(_KINDS)} or {_LAST_KIND}"
 # the fields that hold entries by name, with an example of a name
 _NAMED_ENTRIES: dict[DataPath, str] = {
@@ -174,9 +174,6 @@ def _own_words(refusal: Refusal) -> Words | None:
             named = f'"{name}"' if _NEARLY_A_NAME.fullmatch(name) else "this"
             what = f"{named} is not a valid name"
             return what, f"use letters, digits, - and _ only, and at most {most} of them"
-        case "required" if refusal.is_private:
-            needed = " and ".join(refusal.schema["required"])
-            return f"{label} needs {needed}", _fix(refusal)
         case "required" if not refusal.path:
             return "version is missing", "write `version: 1`"
         case "required":
@@ -198,7 +195,7 @@ def _wrong_type(refusal: Refusal) -> Words:
     if isinstance(value, list) and refusal.path[-1:] in _NAMED_ENTRIES:
         what = f"{label} must be names with settings below them, not a list"
         return what, fix
-    is_value = is_scalar and refusal.schema["type"] == "object" and refusal.field != "keyring"
+    is_value = is_scalar and refusal.schema["type"] == "object"
     if is_value and refusal.is_private:
         return _literal_secret(refusal)
     what = f"{label} {rule('type', refusal.schema)}".replace("an object", "a mapping")

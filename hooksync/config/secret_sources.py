@@ -1,4 +1,4 @@
-"""Look up secrets by their references: read a variable, a file, a program's output or a keyring.
+"""Look up secrets by their references: read a variable, a file or a program's output.
 
 Only this module looks up references. Messages name the reference, never the value.
 
@@ -51,7 +51,7 @@ class SecretSources:
     def __init__(
         self, environ: Mapping[str, str], stop: Event | None = None, timeout: float = 30.0
     ) -> None:
-        """`stop`: ends all waits; `timeout`: seconds for a program or a keyring."""
+        """`stop`: ends all waits; `timeout`: seconds for a program."""
         self._environ = environ
         self._stop = stop or Event()
         self._timeout = timeout
@@ -136,7 +136,6 @@ class SecretSources:
             "env": self._from_environment,
             "file": _from_file,
             "command": self._from_command,
-            "keyring": self._from_keyring,
         }
         value = read[ref.kind](ref)
         if _NOT_TEXT.search(value):
@@ -180,32 +179,6 @@ class SecretSources:
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
             raise _unusable(ref, f"cannot be read: {program} {how}", _COMMAND_FIX)
         return _text_of(data, ref, _COMMAND_FIX)
-
-    def _from_keyring(self, ref: SecretRef) -> str:
-        try:
-            import keyring  # imported only here: few runs need it
-        except ImportError:
-            fix = 'install the extra "keyring", as "Install" in README.md describes'
-            raise _unusable(
-                ref, "cannot be read: the package keyring is not installed", fix
-            ) from None
-        fix = (
-            "see that it is unlocked, and that `keyring --list-backends` finds one that works"
-            " without a question"
-        )
-        try:
-            value = run_with_timeout(
-                self._timeout, partial(keyring.get_password, *ref.parts), self._stop
-            )
-        except TimeoutError:
-            raise self._timeout_or_interrupt(ref, "the keyring", fix) from None
-        except Exception as error:  # each backend has its own errors; their texts may be secret
-            raise _unusable(
-                ref, f"cannot be read: the keyring failed: {type(error).__name__}", fix
-            ) from None
-        if not value:
-            raise _unusable(ref, "is not in the keyring", f"`keyring set {ref.name}` puts it there")
-        return value
 
     def _timeout_or_interrupt(self, ref: SecretRef, who: str, fix: str) -> SecretError:
         if self._stop.is_set():

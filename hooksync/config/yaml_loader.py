@@ -50,7 +50,7 @@ _MOST_NODES = 1_500_000  # names and values in one file; 10,000 subscriptions ta
 _BASE_NODE_LIMIT = 200_000
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; nobody would read more
-_PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS, "service"}
+_PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS}
 
 
 class Timestamp(Record, frozen=True):

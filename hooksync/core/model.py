@@ -33,18 +33,11 @@ TRIGGER_NAMES = {
 }
 
 
-class SecretKind(NamedTuple):
-    """How hooks files write one kind of reference to a secret."""
-
-    example: str
-    fields: tuple[str, ...] = ()  # keys of its mapping; their values are the parts of a SecretRef
-
-
-SECRET_KINDS: Mapping[str, SecretKind] = {
-    "env": SecretKind("{env: NAME}"),
-    "file": SecretKind("{file: PATH}"),
-    "command": SecretKind("{command: [PROGRAM, ARGUMENT]}"),
-    "keyring": SecretKind("{keyring: {service: NAME, username: NAME}}", ("service", "username")),
+# the kinds of references to secrets, as hooks files write them
+SECRET_KINDS = {
+    "env": "{env: NAME}",
+    "file": "{file: PATH}",
+    "command": "{command: [PROGRAM, ARGUMENT]}",
 }
 _ONE_WORD = re.compile("[!#-~]+")
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
@@ -126,8 +119,7 @@ class SecretRef(Record, frozen=True):
     location: Location | None = None  # None: its place in a file is not known, or it has none
     base: str = ""  # the folder to which a relative path refers
     noun: str = "secret"  # what messages call it, e.g. "password"
-    # a program with its arguments, or service and username of a keyring
-    parts: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()  # a program with its arguments
 
     def __eq__(self, other: object) -> bool:
         """Compare the sources only: different places in a file may name the same one."""
@@ -158,19 +150,12 @@ class SecretRef(Record, frozen=True):
     ) -> SecretRef:
         """Make a reference from its form in hooks files and plans; `written` fits the schema."""
         ((kind, value),) = written.items()
-        parts: tuple[str, ...] = ()
-        if isinstance(value, Mapping):
-            parts = tuple(value[name] for name in SECRET_KINDS[kind].fields)
-        elif not isinstance(value, str):
-            parts = tuple(value)
+        parts = () if isinstance(value, str) else tuple(value)
         name = " ".join(parts) if parts else value
         return cls(kind, name, where, base if kind == "file" else "", noun, parts)
 
     def written(self) -> dict[str, object]:
         """Return its form in hooks files and plans."""
-        fields = SECRET_KINDS[self.kind].fields
-        if fields:
-            return {self.kind: dict(zip(fields, self.parts, strict=True))}
         return {self.kind: list(self.parts) or self.name}
 
 

@@ -87,7 +87,6 @@ BREACHES = [  # a change, and the line of the policy that forbids it
     ("{env: CATALOGUE_SECRET}", "{env: PRESERVICA_PASSWORD}", 5),
     ("{env: CATALOGUE_SECRET}", "{env: SERVER}", 5),
     ("{env: CATALOGUE_SECRET}", "{command: [sh, -c, exit]}", 4),
-    ("{env: CATALOGUE_SECRET}", "{keyring: {service: a, username: b}}", 4),
     ("{env: CATALOGUE_SECRET}", "{file: secret-of-another}", 8),
     ("tenant: DEMO", "credentials: {password: {file: ~/.ssh/id_ed25519}}", 8),
 ]

@@ -298,7 +298,7 @@ def test_version_as_json_contains_the_versions_that_a_bug_report_needs(place: Pl
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     needed = list(project["dependencies"])
-    for extra in ("cloud", "keyring", "totp"):
+    for extra in ("cloud", "totp"):
         needed += project["optional-dependencies"][extra]
     assert set(about["libraries"]) == {each.partition(">=")[0] for each in needed}
 

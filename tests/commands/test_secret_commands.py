@@ -1,4 +1,4 @@
-"""Secrets from programs, keyrings and files of variables, and the permissions that they need."""
+"""Secrets from programs and files of variables, and the permissions that they need."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_no_program_runs_for_a_secret_without_permission_or_against_a_policy(
 ) -> None:
     said = f"hooks.yaml:10:17: secret {SHOWN} runs a program, which is not allowed"
     refused(commanded, commanded.run(*command.split()), said)
-    commanded.policy(secret_kinds=["env", "file", "keyring"])
+    commanded.policy(secret_kinds=["env", "file"])
     said = (
         f"hooks.yaml:10:17: {SHOWN} is a secret of the kind `command`, which the policy does not"
         " allow (policy.yaml:4)"
@@ -105,35 +105,11 @@ def test_applying_a_saved_plan_runs_no_program_without_allow_commands(commanded:
     assert {each.secret for each in commanded.box.subscriptions("DEMO")} == {SECRET}
 
 
-@pytest.mark.parametrize("kind", ["command:sh", "keyring:hooksync"])
-def test_the_secret_flag_accepts_no_program_and_no_keyring(place: Place, kind: str) -> None:
-    run = place.run("fire", "--url", "http://127.0.0.1:1/", "--secret", kind, "--allow-commands")
+def test_the_secret_flag_accepts_no_program(place: Place) -> None:
+    arguments = ("--secret", "command:sh", "--allow-commands")
+    run = place.run("fire", "--url", "http://127.0.0.1:1/", *arguments)
     assert run.code == 64
     assert "name its place, never the secret itself" in run.err
-
-
-def test_a_keyring_provides_a_secret_and_a_policy_limits_its_services(place: Place) -> None:
-    place.write(
-        HOOKS.replace("env: CATALOGUE_SECRET", "keyring: {service: hooksync, username: catalogue}")
-    )
-    place.environ["PASSWORD_IN_THE_KEYRING"] = place.environ.pop("CATALOGUE_SECRET")
-    place.environ["PYTHON_KEYRING_BACKEND"] = "tests.keyrings.Memory"
-    place.policy(
-        secret_kinds=["keyring"],
-        secret_variables=["FN_KEY"],
-        keyring_services=["hook?ync", "other"],
-    )
-    done = place.run_process("apply", "--yes", "--policy", "policy.yaml")
-    assert (done.code, done.err) == (0, "")
-    assert "secret               keyring:hooksync catalogue\n" in done.out
-    assert {each.secret for each in place.box.subscriptions("DEMO")} == {SECRET}
-    place.policy(secret_kinds=["keyring"], keyring_services=["other"])
-    done = place.run("plan", "--policy", "policy.yaml")
-    assert done.code == 3
-    assert (
-        "keyring:hooksync catalogue names a service, which the policy does not allow"
-        " (policy.yaml:8)" in done.err
-    )
 
 
 # files that set variables

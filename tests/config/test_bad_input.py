@@ -409,19 +409,7 @@ MISTAKES = [
         "14:32",
         "has a line break or a control character",
     ),
-    ("{env: HOOK_SECRET}", "{keyring: hooksync}", "14:27", "secret.keyring must be a mapping"),
-    (
-        "{env: HOOK_SECRET}",
-        "{keyring: {service: a}}",
-        "14:18",
-        "secret.keyring needs service and username",
-    ),
-    (
-        "{env: HOOK_SECRET}",
-        "{keyring: {service: a, user: b}}",
-        "14:40",
-        "unknown key under keyring",
-    ),
+    ("{env: HOOK_SECRET}", "{keyring: hooksync}", "14:18", "unknown key under secret"),
     ("{env: HOOK_SECRET}", "{cmd: [op]}", "14:18", "unknown key under secret"),
     ("{env: HOOK_SECRET}", "{env: A, file: B}", "14:17", "names more than one place"),
     (

@@ -125,7 +125,7 @@ def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
         (
             "version: 1\nsecret_kinds: [env, vault]\n",
             "2:21",
-            "must be env, file, command or keyring",
+            "must be env, file or command",
         ),
         ("version: 1\nsecret_kinds: env\n", "2:15", "secret_kinds must be a list"),
         ("version: 1\nenvironment: []\n", "2:1", 'unknown key "environment"'),
@@ -206,8 +206,6 @@ def test_an_empty_policy_denies_every_host_variable_and_secret_and_plain_http() 
         ("{env: S}", "secret_variables"),
         ("{file: s}", "secret_kinds"),
         ("{file: s}", "secret_folders"),
-        ("{keyring: {service: s, username: u}}", "secret_kinds"),
-        ("{keyring: {service: s, username: u}}", "keyring_services"),
         ("{command: [s]}", "secret_kinds"),
     ],
 )
@@ -215,10 +213,9 @@ def test_each_kind_of_secret_is_denied_if_one_field_lacks_it(
     tmp_path: Path, source: str, field: str
 ) -> None:
     fields = {
-        "secret_kinds": "[env, file, keyring, command]",
+        "secret_kinds": "[env, file, command]",
         "secret_variables": "[S, FN_KEY]",
         "secret_folders": "[/]",
-        "keyring_services": "[s]",
     }
     given = 'servers: ["*.preservica.com"]\nreceivers: [hooks.example.org]\n'
     text = HOOKS.replace("{env: HOOK_SECRET}", source)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import keyring
 import pytest
 
 from hooksync.config.files import is_device
@@ -43,10 +40,6 @@ def command(*parts: str) -> SecretRef:
 
 def shell(line: str) -> SecretRef:
     return command("sh", "-c", line)
-
-
-def keyring_entry(username: str = "catalogue") -> SecretRef:
-    return SecretRef.read({"keyring": {"username": username, "service": "hooksync"}}, HERE)
 
 
 def failure_of(
@@ -289,51 +282,3 @@ def test_a_program_that_gives_a_secret_leaves_no_child_running(tmp_path: Path) -
         leaves_one = shell(f"exec 3> '{alive}'; sleep 600 > /dev/null & printf '{VALUE}'")
         assert SecretSources(os.environ).find(leaves_one).reveal() == VALUE
         assert select.select([held], [], [], 300)[0], "a child still has it open"
-
-
-# keyrings
-
-
-@pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Return a function that chooses a keyring as users of the package keyring do."""
-
-    def choose(name: str) -> None:
-        monkeypatch.setenv("PYTHON_KEYRING_BACKEND", name)
-        keyring.core.init_backend()
-
-    monkeypatch.setenv("PASSWORD_IN_THE_KEYRING", VALUE)
-    yield choose
-    choose("keyring.backends.fail.Keyring")
-
-
-def test_a_keyring_gives_the_secret_of_an_entry(backend: Callable[[str], None]) -> None:
-    backend("tests.keyrings.Memory")
-    assert SecretSources({}).find(keyring_entry()).reveal() == VALUE
-    assert "is not in the keyring" in failure_of(keyring_entry("another")).summary
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("tests.keyrings.Locked", "the keyring failed: KeyringLocked"),
-        ("tests.keyrings.Waiting", "the keyring did not end within 0.2 seconds"),
-        ("keyring.backends.fail.Keyring", "the keyring failed: NoKeyringError"),
-        ("keyring.backends.null.Keyring", "is not in the keyring"),
-    ],
-)
-def test_an_error_about_a_keyring_does_not_repeat_its_message(
-    backend: Callable[[str], None], name: str, said: str
-) -> None:
-    backend(name)
-    timeout = 0.2 if "did not end" in said else 600
-    assert failure_of(keyring_entry(), timeout=timeout).summary.endswith(said)
-
-
-def test_without_the_package_keyring_the_error_names_the_extra_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "keyring", None)
-    error = failure_of(keyring_entry())
-    assert error.summary.endswith("the package keyring is not installed")
-    assert 'install the extra "keyring"' in str(error)

@@ -414,7 +414,7 @@ def test_the_reference_to_a_secret_is_defined_in_one_schema_only() -> None:
     files = [
         path.name
         for path in SCHEMAS.glob("*.json")
-        if '"service"' in path.read_text(encoding="utf-8")
+        if '"op://webhooks/catalogue/secret"' in path.read_text(encoding="utf-8")
     ]
     assert files == ["hooks.schema.json"]
 

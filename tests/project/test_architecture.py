@@ -35,7 +35,6 @@ LIBRARIES = {
     "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},
     "dotenv": {"~config.secret_sources"},
-    "keyring": {"~config.secret_sources"},
     "obstore": {"~state.cloud"},
     "msgspec": {"output.json_text", "core.record", "core.schema"},
 }

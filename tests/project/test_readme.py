@@ -26,8 +26,8 @@ NAMED_FILES = r"`((?:examples|hooksync|schemas|tests|\.ci)/[\w./-]+)`"
 OTHER_COMMANDS = r"^(?:\$ )?(?:aws|az|curl|docker|flask|gh|gunicorn|kubectl|uvicorn) (?:.*\\\n)*.*$"
 OTHER_FLAGS = """
 of pip, ruff, .ci/reproducible and .ci/lock: --quiet --editable --check --upgrade
-of aws, az, git and keyring: --secret-id --query --output --vault-name --name --ours --theirs --add
---global --list-backends
+of aws, az and git: --secret-id --query --output --vault-name --name --ours --theirs --add
+--global
 of our own test tools: --minutes --seed --atheris --only --quick --json --markdown
 --number --steps --from --jobs --strict
 """

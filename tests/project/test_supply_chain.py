@@ -57,12 +57,11 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = tomllib.loads(PYPROJECT)["project"]
 BUILD: list[str] = tomllib.loads(PYPROJECT)["build-system"]["requires"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-# the extras that the action and the image install; neither has a keyring
+# the extras that the action and the image install
 LOCKED = [
     *EXTRAS["cloud"],
     *EXTRAS["totp"],
 ]
-OPTIONAL = [*LOCKED, *EXTRAS["keyring"]]
 
 
 def load(path: Path) -> dict[Any, Any]:
@@ -263,7 +262,7 @@ def declared(*groups: list[str]) -> list[str]:
     [
         *BUILD,
         *PROJECT["dependencies"],
-        *OPTIONAL,
+        *LOCKED,
         *EXTRAS["docs"],
         *EXTRAS["test"],
         *EXTRAS["servers"],
@@ -276,7 +275,7 @@ def test_a_dependency_has_a_lowest_version_and_no_highest_version(each: str) -> 
 @pytest.mark.slow
 def test_hooksync_declares_exactly_the_libraries_that_it_imports() -> None:
     names = {each.target.split(".")[0] for module in modules() for each in foreign_imports(module)}
-    assert sorted(distributions(names)) == declared(PROJECT["dependencies"], OPTIONAL)
+    assert sorted(distributions(names)) == declared(PROJECT["dependencies"], LOCKED)
 
 
 # --- the instructions to install

@@ -33,7 +33,6 @@ MORE = {  # links to further pages, by the path of a field
     "triggers": "[what each trigger means](what-preservica-sends.md#triggers)",
     "secret": "[secrets](secrets.md), [rotate a secret](rotating-secrets.md)",
     "command": "[a program](secrets.md#a-program), [a policy](policy.md)",
-    "keyring": "[a keyring](secrets.md#a-keyring)",
 }
 REFERENCE = "[a reference](#a-reference)"
 
