@@ -1,9 +1,10 @@
 # hooksync.receiver 0.9.0. SPDX-License-Identifier: Apache-2.0
 """Receive webhooks of Preservica: answer challenges, verify events, work once on each event.
 
-    receiver = Receiver("catalogue", {"HOOK_SECRET": os.environ["HOOK_SECRET"]})
-    answer = receiver.receive(method, query, headers, body, work)  # you write work(event)
-    # send back answer.status, answer.headers and answer.body
+    inbox = Inbox("/var/lib/hook/events.sqlite")
+    receiver = Receiver("catalogue", {"HOOK_SECRET": os.environ["HOOK_SECRET"]}, inbox=inbox)
+    app = wsgi(receiver)  # stores each event, and answers 200
+    inbox.run(work)  # in a thread or a process of its own; you write work(event)
 
 You may copy this one file: it needs only Python 3.9 or later, and makes no network calls.
 Names without an underscore follow semantic versioning: only a major version changes them (before
@@ -14,26 +15,36 @@ Source: pyPreservica 4.2.2, webHooksAPI.py; not verified on a live tenancy.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import inspect
 import json
+import logging
+import os
 import re
 import secrets as random_texts
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import closing, contextmanager
-from typing import Literal, NamedTuple, TypedDict, cast
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict, cast
 from urllib.parse import parse_qs
 
 __version__ = "0.9.0"
 
 EVENT_PREFIX = b"preservica-webhook-auth"  # an event is signed as this and its body
 SHORTEST_SECRET = 16  # bytes
+MAX_BODY = 10 * 1024 * 1024  # bytes of a request that `wsgi` and `asgi` read; of more: 413
 
 # a code that matches is not a JSON object, array or string in any encoding
 _PLAIN_CODE = re.compile("[0-9A-Za-z][ -~]*")
 _RETRY_AFTER = "30"  # seconds
+_LONGEST_WAIT = 3600.0  # seconds between two tries of an event in an inbox
+_PAUSE = 0.5  # seconds between two looks into an inbox without work
+_CLEANING = 60.0  # seconds between two deletions of old rows
+_LOG = logging.getLogger("hooksync.receiver")
 
 
 class Entity(TypedDict, total=False):
@@ -57,7 +68,7 @@ class Event(TypedDict, total=False):
 
 
 Work = Callable[[Event], object]
-Progress = Literal["new", "busy", "done"]  # the state of work on an event
+Progress = Literal["new", "busy", "done"]  # what a memory records of an event
 Kind = Literal["challenge", "event", "duplicate", "busy", "refused"]  # of request
 
 
@@ -134,26 +145,41 @@ def event_key(event: Event) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-class Memory:
-    """Remembers in this process which events are in progress and which are done. Thread-safe.
+class Memory(Protocol):
+    """What a receiver records about events, so that it works once on each.
 
-    To share a memory between processes, use `SQLiteMemory`, or write a class with the same three
-    methods, each of them atomic. `claim` identifies one delivery. After a crash, an event stays in
-    progress until its claim expires, after `expiry` seconds. Then the next delivery may work on it.
-    Choose more seconds than the longest work takes.
+    Give `Receiver` any object with these three methods, each of them atomic. They may be
+    asynchronous if you await `receive_async`. `claim` is a new random text for each delivery.
+    After a crash, an event stays in progress until its claim expires. Then the next delivery may
+    work on it. So a claim must last longer than the longest work.
+    """
+
+    def begin(self, key: str, claim: str, /) -> Progress | Awaitable[Progress]:
+        """Claim an event, unless it is done, or an earlier claim on it has not expired."""
+
+    def done(self, key: str, claim: str, /) -> object:
+        """Record that work on an event has succeeded, even if its claim has expired."""
+
+    def failed(self, key: str, claim: str, /) -> object:
+        """Give up a claim, so that the event is new when it is delivered again."""
+
+
+class ProcessMemory:
+    """A memory in this process, which is lost when the process ends. Thread-safe.
+
+    `size`: the number of done events to remember (about 150 bytes each), the newest ones; 0: it
+    remembers no events at all. `expiry`: seconds until a claim expires.
     """
 
     def __init__(self, size: int = 10_000, expiry: float = 900.0) -> None:
-        # the number of done events to remember (about 150 bytes each): the newest ones;
-        # 0: remember no events at all
         self._size = size
-        self.expiry = expiry  # seconds
+        self.expiry = expiry
         self._busy: dict[str, tuple[str, float]] = {}  # claim, and when it expires
         self._done: dict[str, None] = {}
         self._lock = threading.Lock()
 
-    def begin(self, key: str, claim: str) -> Progress:
-        """Claim an event, unless it is done, or an earlier claim on it has not expired."""
+    def begin(self, key: str, claim: str, /) -> Progress:
+        """See `Memory.begin`."""
         now = time.monotonic()
         with self._lock:
             if key in self._done:
@@ -165,43 +191,115 @@ class Memory:
                 self._busy[key] = (claim, now + self.expiry)
             return "new"
 
-    def done(self, key: str, claim: str) -> None:
-        """Record that work on an event has succeeded, even if its claim has expired."""
+    def done(self, key: str, claim: str, /) -> None:
+        """See `Memory.done`."""
         with self._lock:
             self._busy.pop(key, None)
             self._done[key] = None
             if len(self._done) > self._size:
                 del self._done[next(iter(self._done))]
 
-    def failed(self, key: str, claim: str) -> None:
-        """Give up a claim, so that the event is new when it is delivered again."""
+    def failed(self, key: str, claim: str, /) -> None:
+        """See `Memory.failed`."""
         with self._lock:
             holder, _ = self._busy.get(key, ("", 0.0))
             if holder == claim:
                 del self._busy[key]
 
 
-class SQLiteMemory:
-    """Like `Memory`, but in an SQLite file that all processes of a machine share.
+class _Opened(NamedTuple):
+    """The connection of a process to an SQLite file."""
 
-    The file keeps its records even if a process is ended by `kill -9`.
+    process: int
+    lock: threading.Lock
+    connection: Any
+    inherited: _Opened | None  # of the parent process; kept, because it must not be closed here
+
+
+class _Store:
+    """An SQLite file with a table `events`, on a local disk. Thread-safe.
+
+    A process has one connection, because the last one to close copies the log into the file.
+    """
+
+    def __init__(self, path: str, columns: str, durability: str) -> None:
+        self._path = path
+        self._durability = durability  # SQLite's `synchronous`
+        self._cleaned = 0.0  # when old rows were deleted last
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._opened = self._open(None)
+        self.run(f"CREATE TABLE IF NOT EXISTS events (key TEXT PRIMARY KEY, until REAL, {columns})")
+        self.run("CREATE INDEX IF NOT EXISTS until ON events (until)")
+
+    def run(self, statement: str, *values: object) -> tuple[int, list[Any]]:
+        """Carry out one statement in its own transaction.
+
+        Returns how many rows it changed, and the rows that it found.
+        """
+        opened = self._opened
+        if opened.process != os.getpid():  # a connection must not be used after a fork
+            opened = self._opened = self._open(opened)
+        with opened.lock:
+            cursor = opened.connection.execute(statement, values)
+            return cursor.rowcount, cursor.fetchall()
+
+    def clean(self) -> None:
+        """Delete rows that are too old, if that was not done in the last minute."""
+        now = time.monotonic()
+        if now > self._cleaned + _CLEANING:
+            self._cleaned = now
+            self.run(
+                "DELETE FROM events WHERE key IN"
+                " (SELECT key FROM events WHERE until <= ? LIMIT 10000)",
+                time.time(),
+            )
+
+    def __del__(self) -> None:
+        """Close the connection, unless it is that of a process from which this one was forked."""
+        if self._opened.process == os.getpid():
+            self._opened.connection.close()
+
+    def _open(self, inherited: _Opened | None) -> _Opened:
+        import sqlite3  # some builds of Python lack it
+
+        connection = sqlite3.connect(
+            self._path, timeout=30, isolation_level=None, check_same_thread=False
+        )
+        connection.execute(f"PRAGMA synchronous = {self._durability}")
+        ends = time.monotonic() + 30
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return _Opened(os.getpid(), threading.Lock(), connection, inherited)
+            except sqlite3.OperationalError:  # a different process is just doing the same
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.01)
+
+
+class SQLiteMemory:
+    """A memory in an SQLite file, which all processes of a machine share. Thread-safe.
+
+    The file keeps its records even if a process is ended by `kill -9`. `keep`: seconds that a done
+    event is remembered. `expiry`: seconds until a claim expires.
     """
 
     def __init__(self, path: str, keep: float = 30 * 86_400.0, expiry: float = 900.0) -> None:
-        self._path = path
-        self._keep = keep  # seconds that a done event is remembered
-        self.expiry = expiry  # seconds
+        self._keep = keep
+        self.expiry = expiry
         # claim is NULL once the event is done
-        columns = "key TEXT PRIMARY KEY, claim TEXT, until REAL NOT NULL"
-        self._run(f"CREATE TABLE IF NOT EXISTS events ({columns})")
+        self._store = _Store(path, "claim TEXT", "NORMAL")
 
-    def begin(self, key: str, claim: str) -> Progress:
-        """Claim an event, unless it is done, or an earlier claim on it has not expired."""
+    def begin(self, key: str, claim: str, /) -> Progress:
+        """See `Memory.begin`."""
+        self._store.clean()
         now = time.time()
-        self._run("DELETE FROM events WHERE until <= ?", now)
-        until = now + self.expiry
-        self._run("INSERT OR IGNORE INTO events VALUES (?, ?, ?)", key, claim, until)
-        found = self._run("SELECT claim FROM events WHERE key = ?", key)
+        self._store.run(
+            "INSERT INTO events (key, claim, until) VALUES (?, ?, ?) ON CONFLICT (key)"
+            " DO UPDATE SET claim = excluded.claim, until = excluded.until WHERE until <= ?",
+            *(key, claim, now + self.expiry, now),
+        )
+        _, found = self._store.run("SELECT claim FROM events WHERE key = ?", key)
         if not found:  # the other delivery has failed meanwhile; this one will be sent again
             return "busy"
         [[holder]] = found
@@ -209,21 +307,152 @@ class SQLiteMemory:
             return "done"
         return "new" if holder == claim else "busy"
 
-    def done(self, key: str, claim: str) -> None:
-        """Record that work on an event has succeeded, even if its claim has expired."""
+    def done(self, key: str, claim: str, /) -> None:
+        """See `Memory.done`."""
         until = time.time() + self._keep
-        self._run("INSERT OR REPLACE INTO events VALUES (?, NULL, ?)", key, until)
+        self._store.run("INSERT OR REPLACE INTO events (key, until) VALUES (?, ?)", key, until)
 
-    def failed(self, key: str, claim: str) -> None:
-        """Give up a claim, so that the event is new when it is delivered again."""
-        self._run("DELETE FROM events WHERE key = ? AND claim = ?", key, claim)
+    def failed(self, key: str, claim: str, /) -> None:
+        """See `Memory.failed`."""
+        self._store.run("DELETE FROM events WHERE key = ? AND claim = ?", key, claim)
 
-    def _run(self, statement: str, *values: object) -> list[tuple[object, ...]]:
-        """Carry out one statement, which is its own transaction."""
-        import sqlite3  # not every receiver needs it
 
-        with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as store:
-            return store.execute(statement, values).fetchall()
+class Stored(NamedTuple):
+    """An event in an inbox."""
+
+    key: str
+    event: Event
+    tries: int  # so far
+    error: str  # of the last try
+    came: float  # seconds since 1970
+
+
+class Inbox:
+    """Stores each event in an SQLite file, and works on it after it is answered. Thread-safe.
+
+    What `put` has stored survives a crash of the process and of the machine. So the file must be on
+    a local disk that lasts (not in a Lambda). Its mode is 0600. Any number of processes may share
+    it. Use one inbox for each kind of work.
+
+    `tries`: how often work on an event is tried. `first_wait`: seconds between the first two tries;
+    each further wait is four times as long, up to an hour. `keep`: seconds that the key of a done
+    event is remembered. `expiry`: seconds until the work of a process that died is tried again;
+    choose more than the longest work takes.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        tries: int = 8,
+        first_wait: float = 1.0,
+        *,
+        keep: float = 30 * 86_400.0,
+        expiry: float = 900.0,
+    ) -> None:
+        self.tries = tries
+        self.first_wait = first_wait
+        self.keep = keep
+        self.expiry = expiry
+        # event: JSON, NULL once it is done; due: when to try it, NULL if it is done or given up
+        columns = "event TEXT, due REAL, tries INTEGER, error TEXT, came REAL"
+        self._store = _Store(path, columns, "FULL")
+        self._store.run("CREATE INDEX IF NOT EXISTS due ON events (due)")
+
+    def put(self, key: str, event: Event) -> bool:
+        """Store an event. Returns whether it is new. `Receiver` calls this."""
+        now = time.time()
+        changed, _ = self._store.run(
+            "INSERT OR IGNORE INTO events (key, event, due, tries, error, came)"
+            " VALUES (?, ?, ?, 0, '', ?)",
+            *(key, json.dumps(event), now, now),
+        )
+        return changed == 1
+
+    def run(self, work: Work, stop: threading.Event | None = None) -> None:
+        """Call `work` with each event, until `stop` is set. An exception means: try again later.
+
+        If a process dies during the work, the event is tried again after `expiry` seconds. So work
+        that is done twice must do no harm. Raises TypeError if `work` is asynchronous.
+        """
+        if inspect.iscoroutinefunction(work):
+            raise TypeError("work is asynchronous: give lambda event: asyncio.run(work(event))")
+        stop = stop or threading.Event()
+        while not stop.is_set():
+            try:
+                is_idle = not self._work_on_next(work)
+            except Exception:  # e.g. the disk is full; the event is tried again
+                _LOG.exception("the inbox failed")
+                is_idle = True
+            if is_idle:
+                stop.wait(_PAUSE)
+
+    def waiting(self) -> int:
+        """Return the number of events that are to be tried, or in progress."""
+        _, [[number]] = self._store.run("SELECT count(*) FROM events WHERE due IS NOT NULL")
+        return cast(int, number)
+
+    def given_up(self) -> list[Stored]:
+        """Return the events whose work failed at each try, oldest first."""
+        _, found = self._store.run(
+            "SELECT key, event, tries, error, came FROM events"
+            " WHERE due IS NULL AND event IS NOT NULL ORDER BY came"
+        )
+        return [Stored(key, json.loads(event), *others) for key, event, *others in found]
+
+    def retry(self, key: str) -> None:
+        """Try an event again that was given up. Raises KeyError if there is none with this key."""
+        self._change_given_up(key, "UPDATE events SET due = 0, tries = 0")
+
+    def drop(self, key: str) -> None:
+        """Remove an event that was given up. Raises KeyError if there is none with this key."""
+        self._change_given_up(key, "DELETE FROM events")
+
+    def _change_given_up(self, key: str, change: str) -> None:
+        changed, _ = self._store.run(
+            f"{change} WHERE key = ? AND due IS NULL AND event IS NOT NULL", key
+        )
+        if not changed:
+            raise KeyError(key)
+
+    def _work_on_next(self, work: Work) -> bool:
+        """Work on the event that is due first. Returns False if no event is due."""
+        self._store.clean()
+        now = time.time()
+        _, found = self._store.run(
+            "SELECT key, event, tries, due FROM events WHERE due <= ? ORDER BY due LIMIT 1", now
+        )
+        for key, event, tries, due in found:
+            has_tries = tries < self.tries  # if not, the process of the last try has died
+            ends = None
+            if has_tries:
+                ends = now + self.expiry
+                tries += 1
+            taken, _ = self._store.run(
+                "UPDATE events SET due = ?, tries = ?, error = ? WHERE key = ? AND due = ?",
+                *(ends, tries, "the process ended during the work", key, due),
+            )
+            if taken and has_tries:  # and not by a different process
+                self._try(work, key, json.loads(event), tries)
+        return bool(found)
+
+    def _try(self, work: Work, key: str, event: Event, tries: int) -> None:
+        """Work on an event, and record the result."""
+        try:
+            _refuse_awaitable(work(event), "work")
+        except Exception as error:
+            _LOG.exception("try %s of %s failed: event %s", tries, self.tries, key)
+            wait = min(_LONGEST_WAIT, self.first_wait * 4.0 ** (tries - 1))
+            due = time.time() + wait if tries < self.tries else None
+            text = f"{type(error).__name__}: {error}"
+            self._store.run(
+                "UPDATE events SET due = ?, error = ? WHERE key = ? AND event IS NOT NULL",
+                *(due, text, key),
+            )
+        else:
+            self._store.run(
+                "UPDATE events SET event = NULL, due = NULL, until = ? WHERE key = ?",
+                *(time.time() + self.keep, key),
+            )
 
 
 class Receiver:
@@ -237,16 +466,21 @@ class Receiver:
     ignored. Raises `ValueError` if the first one is empty, or if one is shorter than `shortest`
     bytes, ends with a line break or is not Latin-1. Allow short secrets only while you replace one.
 
-    `memory`: of events; if None, a new `Memory`.
+    `memory`: of events; if None, a new `ProcessMemory`. `inbox`: stores events instead of working
+    on them before the answer; then there is no memory, because the inbox has one.
     """
 
     def __init__(
         self,
         name: str,
         secrets: Mapping[str, str | bytes | None],
-        memory: Memory | SQLiteMemory | None = None,
+        memory: Memory | None = None,
+        *,
+        inbox: Inbox | None = None,
         shortest: int = SHORTEST_SECRET,
     ) -> None:
+        if memory is not None and inbox is not None:
+            raise ValueError("give a memory or an inbox, not both")
         self._name = name
         self._first = next(iter(secrets), "the secret")
         if not secrets.get(self._first):
@@ -256,7 +490,8 @@ class Receiver:
         self._secrets = {
             name: _key(name, secret, shortest) for name, secret in secrets.items() if secret
         }
-        self._memory = Memory() if memory is None else memory
+        self._memory = ProcessMemory() if memory is None else memory
+        self._inbox = inbox
 
     def receive(
         self,
@@ -264,27 +499,37 @@ class Receiver:
         query: str | bytes,
         headers: Mapping[str, str],
         body: bytes,
-        work: Work = lambda event: None,
+        work: Work | None = None,
     ) -> Answer:
         """Return the answer to a request.
 
         `query`: as sent, not decoded. `body`: raw bytes; your server must limit their number.
 
-        `work` is called with each genuine and new event before the event is answered. `receive`
-        lets an exception of `work` through: your server must then answer 500. Later, `work` is
-        called again if the event is delivered again. While `work` runs, a second delivery of the
-        same event is answered with 503. Raises TypeError if `work` or the memory is asynchronous.
+        With an inbox, `receive` stores a genuine and new event. Otherwise it calls `work` with the
+        event, and lets an exception of `work` through: your server must then answer 500. Later,
+        `work` is called again if the event is delivered again. While `work` runs, a second delivery
+        of the same event is answered with 503.
+
+        Raises TypeError if there is neither `work` nor an inbox, or both; if `work` or the memory
+        is asynchronous; or if an argument has a wrong type.
         """
-        answer = self._judge(method, query, headers, body)
+        answer = self._judge(method, query, headers, body, work)
         if answer.event is None:
             return answer
-        with self._working(answer.key) as progress:
-            if progress == "new":
-                result = work(answer.event)
-                if isinstance(result, Coroutine):
-                    result.close()  # or Python warns that it was never awaited
-                if isinstance(result, Awaitable):
-                    raise TypeError("work is asynchronous: await receive_async(...) instead")
+        if self._inbox is not None:
+            return _after("new" if self._inbox.put(answer.key, answer.event) else "done", answer)
+        claim = random_texts.token_hex(16)
+        found = self._memory.begin(answer.key, claim)
+        _refuse_awaitable(found, "the memory")
+        progress = _checked(found)
+        if work is not None and progress == "new":
+            try:
+                _refuse_awaitable(work(answer.event), "work")
+            except Exception:
+                with suppress(Exception):  # the claim then stays until it expires
+                    self._memory.failed(answer.key, claim)
+                raise
+            self._memory.done(answer.key, claim)
         return _after(progress, answer)
 
     async def receive_async(
@@ -293,54 +538,44 @@ class Receiver:
         query: str | bytes,
         headers: Mapping[str, str],
         body: bytes,
-        work: Work = lambda event: None,
+        work: Work | None = None,
     ) -> Answer:
-        """Return the answer to a request, as `receive` does. `work` may be asynchronous.
+        """Return the answer to a request, as `receive` does. `work` and memory may be asynchronous.
 
-        A `work` that is not asynchronous runs in a thread, so it does not block the event loop.
+        What is not asynchronous runs in a thread, so it does not block the event loop. If the
+        delivery is cancelled, such `work` still runs. So the event stays in progress until its
+        claim expires.
         """
-        import asyncio  # not every receiver needs it
-
-        answer = self._judge(method, query, headers, body)
+        answer = self._judge(method, query, headers, body, work)
         if answer.event is None:
             return answer
-        with self._working(answer.key) as progress:
-            if progress == "new":
-                result = await asyncio.to_thread(work, answer.event)
-                if isinstance(result, Awaitable):
-                    await result
+        if self._inbox is not None:
+            is_new = await asyncio.to_thread(self._inbox.put, answer.key, answer.event)
+            return _after("new" if is_new else "done", answer)
+        claim = random_texts.token_hex(16)
+        progress = _checked(await _awaited(self._memory.begin, answer.key, claim))
+        if work is not None and progress == "new":
+            try:
+                await _awaited(work, answer.event)
+            except Exception:
+                with suppress(Exception):  # the claim then stays until it expires
+                    await _awaited(self._memory.failed, answer.key, claim)
+                raise
+            await _awaited(self._memory.done, answer.key, claim)
         return _after(progress, answer)
 
-    @contextmanager
-    def _working(self, key: str) -> Iterator[Progress]:
-        """Claim an event, and record how work on it ends.
-
-        If a delivery is cancelled, its work may still run in a thread. So its claim stays until it
-        expires.
-        """
-        claim = random_texts.token_hex(16)
-        progress = self._memory.begin(key, claim)
-        if isinstance(progress, Coroutine):
-            progress.close()  # or Python warns that it was never awaited
-        if progress not in ("new", "busy", "done"):
-            what = type(progress).__name__
-            raise TypeError(
-                f'begin() of the memory must return "new", "busy" or "done", not {what}'
-            )
-        if progress != "new":
-            yield progress
-            return
-        try:
-            yield progress
-        except Exception:
-            self._memory.failed(key, claim)
-            raise
-        self._memory.done(key, claim)
-
     def _judge(
-        self, method: str, query: str | bytes, headers: Mapping[str, str], body: bytes
+        self,
+        method: str,
+        query: str | bytes,
+        headers: Mapping[str, str],
+        body: bytes,
+        work: Work | None,
     ) -> Answer:
         """Return the answer to a request, as if every event were new."""
+        if (work is None) == (self._inbox is None):
+            raise TypeError("give work to receive, or give an inbox to Receiver; not both")
+        _check_types(query, headers, body)
         if method != "POST":
             return _answer("refused", 405, {"message": "only POST is answered"}, Allow="POST")
         text = query.decode("latin-1") if isinstance(query, bytes) else query
@@ -392,6 +627,40 @@ def _key(name: str, secret: str | bytes, shortest: int) -> bytes:
     return key
 
 
+def _check_types(query: object, headers: Any, body: object) -> None:
+    """Raise TypeError if a framework gave something else than text and bytes."""
+    if not isinstance(query, (str, bytes)):
+        raise TypeError("query must be the text or bytes after the question mark, as sent")
+    if not isinstance(body, bytes):
+        raise TypeError("body must be the raw bytes of the request")
+    if not hasattr(headers, "items"):
+        raise TypeError("headers must be a mapping from names to values")
+    if not all(isinstance(text, str) for header in headers.items() for text in header):
+        raise TypeError("names and values of headers must be text")
+
+
+def _refuse_awaitable(result: object, what: str) -> None:
+    """Raise TypeError if a function of the user that must not be asynchronous is."""
+    if isinstance(result, Coroutine):
+        result.close()  # or Python warns that it was never awaited
+    if isinstance(result, Awaitable):
+        raise TypeError(f"{what} is asynchronous: await receive_async(...) instead")
+
+
+async def _awaited(function: Callable[..., object], *values: object) -> object:
+    """Call a function in a thread, and await its result if that can be awaited."""
+    result = await asyncio.to_thread(function, *values)
+    return await result if isinstance(result, Awaitable) else result
+
+
+def _checked(progress: object) -> Progress:
+    """Return what a memory returned. Raises TypeError if that is none of the three words."""
+    if progress not in ("new", "busy", "done"):
+        what = type(progress).__name__
+        raise TypeError(f'begin() of the memory must return "new", "busy" or "done", not {what}')
+    return progress
+
+
 def _after(progress: Progress, answer: Answer) -> Answer:
     """Return the answer to a genuine event."""
     if progress == "done":
@@ -408,3 +677,91 @@ def _answer(
     headers = {"Content-Type": "application/json", **headers}
     reason = str(document.get("message", ""))
     return Answer(status, headers, json.dumps(document).encode(), kind, reason=reason)
+
+
+def wsgi(
+    receiver: Receiver, work: Work | None = None, limit: int = MAX_BODY
+) -> Callable[[dict[str, Any], Callable[..., object]], Iterable[bytes]]:
+    """Make a WSGI application of a receiver, for gunicorn, waitress or mod_wsgi.
+
+    It logs each answer to the logger `hooksync.receiver`: refused requests as warnings, others as
+    information. A body of more than `limit` bytes is answered with 413.
+    """
+
+    def application(
+        environ: dict[str, Any], start_response: Callable[..., object]
+    ) -> Iterable[bytes]:
+        body, refusal = _read_wsgi(environ, limit)
+        headers = {"Preservica-Signature": environ.get("HTTP_PRESERVICA_SIGNATURE", "")}
+        query = environ.get("QUERY_STRING", "")
+        answer = refusal or receiver.receive(environ["REQUEST_METHOD"], query, headers, body, work)
+        _log(answer)
+        status = f"{answer.status} {HTTPStatus(answer.status).phrase}"
+        start_response(status, list(answer.headers.items()))
+        return [answer.body]
+
+    return application
+
+
+def _read_wsgi(environ: Mapping[str, Any], limit: int) -> tuple[bytes, Answer | None]:
+    """Read a body, or return why it is not read."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length and environ.get("HTTP_TRANSFER_ENCODING"):
+        if not environ.get("wsgi.input_terminated"):
+            message = "this server does not decode chunked requests: use gunicorn or waitress"
+            return b"", _answer("refused", 411, {"message": message})
+        length = str(limit + 1)
+    size = int(length) if length.isdigit() else 0
+    body = environ["wsgi.input"].read(min(size, limit + 1)) if size else b""
+    return body, _too_large(limit) if len(body) > limit else None
+
+
+def asgi(
+    receiver: Receiver, work: Work | None = None, limit: int = MAX_BODY
+) -> Callable[[Any, Any, Any], Coroutine[Any, Any, None]]:
+    """Make an ASGI application of a receiver, for uvicorn or hypercorn. It is like `wsgi`."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise ValueError(f"only http is supported, not {scope['type']}")
+        body = await _read_asgi(receive, limit)
+        if body is None:
+            return
+        if len(body) > limit:
+            answer = _too_large(limit)
+        else:
+            given = [value for name, value in scope["headers"] if name == b"preservica-signature"]
+            headers = {"Preservica-Signature": b",".join(given).decode("latin-1")}
+            answer = await receiver.receive_async(
+                scope["method"], scope["query_string"], headers, body, work
+            )
+        _log(answer)
+        pairs = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    return application
+
+
+async def _read_asgi(receive: Any, limit: int) -> bytes | None:
+    """Read a body, to a little more than the limit. Returns None if the client has gone."""
+    body = bytearray()
+    has_more = True
+    while has_more and len(body) <= limit:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        has_more = message.get("more_body", False)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> Answer:
+    return _answer("refused", 413, {"message": f"the body is longer than {limit} bytes"})
+
+
+def _log(answer: Answer) -> None:
+    """Log what an answer says; nothing of a request but the name of a secret."""
+    level = logging.WARNING if answer.kind == "refused" else logging.INFO
+    said = answer.signed_with or answer.reason
+    _LOG.log(level, "%s %s %s", answer.status, answer.kind, said)

@@ -24,7 +24,7 @@ from hooksync.core.model import DeclaredSubscription, Secret, SecretRef, Trigger
 from hooksync.core.output import make_folder
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
-from hooksync.receiver import Answer, Event, Memory, Receiver
+from hooksync.receiver import Answer, Event, ProcessMemory, Receiver
 from hooksync.receivers.challenges import ProbeResult, key_of
 from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers, pass_on
 from hooksync.receivers.suite import Sender
@@ -70,7 +70,7 @@ class _Listener(http_server.LoopbackServer):
         for number, ref in enumerate(log.known.accepted):  # two references may have the same text
             keys[str(number)] = key_of(log.known.secrets[ref])
         # remembers no event, so one that comes again is shown again
-        self._receiver = Receiver("listen", keys, Memory(0), shortest=1)
+        self._receiver = Receiver("listen", keys, ProcessMemory(0), shortest=1)
         self._log = log
         self._forward = forward
         self._done = done
@@ -90,7 +90,7 @@ class _Listener(http_server.LoopbackServer):
         self, connection: http_server.Connection, request: http_server.IncomingRequest
     ) -> None:
         answer = self._receiver.receive(
-            request.method, request.query, request.headers, request.body
+            request.method, request.query, request.headers, request.body, lambda event: None
         )
         ref = None
         forwarded = None

@@ -52,7 +52,7 @@ class Receiver(http_server.LoopbackServer):
         """
         named = {f"secret {number}": secret for number, secret in enumerate(secrets, start=1)}
         try:
-            made = receiver.Receiver(name, named, receiver.Memory(0), shortest=1)
+            made = receiver.Receiver(name, named, receiver.ProcessMemory(0), shortest=1)
         except ValueError as error:  # it quotes no secret
             raise http_server.SandboxError(f"receiver {name}: {error}") from None
         self._receivers[name] = made
@@ -65,7 +65,9 @@ class Receiver(http_server.LoopbackServer):
         if found is None:
             connection.send(http_server.json_answer(404, {"message": "there is no such receiver"}))
             return
-        answer = found.receive(request.method, request.query, request.headers, request.body)
+        answer = found.receive(
+            request.method, request.query, request.headers, request.body, lambda event: None
+        )
         self._log("receiver", name, answer.reason or answer.kind)
         connection.send(http_server.Reply(answer.status, answer.body))
 

@@ -42,6 +42,7 @@ MAY_BE_SHOWN |= {
     "hooksync.receiver.Answer.body",
     "hooksync.receiver.Answer.headers",
     "hooksync.receiver.Answer.key",
+    "hooksync.receiver.Stored.key",
 }
 CONTAINERS = (dict, list, set, str, bytes)
 

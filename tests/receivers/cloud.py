@@ -1,23 +1,18 @@
-"""Call a function as its cloud does: `python cloud.py lambda-url|api-gateway|azure FILE` serves the
+"""Call a function as its cloud does: `python cloud.py lambda-url|api-gateway FILE` serves the
 function on 127.0.0.1.
 
-This program replaces the front ends of clouds, which cannot run here. It needs only the standard
-library, so a function of AWS runs with nothing installed. A function of Azure also needs
-azure.functions. The requests and answers have the documented shapes:
-
-- AWS: payload format 2.0, https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html and
+This program replaces the front ends of AWS, which cannot run here. It needs only the standard
+library, so a function runs with nothing installed. The requests and answers have the documented
+shapes: payload format 2.0, https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html and
   https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
   (names of headers in lower case, several values of one header joined by commas, and a body that is
   not text in base64).
-- Azure: https://learn.microsoft.com/azure/azure-functions/functions-reference-python (the v2 model)
-  and the classes HttpRequest and HttpResponse of azure-functions.
 """
 
 from __future__ import annotations
 
 import base64
 import importlib.util
-import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -88,25 +83,6 @@ def invoke_aws(
     return answer["statusCode"], answer["headers"], answer["body"].encode()
 
 
-def invoke_azure(function: Any, request: BaseHTTPRequestHandler, body: bytes) -> Answer:
-    """Call a function of an app, as the worker for Python does."""
-    func: Any = sys.modules["azure.functions"]  # the function has imported it
-    url = urlsplit(request.path)
-    made = func.HttpRequest(
-        request.command,
-        f"https://example.azurewebsites.net{request.path}",
-        headers=dict(request.headers.items()),
-        params=dict(parse_qsl(url.query, keep_blank_values=True)),
-        body=body,
-    )
-    answer = function(made)
-    return (
-        answer.status_code,
-        {"Content-Type": answer.mimetype, **answer.headers},
-        answer.get_body(),
-    )
-
-
 class FrontEnd(BaseHTTPRequestHandler):
     """The front end of a function: reads a whole request, and answers 502 if the function fails."""
 
@@ -140,13 +116,8 @@ class FrontEnd(BaseHTTPRequestHandler):
 
 def main(kind: str, path: str) -> None:
     module = load(Path(path))
-    if kind == "azure":
-        logging.basicConfig(level=logging.INFO)  # as the host of Azure does
-        (function,) = module.app.get_functions()
-        FrontEnd.invoke = partial(invoke_azure, function.get_user_function())
-    else:
-        is_url = kind == "lambda-url"
-        FrontEnd.invoke = partial(invoke_aws, module, "$default" if is_url else "prod", is_url)
+    is_url = kind == "lambda-url"
+    FrontEnd.invoke = partial(invoke_aws, module, "$default" if is_url else "prod", is_url)
     with ThreadingHTTPServer(("127.0.0.1", 0), FrontEnd) as server:
         sys.stdout.write(f"listening on http://127.0.0.1:{server.server_port}\n")
         sys.stdout.flush()

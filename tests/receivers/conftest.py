@@ -37,16 +37,10 @@ COMMANDS: dict[str, tuple[str, Sequence[str]]] = {
         "aws-lambda",
         ["-I", "-S", "-u", CLOUD, "api-gateway", "{}/lambda_function.py"],
     ),
-    "azure-functions": ("azure-functions", [CLOUD, "azure", "{}/function_app.py"]),
     "pypreservica": ("pypreservica", ["server.py", "127.0.0.1:0"]),
     "node-express": ("node-express", ["node", "app.js"]),
     "go": ("go", ["go", "./receiver"]),
 }
-# these have a copy of hooksync/receiver.py beside the function
-COPY_THE_MODULE = (
-    "aws-lambda",
-    "azure-functions",
-)
 
 
 class Server:
@@ -131,7 +125,7 @@ def serve(name: str, folder: Path, environ: Mapping[str, str]) -> Iterator[Serve
     """Run an example, from a copy of its folder."""
     source, arguments = COMMANDS[name]
     copied = shutil.copytree(EXAMPLES / source, folder / source)
-    if source in COPY_THE_MODULE:
+    if source == "aws-lambda":  # it has a copy of hooksync/receiver.py beside the function
         shutil.copy(ROOT / "hooksync" / "receiver.py", copied)
     with started(
         [each.replace("{}", str(copied)) for each in arguments], copied, environ

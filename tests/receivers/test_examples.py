@@ -8,6 +8,9 @@ conftest.py.
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import tomllib
 import uuid
 from collections.abc import Iterator
@@ -22,7 +25,7 @@ from hooksync.receiver import sign_event
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, hooksync
 from tests.pypreservica import no_credentials, web_hooks_api
-from tests.receivers.conftest import COMMANDS, EXAMPLES, SECRETS, Server, serve
+from tests.receivers.conftest import COMMANDS, EXAMPLES, SECRETS, Server, built, serve
 
 __all__ = ["no_credentials"]  # a fixture
 
@@ -167,12 +170,32 @@ def test_each_receiver_reports_failed_work_and_tries_again_on_the_next_delivery(
 ) -> None:
     # the work of the examples looks up `entityRef`, which is missing here
     body = event(str(uuid.uuid4())).replace(b'"entityRef"', b'"ref"')
-    assert [deliver(server, body) >= 500 for _ in range(2)] == [True, True]
+    statuses = [deliver(server, body) for _ in range(2)]
+    if statuses != [200, 200]:
+        assert min(statuses) >= 500
+    else:  # it has stored the event, and tries again by itself
+        server.wait_for("try 1 of 8 failed")
+        server.wait_for("try 2 of 8 failed")
 
 
 def test_no_receiver_prints_a_secret(server: Server) -> None:
     deliver(server, event(str(uuid.uuid4())))
     assert not [secret for secret in (NEW, OLD) if secret in server.printed]
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"), [("go", ["go", "test", "."]), ("node-express", ["node", "--test"])]
+)
+@pytest.mark.slow
+def test_an_example_in_another_language_passes_the_test_vectors_in_its_own_runner(
+    folder: str, command: list[str], tmp_path: Path
+) -> None:
+    shutil.copy(EXAMPLES / "vectors.json", tmp_path)
+    copied = shutil.copytree(EXAMPLES / folder, tmp_path / folder)
+    _, needed = built(command, copied)
+    environ = {**os.environ, **needed}
+    done = subprocess.run(command, cwd=copied, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -193,7 +216,7 @@ def test_an_example_is_short_and_a_receiver_takes_its_secret_from_the_environmen
     assert len(text.splitlines()) < MOST_LINES
     if "Receiver(" in text:
         assert '("HOOK_SECRET", "HOOK_SECRET_OLD")' in text
-        assert '"""Your code. ' in text or path.parent.name == "queue"
+        assert '"""Your code. ' in text
 
 
 def test_the_requirements_of_the_examples_are_what_the_tests_ran_with() -> None:

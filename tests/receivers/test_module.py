@@ -14,9 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,14 +30,11 @@ from hooksync.receiver import (
     EVENT_PREFIX,
     Answer,
     Event,
-    Memory,
     Receiver,
     Refused,
-    SQLiteMemory,
     event_key,
     verify_event,
 )
-from tests.command_line import ROOT
 
 NEW, OLD = "the-new-secret-of-it", "the-old-secret-of-it"
 KEYS = {"NEW": NEW.encode(), "OLD": OLD.encode()}
@@ -83,8 +78,19 @@ def deliver(
     return receiver.receive("POST", "", {"Preservica-Signature": sign(body, secret)}, body, work)
 
 
+def deliver_async(receiver: Receiver, work: Callable[[Event], object] = bool) -> Answer:
+    headers = {"Preservica-Signature": sign(BODY)}
+    return asyncio.run(receiver.receive_async("POST", "", headers, BODY, work))
+
+
+def ask(
+    receiver: Receiver, method: str, query: str | bytes, headers: dict[str, str], body: bytes
+) -> Answer:
+    return receiver.receive(method, query, headers, body, bool)
+
+
 def challenge(receiver: Receiver, code: str) -> Answer:
-    return receiver.receive("POST", f"key=1&challengeCode={quote(code, safe='')}", {}, b"")
+    return ask(receiver, "POST", f"key=1&challengeCode={quote(code, safe='')}", {}, b"")
 
 
 # Challenges
@@ -137,8 +143,8 @@ def test_a_code_that_is_dangerous_to_sign_is_refused_without_a_signature(
 ) -> None:
     with pytest.raises(Refused):
         module.answer_challenge(NEW.encode(), code)
-    answer = receiver.receive(
-        "POST", f"challengeCode={quote(code, safe='', errors='replace')}", {}, b""
+    answer = ask(
+        receiver, "POST", f"challengeCode={quote(code, safe='', errors='replace')}", {}, b""
     )
     assert (answer.status, answer.kind, list(json.loads(answer.body))) == (
         400,
@@ -150,8 +156,8 @@ def test_a_code_that_is_dangerous_to_sign_is_refused_without_a_signature(
 @pytest.mark.parametrize("query", ["challengeCode=%FF", "challengeCode=%E2%82%AC"])
 def test_a_code_that_is_not_ascii_is_refused(receiver: Receiver, query: str) -> None:
     assert (
-        receiver.receive("POST", query, {}, b"").status
-        == receiver.receive("POST", query.encode(), {}, b"").status
+        ask(receiver, "POST", query, {}, b"").status
+        == ask(receiver, "POST", query.encode(), {}, b"").status
         == 400
     )
 
@@ -162,30 +168,28 @@ def test_a_code_that_is_not_ascii_is_refused(receiver: Receiver, query: str) -> 
 def test_the_query_may_be_text_or_bytes_with_or_without_a_question_mark(
     receiver: Receiver, query: str | bytes
 ) -> None:
-    assert json.loads(receiver.receive("POST", query, {}, b"").body)["challengeCode"] == "c0de"
+    assert json.loads(ask(receiver, "POST", query, {}, b"").body)["challengeCode"] == "c0de"
 
 
 def test_of_two_codes_only_the_first_is_checked_and_signed(receiver: Receiver) -> None:
-    answer = receiver.receive(
-        "POST", "challengeCode=c0de&challengeCode=preservica-webhook-auth", {}, b""
+    answer = ask(
+        receiver, "POST", "challengeCode=c0de&challengeCode=preservica-webhook-auth", {}, b""
     )
     assert json.loads(answer.body)["challengeCode"] == "c0de"
-    answer = receiver.receive(
-        "POST", "challengeCode=preservica-webhook-auth&challengeCode=c0de", {}, b""
+    answer = ask(
+        receiver, "POST", "challengeCode=preservica-webhook-auth&challengeCode=c0de", {}, b""
     )
     assert answer.status == 400
 
 
 @pytest.mark.parametrize("query", ["", "?", "challengeCode=", "challengecode=c0de", "code=KEY"])
 def test_a_request_without_a_code_is_no_challenge(receiver: Receiver, query: str) -> None:
-    assert receiver.receive("POST", query, {}, b"").status == 401
+    assert ask(receiver, "POST", query, {}, b"").status == 401
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "post", ""])
 def test_every_method_but_post_is_refused(receiver: Receiver, method: str) -> None:
-    answer = receiver.receive(
-        method, "challengeCode=c0de", {"Preservica-Signature": sign(BODY)}, BODY
-    )
+    answer = ask(receiver, method, "challengeCode=c0de", {"Preservica-Signature": sign(BODY)}, BODY)
     assert (answer.status, answer.kind, answer.headers["Allow"]) == (405, "refused", "POST")
 
 
@@ -212,8 +216,12 @@ def test_a_body_that_was_changed_in_one_byte_is_refused(
     body = json.dumps(document).encode()
     changed = bytearray(body)
     changed[where % len(body)] ^= by
-    answer = Receiver("catalogue", {"NEW": NEW}).receive(
-        "POST", "", {"Preservica-Signature": sign(body)}, bytes(changed)
+    answer = ask(
+        Receiver("catalogue", {"NEW": NEW}),
+        "POST",
+        "",
+        {"Preservica-Signature": sign(body)},
+        bytes(changed),
     )
     assert (answer.status, answer.kind, answer.event) == (401, "refused", None)
 
@@ -242,7 +250,7 @@ def test_a_signature_that_was_changed_in_one_digit_is_refused(where: int, digit:
 def test_a_malformed_signature_is_refused_without_an_exception(
     receiver: Receiver, signature: str
 ) -> None:
-    assert receiver.receive("POST", "", {"Preservica-Signature": signature}, BODY).status == 401
+    assert ask(receiver, "POST", "", {"Preservica-Signature": signature}, BODY).status == 401
 
 
 @pytest.mark.parametrize("others", ["0" * 64, "", sign(BODY)])
@@ -250,19 +258,19 @@ def test_an_event_with_several_signature_headers_is_refused(
     receiver: Receiver, others: str
 ) -> None:
     headers = {"Preservica-Signature": sign(BODY), "preservica-signature": others}
-    assert receiver.receive("POST", "", headers, BODY).status == 401
+    assert ask(receiver, "POST", "", headers, BODY).status == 401
 
 
 def test_a_refusal_gives_its_reason_in_the_answer_and_for_the_log(receiver: Receiver) -> None:
     answers = {
-        "only POST is answered": receiver.receive("GET", "", {}, b""),
+        "only POST is answered": ask(receiver, "GET", "", {}, b""),
         "the challenge code is not printable ASCII beginning with a letter or digit": challenge(
             receiver, "{}"
         ),
         "the challenge code begins like a signed event; the answer could forge one": challenge(
             receiver, "preservica-webhook-auth"
         ),
-        "the header Preservica-Signature is missing": receiver.receive("POST", "", {}, BODY),
+        "the header Preservica-Signature is missing": ask(receiver, "POST", "", {}, BODY),
         "the signature is wrong: signed with a different secret, or the body was changed": deliver(
             receiver, secret="other"
         ),
@@ -283,7 +291,7 @@ def test_a_refusal_gives_its_reason_in_the_answer_and_for_the_log(receiver: Rece
 def test_the_signature_header_and_its_hex_are_accepted_in_any_case(
     receiver: Receiver, name: str, change: Callable[[str], str]
 ) -> None:
-    assert receiver.receive("POST", "", {name: change(sign(BODY))}, BODY).kind == "event"
+    assert ask(receiver, "POST", "", {name: change(sign(BODY))}, BODY).kind == "event"
 
 
 def test_every_secret_is_compared_in_constant_time_even_after_a_match(
@@ -373,170 +381,31 @@ def test_the_receiver_passes_on_a_refused_error_that_the_work_raises(
         deliver(receiver, work=fail)
 
 
-# The contract of a memory
+# Arguments
 
 
-class Odd(Memory):
-    """A memory whose `begin` returns something else: an asynchronous client returns a coroutine."""
-
-    answer: object = None
-
-    def begin(self, key: str, claim: str) -> Any:
-        return self.answer
-
-
-async def later() -> str:
-    return "new"
+WRONG: dict[str, tuple[Any, Any, Any]] = {
+    "headers must be a mapping": ("", [("Preservica-Signature", "0")], BODY),
+    "names and values of headers must be text": ("", {b"preservica-signature": b"0"}, BODY),
+    "and values of headers must be text": ("", {"preservica-signature": ["0"]}, BODY),
+    "body must be the raw bytes": ("", {}, BODY.decode()),
+    "query must be the text or bytes": ({"challengeCode": "c0de"}, {}, BODY),
+}
 
 
-@pytest.mark.parametrize("answer", [True, False, None, "", "NEW", b"new", 1, later])
-def test_an_event_is_not_skipped_with_200_if_a_memory_returns_none_of_the_three_words(
-    answer: object,
+@pytest.mark.parametrize("message", WRONG)
+def test_what_a_framework_gives_with_a_wrong_type_is_named(
+    receiver: Receiver, message: str
 ) -> None:
-    memory = Odd()
-    memory.answer = later() if answer is later else answer
-    with pytest.raises(TypeError, match=r'"new", "busy" or "done"'):
-        deliver(Receiver("catalogue", {"NEW": NEW}, memory))
+    with pytest.raises(TypeError, match=message):
+        receiver.receive("POST", *WRONG[message], bool)
+    with pytest.raises(TypeError, match=message):
+        asyncio.run(receiver.receive_async("POST", *WRONG[message], bool))
 
 
-def test_receivers_that_share_a_memory_each_work_on_an_event_that_all_of_them_get() -> None:
-    memory = Memory()
-    worked: list[str] = []
-    for name in ("catalogue", "search", "search"):
-        receiver = Receiver(name, {"NEW": NEW}, memory)
-        deliver(receiver, work=lambda _, name=name: worked.append(name))
-    assert worked == ["catalogue", "search"]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Memory | SQLiteMemory:
-    return Memory() if request.param == "memory" else SQLiteMemory(str(tmp_path / "events.sqlite"))
-
-
-@pytest.mark.parametrize(
-    "steps",
-    [
-        "begin a new, begin b busy, done a, begin c done",
-        "begin a new, failed a, begin b new, done b, begin c done",
-        "expiry 0, begin a new, expiry 900, begin b new, begin c busy",
-        "expiry 0, begin a new, expiry 900, begin b new, failed a, begin c busy",
-        "expiry 0, begin a new, expiry 900, begin b new, done a, failed b, begin c done",
-        "expiry 0, begin a new, done a, begin b done",
-        "failed a, begin b new, failed a, begin c busy",
-    ],
-)
-def test_a_memory_records_the_events_that_are_in_progress_and_done(
-    steps: str, memory: Memory | SQLiteMemory
-) -> None:
-    for step in steps.split(", "):
-        what, value, *expected = step.split()
-        if what == "expiry":
-            memory.expiry = float(value)
-        elif what == "begin":
-            assert [memory.begin("key", value)] == expected, step
-        else:
-            getattr(memory, what)("key", value)
-    assert memory.begin("another key", "d") == "new"
-
-
-def test_a_memory_forgets_the_oldest_event_that_is_done_and_none_in_progress() -> None:
-    memory = Memory(size=2)
-    assert memory.begin("in progress", "a") == "new"
-    for key in ("first", "second", "third"):
-        memory.begin(key, "a")
-        memory.done(key, "a")
-    keys = ("in progress", "second", "third", "first")
-    assert [memory.begin(key, "b") for key in keys] == ["busy", "done", "done", "new"]
-    assert [Memory(size=0).begin("key", "a") for _ in range(2)] == ["new"] * 2
-
-
-def test_of_32_simultaneous_deliveries_one_is_worked_on_and_the_others_get_503(
-    memory: Memory | SQLiteMemory,
-) -> None:
-    receiver = Receiver("catalogue", {"NEW": NEW}, memory)
-    worked: list[Event] = []
-    answers: list[Answer] = []
-
-    def work(event: Event) -> None:
-        with ThreadPoolExecutor(31) as pool:
-            jobs = [pool.submit(deliver, receiver, work=worked.append) for _ in range(31)]
-            answers.extend(job.result() for job in jobs)
-        worked.append(event)
-
-    assert deliver(receiver, work=work).status == 200
-    assert {(each.status, each.kind, each.headers.get("Retry-After")) for each in answers} == {
-        (503, "busy", "30")
-    }
-    assert worked == [EVENT]
-    assert deliver(receiver, work=worked.append).kind == "duplicate"
-
-
-def test_no_event_is_lost_if_it_is_delivered_again_during_work_that_fails(
-    memory: Memory | SQLiteMemory,
-) -> None:
-    receiver = Receiver("catalogue", {"NEW": NEW}, memory)
-    meanwhile: list[Answer] = []
-
-    def fail(_: Event) -> None:
-        meanwhile.append(deliver(receiver))
-        raise OSError("the catalogue is down")
-
-    with pytest.raises(OSError, match="catalogue"):
-        deliver(receiver, work=fail)
-    assert [each.status for each in meanwhile] == [503]
-    assert deliver(receiver).kind == "event"
-
-
-PROCESS = """
-import sys
-from hooksync.receiver import Receiver, SQLiteMemory
-def work(event):
-    print("working", flush=True)
-    sys.stdin.readline()
-path, expiry, signature, body = sys.argv[1:]
-receiver = Receiver("catalogue", {"NEW": "%s"}, SQLiteMemory(path, expiry=float(expiry)))
-answer = receiver.receive("POST", "", {"Preservica-Signature": signature}, body.encode(), work)
-print(answer.kind, flush=True)
-"""
-
-
-@contextmanager
-def working(path: Path, expiry: float) -> Iterator[subprocess.Popen[str]]:
-    """Start a process, and yield it in the middle of its work."""
-    arguments = [str(path), str(expiry), sign(BODY), BODY.decode()]
-    with subprocess.Popen(
-        [sys.executable, "-c", PROCESS % NEW, *arguments],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "working\n"
-        yield process
-
-
-@pytest.mark.parametrize(("expiry", "kind"), [(900, "busy"), (0, "event")])
-def test_an_event_of_a_killed_process_is_worked_on_after_its_claim_has_expired(
-    expiry: float, kind: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "events.sqlite"
-    with working(path, expiry) as process:
-        process.kill()
-    receiver = Receiver("catalogue", {"NEW": NEW}, SQLiteMemory(str(path)))
-    assert deliver(receiver).kind == kind
-
-
-def test_of_two_processes_one_works_and_the_other_answers_503_until_the_work_is_done(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "events.sqlite"
-    receiver = Receiver("catalogue", {"NEW": NEW}, SQLiteMemory(str(path)))
-    with working(path, 900) as process:
-        assert deliver(receiver).status == 503
-        out, _ = process.communicate("\n")
-    assert out == "event\n"
-    assert deliver(receiver).kind == "duplicate"
+def test_a_receiver_without_work_and_inbox_answers_nothing(receiver: Receiver) -> None:
+    with pytest.raises(TypeError, match="give work to receive, or give an inbox to Receiver"):
+        receiver.receive("POST", "challengeCode=c0de", {}, b"")
 
 
 # Asynchronous work
@@ -562,7 +431,10 @@ def test_asynchronous_work_runs_and_is_repeated_if_it_failed(receiver: Receiver)
         receive(fail_later)
     assert [receive(work).kind, receive(work).kind] == ["event", "duplicate"]
     assert worked == [EVENT]
-    assert asyncio.run(receiver.receive_async("POST", "challengeCode=c0de", {}, b"")).status == 200
+    assert (
+        asyncio.run(receiver.receive_async("POST", "challengeCode=c0de", {}, b"", work)).status
+        == 200
+    )
 
 
 def test_receive_async_runs_synchronous_work_in_a_thread(
@@ -658,9 +530,9 @@ from receiver import Receiver, SQLiteMemory, sign_event
 async def work(event): await asyncio.sleep(0)
 receiver = Receiver("catalogue", {"NEW": "x" * 16}, SQLiteMemory(sys.argv[1]))
 headers = {"Preservica-Signature": sign_event(b"x" * 16, b"{}")}
-print(receiver.receive("POST", "challengeCode=c0de", {}, b"").kind)
+print(receiver.receive("POST", "challengeCode=c0de", {}, b"", print).kind)
 print(asyncio.run(receiver.receive_async("POST", "", headers, b"{}", work)).kind)
-print(receiver.receive("POST", "", headers, b"{}").kind)
+print(receiver.receive("POST", "", headers, b"{}", print).kind)
 """
 
 

@@ -27,6 +27,7 @@ from tests.boxes import Sandbox
 from tests.command_line import ROOT
 from tests.lanes import sampled
 from tests.project.test_docs import RECEIVERS, SERVICE, Stage, blocks, check
+from tests.receivers import reference
 from tests.receivers.conftest import COMMANDS, EXAMPLES, SECRETS, Server, started
 
 PAGE = ROOT / "docs" / "receivers.md"
@@ -97,7 +98,7 @@ def test_the_session_of_the_page_works_and_its_receiver_takes_an_event_signed_by
 ) -> None:
     check(PAGE, stage)
     assert stage.server
-    stage.server.wait_for(r"FULL_TEXT_INDEXED IO [0-9a-f-]{36}\n.*POST /hook HTTP")
+    stage.server.wait_for(r"FULL_TEXT_INDEXED IO [0-9a-f-]{36} \[\]\n")
     (by_hand,) = (body for body in snippets("sh") if "openssl" in body)
     for program in ("bash", "openssl", "curl"):
         if not shutil.which(program):
@@ -118,9 +119,8 @@ def test_the_receiver_of_the_page_refuses_forgeries(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOOK_SECRET", NEW)
-    monkeypatch.chdir(tmp_path)  # for the memory of the receiver
-    scope: dict[str, Any] = {"__name__": "app"}
-    exec(snippets("python", PAGE)[0], scope)
+    scope: dict[str, Any] = {"__name__": "app", "__file__": str(tmp_path / "app.py")}
+    exec(snippets("python", PAGE)[0].partition("\nthreading.Thread")[0], scope)
     client = scope["app"].test_client()
     assert client.post("/hook?challengeCode=c0de").json["challengeResponse"] == sign_challenge(
         NEW.encode(), b"c0de"
@@ -130,7 +130,35 @@ def test_the_receiver_of_the_page_refuses_forgeries(
     headers = {"Preservica-Signature": sign_event(NEW.encode(), body)}
     assert client.post("/hook", data=body, headers=headers).json == {"success": True}
     assert client.post("/hook", data=body + b" ", headers=headers).status_code == 401
+    while scope["inbox"]._work_on_next(scope["work"]):
+        pass
     assert json.loads(body)["events"][0]["entityRef"] in capsys.readouterr().out
+
+
+def test_the_reference_of_the_module_is_made_from_its_docstrings() -> None:
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), reference.__doc__
+
+
+@pytest.mark.parametrize(("sign", "kept"), [("-", 1), ("+", 2)])
+def test_of_the_two_receivers_in_the_diff_only_the_new_one_works_on_an_event_with_an_accent(
+    sign: str,
+    kept: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [diff] = snippets("diff", ROOT / "docs" / "from-pypreservica.md")
+    lines = [line[1:] for line in diff.splitlines() if line[:1] in (sign, " ", "")]
+    monkeypatch.setenv("HOOK_SECRET", NEW)
+    scope: dict[str, Any] = {"__name__": "app"}
+    exec("\n".join(lines), scope)
+    client = scope["app"].test_client()
+    assert client.post("/hook?challengeCode=c0de").status_code == 200
+    for letter in ("a", "\u00e9"):
+        entity = {"entityType": "IO", "entityRef": "reference", "identifiers": [{"a": letter}]}
+        body = json.dumps({"events": [entity]}, ensure_ascii=False).encode()
+        headers = {"Preservica-Signature": sign_event(NEW.encode(), body)}
+        assert client.post("/hook", data=body, headers=headers).status_code == 200
+    assert capsys.readouterr().out.count("IO reference") == kept
 
 
 # What Preservica sends
@@ -174,50 +202,6 @@ for (const line of require("node:fs").readFileSync(0, "utf8").trim().split("\\n"
     : String(isGenuine(rest.map(String), first, second.toString())));
 }
 """
-CSHARP = """
-public static class Program
-{
-    static byte[] Read(string hex)
-    {
-        return Enumerable.Range(0, hex.Length / 2).Select(n => Convert.ToByte(hex.Substring(2 * n, 2), 16)).ToArray();
-    }
-
-    public static void Main()
-    {
-        for (var line = Console.ReadLine(); line != null; line = Console.ReadLine())
-        {
-            var words = line.Split(' ');
-            var read = words.Skip(1).Select(Read).ToArray();
-            var text = read.Select(Encoding.UTF8.GetString).ToArray();
-            Console.WriteLine(words[0] == "challenge" ? Webhooks.ChallengeResponse(text[0], text[1]) ?? "refused"
-                : Webhooks.IsGenuine(text.Skip(2), read[0], text[1]) ? "true" : "false");
-        }
-    }
-}
-"""
-JAVA = """
-import static java.nio.charset.StandardCharsets.UTF_8;
-
-import java.util.Arrays;
-import java.util.HexFormat;
-import java.util.Scanner;
-
-public class Main {
-    public static void main(String[] none) throws Exception {
-        for (Scanner lines = new Scanner(System.in); lines.hasNextLine(); ) {
-            String[] words = lines.nextLine().split(" ");
-            byte[][] read = Arrays.stream(words).skip(1).map(HexFormat.of()::parseHex).toArray(byte[][]::new);
-            var text = Arrays.stream(read).map(each -> new String(each, UTF_8)).toList();
-            if (words[0].equals("challenge")) {
-                String response = Webhooks.challengeResponse(text.get(0), text.get(1));
-                System.out.println(response == null ? "refused" : response);
-            } else {
-                System.out.println(Webhooks.isGenuine(text.subList(2, text.size()), read[0], text.get(1)));
-            }
-        }
-    }
-}
-"""
 GO = """
 package main
 
@@ -249,11 +233,6 @@ func main() {
 	}
 }
 """
-PROJECT = """
-<Project Sdk="Microsoft.NET.Sdk">
-  <PropertyGroup><OutputType>Exe</OutputType><TargetFramework>net8.0</TargetFramework><RollForward>Major</RollForward></PropertyGroup>
-</Project>
-"""
 
 
 @dataclass(frozen=True)
@@ -269,12 +248,6 @@ class Language:
 LANGUAGES = [
     Language("python", (), {"recipe.py": "{}" + PYTHON}, ([sys.executable, "-I", "-S", "recipe.py"],)),
     Language("javascript", ("node",), {"recipe.js": "{}" + JAVASCRIPT}, (["node", "recipe.js"],)),
-    Language("csharp", ("dotnet",), {"recipe.cs": "{}" + CSHARP, "r.csproj": PROJECT}, (["dotnet", "run"],)),
-    Language("csharp", ("mcs", "mono"), {"recipe.cs": "{}" + CSHARP}, (["mcs", "recipe.cs"], ["mono", "recipe.exe"])),
-    Language(
-        "java", ("javac", "java"), {"Webhooks.java": "{}", "Main.java": JAVA},
-        (["javac", "Webhooks.java", "Main.java"], ["java", "-cp", ".", "Main"]),
-    ),
     Language("go", ("go",), {"recipe.go": "{}", "main.go": GO}, (["go", "run", "recipe.go", "main.go"],)),
 ]  # fmt: skip
 
@@ -294,7 +267,7 @@ def calls() -> Iterator[tuple[str, list[bytes], str]]:
 def test_the_module_agrees_with_the_test_vectors() -> None:
     for each in VECTORS["challenges"]:
         answer = module.Receiver("catalogue", {"NEW": each["secret"]}).receive(
-            "POST", each["query"], {}, b""
+            "POST", each["query"], {}, b"", bool
         )
         document = json.loads(answer.body)
         told = (document.get("challengeCode"), document.get("challengeResponse"))
@@ -305,19 +278,17 @@ def test_the_module_agrees_with_the_test_vectors() -> None:
             "catalogue", {str(number): it for number, it in enumerate(each["secrets"])}
         )
         headers = {"Preservica-Signature": each["signature"]}
-        answer = receiver.receive("POST", "", headers, each["body"].encode())
+        answer = receiver.receive("POST", "", headers, each["body"].encode(), bool)
         assert (answer.status == 200) == each["is_genuine"], each["why"]
 
 
 @pytest.mark.parametrize(
-    "language", sampled(LANGUAGES, 9), ids=lambda each: "-".join((each.name, *each.programs))
+    "language", sampled(LANGUAGES, 3), ids=lambda each: "-".join((each.name, *each.programs))
 )
 def test_the_recipe_of_each_language_signs_and_verifies_as_hooksync_does(
     language: Language, tmp_path: Path
 ) -> None:
     for program in language.programs:
-        if program == "dotnet" and not shutil.which(program):
-            pytest.skip("dotnet is not installed, and no package of Debian has it")
         if not shutil.which(program):
             missing(f"{program} is not there", "install the tools of the language")
     (recipe,) = (each for each in snippets(language.name) if "genuine" in each.lower())

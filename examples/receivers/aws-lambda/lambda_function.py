@@ -22,7 +22,8 @@ receiver = Receiver("catalogue", secrets)
 def work(event: Event) -> None:
     """Your code. Put long work into a queue. If this raises, the event is worked on again."""
     for entity in event.get("events", []):
-        print(event.get("trigger"), entity["entityType"], entity["entityRef"])
+        kind, reference = entity["entityType"], entity["entityRef"]
+        print(event.get("trigger"), kind, reference, entity.get("identifiers"))
 
 
 def lambda_handler(event: dict[str, Any], context: object) -> dict[str, object]:

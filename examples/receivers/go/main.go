@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 )
 
 const (
@@ -37,6 +38,8 @@ type Event struct {
 	Events  []struct {
 		EntityType string `json:"entityType"`
 		EntityRef  string `json:"entityRef"`
+		// the names of an identifier are its own
+		Identifiers []map[string]any `json:"identifiers"`
 	} `json:"events"`
 }
 
@@ -46,7 +49,7 @@ func work(event Event) error {
 		if entity.EntityRef == "" {
 			return errors.New("there is no entityRef")
 		}
-		fmt.Println(event.Trigger, entity.EntityType, entity.EntityRef)
+		fmt.Println(event.Trigger, entity.EntityType, entity.EntityRef, entity.Identifiers)
 	}
 	return nil
 }
@@ -59,27 +62,37 @@ func sign(secret string, parts ...[]byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func signer(body []byte, signature string) string {
+// challengeResponse answers a challenge; false: refuse the code with 400.
+func challengeResponse(secret, code string) (string, bool) {
+	if !plain.MatchString(code) || strings.HasPrefix(code, prefix) {
+		return "", false
+	}
+	return sign(secret, []byte(code)), true
+}
+
+// signer returns the name of the secret that signed an event, or "".
+func signer(secrets map[string]string, body []byte, signature string) string {
 	given := []byte(strings.ToLower(strings.TrimSpace(signature)))
 	found := ""
-	for _, name := range names {
-		secret, isSet := secrets[name]
-		if isSet && hmac.Equal([]byte(sign(secret, []byte(prefix), body)), given) {
+	for name, secret := range secrets {
+		if hmac.Equal([]byte(sign(secret, []byte(prefix), body)), given) {
 			found = name
 		}
 	}
 	return found
 }
 
-// All but the subscription's id: while a subscription is replaced, the old and the new one deliver.
+// keyOf is a digest of all but the subscription's id: while a subscription is replaced, the old and
+// the new one deliver.
 func keyOf(body []byte) (string, error) {
-	var fields map[string]any
+	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
 		return "", err
 	}
 	delete(fields, "subscriptionId")
 	sorted, err := json.Marshal(fields) // it sorts the names
-	return string(sorted), err
+	digest := sha256.Sum256(sorted)
+	return hex.EncodeToString(digest[:]), err
 }
 
 var (
@@ -144,11 +157,11 @@ func hook(response http.ResponseWriter, request *http.Request) {
 		return
 	}
 	if code := request.URL.Query().Get("challengeCode"); code != "" {
-		if !plain.MatchString(code) || strings.HasPrefix(code, prefix) {
+		signed, isPlain := challengeResponse(secrets["HOOK_SECRET"], code)
+		if !isPlain {
 			response.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		signed := sign(secrets["HOOK_SECRET"], []byte(code))
 		json.NewEncoder(response).Encode(map[string]string{"challengeCode": code, "challengeResponse": signed})
 		return
 	}
@@ -157,7 +170,7 @@ func hook(response http.ResponseWriter, request *http.Request) {
 		response.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	}
-	name := signer(body, request.Header.Get("Preservica-Signature"))
+	name := signer(secrets, body, request.Header.Get("Preservica-Signature"))
 	if name == "" {
 		fmt.Println("401 refused the signature is wrong")
 		response.WriteHeader(http.StatusUnauthorized)
@@ -194,5 +207,6 @@ func main() {
 	}
 	fmt.Println("listening on http://" + listener.Addr().String())
 	http.HandleFunc("/hook", hook)
-	log.Fatal(http.Serve(listener, nil))
+	server := http.Server{ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second}
+	log.Fatal(server.Serve(listener))
 }

@@ -52,9 +52,10 @@ class GuardedHandler(WebHookHandler):
         return body
 
     def do_WORK(self, event: Event) -> None:  # noqa: N802  the name is pyPreservica's
-        """Your code. Put long work into a queue. If this raises, the event is worked on again."""
+        """Your code. Put long work into an Inbox. If this raises, the event is worked on again."""
         for entity in event.get("events", []):
-            print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
+            kind, reference = entity["entityType"], entity["entityRef"]
+            print(event.get("trigger"), kind, reference, entity.get("identifiers"), flush=True)
 
 
 if __name__ == "__main__":

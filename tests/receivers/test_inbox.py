@@ -1,0 +1,296 @@
+"""`Inbox`: an event that was answered with 200 is worked on, whatever fails or dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from hooksync.receiver import Answer, Event, Inbox, ProcessMemory, Receiver, sign_event
+from tests.command_line import ROOT
+
+SECRET = "the-new-secret-of-it"
+
+
+def event(number: int = 1) -> bytes:
+    return json.dumps({"trigger": "MOVED", "events": [{"entityRef": str(number)}]}).encode()
+
+
+def deliver(box: Inbox, body: bytes | None = None, name: str = "catalogue") -> Answer:
+    receiver = Receiver(name, {"SECRET": SECRET}, inbox=box)
+    body = body or event()
+    headers = {"Preservica-Signature": sign_event(SECRET.encode(), body)}
+    return receiver.receive("POST", "", headers, body)
+
+
+def work_off(box: Inbox, fails: int = 0) -> list[str]:
+    """Work on all that is due, failing the first times. Returns the references that came."""
+    came: list[str] = []
+
+    def work(event: Event) -> None:
+        came.append(event["events"][0]["entityRef"])
+        if len(came) <= fails:
+            raise OSError("the catalogue is down")
+
+    while box._work_on_next(work):
+        pass
+    return came
+
+
+def rows(box: Inbox, statement: str, *values: object) -> list[tuple[object, ...]]:
+    """Read or change the file of an inbox, as a different process."""
+    with closing(sqlite3.connect(box._store._path, timeout=30, isolation_level=None)) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Inbox:
+    return Inbox(str(tmp_path / "events.sqlite"), tries=3, first_wait=0)
+
+
+def test_an_event_is_stored_answered_with_200_and_then_worked_on_once(box: Inbox) -> None:
+    answers = [deliver(box) for _ in range(2)]
+    assert [(answer.status, answer.kind) for answer in answers] == [
+        (200, "event"),
+        (200, "duplicate"),
+    ]
+    assert box.waiting() == 1
+    assert work_off(box) == ["1"]
+    assert (deliver(box).kind, work_off(box), box.waiting()) == ("duplicate", [], 0)
+
+
+def test_of_32_simultaneous_deliveries_one_is_stored(box: Inbox) -> None:
+    with ThreadPoolExecutor(32) as pool:
+        kinds = sorted(answer.kind for answer in pool.map(lambda _: deliver(box), range(32)))
+    assert kinds == ["duplicate"] * 31 + ["event"]
+    assert work_off(box) == ["1"]
+
+
+def test_work_that_fails_is_tried_again_until_it_succeeds(box: Inbox) -> None:
+    deliver(box)
+    assert work_off(box, fails=2) == ["1"] * 3
+    assert (box.given_up(), box.waiting()) == ([], 0)
+
+
+def test_an_event_whose_tries_all_fail_is_kept_with_its_error_and_can_be_tried_by_hand(
+    box: Inbox,
+) -> None:
+    deliver(box)
+    deliver(box, event(2))
+    assert sorted(work_off(box, fails=6)) == ["1"] * 3 + ["2"] * 3
+    first, second = box.given_up()
+    assert first.key == deliver(box).key
+    assert (first.event, first.tries) == (json.loads(event()), 3)
+    assert first.error == "OSError: the catalogue is down"
+    box.retry(first.key)
+    assert work_off(box) == ["1"]
+    box.drop(second.key)
+    assert box.given_up() == []
+    for key in (first.key, second.key, "unknown"):
+        with pytest.raises(KeyError):
+            box.retry(key)
+
+
+def test_the_wait_between_two_tries_grows_up_to_an_hour(tmp_path: Path) -> None:
+    box = Inbox(str(tmp_path / "events.sqlite"), tries=9, first_wait=10)
+    deliver(box)
+    waits = []
+    for _ in range(6):
+        rows(box, "UPDATE events SET due = 0")
+        before = time.time()
+        work_off(box, fails=1)
+        [[due]] = rows(box, "SELECT due FROM events")
+        assert isinstance(due, float)
+        waits.append(10 * round((due - before) / 10))
+    assert waits == [10, 40, 160, 640, 2560, 3600]
+
+
+def test_an_error_while_storing_is_no_answer_with_200(box: Inbox) -> None:
+    rows(box, "DROP TABLE events")
+    with pytest.raises(sqlite3.OperationalError):
+        deliver(box)
+
+
+FULL = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+from tests.receivers.test_inbox import Inbox, deliver, event
+box = Inbox(sys.argv[1])
+for number in range(2000):
+    try:
+        print(deliver(box, event(number)).status, flush=True)
+    except Exception as error:
+        print(error)
+        break
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no limits of a process")
+def test_what_was_answered_with_200_before_the_disk_was_full_is_worked_on(tmp_path: Path) -> None:
+    path = str(tmp_path / "events.sqlite")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, path], cwd=ROOT, capture_output=True, text=True
+    )
+    *answered, error = done.stdout.splitlines()
+    assert set(answered) == {"200"}, done.stderr
+    assert "disk" in error
+    assert Inbox(path).waiting() == len(answered)
+
+
+PROCESS = """
+import sys, threading
+from tests.receivers.test_inbox import Inbox, deliver, event
+box = Inbox(sys.argv[1], expiry=float(sys.argv[2]))
+stop = threading.Event()
+for number in range(int(sys.argv[3])):
+    deliver(box, event(number))
+def work(event):
+    print(event["events"][0]["entityRef"], flush=True)
+    if not sys.stdin.readline():
+        stop.set()
+box.run(work, stop)
+"""
+
+
+@contextmanager
+def working(path: Path, expiry: float = 900, number: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that stores events and works on them; each takes a line of standard input."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROCESS, str(path), str(expiry), str(number)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_after_kill_9_nothing_is_lost_and_only_the_event_at_work_is_repeated(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "events.sqlite"
+    with working(path, expiry=0, number=4) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "0\n"
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "1\n"
+        process.kill()
+    assert sorted(work_off(Inbox(str(path)))) == ["1", "2", "3"]
+
+
+def test_an_event_that_kills_its_process_each_time_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    box = Inbox(str(path), tries=2, expiry=0)
+    deliver(box)
+    for _ in range(2):
+        with working(path, expiry=0) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "1\n"
+            process.kill()
+    assert work_off(box) == []
+    [stored] = box.given_up()
+    assert (stored.tries, stored.error) == (2, "the process ended during the work")
+
+
+def test_two_processes_share_an_inbox_and_work_once_on_each_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    box = Inbox(str(path))
+    for number in range(40):
+        deliver(box, event(number))
+    with working(path) as one, working(path) as two:
+        out = ""
+        for process in (one, two):
+            assert process.stdin
+            process.stdin.write("\n" * 40)
+            process.stdin.flush()
+        while box.waiting():
+            pass
+        for process in (one, two):
+            process.terminate()
+            out += process.communicate()[0]
+    assert sorted(map(int, out.split())) == list(range(40))
+
+
+def test_a_done_event_and_its_body_are_forgotten_after_the_time_to_keep_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "events.sqlite")
+    deliver(Inbox(path))
+    assert work_off(Inbox(path, keep=0)) == ["1"]
+    assert rows(Inbox(path), "SELECT event FROM events") == [(None,)]
+    assert work_off(Inbox(path)) == []  # it deletes old rows at its first look
+    assert rows(Inbox(path), "SELECT * FROM events") == []
+
+
+def steps_of_a_look(box: Inbox) -> int:
+    """Count the steps of SQLite for one look that finds no event."""
+    steps = []
+    box._work_on_next(bool)  # it also deletes old rows
+    connection = box._store._opened.connection
+    connection.set_progress_handler(lambda: steps.append(1), 1)
+    assert not box._work_on_next(bool)
+    connection.set_progress_handler(None, 0)
+    return len(steps)
+
+
+def test_a_look_without_work_costs_the_same_at_10_and_at_10_000_done_events(box: Inbox) -> None:
+    counts = []
+    for number in (10, 10_000):
+        rows(
+            box,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ?)"
+            " INSERT INTO events (key, until) SELECT i || '/' || ?, 1e12 FROM n",
+            *(number, number),
+        )
+        counts.append(steps_of_a_look(box))
+    assert counts[0] == counts[1]
+
+
+def test_receivers_with_different_names_each_store_the_same_event(box: Inbox) -> None:
+    assert [deliver(box, name=name).kind for name in ("a", "b", "a")] == [
+        "event",
+        "event",
+        "duplicate",
+    ]
+
+
+def test_a_cancelled_delivery_is_stored_or_not_answered(box: Inbox) -> None:
+    receiver = Receiver("catalogue", {"SECRET": SECRET}, inbox=box)
+    headers = {"Preservica-Signature": sign_event(SECRET.encode(), event())}
+
+    async def cancel() -> None:
+        task = asyncio.create_task(receiver.receive_async("POST", "", headers, event()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        answer = await receiver.receive_async("POST", "", headers, event())
+        assert answer.status == 200
+
+    asyncio.run(cancel())
+    assert work_off(box) == ["1"]
+
+
+async def later(event: Event) -> None:
+    """Asynchronous work."""
+
+
+def test_an_inbox_refuses_what_would_lose_events(box: Inbox) -> None:
+    with pytest.raises(TypeError, match="work is asynchronous"):
+        box.run(later)
+    with pytest.raises(ValueError, match="not both"):
+        Receiver("catalogue", {"SECRET": SECRET}, ProcessMemory(), inbox=box)
+    with pytest.raises(TypeError, match="not both"):
+        Receiver("catalogue", {"SECRET": SECRET}, inbox=box).receive("POST", "", {}, b"", bool)
