@@ -689,12 +689,12 @@ def wsgi(
     """
 
     def application(
-        environ: dict[str, Any], start_response: Callable[..., object]
+        request: dict[str, Any], start_response: Callable[..., object]
     ) -> Iterable[bytes]:
-        body, refusal = _read_wsgi(environ, limit)
-        headers = {"Preservica-Signature": environ.get("HTTP_PRESERVICA_SIGNATURE", "")}
-        query = environ.get("QUERY_STRING", "")
-        answer = refusal or receiver.receive(environ["REQUEST_METHOD"], query, headers, body, work)
+        body, refusal = _read_wsgi(request, limit)
+        headers = {"Preservica-Signature": request.get("HTTP_PRESERVICA_SIGNATURE", "")}
+        query = request.get("QUERY_STRING", "")
+        answer = refusal or receiver.receive(request["REQUEST_METHOD"], query, headers, body, work)
         _log(answer)
         status = f"{answer.status} {HTTPStatus(answer.status).phrase}"
         start_response(status, list(answer.headers.items()))
@@ -703,16 +703,16 @@ def wsgi(
     return application
 
 
-def _read_wsgi(environ: Mapping[str, Any], limit: int) -> tuple[bytes, Answer | None]:
+def _read_wsgi(request: Mapping[str, Any], limit: int) -> tuple[bytes, Answer | None]:
     """Read a body, or return why it is not read."""
-    length = environ.get("CONTENT_LENGTH") or ""
-    if not length and environ.get("HTTP_TRANSFER_ENCODING"):
-        if not environ.get("wsgi.input_terminated"):
+    length = request.get("CONTENT_LENGTH") or ""
+    if not length and request.get("HTTP_TRANSFER_ENCODING"):
+        if not request.get("wsgi.input_terminated"):
             message = "this server does not decode chunked requests: use gunicorn or waitress"
             return b"", _answer("refused", 411, {"message": message})
         length = str(limit + 1)
     size = int(length) if length.isdigit() else 0
-    body = environ["wsgi.input"].read(min(size, limit + 1)) if size else b""
+    body = request["wsgi.input"].read(min(size, limit + 1)) if size else b""
     return body, _too_large(limit) if len(body) > limit else None
 
 

@@ -46,6 +46,8 @@ WRITING = {
     "cli.run": "stream",
     "cli.terminal": "os.write",  # the notice of a signal's handler, which may take no lock
     "core.output": "file stream",
+    # it runs in servers of users: the file of their events, and their log
+    "receiver": "file logging",
     "sandbox.demo": "file",  # the hooks file of the tour, in a folder of its own
 }
 WRITING_CALLS = {
