@@ -212,7 +212,6 @@ class Notes(Record, frozen=True, kw_only=True):
     """Remarks of a file about a subscription: shown, never compared with what is live."""
 
     description: str | None = None
-    owner: str | None = None
 
 
 class PlainFields(Notes, frozen=True, kw_only=True):

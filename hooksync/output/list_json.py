@@ -20,7 +20,6 @@ _STEP_FIELDS = (
     "origin",
     "made_at",
     "description",
-    "owner",
     "secret",
 )
 

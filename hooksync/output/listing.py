@@ -26,7 +26,6 @@ _HEAD = (
     "declared as",
     "made",
     "url",
-    "owner",
     "description",
 )
 _MOST_NAMED = 3  # in a cell
@@ -139,7 +138,6 @@ def _rows(view: TenancyView) -> Iterator[Row]:
             _declared_as(step),
             _made(step),
             one.url.shown,
-            step.owner or "",
             step.description or "",
         )
 

@@ -34,7 +34,7 @@ from tests.schemas import assert_fits
 from tests.state_makers import entry
 
 KEY = "a-key-that-signs-plans-0123456789"
-DESCRIBED = "        owner: Digital Archive\n        description: Rebuilds the index\n"
+DESCRIBED = "        description: Rebuilds the index\n"
 OLD = "https://old.example/hook?key=k3y-of-somebody-else"
 
 
@@ -90,13 +90,13 @@ def test_each_live_subscription_is_listed_with_its_declared_address_and_action(
         "${RECEIVER}?code=${FN_KEY}",
         f"{OLD.partition('=')[0]}=***",
     ]
-    assert one["subscriptions"][0]["owner"] == "Digital Archive"
+    assert one["subscriptions"][0]["description"] == "Rebuilds the index"
     assert document["summary"] == {
         "live": 4, "declared": 2, "not_live": 0, "secret_unknown": 0,
     }  # fmt: skip
     text = lived_in.run("list").out
     words = (
-        r"true +same +prod/catalogue/INDEXED +made by hooksync \S+ +\$\{RECEIVER\}\?code=\$\{FN_KEY\} +Digital Archive"
+        r"true +same +prod/catalogue/INDEXED +made by hooksync \S+ +\$\{RECEIVER\}\?code=\$\{FN_KEY\}"
         r" +Rebuilds the index"
     )
     assert re.search(f"^prod +[0-9a-f]{{32}}  INDEXED +{words}$", text, re.MULTILINE)

@@ -173,12 +173,6 @@ MISTAKES = [
     ("INDEXED", "I" * 129, "13:18", "trigger must not have more than 128 characters"),
     (
         "INDEXED",
-        f"INDEXED\n        owner: {'o' * 1025}",
-        "14:16",
-        "owner must not have more than 1,024 characters",
-    ),
-    (
-        "INDEXED",
         f"INDEXED\n        description: {'d' * 1025}",
         "14:22",
         "description must not have more than 1,024 characters",
@@ -356,17 +350,23 @@ MISTAKES = [
         "both trigger and triggers",
     ),
     ("trigger: INDEXED", "x-trigger: INDEXED", "11:7", '"catalogue" has no trigger'),
-    ("trigger: INDEXED", "trigger: INDEXED\n        owner: 5", "14:16", "owner must be text"),
+    ("trigger: INDEXED", "trigger: INDEXED\n        owner: me", "14:9", 'unknown key "owner"'),
     (
         "trigger: INDEXED",
-        "trigger: INDEXED\n        owner: ''",
-        "14:16",
-        "owner is empty, or has a line break",
+        "trigger: INDEXED\n        description: 5",
+        "14:22",
+        "description must be text",
     ),
     (
         "trigger: INDEXED",
-        'trigger: INDEXED\n        owner: "a\\u202eb"',
-        "14:16",
+        "trigger: INDEXED\n        description: ''",
+        "14:22",
+        "description is empty, or has a line break",
+    ),
+    (
+        "trigger: INDEXED",
+        'trigger: INDEXED\n        description: "a\\u202eb"',
+        "14:22",
         "or a control character",
     ),
     (

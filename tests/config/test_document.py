@@ -157,18 +157,18 @@ def test_a_subscription_overrides_the_defaults() -> None:
 def test_description_and_owner_are_read_and_may_be_defaults() -> None:
     text = """
 version: 1
-defaults: {trigger: MOVED, secret: {env: A}, owner: "Team <team@example.org>", description: "Für alle"}
+defaults: {trigger: MOVED, secret: {env: A}, description: "Für alle"}
 tenancies:
   prod:
     subscriptions:
-      own: {url: https://h/1, description: Rebuilds the index, owner: Me}
+      own: {url: https://h/1, description: Rebuilds the index}
       none: {url: https://h/2}
 """
     own, none = read(text).tenancies[0].subscriptions
-    assert (own.description, own.owner) == ("Rebuilds the index", "Me")
-    assert (none.description, none.owner) == ("Für alle", "Team <team@example.org>")
+    assert own.description == "Rebuilds the index"
+    assert none.description == "Für alle"
     (silent,) = read(GOOD).tenancies[0].subscriptions
-    assert (silent.description, silent.owner) == (None, None)
+    assert silent.description is None
 
 
 def test_defaults_count_for_their_own_file_only() -> None:

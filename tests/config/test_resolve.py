@@ -34,7 +34,6 @@ tenancies:
         triggers: [INDEXED, MOVED]
         include_identifiers: false
         description: Rebuilds the index
-        owner: Archive team
       fixed: {url: https://fn.example.net/api/$$, trigger: MOVED}
 """
 SECRETS = dict.fromkeys(("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "HOOK_SECRET", "S"), "set")
@@ -84,8 +83,8 @@ def test_one_subscription_is_declared_for_each_trigger() -> None:
     assert indexed.secret == SecretRef("env", "HOOK_SECRET")
     assert indexed.location == Location("hooks.yaml", 9, 7)
     assert (indexed.include_identifiers, fixed.include_identifiers) == (False, True)
-    assert (indexed.description, indexed.owner) == ("Rebuilds the index", "Archive team")
-    assert (fixed.description, fixed.owner) == (None, None)
+    assert indexed.description == "Rebuilds the index"
+    assert fixed.description is None
     assert fixed.url.full == "https://fn.example.net/api/$"
 
 

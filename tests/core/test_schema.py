@@ -78,7 +78,6 @@ def with_triggers(
         **(more or {}),
         "include_identifiers": st.booleans(),
         "description": printable_lines,
-        "owner": printable_lines,
     }
     shared = {"secret": references, **plain}
     return st.one_of(

@@ -123,7 +123,7 @@ def test_a_secret_with_a_line_break_is_not_called_not_set() -> None:
     [
         (ONE, live("x"), ["keep x"]),
         (declared("https://h.example"), live("x", "HTTPS://H.Example:443/"), ["keep x"]),
-        (replace(ONE, description="feeds it", owner="a team"), live("x"), ["keep x"]),
+        (replace(ONE, description="feeds it"), live("x"), ["keep x"]),
         (declared(trigger=INDEXED), live("x", trigger=MOVED), ["subscribe new", "unsubscribe x undeclared"]),
         (declared("https://h.example/A"), live("x", "https://h.example/a"), ["subscribe new", "unsubscribe x undeclared"]),
         (ONE, live("x", include_identifiers=False), ["resubscribe x flag-changed"]),

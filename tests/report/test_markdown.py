@@ -208,7 +208,7 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
         for n in range(many)
     )
     owner = tenancy(
-        replace(declared(text, MOVED, name=text), description=text, owner=text),
+        replace(declared(text, MOVED, name=text), description=text),
         name=text or "x",
         tenant=text,
         server=replace(tenancy().server, base_url=text),

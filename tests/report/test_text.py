@@ -108,19 +108,18 @@ def test_kept_subscriptions_are_shown_on_request() -> None:
     )
 
 
-def test_description_and_owner_of_declared_subscriptions_are_shown() -> None:
+def test_the_description_of_a_declared_subscription_is_shown() -> None:
     told = replace(
         declared("https://ours.example/new", name="new"),
         description="for the\ncatalogue",
-        owner="team A",
     )
-    kept = replace(declared("https://ours.example/same", name="same"), owner="team B")
+    kept = replace(declared("https://ours.example/same", name="same"), description="team B")
     there = live("aaaaaaaa" + "0" * 24, "https://ours.example/same", MOVED)
     shown = view(view_of_plan(make_plan(tenancy(told, kept), (there,), DiffOptions())))
-    fields = "      description          for the\\ncatalogue\n      owner                team A\n"
+    fields = "      description          for the\\ncatalogue\n"
     assert fields in plain(plan_lines(shown))
     assert "team B" not in plain(plan_lines(shown))
-    assert "      owner                team B\n" in plain(plan_lines(shown, shows_kept=True))
+    assert "      description          team B\n" in plain(plan_lines(shown, shows_kept=True))
     assert fields in markdown(shown)
 
 
