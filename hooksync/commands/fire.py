@@ -59,7 +59,6 @@ def fire(options: FireOptions, world: World) -> ExitCode:
         tenancy = declared_receiver(options, options.address, world)
     with open_receiver(tenancy, options, options.timeout, world) as (run, receiver):
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
-        world.output.redactor.learn(run.secrets.values())
         first = next(iter(secrets.values()))
         sender = Sender(receiver.url, first, run.context)
         counts = Counter[str]()

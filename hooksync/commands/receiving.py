@@ -66,7 +66,6 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
             Problem("no secret is known", "declare a subscription, or give --secret env:NAME")
         )
     accepted = tuple(given or found)
-    world.output.redactor.learn(world.secrets.values())
     return KnownSecrets(accepted, {**given, **found}, declared)
 
 

@@ -9,7 +9,7 @@ about those with few different characters. It cannot prove that a secret is stro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from io import StringIO
 from threading import Event, Lock
@@ -46,12 +46,23 @@ FIX = "make one with `hooksync secret generate`, and give it to the receiver too
 
 
 class SecretSources:
-    """Finds the secrets of a run, and looks up each only once. Thread-safe."""
+    """Finds the secrets of a run, and looks up each only once. Thread-safe.
+
+    The redactor learns each value when it is read, so that no output can show it.
+    """
 
     def __init__(
-        self, environ: Mapping[str, str], stop: Event | None = None, timeout: float = 30.0
+        self,
+        environ: Mapping[str, str],
+        stop: Event | None = None,
+        timeout: float = 30.0,
+        learn: Callable[[Iterable[str]], None] = lambda values: None,
     ) -> None:
-        """`stop`: ends all waits; `timeout`: seconds for a program."""
+        """`stop`: ends all waits; `timeout`: seconds for a program.
+
+        `learn`: teaches the redactor values.
+        """
+        self._learn = learn
         self._environ = environ
         self._stop = stop or Event()
         self._timeout = timeout
@@ -67,7 +78,7 @@ class SecretSources:
         with self._lock:
             if ref not in self._found:
                 try:
-                    self._found[ref] = Secret(self._read(ref))
+                    self._found[ref] = self._read_and_learn(ref)
                 except SecretError as error:
                     # a new error without the context, which may contain the value
                     self._found[ref] = SecretError(*error.problems)
@@ -99,20 +110,6 @@ class SecretSources:
                 doubts.append(doubt)
         return tuple(doubts)
 
-    def values(self, refs: Iterable[SecretRef] = ()) -> list[str]:
-        """Look up `refs`, and return the values of all secrets found so far. Only for the redactor.
-
-        A username from a variable is left out: hooksync shows it, and it is often a common word.
-        """
-        self.look_up(refs)
-        with self._lock:
-            found = list(self._found.items())
-        values = []
-        for ref, secret in found:
-            if isinstance(secret, Secret) and (ref.noun, ref.kind) != ("username", "env"):
-                values.append(secret.reveal())
-        return values
-
     def look_up(
         self, refs: Iterable[SecretRef]
     ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
@@ -129,6 +126,16 @@ class SecretSources:
     def state_without(self, ref: SecretRef) -> SecretState:
         """Return why a reference has no value."""
         return "not-set" if ref.kind == "env" and not self._environ.get(ref.name) else "unusable"
+
+    def _read_and_learn(self, ref: SecretRef) -> Secret:
+        """Read a secret. The redactor learns it, but not a username from a variable.
+
+        hooksync shows such a username, and it is often a common word.
+        """
+        value = self._read(ref)
+        if (ref.noun, ref.kind) != ("username", "env"):
+            self._learn([value])
+        return Secret(value)
 
     def _read(self, ref: SecretRef) -> str:
         """Read a secret from its source. Raises SecretError."""

@@ -86,7 +86,7 @@ class World(Record, frozen=True, dict=True):
         """The sources of all secrets of the run; each secret is read once."""
         from hooksync.config.secret_sources import SecretSources  # only here: `validate` needs none
 
-        return SecretSources(self.environ, self.stop)
+        return SecretSources(self.environ, self.stop, learn=self.output.redactor.learn)
 
 
 def find_store(place: str | None, file: str, world: World) -> StateStore | None:

@@ -98,9 +98,9 @@ def open_run(
 
 
 def _mask_what_a_service_may_quote(tenancies: Sequence[Tenancy], world: World) -> None:
-    """Tell the redactor the secrets of a run, even those that the run will not use.
+    """Let the redactor learn the secrets of a run, even those that the run will not use.
 
-    Passwords are not among them: the log-in adds each one when it reads it.
+    It learns a password when the log-in reads it.
     """
     redactor = world.output.redactor
     proxies = proxy_credentials(process_environ(world.environ))
@@ -109,7 +109,7 @@ def _mask_what_a_service_may_quote(tenancies: Sequence[Tenancy], world: World) -
     for tenancy in tenancies:
         refs += [tenancy.credentials.username, tenancy.credentials.totp]
         refs += [one.secret for one in tenancy.subscriptions]
-    redactor.learn(world.secrets.values(refs))
+    world.secrets.look_up(refs)
 
 
 def _check_lock(store: StateStore | None, stop: Event, failures: list[Exception]) -> None:

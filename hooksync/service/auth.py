@@ -149,7 +149,6 @@ class TokenSession:
         except SecretError as error:
             fix = f"set {ref} to the base32 seed of the account"
             raise SecretError(Problem(f"{asked} {error.summary}", fix, ref.location)) from None
-        self._context.redactor.learn([seed])
         try:
             import pyotp
         except ImportError as error:
@@ -182,7 +181,6 @@ class TokenSession:
             problems = [replace(problem, where=problem.where or here) for problem in error.problems]
             raise SecretError(*problems) from None
         password = found[credentials.password].reveal()
-        self._context.redactor.learn([password])
         return found[credentials.username].reveal(), password
 
     def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Response]:

@@ -137,7 +137,6 @@ class Preservica:
         Any 2xx is a success, whatever its body is, unless the body reports an error. Raises
         AnswerLost if the subscription may have been made, and otherwise ServiceError.
         """
-        self._redactor.learn([secret.reveal()])
         wanted = {
             "url": declared.url.full,
             "triggerType": declared.trigger.wire,

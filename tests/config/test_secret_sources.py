@@ -225,13 +225,23 @@ def test_the_output_of_a_program_is_the_secret_and_no_shell_reads_its_arguments(
     assert command("a", "b c") != command("a b", "c")
 
 
+def test_every_value_that_is_read_is_masked_but_no_username_from_a_variable() -> None:
+    masked: list[str] = []
+    sources = SecretSources(
+        {"HOOK_SECRET": VALUE, "NAME": "archive", "BAD": "\u00fc"}, learn=masked.extend
+    )
+    username = SecretRef("env", "NAME", noun="username")
+    sources.look_up([env(), env(), username, SecretRef("env", "BAD"), SecretRef("env", "NONE")])
+    assert masked == [VALUE, "\u00fc"]
+
+
 def test_a_program_runs_only_once_in_a_run_even_if_it_fails(tmp_path: Path) -> None:
     sources = SecretSources(os.environ)
     ref = shell(f"echo x >> '{tmp_path}/runs'; exit 1")
     for ask in [sources.find] * 3:
         with pytest.raises(SecretError):
             ask(ref)
-    assert sources.values([ref]) == []
+    assert sources.look_up([ref])[0] == {}
     assert (tmp_path / "runs").read_text() == "x\n"
 
 
@@ -265,7 +275,7 @@ def test_a_program_and_its_children_end_at_a_timeout_and_at_an_interrupt(
     os.mkfifo(alive)
     sources = SecretSources(os.environ, stop, timeout=600 if is_interrupted else 0.3)
     asked = threading.Thread(
-        target=lambda: sources.values([shell(f"exec 3> '{alive}'; echo >&3; sleep 600 & wait")])
+        target=lambda: sources.look_up([shell(f"exec 3> '{alive}'; echo >&3; sleep 600 & wait")])
     )
     asked.start()
     with alive.open() as held:

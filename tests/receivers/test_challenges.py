@@ -257,6 +257,7 @@ def test_https_to_a_receiver_that_serves_only_http_is_reported(context: CallCont
 def test_the_answer_of_a_receiver_is_redacted_and_quoted_on_one_line(
     context: CallContext,
 ) -> None:
+    context.redactor.learn([SECRET])  # as SecretSources does
     said = f"wrong: {SECRET}\n\x1b[2J <b>{json.dumps(SECRET)}</b>"
     result = challenge_server(sends(Reply(500, said.encode() * 50)), context)
     assert SECRET not in result.detail

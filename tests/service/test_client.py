@@ -387,6 +387,7 @@ def test_an_id_or_a_trigger_that_holds_a_secret_makes_the_list_an_error(
 
 
 def test_a_new_id_that_holds_a_secret_is_not_used(clients: Clients, serve: Serve) -> None:
+    clients.redactor.learn([SECRET.reveal()])  # as SecretSources does
     client = clients.client(serve(answer(json.dumps({"id": f"x{SECRET.reveal()}"}).encode())).url)
     assert client.subscribe(WANTED, SECRET) is None
 
