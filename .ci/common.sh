@@ -1,16 +1,16 @@
-# What the scripts beside this one share; they source it from the top of the working tree.
-# Each makes what it needs in a folder $work of its own, and leaves nothing behind.
+# Functions for the other scripts here, which source this file from the top of the working tree.
+# Each script has a temporary folder $work, which is removed at the end.
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154 # $python is given by them, and $tools is for them
+# shellcheck disable=SC2034,SC2154 # the scripts set $python and use $tools
 
 say() { printf '== %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 is_new_enough() {
-    "$1" -I -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 # -I: nothing of the caller's
+    "$1" -I -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 # -I: without modules of the caller
 }
 
-# Print the Python to use: that of $PYTHON, or else the first that will do, those named here before the others.
+# Print the Python to use: $PYTHON, or else the first suitable one of the arguments and the usual names.
 find_python() {
     local name
     if [ -n "${PYTHON:-}" ]; then
@@ -24,7 +24,7 @@ find_python() {
     fail "no Python 3.11 or later with venv was found; install one, or name it: PYTHON=/path/to/python3 $0"
 }
 
-# Copy what a clone would have, and what is new here, to a folder.
+# Copy all files that Git does not ignore to a folder.
 copy_tree() {
     if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
         git ls-files -z --cached --others --exclude-standard |
@@ -40,7 +40,7 @@ build_requirements() {
     "$python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 }
 
-# Have the tools of .ci/requirements-tools.txt in the folder $tools; .ci/run makes them once, for all that it calls.
+# Install the tools of .ci/requirements-tools.txt into $tools, unless .ci/run has done it already.
 make_tools() {
     if [ -z "${TOOLS:-}" ]; then
         "$python" -m venv "$work/tools"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Record the declared secrets as those of what is live. Changes nothing in Preservica, only the state.
+# Record the declared secrets for live subscriptions. Changes only the state, nothing in Preservica.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Carry out exactly the saved plan: hooksync plans again, from the commit that is checked out, and refuses the plan (exit 3)
-# if the steps differ. The plan holds what it selects; only the hooks files are named again.
+# Apply exactly the saved plan. hooksync plans again from the commit of the checkout, and refuses the plan (exit 3) if the
+# steps differ. The plan contains its selection; only the hooks files are named again.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"

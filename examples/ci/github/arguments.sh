@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# Sourced by the others: turns the action's inputs, which come as variables, into arguments of hooksync, and shows what
-# it prints. FILES, TENANCY, REPLACE, ADDRESSES and ARGS hold one a line; STATE is git:BRANCH, an object's URL, or a path.
-# shellcheck disable=SC2016,SC2034 # the helper is for git to expand, the arrays are for those who source this
+# The other scripts source this file. It turns the inputs of the action, which are variables, into arguments of hooksync,
+# and shows its output. FILES, TENANCY, REPLACE, ADDRESSES and ARGS have one value per line. STATE is git:BRANCH, the URL
+# of an object, or a path.
+# shellcheck disable=SC2016,SC2034 # git expands the helper; the other scripts use the arrays
 
-# Put each line of $2, after the flag $3, into the array named $1. No shell looks at the lines.
+# lines ARRAY TEXT FLAG: append each line of a text, after a flag, to an array. No shell evaluates the lines.
 lines() {
     local -n into=$1
     local line
@@ -12,8 +13,8 @@ lines() {
     done <<<"$2"
 }
 
-# Show $1, what hooksync printed: in the log, folded under what it comes to, and in the job's summary. No line of it is a
-# command to the runner: hooksync sees to that.
+# show FILE: show the output of hooksync in the log, folded below its summary line, and in the summary of the job. hooksync
+# makes sure that no line is a command to the runner.
 show() {
     [ -s "$1" ] || return 0
     echo "::group::$(sed -n '4{s/<[^>]*>//g;p}' "$1")"
@@ -39,8 +40,8 @@ case ${PROBE:-} in
 esac
 [ -z "${STATE:-}" ] || state=("--state=$STATE")
 
-# For a state on a branch, git gets the token of the job: the checkout need not keep it. And it trusts the checkout,
-# which may not belong to the user of a container.
+# For a state on a branch, git gets the token of the job, so the checkout need not keep it. git also trusts the checkout,
+# which may belong to a different user in a container.
 export GIT_CONFIG_COUNT=2
 export GIT_CONFIG_KEY_0="credential.$GITHUB_SERVER_URL.helper"
 export GIT_CONFIG_VALUE_0='!f() { echo username=x-access-token; echo "password=$GH_TOKEN"; }; f'

@@ -1,6 +1,6 @@
 """Keep one comment of the pull request up to date with the plan.
 
-FOLDER holds plan.md, ARTIFACT tells several plans apart.
+FOLDER contains plan.md. ARTIFACT distinguishes several plans.
 """
 
 import json
@@ -13,7 +13,7 @@ MARKER = "<!-- hooksync:plan -->"
 
 
 def main() -> None:
-    """Do it."""
+    """Run the step."""
     repository = os.environ["GITHUB_REPOSITORY"]
     author = os.environ.get("COMMENT_AUTHOR") or "github-actions[bot]"
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compare live with declared. Exits with 2 if they differ, or with 3 if an apply would be refused: the job fails.
+# Compare live with declared. The job fails if they differ (exit 2), or if an apply would be refused (exit 3).
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"

@@ -1,9 +1,9 @@
-"""Find the run that made the reviewed plan: of the pull request that this commit merged.
+"""Find the run that made the reviewed plan of the pull request that this commit merged.
 
-A merge queue plans again, for the commit that it then merges: where it did, that is the plan. A
-plan counts if it comes from this repository (no fork), from the workflow WORKFLOW, for the queue's
-commit or the last one of the pull request, and was made before the merge. Writes `run-id` to
-GITHUB_OUTPUT.
+A merge queue plans the commit that it merges. If there is such a plan, it is the reviewed plan. A
+plan is valid if it comes from this repository (no fork) and from the workflow WORKFLOW, is for the
+commit of the queue or the last commit of the pull request, and is older than the merge. The script
+writes `run-id` to GITHUB_OUTPUT.
 """
 
 import os
@@ -18,13 +18,13 @@ ADVICE = (
 
 
 def give_up(what: str) -> SystemExit:
-    """Say what to do; raise what comes back."""
+    """Print advice, and return the exception to raise."""
     print(f"::error title=No reviewed plan::{what} {ADVICE}")
     return SystemExit(1)
 
 
 def planned(event: str, commit: str, repository: str, pull: dict) -> list[dict]:
-    """Give the runs that planned this commit before the merge."""
+    """Return the runs that planned this commit before the merge."""
     query = {"head_sha": commit, "event": event, "status": "success", "per_page": "100"}
     fields = [part for name, value in query.items() for part in ("-f", f"{name}={value}")]
     path = f"repos/{repository}/actions/workflows/{os.environ['WORKFLOW']}/runs"
@@ -44,7 +44,7 @@ def planned(event: str, commit: str, repository: str, pull: dict) -> list[dict]:
 
 
 def main() -> None:
-    """Do it."""
+    """Run the step."""
     repository, commit = os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_SHA"]
     pulls = [
         pull

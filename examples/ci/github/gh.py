@@ -5,7 +5,7 @@ import subprocess
 
 
 def gh(*arguments: str, given: object = None) -> list[dict]:
-    """Call GitHub's API; give what all pages of the answer hold. `given`: to be sent, as JSON."""
+    """Call GitHub's API, and return the items of all pages. `given`: the JSON to send."""
     done = subprocess.run(  # noqa: S603, a list and no shell
         # the runner's own
         ["gh", "api", *arguments, *(["--input", "-"] if given else [])],  # noqa: S607,
@@ -26,5 +26,5 @@ def gh(*arguments: str, given: object = None) -> list[dict]:
 
 
 def fitting(text: str, otherwise: str) -> str:
-    """Give the text if GitHub takes so long a body, or else a text that replaces it."""
+    """Return the text if it is short enough for GitHub, or else a text that replaces it."""
     return text if len(text) <= 65_536 else otherwise

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install hooksync from the checkout of this action into an environment of its own, and put it on the path. By locked
-# hashes and wheels alone, and pip sees none of the job's secrets: see .ci/install.
+# Install hooksync from the checkout of this action into a separate environment, and add it to the path. .ci/install takes
+# only wheels with locked hashes, and pip sees no secret of the job.
 set -euo pipefail
 
 venv=$RUNNER_TEMP/hooksync-venv

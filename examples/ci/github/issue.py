@@ -1,9 +1,9 @@
-"""Keep one issue open as long as live is not as declared.
+"""Keep one issue open as long as live differs from declared.
 
-EXIT_CODE is that of `hooksync plan --detailed-exitcode`. 2 and 3 open an issue or change the open
-one, 0 closes it. With any other code hooksync could not tell: the job fails, and the issue stays as
-it is. FOLDER holds drift.md. The first line of an issue identifies the comparison and what it
-found, so the same drift is reported once, not every night.
+EXIT_CODE is the exit code of `hooksync plan --detailed-exitcode`. 2 and 3 open an issue or change
+the open issue, and 0 closes it. Any other code means that hooksync could not compare: the job
+fails, and the issue does not change. FOLDER contains drift.md. The first line of an issue
+identifies the comparison and its result, so the same drift is reported once, not every night.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ WAY_OUT = (
 
 
 def listed(name: str) -> list[str]:
-    """Read an input that holds one a line."""
+    """Return the lines of an input."""
     return [line for line in os.environ.get(name, "").splitlines() if line]
 
 
 def digest(*parts: str) -> str:
-    """Tell one content from another."""
+    """Return a short digest that identifies a content."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def main() -> None:
-    """Do it."""
+    """Run the step."""
     server, repository, run, code = (
         os.environ[name]
         for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "EXIT_CODE")

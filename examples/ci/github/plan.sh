@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Plan, save the plan, and show it in the log and in the job's summary. Succeeds with and without changes; fails where hooksync
-# refuses the plan (exit 3), and then saves none: the summary and the comment say why.
+# Plan, save the plan, and show it in the log and in the summary of the job. The step succeeds with and without changes. If
+# hooksync refuses the plan (exit 3), the step fails and saves no plan; the summary and the comment show the reason.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetch the policy from the default branch: never from what is under review, and never from an older commit.
+# Fetch the policy from the default branch, never from a change under review, and never from an older commit.
 set -euo pipefail
 
 mkdir -p "$FOLDER"

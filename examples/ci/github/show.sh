@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Show a saved plan, for those who approve it, and say whether it changes anything. Needs no secrets.
+# Show a saved plan to its approvers, and output whether it changes anything. Needs no secrets.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check the files: no network, no secrets. What is wrong shows up beside its line in the pull request.
+# Check the files, without a network and without secrets. The pull request shows each problem at its line.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
