@@ -272,10 +272,8 @@ none was.""",
     ),
     Command(
         "list",
-        "list what is live, or who subscribes to each trigger",
-        """\
-hooksync list --format json
-hooksync list --coverage""",
+        "list what is live",
+        "hooksync list --format json",
         flags.add_list,
         _list,
         """\

@@ -342,12 +342,6 @@ def add_list(parser: argparse.ArgumentParser) -> None:
     _group(parser, SELECT, "--tenancy", "--target")
     output = _group(parser, OUTPUT)
     _add_format(output, "json")
-    output.add_argument(
-        "--coverage",
-        dest="shows_coverage",
-        action="store_true",
-        help="show the subscribers of each trigger",
-    )
     _group(parser, READ, "--state", "--no-state")
     _add_rest(parser)
 

@@ -25,7 +25,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import server_url
 from hooksync.output.list_json import list_json
-from hooksync.output.listing import coverage_table, list_table, targeted
+from hooksync.output.listing import list_table, targeted
 from hooksync.output.text import state_lines, table_lines
 from hooksync.reconcile.context import World
 
@@ -59,7 +59,6 @@ class ListOptions(LiveOptions, frozen=True):
     """The flags of `list`."""
 
     format: Format = "text"
-    shows_coverage: bool = False
 
 
 def export(options: LiveOptions, world: World) -> ExitCode:
@@ -92,7 +91,7 @@ def report_needs(exported: ExportedTenancy, advice: str, world: World) -> None:
 
 
 def list_live(options: ListOptions, world: World) -> ExitCode:
-    """Show what is live, or who subscribes to which trigger. Both come from a plan.
+    """Show what is live, from a plan.
 
     Returns DONE only if every tenancy was read.
     """
@@ -108,7 +107,7 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
     elif view.errors:
         code = ExitCode.ERROR
     show_running(view, world)
-    table, summary = coverage_table(view) if options.shows_coverage else list_table(view)
+    table, summary = list_table(view)
     if options.format == "text":
         world.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(view)])
     else:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import LiveSubscription
-from hooksync.core.record import asdict
 from hooksync.output.json_text import sealed
-from hooksync.output.listing import coverage, list_counts, listed
+from hooksync.output.listing import list_counts, listed
 from hooksync.output.run_json import document_fields, error_text, step_fields
 from hooksync.output.view import RunView, StepView, TenancyView
 
@@ -25,13 +24,12 @@ _STEP_FIELDS = (
 
 
 def list_json(view: RunView, exit_code: ExitCode) -> str:
-    """Write what is live, with fields of its steps, and who subscribes to which trigger."""
+    """Write what is live, with fields of its steps."""
     document = document_fields(
         view,
         LIST_FORMAT,
         exit_code,
         tenancies=list(map(_tenancy, view.tenancies)),
-        coverage=[{**asdict(one), "trigger": one.trigger.wire} for one in coverage(view)],
         summary=list_counts(view),
     )
     del document["refusals"]  # nothing is to be carried out

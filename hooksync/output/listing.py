@@ -1,18 +1,18 @@
-"""What is live, as a list, and as a table of tenancies and triggers. Pure.
+"""What is live, as a list. Pure.
 
-Both are made from a plan. Nothing is compared here: the steps of the plan tell what is declared,
+The list is made from a plan. Nothing is compared here: the steps of the plan tell what is declared,
 and whether its secret is the same.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import counted, some_of
-from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Trigger
-from hooksync.core.record import Record, replace
+from hooksync.core.errors import counted
+from hooksync.core.model import LiveSubscription
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.output.text import yes_no
 from hooksync.output.view import RunView, StepView, TenancyView
@@ -28,24 +28,8 @@ _HEAD = (
     "url",
     "description",
 )
-_MOST_NAMED = 3  # in a cell
 
 Row = tuple[str, ...]
-
-
-class Covered(Record, frozen=True):
-    """Who subscribes to one trigger in one tenancy."""
-
-    tenancy: str
-    trigger: Trigger
-    live: tuple[str, ...]  # the declared names that are live
-    missing: tuple[str, ...]  # the declared names that are not live
-    not_declared: int  # the number of live subscriptions that are not declared
-
-    def __str__(self) -> str:
-        names = some_of([*self.live, *(f"+{name}" for name in self.missing)], _MOST_NAMED)
-        others = f"{self.not_declared} not declared" if self.not_declared else ""
-        return ", ".join(filter(None, (names, others))) or "-"
 
 
 def targeted(view: TenancyView) -> TenancyView:
@@ -65,34 +49,6 @@ def listed(view: TenancyView) -> list[tuple[LiveSubscription, StepView]]:
         pairs,
         key=lambda pair: (not pair[1].address, pair[1].address or "", pair[0].key, pair[0].id),
     )
-
-
-def coverage(view: RunView) -> list[Covered]:
-    """List who subscribes to each trigger in each tenancy; known triggers first."""
-    steps = defaultdict[tuple[str, Trigger], list[StepView]](list)
-    for one in view.tenancies:
-        for step in one.steps:
-            steps[one.name, step.trigger].append(step)
-    known = [Trigger(wire) for wire in TRIGGER_NAMES.values()]
-    others = {step.trigger for step in view.steps}.difference(known)
-    found = []
-    for trigger in [*known, *sorted(others)]:
-        for one in view.tenancies:
-            if one.live is not None:
-                found.append(_covered(one.name, trigger, steps[one.name, trigger]))
-    return found
-
-
-def _covered(name: str, trigger: Trigger, steps: Sequence[StepView]) -> Covered:
-    live = []
-    missing = []
-    for step in steps:
-        if step.name and step.action in ("keep", "resubscribe"):
-            live.append(step.name)
-        elif step.name and step.action == "subscribe":
-            missing.append(step.name)
-    not_declared = sum(step.address is None for step in steps)
-    return Covered(name, trigger, tuple(live), tuple(missing), not_declared)
 
 
 def list_counts(view: RunView) -> dict[str, int]:
@@ -153,24 +109,6 @@ def _made(step: StepView) -> str:
     """Report who made a live subscription, and when hooksync did."""
     when = rfc3339(step.made_at)[:10] if step.made_at else ""
     return f"{step.origin or ''} {when}".strip()
-
-
-def coverage_table(view: RunView) -> tuple[Sequence[Row], str]:
-    """Make a table of tenancies and triggers, a row for each tenancy, and its summary."""
-    found = coverage(view)
-    cells = {(one.tenancy, one.trigger): str(one) for one in found}
-    triggers = list(dict.fromkeys(one.trigger for one in found))
-    table: list[Row] = [("", *(each.shown for each in triggers))]
-    for one in view.tenancies:
-        table.append((one.name, *(cells.get((one.name, each), "not read") for each in triggers)))
-    used = {each.trigger for each in found if each.live or each.not_declared}
-    parts = []
-    if any(each.missing for each in found):
-        parts.append("+ is declared and not live")
-    nobody = [each.shown for each in triggers if each not in used]
-    if nobody:
-        parts.append(f"nobody subscribes to {', '.join(nobody)}")
-    return table, _summary(view, "", *parts)
 
 
 def _summary(view: RunView, more: str, *parts: str) -> str:

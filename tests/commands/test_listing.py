@@ -20,7 +20,7 @@ from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
 from hooksync.output.json_text import digest
 from hooksync.output.list_json import list_json
-from hooksync.output.listing import coverage_table, list_table
+from hooksync.output.listing import list_table
 from hooksync.output.markdown import markdown
 from hooksync.output.plan_json import plan_json
 from hooksync.output.text import plain, plan_lines, table_lines
@@ -29,7 +29,7 @@ from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.state.history import History
 from tests.command_line import Run
 from tests.conftest import HOOKS, SECRET, Place, owning
-from tests.makers import INDEXED, Trigger, declared, lists_of_live, live, tenancies, tenancy
+from tests.makers import lists_of_live, tenancies
 from tests.schemas import assert_fits
 from tests.state_makers import entry
 
@@ -171,56 +171,10 @@ def test_invalid_arguments_of_list_are_errors_with_a_fix(
     assert "fix: " in run.err
 
 
-def listed(seen: RunView, *, shows_coverage: bool = True) -> list[str]:
-    """Return the lines of the coverage table or of the list."""
-    table, summary = coverage_table(seen) if shows_coverage else list_table(seen)
+def listed(seen: RunView) -> list[str]:
+    """Return the lines of the list."""
+    table, summary = list_table(seen)
     return [*plain(table_lines(table)).splitlines(), "", summary]
-
-
-def of_names(
-    name: str, *names: str, missing: tuple[str, ...] = (), strange: int = 0
-) -> TenancyView:
-    """Return a tenancy in which each of the names has a live subscription to INDEXED.
-
-    The subscriptions in `missing` are only declared. `strange` is the number of undeclared ones.
-    """
-    several = [
-        declared(f"https://hooks.example/{each}", INDEXED, name=each) for each in (*names, *missing)
-    ]
-    there = [
-        live(f"{n:032x}", f"https://hooks.example/{each}", INDEXED) for n, each in enumerate(names)
-    ]
-    there += [
-        live(f"{n:032x}", f"https://x.example/{n}", Trigger("NEW"))
-        for n in range(100, 100 + strange)
-    ]
-    return view_of_plan(make_plan(tenancy(*several, name=name), there, DiffOptions()))
-
-
-def test_coverage_names_the_subscriptions_to_each_trigger() -> None:
-    seen = view(
-        of_names("archive-prod", "a", "b", "c", "d", missing=("e",), strange=2),
-        of_names("archive-test", "a"),
-    )
-    assert listed(seen) == [
-        "              MOVED  INDEXED             SECURITY_CHANGED  INGEST_FAILED"
-        "  CHANGE_ASSET_VISIBILITY  NEW",
-        "archive-prod  -      a, b, c and 2 more  -                 -              -"
-        "                        2 not declared",
-        "archive-test  -      a                   -                 -              -"
-        "                        -",
-        "",
-        "List: 7 live in 2 tenancies; + is declared and not live; nobody subscribes to MOVED, SECURITY_CHANGED, "
-        "INGEST_FAILED, CHANGE_ASSET_VISIBILITY.",
-    ]  # fmt: skip
-    rows = {
-        (one["tenancy"], one["trigger"]): one
-        for one in checked(list_json(seen, ExitCode.DONE))["coverage"]
-    }
-    assert rows["archive-prod", "FULL_TEXT_INDEXED"]["live"] == ["a", "b", "c", "d"]
-    assert rows["archive-prod", "FULL_TEXT_INDEXED"]["missing"] == ["e"]
-    assert rows["archive-prod", "NEW"]["not_declared"] == 2
-    assert len(rows) == 2 * 6
 
 
 @settings(max_examples=50)
@@ -235,10 +189,9 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
         each.id for each in there
     )
     assert document["summary"]["live"] == len(there)
-    for shows_coverage in (False, True):
-        lines = listed(seen, shows_coverage=shows_coverage)
-        assert all(line.isprintable() for line in lines)
-        assert shows_coverage or len(lines) == 1 + len(there) + 2
+    lines = listed(seen)
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) == 1 + len(there) + 2
 
 
 # a saved plan
