@@ -248,10 +248,10 @@ def _explained(found: Violation, document: str) -> str:
     place = _place(found.path) or document
     instance: Any = found.instance
     if found.keyword == "required":
-        missing = next(each for each in found.schema["required"] if each not in instance)
+        missing = next(name for name in found.schema["required"] if name not in instance)
         return f"{place}: {missing} is missing"
     if found.keyword == "additionalProperties":
-        unknown = next(each for each in instance if each not in found.schema["properties"])
+        unknown = next(name for name in instance if name not in found.schema["properties"])
         return f"{place} has a field {quoted(unknown)} that this one does not know"
     return f"{place} {rule(found.keyword, found.schema)}"
 
