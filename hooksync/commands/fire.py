@@ -29,7 +29,6 @@ _NOT_TESTED = (
     'Not tested: whether work is done twice. Look for the identifiers "the same twice",'
     ' "with two subscriptionIds" and "two at once" in the receiver\'s log.'
 )
-_USUAL_TRIGGER = "FULL_TEXT_INDEXED"
 _INDENT = " " * 12
 
 
@@ -118,7 +117,7 @@ def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEve
     trigger = Trigger.named(options.trigger).wire if options.trigger else declared.wire
     now = datetime.fromtimestamp(world.clock.now(), UTC)
     if options.event is None:
-        return NewEvents(now, trigger or _USUAL_TRIGGER)
+        return NewEvents(now, trigger)
     body, _ = read_event(options.event, world.stdin)
     try:
         template = dict(json.loads(body))

@@ -26,6 +26,7 @@ _HERE = Location("<command line>", 1, 1)
 _NO_SERVER = declarations.TemplateAt(
     parse_template(""), _HERE
 )  # so a policy has no server to judge
+_TRIGGER = Trigger.named("INDEXED")  # of events for a receiver that no file declares
 _MOST_CALLS = 2  # at a time: `fire` may send one event twice at once
 
 
@@ -78,10 +79,6 @@ def open_receiver(
         raise FileError(*problems)
     private = private_receivers(hold_to_policy(options, [tenancy], world))
     declared, *_ = resolve_subscriptions(tenancy, world.environ)
-    if not tenancy.name:  # the URL of --url may contain keys that the shell filled in
-        declared = replace(
-            declared, url=replace(declared.url, shown=masked_url(declared.url.shown))
-        )
     with open_run((), world, timeout=timeout, parallelism=_MOST_CALLS, private=private) as run:
         yield run, declared
 
@@ -124,10 +121,10 @@ def receiver_at(url: str, secrets: Sequence[SecretRef]) -> declarations.TenancyD
         raise UsageError(Problem(f"--url contains {error}", fix)) from None
     if template.literal is not None and (problem := url_problem(template.literal, "--url", None)):
         raise UsageError(problem)
-    _, name, _ = split_url(masked_url(template.text))
-    entry = declarations.SubscriptionDeclaration(
-        name, declarations.TemplateAt(template, _HERE), (Trigger(""),), secrets[0], _HERE
-    )
+    # the URL may contain keys that the shell filled in, so its text is not shown
+    shown = declarations.TemplateAt(replace(template, text=masked_url(template.text)), _HERE)
+    _, name, _ = split_url(shown.template.text)
+    entry = declarations.SubscriptionDeclaration(name, shown, (_TRIGGER,), secrets[0], _HERE)
     others = (replace(entry, secret=ref, triggers=()) for ref in secrets[1:])
     return declarations.TenancyDeclaration(
         "", declarations.Settings(server=_NO_SERVER), (entry, *others), _HERE
