@@ -26,7 +26,7 @@ from hooksync.core.model import (
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
-from hooksync.reconcile.context import World, find_store, hold_run_lock, is_ci
+from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned, UnreadTenancy
 from hooksync.reconcile.planner import Planner
@@ -191,7 +191,6 @@ def _make_planner(
         declared.state,
         world.clock,
         is_proof=not options.policy or bool(store and store.integrity.key),
-        is_ci=is_ci(world.environ),
         flags=options.flags,
     )
 

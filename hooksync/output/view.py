@@ -235,7 +235,9 @@ class RunView(Record, _Counted, frozen=True):
             what = f"secrets of {len(unknown)} not compared: the run has no state"
             yield Problem(what, "leave out --no-state, or name the state with --state")
         elif unknown:
-            fix = planned.unknown_fix(flags.command("adopt"), flags.replacing(unknown))
+            fix = planned.unknown_fix(
+                flags.command("adopt"), flags.replacing(unknown), is_missing=self.is_state_missing
+            )
             yield Problem(f"secret unknown: {some_of(unknown)}", fix)
 
     def _duplicate_warnings(self, flags: RunFlags) -> Iterator[Problem]:
@@ -246,7 +248,7 @@ class RunView(Record, _Counted, frozen=True):
         for address, ids in left.items():
             times = "twice" if len(ids) == 1 else f"{len(ids) + 1} times"
             what = f"{address} is live {times}: the receiver gets each event {times}"
-            fix = f"`{flags.replacing([address])}` replaces all of them by one"
+            fix = f"ask who made them; `{flags.replacing([address])}` replaces all of them by one"
             yield Problem(f"{what}, and hooksync does not own {some_of(ids)}", fix)
 
     def _unlisted_warnings(self) -> Iterator[Problem]:

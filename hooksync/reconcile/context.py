@@ -126,11 +126,6 @@ def hold_run_lock(
     )
 
 
-def is_ci(environ: Mapping[str, str]) -> bool:
-    """Whether the run is part of a CI job: the supported CI systems set the variable CI."""
-    return environ.get("CI", "").lower() not in ("", "0", "false", "no")
-
-
 class Origin(Record, frozen=True):
     """The machine, user and CI run that hooksync runs in. None: not known. Contains no secret."""
 

@@ -288,8 +288,8 @@ def reasons_against(
 ) -> tuple[Problem, ...]:
     """List why a plan may not be carried out.
 
-    `owned`: the number of live subscriptions that hooksync owns; `is_missing`: whether a state was
-    expected, but not found.
+    `owned`: the number of live subscriptions that hooksync owns; `is_missing`: whether no state
+    exists at its place.
     """
     return (*_limit_reasons(plan, owned), *_unproven_reasons(plan, flags, is_missing=is_missing))
 
@@ -366,9 +366,7 @@ def _unproven_reasons(plan: TenancyPlan, flags: RunFlags, *, is_missing: bool) -
         by_whom = "somebody else made it, or hooksync with a different state"
         found.append((f"{some_of(outside)}: {REPLACED_OUTSIDE.text} ({by_whom})", fix))
     if unknown:
-        fix = unknown_fix(flags.command("adopt"), again)
-        if is_missing:
-            fix += "; if a state exists elsewhere, name it with --state"
+        fix = unknown_fix(flags.command("adopt"), again, is_missing=is_missing)
         found.append((f"{tenancy.name}: {SECRET_UNKNOWN.text}: {some_of(unknown)}", fix))
     if unsettled:
         fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
@@ -398,9 +396,13 @@ def _unsettled_twice(plan: TenancyPlan) -> list[str]:
     return addresses
 
 
-def unknown_fix(adopting: str, replacing: str) -> str:
-    """Word the choice of a person who has unknown secrets. Both arguments are commands."""
-    return (
+def unknown_fix(adopting: str, replacing: str, *, is_missing: bool) -> str:
+    """Word the choice of a person who has unknown secrets.
+
+    `adopting`, `replacing`: commands; `is_missing`: whether no state exists at its place.
+    """
+    elsewhere = "if a state exists elsewhere, name it with --state; " if is_missing else ""
+    return elsewhere + (
         f"`{adopting}` if the receivers accept events with these secrets;"
         f" otherwise `{replacing}`, which sets the declared secrets"
     )

@@ -64,7 +64,6 @@ class Planner(Record, frozen=True):
     place: str | None = ""  # where the state is, for messages; None: the run has no state
     clock: Clock = SYSTEM_CLOCK
     is_proof: bool = True  # False: anybody could have written the state
-    is_ci: bool = False
     flags: RunFlags = NO_FLAGS  # of the run, for printed commands
 
     @property
@@ -100,10 +99,9 @@ class Planner(Record, frozen=True):
         """Plan a tenancy, and list why the plan may not be carried out."""
         plan = make_plan(tenancy, live, self.options, history)
         owned = sum(one.is_listed and is_owned(tenancy, one, history) for one in live)
-        is_missing = self.is_missing and self.is_ci
         return replace(
             plan,
-            refusals=reasons_against(plan, owned, self.flags, is_missing=is_missing),
+            refusals=reasons_against(plan, owned, self.flags, is_missing=self.is_missing),
             warnings=tuple(warnings_of(plan)),
         )
 

@@ -72,24 +72,22 @@ def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> No
     owner = tenancy(ONE, declared("https://h.example/b", name="b"), unknown_secret="refuse")
     plan = planned(owner, [live("1")])
     what = "prod: secret unknown: prod/catalogue/MOVED"
-    fix = unknown_fix("hooksync adopt", "hooksync apply --replace prod/catalogue/MOVED")
+    fix = unknown_fix(
+        "hooksync adopt", "hooksync apply --replace prod/catalogue/MOVED", is_missing=False
+    )
     assert plan.refusals == (Problem(what, fix, HERE),)
     assert not plan.is_ready
 
 
-@pytest.mark.parametrize(
-    ("place", "is_ci", "is_told"),
-    [(PLACE, True, True), (PLACE, False, False), (None, True, False)],
-)
-def test_in_ci_the_fix_of_unknown_secrets_names_the_option_state_if_there_is_no_state(
-    place: str | None, is_ci: bool, is_told: bool
+@pytest.mark.parametrize(("place", "is_refused"), [(PLACE, True), (None, False)])
+def test_the_fix_of_unknown_secrets_first_names_the_option_state_if_there_is_no_state(
+    place: str | None, is_refused: bool
 ) -> None:
-    run = planner(None, place=place, is_ci=is_ci)
     owner = tenancy(ONE, unknown_secret="refuse")
-    [plan] = run.plan([FetchedTenancy(owner, (live("1"),))])
+    [plan] = planner(None, place=place).plan([FetchedTenancy(owner, (live("1"),))])
     fixes = [problem.fix for problem in plan.refusals]
-    assert any("--state" in fix for fix in fixes) == is_told
-    assert bool(fixes) == (place is not None)
+    assert bool(fixes) == is_refused
+    assert all(fix.startswith("if a state exists elsewhere, name it with --state") for fix in fixes)
 
 
 @pytest.mark.parametrize(
