@@ -137,14 +137,14 @@ def _targeted(
             former.append(glob)
     refuse_unmatched("--target", [glob for glob in former if "/" not in glob], declared, "address")
     places = [glob.partition("/")[0] for glob in former]
-    kept = []
+    selected = []
     for entry in entries:
         is_targeted = any(model.matches_any(address, targets) for address in addresses([entry]))
         if is_targeted or model.matches_any(entry.name, places):
-            kept.append(entry)
-    if not kept:
+            selected.append(entry)
+    if not selected:
         refuse_unmatched("--target", former, declared, "address")
-    return tuple(kept)
+    return tuple(selected)
 
 
 def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
@@ -159,15 +159,15 @@ def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
 
 def narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclaration:
     """Keep the subscriptions of a tenancy whose addresses a target matches."""
-    kept = []
+    subscriptions = []
     for subscription in entry.subscriptions:
         triggers = []
         for trigger in subscription.triggers:
             if model.matches_any(model.address_of(entry.name, subscription.name, trigger), targets):
                 triggers.append(trigger)
         if triggers:
-            kept.append(replace(subscription, triggers=tuple(triggers)))
-    return replace(entry, subscriptions=tuple(kept))
+            subscriptions.append(replace(subscription, triggers=tuple(triggers)))
+    return replace(entry, subscriptions=tuple(subscriptions))
 
 
 def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:

@@ -199,19 +199,19 @@ class _FileReader:
 
     def _settings(self, fields: YamlMap) -> Settings:
         """Read the settings of a tenancy. A setting that is left out gets its default."""
-        given = given_fields(model.PlainSettings, fields)
-        prefixes = given.get("owns")
+        settings = given_fields(model.PlainSettings, fields)
+        prefixes = settings.get("owns")
         if isinstance(prefixes, YamlList):
-            given["owns"] = self._owns(prefixes)
+            settings["owns"] = self._owns(prefixes)
         limit = fields.get("limits", YamlMap()).get("unsubscribe")
         if limit is not None:
-            given["limit"] = model.UnsubscribeLimit.read(limit)
+            settings["limit"] = model.UnsubscribeLimit.read(limit)
         if "credentials" in fields:
             login = fields["credentials"]
             refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in login}
-            given["credentials"] = model.CredentialRefs(**refs)
+            settings["credentials"] = model.CredentialRefs(**refs)
         server = self._text(fields, "server")
-        return Settings(server=server, tenant=self._text(fields, "tenant"), **given)
+        return Settings(server=server, tenant=self._text(fields, "tenant"), **settings)
 
     def _owns(self, prefixes: YamlList) -> model.Owns:
         owns: model.Owns = frozenset(prefixes)
@@ -272,18 +272,18 @@ class _FileReader:
             written = list(zip(fields["triggers"], fields["triggers"].places, strict=True))
         else:
             return None
-        known = self._known_triggers
-        found: list[model.Trigger] = []
+        known_triggers = self._known_triggers
+        triggers: list[model.Trigger] = []
         for name, mark in written:
             trigger = model.Trigger.named(name)
-            if name not in known:
-                self._note(f'unknown trigger "{name}"', _trigger_advice(name, known), mark)
-            elif trigger in found:
+            if name not in known_triggers:
+                self._note(f'unknown trigger "{name}"', _trigger_advice(name, known_triggers), mark)
+            elif trigger in triggers:
                 what = f'trigger "{trigger.short}" is listed twice'
                 self._note(what, "keep one of the two", mark)
             else:
-                found.append(trigger)
-        return tuple(found)
+                triggers.append(trigger)
+        return tuple(triggers)
 
     def _at(self, mark: Mark) -> model.Location:
         return model.Location(self._file, *mark)

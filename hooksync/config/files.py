@@ -137,8 +137,8 @@ def recorded_events(folder: str) -> list[str]:
 
     Raises FileError if there is none.
     """
-    found = sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))
-    paths = [path for path in found if not path.endswith("-refused.json")]
+    files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))
+    paths = [path for path in files if not path.endswith("-refused.json")]
     if not paths:
         fix = "name a folder that `hooksync listen --record` wrote events into"
         raise FileError(Problem(f"there is no recorded event in {folder}", fix))
@@ -188,19 +188,19 @@ def _hooks_files(directory: str) -> list[str]:
 
     Hidden files are left out, because they belong to tools.
     """
-    found = []
+    paths = []
     try:
         for name in sorted(os.listdir(directory)):
             path = os.path.join(directory, name)
             if name.endswith(YAML_ENDINGS) and name[0] != "." and not os.path.isdir(path):
-                found.append(path)
+                paths.append(path)
     except OSError as error:
         raise FileError(_unreadable(directory, error)) from error
-    if not found:
+    if not paths:
         what = f"{directory} contains no *.yaml or *.yml file"
         fix = "name a hooks file, or a directory that contains one"
         raise FileError(Problem(what, fix))
-    return found
+    return paths
 
 
 def _files_below(directory: str) -> Iterator[str]:

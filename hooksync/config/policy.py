@@ -80,8 +80,10 @@ class Policy(Record, frozen=True):
                 if use.name and not use.is_usual:
                     yield from self._variable_breaches(use)
             refs = named_refs(tenancy)
-            given = tenancy.settings.credentials
-            if login and (given.username == usual.username or given.password == usual.password):
+            credentials = tenancy.settings.credentials
+            if login and (
+                credentials.username == usual.username or credentials.password == usual.password
+            ):
                 refs.append(SecretRef("file", login, tenancy.location))
             for ref in refs:
                 if breach := judge(ref):
@@ -266,13 +268,13 @@ def _allowed_paths(netloc: str, usual: int, globs: Allowed) -> list[str]:
     `usual`: the port if none is written.
     """
     called = _normal_netloc(netloc, usual)
-    found = []
+    paths = []
     for glob in globs:
         host, _, path = glob.partition("/")
         pattern = re.escape(_normal_netloc(host, usual)).replace(r"\*", "[a-z0-9_-]+")
         if re.fullmatch(pattern, called, re.IGNORECASE | re.ASCII):
-            found.append(f"/{path}")
-    return found
+            paths.append(f"/{path}")
+    return paths
 
 
 def _normal_netloc(netloc: str, usual: int) -> str:

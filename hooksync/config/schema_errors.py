@@ -31,8 +31,8 @@ MOST_ERRORS = 1000  # in one file; nobody would read more
 
 Words = tuple[str, str]  # what, fix
 
-*_KINDS, _LAST_KIND = SECRET_KINDS.values()
-_REFERENCE = f"{', '.join(_KINDS)} or {_LAST_KIND}"
+_KINDS = list(SECRET_KINDS.values())
+_REFERENCE = f"{', '.join(_KINDS[:-1])} or {_KINDS[-1]}"
 # the fields that hold entries by name, with an example of a name
 _NAMED_ENTRIES: dict[DataPath, str] = {
     ("tenancies",): "archive-prod",
@@ -138,13 +138,13 @@ class Refusal(Violation):
 
 
 def _word_unknown_key(refusal: Refusal, key: str) -> Words:
-    known = refusal.known_keys
-    listed = f"known: {', '.join(known)}"
+    known_keys = refusal.known_keys
+    listed = f"known: {', '.join(known_keys)}"
     if refusal.is_private:
         return f"unknown key under {refusal.field}", listed
     if refusal.path == ("defaults",) and key in _NO_DEFAULTS:
         return f"{key} cannot be a default", "write it where it applies"
-    fix = suggestion(key, known, listed)
+    fix = suggestion(key, known_keys, listed)
     return (f'unknown key "{key}"' if QUOTABLE_KEY.fullmatch(key) else "unknown key"), fix
 
 

@@ -82,30 +82,30 @@ class SecretSources:
                 except SecretError as error:
                     # a new error without the context, which may contain the value
                     self._found[ref] = SecretError(*error.problems)
-            found = self._found[ref]
-        if isinstance(found, SecretError):
-            raise found
-        value = found.reveal()
+            result = self._found[ref]
+        if isinstance(result, SecretError):
+            raise result
+        value = result.reveal()
         if ref.noun == "secret" and not (value.isascii() and value.isprintable()):
             fix = "use letters, digits and punctuation, and no line break at the end"
             raise _unusable(ref, "contains characters outside printable ASCII", fix)
-        return found
+        return result
 
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
         """Return several secrets or credentials.
 
         Raises one SecretError that names all that are missing or cannot be used.
         """
-        found, problems = self.look_up(refs)
+        secrets_by_ref, problems = self.look_up(refs)
         if problems:
             raise SecretError(*problems.values())
-        return found
+        return secrets_by_ref
 
     def doubts(self, refs: Iterable[SecretRef]) -> tuple[Problem, ...]:
         """Return warnings about secrets that are missing, unusable or weak."""
-        found, problems = self.look_up(refs)
+        secrets_by_ref, problems = self.look_up(refs)
         doubts = list(problems.values())
-        for ref, secret in found.items():
+        for ref, secret in secrets_by_ref.items():
             if doubt := doubt_about(secret, ref):
                 doubts.append(doubt)
         return tuple(doubts)
@@ -114,14 +114,14 @@ class SecretSources:
         self, refs: Iterable[SecretRef]
     ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
         """Return the secrets or credentials that are found, and the problems of the others."""
-        found: dict[SecretRef, Secret] = {}
+        secrets_by_ref: dict[SecretRef, Secret] = {}
         problems: dict[SecretRef, Problem] = {}
         for ref in dict.fromkeys(refs):
             try:
-                found[ref] = self.find(ref)
+                secrets_by_ref[ref] = self.find(ref)
             except SecretError as error:
                 [problems[ref]] = error.problems
-        return found, problems
+        return secrets_by_ref, problems
 
     def state_without(self, ref: SecretRef) -> SecretState:
         """Return why a reference has no value."""
@@ -259,11 +259,11 @@ def gather(
     values = Environ(own)
     warnings: list[Problem] = []
     for path in reversed([*env_files]):
-        found = _variables_in(path)
-        for name, value in found.items():
+        variables = _variables_in(path)
+        for name, value in variables.items():
             if name in own and own[name] != value:
                 values.overridden.setdefault(name, path)
-        _add_variables(values, path, found, warnings)
+        _add_variables(values, path, variables, warnings)
     if credentials == "":
         credentials = values.found_credentials = _found_credentials(values, warnings)
     if credentials:
@@ -286,30 +286,30 @@ def _found_credentials(values: Environ, warnings: list[Problem]) -> str:
 
 
 def _add_variables(
-    values: Environ, path: str, found: dict[str, str], warnings: list[Problem]
+    values: Environ, path: str, variables: dict[str, str], warnings: list[Problem]
 ) -> None:
     """Add the variables of a file, and warn if every user of this machine may read it."""
-    values.maps.append(found)
+    values.maps.append(variables)
     if others_may_read(path):
         what = f"{path} may be read by every user of this machine"
         warnings.append(Problem(what, f"chmod 600 {path}"))
 
 
 def _add_credentials(values: Environ, path: str, warnings: list[Problem]) -> None:
-    found = _credentials_in(path)
-    if not found:
+    variables = _credentials_in(path)
+    if not variables:
         what = f"{path} is ignored: it has no log-in in a section [credentials]"
         warnings.append(Problem(what, _CREDENTIALS_FIX))
     for field in ("username", "password"):
         name = PYPRESERVICA[field]
-        if found and name not in found and name not in values:
+        if variables and name not in variables and name not in values:
             fix = f"add {field}=... to its section [credentials], or export {name}"
             warnings.append(Problem(f"{path} has no {field}", fix))
-    for name in found:
+    for name in variables:
         if name in values:
             fix = f"unset {name} to use the value in {path}"
             warnings.append(Problem(f"{name} overrides the value in {path}", fix))
-    _add_variables(values, path, found, warnings)
+    _add_variables(values, path, variables, warnings)
 
 
 def _variables_in(path: str) -> dict[str, str]:
@@ -319,7 +319,7 @@ def _variables_in(path: str) -> dict[str, str]:
     """
     from dotenv.parser import parse_stream  # imported only here: few runs need it
 
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     problems = []
     data = read_settings(path, "env file", "name a file of NAME=value lines with --env-file")
     for binding in parse_stream(StringIO(_decoded(data, path, "utf-8-sig"))):
@@ -336,10 +336,10 @@ def _variables_in(path: str) -> dict[str, str]:
             fix = "export it, or give the flag for it; such a file is for names in hooks files"
             problems.append(Problem(what, fix, where))
         elif key and value is not None:
-            found[key] = value
+            variables[key] = value
     if problems:
         raise FileError(*problems)
-    return found
+    return variables
 
 
 def _credentials_in(path: str) -> dict[str, str]:

@@ -77,8 +77,8 @@ class Git(Record, frozen=True):
     def is_old(self) -> bool:
         """Whether git is older than OLDEST, or does not tell its version. Raises FAILURES."""
         _, output, _ = self.run("version")
-        found = _VERSION.search(output)
-        return found is None or (int(found[1]), int(found[2])) < OLDEST
+        match = _VERSION.search(output)
+        return match is None or (int(match[1]), int(match[2])) < OLDEST
 
 
 def find_git(path: str, environ: Mapping[str, str], seconds: float) -> Git | None:

@@ -243,17 +243,17 @@ def _place(path: DataPath) -> str:
     return place.removeprefix(".")
 
 
-def _explained(found: Violation, document: str) -> str:
+def _explained(violation: Violation, document: str) -> str:
     """Describe a violation. `document`: the name of the whole document, e.g. "the plan"."""
-    place = _place(found.path) or document
-    instance: Any = found.instance
-    if found.keyword == "required":
-        missing = next(name for name in found.schema["required"] if name not in instance)
+    place = _place(violation.path) or document
+    instance: Any = violation.instance
+    if violation.keyword == "required":
+        missing = next(name for name in violation.schema["required"] if name not in instance)
         return f"{place}: {missing} is missing"
-    if found.keyword == "additionalProperties":
-        unknown = next(name for name in instance if name not in found.schema["properties"])
+    if violation.keyword == "additionalProperties":
+        unknown = next(name for name in instance if name not in violation.schema["properties"])
         return f"{place} has a field {quoted(unknown)} that this one does not know"
-    return f"{place} {rule(found.keyword, found.schema)}"
+    return f"{place} {rule(violation.keyword, violation.schema)}"
 
 
 def rule(keyword: str, schema: Schema) -> str:

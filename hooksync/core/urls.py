@@ -41,8 +41,8 @@ def split_url(url: str) -> tuple[str, str, str]:
     The scheme is in lower case, and empty if there is no `://`. The netloc is user, host and port.
     """
     scheme, separator, rest = url.partition("://")
-    found = _AFTER_NETLOC.search(rest)
-    end = found.start() if found else len(rest)
+    match = _AFTER_NETLOC.search(rest)
+    end = match.start() if match else len(rest)
     return scheme.lower() if separator else "", rest[:end], rest[end:]
 
 
@@ -79,17 +79,17 @@ def masked_url(url: str) -> str:
     """
     if _HOLDS_NO_KEY.fullmatch(url):  # most URLs; without this, 10,000 take a tenth of a plan
         return url
-    found = _WITH_HOST.fullmatch(url)
-    if not found:
+    match = _WITH_HOST.fullmatch(url)
+    if not match:
         return masked_path(url) if _PLAIN_TEXT.fullmatch(url) else "***"
-    host = ascii_host(found["host"])
+    host = ascii_host(match["host"])
     if _NOT_IN_HOST.search(host):  # e.g. a full-width slash, which the ASCII form turns into `/`
         return "***"
-    user = "***@" if found["user"] else ""
-    path = masked_path(found["path"] or "")
-    query = _PAIR.sub(lambda pair: masked_pair(pair[0]), found["query"] or "")
-    fragment = "#***" if found["fragment"] else ""
-    return f"{found['scheme']}://{user}{host}{path}{query}{fragment}"
+    user = "***@" if match["user"] else ""
+    path = masked_path(match["path"] or "")
+    query = _PAIR.sub(lambda pair: masked_pair(pair[0]), match["query"] or "")
+    fragment = "#***" if match["fragment"] else ""
+    return f"{match['scheme']}://{user}{host}{path}{query}{fragment}"
 
 
 def masked_pair(pair: str) -> str:
