@@ -107,7 +107,7 @@ def test_hooksync_prints_the_plan_and_the_report_that_the_quick_start_shows(tmp_
 def test_hooksync_reports_mistakes_as_the_page_on_the_hooks_file_shows(tmp_path: Path) -> None:
     wrong = (
         guide_file()
-        .replace("INDEXED", "INDEXD")
+        .replace("triggers:", "triger:")
         .replace("{env: CATALOGUE_SECRET}", "a-literal-secret")
     )
     (tmp_path / "hooks.yaml").write_text(wrong)

@@ -66,7 +66,10 @@ FINDS = {
         + HEAD
         + b"  a:\n    server: h\n    subscriptions:\n"
         + HOOK.replace(b"trigger: MOVED", f"triggers: [{TRIGGERS}]".replace("NEW", "NEX").encode()),
-        {"unknown trigger ~"},
+        {
+            "extra_triggers must not have more than ~ items",
+            "triggers must not have more than ~ items",
+        },
     ),
     "many URLs under many prefixes": (  # each was compared with all prefixes, in each tenancy
         b"version: 1\nx-c: &c {trigger: MOVED, secret: {env: A}}\n"
