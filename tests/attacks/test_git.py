@@ -7,7 +7,6 @@ repository. Processes are real. A program that git must not run leaves a file.
 
 from __future__ import annotations
 
-import os
 from itertools import product
 from pathlib import Path
 
@@ -120,20 +119,6 @@ def test_committed_files_that_look_like_a_repository_run_no_program(
         assert remote.head("main") in (place.folder / "plan.json").read_text()
 
 
-@pytest.mark.parametrize("name", [".git", ".GIT", "git~1", ".git "])
-def test_git_refuses_to_check_out_a_path_that_can_be_read_as_dot_git(
-    name: str, remote: Remote
-) -> None:
-    blob = remote.git("hash-object", "-w", "--stdin", data="gitdir: ../evil\n")
-    inner = remote.git("mktree", data=f"100644 blob {blob}\t{name}\n")
-    tree = remote.git("mktree", data=f"040000 tree {inner}\tproduction\n")
-    commit = remote.git("commit-tree", tree, "-m", "x")
-    remote.git("update-ref", "refs/heads/main", commit)
-    with pytest.raises(AssertionError, match="invalid path"):
-        remote.clone("clone")
-    assert not (remote.folder / "clone" / "production" / name).exists()
-
-
 def test_a_repository_of_a_different_user_is_refused(place: Place, remote: Remote) -> None:
     clone, _ = repository(place, remote, "")
     place.environ |= remote.environ | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
@@ -189,16 +174,3 @@ def test_a_git_server_that_sends_without_end_fills_no_memory(stream: int, remote
     assert "the state git:hooksync-state cannot be used: `git ls-remote`" in told[0]
     assert expected in told[0]
     assert int(mib) < 8
-
-
-def test_a_git_that_is_too_old_is_one_clear_error(remote: Remote) -> None:
-    clone = remote.clone("clone")
-    old = remote.folder / "old"
-    old.mkdir()
-    (old / "git").write_text("#!/bin/sh\necho git version 2.37.9\n")
-    (old / "git").chmod(0o755)
-    done = run_python(
-        ["-c", GET, WHERE, str(clone)],
-        remote.environ | {"PATH": f"{old}{os.pathsep}{os.environ['PATH']}"},
-    )
-    assert "the state git:hooksync-state needs Git 2.38 or later: this git is older" in done.out

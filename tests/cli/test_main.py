@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 import signal
 import threading
-import tomllib
 from collections import Counter
 
 import pytest
-import requests
 
 from hooksync import __version__
 from hooksync.cli.terminal import ConsoleTerminal, Interrupts
 from hooksync.core.output import Output
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
-from tests.command_line import ROOT, Run
+from tests.command_line import Run
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place, owning
 from tests.lanes import sampled
 from tests.terminals import Terminal
@@ -263,18 +260,6 @@ def test_without_a_command_the_help_is_printed_with_exit_code_64(place: Place) -
     assert place.run("state") == Run(64, "", place.run("state", "--help").out)
 
 
-@pytest.mark.parametrize("seconds", ["901", "-1", "0.5", "30s", "\u00b2", "9" * 5000])
-def test_an_invalid_time_to_wait_for_the_list_is_wrong_usage(place: Place, seconds: str) -> None:
-    place.environ["HOOKSYNC_LIST_WAIT"] = seconds
-    run = place.run("plan")
-    assert (run.code, run.out, place.box.calls) == (64, "", ())
-    assert (
-        run.err
-        == "error: HOOKSYNC_LIST_WAIT is not a whole number of seconds from 0 to 900\n  fix: unset"
-        " it, or set 30\n"
-    )
-
-
 def test_the_value_of_a_mistyped_flag_is_not_repeated(place: Place) -> None:
     assert SECRET not in place.run("fire", "--secrte", SECRET, f"--secrt={SECRET}").err
 
@@ -288,19 +273,6 @@ def test_version_and_help_are_printed_on_standard_output(place: Place) -> None:
     )
     assert place.run("--help").out.startswith("usage: hooksync")
     assert place.run("apply", "--help").code == 0
-
-
-def test_version_as_json_contains_the_versions_that_a_bug_report_needs(place: Place) -> None:
-    about = place.run("version", "--format", "json").json
-    assert about["hooksync"] == __version__
-    assert about["python"] == platform.python_version()
-    assert about["libraries"]["requests"] == requests.__version__
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        project = tomllib.load(file)["project"]
-    needed = list(project["dependencies"])
-    for extra in ("cloud", "totp"):
-        needed += project["optional-dependencies"][extra]
-    assert set(about["libraries"]) == {each.partition(">=")[0] for each in needed}
 
 
 def test_verbose_prints_each_call_with_status_and_duration(place: Place) -> None:
@@ -368,27 +340,6 @@ def test_an_interrupt_at_the_question_changes_nothing(place: Place, name: str, c
     terminal.read_until("Type yes to apply: ")
     terminal.process.send_signal(signal.Signals[name])
     assert terminal.finish() == code
-    assert place.box.subscriptions("DEMO") == ()
-
-
-def test_an_interrupt_that_a_different_thread_receives_changes_nothing(place: Place) -> None:
-    """Such an interrupt does not end a read that waits. One just before the read has this effect,
-    too.
-    """
-    program = """
-import os, signal, sys, threading
-from hooksync.cli.main import main
-def interrupt():
-    while not os.path.exists("now"):
-        threading.Event().wait(0.01)
-    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
-threading.Thread(target=interrupt, daemon=True).start()
-sys.exit(main())
-"""
-    terminal = Terminal(place, "apply", program=("-c", program))
-    terminal.read_until("Type yes to apply: ")
-    place.write("", "now")
-    assert terminal.finish() == 130
     assert place.box.subscriptions("DEMO") == ()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import signal
 import threading
 from collections import defaultdict
 
@@ -290,20 +289,3 @@ def test_a_dollar_reference_in_a_live_url_is_exported_as_literal_text() -> None:
     [entry] = yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"].values()
     assert parse_template(entry["url"]).literal is not None
     assert parse_template(entry["url"]).fill({}) == "https://h.example/${HOME}$x"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "command", [("export",), ("init", "--from-live", "new.yaml")], ids=["export", "init"]
-)
-def test_an_interrupted_export_writes_nothing_and_exits_with_143(
-    place: Place, command: tuple[str, ...]
-) -> None:
-    place.box.faults.add("stall-3@list")
-    with place.popen(*command, "--server", place.box.url) as process:
-        while not place.box.calls or place.box.calls[-1].name != "list":
-            assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate()
-    assert (process.returncode, out) == (143, "")
-    assert not (place.folder / "new.yaml").exists()

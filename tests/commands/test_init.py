@@ -6,7 +6,6 @@ import io
 import os
 import stat
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,23 +39,6 @@ def test_init_does_not_write_through_a_dangling_link(tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").symlink_to("elsewhere.yaml")
     assert hooksync(["init"], {}, tmp_path).code == 1
     assert not (tmp_path / "elsewhere.yaml").exists()
-
-
-def test_of_concurrent_writers_of_a_file_one_wins_and_its_text_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / "hooks.yaml"
-
-    def write(number: int) -> bool:
-        try:
-            Output().create_file(str(path), f"{number}\n" * 1000)
-        except FileExistsError:
-            return False
-        return True
-
-    with ThreadPoolExecutor(16) as pool:
-        won = list(pool.map(write, range(64)))
-    assert won.count(True) == 1
-    assert path.read_text() == f"{won.index(True)}\n" * 1000
-    assert os.listdir(tmp_path) == ["hooks.yaml"]
 
 
 def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:

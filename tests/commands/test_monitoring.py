@@ -15,19 +15,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hooksync.commands.plan_apply import PlanOptions, plan
-from hooksync.core.errors import ExitCode, Problem, ServiceError
+from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
 from hooksync.output.metrics import metrics_text
 from hooksync.output.notice import Ending, NoticeForm
 from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.context import Origin, World
-from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import Planned, UnreadTenancy
+from hooksync.reconcile.plan import UnreadTenancy
 from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable
-from tests.makers import declared, tenancy
+from tests.makers import tenancy
 from tests.memory_terminal import MemoryTerminal
 from tests.schemas import assert_fits
 from tests.wire import Respond, Wire, answer, cutting, saying
@@ -247,40 +246,6 @@ def test_the_same_outcome_has_the_same_fingerprint_and_a_different_one_does_not(
     watched.run("plan", "--detailed-exitcode")
     first, second, other = (told["fingerprint"] for told in watched.told)
     assert (first == second, second == other) == (True, False)
-
-
-def test_a_notice_about_sixty_tenancies_names_the_failed_tenancies_first() -> None:
-    live = declared()
-    plans: list[Planned] = []
-    for number in range(60):
-        one = tenancy(live, name=f"t{number}", unknown_secret="warn")
-        if number in (31, 42, 59):
-            plans.append(
-                UnreadTenancy(one, ServiceError(*(Problem(f"{n}", "x") for n in range(9))))
-            )
-        else:
-            plans.append(make_plan(one, (), DiffOptions()))
-    views = tuple(map(view_of_plan, plans))
-    view = RunView(views, "2026-03-01T12:00:00Z", "hooks.yaml")
-    told = replace(ending(), view=view).notice()
-    assert [each["name"] for each in told["tenancies"][:4]] == ["t31", "t42", "t59", "t0"]
-    assert told["other_tenancies"] == {"changes": 50}
-    assert [each.partition(":")[0] for each in told["problems"]] == ["t31"] * 9 + ["t42"]
-    assert told["problems_left_out"] == 17
-    text = replace(ending(), view=view).payload("slack")
-    assert "t59 (eu.preservica.com / BRAMA): error" in str(text)
-
-
-def test_uncompared_secrets_are_drift_and_a_slack_notice_omits_exit_code_0(
-    watched: Watched,
-) -> None:
-    watched.place.write(HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    unknown_secret: warn"))
-    assert watched.place.run("apply", "--yes").code == 0
-    watched.run("plan", "--no-state")
-    [told] = watched.told
-    assert (told["event"], told["exit_code"]) == ("drift", 0)
-    drift = replace(ending(), code=ExitCode.DONE, view=None)
-    assert "exit code" not in str(drift.payload("slack"))
 
 
 def ending(*problems: Problem) -> Ending:

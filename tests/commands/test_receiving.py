@@ -149,17 +149,6 @@ def test_verify_names_the_secret_that_signed_an_event_and_the_subscription_that_
     assert done.out == "signed with env:HOOK_SECRET (declared for archive/catalogue)\n"
 
 
-def test_verify_does_not_mask_a_subscription_name_that_equals_its_secret(tmp_path: Path) -> None:
-    secret = "archive-of-the-catalogue"
-    (tmp_path / "named.yaml").write_text(DECLARED.replace("catalogue:", f"{secret}:"))
-    (tmp_path / "event.json").write_bytes(BODY)
-    given = ["--signature", sign_event(secret.encode(), BODY), "-f", str(tmp_path / "named.yaml")]
-    done = run(
-        "verify", str(tmp_path / "event.json"), *given, HOOK_SECRET=secret, OTHER_SECRET=secret
-    )
-    assert f"declared for archive/{secret}" in done.out
-
-
 def test_verify_skips_and_reports_a_declared_secret_that_is_not_set(tmp_path: Path) -> None:
     done = verify(tmp_path, "-f", "declared.yaml")
     assert done.code == 0

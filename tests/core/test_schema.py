@@ -25,8 +25,6 @@ from hooksync.core.schema import (
     schema_text,
 )
 from tests.command_line import ROOT
-from tests.lanes import sampled
-from tests.site.fields import read_schema as whole_schema
 
 SCHEMA = read_schema("hooks")
 SCHEMAS = ROOT / "schemas"
@@ -248,90 +246,10 @@ def test_all_checks_agree_on_a_hooks_file_changed_in_one_place(
         assert find_schema_errors(with_places(changed), "hooks.yaml", SCHEMA)
 
 
-def joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema that roughly combines two schemas for the same value."""
-    fields = {**one.get("properties", {}), **other.get("properties", {})}
-    return {**one, **other, **({"properties": fields} if fields else {})}
-
-
-class Generator:
-    """Makes data that follows a schema, or nearly follows it: `if` and `not` are ignored."""
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._definitions = document.get("$defs", {})
-
-    def data(self, schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-        match schema:
-            case {"$ref": name, **rest}:
-                return self.data(joined(self._definitions[name.removeprefix("#/$defs/")], rest))
-            case {"const": value}:
-                return st.just(value)
-            case {"enum": values}:
-                return st.sampled_from(values)
-            case {"anyOf": [*choices], **rest}:
-                return st.one_of(self.data(joined(rest, each)) for each in choices)
-            case {"type": [*kinds], **rest}:
-                return st.one_of(self.data({**rest, "type": kind}) for kind in kinds)
-            case {"type": "object"} | {"properties": _}:
-                return self._objects(schema)
-            case {"type": "array"}:
-                return st.lists(
-                    self.data(schema["items"]), min_size=schema.get("minItems", 0), max_size=2
-                )
-            case {"type": "string"}:
-                is_free = "pattern" not in schema
-                return (
-                    st.text(min_size=1)
-                    if is_free
-                    else st.from_regex(schema["pattern"].replace(r"(?![\s\S])", r"\Z"))
-                )
-            case {"type": kind}:
-                return {"boolean": st.booleans(), "null": st.none()}.get(kind, st.integers(0, 100))
-        return scalars
-
-    def _objects(self, schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-        fields = {name: self.data(each) for name, each in schema.get("properties", {}).items()}
-        required = {
-            name: each for name, each in fields.items() if name in schema.get("required", ())
-        }
-        optional = {name: each for name, each in fields.items() if name not in required}
-        known = st.fixed_dictionaries(required, optional=optional)
-        if not isinstance(schema.get("additionalProperties"), dict):
-            return known
-        return st.dictionaries(
-            st.text(min_size=1), self.data(schema["additionalProperties"]), max_size=2
-        )
-
-
-DESCRIBED = {
-    kind: Generator(whole_schema(kind)).data(whole_schema(kind))
-    for kind in CHECKED
-    if kind != "hooks"
-}
-
-
-@pytest.mark.parametrize("kind", sampled(DESCRIBED, 1, 3))
-@given(st.data())
-@pytest.mark.slow
-def test_all_checks_agree_on_json_documents_changed_in_some_places(
-    kind: SchemaKind, data: st.DataObject
-) -> None:
-    document = data.draw(DESCRIBED[kind])
-    if assert_agreement(kind, document):
-        assert is_certain_to_fit(kind, document)
-    for _ in range(data.draw(st.integers(1, 2))):
-        data.draw(st.sampled_from(list(places_in(document))))(data.draw(mishaps.filter(is_json)))
-        assert_agreement(kind, document)
-
-
 @pytest.mark.parametrize("kind", CHECKED)
 @given(anything)
 def test_all_checks_agree_on_arbitrary_data(kind: SchemaKind, data: object) -> None:
     assert_agreement(kind, data)
-
-
-def is_json(value: object) -> bool:
-    return value == value and not isinstance(value, Timestamp)
 
 
 @pytest.mark.parametrize(
@@ -373,16 +291,6 @@ def explained(schema: dict[str, Any], whole: Mapping[str, Any] = SCHEMA) -> set[
     """Return the keywords of a schema and of the schemas it refers to, as an editor shows them."""
     target = schema.get("$ref", "").removeprefix("#/$defs/")
     return {*schema, *(explained(whole["$defs"][target], whole) if target else ())}
-
-
-@pytest.mark.parametrize("kind", ["hooks", "plan", "report", "list"])
-def test_every_field_of_a_schema_has_a_description(kind: SchemaKind) -> None:
-    whole = whole_schema(kind)
-    wanted = {"title", "description"} if kind == "hooks" else {"description"}
-    for path, schema in every_schema(whole):
-        if "/if" not in path and "/then" not in path:
-            for name, field in schema.get("properties", {}).items():
-                assert wanted <= explained(field, whole), f"{path}/properties/{name}"
 
 
 def test_every_field_has_examples_a_default_or_fields_of_its_own() -> None:

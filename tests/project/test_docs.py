@@ -439,12 +439,3 @@ def test_each_guarantee_names_tests_that_exist() -> None:
     for promise in promises:
         said, _, proof = promise.partition("\n## ")[0].partition("\n\n    Proof: ")
         assert_tests_exist(proof.strip(), said)
-
-
-def test_the_page_on_testing_shows_the_same_figures_as_the_page_on_performance() -> None:
-    told = (ROOT / "docs" / "how-it-is-tested.md").read_text("utf-8")
-    speed = (ROOT / "docs" / "internals" / "performance.md").read_text("utf-8")
-    measured = told.partition("\n## Speed\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| .+$", measured, re.MULTILINE)
-    assert len(rows) > 5
-    assert set(rows) <= set(speed.splitlines())

@@ -11,7 +11,6 @@ import pytest
 
 from hooksync.cli.arguments import make_parser
 from hooksync.core.errors import ExitCode
-from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
 from tests.site.cli import chains, help_of
@@ -84,24 +83,6 @@ def test_the_demo_and_the_test_command_of_the_readme_are_one_line_that_begins_wi
         ".venv/bin/", ".venv\\Scripts\\"
     ).replace(" && ", "\n")
     assert tests.endswith(".venv/bin/python -m pytest -n auto\n")
-
-
-def test_hooksync_prints_the_plan_and_the_report_that_the_quick_start_shows(tmp_path: Path) -> None:
-    (tmp_path / "hooks.yaml").write_text(guide_file())
-    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
-        url = "https://catalogue.example.net/preservica?key=key"
-        box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
-        box.seed("DEMO", "https://old.example.net/hook?code=1", "INGEST_FAILED", SECRET)
-        plan = run_guide(box, tmp_path, "plan")
-        # without a probe, because the receivers do not exist
-        apply = run_guide(box, tmp_path, "apply", "--yes", "--no-probe")
-    assert (plan.code, plan.err, apply.code, apply.err) == (0, "", 0, "")
-    [shown] = blocks("diff", text_of(QUICK_START))
-    assert without_ids(plan.out) == without_ids(shown)
-    [report] = [
-        block for block in blocks("output", text_of(QUICK_START)) if block.startswith("Applied:")
-    ]
-    assert without_ids(apply.out) == without_ids(shown) + "\n" + report
 
 
 def test_hooksync_reports_mistakes_as_the_page_on_the_hooks_file_shows(tmp_path: Path) -> None:

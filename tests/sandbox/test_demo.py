@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from typing import Any
 
 import pytest
 
-from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.demo import clean_environ, run_demo
 from tests.lanes import sampled
 
 STORY = (
@@ -182,33 +179,3 @@ def test_a_signal_ends_the_tour_and_nothing_is_left_behind(
     assert (process.returncode, err) == (code, "")
     assert "Traceback" not in out
     assert home.left_behind() == []
-
-
-def test_a_command_that_fails_ends_the_tour_with_exit_code_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    lines: list[str] = []
-
-    def announce(line: str) -> None:
-        lines.append(line)
-        if line.startswith("2. "):
-            next(tmp_path.glob("*/hooks.yaml")).unlink()
-
-    assert run_demo(announce, catch_signals) == 1
-    assert "there is no file hooks.yaml" in "\n".join(lines)
-    assert lines[-1].startswith(
-        "The tour ends early: `hooksync plan` ended with exit code 1, not 0."
-    )
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_commands_of_the_tour_get_no_variables_about_the_users_own_tenancies(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, value in SETTINGS_OF_THE_USER.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("LANG", "C")
-    environ = clean_environ()
-    assert not SETTINGS_OF_THE_USER.keys() & environ.keys()
-    assert environ["LANG"] == "C"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.sandbox.faults import next_fault, read_fault
+from hooksync.sandbox.faults import read_fault
 from hooksync.sandbox.http_server import SandboxError
 from tests.boxes import Sandbox
 from tests.sandbox_faults import KINDS
@@ -72,33 +72,6 @@ def test_the_table_of_cases_has_every_kind_of_fault() -> None:
 
 
 # When a fault is due
-
-
-def due(calls: str, *specs: str) -> list[str | None]:
-    faults = [read_fault(spec) for spec in specs]
-    met = [next_fault(faults, call) for call in calls.split()]
-    return [fault.kind if fault else None for fault in met]
-
-
-@pytest.mark.parametrize(
-    ("calls", "specs", "kinds"),
-    [
-        ("list list", ["cut@list"], ["cut", None]),
-        ("list list list", ["cut@list:2"], ["cut", "cut", None]),
-        ("list list list", ["cut@list:*"], ["cut", "cut", "cut"]),
-        ("list list list", ["cut@list:1:1"], [None, "cut", None]),
-        ("list list list", ["cut@list:*:2"], [None, None, "cut"]),
-        ("list list", ["cut@list:0"], [None, None]),
-        ("login list", ["cut@list"], [None, "cut"]),
-        ("login list", ["cut@any"], ["cut", None]),
-        ("list list list", ["cut@list", "commit-cut@list"], ["cut", "commit-cut", None]),
-        ("list list list", ["cut@list:1:1", "commit-cut@list"], ["commit-cut", "cut", None]),
-    ],
-)
-def test_the_text_of_a_fault_decides_how_often_and_how_late_it_is_due(
-    calls: str, specs: list[str], kinds: list[str | None]
-) -> None:
-    assert due(calls, *specs) == kinds
 
 
 # How a fault is written

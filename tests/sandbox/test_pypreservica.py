@@ -67,10 +67,6 @@ def test_pypreservica_logs_in_and_lists_subscriptions(start: Start, hooks: Hooks
     assert api.roles == ["ROLE_SDB_MANAGER_USER"]
 
 
-def test_pypreservica_gets_its_tenant_from_the_log_in(start: Start, hooks: Hooks) -> None:
-    assert hooks(start(), tenant=None).tenant == "DEMO"
-
-
 def test_pypreservica_logs_in_with_a_second_factor(start: Start, hooks: Hooks) -> None:
     box = start(accounts=(Account(totp_seed=SEED),))
     assert hooks(box, two_fa_secret_key=SEED).subscriptions() == []
@@ -85,11 +81,6 @@ def test_pypreservica_reports_a_second_factor_that_is_missing_or_not_set_up(
         hooks(box)
     with pytest.raises(RuntimeError, match="2FA is activated but not yet set up"):
         hooks(box)
-
-
-def test_pypreservica_is_refused_with_a_wrong_password(start: Start, hooks: Hooks) -> None:
-    with pytest.raises(RuntimeError, match="Check your credentials"):
-        hooks(start(), password="wrong")
 
 
 def test_pypreservica_logs_in_again_after_its_token_expires(start: Start, hooks: Hooks) -> None:
@@ -121,11 +112,6 @@ def test_a_subscribe_is_refused_if_the_receiver_has_a_different_secret(
         api.subscribe(receiver.url("catalogue"), TriggerType.MOVED, SECRET)
     assert caught.value.http_status_code == 400
     assert box.subscriptions("DEMO") == ()
-
-
-def test_pypreservica_is_refused_without_a_role(start: Start, hooks: Hooks) -> None:
-    with pytest.raises(RuntimeError, match="ROLE_SDB_CONFIG_MANAGER_USER"):
-        hooks(start(accounts=(Account(roles=("ROLE_SDB_INGEST_USER",)),))).subscriptions()
 
 
 def test_the_receiver_of_pypreservica_passes_the_challenge_and_accepts_an_event(

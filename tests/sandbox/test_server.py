@@ -20,35 +20,6 @@ LOG_IN = {"username": "archivist@example.org", "password": "sandbox-password"}
 URL = "https://hooks.example.org/x?code=a-key-in-the-query"
 
 
-def test_changes_by_hand_are_listed_at_once_even_if_the_list_lags(
-    start: Start, connect: Connect
-) -> None:
-    box = start(list_lag_additions=5.0, list_lag_removals=5.0, clock=lambda: 0.0)
-    client = connect(box)
-    seeded = [box.seed("DEMO", URL, "MOVED", "a secret") for _ in range(2)]
-    client.subscribe(URL)
-    assert [each["id"] for each in client.list().json()] == seeded
-    box.remove("DEMO", seeded[0])
-    client.unsubscribe(seeded[1])
-    assert [each["id"] for each in client.list().json()] == seeded[1:]
-
-
-def test_32_clients_at_once_lose_nothing(start: Start, connect: Connect) -> None:
-    box = start()
-    clients = [connect(box) for _ in range(32)]
-
-    def work(client: Any) -> object:
-        ids = [client.subscribe(URL).json()["id"] for _ in range(4)]
-        assert [client.unsubscribe(each).status_code for each in ids[:3]] == [204, 204, 204]
-        return ids[3]
-
-    with ThreadPoolExecutor(32) as pool:
-        left = set(pool.map(work, clients))
-    assert {each.id for each in box.subscriptions("DEMO")} == left
-    assert len(left) == 32
-    assert box.connections == 32
-
-
 @pytest.mark.parametrize(
     ("host", "status"),
     [

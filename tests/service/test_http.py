@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hooksync import __version__
-from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
+from hooksync.core.errors import AnswerLost, ServiceError
 from hooksync.service.connections import Adapter, judge
 from hooksync.service.http import Request, Response, Transport
 from hooksync.service.responses import CallFailed
@@ -276,27 +276,6 @@ def test_calls_beyond_this_machine_use_the_proxy_of_the_given_environment(
 
 
 @pytest.mark.parametrize(
-    ("environ", "is_used"),
-    [
-        ({"ALL_PROXY": "{}"}, True),
-        ({"http_proxy": "{}", "HTTP_PROXY": "http://127.0.0.1:1"}, True),
-        ({"http_proxy": "", "HTTP_PROXY": "{}"}, False),
-        ({"HTTPS_PROXY": "{}"}, False),
-        ({"HTTP_PROXY": "{}", "NO_PROXY": "*"}, False),
-        ({"HTTP_PROXY": "{}", "no_proxy": "invalid"}, False),
-    ],
-)
-def test_the_variables_of_proxies_have_the_same_meaning_as_in_requests(
-    make: Make, serve: Serve, environ: dict[str, str], is_used: bool
-) -> None:
-    proxy = serve(saying(OK))
-    transport = make(environ={name: value.format(proxy.url) for name, value in environ.items()})
-    with suppress(HooksyncError):
-        transport.send(get("http://example.invalid"))
-    assert len(proxy.requests) == is_used
-
-
-@pytest.mark.parametrize(
     ("proxy", "said"),
     [
         ("http://user:pr0xy-password@127.0.0.1:1", "the proxy refuses connections"),
@@ -385,21 +364,6 @@ def test_a_certificate_bundle_makes_a_server_trusted(
     transport = make(environ={variable: str(certificate.pem)})
     assert [transport.send(get(wire.url)).status for _ in range(3)] == [200] * 3
     assert wire.connections == 1
-
-
-def test_an_answer_during_which_the_tls_connection_breaks_counts_as_lost(
-    make: Make, serve: Serve, certificate: Certificate
-) -> None:
-    def respond(_: Wire, connection: socket.socket, __: bytes) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n[")
-        raw = socket.socket(fileno=connection.detach())
-        with raw:
-            raw.sendall(b"this is no TLS record at all, whatever one makes of it")
-
-    wire = serve(respond, certificate.server)
-    transport = make(environ={"REQUESTS_CA_BUNDLE": str(certificate.pem)})
-    error = failure_of(transport, Request("POST", wire.url, "/x", body=SECRET.encode()))
-    assert isinstance(error, AnswerLost)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a certificate"])

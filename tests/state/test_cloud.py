@@ -28,7 +28,7 @@ from tests.command_line import run_python
 from tests.conftest import Place
 from tests.state_makers import entry, load, state
 from tests.unreliable import What
-from tests.wire import Wire, answer, saying
+from tests.wire import Wire, answer
 
 TEXT = state_text(state(entry()))
 OTHER = state_text(state(entry("test")))
@@ -235,34 +235,6 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
         assert wire.header("x-goog-if-generation-match") == "1700000000000001"
         cloud.put(Content(OTHER), None, "")
         assert wire.header("x-goog-if-generation-match") == "0"
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (
-            answer(b"<Error><Code>ExpiredToken</Code></Error>", "400 Bad Request"),
-            "read: HTTP 400 ExpiredToken\n",
-        ),
-        (
-            answer(b"key s3cret-of-a-cloud at http://x", "403 Forbidden"),
-            "access is denied (HTTP 403)",
-        ),
-        (
-            answer(TEXT.encode(), "200 OK", f"Last-Modified: {THEN}"),
-            "does not tell the version of an object",
-        ),
-        (
-            b"nonsense\r\n\r\n",
-            "fix: check the network",
-        ),
-    ],
-)
-def test_an_unusable_answer_is_reported(data: bytes, said: str, environ: Surround) -> None:
-    with Wire(saying(data)) as wire:
-        assert said in refused(
-            CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url})).get
-        )
 
 
 def test_a_setting_that_turns_conditional_writes_off_is_refused(environ: Surround) -> None:

@@ -94,16 +94,6 @@ def test_each_record_has_a_line_of_its_own_and_keys_are_sorted() -> None:
     assert list(json.loads(text)) == sorted(json.loads(text))
 
 
-def test_a_new_entry_changes_no_other_line_except_for_a_comma() -> None:
-    before = {line.rstrip(",") for line in state_text(state(entry(), entry("test"))).splitlines()}
-    after = {
-        line.rstrip(",")
-        for line in state_text(state(entry(), entry("brama", "5" * 32), entry("test"))).splitlines()
-    }
-    assert before < after
-    assert len(after - before) == 1
-
-
 def test_no_secret_and_no_url_is_in_the_text() -> None:
     secret = Secret("a-shared-secret-nobody-may-see")
     key = derive_key((secret, SALT))
@@ -293,13 +283,6 @@ def test_text_that_is_not_a_state_is_refused_with_a_reason_and_a_fix(text: str, 
     problem = problem_of(text)
     assert problem.startswith(said)
     assert problem.endswith(f"\n  fix: {WAY_OUT}")
-
-
-def test_a_message_shows_foreign_text_whole_if_it_just_fits() -> None:
-    for length, shown in ((78, f'"{"x" * 78}"\n'), (79, f'"{"x" * 75}..."\n')):
-        assert f"is missing: {shown}" in problem_of(
-            changed(put("entries", 0, "salt", "x" * length))
-        )
 
 
 def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:

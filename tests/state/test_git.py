@@ -9,9 +9,7 @@ import os
 import re
 import select
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,7 +20,6 @@ import pytest
 from hooksync.core.errors import StateError, UsageError
 from hooksync.state.contract import Changed, Content
 from hooksync.state.git import GitBackend
-from tests.command_line import ROOT
 from tests.git_servers import BRANCH, PASSWORD, Remote, log_in, missing_program, served
 
 pytestmark = [
@@ -35,7 +32,6 @@ ONE = Content('{"one": 1}\n', None)
 TWO = Content('{"two": "é"}\n', '{"id": "a"}')
 
 # Writes a state in a process that handles Ctrl-C and goes on, as a run does.
-WRITE = """
 import os, signal, sys
 from hooksync.state.git import GitBackend
 from hooksync.state.contract import Content
@@ -123,21 +119,6 @@ def test_concurrent_writers_lose_nothing(by_path: Remote) -> None:
     assert len(by_path.log()) == 12
 
 
-def test_a_push_that_fails_during_a_different_push_can_be_tried_again(by_path: Remote) -> None:
-    backend = open_at(by_path.clone("one"), by_path)
-    version = backend.put(ONE, None, "x")
-    lock = by_path.path / "refs" / "heads" / f"{BRANCH}.lock"  # as if a different push were running
-    lock.touch()
-    with pytest.raises(
-        StateError, match=r"atomic transaction failed; .*cannot lock ref .*File exists"
-    ):
-        backend.put(TWO, version, "y")
-    assert backend.get() == (ONE, version)
-    lock.unlink()
-    version = backend.put(TWO, version, "y")
-    assert backend.get() == (TWO, version)
-
-
 def test_a_deleted_branch_counts_as_no_state(by_path: Remote) -> None:
     backend = open_at(by_path.clone("one"), by_path)
     old = backend.put(ONE, None, "x")
@@ -158,16 +139,6 @@ def test_a_run_that_lost_its_lock_writes_nothing(by_path: Remote) -> None:
     with pytest.raises(Changed):
         backend.put(TWO, held, "a writes")
     assert by_path.head() == head
-
-
-def test_a_lock_taken_and_released_in_between_is_noticed(by_path: Remote) -> None:
-    backend = open_at(by_path.clone("one"), by_path)
-    before = backend.put(ONE, None, "x")
-    other = open_at(by_path.clone("two"), by_path)
-    held = other.put(Content(ONE.state, '{"id": "b"}'), before, "run lock taken by b")
-    assert other.put(ONE, held, "run lock released by b") != before
-    with pytest.raises(Changed):
-        backend.put(Content(ONE.state, '{"id": "a"}'), before, "run lock taken by a")
 
 
 def test_a_run_lock_makes_no_commit_on_the_branch(by_path: Remote) -> None:
@@ -313,23 +284,6 @@ def test_the_backend_reads_from_the_push_url(by_path: Remote) -> None:
     assert open_at(clone, by_path).get() == (ONE, version)
 
 
-def test_a_commit_gets_a_default_author_if_git_has_none(by_path: Remote) -> None:
-    clone = by_path.clone("one")
-    without = {
-        name: value
-        for name, value in by_path.environ.items()
-        if "AUTHOR" not in name and "COMMIT" not in name
-    }
-    config = Path(by_path.environ["HOME"]) / ".gitconfig"
-    config.write_text("[user]\n\tuseConfigOnly = true\n", encoding="utf-8")
-    backend = GitBackend(WHERE, str(clone), without)
-    backend.put(TWO, backend.put(ONE, None, "x"), "y")
-    assert (
-        by_path.git("log", "-1", "--format=%an <%ae> %cn", BRANCH)
-        == "hooksync <hooksync@localhost> hooksync"
-    )
-
-
 def test_git_gets_no_secret_of_the_run_and_no_terminal(by_path: Remote) -> None:
     clone = by_path.clone("one")
     spy = by_path.folder / "spy"
@@ -340,21 +294,6 @@ def test_git_gets_no_secret_of_the_run_and_no_terminal(by_path: Remote) -> None:
     assert "GIT_TERMINAL_PROMPT=0" in seen
     # git has a session of its own, so Ctrl-C in the terminal does not reach it
     assert int(seen.split()[5]) != os.getsid(0)
-
-
-def test_ctrl_c_in_a_terminal_does_not_end_a_write(by_path: Remote) -> None:
-    begun, go_on = by_path.folder / "begun", by_path.folder / "go-on"
-    for fifo in (begun, go_on):
-        os.mkfifo(fifo)
-    by_path.hook(f"echo > {begun}\ncat {go_on}")
-    command = [sys.executable, "-c", WRITE, WHERE, str(by_path.clone("one"))]
-    environ = by_path.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, env=environ, start_new_session=True) as run:
-        begun.read_text(encoding="utf-8")  # the server has received the push, and its hook blocks
-        os.killpg(run.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
-        go_on.write_text("", encoding="utf-8")
-        assert run.wait() == 0
-    assert by_path.log() == ["hooksync: x"]
 
 
 # --- errors
@@ -498,13 +437,3 @@ def test_a_git_process_that_hangs_is_killed_with_its_children(by_path: Remote) -
         child = os.pidfd_open(int(note.read_text(encoding="utf-8")))
         assert select.select([child], [], [], 300)[0]  # readable once the child has ended
         os.close(child)
-
-
-def test_a_disk_that_cannot_be_written_is_one_clear_error(by_path: Remote) -> None:
-    clone = by_path.clone("one")
-    for number in range(256):
-        path = clone / ".git" / "objects" / f"{number:02x}"
-        shutil.rmtree(path, ignore_errors=True)
-        path.touch()  # a file where git needs a folder
-    with pytest.raises(StateError, match="git hash-object"):
-        open_at(clone, by_path).put(ONE, None, "x")

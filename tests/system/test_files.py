@@ -169,15 +169,6 @@ def test_no_device_other_than_the_null_device_is_read_or_written(place: Place) -
         assert "it is a pipe, a socket or a device, not a file" in run.err
 
 
-@pytest.mark.parametrize("stream", sampled(["/dev/stdout", "/dev/stderr", "/proc/self/fd/1"], 3))
-def test_a_plan_can_be_saved_to_a_standard_stream(stream: str, place: Place) -> None:
-    if not os.path.exists(os.path.dirname(stream)):
-        pytest.skip("no such folder there")
-    run = place.run_process("plan", "--out", stream)
-    assert run.code == 0, run.err
-    assert '"format": "hooksync.plan/1"' in (run.err if stream.endswith("err") else run.out)
-
-
 @pytest.mark.parametrize("flag", ["plan --out", "plan --metrics", "apply --yes --report"])
 def test_a_symbolic_link_in_the_place_of_an_output_is_replaced_and_never_followed(
     flag: str, place: Place

@@ -7,13 +7,11 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from tests.command_line import Run
-from tests.commands.test_listen import BODY, EVENT, listening
 from tests.conftest import HOOKS, Place
 from tests.lanes import sampled
 from tests.wire import Wire, answer, saying
@@ -130,24 +128,3 @@ def assert_complete(run: Run, arguments: list[str]) -> None:
     assert run.out + run.err
     if "json" in arguments and run.out:
         json.loads(run.out)
-
-
-def test_listen_shows_no_secret_that_an_event_contains(tmp_path: Path) -> None:
-    refs = []
-    for number, value in enumerate(VALUES):
-        (tmp_path / f"{number}").write_text(value)
-        refs += ["--secret", f"file:{number}"]
-    entity = {"entityType": VALUES[0], "entityRef": ALL, VALUES[1]: VALUES[2]}
-    event = {
-        **EVENT,
-        "subscriptionId": ALL,
-        "trigger": VALUES[3],
-        "events": [entity],
-        "tenant": ALL,
-    }
-    with listening(*refs, folder=tmp_path) as one:
-        assert one.send(json.dumps(event).encode(), VALUES[0]).status_code == 200
-        assert one.send(BODY, VALUES[0]).status_code == 200
-        lines = one.end()
-    assert len(lines) == 2
-    assert shown_in(*lines) == []
