@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from urllib.parse import parse_qs
 
@@ -14,11 +13,9 @@ from hooksync.sandbox.http_server import (
     Connection,
     IncomingRequest,
     LoopbackServer,
-    Reply,
     json_answer,
 )
 from hooksync.sandbox.receiver import challenge, judge
-
 
 SECRET = "a secret of the receiver"
 TIMEOUT = 5.0

@@ -31,16 +31,8 @@ WHERE = f"git:{BRANCH}"
 ONE = Content('{"one": 1}\n', None)
 TWO = Content('{"two": "é"}\n', '{"id": "a"}')
 
+
 # Writes a state in a process that handles Ctrl-C and goes on, as a run does.
-import os, signal, sys
-from hooksync.state.git import GitBackend
-from hooksync.state.contract import Content
-
-signal.signal(signal.SIGINT, lambda *_: None)
-GitBackend(*sys.argv[1:], os.environ).put(Content("{}"), None, "x")
-"""
-
-
 @pytest.fixture
 def by_path(tmp_path: Path) -> Remote:
     return Remote(tmp_path)
