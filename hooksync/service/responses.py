@@ -42,10 +42,9 @@ _CERTIFICATE = (
     "check the server's name and this machine's clock; if a private authority signed it, set"
     " REQUESTS_CA_BUNDLE to that authority's certificate"
 )
-_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
-_EXPIRED_CERTIFICATE = (
-    "ask whoever runs the server to renew it; if it is valid, check this machine's clock"
-)
+_CERTIFICATE_FIXES = {  # by the code of OpenSSL; 10 is X509_V_ERR_CERT_HAS_EXPIRED
+    10: "ask whoever runs the server to renew it; if it is valid, check this machine's clock"
+}
 _FLAGS = {None: None, True: True, False: False, "true": True, "false": False}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
 
@@ -219,8 +218,7 @@ def _connect_failure(
     match error:
         case ssl.SSLCertVerificationError():
             what = f"the certificate of {who} is not trusted: {error.verify_message}"
-            is_expired = error.verify_code == _EXPIRED
-            return "tls", what, _EXPIRED_CERTIFICATE if is_expired else _CERTIFICATE
+            return "tls", what, _CERTIFICATE_FIXES.get(error.verify_code, _CERTIFICATE)
         case ssl.SSLEOFError():
             return "cut", f"no TLS connection to {who} could be made: it was cut", _NETWORK
         case ssl.SSLError():
@@ -232,8 +230,8 @@ def _connect_failure(
             what = f"{who} cannot be used: its address is invalid"
             return "no-name", what, "check the address in the file"
         case ConnectionRefusedError():
-            fix = f"check that {who} runs, and that its host and port are right"
-            return "refused", f"{who} refuses connections", fix
+            what = f"{who} refuses connections"
+            return "refused", what, f"check that {who} runs, and that its host and port are right"
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
             return "no-route", f"{who} cannot be reached from this network", _NETWORK
         case TimeoutError():
