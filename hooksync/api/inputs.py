@@ -218,6 +218,7 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
     if options.targets:
         addresses = [each for each in addresses if matches_any(each, options.targets)]
     declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
+    mask_url_variables(entries, world)
     policy = hold_to_policy(options, entries, world, probes=options.probes is not False)
     tenancies, more = resolve(entries, world.environ, needs_login=needs_login)
     if policy:
@@ -274,6 +275,11 @@ def read_files(options: FileOptions, world: World) -> declarations.Document:
     return read_document(sources)
 
 
+def mask_url_variables(entries: Sequence[declarations.TenancyDeclaration], world: World) -> None:
+    """Let the redactor learn what the environment adds to URLs."""
+    world.output.redactor.learn(url_environment_values(entries, world.environ))
+
+
 def hold_to_policy(
     options: FileOptions,
     entries: Sequence[declarations.TenancyDeclaration],
@@ -284,11 +290,9 @@ def hold_to_policy(
     """Raise Refused if the files name something that is not allowed.
 
     The policy decides what is allowed; without a policy, the command line does.
-    Returns the policy, if there is one. From here on, output masks what the environment adds to
-    URLs. `probes`: whether receivers may be challenged. None: the command does not use the settings
-    in the files, so they are not judged.
+    Returns the policy, if there is one. `probes`: whether receivers may be challenged. None: the
+    command does not use the settings in the files, so they are not judged.
     """
-    world.output.redactor.learn(url_environment_values(entries, world.environ))
     policy = None
     breaches = [] if options.allows_commands else [*command_problems(entries)]
     if options.policy:

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from hooksync.api.inputs import hold_to_policy, private_receivers, read_files
+from hooksync.api.inputs import (
+    hold_to_policy,
+    mask_url_variables,
+    private_receivers,
+    read_files,
+)
 from hooksync.api.options import FileOptions
 from hooksync.commands.options import SecretOptions
 from hooksync.config import declarations
@@ -54,6 +59,7 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
     if options.names_files or not options.secrets:
         document = read_files(options, world)
         chosen = declarations.select(document, options.tenancies, options.targets)
+        mask_url_variables(chosen, world)
         hold_to_policy(options, chosen, world)
         for tenancy in chosen:
             for entry in tenancy.subscriptions:
@@ -77,6 +83,7 @@ def open_receiver(
     """Open a run for the only receiver of a tenancy. Raises FileError or Refused."""
     if problems := list(reference_problems([tenancy])):
         raise FileError(*problems)
+    mask_url_variables([tenancy], world)
     private = private_receivers(hold_to_policy(options, [tenancy], world))
     declared, *_ = resolve_subscriptions(tenancy, world.environ)
     with open_run((), world, timeout=timeout, parallelism=_MOST_CALLS, private=private) as run:
