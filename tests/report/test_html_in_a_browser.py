@@ -73,27 +73,6 @@ def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(
     assert not reader.faults
 
 
-def test_removals_come_first_and_a_button_or_printing_unfolds_all_steps(
-    tmp_path: Path, reader: Reader
-) -> None:
-    address = written(view(large(30, "archive-prod")), tmp_path)
-    reader.open(address, PHONE)
-    page = reader.page
-    actions = page.eval_on_selector_all(
-        "section > .step", "all => all.map(each => each.dataset.action)"
-    )
-    assert actions == sorted(actions, key=("unsubscribe", "resubscribe", "subscribe").index)
-    steps = len(actions)
-    assert shown(page, "section > .step > dl") == 0
-    page.get_by_role("button", name="expand all").click()
-    assert shown(page, "section > .step > dl") == steps
-    reader.open(address, PHONE)
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert shown(page, "section > .step > dl") == steps
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert not reader.faults
-
-
 @pytest.mark.parametrize(("size", "scheme"), covering(product((PHONE, DESKTOP), SCHEMES)), ids=str)
 def test_the_page_is_accessible(
     size: tuple[int, int], scheme: str, tmp_path: Path, reader: Reader

@@ -34,7 +34,7 @@ PATIENT = (*APPLY, "--lock-timeout", "60")
 CALLS = 3 + 2 * len(TRIGGERS)  # that a rotation makes: log-in, lists, and two for each trigger
 FIRST = "first-secret-of-the-catalogue-0001"
 LATENCY = 0.03  # seconds that each call to the service takes
-EXPIRY = 2  # seconds until a run lock expires
+EXPIRY = 6  # seconds until a run lock expires
 
 
 @dataclass

@@ -74,13 +74,6 @@ def test_a_secret_can_be_rotated_repeatedly_even_if_a_job_is_killed(jobs: Runner
     assert jobs.run("plan", "--detailed-exitcode").code == 0
 
 
-@pytest.mark.parametrize("backend", sampled(BACKENDS, 1, 4), indirect=True)
-def test_the_next_job_succeeds_whenever_a_job_is_killed(jobs: Runners) -> None:
-    applied(jobs)
-    wrong = {calls: kill_one(jobs, calls) for calls in range(1, CALLS + 2, 3)}
-    assert not [each for each in wrong.items() if each[1]]
-
-
 @EVERYWHERE
 def test_two_jobs_at_once_create_each_subscription_only_once(jobs: Runners) -> None:
     assert race(jobs) == []
