@@ -131,7 +131,6 @@ _TYPE_NAMES = {  # for messages
     "string": "text",
     "boolean": "true or false",
     "integer": "a whole number",
-    "number": "a number",
     "null": "null",
 }
 

@@ -337,5 +337,28 @@ def test_a_printed_schema_refers_to_nothing_outside_of_itself() -> None:
                 assert not urn or f'"$id": "{urn}"' in text
 
 
+ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format"}
+ANNOTATIONS |= {"errorMessage", "patternErrorMessage"}
+CHECKED_KEYWORDS = {"$ref", "const", "enum", "type", "properties", "required", "items"}
+CHECKED_KEYWORDS |= {"additionalProperties", "patternProperties", "propertyNames"}
+LIMITS = {"pattern", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"}
+LIMITS |= {"minProperties", "maxProperties"}
+
+
+@pytest.mark.parametrize("kind", CHECKED)
+def test_the_schemas_of_files_have_only_keywords_that_the_quick_check_knows(
+    kind: SchemaKind,
+) -> None:
+    for path, schema in every_schema(read_schema(kind)):
+        if path.endswith(("roperties", "$defs")) and "type" not in schema:
+            continue  # names, not keywords
+        assert schema.keys() <= ANNOTATIONS | CHECKED_KEYWORDS | LIMITS, path
+        assert "type" in schema or LIMITS.isdisjoint(schema), path
+        if "properties" in schema:  # the number of its fields is limited to one number, or not
+            assert schema.get("minProperties") == schema.get("maxProperties"), path
+        if "$ref" in schema:
+            assert schema.keys() <= ANNOTATIONS | {"$ref"}, path
+
+
 def test_the_schema_does_not_use_the_slow_keyword_unique_items() -> None:
     assert all("uniqueItems" not in schema for _, schema in every_schema(SCHEMA))
