@@ -198,6 +198,16 @@ def test_a_secret_of_one_hooks_file_is_refused_as_a_tenant_in_a_second_file(
     )
 
 
+@pytest.mark.parametrize("command", sampled(COMMANDS, 3))
+def test_a_policy_lets_no_hooks_file_send_the_password_in_clear(
+    command: str, place: Place, attacker: Wire
+) -> None:
+    place.environ["HOOKSYNC_POLICY"] = place.policy()
+    elsewhere = "http://archive.example.org\n    allow_http: true"
+    code, err = run_changed(place, command, "${BOX}", elsewhere, "tenant: DEMO", "probe: never")
+    assert (code, "says `allow_http: true`, which the policy does not allow" in err) == (3, True)
+
+
 @pytest.mark.parametrize("changed", sampled(["server", "receiver", "secret"], 3))
 def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
     changed: str, place: Place, attacker: Wire
