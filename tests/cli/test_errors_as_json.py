@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from hooksync.core.errors import ExitCode
 from hooksync.output.json_text import digest
-from hooksync.state.contract import Holder
-from hooksync.state.local import LocalStore
 from tests.conftest import Place
 from tests.schemas import assert_fits
 
@@ -110,25 +107,3 @@ def test_every_error_is_one_json_document(
         assert error["what"] in run.err
     if report:
         assert json.loads((place.folder / "report.json").read_text()) == document
-
-
-def test_a_refusal_because_of_a_held_run_lock_is_one_json_document(place: Place) -> None:
-    with LocalStore(str(place.folder / "hooks.state.json")).hold(Holder("ada", "desk", None)):
-        run = place.run(*APPLY, "--lock-timeout", "0", "--report", "report.json")
-    assert run.code == ExitCode.REFUSED
-    document = json.loads(run.out)
-    assert_fits(document, "error")
-    assert document == json.loads((place.folder / "report.json").read_text())
-
-
-@pytest.mark.parametrize("verb", [PLAN, APPLY])
-def test_a_refusal_of_a_tenancy_is_in_the_document_of_the_command(
-    place: Place, verb: tuple[str, ...]
-) -> None:
-    assert place.run("apply", "--yes").code == 0
-    Path(place.folder / "hooks.state.json").unlink()
-    run = place.run(*verb)
-    document = json.loads(run.out)
-    assert (run.code, document["exit_code"]) == (3, 3)
-    assert [one["outcome"] for one in document["tenancies"]] == ["refused"]
-    assert document["refusals"]

@@ -14,29 +14,13 @@ from hooksync.core.output import Output
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import Run
-from tests.conftest import HOOKS, SECRET, URL_KEY, Place, owning
+from tests.conftest import HOOKS, SECRET, Place
 from tests.lanes import sampled
 from tests.terminals import Terminal
 
 
 def methods(place: Place) -> list[str]:
     return [f"{call.method} {call.name}" for call in place.box.calls]
-
-
-def test_plan_apply_and_plan_again_bring_the_tenancy_to_what_is_declared(place: Place) -> None:
-    first = place.run("plan", "--detailed-exitcode")
-    assert first.code == 2
-    assert "Plan: 2 to subscribe, 0 to resubscribe, 0 to REMOVE; 0 unchanged." in first.out
-    done = place.run("apply", "--yes")
-    assert done.code == 0, done.err
-    assert "Applied: 2 done, 0 failed; 0 unchanged." in done.out
-    assert done.out.endswith("Verified: live matches declared.\n")
-    last = place.run("plan", "--detailed-exitcode")
-    assert (last.code, last.out) == (0, "No changes. 1 tenancy matches hooks.yaml; 2 unchanged.\n")
-    assert {one.secret for one in place.box.subscriptions("DEMO")} == {SECRET}
-    assert {one.url for one in place.box.subscriptions("DEMO")} == {
-        place.receiver.url("catalogue") + f"?code={URL_KEY}"
-    }
 
 
 def test_a_plan_makes_two_calls_on_one_connection(place: Place) -> None:
@@ -92,18 +76,6 @@ def test_apply_stops_before_any_change_and_names_the_line_if_a_secret_is_not_set
     assert place.box.subscriptions("DEMO") == ()
 
 
-def test_a_step_fails_and_names_its_subscription_if_the_receiver_has_a_different_secret(
-    place: Place,
-) -> None:
-    place.receiver.set_secret("catalogue", "another-secret-0123456789")
-    run = place.run("apply", "--yes", "--format", "json", "--no-probe")
-    assert run.code == 1
-    assert {step["outcome"] for step in run.json["tenancies"][0]["steps"]} == {"failed"}
-    detail = run.json["tenancies"][0]["steps"][0]["detail"]
-    assert "-> 400" in detail
-    assert 'holds the same secret as "catalogue" (hooks.yaml:7:7)' in detail
-
-
 TWO = (
     HOOKS
     + """\
@@ -150,23 +122,6 @@ def seeded(place: Place, number: int) -> None:
         place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "old-secret-0123456789")
 
 
-def test_a_plan_that_removes_too_much_is_shown_and_apply_refuses_it(place: Place) -> None:
-    seeded(place, 3)
-    place.write(owning(HOOKS))
-    plan = place.run("plan")
-    assert plan.code == 3
-    assert (
-        "apply would refuse: hooks.yaml:3:3: prod: would unsubscribe 3 of the 3 it owns" in plan.err
-    )
-    run = place.run("apply", "--yes", "--format", "json")
-    assert run.code == 3
-    assert len(run.json["refusals"]) == 1
-    assert len(place.box.subscriptions("DEMO")) == 3
-    place.write(owning(HOOKS).replace("owns: all", "owns: all\n    limits: {unsubscribe: 100%}"))
-    assert place.run("apply", "--yes").code == 0
-    assert len(place.box.subscriptions("DEMO")) == 2
-
-
 def test_a_target_leaves_all_else_alone(place: Place) -> None:
     seeded(place, 3)
     run = place.run("apply", "--yes", "--target", "prod/*/MOVED")
@@ -186,20 +141,6 @@ def test_a_glob_that_matches_nothing_is_wrong_usage(place: Place, flag: str) -> 
     assert run.code == 64
     assert f'{flag} "prd*" matches no ' in run.err
     assert place.box.calls == ()
-
-
-@pytest.mark.parametrize(
-    "fault", ["empty-body", "not-json", "wrong-shape", "redirect-302", "status-418", "big"]
-)
-def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(
-    place: Place, fault: str
-) -> None:
-    place.run("apply", "--yes")
-    place.box.faults.add(f"{fault}@list:*")
-    run = place.run("apply", "--yes")
-    assert run.code == 1
-    assert "error: prod: GET /api/webhook/subscriptions" in run.err
-    assert len(place.box.subscriptions("DEMO")) == 2
 
 
 @pytest.mark.slow

@@ -144,15 +144,6 @@ def test_a_missing_state_is_an_error_and_is_not_created(
     assert {each.name for each in folder.path.iterdir()} == set()
 
 
-@pytest.mark.parametrize("action", EVERY_ACTION, ids=" ".join)
-def test_a_state_path_that_is_a_folder_is_one_clear_error(
-    folder: Folder, action: tuple[str, ...]
-) -> None:
-    done = folder.run(*action, "--state", ".", given=state_text(WHOLE))
-    assert (done.code, done.out) == (1, "")
-    assert done.err.count("error: ") == 1
-
-
 @pytest.mark.parametrize(
     "where", ["https://user:password@example.org/x", "S3://bucket/key", "git:", "s3://bucket"]
 )
@@ -240,17 +231,6 @@ def test_a_pushed_state_gets_a_serial_above_both_states(settled: Folder) -> None
     assert settled.run("push", "new.json").out == "pushed to hooks.state.json: serial 8\n"
     settled.put(replace(SETTLED, serial=20), "new.json")
     assert settled.run("push", "new.json").out == "pushed to hooks.state.json: serial 21\n"
-
-
-@pytest.mark.parametrize("serial", [1, 7, 9])
-def test_pushing_the_same_content_changes_nothing_for_any_serial(kept: Folder, serial: int) -> None:
-    kept.put(replace(WHOLE, serial=serial), "new.json")
-    done = kept.run("push", "new.json")
-    assert (done.code, done.out) == (
-        0,
-        "nothing to do: hooks.state.json contains the same state\n",
-    )
-    assert kept.state() == WHOLE
 
 
 @pytest.mark.parametrize("given", [replace(SETTLED, serial=6), ANOTHER], ids=["older", "foreign"])

@@ -176,14 +176,6 @@ def test_a_value_that_a_format_has_to_escape_is_masked_too(renderer: str, value:
     assert printable(value) not in read(shown) or value in "***"
 
 
-@given(VALUES, TEXTS, TEXTS)
-def test_each_of_many_values_is_masked_anywhere_in_a_text(
-    value: str, before: str, after: str
-) -> None:
-    output = knowing(value, *(f"another-{number}-of-many" for number in range(120)))
-    assert value not in output.masked(f"{before}{value}{after}") or value in "***"
-
-
 def test_progress_is_erased_before_anything_else_is_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -1,5 +1,5 @@
-"""Tests of the structure: the layers, the parts of the system that each package may touch, the
-modules that may import each library, and the limits of size.
+"""Tests of the structure: the layers, the modules that may import each library, write files or
+reveal secrets, and the limits of size.
 
 The layers are contracts of import-linter in pyproject.toml. One test here runs these contracts.
 """
@@ -17,7 +17,7 @@ import pytest
 from importlinter.cli import lint_imports
 
 from tests.command_line import ROOT
-from tests.project.size import LIMITS, measure
+from tests.project.size import LIMITS, TESTS_LIMIT, measure
 
 PACKAGE = ROOT / "hooksync"
 MOST_PARAMETERS = 5
@@ -269,6 +269,10 @@ def test_no_function_takes_more_than_five_positional_parameters() -> None:
             if len(parameters) > MOST_PARAMETERS:
                 wrong.append(f"{name}.{function.name}: {len(parameters)} parameters")
     assert not wrong
+
+
+def test_the_tests_are_no_larger_than_their_limit() -> None:
+    assert measure(ROOT / "tests").nodes <= TESTS_LIMIT
 
 
 def test_the_package_is_no_larger_and_no_denser_than_its_limits(

@@ -19,7 +19,6 @@ import pytest
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import (
     HooksyncError,
-    Rejected,
     SecretError,
 )
 from hooksync.core.record import replace
@@ -126,15 +125,6 @@ def test_a_wrong_password_is_tried_once_by_all_threads_together(
         "check username env:PRESERVICA_USERNAME, password env:PRESERVICA_PASSWORD and the tenant"
         in error
     )
-
-
-@pytest.mark.parametrize("status", [400, 403, 404, 422, 423, 302])
-def test_a_refused_log_in_is_not_repeated(clients: Clients, start: Start, status: int) -> None:
-    box = start(f"status-{status}@login:*")
-    client = clients.client(box.url)
-    for _ in range(3):
-        assert isinstance(failure_of(client.list_subscriptions), Rejected)
-    assert names(box) == ["login"]
 
 
 @pytest.mark.parametrize("fault", ["empty-body", "not-json", "wrong-shape"])

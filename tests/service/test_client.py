@@ -131,16 +131,6 @@ def test_a_log_in_and_a_list_are_repeated_up_to_four_times(
     assert len(clients.waits) == 4
 
 
-@pytest.mark.parametrize("fault", LOST)
-@pytest.mark.parametrize("call", ["login", "list"])
-def test_a_log_in_and_a_list_fail_after_the_fifth_try(
-    clients: Clients, start: Start, fault: str, call: str
-) -> None:
-    box = start(f"{fault}@{call}:*")
-    failure_of(clients.client(box.url).list_subscriptions)
-    assert names(box).count(call) == 5
-
-
 @pytest.mark.parametrize("fault", [*LOST, "commit-cut"])
 def test_a_removal_is_repeated_and_succeeds_if_the_subscription_is_already_gone(
     clients: Clients, start: Start, fault: str

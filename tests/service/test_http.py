@@ -227,17 +227,6 @@ def test_a_body_without_a_length_is_read_to_the_end(make: Make, serve: Serve) ->
 # time and memory
 
 
-def test_a_slow_call_does_not_shorten_the_time_out_of_the_next_call(
-    make: Make, serve: Serve
-) -> None:
-    wire = serve(saying(OK))
-    transport = make()
-    for _ in range(3):
-        body = b"x" * 3_000_000
-        assert transport.send(Request("POST", wire.url, "/x", body=body)).status == 200
-    assert wire.connections == 1
-
-
 def test_a_server_that_does_not_read_holds_up_a_call_no_longer_than_the_time_out(
     make: Make,
 ) -> None:

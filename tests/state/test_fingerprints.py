@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -82,17 +80,6 @@ def test_each_pair_of_secret_and_salt_gets_its_own_key() -> None:
     keys = derive_keys(pairs, 8)
     for secret, salt in pairs:
         assert keys[secret, salt].value == expected(secret.reveal(), salt)
-
-
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor does one thing at a time")
-def test_keys_are_derived_in_parallel() -> None:
-    together = threading.Barrier(2)
-
-    def derive(_: Wanted) -> Key:
-        together.wait()  # passes only while a second derivation runs
-        return Key(b"")
-
-    assert len(derive_keys([(ONE, SALT), (TWO, SALT)], 2, derive)) == 2
 
 
 @pytest.mark.slow

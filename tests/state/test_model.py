@@ -100,14 +100,6 @@ def test_an_existing_salt_is_used_again() -> None:
     assert state(entry()).salts_for([ref], no_random) == {ref: SALT}
 
 
-def test_a_secret_reference_that_looks_like_the_id_of_a_salt_finds_its_own_salt() -> None:
-    [salt] = State(URL_SALT).salts_for([REFS[-1]], lambda size: b"n" * size).values()
-    one = state(entry(salt=salt), salts=(salt,))
-    assert one.salts_for([REFS[-1]], no_random) == {REFS[-1]: salt}
-    shorter = SecretRef("file", "a")
-    assert one.salts_for([shorter], lambda size: b"m" * size)[shorter] != salt
-
-
 def test_a_state_keeps_exactly_the_salts_that_its_entries_name() -> None:
     one = state(entry()).with_records({PROD: TenancyRecords()})
     assert one.salts == ()

@@ -131,22 +131,6 @@ def test_a_second_run_is_refused_with_the_name_of_the_lock_holder() -> None:
             take(open_one(backend, clock), OTHER, clock, timeout=EXPIRY / 3)
 
 
-def test_the_faster_of_two_runs_gets_the_lock() -> None:
-    backend = MemoryBackend()
-    faster, slower = open_one(backend), open_one(backend)
-    backend.before_put = lambda: _once(backend, lambda: hold(faster, OTHER))
-    with pytest.raises(Busy) as caught:
-        hold(slower, ARCHIVIST)
-    assert caught.value.holder
-    assert caught.value.holder.id == OTHER.id
-
-
-def _once(backend: MemoryBackend, act: object) -> None:
-    backend.before_put = lambda: None
-    assert callable(act)
-    act()
-
-
 def test_a_waiting_run_takes_over_a_killed_runs_lock_after_it_saw_the_lock_expire() -> None:
     backend, clock = MemoryBackend(), JumpingClock()
     hold(open_one(backend, clock), ARCHIVIST)
@@ -305,23 +289,6 @@ def test_a_lock_can_be_taken_away_only_with_the_id_of_its_holder() -> None:
 
 
 # --- a network that fails
-
-
-@pytest.mark.parametrize("fault", ["before", "after", "doubled"])
-@pytest.mark.parametrize("call", range(4))
-def test_a_run_recovers_from_one_write_that_fails(fault: str, call: int) -> None:
-    backend = MemoryBackend(faults=[""] * call + [fault])
-    store = open_one(backend)
-    try:
-        with store.hold(ARCHIVIST):
-            add(store, "1")
-            add(store, "2")
-    except StateError:
-        assert (fault, call) == ("before", 0)  # the lock was not taken, so the run has not begun
-        assert backend.found is None
-        return
-    assert ids(backend) == {"1", "2"}
-    assert backend.content.lock is None
 
 
 def test_a_backend_that_refuses_every_write_as_changed_is_reported_after_a_while() -> None:

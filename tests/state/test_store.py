@@ -327,22 +327,6 @@ def test_nothing_is_written_while_a_different_run_holds_the_lock(path: str) -> N
 # --- many writers
 
 
-def test_two_processes_that_write_at_once_lose_nothing(path: str) -> None:
-    how_many = 40
-    with (
-        python(WRITER, path, "left", str(how_many)) as left,
-        python(WRITER, path, "right", str(how_many)) as right,
-    ):
-        for process in (left, right):
-            process.communicate()
-            assert process.returncode == 0
-    found = load(path)
-    assert found is not None
-    for tenant in ("left", "right"):
-        assert ids_of(found, tenant) == set(map(str, range(how_many)))
-    assert left_in(path) == ["hooks.state.json"]
-
-
 @settings(max_examples=8, deadline=None)
 @given(acknowledged=st.integers(0, 5), readings=st.integers(0, 20))
 @pytest.mark.slow

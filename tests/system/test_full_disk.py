@@ -268,16 +268,6 @@ def test_an_apply_whose_standard_output_has_no_reader_changes_nothing(place: Pla
 # --- closed streams, and a full standard error
 
 
-@pytest.mark.slow
-def test_a_closed_standard_input_acts_like_an_empty_one(place: Place) -> None:
-    assert shell(place, "hooksync plan <&-").code == 0
-    refused = shell(place, "hooksync apply <&-")
-    assert refused.code == 3
-    assert "not confirmed: there is no terminal" in refused.err
-    assert shell(place, "hooksync apply --yes <&-").code == 0
-    assert len(place.box.subscriptions("DEMO")) == 2
-
-
 def test_a_hooks_file_from_a_closed_standard_input_is_an_error(place: Place) -> None:
     failed = shell(place, "hooksync plan --file - <&-")
     assert failed.code == 1
