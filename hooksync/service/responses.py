@@ -37,6 +37,7 @@ _FIXES = {
 }
 
 _NETWORK = "check the network, the proxy settings and the server's name"
+_NOT_LISTENING = "check that the server runs, and that its host and port are right"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY; e.g. http://proxy.example.org:3128"
 _CERTIFICATE = (
     "check the server's name and this machine's clock; if a private authority signed it, set"
@@ -230,8 +231,7 @@ def _connect_failure(
             what = f"{who} cannot be used: its address is invalid"
             return "no-name", what, "check the address in the file"
         case ConnectionRefusedError():
-            what = f"{who} refuses connections"
-            return "refused", what, f"check that {who} runs, and that its host and port are right"
+            return "refused", f"{who} refuses connections", _NOT_LISTENING
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
             return "no-route", f"{who} cannot be reached from this network", _NETWORK
         case TimeoutError():
