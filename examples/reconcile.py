@@ -12,26 +12,23 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())  # hooksync handles no signal by itself
     try:
-        declared = hooksync.load("hooks.yaml", stop=stop, on_message=print)
+        declared = hooksync.load("hooks.yaml", stop=stop)
         plan = hooksync.plan(declared)
-        print(plan.text(), end="")
-        for problem in (*plan.warnings, *plan.refusals):
+        print(declared.render(plan, "text"), end="")
+        for problem in (*plan.warnings, *plan.all_refusals):
             print(f"note: {problem.what}")
         if "--apply" not in arguments or not plan.has_changes:
             return plan.exit_code
-        report = hooksync.apply(plan, on_step=tell)
+        report = hooksync.apply(declared, plan)
     except hooksync.HooksyncError as error:
         for problem in error.problems:
             print(f"error: {problem.what}\n  fix: {problem.fix}")
         return error.exit_code
-    print(report.text(), end="")
+    for step in report.steps:
+        result = step.outcome.result if step.outcome else "planned"
+        print(f"{result}: {step.action} {step.address or step.id}")
+    print(declared.render(report, "text"), end="")
     return report.exit_code
-
-
-def tell(step: hooksync.Step) -> None:
-    """Say what became of a step."""
-    result = step.outcome.result if step.outcome else "planned"
-    print(f"{result}: {step.action} {step.address or step.id}")
 
 
 if __name__ == "__main__":

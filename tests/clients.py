@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Clock
-from hooksync.core.model import CredentialRefs, Server, Tenancy
+from hooksync.core.model import CredentialRefs, SecretRef, Server, Tenancy
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import Send, TokenSession
@@ -20,8 +20,8 @@ PASSWORD = "sandbox-password"
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 ENVIRON = {"PRESERVICA_USERNAME": USERNAME, "PRESERVICA_PASSWORD": PASSWORD}
 REFS = [
-    replace(getattr(CredentialRefs(), name), location=HERE)
-    for name in ("username", "password", "totp")
+    SecretRef(ref.kind, ref.name, HERE, noun=ref.noun)
+    for ref in (CredentialRefs().username, CredentialRefs().password, CredentialRefs().totp)
 ]
 
 

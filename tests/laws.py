@@ -33,6 +33,16 @@ SOMEBODY_ELSE = ""  # `Moment.by` of a change that no run of hooksync made
 UNNAMED = re.compile(r"not listed yet.* and \d+ more")
 
 
+def live_id(step: Mapping[str, Any]) -> str | None:
+    """Return the id of the live subscription that a step is about."""
+    return step["live"]["id"] if step["live"] else None
+
+
+def outcome(step: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the outcome of a step; empty in a plan."""
+    return step["outcome"] or {}
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A subscription as the service really holds it."""
@@ -168,7 +178,7 @@ class Run:
 
     @property
     def warnings(self) -> list[str]:
-        return list(self.result["warnings"]) if self.result else []
+        return [it["what"] for it in self.result["warnings"]] if self.result else []
 
     def changes(self) -> Iterator[tuple[Moment, frozenset[Held], frozenset[Held]]]:
         """Yield each moment with the subscriptions that were made and removed at it."""
@@ -204,7 +214,7 @@ class Run:
 
     def is_left(self, one: Held) -> bool:
         """Return whether the run reports a subscription as a duplicate that it leaves."""
-        steps = [step for each in self.told for step in each["steps"] if step["id"] == one.id]
+        steps = [step for each in self.told for step in each["steps"] if live_id(step) == one.id]
         return any(step["action"] == "leave" and step["address"] for step in steps)
 
     def is_told(self, what: str) -> bool:
@@ -213,10 +223,10 @@ class Run:
             step
             for one in self.told
             for step in one["steps"]
-            if what in (step["address"], step["id"])
+            if what in (step["address"], live_id(step))
         ]
         is_named = any(what in it or UNNAMED.search(it) for it in self.warnings)
-        return is_named or any(step.get("detail") for step in steps)
+        return is_named or any(outcome(step).get("detail") for step in steps)
 
 
 Law = Callable[[Run], Iterator[str]]
@@ -290,6 +300,8 @@ def green_means_known(run: Run) -> Iterator[str]:
     if run.code != ExitCode.DONE or not run.result or (run.verb == "plan" and not is_idle):
         return
     for declared in run.tenancies:
+        if run.promised is not None and declared.name not in {one["name"] for one in run.told}:
+            continue  # the saved plan has no step there, so it is not part of the run
         last = run.last_list(declared.tenant)
         if last is None or last.shown is None:
             yield f"green, although nobody looked at {declared.name}"
@@ -377,10 +389,10 @@ def what_is_live_is_not_made_again(run: Run) -> Iterator[str]:
     """
     lists: defaultdict[str, list[set[str]]] = defaultdict(list)  # ids that the run was shown
     new = {
-        step["new_id"]
+        outcome(step).get("new_id")
         for one in run.told
         for step in one["steps"]
-        if step["action"] == "subscribe" and step.get("new_id")
+        if step["action"] == "subscribe" and outcome(step).get("new_id")
     }
     for moment, made, gone in run.changes():
         if moment.by != run.name or moment.is_late:
@@ -439,17 +451,21 @@ def a_saved_plan_does_what_it_shows(run: Run) -> Iterator[str]:
         return
     then, now = (
         {
-            (step["action"], step["address"], step["id"])
+            one["name"]: {
+                (step["action"], step["address"], live_id(step))
+                for step in one["steps"]
+                if step["action"] in ACTIVE
+            }
             for one in document["tenancies"]
-            for step in one["steps"]
-            if step["action"] in ACTIVE
         }
         for document in (run.promised, run.result)
     )
-    if then != now and any(
-        moment.call in CHANGING for moment in run.moments if moment.by == run.name
-    ):
-        yield f"it shows {sorted(map(str, then - now))}, and does {sorted(map(str, now - then))}"
+    changed = {it.tenant for it in run.moments if it.by == run.name and it.call in CHANGING}
+    for declared in run.tenancies:
+        promised = then.get(declared.name, set())
+        does = now.get(declared.name, set())
+        if promised != does and declared.tenant in changed:
+            yield f"it shows {sorted(map(str, promised))}, and does {sorted(map(str, does))}"
 
 
 def exit_0_of_apply_hides_nothing(run: Run) -> Iterator[str]:
@@ -460,9 +476,9 @@ def exit_0_of_apply_hides_nothing(run: Run) -> Iterator[str]:
         return
     for declared in run.tenancies:
         for step in run.steps(declared.name):
-            if step["outcome"] == "unsettled":
+            if outcome(step).get("result") == "unsettled":
                 yield f"exit 0, and {step['address'] or step['id']} is unsettled"
-            is_unknown = step["action"] == "keep" and step["secret"]["state"] != "same"
+            is_unknown = step["action"] == "keep" and step["secret"] != "same"
             if is_unknown and declared.unknown != "warn":
                 yield f"exit 0, and the secret of {step['address']} is {step['secret']['state']}"
 
@@ -477,10 +493,13 @@ def same_means_same(run: Run) -> Iterator[str]:
     for declared in run.tenancies:
         wanted = {one.address: one for one in declared.wanted}
         for step in run.steps(declared.name):
-            is_same = step["action"] == "keep" and step["secret"]["state"] == "same"
-            if not is_same or step["id"] in run.misled:
+            is_same = step["action"] == "keep" and step["secret"] == "same"
+            if not is_same or live_id(step) in run.misled:
                 continue
-            if step["id"] in secrets and secrets[step["id"]] != wanted[step["address"]].secret:
+            if (
+                live_id(step) in secrets
+                and secrets[live_id(step)] != wanted[step["address"]].secret
+            ):
                 yield (
                     f"the secret of {step['address']} ({step['id']}) is said to be the same, and is"
                     " another one"
@@ -528,7 +547,7 @@ def one_apply_settles_all(run: Run) -> Iterator[str]:
             for step in run.steps(declared.name)
             if step["action"] not in ("unsubscribe", "leave")
         ]
-        states = {step["address"]: (step["secret"] or {}).get("state") for step in steps}
+        states = {step["address"]: step["secret"] for step in steps}
         actions = {step["address"]: step["action"] for step in steps}
         there = [one for one in run.after if one.tenant == declared.tenant]
         for want in declared.wanted:
@@ -610,7 +629,7 @@ def _code_of_nothing(run: Run) -> ExitCode:
     is_known = not any(run.is_left(one) for one in run.after)
     for declared in run.tenancies:
         for step in run.steps(declared.name):
-            if step["action"] == "keep" and step["secret"]["state"] != "same":
+            if step["action"] == "keep" and step["secret"] != "same":
                 is_known = False
     return ExitCode.DONE if is_known or run.verb == "apply" else ExitCode.CHANGES_PENDING
 
@@ -664,15 +683,14 @@ def _amiss(run: Run) -> str:
     """Return in one line all problems that a run reports."""
     if run.result is None:
         return run.said[-400:]
-    told = [*run.result["refusals"], *(f"{one['error']}" for one in run.told if one["error"])]
+    told = [it["what"] for it in run.result["refusals"]]
     for one in run.told:
+        told += [it["what"] for it in (*one["errors"], *one["refusals"])]
         told += [
-            f"{it['outcome']}: {it['address']}: {it['detail']}"
-            for it in one["steps"]
-            if it.get("detail")
+            f"{outcome(it)}: {it['address']}" for it in one["steps"] if outcome(it).get("detail")
         ]
         told += [
-            f"left: {it['action']} {it['address'] or it['id']} {it['reasons']}"
+            f"left: {it['action']} {it['address'] or live_id(it)} {it['reasons']}"
             for it in one.get("differences", ())
         ]
         told += [f"{one['not_verified']}"] if one.get("not_verified") else []
@@ -705,7 +723,7 @@ def _untrue_code(run: Run) -> Iterator[str]:
     if run.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.USAGE) and known:
         yield f"exit {run.code}, and {len(known)} were changed"
     steps = [step for one in run.told for step in one["steps"]]
-    may_have = may_have or any(step.get("outcome") == "unsettled" for step in steps)
+    may_have = may_have or any(outcome(step).get("result") == "unsettled" for step in steps)
     is_change = run.verb != "adopt"  # it changes only the state
     if is_change and run.code == ExitCode.PARTLY_APPLIED and not (made or removed or may_have):
         yield "exit 4, and nothing was changed, nor may have been"
@@ -713,10 +731,10 @@ def _untrue_code(run: Run) -> Iterator[str]:
         yield "a plan has changed something"
     if run.code in (ExitCode.ERROR, ExitCode.PARTLY_APPLIED) and run.result and run.verb == "apply":
         told = run.told
-        is_whole = all(one["error"] is None and one["not_verified"] is None for one in told)
-        outcomes = {step["outcome"] for one in told for step in one["steps"]}
+        is_whole = not any(one["errors"] or one["refusals"] or one["not_verified"] for one in told)
+        outcomes = {outcome(step).get("result") for one in told for step in one["steps"]}
         is_quiet = not any(one["differences"] for one in told) and not run.result["refusals"]
-        is_quiet &= run.result["error"] is None and not run.meets_a_bug
+        is_quiet &= not run.result["errors"] and not run.meets_a_bug
         if is_whole and is_quiet and outcomes <= {"done", "unchanged"}:
             yield f"exit {run.code}, and the report knows of nothing amiss"
 
@@ -749,14 +767,12 @@ def _untrue_step(
     run: Run, declared: Declared, step: Mapping[str, Any], fates: _Fates
 ) -> Iterator[str]:
     """Yield how the outcome of a step contradicts what this run made and removed."""
-    said, what = (
-        step["outcome"],
-        f"{step['action']} {step['address'] or step['id']} is said to be {step['outcome']}",
-    )
+    said = outcome(step).get("result")
+    what = f"{step['action']} {step['address'] or live_id(step)} is said to be {said}"
     made, gone, shown = fates.made, fates.gone, fates.shown[declared.tenant]
     [told] = [one for one in run.told if one["name"] == declared.name]
-    is_blind = told["not_verified"] is not None or run.last_list(declared.tenant) is None
-    new = step["new_id"]
+    is_blind = bool(told["not_verified"]) or run.last_list(declared.tenant) is None
+    new = outcome(step).get("new_id")
     found = {entry.id for entry in run.remembers or () if entry.is_unconfirmed}
     if (
         new
@@ -773,39 +789,44 @@ def _untrue_step(
     if (
         step["action"] in ("unsubscribe", "resubscribe")
         and said == "done"
-        and step["id"] not in fates.answered
-        and step["id"] not in gone
-        and any(one.id == step["id"] for one in run.after)
+        and live_id(step) not in fates.answered
+        and live_id(step) not in gone
+        and any(one.id == live_id(step) for one in run.after)
     ):
         yield f"{what}, and no answer said so, and it is there"
     if step["action"] == "subscribe" and said in ("failed", "not-attempted") and not is_blind:
         [want] = [one for one in declared.wanted if one.address == step["address"]]
         for one in made.values():
             is_it = one.place == want.place and one.flag == want.flag and one.secret == want.secret
-            if is_it and one.id in shown and not step["detail"]:
+            if is_it and one.id in shown and not outcome(step).get("detail"):
                 yield f"{what}, without a word, and is there as {one.id}"
-    is_shown = step["id"] in shown and declared.tenant in _looked(run)
-    if step["action"] == "unsubscribe" and said == "done" and is_shown and step["id"] not in gone:
-        is_silent = not step["detail"] and not any(
-            it["id"] == step["id"] for it in told["differences"]
+    is_shown = live_id(step) in shown and declared.tenant in _looked(run)
+    if (
+        step["action"] == "unsubscribe"
+        and said == "done"
+        and is_shown
+        and live_id(step) not in gone
+    ):
+        is_silent = not outcome(step).get("detail") and not any(
+            live_id(it) == live_id(step) for it in told["differences"]
         )
         if is_silent:
             yield f"{what}, and is shown by the list, and nothing is said of it"
     if step["action"] == "unsubscribe" and said in ("failed", "not-attempted") and not is_blind:
-        moment = gone.get(step["id"])
-        if moment and moment.by == run.name and not moment.is_late and step["id"] not in shown:
+        moment = gone.get(live_id(step))
+        if moment and moment.by == run.name and not moment.is_late and live_id(step) not in shown:
             yield f"{what}, and this run has removed it"
     if (
         step["action"] in ("keep", "leave")
-        and step["id"] in gone
-        and gone[step["id"]].by == run.name
+        and live_id(step) in gone
+        and gone[live_id(step)].by == run.name
     ):
         yield f"{what}, and this run has removed it"
 
 
 def _not_remembered(run: Run) -> Iterator[str]:
     """Yield the subscriptions that an answer or the report names as made, and the state lacks."""
-    if run.remembers is None or not run.result or run.result["error"]:
+    if run.remembers is None or not run.result or run.result["errors"]:
         return
     known, certain = (
         {it.id for it in run.remembers if not (is_sure and it.is_unconfirmed)}
@@ -826,7 +847,7 @@ def _not_remembered(run: Run) -> Iterator[str]:
             )
     for one in run.told:
         for step in one["steps"]:
-            if step["new_id"] and step["new_id"] in there - known:
+            if outcome(step).get("new_id") and outcome(step).get("new_id") in there - known:
                 yield f"the state has no entry for the new id of {step['address']}"
 
 
@@ -836,10 +857,7 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
     `last`: the moment of its last list.
     """
     steps = [step for step in run.steps(declared.name) if step["address"] == want.address]
-    is_unknown = any(
-        step["secret"] and step["secret"]["state"] in ("unknown", "not-set", "unusable")
-        for step in steps
-    )
+    is_unknown = any(step["secret"] in ("unknown", "not-set", "unusable") for step in steps)
     held = [one for one in last.held if one.tenant == declared.tenant and one.place == want.place]
     held = [one for one in held if not run.is_left(one)] or held
     stale = [one for one in last.shown or () if one.place == want.place and one not in last.held]
@@ -859,7 +877,10 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
 def _is_awaited(run: Run, declared: Declared, address: str) -> bool:
     """Return whether a step counts an address as live by a response, but by no list."""
     steps = run.steps(declared.name)
-    return any(step["address"] == address and not step["listed"] for step in steps)
+    return any(
+        step["address"] == address and step["live"] and not step["live"]["is_listed"]
+        for step in steps
+    )
 
 
 def _too_many(run: Run, declared: Declared, last: Moment) -> Iterator[str]:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from hooksync.api.inputs import Declared, Session, open_session
 from hooksync.config.declarations import refuse_unmatched
-from hooksync.core.errors import ExitCode, HooksyncError, Problem
+from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.record import Record
-from hooksync.reconcile.adopt import NEVER_ADOPTED, Candidate, candidates, reason_against
-from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy
+from hooksync.reconcile.adopt import NEVER_ADOPTED, candidates, reason_against
+from hooksync.reconcile.plan import Step
 from hooksync.reconcile.probing import challenge
 
 
@@ -21,7 +21,7 @@ class Adoption(Record, frozen=True):
 
     adopted: tuple[str, ...]  # addresses
     problems: tuple[Problem, ...]  # why the others were not
-    errors: tuple[HooksyncError, ...]  # of tenancies that could not be read
+    errors: tuple[Problem, ...]  # of tenancies that could not be read
     warnings: tuple[Problem, ...]
     state: str | None  # the place of the state
 
@@ -44,37 +44,41 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
     known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
     refuse_unmatched("ADDRESS", globs, known, "address")
     with open_session(declared, is_apply=True) as session:
-        journal = session.open_journal()
-        planned = session.plan()
-        plans = [one for one in planned if isinstance(one, TenancyPlan)]
+        plans = session.plan()
         chosen = [step for plan in plans for step in candidates(plan, globs)]
         adopted, problems = _judged(session, chosen)
         if adopted:
-            journal.adopt(plans, adopted)
+            read = [plan for plan in plans if plan.live_count is not None]
+            session.open_journal().adopt(read, adopted)
         return Adoption(
             tuple(adopted),
             tuple(problems),
-            tuple(one.error for one in planned if isinstance(one, UnreadTenancy)),
+            tuple(
+                problem
+                for plan in plans
+                for problem in (*plan.errors, *plan.refusals)
+                if plan.live_count is None
+            ),
             declared.warnings,
             declared.state,
         )
 
 
-def _judged(session: Session, chosen: Sequence[Candidate]) -> tuple[list[str], list[Problem]]:
+def _judged(session: Session, chosen: Sequence[Step]) -> tuple[list[str], list[Problem]]:
     """Challenge receivers; return the addresses that may be adopted, and why the rest may not."""
-    _, not_set = session.run.secrets.look_up(step.declared.secret for step in chosen)
-    answers = challenge([step.declared for step in chosen], session.run)
+    _, not_set = session.run.secrets.look_up(step.new.secret for step in chosen)
+    answers = challenge([step.new for step in chosen], session.run)
     refused = []
     for step in chosen:
         if not set(NEVER_ADOPTED).isdisjoint(step.reasons):
-            refused.append(step.declared.address)
+            refused.append(step.new.address)
     replacing = session.declared.options.flags.replacing(refused)
     adopted = []
     problems = []
     for step in chosen:
-        why = reason_against(step, answers.get(step.declared.address), not_set, replacing)
+        why = reason_against(step, answers.get(step.new.address), not_set, replacing)
         if why:
             problems.append(why)
         else:
-            adopted.append(step.declared.address)
+            adopted.append(step.new.address)
     return adopted, problems

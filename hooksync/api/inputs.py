@@ -18,17 +18,20 @@ from hooksync.core.clock import read_seconds
 from hooksync.core.errors import Problem, Refused, UsageError, counted
 from hooksync.core.model import (
     DeclaredSubscription,
+    Location,
     Tenancy,
     TenancyKey,
     found_credentials,
     matches_any,
 )
+from hooksync.core.output import Format, escaped
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
+from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.plan import Planned, UnreadTenancy
+from hooksync.reconcile.plan import Plan, TenancyPlan
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run, open_run, refuse_shared_ids
 from hooksync.state.contract import StateStore
@@ -38,13 +41,10 @@ from hooksync.state.model import State
 from hooksync.state.store import inspect, state_place
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
-    from hooksync.api.promise import Promise
     from hooksync.config.policy import Policy
     from hooksync.reconcile.journal import Journal
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
-# the options that select, each with its name in a saved plan
-SELECTING = {"tenancies": "tenancy", "targets": "target", "replace": "replace"}
 
 _UNDECLARED_FIX = (
     "look with `{look}`; declare the tenancy again, or, if hooksync is not to look after it any"
@@ -55,14 +55,14 @@ _UNDECLARED_FIX = (
 class Declared(Record, frozen=True):
     """What hooks files and the environment declare, and the options of the run."""
 
-    HIDDEN = ("world", "promise")
+    HIDDEN = ("world", "receipt")
 
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
     options: RunOptions
     world: World
     private_receivers: bool = True  # whether receivers at private addresses may be called
-    promise: Promise | None = None  # the saved or shown plan that the new one must equal
+    receipt: Plan | None = None  # the saved or shown plan that the new one must equal
 
     @property
     def state(self) -> str | None:
@@ -73,7 +73,31 @@ class Declared(Record, frozen=True):
     @property
     def is_confirmed(self) -> bool:
         """Whether an apply needs no prompt: --yes was given, or a plan that must be the same."""
-        return self.options.is_confirmed or self.promise is not None
+        return self.options.is_confirmed or self.receipt is not None
+
+    def sealed(self, plan: Plan, *, is_signed: bool = True) -> Plan:
+        """Add to a plan its commit, its digests and, if a key is set, its signature."""
+        from hooksync.api.receipt import sealed  # only here: a plan as text has none of it
+        from hooksync.core.git import find_commit
+
+        key = plan_key(self.world.environ.get(KEY_VARIABLE)) if is_signed else None
+        commit = find_commit(self.options.files[0], self.world.environ)
+        return sealed(replace(plan, commit=commit), key)
+
+    def render(self, plan: Plan, form: Format, *, shows_kept: bool = False) -> str:
+        """Write a plan or a report in one of the formats of the commands, without secrets.
+
+        Raises FileError if the JSON of a plan would contain a secret.
+        """
+        from hooksync.render.renderers import RENDERERS  # only here: the commands write it
+
+        output = self.world.output
+        text = RENDERERS[form](plan, shows_kept=shows_kept)
+        if form != "json":
+            return output.safe(text)
+        if plan.is_report:
+            return output.safe(text, "json")
+        return escaped(output.checked(text, "the plan"), "json")
 
 
 class Session(Record, frozen=True):
@@ -85,36 +109,37 @@ class Session(Record, frozen=True):
     store: StateStore | None
     running: Problem | None = None  # another run holds the run lock
 
-    def plan(self) -> tuple[Planned, ...]:
+    def plan(self) -> list[TenancyPlan]:
         """Read the tenancies and plan them."""
         with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
             fetched = self.run.read(advance, self.planner.is_behind)
         if self.declared.options.policy:
             fetched = refuse_shared_ids(fetched)
         read = [one for one in fetched if isinstance(one, FetchedTenancy)]
-        plans = {plan.tenancy.name: plan for plan in self.planner.plan(read)}
-        planned: list[Planned] = []
+        planned = {plan.name: plan for plan in self.planner.plan(read)}
+        plans = []
         for one in fetched:
-            planned.append(one if isinstance(one, UnreadTenancy) else plans[one.tenancy.name])
-        return tuple(planned)
+            plans.append(one if isinstance(one, TenancyPlan) else planned[one.tenancy.name])
+        return plans
 
     def open_journal(self) -> Journal:
-        """Return the journal that writes to the state. Raises UsageError without a state."""
+        """Return the journal that writes to the state, once the tenancies are planned."""
         from hooksync.reconcile.journal import Journal  # only here: a plan writes nothing
 
-        if self.store is None:
-            raise UsageError(Problem("the run has no state", "name one with --state"))
-        return Journal(self.store, self.planner)
+        assert self.store is not None  # noqa: S101, `open_session` refuses an apply without one
+        located = {tenancy.name: self.run.located(tenancy) for tenancy in self.run.tenancies}
+        return Journal(self.store, self.planner, located)
 
-    def undeclared(self, planned: Sequence[Planned]) -> tuple[Problem, ...]:
+    def undeclared(self, plans: Sequence[TenancyPlan]) -> tuple[Problem, ...]:
         """Report the tenancies that the state contains and no file declares."""
         state = self.planner.state
         options = self.declared.options
-        if state is None or options.tenancies or options.targets:
+        is_part = options.tenancies or options.targets or self.declared.receipt
+        if state is None or is_part:
             return ()
-        keys = {one.tenancy.key for one in planned}
+        keys = {plan.key for plan in plans}
         # an unread tenancy may lack its tenant, which the log-in reports: only the server counts
-        unread = {one.tenancy.server.shown for one in planned if isinstance(one, UnreadTenancy)}
+        unread = {plan.server for plan in plans if plan.live_count is None}
         left: defaultdict[TenancyKey, list[str]] = defaultdict(list)
         for entry in state.entries:
             if entry.key not in keys and entry.server not in unread:
@@ -148,6 +173,8 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     options = declared.options
     world = declared.world
     store = find_store(declared.state, options.files[0], world)
+    if store is None and is_apply:
+        raise UsageError(Problem("the run has no state", "name one with --state"))
     list_wait = read_seconds(world.environ, LIST_WAIT_VARIABLE, default=30, minimum=0, maximum=900)
     with ExitStack() as held:
         if store and is_apply:
@@ -197,8 +224,8 @@ def _make_planner(
 
 def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
     """Raise UsageError for targets that match no declared address and none in the state."""
-    if not declared.options.targets:
-        return
+    if not declared.options.targets or declared.receipt:
+        return  # a saved plan is compared tenancy by tenancy
     known = []
     for tenancy in declared.tenancies:
         known += [one.address for one in (*tenancy.subscriptions, *tenancy.not_selected)]
@@ -207,20 +234,23 @@ def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
     declarations.refuse_unmatched("--target", declared.options.targets, known, "address")
 
 
-def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> Declared:
+def prepare(
+    options: RunOptions, world: World, *, needs_login: bool = True, receipt: Plan | None = None
+) -> Declared:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
     `needs_login`: also raise if no tenancy can log in; the error names all missing variables.
+    `receipt`: a saved plan, which chooses the tenancies.
     """
     document = read_files(options, world)
-    entries = declarations.select(document, options.tenancies, options.targets)
-    addresses = declarations.addresses(entries)
-    if options.targets:
-        addresses = [each for each in addresses if matches_any(each, options.targets)]
-    declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
+    if receipt:
+        names = {tenancy.name for tenancy in receipt.ready_tenancies}
+        entries = tuple(entry for entry in document.tenancies if entry.name in names)
+    else:
+        entries = _selected_entries(document, options)
     mask_url_variables(entries, world)
     policy = hold_to_policy(options, entries, world, probes=options.probes is not False)
-    tenancies, more = resolve(entries, world.environ, needs_login=needs_login)
+    tenancies, more = resolve(entries, world.environ, needs_login=needs_login and bool(entries))
     if policy:
         tenancies = tuple(replace(each, ceiling=policy.max_unsubscribe) for each in tenancies)
     return Declared(
@@ -229,7 +259,20 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
         options,
         world,
         private_receivers(policy),
+        receipt,
     )
+
+
+def _selected_entries(
+    document: declarations.Document, options: RunOptions
+) -> tuple[declarations.TenancyDeclaration, ...]:
+    """Choose the tenancies by the flags. Raises UsageError for a glob that matches nothing."""
+    entries = declarations.select(document, options.tenancies, options.targets)
+    addresses = declarations.addresses(entries)
+    if options.targets:
+        addresses = [each for each in addresses if matches_any(each, options.targets)]
+    declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
+    return entries
 
 
 def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
@@ -250,19 +293,19 @@ def prepare_saved(
 
     Raises Refused or FileError, before any call, if the saved plan cannot be trusted.
     """
-    from hooksync.api.promise import PLAN_ANEW  # only here: most runs have no saved plan
-    from hooksync.api.saved_plan import open_saved_plan
+    from hooksync.api.receipt import open_saved_plan  # only here: most runs have no saved plan
 
-    saved, refusal = open_saved_plan(read_plan(path, "apply"), path, max_age, world)
+    receipt, refusal = open_saved_plan(read_plan(path, "apply"), path, max_age, world)
     if refusal:
         raise Refused(refusal)
-    selected = {name: tuple(saved.selection.get(flag, ())) for name, flag in SELECTING.items()}
-    try:
-        declared = prepare(replace(options, **selected), world)
-    except UsageError as error:  # what the plan selects is no longer declared
-        found = [Problem(f"{path} is stale: {each.what}", PLAN_ANEW) for each in error.problems]
-        raise Refused(*found) from None
-    return replace(declared, promise=saved.promise)
+    selection = receipt.selection
+    options = replace(
+        options,
+        tenancies=selection.tenancy,
+        targets=selection.target,
+        replace=selection.replace,
+    )
+    return prepare(options, world, receipt=receipt)
 
 
 def read_files(options: FileOptions, world: World) -> declarations.Document:
@@ -304,7 +347,7 @@ def hold_to_policy(
             breaches += policy.limit_breaches(entries, probes=probes)
     if breaches:
         unique = dict.fromkeys(breaches)
-        raise Refused(*sorted(unique, key=lambda problem: problem.where or ("", 0, 0)))
+        raise Refused(*sorted(unique, key=lambda problem: problem.where or Location("", 0, 0)))
     return policy
 
 

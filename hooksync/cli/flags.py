@@ -558,9 +558,8 @@ def add_schema(parser: argparse.ArgumentParser) -> None:
         default=SCHEMA_KINDS[0],
         metavar="KIND",
         help=(
-            "the document: hooks (the hooks file, by default), policy, state, plan (plan --format"
-            " json), report (apply --format json), list (list --format json), notice (--notify)"
-            " or error (--format json without a result)"
+            "the document: hooks (the hooks file, by default), policy, state, plan (--format json"
+            " of plan, apply and list), notice (--notify) or error (--format json without a result)"
         ),
     )
 

@@ -20,12 +20,12 @@ from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receive
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem, StartError
-from hooksync.core.model import DeclaredSubscription, Secret, SecretRef, Trigger
+from hooksync.core.model import DeclaredSubscription, ProbeResult, Secret, SecretRef, Trigger
 from hooksync.core.output import make_folder
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, Event, ProcessMemory, Receiver
-from hooksync.receivers.challenges import ProbeResult, key_of
+from hooksync.receivers.challenges import key_of
 from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers, pass_on
 from hooksync.receivers.suite import Sender
 from hooksync.reconcile.context import World

@@ -20,8 +20,8 @@ from hooksync.config.files import YAML_ENDINGS
 from hooksync.config.secret_sources import gather
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, unforeseen_text, what_ended
 from hooksync.core.output import Output
-from hooksync.output.error_json import error_json
 from hooksync.reconcile.context import World
+from hooksync.render.json_text import error_json
 
 
 def run(argv: Sequence[str]) -> int:

@@ -10,16 +10,16 @@ from functools import partial
 
 from hooksync.api.inputs import Declared, prepare
 from hooksync.api.options import RunOptions
-from hooksync.commands.options import Format
 from hooksync.commands.receiving import open_receiver, receiver_at
 from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
 from hooksync.core.model import DeclaredSubscription, SecretRef, Tenancy
-from hooksync.output.check import Finding, check_json, check_lines, found_problem, judge
+from hooksync.core.output import Format
 from hooksync.receivers.challenges import probe_all
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run, open_run
+from hooksync.render.check import Finding, check_json, check_lines, found_problem, judge
 
 
 class CheckOptions(RunOptions, frozen=True):

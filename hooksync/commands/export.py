@@ -12,22 +12,23 @@ from collections.abc import Sequence
 from hooksync.api import run as library
 from hooksync.api.inputs import Declared, hold_to_policy, prepare
 from hooksync.commands.export_draft import ExportedTenancy, Need, slug
-from hooksync.commands.options import Format, LiveOptions
+from hooksync.commands.options import LiveOptions
 from hooksync.commands.problems import show_problems, show_running
 from hooksync.config.declarations import Settings, TemplateAt, TenancyDeclaration
 from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import write_yaml
-from hooksync.core.errors import ExitCode, Interrupted, Problem, UsageError
+from hooksync.core.errors import ExitCode, HooksyncError, Interrupted, Problem, UsageError
 from hooksync.core.model import TRIGGER_NAMES, Location, Tenancy
-from hooksync.core.output import is_there
+from hooksync.core.output import Format, is_there
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import server_url
-from hooksync.output.list_json import list_json
-from hooksync.output.listing import list_table, targeted
-from hooksync.output.text import state_lines, table_lines
 from hooksync.reconcile.context import World
+from hooksync.reconcile.plan import Plan
+from hooksync.render.listing import list_table, live_only
+from hooksync.render.renderers import plan_json
+from hooksync.render.text import state_lines, table_lines
 
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json
@@ -71,13 +72,13 @@ def export(options: LiveOptions, world: World) -> ExitCode:
 
 def read_exported(options: LiveOptions, world: World) -> ExportedTenancy:
     """Read what is live in one tenancy. Raises HooksyncError if that fails or is interrupted."""
-    made = _read_named(replace(options, uses_state=False), world)
+    made, tenancy = _read_named(replace(options, uses_state=False), world)
     if made.is_interrupted:
         raise Interrupted(Problem("interrupted, nothing was exported", "run it again"))
-    [view] = made.tenancies
-    if view.error:
-        raise view.error
-    return ExportedTenancy(view.tenancy, view.live or ())
+    [plan] = made.tenancies
+    if plan.live_count is None:
+        raise HooksyncError(*plan.errors, *plan.refusals)
+    return ExportedTenancy(tenancy, plan.live)
 
 
 def report_needs(exported: ExportedTenancy, advice: str, world: World) -> None:
@@ -91,32 +92,22 @@ def report_needs(exported: ExportedTenancy, advice: str, world: World) -> None:
 
 
 def list_live(options: ListOptions, world: World) -> ExitCode:
-    """Show what is live, from a plan.
-
-    Returns DONE only if every tenancy was read.
-    """
-    made = _read(options, world)
-    tenancies = []
-    for one in made.tenancies:
-        shown = targeted(one) if options.targets else one
-        tenancies.append(replace(shown, refusals=()))  # nothing is to be carried out
-    view = replace(made.view, tenancies=tuple(tenancies))
-    code = ExitCode.DONE
-    if made.is_interrupted:
-        code = world.interrupt_code()
-    elif view.errors:
-        code = ExitCode.ERROR
-    show_running(view, world)
-    table, summary = list_table(view)
+    """Show what is live. Returns DONE only if every tenancy was read."""
+    shown = live_only(_read(options, world), options.flags, is_targeted=bool(options.targets))
+    if not shown.is_interrupted:
+        code = ExitCode.ERROR if shown.unread else ExitCode.DONE
+        shown = replace(shown, exit_code=int(code))
+    show_running(shown, world)
     if options.format == "text":
-        world.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(view)])
+        table, summary = list_table(shown)
+        world.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(shown)])
     else:
-        world.terminal.result(list_json(view, code), "json")
-    show_problems(view, world, refused="refused")
-    return code
+        world.terminal.result(plan_json(shown), "json")
+    show_problems(shown, world, refused="refused")
+    return ExitCode(shown.exit_code)
 
 
-def _read(options: LiveOptions, world: World) -> library.Plan:
+def _read(options: LiveOptions, world: World) -> Plan:
     """Read the chosen tenancies: those of hooks files, or a named one.
 
     A named tenancy is compared with the state that is named. If none is named, it is compared with
@@ -125,20 +116,23 @@ def _read(options: LiveOptions, world: World) -> library.Plan:
     if _reads_files(options, world):
         return library.plan(prepare(options, world))
     has_state = options.state is not None or is_there(options.files[0])
-    return _read_named(replace(options, uses_state=options.uses_state and has_state), world)
+    options = replace(options, uses_state=options.uses_state and has_state)
+    return _read_named(options, world)[0]
 
 
-def _read_named(options: LiveOptions, world: World) -> library.Plan:
+def _read_named(options: LiveOptions, world: World) -> tuple[Plan, Tenancy]:
     """Read the tenancy that flags or variables name. If they name no tenant, the log-in does."""
-    made = library.plan(Declared((_named_tenancy(options, world),), (), options, world))
-    [view] = made.tenancies
-    one = view.tenancy
-    if one.tenant and not one.tenant_declared:
-        name = slug(one.tenant, one.name).lower()
-        one = replace(one, name=name, tenant_declared=escape(one.tenant))
+    tenancy = _named_tenancy(options, world)
+    made = library.plan(Declared((tenancy,), (), options, world))
+    [plan] = made.tenancies
+    if plan.tenant and not tenancy.tenant_declared:
+        name = slug(plan.tenant, tenancy.name).lower()
+        declared = escape(plan.tenant)
+        tenancy = replace(tenancy, name=name, tenant=plan.tenant, tenant_declared=declared)
     # no hooks file was read, so it is not known which tenancies none declares any more
-    read = replace(made.view, tenancies=(replace(view, tenancy=one),), undeclared=())
-    return replace(made, view=read)
+    warnings = tuple(problem for problem in made.warnings if problem not in made.undeclared)
+    named = (replace(plan, name=tenancy.name),)
+    return replace(made, tenancies=named, warnings=warnings, undeclared=()), tenancy
 
 
 def _reads_files(options: LiveOptions, world: World) -> bool:

@@ -13,7 +13,6 @@ from hooksync.config.files import read_event, recorded_events
 from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import Secret, SecretRef, Trigger
 from hooksync.core.record import replace
-from hooksync.output.text import Line, Style
 from hooksync.receivers.events import (
     SIGNATURE,
     Delivery,
@@ -24,6 +23,7 @@ from hooksync.receivers.events import (
 )
 from hooksync.receivers.suite import Result, Sender, Suite
 from hooksync.reconcile.context import World
+from hooksync.render.text import Line, Style
 
 _NOT_TESTED = (
     'Not tested: whether work is done twice. Look for the identifiers "the same twice",'

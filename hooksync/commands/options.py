@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from hooksync.api.options import FileOptions, RunOptions
 from hooksync.core.model import SecretRef
-
-Format = Literal["text", "json", "markdown", "html"]
 
 
 class LiveOptions(RunOptions, frozen=True):

@@ -15,11 +15,9 @@ from functools import partial, wraps
 from typing import TypeVar
 
 from hooksync.api import run as library
-from hooksync.api.inputs import prepare, prepare_saved
+from hooksync.api.inputs import open_session, prepare, prepare_saved
 from hooksync.api.options import RunOptions
-from hooksync.api.run import Plan, Report, Result
-from hooksync.commands.options import Format
-from hooksync.commands.problems import show_plan, show_problems
+from hooksync.commands.problems import show_plan, show_problems, show_running
 from hooksync.config.files import YAML_ENDINGS, follow_links
 from hooksync.core.errors import (
     ExitCode,
@@ -28,21 +26,23 @@ from hooksync.core.errors import (
     Problem,
     SecretError,
     UsageError,
-    unforeseen,
+    some_of,
     unforeseen_text,
     what_ended,
 )
 from hooksync.core.model import Secret, SecretRef
+from hooksync.core.output import Format
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.output.notice import Ending, NoticeForm
-from hooksync.output.text import plain, question
-from hooksync.output.view import plan_exit_code
 from hooksync.reconcile.context import World, find_origin
+from hooksync.reconcile.plan import Plan, completed
 from hooksync.reconcile.session import open_run
+from hooksync.render.notice import Ending, NoticeForm
+from hooksync.render.text import plain, plan_lines, question, report_lines
 from hooksync.state.store import state_place
 
+_NOT_CONFIRMED = Problem("not confirmed", 'answer "yes", or give --yes')
 _NOTICE_TIMEOUT = 10.0  # seconds
 _NOTICE_FIX = (
     "check that the variable or file contains the whole URL, as the chat or the webhook's owner"
@@ -81,7 +81,7 @@ Watched = TypeVar("Watched", bound=WatchedOptions)
 
 
 def _watched(
-    do: Callable[[Watched, World], tuple[ExitCode, Result]],
+    do: Callable[[Watched, World], Plan],
 ) -> Callable[[Watched, World], ExitCode]:
     """Wrap a command: report its end by metrics and a notice, even if it fails early."""
 
@@ -90,25 +90,21 @@ def _watched(
         _keep_inputs(options, world)
         if options.notify or options.metrics:
             return _run_watched(do, options, world)
-        return do(options, world)[0]
+        return ExitCode(do(options, world).exit_code)
 
     return run
 
 
-def _run_watched(
-    do: Callable[[Watched, World], tuple[ExitCode, Result]], options: Watched, world: World
-) -> ExitCode:
+def _run_watched(do: Callable[[Watched, World], Plan], options: Watched, world: World) -> ExitCode:
     """Run a command and report its end, even if it fails early."""
     url = _notice_url(options, world)
     begun = world.clock.now()
     problems: tuple[Problem, ...] = ()
     code = ExitCode.INTERRUPTED
-    view = None
+    made = None
     try:
-        code, result = do(options, world)
-        view = result.view
-        if isinstance(result, Report) and result.cause:
-            problems = (unforeseen(result.cause),)
+        made = do(options, world)
+        code = ExitCode(made.exit_code)
         return code
     except Exception as error:
         code, problems = what_ended(error, has_begun=world.begun.is_set())
@@ -117,7 +113,7 @@ def _run_watched(
         ending = Ending(
             do.__name__,
             code,
-            view,
+            made,
             problems,
             begun,
             world.clock.now(),
@@ -150,93 +146,122 @@ def _tell(ending: Ending, options: WatchedOptions, url: Secret | None, world: Wo
 
 
 @_watched
-def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
-    """Make and show a plan. With --out, save it, if apply would carry it out."""
-    made = library.plan(prepare(options, world))
-    code = made.exit_code
-    if code == ExitCode.DONE:
-        code = plan_exit_code(made.view, is_detailed=options.has_detailed_exit_code)
-    document = ""
-    if options.format == "json" or options.out:
-        document = made.to_json(is_signed=bool(options.out), exit_code=code)
-    is_good = made.exit_code == ExitCode.DONE
-    if options.out and is_good:  # first: if this fails, that is the result
-        world.output.write_file(options.out, document)
-    kept = options.shows_kept
-    show_plan(made.view, document, made.html, options.format, world, shows_kept=kept)
-    show_problems(made.view, world, refused="apply would refuse")
+def plan(options: PlanOptions, world: World) -> Plan:
+    """Make and show a plan. With --out, save what apply would carry out, and mark the rest."""
+    declared = prepare(options, world)
+    made = library.plan(declared)
+    if not made.is_interrupted:
+        made = completed(made, is_detailed=options.has_detailed_exit_code)
+    if options.out or options.format in ("json", "html"):
+        made = declared.sealed(made, is_signed=bool(options.out))
+    is_whole = made.exit_code in (ExitCode.DONE, ExitCode.CHANGES_PENDING)
+    is_saved = is_whole or (made.ready_tenancies and not made.is_interrupted)
+    if options.out and is_saved:  # first: if this fails, that is the result
+        world.output.write_file(options.out, declared.render(made, "json"))
+    show_running(made, world)
+    show_plan(made, options.format, world, shows_kept=options.shows_kept)
+    show_problems(made, world, refused="apply would refuse")
     if options.out:
-        what = f"not saved: {options.out} was not written: not all of this can be applied"
-        if is_good:
+        what = f"not saved: {options.out} was not written: none of this can be applied"
+        if is_saved:
             applying = options.flags.command("apply", options.out, selects=False)
-            what = f"saved: `{applying}` carries out exactly this"
+            what = f"saved: `{applying}` carries out exactly this{_exceptions(made)}"
         world.terminal.message(printable(what))
-    return code, made
+    return made
+
+
+def _exceptions(made: Plan) -> str:
+    """Name the tenancies that a saved plan marks as refused or not planned."""
+    marked = []
+    for tenancy in made.tenancies:
+        if tenancy.refusals or tenancy.errors:
+            marked.append(f"{tenancy.name} ({'not planned' if tenancy.errors else 'refused'})")
+    return f", without {some_of(marked)}" if marked else ""
 
 
 @_watched
-def apply(options: ApplyOptions, world: World) -> tuple[ExitCode, Report]:
+def apply(options: ApplyOptions, world: World) -> Plan:
     """Plan, ask, apply and verify. A saved plan needs no answer, but must equal the new plan."""
     if options.saved_plan is None:
         declared = prepare(options, world)
     else:
         declared = prepare_saved(options.saved_plan, options.max_age, options, world)
     told: set[Problem] = set()
-    done = library.apply(declared, confirm=lambda made: _confirm(made, options, world, told))
-    return _show_result(done, options, world, told), done
+    with open_session(declared, is_apply=True) as session:
+        made = library.planned_for_apply(session)
+        must_ask = bool(made.ready_tenancies) and not declared.is_confirmed
+        if must_ask and not world.terminal.can_ask():
+            confirmed = options.flags.command("apply", "--yes")
+            fix = f"`{confirmed}` if the plan is what you want"
+            problem = Problem("not confirmed: there is no terminal to ask on", fix)
+            made = replace(made, refusals=(problem,))
+        else:
+            made = library.probed(session, made)
+        if not _is_confirmed(made, options, world, told, must_ask=must_ask):
+            made = replace(made, refusals=(_NOT_CONFIRMED,))
+        done = library.applied(session, made)
+    done = _show_result(done, options, world, told)
+    for error in session.run.failures:
+        if not isinstance(error, HooksyncError):
+            world.terminal.message(unforeseen_text(error))
+            break
+    return done
 
 
-def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]) -> bool:
+def _is_confirmed(
+    made: Plan, options: ApplyOptions, world: World, told: set[Problem], *, must_ask: bool
+) -> bool:
     """Show the plan of an apply and its problems, and ask whether to apply it.
 
     With --format json or markdown, standard output gets only the result. If the user is asked, the
     plan is shown on standard error.
     """
-    asks = any(one.is_ready for one in made.tenancies) and world.terminal.can_ask()
-    if made.declared.is_confirmed or made.is_interrupted:
-        asks = False
-    lines = made.lines(shows_kept=options.shows_kept)
+    asks = must_ask and bool(made.ready_tenancies) and not (made.refusals or made.is_interrupted)
+    lines = plan_lines(made, shows_kept=options.shows_kept)
     if options.format == "text":
         world.terminal.show(lines)
     elif asks:
         world.terminal.message(plain(lines))
-    show_problems(made.view, world, refused="refused", told=told)
-    return not asks or world.terminal.ask(question(made.view))
+    show_problems(made, world, refused="refused", told=told)
+    return not asks or world.terminal.ask(question(made))
 
 
-def _show_result(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
-    """Show the result of an apply, and write its report. `told`: the problems already shown."""
-    code = done.exit_code
+def _show_result(done: Plan, options: ApplyOptions, world: World, told: set[Problem]) -> Plan:
+    """Show the result of an apply, and write its report. `told`: the problems already shown.
+
+    Returns the result with a code that also says whether this failed.
+    """
     if options.report:  # first, so that it is written even if standard output fails
-        text = done.to_json()
-        code = _written(partial(world.output.write_file, options.report, text), done, code, world)
-    code = _written(partial(_show_report, done, code, options, world), done, code, world)
-    show_problems(done.view, world, refused="refused", told=told)
-    if done.cause and not isinstance(done.cause, HooksyncError):
-        world.terminal.message(unforeseen_text(done.cause))
-    return code
+        from hooksync.render.renderers import plan_json  # only here: most runs write no report
+
+        done = _written(
+            partial(world.output.write_file, options.report, plan_json(done)), done, world
+        )
+    done = _written(partial(_show_report, done, options, world), done, world)
+    show_problems(done, world, refused="refused", told=told)
+    return done
 
 
-def _written(write: Callable[[], None], done: Report, code: ExitCode, world: World) -> ExitCode:
-    """Write the result of an apply that is over. Return `code`, or a failure if this fails."""
+def _written(write: Callable[[], None], done: Plan, world: World) -> Plan:
+    """Write the result of an apply that is over. If that fails, the exit code says so."""
     try:
         write()
     except HooksyncError as error:
         for problem in error.problems:
             world.terminal.message(f"error: {problem}")
-        if code in (ExitCode.DONE, ExitCode.REFUSED):
-            return ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR
-    return code
+        if done.exit_code in (ExitCode.DONE, ExitCode.REFUSED):
+            code = ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR
+            return replace(done, exit_code=int(code))
+    return done
 
 
-def _show_report(done: Report, code: ExitCode, options: ApplyOptions, world: World) -> None:
+def _show_report(done: Plan, options: ApplyOptions, world: World) -> None:
     """Show the result of an apply. Without changes, no text is shown."""
-    if options.format == "json":
-        world.terminal.result(done.to_json(code), "json")
-    elif options.format == "markdown":
-        world.terminal.result(done.markdown(shows_kept=options.shows_kept))
-    elif done.has_changes:
-        world.terminal.show([("", ""), *done.lines()])
+    if options.format == "text":
+        if done.has_changes:
+            world.terminal.show([("", ""), *report_lines(done)])
+        return
+    show_plan(done, options.format, world, shows_kept=options.shows_kept)
 
 
 def _notice_url(options: WatchedOptions, world: World) -> Secret | None:
@@ -263,7 +288,7 @@ def _notify(ending: Ending, options: WatchedOptions, url: Secret, world: World) 
 
 def _write_metrics(ending: Ending, path: str, world: World) -> None:
     """Replace the metrics of the last run, but keep its last success if this run failed."""
-    from hooksync.output.metrics import LAST_SUCCESS, metrics_text
+    from hooksync.render.metrics import LAST_SUCCESS, metrics_text
 
     before = None
     with suppress(OSError, ValueError):  # no file yet, or not one of hooksync

@@ -6,18 +6,18 @@ module for the network and none that applies a plan.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from hooksync.api.saved_plan import open_saved_plan
-from hooksync.commands.options import Format
-from hooksync.commands.problems import show_plan, show_problems
+from hooksync.api.receipt import open_saved_plan
+from hooksync.commands.problems import show_plan, show_problems, show_running
 from hooksync.config.files import read_plan
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode
+from hooksync.core.output import Format
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
-from hooksync.output.view import plan_exit_code
 from hooksync.reconcile.context import World
+from hooksync.reconcile.plan import completed
 
 
 class ShowOptions(Record, frozen=True):
@@ -33,19 +33,22 @@ class ShowOptions(Record, frozen=True):
 def show(options: ShowOptions, world: World) -> ExitCode:
     """Show a saved plan, and report whether `apply` would accept it."""
     data = read_plan(options.path, "plan")
-    saved, refusal = open_saved_plan(data, options.path, options.max_age, world)
-    view = saved.view
-    document = data.decode("utf-8-sig")
-    kept = options.shows_kept
-    show_plan(view, document, saved.html, options.format, world, shows_kept=kept)
-    show_problems(view, world, refused="apply would refuse")
-    end = saved.expires_at
+    plan, refusal = open_saved_plan(data, options.path, options.max_age, world)
+    show_running(plan, world)
+    if options.format == "json":
+        world.terminal.result(data.decode("utf-8-sig"), "json")
+    else:
+        show_plan(plan, options.format, world, shows_kept=options.shows_kept)
+    show_problems(plan, world, refused="apply would refuse")
+    end = plan.expires_at
     if options.max_age is not None:
-        end = saved.created_at + options.max_age
-    until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
+        made_at = datetime.fromisoformat(plan.created_at)
+        end = rfc3339((made_at + options.max_age).timestamp())
+    until = f" until {end}" if end else ", however old it is"
     verdict = f"apply accepts it{until}, if nothing has changed since"
     if refusal:
         verdict = f"apply refuses it: {refusal}"
-    made = f"{printable(options.path)} was made at {view.created_at}"
+    made = f"{printable(options.path)} was made at {plan.created_at}"
     world.terminal.message(f"{made}; {verdict}")
-    return plan_exit_code(view, is_detailed=options.has_detailed_exit_code)
+    shown = completed(plan, is_detailed=options.has_detailed_exit_code)
+    return ExitCode(shown.exit_code)

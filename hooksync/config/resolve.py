@@ -101,7 +101,7 @@ def _unresolved(
     for entry in entries:
         refs = [*_login(entry), *_secrets(entry)]
         everything.update(dict.fromkeys(_unset(entry, refs, environ)))
-    return FileError(*sorted(everything, key=lambda problem: problem.where or ("", 0, 0)))
+    return FileError(*sorted(everything, key=lambda problem: problem.where or Location("", 0, 0)))
 
 
 def _login(entry: TenancyDeclaration) -> list[SecretRef]:

@@ -22,7 +22,7 @@ from yaml import events
 
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CREDENTIALS, SECRET_KINDS, Location
-from hooksync.core.record import Record
+from hooksync.core.record import Record, replace
 
 has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
 
@@ -183,11 +183,11 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     if tab >= 0 and line[start : start + 1] in ("\t", ":"):
         # if it stopped at a colon, it read the line as part of a text that began in the line above
         what = "the indentation contains a tab"
-        return Problem(what, "indent with spaces only", where._replace(column=tab + 1))
+        return Problem(what, "indent with spaces only", replace(where, column=tab + 1))
     if start and line.startswith("${", start - 1):
         what = "`${` is not allowed between braces or brackets without quotes"
         fix = "write the name of a variable alone, as in secret: {env: NAME}; quote other texts"
-        return Problem(what, fix, where._replace(column=start))
+        return Problem(what, fix, replace(where, column=start))
     fix = "look at this line and the one above: indentation, quotes, `: `"
     return Problem("not valid YAML", fix, where)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
-from hooksync.core.record import Record
+from hooksync.core.record import Record, Shown
 from hooksync.core.urls import masked_url, normal_url
 
 Replacement = Literal["create-first", "remove-first"]
@@ -19,6 +19,7 @@ Probe = Literal["never", "auto", "require"]
 PROBES: tuple[Probe, ...] = get_args(Probe)  # the weakest first
 UnknownSecret = Literal["refuse", "warn", "replace"]
 Owns = Literal["made", "all", "none"] | frozenset[str]
+ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
 SecretState = Literal["same", "changed", "unknown", "not-set", "unusable"]
 NO_VALUE: tuple[SecretState, ...] = ("not-set", "unusable")  # nothing is compared
 
@@ -43,7 +44,7 @@ _ONE_WORD = re.compile("[!#-~]+")
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
 
 
-class Location(NamedTuple):
+class Location(Record, frozen=True, order=True):
     """A place in a hooks file."""
 
     file: str  # as the user named it; "<stdin>" for standard input
@@ -109,17 +110,27 @@ class Secret:
         raise TypeError("a Secret is neither pickled nor copied")
 
 
-class SecretRef(Record, frozen=True):
-    """Where a secret or a credential is found; never the value."""
+class SecretRef(Shown):
+    """Where a secret or a credential is found; never the value. Documents show `written`."""
 
-    HIDDEN = ("base",)
+    __slots__ = ("base", "kind", "location", "name", "noun", "parts")
 
-    kind: str  # of SECRET_KINDS
-    name: str  # the variable's name, the path as written, or the parts joined by spaces
-    location: Location | None = None  # None: its place in a file is not known, or it has none
-    base: str = ""  # the folder to which a relative path refers
-    noun: str = "secret"  # what messages call it, e.g. "password"
-    parts: tuple[str, ...] = ()  # a program with its arguments
+    def __init__(
+        self,
+        kind: str,  # of SECRET_KINDS
+        name: str,  # the variable's name, the path as written, or the parts joined by spaces
+        location: Location | None = None,  # None: it has no place in a file
+        base: str = "",  # the folder to which a relative path refers
+        *,
+        noun: str = "secret",  # what messages call it, e.g. "password"
+        parts: tuple[str, ...] = (),  # a program with its arguments
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self.location = location
+        self.base = base
+        self.noun = noun
+        self.parts = parts
 
     def __eq__(self, other: object) -> bool:
         """Compare the sources only: different places in a file may name the same one."""
@@ -134,6 +145,18 @@ class SecretRef(Record, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
+
+    def __repr__(self) -> str:
+        return f"SecretRef({self}, location={self.location!r}, noun={self.noun!r})"
+
+    def to_json(self) -> object:
+        """Return its form in hooks files."""
+        return self.written()
+
+    @classmethod
+    def from_json(cls, data: Any) -> SecretRef:
+        """Make a reference from a document that fits its schema."""
+        return cls.read(data)
 
     @property
     def subject(self) -> str:
@@ -152,17 +175,31 @@ class SecretRef(Record, frozen=True):
         ((kind, value),) = written.items()
         parts = () if isinstance(value, str) else tuple(value)
         name = " ".join(parts) if parts else value
-        return cls(kind, name, where, base if kind == "file" else "", noun, parts)
+        return cls(kind, name, where, base if kind == "file" else "", noun=noun, parts=parts)
 
     def written(self) -> dict[str, object]:
         """Return its form in hooks files and plans."""
         return {self.kind: list(self.parts) or self.name}
 
 
-class Trigger(NamedTuple):
-    """The kind of event that a subscription is for."""
+class Trigger(str, Shown):
+    """The kind of event that a subscription is for, as the service writes it."""
 
-    wire: str  # as the service writes it
+    __slots__ = ()
+
+    @property
+    def wire(self) -> str:
+        """Return the name that the service uses."""
+        return str(self)
+
+    def to_json(self) -> object:
+        """Return the name that the service uses."""
+        return str(self)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Trigger:
+        """Make a trigger from the name that the service uses."""
+        return cls(data)
 
     @property
     def short(self) -> str:
@@ -190,14 +227,33 @@ class SubscriptionKey(Record, frozen=True, order=True):
     trigger: Trigger
 
 
-class HookUrl(Record, frozen=True):
+class HookUrl(Shown):
     """A receiver's URL, in the form that may be shown and the form that is sent."""
 
-    HIDDEN = ("full",)
+    __slots__ = ("full", "shown")
 
-    # as the file writes it, with `${NAME}`; if no file declares it, what may be a key is masked
-    shown: str
-    full: str  # may hold a key; goes to the service and the receiver, nowhere else
+    def __init__(self, shown: str, full: str) -> None:
+        # as the file writes it, with `${NAME}`; if no file declares it, what may be a key is masked
+        self.shown = shown
+        self.full = full  # may hold a key; goes to the service and the receiver, nowhere else
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HookUrl) and (self.shown, self.full) == (other.shown, other.full)
+
+    def __hash__(self) -> int:
+        return hash(self.full)
+
+    def __repr__(self) -> str:
+        return f"HookUrl({self.shown!r})"
+
+    def to_json(self) -> object:
+        """Return the form that may be shown."""
+        return self.shown
+
+    @classmethod
+    def from_json(cls, data: Any) -> HookUrl:
+        """Make a URL of which only the shown form is known."""
+        return cls(data, data)
 
     @property
     def identity(self) -> str:
@@ -220,6 +276,10 @@ class PlainFields(Notes, frozen=True, kw_only=True):
     include_identifiers: bool = True
 
 
+# a compared field is listed twice below: in what is declared, and in what is live
+Content: TypeAlias = dict[str, bool | str | int | None]
+
+
 class DeclaredSubscription(PlainFields, frozen=True):
     """One declared subscription: a named entry of the file, with one of its triggers."""
 
@@ -229,6 +289,11 @@ class DeclaredSubscription(PlainFields, frozen=True):
     trigger: Trigger
     secret: SecretRef
     location: Location  # of its name in the file
+
+    @property
+    def content(self) -> Content:
+        """The fields that are compared with the live ones."""
+        return {"include_identifiers": self.include_identifiers}
 
     @property
     def key(self) -> SubscriptionKey:
@@ -241,6 +306,15 @@ class DeclaredSubscription(PlainFields, frozen=True):
         return address_of(self.tenancy, self.name, self.trigger)
 
 
+class ProbeResult(Record, frozen=True):
+    """The result of a challenge, or the failure of any call to a receiver."""
+
+    state: ReceiverState
+    detail: str  # one line, safe to show, without the URL; "" if ready
+    fix: str  # "" if ready
+    seconds: float = 0.0  # how long a challenge took, to the end of the answer
+
+
 class LiveSubscription(Record, frozen=True):
     """One subscription that the tenancy holds."""
 
@@ -249,6 +323,11 @@ class LiveSubscription(Record, frozen=True):
     trigger: Trigger
     include_identifiers: bool | None  # None: the service does not report it
     is_listed: bool = True  # False: it is new, and the list does not show it yet
+
+    @property
+    def content(self) -> Content:
+        """The fields that are compared with the declared ones; None: not reported."""
+        return {"include_identifiers": self.include_identifiers}
 
     @property
     def key(self) -> SubscriptionKey:

@@ -33,6 +33,7 @@ from hooksync.core.redaction import (
     without_escapes,
 )
 
+Format = Literal["text", "json", "markdown", "html"]  # of a plan
 Form = Literal["text", "json", "coloured"]  # coloured: text with colours of ours
 
 # GitHub's runner trims each line, and then looks for a command in its first two characters

@@ -7,9 +7,12 @@ hundred times as long to create. `HIDDEN` names the fields that may hold a secre
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from msgspec import UNSET as UNSET
 from msgspec import Struct
+from msgspec import UnsetType as UnsetType
+from msgspec import ValidationError as ValidationError
 from msgspec import convert as convert
 from msgspec import field as field
 from msgspec import to_builtins as to_builtins
@@ -30,6 +33,33 @@ class Record(Struct, frozen=True):
             if name not in self.HIDDEN
         )
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Shown:
+    """A value that JSON contains only in the form that may be shown."""
+
+    __slots__ = ()
+
+    def to_json(self) -> object:
+        """Return the form that may be shown, as JSON data."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Make the value from the form that was shown."""
+        raise NotImplementedError
+
+
+def show(value: object) -> object:
+    """Return what msgspec writes for a value that it does not know."""
+    if isinstance(value, Shown):
+        return value.to_json()
+    raise NotImplementedError(f"{type(value).__name__} has no form that may be shown")
+
+
+def read_shown(kind: type[Shown], data: object) -> Shown:
+    """Return the value that msgspec reads for a type that it does not know."""
+    return kind.from_json(data)
 
 
 def fields_of(kind: type[Record], holder: Record) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from msgspec import UNSET, Meta, Struct, defstruct
 from hooksync.core.errors import FileError, InvalidDocument, NewerDocument, Problem
 
 Schema = Mapping[str, Any]
-SchemaKind = Literal["hooks", "plan", "report", "list", "state", "policy", "notice", "error"]
+SchemaKind = Literal["hooks", "plan", "state", "policy", "notice", "error"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 DataPath = tuple[str | int, ...]  # names and indexes that lead from the top to a part of the data
 
@@ -166,12 +166,20 @@ def _fits_type(kind: Any, data: object) -> bool:
     return True
 
 
-_PLAIN_TYPES = {"string": str, "integer": int, "boolean": bool, "null": None, "any": Any}
+_PLAIN_TYPES = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "null": None,
+    "any": Any,
+}
 _LIMITS = {  # for each kind of data, the keywords that limit it, and msgspec's names for them
     "string": {"pattern": "pattern", "minLength": "min_length", "maxLength": "max_length"},
     "array": {"minItems": "min_length", "maxItems": "max_length"},
     "object": {"minProperties": "min_length", "maxProperties": "max_length"},
     "integer": {"minimum": "ge", "maximum": "le"},
+    "number": {"minimum": "ge", "maximum": "le"},
 }
 
 
@@ -212,9 +220,12 @@ def _type_of_kind(kind: str, schema: Schema, document: Schema) -> Any:
 def _struct_of(schema: Schema, document: Schema) -> type[Struct]:
     """Make the type of an object with known fields."""
     fields: list[Any] = []
+    names = {}
     for name, value in schema["properties"].items():
         default = () if name in schema.get("required", ()) else (UNSET,)
-        fields.append((name, _type_of(value, document), *default))
+        attribute = name.replace("-", "_")  # Python's names have no hyphens
+        names[attribute] = name
+        fields.append((attribute, _type_of(value, document), *default))
 
     def check_number(self: Struct) -> None:
         given = [name for name, *_ in fields if getattr(self, name) is not UNSET]
@@ -226,6 +237,7 @@ def _struct_of(schema: Schema, document: Schema) -> type[Struct]:
         fields,
         namespace={"__post_init__": check_number} if "maxProperties" in schema else {},
         kw_only=True,
+        rename=names,
         forbid_unknown_fields="additionalProperties" in schema,
     )
 

@@ -18,17 +18,15 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Literal
 
 from hooksync.core.errors import FailureKind, ServiceError
-from hooksync.core.model import HookUrl, Secret
-from hooksync.core.record import Record, replace
+from hooksync.core.model import HookUrl, ProbeResult, ReceiverState, Secret
+from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, split_url
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
 from hooksync.service.http import CallContext, Request, Response
 from hooksync.service.worker_pool import WorkerPool
 
-ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
 ProbeTarget = tuple[HookUrl, Secret]
 
 _LARGEST_ANSWER = 64 * 1024  # bytes
@@ -48,15 +46,6 @@ _RECIPE = (
     '{"challengeCode": the code, "challengeResponse": lower-case hex HMAC-SHA256 of the code under'
     " the secret}"
 )
-
-
-class ProbeResult(Record, frozen=True):
-    """The result of a challenge, or the failure of any call to a receiver."""
-
-    state: ReceiverState
-    detail: str  # one line, safe to show, without the URL; "" if ready
-    fix: str  # "" if ready
-    seconds: float = 0.0  # how long a challenge took, to the end of the answer
 
 
 READY = ProbeResult("ready", "", "")

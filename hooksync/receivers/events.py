@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from hooksync.core.model import HookUrl, Secret, SecretRef
+from hooksync.core.model import HookUrl, ProbeResult, Secret, SecretRef
 from hooksync.core.record import Record
 from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_event, verify_event
-from hooksync.receivers.challenges import ProbeResult, key_of, post
+from hooksync.receivers.challenges import key_of, post
 from hooksync.receivers.diagnosis import Mistake, event_mistakes, name_mistake
 from hooksync.service.http import CallContext, Response
 

@@ -14,10 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
-from hooksync.core.model import HookUrl, Secret
+from hooksync.core.model import HookUrl, ProbeResult, Secret
 from hooksync.core.record import Record, replace
 from hooksync.receivers.challenges import (
-    ProbeResult,
     challenge,
     signs_events_in_disguise,
 )

@@ -5,33 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import SecretRef, matches_any
-from hooksync.receivers.challenges import ProbeResult
-from hooksync.reconcile.plan import REPLACED_OUTSIDE, UNCONFIRMED, Keep, Resubscribe, TenancyPlan
+from hooksync.core.model import ProbeResult, SecretRef, matches_any
+from hooksync.reconcile.plan import REPLACED_OUTSIDE, UNCONFIRMED, Step, TenancyPlan
 
-Candidate = Keep | Resubscribe  # a step of a live subscription that is declared
 NEVER_ADOPTED = (UNCONFIRMED, REPLACED_OUTSIDE)  # their secrets are certainly not known
 
 
-def candidates(plan: TenancyPlan, globs: Sequence[str]) -> list[Candidate]:
+def candidates(plan: TenancyPlan, globs: Sequence[str]) -> list[Step]:
     """List the steps whose live subscription has no confirmed entry in the state.
 
     `globs`: globs of the addresses to consider; (): all.
     """
-    found: list[Candidate] = []
+    found = []
     for step in plan.steps:
-        if not isinstance(step, Candidate):
+        is_paired = step.action in ("keep", "resubscribe")
+        if not is_paired or step.origin in ("made", "adopted"):
             continue
-        entry = plan.history.entries.get(step.live.id)
-        if entry and entry.is_confirmed:
-            continue
-        if not globs or matches_any(step.declared.address, globs):
+        if not globs or matches_any(step.new.address, globs):
             found.append(step)
     return found
 
 
 def reason_against(
-    step: Candidate,
+    step: Step,
     answer: ProbeResult | None,
     not_set: Mapping[SecretRef, Problem],
     replacing: str,
@@ -41,7 +37,7 @@ def reason_against(
     `answer`: the receiver's; None: the run was interrupted before the challenge; `not_set`:
     secrets that cannot be used; `replacing`: the command that replaces what is never adopted.
     """
-    declared = step.declared
+    declared = step.new
     address = declared.address
     if declared.secret in not_set:
         return Problem(f"{address}: {not_set[declared.secret].what}", "set it and adopt again")

@@ -31,22 +31,8 @@ from hooksync.core.clock import Backoff
 from hooksync.core.errors import HooksyncError, Problem, ServiceError, StateError, some_of
 from hooksync.core.model import LiveSubscriptions, SubscriptionKey
 from hooksync.core.record import Record, field, replace
-from hooksync.reconcile.journal import Journal
-from hooksync.reconcile.plan import (
-    NEXT_RUN,
-    Keep,
-    Leave,
-    Making,
-    Outcome,
-    Resubscribe,
-    Step,
-    TenancyOutcome,
-    TenancyPlan,
-    Unsubscribe,
-    idle_outcomes,
-    is_idle,
-    outcome_of_empty,
-)
+from hooksync.reconcile.journal import AppliedTenancy, Journal
+from hooksync.reconcile.plan import NEXT_RUN, Step, TenancyPlan, idle_outcome, not_begun
 from hooksync.reconcile.session import Run
 from hooksync.reconcile.step_runner import Call, Service, StepRunner
 
@@ -56,66 +42,67 @@ _PROVED_FIX = (
 )
 
 
-def apply_plans(
-    plans: Sequence[TenancyPlan],
-    run: Run,
-    journal: Journal,
-    on_outcome: Callable[[TenancyOutcome], None],
-) -> dict[str, TenancyOutcome]:
+def apply_plans(plans: Sequence[TenancyPlan], run: Run, journal: Journal) -> list[TenancyPlan]:
     """Apply all ready plans in parallel, and record the results.
 
-    Returns the outcomes by the tenancy's name, also those of empty plans. The intents are written
-    first. Errors that end the run are added to `run.failures`. An error is raised only if it is no
-    StateError and no outcome is known.
-
-    `on_outcome` receives the outcome of each plan that was carried out. Any thread may call it.
+    Returns the plans with their outcomes. The intents are written first. Errors that end the run
+    are added to `run.failures`. An error is raised only if it is no StateError and no outcome is
+    known.
     """
     ready = [plan for plan in plans if plan.is_ready]
-    empty = [plan for plan in plans if plan.is_empty and not plan.refusals]
-    outcomes: dict[str, TenancyOutcome] = {}
+    applied: list[AppliedTenancy] = []
+    settled: Sequence[TenancyPlan] = ()
     try:
         if ready:
             journal.begin(ready)
             run.begun.set()
-            outcomes = _carry_out(ready, run, on_outcome)
-        outcomes |= {plan.tenancy.name: outcome_of_empty(plan) for plan in empty}
-        for one in journal.settle([*outcomes.values()]):
-            outcomes[one.plan.tenancy.name] = one
+            applied = _carry_out(ready, run)
+        applied += [without_calls(plan) for plan in plans if plan.is_settled]
+        settled = journal.settle(applied)
     except Exception as error:
-        if not outcomes and not isinstance(error, StateError):
+        if not applied and not isinstance(error, StateError):
             raise  # what was done is not known
         run.failures.append(error)
-        for name, one in outcomes.items():
-            outcomes[name] = replace(one, not_verified="the state could not be settled")
-    return outcomes
+        why = "the state could not be settled"
+        settled = [replace(one.plan, not_verified=why) for one in applied]
+    ended = {plan.name: plan for plan in settled}
+    return [ended.get(plan.name) or not_begun(plan) for plan in plans]
 
 
-def _carry_out(
-    plans: Sequence[TenancyPlan], run: Run, on_outcome: Callable[[TenancyOutcome], None]
-) -> dict[str, TenancyOutcome]:
-    calls = sum(_calls_of(step) for plan in plans for step in plan.steps)
+def without_calls(plan: TenancyPlan) -> AppliedTenancy:
+    """Apply a plan with nothing to do, from the list that it was made from."""
+    listed = tuple(live for live in plan.live if live.is_listed)
+    return AppliedTenancy(_finished(plan, (), listed), listed)
+
+
+def _finished(
+    plan: TenancyPlan, runners: Iterable[StepRunner], listed: LiveSubscriptions
+) -> TenancyPlan:
+    """Fill in the outcomes. `listed`: the last list."""
+    ids = {live.id for live in listed}
+    steps = [runner.finished() for runner in runners]  # in the order of the plan
+    for step in plan.steps:
+        if not step.is_change:
+            steps.append(replace(step, outcome=idle_outcome(step, ids)))
+    return replace(plan, steps=tuple(steps))
+
+
+def _carry_out(plans: Sequence[TenancyPlan], run: Run) -> list[AppliedTenancy]:
+    calls = sum(step.creates + step.removes for plan in plans for step in plan.steps)
     with run.terminal.progress("applying", calls) as advance:
 
-        def carry_out(plan: TenancyPlan) -> TenancyOutcome:
-            execution = Execution(plan, run.clients[plan.tenancy.name], run, advance)
+        def carry_out(plan: TenancyPlan) -> AppliedTenancy:
+            execution = Execution(plan, run.clients[plan.name], run, advance)
             try:
-                outcome = execution.carry_out()
-                on_outcome(outcome)
-                return outcome
+                return execution.carry_out()
             except Exception as error:
-                return execution.unverified_outcome(run.give_up(error).what)
+                return execution.unverified(run.give_up(error).what)
 
         # These threads only wait for calls. They have a stop event of their own, so that every plan
         # gets an outcome even after an interrupt.
         with type(run.pool)(run.parallelism, Event()) as coordinators:
             found = coordinators.run([partial(carry_out, plan) for plan in plans])
-    return {outcome.plan.tenancy.name: outcome for outcome in found if outcome is not None}
-
-
-def _calls_of(step: Step) -> int:
-    if isinstance(step, Resubscribe):
-        return 2
-    return 0 if is_idle(step) else 1
+    return [applied for applied in found if applied is not None]
 
 
 class Execution(Record, frozen=True):
@@ -131,18 +118,18 @@ class Execution(Record, frozen=True):
     def __post_init__(self) -> None:
         """Make a runner for each step that needs a call."""
         for step in self.plan.steps:
-            if not isinstance(step, Keep | Leave):
+            if step.is_change:
                 self.runners.append(StepRunner(step))
 
-    def carry_out(self) -> TenancyOutcome:
+    def carry_out(self) -> AppliedTenancy:
         """Create, list, remove, verify."""
         self._create()
         self._remove(self._await_created())
         return self._verify()
 
-    def unverified_outcome(self, why: str) -> TenancyOutcome:
+    def unverified(self, why: str) -> AppliedTenancy:
         """Return what is known so far. `why`: the reason why no list could verify it."""
-        return TenancyOutcome(self.plan, self._outcomes(()), not_verified=why)
+        return AppliedTenancy(replace(_finished(self.plan, self.runners, ()), not_verified=why))
 
     def _create(self) -> None:
         """Make new subscriptions, in parallel.
@@ -150,17 +137,17 @@ class Execution(Record, frozen=True):
         With remove-first, each old subscription is removed immediately before the new one is made.
         """
         known = frozenset(each.id for each in self.plan.live)
-        removes_first = self.plan.tenancy.replacement == "remove-first"
+        removes_first = self.plan.replacement == "remove-first"
 
         def create(runner: StepRunner) -> None:
-            if removes_first and isinstance(runner.step, Resubscribe):
+            if removes_first and runner.step.removes:
                 runner.remove(self.service)
                 if runner.removal is not Call.DONE:
                     return
                 self.advance()
-            secret = self.run.secrets.find(runner.declared.secret)
+            secret = self.run.secrets.find(runner.step.new.secret)
             runner.create(self.service, secret, known)
-            answer = (self.plan.answers or {}).get(runner.declared.address)
+            answer = runner.step.receiver
             if runner.is_invalid and answer and answer.state == "ready":
                 runner.explain(runner.detail, _PROVED_FIX)
 
@@ -207,7 +194,7 @@ class Execution(Record, frozen=True):
             awaited = _awaited_before(runner.step, absent)
             if not awaited:
                 free.append(runner)
-            elif isinstance(runner.step, Unsubscribe) and not self.run.pool.stop.is_set():
+            elif not runner.step.creates and not self.run.pool.stop.is_set():
                 runner.explain(f"it stays until these certainly exist: {some_of([*awaited])}")
         self._side_by_side(lambda runner: runner.remove(self.service), free)
 
@@ -217,14 +204,14 @@ class Execution(Record, frozen=True):
         No success response has confirmed them, or no list has shown them. A kept one must be in the
         last list: somebody may have removed it since the plan was made.
         """
-        absent = [one.declared.address for one in self._makers() if not one.is_certain]
+        absent = [runner.step.new.address for runner in self._makers() if not runner.is_certain]
         listed = {each.id for each in live if each.is_listed}
         for step in self.plan.steps:
-            if isinstance(step, Keep) and step.live.id not in listed:
-                absent.append(step.declared.address)
+            if step.action == "keep" and step.id not in listed:
+                absent.append(step.new.address)
         return absent
 
-    def _verify(self) -> TenancyOutcome:
+    def _verify(self) -> AppliedTenancy:
         """Read the list again, until it matches the responses or the wait is over."""
 
         def matches() -> bool:
@@ -233,8 +220,8 @@ class Execution(Record, frozen=True):
         try:
             live = self._poll_list(matches, "the list does not match the responses yet")
         except HooksyncError as error:
-            return self.unverified_outcome(error.summary)
-        return TenancyOutcome(self.plan, self._outcomes(live), listed=live)
+            return self.unverified(error.summary)
+        return AppliedTenancy(_finished(self.plan, self.runners, live), live)
 
     def _poll_list(self, is_settled: Callable[[], bool], why: str) -> LiveSubscriptions:
         """Read the list and update the runners, until `is_settled` or the wait is over.
@@ -245,7 +232,7 @@ class Execution(Record, frozen=True):
         live = self._list()
         self._update_runners(live)
         if not is_settled():
-            self.run.tell_wait(self.plan.tenancy, why)
+            self.run.tell_wait(self.plan.name, why)
         backoff = Backoff(self.run.list_wait, self.run.context.clock, self.run.pool.stop)
         while not is_settled() and backoff.wait():
             try:
@@ -265,8 +252,7 @@ class Execution(Record, frozen=True):
             if each.id not in known:
                 new_ids[each.key].append(each.id)
         for runner in self.runners:
-            is_maker = isinstance(runner.step, Making)
-            runner.learn(listed, new_ids[runner.declared.key] if is_maker else [])
+            runner.learn(listed, new_ids[runner.step.new.key] if runner.step.creates else [])
 
     def _list(self) -> LiveSubscriptions:
         """List the live subscriptions, in the pool that limits the run's parallel calls.
@@ -292,12 +278,7 @@ class Execution(Record, frozen=True):
         self.run.pool.run([partial(execute, runner) for runner in runners])
 
     def _makers(self) -> list[StepRunner]:
-        return [runner for runner in self.runners if isinstance(runner.step, Making)]
-
-    def _outcomes(self, live: LiveSubscriptions) -> tuple[Outcome, ...]:
-        """Return the outcomes in the order of the plan's steps, in which idle steps come last."""
-        outcomes = [runner.outcome() for runner in self.runners]
-        return (*outcomes, *idle_outcomes(self.plan, live))
+        return [runner for runner in self.runners if runner.step.creates]
 
 
 def _awaited_before(step: Step, absent: Collection[str]) -> Collection[str]:
@@ -305,8 +286,6 @@ def _awaited_before(step: Step, absent: Collection[str]) -> Collection[str]:
 
     `absent`: the addresses of declared subscriptions that may not exist.
     """
-    match step:
-        case Resubscribe(declared) | Unsubscribe(duplicate_of=declared) if declared:
-            return [declared.address] if declared.address in absent else []
-        case _:
-            return absent
+    if step.removes and step.address:
+        return [step.address] if step.address in absent else []
+    return absent

@@ -126,7 +126,7 @@ def hold_run_lock(
     )
 
 
-class Origin(Record, frozen=True):
+class RunOrigin(Record, frozen=True):
     """The machine, user and CI run that hooksync runs in. None: not known. Contains no secret."""
 
     host: str | None = None
@@ -135,7 +135,7 @@ class Origin(Record, frozen=True):
     url: str | None = None  # of the run in the CI, without user information and query
 
 
-def find_origin(environ: Mapping[str, str]) -> Origin:
+def find_origin(environ: Mapping[str, str]) -> RunOrigin:
     """Find the machine, the user and the CI run."""
     import platform  # only here, like getpass below: `plan` needs neither
 
@@ -156,7 +156,7 @@ def find_origin(environ: Mapping[str, str]) -> Origin:
         ci = "jenkins"
         user = get("BUILD_USER_ID", "")
         url = get("BUILD_URL", "")
-    return Origin(_fit(platform.node()), _fit(user) or _user(), ci, _public(url))
+    return RunOrigin(_fit(platform.node()), _fit(user) or _user(), ci, _public(url))
 
 
 def _public(url: str) -> str | None:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from hooksync.core.clock import rfc3339
+from hooksync.core.errors import Problem
 from hooksync.core.model import (
     DeclaredSubscription,
     Globs,
@@ -22,10 +24,10 @@ from hooksync.core.model import (
     Tenancy,
     matches_any,
 )
-from hooksync.core.record import Record
+from hooksync.core.record import Record, replace
 from hooksync.core.urls import is_respelling, owns_url
 from hooksync.reconcile import plan as planned
-from hooksync.reconcile.plan import Reason
+from hooksync.reconcile.plan import Reason, Step
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.history import NOTHING, History, local_name
 from hooksync.state.model import StateEntry
@@ -51,7 +53,7 @@ def make_plan(
     comparison = _Comparison(tenancy, options, history, history.lost_names(live))
     pairs = pair(tenancy, live, history)
     paired = {one.id for _, found in pairs for one in found}
-    steps: list[planned.Step] = []
+    steps: list[Step] = []
     for one in live:
         if one.id not in paired:
             steps.append(comparison.step_without_declaration(one))
@@ -60,9 +62,22 @@ def make_plan(
         steps.append(comparison.step_for(declared, found))
         steps += comparison.duplicate_steps(declared, found)
     for _, found in pairs[selected:]:
-        steps += [planned.Leave(each, (planned.NOT_TARGETED,)) for each in found]
+        steps += [comparison.live_step("leave", each, planned.NOT_TARGETED) for each in found]
+    plan = unread(tenancy)
+    return replace(plan, live_count=len(live), steps=tuple(sorted(steps, key=planned.step_order)))
+
+
+def unread(tenancy: Tenancy, errors: Sequence[Problem] = ()) -> planned.TenancyPlan:
+    """Return the plan of a tenancy whose live subscriptions are not known."""
     return planned.TenancyPlan(
-        tenancy, tuple(live), tuple(sorted(steps, key=planned.step_order)), history
+        tenancy.name,
+        tenancy.server.shown,
+        tenancy.tenant,
+        tenancy.location,
+        tenancy.replacement,
+        tenancy.probe,
+        len(tenancy.subscriptions),
+        errors=tuple(errors),
     )
 
 
@@ -159,14 +174,13 @@ def content_changes(
     declared: DeclaredSubscription, live: LiveSubscription, history: History = NOTHING
 ) -> tuple[planned.Change, ...]:
     """List the fields that differ in a pair; a field whose live value is unknown never does."""
-    reported = history.flag_of(live)
-    if reported is None or reported == declared.include_identifiers:
-        return ()
-    found = compare(
-        {"include_identifiers": reported},
-        {"include_identifiers": declared.include_identifiers},
-    )
-    return tuple(planned.Change(".".join(map(str, path)), was, wants) for path, was, wants in found)
+    wanted = declared.content
+    reported = history.content_of(live)
+    for name, value in reported.items():
+        if value is None:
+            del wanted[name]
+    known = {name: reported[name] for name in wanted}
+    return tuple(planned.Change(str(path[0]), *pair) for path, *pair in compare(known, wanted))
 
 
 def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, Any]]:
@@ -219,9 +233,7 @@ class _Comparison(Record, frozen=True):
     history: History
     lost_names: frozenset[str]  # local names of state entries whose ids are no longer live
 
-    def step_for(
-        self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
-    ) -> planned.Step:
+    def step_for(self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]) -> Step:
         """Decide the step of a declared subscription. `found`: its live ones, sorted by `pair`."""
         if not found:
             return self._subscribe(declared)
@@ -230,16 +242,31 @@ class _Comparison(Record, frozen=True):
         unknown = self._unknown_reasons(declared, live)
         is_replaced = self._is_requested(declared) or self.tenancy.unknown_secret == "replace"
         if unknown and not is_replaced:
-            return planned.Keep(declared, live, state, unknown)
+            return self._kept(declared, live, state, unknown)
         changes = content_changes(declared, live, self.history)
         reasons = [*self._differences(declared, live, state, changes)]
         if self._is_requested(declared):
             reasons.append(planned.REQUESTED)
         if self.tenancy.unknown_secret == "replace":
             reasons += unknown
-        if reasons:
-            return planned.Resubscribe(declared, live, tuple(reasons), changes, state)
-        return planned.Keep(declared, live, state)
+        if not reasons:
+            return self._kept(declared, live, state)
+        step = self._declared_step("resubscribe", declared, state, live)
+        return replace(step, reasons=tuple(reasons), changes=changes)
+
+    def _kept(
+        self,
+        declared: DeclaredSubscription,
+        live: LiveSubscription,
+        state: SecretState,
+        unknown: tuple[Reason, ...] = (),
+    ) -> Step:
+        """Keep a live subscription. `unknown`: why its secret is unknown."""
+        step = self._declared_step("keep", declared, state, live)
+        evidence: planned.Evidence | None = None
+        if state == "same":
+            evidence = "adopted" if step.origin == "adopted" else "response"
+        return replace(step, reasons=unknown, evidence=evidence)
 
     def _differences(
         self,
@@ -258,13 +285,54 @@ class _Comparison(Record, frozen=True):
         elif state == "changed":
             yield planned.SECRET_CHANGED
 
-    def _subscribe(self, declared: DeclaredSubscription) -> planned.Subscribe:
+    def _subscribe(self, declared: DeclaredSubscription) -> Step:
         is_lost = local_name(declared) in self.lost_names
         reasons = [planned.REMOVED_OUTSIDE if is_lost else planned.NEW]
         if self._is_requested(declared):
             reasons.append(planned.REQUESTED)
         state = self.history.state_of(declared, None)
-        return planned.Subscribe(declared, tuple(reasons), state)
+        return replace(self._declared_step("subscribe", declared, state), reasons=tuple(reasons))
+
+    def _declared_step(
+        self,
+        action: planned.Action,
+        declared: DeclaredSubscription,
+        secret: SecretState | None,
+        live: LiveSubscription | None = None,
+    ) -> Step:
+        """Make the step of a declared subscription, still without its reasons."""
+        step = Step(
+            action,
+            declared,
+            live,
+            secret=secret,
+            address=declared.address,
+            name=declared.name,
+        )
+        return self._with_origin(step)
+
+    def live_step(
+        self,
+        action: planned.Action,
+        live: LiveSubscription,
+        reason: Reason,
+    ) -> Step:
+        """Make the step of a live subscription that no file declares."""
+        entry = self.history.entries.get(live.id)
+        name = entry.local_name.partition("/")[0] if entry else None
+        return self._with_origin(Step(action, live=live, reasons=(reason,), name=name))
+
+    def _with_origin(self, step: Step) -> Step:
+        """Add what the state has about the live subscription."""
+        if step.live is None:
+            return step
+        entry = self.history.entries.get(step.id)
+        if entry is None:
+            return replace(step, origin="foreign" if self.history.is_kept else "unknown")
+        origin: planned.Origin = "made" if entry.is_confirmed else "found"
+        if entry.is_adopted:
+            origin = "adopted"
+        return replace(step, origin=origin, made_at=rfc3339(entry.at))
 
     def _is_requested(self, declared: DeclaredSubscription) -> bool:
         return matches_any(declared.address, self.options.replace)
@@ -283,7 +351,7 @@ class _Comparison(Record, frozen=True):
 
     def duplicate_steps(
         self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
-    ) -> Iterator[planned.Step]:
+    ) -> Iterator[Step]:
         """Decide the steps of the live duplicates, which are all of `found` but the first.
 
         A duplicate is removed if it is owned, an earlier run replaced it, or `--replace` names the
@@ -299,20 +367,19 @@ class _Comparison(Record, frozen=True):
         is_requested = self._is_requested(declared)
         for live in found[1:]:
             is_ours = live.id in replaced or is_owned(self.tenancy, live, self.history)
-            if is_requested or is_ours:
-                yield planned.Unsubscribe(live, (planned.DUPLICATE,), declared)
-            else:
-                yield planned.Leave(live, (planned.DUPLICATE,), declared)
+            action: planned.Action = "unsubscribe" if is_requested or is_ours else "leave"
+            step = self._declared_step(action, declared, None, live)
+            yield replace(step, reasons=(planned.DUPLICATE,))
 
-    def step_without_declaration(self, live: LiveSubscription) -> planned.Step:
+    def step_without_declaration(self, live: LiveSubscription) -> Step:
         """Decide the step of a live subscription that is paired with no declared one."""
         entry = self.history.entries.get(live.id)
         if self.options.targets:
             former = f"{self.tenancy.name}/{entry.local_name}" if entry else ""
             if not matches_any(former, self.options.targets):
-                return planned.Leave(live, (planned.NOT_TARGETED,))
+                return self.live_step("leave", live, planned.NOT_TARGETED)
         why = _why_left(self.tenancy, live, self.history)
         if why:
-            return planned.Leave(live, (Reason("undeclared", why),))
+            return self.live_step("leave", live, Reason("undeclared", why))
         reason = planned.NO_LONGER_DECLARED if entry else planned.NOT_DECLARED
-        return planned.Unsubscribe(live, (reason,))
+        return self.live_step("unsubscribe", live, reason)

@@ -8,27 +8,15 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from hooksync.core.model import SecretRef, TenancyKey
-from hooksync.core.record import replace
-from hooksync.reconcile.plan import (
-    REQUESTED,
-    Keep,
-    Leave,
-    Making,
-    Outcome,
-    Resubscribe,
-    Subscribe,
-    TenancyOutcome,
-    TenancyPlan,
-    Unsubscribe,
-    outcome_of_empty,
-)
+from hooksync.core.model import LiveSubscriptions, SecretRef, Tenancy, TenancyKey
+from hooksync.core.record import Record, replace
+from hooksync.reconcile.plan import REQUESTED, Outcome, Step, TenancyPlan
 from hooksync.reconcile.planner import Planner
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import Salt, declared_digest
-from hooksync.state.history import local_name, recovered
+from hooksync.state.history import FetchedTenancy, local_name, recovered
 from hooksync.state.model import (
     NO_STATE,
     Intent,
@@ -40,13 +28,27 @@ from hooksync.state.model import (
 from hooksync.state.store import update
 
 
+class AppliedTenancy(Record, frozen=True):
+    """A plan with its outcomes, and the list at the end of the apply."""
+
+    plan: TenancyPlan
+    listed: LiveSubscriptions | None = None  # None: no list could be read
+
+
 class Journal:
     """Writes to the state what one run of apply or adopt does."""
 
-    def __init__(self, store: StateStore, planner: Planner) -> None:
-        """`planner`: the run's planner, whose state was read before anything was listed."""
+    def __init__(
+        self, store: StateStore, planner: Planner, tenancies: Mapping[str, Tenancy]
+    ) -> None:
+        """Make the journal of a run.
+
+        `planner`: the run's planner, whose state was read before anything was listed. `tenancies`:
+        those of the run, by name, as the log-in locates them.
+        """
         self._store = store
         self._planner = planner
+        self._tenancies = tenancies
         self._salts: dict[SecretRef, Salt] = {}
         self._run = 0  # the number of this run; 0: it has written no intents
         self._started_at = int(planner.clock.now())
@@ -56,7 +58,7 @@ class Journal:
 
         Raises StateError if the state cannot be written: nothing may be made then.
         """
-        needed = [step.declared.secret for plan in plans for step in plan.makings]
+        needed = [step.new.secret for plan in plans for step in plan.creations]
         if not needed:
             return
         self._prepare(needed)
@@ -65,7 +67,7 @@ class Journal:
             self._run = state.next_run
             begun = {}
             for plan in plans:
-                key = plan.tenancy.key
+                key = plan.key
                 state = recovered(state, key, plan.live)
                 records = state.of(key)
                 intents = (*records.intents, *self._intents(plan, state))
@@ -74,22 +76,32 @@ class Journal:
 
         update(self._store, change)
 
-    def settle(self, outcomes: Sequence[TenancyOutcome]) -> list[TenancyOutcome]:
+    def settle(self, applied: Sequence[AppliedTenancy]) -> list[TenancyPlan]:
         """Write what was made and what was removed.
 
-        The returned outcomes also contain the steps that are still to be done. Raises StateError.
+        The returned plans also contain the steps that are still to be done. Raises StateError.
         """
-        state = self._write(outcomes)
-        found = self._planner.differences(outcomes, state)
-        return [replace(one, differences=found.get(one.plan.tenancy.name, ())) for one in outcomes]
+        state = self._write(applied)
+        before = [one.plan for one in applied]
+        read = []
+        for one in applied:
+            if one.listed is not None and one.plan.has_changes:
+                read.append(FetchedTenancy(self._tenancies[one.plan.name], one.listed))
+        found = self._planner.differences(before, read, state)
+        plans = []
+        for one in applied:
+            number = None if one.listed is None else len(one.listed)
+            differences = found.get(one.plan.name, ())
+            plans.append(replace(one.plan, differences=differences, live_after=number))
+        return plans
 
-    def _write(self, outcomes: Sequence[TenancyOutcome]) -> State:
+    def _write(self, applied: Sequence[AppliedTenancy]) -> State:
         """Write what was made and removed, and return the new state. Raises StateError."""
 
         def change(state: State) -> State:
             ended = {}
-            for one in outcomes:
-                key = one.plan.tenancy.key
+            for one in applied:
+                key = one.plan.key
                 state = recovered(state, key, one.plan.live, self._run)
                 ended[key] = self._records_after(one, state.of(key), state)
             return state.with_records(ended, self._salts.values())
@@ -101,17 +113,21 @@ class Journal:
 
         `adopted`: the addresses of the subscriptions to adopt, as declared.
         """
-        outcomes = []
+        ended = []
         needed = []
         for plan in plans:
-            results = []
+            steps = []
             for step in plan.steps:
-                if isinstance(step, Keep | Resubscribe) and step.declared.address in adopted:
-                    needed.append(step.declared.secret)
-                    results.append(Outcome(step, "done", new_id=step.live.id))
-            outcomes.append(replace(outcome_of_empty(plan), outcomes=tuple(results)))
+                is_paired = step.action in ("keep", "resubscribe")
+                if is_paired and step.address in adopted:
+                    needed.append(step.new.secret)
+                    steps.append(replace(step, outcome=Outcome("done", new_id=step.id)))
+                else:
+                    steps.append(step)
+            listed = tuple(live for live in plan.live if live.is_listed)
+            ended.append(AppliedTenancy(replace(plan, steps=tuple(steps)), listed))
         self._prepare(needed)
-        self._write(outcomes)
+        self._write(ended)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys.
@@ -128,13 +144,13 @@ class Journal:
         ids = defaultdict[object, list[str]](list)
         for live in plan.live:
             ids[live.key].append(live.id)
-        for step in plan.makings:
-            seen = tuple(ids[step.declared.key])
-            yield replace(self._intent(step, plan.tenancy.key, state), seen=seen)
+        for step in plan.creations:
+            seen = tuple(ids[step.new.key])
+            yield replace(self._intent(step, plan.key, state), seen=seen)
 
-    def _intent(self, step: Making | Keep, key: TenancyKey, state: State) -> Intent:
+    def _intent(self, step: Step, key: TenancyKey, state: State) -> Intent:
         """Return the intent to make what a step declares, without the ids that were seen before."""
-        declared = step.declared
+        declared = step.new
         return Intent(
             key.server,
             key.tenant,
@@ -143,26 +159,28 @@ class Journal:
             self._started_at,
             declared_digest(state.url_salt, declared.key),
             declared.include_identifiers,
-            replaces=step.live.id if isinstance(step, Resubscribe) else "",
+            replaces=step.id if step.removes else "",
         )
 
     def _records_after(
-        self, outcome: TenancyOutcome, records: TenancyRecords, state: State
+        self, applied: AppliedTenancy, records: TenancyRecords, state: State
     ) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""
-        plan = outcome.plan
+        plan = applied.plan
         entries = {entry.id: entry for entry in records.entries}
-        for one in outcome.outcomes:
-            if one.new_id:
-                entry = self._entry(one, plan.tenancy.key, state)
-                entries[entry.id] = entry
-        kept: Iterable[StateEntry] = entries.values()
-        if outcome.listed is not None:
-            kept = _as_listed(kept, outcome, {live.id for live in outcome.listed})
         open_addresses = set()
-        for one in outcome.outcomes:
-            if one.may_be_made and isinstance(one.step, Making):
-                open_addresses.add(one.step.declared.address)
+        for step in plan.steps:
+            outcome = step.outcome
+            if outcome is None:
+                continue
+            if outcome.new_id:
+                entries[outcome.new_id] = self._entry(step, outcome, plan.key, state)
+            if outcome.may_be_made and step.creates:
+                open_addresses.add(step.address)
+        kept: Iterable[StateEntry] = entries.values()
+        if applied.listed is not None:
+            tenancy = self._tenancies[plan.name]
+            kept = _as_listed(kept, plan, tenancy, {live.id for live in applied.listed})
         intents = []
         for intent in records.intents:
             if intent.run != self._run or intent.address in open_addresses:
@@ -170,25 +188,23 @@ class Journal:
         return TenancyRecords(
             tuple(kept),
             tuple(intents),
-            tuple(_unsettled(outcome, records.unsettled)),
+            tuple(_unsettled(plan, records.unsettled)),
         )
 
-    def _entry(self, one: Outcome, key: TenancyKey, state: State) -> StateEntry:
-        step = one.step
-        assert isinstance(step, Making | Keep)  # noqa: S101, no other step makes an entry
-        made = self._intent(step, key, state).entry(one.new_id or "")
-        made = replace(made, is_listed=one.is_listed)
-        if not isinstance(step, Subscribe) and step.live.id == one.new_id:
+    def _entry(self, step: Step, outcome: Outcome, key: TenancyKey, state: State) -> StateEntry:
+        made = self._intent(step, key, state).entry(outcome.new_id or "")
+        made = replace(made, is_listed=outcome.is_listed)
+        if step.id == outcome.new_id:
             made = replace(made, is_adopted=True, replaces="")
-        if not one.is_confirmed:
+        if not outcome.is_confirmed:
             return made
-        salt = self._salts[step.declared.secret]
-        secret = self._planner.secrets.find(step.declared.secret)
+        salt = self._salts[step.new.secret]
+        secret = self._planner.secrets.find(step.new.secret)
         return made.made_with(self._planner.ring.key(secret, salt), salt)
 
 
 def _as_listed(
-    entries: Iterable[StateEntry], outcome: TenancyOutcome, ids: Collection[str]
+    entries: Iterable[StateEntry], plan: TenancyPlan, tenancy: Tenancy, ids: Collection[str]
 ) -> Iterator[StateEntry]:
     """Bring entries in line with the last list of a run. `ids`: what it shows.
 
@@ -196,11 +212,10 @@ def _as_listed(
     name. Then somebody removed the subscription outside hooksync. The entry stays, so that the next
     plan says so.
     """
-    tenancy = outcome.plan.tenancy
-    removed = _removed(outcome)
-    addresses = _declared_addresses(outcome.plan)
+    removed = _removed(plan)
+    addresses = _declared_addresses(plan)
     missing = {local_name(one) for one in (*tenancy.subscriptions, *tenancy.not_selected)}
-    shown_before = {live.id for live in outcome.plan.live if live.is_listed}
+    shown_before = {live.id for live in plan.live if live.is_listed}
     lost = []
     for entry in entries:
         is_there = entry.id in ids
@@ -221,34 +236,36 @@ def _as_listed(
             yield entry
 
 
-def _declared_addresses(plan: TenancyPlan) -> dict[str, str]:
-    """Return the declared address of each live id that the plan keeps or replaces."""
-    kept = [step for step in plan.steps if isinstance(step, Keep | Resubscribe)]
-    return {step.live.id: step.declared.address for step in kept}
-
-
-def _removed(outcome: TenancyOutcome) -> set[str]:
+def _removed(plan: TenancyPlan) -> set[str]:
     """Return the ids that were removed, as both a response and the last list say."""
     removed = set()
-    for one in outcome.outcomes:
-        if one.is_removed and isinstance(one.step, Resubscribe | Unsubscribe):
-            removed.add(one.step.live.id)
+    for step in plan.steps:
+        if step.removes and step.outcome and step.outcome.is_removed:
+            removed.add(step.id)
     return removed
 
 
-def _unsettled(outcome: TenancyOutcome, before: Iterable[Unsettled]) -> Iterator[Unsettled]:
+def _declared_addresses(plan: TenancyPlan) -> dict[str, str]:
+    """Return the declared address of each live id that the plan keeps or replaces."""
+    addresses = {}
+    for step in plan.steps:
+        if step.action in ("keep", "resubscribe"):
+            addresses[step.id] = step.new.address
+    return addresses
+
+
+def _unsettled(plan: TenancyPlan, before: Iterable[Unsettled]) -> Iterator[Unsettled]:
     """Count for each address how many applies in succession left it unsettled."""
-    key = outcome.plan.tenancy.key
     counts = {each.local_name: each.applies for each in before}
-    for one in outcome.outcomes:
-        if isinstance(one.step, Unsubscribe | Leave):
+    for step in plan.steps:
+        if step.outcome is None or step.action in ("unsubscribe", "leave"):
             continue
-        name = local_name(one.step.declared)
-        if REQUESTED in one.step.reasons:
+        name = local_name(step.new)
+        if REQUESTED in step.reasons:
             counts.pop(name, None)  # --replace starts the count again
-        if one.result == "unsettled":
+        if step.outcome.result == "unsettled":
             counts[name] = counts.get(name, 0) + 1
-        elif one.result != "not-attempted":
+        elif step.outcome.result != "not-attempted":
             counts.pop(name, None)
     for name, number in counts.items():
-        yield Unsettled(key.server, key.tenant, f"{outcome.plan.tenancy.name}/{name}", number)
+        yield Unsettled(plan.key.server, plan.key.tenant, f"{plan.name}/{name}", number)

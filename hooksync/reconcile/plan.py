@@ -1,29 +1,34 @@
-"""Plans, with one step for each declared and each live subscription, their limits and outcomes.
+"""The records of a plan: steps, tenancies, and the plan itself. Apply fills in the outcomes.
 
-Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes the outcomes.
+Pure: no I/O, no clock. `diff` makes the steps. All output is made from these records, and JSON is
+what msgspec writes for them. So they contain nothing that may not be shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
+from collections import Counter
+from collections.abc import Container, Mapping
+from typing import Literal, get_args
 
-from hooksync.core.errors import HooksyncError, Problem, SecretError, counted, some_of
+from hooksync import __version__
+from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import (
+    NO_VALUE,
     DeclaredSubscription,
+    Globs,
     LiveSubscription,
     LiveSubscriptions,
+    Location,
+    Probe,
+    ProbeResult,
+    Replacement,
     SecretState,
     SubscriptionKey,
-    Tenancy,
-    UnsubscribeLimit,
+    TenancyKey,
+    Trigger,
 )
-from hooksync.core.record import Record
-from hooksync.core.run_flags import NO_FLAGS, RunFlags
-from hooksync.state.history import NOTHING, History
-
-if TYPE_CHECKING:
-    from hooksync.receivers.challenges import ProbeResult
+from hooksync.core.record import UNSET, Record, UnsetType, field, replace
+from hooksync.reconcile.context import RunOrigin
 
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -44,18 +49,19 @@ ReasonCode = Literal[
     "undeclared",
     "duplicate",
 ]
+# how the state has a live subscription: a response confirmed it, a person adopted it, a list showed
+# it after a run that may have made it; not at all; or the run has no state
+Origin = Literal["made", "adopted", "found", "foreign", "unknown"]
+Evidence = Literal["response", "adopted"]  # what vouches for a secret
+TenancyResult = Literal[
+    "as-declared", "changes", "applied", "not-as-declared", "refused", "error"
+]  # the most urgent last
+TENANCY_RESULTS: tuple[TenancyResult, ...] = get_args(TenancyResult)
+DocumentFormat = Literal["hooksync.plan/1", "hooksync.report/1", "hooksync.list/1"]
 
-_LIMIT_FIX = (
-    "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
-    " set `limits: {{unsubscribe: {number}}}` under `{tenancy}` for one apply"
-)
-_CEILING_FIX = (
-    "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
-)
 NEXT_RUN = "run apply again: it starts from what is live then"
 UNLISTED = "the service returned its id, but no list has shown it yet"
 _UNLISTED_FIX = "run apply again later"
-_MOST_ADDRESSES = 5  # that a fix names one by one if a glob can name all
 
 
 class Reason(Record, frozen=True):
@@ -84,126 +90,13 @@ class Change(Record, frozen=True):
     """One field whose live value differs from the declared one."""
 
     field: str
-    live: bool
-    declared: bool
-
-
-class Subscribe(Record, frozen=True):
-    """Make a subscription that is declared and not live."""
-
-    action: ClassVar[Action] = "subscribe"
-
-    declared: DeclaredSubscription
-    reasons: tuple[Reason, ...] = (NEW,)
-    secret_state: SecretState = "unknown"
-
-
-class Resubscribe(Record, frozen=True):
-    """Replace a live subscription by a new one, for at least one reason.
-
-    The API has no update, so a new one is made and the old one is removed.
-    """
-
-    action: ClassVar[Action] = "resubscribe"
-
-    declared: DeclaredSubscription
-    live: LiveSubscription
-    reasons: tuple[Reason, ...]  # never empty
-    changes: tuple[Change, ...] = ()
-    secret_state: SecretState = "unknown"
-
-
-class Unsubscribe(Record, frozen=True):
-    """Remove a live subscription that is not declared, or that is a duplicate."""
-
-    action: ClassVar[Action] = "unsubscribe"
-
-    live: LiveSubscription
-    reasons: tuple[Reason, ...]
-    duplicate_of: DeclaredSubscription | None = None  # set if it is a duplicate
-
-
-class Keep(Record, frozen=True):
-    """Keep a live subscription that is declared: nothing has to be done."""
-
-    action: ClassVar[Action] = "keep"
-
-    declared: DeclaredSubscription
-    live: LiveSubscription
-    secret_state: SecretState = "unknown"
-    reasons: tuple[Reason, ...] = ()  # why its secret is unknown
-
-
-class Leave(Record, frozen=True):
-    """Leave a live subscription alone, because hooksync does not own it or it is not targeted."""
-
-    action: ClassVar[Action] = "leave"
-
-    live: LiveSubscription
-    reasons: tuple[Reason, ...]
-    duplicate_of: DeclaredSubscription | None = None  # as in `Unsubscribe`; counts as drift
-
-
-Making: TypeAlias = Subscribe | Resubscribe  # a step that makes a subscription
-Step: TypeAlias = Subscribe | Resubscribe | Unsubscribe | Keep | Leave
-
-
-class TenancyPlan(Record, frozen=True):
-    """The plan of one tenancy."""
-
-    tenancy: Tenancy
-    live: LiveSubscriptions
-    steps: tuple[Step, ...]  # in the order of `step_order`
-    history: History = NOTHING  # what the state contained when the plan was made
-    refusals: tuple[Problem, ...] = ()  # why the plan may not be carried out
-    # about a file that may belong to a different tenancy, and receivers that are not ready
-    warnings: tuple[Problem, ...] = ()
-    # the answers of receivers, by the declared address; None: no receiver was challenged
-    answers: Mapping[str, ProbeResult] | None = None
-    error: SecretError | None = None  # secrets that cannot be used: the plan is not begun
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing has to be done."""
-        return all(map(is_idle, self.steps))
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is something to do, and nothing against it."""
-        return not (self.is_empty or self.refusals or self.error)
-
-    @property
-    def makings(self) -> list[Making]:
-        """The steps that make a subscription: Preservica will challenge the receivers."""
-        return [step for step in self.steps if isinstance(step, Making)]
-
-
-class UnreadTenancy(Record, frozen=True):
-    """A tenancy whose live subscriptions could not be read; it has no plan."""
-
-    tenancy: Tenancy
-    error: HooksyncError
-
-
-Planned: TypeAlias = TenancyPlan | UnreadTenancy
-
-
-def is_idle(step: Step) -> bool:
-    """Whether a step needs no call."""
-    return isinstance(step, Keep | Leave)
-
-
-def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
-    """Return the sort key of a step: its action, then its identity, then its live id."""
-    key = step.live.key if isinstance(step, Unsubscribe | Leave) else step.declared.key
-    live_id = "" if isinstance(step, Subscribe) else step.live.id
-    return ACTIONS.index(step.action), key, live_id
+    live: bool | str | int | None
+    declared: bool | str | int | None
 
 
 class Outcome(Record, frozen=True):
     """The outcome of one step."""
 
-    step: Step
     result: Result
     detail: str = ""  # why it is not done
     fix: str = ""
@@ -214,202 +107,405 @@ class Outcome(Record, frozen=True):
     may_be_made: bool = False  # the new one may exist under an id that is not known
 
 
-class TenancyOutcome(Record, frozen=True):
-    """The outcome of a tenancy's plan."""
+_NEEDS_DECLARED = ("subscribe", "resubscribe", "keep")
 
-    plan: TenancyPlan
-    outcomes: tuple[Outcome, ...]  # in the order of the plan's steps
+
+class Step(Record, frozen=True):
+    """What is to be done about one declared or live subscription, and then its outcome."""
+
+    action: Action
+    # what it is about; also what a duplicate repeats; None: no file declares the live subscription
+    declared: DeclaredSubscription | None = None
+    live: LiveSubscription | None = None  # what is kept, replaced, removed or left; None: nothing
+    reasons: tuple[Reason, ...] = ()
+    changes: tuple[Change, ...] = ()  # the compared fields that differ
+    secret: SecretState | None = None  # the declared secret, compared with the live one
+    evidence: Evidence | None = None  # what vouches for a live secret that is the same
+    origin: Origin | None = None  # of the live subscription
+    made_at: str | None = None  # when hooksync made or adopted it, RFC 3339; None: never
+    address: str | None = None  # of `declared`
+    name: str | None = None  # of `declared`; if undeclared, the name that the state has
+    receiver: ProbeResult | None = None  # None: not challenged
+    outcome: Outcome | None = None  # None in a plan
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the step lacks what its action is about."""
+        if self.action in _NEEDS_DECLARED and self.declared is None:
+            raise ValueError(f"{self.action} needs a declared subscription")
+        if self.action != "subscribe" and self.live is None:
+            raise ValueError(f"{self.action} needs a live subscription")
+
+    @property
+    def new(self) -> DeclaredSubscription:
+        """What the step creates or keeps, as declared."""
+        assert self.declared is not None  # noqa: S101, checked when the step was made
+        return self.declared
+
+    @property
+    def old(self) -> LiveSubscription:
+        """The live subscription that the step keeps, replaces, removes or leaves."""
+        assert self.live is not None  # noqa: S101, checked when the step was made
+        return self.live
+
+    @property
+    def shown(self) -> DeclaredSubscription | LiveSubscription:
+        """The side that reports show: what is declared, unless a live one is removed or left."""
+        return self.new if self.action in _NEEDS_DECLARED else self.old
+
+    @property
+    def url(self) -> str:
+        """The URL as it may be shown."""
+        return self.shown.url.shown
+
+    @property
+    def trigger(self) -> Trigger:
+        """The trigger."""
+        return self.shown.trigger
+
+    @property
+    def id(self) -> str:
+        """The id of the live subscription; "" if there is none."""
+        return self.live.id if self.live else ""
+
+    @property
+    def creates(self) -> bool:
+        """Whether the step creates a subscription: Preservica will challenge its receiver."""
+        return self.action in ("subscribe", "resubscribe")
+
+    @property
+    def removes(self) -> bool:
+        """Whether the step removes a live subscription."""
+        return self.action in ("resubscribe", "unsubscribe")
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the step changes something: the subscription is neither kept nor left alone."""
+        return self.action not in ("keep", "leave")
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether live differs from declared: a change is needed, or a duplicate is left alone."""
+        return self.is_change or (self.action == "leave" and self.declared is not None)
+
+    @property
+    def has_unknown_secret(self) -> bool:
+        """Whether a kept subscription may have a different secret than the declared one."""
+        return self.action == "keep" and self.secret in ("unknown", *NO_VALUE)
+
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether a kept subscription counts as live although no list has shown it."""
+        return self.action == "keep" and not self.old.is_listed
+
+    @property
+    def reason(self) -> str:
+        """The reasons in words."""
+        return ", ".join(reason.text for reason in self.reasons)
+
+
+_ORIGIN_WORDS: Mapping[Origin | None, str] = {
+    "made": "made by hooksync",
+    "adopted": "adopted",
+    "found": "found after an unclear response",
+    "foreign": "not in the state",
+}
+
+
+def origin_words(step: Step) -> str:
+    """Say what the state has about a live subscription; "" if the run has no state."""
+    return _ORIGIN_WORDS.get(step.origin, "")
+
+
+def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
+    """Return the sort key of a step: its action, then its identity, then its live id."""
+    return ACTIONS.index(step.action), step.shown.key, step.id
+
+
+class _Counted:
+    """Counts of the steps of a tenancy, or of all tenancies."""
+
+    __slots__ = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps to count."""
+        raise NotImplementedError
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether something has to be done."""
+        return any(step.is_change for step in self.steps)
+
+    @property
+    def left_duplicates(self) -> list[Step]:
+        """The duplicates that hooksync does not own."""
+        return [step for step in self.steps if step.is_drift and not step.is_change]
+
+    @property
+    def unlisted(self) -> list[Step]:
+        """The kept subscriptions that no list has shown."""
+        return [step for step in self.steps if step.is_unlisted]
+
+    @property
+    def secret_unknown(self) -> int:
+        """The number of subscriptions that are kept with an unknown secret."""
+        return sum(step.has_unknown_secret for step in self.steps)
+
+    @property
+    def has_drift(self) -> bool:
+        """Whether live differs from declared, or something could not be compared."""
+        return any(
+            step.is_drift or step.has_unknown_secret or step.is_unlisted for step in self.steps
+        )
+
+    def counts(self) -> Counter[str]:
+        """Count the steps of each action."""
+        return Counter(step.action for step in self.steps)
+
+    def results(self) -> Counter[str]:
+        """Count the outcomes; empty in a plan."""
+        return Counter(step.outcome.result for step in self.steps if step.outcome)
+
+    def reasons(self) -> Counter[str]:
+        """Count the reasons, by code, of steps with a difference or an unknown secret."""
+        counts = Counter[str]()
+        for step in self.steps:
+            if step.is_drift or step.has_unknown_secret:
+                counts.update(reason.code for reason in step.reasons)
+        return counts
+
+    def summarised(self) -> dict[str, int]:
+        """Return the count of each outcome, or of each action in a plan; and unknown secrets."""
+        counts = self.results()
+        names: tuple[str, ...] = RESULTS if counts else ACTIONS
+        numbers = {name: (counts or self.counts())[name] for name in names}
+        return {**numbers, "secret_unknown": self.secret_unknown}
+
+
+class TenancyPlan(Record, _Counted, frozen=True):
+    """The plan of one tenancy, and then its outcome."""
+
+    name: str  # in the hooks files
+    server: str
+    tenant: str | None  # declared, or reported by the log-in; None: not known
+    location: Location
+    replacement: Replacement
+    probe: Probe
+    declared_count: int
+    live_count: int | None = None  # None: the tenancy could not be read
+    steps: tuple[Step, ...] = ()  # in the order of `step_order`
+    refusals: tuple[Problem, ...] = ()  # why the plan may not be carried out
+    # about a file that may belong to a different tenancy, and receivers that are not ready
+    warnings: tuple[Problem, ...] = ()
+    errors: tuple[Problem, ...] = ()  # why there is no plan, or why apply did not begin
     # steps that the verification found: still needed, or about what others made meanwhile
     differences: tuple[Step, ...] = ()
     # why there was no verification; empty if there was one, or nothing to verify
     not_verified: str = ""
-    # the list that the verification read; None: there was no verification
-    listed: LiveSubscriptions | None = None
+    live_after: int | None = None  # live subscriptions in the list of the verification
+    outcome: TenancyResult | None = None  # this and the summary: `completed` fills them in
+    summary: dict[str, int] = field(default_factory=dict)
+    digest: str | None = None  # of a saved plan: covers the steps that change something
+
+    @property
+    def key(self) -> TenancyKey:
+        """Its key in the state."""
+        return TenancyKey(self.server, (self.tenant or "").casefold())
+
+    @property
+    def where(self) -> str:
+        """Its server and tenant, e.g. `eu.preservica.com / BRAMA`: neither is secret."""
+        return str(TenancyKey(self.server, self.tenant or ""))
+
+    @property
+    def live(self) -> LiveSubscriptions:
+        """What was live when the plan was made: each is in one step."""
+        return tuple(step.live for step in self.steps if step.live)
+
+    @property
+    def creations(self) -> list[Step]:
+        """The steps that create a subscription."""
+        return [step for step in self.steps if step.creates]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to do, and nothing against it."""
+        return self.has_changes and not (self.refusals or self.errors)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to do, and nothing against that."""
+        return not (self.has_changes or self.refusals or self.errors)
 
     @property
     def has_changed(self) -> bool:
         """Whether anything in the tenancy was changed, or may have been."""
-        changed = ("done", "half-done", "unsettled")
-        return any(outcome.result in changed for outcome in self.outcomes)
+        return bool(self.results().keys() & {"done", "half-done", "unsettled"})
 
     @property
     def is_as_declared(self) -> bool:
         """Whether every step was done and the verification found no difference."""
-        is_done = all(outcome.result in ("done", "unchanged") for outcome in self.outcomes)
-        return is_done and not (self.differences or self.not_verified)
-
-
-def idle_outcomes(plan: TenancyPlan, listed: Iterable[LiveSubscription]) -> list[Outcome]:
-    """Make the outcomes of the steps that need no call. `listed`: the last list."""
-    ids = {live.id for live in listed}
-    outcomes = []
-    for step in plan.steps:
-        if isinstance(step, Keep) and not step.live.is_listed and step.live.id not in ids:
-            outcomes.append(Outcome(step, "unsettled", UNLISTED, _UNLISTED_FIX))
-        elif is_idle(step):
-            outcomes.append(Outcome(step, "unchanged"))
-    return outcomes
-
-
-def outcome_of_empty(plan: TenancyPlan) -> TenancyOutcome:
-    """Make the outcome of a plan with nothing to do, from the list that it was made from."""
-    listed = tuple(live for live in plan.live if live.is_listed)
-    return TenancyOutcome(plan, tuple(idle_outcomes(plan, listed)), listed=listed)
-
-
-def not_begun(plan: TenancyPlan) -> TenancyOutcome:
-    """Make the outcome of a plan that was not begun: nothing was changed."""
-    outcomes = []
-    for step in plan.steps:
-        outcomes.append(Outcome(step, "unchanged" if is_idle(step) else "not-attempted"))
-    return TenancyOutcome(plan, tuple(outcomes))
-
-
-def warnings_of(plan: TenancyPlan) -> Iterator[Problem]:
-    """Warn if the state has none of the declared addresses, and the plan moves or removes.
-
-    Then the file may belong to a different tenancy.
-    """
-    tenancy = plan.tenancy
-    changed = sum(isinstance(step, Unsubscribe) or _moves_url(step) for step in plan.steps)
-    recorded = {entry.address for entry in plan.history.entries.values()}
-    declared = {one.address for one in (*tenancy.subscriptions, *tenancy.not_selected)}
-    if changed and recorded and declared and recorded.isdisjoint(declared):
-        what = (
-            f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
-            f" and the plan moves or removes {counted(changed, 'subscription')}"
+        return self.results().keys() <= {"done", "unchanged"} and not (
+            self.differences or self.not_verified
         )
-        fix = "check that `server` and `tenant` are those that this file is meant for"
-        yield Problem(what, fix, tenancy.location)
 
 
-def reasons_against(
-    plan: TenancyPlan, owned: int, flags: RunFlags = NO_FLAGS, *, is_missing: bool = False
-) -> tuple[Problem, ...]:
-    """List why a plan may not be carried out.
-
-    `owned`: the number of live subscriptions that hooksync owns; `is_missing`: whether no state
-    exists at its place.
-    """
-    return (*_limit_reasons(plan, owned), *_unproven_reasons(plan, flags, is_missing=is_missing))
+def idle_outcome(step: Step, listed: Container[str]) -> Outcome:
+    """Return the outcome of a step that needs no call. `listed`: the ids in the last list."""
+    if step.is_unlisted and step.id not in listed:
+        return Outcome("unsettled", UNLISTED, _UNLISTED_FIX)
+    return Outcome("unchanged")
 
 
-def _limit_reasons(plan: TenancyPlan, owned: int) -> list[Problem]:
-    """List the limits that a plan violates.
-
-    Duplicate and replaced subscriptions do not count; for a policy, they do if their URL ends.
-    """
-    tenancy = plan.tenancy
-    removals = [step for step in plan.steps if isinstance(step, Unsubscribe)]
-    removed = sum(step.duplicate_of is None for step in removals)
-    is_emptied = removed == owned and not (tenancy.subscriptions or tenancy.not_selected)
-    problems = []
-    counts = [(tenancy.limit, removed)]
-    if tenancy.ceiling:
-        counts.append((tenancy.ceiling, removed + sum(map(_moves_url, plan.steps))))
-    for limit, number in counts:
-        excess = _excess(limit, number, owned, is_emptied=is_emptied)
-        if not excess:
-            continue
-        fix = _CEILING_FIX
-        if not limit.policy:
-            needed = "100%" if is_emptied else number
-            fix = _LIMIT_FIX.format(number=needed, tenancy=tenancy.name)
-        problems.append(Problem(f"{tenancy.name}: would {excess}", fix, tenancy.location))
-    return problems
-
-
-def _moves_url(step: Step) -> bool:
-    """Whether a step removes a live URL, and the declared subscription has a different one."""
-    match step:
-        case Resubscribe():
-            return URL_CHANGED in step.reasons
-        case Unsubscribe(live=live, duplicate_of=declared) if declared:
-            return live.url.identity != declared.url.identity
-    return False
-
-
-def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, is_emptied: bool) -> str:
-    """Describe how a plan violates a limit; empty if it does not.
-
-    `is_emptied`: whether none is declared, and the plan removes all that hooksync owns.
-    """
-    if limit.percent == 100 or not removed:
-        return ""
-    if limit.number is not None:
-        is_over = removed > limit.number
-    else:
-        percent = limit.percent or 0
-        is_over = removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
-    does = "unsubscribe"
-    setting = f": limits.unsubscribe is {limit}" if is_over else ""
-    if limit.policy:
-        does = "remove or move"
-        setting = f": the policy has max_unsubscribe: {limit} ({limit.policy})"
-    if is_emptied:
-        return f"{does} all it owns ({removed}), since none is declared{setting}"
-    return f"{does} {removed} of the {owned} it owns{setting}" if is_over else ""
-
-
-def _unproven_reasons(plan: TenancyPlan, flags: RunFlags, *, is_missing: bool) -> list[Problem]:
-    """List unknown secrets, and what two applies left unsettled.
-
-    One command replaces all of them: hooksync would refuse a part of them because of the others.
-    """
-    tenancy = plan.tenancy
-    outside, unknown = _unknown_secrets(plan)
-    unsettled = _unsettled_twice(plan)
-    again = flags.replacing(_globs(tenancy, [*outside, *unknown, *unsettled]))
-    found = []
-    if outside:
-        fix = f"`{again}` replaces it, with the declared secret"
-        by_whom = "somebody else made it, or hooksync with a different state"
-        found.append((f"{some_of(outside)}: {REPLACED_OUTSIDE.text} ({by_whom})", fix))
-    if unknown:
-        fix = unknown_fix(flags.command("adopt"), again, is_missing=is_missing)
-        found.append((f"{tenancy.name}: {SECRET_UNKNOWN.text}: {some_of(unknown)}", fix))
-    if unsettled:
-        fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
-        what = f"{some_of(unsettled)}: two applies left it unsettled, so it is not created again"
-        found.append((what, fix))
-    return [Problem(what, fix, tenancy.location) for what, fix in found]
-
-
-def _unknown_secrets(plan: TenancyPlan) -> tuple[list[str], list[str]]:
-    """List what was replaced outside this state, and the other addresses with unknown secrets."""
-    unknown: list[str] = []
-    outside: list[str] = []
+def not_begun(plan: TenancyPlan) -> TenancyPlan:
+    """Fill in the outcomes of a plan that was not begun: nothing was changed."""
+    steps = []
     for step in plan.steps:
-        if isinstance(step, Keep) and step.reasons and plan.tenancy.unknown_secret == "refuse":
-            addresses = outside if REPLACED_OUTSIDE in step.reasons else unknown
-            addresses.append(step.declared.address)
-    return outside, unknown
+        result: Result = "not-attempted" if step.is_change else "unchanged"
+        steps.append(replace(step, outcome=Outcome(result)))
+    return replace(plan, steps=tuple(steps))
 
 
-def _unsettled_twice(plan: TenancyPlan) -> list[str]:
-    """List the addresses that the plan would create again, although two applies left them open."""
-    addresses = []
-    for step in plan.makings:
-        address = step.declared.address
-        if address in plan.history.refused and REQUESTED not in step.reasons:
-            addresses.append(address)
-    return addresses
+class Selection(Record, frozen=True):
+    """The flags that select: the globs of each."""
+
+    tenancy: Globs = ()
+    target: Globs = ()
+    replace: Globs = ()
 
 
-def unknown_fix(adopting: str, replacing: str, *, is_missing: bool) -> str:
-    """Word the choice of a person who has unknown secrets.
+class Plan(Record, _Counted, frozen=True):
+    """A plan of all tenancies of a run, and then the report of its apply."""
 
-    `adopting`, `replacing`: commands; `is_missing`: whether no state exists at its place.
+    tenancies: tuple[TenancyPlan, ...]
+    created_at: str  # RFC 3339
+    id: str  # 32 random hexadecimal digits
+    sources: str = ""  # the files, as the user named them
+    format: DocumentFormat = "hooksync.plan/1"
+    hooksync_version: str = __version__
+    exit_code: int = 0
+    commit: str | None = None  # of the hooks file's repository; None: not known
+    expires_at: str | None = None  # RFC 3339; None: the plan is not signed
+    selection: Selection = Selection()
+    state: str | None = None  # its place; None: the run has no state
+    state_missing: bool = False  # whether there was no state at its place when the run began
+    refusals: tuple[Problem, ...] = ()  # why no step at all is carried out
+    warnings: tuple[Problem, ...] = ()  # of files, secrets, receivers and steps
+    running: Problem | None = None  # another run held the run lock when this plan was made
+    undeclared: tuple[Problem, ...] = ()  # tenancies that the state contains and no file declares
+    errors: tuple[Problem, ...] = ()  # errors that ended the run, or that belong to no tenancy
+    is_interrupted: bool = False
+    run: RunOrigin | None = None  # of an apply
+    summary: dict[str, int] = field(default_factory=dict)
+    signature: str | UnsetType = UNSET
+    digest: str | UnsetType = UNSET  # of all other fields but the signature
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of all tenancies."""
+        return tuple(step for tenancy in self.tenancies for step in tenancy.steps)
+
+    @property
+    def ready_tenancies(self) -> list[TenancyPlan]:
+        """The tenancies with something to do, and nothing against it."""
+        return [tenancy for tenancy in self.tenancies if tenancy.is_ready]
+
+    @property
+    def is_report(self) -> bool:
+        """Whether the plan was applied."""
+        return self.format == "hooksync.report/1"
+
+    @property
+    def has_drift(self) -> bool:
+        """Whether live or the state differs from declared, or something could not be compared."""
+        return bool(self.undeclared) or super().has_drift
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether apply changed anything, or may have."""
+        return any(tenancy.has_changed for tenancy in self.tenancies)
+
+    @property
+    def all_refusals(self) -> tuple[Problem, ...]:
+        """The reasons why apply refuses the plan, or a part of it."""
+        refused = [problem for tenancy in self.tenancies for problem in tenancy.refusals]
+        return (*refused, *self.refusals)
+
+    @property
+    def all_errors(self) -> tuple[Problem, ...]:
+        """The errors, those of a tenancy with its name."""
+        named = []
+        for tenancy in self.tenancies:
+            for problem in tenancy.errors:
+                what = f"{tenancy.name}: {problem.headline}"
+                named.append(Problem(what, problem.fix))
+        return (*named, *self.errors)
+
+    @property
+    def not_planned(self) -> int:
+        """The number of tenancies that could not be planned or begun."""
+        return sum(bool(tenancy.errors) for tenancy in self.tenancies)
+
+    @property
+    def unread(self) -> int:
+        """The number of tenancies whose live subscriptions are not known."""
+        return sum(tenancy.live_count is None for tenancy in self.tenancies)
+
+
+def completed(
+    plan: Plan, *, is_detailed: bool = False, interrupted: ExitCode | None = None
+) -> Plan:
+    """Fill in what follows from the steps: outcomes of tenancies, summaries, and the exit code.
+
+    `is_detailed`: a difference has an exit code of its own. `interrupted`: the exit code of the
+    signal that interrupted the run.
     """
-    elsewhere = "if a state exists elsewhere, name it with --state; " if is_missing else ""
-    return elsewhere + (
-        f"`{adopting}` if the receivers accept events with these secrets;"
-        f" otherwise `{replacing}`, which sets the declared secrets"
+    tenancies = []
+    for tenancy in plan.tenancies:
+        result = _result_of(tenancy)
+        tenancies.append(replace(tenancy, outcome=result, summary=tenancy.summarised()))
+    code = _report_code(plan) if plan.is_report else _plan_code(plan, is_detailed=is_detailed)
+    if interrupted is not None:
+        code = interrupted
+    return replace(
+        plan,
+        tenancies=tuple(tenancies),
+        summary=plan.summarised(),
+        exit_code=int(code),
+        is_interrupted=interrupted is not None,
     )
 
 
-def _globs(tenancy: Tenancy, addresses: Sequence[str]) -> Sequence[str]:
-    """Return the addresses, or one glob if they are many and all that the tenancy has."""
-    selected = {declared.address for declared in tenancy.subscriptions}
-    is_all = len(addresses) > _MOST_ADDRESSES and selected == set(addresses)
-    return [f"{tenancy.name}/*"] if is_all else addresses
+def _result_of(tenancy: TenancyPlan) -> TenancyResult:
+    """Sum up the plan of a tenancy, or its outcome."""
+    if tenancy.errors:
+        return "error"
+    if tenancy.refusals:
+        return "refused"
+    if tenancy.has_changes and tenancy.results():
+        return "applied" if tenancy.is_as_declared else "not-as-declared"
+    if tenancy.has_changes:
+        return "changes"
+    return "not-as-declared" if tenancy.has_drift else "as-declared"
+
+
+def _plan_code(plan: Plan, *, is_detailed: bool) -> ExitCode:
+    if plan.all_errors:
+        return ExitCode.ERROR
+    if plan.all_refusals:
+        return ExitCode.REFUSED
+    if is_detailed and plan.has_drift:
+        return ExitCode.CHANGES_PENDING
+    return ExitCode.DONE
+
+
+def _report_code(plan: Plan) -> ExitCode:
+    """Return the exit code of an apply. A partial change has priority over an error."""
+    is_wrong = plan.all_errors or plan.all_refusals
+    if all(tenancy.is_as_declared for tenancy in plan.tenancies) and not is_wrong:
+        return ExitCode.DONE
+    if plan.has_changed:
+        return ExitCode.PARTLY_APPLIED
+    if plan.all_errors or plan.results()["failed"] or not plan.all_refusals:
+        return ExitCode.ERROR
+    return ExitCode.REFUSED

@@ -25,15 +25,8 @@ from hooksync.core.model import (
 from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.diff import DiffOptions, is_owned, make_plan, pair
-from hooksync.reconcile.plan import (
-    Keep,
-    Leave,
-    Step,
-    TenancyOutcome,
-    TenancyPlan,
-    reasons_against,
-    warnings_of,
-)
+from hooksync.reconcile.plan import Step, TenancyPlan
+from hooksync.reconcile.refusals import misplaced, reasons_against
 from hooksync.state.fingerprints import KeyRing, Salt, Wanted
 from hooksync.state.history import (
     FetchedTenancy,
@@ -99,31 +92,28 @@ class Planner(Record, frozen=True):
         """Plan a tenancy, and list why the plan may not be carried out."""
         plan = make_plan(tenancy, live, self.options, history)
         owned = sum(one.is_listed and is_owned(tenancy, one, history) for one in live)
-        return replace(
-            plan,
-            refusals=reasons_against(plan, owned, self.flags, is_missing=self.is_missing),
-            warnings=tuple(warnings_of(plan)),
+        refusals = reasons_against(
+            plan, tenancy, owned, history.refused, self.flags, is_missing=self.is_missing
         )
+        warnings = tuple(misplaced(plan, tenancy, history))
+        return replace(plan, refusals=refusals, warnings=warnings)
 
     def differences(
-        self, outcomes: Iterable[TenancyOutcome], state: State
+        self, before: Iterable[TenancyPlan], read: Sequence[FetchedTenancy], state: State
     ) -> dict[str, tuple[Step, ...]]:
         """Plan again from the lists at the end of an apply: what is still needed or new.
 
-        `state`: as the apply left it. Returns the steps by the tenancy's name.
+        `before`: the plans that were applied. `state`: as the apply left it. Returns the steps by
+        the tenancy's name.
         """
         known = {}
-        read = []
-        for one in outcomes:
-            if one.listed is not None and not one.plan.is_empty:
-                stays = [step for step in one.plan.steps if isinstance(step, Keep | Leave)]
-                known[one.plan.tenancy.name] = {step.live.id for step in stays}
-                read.append(FetchedTenancy(one.plan.tenancy, one.listed))
+        for plan in before:
+            known[plan.name] = {step.id for step in plan.steps if not step.is_change}
         planner = replace(self, state=state, options=replace(self.options, replace=()))
         found = {}
         for after in planner.plan(read):
-            name = after.tenancy.name
-            found[name] = tuple(step for step in after.steps if _is_news(step, known[name]))
+            ids = known[after.name]
+            found[after.name] = tuple(step for step in after.steps if _is_news(step, ids))
         return found
 
     def _plan_input(
@@ -180,10 +170,6 @@ def _wanted(
 
 def _is_news(step: Step, known: Iterable[str]) -> bool:
     """Whether a step of the second plan is needed, or shows what others have done meanwhile."""
-    match step:
-        case Keep(live=live, reasons=reasons):
-            return bool(reasons) and live.id not in known
-        case Leave(live=live, duplicate_of=place):
-            return place is not None and live.id not in known
-        case _:
-            return True
+    if step.action == "keep":
+        return bool(step.reasons) and step.id not in known
+    return step.is_change or (step.is_drift and step.id not in known)

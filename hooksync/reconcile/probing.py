@@ -5,36 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import DeclaredSubscription
+from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import replace
-from hooksync.receivers.challenges import ProbeResult, ProbeTarget, probe_all
-from hooksync.reconcile.plan import Planned, Resubscribe, Step, TenancyPlan
+from hooksync.receivers.challenges import ProbeTarget, probe_all
+from hooksync.reconcile.plan import Step, TenancyPlan
 from hooksync.reconcile.session import Run
 
 
 def ask_receivers(
-    planned: Sequence[Planned], run: Run, *, only_risky: bool = False
-) -> tuple[Planned, ...]:
+    plans: Sequence[TenancyPlan], run: Run, *, only_risky: bool = False
+) -> tuple[TenancyPlan, ...]:
     """Challenge the receivers of new subscriptions, each once, and judge the plans.
 
     If a step removes the old subscription first, its receiver must be ready, whatever `probe` says.
     `only_risky`: challenge no other receiver.
     """
-    plans = [one for one in planned if isinstance(one, TenancyPlan) and one.is_ready]
     asked = []
     for plan in plans:
-        for step in plan.makings:
-            is_allowed = plan.tenancy.probe != "never" and not only_risky
+        for step in plan.creations if plan.is_ready else ():
+            is_allowed = plan.probe != "never" and not only_risky
             if is_allowed or _is_risky(plan, step):
-                asked.append(step.declared)
+                asked.append(step.new)
     answers = challenge(asked, run)
-    judged = {plan.tenancy.name: judge(plan, answers) for plan in plans}
-    return tuple(judged.get(one.tenancy.name, one) for one in planned)
+    return tuple(judge(plan, answers) if plan.is_ready else plan for plan in plans)
 
 
 def _is_risky(plan: TenancyPlan, step: Step) -> bool:
     """Whether a step removes a live subscription before its replacement exists."""
-    return isinstance(step, Resubscribe) and plan.tenancy.replacement == "remove-first"
+    return step.action == "resubscribe" and plan.replacement == "remove-first"
 
 
 def challenge(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, ProbeResult]:
@@ -59,17 +57,19 @@ def judge(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
     """
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
-    for step in plan.makings:
-        answer = answers.get(step.declared.address)
+    steps = []
+    for step in plan.steps:
+        answer = answers.get(step.address or "") if step.creates else None
+        steps.append(replace(step, receiver=answer) if answer else step)
         if answer is None or answer.state == "ready":
             continue
-        is_needed = plan.tenancy.probe == "require" or _is_risky(plan, step)
+        is_needed = plan.probe == "require" or _is_risky(plan, step)
         is_refused = is_needed or answer.state == "wrong-secret"
         kind = refusals if is_refused else warnings
-        kind[step.declared.name] = _not_ready(step.declared, answer)
+        kind[step.new.name] = _not_ready(step.new, answer)
     return replace(
         plan,
-        answers=answers,
+        steps=tuple(steps),
         refusals=tuple(refusals.values()),
         warnings=(*plan.warnings, *warnings.values()),
     )

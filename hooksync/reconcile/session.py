@@ -14,7 +14,7 @@ from threading import Event
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
-from hooksync.core.errors import HooksyncError, Problem, Refused, unforeseen
+from hooksync.core.errors import HooksyncError, Problem, unforeseen
 from hooksync.core.model import (
     LiveSubscription,
     SecretRef,
@@ -25,9 +25,8 @@ from hooksync.core.model import (
 from hooksync.core.record import Record, replace
 from hooksync.core.signing import KEY_VARIABLE
 from hooksync.reconcile.context import Terminal, World
-from hooksync.reconcile.plan import (
-    UnreadTenancy,
-)
+from hooksync.reconcile.diff import unread
+from hooksync.reconcile.plan import TenancyPlan
 from hooksync.service.client import Preservica
 from hooksync.service.http import (
     CallContext,
@@ -39,7 +38,7 @@ from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost, StateStore
 from hooksync.state.history import FetchedTenancy
 
-Fetched = FetchedTenancy | UnreadTenancy
+Fetched = FetchedTenancy | TenancyPlan  # the plan of an unread tenancy has its error
 Advance = Callable[[], None]
 # takes a tenancy and its list; tells whether the list lags behind earlier changes
 IsBehind = Callable[[TenancyKey, Sequence[LiveSubscription]], bool]
@@ -146,10 +145,9 @@ class Run(Record, frozen=True):
         found = self.pool.run(
             [partial(self._read_one, one, advance, is_behind) for one in self.tenancies]
         )
-        interrupted = HooksyncError(Problem("interrupted before it was read", "run it again"))
+        interrupted = (Problem("interrupted before it was read", "run it again"),)
         fetched = [
-            got or UnreadTenancy(one, interrupted)
-            for one, got in zip(self.tenancies, found, strict=True)
+            got or unread(one, interrupted) for one, got in zip(self.tenancies, found, strict=True)
         ]
         return self._refuse_same_tenancies(fetched)
 
@@ -169,24 +167,24 @@ class Run(Record, frozen=True):
         self.failures.append(error)
         return error.problems[0] if isinstance(error, HooksyncError) else unforeseen(error)
 
-    def tell_wait(self, tenancy: Tenancy, why: str) -> None:
+    def tell_wait(self, tenancy: str, why: str) -> None:
         """Report why the run reads the list of a tenancy again, unless it does not wait."""
         if self.list_wait:
             most = f"watching the list, at most {self.list_wait:g} s"
-            self.terminal.message(f"{tenancy.name}: {why}: {most}")
+            self.terminal.message(f"{tenancy}: {why}: {most}")
 
     def _read_one(self, tenancy: Tenancy, advance: Advance, is_behind: IsBehind) -> Fetched:
         client = self.clients[tenancy.name]
         try:
             live = client.list_subscriptions()
             if is_behind(self.located(tenancy).key, live):
-                self.tell_wait(tenancy, "the list lacks what an earlier run may have made")
+                self.tell_wait(tenancy.name, "the list lacks what an earlier run may have made")
             backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
             while is_behind(self.located(tenancy).key, live) and backoff.wait():
                 live = client.list_subscriptions()
             return FetchedTenancy(self.located(tenancy), live)
         except HooksyncError as error:
-            return UnreadTenancy(self.located(tenancy), error)
+            return unread(self.located(tenancy), error.problems)
         finally:
             advance()
 
@@ -197,12 +195,15 @@ class Run(Record, frozen=True):
         """
         names: defaultdict[TenancyKey, list[str]] = defaultdict(list)
         for one in fetched:
-            if one.tenancy.tenant:
-                names[one.tenancy.key].append(one.tenancy.name)
+            tenancy = one.tenancy if isinstance(one, FetchedTenancy) else one
+            if tenancy.tenant:
+                names[tenancy.key].append(tenancy.name)
         kept: list[Fetched] = []
         for one in fetched:
-            shared = names[one.tenancy.key]
-            kept.append(_same_tenancy(one.tenancy, shared) if len(shared) > 1 else one)
+            if isinstance(one, FetchedTenancy) and len(names[one.tenancy.key]) > 1:
+                kept.append(_same_tenancy(one.tenancy, names[one.tenancy.key]))
+            else:
+                kept.append(one)
         return tuple(kept)
 
 
@@ -213,29 +214,32 @@ def refuse_shared_ids(fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
     """
     names: defaultdict[str, list[str]] = defaultdict(list)
     for one in fetched:
-        for live in one.live if isinstance(one, FetchedTenancy) else ():
-            names[live.id].append(one.tenancy.name)
+        if isinstance(one, FetchedTenancy):
+            for live in one.live:
+                names[live.id].append(one.tenancy.name)
     sharing: dict[str, list[str]] = {}
     for several in names.values():
         if len(several) > 1:
             sharing |= dict.fromkeys(several, several)
     kept: list[Fetched] = []
     for one in fetched:
-        shared = sharing.get(one.tenancy.name)
-        if shared:
-            what = (
-                f"the lists of {' and '.join(shared)} contain the same id: they may be one tenancy"
-            )
-            refused = Refused(Problem(what, "declare it once", one.tenancy.location))
-            kept.append(UnreadTenancy(one.tenancy, refused))
+        if isinstance(one, FetchedTenancy) and one.tenancy.name in sharing:
+            both = " and ".join(sharing[one.tenancy.name])
+            what = f"the lists of {both} contain the same id: they may be one tenancy"
+            kept.append(_refused(one.tenancy, what))
         else:
             kept.append(one)
     return tuple(kept)
 
 
-def _same_tenancy(tenancy: Tenancy, names: Sequence[str]) -> UnreadTenancy:
+def _same_tenancy(tenancy: Tenancy, names: Sequence[str]) -> TenancyPlan:
     what = (
         f"{' and '.join(names)} are the same tenancy on the service: they would undo each other's"
         " changes"
     )
-    return UnreadTenancy(tenancy, Refused(Problem(what, "declare it once", tenancy.location)))
+    return _refused(tenancy, what)
+
+
+def _refused(tenancy: Tenancy, what: str) -> TenancyPlan:
+    problem = Problem(what, "declare it once", tenancy.location)
+    return replace(unread(tenancy), refusals=(problem,))

@@ -10,24 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, LiveSubscriptions, Secret
-from hooksync.reconcile.plan import (
-    NEXT_RUN,
-    UNLISTED,
-    Outcome,
-    Resubscribe,
-    Result,
-    Subscribe,
-    Unsubscribe,
-)
+from hooksync.core.record import replace
+from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Outcome, Result, Step
 
 CONFLICT = 409
 _INVALID = (400, 422)  # the service refuses the subscription, or the receiver failed its challenge
-
-ActiveStep: TypeAlias = Subscribe | Resubscribe | Unsubscribe
 
 
 class Call(Enum):
@@ -55,7 +46,7 @@ class Service(Protocol):
 class StepRunner:
     """Executes one step that needs calls, and keeps their results."""
 
-    def __init__(self, step: ActiveStep) -> None:
+    def __init__(self, step: Step) -> None:
         self.step = step
         self.creation = Call.UNTRIED
         self.removal = Call.UNTRIED
@@ -69,15 +60,9 @@ class StepRunner:
         self.fix = ""
 
     @property
-    def declared(self) -> DeclaredSubscription:
-        """The declared subscription that the step makes."""
-        assert not isinstance(self.step, Unsubscribe)  # noqa: S101, it makes nothing
-        return self.step.declared
-
-    @property
     def must_remove(self) -> bool:
         """Whether the step removes a live subscription, and has not tried to yet."""
-        return not isinstance(self.step, Subscribe) and self.removal is Call.UNTRIED
+        return self.step.removes and self.removal is Call.UNTRIED
 
     @property
     def is_certain(self) -> bool:
@@ -102,9 +87,9 @@ class StepRunner:
         if self._why_unsettled():
             return "unsettled"
         halves = []
-        if not isinstance(self.step, Unsubscribe):
+        if self.step.creates:
             halves.append(self.creation)
-        if not isinstance(self.step, Subscribe):
+        if self.step.removes:
             halves.append(self.removal)
         if Call.DONE in halves:
             return "done" if halves.count(Call.DONE) == len(halves) else "half-done"
@@ -114,7 +99,7 @@ class StepRunner:
         """Make the new subscription. `known`: the ids that were live before."""
         self.creation = Call.UNCLEAR  # until a response says something else
         try:
-            identifier = service.subscribe(self.declared, secret)
+            identifier = service.subscribe(self.step.new, secret)
         except HooksyncError as error:
             self.creation = self._failed(error)
             status = error.status if isinstance(error, Rejected) else 0
@@ -128,10 +113,9 @@ class StepRunner:
 
     def remove(self, service: Service) -> None:
         """Remove the live subscription."""
-        assert not isinstance(self.step, Subscribe)  # noqa: S101, it removes nothing
         self.removal = Call.UNCLEAR  # until a response says something else
         try:
-            service.unsubscribe(self.step.live.id)
+            service.unsubscribe(self.step.id)
             self.removal = Call.DONE
         except HooksyncError as error:
             self.removal = self._failed(error)
@@ -157,17 +141,17 @@ class StepRunner:
             self.new_id = new_ids[0]
         if self.new_id in listed:
             self.was_listed = True
-        if isinstance(self.step, Subscribe):
+        if not self.step.removes:
             return
-        old = self.step.live
+        old = self.step.old
         was_shown = old.is_listed or self.is_still_listed
         self.is_still_listed = old.id in listed
         # if no list has ever shown the old one, its absence proves nothing
         if was_shown and self.removal is not Call.UNTRIED and not self.is_still_listed:
             self.removal = Call.DONE  # whatever the response was
 
-    def outcome(self) -> Outcome:
-        """Return the outcome of the step."""
+    def finished(self) -> Step:
+        """Return the step with its outcome."""
         detail = self.detail
         fix = self.fix
         result = self._result()
@@ -177,7 +161,7 @@ class StepRunner:
         elif result == "done":
             detail = ""
             fix = ""
-        elif result == "failed" and isinstance(self.step, Resubscribe):
+        elif result == "failed" and self.step.action == "resubscribe":
             detail = f"{detail}; the old subscription {self._old_text()}"
         elif result == "half-done" and self.removal is Call.DONE:
             detail = f"the old one is removed, and nothing is live in its place: {detail}"
@@ -185,8 +169,7 @@ class StepRunner:
         elif result == "half-done" and not detail:
             detail = "interrupted: the new one is made, the old one is still there"
             fix = NEXT_RUN
-        return Outcome(
-            self.step,
+        outcome = Outcome(
             result,
             detail,
             fix,
@@ -196,6 +179,7 @@ class StepRunner:
             is_removed=self.removal is Call.DONE and not self.is_still_listed,
             may_be_made=self.creation is Call.UNCLEAR,
         )
+        return replace(self.step, outcome=outcome)
 
     def _old_text(self) -> str:
         """Report what is known of the old subscription, which was not removed."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hooksync.core.model import (
     NO_URL,
+    Content,
     DeclaredSubscription,
     LiveSubscription,
     LiveSubscriptions,
@@ -48,15 +49,16 @@ class History(Record, frozen=True):
         entry = self.entries.get(live.id)
         return entry is not None and not entry.is_confirmed
 
-    def flag_of(self, live: LiveSubscription) -> bool | None:
-        """Return include_identifiers of a live subscription.
+    def content_of(self, live: LiveSubscription) -> Content:
+        """Return the compared fields of a live subscription.
 
-        If the list does not show it, the value in the state is returned.
+        If the list does not report the flag, the value in the state is returned.
         """
+        content = live.content
         entry = self.entries.get(live.id)
         if live.include_identifiers is None and entry:
-            return entry.include_identifiers
-        return live.include_identifiers
+            content["include_identifiers"] = entry.include_identifiers
+        return content
 
     def state_of(
         self, declared: DeclaredSubscription, live: LiveSubscription | None

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.signing import PlanKey
-from hooksync.output.plan_json import signature_of
 from tests.conftest import Place
-from tests.documents.test_saved_plan import KEY, alter, refused_without_a_call, save
+from tests.documents.test_saved_plan import KEY, alter, refused_without_a_call, save, signature_of
 
 SIGNATURE = "hmac-sha256:" + "0" * 64
 
@@ -41,7 +40,10 @@ def test_files_that_a_plan_names_as_places_are_never_opened(place: Place) -> Non
     os.mkfifo(place.folder / "pipe")  # a program that opens the pipe waits for ever
     alter(
         save(place),
-        lambda it: [step.update(place="pipe:1:1") for step in it["tenancies"][0]["steps"]],
+        lambda it: [
+            step["declared"].update(location={"file": "pipe", "line": 1, "column": 1})
+            for step in it["tenancies"][0]["steps"]
+        ],
     )
     assert place.run("apply", "plan.json").code == 0
 

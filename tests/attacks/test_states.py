@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from hooksync.core.signing import PlanKey
-from hooksync.output.plan_json import signature_of as signature_of_plan
 from hooksync.state.format import read_state, signature_of
 from tests.conftest import HOOKS, SECRET, Place
+from tests.documents.test_saved_plan import signature_of as signature_of_plan
 from tests.lanes import sampled
 
 KEY = "a-key-that-signs-plans-and-states"
@@ -156,7 +156,7 @@ def assert_the_rotation_is_reported(place: Place) -> None:
     assert run.code in (0, 3), run.err  # refused if two applies were unsettled
     steps = [step for step in run.json["tenancies"][0]["steps"] if step["address"]]
     assert {step["name"] for step in steps} == {"catalogue"}
-    assert {step["secret"]["state"] for step in steps if step["secret"]} <= {"changed", "unknown"}
+    assert {step["secret"] for step in steps if step["secret"]} <= {"changed", "unknown"}
     kept = [step["address"] for step in steps if step["action"] == "keep"]
     assert run.json["summary"]["secret_unknown"] == len(kept)
     said = str(run.json["warnings"])

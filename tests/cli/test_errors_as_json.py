@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from hooksync.core.errors import ExitCode
-from hooksync.output.json_text import digest
+from hooksync.render.json_text import digest
 from tests.conftest import Place
 from tests.schemas import assert_fits
 

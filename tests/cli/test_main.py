@@ -46,8 +46,10 @@ def test_apply_without_a_terminal_and_without_yes_is_refused_with_a_full_report(
 ) -> None:
     run = place.run("apply", "--format", "json")
     assert run.code == 3
-    assert [step["outcome"] for step in run.json["tenancies"][0]["steps"]] == ["not-attempted"] * 2
-    assert "--yes" in run.json["refusals"][0]
+    assert [step["outcome"]["result"] for step in run.json["tenancies"][0]["steps"]] == [
+        "not-attempted"
+    ] * 2
+    assert "--yes" in run.json["refusals"][0]["fix"]
     assert place.box.subscriptions("DEMO") == ()
 
 
@@ -93,8 +95,8 @@ def test_an_unreachable_tenancy_does_not_affect_the_other_tenancy(place: Place) 
     plan = place.run("plan", "--format", "json")
     assert plan.code == 1
     prod, staging = plan.json["tenancies"]
-    assert (prod["error"], prod["summary"]["subscribe"]) == (None, 2)
-    assert "refuses connections" in staging["error"]
+    assert (prod["errors"], prod["summary"]["subscribe"]) == ([], 2)
+    assert "refuses connections" in staging["errors"][0]["what"]
     assert staging["live_count"] is None
     run = place.run("apply", "--yes", "--format", "json")
     assert run.code == 4

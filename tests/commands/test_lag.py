@@ -34,7 +34,7 @@ def apply(place: Place) -> Run:
 
 def outcomes(run: Run) -> list[str]:
     [tenancy] = run.json["tenancies"]
-    return [step["outcome"] for step in tenancy["steps"]]
+    return [step["outcome"]["result"] for step in tenancy["steps"]]
 
 
 def posts(place: Place) -> int:
@@ -47,7 +47,7 @@ def test_an_unlisted_subscription_is_unsettled_counts_as_live_and_is_not_made_tw
 ) -> None:
     made = apply(place)
     assert (made.code, outcomes(made)) == (4, ["unsettled", "unsettled"])
-    assert "no list has shown it yet" in made.json["tenancies"][0]["steps"][0]["detail"]
+    assert "no list has shown it yet" in made.json["tenancies"][0]["steps"][0]["outcome"]["detail"]
     plan = place.run("plan", "--detailed-exitcode")
     assert plan.code == 2
     assert plan.out == ("No changes to make; not listed yet: 2; 2 unchanged.\n")
@@ -55,7 +55,7 @@ def test_an_unlisted_subscription_is_unsettled_counts_as_live_and_is_not_made_tw
     again = apply(place)
     assert (again.code, outcomes(again)) == (4, ["unsettled", "unsettled"])
     # while the list lags, --replace could leave a duplicate
-    assert "(fix: run apply again later)" in again.json["tenancies"][0]["steps"][0]["detail"]
+    assert again.json["tenancies"][0]["steps"][0]["outcome"]["fix"] == "run apply again later"
     clock.advance(LONG)
     assert outcomes(apply(place)) == ["unchanged", "unchanged"]
     assert place.run("plan", "--detailed-exitcode").code == 0
@@ -107,7 +107,7 @@ def test_a_removed_subscription_is_unsettled_as_long_as_the_list_shows_it(
     assert (removed.code, outcomes(removed)) == (4, ["unsettled", "unsettled"])
     assert (
         "and the list still shows the subscription"
-        in removed.json["tenancies"][0]["steps"][0]["detail"]
+        in removed.json["tenancies"][0]["steps"][0]["outcome"]["detail"]
     )
     clock.advance(LONG)
     assert apply(place).code == 0

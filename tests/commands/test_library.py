@@ -32,7 +32,7 @@ def test_declared_subscriptions_are_planned_and_applied(
     place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
     progress: list[tuple[str, int, int]] = []
-    declared = load(place, on_progress=lambda *what: progress.append(what))
+    declared = load(place, progress=lambda *what: progress.append(what))
     plan = hooksync.plan(declared)
     assert (plan.has_changes, plan.summary["subscribe"], plan.exit_code, live(place)) == (
         True,
@@ -44,67 +44,60 @@ def test_declared_subscriptions_are_planned_and_applied(
         ("subscribe", "prod/catalogue/INDEXED"),
         ("subscribe", "prod/catalogue/MOVED"),
     ]
-    told: list[hooksync.Step] = []
-    report = hooksync.apply(declared, on_step=told.append)
-    assert (report.exit_code, report.summary, live(place)) == (0, {"done": 2}, 2)
-    assert sorted((step.address, step.outcome.result) for step in told if step.outcome) == [
+    report = hooksync.apply(declared)
+    assert (report.exit_code, report.results(), live(place)) == (0, {"done": 2}, 2)
+    assert [(step.address, step.outcome.result) for step in report.steps if step.outcome] == [
         ("prod/catalogue/INDEXED", "done"),
         ("prod/catalogue/MOVED", "done"),
     ]
     assert {("reading", 1, 1), ("applying", 2, 2)} <= set(progress)
     progress.clear()
-    again = hooksync.apply(
-        load(place, replace="*", on_progress=lambda *what: progress.append(what))
-    )
+    again = hooksync.apply(load(place, replace="*", progress=lambda *what: progress.append(what)))
     # two subscriptions are made, and the two old ones are removed
-    assert (again.summary, progress[-1]) == (
+    assert (again.results(), progress[-1]) == (
         {"done": 2},
         ("applying", 4, 4),
     )
     after = hooksync.plan(declared)
-    assert (after.has_changes, after.summary) == (False, {"keep": 2})
-    assert after.text().startswith("No changes. 1 tenancy matches ")
+    assert (after.has_changes, after.counts()) == (False, {"keep": 2})
+    assert declared.render(after, "text").startswith("No changes. 1 tenancy matches ")
     assert tuple(capfd.readouterr()) == ("", "")
 
 
 def test_plans_and_reports_read_the_same_as_the_output_of_the_commands(place: Place) -> None:
     place.environ["HOOKSYNC_PLAN_KEY"] = "a-key-that-signs-plans-0123456789"
-    plan = hooksync.plan(load(place))
+    declared = load(place)
+    plan = hooksync.plan(declared)
     saved = place.folder / "plan.json"
-    saved.write_text(plan.to_json(), encoding="utf-8")
-    assert plan.to_json() == saved.read_text(encoding="utf-8")
-    assert place.run("plan").out == plan.text().replace(f"{place.folder}/", "")
+    saved.write_text(declared.render(declared.sealed(plan), "json"), encoding="utf-8")
+    shown = declared.render(plan, "text")
+    assert place.run("plan").out == shown.replace(f"{place.folder}/", "")
     assert place.run("apply", str(saved)).code == 0
-    now = hooksync.plan(load(place, replace="*"))
-    assert place.run("plan", "--replace", "*", "--format", "markdown").out == now.markdown()
-    report = hooksync.apply(load(place, replace="prod/catalogue/MOVED"))
-    document = json.loads(report.to_json())
+    declared = load(place, replace="*")
+    now = declared.render(hooksync.plan(declared), "markdown")
+    assert place.run("plan", "--replace", "*", "--format", "markdown").out == now
+    declared = load(place, replace="prod/catalogue/MOVED")
+    report = hooksync.apply(declared)
+    document = json.loads(declared.render(report, "json"))
     assert (document["format"], document["summary"]["done"]) == ("hooksync.report/1", 1)
-    assert "Applied: 1 done" in report.text()
-    assert "Applied: 1 done" in report.markdown()
+    for form in ("text", "markdown"):
+        assert "Applied: 1 done" in declared.render(report, form)
 
 
 def test_a_plan_is_applied_exactly_or_refused(place: Place) -> None:
-    first, second = hooksync.plan(load(place)), hooksync.plan(load(place))
-    assert hooksync.apply(first).exit_code == 0
-    stale = hooksync.apply(second)
+    declared = load(place)
+    first, second = hooksync.plan(declared), hooksync.plan(declared)
+    assert hooksync.apply(declared, first).exit_code == 0
+    stale = hooksync.apply(load(place), second)
     assert (stale.exit_code, live(place)) == (3, 2)
-    assert "prod: the plan does not show what would be done now: " in stale.refusals[0].what
-    place.write(OTHER)
-    shown: list[hooksync.Plan] = []
-    one = hooksync.plan(load(place))
-    refused = hooksync.apply(one, confirm=lambda plan: bool(shown.append(plan)))
-    assert (refused.exit_code, len(refused.view.against_all), live(place)) == (3, 1, 2)
-    assert shown[0].summary == one.summary == {"unsubscribe": 1, "keep": 1}
+    assert "prod: the saved plan is stale: " in stale.all_refusals[0].what
 
 
 def test_a_plan_follows_the_settings_of_load(place: Place) -> None:
     assert hooksync.apply(load(place)).exit_code == 0
     place.write(OTHER)
-    assert hooksync.plan(load(place, targets="*/INDEXED", tenancies=["prod"])).summary == {
-        "keep": 1,
-        "leave": 1,
-    }
+    part = hooksync.plan(load(place, targets="*/INDEXED", tenancies=["prod"]))
+    assert part.counts() == {"keep": 1, "leave": 1}
     assert hooksync.plan(load(place, uses_state=False)).secret_unknown == 1
 
 
@@ -143,23 +136,14 @@ def test_an_apply_without_a_state_is_an_error_and_changes_nothing(place: Place) 
 def test_a_tenancy_that_cannot_be_read_is_an_error_in_the_plan(place: Place) -> None:
     place.environ["PRESERVICA_PASSWORD"] = "wrong-password-0123"
     plan = hooksync.plan(load(place))
-    assert (plan.exit_code, len(plan.errors), plan.has_changes) == (1, 1, False)
+    assert (plan.exit_code, len(plan.all_errors), plan.has_changes) == (1, 1, False)
 
 
 def test_a_stop_ends_a_run_as_an_interrupt_does(place: Place) -> None:
     stop = threading.Event()
-    declared = load(place, stop=stop)
-    report = hooksync.apply(declared, confirm=lambda plan: not stop.set())
+    declared = load(place, stop=stop, progress=lambda *what: stop.set())
+    report = hooksync.apply(declared)
     assert (report.exit_code, report.is_interrupted, live(place)) == (130, True, 0)
-
-
-def test_a_callback_that_fails_ends_the_run_with_a_report(place: Place) -> None:
-    def fail(step: object) -> None:
-        raise ZeroDivisionError
-
-    report = hooksync.apply(load(place), on_step=fail)
-    assert (report.exit_code, live(place)) == (4, 2)
-    assert isinstance(report.cause, ZeroDivisionError)
 
 
 def test_an_apply_leaves_signals_environment_and_working_folder_alone(place: Place) -> None:
@@ -177,32 +161,16 @@ def test_an_apply_leaves_signals_environment_and_working_folder_alone(place: Pla
     assert before == after
 
 
-def test_messages_of_a_run_reach_the_callback_and_show_no_secret(
-    place: Place, capfd: pytest.CaptureFixture[str]
-) -> None:
-    told: list[str] = []
-    declared = load(place, on_message=told.append)
-    declared.world.terminal.message(
-        f"as a state's backend says it: {place.environ['RECEIVER']}?code={HIDDEN[1]}\n"
-    )
-    declared.world.terminal.message("as a run lock says it")
-    assert told[1:] == ["as a run lock says it"]
-    assert HIDDEN[1] not in told[0]
-    assert tuple(capfd.readouterr()) == ("", "")
-
-
 def test_public_objects_and_their_renderings_show_no_secret(place: Place) -> None:
     declared = load(place)
     plan = hooksync.plan(declared)
-    report = hooksync.apply(plan)
+    report = hooksync.apply(declared, plan)
     shown = [
         repr(each) + str(each) for each in (declared, plan, report, *plan.steps, *report.steps)
     ]
-    shown += [
-        each
-        for result in (plan, report)
-        for each in (result.text(), result.markdown(), result.to_json())
-    ]
+    for result in (plan, report):
+        for form in ("text", "markdown", "html", "json"):
+            shown.append(declared.render(result, form))
     assert not [hidden for hidden in HIDDEN for text in shown if hidden in text]
 
 

@@ -14,22 +14,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooksync.api.saved_plan import read_saved_plan
-from hooksync.core.errors import ExitCode, Problem
+from hooksync.api.receipt import read_saved_plan
+from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
-from hooksync.output.json_text import digest
-from hooksync.output.list_json import list_json
-from hooksync.output.listing import list_table
-from hooksync.output.markdown import markdown
-from hooksync.output.plan_json import plan_json
-from hooksync.output.text import plain, plan_lines, table_lines
-from hooksync.output.view import RunView, TenancyView, view_of_plan
+from hooksync.core.run_flags import NO_FLAGS
 from hooksync.reconcile.diff import DiffOptions, make_plan
+from hooksync.reconcile.plan import Plan, Selection
+from hooksync.render.html import html
+from hooksync.render.json_text import digest
+from hooksync.render.listing import list_table, live_only
+from hooksync.render.markdown import markdown
+from hooksync.render.renderers import plan_json
+from hooksync.render.text import plain, plan_lines, table_lines
 from hooksync.state.history import History
 from tests.command_line import Run
 from tests.conftest import HOOKS, SECRET, Place, owning
 from tests.makers import lists_of_live, tenancies
+from tests.reconcile.planning import run_of
 from tests.schemas import assert_fits
 from tests.state_makers import entry
 
@@ -47,15 +49,11 @@ def listing(place: Place, *flags: str) -> dict[str, Any]:
 
 def checked(text: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(text)
-    assert_fits(document, "list")
+    assert_fits(document, "plan")
     assert document["digest"] == digest(
         {name: value for name, value in document.items() if name != "digest"}
     )
     return document
-
-
-def view(*several: TenancyView, **fields: Any) -> RunView:
-    return RunView(several, "2026-01-02T03:04:05Z", "hooks.yaml", **fields)
 
 
 @pytest.fixture
@@ -76,21 +74,22 @@ def test_each_live_subscription_is_listed_with_its_declared_address_and_action(
 ) -> None:
     document = listing(lived_in)
     [one] = document["tenancies"]
-    found = [(each["address"], each["action"], each["reasons"]) for each in one["subscriptions"]]
+    steps = one["steps"]
+    found = [(step["address"], step["action"], step["reasons"]) for step in steps]
     assert found == [
         ("prod/catalogue/INDEXED", "keep", []),
         ("prod/catalogue/MOVED", "keep", []),
         (None, "unsubscribe", [{"code": "undeclared", "text": "not declared"}]),
         (None, "leave", [{"code": "undeclared", "text": "outside the prefixes of `owns`"}]),
     ]
-    assert {each["id"] for each in one["subscriptions"]} == {
+    assert {step["live"]["id"] for step in steps} == {
         each.id for each in lived_in.box.subscriptions("DEMO")
     }
-    assert [each["url"] for each in one["subscriptions"][1:3]] == [
+    assert [step["live"]["url"] for step in steps[1:3]] == [
         "${RECEIVER}?code=${FN_KEY}",
         f"{OLD.partition('=')[0]}=***",
     ]
-    assert one["subscriptions"][0]["description"] == "Rebuilds the index"
+    assert steps[0]["declared"]["description"] == "Rebuilds the index"
     assert document["summary"] == {
         "live": 4, "declared": 2, "not_live": 0, "secret_unknown": 0,
     }  # fmt: skip
@@ -143,7 +142,7 @@ def test_list_needs_only_a_server_if_there_is_no_hooks_file(place: Place) -> Non
     place.box.seed("DEMO", OLD, "MOVED", SECRET)
     [one] = listing(place)["tenancies"]
     assert (one["name"], one["tenant"], one["declared_count"]) == ("demo", "DEMO", 0)
-    assert [each["reasons"] for each in one["subscriptions"]] == [
+    assert [step["reasons"] for step in one["steps"]] == [
         [{"code": "undeclared", "text": "not declared"}]
     ]
     assert not list(place.folder.iterdir())
@@ -171,7 +170,7 @@ def test_invalid_arguments_of_list_are_errors_with_a_fix(
     assert "fix: " in run.err
 
 
-def listed(seen: RunView) -> list[str]:
+def listed(seen: Plan) -> list[str]:
     """Return the lines of the list."""
     table, summary = list_table(seen)
     return [*plain(table_lines(table)).splitlines(), "", summary]
@@ -183,11 +182,11 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
     one: Tenancy, there: tuple[LiveSubscription, ...], text: str
 ) -> None:
     there = tuple(replace(each, id=f"{each.id}{text}") for each in there)
-    seen = view(view_of_plan(make_plan(one, there, DiffOptions())))
-    document = checked(list_json(seen, ExitCode.DONE))
-    assert sorted(each["id"] for each in document["tenancies"][0]["subscriptions"]) == sorted(
-        each.id for each in there
-    )
+    plan = run_of(make_plan(one, there, DiffOptions()))
+    seen = live_only(plan, NO_FLAGS, is_targeted=False)
+    document = checked(plan_json(seen))
+    steps = document["tenancies"][0]["steps"]
+    assert sorted(step["live"]["id"] for step in steps) == sorted(each.id for each in there)
     assert document["summary"]["live"] == len(there)
     lines = listed(seen)
     assert all(line.isprintable() for line in lines)
@@ -311,14 +310,17 @@ def test_a_saved_plan_is_shown_exactly_as_it_was_printed(
         Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)")
     )
     several = tuple(states.draw(st.lists(lines, max_size=3, unique=True)))
-    printed = view(
-        view_of_plan(replace(plan, refusals=several)), warnings=several, undeclared=several[:1], state="s",
-        is_targeted=is_targeted, selection=("*",) * is_targeted, is_state_missing=states.draw(st.booleans()),
-    )  # fmt: skip
-    data = plan_json(
-        printed, {"target": ["*"] * is_targeted}, "0" * 32, exit_code=ExitCode.DONE
-    ).encode()
-    read = read_saved_plan(data, "plan.json", None).view
+    targets = ("*",) * is_targeted
+    printed = run_of(
+        replace(plan, refusals=several),
+        warnings=several,
+        undeclared=several[:1],
+        state="s",
+        selection=Selection(target=targets),
+        state_missing=states.draw(st.booleans()),
+    )
+    read = read_saved_plan(plan_json(printed).encode(), "plan.json", None)
     assert plan_lines(read, shows_kept=shows_kept) == plan_lines(printed, shows_kept=shows_kept)
     assert markdown(read, shows_kept=shows_kept) == markdown(printed, shows_kept=shows_kept)
-    assert [str(each) for each in read.all_warnings] == [str(each) for each in printed.all_warnings]
+    assert html(read) == html(printed)
+    assert (read.warnings, read.all_refusals) == (printed.warnings, printed.all_refusals)

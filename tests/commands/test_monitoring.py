@@ -18,16 +18,16 @@ from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
-from hooksync.output.metrics import metrics_text
-from hooksync.output.notice import Ending, NoticeForm
-from hooksync.output.view import RunView, view_of_plan
-from hooksync.reconcile.context import Origin, World
-from hooksync.reconcile.plan import UnreadTenancy
+from hooksync.reconcile.context import RunOrigin, World
+from hooksync.reconcile.diff import unread
+from hooksync.render.metrics import metrics_text
+from hooksync.render.notice import Ending, NoticeForm
 from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable
 from tests.makers import tenancy
 from tests.memory_terminal import MemoryTerminal
+from tests.reconcile.planning import run_of
 from tests.schemas import assert_fits
 from tests.wire import Respond, Wire, answer, cutting, saying
 
@@ -37,7 +37,7 @@ RUN = {
     "GITHUB_SERVER_URL": "https://u:p4ss@git.example",
     "GITHUB_REPOSITORY": "a/b",
 }
-ORIGIN = Origin("host", "user", "github", "https://git.example/a/b/actions/runs/17")
+ORIGIN = RunOrigin("host", "user", "github", "https://git.example/a/b/actions/runs/17")
 
 
 @dataclass
@@ -158,7 +158,7 @@ def test_a_notice_states_why_a_run_failed_or_was_refused(
     run = watched.run(*arguments)
     [told] = watched.told
     assert (told["event"], told["exit_code"]) == (event, run.code)
-    assert what in told["problems"][0]
+    assert what in told["problems"][0]["what"]
     assert "warning: nobody" not in run.err
 
 
@@ -325,8 +325,9 @@ def test_metrics_that_cannot_be_written_are_a_warning(place: Place) -> None:
 
 
 def test_special_characters_in_metric_labels_are_escaped(tmp_path: Path) -> None:
-    unread = view_of_plan(UnreadTenancy(tenancy(name='a"b\\c\n##[x] d'), unreachable()))
-    view = RunView((unread,), "2026-03-01T12:00:00Z", "hooks.yaml")
+    failed = unread(tenancy(name='a"b\\c\n##[x] d'), unreachable().problems)
     path = tmp_path / "hooksync.prom"
-    path.write_text(metrics_text(replace(ending(), view=view), "hooksync", "0"), encoding="utf-8")
+    path.write_text(
+        metrics_text(replace(ending(), plan=run_of(failed)), "hooksync", "0"), encoding="utf-8"
+    )
     assert figures(path)['tenancy_unreadable a"b\\c\\n##\\x5bx] d'] == 1

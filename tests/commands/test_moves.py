@@ -95,7 +95,7 @@ def test_a_moved_receiver_is_one_resubscribe_that_shows_both_urls(made_one: Plac
         f"      url                  {NEW_URL}\n      replaces_url         {old_url}\n" in markdown
     )
     [step] = made_one.run("plan", "--format", "json").json["tenancies"][0]["steps"]
-    assert (step["url"], step["replaces_url"]) == (NEW_URL, old_url)
+    assert (step["declared"]["url"], step["live"]["url"]) == (NEW_URL, old_url)
 
 
 def test_a_move_with_a_rotated_secret_and_a_changed_flag_shows_all_three_reasons(

@@ -41,7 +41,7 @@ def calls_since(place: Place, before: int) -> list[str]:
 def test_an_unchanged_secret_needs_no_change(made: Place) -> None:
     plan = made.run("plan", "--format", "json")
     [step] = plan.json["tenancies"][0]["steps"]
-    assert (step["action"], step["secret"]["state"]) == ("keep", "same")
+    assert (step["action"], step["secret"]) == ("keep", "same")
     assert plan.json["state"] == "hooks.state.json"
 
 
@@ -73,7 +73,7 @@ def test_the_state_flag_overrides_the_state_that_the_environment_names(made: Pla
     made.environ["HOOKSYNC_STATE"] = "other.state.json"
     named = made.run("plan", "--format", "json")
     assert named.json["state"] == "other.state.json"
-    assert named.json["tenancies"][0]["steps"][0]["secret"]["state"] == "same"
+    assert named.json["tenancies"][0]["steps"][0]["secret"] == "same"
     assert made.run("plan", "--format", "json", "--state", "flag.json").json["state"] == "flag.json"
     assert made.run("plan", "--format", "json", "--no-state").json["state"] is None
     made.environ["HOOKSYNC_STATE"] = ""
@@ -87,7 +87,10 @@ def test_a_receiver_with_the_old_secret_makes_apply_refuse_before_any_change(mad
     assert run.code == 3
     assert calls_since(made, before) == ["POST login", "GET list"]
     [step] = run.json["tenancies"][0]["steps"]
-    assert (step["outcome"], step["receiver"]["state"]) == ("not-attempted", "wrong-secret")
+    assert (step["outcome"]["result"], step["receiver"]["state"]) == (
+        "not-attempted",
+        "wrong-secret",
+    )
     assert "a different secret" in run.err
     assert "fix: give the receiver the declared secret" in run.err
 
@@ -145,7 +148,11 @@ def test_a_targeted_run_after_a_killed_run_settles_only_its_own_target(place: Pl
         os.kill(process.pid, signal.SIGKILL)
     targeted = place.run("apply", "--yes", "--target", "*/INDEXED", "--format", "json")
     assert targeted.code == 0
-    [step] = [each for each in targeted.json["tenancies"][0]["steps"] if each["outcome"] == "done"]
+    [step] = [
+        each
+        for each in targeted.json["tenancies"][0]["steps"]
+        if each["outcome"]["result"] == "done"
+    ]
     assert (step["address"], step["reasons"][0]["code"]) == (
         "prod/catalogue/INDEXED",
         "unconfirmed",

@@ -87,7 +87,7 @@ def test_a_program_runs_once_per_run_for_all_subscriptions_with_its_secret(
     done = commanded.run("check", "--policy", "policy.yaml", "--format", "json")
     assert done.code == 0
     assert runs(commanded) == 2
-    for command, kind in (("list", "list"), ("plan", "plan"), ("apply --yes", "report")):
+    for command, kind in (("list", "plan"), ("plan", "plan"), ("apply --yes", "plan")):
         document = commanded.run(*command.split(), "--allow-commands", "--format", "json").json
         assert_fits(document, kind)
 
@@ -95,7 +95,7 @@ def test_a_program_runs_once_per_run_for_all_subscriptions_with_its_secret(
 def test_applying_a_saved_plan_runs_no_program_without_allow_commands(commanded: Place) -> None:
     path = save(commanded, "--allow-commands")
     document = json.loads(path.read_text())
-    refs = [step["secret"]["ref"] for step in document["tenancies"][0]["steps"]]
+    refs = [step["declared"]["secret"] for step in document["tenancies"][0]["steps"]]
     assert refs == [{"command": ["sh", "-c", "echo x >> runs; echo $CATALOGUE"]}] * 2
     ran, called = runs(commanded), commanded.box.calls
     done = commanded.run("apply", str(path))

@@ -99,9 +99,9 @@ def test_while_another_run_applies_plan_and_list_report_it_first(place: Place) -
             assert run.err.startswith(f"warning: {said}")
             assert run.err.count(said) == 1
             document = place.run(command, "--format", "json").json
-            assert_sealed(document, command)
-            assert document["running"].startswith(said)
-            assert document["warnings"][0].startswith(said)
+            assert_sealed(document, "plan")
+            assert document["running"]["what"].startswith(said)
+            assert document["warnings"][0]["what"].startswith(said)
     assert place.run("plan", "--format", "json").json["running"] is None
 
 

@@ -45,7 +45,7 @@ def steps(place: Place) -> dict[str, Any]:
 
 
 def secret_states(place: Place) -> dict[str, str]:
-    return {name: step["secret"]["state"] for name, step in steps(place).items()}
+    return {name: step["secret"] for name, step in steps(place).items()}
 
 
 def test_unknown_secrets_are_refused_by_default_and_nothing_is_changed(mixed: Place) -> None:

@@ -14,7 +14,6 @@ from hooksync.config.files import is_device
 from hooksync.config.secret_sources import SecretSources, gather
 from hooksync.core.errors import SecretError
 from hooksync.core.model import Secret, SecretRef
-from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from tests.makers import HERE
 
@@ -31,7 +30,7 @@ def file(path: str, base: str = "") -> SecretRef:
 
 def login(ref: SecretRef) -> SecretRef:
     """Return the reference as a credential, which signs nothing and may hold any character."""
-    return replace(ref, noun="password")
+    return SecretRef(ref.kind, ref.name, ref.location, ref.base, "password", ref.parts)
 
 
 def command(*parts: str) -> SecretRef:

@@ -10,7 +10,7 @@ from pyPreservica.common import AuthenticatedAPI
 
 from hooksync.config.secret_sources import gather
 from hooksync.core.errors import FileError
-from hooksync.core.model import found_credentials
+from hooksync.core.model import Location, found_credentials
 
 VALUE = "v4lue-that-must-not-be-seen"
 LOGIN = (
@@ -178,7 +178,7 @@ def test_credentials_that_pypreservica_cannot_read_are_an_error_at_their_line(
 ) -> None:
     with pytest.raises(FileError) as caught:
         gather([], write("login", text), {})
-    assert caught.value.problems[0].where == ("login", line, 1)
+    assert caught.value.problems[0].where == Location("login", line, 1)
     assert VALUE not in str(caught.value) + repr(caught.value.__cause__)
 
 

@@ -23,7 +23,7 @@ from hooksync.core.errors import FileError
 from hooksync.core.output import Form, Output, escaped
 from hooksync.core.redaction import SHORTEST_MASKED, printable
 from hooksync.core.schema import SCHEMA_KINDS, schema_text
-from hooksync.output import markdown
+from hooksync.render import markdown
 
 FORMS: tuple[Form, ...] = get_args(Form)
 SECRET = "s3cret-of-the-catalogue"

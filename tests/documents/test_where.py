@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from hooksync.api.receipt import tenancy_digest
 from hooksync.core.model import Server
 from hooksync.core.signing import plan_key
-from hooksync.output.plan_json import url_digest
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.conftest import HOOKS, Place
-from tests.makers import declared
+from tests.makers import declared, tenancy
+from tests.reconcile.planning import planned
 
 
 @pytest.mark.slow
@@ -111,7 +112,7 @@ def refusal(place: Place) -> str:
     return run.err
 
 
-STALE = "prod: the plan does not show what would be done now: "
+STALE = "prod: the saved plan is stale: it was made for "
 
 
 def test_a_plan_made_for_staging_is_refused_if_the_variable_points_at_production(
@@ -120,7 +121,7 @@ def test_a_plan_made_for_staging_is_refused_if_the_variable_points_at_production
     save(place)
     place.environ["BOX"] = production.url
     staging = place.box.url
-    assert f"{STALE}server {staging} -> {production.url}" in refusal(place)
+    assert f"{STALE}{staging} / DEMO, and would change {production.url} / DEMO" in refusal(place)
     assert production.subscriptions("DEMO") == ()
     place.environ["BOX"] = staging
     assert place.run("apply", "plan.json").code == 0
@@ -135,7 +136,7 @@ def test_a_plan_is_refused_if_the_declared_tenant_is_a_different_one(
     place.environ["TENANT"] = "DEMO"
     save(place)
     place.environ["TENANT"] = "OTHER"
-    assert f"{STALE}tenant DEMO -> OTHER" in refusal(place)
+    assert f"{STALE}{place.box.url} / DEMO, and would change" in refusal(place)
 
 
 @pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
@@ -143,7 +144,7 @@ def test_a_plan_is_refused_if_the_log_in_leads_to_a_different_tenant(place: Plac
     place.write(HOOKS.replace("    tenant: DEMO\n", ""))
     save(place)
     place.environ["PRESERVICA_USERNAME"] = "other@example.org"
-    assert f"{STALE}tenant DEMO -> OTHER" in refusal(place)
+    assert f"{STALE}{place.box.url} / DEMO, and would change" in refusal(place)
 
 
 def test_a_signed_plan_is_refused_without_its_key(place: Place) -> None:
@@ -157,11 +158,11 @@ def test_a_signed_plan_is_refused_without_its_key(place: Place) -> None:
     assert place.run("apply", "plan.json").code == 0
 
 
-def test_the_digest_of_a_url_depends_on_plan_key_address_and_url() -> None:
+def test_the_digest_of_a_tenancy_depends_on_plan_key_address_and_url() -> None:
     first, second = "0" * 32, "1" * 32
     one = declared("https://fn.example.net/?code=KEY")
     made = {
-        url_digest(each, plan_id, key)
+        tenancy_digest(planned(tenancy(each), []), plan_id, key)
         for each in (
             one,
             declared("https://fn.example.net/?code=KEZ"),
@@ -171,7 +172,7 @@ def test_the_digest_of_a_url_depends_on_plan_key_address_and_url() -> None:
         for key in (None, plan_key(KEY), plan_key(KEY[::-1]))
     }
     assert len(made) == 18
-    assert url_digest(one, first, None) in made
+    assert tenancy_digest(planned(tenancy(one), []), first, None) in made
 
 
 # --- the expiry and the id of a plan

@@ -36,7 +36,7 @@ LIBRARIES = {
     "pyotp": {"~service.auth"},
     "dotenv": {"~config.secret_sources"},
     "obstore": {"~state.cloud"},
-    "msgspec": {"output.json_text", "core.record", "core.schema"},
+    "msgspec": {"render.json_text", "core.record", "core.schema"},
 }
 # All other modules write through core.output. The modules here, apart from core.output, write only
 # words of hooksync, or data that they made up.

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooksync.core.model import ProbeResult
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
-from hooksync.receivers.challenges import READY, ProbeResult, judge_answer
+from hooksync.receivers.challenges import READY, judge_answer
 
 SECRET = b"s3cret-of-the-catalogue-0123456789"
 CODE = "c0de5678c0de5678"

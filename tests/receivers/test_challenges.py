@@ -14,10 +14,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from hooksync.core.model import HookUrl, Secret
+from hooksync.core.model import HookUrl, ProbeResult, Secret
 from hooksync.core.redaction import Redactor
 from hooksync.receiver import EVENT_PREFIX
-from hooksync.receivers.challenges import ProbeResult, probe_all, signs_events_in_disguise
+from hooksync.receivers.challenges import probe_all, signs_events_in_disguise
 from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.service.http import CallContext, CallRecord, Transport
 from hooksync.service.worker_pool import WorkerPool

@@ -12,7 +12,7 @@ from hooksync.config.secret_sources import SecretSources
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.plan import Step, Subscribe, TenancyPlan
+from hooksync.reconcile.plan import Plan, Step, TenancyPlan, completed
 from hooksync.reconcile.planner import Planner
 from hooksync.state.fingerprints import Key, KeyRing, Wanted, declared_digest
 from hooksync.state.history import FetchedTenancy
@@ -77,6 +77,12 @@ def planned(
     return one
 
 
+def run_of(*tenancies: TenancyPlan, **fields: object) -> Plan:
+    """Return the plan of a whole run."""
+    given: dict[str, object] = {"sources": "hooks.yaml", **fields}
+    return completed(Plan(tenancies, "2026-01-02T03:04:05Z", "0" * 32, **given))  # type: ignore[arg-type]
+
+
 def told(plan: TenancyPlan) -> list[str]:
     """Return a line for each step: the action, the live id, and the codes of its reasons."""
     return list(map(line_of, plan.steps))
@@ -84,7 +90,5 @@ def told(plan: TenancyPlan) -> list[str]:
 
 def line_of(step: Step) -> str:
     """Return the line for a step."""
-    words = [step.action]
-    if not isinstance(step, Subscribe):
-        words.append(step.live.id)
-    return " ".join([*words, *(reason.code for reason in step.reasons)])
+    words = [step.action, step.id, *(reason.code for reason in step.reasons)]
+    return " ".join(filter(None, words))

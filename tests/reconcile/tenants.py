@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.redaction import Redactor
-from hooksync.reconcile.apply import Execution
+from hooksync.reconcile.apply import Execution, without_calls
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.journal import Journal
-from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, not_begun, outcome_of_empty
+from hooksync.reconcile.plan import Outcome, TenancyPlan, not_begun
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run
 from hooksync.service.http import CallContext, Transport
@@ -87,20 +87,22 @@ class Tenant:
         """Return the subscriptions that a list shows."""
         return tuple(self.service.live.values())
 
-    def apply(self, *, is_killed: bool = False) -> TenancyOutcome:
+    def apply(self, *, is_killed: bool = False) -> TenancyPlan:
         """Plan, apply and record the outcome. If `is_killed`, the run ends before the recording."""
         planned = self.planner()
         plan = self.plan(planned)
-        journal = Journal(self.store, planned)
-        outcome = outcome_of_empty(plan) if plan.is_empty else not_begun(plan)
+        journal = Journal(self.store, planned, {self.wanted.name: self.wanted})
+        if plan.has_changes and not plan.is_ready:
+            return not_begun(plan)
+        applied = without_calls(plan)
         if plan.is_ready:
             journal.begin([plan])
             with WorkerPool(self.width, self.stop) as pool:
                 run = self._run(pool, planned.secrets)
-                outcome = Execution(plan, self.service, run, self.advance).carry_out()
+                applied = Execution(plan, self.service, run, self.advance).carry_out()
         if not (is_killed or plan.refusals):
-            [outcome] = journal.settle([outcome])
-        return outcome
+            return journal.settle([applied])[0]
+        return applied.plan
 
     def _run(self, pool: WorkerPool, secrets: SecretSources) -> Run:
         context = CallContext(
@@ -120,10 +122,14 @@ class Tenant:
         )
 
 
-def results(outcome: TenancyOutcome) -> list[str]:
-    return [one.result for one in outcome.outcomes]
+def outcomes(applied: TenancyPlan) -> list[Outcome]:
+    return [step.outcome for step in applied.steps if step.outcome]
 
 
-def said(outcome: TenancyOutcome) -> list[tuple[str, str]]:
+def results(applied: TenancyPlan) -> list[str]:
+    return [outcome.result for outcome in outcomes(applied)]
+
+
+def said(applied: TenancyPlan) -> list[tuple[str, str]]:
     """Return why each step is not done, and the fix."""
-    return [(one.detail, one.fix) for one in outcome.outcomes]
+    return [(outcome.detail, outcome.fix) for outcome in outcomes(applied)]

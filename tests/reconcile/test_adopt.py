@@ -7,10 +7,10 @@ import pytest
 import hooksync
 from hooksync.api.adopt import Adoption, adopt
 from hooksync.core.errors import ExitCode, Problem, UsageError
-from hooksync.core.model import SecretRef
-from hooksync.receivers.challenges import READY, ProbeResult
+from hooksync.core.model import ProbeResult, SecretRef
+from hooksync.receivers.challenges import READY
 from hooksync.reconcile.adopt import candidates, reason_against
-from hooksync.reconcile.plan import REPLACED_OUTSIDE, SECRET_UNKNOWN, UNCONFIRMED, Keep, Reason
+from hooksync.reconcile.plan import REPLACED_OUTSIDE, SECRET_UNKNOWN, UNCONFIRMED, Reason, Step
 from tests.conftest import SECRET, URL_KEY, Place
 from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import made, planned, unconfirmed
@@ -36,7 +36,7 @@ DOWN = ProbeResult("unreachable", "it refuses connections", "start it")
 def test_only_a_receiver_that_has_the_declared_secret_lets_a_subscription_be_adopted(
     answer: ProbeResult | None, reason: Reason, is_set: bool, expected: str | None
 ) -> None:
-    step = Keep(ONE, live(), "unknown", (reason,))
+    step = Step("keep", ONE, live(), (reason,), secret="unknown")
     not_set: dict[SecretRef, Problem] = {}
     if not is_set:
         not_set[ONE.secret] = Problem("env:HOOK_SECRET is not set", "set it")
@@ -61,8 +61,8 @@ def test_a_live_subscription_without_a_confirmed_entry_is_a_candidate() -> None:
     plan = planned(
         tenancy(*wanted), there, made("known", wanted[0]), unconfirmed("unconfirmed", wanted[1])
     )
-    assert {step.live.id for step in candidates(plan, ())} == {"unconfirmed", "unknown", "flag"}
-    assert [step.live.id for step in candidates(plan, ["*/unk*"])] == ["unknown"]
+    assert {step.id for step in candidates(plan, ())} == {"unconfirmed", "unknown", "flag"}
+    assert [step.id for step in candidates(plan, ["*/unk*"])] == ["unknown"]
     [found] = candidates(plan, ["*/unconfirmed/*"])
     why = reason_against(found, READY, {}, "")
     assert why

@@ -17,7 +17,7 @@ from hooksync.reconcile.plan import NEXT_RUN, UNLISTED
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import INDEXED, declared, live, tenancy
 from tests.reconcile.planning import line_of, made, told
-from tests.reconcile.tenants import Tenant, results, said
+from tests.reconcile.tenants import Tenant, outcomes, results, said
 
 OLD = live("old", include_identifiers=False)  # the declaration asks for identifiers
 GONE = live("gone", "https://hooks.example.org/x", INDEXED)
@@ -191,7 +191,7 @@ def test_no_step_is_tried_twice_and_each_unfinished_step_has_a_reason_and_a_fix(
 ) -> None:
     tenant = Tenant(tenancy(ONE, replacement=replacement), service).remember_live()
     outcome = tenant.apply()
-    [one] = outcome.outcomes
+    [one] = outcomes(outcome)
     assert (one.result, one.detail, one.fix) == end
     assert sorted(service.live) == there
     assert outcome.is_as_declared == (one.result == "done")
@@ -305,7 +305,7 @@ def test_a_subscription_of_others_is_not_taken_for_one_that_was_refused() -> Non
     service = FakeService(on_subscribe=deque([rejected(400)]))
     tenant = Tenant(tenancy(ONE), service)
     tenant.advance = lambda: service.live.update(theirs=live("theirs"))
-    [one] = tenant.apply().outcomes
+    [one] = outcomes(tenant.apply())
     assert (one.result, one.new_id) == ("failed", None)
 
 

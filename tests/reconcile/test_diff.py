@@ -17,7 +17,6 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, compare, content_changes, make_plan
-from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Subscribe
 from hooksync.state.history import History
 from hooksync.state.model import StateEntry
 from tests.makers import INDEXED, MOVED, declared, lists_of_live, live, tenancies, tenancy
@@ -56,12 +55,11 @@ def test_the_state_entry_decides_the_step_of_a_declared_subscription(
     assert told(plan) == [expected]
     [step] = plan.steps
     is_same = expected == "keep a"
-    assert step.secret_state == (
+    assert step.secret == (
         "same" if is_same else "changed" if "secret-changed" in expected else "unknown"
     )
     if not there and is_same:
-        assert isinstance(step, Keep)
-        assert not step.live.is_listed
+        assert not step.old.is_listed
 
 
 @pytest.mark.parametrize(
@@ -94,7 +92,8 @@ def test_a_different_flag_alone_never_replaces_a_subscription_that_somebody_else
 def test_without_a_state_no_secret_is_compared_and_none_is_replaced() -> None:
     plan = planned(tenancy(ONE, unknown_secret="replace"), [live("b")], place=None)
     assert told(plan) == ["keep b"]
-    assert plan.steps[0] == Keep(ONE, live("b"), "unknown")
+    [step] = plan.steps
+    assert (step.secret, step.origin, step.reasons) == ("unknown", "unknown", ())
 
 
 def test_a_secret_that_is_not_set_is_reported_and_the_rest_is_compared() -> None:
@@ -103,16 +102,14 @@ def test_a_secret_that_is_not_set_is_reported_and_the_rest_is_compared() -> None
     plan = planned(wanted, [flagged], made("a", ONE), environ={})
     assert told(plan) == ["subscribe new", "resubscribe a flag-changed"]
     for step in plan.steps:
-        assert isinstance(step, Subscribe | Resubscribe)
-        assert step.secret_state == "not-set"
+        assert step.secret == "not-set"
 
 
 def test_a_secret_with_a_line_break_is_not_called_not_set() -> None:
     environ = {"HOOK_SECRET": "a-secret-that-is-long-enough\n"}
     plan = planned(tenancy(ONE), [], environ=environ)
     [step] = plan.steps
-    assert isinstance(step, Subscribe)
-    assert step.secret_state == "unusable"
+    assert step.secret == "unusable"
 
 
 # --- identity and content
@@ -324,7 +321,7 @@ def test_owns_decides_which_undeclared_subscriptions_are_removed(
     plan = planned(tenancy(owns=owns), [there], *records, is_proof=origin != "unproven")
     [step] = plan.steps
     [reason] = step.reasons
-    assert ("" if isinstance(step, Leave) else "-") + reason.text == expected
+    assert ("" if step.action == "leave" else "-") + reason.text == expected
     assert reason.code == "undeclared"
 
 
@@ -394,8 +391,8 @@ def test_each_subscription_is_in_exactly_one_step_in_any_order_of_declarations(
     history = History(entries, URL_SALT)
     options = DiffOptions(globs)
     plan = make_plan(wanted, there, options, history)
-    declared_seen = [step.declared for step in plan.steps if not hasattr(step, "duplicate_of")]
-    live_seen = [step.live for step in plan.steps if not isinstance(step, Subscribe)]
+    declared_seen = [step.new for step in plan.steps if step.action not in ("unsubscribe", "leave")]
+    live_seen = [step.live for step in plan.steps if step.live]
     assert sorted(one.key for one in declared_seen) == sorted(
         one.key for one in wanted.subscriptions
     )

@@ -10,12 +10,11 @@ from hooksync.core.model import Secret
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.journal import Journal
-from hooksync.reconcile.plan import Keep
 from hooksync.state.model import TenancyRecords
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
 from tests.reconcile.planning import PLAIN, derive, made, told
-from tests.reconcile.tenants import Tenant, results
+from tests.reconcile.tenants import Tenant, outcomes, results
 from tests.state_makers import PROD, intent, unsettled
 
 ONE = declared()
@@ -158,14 +157,13 @@ def test_only_unsettled_applies_in_succession_are_counted(
 def test_an_id_from_a_response_counts_as_live_until_a_list_shows_it() -> None:
     tenant = Tenant(tenancy(ONE))
     tenant.service.on_subscribe = deque([LIE])
-    [made_now] = tenant.apply().outcomes
+    [made_now] = outcomes(tenant.apply())
     assert made_now.result == "unsettled"
     [entry] = tenant.records.entries
     assert (entry.is_listed, entry.is_confirmed) == (False, True)
     for _ in range(3):
         [step] = tenant.plan().steps
-        assert isinstance(step, Keep)
-        assert (step.live.is_listed, step.secret_state) == (False, "same")
+        assert (step.action, step.old.is_listed, step.secret) == ("keep", False, "same")
         assert results(tenant.apply()) == ["unsettled"]
     assert tenant.verbs.count("subscribe") == 1
     tenant.service.live[entry.id] = live(entry.id)
@@ -210,7 +208,7 @@ def test_a_subscription_replaced_outside_hooksync_is_reported_until_it_is_adopte
 def adopt(tenant: Tenant) -> None:
     planner = tenant.planner()
     plan = tenant.plan(planner)
-    Journal(tenant.store, planner).adopt([plan], [ADDRESS])
+    Journal(tenant.store, planner, {tenant.wanted.name: tenant.wanted}).adopt([plan], [ADDRESS])
 
 
 def test_an_adopted_subscription_has_the_declared_secret_and_flag_and_is_owned() -> None:

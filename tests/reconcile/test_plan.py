@@ -12,16 +12,16 @@ from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, Unsubscri
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
 from hooksync.reconcile.diff import DiffOptions, is_owned
-from hooksync.reconcile.plan import not_begun, unknown_fix
+from hooksync.reconcile.plan import not_begun
 from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
+from hooksync.reconcile.refusals import unknown_fix
 from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted
-from hooksync.state.history import FetchedTenancy
+from hooksync.state.history import NOTHING, FetchedTenancy
 from hooksync.state.model import AnyRecord
 from tests.makers import HERE, declared, live, tenancy
 from tests.reconcile.planning import (
     PLACE,
     derive,
-    line_of,
     made,
     planned,
     planner,
@@ -183,7 +183,7 @@ def test_subscriptions_that_are_not_owned_do_not_change_the_share() -> None:
         declared("https://hooks.example.org/z"), owns=frozenset(["https://hooks.example.org"])
     )
     plan = planned(owner, there)
-    assert sum(is_owned(owner, one, plan.history) for one in there) == 2
+    assert sum(is_owned(owner, one, NOTHING) for one in there) == 2
     assert len(plan.refusals) == 1
 
 
@@ -204,7 +204,7 @@ def test_steps_are_in_the_order_of_their_actions_and_a_plan_not_begun_has_done_n
     known = [made("1", wanted[1], include_identifiers=True)]
     plan = planned(owner, there, *known, made("5", wanted[3], is_listed=False))
     ended = not_begun(plan)
-    assert [(line_of(one.step).split()[0], one.result) for one in ended.outcomes] == [
+    assert [(step.action, step.outcome and step.outcome.result) for step in ended.steps] == [
         ("subscribe", "not-attempted"),
         ("resubscribe", "not-attempted"),
         ("unsubscribe", "not-attempted"),
@@ -217,21 +217,21 @@ def test_steps_are_in_the_order_of_their_actions_and_a_plan_not_begun_has_done_n
 
 
 @pytest.mark.parametrize(
-    ("wanted", "refusals", "is_empty", "is_ready"),
+    ("wanted", "refusals", "has_changes", "is_ready"),
     [
-        ([], (), True, False),
-        ([ONE], (), False, True),
-        ([ONE], (Problem("too much", "less"),), False, False),
+        ([], (), False, False),
+        ([ONE], (), True, True),
+        ([ONE], (Problem("too much", "less"),), True, False),
     ],
 )
 def test_a_plan_is_ready_if_it_has_work_to_do_and_no_refusal(
     wanted: list[DeclaredSubscription],
     refusals: tuple[Problem, ...],
-    is_empty: bool,
+    has_changes: bool,
     is_ready: bool,
 ) -> None:
     plan = replace(planned(tenancy(*wanted), []), refusals=refusals)
-    assert (plan.is_empty, plan.is_ready) == (is_empty, is_ready)
+    assert (plan.has_changes, plan.is_ready) == (has_changes, is_ready)
 
 
 def test_no_text_of_a_secret_shows_its_value() -> None:

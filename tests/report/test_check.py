@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import ExitCode
-from hooksync.output.check import Finding, check_json, check_lines, judge
-from hooksync.output.text import plain
-from hooksync.receivers.challenges import ProbeResult
+from hooksync.core.model import ProbeResult
+from hooksync.render.check import Finding, check_json, check_lines, judge
+from hooksync.render.text import plain
 from tests.makers import declared
 
 

@@ -8,9 +8,11 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.output.html import plan_html
+from hooksync.core.record import replace
+from hooksync.render.html import html
 from tests.conftest import Place
-from tests.report.test_markdown import HOSTILE, hostile_view, large, view
+from tests.reconcile.planning import run_of
+from tests.report.test_markdown import HOSTILE, hostile_plan, large
 
 
 class Page(HTMLParser):
@@ -38,13 +40,15 @@ class Page(HTMLParser):
     | st.sampled_from([HOSTILE, "</script><b onload=x>", "-->"])
 )
 def test_no_text_becomes_markup(text: str) -> None:
-    page, plain = (Page(plan_html(hostile_view(each), each, each)) for each in (text, "x"))
+    page, plain = (
+        Page(html(replace(hostile_plan(each), id=each, commit=each))) for each in (text, "x")
+    )
     assert (page.tags, page.names) == (plain.tags, plain.names)
     assert "".join(page.text.split("\n")).isprintable()
 
 
 def test_a_page_loads_nothing_and_shows_every_step() -> None:
-    text = plan_html(view(large(30, "archive-prod"), large(3, "archive-test")), "0" * 32, "c0ffee")
+    text = html(run_of(large(30, "archive-prod"), large(3, "archive-test"), commit="c0ffee"))
     page = Page(text)
     assert not page.names & {"src", "href", "action", "srcset", "style"}
     assert not re.search(r"@import|url\(|fetch|XMLHttp|innerHTML", text)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from hooksync.output.html import plan_html
-from hooksync.output.view import RunView
+from hooksync.reconcile.plan import Plan
+from hooksync.render.html import html
 from tests.lanes import covering
-from tests.report.test_markdown import large, view
+from tests.reconcile.planning import run_of
+from tests.report.test_markdown import large
 from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader, served
 
 pytestmark = pytest.mark.slow
@@ -30,9 +31,9 @@ def reader(browser: Browser, tmp_path: Path) -> Iterator[Reader]:
     reader.page.context.close()
 
 
-def written(plan: RunView, folder: Path) -> str:
+def written(plan: Plan, folder: Path) -> str:
     path = folder / "plan.html"
-    path.write_text(plan_html(plan, "0" * 32, None), encoding="utf-8")
+    path.write_text(html(plan), encoding="utf-8")
     return path.as_uri()
 
 
@@ -45,7 +46,7 @@ def shown(page: Page, what: str) -> int:
 def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(
     tmp_path: Path, reader: Reader
 ) -> None:
-    address = written(view(*(large(500, f"archive-{n}") for n in range(20))), tmp_path)
+    address = written(run_of(*(large(500, f"archive-{n}") for n in range(20))), tmp_path)
     reader.open(address)
     page = reader.page
     timing = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
@@ -78,7 +79,7 @@ def test_the_page_is_accessible(
     size: tuple[int, int], scheme: str, tmp_path: Path, reader: Reader
 ) -> None:
     reader.open(
-        written(view(large(30, "archive-prod"), large(3, "archive-test")), tmp_path), size, scheme
+        written(run_of(large(30, "archive-prod"), large(3, "archive-test")), tmp_path), size, scheme
     )
     for summary in reader.page.locator("summary:visible").all():
         summary.click()
@@ -94,7 +95,7 @@ class UnderJenkins(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Security-Policy", JENKINS)
         self.end_headers()
-        self.wfile.write(plan_html(view(large(30, "archive-prod")), "0" * 32, None).encode())
+        self.wfile.write(html(run_of(large(30, "archive-prod"))).encode())
 
     def log_message(self, *_: object) -> None:
         pass

@@ -8,22 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooksync.core.errors import HooksyncError, Problem, ServiceError
+from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
-from hooksync.output.markdown import LIMIT, fence, markdown
-from hooksync.output.view import RunView, TenancyView, view_of_plan
-from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import (
-    Outcome,
-    TenancyOutcome,
-    TenancyPlan,
-    UnreadTenancy,
-    not_begun,
-)
+from hooksync.reconcile.diff import DiffOptions, make_plan, unread
+from hooksync.reconcile.plan import Outcome, Plan, TenancyPlan, not_begun
+from hooksync.render.markdown import LIMIT, fence, markdown
 from tests.lanes import sampled
 from tests.makers import MOVED, declared, live, tenancy
-from tests.reconcile.planning import made, planned
+from tests.reconcile.planning import made, planned, run_of
 
 HOSTILE = (
     "```\n~~~\n</details><!-- x --> @octocat [a](https://evil.example) www.evil.example ::error::x"
@@ -101,18 +94,10 @@ def the_plan() -> TenancyPlan:
     return planned(owner, there, made("1" * 32, wanted[1]))
 
 
-def view(
-    *tenancies: TenancyView, warnings: tuple[Problem, ...] = (), sources: str = "hooks.yaml"
-) -> RunView:
-    return RunView(tenancies, "2026-01-02T03:04:05Z", sources, warnings)
-
-
-def large(number: int, name: str = "prod") -> TenancyView:
+def large(number: int, name: str = "prod") -> TenancyPlan:
     wanted = [declared(f"https://ours.example/hook/{n}", name=f"hook-{n}") for n in range(number)]
     there = [live(f"{n:032x}", f"https://old.example/hook/{n}") for n in range(number // 10)]
-    return view_of_plan(
-        make_plan(replace(tenancy(*wanted), name=name), tuple(there), DiffOptions())
-    )
+    return make_plan(replace(tenancy(*wanted), name=name), tuple(there), DiffOptions())
 
 
 def assert_well_formed(text: str) -> list[str]:
@@ -146,10 +131,7 @@ def assert_well_formed(text: str) -> list[str]:
 def test_a_plan_has_the_expected_markdown() -> None:
     refusal = Problem("prod: would unsubscribe too much", "check the file")
     doubt = Problem("`x` is doubtful", "fix it", tenancy().location)
-    assert (
-        markdown(view(view_of_plan(replace(the_plan(), refusals=(refusal,))), warnings=(doubt,)))
-        == PLAN
-    )
+    assert markdown(run_of(replace(the_plan(), refusals=(refusal,)), warnings=(doubt,))) == PLAN
     assert_well_formed(PLAN)
 
 
@@ -157,44 +139,41 @@ def test_a_failed_apply_has_the_expected_markdown() -> None:
     plan = make_plan(
         tenancy(declared("https://ours.example/alert", name="alert")), (), DiffOptions()
     )
-    outcome = TenancyOutcome(
-        plan, (Outcome(plan.steps[0], "failed", "it broke", "fix it"),), plan.steps
-    )
-    assert markdown(view(view_of_plan(outcome.plan, outcome=outcome)), is_report=True) == FAILED
+    [step] = plan.steps
+    failed = replace(step, outcome=Outcome("failed", "it broke", "fix it"))
+    applied = replace(plan, steps=(failed,), differences=plan.steps)
+    assert markdown(run_of(applied, format="hooksync.report/1")) == FAILED
     assert_well_formed(FAILED)
 
 
 def test_a_step_that_was_not_tried_does_not_look_done() -> None:
-    text = markdown(view(view_of_plan(the_plan(), outcome=not_begun(the_plan()))), is_report=True)
+    text = markdown(run_of(not_begun(the_plan()), format="hooksync.report/1"))
     assert text.count("!     outcome              not tried\n") == 3
 
 
 def test_no_changes_are_one_line() -> None:
     plan = planned(tenancy(declared()), [live()], made("1" * 32, declared()))
-    same = view_of_plan(plan)
-    for is_report, kind in ((False, "plan"), (True, "apply")):
+    for form, kind in (("plan", "plan"), ("report", "apply")):
         text = (
             f"<!-- hooksync:{kind} -->\n### hooksync {kind}\n\nNo changes. 1 tenancy matches"
             " hooks.yaml; 1 unchanged.\n"
         )
-        assert markdown(view(same), is_report=is_report) == text
-    assert "=   catalogue" in markdown(view(same), shows_kept=True)
+        assert markdown(run_of(plan, format=f"hooksync.{form}/1")) == text
+    assert "=   catalogue" in markdown(run_of(plan), shows_kept=True)
 
 
 def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> None:
-    unread = UnreadTenancy(tenancy(declared()), ServiceError(Problem("GET -> 500: oops", "look")))
-    text = markdown(view(view_of_plan(unread)))
+    problems = (Problem("GET -> 500: oops", "look"),)
+    text = markdown(run_of(unread(tenancy(declared()), problems)))
     assert "**errors**\n\n- <code>prod&#58; GET -&#62; 500&#58; oops</code>\n  fix: look\n" in text
     assert "!   nothing planned" in text
 
 
 def test_refusals_and_errors_stay_if_steps_are_left_out() -> None:
     refusals = [Problem(f"refusal number {n}", "fix it") for n in range(50)]
-    one = replace(
-        large(1_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "fix it"))
-    )
+    one = replace(large(1_000), refusals=tuple(refusals), errors=(Problem("the error", "fix it"),))
     text = markdown(
-        view(one, warnings=tuple(Problem(f"warning {n} " * 50, "x") for n in range(2_000)))
+        run_of(one, warnings=tuple(Problem(f"warning {n} " * 50, "x") for n in range(2_000)))
     )
     assert_well_formed(text)
     assert all(f"refusal number {n}\n" in text for n in range(50))
@@ -202,7 +181,7 @@ def test_refusals_and_errors_stay_if_steps_are_left_out() -> None:
     assert re.search(r"^- [0-9]+ more left out here\.$", text, re.MULTILINE)
 
 
-def hostile_view(text: str, *, many: int = 1) -> RunView:
+def hostile_plan(text: str, *, many: int = 1, is_report: bool = False) -> Plan:
     there = tuple(
         LiveSubscription(f"{text}{n}", live(url=text).url, Trigger(text or "X"), True)
         for n in range(many)
@@ -214,12 +193,18 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
         server=replace(tenancy().server, base_url=text),
     )
     plan = make_plan(owner, there, DiffOptions())
-    bad = Problem(text, text, owner.location._replace(file=text))
-    results = tuple(Outcome(step, "failed", text, text) for step in plan.steps)
-    made = view_of_plan(
-        replace(plan, refusals=(bad,)), outcome=TenancyOutcome(plan, results, plan.steps, text)
+    bad = (Problem(text, text, replace(owner.location, file=text)),)
+    failed = Outcome("failed", text, text)
+    applied = replace(
+        plan,
+        steps=tuple(replace(step, outcome=failed) for step in plan.steps),
+        differences=plan.steps,
+        not_verified=text,
+        refusals=bad,
+        errors=bad,
     )
-    return view(replace(made, error=ServiceError(bad)), warnings=(bad,), sources=text)
+    form = "hooksync.report/1" if is_report else "hooksync.plan/1"
+    return run_of(applied, warnings=bad, sources=text, format=form)
 
 
 @settings(deadline=None)
@@ -227,10 +212,9 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
     st.text() | st.text(alphabet="`~\n<>@[]()!-+#&;:/w.a\r\u2028\u202e\ud800 ") | st.just(HOSTILE)
 )
 def test_no_text_breaks_the_markdown(text: str) -> None:
-    hostile = hostile_view(text)
-    assert_well_formed(markdown(hostile))
-    assert_well_formed(markdown(hostile, is_report=True))
-    same = view(view_of_plan(make_plan(tenancy(), (), DiffOptions())), sources=text)
+    assert_well_formed(markdown(hostile_plan(text)))
+    assert_well_formed(markdown(hostile_plan(text, is_report=True)))
+    same = run_of(make_plan(tenancy(), (), DiffOptions()), sources=text)
     assert_well_formed(markdown(same))
 
 
@@ -239,8 +223,8 @@ def test_no_text_breaks_the_markdown(text: str) -> None:
 )
 @pytest.mark.slow
 def test_one_very_long_text_leaves_room_for_the_others(text: str) -> None:
-    hostile = hostile_view(text, many=8)
-    for written in (markdown(hostile), markdown(hostile, is_report=True)):
+    for is_report in (False, True):
+        written = markdown(hostile_plan(text, many=8, is_report=is_report))
         assert_well_formed(written)
         assert "more characters" in written
         assert "\n```" in written
@@ -255,7 +239,7 @@ def test_a_fence_is_longer_than_any_run_of_backticks() -> None:
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
 @pytest.mark.slow
 def test_every_step_is_shown_or_counted_as_left_out(sizes: list[int]) -> None:
-    text = markdown(view(*(large(size, f"tenancy-{n}") for n, size in enumerate(sizes))))
+    text = markdown(run_of(*(large(size, f"tenancy-{n}") for n, size in enumerate(sizes))))
     outside = assert_well_formed(text)
     titles = re.findall("^tenancy-([0-9]+)   ", text, re.MULTILINE)
     assert [*map(int, titles)] == [*range(len(titles))]

@@ -10,20 +10,21 @@ import jsonschema
 import pytest
 
 from hooksync.cli.terminal import coloured
-from hooksync.core.errors import Problem, SecretError, ServiceError
-from hooksync.core.model import HookUrl, SecretRef, Server, Trigger
+from hooksync.core.errors import Problem
+from hooksync.core.model import HookUrl, SecretRef, Trigger
 from hooksync.core.record import replace
+from hooksync.core.run_flags import NO_FLAGS
 from hooksync.core.schema import read_schema
-from hooksync.output.html import plan_html
-from hooksync.output.markdown import escaped, markdown
-from hooksync.output.plan_json import plan_json
-from hooksync.output.text import plain, plan_lines, question, report_lines
-from hooksync.output.view import RunView, view_of_plan
-from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import Outcome, ReasonCode, TenancyOutcome, TenancyPlan, UnreadTenancy
+from hooksync.reconcile.diff import DiffOptions, make_plan, unread
+from hooksync.reconcile.plan import Outcome, Plan, ReasonCode, Selection, TenancyPlan
+from hooksync.reconcile.refusals import step_warnings
+from hooksync.render.html import html
+from hooksync.render.markdown import escaped, markdown
+from hooksync.render.renderers import plan_json
+from hooksync.render.text import plain, plan_lines, question, report_lines
 from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
-from tests.reconcile.planning import VALUE, made, planned, unconfirmed
+from tests.reconcile.planning import VALUE, made, planned, run_of, unconfirmed
 
 VARIABLES = ("ALERT_SECRET", "CATALOGUE_SECRET", "HOOK_SECRET")
 
@@ -69,8 +70,7 @@ def kept(*, known: bool = True) -> TenancyPlan:
     return planned(tenancy(declared()), [live()], *records)
 
 
-def view(*tenancies: object, warnings: tuple[Problem, ...] = ()) -> RunView:
-    return RunView(tenancies, "2026-01-02T03:04:05Z", "hooks.yaml", warnings)
+OOPS = (Problem("GET -> 500: oops", "look"),)
 
 
 PLAN = """\
@@ -96,12 +96,12 @@ Plan: 1 to subscribe, 1 to resubscribe, 2 to REMOVE; 1 unchanged, 1 left alone.
 
 def test_a_plan_has_the_expected_text() -> None:
     plan = a_plan()
-    assert plain(plan_lines(view(view_of_plan(plan)))) == PLAN
+    assert plain(plan_lines(run_of(plan))) == PLAN
 
 
 def test_kept_subscriptions_are_shown_on_request() -> None:
     plan = a_plan()
-    text = plain(plan_lines(view(view_of_plan(plan)), shows_kept=True))
+    text = plain(plan_lines(run_of(plan), shows_kept=True))
     assert (
         "=   same                MOVED          aaaaaaaa\n      url                 "
         " https://ours.example/same\n" in text
@@ -115,7 +115,7 @@ def test_the_description_of_a_declared_subscription_is_shown() -> None:
     )
     kept = replace(declared("https://ours.example/same", name="same"), description="team B")
     there = live("aaaaaaaa" + "0" * 24, "https://ours.example/same", MOVED)
-    shown = view(view_of_plan(make_plan(tenancy(told, kept), (there,), DiffOptions())))
+    shown = run_of(make_plan(tenancy(told, kept), (there,), DiffOptions()))
     fields = "      description          for the\\ncatalogue\n"
     assert fields in plain(plan_lines(shown))
     assert "team B" not in plain(plan_lines(shown))
@@ -125,19 +125,21 @@ def test_the_description_of_a_declared_subscription_is_shown() -> None:
 
 def test_remove_first_has_its_own_symbol() -> None:
     plan = a_plan(replacement="remove-first")
-    text = plain(plan_lines(view(view_of_plan(plan))))
+    text = plain(plan_lines(run_of(plan)))
     assert "-/+ catalogue           INDEXED        replaces 9495ddbf, old one removed first" in text
 
 
 def test_no_changes_are_one_line_if_everything_was_compared() -> None:
-    one = view_of_plan(kept())
+    one = kept()
     same = "No changes. 1 tenancy matches hooks.yaml; 1 unchanged.\n"
-    assert plain(plan_lines(view(one))) == same
-    assert plain(plan_lines(view(one, one))).startswith("No changes. 2 tenancies match hooks.yaml;")
-    unknown = plain(plan_lines(view(view_of_plan(kept(known=False)))))
+    assert plain(plan_lines(run_of(one))) == same
+    assert plain(plan_lines(run_of(one, one))).startswith(
+        "No changes. 2 tenancies match hooks.yaml;"
+    )
+    unknown = plain(plan_lines(run_of(kept(known=False))))
     assert unknown == "No changes to make; not compared: 1 secret; 0 unchanged.\n"
     lagging = planned(tenancy(declared()), [], made("1" * 32, declared(), is_listed=False))
-    text = plain(plan_lines(view(view_of_plan(lagging))))
+    text = plain(plan_lines(run_of(lagging)))
     assert text == "No changes to make; not listed yet: 1; 1 unchanged.\n"
 
 
@@ -163,8 +165,8 @@ def test_each_reason_is_the_same_in_text_and_json(code: str) -> None:
     text, there, records = REASONS[code]
     options = DiffOptions(replace=("*",) if code == "requested" else ())
     owner = tenancy(declared(), unknown_secret="replace")
-    shown = view(view_of_plan(planned(owner, there, *records, options=options)))
-    document = json.loads(plan_json(shown, {}, "0" * 32))
+    shown = run_of(planned(owner, there, *records, options=options))
+    document = json.loads(plan_json(shown))
     jsonschema.validate(document, read_schema("plan"))
     found = [each for step in document["tenancies"][0]["steps"] for each in step["reasons"]]
     assert {"code": code, "text": text} in found
@@ -174,15 +176,15 @@ def test_each_reason_is_the_same_in_text_and_json(code: str) -> None:
 
 
 def test_an_unread_tenancy_is_never_called_unchanged() -> None:
-    unread = UnreadTenancy(tenancy(declared()), ServiceError(Problem("GET -> 500: oops", "look")))
-    text = plain(plan_lines(view(view_of_plan(unread))))
+    failed = unread(tenancy(declared()), OOPS)
+    text = plain(plan_lines(run_of(failed)))
     assert "not read, 1 declared" in text
     assert text.endswith("0 unchanged; 1 tenancy not planned.\n")
 
 
 def test_colours_depend_on_the_step_and_change_no_letter() -> None:
     plan = a_plan()
-    text = coloured(plan_lines(view(view_of_plan(plan))))
+    text = coloured(plan_lines(run_of(plan)))
     assert re.sub("\x1b\\[[0-9;]*m", "", text) == PLAN
     assert "\x1b[32m+   ingest-alert" in text
     assert "\x1b[33m+/- catalogue" in text
@@ -191,18 +193,14 @@ def test_colours_depend_on_the_step_and_change_no_letter() -> None:
     assert text.count("\x1b[0m") == 5  # four steps and the line about those left alone
 
 
-def finished(*results: str, **settings: object) -> RunView:
+def finished(*results: str, **settings: object) -> Plan:
     plan = a_plan()
-    outcomes = tuple(
-        Outcome(
-            step,
-            result,
-            detail="it broke" if result in ("failed", "half-done") else "",
-            fix="fix it",
-        )
-        for step, result in zip(plan.steps, results, strict=True)
-    )
-    return view(view_of_plan(plan, outcome=TenancyOutcome(plan, outcomes, **settings)))
+    steps = []
+    for step, result in zip(plan.steps, results, strict=True):
+        detail = "it broke" if result in ("failed", "half-done") else ""
+        outcome = Outcome(result, detail, "fix it")  # type: ignore[arg-type]
+        steps.append(replace(step, outcome=outcome))
+    return run_of(replace(plan, steps=tuple(steps), **settings), format="hooksync.report/1")
 
 
 def test_a_report_sums_up_the_run_and_states_its_verification() -> None:
@@ -238,9 +236,8 @@ def test_a_report_names_failed_steps_with_their_fix() -> None:
 
 def test_a_report_names_the_verified_tenancies_if_one_could_not_be_read() -> None:
     done = finished("done", "done", "done", "done", "unchanged", "unchanged")
-    error = ServiceError(Problem("GET -> 500: oops", "look"))
-    unread = view_of_plan(UnreadTenancy(tenancy(declared(), name="other"), error))
-    text = plain(report_lines(replace(done, tenancies=(*done.tenancies, unread))))
+    failed = unread(tenancy(declared(), name="other"), OOPS)
+    text = plain(report_lines(replace(done, tenancies=(*done.tenancies, failed))))
     assert text.endswith(
         "1 left alone; 1 tenancy not planned.\nVerified: prod: live matches declared.\n"
     )
@@ -258,14 +255,14 @@ def test_a_report_names_subscriptions_that_still_differ() -> None:
     assert text.endswith("Not as declared: prod: 1 subscription\n+   ingest-alert  INGEST_FAILED\n")
 
 
-def with_strangers(number: int) -> RunView:
-    """Return a view of a plan that leaves `number` subscriptions alone."""
+def with_strangers(number: int) -> Plan:
+    """Return a plan that leaves `number` subscriptions alone."""
     strangers = tuple(
         live(f"{index:032x}", f"https://vendor.example/{index}") for index in range(number)
     )
     one = declared("https://ours.example/a")
     there = (*strangers, live("f" * 32, one.url.full))
-    return view(view_of_plan(planned(tenancy(one, owns="made"), there, made("f" * 32, one))))
+    return run_of(planned(tenancy(one, owns="made"), there, made("f" * 32, one)))
 
 
 def test_subscriptions_left_alone_are_one_line_with_their_number() -> None:
@@ -283,14 +280,14 @@ def test_subscriptions_left_alone_are_one_line_with_their_number() -> None:
 def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
     owner = tenancy(declared(), owns="made")
     there = [live("1" * 32), live("2" * 32)]
-    shown = view(view_of_plan(planned(owner, there, made("1" * 32, declared()))))
+    shown = run_of(planned(owner, there, made("1" * 32, declared())))
     assert (
         plain(plan_lines(shown)) == "prod   eu.preservica.com / BRAMA   2 live, 1 declared\n\n"
         ".   catalogue           MOVED          22222222   duplicate, not in the state\n"
         "      url                  https://hooks.example.org/a\n\n"
         "No changes to make; not as declared: 1 duplicate left alone; 1 unchanged, 1 left alone.\n"
     )
-    [warning] = shown.all_warnings
+    [warning] = step_warnings(shown.tenancies, NO_FLAGS, has_state=True)
     assert warning.what.startswith("prod/catalogue/MOVED is live twice")
     assert "--replace prod/catalogue/MOVED" in warning.fix
     assert shown.has_drift
@@ -303,63 +300,61 @@ def test_subscriptions_left_alone_are_one_line_in_markdown_too() -> None:
 
 
 def test_every_form_of_a_plan_names_what_was_selected() -> None:
-    part = replace(view(view_of_plan(a_plan())), selection=("prod", "prod/catalogue/*"))
+    part = replace(run_of(a_plan()), selection=Selection(("prod",), ("prod/catalogue/*",)))
     line = "Only prod, prod/catalogue/*"
     assert plain(plan_lines(part)).startswith(f"{line}\n\n")
     assert escaped(line) in markdown(part)
-    assert f"<p>{line}</p>" in plan_html(part, "1" * 32, None)
+    assert f"<p>{line}</p>" in html(part)
 
 
 def test_a_tenancy_that_was_read_does_not_count_as_not_planned_if_a_secret_is_missing() -> None:
-    missing = SecretError(Problem("env:ALERT_SECRET is not set", "set it"))
-    text = plain(plan_lines(view(view_of_plan(replace(a_plan(), error=missing)))))
+    missing = (Problem("env:ALERT_SECRET is not set", "set it"),)
+    text = plain(plan_lines(run_of(replace(a_plan(), errors=missing))))
     assert "not planned" not in text
 
 
 def test_without_a_state_a_plan_never_says_who_made_a_subscription() -> None:
     plan = make_plan(tenancy(owns="made"), [live()], DiffOptions(), History(is_kept=False))
-    text = plain(plan_lines(view(view_of_plan(plan)), shows_kept=True))
+    text = plain(plan_lines(run_of(plan), shows_kept=True))
     assert ".   not declared " in text
     assert "state" not in text
 
 
 def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -> None:
     done = replace(
-        finished("done", "done", "done", "done", "unchanged", "unchanged"), is_targeted=True
+        finished("done", "done", "done", "done", "unchanged", "unchanged"),
+        selection=Selection(target=("*",)),
     )
     assert plain(report_lines(done)).endswith(
         "\nVerified: the targeted subscriptions match declared.\n"
     )
-    same = view(view_of_plan(kept()))
-    text = plain(plan_lines(replace(same, is_targeted=True)))
-    assert (
-        text
-        == "No changes. The targeted subscriptions of 1 tenancy match hooks.yaml; 1 unchanged.\n"
-    )
+    same = run_of(kept())
+    text = plain(plan_lines(replace(same, selection=Selection(target=("*",)))))
+    matching = "The targeted subscriptions of 1 tenancy match hooks.yaml; 1 unchanged.\n"
+    assert text == f"Only *\n\nNo changes. {matching}"
 
 
 def test_the_question_counts_changes_and_names_url_and_trigger_of_each_removal() -> None:
-    one = view_of_plan(a_plan())
+    one = a_plan()
     removed = (
         "REMOVE MOVED 77aa01c2   no longer declared, made by hooksync   https://ours.example/old?key=***\n"
         "REMOVE MOVED bbbbbbbb   duplicate, made by hooksync   https://ours.example/same\n"
     )
     line = "prod (eu.preservica.com / BRAMA): 1 to subscribe, 1 to resubscribe, 2 to REMOVE."
     asks = " Type yes to apply: "
-    assert question(view(one)) == f"{removed}{line}{asks}"
-    server = Server("${HOST}", "https://other.example")
-    other = replace(one, tenancy=replace(one.tenancy, name="b", tenant=None, server=server))
+    assert question(run_of(one)) == f"{removed}{line}{asks}"
+    other = replace(one, name="b", tenant=None, server="other.example")
     second = line.replace("prod (eu.preservica.com / BRAMA)", "b (other.example)")
     refused = replace(one, refusals=(Problem("too much", "no"),))
-    assert question(view(one, refused, other)) == f"{removed}{line}\n{removed}{second}{asks}"
+    assert question(run_of(one, refused, other)) == f"{removed}{line}\n{removed}{second}{asks}"
 
 
 def test_the_table_of_many_tenancies_names_those_that_differ_or_failed() -> None:
-    unread = UnreadTenancy(tenancy(declared()), ServiceError(Problem("GET -> 500: oops", "look")))
-    one = view_of_plan(a_plan())
-    tenancies = [view_of_plan(kept()), one, view_of_plan(unread), *[view_of_plan(kept())] * 3]
-    assert "tenancy  outcome" not in plain(plan_lines(view(*tenancies[:5])))
-    text = plain(plan_lines(view(*tenancies)))
+    failed = unread(tenancy(declared()), OOPS)
+    one = a_plan()
+    tenancies = [kept(), one, failed, *[kept()] * 3]
+    assert "tenancy  outcome" not in plain(plan_lines(run_of(*tenancies[:5])))
+    text = plain(plan_lines(run_of(*tenancies)))
     assert re.search(
         "\ntenancy  outcome *\nprod +changes +1 to subscribe, 1 to resubscribe, 2 to REMOVE\nprod +error *\n\n",
         text,
@@ -383,5 +378,5 @@ def test_a_trigger_with_odd_white_space_cannot_pass_for_columns(name: str, shown
         tenancy(), [live("1" * 32, "https://h.example/", Trigger(name))], DiffOptions()
     )
     assert f"-   not declared        {shown:<14} 11111111   not in the state\n" in plain(
-        plan_lines(view(view_of_plan(made)))
+        plan_lines(run_of(made))
     )

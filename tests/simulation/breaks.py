@@ -42,20 +42,20 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove every duplicate",
         "reconcile/diff.py",
-        "            if is_requested or is_ours:\n",
-        "            if True:\n",
+        'action: planned.Action = "unsubscribe" if is_requested or is_ours else "leave"',
+        'action: planned.Action = "unsubscribe"',
     ),
     Break(
         "remove nothing that is not declared",
         "reconcile/diff.py",
-        "        return planned.Unsubscribe(live, (reason,))",
-        "        return planned.Leave(live, (reason,))",
+        '        return self.live_step("unsubscribe", live, reason)\n',
+        '        return self.live_step("leave", live, reason)\n',
     ),
     Break(
         "exit 0 always",
-        "api/run.py",
-        "        if self.has_changed:\n            return ExitCode.PARTLY_APPLIED",
-        "        if self.has_changed:\n            return ExitCode.DONE",
+        "reconcile/plan.py",
+        "    if plan.has_changed:\n        return ExitCode.PARTLY_APPLIED",
+        "    if plan.has_changed:\n        return ExitCode.DONE",
     ),
     Break(
         "call every secret the same",
@@ -72,7 +72,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove the old half first",
         "reconcile/apply.py",
-        'removes_first = self.plan.tenancy.replacement == "remove-first"',
+        'removes_first = self.plan.replacement == "remove-first"',
         "removes_first = True",
     ),
     Break(
@@ -103,8 +103,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove what is not declared before all else exists",
         "reconcile/apply.py",
-        "            return absent\n",
-        "            return ()\n",
+        "in absent else []\n    return absent\n",
+        "in absent else []\n    return ()\n",
         begin=200,
     ),
     Break(
@@ -133,7 +133,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "exit 0 of a plan that compared no secret",
-        "output/view.py",
+        "reconcile/plan.py",
         "step.is_drift or step.has_unknown_secret or step.is_unlisted for step",
         "step.is_drift for step",
     ),
@@ -164,7 +164,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "find no difference in the end",
         "reconcile/planner.py",
-        "tuple(step for step in after.steps if _is_news(step, known[name]))",
+        "tuple(step for step in after.steps if _is_news(step, ids))",
         "()",
     ),
     Break(

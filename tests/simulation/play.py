@@ -41,6 +41,7 @@ from tests.laws import (
     Remembered,
     Run,
     broken_by,
+    outcome,
 )
 from tests.memory_backend import PassiveStore
 from tests.simulation.disk import Disk, FarBackend, Store
@@ -413,19 +414,19 @@ class Play:
         if run.verb not in ("apply", "adopt") or state != OWN:
             return
         known = self._state(state)
-        is_unwritten = run.code is None or bool(run.result and run.result["error"])
+        is_unwritten = run.code is None or bool(run.result and run.result["errors"])
         if (is_unwritten or run.verb == "adopt") and known:
             self.unsettled = Counter({each.address: each.applies for each in known.unsettled})
             return
         for one in run.told:
-            for step in one["steps"] if not one["error"] else ():
+            for step in one["steps"] if not one["errors"] else ():
                 address = step["address"]
                 if step["action"] in ("unsubscribe", "leave"):
                     continue  # a duplicate: it is not made again
-                if step["outcome"] == "unsettled":
+                if step["outcome"]["result"] == "unsettled":
                     before = 0 if address in run.replaced else self.unsettled[address]
                     self.unsettled[address] = before + 1
-                elif step["outcome"] != "not-attempted":
+                elif step["outcome"]["result"] != "not-attempted":
                     self.unsettled[address] = 0
 
     def _note_made(self) -> None:
@@ -559,7 +560,7 @@ def _taken_for_own(run: Run) -> set[str]:
         made_here |= {one.id for one in made}
         if moment.call == "subscribe" and moment.status == 200 and moment.named is None:
             nameless |= {(one.tenant, one.place) for one in made}
-    taken = {step["new_id"] for one in run.told for step in one["steps"] if step.get("new_id")}
+    taken = {outcome(step).get("new_id") for one in run.told for step in one["steps"]} - {None}
     known = {entry.id for entry in run.remembered}
     for entry in run.remembers or ():  # a killed run has no report
         if not entry.is_unconfirmed and entry.id not in known:

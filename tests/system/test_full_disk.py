@@ -84,7 +84,9 @@ def state_of(folder: Path) -> Any:
 
 
 def outcomes(report: Any) -> list[str]:
-    return [step["outcome"] for tenancy in report["tenancies"] for step in tenancy["steps"]]
+    return [
+        step["outcome"]["result"] for tenancy in report["tenancies"] for step in tenancy["steps"]
+    ]
 
 
 def assert_told(err: str, path: str, reason: str) -> None:
@@ -162,7 +164,7 @@ def test_nothing_is_changed_if_the_state_cannot_be_written(
     assert files(place.folder) == before
     assert calls(place, "subscribe") == 1  # by the first run
     if form == "json":
-        assert_fits(failed.json, "report")
+        assert_fits(failed.json, "plan")
         assert sorted(outcomes(failed.json)) == ["not-attempted", "unchanged"]
         assert failed.json["error"]
     else:

@@ -111,7 +111,7 @@ def apply(place: Place, fails: Fails, screen: Screen | None = None) -> Ended:
 
 def outcomes(report: dict[str, object]) -> list[str]:
     [told] = report["tenancies"]  # type: ignore[misc]
-    return [step["outcome"] for step in told["steps"]]  # type: ignore[index]
+    return [step["outcome"]["result"] for step in told["steps"]]  # type: ignore[index]
 
 
 BUGS = [
@@ -165,7 +165,8 @@ def test_an_error_in_one_tenancy_stops_the_others_and_all_outcomes_are_reported(
     ended = apply(place, at("POST subscriptions", "after", 4, MemoryError()))
     assert ended.code == 4
     told = {
-        one["name"]: [step["outcome"] for step in one["steps"]] for one in ended.report["tenancies"]
+        one["name"]: [step["outcome"]["result"] for step in one["steps"]]
+        for one in ended.report["tenancies"]
     }  # type: ignore[attr-defined]
     assert sorted(told["prod"] + told["other"]) == ["not-attempted"] * 8 + ["unsettled"] * 4
     assert ended.said.count("error: unforeseen: MemoryError") == 1

@@ -8,12 +8,11 @@ from typing import Literal
 
 from hooksync import __version__
 from hooksync.core.errors import ExitCode, Problem, counted
-from hooksync.core.model import DeclaredSubscription
+from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
-from hooksync.output.json_text import to_text
-from hooksync.output.text import Line, Style
-from hooksync.receivers.challenges import ProbeResult
+from hooksync.render.json_text import to_text
+from hooksync.render.text import Line, Style
 
 FORMAT = "hooksync.check/1"
 
@@ -108,7 +107,7 @@ def check_json(
         "tenancies": tenancies,
         "findings": findings,
         "summary": _counts(findings),
-        "warnings": [problem.line for problem in warnings],
+        "warnings": [*warnings],
     }
     return to_text(document)
 

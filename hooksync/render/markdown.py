@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hooksync.core.errors import Problem
 from hooksync.core.redaction import printable
-from hooksync.output.text import (
+from hooksync.reconcile.plan import Plan
+from hooksync.render.text import (
     Line,
     failures,
     plan_items,
@@ -22,7 +23,6 @@ from hooksync.output.text import (
     summary,
     verification,
 )
-from hooksync.output.view import RunView
 
 LIMIT = 65_536  # bytes of UTF-8 that a comment on GitHub may have
 # bytes for our text: a workflow adds lines of its own, and Windows ends each line with two bytes
@@ -38,20 +38,17 @@ _AUTOLINKED = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 
 
-def markdown(view: RunView, *, shows_kept: bool = False, is_report: bool = False) -> str:
-    """Write a plan: its summary and problems first, then as many steps as there is room for.
-
-    `is_report`: the view is that of an apply, so the title and the refusals say so.
-    """
-    kind = "apply" if is_report else "plan"
+def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
+    """Write a plan: its summary and problems first, then as many steps as there is room for."""
+    kind = "apply" if plan.is_report else "plan"
     lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # so bots find it
-    state = [text for _, text in state_lines(view)]
-    for text in [*selection_texts(view), summary(view), *state]:
+    state = [text for _, text in state_lines(plan)]
+    for text in [*selection_texts(plan), summary(plan), *state]:
         lines += [escaped(_cut(text)), ""]
-    for title, problems in problems_of(view, "refused" if is_report else "apply would refuse"):
+    for title, problems in problems_of(plan):
         lines += _problem_list(title, problems)
-    items = plan_items(view, shows_kept=shows_kept)
-    verified = [*verification(view)]
+    items = plan_items(plan, shows_kept=shows_kept)
+    verified = [*verification(plan)]
     if verified:
         items.insert(0, [*verified, ("", "")])
     lines += _steps_block(items, _ROOM - _size(lines))
@@ -70,11 +67,11 @@ def _steps_block(items: Sequence[Sequence[Line]], room: int) -> list[str]:
     return [f"{mark}diff", *shown, mark, *more]
 
 
-def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, Sequence[Problem]]]:
+def problems_of(plan: Plan) -> Iterator[tuple[str, Sequence[Problem]]]:
     """List the problems under their titles, most urgent first."""
-    yield "errors", [*view.error_problems, *failures(view)]
-    yield refused, view.refusals
-    yield "warnings", view.all_warnings
+    yield "errors", [*plan.all_errors, *failures(plan)]
+    yield "refused" if plan.is_report else "apply would refuse", plan.all_refusals
+    yield "warnings", plan.warnings
 
 
 def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:

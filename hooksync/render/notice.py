@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
-from hooksync.output.json_text import digest
-from hooksync.output.text import failures, summary
-from hooksync.output.view import RunView, Summary, TenancyView
-from hooksync.reconcile.context import Origin
+from hooksync.reconcile.context import RunOrigin
+from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan
+from hooksync.render.json_text import digest
+from hooksync.render.text import failures, summary
 
 NoticeForm = Literal["json", "slack", "teams"]
 NOTICE_FORMAT = "hooksync.notice/1"
@@ -33,30 +33,28 @@ _EVENTS = {
 }
 _CARD = "application/vnd.microsoft.card.adaptive"
 
-_OUTCOMES: tuple[Summary, ...] = get_args(Summary)  # the most urgent last
-
 
 class Ending(Record, frozen=True):
     """How a command ended."""
 
     command: str
     code: ExitCode
-    view: RunView | None  # None: the command failed before it had a view
-    problems: tuple[Problem, ...]  # that are not in the view
+    plan: Plan | None  # None: the command failed before it had a plan
+    problems: tuple[Problem, ...]  # that are not in the plan
     begun: float  # seconds since 1970
     ended: float  # seconds since 1970
-    origin: Origin
+    origin: RunOrigin
 
     @property
     def event(self) -> str | None:
         """The event that a notice reports; None: there is nothing to report."""
         if self.code not in SUCCESSES:
             return _EVENTS.get(self.code, "failed")
-        if self.view is None:
+        if self.plan is None:
             return None
         if self.command == "apply":
-            return "applied" if self.view.has_changes else None
-        return "drift" if self.view.has_drift else None
+            return "applied" if self.plan.has_changes else None
+        return "drift" if self.plan.has_drift else None
 
     def notice(self) -> dict[str, Any]:
         """Return the notice in the format `hooksync.notice/1`."""
@@ -67,16 +65,16 @@ class Ending(Record, frozen=True):
 
     def _outcome(self) -> dict[str, Any]:
         """Return the fields that the fingerprint covers. Equal outcomes have equal fingerprints."""
-        view = self.view
+        plan = self.plan
         problems = list(self.problems)
-        tenancies: Sequence[TenancyView] = ()
+        tenancies: Sequence[TenancyPlan] = ()
         counts: Mapping[str, int] = {}
         in_words = ""
-        if view:
-            problems += (*view.error_problems, *view.refusals, *failures(view))
-            tenancies = view.tenancies
-            counts = view.results() or view.counts()
-            in_words = _line(summary(view))
+        if plan:
+            problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
+            tenancies = plan.tenancies
+            counts = plan.results() or plan.counts()
+            in_words = _line(summary(plan))
         listed, others = _listed(tenancies)
         return {
             "format": NOTICE_FORMAT,
@@ -87,7 +85,7 @@ class Ending(Record, frozen=True):
             "counts": dict(counts),
             "tenancies": listed,
             "other_tenancies": others,
-            "problems": [_line(each.line) for each in problems[:_MOST]],
+            "problems": [_problem(problem) for problem in problems[:_MOST]],
             "problems_left_out": len(problems[_MOST:]),
         }
 
@@ -118,24 +116,33 @@ class Ending(Record, frozen=True):
         }
 
 
-def _listed(tenancies: Sequence[TenancyView]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {"what": _line(problem.headline), "fix": _line(problem.fix)}
+
+
+def _listed(tenancies: Sequence[TenancyPlan]) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Return the most urgent tenancies that are not as declared, and count the rest by outcome."""
-    ordered = sorted(tenancies, key=lambda each: -_OUTCOMES.index(each.summary))
-    listed = [each for each in ordered if each.summary != "as declared"][:_MOST]
-    others = Counter(each.summary for each in ordered)
-    others.subtract(each.summary for each in listed)
-    counts = {outcome.replace(" ", "-"): number for outcome, number in (+others).items()}
-    return [_tenancy(each) for each in listed], counts
+    ordered = sorted(tenancies, key=_urgency)
+    listed = [tenancy for tenancy in ordered if tenancy.outcome != "as-declared"][:_MOST]
+    others: Counter[str] = Counter(tenancy.outcome or "" for tenancy in ordered)
+    others.subtract(tenancy.outcome or "" for tenancy in listed)
+    counts = {outcome: number for outcome, number in others.items() if number}
+    return [_tenancy(tenancy) for tenancy in listed], counts
 
 
-def _tenancy(one: TenancyView) -> dict[str, Any]:
-    counts = one.results() or one.counts()
+def _urgency(tenancy: TenancyPlan) -> int:
+    """Return a sort key: the most urgent tenancies come first."""
+    return -TENANCY_RESULTS.index(tenancy.outcome or "as-declared")
+
+
+def _tenancy(tenancy: TenancyPlan) -> dict[str, Any]:
+    counts = tenancy.results() or tenancy.counts()
     return {
-        "name": _line(one.name),
-        "where": _line(one.tenancy.where),
-        "outcome": one.summary.replace(" ", "-"),
+        "name": _line(tenancy.name),
+        "where": _line(tenancy.where),
+        "outcome": tenancy.outcome,
         "counts": {name: counts[name] for name in counts if name not in ("keep", "unchanged")},
-        "reasons": dict(one.reasons()),
+        "reasons": dict(tenancy.reasons()),
     }
 
 
@@ -147,7 +154,8 @@ def _lines(notice: Mapping[str, Any]) -> Iterator[str]:
         yield f"{one['name']} ({one['where']}): {_counted({one['outcome']: '', **one['counts']})}"
     if notice["other_tenancies"]:
         yield f"other tenancies: {_counted(notice['other_tenancies'])}"
-    yield from notice["problems"]
+    for problem in notice["problems"]:
+        yield _line(f"{problem['what']} (fix: {problem['fix']})")
     if notice["problems_left_out"]:
         yield f"{notice['problems_left_out']} more problems"
 

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from hooksync.core.redaction import printable
-from hooksync.output.notice import SUCCESSES, Ending
-from hooksync.output.view import TenancyView
+from hooksync.reconcile.plan import TenancyPlan
+from hooksync.render.notice import SUCCESSES, Ending
 
 LAST_SUCCESS = "hooksync_last_success_time_seconds"
 
 _HELP = {
     "hooksync_pending_steps": "Steps that a plan contains, or that an apply did not complete.",
     "hooksync_steps": "Steps that are not as declared or not known, by the code of their reason.",
-    "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared one.",
+    "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared tenancy.",
     "hooksync_live_subscriptions": "Live subscriptions, as listed last.",
     "hooksync_declared_subscriptions": "Declared subscriptions.",
     "hooksync_tenancy_unreadable": "1 for a tenancy that could not be read, or not be begun.",
@@ -38,8 +38,8 @@ def metrics_text(ending: Ending, run: str, last_success: str) -> str:
         labels |= {"command": ending.command, "run": run}
         values[name].append(f"{name}{_labels(labels)} {value}")
 
-    for one in ending.view.tenancies if ending.view else ():
-        _add_tenancy(one, add)
+    for tenancy in ending.plan.tenancies if ending.plan else ():
+        _add_tenancy(tenancy, add)
     add("hooksync_exit_code", int(ending.code))
     add("hooksync_start_time_seconds", f"{ending.begun:.3f}")
     add("hooksync_duration_seconds", f"{ending.ended - ending.begun:.3f}")
@@ -50,32 +50,30 @@ def metrics_text(ending: Ending, run: str, last_success: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _add_tenancy(one: TenancyView, add: Callable[..., None]) -> None:
+def _add_tenancy(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
     """Add the metrics of one tenancy."""
-    live = None if one.live is None else len(one.live)
-    if one.outcome and one.outcome.listed is not None:
-        live = len(one.outcome.listed)
-    if one.live is not None:
-        _add_pending_steps(one, add)
-    for code, number in sorted(one.reasons().items()):
-        add("hooksync_steps", number, tenancy=one.name, reason=code)
+    live = tenancy.live_count if tenancy.live_after is None else tenancy.live_after
+    if tenancy.live_count is not None:
+        _add_pending_steps(tenancy, add)
+    for code, number in sorted(tenancy.reasons().items()):
+        add("hooksync_steps", number, tenancy=tenancy.name, reason=code)
     if live is not None:
-        add("hooksync_unknown_secrets", one.secret_unknown, tenancy=one.name)
-        add("hooksync_live_subscriptions", live, tenancy=one.name)
-    add("hooksync_declared_subscriptions", one.declared_count, tenancy=one.name)
-    add("hooksync_tenancy_unreadable", int(bool(one.error)), tenancy=one.name)
-    add("hooksync_tenancy_refused", int(bool(one.refusals)), tenancy=one.name)
+        add("hooksync_unknown_secrets", tenancy.secret_unknown, tenancy=tenancy.name)
+        add("hooksync_live_subscriptions", live, tenancy=tenancy.name)
+    add("hooksync_declared_subscriptions", tenancy.declared_count, tenancy=tenancy.name)
+    add("hooksync_tenancy_unreadable", int(bool(tenancy.errors)), tenancy=tenancy.name)
+    add("hooksync_tenancy_refused", int(bool(tenancy.refusals)), tenancy=tenancy.name)
 
 
-def _add_pending_steps(one: TenancyView, add: Callable[..., None]) -> None:
+def _add_pending_steps(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
     """Add how many steps of each kind are not done."""
     pending = Counter(
         step.action
-        for step in one.steps
+        for step in tenancy.steps
         if not step.outcome or step.outcome.result not in ("done", "unchanged")
     )
     for action in ("subscribe", "resubscribe", "unsubscribe"):
-        add("hooksync_pending_steps", pending[action], tenancy=one.name, action=action)
+        add("hooksync_pending_steps", pending[action], tenancy=tenancy.name, action=action)
 
 
 def _labels(values: Mapping[str, str]) -> str:

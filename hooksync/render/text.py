@@ -1,4 +1,4 @@
-"""Make text for people from a view: lines, each with its style. Pure: prints nothing."""
+"""Make text for people from a plan: lines, each with its style. Pure: prints nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ from hooksync.core.errors import Problem, counted, some_of
 from hooksync.core.model import Notes
 from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
-from hooksync.output.view import RunView, StepView, TenancyView
-from hooksync.reconcile.plan import Action, Result
+from hooksync.reconcile.plan import (
+    REPLACED_OUTSIDE,
+    URL_CHANGED,
+    Action,
+    Plan,
+    Result,
+    Step,
+    TenancyPlan,
+    origin_words,
+)
 
 Style = Literal["", "green", "yellow", "red", "dim"]
 Line: TypeAlias = tuple[Style, str]
@@ -59,62 +67,70 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
     return lines
 
 
-def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
+def text_lines(plan: Plan, *, shows_kept: bool = False) -> list[Line]:
+    """Write a plan; after an apply that had something to do, its result."""
+    if plan.is_report and plan.has_changes:
+        return report_lines(plan)
+    return plan_lines(plan, shows_kept=shows_kept)
+
+
+def plan_lines(plan: Plan, *, shows_kept: bool = False) -> list[Line]:
     """Write a plan: each tenancy with its steps, then a summary, then whether the state exists."""
     lines: list[Line] = []
-    for text in selection_texts(view):
+    for text in selection_texts(plan):
         lines += [("", text), ("", "")]
-    for item in plan_items(view, shows_kept=shows_kept):
+    for item in plan_items(plan, shows_kept=shows_kept):
         lines += item
-    lines += [*tenancy_table(view), ("", summary(view)), *state_lines(view)]
+    lines += [*tenancy_table(plan), ("", summary(plan)), *state_lines(plan)]
     return lines
 
 
-def selection_texts(view: RunView) -> list[str]:
+def selection_texts(plan: Plan) -> list[str]:
     """Name the globs of --tenancy and --target, if there are any: the plan is only a part."""
-    return [printable(f"Only {', '.join(view.selection)}")] if view.selection else []
+    globs = (*plan.selection.tenancy, *plan.selection.target)
+    return [printable(f"Only {', '.join(globs)}")] if globs else []
 
 
-def plan_items(view: RunView, *, shows_kept: bool) -> list[list[Line]]:
+def plan_items(plan: Plan, *, shows_kept: bool) -> list[list[Line]]:
     """Return the lines of each step. The heading of a tenancy comes before its first step."""
     items: list[list[Line]] = []
-    for one in view.tenancies:
-        found = _tenancy_items(one, shows_kept=shows_kept)
+    for tenancy in plan.tenancies:
+        found = _tenancy_items(tenancy, shows_kept=shows_kept)
         if found:
-            head = printable(f"{one.name}   {one.tenancy.where}   {counts_of(one)}")
+            head = printable(f"{tenancy.name}   {tenancy.where}   {counts_of(tenancy)}")
             found[0] = [("", head), ("", ""), *found[0]]
             found[-1].append(("", ""))
         items += found
     return items
 
 
-def tenancy_table(view: RunView) -> list[Line]:
+def tenancy_table(plan: Plan) -> list[Line]:
     """Write a line for each tenancy that differs or failed, if there are many tenancies."""
-    if len(view.tenancies) <= _FEW_TENANCIES:
+    if len(plan.tenancies) <= _FEW_TENANCIES:
         return []
     rows = [("tenancy", "outcome", "")]
-    for one in view.tenancies:
-        if one.summary not in ("as declared", "applied"):
-            rows.append((one.name, one.summary, change_words(one)))
+    for tenancy in plan.tenancies:
+        if tenancy.outcome not in ("as-declared", "applied"):
+            rows.append((tenancy.name, outcome_words(tenancy), change_words(tenancy)))
     return [*table_lines(rows), ("", "")] if len(rows) > 1 else []
 
 
-def question(view: RunView) -> str:
+def question(plan: Plan) -> str:
     """Ask whether to apply a plan: what is removed, and what changes where."""
     lines = []
-    for tenancy in view.tenancies:
+    for tenancy in plan.tenancies:
         if not tenancy.is_ready:
             continue
         for step in tenancy.steps:
             if step.action == "unsubscribe":
                 lines.append(f"REMOVE {' '.join(step_columns(step, tenancy)[2:])}   {step.url}")
-        lines.append(f"{tenancy.name} ({tenancy.tenancy.where}): {change_words(tenancy)}.")
+        lines.append(f"{tenancy.name} ({tenancy.where}): {change_words(tenancy)}.")
     return "\n".join(map(printable, lines)) + " Type yes to apply: "
 
 
-def change_words(view: TenancyView) -> str:
+def change_words(tenancy: TenancyPlan) -> str:
     """Count the steps of a tenancy that change something."""
-    counts = view.counts()
+    counts = tenancy.counts()
     words = []
     for action in ("subscribe", "resubscribe"):
         if counts[action]:
@@ -124,74 +140,78 @@ def change_words(view: TenancyView) -> str:
     return ", ".join(words)
 
 
-def report_lines(view: RunView) -> list[Line]:
+def outcome_words(tenancy: TenancyPlan) -> str:
+    """Name the outcome of a tenancy in words."""
+    return (tenancy.outcome or "").replace("-", " ")
+
+
+def report_lines(plan: Plan) -> list[Line]:
     """Write the result of a plan: what went wrong, a summary, and the verification."""
     lines: list[Line] = []
-    for each in failures(view):
-        lines.append(("", each.what))
-        if each.fix:
-            lines.append(("", f"  fix: {each.fix}"))
-    lines += tenancy_table(view)
-    return [*lines, ("", summary(view)), *verification(view)]
+    for problem in failures(plan):
+        lines.append(("", problem.what))
+        if problem.fix:
+            lines.append(("", f"  fix: {problem.fix}"))
+    lines += tenancy_table(plan)
+    return [*lines, ("", summary(plan)), *verification(plan)]
 
 
-def summary(view: RunView) -> str:
+def summary(plan: Plan) -> str:
     """Sum up a plan, or its result if something was to be done."""
-    counts = view.results()
-    if not (counts and view.has_changes):
-        return _plan_summary(view)
+    counts = plan.results()
+    if not (counts and plan.has_changes):
+        return _plan_summary(plan)
     parts = []
     for result in ("done", "half-done", "unsettled", "failed", "not-attempted"):
         number = counts[result]
         if number or result in ("done", "failed"):
             parts.append(f"{number} {result_words(result)}")
-    return f"Applied: {', '.join(parts)}; {_summary_tail(view)}."
+    return f"Applied: {', '.join(parts)}; {_summary_tail(plan)}."
 
 
-def state_lines(view: RunView) -> list[Line]:
+def state_lines(plan: Plan) -> list[Line]:
     """Report that there is no state yet, unless nothing could be read."""
-    if not view.is_state_missing or all(one.live is None for one in view.tenancies):
+    if not plan.state_missing or plan.unread == len(plan.tenancies):
         return []
-    return [("", printable(f"No state yet ({view.state}): the first apply creates it."))]
+    return [("", printable(f"No state yet ({plan.state}): the first apply creates it."))]
 
 
-def _summary_tail(view: RunView) -> str:
+def _summary_tail(plan: Plan) -> str:
     """Count doubts, kept and left subscriptions, and tenancies that could not be planned."""
-    counts = view.counts()
-    unchanged = counts["keep"] - view.secret_unknown
-    parts = [*_uncertain_parts(view), f"{unchanged} unchanged"]
+    counts = plan.counts()
+    unchanged = counts["keep"] - plan.secret_unknown
+    parts = [*_uncertain_parts(plan), f"{unchanged} unchanged"]
     if counts["leave"]:
         parts[-1] += f", {counts['leave']} left alone"
-    unread = sum(tenancy.live is None for tenancy in view.tenancies)
-    if unread:
-        parts.append(f"{counted(unread, 'tenancy')} not planned")
+    if plan.unread:
+        parts.append(f"{counted(plan.unread, 'tenancy')} not planned")
     return "; ".join(parts)
 
 
-def _tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
+def _tenancy_items(tenancy: TenancyPlan, *, shows_kept: bool) -> list[list[Line]]:
     """Return the lines of each shown step, then the counts of those that are left alone."""
-    steps, left_alone = _shown_steps(view, shows_kept=shows_kept)
+    steps, left_alone = _shown_steps(tenancy, shows_kept=shows_kept)
     widths = [len(step.name or step.reason) + 2 for step in steps]
     width = max([_NARROWEST_NAME, *widths])
-    items = [[*_step_lines(step, view, min(width, _WIDEST_NAME))] for step in steps]
+    items = [[*_step_lines(step, tenancy, min(width, _WIDEST_NAME))] for step in steps]
     items += [[line] for line in left_alone]
-    if view.error and not items:
+    if tenancy.live_count is None and not items:
         return [[("", "!   nothing planned, see the error")]]
     return items
 
 
-def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView], list[Line]]:
+def _shown_steps(tenancy: TenancyPlan, *, shows_kept: bool) -> tuple[list[Step], list[Line]]:
     """Choose the steps to show, and count the others that leave a subscription alone.
 
     A kept subscription is not shown, unless it was replaced outside this state. `shows_kept`:
     show all steps.
     """
     if shows_kept:
-        return list(view.steps), []
+        return list(tenancy.steps), []
     shown = []
     reasons = Counter[str]()
-    for step in view.steps:
-        if step.is_drift or any(each.code == "replaced-outside" for each in step.reasons):
+    for step in tenancy.steps:
+        if step.is_drift or REPLACED_OUTSIDE in step.reasons:
             shown.append(step)
         elif step.action == "leave":
             reasons[step.reason] += 1
@@ -201,25 +221,25 @@ def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView]
     return shown, lines
 
 
-def counts_of(view: TenancyView) -> str:
+def counts_of(tenancy: TenancyPlan) -> str:
     """Count the live and the declared subscriptions."""
-    live = "not read" if view.live is None else f"{len(view.live)} live"
-    return f"{live}, {view.declared_count} declared"
+    live = "not read" if tenancy.live_count is None else f"{tenancy.live_count} live"
+    return f"{live}, {tenancy.declared_count} declared"
 
 
-def step_columns(step: StepView, view: TenancyView) -> tuple[str, str, str, str]:
+def step_columns(step: Step, tenancy: TenancyPlan) -> tuple[str, str, str, str]:
     """Return the parts of a step's first line: symbol, name, trigger and remark."""
     symbol = "?" if step.has_unknown_secret else _SYMBOLS[step.action]
     remark = _remark(step)
     if step.action == "resubscribe":
-        symbol, order = _ORDERS[view.tenancy.replacement]
+        symbol, order = _ORDERS[tenancy.replacement]
         remark = f"replaces {remark}, {order}"
     return symbol, step.name or step.reason, printable(step.trigger.shown), remark
 
 
-def _step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
+def _step_lines(step: Step, tenancy: TenancyPlan, width: int) -> Iterator[Line]:
     """Write a step, its fields and its outcome. `width`: columns for the name."""
-    symbol, name, trigger, remark = step_columns(step, view)
+    symbol, name, trigger, remark = step_columns(step, tenancy)
     yield _STYLES[step.action], f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
     for label, value in step_fields(step):
         yield "", f"      {label:<{_LABEL}}{printable(value)}"
@@ -231,124 +251,143 @@ def _step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]
         yield "", f"{mark}     {'outcome':<{_LABEL}}{printable(text)}"
 
 
-def step_fields(step: StepView) -> Iterator[tuple[str, str]]:
+def step_fields(step: Step) -> Iterator[tuple[str, str]]:
     """Name the fields of a step that are shown, and their values."""
     yield "url", step.url
-    if step.replaces_url is not None:
-        yield "replaces_url", step.replaces_url
+    if URL_CHANGED in step.reasons:
+        yield "replaces_url", step.old.url.shown
     if step.action == "subscribe":
-        yield "include_identifiers", yes_no(step.include_identifiers)
+        for name, value in step.new.content.items():
+            yield name, value_words(value)
     for change in step.changes:
-        yield change.field, f"{yes_no(change.live)} -> {yes_no(change.declared)}"
-    others = [each.text for each in step.reasons if each.code not in ("new", "flag-changed")]
+        yield change.field, f"{value_words(change.live)} -> {value_words(change.declared)}"
+    others = []
+    for reason in step.reasons:
+        if reason.code not in ("new", "flag-changed"):
+            others.append(reason.text)
     if step.action in ("subscribe", "resubscribe", "keep") and others:
         yield "reason", ", ".join(others)
     if step.secret is not None:
-        is_known = step.secret_state != "unknown" or step.action == "keep"
-        state = step.secret_state.replace("-", " ")
-        yield "secret", f"{state} ({step.secret})" if is_known else str(step.secret)
-    for name, text in fields_of(Notes, step).items():
-        if text:
-            yield name, text
+        yield "secret", _secret_words(step)
+        for name, text in fields_of(Notes, step.new).items():
+            if text:
+                yield name, text
 
 
-def _remark(step: StepView) -> str:
+def _secret_words(step: Step) -> str:
+    """Write the reference of the secret, and what is known of the live one."""
+    reference = str(step.new.secret)
+    if step.secret is None or (step.secret == "unknown" and step.action != "keep"):
+        return reference
+    words = step.secret.replace("-", " ")
+    if step.evidence == "adopted":
+        words += ", as adopted"
+    return f"{words} ({reference})"
+
+
+def _remark(step: Step) -> str:
     """Return the start of the id; for an undeclared subscription, also its reason and origin."""
-    remark = printable((step.id or "")[:_SHOWN_ID])
+    remark = printable(step.id[:_SHOWN_ID])
     if step.action not in ("unsubscribe", "leave"):
         return remark
     if step.name:
-        why = ", ".join(filter(None, (step.reason, step.origin)))
+        why = ", ".join(filter(None, (step.reason, origin_words(step))))
         return f"{remark}   {why}"
-    return f"{remark}   {step.origin or ''}" if step.action == "unsubscribe" else remark
+    return f"{remark}   {origin_words(step)}" if step.action == "unsubscribe" else remark
 
 
-def yes_no(value: bool | None) -> str:
-    """Write a flag as in YAML; None is `not reported`."""
-    return {True: "true", False: "false", None: "not reported"}[value]
+def value_words(value: object) -> str:
+    """Write the value of a compared field as in YAML; None is `not reported`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "not reported" if value is None else str(value)
 
 
-def _plan_summary(view: RunView) -> str:
-    counts = view.counts()
-    if view.has_changes or view.errors:
+def _plan_summary(plan: Plan) -> str:
+    if not plan.tenancies:
+        return "Nothing to apply: the saved plan has no steps."
+    counts = plan.counts()
+    if plan.has_changes or plan.unread:
         return (
             f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe,"
-            f" {counts['unsubscribe']} to REMOVE; {_summary_tail(view)}."
+            f" {counts['unsubscribe']} to REMOVE; {_summary_tail(plan)}."
         )
-    if _uncertain_parts(view):
-        return f"No changes to make; {_summary_tail(view)}."
-    number = len(view.tenancies)
+    if _uncertain_parts(plan):
+        return f"No changes to make; {_summary_tail(plan)}."
+    number = len(plan.tenancies)
     subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
-    if view.is_targeted:
+    if plan.selection.target:
         subject = f"The targeted subscriptions of {counted(number, 'tenancy')} match"
     # "No changes" would be wrong if the state has tenancies that no file declares
-    start = "" if view.undeclared else "No changes. "
-    return f"{start}{subject} {view.sources}; {_summary_tail(view)}."
+    start = "" if plan.undeclared else "No changes. "
+    return f"{start}{subject} {plan.sources}; {_summary_tail(plan)}."
 
 
-def _uncertain_parts(view: RunView) -> list[str]:
+def _uncertain_parts(plan: Plan) -> list[str]:
     """Count unknown secrets, subscriptions not listed yet, and duplicates that are left."""
     doubts = []
-    if view.secret_unknown:
-        doubts.append(f"not compared: {counted(view.secret_unknown, 'secret')}")
-    if view.unlisted:
-        doubts.append(f"not listed yet: {len(view.unlisted)}")
-    if view.left_duplicates:
-        number = counted(len(view.left_duplicates), "duplicate")
+    if plan.secret_unknown:
+        doubts.append(f"not compared: {counted(plan.secret_unknown, 'secret')}")
+    if plan.unlisted:
+        doubts.append(f"not listed yet: {len(plan.unlisted)}")
+    if plan.left_duplicates:
+        number = counted(len(plan.left_duplicates), "duplicate")
         doubts.append(f"not as declared: {number} left alone")
     return doubts
 
 
-def failures(view: RunView) -> Iterator[Problem]:
+def failures(plan: Plan) -> Iterator[Problem]:
     """Name each step that is not done, with the reason and the fix."""
-    for tenancy in view.tenancies:
+    for tenancy in plan.tenancies:
         for step in tenancy.steps:
             outcome = step.outcome
             if outcome and outcome.result not in ("done", "unchanged") and outcome.detail:
-                subject = step.address or f"{tenancy.name}: {printable(step.id or '')}"
+                subject = step.address or f"{tenancy.name}: {printable(step.id)}"
                 what = f"{result_words(outcome.result)}: {step.action} {subject}: {outcome.detail}"
                 yield Problem(what, outcome.fix)
 
 
-def verification(view: RunView) -> Iterator[Line]:
+def verification(plan: Plan) -> Iterator[Line]:
     """Report the result of the verification, for each tenancy in which a call was tried."""
-    looked = []
-    for one in view.tenancies:
-        was_tried = one.results().keys() - {"unchanged", "not-attempted"}
-        if one.outcome and was_tried:
-            looked.append((one, one.outcome))
-    right = [one for one, outcome in looked if not (outcome.not_verified or one.differences)]
+    tried = []
+    for tenancy in plan.tenancies:
+        if tenancy.results().keys() - {"unchanged", "not-attempted"}:
+            tried.append(tenancy)
+    right = [one for one in tried if not (one.not_verified or one.differences)]
     if right:
         which = ""
-        if len(right) < len(looked) or view.errors or view.refusals:
-            which = some_of([one.name for one in right]) + ": "
-        verified = replace(view, tenancies=tuple(right))
+        if len(right) < len(tried) or plan.not_planned or plan.all_refusals:
+            which = some_of([tenancy.name for tenancy in right]) + ": "
+        verified = replace(plan, tenancies=tuple(right))
         yield "", f"Verified: {which}{_what_matches(verified)}."
-    for one, outcome in looked:
-        if outcome.not_verified:
-            yield "", f"Not verified: {one.name}: {outcome.not_verified}"
-        elif one.differences:
-            yield from _difference_lines(one)
+    for tenancy in tried:
+        if tenancy.not_verified:
+            yield "", f"Not verified: {tenancy.name}: {tenancy.not_verified}"
+        elif tenancy.differences:
+            yield from _difference_lines(tenancy)
 
 
-def _difference_lines(view: TenancyView) -> Iterator[Line]:
-    yield "", f"Not as declared: {view.name}: {counted(len(view.differences), 'subscription')}"
-    for step in view.differences:
-        symbol, name, trigger, remark = step_columns(step, view)
+def _difference_lines(tenancy: TenancyPlan) -> Iterator[Line]:
+    yield (
+        "",
+        f"Not as declared: {tenancy.name}: {counted(len(tenancy.differences), 'subscription')}",
+    )
+    for step in tenancy.differences:
+        symbol, name, trigger, remark = step_columns(step, tenancy)
         if step.action == "keep":
             remark += f"   {step.reason}"
         yield _STYLES[step.action], f"{symbol:<4}{name}  {trigger}  {remark}".rstrip()
 
 
-def _what_matches(view: RunView) -> str:
+def _what_matches(plan: Plan) -> str:
     """Word what the verification has confirmed, with its exceptions."""
-    duplicates = len(view.left_duplicates)
-    unsettled = view.results()["unsettled"]
+    duplicates = len(plan.left_duplicates)
+    unsettled = plan.results()["unsettled"]
     what = "live matches declared"
-    if view.is_targeted:
+    if plan.selection.target:
         what = "the targeted subscriptions match declared"
-    if view.secret_unknown:
-        what += f", except the secrets of {view.secret_unknown}"
+    if plan.secret_unknown:
+        what += f", except the secrets of {plan.secret_unknown}"
     if duplicates:
         what += f", except {counted(duplicates, 'duplicate')}"
     if unsettled:

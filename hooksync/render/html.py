@@ -15,8 +15,9 @@ from html import escape
 from string import Template
 
 from hooksync.core.redaction import printable
-from hooksync.output.markdown import problems_of
-from hooksync.output.text import (
+from hooksync.reconcile.plan import Plan, Step, TenancyPlan
+from hooksync.render.markdown import problems_of
+from hooksync.render.text import (
     counts_of,
     selection_texts,
     state_lines,
@@ -24,38 +25,34 @@ from hooksync.output.text import (
     step_fields,
     summary,
 )
-from hooksync.output.view import RunView, StepView, TenancyView
 
 _ORDER = ("unsubscribe", "resubscribe", "subscribe")  # what a reviewer must not miss comes first
 
 
-def plan_html(view: RunView, plan_id: str, commit: str | None) -> str:
-    """Write a plan: summary, problems, and the steps of each tenancy.
-
-    `commit`: of the hooks file's repository; None: it is not known.
-    """
-    made = f"Plan {plan_id}, made at {view.created_at} from {view.sources}"
-    if commit:
-        made = f"{made} at the commit {commit}"
-    texts = [*selection_texts(view), summary(view)]
-    texts += [text for _, text in state_lines(view)]
-    names = [one.name for one in view.tenancies]
+def html(plan: Plan, *, shows_kept: bool = True) -> str:
+    """Write a plan: summary, problems, and all steps of each tenancy."""
+    made = f"Plan {plan.id}, made at {plan.created_at} from {plan.sources}"
+    if plan.commit:
+        made = f"{made} at the commit {plan.commit}"
+    texts = [*selection_texts(plan), summary(plan)]
+    texts += [text for _, text in state_lines(plan)]
+    names = [tenancy.name for tenancy in plan.tenancies]
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())
     return template.substitute(
         made=_text(f"{made}."),
         summary=_each("p", texts),
-        problems=_problems(view),
+        problems=_problems(plan),
         tenancies=_each("option", names),
-        actions=_each("option", view.counts()),
-        sections="\n".join(map(_section, view.tenancies)),
+        actions=_each("option", plan.counts()),
+        sections="\n".join(map(_section, plan.tenancies)),
     )
 
 
-def _problems(view: RunView) -> str:
+def _problems(plan: Plan) -> str:
     """Write a list under each title that has problems."""
     lists = ""
-    for title, found in problems_of(view, "apply would refuse"):
+    for title, found in problems_of(plan):
         items = [f"<li>{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found]
         if items:
             lists += f"<h2>{_text(title)}</h2><ul>{''.join(items)}</ul>\n"
@@ -70,23 +67,23 @@ def _each(tag: str, texts: Iterable[str]) -> str:
     return "".join(f"<{tag}>{_text(text)}</{tag}>" for text in texts)
 
 
-def _section(view: TenancyView) -> str:
+def _section(tenancy: TenancyPlan) -> str:
     """Write a tenancy, removals first. Steps without a change are folded, except duplicates."""
-    changes = [step for step in view.steps if step.is_change]
+    changes = [step for step in tenancy.steps if step.is_change]
     changes.sort(key=lambda step: _ORDER.index(step.action))
-    idle = [_step(step, view) for step in view.steps if not step.is_drift]
-    title = f"{view.name}, {view.tenancy.where}: {counts_of(view)}"
-    lines = [f'<section data-tenancy="{_text(view.name)}"><h2>{_text(title)}</h2>']
-    lines += [_step(step, view) for step in [*changes, *view.left_duplicates]]
+    idle = [_step(step, tenancy) for step in tenancy.steps if not step.is_drift]
+    title = f"{tenancy.name}, {tenancy.where}: {counts_of(tenancy)}"
+    lines = [f'<section data-tenancy="{_text(tenancy.name)}"><h2>{_text(title)}</h2>']
+    lines += [_step(step, tenancy) for step in [*changes, *tenancy.left_duplicates]]
     if idle:
         lines.append("<details class=rest><summary>unchanged, or left alone</summary>")
         lines += [*idle, "</details>"]
     return "\n".join([*lines, "</section>"])
 
 
-def _step(step: StepView, view: TenancyView) -> str:
+def _step(step: Step, tenancy: TenancyPlan) -> str:
     """Write the columns of a step's first line as texts that wrap on a phone, then its fields."""
-    columns = " ".join(f"<span>{_text(text)}</span>" for text in step_columns(step, view))
+    columns = " ".join(f"<span>{_text(text)}</span>" for text in step_columns(step, tenancy))
     fields = ""
     for label, value in step_fields(step):
         fields += f"<dt>{_text(label)}<dd>{_text(value)}"

@@ -1,4 +1,4 @@
-"""Canonical JSON and its digest, and documents as indented JSON. Pure.
+"""Records as JSON: canonical, with its digest, and indented. Pure.
 
 All of it is ASCII, so that a stream of any encoding takes it.
 """
@@ -6,10 +6,15 @@ All of it is ASCII, so that a stream of any encoding takes it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import msgspec.json
 
-from hooksync.core.record import to_builtins
+from hooksync import __version__
+from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.record import show, to_builtins
+
+ERROR_FORMAT = "hooksync.error/1"
 
 
 def canonical(data: object) -> bytes:
@@ -18,12 +23,12 @@ def canonical(data: object) -> bytes:
     msgspec takes a fifth of the time that `json` takes, but does not escape what is not ASCII.
     """
     try:
-        text = msgspec.json.encode(data, order="sorted")
+        text = msgspec.json.encode(data, order="sorted", enc_hook=show)
         if text.isascii() and b"\x7f" not in text:
             return text
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, or a number of many digits
         pass
-    encoded = json.dumps(to_builtins(data), sort_keys=True, separators=(",", ":"))
+    encoded = json.dumps(to_builtins(data, enc_hook=show), sort_keys=True, separators=(",", ":"))
     return encoded.encode()
 
 
@@ -43,6 +48,12 @@ def to_text(document: object) -> str:
         return json.dumps(json.loads(text), indent=2) + "\n"
 
 
-def sealed(document: dict[str, object]) -> str:
-    """Write a document with the digest of everything else in it."""
-    return to_text({**document, "digest": digest(document)})
+def error_json(problems: Iterable[Problem], exit_code: ExitCode) -> str:
+    """Write the problems of a command that has no other result."""
+    document = {
+        "format": ERROR_FORMAT,
+        "exit_code": int(exit_code),
+        "hooksync_version": __version__,
+        "errors": [*problems],
+    }
+    return to_text(document)

@@ -1,0 +1,237 @@
+"""Saved plans: receipts of what a reviewer has read.
+
+Anybody may have written the text. `apply` carries out nothing from it: it plans again, and compares
+the digest of each tenancy. Only `show`, and the words of a refusal, use the rest of a saved plan.
+
+No secret goes into a digest. A whole URL, which may hold a key, goes only into a digest with a key
+or a random salt.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Container, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from hooksync.core.clock import rfc3339
+from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, some_of
+from hooksync.core.model import NO_VALUE, Notes
+from hooksync.core.record import UNSET, ValidationError, convert, read_shown, replace
+from hooksync.core.redaction import printable
+from hooksync.core.schema import check_document
+from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json, plan_key
+from hooksync.reconcile.diff import compare
+from hooksync.reconcile.plan import Plan, Step, TenancyPlan
+from hooksync.render.json_text import canonical, digest
+from hooksync.render.text import step_fields
+
+if TYPE_CHECKING:
+    from hooksync.reconcile.context import World
+
+PLAN_FORMAT = "hooksync.plan/1"
+SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise
+PLAN_AGAIN = "create a new plan, review it, and apply that"
+
+_DOMAIN = b"hooksync.plan/1 signature\n"  # so that no other signature fits a plan
+_TENANCY_DOMAIN = b"hooksync.plan/1 tenancy\n"  # so that no other digest fits a tenancy
+_MAKE_AGAIN = "make the plan again, with --out"
+_AS_THEN = f"{PLAN_AGAIN}; or give it the hooks files and variables that it was made with"
+_CLOCKS_DIFFER = timedelta(minutes=5)  # between the clocks of two machines, at most
+
+
+def sealed(plan: Plan, key: PlanKey | None) -> Plan:
+    """Add the digest of each tenancy; if there is a key, also the signature and its end."""
+    tenancies = []
+    for tenancy in plan.tenancies:
+        not_set = {step.address for step in tenancy.steps if step.secret in NO_VALUE}
+        digest_of = tenancy_digest(tenancy, plan.id, key, not_set)
+        tenancies.append(replace(tenancy, digest=digest_of))
+    plan = replace(plan, tenancies=tuple(tenancies))
+    if key is None:
+        return plan
+    end = datetime.fromisoformat(plan.created_at) + SIGNED_FOR
+    plan = replace(plan, expires_at=rfc3339(end.timestamp()), signature=UNSET, digest=UNSET)
+    return replace(plan, signature=key.sign(_DOMAIN, [canonical(plan)]))
+
+
+def tenancy_digest(
+    tenancy: TenancyPlan, plan_id: str, key: PlanKey | None, not_set: Container[str | None] = ()
+) -> str:
+    """Return a digest of the steps that change something, and of what they depend on.
+
+    Its key is the plan key. If there is none, it is the plan's id, which is random. `not_set`:
+    addresses whose secrets were not set when the plan was made, so they were not compared.
+    """
+    urls = sorted((step.address, step.new.url.full) for step in tenancy.steps if step.creates)
+    text = canonical([plan_id, _promises(tenancy, not_set), urls])
+    made_under = key.value if key else bytes.fromhex(plan_id)
+    return f"hmac-sha256:{hmac.digest(made_under, _TENANCY_DOMAIN + text, 'sha256').hex()}"
+
+
+def _promises(tenancy: TenancyPlan, not_set: Container[str | None]) -> list[object]:
+    """Return what a plan shows and promises. The digest adds whole URLs, which it does not show."""
+    promises = []
+    for step in tenancy.steps:
+        if not step.is_change:
+            continue
+        promise: list[object] = [step.action, step.address, step.id, step.trigger]
+        if step.creates:
+            secret = "not-set" if step.address in not_set else step.secret
+            promise += [step.new.content, step.new.secret, secret]
+            promise += [tenancy.replacement, tenancy.probe]
+        else:
+            promise.append(step.old.content)
+        promises.append(canonical(promise).decode())
+    return [tenancy.server, tenancy.tenant, sorted(promises)]
+
+
+def check_against(
+    receipt: Plan, plans: Sequence[TenancyPlan], key: PlanKey | None
+) -> Iterator[TenancyPlan]:
+    """Refuse each tenancy whose plan is not the one of the receipt. `plans`: made now."""
+    now = {plan.name: plan for plan in plans}
+    for saved in receipt.ready_tenancies:
+        plan = now.get(saved.name)
+        if plan is None:
+            problem = Problem(f"{saved.name}: no hooks file declares it any more", PLAN_AGAIN)
+            yield replace(saved, steps=(), live_count=None, refusals=(problem,))
+        elif plan.errors or _is_same(receipt, saved, plan, key):
+            yield plan
+        else:
+            found = some_of([*_differences(saved, plan)])
+            what = f"{plan.name}: the saved plan is stale: {printable(found)}"
+            yield replace(plan, refusals=(Problem(what, _AS_THEN),))
+
+
+def _is_same(receipt: Plan, saved: TenancyPlan, now: TenancyPlan, key: PlanKey | None) -> bool:
+    """Whether a plan would do what the receipt shows and promises."""
+    not_set = {step.address for step in saved.steps if step.secret in NO_VALUE}
+    if _promises(saved, not_set) != _promises(now, not_set):
+        return False
+    then = saved.digest or tenancy_digest(saved, receipt.id, key, not_set)
+    return is_same(then, tenancy_digest(now, receipt.id, key, not_set))
+
+
+def _differences(saved: TenancyPlan, now: TenancyPlan) -> Iterator[str]:
+    """Say in the words of a plan what a saved plan shows, and what would be done now."""
+    if saved.where != now.where:
+        yield f"it was made for {saved.where}, and would change {now.where}"
+    before = {step.id or step.address: step for step in saved.steps if step.is_change}
+    after = {step.id or step.address: step for step in now.steps if step.is_change}
+    is_worded = saved.where != now.where
+    for name, step in before.items():
+        if name not in after:
+            yield f"it would no longer {_step_words(step)}"
+            is_worded = True
+    for name, step in after.items():
+        if name not in before:
+            yield f"it does not show that it would {_step_words(step)}"
+            is_worded = True
+            continue
+        for path, was, would in compare(_words(before[name], saved), _words(step, now)):
+            yield f"{_step_words(before[name])}: {path[0]} was {was}, and is {would}"
+            is_worded = True
+    if not is_worded:
+        yield "a value that plans do not show is different, for example in a URL"
+
+
+def _step_words(step: Step) -> str:
+    """Name a step, e.g. `resubscribe prod/catalogue/INDEXED, replaces 9495ddbf`."""
+    if step.action == "resubscribe":
+        return f"resubscribe {step.address}, replaces {step.id}"
+    return f"{step.action} {step.address or step.id}"
+
+
+def _words(step: Step, tenancy: TenancyPlan) -> dict[str, str]:
+    """Return the fields of a step as a plan shows them, without notes."""
+    words = dict(step_fields(step))
+    for note in Notes.__struct_fields__:
+        words.pop(note, None)
+    words.pop("reason", None)
+    words |= {"action": step.action, "trigger": step.trigger.shown}
+    if step.creates:
+        words |= {"replacement": tenancy.replacement, "probe": tenancy.probe}
+    return words
+
+
+def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
+    """Read a saved plan. If there is a key, the plan must have its signature. `path`: for messages.
+
+    Raises FileError if the plan is not valid. Raises Refused if it was altered, or lacks the
+    signature. `age_problem` checks its age.
+    """
+    try:
+        document = _parse(data)
+        _check_seals(document, path, key)
+        plan = convert(check_document("plan", document), Plan, dec_hook=read_shown)
+        if len({tenancy.name for tenancy in plan.tenancies}) < len(plan.tenancies):
+            raise InvalidDocument("the plan: two tenancies have the same name")
+        for text in (plan.created_at, plan.expires_at):
+            datetime.fromisoformat(text or plan.created_at)
+        return plan
+    except InvalidDocument as error:
+        raise FileError(Problem(f"{path}: {error}", _MAKE_AGAIN)) from None
+    except ValidationError:  # its message may quote the text
+        raise FileError(Problem(f"{path}: a step of it makes no sense", _MAKE_AGAIN)) from None
+    except ValueError:
+        raise FileError(Problem(f"{path}: it has no valid date", _MAKE_AGAIN)) from None
+    except RecursionError:  # a parsed document may still be too deep to write for its digest
+        raise FileError(Problem(f"{path}: nested too deeply", _MAKE_AGAIN)) from None
+
+
+def open_saved_plan(
+    data: bytes, path: str, max_age: timedelta | None, world: World
+) -> tuple[Plan, Problem | None]:
+    """Read a saved plan with the key from the environment. Also returns why apply refuses it."""
+    world.output.public.append(data)
+    key = plan_key(world.environ.get(KEY_VARIABLE))
+    plan = read_saved_plan(data, path, key)
+    refusal = age_problem(plan, path, max_age, datetime.fromtimestamp(world.clock.now(), UTC))
+    if key is None and plan.signature is not UNSET and refusal is None:
+        what = f"{path} is signed, and its signature cannot be checked: {KEY_VARIABLE} is not set"
+        refusal = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
+    return plan, refusal
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    try:
+        document = parse_json(data.decode("utf-8-sig"))
+    except ValueError:  # the parser's message may quote the text
+        raise InvalidDocument("it is not JSON, or it was cut short") from None
+    found = document.get("format") if isinstance(document, dict) else None
+    if found == PLAN_FORMAT:
+        return cast(dict[str, Any], document)
+    raise InvalidDocument(f"its format is not {PLAN_FORMAT}, which this hooksync reads")
+
+
+def _check_seals(document: Mapping[str, Any], path: str, key: PlanKey | None) -> None:
+    """Raise Refused if the plan was altered, or if there is a key that did not sign it."""
+    signature = document.get("signature")
+    rest = {name: value for name, value in document.items() if name != "digest"}
+    if key is not None:
+        if signature is None:
+            raise Refused(Problem(f"{path} is not signed, and {KEY_VARIABLE} is set", _MAKE_AGAIN))
+        signed = {name: value for name, value in rest.items() if name != "signature"}
+        if not is_same(signature, key.sign(_DOMAIN, [canonical(signed)])):
+            what = f"the signature of {path} does not fit {KEY_VARIABLE}"
+            why = "it was altered, or signed with a different key"
+            raise Refused(Problem(f"{what}: {why}", f"{_MAKE_AGAIN}, under the same key"))
+    if not is_same(document.get("digest"), digest(rest)):
+        what = f"{path} was altered since it was saved: its digest does not fit"
+        raise Refused(Problem(what, _MAKE_AGAIN))
+
+
+def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:
+    """Return why a plan's date is not acceptable, or None. --max-age overrides its own expiry."""
+    made = datetime.fromisoformat(plan.created_at)
+    when = f"it was made at {plan.created_at}, now it is {rfc3339(now.timestamp())}"
+    if made - now > _CLOCKS_DIFFER:
+        fix = f"check the clocks of both machines; then {_MAKE_AGAIN}"
+        return Problem(f"{path} is dated in the future: {when}", fix)
+    if max_age is not None and now - made > max_age:
+        return Problem(f"{path} is older than --max-age allows ({max_age}): {when}", _MAKE_AGAIN)
+    if max_age is None and plan.expires_at and now > datetime.fromisoformat(plan.expires_at):
+        fix = f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"
+        return Problem(f"{path} expired at {plan.expires_at}: {when}", fix)
+    return None

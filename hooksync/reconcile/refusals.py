@@ -1,0 +1,235 @@
+"""Decide why a plan may not be carried out, and warn of what its steps show. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+
+from hooksync.core.errors import Problem, counted, some_of
+from hooksync.core.model import Tenancy, UnsubscribeLimit
+from hooksync.core.run_flags import NO_FLAGS, RunFlags
+from hooksync.reconcile.plan import (
+    REPLACED_OUTSIDE,
+    REQUESTED,
+    SECRET_UNKNOWN,
+    URL_CHANGED,
+    Step,
+    TenancyPlan,
+)
+from hooksync.state.history import History
+
+_LIMIT_FIX = (
+    "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
+    " set `limits: {{unsubscribe: {number}}}` under `{tenancy}` for one apply"
+)
+_MOST_ADDRESSES = 5  # that a fix names one by one if a glob can name all
+_CEILING_FIX = (
+    "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
+)
+
+
+def misplaced(plan: TenancyPlan, tenancy: Tenancy, history: History) -> Iterator[Problem]:
+    """Warn if the state has none of the declared addresses, and the plan moves or removes.
+
+    Then the file may belong to a different tenancy.
+    """
+    changed = 0
+    for step in plan.steps:
+        changed += step.action == "unsubscribe" or _moves_url(step)
+    recorded = {entry.address for entry in history.entries.values()}
+    declared = {one.address for one in (*tenancy.subscriptions, *tenancy.not_selected)}
+    if changed and recorded and declared and recorded.isdisjoint(declared):
+        what = (
+            f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
+            f" and the plan moves or removes {counted(changed, 'subscription')}"
+        )
+        fix = "check that `server` and `tenant` are those that this file is meant for"
+        yield Problem(what, fix, tenancy.location)
+
+
+def reasons_against(
+    plan: TenancyPlan,
+    tenancy: Tenancy,
+    owned: int,
+    blocked: Container[str] = (),
+    flags: RunFlags = NO_FLAGS,
+    *,
+    is_missing: bool = False,
+) -> tuple[Problem, ...]:
+    """List why a plan may not be carried out.
+
+    `owned`: the number of live subscriptions that hooksync owns. `blocked`: the addresses that too
+    many applies left unsettled. `is_missing`: whether no state exists at its place.
+    """
+    return (
+        *_limit_reasons(plan, tenancy, owned),
+        *_unproven_reasons(plan, tenancy, blocked, flags, is_missing=is_missing),
+    )
+
+
+def _limit_reasons(plan: TenancyPlan, tenancy: Tenancy, owned: int) -> list[Problem]:
+    """List the limits that a plan violates.
+
+    Duplicate and replaced subscriptions do not count; for a policy, they do if their URL ends.
+    """
+    removals = [step for step in plan.steps if step.action == "unsubscribe"]
+    removed = sum(step.declared is None for step in removals)
+    is_emptied = removed == owned and not (tenancy.subscriptions or tenancy.not_selected)
+    problems = []
+    counts = [(tenancy.limit, removed)]
+    if tenancy.ceiling:
+        counts.append((tenancy.ceiling, removed + sum(map(_moves_url, plan.steps))))
+    for limit, number in counts:
+        excess = _excess(limit, number, owned, is_emptied=is_emptied)
+        if not excess:
+            continue
+        fix = _CEILING_FIX
+        if not limit.policy:
+            needed = "100%" if is_emptied else number
+            fix = _LIMIT_FIX.format(number=needed, tenancy=tenancy.name)
+        problems.append(Problem(f"{tenancy.name}: would {excess}", fix, tenancy.location))
+    return problems
+
+
+def _moves_url(step: Step) -> bool:
+    """Whether a step removes a live URL, and the declared subscription has a different one."""
+    if not step.removes or step.declared is None:
+        return False
+    return URL_CHANGED in step.reasons or (
+        step.action == "unsubscribe" and step.old.url.identity != step.declared.url.identity
+    )
+
+
+def _excess(limit: UnsubscribeLimit, removed: int, owned: int, *, is_emptied: bool) -> str:
+    """Describe how a plan violates a limit; empty if it does not.
+
+    `is_emptied`: whether none is declared, and the plan removes all that hooksync owns.
+    """
+    if limit.percent == 100 or not removed:
+        return ""
+    if limit.number is not None:
+        is_over = removed > limit.number
+    else:
+        percent = limit.percent or 0
+        is_over = removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
+    does = "unsubscribe"
+    setting = f": limits.unsubscribe is {limit}" if is_over else ""
+    if limit.policy:
+        does = "remove or move"
+        setting = f": the policy has max_unsubscribe: {limit} ({limit.policy})"
+    if is_emptied:
+        return f"{does} all it owns ({removed}), since none is declared{setting}"
+    return f"{does} {removed} of the {owned} it owns{setting}" if is_over else ""
+
+
+def _unproven_reasons(
+    plan: TenancyPlan,
+    tenancy: Tenancy,
+    blocked: Container[str],
+    flags: RunFlags,
+    *,
+    is_missing: bool,
+) -> list[Problem]:
+    """List unknown secrets, and what two applies left unsettled.
+
+    One command replaces all of them: hooksync would refuse a part of them because of the others.
+    """
+    outside: list[str] = []
+    unknown: list[str] = []
+    if tenancy.unknown_secret == "refuse":
+        outside, unknown = _unknown_secrets(plan)
+    unsettled = _unsettled_twice(plan, blocked)
+    again = flags.replacing(_globs(tenancy, [*outside, *unknown, *unsettled]))
+    found = []
+    if outside:
+        fix = f"`{again}` replaces it, with the declared secret"
+        by_whom = "somebody else made it, or hooksync with a different state"
+        found.append((f"{some_of(outside)}: {REPLACED_OUTSIDE.text} ({by_whom})", fix))
+    if unknown:
+        fix = unknown_fix(flags.command("adopt"), again, is_missing=is_missing)
+        found.append((f"{tenancy.name}: {SECRET_UNKNOWN.text}: {some_of(unknown)}", fix))
+    if unsettled:
+        fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
+        what = f"{some_of(unsettled)}: two applies left it unsettled, so it is not created again"
+        found.append((what, fix))
+    return [Problem(what, fix, tenancy.location) for what, fix in found]
+
+
+def _unknown_secrets(plan: TenancyPlan) -> tuple[list[str], list[str]]:
+    """List what was replaced outside this state, and the other addresses with unknown secrets."""
+    unknown: list[str] = []
+    outside: list[str] = []
+    for step in plan.steps:
+        if step.action == "keep" and step.reasons:
+            addresses = outside if REPLACED_OUTSIDE in step.reasons else unknown
+            addresses.append(step.new.address)
+    return outside, unknown
+
+
+def _unsettled_twice(plan: TenancyPlan, blocked: Container[str]) -> list[str]:
+    """List the addresses that the plan would create again, although two applies left them open."""
+    addresses = []
+    for step in plan.creations:
+        address = step.new.address
+        if address in blocked and REQUESTED not in step.reasons:
+            addresses.append(address)
+    return addresses
+
+
+def unknown_fix(adopting: str, replacing: str, *, is_missing: bool) -> str:
+    """Word the choice of a person who has unknown secrets.
+
+    `adopting`, `replacing`: commands; `is_missing`: whether no state exists at its place.
+    """
+    elsewhere = "if a state exists elsewhere, name it with --state; " if is_missing else ""
+    return elsewhere + (
+        f"`{adopting}` if the receivers accept events with these secrets;"
+        f" otherwise `{replacing}`, which sets the declared secrets"
+    )
+
+
+def _globs(tenancy: Tenancy, addresses: Sequence[str]) -> Sequence[str]:
+    """Return the addresses, or one glob if they are many and all that the tenancy has."""
+    selected = {declared.address for declared in tenancy.subscriptions}
+    is_all = len(addresses) > _MOST_ADDRESSES and selected == set(addresses)
+    return [f"{tenancy.name}/*"] if is_all else addresses
+
+
+def step_warnings(
+    tenancies: Sequence[TenancyPlan],
+    flags: RunFlags,
+    *,
+    has_state: bool,
+    is_missing: bool = False,
+) -> Iterator[Problem]:
+    """Warn of unknown secrets, of duplicates that are left, and of what no list has shown.
+
+    `has_state`: whether the run has a place for a state. `is_missing`: whether none exists there.
+    """
+    unknown = []
+    unlisted = []
+    left: dict[str, list[str]] = {}
+    for plan in tenancies:
+        unlisted += [step.new.address for step in plan.unlisted]
+        for step in plan.left_duplicates:
+            left.setdefault(step.address or "", []).append(step.id)
+        if plan.refusals and has_state:
+            continue  # a refusal names them
+        for step in plan.steps:
+            # a secret that has no value has its own warning, with its place
+            if step.has_unknown_secret and step.secret == "unknown":
+                unknown.append(step.new.address)
+    if unknown and not has_state:
+        what = f"secrets of {len(unknown)} not compared: the run has no state"
+        yield Problem(what, "leave out --no-state, or name the state with --state")
+    elif unknown:
+        replacing = flags.replacing(unknown)
+        fix = unknown_fix(flags.command("adopt"), replacing, is_missing=is_missing)
+        yield Problem(f"secret unknown: {some_of(unknown)}", fix)
+    for address, ids in left.items():
+        times = "twice" if len(ids) == 1 else f"{len(ids) + 1} times"
+        what = f"{address} is live {times}: the receiver gets each event {times}"
+        fix = f"ask who made them; `{flags.replacing([address])}` replaces all of them by one"
+        yield Problem(f"{what}, and hooksync does not own {some_of(ids)}", fix)
+    if unlisted:
+        what = f"not listed yet, and counted as live: {some_of(unlisted)}"
+        yield Problem(what, "plan again later")
