@@ -15,7 +15,6 @@ Source: pyPreservica 4.2.2, webHooksAPI.py; not verified on a live tenancy.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import inspect
@@ -550,7 +549,7 @@ class Receiver:
         if answer.event is None:
             return answer
         if self._inbox is not None:
-            is_new = await asyncio.to_thread(self._inbox.put, answer.key, answer.event)
+            is_new = await _in_thread(self._inbox.put, answer.key, answer.event)
             return _after("new" if is_new else "done", answer)
         claim = random_texts.token_hex(16)
         progress = _checked(await _awaited(self._memory.begin, answer.key, claim))
@@ -647,9 +646,16 @@ def _refuse_awaitable(result: object, what: str) -> None:
         raise TypeError(f"{what} is asynchronous: await receive_async(...) instead")
 
 
+async def _in_thread(function: Callable[..., Any], *values: object) -> Any:
+    """Call a function in a thread, so that it does not block the event loop."""
+    import asyncio  # here, because it takes 30 ms, and the commands of hooksync do not need it
+
+    return await asyncio.to_thread(function, *values)
+
+
 async def _awaited(function: Callable[..., object], *values: object) -> object:
     """Call a function in a thread, and await its result if that can be awaited."""
-    result = await asyncio.to_thread(function, *values)
+    result = await _in_thread(function, *values)
     return await result if isinstance(result, Awaitable) else result
 
 
