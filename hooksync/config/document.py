@@ -200,9 +200,12 @@ class _FileReader:
     def _settings(self, fields: YamlMap) -> Settings:
         """Read the settings of a tenancy. A setting that is left out gets its default."""
         settings = given_fields(model.PlainSettings, fields)
-        prefixes = settings.get("owns")
-        if isinstance(prefixes, YamlList):
-            settings["owns"] = self._owns(prefixes)
+        for name in ("owns", "protect"):
+            prefixes = fields.get(name)
+            if isinstance(prefixes, YamlList):
+                settings[name] = frozenset(prefixes)
+                if not self._are_prefixes(prefixes):
+                    del settings[name]  # it would cause false problems about URLs
         limit = fields.get("limits", YamlMap()).get("unsubscribe")
         if limit is not None:
             settings["limit"] = model.UnsubscribeLimit.read(limit)
@@ -213,16 +216,14 @@ class _FileReader:
         server = self._text(fields, "server")
         return Settings(server=server, tenant=self._text(fields, "tenant"), **settings)
 
-    def _owns(self, prefixes: YamlList) -> model.Owns:
-        owns: model.Owns = frozenset(prefixes)
-        for index, prefix in enumerate(prefixes):
-            fault = prefix_fault(prefix)
-            if fault:
+    def _are_prefixes(self, prefixes: YamlList) -> bool:
+        """Whether all items are valid prefixes of URLs. A problem is noted for each other one."""
+        before = len(self.problems)
+        for prefix, mark in zip(prefixes, prefixes.places, strict=True):
+            if fault := prefix_fault(prefix):
                 fix = "write a URL such as https://fn.example.net/api"
-                self._note(f"this prefix {fault}", fix, prefixes.places[index])
-                # this problem stops the run; `all` only prevents false problems about URLs
-                owns = "all"
-        return owns
+                self._note(f"this prefix {fault}", fix, mark)
+        return len(self.problems) == before
 
     def _subscription(self, subscriptions: YamlMap, name: str) -> SubscriptionDeclaration | None:
         own = subscriptions[name]
@@ -241,6 +242,8 @@ class _FileReader:
             return None
         secret = self._reference(fields, "secret")
         plain = given_fields(model.PlainFields, fields)
+        adopted = fields.get("adopt", ())
+        plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
         return SubscriptionDeclaration(name, url, triggers or (), secret, self._at(mark), **plain)
 
     def _text(self, fields: YamlMap, key: str) -> TemplateAt | None:

@@ -22,7 +22,6 @@ from hooksync.core.model import (
     Environ,
     HookUrl,
     Location,
-    Owns,
     PlainFields,
     PlainSettings,
     SecretRef,
@@ -176,18 +175,21 @@ def server_problem(
 
 
 def url_problem(
-    url: str, subject: str, where: Location | None, owns: Owns = "made"
+    url: str, subject: str, where: Location | None, settings: PlainSettings | None = None
 ) -> Problem | None:
     """Return what is wrong with the URL of a receiver, or None.
 
-    If `owns` is a set of prefixes, one of them must cover the URL, because hooksync may remove the
-    subscription later.
+    If `owns` of its tenancy is a set of prefixes, one of them must cover the URL, because hooksync
+    may remove the subscription later. No prefix of `protect` may cover it.
     """
     if fault := url_fault(url):
         return Problem(f"{subject} {fault}", _URL_FIX, where)
-    if isinstance(owns, frozenset) and not owns_url(owns, url):
+    if settings and isinstance(settings.owns, frozenset) and not owns_url(settings.owns, url):
         fix = "add a prefix of it to `owns`, or change the URL"
         return Problem(f"{subject} is outside `owns` of its tenancy", fix, where)
+    if settings and owns_url(settings.protect, url):
+        fix = "remove the subscription from the file, or change the URL"
+        return Problem(f"{subject} is under a prefix in `protect` of its tenancy", fix, where)
     return None
 
 
@@ -298,7 +300,7 @@ class Resolver:
         if text is None or not self._is_judged_now(written):
             return text
         subject = written.subject("the URL")
-        problem = url_problem(text, subject, written.location, self._entry.settings.owns)
+        problem = url_problem(text, subject, written.location, self._entry.settings)
         if problem:
             self.problems.append(problem)
             return None

@@ -42,7 +42,7 @@ _NAMED_ENTRIES: dict[DataPath, str] = {
 _NEARLY_A_NAME = re.compile("[A-Za-z0-9_ -]{1,64}")
 # written as on the command line; a name in capital letters is not a secret
 _REFERENCE_AS_TEXT = re.compile("env:([A-Z][A-Z0-9_]*)")
-_NO_DEFAULTS = ("url", "server", "tenant", "credentials")
+_NO_DEFAULTS = ("url", "adopt", "enabled", "server", "tenant", "credentials")
 
 
 def find_schema_errors(data: YamlMap, file: str, schema: Schema) -> tuple[Problem, ...]:

@@ -274,6 +274,8 @@ class PlainFields(Notes, frozen=True, kw_only=True):
     """The fields of a subscription that the plan takes unchanged from the file."""
 
     include_identifiers: bool = True
+    enabled: bool = True  # False: paused; it stays declared, but must not be live
+    adopt: tuple[str, ...] = ()  # the ids of live subscriptions that have the declared secret
 
 
 # a compared field is listed twice below: in what is declared, and in what is live
@@ -386,6 +388,7 @@ class PlainSettings(Record, frozen=True, kw_only=True):
     credentials: CredentialRefs = CredentialRefs()
     # the undeclared live subscriptions that hooksync may remove; a set: those under these prefixes
     owns: Owns = "made"
+    protect: frozenset[str] = frozenset()  # prefixes of URLs that hooksync never touches
     limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
     replacement: Replacement = "create-first"
     probe: Probe = "auto"

@@ -164,7 +164,7 @@ def url_fault(url: str) -> str | None:
 
 
 def prefix_fault(prefix: str) -> str | None:
-    """Return why a text is not valid in `owns`, to follow "this prefix"; None: it is valid."""
+    """Return why a text is no prefix for `owns` and `protect`, to follow "this prefix", or None."""
     if "${" in prefix:
         return "has a `${`, which is not filled in here"
     return url_fault(prefix) or ("has a query (?)" if "?" in prefix else None)

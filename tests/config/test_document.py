@@ -66,11 +66,22 @@ def test_an_omitted_setting_has_its_default() -> None:
         allow_http=False,
         credentials=CredentialRefs(),
         owns="made",
+        protect=frozenset(),
         limit=UnsubscribeLimit(percent=50),
         replacement="create-first",
         probe="auto",
         unknown_secret="refuse",
     )
+
+
+@pytest.mark.parametrize(("written", "ids"), [("9a", ("9a",)), ("[9a, 7b]", ("9a", "7b"))])
+def test_a_subscription_may_be_paused_and_adopt_one_or_several_ids(
+    written: str, ids: tuple[str, ...]
+) -> None:
+    text = f"{GOOD}        enabled: false\n        adopt: {written}\n"
+    (subscription,) = read(text).tenancies[0].subscriptions
+    assert not subscription.enabled
+    assert subscription.adopt == ids
 
 
 @pytest.mark.parametrize("owns", ["made", "all", "none"])
