@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Clock
+from hooksync.core.context import CallRecord
 from hooksync.core.model import CredentialRefs, SecretRef, Server, Tenancy
+from hooksync.core.output import Output
 from hooksync.core.record import replace
-from hooksync.core.redaction import Redactor
 from hooksync.service.auth import Send, TokenSession
 from hooksync.service.client import Preservica
-from hooksync.service.http import CallContext, CallRecord, RetryPolicy, Transport
+from hooksync.service.http import Caller, RetryPolicy, Transport
 from tests.makers import HERE, tenancy
+from tests.memory_terminal import MemoryTerminal, make_context
 
 USERNAME = "archivist@example.org"
 PASSWORD = "sandbox-password"
@@ -41,11 +43,12 @@ class Clients:
     """Makes clients that share one transport."""
 
     transport: Transport = field(default_factory=lambda: Transport(30.0, 8, {}))
-    redactor: Redactor = field(default_factory=Redactor)
+    output: Output = field(default_factory=Output)
     stop: threading.Event = field(default_factory=threading.Event)
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     records: list[CallRecord] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     tenant: str | None = "DEMO"
     clock: Clock = field(default_factory=Patience)
 
@@ -69,16 +72,15 @@ class Clients:
 
     def session(self, url: str, send: Send) -> TokenSession:
         find = SecretSources(self.environ).find_all
-        return TokenSession(self.tenancy(url), self.context(), find, send)
+        return TokenSession(self.tenancy(url), self.caller(), find, send)
 
-    def context(self) -> CallContext:
-        return CallContext(
-            self.transport, self.redactor, self.stop, self.note, self.policy, self.clock
+    def caller(self) -> Caller:
+        terminal = MemoryTerminal(err=self.said, after_call=self.records.append)
+        context = make_context(
+            terminal=terminal, stop=self.stop, clock=self.clock, output=self.output
         )
+        return Caller(self.transport, context, self.policy)
 
     def client(self, url: str, **settings: object) -> Preservica:
         wanted = replace(self.tenancy(url), **settings)
-        return Preservica(wanted, self.context(), SecretSources(self.environ).find_all)
-
-    def note(self, record: CallRecord) -> None:
-        self.records.append(record)
+        return Preservica(wanted, self.caller(), SecretSources(self.environ).find_all)

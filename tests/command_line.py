@@ -28,7 +28,7 @@ from hooksync.cli.main import main
 from hooksync.core.errors import HooksyncError
 
 if TYPE_CHECKING:
-    from hooksync.reconcile.context import World
+    from hooksync.core.context import Context
 
 ROOT = Path(__file__).resolve().parent.parent
 USERNAME = "archivist@example.org"
@@ -97,12 +97,12 @@ def run_python(
     return Run(done.returncode, done.stdout, done.stderr)
 
 
-def run_in(world: World, verb: Callable[[Any, World], int], options: object) -> int:
-    """Run a command in the world of a test, as the command line does; return its exit code."""
+def run_in(context: Context, verb: Callable[..., int], options: object, **seams: Any) -> int:
+    """Run a command in the context of a test, as the command line does; return its exit code."""
     try:
-        return int(verb(options, world))
+        return int(verb(options, context, **seams))
     except HooksyncError as error:
-        world.terminal.message(f"error: {error}")
+        context.terminal.message(f"error: {error}")
         return int(error.exit_code)
 
 

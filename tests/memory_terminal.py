@@ -1,15 +1,19 @@
-"""A terminal in memory: it keeps all output, and nobody answers questions on it."""
+"""A terminal in memory, and the context of a command that uses it. Nobody answers questions there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from hooksync.core.context import CallRecord, Context
+from hooksync.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from hooksync.core.errors import Problem
-    from hooksync.service.http import CallRecord
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,6 +23,7 @@ class MemoryTerminal:
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
     after_call: Callable[[CallRecord], None] = lambda record: None
+    interrupt_code: ExitCode = ExitCode.INTERRUPTED
 
     def result(self, text: str, form: str = "text") -> None:
         self.out.append(text)
@@ -45,3 +50,9 @@ class MemoryTerminal:
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: None
+
+
+def make_context(environ: Mapping[str, str] | None = None, **given: Any) -> Context:
+    """Return a context whose parts that are not given are in memory."""
+    parts = {"stdin": io.BytesIO(), "terminal": MemoryTerminal(), "stop": Event(), **given}
+    return Context(environ or {}, **parts)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hooksync.api.inputs import Declared, Session, open_session
+from hooksync.api.inputs import Declared
+from hooksync.api.opening import OpenRun, open_run
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.record import Record
 from hooksync.reconcile.adopt import NEVER_ADOPTED, candidates, reason_against
 from hooksync.reconcile.plan import Step
 from hooksync.reconcile.probing import challenge
+from hooksync.reconcile.run import Run
 
 
 class Adoption(Record, frozen=True):
@@ -35,7 +37,9 @@ class Adoption(Record, frozen=True):
         return ExitCode.ERROR if self.errors else ExitCode.REFUSED
 
 
-def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
+def adopt(
+    declared: Declared, globs: Sequence[str] = (), *, open_run: OpenRun = open_run
+) -> Adoption:
     """Challenge the receivers, and record the secrets that pass. Raises HooksyncError.
 
     `globs`: of addresses; (): all subscriptions whose secret is unknown. A subscription is never
@@ -43,13 +47,13 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
     """
     known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
     refuse_unmatched("ADDRESS", globs, known, "address")
-    with open_session(declared, is_apply=True) as session:
-        plans = session.plan()
+    with open_run(declared, is_apply=True) as run:
+        plans = run.plan(has_policy=bool(declared.options.policy))
         chosen = [step for plan in plans for step in candidates(plan, globs)]
-        adopted, problems = _judged(session, chosen)
+        adopted, problems = _judged(declared, run, chosen)
         if adopted:
             read = [plan for plan in plans if plan.live_count is not None]
-            session.open_journal().adopt(read, adopted)
+            run.open_journal().adopt(read, adopted)
         return Adoption(
             tuple(adopted),
             tuple(problems),
@@ -64,15 +68,17 @@ def adopt(declared: Declared, globs: Sequence[str] = ()) -> Adoption:
         )
 
 
-def _judged(session: Session, chosen: Sequence[Step]) -> tuple[list[str], list[Problem]]:
+def _judged(
+    declared: Declared, run: Run, chosen: Sequence[Step]
+) -> tuple[list[str], list[Problem]]:
     """Challenge receivers; return the addresses that may be adopted, and why the rest may not."""
-    _, not_set = session.run.secrets.look_up(step.new.secret for step in chosen)
-    answers = challenge([step.new for step in chosen], session.run)
+    _, not_set = run.secrets.look_up(step.new.secret for step in chosen)
+    answers = challenge([step.new for step in chosen], run)
     refused = []
     for step in chosen:
         if not set(NEVER_ADOPTED).isdisjoint(step.reasons):
             refused.append(step.new.address)
-    replacing = session.declared.options.flags.replacing(refused)
+    replacing = declared.options.flags.replacing(refused)
     adopted = []
     problems = []
     for step in chosen:

@@ -27,7 +27,7 @@ from hooksync.render.json_text import canonical, digest
 from hooksync.render.text import step_fields
 
 if TYPE_CHECKING:
-    from hooksync.reconcile.context import World
+    from hooksync.core.context import Context
 
 PLAN_FORMAT = "hooksync.plan/1"
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise
@@ -181,13 +181,13 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
 
 
 def open_saved_plan(
-    data: bytes, path: str, max_age: timedelta | None, world: World
+    data: bytes, path: str, max_age: timedelta | None, context: Context
 ) -> tuple[Plan, Problem | None]:
     """Read a saved plan with the key from the environment. Also returns why apply refuses it."""
-    world.output.public.append(data)
-    key = plan_key(world.environ.get(KEY_VARIABLE))
+    context.output.public.append(data)
+    key = plan_key(context.environ.get(KEY_VARIABLE))
     plan = read_saved_plan(data, path, key)
-    refusal = age_problem(plan, path, max_age, datetime.fromtimestamp(world.clock.now(), UTC))
+    refusal = age_problem(plan, path, max_age, datetime.fromtimestamp(context.clock.now(), UTC))
     if key is None and plan.signature is not UNSET and refusal is None:
         what = f"{path} is signed, and its signature cannot be checked: {KEY_VARIABLE} is not set"
         refusal = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -15,15 +16,18 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from hooksync.api.adopt import Adoption, adopt
-from hooksync.api.inputs import Declared, Session, open_session, prepare
+from hooksync.api.inputs import Declared, prepare
+from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import HooksyncError, Problem, SecretError, unforeseen
-from hooksync.core.output import Output
+from hooksync.core.context import Context
+from hooksync.core.errors import ExitCode, HooksyncError, Problem, SecretError, counted, unforeseen
+from hooksync.core.model import TenancyKey
+from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
+from hooksync.core.run_flags import RunFlags
 from hooksync.core.signing import KEY_VARIABLE, plan_key
-from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.plan import (
     Plan,
     Selection,
@@ -34,12 +38,11 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.reconcile.probing import ask_receivers
 from hooksync.reconcile.refusals import step_warnings
+from hooksync.reconcile.run import Run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hooksync.core.output import Form
-    from hooksync.service.http import CallRecord
 
 __all__ = [
     "Adoption",
@@ -54,6 +57,11 @@ __all__ = [
     "load",
     "plan",
 ]
+
+_UNDECLARED_FIX = (
+    "look with `{look}`; declare the tenancy again, or, if hooksync is not to look after it any"
+    " more, `{forget}`"
+)
 
 Names = str | Sequence[str]
 Progress = Callable[[str, int, int], None]
@@ -98,10 +106,9 @@ def load(
         probes=probes,
         is_confirmed=True,
     )
-    output = Output()
     terminal = _SilentTerminal(progress)
     environ = os.environ if environ is None else environ
-    return prepare(options, World(environ, io.BytesIO(), terminal, stop or Event(), output=output))
+    return prepare(options, Context(environ, io.BytesIO(), terminal, stop or Event()))
 
 
 def _as_names(given: Names | Path | Sequence[Path]) -> tuple[str, ...]:
@@ -110,25 +117,22 @@ def _as_names(given: Names | Path | Sequence[Path]) -> tuple[str, ...]:
 
 
 class _SilentTerminal:
-    """The terminal of a program: it shows nothing but progress."""
+    """The terminal of a program: it shows nothing but progress. The plan has all the rest."""
 
     def __init__(self, report: Progress | None) -> None:
         self._report = report
 
-    def message(self, text: str) -> None:
-        """Show nothing: the plan has the problems."""
+    def message(self, *_: object) -> None:
+        """Show nothing."""
 
-    def result(self, text: str, form: Form = "text") -> None:
-        """Show nothing: the plan is returned."""
+    result = message
+    show = message
+    warn = message
+    watch = message
 
-    def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        """Show nothing, as `result`."""
-
-    def warn(self, problem: Problem) -> None:
-        """Show nothing, as `message`."""
-
-    def watch(self, record: CallRecord) -> None:
-        """Log no call."""
+    @property
+    def interrupt_code(self) -> ExitCode:
+        return ExitCode.INTERRUPTED
 
     def can_ask(self) -> bool:
         return False
@@ -150,9 +154,8 @@ def plan(declared: Declared) -> Plan:
 
     Raises HooksyncError if nothing can be planned, for example if the state cannot be read.
     """
-    with open_session(declared, is_apply=False) as session:
-        made = planned(session)
-        return probed(session, made) if declared.options.probes else made
+    with open_run(declared) as run:
+        return planned(declared, run)
 
 
 def apply(declared: Declared, shown: Plan | None = None) -> Plan:
@@ -165,86 +168,89 @@ def apply(declared: Declared, shown: Plan | None = None) -> Plan:
         names = {tenancy.name for tenancy in shown.ready_tenancies}
         tenancies = tuple(one for one in declared.tenancies if one.name in names)
         declared = replace(declared, tenancies=tenancies, receipt=shown)
-    with open_session(declared, is_apply=True) as session:
-        return applied(session, probed(session, planned_for_apply(session)))
+    with open_run(declared, is_apply=True) as run:
+        made = planned_for_apply(declared, run)
+        return applied(declared, run, probed(declared, run, made))
 
 
-def planned(session: Session) -> Plan:
-    """Read the tenancies and plan them."""
-    return _with_tenancies(session, _without_tenancies(session), session.plan())
+def planned(declared: Declared, run: Run) -> Plan:
+    """Read the tenancies and plan them. If the options ask for it, challenge their receivers."""
+    tenancies = run.plan(has_policy=bool(declared.options.policy))
+    made = _with_tenancies(declared, run, _without_tenancies(declared, run), tenancies)
+    return probed(declared, run, made) if declared.options.probes else made
 
 
-def planned_for_apply(session: Session) -> Plan:
+def planned_for_apply(declared: Declared, run: Run) -> Plan:
     """Plan; look up every secret that the run selects; compare with the plan that was shown."""
     tenancies = []
-    for tenancy in session.plan():
+    for tenancy in run.plan(has_policy=bool(declared.options.policy)):
         try:
-            session.run.secrets.find_all(step.new.secret for step in tenancy.steps if step.secret)
+            run.secrets.find_all(step.new.secret for step in tenancy.steps if step.secret)
         except SecretError as error:
             tenancy = replace(tenancy, errors=error.problems)
         tenancies.append(tenancy)
-    declared = session.declared
     if declared.receipt:
         from hooksync.api.receipt import check_against  # only here: most runs have no receipt
 
-        key = plan_key(declared.world.environ.get(KEY_VARIABLE))
+        key = plan_key(declared.context.environ.get(KEY_VARIABLE))
         tenancies = [*check_against(declared.receipt, tenancies, key)]
-    return _with_tenancies(session, _without_tenancies(session), tenancies)
+    return _with_tenancies(declared, run, _without_tenancies(declared, run), tenancies)
 
 
-def probed(session: Session, plan: Plan) -> Plan:
+def probed(declared: Declared, run: Run, plan: Plan) -> Plan:
     """Challenge the receivers of new subscriptions, and judge the plan by their answers."""
-    is_forbidden = session.declared.options.probes is False
-    tenancies = ask_receivers(plan.tenancies, session.run, only_risky=is_forbidden)
-    return _with_tenancies(session, plan, tenancies)
+    is_forbidden = declared.options.probes is False
+    tenancies = ask_receivers(plan.tenancies, run, only_risky=is_forbidden)
+    return _with_tenancies(declared, run, plan, tenancies)
 
 
-def applied(session: Session, plan: Plan) -> Plan:
+def applied(declared: Declared, run: Run, plan: Plan) -> Plan:
     """Carry a plan out, unless it is refused as a whole, and fill in the outcomes."""
-    if plan.refusals or session.run.pool.stop.is_set():
+    if plan.refusals or run.context.stop.is_set():
         tenancies = [*map(not_begun, plan.tenancies)]
     else:
         from hooksync.reconcile.apply import apply_plans  # only here: `plan` does not need it
 
-        tenancies = apply_plans(plan.tenancies, session.run, session.open_journal())
+        tenancies = apply_plans(plan.tenancies, run, run.open_journal())
     errors: list[Problem] = []
-    for error in session.run.failures:
+    for error in run.failures:
         errors += error.problems if isinstance(error, HooksyncError) else [unforeseen(error)]
     report = replace(
         plan,
         format="hooksync.report/1",
         errors=tuple(dict.fromkeys(errors)),
-        run=find_origin(session.declared.world.environ),
+        run=find_origin(declared.context.environ),
     )
-    return _with_tenancies(session, report, tenancies)
+    return _with_tenancies(declared, run, report, tenancies)
 
 
-def _without_tenancies(session: Session) -> Plan:
+def _without_tenancies(declared: Declared, run: Run) -> Plan:
     """Return what a plan has besides its tenancies."""
-    declared = session.declared
     options = declared.options
     return Plan(
         (),
-        rfc3339(declared.world.clock.now()),
+        rfc3339(declared.context.clock.now()),
         token_hex(16),
         printable(", ".join(options.files)),
         selection=Selection(options.tenancies, options.targets, options.replace),
-        state=session.planner.place,
-        state_missing=session.planner.is_missing,
-        running=session.running,
+        state=run.planner.place,
+        state_missing=run.planner.is_missing,
+        running=run.other,
     )
 
 
-def _with_tenancies(session: Session, plan: Plan, tenancies: Sequence[TenancyPlan]) -> Plan:
+def _with_tenancies(
+    declared: Declared, run: Run, plan: Plan, tenancies: Sequence[TenancyPlan]
+) -> Plan:
     """Fill in the tenancies, and all that follows from them."""
-    undeclared = session.undeclared(tenancies)
-    warnings = [*session.declared.warnings, *_doubts(session, tenancies)]
+    undeclared = _undeclared(declared, run, tenancies)
+    warnings = [*declared.warnings, *_doubts(run, tenancies)]
     for tenancy in tenancies:
         warnings += tenancy.warnings
     warnings += undeclared
     warnings += step_warnings(
         tenancies,
-        session.declared.options.flags,
+        declared.options.flags,
         has_state=plan.state is not None,
         is_missing=plan.state_missing,
     )
@@ -256,18 +262,49 @@ def _with_tenancies(session: Session, plan: Plan, tenancies: Sequence[TenancyPla
         undeclared=undeclared,
         warnings=tuple(dict.fromkeys(warnings)),
     )
-    world = session.declared.world
-    is_interrupted = world.stop.is_set() and not session.run.failures
-    return completed(plan, interrupted=world.interrupt_code() if is_interrupted else None)
+    context = declared.context
+    is_interrupted = context.stop.is_set() and not run.failures
+    return completed(plan, interrupted=context.terminal.interrupt_code if is_interrupted else None)
 
 
-def _doubts(session: Session, tenancies: Sequence[TenancyPlan]) -> Iterator[Problem]:
+def _undeclared(declared: Declared, run: Run, plans: Sequence[TenancyPlan]) -> tuple[Problem, ...]:
+    """Report the tenancies that the state contains and no file declares."""
+    state = run.planner.state
+    options = declared.options
+    is_part = options.tenancies or options.targets or declared.receipt
+    if state is None or is_part:
+        return ()
+    keys = {plan.key for plan in plans}
+    # an unread tenancy may lack its tenant, which the log-in reports: only the server counts
+    unread = {plan.server for plan in plans if plan.live_count is None}
+    left: defaultdict[TenancyKey, list[str]] = defaultdict(list)
+    for entry in state.entries:
+        if entry.key not in keys and entry.server not in unread:
+            left[entry.key].append(entry.address.partition("/")[0])
+    return tuple(_undeclared_problem(key, left[key], options.flags) for key in sorted(left))
+
+
+def _undeclared_problem(key: TenancyKey, names: Sequence[str], flags: RunFlags) -> Problem:
+    """Report a tenancy that no file declares.
+
+    `names`: the name of the tenancy in each of its entries in the state.
+    """
+    number = counted(len(names), "subscription")
+    what = f"no file declares {number} of the state on {printable(str(key))} any more"
+    tenant = ("--tenant", key.tenant) if key.tenant else ()
+    globs = [f"{name}/*" for name in sorted(set(names))]
+    look = flags.command("list --server", key.server, *tenant)
+    forget = flags.command("state forget", *globs, "--server", key.server, *tenant)
+    return Problem(what, _UNDECLARED_FIX.format(look=look, forget=forget))
+
+
+def _doubts(run: Run, tenancies: Sequence[TenancyPlan]) -> Iterator[Problem]:
     """Warn of missing and of weak secrets, unless an error names them."""
     errors: list[Problem] = []
     refs = []
     for tenancy in tenancies:
         errors += tenancy.errors
         refs += [step.new.secret for step in tenancy.steps if step.secret]
-    for doubt in session.run.secrets.doubts(refs):
+    for doubt in run.secrets.doubts(refs):
         if doubt not in errors:
             yield doubt

@@ -25,7 +25,8 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
             parser.parse_args([*argv, "--help"])
         except Help as text:
             raise NoCommand(str(text)) from None
-    arguments.entry.check(arguments)
+    if arguments.entry.check:
+        arguments.entry.check(arguments)
     given = vars(arguments)
     arguments.names_files = bool(given.get("files"))
     if not arguments.names_files:

@@ -13,8 +13,8 @@ from hooksync.cli.parser import Command, Given, build_parser
 from hooksync.core.record import convert
 
 if TYPE_CHECKING:
+    from hooksync.core.context import Context
     from hooksync.core.errors import ExitCode
-    from hooksync.reconcile.context import World
 
 SANDBOX = """\
 faults: KIND@CALL[:TIMES[:SKIP]], TIMES times (default: 1; *: always) after SKIP
@@ -31,150 +31,150 @@ traits, for what is not known of the real service:
   no-challenge             do not challenge receivers, so they need not run"""
 
 
-def _demo(given: Given, world: World) -> ExitCode:
+def _demo(given: Given, context: Context) -> ExitCode:
     from hooksync.cli.local import demo
 
-    return demo(world)
+    return demo(context)
 
 
-def _sandbox(given: Given, world: World) -> ExitCode:
+def _sandbox(given: Given, context: Context) -> ExitCode:
     from hooksync.cli.local import SandboxFlags, sandbox
 
-    return sandbox(convert(given, SandboxFlags), world)
+    return sandbox(convert(given, SandboxFlags), context)
 
 
-def _init(given: Given, world: World) -> ExitCode:
+def _init(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.init import InitOptions, init
 
-    return init(convert(given, InitOptions), world)
+    return init(convert(given, InitOptions), context)
 
 
-def _validate(given: Given, world: World) -> ExitCode:
+def _validate(given: Given, context: Context) -> ExitCode:
     from hooksync.api.options import FileOptions
     from hooksync.commands.validate import validate
 
-    return validate(convert(given, FileOptions), world)
+    return validate(convert(given, FileOptions), context)
 
 
-def _check(given: Given, world: World) -> ExitCode:
+def _check(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.check import CheckOptions, check
 
-    return check(convert(given, CheckOptions), world)
+    return check(convert(given, CheckOptions), context)
 
 
-def _plan(given: Given, world: World) -> ExitCode:
+def _plan(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.plan_apply import PlanOptions, plan
 
-    return plan(convert(given, PlanOptions), world)
+    return plan(convert(given, PlanOptions), context)
 
 
-def _apply(given: Given, world: World) -> ExitCode:
+def _apply(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.plan_apply import ApplyOptions, apply
 
-    return apply(convert(given, ApplyOptions), world)
+    return apply(convert(given, ApplyOptions), context)
 
 
-def _adopt(given: Given, world: World) -> ExitCode:
+def _adopt(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.adopt import AdoptOptions, adopt
 
-    return adopt(convert(given, AdoptOptions), world)
+    return adopt(convert(given, AdoptOptions), context)
 
 
-def _list(given: Given, world: World) -> ExitCode:
+def _list(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.export import ListOptions, list_live
 
-    return list_live(convert(given, ListOptions), world)
+    return list_live(convert(given, ListOptions), context)
 
 
-def _export(given: Given, world: World) -> ExitCode:
+def _export(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.export import export
     from hooksync.commands.options import LiveOptions
 
-    return export(convert(given, LiveOptions), world)
+    return export(convert(given, LiveOptions), context)
 
 
-def _fire(given: Given, world: World) -> ExitCode:
+def _fire(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.fire import FireOptions, fire
 
-    return fire(convert(given, FireOptions), world)
+    return fire(convert(given, FireOptions), context)
 
 
-def _listen(given: Given, world: World) -> ExitCode:
+def _listen(given: Given, context: Context) -> ExitCode:
     from hooksync.cli.listen import ListenOptions, listen
 
-    return listen(convert(given, ListenOptions), world)
+    return listen(convert(given, ListenOptions), context)
 
 
-def _verify(given: Given, world: World) -> ExitCode:
+def _verify(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.verify import VerifyOptions, verify
 
-    return verify(convert(given, VerifyOptions), world)
+    return verify(convert(given, VerifyOptions), context)
 
 
-def _generate(given: Given, world: World) -> ExitCode:
+def _generate(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.printing import generate
 
-    return generate(world)
+    return generate(context)
 
 
-def _state_show(given: Given, world: World) -> ExitCode:
+def _state_show(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.state import StateOptions, show
 
-    return show(convert(given, StateOptions), world)
+    return show(convert(given, StateOptions), context)
 
 
-def _state_pull(given: Given, world: World) -> ExitCode:
+def _state_pull(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.state import StateOptions, pull
 
-    return pull(convert(given, StateOptions), world)
+    return pull(convert(given, StateOptions), context)
 
 
-def _state_push(given: Given, world: World) -> ExitCode:
+def _state_push(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.state import PushOptions, push
 
-    return push(convert(given, PushOptions), world)
+    return push(convert(given, PushOptions), context)
 
 
-def _state_unlock(given: Given, world: World) -> ExitCode:
+def _state_unlock(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.state import UnlockOptions, unlock
 
-    return unlock(convert(given, UnlockOptions), world)
+    return unlock(convert(given, UnlockOptions), context)
 
 
-def _state_move(given: Given, world: World) -> ExitCode:
+def _state_move(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.state import MoveOptions, move
 
-    return move(convert(given, MoveOptions), world)
+    return move(convert(given, MoveOptions), context)
 
 
-def _state_forget(given: Given, world: World) -> ExitCode:
+def _state_forget(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.state import ForgetOptions, forget
 
-    return forget(convert(given, ForgetOptions), world)
+    return forget(convert(given, ForgetOptions), context)
 
 
-def _show(given: Given, world: World) -> ExitCode:
+def _show(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.show import ShowOptions, show
 
-    return show(convert(given, ShowOptions), world)
+    return show(convert(given, ShowOptions), context)
 
 
-def _schema(given: Given, world: World) -> ExitCode:
+def _schema(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.printing import SchemaOptions, schema
 
-    return schema(convert(given, SchemaOptions), world)
+    return schema(convert(given, SchemaOptions), context)
 
 
-def _completion(given: Given, world: World) -> ExitCode:
+def _completion(given: Given, context: Context) -> ExitCode:
     from hooksync.cli.completion import CompletionOptions, completion
 
-    return completion(convert(given, CompletionOptions), build_parser(GROUPS), world)
+    return completion(convert(given, CompletionOptions), build_parser(GROUPS), context)
 
 
-def _version(given: Given, world: World) -> ExitCode:
+def _version(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.printing import VersionOptions, version
 
-    return version(convert(given, VersionOptions), world)
+    return version(convert(given, VersionOptions), context)
 
 
 START = (

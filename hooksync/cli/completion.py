@@ -6,9 +6,9 @@ import argparse
 import re
 from collections.abc import Iterator
 
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record
-from hooksync.reconcile.context import World
 
 _BASH = r"""
 # bash splits `--format=json` into three words; shtab expects two.
@@ -35,10 +35,10 @@ class CompletionOptions(Record, frozen=True):
 
 
 def completion(
-    options: CompletionOptions, parser: argparse.ArgumentParser, world: World
+    options: CompletionOptions, parser: argparse.ArgumentParser, context: Context
 ) -> ExitCode:
     """Print a script."""
-    world.terminal.result(completion_script(parser, options.shell))
+    context.terminal.result(completion_script(parser, options.shell))
     return ExitCode.DONE
 
 

@@ -19,6 +19,7 @@ from hooksync.commands.options import SecretOptions
 from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver, receiver_at
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, StartError
 from hooksync.core.model import DeclaredSubscription, ProbeResult, Secret, SecretRef, Trigger
 from hooksync.core.output import make_folder
@@ -28,8 +29,7 @@ from hooksync.receiver import Answer, Event, ProcessMemory, Receiver
 from hooksync.receivers.challenges import key_of
 from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers, pass_on
 from hooksync.receivers.suite import Sender
-from hooksync.reconcile.context import World
-from hooksync.reconcile.session import Run
+from hooksync.reconcile.run import Run
 from hooksync.sandbox import http_server
 
 MOST_REFUSED = 100  # refused events that are recorded in a run: anybody can send them
@@ -100,7 +100,7 @@ class _Listener(http_server.LoopbackServer):
                 secret = self._log.known.secrets[ref]
                 answer, forwarded = _pass_on(*self._forward, request, answer, secret)
         with self._sending:  # so that requests are shown in the order of the answers
-            at = rfc3339(self._log.world.clock.now())
+            at = rfc3339(self._log.context.clock.now())
             try:
                 self._log.show(Seen(at, answer, request, ref, forwarded))
             except Exception:  # mostly a closed standard output; `close` raises it
@@ -118,11 +118,11 @@ def _pass_on(
     secret: Secret,
 ) -> tuple[Answer, str]:
     """Forward a genuine event. Returns the receiver's answer, and the same in words."""
-    found = pass_on(declared.url, request.headers, request.body, run.context)
+    found = pass_on(declared.url, request.headers, request.body, run.caller)
     if isinstance(found, ProbeResult):
         return answer._replace(status=_NO_ANSWER), found.detail
     answer = answer._replace(status=found.status, body=found.body)
-    sender = Sender(declared.url, secret, run.context)
+    sender = Sender(declared.url, secret, run.caller)
     result = sender.judge("", request.body, found)
     if not result.fix:
         return answer, str(found.status)
@@ -134,7 +134,7 @@ class _Log(Record, frozen=True):
     """Shows requests, and records events."""
 
     options: ListenOptions
-    world: World
+    context: Context
     known: KnownSecrets
     recorded: Counter[str]  # by kind
 
@@ -156,7 +156,7 @@ class _Log(Record, frozen=True):
             text += f"  passed on: {seen.forwarded}\n"
         if path:
             text += f"  recorded: {printable(path)}\n"
-        self.world.terminal.result(text)
+        self.context.terminal.result(text)
 
     def _facts(self, event: Event) -> Iterator[str]:
         """Name trigger, entities and subscription of an event, whose fields may have any type."""
@@ -172,7 +172,7 @@ class _Log(Record, frozen=True):
         yield f"subscription {self._shown(str(event.get('subscriptionId')))}"
 
     def _shown(self, text: str) -> str:
-        return printable(self.world.output.redactor.clean(text)[:_LONGEST])
+        return printable(self.context.output.redactor.clean(text)[:_LONGEST])
 
     def _reason(self, seen: Seen) -> str:
         """Say why a request was refused, as far as that is known."""
@@ -196,12 +196,12 @@ class _Log(Record, frozen=True):
         stamp = "".join(filter(str.isalnum, seen.at))
         path = f"{folder.rstrip('/')}/{stamp}-{self.recorded.total():04}-{kind}.json"
         headers = "".join(f"{name}: {value}\n" for name, value in seen.request.headers.items())
-        create_file = self.world.output.create_file
+        create_file = self.context.output.create_file
         try:
             create_file(path + HEADERS, headers.encode("latin-1"), mode=0o600)
             create_file(path, seen.request.body, mode=0o600)
         except (FileExistsError, FileError) as error:
-            self.world.terminal.message(f"error: {printable(path)} was not recorded: {error}")
+            self.context.terminal.message(f"error: {printable(path)} was not recorded: {error}")
             return None
         return path
 
@@ -209,10 +209,10 @@ class _Log(Record, frozen=True):
 _Forward = tuple[Run, DeclaredSubscription] | None
 
 
-def listen(options: ListenOptions, world: World) -> ExitCode:
+def listen(options: ListenOptions, context: Context) -> ExitCode:
     """Receive events until a signal comes."""
     gc.enable()  # `main` turned it off for short runs, and this one is long
-    known = find_secrets(options, world)
+    known = find_secrets(options, context)
     if options.record is not None:
         make_folder(options.record)
     done = threading.Event()
@@ -220,16 +220,16 @@ def listen(options: ListenOptions, world: World) -> ExitCode:
         forward: _Forward = None
         if options.forward:
             named = receiver_at(options.forward, known.accepted)
-            receiver = open_receiver(named, options, options.timeout, world)
+            receiver = open_receiver(named, options, options.timeout, context)
             forward = running.enter_context(receiver)
         try:
-            log = _Log(options, world, known, Counter())
+            log = _Log(options, context, known, Counter())
             server = running.enter_context(_Listener(log, forward, done))
         except http_server.PortError as error:
             fix = "stop that program, or choose a different port with --port; 0 is any free one"
             raise StartError(Problem(str(error), fix)) from None
         first = known.label(known.accepted[0])
-        world.terminal.message(
+        context.terminal.message(
             f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}"
         )
         SYSTEM_CLOCK.wait(done, math.inf)

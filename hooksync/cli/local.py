@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 
 from hooksync.cli.terminal import catch_signals
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem, StartError, UsageError
 from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
-from hooksync.reconcile.context import World
 from hooksync.sandbox import demo as tour
 from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
 from hooksync.sandbox.faults import read_fault
@@ -65,23 +65,23 @@ class NamedReceiver(Record, frozen=True):
     secret: str
 
 
-def demo(world: World) -> ExitCode:
+def demo(context: Context) -> ExitCode:
     """Show what hooksync does, on a sandbox."""
-    return ExitCode(tour.run_demo(partial(_say, world), catch_signals))
+    return ExitCode(tour.run_demo(partial(_say, context), catch_signals))
 
 
-def sandbox(flags: SandboxFlags, world: World) -> ExitCode:
+def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
     gc.enable()  # `main` disables it, but the sandbox runs for a long time
-    options = _read_options(flags, world)
+    options = _read_options(flags, context)
     receivers = [
-        _read_receiver(written, world.environ) for written in flags.receiver or ["catalogue"]
+        _read_receiver(written, context.environ) for written in flags.receiver or ["catalogue"]
     ]
     named = {receiver.name: receiver for receiver in receivers}  # the last one of each name
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         try:
-            _say(world, _start(running, flags, options, tuple(named.values()), world))
+            _say(context, _start(running, flags, options, tuple(named.values()), context))
         except PortError as error:
             raise StartError(Problem(str(error), _PORT_FIX)) from None
         except SandboxError as error:
@@ -90,31 +90,31 @@ def sandbox(flags: SandboxFlags, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def _say(world: World, text: str) -> None:
-    world.terminal.result(f"{text}\n")
+def _say(context: Context, text: str) -> None:
+    context.terminal.result(f"{text}\n")
 
 
-def _log(world: World, kind: str, what: str, result: object) -> None:
+def _log(context: Context, kind: str, what: str, result: object) -> None:
     """Write what happened in the sandbox as a line, with the time."""
     if kind == "challenge":
         what = masked_url(what)
-    time = rfc3339(world.clock.now())[11:]
-    world.terminal.message(f"{time} {kind:<9} {what} -> {result}")
+    time = rfc3339(context.clock.now())[11:]
+    context.terminal.message(f"{time} {kind:<9} {what} -> {result}")
 
 
-def _read_options(flags: SandboxFlags, world: World) -> SandboxOptions:
+def _read_options(flags: SandboxFlags, context: Context) -> SandboxOptions:
     """Read how the sandbox is to behave."""
     for name in flags.traits:
         if name not in set(Trait):
             raise UsageError(
                 Problem(f'unknown trait "{name}"', f"write one of: {', '.join(Trait)}")
             )
-    seed = _env(flags.totp_env, world.environ) if flags.totp_env else None
+    seed = _env(flags.totp_env, context.environ) if flags.totp_env else None
     try:
         for spec in flags.faults:
             read_fault(spec)
         account = Account(
-            password=world.environ.get(_PASSWORD_ENV) or PASSWORD,
+            password=context.environ.get(_PASSWORD_ENV) or PASSWORD,
             tenants=tuple(flags.tenant or [TENANT]),
             totp_seed=seed,
         )
@@ -127,7 +127,7 @@ def _read_options(flags: SandboxFlags, world: World) -> SandboxOptions:
         port=flags.port,
         list_lag_additions=flags.list_lag,
         list_lag_removals=flags.list_lag,
-        log=partial(_log, world),
+        log=partial(_log, context),
     )
 
 
@@ -156,7 +156,7 @@ def _start(
     flags: SandboxFlags,
     options: SandboxOptions,
     receivers: Sequence[NamedReceiver],
-    world: World,
+    context: Context,
 ) -> str:
     """Start the sandbox and its receivers. Returns the text that tells the user how to use them."""
     box = running.enter_context(Sandbox(options))
@@ -165,7 +165,7 @@ def _start(
     folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
     hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
     account = options.accounts[0]
-    exports = _write_files(hooks, receivers, server, world, url=box.url, account=account)
+    exports = _write_files(hooks, receivers, server, context, url=box.url, account=account)
     text = f"sandbox  {box.url}  tenants {' '.join(account.tenants)}\n"
     for receiver in receivers:
         text += f"receiver {server.url(receiver.name)}\n"
@@ -178,7 +178,7 @@ def _write_files(
     hooks: Path,
     receivers: Sequence[NamedReceiver],
     server: Receiver,
-    world: World,
+    context: Context,
     *,
     url: str,
     account: Account,
@@ -205,7 +205,7 @@ def _write_files(
     exports = hooks.with_suffix(".env")
     for path, content in ((exports, "".join(lines)), (hooks, text)):
         try:
-            world.output.create_file(str(path), content, mode=0o600)
+            context.output.create_file(str(path), content, mode=0o600)
         except FileExistsError:
             fix = "leave out --write-hooks to keep it, or name a different file"
             raise FileError(Problem(f"{path} exists already", fix)) from None

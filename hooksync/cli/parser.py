@@ -14,8 +14,8 @@ from hooksync.cli.flags import add_help
 from hooksync.core.errors import Problem, UsageError, suggestion
 
 if TYPE_CHECKING:
+    from hooksync.core.context import Context
     from hooksync.core.errors import ExitCode
-    from hooksync.reconcile.context import World
 
 _WIDTH = 79  # columns of a help text
 _POSITIONAL = {"?": " [{}]", "*": " [{}...]", "+": " {}..."}  # by nargs
@@ -35,10 +35,6 @@ example: hooksync plan -f hooks.yaml"""
 Given = dict[str, Any]  # the values of flags and arguments, by the fields of the options
 
 
-def _accept(arguments: argparse.Namespace) -> None:
-    """Check nothing beyond what argparse checks."""
-
-
 class Command(NamedTuple):
     """One command, or one action of a command, such as `show` of `state`."""
 
@@ -46,10 +42,10 @@ class Command(NamedTuple):
     help: str  # a phrase; the description by default
     example: str
     add_flags: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[Given, World], ExitCode] | None  # None: only its actions can be run
+    run: Callable[[Given, Context], ExitCode] | None  # None: only its actions can be run
     description: str = ""
     # raises UsageError for flags that conflict
-    check: Callable[[argparse.Namespace], None] = _accept
+    check: Callable[[argparse.Namespace], None] | None = None
     epilog: str = ""  # below the flags
     actions: tuple[Command, ...] = ()
 

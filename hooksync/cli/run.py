@@ -18,9 +18,9 @@ from hooksync.cli.parser import Help, NoCommand
 from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
 from hooksync.config.files import YAML_ENDINGS
 from hooksync.config.secret_sources import gather
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, unforeseen_text, what_ended
 from hooksync.core.output import Output
-from hooksync.reconcile.context import World
 from hooksync.render.json_text import error_json
 
 
@@ -76,16 +76,15 @@ def _run_command(
             output.message(str(text).rstrip("\n"))
             return ExitCode.USAGE
         terminal = ConsoleTerminal(output, interrupts, is_verbose=arguments.verbose)
-        world = World(
+        context = Context(
             _environ(arguments, output, terminal),
             sys.stdin.buffer,
             terminal,
             interrupts.stop,
-            interrupt_code=lambda: interrupts.exit_code,
-            begun=begun,
             output=output,
+            begun=begun,
         )
-        code: ExitCode = arguments.entry.run(vars(arguments), world)
+        code: ExitCode = arguments.entry.run(vars(arguments), context)
         return code
 
 

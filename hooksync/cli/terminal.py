@@ -13,13 +13,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import TYPE_CHECKING
 
+from hooksync.core.context import CallRecord
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Output, escaped
-
-if TYPE_CHECKING:
-    from hooksync.service.http import CallRecord
 
 _CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # ECMA-48 codes, by style
 # set by Windows' terminals that show colours
@@ -140,6 +137,11 @@ class ConsoleTerminal:
             return False
         finally:
             self._interrupts.is_graceful = True
+
+    @property
+    def interrupt_code(self) -> ExitCode:
+        """The exit code of a run that was interrupted: that of the signal."""
+        return self._interrupts.exit_code
 
     def watch(self, record: CallRecord) -> None:
         """Log a call, with --verbose."""

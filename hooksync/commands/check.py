@@ -1,6 +1,6 @@
 """The command `check`: tests the log-in and the list of each tenancy, secrets and receivers.
 
-It changes nothing. All output goes through `world.terminal`.
+It changes nothing. All output goes through `context.terminal`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 
 from hooksync.api.inputs import Declared, prepare
+from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
 from hooksync.commands.receiving import open_receiver, receiver_at
 from hooksync.config.secret_sources import doubt_about
 from hooksync.core.clock import rfc3339
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem
 from hooksync.core.model import DeclaredSubscription, SecretRef, Tenancy
 from hooksync.core.output import Format
+from hooksync.core.record import replace
 from hooksync.receivers.challenges import probe_all
-from hooksync.reconcile.context import World
-from hooksync.reconcile.session import Run, open_run
+from hooksync.reconcile.run import Run
 from hooksync.render.check import Finding, check_json, check_lines, found_problem, judge
 
 
@@ -32,32 +34,35 @@ class CheckOptions(RunOptions, frozen=True):
     secrets: tuple[SecretRef, ...] = ()  # of that receiver
 
 
-def check(options: CheckOptions, world: World) -> ExitCode:
+def check(options: CheckOptions, context: Context) -> ExitCode:
     """Check each tenancy and each receiver; with --url, only that receiver."""
-    begun = rfc3339(world.clock.now())
+    begun = rfc3339(context.clock.now())
     places: dict[str, str] = {}
     warnings: tuple[Problem, ...] = ()
     if options.url:
         with open_receiver(
-            receiver_at(options.url, options.secrets), options, options.timeout, world
+            receiver_at(options.url, options.secrets), options, options.timeout, context
         ) as (run, receiver):
             findings = list(_check_receivers([receiver], (), run))
     else:
-        declared = prepare(options, world, needs_login=False)
+        declared = prepare(replace(options, uses_state=False), context, needs_login=False)
         warnings = declared.warnings
         findings, places = _check_tenancies(declared)
-    code = ExitCode.DONE
-    if world.stop.is_set():
-        code = world.interrupt_code()
-    elif any(one.mark == "failed" for one in findings):
-        code = ExitCode.ERROR
+    code = _exit_code(findings, context)
     if options.format == "text":
-        world.terminal.show([*check_lines(findings, places)])
+        context.terminal.show([*check_lines(findings, places)])
     else:
-        world.terminal.result(check_json(findings, places, warnings, begun, code), "json")
+        context.terminal.result(check_json(findings, places, warnings, begun, code), "json")
     for warning in warnings:
-        world.terminal.warn(warning)
+        context.terminal.warn(warning)
     return code
+
+
+def _exit_code(findings: Iterable[Finding], context: Context) -> ExitCode:
+    if context.stop.is_set():
+        return context.terminal.interrupt_code
+    has_failed = any(finding.mark == "failed" for finding in findings)
+    return ExitCode.ERROR if has_failed else ExitCode.DONE
 
 
 def _check_tenancies(declared: Declared) -> tuple[list[Finding], dict[str, str]]:
@@ -66,15 +71,9 @@ def _check_tenancies(declared: Declared) -> tuple[list[Finding], dict[str, str]]
     subscriptions: list[DeclaredSubscription] = []
     never = set()
     places = {}
-    with open_run(
-        declared.tenancies,
-        declared.world,
-        timeout=declared.options.timeout,
-        parallelism=declared.options.parallelism,
-        private=declared.private_receivers,
-    ) as run:
-        found = run.pool.run([partial(_check_service, run, one) for one in run.tenancies])
-        for tenancy, several in zip(run.tenancies, found, strict=True):
+    with open_run(declared) as run:
+        results = run.pool.run([partial(_check_service, run, tenancy) for tenancy in run.tenancies])
+        for tenancy, several in zip(run.tenancies, results, strict=True):
             findings += several or ()  # None: interrupted
             subscriptions += tenancy.subscriptions
             places[tenancy.name] = run.located(tenancy).where
@@ -114,7 +113,7 @@ def _check_receivers(
     secrets, missing = run.secrets.look_up(one.secret for one in named)
     asked = [one for one in named if one.tenancy not in never]
     targets = [(one.url, secrets[one.secret]) for one in asked if one.secret in secrets]
-    answers = probe_all(targets, run.pool, run.context)
+    answers = probe_all(targets, run.pool, run.caller)
     for one in named:
         if one.secret in missing:
             yield found_problem(one, "failed", missing[one.secret])

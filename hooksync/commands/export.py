@@ -1,6 +1,6 @@
 """The commands `export` and `list`: show what is live, as a hooks file or as a list.
 
-They change nothing. All output goes through `world.terminal`.
+They change nothing. All output goes through `context.terminal`.
 
 PyYAML writes all data from outside into the hooks file, so no text is read as YAML syntax.
 """
@@ -17,6 +17,7 @@ from hooksync.commands.problems import show_problems, show_running
 from hooksync.config.declarations import Settings, TemplateAt, TenancyDeclaration
 from hooksync.config.resolve import resolve, server_problem
 from hooksync.config.yaml_loader import write_yaml
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Interrupted, Problem, UsageError
 from hooksync.core.model import TRIGGER_NAMES, Location, Tenancy
 from hooksync.core.output import Format, is_there
@@ -24,7 +25,6 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import server_url
-from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import Plan
 from hooksync.render.listing import list_table, live_only
 from hooksync.render.renderers import plan_json
@@ -62,17 +62,17 @@ class ListOptions(LiveOptions, frozen=True):
     format: Format = "text"
 
 
-def export(options: LiveOptions, world: World) -> ExitCode:
+def export(options: LiveOptions, context: Context) -> ExitCode:
     """Print what is live in one tenancy as a hooks file. Raises HooksyncError if it is not read."""
-    exported = read_exported(options, world)
-    world.terminal.result(export_text(exported))
-    report_needs(exported, TO_SET, world)
+    exported = read_exported(options, context)
+    context.terminal.result(export_text(exported))
+    report_needs(exported, TO_SET, context)
     return ExitCode.DONE
 
 
-def read_exported(options: LiveOptions, world: World) -> ExportedTenancy:
+def read_exported(options: LiveOptions, context: Context) -> ExportedTenancy:
     """Read what is live in one tenancy. Raises HooksyncError if that fails or is interrupted."""
-    made, tenancy = _read_named(replace(options, uses_state=False), world)
+    made, tenancy = _read_named(replace(options, uses_state=False), context)
     if made.is_interrupted:
         raise Interrupted(Problem("interrupted, nothing was exported", "run it again"))
     [plan] = made.tenancies
@@ -81,49 +81,49 @@ def read_exported(options: LiveOptions, world: World) -> ExportedTenancy:
     return ExportedTenancy(tenancy, plan.live)
 
 
-def report_needs(exported: ExportedTenancy, advice: str, world: World) -> None:
+def report_needs(exported: ExportedTenancy, advice: str, context: Context) -> None:
     """Warn of what cannot be declared, and list the variables to set. `advice`: how to set them."""
     for warning in exported.warnings:
-        world.terminal.warn(warning)
+        context.terminal.warn(warning)
     if exported.needs:
         width = max(len(need.variable) for need in exported.needs)
         lines = [f"  {need.variable:{width}}  {need.what}" for need in exported.needs]
-        world.terminal.message("\n".join((advice, *lines)))
+        context.terminal.message("\n".join((advice, *lines)))
 
 
-def list_live(options: ListOptions, world: World) -> ExitCode:
+def list_live(options: ListOptions, context: Context) -> ExitCode:
     """Show what is live. Returns DONE only if every tenancy was read."""
-    shown = live_only(_read(options, world), options.flags, is_targeted=bool(options.targets))
+    shown = live_only(_read(options, context), options.flags, is_targeted=bool(options.targets))
     if not shown.is_interrupted:
         code = ExitCode.ERROR if shown.unread else ExitCode.DONE
         shown = replace(shown, exit_code=int(code))
-    show_running(shown, world)
+    show_running(shown, context)
     if options.format == "text":
         table, summary = list_table(shown)
-        world.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(shown)])
+        context.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(shown)])
     else:
-        world.terminal.result(plan_json(shown), "json")
-    show_problems(shown, world, refused="refused")
+        context.terminal.result(plan_json(shown), "json")
+    show_problems(shown, context, refused="refused")
     return ExitCode(shown.exit_code)
 
 
-def _read(options: LiveOptions, world: World) -> Plan:
+def _read(options: LiveOptions, context: Context) -> Plan:
     """Read the chosen tenancies: those of hooks files, or a named one.
 
     A named tenancy is compared with the state that is named. If none is named, it is compared with
     the state beside the hooks file, if that file exists.
     """
-    if _reads_files(options, world):
-        return library.plan(prepare(options, world))
+    if _reads_files(options, context):
+        return library.plan(prepare(options, context))
     has_state = options.state is not None or is_there(options.files[0])
     options = replace(options, uses_state=options.uses_state and has_state)
-    return _read_named(options, world)[0]
+    return _read_named(options, context)[0]
 
 
-def _read_named(options: LiveOptions, world: World) -> tuple[Plan, Tenancy]:
+def _read_named(options: LiveOptions, context: Context) -> tuple[Plan, Tenancy]:
     """Read the tenancy that flags or variables name. If they name no tenant, the log-in does."""
-    tenancy = _named_tenancy(options, world)
-    made = library.plan(Declared((tenancy,), (), options, world))
+    tenancy = _named_tenancy(options, context)
+    made = library.plan(Declared((tenancy,), (), options, context))
     [plan] = made.tenancies
     if plan.tenant and not tenancy.tenant_declared:
         name = slug(plan.tenant, tenancy.name).lower()
@@ -135,7 +135,7 @@ def _read_named(options: LiveOptions, world: World) -> tuple[Plan, Tenancy]:
     return replace(made, tenancies=named, warnings=warnings, undeclared=()), tenancy
 
 
-def _reads_files(options: LiveOptions, world: World) -> bool:
+def _reads_files(options: LiveOptions, context: Context) -> bool:
     """Whether hooks files choose the tenancies. Raises UsageError if flags name one as well."""
     names = options.names_files or options.tenancies or options.targets
     if options.server or options.tenant:
@@ -143,13 +143,13 @@ def _reads_files(options: LiveOptions, world: World) -> bool:
             what = "--server and --tenant cannot be combined with flags that select from files"
             raise UsageError(Problem(what, "leave out the one or the other"))
         return False
-    return bool(names or world.environ.get("HOOKSYNC_FILE") or is_there(options.files[0]))
+    return bool(names or context.environ.get("HOOKSYNC_FILE") or is_there(options.files[0]))
 
 
-def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
+def _named_tenancy(options: LiveOptions, context: Context) -> Tenancy:
     """Make the tenancy that flags or variables name. Without a tenant, its name is provisional."""
-    server = options.server or world.environ.get("PRESERVICA_SERVER")
-    tenant = options.tenant or world.environ.get("PRESERVICA_TENANT")
+    server = options.server or context.environ.get("PRESERVICA_SERVER")
+    tenant = options.tenant or context.environ.get("PRESERVICA_TENANT")
     if not server:
         fix = "give --server, or set PRESERVICA_SERVER; or, for `list`, name a hooks file"
         raise UsageError(Problem("no server is named", fix))
@@ -159,8 +159,8 @@ def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
     settings = Settings(server=_written(server), tenant=_written(tenant) if tenant else None)
     name = slug(tenant or server_url(server).partition("://")[2], "tenancy").lower()
     entries = [TenancyDeclaration(name, settings, (), _COMMAND_LINE)]
-    hold_to_policy(options, entries, world)
-    [tenancy], _ = resolve(entries, world.environ)
+    hold_to_policy(options, entries, context)
+    [tenancy], _ = resolve(entries, context.environ)
     return tenancy
 
 

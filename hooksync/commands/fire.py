@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from hooksync.api.options import FileOptions
 from hooksync.commands.receiving import declared_receiver, open_receiver, receiver_at
 from hooksync.config.files import read_event, recorded_events
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import Secret, SecretRef, Trigger
 from hooksync.core.record import replace
@@ -22,7 +23,6 @@ from hooksync.receivers.events import (
     signed,
 )
 from hooksync.receivers.suite import Result, Sender, Suite
-from hooksync.reconcile.context import World
 from hooksync.render.text import Line, Style
 
 _NOT_TESTED = (
@@ -47,7 +47,7 @@ class FireOptions(FileOptions, frozen=True):
     replay: str | None = None  # path of a folder
 
 
-def fire(options: FireOptions, world: World) -> ExitCode:
+def fire(options: FireOptions, context: Context) -> ExitCode:
     """Send one event, the suite of tests, or recorded events.
 
     Returns DONE if the receiver accepted and refused everything as it should.
@@ -55,25 +55,25 @@ def fire(options: FireOptions, world: World) -> ExitCode:
     if options.url:
         tenancy = receiver_at(options.url, options.secrets)
     else:
-        tenancy = declared_receiver(options, options.address, world)
-    with open_receiver(tenancy, options, options.timeout, world) as (run, receiver):
+        tenancy = declared_receiver(options, options.address, context)
+    with open_receiver(tenancy, options, options.timeout, context) as (run, receiver):
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
         first = next(iter(secrets.values()))
-        sender = Sender(receiver.url, first, run.context)
+        sender = Sender(receiver.url, first, run.caller)
         counts = Counter[str]()
-        for each in _results(options, world, sender, secrets, receiver.trigger):
+        for each in _results(options, context, sender, secrets, receiver.trigger):
             counts[each.state] += 1
-            world.terminal.show(_result_lines(each))
-            if world.stop.is_set():
-                return world.interrupt_code()
+            context.terminal.show(_result_lines(each))
+            if context.stop.is_set():
+                return context.terminal.interrupt_code
     if options.is_suite or options.replay is not None:
-        world.terminal.result(_summary(counts, is_suite=options.is_suite))
+        context.terminal.result(_summary(counts, is_suite=options.is_suite))
     return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
 
 
 def _results(
     options: FireOptions,
-    world: World,
+    context: Context,
     sender: Sender,
     secrets: Mapping[SecretRef, Secret],
     declared: Trigger,
@@ -82,14 +82,14 @@ def _results(
     if options.replay is not None:
         yield from _replayed(options.replay, sender, secrets)
     elif options.is_suite:
-        events = _new_events(options, world, declared)
+        events = _new_events(options, context, declared)
         others = {str(ref): each for ref, each in secrets.items() if each is not sender.secret}
         yield from Suite(sender, events).run(others)
     else:
         if options.event is None:
-            body = json.dumps(_new_events(options, world, declared).make()).encode()
+            body = json.dumps(_new_events(options, context, declared).make()).encode()
         else:
-            body, _ = read_event(options.event, world.stdin)
+            body, _ = read_event(options.event, context.stdin)
         yield sender.send("event", signed(body, sender.secret))
 
 
@@ -112,13 +112,13 @@ def _summary(counts: Counter[str], *, is_suite: bool) -> str:
     return f"\nSuite{text}{_NOT_TESTED}\n" if is_suite else f"\nReplay{text}"
 
 
-def _new_events(options: FireOptions, world: World, declared: Trigger) -> NewEvents:
+def _new_events(options: FireOptions, context: Context, declared: Trigger) -> NewEvents:
     """Return a maker of new events. They resemble the event that --event names, if it is given."""
     trigger = Trigger.named(options.trigger).wire if options.trigger else declared.wire
-    now = datetime.fromtimestamp(world.clock.now(), UTC)
+    now = datetime.fromtimestamp(context.clock.now(), UTC)
     if options.event is None:
         return NewEvents(now, trigger)
-    body, _ = read_event(options.event, world.stdin)
+    body, _ = read_event(options.event, context.stdin)
     try:
         template = dict(json.loads(body))
     except (ValueError, TypeError, RecursionError):

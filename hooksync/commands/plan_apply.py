@@ -1,7 +1,7 @@
 """The commands `plan`, `apply` and `apply PLAN`.
 
 Each calls the library function of its name, shows the result, and returns an exit code. Results
-and messages go to `world.terminal`.
+and messages go to `context.terminal`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial, wraps
-from typing import TypeVar
+from functools import partial
 
 from hooksync.api import run as library
-from hooksync.api.inputs import open_session, prepare, prepare_saved
+from hooksync.api.inputs import Declared, prepare, prepare_saved
+from hooksync.api.opening import OpenRun, open_run
 from hooksync.api.options import RunOptions
 from hooksync.commands.problems import show_plan, show_problems, show_running
 from hooksync.config.files import YAML_ENDINGS, follow_links
+from hooksync.config.secret_sources import sources_of
+from hooksync.core.context import Context
 from hooksync.core.errors import (
     ExitCode,
     FileError,
@@ -31,14 +33,13 @@ from hooksync.core.errors import (
     what_ended,
 )
 from hooksync.core.model import Secret, SecretRef
+from hooksync.core.origin import find_origin
 from hooksync.core.output import Format
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.plan import Plan, completed
-from hooksync.reconcile.session import open_run
-from hooksync.render.notice import Ending, NoticeForm
+from hooksync.render.notice import NoticeForm, RunSummary
 from hooksync.render.text import plain, plan_lines, question, report_lines
 from hooksync.state.store import state_place
 
@@ -77,52 +78,33 @@ class ApplyOptions(WatchedOptions, frozen=True):
     max_age: timedelta | None = None  # of the saved plan
 
 
-Watched = TypeVar("Watched", bound=WatchedOptions)
-
-
-def _watched(
-    do: Callable[[Watched, World], Plan],
-) -> Callable[[Watched, World], ExitCode]:
-    """Wrap a command: report its end by metrics and a notice, even if it fails early."""
-
-    @wraps(do)
-    def run(options: Watched, world: World) -> ExitCode:
-        _keep_inputs(options, world)
-        if options.notify or options.metrics:
-            return _run_watched(do, options, world)
-        return ExitCode(do(options, world).exit_code)
-
-    return run
-
-
-def _run_watched(do: Callable[[Watched, World], Plan], options: Watched, world: World) -> ExitCode:
-    """Run a command and report its end, even if it fails early."""
-    url = _notice_url(options, world)
-    begun = world.clock.now()
+def _watch(
+    command: str, do: Callable[[], Plan], options: WatchedOptions, context: Context
+) -> ExitCode:
+    """Run a command, and report its end by metrics and a notice, even if it fails early."""
+    _keep_inputs(options, context)
+    if not (options.notify or options.metrics):
+        return ExitCode(do().exit_code)
+    url = _notice_url(options, context)
+    begun = context.clock.now()
     problems: tuple[Problem, ...] = ()
     code = ExitCode.INTERRUPTED
     made = None
     try:
-        made = do(options, world)
+        made = do()
         code = ExitCode(made.exit_code)
         return code
     except Exception as error:
-        code, problems = what_ended(error, has_begun=world.begun.is_set())
+        code, problems = what_ended(error, has_begun=context.begun.is_set())
         raise
     finally:
-        ending = Ending(
-            do.__name__,
-            code,
-            made,
-            problems,
-            begun,
-            world.clock.now(),
-            find_origin(world.environ),
-        )
-        _tell(ending, options, url, world)
+        now = context.clock.now()
+        origin = find_origin(context.environ)
+        summary = RunSummary(command, code, made, problems, begun, now, origin)
+        _report_end(summary, options, url, context)
 
 
-def _keep_inputs(options: WatchedOptions, world: World) -> None:
+def _keep_inputs(options: WatchedOptions, context: Context) -> None:
     """Raise UsageError if an output would replace a hooks file or the state."""
     state = state_place(options.files[0], options.state)
     inputs = {follow_links(path) for path in (*options.files, state) if path}
@@ -130,26 +112,32 @@ def _keep_inputs(options: WatchedOptions, world: World) -> None:
         path = getattr(options, name, None)
         # no output is YAML: this also keeps the files of a directory
         if path and (path.endswith(YAML_ENDINGS) or follow_links(path) in inputs):
-            world.output.written.add(path)  # the error is not written there
+            context.output.written.add(path)  # the error is not written there
             what = f"--{name} {printable(path)} would replace a hooks file or the state"
             raise UsageError(Problem(what, "choose a different path"))
 
 
-def _tell(ending: Ending, options: WatchedOptions, url: Secret | None, world: World) -> None:
+def _report_end(
+    summary: RunSummary, options: WatchedOptions, url: Secret | None, context: Context
+) -> None:
     """Write metrics and send a notice, if the user asked for them."""
-    if ending.code == ExitCode.INTERRUPTED:
-        ending = replace(ending, code=world.interrupt_code())
+    if summary.code == ExitCode.INTERRUPTED:
+        summary = replace(summary, code=context.terminal.interrupt_code)
     if options.metrics:
-        _write_metrics(ending, options.metrics, world)
-    if url and ending.event:
-        _notify(ending, options, url, world)
+        _write_metrics(summary, options.metrics, context)
+    if url and summary.event:
+        _notify(summary, options, url, context)
 
 
-@_watched
-def plan(options: PlanOptions, world: World) -> Plan:
+def plan(options: PlanOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Make and show a plan. With --out, save what apply would carry out, and mark the rest."""
-    declared = prepare(options, world)
-    made = library.plan(declared)
+    return _watch("plan", partial(_plan, options, context, open_run), options, context)
+
+
+def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
+    declared = prepare(options, context)
+    with open_run(declared) as run:
+        made = library.planned(declared, run)
     if not made.is_interrupted:
         made = completed(made, is_detailed=options.has_detailed_exit_code)
     if options.out or options.format in ("json", "html"):
@@ -157,16 +145,16 @@ def plan(options: PlanOptions, world: World) -> Plan:
     is_whole = made.exit_code in (ExitCode.DONE, ExitCode.CHANGES_PENDING)
     is_saved = is_whole or (made.ready_tenancies and not made.is_interrupted)
     if options.out and is_saved:  # first: if this fails, that is the result
-        world.output.write_file(options.out, declared.render(made, "json"))
-    show_running(made, world)
-    show_plan(made, options.format, world, shows_kept=options.shows_kept)
-    show_problems(made, world, refused="apply would refuse")
+        context.output.write_file(options.out, declared.render(made, "json"))
+    show_running(made, context)
+    show_plan(made, options.format, context, shows_kept=options.shows_kept)
+    show_problems(made, context, refused="apply would refuse")
     if options.out:
         what = f"not saved: {options.out} was not written: none of this can be applied"
         if is_saved:
             applying = options.flags.command("apply", options.out, selects=False)
             what = f"saved: `{applying}` carries out exactly this{_exceptions(made)}"
-        world.terminal.message(printable(what))
+        context.terminal.message(printable(what))
     return made
 
 
@@ -179,37 +167,40 @@ def _exceptions(made: Plan) -> str:
     return f", without {some_of(marked)}" if marked else ""
 
 
-@_watched
-def apply(options: ApplyOptions, world: World) -> Plan:
+def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:
     """Plan, ask, apply and verify. A saved plan needs no answer, but must equal the new plan."""
+    return _watch("apply", partial(_apply, options, context, open_run), options, context)
+
+
+def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
     if options.saved_plan is None:
-        declared = prepare(options, world)
+        declared = prepare(options, context)
     else:
-        declared = prepare_saved(options.saved_plan, options.max_age, options, world)
+        declared = prepare_saved(options.saved_plan, options.max_age, options, context)
     told: set[Problem] = set()
-    with open_session(declared, is_apply=True) as session:
-        made = library.planned_for_apply(session)
+    with open_run(declared, is_apply=True) as run:
+        made = library.planned_for_apply(declared, run)
         must_ask = bool(made.ready_tenancies) and not declared.is_confirmed
-        if must_ask and not world.terminal.can_ask():
+        if must_ask and not context.terminal.can_ask():
             confirmed = options.flags.command("apply", "--yes")
             fix = f"`{confirmed}` if the plan is what you want"
             problem = Problem("not confirmed: there is no terminal to ask on", fix)
             made = replace(made, refusals=(problem,))
         else:
-            made = library.probed(session, made)
-        if not _is_confirmed(made, options, world, told, must_ask=must_ask):
+            made = library.probed(declared, run, made)
+        if not _is_confirmed(made, options, context, told, must_ask=must_ask):
             made = replace(made, refusals=(_NOT_CONFIRMED,))
-        done = library.applied(session, made)
-    done = _show_result(done, options, world, told)
-    for error in session.run.failures:
+        done = library.applied(declared, run, made)
+    done = _show_result(done, options, context, told)
+    for error in run.failures:
         if not isinstance(error, HooksyncError):
-            world.terminal.message(unforeseen_text(error))
+            context.terminal.message(unforeseen_text(error))
             break
     return done
 
 
 def _is_confirmed(
-    made: Plan, options: ApplyOptions, world: World, told: set[Problem], *, must_ask: bool
+    made: Plan, options: ApplyOptions, context: Context, told: set[Problem], *, must_ask: bool
 ) -> bool:
     """Show the plan of an apply and its problems, and ask whether to apply it.
 
@@ -219,14 +210,14 @@ def _is_confirmed(
     asks = must_ask and bool(made.ready_tenancies) and not (made.refusals or made.is_interrupted)
     lines = plan_lines(made, shows_kept=options.shows_kept)
     if options.format == "text":
-        world.terminal.show(lines)
+        context.terminal.show(lines)
     elif asks:
-        world.terminal.message(plain(lines))
-    show_problems(made, world, refused="refused", told=told)
-    return not asks or world.terminal.ask(question(made))
+        context.terminal.message(plain(lines))
+    show_problems(made, context, refused="refused", told=told)
+    return not asks or context.terminal.ask(question(made))
 
 
-def _show_result(done: Plan, options: ApplyOptions, world: World, told: set[Problem]) -> Plan:
+def _show_result(done: Plan, options: ApplyOptions, context: Context, told: set[Problem]) -> Plan:
     """Show the result of an apply, and write its report. `told`: the problems already shown.
 
     Returns the result with a code that also says whether this failed.
@@ -235,58 +226,60 @@ def _show_result(done: Plan, options: ApplyOptions, world: World, told: set[Prob
         from hooksync.render.renderers import plan_json  # only here: most runs write no report
 
         done = _written(
-            partial(world.output.write_file, options.report, plan_json(done)), done, world
+            partial(context.output.write_file, options.report, plan_json(done)), done, context
         )
-    done = _written(partial(_show_report, done, options, world), done, world)
-    show_problems(done, world, refused="refused", told=told)
+    done = _written(partial(_show_report, done, options, context), done, context)
+    show_problems(done, context, refused="refused", told=told)
     return done
 
 
-def _written(write: Callable[[], None], done: Plan, world: World) -> Plan:
+def _written(write: Callable[[], None], done: Plan, context: Context) -> Plan:
     """Write the result of an apply that is over. If that fails, the exit code says so."""
     try:
         write()
     except HooksyncError as error:
         for problem in error.problems:
-            world.terminal.message(f"error: {problem}")
+            context.terminal.message(f"error: {problem}")
         if done.exit_code in (ExitCode.DONE, ExitCode.REFUSED):
             code = ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR
             return replace(done, exit_code=int(code))
     return done
 
 
-def _show_report(done: Plan, options: ApplyOptions, world: World) -> None:
+def _show_report(done: Plan, options: ApplyOptions, context: Context) -> None:
     """Show the result of an apply. Without changes, no text is shown."""
     if options.format == "text":
         if done.has_changes:
-            world.terminal.show([("", ""), *report_lines(done)])
+            context.terminal.show([("", ""), *report_lines(done)])
         return
-    show_plan(done, options.format, world, shows_kept=options.shows_kept)
+    show_plan(done, options.format, context, shows_kept=options.shows_kept)
 
 
-def _notice_url(options: WatchedOptions, world: World) -> Secret | None:
+def _notice_url(options: WatchedOptions, context: Context) -> Secret | None:
     """Find the URL for notices. It is called early, so that every run reports a missing URL."""
     try:
-        return world.secrets.find(options.notify) if options.notify else None
+        sources = sources_of(context)
+        return sources.find(options.notify) if options.notify else None
     except SecretError as error:
         for problem in error.problems:
-            world.terminal.warn(replace(problem, what=f"nobody can be notified: {problem.what}"))
+            context.terminal.warn(replace(problem, what=f"nobody can be notified: {problem.what}"))
         return None
 
 
-def _notify(ending: Ending, options: WatchedOptions, url: Secret, world: World) -> None:
+def _notify(summary: RunSummary, options: WatchedOptions, url: Secret, context: Context) -> None:
     from hooksync.receivers.events import send_notice
 
-    body = world.output.safe(
-        json.dumps(ending.payload(options.notify_as), ensure_ascii=False), "json"
+    body = context.output.safe(
+        json.dumps(summary.payload(options.notify_as), ensure_ascii=False), "json"
     )
-    with open_run((), world, timeout=_NOTICE_TIMEOUT, parallelism=1) as run:
-        why = send_notice(url, body.encode(), str(options.notify), run.context)
+    settings = RunOptions((), uses_state=False, timeout=_NOTICE_TIMEOUT, parallelism=1)
+    with open_run(Declared((), (), settings, context)) as run:
+        why = send_notice(url, body.encode(), str(options.notify), run.caller)
     if why:
-        world.terminal.warn(Problem(f"nobody was notified: {options.notify}: {why}", _NOTICE_FIX))
+        context.terminal.warn(Problem(f"nobody was notified: {options.notify}: {why}", _NOTICE_FIX))
 
 
-def _write_metrics(ending: Ending, path: str, world: World) -> None:
+def _write_metrics(summary: RunSummary, path: str, context: Context) -> None:
     """Replace the metrics of the last run, but keep its last success if this run failed."""
     from hooksync.render.metrics import LAST_SUCCESS, metrics_text
 
@@ -296,9 +289,9 @@ def _write_metrics(ending: Ending, path: str, world: World) -> None:
         before = re.search(rf"^{LAST_SUCCESS}{{.*}} ([0-9.]+)$", text, re.MULTILINE)
     try:
         run = path.replace("\\", "/").rpartition("/")[2].removesuffix(".prom")
-        world.output.write_file(
-            path, metrics_text(ending, run, before[1] if before else "0"), _METRICS_MODE
+        context.output.write_file(
+            path, metrics_text(summary, run, before[1] if before else "0"), _METRICS_MODE
         )
     except FileError as error:
         for problem in error.problems:
-            world.terminal.warn(problem)
+            context.terminal.warn(problem)

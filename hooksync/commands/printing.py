@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import Literal
 
 from hooksync import __version__
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.record import Record
 from hooksync.core.schema import SchemaKind, schema_text
-from hooksync.reconcile.context import World
 
 _RANDOM_BYTES = 32  # of a new secret; as many as HMAC-SHA256 uses
 # what hooksync runs on, its extras included
@@ -43,22 +43,22 @@ class VersionOptions(Record, frozen=True):
     format: Literal["text", "json"]
 
 
-def schema(options: SchemaOptions, world: World) -> ExitCode:
+def schema(options: SchemaOptions, context: Context) -> ExitCode:
     """Show a JSON Schema."""
-    world.terminal.result(schema_text(options.kind), "json")
+    context.terminal.result(schema_text(options.kind), "json")
     return ExitCode.DONE
 
 
-def generate(world: World) -> ExitCode:
+def generate(context: Context) -> ExitCode:
     """Print a new secret: letters, digits, `-` and `_`. No other command prints a secret."""
-    world.terminal.result(f"{secrets.token_urlsafe(_RANDOM_BYTES)}\n")
+    context.terminal.result(f"{secrets.token_urlsafe(_RANDOM_BYTES)}\n")
     return ExitCode.DONE
 
 
-def version(options: VersionOptions, world: World) -> ExitCode:
+def version(options: VersionOptions, context: Context) -> ExitCode:
     """Show the version; as JSON also what hooksync runs on."""
     if options.format == "text":
-        world.terminal.result(f"hooksync {__version__}\n")
+        context.terminal.result(f"hooksync {__version__}\n")
         return ExitCode.DONE
     # 20 ms, which `secret generate` and `schema` do not need
     from importlib.metadata import PackageNotFoundError
@@ -74,5 +74,5 @@ def version(options: VersionOptions, world: World) -> ExitCode:
         "platform": platform.platform(),
         "libraries": libraries,
     }
-    world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
+    context.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
     return ExitCode.DONE

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from hooksync.core.context import Context
 from hooksync.core.errors import Problem
 from hooksync.core.output import Format
-from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import RENDERERS
 from hooksync.render.text import text_lines
 
 
-def show_plan(plan: Plan, form: Format, world: World, *, shows_kept: bool) -> None:
+def show_plan(plan: Plan, form: Format, context: Context, *, shows_kept: bool) -> None:
     """Show a plan or a report on standard output."""
     if form == "text":
-        world.terminal.show(text_lines(plan, shows_kept=shows_kept))
+        context.terminal.show(text_lines(plan, shows_kept=shows_kept))
         return
     text = RENDERERS[form](plan, shows_kept=shows_kept)
-    world.terminal.result(text, "json" if form == "json" else "text")
+    context.terminal.result(text, "json" if form == "json" else "text")
 
 
-def show_running(plan: Plan, world: World) -> None:
+def show_running(plan: Plan, context: Context) -> None:
     """Report first that another run holds the run lock."""
     if plan.running:
-        world.terminal.warn(plan.running)
+        context.terminal.warn(plan.running)
 
 
 def show_problems(
-    plan: Plan, world: World, *, refused: str, told: set[Problem] | None = None
+    plan: Plan, context: Context, *, refused: str, told: set[Problem] | None = None
 ) -> None:
     """Show problems, each with its fix. Those in `told` are skipped; the others are added to it."""
     known = set() if told is None else told
@@ -36,5 +36,5 @@ def show_problems(
     found += [("error", problem) for problem in plan.all_errors]
     for what, problem in found:
         if problem not in known:
-            world.terminal.message(f"{what}: {problem}")
+            context.terminal.message(f"{what}: {problem}")
     known.update(problem for _, problem in found)

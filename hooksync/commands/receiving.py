@@ -9,23 +9,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hooksync.api.inputs import (
+    Declared,
     hold_to_policy,
     mask_url_variables,
     private_receivers,
     read_files,
 )
-from hooksync.api.options import FileOptions
+from hooksync.api.opening import open_run
+from hooksync.api.options import FileOptions, RunOptions
 from hooksync.commands.options import SecretOptions
 from hooksync.config import declarations
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions, url_problem
+from hooksync.config.secret_sources import sources_of
+from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Problem, SecretError, UsageError, some_of
 from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, split_url
-from hooksync.reconcile.context import World
-from hooksync.reconcile.session import Run, open_run
+from hooksync.reconcile.run import Run
 
 _HERE = Location("<command line>", 1, 1)
 _NO_SERVER = declarations.TemplateAt(
@@ -49,7 +52,7 @@ class KnownSecrets(Record, frozen=True):
         return f"{ref} (declared for {some_of(places)})" if places else str(ref)
 
 
-def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
+def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
     """Look up the secrets of --secret, and those that hooks files declare.
 
     Hooks files are read if a flag names them, or if --secret is absent. Warns if a declared secret
@@ -57,17 +60,18 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
     """
     declared: dict[SecretRef, list[str]] = {}
     if options.names_files or not options.secrets:
-        document = read_files(options, world)
+        document = read_files(options, context)
         chosen = declarations.select(document, options.tenancies, options.targets)
-        mask_url_variables(chosen, world)
-        hold_to_policy(options, chosen, world)
+        mask_url_variables(chosen, context)
+        hold_to_policy(options, chosen, context)
         for tenancy in chosen:
             for entry in tenancy.subscriptions:
                 declared.setdefault(entry.secret, []).append(f"{tenancy.name}/{entry.name}")
-    given = world.secrets.find_all(options.secrets)
-    found, missing = world.secrets.look_up(declared)
+    sources = sources_of(context)
+    given = sources.find_all(options.secrets)
+    found, missing = sources.look_up(declared)
     for problem in missing.values():
-        world.terminal.warn(problem)
+        context.terminal.warn(problem)
     if not (given or found):
         raise SecretError(
             Problem("no secret is known", "declare a subscription, or give --secret env:NAME")
@@ -78,20 +82,21 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
 
 @contextmanager
 def open_receiver(
-    tenancy: declarations.TenancyDeclaration, options: FileOptions, timeout: float, world: World
+    tenancy: declarations.TenancyDeclaration, options: FileOptions, timeout: float, context: Context
 ) -> Iterator[tuple[Run, DeclaredSubscription]]:
     """Open a run for the only receiver of a tenancy. Raises FileError or Refused."""
     if problems := list(reference_problems([tenancy])):
         raise FileError(*problems)
-    mask_url_variables([tenancy], world)
-    private = private_receivers(hold_to_policy(options, [tenancy], world))
-    declared, *_ = resolve_subscriptions(tenancy, world.environ)
-    with open_run((), world, timeout=timeout, parallelism=_MOST_CALLS, private=private) as run:
+    mask_url_variables([tenancy], context)
+    private = private_receivers(hold_to_policy(options, [tenancy], context))
+    declared, *_ = resolve_subscriptions(tenancy, context.environ)
+    settings = RunOptions((), uses_state=False, timeout=timeout, parallelism=_MOST_CALLS)
+    with open_run(Declared((), (), settings, context, private)) as run:
         yield run, declared
 
 
 def declared_receiver(
-    options: FileOptions, address: str | None, world: World
+    options: FileOptions, address: str | None, context: Context
 ) -> declarations.TenancyDeclaration:
     """Find a subscription of the hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
     if not address:
@@ -100,7 +105,7 @@ def declared_receiver(
                 "no receiver is named", "name an address (tenancy/name), or give --url and --secret"
             )
         )
-    document = read_files(options, world)
+    document = read_files(options, context)
     depth = address.count("/") + 1
     globs = [address if depth > 2 else f"{address}/*"]
     declared = declarations.addresses(document.tenancies)

@@ -12,11 +12,11 @@ from hooksync.api.receipt import open_saved_plan
 from hooksync.commands.problems import show_plan, show_problems, show_running
 from hooksync.config.files import read_plan
 from hooksync.core.clock import rfc3339
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.output import Format
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
-from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import completed
 
 
@@ -30,16 +30,16 @@ class ShowOptions(Record, frozen=True):
     max_age: timedelta | None = None
 
 
-def show(options: ShowOptions, world: World) -> ExitCode:
+def show(options: ShowOptions, context: Context) -> ExitCode:
     """Show a saved plan, and report whether `apply` would accept it."""
     data = read_plan(options.path, "plan")
-    plan, refusal = open_saved_plan(data, options.path, options.max_age, world)
-    show_running(plan, world)
+    plan, refusal = open_saved_plan(data, options.path, options.max_age, context)
+    show_running(plan, context)
     if options.format == "json":
-        world.terminal.result(data.decode("utf-8-sig"), "json")
+        context.terminal.result(data.decode("utf-8-sig"), "json")
     else:
-        show_plan(plan, options.format, world, shows_kept=options.shows_kept)
-    show_problems(plan, world, refused="apply would refuse")
+        show_plan(plan, options.format, context, shows_kept=options.shows_kept)
+    show_problems(plan, context, refused="apply would refuse")
     end = plan.expires_at
     if options.max_age is not None:
         made_at = datetime.fromisoformat(plan.created_at)
@@ -49,6 +49,6 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     if refusal:
         verdict = f"apply refuses it: {refusal}"
     made = f"{printable(options.path)} was made at {plan.created_at}"
-    world.terminal.message(f"{made}; {verdict}")
+    context.terminal.message(f"{made}; {verdict}")
     shown = completed(plan, is_detailed=options.has_detailed_exit_code)
     return ExitCode(shown.exit_code)

@@ -1,6 +1,6 @@
 """The command `state`: shows and changes the state, on any backend.
 
-It never reads the hooks file. All output goes through `world.terminal`.
+It never reads the hooks file. All output goes through `context.terminal`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import cast
 
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.clock import rfc3339
+from hooksync.core.context import Context
 from hooksync.core.errors import (
     ExitCode,
     Interrupted,
@@ -24,12 +25,18 @@ from hooksync.core.model import Globs, matches_any
 from hooksync.core.output import Form
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.state.contract import MOST_BYTES, StateStore
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
 from hooksync.state.local import LocalStore
 from hooksync.state.model import NO_STATE, AnyRecord, Intent, State, Unsettled
-from hooksync.state.store import state_place, update, written_text
+from hooksync.state.store import (
+    OpenStore,
+    open_store,
+    run_lock,
+    state_place,
+    update,
+    written_text,
+)
 
 _ADDRESS = re.compile(r"[\w-]+/[\w-]+/(\w+)", re.ASCII)
 
@@ -77,11 +84,11 @@ class ForgetOptions(ChangeOptions, frozen=True):
     is_confirmed: bool
 
 
-def show(options: StateOptions, world: World) -> ExitCode:
+def show(options: StateOptions, context: Context) -> ExitCode:
     """List what the state contains, and who holds the run lock."""
-    store = _find_state(options, world)
+    store = _find_state(options, context)
     text = _read(store)
-    state = _inspected(text, store, world)
+    state = _inspected(text, store, context)
     holder = store.holder()
     is_signed = "signature" in json.loads(text)
     held = f"{holder.id}: {holder}" if holder else "not held"
@@ -99,34 +106,34 @@ def show(options: StateOptions, world: World) -> ExitCode:
         lines += ["", about_to, *map(_line, state.intents)]
     if state.unsettled:
         lines += ["", "left unsettled by the last applies:", *map(_line, state.unsettled)]
-    world.terminal.show([("", printable(line)) for line in lines])
+    context.terminal.show([("", printable(line)) for line in lines])
     return ExitCode.DONE
 
 
-def pull(options: StateOptions, world: World) -> ExitCode:
+def pull(options: StateOptions, context: Context) -> ExitCode:
     """Print the text of the state as it is stored.
 
     An invalid state only causes warnings: the user may pull it to repair it.
     """
-    store = _find_state(options, world)
+    store = _find_state(options, context)
     text = _read(store)
     form: Form = "json"
     try:
-        _inspected(text, store, world)
+        _inspected(text, store, context)
     except StateError as error:
         form = "text"  # perhaps it is no JSON
         for problem in error.problems:
-            world.terminal.warn(problem)
-    world.terminal.result(text, form)
+            context.terminal.warn(problem)
+    context.terminal.result(text, form)
     return ExitCode.DONE
 
 
-def push(options: PushOptions, world: World) -> ExitCode:
+def push(options: PushOptions, context: Context) -> ExitCode:
     """Replace the state with a file. Without --force, the file must not be older or unrelated."""
-    store = _find_state(options, world)
-    given = _given(options.path, world)
+    store = _find_state(options, context)
+    given = _given(options.path, context)
     where = printable(store.where)
-    with hold_run_lock(store, options.lock_timeout, world):
+    with run_lock(store, options.lock_timeout, context):
         text = store.read()
         found = Inspected(None)
         try:
@@ -136,34 +143,36 @@ def push(options: PushOptions, world: World) -> ExitCode:
                 raise
         before = found.state or NO_STATE
         if replace(given, serial=before.serial) == before and not found.error:
-            world.terminal.result(f"nothing to do: {where} contains the same state\n")
+            context.terminal.result(f"nothing to do: {where} contains the same state\n")
             return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, found, store.where)
         after = replace(given, serial=max(given.serial, before.serial) + 1)
         store.write(written_text(after, store.integrity, store.where), text)
-    world.terminal.result(f"pushed to {where}: serial {after.serial}\n")
+    context.terminal.result(f"pushed to {where}: serial {after.serial}\n")
     return ExitCode.DONE
 
 
-def unlock(options: UnlockOptions, world: World) -> ExitCode:
+def unlock(
+    options: UnlockOptions, context: Context, open_store: OpenStore = open_store
+) -> ExitCode:
     """Take the run lock away from its holder, which can no longer write the state."""
-    store = _find_state(options, world)
+    store = _find_state(options, context, open_store)
     store.read()
     holder = store.holder()
     if holder and holder.id == options.id:
         question = f"Take the run lock of {store.where} away from {holder}?"
-        _confirm(question, world, is_confirmed=options.is_confirmed)
+        _confirm(question, context, is_confirmed=options.is_confirmed)
     former = store.unlock(options.id)
     holder_text = former or "an unknown run"
     what = f"the run lock of {printable(store.where)} was taken away from {holder_text}"
-    world.terminal.result(f"{what}\n")
+    context.terminal.result(f"{what}\n")
     return ExitCode.DONE
 
 
-def move(options: MoveOptions, world: World) -> ExitCode:
+def move(options: MoveOptions, context: Context) -> ExitCode:
     """Give the entries of one address a different address."""
-    store = _find_state(options, world)
+    store = _find_state(options, context)
     old = options.old
     new = options.new
     _check_address(old, new)
@@ -180,27 +189,27 @@ def move(options: MoveOptions, world: World) -> ExitCode:
         return state.moving(old, new)
 
     _read(store)  # before the run lock, which creates files
-    with hold_run_lock(store, options.lock_timeout, world):
+    with run_lock(store, options.lock_timeout, context):
         update(store, change)
-    world.terminal.result(f"moved {old} to {new}\n")
+    context.terminal.result(f"moved {old} to {new}\n")
     return ExitCode.DONE
 
 
-def forget(options: ForgetOptions, world: World) -> ExitCode:
+def forget(options: ForgetOptions, context: Context) -> ExitCode:
     """Remove records: entries, intents of runs that were killed, and unsettled addresses."""
-    store = _find_state(options, world)
+    store = _find_state(options, context)
     _read(store)  # before the run lock, which creates files
-    with hold_run_lock(store, options.lock_timeout, world):
+    with run_lock(store, options.lock_timeout, context):
         state = read_state(_read(store), store.where)
         found = _selected(state, options)
         lines = list(map(_line, found))
         number = counted(len(lines), "entry")
         loss = "What is live then counts as not in the state, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
-        _confirm(question, world, is_confirmed=options.is_confirmed)
+        _confirm(question, context, is_confirmed=options.is_confirmed)
         forgotten = frozenset(found)
         update(store, lambda now: now.forgetting(forgotten))
-    world.terminal.result("".join(f"forgot {line}\n" for line in lines))
+    context.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
 
 
@@ -214,14 +223,15 @@ def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
     return [record for record in records if matches_any(record.address, options.globs)]
 
 
-def _find_state(options: StateOptions, world: World) -> StateStore:
+def _find_state(
+    options: StateOptions, context: Context, open_store: OpenStore = open_store
+) -> StateStore:
     """Find the store of the state. Raises UsageError if the state has no place."""
     place = state_place(options.files[0], options.state)
-    store = find_store(place, options.files[0], world)
-    if store is None:
+    if place is None:
         what = "a hooks file on standard input has no state beside it"
         raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
-    return store
+    return open_store(place, options.files[0], context)
 
 
 def _read(store: StateStore) -> str:
@@ -239,18 +249,18 @@ def _read(store: StateStore) -> str:
     )
 
 
-def _inspected(text: str, store: StateStore, world: World) -> State:
+def _inspected(text: str, store: StateStore, context: Context) -> State:
     """Read a state to show it. Warn if there is a key that did not sign it. Raises StateError."""
     found = store.integrity.inspect(text, store.where)
     if found.error:
-        world.terminal.warn(found.error)
+        context.terminal.warn(found.error)
     return cast("State", found.state)  # it is None only without a text
 
 
-def _given(path: str, world: World) -> State:
+def _given(path: str, context: Context) -> State:
     """Read the state that is to be pushed. Raises StateError."""
     if path == "-":  # a text that is cut off or is not UTF-8 is refused, because it is not JSON
-        data = world.stdin.read(MOST_BYTES + 1)
+        data = context.stdin.read(MOST_BYTES + 1)
         return read_state(data.decode("utf-8-sig", "backslashreplace"), "<stdin>")
     text = LocalStore(path).read()
     if text is None:
@@ -280,19 +290,19 @@ def _check_address(old: str, new: str) -> None:
         raise UsageError(Problem(what, fix))
 
 
-def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
+def _confirm(question: str, context: Context, *, is_confirmed: bool) -> None:
     """Ask, unless --yes is given.
 
     Raises Refused if nobody can be asked, or the answer is no. Raises Interrupted if a signal came.
     """
     if is_confirmed:
         return
-    terminal = world.terminal
+    terminal = context.terminal
     if not terminal.can_ask():
         terminal.message(question)
         raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes"))
     if not terminal.ask(f"{question} Type yes to go on: "):
-        if world.stop.is_set():
+        if context.stop.is_set():
             raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
         raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
 

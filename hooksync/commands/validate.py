@@ -1,6 +1,6 @@
 """The command `validate`: checks hooks files without network and environment.
 
-All output goes through `world.terminal`.
+All output goes through `context.terminal`.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.policy import read_policy
 from hooksync.config.references import command_problems
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, counted
 from hooksync.core.redaction import printable
-from hooksync.reconcile.context import World
 
 
-def validate(options: FileOptions, world: World) -> ExitCode:
+def validate(options: FileOptions, context: Context) -> ExitCode:
     """Check the files, and count what they declare. Raises FileError with every problem."""
-    document = _checked(options, world)
+    document = _checked(options, context)
     entries = select(document, options.tenancies, options.targets)
     for warning in document.warnings:
-        world.terminal.warn(warning)
+        context.terminal.warn(warning)
     number = len(addresses(entries))
     what = f"{counted(len(entries), 'tenancy')}, {counted(number, 'subscription')}"
-    world.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
+    context.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
 
 
-def _checked(options: FileOptions, world: World) -> Document:
+def _checked(options: FileOptions, context: Context) -> Document:
     """Read the files, and check them against the policy.
 
     Without a policy, refuse programs for secrets, unless --allow-commands is given.
     """
-    sources = read_sources(options.files, world.stdin)
+    sources = read_sources(options.files, context.stdin)
     if options.policy:
         policy = read_policy(options.policy)
         return read_document(sources, [policy.breaches, policy.limit_breaches])

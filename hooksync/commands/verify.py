@@ -5,9 +5,9 @@ from __future__ import annotations
 from hooksync.commands.options import SecretOptions
 from hooksync.commands.receiving import find_secrets
 from hooksync.config.files import read_event
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, Problem, UsageError
 from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers
-from hooksync.reconcile.context import World
 
 _NO_SIGNATURE = Problem(
     "there is no signature to verify",
@@ -22,19 +22,19 @@ class VerifyOptions(SecretOptions, frozen=True):
     signature: str | None = None  # None: the recorded one
 
 
-def verify(options: VerifyOptions, world: World) -> ExitCode:
+def verify(options: VerifyOptions, context: Context) -> ExitCode:
     """Report which of the secrets signed an event. Returns ERROR if none did."""
-    known = find_secrets(options, world)
-    body, headers = read_event(options.path, world.stdin)
+    known = find_secrets(options, context)
+    body, headers = read_event(options.path, context.stdin)
     signature = options.signature or headers.get(SIGNATURE.lower())
     if signature is None:
         raise UsageError(_NO_SIGNATURE)
     signers = find_signers(known.secrets, body, signature)
     if signers:
         names = " and ".join(map(known.label, signers))
-        world.terminal.result(f"signed with {names}\n")
+        context.terminal.result(f"signed with {names}\n")
         return ExitCode.DONE
     tried = ", ".join(map(str, known.secrets))
     reason = explain_signature(known.secrets, body, signature)
-    world.terminal.result(f"signed with none of {tried}\n  {reason}\n")
+    context.terminal.result(f"signed with none of {tried}\n  {reason}\n")
     return ExitCode.ERROR

@@ -18,6 +18,7 @@ from typing import cast
 from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_problem
 from hooksync.config.files import is_device, others_may_read, read_settings, real_path
 from hooksync.core.clock import run_with_timeout
+from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Problem, SecretError, os_reason
 from hooksync.core.model import Environ, Location, Secret, SecretRef, SecretState, process_environ
 from hooksync.core.output import is_there
@@ -193,6 +194,12 @@ class SecretSources:
         return _unusable(
             ref, f"cannot be read: {who} did not end within {self._timeout:g} seconds", fix
         )
+
+
+def sources_of(context: Context) -> SecretSources:
+    """Return the sources of the secrets of a run."""
+    learn = context.output.redactor.learn
+    return SecretSources(context.environ, context.stop, learn=learn)
 
 
 def _unusable(ref: SecretRef, state: str, fix: str) -> SecretError:

@@ -24,7 +24,7 @@ from hooksync.core.model import HookUrl, ProbeResult, ReceiverState, Secret
 from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, split_url
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
-from hooksync.service.http import CallContext, Request, Response
+from hooksync.service.http import Caller, Request, Response
 from hooksync.service.worker_pool import WorkerPool
 
 ProbeTarget = tuple[HookUrl, Secret]
@@ -59,7 +59,7 @@ def key_of(secret: Secret) -> bytes:
 def probe_all(
     wanted: Iterable[ProbeTarget],
     pool: WorkerPool,
-    context: CallContext,
+    caller: Caller,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[ProbeTarget, ProbeResult]:
     """Challenge each distinct target once, in parallel. A stop leaves out the remaining ones.
@@ -70,7 +70,7 @@ def probe_all(
 
     def probe(target: ProbeTarget) -> ProbeResult:
         try:
-            return challenge(*target, context)
+            return challenge(*target, caller)
         finally:
             advance()
 
@@ -82,45 +82,45 @@ def probe_all(
     return answered
 
 
-def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext) -> bool:
+def signs_events_in_disguise(url: HookUrl, secret: Secret, caller: Caller) -> bool:
     """Whether a receiver signs a challenge code that begins with the prefix of a signed event.
 
     If the rest of such a code is an event, the answer is a valid signature of that event. Here the
     rest is hex digits, and no event, so nobody can misuse the answer.
     """
     code = EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
-    answer = post(url, context, "challenge that begins as an event does", code=code)
+    answer = post(url, caller, "challenge that begins as an event does", code=code)
     if isinstance(answer, ProbeResult):
         return False
     signature = sign_challenge(key_of(secret), code.encode("latin-1"))
     return signature.encode() in answer.body.lower()
 
 
-def challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
+def challenge(url: HookUrl, secret: Secret, caller: Caller) -> ProbeResult:
     """Challenge one receiver, and judge its answer."""
-    begun = context.clock.monotonic()
+    begun = caller.context.clock.monotonic()
     code = secrets.token_hex(_CODE_BYTES)
-    answer = post(url, context, "challenge", code=code)
-    seconds = context.clock.monotonic() - begun
+    answer = post(url, caller, "challenge", code=code)
+    seconds = caller.context.clock.monotonic() - begun
     if isinstance(answer, ProbeResult):
         return replace(answer, seconds=seconds)
     called = "".join(_target(url, code))
     said = masked_url(answer.location or "") if is_redirect(answer.status) else answer.text
-    quoted = context.redactor.quote(said)
+    quoted = caller.redactor.quote(said)
     result = judge_answer(answer.status, answer.body, code, key_of(secret), called, quoted=quoted)
     return replace(result, seconds=seconds)
 
 
 def post(
     url: HookUrl,
-    context: CallContext,
+    caller: Caller,
     what: str,
     *,
     code: str = "",
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
 ) -> Response | ProbeResult:
-    """Call a receiver once. A private address is called only if the context allows it.
+    """Call a receiver once. A private address is called only if the caller allows it.
 
     `what`: the name of the call in records; `code`: a challenge code, or "".
     """
@@ -132,14 +132,14 @@ def post(
         headers or {},
         body,
         _LARGEST_ANSWER,
-        may_be_private=context.private_receivers,
+        may_be_private=caller.private_receivers,
     )
     try:
-        return context.send(request, "receiver", f"POST {url.shown} {what}")
+        return caller.send(request, "receiver", f"POST {url.shown} {what}")
     except ServiceError as error:  # the reason is in our own words, but may quote a certificate
         fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
-        return ProbeResult(state, context.redactor.quote(error.reason), fix)
+        return ProbeResult(state, caller.redactor.quote(error.reason), fix)
 
 
 def _target(url: HookUrl, code: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_event, verify_event
 from hooksync.receivers.challenges import key_of, post
 from hooksync.receivers.diagnosis import Mistake, event_mistakes, name_mistake
-from hooksync.service.http import CallContext, Response
+from hooksync.service.http import Caller, Response
 
 SIGNATURE = "Preservica-Signature"  # the header
 TAKEN = range(200, 300)  # statuses of success; it is not known which of them Preservica accepts
@@ -85,29 +85,29 @@ def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
     return Delivery(body, sign_event(key_of(secret), body), is_chunked)
 
 
-def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Response | ProbeResult:
+def deliver(url: HookUrl, sent: Delivery, caller: Caller) -> Response | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
     headers = dict(_JSON_HEADERS)
     if sent.signature is not None:
         headers[SIGNATURE] = sent.signature
     body = _chunks(sent) if sent.is_chunked else sent.body
-    return post(url, context, "event", headers=headers, body=body)
+    return post(url, caller, "event", headers=headers, body=body)
 
 
-def find_bug(url: HookUrl, body: bytes, secret: Secret, context: CallContext) -> Mistake | None:
+def find_bug(url: HookUrl, body: bytes, secret: Secret, caller: Caller) -> Mistake | None:
     """Find the mistake in a receiver that refused a genuine event.
 
     Sends the event with the signature of each mistake, until the receiver accepts one. The receiver
     then works on the event.
     """
     for mistake in event_mistakes(key_of(secret), body):
-        answer = deliver(url, Delivery(body, mistake.signature), context)
+        answer = deliver(url, Delivery(body, mistake.signature), caller)
         if isinstance(answer, Response) and answer.status in TAKEN:
             return mistake
     return None
 
 
-def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> str:
+def send_notice(url: Secret, body: bytes, name: str, caller: Caller) -> str:
     """Send JSON to a URL that is a secret and is shown as `name`. Tries again once if that fails.
 
     Returns why it failed, or "" if it succeeded.
@@ -117,30 +117,30 @@ def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> st
         return f"its URL {fault}"
     if is_plain_http(target):
         return "its URL begins with http, and is not on this machine: https is needed"
-    context.redactor.learn(
+    caller.redactor.learn(
         part for part in (target, split_url(target)[2]) if len(part) >= SHORTEST_MASKED
     )
-    failure = _post_notice(HookUrl(name, target), body, context)
-    if failure and not context.clock.wait(context.stop, _NOTICE_PAUSE):
-        failure = _post_notice(HookUrl(name, target), body, context)
+    failure = _post_notice(HookUrl(name, target), body, caller)
+    if failure and not caller.context.clock.wait(caller.context.stop, _NOTICE_PAUSE):
+        failure = _post_notice(HookUrl(name, target), body, caller)
     return failure
 
 
-def _post_notice(url: HookUrl, body: bytes, context: CallContext) -> str:
-    answer = post(url, context, "notice", headers=_JSON_HEADERS, body=body)
+def _post_notice(url: HookUrl, body: bytes, caller: Caller) -> str:
+    answer = post(url, caller, "notice", headers=_JSON_HEADERS, body=body)
     if isinstance(answer, ProbeResult):
         return answer.detail
     return "" if answer.status in TAKEN else f"it answers {answer.status}"
 
 
 def pass_on(
-    url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext
+    url: HookUrl, headers: Mapping[str, str], body: bytes, caller: Caller
 ) -> Response | ProbeResult:
     """Forward a request: the unchanged body, and all headers but those of the connection."""
     of_connection = _OF_A_CONNECTION.split()
     kept = {name: value for name, value in headers.items() if name not in of_connection}
     sent = iter([body]) if "transfer-encoding" in headers else body
-    return post(url, context, "event", headers=kept, body=sent)
+    return post(url, caller, "event", headers=kept, body=sent)
 
 
 def _chunks(sent: Delivery) -> Iterator[bytes]:

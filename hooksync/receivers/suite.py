@@ -21,7 +21,7 @@ from hooksync.receivers.challenges import (
     signs_events_in_disguise,
 )
 from hooksync.receivers.events import TAKEN, Delivery, NewEvents, deliver, find_bug, signed
-from hooksync.service.http import CallContext, Response
+from hooksync.service.http import Caller, Response
 
 _REFUSING = range(400, 500)
 _SERVER_ERRORS = range(500, 600)
@@ -76,19 +76,19 @@ class Result(Record, frozen=True):
 class Sender:
     """Sends events to one receiver, and judges its answers."""
 
-    def __init__(self, url: HookUrl, secret: Secret, context: CallContext) -> None:
+    def __init__(self, url: HookUrl, secret: Secret, caller: Caller) -> None:
         self.url = url
         self.secret = secret
-        self.context = context
+        self.caller = caller
         self._searches = 0
 
     def send(
         self, name: str, sent: Delivery, meaning: str = _LOST, *, is_forged: bool = False
     ) -> Result:
         """Send an event. The receiver must accept it, or refuse it if it is forged."""
-        begun = self.context.clock.monotonic()
-        answer = deliver(self.url, sent, self.context)
-        seconds = self.context.clock.monotonic() - begun
+        begun = self.caller.context.clock.monotonic()
+        answer = deliver(self.url, sent, self.caller)
+        seconds = self.caller.context.clock.monotonic() - begun
         if is_forged:
             result = self._result_of(name, answer, meaning, _REFUSE_FIX, _REFUSING)
         else:
@@ -112,7 +112,7 @@ class Sender:
             return replace(result, fix=_LARGE_FIX)
         if status not in _REFUSING or self._searches >= _MOST_SEARCHES:
             return result
-        mistake = find_bug(self.url, body, self.secret, self.context)
+        mistake = find_bug(self.url, body, self.secret, self.caller)
         if mistake:
             bug = f"the signature that it expects {mistake.what}"
             return replace(result, detail=bug, fix=mistake.fix)
@@ -126,7 +126,7 @@ class Sender:
             return Result(name, None, 0.0, answer.detail, answer.fix, meaning)
         if answer.status in right:
             return Result(name, answer.status, 0.0)
-        said = self.context.redactor.quote(answer.text)
+        said = self.caller.redactor.quote(answer.text)
         return Result(name, answer.status, 0.0, said, fix, meaning)
 
 
@@ -231,13 +231,13 @@ class Suite:
         """Challenge the receiver with a code, and with one that could forge an event."""
         url = self._sender.url
         secret = self._sender.secret
-        context = self._sender.context
-        found = challenge(url, secret, context)
+        caller = self._sender.caller
+        found = challenge(url, secret, caller)
         meaning = "no subscription could be made" if found.fix else ""
         yield Result("challenge", None, found.seconds, found.detail, found.fix, meaning)
-        begun = context.clock.monotonic()
-        is_signed = signs_events_in_disguise(url, secret, context)
-        result = Result("code that could forge", None, context.clock.monotonic() - begun)
+        begun = caller.context.clock.monotonic()
+        is_signed = signs_events_in_disguise(url, secret, caller)
+        result = Result("code that could forge", None, caller.context.clock.monotonic() - begun)
         if is_signed:
             result = replace(result, detail="it signs one", fix=_FORGE_FIX, meaning=_SIGNS_ALL)
         yield result

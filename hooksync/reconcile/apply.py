@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
-from threading import Event
 
 from hooksync.core.clock import Backoff
 from hooksync.core.errors import HooksyncError, Problem, ServiceError, StateError, some_of
@@ -33,7 +32,7 @@ from hooksync.core.model import LiveSubscriptions, SubscriptionKey
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.journal import AppliedTenancy, Journal
 from hooksync.reconcile.plan import NEXT_RUN, Step, TenancyPlan, idle_outcome, not_begun
-from hooksync.reconcile.session import Run
+from hooksync.reconcile.run import Run
 from hooksync.reconcile.step_runner import Call, Service, StepRunner
 
 _PROVED_FIX = (
@@ -55,7 +54,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, journal: Journal) -> lis
     try:
         if ready:
             journal.begin(ready)
-            run.begun.set()
+            run.context.begun.set()
             applied = _carry_out(ready, run)
         applied += [without_calls(plan) for plan in plans if plan.is_settled]
         settled = journal.settle(applied)
@@ -89,7 +88,7 @@ def _finished(
 
 def _carry_out(plans: Sequence[TenancyPlan], run: Run) -> list[AppliedTenancy]:
     calls = sum(step.creates + step.removes for plan in plans for step in plan.steps)
-    with run.terminal.progress("applying", calls) as advance:
+    with run.context.terminal.progress("applying", calls) as advance:
 
         def carry_out(plan: TenancyPlan) -> AppliedTenancy:
             execution = Execution(plan, run.clients[plan.name], run, advance)
@@ -100,7 +99,7 @@ def _carry_out(plans: Sequence[TenancyPlan], run: Run) -> list[AppliedTenancy]:
 
         # These threads only wait for calls. They have a stop event of their own, so that every plan
         # gets an outcome even after an interrupt.
-        with type(run.pool)(run.parallelism, Event()) as coordinators:
+        with run.pool.coordinators() as coordinators:
             found = coordinators.run([partial(carry_out, plan) for plan in plans])
     return [applied for applied in found if applied is not None]
 
@@ -158,7 +157,7 @@ class Execution(Record, frozen=True):
 
         Returns the last list.
         """
-        if not self.run.pool.stop.is_set() and self._awaited():
+        if not self.run.context.stop.is_set() and self._awaited():
             try:
                 return self._poll_list(lambda: not self._awaited(), self._why_awaited())
             except HooksyncError as error:
@@ -194,7 +193,7 @@ class Execution(Record, frozen=True):
             awaited = _awaited_before(runner.step, absent)
             if not awaited:
                 free.append(runner)
-            elif not runner.step.creates and not self.run.pool.stop.is_set():
+            elif not runner.step.creates and not self.run.context.stop.is_set():
                 runner.explain(f"it stays until these certainly exist: {some_of([*awaited])}")
         self._side_by_side(lambda runner: runner.remove(self.service), free)
 
@@ -233,7 +232,7 @@ class Execution(Record, frozen=True):
         self._update_runners(live)
         if not is_settled():
             self.run.tell_wait(self.plan.name, why)
-        backoff = Backoff(self.run.list_wait, self.run.context.clock, self.run.pool.stop)
+        backoff = Backoff(self.run.list_wait, self.run.context.clock, self.run.context.stop)
         while not is_settled() and backoff.wait():
             try:
                 live = self._list()

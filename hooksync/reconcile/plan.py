@@ -27,8 +27,8 @@ from hooksync.core.model import (
     TenancyKey,
     Trigger,
 )
+from hooksync.core.origin import RunOrigin
 from hooksync.core.record import UNSET, Record, UnsetType, field, replace
-from hooksync.reconcile.context import RunOrigin
 
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = get_args(Action)

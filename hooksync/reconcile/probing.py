@@ -9,7 +9,7 @@ from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import replace
 from hooksync.receivers.challenges import ProbeTarget, probe_all
 from hooksync.reconcile.plan import Step, TenancyPlan
-from hooksync.reconcile.session import Run
+from hooksync.reconcile.run import Run
 
 
 def ask_receivers(
@@ -45,8 +45,8 @@ def challenge(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, Prob
     for declared in asked:
         if declared.secret in secrets:
             targets[declared.address] = (declared.url, secrets[declared.secret])
-    with run.terminal.progress("asking receivers", len(set(targets.values()))) as advance:
-        answers = probe_all(targets.values(), run.pool, run.context, advance)
+    with run.context.terminal.progress("asking receivers", len(set(targets.values()))) as advance:
+        answers = probe_all(targets.values(), run.pool, run.caller, advance)
     return {address: answers[each] for address, each in targets.items() if each in answers}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import TenancyPlan
-from hooksync.render.notice import SUCCESSES, Ending
+from hooksync.render.notice import SUCCESSES, RunSummary
 
 LAST_SUCCESS = "hooksync_last_success_time_seconds"
 
@@ -26,7 +26,7 @@ _HELP = {
 }
 
 
-def metrics_text(ending: Ending, run: str, last_success: str) -> str:
+def metrics_text(ending: RunSummary, run: str, last_success: str) -> str:
     """Return metrics in the text format of Prometheus.
 
     `run`: a label, so that the series differ from those of other files. `last_success`: the value

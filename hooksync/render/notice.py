@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.origin import RunOrigin
 from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
-from hooksync.reconcile.context import RunOrigin
 from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan
 from hooksync.render.json_text import digest
 from hooksync.render.text import failures, summary
@@ -34,7 +34,7 @@ _EVENTS = {
 _CARD = "application/vnd.microsoft.card.adaptive"
 
 
-class Ending(Record, frozen=True):
+class RunSummary(Record, frozen=True):
     """How a command ended."""
 
     command: str

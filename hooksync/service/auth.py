@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import replace
-from hooksync.service.http import CallContext, Request, Response
+from hooksync.service.http import Caller, Request, Response
 from hooksync.service.responses import (
     LogIn,
     NotUnderstood,
@@ -46,12 +46,10 @@ class TokenSession:
     once more, when the next one is due.
     """
 
-    def __init__(
-        self, tenancy: Tenancy, context: CallContext, find: FindSecrets, send: Send
-    ) -> None:
+    def __init__(self, tenancy: Tenancy, caller: Caller, find: FindSecrets, send: Send) -> None:
         self.tenant = tenancy.tenant  # if None, the log-in may set it, fit to be shown
         self._tenancy = tenancy
-        self._context = context
+        self._caller = caller
         self._find = find
         self._send = send
         self._mutex = threading.Lock()
@@ -75,7 +73,7 @@ class TokenSession:
                     self._refusal = error if is_refused else None
                     raise
                 self._token = log_in.token or ""
-                named = self._context.redactor.quote(log_in.tenant or "")
+                named = self._caller.redactor.quote(log_in.tenant or "")
                 self.tenant = self.tenant or named or None
             return self._token
 
@@ -88,12 +86,12 @@ class TokenSession:
             return self._log_in_once()
         except _CodeRefused as refused:
             # one second more, because the clock of the service may be a little behind
-            seconds = CODE_SECONDS - int(self._context.clock.now()) % CODE_SECONDS + 1
-            self._context.tell(
+            seconds = CODE_SECONDS - int(self._caller.context.clock.now()) % CODE_SECONDS + 1
+            self._caller.context.terminal.message(
                 f"{self._tenancy.name}: the service refused the one-time code, which may work only"
                 f" once: waiting {seconds} seconds for the next code"
             )
-            if self._context.clock.wait(self._context.stop, seconds):
+            if self._caller.context.clock.wait(self._caller.context.stop, seconds):
                 raise refused.error from None
         try:
             return self._log_in_once()
@@ -115,7 +113,7 @@ class TokenSession:
         if refusal.message == "needs.2fa.setup":
             remark = "the account needs a second factor, and none is set up"
             fix = "log in to Preservica in a browser once and set it up"
-            raise Rejected(self._context.problem(request, answer, fix, remark), answer.status)
+            raise Rejected(self._caller.problem(request, answer, fix, remark), answer.status)
         credentials = self._tenancy.credentials
         login = f"{credentials.username.subject}, {credentials.password.subject}"
         return self._read(request, answer, f"check {login} and the tenant")
@@ -124,7 +122,7 @@ class TokenSession:
         """Log in by a one-time code. `tenant`: from the service's answer to the password."""
         ref = self._tenancy.credentials.totp
         code = self._one_time_code(ref)
-        self._context.redactor.learn([continuation, code])
+        self._caller.redactor.learn([continuation, code])
         form = {
             "username": username,
             "tenant": self._tenancy.tenant or tenant or "",
@@ -160,7 +158,7 @@ class TokenSession:
             min_secret_length_bits = 80
 
         try:
-            return Totp(seed.replace(" ", "")).at(int(self._context.clock.now()))
+            return Totp(seed.replace(" ", "")).at(int(self._caller.context.clock.now()))
         except ValueError:
             pass
         what = f"{ref.subject} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
@@ -198,11 +196,11 @@ class TokenSession:
         if answer.status == 200:
             try:
                 log_in = read_log_in(answer.body)
-                self._context.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
+                self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
                 return log_in
             except NotUnderstood as error:
                 remark = str(error)
                 fix = "check that `server` is a Preservica server"
         elif answer.status not in _WRONG_CREDENTIALS:
             fix = fix_for_status(answer.status)
-        raise Rejected(self._context.problem(request, answer, fix, remark), answer.status)
+        raise Rejected(self._caller.problem(request, answer, fix, remark), answer.status)

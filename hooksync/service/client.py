@@ -26,7 +26,7 @@ from hooksync.core.model import (
 from hooksync.core.record import replace
 from hooksync.service.auth import FindSecrets, TokenSession
 from hooksync.service.http import (
-    CallContext,
+    Caller,
     Purpose,
     Request,
     Response,
@@ -55,13 +55,13 @@ class Preservica:
     Thread-safe; logs in at the first call, and again once when the token expires.
     """
 
-    def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecrets) -> None:
+    def __init__(self, tenancy: Tenancy, caller: Caller, find: FindSecrets) -> None:
         self._tenancy = tenancy
-        self._context = context
-        self._redactor = context.redactor
+        self._caller = caller
+        self._redactor = caller.redactor
         self._peer = f"{tenancy.name} ({tenancy.server.shown})"
-        log_in = partial(context.repeat, peer=self._peer, purpose="read")
-        self._session = TokenSession(tenancy, context, find, log_in)
+        log_in = partial(caller.repeat, peer=self._peer, purpose="read")
+        self._session = TokenSession(tenancy, caller, find, log_in)
 
     @property
     def tenant(self) -> str | None:
@@ -84,10 +84,10 @@ class Preservica:
         answer = self._authorised(request, "read")
         if answer.status != 200:
             fix = fix_for_status(answer.status)
-            raise Rejected(self._context.problem(request, answer, fix), answer.status)
+            raise Rejected(self._caller.problem(request, answer, fix), answer.status)
         if answer.has_next_page:
             what = "a part of the list, with a Link header to the next part"
-            raise ServiceError(self._context.problem(request, answer, _NOT_KNOWN, what))
+            raise ServiceError(self._caller.problem(request, answer, _NOT_KNOWN, what))
         declared = {
             subscription.url.identity: subscription.url.shown
             for subscription in self._tenancy.subscriptions
@@ -96,7 +96,7 @@ class Preservica:
             live = read_subscriptions(answer.body, declared)
             self._check_names(self._names_from_service(live))
         except NotUnderstood as error:
-            problem = self._context.problem(request, answer, _NOT_KNOWN, str(error))
+            problem = self._caller.problem(request, answer, _NOT_KNOWN, str(error))
             raise ServiceError(problem) from error
         return self._cleaned(live, declared)
 
@@ -175,7 +175,7 @@ class Preservica:
 
         def send(token: str) -> Response:
             headers = {**request.headers, TOKEN_HEADER: token}
-            return self._context.repeat(replace(request, headers=headers), self._peer, purpose)
+            return self._caller.repeat(replace(request, headers=headers), self._peer, purpose)
 
         token = self._session.token()
         answer = send(token)
@@ -187,8 +187,8 @@ class Preservica:
         """Return AnswerLost if the change may have been made, and otherwise Rejected with `fix`."""
         if 200 <= answer.status < 300 or answer.status >= SERVER_ERROR:
             fix = "the list will show whether it was done"
-            return AnswerLost(self._context.problem(request, answer, fix))
-        return Rejected(self._context.problem(request, answer, fix), answer.status)
+            return AnswerLost(self._caller.problem(request, answer, fix))
+        return Rejected(self._caller.problem(request, answer, fix), answer.status)
 
 
 def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:

@@ -17,7 +17,7 @@ from requests.utils import should_bypass_proxies
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
-from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.context import CallRecord, Context
 from hooksync.core.errors import AnswerLost, MaybeSent, Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
@@ -200,34 +200,26 @@ class RetryPolicy(Record, frozen=True):
 Purpose = Literal["read", "removal", "creation"]
 
 
-class CallRecord(Record, frozen=True):
-    """One call that was made, for progress and logs."""
-
-    peer: str  # who was called: "archive-prod (eu.preservica.com)", or "receiver"
-    request: str  # method and path
-    result: str  # the status, or what happened instead of an answer
-    seconds: float
-
-
-class CallContext(Record, frozen=True):
+class Caller(Record, frozen=True):
     """What all calls of a run share."""
 
     transport: Transport
-    redactor: Redactor
-    stop: threading.Event  # set: no more repeats
-    watch: Callable[[CallRecord], None]  # called after every call
+    context: Context
     policy: RetryPolicy = field(default_factory=RetryPolicy)
-    clock: Clock = SYSTEM_CLOCK
     private_receivers: bool = True  # whether receivers may be called at private addresses
     before_change: Callable[[], None] = lambda: None  # raises LockLost: then nothing is changed
-    tell: Callable[[str], None] = lambda text: None  # shows a message to the user
+
+    @property
+    def redactor(self) -> Redactor:
+        """The redactor of the run."""
+        return self.context.output.redactor
 
     def send(self, request: Request, peer: str, shown: str) -> Response:
         """Make one call and record it.
 
         `shown`: the request as it is recorded, without any key. Raises ServiceError.
         """
-        start = self.clock.monotonic()
+        start = self.context.clock.monotonic()
         result = "failed"
         try:
             answer = self.transport.send(request)
@@ -236,7 +228,8 @@ class CallContext(Record, frozen=True):
             result = self.redactor.quote(error.reason)  # it may quote a certificate
             raise
         finally:
-            self.watch(CallRecord(peer, shown, result, self.clock.monotonic() - start))
+            seconds = self.context.clock.monotonic() - start
+            self.context.terminal.watch(CallRecord(peer, shown, result, seconds))
         return answer
 
     def repeat(self, request: Request, peer: str, purpose: Purpose) -> Response:
@@ -244,7 +237,7 @@ class CallContext(Record, frozen=True):
 
         A 429 means that nothing was done, so any call is repeated after it. Raises ServiceError.
         """
-        start = self.clock.monotonic()
+        start = self.context.clock.monotonic()
         repeats_failed = purpose != "creation"
         for repeat in count():
             if purpose != "read":
@@ -265,9 +258,9 @@ class CallContext(Record, frozen=True):
 
     def _wait(self, repeat: int, start: float, retry_after: str | None) -> bool:
         """Wait until a call may be made again; False if it may not, or a stop was asked for."""
-        elapsed = self.clock.monotonic() - start
+        elapsed = self.context.clock.monotonic() - start
         wait = self.policy.wait(repeat, elapsed, read_retry_after(retry_after))
-        return wait is not None and not self.clock.wait(self.stop, wait)
+        return wait is not None and not self.context.clock.wait(self.context.stop, wait)
 
     def problem(self, request: Request, answer: Response, fix: str, remark: str = "") -> Problem:
         """Return a problem that quotes an answer, because the answer cannot be used."""

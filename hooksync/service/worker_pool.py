@@ -16,7 +16,8 @@ class WorkerPool:
     """Runs tasks in at most `max_workers` threads. Once `stop` is set, no further task begins."""
 
     def __init__(self, max_workers: int, stop: threading.Event) -> None:
-        self.stop = stop
+        self._max_workers = max_workers
+        self._stop = stop
         self._executor = ThreadPoolExecutor(max_workers)
 
     def __enter__(self) -> WorkerPool:
@@ -35,7 +36,11 @@ class WorkerPool:
             pass
         return [future.result() for future in futures]
 
+    def coordinators(self) -> WorkerPool:
+        """Return a pool for tasks that only wait for tasks of this one; no stop ends it."""
+        return type(self)(self._max_workers, threading.Event())
+
     def _run_one(self, task: Callable[[], T]) -> T | None:
-        if self.stop.is_set():
+        if self._stop.is_set():
             return None
         return task()

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from threading import Event
 
-from hooksync.core.clock import SYSTEM_CLOCK, Clock, read_seconds
+from hooksync.core.clock import read_seconds
+from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused, StateError, UsageError
 from hooksync.core.model import process_environ
-from hooksync.core.output import Output, escaped
+from hooksync.core.origin import find_origin
+from hooksync.core.output import escaped
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, plan_key
@@ -42,23 +43,15 @@ _POLL = 0.5  # seconds between two tries to get the run lock
 _MOST_WRITES = 100  # tries; a try fails if others have written meanwhile
 
 
-def open_store(
-    where: str,
-    environ: Mapping[str, str],
-    file: str,
-    output: Output,
-    *,
-    clock: Clock = SYSTEM_CLOCK,
-    tell: Callable[[str], None] = lambda text: None,
-) -> StateStore:
+def open_store(where: str, file: str, context: Context) -> StateStore:
     """Find the store of a state: a path, `git:BRANCH`, `s3://…`, `az://…` or `gs://…`.
 
-    `file`: the first hooks file, a folder of them, or "-"; `output`: writes files of the store;
-    `tell`: shows a message to the user.
+    `file`: the first hooks file, a folder of them, or "-".
 
     No store is contacted yet. Raises UsageError for an invalid name or an invalid expiry of locks,
     or for a key that is too short.
     """
+    environ = context.environ
     store: StateStore = LocalStore(where)
     backend = _find_backend(where, environ, file)
     if backend is not None:
@@ -67,9 +60,13 @@ def open_store(
         expiry = read_seconds(environ, EXPIRY_VARIABLE, default=60, minimum=2, maximum=3600)
         # the repository of a branch is found by the folder of the hooks file
         needed = file if where.startswith("git:") and os.path.dirname(file) else ""
-        store = RemoteStore(backend, clock, tell, expiry=expiry, file=needed)
-    store.integrity = Integrity(plan_key(environ.get(KEY_VARIABLE)), output)
+        tell = context.terminal.message
+        store = RemoteStore(backend, context.clock, tell, expiry=expiry, file=needed)
+    store.integrity = Integrity(plan_key(environ.get(KEY_VARIABLE)), context.output)
     return store
+
+
+OpenStore = Callable[[str, str, Context], StateStore]
 
 
 def _find_backend(where: str, environ: Mapping[str, str], file: str) -> Backend | None:
@@ -111,22 +108,29 @@ def state_place(file: str, flag: str | None) -> str | None:
     return f"{_stem(file)}{_SUFFIX}"
 
 
+def _holder_of(context: Context) -> Holder:
+    """Return what other runs may know of this one, if it holds the run lock."""
+    origin = find_origin(context.environ)
+    masked = context.output.masked
+    return Holder(
+        origin.user and masked(origin.user),
+        origin.host and masked(origin.host),
+        origin.url and masked(origin.url),
+    )
+
+
 @contextmanager
 def run_lock(
-    store: StateStore,
-    holder: Holder,
-    timeout: float | None,
-    *,
-    clock: Clock,
-    stop: Event,
-    tell: Callable[[str], None],
+    store: StateStore, timeout: float | None, context: Context, holder: Holder | None = None
 ) -> Iterator[None]:
     """Hold the run lock of a state, so that no other run changes what this run has read.
 
     `timeout`: seconds to wait if a different run holds the lock; None: as long as its lock needs to
-    expire without a renewal. `tell` is called with a message before a wait. Raises Refused after
-    the wait, and Interrupted if `stop` is set.
+    expire without a renewal. `holder`: who holds it; None: this run. Raises Refused after the wait,
+    and Interrupted at a stop.
     """
+    clock = context.clock
+    holder = holder or _holder_of(context)
     end = None
     who = f"another run of hooksync works with {store.where}"
     with ExitStack() as held:
@@ -141,11 +145,13 @@ def run_lock(
                 seconds = busy.expires_in if timeout is None else timeout
                 end = clock.monotonic() + seconds
                 if seconds:
-                    tell(printable(f"waiting for up to {seconds:g} seconds: {why}"))
+                    context.terminal.message(
+                        printable(f"waiting for up to {seconds:g} seconds: {why}")
+                    )
             left = end - clock.monotonic()
             if left <= 0:
                 raise Refused(Problem(why, f"{_WAIT_FIX}; {busy.advice}"))
-            if clock.wait(stop, min(_POLL, left)):
+            if clock.wait(context.stop, min(_POLL, left)):
                 what = "interrupted while it waited for a different run"
                 raise Interrupted(Problem(what, "run it again"))
         yield

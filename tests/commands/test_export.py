@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import threading
 from collections import defaultdict
 
 import pytest
@@ -24,25 +22,25 @@ from hooksync.commands.options import LiveOptions
 from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import HookUrl, LiveSubscription
 from hooksync.core.record import replace
 from hooksync.core.template import Reference, Template, parse_template
 from hooksync.core.urls import masked_url, normal_url, url_fault
-from hooksync.reconcile.context import World
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.conftest import PASSWORD, SECRET, Place
 from tests.makers import INDEXED, MOVED, Trigger, live, tenancy
-from tests.memory_terminal import MemoryTerminal
+from tests.memory_terminal import MemoryTerminal, make_context
 
 MINIMAL = SandboxOptions(traits=frozenset({"minimal-list"}))
 USER = {"PRESERVICA_USERNAME": "archivist@example.org", "PRESERVICA_PASSWORD": PASSWORD}
 
 
-def world(**environ: str) -> tuple[World, MemoryTerminal]:
+def context(**environ: str) -> tuple[Context, MemoryTerminal]:
     terminal = MemoryTerminal()
-    return World(USER | environ, io.BytesIO(), terminal, threading.Event()), terminal
+    return make_context(USER | environ, terminal=terminal), terminal
 
 
 def exported(*subscriptions: LiveSubscription) -> str:
@@ -133,11 +131,11 @@ def test_an_export_is_a_valid_hooks_file_whose_plan_has_no_changes(
     with Sandbox() as box:
         for url, trigger, flag in held:
             box.seed("DEMO", url, trigger, SECRET, flag)
-        here, heard = world()
+        here, heard = context()
         assert export(LiveOptions(("hooks.yaml",), server=box.url), here) is ExitCode.DONE
         text = "".join(heard.out)
         path.write_text(text, encoding="utf-8")
-        there, planned = world(**environment_of(text, held))
+        there, planned = context(**environment_of(text, held))
         plan(PlanOptions((str(path),)), there)
     shown = "".join(planned.out)
     if left_out := "".join(heard.err).count("is left out: "):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import stat
 import threading
@@ -17,16 +16,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import SecretRef
+from hooksync.core.origin import RunOrigin
 from hooksync.core.record import replace
-from hooksync.reconcile.context import RunOrigin, World
 from hooksync.reconcile.diff import unread
 from hooksync.render.metrics import metrics_text
-from hooksync.render.notice import Ending, NoticeForm
+from hooksync.render.notice import NoticeForm, RunSummary
 from tests.command_line import Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable
 from tests.makers import tenancy
-from tests.memory_terminal import MemoryTerminal
+from tests.memory_terminal import MemoryTerminal, make_context
 from tests.reconcile.planning import run_of
 from tests.schemas import assert_fits
 from tests.wire import Respond, Wire, answer, cutting, saying
@@ -165,12 +164,12 @@ def test_a_notice_states_why_a_run_failed_or_was_refused(
 @pytest.mark.parametrize("code", [ExitCode.INTERRUPTED, ExitCode.TERMINATED])
 def test_a_notice_states_that_a_run_was_interrupted(watched: Watched, code: ExitCode) -> None:
     stop = threading.Event()
-    terminal = MemoryTerminal(after_call=lambda record: stop.set())
-    world = World(watched.place.environ, io.BytesIO(), terminal, stop, interrupt_code=lambda: code)
+    terminal = MemoryTerminal(after_call=lambda record: stop.set(), interrupt_code=code)
+    context = make_context(watched.place.environ, terminal=terminal, stop=stop)
     options = PlanOptions(
         (str(watched.place.folder / "hooks.yaml"),), notify=SecretRef("env", "WATCHER")
     )
-    assert plan(options, world) == code
+    assert plan(options, context) == code
     [told] = watched.told
     assert (told["event"], told["exit_code"]) == ("interrupted", code)
 
@@ -248,8 +247,8 @@ def test_the_same_outcome_has_the_same_fingerprint_and_a_different_one_does_not(
     assert (first == second, second == other) == (True, False)
 
 
-def ending(*problems: Problem) -> Ending:
-    return Ending("plan", ExitCode.ERROR, None, problems, 0.0, 1.0, ORIGIN)
+def ending(*problems: Problem) -> RunSummary:
+    return RunSummary("plan", ExitCode.ERROR, None, problems, 0.0, 1.0, ORIGIN)
 
 
 HOSTILE = Problem(

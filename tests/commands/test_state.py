@@ -5,7 +5,6 @@ Other modules test races and kills.
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ import pytest
 from hooksync.commands.state import UnlockOptions, unlock
 from hooksync.core.errors import Interrupted, Refused
 from hooksync.core.record import replace
-from hooksync.reconcile.context import World
 from hooksync.state.contract import Holder
 from hooksync.state.format import read_state, state_text
 from hooksync.state.local import LocalStore
@@ -28,7 +26,7 @@ from tests.clocks import JumpingClock
 from tests.command_line import Run, hooksync
 from tests.conftest import HOOKS, Place
 from tests.memory_backend import MemoryBackend
-from tests.memory_terminal import MemoryTerminal
+from tests.memory_terminal import MemoryTerminal, make_context
 from tests.state_makers import entry, intent, state, unsettled
 from tests.terminals import Terminal
 
@@ -464,13 +462,13 @@ def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False)
     """Unlock a remote state whose run lock is held, and return its backend."""
     backend, clock = MemoryBackend(), JumpingClock(NOW)
 
-    def find(where: str) -> RemoteStore:
+    def find(where: str, *_: object) -> RemoteStore:
         return RemoteStore(backend, clock, terminal.message)
 
     options = UnlockOptions(("-",), state="memory", id=identifier, is_confirmed=yes)
-    world = World({}, io.BytesIO(), terminal, stop, stores=find, clock=clock)
+    context = make_context(terminal=terminal, stop=stop, clock=clock)
     with find("memory").hold(HOLDER):
-        assert unlock(options, world) == 0
+        assert unlock(options, context, find) == 0
         assert backend.content.lock is None
     return backend
 

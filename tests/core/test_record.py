@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-import threading
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
@@ -20,12 +19,14 @@ import hooksync
 from hooksync.config.secret_sources import SecretSources
 from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core.model import HookUrl, Secret, SecretRef
+from hooksync.core.output import Output
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import TokenSession
-from hooksync.service.http import CallContext, Transport
+from hooksync.service.http import Caller, Transport
 from hooksync.service.responses import LogIn
 from tests.makers import HERE, tenancy
+from tests.memory_terminal import make_context
 
 CANARY = "c4nary-0123456789-in-a-field"
 RAW = re.compile(
@@ -128,7 +129,7 @@ def test_the_rule_finds_the_fields_that_are_known_to_hold_secrets() -> None:
         "LogIn.refresh_token",
         "LogIn.continuation",
     }
-    known |= {"Request.body", "Request.headers", "Response.body", "World.environ"}
+    known |= {"Request.body", "Request.headers", "Response.body", "Context.environ"}
     known |= {
         "PlanKey.value",
         "SubscriptionKey.url",
@@ -160,10 +161,12 @@ def looked_up() -> SecretSources:
 
 
 def logged_in() -> TokenSession:
-    context = CallContext(Transport(30.0, 1, {}), hiding(), threading.Event(), lambda record: None)
+    output = Output()
+    output.redactor = hiding()
+    caller = Caller(Transport(30.0, 1, {}), make_context(output=output))
     session = TokenSession(
         tenancy(),
-        context,
+        caller,
         lambda refs: {ref: Secret(CANARY) for ref in refs},
         lambda request: pytest.fail("no call is needed"),
     )

@@ -15,8 +15,8 @@ import pytest
 
 from hooksync.api.receipt import read_saved_plan
 from hooksync.core.errors import HooksyncError, Refused
+from hooksync.core.origin import find_origin
 from hooksync.core.signing import PlanKey
-from hooksync.reconcile.context import find_origin
 from hooksync.render.json_text import canonical, digest
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
@@ -420,7 +420,7 @@ LOADED = """\
 import sys
 from hooksync.cli.main import main
 main(["show", "plan.json"])
-engine = {"requests", "urllib3", "hooksync.reconcile.session", "hooksync.reconcile.apply"}
+engine = {"requests", "urllib3", "hooksync.reconcile.run", "hooksync.reconcile.apply"}
 print(sorted(engine & set(sys.modules)))
 """
 

@@ -14,15 +14,16 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from hooksync.core.context import CallRecord
 from hooksync.core.model import HookUrl, ProbeResult, Secret
-from hooksync.core.redaction import Redactor
 from hooksync.receiver import EVENT_PREFIX
 from hooksync.receivers.challenges import probe_all, signs_events_in_disguise
 from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
-from hooksync.service.http import CallContext, CallRecord, Transport
+from hooksync.service.http import Caller, Transport
 from hooksync.service.worker_pool import WorkerPool
 from tests.boxes import Receiver
 from tests.conftest import SECRET, URL_KEY
+from tests.memory_terminal import MemoryTerminal, make_context
 from tests.sandbox_faults import send_half
 from tests.shipped_receiver import shipped_receiver
 
@@ -40,15 +41,11 @@ class Watched:
     private_receivers: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> CallContext:
+    def __enter__(self) -> Caller:
         self.transport = Transport(self.timeout, 8, self.environ)
-        return CallContext(
-            self.transport,
-            Redactor(),
-            self.stop,
-            self.records.append,
-            private_receivers=self.private_receivers,
-        )
+        terminal = MemoryTerminal(after_call=self.records.append)
+        context = make_context(terminal=terminal, stop=self.stop)
+        return Caller(self.transport, context, private_receivers=self.private_receivers)
 
     def __exit__(self, *_: object) -> None:
         self.transport.close()
@@ -60,9 +57,9 @@ def watched() -> Watched:
 
 
 @pytest.fixture
-def context(watched: Watched) -> Iterator[CallContext]:
-    with watched as context:
-        yield context
+def caller(watched: Watched) -> Iterator[Caller]:
+    with watched as caller:
+        yield caller
 
 
 Respond = Callable[[Connection, IncomingRequest], None]
@@ -96,18 +93,18 @@ def url(text: str, shown: str = "https://shown.example/hook?code=${FN_KEY}") -> 
     return HookUrl(shown, text)
 
 
-def challenge(target: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
-    with WorkerPool(1, context.stop) as pool:
-        return probe_all([(target, secret)], pool, context)[target, secret]
+def challenge(target: HookUrl, secret: Secret, caller: Caller) -> ProbeResult:
+    with WorkerPool(1, caller.context.stop) as pool:
+        return probe_all([(target, secret)], pool, caller)[target, secret]
 
 
-def challenge_server(respond: Respond, context: CallContext) -> ProbeResult:
+def challenge_server(respond: Respond, caller: Caller) -> ProbeResult:
     with server(respond) as address:
-        return challenge(url(address), KEY, context)
+        return challenge(url(address), KEY, caller)
 
 
 def test_a_challenge_is_an_empty_post_that_adds_a_new_code_to_the_query_of_the_url(
-    context: CallContext,
+    caller: Caller,
 ) -> None:
     seen: list[IncomingRequest] = []
 
@@ -117,7 +114,7 @@ def test_a_challenge_is_an_empty_post_that_adds_a_new_code_to_the_query_of_the_u
 
     with server(respond) as address:
         for _ in range(2):
-            challenge(url(f"{address}?code=KEY&b=%2F"), KEY, context)
+            challenge(url(f"{address}?code=KEY&b=%2F"), KEY, caller)
     assert [(one.method, one.path, one.body) for one in seen] == [("POST", "/hook", b"")] * 2
     assert all(one.query.startswith("code=KEY&b=%2F&challengeCode=") for one in seen)
     codes = {parse_qs(one.query)["challengeCode"][0] for one in seen}
@@ -130,7 +127,7 @@ def test_a_challenge_is_an_empty_post_that_adds_a_new_code_to_the_query_of_the_u
     )
 
 
-def test_a_url_without_a_path_is_challenged_at_its_root(context: CallContext) -> None:
+def test_a_url_without_a_path_is_challenged_at_its_root(caller: Caller) -> None:
     seen: list[str] = []
 
     def respond(connection: Connection, request: IncomingRequest) -> None:
@@ -138,26 +135,26 @@ def test_a_url_without_a_path_is_challenged_at_its_root(context: CallContext) ->
         connection.send(Reply(404))
 
     with server(respond) as address:
-        challenge(url(address.removesuffix("/hook")), KEY, context)
-        challenge(url(address.removesuffix("/hook") + "?code"), KEY, context)
+        challenge(url(address.removesuffix("/hook")), KEY, caller)
+        challenge(url(address.removesuffix("/hook") + "?code"), KEY, caller)
     assert seen == ["/?challengeCode", "/?code&challengeCode"]
 
 
 def test_a_receiver_with_a_different_secret_is_reported_as_wrong_secret(
-    context: CallContext,
+    caller: Caller,
 ) -> None:
     with Receiver({"catalogue": ["another secret of tests"]}) as receiver:
-        result = challenge(url(receiver.url("catalogue")), KEY, context)
+        result = challenge(url(receiver.url("catalogue")), KEY, caller)
     assert result.state == "wrong-secret"
 
 
 def test_the_receiver_that_pypreservica_ships_is_ready_but_signs_events_in_disguise(
-    context: CallContext,
+    caller: Caller,
 ) -> None:
     with shipped_receiver(SECRET) as address:
         receiver = url(f"{address}?code=KEY")
-        assert challenge(receiver, KEY, context).state == "ready"
-        assert signs_events_in_disguise(receiver, KEY, context) is True
+        assert challenge(receiver, KEY, caller).state == "ready"
+        assert signs_events_in_disguise(receiver, KEY, caller) is True
 
 
 @pytest.mark.parametrize(
@@ -176,9 +173,9 @@ def test_the_receiver_that_pypreservica_ships_is_ready_but_signs_events_in_disgu
     ],
 )
 def test_each_bad_receiver_is_reported_with_its_fault(
-    respond: Respond, what: str, state: str, context: CallContext
+    respond: Respond, what: str, state: str, caller: Caller
 ) -> None:
-    result = challenge_server(respond, context)
+    result = challenge_server(respond, caller)
     assert (what in result.detail, result.state) == (True, state)
     assert result.detail.isprintable()
     assert result.fix
@@ -190,16 +187,16 @@ def test_a_receiver_that_never_answers_is_reported_as_unreachable() -> None:
     def respond(connection: Connection, _: IncomingRequest) -> None:
         connection.server.stopping.wait(30)
 
-    with Watched(timeout=SHORT_OF_PATIENCE) as context:
-        result = challenge_server(respond, context)
+    with Watched(timeout=SHORT_OF_PATIENCE) as caller:
+        result = challenge_server(respond, caller)
     assert result.state == "unreachable"
     assert result.fix == "let the receiver answer first and work afterwards, from a queue"
     assert result.seconds >= SHORT_OF_PATIENCE
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".invalid"])
-def test_a_name_that_does_not_resolve_is_reported(host: str, context: CallContext) -> None:
-    result = challenge(url(f"https://{host}/hook?code={URL_KEY}"), KEY, context)
+def test_a_name_that_does_not_resolve_is_reported(host: str, caller: Caller) -> None:
+    result = challenge(url(f"https://{host}/hook?code={URL_KEY}"), KEY, caller)
     assert result.state == "unreachable"
     assert "does not resolve" in result.detail or "is invalid" in result.detail
     assert URL_KEY not in repr(result)
@@ -208,8 +205,8 @@ def test_a_name_that_does_not_resolve_is_reported(host: str, context: CallContex
 def test_a_proxy_that_cannot_be_used_is_named_instead_of_the_receiver() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with Watched(environ={"HTTP_PROXY": f"http://127.0.0.1:{port}"}) as context:
-        result = challenge(url("http://receiver.invalid/hook"), KEY, context)
+    with Watched(environ={"HTTP_PROXY": f"http://127.0.0.1:{port}"}) as caller:
+        result = challenge(url("http://receiver.invalid/hook"), KEY, caller)
     assert result.state == "unreachable"
     assert "the proxy" in result.detail
 
@@ -239,27 +236,27 @@ def test_a_certificate_bundle_that_cannot_be_used_is_named_instead_of_the_receiv
     bundle = tmp_path / "nowhere"
     with (
         shipped_receiver(SECRET, certificate) as address,
-        Watched(environ={"REQUESTS_CA_BUNDLE": str(bundle)}) as context,
+        Watched(environ={"REQUESTS_CA_BUNDLE": str(bundle)}) as caller,
     ):
-        result = challenge(url(address), KEY, context)
+        result = challenge(url(address), KEY, caller)
     assert result.state == "unreachable"
     assert result.detail.startswith(
         f"the certificate bundle {bundle} of REQUESTS_CA_BUNDLE cannot be used"
     )
 
 
-def test_https_to_a_receiver_that_serves_only_http_is_reported(context: CallContext) -> None:
+def test_https_to_a_receiver_that_serves_only_http_is_reported(caller: Caller) -> None:
     with server(sends(Reply(200))) as address:
-        result = challenge(url(address.replace("http:", "https:")), KEY, context)
+        result = challenge(url(address.replace("http:", "https:")), KEY, caller)
     assert result.detail == "no TLS connection to the server could be made"
 
 
 def test_the_answer_of_a_receiver_is_redacted_and_quoted_on_one_line(
-    context: CallContext,
+    caller: Caller,
 ) -> None:
-    context.redactor.learn([SECRET])  # as SecretSources does
+    caller.redactor.learn([SECRET])  # as SecretSources does
     said = f"wrong: {SECRET}\n\x1b[2J <b>{json.dumps(SECRET)}</b>"
-    result = challenge_server(sends(Reply(500, said.encode() * 50)), context)
+    result = challenge_server(sends(Reply(500, said.encode() * 50)), caller)
     assert SECRET not in result.detail
     assert "wrong: ***" in result.detail
     assert result.detail.isprintable()
@@ -268,10 +265,10 @@ def test_the_answer_of_a_receiver_is_redacted_and_quoted_on_one_line(
 
 def test_no_private_receiver_is_called_if_the_policy_does_not_allow_it() -> None:
     with (
-        Watched(private_receivers=False) as context,
+        Watched(private_receivers=False) as caller,
         Receiver({"catalogue": [SECRET]}) as receiver,
     ):
-        result = challenge(url(receiver.url("catalogue")), KEY, context)
+        result = challenge(url(receiver.url("catalogue")), KEY, caller)
         assert result.state == "unreachable"
         assert "no call is made to it" in result.detail
         assert result.detail == "the address is private: no call is made to it"
@@ -279,7 +276,7 @@ def test_no_private_receiver_is_called_if_the_policy_does_not_allow_it() -> None
 
 
 def test_each_pair_of_url_and_secret_is_challenged_once_and_has_a_result(
-    context: CallContext,
+    caller: Caller,
 ) -> None:
     steps: list[None] = []
     other = Secret("another secret of tests")
@@ -292,7 +289,7 @@ def test_each_pair_of_url_and_secret_is_challenged_once_and_has_a_result(
             for n, shown in (("a", "${A}"), ("b", "${B}"), ("a", "${ALSO}"))
         )
         wanted = [(a, KEY), (b, KEY), (a, Secret(SECRET)), (also_a, KEY), (a, other), (b, KEY)]
-        results = probe_all(wanted, pool, context, lambda: steps.append(None))
+        results = probe_all(wanted, pool, caller, lambda: steps.append(None))
         assert receiver.answers["a", "challenge"] == 3
         assert receiver.answers["b", "challenge"] == 1
     assert len(steps) == 4
@@ -301,7 +298,7 @@ def test_each_pair_of_url_and_secret_is_challenged_once_and_has_a_result(
     assert results[a, other].state == "wrong-secret"
 
 
-def test_receivers_are_challenged_side_by_side(context: CallContext) -> None:
+def test_receivers_are_challenged_side_by_side(caller: Caller) -> None:
     together = threading.Barrier(4)
 
     def respond(connection: Connection, _: IncomingRequest) -> None:
@@ -309,23 +306,23 @@ def test_receivers_are_challenged_side_by_side(context: CallContext) -> None:
         connection.send(Reply(404))
 
     with server(respond) as address, WorkerPool(4, threading.Event()) as pool:
-        results = probe_all([(url(f"{address}/{n}"), KEY) for n in range(4)], pool, context)
+        results = probe_all([(url(f"{address}/{n}"), KEY) for n in range(4)], pool, caller)
     assert all("it answers" in result.detail for result in results.values())
 
 
-def test_after_a_stop_no_receiver_is_challenged(context: CallContext, watched: Watched) -> None:
+def test_after_a_stop_no_receiver_is_challenged(caller: Caller, watched: Watched) -> None:
     watched.stop.set()
     with WorkerPool(4, watched.stop) as pool:
-        assert probe_all([(url("http://127.0.0.1:1/"), KEY)], pool, context) == {}
+        assert probe_all([(url("http://127.0.0.1:1/"), KEY)], pool, caller) == {}
     assert not watched.records
 
 
-def test_a_careful_receiver_signs_no_event_in_disguise(context: CallContext) -> None:
+def test_a_careful_receiver_signs_no_event_in_disguise(caller: Caller) -> None:
     with Receiver({"catalogue": [SECRET]}) as receiver:
-        assert signs_events_in_disguise(url(receiver.url("catalogue")), KEY, context) is False
+        assert signs_events_in_disguise(url(receiver.url("catalogue")), KEY, caller) is False
 
 
-def test_the_code_of_an_event_in_disguise_is_no_real_event(context: CallContext) -> None:
+def test_the_code_of_an_event_in_disguise_is_no_real_event(caller: Caller) -> None:
     seen: list[str] = []
 
     def respond(connection: Connection, request: IncomingRequest) -> None:
@@ -333,7 +330,7 @@ def test_the_code_of_an_event_in_disguise_is_no_real_event(context: CallContext)
         connection.send(Reply(400))
 
     with server(respond) as address:
-        assert signs_events_in_disguise(url(address), KEY, context) is False
+        assert signs_events_in_disguise(url(address), KEY, caller) is False
     (code,) = seen
     body = code.removeprefix(EVENT_PREFIX.decode())
     assert len(body) == 32

@@ -6,16 +6,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hooksync.config.secret_sources import SecretSources
 from hooksync.core.model import LiveSubscription, Tenancy
-from hooksync.core.redaction import Redactor
 from hooksync.reconcile.apply import Execution, without_calls
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import Outcome, TenancyPlan, not_begun
 from hooksync.reconcile.planner import Planner
-from hooksync.reconcile.session import Run
-from hooksync.service.http import CallContext, Transport
+from hooksync.reconcile.run import Run
+from hooksync.service.http import Caller, Transport
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import FetchedTenancy
 from hooksync.state.model import NO_STATE, AnyRecord, State, TenancyRecords
@@ -24,7 +22,7 @@ from hooksync.state.store import update
 from tests.clocks import JumpingClock
 from tests.fakes import FakeService
 from tests.memory_backend import MemoryBackend
-from tests.memory_terminal import MemoryTerminal
+from tests.memory_terminal import MemoryTerminal, make_context
 from tests.reconcile.planning import ENVIRON, PLAIN, VALUE, made, planner
 from tests.state_makers import PROD, load, state
 
@@ -98,25 +96,23 @@ class Tenant:
         if plan.is_ready:
             journal.begin([plan])
             with WorkerPool(self.width, self.stop) as pool:
-                run = self._run(pool, planned.secrets)
+                run = self._run(pool, planned)
                 applied = Execution(plan, self.service, run, self.advance).carry_out()
         if not (is_killed or plan.refusals):
             return journal.settle([applied])[0]
         return applied.plan
 
-    def _run(self, pool: WorkerPool, secrets: SecretSources) -> Run:
-        context = CallContext(
-            Transport(1.0, 1, {}), Redactor(), self.stop, self.terminal.watch, clock=JumpingClock()
-        )
+    def _run(self, pool: WorkerPool, planned: Planner) -> Run:
+        context = make_context(terminal=self.terminal, stop=self.stop, clock=JumpingClock())
         return Run(
-            (self.wanted,),
-            self.width,
-            {},
-            secrets,
-            pool,
             context,
-            self.terminal,
-            threading.Event(),
+            (self.wanted,),
+            {},
+            planned.secrets,
+            pool,
+            Caller(Transport(1.0, 1, {}), context),
+            planned,
+            self.store,
             self.list_wait,
             [],
         )

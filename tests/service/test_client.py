@@ -367,7 +367,7 @@ TOLD = "t0ld-by-the-service-0123"
 def test_an_id_or_a_trigger_that_holds_a_secret_makes_the_list_an_error(
     clients: Clients, serve: Serve, field: dict[str, str]
 ) -> None:
-    clients.redactor.learn([TOLD])
+    clients.output.redactor.learn([TOLD])
     item = {"id": "1", "url": "https://h.example/a", "triggerType": "MOVED", **field}
     error = failure_of(
         clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions
@@ -377,13 +377,13 @@ def test_an_id_or_a_trigger_that_holds_a_secret_makes_the_list_an_error(
 
 
 def test_a_new_id_that_holds_a_secret_is_not_used(clients: Clients, serve: Serve) -> None:
-    clients.redactor.learn([SECRET.reveal()])  # as SecretSources does
+    clients.output.redactor.learn([SECRET.reveal()])  # as SecretSources does
     client = clients.client(serve(answer(json.dumps({"id": f"x{SECRET.reveal()}"}).encode())).url)
     assert client.subscribe(WANTED, SECRET) is None
 
 
 def test_an_id_may_contain_a_short_secret_by_chance(clients: Clients, serve: Serve) -> None:
-    clients.redactor.learn(["cafe"])
+    clients.output.redactor.learn(["cafe"])
     item = {"id": "00cafe00", "url": "https://h.example/a", "triggerType": "MOVED"}
     [found] = clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions()
     assert found.id == "00cafe00"

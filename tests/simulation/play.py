@@ -13,18 +13,19 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from hooksync.api.opening import connect, open_run
 from hooksync.api.options import RunOptions
 from hooksync.commands import plan_apply
 from hooksync.commands.adopt import AdoptOptions, adopt
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
+from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Secret, Trigger, live_url
-from hooksync.reconcile.context import World
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.http import RetryPolicy
 from hooksync.state.contract import StateStore
@@ -323,21 +324,22 @@ class Play:
 
         The exit code of a killed process is None.
         """
-        world = World(
-            environ=hooks.environ(),
-            stdin=io.BytesIO(hooks.text().encode()),
-            terminal=process,
-            stop=process.stop,
-            retries=PATIENCE,
-            clock=process,
-            network=lambda timeout, connections: process,
-            stores=lambda name: self._store(name, process),
-            derive_key=cheap_key,
-            pool=self.pool,
+        stdin = io.BytesIO(hooks.text().encode())
+        context = Context(hooks.environ(), stdin, process, process.stop, process)
+        opening = partial(
+            open_run,
+            find_store=lambda name, file, context: self._store(name, process),
+            connect=partial(
+                connect,
+                retries=PATIENCE,
+                make_transport=lambda timeout, connections, environ: process,
+            ),
+            make_pool=self.pool,
+            derive=cheap_key,
         )
         do: Any = {"plan": plan_apply.plan, "apply": plan_apply.apply, "adopt": adopt}[verb]
         try:
-            return int(do(options, world)), ""
+            return int(do(options, context, opening)), ""
         except Killed:
             process.is_dead = True
             return None, ""
@@ -345,7 +347,7 @@ class Play:
             process.message(f"error: {error}")
             return int(error.exit_code), ""
         except MemoryError:  # an unforeseen error: main.py ends a run in this way
-            return int(ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR), ""
+            return int(ExitCode.PARTLY_APPLIED if context.begun.is_set() else ExitCode.ERROR), ""
         except Exception:
             return 1, traceback.format_exc()
 

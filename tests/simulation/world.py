@@ -65,7 +65,7 @@ class Pool(WorkerPool):
         failure: BaseException | None = None
         for number in self.chance.sample(range(len(tasks)), len(tasks)):
             try:
-                if not self.stop.is_set():
+                if not self._stop.is_set():
                     results[number] = tasks[number]()
             except BaseException as error:
                 failure = failure or error

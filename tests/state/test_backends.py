@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.errors import StateError
-from hooksync.core.output import Output
 from hooksync.state.contract import Changed, StateStore
 from hooksync.state.format import state_text
 from hooksync.state.store import open_store
 from tests.backends import BACKENDS, Backend
+from tests.memory_terminal import make_context
 from tests.state_makers import entry, state
 
 ONE, OTHER = state_text(state(entry())), state_text(state(entry("test")))
@@ -30,7 +30,7 @@ def place(tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def opened(backend: Backend, place: Path) -> StateStore:
-    return open_store(backend.where, backend.environ, str(place), Output())
+    return open_store(backend.where, str(place), make_context(backend.environ))
 
 
 def test_a_run_reads_the_state_that_a_different_run_wrote(backend: Backend, place: Path) -> None:

@@ -12,7 +12,6 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -26,6 +25,7 @@ from hooksync.state.store import run_lock
 from tests.backends import CONTAINER, READER_KEY, Backend
 from tests.command_line import run_python
 from tests.conftest import Place
+from tests.memory_terminal import make_context
 from tests.state_makers import entry, load, state
 from tests.unreliable import What
 from tests.wire import Wire, answer
@@ -290,7 +290,7 @@ def test_a_write_takes_effect_once_if_the_network_loses_or_doubles_it(
     assert backend.network
     ours = store(cloud)
     fault = backend.network.add(what, "^PUT ")
-    with run_lock(ours, HOLDER, 0, clock=SYSTEM_CLOCK, stop=Event(), tell=lambda text: None):
+    with run_lock(ours, 0, make_context(), HOLDER):
         assert fault.happened.is_set()
         backend.network.add(what, "^PUT ")
         ours.write(TEXT, None)

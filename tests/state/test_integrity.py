@@ -22,6 +22,7 @@ from hooksync.state.format import (
 from hooksync.state.local import LocalStore
 from hooksync.state.model import State
 from hooksync.state.store import inspect, open_store, update
+from tests.memory_terminal import make_context
 from tests.state_makers import SALT, adding, entry, load, state, states
 
 KEY, OTHER_KEY = (
@@ -122,5 +123,5 @@ def test_the_signature_changes_only_if_a_write_changes_the_state(store: LocalSto
 def test_every_store_verifies_its_state_with_the_key(where: str) -> None:
     environ = {"HOOKSYNC_PLAN_KEY": KEY.value.decode(), "HOME": "/h"}
     output = Output()
-    store = open_store(where, environ, "hooks.yaml", output)
+    store = open_store(where, "hooks.yaml", make_context(environ, output=output))
     assert store.integrity == Integrity(KEY, output)

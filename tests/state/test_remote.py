@@ -22,6 +22,7 @@ from hooksync.state.remote import RemoteStore
 from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
 from tests.memory_backend import MemoryBackend, PassiveStore
+from tests.memory_terminal import MemoryTerminal, make_context
 from tests.state_makers import adding, entry, load, state
 
 ARCHIVIST = Holder("archivist", "host-7", "https://ci.example.org/7", 0, 4711, "a" * 16)
@@ -74,7 +75,8 @@ def take(
     store: RemoteStore, holder: Holder, clock: JumpingClock, timeout: float | None = None
 ) -> list[str]:
     told = Told()
-    with run_lock(store, holder, timeout, clock=clock, stop=Event(), tell=told.append):
+    context = make_context(clock=clock, terminal=MemoryTerminal(err=told))
+    with run_lock(store, timeout, context, holder):
         pass
     return told
 

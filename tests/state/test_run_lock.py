@@ -25,6 +25,7 @@ from hooksync.state.local import LocalStore
 from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
+from tests.memory_terminal import MemoryTerminal, make_context
 from tests.state_makers import adding, entry, ids_of, load, state
 
 NOW = 1_800_000_000
@@ -90,7 +91,8 @@ def try_lock(
     store: Memory, timeout: float = 0, stop: Event | None = None
 ) -> tuple[JumpingClock, list[str]]:
     clock, told = JumpingClock(NOW), list[str]()
-    with run_lock(store, HOLDER, timeout, clock=clock, stop=stop or Event(), tell=told.append):
+    context = make_context(clock=clock, stop=stop or Event(), terminal=MemoryTerminal(err=told))
+    with run_lock(store, timeout, context, HOLDER):
         pass
     return clock, told
 

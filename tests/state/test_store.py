@@ -34,18 +34,17 @@ WRITTEN = replace(WHOLE, serial=2)
 # Arguments: PATH TENANT HOW-MANY.
 WRITER = """
 import sys
-from threading import Event
-from hooksync.core.clock import Clock
 from hooksync.state.contract import Holder
 from hooksync.state.local import LocalStore
 from hooksync.state.store import run_lock, update
+from tests.memory_terminal import make_context
 from tests.state_makers import adding, entry
 
 path, tenant, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
 holder = Holder(tenant, "here", None)
 for number in range(how_many):
     store = LocalStore(path)
-    with run_lock(store, holder, 60, clock=Clock(), stop=Event(), tell=lambda text: None):
+    with run_lock(store, 60, make_context(), holder):
         update(store, adding(entry(tenant, str(number))))
     print(number, flush=True)
 """

@@ -8,7 +8,6 @@ tenancy without hooksync, and makes a record for the laws.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import threading
 import time
@@ -21,11 +20,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+from hooksync.api.opening import connect, open_run
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.clock import Clock
 from hooksync.core.model import Secret, SubscriptionKey, Trigger
-from hooksync.reconcile.context import World
 from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
@@ -36,7 +35,7 @@ from hooksync.state.model import State, StateEntry
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, PASSWORD, run_in
 from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
-from tests.memory_terminal import MemoryTerminal
+from tests.memory_terminal import MemoryTerminal, make_context
 from tests.sandbox_faults import normalised
 
 QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05, jitter=lambda: 0.5)
@@ -270,11 +269,9 @@ class Witness:
         self._known |= {one.id: one for one in there}
         return there
 
-    def network(self, name: str, environ: Mapping[str, str]) -> Callable[[float, int], Transport]:
+    def network(self, name: str) -> Callable[[float, int, Mapping[str, str]], Transport]:
         """Return a function that makes the real network of a run, and records the calls."""
-        return lambda timeout, connections: _Watched(
-            Transport(timeout, connections, environ), name, self
-        )
+        return lambda *settings: _Watched(Transport(*settings), name, self)
 
     def note(self, name: str, request: Request, answer: Response | None) -> None:
         """Record what the tenancy holds after a call. `answer`: None if there was no answer."""
@@ -361,7 +358,7 @@ class WatchedTenancy:
         )
         return self._run(plan_apply.plan, options)
 
-    def _run(self, verb: Callable[[Any, World], int], options: ApplyOptions | PlanOptions) -> Came:
+    def _run(self, verb: Callable[..., int], options: ApplyOptions | PlanOptions) -> Came:
         """Run a command as the command line does, but record an unexpected exception as a crash."""
         self._runs += 1
         name = f"{verb.__name__} {self._runs}"
@@ -369,15 +366,14 @@ class WatchedTenancy:
         held = self.witness.held()
         known = _text(self.folder)
         environment = environ(self.box.url, self.proxy)
-        network = self.witness.network(name, environment)
+        network = self.witness.network(name)
         terminal = MemoryTerminal()
-        world = World(
-            environment, io.BytesIO(), terminal, threading.Event(), QUICK, self.clock, network
-        )
+        context = make_context(environment, terminal=terminal, clock=self.clock)
+        opening = partial(open_run, connect=partial(connect, retries=QUICK, make_transport=network))
         crash = ""
         code = 1
         try:
-            code = run_in(world, verb, options)
+            code = run_in(context, verb, options, open_run=opening)
         except Exception:
             crash = traceback.format_exc()
         text = _text(self.folder)

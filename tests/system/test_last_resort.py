@@ -6,26 +6,26 @@ of a child process. A bug is a network or a terminal that raises an exception.
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Event
+from functools import partial
 
 import pytest
 
+from hooksync.api.opening import connect, open_run
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions
+from hooksync.core.context import Context
 from hooksync.core.errors import unforeseen_text
-from hooksync.reconcile.context import World
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.service.http import Request, Response, Transport
 from tests.command_line import run_python
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place
 from tests.lanes import sampled
-from tests.memory_terminal import MemoryTerminal
+from tests.memory_terminal import MemoryTerminal, make_context
 
 SIX = "".join(
     f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env:"
@@ -80,14 +80,14 @@ class Ended:
     code: int
     said: str
     report: dict[str, object]
-    world: World
+    context: Context
 
 
 def apply(place: Place, fails: Fails, screen: Screen | None = None) -> Ended:
     """Apply in this process, one call after the other, on a network that may have a bug."""
 
-    def network(timeout: float, connections: int) -> Broken:
-        transport = Broken(timeout, connections, place.environ)
+    def network(timeout: float, connections: int, environ: Mapping[str, str]) -> Broken:
+        transport = Broken(timeout, connections, environ)
         transport.fails = fails
         return transport
 
@@ -101,12 +101,13 @@ def apply(place: Place, fails: Fails, screen: Screen | None = None) -> Ended:
         probes=False,
         report=str(report),
     )
-    world = World(place.environ, io.BytesIO(), screen, Event(), network=network)
-    code = int(plan_apply.apply(options, world))
+    context = make_context(place.environ, terminal=screen)
+    opening = partial(open_run, connect=partial(connect, make_transport=network))
+    code = int(plan_apply.apply(options, context, opening))
     said = "\n".join(screen.err)
     assert not [hidden for hidden in HIDDEN if hidden in said + "".join(screen.out)]
     assert "Traceback" not in said
-    return Ended(code, said, json.loads(report.read_text()), world)
+    return Ended(code, said, json.loads(report.read_text()), context)
 
 
 def outcomes(report: dict[str, object]) -> list[str]:
@@ -136,7 +137,7 @@ def test_an_unforeseen_error_ends_an_apply_as_an_interrupt_does(
     assert len(place.box.subscriptions("DEMO")) == (3 if when == "after" else 2)
     # the first two are unsettled as well, because no list has shown them
     assert sorted(outcomes(ended.report)) == ["not-attempted"] * 3 + ["unsettled"] * 3
-    assert ended.world.stop.is_set()
+    assert ended.context.stop.is_set()
     again = place.run("apply", "--yes", "--no-probe")
     assert again.code == 0, again.out + again.err
     assert len(place.box.subscriptions("DEMO")) == 6

@@ -1,0 +1,205 @@
+"""Open a run: its lock, state, connections, threads, secrets and planner, in this one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from threading import Event
+
+from hooksync.api.inputs import Declared
+from hooksync.config import declarations
+from hooksync.config.secret_sources import SecretSources, sources_of
+from hooksync.core.clock import read_seconds
+from hooksync.core.context import Context
+from hooksync.core.errors import Problem, UsageError
+from hooksync.core.model import SecretRef, process_environ
+from hooksync.core.signing import KEY_VARIABLE
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.planner import Planner
+from hooksync.reconcile.run import Run
+from hooksync.service.client import Preservica
+from hooksync.service.http import Caller, RetryPolicy, Transport, proxy_credentials
+from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.contract import LockLost, StateStore
+from hooksync.state.fingerprints import Key, KeyRing, Wanted, derive_key
+from hooksync.state.model import State
+from hooksync.state.store import OpenStore, inspect, open_store, run_lock
+
+LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
+
+Derive = Callable[[Wanted], Key]
+# opens connections; the function is called before each call that changes something
+Connect = Callable[[Declared, Callable[[], None]], AbstractContextManager[Caller]]
+# `open_run`, or a function that calls it with other arguments
+OpenRun = Callable[..., AbstractContextManager[Run]]
+
+
+@contextmanager
+def connect(
+    declared: Declared,
+    before_change: Callable[[], None],
+    *,
+    retries: RetryPolicy | None = None,
+    make_transport: Callable[[float, int, Mapping[str, str]], Transport] = Transport,
+) -> Iterator[Caller]:
+    """Open the connections of a run. `before_change`: called before each call that changes."""
+    context = declared.context
+    options = declared.options
+    environ = process_environ(context.environ)
+    transport = make_transport(options.timeout, options.parallelism, environ)
+    policy = retries or RetryPolicy()
+    try:
+        yield Caller(transport, context, policy, declared.private_receivers, before_change)
+    finally:
+        transport.close()
+
+
+@contextmanager
+def open_run(
+    declared: Declared,
+    *,
+    is_apply: bool = False,
+    find_store: OpenStore = open_store,
+    connect: Connect = connect,
+    make_pool: type[WorkerPool] = WorkerPool,
+    derive: Derive = derive_key,
+) -> Iterator[Run]:
+    """Read the state, and open the connections and threads of a run. All are closed at its end.
+
+    Raises FileError if the state cannot be read: no plan is made without it. An apply holds the run
+    lock of the state until the end. Raises Refused if a different run holds the lock.
+
+    The arguments after `is_apply` are for tests.
+    """
+    context = declared.context
+    list_wait = _read_list_wait(context)
+    failures: list[Exception] = []
+    with ExitStack() as held:
+        store = held.enter_context(_open_state(declared, find_store, is_apply=is_apply))
+        secrets = sources_of(context)
+        ring = KeyRing(declared.options.parallelism, derive)
+        planner = _make_planner(declared, secrets, store, ring, is_apply=is_apply)
+        _mask_what_a_service_may_quote(declared, secrets)
+        before_change = partial(_check_lock, store, context.stop, failures)
+        caller = held.enter_context(connect(declared, before_change))
+        pool = held.enter_context(make_pool(declared.options.parallelism, context.stop))
+        yield Run(
+            context,
+            declared.tenancies,
+            _make_clients(declared, caller, secrets),
+            secrets,
+            pool,
+            caller,
+            planner,
+            store,
+            list_wait if is_apply else 0.0,
+            failures,
+            None if is_apply else _other_run(store),
+        )
+
+
+def _read_list_wait(context: Context) -> float:
+    return read_seconds(context.environ, LIST_WAIT_VARIABLE, default=30, minimum=0, maximum=900)
+
+
+def _make_clients(
+    declared: Declared, caller: Caller, secrets: SecretSources
+) -> dict[str, Preservica]:
+    clients = {}
+    for tenancy in declared.tenancies:
+        clients[tenancy.name] = Preservica(tenancy, caller, secrets.find_all)
+    return clients
+
+
+@contextmanager
+def _open_state(
+    declared: Declared, find_store: OpenStore, *, is_apply: bool
+) -> Iterator[StateStore | None]:
+    """Find the store of the state, if the run has one. An apply holds its run lock."""
+    options = declared.options
+    context = declared.context
+    if declared.state is None:
+        if is_apply:
+            raise UsageError(Problem("the run has no state", "name one with --state"))
+        yield None
+        return
+    store = find_store(declared.state, options.files[0], context)
+    if not is_apply:
+        yield store
+        return
+    with run_lock(store, options.lock_timeout, context):
+        yield store
+
+
+def _mask_what_a_service_may_quote(declared: Declared, secrets: SecretSources) -> None:
+    """Let the redactor learn the secrets of a run, even those that the run will not use.
+
+    It learns a password when the log-in reads it.
+    """
+    environ = declared.context.environ
+    redactor = declared.context.output.redactor
+    redactor.learn([environ.get(KEY_VARIABLE, ""), *proxy_credentials(process_environ(environ))])
+    refs: list[SecretRef] = []
+    for tenancy in declared.tenancies:
+        refs += [tenancy.credentials.username, tenancy.credentials.totp]
+        refs += [subscription.secret for subscription in tenancy.subscriptions]
+    secrets.look_up(refs)
+
+
+def _check_lock(store: StateStore | None, stop: Event, failures: list[Exception]) -> None:
+    """Let a lost run lock end the run as an interrupt does. Raises LockLost."""
+    try:
+        if store:
+            store.check()
+    except LockLost as error:
+        stop.set()
+        failures.append(error)
+        raise
+
+
+def _other_run(store: StateStore | None) -> Problem | None:
+    """Report the run that holds the run lock of a state; None if nobody does."""
+    holder = store.holder() if store else None
+    if holder is None:
+        return None
+    what = f"another run holds the run lock: {holder}: what follows may be half done"
+    return Problem(what, "run this again when that run has ended")
+
+
+def _make_planner(
+    declared: Declared,
+    secrets: SecretSources,
+    store: StateStore | None,
+    ring: KeyRing,
+    *,
+    is_apply: bool,
+) -> Planner:
+    """Read the state, and return the planner of a run."""
+    options = declared.options
+    context = declared.context
+    state = inspect(store).trusted(writes=is_apply) if store else None
+    _refuse_unmatched_targets(declared, state)
+    return Planner(
+        DiffOptions(options.replace, options.targets),
+        state,
+        secrets,
+        ring,
+        declared.state,
+        context.clock,
+        is_proof=not options.policy or bool(store and store.integrity.key),
+        flags=options.flags,
+    )
+
+
+def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
+    """Raise UsageError for targets that match no declared address and none in the state."""
+    if not declared.options.targets or declared.receipt:
+        return  # a saved plan is compared tenancy by tenancy
+    known = []
+    for tenancy in declared.tenancies:
+        known += [subscription.address for subscription in tenancy.subscriptions]
+        known += [subscription.address for subscription in tenancy.not_selected]
+    if state:
+        known += sorted(state.addresses())
+    declarations.refuse_unmatched("--target", declared.options.targets, known, "address")

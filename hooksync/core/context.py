@@ -1,0 +1,72 @@
+"""Everything outside the process that a command uses, in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from threading import Event
+from typing import BinaryIO, Protocol
+
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.output import Form, Output
+from hooksync.core.record import Record, field
+
+
+class CallRecord(Record, frozen=True):
+    """One call that was made, for progress and logs."""
+
+    peer: str  # who was called: "archive-prod (eu.preservica.com)", or "receiver"
+    request: str  # method and path
+    result: str  # the status, or what happened instead of an answer
+    seconds: float
+
+
+class Terminal(Protocol):
+    """Shows results, messages and progress, and asks questions; `cli.terminal` implements it."""
+
+    def result(self, text: str, form: Form = "text") -> None:
+        """Show a result that is never coloured, such as JSON, on standard output."""
+
+    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Show a result for people on standard output. Each line has a style or ""."""
+
+    def message(self, text: str) -> None:
+        """Show anything else, on standard error."""
+
+    def warn(self, problem: Problem) -> None:
+        """Show a warning, on standard error."""
+
+    def can_ask(self) -> bool:
+        """Whether there is a terminal to ask on."""
+
+    def ask(self, question: str) -> bool:
+        """Ask a yes-or-no question on the terminal."""
+
+    def watch(self, record: CallRecord) -> None:
+        """Receive the record of each call, e.g. to log it."""
+
+    @property
+    def interrupt_code(self) -> ExitCode:
+        """The exit code of a run that was interrupted: that of the signal."""
+
+    def progress(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+        """Show the progress of `total` calls.
+
+        The caller calls the function that the context manager returns, once after each call.
+        """
+
+
+class Context(Record, frozen=True):
+    """What is outside the process. Nothing else carries these."""
+
+    HIDDEN = ("environ",)
+
+    environ: Mapping[str, str]  # of the process and of files of variables
+    stdin: BinaryIO
+    terminal: Terminal
+    stop: Event  # set by an interrupt, a lost run lock, or an error that ends an apply
+    clock: Clock = SYSTEM_CLOCK
+    # writes all text that leaves the process; has the run's only redactor
+    output: Output = field(default_factory=Output)
+    begun: Event = field(default_factory=Event)  # set before the first change
