@@ -30,11 +30,6 @@ HEADERS = ".headers"
 
 _MOST_FOLDERS = 1000  # below a directory of hooks files
 _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
-_WINDOWS_DEVICE = re.compile(
-    r"\\\\[.?]\\.*|(?:.*[\\/])?(?:con|prn|aux|nul|com[1-9]|lpt[1-9]|conin\$|conout\$)(?:["
-    r" .:][^\\/]*)?",
-    re.DOTALL | re.IGNORECASE,
-)
 
 
 class Source(Record, frozen=True):
@@ -113,9 +108,9 @@ def read_settings(path: str, kind: str, fix: str) -> bytes:
 
 
 def others_may_read(path: str) -> bool:
-    """Whether every user of this machine may read a regular file; always False on Windows."""
+    """Whether every user of this machine may read a regular file."""
     mode = os.stat(path).st_mode
-    return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[str, str]]:
@@ -167,9 +162,9 @@ def lies_in(ref: SecretRef, folder: str, policy: str) -> bool:
     return real_path(ref).startswith(os.path.join(real_folder, ""))
 
 
-def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
-    """Whether a path without links is in /proc, /dev or /sys, or names a Windows device."""
-    return bool((_WINDOWS_DEVICE if is_windows else _DEVICE).fullmatch(path))
+def is_device(path: str) -> bool:
+    """Whether a path without links is in /proc, /dev or /sys."""
+    return bool(_DEVICE.fullmatch(path))
 
 
 def climbs(path: str) -> bool:
@@ -177,7 +172,7 @@ def climbs(path: str) -> bool:
 
     Such a path has names that the file need not have, in a text that hooksync records.
     """
-    names = [name for name in os.path.normcase(path).split(os.sep) if name not in ("", ".")]
+    names = [name for name in path.split(os.sep) if name not in ("", ".")]
     while names and names[0] == "..":
         names.pop(0)
     return ".." in names

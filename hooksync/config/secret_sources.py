@@ -160,7 +160,7 @@ class SecretSources:
 
         The program has no terminal and no input. It inherits neither the variables of hooksync
         itself nor those that files set. It is ended at a timeout or a signal. Its children are
-        always ended, except on Windows.
+        always ended.
         """
         from hooksync.core import programs  # imported only here: few runs need it
 
@@ -261,7 +261,6 @@ def gather(
     `credentials`: the path of pyPreservica's credentials file; None: do not use one. "": use the
     file in the working folder, if it exists and none of its variables is set. Raises FileError.
     """
-    # not a copy: on Windows, `os.environ` ignores the case of names, and a copy would not
     own = cast(dict[str, str], environ)
     values = Environ(own)
     warnings: list[Problem] = []

@@ -18,7 +18,6 @@ import threading
 from contextlib import suppress
 from typing import Literal
 
-from hooksync.core.clock import SYSTEM_CLOCK, Backoff
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
 from hooksync.core.reading import NOT_A_FILE, stream_path, with_real_folder
 from hooksync.core.redaction import (
@@ -42,7 +41,7 @@ _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RANDOM_BYTES = 6  # in the name of a draft
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # flags of `os.open`
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # flags of `os.open`
 
 
 class Output:
@@ -225,21 +224,6 @@ def _check_kind(path: str) -> None:
             raise OSError(errno.EINVAL, NOT_A_FILE)
 
 
-def give_name(draft: str, path: str, retry_for: float = 2.0 if os.name == "nt" else 0.0) -> None:
-    """Replace a file by its draft.
-
-    `retry_for`: seconds in which it tries again, because Windows does not replace a file that
-    another program has open.
-    """
-    backoff = Backoff(retry_for, SYSTEM_CLOCK, threading.Event())
-    while True:
-        try:
-            return os.replace(draft, path)
-        except PermissionError:
-            if not backoff.wait():
-                raise
-
-
 def is_there(path: str) -> bool:
     """Whether anything has this name, even a broken link."""
     return os.path.lexists(path)
@@ -257,10 +241,9 @@ def make_folder(path: str) -> None:
 
 
 def _unwritable(path: str, error: OSError | ValueError) -> Problem:
-    free = ", and that no other program has it open" if os.name == "nt" else ""
     fix = (
         "check that it is a regular file or new, and that its folder is there, may be written to "
-        f"and has free space{free}; the old content is unchanged"
+        "and has free space; the old content is unchanged"
     )
     return Problem(f"{path} cannot be written: {os_reason(error)}", fix)
 
@@ -276,7 +259,7 @@ def _replace(path: str, data: bytes, mode: int) -> None:
             file.flush()
             os.fsync(descriptor)
         os.chmod(draft, mode)  # the umask may have removed some bits
-        give_name(draft, path)
+        os.replace(draft, path)
         _sync_folder(folder)
     finally:
         with suppress(OSError):

@@ -1,16 +1,11 @@
-"""Starts other programs, such as git, without shell and terminal, and ends them.
-
-`end` ends a program and its child processes; on Windows, only the program.
-"""
+"""Starts other programs, such as git, without shell and terminal, and ends them."""
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from threading import Thread
 from typing import IO
@@ -31,11 +26,6 @@ def start(
 
     `talks`: whether it gets input, and its standard error is read. Raises OSError or ValueError.
     """
-    creation_flags = 0
-    if sys.platform == "win32":  # it searches the current folder first, which may be a clone
-        if not os.path.dirname(command[0]):
-            command = [find_by_path(command[0], environ), *command[1:]]
-        creation_flags = subprocess.CREATE_NO_WINDOW
     side = subprocess.PIPE if talks else subprocess.DEVNULL
     return subprocess.Popen(  # noqa: S603  no shell
         command,
@@ -45,7 +35,6 @@ def start(
         stdout=subprocess.PIPE,
         stderr=side,
         start_new_session=True,
-        creationflags=creation_flags,
     )
 
 
@@ -92,25 +81,9 @@ def _read(stream: IO[bytes] | None, found: bytearray, most: int) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Send a program and its children SIGTERM, then SIGKILL after at most a second.
-
-    On Windows, kill the program only.
-    """
+    """Send a program and its children SIGTERM, then SIGKILL after at most a second."""
     with suppress(OSError):
-        if sys.platform == "win32":  # it has no process groups
-            process.kill()
-            return
         os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def find_by_path(program: str, environ: Mapping[str, str]) -> str:
-    """Find a Windows program, only in absolute folders of PATH. Raises FileNotFoundError."""
-    name = f"{program.removesuffix('.exe')}.exe"
-    for folder in environ.get("PATH", "").split(os.pathsep):
-        path = os.path.join(folder, name)
-        if os.path.isabs(folder) and os.path.isfile(path):
-            return path
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)

@@ -34,7 +34,7 @@ def read_file(path: str, most: int, *, takes_pipes: bool = False) -> bytes:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def stream_path(path: str) -> str | None:

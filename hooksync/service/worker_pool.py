@@ -9,8 +9,6 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_LOOK = 1.0  # seconds of one wait, because on Windows no signal arrives during a wait
-
 
 class WorkerPool:
     """Runs tasks in at most `max_workers` threads. Once `stop` is set, no further task begins."""
@@ -32,8 +30,7 @@ class WorkerPool:
         If tasks fail, raises the exception of the first one, after all have ended.
         """
         futures = [self._executor.submit(self._run_one, task) for task in tasks]
-        while wait(futures, timeout=_LOOK).not_done:
-            pass
+        wait(futures)
         return [future.result() for future in futures]
 
     def coordinators(self) -> WorkerPool:

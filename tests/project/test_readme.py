@@ -17,7 +17,6 @@ from tests.site.cli import chains, help_of
 
 README = ROOT / "README.md"
 HOOKS_FILE = ROOT / "docs" / "hooks-file.md"
-INSTALL = ROOT / "docs" / "install.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 SECRET = "a-shared-secret-of-tests"
@@ -78,10 +77,6 @@ def test_the_demo_and_the_test_command_of_the_readme_are_one_line_that_begins_wi
         assert setup == "python3 -m venv .venv"
         assert command.count("\n") == 1
     assert demo.endswith(".venv/bin/hooksync demo\n")
-    [windows] = blocks("powershell", text_of(INSTALL))
-    assert windows == demo.replace("python3", "py").replace(
-        ".venv/bin/", ".venv\\Scripts\\"
-    ).replace(" && ", "\n")
     assert tests.endswith(".venv/bin/python -m pytest -n auto\n")
 
 
