@@ -142,9 +142,13 @@ class _SilentTerminal:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        report = self._report
         numbers = count(1)
-        yield lambda: report(what, next(numbers), total) if report else None
+
+        def advance() -> None:
+            if self._report:
+                self._report(what, next(numbers), total)
+
+        yield advance
 
 
 def plan(declared: Declared) -> Plan:
@@ -244,24 +248,13 @@ def _with_tenancies(
 ) -> Plan:
     """Fill in the tenancies, and all that follows from them."""
     undeclared = _undeclared(declared, run, tenancies)
-    warnings = [*declared.warnings, *_doubts(run, tenancies)]
+    plan = replace(plan, tenancies=tuple(tenancies), undeclared=undeclared)
+    warnings = [plan.running] if plan.running else []
+    warnings += [*declared.warnings, *_doubts(run, tenancies)]
     for tenancy in tenancies:
         warnings += tenancy.warnings
-    warnings += undeclared
-    warnings += step_warnings(
-        tenancies,
-        declared.options.flags,
-        has_state=plan.state is not None,
-        is_missing=plan.state_missing,
-    )
-    if plan.running:
-        warnings.insert(0, plan.running)
-    plan = replace(
-        plan,
-        tenancies=tuple(tenancies),
-        undeclared=undeclared,
-        warnings=tuple(dict.fromkeys(warnings)),
-    )
+    warnings += [*undeclared, *step_warnings(plan, declared.options.flags)]
+    plan = replace(plan, warnings=tuple(dict.fromkeys(warnings)))
     context = declared.context
     is_interrupted = context.stop.is_set() and not run.failures
     return completed(plan, interrupted=context.terminal.interrupt_code if is_interrupted else None)

@@ -29,6 +29,7 @@ from hooksync.core.errors import (
     SecretError,
     UsageError,
     some_of,
+    unforeseen,
     unforeseen_text,
     what_ended,
 )
@@ -142,8 +143,7 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
         made = completed(made, is_detailed=options.has_detailed_exit_code)
     if options.out or options.format in ("json", "html"):
         made = declared.sealed(made, is_signed=bool(options.out))
-    is_whole = made.exit_code in (ExitCode.DONE, ExitCode.CHANGES_PENDING)
-    is_saved = is_whole or (made.ready_tenancies and not made.is_interrupted)
+    is_saved = bool(options.out) and _is_applicable(made)
     if options.out and is_saved:  # first: if this fails, that is the result
         context.output.write_file(options.out, declared.render(made, "json"))
     show_running(made, context)
@@ -156,6 +156,13 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
             what = f"saved: `{applying}` carries out exactly this{_exceptions(made)}"
         context.terminal.message(printable(what))
     return made
+
+
+def _is_applicable(made: Plan) -> bool:
+    """Whether apply would carry out a part of the plan, or accept that there is nothing to do."""
+    if made.is_interrupted:
+        return False
+    return bool(made.ready_tenancies) or not (made.all_errors or made.all_refusals)
 
 
 def _exceptions(made: Plan) -> str:
@@ -173,30 +180,38 @@ def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run)
 
 
 def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
-    if options.saved_plan is None:
-        declared = prepare(options, context)
-    else:
-        declared = prepare_saved(options.saved_plan, options.max_age, options, context)
+    declared = _declared(options, context)
     told: set[Problem] = set()
     with open_run(declared, is_apply=True) as run:
         made = library.planned_for_apply(declared, run)
         must_ask = bool(made.ready_tenancies) and not declared.is_confirmed
         if must_ask and not context.terminal.can_ask():
-            confirmed = options.flags.command("apply", "--yes")
-            fix = f"`{confirmed}` if the plan is what you want"
-            problem = Problem("not confirmed: there is no terminal to ask on", fix)
-            made = replace(made, refusals=(problem,))
+            made = replace(made, refusals=(_no_terminal(options),))
         else:
             made = library.probed(declared, run, made)
         if not _is_confirmed(made, options, context, told, must_ask=must_ask):
             made = replace(made, refusals=(_NOT_CONFIRMED,))
         done = library.applied(declared, run, made)
+    bugs = [error for error in run.failures if not isinstance(error, HooksyncError)]
+    told.update(map(unforeseen, bugs))
     done = _show_result(done, options, context, told)
-    for error in run.failures:
-        if not isinstance(error, HooksyncError):
-            context.terminal.message(unforeseen_text(error))
-            break
+    for error in bugs[:1]:
+        context.terminal.message(unforeseen_text(error))
     return done
+
+
+def _declared(options: ApplyOptions, context: Context) -> Declared:
+    """Read what the hooks files declare, as the flags or a saved plan choose."""
+    if options.saved_plan is None:
+        return prepare(options, context)
+    return prepare_saved(options.saved_plan, options.max_age, options, context)
+
+
+def _no_terminal(options: ApplyOptions) -> Problem:
+    """Report that nobody can be asked."""
+    confirmed = options.flags.command("apply", "--yes")
+    fix = f"`{confirmed}` if the plan is what you want"
+    return Problem("not confirmed: there is no terminal to ask on", fix)
 
 
 def _is_confirmed(

@@ -27,7 +27,10 @@ def ask_receivers(
             if is_allowed or _is_risky(plan, step):
                 asked.append(step.new)
     answers = challenge(asked, run)
-    return tuple(judge(plan, answers) if plan.is_ready else plan for plan in plans)
+    judged = []
+    for plan in plans:
+        judged.append(judge(plan, answers) if plan.is_ready else plan)
+    return tuple(judged)
 
 
 def _is_risky(plan: TenancyPlan, step: Step) -> bool:

@@ -12,6 +12,7 @@ from hooksync.reconcile.plan import (
     REQUESTED,
     SECRET_UNKNOWN,
     URL_CHANGED,
+    Plan,
     Step,
     TenancyPlan,
 )
@@ -133,10 +134,7 @@ def _unproven_reasons(
 
     One command replaces all of them: hooksync would refuse a part of them because of the others.
     """
-    outside: list[str] = []
-    unknown: list[str] = []
-    if tenancy.unknown_secret == "refuse":
-        outside, unknown = _unknown_secrets(plan)
+    outside, unknown = _unknown_secrets(plan, tenancy)
     unsettled = _unsettled_twice(plan, blocked)
     again = flags.replacing(_globs(tenancy, [*outside, *unknown, *unsettled]))
     found = []
@@ -154,12 +152,12 @@ def _unproven_reasons(
     return [Problem(what, fix, tenancy.location) for what, fix in found]
 
 
-def _unknown_secrets(plan: TenancyPlan) -> tuple[list[str], list[str]]:
+def _unknown_secrets(plan: TenancyPlan, tenancy: Tenancy) -> tuple[list[str], list[str]]:
     """List what was replaced outside this state, and the other addresses with unknown secrets."""
     unknown: list[str] = []
     outside: list[str] = []
     for step in plan.steps:
-        if step.action == "keep" and step.reasons:
+        if step.action == "keep" and step.reasons and tenancy.unknown_secret == "refuse":
             addresses = outside if REPLACED_OUTSIDE in step.reasons else unknown
             addresses.append(step.new.address)
     return outside, unknown
@@ -194,42 +192,36 @@ def _globs(tenancy: Tenancy, addresses: Sequence[str]) -> Sequence[str]:
     return [f"{tenancy.name}/*"] if is_all else addresses
 
 
-def step_warnings(
-    tenancies: Sequence[TenancyPlan],
-    flags: RunFlags,
-    *,
-    has_state: bool,
-    is_missing: bool = False,
-) -> Iterator[Problem]:
-    """Warn of unknown secrets, of duplicates that are left, and of what no list has shown.
-
-    `has_state`: whether the run has a place for a state. `is_missing`: whether none exists there.
-    """
+def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
+    """Warn of unknown secrets, of duplicates that are left, and of what no list has shown."""
     unknown = []
-    unlisted = []
-    left: dict[str, list[str]] = {}
-    for plan in tenancies:
-        unlisted += [step.new.address for step in plan.unlisted]
-        for step in plan.left_duplicates:
-            left.setdefault(step.address or "", []).append(step.id)
-        if plan.refusals and has_state:
+    for tenancy in plan.tenancies:
+        if tenancy.refusals and plan.state is not None:
             continue  # a refusal names them
-        for step in plan.steps:
+        for step in tenancy.steps:
             # a secret that has no value has its own warning, with its place
             if step.has_unknown_secret and step.secret == "unknown":
                 unknown.append(step.new.address)
-    if unknown and not has_state:
+    if unknown and plan.state is None:
         what = f"secrets of {len(unknown)} not compared: the run has no state"
         yield Problem(what, "leave out --no-state, or name the state with --state")
     elif unknown:
         replacing = flags.replacing(unknown)
-        fix = unknown_fix(flags.command("adopt"), replacing, is_missing=is_missing)
+        fix = unknown_fix(flags.command("adopt"), replacing, is_missing=plan.state_missing)
         yield Problem(f"secret unknown: {some_of(unknown)}", fix)
+    yield from _duplicate_warnings(plan, flags)
+    if plan.unlisted:
+        names = [step.new.address for step in plan.unlisted]
+        what = f"not listed yet, and counted as live: {some_of(names)}"
+        yield Problem(what, "plan again later")
+
+
+def _duplicate_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
+    left: dict[str, list[str]] = {}
+    for step in plan.left_duplicates:
+        left.setdefault(step.address or "", []).append(step.id)
     for address, ids in left.items():
         times = "twice" if len(ids) == 1 else f"{len(ids) + 1} times"
         what = f"{address} is live {times}: the receiver gets each event {times}"
         fix = f"ask who made them; `{flags.replacing([address])}` replaces all of them by one"
         yield Problem(f"{what}, and hooksync does not own {some_of(ids)}", fix)
-    if unlisted:
-        what = f"not listed yet, and counted as live: {some_of(unlisted)}"
-        yield Problem(what, "plan again later")

@@ -50,17 +50,10 @@ def live_only(plan: Plan, flags: RunFlags, *, is_targeted: bool) -> Plan:
         else:
             shown = replace(shown, live_count=len(steps))
         tenancies.append(shown)
+    listed = replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
     # a plan that is refused has no warnings of what its refusals name
-    more = step_warnings(
-        tenancies, flags, has_state=plan.state is not None, is_missing=plan.state_missing
-    )
-    listed = replace(
-        plan,
-        format="hooksync.list/1",
-        tenancies=tuple(tenancies),
-        warnings=tuple(dict.fromkeys((*plan.warnings, *more))),
-    )
-    return replace(listed, summary=list_counts(listed, plan))
+    warnings = dict.fromkeys((*plan.warnings, *step_warnings(listed, flags)))
+    return replace(listed, warnings=tuple(warnings), summary=list_counts(listed, plan))
 
 
 def list_counts(listed: Plan, plan: Plan) -> dict[str, int]:

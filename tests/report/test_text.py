@@ -287,7 +287,7 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
         "      url                  https://hooks.example.org/a\n\n"
         "No changes to make; not as declared: 1 duplicate left alone; 1 unchanged, 1 left alone.\n"
     )
-    [warning] = step_warnings(shown.tenancies, NO_FLAGS, has_state=True)
+    [warning] = step_warnings(replace(shown, state="s"), NO_FLAGS)
     assert warning.what.startswith("prod/catalogue/MOVED is live twice")
     assert "--replace prod/catalogue/MOVED" in warning.fix
     assert shown.has_drift

@@ -166,7 +166,7 @@ def test_nothing_is_changed_if_the_state_cannot_be_written(
     if form == "json":
         assert_fits(failed.json, "plan")
         assert sorted(outcomes(failed.json)) == ["not-attempted", "unchanged"]
-        assert failed.json["error"]
+        assert failed.json["errors"]
     else:
         assert "Applied: 0 done, 0 failed, 1 not tried; 1 unchanged." in failed.out
     assert_next_run_finishes(place, posts=1)
