@@ -182,52 +182,6 @@ def test_a_hooks_file_that_the_policy_allows_has_no_breach(tmp_path: Path) -> No
     assert breaches(policy, HOOKS.replace("tenant: BRAMA", "tenant: ${PRESERVICA_TENANT}")) == []
 
 
-def test_an_empty_policy_denies_every_host_variable_and_secret_and_plain_http() -> None:
-    plain = HOOKS.replace("https:", "http:").replace(
-        "tenant: BRAMA", "tenant: ${TENANT}\n    allow_http: true"
-    )
-    no = "which the policy does not allow (policy.yaml has no"
-    assert breaches(NOTHING, plain) == [
-        f"4:13: the server leads to eu.preservica.com, {no} servers)",
-        f'3:3: tenancy "prod" says `allow_http: true`, {no} allow_http)',
-        f"9:14: the URL leads to hooks.example.org, {no} receivers)",
-        f"9:14: the URL is plain http, {no} allow_http)",
-        f"5:13: the value of the variable TENANT would be shown here, {no} place_variables)",
-        f"11:17: this names the variable HOOK_SECRET, {no} secret_variables)",
-        f"9:14: this names the variable FN_KEY, {no} secret_variables)",
-        f"11:17: env:HOOK_SECRET is a secret of the kind `env`, {no} secret_kinds)",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("source", "field"),
-    [
-        ("{env: S}", "secret_kinds"),
-        ("{env: S}", "secret_variables"),
-        ("{file: s}", "secret_kinds"),
-        ("{file: s}", "secret_folders"),
-        ("{command: [s]}", "secret_kinds"),
-    ],
-)
-def test_each_kind_of_secret_is_denied_if_one_field_lacks_it(
-    tmp_path: Path, source: str, field: str
-) -> None:
-    fields = {
-        "secret_kinds": "[env, file, command]",
-        "secret_variables": "[S, FN_KEY]",
-        "secret_folders": "[/]",
-    }
-    given = 'servers: ["*.preservica.com"]\nreceivers: [hooks.example.org]\n'
-    text = HOOKS.replace("{env: HOOK_SECRET}", source)
-    for lacking in (None, field):
-        kept = {name: value for name, value in fields.items() if name != lacking}
-        if lacking == "secret_variables":
-            kept[lacking] = "[FN_KEY]"
-        lines = "".join(f"{name}: {value}\n" for name, value in kept.items())
-        found = breaches(policy_of(tmp_path, f"version: 1\n{given}{lines}"), text)
-        assert len(found) == (lacking is not None)
-
-
 def test_http_is_denied_to_receivers_that_are_not_on_this_machine(tmp_path: Path) -> None:
     hosts = "[hooks.example.org, '127.0.0.1', localhost]"
     text = POLICY.replace(
@@ -289,34 +243,6 @@ def test_a_variable_in_both_lists_is_allowed_for_secrets_only(tmp_path: Path) ->
         "5:13: the value of the variable FN_TENANT would be shown here, which the policy does not"
         " allow (policy.yaml:6)"
     ]
-
-
-def test_every_breach_is_reported_with_its_line_and_the_line_of_the_policy(tmp_path: Path) -> None:
-    text = """\
-version: 1
-tenancies:
-  prod:
-    server: preservica.example
-    tenant: ${TERM}
-    allow_http: true
-    credentials: {password: {file: /etc/shadow}, username: {env: HOME}}
-    subscriptions:
-      one: {url: "https://evil.example/${PATH}", trigger: MOVED, secret: {env: OTHER}}
-      two: {url: "https://hooks.example.org:444/", trigger: MOVED, secret: {file: /run/secret/x}}
-"""
-    no = "which the policy does not allow"
-    assert {*breaches(policy_of(tmp_path, f"{POLICY}allow_http: false\n"), text)} == {
-        f'3:3: tenancy "prod" says `allow_http: true`, {no} (policy.yaml:9)',
-        f"4:13: the server leads to preservica.example, {no} (policy.yaml:3)",
-        f"5:13: the value of the variable TERM would be shown here, {no} (policy.yaml:7)",
-        f"7:29: file:/etc/shadow leads to a folder, {no} (policy.yaml:8)",
-        f"7:60: the value of the variable HOME would be shown here, {no} (policy.yaml:7)",
-        f"9:18: the URL leads to evil.example, {no} (policy.yaml:4)",
-        f"9:18: this names the variable PATH, {no} (policy.yaml:6)",
-        f"9:74: this names the variable OTHER, {no} (policy.yaml:6)",
-        f"10:18: the URL leads to hooks.example.org:444, {no} (policy.yaml:4)",
-        f"10:76: file:/run/secret/x leads to a folder, {no} (policy.yaml:8)",
-    }
 
 
 def test_a_host_is_judged_when_it_is_filled_in_and_named_if_its_variables_may_be_shown(
@@ -539,35 +465,6 @@ def test_no_policy_of_an_example_lets_programs_run() -> None:
 
 
 # what a policy limits
-
-
-@pytest.mark.parametrize(
-    ("fields", "settings", "said"),
-    [
-        ("owns: [made, none]", "owns: all", "has `owns: all`"),
-        ("owns: [all]", "", "has `owns: made`"),
-        ("owns: [made]", "owns: ['https://hooks.example.org']", "has `owns: https://hooks.exam"),
-        ("owns: [all, 'https://hooks.example.org/']", "owns: ['https://hooks.example.org/a']", ""),
-        ("owns: ['https://hooks.example.org/a']", "owns: ['https://hooks.example.org']", "`owns:"),
-        ("probe: require", "", "has `probe: auto`"),
-        ("probe: auto", "probe: never", "has `probe: never`"),
-        ("probe: auto", "probe: require", ""),
-        ("unknown_secret: [refuse]", "unknown_secret: replace", "has `unknown_secret: replace`"),
-        ("replacement: [remove-first]", "", "has `replacement: create-first`"),
-        ("triggers: [MOVED]", "", '"catalogue" has the trigger INDEXED'),
-        ("triggers: [FULL_TEXT_INDEXED]", "", ""),
-        ("max_unsubscribe: 0", "limits: {unsubscribe: 100%}", ""),  # judged in a plan
-    ],
-)
-def test_a_policy_limits_a_setting_whether_it_is_written_or_a_default(
-    tmp_path: Path, fields: str, settings: str, said: str
-) -> None:
-    text = HOOKS.replace("    tenant: BRAMA\n", f"    tenant: BRAMA\n    {settings}\n")
-    policy = policy_of(tmp_path, f"{POLICY}{fields}\n")
-    found = limit_breaches(policy, text)
-    assert [said in each for each in found] == [True] * bool(said)
-    assert all(each.endswith("which the policy does not allow (policy.yaml:9)") for each in found)
-    assert limit_breaches(policy_of(tmp_path), text) == []  # POLICY sets no limits
 
 
 @pytest.mark.parametrize(
