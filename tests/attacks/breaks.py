@@ -158,7 +158,7 @@ def attacks_that_get_through(family: str, folder: Path) -> str:
         "not nightly",
         f"tests/attacks/test_{family}.py",
     ]
-    environ = {**os.environ, "PYTHONPATH": str(folder)}
+    environ = {**os.environ, "PYTHONPATH": str(folder), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
         command,
         cwd=folder,
