@@ -45,7 +45,9 @@ def adopt(
     `globs`: of addresses; (): all subscriptions whose secret is unknown. A subscription is never
     adopted if it was replaced outside this state, or if its receiver is not ready.
     """
-    known = [one.address for tenancy in declared.tenancies for one in tenancy.subscriptions]
+    known = []
+    for tenancy in declared.tenancies:
+        known += [subscription.address for subscription in tenancy.subscriptions]
     refuse_unmatched("ADDRESS", globs, known, "address")
     with open_run(declared, is_apply=True) as run:
         plans = run.plan(has_policy=bool(declared.options.policy))

@@ -27,7 +27,7 @@ from hooksync.sandbox import demo as tour
 from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
 from hooksync.sandbox.faults import read_fault
 from hooksync.sandbox.http_server import PortError, SandboxError
-from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Trait
 
@@ -161,7 +161,7 @@ def _start(
     """Start the sandbox and its receivers. Returns the text that tells the user how to use them."""
     box = running.enter_context(Sandbox(options))
     shared = {receiver.name: (receiver.secret,) for receiver in receivers}
-    server = running.enter_context(Receiver(shared, flags.receiver_port, options.log))
+    server = running.enter_context(ReceiverServer(shared, flags.receiver_port, options.log))
     folder = running.enter_context(TemporaryDirectory(prefix="hooksync-sandbox-"))
     hooks = Path(flags.write_hooks or f"{folder}/hooks.yaml").absolute()
     account = options.accounts[0]
@@ -177,7 +177,7 @@ def _start(
 def _write_files(
     hooks: Path,
     receivers: Sequence[NamedReceiver],
-    server: Receiver,
+    server: ReceiverServer,
     context: Context,
     *,
     url: str,

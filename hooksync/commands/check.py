@@ -21,7 +21,7 @@ from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.receivers.challenges import probe_all
 from hooksync.reconcile.run import Run
-from hooksync.render.check import Finding, check_json, check_lines, found_problem, judge
+from hooksync.render.check import Finding, check_json, check_lines, found_problem, receiver_finding
 
 
 class CheckOptions(RunOptions, frozen=True):
@@ -109,16 +109,20 @@ def _check_receivers(
 
     `never`: the names of tenancies whose receivers must not be challenged.
     """
-    named = {(one.tenancy, one.name): one for one in subscriptions}.values()
-    secrets, missing = run.secrets.look_up(one.secret for one in named)
-    asked = [one for one in named if one.tenancy not in never]
-    targets = [(one.url, secrets[one.secret]) for one in asked if one.secret in secrets]
+    by_name = {(declared.tenancy, declared.name): declared for declared in subscriptions}
+    named = by_name.values()
+    secrets, missing = run.secrets.look_up(declared.secret for declared in named)
+    targets = []
+    for declared in named:
+        if declared.tenancy not in never and declared.secret in secrets:
+            targets.append((declared.url, secrets[declared.secret]))
     answers = probe_all(targets, run.pool, run.caller)
-    for one in named:
-        if one.secret in missing:
-            yield found_problem(one, "failed", missing[one.secret])
+    for declared in named:
+        if declared.secret in missing:
+            yield found_problem(declared, "failed", missing[declared.secret])
             continue
-        secret = secrets[one.secret]
-        if doubt := doubt_about(secret, one.secret):
-            yield found_problem(one, "warning", doubt)
-        yield judge(one, answers.get((one.url, secret)), is_asked=one.tenancy not in never)
+        secret = secrets[declared.secret]
+        if doubt := doubt_about(secret, declared.secret):
+            yield found_problem(declared, "warning", doubt)
+        answer = answers.get((declared.url, secret))
+        yield receiver_finding(declared, answer, is_asked=declared.tenancy not in never)

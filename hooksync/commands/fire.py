@@ -61,9 +61,9 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
         first = next(iter(secrets.values()))
         sender = Sender(receiver.url, first, run.caller)
         counts = Counter[str]()
-        for each in _results(options, context, sender, secrets, receiver.trigger):
-            counts[each.state] += 1
-            context.terminal.show(_result_lines(each))
+        for result in _results(options, context, sender, secrets, receiver.trigger):
+            counts[result.state] += 1
+            context.terminal.show(_result_lines(result))
             if context.stop.is_set():
                 return context.terminal.interrupt_code
     if options.is_suite or options.replay is not None:

@@ -112,9 +112,11 @@ def declared_receiver(
     known = ["/".join(name.split("/")[:depth]) for name in declared]
     declarations.refuse_unmatched("ADDRESS", [address], known, "address")
     found = [
-        declarations.narrowed(each, globs) for each in declarations.select(document, (), globs)
+        declarations.narrowed(entry, globs) for entry in declarations.select(document, (), globs)
     ]
-    names = [f"{each.name}/{one.name}" for each in found for one in each.subscriptions]
+    names = []
+    for entry in found:
+        names += [f"{entry.name}/{subscription.name}" for subscription in entry.subscriptions]
     if len(names) > 1:
         what = f"{address} names several receivers: {some_of(names)}"
         raise UsageError(Problem(what, "name one of them"))

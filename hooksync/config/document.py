@@ -19,7 +19,7 @@ from hooksync.config.declarations import (
 )
 from hooksync.config.files import Source
 from hooksync.config.references import reference_problems
-from hooksync.config.resolve import judge
+from hooksync.config.resolve import check_entries
 from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, read_yaml
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem, suggestion
@@ -57,7 +57,7 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
         parts += reader.read()
         problems += reader.problems
     tenancies = _merged(parts, problems)
-    faults, warnings = judge(tenancies)
+    faults, warnings = check_entries(tenancies)
     problems += faults
     problems += reference_problems(tenancies)
     problems += _missing_part_problems(sources, parts)

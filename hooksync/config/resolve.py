@@ -48,7 +48,7 @@ _URL_FIX = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
 _SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
 
-def judge(entries: Sequence[TenancyDeclaration]) -> tuple[list[Problem], list[Problem]]:
+def check_entries(entries: Sequence[TenancyDeclaration]) -> tuple[list[Problem], list[Problem]]:
     """Judge everything in the files that does not depend on a variable.
 
     Returns problems and warnings.
@@ -72,7 +72,8 @@ def resolve(
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
     """Fill in the values of environment variables.
 
-    Returns the tenancies, and the warnings that `judge` could not give yet, in the entries' order.
+    Returns the tenancies in the order of the entries, and the warnings that `check_entries` could
+    not give yet.
 
     If `needs_login`, at least one tenancy must have a log-in. Raises FileError with every problem;
     it then names all variables that are not set, also those of secrets.

@@ -52,7 +52,7 @@ def find_schema_errors(data: YamlMap, file: str, schema: Schema) -> tuple[Proble
 
 def _schema_errors(data: YamlMap, file: str, schema: Schema) -> Iterator[Problem]:
     for violation in find_errors(schema, data):
-        refusal = Refusal(*violation)
+        refusal = WordedViolation(*violation)
         if refusal.keyword == "additionalProperties":
             for key in refusal.unknown_keys:
                 where = Location(file, *mark_at(data, (*refusal.path, key), of_key=True))
@@ -92,7 +92,7 @@ def mark_at(data: YamlMap, path: DataPath, *, of_key: bool = False) -> Mark:
     return mark
 
 
-class Refusal(Violation):
+class WordedViolation(Violation):
     """A violation of the schema, to be put into words."""
 
     __slots__ = ()
@@ -137,7 +137,7 @@ class Refusal(Violation):
         return [key for key in keys if key not in self.known_keys and not key.startswith(ignored)]
 
 
-def _word_unknown_key(refusal: Refusal, key: str) -> Words:
+def _word_unknown_key(refusal: WordedViolation, key: str) -> Words:
     known_keys = refusal.known_keys
     listed = f"known: {', '.join(known_keys)}"
     if refusal.is_private:
@@ -148,7 +148,7 @@ def _word_unknown_key(refusal: Refusal, key: str) -> Words:
     return (f'unknown key "{key}"' if QUOTABLE_KEY.fullmatch(key) else "unknown key"), fix
 
 
-def word_refusal(refusal: Refusal) -> Words:
+def word_refusal(refusal: WordedViolation) -> Words:
     """Put a violation into words: what is wrong, and how to fix it."""
     words = None
     if "errorMessage" not in refusal.schema:
@@ -164,7 +164,7 @@ def word_refusal(refusal: Refusal) -> Words:
     return what, fix
 
 
-def _own_words(refusal: Refusal) -> Words | None:
+def _own_words(refusal: WordedViolation) -> Words | None:
     """Return special words for some keywords. None: the general words of `rule` are enough."""
     label = refusal.label
     match refusal.keyword:
@@ -185,7 +185,7 @@ def _own_words(refusal: Refusal) -> Words | None:
     return None
 
 
-def _wrong_type(refusal: Refusal) -> Words:
+def _wrong_type(refusal: WordedViolation) -> Words:
     label = refusal.label
     fix = _fix(refusal)
     value = refusal.instance
@@ -205,7 +205,7 @@ def _wrong_type(refusal: Refusal) -> Words:
     return what, fix
 
 
-def _literal_secret(refusal: Refusal) -> Words:
+def _literal_secret(refusal: WordedViolation) -> Words:
     found = _REFERENCE_AS_TEXT.fullmatch(str(refusal.instance))
     if found:
         return f"{refusal.label} is text, not a reference", f"write {{env: {found[1]}}}"
@@ -213,7 +213,7 @@ def _literal_secret(refusal: Refusal) -> Words:
     return f"{kind} is never written into the file", f"{_fix(refusal)}, and keep the value there"
 
 
-def _fix(refusal: Refusal) -> str:
+def _fix(refusal: WordedViolation) -> str:
     if name := _NAMED_ENTRIES.get(refusal.path[-1:]):
         if isinstance(refusal.instance, list):
             return f"write `{name}:` instead of `-`, and indent its fields"

@@ -29,7 +29,7 @@ def ask_receivers(
     answers = challenge(asked, run)
     judged = []
     for plan in plans:
-        judged.append(judge(plan, answers) if plan.is_ready else plan)
+        judged.append(judge_plan(plan, answers) if plan.is_ready else plan)
     return tuple(judged)
 
 
@@ -53,7 +53,7 @@ def challenge(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, Prob
     return {address: answers[each] for address, each in targets.items() if each in answers}
 
 
-def judge(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
+def judge_plan(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:
     """Refuse a plan if a receiver has a different secret, or must be ready and is not.
 
     Warn of other receivers that are not ready.

@@ -36,25 +36,27 @@ class Finding(Record, frozen=True, rename={"mark": "state"}):
     seconds: float | None = None  # that the receiver took to answer a challenge
 
 
-def found_problem(one: DeclaredSubscription, mark: Mark, problem: Problem) -> Finding:
+def found_problem(declared: DeclaredSubscription, mark: Mark, problem: Problem) -> Finding:
     """Make the finding of a problem with a secret."""
-    return Finding(one.tenancy, one.name, mark, problem.what, problem.fix)
+    return Finding(declared.tenancy, declared.name, mark, problem.what, problem.fix)
 
 
-def judge(one: DeclaredSubscription, answer: ProbeResult | None, *, is_asked: bool) -> Finding:
+def receiver_finding(
+    declared: DeclaredSubscription, answer: ProbeResult | None, *, is_asked: bool
+) -> Finding:
     """Judge a receiver's answer to a challenge, and its time. `answer`: None: not challenged."""
     if answer is None:
         why = "interrupted" if is_asked else "receiver not challenged: probe: never"
-        return Finding(one.tenancy, one.name, "skipped", why)
+        return Finding(declared.tenancy, declared.name, "skipped", why)
     mark: Mark = "ok"
     seconds = round(answer.seconds, 3)
     detail = f"receiver ready in {seconds:.3f} s"
     fix = None
     if answer.state != "ready":
         mark = "failed"
-        detail = f"receiver {one.url.shown}: {answer.detail}"
+        detail = f"receiver {declared.url.shown}: {answer.detail}"
         fix = answer.fix
-        if answer.state == "unreachable" and one.tenancy:
+        if answer.state == "unreachable" and declared.tenancy:
             fix += "; if only Preservica can reach it, declare `probe: never`"
     elif seconds > _SLOW:
         mark = "failed" if seconds > _TOO_SLOW else "warning"
@@ -63,12 +65,12 @@ def judge(one: DeclaredSubscription, answer: ProbeResult | None, *, is_asked: bo
             " Preservica's limit is not known"
         )
         fix = _SLOW_FIX
-    return Finding(one.tenancy, one.name, mark, detail, fix, seconds)
+    return Finding(declared.tenancy, declared.name, mark, detail, fix, seconds)
 
 
 def check_lines(findings: Sequence[Finding], places: Mapping[str, str]) -> Iterator[Line]:
     """Write a check for people. `places`: server and tenant, by the names of the tenancies."""
-    width = max((_NARROWEST_SUBJECT, *(len(one.subject) + 2 for one in findings)))
+    width = max((_NARROWEST_SUBJECT, *(len(finding.subject) + 2 for finding in findings)))
     for name in dict.fromkeys(one.tenancy for one in findings):
         if name:
             yield "", printable(f"{name}   {places[name]}")

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from hooksync.sandbox.accounts import TENANT, USERNAME, Account
 from hooksync.sandbox.http_server import SandboxError
-from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
 
@@ -122,7 +122,7 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> in
             catch_signals(signals.append),
             TemporaryDirectory(prefix="hooksync-demo-") as folder,
             Sandbox(SandboxOptions(accounts=(account,))) as box,
-            Receiver({name: (secret,) for name, secret in shared.items()}) as receiver,
+            ReceiverServer({name: (secret,) for name, secret in shared.items()}) as receiver,
         ):
             environ = clean_environ() | {
                 "FORCE_COLOR": "0",
@@ -154,7 +154,7 @@ To go on:
     return 0
 
 
-def _show_first_apply(tour: Tour, box: Sandbox, receiver: Receiver) -> None:
+def _show_first_apply(tour: Tour, box: Sandbox, receiver: ReceiverServer) -> None:
     hooks = _HOOKS.format(receivers=receiver.url("").rstrip("/"))
     (tour.folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
     box.seed(TENANT, "https://vendor.example/hook", "MOVED", secrets.token_hex(32))
@@ -185,7 +185,7 @@ receiver first: one that does not know the secret cannot be subscribed.""")
     tour.run("plan")
 
 
-def _show_drift(tour: Tour, box: Sandbox, receiver: Receiver) -> None:
+def _show_drift(tour: Tour, box: Sandbox, receiver: ReceiverServer) -> None:
     for live in box.subscriptions(TENANT):
         if live.trigger == "FULL_TEXT_INDEXED":
             box.remove(TENANT, live.id)

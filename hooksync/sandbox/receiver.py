@@ -21,7 +21,7 @@ from hooksync.sandbox import http_server
 _MAX_ANSWER = 64 * 1024  # bytes of a receiver's answer; a longer one fails the challenge
 
 
-class Receiver(http_server.LoopbackServer):
+class ReceiverServer(http_server.LoopbackServer):
     """A server with named receivers. The constructor starts it and `close` stops it.
 
     It is also a context manager. `secrets` has one or more secrets for each name: the first one
@@ -95,10 +95,10 @@ def challenge(url: str, secret: str, timeout: float) -> str | None:
         return f"it could not be called ({error})"
     except (HTTPException, ValueError) as error:  # its text quotes the URL, which may hold a key
         return f"it could not be called ({type(error).__name__})"
-    return judge(response.status, body, code, secret)
+    return fault_in_answer(response.status, body, code, secret)
 
 
-def judge(status: int, body: bytes, code: str, secret: str) -> str | None:
+def fault_in_answer(status: int, body: bytes, code: str, secret: str) -> str | None:
     """Judge a receiver's answer to a challenge. Returns why it fails, or None if it passes."""
     if status != 200:
         return f"it answered {status}, not 200"

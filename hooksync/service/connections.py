@@ -52,7 +52,7 @@ _METADATA = (
 _UNIQUE_LOCAL = IPv6Network("fc00::/7")
 
 
-def judge(text: str, *, may_be_private: bool, is_written: bool) -> None:
+def check_address(text: str, *, may_be_private: bool, is_written: bool) -> None:
     """Raise CallFailed if no call may go to an address.
 
     Private: not global, or multicast. Link-local addresses and those of `_METADATA` are always
@@ -127,7 +127,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
         connected = super()._new_conn()
         if self.proxy is None:
             try:
-                judge(
+                check_address(
                     connected.getpeername()[0],
                     may_be_private=self.may_be_private,
                     is_written=literal_address(f"[{self.host}]") is not None,

@@ -22,7 +22,7 @@ from hooksync.core.errors import AnswerLost, MaybeSent, Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
-from hooksync.service.connections import Adapter, PlainSession, judge
+from hooksync.service.connections import Adapter, PlainSession, check_address
 from hooksync.service.responses import (
     TOO_MANY,
     CallFailed,
@@ -128,7 +128,7 @@ class Transport:
         host, _ = split_port(request.base_url.partition("://")[2])
         address = literal_address(host)
         if address is not None:  # behind a proxy, no other host can be judged
-            judge(str(address), may_be_private=request.may_be_private, is_written=True)
+            check_address(str(address), may_be_private=request.may_be_private, is_written=True)
         response = self._sessions[request.may_be_private].request(
             request.method,
             request.base_url + request.path,

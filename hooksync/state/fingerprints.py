@@ -107,7 +107,7 @@ class KeyRing:
 
     def derive(self, wanted: Iterable[Wanted]) -> None:
         """Derive the keys that are missing, in parallel."""
-        missing = [each for each in dict.fromkeys(wanted) if each not in self._keys]
+        missing = [pair for pair in dict.fromkeys(wanted) if pair not in self._keys]
         from concurrent.futures import ThreadPoolExecutor  # only here: `validate` derives none
 
         with ThreadPoolExecutor(self._width, thread_name_prefix="scrypt") as pool:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import ProbeResult
-from hooksync.render.check import Finding, check_json, check_lines, judge
+from hooksync.render.check import Finding, check_json, check_lines, receiver_finding
 from hooksync.render.text import plain
 from tests.makers import declared
 
@@ -33,7 +33,7 @@ def test_no_text_of_a_finding_breaks_the_text_or_the_json(
 def test_a_slow_receiver_is_a_warning_and_a_very_slow_one_is_a_failure(
     seconds: float, mark: str
 ) -> None:
-    found = judge(declared(), ProbeResult("ready", "", "", seconds), is_asked=True)
+    found = receiver_finding(declared(), ProbeResult("ready", "", "", seconds), is_asked=True)
     assert (found.mark, found.seconds) == (mark, seconds)
     assert f" {seconds:.3f} s" in found.detail
     assert ("Preservica's limit is not known" in found.detail) == (mark != "ok")

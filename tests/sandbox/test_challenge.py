@@ -15,7 +15,7 @@ from hooksync.sandbox.http_server import (
     LoopbackServer,
     json_answer,
 )
-from hooksync.sandbox.receiver import challenge, judge
+from hooksync.sandbox.receiver import challenge, fault_in_answer
 
 SECRET = "a secret of the receiver"
 TIMEOUT = 5.0
@@ -96,7 +96,7 @@ def test_challenge_is_a_post_that_adds_the_code_to_the_query(
 def test_a_wrong_answer_fails_the_challenge_with_its_reason(
     status: int, document: object, reason: str
 ) -> None:
-    assert judge(status, json.dumps(document).encode(), CODE, SECRET) == reason
+    assert fault_in_answer(status, json.dumps(document).encode(), CODE, SECRET) == reason
 
 
 @pytest.mark.parametrize(

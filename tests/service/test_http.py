@@ -15,7 +15,7 @@ import pytest
 
 from hooksync import __version__
 from hooksync.core.errors import AnswerLost, ServiceError
-from hooksync.service.connections import Adapter, judge
+from hooksync.service.connections import Adapter, check_address
 from hooksync.service.http import Request, Response, Transport
 from hooksync.service.responses import CallFailed
 from tests.wire import (
@@ -118,20 +118,20 @@ LINK_LOCAL = (
 
 @pytest.mark.parametrize("address", PUBLIC.split())
 def test_a_public_address_may_be_called(address: str) -> None:
-    judge(address, may_be_private=False, is_written=True)
+    check_address(address, may_be_private=False, is_written=True)
 
 
 @pytest.mark.parametrize("address", PRIVATE.split())
 def test_a_private_address_may_be_called_only_if_that_is_allowed(address: str) -> None:
-    judge(address, may_be_private=True, is_written=True)
+    check_address(address, may_be_private=True, is_written=True)
     with pytest.raises(CallFailed, match="the address is private"):
-        judge(address, may_be_private=False, is_written=True)
+        check_address(address, may_be_private=False, is_written=True)
 
 
 @pytest.mark.parametrize("address", LINK_LOCAL.split())
 def test_a_link_local_or_metadata_address_is_never_called(address: str) -> None:
     with pytest.raises(CallFailed, match="the address is link-local"):
-        judge(address, may_be_private=True, is_written=True)
+        check_address(address, may_be_private=True, is_written=True)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_link_local_or_metadata_address_is_never_called(address: str) -> None:
 )
 def test_no_name_leads_to_a_unique_local_address(address: str) -> None:
     with pytest.raises(CallFailed, match="the address is unique local"):
-        judge(address, may_be_private=True, is_written=False)
+        check_address(address, may_be_private=True, is_written=False)
 
 
 # requests and answers
