@@ -156,7 +156,7 @@ class _Ending:
         self._inner.cut()
 
 
-class Receiver(receiver.Receiver):
+class Receiver(receiver.ReceiverServer):
     """The sandbox's receivers, with the number of their answers so far."""
 
     def __init__(
