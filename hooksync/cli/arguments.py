@@ -31,6 +31,8 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     arguments.names_files = bool(given.get("files"))
     if not arguments.names_files:
         arguments.files = [environ.get("HOOKSYNC_FILE") or DEFAULT_FILE]
+    if "env_files" in given and not arguments.env_files and environ.get("HOOKSYNC_ENV_FILE"):
+        arguments.env_files = [environ["HOOKSYNC_ENV_FILE"]]
     if given.get("uses_state", True):
         arguments.state = given.get("state") or environ.get("HOOKSYNC_STATE") or None
     arguments.policy = given.get("policy") or environ.get("HOOKSYNC_POLICY") or None

@@ -242,6 +242,7 @@ with 1 otherwise. A warning, such as a weak secret, is not a failure.""",
         _plan,
         """\
 Show what `hooksync apply` would do, and save it with --out. Changes nothing.""",
+        flags.check_plan,
     ),
     Command(
         "apply",

@@ -92,7 +92,7 @@ _SHARED: dict[str, Settings] = {
         **_REPEATABLE,
         "dest": "env_files",
         "metavar": "FILE",
-        "help": "lines of NAME=value, for variables that are not set",
+        "help": "NAME=value lines, for variables not set (HOOKSYNC_ENV_FILE)",
     },
     "--server": {
         "metavar": "HOST",
@@ -288,6 +288,19 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         help="save the plan for `apply PLAN`, if apply may do it",
     )
     _add(output, "--detailed-exitcode", "--all")
+    output.add_argument(
+        "--quiet",
+        dest="is_quiet",
+        action="store_true",
+        help="print nothing unless a person is needed: for cron",
+    )
+
+
+def check_plan(arguments: argparse.Namespace) -> None:
+    """Refuse --quiet with a format that always has a document."""
+    if arguments.is_quiet and arguments.format != "text":
+        what = f"--quiet cannot be combined with --format {arguments.format}"
+        raise UsageError(Problem(what, "leave out one of the two"))
 
 
 def add_apply(parser: argparse.ArgumentParser) -> None:

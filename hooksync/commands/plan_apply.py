@@ -68,6 +68,7 @@ class PlanOptions(WatchedOptions, frozen=True):
     """The flags of `plan`."""
 
     has_detailed_exit_code: bool = False
+    is_quiet: bool = False  # show nothing if everything was compared and is as declared
     out: str | None = None  # path to save the plan at
 
 
@@ -146,6 +147,8 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     is_saved = bool(options.out) and _is_applicable(made)
     if options.out and is_saved:  # first: if this fails, that is the result
         context.output.write_file(options.out, declared.render(made, "json"))
+    if options.is_quiet and completed(made, is_detailed=True).exit_code == ExitCode.DONE:
+        return made
     show_running(made, context)
     show_plan(made, options.format, context, shows_kept=options.shows_kept)
     show_problems(made, context, refused="apply would refuse")

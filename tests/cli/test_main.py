@@ -160,6 +160,32 @@ def test_an_environment_variable_can_name_the_hooks_file(place: Place) -> None:
     assert place.run("validate").out == "other.yaml: valid: 1 tenancy, 2 subscriptions.\n"
 
 
+def test_an_environment_variable_can_name_a_file_of_variables(place: Place) -> None:
+    secret = place.environ.pop("CATALOGUE_SECRET")
+    place.write(f"CATALOGUE_SECRET={secret}\n", "ci.env")
+    (place.folder / "ci.env").chmod(0o600)
+    assert place.run("apply", "--yes").code == 1
+    place.environ["HOOKSYNC_ENV_FILE"] = "ci.env"
+    assert place.run("apply", "--yes").code == 0
+    place.write("CATALOGUE_SECRET=x\n", "other.env")
+    (place.folder / "other.env").chmod(0o600)
+    assert "secret changed" in place.run("plan", "--env-file", "other.env").out
+
+
+def test_a_quiet_plan_prints_only_what_needs_a_person(place: Place) -> None:
+    run = place.run("plan", "--quiet")
+    assert (run.code, "to subscribe" in run.out) == (0, True)
+    assert place.run("apply", "--yes").code == 0
+    run = place.run("plan", "--quiet", "--detailed-exitcode")
+    assert (run.code, run.out, run.err) == (0, "", "")
+    place.box.faults.add("status-500@list:*")
+    run = place.run("plan", "--quiet")
+    assert run.code == 1
+    assert "500" in run.err
+    run = place.run("plan", "--quiet", "--format", "json")
+    assert run.code == 64
+
+
 def test_a_missing_file_is_one_clear_error(place: Place) -> None:
     run = place.run("plan", "-f", "nowhere.yaml")
     assert (run.code, run.out) == (1, "")
