@@ -3,57 +3,26 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+from hooksync.core.schema import read_schema
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 Schema = dict[str, Any]
 
 
-@cache
-def read_schema(kind: str) -> Schema:
-    """Return a schema, with its references to other schemas replaced by their contents."""
-    schema: Schema = resolved(_document(kind), _document(kind), is_foreign=False)
-    return schema
-
-
-def _document(kind: str) -> Schema:
-    schema: Schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text(encoding="utf-8"))
-    return schema
-
-
-def resolved(node: Any, home: Schema, *, is_foreign: bool) -> Any:
-    """Return a node with its references replaced. References within one document are replaced only
-    if the document is foreign.
-    """
-    if isinstance(node, list):
-        return [resolved(each, home, is_foreign=is_foreign) for each in node]
-    if not isinstance(node, dict):
-        return node
-    target = node.get("$ref", "")
-    beside = {name: resolved(each, home, is_foreign=is_foreign) for name, each in node.items()}
-    if not (is_foreign or target.startswith("urn:")) or not target:
-        return beside
-    del beside["$ref"]
-    urn, _, path = target.partition("#/")
-    if urn:
-        home = _document(urn.split(":")[3])
-    found: Any = home
-    for part in path.split("/"):
-        found = found[part]
-    base = resolved(found, home, is_foreign=True)
-    if "properties" in base and "properties" in beside:  # those of the node are narrower
-        beside["properties"] = base["properties"] | beside["properties"]
-    return {**base, **beside}
-
-
 def whole(field: Schema, schema: Schema) -> Schema:
     """Return a field with the contents of its reference. Keys beside the reference take precedence."""
-    if target := field.get("$ref", "").removeprefix("#/$defs/"):
-        beside = {name: value for name, value in field.items() if name != "$ref"}
-        return {**whole(schema["$defs"][target], schema), **beside}
-    return field
+    if "$ref" not in field:
+        return field
+    urn, _, path = field["$ref"].partition("#/")
+    home: Any = read_schema(urn.split(":")[3]) if urn else schema  # type: ignore[arg-type]
+    found = home
+    for part in path.split("/"):
+        found = found[part]
+    beside = {name: value for name, value in field.items() if name != "$ref"}
+    return {**whole(found, home), **beside}
 
 
 def either(words: list[str]) -> str:

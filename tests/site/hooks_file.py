@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.site.fields import Schema, either, read_schema, type_of, whole
+from hooksync.core.schema import read_schema
+from tests.site.fields import Schema, either, type_of, whole
 from tests.site.parts import page_with
 
 SECTIONS = {  # the path of each section in the schema, by its heading; spaces separate the steps
