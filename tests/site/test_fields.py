@@ -67,12 +67,3 @@ def test_the_example_of_the_hooks_file_has_every_field() -> None:
     )[0]
     named = {path.rpartition("/")[2] for path, _ in fields(read_schema("hooks"))}
     assert not [name for name in named - {"command"} if not re.search(rf"\b{name}:", example)]
-
-
-def test_keys_beside_a_reference_take_precedence() -> None:
-    schema = {"$defs": {"x": {"type": "string", "description": "of x"}}}
-    assert whole({"$ref": "#/$defs/x", "description": "own"}, schema) == {
-        "type": "string",
-        "description": "own",
-    }
-    assert either(["a"]) == "a"
