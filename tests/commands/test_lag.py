@@ -78,25 +78,6 @@ def test_apply_waits_until_the_list_shows_the_new_subscriptions(place: Place) ->
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 
-@pytest.mark.parametrize(
-    "options", [{"list_lag_additions": LONG, "traits": ["answer-without-id"]}], indirect=True
-)
-def test_an_address_that_two_applies_left_unsettled_is_created_again_only_with_replace(
-    place: Place, clock: JumpingClock
-) -> None:
-    for expected in (2, 4, 4):
-        run = apply(place)
-        assert posts(place) == expected
-    assert run.code == 3
-    why = "prod/catalogue/MOVED: two applies left it unsettled, so it is not created again"
-    assert (
-        f"{why}\n  fix: look at what is live with `hooksync list`, then `hooksync apply" in run.err
-    )
-    clock.advance(LONG)
-    assert place.run("apply", "--yes", "--replace", "prod/catalogue/*").code == 4
-    assert posts(place) == 6
-
-
 @pytest.mark.parametrize("options", [{"list_lag_removals": LONG}], indirect=True)
 def test_a_removed_subscription_is_unsettled_as_long_as_the_list_shows_it(
     place: Place, clock: JumpingClock

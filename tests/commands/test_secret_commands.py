@@ -8,7 +8,6 @@ import pytest
 
 from tests.conftest import HOOKS, SECRET, Place, Run
 from tests.documents.test_saved_plan import save
-from tests.schemas import assert_fits
 from tests.wire import Wire, answer, saying
 
 NAMED = "{command: [sh, -c, 'echo x >> runs; echo $CATALOGUE']}"
@@ -76,22 +75,6 @@ def test_a_program_for_a_credential_needs_permission_too(place: Place) -> None:
     assert login["detail"] == "username env:PRESERVICA_USERNAME, password command:sh login"
 
 
-def test_a_program_runs_once_per_run_for_all_subscriptions_with_its_secret(
-    commanded: Place,
-) -> None:
-    done = commanded.run("apply", "--yes", "--allow-commands")
-    assert (done.code, done.err) == (0, "")
-    assert f"secret               {SHOWN}\n" in done.out
-    assert runs(commanded) == 1
-    commanded.policy(secret_kinds=["command"])
-    done = commanded.run("check", "--policy", "policy.yaml", "--format", "json")
-    assert done.code == 0
-    assert runs(commanded) == 2
-    for command, kind in (("list", "plan"), ("plan", "plan"), ("apply --yes", "plan")):
-        document = commanded.run(*command.split(), "--allow-commands", "--format", "json").json
-        assert_fits(document, kind)
-
-
 def test_applying_a_saved_plan_runs_no_program_without_allow_commands(commanded: Place) -> None:
     path = save(commanded, "--allow-commands")
     document = json.loads(path.read_text())
@@ -137,28 +120,6 @@ def test_all_missing_variables_are_reported_at_once_with_their_kind_and_line(pla
             "hooks.yaml:11:17: secret env:CATALOGUE_SECRET is not set",
         ]
         assert all("--env-file" in line for line in lines if line.startswith("  fix: "))
-
-
-def test_a_missing_log_in_and_secret_are_reported_together_and_check_continues(
-    place: Place,
-) -> None:
-    for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET"):
-        del place.environ[name]
-    for command in ("plan", "apply --yes", "list"):
-        run = place.run(*command.split())
-        assert [
-            line.partition(": ")[2] for line in run.err.splitlines() if "fix: " not in line
-        ] == [
-            "username env:PRESERVICA_USERNAME is not set",
-            "password env:PRESERVICA_PASSWORD is not set",
-            "secret env:CATALOGUE_SECRET is not set",
-        ]
-    run = place.run("check")
-    assert (
-        "username env:PRESERVICA_USERNAME is not set; password env:PRESERVICA_PASSWORD is not set"
-        in run.out
-    )
-    assert "secret env:CATALOGUE_SECRET is not set" in run.out
 
 
 def test_an_env_file_provides_variables_that_the_environment_lacks(place: Place) -> None:

@@ -61,22 +61,6 @@ def test_a_rotation_is_noticed_and_only_a_success_response_proves_the_new_secret
 # --- runs that are killed, and responses that are lost
 
 
-@pytest.mark.parametrize("is_made", [True, False])
-def test_the_next_run_finishes_a_killed_run(is_made: bool) -> None:
-    tenant = Tenant(tenancy(ONE, owns="made"))
-    tenant.apply(is_killed=True)
-    if not is_made:
-        tenant.service.live.clear()
-    assert len(tenant.records.intents) == 1
-    expected = ["resubscribe new-1 unconfirmed"] if is_made else ["subscribe new"]
-    assert told(tenant.plan()) == expected
-    assert tenant.apply().is_as_declared
-    [entry] = tenant.records.entries
-    assert tenant.records == TenancyRecords((entry,))
-    assert entry.is_confirmed
-    assert list(tenant.service.live) == [entry.id]
-
-
 def test_the_subscription_that_a_killed_run_replaced_is_removed_even_if_it_is_not_owned() -> None:
     tenant = Tenant(tenancy(ONE, owns="made"), FakeService.holding([live("theirs")]), REPLACING)
     tenant.service.on_unsubscribe = deque([LIE])
@@ -173,18 +157,6 @@ def test_an_id_from_a_response_counts_as_live_until_a_list_shows_it() -> None:
     assert told(tenant.plan()) == ["subscribe removed-outside"]
 
 
-def test_a_replaced_subscription_that_is_still_listed_is_removed_by_the_next_apply() -> None:
-    tenant = Tenant(tenancy(ONE, owns="made"), FakeService.holding([live("theirs")]), REPLACING)
-    tenant.service.on_unsubscribe = deque([LIE])
-    assert results(tenant.apply()) == ["unsettled"]
-    [entry] = tenant.records.entries
-    assert entry.replaces == "theirs"
-    tenant.options = PLAIN
-    assert told(tenant.plan()) == ["unsubscribe theirs duplicate", f"keep {entry.id}"]
-    assert tenant.apply().is_as_declared
-    assert tenant.records == TenancyRecords((replace(entry, replaces=""),))
-
-
 def test_a_removal_outside_hooksync_is_reported_until_the_subscription_is_recreated() -> None:
     tenant = Tenant(tenancy(ONE), FakeService(on_subscribe=deque([rejected(400)])))
     tenant.remember(made("lost", ONE))
@@ -227,16 +199,6 @@ def test_an_adopted_subscription_has_the_declared_secret_and_flag_and_is_owned()
 
 
 # --- names
-
-
-def test_a_renamed_subscription_or_tenancy_is_kept_and_the_new_name_recorded() -> None:
-    tenant = Tenant(tenancy(ONE), FakeService.holding([live("a")])).remember(made("a", ONE))
-    renamed = replace(ONE, tenancy="archive", name="renamed")
-    tenant.wanted = replace(tenancy(renamed), name="archive")
-    assert told(tenant.plan()) == ["keep a"]
-    tenant.apply()
-    [entry] = tenant.records.entries
-    assert entry == made("a", replace(ONE, tenancy="archive", name="renamed"))
 
 
 def test_the_state_forgets_removed_subscriptions_and_keeps_those_left_alone() -> None:

@@ -17,7 +17,6 @@ from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
 from hooksync.reconcile.refusals import unknown_fix
 from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted
 from hooksync.state.history import NOTHING, FetchedTenancy
-from hooksync.state.model import AnyRecord
 from tests.makers import HERE, declared, live, tenancy
 from tests.reconcile.planning import (
     PLACE,
@@ -26,7 +25,6 @@ from tests.reconcile.planning import (
     planned,
     planner,
     told,
-    unconfirmed,
 )
 from tests.state_makers import state, unsettled
 
@@ -88,30 +86,6 @@ def test_the_fix_of_unknown_secrets_first_names_the_option_state_if_there_is_no_
     fixes = [problem.fix for problem in plan.refusals]
     assert bool(fixes) == is_refused
     assert all(fix.startswith("if a state exists elsewhere, name it with --state") for fix in fixes)
-
-
-@pytest.mark.parametrize(
-    ("records", "there", "replaces", "is_refused"),
-    [
-        ([unsettled(applies=1)], False, False, False),
-        ([unsettled(applies=2)], False, False, True),
-        ([unsettled(applies=9)], False, False, True),
-        ([unsettled(applies=2)], False, True, False),  # --replace allows one more try
-        ([unsettled(applies=2), unconfirmed("1", ONE)], True, False, True),
-        ([unsettled(applies=2), made("1", ONE)], True, False, False),  # nothing is created
-        ([unsettled("other", applies=2)], False, False, False),  # of a different tenancy
-    ],
-)
-def test_an_address_that_two_applies_left_unsettled_is_created_again_only_by_replace(
-    records: list[AnyRecord], there: bool, replaces: bool, is_refused: bool
-) -> None:
-    options = DiffOptions(replace=(ONE.address,) if replaces else ())
-    plan = planned(tenancy(ONE), [live("1")] if there else [], *records, options=options)
-    whats = [problem.what for problem in plan.refusals]
-    what = "prod/catalogue/MOVED: two applies left it unsettled, so it is not created again"
-    assert whats == ([what] if is_refused else [])
-    if is_refused:
-        assert "--replace prod/catalogue/MOVED" in plan.refusals[0].fix
 
 
 def test_a_list_of_many_addresses_ends_with_the_number_of_the_others() -> None:
