@@ -21,7 +21,7 @@ from hooksync import receiver as module
 from hooksync.core.model import TRIGGER_NAMES
 from hooksync.receiver import sign_challenge, sign_event
 from hooksync.receivers.events import NewEvents
-from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.receiver import ReceiverServer
 from tests.backends import missing
 from tests.boxes import Sandbox
 from tests.command_line import ROOT
@@ -83,7 +83,7 @@ class WithFlask(Stage):
 def stage(tmp_path: Path, stack: Any) -> Iterator[WithFlask]:
     (tmp_path / "app.py").write_text(snippets("python", PAGE)[0])
     arguments = COMMANDS["flask"][1]
-    with Sandbox() as box, Receiver({}) as nobody:
+    with Sandbox() as box, ReceiverServer({}) as nobody:
         yield WithFlask(
             tmp_path,
             box,
