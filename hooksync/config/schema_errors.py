@@ -25,7 +25,7 @@ from hooksync.config.yaml_loader import (
 )
 from hooksync.core.errors import Problem, suggestion
 from hooksync.core.model import SECRET_KINDS, Location
-from hooksync.core.schema import DataPath, Schema, Violation, find_errors, rule
+from hooksync.core.schema import DataPath, Schema, Violation, find_errors
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
@@ -42,6 +42,13 @@ _NAMED_ENTRIES: dict[DataPath, str] = {
 _NEARLY_A_NAME = re.compile("[A-Za-z0-9_ -]{1,64}")
 # written as on the command line; a name in capital letters is not a secret
 _REFERENCE_AS_TEXT = re.compile("env:([A-Z][A-Z0-9_]*)")
+_TYPE_NAMES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "a whole number",
+}
 _NO_DEFAULTS = ("url", "adopt", "enabled", "server", "tenant", "credentials")
 
 
@@ -155,7 +162,7 @@ def word_refusal(refusal: WordedViolation) -> Words:
         words = _wrong_type(refusal) if refusal.keyword == "type" else _own_words(refusal)
     if words:
         return words
-    what = f"{refusal.label} {rule(refusal.keyword, refusal.schema)}"
+    what = f"{refusal.label} {_rule(refusal)}"
     if refusal.keyword == "enum" and isinstance(refusal.instance, bool):
         what = f"{what}, but YAML reads this as {KINDS[bool]}"
     fix = _fix(refusal)
@@ -165,7 +172,7 @@ def word_refusal(refusal: WordedViolation) -> Words:
 
 
 def _own_words(refusal: WordedViolation) -> Words | None:
-    """Return special words for some keywords. None: the general words of `rule` are enough."""
+    """Return special words for some keywords. None: the general words of `_rule` are enough."""
     label = refusal.label
     match refusal.keyword:
         case "propertyNames":
@@ -198,11 +205,31 @@ def _wrong_type(refusal: WordedViolation) -> Words:
     is_value = is_scalar and refusal.schema["type"] == "object"
     if is_value and refusal.is_private:
         return _literal_secret(refusal)
-    what = f"{label} {rule('type', refusal.schema)}".replace("an object", "a mapping")
+    what = f"{label} {_rule(refusal)}"
     if is_scalar and "string" in str(refusal.schema["type"]):
         what = f"{what}, but YAML reads this as {KINDS[type(value)]}"
         fix = f'put quotes around it, as in {refusal.field}: "..."'
     return what, fix
+
+
+def _rule(refusal: WordedViolation) -> str:
+    """Return what a value must be, if possible in the words of the schema: editors show them."""
+    schema = refusal.schema
+    argument = schema[refusal.keyword]
+    if "errorMessage" in schema:
+        return str(schema["errorMessage"])
+    match refusal.keyword:
+        case "pattern":
+            return str(schema["patternErrorMessage"])
+        case "type":
+            kinds = [argument] if isinstance(argument, str) else argument
+            return f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}"
+        case "enum":
+            return f"must be {', '.join(argument[:-1])} or {argument[-1]}"
+        case "minimum":
+            return f"must be at least {argument}"
+    unit = "characters" if refusal.keyword == "maxLength" else "items"
+    return f"must not have more than {argument:,} {unit}"
 
 
 def _literal_secret(refusal: WordedViolation) -> Words:

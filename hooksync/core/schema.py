@@ -4,9 +4,10 @@ The schemas are the source of truth of every format: no code repeats what a sche
 References to secrets are defined once, in the schema of hooks files; other schemas refer to it.
 
 `is_certain_to_fit` makes a type of a schema, and msgspec checks data against the type. This takes
-less than a microsecond a field. If msgspec refuses data, jsonschema decides: `find_errors` returns
-the errors, if any. Its messages are never used, because they quote the data, which may be secret.
-For a state or a saved plan, only one error is reported, with its place and the rule.
+less than a microsecond a field. If msgspec refuses a file that people write, jsonschema decides:
+`find_errors` returns the errors, if any. For a state or a saved plan, msgspec decides, and only one
+place is reported. No message of these libraries is used, because they quote the data, which may be
+secret.
 
 The checks are strict: 1.0 is not an integer, and true is not 1.
 """
@@ -16,10 +17,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache, reduce
-from itertools import islice
 from operator import or_
 from typing import Annotated, Any, Literal, NamedTuple, cast, get_args
 
@@ -40,7 +40,6 @@ _OTHER_SCHEMAS = re.compile(
     '"\\$ref": "urn:hooksync:schema:([a-z]+):'
 )  # references to other schemas
 _LONGEST_QUOTE = 80  # characters of a quoted text
-_MOST_ERRORS = 100  # errors of a document among which one is chosen
 
 
 @cache
@@ -92,18 +91,20 @@ def is_reference(written: object) -> bool:
 
 
 def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
-    """Return a document unchanged if it fits its schema.
+    """Return a state or a saved plan unchanged if it fits its schema.
 
-    Otherwise raises InvalidDocument, which names the outermost error.
+    Raises NewerDocument if only unknown fields are wrong with it, and otherwise InvalidDocument,
+    which names the first wrong place.
     """
-    if not is_certain_to_fit(kind, document):
-        errors = [*islice(find_errors(read_schema(kind), document), _MOST_ERRORS)]
-        if errors:
-            outermost = min(errors, key=lambda error: len(error.path))
-            what = _explained(outermost, f"the {kind}")
-            if outermost.keyword == "additionalProperties":
-                raise NewerDocument(f"a newer hooksync wrote it: {what}")
-            raise InvalidDocument(what)
+    try:
+        msgspec.convert(document, _packaged_type(kind))
+    except msgspec.ValidationError as error:
+        if _fits_type(_open_type(kind), document):
+            what = "a newer hooksync wrote it: it has a field that this one does not know"
+            raise NewerDocument(what) from None
+        _, _, place = str(error).partition(" - at `$.")  # what is before may quote a value
+        where = place.rstrip("`") or f"the {kind}"
+        raise InvalidDocument(f"{where} is not valid") from None
     return cast(Mapping[str, Any], document)
 
 
@@ -123,16 +124,6 @@ class Violation(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Violation({self.keyword!r}, path={self.path!r})"
-
-
-_TYPE_NAMES = {  # for messages
-    "object": "an object",
-    "array": "a list",
-    "string": "text",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "null": "null",
-}
 
 
 def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
@@ -155,6 +146,14 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
 @cache
 def _packaged_type(kind: SchemaKind) -> Any:
     schema = read_schema(kind)
+    return _type_of(schema, schema)
+
+
+@cache
+def _open_type(kind: SchemaKind) -> Any:
+    """Make the type of a document that may also have unknown fields."""
+    text = schema_text(kind).replace('"additionalProperties": false,', "")
+    schema = msgspec.json.decode(text)
     return _type_of(schema, schema)
 
 
@@ -197,7 +196,8 @@ def _type_of(schema: Schema, document: Schema) -> Any:
     if "enum" in schema:
         return Literal[tuple(schema["enum"])]
     kinds = []
-    for name in _kinds(schema.get("type", "any")):
+    names = schema.get("type", "any")
+    for name in [names] if isinstance(names, str) else names:
         kind = _type_of_kind(name, schema, document)
         keywords = {} if isinstance(kind, type(Struct)) else _LIMITS.get(name, {})
         limits = {ours: schema[word] for word, ours in keywords.items() if word in schema}
@@ -240,64 +240,3 @@ def _struct_of(schema: Schema, document: Schema) -> type[Struct]:
         rename=names,
         forbid_unknown_fields="additionalProperties" in schema,
     )
-
-
-def _kinds(names: str | list[str]) -> list[str]:
-    return [names] if isinstance(names, str) else names
-
-
-def _place(path: DataPath) -> str:
-    """Write a path, e.g. `entries[1].id`."""
-    place = ""
-    for step in path:
-        place += f".{step}" if isinstance(step, str) else f"[{step}]"
-    return place.removeprefix(".")
-
-
-def _explained(violation: Violation, document: str) -> str:
-    """Describe a violation. `document`: the name of the whole document, e.g. "the plan"."""
-    place = _place(violation.path) or document
-    instance: Any = violation.instance
-    if violation.keyword == "required":
-        missing = next(name for name in violation.schema["required"] if name not in instance)
-        return f"{place}: {missing} is missing"
-    if violation.keyword == "additionalProperties":
-        unknown = next(name for name in instance if name not in violation.schema["properties"])
-        return f"{place} has a field {quoted(unknown)} that this one does not know"
-    return f"{place} {rule(violation.keyword, violation.schema)}"
-
-
-def rule(keyword: str, schema: Schema) -> str:
-    """Return what a value must be, if possible in the words of the schema: editors show them."""
-    own = "patternErrorMessage" if keyword == "pattern" else "errorMessage"
-    words = schema.get("errorMessage") or schema.get(own)
-    if words:
-        return str(words)
-    argument = schema[keyword]
-    match keyword:
-        case "type":
-            return _either([_TYPE_NAMES[kind] for kind in _kinds(argument)])
-        case "const":
-            return _either([argument])
-        case "enum":
-            return _either(argument)
-        case "minimum" | "maximum":
-            least = schema["minimum"]
-            most = schema.get("maximum")
-            if most is None:
-                return f"must be at least {least}"
-            return f"must be from {least} to {most}"
-        case "minLength" | "minItems":
-            return "must not be empty"
-        case "pattern" if "title" in schema:
-            return f"must be {schema['title']}"
-        case "maxLength":
-            return f"must not have more than {argument:,} characters"
-        case "maxItems":
-            return f"must not have more than {argument:,} items"
-    return f"is not as it must be ({schema.get('description', keyword)})"
-
-
-def _either(choices: Sequence[object]) -> str:
-    *others, last = map(str, choices)
-    return f"must be {', '.join(others)} or {last}" if others else f"must be {last}"

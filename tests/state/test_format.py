@@ -108,22 +108,15 @@ def test_no_secret_and_no_url_is_in_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "place"),
-    [
-        ((), "the state"),
-        (("entries", 0), "entries[0]"),
-        (("intents", 0), "intents[0]"),
-        (("unsettled", 0), "unsettled[0]"),
-        (("salts", 0), "salts[0]"),
-    ],
+    "path", [(), ("entries", 0), ("intents", 0), ("unsettled", 0), ("salts", 0)]
 )
 @pytest.mark.parametrize("name", ["added_later", "", "\x1b[2J"])
 def test_a_field_of_a_later_version_is_refused_and_never_lost(
-    path: tuple[Any, ...], place: str, name: str
+    path: tuple[Any, ...], name: str
 ) -> None:
-    said = f"{place} has a field {json.dumps(name)} that this one does not know"
     problem = problem_of(changed(put(*path, name, {"anything": [1.5, None]})))
-    assert problem == f"{PATH}: a newer hooksync wrote it: {said}\n  fix: upgrade hooksync"
+    said = "a newer hooksync wrote it: it has a field that this one does not know"
+    assert problem == f"{PATH}: {said}\n  fix: upgrade hooksync"
 
 
 def test_a_state_of_a_later_format_asks_for_an_upgrade_alone() -> None:
@@ -175,8 +168,6 @@ def test_arbitrary_text_and_json_are_refused(text: str) -> None:
     problem_of(text)
 
 
-HEX = "must be 64 digits of 0-9 and a-f"
-WHOLE_NUMBER = "must be a whole number"
 UNKNOWN = 'its format is "hooksync.state/0", and this hooksync reads hooksync.state/1'
 WAY_OUT = (
     "restore an earlier one, from its history or a backup; or delete it: then the secrets are"
@@ -214,31 +205,31 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("format", "hooksync.lock/1"), UNKNOWN.replace("state/0", "lock/1")),
         (put("format", ["hooksync.state/1"]), "its format is"),
         (drop("format"), UNKNOWN.replace("hooksync.state/0", "")),
-        (drop("entries"), "the state: entries is missing"),
-        (put("entries", {}), "entries must be a list"),
-        (put("entries", 1, "text"), "entries[1] must be an object"),
-        (put("entries", 0, "id", ""), "entries[0].id must not be empty"),
-        (put("entries", 0, "id", 12), "entries[0].id must be text"),
-        (put("entries", 0, "run", True), f"entries[0].run {WHOLE_NUMBER}"),
-        (put("serial", 2**53), "serial must be from 0 to 9007199254740991"),
+        (drop("entries"), "the state is not valid"),
+        (put("entries", {}), "entries is not valid"),
+        (put("entries", 1, "text"), "entries[1] is not valid"),
+        (put("entries", 0, "id", ""), "entries[0].id is not valid"),
+        (put("entries", 0, "id", 12), "entries[0].id is not valid"),
+        (put("entries", 0, "run", True), "entries[0].run is not valid"),
+        (put("serial", 2**53), "serial is not valid"),
         (put("serial", 1), None),
         (put("entries", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
         (put("intents", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
-        (put("entries", 0, "fingerprint", "ab" * 31), f"entries[0].fingerprint {HEX}"),
-        (put("intents", 0, "declared", "٣" * 64), f"intents[0].declared {HEX}"),
-        pytest.param(put("intents", 0, "seen", ["1"] * 100_001), "intents[0].seen must not have more than 100,000 items", marks=pytest.mark.slow),
-        (put("entries", [{}] * 250_001), "entries must not have more than 250,000 items"),
-        (put("entries", 0, "id", "1" * 8193), "entries[0].id must not have more than 8,192 characters"),
-        (put("intents", 0, "seen", [1]), "intents[0].seen[0] must be text"),
+        (put("entries", 0, "fingerprint", "ab" * 31), "entries[0].fingerprint is not valid"),
+        (put("intents", 0, "declared", "٣" * 64), "intents[0].declared is not valid"),
+        pytest.param(put("intents", 0, "seen", ["1"] * 100_001), "intents[0].seen is not valid", marks=pytest.mark.slow),
+        (put("entries", [{}] * 250_001), "entries is not valid"),
+        (put("entries", 0, "id", "1" * 8193), "entries[0].id is not valid"),
+        (put("intents", 0, "seen", [1]), "intents[0].seen[0] is not valid"),
         (put("entries", 0, "salt", "env:NOBODY"), 'the salt of "prod/catalogue/MOVED" is missing: "env:NOBODY"'),
         (lambda document: document["salts"].append(document["salts"][0]), 'two salts for "env:HOOK_SECRET#73737373"'),
-        (put("salts", 0, "salt", "00" * 15), "salts[0].salt must be 32 digits"),
-        (put("salts", 0, "n", 2**14), "salts[0].n must be 32768"),
+        (put("salts", 0, "salt", "00" * 15), "salts[0].salt is not valid"),
+        (put("salts", 0, "n", 2**14), "salts[0].n is not valid"),
         (lambda document: document["entries"].append(document["entries"][0]), 'two entries for "eu.preservica.com" "brama" "1111'),
         (lambda document: document["intents"].append(document["intents"][0]), "two intents for"),
-        (put("entries", 0, "include_identifiers", None), "entries[0].include_identifiers must be true or false"),
+        (put("entries", 0, "include_identifiers", None), "entries[0].include_identifiers is not valid"),
         (lambda document: document["unsettled"].append(document["unsettled"][0]), "two unsettled for"),
-        (put("unsettled", 0, "applies", 0), "unsettled[0].applies must be from 1"),
+        (put("unsettled", 0, "applies", 0), "unsettled[0].applies is not valid"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_a_fix(
@@ -303,4 +294,4 @@ def test_an_error_at_the_end_of_a_large_state_is_found_and_its_message_quotes_no
         {**document["entries"][0], "address": "x" * 8192, "run": ["secret"] * 10**5}
     )
     problem = problem_of(json.dumps(document))
-    assert problem.startswith(f"{PATH}: entries[5000].run must be a whole number\n")
+    assert problem.startswith(f"{PATH}: entries[5000].run is not valid\n")
