@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, some_of
+from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, shortened
 from hooksync.core.model import NO_VALUE, Notes
 from hooksync.core.record import UNSET, ValidationError, convert, read_shown, replace
 from hooksync.core.redaction import printable
@@ -99,7 +99,7 @@ def check_against(
         elif plan.errors or _is_same(receipt, saved, plan, key):
             yield plan
         else:
-            found = some_of([*_differences(saved, plan)])
+            found = shortened([*_differences(saved, plan)])
             what = f"{plan.name}: the saved plan is stale: {printable(found)}"
             yield replace(plan, refusals=(Problem(what, _AS_THEN),))
 

@@ -21,7 +21,14 @@ from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, HooksyncError, Problem, SecretError, counted, unforeseen
+from hooksync.core.errors import (
+    ExitCode,
+    HooksyncError,
+    Problem,
+    SecretError,
+    pluralised,
+    unforeseen,
+)
 from hooksync.core.model import TenancyKey
 from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
@@ -282,7 +289,7 @@ def _undeclared_problem(key: TenancyKey, names: Sequence[str], flags: RunFlags) 
 
     `names`: the name of the tenancy in each of its entries in the state.
     """
-    number = counted(len(names), "subscription")
+    number = pluralised(len(names), "subscription")
     what = f"no file declares {number} of the state on {printable(str(key))} any more"
     tenant = ("--tenant", key.tenant) if key.tenant else ()
     globs = [f"{name}/*" for name in sorted(set(names))]

@@ -21,7 +21,7 @@ from hooksync.core.model import SecretRef
 from hooksync.core.schema import SCHEMA_KINDS, is_reference
 
 Group = argparse._ActionsContainer
-Settings = dict[str, Any]
+Keywords = dict[str, Any]
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -78,10 +78,10 @@ def reference(flag: str, text: str) -> SecretRef:
 
 # The flags that several commands share, as `add_argument` takes them.
 
-_REPEATABLE: Settings = {"action": "append", "default": []}
+_REPEATABLE: Keywords = {"action": "append", "default": []}
 _SHORT = {"--file": "-f", "--yes": "-y", "--verbose": "-v", "--help": "-h"}
 
-_SHARED: dict[str, Settings] = {
+_SHARED: dict[str, Keywords] = {
     "--file": {
         **_REPEATABLE,
         "dest": "files",

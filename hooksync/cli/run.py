@@ -19,7 +19,7 @@ from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
 from hooksync.config.files import YAML_ENDINGS
 from hooksync.config.secret_sources import gather
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, HooksyncError, Problem, unforeseen_text, what_ended
+from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, unforeseen_text
 from hooksync.core.output import Output
 from hooksync.render.json_text import error_json
 
@@ -37,13 +37,13 @@ def run(argv: Sequence[str]) -> int:
         for problem in error.problems:  # a problem in a file begins with its place there
             kind = "refused" if error.exit_code == ExitCode.REFUSED else "error"
             output.message(str(problem) if problem.where else f"{kind}: {problem}")
-        code, problems = what_ended(error, has_begun=begun.is_set())
+        code, problems = exit_of(error, has_begun=begun.is_set())
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
         with suppress(Exception):  # there may be no memory for the message
             output.message(unforeseen_text(error))
-        code, problems = what_ended(error, has_begun=begun.is_set())
+        code, problems = exit_of(error, has_begun=begun.is_set())
     if code == ExitCode.INTERRUPTED:
         code = interrupts.exit_code
     if problems or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):

@@ -28,10 +28,10 @@ from hooksync.core.errors import (
     Problem,
     SecretError,
     UsageError,
-    some_of,
+    exit_of,
+    shortened,
     unforeseen,
     unforeseen_text,
-    what_ended,
 )
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.origin import find_origin
@@ -97,7 +97,7 @@ def _watch(
         code = ExitCode(made.exit_code)
         return code
     except Exception as error:
-        code, problems = what_ended(error, has_begun=context.begun.is_set())
+        code, problems = exit_of(error, has_begun=context.begun.is_set())
         raise
     finally:
         now = context.clock.now()
@@ -174,7 +174,7 @@ def _exceptions(made: Plan) -> str:
     for tenancy in made.tenancies:
         if tenancy.refusals or tenancy.errors:
             marked.append(f"{tenancy.name} ({'not planned' if tenancy.errors else 'refused'})")
-    return f", without {some_of(marked)}" if marked else ""
+    return f", without {shortened(marked)}" if marked else ""
 
 
 def apply(options: ApplyOptions, context: Context, open_run: OpenRun = open_run) -> ExitCode:

@@ -23,7 +23,7 @@ from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions, url_problem
 from hooksync.config.secret_sources import sources_of
 from hooksync.core.context import Context
-from hooksync.core.errors import FileError, Problem, SecretError, UsageError, some_of
+from hooksync.core.errors import FileError, Problem, SecretError, UsageError, shortened
 from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.template import parse_template
@@ -49,7 +49,7 @@ class KnownSecrets(Record, frozen=True):
     def label(self, ref: SecretRef) -> str:
         """Return the name of a secret, with the subscriptions that it is declared for."""
         places = self.declared_for.get(ref)
-        return f"{ref} (declared for {some_of(places)})" if places else str(ref)
+        return f"{ref} (declared for {shortened(places)})" if places else str(ref)
 
 
 def find_secrets(options: SecretOptions, context: Context) -> KnownSecrets:
@@ -118,7 +118,7 @@ def declared_receiver(
     for entry in found:
         names += [f"{entry.name}/{subscription.name}" for subscription in entry.subscriptions]
     if len(names) > 1:
-        what = f"{address} names several receivers: {some_of(names)}"
+        what = f"{address} names several receivers: {shortened(names)}"
         raise UsageError(Problem(what, "name one of them"))
     return found[0]
 

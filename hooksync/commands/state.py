@@ -19,7 +19,7 @@ from hooksync.core.errors import (
     Refused,
     StateError,
     UsageError,
-    counted,
+    pluralised,
 )
 from hooksync.core.model import Globs, matches_any
 from hooksync.core.output import Form
@@ -203,7 +203,7 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
         state = read_state(_read(store), store.where)
         found = _selected(state, options)
         lines = list(map(_line, found))
-        number = counted(len(lines), "entry")
+        number = pluralised(len(lines), "entry")
         loss = "What is live then counts as not in the state, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
         _confirm(question, context, is_confirmed=options.is_confirmed)
@@ -311,7 +311,7 @@ def _line(record: AnyRecord) -> str:
     """Write a record for people."""
     parts = [f"{record.key}", record.address]
     if isinstance(record, Unsettled):
-        return printable("  ".join([*parts, counted(record.applies, "time")]))
+        return printable("  ".join([*parts, pluralised(record.applies, "time")]))
     if isinstance(record, Intent):
         return printable("  ".join([*parts, f"begun {_time_text(record.at)}"]))
     parts += [record.id, f"{'adopted' if record.is_adopted else 'made'} {_time_text(record.at)}"]

@@ -12,7 +12,7 @@ from hooksync.config.files import read_sources
 from hooksync.config.policy import read_policy
 from hooksync.config.references import command_problems
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, counted
+from hooksync.core.errors import ExitCode, pluralised
 from hooksync.core.redaction import printable
 
 
@@ -23,7 +23,7 @@ def validate(options: FileOptions, context: Context) -> ExitCode:
     for warning in document.warnings:
         context.terminal.warn(warning)
     number = len(addresses(entries))
-    what = f"{counted(len(entries), 'tenancy')}, {counted(number, 'subscription')}"
+    what = f"{pluralised(len(entries), 'tenancy')}, {pluralised(number, 'subscription')}"
     context.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
 

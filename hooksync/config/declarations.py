@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from hooksync.core import model
-from hooksync.core.errors import Problem, UsageError, some_of
+from hooksync.core.errors import Problem, UsageError, shortened
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import Template
@@ -176,7 +176,7 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
     `flag`: the flag or argument that gave the globs; `noun`: what the candidates are.
     """
     # addresses from the state may contain any characters, so they are escaped
-    some = printable(some_of(list(dict.fromkeys(candidates)), 3))
+    some = printable(shortened(list(dict.fromkeys(candidates)), 3))
     fix = f"known: {some}" if some else f"there is no {noun} to choose"
     problems = []
     for glob in globs:

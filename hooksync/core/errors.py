@@ -151,13 +151,13 @@ class Rejected(ServiceError):
         self.status = status  # the HTTP status
 
 
-def some_of(names: Sequence[str], most: int = _MOST_NAMED) -> str:
+def shortened(names: Sequence[str], most: int = _MOST_NAMED) -> str:
     """List the first few names, and count the others."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def counted(number: int, noun: str) -> str:
+def pluralised(number: int, noun: str) -> str:
     """Write a number with its noun, e.g. `1 entry`, `2 entries`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number} {noun if number == 1 else plural}"
@@ -178,7 +178,7 @@ def os_reason(error: Exception) -> str:
     return (reason or str(error)).lower()
 
 
-def what_ended(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Problem, ...]]:
+def exit_of(error: Exception, *, has_begun: bool) -> tuple[ExitCode, tuple[Problem, ...]]:
     """Return the exit code of an error, and its problems.
 
     `has_begun`: whether a change may have been made.

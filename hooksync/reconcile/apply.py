@@ -27,7 +27,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from hooksync.core.clock import Backoff
-from hooksync.core.errors import HooksyncError, Problem, ServiceError, StateError, some_of
+from hooksync.core.errors import HooksyncError, Problem, ServiceError, StateError, shortened
 from hooksync.core.model import LiveSubscriptions, SubscriptionKey
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.journal import AppliedTenancy, Journal
@@ -194,7 +194,7 @@ class Execution(Record, frozen=True):
             if not awaited:
                 free.append(runner)
             elif not runner.step.creates and not self.run.context.stop.is_set():
-                runner.explain(f"it stays until these certainly exist: {some_of([*awaited])}")
+                runner.explain(f"it stays until these certainly exist: {shortened([*awaited])}")
         self._side_by_side(lambda runner: runner.remove(self.service), free)
 
     def _absent(self, live: LiveSubscriptions) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
-from hooksync.core.errors import Problem, counted, some_of
+from hooksync.core.errors import Problem, pluralised, shortened
 from hooksync.core.model import Tenancy, UnsubscribeLimit
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.plan import (
@@ -41,7 +41,7 @@ def misplaced(plan: TenancyPlan, tenancy: Tenancy, history: History) -> Iterator
     if changed and recorded and declared and recorded.isdisjoint(declared):
         what = (
             f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"
-            f" and the plan moves or removes {counted(changed, 'subscription')}"
+            f" and the plan moves or removes {pluralised(changed, 'subscription')}"
         )
         fix = "check that `server` and `tenant` are those that this file is meant for"
         yield Problem(what, fix, tenancy.location)
@@ -141,13 +141,13 @@ def _unproven_reasons(
     if outside:
         fix = f"`{again}` replaces it, with the declared secret"
         by_whom = "somebody else made it, or hooksync with a different state"
-        found.append((f"{some_of(outside)}: {REPLACED_OUTSIDE.text} ({by_whom})", fix))
+        found.append((f"{shortened(outside)}: {REPLACED_OUTSIDE.text} ({by_whom})", fix))
     if unknown:
         fix = unknown_fix(flags.command("adopt"), again, is_missing=is_missing)
-        found.append((f"{tenancy.name}: {SECRET_UNKNOWN.text}: {some_of(unknown)}", fix))
+        found.append((f"{tenancy.name}: {SECRET_UNKNOWN.text}: {shortened(unknown)}", fix))
     if unsettled:
         fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
-        what = f"{some_of(unsettled)}: two applies left it unsettled, so it is not created again"
+        what = f"{shortened(unsettled)}: two applies left it unsettled, so it is not created again"
         found.append((what, fix))
     return [Problem(what, fix, tenancy.location) for what, fix in found]
 
@@ -208,11 +208,11 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
     elif unknown:
         replacing = flags.replacing(unknown)
         fix = unknown_fix(flags.command("adopt"), replacing, is_missing=plan.state_missing)
-        yield Problem(f"secret unknown: {some_of(unknown)}", fix)
+        yield Problem(f"secret unknown: {shortened(unknown)}", fix)
     yield from _duplicate_warnings(plan, flags)
     if plan.unlisted:
         names = [step.new.address for step in plan.unlisted]
-        what = f"not listed yet, and counted as live: {some_of(names)}"
+        what = f"not listed yet, and counted as live: {shortened(names)}"
         yield Problem(what, "plan again later")
 
 
@@ -224,4 +224,4 @@ def _duplicate_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
         times = "twice" if len(ids) == 1 else f"{len(ids) + 1} times"
         what = f"{address} is live {times}: the receiver gets each event {times}"
         fix = f"ask who made them; `{flags.replacing([address])}` replaces all of them by one"
-        yield Problem(f"{what}, and hooksync does not own {some_of(ids)}", fix)
+        yield Problem(f"{what}, and hooksync does not own {shortened(ids)}", fix)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from hooksync import __version__
-from hooksync.core.errors import ExitCode, Problem, counted
+from hooksync.core.errors import ExitCode, Problem, pluralised
 from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
@@ -16,8 +16,13 @@ from hooksync.render.text import Line, Style
 
 FORMAT = "hooksync.check/1"
 
-Mark = Literal["ok", "warning", "failed", "skipped"]
-_STYLES: dict[Mark, Style] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
+FindingState = Literal["ok", "warning", "failed", "skipped"]
+_STYLES: dict[FindingState, Style] = {
+    "ok": "green",
+    "warning": "yellow",
+    "failed": "red",
+    "skipped": "dim",
+}
 # seconds for the answer to a challenge, by our own judgement
 _SLOW = 3.0
 _TOO_SLOW = 10.0
@@ -30,13 +35,13 @@ class Finding(Record, frozen=True, rename={"mark": "state"}):
 
     tenancy: str  # its name; "" for the receiver that the command line names
     subject: str  # "log-in", "list", or the name of a subscription
-    mark: Mark
+    mark: FindingState
     detail: str  # one line, safe to show
     fix: str | None = None
     seconds: float | None = None  # that the receiver took to answer a challenge
 
 
-def found_problem(declared: DeclaredSubscription, mark: Mark, problem: Problem) -> Finding:
+def found_problem(declared: DeclaredSubscription, mark: FindingState, problem: Problem) -> Finding:
     """Make the finding of a problem with a secret."""
     return Finding(declared.tenancy, declared.name, mark, problem.what, problem.fix)
 
@@ -48,7 +53,7 @@ def receiver_finding(
     if answer is None:
         why = "interrupted" if is_asked else "receiver not challenged: probe: never"
         return Finding(declared.tenancy, declared.name, "skipped", why)
-    mark: Mark = "ok"
+    mark: FindingState = "ok"
     seconds = round(answer.seconds, 3)
     detail = f"receiver ready in {seconds:.3f} s"
     fix = None
@@ -81,7 +86,7 @@ def check_lines(findings: Sequence[Finding], places: Mapping[str, str]) -> Itera
         yield "", ""
     counts = _counts(findings)
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
-    warnings = counted(counts["warning"], "warning")
+    warnings = pluralised(counts["warning"], "warning")
     yield "", f"Check: {counts['ok']} ok, {warnings}, {counts['failed']} failed{skipped}."
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from hooksync.core.errors import counted
+from hooksync.core.errors import pluralised
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
@@ -73,7 +73,7 @@ def list_table(plan: Plan) -> tuple[Sequence[Row], str]:
     for tenancy in plan.tenancies:
         rows += _rows(tenancy)
     counts = plan.summary
-    live = f"{counts['live']} live in {counted(len(plan.tenancies) - plan.unread, 'tenancy')}"
+    live = f"{counts['live']} live in {pluralised(len(plan.tenancies) - plan.unread, 'tenancy')}"
     parts = [f"List: {live}, {counts['declared']} of them declared"]
     if counts["not_live"]:
         parts.append(f"{counts['not_live']} declared and not live")
@@ -82,7 +82,7 @@ def list_table(plan: Plan) -> tuple[Sequence[Row], str]:
         known = [f"{number} {state.replace('-', ' ')}" for state, number in sorted(states.items())]
         parts.append(f"secrets: {', '.join(known)}")
     if plan.unread:
-        parts.append(f"{counted(plan.unread, 'tenancy')} not read")
+        parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
     return _without_empty_columns(rows), printable("; ".join(parts)) + "."
 
 

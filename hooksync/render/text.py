@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
-from hooksync.core.errors import Problem, counted, some_of
+from hooksync.core.errors import Problem, pluralised, shortened
 from hooksync.core.model import Notes
 from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
@@ -184,7 +184,7 @@ def _summary_tail(plan: Plan) -> str:
     if counts["leave"]:
         parts[-1] += f", {counts['leave']} left alone"
     if plan.unread:
-        parts.append(f"{counted(plan.unread, 'tenancy')} not planned")
+        parts.append(f"{pluralised(plan.unread, 'tenancy')} not planned")
     return "; ".join(parts)
 
 
@@ -315,9 +315,9 @@ def _plan_summary(plan: Plan) -> str:
     if _uncertain_parts(plan):
         return f"No changes to make; {_summary_tail(plan)}."
     number = len(plan.tenancies)
-    subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
+    subject = f"{pluralised(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
     if plan.selection.target:
-        subject = f"The targeted subscriptions of {counted(number, 'tenancy')} match"
+        subject = f"The targeted subscriptions of {pluralised(number, 'tenancy')} match"
     # "No changes" would be wrong if the state has tenancies that no file declares
     start = "" if plan.undeclared else "No changes. "
     return f"{start}{subject} {plan.sources}; {_summary_tail(plan)}."
@@ -327,11 +327,11 @@ def _uncertain_parts(plan: Plan) -> list[str]:
     """Count unknown secrets, subscriptions not listed yet, and duplicates that are left."""
     doubts = []
     if plan.secret_unknown:
-        doubts.append(f"not compared: {counted(plan.secret_unknown, 'secret')}")
+        doubts.append(f"not compared: {pluralised(plan.secret_unknown, 'secret')}")
     if plan.unlisted:
         doubts.append(f"not listed yet: {len(plan.unlisted)}")
     if plan.left_duplicates:
-        number = counted(len(plan.left_duplicates), "duplicate")
+        number = pluralised(len(plan.left_duplicates), "duplicate")
         doubts.append(f"not as declared: {number} left alone")
     return doubts
 
@@ -357,7 +357,7 @@ def verification(plan: Plan) -> Iterator[Line]:
     if right:
         which = ""
         if len(right) < len(tried) or plan.not_planned or plan.all_refusals:
-            which = some_of([tenancy.name for tenancy in right]) + ": "
+            which = shortened([tenancy.name for tenancy in right]) + ": "
         verified = replace(plan, tenancies=tuple(right))
         yield "", f"Verified: {which}{_what_matches(verified)}."
     for tenancy in tried:
@@ -370,7 +370,7 @@ def verification(plan: Plan) -> Iterator[Line]:
 def _difference_lines(tenancy: TenancyPlan) -> Iterator[Line]:
     yield (
         "",
-        f"Not as declared: {tenancy.name}: {counted(len(tenancy.differences), 'subscription')}",
+        f"Not as declared: {tenancy.name}: {pluralised(len(tenancy.differences), 'subscription')}",
     )
     for step in tenancy.differences:
         symbol, name, trigger, remark = step_columns(step, tenancy)
@@ -389,7 +389,7 @@ def _what_matches(plan: Plan) -> str:
     if plan.secret_unknown:
         what += f", except the secrets of {plan.secret_unknown}"
     if duplicates:
-        what += f", except {counted(duplicates, 'duplicate')}"
+        what += f", except {pluralised(duplicates, 'duplicate')}"
     if unsettled:
         what += f", except {unsettled} unsettled"
     return what

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from hooksync.core.errors import Problem, StateError, some_of
+from hooksync.core.errors import Problem, StateError, shortened
 from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
@@ -89,8 +89,8 @@ def test_the_fix_of_unknown_secrets_first_names_the_option_state_if_there_is_no_
 
 
 def test_a_list_of_many_addresses_ends_with_the_number_of_the_others() -> None:
-    assert some_of(["a", "b", "c", "d", "e"]) == "a, b, c, d, e"
-    assert some_of(["a", "b", "c", "d", "e", "f", "g"]) == "a, b, c, d, e and 2 more"
+    assert shortened(["a", "b", "c", "d", "e"]) == "a, b, c, d, e"
+    assert shortened(["a", "b", "c", "d", "e", "f", "g"]) == "a, b, c, d, e and 2 more"
 
 
 def test_the_reason_of_a_refusal_gives_the_numbers() -> None:
