@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from tests.simulation.history import History, make_history
 from tests.simulation.play import Broken, Figures, play
-from tests.simulation.shrink import breaks, shrink
 
 BATCH = 50  # histories that a job plays before it returns
 MOST_FAILURES = 20  # a run ends after so many failing histories
@@ -43,12 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--steps", type=int, default=10_000, help="play histories until they have so many steps"
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes that play")
-    parser.add_argument(
-        "--no-shrink", action="store_true", help="show failing histories as they are"
-    )
     options = parser.parse_args(arguments)
     if options.seed is not None:
-        return _replay(make_history(options.seed), shrinks=not options.no_shrink)
+        return _replay(make_history(options.seed))
     return _play_many(options)
 
 
@@ -77,14 +73,11 @@ def play_batch(seeds: range) -> Batch:
     return Batch(figures, broken, time.process_time() - start)
 
 
-def _replay(history: History, *, shrinks: bool) -> int:
-    """Play one history and print its trace. A failing history is made smaller first."""
-    broken = play(history).broken
-    if broken and shrinks:
-        history = shrink(history, breaks(broken[0].law))
+def _replay(history: History) -> int:
+    """Play one history and print its trace."""
     played = play(history, traces=True)
     _write("\n".join((repr(history), *played.trace, *map(str, played.broken))))
-    return 1 if broken else 0
+    return 1 if played.broken else 0
 
 
 def _play_many(options: argparse.Namespace) -> int:
@@ -106,8 +99,6 @@ def _play_many(options: argparse.Namespace) -> int:
     _show(figures, seconds, time.monotonic() - begin, len(failing))
     for seed, broken in failing[:most]:
         history = make_history(seed)
-        if not options.no_shrink and not options.first:
-            history = shrink(history, breaks(broken[0].law))
         _write(f"\nseed {seed} breaks {broken[0].law}: {broken[0].how}\n{history!r}")
     return 1 if failing else 0
 

@@ -13,10 +13,9 @@ from tests.command_line import ROOT
 from tests.lanes import sampled
 from tests.laws import IDLE, LAWS
 from tests.simulation.breaks import BREAKS, Break, copy_broken, find_broken_law
-from tests.simulation.history import Command, Edit, History, Mishap, Person, make_history
+from tests.simulation.history import Command, Edit, History, make_history
 from tests.simulation.play import play
 from tests.simulation.regressions import REGRESSIONS
-from tests.simulation.shrink import shrink
 
 AT_ONCE = 25  # histories in a test
 SEEDS = range(0, 1000, AT_ONCE)
@@ -45,20 +44,6 @@ def test_one_seed_replays_exactly(seed: int) -> None:
     first, second = (play(make_history(seed), traces=True) for _ in range(2))
     assert first.trace == second.trace
     assert first.service.moments == second.service.moments
-
-
-def test_a_failing_history_shrinks_to_the_step_that_makes_it_fail() -> None:
-    """Let a history fail as long as it contains one mishap: all other steps are left out."""
-    lie = Mishap("lie-gone", "unsubscribe", 0)
-    noise = (Edit("rename"), Command("plan"), Edit("flag"), Person("foreign"), Command("apply"))
-    history = History(3, (*noise, Command("apply", ("text",), (lie,)), *noise), tenancies=2)
-
-    def has_the_lie(candidate: History) -> bool:
-        return any(isinstance(step, Command) and lie in step.mishaps for step in candidate.steps)
-
-    small = shrink(history, has_the_lie)
-    assert small.steps == (Command("apply", (), (lie,)),)
-    assert (small.tenancies, small.declared, small.live) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
