@@ -1,5 +1,8 @@
 """Violations of the schemas of hooks files and policies, worded as problems with a fix.
 
+A module imports this one only when a file may have errors: jsonschema takes longer to import than
+everything else in reading a small file.
+
 Messages are made from the schema, the path and the type of the value. They never quote a value,
 because it may be a secret. They quote the names of tenancies and subscriptions, and unknown keys
 that look like names. Unknown keys under `secret` and `credentials` are not quoted.
@@ -12,7 +15,9 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
+
+import jsonschema
 
 from hooksync.config.yaml_loader import (
     KINDS,
@@ -25,10 +30,11 @@ from hooksync.config.yaml_loader import (
 )
 from hooksync.core.errors import Problem, suggestion
 from hooksync.core.model import SECRET_KINDS, Location
-from hooksync.core.schema import DataPath, Schema, Violation, find_errors
+from hooksync.core.schema import Schema
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
+DataPath = tuple[str | int, ...]  # names and indexes that lead from the top to a part of the data
 Words = tuple[str, str]  # what, fix
 
 _KINDS = list(SECRET_KINDS.values())
@@ -58,34 +64,18 @@ def find_schema_errors(data: YamlMap, file: str, schema: Schema) -> tuple[Proble
 
 
 def _schema_errors(data: YamlMap, file: str, schema: Schema) -> Iterator[Problem]:
-    for violation in find_errors(schema, data):
-        refusal = WordedViolation(*violation)
-        if refusal.keyword == "additionalProperties":
-            for key in refusal.unknown_keys:
-                where = Location(file, *mark_at(data, (*refusal.path, key), of_key=True))
-                yield Problem(*_word_unknown_key(refusal, key), where)
+    for violation in find_violations(schema, data):
+        if violation.keyword == "additionalProperties":
+            for key in violation.unknown_keys:
+                where = Location(file, *_mark_at(data, (*violation.path, key), of_key=True))
+                yield Problem(*_word_unknown_key(violation, key), where)
         else:
-            of_key = refusal.keyword in ("propertyNames", "required")
-            where = Location(file, *mark_at(data, refusal.path, of_key=of_key))
-            yield Problem(*word_refusal(refusal), where)
+            of_key = violation.keyword in ("propertyNames", "required")
+            where = Location(file, *_mark_at(data, violation.path, of_key=of_key))
+            yield Problem(*_word_violation(violation), where)
 
 
-def split_path(path: DataPath) -> tuple[DataPath, tuple[str, ...]]:
-    """Split a path into the path of a part and the fields below that part.
-
-    A part is the top level, the defaults, a tenancy or a subscription. The indexes of lists are
-    left out. E.g. ("tenancies", "prod", "limits", "unsubscribe") -> ("tenancies", "prod"),
-    ("limits", "unsubscribe").
-    """
-    depth = 0
-    if path[:1] == ("defaults",):
-        depth = 1
-    elif path[:1] == ("tenancies",) and len(path) > 1:
-        depth = 4 if path[2:3] == ("subscriptions",) and len(path) > 3 else 2
-    return path[:depth], tuple(step for step in path[depth:] if isinstance(step, str))
-
-
-def mark_at(data: YamlMap, path: DataPath, *, of_key: bool = False) -> Mark:
+def _mark_at(data: YamlMap, path: DataPath, *, of_key: bool = False) -> Mark:
     """Return where the value at the end of a path is written, or with `of_key` its key."""
     node: object = data
     mark = (1, 1)
@@ -99,15 +89,31 @@ def mark_at(data: YamlMap, path: DataPath, *, of_key: bool = False) -> Mark:
     return mark
 
 
-class WordedViolation(Violation):
-    """A violation of the schema, to be put into words."""
+class Violation(NamedTuple):
+    """One place where data does not fit its schema."""
 
-    __slots__ = ()
+    keyword: str  # of the schema; "propertyNames" if a rule about names is violated
+    schema: Schema  # the part that holds the keyword
+    path: DataPath  # for "propertyNames", it ends with the name
+    instance: object  # the data at that place; for "propertyNames", the name
+
+    def __repr__(self) -> str:
+        return f"Violation({self.keyword!r}, path={self.path!r})"
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields of the path below the top level, the defaults, a tenancy or a subscription."""
-        return split_path(self.path)[1]
+        """The fields of the path below the top level, the defaults, a tenancy or a subscription.
+
+        The indexes of lists are left out: for ("tenancies", "prod", "limits", "unsubscribe"), these
+        are ("limits", "unsubscribe").
+        """
+        path = self.path
+        depth = 0
+        if path[:1] == ("defaults",):
+            depth = 1
+        elif path[:1] == ("tenancies",) and len(path) > 1:
+            depth = 4 if path[2:3] == ("subscriptions",) and len(path) > 3 else 2
+        return tuple(step for step in path[depth:] if isinstance(step, str))
 
     @property
     def field(self) -> str:
@@ -144,81 +150,95 @@ class WordedViolation(Violation):
         return [key for key in keys if key not in self.known_keys and not key.startswith(ignored)]
 
 
-def _word_unknown_key(refusal: WordedViolation, key: str) -> Words:
-    known_keys = refusal.known_keys
+def find_violations(schema: Schema, data: object) -> Iterator[Violation]:
+    """Find with jsonschema where data does not fit. Its messages quote the data: none is used."""
+    base = jsonschema.Draft202012Validator
+    checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    validator: Any = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
+    for error in validator(schema).iter_errors(data):
+        keyword = error.validator
+        path = tuple(error.absolute_path)
+        if "propertyNames" in error.relative_schema_path:
+            keyword = "propertyNames"
+            path = (*path, error.instance)
+        yield Violation(keyword, error.schema, path, error.instance)
+
+
+def _word_unknown_key(violation: Violation, key: str) -> Words:
+    known_keys = violation.known_keys
     listed = f"known: {', '.join(known_keys)}"
-    if refusal.is_private:
-        return f"unknown key under {refusal.field}", listed
-    if refusal.path == ("defaults",) and key in _NO_DEFAULTS:
+    if violation.is_private:
+        return f"unknown key under {violation.field}", listed
+    if violation.path == ("defaults",) and key in _NO_DEFAULTS:
         return f"{key} cannot be a default", "write it where it applies"
     fix = suggestion(key, known_keys, listed)
     return (f'unknown key "{key}"' if QUOTABLE_KEY.fullmatch(key) else "unknown key"), fix
 
 
-def word_refusal(refusal: WordedViolation) -> Words:
+def _word_violation(violation: Violation) -> Words:
     """Put a violation into words: what is wrong, and how to fix it."""
     words = None
-    if "errorMessage" not in refusal.schema:
-        words = _wrong_type(refusal) if refusal.keyword == "type" else _own_words(refusal)
+    if "errorMessage" not in violation.schema:
+        words = _wrong_type(violation) if violation.keyword == "type" else _own_words(violation)
     if words:
         return words
-    what = f"{refusal.label} {_rule(refusal)}"
-    if refusal.keyword == "enum" and isinstance(refusal.instance, bool):
+    what = f"{violation.label} {_rule(violation)}"
+    if violation.keyword == "enum" and isinstance(violation.instance, bool):
         what = f"{what}, but YAML reads this as {KINDS[bool]}"
-    fix = _fix(refusal)
-    if refusal.keyword == "const" and isinstance(refusal.instance, str):
+    fix = _fix(violation)
+    if violation.keyword == "const" and isinstance(violation.instance, str):
         fix = f"{fix}, without quotation marks"
     return what, fix
 
 
-def _own_words(refusal: WordedViolation) -> Words | None:
+def _own_words(violation: Violation) -> Words | None:
     """Return special words for some keywords. None: the general words of `_rule` are enough."""
-    label = refusal.label
-    match refusal.keyword:
+    label = violation.label
+    match violation.keyword:
         case "propertyNames":
-            most = refusal.schema["maxLength"]
-            name = str(refusal.instance)
+            most = violation.schema["maxLength"]
+            name = str(violation.instance)
             named = f'"{name}"' if _NEARLY_A_NAME.fullmatch(name) else "this"
             what = f"{named} is not a valid name"
             return what, f"use letters, digits, - and _ only, and at most {most} of them"
-        case "required" if not refusal.path:
+        case "required" if not violation.path:
             return "version is missing", "write `version: 1`"
         case "required":
             return f"{label} has no url", f"write {_examples()['url']}"
         case "maxProperties":
             return f"{label} names more than one place", "keep one of them"
         case "minLength" | "minItems" | "minProperties":
-            return f"{label} is empty", _fix(refusal)
+            return f"{label} is empty", _fix(violation)
     return None
 
 
-def _wrong_type(refusal: WordedViolation) -> Words:
-    label = refusal.label
-    fix = _fix(refusal)
-    value = refusal.instance
+def _wrong_type(violation: Violation) -> Words:
+    label = violation.label
+    fix = _fix(violation)
+    value = violation.instance
     is_scalar = not isinstance(value, dict | list)
     if value is None:
         return f"{label} is empty", fix
-    if isinstance(value, list) and refusal.path[-1:] in _NAMED_ENTRIES:
+    if isinstance(value, list) and violation.path[-1:] in _NAMED_ENTRIES:
         what = f"{label} must be names with settings below them, not a list"
         return what, fix
-    is_value = is_scalar and refusal.schema["type"] == "object"
-    if is_value and refusal.is_private:
-        return _literal_secret(refusal)
-    what = f"{label} {_rule(refusal)}"
-    if is_scalar and "string" in str(refusal.schema["type"]):
+    is_value = is_scalar and violation.schema["type"] == "object"
+    if is_value and violation.is_private:
+        return _literal_secret(violation)
+    what = f"{label} {_rule(violation)}"
+    if is_scalar and "string" in str(violation.schema["type"]):
         what = f"{what}, but YAML reads this as {KINDS[type(value)]}"
-        fix = f'put quotes around it, as in {refusal.field}: "..."'
+        fix = f'put quotes around it, as in {violation.field}: "..."'
     return what, fix
 
 
-def _rule(refusal: WordedViolation) -> str:
+def _rule(violation: Violation) -> str:
     """Return what a value must be, if possible in the words of the schema: editors show them."""
-    schema = refusal.schema
-    argument = schema[refusal.keyword]
+    schema = violation.schema
+    argument = schema[violation.keyword]
     if "errorMessage" in schema:
         return str(schema["errorMessage"])
-    match refusal.keyword:
+    match violation.keyword:
         case "pattern":
             return str(schema["patternErrorMessage"])
         case "type":
@@ -228,29 +248,29 @@ def _rule(refusal: WordedViolation) -> str:
             return f"must be {', '.join(argument[:-1])} or {argument[-1]}"
         case "minimum":
             return f"must be at least {argument}"
-    unit = "characters" if refusal.keyword == "maxLength" else "items"
+    unit = "characters" if violation.keyword == "maxLength" else "items"
     return f"must not have more than {argument:,} {unit}"
 
 
-def _literal_secret(refusal: WordedViolation) -> Words:
-    found = _REFERENCE_AS_TEXT.fullmatch(str(refusal.instance))
+def _literal_secret(violation: Violation) -> Words:
+    found = _REFERENCE_AS_TEXT.fullmatch(str(violation.instance))
     if found:
-        return f"{refusal.label} is text, not a reference", f"write {{env: {found[1]}}}"
-    kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
-    return f"{kind} is never written into the file", f"{_fix(refusal)}, and keep the value there"
+        return f"{violation.label} is text, not a reference", f"write {{env: {found[1]}}}"
+    kind = "a secret" if violation.fields[0] == "secret" else "a credential"
+    return f"{kind} is never written into the file", f"{_fix(violation)}, and keep the value there"
 
 
-def _fix(refusal: WordedViolation) -> str:
-    if name := _NAMED_ENTRIES.get(refusal.path[-1:]):
-        if isinstance(refusal.instance, list):
+def _fix(violation: Violation) -> str:
+    if name := _NAMED_ENTRIES.get(violation.path[-1:]):
+        if isinstance(violation.instance, list):
             return f"write `{name}:` instead of `-`, and indent its fields"
         return f"write a name such as `{name}:` below it, indented, and below that its fields"
-    if refusal.is_private and refusal.field != "credentials":
-        name = "secret" if refusal.fields[0] == "secret" else refusal.fields[1]
+    if violation.is_private and violation.field != "credentials":
+        name = "secret" if violation.fields[0] == "secret" else violation.fields[1]
         return f"write {name}: {_REFERENCE}"
-    if not refusal.fields and len(refusal.path) > 1:
+    if not violation.fields and len(violation.path) > 1:
         return "write its fields under it, indented"
-    name = refusal.field or "".join(map(str, refusal.path)) or "version"
+    name = violation.field or "".join(map(str, violation.path)) or "version"
     example = _examples().get(name)
     return f"write {example}" if example else "see `hooksync schema`"
 

@@ -1,13 +1,12 @@
-"""The JSON Schemas that hooksync ships, quick checks made from them, and the errors of a document.
+"""The JSON Schemas that hooksync ships, and quick checks made from them.
 
 The schemas are the source of truth of every format: no code repeats what a schema can express.
 References to secrets are defined once, in the schema of hooks files; other schemas refer to it.
 
 `is_certain_to_fit` makes a type of a schema, and msgspec checks data against the type. This takes
-less than a microsecond a field. If msgspec refuses a file that people write, jsonschema decides:
-`find_errors` returns the errors, if any. For a state or a saved plan, msgspec decides, and only one
-place is reported. No message of these libraries is used, because they quote the data, which may be
-secret.
+less than a microsecond a field. If msgspec refuses a file that people write, jsonschema decides, in
+`config/schema_errors.py`. For a state or a saved plan, msgspec decides, and only one place is
+reported. Its message is not used, because it quotes the data, which may be secret.
 
 The checks are strict: 1.0 is not an integer, and true is not 1.
 """
@@ -17,11 +16,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache, reduce
 from operator import or_
-from typing import Annotated, Any, Literal, NamedTuple, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 import msgspec.json
@@ -32,7 +31,6 @@ from hooksync.core.errors import FileError, InvalidDocument, NewerDocument, Prob
 Schema = Mapping[str, Any]
 SchemaKind = Literal["hooks", "plan", "state", "policy", "notice", "error"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
-DataPath = tuple[str | int, ...]  # names and indexes that lead from the top to a part of the data
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -75,7 +73,7 @@ def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
 
 
 def is_certain_to_fit(kind: SchemaKind, data: object) -> bool:
-    """Whether data certainly fits a packaged schema. False: only `find_errors` can tell.
+    """Whether data certainly fits a packaged schema. False: only jsonschema can tell.
 
     Raises FileError if the installation lacks the schema.
     """
@@ -112,35 +110,6 @@ def quoted(text: object) -> str:
     """Show untrusted text in a message: escaped, so that it cannot control a terminal, and cut."""
     shown = json.dumps(text)
     return shown if len(shown) <= _LONGEST_QUOTE else f'{shown[: _LONGEST_QUOTE - 4]}..."'
-
-
-class Violation(NamedTuple):
-    """One place where data does not fit its schema."""
-
-    keyword: str  # of the schema; "propertyNames" if a rule about names is violated
-    schema: Schema  # the part that holds the keyword
-    path: DataPath  # for "propertyNames", it ends with the name
-    instance: object  # the data at that place; for "propertyNames", the name
-
-    def __repr__(self) -> str:
-        return f"Violation({self.keyword!r}, path={self.path!r})"
-
-
-def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
-    """Find with jsonschema where data does not fit."""
-    # only here: its import takes longer than everything else in reading a small file
-    import jsonschema
-
-    base = jsonschema.Draft202012Validator
-    checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    validator: Any = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
-    for error in validator(schema).iter_errors(data):
-        keyword = error.validator
-        path = tuple(error.absolute_path)
-        if "propertyNames" in error.relative_schema_path:
-            keyword = "propertyNames"
-            path = (*path, error.instance)
-        yield Violation(keyword, error.schema, path, error.instance)
 
 
 @cache

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.config.schema_errors import find_schema_errors
+from hooksync.config.schema_errors import find_schema_errors, find_violations
 from hooksync.config.yaml_loader import Timestamp, YamlList, YamlMap
 from hooksync.core.errors import InvalidDocument
 from hooksync.core.model import SECRET_KINDS
@@ -18,7 +18,6 @@ from hooksync.core.schema import (
     SCHEMA_KINDS,
     SchemaKind,
     check_document,
-    find_errors,
     is_certain_to_fit,
     is_reference,
     read_schema,
@@ -197,7 +196,7 @@ def test_a_hooks_file_without_notes_inside_its_tenancies_needs_no_second_check(
 
 @given(documents)
 def test_a_hooks_file_that_follows_the_schema_has_no_error(document: dict[str, Any]) -> None:
-    assert not list(find_errors(SCHEMA, document))
+    assert not list(find_violations(SCHEMA, document))
 
 
 def assert_agreement(kind: SchemaKind, data: object) -> bool:
@@ -205,7 +204,7 @@ def assert_agreement(kind: SchemaKind, data: object) -> bool:
 
     Plain jsonschema rejects a little less: for it, 1.0 is an integer.
     """
-    fits = not list(find_errors(read_schema(kind), data))
+    fits = not list(find_violations(read_schema(kind), data))
     if is_certain_to_fit(kind, data):
         assert fits
     if fits:

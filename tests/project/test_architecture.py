@@ -30,7 +30,7 @@ LIBRARIES = {
     "urllib3": {"service.connections", "service.http"},
     "filelock": {"~state.local"},
     "yaml": {"config.yaml_loader"},
-    "jsonschema": {"~core.schema"},
+    "jsonschema": {"config.schema_errors"},
     "deepdiff": {"~reconcile.diff"},
     "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},
