@@ -172,7 +172,7 @@ REFUSALS = {
     ),
     "stale plan": Refusal(
         stale_plan,
-        "the plan does not show what would be done now",
+        "the saved plan is stale",
         "create a new plan",
         plan_anew,
         command="apply plan.json",

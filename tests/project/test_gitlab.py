@@ -211,7 +211,7 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
     indexed, moved = sorted(place.box.subscriptions("DEMO"), key=lambda each: each.trigger)
     place.box.remove("DEMO", indexed.id)
     assert project.apply() == {"hooksync:apply": "FAIL"}, project.output
-    assert "the plan does not show what would be done now" in project.output
+    assert "the saved plan is stale" in project.output
     assert [each.id for each in place.box.subscriptions("DEMO")] == [moved.id]
     project.check_out()
     assert project.run("schedule") == {"hooksync:drift": "FAIL"}
