@@ -97,7 +97,7 @@ def prepare(
     policy = hold_to_policy(options, entries, context, probes=options.probes is not False)
     tenancies, more = resolve(entries, context.environ, needs_login=needs_login and bool(entries))
     if policy:
-        tenancies = tuple(replace(each, ceiling=policy.max_unsubscribe) for each in tenancies)
+        tenancies = tuple(replace(tenancy, ceiling=policy.max_unsubscribe) for tenancy in tenancies)
     return Declared(
         tuple(_selected(tenancy, options.targets) for tenancy in tenancies),
         (*document.warnings, *more),
@@ -115,7 +115,7 @@ def _selected_entries(
     entries = declarations.select(document, options.tenancies, options.targets)
     addresses = declarations.addresses(entries)
     if options.targets:
-        addresses = [each for each in addresses if matches_any(each, options.targets)]
+        addresses = [address for address in addresses if matches_any(address, options.targets)]
     declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
     return entries
 
@@ -126,8 +126,8 @@ def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:
         return tenancy
     selected: list[DeclaredSubscription] = []
     others: list[DeclaredSubscription] = []
-    for one in tenancy.subscriptions:
-        (selected if matches_any(one.address, targets) else others).append(one)
+    for subscription in tenancy.subscriptions:
+        (selected if matches_any(subscription.address, targets) else others).append(subscription)
     return replace(tenancy, subscriptions=tuple(selected), not_selected=tuple(others))
 
 

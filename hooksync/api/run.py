@@ -177,7 +177,7 @@ def apply(declared: Declared, shown: Plan | None = None) -> Plan:
     """
     if shown:
         names = {tenancy.name for tenancy in shown.ready_tenancies}
-        tenancies = tuple(one for one in declared.tenancies if one.name in names)
+        tenancies = tuple(tenancy for tenancy in declared.tenancies if tenancy.name in names)
         declared = replace(declared, tenancies=tenancies, receipt=shown)
     with open_run(declared, is_apply=True) as run:
         made = planned_for_apply(declared, run)

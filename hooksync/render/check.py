@@ -76,13 +76,13 @@ def receiver_finding(
 def check_lines(findings: Sequence[Finding], places: Mapping[str, str]) -> Iterator[Line]:
     """Write a check for people. `places`: server and tenant, by the names of the tenancies."""
     width = max((_NARROWEST_SUBJECT, *(len(finding.subject) + 2 for finding in findings)))
-    for name in dict.fromkeys(one.tenancy for one in findings):
+    for name in dict.fromkeys(finding.tenancy for finding in findings):
         if name:
             yield "", printable(f"{name}   {places[name]}")
             yield "", ""
-        for one in findings:
-            if one.tenancy == name:
-                yield from _finding_lines(one, width)
+        for finding in findings:
+            if finding.tenancy == name:
+                yield from _finding_lines(finding, width)
         yield "", ""
     counts = _counts(findings)
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
@@ -90,11 +90,11 @@ def check_lines(findings: Sequence[Finding], places: Mapping[str, str]) -> Itera
     yield "", f"Check: {counts['ok']} ok, {warnings}, {counts['failed']} failed{skipped}."
 
 
-def _finding_lines(one: Finding, width: int) -> Iterator[Line]:
-    text = f"{one.mark:<10}{one.subject:<{width}}{one.detail}"
-    yield _STYLES[one.mark], printable(text)
-    if one.fix:
-        yield "", printable(f"{'':<10}  fix: {one.fix}")
+def _finding_lines(finding: Finding, width: int) -> Iterator[Line]:
+    text = f"{finding.mark:<10}{finding.subject:<{width}}{finding.detail}"
+    yield _STYLES[finding.mark], printable(text)
+    if finding.fix:
+        yield "", printable(f"{'':<10}  fix: {finding.fix}")
 
 
 def check_json(
@@ -120,5 +120,5 @@ def check_json(
 
 
 def _counts(findings: Sequence[Finding]) -> dict[str, int]:
-    counts = Counter(one.mark for one in findings)
+    counts = Counter(finding.mark for finding in findings)
     return {mark: counts[mark] for mark in _STYLES}

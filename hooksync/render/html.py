@@ -53,7 +53,7 @@ def _problems(plan: Plan) -> str:
     """Write a list under each title that has problems."""
     lists = ""
     for title, found in problems_of(plan):
-        items = [f"<li>{_text(each.headline)}<br>fix: {_text(each.fix)}" for each in found]
+        items = [f"<li>{_text(problem.headline)}<br>fix: {_text(problem.fix)}" for problem in found]
         if items:
             lists += f"<h2>{_text(title)}</h2><ul>{''.join(items)}</ul>\n"
     return lists

@@ -79,13 +79,13 @@ def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:
     if not problems:
         return []
     items: list[list[str]] = []
-    for each in problems:
-        item = [f"- {escaped(_cut(each.headline))}"]
-        if each.fix:
-            item.append(f"  fix: {escaped(_cut(each.fix))}")
+    for problem in problems:
+        item = [f"- {escaped(_cut(problem.headline))}"]
+        if problem.fix:
+            item.append(f"  fix: {escaped(_cut(problem.fix))}")
         items.append(item)
     lines, more = _fitted(items, _PROBLEMS_ROOM)
-    return [f"**{title}**", "", *lines, *(f"- {each}" for each in more), ""]
+    return [f"**{title}**", "", *lines, *(f"- {text}" for text in more), ""]
 
 
 def _line(line: Line) -> str:

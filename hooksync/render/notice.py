@@ -150,8 +150,9 @@ def _lines(notice: Mapping[str, Any]) -> Iterator[str]:
     code = f" (exit code {notice['exit_code']})" if notice["exit_code"] else ""
     yield f"hooksync {notice['command']}: {notice['event']}{code}"
     yield from filter(None, [notice["summary"]])
-    for one in notice["tenancies"]:
-        yield f"{one['name']} ({one['where']}): {_counted({one['outcome']: '', **one['counts']})}"
+    for tenancy in notice["tenancies"]:
+        counts = _counted({tenancy["outcome"]: "", **tenancy["counts"]})
+        yield f"{tenancy['name']} ({tenancy['where']}): {counts}"
     if notice["other_tenancies"]:
         yield f"other tenancies: {_counted(notice['other_tenancies'])}"
     for problem in notice["problems"]:

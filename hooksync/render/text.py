@@ -353,7 +353,7 @@ def verification(plan: Plan) -> Iterator[Line]:
     for tenancy in plan.tenancies:
         if tenancy.results().keys() - {"unchanged", "not-attempted"}:
             tried.append(tenancy)
-    right = [one for one in tried if not (one.not_verified or one.differences)]
+    right = [tenancy for tenancy in tried if not (tenancy.not_verified or tenancy.differences)]
     if right:
         which = ""
         if len(right) < len(tried) or plan.not_planned or plan.all_refusals:
