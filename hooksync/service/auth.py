@@ -31,12 +31,8 @@ _PATH = "/api/accesstoken"
 _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # statuses that may mean wrong credentials
 
 
-class _CodeRefused(Exception):
+class _CodeRefused(Rejected):
     """The service refused a one-time code. It may accept the next one."""
-
-    def __init__(self, error: Rejected) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class TokenSession:
@@ -84,7 +80,7 @@ class TokenSession:
         """
         try:
             return self._log_in_once()
-        except _CodeRefused as refused:
+        except _CodeRefused:
             # one second more, because the clock of the service may be a little behind
             seconds = CODE_SECONDS - int(self._caller.context.clock.now()) % CODE_SECONDS + 1
             self._caller.context.terminal.message(
@@ -92,11 +88,8 @@ class TokenSession:
                 f" once: waiting {seconds} seconds for the next code"
             )
             if self._caller.context.clock.wait(self._caller.context.stop, seconds):
-                raise refused.error from None
-        try:
-            return self._log_in_once()
-        except _CodeRefused as refused:
-            raise refused.error from None
+                raise
+        return self._log_in_once()
 
     def _log_in_once(self) -> LogIn:
         """Log in. Raises _CodeRefused if the service refuses the one-time code."""
@@ -131,12 +124,9 @@ class TokenSession:
         }
         request, answer = self._ask("complete-2fa", form)
         fix = f"check the {ref.subject} and this machine's clock"
-        try:
-            log_in = self._read(request, answer, fix)
-        except Rejected as error:
-            if answer.status in _WRONG_CREDENTIALS:
-                raise _CodeRefused(error) from None
-            raise
+        if answer.status in _WRONG_CREDENTIALS:
+            raise _CodeRefused(self._caller.problem(request, answer, fix), answer.status)
+        log_in = self._read(request, answer, fix)
         return replace(log_in, tenant=log_in.tenant or tenant)
 
     def _one_time_code(self, ref: SecretRef) -> str:

@@ -9,16 +9,14 @@ known, the code handles every likely answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from functools import partial
 from urllib.parse import quote
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import (
-    TRIGGER_NAMES,
     DeclaredSubscription,
     HookUrl,
-    LiveSubscription,
     LiveSubscriptions,
     Secret,
     Tenancy,
@@ -94,41 +92,25 @@ class Preservica:
         }
         try:
             live = read_subscriptions(answer.body, declared)
-            self._check_names(self._names_from_service(live))
+            if self._redactor.holds(
+                " ".join(f"{subscription.id} {subscription.trigger}" for subscription in live)
+            ):
+                raise NotUnderstood("an id or a trigger in it contains a secret value")
         except NotUnderstood as error:
             problem = self._caller.problem(request, answer, _NOT_KNOWN, str(error))
             raise ServiceError(problem) from error
         return self._cleaned(live, declared)
 
-    def _names_from_service(self, live: Iterable[LiveSubscription]) -> set[str]:
-        """Return all ids, and the triggers that neither hooksync nor the file knows."""
-        names = {subscription.trigger.wire for subscription in live} - set(TRIGGER_NAMES.values())
-        names -= {subscription.trigger.wire for subscription in self._tenancy.subscriptions}
-        names.update(subscription.id for subscription in live)
-        return names
-
-    def _check_names(self, names: Iterable[str]) -> None:
-        """Raise NotUnderstood if an id or a trigger contains a secret."""
-        if self._redactor.holds(" ".join(names)):
-            raise NotUnderstood("an id or a trigger in it contains a secret value")
-
     def _cleaned(self, live: LiveSubscriptions, declared: Container[str]) -> LiveSubscriptions:
         """Mask secrets in the shown form of URLs that are not declared, so no output holds them."""
-        foreign = [
-            subscription.url.shown
-            for subscription in live
-            if subscription.url.identity not in declared
-        ]
-        if not self._redactor.holds(" ".join(foreign)):  # one search, as few hold a secret
-            return live
+        if not self._redactor.holds(" ".join(subscription.url.shown for subscription in live)):
+            return live  # one search, as few hold a secret
         cleaned = []
         for subscription in live:
-            if subscription.url.identity not in declared and self._redactor.holds(
-                subscription.url.shown
-            ):
-                shown = self._redactor.clean(subscription.url.shown)
-                subscription = replace(subscription, url=HookUrl(shown, subscription.url.full))
-            cleaned.append(subscription)
+            url = subscription.url
+            if url.identity not in declared and self._redactor.holds(url.shown):
+                url = HookUrl(self._redactor.clean(url.shown), url.full)
+            cleaned.append(replace(subscription, url=url))
         return tuple(cleaned)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
