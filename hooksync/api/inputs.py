@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from hooksync.api.options import FileOptions, RunOptions
+from hooksync.api.receipt import open_saved_plan, sealed
 from hooksync.config import declarations
 from hooksync.config.document import read_document
 from hooksync.config.files import read_plan, read_sources
+from hooksync.config.policy import Policy, read_policy
 from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, Refused
+from hooksync.core.git import find_commit
 from hooksync.core.model import (
     DeclaredSubscription,
     Location,
@@ -25,10 +27,8 @@ from hooksync.core.output import Format, escaped
 from hooksync.core.record import Record, replace
 from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.reconcile.plan import Plan
+from hooksync.render.renderers import RENDERERS
 from hooksync.state.store import state_place
-
-if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
-    from hooksync.config.policy import Policy
 
 
 class Declared(Record, frozen=True):
@@ -56,9 +56,6 @@ class Declared(Record, frozen=True):
 
     def sealed(self, plan: Plan, *, is_signed: bool = True) -> Plan:
         """Add to a plan its commit, its digests and, if a key is set, its signature."""
-        from hooksync.api.receipt import sealed  # only here: a plan as text has none of it
-        from hooksync.core.git import find_commit
-
         key = plan_key(self.context.environ.get(KEY_VARIABLE)) if is_signed else None
         commit = find_commit(self.options.files[0], self.context.environ)
         return sealed(replace(plan, commit=commit), key)
@@ -68,8 +65,6 @@ class Declared(Record, frozen=True):
 
         Raises FileError if the JSON of a plan would contain a secret.
         """
-        from hooksync.render.renderers import RENDERERS  # only here: the commands write it
-
         output = self.context.output
         text = RENDERERS[form](plan, shows_kept=shows_kept)
         if form != "json":
@@ -138,8 +133,6 @@ def prepare_saved(
 
     Raises Refused or FileError, before any call, if the saved plan cannot be trusted.
     """
-    from hooksync.api.receipt import open_saved_plan  # only here: most runs have no saved plan
-
     receipt, refusal = open_saved_plan(read_plan(path, "apply"), path, max_age, context)
     if refusal:
         raise Refused(refusal)
@@ -186,8 +179,6 @@ def hold_to_policy(
     policy = None
     breaches = [] if options.allows_commands else [*command_problems(entries)]
     if options.policy:
-        from hooksync.config.policy import read_policy  # only here: many runs have none
-
         policy = read_policy(options.policy)
         breaches = [*policy.breaches(entries, context.environ, found_credentials(context.environ))]
         if probes is not None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from hooksync.core.clock import rfc3339
+from hooksync.core.context import Context
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, shortened
 from hooksync.core.model import NO_VALUE, Notes
 from hooksync.core.record import UNSET, ValidationError, convert, read_shown, replace
@@ -25,9 +26,6 @@ from hooksync.reconcile.diff import compare
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
 from hooksync.render.json_text import canonical, digest
 from hooksync.render.text import step_fields
-
-if TYPE_CHECKING:
-    from hooksync.core.context import Context
 
 PLAN_FORMAT = "hooksync.plan/1"
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise

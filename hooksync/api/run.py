@@ -11,14 +11,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from secrets import token_hex
 from threading import Event
-from typing import TYPE_CHECKING
 
 from hooksync.api.adopt import Adoption, adopt
 from hooksync.api.inputs import Declared, prepare
 from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
+from hooksync.api.receipt import check_against
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
@@ -35,6 +36,7 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
 from hooksync.core.signing import KEY_VARIABLE, plan_key
+from hooksync.reconcile.apply import apply_plans
 from hooksync.reconcile.plan import (
     Plan,
     Selection,
@@ -46,10 +48,6 @@ from hooksync.reconcile.plan import (
 from hooksync.reconcile.probing import ask_receivers
 from hooksync.reconcile.refusals import step_warnings
 from hooksync.reconcile.run import Run
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 __all__ = [
     "Adoption",
@@ -201,8 +199,6 @@ def planned_for_apply(declared: Declared, run: Run) -> Plan:
             tenancy = replace(tenancy, errors=error.problems)
         tenancies.append(tenancy)
     if declared.receipt:
-        from hooksync.api.receipt import check_against  # only here: most runs have no receipt
-
         key = plan_key(declared.context.environ.get(KEY_VARIABLE))
         tenancies = [*check_against(declared.receipt, tenancies, key)]
     return _with_tenancies(declared, run, _without_tenancies(declared, run), tenancies)
@@ -220,8 +216,6 @@ def applied(declared: Declared, run: Run, plan: Plan) -> Plan:
     if plan.refusals or run.context.stop.is_set():
         tenancies = [*map(not_begun, plan.tenancies)]
     else:
-        from hooksync.reconcile.apply import apply_plans  # only here: `plan` does not need it
-
         tenancies = apply_plans(plan.tenancies, run, run.open_journal())
     errors: list[Problem] = []
     for error in run.failures:

@@ -39,8 +39,11 @@ from hooksync.core.output import Format
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
+from hooksync.receivers.events import send_notice
 from hooksync.reconcile.plan import Plan, completed
+from hooksync.render.metrics import LAST_SUCCESS, metrics_text
 from hooksync.render.notice import NoticeForm, RunSummary
+from hooksync.render.renderers import plan_json
 from hooksync.render.text import plain, plan_lines, question, report_lines
 from hooksync.state.store import state_place
 
@@ -241,8 +244,6 @@ def _show_result(done: Plan, options: ApplyOptions, context: Context, told: set[
     Returns the result with a code that also says whether this failed.
     """
     if options.report:  # first, so that it is written even if standard output fails
-        from hooksync.render.renderers import plan_json  # only here: most runs write no report
-
         done = _written(
             partial(context.output.write_file, options.report, plan_json(done)), done, context
         )
@@ -285,8 +286,6 @@ def _notice_url(options: WatchedOptions, context: Context) -> Secret | None:
 
 
 def _notify(summary: RunSummary, options: WatchedOptions, url: Secret, context: Context) -> None:
-    from hooksync.receivers.events import send_notice
-
     body = context.output.safe(
         json.dumps(summary.payload(options.notify_as), ensure_ascii=False), "json"
     )
@@ -299,8 +298,6 @@ def _notify(summary: RunSummary, options: WatchedOptions, url: Secret, context: 
 
 def _write_metrics(summary: RunSummary, path: str, context: Context) -> None:
     """Replace the metrics of the last run, but keep its last success if this run failed."""
-    from hooksync.render.metrics import LAST_SUCCESS, metrics_text
-
     before = None
     with suppress(OSError, ValueError):  # no file yet, or not one of hooksync
         text = read_file(path, _MOST_METRICS).decode()
