@@ -152,8 +152,9 @@ def read_files(options: FileOptions, context: Context) -> declarations.Document:
     Raises FileError with every problem.
     """
     sources = read_sources(options.files, context.stdin)
-    context.output.public += [source.data for source in sources]
-    return read_document(sources)
+    document = read_document(sources)
+    context.output.public += document.texts
+    return document
 
 
 def mask_url_variables(

@@ -68,6 +68,8 @@ class TenancyDeclaration(Record, frozen=True):
     # all files together, both describe the file that `location` names
     has_settings: bool = True
     has_subscriptions: bool = True
+    files: tuple[str, ...] = ()  # that declare a part of it, or whose defaults it takes
+    variable: str = ""  # the value of ${TENANCY}, if a text of the tenancy contains it
 
 
 class Document(Record, frozen=True):
@@ -75,6 +77,7 @@ class Document(Record, frozen=True):
 
     tenancies: tuple[TenancyDeclaration, ...]
     warnings: tuple[Problem, ...] = ()
+    texts: tuple[bytes, ...] = ()  # of all files, with those whose defaults apply
 
 
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:

@@ -1,14 +1,16 @@
 """Read hooks files into one document, check it without the environment, report all problems.
 
-The caller has loaded the files: this module reads only the packaged schema from disk. Rules about
-one subscription and its defaults are checked while its file is read. Rules that compare
-subscriptions, tenancies or files are checked after all files were read.
+The caller has loaded the files. This module reads only the packaged schema, and the files whose
+defaults other files take. Rules about one subscription and its defaults are checked while its file
+is read. Rules that compare subscriptions, tenancies or files are checked after all files were read.
 """
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from hooksync.config.declarations import (
     Document,
@@ -17,45 +19,39 @@ from hooksync.config.declarations import (
     TemplateAt,
     TenancyDeclaration,
 )
-from hooksync.config.files import Source
+from hooksync.config.files import Source, follow_links, read_defaults
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import check_entries
-from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, read_yaml
+from hooksync.config.yaml_loader import YamlList, YamlMap, read_yaml
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
 from hooksync.core.schema import is_certain_to_fit, read_schema
-from hooksync.core.template import parse_template
+from hooksync.core.template import fill_in, parse_template
 from hooksync.core.urls import prefix_fault
 
 Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
+Triggers = Mapping[str, model.Trigger]  # the known ones by name
 
+_ADD_URL = "write url: https://fn.example.net/api/hook, here or in the default subscription"
 _ADD_TRIGGER = "add trigger: INDEXED (or a different one), here or under defaults"
 _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
 # a message lists at most so many names, and compares no more: to compare thousands takes seconds
 _MOST_LISTED = 100
 
 
-def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Document:
+def read_document(
+    sources: Sequence[Source],
+    judges: Sequence[Judge] = (),
+    read: Callable[[str], Source] = read_defaults,
+) -> Document:
     """Read hooks files together.
 
-    `judges` find further problems. Raises FileError with every problem, in the order of the files.
+    `judges` find further problems; `read` reads a file whose defaults a different file takes.
+    Raises FileError with every problem, in the order of the files.
     """
-    problems: list[Problem] = []
-    files = []
-    for source in sources:
-        try:
-            files.append(_parse(source))
-        except FileError as error:
-            problems += error.problems
-    if problems:
-        raise FileError(*_in_order(problems, sources))
-    triggers = _known_triggers(files)
-    parts: list[TenancyDeclaration] = []
-    for source, data in zip(sources, files, strict=True):
-        reader = _FileReader(source, data, triggers)
-        parts += reader.read()
-        problems += reader.problems
+    files = _Files(sources, read)
+    parts, problems = _read_parts(files)
     tenancies = _merged(parts, problems)
     faults, warnings = check_entries(tenancies)
     problems += faults
@@ -65,7 +61,67 @@ def read_document(sources: Sequence[Source], judges: Sequence[Judge] = ()) -> Do
         problems += find(tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
-    return Document(tenancies, tuple(_in_order(warnings, sources)))
+    texts = tuple(source.data for source in files.sources)
+    return Document(tenancies, tuple(_in_order(warnings, sources)), texts)
+
+
+class _HooksFile(NamedTuple):
+    """The tenancies of one file, and the defaults that it takes."""
+
+    tenancies: YamlMap
+    defaults: YamlMap
+    names: tuple[str, ...]  # of the file; then, if there is one, of the file with its defaults
+
+
+class _Files:
+    """The parsed hooks files of a run. Raises FileError with what breaks YAML or the schema."""
+
+    def __init__(self, sources: Sequence[Source], read: Callable[[str], Source]) -> None:
+        self.sources: list[Source] = []  # also those of defaults
+        self._read = read
+        self._problems: list[Problem] = []
+        self._parsed: dict[str, YamlMap | None] = {}  # by path; None: it has problems
+        parsed = [(source.name, self._parse(source)) for source in sources]
+        self.files = [self._with_defaults(name, data) for name, data in parsed if data is not None]
+        if self._problems:
+            raise FileError(*_in_order(self._problems, sources))
+
+    def all_data(self) -> list[YamlMap]:
+        """Return the content of all files."""
+        return [data for data in self._parsed.values() if data is not None]
+
+    def _parse(self, source: Source) -> YamlMap | None:
+        self.sources.append(source)
+        data = None
+        try:
+            data = _parse(source)
+        except FileError as error:
+            self._problems += error.problems
+        self._parsed[follow_links(source.name)] = data
+        return data
+
+    def _with_defaults(self, name: str, data: YamlMap) -> _HooksFile:
+        """Find the defaults of a file. If that is impossible, a problem is noted."""
+        tenancies = data.get("tenancies", YamlMap())
+        defaults = data.get("defaults", YamlMap())
+        if isinstance(defaults, YamlMap):
+            return _HooksFile(tenancies, defaults, (name,))
+        where = data.value_place("defaults")
+        path = os.path.join(os.path.dirname(name), defaults)
+        identity = follow_links(path)
+        try:
+            if identity not in self._parsed:
+                self._parse(self._read(path))
+        except FileError as error:
+            self._problems += [replace(problem, where=where) for problem in error.problems]
+            return _HooksFile(tenancies, YamlMap(), (name,))
+        other = self._parsed[identity]
+        found = other.get("defaults") if other else YamlMap()
+        if not isinstance(found, YamlMap):
+            fix = "name a hooks file that contains the values of its `defaults`"
+            self._problems.append(Problem(f"{path} has no defaults of its own", fix, where))
+            found = YamlMap()
+        return _HooksFile(tenancies, found, (name, path))
 
 
 def _parse(source: Source) -> YamlMap:
@@ -87,12 +143,50 @@ def _parse(source: Source) -> YamlMap:
     return data
 
 
-def _known_triggers(files: Iterable[YamlMap]) -> Mapping[str, model.Trigger]:
+def _known_triggers(files: Iterable[YamlMap]) -> Triggers:
     """Map each known name to its trigger."""
     names = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
     for data in files:
         names += sorted(data.get("extra_triggers", []))
     return {name: model.Trigger.named(name) for name in names}
+
+
+def _read_parts(files: _Files) -> tuple[list[TenancyDeclaration], list[Problem]]:
+    """Read what each file declares of each tenancy, and note the problems."""
+    triggers = _known_triggers(files.all_data())
+    problems: list[Problem] = []
+    for data in files.all_data():  # the defaults, even if no tenancy takes them
+        defaults = data.get("defaults")
+        if isinstance(defaults, YamlMap):
+            reader = _PartReader("defaults", defaults, triggers, problems)
+            reader.settings(defaults)
+            reader.triggers(defaults)
+    settled: set[str] = set()
+    for file in files.files:
+        settled.update(name for name, fields in file.tenancies.items() if _has_settings(fields))
+    parts = []
+    for file in files.files:
+        for name, fields in file.tenancies.items():
+            reader = _PartReader(name, file.defaults, triggers, problems)
+            takes_defaults = _has_settings(fields) or name not in settled
+            parts.append(reader.read(file, takes_defaults=takes_defaults))
+    problems += _same_variable_problems(parts)
+    return parts, problems
+
+
+def _same_variable_problems(parts: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
+    """Refuse two tenancies with one `${TENANCY}`: they would share secrets."""
+    seen: dict[str, TenancyDeclaration] = {}
+    for part in parts:
+        first = seen.setdefault(part.variable, part)
+        if part.variable and first.name != part.name:
+            what = f'"{first.name}" and "{part.name}" have the same ${{TENANCY}}, {part.variable}'
+            yield _twice(what, "rename one of the two", part.location, first.location)
+
+
+def _has_settings(fields: YamlMap) -> bool:
+    """Whether a tenancy has more in a file than subscriptions and notes."""
+    return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
 
 
 def _missing_part_problems(
@@ -137,11 +231,13 @@ def _merged(
         declared: dict[str, SubscriptionDeclaration] = {}
         for entry in [entry for part in of_one for entry in part.subscriptions]:
             first = declared.setdefault(entry.name, entry)
-            if first is not entry:
+            if first.location != entry.location:  # two parts may take one default subscription
                 what = f'subscription "{entry.name}" is declared twice'
                 fix = "rename one of the two, or remove it"
                 problems.append(_twice(what, fix, entry.location, first.location))
-        tenancies.append(replace(main, subscriptions=tuple(declared.values())))
+        files = dict.fromkeys(file for part in of_one for file in part.files)
+        subscriptions = tuple(declared.values())
+        tenancies.append(replace(main, subscriptions=subscriptions, files=tuple(files)))
     return tuple(tenancies)
 
 
@@ -165,40 +261,47 @@ def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> 
     return Problem(f"{what}; the other place is {other}", fix, here)
 
 
-class _FileReader:
-    """Reads one hooks file that fits the schema. It notes the problems that it finds."""
+class _PartReader:
+    """Reads what one file, which fits the schema, says about one tenancy."""
 
     def __init__(
-        self, source: Source, data: YamlMap, triggers: Mapping[str, model.Trigger]
+        self, name: str, defaults: YamlMap, triggers: Triggers, problems: list[Problem]
     ) -> None:
-        """`triggers`: the known ones by name."""
-        self.problems: list[Problem] = []
-        self._file = source.name
-        self._folder = source.folder
+        """`problems`: where the reader notes the problems that it finds."""
+        self._name = name
+        self._variable = name.upper().replace("-", "_")  # the value of ${TENANCY}
+        self._uses_variable = False
+        self._defaults = defaults
         self._known_triggers = triggers
-        self._tenancies: YamlMap = data.get("tenancies", YamlMap())
-        self._defaults: YamlMap = data.get("defaults", YamlMap())
+        self._problems = problems
 
-    def read(self) -> list[TenancyDeclaration]:
-        """Read what the file says of each tenancy."""
-        self._settings(self._defaults)  # notes problems of defaults, even if no tenancy uses them
-        self._default_triggers = self._triggers(self._defaults)
-        return [self._part(self._tenancies, name) for name in self._tenancies]
+    def read(self, file: _HooksFile, *, takes_defaults: bool) -> TenancyDeclaration:
+        """Read everything.
 
-    def _part(self, tenancies: YamlMap, name: str) -> TenancyDeclaration:
-        fields = tenancies[name]
-        has_settings = any(key != "subscriptions" and not key.startswith("x-") for key in fields)
-        entries = fields.get("subscriptions", YamlMap())
-        read = (self._subscription(entries, entry) for entry in entries)
-        subscriptions = tuple(filter(None, read))
-        where = self._at(tenancies.key_mark(name))
-        settings = self._settings(fields.filled_up(self._defaults))
+        `takes_defaults`: whether default subscriptions are subscriptions of this part.
+        """
+        fields = file.tenancies[self._name]
+        common = self._defaults.get("subscriptions", YamlMap()) if takes_defaults else YamlMap()
+        entries = fields.get("subscriptions", YamlMap()).filled_up(common)
+        subscriptions = []
+        for name in entries:
+            base = common.get(name, YamlMap())
+            subscription = self._subscription(name, entries.key_place(name), entries[name], base)
+            if subscription:
+                subscriptions.append(subscription)
         return TenancyDeclaration(
-            name, settings, subscriptions, where, has_settings, "subscriptions" in fields
+            self._name,
+            self.settings(fields.filled_up(self._defaults)),
+            tuple(subscriptions),
+            file.tenancies.key_place(self._name),
+            has_settings=_has_settings(fields),
+            has_subscriptions="subscriptions" in fields or bool(common),
+            files=file.names,
+            variable=self._variable if self._uses_variable else "",
         )
 
-    def _settings(self, fields: YamlMap) -> Settings:
-        """Read the settings of a tenancy. A setting that is left out gets its default."""
+    def settings(self, fields: YamlMap) -> Settings:
+        """Read the settings. A setting that is left out gets its default."""
         settings = given_fields(model.PlainSettings, fields)
         for name in ("owns", "protect"):
             prefixes = fields.get(name)
@@ -218,25 +321,29 @@ class _FileReader:
 
     def _are_prefixes(self, prefixes: YamlList) -> bool:
         """Whether all items are valid prefixes of URLs. A problem is noted for each other one."""
-        before = len(self.problems)
-        for prefix, mark in zip(prefixes, prefixes.places, strict=True):
+        before = len(self._problems)
+        for prefix, where in zip(prefixes, prefixes.places, strict=True):
             if fault := prefix_fault(prefix):
                 fix = "write a URL such as https://fn.example.net/api"
-                self._note(f"this prefix {fault}", fix, mark)
-        return len(self.problems) == before
+                self._note(f"this prefix {fault}", fix, where)
+        return len(self._problems) == before
 
-    def _subscription(self, subscriptions: YamlMap, name: str) -> SubscriptionDeclaration | None:
-        own = subscriptions[name]
-        fields = own.filled_up(self._defaults)
-        mark = subscriptions.key_mark(name)
-        triggers = self._triggers(own)
+    def _subscription(
+        self, name: str, where: model.Location, own: YamlMap, base: YamlMap
+    ) -> SubscriptionDeclaration | None:
+        """Read a subscription. `base`: the default subscription of its name; empty: none."""
+        fields = own.filled_up(base, self._defaults)
+        triggers = None
+        for layer in (own, base, self._defaults):
+            if triggers is None:
+                triggers = self.triggers(layer)
         if triggers is None:
-            triggers = self._default_triggers
-        if triggers is None:
-            self._note(f'"{name}" has no trigger', _ADD_TRIGGER, mark)
+            self._note(f'"{name}" has no trigger', _ADD_TRIGGER, where)
         if "secret" not in fields:
-            self._note(f'"{name}" has no secret', _ADD_REFERENCE, mark)
+            self._note(f'"{name}" has no secret', _ADD_REFERENCE, where)
             return None
+        if "url" not in fields:
+            self._note(f'"{name}" has no url', _ADD_URL, where)
         url = self._text(fields, "url")
         if url is None:
             return None
@@ -244,7 +351,7 @@ class _FileReader:
         plain = given_fields(model.PlainFields, fields)
         adopted = fields.get("adopt", ())
         plain["adopt"] = (adopted,) if isinstance(adopted, str) else tuple(adopted)
-        return SubscriptionDeclaration(name, url, triggers or (), secret, self._at(mark), **plain)
+        return SubscriptionDeclaration(name, url, triggers or (), secret, where, **plain)
 
     def _text(self, fields: YamlMap, key: str) -> TemplateAt | None:
         """Read a text that may hold `${NAME}`.
@@ -253,46 +360,55 @@ class _FileReader:
         """
         if key not in fields:
             return None
-        mark = fields.value_mark(key)
+        where = fields.value_place(key)
         try:
-            return TemplateAt(parse_template(fields[key]), self._at(mark))
+            return TemplateAt(parse_template(self._filled_in(fields[key])), where)
         except ValueError as error:
-            self._note(f"{key} has {error}", "write ${NAME}, or $$ for a dollar", mark)
+            self._note(f"{key} has {error}", "write ${NAME}, or $$ for a dollar", where)
             return None
 
     def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef:
-        where = self._at(fields.value_mark(key))
-        return model.SecretRef.read(fields[key], where, noun, self._folder)
+        where = fields.value_place(key)
+        ((kind, value),) = fields[key].items()
+        if kind != "command":
+            value = self._filled_in(value)
+        if kind == "env" and not value.isidentifier():
+            what = f'the tenancy "{self._name}" makes this {value}, which is no variable name'
+            self._note(what, "rename the tenancy, or name the variable here", where)
+        return model.SecretRef.read({kind: value}, where, noun, os.path.dirname(where.file))
 
-    def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
+    def _filled_in(self, text: str) -> str:
+        """Fill in the name of the tenancy."""
+        self._uses_variable |= "${TENANCY}" in text
+        return fill_in(text, {"tenancy": self._name, "TENANCY": self._variable})
+
+    def triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
         """Read `trigger` or `triggers`. Returns None if neither is given."""
         if "trigger" in fields and "triggers" in fields:
-            mark = fields.key_mark("triggers")
-            self._note("both trigger and triggers are given", "keep one of the two", mark)
+            where = fields.key_place("triggers")
+            self._note("both trigger and triggers are given", "keep one of the two", where)
         if "trigger" in fields:
-            written = [(fields["trigger"], fields.value_mark("trigger"))]
+            written = [(fields["trigger"], fields.value_place("trigger"))]
         elif "triggers" in fields:
             written = list(zip(fields["triggers"], fields["triggers"].places, strict=True))
         else:
             return None
         known_triggers = self._known_triggers
         triggers: list[model.Trigger] = []
-        for name, mark in written:
+        for name, where in written:
             trigger = model.Trigger.named(name)
             if name not in known_triggers:
-                self._note(f'unknown trigger "{name}"', _trigger_advice(name, known_triggers), mark)
+                advice = _trigger_advice(name, known_triggers)
+                self._note(f'unknown trigger "{name}"', advice, where)
             elif trigger in triggers:
                 what = f'trigger "{trigger.short}" is listed twice'
-                self._note(what, "keep one of the two", mark)
+                self._note(what, "keep one of the two", where)
             else:
                 triggers.append(trigger)
         return tuple(triggers)
 
-    def _at(self, mark: Mark) -> model.Location:
-        return model.Location(self._file, *mark)
-
-    def _note(self, what: str, fix: str, mark: Mark) -> None:
-        self.problems.append(Problem(what, fix, self._at(mark)))
+    def _note(self, what: str, fix: str, where: model.Location) -> None:
+        self._problems.append(Problem(what, fix, where))
 
 
 def _trigger_advice(name: str, known: Mapping[str, model.Trigger]) -> str:

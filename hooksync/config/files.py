@@ -38,7 +38,6 @@ class Source(Record, frozen=True):
     HIDDEN = ("data",)
 
     name: str  # as the user named it; "<stdin>" for standard input
-    folder: str  # relative paths in the file start here; "" is the current folder
     data: bytes
 
 
@@ -220,7 +219,13 @@ def _read_source(path: str, stdin: BinaryIO) -> Source:
         " large one over several files"
     )
     data = _read(path, "file", MOST_BYTES, fix, stdin)
-    return Source(STDIN, "", data) if path == "-" else Source(path, os.path.dirname(path), data)
+    return Source(STDIN if path == "-" else path, data)
+
+
+def read_defaults(path: str) -> Source:
+    """Read the hooks file whose defaults a different file takes. Raises FileError."""
+    fix = "name a hooks file with `defaults`; a relative path starts at the folder of this file"
+    return Source(path, _read(path, "file", MOST_BYTES, fix))
 
 
 def _read(path: str, noun: str, most: int, fix: str, stdin: BinaryIO | None = None) -> bytes:

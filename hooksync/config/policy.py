@@ -209,7 +209,7 @@ def read_policy(path: str) -> Policy:
         problems += find_schema_errors(data, path, read_schema("policy"))
     if problems:
         raise FileError(*problems)
-    lines = {name: data.key_mark(name)[0] for name in data}
+    lines = {name: data.key_place(name).line for name in data}
     given: dict[str, Any] = dict(data)
     for name, value in data.items():
         if isinstance(value, list):

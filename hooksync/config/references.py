@@ -120,7 +120,7 @@ def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Prob
     yield from _path_problems(use.ref for use in uses if use.ref and use.ref.kind == "file")
     for use in uses:
         not_shown = credentials if use.ref is None else secrets
-        if is_own(use.name):
+        if is_own(use.name) or use.name.lower() == "tenancy":
             what = f"the variable {use.name} is for hooksync itself, which sends it nowhere"
             yield Problem(what, "use a variable with a different name", use.where)
         elif use.role != "secret" and use.name in not_shown:

@@ -24,7 +24,6 @@ from hooksync.config.yaml_loader import (
     PRIVATE,
     QUOTABLE_KEY,
     QUOTABLE_NAME,
-    Mark,
     YamlList,
     YamlMap,
 )
@@ -55,7 +54,7 @@ _TYPE_NAMES = {
     "boolean": "true or false",
     "integer": "a whole number",
 }
-_NO_DEFAULTS = ("url", "adopt", "enabled", "server", "tenant", "credentials")
+_NO_DEFAULTS = ("url", "adopt", "enabled", "server", "tenant")
 
 
 def find_schema_errors(data: YamlMap, file: str, schema: Schema) -> tuple[Problem, ...]:
@@ -67,26 +66,26 @@ def _schema_errors(data: YamlMap, file: str, schema: Schema) -> Iterator[Problem
     for violation in find_violations(schema, data):
         if violation.keyword == "additionalProperties":
             for key in violation.unknown_keys:
-                where = Location(file, *_mark_at(data, (*violation.path, key), of_key=True))
+                where = _place_of(data, file, (*violation.path, key), of_key=True)
                 yield Problem(*_word_unknown_key(violation, key), where)
         else:
             of_key = violation.keyword in ("propertyNames", "required")
-            where = Location(file, *_mark_at(data, violation.path, of_key=of_key))
+            where = _place_of(data, file, violation.path, of_key=of_key)
             yield Problem(*_word_violation(violation), where)
 
 
-def _mark_at(data: YamlMap, path: DataPath, *, of_key: bool = False) -> Mark:
+def _place_of(data: YamlMap, file: str, path: DataPath, *, of_key: bool = False) -> Location:
     """Return where the value at the end of a path is written, or with `of_key` its key."""
     node: object = data
-    mark = (1, 1)
+    place = Location(file, 1, 1)
     for step in path:
         if isinstance(node, YamlMap) and isinstance(step, str):
-            mark = node.key_mark(step) if of_key else node.value_mark(step)
+            place = node.key_place(step) if of_key else node.value_place(step)
             node = node[step]
         elif isinstance(node, YamlList) and isinstance(step, int):
-            mark = node.places[step]
+            place = node.places[step]
             node = node[step]
-    return mark
+    return place
 
 
 class Violation(NamedTuple):
@@ -107,13 +106,13 @@ class Violation(NamedTuple):
         The indexes of lists are left out: for ("tenancies", "prod", "limits", "unsubscribe"), these
         are ("limits", "unsubscribe").
         """
-        path = self.path
-        depth = 0
-        if path[:1] == ("defaults",):
-            depth = 1
-        elif path[:1] == ("tenancies",) and len(path) > 1:
-            depth = 4 if path[2:3] == ("subscriptions",) and len(path) > 3 else 2
-        return tuple(step for step in path[depth:] if isinstance(step, str))
+        first = self.path[0] if self.path else ""
+        depth = {"defaults": 1, "tenancies": 2}.get(str(first), 0)
+        if len(self.path) < depth:
+            depth = 0
+        elif self.path[depth : depth + 1] == ("subscriptions",) and len(self.path) > depth + 1:
+            depth += 2
+        return tuple(step for step in self.path[depth:] if isinstance(step, str))
 
     @property
     def field(self) -> str:
@@ -126,7 +125,7 @@ class Violation(NamedTuple):
         if self.fields:
             of_list = "an item of " if isinstance(self.path[-1], int) else ""
             return of_list + ".".join(self.fields)
-        kinds = {0: "the top level", 1: "defaults", 2: "tenancy", 4: "subscription"}
+        kinds = ("the top level", "defaults", "tenancy", "subscription", "subscription")
         kind = kinds[len(self.path)]
         is_named = len(self.path) > 1 and QUOTABLE_NAME.fullmatch(str(self.path[-1]))
         return f'{kind} "{self.path[-1]}"' if is_named else kind
@@ -201,10 +200,8 @@ def _own_words(violation: Violation) -> Words | None:
             named = f'"{name}"' if _NEARLY_A_NAME.fullmatch(name) else "this"
             what = f"{named} is not a valid name"
             return what, f"use letters, digits, - and _ only, and at most {most} of them"
-        case "required" if not violation.path:
-            return "version is missing", "write `version: 1`"
         case "required":
-            return f"{label} has no url", f"write {_examples()['url']}"
+            return "version is missing", "write `version: 1`"
         case "maxProperties":
             return f"{label} names more than one place", "keep one of them"
         case "minLength" | "minItems" | "minProperties":

@@ -26,8 +26,7 @@ from hooksync.core.record import Record, replace
 
 has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
 
-Mark = tuple[int, int]  # line and column, 1-based
-Place = tuple[int, int, int, int]  # line and column of a key, then those of its value
+Place = tuple[Location, Location]  # of a key, and of its value
 # one of yaml.events; all events of the parsers have a mark, but the type stubs say otherwise
 Event = Any
 
@@ -77,13 +76,13 @@ class YamlMap(dict[str, Any]):
         self[key] = value
         self.places[key] = place
 
-    def key_mark(self, key: str) -> Mark:
+    def key_place(self, key: str) -> Location:
         """Return where a key is written; for a merged key, in the mapping that it came from."""
-        return self.places[key][:2]
+        return self.places[key][0]
 
-    def value_mark(self, key: str) -> Mark:
+    def value_place(self, key: str) -> Location:
         """Return where the value of a key is written; for an alias, where the alias is."""
-        return self.places[key][2:]
+        return self.places[key][1]
 
     def fill_up(self, other: YamlMap) -> None:
         """Add the keys of a different mapping that this one does not have."""
@@ -91,11 +90,11 @@ class YamlMap(dict[str, Any]):
             if key not in self:
                 self.add(key, value, other.places[key])
 
-    def filled_up(self, other: YamlMap) -> YamlMap:
-        """Return a copy that also has those keys of a different mapping that this one lacks."""
+    def filled_up(self, *others: YamlMap) -> YamlMap:
+        """Return a copy that also has the keys of other mappings; the earliest mapping wins."""
         copy = YamlMap()
-        copy.fill_up(self)
-        copy.fill_up(other)
+        for mapping in (self, *others):
+            copy.fill_up(mapping)
         return copy
 
     def __repr__(self) -> str:
@@ -110,7 +109,7 @@ class YamlList(list[Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: list[Mark] = []  # where each item is written
+        self.places: list[Location] = []  # where each item is written
 
     def __repr__(self) -> str:
         return "YamlList(...)"
@@ -186,7 +185,10 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
         return Problem(what, "indent with spaces only", replace(where, column=tab + 1))
     if start and line.startswith("${", start - 1):
         what = "`${` is not allowed between braces or brackets without quotes"
-        fix = "write the name of a variable alone, as in secret: {env: NAME}; quote other texts"
+        fix = (
+            "write the name of a variable alone, as in secret: {env: NAME}; put other texts between"
+            ' quotes, as in {env: "${TENANCY}_SECRET"}'
+        )
         return Problem(what, fix, replace(where, column=start))
     fix = "look at this line and the one above: indentation, quotes, `: `"
     return Problem("not valid YAML", fix, where)
@@ -210,10 +212,11 @@ def _open_quotation(file: str, text: str, error: Any) -> Problem | None:
     if not isinstance(last, events.ScalarEvent) or not _is_quote(text, last.start_mark):
         return None
     end: Any = last.end_mark
-    if end.line + 1 == _mark(last)[0]:
+    where = _place(file, last)
+    if end.line + 1 == where.line:
         return None
     what = f"the text that begins at this quotation mark ends at {end.line + 1}:{end.column}"
-    return Problem(what, "close it on its own line", Location(file, *_mark(last)))
+    return Problem(what, "close it on its own line", where)
 
 
 class _Reader:
@@ -238,7 +241,7 @@ class _Reader:
         if isinstance(self._next(), events.DocumentStartEvent):
             event = self._next()
             node = self._read(event)
-            where = Location(self.file, *_mark(event))
+            where = _place(self.file, event)
             self._next()  # the end of the document
             event = self._next()
             if not isinstance(event, events.StreamEndEvent):
@@ -295,7 +298,7 @@ class _Reader:
         event = self._next()
         while not isinstance(event, events.SequenceEndEvent):
             node.append(self._read(event))
-            node.places.append(_mark(event))
+            node.places.append(_place(self.file, event))
             event = self._next()
         return node
 
@@ -311,7 +314,9 @@ class _Reader:
             if key == "<<" and merge is None:
                 merge = value, event
             elif isinstance(key, str) and key != "<<" and key not in node:
-                node.add(intern(key), value, _mark(key_event) + _mark(event))
+                node.add(
+                    intern(key), value, (_place(self.file, key_event), _place(self.file, event))
+                )
             else:
                 self._refuse_key(node, key, key_event)
             key_event = self._next()
@@ -357,8 +362,8 @@ class _Reader:
             is_private = any(name in self._path[:-1] for name in (None, *PRIVATE))
             is_quotable = key in _PRIVATE_FIELDS if is_private else QUOTABLE_NAME.fullmatch(key)
             name = f' "{key}"' if is_quotable else ""
-            line, column = node.key_mark(key)
-            what = f"duplicate key{name}, first at {line}:{column}"
+            first = node.key_place(key)
+            what = f"duplicate key{name}, first at {first.line}:{first.column}"
             fix = "keep one of the two"
         elif isinstance(key, YamlMap | YamlList):
             what = "a mapping or list cannot be a key"
@@ -372,7 +377,7 @@ class _Reader:
         self._add_problem(event, what, fix)
 
     def _add_problem(self, event: Event, what: str, fix: str) -> None:
-        self.problems.append(Problem(what, fix, Location(self.file, *_mark(event))))
+        self.problems.append(Problem(what, fix, _place(self.file, event)))
         if len(self.problems) >= _MOST_PROBLEMS:
             raise FileError(*self.problems)
 
@@ -381,8 +386,9 @@ class _Reader:
         raise FileError(*self.problems)
 
 
-def _mark(event: Event) -> Mark:
-    return event.start_mark.line + 1, event.start_mark.column + 1
+def _place(file: str, event: Event) -> Location:
+    mark = event.start_mark
+    return Location(file, mark.line + 1, mark.column + 1)
 
 
 _DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")

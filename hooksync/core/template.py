@@ -79,6 +79,11 @@ def parse_template(text: str) -> Template:
     return Template(text, (*parts, literal), None if parts else literal)
 
 
+def fill_in(text: str, values: Mapping[str, str]) -> str:
+    """Replace each `${NAME}` whose value is given; keep the rest of the text as it is written."""
+    return _TOKEN.sub(lambda token: values.get(token["body"], token[0]), text)
+
+
 def has_bare_dollar(text: str) -> bool:
     """Whether a text contains `$NAME` without braces, which is not filled in."""
     return "$" in text and _BARE_NAME.search(text.replace("$$", "")) is not None

@@ -55,7 +55,7 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
 
     The values come from a comparison of the two, as a person would make it.
     """
-    document = read_document([Source("hooks.yaml", "", text.encode())])
+    document = read_document([Source("hooks.yaml", text.encode())])
     entries = document.tenancies[0].subscriptions
     told: defaultdict[Template, set[tuple[str, bool]]] = defaultdict(set)
     for entry in entries:

@@ -11,8 +11,7 @@ LITERAL = "hunter2-hunter2"  # written where no secret is allowed; no message ma
 
 def read(*texts: str) -> Document:
     sources = [
-        Source(f"{name}.yaml", "folder", text.encode())
-        for name, text in zip("abcdef", texts, strict=False)
+        Source(f"{name}.yaml", text.encode()) for name, text in zip("abcdef", texts, strict=False)
     ]
     return read_document(sources)
 
@@ -111,7 +110,7 @@ tenancies:
 """).tenancies
     settings = tenancy.settings
     assert settings.allow_http
-    assert settings.credentials.username == SecretRef("file", "secrets/name", base="folder")
+    assert settings.credentials.username == SecretRef("file", "secrets/name", base="")
     assert settings.owns == {"https://h/api", "https://h/b"}
     assert settings.limit == UnsubscribeLimit(percent=12.5)
     assert (settings.replacement, settings.probe) == ("remove-first", "never")
@@ -348,9 +347,9 @@ def test_without_any_file_no_tenancy_is_declared() -> None:
 def test_problems_come_in_the_order_of_the_files_and_their_lines() -> None:
     bad = GOOD.replace("MOVED", "MOVE").replace("tenant: BRAMA", "tenant: off")
     sources = [
-        Source("z.yaml", "", bad.encode()),
-        Source("a.yaml", "", b"- 1\n"),
-        Source(STDIN, "", b""),
+        Source("z.yaml", bad.encode()),
+        Source("a.yaml", b"- 1\n"),
+        Source(STDIN, b""),
     ]
     with pytest.raises(FileError) as caught:
         read_document(sources)

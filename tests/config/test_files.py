@@ -17,7 +17,7 @@ def read(*arguments: str | Path, stdin: bytes = b"") -> tuple[Source, ...]:
 def test_file_is_read_with_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "hooks.yaml"
     path.write_bytes(b"version: 1\n")
-    assert read(path) == (Source(str(path), str(tmp_path), b"version: 1\n"),)
+    assert read(path) == (Source(str(path), b"version: 1\n"),)
 
 
 def test_file_of_the_current_folder_has_an_empty_folder(
@@ -25,11 +25,11 @@ def test_file_of_the_current_folder_has_an_empty_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("hooks.yaml").write_bytes(b"x")
-    assert read("hooks.yaml") == (Source("hooks.yaml", "", b"x"),)
+    assert read("hooks.yaml") == (Source("hooks.yaml", b"x"),)
 
 
 def test_dash_is_standard_input() -> None:
-    assert read("-", stdin=b"version: 1") == (Source(STDIN, "", b"version: 1"),)
+    assert read("-", stdin=b"version: 1") == (Source(STDIN, b"version: 1"),)
 
 
 def test_directory_gives_its_yaml_files_sorted_and_no_others(tmp_path: Path) -> None:

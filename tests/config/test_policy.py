@@ -65,13 +65,13 @@ def policy_of(folder: Path, text: str = POLICY) -> Policy:
 
 def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
     """Return the breaches as `line:column: what`, with `policy.yaml` as the path of the policy."""
-    document = read_document([Source("hooks.yaml", "", text.encode())])
+    document = read_document([Source("hooks.yaml", text.encode())])
     return shown(policy, policy.breaches(document.tenancies, environ))
 
 
 def limit_breaches(policy: Policy, text: str) -> list[str]:
     """Return the breaches of the limits in the same form."""
-    document = read_document([Source("hooks.yaml", "", text.encode())])
+    document = read_document([Source("hooks.yaml", text.encode())])
     return shown(policy, policy.limit_breaches(document.tenancies))
 
 
@@ -228,7 +228,7 @@ def test_a_variable_is_a_place_variable_in_a_host_and_not_in_a_path(
     url: str, environ: dict[str, str], places: str
 ) -> None:
     text = HOOKS.replace("https://hooks.example.org/api?code=${FN_KEY}", f'"{url}"')
-    [tenancy] = read_document([Source("hooks.yaml", "", text.encode())]).tenancies
+    [tenancy] = read_document([Source("hooks.yaml", text.encode())]).tenancies
     found = [
         use.name for use in uses_of(tenancy, environ) if use.role == "place" and not use.is_usual
     ]

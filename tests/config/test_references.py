@@ -23,7 +23,7 @@ tenancies:
 
 
 def problems_of(*texts: str) -> list[str]:
-    sources = [Source(f"{number}.yaml", "", text.encode()) for number, text in enumerate(texts)]
+    sources = [Source(f"{number}.yaml", text.encode()) for number, text in enumerate(texts)]
     try:
         read_document(sources)
     except FileError as error:

@@ -41,7 +41,7 @@ ENVIRON = {"HOST": "fn.example.net", "FN_KEY": "k-123456"}
 
 
 def entries_of(text: str) -> tuple[TenancyDeclaration, ...]:
-    return read_document([Source("hooks.yaml", "", text.encode())]).tenancies
+    return read_document([Source("hooks.yaml", text.encode())]).tenancies
 
 
 def resolved(text: str = FILE, environ: Mapping[str, str] = ENVIRON) -> tuple[Tenancy, ...]:
@@ -246,7 +246,7 @@ def test_two_spellings_of_one_tenancy_are_refused(one: str, two: str) -> None:
 
 def test_plain_http_gives_one_warning_as_soon_as_the_url_is_known() -> None:
     text = TWINS.replace("https://${A}", "http://${A}").replace("https://${B}", "http://host-b/")
-    document = read_document([Source("hooks.yaml", "", text.encode())])
+    document = read_document([Source("hooks.yaml", text.encode())])
     _, warnings = resolve(document.tenancies, {"A": "host-a"})
     assert [str(warning.where) for warning in document.warnings] == ["hooks.yaml:7:16"]
     assert [str(warning.where) for warning in warnings] == ["hooks.yaml:6:16"]
@@ -268,7 +268,7 @@ def test_a_key_that_is_not_filled_in_or_written_out_gives_a_warning(
     path: str, warning: str | None
 ) -> None:
     text = TWINS.replace("https://${A}/", f"https://h.example/{path}")
-    document = read_document([Source("hooks.yaml", "", text.encode())])
+    document = read_document([Source("hooks.yaml", text.encode())])
     found = [problem.what for problem in document.warnings]
     assert (found == []) if warning is None else (warning in found[0] and len(found) == 1)
     assert "x7Jk29" not in str(document.warnings)

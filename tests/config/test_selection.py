@@ -37,7 +37,7 @@ tenancies:
 
 @pytest.fixture
 def document() -> Document:
-    return read_document([Source("hooks.yaml", "", FILE)])
+    return read_document([Source("hooks.yaml", FILE)])
 
 
 def test_without_flags_all_tenancies_are_selected(document: Document) -> None:

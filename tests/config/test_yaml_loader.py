@@ -15,6 +15,7 @@ from hooksync.config.yaml_loader import (
     read_yaml,
 )
 from hooksync.core.errors import FileError, Problem
+from hooksync.core.model import Location
 from tests.command_line import run_python
 from tests.lanes import nightly
 
@@ -52,7 +53,11 @@ VALUES = st.recursive(
 )
 
 
-def composed_places(node: yaml.Node) -> list[tuple[int, int]]:
+def at(line: int, column: int) -> Location:
+    return Location("hooks.yaml", line, column)
+
+
+def composed_places(node: yaml.Node) -> list[Location]:
     """Return the places of all nodes below a node, in the order of the file."""
     if isinstance(node, yaml.MappingNode):
         children = [child for pair in node.value for child in pair]
@@ -60,16 +65,16 @@ def composed_places(node: yaml.Node) -> list[tuple[int, int]]:
         children = node.value if isinstance(node, yaml.SequenceNode) else []
     places = []
     for child in children:
-        places.append((child.start_mark.line + 1, child.start_mark.column + 1))
+        places.append(at(child.start_mark.line + 1, child.start_mark.column + 1))
         places += composed_places(child)
     return places
 
 
-def loaded_places(node: object) -> list[tuple[int, int]]:
-    places = []
+def loaded_places(node: object) -> list[Location]:
+    places: list[Location] = []
     if isinstance(node, YamlMap):
         for key, value in node.items():
-            places += [node.key_mark(key), node.value_mark(key), *loaded_places(value)]
+            places += [node.key_place(key), node.value_place(key), *loaded_places(value)]
     if isinstance(node, YamlList):
         for index, value in enumerate(node):
             places += [node.places[index], *loaded_places(value)]
@@ -91,22 +96,22 @@ def test_every_node_has_its_place_in_the_file(fast: bool) -> None:
     assert isinstance(items, YamlList)
     inner = items[1]
     assert isinstance(inner, YamlMap)
-    assert (data.key_mark("a"), data.value_mark("a")) == ((2, 1), (2, 4))
-    assert (data.key_mark("bb"), data.value_mark("bb")) == ((3, 1), (4, 3))
-    assert items.places == [(4, 5), (5, 5)]
-    assert (inner.key_mark("c"), inner.value_mark("c")) == ((5, 6), (5, 9))
-    assert data.value_mark("e") == (7, 4)
+    assert (data.key_place("a"), data.value_place("a")) == (at(2, 1), at(2, 4))
+    assert (data.key_place("bb"), data.value_place("bb")) == (at(3, 1), at(4, 3))
+    assert items.places == [at(4, 5), at(5, 5)]
+    assert (inner.key_place("c"), inner.value_place("c")) == (at(5, 6), at(5, 9))
+    assert data.value_place("e") == at(7, 4)
 
 
 def test_column_counts_characters_not_bytes(fast: bool) -> None:
     data = read("{é: 1, 漢字: 2, 🎉: 3, x: 4}", fast=fast)
-    assert data.key_mark("x") == (1, 21)
+    assert data.key_place("x") == at(1, 21)
 
 
 def test_byte_order_mark_is_accepted(fast: bool) -> None:
     data = read(b"\xef\xbb\xbfa: 1\n", fast=fast)
     assert data == {"a": 1}
-    assert data.key_mark("a") == (1, 1)
+    assert data.key_place("a") == at(1, 1)
 
 
 def test_alias_shares_its_node(fast: bool) -> None:
@@ -140,7 +145,7 @@ def test_an_alias_refers_to_the_last_node_above_it_with_the_anchor(fast: bool) -
 def test_a_merged_key_has_the_place_where_it_was_written() -> None:
     data = read("x: &x\n  a: 1\ny:\n  <<: *x\n  b: 2\n")["y"]
     assert isinstance(data, YamlMap)
-    assert (data.key_mark("a"), data.key_mark("b")) == ((2, 3), (5, 3))
+    assert (data.key_place("a"), data.key_place("b")) == (at(2, 3), at(5, 3))
 
 
 PLAIN = """\

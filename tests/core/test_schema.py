@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hooksync.config.schema_errors import find_schema_errors, find_violations
 from hooksync.config.yaml_loader import Timestamp, YamlList, YamlMap
 from hooksync.core.errors import InvalidDocument
-from hooksync.core.model import SECRET_KINDS
+from hooksync.core.model import SECRET_KINDS, Location
 from hooksync.core.schema import (
     SCHEMA_KINDS,
     SchemaKind,
@@ -216,18 +216,21 @@ def assert_agreement(kind: SchemaKind, data: object) -> bool:
     return fits
 
 
+PLACE = Location("hooks.yaml", 1, 1)
+
+
 def with_places(node: Any) -> Any:
     """Return a copy of plain data in the types of the YAML reader."""
     if isinstance(node, dict):
         mapping = YamlMap()
         for key, value in node.items():
-            mapping.add(key, with_places(value), (0, 0, 0, 0))
+            mapping.add(key, with_places(value), (PLACE, PLACE))
         return mapping
     if isinstance(node, list):
         items = YamlList()
         for value in node:
             items.append(with_places(value))
-            items.places.append((0, 0))
+            items.places.append(PLACE)
         return items
     return node
 
@@ -300,11 +303,12 @@ def test_every_field_has_examples_a_default_or_fields_of_its_own() -> None:
 
 def test_defaults_may_hold_every_field_that_is_not_specific_to_a_tenancy_or_receiver() -> None:
     tenancy = SCHEMA["properties"]["tenancies"]["additionalProperties"]["properties"]
-    subscription = tenancy["subscriptions"]["additionalProperties"]["properties"]
-    fields = {**tenancy, **subscription}
-    for name in ("server", "tenant", "credentials", "subscriptions", "url"):
+    fields = {**tenancy, **SCHEMA["$defs"]["subscription"]["properties"]}
+    for name in ("server", "tenant", "url", "adopt", "enabled"):
         del fields[name]
-    assert SCHEMA["properties"]["defaults"]["properties"] == fields
+    defaults = SCHEMA["properties"]["defaults"]["properties"]
+    assert defaults == {**fields, "subscriptions": defaults["subscriptions"]}
+    assert defaults["subscriptions"]["$ref"] == fields["subscriptions"]["$ref"]
 
 
 def test_every_kind_of_secret_is_in_the_schemas() -> None:

@@ -14,15 +14,16 @@ from tests.site.parts import page_with
 SECTIONS = {  # the path of each section in the schema, by its heading; spaces separate the steps
     "The whole file": "",
     "A tenancy": "properties tenancies additionalProperties",
-    "A subscription": (
-        "properties tenancies additionalProperties properties subscriptions additionalProperties"
-    ),
+    "A subscription": "$defs subscription",
     "A reference": "$defs reference",
 }
 LINKS = {  # a link to the section of a field replaces its type
     "tenancies": "[tenancies](#a-tenancy) by their names",
     "subscriptions": "[subscriptions](#a-subscription) by their names",
-    "defaults": "fields of [a subscription](#a-subscription) and settings of [a tenancy](#a-tenancy)",
+    "defaults": (
+        "fields of [a subscription](#a-subscription), settings of [a tenancy](#a-tenancy) and"
+        " subscriptions; or the path of a hooks file"
+    ),
 }
 MORE = {  # links to further pages, by the path of a field
     "credentials": "[secrets](secrets.md)",
