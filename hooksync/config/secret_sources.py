@@ -17,6 +17,7 @@ from typing import cast
 
 from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_problem
 from hooksync.config.files import is_device, others_may_read, read_settings, real_path
+from hooksync.core import programs
 from hooksync.core.clock import run_with_timeout
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Problem, SecretError, os_reason
@@ -140,20 +141,18 @@ class SecretSources:
 
     def _read(self, ref: SecretRef) -> str:
         """Read a secret from its source. Raises SecretError."""
-        read = {
-            "env": self._from_environment,
-            "file": _from_file,
-            "command": self._from_command,
-        }
-        value = read[ref.kind](ref)
+        match ref.kind:
+            case "env":
+                if problem := unset_problem(ref, self._environ):
+                    raise SecretError(problem)
+                value = self._environ[ref.name]
+            case "file":
+                value = _from_file(ref)
+            case _:
+                value = self._from_command(ref)
         if _NOT_TEXT.search(value):
             raise _unusable(ref, "is not UTF-8 text", "write the secret as printable ASCII")
         return value
-
-    def _from_environment(self, ref: SecretRef) -> str:
-        if problem := unset_problem(ref, self._environ):
-            raise SecretError(problem)
-        return self._environ[ref.name]
 
     def _from_command(self, ref: SecretRef) -> str:
         """Run a program without a shell, and return its output. No message quotes the output.
@@ -162,8 +161,6 @@ class SecretSources:
         itself nor those that files set. It is ended at a timeout or a signal. Its children are
         always ended.
         """
-        from hooksync.core import programs  # imported only here: few runs need it
-
         program = ref.parts[0]
         inherited = process_environ(self._environ)
         environ = {name: inherited[name] for name in inherited if not is_own(name)}

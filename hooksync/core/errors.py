@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 from enum import IntEnum
 from errno import errorcode
+from traceback import walk_tb
 from types import TracebackType
 from typing import Literal
 
@@ -45,11 +46,6 @@ class Problem(Record, frozen=True):
     def headline(self) -> str:
         """The place and the description, without the fix."""
         return printable(f"{self.where}: {self.what}" if self.where else self.what)
-
-    @property
-    def line(self) -> str:
-        """Place, description and fix on one line."""
-        return printable(f"{self.headline} (fix: {self.fix})")
 
 
 class HooksyncError(Exception):
@@ -220,10 +216,7 @@ def unforeseen_text(error: BaseException) -> str:
 
 def _places(traceback: TracebackType | None) -> list[str]:
     """Return module, line and function of each call, the innermost last."""
-    places = []
-    while traceback is not None:
-        frame = traceback.tb_frame
-        module = frame.f_globals.get("__name__")
-        places.append(f"{module}:{traceback.tb_lineno} {frame.f_code.co_name}")
-        traceback = traceback.tb_next
-    return places
+    return [
+        f"{frame.f_globals.get('__name__')}:{line} {frame.f_code.co_name}"
+        for frame, line in walk_tb(traceback)
+    ]

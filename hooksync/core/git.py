@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
+from hooksync.core import programs
 from hooksync.core.clock import run_with_timeout
 from hooksync.core.model import process_environ
 from hooksync.core.record import Record
@@ -59,8 +60,6 @@ class Git(Record, frozen=True):
 
         `data`: its input. Raises FAILURES, whose text can be reported.
         """
-        from hooksync.core import programs  # only here: most runs start no program
-
         # Not --git-dir: with it, git does not check who owns the repository (safe.directory).
         command = ["git", "-C", self.folder]
         for setting in _CONFIG:

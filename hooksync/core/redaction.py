@@ -18,6 +18,7 @@ from binascii import b2a_base64
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import unescape
+from urllib.parse import unquote
 
 QUOTED_LENGTH = 256  # characters of an answer that an error quotes
 # characters; output masks no shorter value, because it may be part of an ordinary word
@@ -163,8 +164,6 @@ def without_escapes(text: str) -> str:
 
 
 def _of_percent(escape: re.Match[str]) -> str:
-    from urllib.parse import unquote  # only here: `validate` does without
-
     return unquote(escape[0])
 
 

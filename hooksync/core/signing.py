@@ -12,13 +12,11 @@ import hmac
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from hooksync.core.errors import InvalidDocument, Problem, UsageError
 from hooksync.core.record import Record
-from hooksync.core.schema import quoted
 
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
 SHORTEST_KEY = 16  # bytes
@@ -98,8 +96,7 @@ def parse_json(text: str) -> Any:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        [(name, _), *_] = Counter(name for name, _ in pairs).most_common(1)
-        raise InvalidDocument(f"{quoted(name)} is a duplicate key in one object")
+        raise InvalidDocument("contains a duplicate key in one object")
     return fields
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from hooksync.core.record import Record
 
-_TOKEN = re.compile(r"\$\$|\$\{(?P<body>[^}]*)(?P<end>\}?)")
-_BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
-
+_TOKEN = re.compile(
+    r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:(?!\$\{)[^}])*))?\}"
+    r"|\$\{(?P<malformed>[^}]*\}?)"
+)
 _BARE_NAME = re.compile("[$][A-Za-z_]")
 
 
@@ -73,7 +74,11 @@ def parse_template(text: str) -> Template:
         if token[0] == "$$":
             literal += "$"
             continue
-        parts += [literal, _reference(token["body"], is_closed=bool(token["end"]))]
+        if token["malformed"] is not None:
+            raise ValueError(_fault(token["malformed"]))
+        default = token["default"]
+        filled_default = None if default is None else default.replace("$$", "$")
+        parts += [literal, Reference(token["name"], filled_default)]
         literal = ""
     literal += text[end:]
     return Template(text, (*parts, literal), None if parts else literal)
@@ -94,13 +99,10 @@ def escape(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def _reference(body: str, *, is_closed: bool) -> Reference:
-    if not is_closed:
-        raise ValueError("a `${` without its `}`")
-    if "${" in body:
-        raise ValueError("a `${` inside another")
-    match = _BODY.fullmatch(body)
-    if not match:
-        raise ValueError("a `${` that is neither `${NAME}` nor `${NAME:-default}`")
-    default = match["default"]
-    return Reference(match["name"], None if default is None else default[2:].replace("$$", "$"))
+def _fault(malformed: str) -> str:
+    """Return what is wrong with the text after a `${`."""
+    if not malformed.endswith("}"):
+        return "an unterminated `${`"
+    if "${" in malformed:
+        return "a `${` inside another"
+    return "a `${` that is neither `${NAME}` nor `${NAME:-default}`"

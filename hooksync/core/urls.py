@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
-
+from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import quote, unquote
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -140,8 +137,6 @@ def ascii_host(host: str) -> str:
     with suppress(UnicodeError):  # a label is too long, or has letters that no host name can have
         if len(name) <= _LONGEST_HOST:  # the codec takes seconds for 100,000 characters
             return name.encode("idna").decode() + colon + port
-    from urllib.parse import quote  # only here: `validate` rarely needs it
-
     return quote(host, safe=":")
 
 
@@ -214,8 +209,6 @@ def is_loopback(host: str) -> bool:
 
 def is_respelling(one: str, other: str) -> bool:
     """Whether two URLs differ at most in letter case, percent-encoding or slashes at the end."""
-    from urllib.parse import unquote  # only here: `validate` does not need it
-
     first, second = (unquote(normal_url(url)).casefold().rstrip("/") for url in (one, other))
     return first == second
 
@@ -296,16 +289,12 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
         address = _ipv6(host)
         return (address and address.ipv4_mapped) or address
     if _ENDS_IN_NUMBER.fullmatch(host):
-        from ipaddress import IPv4Address  # rarely needed
-
         with suppress(ValueError):
             return IPv4Address(host)
     return None
 
 
 def _ipv6(host: str) -> IPv6Address | None:
-    from ipaddress import IPv6Address  # rarely needed
-
     try:
         return IPv6Address(host.removeprefix("[").removesuffix("]"))
     except ValueError:

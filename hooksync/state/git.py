@@ -94,7 +94,12 @@ class GitBackend:
                 self._read(*_FETCH, *self._depth, "--", self._url, *missing)
             # false if others pushed between the two commands
             if all(self._has_object(heads[ref]) for ref in missing):
-                return self._content_of(heads) if heads else None
+                if not heads:
+                    return None
+                head = heads.get(self._branch_ref, "")
+                lock = heads.get(self._lock_ref, "")
+                content = Content(self._file(head, _STATE), self._file(lock, _LOCK))
+                return content, f"{head}:{lock}"
         raise self._error("fetch", "the branch changes all the time")
 
     def put(self, content: Content, version: str | None, message: str) -> str:
@@ -131,19 +136,15 @@ class GitBackend:
         if "remote rejected" in rejected:
             reason = Redactor().quote(f"{rejected['remote rejected']}; {stderr}")
             what = f"the server refuses to write the state {self.where}: {reason}"
-            raise StateError(Problem(what, self._refused_fix))
+            fix = (
+                f"allow this account to push to {self._branch_ref} (never by force) and to"
+                f" {self._lock_ref}, without a pull request"
+            )
+            raise StateError(Problem(what, fix))
         if rejected:
             raise Changed
         if code:
             raise self._error("push --atomic", stderr)
-
-    @property
-    def _refused_fix(self) -> str:
-        """The rights that hooksync needs on the server."""
-        return (
-            f"allow this account to push to {self._branch_ref} (never by force) and to"
-            f" {self._lock_ref}, without a pull request"
-        )
 
     def _commit(self, name: str, text: str | None, parent: str, message: str) -> str:
         """Write a commit with one file into the local repository, and return its id.
@@ -173,12 +174,6 @@ class GitBackend:
     def _has_object(self, commit: str) -> bool:
         code, _, _ = self._run("cat-file", "-e", commit)
         return code == 0
-
-    def _content_of(self, heads: Mapping[str, str]) -> tuple[Content, str]:
-        """Read the content of commits, and return it with their version."""
-        head = heads.get(self._branch_ref, "")
-        lock = heads.get(self._lock_ref, "")
-        return Content(self._file(head, _STATE), self._file(lock, _LOCK)), f"{head}:{lock}"
 
     def _file(self, commit: str, expected: str) -> str | None:
         """Return the text of the only file of a commit; None: the commit has none, or is ""."""

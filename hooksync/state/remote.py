@@ -163,7 +163,9 @@ class RemoteStore:
         def change(content: Content) -> Content:
             other = _lock_of(content)
             if content.lock is not None and other is None:
-                raise StateError(self._unreadable_lock())
+                what = f"the run lock of {self.where} is not in hooksync's format"
+                unlock = self._flags.command("state unlock", UNREADABLE)
+                raise StateError(Problem(what, f"see who wrote it; `{unlock}` removes it"))
             # if the lock is ours, an earlier try has taken it, but its answer was lost
             if other is not None and other.id != lock.id:
                 self._check_expired(other)
@@ -174,11 +176,6 @@ class RemoteStore:
         self._put(change, f"run lock taken by {holder}")
         self._lock = lock
         self._renewed_at = now
-
-    def _unreadable_lock(self) -> Problem:
-        what = f"the run lock of {self.where} cannot be read: it is not in hooksync's format"
-        fix = f"`{self._flags.command('state unlock', UNREADABLE)}` removes it"
-        return Problem(what, f"see who wrote it; {fix}")
 
     def _check_expired(self, lock: Holder) -> None:
         """Raise Busy unless another run's lock was seen unchanged for its whole expiry time."""

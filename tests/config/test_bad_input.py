@@ -145,7 +145,7 @@ MISTAKES = [
         "plain http: the password can be read in transit / use https",
     ),
     ("server: eu.preservica.com", "server: http://localhost.example.org", "6:13", "plain http"),
-    ("server: eu.preservica.com", "server: ${SERVER", "6:13", "server has a `${` without its `}`"),
+    ("server: eu.preservica.com", "server: ${SERVER", "6:13", "server has an unterminated `${`"),
     ("server: eu.preservica.com", "sever: eu.preservica.com", "6:5", "did you mean server?"),
     ("tenant: BRAMA", "tenant: 0123", "7:13", "a number"),
     ("tenant: BRAMA", "tenant: off", "7:13", "YAML reads this as true or false"),

@@ -30,7 +30,7 @@ def test_a_value_written_as_json_is_read_back_unchanged(value: object, ascii_onl
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"a": 1, "b": {"c": 1, "\\u0063": 2}}', '"c" is a duplicate key in one object'),
+        ('{"a": 1, "b": {"c": 1, "\\u0063": 2}}', "contains a duplicate key in one object"),
         ('{"a": NaN}', "contains a number that JSON does not have"),
         ("[-Infinity]", "contains a number that JSON does not have"),
         ("[1e999]", "contains a number that JSON does not have"),

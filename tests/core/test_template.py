@@ -40,9 +40,9 @@ def test_value_is_not_read_as_a_template_again() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("${", "without its"),
-        ("${A", "without its"),
-        ("x${A:-", "without its"),
+        ("${", "unterminated"),
+        ("${A", "unterminated"),
+        ("x${A:-", "unterminated"),
         ("${}", "neither"),
         ("${1A}", "neither"),
         ("${A B}", "neither"),
