@@ -27,6 +27,12 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
             raise NoCommand(str(text)) from None
     if arguments.entry.check:
         arguments.entry.check(arguments)
+    _fill_in(arguments, environ)
+    return arguments
+
+
+def _fill_in(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    """Fill in the flags that variables set."""
     given = vars(arguments)
     arguments.names_files = bool(given.get("files"))
     if not arguments.names_files:
@@ -36,7 +42,6 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     if given.get("uses_state", True):
         arguments.state = given.get("state") or environ.get("HOOKSYNC_STATE") or None
     arguments.policy = given.get("policy") or environ.get("HOOKSYNC_POLICY") or None
-    return arguments
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:

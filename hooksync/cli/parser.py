@@ -150,7 +150,7 @@ def build_parser(groups: Groups, only: str | None = None) -> argparse.ArgumentPa
     parser.help_text = _list_commands(groups)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     # defaults, for commands that lack these flags
-    parser.set_defaults(entry=None, env_files=[], verbose=False)
+    parser.set_defaults(entry=None, verbose=False)
     commands = [command for group in groups.values() for command in group]
     chosen = [command for command in commands if command.name == only]
     _add_commands(parser, "command", chosen or commands)

@@ -94,10 +94,11 @@ def _environ(
     """Add variables from --env-file, and from pyPreservica's file if the command logs in."""
     given = vars(arguments)
     logs_in = "credentials" in given and given.get("is_from_live", True)
-    if not (logs_in or arguments.env_files):
+    env_files = given.get("env_files", [])
+    if not (logs_in or env_files):
         return os.environ
     credentials = (arguments.credentials or "") if logs_in else None
-    environ, warnings = gather(tuple(arguments.env_files), credentials, os.environ)
+    environ, warnings = gather(tuple(env_files), credentials, os.environ)
     for warning in warnings:
         terminal.warn(warning)
     for name in ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"):

@@ -157,11 +157,14 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     show_problems(made, context, refused="apply would refuse")
     if options.out:
         what = f"not saved: {options.out} was not written: none of this can be applied"
-        if is_saved:
-            applying = options.flags.command("apply", options.out, selects=False)
-            what = f"saved: `{applying}` carries out exactly this{_exceptions(made)}"
-        context.terminal.message(printable(what))
+        context.terminal.message(printable(_saved(made, options) if is_saved else what))
     return made
+
+
+def _saved(made: Plan, options: PlanOptions) -> str:
+    """Return how to apply the saved plan, and which tenancies it leaves out."""
+    applying = options.flags.command("apply", str(options.out), selects=False)
+    return f"saved: `{applying}` carries out exactly this{_exceptions(made)}"
 
 
 def _is_applicable(made: Plan) -> bool:

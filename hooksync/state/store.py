@@ -39,6 +39,7 @@ EXPIRY_VARIABLE = "HOOKSYNC_LOCK_EXPIRY"
 _SUFFIX = ".state.json"
 _CLOUDS = ("s3://", "az://", "gs://")
 _WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
+_INTERRUPTED = Problem("interrupted while it waited for a different run", "run it again")
 _POLL = 0.5  # seconds between two tries to get the run lock
 _MOST_WRITES = 100  # tries; a try fails if others have written meanwhile
 
@@ -132,7 +133,6 @@ def run_lock(
     clock = context.clock
     holder = holder or _holder_of(context)
     end = None
-    who = f"another run of hooksync works with {store.where}"
     with ExitStack() as held:
         while True:
             try:
@@ -140,20 +140,20 @@ def run_lock(
                 break
             except Busy as error:
                 busy = error
-            why = f"{who}: {busy.holder}" if busy.holder else who
+            why = f"another run of hooksync works with {store.where}"
+            if busy.holder:
+                why += f": {busy.holder}"
             if end is None:
                 seconds = busy.expires_in if timeout is None else timeout
                 end = clock.monotonic() + seconds
                 if seconds:
-                    context.terminal.message(
-                        printable(f"waiting for up to {seconds:g} seconds: {why}")
-                    )
+                    text = printable(f"waiting for up to {seconds:g} seconds: {why}")
+                    context.terminal.message(text)
             left = end - clock.monotonic()
             if left <= 0:
                 raise Refused(Problem(why, f"{_WAIT_FIX}; {busy.advice}"))
             if clock.wait(context.stop, min(_POLL, left)):
-                what = "interrupted while it waited for a different run"
-                raise Interrupted(Problem(what, "run it again"))
+                raise Interrupted(_INTERRUPTED)
         yield
 
 
