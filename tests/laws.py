@@ -477,7 +477,7 @@ def exit_0_of_apply_hides_nothing(run: Run) -> Iterator[str]:
     for declared in run.tenancies:
         for step in run.steps(declared.name):
             if outcome(step).get("result") == "unsettled":
-                yield f"exit 0, and {step['address'] or step['id']} is unsettled"
+                yield f"exit 0, and {step['address'] or live_id(step)} is unsettled"
             is_unknown = step["action"] == "keep" and step["secret"] != "same"
             if is_unknown and declared.unknown != "warn":
                 yield f"exit 0, and the secret of {step['address']} is {step['secret']['state']}"
@@ -501,7 +501,7 @@ def same_means_same(run: Run) -> Iterator[str]:
                 and secrets[live_id(step)] != wanted[step["address"]].secret
             ):
                 yield (
-                    f"the secret of {step['address']} ({step['id']}) is said to be the same, and is"
+                    f"the secret of {step['address']} ({live_id(step)}) is said to be the same, and is"
                     " another one"
                 )
     for entry in run.remembers or ():
@@ -619,7 +619,7 @@ def a_second_run_does_nothing(run: Run) -> Iterator[str]:
     ]
     if calls or run.code != _code_of_nothing(run) or _active(run):
         steps = ", ".join(
-            f"{step['action']} {step['address'] or step['id']}" for step in _active(run)
+            f"{step['action']} {step['address'] or live_id(step)}" for step in _active(run)
         )
         yield f"it exits {run.code} after {len(calls)} changing calls, with {steps or 'no'} steps"
 

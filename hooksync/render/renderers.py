@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from hooksync.core.output import Format
-from hooksync.core.record import replace
+from hooksync.core.record import UNSET, replace
 from hooksync.reconcile.plan import Plan
 from hooksync.render.html import html
 from hooksync.render.json_text import digest, to_text
@@ -28,7 +28,8 @@ def text(plan: Plan, *, shows_kept: bool = False) -> str:
 
 def plan_json(plan: Plan, *, shows_kept: bool = True) -> str:
     """Write a plan or a report with all its steps, and the digest of everything else in it."""
-    return to_text(replace(plan, digest=digest(plan)))
+    rest = replace(plan, digest=UNSET)
+    return to_text(replace(plan, digest=digest(rest)))
 
 
 RENDERERS: Mapping[Format, Renderer] = {
