@@ -90,7 +90,7 @@ def built(arguments: Sequence[str], folder: Path) -> tuple[Sequence[str], Mappin
     name, *rest = arguments
     program = shutil.which(name) or missing(f"{name} is not there", "install it")
     if name == "go":
-        subprocess.run([program, "build", "-o", "receiver"], cwd=folder, check=True, timeout=300)
+        subprocess.run([program, "build", "-o", "receiver"], cwd=folder, check=True)
         return rest, {"PORT": "0"}
     environ = {"PORT": "0", "NODE_PATH": os.environ.get("NODE_PATH", "")}
     found = [program, "-e", "require.resolve('express')"]

@@ -109,7 +109,7 @@ def test_the_session_of_the_page_works_and_its_receiver_takes_an_event_signed_by
         "HOOK_SECRET": stage.environ["HOOK_SECRET"],
     }
     done = subprocess.run(
-        ["bash", "-c", by_hand], env=environ, capture_output=True, text=True, timeout=60, check=True
+        ["bash", "-c", by_hand], env=environ, capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == {"success": True}
     stage.server.wait_for("7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2")
@@ -307,7 +307,6 @@ def test_the_recipe_of_each_language_signs_and_verifies_as_hooksync_does(
             input=given,
             capture_output=True,
             text=True,
-            timeout=100,
             check=False,
         )
         assert done.returncode == 0, done.stderr + done.stdout
