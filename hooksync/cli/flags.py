@@ -416,6 +416,8 @@ def check_fire(arguments: argparse.Namespace) -> None:
     if arguments.replay is not None:
         flags = {"--event": "event", "--trigger": "trigger"}
         _refuse(arguments, flags, "--replay", "send recorded events, or new ones")
+    if not arguments.is_suite and (arguments.log or arguments.format != "text"):
+        raise UsageError(Problem("--log and --format need --suite", "add --suite"))
 
 
 _SELECTING = {"--tenancy": "tenancies", "--target": "targets", "--replace": "replace"}
@@ -451,19 +453,30 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
         ),
     )
     send.add_argument(
+        "--log",
+        metavar="FILE",
+        help="for --suite: look there for how often it worked on each event",
+    )
+    send.add_argument(
         "--trigger",
         metavar="NAME",
         help="of the event (default: the declared one, or INDEXED)",
     )
     several.add_argument(
         "--replay",
-        metavar="FOLDER",
-        help="resend what `listen --record` wrote there",
+        metavar="PATH",
+        help="resend what `listen --record` wrote: a folder, or an event",
     )
     send.add_argument(
         "--event",
         metavar="FILE",
         help="send this body, newly signed; for --suite: a model",
+    )
+    send.add_argument(
+        "--format",
+        choices=("text", "json", "junit"),
+        default="text",
+        help="of the suite's result: text (default), json, junit",
     )
     _group(parser, SAFETY, "--policy", "--allow-commands")
     _group(parser, MORE, "--timeout", "--verbose")

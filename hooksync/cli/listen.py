@@ -27,8 +27,15 @@ from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, Event, ProcessMemory, Receiver
 from hooksync.receivers.challenges import key_of
-from hooksync.receivers.events import SIGNATURE, explain_signature, find_signers, pass_on
+from hooksync.receivers.events import (
+    SIGNATURE,
+    Delivery,
+    explain_signature,
+    find_signers,
+    pass_on,
+)
 from hooksync.receivers.suite import Sender
+from hooksync.receivers.verdict import explain_refusal
 from hooksync.reconcile.run import Run
 from hooksync.sandbox import http_server
 
@@ -123,11 +130,13 @@ def _pass_on(
         return answer._replace(status=_NO_ANSWER), found.detail
     answer = answer._replace(status=found.status, body=found.body)
     sender = Sender(declared.url, secret, run.caller)
-    result = sender.judge("", request.body, found)
-    if not result.fix:
+    signature = request.headers.get(SIGNATURE.lower(), "")
+    sent = Delivery(request.body, signature, "transfer-encoding" in request.headers)
+    causes, _ = explain_refusal(sender, sender.judge("", sent, found))
+    if not causes:
         return answer, str(found.status)
-    detail = f": {result.detail}" if result.detail else ""
-    return answer, f"{found.status}, it refuses a genuine event{detail}; fix: {result.fix}"
+    why = "; ".join(f"{cause.what}; fix: {cause.fix}" for cause in causes)
+    return answer, f"{found.status}, it refuses a genuine event: {why}"
 
 
 class _Log(Record, frozen=True):

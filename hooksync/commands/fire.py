@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Literal
 
 from hooksync.api.options import FileOptions
 from hooksync.commands.receiving import declared_receiver, open_receiver, receiver_at
-from hooksync.config.files import read_event, recorded_events
+from hooksync.config.files import read_event, read_log, recorded_events
+from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import Secret, SecretRef, Trigger
@@ -22,14 +23,15 @@ from hooksync.receivers.events import (
     find_signers,
     signed,
 )
-from hooksync.receivers.suite import Result, Sender, Suite
-from hooksync.render.text import Line, Style
+from hooksync.receivers.suite import Sender, Suite, Trial
+from hooksync.receivers.verdict import Cause, Searcher, explain, explain_refusal
+from hooksync.receivers.worklog import judge_log, missing
+from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
-_NOT_TESTED = (
-    'Not tested: whether work is done twice. Look for the identifiers "the same twice",'
-    ' "with two subscriptionIds" and "two at once" in the receiver\'s log.'
-)
-_INDENT = " " * 12
+_NOT_TESTED = "Not tested: whether signatures are compared in constant time"
+_NO_LOG = "; without --log, whether each entity of an event is worked on, and only once"
+_USUAL_TRIGGER = "FULL_TEXT_INDEXED"
+_LOG_WAIT = 15.0  # seconds for the last work to appear in the log
 
 
 class FireOptions(FileOptions, frozen=True):
@@ -44,7 +46,9 @@ class FireOptions(FileOptions, frozen=True):
     trigger: str | None = None
     event: str | None = None  # path of an event to send; with --suite, new events resemble it
     is_suite: bool = False
-    replay: str | None = None  # path of a folder
+    format: Literal["text", "json", "junit"] = "text"  # of the suite
+    log: str | None = None  # path of the receiver's log, in which the suite looks for its events
+    replay: str | None = None  # path of a recorded event, or of a folder of them
 
 
 def fire(options: FireOptions, context: Context) -> ExitCode:
@@ -60,56 +64,96 @@ def fire(options: FireOptions, context: Context) -> ExitCode:
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
         first = next(iter(secrets.values()))
         sender = Sender(receiver.url, first, run.caller)
-        counts = Counter[str]()
-        for result in _results(options, context, sender, secrets, receiver.trigger):
-            counts[result.state] += 1
-            context.terminal.show(_result_lines(result))
-            if context.stop.is_set():
-                return context.terminal.interrupt_code
-    if options.is_suite or options.replay is not None:
-        context.terminal.result(_summary(counts, is_suite=options.is_suite))
-    return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
+        if options.replay is not None:
+            return _replay(options.replay, context, sender, secrets)
+        if options.is_suite:
+            events = _new_events(options, context, receiver.trigger)
+            others = {str(ref): other for ref, other in secrets.items() if other is not first}
+            return _run_suite(options, context, Suite(sender, events), sender, others)
+        body = _one_event(options, context, receiver.trigger)
+        trial = sender.send("event", signed(body, sender.secret))
+        return _show_answer(context, sender, trial)
 
 
-def _results(
+def _one_event(options: FireOptions, context: Context, declared: Trigger) -> bytes:
+    if options.event is None:
+        return json.dumps(_new_events(options, context, declared).make()).encode()
+    body, _ = read_event(options.event, context.stdin)
+    return body
+
+
+def _show_answer(context: Context, sender: Sender, trial: Trial, reason: str = "") -> ExitCode:
+    """Show the answer to one event. It does not prove that the receiver worked on the event.
+
+    `reason`: why the receiver was right to refuse it, or "".
+    """
+    word = "failed" if trial.state == "failed" else "answered"
+    context.terminal.show([trial_line(trial, word)])
+    if word == "answered":
+        return ExitCode.DONE
+    if reason:
+        context.terminal.result(f"          its recorded signature: {reason}\n")
+        return ExitCode.ERROR
+    causes, number = explain_refusal(sender, trial)
+    context.terminal.show(cause_lines([replace(cause, tests=()) for cause in causes]))
+    if number:
+        text = f"to find the cause, hooksync sent {number} more events with wrong signatures"
+        context.terminal.message(text)
+    return ExitCode.ERROR
+
+
+def _run_suite(
     options: FireOptions,
     context: Context,
+    suite: Suite,
     sender: Sender,
-    secrets: Mapping[SecretRef, Secret],
-    declared: Trigger,
-) -> Iterator[Result]:
-    """Send what the flags ask for."""
-    if options.replay is not None:
-        yield from _replayed(options.replay, sender, secrets)
-    elif options.is_suite:
-        events = _new_events(options, context, declared)
-        others = {str(ref): each for ref, each in secrets.items() if each is not sender.secret}
-        yield from Suite(sender, events).run(others)
+    others: Mapping[str, Secret],
+) -> ExitCode:
+    trials: list[Trial] = []
+    for trial in suite.run(others):
+        trials.append(trial)
+        if options.format == "text":
+            context.terminal.show([trial_line(trial)])
+        if context.stop.is_set():
+            return context.terminal.interrupt_code
+    causes = explain(trials, Searcher(sender))
+    if options.log is not None:
+        trials, found = judge_log(trials, _read_log(options.log, trials, context))
+        causes += found
+    is_right = all(trial.state in ("passed", "warning") for trial in trials)
+    code = ExitCode.DONE if is_right else ExitCode.ERROR
+    _show_suite(options, context, trials, causes, code)
+    return code
+
+
+def _show_suite(
+    options: FireOptions,
+    context: Context,
+    trials: list[Trial],
+    causes: list[Cause],
+    code: ExitCode,
+) -> None:
+    """Show the result of the suite in the format that is asked for."""
+    created_at = rfc3339(context.clock.now())
+    if options.format == "json":
+        context.terminal.result(suite_json(trials, causes, created_at, code), "json")
+    elif options.format == "junit":
+        context.terminal.result(suite_junit(trials, causes))
     else:
-        if options.event is None:
-            body = json.dumps(_new_events(options, context, declared).make()).encode()
-        else:
-            body, _ = read_event(options.event, context.stdin)
-        yield sender.send("event", signed(body, sender.secret))
+        context.terminal.show(cause_lines(causes))
+        untested = _NOT_TESTED if options.log else f"{_NOT_TESTED}{_NO_LOG}"
+        context.terminal.result(f"\n{summary(trials)}\n{untested}.\n")
 
 
-def _result_lines(result: Result) -> list[Line]:
-    """Return the lines that show one result."""
-    took = f"{result.status or ''} in {result.seconds:.3f} s".strip()
-    style: Style = "red" if result.fix else "green"
-    lines: list[Line] = [(style, f"{result.state:<10}{result.name:<24}  {took}")]
-    if result.detail:
-        lines.append(("", f"{_INDENT}{result.detail}"))
-    if result.meaning:
-        lines.append(("", f"{_INDENT}so {result.meaning}"))
-    if result.fix:
-        lines.append(("", f"{_INDENT}  fix: {result.fix}"))
-    return lines
-
-
-def _summary(counts: Counter[str], *, is_suite: bool) -> str:
-    text = f": {counts['passed']} passed, {counts['failed']} failed.\n"
-    return f"\nSuite{text}{_NOT_TESTED}\n" if is_suite else f"\nReplay{text}"
+def _read_log(path: str, trials: list[Trial], context: Context) -> str:
+    """Read the receiver's log, as soon as it has all events, or the wait for them is over."""
+    ends = context.clock.monotonic() + _LOG_WAIT
+    while True:
+        text = read_log(path)
+        if not missing(trials, text) or context.clock.monotonic() > ends:
+            return text
+        if context.clock.wait(context.stop, 0.2):
+            return text
 
 
 def _new_events(options: FireOptions, context: Context, declared: Trigger) -> NewEvents:
@@ -117,7 +161,7 @@ def _new_events(options: FireOptions, context: Context, declared: Trigger) -> Ne
     trigger = Trigger.named(options.trigger).wire if options.trigger else declared.wire
     now = datetime.fromtimestamp(context.clock.now(), UTC)
     if options.event is None:
-        return NewEvents(now, trigger)
+        return NewEvents(now, trigger or _USUAL_TRIGGER)
     body, _ = read_event(options.event, context.stdin)
     try:
         template = dict(json.loads(body))
@@ -129,14 +173,22 @@ def _new_events(options: FireOptions, context: Context, declared: Trigger) -> Ne
     return NewEvents(now, trigger, template)
 
 
-def _replayed(folder: str, sender: Sender, secrets: Mapping[SecretRef, Secret]) -> Iterator[Result]:
+def _replay(
+    place: str, context: Context, sender: Sender, secrets: Mapping[SecretRef, Secret]
+) -> ExitCode:
     """Send the events that `listen --record` wrote, with their recorded signatures."""
-    for path in recorded_events(folder):
+    codes = []
+    for path in recorded_events(place):
         body, headers = read_event(path)
         signature = headers.get(SIGNATURE.lower(), "")
         sent = Delivery(body, signature, is_chunked="transfer-encoding" in headers)
-        result = sender.send(path.rpartition("/")[2], sent, "this event would be lost")
-        if result.fix and not find_signers(secrets, body, signature):
+        trial = sender.send(path.rpartition("/")[2], sent)
+        reason = ""
+        if trial.state == "failed" and not find_signers(secrets, body, signature):
             reason = explain_signature(secrets, body, signature)
-            result = replace(result, detail=f"its recorded signature: {reason}")
-        yield result
+        codes.append(_show_answer(context, sender, trial, reason))
+        if context.stop.is_set():
+            return context.terminal.interrupt_code
+    failed = codes.count(ExitCode.ERROR)
+    context.terminal.result(f"\nReplay: {len(codes) - failed} answered, {failed} failed.\n")
+    return ExitCode.ERROR if failed else ExitCode.DONE

@@ -24,6 +24,7 @@ STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
 MOST_SETTINGS_BYTES = 1024 * 1024  # of a policy, a file of variables or a credentials file
+_MOST_LOG_BYTES = 256 * 1024 * 1024
 MOST_EVENT_BYTES = 16 * 1024 * 1024  # of a captured event
 # suffix of the file with an event's headers, which is next to the file with the event's body
 HEADERS = ".headers"
@@ -126,11 +127,19 @@ def read_event(path: str, stdin: BinaryIO | None = None) -> tuple[bytes, dict[st
     return body, {name.strip().lower(): value.strip() for name, _, value in lines}
 
 
+def read_log(path: str) -> str:
+    """Read the log of a receiver. Raises FileError."""
+    fix = "name the file into which the receiver prints the identifiers of each entity"
+    return _read(path, "log", _MOST_LOG_BYTES, fix).decode("utf-8", "replace")
+
+
 def recorded_events(folder: str) -> list[str]:
     """List the genuine events that `listen --record` wrote into a folder, oldest first.
 
-    Raises FileError if there is none.
+    `folder`: or the path of one event. Raises FileError if there is none.
     """
+    if os.path.isfile(folder):
+        return [folder]
     files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))
     paths = [path for path in files if not path.endswith("-refused.json")]
     if not paths:

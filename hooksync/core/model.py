@@ -315,6 +315,8 @@ class ProbeResult(Record, frozen=True):
     detail: str  # one line, safe to show, without the URL; "" if ready
     fix: str  # "" if ready
     seconds: float = 0.0  # how long a challenge took, to the end of the answer
+    status: int | None = None  # of the answer
+    content_type: str = ""  # of the answer
 
 
 class LiveSubscription(Record, frozen=True):

@@ -18,17 +18,22 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from hooksync.core.errors import FailureKind, ServiceError
 from hooksync.core.model import HookUrl, ProbeResult, ReceiverState, Secret
 from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, split_url
-from hooksync.receiver import EVENT_PREFIX, sign_challenge
+from hooksync.receiver import sign_challenge
+from hooksync.receivers.diagnosis import challenge_mistakes, name_mistake
 from hooksync.service.http import Caller, Request, Response
 from hooksync.service.worker_pool import WorkerPool
 
 ProbeTarget = tuple[HookUrl, Secret]
 
+# seconds for an answer, by our own judgement
+SLOW = 3.0
+TOO_SLOW = 10.0
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
 _STATUS_FIX = (
@@ -82,24 +87,30 @@ def probe_all(
     return answered
 
 
-def signs_events_in_disguise(url: HookUrl, secret: Secret, caller: Caller) -> bool:
-    """Whether a receiver signs a challenge code that begins with the prefix of a signed event.
+def signs(url: HookUrl, secret: Secret, caller: Caller, code: str) -> bool:
+    """Whether a receiver signs a challenge code that it should refuse.
 
-    If the rest of such a code is an event, the answer is a valid signature of that event. Here the
-    rest is hex digits, and no event, so nobody can misuse the answer.
+    `code`: as written in the query. It must be no event and no message of a different service, so
+    that nobody can misuse the answer.
     """
-    code = EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
-    answer = post(url, caller, "challenge that begins as an event does", code=code)
+    answer = post(url, caller, "challenge to refuse", code=code)
     if isinstance(answer, ProbeResult):
         return False
-    signature = sign_challenge(key_of(secret), code.encode("latin-1"))
-    return signature.encode() in answer.body.lower()
+    signed = unquote_to_bytes(code)
+    said = answer.body.lower()
+    return any(
+        sign_challenge(key_of(secret), form).encode() in said
+        for form in (signed, signed.decode("utf-8", "replace").encode("latin-1", "replace"))
+    )
 
 
-def challenge(url: HookUrl, secret: Secret, caller: Caller) -> ProbeResult:
-    """Challenge one receiver, and judge its answer."""
+def challenge(url: HookUrl, secret: Secret, caller: Caller, code: str | None = None) -> ProbeResult:
+    """Challenge one receiver, and judge its answer.
+
+    `code`: as written in the query; None: a new random one.
+    """
     begun = caller.context.clock.monotonic()
-    code = secrets.token_hex(_CODE_BYTES)
+    code = code or secrets.token_hex(_CODE_BYTES)
     answer = post(url, caller, "challenge", code=code)
     seconds = caller.context.clock.monotonic() - begun
     if isinstance(answer, ProbeResult):
@@ -108,7 +119,7 @@ def challenge(url: HookUrl, secret: Secret, caller: Caller) -> ProbeResult:
     said = masked_url(answer.location or "") if is_redirect(answer.status) else answer.text
     quoted = caller.redactor.quote(said)
     result = judge_answer(answer.status, answer.body, code, key_of(secret), called, quoted=quoted)
-    return replace(result, seconds=seconds)
+    return replace(result, seconds=seconds, status=answer.status, content_type=answer.content_type)
 
 
 def post(
@@ -119,6 +130,7 @@ def post(
     code: str = "",
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
+    method: str = "POST",
 ) -> Response | ProbeResult:
     """Call a receiver once. A private address is called only if the caller allows it.
 
@@ -126,7 +138,7 @@ def post(
     """
     base, path = _target(url, code)
     request = Request(
-        "POST",
+        method,
         base,
         path,
         headers or {},
@@ -162,8 +174,9 @@ def judge_answer(
 ) -> ProbeResult:
     """Judge a receiver's answer to a challenge. The result quotes nothing of it but `quoted`.
 
-    `url`: the URL that was called. `quoted`: the receiver's own words, safe to show. We assume that
-    the service compares text, so a response in upper case is wrong.
+    `code`: as written in the query. `url`: the URL that was called. `quoted`: the receiver's own
+    words, safe to show. We assume that the service compares text, so a response in upper case is
+    wrong.
     """
     words = f": {quoted}" if quoted else ""
     if is_redirect(status):
@@ -182,19 +195,18 @@ def judge_answer(
     if not isinstance(echoed, str) or not isinstance(given, str):
         what = "its answer is not JSON with text in challengeCode and challengeResponse"
         return ProbeResult("wrong-answer", f"{what}{words}", f"answer a challenge with {_RECIPE}")
-    if echoed != code:
+    if echoed != unquote_plus(code):
         what = "its answer does not repeat the challengeCode"
+        if echoed == code:
+            what += ": it has not decoded the query"
         return ProbeResult("wrong-answer", what, "return the challengeCode of the query unchanged")
     return _judge_response(given, code, secret, url)
 
 
 def _judge_response(given: str, code: str, secret: bytes, url: str) -> ProbeResult:
-    expected = sign_challenge(secret, code.encode("latin-1"))
+    expected = sign_challenge(secret, unquote_to_bytes(code.replace("+", " ")))
     if hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
         return READY
-    # imported only if the response is wrong
-    from hooksync.receivers.diagnosis import challenge_mistakes, name_mistake
-
     if mistake := name_mistake(given, challenge_mistakes(secret, code, url)):
         state: ReceiverState = "wrong-secret" if mistake.is_secret else "wrong-answer"
         return ProbeResult(state, f"its challengeResponse {mistake.what}", mistake.fix)

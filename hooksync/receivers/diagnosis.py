@@ -7,20 +7,24 @@ with these. A receiver that refuses genuine events is sent events with these, on
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Iterator
-from itertools import product
+from contextlib import suppress
+from urllib.parse import unquote_to_bytes
 
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record
 from hooksync.receiver import EVENT_PREFIX
 
-_RAW_FIX = "take the raw bytes of the body, before a framework reads them"
+_RAW_FIX = "take the raw bytes of the body, before a framework reads them, or a proxy changes them"
 _PREFIX = EVENT_PREFIX.decode()
 _CODE_FIX = "sign the challengeCode of the query alone, percent-decoded"
-_PREFIX_FIX = f"sign the text {_PREFIX}, followed by the raw bytes of the body"
-_SEPARATORS = {"compact": (",", ":"), "spaced": (", ", ": ")}  # of JSON
+_PREFIX_FIX = f"sign the text {_PREFIX}, followed at once by the raw bytes of the body"
+_KEY_FIX = "the key is the text of the secret, exactly as it was given to Preservica"
+_HMAC_FIX = f"use HMAC-SHA256; {_KEY_FIX}"
+_HEX_FIX = "write the HMAC-SHA256 as 64 lower-case hex digits, and nothing else"
 
 
 class Mistake(Record, frozen=True):
@@ -46,68 +50,135 @@ def name_mistake(signature: str, mistakes: Iterable[Mistake]) -> Mistake | None:
 def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
     """Yield the mistakes that a receiver may make when it answers a challenge.
 
-    `url`: the URL that was called, with its query.
+    `code`: as written in the query. `url`: the URL that was called, with its query.
     """
-    signed = code.encode("latin-1")
+    signed = unquote_to_bytes(code.replace("+", " "))
     target = url.partition("://")[2]
     path = target[target.find("/") :]
-    yield _mistake(secret, b"", "is made of the body instead of the code", _CODE_FIX)
-    prefixed = EVENT_PREFIX + signed
-    yield _mistake(secret, prefixed, f"is made of {_PREFIX} and the code", _CODE_FIX)
-    for place in (url, path):
-        yield _mistake(secret, place.encode(), "is made of the URL instead of the code", _CODE_FIX)
+    raw = code.encode()
+    for what, message in (
+        ("is made of the body instead of the code", b""),
+        (f"is made of {_PREFIX} and the code", EVENT_PREFIX + signed),
+        ("is made of the code and a line break", signed + b"\n"),
+        ("is made of the URL instead of the code", url.encode()),
+        ("is made of the URL instead of the code", path.encode()),
+        ("is made of the code before it was decoded", raw),
+        ("is made of the code before it was decoded", raw.replace(b"%20", b"+")),
+        ("is made of the code without its spaces decoded", signed.replace(b" ", b"+")),
+    ):
+        if message != signed:
+            yield Mistake(what, _CODE_FIX, _hmac(secret, message))
+    fix = "sign the code; do not send it back as the response"
+    yield Mistake("is the challengeCode itself", fix, signed.decode("latin-1"))
     yield from _usual_mistakes(secret, signed)
 
 
 def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
     """Yield the mistakes that a sender may make in signing an event, or a receiver in checking."""
-    yield _mistake(
-        secret, body, f"is made of the body alone, without {_PREFIX} before it", _PREFIX_FIX
-    )
+    what = f"is made of the body alone, without {_PREFIX} before it"
+    yield Mistake(what, _PREFIX_FIX, _hmac(secret, body))
+    for what, message in (
+        (f"has a line break between {_PREFIX} and the body", EVENT_PREFIX + b"\n" + body),
+        (f"has a colon between {_PREFIX} and the body", EVENT_PREFIX + b":" + body),
+        (f"has a space between {_PREFIX} and the body", EVENT_PREFIX + b" " + body),
+        (f"has a dot between {_PREFIX} and the body", EVENT_PREFIX + b"." + body),
+        ("has the prefix in different letters", b"Preservica-Webhook-Auth" + body),
+        ("has the prefix in different letters", b"PRESERVICA-WEBHOOK-AUTH" + body),
+        ("has the prefix after the body", body + EVENT_PREFIX),
+    ):
+        yield Mistake(what, _PREFIX_FIX, _hmac(secret, message))
     for what, changed in _changed_bodies(body):
         if changed != body:
-            yield _mistake(secret, EVENT_PREFIX + changed, f"is made of {what}", _RAW_FIX)
+            yield Mistake(f"is made of {what}", _RAW_FIX, _hmac(secret, EVENT_PREFIX + changed))
     yield from _usual_mistakes(secret, EVENT_PREFIX + body)
 
 
 def _changed_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield descriptions and bodies, changed as servers and frameworks change them."""
+    """Yield descriptions and bodies, changed as servers, proxies and frameworks change them."""
     yield "an empty body", b""
+    yield "the text undefined instead of the body", b"undefined"
     yield "the body in base64", base64.b64encode(body)
     yield "the body without white space at its ends", body.strip()
+    yield "the body without its last line break", body.rstrip(b"\r\n")
+    yield "the body and a line break", body + b"\n"
+    yield "the body with different line breaks", body.replace(b"\r\n", b"\n")
+    yield (
+        "the body with different line breaks",
+        body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"),
+    )
     text = body.decode("utf-8", "replace")
     yield "the body in Latin-1 instead of UTF-8", text.encode("latin-1", "replace")
+    yield "the body in Latin-1 instead of UTF-8", text.encode("latin-1", "ignore")
     yield "the body read as Latin-1 instead of UTF-8", body.decode("latin-1").encode()
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return
-    for form, is_ascii, is_sorted in product(_SEPARATORS, (True, False), (False, True)):
-        again = json.dumps(
-            document, ensure_ascii=is_ascii, sort_keys=is_sorted, separators=_SEPARATORS[form]
-        )
-        order = "sorted " if is_sorted else ""
-        yield f"the event written again as {order}{form} JSON", again.encode("utf-8", "replace")
+    yield "the body cut to ASCII", text.encode("ascii", "ignore")
+    yield "the body cut to ASCII", text.encode("ascii", "replace")
+    with suppress(ValueError, RecursionError):
+        yield from _rewritten(json.loads(body))
+
+
+def _rewritten(document: object) -> Iterator[tuple[str, bytes]]:
+    """Yield descriptions and bodies of an event that was read and written again as JSON."""
+    for name, separators, indent in (
+        ("compact", (",", ":"), None),
+        ("spaced", (", ", ": "), None),
+        ("indented", (",", ": "), 2),
+        ("indented", (",", ": "), 4),
+    ):
+        for is_ascii in (False, True):
+            for order in ("", "sorted "):
+                again = json.dumps(
+                    document,
+                    ensure_ascii=is_ascii,
+                    sort_keys=bool(order),
+                    separators=separators,
+                    indent=indent,
+                )
+                what = f"the event written again as {order}{name} JSON"
+                yield what, again.encode("utf-8", "replace")
+                if not is_ascii:
+                    yield f"{what} in Latin-1", again.encode("latin-1", "replace")
+
+
+def _secrets(secret: bytes) -> Iterator[tuple[str, bytes, str]]:
+    """Yield wrong forms of a secret: what is wrong, the key, and the fix."""
+    fix = "set the secret without a line break, as with printf %s"
+    yield "and a line break at its end", secret + b"\n", fix
+    yield "and a line break at its end", secret + b"\r\n", fix
+    fix = "set the secret without quotation marks"
+    yield "in quotation marks", b'"' + secret + b'"', fix
+    yield "in quotation marks", b"'" + secret + b"'", fix
+    yield "and a space at its end", secret + b" ", "set the secret without the space"
+    yield "written as base64", base64.b64encode(secret), _KEY_FIX
+    yield "written as hex", secret.hex().encode(), _KEY_FIX
+    readers = {"hex": bytes.fromhex, "base64": base64.b64decode}
+    for name, read in readers.items():
+        try:
+            key = read(secret.decode("ascii"))
+        except (ValueError, binascii.Error):
+            continue
+        yield f"read as {name}", key, _KEY_FIX
 
 
 def _usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
     """Yield mistakes that sign the right message in a wrong way."""
-    for end in (b"\n", b"\r\n"):
-        what = "is made with the secret and a line break at its end"
-        fix = "set the secret without a line break, as with printf %s"
-        yield replace(_mistake(secret + end, message, what, fix), is_secret=True)
-    fix = "use HMAC-SHA256: the key is the text of the secret"
-    yield _mistake(message, secret, "is made with key and message swapped", fix)
-    for text in (secret + message, message + secret, message):
-        plain = hashlib.sha256(text).hexdigest()
-        yield Mistake("is a plain SHA-256, and no HMAC", fix, plain)
+    for what, key, fix in _secrets(secret):
+        signature = _hmac(key, message)
+        yield Mistake(f"is made with the secret {what}", fix, signature, is_secret=True)
+    yield Mistake("is made with key and message swapped", _HMAC_FIX, _hmac(message, secret))
+    for name in ("sha1", "sha512", "md5"):
+        digest = hmac.new(secret, message, name).hexdigest()
+        yield Mistake(f"is an HMAC-{name.upper()}", _HMAC_FIX, digest)
+    for name in ("sha256", "sha1", "sha512"):
+        for text in (secret + message, message + secret, message):
+            plain = hashlib.new(name, text).hexdigest()
+            yield Mistake(
+                f"is a plain {name.upper().replace('SHA', 'SHA-')}, and no HMAC", _HMAC_FIX, plain
+            )
     right = hmac.new(secret, message, hashlib.sha256)
-    fix = "write the HMAC-SHA256 as 64 lower-case hex digits, and nothing else"
-    yield Mistake("is right, but in upper case", fix, right.hexdigest().upper())
-    yield Mistake("is right, but after `sha256=`", fix, f"sha256={right.hexdigest()}")
-    encoded = base64.b64encode(right.digest()).decode()
-    yield Mistake("is right, but in base64", fix, encoded)
+    yield Mistake("is right, but in upper case", _HEX_FIX, right.hexdigest().upper())
+    yield Mistake("is right, but after `sha256=`", _HEX_FIX, f"sha256={right.hexdigest()}")
+    yield Mistake("is right, but in base64", _HEX_FIX, base64.b64encode(right.digest()).decode())
 
 
-def _mistake(secret: bytes, message: bytes, what: str, fix: str) -> Mistake:
-    return Mistake(what, fix, hmac.new(secret, message, hashlib.sha256).hexdigest())
+def _hmac(secret: bytes, message: bytes) -> str:
+    return hmac.new(secret, message, hashlib.sha256).hexdigest()

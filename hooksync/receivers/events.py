@@ -16,7 +16,7 @@ from hooksync.core.redaction import SHORTEST_MASKED
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_event, verify_event
 from hooksync.receivers.challenges import key_of, post
-from hooksync.receivers.diagnosis import Mistake, event_mistakes, name_mistake
+from hooksync.receivers.diagnosis import event_mistakes, name_mistake
 from hooksync.service.http import Caller, Response
 
 SIGNATURE = "Preservica-Signature"  # the header
@@ -40,7 +40,9 @@ class Delivery(Record, frozen=True):
     body: bytes
     signature: str | None  # None: the event is sent without the header
     is_chunked: bool = True
-    before_last: Callable[[], object] = bool  # called before the last chunk
+    header: str = SIGNATURE  # the name of the header, as it is written
+    method: str = "POST"
+    before_last: Callable[[], object] | None = None  # called before the last chunk
 
 
 class NewEvents:
@@ -64,47 +66,33 @@ class NewEvents:
             "trigger": trigger,
         }
 
-    def make(self, identifier: str = "", **changed: object) -> dict[str, object]:
-        """Make an event with the next timestamp.
+    def make(self, *identifiers: Mapping[str, str], **changed: object) -> dict[str, object]:
+        """Make an event with the next timestamp, and an entity for each of `identifiers`.
 
-        `identifier`: if set, the value of an identifier of its first entity. `changed`: fields to
-        set.
+        `changed`: fields to set. An identifier has its type as the name, as in a receiver in use
+        (NYPL's prsv-repair-tools).
         """
         self._moment += timedelta(milliseconds=1)
         timestamp = self._moment.isoformat(timespec="milliseconds")
         document = {**self._template, "timestamp": timestamp, **changed}
         match document.get("events"):
-            case [dict(first), *rest] if identifier:
-                identifiers = [{"type": "hooksync", "value": identifier}]
-                document["events"] = [{**first, "identifiers": identifiers}, *rest]
+            case [dict(entity), *_] if identifiers:
+                document["events"] = [{**entity, "identifiers": [each]} for each in identifiers]
         return document
 
 
 def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
     """Sign an event, and return it with its signature."""
-    return Delivery(body, sign_event(key_of(secret), body), is_chunked)
+    return Delivery(body, sign_event(key_of(secret), body), is_chunked=is_chunked)
 
 
 def deliver(url: HookUrl, sent: Delivery, caller: Caller) -> Response | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
     headers = dict(_JSON_HEADERS)
     if sent.signature is not None:
-        headers[SIGNATURE] = sent.signature
+        headers[sent.header] = sent.signature
     body = _chunks(sent) if sent.is_chunked else sent.body
-    return post(url, caller, "event", headers=headers, body=body)
-
-
-def find_bug(url: HookUrl, body: bytes, secret: Secret, caller: Caller) -> Mistake | None:
-    """Find the mistake in a receiver that refused a genuine event.
-
-    Sends the event with the signature of each mistake, until the receiver accepts one. The receiver
-    then works on the event.
-    """
-    for mistake in event_mistakes(key_of(secret), body):
-        answer = deliver(url, Delivery(body, mistake.signature), caller)
-        if isinstance(answer, Response) and answer.status in TAKEN:
-            return mistake
-    return None
+    return post(url, caller, "event", headers=headers, body=body, method=sent.method)
 
 
 def send_notice(url: Secret, body: bytes, name: str, caller: Caller) -> str:
@@ -146,7 +134,7 @@ def pass_on(
 def _chunks(sent: Delivery) -> Iterator[bytes]:
     size = len(sent.body) // _CHUNKS + 1
     for start in range(0, len(sent.body), size):
-        if start + size >= len(sent.body):
+        if start + size >= len(sent.body) and sent.before_last is not None:
             sent.before_last()
         yield sent.body[start : start + size]
 

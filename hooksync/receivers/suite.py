@@ -1,133 +1,112 @@
-"""Tests of a receiver: it gets events as Preservica may send them, and its answers are judged.
+"""The requests that test a receiver: events in each form in which Preservica may send them.
 
+Forged events come first, because a receiver that answers 200 to them proves nothing with its 200.
 Each event is new, except in the tests of repeats, so that a receiver that drops duplicates still
-processes it. If a receiver refuses an event, it gets more events, each signed with a usual mistake.
-If it accepts one of these, that mistake is its bug.
+works on it. It has an identifier of its own, so that the receiver's log shows if it was worked on.
+`verdict` explains the failures.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from typing import Literal
+from urllib.parse import quote
 
-from hooksync.core.model import HookUrl, ProbeResult, Secret
+from hooksync.core.model import HookUrl, ProbeResult, ReceiverState, Secret
 from hooksync.core.record import Record, replace
+from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
 from hooksync.receivers.challenges import (
+    SLOW,
+    TOO_SLOW,
     challenge,
-    signs_events_in_disguise,
+    key_of,
+    signs,
 )
-from hooksync.receivers.events import TAKEN, Delivery, NewEvents, deliver, find_bug, signed
+from hooksync.receivers.events import SIGNATURE, TAKEN, Delivery, NewEvents, deliver, signed
 from hooksync.service.http import Caller, Response
 
+State = Literal["passed", "failed", "unproved", "warning"]
+Kind = Literal["challenge", "code", "forged", "genuine", "method"]
+
+WAITING = (409, 429, 503)  # a receiver is busy: the event is to be sent again
+SERVER_ERRORS = range(500, 600)
+WRONG = "with a wrong signature"  # the names of the forged events that prove something
+WRONG_WHOLE = "with a wrong signature, in one piece"
+FIRST = "compact, in chunks"  # the simplest event
+TWICE = "the same twice"
 _REFUSING = range(400, 500)
-_SERVER_ERRORS = range(500, 600)
-_WAITING = (409, 429, 503)  # a receiver is busy: the event is to be sent again
-_TOO_LARGE = 413
-_LARGE = 1_000_000  # characters
-_NOT_ASCII = {
-    "é": "é of hooksync",
-    "Ł": "Ł of hooksync",
-    "an emoji": "\N{PARTY POPPER} of hooksync",
-}
-_MOST_SEARCHES = 3  # for a bug: no more searches after so many found none
+_SIZES = {"150 kB": 150_000, "1.5 MB": 1_500_000, "10 MB": 10_000_000}
+_NOT_ASCII = {"é": "é", "Ł": "Ł", "an emoji": "\N{PARTY POPPER}"}
+_CODES = ("0", "Z~", "c0de" * 128)  # of a challenge: short, of the last letters, long
+_ENCODED = {"in percent-encoding": "a%20b%2Bc%2Fd%3D%26%25", "with + for a space": "a+b"}
 _TOGETHER = 5.0  # seconds that two deliveries wait for each other
-
-_LOST = "events of this form would be lost"
-_NEW = "events could be lost after a release of Preservica"
-_ENTITIES = "events of many entities would be lost"
-_LETTERS = "every event with such a letter in an identifier would be lost"
-_TWICE = "an event that comes again would fail; while a subscription is replaced, each comes twice"
-_FORGED = (
-    "either it works on events that anybody can forge, or it answers 200 to events that it drops;"
-    " then its 200 to a genuine event proves nothing"
-)
-_SIGNS_ALL = "anybody who knows the URL could let it sign an event of their own"
-
-_SERVER_FIX = (
-    "see the receiver's log; if its work looks up the entity, give an event of a real one: --event"
-)
-_TAKE_FIX = "answer genuine events with 200, whatever they hold; see the receiver's log"
-_LARGE_FIX = "let the server and its proxies take bodies of 10 MB"
-_SIGNATURE_FIX = "check that the receiver has this secret, and signs the raw bytes of the body"
-_REFUSE_FIX = "answer 401 to what none of your secrets signed"
-_FORGE_FIX = "refuse challenge codes that begin with preservica-webhook-auth"
+_PREFIX = EVENT_PREFIX.decode()
+# codes that a receiver must not sign; the rest of the first one is hex digits, and no event
+_REFUSED_CODES = {
+    "like a signed event": [_PREFIX, _PREFIX + secrets.token_hex(16)],
+    "that is JSON": ['{"a": 1}', "[1]", '"text"', " [1]", "\ufeff[1]", "\0[\x001"],
+    "that is not plain text": ["~", "café", "€", "a\nb", "a\n"],
+}
 
 
-class Result(Record, frozen=True):
-    """The result of one test of a receiver."""
+class Trial(Record, frozen=True):
+    """One test of a receiver, and its result."""
 
     name: str
-    status: int | None
-    seconds: float
-    detail: str = ""  # one line, safe to show
-    fix: str = ""  # "": the test passed
-    meaning: str = ""  # what a failure means for events
-
-    @property
-    def state(self) -> str:
-        """Whether the test passed."""
-        return "failed" if self.fix else "passed"
+    kind: Kind
+    state: State
+    status: int | None = None  # None: there was no answer
+    seconds: float = 0.0
+    detail: str = ""  # what the receiver answered, or why it did not; one line, safe to show
+    fix: str = ""  # if the detail explains the failure
+    features: frozenset[str] = frozenset()  # of a genuine event
+    sent: Delivery | None = None
+    tokens: tuple[str, ...] = ()  # the identifiers of its entities
+    probe: ReceiverState | None = None  # of a challenge
 
 
 class Sender:
-    """Sends events to one receiver, and judges its answers."""
+    """Sends events to one receiver."""
 
     def __init__(self, url: HookUrl, secret: Secret, caller: Caller) -> None:
         self.url = url
         self.secret = secret
         self.caller = caller
-        self._searches = 0
 
-    def send(
-        self, name: str, sent: Delivery, meaning: str = _LOST, *, is_forged: bool = False
-    ) -> Result:
-        """Send an event. The receiver must accept it, or refuse it if it is forged."""
+    def send(self, name: str, sent: Delivery, kind: Kind = "genuine") -> Trial:
+        """Send an event. The receiver must answer 2xx, or 4xx if it is forged."""
         begun = self.caller.context.clock.monotonic()
         answer = deliver(self.url, sent, self.caller)
-        seconds = self.caller.context.clock.monotonic() - begun
-        if is_forged:
-            result = self._result_of(name, answer, meaning, _REFUSE_FIX, _REFUSING)
-        else:
-            result = self.judge(name, sent.body, answer, meaning)
-        return replace(result, seconds=seconds)
+        return self.judge(name, sent, answer, kind, self.caller.context.clock.monotonic() - begun)
 
     def judge(
-        self, name: str, body: bytes, answer: Response | ProbeResult, meaning: str = _LOST
-    ) -> Result:
-        """Judge the answer to a genuine event.
-
-        If the receiver refused the event, send it more events, to find its bug.
-        """
-        result = self._result_of(name, answer, meaning, _TAKE_FIX, TAKEN)
-        status = result.status
-        if not result.fix or status in _WAITING:
-            return result
-        if status in _SERVER_ERRORS:
-            return replace(result, fix=_SERVER_FIX)
-        if status == _TOO_LARGE:
-            return replace(result, fix=_LARGE_FIX)
-        if status not in _REFUSING or self._searches >= _MOST_SEARCHES:
-            return result
-        mistake = find_bug(self.url, body, self.secret, self.caller)
-        if mistake:
-            bug = f"the signature that it expects {mistake.what}"
-            return replace(result, detail=bug, fix=mistake.fix)
-        self._searches += 1
-        return replace(result, fix=_SIGNATURE_FIX)
-
-    def _result_of(
-        self, name: str, answer: Response | ProbeResult, meaning: str, fix: str, right: range
-    ) -> Result:
+        self,
+        name: str,
+        sent: Delivery,
+        answer: Response | ProbeResult,
+        kind: Kind = "genuine",
+        seconds: float = 0.0,
+    ) -> Trial:
+        """Judge the answer to an event."""
+        trial = Trial(name, kind, "failed", None, seconds, sent=sent)
         if isinstance(answer, ProbeResult):
-            return Result(name, None, 0.0, answer.detail, answer.fix, meaning)
-        if answer.status in right:
-            return Result(name, answer.status, 0.0)
-        said = self.caller.redactor.quote(answer.text)
-        return Result(name, answer.status, 0.0, said, fix, meaning)
+            return replace(trial, detail=answer.detail, fix=answer.fix)
+        right = TAKEN if kind == "genuine" else _REFUSING
+        trial = replace(trial, status=answer.status)
+        if answer.status not in right:
+            return replace(trial, detail=self.caller.redactor.quote(answer.text))
+        is_odd = kind == "genuine" and (answer.status != 200 or answer.text.startswith("<"))
+        if is_odd:
+            detail = f"{answer.status} {answer.content_type}".strip()
+            return replace(trial, state="warning", detail=detail)
+        return replace(trial, state="passed")
 
 
 class Suite:
@@ -136,65 +115,168 @@ class Suite:
     def __init__(self, sender: Sender, events: NewEvents) -> None:
         self._sender = sender
         self._events = events
+        self._run = f"suite-{secrets.token_hex(3)}"
+        self._number = 0
+        self._unproved: set[bool] = set()  # whether in chunks: 200 to such events proves nothing
 
-    def run(self, others: Mapping[str, Secret]) -> Iterator[Result]:
+    def run(self, others: Mapping[str, Secret]) -> Iterator[Trial]:
         """Run all tests. `others`: further secrets that the receiver has, by their names."""
-        for name, sent, meaning in self._forms():
-            yield self._sender.send(name, sent, meaning)
-        for name, secret in others.items():
-            meaning = "while a secret is rotated, late events would be lost"
-            yield self._sender.send(f"signed with {name}", signed(self._new(), secret), meaning)
-        yield from self._repeated()
-        yield from self._forged()
         yield from self._challenged()
+        for trial in self._forged():
+            if trial.status in TAKEN and trial.name in (WRONG, WRONG_WHOLE) and trial.sent:
+                self._unproved.add(trial.sent.is_chunked)
+            yield trial
+        for name, sent, features in self._forms(others):
+            yield self._send(name, sent, features)
+        yield from self._repeated()
 
-    def _new(self, identifier: str = "", **changed: object) -> bytes:
-        return json.dumps(self._events.make(identifier, **changed)).encode()
+    def _challenged(self) -> Iterator[Trial]:
+        """Challenge the receiver with codes that it must sign, and with codes that it must not."""
+        sender = self._sender
+        call = partial(challenge, sender.url, sender.secret, sender.caller)
+        yield self._challenge("challenge", call())
+        for name, code in _ENCODED.items():
+            yield self._challenge(f"challenge {name}", call(code))
+        for code in _CODES:
+            result = call(code)
+            if result.state != "ready":
+                break
+        yield self._challenge("challenges, short and long", result)
+        for name, codes in _REFUSED_CODES.items():
+            signed_codes = [
+                code
+                for code in codes
+                if signs(sender.url, sender.secret, sender.caller, quote(code))
+            ]
+            detail = "it signs " + ", ".join(map(ascii, signed_codes)) if signed_codes else ""
+            state: State = "failed" if signed_codes else "passed"
+            yield Trial(f"code {name}", "code", state, detail=detail)
 
-    def _compact(self, identifier: str = "") -> bytes:
-        event = self._events.make(identifier)
-        return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+    def _challenge(self, name: str, result: ProbeResult) -> Trial:
+        trial = Trial(
+            name, "challenge", "passed", result.status, result.seconds, probe=result.state
+        )
+        if result.state != "ready":
+            return replace(trial, state="failed", detail=result.detail, fix=result.fix)
+        if result.seconds > TOO_SLOW:
+            return replace(trial, state="failed", detail=f"it took {result.seconds:.1f} s")
+        if "html" in result.content_type:
+            return replace(trial, state="warning", detail=result.content_type)
+        return replace(trial, state="warning") if result.seconds > SLOW else trial
 
-    def _forms(self) -> Iterator[tuple[str, Delivery, str]]:
-        """Yield an event of each form: its name, how it is sent, and what a failure means."""
+    def _forged(self) -> Iterator[Trial]:
+        """Send events that none of the secrets signed as they are. 401 is the answer to each."""
+        for name, sent in {**self._wrong_signatures(), **self._other_messages()}.items():
+            trial = self._sender.send(name, sent, "forged")
+            yield replace(trial, tokens=self._tokens(sent.body))
+        genuine = signed(self._body(), self._sender.secret)
+        trial = self._sender.send("sent with GET", replace(genuine, method="GET"), "method")
+        yield replace(trial, state="warning" if trial.status in TAKEN else "passed")
+
+    def _wrong_signatures(self) -> dict[str, Delivery]:
+        """Make events with signatures that are none, or not the right one."""
+        genuine = signed(self._body(), self._sender.secret)
+        right = genuine.signature or ""
+        nothing = "0" * 64
+        last = f"{right[:-1]}{'1' if right[-1] == '0' else '0'}"
+        return {
+            WRONG: replace(genuine, signature=nothing),
+            WRONG_WHOLE: replace(genuine, signature=nothing, is_chunked=False),
+            "without a signature": replace(genuine, signature=None),
+            "with an empty signature": replace(genuine, signature=""),
+            "with a signature that is no hex": replace(genuine, signature="caf\xe9"),
+            "with a wrong last digit": replace(genuine, signature=last),
+            "with a digit less": replace(genuine, signature=right[:-1]),
+            "with a digit more": replace(genuine, signature=f"{right}0"),
+        }
+
+    def _other_messages(self) -> dict[str, Delivery]:
+        """Make events whose signatures are of a different message, or under a different secret."""
+        key = key_of(self._sender.secret)
+        body = self._body()
+        genuine = signed(body, self._sender.secret)
+        changed = body[:-1] + b', "forged": true}'
+        spaced = json.dumps(json.loads(body)).encode()
+        letter = self._body(letter="é")
+        latin = EVENT_PREFIX + letter.decode().encode("latin-1")
+        return {
+            "with a changed body": replace(genuine, body=changed),
+            "with one byte more": replace(genuine, body=body + b" "),
+            "written again": replace(genuine, body=spaced),
+            "signed without the prefix": replace(genuine, signature=sign_challenge(key, body)),
+            "signed in Latin-1": Delivery(letter, sign_challenge(key, latin)),
+            "signed with a line break": replace(genuine, signature=sign_event(key + b"\n", body)),
+        }
+
+    def _forms(self, others: Mapping[str, Secret]) -> Iterator[tuple[str, Delivery, set[str]]]:
+        """Yield an event of each form: its name, how it is sent, and what is special about it."""
         sign = partial(signed, secret=self._sender.secret)
-        yield "compact, in chunks", sign(self._compact()), _LOST
-        yield "compact, in one piece", sign(self._compact(), is_chunked=False), _LOST
-        yield "spaced", sign(self._new()), _LOST
+        yield FIRST, sign(self._body()), set()
+        yield "compact, in one piece", sign(self._body(), is_chunked=False), set()
+        spaced = partial(self._body, is_compact=False)
+        yield "spaced", sign(spaced()), {"spaced"}
+        yield "spaced, in one piece", sign(spaced(), is_chunked=False), {"spaced"}
+        document = json.loads(self._body())
+        lines = json.dumps(document, indent=1).replace("\n", "\r\n").encode()
+        yield "with white space at its ends", sign(b"\n " + lines + b" \r\n"), {"ends"}
+        yield from self._odd_forms()
+        yield from self._odd_contents()
+        yield from self._sizes()
+        for name, secret in others.items():
+            yield f"signed with {name}", signed(self._body(), secret), {"other secret"}
+
+    def _odd_forms(self) -> Iterator[tuple[str, Delivery, set[str]]]:
+        """Yield events with letters and headers that a receiver may not expect."""
+        sign = partial(signed, secret=self._sender.secret)
         for name, letter in _NOT_ASCII.items():
-            yield f"with {name} in UTF-8", sign(self._compact(letter)), _LETTERS
-        yield "with Ł escaped", sign(self._new(_NOT_ASCII["Ł"])), _LETTERS
-        yield "with unknown fields", sign(self._new(newField={"of": ["a", 1, None]})), _NEW
-        yield "of an unknown trigger", sign(self._new(trigger="A_TRIGGER_THAT_IS_NEW")), _NEW
-        large = self._new(filling="x" * _LARGE)
-        yield "of 1 MB, in chunks", sign(large), _ENTITIES
-        large = self._new(filling="x" * _LARGE)
-        yield "of 1 MB, in one piece", sign(large, is_chunked=False), _ENTITIES
+            features = {"letter"} if letter == "é" else {"letter", "letter outside Latin-1"}
+            yield f"with {name} in UTF-8", sign(self._body(letter=letter)), features
+        yield "with Ł escaped", sign(self._body(letter="Ł", is_compact=False)), {"escape"}
+        small = replace(sign(self._body()), header=SIGNATURE.lower())
+        yield "with the header in lower case", small, {"lower-case header"}
+        sent = sign(self._body())
+        upper = replace(sent, signature=(sent.signature or "").upper())
+        yield "with hex in upper case", upper, {"upper-case hex"}
 
-    def _repeated(self) -> Iterator[Result]:
-        """Deliver an event twice: one after the other, under two ids, and at once.
+    def _odd_contents(self) -> Iterator[tuple[str, Delivery, set[str]]]:
+        """Yield events with fields and entities that a receiver may not expect."""
+        sign = partial(signed, secret=self._sender.secret)
+        unknown = self._body(newField={"of": ["a", 1, None, 1.0]})
+        yield "with unknown fields", sign(unknown), {"unknown field"}
+        trigger = self._body(trigger="A_TRIGGER_THAT_IS_NEW")
+        yield "of an unknown trigger", sign(trigger), {"unknown trigger"}
+        yield "of three entities", sign(self._body(entities=3)), {"three entities"}
+        yield "without entities", sign(self._body(events=[])), {"no entities"}
 
-        Its identifier lets you see in the receiver's log how often the event was processed.
-        """
-        name = "the same twice"
-        event = self._events.make(name)
-        yield self._in_turn(name, [event, event])
-        name = "with two subscriptionIds"
-        event = self._events.make(name)
-        yield self._in_turn(name, [{**event, "subscriptionId": digit * 32} for digit in "ab"])
-        name = "two at once"
-        yield self._at_once(name, self._new(name))
+    def _sizes(self) -> Iterator[tuple[str, Delivery, set[str]]]:
+        """Yield large events. What makes them large is a field that no receiver knows."""
+        over: set[str] = {"unknown field"}
+        for size, number in _SIZES.items():
+            over = over | {f"of {size}"}
+            for how, is_chunked in ((", in chunks", True), (", in one piece", False)):
+                body = self._body(filling="x" * number)
+                sent = signed(body, self._sender.secret, is_chunked=is_chunked)
+                yield f"of {size}{how}", sent, over
 
-    def _in_turn(self, name: str, events: Iterable[object]) -> Result:
+    def _repeated(self) -> Iterator[Trial]:
+        """Deliver an event twice: one after the other, under two ids, and at once."""
+        event = json.loads(self._body())
+        yield self._in_turn(TWICE, [event, event])
+        event = json.loads(self._body())
+        ids = [{**event, "subscriptionId": digit * 32} for digit in "ab"]
+        yield self._in_turn("with two subscriptionIds", ids)
+        yield self._at_once("two at once", self._body())
+
+    def _in_turn(self, name: str, events: Iterable[object]) -> Trial:
         """Send events one after the other, until one fails. Return the last result."""
         for event in events:
             body = json.dumps(event).encode()
-            result = self._sender.send(name, signed(body, self._sender.secret), _TWICE)
-            if result.fix:
+            trial = self._send(name, signed(body, self._sender.secret), {"repeat", "spaced"})
+            if trial.state == "failed":
                 break
-        return result
+        return trial
 
-    def _at_once(self, name: str, body: bytes) -> Result:
+    def _at_once(self, name: str, body: bytes) -> Trial:
         """Send an event twice at the same time. The receiver may ask one of the senders to wait.
 
         Both threads wait for each other before they send the last piece. Returns a failed result if
@@ -206,38 +288,41 @@ class Suite:
             with suppress(threading.BrokenBarrierError):
                 barrier.wait(_TOGETHER)
 
-        def send(sent: Delivery) -> Result:
-            return self._sender.send(name, sent, _TWICE)
-
         sent = replace(signed(body, self._sender.secret), before_last=meet)
         with ThreadPoolExecutor(2) as pool:
-            first, second = pool.map(send, [sent, sent])
-        if not first.fix:
+            calls = [pool.submit(self._send, name, sent, {"at once"}) for _ in range(2)]
+            first, second = (call.result() for call in calls)
+        if first.state != "failed":
             first, second = second, first
         # if any result failed, `first` is a failed one
-        return second if first.status in _WAITING and not second.fix else first
+        return second if first.status in WAITING and second.state != "failed" else first
 
-    def _forged(self) -> Iterator[Result]:
-        genuine = signed(self._new(), self._sender.secret)
-        forged = {
-            "with a wrong signature": replace(genuine, signature="0" * 64),
-            "without a signature": replace(genuine, signature=None),
-            "with a changed body": replace(genuine, body=genuine.body[:-1] + b', "forged": true}'),
-        }
-        for name, sent in forged.items():
-            yield self._sender.send(name, sent, _FORGED, is_forged=True)
+    def _send(self, name: str, sent: Delivery, features: set[str]) -> Trial:
+        """Send a genuine event."""
+        trial = self._sender.send(name, sent)
+        how = "in chunks" if sent.is_chunked else "in one piece"
+        tokens = self._tokens(sent.body)
+        trial = replace(trial, features=frozenset({how, *features}), tokens=tokens)
+        if trial.state != "failed" and sent.is_chunked in self._unproved:
+            return replace(trial, state="unproved")
+        is_slow = trial.state == "passed" and trial.seconds > SLOW and "at once" not in features
+        return replace(trial, state="warning") if is_slow else trial
 
-    def _challenged(self) -> Iterator[Result]:
-        """Challenge the receiver with a code, and with one that could forge an event."""
-        url = self._sender.url
-        secret = self._sender.secret
-        caller = self._sender.caller
-        found = challenge(url, secret, caller)
-        meaning = "no subscription could be made" if found.fix else ""
-        yield Result("challenge", None, found.seconds, found.detail, found.fix, meaning)
-        begun = caller.context.clock.monotonic()
-        is_signed = signs_events_in_disguise(url, secret, caller)
-        result = Result("code that could forge", None, caller.context.clock.monotonic() - begun)
-        if is_signed:
-            result = replace(result, detail="it signs one", fix=_FORGE_FIX, meaning=_SIGNS_ALL)
-        yield result
+    def _body(
+        self, *, is_compact: bool = True, letter: str = "", entities: int = 1, **changed: object
+    ) -> bytes:
+        """Make the body of a new event, whose entities have identifiers of their own."""
+        identifiers = []
+        for _ in range(entities):
+            self._number += 1
+            identifiers.append({"hooksync": f"{self._run}-{self._number:02}"})
+        if letter:
+            identifiers[0]["title"] = f"{letter} of hooksync"
+        event = self._events.make(*identifiers, **changed)
+        if is_compact:
+            return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+        return json.dumps(event).encode()
+
+    def _tokens(self, body: bytes) -> tuple[str, ...]:
+        """Return the identifiers in an event of this suite. They are near its beginning."""
+        return tuple(re.findall(rf"{self._run}-\d+", body[: 1 << 14].decode("utf-8", "replace")))

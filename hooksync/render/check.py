@@ -11,6 +11,7 @@ from hooksync.core.errors import ExitCode, Problem, pluralised
 from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
+from hooksync.receivers.challenges import SLOW, TOO_SLOW
 from hooksync.render.json_text import to_text
 from hooksync.render.text import Line, Style
 
@@ -23,9 +24,6 @@ _STYLES: dict[FindingState, Style] = {
     "failed": "red",
     "skipped": "dim",
 }
-# seconds for the answer to a challenge, by our own judgement
-_SLOW = 3.0
-_TOO_SLOW = 10.0
 _SLOW_FIX = "let the receiver answer first and work afterwards; keep an instance of it warm"
 _NARROWEST_SUBJECT = 20  # columns
 
@@ -63,8 +61,8 @@ def receiver_finding(
         fix = answer.fix
         if answer.state == "unreachable" and declared.tenancy:
             fix += "; if only Preservica can reach it, declare `probe: never`"
-    elif seconds > _SLOW:
-        mark = "failed" if seconds > _TOO_SLOW else "warning"
+    elif seconds > SLOW:
+        mark = "failed" if seconds > TOO_SLOW else "warning"
         detail = (
             f"the receiver's answer is right, but took {seconds:.3f} s;"
             " Preservica's limit is not known"

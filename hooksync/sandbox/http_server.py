@@ -30,7 +30,7 @@ from urllib.parse import parse_qsl
 # secrets of subscriptions are never passed
 Log = Callable[[str, str, object], None]
 
-MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
+MAX_BODY = 16 * 1024 * 1024  # bytes of a request's body; a longer one is refused
 MAX_CONNECTIONS = 128  # fewer than the open files that a process may have (256 on macOS)
 _LONGEST_LINE = 256  # bytes of a line with the size of a chunk, or with a trailer
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")

@@ -63,6 +63,7 @@ class Response(Record, frozen=True):
     retry_after: str | None = None  # the header as sent
     location: str | None = None  # the header as sent: where a redirect leads to
     has_next_page: bool = False  # a Link header names a next page
+    content_type: str = ""  # the header as sent
 
     @property
     def text(self) -> str:
@@ -150,6 +151,7 @@ class Transport:
             response.headers.get("Retry-After"),
             response.headers.get("Location"),
             has_next_page="next" in response.links,
+            content_type=response.headers.get("Content-Type", ""),
         )
 
 

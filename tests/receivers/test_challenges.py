@@ -17,7 +17,7 @@ import pytest
 from hooksync.core.context import CallRecord
 from hooksync.core.model import HookUrl, ProbeResult, Secret
 from hooksync.receiver import EVENT_PREFIX
-from hooksync.receivers.challenges import probe_all, signs_events_in_disguise
+from hooksync.receivers.challenges import probe_all
 from hooksync.sandbox.http_server import Connection, IncomingRequest, LoopbackServer, Reply
 from hooksync.service.http import Caller, Transport
 from hooksync.service.worker_pool import WorkerPool
@@ -148,13 +148,10 @@ def test_a_receiver_with_a_different_secret_is_reported_as_wrong_secret(
     assert result.state == "wrong-secret"
 
 
-def test_the_receiver_that_pypreservica_ships_is_ready_but_signs_events_in_disguise(
-    caller: Caller,
-) -> None:
+def test_the_receiver_that_pypreservica_ships_is_ready(caller: Caller) -> None:
     with shipped_receiver(SECRET) as address:
         receiver = url(f"{address}?code=KEY")
         assert challenge(receiver, KEY, caller).state == "ready"
-        assert signs_events_in_disguise(receiver, KEY, caller) is True
 
 
 @pytest.mark.parametrize(
@@ -314,23 +311,3 @@ def test_after_a_stop_no_receiver_is_challenged(caller: Caller, watched: Watched
     with WorkerPool(4, watched.stop) as pool:
         assert probe_all([(url("http://127.0.0.1:1/"), KEY)], pool, caller) == {}
     assert not watched.records
-
-
-def test_a_careful_receiver_signs_no_event_in_disguise(caller: Caller) -> None:
-    with Receiver({"catalogue": [SECRET]}) as receiver:
-        assert signs_events_in_disguise(url(receiver.url("catalogue")), KEY, caller) is False
-
-
-def test_the_code_of_an_event_in_disguise_is_no_real_event(caller: Caller) -> None:
-    seen: list[str] = []
-
-    def respond(connection: Connection, request: IncomingRequest) -> None:
-        seen.append(parse_qs(request.query)["challengeCode"][0])
-        connection.send(Reply(400))
-
-    with server(respond) as address:
-        assert signs_events_in_disguise(url(address), KEY, caller) is False
-    (code,) = seen
-    body = code.removeprefix(EVENT_PREFIX.decode())
-    assert len(body) == 32
-    assert set(body) <= set("0123456789abcdef")

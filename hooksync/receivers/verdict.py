@@ -1,0 +1,369 @@
+"""Explain the failures of the suite: each cause once, with the tests that have it.
+
+A cause is stated only with what was seen. A receiver that refuses genuine events is sent these
+events again, each signed with a usual mistake. If it answers one of them differently, that mistake
+is its bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from hooksync.core.record import Record, replace
+from hooksync.receivers.challenges import SLOW, key_of
+from hooksync.receivers.diagnosis import Mistake, event_mistakes
+from hooksync.receivers.events import TAKEN
+from hooksync.receivers.suite import (
+    FIRST,
+    SERVER_ERRORS,
+    TWICE,
+    WAITING,
+    WRONG,
+    WRONG_WHOLE,
+    Sender,
+    Trial,
+)
+
+_LOST = "such events would be lost"
+_ALL = "every event would be lost"
+_NO_SUBSCRIPTION = "no subscription could be made"
+_SIGNS = "anybody who knows the URL could let it sign a message of their own"
+_FORGERY = "somebody else could send it events, or its log shows refused events as accepted"
+_LOG_FIX = "see the receiver's log"
+_REFUSE_FIX = "answer 401 to what none of your secrets signed as it is"
+_WORK_FIX = f"{_LOG_FIX}; if its work looks up the entity, give an event of a real one: --event"
+_UNPROVED = (
+    "it answers 200 to an event with a wrong signature: either it works on forged events, or it"
+    " drops events and still answers 200"
+)
+_PYPRESERVICA = (
+    "; pyPreservica's handlers do this: docs/from-pypreservica.md shows how to move from them"
+)
+# what all failed events have, and no other event has -> what it means, and the fix
+_FEATURES = {
+    "in chunks": (
+        "all events in chunks fail, and all in one piece pass",
+        "read chunked requests, or let a proxy collect them: nginx, proxy_request_buffering on",
+    ),
+    "in one piece": (
+        "all events in one piece fail, and all in chunks pass",
+        "read a body by its Content-Length, too",
+    ),
+    "lower-case header": (
+        "it finds the header only in one spelling: names of headers have no case",
+        "look for preservica-signature in any case, as the framework's own look-up does",
+    ),
+    "upper-case hex": ("it refuses hex in upper case", "compare the signature in lower case"),
+    "other secret": (
+        "it refuses what a further secret signed: late events of a rotation would be lost",
+        "give the receiver this secret, too, and accept events of both",
+    ),
+}
+_CONTENT = {
+    "unknown field": "it fails on a field that it does not know",
+    "unknown trigger": "it fails on a trigger that it does not know",
+    "letter outside Latin-1": "it fails on letters outside Latin-1",
+    "letter": "it fails on letters outside ASCII",
+    "three entities": "it fails on an event of several entities",
+    "no entities": "it fails on an event without entities, as of INGEST_FAILED",
+    "ends": "it fails on white space at the ends of the body, or on its line breaks",
+    "escape": "it fails on an escaped letter",
+    "at once": "it fails if the same event comes twice at once",
+    "repeat": "it fails on an event that comes again: while a subscription is replaced, each does",
+    "spaced": "it fails on JSON with spaces",
+    "of 150 kB": "it takes no event of 150 kB: a limit, such as the 100 kB of Express",
+    "of 1.5 MB": "it takes 150 kB, and no event of 1.5 MB: a limit, often 1 MiB",
+    "of 10 MB": "it takes 1.5 MB, and no event of 10 MB: a limit",
+}
+_TOO_LARGE = 413
+_LARGE = 100_000  # bytes
+_CONTENT_FIX = "answer 200 to each genuine event, whatever it holds"
+_LIMIT_FIX = "let the server, the framework and proxies take bodies of 10 MB"
+
+Severity = Literal["failed", "unproved", "warning"]
+
+
+class Cause(Record, frozen=True):
+    """Why tests failed, or what they warn of."""
+
+    severity: Severity
+    what: str  # as was seen
+    meaning: str  # for events; "" in a warning
+    fix: str
+    tests: tuple[str, ...]
+
+
+class _Verdict:
+    """The causes so far, and the failed tests that have none yet."""
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self.trials = trials
+        self.genuine = [trial for trial in trials if trial.kind == "genuine"]
+        self.rest = [trial for trial in trials if trial.state == "failed"]
+        self.causes: list[Cause] = []
+        forged = [trial.status for trial in trials if trial.name == WRONG]
+        self.refused_with = forged[0] if forged else None  # the status for a wrong signature
+
+    def take(self, chosen: Iterable[Trial], what: str, fix: str, meaning: str = _LOST) -> None:
+        """Explain the chosen tests, as far as they are not explained yet."""
+        names = list(dict.fromkeys(trial.name for trial in chosen if trial in self.rest))
+        if names:
+            self.rest = [trial for trial in self.rest if trial.name not in names]
+            self.causes.append(Cause("failed", what, meaning, fix, tuple(names)))
+
+    def failed(self, kind: str = "genuine") -> list[Trial]:
+        """Return the tests of a kind that have no explanation yet."""
+        return [trial for trial in self.rest if trial.kind == kind]
+
+    def is_all(self) -> bool:
+        """Whether every genuine event failed."""
+        return all(trial.state == "failed" for trial in self.genuine)
+
+
+def explain(trials: Sequence[Trial], searcher: Searcher) -> list[Cause]:
+    """Return the causes of all failures, then the warnings."""
+    verdict = _Verdict(trials)
+    _explain_forged(verdict)
+    _explain_challenges(verdict)
+    _explain_series(verdict)
+    _explain_features(verdict, _FEATURES)
+    _explain_sizes(verdict)
+    _explain_signatures(verdict, searcher)
+    contents = {name: (what, _CONTENT_FIX) for name, what in _CONTENT.items()}
+    _explain_features(verdict, contents)
+    _explain_rest(verdict)
+    return [*verdict.causes, *_warnings(trials)]
+
+
+def _explain_forged(verdict: _Verdict) -> None:
+    """Explain what the receiver accepts although it should not."""
+    codes = verdict.failed("code")
+    detail = "; ".join(trial.detail for trial in codes)
+    fix = "sign only codes of printable ASCII that begin with a letter or a digit, and not with"
+    verdict.take(codes, detail, f"{fix} preservica-webhook-auth", _SIGNS)
+    forged = verdict.failed("forged")
+    _explain_taken(verdict, [trial for trial in forged if trial.status in TAKEN])
+    silent = [trial for trial in forged if trial.status is None]
+    if len(silent) < len(verdict.trials) / 2:
+        what = "it does not answer events that it refuses"
+        verdict.take(silent, what, _REFUSE_FIX, "the sender waits, and may send them again")
+    errors = [trial for trial in forged if trial.status in SERVER_ERRORS]
+    if WRONG in {trial.name for trial in errors} and not verdict.is_all():
+        what = "it answers forged events with 5xx"
+        verdict.take(errors, what, _REFUSE_FIX, "the sender may send them again, for ever")
+
+
+def _explain_taken(verdict: _Verdict, taken: list[Trial]) -> None:
+    """Explain forged events that were answered with 2xx."""
+    names = {trial.name for trial in taken}
+    if names & {WRONG, WRONG_WHOLE}:
+        what = _UNPROVED
+        if WRONG not in names:
+            what += "; only in one piece: it may read chunked events alone"
+        meaning = "its 200 to a genuine event proves nothing: these tests are unproved"
+        verdict.take(taken, what, f"{_REFUSE_FIX}{_PYPRESERVICA}", meaning)
+    elif names & {"without a signature", "with an empty signature"}:
+        what = "it accepts events without a signature"
+        verdict.take(taken, what, _REFUSE_FIX, _FORGERY)
+    elif names & {"with a wrong last digit", "with a digit less", "with a digit more"}:
+        what = "it compares only a part of the signature"
+        verdict.take(taken, what, "compare all 64 digits, in constant time", _FORGERY)
+
+
+def _explain_challenges(verdict: _Verdict) -> None:
+    """Explain wrong answers to challenges. With a wrong secret, all events have the same cause."""
+    challenges = verdict.failed("challenge")
+    for trial in challenges:
+        same = [
+            other for other in challenges if (other.status, other.fix) == (trial.status, trial.fix)
+        ]
+        if trial.probe == "unreachable":
+            same += [other for other in verdict.rest if other.detail == trial.detail]
+        if trial.probe == "wrong-secret":
+            same += [
+                other
+                for other in verdict.failed()
+                if other.status == verdict.refused_with and "other secret" not in other.features
+            ]
+            same += verdict.failed("forged")
+        what = trial.detail
+        fix = trial.fix or "let it answer first and work afterwards; keep an instance warm"
+        if trial.status == verdict.refused_with and not verdict.is_all():
+            what += (
+                ": so it answers an event that it refuses. The query does not reach it, or it reads"
+                " only the first parameter"
+            )
+            fix = "read challengeCode from the whole query; let proxies keep the query"
+        verdict.take(same, what, fix, _NO_SUBSCRIPTION)
+
+
+def _explain_series(verdict: _Verdict) -> None:
+    """Explain failures of the work, and a receiver that fails from the second event on."""
+    failed = verdict.failed()
+    first, *later = verdict.genuine
+    is_refused = verdict.refused_with not in SERVER_ERRORS and verdict.refused_with is not None
+    if not failed:
+        return
+    if first.state != "failed" and len(failed) == len(later) > 1:
+        if failed[-1].status != verdict.refused_with:
+            what = (
+                f"it takes the first event, and fails from the second one on: {_answer(failed[0])}"
+            )
+            verdict.take(failed, what, _LOG_FIX, _ALL)
+    elif first.status in SERVER_ERRORS and is_refused:
+        errors = [trial for trial in failed if trial.status == first.status]
+        what = "it refuses forged events, so its verification is right; but its work fails"
+        verdict.take(errors, f"{what}: {_answer(first)}", _WORK_FIX, _ALL)
+
+
+def _explain_features(verdict: _Verdict, features: dict[str, tuple[str, str]]) -> None:
+    """Explain failures by something that all of these events have, and no accepted one has.
+
+    The simplest event without it must pass.
+    """
+    accepted = {trial.name for trial in verdict.genuine if trial.state != "failed"}
+    for feature, (what, fix) in features.items():
+        having = [trial for trial in verdict.genuine if feature in trial.features]
+        twin = "compact, in one piece" if feature == "in chunks" else FIRST
+        if twin in accepted and all(trial.state == "failed" for trial in having):
+            left = [trial for trial in having if trial in verdict.rest]
+            answer = _answer(left[0]) if left else ""
+            verdict.take(left, f"{what}: {answer}", fix)
+
+
+def _explain_sizes(verdict: _Verdict) -> None:
+    """Explain failures of large events, unless each has a field that no accepted event has."""
+    large = [trial for trial in verdict.failed() if "of 150 kB" in trial.features]
+    unknown = [trial for trial in verdict.genuine if "unknown field" in trial.features]
+    if any(trial.status == _TOO_LARGE for trial in large) or any(
+        trial.state != "failed" for trial in unknown
+    ):
+        sizes = {name: _CONTENT[name] for name in _CONTENT if name.startswith("of ")}
+        _explain_features(verdict, {size: (what, _LIMIT_FIX) for size, what in sizes.items()})
+
+
+def _explain_signatures(verdict: _Verdict, searcher: Searcher) -> None:
+    """Search for the mistake behind events that are refused as forged ones are."""
+    for trial in verdict.failed():
+        if trial not in verdict.rest or trial.status != verdict.refused_with or not trial.sent:
+            continue
+        mistake = searcher.find(trial)
+        if mistake is not None:
+            what = f"the signature that it expects {mistake.what}"
+            same = [other for other in verdict.failed() if searcher.has(mistake, other)]
+            verdict.take([trial, *same, *verdict.failed("forged")], what, mistake.fix)
+        elif trial.name == FIRST:
+            break
+    taken = [trial for trial in verdict.failed("forged") if trial.status in TAKEN]
+    what = "it accepts signatures that are not of the raw body under its secret"
+    verdict.take(taken, what, _REFUSE_FIX, _FORGERY)
+
+
+def _explain_rest(verdict: _Verdict) -> None:
+    """Explain what no rule explains, one cause for each answer."""
+    is_challenged = any(
+        trial.kind == "challenge" and trial.probe == "ready" for trial in verdict.trials
+    )
+    for trial in (*verdict.failed(), *verdict.rest):
+        same = [other for other in verdict.rest if _answer(other) == _answer(trial)]
+        fix = trial.fix or _LOG_FIX
+        what = _answer(trial)
+        meaning = _LOST
+        if trial.kind == "genuine" and trial.status == verdict.refused_with:
+            if trial.status in SERVER_ERRORS:
+                what += ": it fails before it verifies; perhaps the framework gives it no raw body"
+                fix = "Express: express.raw({ type: () => true }); the body is undefined without it"
+                meaning = _ALL
+            elif verdict.is_all() and is_challenged:
+                what += (
+                    ": its challenge passed, so the secret is right, and no known mistake in"
+                    " signing explains it. It does not read the header Preservica-Signature, or a"
+                    " proxy drops the header or changes the body"
+                )
+                fix = "log the header and the number of bytes as your code gets them"
+                meaning = _ALL
+            else:
+                what += ": no known mistake in signing explains it"
+        elif trial.kind == "genuine" and trial.status in WAITING:
+            what += ": it asks to send the event again"
+        if trial.name == TWICE:
+            meaning = "while a subscription is replaced, each event comes twice"
+        verdict.take(same, what, fix, meaning)
+
+
+def _answer(trial: Trial) -> str:
+    """Return what a receiver answered, in words."""
+    if trial.status is None:
+        return trial.detail
+    return f"it answers {trial.status}" + (f", {trial.detail}" if trial.detail else "")
+
+
+def _warnings(trials: Sequence[Trial]) -> Iterator[Cause]:
+    """Yield what is not wrong as far as is known, but may lose events."""
+    unknown = "nobody knows if Preservica"
+    chosen: dict[tuple[str, str], list[str]] = {}
+    most = max((trial.seconds for trial in trials), default=0.0)
+    for trial in trials:
+        if trial.state != "warning":
+            continue
+        if trial.kind == "method":
+            found = ("it answers 2xx to an event that was sent with GET", "answer 405")
+        elif trial.seconds > SLOW:
+            what = f"it takes up to {most:.1f} s; {unknown} waits so long"
+            found = (what, "answer first and work afterwards, as with an inbox")
+        elif trial.kind == "challenge":
+            what = f"its challenge is answered as a web page; {unknown} reads it"
+            found = (what, "answer application/json")
+        else:
+            what = f"it answers {trial.detail}; {unknown} counts that as success"
+            found = (what, "answer 200, with JSON")
+        chosen.setdefault(found, []).append(trial.name)
+    for (what, fix), names in chosen.items():
+        yield Cause("warning", what, "", fix, tuple(names))
+
+
+class Searcher:
+    """Finds the mistake of a receiver by sending it an event with the signature of each mistake."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.sender = sender
+        self.sent = 0  # events
+
+    def find(self, trial: Trial) -> Mistake | None:
+        """Return the mistake whose signature changes the receiver's answer."""
+        if trial.sent is None:
+            return None
+        for mistake in self._mistakes(trial):
+            self.sent += 1
+            answer = self.sender.send("", replace(trial.sent, signature=mistake.signature))
+            if answer.status not in (None, trial.status, *WAITING):
+                return mistake
+        return None
+
+    def has(self, mistake: Mistake, trial: Trial) -> bool:
+        """Whether a mistake makes the signature of an event wrong."""
+        if trial.sent is None or "other secret" in trial.features:
+            return False
+        if len(trial.sent.body) > _LARGE:  # it would take long
+            return trial.status != _TOO_LARGE
+        same = [other for other in self._mistakes(trial) if other.what == mistake.what]
+        return any(other.signature != trial.sent.signature for other in same)
+
+    def _mistakes(self, trial: Trial) -> Iterator[Mistake]:
+        body = trial.sent.body if trial.sent else b""
+        return event_mistakes(key_of(self.sender.secret), body)
+
+
+def explain_refusal(sender: Sender, trial: Trial) -> tuple[list[Cause], int]:
+    """Explain why a receiver refused a single event.
+
+    It is first sent an event with a wrong signature, to see how it refuses. Also returns how many
+    further events were sent.
+    """
+    if trial.sent is None or trial.state != "failed":
+        return [], 0
+    wrong = sender.send(WRONG, replace(trial.sent, signature="0" * 64), "forged")
+    searcher = Searcher(sender)
+    causes = explain([wrong, replace(trial, name=FIRST)], searcher)
+    return [cause for cause in causes if FIRST in cause.tests], searcher.sent + 1

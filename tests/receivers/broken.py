@@ -1,0 +1,436 @@
+"""Receivers with one bug each, and the sentence that the suite of `fire` must print about it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs
+
+from hooksync.receiver import event_key
+from hooksync.sandbox.http_server import Connection, IncomingRequest, Reply
+
+SECRET = b"c0ffee00c0ffee11c0ffee22c0ffee33"  # text that is also valid hex and base64
+PREFIX = b"preservica-webhook-auth"
+TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")
+
+
+def sign(secret: bytes, message: bytes, name: str = "sha256") -> str:
+    return hmac.new(secret, message, name).hexdigest()
+
+
+class Good:
+    """A correct receiver, made of parts that a receiver with a bug replaces."""
+
+    secret = SECRET
+    limit = 10 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seen: set[str] = set()
+        self.log: list[str] = []
+        self.number = 0  # of genuine events
+
+    def proxy(self, request: IncomingRequest) -> IncomingRequest:
+        return request
+
+    def code(self, request: IncomingRequest) -> str:
+        return parse_qs(request.query).get("challengeCode", [""])[0]
+
+    def is_plain(self, code: str) -> bool:
+        return (
+            code[:1].isalnum() and code.isascii() and code.isprintable() and "preserv" not in code
+        )
+
+    def challenged(self, code: str, request: IncomingRequest) -> Reply:
+        document = {"challengeCode": code, "challengeResponse": self.response(code, request)}
+        return Reply(200, json.dumps(document).encode())
+
+    def response(self, code: str, request: IncomingRequest) -> str:
+        return sign(self.secret, code.encode("latin-1", "replace"))
+
+    def signature(self, connection: Connection, request: IncomingRequest) -> str:
+        return request.headers.get("preservica-signature", "").lower()
+
+    def expected(self, body: bytes) -> str:
+        return sign(self.secret, PREFIX + body)
+
+    def is_genuine(self, signature: str, body: bytes) -> bool:
+        return signature == self.expected(body)
+
+    def refused(self, request: IncomingRequest) -> Reply | None:
+        return Reply(401)
+
+    def check(self, event: Any) -> int:
+        """Return a status to refuse a genuine event with, or 0."""
+        return 0
+
+    def key(self, event: Any) -> str:
+        return event_key(event)
+
+    def work(self, event: Any) -> None:
+        with self.lock:
+            if self.key(event) in self.seen:
+                return
+            self.seen.add(self.key(event))
+        self.do(event)
+
+    def do(self, event: Any) -> None:
+        self.log.append(json.dumps(event["events"]))
+
+    def accepted(self) -> Reply:
+        return Reply(200, b"{}")
+
+    def respond(self, connection: Connection, request: IncomingRequest) -> None:
+        try:
+            answer = self.answer(connection, self.proxy(request))
+        except Exception:
+            answer = Reply(500)
+        if answer is None:
+            connection.cut()
+        else:
+            connection.send(answer)
+
+    def answer(self, connection: Connection, request: IncomingRequest) -> Reply | None:
+        if request.method != "POST":
+            return Reply(405)
+        code = self.code(request)
+        if code:
+            return self.challenged(code, request) if self.is_plain(code) else Reply(400)
+        if len(request.body) > self.limit:
+            return Reply(413)
+        if not self.is_genuine(self.signature(connection, request), request.body):
+            return self.refused(request)
+        event = json.loads(request.body)
+        self.number += 1
+        status = self.check(event)
+        if status:
+            return Reply(status)
+        self.work(event)
+        return self.accepted()
+
+
+def bug(**parts: Any) -> type[Good]:
+    return type("Bug", (Good,), parts)
+
+
+def body_bug(change: Callable[[bytes], bytes]) -> type[Good]:
+    """A receiver that verifies a changed body."""
+    return bug(expected=lambda self, body: sign(SECRET, PREFIX + change(body)))
+
+
+def proxy_bug(change: Callable[[bytes], bytes]) -> type[Good]:
+    """A receiver behind a proxy that changes the body."""
+    return bug(proxy=lambda self, request: replace(request, body=change(request.body)))
+
+
+def json_bug(**how: Any) -> Callable[[bytes], bytes]:
+    encoding = how.pop("encoding", "utf-8")
+    return lambda body: (
+        json.dumps(json.loads(body), **how).encode(encoding, "replace") if body else body
+    )
+
+
+def challenge_bug(document: Callable[[str, str], Any], status: int = 200) -> type[Good]:
+    def challenged(self: Good, code: str, request: IncomingRequest) -> Reply:
+        return Reply(status, json.dumps(document(code, self.response(code, request))).encode())
+
+    return bug(challenged=challenged)
+
+
+def fixed(answer: Reply) -> type[Good]:
+    """A receiver that answers everything with the same."""
+    return bug(answer=lambda self, connection, request: answer)
+
+
+def without_signature(request: IncomingRequest) -> IncomingRequest:
+    kept = {name: value for name, value in request.headers.items() if "signature" not in name}
+    return replace(request, headers=kept)
+
+
+def in_chunks(request: IncomingRequest) -> bool:
+    return "transfer-encoding" in request.headers
+
+
+COMPACT = (",", ":")
+NOT_JSON = "its answer is not JSON with text in challengeCode and challengeResponse"
+UNPROVED = "it answers 200 to an event with a wrong signature: either it works on forged events"
+UNREAD = "its challenge passed, so the secret is right"
+LATIN = "is made of the body in Latin-1 instead of UTF-8"
+RAISES = bug(do=lambda self, event: 1 / 0)
+
+
+def refusing(**parts: Any) -> type[Good]:
+    return bug(is_genuine=lambda self, signature, body: parts["fits"](self, signature, body))
+
+
+# the name of a bug: the receiver, and what the suite must print
+BUGS: dict[str, tuple[type[Good], str]] = {
+    # algorithms and encodings
+    "plain SHA-256": (
+        bug(expected=lambda self, body: hashlib.sha256(SECRET + PREFIX + body).hexdigest()),
+        "is a plain SHA-256, and no HMAC",
+    ),
+    "HMAC-SHA1": (bug(expected=lambda self, body: sign(SECRET, PREFIX + body, "sha1")), "is an HMAC-SHA1"),
+    "HMAC-SHA512": (bug(expected=lambda self, body: sign(SECRET, PREFIX + body, "sha512")), "is an HMAC-SHA512"),
+    "SHA-1 in the challenge": (
+        bug(response=lambda self, code, request: sign(SECRET, code.encode(), "sha1")),
+        "its challengeResponse is an HMAC-SHA1",
+    ),
+    "key and message swapped": (
+        bug(expected=lambda self, body: sign(PREFIX + body, SECRET)), "is made with key and message swapped",
+    ),
+    "base64 for hex": (
+        bug(
+            expected=lambda self, body: base64.b64encode(bytes.fromhex(sign(SECRET, PREFIX + body))).decode(),
+            signature=lambda self, connection, request: request.headers.get("preservica-signature", ""),
+        ),
+        "is right, but in base64",
+    ),
+    "upper-case hex": (
+        bug(
+            expected=lambda self, body: sign(SECRET, PREFIX + body).upper(),
+            signature=lambda self, connection, request: request.headers.get("preservica-signature", ""),
+        ),
+        "is right, but in upper case",
+    ),
+    "lower-case hex only": (
+        bug(signature=lambda self, connection, request: request.headers.get("preservica-signature", "")),
+        "it refuses hex in upper case",
+    ),
+    # the secret
+    "line feed after the secret": (bug(secret=SECRET + b"\n"), "is made with the secret and a line break at its end"),
+    "line break after the secret": (bug(secret=SECRET + b"\r\n"), "is made with the secret and a line break at its end"),
+    "space after the secret": (bug(secret=SECRET + b" "), "is made with the secret and a space at its end"),
+    "secret in quotes": (bug(secret=b'"' + SECRET + b'"'), "is made with the secret in quotation marks"),
+    "secret in single quotes": (bug(secret=b"'" + SECRET + b"'"), "is made with the secret in quotation marks"),
+    "secret read as hex": (bug(secret=bytes.fromhex(SECRET.decode())), "is made with the secret read as hex"),
+    "secret read as base64": (bug(secret=base64.b64decode(SECRET)), "is made with the secret read as base64"),
+    "a wrong secret": (bug(secret=b"a secret of somebody else"), "it signs challenges with a different secret"),
+    # the prefix
+    "no prefix": (bug(expected=lambda self, body: sign(SECRET, body)), "is made of the body alone"),
+    "prefix and newline": (body_bug(lambda body: b"\n" + body), "has a line break between preservica-webhook-auth and"),
+    "prefix and colon": (body_bug(lambda body: b":" + body), "has a colon between preservica-webhook-auth and the body"),
+    "prefix and space": (body_bug(lambda body: b" " + body), "has a space between preservica-webhook-auth and the body"),
+    "prefix in different letters": (
+        bug(expected=lambda self, body: sign(SECRET, b"Preservica-Webhook-Auth" + body)),
+        "has the prefix in different letters",
+    ),
+    "prefix after the body": (
+        bug(expected=lambda self, body: sign(SECRET, body + PREFIX)), "has the prefix after the body",
+    ),
+    "prefix in the challenge": (
+        bug(response=lambda self, code, request: sign(SECRET, PREFIX + code.encode())),
+        "is made of preservica-webhook-auth and the code",
+    ),
+    # the body is changed
+    "JSON written again, spaced": (body_bug(json_bug()), "written again as spaced JSON"),
+    "JSON written again, compact": (body_bug(json_bug(separators=COMPACT)), "written again as compact JSON"),
+    "JSON written again, compact in UTF-8": (
+        body_bug(json_bug(separators=COMPACT, ensure_ascii=False)), "written again as compact JSON",
+    ),
+    "JSON written again, sorted": (body_bug(json_bug(sort_keys=True)), "written again as sorted spaced JSON"),
+    "JSON written again in Latin-1": (
+        body_bug(json_bug(separators=COMPACT, ensure_ascii=False, encoding="latin-1")),
+        "written again as compact JSON",
+    ),
+    "JSON indented by a proxy": (proxy_bug(json_bug(indent=2)), "written again as indented JSON"),
+    "JSON minified by a proxy": (
+        proxy_bug(json_bug(separators=COMPACT, ensure_ascii=False)), "written again as compact JSON",
+    ),
+    "JSON written again by a proxy": (proxy_bug(json_bug()), "written again as spaced JSON"),
+    "Latin-1": (body_bug(lambda body: body.decode().encode("latin-1")), LATIN),
+    "Latin-1 with replacement": (body_bug(lambda body: body.decode().encode("latin-1", "replace")), LATIN),
+    "Latin-1 by a proxy": (proxy_bug(lambda body: body.decode().encode("latin-1", "replace")), LATIN),
+    "read as Latin-1": (body_bug(lambda body: body.decode("latin-1").encode()), "is made of the body read as Latin-1"),
+    "ASCII, ignoring the rest": (
+        body_bug(lambda body: body.decode().encode("ascii", "ignore")), "is made of the body cut to ASCII",
+    ),
+    "ASCII, replacing the rest": (
+        body_bug(lambda body: body.decode().encode("ascii", "replace")), "is made of the body cut to ASCII",
+    ),
+    "adds a line break": (body_bug(lambda body: body + b"\n"), "is made of the body and a line break"),
+    "a proxy adds a line break": (proxy_bug(lambda body: body + b"\n"), "is made of the body and a line break"),
+    "strips the body": (body_bug(bytes.strip), "is made of the body without white space at its ends"),
+    "a proxy trims": (proxy_bug(bytes.strip), "is made of the body without white space at its ends"),
+    "a proxy changes line breaks": (
+        proxy_bug(lambda body: body.replace(b"\r\n", b"\n")), "is made of the body with different line breaks",
+    ),
+    "a proxy writes CRLF": (
+        proxy_bug(lambda body: body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")),
+        "is made of the body with different line breaks",
+    ),
+    "body in base64": (body_bug(base64.b64encode), "is made of the body in base64"),
+    "a proxy drops the body": (proxy_bug(lambda body: b""), "is made of an empty body"),
+    "the text undefined": (body_bug(lambda body: b"undefined"), "the text undefined instead of the body"),
+    "a proxy adds a field": (proxy_bug(lambda body: body[:-1] + b',"via":1}' if body else body), UNREAD),
+    # the header
+    "header by exact case": (
+        bug(signature=lambda self, connection, request: dict(connection.headers.items()).get("Preservica-Signature", "").lower()),
+        "it finds the header only in one spelling",
+    ),
+    "wrong header name": (
+        bug(signature=lambda self, connection, request: request.headers.get("x-preservica-signature", "")), UNREAD,
+    ),
+    "a proxy drops the header": (bug(proxy=lambda self, request: without_signature(request)), UNREAD),
+    # challenges
+    **{
+        f"challenge {status}": (challenge_bug(lambda code, response: {}, status), f"it answers {status}, not 200")
+        for status in (201, 204, 500)
+    },
+    "challenge response null": (
+        challenge_bug(lambda code, response: {"challengeCode": code, "challengeResponse": None}), NOT_JSON,
+    ),
+    "challenge null": (challenge_bug(lambda code, response: None), NOT_JSON),
+    "challenge_response": (
+        challenge_bug(lambda code, response: {"challengeCode": code, "challenge_response": response}), NOT_JSON,
+    ),
+    "challenge in lower-case fields": (
+        challenge_bug(lambda code, response: {"challengecode": code, "challengeresponse": response}), NOT_JSON,
+    ),
+    "challenge as JSON in JSON": (
+        challenge_bug(lambda code, response: json.dumps({"challengeCode": code, "challengeResponse": response})), NOT_JSON,
+    ),
+    "challenge as bare hex": (challenge_bug(lambda code, response: response), NOT_JSON),
+    "challenge without the code": (challenge_bug(lambda code, response: {"challengeResponse": response}), NOT_JSON),
+    "challenge with a different code": (
+        challenge_bug(lambda code, response: {"challengeCode": "a", "challengeResponse": response}),
+        "its answer does not repeat the challengeCode",
+    ),
+    "challenge of the code itself": (
+        bug(response=lambda self, code, request: code), "its challengeResponse is the challengeCode itself",
+    ),
+    "challenge of the URL": (
+        bug(response=lambda self, code, request: sign(SECRET, f"/hook?{request.query}".encode())),
+        "is made of the URL instead of the code",
+    ),
+    "challenge of the body": (
+        bug(response=lambda self, code, request: sign(SECRET, request.body)), "is made of the body instead of the code",
+    ),
+    "raw code": (
+        bug(code=lambda self, request: dict(part.split("=") for part in request.query.split("&") if part).get("challengeCode", "")),
+        "it has not decoded the query",
+    ),
+    "signs the raw code": (
+        bug(response=lambda self, code, request: sign(SECRET, request.query.partition("=")[2].encode())),
+        "is made of the code before it was decoded",
+    ),
+    "a proxy drops the query": (
+        bug(proxy=lambda self, request: replace(request, query="")), "The query does not reach it, or it reads only",
+    ),
+    "HTML log-in page": (fixed(Reply(200, b"<html>log in</html>", "text/html")), NOT_JSON),
+    "redirect": (fixed(Reply(302, headers=(("Location", "https://x.example/"),))), "it answers 302, a redirect"),
+    "403 before the code": (fixed(Reply(403)), "it answers 403, not 200"),
+    "challenge as text/html": (
+        bug(challenged=lambda self, code, request: replace(Good.challenged(self, code, request), content_type="text/html")),
+        "its challenge is answered as a web page",
+    ),
+    "signs any code": (bug(is_plain=lambda self, code: True), "it signs 'preservica-webhook-auth'"),
+    "signs JSON": (
+        bug(is_plain=lambda self, code: "preserv" not in code and code.isascii() and code.isprintable()),
+        """it signs '{"a": 1}'""",
+    ),
+    # forgeries
+    "accepts unsigned": (
+        refusing(fits=lambda self, given, body: not given or given == self.expected(body)),
+        "it accepts events without a signature",
+    ),
+    "accepts any signature": (refusing(fits=lambda self, given, body: bool(given)), UNPROVED),
+    "checks nothing": (refusing(fits=lambda self, given, body: True), UNPROVED),
+    "compares the beginning": (
+        refusing(fits=lambda self, given, body: bool(given) and self.expected(body).startswith(given)),
+        "it compares only a part of the signature",
+    ),
+    "compares 8 digits": (
+        refusing(fits=lambda self, given, body: given[:8] == self.expected(body)[:8]),
+        "it compares only a part of the signature",
+    ),
+    "takes events without the prefix, too": (
+        refusing(fits=lambda self, given, body: given in (self.expected(body), sign(SECRET, body))),
+        "it accepts signatures that are not of the raw body under its secret",
+    ),
+    "500 to a wrong signature": (bug(refused=lambda self, request: Reply(500)), "it answers forged events with 5xx"),
+    "no answer to a wrong signature": (bug(refused=lambda self, request: None), "it does not answer events that it refuses"),
+    "200 to a wrong signature": (bug(refused=lambda self, request: Reply(200)), UNPROVED),
+    "chunked only, 200 to the rest": (
+        bug(
+            is_genuine=lambda self, given, body: given == self.expected(body),
+            answer=lambda self, connection, request: (
+                Reply(200, b"{}")
+                if request.body and request.method == "POST" and not in_chunks(request)
+                else Good.answer(self, connection, request)
+            ),
+        ),
+        "only in one piece: it may read chunked events alone",
+    ),
+    # events
+    "no chunked bodies": (
+        bug(proxy=lambda self, request: replace(request, body=b"") if in_chunks(request) else request),
+        "all events in chunks fail, and all in one piece pass",
+    ),
+    "no bodies in one piece": (
+        bug(proxy=lambda self, request: request if in_chunks(request) else replace(request, body=b"")),
+        "all events in one piece fail, and all in chunks pass",
+    ),
+    "limit of 100 kB": (bug(limit=100_000), "it takes no event of 150 kB: a limit, such as the 100 kB of Express"),
+    "limit of 1 MiB": (bug(limit=1 << 20), "it takes 150 kB, and no event of 1.5 MB: a limit, often 1 MiB"),
+    "limit of 5 MB": (bug(limit=5_000_000), "it takes 1.5 MB, and no event of 10 MB: a limit"),
+    "no parser for the type": (
+        bug(is_genuine=lambda self, given, body: None + body),  # type: ignore[operator]
+        "it fails before it verifies; perhaps the framework gives it no raw body",
+    ),
+    "strict fields": (bug(check=lambda self, event: 500 * ("newField" in event or "filling" in event)), "it fails on a field that it does not know"),
+    "strict fields, 422": (bug(check=lambda self, event: 422 * ("newField" in event or "filling" in event)), "it fails on a field that it does not know"),
+    "strict trigger": (bug(check=lambda self, event: 400 * (event["trigger"] not in TRIGGERS)), "it fails on a trigger that it does not know"),
+    "needs an entity": (bug(do=lambda self, event: event["events"][0]), "it fails on an event without entities"),
+    "one entity alone": (bug(check=lambda self, event: 500 * (len(event["events"]) > 1)), "it fails on an event of several entities"),
+    "letters in a database of Latin-1": (
+        bug(do=lambda self, event: json.dumps(event, ensure_ascii=False).encode("latin-1")),
+        "it fails on letters outside Latin-1",
+    ),
+    "409 on a duplicate": (bug(check=lambda self, event: 409 * (self.key(event) in self.seen)), "it fails on an event that comes again"),
+    "crash at the second event": (
+        bug(check=lambda self, event: 1 // 0 if self.number > 1 else 0), "fails from the second one on",
+    ),
+    "work always fails": (RAISES, "it refuses forged events, so its verification is right; but its work fails"),
+    "answers 202": (bug(accepted=lambda self: Reply(202)), "it answers 202"),
+    "answers 204": (bug(accepted=lambda self: Reply(204)), "it answers 204"),
+    "answers HTML with 200": (bug(accepted=lambda self: Reply(200, b"<p>ok</p>", "text/html")), "it answers 200 text/html"),
+    "answers GET": (
+        bug(proxy=lambda self, request: replace(request, method="POST")), "it answers 2xx to an event that was sent with GET",
+    ),
+}  # fmt: skip
+
+
+def swallows(self: Good, event: Any) -> None:
+    """Mark first; the work then fails, and nobody notices."""
+
+
+# bugs that only the log of the receiver shows
+IN_THE_LOG: dict[str, tuple[type[Good], str]] = {
+    "works twice on a re-delivery": (bug(work=lambda self, event: self.do(event)), "its log shows more work for an event"),
+    "swallows the failure": (bug(do=swallows), "but its log lacks the identifiers of an entity"),
+    "one entity of several": (
+        bug(do=lambda self, event: self.log.append(json.dumps(event["events"][:1]))),
+        "but its log lacks the identifiers of an entity",
+    ),
+    "no duplicates of an entity": (
+        bug(key=lambda self, event: str([each["entityRef"] for each in event["events"]])),
+        "but its log lacks the identifiers of an entity",
+    ),
+    "works on forged events": (
+        bug(is_genuine=lambda self, given, body: True), "its log shows work on a forged event",
+    ),
+}  # fmt: skip
+
+# no bugs: the suite passes them
+RIGHT = {
+    "good": Good,
+    "403 to a wrong signature": bug(refused=lambda self, request: Reply(403)),
+    "a proxy lowers the names of headers": Good,
+}
