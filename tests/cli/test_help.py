@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
+from itertools import pairwise
 
 import pytest
 
@@ -23,6 +25,18 @@ def test_a_help_text_has_an_example_and_fits_a_terminal_of_80_columns_and_40_lin
     flags, _, example = text.rpartition("\n\nexample:")
     assert "--help" in flags
     assert re.match(rf"\s+{command}\b", example)
+
+
+def test_each_flag_is_a_field_of_the_options_of_its_command() -> None:
+    for command in [command for group in GROUPS.values() for command in group]:
+        for action in command.actions or [command]:
+            used = action.run.__code__.co_names  # the options follow their module
+            for module, name in pairwise(used):
+                if name.endswith(("Options", "Flags")):
+                    fields = getattr(import_module(module), name).__struct_fields__
+                    chain = (command.name, action.name)[: 1 + bool(command.actions)]
+                    flags = {taken.dest for taken in parser_of(chain)._actions}
+                    assert flags - {"help", "verbose", "env_files"} <= set(fields), chain
 
 
 def test_the_help_of_hooksync_groups_its_commands() -> None:

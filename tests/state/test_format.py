@@ -266,7 +266,7 @@ def test_a_wrong_field_is_named_with_a_fix(
         ),
         (
             '{"format": "hooksync.state/1", "format": "x"}',
-            'hooks.state.json: contains a duplicate key in one object',
+            "hooks.state.json: contains a duplicate key in one object",
         ),
     ],
 )
