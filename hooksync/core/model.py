@@ -151,7 +151,7 @@ class SecretRef(Shown):
 
     def to_json(self) -> object:
         """Return its form in hooks files."""
-        return self.written()
+        return {self.kind: list(self.parts) or self.name}
 
     @classmethod
     def from_json(cls, data: Any) -> SecretRef:
@@ -176,10 +176,6 @@ class SecretRef(Shown):
         parts = () if isinstance(value, str) else tuple(value)
         name = " ".join(parts) if parts else value
         return cls(kind, name, where, base if kind == "file" else "", noun=noun, parts=parts)
-
-    def written(self) -> dict[str, object]:
-        """Return its form in hooks files and plans."""
-        return {self.kind: list(self.parts) or self.name}
 
 
 class Trigger(str, Shown):

@@ -1,7 +1,7 @@
 """The backend for an object in S3, Azure or Google Cloud Storage, through the package obstore.
 
 obstore itself reads credentials, proxies and endpoints from the environment of this process. Its
-error texts contain URLs and responses, so only codes and kinds of errors are shown. Every write has
+error texts contain URLs and responses, so they are redacted like any foreign text. Every write has
 a condition on the object's version.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 from hooksync.core.clock import run_with_timeout
 from hooksync.core.errors import InvalidDocument, Problem, Refused, StateError, UsageError
 from hooksync.core.record import Record
-from hooksync.core.redaction import printable
+from hooksync.core.redaction import Redactor, printable
 from hooksync.core.signing import parse_json
 from hooksync.core.urls import is_plain_http
 from hooksync.state.contract import MOST_BYTES, Changed, Content, too_large
@@ -35,11 +35,7 @@ _PROBE = {
     "format": _LOCKED_FORMAT,
     "note": "written on a condition that does not hold: this server cannot keep a state",
 }
-_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # error codes
-# parts of obstore's error texts: an error code, an HTTP status, the kind of the error
-_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
-_STATUS = re.compile(r"status code: (\d{3})")
-_KIND = re.compile(r"(?:kind|source): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})")
+_NO_BUCKET = ("<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>")  # in responses
 
 
 class _Cloud(Record, frozen=True):
@@ -227,8 +223,7 @@ class CloudBackend:
 
         cloud = self._cloud
         text = str(error)
-        code = _first_group(_CODE, text)
-        if code in _NO_BUCKET:
+        if any(code in text for code in _NO_BUCKET):
             reason = f"there is no {cloud.bucket} {self._bucket}"
             fix = f"create the {cloud.bucket}, or correct its name in --state"
             return self._error(what, reason, fix)
@@ -236,16 +231,12 @@ class CloudBackend:
             return error
         if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
             return Changed()
-        status = _first_group(_STATUS, text)
-        reason = f"HTTP {status} {code}".rstrip()
+        summary, _, _ = text.partition("\n")
+        reason = Redactor().quote(summary)
         fix = f"check the network, and the variables {cloud.prefix}*: {cloud.credentials}"
-        if status in ("401", "403"):
-            reason = f"access is denied ({reason})"
+        if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+            reason = f"access is denied: {reason}"
             fix = f"check the credentials; they need {cloud.permissions}"
-        elif "kind: Connect" in text:
-            reason = "it is unreachable"
-        elif not status:
-            reason = _first_group(_KIND, text) or "unknown"
         return self._error(what, reason, fix)
 
     def _content(self, data: bytes) -> Content:
@@ -269,12 +260,6 @@ class CloudBackend:
 
     def _error(self, what: str, reason: str, fix: str) -> StateError:
         return StateError(Problem(f"the state {self.where} cannot be {what}: {reason}", fix))
-
-
-def _first_group(pattern: re.Pattern[str], text: str) -> str:
-    """Return the group of a pattern's first match; "" if nothing matches."""
-    found = pattern.search(text)
-    return found[1] if found else ""
 
 
 def _version(meta: Mapping[str, Any]) -> str:

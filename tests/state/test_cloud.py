@@ -7,6 +7,7 @@ others use a fake server on loopback.
 from __future__ import annotations
 
 import json
+import re
 import os
 import signal
 import socket
@@ -86,10 +87,9 @@ def refused(do: Callable[[], object]) -> str:
     with pytest.raises(StateError) as caught:
         do()
     assert all(value not in str(caught.value) for value in KEYS.values())
-    assert "http" not in str(caught.value).replace("plain http", "").replace(
-        "https://HOST", ""
-    ).replace("use https", "")
-    return str(caught.value)
+    shown = str(caught.value)
+    assert not re.search(r"[?&][\w-]+=(?!\*\*\*)", shown)  # a query may hold a key
+    return shown
 
 
 # --- names and settings
@@ -152,12 +152,12 @@ def test_the_error_without_obstore_names_the_extra_to_install() -> None:
             {"AWS_ENDPOINT_URL": "http://s3.example.org"},
             "AWS_ENDPOINT_URL is plain http",
         ),
-        ("s3://museum/key", {"AWS_SECRET_ACCESS_KEY": ""}, "MissingSecretAccessKey"),
-        ("az://museum/key", {}, "MissingAccount"),
+        ("s3://museum/key", {"AWS_SECRET_ACCESS_KEY": ""}, "Missing SecretAccessKey"),
+        ("az://museum/key", {}, "Account must be specified"),
         (
             "az://museum/key",
             {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "!"},
-            "InvalidAccessKey",
+            "Invalid Access Key",
         ),
         (
             "gs://museum/key",
@@ -180,17 +180,17 @@ def test_the_error_names_a_wrong_or_missing_setting(
         (
             "s3://museum/key",
             {**KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:PORT"},
-            "cannot be read: it is unreachable",
+            "error sending request",
         ),
         (
             "s3://museum/key",
             {**KEYS, "AWS_ENDPOINT_URL": "https://no-host.invalid"},
-            "cannot be read: it is unreachable",
+            "error sending request",
         ),
         (
             "s3://museum/key",
             {"AWS_METADATA_ENDPOINT": "http://127.0.0.1:PORT"},
-            "cannot be read: it is unreachable",
+            "error sending request",
         ),
         (
             "az://museum/key",
@@ -198,7 +198,7 @@ def test_the_error_names_a_wrong_or_missing_setting(
                 "AZURE_STORAGE_ACCOUNT_NAME": "museum",
                 "AZURE_MSI_ENDPOINT": "http://127.0.0.1:PORT/token",
             },
-            "cannot be read: it is unreachable",
+            "error sending request",
         ),
     ],
 )
@@ -243,9 +243,7 @@ def test_a_setting_that_turns_conditional_writes_off_is_refused(environ: Surroun
         "AWS_METADATA_ENDPOINT": f"http://127.0.0.1:{closed_port()}",
     }
     cloud = CloudBackend("s3://museum/key", environ({**KEYS, **off}))
-    assert "cannot be written: unknown" in refused(
-        lambda: cloud.put(Content(TEXT), '{"e_tag": "1"}', "")
-    )
+    assert "cannot be written: " in refused(lambda: cloud.put(Content(TEXT), '{"e_tag": "1"}', ""))
 
 
 @pytest.mark.slow
@@ -349,7 +347,7 @@ def test_wrong_credentials_are_reported(backend: Backend, environ: Surround) -> 
     wrong = {"AWS_SECRET_ACCESS_KEY": "d3Jvbmc=", "AZURE_STORAGE_ACCOUNT_KEY": "d3Jvbmc="}
     cloud = CloudBackend(backend.where, environ({**backend.environ, **wrong}))
     for do in (cloud.get, lambda: cloud.put(Content(TEXT), '{"e_tag": "1"}', "")):
-        assert "access is denied (HTTP 403 " in refused(do)
+        assert "access is denied: " in refused(do)
 
 
 @pytest.mark.slow
@@ -361,9 +359,7 @@ def test_the_first_write_with_read_only_credentials_reports_denied_access(
         backend.where, environ({**backend.environ, "AWS_ACCESS_KEY_ID": READER_KEY})
     )
     assert cloud.get() is None
-    assert "written: access is denied (HTTP 403 AccessDenied)" in refused(
-        lambda: cloud.put(Content(TEXT), None, "")
-    )
+    assert "written: access is denied: " in refused(lambda: cloud.put(Content(TEXT), None, ""))
 
 
 @pytest.mark.slow
