@@ -62,7 +62,7 @@ def make_plan(
         steps.append(comparison.step_for(declared, found))
         steps += comparison.duplicate_steps(declared, found)
     for _, found in pairs[selected:]:
-        steps += [comparison.live_step("leave", each, planned.NOT_TARGETED) for each in found]
+        steps += [comparison.step("leave", None, each, [planned.NOT_TARGETED]) for each in found]
     plan = unread(tenancy)
     return replace(plan, live_count=len(live), steps=tuple(sorted(steps, key=planned.step_order)))
 
@@ -242,7 +242,7 @@ class _Comparison(Record, frozen=True):
         unknown = self._unknown_reasons(declared, live)
         is_replaced = self._is_requested(declared) or self.tenancy.unknown_secret == "replace"
         if unknown and not is_replaced:
-            return self._kept(declared, live, state, unknown)
+            return self.step("keep", declared, live, unknown, secret=state)
         changes = content_changes(declared, live, self.history)
         reasons = [*self._differences(declared, live, state, changes)]
         if self._is_requested(declared):
@@ -250,23 +250,8 @@ class _Comparison(Record, frozen=True):
         if self.tenancy.unknown_secret == "replace":
             reasons += unknown
         if not reasons:
-            return self._kept(declared, live, state)
-        step = self._declared_step("resubscribe", declared, state, live)
-        return replace(step, reasons=tuple(reasons), changes=changes)
-
-    def _kept(
-        self,
-        declared: DeclaredSubscription,
-        live: LiveSubscription,
-        state: SecretState,
-        unknown: tuple[Reason, ...] = (),
-    ) -> Step:
-        """Keep a live subscription. `unknown`: why its secret is unknown."""
-        step = self._declared_step("keep", declared, state, live)
-        evidence: planned.Evidence | None = None
-        if state == "same":
-            evidence = "adopted" if step.origin == "adopted" else "response"
-        return replace(step, reasons=unknown, evidence=evidence)
+            return self.step("keep", declared, live, secret=state)
+        return self.step("resubscribe", declared, live, reasons, changes=changes, secret=state)
 
     def _differences(
         self,
@@ -291,48 +276,46 @@ class _Comparison(Record, frozen=True):
         if self._is_requested(declared):
             reasons.append(planned.REQUESTED)
         state = self.history.state_of(declared, None)
-        return replace(self._declared_step("subscribe", declared, state), reasons=tuple(reasons))
+        return self.step("subscribe", declared, None, reasons, secret=state)
 
-    def _declared_step(
+    def step(
         self,
         action: planned.Action,
-        declared: DeclaredSubscription,
-        secret: SecretState | None,
-        live: LiveSubscription | None = None,
+        declared: DeclaredSubscription | None,
+        live: LiveSubscription | None,
+        reasons: Sequence[Reason] = (),
+        *,
+        changes: tuple[planned.Change, ...] = (),
+        secret: SecretState | None = None,
     ) -> Step:
-        """Make the step of a declared subscription, still without its reasons."""
-        step = Step(
+        """Make a step, with what the state has about the live subscription."""
+        entry = self.history.entries.get(live.id) if live else None
+        name = entry.local_name.partition("/")[0] if entry else None
+        origin = self._origin(entry) if live else None
+        evidence: planned.Evidence | None = None
+        if action == "keep" and secret == "same":
+            evidence = "adopted" if origin == "adopted" else "response"
+        return Step(
             action,
             declared,
             live,
-            secret=secret,
-            address=declared.address,
-            name=declared.name,
+            tuple(reasons),
+            changes,
+            secret,
+            evidence,
+            origin,
+            rfc3339(entry.at) if entry else None,
+            declared.address if declared else None,
+            declared.name if declared else name,
         )
-        return self._with_origin(step)
 
-    def live_step(
-        self,
-        action: planned.Action,
-        live: LiveSubscription,
-        reason: Reason,
-    ) -> Step:
-        """Make the step of a live subscription that no file declares."""
-        entry = self.history.entries.get(live.id)
-        name = entry.local_name.partition("/")[0] if entry else None
-        return self._with_origin(Step(action, live=live, reasons=(reason,), name=name))
-
-    def _with_origin(self, step: Step) -> Step:
-        """Add what the state has about the live subscription."""
-        if step.live is None:
-            return step
-        entry = self.history.entries.get(step.id)
+    def _origin(self, entry: StateEntry | None) -> planned.Origin:
+        """Return how the state has a live subscription. `entry`: its entry, if it has one."""
         if entry is None:
-            return replace(step, origin="foreign" if self.history.is_kept else "unknown")
-        origin: planned.Origin = "made" if entry.is_confirmed else "found"
+            return "foreign" if self.history.is_kept else "unknown"
         if entry.is_adopted:
-            origin = "adopted"
-        return replace(step, origin=origin, made_at=rfc3339(entry.at))
+            return "adopted"
+        return "made" if entry.is_confirmed else "found"
 
     def _is_requested(self, declared: DeclaredSubscription) -> bool:
         return matches_any(declared.address, self.options.replace)
@@ -368,8 +351,7 @@ class _Comparison(Record, frozen=True):
         for live in found[1:]:
             is_ours = live.id in replaced or is_owned(self.tenancy, live, self.history)
             action: planned.Action = "unsubscribe" if is_requested or is_ours else "leave"
-            step = self._declared_step(action, declared, None, live)
-            yield replace(step, reasons=(planned.DUPLICATE,))
+            yield self.step(action, declared, live, [planned.DUPLICATE])
 
     def step_without_declaration(self, live: LiveSubscription) -> Step:
         """Decide the step of a live subscription that is paired with no declared one."""
@@ -377,9 +359,9 @@ class _Comparison(Record, frozen=True):
         if self.options.targets:
             former = f"{self.tenancy.name}/{entry.local_name}" if entry else ""
             if not matches_any(former, self.options.targets):
-                return self.live_step("leave", live, planned.NOT_TARGETED)
+                return self.step("leave", None, live, [planned.NOT_TARGETED])
         why = _why_left(self.tenancy, live, self.history)
         if why:
-            return self.live_step("leave", live, Reason("undeclared", why))
+            return self.step("leave", None, live, [Reason("undeclared", why)])
         reason = planned.NO_LONGER_DECLARED if entry else planned.NOT_DECLARED
-        return self.live_step("unsubscribe", live, reason)
+        return self.step("unsubscribe", None, live, [reason])

@@ -48,8 +48,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove nothing that is not declared",
         "reconcile/diff.py",
-        '        return self.live_step("unsubscribe", live, reason)\n',
-        '        return self.live_step("leave", live, reason)\n',
+        '        return self.step("unsubscribe", None, live, [reason])\n',
+        '        return self.step("leave", None, live, [reason])\n',
     ),
     Break(
         "exit 0 always",
