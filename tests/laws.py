@@ -90,7 +90,6 @@ class Declared:
     owns: str | frozenset[str] = "all"  # or "made", "none", or prefixes
     is_targeted: bool = False  # --target is given: undeclared subscriptions are left alone
     removes_first: bool = False  # `replacement: remove-first`
-    unknown: str = "warn"  # `unknown_secret`
     tells_flags: bool = True  # the list contains the flag
 
     def find(self, place: Place) -> Wanted | None:
@@ -469,9 +468,7 @@ def a_saved_plan_does_what_it_shows(run: Run) -> Iterator[str]:
 
 
 def exit_0_of_apply_hides_nothing(run: Run) -> Iterator[str]:
-    """Exit 0 of apply means that nothing is unsettled, and no secret is unknown unless the file has
-    `unknown_secret: warn`.
-    """
+    """Exit 0 of apply means that nothing is unsettled, and that no secret is unknown."""
     if run.verb != "apply" or run.code != ExitCode.DONE or not run.result:
         return
     for declared in run.tenancies:
@@ -479,8 +476,8 @@ def exit_0_of_apply_hides_nothing(run: Run) -> Iterator[str]:
             if outcome(step).get("result") == "unsettled":
                 yield f"exit 0, and {step['address'] or live_id(step)} is unsettled"
             is_unknown = step["action"] == "keep" and step["secret"] != "same"
-            if is_unknown and declared.unknown != "warn":
-                yield f"exit 0, and the secret of {step['address']} is {step['secret']['state']}"
+            if is_unknown:
+                yield f"exit 0, and the secret of {step['address']} is {step['secret']}"
 
 
 def same_means_same(run: Run) -> Iterator[str]:

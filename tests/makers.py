@@ -70,7 +70,6 @@ def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy
         "limit": UnsubscribeLimit(percent=50),
         "replacement": "create-first",
         "probe": "auto",
-        "unknown_secret": "warn",
         "location": HERE,
     }
     return Tenancy(subscriptions=subscriptions, **(defaults | settings))  # type: ignore[arg-type]

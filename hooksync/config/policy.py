@@ -55,7 +55,6 @@ class Policy(Record, frozen=True):
     triggers: Allowed | None = None  # pyPreservica's names, or those of the service
     owns: Allowed | None = None  # "made", "all", "none", and prefixes of URLs
     probe: Allowed | None = None
-    unknown_secret: Allowed | None = None
     replacement: Allowed | None = None
 
     def breaches(
@@ -97,7 +96,7 @@ class Policy(Record, frozen=True):
         `probes`: False if the command line turns challenges off.
         """
         for tenancy in tenancies:
-            for field in ("owns", "probe", "unknown_secret", "replacement"):
+            for field in ("owns", "probe", "replacement"):
                 value = getattr(tenancy.settings, field)
                 if field == "probe" and not probes:
                     value = "never"

@@ -17,7 +17,6 @@ from hooksync.core.urls import masked_url, normal_url
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["never", "auto", "require"]
 PROBES: tuple[Probe, ...] = get_args(Probe)  # the weakest first
-UnknownSecret = Literal["refuse", "warn", "replace"]
 Owns = Literal["made", "all", "none"] | frozenset[str]
 ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
 SecretState = Literal["same", "changed", "unknown", "not-set", "unusable"]
@@ -390,8 +389,6 @@ class PlainSettings(Record, frozen=True, kw_only=True):
     limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
     replacement: Replacement = "create-first"
     probe: Probe = "auto"
-    # what to do with a live subscription whose secret may differ from the declared one
-    unknown_secret: UnknownSecret = "refuse"
 
 
 class TenancyKey(NamedTuple):

@@ -240,15 +240,12 @@ class _Comparison(Record, frozen=True):
         live = found[0]
         state = self.history.state_of(declared, live)
         unknown = self._unknown_reasons(declared, live)
-        is_replaced = self._is_requested(declared) or self.tenancy.unknown_secret == "replace"
-        if unknown and not is_replaced:
+        if unknown and not self._is_requested(declared):
             return self.step("keep", declared, live, unknown, secret=state)
         changes = content_changes(declared, live, self.history)
         reasons = [*self._differences(declared, live, state, changes)]
         if self._is_requested(declared):
             reasons.append(planned.REQUESTED)
-        if self.tenancy.unknown_secret == "replace":
-            reasons += unknown
         if not reasons:
             return self.step("keep", declared, live, secret=state)
         return self.step("resubscribe", declared, live, reasons, changes=changes, secret=state)

@@ -134,7 +134,7 @@ def _unproven_reasons(
 
     One command replaces all of them: hooksync would refuse a part of them because of the others.
     """
-    outside, unknown = _unknown_secrets(plan, tenancy)
+    outside, unknown = _unknown_secrets(plan)
     unsettled = _unsettled_twice(plan, blocked)
     again = flags.replacing(_globs(tenancy, [*outside, *unknown, *unsettled]))
     found = []
@@ -152,12 +152,12 @@ def _unproven_reasons(
     return [Problem(what, fix, tenancy.location) for what, fix in found]
 
 
-def _unknown_secrets(plan: TenancyPlan, tenancy: Tenancy) -> tuple[list[str], list[str]]:
+def _unknown_secrets(plan: TenancyPlan) -> tuple[list[str], list[str]]:
     """List what was replaced outside this state, and the other addresses with unknown secrets."""
     unknown: list[str] = []
     outside: list[str] = []
     for step in plan.steps:
-        if step.action == "keep" and step.reasons and tenancy.unknown_secret == "refuse":
+        if step.action == "keep" and step.reasons:
             addresses = outside if REPLACED_OUTSIDE in step.reasons else unknown
             addresses.append(step.new.address)
     return outside, unknown

@@ -56,7 +56,6 @@ tenancies:
     tenant: DEMO
     probe: require
     owns: all
-    unknown_secret: warn
     subscriptions:
       catalogue:
         url: ${RECEIVER}?code=${FN_KEY}

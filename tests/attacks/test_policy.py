@@ -288,7 +288,6 @@ LIMITS = {
     "max_unsubscribe": 1,
     "owns": ["made", "none"],
     "probe": "auto",
-    "unknown_secret": ["refuse", "warn"],
     "replacement": ["create-first"],
     "triggers": ["INDEXED", "MOVED"],
 }
@@ -300,7 +299,6 @@ WAYS = {  # the hooks file, more flags, and the field of the policy that refuses
     "owns": (OWNS_ALL, "", "owns"),
     "probe": (OWNS_ALL.replace("owns: all", "probe: never"), "", "probe"),
     "a flag": (FOUR, "--no-probe", "probe"),
-    "unknown secrets": (OWNS_ALL.replace("owns: all", "unknown_secret: replace"), "", "unknown_"),
     "replacement": (OWNS_ALL.replace("owns: all", "replacement: remove-first"), "", "replacement"),
     "triggers": (FOUR.replace("MOVED]", "INGEST_FAILED]"), "", "triggers"),
     "defaults": (FOUR.replace("tenancies:", "defaults: {owns: all}\ntenancies:"), "", "owns"),

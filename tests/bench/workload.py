@@ -18,7 +18,6 @@ tenancies:
     server: ${{BOX}}
     tenant: {TENANT}
     probe: never
-    unknown_secret: warn
     subscriptions:
 """
 ENTRY = """\

@@ -69,7 +69,6 @@ def test_an_omitted_setting_has_its_default() -> None:
         limit=UnsubscribeLimit(percent=50),
         replacement="create-first",
         probe="auto",
-        unknown_secret="refuse",
     )
 
 
@@ -105,7 +104,6 @@ tenancies:
     limits: {unsubscribe: 12.5%}
     replacement: remove-first
     probe: never
-    unknown_secret: warn
     subscriptions: {}
 """).tenancies
     settings = tenancy.settings
@@ -114,7 +112,6 @@ tenancies:
     assert settings.owns == {"https://h/api", "https://h/b"}
     assert settings.limit == UnsubscribeLimit(percent=12.5)
     assert (settings.replacement, settings.probe) == ("remove-first", "never")
-    assert settings.unknown_secret == "warn"
 
 
 def settings_of(line: str) -> Settings:
@@ -196,7 +193,6 @@ defaults:
   limits: {unsubscribe: 3}
   probe: require
   replacement: remove-first
-  unknown_secret: warn
   allow_http: true
 tenancies:
   a: {server: http://a, subscriptions: {}}
@@ -207,12 +203,7 @@ tenancies:
 def test_settings_of_a_tenancy_may_be_defaults() -> None:
     plain, own = (tenancy.settings for tenancy in read(SETTINGS).tenancies)
     assert (plain.owns, plain.limit) == ("none", UnsubscribeLimit(number=3))
-    assert (plain.probe, plain.replacement, plain.unknown_secret, plain.allow_http) == (
-        "require",
-        "remove-first",
-        "warn",
-        True,
-    )
+    assert (plain.probe, plain.replacement, plain.allow_http) == ("require", "remove-first", True)
     assert (own.owns, own.limit, own.probe, own.allow_http) == (
         "all",
         UnsubscribeLimit(percent=10),

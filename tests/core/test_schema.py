@@ -97,7 +97,6 @@ settings_of_tenancies = {
     ),
     "replacement": st.sampled_from(["create-first", "remove-first"]),
     "probe": st.sampled_from(["auto", "require", "never"]),
-    "unknown_secret": st.sampled_from(["refuse", "warn", "replace"]),
 }
 tenancies = mapping(
     {},

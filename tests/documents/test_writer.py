@@ -31,7 +31,6 @@ tenancies:
     tenant: DEMO
     owns: ["https://fn.example.net"]
     limits: {unsubscribe: 100%}
-    unknown_secret: warn
     subscriptions:
       new: {url: "https://fn.example.net/new?code=${FN_KEY}", trigger: INDEXED}
       other: {url: "https://fn.example.net/other", trigger: MOVED, include_identifiers: false}

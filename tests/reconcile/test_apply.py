@@ -286,7 +286,7 @@ def test_the_verification_ignores_the_option_replace() -> None:
 @pytest.mark.parametrize(
     ("theirs", "codes"),
     [
-        ({"kept": live("other")}, ["keep other secret-unknown"]),
+        ({"kept": live("other")}, ["keep other replaced-outside"]),
         ({"twin": live("twin")}, ["leave twin duplicate"]),
     ],
 )
@@ -296,7 +296,7 @@ def test_changes_by_others_during_an_apply_are_reported_as_differences(
     service = FakeService.holding([live("kept"), GONE])
     tenant = Tenant(tenancy(ONE, owns=frozenset(["https://hooks.example.org/x"])), service)
     tenant.advance = lambda: service.live.update(theirs)
-    outcome = tenant.apply()
+    outcome = tenant.remember(made("kept", ONE)).apply()
     assert list(map(line_of, outcome.differences)) == codes
     assert not outcome.is_as_declared
 

@@ -65,32 +65,32 @@ def test_the_state_entry_decides_the_step_of_a_declared_subscription(
 @pytest.mark.parametrize(
     ("records", "code"), [((), "secret-unknown"), ((made("a", ONE),), "replaced-outside")]
 )
-@pytest.mark.parametrize("reaction", ["refuse", "warn", "replace"])
-def test_an_unknown_secret_is_refused_reported_or_replaced(
-    reaction: str, records: tuple[StateEntry, ...], code: str
+def test_an_unknown_secret_is_refused_unless_replace_names_the_address(
+    records: tuple[StateEntry, ...], code: str
 ) -> None:
-    plan = planned(tenancy(ONE, unknown_secret=reaction), [live("b")], *records)
-    action = "resubscribe" if reaction == "replace" else "keep"
-    assert told(plan) == [f"{action} b {code}"]
-    assert bool(plan.refusals) == (reaction == "refuse")
+    plan = planned(tenancy(ONE), [live("b")], *records)
+    assert told(plan) == [f"keep b {code}"]
+    assert plan.refusals
+    named = planned(tenancy(ONE), [live("b")], *records, options=DiffOptions(replace=(ADDRESS,)))
+    assert told(named) == ["resubscribe b requested"]
+    assert not named.refusals
 
 
 @pytest.mark.parametrize("owns", ["none", "made", "all"])
-@pytest.mark.parametrize("reaction", ["refuse", "warn"])
 def test_a_different_flag_alone_never_replaces_a_subscription_that_somebody_else_made(
-    owns: str, reaction: str
+    owns: str,
 ) -> None:
     there = live("theirs", include_identifiers=False)
-    wanted = tenancy(ONE, owns=owns, unknown_secret=reaction)
+    wanted = tenancy(ONE, owns=owns)
     plan = planned(wanted, [there])
     assert told(plan) == ["keep theirs secret-unknown"]
-    assert bool(plan.refusals) == (reaction == "refuse")
+    assert plan.refusals
     named = planned(wanted, [there], options=DiffOptions(replace=(ADDRESS,)))
     assert told(named) == ["resubscribe theirs flag-changed requested"]
 
 
 def test_without_a_state_no_secret_is_compared_and_none_is_replaced() -> None:
-    plan = planned(tenancy(ONE, unknown_secret="replace"), [live("b")], place=None)
+    plan = planned(tenancy(ONE), [live("b")], place=None)
     assert told(plan) == ["keep b"]
     [step] = plan.steps
     assert (step.secret, step.origin, step.reasons) == ("unknown", "unknown", ())

@@ -34,14 +34,16 @@ ONE = declared()
 def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object) -> list[str]:
     wanted = []
     there = []
+    records = []
     for number in range(kept):
         url = f"https://hooks.example.org/kept{number}"
         wanted.append(declared(url, name=f"kept{number}"))
         there.append(live(f"k{number}", url))
+        records.append(made(f"k{number}", wanted[-1]))
     for number in range(removed):
         there.append(live(f"r{number}", f"https://hooks.example.org/removed{number}"))
     owner = tenancy(*wanted, limit=limit, **settings)
-    return [problem.what for problem in planned(owner, there).refusals]
+    return [problem.what for problem in planned(owner, there, *records).refusals]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_a_plan_that_reaches_the_share_or_exceeds_the_number_is_refused(
 
 
 def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> None:
-    owner = tenancy(ONE, declared("https://h.example/b", name="b"), unknown_secret="refuse")
+    owner = tenancy(ONE, declared("https://h.example/b", name="b"))
     plan = planned(owner, [live("1")])
     what = "prod: secret unknown: prod/catalogue/MOVED"
     fix = unknown_fix(
@@ -81,7 +83,7 @@ def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> No
 def test_the_fix_of_unknown_secrets_first_names_the_option_state_if_there_is_no_state(
     place: str | None, is_refused: bool
 ) -> None:
-    owner = tenancy(ONE, unknown_secret="refuse")
+    owner = tenancy(ONE)
     [plan] = planner(None, place=place).plan([FetchedTenancy(owner, (live("1"),))])
     fixes = [problem.fix for problem in plan.refusals]
     assert bool(fixes) == is_refused
@@ -115,7 +117,7 @@ def test_a_plan_that_removes_all_while_none_is_declared_is_refused(removed: int)
 def test_one_command_replaces_all_that_is_refused_in_a_tenancy() -> None:
     names = ("outside", "unknown", "catalogue")
     one, two, three = (declared(f"https://h.example/{name}", name=name) for name in names)
-    owner = tenancy(one, two, three, unknown_secret="refuse")
+    owner = tenancy(one, two, three)
     there = [live("1", one.url.full), live("2", two.url.full)]
     plan = planned(owner, there, made("gone", one), unsettled(applies=2))
     again = "`hooksync apply " + " ".join(f"--replace prod/{name}/MOVED" for name in names) + "`"
@@ -126,9 +128,9 @@ def test_one_command_replaces_all_that_is_refused_in_a_tenancy() -> None:
 def test_one_glob_names_many_addresses_if_they_are_all_of_a_tenancy() -> None:
     wanted = [declared(f"https://h.example/{name}", name=name) for name in "abcdef"]
     there = [live(one.name, one.url.full) for one in wanted]
-    [problem] = planned(tenancy(*wanted, unknown_secret="refuse"), there).refusals
+    [problem] = planned(tenancy(*wanted), there).refusals
     assert "`hooksync apply --replace 'prod/*'`" in problem.fix
-    [problem] = planned(tenancy(*wanted, unknown_secret="refuse"), there[1:]).refusals
+    [problem] = planned(tenancy(*wanted), there[1:]).refusals
     assert problem.fix.count("--replace prod/") == 5
 
 

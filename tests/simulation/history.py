@@ -92,7 +92,6 @@ class History:
     list_wait: int = 30  # seconds that an apply waits for a list
     remove_first: bool = False
     probes: bool = False
-    unknown: Literal["warn", "replace", "refuse"] = "warn"  # `unknown_secret`
     rest: float = 301.0  # seconds without faults before the apply that must settle everything
     owns: Literal["made", "all", "none", "prefixes"] = "prefixes"
     # the state is remote, and the run lock of a killed run stays until it expires
@@ -229,7 +228,6 @@ def make_history(seed: int) -> History:
         list_wait=chance.choice([0, 5, 30, 30, 30, 120]),
         remove_first=chance.random() < 0.15,
         probes=chance.random() < 0.2,
-        unknown="replace" if chance.random() < 0.15 else chance.choice(["warn", "refuse"]),
         rest=max(lags) + 1,
         owns=random.Random(f"{seed}: what is owned").choice(OWNS),
         is_remote=taste.is_remote,

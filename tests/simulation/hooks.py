@@ -176,7 +176,6 @@ class Hooks:
                 "limits": {"unsubscribe": "100%"},
                 "replacement": "remove-first" if self._removes_first() else "create-first",
                 "probe": "auto" if self.history.probes else "never",
-                "unknown_secret": self.history.unknown,
                 "subscriptions": {hook.name: self._fields(hook) for hook in hooks},
             }
             lines.append(f"  {TENANTS[number].lower()}: {json.dumps(settings)}")
@@ -231,7 +230,6 @@ class Hooks:
                 name=TENANTS[number].lower(),
                 tenant=TENANTS[number],
                 wanted=tuple(self._wanted(number)),
-                unknown=self.history.unknown,
                 owns=frozenset([OWNED]) if self.history.owns == "prefixes" else self.history.owns,
                 removes_first=self._removes_first(),
                 tells_flags="minimal-list" not in self.history.traits,

@@ -529,20 +529,8 @@ class Play:
                 self.service.pass_time(lag + 1)
 
     def _replacing(self) -> tuple[str, ...]:
-        """Return --replace with the addresses that an apply alone leaves unsettled or refused."""
-        state = self._state(OWN)
+        """Return --replace with all addresses: an apply alone may refuse any of them."""
         addresses = {one.address for each in self.hooks.declared() for one in each.wanted}
-        if self.history.unknown != "refuse":
-            named: set[str] = set()
-            if state:
-                named = {one.address for one in state.unsettled}
-                named |= {one.address for one in state.entries if not one.is_listed}
-            # otherwise a subscription may have a new address, which is not known here
-            swaps = any(
-                isinstance(step, Edit) and step.kind == "swap" for step in self.history.steps
-            )
-            if named <= addresses and not (named and swaps):
-                addresses &= named
         return ("replace", *sorted(addresses)) if addresses else ()
 
 

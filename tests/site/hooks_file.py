@@ -30,7 +30,6 @@ MORE = {  # links to further pages, by the path of a field
     "limits": "[exit code 3](messages.md#3-refused)",
     "replacement": "[rotate a secret](rotating-secrets.md#the-old-one-first)",
     "probe": "[receivers](receivers.md)",
-    "unknown_secret": "[without a state](rotating-secrets.md#without-a-state)",
     "trigger": "[what each trigger means](what-preservica-sends.md#triggers)",
     "triggers": "[what each trigger means](what-preservica-sends.md#triggers)",
     "secret": "[secrets](secrets.md), [rotate a secret](rotating-secrets.md)",

@@ -20,7 +20,6 @@ tenancies:
   archive:
     server: ${BOX}
     tenant: DEMO
-    unknown_secret: warn
     subscriptions:
       catalogue: {url: "${RECEIVER}", trigger: INDEXED, secret: {env: HOOK_SECRET}}
 """
