@@ -1,21 +1,19 @@
 """hooksync makes the webhook subscriptions of Preservica tenancies match a YAML file.
 
-As a library: `load` hooks files, `plan` what they declare, `apply` the plan, `adopt` live
-subscriptions. Errors are raised as `HooksyncError`. The public names are these and those of
+As a library: `load` hooks files, `plan` what they declare, `apply` the plan.
+Errors are raised as `HooksyncError`. The public names are these and those of
 `hooksync.receiver`; docs/library.md describes them. They are loaded on the first use of one of
 them, so that the command starts fast.
 """
 
 __version__ = "0.9.0"
 __all__ = [
-    "Adoption",
     "Declared",
     "HooksyncError",
     "Plan",
     "Problem",
     "Step",
     "TenancyPlan",
-    "adopt",
     "apply",
     "load",
     "plan",
@@ -24,14 +22,12 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hooksync.api.run import (
-        Adoption,
         Declared,
         HooksyncError,
         Plan,
         Problem,
         Step,
         TenancyPlan,
-        adopt,
         apply,
         load,
         plan,

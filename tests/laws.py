@@ -721,8 +721,8 @@ def _untrue_code(run: Run) -> Iterator[str]:
         yield f"exit {run.code}, and {len(known)} were changed"
     steps = [step for one in run.told for step in one["steps"]]
     may_have = may_have or any(outcome(step).get("result") == "unsettled" for step in steps)
-    is_change = run.verb != "adopt"  # it changes only the state
-    if is_change and run.code == ExitCode.PARTLY_APPLIED and not (made or removed or may_have):
+    adopts = any(step["action"] == "adopt" for step in steps)  # this changes only the state
+    if not adopts and run.code == ExitCode.PARTLY_APPLIED and not (made or removed or may_have):
         yield "exit 4, and nothing was changed, nor may have been"
     if run.verb == "plan" and (made or removed):
         yield "a plan has changed something"

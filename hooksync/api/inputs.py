@@ -112,6 +112,7 @@ def _selected_entries(
     if options.targets:
         addresses = [address for address in addresses if matches_any(address, options.targets)]
     declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
+    declarations.refuse_unmatched("--adopt", options.adopt, addresses, "address")
     return entries
 
 
@@ -142,6 +143,7 @@ def prepare_saved(
         tenancies=selection.tenancy,
         targets=selection.target,
         replace=selection.replace,
+        adopt=selection.adopt,
     )
     return prepare(options, context, receipt=receipt)
 

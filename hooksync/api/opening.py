@@ -181,7 +181,7 @@ def _make_planner(
     state = inspect(store).trusted(writes=is_apply) if store else None
     _refuse_unmatched_targets(declared, state)
     return Planner(
-        DiffOptions(options.replace, options.targets),
+        DiffOptions(options.replace, options.adopt, options.targets),
         state,
         secrets,
         ring,

@@ -37,6 +37,7 @@ class RunOptions(FileOptions, frozen=True):
     # seconds to wait for the run lock; None: until it is known whether its holder still runs
     lock_timeout: float | None = None
     replace: Globs = ()  # globs of addresses
+    adopt: Globs = ()  # globs of addresses
     # whether to challenge receivers; None: only apply does, by the `probe` of each tenancy
     probes: bool | None = None
     is_confirmed: bool = False  # apply without a prompt
@@ -55,6 +56,7 @@ class RunOptions(FileOptions, frozen=True):
             "--tenancy": self.tenancies,
             "--target": self.targets,
             "--replace": self.replace,
+            "--adopt": self.adopt,
             "--timeout": (timeout,),
         }
         switches = {

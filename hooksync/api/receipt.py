@@ -80,6 +80,8 @@ def _promises(tenancy: TenancyPlan, not_set: Container[str | None]) -> list[obje
             promise += [tenancy.replacement, tenancy.probe]
         else:
             promise.append(step.old.content)
+        if step.action == "adopt":
+            promise += [step.new.content, step.new.secret, tenancy.probe]
         promises.append(canonical(promise).decode())
     return [tenancy.server, tenancy.tenant, sorted(promises)]
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from secrets import token_hex
 from threading import Event
 
-from hooksync.api.adopt import Adoption, adopt
 from hooksync.api.inputs import Declared, prepare
 from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
@@ -50,14 +49,12 @@ from hooksync.reconcile.refusals import step_warnings
 from hooksync.reconcile.run import Run
 
 __all__ = [
-    "Adoption",
     "Declared",
     "HooksyncError",
     "Plan",
     "Problem",
     "Step",
     "TenancyPlan",
-    "adopt",
     "apply",
     "load",
     "plan",
@@ -81,6 +78,7 @@ def load(
     tenancies: Names = (),
     targets: Names = (),
     replace: Names = (),
+    adopt: Names = (),
     policy: str | None = None,
     state: str | None = None,
     uses_state: bool = True,
@@ -108,6 +106,7 @@ def load(
         uses_state=uses_state,
         lock_timeout=lock_timeout,
         replace=_as_names(replace),
+        adopt=_as_names(adopt),
         probes=probes,
         is_confirmed=True,
     )
@@ -237,7 +236,7 @@ def _without_tenancies(declared: Declared, run: Run) -> Plan:
         rfc3339(declared.context.clock.now()),
         token_hex(16),
         printable(", ".join(options.files)),
-        selection=Selection(options.tenancies, options.targets, options.replace),
+        selection=Selection(options.tenancies, options.targets, options.replace, options.adopt),
         state=run.planner.place,
         state_missing=run.planner.is_missing,
         running=run.other,

@@ -74,12 +74,6 @@ def _apply(given: Given, context: Context) -> ExitCode:
     return apply(convert(given, ApplyOptions), context)
 
 
-def _adopt(given: Given, context: Context) -> ExitCode:
-    from hooksync.commands.adopt import AdoptOptions, adopt
-
-    return adopt(convert(given, AdoptOptions), context)
-
-
 def _list(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.export import ListOptions, list_live
 
@@ -253,23 +247,6 @@ Show what `hooksync apply` would do, and save it with --out. Changes nothing."""
         """\
 Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
         flags.check_apply,
-    ),
-    Command(
-        "adopt",
-        "record the declared secrets of live subscriptions in the state",
-        """\
-hooksync adopt
-hooksync adopt 'archive/*' archive/catalogue/INDEXED""",
-        flags.add_adopt,
-        _adopt,
-        """\
-Record the declared secrets and flags for live subscriptions whose secret is
-unknown. Changes nothing in Preservica. Challenges each receiver first, and
-adopts only if the receiver has the declared secret. Never adopts a subscription
-that was replaced outside this state. A challenge proves what the receiver has,
-not what Preservica has: during a rotation, use `hooksync apply --replace
-ADDRESS`. Exits with 0 if all were adopted, with 4 if some were, and with 3 if
-none was.""",
     ),
     Command(
         "list",

@@ -92,7 +92,7 @@ _SHARED: dict[str, Keywords] = {
         **_REPEATABLE,
         "dest": "env_files",
         "metavar": "FILE",
-        "help": "NAME=value lines, for variables not set (HOOKSYNC_ENV_FILE)",
+        "help": "NAME=value lines, if not set (HOOKSYNC_ENV_FILE)",
     },
     "--server": {
         "metavar": "HOST",
@@ -131,6 +131,11 @@ _SHARED: dict[str, Keywords] = {
         **_REPEATABLE,
         "metavar": "GLOB",
         "help": "resubscribe these addresses in any case; repeatable",
+    },
+    "--adopt": {
+        **_REPEATABLE,
+        "metavar": "GLOB",
+        "help": "adopt what is live at these addresses; repeatable",
     },
     "--url": {
         "metavar": "URL",
@@ -251,7 +256,7 @@ def _add_port(group: Group, meaning: str, name: str = "--port") -> None:
 def _add_planning(parser: argparse.ArgumentParser, *more: str) -> None:
     """Add the flags that `plan` and `apply` share. `more`: other flags for the last group."""
     _group(parser, READ, "--file", "--env-file", "--state")
-    _group(parser, SELECT, "--tenancy", "--target", "--replace")
+    _group(parser, SELECT, "--tenancy", "--target", "--replace", "--adopt")
     _group(parser, OUTPUT)
     _group(parser, SAFETY, "--policy").add_argument(
         "--probe",
@@ -331,18 +336,6 @@ def check_apply(arguments: argparse.Namespace) -> None:
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
 
 
-def add_adopt(parser: argparse.ArgumentParser) -> None:
-    _group(parser, SELECT).add_argument(
-        "globs",
-        metavar="ADDRESS",
-        nargs="*",
-        help="tenancy/name/TRIGGER, or a glob (default: all)",
-    )
-    _group(parser, READ, "--file", "--state", "--env-file")
-    _group(parser, SELECT, "--tenancy")
-    _add_rest(parser, "--lock-timeout")
-
-
 def add_show(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ).add_argument("path", metavar="PLAN", help="a file of `plan --out`")
     output = _group(parser, OUTPUT)
@@ -420,7 +413,12 @@ def check_fire(arguments: argparse.Namespace) -> None:
         raise UsageError(Problem("--log and --format need --suite", "add --suite"))
 
 
-_SELECTING = {"--tenancy": "tenancies", "--target": "targets", "--replace": "replace"}
+_SELECTING = {
+    "--tenancy": "tenancies",
+    "--target": "targets",
+    "--replace": "replace",
+    "--adopt": "adopt",
+}
 
 
 def _refuse(

@@ -12,9 +12,9 @@ from typing import Literal
 
 from hooksync.core.record import Record
 
-Verb = Literal["plan", "apply", "adopt", "list", "list --server", "state forget", "state unlock"]
+Verb = Literal["plan", "apply", "list", "list --server", "state forget", "state unlock"]
 
-SELECTING = frozenset({"--tenancy", "--target", "--replace"})
+SELECTING = frozenset({"--tenancy", "--target", "--replace", "--adopt"})
 _STATE = frozenset({"-f", "--state"})
 _LOGGING_IN = frozenset(
     {"--env-file", "--credentials", "--policy", "--allow-commands", "--timeout"}
@@ -26,7 +26,6 @@ _PLANNING = _READING | SELECTING | {"--probe", "--no-probe"}
 TAKEN: dict[Verb, frozenset[str]] = {
     "plan": _PLANNING,
     "apply": _PLANNING | {"--yes"},
-    "adopt": _READING,
     "list": _READING | {"--target"},
     "list --server": _LOGGING_IN,
     "state forget": _STATE,
@@ -45,14 +44,14 @@ class RunFlags(Record, frozen=True):
         for flag, *values in self.given:
             if flag in TAKEN[verb] and (selects or flag not in SELECTING):
                 words += [flag, *values]
-            elif flag == "--target" and verb == "adopt":
-                words += values
         return shlex.join(words)
 
-    def replacing(self, addresses: Iterable[str]) -> str:
-        """Write the command that replaces these subscriptions, all of them in one run."""
+    def applying(self, replace: Iterable[str], adopt: Iterable[str] = ()) -> str:
+        """Write the command that replaces and adopts subscriptions, all of them in one run."""
         words = []
-        for address in addresses:
+        for address in adopt:
+            words += ["--adopt", address]
+        for address in replace:
             words += ["--replace", address]
         return self.command("apply", *words)
 

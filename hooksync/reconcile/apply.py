@@ -31,7 +31,15 @@ from hooksync.core.errors import HooksyncError, Problem, ServiceError, StateErro
 from hooksync.core.model import LiveSubscriptions, SubscriptionKey
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.journal import AppliedTenancy, Journal
-from hooksync.reconcile.plan import NEXT_RUN, Step, TenancyPlan, idle_outcome, not_begun
+from hooksync.reconcile.plan import (
+    NEXT_RUN,
+    Outcome,
+    Step,
+    TenancyPlan,
+    idle_outcome,
+    not_begun,
+    step_order,
+)
 from hooksync.reconcile.run import Run
 from hooksync.reconcile.step_runner import Call, Service, StepRunner
 
@@ -81,9 +89,11 @@ def _finished(
     ids = {live.id for live in listed}
     steps = [runner.finished() for runner in runners]  # in the order of the plan
     for step in plan.steps:
-        if not step.is_change:
+        if step.action == "adopt":  # the journal records it
+            steps.append(replace(step, outcome=Outcome("done")))
+        elif not step.is_change:
             steps.append(replace(step, outcome=idle_outcome(step, ids)))
-    return replace(plan, steps=tuple(steps))
+    return replace(plan, steps=tuple(sorted(steps, key=step_order)))
 
 
 def _carry_out(plans: Sequence[TenancyPlan], run: Run) -> list[AppliedTenancy]:
@@ -117,7 +127,7 @@ class Execution(Record, frozen=True):
     def __post_init__(self) -> None:
         """Make a runner for each step that needs a call."""
         for step in self.plan.steps:
-            if step.is_change:
+            if step.creates or step.removes:
                 self.runners.append(StepRunner(step))
 
     def carry_out(self) -> AppliedTenancy:
@@ -206,7 +216,7 @@ class Execution(Record, frozen=True):
         absent = [runner.step.new.address for runner in self._makers() if not runner.is_certain]
         listed = {each.id for each in live if each.is_listed}
         for step in self.plan.steps:
-            if step.action == "keep" and step.id not in listed:
+            if step.action in ("keep", "adopt") and step.id not in listed:
                 absent.append(step.new.address)
         return absent
 

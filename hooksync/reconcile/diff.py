@@ -40,6 +40,7 @@ class DiffOptions(Record, frozen=True):
     """The options of a comparison, from the command line or a saved plan."""
 
     replace: Globs = ()  # globs of addresses to resubscribe even if nothing differs
+    adopt: Globs = ()  # globs of addresses whose live subscriptions have the declared secret
     targets: Globs = ()  # globs of addresses to compare; (): all
 
 
@@ -107,6 +108,8 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
     for declared, found in pairs:
         if len(found) > 1:
             found.sort(key=partial(_preference, declared, history))
+            # the one to adopt first: sorting keeps the order of the others
+            found.sort(key=lambda live: not is_adopted_by_id(declared, live, history))
     return pairs
 
 
@@ -168,6 +171,13 @@ def _preference(
     entry = history.entries.get(live.id)
     run = entry.run if entry else 0
     return -run, bool(content_changes(declared, live, history))
+
+
+def is_adopted_by_id(
+    declared: DeclaredSubscription, live: LiveSubscription, history: History
+) -> bool:
+    """Whether the file adopts a live subscription that the state does not have."""
+    return live.id in declared.adopt and live.id not in history.entries
 
 
 def content_changes(
@@ -240,15 +250,30 @@ class _Comparison(Record, frozen=True):
         live = found[0]
         state = self.history.state_of(declared, live)
         unknown = self._unknown_reasons(declared, live)
-        if unknown and not self._is_requested(declared):
-            return self.step("keep", declared, live, unknown, secret=state)
         changes = content_changes(declared, live, self.history)
+        if unknown and not self._is_requested(declared):
+            if not self._is_adopted(declared, live, unknown):
+                return self.step("keep", declared, live, unknown, secret=state)
+            reasons = [planned.ADOPT]
+            return self.step("adopt", declared, live, reasons, changes=changes, secret=state)
         reasons = [*self._differences(declared, live, state, changes)]
         if self._is_requested(declared):
             reasons.append(planned.REQUESTED)
         if not reasons:
             return self.step("keep", declared, live, secret=state)
         return self.step("resubscribe", declared, live, reasons, changes=changes, secret=state)
+
+    def _is_adopted(
+        self, declared: DeclaredSubscription, live: LiveSubscription, unknown: Sequence[Reason]
+    ) -> bool:
+        """Whether a person vouches for the secret of a live subscription.
+
+        `--adopt` takes nothing that was replaced outside this state: its secret is not this one.
+        """
+        if is_adopted_by_id(declared, live, self.history):
+            return True
+        is_named = matches_any(declared.address, self.options.adopt)
+        return is_named and planned.REPLACED_OUTSIDE not in unknown
 
     def _differences(
         self,

@@ -36,7 +36,7 @@ class AppliedTenancy(Record, frozen=True):
 
 
 class Journal:
-    """Writes to the state what one run of apply or adopt does."""
+    """Writes to the state what one run of apply does."""
 
     def __init__(
         self, store: StateStore, planner: Planner, tenancies: Mapping[str, Tenancy]
@@ -58,7 +58,11 @@ class Journal:
 
         Raises StateError if the state cannot be written: nothing may be made then.
         """
-        needed = [step.new.secret for plan in plans for step in plan.creations]
+        needed = []
+        for plan in plans:
+            for step in plan.steps:
+                if step.creates or step.action == "adopt":
+                    needed.append(step.new.secret)
         if not needed:
             return
         self._prepare(needed)
@@ -108,27 +112,6 @@ class Journal:
 
         return update(self._store, change)
 
-    def adopt(self, plans: Sequence[TenancyPlan], adopted: Collection[str]) -> None:
-        """Record the declared secret and flag as those of live subscriptions. Raises StateError.
-
-        `adopted`: the addresses of the subscriptions to adopt, as declared.
-        """
-        ended = []
-        needed = []
-        for plan in plans:
-            steps = []
-            for step in plan.steps:
-                is_paired = step.action in ("keep", "resubscribe")
-                if is_paired and step.address in adopted:
-                    needed.append(step.new.secret)
-                    steps.append(replace(step, outcome=Outcome("done", new_id=step.id)))
-                else:
-                    steps.append(step)
-            listed = tuple(live for live in plan.live if live.is_listed)
-            ended.append(AppliedTenancy(replace(plan, steps=tuple(steps)), listed))
-        self._prepare(needed)
-        self._write(ended)
-
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys.
 
@@ -173,8 +156,11 @@ class Journal:
             outcome = step.outcome
             if outcome is None:
                 continue
-            if outcome.new_id:
-                entries[outcome.new_id] = self._entry(step, outcome, plan.key, state)
+            identifier = outcome.new_id
+            if step.action == "adopt" and outcome.result == "done":
+                identifier = step.id
+            if identifier:
+                entries[identifier] = self._entry(step, outcome, plan.key, state)
             if outcome.may_be_made and step.creates:
                 open_addresses.add(step.address)
         kept: Iterable[StateEntry] = entries.values()
@@ -192,10 +178,9 @@ class Journal:
         )
 
     def _entry(self, step: Step, outcome: Outcome, key: TenancyKey, state: State) -> StateEntry:
-        made = self._intent(step, key, state).entry(outcome.new_id or "")
-        made = replace(made, is_listed=outcome.is_listed)
-        if step.id == outcome.new_id:
-            made = replace(made, is_adopted=True, replaces="")
+        made = self._intent(step, key, state).entry(outcome.new_id or step.id)
+        is_adopted = step.action == "adopt"
+        made = replace(made, is_listed=outcome.is_listed, is_adopted=is_adopted)
         if not outcome.is_confirmed:
             return made
         salt = self._salts[step.new.secret]
@@ -249,7 +234,7 @@ def _declared_addresses(plan: TenancyPlan) -> dict[str, str]:
     """Return the declared address of each live id that the plan keeps or replaces."""
     addresses = {}
     for step in plan.steps:
-        if step.action in ("keep", "resubscribe"):
+        if step.action in ("keep", "resubscribe", "adopt"):
             addresses[step.id] = step.new.address
     return addresses
 

@@ -30,7 +30,7 @@ from hooksync.core.model import (
 from hooksync.core.origin import RunOrigin
 from hooksync.core.record import UNSET, Record, UnsetType, field, replace
 
-Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
+Action = Literal["subscribe", "resubscribe", "unsubscribe", "adopt", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 Result = Literal["done", "unsettled", "half-done", "failed", "not-attempted", "unchanged"]
@@ -48,6 +48,7 @@ ReasonCode = Literal[
     "requested",
     "undeclared",
     "duplicate",
+    "adopt",
 ]
 # how the state has a live subscription: a response confirmed it, a person adopted it, a list showed
 # it after a run that may have made it; not at all; or the run has no state
@@ -80,6 +81,7 @@ REPLACED_OUTSIDE = Reason("replaced-outside", "replaced outside this state, secr
 REMOVED_OUTSIDE = Reason("removed-outside", "removed outside this state")
 REQUESTED = Reason("requested", "requested by --replace")
 DUPLICATE = Reason("duplicate", "duplicate")
+ADOPT = Reason("adopt", "adopts it")
 NO_LONGER_DECLARED = Reason("undeclared", "no longer declared")
 NOT_DECLARED = Reason("undeclared", "not declared")
 NOT_TARGETED = Reason("undeclared", "not targeted")
@@ -107,7 +109,7 @@ class Outcome(Record, frozen=True):
     may_be_made: bool = False  # the new one may exist under an id that is not known
 
 
-_NEEDS_DECLARED = ("subscribe", "resubscribe", "keep")
+_NEEDS_DECLARED = ("subscribe", "resubscribe", "adopt", "keep")
 
 
 class Step(Record, frozen=True):
@@ -372,6 +374,7 @@ class Selection(Record, frozen=True):
     tenancy: Globs = ()
     target: Globs = ()
     replace: Globs = ()
+    adopt: Globs = ()
 
 
 class Plan(Record, _Counted, frozen=True):

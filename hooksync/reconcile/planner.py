@@ -26,7 +26,7 @@ from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.diff import DiffOptions, is_owned, make_plan, pair
 from hooksync.reconcile.plan import Step, TenancyPlan
-from hooksync.reconcile.refusals import misplaced, reasons_against
+from hooksync.reconcile.refusals import misplaced, needless_ids, reasons_against, wrong_ids
 from hooksync.state.fingerprints import KeyRing, Salt, Wanted
 from hooksync.state.history import (
     FetchedTenancy,
@@ -95,8 +95,9 @@ class Planner(Record, frozen=True):
         refusals = reasons_against(
             plan, tenancy, owned, history.refused, self.flags, is_missing=self.is_missing
         )
-        warnings = tuple(misplaced(plan, tenancy, history))
-        return replace(plan, refusals=refusals, warnings=warnings)
+        warnings = (*misplaced(plan, tenancy, history), *needless_ids(tenancy, live, history))
+        errors = tuple(wrong_ids(tenancy, live))
+        return replace(plan, refusals=refusals, warnings=warnings, errors=errors)
 
     def differences(
         self, before: Iterable[TenancyPlan], read: Sequence[FetchedTenancy], state: State

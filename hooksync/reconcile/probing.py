@@ -1,4 +1,4 @@
-"""Challenge the receivers of new subscriptions, and judge plans by their answers."""
+"""Challenge receivers, and judge plans by their answers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from hooksync.reconcile.run import Run
 def ask_receivers(
     plans: Sequence[TenancyPlan], run: Run, *, only_risky: bool = False
 ) -> tuple[TenancyPlan, ...]:
-    """Challenge the receivers of new subscriptions, each once, and judge the plans.
+    """Challenge the receivers of new and adopted subscriptions, each once, and judge the plans.
 
-    If a step removes the old subscription first, its receiver must be ready, whatever `probe` says.
-    `only_risky`: challenge no other receiver.
+    `only_risky`: challenge only the receivers that must be ready whatever the flags say.
     """
     asked = []
     for plan in plans:
-        for step in plan.creations if plan.is_ready else ():
-            is_allowed = plan.probe != "never" and not only_risky
+        for step in plan.steps if plan.is_ready else ():
+            is_allowed = step.creates and plan.probe != "never" and not only_risky
             if is_allowed or _is_risky(plan, step):
                 asked.append(step.new)
     answers = challenge(asked, run)
@@ -34,7 +33,12 @@ def ask_receivers(
 
 
 def _is_risky(plan: TenancyPlan, step: Step) -> bool:
-    """Whether a step removes a live subscription before its replacement exists."""
+    """Whether the receiver must be ready.
+
+    It must be if a step removes a live subscription before its replacement exists, or adopts one.
+    """
+    if step.action == "adopt":
+        return plan.probe != "never"
     return step.action == "resubscribe" and plan.replacement == "remove-first"
 
 
@@ -62,7 +66,7 @@ def judge_plan(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> Tenancy
     warnings: dict[str, Problem] = {}
     steps = []
     for step in plan.steps:
-        answer = answers.get(step.address or "") if step.creates else None
+        answer = answers.get(step.address or "") if step.address else None
         steps.append(replace(step, receiver=answer) if answer else step)
         if answer is None or answer.state == "ready":
             continue

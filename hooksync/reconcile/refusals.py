@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from hooksync.core.errors import Problem, pluralised, shortened
-from hooksync.core.model import Tenancy, UnsubscribeLimit
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscription,
+    SubscriptionKey,
+    Tenancy,
+    UnsubscribeLimit,
+)
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.plan import (
     REPLACED_OUTSIDE,
@@ -45,6 +51,50 @@ def misplaced(plan: TenancyPlan, tenancy: Tenancy, history: History) -> Iterator
         )
         fix = "check that `server` and `tenant` are those that this file is meant for"
         yield Problem(what, fix, tenancy.location)
+
+
+def wrong_ids(tenancy: Tenancy, live: Iterable[LiveSubscription]) -> Iterator[Problem]:
+    """Report each id to adopt that is live with a different URL or trigger than declared."""
+    shown = {subscription.id: subscription for subscription in live}
+    declared_keys: dict[str, set[SubscriptionKey]] = {}
+    for declared in tenancy.subscriptions:
+        declared_keys.setdefault(declared.name, set()).add(declared.key)
+    for declared in _one_of_each_name(tenancy):
+        for identifier in declared.adopt:
+            found = shown.get(identifier)
+            if found and found.key not in declared_keys[declared.name]:
+                there = f"{found.url.shown} {found.trigger.shown}"
+                name = f"{tenancy.name}/{declared.name}"
+                what = (
+                    f"{name}: `adopt` names {identifier}, which is live as {there}, and"
+                    f" {declared.url.shown} is declared"
+                )
+                fix = "remove the id, or declare what is live; `hooksync list` shows the ids"
+                yield Problem(what, fix, declared.location)
+
+
+def needless_ids(
+    tenancy: Tenancy, live: Iterable[LiveSubscription], history: History
+) -> Iterator[Problem]:
+    """Name the ids to adopt that are ignored. After a lost state, they would vouch for any secret.
+
+    `live`: what counts as live.
+    """
+    shown = {subscription.id for subscription in live}
+    for declared in _one_of_each_name(tenancy):
+        for identifier in declared.adopt if history.is_kept else ():
+            why = "the state has it" if identifier in history.entries else ""
+            if identifier not in shown:
+                why = "it is not live"
+            if why:
+                name = f"{tenancy.name}/{declared.name}"
+                what = f"{name}: `adopt` names {identifier}, which is ignored: {why}"
+                yield Problem(what, "remove the id from the file", declared.location)
+
+
+def _one_of_each_name(tenancy: Tenancy) -> Iterable[DeclaredSubscription]:
+    """Return one declared subscription of each name: those of one name have the same ids."""
+    return {declared.name: declared for declared in tenancy.subscriptions}.values()
 
 
 def reasons_against(
@@ -136,14 +186,16 @@ def _unproven_reasons(
     """
     outside, unknown = _unknown_secrets(plan)
     unsettled = _unsettled_twice(plan, blocked)
-    again = flags.replacing(_globs(tenancy, [*outside, *unknown, *unsettled]))
+    again = flags.applying(_globs(tenancy, [*outside, *unknown, *unsettled]))
     found = []
     if outside:
         fix = f"`{again}` replaces it, with the declared secret"
         by_whom = "somebody else made it, or hooksync with a different state"
         found.append((f"{shortened(outside)}: {REPLACED_OUTSIDE.text} ({by_whom})", fix))
     if unknown:
-        fix = unknown_fix(flags.command("adopt"), again, is_missing=is_missing)
+        others = _globs(tenancy, [*outside, *unsettled])
+        adopting = flags.applying(others, _globs(tenancy, unknown))
+        fix = unknown_fix(adopting, again, is_missing=is_missing)
         found.append((f"{tenancy.name}: {SECRET_UNKNOWN.text}: {shortened(unknown)}", fix))
     if unsettled:
         fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
@@ -206,8 +258,9 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
         what = f"secrets of {len(unknown)} not compared: the run has no state"
         yield Problem(what, "leave out --no-state, or name the state with --state")
     elif unknown:
-        replacing = flags.replacing(unknown)
-        fix = unknown_fix(flags.command("adopt"), replacing, is_missing=plan.state_missing)
+        replacing = flags.applying(unknown)
+        adopting = flags.applying((), unknown)
+        fix = unknown_fix(adopting, replacing, is_missing=plan.state_missing)
         yield Problem(f"secret unknown: {shortened(unknown)}", fix)
     yield from _duplicate_warnings(plan, flags)
     if plan.unlisted:
@@ -223,5 +276,6 @@ def _duplicate_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
     for address, ids in left.items():
         times = "twice" if len(ids) == 1 else f"{len(ids) + 1} times"
         what = f"{address} is live {times}: the receiver gets each event {times}"
-        fix = f"ask who made them; `{flags.replacing([address])}` replaces all of them by one"
+        replacing = flags.applying([address])
+        fix = f"ask who made them; `{replacing}` replaces all of them by one"
         yield Problem(f"{what}, and hooksync does not own {shortened(ids)}", fix)

@@ -26,7 +26,12 @@ from hooksync.render.text import (
     summary,
 )
 
-_ORDER = ("unsubscribe", "resubscribe", "subscribe")  # what a reviewer must not miss comes first
+_ORDER = (
+    "unsubscribe",
+    "resubscribe",
+    "adopt",
+    "subscribe",
+)  # what a reviewer must not miss comes first
 
 
 def html(plan: Plan, *, shows_kept: bool = True) -> str:

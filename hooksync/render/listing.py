@@ -61,7 +61,7 @@ def list_counts(listed: Plan, plan: Plan) -> dict[str, int]:
     counts = plan.counts()
     return {
         "live": len(listed.steps),
-        "declared": counts["keep"] + counts["resubscribe"],
+        "declared": counts["keep"] + counts["resubscribe"] + counts["adopt"],
         "not_live": counts["subscribe"],
         "secret_unknown": plan.secret_unknown,
     }

@@ -72,7 +72,7 @@ def _add_pending_steps(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
         for step in tenancy.steps
         if not step.outcome or step.outcome.result not in ("done", "unchanged")
     )
-    for action in ("subscribe", "resubscribe", "unsubscribe"):
+    for action in ("subscribe", "resubscribe", "unsubscribe", "adopt"):
         add("hooksync_pending_steps", pending[action], tenancy=tenancy.name, action=action)
 
 

@@ -28,6 +28,7 @@ _SYMBOLS: dict[Action, str] = {
     "subscribe": "+",
     "resubscribe": "+/-",
     "unsubscribe": "-",
+    "adopt": "a",
     "keep": "=",
     "leave": ".",
 }
@@ -39,9 +40,11 @@ _STYLES: dict[Action, Style] = {
     "subscribe": "green",
     "resubscribe": "yellow",
     "unsubscribe": "red",
+    "adopt": "yellow",
     "keep": "dim",
     "leave": "dim",
 }
+_ASKED: dict[Action, str] = {"unsubscribe": "REMOVE", "adopt": "ADOPT"}  # the prompt names each
 _LABEL = 21  # columns that a field's name takes
 _FEW_TENANCIES = 5  # with more tenancies, a table sums them up
 _SHOWN_ID = 8  # characters of an id
@@ -122,8 +125,9 @@ def question(plan: Plan) -> str:
         if not tenancy.is_ready:
             continue
         for step in tenancy.steps:
-            if step.action == "unsubscribe":
-                lines.append(f"REMOVE {' '.join(step_columns(step, tenancy)[2:])}   {step.url}")
+            if step.action in _ASKED:
+                columns = " ".join(step_columns(step, tenancy)[2:])
+                lines.append(f"{_ASKED[step.action]} {columns}   {step.url}")
         lines.append(f"{tenancy.name} ({tenancy.where}): {change_words(tenancy)}.")
     return "\n".join(map(printable, lines)) + " Type yes to apply: "
 
@@ -137,6 +141,8 @@ def change_words(tenancy: TenancyPlan) -> str:
             words.append(f"{counts[action]} to {action}")
     if counts["unsubscribe"]:
         words.append(f"{counts['unsubscribe']} to REMOVE")
+    if counts["adopt"]:
+        words.append(f"{counts['adopt']} to adopt")
     return ", ".join(words)
 
 
@@ -288,6 +294,9 @@ def _secret_words(step: Step) -> str:
 def _remark(step: Step) -> str:
     """Return the start of the id; for an undeclared subscription, also its reason and origin."""
     remark = printable(step.id[:_SHOWN_ID])
+    if step.action == "adopt":
+        meaning = "hooksync owns it from now on; secret taken as"
+        return f"{remark}   adopts it: {meaning} {step.new.secret}, which only an event can prove"
     if step.action not in ("unsubscribe", "leave"):
         return remark
     if step.name:
@@ -308,9 +317,10 @@ def _plan_summary(plan: Plan) -> str:
         return "Nothing to apply: the saved plan has no steps."
     counts = plan.counts()
     if plan.has_changes or plan.unread:
+        adopted = f", {counts['adopt']} to adopt" if counts["adopt"] else ""
         return (
             f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe,"
-            f" {counts['unsubscribe']} to REMOVE; {_summary_tail(plan)}."
+            f" {counts['unsubscribe']} to REMOVE{adopted}; {_summary_tail(plan)}."
         )
     if _uncertain_parts(plan):
         return f"No changes to make; {_summary_tail(plan)}."

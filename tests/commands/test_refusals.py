@@ -123,7 +123,7 @@ class Refusal:
 
 
 REFUSALS = {
-    "state lost": Refusal(without_state, "prod: secret unknown: ", "`hooksync adopt"),
+    "state lost": Refusal(without_state, "prod: secret unknown: ", "`hooksync apply --adopt "),
     "replaced outside": Refusal(
         replaced_outside,
         "prod/catalogue/MOVED: replaced outside this state, secret unknown",

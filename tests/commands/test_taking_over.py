@@ -30,7 +30,7 @@ def test_taking_over_a_shared_tenancy_removes_nothing_of_the_vendor(place: Place
     assert len(ours) < len(tenancy["subscriptions"])
     tenancy["subscriptions"] = ours
     path.write_text(yaml.safe_dump(written))
-    run = place.run("adopt")
+    run = place.run("apply", "--yes", "--adopt", "*")
     assert run.code == 0, run.err
     plan = place.run("plan", "--detailed-exitcode")
     assert plan.code == 0

@@ -360,7 +360,7 @@ def test_a_plan_of_which_nothing_can_be_applied_is_not_saved(place: Place) -> No
 
 
 def test_a_plan_with_every_kind_of_step_does_exactly_what_it_shows(place: Place) -> None:
-    owns = f"    unknown_secret: warn\n    owns: [{place.environ['RECEIVER'].rpartition('/')[0]}, 'https://ours.example']\n"
+    owns = f"    owns: [{place.environ['RECEIVER'].rpartition('/')[0]}, 'https://ours.example']\n"
     place.write(HOOKS.replace("    subscriptions:", owns + "    subscriptions:"))
     url = f"{place.environ['RECEIVER']}?code={URL_KEY}"
     flagged = place.box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
@@ -368,13 +368,13 @@ def test_a_plan_with_every_kind_of_step_does_exactly_what_it_shows(place: Place)
     gone = place.box.seed("DEMO", "https://ours.example/gone", "MOVED", SECRET)
     vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
     kept = place.box.seed("DEMO", url, "FULL_TEXT_INDEXED", SECRET)
-    save(place, "--replace", "prod/catalogue/MOVED")
+    save(place, "--replace", "*/MOVED", "--adopt", "*/INDEXED")
     run = place.run("apply", "plan.json", "--format", "json")
     assert run.code == 0, run.err
     assert_sealed(run.json, "plan")
     [tenancy] = run.json["tenancies"]
     actions = [step["action"] for step in tenancy["steps"]]
-    assert actions == ["resubscribe", "unsubscribe", "unsubscribe", "keep", "leave"]
+    assert actions == ["resubscribe", "unsubscribe", "unsubscribe", "adopt", "leave"]
     left = {one.id for one in place.box.subscriptions("DEMO")}
     assert {vendor, kept} < left
     assert not left & {flagged, double, gone}

@@ -31,6 +31,7 @@ tenancies:
     tenant: DEMO
     owns: ["https://fn.example.net"]
     limits: {unsubscribe: 100%}
+    probe: never
     subscriptions:
       new: {url: "https://fn.example.net/new?code=${FN_KEY}", trigger: INDEXED}
       other: {url: "https://fn.example.net/other", trigger: MOVED, include_identifiers: false}
@@ -106,23 +107,24 @@ def test_the_schemas_accept_unknown_fields(kind: str) -> None:
 
 def test_a_plan_with_every_action_is_valid(box: Sandbox, command: Command) -> None:
     seed(box)
-    done, document = command("plan", "--replace", OTHER)
+    done, document = command("plan", "--replace", OTHER, "--adopt", SAME)
     assert done.code == 0
     assert_fit_to_be_kept(done, "plan")
     assert steps_by_action(document) == {
         "subscribe": [NEW],
         "resubscribe": [OTHER],
         "unsubscribe": [None, SAME],
-        "keep": [SAME],
+        "adopt": [SAME],
         "leave": [None],
     }
     assert document["summary"] == {
         "subscribe": 1,
         "resubscribe": 1,
         "unsubscribe": 2,
-        "keep": 1,
+        "adopt": 1,
+        "keep": 0,
         "leave": 1,
-        "secret_unknown": 1,
+        "secret_unknown": 0,
     }
 
     urls = [(step["declared"] or step["live"])["url"] for step in document["tenancies"][0]["steps"]]
@@ -161,17 +163,17 @@ def test_every_result_of_plan_and_apply_is_valid_and_contains_its_reason(
 
 def test_the_report_of_a_whole_success_is_valid(box: Sandbox, command: Command) -> None:
     seed(box)
-    done, document = command("apply", "--yes", "--replace", OTHER)
+    done, document = command("apply", "--yes", "--replace", OTHER, "--adopt", SAME)
     assert done.code == 0
     assert_fit_to_be_kept(done, "plan")
     assert document["summary"] == {
-        "done": 4,
+        "done": 5,
         "failed": 0,
         "half-done": 0,
         "not-attempted": 0,
         "unsettled": 0,
-        "unchanged": 2,
-        "secret_unknown": 1,
+        "unchanged": 1,
+        "secret_unknown": 0,
     }
     made = {
         step["address"]: step["outcome"]["new_id"]

@@ -397,7 +397,7 @@ def test_the_commands_on_the_page_on_the_state_print_what_the_page_shows(stage: 
 
 def test_hooksync_accepts_the_arguments_of_every_command_on_a_page() -> None:
     commands = {command for page in PAGES for command in hooksync_commands(page)}
-    assert {"adopt", "check", "plan --probe", "secret generate"} <= commands
+    assert {"check", "plan --probe", "secret generate"} <= commands
     for command in commands:
         try:
             read_arguments(shlex.split(command), {})

@@ -33,13 +33,11 @@ MAY_WRITE = {
     for line in """\
 hooksync.yml plan pull-requests
 hooksync.yml apply contents
-hooksync.yml adopt contents
 hooksync.yml drift issues
 staging-and-production/hooksync.yml plan-staging pull-requests
 staging-and-production/hooksync.yml plan-production pull-requests
 staging-and-production/hooksync.yml staging contents
 staging-and-production/hooksync.yml production contents
-staging-and-production/hooksync.yml adopt contents
 staging-and-production/hooksync.yml drift issues
 lock.yml propose contents
 lock.yml propose pull-requests

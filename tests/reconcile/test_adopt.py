@@ -1,128 +1,222 @@
-"""Which live subscriptions `adopt` takes: the answer of the receiver decides."""
+"""Adoption is a step of the plan: who asks for it, what it takes, and which answer it needs."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-import hooksync
-from hooksync.api.adopt import Adoption, adopt
-from hooksync.core.errors import ExitCode, Problem, UsageError
-from hooksync.core.model import ProbeResult, SecretRef
+from hooksync.core.model import DeclaredSubscription, ProbeResult
+from hooksync.core.record import replace
 from hooksync.receivers.challenges import READY
-from hooksync.reconcile.adopt import candidates, reason_against
-from hooksync.reconcile.plan import REPLACED_OUTSIDE, SECRET_UNKNOWN, UNCONFIRMED, Reason, Step
-from tests.conftest import SECRET, URL_KEY, Place
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.probing import judge_plan
+from hooksync.render.text import question
+from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.makers import INDEXED, declared, live, tenancy
-from tests.reconcile.planning import made, planned, unconfirmed
+from tests.reconcile.planning import made, planned, run_of, told
 
 ONE = declared()
 ADDRESS = ONE.address
 WRONG = ProbeResult("wrong-secret", "it has a different secret", "give it this one")
 DOWN = ProbeResult("unreachable", "it refuses connections", "start it")
+ADOPT_ALL = DiffOptions(adopt=("*",))
+
+
+def asking(*ids: str, one: DeclaredSubscription = ONE) -> DeclaredSubscription:
+    """Return a declared subscription whose file adopts these ids."""
+    return replace(one, adopt=ids)
+
+
+def test_the_file_adopts_by_id_and_the_command_line_by_address() -> None:
+    assert told(planned(tenancy(ONE), [live("a")])) == ["keep a secret-unknown"]
+    for plan in (
+        planned(tenancy(asking("a")), [live("a")]),
+        planned(tenancy(ONE), [live("a")], options=ADOPT_ALL),
+        planned(tenancy(asking("a")), [live("b"), live("a")]),
+    ):
+        assert "adopt a adopt" in told(plan)
+        assert not plan.refusals
+        assert plan.has_drift
+    assert told(planned(tenancy(asking("a")), [live("a")], made("a", ONE))) == ["keep a"]
+
+
+def test_the_adopted_subscription_is_kept_and_its_duplicates_are_left() -> None:
+    plan = planned(tenancy(asking("b"), owns="made"), [live("a"), live("b")])
+    assert told(plan) == ["adopt b adopt", "leave a duplicate"]
+
+
+def test_only_the_file_adopts_what_was_replaced_outside_this_state() -> None:
+    lost = made("gone", ONE)
+    plan = planned(tenancy(ONE), [live("b")], lost, options=ADOPT_ALL)
+    assert told(plan) == ["keep b replaced-outside"]
+    assert "--adopt" not in plan.refusals[0].fix
+    assert told(planned(tenancy(asking("b")), [live("b")], lost)) == ["adopt b adopt"]
+
+
+def test_replace_overrides_adopt() -> None:
+    options = DiffOptions(replace=("*",), adopt=("*",))
+    assert told(planned(tenancy(ONE), [live("a")], options=options)) == ["resubscribe a requested"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason", "is_set", "expected"),
+    ("other", "shown"),
     [
-        (READY, SECRET_UNKNOWN, True, None),
-        (READY, REPLACED_OUTSIDE, True, REPLACED_OUTSIDE.text),
-        (READY, UNCONFIRMED, True, UNCONFIRMED.text),
-        (DOWN, SECRET_UNKNOWN, True, "is not ready: it refuses connections"),
-        (None, SECRET_UNKNOWN, True, "interrupted before the challenge"),
-        (WRONG, SECRET_UNKNOWN, True, "it has a different secret"),
-        (None, SECRET_UNKNOWN, False, "env:HOOK_SECRET is not set"),
+        (live("a", trigger=INDEXED), "https://hooks.example.org/a INDEXED"),
+        (live("a", "https://vendor.example/x"), "https://vendor.example/x MOVED"),
     ],
 )
-def test_only_a_receiver_that_has_the_declared_secret_lets_a_subscription_be_adopted(
-    answer: ProbeResult | None, reason: Reason, is_set: bool, expected: str | None
+def test_an_id_of_a_different_url_or_trigger_is_an_error_that_shows_both(
+    other: object, shown: str
 ) -> None:
-    step = Step("keep", ONE, live(), (reason,), secret="unknown")
-    not_set: dict[SecretRef, Problem] = {}
-    if not is_set:
-        not_set[ONE.secret] = Problem("env:HOOK_SECRET is not set", "set it")
-    why = reason_against(step, answer, not_set, "hooksync apply")
-    if why is None:
-        assert expected is None
-        return
-    assert expected
-    assert why.what.startswith(f"{ADDRESS}: ")
-    assert why.what.endswith(expected)
-    assert "adopt {ADDRESS}" not in why.fix
+    plan = planned(tenancy(asking("a"), owns="made"), [other])  # type: ignore[list-item]
+    [error] = plan.errors
+    assert "`adopt` names a, which is live as " + shown in error.what
+    assert error.what.endswith(f"and {ONE.url.shown} is declared")
+    assert error.where == ONE.location
+    assert not plan.is_ready
 
 
-def test_a_live_subscription_without_a_confirmed_entry_is_a_candidate() -> None:
-    wanted = []
-    there = []
-    for name in ("known", "unconfirmed", "unknown", "flag"):
-        one = declared(f"https://h.example/{name}", name=name)
-        wanted.append(one)
-        there.append(live(name, one.url.full, include_identifiers=name != "flag"))
-    wanted.append(declared("https://h.example/new", INDEXED, name="new"))
-    plan = planned(
-        tenancy(*wanted), there, made("known", wanted[0]), unconfirmed("unconfirmed", wanted[1])
-    )
-    assert {step.id for step in candidates(plan, ())} == {"unconfirmed", "unknown", "flag"}
-    assert [step.id for step in candidates(plan, ["*/unk*"])] == ["unknown"]
-    [found] = candidates(plan, ["*/unconfirmed/*"])
-    why = reason_against(found, READY, {}, "")
-    assert why
-    assert "no response confirmed it" in why.what
+def test_one_list_of_ids_serves_all_triggers_of_a_name() -> None:
+    both = [asking("a", "b"), asking("a", "b", one=declared(trigger=INDEXED))]
+    plan = planned(tenancy(*both), [live("a"), live("b", trigger=INDEXED)])
+    assert sorted(told(plan)) == ["adopt a adopt", "adopt b adopt"]
+    assert (plan.errors, plan.warnings) == ((), ())
 
 
 @pytest.mark.parametrize(
-    ("adopted", "problems", "expected"),
-    [(1, 0, ExitCode.DONE), (0, 0, ExitCode.DONE), (1, 1, ExitCode.PARTLY_APPLIED), (0, 1, ExitCode.REFUSED)],
-)  # fmt: skip
-def test_the_exit_code_of_adopt_differs_for_all_some_and_none(
-    adopted: int, problems: int, expected: ExitCode
+    ("there", "why"), [([], "it is not live"), ([live("a")], "the state has it")]
+)
+def test_an_id_that_is_not_live_or_known_is_ignored_with_a_note_to_remove_it(
+    there: list[object], why: str
 ) -> None:
-    found = Adoption((ADDRESS,) * adopted, (Problem("no", "x"),) * problems, (), (), None)
-    assert found.exit_code == expected
+    plan = planned(tenancy(asking("a")), there, made("a", ONE))  # type: ignore[arg-type]
+    assert not [line for line in told(plan) if line.startswith("adopt")]
+    [note] = plan.warnings
+    assert note.what == f"prod/catalogue: `adopt` names a, which is ignored: {why}"
+    assert note.fix == "remove the id from the file"
 
 
-def seeded(place: Place) -> Place:
-    """Create both declared subscriptions outside hooksync."""
+def test_without_a_state_nothing_is_adopted() -> None:
+    plan = planned(tenancy(asking("a")), [live("a")], options=ADOPT_ALL, place=None)
+    assert told(plan) == ["keep a"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "probe", "is_refused"),
+    [
+        (READY, "auto", False),
+        (WRONG, "auto", True),
+        (DOWN, "auto", True),
+        (DOWN, "require", True),
+    ],
+)
+def test_an_adopt_step_needs_a_correct_answer_from_the_receiver(
+    answer: ProbeResult, probe: str, is_refused: bool
+) -> None:
+    plan = planned(tenancy(ONE, probe=probe), [live("a")], options=ADOPT_ALL)
+    assert bool(judge_plan(plan, {ADDRESS: answer}).refusals) == is_refused
+
+
+# --- with a service
+
+
+def seeded(place: Place) -> dict[str, str]:
+    """Create both declared subscriptions outside hooksync. Returns their ids by trigger."""
+    ids = {}
     for trigger in ("FULL_TEXT_INDEXED", "MOVED"):
-        place.box.seed("DEMO", f"{place.environ['RECEIVER']}?code={URL_KEY}", trigger, SECRET)
-    return place
+        url = f"{place.environ['RECEIVER']}?code={URL_KEY}"
+        ids[trigger] = place.box.seed("DEMO", url, trigger, SECRET)
+    return ids
 
 
-def adopt_in(place: Place, *globs: str) -> Adoption:
-    environ = place.environ
-    return adopt(hooksync.load(place.folder / "hooks.yaml", environ=environ), globs)
-
-
-def test_adopting_changes_nothing_in_preservica_and_the_next_plan_has_no_changes(
+def test_after_a_lost_state_one_flag_adopts_everything_and_changes_nothing_in_preservica(
     place: Place,
 ) -> None:
     seeded(place)
-    assert place.run("apply", "--yes").code == 3
     before = place.box.subscriptions("DEMO")
-    found = adopt_in(place, "*/MOVED")
-    assert (found.adopted, found.exit_code) == (("prod/catalogue/MOVED",), ExitCode.DONE)
-    assert adopt_in(place).adopted == ("prod/catalogue/INDEXED",)
-    assert adopt_in(place).adopted == ()
+    refused = place.run("apply", "--yes")
+    assert refused.code == 3
+    assert "hooksync apply --adopt prod/catalogue/INDEXED --adopt prod/catalogue/MOVED" in (
+        refused.err
+    )
+    plan = place.run("plan", "--adopt", "*/*")
+    assert plan.code == 0
+    meaning = (
+        "adopts it: hooksync owns it from now on; secret taken as env:CATALOGUE_SECRET, which only"
+        " an event can prove"
+    )
+    assert plan.out.count(meaning) == 2
+    assert "0 to REMOVE, 2 to adopt; 0 unchanged." in plan.out
+    run = place.run("apply", "--yes", "--adopt", "*/*")
+    assert (run.code, "Applied: 2 done" in run.out) == (0, True), run.err
     assert place.box.subscriptions("DEMO") == before
-    run = place.run("plan", "--detailed-exitcode")
-    assert (run.code, "No changes." in run.out) == (0, True), run.out
+    after = place.run("plan", "--detailed-exitcode", "--format", "json")
+    assert after.code == 0
+    for step in after.json["tenancies"][0]["steps"]:
+        assert (step["origin"], step["secret"], step["evidence"]) == ("adopted", "same", "adopted")
+    assert "same, as adopted (env:CATALOGUE_SECRET)" in place.run("plan", "--all").out
 
 
-def test_a_subscription_whose_receiver_has_a_different_secret_is_never_adopted(
+def test_a_pull_request_adopts_by_id_and_the_merge_applies_its_saved_plan(place: Place) -> None:
+    ids = seeded(place)
+    lines = f"adopt: [{', '.join(ids.values())}]\n        secret:"
+    place.write(HOOKS.replace("secret:", lines))
+    plan = place.run("plan", "--out", "plan.json")
+    assert (plan.code, "2 to adopt" in plan.out) == (0, True), plan.err
+    document = json.loads((place.folder / "plan.json").read_text())
+    steps = document["tenancies"][0]["steps"]
+    assert {step["live"]["id"] for step in steps} == set(ids.values())
+    assert place.run("apply", "plan.json", "--report", "report.json").code == 0
+    after = place.run("plan", "--detailed-exitcode")
+    assert after.code == 0
+    assert after.err.count("which is ignored: the state has it") == 2
+
+
+def test_a_saved_plan_contains_the_globs_of_adopt_and_is_stale_if_the_ids_differ(
     place: Place,
 ) -> None:
-    seeded(place).receiver.set_secret("catalogue", "a-different-secret-0123456789")
-    found = adopt_in(place, "prod/catalogue/MOVED")
-    assert (found.adopted, found.exit_code) == ((), ExitCode.REFUSED)
-    assert "signs challenges with a different secret" in found.problems[0].what
+    ids = seeded(place)
+    assert place.run("plan", "--adopt", "prod/*", "--out", "plan.json").code == 0
+    place.box.remove("DEMO", ids["MOVED"])
+    place.box.seed("DEMO", f"{place.environ['RECEIVER']}?code={URL_KEY}", "MOVED", SECRET)
+    stale = place.run("apply", "plan.json")
+    assert stale.code == 3
+    assert "the saved plan is stale" in stale.err
+    assert place.run("plan", "--adopt", "prod/*", "--out", "plan.json").code == 0
+    assert place.run("apply", "plan.json").code == 0
+    refused = place.run("apply", "plan.json", "--adopt", "prod/*")
+    assert (refused.code, "--adopt cannot be combined" in refused.err) == (64, True)
+
+
+def test_the_prompt_names_url_and_trigger_of_what_is_adopted() -> None:
+    asked = question(run_of(planned(tenancy(ONE), [live("a")], options=ADOPT_ALL)))
+    assert "ADOPT MOVED a " in asked
+    assert ONE.url.shown in asked
+    assert "1 to adopt. Type yes to apply: " in asked
+
+
+def test_the_vendor_behind_a_firewall_is_not_adopted_with_an_invented_secret(place: Place) -> None:
+    vendor = "http://127.0.0.1:9/vendor"
+    place.box.seed("DEMO", vendor, "MOVED", "a-secret-of-the-vendor-0123456789")
+    place.write(HOOKS.replace("${RECEIVER}?code=${FN_KEY}", vendor).replace("INDEXED, ", ""))
+    run = place.run("apply", "--yes", "--adopt", "*")
+    assert run.code == 3
+    assert "is not ready" in run.err
     assert not (place.folder / "hooks.state.json").exists()
+    still = place.run("plan", "--format", "json").json["tenancies"][0]["steps"]
+    assert [(step["origin"], step["secret"]) for step in still] == [("foreign", "unknown")]
 
 
-def test_a_glob_that_matches_nothing_and_a_run_without_a_state_are_errors(place: Place) -> None:
+def test_a_receiver_with_a_different_secret_is_never_adopted(place: Place) -> None:
     seeded(place)
-    with pytest.raises(UsageError, match="other"):
-        adopt_in(place, "other/*")
-    declared_here = hooksync.load(
-        place.folder / "hooks.yaml", environ=place.environ, uses_state=False
-    )
-    with pytest.raises(UsageError, match="the run has no state"):
-        adopt(declared_here)
+    place.receiver.set_secret("catalogue", "a-different-secret-0123456789")
+    for flags in ((), ("--no-probe",)):
+        run = place.run("apply", "--yes", "--adopt", "*", *flags)
+        assert run.code == 3
+        assert "signs challenges with a different secret" in run.err
+
+
+def test_a_glob_of_adopt_that_matches_nothing_is_a_usage_error(place: Place) -> None:
+    run = place.run("plan", "--adopt", "other/*")
+    assert (run.code, '--adopt "other/*" matches no address' in run.err) == (64, True)

@@ -9,7 +9,6 @@ import pytest
 from hooksync.core.model import Secret
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.journal import Journal
 from hooksync.state.model import TenancyRecords
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
@@ -167,20 +166,15 @@ def test_a_removal_outside_hooksync_is_reported_until_the_subscription_is_recrea
     assert told(tenant.plan())[0].startswith("keep ")
 
 
-def test_a_subscription_replaced_outside_hooksync_is_reported_until_it_is_adopted() -> None:
+def test_a_subscription_replaced_outside_hooksync_is_reported_until_its_id_is_adopted() -> None:
     tenant = Tenant(tenancy(ONE), FakeService.holding([live("theirs")])).remember(made("lost", ONE))
     for _ in range(2):
         assert told(tenant.plan()) == ["keep theirs replaced-outside"]
         tenant.apply()
-    adopt(tenant)
+    tenant.wanted = tenancy(replace(ONE, adopt=("theirs",)))
+    tenant.apply()
     assert [entry.id for entry in tenant.records.entries] == ["theirs"]
     assert told(tenant.plan()) == ["keep theirs"]
-
-
-def adopt(tenant: Tenant) -> None:
-    planner = tenant.planner()
-    plan = tenant.plan(planner)
-    Journal(tenant.store, planner, {tenant.wanted.name: tenant.wanted}).adopt([plan], [ADDRESS])
 
 
 def test_an_adopted_subscription_has_the_declared_secret_and_flag_and_is_owned() -> None:
@@ -188,7 +182,8 @@ def test_an_adopted_subscription_has_the_declared_secret_and_flag_and_is_owned()
     tenant = Tenant(tenancy(replace(ONE, include_identifiers=False), owns="made"))
     tenant.service.live = {"theirs": there}
     assert told(tenant.plan()) == ["keep theirs secret-unknown"]
-    adopt(tenant)
+    tenant.options = DiffOptions(adopt=("*",))
+    tenant.apply()
     [entry] = tenant.records.entries
     assert (entry.is_adopted, entry.is_listed, entry.include_identifiers) == (True, True, False)
     salt = tenant.state.salts_by_id()[entry.salt]

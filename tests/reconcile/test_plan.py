@@ -73,7 +73,9 @@ def test_unknown_secrets_are_refused_and_the_fix_names_adopt_and_replace() -> No
     plan = planned(owner, [live("1")])
     what = "prod: secret unknown: prod/catalogue/MOVED"
     fix = unknown_fix(
-        "hooksync adopt", "hooksync apply --replace prod/catalogue/MOVED", is_missing=False
+        "hooksync apply --adopt prod/catalogue/MOVED",
+        "hooksync apply --replace prod/catalogue/MOVED",
+        is_missing=False,
     )
     assert plan.refusals == (Problem(what, fix, HERE),)
     assert not plan.is_ready

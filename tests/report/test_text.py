@@ -157,13 +157,16 @@ REASONS = {  # code: the text, what is live, and the records of the state
     "requested": ("requested by --replace", [live("a")], [made("a", declared())]),
     "undeclared": ("not declared", [live("a", trigger=INDEXED)], []),
     "duplicate": ("duplicate", [live("a"), live("b")], []),
+    "adopt": ("adopts it", [live("a")], []),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("code", get_args(ReasonCode))
 def test_each_reason_is_the_same_in_text_and_json(code: str) -> None:
     text, there, records = REASONS[code]
-    options = DiffOptions(replace=("*",) if code == "requested" else ())
+    options = DiffOptions(
+        replace=("*",) if code == "requested" else (), adopt=("*",) if code == "adopt" else ()
+    )
     owner = tenancy(declared())
     shown = run_of(planned(owner, there, *records, options=options))
     document = json.loads(plan_json(shown))

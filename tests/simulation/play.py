@@ -21,7 +21,6 @@ from typing import Any
 from hooksync.api.opening import connect, open_run
 from hooksync.api.options import RunOptions
 from hooksync.commands import plan_apply
-from hooksync.commands.adopt import AdoptOptions, adopt
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError
@@ -208,11 +207,6 @@ class Play:
 
     def command(self, command: Command, where: str, laws: Iterable[Any] = LAWS) -> None:
         """Run a command, and check the laws."""
-        if "adopt" in command.flags:
-            self.process(Command("apply", (), command.mishaps), where, laws, "adopt")
-            command = replace(command, mishaps=())
-        if self.broken:
-            return
         if command.verb != "saved":
             self.process(command, where, laws, command.verb)
             return
@@ -264,18 +258,15 @@ class Play:
             "shows_kept": "all" in flags,
             **more,
         }
-        options: PlanOptions | ApplyOptions | AdoptOptions
-        if verb == "adopt":
-            del shared["format"], shared["shows_kept"]
-            addresses = [one.address for each in hooks.declared() for one in each.wanted]
-            options = AdoptOptions(**shared, globs=tuple(addresses))
-        elif verb == "plan":
+        options: PlanOptions | ApplyOptions
+        if verb == "plan":
             options = PlanOptions(**shared, has_detailed_exit_code=True)
         else:
             options = ApplyOptions(
                 **shared,
                 is_confirmed=True,
                 replace=tuple(flags[flags.index("replace") + 1 :] if "replace" in flags else ()),
+                adopt=("*",) if "adopt" in flags else (),
                 lock_timeout=100.0 if where.startswith("settl") else None,
                 report=str(report) if {"text", "markdown"} & set(flags) else None,
             )
@@ -337,7 +328,7 @@ class Play:
             make_pool=self.pool,
             derive=cheap_key,
         )
-        do: Any = {"plan": plan_apply.plan, "apply": plan_apply.apply, "adopt": adopt}[verb]
+        do: Any = {"plan": plan_apply.plan, "apply": plan_apply.apply}[verb]
         try:
             return int(do(options, context, opening)), ""
         except Killed:
@@ -410,14 +401,13 @@ class Play:
     def _note_unsettled(self, run: Run, state: str) -> None:
         """Count the applies that left an address unsettled, as the report of the run states it.
 
-        The counts come from the state if the run was killed, could not write its state, or was an
-        `adopt`.
+        The counts come from the state if the run was killed, or could not write its state.
         """
-        if run.verb not in ("apply", "adopt") or state != OWN:
+        if run.verb != "apply" or state != OWN:
             return
         known = self._state(state)
         is_unwritten = run.code is None or bool(run.result and run.result["errors"])
-        if (is_unwritten or run.verb == "adopt") and known:
+        if is_unwritten and known:
             self.unsettled = Counter({each.address: each.applies for each in known.unsettled})
             return
         for one in run.told:
@@ -460,12 +450,12 @@ class Play:
         return None if text is None else _parsed(text)
 
     def _learn(self, run: Run, options: RunOptions, state: str) -> None:
-        """Note the ids about which `adopt` or a lie of the service may have misled the state."""
+        """Note the ids about which --adopt or a lie of the service may have misled the state."""
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
                 self.misled.add(moment.named)
         self.misled |= _taken_for_own(run)
-        if run.verb == "adopt":
+        if options.adopt:
             earlier = {entry.id: entry for entry in run.remembered}
             flags = {one.id: one.flag for one in run.after}
             for entry in run.remembers or ():

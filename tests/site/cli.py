@@ -19,7 +19,6 @@ MORE = {  # links to further pages, by the command
     "validate": "[the hooks file](hooks-file.md)",
     "plan": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
     "apply": "[everyday changes](everyday-changes.md), [pipelines](plans.md)",
-    "adopt": "[take over a tenancy](taking-over.md)",
     "show": "[saved plans](plans.md#saved-plans)",
     "list": "[see what is live](other-webhooks.md#see-what-is-live)",
     "init": "[quick start](quick-start.md), [take over a tenancy](taking-over.md)",

@@ -54,7 +54,7 @@ def test_two_applies_at_once_create_each_subscription_only_once(place: Place, pa
     assert sum(call.name == "subscribe" for call in place.box.calls) == 2
 
 
-def test_an_adopt_during_an_apply_is_refused_before_any_call_and_names_the_apply(
+def test_an_apply_during_an_apply_is_refused_before_any_call_and_names_the_apply(
     place: Place,
 ) -> None:
     place.environ |= {
@@ -66,7 +66,7 @@ def test_an_adopt_during_an_apply_is_refused_before_any_call_and_names_the_apply
     with place.popen(*APPLY) as first:
         reach(place, first, 1)
         calls = len([call for call in place.box.calls if call.name == "login"])
-        run = place.run("adopt", "--lock-timeout", "0")
+        run = place.run(*APPLY, "--lock-timeout", "0")
         assert run.code == 3
         assert (
             f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20"

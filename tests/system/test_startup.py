@@ -91,7 +91,6 @@ AS_DECLARED = (
     Command("export", "argparse yaml requests"),
     Command("init --from-live new.yaml", "argparse yaml requests"),
     Command("apply", "argparse yaml requests filelock"),
-    Command("adopt", "argparse yaml requests filelock"),
 )
 NOT_THERE = (
     Command("plan", "argparse yaml requests"),

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The other scripts source this file. It turns the inputs of the action, which are variables, into arguments of hooksync,
-# and shows its output. FILES, TENANCY, REPLACE, ADDRESSES and ARGS have one value per line. STATE is git:BRANCH, the URL
+# and shows its output. FILES, TENANCY, REPLACE, ADOPT and ARGS have one value per line. STATE is git:BRANCH, the URL
 # of an object, or a path.
 # shellcheck disable=SC2016,SC2034 # git expands the helper; the other scripts use the arrays
 
@@ -23,12 +23,12 @@ show() {
     cat "$1" >>"$GITHUB_STEP_SUMMARY"
 }
 
-selection=() replace=() probe=() addresses=() state=() more=()
+selection=() replace=() probe=() state=() more=()
 lines selection "${FILES:-}" --file=
 lines selection "${TENANCY:-}" --tenancy=
 lines replace "${REPLACE:-}" --replace=
+lines replace "${ADOPT:-}" --adopt=
 lines more "${ARGS:-}"
-lines addresses "${ADDRESSES:-}"
 case ${PROBE:-} in
     "") ;;
     true) probe=(--probe) ;;
