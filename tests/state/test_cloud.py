@@ -7,8 +7,8 @@ others use a fake server on loopback.
 from __future__ import annotations
 
 import json
-import re
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable, Mapping
