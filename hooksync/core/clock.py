@@ -1,4 +1,4 @@
-"""The clock, waiting and time limits.
+"""The clock, waiting, time limits and growing pauses.
 
 Code that takes a `Clock` can be tested without real waiting: a test passes a clock of its own.
 """
@@ -16,6 +16,8 @@ from hooksync.core.errors import Problem, UsageError
 T = TypeVar("T")
 
 _CHECK_INTERVAL = 0.05  # seconds between two checks whether `stop` is set
+_FIRST_PAUSE = 0.25  # seconds; each pause is twice the one before
+_LONGEST_PAUSE = 5.0
 
 
 class Clock:
@@ -91,3 +93,21 @@ def run_with_timeout(seconds: float, do: Callable[[], T], stop: Event | None = N
     if not done:
         raise TimeoutError(f"no answer within {seconds:g} seconds")
     return done[0]
+
+
+class Backoff:
+    """Growing pauses between the tries of something, for at most `seconds` in all."""
+
+    def __init__(self, seconds: float, clock: Clock, stop: Event) -> None:
+        self._end = clock.monotonic() + seconds
+        self._clock = clock
+        self._stop = stop
+        self._pause = _FIRST_PAUSE
+
+    def wait(self) -> bool:
+        """Pause, and return True; False if the time was over already, or `stop` was set."""
+        left = self._end - self._clock.monotonic()
+        if left <= 0 or self._clock.wait(self._stop, min(self._pause, left)):
+            return False
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return True
