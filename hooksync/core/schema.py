@@ -139,6 +139,7 @@ _PLAIN_TYPES = {
     "integer": int,
     "number": float,
     "boolean": bool,
+    "null": None,
     "any": Any,
 }
 _LIMITS = {  # for each kind of data, the keywords that limit it, and msgspec's names for them
