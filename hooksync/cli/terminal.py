@@ -16,9 +16,8 @@ from itertools import count
 
 from hooksync.core.context import CallRecord
 from hooksync.core.errors import ExitCode, Problem
-from hooksync.core.output import Output, escaped
+from hooksync.core.output import Output
 
-_CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # ECMA-48 codes, by style
 # set by Windows' terminals that show colours
 _COLOUR_ABLE = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI")
 _POLL_SECONDS = 0.2  # seconds between two checks for a signal, during the wait for an answer
@@ -102,8 +101,7 @@ class ConsoleTerminal:
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show lines for people on standard output: pairs of a style and a text."""
         if self._is_coloured:
-            safe = [(style, escaped(text, "text")) for style, text in lines]
-            self._output.result(coloured(safe), "coloured")
+            self._output.coloured_result(lines)
         else:
             self._output.result("".join(f"{text}\n" for _, text in lines))
 
@@ -167,14 +165,6 @@ class ConsoleTerminal:
             yield lambda: show(f"{what} {next(numbers)}/{total}")
         finally:
             self._output.message("", end="")
-
-
-def coloured(lines: Sequence[tuple[str, str]]) -> str:
-    """Join lines, each with the colour of its style."""
-    joined = ""
-    for style, text in lines:
-        joined += f"\x1b[{_CODES[style]}m{text}\x1b[0m\n" if style else f"{text}\n"
-    return joined
 
 
 def wants_colour() -> bool:

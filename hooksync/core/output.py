@@ -15,6 +15,7 @@ import re
 import stat
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal
 
@@ -33,11 +34,11 @@ from hooksync.core.redaction import (
 )
 
 Format = Literal["text", "json", "markdown", "html"]  # of a plan
-Form = Literal["text", "json", "coloured"]  # coloured: text with colours of ours
+Form = Literal["text", "json"]
 
 # GitHub's runner trims each line, and then looks for a command in its first two characters
 _COMMAND = re.compile(r"^( *):(?=:)")
-_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
+_COLOURS = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # ECMA-48 codes, by style
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RANDOM_BYTES = 6  # in the name of a draft
@@ -57,10 +58,17 @@ class Output:
 
     def result(self, text: str, form: Form = "text") -> None:
         """Write to standard output. Raises OutputLost if that fails."""
+        self._write(self.safe(text, form))
+
+    def coloured_result(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Write lines to standard output, each in its style. Raises OutputLost if that fails."""
+        self._write(coloured((style, self.safe(text)) for style, text in lines))
+
+    def _write(self, text: str) -> None:
         if self._erase:
             self._say("")
         try:
-            sys.stdout.write(self.safe(text, form))
+            sys.stdout.write(text)
             sys.stdout.flush()
             self.written.add("-")
         except OSError as error:
@@ -189,21 +197,21 @@ def escaped(text: str, form: Form) -> str:
     usual = text.replace("\n", "")
     if usual.isascii() and usual.isprintable() and "::" not in text and "##" not in text:
         return text
-    return "\n".join(
-        _escaped_line(line, keeps_colours=form == "coloured") for line in text.split("\n")
-    )
+    return "\n".join(_COMMAND.sub(r"\1\\x3a", printable(line)) for line in text.split("\n"))
+
+
+def coloured(lines: Iterable[tuple[str, str]]) -> str:
+    """Join lines, each with the colour of its style."""
+    joined = ""
+    for style, text in lines:
+        joined += f"\x1b[{_COLOURS[style]}m{text}\x1b[0m\n" if style else f"{text}\n"
+    return joined
 
 
 def _in_json(found: re.Match[str]) -> str:
     if found[0] in "\r\t":  # they stand between tokens: no JSON string may contain them
         return ""
     return found[0] if is_visible(found[0]) else json.dumps(found[0])[1:-1]
-
-
-def _escaped_line(line: str, *, keeps_colours: bool) -> str:
-    parts = _COLOUR.split(line) if keeps_colours else [line]
-    parts[::2] = map(printable, parts[::2])
-    return _COMMAND.sub(r"\1\\x3a", "".join(parts))
 
 
 class _Nowhere(io.TextIOBase):

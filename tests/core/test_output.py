@@ -66,9 +66,9 @@ def shown_by(output: Output, text: str, form: Form) -> str:
 # --- control of a terminal or a runner
 
 
-@given(TEXTS, st.sampled_from(["text", "coloured"]))
-def test_no_text_steers_a_terminal_or_a_runner(text: str, form: Form) -> None:
-    lines = escaped(text, form).split("\n")
+@given(TEXTS)
+def test_no_text_steers_a_terminal_or_a_runner(text: str) -> None:
+    lines = escaped(text, "text").split("\n")
     assert len(lines) == text.count("\n") + 1
     for line in lines:
         assert line.isprintable()
@@ -110,13 +110,17 @@ def test_escaping_does_not_change_the_meaning_of_json(data: object, *, is_ascii:
         ),  # .NET ignores \ufe0f when it searches for ##[
         ("\u034f::x::\n:\ufe0e:x::", "text", "\\u034f::x::\n:\\ufe0e:x::"),
         ('"\ufe0f é"', "json", '"\\ufe0f é"'),
-        ("\x1b[32m+\x1b[0m \x1b[2J", "coloured", "\x1b[32m+\x1b[0m \\x1b[2J"),
     ],
 )
 def test_each_dangerous_text_has_exactly_this_escaped_form(
     text: str, form: Form, safe: str
 ) -> None:
     assert escaped(text, form) == safe
+
+
+def test_a_coloured_line_is_escaped_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().coloured_result([("green", "+ \x1b[2J"), ("", "::error::x")])
+    assert capsys.readouterr().out == "\x1b[32m+ \\x1b[2J\x1b[0m\n\\x3a:error::x\n"
 
 
 # --- values that must not be seen

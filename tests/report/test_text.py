@@ -9,9 +9,9 @@ from typing import get_args
 import jsonschema
 import pytest
 
-from hooksync.cli.terminal import coloured
 from hooksync.core.errors import Problem
 from hooksync.core.model import HookUrl, SecretRef, Trigger
+from hooksync.core.output import coloured
 from hooksync.core.record import replace
 from hooksync.core.run_flags import NO_FLAGS
 from hooksync.core.schema import read_schema
