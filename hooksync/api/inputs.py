@@ -13,6 +13,7 @@ from hooksync.config.files import read_plan, read_sources
 from hooksync.config.policy import Policy, read_policy
 from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
+from hooksync.config.since import changed_tenancies
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, Refused
 from hooksync.core.git import find_commit
@@ -88,6 +89,8 @@ def prepare(
         entries = tuple(entry for entry in document.tenancies if entry.name in names)
     else:
         entries = _selected_entries(document, options)
+    if options.since is not None:
+        entries, options = _changed_entries(entries, options, context)
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context, probes=options.probes is not False)
     tenancies, more = resolve(entries, context.environ, needs_login=needs_login and bool(entries))
@@ -114,6 +117,20 @@ def _selected_entries(
     declarations.refuse_unmatched("--replace", options.replace, addresses, "address")
     declarations.refuse_unmatched("--adopt", options.adopt, addresses, "address")
     return entries
+
+
+def _changed_entries(
+    entries: Sequence[declarations.TenancyDeclaration], options: RunOptions, context: Context
+) -> tuple[tuple[declarations.TenancyDeclaration, ...], RunOptions]:
+    """Keep the tenancies that differ from the merge base, and select them by their names.
+
+    If there are none, the run needs no state. Raises UsageError if nothing can be compared.
+    """
+    ref = str(options.since)
+    names = changed_tenancies(entries, options.files, ref, context.environ, options.policy)
+    chosen = tuple(entry for entry in entries if entry.name in names)
+    uses_state = options.uses_state and bool(names)
+    return chosen, replace(options, tenancies=tuple(names), uses_state=uses_state)
 
 
 def _selected(tenancy: Tenancy, targets: Sequence[str]) -> Tenancy:

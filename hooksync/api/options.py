@@ -25,6 +25,7 @@ class FileOptions(Record, frozen=True):
     credentials: str | None = None  # path of pyPreservica's file; None: that of the working folder
     tenancies: Globs = ()  # globs of names
     targets: Globs = ()  # globs of addresses
+    since: str | None = None  # only tenancies that differ from the merge base with this commit
 
 
 class RunOptions(FileOptions, frozen=True):

@@ -236,7 +236,9 @@ def _without_tenancies(declared: Declared, run: Run) -> Plan:
         rfc3339(declared.context.clock.now()),
         token_hex(16),
         printable(", ".join(options.files)),
-        selection=Selection(options.tenancies, options.targets, options.replace, options.adopt),
+        selection=Selection(
+            options.tenancies, options.targets, options.replace, options.adopt, options.since or ""
+        ),
         state=run.planner.place,
         state_missing=run.planner.is_missing,
         running=run.other,

@@ -121,6 +121,10 @@ _SHARED: dict[str, Keywords] = {
         "metavar": "GLOB",
         "help": "only tenancies with this name; repeatable",
     },
+    "--since": {
+        "metavar": "REF",
+        "help": "only tenancies changed since the merge base with it",
+    },
     "--target": {
         **_REPEATABLE,
         "dest": "targets",
@@ -285,6 +289,7 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     _add_planning(parser, "--no-state")
+    _group(parser, SELECT, "--since")
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown", "html")
     output.add_argument(

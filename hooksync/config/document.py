@@ -224,21 +224,22 @@ def _merged(
     spread: defaultdict[str, list[TenancyDeclaration]] = defaultdict(list)
     for part in parts:
         spread[part.name].append(part)
-    tenancies = []
-    for of_one in spread.values():
-        main = next((part for part in of_one if part.has_settings), of_one[0])
-        problems += _settings_problems(of_one, main)
-        declared: dict[str, SubscriptionDeclaration] = {}
-        for entry in [entry for part in of_one for entry in part.subscriptions]:
-            first = declared.setdefault(entry.name, entry)
-            if first.location != entry.location:  # two parts may take one default subscription
-                what = f'subscription "{entry.name}" is declared twice'
-                fix = "rename one of the two, or remove it"
-                problems.append(_twice(what, fix, entry.location, first.location))
-        files = dict.fromkeys(file for part in of_one for file in part.files)
-        subscriptions = tuple(declared.values())
-        tenancies.append(replace(main, subscriptions=subscriptions, files=tuple(files)))
-    return tuple(tenancies)
+    return tuple(_merge(of_one, problems) for of_one in spread.values())
+
+
+def _merge(parts: Sequence[TenancyDeclaration], problems: list[Problem]) -> TenancyDeclaration:
+    """Merge the parts of one tenancy."""
+    main = next((part for part in parts if part.has_settings), parts[0])
+    problems += _settings_problems(parts, main)
+    declared: dict[str, SubscriptionDeclaration] = {}
+    for entry in [entry for part in parts for entry in part.subscriptions]:
+        first = declared.setdefault(entry.name, entry)
+        if first.location != entry.location:  # two parts may take one default subscription
+            what = f'subscription "{entry.name}" is declared twice'
+            fix = "rename one of the two, or remove it"
+            problems.append(_twice(what, fix, entry.location, first.location))
+    files = dict.fromkeys(file for part in parts for file in part.files)
+    return replace(main, subscriptions=tuple(declared.values()), files=tuple(files))
 
 
 def _settings_problems(

@@ -187,15 +187,12 @@ def climbs(path: str) -> bool:
 
 
 def _hooks_files(directory: str) -> list[str]:
-    """List the *.yaml and *.yml files directly in a directory, sorted. Raises FileError.
-
-    Hidden files are left out, because they belong to tools.
-    """
+    """List the hooks files directly in a directory, sorted. Raises FileError."""
     paths = []
     try:
         for name in sorted(os.listdir(directory)):
             path = os.path.join(directory, name)
-            if name.endswith(YAML_ENDINGS) and name[0] != "." and not os.path.isdir(path):
+            if is_hooks_file(name) and not os.path.isdir(path):
                 paths.append(path)
     except OSError as error:
         raise FileError(_unreadable(directory, error)) from error
@@ -204,6 +201,11 @@ def _hooks_files(directory: str) -> list[str]:
         fix = "name a hooks file, or a directory that contains one"
         raise FileError(Problem(what, fix))
     return paths
+
+
+def is_hooks_file(name: str) -> bool:
+    """Whether a file in a folder is one that hooksync reads: hidden files belong to tools."""
+    return name.endswith(YAML_ENDINGS) and not name.startswith(".")
 
 
 def _files_below(directory: str) -> Iterator[str]:
@@ -218,7 +220,7 @@ def _files_below(directory: str) -> Iterator[str]:
             raise FileError(Problem(what, "name the hooks files themselves with --file"))
         below[:] = sorted(name for name in below if name[0] != ".")
         for name in sorted(names):
-            if number and name.endswith(YAML_ENDINGS) and name[0] != ".":
+            if number and is_hooks_file(name):
                 yield os.path.join(folder, name)
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from hooksync.config.declarations import TemplateAt, TenancyDeclaration
 from hooksync.config.document import read_document
-from hooksync.config.files import STDIN, YAML_ENDINGS, Source
+from hooksync.config.files import STDIN, Source, is_hooks_file
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, find_git
 from hooksync.core.record import asdict
@@ -40,12 +41,10 @@ def changed_tenancies(
     """
     base = _MergeBase(files, ref, environ)
     former: dict[str, object] = {}
-    try:
+    with suppress(FileError):
         if not (policy and base.differs(policy)):
             document = read_document(base.sources(files), read=base.read)
             former = {tenancy.name: _comparable(tenancy) for tenancy in document.tenancies}
-    except FileError:
-        pass
     changed = []
     for tenancy in tenancies:
         if former.get(tenancy.name) != _comparable(tenancy):
@@ -91,7 +90,7 @@ class _MergeBase:
                 place = self._name(argument).removeprefix(os.curdir)
                 _, out, _ = self._run("ls-tree", "--name-only", "-z", f"{self._commit}:{place}")
                 names = os.fsdecode(out).split("\0")
-                paths = [os.path.join(argument, name) for name in names if _is_hooks_file(name)]
+                paths = [os.path.join(argument, name) for name in names if is_hooks_file(name)]
             for path in paths:
                 data = self._content(self._name(path))
                 if data is not None:
@@ -123,10 +122,6 @@ class _MergeBase:
 
     def _error(self, reason: str, fix: str) -> UsageError:
         return UsageError(Problem(f"--since {self._ref}: {reason}", fix))
-
-
-def _is_hooks_file(name: str) -> bool:
-    return name.endswith(YAML_ENDINGS) and not name.startswith(".")
 
 
 def _comparable(tenancy: TenancyDeclaration) -> object:

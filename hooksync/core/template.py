@@ -85,8 +85,8 @@ def parse_template(text: str) -> Template:
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """Replace each `${NAME}` whose value is given; keep the rest of the text as it is written."""
-    return _TOKEN.sub(lambda token: values.get(token[0][2:-1], token[0]), text)
+    """Replace each `${NAME}` whose value is given; keep the rest as it is written."""
+    return _TOKEN.sub(lambda token: values.get(token["name"], token[0]), text)
 
 
 def has_bare_dollar(text: str) -> bool:

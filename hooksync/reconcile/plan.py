@@ -375,6 +375,7 @@ class Selection(Record, frozen=True):
     target: Globs = ()
     replace: Globs = ()
     adopt: Globs = ()
+    since: str = ""  # the commit or branch of --since; `tenancy` then has whole names
 
 
 class Plan(Record, _Counted, frozen=True):

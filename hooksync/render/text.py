@@ -313,6 +313,9 @@ def value_words(value: object) -> str:
 
 
 def _plan_summary(plan: Plan) -> str:
+    if not plan.tenancies and plan.selection.since:
+        ref = printable(plan.selection.since)
+        return f"Nothing to plan: no tenancy differs from the merge base with {ref}."
     if not plan.tenancies:
         return "Nothing to apply: the saved plan has no steps."
     counts = plan.counts()

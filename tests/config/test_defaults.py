@@ -124,7 +124,11 @@ def test_required_fields_are_checked_after_merging() -> None:
         ("[INDEXED", "[INDEXD", '12:18: unknown trigger "INDEXD"'),
         ("probe: require", "owns: [h]", "7:10: this prefix is neither http nor https"),
         ("https://hooks.example.net/${tenancy}/alert", "ftp://h", "14:12: the URL is neither"),
-        ("https://hooks.example.net/${tenancy}/alert", "https://h/${A", "14:12: url has a `${`"),
+        (
+            "https://hooks.example.net/${tenancy}/alert",
+            "https://h/${A",
+            "14:12: url has an unterminated `${`",
+        ),
         ("  trigger: MOVED\n", "", '12:5: "alert" has no trigger'),
         ("      triggers:", "      adopt: 1\n      triggers:", "12:14: adopt must be text"),
         ("    catalogue:", "    cata logue:", '10:5: "cata logue" is not a valid name'),
@@ -201,14 +205,11 @@ def test_a_tenancy_whose_name_makes_no_valid_variable_is_refused() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "written",
-    ["{env: TENANCY}", "{env: tenancy}", "{env: A}, x-a: b, url: 'https://h/${tenancy:-x}'"],
-)
-def test_no_variable_is_read_that_has_the_name_of_a_placeholder(written: str) -> None:
-    text = BLOCK + f"    subscriptions: {{alert: {{secret: {written}}}}}\n"
+@pytest.mark.parametrize("name", ["TENANCY", "tenancy"])
+def test_no_variable_is_read_that_has_the_name_of_a_placeholder(name: str) -> None:
+    text = BLOCK + f"    subscriptions: {{alert: {{secret: {{env: {name}}}}}}}\n"
     [problem] = problems_of(folder(text))
-    assert "ENANCY is for hooksync itself" in problem.replace("tenancy is", "TENANCY is")
+    assert f"the variable {name} is for hooksync itself" in problem
 
 
 def test_an_escaped_placeholder_is_text() -> None:
