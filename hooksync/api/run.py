@@ -66,7 +66,7 @@ _UNDECLARED_FIX = (
 )
 
 Names = str | Sequence[str]
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 
 
 def load(
@@ -74,7 +74,7 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
     stop: Event | None = None,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
     tenancies: Names = (),
     targets: Names = (),
     replace: Names = (),
@@ -123,7 +123,7 @@ def _as_names(given: Names | Path | Sequence[Path]) -> tuple[str, ...]:
 class _SilentTerminal:
     """The terminal of a program: it shows nothing but progress. The plan has all the rest."""
 
-    def __init__(self, report: Progress | None) -> None:
+    def __init__(self, report: ReportProgress | None) -> None:
         self._report = report
 
     def message(self, *_: object) -> None:

@@ -32,8 +32,8 @@ from hooksync.receivers.challenges import (
 from hooksync.receivers.events import SIGNATURE, TAKEN, Delivery, NewEvents, deliver, signed
 from hooksync.service.http import Caller, Response
 
-State = Literal["passed", "failed", "unproved", "warning"]
-Kind = Literal["challenge", "code", "forged", "genuine", "method"]
+TrialState = Literal["passed", "failed", "unproved", "warning"]
+TrialKind = Literal["challenge", "code", "forged", "genuine", "method"]
 
 WAITING = (409, 429, 503)  # a receiver is busy: the event is to be sent again
 SERVER_ERRORS = range(500, 600)
@@ -60,8 +60,8 @@ class Trial(Record, frozen=True):
     """One test of a receiver, and its result."""
 
     name: str
-    kind: Kind
-    state: State
+    kind: TrialKind
+    state: TrialState
     status: int | None = None  # None: there was no answer
     seconds: float = 0.0
     detail: str = ""  # what the receiver answered, or why it did not; one line, safe to show
@@ -80,7 +80,7 @@ class Sender:
         self.secret = secret
         self.caller = caller
 
-    def send(self, name: str, sent: Delivery, kind: Kind = "genuine") -> Trial:
+    def send(self, name: str, sent: Delivery, kind: TrialKind = "genuine") -> Trial:
         """Send an event. The receiver must answer 2xx, or 4xx if it is forged."""
         begun = self.caller.context.clock.monotonic()
         answer = deliver(self.url, sent, self.caller)
@@ -91,7 +91,7 @@ class Sender:
         name: str,
         sent: Delivery,
         answer: Response | ProbeResult,
-        kind: Kind = "genuine",
+        kind: TrialKind = "genuine",
         seconds: float = 0.0,
     ) -> Trial:
         """Judge the answer to an event."""
@@ -149,7 +149,7 @@ class Suite:
                 if signs(sender.url, sender.secret, sender.caller, quote(code))
             ]
             detail = "it signs " + ", ".join(map(ascii, signed_codes)) if signed_codes else ""
-            state: State = "failed" if signed_codes else "passed"
+            state: TrialState = "failed" if signed_codes else "passed"
             yield Trial(f"code {name}", "code", state, detail=detail)
 
     def _challenge(self, name: str, result: ProbeResult) -> Trial:

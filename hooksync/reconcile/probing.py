@@ -25,7 +25,7 @@ def ask_receivers(
             is_allowed = step.creates and plan.probe != "never" and not only_risky
             if is_allowed or _is_risky(plan, step):
                 asked.append(step.new)
-    answers = challenge(asked, run)
+    answers = challenge_all(asked, run)
     judged = []
     for plan in plans:
         judged.append(judge_plan(plan, answers) if plan.is_ready else plan)
@@ -42,7 +42,7 @@ def _is_risky(plan: TenancyPlan, step: Step) -> bool:
     return step.action == "resubscribe" and plan.replacement == "remove-first"
 
 
-def challenge(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, ProbeResult]:
+def challenge_all(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, ProbeResult]:
     """Challenge receivers, and return their answers by declared address.
 
     An address is left out if its secret cannot be used, or if the run was interrupted before.

@@ -9,13 +9,13 @@ from xml.sax.saxutils import escape, quoteattr
 from hooksync import __version__
 from hooksync.core.errors import ExitCode
 from hooksync.core.redaction import printable
-from hooksync.receivers.suite import State, Trial
+from hooksync.receivers.suite import Trial, TrialState
 from hooksync.receivers.verdict import Cause
 from hooksync.render.json_text import to_text
 from hooksync.render.text import Line, Style
 
 FORMAT = "hooksync.suite/1"
-_STYLES: dict[State, Style] = {
+_STYLES: dict[TrialState, Style] = {
     "passed": "green",
     "warning": "yellow",
     "unproved": "yellow",

@@ -72,7 +72,7 @@ class ReceiverServer(http_server.LoopbackServer):
         connection.send(http_server.Reply(answer.status, answer.body))
 
 
-def challenge(url: str, secret: str, timeout: float) -> str | None:
+def challenge_receiver(url: str, secret: str, timeout: float) -> str | None:
     """Challenge a receiver as the service does. Returns why it failed, or None if it passed.
 
     `timeout`: seconds for each wait on the socket. A body fails, too, if it still arrives so many

@@ -17,7 +17,7 @@ from hooksync.sandbox.http_server import (
     Reply,
     json_answer,
 )
-from hooksync.sandbox.receiver import challenge
+from hooksync.sandbox.receiver import challenge_receiver
 from hooksync.sandbox.tenancies import Rules, SandboxOptions, Subscription
 
 _CHALLENGE_TIMEOUT = 5.0  # seconds
@@ -59,7 +59,7 @@ class Sandbox(LoopbackServer):
         self.rules.tenancies.remove(tenant, subscription_id, by_hand=True)
 
     def _challenge(self, url: str, secret: str) -> str | None:
-        reason = challenge(url, secret, _CHALLENGE_TIMEOUT)
+        reason = challenge_receiver(url, secret, _CHALLENGE_TIMEOUT)
         self._log("challenge", url, reason or "passed")
         return reason
 

@@ -15,7 +15,7 @@ from hooksync.sandbox.http_server import (
     LoopbackServer,
     json_answer,
 )
-from hooksync.sandbox.receiver import challenge, fault_in_answer
+from hooksync.sandbox.receiver import challenge_receiver, fault_in_answer
 
 SECRET = "a secret of the receiver"
 TIMEOUT = 5.0
@@ -60,7 +60,7 @@ def test_challenge_is_a_post_that_adds_the_code_to_the_query(
     query: dict[str, list[str]],
 ) -> None:
     base, seen = recording
-    assert challenge(base + tail, SECRET, TIMEOUT) is None
+    assert challenge_receiver(base + tail, SECRET, TIMEOUT) is None
     (request,) = seen
     asked = parse_qs(request.query, keep_blank_values=True)
     assert len(asked.pop("challengeCode")[0]) == 32
@@ -103,4 +103,4 @@ def test_a_wrong_answer_fails_the_challenge_with_its_reason(
     "url", ["http://127.0.0.1:1/\u20ac", "http://127.0.0.1:1/a b", f"http://{'a' * 70}.example/"]
 )
 def test_a_url_that_cannot_be_called_fails_the_challenge(url: str) -> None:
-    assert challenge(url, SECRET, TIMEOUT) is not None
+    assert challenge_receiver(url, SECRET, TIMEOUT) is not None
