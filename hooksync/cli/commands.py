@@ -99,6 +99,12 @@ def _listen(given: Given, context: Context) -> ExitCode:
     return listen(convert(given, ListenOptions), context)
 
 
+def _catch_up(given: Given, context: Context) -> ExitCode:
+    from hooksync.commands.catch_up import CatchUpOptions, catch_up
+
+    return catch_up(convert(given, CatchUpOptions), context)
+
+
 def _verify(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.verify import VerifyOptions, verify
 
@@ -290,6 +296,20 @@ from a real one. If the receiver refuses a genuine event, hooksync sends the
 event again with the signatures of usual mistakes, to name the bug. Exits with 0
 if all passed, and with 1 otherwise.""",
         flags.check_fire,
+    ),
+    Command(
+        "catch-up",
+        "after an outage, send an event for each entity updated since",
+        "hooksync catch-up archive/hook --since 2026-11-30T14:00Z --dry-run",
+        flags.add_catch_up,
+        _catch_up,
+        """\
+List through the Entity API what was updated since a time. After a prompt with
+their number, send an event for each entity to the receiver of a declared
+subscription, signed with its secret and marked by the header Hooksync-Catch-Up.
+This works only for INDEXED. It cannot recover failed ingests, deletions, or
+which trigger fired, and work may be done twice. Exits with 1 if the receiver
+refused an event.""",
     ),
     Command(
         "listen",

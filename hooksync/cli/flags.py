@@ -485,6 +485,31 @@ def add_fire(parser: argparse.ArgumentParser) -> None:
     _group(parser, MORE, "--timeout", "--verbose")
 
 
+def add_catch_up(parser: argparse.ArgumentParser) -> None:
+    receiver = _group(parser, "which receiver")
+    receiver.add_argument(
+        "address",
+        metavar="ADDRESS",
+        help="declared in hooks files: tenancy/name[/INDEXED]",
+    )
+    _add(receiver, "--file", "--env-file")
+    send = parser.add_argument_group("what to send")
+    send.add_argument(
+        "--since",
+        required=True,
+        metavar="TIME",
+        help="send what was updated since, e.g. 2026-11-30T14:00Z",
+    )
+    send.add_argument(
+        "--dry-run",
+        dest="is_dry_run",
+        action="store_true",
+        help="list what would be sent, and send nothing",
+    )
+    _group(parser, SAFETY, "--yes", "--policy", "--allow-commands")
+    _group(parser, MORE, "--timeout", "--verbose")
+
+
 def _add_secret_sources(parser: argparse.ArgumentParser) -> None:
     """Add the flags that select the secrets for `listen` and `verify`."""
     sources = ("--secret", "--file", "--env-file", "--tenancy", "--target")

@@ -42,6 +42,7 @@ class Delivery(Record, frozen=True):
     is_chunked: bool = True
     header: str = SIGNATURE  # the name of the header, as it is written
     method: str = "POST"
+    marks: tuple[tuple[str, str], ...] = ()  # further headers
     before_last: Callable[[], object] | None = None  # called before the last chunk
 
 
@@ -88,7 +89,7 @@ def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
 
 def deliver(url: HookUrl, sent: Delivery, caller: Caller) -> Response | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
-    headers = dict(_JSON_HEADERS)
+    headers = dict(_JSON_HEADERS) | dict(sent.marks)
     if sent.signature is not None:
         headers[sent.header] = sent.signature
     body = _chunks(sent) if sent.is_chunked else sent.body

@@ -21,6 +21,7 @@ CALLS = {  # method and path -> the name of the call, as faults and the log know
     ("POST", "/api/accesstoken/complete-2fa"): "complete-2fa",
     ("GET", "/api/user/details"): "details",
     ("GET", "/api/entity/versiondetails/version"): "version",
+    ("GET", "/api/entity/entities/updated-since"): "updated",
     ("GET", SUBSCRIPTIONS_PATH): "list",
     ("POST", SUBSCRIPTIONS_PATH): "subscribe",
 }

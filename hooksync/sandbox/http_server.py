@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 import re
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,7 +29,7 @@ from urllib.parse import parse_qsl
 Log = Callable[[str, str, object], None]
 
 MAX_BODY = 16 * 1024 * 1024  # bytes of a request's body; a longer one is refused
-MAX_CONNECTIONS = 128  # fewer than the open files that a process may have (256 on macOS)
+MAX_CONNECTIONS = 64  # fewer than the open files that a process may have (256 on macOS)
 _LONGEST_LINE = 256  # bytes of a line with the size of a chunk, or with a trailer
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
 _POLL = 0.02  # seconds between two checks whether the server must stop
@@ -92,10 +90,9 @@ class LoopbackServer(ThreadingTCPServer):
 
     The constructor starts it and `close` stops it. It is also a context manager.
 
-    If a request does not arrive within `seconds`, or the client does not read an answer within
-    `seconds`, the connection is cut. If there are too many connections, the one with the least time
-    left is cut. Raises `PortError` if the port cannot be used. `close` raises unexpected errors
-    of `respond`.
+    A connection is closed if nothing arrives, or nothing can be sent, for `seconds`. There are at
+    most MAX_CONNECTIONS: further ones are closed at once. Raises `PortError` if the port cannot be
+    used. `close` raises unexpected errors of `respond`.
     """
 
     allow_reuse_address = os.name != "nt"  # on Windows, several servers could share a port
@@ -105,7 +102,7 @@ class LoopbackServer(ThreadingTCPServer):
         self.respond = respond
         self.seconds = seconds
         self.stopping = threading.Event()
-        self.open: dict[socket.socket, float] = {}  # connections, and when each is cut (monotonic)
+        self.open: set[socket.socket] = set()  # connections
         self.lock = threading.Lock()  # for `open`
         self._crashes: list[Exception] = []
         try:
@@ -134,33 +131,20 @@ class LoopbackServer(ThreadingTCPServer):
             raise self._crashes[0]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread. Of too many, cut the one with the least time left."""
+        """Serve a connection in a thread, unless there are too many."""
         with self.lock:
-            self.open[request] = time.monotonic() + self.seconds
-            if len(self.open) > MAX_CONNECTIONS:
-                first = min(self.open, key=self.open.__getitem__)
-                del self.open[first]
-                cut(first)
-        super().process_request(request, client_address)
-
-    def limit(self, connection: socket.socket, seconds: float) -> None:
-        """Set when to cut a connection: `seconds` from now. Ignores one that has been cut."""
-        with self.lock:
-            if connection in self.open:
-                self.open[connection] = time.monotonic() + seconds
-
-    def service_actions(self) -> None:
-        """Cut the connections whose time is over; socketserver calls this between two polls."""
-        now = time.monotonic()
-        with self.lock:
-            for connection, ends in self.open.items():
-                if ends < now:
-                    cut(connection)
+            is_one_too_many = len(self.open) >= MAX_CONNECTIONS
+            if not is_one_too_many:
+                self.open.add(request)
+        if is_one_too_many:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection, and forget it."""
         with self.lock:
-            self.open.pop(request, None)
+            self.open.discard(request)
         super().shutdown_request(request)
 
     def check_host(self, host: str) -> None:
@@ -200,10 +184,10 @@ class Connection(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: LoopbackServer
 
-    def handle_one_request(self) -> None:
-        """Read and answer a request, within the server's time limit."""
-        self.server.limit(self.connection, self.server.seconds)
-        super().handle_one_request()
+    def setup(self) -> None:
+        """Limit the time of each wait on the socket."""
+        super().setup()
+        self.connection.settimeout(self.server.seconds)
 
     def parse_request(self) -> bool:
         """Read the head of a request. Refuse a folded header (RFC 9112, 5.2)."""
@@ -233,7 +217,6 @@ class Connection(BaseHTTPRequestHandler):
             return
         path, _, query = self.path.partition("?")
         request = IncomingRequest(self.command, path, query, headers, body)
-        self.server.limit(self.connection, math.inf)
         self.server.respond(self, request)
 
     do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815, as http.server has it
@@ -249,7 +232,6 @@ class Connection(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
-        self.server.limit(self.connection, self.server.seconds)
         self.end_headers()
         if has_body:
             self.wfile.write(answer.body)

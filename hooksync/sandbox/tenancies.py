@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar
+from urllib.parse import parse_qsl
 
 from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, TenantUser
 from hooksync.sandbox.faults import call_name
@@ -31,9 +32,9 @@ TRIGGERS = (
 )
 TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
 
+_ENTITY_API = "http://preservica.com/EntityAPI/v7.5"
 _VERSION_XML = (  # of Preservica, as this sandbox reports it
-    '<?xml version="1.0" encoding="UTF-8"?><VersionResponse'
-    ' xmlns="http://preservica.com/EntityAPI/v7.5">'
+    f'<?xml version="1.0" encoding="UTF-8"?><VersionResponse xmlns="{_ENTITY_API}">'
     "<CurrentVersion>7.5.0</CurrentVersion></VersionResponse>"
 )
 
@@ -78,6 +79,7 @@ class SandboxOptions:
     port: int = 0  # 0: any that is free
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex  # for each subscription that is kept
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
+    updated_entities: int = 3  # how many the list of updated entities has
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
     # seconds since 1970, for one-time codes and the lag of the list
     clock: Callable[[], float] = time.time
@@ -161,6 +163,7 @@ class Rules:
         self._accounts = Accounts(options.accounts, options.clock, codes_once=codes_once)
         self.tenancies = Tenancies(options)
         self._traits = options.traits
+        self._updated_entities = options.updated_entities
         self._challenge = challenge
 
     def answer(self, request: IncomingRequest) -> Reply:
@@ -197,6 +200,8 @@ class Rules:
                 return Reply(200, _VERSION_XML.encode(), "application/xml")
             case "details":
                 return json_answer(200, {"roles": list(session.account.roles)})
+            case "updated":
+                return self._updated(request)
         if WEBHOOK_ROLES.isdisjoint(session.account.roles):
             known = ", ".join(sorted(WEBHOOK_ROLES))
             raise Refusal(403, f"the account needs one of the roles {known}")
@@ -207,6 +212,25 @@ class Rules:
             return self._subscribe(session.tenant, request.body)
         self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])
         return Reply(204)
+
+    def _updated(self, request: IncomingRequest) -> Reply:
+        """List what was updated since a time: pages of assets with made-up references.
+
+        Source: pyPreservica 4.2.2, entityAPI.py; not verified on a live tenancy.
+        """
+        query = dict(parse_qsl(request.query))
+        start = int(query.get("start", 0))
+        end = min(start + int(query.get("max", 50)), self._updated_entities)
+        entities = ""
+        for number in range(start, end):
+            reference = uuid.uuid5(uuid.NAMESPACE_URL, f"asset {number}")
+            entities += f'<Entity title="asset {number}" ref="{reference}" type="IO"/>'
+        host = f"http://{request.headers.get('host', '')}{request.path}"
+        more = f"<Next>{host}?start={end}</Next>" if end < self._updated_entities else ""
+        total = f"<TotalResults>{self._updated_entities}</TotalResults>"
+        body = f"<Entities>{entities}</Entities><Paging>{total}{more}</Paging>"
+        text = f'<EntitiesResponse xmlns="{_ENTITY_API}">{body}</EntitiesResponse>'
+        return Reply(200, text.encode(), "application/xml")
 
     def _subscribe(self, tenant: str, body: bytes) -> Reply:
         wanted = _read_subscription(body, self.triggers)

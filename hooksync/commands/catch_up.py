@@ -1,0 +1,86 @@
+"""The command `catch-up`: sends an event for each entity that was updated since an outage."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hooksync.api.inputs import prepare
+from hooksync.api.opening import open_run
+from hooksync.api.options import RunOptions
+from hooksync.core.context import Context
+from hooksync.core.errors import ExitCode, Problem, Refused, UsageError, pluralised
+from hooksync.core.model import DeclaredSubscription
+from hooksync.core.record import replace
+from hooksync.receivers.catch_up import INDEXED, LIMITS, send_again, updated_entities
+from hooksync.render.suite import trial_line
+
+_TIME_FIX = "write it with its time zone, e.g. 2026-11-30T14:00Z"
+
+
+class CatchUpOptions(RunOptions, frozen=True):
+    """The flags of `catch-up`."""
+
+    address: str = ""  # of a declared subscription
+    since: str = ""  # ISO 8601
+    is_dry_run: bool = False  # list, and send nothing
+
+
+def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
+    """List what was updated since a time, and after a prompt send an event for each entity."""
+    moment = _moment(options.since, context.clock.now())
+    glob = options.address if options.address.count("/") > 1 else f"{options.address}/*"
+    options = replace(options, targets=(glob,), uses_state=False)
+    declared = prepare(options, context)
+    subscription = _indexed(options.address, [*declared.tenancies[0].subscriptions])
+    with open_run(declared) as run:
+        [tenancy] = run.tenancies
+        entities = updated_entities(run.clients[tenancy.name], moment)
+        number = pluralised(len(entities), "entity")
+        context.terminal.message(f"{number} updated since {moment}. {LIMITS}")
+        if options.is_dry_run or not entities:
+            context.terminal.result("".join(f"{kind} {ref}\n" for kind, ref in entities))
+            return ExitCode.DONE
+        _confirm(options, context, f"{tenancy.where}: send {number} to {subscription.url.shown}")
+        secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
+        failed = 0
+        with context.terminal.progress("sending", len(entities)) as advance:
+            for trial in send_again(subscription.url, secret, run.caller, moment, entities):
+                advance()
+                if trial.state == "failed":
+                    failed += 1
+                    context.terminal.show([trial_line(trial)])
+                if context.stop.is_set():
+                    return context.terminal.interrupt_code
+    context.terminal.result(f"{len(entities) - failed} answered with success, {failed} failed.\n")
+    return ExitCode.ERROR if failed else ExitCode.DONE
+
+
+def _moment(since: str, now: float) -> str:
+    """Return the time in UTC. Raises UsageError if it is none, has no zone, or is not past."""
+    try:
+        moment = datetime.fromisoformat(since)
+    except ValueError:
+        raise UsageError(Problem(f'--since "{since}" is not a time', _TIME_FIX)) from None
+    if moment.tzinfo is None:
+        raise UsageError(Problem(f'--since "{since}" has no time zone', _TIME_FIX))
+    if moment.timestamp() >= now:
+        raise UsageError(Problem(f'--since "{since}" is not in the past', "check the time"))
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _indexed(address: str, subscriptions: list[DeclaredSubscription]) -> DeclaredSubscription:
+    """Return the subscription for INDEXED. An update proves no other trigger."""
+    for subscription in subscriptions:
+        if subscription.trigger.wire == INDEXED:
+            return subscription
+    what = f"{address} is not declared for INDEXED: an update proves no other trigger"
+    raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
+
+
+def _confirm(options: CatchUpOptions, context: Context, question: str) -> None:
+    if options.is_confirmed:
+        return
+    if not context.terminal.can_ask():
+        raise Refused(Problem("not confirmed: cannot prompt without a terminal", "give --yes"))
+    if not context.terminal.ask(f"{question}. Type yes to send: "):
+        raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))

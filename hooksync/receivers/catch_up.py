@@ -1,0 +1,52 @@
+"""Make up for events that were lost: one signed event for each entity that was updated since.
+
+It does not know which events a receiver has seen. So work may be done twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from hooksync.core.model import HookUrl, Secret
+from hooksync.core.record import replace
+from hooksync.receivers.events import signed
+from hooksync.receivers.suite import Sender, Trial
+from hooksync.service.client import Preservica
+from hooksync.service.http import Caller
+
+MARK = "Hooksync-Catch-Up"  # the header that marks such an event; its value is the time
+INDEXED = "FULL_TEXT_INDEXED"
+LIMITS = (
+    "It cannot recover failed ingests, deletions, or how often and in which order something"
+    " happened. Its events have no identifiers. An entity that was changed for a different reason"
+    " gets an event, too, and work may be done twice."
+)
+
+
+def updated_entities(client: Preservica, moment: str) -> list[tuple[str, str]]:
+    """List type and reference of each entity that was updated since a time, page by page."""
+    found: dict[tuple[str, str], None] = {}  # a page may repeat what has moved on meanwhile
+    start = 0
+    while True:
+        page = client.updated_since(moment, start)
+        found |= dict.fromkeys(page.entities)
+        start += len(page.entities)
+        if not page.has_more:
+            return list(found)
+
+
+def send_again(
+    url: HookUrl, secret: Secret, caller: Caller, moment: str, entities: list[tuple[str, str]]
+) -> Iterator[Trial]:
+    """Send an event for each entity. A second run with the same `moment` makes the same events."""
+    sender = Sender(url, secret, caller)
+    for kind, reference in entities:
+        entity = {"event": "FullTextIndexed", "entityType": kind, "entityRef": reference}
+        event = {
+            "timestamp": moment,
+            "trigger": INDEXED,
+            "events": [{**entity, "identifiers": []}],
+        }
+        sent = signed(json.dumps(event).encode(), secret)
+        yield sender.send(f"{kind} {reference}", replace(sent, marks=((MARK, moment),)))
