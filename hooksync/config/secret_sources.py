@@ -80,7 +80,11 @@ class SecretSources:
         with self._lock:
             if ref not in self._found:
                 try:
-                    self._found[ref] = self._read_and_learn(ref)
+                    value = self._read(ref)
+                    # a username from a variable is shown, and is often a common word
+                    if (ref.noun, ref.kind) != ("username", "env"):
+                        self._learn([value])
+                    self._found[ref] = Secret(value)
                 except SecretError as error:
                     # a new error without the context, which may contain the value
                     self._found[ref] = SecretError(*error.problems)
@@ -128,16 +132,6 @@ class SecretSources:
     def state_without(self, ref: SecretRef) -> SecretState:
         """Return why a reference has no value."""
         return "not-set" if ref.kind == "env" and not self._environ.get(ref.name) else "unusable"
-
-    def _read_and_learn(self, ref: SecretRef) -> Secret:
-        """Read a secret. The redactor learns it, but not a username from a variable.
-
-        hooksync shows such a username, and it is often a common word.
-        """
-        value = self._read(ref)
-        if (ref.noun, ref.kind) != ("username", "env"):
-            self._learn([value])
-        return Secret(value)
 
     def _read(self, ref: SecretRef) -> str:
         """Read a secret from its source. Raises SecretError."""

@@ -55,8 +55,6 @@ _PRIVATE_FIELDS = {*SECRET_KINDS, *CREDENTIALS}
 class Timestamp(Record, frozen=True):
     """A scalar that YAML 1.1 reads as a date, or as a date with a time."""
 
-    text: str
-
 
 # the types that YAML 1.1 may give to scalars without quotes, in words for messages
 KINDS = {bool: "true or false", int: "a number", float: "a number", Timestamp: "a date"}
@@ -153,7 +151,7 @@ def read_plain(text: str) -> object:
     """
     kind = _resolver.resolve(yaml.ScalarNode, text, (True, False)).removeprefix(_TAG)
     if kind == "timestamp":
-        return Timestamp(text)
+        return Timestamp()
     if kind not in ("null", "bool", "int", "float"):  # also `<<` and `=`
         return text
     if len(text) > _LONGEST_NUMBER:

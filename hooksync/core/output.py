@@ -41,7 +41,7 @@ _COMMAND = re.compile(r"^( *):(?=:)")
 _COLOURS = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # ECMA-48 codes, by style
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_RANDOM_BYTES = 6  # in the name of a draft
+_RANDOM_BYTES = 6  # in the name of a temporary file
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # flags of `os.open`
 
 
@@ -259,31 +259,31 @@ def _unwritable(path: str, error: OSError | ValueError) -> Problem:
 def _replace(path: str, data: bytes, mode: int) -> None:
     """Write a temporary file beside a path, and give it the path's name."""
     folder, name = os.path.split(path)
-    draft = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
-    descriptor = os.open(draft, _NEW_FILE, mode)
+    temporary = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
+    descriptor = os.open(temporary, _NEW_FILE, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(descriptor)
-        os.chmod(draft, mode)  # the umask may have removed some bits
-        os.replace(draft, path)
+        os.chmod(temporary, mode)  # the umask may have removed some bits
+        os.replace(temporary, path)
         _sync_folder(folder)
     finally:
         with suppress(OSError):
-            os.unlink(draft)
+            os.unlink(temporary)
 
 
-def delete_drafts(path: str) -> None:
-    """Delete the drafts that killed runs left beside a file.
+def delete_temporary_files(path: str) -> None:
+    """Delete the temporary files that killed runs left beside a file.
 
     The caller makes sure that no other run is writing the file now.
     """
     folder, name = os.path.split(path)
-    draft = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.tmp")
+    temporary = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.tmp")
     with suppress(OSError):
         for found in os.listdir(folder or "."):
-            if draft.fullmatch(found):
+            if temporary.fullmatch(found):
                 os.unlink(os.path.join(folder, found))
 
 

@@ -136,7 +136,7 @@ class CloudBackend:
         version = _version(found.meta)
         if version == "{}":
             fix = "keep the state on a server that gives each object an ETag"
-            raise self._error("used", "its server does not tell the version of an object", fix)
+            raise self._error("used", "the server returns no ETag", fix)
         data = b""
         for chunk in found.stream():  # a body may be larger than the reported size
             data += bytes(chunk)
@@ -157,13 +157,13 @@ class CloudBackend:
         )
 
     def _check_conditions(self) -> None:
-        """Raise Refused if the server ignores the conditions of writes, as some S3 servers do."""
+        """Raise Refused if the server does not support conditional writes, as some S3 servers."""
         try:
             self._write(json.dumps(_PROBE), {"e_tag": f'"{"0" * 32}"', "version": "1"})
         except (Changed, FileNotFoundError):
             return
         what = (
-            f"the server of {self.where} ignores the conditions of a write: runs would overwrite"
+            f"the server of {self.where} does not support conditional writes: runs would overwrite"
             " each other"
         )
         raise Refused(

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, Problem, Refused, StateError, os_reason
-from hooksync.core.output import delete_drafts
+from hooksync.core.output import delete_temporary_files
 from hooksync.core.reading import read_file
 from hooksync.state.contract import (
     MOST_BYTES,
@@ -101,7 +101,7 @@ class LocalStore:
             # e.g. a full disk: the lock is held anyway, and the first `write` reports the error
             with suppress(FileError):
                 self.integrity.output.write_file(holder_path, holder.text)
-            delete_drafts(self.where)
+            delete_temporary_files(self.where)
             yield
         finally:
             self._is_held = False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, RLock, Thread
 
-from hooksync.core.clock import Clock
+from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import Problem, Refused, StateError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
@@ -34,7 +34,6 @@ _LEAST_EXPIRY = 1.0
 _MOST_EXPIRY = 3600.0
 _RENEWALS = 3  # how often a lock is renewed within its expiry time
 _WRITE_TIMEOUT = 10.0  # seconds in which a write is tried again
-_PAUSE = 0.5  # seconds between two tries
 _LOST_FIX = (
     "run apply again: it waits for the other run, and finds by its intents in the state what this"
     " one has made"
@@ -245,7 +244,7 @@ class RemoteStore:
         Raises LockLost, StateError, or what `change` raises.
         """
         with self._mutex:
-            end = self._clock.monotonic() + _WRITE_TIMEOUT
+            backoff = Backoff(_WRITE_TIMEOUT, self._clock, Event())
             while True:
                 content, version = self._known
                 self._check_ours(content)
@@ -260,9 +259,8 @@ class RemoteStore:
                     self._known = self._backend.get() or _EMPTY
                 if self._known[0] == wanted:
                     return
-                if self._clock.monotonic() >= end:
+                if not backoff.wait():
                     break
-                self._clock.wait(Event(), _PAUSE)
         if isinstance(failure, StateError):
             raise failure
         raise StateError(contended(self.where))

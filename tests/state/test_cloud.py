@@ -394,7 +394,7 @@ def test_a_server_that_ignores_conditions_is_refused_and_never_used(
 
     with Wire(respond) as wire:
         cloud = CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
-        with pytest.raises(Refused, match="ignores the conditions of a write"):
+        with pytest.raises(Refused, match="does not support conditional writes"):
             cloud.put(Content(TEXT), None, "")
         assert len(kept) == 1
         assert "does not hold a whole state" in refused(cloud.get)
