@@ -33,6 +33,7 @@ class FakeService:
     refuses_duplicates: bool = False
     tells_ids: bool = True
     is_upsert: bool = False  # for a URL and trigger that it holds, it returns the existing id
+    hidden: set[str] = field(default_factory=set)  # ids that no list shows
     on_subscribe: deque[object] = field(default_factory=deque)
     on_unsubscribe: deque[object] = field(default_factory=deque)
     on_list: deque[object] = field(default_factory=deque)
@@ -43,11 +44,15 @@ class FakeService:
     def holding(cls, live: Iterable[LiveSubscription], **settings: object) -> FakeService:
         return cls({subscription.id: subscription for subscription in live}, **settings)  # type: ignore[arg-type]
 
+    @property
+    def listed(self) -> list[LiveSubscription]:
+        return [one for one in self.live.values() if one.id not in self.hidden]
+
     def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
         with self.lock:
             self.calls.append("list")
             after = self._script(self.on_list)
-            found = tuple(self.live.values())
+            found = tuple(self.listed)
             self._raise(after)
             return found
 

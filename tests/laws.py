@@ -30,7 +30,7 @@ CHANGING = ("subscribe", "unsubscribe")  # calls that change subscriptions
 ACTIVE = ("subscribe", "resubscribe", "unsubscribe")  # actions of steps that change subscriptions
 SOMEBODY_ELSE = ""  # `Moment.by` of a change that no run of hooksync made
 # a warning that names only the first few addresses
-UNNAMED = re.compile(r"not listed yet.* and \d+ more")
+UNNAMED = re.compile(r"no list shows.* and \d+ more")
 
 
 def live_id(step: Mapping[str, Any]) -> str | None:
@@ -115,16 +115,16 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """An entry of the state."""
+    """An entry of the state, or an attempt with an id."""
 
     tenancy: str
     id: str
     address: str
     # whether its fingerprint matches the secret of the live subscription; None: not live
     is_right: bool | None
-    is_unconfirmed: bool = False  # no response has confirmed it
+    is_unconfirmed: bool = False  # nothing proves its secret
     flag: bool | None = None  # as sent; None: not known
-    is_listed: bool = True  # a list has shown it
+    is_attempt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +147,20 @@ class Run:
     meets_a_bug: bool = False  # a test raised an unforeseen error in it on purpose
     fellows: frozenset[str] = frozenset()  # names of other runs that use the same state
     can_lose_lock: bool = False  # whether its run lock expires
-    remembered: tuple[Remembered, ...] = ()  # entries of the state before the run
-    # entries of the state after the run; None: there is no state, or it cannot be read
+    remembered: tuple[Remembered, ...] = ()  # records of the state before the run
+    # records of the state after the run; None: there is no state, or it cannot be read
     remembers: tuple[Remembered, ...] | None = None
-    intents: frozenset[str] = frozenset()  # addresses of the intents in the state after the run
+    attempts: frozenset[str] = frozenset()  # addresses of open attempts after the run
     # ids about which --adopt, or an answer of the service, was wrong
     misled: frozenset[str] = frozenset()
     # ids that runs of hooksync made, numbered in their order
     made: Mapping[str, int] = field(default_factory=dict)
-    # by address: how many applies in succession, before this run, left it unsettled
-    unsettled: Mapping[str, int] = field(default_factory=dict)
+    # by tenant and place: live subscriptions that hooksync made, without --replace, and that are no
+    # entries after the run
+    unproven: Mapping[tuple[str, Place], int] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()  # addresses that --replace named
-    # ids that an earlier run was to replace, from the state before this run
-    replaced_before: frozenset[str] = frozenset()
     promised: Mapping[str, Any] | None = None  # the saved plan that this run applies
-    # ids that a killed run may have made, with their addresses, from the state before this run
+    # ids that attempts may have made, with their addresses, from the state before this run
     meant: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -245,6 +244,9 @@ def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
                 continue
             if declared.owns == "made" and one.id in run.meant.keys() | run.made.keys():
                 continue
+            is_recorded = one.id in run.meant or any(it.id == one.id for it in run.remembered)
+            if is_recorded and declared.find(one.place):
+                continue  # a duplicate
             if not _is_replaced(run, declared, one, (*moment.held, *made_so_far)):
                 yield (
                     f"{moment.call} removed {one.place} of {one.tenant} ({one.id}), which is not"
@@ -258,8 +260,6 @@ def _is_replaced(run: Run, declared: Declared, one: Held, there: Sequence[Held])
 
     `there`: the live subscriptions, and all that the run made, even if somebody has removed them.
     """
-    if one.id in run.replaced_before:
-        return True
     for want in declared.wanted:
         if want.place != one.place:
             continue
@@ -384,7 +384,7 @@ def nothing_is_made_twice(run: Run) -> Iterator[str]:
 
 def what_is_live_is_not_made_again(run: Run) -> Iterator[str]:
     """A run changes a tenancy only after it has read its list. It subscribes nothing that the state
-    knows as live, unless a list lacked it that had shown it before.
+    has as an entry, unless a list lacked it.
     """
     lists: defaultdict[str, list[set[str]]] = defaultdict(list)  # ids that the run was shown
     new = {
@@ -404,8 +404,8 @@ def what_is_live_is_not_made_again(run: Run) -> Iterator[str]:
         for one in made:
             live = {it.id for it in moment.held if (it.tenant, it.place) == (one.tenant, one.place)}
             for it in run.remembered:
-                was_absent = it.is_listed and any(it.id not in ids for ids in lists[one.tenant])
-                if one.id in new and it.id in live and not was_absent:
+                was_absent = any(it.id not in ids for ids in lists[one.tenant])
+                if one.id in new and it.id in live and not (was_absent or it.is_attempt):
                     yield f"{one.place} was made again, and {it.id} is live"
 
 
@@ -433,15 +433,13 @@ def undeclared_ones_wait(run: Run) -> Iterator[str]:
                     yield f"{one.place} was removed, and {sorted(places - there)} does not exist"
 
 
-def what_stays_unsettled_is_not_made_again(run: Run) -> Iterator[str]:
-    """If two applies left an address unsettled, no run subscribes for it until --replace names it."""
-    for declared in run.tenancies:
-        places = {one.place: one.address for one in declared.wanted}
-        for moment, made, _ in run.changes():
-            for one in made if moment.by == run.name and not moment.is_late else ():
-                address = places.get(one.place, "") if one.tenant == declared.tenant else ""
-                if run.unsettled.get(address, 0) >= 2 and address not in run.replaced:
-                    yield f"{moment.call} made {address} after {run.unsettled[address]} tries"
+def at_most_two_are_unproven(run: Run) -> Iterator[str]:
+    """Of an identity, at most two live subscriptions that hooksync made are no entries of the state,
+    unless --replace named it.
+    """
+    for (tenant, place), number in run.unproven.items():
+        if number > 2:
+            yield f"{number} subscriptions for {place} of {tenant} are live, and no entries"
 
 
 def a_saved_plan_does_what_it_shows(run: Run) -> Iterator[str]:
@@ -549,7 +547,7 @@ def one_apply_settles_all(run: Run) -> Iterator[str]:
         there = [one for one in run.after if one.tenant == declared.tenant]
         for want in declared.wanted:
             found = [one for one in there if one.place == want.place and not run.is_left(one)]
-            if not found and not _is_awaited(run, declared, want.address):
+            if not found:
                 yield f"{want.address} is missing"
             for one in found:
                 is_unknown = (
@@ -584,8 +582,8 @@ def nothing_is_there_twice(run: Run) -> Iterator[str]:
 
 
 def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
-    """Without further faults, the state has each live subscription under its address, and has no
-    intent.
+    """Without further faults, the state has each live subscription under its address, and no attempt
+    is open.
     """
     if run.remembers is None:
         return
@@ -603,8 +601,8 @@ def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
                     f"the state has {addresses.get(one.id)} for {one.place}, not"
                     f" {wanted[one.place]}"
                 )
-    if run.intents:
-        yield f"the state still intends to make {sorted(run.intents)}"
+    if run.attempts:
+        yield f"attempts are still open: {sorted(run.attempts)}"
 
 
 def a_second_run_does_nothing(run: Run) -> Iterator[str]:
@@ -639,7 +637,7 @@ LAWS: tuple[Law, ...] = (  # for any run
     nothing_is_made_twice,
     what_is_live_is_not_made_again,
     undeclared_ones_wait,
-    what_stays_unsettled_is_not_made_again,
+    at_most_two_are_unproven,
     a_saved_plan_does_what_it_shows,
     exit_0_of_apply_hides_nothing,
     same_means_same,
@@ -869,15 +867,6 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
             yield f"green, and {want.address} has another secret"
         if one.flag != want.flag and _is_flag_known(run, declared, one) and is_known:
             yield f"green, and {want.address} has another flag"
-
-
-def _is_awaited(run: Run, declared: Declared, address: str) -> bool:
-    """Return whether a step counts an address as live by a response, but by no list."""
-    steps = run.steps(declared.name)
-    return any(
-        step["address"] == address and step["live"] and not step["live"]["is_listed"]
-        for step in steps
-    )
 
 
 def _too_many(run: Run, declared: Declared, last: Moment) -> Iterator[str]:

@@ -10,7 +10,7 @@ from hooksync.core.model import SubscriptionKey, TenancyKey, Trigger
 from hooksync.core.record import replace
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import Key, Salt, declared_digest
-from hooksync.state.model import AnyRecord, Intent, State, StateEntry, Unsettled
+from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord
 from hooksync.state.store import inspect
 
 KEY = Key(b"k" * 32)
@@ -30,32 +30,31 @@ def entry(
     *,
     run: int = 1,
     salt: Salt = SALT,
-    key: Key | None = KEY,
+    key: Key = KEY,
 ) -> StateEntry:
-    """Return an entry for `catalogue`. `key`: the key of its secret; None: it is unconfirmed."""
+    """Return an entry for `catalogue`. `key`: the key of its secret."""
     made = StateEntry(SERVER, tenant, "prod/catalogue/MOVED", run, AT, DECLARED, True, identifier)
-    return made.made_with(key, salt) if key else made
+    return made.made_with(key, salt)
 
 
-def intent(tenant: str = "brama", name: str = "catalogue", *, run: int = 1) -> Intent:
-    """Return an intent to make one subscription."""
+def attempt(
+    tenant: str = "brama", name: str = "catalogue", *, run: int = 1, **fields: object
+) -> Attempt:
+    """Return an attempt to make one subscription."""
     address = f"prod/{name}/MOVED"
-    return Intent(SERVER, tenant, address, run, AT, DECLARED, True, ("2" * 32,))
+    made = Attempt(SERVER, tenant, address, run, AT, DECLARED, True, seen=("2" * 32,))
+    return replace(made, **fields)
 
 
-def unsettled(tenant: str = "brama", applies: int = 1) -> Unsettled:
-    """Return a record that the last applies left `catalogue` unsettled."""
-    return Unsettled(SERVER, tenant, "prod/catalogue/MOVED", applies)
-
-
-def state(*records: AnyRecord, serial: int = 1, salts: tuple[Salt, ...] = (SALT,)) -> State:
+def state(
+    *records: SubscriptionRecord, serial: int = 1, salts: tuple[Salt, ...] = (SALT,)
+) -> State:
     """Return a state that contains these records."""
     return State(
         URL_SALT,
         salts,
         tuple(each for each in records if isinstance(each, StateEntry)),
-        tuple(each for each in records if isinstance(each, Intent)),
-        tuple(each for each in records if isinstance(each, Unsettled)),
+        tuple(each for each in records if isinstance(each, Attempt)),
         serial,
     )
 
@@ -103,37 +102,25 @@ def states(draw: st.DrawFn) -> State:
     runs = st.integers(1, serial)
     servers = st.sampled_from([SERVER, "us.preservica.com"])
     flags = st.booleans()
+    fields = (servers, TENANTS, TEXTS, runs, TIMES, DIGESTS, flags)
     entries = st.builds(
-        StateEntry,
-        servers,
-        TENANTS,
-        TEXTS,
-        runs,
-        TIMES,
-        DIGESTS,
-        flags,
-        TEXTS,
-        is_adopted=flags,
-        is_listed=flags,
-        replaces=TEXTS | st.just(""),
-        salt=names,
-        fingerprint=DIGESTS | st.just(""),
+        StateEntry, *fields, TEXTS, is_adopted=flags, salt=names, fingerprint=DIGESTS
     )
     seen = st.lists(TEXTS, max_size=3).map(tuple)
-    replaces = TEXTS | st.just("")
-    intents = st.builds(
-        Intent, servers, TENANTS, TEXTS, runs, TIMES, DIGESTS, flags, seen, replaces
+    attempts = st.one_of(
+        st.builds(Attempt, *fields, TEXTS | st.just(""), seen=seen),
+        st.builds(Attempt, *fields, TEXTS, salt=names, fingerprint=DIGESTS, seen=seen),
     )
-    marks = st.builds(Unsettled, servers, TENANTS, TEXTS, st.integers(1, 99))
     return State(
         draw(SALT_BYTES),
         tuple(known),
         tuple(draw(st.lists(entries, max_size=6, unique_by=lambda one: (one.key, one.id)))),
         tuple(
             draw(
-                st.lists(intents, max_size=4, unique_by=lambda one: (one.key, one.address, one.run))
+                st.lists(
+                    attempts, max_size=4, unique_by=lambda one: (one.key, one.declared, one.run)
+                )
             )
         ),
-        tuple(draw(st.lists(marks, max_size=4, unique_by=lambda one: (one.key, one.address)))),
         serial,
     )

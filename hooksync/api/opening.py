@@ -22,13 +22,13 @@ from hooksync.service.client import Preservica
 from hooksync.service.http import Caller, RetryPolicy, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.contract import LockLost, StateStore
-from hooksync.state.fingerprints import Key, KeyRing, Wanted, derive_key
+from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, derive_key
 from hooksync.state.model import State
 from hooksync.state.store import OpenStore, inspect, open_store, run_lock
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
-Derive = Callable[[Wanted], Key]
+Derive = Callable[[SecretWithSalt], Key]
 # opens connections; the function is called before each call that changes something
 Connect = Callable[[Declared, Callable[[], None]], AbstractContextManager[Caller]]
 # `open_run`, or a function that calls it with other arguments
@@ -187,7 +187,7 @@ def _make_planner(
         ring,
         declared.state,
         context.clock,
-        is_proof=not options.policy or bool(store and store.integrity.key),
+        is_trusted=not options.policy or bool(store and store.integrity.key),
         flags=options.flags,
     )
 

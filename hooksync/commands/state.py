@@ -28,7 +28,7 @@ from hooksync.core.redaction import printable
 from hooksync.state.contract import MOST_BYTES, StateStore
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
 from hooksync.state.local import LocalStore
-from hooksync.state.model import NO_STATE, AnyRecord, Intent, State, Unsettled
+from hooksync.state.model import NO_STATE, State, StateEntry, SubscriptionRecord
 from hooksync.state.store import (
     OpenStore,
     open_store,
@@ -101,11 +101,9 @@ def show(options: StateOptions, context: Context) -> ExitCode:
         "",
         *(list(map(_line, state.entries)) or ["no entries"]),
     ]
-    if state.intents:
-        about_to = "about to be made, by a run that has not ended or did not learn the result:"
-        lines += ["", about_to, *map(_line, state.intents)]
-    if state.unsettled:
-        lines += ["", "left unsettled by the last applies:", *map(_line, state.unsettled)]
+    if state.attempts:
+        attempted = "may have been made: a run has not ended, or did not learn the result:"
+        lines += ["", attempted, *map(_line, state.attempts)]
     context.terminal.show([("", printable(line)) for line in lines])
     return ExitCode.DONE
 
@@ -171,7 +169,7 @@ def unlock(
 
 
 def move(options: MoveOptions, context: Context) -> ExitCode:
-    """Give the entries of one address a different address."""
+    """Give the entries and attempts of one address a different address."""
     store = _find_state(options, context)
     old = options.old
     new = options.new
@@ -179,10 +177,6 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
 
     def change(state: State) -> State:
         refuse_unmatched("OLD", [old], sorted(state.addresses()), "address in the state")
-        if any(intent.address == old for intent in state.intents):
-            what = f"a run was killed while it made {old}: only this address finds it"
-            fix = "run `hooksync apply` first, with the hooks file as it was then"
-            raise Refused(Problem(what, fix))
         if new in state.addresses():
             fix = "choose a different name, or remove its entry with `hooksync state forget`"
             raise Refused(Problem(f"the state {store.where} already contains {new}", fix))
@@ -196,7 +190,7 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
 
 
 def forget(options: ForgetOptions, context: Context) -> ExitCode:
-    """Remove records: entries, intents of runs that were killed, and unsettled addresses."""
+    """Remove entries and attempts."""
     store = _find_state(options, context)
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
@@ -213,7 +207,7 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
     return ExitCode.DONE
 
 
-def _selected(state: State, options: ForgetOptions) -> list[AnyRecord]:
+def _selected(state: State, options: ForgetOptions) -> list[SubscriptionRecord]:
     """Find the records to forget. Raises UsageError for a glob that matches none."""
     records = [record for record in state.records() if options.server in (None, record.server)]
     if options.tenant:
@@ -307,19 +301,13 @@ def _confirm(question: str, context: Context, *, is_confirmed: bool) -> None:
         raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
 
 
-def _line(record: AnyRecord) -> str:
+def _line(record: SubscriptionRecord) -> str:
     """Write a record for people."""
-    parts = [f"{record.key}", record.address]
-    if isinstance(record, Unsettled):
-        return printable("  ".join([*parts, pluralised(record.applies, "time")]))
-    if isinstance(record, Intent):
-        return printable("  ".join([*parts, f"begun {_time_text(record.at)}"]))
-    parts += [record.id, f"{'adopted' if record.is_adopted else 'made'} {_time_text(record.at)}"]
-    if not record.is_confirmed:
-        parts.append("unconfirmed")
-    if not record.is_listed:
-        parts.append("not listed yet")
-    return printable("  ".join(parts))
+    verb = "tried"
+    if isinstance(record, StateEntry):
+        verb = "adopted" if record.is_adopted else "made"
+    parts = [f"{record.key}", record.address, record.id, f"{verb} {_time_text(record.at)}"]
+    return printable("  ".join(filter(None, parts)))
 
 
 def _time_text(seconds: int) -> str:

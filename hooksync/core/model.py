@@ -256,9 +256,6 @@ class HookUrl(Shown):
         return normal_url(self.full)
 
 
-NO_URL = HookUrl("(not listed yet)", "")  # of a subscription that is neither listed nor declared
-
-
 class Notes(Record, frozen=True, kw_only=True):
     """Remarks of a file about a subscription: shown, never compared with what is live."""
 
@@ -321,7 +318,6 @@ class LiveSubscription(Record, frozen=True):
     url: HookUrl
     trigger: Trigger
     include_identifiers: bool | None  # None: the service does not report it
-    is_listed: bool = True  # False: it is new, and the list does not show it yet
 
     @property
     def content(self) -> Content:

@@ -1,45 +1,29 @@
-"""Apply plans: write the intents, carry out each plan in one pass, and record the results.
+"""Apply plans: write the attempts, carry out each plan in one pass, and record the results.
 
 A pass has four phases: create, list, remove, verify. No step is tried twice. Each step has exactly
 one outcome.
 
-If the response to a POST is lost, the step is unsettled: the subscription may have been made. A
-response also counts as lost if it does not say whether the subscription was made.
+If the response to a POST is lost or contains no id, the step may have made a subscription. The list
+is then read until it shows one, or the wait is over. `state.attempts.settled` decides what that
+proves: an entry, a subscription that was found, or an attempt that stays open. The next apply
+starts from what is live then, and replaces what was only found.
 
-The list is then read until it shows exactly one new subscription with the declared identity, or
-the wait is over (see `StepRunner.learn`). That one is recorded as unconfirmed, because only a
-success response proves its secret. If the list shows none or several, or cannot be read, the intent
-stays in the state. The next run then looks again (see `state.history.recovered`).
-
-The old subscription of such a step stays, unless `remove-first` has already removed it. All
-undeclared subscriptions of the tenancy stay, too. The next apply starts from what is live then, and
-replaces unconfirmed subscriptions. If two applies in succession left an address unsettled, the next
-plan that would create it is refused, unless `--replace` names the address.
-
-Below, "unclear" means that a call may have been carried out: its response was lost, or contained no
-new id. "Unconfirmed" means that only a list showed the new subscription.
+The old subscription of a step stays until the new one is an entry, unless `remove-first` has
+already removed it. All undeclared subscriptions of the tenancy stay, too, until everything declared
+is certain to exist.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from hooksync.core.clock import Backoff
 from hooksync.core.errors import HooksyncError, Problem, ServiceError, StateError, shortened
-from hooksync.core.model import LiveSubscriptions, SubscriptionKey
+from hooksync.core.model import LiveSubscriptions
 from hooksync.core.record import Record, field, replace
-from hooksync.reconcile.journal import AppliedTenancy, Journal
-from hooksync.reconcile.plan import (
-    NEXT_RUN,
-    Outcome,
-    Step,
-    TenancyPlan,
-    idle_outcome,
-    not_begun,
-    step_order,
-)
+from hooksync.reconcile.journal import AppliedTenancy, Journal, Ledger
+from hooksync.reconcile.plan import NEXT_RUN, Outcome, Step, TenancyPlan, not_begun, step_order
 from hooksync.reconcile.run import Run
 from hooksync.reconcile.step_runner import Call, Service, StepRunner
 
@@ -52,7 +36,7 @@ _PROVED_FIX = (
 def apply_plans(plans: Sequence[TenancyPlan], run: Run, journal: Journal) -> list[TenancyPlan]:
     """Apply all ready plans in parallel, and record the results.
 
-    Returns the plans with their outcomes. The intents are written first. Errors that end the run
+    Returns the plans with their outcomes. The attempts are written first. Errors that end the run
     are added to `run.failures`. An error is raised only if it is no StateError and no outcome is
     known.
     """
@@ -63,8 +47,8 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, journal: Journal) -> lis
         if ready:
             journal.begin(ready)
             run.context.begun.set()
-            applied = _carry_out(ready, run)
-        applied += [without_calls(plan) for plan in plans if plan.is_settled]
+            applied = _carry_out(ready, run, journal)
+        applied += [without_calls(plan, journal) for plan in plans if plan.is_settled]
         settled = journal.settle(applied)
     except Exception as error:
         if not applied and not isinstance(error, StateError):
@@ -76,32 +60,29 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, journal: Journal) -> lis
     return [ended.get(plan.name) or not_begun(plan) for plan in plans]
 
 
-def without_calls(plan: TenancyPlan) -> AppliedTenancy:
+def without_calls(plan: TenancyPlan, journal: Journal) -> AppliedTenancy:
     """Apply a plan with nothing to do, from the list that it was made from."""
-    listed = tuple(live for live in plan.live if live.is_listed)
-    return AppliedTenancy(_finished(plan, (), listed), listed)
+    return AppliedTenancy(_finished(plan, ()), journal.ledger(plan).records, plan.live)
 
 
-def _finished(
-    plan: TenancyPlan, runners: Iterable[StepRunner], listed: LiveSubscriptions
-) -> TenancyPlan:
-    """Fill in the outcomes. `listed`: the last list."""
-    ids = {live.id for live in listed}
+def _finished(plan: TenancyPlan, runners: Iterable[StepRunner]) -> TenancyPlan:
+    """Fill in the outcomes."""
     steps = [runner.finished() for runner in runners]  # in the order of the plan
     for step in plan.steps:
         if step.action == "adopt":  # the journal records it
             steps.append(replace(step, outcome=Outcome("done")))
         elif not step.is_change:
-            steps.append(replace(step, outcome=idle_outcome(step, ids)))
+            steps.append(replace(step, outcome=Outcome("unchanged")))
     return replace(plan, steps=tuple(sorted(steps, key=step_order)))
 
 
-def _carry_out(plans: Sequence[TenancyPlan], run: Run) -> list[AppliedTenancy]:
+def _carry_out(plans: Sequence[TenancyPlan], run: Run, journal: Journal) -> list[AppliedTenancy]:
     calls = sum(step.creates + step.removes for plan in plans for step in plan.steps)
     with run.context.terminal.progress("applying", calls) as advance:
 
         def carry_out(plan: TenancyPlan) -> AppliedTenancy:
-            execution = Execution(plan, run.clients[plan.name], run, advance)
+            client = run.clients[plan.name]
+            execution = Execution(plan, client, run, advance, journal.ledger(plan))
             try:
                 return execution.carry_out()
             except Exception as error:
@@ -121,6 +102,7 @@ class Execution(Record, frozen=True):
     service: Service
     run: Run
     advance: Callable[[], None]  # called after each POST or DELETE
+    ledger: Ledger
     # one for each step that needs a call; filled by __post_init__
     runners: list[StepRunner] = field(default_factory=list)
 
@@ -138,14 +120,15 @@ class Execution(Record, frozen=True):
 
     def unverified(self, why: str) -> AppliedTenancy:
         """Return what is known so far. `why`: the reason why no list could verify it."""
-        return AppliedTenancy(replace(_finished(self.plan, self.runners, ()), not_verified=why))
+        self._close_attempts()
+        plan = replace(_finished(self.plan, self.runners), not_verified=why)
+        return AppliedTenancy(plan, self.ledger.records)
 
     def _create(self) -> None:
         """Make new subscriptions, in parallel.
 
         With remove-first, each old subscription is removed immediately before the new one is made.
         """
-        known = frozenset(each.id for each in self.plan.live)
         removes_first = self.plan.replacement == "remove-first"
 
         def create(runner: StepRunner) -> None:
@@ -155,12 +138,14 @@ class Execution(Record, frozen=True):
                     return
                 self.advance()
             secret = self.run.secrets.find(runner.step.new.secret)
-            runner.create(self.service, secret, known)
+            runner.create(self.service, secret)
             answer = runner.step.receiver
             if runner.is_invalid and answer and answer.state == "ready":
                 runner.explain(runner.detail, _PROVED_FIX)
 
         self._side_by_side(create, self._makers())
+        for runner in self._makers():
+            runner.record_response(self.ledger)
 
     def _await_created(self) -> LiveSubscriptions:
         """Read the list if a new subscription is unclear, or a removal may depend on one.
@@ -214,7 +199,7 @@ class Execution(Record, frozen=True):
         last list: somebody may have removed it since the plan was made.
         """
         absent = [runner.step.new.address for runner in self._makers() if not runner.is_certain]
-        listed = {each.id for each in live if each.is_listed}
+        listed = {each.id for each in live}
         for step in self.plan.steps:
             if step.action in ("keep", "adopt") and step.id not in listed:
                 absent.append(step.new.address)
@@ -230,7 +215,16 @@ class Execution(Record, frozen=True):
             live = self._poll_list(matches, "the list does not match the responses yet")
         except HooksyncError as error:
             return self.unverified(error.summary)
-        return AppliedTenancy(_finished(self.plan, self.runners, live), live)
+        self._close_attempts()
+        removed = [runner.step.id for runner in self.runners if runner.removal is Call.DONE]
+        plan = _finished(self.plan, self.runners)
+        return AppliedTenancy(plan, self.ledger.records, live, frozenset(removed))
+
+    def _close_attempts(self) -> None:
+        """Close the attempts of the steps that certainly made nothing."""
+        for runner in self._makers():
+            if runner.creation in (Call.UNTRIED, Call.REFUSED):
+                self.ledger.close(runner.step.new)
 
     def _poll_list(self, is_settled: Callable[[], bool], why: str) -> LiveSubscriptions:
         """Read the list and update the runners, until `is_settled` or the wait is over.
@@ -252,16 +246,11 @@ class Execution(Record, frozen=True):
         return live
 
     def _update_runners(self, live: LiveSubscriptions) -> None:
-        """Update each runner from a list, with the ids that are new under its declared identity."""
-        listed = {each.id: each for each in live}
-        known = {each.id for each in self.plan.live}
-        known.update(runner.new_id for runner in self._makers() if runner.new_id)
-        new_ids: defaultdict[SubscriptionKey, list[str]] = defaultdict(list)
-        for each in live:
-            if each.id not in known:
-                new_ids[each.key].append(each.id)
+        """Settle the attempts by a list, and update each runner."""
+        self.ledger.learn(live)
+        listed = {each.id for each in live}
         for runner in self.runners:
-            runner.learn(listed, new_ids[runner.step.new.key] if runner.step.creates else [])
+            runner.learn(listed, self.ledger)
 
     def _list(self) -> LiveSubscriptions:
         """List the live subscriptions, in the pool that limits the run's parallel calls.

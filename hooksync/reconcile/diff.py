@@ -30,7 +30,7 @@ from hooksync.reconcile import plan as planned
 from hooksync.reconcile.plan import Reason, Step
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.history import NOTHING, History, local_name
-from hooksync.state.model import StateEntry
+from hooksync.state.model import Attempt, StateEntry
 
 Nested = Mapping[str, Any]  # nested data as in JSON
 Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to keep comes first
@@ -91,7 +91,7 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
        differently.
     3. It is owned, and its state entry has the declared address, for which the rules above found
        nothing. So the declared URL has changed. If several fit, the newest is paired.
-    4. An earlier run made a paired subscription as its replacement, but did not remove it.
+    4. The same, but a newer record has the declared URL: an earlier run did not finish a move.
 
     Under a policy, an unsigned state pairs nothing: its writer could cause any removal.
     """
@@ -101,15 +101,14 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
     for one in live:
         places.get(one.key, others).append(one)
     pairs = list(zip(everything, places.values(), strict=True))
-    if history.is_proof and others:
-        moved = _pair_respelt(pairs, others, history)
-        _pair_moved(pairs, [each for each in moved if is_owned(tenancy, each[0], history)])
-        _pair_replaced(pairs, others, history)
+    moved = _pair_respelt(pairs, others, history) if history.is_trusted and others else []
     for declared, found in pairs:
         if len(found) > 1:
             found.sort(key=partial(_preference, declared, history))
             # the one to adopt first: sorting keeps the order of the others
             found.sort(key=lambda live: not is_adopted_by_id(declared, live, history))
+    owned = [each for each in moved if is_owned(tenancy, each[0], history)]
+    _pair_moved(pairs, owned, history)
     return pairs
 
 
@@ -135,25 +134,27 @@ def _pair_respelt(
     return moved
 
 
-def _pair_moved(pairs: Pairs, moved: list[tuple[LiveSubscription, StateEntry]]) -> None:
-    """Pair live subscriptions with declared ones of the same address that have no live one."""
-    free = {local_name(declared): found for declared, found in pairs if not found}
-    moved.sort(key=lambda each: each[1].run)
+def _pair_moved(
+    pairs: Pairs, moved: list[tuple[LiveSubscription, StateEntry]], history: History
+) -> None:
+    """Pair live subscriptions with declared ones of the same address.
+
+    The declared one must have no live one, or only newer ones.
+    """
+    places = {local_name(declared): found for declared, found in pairs}
+    moved.sort(key=lambda each: each[1].run, reverse=True)
     for live, entry in moved:
-        name = entry.local_name
-        if name in free and name.endswith(f"/{live.trigger.short}"):
-            free[name][:] = [live]  # the newest is assigned last
+        found = places.get(entry.local_name)
+        if found is None or not entry.local_name.endswith(f"/{live.trigger.short}"):
+            continue
+        if all(_run(one, history) >= entry.run for one in found):
+            found.append(live)
 
 
-def _pair_replaced(pairs: Pairs, others: Sequence[LiveSubscription], history: History) -> None:
-    """Add the live subscriptions that an earlier run replaced but did not remove."""
-    paired = {one.id for _, found in pairs for one in found}
-    free = {one.id: one for one in others if one.id not in paired}
-    for _, found in pairs:
-        for one in list(found):
-            entry = history.entries.get(one.id)
-            if entry and entry.replaces in free:
-                found.append(free.pop(entry.replaces))
+def _run(live: LiveSubscription, history: History) -> int:
+    """Return the run that made a live subscription; 0: the state does not have it."""
+    record = history.record(live.id)
+    return record.run if record else 0
 
 
 def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: History) -> bool:
@@ -166,18 +167,17 @@ def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: Hi
 
 def _preference(
     declared: DeclaredSubscription, history: History, live: LiveSubscription
-) -> tuple[int, bool]:
-    """Return a sort key: the newest run in the state first, then the declared content first."""
-    entry = history.entries.get(live.id)
-    run = entry.run if entry else 0
-    return -run, bool(content_changes(declared, live, history))
+) -> tuple[bool, int, bool]:
+    """Return a sort key: entries before found ones, the newest first, then the right content."""
+    is_entry = live.id in history.entries
+    return not is_entry, -_run(live, history), bool(content_changes(declared, live, history))
 
 
 def is_adopted_by_id(
     declared: DeclaredSubscription, live: LiveSubscription, history: History
 ) -> bool:
     """Whether the file adopts a live subscription that the state does not have."""
-    return live.id in declared.adopt and live.id not in history.entries
+    return live.id in declared.adopt and history.record(live.id) is None
 
 
 def content_changes(
@@ -224,11 +224,11 @@ def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> str
         case "none":
             return "kept by `owns: none`"
         case "made":
-            if not history.is_kept:
+            if not history.has_state:
                 return planned.NOT_DECLARED.text
-            if live.id not in history.entries:
+            if history.record(live.id) is None:
                 return planned.NOT_IN_STATE.text
-            if not history.is_proof:
+            if not history.is_trusted:
                 return "only in an unsigned state, which proves nothing under a policy"
             return ""
         case prefixes:
@@ -287,7 +287,7 @@ class _Comparison(Record, frozen=True):
             yield planned.URL_CHANGED
         for change in changes:
             yield Reason("flag-changed", f"{change.field} differs")
-        if self.history.is_unconfirmed(live):
+        if live.id in self.history.found:
             yield planned.UNCONFIRMED
         elif state == "changed":
             yield planned.SECRET_CHANGED
@@ -311,9 +311,9 @@ class _Comparison(Record, frozen=True):
         secret: SecretState | None = None,
     ) -> Step:
         """Make a step, with what the state has about the live subscription."""
-        entry = self.history.entries.get(live.id) if live else None
-        name = entry.local_name.partition("/")[0] if entry else None
-        origin = self._origin(entry) if live else None
+        record = self.history.record(live.id) if live else None
+        name = record.local_name.partition("/")[0] if record else None
+        origin = self._origin(record) if live else None
         evidence: planned.Evidence | None = None
         if action == "keep" and secret == "same":
             evidence = "adopted" if origin == "adopted" else "response"
@@ -326,18 +326,20 @@ class _Comparison(Record, frozen=True):
             secret,
             evidence,
             origin,
-            rfc3339(entry.at) if entry else None,
+            rfc3339(record.at) if record else None,
             declared.address if declared else None,
             declared.name if declared else name,
         )
 
-    def _origin(self, entry: StateEntry | None) -> planned.Origin:
-        """Return how the state has a live subscription. `entry`: its entry, if it has one."""
-        if entry is None:
-            return "foreign" if self.history.is_kept else "unknown"
-        if entry.is_adopted:
-            return "adopted"
-        return "made" if entry.is_confirmed else "found"
+    def _origin(self, record: StateEntry | Attempt | None) -> planned.Origin:
+        """Return how the state has a live subscription. `record`: its record, if it has one."""
+        match record:
+            case None:
+                return "foreign" if self.history.has_state else "unknown"
+            case StateEntry():
+                return "adopted" if record.is_adopted else "made"
+            case Attempt():
+                return "found"
 
     def _is_requested(self, declared: DeclaredSubscription) -> bool:
         return matches_any(declared.address, self.options.replace)
@@ -345,11 +347,11 @@ class _Comparison(Record, frozen=True):
     def _unknown_reasons(
         self, declared: DeclaredSubscription, live: LiveSubscription
     ) -> tuple[Reason, ...]:
-        """Return why a live subscription's secret is unknown, if it has no state entry.
+        """Return why a live subscription's secret is unknown, if the state does not have it.
 
-        Returns () if it has one, or if the run has no state.
+        Returns () if it does, or if the run has no state.
         """
-        if live.id in self.history.entries or not self.history.is_kept:
+        if self.history.record(live.id) or not self.history.has_state:
             return ()
         is_lost = local_name(declared) in self.lost_names
         return (planned.REPLACED_OUTSIDE if is_lost else planned.SECRET_UNKNOWN,)
@@ -359,31 +361,25 @@ class _Comparison(Record, frozen=True):
     ) -> Iterator[Step]:
         """Decide the steps of the live duplicates, which are all of `found` but the first.
 
-        A duplicate is removed if it is owned, an earlier run replaced it, or `--replace` names the
+        A duplicate is removed if it is owned, if the state has it, or if `--replace` names the
         address. The others are left.
         """
-        if len(found) < 2:
-            return
-        replaced = set()
-        for one in found:
-            entry = self.history.entries.get(one.id)
-            if entry and self.history.is_proof:
-                replaced.add(entry.replaces)
         is_requested = self._is_requested(declared)
         for live in found[1:]:
-            is_ours = live.id in replaced or is_owned(self.tenancy, live, self.history)
+            is_recorded = self.history.is_trusted and self.history.record(live.id) is not None
+            is_ours = is_recorded or is_owned(self.tenancy, live, self.history)
             action: planned.Action = "unsubscribe" if is_requested or is_ours else "leave"
             yield self.step(action, declared, live, [planned.DUPLICATE])
 
     def step_without_declaration(self, live: LiveSubscription) -> Step:
         """Decide the step of a live subscription that is paired with no declared one."""
-        entry = self.history.entries.get(live.id)
+        record = self.history.record(live.id)
         if self.options.targets:
-            former = f"{self.tenancy.name}/{entry.local_name}" if entry else ""
+            former = f"{self.tenancy.name}/{record.local_name}" if record else ""
             if not matches_any(former, self.options.targets):
                 return self.step("leave", None, live, [planned.NOT_TARGETED])
         why = _why_left(self.tenancy, live, self.history)
         if why:
             return self.step("leave", None, live, [Reason("undeclared", why)])
-        reason = planned.NO_LONGER_DECLARED if entry else planned.NOT_DECLARED
+        reason = planned.NO_LONGER_DECLARED if record else planned.NOT_DECLARED
         return self.step("unsubscribe", None, live, [reason])

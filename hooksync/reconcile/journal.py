@@ -1,38 +1,109 @@
-"""What a run writes into the state: its intents before the first change, its results at the end.
+"""What a run writes into the state: its attempts before the first change, its results at the end.
 
-A run that is killed in between leaves its intents behind. By these intents, the next run recognizes
-what the killed run made. This module uses the state through `state.store`, on disk or remotely.
+A run that is killed in between leaves its attempts behind. By them, the next run recognizes what
+the killed run made. This module uses the state through `state.store`, on disk or remotely.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from hooksync.core.model import LiveSubscriptions, SecretRef, Tenancy, TenancyKey
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscriptions,
+    SecretRef,
+    Tenancy,
+    TenancyKey,
+)
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.plan import REQUESTED, Outcome, Step, TenancyPlan
+from hooksync.reconcile.plan import REQUESTED, Step, TenancyPlan
 from hooksync.reconcile.planner import Planner
+from hooksync.state.attempts import Proof, settled, without_needless
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import Salt, declared_digest
-from hooksync.state.history import FetchedTenancy, local_name, recovered
-from hooksync.state.model import (
-    NO_STATE,
-    Intent,
-    State,
-    StateEntry,
-    TenancyRecords,
-    Unsettled,
-)
+from hooksync.state.history import FetchedTenancy, declared_addresses
+from hooksync.state.model import NO_STATE, Attempt, State, StateEntry, TenancyRecords
 from hooksync.state.store import update
+
+AnyRecord = TypeVar("AnyRecord", StateEntry, Attempt)
+
+
+class Ledger:
+    """The records of one tenancy while a run changes it: responses and lists settle attempts."""
+
+    def __init__(
+        self,
+        records: TenancyRecords,
+        url_salt: str,
+        run: int,
+        prove: Callable[[SecretRef], Proof],
+    ) -> None:
+        """Make the ledger of a run. `prove`: returns the key of a declared secret, and its salt."""
+        self.records = records
+        self._url_salt = url_salt
+        self._run = run
+        self._prove = prove
+        self._proofs: dict[str, Proof] = {}
+        # the identities of other attempts without an id, whose subscriptions may still appear
+        self._doubtful = set()
+        for attempt in records.attempts:
+            if attempt.run != run and not attempt.id:
+                self._doubtful.add(attempt.declared)
+
+    def accept(self, declared: DeclaredSubscription, identifier: str | None) -> bool:
+        """Record a success response. Returns whether its id can be that of a new subscription."""
+        attempt = self.attempt(declared)
+        proof = self._prove(declared.secret)
+        known = {record.id for record in (*self.records.entries, *self.records.attempts)}
+        if attempt and identifier and identifier not in known.union(attempt.seen):
+            self._put(attempt, replace(attempt, id=identifier).made_with(*proof))
+            return True
+        if attempt and attempt.declared not in self._doubtful:
+            self._proofs[attempt.declared] = proof
+        return False
+
+    def close(self, declared: DeclaredSubscription) -> None:
+        """Close an attempt that has made nothing."""
+        attempt = self.attempt(declared)
+        if attempt and not attempt.id:
+            self._put(attempt)
+
+    def learn(self, listed: LiveSubscriptions) -> None:
+        """Settle the attempts by a list."""
+        self.records = settled(self.records, listed, self._url_salt, self._run, self._proofs)
+
+    def attempt(self, declared: DeclaredSubscription) -> Attempt | None:
+        """Return the open attempt of this run; None if it is an entry by now, or closed."""
+        return self._of_this_run(self.records.attempts, declared)
+
+    def entry(self, declared: DeclaredSubscription) -> StateEntry | None:
+        """Return the entry that this run has made."""
+        return self._of_this_run(self.records.entries, declared)
+
+    def _of_this_run(
+        self, records: Iterable[AnyRecord], declared: DeclaredSubscription
+    ) -> AnyRecord | None:
+        digest = declared_digest(self._url_salt, declared.key)
+        for record in records:
+            if record.run == self._run and record.declared == digest:
+                return record
+        return None
+
+    def _put(self, attempt: Attempt, *instead: Attempt) -> None:
+        others = [each for each in self.records.attempts if each != attempt]
+        self.records = replace(self.records, attempts=(*others, *instead))
 
 
 class AppliedTenancy(Record, frozen=True):
-    """A plan with its outcomes, and the list at the end of the apply."""
+    """A plan with its outcomes, and what the apply has found out."""
 
     plan: TenancyPlan
-    listed: LiveSubscriptions | None = None  # None: no list could be read
+    records: TenancyRecords  # what the state is to contain
+    listed: LiveSubscriptions | None = None  # the last list; None: no list could be read
+    removed: frozenset[str] = frozenset()  # ids that responses report as removed
 
 
 class Journal:
@@ -49,12 +120,13 @@ class Journal:
         self._store = store
         self._planner = planner
         self._tenancies = tenancies
+        self._state = planner.state or NO_STATE
         self._salts: dict[SecretRef, Salt] = {}
-        self._run = 0  # the number of this run; 0: it has written no intents
+        self._run = 0  # the number of this run; 0: it has written no attempts
         self._started_at = int(planner.clock.now())
 
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
-        """Write an intent for each subscription that is about to be made.
+        """Write an attempt for each subscription that is about to be made.
 
         Raises StateError if the state cannot be written: nothing may be made then.
         """
@@ -71,14 +143,17 @@ class Journal:
             self._run = state.next_run
             begun = {}
             for plan in plans:
-                key = plan.key
-                state = recovered(state, key, plan.live)
-                records = state.of(key)
-                intents = (*records.intents, *self._intents(plan, state))
-                begun[key] = replace(records, intents=intents)
+                records = settled(state.of(plan.key), plan.live, state.url_salt)
+                attempts = [*_not_replaced(plan, records, state), *self._attempts(plan, state)]
+                begun[plan.key] = replace(records, attempts=tuple(attempts))
             return state.with_records(begun)
 
-        update(self._store, change)
+        self._state = update(self._store, change)
+
+    def ledger(self, plan: TenancyPlan) -> Ledger:
+        """Return the records of a tenancy, to be changed by its apply."""
+        records = settled(self._state.of(plan.key), plan.live, self._state.url_salt)
+        return Ledger(records, self._state.url_salt, self._run, self._proof)
 
     def settle(self, applied: Sequence[AppliedTenancy]) -> list[TenancyPlan]:
         """Write what was made and what was removed.
@@ -103,11 +178,7 @@ class Journal:
         """Write what was made and removed, and return the new state. Raises StateError."""
 
         def change(state: State) -> State:
-            ended = {}
-            for one in applied:
-                key = one.plan.key
-                state = recovered(state, key, one.plan.live, self._run)
-                ended[key] = self._records_after(one, state.of(key), state)
+            ended = {one.plan.key: self._records_after(one, state) for one in applied}
             return state.with_records(ended, self._salts.values())
 
         return update(self._store, change)
@@ -123,134 +194,68 @@ class Journal:
         secrets = self._planner.secrets
         self._planner.ring.derive((secrets.find(ref), self._salts[ref]) for ref in new)
 
-    def _intents(self, plan: TenancyPlan, state: State) -> Iterator[Intent]:
+    def _proof(self, ref: SecretRef) -> Proof:
+        """Return the key of a secret, and its salt. `_prepare` has derived it."""
+        salt = self._salts[ref]
+        return self._planner.ring.key(self._planner.secrets.find(ref), salt), salt
+
+    def _adopted(self, plan: TenancyPlan, state: State) -> Iterator[StateEntry]:
+        """Yield the entries of live subscriptions whose secrets a person vouches for."""
+        for step in plan.steps:
+            if step.action == "adopt" and step.outcome and step.outcome.result == "done":
+                attempt = replace(self._attempt(step, plan.key, state), id=step.id)
+                entry = attempt.made_with(*self._proof(step.new.secret)).entry()
+                yield replace(entry, is_adopted=True)
+
+    def _attempts(self, plan: TenancyPlan, state: State) -> Iterator[Attempt]:
         ids = defaultdict[object, list[str]](list)
         for live in plan.live:
             ids[live.key].append(live.id)
         for step in plan.creations:
-            seen = tuple(ids[step.new.key])
-            yield replace(self._intent(step, plan.key, state), seen=seen)
+            yield replace(self._attempt(step, plan.key, state), seen=tuple(ids[step.new.key]))
 
-    def _intent(self, step: Step, key: TenancyKey, state: State) -> Intent:
-        """Return the intent to make what a step declares, without the ids that were seen before."""
+    def _attempt(self, step: Step, key: TenancyKey, state: State) -> Attempt:
+        """Return the attempt to make what a step declares, still without `seen`."""
         declared = step.new
-        return Intent(
+        return Attempt(
             key.server,
             key.tenant,
             declared.address,
-            self._run or state.next_run,
+            self._run,
             self._started_at,
             declared_digest(state.url_salt, declared.key),
             declared.include_identifiers,
-            replaces=step.id if step.removes else "",
         )
 
-    def _records_after(
-        self, applied: AppliedTenancy, records: TenancyRecords, state: State
-    ) -> TenancyRecords:
+    def _records_after(self, applied: AppliedTenancy, state: State) -> TenancyRecords:
         """Return what the state contains about a tenancy after this run."""
-        plan = applied.plan
-        entries = {entry.id: entry for entry in records.entries}
-        open_addresses = set()
-        for step in plan.steps:
-            outcome = step.outcome
-            if outcome is None:
-                continue
-            identifier = outcome.new_id
-            if step.action == "adopt" and outcome.result == "done":
-                identifier = step.id
-            if identifier:
-                entries[identifier] = self._entry(step, outcome, plan.key, state)
-            if outcome.may_be_made and step.creates:
-                open_addresses.add(step.address)
-        kept: Iterable[StateEntry] = entries.values()
+        records = applied.records
+        tenancy = self._tenancies[applied.plan.name]
+        addresses = declared_addresses(tenancy, state.url_salt)
+        adopted = [*self._adopted(applied.plan, state)]
+        records = replace(records, entries=(*records.entries, *adopted))
         if applied.listed is not None:
-            tenancy = self._tenancies[plan.name]
-            kept = _as_listed(kept, plan, tenancy, {live.id for live in applied.listed})
-        intents = []
-        for intent in records.intents:
-            if intent.run != self._run or intent.address in open_addresses:
-                intents.append(intent)
+            shown = {live.id for live in applied.listed}
+            removed = applied.removed - shown
+            entries = [entry for entry in records.entries if entry.id not in removed]
+            records = replace(records, entries=tuple(entries))
+            records = without_needless(records, shown, addresses, self._planner.clock.now())
+
+        def named(record: AnyRecord) -> AnyRecord:
+            former = f"{tenancy.name}/{record.local_name}"
+            return replace(record, address=addresses.get(record.declared, former))
+
         return TenancyRecords(
-            tuple(kept),
-            tuple(intents),
-            tuple(_unsettled(plan, records.unsettled)),
+            tuple(map(named, records.entries)), tuple(map(named, records.attempts))
         )
 
-    def _entry(self, step: Step, outcome: Outcome, key: TenancyKey, state: State) -> StateEntry:
-        made = self._intent(step, key, state).entry(outcome.new_id or step.id)
-        is_adopted = step.action == "adopt"
-        made = replace(made, is_listed=outcome.is_listed, is_adopted=is_adopted)
-        if not outcome.is_confirmed:
-            return made
-        salt = self._salts[step.new.secret]
-        secret = self._planner.secrets.find(step.new.secret)
-        return made.made_with(self._planner.ring.key(secret, salt), salt)
 
-
-def _as_listed(
-    entries: Iterable[StateEntry], plan: TenancyPlan, tenancy: Tenancy, ids: Collection[str]
-) -> Iterator[StateEntry]:
-    """Bring entries in line with the last list of a run. `ids`: what it shows.
-
-    An entry that is not live any more is left out, unless it is declared and no other entry has its
-    name. Then somebody removed the subscription outside hooksync. The entry stays, so that the next
-    plan says so.
-    """
-    removed = _removed(plan)
-    addresses = _declared_addresses(plan)
-    missing = {local_name(one) for one in (*tenancy.subscriptions, *tenancy.not_selected)}
-    shown_before = {live.id for live in plan.live if live.is_listed}
-    lost = []
-    for entry in entries:
-        is_there = entry.id in ids
-        if entry.id in removed:
-            continue
-        if not is_there and (entry.is_listed or entry.id in shown_before):
-            lost.append(replace(entry, is_listed=True))
-            continue
-        missing.discard(entry.local_name)
-        yield replace(
-            entry,
-            address=addresses.get(entry.id, f"{tenancy.name}/{entry.local_name}"),
-            is_listed=is_there,
-            replaces=entry.replaces if entry.replaces in ids else "",
-        )
-    for entry in lost:
-        if entry.local_name in missing:
-            yield entry
-
-
-def _removed(plan: TenancyPlan) -> set[str]:
-    """Return the ids that were removed, as both a response and the last list say."""
-    removed = set()
-    for step in plan.steps:
-        if step.removes and step.outcome and step.outcome.is_removed:
-            removed.add(step.id)
-    return removed
-
-
-def _declared_addresses(plan: TenancyPlan) -> dict[str, str]:
-    """Return the declared address of each live id that the plan keeps or replaces."""
-    addresses = {}
-    for step in plan.steps:
-        if step.action in ("keep", "resubscribe", "adopt"):
-            addresses[step.id] = step.new.address
-    return addresses
-
-
-def _unsettled(plan: TenancyPlan, before: Iterable[Unsettled]) -> Iterator[Unsettled]:
-    """Count for each address how many applies in succession left it unsettled."""
-    counts = {each.local_name: each.applies for each in before}
-    for step in plan.steps:
-        if step.outcome is None or step.action in ("unsubscribe", "leave"):
-            continue
-        name = local_name(step.new)
+def _not_replaced(plan: TenancyPlan, records: TenancyRecords, state: State) -> Iterator[Attempt]:
+    """Leave out the attempts without an id of what --replace names: a list showed none of them."""
+    named = set()
+    for step in plan.creations:
         if REQUESTED in step.reasons:
-            counts.pop(name, None)  # --replace starts the count again
-        if step.outcome.result == "unsettled":
-            counts[name] = counts.get(name, 0) + 1
-        elif step.outcome.result != "not-attempted":
-            counts.pop(name, None)
-    for name, number in counts.items():
-        yield Unsettled(plan.key.server, plan.key.tenant, f"{plan.name}/{name}", number)
+            named.add(declared_digest(state.url_salt, step.new.key))
+    for attempt in records.attempts:
+        if attempt.id or attempt.declared not in named:
+            yield attempt

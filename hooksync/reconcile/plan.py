@@ -7,7 +7,7 @@ what msgspec writes for them. So they contain nothing that may not be shown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from hooksync import __version__
@@ -62,7 +62,6 @@ DocumentFormat = Literal["hooksync.plan/1", "hooksync.report/1", "hooksync.list/
 
 NEXT_RUN = "run apply again: it starts from what is live then"
 UNLISTED = "the service returned its id, but no list has shown it yet"
-_UNLISTED_FIX = "run apply again later"
 
 
 class Reason(Record, frozen=True):
@@ -76,7 +75,7 @@ NEW = Reason("new", "new")
 URL_CHANGED = Reason("url-changed", "url changed")
 SECRET_CHANGED = Reason("secret-changed", "secret changed")
 SECRET_UNKNOWN = Reason("secret-unknown", "secret unknown")
-UNCONFIRMED = Reason("unconfirmed", "it is in the list, but no response confirmed it")
+UNCONFIRMED = Reason("unconfirmed", "it is in the list, but no response proves its secret")
 REPLACED_OUTSIDE = Reason("replaced-outside", "replaced outside this state, secret unknown")
 REMOVED_OUTSIDE = Reason("removed-outside", "removed outside this state")
 REQUESTED = Reason("requested", "requested by --replace")
@@ -103,10 +102,6 @@ class Outcome(Record, frozen=True):
     detail: str = ""  # why it is not done
     fix: str = ""
     new_id: str | None = None
-    is_confirmed: bool = True  # False: only a list has shown the new subscription
-    is_listed: bool = True  # False: no list has shown the new subscription
-    is_removed: bool = False  # the old one is removed, and the last list, if any, lacks it
-    may_be_made: bool = False  # the new one may exist under an id that is not known
 
 
 _NEEDS_DECLARED = ("subscribe", "resubscribe", "adopt", "keep")
@@ -195,11 +190,6 @@ class Step(Record, frozen=True):
         return self.action == "keep" and self.secret in ("unknown", *NO_VALUE)
 
     @property
-    def is_unlisted(self) -> bool:
-        """Whether a kept subscription counts as live although no list has shown it."""
-        return self.action == "keep" and not self.old.is_listed
-
-    @property
     def reason(self) -> str:
         """The reasons in words."""
         return ", ".join(reason.text for reason in self.reasons)
@@ -244,11 +234,6 @@ class _Counted:
         return [step for step in self.steps if step.is_drift and not step.is_change]
 
     @property
-    def unlisted(self) -> list[Step]:
-        """The kept subscriptions that no list has shown."""
-        return [step for step in self.steps if step.is_unlisted]
-
-    @property
     def secret_unknown(self) -> int:
         """The number of subscriptions that are kept with an unknown secret."""
         return sum(step.has_unknown_secret for step in self.steps)
@@ -256,9 +241,7 @@ class _Counted:
     @property
     def has_drift(self) -> bool:
         """Whether live differs from declared, or something could not be compared."""
-        return any(
-            step.is_drift or step.has_unknown_secret or step.is_unlisted for step in self.steps
-        )
+        return any(step.is_drift or step.has_unknown_secret for step in self.steps)
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action."""
@@ -300,6 +283,8 @@ class TenancyPlan(Record, _Counted, frozen=True):
     # about a file that may belong to a different tenancy, and receivers that are not ready
     warnings: tuple[Problem, ...] = ()
     errors: tuple[Problem, ...] = ()  # why there is no plan, or why apply did not begin
+    # the addresses under which earlier runs may have made what no list shows
+    open_attempts: tuple[str, ...] = ()
     # steps that the verification found: still needed, or about what others made meanwhile
     differences: tuple[Step, ...] = ()
     # why there was no verification; empty if there was one, or nothing to verify
@@ -330,9 +315,23 @@ class TenancyPlan(Record, _Counted, frozen=True):
         return [step for step in self.steps if step.creates]
 
     @property
+    def has_drift(self) -> bool:
+        """Whether live differs from declared, or something is not known."""
+        return bool(self.open_attempts) or super().has_drift
+
+    @property
     def is_ready(self) -> bool:
         """Whether there is something to do, and nothing against it."""
         return self.has_changes and not (self.refusals or self.errors)
+
+    def awaits(self, step: Step) -> bool:
+        """Whether a step would make what an open attempt may have made."""
+        return step.creates and step.address in self.open_attempts
+
+    @property
+    def awaits_attempt(self) -> bool:
+        """Whether any step would."""
+        return any(self.awaits(step) for step in self.steps)
 
     @property
     def is_settled(self) -> bool:
@@ -350,13 +349,6 @@ class TenancyPlan(Record, _Counted, frozen=True):
         return self.results().keys() <= {"done", "unchanged"} and not (
             self.differences or self.not_verified
         )
-
-
-def idle_outcome(step: Step, listed: Container[str]) -> Outcome:
-    """Return the outcome of a step that needs no call. `listed`: the ids in the last list."""
-    if step.is_unlisted and step.id not in listed:
-        return Outcome("unsettled", UNLISTED, _UNLISTED_FIX)
-    return Outcome("unchanged")
 
 
 def not_begun(plan: TenancyPlan) -> TenancyPlan:
@@ -420,9 +412,14 @@ class Plan(Record, _Counted, frozen=True):
         return self.format == "hooksync.report/1"
 
     @property
+    def open_attempts(self) -> list[str]:
+        """The addresses under which earlier runs may have made what no list shows."""
+        return [address for tenancy in self.tenancies for address in tenancy.open_attempts]
+
+    @property
     def has_drift(self) -> bool:
         """Whether live or the state differs from declared, or something could not be compared."""
-        return bool(self.undeclared) or super().has_drift
+        return bool(self.undeclared) or any(tenancy.has_drift for tenancy in self.tenancies)
 
     @property
     def has_changed(self) -> bool:

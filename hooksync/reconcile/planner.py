@@ -14,27 +14,22 @@ from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import Problem, StateError
 from hooksync.core.model import (
-    LiveSubscription,
     LiveSubscriptions,
     Secret,
     SecretRef,
     SecretState,
     Tenancy,
-    TenancyKey,
 )
 from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.diff import DiffOptions, is_owned, make_plan, pair
 from hooksync.reconcile.plan import Step, TenancyPlan
 from hooksync.reconcile.refusals import misplaced, needless_ids, reasons_against, wrong_ids
-from hooksync.state.fingerprints import KeyRing, Salt, Wanted
+from hooksync.state.fingerprints import KeyRing, Salt, SecretWithSalt
 from hooksync.state.history import (
     FetchedTenancy,
     History,
     history_of,
-    is_behind,
-    recovered,
-    with_unlisted,
 )
 from hooksync.state.model import NO_STATE, State, StateEntry
 
@@ -56,7 +51,7 @@ class Planner(Record, frozen=True):
     ring: KeyRing
     place: str | None = ""  # where the state is, for messages; None: the run has no state
     clock: Clock = SYSTEM_CLOCK
-    is_proof: bool = True  # False: anybody could have written the state
+    is_trusted: bool = True  # False: anybody could have written the state
     flags: RunFlags = NO_FLAGS  # of the run, for printed commands
 
     @property
@@ -64,16 +59,9 @@ class Planner(Record, frozen=True):
         """Whether the run has a place for the state, but no state exists there."""
         return self.place is not None and self.state is None
 
-    def is_behind(self, key: TenancyKey, listed: Sequence[LiveSubscription]) -> bool:
-        """Whether this list lacks something that an earlier run has made."""
-        known = self.state or NO_STATE
-        return is_behind(known.of(key), listed, known.url_salt)
-
     def plan(self, read: Sequence[FetchedTenancy]) -> list[TenancyPlan]:
         """Plan every tenancy that could be read."""
         state = self.state or NO_STATE
-        for one in read:
-            state = recovered(state, one.tenancy.key, one.live)
         refs = {declared.secret for one in read for declared in one.tenancy.subscriptions}
         secrets, problems = self.secrets.look_up(refs)
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
@@ -91,13 +79,18 @@ class Planner(Record, frozen=True):
     ) -> TenancyPlan:
         """Plan a tenancy, and list why the plan may not be carried out."""
         plan = make_plan(tenancy, live, self.options, history)
-        owned = sum(one.is_listed and is_owned(tenancy, one, history) for one in live)
+        owned = sum(is_owned(tenancy, one, history) for one in live)
         refusals = reasons_against(
-            plan, tenancy, owned, history.refused, self.flags, is_missing=self.is_missing
+            plan, tenancy, owned, history.blocked, self.flags, is_missing=self.is_missing
         )
         warnings = (*misplaced(plan, tenancy, history), *needless_ids(tenancy, live, history))
-        errors = tuple(wrong_ids(tenancy, live))
-        return replace(plan, refusals=refusals, warnings=warnings, errors=errors)
+        return replace(
+            plan,
+            refusals=refusals,
+            warnings=warnings,
+            errors=tuple(wrong_ids(tenancy, live)),
+            open_attempts=history.open_addresses,
+        )
 
     def differences(
         self, before: Iterable[TenancyPlan], read: Sequence[FetchedTenancy], state: State
@@ -114,20 +107,25 @@ class Planner(Record, frozen=True):
         found = {}
         for after in planner.plan(read):
             ids = known[after.name]
-            found[after.name] = tuple(step for step in after.steps if _is_news(step, ids))
+            steps = [step for step in after.steps if _is_news(step, ids)]
+            found[after.name] = tuple(step for step in steps if not after.awaits(step))
         return found
 
     def _plan_input(
         self, one: FetchedTenancy, state: State, no_value: Mapping[SecretRef, SecretState]
     ) -> _PlanInput:
-        """Add to a tenancy what no list has shown yet, and what the state contains about it."""
-        live = with_unlisted(state, one.tenancy, one.live)
-        history = history_of(state, one.tenancy)
-        is_kept = self.place is not None
-        history = replace(history, no_value=no_value, is_proof=self.is_proof, is_kept=is_kept)
-        return one.tenancy, live, history
+        """Add to a tenancy what the state contains about it."""
+        history = replace(
+            history_of(state, one.tenancy, one.live),
+            no_value=no_value,
+            is_trusted=self.is_trusted,
+            has_state=self.place is not None,
+        )
+        return one.tenancy, one.live, history
 
-    def _secret_states(self, wanted: Mapping[StateEntry, Wanted]) -> dict[StateEntry, SecretState]:
+    def _secret_states(
+        self, wanted: Mapping[StateEntry, SecretWithSalt]
+    ) -> dict[StateEntry, SecretState]:
         """Compare the declared secrets with those that live subscriptions were made with."""
         self.ring.derive(wanted.values())
         states: dict[StateEntry, SecretState] = {}
@@ -153,18 +151,15 @@ class Planner(Record, frozen=True):
 
 def _wanted(
     complete: Iterable[_PlanInput], secrets: Mapping[SecretRef, Secret], salts: Mapping[str, Salt]
-) -> dict[StateEntry, Wanted]:
-    """Map each entry whose secret can be compared to the declared secret and the salt.
-
-    Unconfirmed entries are left out, so their secrets stay unknown.
-    """
+) -> dict[StateEntry, SecretWithSalt]:
+    """Map each entry whose secret can be compared to the declared secret and the salt."""
     wanted = {}
     for tenancy, live, history in complete:
         pairs = pair(tenancy, live, history) if history.entries else []
         for declared, found in pairs[: len(tenancy.subscriptions)]:
             entry = history.entries.get(found[0].id) if found else None
             secret = secrets.get(declared.secret)
-            if entry and entry.is_confirmed and secret:
+            if entry and secret:
                 wanted[entry] = secret, salts[entry.salt]
     return wanted
 

@@ -82,8 +82,8 @@ def needless_ids(
     """
     shown = {subscription.id for subscription in live}
     for declared in _one_of_each_name(tenancy):
-        for identifier in declared.adopt if history.is_kept else ():
-            why = "the state has it" if identifier in history.entries else ""
+        for identifier in declared.adopt if history.has_state else ():
+            why = "the state has it" if history.record(identifier) else ""
             if identifier not in shown:
                 why = "it is not live"
             if why:
@@ -108,8 +108,8 @@ def reasons_against(
 ) -> tuple[Problem, ...]:
     """List why a plan may not be carried out.
 
-    `owned`: the number of live subscriptions that hooksync owns. `blocked`: the addresses that too
-    many applies left unsettled. `is_missing`: whether no state exists at its place.
+    `owned`: the number of live subscriptions that hooksync owns. `blocked`: the addresses under
+    which too many attempts are open. `is_missing`: whether no state exists at its place.
     """
     return (
         *_limit_reasons(plan, tenancy, owned),
@@ -180,26 +180,26 @@ def _unproven_reasons(
     *,
     is_missing: bool,
 ) -> list[Problem]:
-    """List unknown secrets, and what two applies left unsettled.
+    """List unknown secrets, and the addresses with two open attempts.
 
     One command replaces all of them: hooksync would refuse a part of them because of the others.
     """
     outside, unknown = _unknown_secrets(plan)
-    unsettled = _unsettled_twice(plan, blocked)
-    again = flags.applying(_globs(tenancy, [*outside, *unknown, *unsettled]))
+    tried = _tried_twice(plan, blocked)
+    again = flags.applying(_globs(tenancy, [*outside, *unknown, *tried]))
     found = []
     if outside:
         fix = f"`{again}` replaces it, with the declared secret"
         by_whom = "somebody else made it, or hooksync with a different state"
         found.append((f"{shortened(outside)}: {REPLACED_OUTSIDE.text} ({by_whom})", fix))
     if unknown:
-        others = _globs(tenancy, [*outside, *unsettled])
+        others = _globs(tenancy, [*outside, *tried])
         adopting = flags.applying(others, _globs(tenancy, unknown))
         fix = unknown_fix(adopting, again, is_missing=is_missing)
         found.append((f"{tenancy.name}: {SECRET_UNKNOWN.text}: {shortened(unknown)}", fix))
-    if unsettled:
+    if tried:
         fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
-        what = f"{shortened(unsettled)}: two applies left it unsettled, so it is not created again"
+        what = f"{shortened(tried)}: two attempts are open, so it is not created again"
         found.append((what, fix))
     return [Problem(what, fix, tenancy.location) for what, fix in found]
 
@@ -215,8 +215,8 @@ def _unknown_secrets(plan: TenancyPlan) -> tuple[list[str], list[str]]:
     return outside, unknown
 
 
-def _unsettled_twice(plan: TenancyPlan, blocked: Container[str]) -> list[str]:
-    """List the addresses that the plan would create again, although two applies left them open."""
+def _tried_twice(plan: TenancyPlan, blocked: Container[str]) -> list[str]:
+    """List the addresses that the plan would create again, although two attempts are open."""
     addresses = []
     for step in plan.creations:
         address = step.new.address
@@ -245,7 +245,7 @@ def _globs(tenancy: Tenancy, addresses: Sequence[str]) -> Sequence[str]:
 
 
 def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
-    """Warn of unknown secrets, of duplicates that are left, and of what no list has shown."""
+    """Warn of unknown secrets, of duplicates that are left, and of open attempts."""
     unknown = []
     for tenancy in plan.tenancies:
         if tenancy.refusals and plan.state is not None:
@@ -263,10 +263,10 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
         fix = unknown_fix(adopting, replacing, is_missing=plan.state_missing)
         yield Problem(f"secret unknown: {shortened(unknown)}", fix)
     yield from _duplicate_warnings(plan, flags)
-    if plan.unlisted:
-        names = [step.new.address for step in plan.unlisted]
-        what = f"not listed yet, and counted as live: {shortened(names)}"
-        yield Problem(what, "plan again later")
+    tried = plan.open_attempts
+    if tried:
+        what = f"an earlier run may have made what no list shows: {shortened(tried)}"
+        yield Problem(what, "plan again later: a list may still show it")
 
 
 def _duplicate_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:

@@ -53,10 +53,29 @@ class Run(Record, frozen=True):
             fetched = _refuse_shared_ids(fetched)
         read = [item for item in fetched if isinstance(item, FetchedTenancy)]
         planned = {plan.name: plan for plan in self.planner.plan(read)}
+        self._await_attempts(planned)
         plans = []
         for item in fetched:
             plans.append(item if isinstance(item, TenancyPlan) else planned[item.tenancy.name])
         return plans
+
+    def _await_attempts(self, planned: dict[str, TenancyPlan]) -> None:
+        """Read lists again and plan again, while a plan would make what an attempt may have made.
+
+        Ends when no plan would, or after the wait of the run.
+        """
+        awaiting = {name: plan for name, plan in planned.items() if plan.awaits_attempt}
+        for name in awaiting:
+            self.tell_wait(name, "the list lacks what an earlier run may have made")
+        backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
+        while awaiting and backoff.wait():
+            again = [tenancy for tenancy in self.tenancies if tenancy.name in awaiting]
+            results = self.pool.run(
+                [partial(self._read_one, tenancy, lambda: None) for tenancy in again]
+            )
+            read = [item for item in results if isinstance(item, FetchedTenancy)]
+            planned |= {plan.name: plan for plan in self.planner.plan(read)}
+            awaiting = {name: plan for name, plan in planned.items() if plan.awaits_attempt}
 
     def open_journal(self) -> Journal:
         """Return the journal that writes to the state, once the tenancies are planned."""
@@ -65,10 +84,7 @@ class Run(Record, frozen=True):
         return Journal(self.store, self.planner, located)
 
     def _read(self, advance: Advance) -> tuple[Fetched, ...]:
-        """Fetch the live subscriptions of each tenancy.
-
-        A list that is known to lag is read again, until it is complete or `list_wait` is over.
-        """
+        """Fetch the live subscriptions of each tenancy."""
         tasks = [partial(self._read_one, tenancy, advance) for tenancy in self.tenancies]
         results = self.pool.run(tasks)
         interrupted = (Problem("interrupted before it was read", "run it again"),)
@@ -100,15 +116,8 @@ class Run(Record, frozen=True):
             self.context.terminal.message(f"{tenancy}: {why}: {most}")
 
     def _read_one(self, tenancy: Tenancy, advance: Advance) -> Fetched:
-        is_behind = self.planner.is_behind
-        client = self.clients[tenancy.name]
         try:
-            live = client.list_subscriptions()
-            if is_behind(self.located(tenancy).key, live):
-                self.tell_wait(tenancy.name, "the list lacks what an earlier run may have made")
-            backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
-            while is_behind(self.located(tenancy).key, live) and backoff.wait():
-                live = client.list_subscriptions()
+            live = self.clients[tenancy.name].list_subscriptions()
             return FetchedTenancy(self.located(tenancy), live)
         except HooksyncError as error:
             return unread(self.located(tenancy), error.problems)

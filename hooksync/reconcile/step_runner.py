@@ -8,13 +8,14 @@ states (`Call`). The result of the step follows from these states, the responses
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from enum import Enum, auto
 from typing import Protocol
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Rejected
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, LiveSubscriptions, Secret
+from hooksync.core.model import DeclaredSubscription, LiveSubscriptions, Secret
 from hooksync.core.record import replace
+from hooksync.reconcile.journal import Ledger
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Outcome, Result, Step
 
 CONFLICT = 409
@@ -53,8 +54,10 @@ class StepRunner:
         self.new_id: str | None = None  # set if `creation` is DONE
         self.has_conflict = False  # 409: the service says that the subscription exists already
         self.is_invalid = False  # 400 or 422
-        self.is_confirmed = False  # a success response vouches for the new one
-        self.was_listed = False  # a list has shown the new one
+        self.is_success = False  # the response to the creation
+        self.response_id: str | None = None  # in a success response
+        self.is_certain = False  # the new one is an entry: a response proves it, a list shows it
+        self.is_found = False  # a list shows the new one, and no response proves its secret
         self.is_still_listed = False  # the last list shows the old one
         self.detail = ""  # why the step is not done
         self.fix = ""
@@ -65,14 +68,9 @@ class StepRunner:
         return self.step.removes and self.removal is Call.UNTRIED
 
     @property
-    def is_certain(self) -> bool:
-        """Whether a response has confirmed the new subscription, and a list has shown it."""
-        return self.is_confirmed and self.was_listed
-
-    @property
     def is_unlisted(self) -> bool:
         """Whether a response contained the id of the new one, and no list has shown it."""
-        return self.creation is Call.DONE and not self.was_listed
+        return self.creation is Call.DONE and not (self.is_certain or self.is_found)
 
     @property
     def awaits_list(self) -> bool:
@@ -95,21 +93,26 @@ class StepRunner:
             return "done" if halves.count(Call.DONE) == len(halves) else "half-done"
         return "failed" if Call.REFUSED in halves else "not-attempted"
 
-    def create(self, service: Service, secret: Secret, known: frozenset[str]) -> None:
-        """Make the new subscription. `known`: the ids that were live before."""
+    def create(self, service: Service, secret: Secret) -> None:
+        """Make the new subscription."""
         self.creation = Call.UNCLEAR  # until a response says something else
         try:
-            identifier = service.subscribe(self.step.new, secret)
+            self.response_id = service.subscribe(self.step.new, secret)
         except HooksyncError as error:
             self.creation = self._failed(error)
             status = error.status if isinstance(error, Rejected) else 0
             self.has_conflict = status == CONFLICT
             self.is_invalid = status in _INVALID
         else:
-            self.is_confirmed = True
-            if identifier and identifier not in known:
-                self.creation = Call.DONE
-                self.new_id = identifier
+            self.is_success = True
+
+    def record_response(self, ledger: Ledger) -> None:
+        """Record what the response to the creation says."""
+        if self.is_success and ledger.accept(self.step.new, self.response_id):
+            self.creation = Call.DONE
+            self.new_id = self.response_id
+        elif self.creation is not Call.UNCLEAR and not self.has_conflict:
+            ledger.close(self.step.new)
 
     def remove(self, service: Service) -> None:
         """Remove the live subscription."""
@@ -130,25 +133,28 @@ class StepRunner:
         self.detail = why
         self.fix = fix
 
-    def learn(self, listed: Mapping[str, LiveSubscription], new_ids: list[str]) -> None:
-        """Update the results from a list. `listed`: the list, by id.
+    def learn(self, listed: Collection[str], ledger: Ledger) -> None:
+        """Update the results from a list.
 
-        `new_ids`: the ids in it that are new under the declared identity.
+        `listed`: the ids in it; `ledger`: has settled the attempts by it.
         """
-        may_be_made = self.creation is Call.UNCLEAR or self.has_conflict
-        if may_be_made and len(new_ids) == 1:
+        if self.step.creates:
+            self._learn_new(ledger)
+        if self.step.removes:
+            self.is_still_listed = self.step.id in listed
+            if self.removal is not Call.UNTRIED and not self.is_still_listed:
+                self.removal = Call.DONE  # whatever the response was
+
+    def _learn_new(self, ledger: Ledger) -> None:
+        """Update what is known of the new subscription."""
+        entry = ledger.entry(self.step.new)
+        attempt = ledger.attempt(self.step.new)
+        self.is_certain = entry is not None
+        self.is_found = bool(attempt and attempt.id and not attempt.fingerprint)
+        record = entry or attempt
+        if record and record.id:
             self.creation = Call.DONE
-            self.new_id = new_ids[0]
-        if self.new_id in listed:
-            self.was_listed = True
-        if not self.step.removes:
-            return
-        old = self.step.old
-        was_shown = old.is_listed or self.is_still_listed
-        self.is_still_listed = old.id in listed
-        # if no list has ever shown the old one, its absence proves nothing
-        if was_shown and self.removal is not Call.UNTRIED and not self.is_still_listed:
-            self.removal = Call.DONE  # whatever the response was
+            self.new_id = record.id
 
     def finished(self) -> Step:
         """Return the step with its outcome."""
@@ -174,10 +180,6 @@ class StepRunner:
             detail,
             fix,
             self.new_id,
-            self.is_confirmed,
-            self.was_listed,
-            is_removed=self.removal is Call.DONE and not self.is_still_listed,
-            may_be_made=self.creation is Call.UNCLEAR,
         )
         return replace(self.step, outcome=outcome)
 
@@ -188,12 +190,12 @@ class StepRunner:
     def _why_unsettled(self) -> str:
         """Return why the result of the step is not known; "" if it is known."""
         if self.creation is Call.UNCLEAR:
-            start = "the response has no new id, and " if self.is_confirmed else ""
+            start = "the response has no new id, and " if self.is_success else ""
             if self.removal is Call.DONE:
                 start = f"the old one is removed, and {start}"
             return f"{start}the list does not show what was made"
-        if self.creation is Call.DONE and not self.is_confirmed:
-            return f"the list shows {self.new_id}, which no response confirmed"
+        if self.is_found:
+            return f"the list shows {self.new_id}, and no response proves its secret"
         if self.is_unlisted:
             return UNLISTED
         if self.removal is Call.UNCLEAR:

@@ -337,12 +337,13 @@ def _plan_summary(plan: Plan) -> str:
 
 
 def _uncertain_parts(plan: Plan) -> list[str]:
-    """Count unknown secrets, subscriptions not listed yet, and duplicates that are left."""
+    """Count unknown secrets, open attempts, and duplicates that are left."""
     doubts = []
     if plan.secret_unknown:
         doubts.append(f"not compared: {pluralised(plan.secret_unknown, 'secret')}")
-    if plan.unlisted:
-        doubts.append(f"not listed yet: {len(plan.unlisted)}")
+    if plan.open_attempts:
+        number = pluralised(len(plan.open_attempts), "attempt")
+        doubts.append(f"not known: {number} of earlier runs")
     if plan.left_duplicates:
         number = pluralised(len(plan.left_duplicates), "duplicate")
         doubts.append(f"not as declared: {number} left alone")

@@ -53,7 +53,7 @@ class Salt(Record, frozen=True):
         return hash(self.id)  # enough, and fast for ten thousand entries
 
 
-Wanted: TypeAlias = tuple[Secret, Salt]
+SecretWithSalt: TypeAlias = tuple[Secret, Salt]
 
 
 def fingerprint(key: Key, tenancy: TenancyKey, identifier: str) -> str:
@@ -69,7 +69,7 @@ def declared_digest(url_salt: str, key: SubscriptionKey) -> str:
     return _digest(bytes.fromhex(url_salt), _DECLARED, key.url, key.trigger.wire)
 
 
-def derive_key(wanted: Wanted) -> Key:
+def derive_key(wanted: SecretWithSalt) -> Key:
     """Derive the key of one secret under one salt; takes about 0.1 s.
 
     Raises StateError if there is not enough memory.
@@ -99,13 +99,13 @@ def derive_key(wanted: Wanted) -> Key:
 class KeyRing:
     """The keys that a run has derived so far, so that none is derived twice."""
 
-    def __init__(self, width: int, derive: Callable[[Wanted], Key] = derive_key) -> None:
+    def __init__(self, width: int, derive: Callable[[SecretWithSalt], Key] = derive_key) -> None:
         """`width`: most parallel derivations; more than the processors would only cost memory."""
         self._width = min(width, os.cpu_count() or 1)
         self._derive = derive
-        self._keys: dict[Wanted, Key] = {}
+        self._keys: dict[SecretWithSalt, Key] = {}
 
-    def derive(self, wanted: Iterable[Wanted]) -> None:
+    def derive(self, wanted: Iterable[SecretWithSalt]) -> None:
         """Derive the keys that are missing, in parallel."""
         missing = [pair for pair in dict.fromkeys(wanted) if pair not in self._keys]
         from concurrent.futures import ThreadPoolExecutor  # only here: `validate` derives none

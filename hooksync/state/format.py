@@ -19,7 +19,7 @@ from hooksync.core.output import Output
 from hooksync.core.record import Record, convert, field, to_builtins
 from hooksync.core.schema import check_document, quoted
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
-from hooksync.state.model import Intent, State, StateEntry
+from hooksync.state.model import State
 
 STATE_FORMAT = "hooksync.state/1"
 _DOMAIN = b"hooksync.state/1 signature\n"
@@ -121,20 +121,17 @@ def _check_whole(state: State) -> None:
     """
     _check_once("salts", state.salts, "id")
     salts = state.salts_by_id()
-    for each in state.entries:
-        if each.salt and each.salt not in salts:
+    for one in state.records():
+        if (one.salt or one.fingerprint) and one.salt not in salts:
             raise InvalidDocument(
-                f"the salt of {quoted(each.address)} is missing: {quoted(each.salt)}"
+                f"the salt of {quoted(one.address)} is missing: {quoted(one.salt)}"
             )
-    runs: list[StateEntry | Intent] = [*state.entries, *state.intents]
-    for one in runs:
         if one.run > state.serial:
             raise InvalidDocument(
                 f"{quoted(one.address)} is of run {one.run}, and the serial is {state.serial}"
             )
     _check_once("entries", state.entries, "server", "tenant", "id")
-    _check_once("intents", state.intents, "server", "tenant", "address", "run")
-    _check_once("unsettled", state.unsettled, "server", "tenant", "address")
+    _check_once("attempts", state.attempts, "server", "tenant", "declared", "run")
 
 
 def _check_once(kind: str, records: Iterable[Record], *names: str) -> None:

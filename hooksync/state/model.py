@@ -1,4 +1,4 @@
-"""The state: which live subscriptions hooksync made, and fingerprints of their secrets.
+"""The state: what hooksync made, adopted or tried to make, and fingerprints of the secrets.
 
 This module contains records and rules. It is pure: no I/O, no clock, no randomness (callers pass
 random bytes in). Each change returns a new State. The records of a tenancy belong to its server
@@ -13,19 +13,31 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Self
 
 from hooksync.core.model import SecretRef, TenancyKey
 from hooksync.core.record import Record, fields_of, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint
 
 
-class Recorded(Record, frozen=True):
-    """A record about one address of a tenancy."""
+class SubscriptionRecord(Record, frozen=True):
+    """What the state has about a subscription that hooksync made, may have made, or adopted.
+
+    Its URL and trigger, the identity, are in `declared`.
+    """
+
+    HIDDEN: ClassVar[tuple[str, ...]] = ("declared", "fingerprint")
 
     server: str  # as `Server.shown` writes it
     tenant: str  # as the log-in reports it, casefolded; "": it reports none
     address: str
+    run: int  # the number of the run; a higher one is newer
+    at: int  # time of the run, in seconds since 1970
+    declared: str  # `declared_digest` of the declared subscription
+    include_identifiers: bool  # as declared at that time
+    id: str = ""  # of the live subscription; "": not known
+    salt: str = ""  # the id of the salt that the fingerprint was made with
+    fingerprint: str = ""  # of the secret; "": nothing vouches for it
 
     @property
     def key(self) -> TenancyKey:
@@ -37,87 +49,51 @@ class Recorded(Record, frozen=True):
         """The address without the tenancy's name, which may change."""
         return self.address.partition("/")[2]
 
-
-class Made(Recorded, frozen=True):
-    """A record about a subscription that a run is about to make, has made or has adopted."""
-
-    HIDDEN: ClassVar[tuple[str, ...]] = ("declared",)
-
-    run: int  # the number of the run; a higher one is newer
-    at: int  # time of the run, in seconds since 1970
-    declared: str  # `declared_digest` of the declared subscription
-    include_identifiers: bool  # as declared at that time
-
-
-class StateEntry(Made, frozen=True, rename={"is_adopted": "adopted", "is_listed": "listed"}):
-    """A live subscription that hooksync made or adopted."""
-
-    HIDDEN = ("fingerprint", "declared")
-
-    id: str  # of the live subscription
-    is_adopted: bool = False
-    is_listed: bool = True  # whether a list has shown it
-    replaces: str = ""  # the id of the old subscription, until a list lacks it
-    salt: str = ""  # the id of the salt that the fingerprint was made with
-    fingerprint: str = ""  # of the secret; "": unconfirmed, only a list has shown the subscription
-
-    @property
-    def is_confirmed(self) -> bool:
-        """Whether a success response, or an adoption, vouches for its secret."""
-        return bool(self.fingerprint)
-
     def is_made_with(self, key: Key) -> bool:
         """Whether the fingerprint was made with this key.
 
-        `key`: of the secret to compare, derived with this entry's salt.
+        `key`: of the secret to compare, derived with this record's salt.
         """
         return hmac.compare_digest(self.fingerprint, fingerprint(key, self.key, self.id))
 
-    def made_with(self, key: Key, salt: Salt) -> StateEntry:
+    def made_with(self, key: Key, salt: Salt) -> Self:
         """Add the fingerprint of a secret. `key`: of that secret, derived with `salt`."""
         return replace(self, salt=salt.id, fingerprint=fingerprint(key, self.key, self.id))
 
 
-class Intent(Made, frozen=True):
-    """A subscription that a run is about to make.
+class StateEntry(SubscriptionRecord, frozen=True, rename={"is_adopted": "adopted"}):
+    """A live subscription that a list has shown, and that a response or a person vouches for."""
 
-    An intent stays in the state if its run was killed, or does not know the result.
+    is_adopted: bool = False
+
+
+class Attempt(SubscriptionRecord, frozen=True):
+    """A subscription whose creation is not proven, or that no list has shown yet.
+
+    Its id comes from a response, which proves the secret, or from a list, which does not.
     """
 
-    # the ids that were live under its identity before it is made
+    # the ids that were live under its identity before
     seen: tuple[str, ...] = ()
-    replaces: str = ""  # as in an entry
 
-    def entry(self, identifier: str) -> StateEntry:
-        """Return an unconfirmed entry for the subscription that was made."""
-        made = fields_of(Made, self)
-        return StateEntry(id=identifier, replaces=self.replaces, **made)
-
-
-class Unsettled(Recorded, frozen=True):
-    """An address that the last applies left unsettled."""
-
-    applies: int  # how many in succession
-
-
-AnyRecord: TypeAlias = StateEntry | Intent | Unsettled
+    def entry(self) -> StateEntry:
+        """Return the entry of a subscription that a list shows."""
+        return StateEntry(**fields_of(SubscriptionRecord, self))
 
 
 class TenancyRecords(Record, frozen=True):
     """What the state contains about one tenancy."""
 
     entries: tuple[StateEntry, ...] = ()
-    intents: tuple[Intent, ...] = ()
-    unsettled: tuple[Unsettled, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
 
-_KINDS = ("entries", "intents", "unsettled")
+_KINDS = ("entries", "attempts")
 _tenancy = ("server", "tenant")
 _ORDER = {
     "salts": attrgetter("id"),
     "entries": attrgetter(*_tenancy, "address", "id"),
-    "intents": attrgetter(*_tenancy, "address", "run"),
-    "unsettled": attrgetter(*_tenancy, "address"),
+    "attempts": attrgetter(*_tenancy, "address", "run"),
 }
 
 
@@ -130,8 +106,7 @@ class State(Record, frozen=True, dict=True):
     url_salt: str
     salts: tuple[Salt, ...] = ()
     entries: tuple[StateEntry, ...] = ()
-    intents: tuple[Intent, ...] = ()
-    unsettled: tuple[Unsettled, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
     serial: int = 0  # one higher with each write that changes anything
 
     def __post_init__(self) -> None:
@@ -161,12 +136,12 @@ class State(Record, frozen=True, dict=True):
         """Return the addresses of all records."""
         return {each.address for each in self.records()}
 
-    def records(self) -> list[AnyRecord]:
+    def records(self) -> list[SubscriptionRecord]:
         """Return everything but the salts."""
-        return [*self.entries, *self.intents, *self.unsettled]
+        return [*self.entries, *self.attempts]
 
     def salts_by_id(self) -> dict[str, Salt]:
-        """Return the salts by the id under which entries name them."""
+        """Return the salts by the id under which records name them."""
         return {salt.id: salt for salt in self.salts}
 
     def salts_for(
@@ -185,27 +160,29 @@ class State(Record, frozen=True, dict=True):
     def with_records(
         self, changed: Mapping[TenancyKey, TenancyRecords], salts: Iterable[Salt] = ()
     ) -> State:
-        """Replace the records of tenancies, and drop unused salts. `salts`: of new entries."""
+        """Replace the records of tenancies, and drop unused salts. `salts`: of new records."""
         fields: dict[str, Any] = {}
         for name in _KINDS:
             kept = [each for each in getattr(self, name) if each.key not in changed]
             for records in changed.values():
                 kept += getattr(records, name)
             fields[name] = tuple(kept)
-        used = {each.salt for each in fields["entries"] if each.salt}
+        used = {each.salt for name in _KINDS for each in fields[name] if each.salt}
         known = {salt.id: salt for salt in (*salts, *self.salts)}
         return replace(self, salts=tuple(known[name] for name in used), **fields)
 
     def moving(self, old: str, new: str) -> State:
-        """Give the entries of an address a new one, and drop its count of unsettled applies."""
-        moved = []
-        for each in self.entries:
-            moved.append(replace(each, address=new) if each.address == old else each)
-        unsettled = [each for each in self.unsettled if each.address != old]
-        return replace(self, entries=tuple(moved), unsettled=tuple(unsettled))
+        """Give the records of an address a new one."""
+        moved: dict[str, Any] = {}
+        for name in _KINDS:
+            records = []
+            for each in getattr(self, name):
+                records.append(replace(each, address=new) if each.address == old else each)
+            moved[name] = tuple(records)
+        return replace(self, **moved)
 
-    def forgetting(self, forgotten: Collection[AnyRecord]) -> State:
-        """Drop records, and the salts that no entry uses any more."""
+    def forgetting(self, forgotten: Collection[SubscriptionRecord]) -> State:
+        """Drop records, and the salts that no record uses any more."""
         rest: dict[str, Any] = {}
         for name in _KINDS:
             rest[name] = tuple(each for each in getattr(self, name) if each not in forgotten)

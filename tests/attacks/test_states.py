@@ -81,21 +81,12 @@ def test_under_a_policy_a_forged_state_removes_no_subscription_of_others(place: 
 # --- rotations that a forged state tries to hide
 
 
-def forged_intents(document: dict[str, Any]) -> None:
-    """Replace the entries by intents, as if a killed run had made the subscriptions."""
-    fields = [
-        "server",
-        "tenant",
-        "address",
-        "run",
-        "at",
-        "declared",
-        "include_identifiers",
-        "replaces",
-    ]
-    document["intents"] = []
+def forged_attempts(document: dict[str, Any]) -> None:
+    """Replace the entries by attempts, as if a killed run had made the subscriptions."""
+    document["attempts"] = []
     for entry in document["entries"]:
-        document["intents"].append({name: entry[name] for name in fields} | {"seen": []})
+        fields = {name: each for name, each in entry.items() if name != "adopted"}
+        document["attempts"].append(fields | {"id": "", "salt": "", "fingerprint": "", "seen": []})
     document["entries"] = []
 
 
@@ -104,11 +95,13 @@ def swapped(document: dict[str, Any]) -> None:
     one["fingerprint"], two["fingerprint"] = two["fingerprint"], one["fingerprint"]
 
 
-def all_unsettled(document: dict[str, Any]) -> None:
-    fields = ("server", "tenant", "address")
-    document["unsettled"] = []
-    for entry in document["entries"]:
-        document["unsettled"].append({name: entry[name] for name in fields} | {"applies": 9})
+def open_attempts(document: dict[str, Any]) -> None:
+    """Add attempts of many runs."""
+    document["serial"] = 99
+    for run in range(1, 99):
+        for entry in document["entries"]:
+            fields = {name: each for name, each in entry.items() if name != "adopted"}
+            document["attempts"].append(fields | {"id": f"{run}", "run": run, "seen": []})
 
 
 def another_salt(document: dict[str, Any]) -> None:
@@ -118,8 +111,8 @@ def another_salt(document: dict[str, Any]) -> None:
 
 
 def an_id_more(document: dict[str, Any]) -> None:
-    """Add a made-up entry for each entry, as if no list had shown the new one yet."""
-    more = {"run": 9, "listed": False}
+    """Add a made-up entry for each entry."""
+    more = {"run": 9}
     document["entries"] += [
         {**entry, **more, "id": f"f{entry['id']}"} for entry in document["entries"]
     ]
@@ -131,11 +124,9 @@ FORGERIES: dict[str, Change] = {
     "one entry is dropped": lambda it: it["entries"].pop(),
     "fingerprints are zeros": ALL_CHANGED,
     "fingerprints are swapped": swapped,
-    "all are unconfirmed": each_entry(fingerprint="", salt=""),
     "all are adopted": each_entry(adopted=True),
-    "no list has shown them": each_entry(listed=False),
-    "intents in their place": forged_intents,
-    "all are unsettled": all_unsettled,
+    "attempts in their place": forged_attempts,
+    "attempts of many runs": open_attempts,
     "another salt": another_salt,
     "another server": each_entry(server="other.example"),
     "another tenant": each_entry(tenant="other"),
@@ -151,14 +142,14 @@ FORGERIES: dict[str, Change] = {
 def assert_the_rotation_is_reported(place: Place) -> None:
     """Assert that a plan calls no secret the same, and counts each kept subscription as unknown."""
     run = place.run("plan", "--format", "json", "--all")
-    assert run.code in (0, 3), run.err  # refused if two applies were unsettled
+    assert run.code in (0, 3), run.err  # refused if two attempts are open
     steps = [step for step in run.json["tenancies"][0]["steps"] if step["address"]]
     assert {step["name"] for step in steps} == {"catalogue"}
     assert {step["secret"] for step in steps if step["secret"]} <= {"changed", "unknown"}
     kept = [step["address"] for step in steps if step["action"] == "keep"]
     assert run.json["summary"]["secret_unknown"] == len(kept)
-    said = str(run.json["warnings"])
-    assert not kept or "secret unknown: " in said or "not listed yet" in said
+    said = str([run.json["warnings"], run.json["tenancies"][0]["refusals"]])
+    assert not kept or "secret unknown: " in said or "no list shows" in said
 
 
 @pytest.mark.parametrize("how", sampled(FORGERIES, 4))

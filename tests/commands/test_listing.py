@@ -302,7 +302,6 @@ def test_a_saved_plan_is_shown_exactly_as_it_was_printed(
     known = st.dictionaries(
         st.sampled_from([each.id for each in there] or [""]), st.sampled_from(["same", "changed"])
     )
-    there = tuple(replace(each, is_listed=states.draw(st.booleans())) for each in there)
     compared = {entry(identifier=each): state for each, state in states.draw(known).items()}
     history = History({each.id: each for each in compared}, "00", compared)
     plan = make_plan(one, there, DiffOptions(targets=("*",) * is_targeted), history)

@@ -72,7 +72,7 @@ def assert_settled(place: Place) -> None:
     """Assert that no changes are left, and that the state has exactly the live subscriptions."""
     plan = place.run("plan", "--detailed-exitcode")
     assert plan.code == 0, plan.out
-    assert place.state["intents"] == []
+    assert place.state["attempts"] == []
     known = {entry["id"] for entry in place.state["entries"]}
     assert known == {one.id for one in place.box.subscriptions("DEMO")}
 

@@ -114,7 +114,7 @@ class Fleet:
         }
         assert {(entry["tenant"], entry["id"]) for entry in self.state["entries"]} == live
         assert len(self.state["entries"]) == len(live)
-        assert self.state["intents"] == []
+        assert self.state["attempts"] == []
 
 
 def tenancy_lines(name: str) -> str:

@@ -66,16 +66,16 @@ def replaced_and_unknown(place: Place) -> None:
     place.box.seed("DEMO", one.url, "FULL_TEXT_INDEXED", SECRET)
 
 
-def two_unsettled_twice(place: Place) -> None:
+def two_tried_twice(place: Place) -> None:
     for _ in range(2):
         place.box.faults.add("cut@subscribe:*")
         assert place.run("apply", "--yes").code == 4
         place.box.faults.end()
 
 
-def unsettled_twice(place: Place) -> None:
+def tried_twice(place: Place) -> None:
     place.write(HOOKS.replace("[INDEXED, MOVED]", "[MOVED]"))
-    two_unsettled_twice(place)
+    two_tried_twice(place)
 
 
 def over_the_limit(place: Place) -> None:
@@ -139,14 +139,14 @@ REFUSALS = {
         "prod/catalogue/MOVED: replaced outside this state",
         "--replace prod/catalogue/MOVED --replace prod/catalogue/INDEXED",
     ),
-    "unsettled twice": Refusal(
-        unsettled_twice,
-        "prod/catalogue/MOVED: two applies left it unsettled",
+    "tried twice": Refusal(
+        tried_twice,
+        "prod/catalogue/MOVED: two attempts are open",
         "--replace prod/catalogue/MOVED",
     ),
-    "two unsettled twice": Refusal(
-        two_unsettled_twice,
-        "prod/catalogue/INDEXED, prod/catalogue/MOVED: two applies left it unsettled",
+    "two tried twice": Refusal(
+        two_tried_twice,
+        "prod/catalogue/INDEXED, prod/catalogue/MOVED: two attempts are open",
         "--replace prod/catalogue/INDEXED --replace prod/catalogue/MOVED",
     ),
     "limit": Refusal(

@@ -158,7 +158,7 @@ def test_a_targeted_run_after_a_killed_run_settles_only_its_own_target(place: Pl
         "unconfirmed",
     )
     assert place.run("apply", "--yes").code == 0
-    assert state(place)["intents"] == []
+    assert state(place)["attempts"] == []
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 

@@ -14,9 +14,9 @@ from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan, completed
 from hooksync.reconcile.planner import Planner
-from hooksync.state.fingerprints import Key, KeyRing, Wanted, declared_digest
+from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, declared_digest
 from hooksync.state.history import FetchedTenancy
-from hooksync.state.model import AnyRecord, State, StateEntry
+from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord
 from tests.state_makers import AT, PROD, SALT, URL_SALT, state
 
 VALUE = "the-secret-of-the-receiver-0123456789"
@@ -25,7 +25,7 @@ PLAIN = DiffOptions()
 PLACE = "hooks.state.json"
 
 
-def derive(wanted: Wanted) -> Key:
+def derive(wanted: SecretWithSalt) -> Key:
     """Return a key made by one HMAC, which is fast."""
     secret, salt = wanted
     return Key(hmac.digest(salt.salt.encode(), secret.reveal().encode(), "sha256"))
@@ -42,14 +42,15 @@ def made(
     """Return the state entry of a live subscription that hooksync made with the secret `value`."""
     digest = declared_digest(URL_SALT, one.key)
     flag = one.include_identifiers
-    unconfirmed = StateEntry(*PROD, one.address, run, AT, digest, flag, identifier)
-    confirmed = unconfirmed.made_with(derive((Secret(value), SALT)), SALT)
-    return replace(confirmed, **fields)
+    entry = StateEntry(*PROD, one.address, run, AT, digest, flag, identifier)
+    return replace(entry.made_with(derive((Secret(value), SALT)), SALT), **fields)
 
 
-def unconfirmed(identifier: str, one: DeclaredSubscription, **fields: object) -> StateEntry:
-    """Return the state entry of a subscription that a list showed and no response confirmed."""
-    return made(identifier, one, salt="", fingerprint="", **fields)
+def tried(one: DeclaredSubscription, *, run: int = 1, **fields: object) -> Attempt:
+    """Return an attempt to make a subscription, of which neither a response nor a list said more."""
+    digest = declared_digest(URL_SALT, one.key)
+    attempt = Attempt(*PROD, one.address, run, AT, digest, one.include_identifiers)
+    return replace(attempt, **fields)
 
 
 def planner(
@@ -66,7 +67,7 @@ def planner(
 def planned(
     wanted: Tenancy,
     live: Sequence[LiveSubscription],
-    *records: AnyRecord,
+    *records: SubscriptionRecord,
     options: DiffOptions = PLAIN,
     environ: Mapping[str, str] = ENVIRON,
     **settings: object,

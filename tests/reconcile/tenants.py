@@ -16,7 +16,7 @@ from hooksync.reconcile.run import Run
 from hooksync.service.http import Caller, Transport
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import FetchedTenancy
-from hooksync.state.model import NO_STATE, AnyRecord, State, TenancyRecords
+from hooksync.state.model import NO_STATE, Attempt, State, SubscriptionRecord, TenancyRecords
 from hooksync.state.remote import RemoteStore
 from hooksync.state.store import update
 from tests.clocks import JumpingClock
@@ -40,11 +40,12 @@ class Tenant:
     advance: Callable[[], None] = lambda: None
     list_wait: float = 0.0
     terminal: MemoryTerminal = field(default_factory=MemoryTerminal)
+    clock: JumpingClock = field(default_factory=JumpingClock)
     store: RemoteStore = field(
         default_factory=lambda: RemoteStore(MemoryBackend(), JumpingClock(), print)
     )
 
-    def remember(self, *records: AnyRecord) -> Tenant:
+    def remember(self, *records: SubscriptionRecord) -> Tenant:
         """Write a state with these records."""
         update(self.store, lambda _: state(*records))
         return self
@@ -64,9 +65,8 @@ class Tenant:
         return self.state.of(PROD)
 
     @property
-    def counts(self) -> dict[str, int]:
-        """Return how many applies in succession left each address unsettled."""
-        return {each.address: each.applies for each in self.records.unsettled}
+    def attempts(self) -> tuple[Attempt, ...]:
+        return self.records.attempts
 
     @property
     def verbs(self) -> list[str]:
@@ -78,12 +78,13 @@ class Tenant:
         return one
 
     def planner(self) -> Planner:
-        return planner(load(self.store), self.options, ENVIRON | {"HOOK_SECRET": self.value})
+        environ = ENVIRON | {"HOOK_SECRET": self.value}
+        return planner(load(self.store), self.options, environ, clock=self.clock)
 
     @property
     def listed(self) -> tuple[LiveSubscription, ...]:
         """Return the subscriptions that a list shows."""
-        return tuple(self.service.live.values())
+        return tuple(self.service.listed)
 
     def apply(self, *, is_killed: bool = False) -> TenancyPlan:
         """Plan, apply and record the outcome. If `is_killed`, the run ends before the recording."""
@@ -92,12 +93,13 @@ class Tenant:
         journal = Journal(self.store, planned, {self.wanted.name: self.wanted})
         if plan.has_changes and not plan.is_ready:
             return not_begun(plan)
-        applied = without_calls(plan)
+        applied = without_calls(plan, journal)
         if plan.is_ready:
             journal.begin([plan])
             with WorkerPool(self.width, self.stop) as pool:
                 run = self._run(pool, planned)
-                applied = Execution(plan, self.service, run, self.advance).carry_out()
+                ledger = journal.ledger(plan)
+                applied = Execution(plan, self.service, run, self.advance, ledger).carry_out()
         if not (is_killed or plan.refusals):
             return journal.settle([applied])[0]
         return applied.plan

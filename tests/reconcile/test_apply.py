@@ -143,7 +143,7 @@ ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
     "the response is lost, and it was made": (
         FakeService.holding([OLD], on_subscribe=deque([("after", lost())])),
         "create-first",
-        ("unsettled", "the connection was cut; the list shows new-1, which no response confirmed", NEXT_RUN),
+        ("unsettled", "the connection was cut; the list shows new-1, and no response proves its secret", NEXT_RUN),
         ["new-1", "old"],
     ),
     "a success without an id": (  # one new subscription in the list is confirmed

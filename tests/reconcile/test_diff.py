@@ -18,9 +18,9 @@ from hooksync.core.model import (
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, compare, content_changes, make_plan
 from hooksync.state.history import History
-from hooksync.state.model import StateEntry
+from hooksync.state.model import StateEntry, SubscriptionRecord
 from tests.makers import INDEXED, MOVED, declared, lists_of_live, live, tenancies, tenancy
-from tests.reconcile.planning import PLAIN, made, planned, told, unconfirmed
+from tests.reconcile.planning import PLAIN, made, planned, told, tried
 from tests.state_makers import URL_SALT
 
 OURS = frozenset(["https://hooks.example.org"])
@@ -39,16 +39,18 @@ BEFORE = replace(ONE, url=declared(OLD_URL).url)  # the declaration before the r
     [
         (made("a", ONE), [live("a")], "keep a"),
         (made("a", ONE, value="the-secret-before-it-was-rotated"), [live("a")], "resubscribe a secret-changed"),
-        (unconfirmed("a", ONE), [live("a")], "resubscribe a unconfirmed"),
+        (tried(ONE), [live("a")], "resubscribe a unconfirmed"),
+        (tried(ONE, id="a"), [live("a")], "resubscribe a unconfirmed"),
+        (tried(ONE, seen=("a",)), [live("a")], "keep a secret-unknown"),
         (made("a", ONE), [live("b")], "keep b replaced-outside"),
         (made("a", ONE), [], "subscribe removed-outside"),
-        (made("a", ONE, is_listed=False), [], "keep a"),
+        (tried(ONE), [], "subscribe new"),
         (None, [live("b")], "keep b secret-unknown"),
         (None, [], "subscribe new"),
     ],
 )  # fmt: skip
 def test_the_state_entry_decides_the_step_of_a_declared_subscription(
-    entry: StateEntry | None, there: list[LiveSubscription], expected: str
+    entry: SubscriptionRecord | None, there: list[LiveSubscription], expected: str
 ) -> None:
     records = [entry] if entry else []
     plan = planned(tenancy(ONE), there, *records)
@@ -58,8 +60,6 @@ def test_the_state_entry_decides_the_step_of_a_declared_subscription(
     assert step.secret == (
         "same" if is_same else "changed" if "secret-changed" in expected else "unknown"
     )
-    if not there and is_same:
-        assert not step.old.is_listed
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_of_two_old_urls_the_newer_is_replaced_and_the_older_is_removed() -> Non
     older = replace(ONE, url=declared("https://older.example/a").url)
     there = [live("old", OLD_URL), live("older", older.url.full)]
     plan = planned(tenancy(ONE), there, made("older", older, run=1), made("old", BEFORE, run=2))
-    assert told(plan) == ["resubscribe old url-changed", "unsubscribe older undeclared"]
+    assert told(plan) == ["resubscribe old url-changed", "unsubscribe older duplicate"]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_of_two_old_urls_the_newer_is_replaced_and_the_older_is_removed() -> Non
         ([live("old", OLD_URL, INDEXED)], [made("old", BEFORE)], ["subscribe new", "unsubscribe old undeclared"]),
         ([live("old", OLD_URL), live("a")], [made("old", BEFORE)], ["unsubscribe old undeclared", "keep a secret-unknown"]),
         # a killed run has created the new one and not yet removed the old one
-        ([live("old", OLD_URL), live("a")], [made("old", BEFORE), made("a", ONE, run=2, replaces="old")],
+        ([live("old", OLD_URL), live("a")], [made("old", BEFORE), made("a", ONE, run=2)],
          ["unsubscribe old duplicate", "keep a"]),
     ],
     ids=["no state", "a different trigger", "its place is filled", "half of it is done"],
@@ -252,7 +252,7 @@ def test_a_move_needs_a_state_entry_the_same_trigger_and_a_free_place(
 @pytest.mark.parametrize("owns", ["made", "all"])
 def test_a_forged_state_under_a_policy_turns_no_removal_into_a_move(owns: str) -> None:
     there = live("old", OLD_URL)
-    plan = planned(tenancy(ONE, owns=owns), [there], made("old", BEFORE), is_proof=False)
+    plan = planned(tenancy(ONE, owns=owns), [there], made("old", BEFORE), is_trusted=False)
     left = "leave" if owns == "made" else "unsubscribe"
     assert told(plan) == ["subscribe new", f"{left} old undeclared"]
 
@@ -273,11 +273,11 @@ def test_of_duplicates_the_newest_entry_is_kept_then_a_correct_one_then_the_firs
     [
         ("made", ["unsubscribe older duplicate", "keep newer", "leave theirs duplicate"]),
         ("all", ["unsubscribe older duplicate", "unsubscribe theirs duplicate", "keep newer"]),
-        ("none", ["keep newer", "leave older duplicate", "leave theirs duplicate"]),
-        (THEIRS, ["keep newer", "leave older duplicate", "leave theirs duplicate"]),
+        ("none", ["unsubscribe older duplicate", "keep newer", "leave theirs duplicate"]),
+        (THEIRS, ["unsubscribe older duplicate", "keep newer", "leave theirs duplicate"]),
     ],
 )
-def test_a_duplicate_is_removed_if_it_is_owned_and_left_otherwise(
+def test_a_duplicate_is_removed_if_it_is_owned_or_in_the_state_and_left_otherwise(
     owns: object, lines: list[str]
 ) -> None:
     there = [live("theirs"), live("older"), live("newer")]
@@ -318,7 +318,7 @@ def test_owns_decides_which_undeclared_subscriptions_are_removed(
     """Assert the reason of the step. A hyphen in front of `expected` means a removal."""
     there = live("it", trigger=Trigger("NEWER_THAN_US"))
     records = [] if origin == "theirs" else [made("it", ONE)]
-    plan = planned(tenancy(owns=owns), [there], *records, is_proof=origin != "unproven")
+    plan = planned(tenancy(owns=owns), [there], *records, is_trusted=origin != "unproven")
     [step] = plan.steps
     [reason] = step.reasons
     assert ("" if step.action == "leave" else "-") + reason.text == expected

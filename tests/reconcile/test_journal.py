@@ -9,12 +9,13 @@ import pytest
 from hooksync.core.model import Secret
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions
+from hooksync.state.attempts import EXPIRY
 from hooksync.state.model import TenancyRecords
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
-from tests.reconcile.planning import PLAIN, derive, made, told
+from tests.reconcile.planning import PLAIN, VALUE, derive, made, told
 from tests.reconcile.tenants import Tenant, outcomes, results
-from tests.state_makers import PROD, intent, unsettled
+from tests.state_makers import PROD, attempt
 
 ONE = declared()
 ADDRESS = ONE.address
@@ -23,13 +24,12 @@ REPLACING = DiffOptions(replace=(ADDRESS,))
 NEW_VALUE = "the-secret-after-it-was-rotated-0123"
 
 
-def test_an_apply_records_what_it_made_and_closes_its_intents() -> None:
+def test_an_apply_records_what_it_made_and_closes_its_attempts() -> None:
     tenant = Tenant(tenancy(ONE))
     assert tenant.apply().is_as_declared
     [entry] = tenant.records.entries
     assert (entry.key, entry.address, entry.id) == (PROD, ADDRESS, "new-1")
-    assert (entry.run, entry.is_listed, entry.is_adopted, entry.replaces) == (1, True, False, "")
-    assert entry.is_confirmed
+    assert (entry.run, entry.is_adopted, bool(entry.fingerprint)) == (1, False, True)
     assert tenant.records == TenancyRecords((entry,))
     serial = tenant.state.serial
     assert told(tenant.plan()) == ["keep new-1"]
@@ -44,116 +44,259 @@ def test_a_rotation_is_noticed_and_only_a_success_response_proves_the_new_secret
     tenant.service.on_subscribe = deque([CUT])
     assert told(tenant.plan()) == ["resubscribe new-1 secret-changed"]
     assert results(tenant.apply()) == ["unsettled"]
-    [newest] = [entry for entry in tenant.records.entries if entry.id != "new-1"]
-    assert not newest.is_confirmed
+    [newest] = tenant.attempts
+    assert not newest.fingerprint
     assert told(tenant.plan()) == [
-        f"resubscribe {newest.id} unconfirmed",
-        "unsubscribe new-1 duplicate",
+        "resubscribe new-1 secret-changed",
+        f"unsubscribe {newest.id} duplicate",
     ]
     assert tenant.apply().is_as_declared
     [entry] = tenant.records.entries
-    assert entry.is_confirmed
+    assert entry.fingerprint
     assert list(tenant.service.live) == [entry.id]
-    assert tenant.counts == {}
+    assert tenant.attempts == ()
 
 
 # --- runs that are killed, and responses that are lost
 
 
-def test_the_subscription_that_a_killed_run_replaced_is_removed_even_if_it_is_not_owned() -> None:
-    tenant = Tenant(tenancy(ONE, owns="made"), FakeService.holding([live("theirs")]), REPLACING)
-    tenant.service.on_unsubscribe = deque([LIE])
+@pytest.mark.parametrize("is_made", [True, False])
+def test_the_next_run_finishes_a_killed_run(is_made: bool) -> None:
+    tenant = Tenant(tenancy(ONE, owns="made"))
     tenant.apply(is_killed=True)
-    tenant.options = PLAIN
-    assert told(tenant.plan())[1:] == ["unsubscribe theirs duplicate"]
+    if not is_made:
+        tenant.service.live.clear()
+    assert len(tenant.attempts) == 1
+    expected = ["resubscribe new-1 unconfirmed"] if is_made else ["subscribe new"]
+    assert told(tenant.plan()) == expected
     assert tenant.apply().is_as_declared
-    assert "theirs" not in tenant.service.live
+    [entry] = tenant.records.entries
+    assert entry.fingerprint
+    assert list(tenant.service.live) == [entry.id]
+    tenant.clock.advance(EXPIRY + 1)
+    tenant.apply()
+    assert tenant.records == TenancyRecords((entry,))
 
 
-def test_an_intent_stays_until_its_subscription_appears_or_a_later_run_closes_it() -> None:
+def test_an_attempt_is_open_until_a_list_shows_it_or_an_hour_after_a_newer_entry() -> None:
     tenant = Tenant(tenancy(ONE))
     tenant.service.on_subscribe = deque([lost()])
     assert results(tenant.apply()) == ["unsettled"]
-    assert len(tenant.records.intents) == 1
+    assert tenant.plan().open_attempts == (ADDRESS,)
     tenant.service.live["late"] = live("late")
     assert told(tenant.plan()) == ["resubscribe late unconfirmed"]
     tenant.service.live.clear()
     assert told(tenant.plan()) == ["subscribe new"]
     assert tenant.apply().is_as_declared
-    assert tenant.records.intents == ()
+    assert len(tenant.attempts) == 1
+    assert tenant.plan().open_attempts == ()  # a newer entry exists
+    tenant.clock.advance(EXPIRY + 1)
+    assert tenant.apply().is_as_declared
+    assert tenant.attempts == ()
 
 
-def test_all_candidates_of_an_intent_are_owned_and_none_is_confirmed() -> None:
+def test_of_two_subscriptions_for_one_attempt_one_is_found_and_the_other_is_foreign() -> None:
     tenant = Tenant(tenancy(ONE, owns="made"))
     tenant.service.on_subscribe = deque([lost()])
     tenant.apply()
     tenant.service.live = {name: live(name) for name in ("one", "two")}
-    assert [line.split()[0] for line in told(tenant.plan())] == ["resubscribe", "unsubscribe"]
+    assert told(tenant.plan()) == ["resubscribe one unconfirmed", "leave two duplicate"]
+
+
+def test_a_job_that_is_killed_again_and_again_makes_two_and_is_then_refused() -> None:
+    tenant = Tenant(tenancy(ONE, owns="made"), FakeService(on_subscribe=deque([CUT] * 2)))
+    for _ in range(5):
+        tenant.apply(is_killed=True)
+    assert len(tenant.service.live) == 2
+    [problem] = tenant.plan().refusals
+    assert f"{ADDRESS}: two attempts are open, so it is not created again" in problem.what
+    assert f"--replace {ADDRESS}" in problem.fix
+    tenant.options = REPLACING
     assert tenant.apply().is_as_declared
     assert len(tenant.service.live) == 1
 
 
-# --- the count of unsettled applies
-
-
-def test_after_two_unsettled_applies_nothing_is_created_until_replace() -> None:
+def test_after_two_lost_responses_nothing_is_created_until_replace() -> None:
     tenant = Tenant(tenancy(ONE, owns="made"))
     tenant.service.on_subscribe = deque([CUT] * 9)
     for number in (1, 2):
-        assert results(tenant.apply()) == ["unsettled"]
-        assert tenant.counts == {ADDRESS: number}
+        assert results(tenant.apply())[0] == "unsettled"
+        assert len(tenant.attempts) == number
     for _ in range(2):
-        assert "two applies left it unsettled" in tenant.plan().refusals[0].what
+        assert "two attempts are open" in tenant.plan().refusals[0].what
         tenant.apply()
     assert tenant.verbs.count("subscribe") == 2
     tenant.options = REPLACING
     assert results(tenant.apply())[0] == "unsettled"
-    assert tenant.counts == {ADDRESS: 1}  # --replace starts the count again
     tenant.service.on_subscribe.clear()
-    tenant.options = DiffOptions()
     assert tenant.apply().is_as_declared
-    assert tenant.counts == {}
+    assert (len(tenant.service.live), tenant.attempts) == (1, ())
+
+
+def test_two_refused_responses_leave_no_attempt_and_no_refusal() -> None:
+    tenant = Tenant(tenancy(ONE))
+    tenant.service.on_subscribe = deque([rejected(400)] * 2)
+    for _ in range(2):
+        assert results(tenant.apply()) == ["failed"]
+        assert tenant.attempts == ()
+    assert tenant.plan().refusals == ()
+    assert tenant.apply().is_as_declared
+
+
+def test_two_attempts_of_two_addresses_need_one_command() -> None:
+    two = declared("https://h.example/two", name="two")
+    tenant = Tenant(tenancy(ONE, two, owns="made"), FakeService(on_subscribe=deque([CUT] * 4)))
+    for _ in range(2):
+        tenant.apply(is_killed=True)
+    [problem] = tenant.plan().refusals
+    assert f"--replace {two.address} --replace {ADDRESS}" in problem.fix
+    tenant.options = DiffOptions(replace=(ADDRESS, two.address))
+    assert tenant.apply().is_as_declared
+    assert len(tenant.service.live) == 2
+
+
+def test_a_lost_response_whose_edit_is_reverted_is_neither_awaited_nor_refused() -> None:
+    tenant = Tenant(tenancy(ONE))
+    tenant.apply()
+    tenant.value = NEW_VALUE
+    for _ in range(2):
+        tenant.service.on_subscribe = deque([lost()])
+        assert results(tenant.apply()) == ["unsettled"]
+    tenant.value = VALUE
+    plan = tenant.plan()
+    assert (told(plan), plan.refusals, plan.awaits_attempt) == (["keep new-1"], (), False)
+    assert tenant.apply().is_as_declared
+
+
+def test_a_rotation_that_was_killed_leaves_no_old_subscription_whatever_is_owned() -> None:
+    tenant = Tenant(tenancy(ONE, owns="none"))
+    tenant.apply()
+    tenant.value = NEW_VALUE
+    tenant.apply(is_killed=True)
+    assert tenant.apply().is_as_declared
+    assert [entry.id for entry in tenant.records.entries] == list(tenant.service.live)
+
+
+# --- responses without an id, and ids that prove nothing
+
+
+def no_ids(**settings: object) -> FakeService:
+    return FakeService(tells_ids=False, **settings)  # type: ignore[arg-type]
+
+
+def test_a_late_subscription_without_an_id_is_not_taken_for_the_one_after_a_rotation() -> None:
+    tenant = Tenant(tenancy(ONE), no_ids())
+    tenant.service.hidden = {"new-1", "new-4"}
+    assert results(tenant.apply()) == ["unsettled"]
+    tenant.value = NEW_VALUE
+    tenant.advance = lambda: tenant.service.hidden.discard("new-1")  # it appears now
+    assert results(tenant.apply()) == ["unsettled"]
+    assert tenant.records.entries == ()
+    assert [(one.id, one.fingerprint) for one in tenant.attempts] == [("new-1", ""), ("", "")]
+
+
+def test_two_attempts_that_lists_show_in_the_opposite_order_prove_no_secret() -> None:
+    tenant = Tenant(tenancy(ONE, owns="made"), no_ids())
+    for identifier in ("new-1", "new-4"):
+        tenant.service.hidden.add(identifier)
+        tenant.apply()
+    for identifier in ("new-4", "new-1"):
+        tenant.service.hidden.discard(identifier)
+        assert tenant.plan().steps[0].origin == "found"
+    assert "two attempts are open" in tenant.plan().refusals[0].what
+    tenant.options = REPLACING
+    assert tenant.apply().is_as_declared
     assert len(tenant.service.live) == 1
 
 
-@pytest.mark.parametrize(
-    ("answers", "count"),
-    [
-        ([], None),  # done: no longer unsettled
-        ([rejected(400)], None),  # refused: certainly not created
-        ([lost()], 2),
-    ],
-)
-def test_only_unsettled_applies_in_succession_are_counted(
-    answers: list[object], count: int | None
-) -> None:
-    tenant = Tenant(tenancy(ONE)).remember(unsettled(applies=1), unsettled("other", applies=2))
-    tenant.service.on_subscribe = deque(answers)
+def test_the_id_of_a_subscription_that_exists_already_is_no_proof() -> None:
+    tenant = Tenant(tenancy(ONE), FakeService.holding([live("old")], is_upsert=True))
+    tenant.remember(made("old", ONE))
+    tenant.value = NEW_VALUE
+    assert results(tenant.apply()) == ["unsettled"]
+    assert told(tenant.plan()) == ["resubscribe old secret-changed"]
+    [entry] = tenant.records.entries
+    assert entry == made("old", ONE)
+
+
+def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
+    tenant = Tenant(tenancy(ONE))
+    tenant.service.on_subscribe = deque([LIE, LIE, LIE])
+    for _ in range(2):
+        assert results(tenant.apply()) == ["unsettled"]
+    assert "two attempts are open" in tenant.plan().refusals[0].what
+    tenant.wanted = tenancy()  # the name is dropped
+    assert tenant.plan().steps == ()
+    tenant.clock.advance(EXPIRY + 1)
     tenant.apply()
-    assert tenant.counts.get(ADDRESS) == count
-    assert len(tenant.state.unsettled) == (1 if count is None else 2)
+    assert tenant.records == TenancyRecords()
+
+
+def test_an_address_that_is_declared_again_starts_without_old_attempts() -> None:
+    tenant = Tenant(tenancy(ONE))
+    tenant.service.on_subscribe = deque([lost(), lost()])
+    tenant.apply()
+    tenant.apply()
+    tenant.wanted = tenancy()
+    tenant.clock.advance(EXPIRY + 1)
+    tenant.apply()
+    tenant.wanted = tenancy(ONE)
+    assert (tenant.plan().refusals, tenant.attempts) == ((), ())
+
+
+def test_what_is_dropped_before_a_list_shows_it_is_removed_when_a_list_shows_it() -> None:
+    tenant = Tenant(tenancy(ONE, owns="made"))
+    tenant.service.hidden = {"new-1"}
+    assert results(tenant.apply()) == ["unsettled"]
+    tenant.wanted = tenancy(owns="made")
+    tenant.apply()
+    assert (tenant.plan().steps, tenant.plan().open_attempts) == ((), (ADDRESS,))
+    tenant.service.hidden.clear()
+    assert told(tenant.plan()) == ["unsubscribe new-1 undeclared"]
+
+
+def test_an_attempt_that_a_list_shows_after_a_newer_one_is_removed_as_a_duplicate() -> None:
+    tenant = Tenant(tenancy(ONE, owns="made"))
+    tenant.service.on_subscribe = deque([CUT])
+    tenant.service.hidden = {"new-1"}
+    tenant.apply()
+    assert tenant.apply().is_as_declared
+    tenant.service.hidden.clear()
+    assert told(tenant.plan())[0] == "unsubscribe new-1 duplicate"
+    assert tenant.apply().is_as_declared
+    assert len(tenant.service.live) == 1
 
 
 # --- lists that lag, and changes outside hooksync
 
 
-def test_an_id_from_a_response_counts_as_live_until_a_list_shows_it() -> None:
+def test_an_id_from_a_response_is_not_live_until_a_list_shows_it() -> None:
     tenant = Tenant(tenancy(ONE))
-    tenant.service.on_subscribe = deque([LIE])
+    tenant.service.hidden = {"new-1"}
     [made_now] = outcomes(tenant.apply())
     assert made_now.result == "unsettled"
-    [entry] = tenant.records.entries
-    assert (entry.is_listed, entry.is_confirmed) == (False, True)
-    for _ in range(3):
-        [step] = tenant.plan().steps
-        assert (step.action, step.old.is_listed, step.secret) == ("keep", False, "same")
-        assert results(tenant.apply()) == ["unsettled"]
-    assert tenant.verbs.count("subscribe") == 1
-    tenant.service.live[entry.id] = live(entry.id)
+    [attempt] = tenant.attempts
+    assert (attempt.id, bool(attempt.fingerprint)) == ("new-1", True)
+    plan = tenant.plan()
+    assert (told(plan), plan.awaits_attempt) == (["subscribe new"], True)
+    tenant.service.hidden.clear()
+    assert told(tenant.plan()) == ["keep new-1"]
     assert tenant.apply().is_as_declared
-    assert tenant.records == TenancyRecords((replace(entry, is_listed=True),))
-    tenant.service.live.clear()  # a list has shown the id: it was removed outside this state
+    assert tenant.records == TenancyRecords((attempt.entry(),))
+    tenant.service.live.clear()  # a list has shown the id: it was removed outside hooksync
     assert told(tenant.plan()) == ["subscribe removed-outside"]
+
+
+def test_a_replaced_subscription_that_is_still_listed_is_removed_by_the_next_apply() -> None:
+    tenant = Tenant(tenancy(ONE, owns="none"), FakeService.holding([live("mine")]), REPLACING)
+    tenant.remember_live()
+    tenant.service.on_unsubscribe = deque([LIE])
+    assert results(tenant.apply()) == ["unsettled"]
+    [entry] = [entry for entry in tenant.records.entries if entry.id != "mine"]
+    tenant.options = PLAIN
+    assert told(tenant.plan()) == ["unsubscribe mine duplicate", f"keep {entry.id}"]
+    assert tenant.apply().is_as_declared
+    assert tenant.records == TenancyRecords((entry,))
 
 
 def test_a_removal_outside_hooksync_is_reported_until_the_subscription_is_recreated() -> None:
@@ -185,7 +328,7 @@ def test_an_adopted_subscription_has_the_declared_secret_and_flag_and_is_owned()
     tenant.options = DiffOptions(adopt=("*",))
     tenant.apply()
     [entry] = tenant.records.entries
-    assert (entry.is_adopted, entry.is_listed, entry.include_identifiers) == (True, True, False)
+    assert (entry.is_adopted, entry.include_identifiers) == (True, False)
     salt = tenant.state.salts_by_id()[entry.salt]
     assert entry.is_made_with(derive((Secret(tenant.value), salt)))
     assert told(tenant.plan()) == ["keep theirs"]
@@ -200,10 +343,10 @@ def test_the_state_forgets_removed_subscriptions_and_keeps_those_left_alone() ->
     gone = declared("https://h.example/gone", name="gone")
     there = [live("a"), live("gone", gone.url.full)]
     tenant = Tenant(tenancy(ONE, owns="none"), FakeService.holding(there))
-    tenant.remember(made("a", ONE), made("gone", gone), intent("other", run=1))
+    tenant.remember(made("a", ONE), made("gone", gone), attempt("other", run=1))
     tenant.apply()
     assert {entry.id for entry in tenant.records.entries} == {"a", "gone"}
     tenant.wanted = tenancy(ONE, owns="made")
     assert tenant.apply().is_as_declared
     assert [entry.id for entry in tenant.records.entries] == ["a"]
-    assert len(tenant.state.intents) == 1  # of a tenancy that this run does not declare
+    assert len(tenant.state.attempts) == 1  # of a tenancy that this run does not declare

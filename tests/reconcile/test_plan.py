@@ -15,8 +15,9 @@ from hooksync.reconcile.diff import DiffOptions, is_owned
 from hooksync.reconcile.plan import not_begun
 from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
 from hooksync.reconcile.refusals import unknown_fix
-from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted
+from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt
 from hooksync.state.history import NOTHING, FetchedTenancy
+from hooksync.state.model import SubscriptionRecord
 from tests.makers import HERE, declared, live, tenancy
 from tests.reconcile.planning import (
     PLACE,
@@ -25,10 +26,12 @@ from tests.reconcile.planning import (
     planned,
     planner,
     told,
+    tried,
 )
-from tests.state_makers import state, unsettled
+from tests.state_makers import attempt, state
 
 ONE = declared()
+TRIED = [tried(ONE, run=1), tried(ONE, run=2)]
 
 
 def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object) -> list[str]:
@@ -92,6 +95,31 @@ def test_the_fix_of_unknown_secrets_first_names_the_option_state_if_there_is_no_
     assert all(fix.startswith("if a state exists elsewhere, name it with --state") for fix in fixes)
 
 
+@pytest.mark.parametrize(
+    ("records", "there", "replaces", "is_refused"),
+    [
+        (TRIED[:1], False, False, False),
+        (TRIED, False, False, True),
+        ([*TRIED, tried(ONE, run=3)], False, False, True),
+        (TRIED, False, True, False),  # --replace allows one more try
+        (TRIED, True, False, True),  # one is found
+        ([*TRIED, made("1", ONE, run=3)], True, False, False),  # nothing is created
+        ([*TRIED, made("gone", ONE, run=3)], False, False, False),  # an entry is newer
+        ([attempt("other", run=run) for run in (1, 2)], False, False, False),  # different tenancy
+    ],
+)
+def test_under_two_open_attempts_an_address_is_created_again_only_by_replace(
+    records: list[SubscriptionRecord], there: bool, replaces: bool, is_refused: bool
+) -> None:
+    options = DiffOptions(replace=(ONE.address,) if replaces else ())
+    plan = planned(tenancy(ONE), [live("1")] if there else [], *records, options=options)
+    whats = [problem.what for problem in plan.refusals]
+    what = "prod/catalogue/MOVED: two attempts are open, so it is not created again"
+    assert whats == ([what] if is_refused else [])
+    if is_refused:
+        assert "--replace prod/catalogue/MOVED" in plan.refusals[0].fix
+
+
 def test_a_list_of_many_addresses_ends_with_the_number_of_the_others() -> None:
     assert shortened(["a", "b", "c", "d", "e"]) == "a, b, c, d, e"
     assert shortened(["a", "b", "c", "d", "e", "f", "g"]) == "a, b, c, d, e and 2 more"
@@ -121,7 +149,7 @@ def test_one_command_replaces_all_that_is_refused_in_a_tenancy() -> None:
     one, two, three = (declared(f"https://h.example/{name}", name=name) for name in names)
     owner = tenancy(one, two, three)
     there = [live("1", one.url.full), live("2", two.url.full)]
-    plan = planned(owner, there, made("gone", one), unsettled(applies=2))
+    plan = planned(owner, there, made("gone", one), *(tried(three, run=run) for run in (1, 2)))
     again = "`hooksync apply " + " ".join(f"--replace prod/{name}/MOVED" for name in names) + "`"
     assert len(plan.refusals) == 3
     assert all(again in problem.fix for problem in plan.refusals)
@@ -170,7 +198,6 @@ def test_steps_are_in_the_order_of_their_actions_and_a_plan_not_begun_has_done_n
         declared("https://h.example/new", name="new"),
         declared("https://h.example/b", name="b", include_identifiers=False),
         declared("https://h.example/kept", name="kept"),
-        declared("https://h.example/lag", name="lag"),
     ]
     there = [
         live("1", "https://h.example/b"),
@@ -180,13 +207,12 @@ def test_steps_are_in_the_order_of_their_actions_and_a_plan_not_begun_has_done_n
     ]
     owner = tenancy(*wanted, owns=frozenset(["https://h.example"]))
     known = [made("1", wanted[1], include_identifiers=True)]
-    plan = planned(owner, there, *known, made("5", wanted[3], is_listed=False))
+    plan = planned(owner, there, *known)
     ended = not_begun(plan)
     assert [(step.action, step.outcome and step.outcome.result) for step in ended.steps] == [
         ("subscribe", "not-attempted"),
         ("resubscribe", "not-attempted"),
         ("unsubscribe", "not-attempted"),
-        ("keep", "unchanged"),
         ("keep", "unchanged"),
         ("leave", "unchanged"),
     ]
@@ -275,9 +301,9 @@ def test_a_state_with_too_many_salts_is_refused_before_scrypt_runs(extra: int) -
         wanted.append(one)
         there.append(live(f"{number}", one.url.full))
         entries.append(made(f"{number}", one, salt=salt.id))
-    derived: list[Wanted] = []
+    derived: list[SecretWithSalt] = []
 
-    def counting(each: Wanted) -> Key:
+    def counting(each: SecretWithSalt) -> Key:
         derived.append(each)
         return derive(each)
 

@@ -24,7 +24,7 @@ from hooksync.render.renderers import plan_json
 from hooksync.render.text import plain, plan_lines, question, report_lines
 from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
-from tests.reconcile.planning import VALUE, made, planned, run_of, unconfirmed
+from tests.reconcile.planning import VALUE, made, planned, run_of, tried
 
 VARIABLES = ("ALERT_SECRET", "CATALOGUE_SECRET", "HOOK_SECRET")
 
@@ -138,9 +138,9 @@ def test_no_changes_are_one_line_if_everything_was_compared() -> None:
     )
     unknown = plain(plan_lines(run_of(kept(known=False))))
     assert unknown == "No changes to make; not compared: 1 secret; 0 unchanged.\n"
-    lagging = planned(tenancy(declared()), [], made("1" * 32, declared(), is_listed=False))
+    lagging = planned(tenancy(), [], tried(declared()))
     text = plain(plan_lines(run_of(lagging)))
-    assert text == "No changes to make; not listed yet: 1; 1 unchanged.\n"
+    assert text == "No changes to make; not known: 1 attempt of earlier runs; 0 unchanged.\n"
 
 
 ROTATED = "the-secret-before-it-was-rotated"
@@ -151,7 +151,7 @@ REASONS = {  # code: the text, what is live, and the records of the state
     "flag-changed": ("include_identifiers differs", [live("a", include_identifiers=False)], [made("a", declared())]),
     "secret-changed": ("secret changed", [live("a")], [made("a", declared(), value=ROTATED)]),
     "secret-unknown": ("secret unknown", [live("a")], []),
-    "unconfirmed": ("it is in the list, but no response confirmed it", [live("a")], [unconfirmed("a", declared())]),
+    "unconfirmed": ("it is in the list, but no response proves its secret", [live("a")], [tried(declared())]),
     "replaced-outside": ("replaced outside this state, secret unknown", [live("a")], [made("b", declared())]),
     "removed-outside": ("removed outside this state", [], [made("b", declared())]),
     "requested": ("requested by --replace", [live("a")], [made("a", declared())]),
@@ -317,7 +317,7 @@ def test_a_tenancy_that_was_read_does_not_count_as_not_planned_if_a_secret_is_mi
 
 
 def test_without_a_state_a_plan_never_says_who_made_a_subscription() -> None:
-    plan = make_plan(tenancy(owns="made"), [live()], DiffOptions(), History(is_kept=False))
+    plan = make_plan(tenancy(owns="made"), [live()], DiffOptions(), History(has_state=False))
     text = plain(plan_lines(run_of(plan), shows_kept=True))
     assert ".   not declared " in text
     assert "state" not in text

@@ -66,7 +66,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "compare no flag with the one that was sent",
         "state/history.py",
-        "if live.include_identifiers is None and entry:",
+        "if live.include_identifiers is None and record:",
         "if False:",
     ),
     Break(
@@ -77,28 +77,35 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "trust what only a list has shown",
-        "reconcile/step_runner.py",
-        "        self.is_confirmed = False  # a success response vouches for the new one",
-        "        self.is_confirmed = True",
+        "state/attempts.py",
+        "if attempt.run == run and attempt.declared in proofs and len(ids) == 1:",
+        "if attempt.run == run and attempt.declared in proofs:",
+        (
+            (
+                "reconcile/journal.py",
+                "            if attempt.run != run and not attempt.id:\n",
+                "            if False:\n",
+            ),
+        ),
+        begin=200,
     ),
     Break(
         "keep what is unconfirmed",
         "reconcile/diff.py",
-        "        if self.history.is_unconfirmed(live):\n",
+        "        if live.id in self.history.found:\n",
         "        if False:\n",
     ),
     Break(
-        "forget what no response confirmed",
-        "reconcile/step_runner.py",
-        "if may_be_made and len(new_ids) == 1:",
-        "if False:",
-        (("state/history.py", "    for intent in records.intents:\n", "    for intent in ():\n"),),
+        "find nothing that attempts have made",
+        "state/attempts.py",
+        "        if attempt.id or not ids:\n",
+        "        if True:\n",
     ),
     Break(
         "remove what no list has shown to be replaced",
         "reconcile/step_runner.py",
-        "return self.is_confirmed and self.was_listed",
-        "return True",
+        "        self.is_certain = entry is not None\n",
+        "        self.is_certain = True\n",
     ),
     Break(
         "remove what is not declared before all else exists",
@@ -109,21 +116,21 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "drop an id that a response contains",
-        "reconcile/step_runner.py",
-        "            if identifier and identifier not in known:\n",
-        "            if False:\n",
+        "reconcile/journal.py",
+        "if attempt and identifier and identifier not in known.union(attempt.seen):",
+        "if attempt and False:",
     ),
     Break(
-        "forget what no list has shown yet",
-        "state/history.py",
-        "unlisted = [entry for entry in entries if entry.id not in shown]",
-        "unlisted = list[StateEntry]()",
+        "forget attempts at once",
+        "state/attempts.py",
+        "if attempt.id in shown or is_needed or now - attempt.at <= EXPIRY:",
+        "if attempt.id in shown:",
     ),
     Break(
-        "create what two applies left unsettled",
+        "create under two open attempts",
         "state/history.py",
-        "        if each.applies >= MOST_UNSETTLED:\n",
-        "        if False:\n",
+        "if number >= MOST_OPEN and identity in addresses:",
+        "if False:",
     ),
     Break(
         "call unsettled steps done",
@@ -134,8 +141,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "exit 0 of a plan that compared no secret",
         "reconcile/plan.py",
-        "step.is_drift or step.has_unknown_secret or step.is_unlisted for step",
-        "step.is_drift for step",
+        "any(step.is_drift or step.has_unknown_secret for step",
+        "any(step.is_drift for step",
     ),
     Break(
         "take no run lock",
@@ -164,8 +171,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "find no difference in the end",
         "reconcile/planner.py",
-        "tuple(step for step in after.steps if _is_news(step, ids))",
-        "()",
+        "[step for step in after.steps if _is_news(step, ids)]",
+        "list[Step]()",
     ),
     Break(
         "know no secret of the run where foreign text is shown",

@@ -27,10 +27,11 @@ from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Secret, Trigger, live_url
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.http import RetryPolicy
+from hooksync.state.attempts import EXPIRY, open_attempts
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.format import read_state
-from hooksync.state.model import State
+from hooksync.state.model import Attempt, State
 from tests.laws import (
     IDLE,
     LAWS,
@@ -38,6 +39,7 @@ from tests.laws import (
     SOMEBODY_ELSE,
     Declared,
     Held,
+    Place,
     Remembered,
     Run,
     broken_by,
@@ -109,7 +111,8 @@ class Play:
         self.made: dict[str, int] = {}  # ids that hooksync made, numbered
         self.noted = 0  # number of moments that `made` covers
         self.last_held: set[Held] = set()
-        self.unsettled: Counter[str] = Counter()  # applies in succession, by address
+        # ids that hooksync made, neither late nor before a --replace, or before the state was lost
+        self.in_time: set[str] = set()
         self.broken: list[Broken] = []
         self.figures = Figures(histories=1)
         self.number = 0  # number of commands so far
@@ -198,10 +201,10 @@ class Play:
                 self.copies.append(self.disk.texts.get(OWN))
             case "restore" if self.copies:
                 self.disk.put(OWN, self.copies[-1])
-                self.unsettled.clear()
+                self.in_time.clear()
             case "lose":
                 self.disk.put(OWN, None)
-                self.unsettled.clear()
+                self.in_time.clear()
 
     # commands
 
@@ -273,13 +276,7 @@ class Play:
             report.unlink(missing_ok=True)
         self.users.setdefault(state, set()).add(process.name)
         remembered, meant = self.remembered(state), self._meant(state)
-        known = self._state(state)
-        replaced = {each.replaces for each in (*known.entries, *known.intents)} if known else set()
-        start, before, unsettled = (
-            len(self.service.moments),
-            self.service.held(),
-            dict(self.unsettled),
-        )
+        start, before = len(self.service.moments), self.service.held()
         code, crash = self._carry_out(verb, options, process, hooks)
         declared = hooks.targeted() if targets else hooks.declared()
         run = self._run(process, verb, code, crash, declared)
@@ -290,22 +287,20 @@ class Play:
             moments=moments,
             remembered=remembered,
             meant=meant,
-            replaced_before=frozenset(replaced),
             options=options,
             play=self,
             state=state,
         )
         self._learn(run, options, state)
-        self._note_made()
+        self._note_made(is_counted=state == OWN and not getattr(options, "replace", ()))
         promised = more.get("saved_plan")
         run = replace(
             run,
             made=dict(self.made),
-            unsettled=unsettled if state == OWN else {},
+            unproven=self._unproven(OWN) if state == OWN else {},
             replaced=frozenset(getattr(options, "replace", ())),
             promised=json.loads(Path(promised).read_text()) if promised else None,
         )
-        self._note_unsettled(run, state)
         self._judge(run, process, where, laws)
 
     def _carry_out(
@@ -379,71 +374,74 @@ class Play:
         there = {(one.tenant.lower(), one.id): one for one in self.service.held()}
         salts = state.salts_by_id()
 
-        def is_right(entry: Any) -> bool | None:
-            one = there.get((entry.tenant, entry.id))
-            if one is None or not entry.is_confirmed:
+        def is_right(record: Any) -> bool | None:
+            one = there.get((record.tenant, record.id))
+            if one is None or not record.fingerprint:
                 return None
-            return bool(entry.is_made_with(cheap_key((Secret(one.secret), salts[entry.salt]))))
+            return bool(record.is_made_with(cheap_key((Secret(one.secret), salts[record.salt]))))
 
         return tuple(
             Remembered(
-                entry.tenant,
-                entry.id,
-                entry.address,
-                is_right(entry),
-                not entry.is_confirmed,
-                entry.include_identifiers,
-                entry.is_listed,
+                record.tenant,
+                record.id,
+                record.address,
+                is_right(record),
+                not record.fingerprint,
+                record.include_identifiers,
+                isinstance(record, Attempt),
             )
-            for entry in state.entries
+            for record in state.records()
+            if record.id
         )
 
-    def _note_unsettled(self, run: Run, state: str) -> None:
-        """Count the applies that left an address unsettled, as the report of the run states it.
-
-        The counts come from the state if the run was killed, or could not write its state.
-        """
-        if run.verb != "apply" or state != OWN:
-            return
-        known = self._state(state)
-        is_unwritten = run.code is None or bool(run.result and run.result["errors"])
-        if is_unwritten and known:
-            self.unsettled = Counter({each.address: each.applies for each in known.unsettled})
-            return
-        for one in run.told:
-            for step in one["steps"] if not one["errors"] else ():
-                address = step["address"]
-                if step["action"] in ("unsubscribe", "leave"):
-                    continue  # a duplicate: it is not made again
-                if step["outcome"]["result"] == "unsettled":
-                    before = 0 if address in run.replaced else self.unsettled[address]
-                    self.unsettled[address] = before + 1
-                elif step["outcome"]["result"] != "not-attempted":
-                    self.unsettled[address] = 0
-
-    def _note_made(self) -> None:
+    def _note_made(self, *, is_counted: bool) -> None:
         """Number the ids that hooksync has created, also in a run that is not over."""
+        if not is_counted:
+            self.in_time.clear()
         for moment in self.service.moments[self.noted :]:
             held = set(moment.held)
             for one in held - self.last_held if moment.by != SOMEBODY_ELSE else ():
                 self.made.setdefault(one.id, len(self.made))
+                if is_counted and not moment.is_late:
+                    self.in_time.add(one.id)
             self.last_held = held
         self.noted = len(self.service.moments)
 
     def _meant(self, name: str) -> dict[str, str]:
-        """Return the ids that may belong to an intent of a state, each with its address."""
+        """Return the ids that may belong to an attempt of a state, each with its address."""
         state = self._state(name)
-        if state is None or not state.intents:
+        if state is None or not state.attempts:
             return {}
         meant = {}
         for one in self.service.held():
             place = LiveSubscription(one.id, live_url(one.url, {}), Trigger(one.trigger), None).key
             digest = declared_digest(state.url_salt, place)
-            for intent in state.intents:
-                is_its = intent.tenant == one.tenant.lower() and intent.declared == digest
-                if is_its and one.id not in intent.seen:
-                    meant[one.id] = intent.address
+            for attempt in state.attempts:
+                is_its = attempt.tenant == one.tenant.lower() and attempt.declared == digest
+                if is_its and one.id not in attempt.seen:
+                    meant[one.id] = attempt.address
         return meant
+
+    def _unproven(self, name: str) -> Counter[tuple[str, Place]]:
+        """Count the live subscriptions that hooksync made in time, and that are no entries."""
+        state = self._state(name)
+        entries = {(entry.tenant, entry.id) for entry in state.entries} if state else set()
+        counts = Counter[tuple[str, Place]]()
+        for one in self.service.held():
+            is_entry = (one.tenant.lower(), one.id) in entries
+            if one.id in self.in_time and not is_entry:
+                counts[one.tenant, one.place] += 1
+        return counts
+
+    def _open_attempts(self, name: str) -> frozenset[str]:
+        """Return the addresses of the open attempts of a state that no list shows."""
+        state = self._state(name)
+        shown = {one.id for one in self.service.held()}
+        found = set()
+        for records in state.by_tenancy.values() if state else ():
+            attempts = open_attempts(records, shown)
+            found |= {attempt.address for attempt in attempts if attempt.id not in shown}
+        return frozenset(found)
 
     def _state(self, name: str) -> State | None:
         text = self.disk.texts.get(name)
@@ -501,7 +499,8 @@ class Play:
         """
         self.service.carry_out_all_that_is_late()
         self.hooks.unset.clear()
-        self.service.pass_time(self.history.rest)
+        # after this time, an apply closes the attempts that nobody needs
+        self.service.pass_time(max(self.history.rest, EXPIRY + 1))
         self.hooks.settles = True
         lag = max(self.history.lag_additions, self.history.lag_removals)
         if "refuse-duplicates" in self.history.traits:
@@ -580,7 +579,7 @@ def _with(run: Run, *, options: RunOptions, play: Play, state: str, **more: Any)
         result=result,
         written=tuple(filter(None, (text, report, plan))),
         remembers=None if known is None else play.remembered(state),
-        intents=frozenset(intent.address for intent in known.intents) if known else frozenset(),
+        attempts=play._open_attempts(state),
         misled=frozenset(play.misled),
         fellows=frozenset(play.users[state]) - {run.name},
         **more,

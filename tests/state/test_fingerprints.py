@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import StateError
 from hooksync.core.model import Secret
-from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted, derive_key
+from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt, derive_key
 
 ONE, TWO = Secret("the-first-shared-secret"), Secret("the-second-shared-secret")
 SALT, OTHER_SALT = Salt("env:A#61616161", "61" * 16), Salt("env:B#62626262", "62" * 16)
 
 
 def derive_keys(
-    wanted: list[Wanted], width: int, derive: Callable[[Wanted], Key] = derive_key
-) -> dict[Wanted, Key]:
+    wanted: list[SecretWithSalt], width: int, derive: Callable[[SecretWithSalt], Key] = derive_key
+) -> dict[SecretWithSalt, Key]:
     ring = KeyRing(width, derive)
     ring.derive(wanted)
     return {each: ring.key(*each) for each in wanted}
@@ -57,11 +57,11 @@ def test_without_memory_for_scrypt_there_is_one_clear_error(
     st.integers(1, 8),
 )
 def test_each_distinct_pair_of_secret_and_salt_is_derived_once(
-    wanted: list[Wanted], width: int
+    wanted: list[SecretWithSalt], width: int
 ) -> None:
-    derived: Counter[Wanted] = Counter()
+    derived: Counter[SecretWithSalt] = Counter()
 
-    def derive(each: Wanted) -> Key:
+    def derive(each: SecretWithSalt) -> Key:
         derived[each] += 1
         return Key(b"")
 
@@ -86,7 +86,7 @@ def test_each_pair_of_secret_and_salt_gets_its_own_key() -> None:
 def test_no_more_keys_are_derived_at_a_time_than_the_width_allows() -> None:
     running, most = [], []
 
-    def derive(each: Wanted) -> Key:
+    def derive(each: SecretWithSalt) -> Key:
         running.append(each)
         most.append(len(running))
         key = derive_key(each)
@@ -106,7 +106,7 @@ def test_no_key_is_derived_if_none_is_wanted() -> None:
 
 
 def test_an_error_in_a_derivation_reaches_the_caller() -> None:
-    def derive(_: Wanted) -> Key:
+    def derive(_: SecretWithSalt) -> Key:
         raise MemoryError
 
     with pytest.raises(MemoryError):

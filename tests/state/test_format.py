@@ -21,15 +21,14 @@ from hooksync.core.schema import read_schema
 from hooksync.state.fingerprints import derive_key
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State
-from tests.state_makers import AT, SALT, entry, intent, state, states, unsettled
+from tests.state_makers import AT, SALT, attempt, entry, state, states
 
 PATH = "hooks.state.json"
 WHOLE = state(
     entry(),
     entry(identifier="2" * 32),
-    entry("test", "1" * 32, key=None),
-    intent(),
-    unsettled(),
+    entry("test", "1" * 32),
+    attempt(),
     serial=3,
 )
 SCHEMA = jsonschema.Draft202012Validator(read_schema("state"))
@@ -71,15 +70,15 @@ def test_a_written_state_fits_the_schema(one: State) -> None:
 @given(states(), st.randoms(use_true_random=False))
 def test_the_order_and_the_layout_of_the_text_do_not_matter(one: State, random: Any) -> None:
     document = json.loads(state_text(one))
-    for name in ("salts", "entries", "intents", "unsettled"):
+    for name in ("salts", "entries", "attempts"):
         random.shuffle(document[name])
     shuffled = dict(random.sample(list(document.items()), len(document)))
     for text in (json.dumps(shuffled), json.dumps(shuffled, indent=4).replace("\n", "\r\n")):
         assert read_state(text, PATH) == one
 
 
-def test_intents_of_two_runs_for_one_address_are_both_read_back() -> None:
-    one = state(intent(run=1), intent(run=2), serial=2)
+def test_attempts_of_two_runs_for_one_address_are_both_read_back() -> None:
+    one = state(attempt(run=1), attempt(run=2), serial=2)
     assert read_state(state_text(one), PATH) == one
 
 
@@ -87,7 +86,7 @@ def test_each_record_has_a_line_of_its_own_and_keys_are_sorted() -> None:
     text = state_text(WHOLE)
     assert text.isascii()
     lines = text.splitlines()
-    assert lines[:2] == ["{", '  "entries": [']
+    assert lines[:2] == ["{", '  "attempts": [']
     for record in (*WHOLE.records(), *WHOLE.salts):
         fields = to_builtins(record)
         assert f"    {json.dumps(fields, sort_keys=True)}" in {line.rstrip(",") for line in lines}
@@ -97,7 +96,7 @@ def test_each_record_has_a_line_of_its_own_and_keys_are_sorted() -> None:
 def test_no_secret_and_no_url_is_in_the_text() -> None:
     secret = Secret("a-shared-secret-nobody-may-see")
     key = derive_key((secret, SALT))
-    text = state_text(state(entry(key=key), intent()))
+    text = state_text(state(entry(key=key), attempt()))
     for hidden in (
         secret.reveal(),
         secret.reveal().encode().hex(),
@@ -107,9 +106,7 @@ def test_no_secret_and_no_url_is_in_the_text() -> None:
         assert hidden not in text
 
 
-@pytest.mark.parametrize(
-    "path", [(), ("entries", 0), ("intents", 0), ("unsettled", 0), ("salts", 0)]
-)
+@pytest.mark.parametrize("path", [(), ("entries", 0), ("attempts", 0), ("salts", 0)])
 @pytest.mark.parametrize("name", ["added_later", "", "\x1b[2J"])
 def test_a_field_of_a_later_version_is_refused_and_never_lost(
     path: tuple[Any, ...], name: str
@@ -134,9 +131,7 @@ def test_a_state_that_git_merged_names_the_conflict() -> None:
 
 
 def test_the_fields_of_an_entry_have_the_names_of_the_schema() -> None:
-    made = replace(
-        entry(key=None), include_identifiers=False, is_adopted=True, is_listed=False, replaces="old"
-    )
+    made = replace(entry(), include_identifiers=False, is_adopted=True)
     [fields] = json.loads(state_text(state(made)))["entries"]
     assert fields == {
         "server": "eu.preservica.com",
@@ -148,10 +143,8 @@ def test_the_fields_of_an_entry_have_the_names_of_the_schema() -> None:
         "declared": made.declared,
         "include_identifiers": False,
         "adopted": True,
-        "listed": False,
-        "replaces": "old",
-        "salt": "",
-        "fingerprint": "",
+        "salt": SALT.id,
+        "fingerprint": made.fingerprint,
     }
 
 
@@ -214,22 +207,23 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("serial", 2**53), "serial is not valid"),
         (put("serial", 1), None),
         (put("entries", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
-        (put("intents", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
+        (put("attempts", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
         (put("entries", 0, "fingerprint", "ab" * 31), "entries[0].fingerprint is not valid"),
-        (put("intents", 0, "declared", "٣" * 64), "intents[0].declared is not valid"),
-        pytest.param(put("intents", 0, "seen", ["1"] * 100_001), "intents[0].seen is not valid", marks=pytest.mark.slow),
+        (put("attempts", 0, "declared", "٣" * 64), "attempts[0].declared is not valid"),
+        pytest.param(put("attempts", 0, "seen", ["1"] * 100_001), "attempts[0].seen is not valid", marks=pytest.mark.slow),
         (put("entries", [{}] * 250_001), "entries is not valid"),
         (put("entries", 0, "id", "1" * 8193), "entries[0].id is not valid"),
-        (put("intents", 0, "seen", [1]), "intents[0].seen[0] is not valid"),
+        (put("attempts", 0, "seen", [1]), "attempts[0].seen[0] is not valid"),
         (put("entries", 0, "salt", "env:NOBODY"), 'the salt of "prod/catalogue/MOVED" is missing: "env:NOBODY"'),
         (lambda document: document["salts"].append(document["salts"][0]), 'two salts for "env:HOOK_SECRET#73737373"'),
         (put("salts", 0, "salt", "00" * 15), "salts[0].salt is not valid"),
         (put("salts", 0, "n", 2**14), "salts[0].n is not valid"),
         (lambda document: document["entries"].append(document["entries"][0]), 'two entries for "eu.preservica.com" "brama" "1111'),
-        (lambda document: document["intents"].append(document["intents"][0]), "two intents for"),
+        (lambda document: document["attempts"].append(document["attempts"][0]), "two attempts for"),
         (put("entries", 0, "include_identifiers", None), "entries[0].include_identifiers is not valid"),
-        (lambda document: document["unsettled"].append(document["unsettled"][0]), "two unsettled for"),
-        (put("unsettled", 0, "applies", 0), "unsettled[0].applies is not valid"),
+        (put("entries", 0, "salt", ""), "entries[0].salt is not valid"),
+        (put("entries", 0, "fingerprint", ""), "entries[0].fingerprint is not valid"),
+        (put("attempts", 0, "fingerprint", "0" * 64), 'the salt of "prod/catalogue/MOVED" is missing: ""'),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_a_fix(

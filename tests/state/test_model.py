@@ -17,11 +17,10 @@ from tests.state_makers import (
     SERVER,
     TEXTS,
     URL_SALT,
+    attempt,
     entry,
-    intent,
     state,
     states,
-    unsettled,
 )
 
 OTHER_KEY = Key(b"o" * 32)
@@ -53,11 +52,10 @@ def test_a_fingerprint_depends_on_where_the_server_ends_and_the_id_begins(
     assert (marks[0] == marks[1]) == (cuts[0] == cuts[1])
 
 
-def test_an_unconfirmed_entry_matches_no_secret() -> None:
-    one = entry(key=None)
-    assert not one.is_confirmed
+def test_an_attempt_without_a_fingerprint_matches_no_secret() -> None:
+    one = attempt(id="1" * 32)
     assert not one.is_made_with(KEY)
-    assert one.made_with(KEY, SALT) == entry()
+    assert one.made_with(KEY, SALT).entry() == entry()
 
 
 def test_a_declared_digest_depends_on_the_url_the_trigger_and_the_salt() -> None:
@@ -78,7 +76,7 @@ def test_a_printed_key_does_not_show_its_value() -> None:
 
 
 def test_a_printed_state_shows_no_digest_and_no_salt() -> None:
-    shown = repr(state(entry(), intent()))
+    shown = repr(state(entry(), attempt()))
     for hidden in (entry().fingerprint, entry().declared, SALT.salt, URL_SALT):
         assert hidden not in shown
 
@@ -123,7 +121,7 @@ def test_new_records_of_one_tenancy_leave_the_other_tenancies_unchanged(one: Sta
 def test_records_belong_to_a_server_and_a_tenant_and_not_to_the_name_of_a_tenancy() -> None:
     renamed = replace(entry(identifier="2"), address="archive/catalogue/MOVED")
     elsewhere = replace(entry(), server="us.preservica.com")
-    one = state(entry(), renamed, entry("other"), elsewhere, intent(), unsettled())
-    assert one.of(PROD) == TenancyRecords((renamed, entry()), (intent(),), (unsettled(),))
+    one = state(entry(), renamed, entry("other"), elsewhere, attempt())
+    assert one.of(PROD) == TenancyRecords((renamed, entry()), (attempt(),))
     assert one.of(TenancyKey(SERVER, "other")).entries == (entry("other"),)
     assert one.of(TenancyKey(SERVER, "none")) == TenancyRecords()

@@ -29,6 +29,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hooksync.state.attempts import open_attempts
+from hooksync.state.format import read_state
 from tests.boxes import Sandbox
 from tests.command_line import ROOT
 from tests.conftest import make_environ
@@ -262,8 +264,10 @@ def _settle(tenancy: WatchedTenancy) -> list[str]:
             broken.append(f"{name}: {law}: {how}")
     if ours(second.live) != wanted(tenancy.way):
         broken.append("the next run does not leave what is declared")
-    if json.loads(last.state)["intents"]:
-        broken.append("the state has intents left")
+    shown = {one.id for one in last.live}
+    for records in read_state(last.state, "the state").by_tenancy.values():
+        if open_attempts(records, shown):
+            broken.append("attempts are still open")
     steps = [step for step in last.run.steps("prod") if step["action"] == "keep"]
     if {step["secret"] for step in steps} != {"same"}:
         broken.append("a secret is unknown in the end")

@@ -31,7 +31,7 @@ from hooksync.sandbox.tenancies import SandboxOptions, Subscription
 from hooksync.service.http import Request, Response, RetryPolicy, Transport
 from hooksync.state.fingerprints import Key, Salt, declared_digest, derive_key
 from hooksync.state.format import read_state, state_text
-from hooksync.state.model import State, StateEntry
+from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, PASSWORD, run_in
 from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
@@ -218,7 +218,7 @@ def key_of(secret: str) -> Key:
 
 
 def remembered(text: str, held: Collection[Held]) -> tuple[Remembered, ...]:
-    """Return the entries of a state, and whether each is right. `held`: the live subscriptions."""
+    """Return the records of a state, and whether each is right. `held`: the live subscriptions."""
     if not text:
         return ()
     secrets = {one.id: one.secret for one in held}
@@ -228,15 +228,17 @@ def remembered(text: str, held: Collection[Held]) -> tuple[Remembered, ...]:
             id=entry.id,
             address=entry.address,
             is_right=_is_right(entry, secrets.get(entry.id)),
-            is_unconfirmed=not entry.is_confirmed,
+            is_unconfirmed=not entry.fingerprint,
             flag=entry.include_identifiers,
+            is_attempt=isinstance(entry, Attempt),
         )
-        for entry in read_state(text, "hooks.state.json").entries
+        for entry in read_state(text, "hooks.state.json").records()
+        if entry.id
     )
 
 
-def _is_right(entry: StateEntry, secret: str | None) -> bool | None:
-    if secret is None or not entry.is_confirmed:
+def _is_right(entry: SubscriptionRecord, secret: str | None) -> bool | None:
+    if secret is None or not entry.fingerprint:
         return None
     return entry.is_made_with(key_of(secret))
 

@@ -113,7 +113,7 @@ def assert_next_run_finishes(place: Place, posts: int) -> None:
     assert calls(place, "subscribe") == before + posts
     assert len(place.box.subscriptions("DEMO")) == 2
     state = state_of(place.folder)
-    assert (len(state["entries"]), state["intents"]) == (2, [])
+    assert (len(state["entries"]), state["attempts"]) == (2, [])
     assert all(entry["fingerprint"] for entry in state["entries"])
 
 

@@ -1,0 +1,132 @@
+"""Settle attempts by what a list shows, and decide which of them are open. Pure.
+
+`tests/simulation/model.py` contains the same rules, with random histories.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
+
+from hooksync.core.model import LiveSubscription
+from hooksync.core.record import replace
+from hooksync.state.fingerprints import Key, Salt, declared_digest
+from hooksync.state.model import Attempt, TenancyRecords
+
+MOST_OPEN = 2  # hooksync creates nothing under an identity with so many open attempts
+# seconds; a list may still show an attempt that is younger, so it is not closed
+EXPIRY = 3600
+
+Proof: TypeAlias = tuple[Key, Salt]
+# by identity: the secrets that success responses without an id prove in this run
+Proofs: TypeAlias = Mapping[str, Proof]
+NO_PROOFS: Proofs = MappingProxyType({})
+
+
+def settled(
+    records: TenancyRecords,
+    listed: Sequence[LiveSubscription],
+    url_salt: str,
+    run: int = 0,
+    proofs: Proofs = NO_PROOFS,
+) -> TenancyRecords:
+    """Settle the attempts of a tenancy by a list.
+
+    An attempt becomes an entry if the list shows the id that a response contained. Without an id,
+    it takes the id of a new subscription of its identity, and stays open: nothing proves the
+    secret. Only in its own run is a single new subscription that of a success response.
+
+    `run`: the number of this run; `proofs`: only of identities that had no other attempt without
+    an id when the run wrote its attempts.
+    """
+    if not records.attempts:
+        return records
+    records = _shown(records, {live.id for live in listed})
+    known = {record.id for record in (*records.entries, *records.attempts)}
+    new = _unknown_ids(listed, known, url_salt)
+    entries = list(records.entries)
+    attempts = []
+    for attempt in sorted(records.attempts, key=lambda attempt: attempt.run):
+        ids = [each for each in new[attempt.declared] if each not in attempt.seen]
+        if attempt.id or not ids:
+            attempts.append(attempt)
+            continue
+        new[attempt.declared].remove(ids[0])
+        found = replace(attempt, id=ids[0])
+        if attempt.run == run and attempt.declared in proofs and len(ids) == 1:
+            entries.append(found.made_with(*proofs[attempt.declared]).entry())
+        else:
+            attempts.append(found)
+    return TenancyRecords(tuple(entries), tuple(attempts))
+
+
+def _shown(records: TenancyRecords, shown: Collection[str]) -> TenancyRecords:
+    """Settle the attempts with an id. `shown`: the ids in the list.
+
+    An attempt that an earlier list has shown is dropped if this one does not: it was removed.
+    """
+    entries = list(records.entries)
+    attempts = []
+    for attempt in records.attempts:
+        if attempt.id in shown and attempt.fingerprint:
+            entries.append(attempt.entry())
+        elif attempt.id in shown or attempt.fingerprint or not attempt.id:
+            attempts.append(attempt)
+    return TenancyRecords(tuple(entries), tuple(attempts))
+
+
+def _unknown_ids(
+    listed: Iterable[LiveSubscription], known: Collection[str], url_salt: str
+) -> defaultdict[str, list[str]]:
+    """Return the ids in a list that no record has, by identity."""
+    ids: defaultdict[str, list[str]] = defaultdict(list)
+    for live in listed:
+        if live.id not in known:
+            ids[declared_digest(url_salt, live.key)].append(live.id)
+    return ids
+
+
+def open_attempts(records: TenancyRecords, shown: Collection[str]) -> list[Attempt]:
+    """Return the attempts that count: those without a newer entry, and those that a list shows.
+
+    `shown`: the ids in the list.
+    """
+    newest = newest_runs(records)
+    return [
+        attempt
+        for attempt in records.attempts
+        if attempt.run > newest.get(attempt.declared, 0) or attempt.id in shown
+    ]
+
+
+def newest_runs(records: TenancyRecords) -> dict[str, int]:
+    """Return the run of the newest entry of each identity."""
+    newest: dict[str, int] = {}
+    for entry in records.entries:
+        newest[entry.declared] = max(entry.run, newest.get(entry.declared, 0))
+    return newest
+
+
+def without_needless(
+    records: TenancyRecords, shown: Collection[str], declared: Collection[str], now: float
+) -> TenancyRecords:
+    """Drop the records that nobody needs, by the last list of an apply.
+
+    An entry goes if its id is not listed, and its identity is undeclared or has a newer entry. An
+    attempt goes in the same case, but not within `EXPIRY`. `declared`: the declared identities.
+    """
+    newest = newest_runs(records)
+    entries = []
+    for entry in records.entries:
+        is_needed = entry.declared in declared and entry.run == newest[entry.declared]
+        if entry.id in shown or is_needed:
+            entries.append(entry)
+    attempts = []
+    for attempt in records.attempts:
+        is_newest = attempt.run > newest.get(attempt.declared, 0)
+        is_needed = attempt.declared in declared and is_newest
+        if attempt.id in shown or is_needed or now - attempt.at <= EXPIRY:
+            attempts.append(attempt)
+    return TenancyRecords(tuple(entries), tuple(attempts))
