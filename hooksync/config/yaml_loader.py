@@ -11,7 +11,6 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from operator import attrgetter
 from sys import intern
@@ -37,7 +36,6 @@ QUOTABLE_NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # a name that is not valid m
 PRIVATE = ("secret", "credentials")  # what is written below one of these keys may be a secret
 
 _TAG = "tag:yaml.org,2002:"
-_Loader: Any = yaml.CSafeLoader if has_fast_parser else yaml.SafeLoader
 _Dumper: Any = yaml.CSafeDumper if has_fast_parser else yaml.SafeDumper
 _NO_FOLDING = 2**31 - 1  # columns
 _resolver: Any = yaml.resolver.Resolver()
@@ -135,7 +133,8 @@ def read_yaml(
     try:
         top = reader.read_document()
     except yaml.YAMLError as error:
-        problem = _open_quotation(file, text, error) or _syntax_problem(file, text, error)
+        problem = _open_quotation(file, text, error, reader.last)
+        problem = problem or _syntax_problem(file, text, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
@@ -196,17 +195,16 @@ def _is_quote(text: str, mark: Any) -> bool:
     return text[mark.index : mark.index + 1] in ("'", '"')
 
 
-def _open_quotation(file: str, text: str, error: Any) -> Problem | None:
-    """Return the problem of a quotation mark that is not closed, or closed by a later one."""
+def _open_quotation(file: str, text: str, error: Any, last: Event) -> Problem | None:
+    """Return the problem of a quotation mark that is not closed, or closed by a later one.
+
+    `last`: of the events before the error.
+    """
     opened = getattr(error, "context_mark", None)
     if opened and _is_quote(text, opened) and not text[error.problem_mark.index :].strip():
         where = Location(file, opened.line + 1, opened.column + 1)
         fix = "close it at the end of the text that it begins"
         return Problem("this quotation mark is never closed", fix, where)
-    last: Event = None
-    with suppress(yaml.YAMLError):
-        for event in yaml.parse(text, Loader=_Loader):
-            last = event
     if not isinstance(last, events.ScalarEvent) or not _is_quote(text, last.start_mark):
         return None
     end: Any = last.end_mark
@@ -223,6 +221,7 @@ class _Reader:
     def __init__(self, file: str, next_event: Callable[[], Event], most_nodes: int) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self.last: Event = None  # the event that was read last
         self._next = next_event
         # for each open mapping, the key that is being read; for each open list, None
         self._path: list[object] = []
@@ -255,6 +254,7 @@ class _Reader:
 
     def _read(self, event: Event) -> object:
         """Read the node that begins with an event."""
+        self.last = event
         self._nodes += 1
         if self._nodes > self._most_nodes:
             what = f"more than {self._most_nodes:,} names and values, counted again for each alias"
