@@ -139,7 +139,7 @@ def test_a_command_that_needs_no_tenancy_loads_no_more_than_it_uses(
 def test_the_library_for_differences_is_not_loaded_if_all_is_as_declared(
     command: Command, stage: Place
 ) -> None:
-    stage.box.seed("DEMO", stage.environ["RECEIVER"], "FULL_TEXT_INDEXED", SECRET)
+    assert stage.run("apply", "--yes").code == 0
     assert_loads(command, stage)
 
 
@@ -154,9 +154,8 @@ def test_the_library_for_differences_is_not_loaded_for_new_subscriptions(
 def test_the_library_for_differences_is_loaded_if_a_live_subscription_differs(
     command: Command, stage: Place
 ) -> None:
-    stage.box.seed(
-        "DEMO", stage.environ["RECEIVER"], "FULL_TEXT_INDEXED", SECRET, include_identifiers=False
-    )
+    assert stage.run("apply", "--yes").code == 0
+    stage.write(FILE.replace("INDEXED", "INDEXED, include_identifiers: false"))
     assert_loads(command, stage)
 
 
