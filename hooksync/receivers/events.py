@@ -78,7 +78,9 @@ class NewEvents:
         document = {**self._template, "timestamp": timestamp, **changed}
         match document.get("events"):
             case [dict(entity), *_] if identifiers:
-                document["events"] = [{**entity, "identifiers": [each]} for each in identifiers]
+                document["events"] = [
+                    {**entity, "identifiers": [identifier]} for identifier in identifiers
+                ]
         return document
 
 

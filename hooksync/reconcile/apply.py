@@ -47,7 +47,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, journal: Journal) -> lis
         if ready:
             journal.begin(ready)
             run.context.begun.set()
-            applied = _carry_out(ready, run, journal)
+            applied = _apply_side_by_side(ready, run, journal)
         applied += [without_calls(plan, journal) for plan in plans if plan.is_settled]
         settled = journal.settle(applied)
     except Exception as error:
@@ -55,7 +55,7 @@ def apply_plans(plans: Sequence[TenancyPlan], run: Run, journal: Journal) -> lis
             raise  # what was done is not known
         run.failures.append(error)
         why = "the state could not be settled"
-        settled = [replace(one.plan, not_verified=why) for one in applied]
+        settled = [replace(tenancy.plan, not_verified=why) for tenancy in applied]
     ended = {plan.name: plan for plan in settled}
     return [ended.get(plan.name) or not_begun(plan) for plan in plans]
 
@@ -76,22 +76,24 @@ def _finished(plan: TenancyPlan, runners: Iterable[StepRunner]) -> TenancyPlan:
     return replace(plan, steps=tuple(sorted(steps, key=step_order)))
 
 
-def _carry_out(plans: Sequence[TenancyPlan], run: Run, journal: Journal) -> list[AppliedTenancy]:
+def _apply_side_by_side(
+    plans: Sequence[TenancyPlan], run: Run, journal: Journal
+) -> list[AppliedTenancy]:
     calls = sum(step.creates + step.removes for plan in plans for step in plan.steps)
     with run.context.terminal.progress("applying", calls) as advance:
 
-        def carry_out(plan: TenancyPlan) -> AppliedTenancy:
+        def apply_plan(plan: TenancyPlan) -> AppliedTenancy:
             client = run.clients[plan.name]
             execution = Execution(plan, client, run, advance, journal.ledger(plan))
             try:
-                return execution.carry_out()
+                return execution.run_phases()
             except Exception as error:
                 return execution.unverified(run.give_up(error).what)
 
         # These threads only wait for calls. They have a stop event of their own, so that every plan
         # gets an outcome even after an interrupt.
         with run.pool.coordinators() as coordinators:
-            found = coordinators.run([partial(carry_out, plan) for plan in plans])
+            found = coordinators.run([partial(apply_plan, plan) for plan in plans])
     return [applied for applied in found if applied is not None]
 
 
@@ -112,7 +114,7 @@ class Execution(Record, frozen=True):
             if step.creates or step.removes:
                 self.runners.append(StepRunner(step))
 
-    def carry_out(self) -> AppliedTenancy:
+    def run_phases(self) -> AppliedTenancy:
         """Create, list, remove, verify."""
         self._create()
         self._remove(self._await_created())
@@ -199,7 +201,7 @@ class Execution(Record, frozen=True):
         last list: somebody may have removed it since the plan was made.
         """
         absent = [runner.step.new.address for runner in self._makers() if not runner.is_certain]
-        listed = {each.id for each in live}
+        listed = {subscription.id for subscription in live}
         for step in self.plan.steps:
             if step.action in ("keep", "adopt") and step.id not in listed:
                 absent.append(step.new.address)
@@ -248,7 +250,7 @@ class Execution(Record, frozen=True):
     def _update_runners(self, live: LiveSubscriptions) -> None:
         """Settle the attempts by a list, and update each runner."""
         self.ledger.learn(live)
-        listed = {each.id for each in live}
+        listed = {subscription.id for subscription in live}
         for runner in self.runners:
             runner.learn(listed, self.ledger)
 

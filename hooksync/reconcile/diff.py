@@ -53,17 +53,20 @@ def make_plan(
     """Decide on exactly one step for each declared and each live subscription."""
     comparison = _Comparison(tenancy, options, history, history.lost_names(live))
     pairs = pair(tenancy, live, history)
-    paired = {one.id for _, found in pairs for one in found}
+    paired = {subscription.id for _, found in pairs for subscription in found}
     steps: list[Step] = []
-    for one in live:
-        if one.id not in paired:
-            steps.append(comparison.step_without_declaration(one))
+    for subscription in live:
+        if subscription.id not in paired:
+            steps.append(comparison.step_without_declaration(subscription))
     selected = len(tenancy.subscriptions)
     for declared, found in pairs[:selected]:
         steps.append(comparison.step_for(declared, found))
         steps += comparison.duplicate_steps(declared, found)
     for _, found in pairs[selected:]:
-        steps += [comparison.step("leave", None, each, [planned.NOT_TARGETED]) for each in found]
+        steps += [
+            comparison.step("leave", None, subscription, [planned.NOT_TARGETED])
+            for subscription in found
+        ]
     plan = unread(tenancy)
     return replace(plan, live_count=len(live), steps=tuple(sorted(steps, key=planned.step_order)))
 
@@ -98,8 +101,8 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
     everything = (*tenancy.subscriptions, *tenancy.not_selected)
     places = {declared.key: list[LiveSubscription]() for declared in everything}
     others: list[LiveSubscription] = []
-    for one in live:
-        places.get(one.key, others).append(one)
+    for subscription in live:
+        places.get(subscription.key, others).append(subscription)
     pairs = list(zip(everything, places.values(), strict=True))
     moved = _pair_respelt(pairs, others, history) if history.is_trusted and others else []
     for declared, found in pairs:
@@ -107,7 +110,7 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
             found.sort(key=partial(_preference, declared, history))
             # the one to adopt first: sorting keeps the order of the others
             found.sort(key=lambda live: not is_adopted_by_id(declared, live, history))
-    owned = [each for each in moved if is_owned(tenancy, each[0], history)]
+    owned = [move for move in moved if is_owned(tenancy, move[0], history)]
     _pair_moved(pairs, owned, history)
     return pairs
 
@@ -119,7 +122,10 @@ def _pair_respelt(
 
     Returns those that were made for a URL and trigger that no file declares, with their entries.
     """
-    made_for = {declared_digest(history.url_salt, one.key): (one, found) for one, found in pairs}
+    made_for = {
+        declared_digest(history.url_salt, declared.key): (declared, found)
+        for declared, found in pairs
+    }
     moved = []
     for live in others:
         entry = history.entries.get(live.id)
@@ -142,12 +148,12 @@ def _pair_moved(
     The declared one must have no live one, or only newer ones.
     """
     places = {local_name(declared): found for declared, found in pairs}
-    moved.sort(key=lambda each: each[1].run, reverse=True)
+    moved.sort(key=lambda move: move[1].run, reverse=True)
     for live, entry in moved:
         found = places.get(entry.local_name)
         if found is None or not entry.local_name.endswith(f"/{live.trigger.short}"):
             continue
-        if all(_run(one, history) >= entry.run for one in found):
+        if all(_run(live, history) >= entry.run for live in found):
             found.append(live)
 
 

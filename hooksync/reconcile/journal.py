@@ -93,7 +93,7 @@ class Ledger:
         return None
 
     def _put(self, attempt: Attempt, *instead: Attempt) -> None:
-        others = [each for each in self.records.attempts if each != attempt]
+        others = [other for other in self.records.attempts if other != attempt]
         self.records = replace(self.records, attempts=(*others, *instead))
 
 
@@ -161,24 +161,24 @@ class Journal:
         The returned plans also contain the steps that are still to be done. Raises StateError.
         """
         state = self._write(applied)
-        before = [one.plan for one in applied]
+        before = [tenancy.plan for tenancy in applied]
         read = []
-        for one in applied:
-            if one.listed is not None and one.plan.has_changes:
-                read.append(FetchedTenancy(self._tenancies[one.plan.name], one.listed))
+        for tenancy in applied:
+            if tenancy.listed is not None and tenancy.plan.has_changes:
+                read.append(FetchedTenancy(self._tenancies[tenancy.plan.name], tenancy.listed))
         found = self._planner.differences(before, read, state)
         plans = []
-        for one in applied:
-            number = None if one.listed is None else len(one.listed)
-            differences = found.get(one.plan.name, ())
-            plans.append(replace(one.plan, differences=differences, live_after=number))
+        for tenancy in applied:
+            number = None if tenancy.listed is None else len(tenancy.listed)
+            differences = found.get(tenancy.plan.name, ())
+            plans.append(replace(tenancy.plan, differences=differences, live_after=number))
         return plans
 
     def _write(self, applied: Sequence[AppliedTenancy]) -> State:
         """Write what was made and removed, and return the new state. Raises StateError."""
 
         def change(state: State) -> State:
-            ended = {one.plan.key: self._records_after(one, state) for one in applied}
+            ended = {tenancy.plan.key: self._records_after(tenancy, state) for tenancy in applied}
             return state.with_records(ended, self._salts.values())
 
         return update(self._store, change)

@@ -62,10 +62,10 @@ class Planner(Record, frozen=True):
     def plan(self, read: Sequence[FetchedTenancy]) -> list[TenancyPlan]:
         """Plan every tenancy that could be read."""
         state = self.state or NO_STATE
-        refs = {declared.secret for one in read for declared in one.tenancy.subscriptions}
+        refs = {declared.secret for fetched in read for declared in fetched.tenancy.subscriptions}
         secrets, problems = self.secrets.look_up(refs)
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
-        complete = [self._plan_input(one, state, no_value) for one in read]
+        complete = [self._plan_input(fetched, state, no_value) for fetched in read]
         wanted = _wanted(complete, secrets, state.salts_by_id())
         self._check_work(len(set(wanted.values())), len(refs))
         states = self._secret_states(wanted)
@@ -79,7 +79,7 @@ class Planner(Record, frozen=True):
     ) -> TenancyPlan:
         """Plan a tenancy, and list why the plan may not be carried out."""
         plan = make_plan(tenancy, live, self.options, history)
-        owned = sum(is_owned(tenancy, one, history) for one in live)
+        owned = sum(is_owned(tenancy, subscription, history) for subscription in live)
         refusals = reasons_against(
             plan, tenancy, owned, history.blocked, self.flags, is_missing=self.is_missing
         )
@@ -129,8 +129,8 @@ class Planner(Record, frozen=True):
         """Compare the declared secrets with those that live subscriptions were made with."""
         self.ring.derive(wanted.values())
         states: dict[StateEntry, SecretState] = {}
-        for entry, each in wanted.items():
-            is_same = entry.is_made_with(self.ring.key(*each))
+        for entry, secret in wanted.items():
+            is_same = entry.is_made_with(self.ring.key(*secret))
             states[entry] = "same" if is_same else "changed"
         return states
 

@@ -54,7 +54,7 @@ def challenge_all(asked: Sequence[DeclaredSubscription], run: Run) -> dict[str, 
             targets[declared.address] = (declared.url, secrets[declared.secret])
     with run.context.terminal.progress("asking receivers", len(set(targets.values()))) as advance:
         answers = probe_all(targets.values(), run.pool, run.caller, advance)
-    return {address: answers[each] for address, each in targets.items() if each in answers}
+    return {address: answers[target] for address, target in targets.items() if target in answers}
 
 
 def judge_plan(plan: TenancyPlan, answers: Mapping[str, ProbeResult]) -> TenancyPlan:

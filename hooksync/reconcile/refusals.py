@@ -43,7 +43,9 @@ def misplaced(plan: TenancyPlan, tenancy: Tenancy, history: History) -> Iterator
     for step in plan.steps:
         changed += step.action == "unsubscribe" or _moves_url(step)
     recorded = {entry.address for entry in history.entries.values()}
-    declared = {one.address for one in (*tenancy.subscriptions, *tenancy.not_selected)}
+    declared = {
+        subscription.address for subscription in (*tenancy.subscriptions, *tenancy.not_selected)
+    }
     if changed and recorded and declared and recorded.isdisjoint(declared):
         what = (
             f"{tenancy.name}: the state has none of this file's addresses for {tenancy.where},"

@@ -1,6 +1,6 @@
 """The client of one tenancy: log in, list, subscribe, unsubscribe.
 
-Every call goes through `CallContext.repeat`.
+Every call goes through `Caller.repeat`.
 
 Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py. If the service's behaviour is not
 known, the code handles every likely answer.

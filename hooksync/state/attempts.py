@@ -49,7 +49,7 @@ def settled(
     entries = list(records.entries)
     attempts = []
     for attempt in sorted(records.attempts, key=lambda attempt: attempt.run):
-        ids = [each for each in new[attempt.declared] if each not in attempt.seen]
+        ids = [identifier for identifier in new[attempt.declared] if identifier not in attempt.seen]
         if attempt.id or not ids:
             attempts.append(attempt)
             continue

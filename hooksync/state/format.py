@@ -121,14 +121,14 @@ def _check_whole(state: State) -> None:
     """
     _check_once("salts", state.salts, "id")
     salts = state.salts_by_id()
-    for one in state.records():
-        if (one.salt or one.fingerprint) and one.salt not in salts:
+    for record in state.records():
+        if (record.salt or record.fingerprint) and record.salt not in salts:
             raise InvalidDocument(
-                f"the salt of {quoted(one.address)} is missing: {quoted(one.salt)}"
+                f"the salt of {quoted(record.address)} is missing: {quoted(record.salt)}"
             )
-        if one.run > state.serial:
+        if record.run > state.serial:
             raise InvalidDocument(
-                f"{quoted(one.address)} is of run {one.run}, and the serial is {state.serial}"
+                f"{quoted(record.address)} is of run {record.run}, and the serial is {state.serial}"
             )
     _check_once("entries", state.entries, "server", "tenant", "id")
     _check_once("attempts", state.attempts, "server", "tenant", "declared", "run")
@@ -136,8 +136,8 @@ def _check_whole(state: State) -> None:
 
 def _check_once(kind: str, records: Iterable[Record], *names: str) -> None:
     seen = set()
-    for each in records:
-        key = tuple(str(getattr(each, name)) for name in names)
+    for record in records:
+        key = tuple(str(getattr(record, name)) for name in names)
         if key in seen:
             raise InvalidDocument(f"two {kind} for {' '.join(map(quoted, key))}")
         seen.add(key)

@@ -67,7 +67,7 @@ class History(Record, frozen=True):
 
     def lost_names(self, live: Iterable[LiveSubscription]) -> frozenset[str]:
         """Return the local names of entries whose ids are no longer live."""
-        ids = {one.id for one in live}
+        ids = {subscription.id for subscription in live}
         lost = (entry for entry in self.entries.values() if entry.id not in ids)
         return frozenset(entry.local_name for entry in lost)
 

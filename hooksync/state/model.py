@@ -134,7 +134,7 @@ class State(Record, frozen=True, dict=True):
 
     def addresses(self) -> set[str]:
         """Return the addresses of all records."""
-        return {each.address for each in self.records()}
+        return {record.address for record in self.records()}
 
     def records(self) -> list[SubscriptionRecord]:
         """Return everything but the salts."""
@@ -163,11 +163,11 @@ class State(Record, frozen=True, dict=True):
         """Replace the records of tenancies, and drop unused salts. `salts`: of new records."""
         fields: dict[str, Any] = {}
         for name in _KINDS:
-            kept = [each for each in getattr(self, name) if each.key not in changed]
+            kept = [record for record in getattr(self, name) if record.key not in changed]
             for records in changed.values():
                 kept += getattr(records, name)
             fields[name] = tuple(kept)
-        used = {each.salt for name in _KINDS for each in fields[name] if each.salt}
+        used = {record.salt for name in _KINDS for record in fields[name] if record.salt}
         known = {salt.id: salt for salt in (*salts, *self.salts)}
         return replace(self, salts=tuple(known[name] for name in used), **fields)
 
@@ -176,8 +176,8 @@ class State(Record, frozen=True, dict=True):
         moved: dict[str, Any] = {}
         for name in _KINDS:
             records = []
-            for each in getattr(self, name):
-                records.append(replace(each, address=new) if each.address == old else each)
+            for record in getattr(self, name):
+                records.append(replace(record, address=new) if record.address == old else record)
             moved[name] = tuple(records)
         return replace(self, **moved)
 
@@ -185,7 +185,7 @@ class State(Record, frozen=True, dict=True):
         """Drop records, and the salts that no record uses any more."""
         rest: dict[str, Any] = {}
         for name in _KINDS:
-            rest[name] = tuple(each for each in getattr(self, name) if each not in forgotten)
+            rest[name] = tuple(record for record in getattr(self, name) if record not in forgotten)
         # `with_records` drops the salts
         return replace(self, **rest).with_records({})
 

@@ -99,7 +99,7 @@ class Tenant:
             with WorkerPool(self.width, self.stop) as pool:
                 run = self._run(pool, planned)
                 ledger = journal.ledger(plan)
-                applied = Execution(plan, self.service, run, self.advance, ledger).carry_out()
+                applied = Execution(plan, self.service, run, self.advance, ledger).run_phases()
         if not (is_killed or plan.refusals):
             return journal.settle([applied])[0]
         return applied.plan

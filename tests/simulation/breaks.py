@@ -204,8 +204,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take a list that cannot be read for an empty one",
         "service/client.py",
-        "            raise ServiceError(problem) from error",
-        "            return ()",
+        "            raise ServiceError(problem) from error\n        return self._cleaned(live, declared)",
+        "            return ()\n        return self._cleaned(live, declared)",
     ),
 )
 
