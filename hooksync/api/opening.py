@@ -84,6 +84,7 @@ def open_run(
         before_change = partial(_check_lock, store, context.stop, failures)
         caller = held.enter_context(connect(declared, before_change))
         pool = held.enter_context(make_pool(declared.options.parallelism, context.stop))
+        other = None if is_apply else _other_run(store)
         yield Run(
             context,
             declared.tenancies,
@@ -95,7 +96,7 @@ def open_run(
             store,
             list_wait if is_apply else 0.0,
             failures,
-            None if is_apply else _other_run(store),
+            other,
         )
 
 

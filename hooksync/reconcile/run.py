@@ -70,9 +70,8 @@ class Run(Record, frozen=True):
         backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
         while awaiting and backoff.wait():
             again = [tenancy for tenancy in self.tenancies if tenancy.name in awaiting]
-            results = self.pool.run(
-                [partial(self._read_one, tenancy, lambda: None) for tenancy in again]
-            )
+            read_quietly = partial(self._read_one, advance=lambda: None)
+            results = self.pool.run([partial(read_quietly, tenancy) for tenancy in again])
             read = [item for item in results if isinstance(item, FetchedTenancy)]
             planned |= {plan.name: plan for plan in self.planner.plan(read)}
             awaiting = {name: plan for name, plan in planned.items() if plan.awaits_attempt}
