@@ -75,6 +75,8 @@ class TenancyDeclaration(Record, frozen=True):
 class Document(Record, frozen=True):
     """All hooks files of a run together. Rules that need no environment are already checked."""
 
+    HIDDEN = ("texts",)
+
     tenancies: tuple[TenancyDeclaration, ...]
     warnings: tuple[Problem, ...] = ()
     texts: tuple[bytes, ...] = ()  # of all files, with those whose defaults apply
