@@ -496,6 +496,7 @@ def add_catch_up(parser: argparse.ArgumentParser) -> None:
     send = parser.add_argument_group("what to send")
     send.add_argument(
         "--since",
+        dest="moment",
         required=True,
         metavar="TIME",
         help="send what was updated since, e.g. 2026-11-30T14:00Z",
@@ -535,6 +536,9 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         "--record",
         metavar="FOLDER",
         help="write each event there, for verify and fire --replay",
+    )
+    output.add_argument(
+        "--body", dest="shows_body", action="store_true", help="show each event's document"
     )
     _group(parser, MORE, "--verbose")
 

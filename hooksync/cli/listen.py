@@ -26,7 +26,7 @@ from hooksync.core.output import make_folder
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, Event, ProcessMemory, Receiver
-from hooksync.receivers.challenges import key_of
+from hooksync.receivers.challenges import challenge, key_of
 from hooksync.receivers.events import (
     SIGNATURE,
     Delivery,
@@ -45,6 +45,7 @@ _LONGEST = 64  # characters of a name or an id in a line
 _MOST_ENTITIES = 3  # in a line
 _WRONG_SIGNATURE = 401
 _NO_ANSWER = 502
+_LONGEST_BODY = 100_000  # characters that are shown
 
 
 class ListenOptions(SecretOptions, frozen=True):
@@ -53,6 +54,7 @@ class ListenOptions(SecretOptions, frozen=True):
     port: int = 0  # 0: any free one
     forward: str | None = None  # a URL
     record: str | None = None  # a folder; it is made if it does not exist
+    shows_body: bool = False  # show the document of each event
     timeout: float = 30.0  # seconds
 
 
@@ -127,7 +129,9 @@ def _pass_on(
     """Forward a genuine event. Returns the receiver's answer, and the same in words."""
     found = pass_on(declared.url, request.headers, request.body, run.caller)
     if isinstance(found, ProbeResult):
-        return answer._replace(status=_NO_ANSWER), found.detail
+        what = f"the receiver of --forward is down: {found.detail}; the sender got {_NO_ANSWER}"
+        document = b'{"message": "the receiver did not answer"}'
+        return answer._replace(status=_NO_ANSWER, body=document), what
     answer = answer._replace(status=found.status, body=found.body)
     sender = Sender(declared.url, secret, run.caller)
     signature = request.headers.get(SIGNATURE.lower(), "")
@@ -165,6 +169,9 @@ class _Log(Record, frozen=True):
             text += f"  passed on: {seen.forwarded}\n"
         if path:
             text += f"  recorded: {printable(path)}\n"
+        if self.options.shows_body and answer.event is not None:
+            body = seen.request.body.decode("utf-8", "replace")
+            text += f"  {printable(self.context.output.redactor.clean(body)[:_LONGEST_BODY])}\n"
         self.context.terminal.result(text)
 
     def _facts(self, event: Event) -> Iterator[str]:
@@ -218,6 +225,17 @@ class _Log(Record, frozen=True):
 _Forward = tuple[Run, DeclaredSubscription] | None
 
 
+def _report_target(
+    run: Run, declared: DeclaredSubscription, known: KnownSecrets, context: Context
+) -> None:
+    """Challenge the receiver of --forward once: `listen` answers the challenges of senders."""
+    secret = known.secrets[known.accepted[0]]
+    found = challenge(declared.url, secret, run.caller)
+    if found.state != "ready":
+        problem = f"the receiver of --forward is not ready: {found.detail}"
+        context.terminal.warn(Problem(problem, found.fix))
+
+
 def listen(options: ListenOptions, context: Context) -> ExitCode:
     """Receive events until a signal comes."""
     gc.enable()  # `main` turned it off for short runs, and this one is long
@@ -241,5 +259,7 @@ def listen(options: ListenOptions, context: Context) -> ExitCode:
         context.terminal.message(
             f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}"
         )
+        if forward:
+            _report_target(*forward, known, context)
         SYSTEM_CLOCK.wait(done, math.inf)
     return ExitCode.DONE

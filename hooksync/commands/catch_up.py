@@ -12,6 +12,7 @@ from hooksync.core.errors import ExitCode, Problem, Refused, UsageError, plurali
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.record import replace
 from hooksync.receivers.catch_up import INDEXED, LIMITS, send_again, updated_entities
+from hooksync.reconcile.run import Run
 from hooksync.render.suite import trial_line
 
 _TIME_FIX = "write it with its time zone, e.g. 2026-11-30T14:00Z"
@@ -21,13 +22,13 @@ class CatchUpOptions(RunOptions, frozen=True):
     """The flags of `catch-up`."""
 
     address: str = ""  # of a declared subscription
-    since: str = ""  # ISO 8601
+    moment: str = ""  # ISO 8601, of --since
     is_dry_run: bool = False  # list, and send nothing
 
 
 def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     """List what was updated since a time, and after a prompt send an event for each entity."""
-    moment = _moment(options.since, context.clock.now())
+    moment = _moment(options.moment, context.clock.now())
     glob = options.address if options.address.count("/") > 1 else f"{options.address}/*"
     options = replace(options, targets=(glob,), uses_state=False)
     declared = prepare(options, context)
@@ -41,17 +42,25 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
             context.terminal.result("".join(f"{kind} {ref}\n" for kind, ref in entities))
             return ExitCode.DONE
         _confirm(options, context, f"{tenancy.where}: send {number} to {subscription.url.shown}")
-        secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
-        failed = 0
-        with context.terminal.progress("sending", len(entities)) as advance:
-            for trial in send_again(subscription.url, secret, run.caller, moment, entities):
-                advance()
-                if trial.state == "failed":
-                    failed += 1
-                    context.terminal.show([trial_line(trial)])
-                if context.stop.is_set():
-                    return context.terminal.interrupt_code
-    context.terminal.result(f"{len(entities) - failed} answered with success, {failed} failed.\n")
+        return _send(run, subscription, moment, entities)
+
+
+def _send(
+    run: Run, subscription: DeclaredSubscription, moment: str, entities: list[tuple[str, str]]
+) -> ExitCode:
+    """Send an event for each entity, and show those that the receiver refused."""
+    terminal = run.context.terminal
+    secret = run.secrets.find_all((subscription.secret,))[subscription.secret]
+    failed = 0
+    with terminal.progress("sending", len(entities)) as advance:
+        for trial in send_again(subscription.url, secret, run.caller, moment, entities):
+            advance()
+            if trial.state == "failed":
+                failed += 1
+                terminal.show([trial_line(trial)])
+            if run.context.stop.is_set():
+                return terminal.interrupt_code
+    terminal.result(f"{len(entities) - failed} answered with success, {failed} failed.\n")
     return ExitCode.ERROR if failed else ExitCode.DONE
 
 

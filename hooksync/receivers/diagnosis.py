@@ -18,7 +18,10 @@ from urllib.parse import unquote_to_bytes
 from hooksync.core.record import Record
 from hooksync.receiver import EVENT_PREFIX
 
-_RAW_FIX = "take the raw bytes of the body, before a framework reads them, or a proxy changes them"
+_RAW_FIX = (
+    "take the raw bytes of the body, before a framework, a proxy or a relay such as smee changes"
+    " them"
+)
 _PREFIX = EVENT_PREFIX.decode()
 _CODE_FIX = "sign the challengeCode of the query alone, percent-decoded"
 _PREFIX_FIX = f"sign the text {_PREFIX}, followed at once by the raw bytes of the body"

@@ -31,7 +31,6 @@ tenancies:
   demo:
     server: ${{SANDBOX}}                 # yours: e.g. eu.preservica.com
     tenant: DEMO
-    owns: ["{receivers}"]   # hooksync may remove these
     subscriptions:
       catalogue:
         url: {receivers}/catalogue
@@ -134,7 +133,7 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> in
             }
             tour = Tour(announce, Path(folder), environ, signals)
             _show_first_apply(tour, box, receiver)
-            _show_drift(tour, box, receiver)
+            _show_drift(tour, box)
     except Stopped:
         return 128 + signals[0]
     except (OSError, SandboxError) as error:
@@ -173,7 +172,7 @@ the secret that the two share. The secret itself is never in the file.""")
     tour.say("""\
 `plan` compares what is declared with what is live in the tenancy, and shows
 the difference; it changes nothing. A plus will be subscribed. The dot is left
-alone: it is not ours, because its URL is outside `owns`.""")
+alone: hooksync removes only what it has made itself.""")
     tour.run("plan")
     tour.say("3. Apply")
     tour.say("""\
@@ -185,20 +184,21 @@ receiver first: one that does not know the secret cannot be subscribed.""")
     tour.run("plan")
 
 
-def _show_drift(tour: Tour, box: Sandbox, receiver: ReceiverServer) -> None:
+def _show_drift(tour: Tour, box: Sandbox) -> None:
     for live in box.subscriptions(TENANT):
         if live.trigger == "FULL_TEXT_INDEXED":
             box.remove(TENANT, live.id)
-    box.seed(TENANT, receiver.url("old-catalogue"), "MOVED", secrets.token_hex(32))
+    hooks = tour.folder / "hooks.yaml"
+    hooks.write_text(hooks.read_text(encoding="utf-8").partition("      alerts:")[0])
     tour.say("4. Drift")
     tour.say("""\
-Somebody has just removed one subscription by hand, and added another. With
---detailed-exitcode, `plan` ends with exit code 2 when there are changes, so
-that a nightly job can raise an alarm.""")
+Somebody has just removed one subscription by hand. You have deleted `alerts`
+from the file. With --detailed-exitcode, `plan` ends with exit code 2 when there
+are changes, so that a nightly job can raise an alarm.""")
     tour.run("plan --detailed-exitcode", code=2)
     tour.say("""\
-`apply` brings back what is missing, and unsubscribes what is not declared (the
-minus).""")
+`apply` brings back what is missing, and unsubscribes what it has made and the
+file does not declare any more (the minus).""")
     tour.run("apply --yes")
 
 

@@ -66,6 +66,7 @@ class Listening:
         """End the process with a signal, and return its lines of output without their times."""
         self.process.send_signal(number)
         out, err = self.process.communicate()
+        err = re.sub(r"warning: the receiver of --forward is not ready.*\n  fix: .*\n", "", err)
         assert not [hidden for hidden in ENVIRON.values() if hidden in out + err]
         assert (self.process.returncode, err) == (0, "")
         return [re.sub(r"^\d\d:\d\d:\d\dZ  ", "", line) for line in out.splitlines()]
@@ -134,8 +135,8 @@ def test_listen_refuses_wrongly_signed_requests_and_prints_the_reason(tmp_path: 
             "401  refused  the header Preservica-Signature is missing",
             (
                 "401  refused  by env:HOOK_SECRET, the signature is made of the event written again"
-                " as spaced JSON: take the raw bytes of the body, before a framework reads them,"
-                " or a proxy changes them"
+                " as spaced JSON: take the raw bytes of the body, before a framework, a"
+                " proxy or a relay such as smee changes them"
             ),
             (
                 "400  refused  the challenge code begins like a signed event; the answer could"
@@ -154,13 +155,32 @@ def test_listen_forwards_genuine_events_with_headers_unchanged_and_returns_the_s
         assert (answer.status_code, answer.text) == (203, "thank you")
         assert one.send(secret=OTHER).status_code == 401
         assert [line for line in one.end() if line.startswith("  ")] == ["  passed on: 203"]
-    [sent] = came
+    sent = next(request for request in came if request.body)
     assert (sent.body, sent.query, sent.headers["x-trace"]) == (body, f"code={KEY}", "a b")
     assert sent.headers["transfer-encoding"] == "chunked"
     assert sent.headers["preservica-signature"] == sign_event(SECRET.encode(), body)
     with listening(*NAMED, "--forward", url) as one:
         assert one.send().status_code == 502
-        assert one.end()[1:] == ["  passed on: the server refuses connections"]
+        assert one.end()[1:] == [
+            "  passed on: the receiver of --forward is down: the server refuses connections; the"
+            " sender got 502"
+        ]
+
+
+def test_listen_reports_at_its_start_that_the_receiver_of_forward_is_down() -> None:
+    with answering(200) as (url, _):
+        pass
+    with listening(*NAMED, "--forward", url) as one:
+        assert one.process.stderr
+        warning = one.process.stderr.readline()
+        assert "success" not in one.send().text
+    assert warning.startswith("warning: the receiver of --forward is not ready: the server refuses")
+
+
+def test_listen_shows_the_document_of_an_event() -> None:
+    with listening(*NAMED, "--body") as one:
+        one.send()
+        assert one.end()[1] == f"  {BODY.decode()}"
 
 
 def compact(body: bytes) -> bytes:
@@ -178,7 +198,7 @@ def test_listen_reports_why_a_receiver_refuses_a_forwarded_genuine_event() -> No
     assert shown == [
         "  passed on: 401, it refuses a genuine event: the signature that it expects is made of the"
         " event written again as compact JSON; fix: take the raw bytes of the body, before a"
-        " framework reads them, or a proxy changes them"
+        " framework, a proxy or a relay such as smee changes them"
     ]
 
 
