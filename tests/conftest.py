@@ -97,7 +97,8 @@ class Place:
             "servers": [server],
             "receivers": [receiver],
             "secret_kinds": ["env"],
-            "secret_variables": ["CATALOGUE_SECRET", "FN_KEY"],
+            "secret_variables": ["CATALOGUE_SECRET"],
+            "url_variables": ["FN_KEY"],
             "place_variables": ["BOX", "RECEIVER"],
             "allow_private_receivers": True,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from hooksync.api.options import FileOptions, RunOptions
@@ -10,7 +10,7 @@ from hooksync.api.receipt import open_saved_plan, sealed
 from hooksync.config import declarations
 from hooksync.config.document import read_document
 from hooksync.config.files import read_plan, read_sources
-from hooksync.config.policy import Policy, read_policy
+from hooksync.config.policy import UNSIGNED, Policy, read_policy
 from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.since import changed_tenancies
@@ -43,6 +43,8 @@ class Declared(Record, frozen=True):
     context: Context
     private_receivers: bool = True  # whether receivers at private addresses may be called
     receipt: Plan | None = None  # the saved or shown plan that the new one must equal
+    # of a policy, for all tenancies together: number and place by field
+    run_limits: Mapping[str, tuple[int, str]] = {}
 
     @property
     def state(self) -> str | None:
@@ -94,16 +96,27 @@ def prepare(
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context, probes=options.probes is not False)
     tenancies, more = resolve(entries, context.environ, needs_login=needs_login and bool(entries))
+    warnings = [*document.warnings, *more]
     if policy:
-        tenancies = tuple(replace(tenancy, ceiling=policy.max_unsubscribe) for tenancy in tenancies)
+        tenancies = tuple(_limited(tenancy, policy) for tenancy in tenancies)
+        if not context.environ.get(KEY_VARIABLE):
+            warnings.append(UNSIGNED)
     return Declared(
         tuple(_selected(tenancy, options.targets) for tenancy in tenancies),
-        (*document.warnings, *more),
+        tuple(warnings),
         options,
         context,
         private_receivers(policy),
         receipt,
+        policy.run_limits() if policy else {},
     )
+
+
+def _limited(tenancy: Tenancy, policy: Policy) -> Tenancy:
+    """Add the limits of a policy to a tenancy."""
+    rules = policy.rules_for(tenancy.name)
+    protect = tenancy.protect.union(rules.protect)
+    return replace(tenancy, ceiling=rules.max_unsubscribe, protect=protect)
 
 
 def _selected_entries(

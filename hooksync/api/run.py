@@ -45,7 +45,7 @@ from hooksync.reconcile.plan import (
     not_begun,
 )
 from hooksync.reconcile.probing import ask_receivers
-from hooksync.reconcile.refusals import step_warnings
+from hooksync.reconcile.refusals import run_reasons, step_warnings
 from hooksync.reconcile.run import Run
 
 __all__ = [
@@ -184,7 +184,7 @@ def apply(declared: Declared, shown: Plan | None = None) -> Plan:
 def planned(declared: Declared, run: Run) -> Plan:
     """Read the tenancies and plan them. If the options ask for it, challenge their receivers."""
     tenancies = run.plan(has_policy=bool(declared.options.policy))
-    made = _with_tenancies(declared, run, _without_tenancies(declared, run), tenancies)
+    made = _made(declared, run, tenancies)
     return probed(declared, run, made) if declared.options.probes else made
 
 
@@ -200,7 +200,7 @@ def planned_for_apply(declared: Declared, run: Run) -> Plan:
     if declared.receipt:
         key = plan_key(declared.context.environ.get(KEY_VARIABLE))
         tenancies = [*check_against(declared.receipt, tenancies, key)]
-    return _with_tenancies(declared, run, _without_tenancies(declared, run), tenancies)
+    return _made(declared, run, tenancies)
 
 
 def probed(declared: Declared, run: Run, plan: Plan) -> Plan:
@@ -228,10 +228,10 @@ def applied(declared: Declared, run: Run, plan: Plan) -> Plan:
     return _with_tenancies(declared, run, report, tenancies)
 
 
-def _without_tenancies(declared: Declared, run: Run) -> Plan:
-    """Return what a plan has besides its tenancies."""
+def _made(declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]) -> Plan:
+    """Make the plan of a run."""
     options = declared.options
-    return Plan(
+    plan = Plan(
         (),
         rfc3339(declared.context.clock.now()),
         token_hex(16),
@@ -242,7 +242,9 @@ def _without_tenancies(declared: Declared, run: Run) -> Plan:
         state=run.planner.place,
         state_missing=run.planner.is_missing,
         running=run.other,
+        refusals=run_reasons(tenancies, declared.run_limits),
     )
+    return _with_tenancies(declared, run, plan, tenancies)
 
 
 def _with_tenancies(

@@ -169,7 +169,7 @@ def _saved(made: Plan, options: PlanOptions) -> str:
 
 def _is_applicable(made: Plan) -> bool:
     """Whether apply would carry out a part of the plan, or accept that there is nothing to do."""
-    if made.is_interrupted:
+    if made.is_interrupted or made.refusals:
         return False
     return bool(made.ready_tenancies) or not (made.all_errors or made.all_refusals)
 

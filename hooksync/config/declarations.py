@@ -105,6 +105,11 @@ def is_own(name: str) -> bool:
     return name.upper().startswith("HOOKSYNC_")  # Windows ignores the case of names
 
 
+def name_values(name: str) -> dict[str, str]:
+    """Return the values of `${tenancy}` and `${TENANCY}`, e.g. `t-07` and `T_07`."""
+    return {"tenancy": name, "TENANCY": name.upper().replace("-", "_")}
+
+
 def set_fix(name: str) -> str:
     """Say how to set a variable."""
     return f"export {name}, or set it in a file that --env-file names"

@@ -18,6 +18,7 @@ from hooksync.config.declarations import (
     SubscriptionDeclaration,
     TemplateAt,
     TenancyDeclaration,
+    name_values,
 )
 from hooksync.config.files import Source, follow_links, read_defaults
 from hooksync.config.references import reference_problems
@@ -270,7 +271,7 @@ class _PartReader:
     ) -> None:
         """`problems`: where the reader notes the problems that it finds."""
         self._name = name
-        self._variable = name.upper().replace("-", "_")  # the value of ${TENANCY}
+        self._values = name_values(name)
         self._uses_variable = False
         self._defaults = defaults
         self._known_triggers = triggers
@@ -298,7 +299,7 @@ class _PartReader:
             has_settings=_has_settings(fields),
             has_subscriptions="subscriptions" in fields or bool(common),
             files=file.names,
-            variable=self._variable if self._uses_variable else "",
+            variable=self._values["TENANCY"] if self._uses_variable else "",
         )
 
     def settings(self, fields: YamlMap) -> Settings:
@@ -381,7 +382,7 @@ class _PartReader:
     def _filled_in(self, text: str) -> str:
         """Fill in the name of the tenancy."""
         self._uses_variable |= "${TENANCY}" in text
-        return fill_in(text, {"tenancy": self._name, "TENANCY": self._variable})
+        return fill_in(text, self._values)
 
     def triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
         """Read `trigger` or `triggers`. Returns None if neither is given."""

@@ -10,16 +10,19 @@ and open no files; they only follow links on the disk.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
-from hooksync.config.declarations import TemplateAt, TenancyDeclaration
-from hooksync.config.files import lies_in, read_settings
+from hooksync.config.declarations import TemplateAt, TenancyDeclaration, name_values
+from hooksync.config.files import STDIN, follow_links, lies_in, read_settings
 from hooksync.config.references import VariableUse, named_refs, uses_of
-from hooksync.config.yaml_loader import read_yaml
+from hooksync.config.schema_errors import find_schema_errors
+from hooksync.config.yaml_loader import YamlMap, read_yaml
 from hooksync.core import urls
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
@@ -30,11 +33,22 @@ from hooksync.core.model import (
     UnsubscribeLimit,
     matches_any,
 )
-from hooksync.core.record import Record, given_fields
+from hooksync.core.record import Record, given_fields, replace
 from hooksync.core.schema import is_certain_to_fit, read_schema
-from hooksync.core.template import MissingVariableError, parse_template
+from hooksync.core.template import MissingVariableError, fill_in, parse_template
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
+_PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
+# the fields in whose texts ${tenancy} and ${TENANCY} are the name of the tenancy
+_WITH_NAMES = (
+    *("servers", "receivers", "login_variables", "secret_variables", "url_variables"),
+    *("place_variables", "secret_folders", "files", "owns", "protect"),
+)
+UNSIGNED = Problem(
+    "HOOKSYNC_PLAN_KEY is not set, and under a policy, an unsigned state owns nothing: hooksync"
+    " leaves undeclared subscriptions alone, whoever made them",
+    "make a key with `hooksync secret generate`, and give it to each run as HOOKSYNC_PLAN_KEY",
+)
 
 
 class Policy(Record, frozen=True):
@@ -45,17 +59,40 @@ class Policy(Record, frozen=True):
     servers: Allowed = ()  # globs of hosts
     receivers: Allowed = ()  # globs of hosts; `host/path/` allows only URLs below that path
     secret_kinds: Allowed = ()
-    secret_variables: Allowed = ()  # globs of names
-    place_variables: Allowed = ()  # globs of names
+    login_variables: Allowed = ()  # globs of names, as in the next three fields
+    secret_variables: Allowed = ()
+    url_variables: Allowed = ()
+    place_variables: Allowed = ()
     secret_folders: Allowed = ()
     allow_http: bool = False
     allow_private_receivers: bool = False
+    files: Allowed | None = None  # globs of paths, relative to the policy; None: any file
+    protect: Allowed = ()  # prefixes of URLs
     # limits of the actions of a run; None: no limit
     max_unsubscribe: UnsubscribeLimit | None = None
+    max_unsubscribe_run: int | None = None
+    max_resubscribe: int | None = None
     triggers: Allowed | None = None  # pyPreservica's names, or those of the service
     owns: Allowed | None = None  # "made", "all", "none", and prefixes of URLs
     probe: Allowed | None = None
     replacement: Allowed | None = None
+    # by glob of names: the policy with the rules for these tenancies; None: one for all tenancies
+    tenancies: Mapping[str, Policy] | None = None
+    has_name: bool = False  # whether the name of a tenancy was filled in
+
+    def rules_for(self, name: str) -> Policy:
+        """Return the rules for a tenancy, with its name filled in. Without any: allow nothing."""
+        rules = self
+        if self.tenancies is not None:
+            found = [rules for glob, rules in self.tenancies.items() if fnmatchcase(name, glob)]
+            rules = found[0] if found else Policy(self.file, {})
+        filled = {}
+        for field in _WITH_NAMES:
+            texts = getattr(rules, field) or ()
+            named = tuple(fill_in(text, name_values(name)) for text in texts)
+            if named != texts:
+                filled[field] = named
+        return replace(rules, has_name=bool(filled), **filled)
 
     def breaches(
         self,
@@ -69,24 +106,38 @@ class Policy(Record, frozen=True):
 
         `login`: the path of a credentials file, which is judged as if the tenancy named it.
         """
-        usual = CredentialRefs()
-        judge = cache(self._breach_of)  # each reference once: following links reads the disk
         for tenancy in tenancies:
-            yield from self._server_breaches(tenancy, environ)
-            for entry in tenancy.subscriptions:
-                yield from self._receiver_breaches(entry.url, environ)
-            for use in uses_of(tenancy, environ):
-                if use.name and not use.is_usual:
-                    yield from self._variable_breaches(use)
-            refs = named_refs(tenancy)
-            credentials = tenancy.settings.credentials
-            if login and (
-                credentials.username == usual.username or credentials.password == usual.password
-            ):
-                refs.append(SecretRef("file", login, tenancy.location))
-            for ref in refs:
-                if breach := judge(ref):
-                    yield self._problem(*breach, ref.location)
+            rules = self.rules_for(tenancy.name)
+            if self.tenancies is not None and not matches_any(tenancy.name, self.tenancies):
+                what = f'no name under `tenancies` matches "{tenancy.name}"'
+                yield self._problem("tenancies", what, tenancy.location)
+            elif rules.has_name and not _PLAIN_NAME.fullmatch(tenancy.name):
+                what = f'"{tenancy.name}" is not of lowercase letters, digits and -'
+                yield rules._problem("tenancies", what, tenancy.location)
+            else:
+                yield from rules._breaches(tenancy, environ, login)
+
+    def _breaches(
+        self, tenancy: TenancyDeclaration, environ: Mapping[str, str] | None, login: str
+    ) -> Iterator[Problem]:
+        yield from self._file_breaches(tenancy)
+        yield from self._server_breaches(tenancy, environ)
+        for entry in tenancy.subscriptions:
+            yield from self._receiver_breaches(entry.url, environ)
+        for use in uses_of(tenancy, environ):
+            if use.name and not use.is_usual:
+                yield from self._variable_breaches(use)
+        judge = cache(self._breach_of)  # each reference once: following links reads the disk
+        usual = CredentialRefs()
+        refs = named_refs(tenancy)
+        credentials = tenancy.settings.credentials
+        if login and (
+            credentials.username == usual.username or credentials.password == usual.password
+        ):
+            refs.append(SecretRef("file", login, tenancy.location))
+        for ref in refs:
+            if breach := judge(ref):
+                yield self._problem(*breach, ref.location)
 
     def limit_breaches(
         self, tenancies: Sequence[TenancyDeclaration], *, probes: bool = True
@@ -96,20 +147,45 @@ class Policy(Record, frozen=True):
         `probes`: False if the command line turns challenges off.
         """
         for tenancy in tenancies:
-            for field in ("owns", "probe", "replacement"):
-                value = getattr(tenancy.settings, field)
-                if field == "probe" and not probes:
-                    value = "never"
-                for denied in _denied(value, getattr(self, field)):
-                    what = f'tenancy "{tenancy.name}" has `{field}: {denied}`'
-                    yield self._problem(field, what, tenancy.location)
-            for entry in tenancy.subscriptions:
-                for trigger in entry.triggers:
-                    if self.triggers is not None and {trigger.short, trigger.wire}.isdisjoint(
-                        self.triggers
-                    ):
-                        what = f'"{entry.name}" has the trigger {trigger.shown}'
-                        yield self._problem("triggers", what, entry.location)
+            yield from self.rules_for(tenancy.name)._limit_breaches(tenancy, probes=probes)
+
+    def _limit_breaches(self, tenancy: TenancyDeclaration, *, probes: bool) -> Iterator[Problem]:
+        for field in ("owns", "probe", "replacement"):
+            value = getattr(tenancy.settings, field)
+            if field == "probe" and not probes:
+                value = "never"
+            for denied in _denied(value, getattr(self, field)):
+                what = f'tenancy "{tenancy.name}" has `{field}: {denied}`'
+                yield self._problem(field, what, tenancy.location)
+        for entry in tenancy.subscriptions:
+            for trigger in entry.triggers:
+                if self.triggers is not None and {trigger.short, trigger.wire}.isdisjoint(
+                    self.triggers
+                ):
+                    what = f'"{entry.name}" has the trigger {trigger.shown}'
+                    yield self._problem("triggers", what, entry.location)
+
+    def run_limits(self) -> dict[str, tuple[int, str]]:
+        """Return the limits for all tenancies together, each with its place, by their fields."""
+        limits = {}
+        for field in ("max_unsubscribe_run", "max_resubscribe"):
+            number = getattr(self, field)
+            if number is not None:
+                limits[field] = number, self._place(field)
+        return limits
+
+    def _file_breaches(self, tenancy: TenancyDeclaration) -> Iterator[Problem]:
+        if self.files is None:
+            return
+        folder = os.path.dirname(follow_links(self.file))
+        globs = [os.path.normpath(os.path.join(folder, glob)) for glob in self.files]
+        for file in tenancy.files:
+            path = follow_links(file)
+            if file == STDIN or not any(_is_at(path, glob) for glob in globs):
+                places = [entry.location for entry in tenancy.subscriptions]
+                inside = [place for place in places if place.file == file]
+                what = f'{file} declares a part of tenancy "{tenancy.name}"'
+                yield self._problem("files", what, (*inside, tenancy.location)[0])
 
     def _server_breaches(
         self, tenancy: TenancyDeclaration, environ: Mapping[str, str] | None
@@ -132,6 +208,9 @@ class Policy(Record, frozen=True):
         if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
             return  # it is not a URL, which `resolve` reports, or its host is not known yet
         yield from self._host_breaches("receivers", text, "the URL", written, is_whole=is_whole)
+        if is_whole and urls.owns_url(frozenset(self.protect), text):
+            what = "the URL is under a protected prefix"
+            yield self._problem("protect", what, written.location)
         if urls.is_plain_http(text) and not self.allow_http:
             yield self._problem("allow_http", "the URL is plain http", written.location)
 
@@ -153,28 +232,21 @@ class Policy(Record, frozen=True):
         yield self._problem(field, what, written.location)
 
     def _variable_breaches(self, use: VariableUse) -> Iterator[Problem]:
-        """Judge a variable by its role. In the role "place", messages would show its value.
-
-        A variable that is in both lists of the policy counts as a secret.
-        """
-        is_secret = matches_any(use.name, self.secret_variables)
-        is_place = self._is_place(use.name)
-        if use.role == "place":
-            if not is_place:
-                what = f"the value of the variable {use.name} would be shown here"
-                yield self._problem(
-                    "secret_variables" if is_secret else "place_variables", what, use.where
-                )
-        elif not is_secret and not (is_place and use.role == "url"):
-            yield self._problem(
-                "secret_variables", f"this names the variable {use.name}", use.where
-            )
+        """Judge a variable by what it is used for."""
+        field = f"{use.role}_variables"
+        what = f"this names the variable {use.name}"
+        if use.ref:
+            field = "secret_variables" if use.ref.noun == "secret" else "login_variables"
+        elif use.role == "place":
+            what = f"the value of the variable {use.name} would be shown here"
+        if not matches_any(use.name, getattr(self, field)):
+            yield self._problem(field, what, use.where)
 
     def _is_place(self, name: str) -> bool:
         """Whether messages may show the value of a variable."""
-        is_secret = matches_any(name, self.secret_variables)
+        hidden = (*self.login_variables, *self.secret_variables, *self.url_variables)
         is_listed = name == "PRESERVICA_SERVER" or matches_any(name, self.place_variables)
-        return is_listed and not is_secret
+        return is_listed and not matches_any(name, hidden)
 
     def _breach_of(self, ref: SecretRef) -> tuple[str, str] | None:
         """Return the policy's field that does not allow a reference, and the reason; or None."""
@@ -187,11 +259,15 @@ class Policy(Record, frozen=True):
         return None
 
     def _problem(self, field: str, what: str, where: Location | None) -> Problem:
-        place = f"{self.file} has no {field}"
-        if field in self.lines:
-            place = f"{self.file}:{self.lines[field]}"
         fix = f"use a different one, or ask the owners of the policy to allow it, under {field}"
-        return Problem(f"{what}, which the policy does not allow ({place})", fix, where)
+        what = f"{what}, which the policy does not allow ({self._place(field)})"
+        return Problem(what, fix, where)
+
+    def _place(self, field: str) -> str:
+        """Return where the policy has a field."""
+        if field in self.lines:
+            return f"{self.file}:{self.lines[field]}"
+        return f"{self.file} has no {field}"
 
 
 def read_policy(path: str) -> Policy:
@@ -202,14 +278,20 @@ def read_policy(path: str) -> Policy:
     )
     data, problems = read_yaml(path, read_settings(path, "policy", fix))
     if problems or not is_certain_to_fit("policy", data):
-        # imported only here: a policy that fits the schema does not need it
-        from hooksync.config.schema_errors import find_schema_errors
-
         problems += find_schema_errors(data, path, read_schema("policy"))
     if problems:
         raise FileError(*problems)
+    tenancies = None
+    if "tenancies" in data:
+        own = data["tenancies"]
+        tenancies = {glob: _make_policy(path, own[glob].filled_up(data), None) for glob in own}
+    return _make_policy(path, data, tenancies)
+
+
+def _make_policy(path: str, data: YamlMap, tenancies: Mapping[str, Policy] | None) -> Policy:
+    """Make the rules for all tenancies, or for those of one glob."""
     lines = {name: data.key_place(name).line for name in data}
-    given: dict[str, Any] = dict(data)
+    given: dict[str, Any] = dict(data) | {"tenancies": tenancies}
     for name, value in data.items():
         if isinstance(value, list):
             given[name] = tuple(value)
@@ -220,6 +302,13 @@ def read_policy(path: str) -> Policy:
         place = f"{path}:{lines['max_unsubscribe']}"
         given["max_unsubscribe"] = UnsubscribeLimit.read(given["max_unsubscribe"], place)
     return Policy(path, lines, **given_fields(Policy, given))
+
+
+def _is_at(path: str, glob: str) -> bool:
+    """Whether a glob, in which `*` matches within one name, matches a whole path."""
+    names = path.split(os.sep)
+    globs = glob.split(os.sep)
+    return len(names) == len(globs) and all(map(fnmatchcase, names, globs))
 
 
 def _filled_or_prefix(written: TemplateAt, environ: Mapping[str, str] | None) -> tuple[str, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from hooksync.core.errors import Problem, pluralised, shortened
 from hooksync.core.model import (
@@ -141,6 +141,29 @@ def _limit_reasons(plan: TenancyPlan, tenancy: Tenancy, owned: int) -> list[Prob
             fix = _LIMIT_FIX.format(number=needed, tenancy=tenancy.name)
         problems.append(Problem(f"{tenancy.name}: would {excess}", fix, tenancy.location))
     return problems
+
+
+def run_reasons(
+    plans: Sequence[TenancyPlan], limits: Mapping[str, tuple[int, str]]
+) -> tuple[Problem, ...]:
+    """List the limits of a policy that the tenancies of a run exceed together.
+
+    `limits`: number and place by field.
+    """
+    steps = [step for plan in plans if plan.is_ready for step in plan.steps]
+    ended = [step for step in steps if step.action == "unsubscribe" and step.declared is None]
+    counts = {
+        "max_unsubscribe_run": ("remove or move", len(ended) + sum(map(_moves_url, steps))),
+        "max_resubscribe": ("resubscribe", sum(step.action == "resubscribe" for step in steps)),
+    }
+    problems = []
+    for field, (most, place) in limits.items():
+        does, number = counts[field]
+        if number > most:
+            what = f"the run would {does} {number}: the policy has {field}: {most} ({place})"
+            fix = f"do less in one run, or ask the owners of the policy to allow it, under {field}"
+            problems.append(Problem(what, fix))
+    return tuple(problems)
 
 
 def _moves_url(step: Step) -> bool:

@@ -45,7 +45,9 @@ version: 1
 servers: {hosts}
 receivers: {receivers}
 secret_kinds: [env]
-secret_variables: ["*SECRET*", "FN_*", "VALUE_*"]
+login_variables: ["*SECRET*", "VALUE_*"]
+secret_variables: ["*SECRET*", "VALUE_*"]
+url_variables: ["FN_*", "VALUE_*"]
 place_variables: [BOX, RECEIVER, SERVER]
 allow_http: true
 allow_private_receivers: true

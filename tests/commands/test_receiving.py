@@ -104,7 +104,7 @@ def test_a_policy_applies_to_the_receiver_that_the_command_line_names(
         ),
         (
             f"this names the variable KEY, which the policy does not allow ({policy} has no"
-            " secret_variables)"
+            " url_variables)"
         ),
     }
 

@@ -147,7 +147,7 @@ def test_a_policy_applies_if_flags_or_variables_name_the_server(place: Place, co
     assert "which the policy does not allow (policy.yaml:2)" in run.err
     assert (
         "file:credentials.properties leads to a folder, which the policy does not allow"
-        " (policy.yaml:8)" in run.err
+        " (policy.yaml:9)" in run.err
     )
     run = place.run(
         *command.split(),
@@ -184,7 +184,7 @@ def test_pypreservica_credentials_in_the_folder_are_used_within_the_policy(place
     assert run.code == 3
     assert (
         "file:credentials.properties leads to a folder, which the policy does not allow"
-        " (policy.yaml:9)" in run.err
+        " (policy.yaml:10)" in run.err
     )
     assert (
         place.run("plan", "--policy", "policy.yaml", "--credentials", "credentials.properties").code

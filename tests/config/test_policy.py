@@ -21,6 +21,7 @@ from hooksync.config.files import Source
 from hooksync.config.policy import Policy, read_policy
 from hooksync.config.references import uses_of
 from hooksync.core.errors import FileError, Problem
+from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
 from hooksync.core.template import parse_template
 from hooksync.core.urls import server_fault, url_fault
@@ -45,14 +46,16 @@ version: 1
 servers: ["*.preservica.com"]
 receivers: [hooks.example.org, "*.azurewebsites.net", "hooks.example.org:8443"]
 secret_kinds: [env, file]
-secret_variables: [HOOK_SECRET, "FN_*"]
+secret_variables: [HOOK_SECRET]
+url_variables: ["FN_*"]
 place_variables: [ARCHIVE, "FN_*"]
 secret_folders: [/run/secrets]
 """
 NOTHING = Policy("policy.yaml", {})
 SECRETS = {
     "secret_kinds": ("env",),
-    "secret_variables": ("HOOK_SECRET", "FN_KEY"),
+    "secret_variables": ("HOOK_SECRET",),
+    "url_variables": ("FN_KEY",),
     "receivers": ("hooks.example.org",),
 }
 WRITTEN = TemplateAt(parse_template("a literal text"), HERE)
@@ -235,14 +238,22 @@ def test_a_variable_is_a_place_variable_in_a_host_and_not_in_a_path(
     assert found == places.split()
 
 
-def test_a_variable_in_both_lists_is_allowed_for_secrets_only(tmp_path: Path) -> None:
-    policy = policy_of(tmp_path)
-    assert breaches(policy, HOOKS.replace("BRAMA", "${ARCHIVE}")) == []
-    assert breaches(policy, HOOKS.replace("${FN_KEY}", "${ARCHIVE}")) == []
-    assert breaches(policy, HOOKS.replace("BRAMA", "${FN_TENANT}")) == [
-        "5:13: the value of the variable FN_TENANT would be shown here, which the policy does not"
-        " allow (policy.yaml:6)"
-    ]
+@pytest.mark.parametrize(
+    ("written", "instead", "field"),
+    [
+        ("env: HOOK_SECRET", "env: ARCHIVE", "secret_variables"),
+        ("${FN_KEY}", "${ARCHIVE}", "url_variables"),
+        ("BRAMA", "${OTHER}", "place_variables"),
+        ("BRAMA", "B\n    credentials: {password: {env: ARCHIVE}}", "login_variables"),
+        ("BRAMA", "B\n    credentials: {username: {env: ARCHIVE}}", "login_variables"),
+    ],
+)
+def test_a_variable_is_allowed_only_for_what_its_list_is_for(
+    tmp_path: Path, written: str, instead: str, field: str
+) -> None:
+    document = read_document([Source("hooks.yaml", HOOKS.replace(written, instead).encode())])
+    [problem] = policy_of(tmp_path).breaches(document.tenancies)
+    assert problem.fix.endswith(f"under {field}")
 
 
 def test_a_host_is_judged_when_it_is_filled_in_and_named_if_its_variables_may_be_shown(
@@ -443,7 +454,8 @@ def test_secret_files_are_allowed_only_in_the_folders_of_the_policy(
 
 def test_the_policy_page_shows_every_field_and_a_real_breach(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
-    [text] = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    text, teams = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert policy_of(tmp_path, teams).tenancies
     policy = policy_of(tmp_path, text)
     fields = read_schema("policy")["properties"].keys() - {"version"}
     assert (
@@ -454,7 +466,7 @@ def test_the_policy_page_shows_every_field_and_a_real_breach(tmp_path: Path) -> 
     changed = HOOKS.replace("HOOK_SECRET", "CATALOGUE_SECRET").replace(
         "eu.preservica.com", "preservica.example"
     )
-    [breach] = breaches(policy, changed)
+    [breach] = breaches(replace(policy, files=None, tenancies=None), changed)
     assert breach in page
 
 

@@ -312,9 +312,7 @@ def test_defaults_may_hold_every_field_that_is_not_specific_to_a_tenancy_or_rece
 
 def test_every_kind_of_secret_is_in_the_schemas() -> None:
     assert SCHEMA["$defs"]["reference"]["properties"].keys() == SECRET_KINDS.keys()
-    assert read_schema("policy")["properties"]["secret_kinds"]["items"]["enum"] == list(
-        SECRET_KINDS
-    )
+    assert read_schema("policy")["$defs"]["secret_kinds"]["items"]["enum"] == list(SECRET_KINDS)
 
 
 def test_the_reference_to_a_secret_is_defined_in_one_schema_only() -> None:

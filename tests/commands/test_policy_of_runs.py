@@ -1,0 +1,64 @@
+"""What a policy limits over all tenancies of a run, and what it protects."""
+
+from __future__ import annotations
+
+from hooksync.api.run import load
+from tests.conftest import HOOKS, Place
+
+KEY = {"HOOKSYNC_PLAN_KEY": "a-key-that-signs-plans-and-states"}
+
+
+def with_less(text: str) -> str:
+    """Return a file that declares one subscription less."""
+    return text.replace("[INDEXED, MOVED]", "[MOVED]")
+
+
+def test_a_run_removes_no_more_than_the_policy_allows_in_all_tenancies_together(
+    place: Place,
+) -> None:
+    place.environ |= KEY
+    assert place.run("apply", "--yes").code == 0
+    place.write(with_less(HOOKS))
+    policy = place.policy(max_unsubscribe_run=0)
+    calls = place.changing_calls
+    for command in ("plan --out p.json", "apply --yes"):
+        run = place.run(*command.split(), "--policy", policy)
+        assert run.code == 3
+        assert "the run would remove or move 1: the policy has max_unsubscribe_run: 0" in run.err
+        assert f"({policy}:9)" in run.err
+    assert not (place.folder / "p.json").exists()
+    assert place.changing_calls == calls
+    allowed = place.policy(max_unsubscribe_run=1)
+    assert place.run("apply", "--yes", "--policy", allowed).code == 0
+
+
+def test_a_run_replaces_no_more_than_the_policy_allows(place: Place) -> None:
+    place.environ |= KEY
+    assert place.run("apply", "--yes").code == 0
+    place.rotate()
+    run = place.run("apply", "--yes", "--policy", place.policy(max_resubscribe=1))
+    assert run.code == 3
+    assert "the run would resubscribe 2: the policy has max_resubscribe: 1" in run.err
+    assert place.run("apply", "--yes", "--policy", place.policy(max_resubscribe=2)).code == 0
+
+
+def test_an_unsigned_state_owns_nothing_under_a_policy_and_every_command_warns(
+    place: Place,
+) -> None:
+    assert place.run("apply", "--yes").code == 0
+    place.write(with_less(HOOKS))
+    for command, code in (("validate", 0), ("plan", 0), ("apply --yes", 0)):
+        run = place.run(*command.split(), "--policy", place.policy())
+        assert run.code == code
+        assert "warning: HOOKSYNC_PLAN_KEY is not set, and under a policy" in run.err
+    assert len(place.box.subscriptions("DEMO")) == 2
+    place.environ |= KEY
+    assert "warning" not in place.run("validate", "--policy", place.policy()).err
+
+
+def test_a_policy_protects_urls_beside_those_that_the_tenancy_protects(place: Place) -> None:
+    own = "    protect: [https://own.example]\n    subscriptions:"
+    path = place.write(HOOKS.replace("    subscriptions:", own))
+    policy = place.policy(protect=["https://vendor.example"])
+    [tenancy] = load(path, environ=place.environ, policy=policy).tenancies
+    assert tenancy.protect == {"https://own.example", "https://vendor.example"}
