@@ -23,7 +23,7 @@ SECRET = "a-shared-secret-of-tests"
 NAMED_FILES = r"`((?:examples|hooksync|schemas|tests|\.ci)/[\w./-]+)`"
 OTHER_COMMANDS = r"^(?:\$ )?(?:aws|az|curl|docker|flask|gh|gunicorn|kubectl|uvicorn) (?:.*\\\n)*.*$"
 OTHER_FLAGS = """
-of pip, ruff, pytest, .ci/reproducible and .ci/lock: --quiet --editable --cov --check --upgrade
+of pip, ruff, .ci/reproducible and .ci/lock: --quiet --editable --check --upgrade
 of aws, az, gh and git: --json --jq --repo --secret-id --query --output --vault-name --name --ours --theirs --add
 --global
 of our own test tools: --minutes --seed --atheris --only --quick --json --markdown
