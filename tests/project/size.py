@@ -80,7 +80,7 @@ LIMITS: dict[str, float] = {
     "functions over 250 nodes": 0,
     "nodes of the largest function": 250,
 }
-TESTS_LIMIT = 260_000  # syntax nodes of tests/; lower it, too, when the figure falls
+TESTS_LIMIT = 262_000  # syntax nodes of tests/; lower it, too, when the figure falls
 
 
 def measure(package: Path) -> Size:
