@@ -40,7 +40,7 @@ class MemoryTerminal:
     def can_ask(self) -> bool:
         return False
 
-    def ask(self, question: str) -> bool:
+    def ask(self, question: str, expected: str = "yes") -> bool:
         raise AssertionError(question)
 
     def watch(self, record: CallRecord) -> None:

@@ -182,7 +182,7 @@ def _make_planner(
     state = inspect(store).trusted(writes=is_apply) if store else None
     _refuse_unmatched_targets(declared, state)
     return Planner(
-        DiffOptions(options.replace, options.adopt, options.targets),
+        DiffOptions(options.replace, options.adopt, options.targets, options.remove),
         state,
         secrets,
         ring,

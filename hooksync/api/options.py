@@ -39,6 +39,7 @@ class RunOptions(FileOptions, frozen=True):
     lock_timeout: float | None = None
     replace: Globs = ()  # globs of addresses
     adopt: Globs = ()  # globs of addresses
+    remove: Globs = ()  # live ids; if there are any, apply does nothing else
     # whether to challenge receivers; None: only apply does, by the `probe` of each tenancy
     probes: bool | None = None
     is_confirmed: bool = False  # apply without a prompt

@@ -42,7 +42,9 @@ from hooksync.reconcile.plan import (
     Step,
     TenancyPlan,
     completed,
+    left_to_a_person,
     not_begun,
+    without_unreviewed,
 )
 from hooksync.reconcile.probing import ask_receivers
 from hooksync.reconcile.refusals import run_reasons, step_warnings
@@ -141,7 +143,7 @@ class _SilentTerminal:
     def can_ask(self) -> bool:
         return False
 
-    def ask(self, question: str) -> bool:
+    def ask(self, question: str, expected: str = "yes") -> bool:
         return False
 
     @contextmanager
@@ -178,7 +180,7 @@ def apply(declared: Declared, shown: Plan | None = None) -> Plan:
         declared = replace(declared, tenancies=tenancies, receipt=shown)
     with open_run(declared, is_apply=True) as run:
         made = planned_for_apply(declared, run)
-        return applied(declared, run, probed(declared, run, made))
+        return applied(declared, run, probed(declared, run, made), is_reviewed=shown is not None)
 
 
 def planned(declared: Declared, run: Run) -> Plan:
@@ -188,15 +190,18 @@ def planned(declared: Declared, run: Run) -> Plan:
     return probed(declared, run, made) if declared.options.probes else made
 
 
-def planned_for_apply(declared: Declared, run: Run) -> Plan:
-    """Plan; look up every secret that the run selects; compare with the plan that was shown."""
+def planned_for_apply(declared: Declared, run: Run, *, asks: bool = False) -> Plan:
+    """Plan; look up every secret that the run selects; compare with the plan that was shown.
+
+    `asks`: a person will answer a prompt, and may override the limits of the file.
+    """
     tenancies = []
     for tenancy in run.plan(has_policy=bool(declared.options.policy)):
         try:
             run.secrets.find_all(step.new.secret for step in tenancy.steps if step.secret)
         except SecretError as error:
             tenancy = replace(tenancy, errors=error.problems)
-        tenancies.append(tenancy)
+        tenancies.append(left_to_a_person(tenancy) if asks else tenancy)
     if declared.receipt:
         key = plan_key(declared.context.environ.get(KEY_VARIABLE))
         tenancies = [*check_against(declared.receipt, tenancies, key)]
@@ -210,8 +215,13 @@ def probed(declared: Declared, run: Run, plan: Plan) -> Plan:
     return _with_tenancies(declared, run, plan, tenancies)
 
 
-def applied(declared: Declared, run: Run, plan: Plan) -> Plan:
-    """Carry a plan out, unless it is refused as a whole, and fill in the outcomes."""
+def applied(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> Plan:
+    """Carry a plan out, unless it is refused as a whole, and fill in the outcomes.
+
+    `is_reviewed`: somebody answered a prompt, or saw a plan that this plan equals.
+    """
+    if not is_reviewed:
+        plan = replace(plan, tenancies=tuple(map(without_unreviewed, plan.tenancies)))
     if plan.refusals or run.context.stop.is_set():
         tenancies = [*map(not_begun, plan.tenancies)]
     else:

@@ -74,6 +74,12 @@ def _apply(given: Given, context: Context) -> ExitCode:
     return apply(convert(given, ApplyOptions), context)
 
 
+def _remove(given: Given, context: Context) -> ExitCode:
+    from hooksync.commands.plan_apply import ApplyOptions, apply
+
+    return apply(convert(given, ApplyOptions), context)
+
+
 def _list(given: Given, context: Context) -> ExitCode:
     from hooksync.commands.export import ListOptions, list_live
 
@@ -253,6 +259,18 @@ Show what `hooksync apply` would do, and save it with --out. Changes nothing."""
         """\
 Plan, prompt, and apply the plan. --yes applies it without a prompt.""",
         flags.check_apply,
+    ),
+    Command(
+        "remove",
+        "remove single live subscriptions by their ids, after a prompt",
+        "hooksync remove 9495ddbf0c1e4f7e",
+        flags.add_remove,
+        _remove,
+        """\
+Remove live subscriptions by their ids, whoever made them; `hooksync list` shows
+the ids. The prompt shows URL, trigger and origin. Refuses what an address keeps
+or replaces: remove that from the hooks file. Removes its duplicates. `protect`
+and a policy apply.""",
     ),
     Command(
         "list",

@@ -341,6 +341,23 @@ def check_apply(arguments: argparse.Namespace) -> None:
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
 
 
+def add_remove(parser: argparse.ArgumentParser) -> None:
+    _group(parser, SELECT).add_argument(
+        "remove", nargs="+", metavar="ID", help="of a live subscription, in full"
+    )
+    _group(parser, READ, "--file", "--env-file", "--state")
+    _group(parser, SELECT, "--tenancy")
+    output = _group(parser, OUTPUT)
+    _add_format(output, "json", "markdown")
+    output.add_argument(
+        "--report",
+        metavar="FILE",
+        help="also write the result as JSON, even if steps fail",
+    )
+    _group(parser, SAFETY, "--yes")
+    _add_rest(parser, "--lock-timeout")
+
+
 def add_show(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ).add_argument("path", metavar="PLAN", help="a file of `plan --out`")
     output = _group(parser, OUTPUT)

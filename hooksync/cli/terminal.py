@@ -113,8 +113,8 @@ class ConsoleTerminal:
         """Whether somebody can answer: standard input and standard error are a terminal."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
-    def ask(self, question: str) -> bool:
-        """Ask a question: True for "yes".
+    def ask(self, question: str, expected: str = "yes") -> bool:
+        """Ask a question: True for the expected answer.
 
         An interrupt, the end of the input, and an error of the terminal mean no.
         """
@@ -127,7 +127,7 @@ class ConsoleTerminal:
             while os.name != "nt" and not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
                 # a signal just before a blocking read, or to a different thread, does not end it
                 pass
-            return sys.stdin.readline().strip().lower() == "yes"
+            return sys.stdin.readline().strip().lower() == expected
         except KeyboardInterrupt:
             self._output.message("")
             return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -39,12 +40,13 @@ from hooksync.core.output import Format
 from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
+from hooksync.core.run_flags import Verb
 from hooksync.receivers.events import send_notice
 from hooksync.reconcile.plan import Plan, completed
 from hooksync.render.metrics import LAST_SUCCESS, metrics_text
 from hooksync.render.notice import NoticeForm, RunSummary
 from hooksync.render.renderers import plan_json
-from hooksync.render.text import plain, plan_lines, question, report_lines
+from hooksync.render.text import expected_answer, plain, plan_lines, question, report_lines
 from hooksync.state.store import state_place
 
 _NOT_CONFIRMED = Problem("not confirmed", 'answer "yes", or give --yes')
@@ -192,7 +194,9 @@ def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
     declared = _declared(options, context)
     told: set[Problem] = set()
     with open_run(declared, is_apply=True) as run:
-        made = library.planned_for_apply(declared, run)
+        asks = not declared.is_confirmed and context.terminal.can_ask()
+        made = library.planned_for_apply(declared, run, asks=asks)
+        _refuse_wrong_ids(made, options)
         must_ask = bool(made.ready_tenancies) and not declared.is_confirmed
         if must_ask and not context.terminal.can_ask():
             made = replace(made, refusals=(_no_terminal(options),))
@@ -200,7 +204,8 @@ def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
             made = library.probed(declared, run, made)
         if not _is_confirmed(made, options, context, told, must_ask=must_ask):
             made = replace(made, refusals=(_NOT_CONFIRMED,))
-        done = library.applied(declared, run, made)
+        is_reviewed = must_ask or declared.receipt is not None
+        done = library.applied(declared, run, made, is_reviewed=is_reviewed)
     bugs = [error for error in run.failures if not isinstance(error, HooksyncError)]
     told.update(map(unforeseen, bugs))
     done = _show_result(done, options, context, told)
@@ -216,9 +221,26 @@ def _declared(options: ApplyOptions, context: Context) -> Declared:
     return prepare_saved(options.saved_plan, options.max_age, options, context)
 
 
+def _refuse_wrong_ids(made: Plan, options: ApplyOptions) -> None:
+    """Raise HooksyncError for ids to remove that no tenancy has, or several have."""
+    live = Counter(step.id for step in made.steps)
+    problems = []
+    for identifier in options.remove:
+        if live[identifier] > 1:
+            what = f"several tenancies have a live subscription with the id {identifier}"
+            problems.append(Problem(what, "choose one with --tenancy"))
+        elif not live[identifier]:
+            what = f"no live subscription has the id {identifier}"
+            fix = f"`{options.flags.command('list')}` shows the ids"
+            problems.append(Problem(what, fix))
+    if problems:
+        raise HooksyncError(*made.all_errors, *problems)
+
+
 def _no_terminal(options: ApplyOptions) -> Problem:
     """Report that nobody can be asked."""
-    confirmed = options.flags.command("apply", "--yes")
+    verb: Verb = "remove" if options.remove else "apply"
+    confirmed = options.flags.command(verb, *options.remove, "--yes")
     fix = f"`{confirmed}` if the plan is what you want"
     return Problem("not confirmed: there is no terminal to ask on", fix)
 
@@ -238,7 +260,7 @@ def _is_confirmed(
     elif asks:
         context.terminal.message(plain(lines))
     show_problems(made, context, refused="refused", told=told)
-    return not asks or context.terminal.ask(question(made))
+    return not asks or context.terminal.ask(question(made), expected_answer(made))
 
 
 def _show_result(done: Plan, options: ApplyOptions, context: Context, told: set[Problem]) -> Plan:

@@ -40,8 +40,8 @@ class Terminal(Protocol):
     def can_ask(self) -> bool:
         """Whether there is a terminal to ask on."""
 
-    def ask(self, question: str) -> bool:
-        """Ask a yes-or-no question on the terminal."""
+    def ask(self, question: str, expected: str = "yes") -> bool:
+        """Ask a question on the terminal. Returns whether the answer is the expected one."""
 
     def watch(self, record: CallRecord) -> None:
         """Receive the record of each call, e.g. to log it."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from hooksync.core.record import Record
 
-Verb = Literal["plan", "apply", "list", "list --server", "state forget", "state unlock"]
+Verb = Literal["plan", "apply", "remove", "list", "list --server", "state forget", "state unlock"]
 
 SELECTING = frozenset({"--tenancy", "--target", "--replace", "--adopt"})
 _STATE = frozenset({"-f", "--state"})
@@ -26,6 +26,7 @@ _PLANNING = _READING | SELECTING | {"--probe", "--no-probe"}
 TAKEN: dict[Verb, frozenset[str]] = {
     "plan": _PLANNING,
     "apply": _PLANNING | {"--yes"},
+    "remove": _READING | {"--yes"},
     "list": _READING | {"--target"},
     "list --server": _LOGGING_IN,
     "state forget": _STATE,

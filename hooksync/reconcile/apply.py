@@ -71,6 +71,8 @@ def _finished(plan: TenancyPlan, runners: Iterable[StepRunner]) -> TenancyPlan:
     for step in plan.steps:
         if step.action == "adopt":  # the journal records it
             steps.append(replace(step, outcome=Outcome("done")))
+        elif step.outcome is not None:
+            steps.append(step)
         elif not step.is_change:
             steps.append(replace(step, outcome=Outcome("unchanged")))
     return replace(plan, steps=tuple(sorted(steps, key=step_order)))
@@ -79,7 +81,11 @@ def _finished(plan: TenancyPlan, runners: Iterable[StepRunner]) -> TenancyPlan:
 def _apply_side_by_side(
     plans: Sequence[TenancyPlan], run: Run, journal: Journal
 ) -> list[AppliedTenancy]:
-    calls = sum(step.creates + step.removes for plan in plans for step in plan.steps)
+    calls = 0
+    for plan in plans:
+        for step in plan.steps:
+            if step.outcome is None:
+                calls += step.creates + step.removes
     with run.context.terminal.progress("applying", calls) as advance:
 
         def apply_plan(plan: TenancyPlan) -> AppliedTenancy:
@@ -111,7 +117,7 @@ class Execution(Record, frozen=True):
     def __post_init__(self) -> None:
         """Make a runner for each step that needs a call."""
         for step in self.plan.steps:
-            if step.creates or step.removes:
+            if (step.creates or step.removes) and step.outcome is None:
                 self.runners.append(StepRunner(step))
 
     def run_phases(self) -> AppliedTenancy:
@@ -203,7 +209,7 @@ class Execution(Record, frozen=True):
         absent = [runner.step.new.address for runner in self._makers() if not runner.is_certain]
         listed = {subscription.id for subscription in live}
         for step in self.plan.steps:
-            if step.action in ("keep", "adopt") and step.id not in listed:
+            if step.action in ("keep", "adopt") and step.live and step.id not in listed:
                 absent.append(step.new.address)
         return absent
 

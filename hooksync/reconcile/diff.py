@@ -42,6 +42,7 @@ class DiffOptions(Record, frozen=True):
     replace: Globs = ()  # globs of addresses to resubscribe even if nothing differs
     adopt: Globs = ()  # globs of addresses whose live subscriptions have the declared secret
     targets: Globs = ()  # globs of addresses to compare; (): all
+    remove: Globs = ()  # live ids; if there are any, the plan removes these and does nothing else
 
 
 def make_plan(
@@ -60,13 +61,18 @@ def make_plan(
             steps.append(comparison.step_without_declaration(subscription))
     selected = len(tenancy.subscriptions)
     for declared, found in pairs[:selected]:
-        steps.append(comparison.step_for(declared, found))
-        steps += comparison.duplicate_steps(declared, found)
+        if declared.enabled:
+            steps.append(comparison.step_for(declared, found))
+            steps += comparison.duplicate_steps(declared, found)
+        else:
+            steps += comparison.paused_steps(declared, found)
     for _, found in pairs[selected:]:
         steps += [
             comparison.step("leave", None, subscription, [planned.NOT_TARGETED])
             for subscription in found
         ]
+    if options.remove:
+        steps = [comparison.removal_alone(step) for step in steps if step.live]
     plan = unread(tenancy)
     return replace(plan, live_count=len(live), steps=tuple(sorted(steps, key=planned.step_order)))
 
@@ -96,13 +102,15 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
        nothing. So the declared URL has changed. If several fit, the newest is paired.
     4. The same, but a newer record has the declared URL: an earlier run did not finish a move.
 
-    Under a policy, an unsigned state pairs nothing: its writer could cause any removal.
+    Under a policy, an unsigned state pairs nothing: its writer could cause any removal. What is
+    under a prefix of `protect` is paired with nothing.
     """
     everything = (*tenancy.subscriptions, *tenancy.not_selected)
     places = {declared.key: list[LiveSubscription]() for declared in everything}
     others: list[LiveSubscription] = []
     for subscription in live:
-        places.get(subscription.key, others).append(subscription)
+        if not owns_url(tenancy.protect, subscription.url.full):
+            places.get(subscription.key, others).append(subscription)
     pairs = list(zip(everything, places.values(), strict=True))
     moved = _pair_respelt(pairs, others, history) if history.is_trusted and others else []
     for declared, found in pairs:
@@ -224,6 +232,8 @@ def is_owned(tenancy: Tenancy, live: LiveSubscription, history: History) -> bool
 
 def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> str:
     """Say why hooksync does not own a live subscription; empty if it does."""
+    if owns_url(tenancy.protect, live.url.full):
+        return planned.PROTECTED.text
     match tenancy.owns:
         case "all":
             return ""
@@ -375,7 +385,37 @@ class _Comparison(Record, frozen=True):
             is_recorded = self.history.is_trusted and self.history.record(live.id) is not None
             is_ours = is_recorded or is_owned(self.tenancy, live, self.history)
             action: planned.Action = "unsubscribe" if is_requested or is_ours else "leave"
-            yield self.step(action, declared, live, [planned.DUPLICATE])
+            reasons = [planned.DUPLICATE]
+            if is_requested:
+                reasons.append(planned.REQUESTED)
+            yield self.step(action, declared, live, reasons)
+
+    def paused_steps(
+        self, declared: DeclaredSubscription, found: Sequence[LiveSubscription]
+    ) -> Iterator[Step]:
+        """Decide the steps of a paused subscription. Only what the state has is removed."""
+        if not found:
+            yield self.step("keep", declared, None, [planned.PAUSED])
+        for live in found:
+            is_ours = bool(self.history.record(live.id)) and self.history.is_trusted
+            action: planned.Action = "unsubscribe" if is_ours else "leave"
+            yield self.step(action, declared, live, [planned.PAUSED])
+
+    def removal_alone(self, step: Step) -> Step:
+        """Remove what `remove` names, unless it is protected, or an address keeps or replaces it.
+
+        Everything else is left.
+        """
+        reason = planned.NOT_TARGETED
+        if step.id in self.options.remove:
+            if step.action in ("unsubscribe", "leave") and planned.PROTECTED not in step.reasons:
+                return replace(
+                    step, action="unsubscribe", reasons=(*step.reasons, planned.NAMED_BY_REMOVE)
+                )
+            reason = Reason("undeclared", f"kept as {step.address}")
+            if step.address is None:
+                reason = planned.PROTECTED
+        return self.step("leave", None, step.old, [reason])
 
     def step_without_declaration(self, live: LiveSubscription) -> Step:
         """Decide the step of a live subscription that is paired with no declared one."""

@@ -49,6 +49,7 @@ ReasonCode = Literal[
     "undeclared",
     "duplicate",
     "adopt",
+    "paused",
 ]
 # how the state has a live subscription: a response confirmed it, a person adopted it, a list showed
 # it after a run that may have made it; not at all; or the run has no state
@@ -81,10 +82,13 @@ REMOVED_OUTSIDE = Reason("removed-outside", "removed outside this state")
 REQUESTED = Reason("requested", "requested by --replace")
 DUPLICATE = Reason("duplicate", "duplicate")
 ADOPT = Reason("adopt", "adopts it")
+PAUSED = Reason("paused", "paused")
+NAMED_BY_REMOVE = Reason("requested", "requested by `remove`")
 NO_LONGER_DECLARED = Reason("undeclared", "no longer declared")
 NOT_DECLARED = Reason("undeclared", "not declared")
 NOT_TARGETED = Reason("undeclared", "not targeted")
 NOT_IN_STATE = Reason("undeclared", "not in the state")
+PROTECTED = Reason("undeclared", "under a prefix of `protect`")
 
 
 class Change(Record, frozen=True):
@@ -129,7 +133,8 @@ class Step(Record, frozen=True):
         """Raise ValueError if the step lacks what its action is about."""
         if self.action in _NEEDS_DECLARED and self.declared is None:
             raise ValueError(f"{self.action} needs a declared subscription")
-        if self.action != "subscribe" and self.live is None:
+        is_paused = PAUSED in self.reasons and self.action == "keep"
+        if self.action != "subscribe" and self.live is None and not is_paused:
             raise ValueError(f"{self.action} needs a live subscription")
 
     @property
@@ -185,9 +190,23 @@ class Step(Record, frozen=True):
         return self.is_change or (self.action == "leave" and self.declared is not None)
 
     @property
+    def needs_review(self) -> bool:
+        """Whether it is a removal that somebody must review: the state does not have what is live.
+
+        A flag of this run that names it is a review, too.
+        """
+        is_named = any(reason.code == "requested" for reason in self.reasons)
+        return self.action == "unsubscribe" and self.origin == "foreign" and not is_named
+
+    @property
     def has_unknown_secret(self) -> bool:
         """Whether a kept subscription may have a different secret than the declared one."""
         return self.action == "keep" and self.secret in ("unknown", *NO_VALUE)
+
+    @property
+    def is_left_undone(self) -> bool:
+        """Whether an apply did not try the step."""
+        return self.outcome is not None and self.outcome.result == "not-attempted"
 
     @property
     def reason(self) -> str:
@@ -229,9 +248,19 @@ class _Counted:
         return any(step.is_change for step in self.steps)
 
     @property
-    def left_duplicates(self) -> list[Step]:
-        """The duplicates that hooksync does not own."""
+    def left_drift(self) -> list[Step]:
+        """The duplicate and paused subscriptions that hooksync leaves."""
         return [step for step in self.steps if step.is_drift and not step.is_change]
+
+    @property
+    def left_duplicates(self) -> list[Step]:
+        """The duplicates that hooksync leaves."""
+        return [step for step in self.left_drift if DUPLICATE in step.reasons]
+
+    @property
+    def unreviewed(self) -> list[Step]:
+        """The removals that were not tried, because nobody has reviewed them."""
+        return [step for step in self.steps if step.needs_review and step.is_left_undone]
 
     @property
     def secret_unknown(self) -> int:
@@ -280,6 +309,8 @@ class TenancyPlan(Record, _Counted, frozen=True):
     live_count: int | None = None  # None: the tenancy could not be read
     steps: tuple[Step, ...] = ()  # in the order of `step_order`
     refusals: tuple[Problem, ...] = ()  # why the plan may not be carried out
+    # the refusals that a person at a terminal may override, by typing the number of removals
+    over_limit: tuple[Problem, ...] = ()
     # about a file that may belong to a different tenancy, and receivers that are not ready
     warnings: tuple[Problem, ...] = ()
     errors: tuple[Problem, ...] = ()  # why there is no plan, or why apply did not begin
@@ -346,9 +377,10 @@ class TenancyPlan(Record, _Counted, frozen=True):
     @property
     def is_as_declared(self) -> bool:
         """Whether every step was done and the verification found no difference."""
-        return self.results().keys() <= {"done", "unchanged"} and not (
-            self.differences or self.not_verified
-        )
+        # what is left alone changes no exit code
+        is_right = all(step.action == "leave" for step in self.differences)
+        is_done = self.results().keys() <= {"done", "unchanged"}
+        return is_done and is_right and not self.not_verified
 
 
 def not_begun(plan: TenancyPlan) -> TenancyPlan:
@@ -357,6 +389,26 @@ def not_begun(plan: TenancyPlan) -> TenancyPlan:
     for step in plan.steps:
         result: Result = "not-attempted" if step.is_change else "unchanged"
         steps.append(replace(step, outcome=Outcome(result)))
+    return replace(plan, steps=tuple(steps))
+
+
+def left_to_a_person(plan: TenancyPlan) -> TenancyPlan:
+    """Turn the refusals that a person at a terminal may override into warnings."""
+    refusals = tuple(problem for problem in plan.refusals if problem not in plan.over_limit)
+    return replace(plan, refusals=refusals, warnings=(*plan.warnings, *plan.over_limit))
+
+
+_REVIEW_FIX = "leave out --yes and answer the prompt, or apply a saved plan that somebody has read"
+
+
+def without_unreviewed(plan: TenancyPlan) -> TenancyPlan:
+    """Do not try the removals that nobody has reviewed."""
+    steps = []
+    for step in plan.steps:
+        if step.needs_review:
+            why = "the state does not have it, and nobody has reviewed this removal"
+            step = replace(step, outcome=Outcome("not-attempted", why, _REVIEW_FIX))
+        steps.append(step)
     return replace(plan, steps=tuple(steps))
 
 
@@ -507,6 +559,6 @@ def _report_code(plan: Plan) -> ExitCode:
         return ExitCode.DONE
     if plan.has_changed:
         return ExitCode.PARTLY_APPLIED
-    if plan.all_errors or plan.results()["failed"] or not plan.all_refusals:
+    if plan.all_errors or plan.results()["failed"]:
         return ExitCode.ERROR
-    return ExitCode.REFUSED
+    return ExitCode.REFUSED if plan.all_refusals or plan.unreviewed else ExitCode.ERROR

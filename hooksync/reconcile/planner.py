@@ -24,7 +24,15 @@ from hooksync.core.record import Record, replace
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.diff import DiffOptions, is_owned, make_plan, pair
 from hooksync.reconcile.plan import Step, TenancyPlan
-from hooksync.reconcile.refusals import misplaced, needless_ids, reasons_against, wrong_ids
+from hooksync.reconcile.refusals import (
+    limit_reasons,
+    misplaced,
+    needless_ids,
+    raised_limit,
+    reasons_against,
+    wrong_ids,
+    wrong_removals,
+)
 from hooksync.state.fingerprints import KeyRing, Salt, SecretWithSalt
 from hooksync.state.history import (
     FetchedTenancy,
@@ -83,10 +91,18 @@ class Planner(Record, frozen=True):
         refusals = reasons_against(
             plan, tenancy, owned, history.blocked, self.flags, is_missing=self.is_missing
         )
-        warnings = (*misplaced(plan, tenancy, history), *needless_ids(tenancy, live, history))
+        named = self.options.remove
+        if named:
+            return replace(plan, refusals=(*refusals, *wrong_removals(plan, tenancy, named)))
+        warnings = (
+            *misplaced(plan, tenancy, history),
+            *needless_ids(tenancy, live, history),
+            *raised_limit(tenancy, owned),
+        )
         return replace(
             plan,
             refusals=refusals,
+            over_limit=limit_reasons(plan, tenancy, owned, tenancy.limit),
             warnings=warnings,
             errors=tuple(wrong_ids(tenancy, live)),
             open_attempts=history.open_addresses,
@@ -167,5 +183,5 @@ def _wanted(
 def _is_news(step: Step, known: Iterable[str]) -> bool:
     """Whether a step of the second plan is needed, or shows what others have done meanwhile."""
     if step.action == "keep":
-        return bool(step.reasons) and step.id not in known
+        return step.live is not None and bool(step.reasons) and step.id not in known
     return step.is_change or (step.is_drift and step.id not in known)

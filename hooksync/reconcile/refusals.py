@@ -14,6 +14,9 @@ from hooksync.core.model import (
 )
 from hooksync.core.run_flags import NO_FLAGS, RunFlags
 from hooksync.reconcile.plan import (
+    NAMED_BY_REMOVE,
+    PAUSED,
+    PROTECTED,
     REPLACED_OUTSIDE,
     REQUESTED,
     SECRET_UNKNOWN,
@@ -113,34 +116,63 @@ def reasons_against(
     `owned`: the number of live subscriptions that hooksync owns. `blocked`: the addresses under
     which too many attempts are open. `is_missing`: whether no state exists at its place.
     """
+    limits = [tenancy.limit, tenancy.ceiling] if tenancy.ceiling else [tenancy.limit]
+    exceeded = [problem for each in limits for problem in limit_reasons(plan, tenancy, owned, each)]
     return (
-        *_limit_reasons(plan, tenancy, owned),
+        *exceeded,
         *_unproven_reasons(plan, tenancy, blocked, flags, is_missing=is_missing),
     )
 
 
-def _limit_reasons(plan: TenancyPlan, tenancy: Tenancy, owned: int) -> list[Problem]:
-    """List the limits that a plan violates.
+def limit_reasons(
+    plan: TenancyPlan, tenancy: Tenancy, owned: int, limit: UnsubscribeLimit
+) -> tuple[Problem, ...]:
+    """Return how a plan violates a limit of the file or of the policy.
 
-    Duplicate and replaced subscriptions do not count; for a policy, they do if their URL ends.
+    Duplicate, paused and replaced subscriptions, and those that `remove` names, do not count. For a
+    policy, all whose URL ends do.
     """
-    removals = [step for step in plan.steps if step.action == "unsubscribe"]
-    removed = sum(step.declared is None for step in removals)
+    removed = 0
+    ended = 0
+    for step in plan.steps:
+        is_undeclared = step.action == "unsubscribe" and step.declared is None
+        removed += is_undeclared and NAMED_BY_REMOVE not in step.reasons
+        ended += is_undeclared or _moves_url(step) or (step.removes and PAUSED in step.reasons)
+    number = ended if limit.policy else removed
     is_emptied = removed == owned and not (tenancy.subscriptions or tenancy.not_selected)
-    problems = []
-    counts = [(tenancy.limit, removed)]
-    if tenancy.ceiling:
-        counts.append((tenancy.ceiling, removed + sum(map(_moves_url, plan.steps))))
-    for limit, number in counts:
-        excess = _excess(limit, number, owned, is_emptied=is_emptied)
-        if not excess:
-            continue
-        fix = _CEILING_FIX
-        if not limit.policy:
-            needed = "100%" if is_emptied else number
-            fix = _LIMIT_FIX.format(number=needed, tenancy=tenancy.name)
-        problems.append(Problem(f"{tenancy.name}: would {excess}", fix, tenancy.location))
-    return problems
+    excess = _excess(limit, number, owned, is_emptied=is_emptied)
+    if not excess:
+        return ()
+    fix = _CEILING_FIX
+    if not limit.policy:
+        needed = "100%" if is_emptied else number
+        fix = _LIMIT_FIX.format(number=needed, tenancy=tenancy.name)
+    return (Problem(f"{tenancy.name}: would {excess}", fix, tenancy.location),)
+
+
+def raised_limit(tenancy: Tenancy, owned: int) -> Iterator[Problem]:
+    """Warn while the limit of the file allows more removals than the default does."""
+    default = UnsubscribeLimit(percent=50)
+    allowed = owned
+    while allowed and _excess(default, allowed, owned, is_emptied=False):
+        allowed -= 1
+    if allowed < owned and not _excess(tenancy.limit, allowed + 1, owned, is_emptied=False):
+        what = f"{tenancy.name}: limits.unsubscribe is {tenancy.limit}, above the default of 50%"
+        yield Problem(what, "remove this limit once the removal is done", tenancy.location)
+
+
+def wrong_removals(plan: TenancyPlan, tenancy: Tenancy, named: Container[str]) -> Iterator[Problem]:
+    """Refuse to remove by id what an address keeps, and what is protected.
+
+    `named`: the ids that `remove` names.
+    """
+    for step in plan.steps:
+        if step.id in named and step.action != "unsubscribe":
+            fix = "remove the subscription from the file instead, and apply"
+            if PROTECTED in step.reasons:
+                fix = "leave out this id: `protect` overrides everything"
+            what = f"{tenancy.name}: {step.id} is not removed: {step.reason}"
+            yield Problem(what, fix, tenancy.location)
 
 
 def run_reasons(
@@ -234,7 +266,7 @@ def _unknown_secrets(plan: TenancyPlan) -> tuple[list[str], list[str]]:
     unknown: list[str] = []
     outside: list[str] = []
     for step in plan.steps:
-        if step.action == "keep" and step.reasons:
+        if step.action == "keep" and step.live and step.reasons:
             addresses = outside if REPLACED_OUTSIDE in step.reasons else unknown
             addresses.append(step.new.address)
     return outside, unknown
@@ -288,6 +320,11 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
         fix = unknown_fix(adopting, replacing, is_missing=plan.state_missing)
         yield Problem(f"secret unknown: {shortened(unknown)}", fix)
     yield from _duplicate_warnings(plan, flags)
+    for step in plan.left_drift:
+        if PAUSED in step.reasons:
+            removing = flags.command("remove", step.id)
+            what = f"{step.address} is paused, and live as {step.id}, which the state does not have"
+            yield Problem(what, f"`{removing}` if nobody needs it")
     tried = plan.open_attempts
     if tried:
         what = f"an earlier run may have made what no list shows: {shortened(tried)}"

@@ -79,7 +79,7 @@ def _section(tenancy: TenancyPlan) -> str:
     idle = [_step(step, tenancy) for step in tenancy.steps if not step.is_drift]
     title = f"{tenancy.name}, {tenancy.where}: {counts_of(tenancy)}"
     lines = [f'<section data-tenancy="{_text(tenancy.name)}"><h2>{_text(title)}</h2>']
-    lines += [_step(step, tenancy) for step in [*changes, *tenancy.left_duplicates]]
+    lines += [_step(step, tenancy) for step in [*changes, *tenancy.left_drift]]
     if idle:
         lines.append("<details class=rest><summary>unchanged, or left alone</summary>")
         lines += [*idle, "</details>"]

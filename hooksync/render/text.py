@@ -11,6 +11,7 @@ from hooksync.core.model import Notes
 from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import (
+    PAUSED,
     REPLACED_OUTSIDE,
     URL_CHANGED,
     Action,
@@ -129,7 +130,22 @@ def question(plan: Plan) -> str:
                 columns = " ".join(step_columns(step, tenancy)[2:])
                 lines.append(f"{_ASKED[step.action]} {columns}   {step.url}")
         lines.append(f"{tenancy.name} ({tenancy.where}): {change_words(tenancy)}.")
-    return "\n".join(map(printable, lines)) + " Type yes to apply: "
+    answer = expected_answer(plan)
+    if answer != "yes":
+        lines[-1] += f" That is above the limit. Type {answer}, the number of removals, to apply: "
+    else:
+        lines[-1] += " Type yes to apply: "
+    return "\n".join(map(printable, lines))
+
+
+def expected_answer(plan: Plan) -> str:
+    """Return the answer to the question that applies a plan.
+
+    It is the number of removals if they exceed the limit of a tenancy.
+    """
+    ready = plan.ready_tenancies
+    removals = sum(tenancy.counts()["unsubscribe"] for tenancy in ready)
+    return str(removals) if any(tenancy.over_limit for tenancy in ready) else "yes"
 
 
 def change_words(tenancy: TenancyPlan) -> str:
@@ -185,8 +201,11 @@ def state_lines(plan: Plan) -> list[Line]:
 def _summary_tail(plan: Plan) -> str:
     """Count doubts, kept and left subscriptions, and tenancies that could not be planned."""
     counts = plan.counts()
-    unchanged = counts["keep"] - plan.secret_unknown
+    paused = sum(step.action == "keep" and PAUSED in step.reasons for step in plan.steps)
+    unchanged = counts["keep"] - plan.secret_unknown - paused
     parts = [*_uncertain_parts(plan), f"{unchanged} unchanged"]
+    if paused:
+        parts[-1] += f", {paused} paused"
     if counts["leave"]:
         parts[-1] += f", {counts['leave']} left alone"
     if plan.unread:
@@ -299,10 +318,11 @@ def _remark(step: Step) -> str:
         return f"{remark}   adopts it: {meaning} {step.new.secret}, which only an event can prove"
     if step.action not in ("unsubscribe", "leave"):
         return remark
+    review = ", removed only after a review" if step.needs_review else ""
     if step.name:
         why = ", ".join(filter(None, (step.reason, origin_words(step))))
-        return f"{remark}   {why}"
-    return f"{remark}   {origin_words(step)}" if step.action == "unsubscribe" else remark
+        return f"{remark}   {why}{review}"
+    return f"{remark}   {origin_words(step)}{review}" if step.action == "unsubscribe" else remark
 
 
 def value_words(value: object) -> str:
@@ -347,6 +367,9 @@ def _uncertain_parts(plan: Plan) -> list[str]:
     if plan.left_duplicates:
         number = pluralised(len(plan.left_duplicates), "duplicate")
         doubts.append(f"not as declared: {number} left alone")
+    paused = len(plan.left_drift) - len(plan.left_duplicates)
+    if paused:
+        doubts.append(f"not as declared: {paused} paused left alone")
     return doubts
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import Run
-from tests.conftest import HOOKS, SECRET, URL_KEY, Place, owning
+from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.lanes import sampled
 
 OTHER_SECRET = "the-secret-of-a-colleague-0123456789"
@@ -79,9 +79,9 @@ def tried_twice(place: Place) -> None:
 
 
 def over_the_limit(place: Place) -> None:
-    place.write(owning(HOOKS))
-    for index in range(3):
-        place.box.seed("DEMO", f"{FOREIGN}/{index}", "MOVED", OTHER_SECRET)
+    place.write(HOOKS.replace("MOVED]", "MOVED, INGEST_FAILED, SECURITY_CHANGED]"))
+    applied(place)
+    place.write(HOOKS.replace("[INDEXED, MOVED]", "[MOVED]"))
 
 
 def rotated_too_early(place: Place) -> None:
@@ -151,11 +151,13 @@ REFUSALS = {
     ),
     "limit": Refusal(
         over_the_limit,
-        "prod: would unsubscribe 3 of the 3 it owns: limits.unsubscribe is 50%",
+        "prod: would unsubscribe 3 of the 4 it owns: limits.unsubscribe is 50%",
         "set `limits: {unsubscribe: 3}` under `prod` for one apply",
         partial(
             write,
-            owning(HOOKS, "all").replace("owns: all", "owns: all\n    limits: {unsubscribe: 3}"),
+            HOOKS.replace("[INDEXED, MOVED]", "[MOVED]").replace(
+                "    subscriptions:", "    limits: {unsubscribe: 3}\n    subscriptions:"
+            ),
         ),
     ),
     "receiver has a different secret": Refusal(

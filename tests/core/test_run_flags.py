@@ -25,7 +25,12 @@ OPTIONS = RunOptions(
     probes=False,
     is_confirmed=True,
 )
-NEEDED = {"list --server": ["host"], "state forget": ["prod/*"], "state unlock": ["id"]}
+NEEDED = {
+    "list --server": ["host"],
+    "state forget": ["prod/*"],
+    "state unlock": ["id"],
+    "remove": ["id"],
+}
 
 
 @pytest.mark.parametrize("verb", get_args(Verb))

@@ -163,7 +163,8 @@ def test_every_result_of_plan_and_apply_is_valid_and_contains_its_reason(
 
 def test_the_report_of_a_whole_success_is_valid(box: Sandbox, command: Command) -> None:
     seed(box)
-    done, document = command("apply", "--yes", "--replace", OTHER, "--adopt", SAME)
+    command("plan", "--replace", OTHER, "--adopt", SAME, "--out", "plan.json")
+    done, document = command("apply", "plan.json")
     assert done.code == 0
     assert_fit_to_be_kept(done, "plan")
     assert document["summary"] == {

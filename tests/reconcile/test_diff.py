@@ -287,8 +287,8 @@ def test_a_duplicate_is_removed_if_it_is_owned_or_in_the_state_and_left_otherwis
     replacing = planned(wanted, there, *known, options=DiffOptions(replace=(ADDRESS,)))
     assert told(replacing) == [
         "resubscribe newer requested",
-        "unsubscribe older duplicate",
-        "unsubscribe theirs duplicate",
+        "unsubscribe older duplicate requested",
+        "unsubscribe theirs duplicate requested",
     ]
 
 

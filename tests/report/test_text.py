@@ -158,6 +158,7 @@ REASONS = {  # code: the text, what is live, and the records of the state
     "undeclared": ("not declared", [live("a", trigger=INDEXED)], []),
     "duplicate": ("duplicate", [live("a"), live("b")], []),
     "adopt": ("adopts it", [live("a")], []),
+    "paused": ("paused", [live("a")], [made("a", declared())]),
 }  # fmt: skip
 
 
@@ -167,7 +168,7 @@ def test_each_reason_is_the_same_in_text_and_json(code: str) -> None:
     options = DiffOptions(
         replace=("*",) if code == "requested" else (), adopt=("*",) if code == "adopt" else ()
     )
-    owner = tenancy(declared())
+    owner = tenancy(replace(declared(), enabled=code != "paused"))
     shown = run_of(planned(owner, there, *records, options=options))
     document = json.loads(plan_json(shown))
     jsonschema.validate(document, read_schema("plan"))
@@ -380,6 +381,7 @@ def test_a_trigger_with_odd_white_space_cannot_pass_for_columns(name: str, shown
     made = make_plan(
         tenancy(), [live("1" * 32, "https://h.example/", Trigger(name))], DiffOptions()
     )
-    assert f"-   not declared        {shown:<14} 11111111   not in the state\n" in plain(
-        plan_lines(run_of(made))
+    assert (
+        f"-   not declared        {shown:<14} 11111111   not in the state, removed only after a review\n"
+        in plain(plan_lines(run_of(made)))
     )

@@ -1,0 +1,270 @@
+"""What hooksync removes: after a review, if paused, or by id; and what it never touches."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooksync.core.model import DeclaredSubscription, UnsubscribeLimit
+from hooksync.core.record import replace
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.plan import TenancyPlan, left_to_a_person, without_unreviewed
+from hooksync.render.text import expected_answer, plain, plan_lines, question
+from hooksync.state.model import StateEntry
+from tests.conftest import HOOKS, SECRET, Place
+from tests.makers import INDEXED, declared, live, tenancy
+from tests.reconcile.planning import made, planned, run_of, told
+from tests.terminals import Terminal
+
+ONE = declared()
+PAUSED = replace(ONE, enabled=False)
+GONE = live("gone", "https://hooks.example.org/gone")
+VENDORS = live("theirs", "https://vendor.example/x")
+OWNS_ALL = HOOKS.replace("    subscriptions:", "    owns: all\n    subscriptions:")
+LIMITED = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED, SECURITY_CHANGED]")
+
+
+# --- a review
+
+
+def test_only_a_removal_that_the_state_does_not_have_needs_a_review() -> None:
+    plan = planned(tenancy(ONE), [live("a"), GONE, VENDORS], made("a", ONE), made("gone", ONE))
+    needed = {step.id: step.needs_review for step in plan.steps}
+    assert needed == {"a": False, "gone": False, "theirs": True}
+    assert "theirs   not in the state, removed only after a review" in plain(
+        plan_lines(run_of(plan))
+    )
+
+
+def test_a_duplicate_of_somebody_else_needs_a_review_unless_replace_names_its_address() -> None:
+    there = [live("a"), live("twin")]
+    for options, is_needed in ((DiffOptions(), True), (DiffOptions(replace=("*",)), False)):
+        plan = planned(tenancy(ONE), there, made("a", ONE), options=options)
+        [twin] = [step for step in plan.steps if step.id == "twin"]
+        assert (twin.action, twin.needs_review) == ("unsubscribe", is_needed)
+
+
+def test_a_removal_that_nobody_reviewed_is_not_tried_and_named() -> None:
+    plan = without_unreviewed(planned(tenancy(ONE), [VENDORS]))
+    [step] = plan.unreviewed
+    assert step.outcome
+    assert (step.id, step.outcome.result) == ("theirs", "not-attempted")
+    assert "nobody has reviewed this removal" in step.outcome.detail
+
+
+def test_yes_alone_does_the_rest_and_exits_with_4_and_with_3_if_it_did_nothing(
+    place: Place,
+) -> None:
+    place.write(OWNS_ALL)
+    theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    for code, text in ((4, "2 done"), (3, "0 done")):
+        run = place.run("apply", "--yes")
+        assert (run.code, text in run.out) == (code, True), run.out
+        assert "not tried: unsubscribe prod: " in run.out
+        assert theirs in {one.id for one in place.box.subscriptions("DEMO")}
+    assert place.run("plan", "--out", "plan.json").code == 0
+    assert place.run("apply", "plan.json").code == 0
+    assert theirs not in {one.id for one in place.box.subscriptions("DEMO")}
+
+
+def test_an_answered_prompt_is_a_review(place: Place) -> None:
+    place.write(OWNS_ALL)
+    theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    terminal = Terminal(place, "apply")
+    terminal.read_until("REMOVE MOVED")
+    terminal.read_until("Type yes to apply: ")
+    assert "https://vendor.example/x" in terminal.seen
+    terminal.type("yes\n")
+    assert terminal.finish() == 0
+    assert theirs not in {one.id for one in place.box.subscriptions("DEMO")}
+
+
+# --- limits
+
+
+def emptied() -> TenancyPlan:
+    there = [live(str(number), f"https://h.example/{number}") for number in range(3)]
+    records = [made(one.id, declared(one.url.full, name=one.id)) for one in there]
+    return planned(tenancy(ONE), there, *records)
+
+
+def test_at_a_terminal_the_prompt_asks_for_the_number_of_removals_above_the_limit() -> None:
+    plan = emptied()
+    assert plan.refusals == plan.over_limit != ()
+    allowed = left_to_a_person(plan)
+    assert allowed.refusals == ()
+    assert allowed.warnings[-1:] == plan.over_limit
+    run = run_of(allowed)
+    assert expected_answer(run) == "3"
+    assert "above the limit. Type 3, the number of removals, to apply: " in question(run)
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("yes\n", 3, 4), ("3\n", 0, 1)])
+def test_only_the_number_exceeds_the_limit(place: Place, answer: str, code: int, left: int) -> None:
+    place.write(LIMITED)
+    assert place.run("apply", "--yes").code == 0
+    place.write(HOOKS.replace("INDEXED, ", ""))
+    assert place.run("apply", "--yes").code == 3
+    terminal = Terminal(place, "apply")
+    terminal.read_until("Type 3, the number of removals, to apply: ")
+    terminal.type(answer)
+    assert terminal.finish() == code
+    assert len(place.box.subscriptions("DEMO")) == left
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_raised"),
+    [
+        (UnsubscribeLimit(percent=50), False),
+        (UnsubscribeLimit(percent=20), False),
+        (UnsubscribeLimit(percent=51), True),
+        (UnsubscribeLimit(percent=100), True),
+        (UnsubscribeLimit(number=1), False),
+        (UnsubscribeLimit(number=2), True),
+    ],
+)
+def test_a_plan_says_so_while_the_limit_is_above_the_default(
+    limit: UnsubscribeLimit, is_raised: bool
+) -> None:
+    wanted = [declared(f"https://h.example/{name}", name=name) for name in "abcd"]
+    there = [live(one.name, one.url.full) for one in wanted]
+    records = [made(one.name, one) for one in wanted]
+    plan = planned(tenancy(*wanted, limit=limit), there, *records)
+    assert bool(plan.warnings) == is_raised
+
+
+# --- protect
+
+
+@pytest.mark.parametrize("owns", ["all", frozenset(["https://vendor.example"])])
+def test_protect_overrides_owns_remove_and_moves(owns: object) -> None:
+    protect = frozenset(["https://vendor.example/x"])
+    wanted = tenancy(ONE, owns=owns, protect=protect)
+    former = made("theirs", declared(VENDORS.url.full))
+    assert told(planned(wanted, [VENDORS], former)) == ["subscribe new", "leave theirs undeclared"]
+    plan = planned(wanted, [VENDORS], options=DiffOptions(remove=("theirs",)))
+    assert told(plan) == ["leave theirs undeclared"]
+    assert "`protect`" in plan.refusals[0].what
+
+
+# --- paused
+
+
+@pytest.mark.parametrize(
+    ("there", "records", "lines"),
+    [
+        ([], (), ["keep paused"]),
+        ([live("a")], (made("a", ONE),), ["unsubscribe a paused"]),
+        ([live("a")], (), ["leave a paused"]),
+        ([live("b")], (made("a", ONE),), ["leave b paused"]),
+    ],
+)
+def test_a_paused_subscription_is_removed_only_if_the_state_has_it(
+    there: list[object], records: tuple[StateEntry, ...], lines: list[str]
+) -> None:
+    for owns in ("made", "all", "none"):
+        plan = planned(tenancy(PAUSED, owns=owns), there, *records)  # type: ignore[arg-type]
+        assert told(plan) == lines
+        assert plan.refusals == ()
+        assert plan.has_drift == (lines != ["keep paused"])
+
+
+def test_pausing_counts_for_the_limit_of_a_policy_only() -> None:
+    wanted: list[DeclaredSubscription] = []
+    for name in "abc":
+        wanted.append(replace(declared(f"https://h.example/{name}", name=name), enabled=False))
+    there = [live(one.name, one.url.full) for one in wanted]
+    records = [made(one.name, one) for one in wanted]
+    assert planned(tenancy(*wanted), there, *records).refusals == ()
+    ceiling = UnsubscribeLimit(number=2, policy="policy.yaml:9")
+    [problem] = planned(tenancy(*wanted, ceiling=ceiling), there, *records).refusals
+    assert "max_unsubscribe: 2" in problem.what
+
+
+def test_a_subscription_is_paused_and_subscribed_again(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    place.write(HOOKS.replace("secret:", "enabled: false\n        secret:"))
+    plan = place.run("plan", "--detailed-exitcode")
+    assert (plan.code, "2 to REMOVE" in plan.out) == (2, True), plan.err
+    assert place.run("apply", "--yes").code == 0
+    assert place.box.subscriptions("DEMO") == ()
+    idle = place.run("plan", "--detailed-exitcode")
+    assert (idle.code, "0 unchanged, 2 paused" in idle.out) == (0, True), idle.out
+    place.write(HOOKS)
+    assert "2 to subscribe" in place.run("plan").out
+    assert place.run("apply", "--yes").code == 0
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+def test_a_paused_subscription_needs_no_secret(place: Place) -> None:
+    place.write(HOOKS.replace("secret:", "enabled: false\n        secret:"))
+    del place.environ["CATALOGUE_SECRET"]
+    assert place.run("apply", "--yes").code == 0
+
+
+def test_a_paused_subscription_that_the_state_does_not_have_is_left_and_named() -> None:
+    plan = planned(tenancy(PAUSED), [live("a", trigger=INDEXED), live("a")])
+    assert "leave a paused" in told(plan)
+    assert "not as declared: 1 paused left alone" in plain(plan_lines(run_of(plan)))
+
+
+# --- remove
+
+
+def test_remove_takes_only_the_ids_that_it_names() -> None:
+    there = [live("a"), live("twin"), GONE, VENDORS]
+    options = DiffOptions(remove=("twin", "theirs"))
+    plan = planned(tenancy(ONE, owns="none"), there, made("a", ONE), options=options)
+    assert [line for line in told(plan) if line.startswith("unsubscribe")] == [
+        "unsubscribe twin duplicate requested",
+        "unsubscribe theirs undeclared requested",
+    ]
+    assert plan.refusals == ()
+    assert not any(step.needs_review for step in plan.steps)
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_remove_refuses_what_an_address_keeps_or_replaces(flag: bool) -> None:
+    options = DiffOptions(remove=("a",))
+    there = [live("a", include_identifiers=flag)]
+    plan = planned(tenancy(ONE), there, made("a", ONE), options=options)
+    [problem] = plan.refusals
+    assert problem.what == "prod: a is not removed: kept as prod/catalogue/MOVED"
+    assert not plan.has_changes
+
+
+def test_remove_asks_removes_and_reports(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    assert place.run("remove", theirs).code == 3  # nobody can be asked
+    terminal = Terminal(place, "remove", theirs)
+    terminal.read_until("REMOVE MOVED")
+    terminal.read_until("Type yes to apply: ")
+    assert "not in the state" in terminal.seen
+    assert "https://vendor.example/x" in terminal.seen
+    terminal.type("yes\n")
+    assert terminal.finish() == 0
+    left = place.box.subscriptions("DEMO")
+    assert (len(left), theirs in {one.id for one in left}) == (2, False)
+    again = place.run("remove", "--yes", theirs)
+    assert (again.code, f"no live subscription has the id {theirs}" in again.err) == (1, True)
+
+
+def test_remove_does_nothing_else_that_the_file_asks_for(place: Place) -> None:
+    theirs = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    run = place.run("remove", "--yes", theirs, "--format", "json")
+    assert run.code == 0
+    assert place.box.subscriptions("DEMO") == ()
+    [tenancy_] = run.json["tenancies"]
+    assert [step["action"] for step in tenancy_["steps"]] == ["unsubscribe"]
+
+
+# --- foreign duplicates
+
+
+def test_a_foreign_duplicate_changes_no_exit_code_of_apply_and_is_reported(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
+    place.box.seed("DEMO", url, "MOVED", SECRET)
+    run = place.run("apply", "--yes")
+    assert run.code == 0
+    assert "is live twice: the receiver gets each event twice" in run.err
