@@ -37,9 +37,8 @@ def _open_missing_streams() -> None:
         if getattr(sys, name) is None:
             # the system gives the lowest free number, which is that of the closed stream
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
-    if sys.platform != "win32":
-        # a parent process may leave stdin non-blocking: a read would end in the middle
-        os.set_blocking(0, True)
+    # a parent process may leave stdin non-blocking: a read would end in the middle
+    os.set_blocking(0, True)
 
 
 def _print_version() -> int:

@@ -54,12 +54,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _prepare_streams() -> None:
-    """Escape characters that the terminal's encoding lacks, and write the same bytes everywhere."""
+    """Escape characters that the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-            if sys.platform == "win32" and not stream.isatty():
-                stream.reconfigure(encoding="utf-8", newline="\n")
 
 
 def _run_command(

@@ -18,8 +18,6 @@ from hooksync.core.context import CallRecord
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Output
 
-# set by Windows' terminals that show colours
-_COLOUR_ABLE = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI")
 _POLL_SECONDS = 0.2  # seconds between two checks for a signal, during the wait for an answer
 _INTERRUPTED_TEXT = (
     b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
@@ -32,15 +30,12 @@ def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
 
     Only the main thread may call this.
 
-    SIGHUP, and Ctrl-Break on Windows, count as SIGTERM. If either is ignored, it stays ignored:
-    nohup relies on that. `handle`: gets SIGINT or SIGTERM. It may run between any two instructions,
-    so it must not take a lock.
+    SIGHUP counts as SIGTERM. If it is ignored, it stays ignored: nohup relies on that. `handle`:
+    gets SIGINT or SIGTERM. It may run between any two instructions, so it must not take a lock.
     """
     meanings = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
-    for name in ("SIGHUP", "SIGBREAK"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            meanings[number] = signal.SIGTERM
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        meanings[signal.SIGHUP] = signal.SIGTERM
 
     def handle_meaning(number: int, _: object) -> None:
         handle(meanings[signal.Signals(number)])
@@ -124,7 +119,7 @@ class ConsoleTerminal:
             if self._interrupts.stop.is_set():
                 return False
             self._output.message(question, end="")
-            while os.name != "nt" and not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
+            while not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
                 # a signal just before a blocking read, or to a different thread, does not end it
                 pass
             return sys.stdin.readline().strip().lower() == expected
@@ -173,6 +168,4 @@ def wants_colour() -> bool:
         return False
     if forced := os.environ.get("FORCE_COLOR"):
         return forced not in ("0", "false")
-    if os.name == "nt" and not any(map(os.environ.get, _COLOUR_ABLE)):
-        return False
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import socket
 import sys
@@ -95,7 +94,7 @@ class LoopbackServer(ThreadingTCPServer):
     used. `close` raises unexpected errors of `respond`.
     """
 
-    allow_reuse_address = os.name != "nt"  # on Windows, several servers could share a port
+    allow_reuse_address = True
     request_queue_size = 512
 
     def __init__(self, port: int, respond: Respond, seconds: float = 30.0) -> None:

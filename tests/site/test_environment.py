@@ -29,7 +29,7 @@ OTHERS = {
     ),
     *("INGEST_FAILED", "SECURITY_CHANGED"),
     *("ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER", "ROLE_SDB_MANAGER_USER"),
-    *("CERT_REQUIRED", "O_BINARY", "O_NONBLOCK"),
+    "CERT_REQUIRED",
     *("ALERTS_SECRET", "CATALOGUE_SECRET"),  # of the demo's hooks file
     *("GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_NAME"),
     *("GIT_NO_REPLACE_OBJECTS", "GIT_TERMINAL_PROMPT", "LC_ALL", "PYTHONIOENCODING", "PYTHONPATH"),
@@ -72,6 +72,7 @@ READ = {
     *{name.upper() for name in constants()}.difference(OTHERS, {"ALLOW_HTTP"}),
     *(f"{cloud}_ALLOW_HTTP" for cloud in CLOUDS),  # the code adds the prefix of each cloud
     *("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY"),  # obstore reads them
+    "PATH",  # the system reads it, to find programs
 }
 
 
