@@ -31,6 +31,7 @@ _LIMIT_FIX = (
     "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed,"
     " set `limits: {{unsubscribe: {number}}}` under `{tenancy}` for one apply"
 )
+_OUTSIDE = f"{REPLACED_OUTSIDE.text} (somebody else made it, or hooksync with a different state)"
 _MOST_ADDRESSES = 5  # that a fix names one by one if a glob can name all
 _CEILING_FIX = (
     "remove fewer in one run, or ask the owners of the policy to allow it, under max_unsubscribe"
@@ -236,29 +237,28 @@ def _unproven_reasons(
     flags: RunFlags,
     *,
     is_missing: bool,
-) -> list[Problem]:
-    """List unknown secrets, and the addresses with two open attempts.
+) -> Iterator[Problem]:
+    """Report unknown secrets, and the addresses with two open attempts.
 
     One command replaces all of them: hooksync would refuse a part of them because of the others.
     """
     outside, unknown = _unknown_secrets(plan)
     tried = _tried_twice(plan, blocked)
     again = flags.applying(_globs(tenancy, [*outside, *unknown, *tried]))
-    found = []
     if outside:
+        what = f"{shortened(outside)}: {_OUTSIDE}"
         fix = f"`{again}` replaces it, with the declared secret"
-        by_whom = "somebody else made it, or hooksync with a different state"
-        found.append((f"{shortened(outside)}: {REPLACED_OUTSIDE.text} ({by_whom})", fix))
+        yield Problem(what, fix, tenancy.location)
     if unknown:
         others = _globs(tenancy, [*outside, *tried])
         adopting = flags.applying(others, _globs(tenancy, unknown))
+        what = f"{tenancy.name}: {SECRET_UNKNOWN.text}: {shortened(unknown)}"
         fix = unknown_fix(adopting, again, is_missing=is_missing)
-        found.append((f"{tenancy.name}: {SECRET_UNKNOWN.text}: {shortened(unknown)}", fix))
+        yield Problem(what, fix, tenancy.location)
     if tried:
-        fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
         what = f"{shortened(tried)}: two attempts are open, so it is not created again"
-        found.append((what, fix))
-    return [Problem(what, fix, tenancy.location) for what, fix in found]
+        fix = f"look at what is live with `{flags.command('list')}`, then `{again}`"
+        yield Problem(what, fix, tenancy.location)
 
 
 def _unknown_secrets(plan: TenancyPlan) -> tuple[list[str], list[str]]:

@@ -43,23 +43,19 @@ def settled(
     """
     if not records.attempts:
         return records
-    records = _shown(records, {live.id for live in listed})
-    known = {record.id for record in (*records.entries, *records.attempts)}
-    new = _unknown_ids(listed, known, url_salt)
-    entries = list(records.entries)
+    shown = {live.id for live in listed}
+    records = _shown(records, shown)
+    new = _unknown_ids(listed, records, url_salt)
     attempts = []
     for attempt in sorted(records.attempts, key=lambda attempt: attempt.run):
         ids = [identifier for identifier in new[attempt.declared] if identifier not in attempt.seen]
-        if attempt.id or not ids:
-            attempts.append(attempt)
-            continue
-        new[attempt.declared].remove(ids[0])
-        found = replace(attempt, id=ids[0])
-        if attempt.run == run and attempt.declared in proofs and len(ids) == 1:
-            entries.append(found.made_with(*proofs[attempt.declared]).entry())
-        else:
-            attempts.append(found)
-    return TenancyRecords(tuple(entries), tuple(attempts))
+        if ids and not attempt.id:
+            new[attempt.declared].remove(ids[0])
+            attempt = replace(attempt, id=ids[0])
+            if attempt.run == run and attempt.declared in proofs and len(ids) == 1:
+                attempt = attempt.made_with(*proofs[attempt.declared])
+        attempts.append(attempt)
+    return _shown(replace(records, attempts=tuple(attempts)), shown)
 
 
 def _shown(records: TenancyRecords, shown: Collection[str]) -> TenancyRecords:
@@ -78,9 +74,10 @@ def _shown(records: TenancyRecords, shown: Collection[str]) -> TenancyRecords:
 
 
 def _unknown_ids(
-    listed: Iterable[LiveSubscription], known: Collection[str], url_salt: str
+    listed: Iterable[LiveSubscription], records: TenancyRecords, url_salt: str
 ) -> defaultdict[str, list[str]]:
     """Return the ids in a list that no record has, by identity."""
+    known = {record.id for record in (*records.entries, *records.attempts)}
     ids: defaultdict[str, list[str]] = defaultdict(list)
     for live in listed:
         if live.id not in known:

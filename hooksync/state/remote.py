@@ -35,7 +35,7 @@ _MOST_EXPIRY = 3600.0
 _RENEWALS = 3  # how often a lock is renewed within its expiry time
 _WRITE_TIMEOUT = 10.0  # seconds in which a write is tried again
 _LOST_FIX = (
-    "run apply again: it waits for the other run, and finds by its intents in the state what this"
+    "run apply again: it waits for the other run, and finds by its attempts in the state what this"
     " one has made"
 )
 # the content and version of a backend that was never written to

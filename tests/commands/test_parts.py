@@ -106,8 +106,8 @@ class Fleet:
             assert sorted((one.trigger, one.url, one.secret) for one in held) == wanted
 
     def assert_state_is_whole(self) -> None:
-        """Assert that the state has one entry for each live subscription, no others, and no open
-        intent.
+        """Assert that the state has one entry for each live subscription, no others, and no
+        attempt.
         """
         live = {
             (name, one.id) for name in NAMES for one in self.place.box.subscriptions(name.upper())

@@ -98,8 +98,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "find nothing that attempts have made",
         "state/attempts.py",
-        "        if attempt.id or not ids:\n",
-        "        if True:\n",
+        "        if ids and not attempt.id:\n",
+        "        if False:\n",
     ),
     Break(
         "remove what no list has shown to be replaced",
