@@ -10,7 +10,7 @@ from hooksync.api.receipt import open_saved_plan, sealed
 from hooksync.config import declarations
 from hooksync.config.document import read_document
 from hooksync.config.files import read_plan, read_sources
-from hooksync.config.policy import UNSIGNED, Policy, read_policy
+from hooksync.config.policy import Policy, key_warnings, read_policy
 from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.since import changed_tenancies
@@ -96,14 +96,9 @@ def prepare(
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context, probes=options.probes is not False)
     tenancies, more = resolve(entries, context.environ, needs_login=needs_login and bool(entries))
-    warnings = [*document.warnings, *more]
-    if policy:
-        tenancies = tuple(_limited(tenancy, policy) for tenancy in tenancies)
-        if not context.environ.get(KEY_VARIABLE):
-            warnings.append(UNSIGNED)
     return Declared(
-        tuple(_selected(tenancy, options.targets) for tenancy in tenancies),
-        tuple(warnings),
+        tuple(_selected(_limited(tenancy, policy), options.targets) for tenancy in tenancies),
+        (*document.warnings, *more, *key_warnings(options.policy, context.environ)),
         options,
         context,
         private_receivers(policy),
@@ -112,8 +107,10 @@ def prepare(
     )
 
 
-def _limited(tenancy: Tenancy, policy: Policy) -> Tenancy:
+def _limited(tenancy: Tenancy, policy: Policy | None) -> Tenancy:
     """Add the limits of a policy to a tenancy."""
+    if policy is None:
+        return tenancy
     rules = policy.rules_for(tenancy.name)
     protect = tenancy.protect.union(rules.protect)
     return replace(tenancy, ceiling=rules.max_unsubscribe, protect=protect)

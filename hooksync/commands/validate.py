@@ -9,20 +9,18 @@ from hooksync.api.options import FileOptions
 from hooksync.config.declarations import Document, addresses, select
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
-from hooksync.config.policy import UNSIGNED, read_policy
+from hooksync.config.policy import key_warnings, read_policy
 from hooksync.config.references import command_problems
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, pluralised
 from hooksync.core.redaction import printable
-from hooksync.core.signing import KEY_VARIABLE
 
 
 def validate(options: FileOptions, context: Context) -> ExitCode:
     """Check the files, and count what they declare. Raises FileError with every problem."""
     document = _checked(options, context)
     entries = select(document, options.tenancies, options.targets)
-    unsigned = [UNSIGNED] if options.policy and not context.environ.get(KEY_VARIABLE) else []
-    for warning in (*document.warnings, *unsigned):
+    for warning in (*document.warnings, *key_warnings(options.policy, context.environ)):
         context.terminal.warn(warning)
     number = len(addresses(entries))
     what = f"{pluralised(len(entries), 'tenancy')}, {pluralised(number, 'subscription')}"

@@ -35,19 +35,16 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, given_fields, replace
 from hooksync.core.schema import is_certain_to_fit, read_schema
+from hooksync.core.signing import KEY_VARIABLE
 from hooksync.core.template import MissingVariableError, fill_in, parse_template
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
+_RUN_LIMITS = ("max_unsubscribe_run", "max_resubscribe")
 # the fields in whose texts ${tenancy} and ${TENANCY} are the name of the tenancy
 _WITH_NAMES = (
     *("servers", "receivers", "login_variables", "secret_variables", "url_variables"),
     *("place_variables", "secret_folders", "files", "owns", "protect"),
-)
-UNSIGNED = Problem(
-    "HOOKSYNC_PLAN_KEY is not set, and under a policy, an unsigned state owns nothing: hooksync"
-    " leaves undeclared subscriptions alone, whoever made them",
-    "make a key with `hooksync secret generate`, and give it to each run as HOOKSYNC_PLAN_KEY",
 )
 
 
@@ -167,12 +164,8 @@ class Policy(Record, frozen=True):
 
     def run_limits(self) -> dict[str, tuple[int, str]]:
         """Return the limits for all tenancies together, each with its place, by their fields."""
-        limits = {}
-        for field in ("max_unsubscribe_run", "max_resubscribe"):
-            number = getattr(self, field)
-            if number is not None:
-                limits[field] = number, self._place(field)
-        return limits
+        fields = [field for field in _RUN_LIMITS if field in self.lines]
+        return {field: (getattr(self, field), self._place(field)) for field in fields}
 
     def _file_breaches(self, tenancy: TenancyDeclaration) -> Iterator[Problem]:
         if self.files is None:
@@ -268,6 +261,15 @@ class Policy(Record, frozen=True):
         if field in self.lines:
             return f"{self.file}:{self.lines[field]}"
         return f"{self.file} has no {field}"
+
+
+def key_warnings(policy: str | None, environ: Mapping[str, str]) -> list[Problem]:
+    """Warn if the run has a policy, and no key for the signature of its state."""
+    if not policy or environ.get(KEY_VARIABLE):
+        return []
+    what = f"{KEY_VARIABLE} is not set, and under a policy, an unsigned state owns nothing"
+    fix = "make a key with `hooksync secret generate`, and set it in each run"
+    return [Problem(what, fix)]
 
 
 def read_policy(path: str) -> Policy:
