@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cache
-from typing import Any
 
 import jsonschema
 from referencing import Registry, Resource
@@ -30,11 +28,3 @@ def validator(kind: str) -> jsonschema.Draft202012Validator:
 def assert_fits(document: object, kind: str) -> None:
     """Assert that a document is valid by its schema."""
     validator(kind).validate(document)
-
-
-def assert_sealed(document: dict[str, Any], kind: str) -> None:
-    """Assert that a document is valid by its schema, and that its digest is that of the rest."""
-    assert_fits(document, kind)
-    rest = {name: value for name, value in document.items() if name != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    assert document["digest"] == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -58,7 +58,7 @@ class Declared(Record, frozen=True):
         return self.options.is_confirmed or self.receipt is not None
 
     def sealed(self, plan: Plan, *, is_signed: bool = True) -> Plan:
-        """Add to a plan its commit, its digests and, if a key is set, its signature."""
+        """Add the commit, the digest of each tenancy and, if a key is set, the signature."""
         key = plan_key(self.context.environ.get(KEY_VARIABLE)) if is_signed else None
         commit = find_commit(self.options.files[0], self.context.environ)
         return sealed(replace(plan, commit=commit), key)

@@ -24,7 +24,7 @@ from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json, plan_key
 from hooksync.reconcile.diff import compare
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
-from hooksync.render.json_text import canonical, digest
+from hooksync.render.json_text import canonical
 from hooksync.render.text import step_fields
 
 PLAN_FORMAT = "hooksync.plan/1"
@@ -49,7 +49,7 @@ def sealed(plan: Plan, key: PlanKey | None) -> Plan:
     if key is None:
         return plan
     end = datetime.fromisoformat(plan.created_at) + SIGNED_FOR
-    plan = replace(plan, expires_at=rfc3339(end.timestamp()), signature=UNSET, digest=UNSET)
+    plan = replace(plan, expires_at=rfc3339(end.timestamp()), signature=UNSET)
     return replace(plan, signature=key.sign(_DOMAIN, [canonical(plan)]))
 
 
@@ -158,12 +158,13 @@ def _words(step: Step, tenancy: TenancyPlan) -> dict[str, str]:
 def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
     """Read a saved plan. If there is a key, the plan must have its signature. `path`: for messages.
 
-    Raises FileError if the plan is not valid. Raises Refused if it was altered, or lacks the
-    signature. `age_problem` checks its age.
+    Raises FileError if the plan is not valid. Raises Refused if the key did not sign it.
+    `age_problem` checks its age.
     """
     try:
         document = _parse(data)
-        _check_seals(document, path, key)
+        if key is not None:
+            _check_signature(document, path, key)
         plan = convert(check_document("plan", document), Plan, dec_hook=read_shown)
         if len({tenancy.name for tenancy in plan.tenancies}) < len(plan.tenancies):
             raise InvalidDocument("the plan: two tenancies have the same name")
@@ -176,7 +177,7 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> Plan:
         raise FileError(Problem(f"{path}: a step of it makes no sense", _MAKE_AGAIN)) from None
     except ValueError:
         raise FileError(Problem(f"{path}: it has no valid date", _MAKE_AGAIN)) from None
-    except RecursionError:  # a parsed document may still be too deep to write for its digest
+    except RecursionError:  # a parsed document may still be too deep to write for its signature
         raise FileError(Problem(f"{path}: nested too deeply", _MAKE_AGAIN)) from None
 
 
@@ -205,21 +206,16 @@ def _parse(data: bytes) -> dict[str, Any]:
     raise InvalidDocument(f"its format is not {PLAN_FORMAT}, which this hooksync reads")
 
 
-def _check_seals(document: Mapping[str, Any], path: str, key: PlanKey | None) -> None:
-    """Raise Refused if the plan was altered, or if there is a key that did not sign it."""
-    signature = document.get("signature")
-    rest = {name: value for name, value in document.items() if name != "digest"}
-    if key is not None:
-        if signature is None:
-            raise Refused(Problem(f"{path} is not signed, and {KEY_VARIABLE} is set", _MAKE_AGAIN))
-        signed = {name: value for name, value in rest.items() if name != "signature"}
-        if not is_same(signature, key.sign(_DOMAIN, [canonical(signed)])):
-            what = f"the signature of {path} does not fit {KEY_VARIABLE}"
-            why = "it was altered, or signed with a different key"
-            raise Refused(Problem(f"{what}: {why}", f"{_MAKE_AGAIN}, under the same key"))
-    if not is_same(document.get("digest"), digest(rest)):
-        what = f"{path} was altered since it was saved: its digest does not fit"
-        raise Refused(Problem(what, _MAKE_AGAIN))
+def _check_signature(document: Mapping[str, Any], path: str, key: PlanKey) -> None:
+    """Raise Refused if the key did not sign exactly this plan."""
+    signed = dict(document)
+    signature = signed.pop("signature", None)
+    if signature is None:
+        raise Refused(Problem(f"{path} is not signed, and {KEY_VARIABLE} is set", _MAKE_AGAIN))
+    if not is_same(signature, key.sign(_DOMAIN, [canonical(signed)])):
+        what = f"the signature of {path} does not fit {KEY_VARIABLE}"
+        why = "it was altered, or signed with a different key"
+        raise Refused(Problem(f"{what}: {why}", f"{_MAKE_AGAIN}, under the same key"))
 
 
 def age_problem(plan: Plan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:

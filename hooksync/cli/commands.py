@@ -446,9 +446,9 @@ without an entry counts as not in the state, and its secret as unknown.""",
         """\
 Show a saved plan, as `hooksync plan` showed it when it was made, and whether
 `hooksync apply` would still accept it by its age. Needs no network, no hooks
-file and no environment. Refuses a plan that was altered (exit 3). If
-HOOKSYNC_PLAN_KEY is set, also refuses a plan that is not signed with that key.
-Also exits with 3 if apply would refuse the steps of the plan.""",
+file and no environment. If HOOKSYNC_PLAN_KEY is set, refuses a plan that is not
+signed with that key, or was altered (exit 3). Also exits with 3 if apply would
+refuse the steps of the plan.""",
     ),
     Command(
         "schema",

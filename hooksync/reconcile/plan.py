@@ -446,7 +446,6 @@ class Plan(Record, _Counted, frozen=True):
     run: RunOrigin | None = None  # of an apply
     summary: dict[str, int] = field(default_factory=dict)
     signature: str | UnsetType = UNSET
-    digest: str | UnsetType = UNSET  # of all other fields but the signature
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from hooksync.core.output import Format
-from hooksync.core.record import UNSET, replace
 from hooksync.reconcile.plan import Plan
 from hooksync.render.html import html
-from hooksync.render.json_text import digest, to_text
+from hooksync.render.json_text import to_text
 from hooksync.render.markdown import markdown
 from hooksync.render.text import plain, text_lines
 
@@ -27,9 +26,8 @@ def text(plan: Plan, *, shows_kept: bool = False) -> str:
 
 
 def plan_json(plan: Plan, *, shows_kept: bool = True) -> str:
-    """Write a plan or a report with all its steps, and the digest of everything else in it."""
-    rest = replace(plan, digest=UNSET)
-    return to_text(replace(plan, digest=digest(rest)))
+    """Write a plan or a report with all its steps."""
+    return to_text(plan)
 
 
 RENDERERS: Mapping[Format, Renderer] = {

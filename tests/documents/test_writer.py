@@ -15,7 +15,7 @@ from hooksync.render.json_text import canonical, to_text
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
-from tests.schemas import assert_sealed
+from tests.schemas import assert_fits
 
 SECRET = "a-shared-secret-nobody-may-see"
 URL_KEY = "url-key-nobody-may-see"
@@ -76,7 +76,7 @@ def seed(box: Sandbox) -> None:
 def assert_fit_to_be_kept(done: Run, kind: str) -> None:
     """Assert that a result is valid, sealed, in a fixed order, and free of secrets."""
     document = json.loads(done.out)
-    assert_sealed(document, kind)
+    assert_fits(document, kind)
     assert done.out == json.dumps(document, sort_keys=True, indent=2) + "\n"
     assert not [hidden for hidden in HIDDEN if hidden in done.out + done.err]
 
