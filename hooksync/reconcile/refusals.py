@@ -138,7 +138,7 @@ def limit_reasons(
     for step in plan.steps:
         is_undeclared = step.action == "unsubscribe" and step.declared is None
         removed += is_undeclared and NAMED_BY_REMOVE not in step.reasons
-        ended += is_undeclared or _moves_url(step) or (step.removes and PAUSED in step.reasons)
+        ended += _ends_url(step)
     number = ended if limit.policy else removed
     is_emptied = removed == owned and not (tenancy.subscriptions or tenancy.not_selected)
     excess = _excess(limit, number, owned, is_emptied=is_emptied)
@@ -184,9 +184,8 @@ def run_reasons(
     `limits`: number and place by field.
     """
     steps = [step for plan in plans if plan.is_ready for step in plan.steps]
-    ended = [step for step in steps if step.action == "unsubscribe" and step.declared is None]
     counts = {
-        "max_unsubscribe_run": ("remove or move", len(ended) + sum(map(_moves_url, steps))),
+        "max_unsubscribe_run": ("remove or move", sum(map(_ends_url, steps))),
         "max_resubscribe": ("resubscribe", sum(step.action == "resubscribe" for step in steps)),
     }
     problems = []
@@ -197,6 +196,12 @@ def run_reasons(
             fix = f"do less in one run, or ask the owners of the policy to allow it, under {field}"
             problems.append(Problem(what, fix))
     return tuple(problems)
+
+
+def _ends_url(step: Step) -> bool:
+    """Whether a live URL ends by a step: a policy counts this as an unsubscribe."""
+    is_undeclared = step.action == "unsubscribe" and step.declared is None
+    return is_undeclared or _moves_url(step) or (step.removes and PAUSED in step.reasons)
 
 
 def _moves_url(step: Step) -> bool:

@@ -32,6 +32,17 @@ def test_a_run_removes_no_more_than_the_policy_allows_in_all_tenancies_together(
     assert place.run("apply", "--yes", "--policy", allowed).code == 0
 
 
+def test_a_policy_counts_moved_and_paused_subscriptions_of_a_run(place: Place) -> None:
+    place.environ |= KEY
+    assert place.run("apply", "--yes").code == 0
+    policy = place.policy(max_unsubscribe_run=1)
+    for edit in (("${RECEIVER}", "${RECEIVER}/moved"), ("        secret", "        enabled: false\n        secret")):  # fmt: skip
+        place.write(HOOKS.replace(*edit))
+        run = place.run("plan", "--policy", policy)
+        assert run.code == 3
+        assert "the run would remove or move 2: the policy has max_unsubscribe_run: 1" in run.err
+
+
 def test_a_run_replaces_no_more_than_the_policy_allows(place: Place) -> None:
     place.environ |= KEY
     assert place.run("apply", "--yes").code == 0
