@@ -193,9 +193,8 @@ def _seed(box: Sandbox, way: Way) -> list[Subscription]:
         box.seed(TENANT, f"{THEIRS}/hook", trigger, OTHER_SECRET)  # left
     for name in SWAPPED if way.moves else ():
         box.seed(TENANT, f"{OURS}/{name}", "MOVED", SECRET)  # kept
-    made = box.subscriptions(TENANT)
     box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # a duplicate: one must be removed
-    return [one for one in made if one.url.startswith(f"{OURS}/")]
+    return [one for one in box.subscriptions(TENANT) if one.url.startswith(f"{OURS}/")]
 
 
 def _old_state(server: str, made: Iterable[Subscription], names: Mapping[str, str]) -> State:
