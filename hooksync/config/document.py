@@ -377,10 +377,13 @@ class _PartReader:
         if kind == "env" and not value.isidentifier():
             what = f'the tenancy "{self._name}" makes this {value}, which is no variable name'
             self._note(what, "rename the tenancy, or name the variable here", where)
-        return model.SecretRef.read({kind: value}, where, noun, os.path.dirname(where.file))
+        base = os.path.dirname(where.file) if kind == "file" else ""
+        return model.SecretRef.read({kind: value}, where, noun, base)
 
     def _filled_in(self, text: str) -> str:
         """Fill in the name of the tenancy."""
+        if "${" not in text:  # as most texts, and fast
+            return text
         self._uses_variable |= "${TENANCY}" in text
         return fill_in(text, self._values)
 
