@@ -61,17 +61,26 @@ class Run:
 
 
 def hooksync(
-    arguments: Sequence[str], environ: Mapping[str, str], folder: Path = ROOT, given: str = ""
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    folder: Path = ROOT,
+    given: str = "",
+    *,
+    merged: bool = False,
 ) -> Run:
-    """Run a command to its end, within this process. `given`: its standard input."""
+    """Run a command to its end, within this process. `given`: its standard input. `merged`: `out`
+    has both streams in the order in which a terminal shows them.
+    """
     if threading.current_thread() is not threading.main_thread():
         # only the main thread handles signals, and all threads share one working directory
         return hooksync_process(arguments, environ, folder, given)
     streams = [_stream(text) for text in (given, "", "")]
+    if merged:
+        streams[2] = streams[1]
     with _surroundings(streams, _environ_of_a_child(environ), folder):
         code = main(arguments)
     _, out, err = (stream.buffer.getvalue().decode("utf-8") for stream in streams)
-    return Run(code, out, err)
+    return Run(code, out, "" if merged else err)
 
 
 def hooksync_process(

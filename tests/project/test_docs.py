@@ -115,11 +115,12 @@ class Stage:
             case ["timeout", "-s", "KILL", _, "hooksync", *arguments]:
                 self.say(self.killed(arguments))
             case ["hooksync", *arguments, ">", name]:
-                (self.folder / name).write_text(hooksync(arguments, self.environ, self.folder).out)
+                done = hooksync(arguments, self.environ, self.folder)
+                (self.folder / name).write_text(done.out)
+                self.say(Run(done.code, done.err, ""))
             case ["hooksync", *arguments]:
-                self.say(
-                    hooksync([self.real(each) for each in arguments], self.environ, self.folder)
-                )
+                real = [self.real(each) for each in arguments]
+                self.say(hooksync(real, self.environ, self.folder, merged=True))
             case _:
                 assert command == STOP_LISTEN
 
@@ -181,22 +182,22 @@ class Stage:
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             encoding="utf-8",
         )
         with process:
             while len(self.box.subscriptions("DEMO")) == before:
                 assert process.poll() is None
             process.send_signal(signal.SIGKILL)
-            out, err = process.communicate()
+            out, _ = process.communicate()
         # a command that takes more than five seconds, on a busy machine, also reports its progress
-        err = re.sub(r"^[a-z ]+ \d+/\d+\n", "", err, flags=re.MULTILINE)
-        return Run(128 + signal.SIGKILL, out, f"{err}Killed\n")
+        out = re.sub(r"^[a-z ]+ \d+/\d+\n", "", out, flags=re.MULTILINE)
+        return Run(128 + signal.SIGKILL, f"{out}Killed\n", "")
 
     def say(self, done: Run) -> None:
         self.code = done.code
-        assert not [value for value in self.hidden if value in done.out + done.err]
-        self.said.append(self.shown(done.out + done.err))
+        assert not [value for value in self.hidden if value in done.out]
+        self.said.append(self.shown(done.out))
 
 
 @dataclass
