@@ -12,7 +12,7 @@ from hooksync.commands.receiving import declared_receiver, open_receiver, receiv
 from hooksync.config.files import read_event, read_log, recorded_events
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, FileError, Problem
+from hooksync.core.errors import ExitCode, FileError, Problem, pluralised
 from hooksync.core.model import Secret, SecretRef, Trigger
 from hooksync.core.record import replace
 from hooksync.receivers.events import (
@@ -97,8 +97,8 @@ def _show_answer(context: Context, sender: Sender, trial: Trial, reason: str = "
     causes, number = explain_refusal(sender, trial)
     context.terminal.show(cause_lines([replace(cause, tests=()) for cause in causes]))
     if number:
-        text = f"to find the cause, hooksync sent {number} more events with wrong signatures"
-        context.terminal.message(text)
+        sent = pluralised(number, "further event")
+        context.terminal.message(f"to find the cause, hooksync sent {sent} with wrong signatures")
     return ExitCode.ERROR
 
 

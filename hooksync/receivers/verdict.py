@@ -363,6 +363,8 @@ def explain_refusal(sender: Sender, trial: Trial) -> tuple[list[Cause], int]:
     """
     if trial.sent is None or trial.state != "failed":
         return [], 0
+    if trial.status is None:
+        return [Cause("failed", trial.detail, _LOST, trial.fix, (trial.name,))], 0
     wrong = sender.send(WRONG, replace(trial.sent, signature="0" * 64), "forged")
     searcher = Searcher(sender)
     causes = explain([wrong, replace(trial, name=FIRST)], searcher)

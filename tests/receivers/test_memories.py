@@ -161,6 +161,7 @@ Receiver("catalogue", {"A": b"b"}).receive("POST", b"", {}, b"", work)
 """
 
 
+@pytest.mark.slow
 def test_mypy_strict_accepts_a_memory_that_a_user_writes(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     (tmp_path / "mine.py").write_text(TYPED)

@@ -279,7 +279,7 @@ def test_one_event_that_is_refused_is_explained_and_the_further_events_are_count
         done = fire(url)
     assert done.code == 1
     assert "is made of the body alone, without preservica-webhook-auth before it" in done.out
-    assert "to find the cause, hooksync sent 2 more events with wrong signatures" in done.err
+    assert "to find the cause, hooksync sent 2 further events with wrong signatures" in done.err
     with serving(Good()) as url:
         done = fire(url)
     assert re.fullmatch(r"answered  event +200 in \d\.\d{3} s\n", done.out)
