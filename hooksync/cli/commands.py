@@ -81,16 +81,9 @@ def _remove(given: Given, context: Context) -> ExitCode:
 
 
 def _list(given: Given, context: Context) -> ExitCode:
-    from hooksync.commands.export import ListOptions, list_live
+    from hooksync.commands.list_live import ListOptions, list_live
 
     return list_live(convert(given, ListOptions), context)
-
-
-def _export(given: Given, context: Context) -> ExitCode:
-    from hooksync.commands.export import export
-    from hooksync.commands.options import LiveOptions
-
-    return export(convert(given, LiveOptions), context)
 
 
 def _fire(given: Given, context: Context) -> ExitCode:
@@ -205,12 +198,16 @@ password is "sandbox-password", or the value of $SANDBOX_PASSWORD.""",
     Command(
         "init",
         "write a first hooks file",
-        "hooksync init --from-live --server eu.preservica.com",
+        "hooksync init --from-live https://fn.example.net/api",
         flags.add_init,
         _init,
         """\
-Write a first hooks file: a commented one to fill in, or with --from-live what
-`hooksync export` prints. Never overwrites a file.""",
+Write a first hooks file: a commented one to fill in, or with --from-live the
+live subscriptions of the tenancy that --server, --tenant and PRESERVICA_* name.
+Never overwrites a file. Variables replace secrets, query values of URLs, and
+parts of their paths that may be keys; standard error lists these variables. The
+file adopts what it declares. With URL prefixes, it declares only what is under
+one of them. A warning names what cannot be declared.""",
     ),
 )
 
@@ -283,18 +280,6 @@ List the live subscriptions of the tenancies in the hooks files, or of the
 tenancy that --server, --tenant and PRESERVICA_* name: their full ids, their
 declared names, and whether their secrets are the same. Changes nothing.
 Exits with 1 if a tenancy cannot be read.""",
-    ),
-    Command(
-        "export",
-        "print the live subscriptions as a hooks file",
-        "hooksync export --server eu.preservica.com",
-        flags.add_export,
-        _export,
-        """\
-Print the live subscriptions of the tenancy that --server, --tenant and
-PRESERVICA_* name, as a hooks file. Changes nothing. Variables replace secrets,
-query values of URLs, and parts of their paths that may be keys; standard error
-lists these variables. A warning names what cannot be declared.""",
     ),
 )
 

@@ -374,25 +374,21 @@ def add_list(parser: argparse.ArgumentParser) -> None:
     _add_rest(parser)
 
 
-def add_export(parser: argparse.ArgumentParser) -> None:
-    _group(parser, READ, "--server", "--tenant", "--env-file")
-    _add_rest(parser)
-
-
 def add_init(parser: argparse.ArgumentParser) -> None:
     write = _group(parser, "what to write")
     write.add_argument(
-        "path",
-        nargs="?",
+        "-f",
+        "--file",
+        dest="path",
         default="hooks.yaml",
         metavar="PATH",
-        help="the file to write (default: hooks.yaml)",
+        help="the file to write (default: hooks.yaml); - prints it",
     )
     write.add_argument(
         "--from-live",
-        dest="is_from_live",
-        action="store_true",
-        help="write the live subscriptions, like `export`",
+        nargs="*",
+        metavar="URL-PREFIX",
+        help="write what is live; what is under no prefix, as comments",
     )
     write.add_argument(
         "--write-env",

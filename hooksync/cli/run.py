@@ -91,7 +91,7 @@ def _environ(
 ) -> Mapping[str, str]:
     """Add variables from --env-file, and from pyPreservica's file if the command logs in."""
     given = vars(arguments)
-    logs_in = "credentials" in given and given.get("is_from_live", True)
+    logs_in = "credentials" in given and given.get("from_live", True) is not None
     env_files = given.get("env_files", [])
     if not (logs_in or env_files):
         return os.environ

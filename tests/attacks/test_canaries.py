@@ -91,7 +91,7 @@ def _head(text: str) -> Scene:
 
 
 _PLANS, _CHECKS = (
-    ("plan, text", "plan, JSON", "plan, Markdown", "export", "init"),
+    ("plan, text", "plan, JSON", "plan, Markdown", "draft", "init"),
     ("check, text", "check, JSON"),
 )
 PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
@@ -183,7 +183,7 @@ _VALUES_WITHOUT_FILE = {True: cycle([PASSWORD]), False: cycle([PASSWORD, TOKEN, 
 
 def _planted(field: str, shown: str) -> str:
     """Return a value that the run knows when it reads a field."""
-    values = _VALUES_WITHOUT_FILE if shown in ("export", "init") else _values
+    values = _VALUES_WITHOUT_FILE if shown in ("draft", "init") else _values
     return next(values[field in _BEFORE_LOG_IN])
 
 

@@ -23,8 +23,8 @@ PLACES = ("NETRC", ".netrc", "_netrc")
 COMMANDS = {
     "plan": (*PLAN, "-v"),
     "apply": (*APPLY, "-v"),
-    "export": ("export",),
-    "init": ("init", "--from-live", "new.yaml"),
+    "draft": ("init", "--file", "-", "--from-live"),
+    "init": ("init", "--file", "new.yaml", "--from-live"),
     "check": ("check",),
 }
 HOSTS = ("127.0.0.1", "localhost")

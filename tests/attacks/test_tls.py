@@ -34,8 +34,8 @@ FAULTS = (
 COMMANDS = {
     **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
     "apply": (*APPLY, "-v"),
-    "export": ("export", "-v"),
-    "init": ("init", "--from-live", "new.yaml"),
+    "draft": ("init", "--file", "-", "--from-live", "-v"),
+    "init": ("init", "--file", "new.yaml", "--from-live"),
     "check": ("check",),
     "check, JSON": ("check", "--format", "json"),
 }

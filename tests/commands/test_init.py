@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from hooksync.commands.export import env_text
-from hooksync.commands.export_draft import Need
+from hooksync.commands.draft import Need, env_text
 from hooksync.core.errors import FileError
 from hooksync.core.output import Output
 from tests.command_line import hooksync
@@ -29,7 +28,7 @@ def test_the_starter_file_is_valid_and_readable_by_all_users(tmp_path: Path) -> 
 
 def test_an_existing_file_is_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("mine")
-    done = hooksync(["init", "mine.yaml"], {}, tmp_path)
+    done = hooksync(["init", "--file", "mine.yaml"], {}, tmp_path)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("error: mine.yaml exists already, and was left as it is\n  fix: ")
     assert (tmp_path / "mine.yaml").read_text() == "mine"
@@ -53,16 +52,16 @@ def test_flags_about_live_subscriptions_need_from_live(tmp_path: Path) -> None:
     assert not os.listdir(tmp_path)
 
 
-def test_from_live_writes_what_export_prints(place: Place) -> None:
+def test_from_live_prints_or_writes_the_same_draft(place: Place) -> None:
     place.box.seed("DEMO", "https://h.example/x", "MOVED", SECRET)
-    shown = place.run("export", "--server", place.box.url)
-    run = place.run("init", "live.yaml", "--from-live", "--server", place.box.url)
+    shown = place.run("init", "--file", "-", "--from-live", "--server", place.box.url)
+    run = place.run("init", "--file", "live.yaml", "--from-live", "--server", place.box.url)
     assert (run.code, run.out) == (0, "wrote live.yaml\n")
     assert run.err == shown.err
     assert (place.folder / "live.yaml").read_text() == shown.out
     assert (place.folder / "live.yaml").stat().st_mode & 0o777 == 0o600
     plan = place.run("plan", "-f", "live.yaml")
-    assert plan.out.startswith("No changes to make; not compared: 1 secret; ")
+    assert "1 to adopt" in plan.out
 
 
 def test_from_live_with_write_env_writes_the_variables_too(place: Place) -> None:
@@ -70,6 +69,7 @@ def test_from_live_with_write_env_writes_the_variables_too(place: Place) -> None
     place.environ["HOOKSYNC_FILE"] = "live.yaml"
     run = place.run(
         "init",
+        "--file",
         "live.yaml",
         "--from-live",
         "--write-env",
@@ -122,7 +122,7 @@ def test_write_env_needs_from_live_and_overwrites_no_file(
     place: Place, flags: tuple[str, ...], code: int, told: str
 ) -> None:
     place.write("mine", "hooks.env")
-    run = place.run("init", "live.yaml", *flags)
+    run = place.run("init", "--file", "live.yaml", *flags)
     assert run.code == code
     assert told in run.err
     assert not place.box.calls
@@ -137,6 +137,13 @@ def test_from_live_makes_no_call_if_the_file_exists(place: Place) -> None:
 
 def test_from_live_writes_nothing_if_the_tenancy_cannot_be_read(place: Place) -> None:
     place.environ["PRESERVICA_PASSWORD"] = "wrong"
-    run = place.run("init", "live.yaml", "--from-live", "--server", place.box.url)
+    run = place.run("init", "--file", "live.yaml", "--from-live", "--server", place.box.url)
     assert (run.code, run.out) == (1, "")
     assert not (place.folder / "live.yaml").exists()
+
+
+@pytest.mark.parametrize("prefix", ["live.yaml", "https://h.example/?a=b", "ftp://h.example"])
+def test_from_live_takes_only_prefixes_of_urls(place: Place, prefix: str) -> None:
+    run = place.run("init", "--file", "new.yaml", "--from-live", prefix)
+    assert (run.code, f"--from-live {prefix}: this prefix" in run.err) == (64, True)
+    assert not place.box.calls

@@ -133,7 +133,7 @@ def test_an_env_file_provides_variables_that_the_environment_lacks(place: Place)
     assert place.run("verify", "--env-file", "none", "--signature", "00", "-").code == 1
 
 
-@pytest.mark.parametrize("command", ["list", "export", "init live.yaml --from-live"])
+@pytest.mark.parametrize("command", ["list", "init --file live.yaml --from-live"])
 def test_a_policy_applies_if_flags_or_variables_name_the_server(place: Place, command: str) -> None:
     user, password, server = (
         place.environ.pop(name) for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "BOX")

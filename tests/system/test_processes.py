@@ -27,8 +27,8 @@ COMMANDS = [
     "validate -f -",
     "validate --no-such-flag",
     "init new.yaml",
-    "init hooks.yaml",
-    "init --from-live new.yaml",
+    "init --file hooks.yaml",
+    "init --file new.yaml --from-live",
     "plan",
     "plan --detailed-exitcode",
     "plan --format json",
@@ -43,8 +43,8 @@ COMMANDS = [
     "apply no-plan.json",
     "check",
     "check --format json",
-    "export",
-    "export --out draft",
+    "init --file - --from-live",
+    "init --out draft",
 ]
 
 

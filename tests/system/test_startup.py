@@ -88,8 +88,7 @@ AS_DECLARED = (
     Command("plan --format json", "argparse yaml requests"),
     Command("plan --format markdown", "argparse yaml requests"),
     Command("check", "argparse yaml requests"),
-    Command("export", "argparse yaml requests"),
-    Command("init --from-live new.yaml", "argparse yaml requests"),
+    Command("init --file new.yaml --from-live", "argparse yaml requests"),
     Command("apply", "argparse yaml requests filelock"),
 )
 NOT_THERE = (

@@ -1,6 +1,7 @@
-"""Turn the live subscriptions of a tenancy into named entries of a hooks file. Pure.
+"""Write the live subscriptions of a tenancy as a first hooks file. Pure.
 
-A warning names each subscription that a file cannot declare.
+The file adopts what it declares. A warning names each subscription that a file cannot declare.
+PyYAML writes all data from outside, so no text is read as YAML syntax.
 
 Variables replace the values in a URL's query, and parts of its path that look like keys. Only
 `Need` contains the replaced values.
@@ -9,15 +10,23 @@ Variables replace the values in a URL's query, and parts of its path that look l
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from hooksync.config.secret_sources import PYPRESERVICA
+from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.errors import Problem
-from hooksync.core.model import LiveSubscription, Tenancy
+from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape
-from hooksync.core.urls import masked_pair, masked_path, normal_url, split_url, url_fault
+from hooksync.core.urls import (
+    masked_pair,
+    masked_path,
+    normal_url,
+    owns_url,
+    split_url,
+    url_fault,
+)
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # the pattern of a trigger in the schema
 _LONGEST = 60  # characters of a name, without the number that makes it unique
@@ -35,11 +44,42 @@ class Need(Record, frozen=True):
     value: str = ""  # from the live URL; empty for a secret, which the service never returns
 
 
-class ExportedTenancy:
+_HEAD = """\
+# yaml-language-server: $schema=./hooks.schema.json
+#
+# `hooksync init --from-live` wrote this file from the live webhook subscriptions. It contains no
+# secrets, no query values of URLs and no keys in their paths, only names of variables.
+# Which of these subscriptions are yours? Delete the others from this file: hooksync leaves alone
+# what it did not make or adopt, unless `owns` says something else. Then set the variables, and run
+#   hooksync check            asks the receivers whether they have these secrets
+#   hooksync plan             shows what apply adopts: nothing changes in Preservica
+#   hooksync apply            adopts it: hooksync owns it from then on
+# Delete the lines `adopt` after that.
+# Editors check this file by the first line, after `hooksync schema > hooks.schema.json`.
+"""
+_OWNS = """
+    # what hooksync may remove if no file declares it: made (or adopted by it), all, none, or URL
+    # prefixes
+    owns: made
+"""
+_NOT_REPORTED = """\
+# The service does not report include_identifiers of some subscriptions; the default is true.
+"""
+_OTHERS = """\
+      # Live, and not under the prefixes that you gave. If one is yours, make it a part of the file.
+"""
+
+
+class Draft:
     """The live subscriptions of a tenancy, as entries of a hooks file."""
 
-    def __init__(self, tenancy: Tenancy, live: Sequence[LiveSubscription]) -> None:
+    def __init__(
+        self, tenancy: Tenancy, live: Sequence[LiveSubscription], prefixes: Sequence[str] = ()
+    ) -> None:
+        """Make the entries. `prefixes`: only what is under one is declared; (): everything."""
         self.tenancy = tenancy
+        self.others: dict[str, dict[str, object]] = {}  # what is not declared
+        self._prefixes = frozenset(prefixes)
         self.needs: list[Need] = []
         self.warnings: list[Problem] = []  # about subscriptions that no file can declare
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
@@ -58,7 +98,8 @@ class ExportedTenancy:
             groups.setdefault(
                 (subscription.url.identity, subscription.include_identifiers), []
             ).append(subscription)
-            self.triggers.add(subscription.trigger.wire)
+            if self._is_declared(subscription):
+                self.triggers.add(subscription.trigger.wire)
         for (_, flag), several in groups.items():
             name = unique_name(name_of_url(several[0].url.shown), "-", names)
             names.add(name.casefold())
@@ -66,9 +107,15 @@ class ExportedTenancy:
             triggers = sorted(subscription.trigger.short for subscription in several)
             secret = {"env": variable}
             entry: dict[str, object] = {"url": url, "triggers": triggers, "secret": secret}
+            ids = [subscription.id for subscription in several]
+            entry["adopt"] = ids[0] if len(ids) == 1 else ids
             if flag is not None:  # the service reports it
                 entry["include_identifiers"] = flag
-            self.entries[name] = entry
+            entries = self.entries if self._is_declared(several[0]) else self.others
+            entries[name] = entry
+
+    def _is_declared(self, live: LiveSubscription) -> bool:
+        return not self._prefixes or owns_url(self._prefixes, live.url.full)
 
     def _declarable(self, live: Sequence[LiveSubscription]) -> Iterator[LiveSubscription]:
         """Yield what a file can declare, and warn of each subscription that is left out."""
@@ -94,6 +141,7 @@ class ExportedTenancy:
         """Return the URL and the secret's variable. All entries of a receiver share both."""
         identity = live.url.identity
         if identity not in self._receivers:
+            before = len(self.needs)
             secret = self._need("the secret", "", name, "secret")
             head, mark, query = live.url.full.partition("?")
             _, _, path = split_url(head)
@@ -101,6 +149,8 @@ class ExportedTenancy:
             pairs = "&".join(self._pair(pair, name) for pair in query.split("&"))
             url = f"{escape(head.removesuffix(path))}{segments}{mark}{pairs}"
             self._receivers[identity] = url, secret
+            if not self._is_declared(live):
+                del self.needs[before:]  # nobody has to set them
         return self._receivers[identity]
 
     def _segment(self, segment: str, name: str) -> str:
@@ -125,6 +175,43 @@ class ExportedTenancy:
         self._variables.add(variable.casefold())
         self.needs.append(Need(variable, f"{what} of {self.tenancy.name}/{name}", value))
         return variable
+
+
+def draft_text(draft: Draft) -> str:
+    """Return the text of the hooks file. What it does not declare is written as comments."""
+    document: dict[str, object] = {"version": 1}
+    extra = draft.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
+    if extra:
+        document["extra_triggers"] = sorted(extra)
+    tenancy = draft.tenancy
+    settings: dict[str, object] = {"server": tenancy.server.declared}
+    if tenancy.tenant_declared:
+        settings["tenant"] = tenancy.tenant_declared
+    settings["owns"] = "made"
+    settings["subscriptions"] = draft.entries
+    document["tenancies"] = {tenancy.name: settings}
+    text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
+    if draft.others:
+        lines = write_yaml(draft.others).splitlines()
+        text += _OTHERS + "".join(f"      # {line}\n" for line in lines)
+    if any("include_identifiers" not in entry for entry in draft.entries.values()):
+        text += _NOT_REPORTED
+    return _HEAD + text
+
+
+def env_text(needs: Iterable[Need], file: str) -> str:
+    """Return the text of a file for --env-file: the variables that the hooks file needs.
+
+    A value that python-dotenv or a shell could read differently is left empty. No shell may run
+    text from a service.
+    """
+    lines = [f"# The variables of {printable(file)}, for --env-file. Keep this file out of Git."]
+    for need in needs:
+        value = need.value
+        if "'" in value or "\\" in value:
+            value = ""
+        lines += ["", f"# {printable(need.what)}", f"{need.variable}='{value}'"]
+    return "\n".join(lines) + "\n"
 
 
 def _fault(live: LiveSubscription) -> str | None:

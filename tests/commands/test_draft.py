@@ -1,4 +1,4 @@
-"""`hooksync export` writes the live subscriptions as a hooks file whose plan has no changes."""
+"""`init --from-live` writes the live subscriptions as a hooks file that adopts them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hooksync.commands.export import export, export_text
-from hooksync.commands.export_draft import (
-    ExportedTenancy,
+from hooksync.commands.draft import (
+    Draft,
+    draft_text,
     name_of_url,
     slug,
     unique_name,
     variable_name,
 )
-from hooksync.commands.options import LiveOptions
+from hooksync.commands.init import InitOptions, init
 from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
@@ -44,7 +44,7 @@ def context(**environ: str) -> tuple[Context, MemoryTerminal]:
 
 
 def exported(*subscriptions: LiveSubscription) -> str:
-    return export_text(ExportedTenancy(tenancy(), subscriptions))
+    return draft_text(Draft(tenancy(), subscriptions))
 
 
 Held = tuple[str, str, bool]  # URL, trigger on the wire, flag
@@ -124,7 +124,7 @@ _LIVE = st.lists(
 @example([("https://a.example?key=#", "MOVED", True), ("https://a.example?key=0", "MOVED", True)])
 @example([("https://a.example?key= ", "MOVED", True), ("https://a.example?key=0", "MOVED", True)])
 @pytest.mark.slow
-def test_an_export_is_a_valid_hooks_file_whose_plan_has_no_changes(
+def test_a_draft_is_a_valid_hooks_file_whose_plan_adopts_everything(
     tmp_path_factory: pytest.TempPathFactory, held: list[Held]
 ) -> None:
     path = tmp_path_factory.mktemp("export") / "hooks.yaml"
@@ -132,16 +132,21 @@ def test_an_export_is_a_valid_hooks_file_whose_plan_has_no_changes(
         for url, trigger, flag in held:
             box.seed("DEMO", url, trigger, SECRET, flag)
         here, heard = context()
-        assert export(LiveOptions(("hooks.yaml",), server=box.url), here) is ExitCode.DONE
+        assert (
+            init(InitOptions(("hooks.yaml",), server=box.url, path="-", from_live=()), here)
+            is ExitCode.DONE
+        )
         text = "".join(heard.out)
         path.write_text(text, encoding="utf-8")
         there, planned = context(**environment_of(text, held))
         plan(PlanOptions((str(path),)), there)
     shown = "".join(planned.out)
-    if left_out := "".join(heard.err).count("is left out: "):
+    left_out = "".join(heard.err).count("is left out: ")
+    if left_out:
         assert f".   {left_out} not in the state, left alone" in shown
-    else:
-        assert shown.startswith("No changes"), shown
+    adopted = len(held) - left_out
+    summary = f"0 to subscribe, 0 to resubscribe, 0 to REMOVE, {adopted} to adopt; 0 unchanged"
+    assert summary in shown or not adopted, shown
 
 
 def test_one_entry_holds_the_triggers_of_one_url_and_flag() -> None:
@@ -154,13 +159,19 @@ def test_one_entry_holds_the_triggers_of_one_url_and_flag() -> None:
         "fn-example-net-api-hook": {
             "triggers": ["INDEXED", "MOVED"],
             "include_identifiers": True,
+            "adopt": ["2" * 32, "1" * 32],
             **common,
         },
-        "fn-example-net-api-hook-2": {"triggers": ["NEW"], "include_identifiers": False, **common},
+        "fn-example-net-api-hook-2": {
+            "triggers": ["NEW"],
+            "include_identifiers": False,
+            "adopt": "3" * 32,
+            **common,
+        },
     }
 
 
-def test_the_order_of_the_live_list_does_not_change_the_export() -> None:
+def test_the_order_of_the_live_list_does_not_change_the_draft() -> None:
     several = [
         live(str(n) * 32, f"https://h.example/{n % 4}", MOVED, include_identifiers=n < 5)
         for n in range(1, 9)
@@ -191,10 +202,10 @@ def test_the_order_of_the_live_list_does_not_change_the_export() -> None:
 def test_url_parts_that_may_be_keys_become_variables_that_fill_in_the_same_url(
     url: str, written: str, parts: list[str]
 ) -> None:
-    made = ExportedTenancy(tenancy(), [replace(live(), url=HookUrl(masked_url(url), url))])
+    made = Draft(tenancy(), [replace(live(), url=HookUrl(masked_url(url), url))])
     [url_written] = [str(entry["url"]) for entry in made.entries.values()]
     assert re.sub(r"\$\{\w+\}", "$", url_written) == re.sub(r"\$\{\w+\}", "$", written)
-    text = export_text(made)
+    text = draft_text(made)
     assert not [part for part in parts if part in text.replace("$$", "$")]
     variables = [need.variable for need in made.needs if not need.variable.endswith("_SECRET")]
     assert parse_template(url_written).fill(dict(zip(variables, parts, strict=True))) == url
@@ -225,8 +236,8 @@ def test_url_parts_that_may_be_keys_become_variables_that_fill_in_the_same_url(
 def test_a_subscription_that_cannot_be_declared_is_left_out_with_a_warning(
     url: str, trigger: str, reason: str
 ) -> None:
-    made = ExportedTenancy(tenancy(), [live(url=url, trigger=Trigger(trigger))])
-    text = export_text(made)
+    made = Draft(tenancy(), [live(url=url, trigger=Trigger(trigger))])
+    text = draft_text(made)
     assert yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"] == {}
     assert made.warnings[0].what.endswith(reason)
     assert "`owns: all` would remove it" in made.warnings[0].fix
@@ -236,14 +247,14 @@ def test_a_subscription_that_cannot_be_declared_is_left_out_with_a_warning(
         assert "\x1b" not in shown
 
 
-def test_a_duplicate_is_exported_once_with_a_warning() -> None:
+def test_a_duplicate_is_declared_once_with_a_warning() -> None:
     twins = [live("1" * 32, "https://h.example"), live("2" * 32, "https://H.example/")]
-    made = ExportedTenancy(tenancy(), twins)
+    made = Draft(tenancy(), twins)
     assert len(made.entries) == 1
     assert "it is live more than once, and in the file once" in made.warnings[0].what
 
 
-def test_exported_names_are_readable_and_unique() -> None:
+def test_names_in_a_draft_are_readable_and_unique() -> None:
     assert name_of_url("https://Fn.example.net:8443/api/hook?code=x") == "fn-example-net-api-hook"
     assert name_of_url("https://é/") == "hook"
     assert [unique_name(name, "-", {"a", "a-2"}) for name in ("A", "b")] == ["A-3", "b"]
@@ -251,19 +262,19 @@ def test_exported_names_are_readable_and_unique() -> None:
     assert variable_name("0-a", "url", "") == "HOOK_0_A_URL"
 
 
-def test_no_exported_variable_gets_a_reserved_name() -> None:
+def test_no_variable_of_a_draft_gets_a_reserved_name() -> None:
     hostile = [live(url="https://ld/?preload=x"), live("2" * 32, "https://preservica?username=x")]
-    names = {need.variable for need in ExportedTenancy(tenancy(), hostile).needs}
+    names = {need.variable for need in Draft(tenancy(), hostile).needs}
     assert names == {"LD_SECRET", "LD_URL_PRELOAD", "PRESERVICA_SECRET", "PRESERVICA_URL_USERNAME"}
 
 
 @pytest.mark.parametrize("options", [MINIMAL], indirect=True)
 def test_a_flag_that_the_service_does_not_report_becomes_a_comment(place: Place) -> None:
     place.box.seed("DEMO", "https://h.example/x", "MOVED", SECRET)
-    run = place.run("export", "--server", place.box.url)
+    run = place.run("init", "--file", "-", "--from-live", "--server", place.box.url)
     assert "# The service does not report include_identifiers of some subscriptions" in run.out
     place.write(run.out)
-    assert place.run("plan").out.startswith("No changes to make; not compared: 1 secret; ")
+    assert "1 to adopt" in place.run("plan").out
 
 
 @pytest.mark.parametrize(
@@ -274,16 +285,39 @@ def test_a_flag_that_the_service_does_not_report_becomes_a_comment(place: Place)
         (("--server", "https://u:p@h.example"), 64, "--server contains user information (@)"),
     ],
 )
-def test_invalid_flags_of_export_are_errors(
+def test_invalid_flags_of_from_live_are_errors(
     place: Place, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    run = place.run("export", *arguments)
+    run = place.run("init", "--file", "-", "--from-live", *arguments)
     assert (run.code, run.out) == (code, "")
     assert message in run.err
 
 
-def test_a_dollar_reference_in_a_live_url_is_exported_as_literal_text() -> None:
+def test_a_dollar_reference_in_a_live_url_is_drafted_as_literal_text() -> None:
     text = exported(live(url="https://h.example/${HOME}$x"))
     [entry] = yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"].values()
     assert parse_template(entry["url"]).literal is not None
     assert parse_template(entry["url"]).fill({}) == "https://h.example/${HOME}$x"
+
+
+def test_with_prefixes_everything_else_is_a_comment_that_needs_no_variable() -> None:
+    there = [
+        live("1" * 32, "https://fn.example.net/a?code=x"),
+        live("2" * 32, "https://vendor.example/events?key=y", Trigger("NEW")),
+    ]
+    draft = Draft(tenancy(), there, ["https://fn.example.net"])
+    text = draft_text(draft)
+    data = yaml.safe_load(text)
+    assert list(data["tenancies"]["prod"]["subscriptions"]) == ["fn-example-net-a"]
+    assert "extra_triggers" not in data
+    assert (
+        "      # vendor-example-events:\n      #   url: https://vendor.example/events?key=${"
+        in text
+    )
+    assert [need.variable for need in draft.needs] == [
+        "FN_EXAMPLE_NET_A_SECRET",
+        "FN_EXAMPLE_NET_A_URL_CODE",
+    ]
+    uncommented = text.replace("      # vendor", "      vendor").replace("      #   ", "        ")
+    entries = yaml.safe_load(uncommented)["tenancies"]["prod"]["subscriptions"]
+    assert entries["vendor-example-events"]["adopt"] == "2" * 32
