@@ -96,6 +96,7 @@ def prepare(
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context, probes=options.probes is not False)
     tenancies, more = resolve(entries, context.environ, needs_login=needs_login and bool(entries))
+    run_limits = policy.run_limits() if policy else {}
     return Declared(
         tuple(_selected(_limited(tenancy, policy), options.targets) for tenancy in tenancies),
         (*document.warnings, *more, *key_warnings(options.policy, context.environ)),
@@ -103,7 +104,7 @@ def prepare(
         context,
         private_receivers(policy),
         receipt,
-        policy.run_limits() if policy else {},
+        run_limits,
     )
 
 

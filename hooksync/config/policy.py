@@ -78,9 +78,12 @@ class Policy(Record, frozen=True):
     has_name: bool = False  # whether the name of a tenancy was filled in
 
     def rules_for(self, name: str) -> Policy:
-        """Return the rules for a tenancy, with its name filled in. Without any: allow nothing."""
+        """Return the rules for a tenancy, with its name filled in. Without any: allow nothing.
+
+        The general rules apply to a receiver of the command line, whose tenancy has no name.
+        """
         rules = self
-        if self.tenancies is not None:
+        if self.tenancies is not None and name:
             found = [rules for glob, rules in self.tenancies.items() if fnmatchcase(name, glob)]
             rules = found[0] if found else Policy(self.file, {})
         filled = {}
@@ -105,7 +108,9 @@ class Policy(Record, frozen=True):
         """
         for tenancy in tenancies:
             rules = self.rules_for(tenancy.name)
-            if self.tenancies is not None and not matches_any(tenancy.name, self.tenancies):
+            if not tenancy.name:
+                yield from rules._breaches(tenancy, environ, login)
+            elif self.tenancies is not None and not matches_any(tenancy.name, self.tenancies):
                 what = f'no name under `tenancies` matches "{tenancy.name}"'
                 yield self._problem("tenancies", what, tenancy.location)
             elif rules.has_name and not _PLAIN_NAME.fullmatch(tenancy.name):

@@ -9,6 +9,7 @@ import pytest
 from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source
 from hooksync.config.policy import Policy, read_policy
+from hooksync.core.record import replace
 
 POLICY = """\
 version: 1
@@ -145,3 +146,14 @@ def test_a_link_to_an_allowed_file_is_followed(policy: Policy, tmp_path: Path) -
     (tmp_path / "prod" / "t-01.yaml").symlink_to(tmp_path / "elsewhere.yaml")
     source = Source(str(tmp_path / "prod" / "t-01.yaml"), text.encode())
     assert "declares a part" in str([*policy.breaches(read_document([source]).tenancies)])
+
+
+def test_the_general_rules_apply_to_a_receiver_that_the_command_line_names(policy: Policy) -> None:
+    text = FILE.replace("defaults: defaults.yaml", "defaults: {secret: {env: T_01_HOOK_SECRET}, trigger: MOVED}")  # fmt: skip
+    [tenancy] = read_document([Source("hooks.yaml", text.encode())]).tenancies
+    found = [*policy.breaches([replace(tenancy, name="", files=())])]
+    assert [problem.fix.rpartition(" ")[2] for problem in found] == [
+        "receivers",
+        "secret_variables",
+        "url_variables",
+    ]
