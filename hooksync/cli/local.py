@@ -25,7 +25,6 @@ from hooksync.core.record import Record
 from hooksync.core.urls import masked_url
 from hooksync.sandbox import demo as tour
 from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
-from hooksync.sandbox.faults import read_fault
 from hooksync.sandbox.http_server import PortError, SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
@@ -73,7 +72,6 @@ def demo(context: Context) -> ExitCode:
 def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
     """Run a sandbox with receivers until a signal."""
     gc.enable()  # `main` disables it, but the sandbox runs for a long time
-    options = _read_options(flags, context)
     receivers = [
         _read_receiver(written, context.environ) for written in flags.receiver or ["catalogue"]
     ]
@@ -81,11 +79,12 @@ def sandbox(flags: SandboxFlags, context: Context) -> ExitCode:
     done = threading.Event()
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         try:
+            options = _read_options(flags, context)
             _say(context, _start(running, flags, options, tuple(named.values()), context))
         except PortError as error:
             raise StartError(Problem(str(error), _PORT_FIX)) from None
         except SandboxError as error:
-            raise StartError(Problem(str(error), _FIX)) from None
+            raise UsageError(Problem(str(error), _FIX)) from None
         SYSTEM_CLOCK.wait(done, math.inf)
     return ExitCode.DONE
 
@@ -103,23 +102,18 @@ def _log(context: Context, kind: str, what: str, result: object) -> None:
 
 
 def _read_options(flags: SandboxFlags, context: Context) -> SandboxOptions:
-    """Read how the sandbox is to behave."""
+    """Read how the sandbox is to behave. Raises UsageError or SandboxError."""
     for name in flags.traits:
         if name not in set(Trait):
             raise UsageError(
                 Problem(f'unknown trait "{name}"', f"write one of: {', '.join(Trait)}")
             )
     seed = _env(flags.totp_env, context.environ) if flags.totp_env else None
-    try:
-        for spec in flags.faults:
-            read_fault(spec)
-        account = Account(
-            password=context.environ.get(_PASSWORD_ENV) or PASSWORD,
-            tenants=tuple(flags.tenant or [TENANT]),
-            totp_seed=seed,
-        )
-    except SandboxError as error:
-        raise UsageError(Problem(str(error), _FIX)) from None
+    account = Account(
+        password=context.environ.get(_PASSWORD_ENV) or PASSWORD,
+        tenants=tuple(flags.tenant or [TENANT]),
+        totp_seed=seed,
+    )
     return SandboxOptions(
         (account,),
         flags.traits,
