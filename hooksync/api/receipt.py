@@ -35,6 +35,7 @@ _DOMAIN = b"hooksync.plan/1 signature\n"  # so that no other signature fits a pl
 _TENANCY_DOMAIN = b"hooksync.plan/1 tenancy\n"  # so that no other digest fits a tenancy
 _MAKE_AGAIN = "make the plan again, with --out"
 _AS_THEN = f"{PLAN_AGAIN}; or give it the hooks files and variables that it was made with"
+_HIDDEN_DIFFERENCE = "a value that plans do not show is different, for example in a URL"
 _CLOCKS_DIFFER = timedelta(minutes=5)  # between the clocks of two machines, at most
 
 
@@ -99,8 +100,8 @@ def check_against(
         elif plan.errors or _is_same(receipt, saved, plan, key):
             yield plan
         else:
-            found = shortened([*_differences(saved, plan)])
-            what = f"{plan.name}: the saved plan is stale: {printable(found)}"
+            found = [*_differences(saved, plan)] or [_HIDDEN_DIFFERENCE]
+            what = f"{plan.name}: the saved plan is stale: {printable(shortened(found))}"
             yield replace(plan, refusals=(Problem(what, _AS_THEN),))
 
 
@@ -119,21 +120,15 @@ def _differences(saved: TenancyPlan, now: TenancyPlan) -> Iterator[str]:
         yield f"it was made for {saved.where}, and would change {now.where}"
     before = {step.id or step.address: step for step in saved.steps if step.is_change}
     after = {step.id or step.address: step for step in now.steps if step.is_change}
-    is_worded = saved.where != now.where
     for name, step in before.items():
         if name not in after:
             yield f"it would no longer {_step_words(step)}"
-            is_worded = True
     for name, step in after.items():
         if name not in before:
             yield f"it does not show that it would {_step_words(step)}"
-            is_worded = True
             continue
         for path, was, would in compare(_words(before[name], saved), _words(step, now)):
             yield f"{_step_words(before[name])}: {path[0]} was {was}, and is {would}"
-            is_worded = True
-    if not is_worded:
-        yield "a value that plans do not show is different, for example in a URL"
 
 
 def _step_words(step: Step) -> str:
