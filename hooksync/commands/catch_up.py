@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from hooksync.api.inputs import prepare
 from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
+from hooksync.commands.problems import confirm
 from hooksync.core.context import Context
-from hooksync.core.errors import ExitCode, Problem, Refused, UsageError, pluralised
+from hooksync.core.errors import ExitCode, Problem, UsageError, pluralised
 from hooksync.core.model import DeclaredSubscription
 from hooksync.core.record import replace
 from hooksync.receivers.catch_up import INDEXED, LIMITS, send_again, updated_entities
@@ -41,7 +42,8 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
         if options.is_dry_run or not entities:
             context.terminal.result("".join(f"{kind} {ref}\n" for kind, ref in entities))
             return ExitCode.DONE
-        _confirm(options, context, f"{tenancy.where}: send {number} to {subscription.url.shown}")
+        question = f"{tenancy.where}: send {number} to {subscription.url.shown}."
+        confirm(question, context, is_confirmed=options.is_confirmed)
         return _send(run, subscription, moment, entities)
 
 
@@ -84,12 +86,3 @@ def _indexed(address: str, subscriptions: list[DeclaredSubscription]) -> Declare
             return subscription
     what = f"{address} is not declared for INDEXED: an update proves no other trigger"
     raise UsageError(Problem(what, "name an address whose trigger is INDEXED"))
-
-
-def _confirm(options: CatchUpOptions, context: Context, question: str) -> None:
-    if options.is_confirmed:
-        return
-    if not context.terminal.can_ask():
-        raise Refused(Problem("not confirmed: cannot prompt without a terminal", "give --yes"))
-    if not context.terminal.ask(f"{question}. Type yes to send: "):
-        raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))

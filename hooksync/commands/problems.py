@@ -1,9 +1,9 @@
-"""How commands show a plan, and its warnings, refusals and errors."""
+"""How commands show a plan, and its warnings, refusals and errors; and how they prompt."""
 
 from __future__ import annotations
 
 from hooksync.core.context import Context
-from hooksync.core.errors import Problem
+from hooksync.core.errors import Interrupted, Problem, Refused
 from hooksync.core.output import Format
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import RENDERERS
@@ -38,3 +38,20 @@ def show_problems(
         if problem not in known:
             context.terminal.message(f"{what}: {problem}")
     known.update(problem for _, problem in found)
+
+
+def confirm(question: str, context: Context, *, is_confirmed: bool) -> None:
+    """Ask, unless --yes is given.
+
+    Raises Refused if nobody can be asked, or the answer is no. Raises Interrupted if a signal came.
+    """
+    if is_confirmed:
+        return
+    terminal = context.terminal
+    if not terminal.can_ask():
+        terminal.message(question)
+        raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes"))
+    if not terminal.ask(f"{question} Type yes to go on: "):
+        if context.stop.is_set():
+            raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
+        raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))

@@ -9,12 +9,12 @@ import json
 import re
 from typing import cast
 
+from hooksync.commands.problems import confirm
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import (
     ExitCode,
-    Interrupted,
     Problem,
     Refused,
     StateError,
@@ -160,7 +160,7 @@ def unlock(
     holder = store.holder()
     if holder and holder.id == options.id:
         question = f"Take the run lock of {store.where} away from {holder}?"
-        _confirm(question, context, is_confirmed=options.is_confirmed)
+        confirm(question, context, is_confirmed=options.is_confirmed)
     former = store.unlock(options.id)
     holder_text = former or "an unknown run"
     what = f"the run lock of {printable(store.where)} was taken away from {holder_text}"
@@ -200,7 +200,7 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
         number = pluralised(len(lines), "entry")
         loss = "What is live then counts as not in the state, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
-        _confirm(question, context, is_confirmed=options.is_confirmed)
+        confirm(question, context, is_confirmed=options.is_confirmed)
         forgotten = frozenset(found)
         update(store, lambda now: now.forgetting(forgotten))
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
@@ -282,23 +282,6 @@ def _check_address(old: str, new: str) -> None:
         what = f'"{printable(new)}" is not an address with the trigger of {printable(old)}'
         fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
         raise UsageError(Problem(what, fix))
-
-
-def _confirm(question: str, context: Context, *, is_confirmed: bool) -> None:
-    """Ask, unless --yes is given.
-
-    Raises Refused if nobody can be asked, or the answer is no. Raises Interrupted if a signal came.
-    """
-    if is_confirmed:
-        return
-    terminal = context.terminal
-    if not terminal.can_ask():
-        terminal.message(question)
-        raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes"))
-    if not terminal.ask(f"{question} Type yes to go on: "):
-        if context.stop.is_set():
-            raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
-        raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
 
 
 def _line(record: SubscriptionRecord) -> str:
