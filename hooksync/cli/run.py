@@ -21,7 +21,7 @@ from hooksync.config.secret_sources import gather
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, unforeseen_text
 from hooksync.core.output import Output
-from hooksync.render.json_text import error_json
+from hooksync.render.json_text import ERROR_FORMAT, result_json
 
 
 def run(argv: Sequence[str]) -> int:
@@ -120,7 +120,8 @@ def _write_failure(
     needs_report = given.report and given.report not in output.written
     if not (wants_json or needs_report):
         return
-    document = error_json(problems or [Problem("interrupted", "run it again")], code)
+    errors = problems or [Problem("interrupted", "run it again")]
+    document = result_json(ERROR_FORMAT, code, errors=errors)
     if wants_json:
         output.result(document, "json")
     if needs_report and not given.report.endswith(YAML_ENDINGS):  # it may be the hooks file

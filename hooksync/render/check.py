@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from hooksync import __version__
 from hooksync.core.errors import ExitCode, Problem, pluralised
 from hooksync.core.model import DeclaredSubscription, ProbeResult
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.receivers.challenges import SLOW, TOO_SLOW
-from hooksync.render.json_text import to_text
+from hooksync.render.json_text import result_json
 from hooksync.render.text import Line, Style
 
 FORMAT = "hooksync.check/1"
@@ -104,17 +103,15 @@ def check_json(
 ) -> str:
     """Write a check as JSON. `warnings`: of the hooks files; `created_at`: RFC 3339."""
     tenancies = [{"name": name, "where": where} for name, where in places.items()]
-    document = {
-        "format": FORMAT,
-        "exit_code": int(exit_code),
-        "created_at": created_at,
-        "hooksync_version": __version__,
-        "tenancies": tenancies,
-        "findings": findings,
-        "summary": _counts(findings),
-        "warnings": [*warnings],
-    }
-    return to_text(document)
+    return result_json(
+        FORMAT,
+        exit_code,
+        created_at=created_at,
+        tenancies=tenancies,
+        findings=findings,
+        summary=_counts(findings),
+        warnings=warnings,
+    )
 
 
 def _counts(findings: Sequence[Finding]) -> dict[str, int]:

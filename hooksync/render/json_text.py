@@ -6,12 +6,11 @@ All of it is ASCII, so that a stream of any encoding takes it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 
 import msgspec.json
 
 from hooksync import __version__
-from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.errors import ExitCode
 from hooksync.core.record import show, to_builtins
 
 ERROR_FORMAT = "hooksync.error/1"
@@ -48,12 +47,7 @@ def to_text(document: object) -> str:
         return json.dumps(json.loads(text), indent=2) + "\n"
 
 
-def error_json(problems: Iterable[Problem], exit_code: ExitCode) -> str:
-    """Write the problems of a command that has no other result."""
-    document = {
-        "format": ERROR_FORMAT,
-        "exit_code": int(exit_code),
-        "hooksync_version": __version__,
-        "errors": [*problems],
-    }
-    return to_text(document)
+def result_json(form: str, exit_code: ExitCode, **fields: object) -> str:
+    """Write the result of a command other than a plan. `form`: the document's format."""
+    head = {"format": form, "exit_code": int(exit_code), "hooksync_version": __version__}
+    return to_text({**head, **fields})

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from hooksync import __version__
 from hooksync.core.errors import ExitCode
 from hooksync.core.redaction import printable
 from hooksync.receivers.suite import Trial, TrialState
 from hooksync.receivers.verdict import Cause
-from hooksync.render.json_text import to_text
+from hooksync.render.json_text import result_json
 from hooksync.render.text import Line, Style
 
 FORMAT = "hooksync.suite/1"
@@ -79,16 +78,10 @@ def suite_json(
         for trial in trials
     ]
     counts = Counter(trial.state for trial in trials)
-    document = {
-        "format": FORMAT,
-        "exit_code": int(exit_code),
-        "created_at": created_at,
-        "hooksync_version": __version__,
-        "tests": tests,
-        "causes": causes,
-        "summary": {state: counts[state] for state in _STYLES},
-    }
-    return to_text(document)
+    numbers = {state: counts[state] for state in _STYLES}
+    return result_json(
+        FORMAT, exit_code, created_at=created_at, tests=tests, causes=causes, summary=numbers
+    )
 
 
 def suite_junit(trials: Sequence[Trial], causes: Sequence[Cause]) -> str:
