@@ -100,19 +100,23 @@ class Draft:
             ).append(subscription)
             if self._is_declared(subscription):
                 self.triggers.add(subscription.trigger.wire)
-        for (_, flag), several in groups.items():
+        for several in groups.values():
             name = unique_name(name_of_url(several[0].url.shown), "-", names)
             names.add(name.casefold())
-            url, variable = self._receiver(name, several[0])
-            triggers = sorted(subscription.trigger.short for subscription in several)
-            secret = {"env": variable}
-            entry: dict[str, object] = {"url": url, "triggers": triggers, "secret": secret}
-            ids = [subscription.id for subscription in several]
-            entry["adopt"] = ids[0] if len(ids) == 1 else ids
-            if flag is not None:  # the service reports it
-                entry["include_identifiers"] = flag
             entries = self.entries if self._is_declared(several[0]) else self.others
-            entries[name] = entry
+            entries[name] = self._entry(name, several)
+
+    def _entry(self, name: str, several: Sequence[LiveSubscription]) -> dict[str, object]:
+        """Make the entry of live subscriptions that have one URL and flag."""
+        url, variable = self._receiver(name, several[0])
+        triggers = sorted(subscription.trigger.short for subscription in several)
+        ids = [subscription.id for subscription in several]
+        entry: dict[str, object] = {"url": url, "triggers": triggers, "secret": {"env": variable}}
+        entry["adopt"] = ids[0] if len(ids) == 1 else ids
+        flag = several[0].include_identifiers
+        if flag is not None:  # the service reports it
+            entry["include_identifiers"] = flag
+        return entry
 
     def _is_declared(self, live: LiveSubscription) -> bool:
         return not self._prefixes or owns_url(self._prefixes, live.url.full)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -198,7 +198,7 @@ def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
         made = library.planned_for_apply(declared, run, asks=asks)
         _refuse_wrong_ids(made, options)
         must_ask = bool(made.ready_tenancies) and not declared.is_confirmed
-        if must_ask and not context.terminal.can_ask():
+        if must_ask and not asks:
             made = replace(made, refusals=(_no_terminal(options),))
         else:
             made = library.probed(declared, run, made)
@@ -206,7 +206,18 @@ def _apply(options: ApplyOptions, context: Context, open_run: OpenRun) -> Plan:
             made = replace(made, refusals=(_NOT_CONFIRMED,))
         is_reviewed = must_ask or declared.receipt is not None
         done = library.applied(declared, run, made, is_reviewed=is_reviewed)
-    bugs = [error for error in run.failures if not isinstance(error, HooksyncError)]
+    return _with_bugs_last(done, run.failures, options, context, told)
+
+
+def _with_bugs_last(
+    done: Plan,
+    failures: Sequence[Exception],
+    options: ApplyOptions,
+    context: Context,
+    told: set[Problem],
+) -> Plan:
+    """Show the result of an apply, and then its first unforeseen error in full."""
+    bugs = [error for error in failures if not isinstance(error, HooksyncError)]
     told.update(map(unforeseen, bugs))
     done = _show_result(done, options, context, told)
     for error in bugs[:1]:

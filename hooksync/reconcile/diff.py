@@ -53,13 +53,22 @@ def make_plan(
 ) -> planned.TenancyPlan:
     """Decide on exactly one step for each declared and each live subscription."""
     comparison = _Comparison(tenancy, options, history, history.lost_names(live))
-    pairs = pair(tenancy, live, history)
+    steps = _decide(comparison, live)
+    if options.remove:
+        steps = [comparison.removal_alone(step) for step in steps if step.live]
+    plan = unread(tenancy)
+    return replace(plan, live_count=len(live), steps=tuple(sorted(steps, key=planned.step_order)))
+
+
+def _decide(comparison: _Comparison, live: Sequence[LiveSubscription]) -> list[Step]:
+    """Make the steps of a tenancy, in any order."""
+    pairs = pair(comparison.tenancy, live, comparison.history)
     paired = {subscription.id for _, found in pairs for subscription in found}
     steps: list[Step] = []
     for subscription in live:
         if subscription.id not in paired:
             steps.append(comparison.step_without_declaration(subscription))
-    selected = len(tenancy.subscriptions)
+    selected = len(comparison.tenancy.subscriptions)
     for declared, found in pairs[:selected]:
         if declared.enabled:
             steps.append(comparison.step_for(declared, found))
@@ -71,10 +80,7 @@ def make_plan(
             comparison.step("leave", None, subscription, [planned.NOT_TARGETED])
             for subscription in found
         ]
-    if options.remove:
-        steps = [comparison.removal_alone(step) for step in steps if step.live]
-    plan = unread(tenancy)
-    return replace(plan, live_count=len(live), steps=tuple(sorted(steps, key=planned.step_order)))
+    return steps
 
 
 def unread(tenancy: Tenancy, errors: Sequence[Problem] = ()) -> planned.TenancyPlan:

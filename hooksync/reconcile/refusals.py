@@ -325,15 +325,19 @@ def step_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
         fix = unknown_fix(adopting, replacing, is_missing=plan.state_missing)
         yield Problem(f"secret unknown: {shortened(unknown)}", fix)
     yield from _duplicate_warnings(plan, flags)
+    yield from _paused_warnings(plan, flags)
+    tried = plan.open_attempts
+    if tried:
+        what = f"an earlier run may have made what no list shows: {shortened(tried)}"
+        yield Problem(what, "plan again later: a list may still show it")
+
+
+def _paused_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:
     for step in plan.left_drift:
         if PAUSED in step.reasons:
             removing = flags.command("remove", step.id)
             what = f"{step.address} is paused, and live as {step.id}, which the state does not have"
             yield Problem(what, f"`{removing}` if nobody needs it")
-    tried = plan.open_attempts
-    if tried:
-        what = f"an earlier run may have made what no list shows: {shortened(tried)}"
-        yield Problem(what, "plan again later: a list may still show it")
 
 
 def _duplicate_warnings(plan: Plan, flags: RunFlags) -> Iterator[Problem]:

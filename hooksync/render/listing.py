@@ -15,7 +15,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan, origin_words
 from hooksync.reconcile.refusals import step_warnings
-from hooksync.render.text import value_words
+from hooksync.render.text import secret_state, value_words
 
 _HEAD = (
     "tenancy",
@@ -28,6 +28,8 @@ _HEAD = (
     "url",
     "description",
 )
+
+_DECLARED = ("keep", "resubscribe", "adopt")
 
 Row = tuple[str, ...]
 
@@ -61,7 +63,7 @@ def list_counts(listed: Plan, plan: Plan) -> dict[str, int]:
     counts = plan.counts()
     return {
         "live": len(listed.steps),
-        "declared": counts["keep"] + counts["resubscribe"] + counts["adopt"],
+        "declared": sum(step.action in _DECLARED for step in listed.steps),
         "not_live": counts["subscribe"],
         "secret_unknown": plan.secret_unknown,
     }
@@ -102,7 +104,7 @@ def _rows(tenancy: TenancyPlan) -> Iterator[Row]:
             live.id,
             live.trigger.shown,
             value_words(live.include_identifiers),
-            (step.secret or "").replace("-", " "),
+            secret_state(step),
             _declared_as(step),
             _made(step),
             live.url.shown,

@@ -304,10 +304,13 @@ def _secret_words(step: Step) -> str:
     reference = str(step.new.secret)
     if step.secret is None or (step.secret == "unknown" and step.action != "keep"):
         return reference
-    words = step.secret.replace("-", " ")
-    if step.evidence == "adopted":
-        words += ", as adopted"
-    return f"{words} ({reference})"
+    return f"{secret_state(step)} ({reference})"
+
+
+def secret_state(step: Step) -> str:
+    """Report what is known of a live secret, and what vouches for it if that is no response."""
+    words = (step.secret or "").replace("-", " ")
+    return f"{words}, as adopted" if step.evidence == "adopted" else words
 
 
 def _remark(step: Step) -> str:
