@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hooksync.api.inputs import prepare
+from hooksync.api.inputs import Declared, prepare
 from hooksync.api.opening import open_run
 from hooksync.api.options import RunOptions
 from hooksync.commands.problems import confirm
@@ -30,9 +30,7 @@ class CatchUpOptions(RunOptions, frozen=True):
 def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
     """List what was updated since a time, and after a prompt send an event for each entity."""
     moment = _moment(options.moment, context.clock.now())
-    glob = options.address if options.address.count("/") > 1 else f"{options.address}/*"
-    options = replace(options, targets=(glob,), uses_state=False)
-    declared = prepare(options, context)
+    declared = _declared(options, context)
     subscription = _indexed(options.address, [*declared.tenancies[0].subscriptions])
     with open_run(declared) as run:
         [tenancy] = run.tenancies
@@ -45,6 +43,12 @@ def catch_up(options: CatchUpOptions, context: Context) -> ExitCode:
         question = f"{tenancy.where}: send {number} to {subscription.url.shown}."
         confirm(question, context, is_confirmed=options.is_confirmed)
         return _send(run, subscription, moment, entities)
+
+
+def _declared(options: CatchUpOptions, context: Context) -> Declared:
+    """Read the files, and select the address."""
+    glob = options.address if options.address.count("/") > 1 else f"{options.address}/*"
+    return prepare(replace(options, targets=(glob,), uses_state=False), context)
 
 
 def _send(
