@@ -103,8 +103,7 @@ class Outcome(Record, frozen=True):
     """The outcome of one step."""
 
     result: Result
-    detail: str = ""  # why it is not done
-    fix: str = ""
+    problem: Problem | None = None  # why it is not done
     new_id: str | None = None
 
 
@@ -398,7 +397,10 @@ def left_to_a_person(plan: TenancyPlan) -> TenancyPlan:
     return replace(plan, refusals=refusals, warnings=(*plan.warnings, *plan.over_limit))
 
 
-_REVIEW_FIX = "leave out --yes and answer the prompt, or apply a saved plan that somebody has read"
+_NOT_REVIEWED = Problem(
+    "the state does not have it, and nobody has reviewed this removal",
+    "leave out --yes and answer the prompt, or apply a saved plan that somebody has read",
+)
 
 
 def without_unreviewed(plan: TenancyPlan) -> TenancyPlan:
@@ -406,8 +408,7 @@ def without_unreviewed(plan: TenancyPlan) -> TenancyPlan:
     steps = []
     for step in plan.steps:
         if step.needs_review:
-            why = "the state does not have it, and nobody has reviewed this removal"
-            step = replace(step, outcome=Outcome("not-attempted", why, _REVIEW_FIX))
+            step = replace(step, outcome=Outcome("not-attempted", _NOT_REVIEWED))
         steps.append(step)
     return replace(plan, steps=tuple(steps))
 

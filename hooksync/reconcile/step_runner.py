@@ -12,7 +12,7 @@ from collections.abc import Collection
 from enum import Enum, auto
 from typing import Protocol
 
-from hooksync.core.errors import AnswerLost, HooksyncError, Rejected
+from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscriptions, Secret
 from hooksync.core.record import replace
 from hooksync.reconcile.journal import Ledger
@@ -166,7 +166,6 @@ class StepRunner:
             fix = NEXT_RUN
         elif result == "done":
             detail = ""
-            fix = ""
         elif result == "failed" and self.step.action == "resubscribe":
             detail = f"{detail}; the old subscription {self._old_text()}"
         elif result == "half-done" and self.removal is Call.DONE:
@@ -175,13 +174,8 @@ class StepRunner:
         elif result == "half-done" and not detail:
             detail = "interrupted: the new one is made, the old one is still there"
             fix = NEXT_RUN
-        outcome = Outcome(
-            result,
-            detail,
-            fix,
-            self.new_id,
-        )
-        return replace(self.step, outcome=outcome)
+        problem = Problem(detail, fix) if detail else None
+        return replace(self.step, outcome=Outcome(result, problem, self.new_id))
 
     def _old_text(self) -> str:
         """Report what is known of the old subscription, which was not removed."""

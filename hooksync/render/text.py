@@ -272,7 +272,9 @@ def _step_lines(step: Step, tenancy: TenancyPlan, width: int) -> Iterator[Line]:
     if outcome and outcome.result != "unchanged":
         # `!` marks a step that is not done: it stands out from the lines of a plan
         mark = " " if outcome.result == "done" else "!"
-        text = ": ".join(filter(None, (result_words(outcome.result), outcome.detail)))
+        text = result_words(outcome.result)
+        if outcome.problem:
+            text += f": {outcome.problem.what}"
         yield "", f"{mark}     {'outcome':<{_LABEL}}{printable(text)}"
 
 
@@ -381,10 +383,10 @@ def failures(plan: Plan) -> Iterator[Problem]:
     for tenancy in plan.tenancies:
         for step in tenancy.steps:
             outcome = step.outcome
-            if outcome and outcome.result not in ("done", "unchanged") and outcome.detail:
+            if outcome and outcome.problem:
                 subject = step.address or f"{tenancy.name}: {printable(step.id)}"
-                what = f"{result_words(outcome.result)}: {step.action} {subject}: {outcome.detail}"
-                yield Problem(what, outcome.fix)
+                start = f"{result_words(outcome.result)}: {step.action} {subject}"
+                yield Problem(f"{start}: {outcome.problem.what}", outcome.problem.fix)
 
 
 def verification(plan: Plan) -> Iterator[Line]:

@@ -47,7 +47,10 @@ def test_an_unlisted_subscription_is_an_open_attempt_until_a_list_shows_it(
 ) -> None:
     made = apply(place)
     assert (made.code, outcomes(made)) == (4, ["unsettled", "unsettled"])
-    assert "no list has shown it yet" in made.json["tenancies"][0]["steps"][0]["outcome"]["detail"]
+    assert (
+        "no list has shown it yet"
+        in made.json["tenancies"][0]["steps"][0]["outcome"]["problem"]["what"]
+    )
     plan = place.run("plan", "--detailed-exitcode")
     assert plan.code == 2
     assert "Plan: 2 to subscribe" in plan.out
@@ -87,7 +90,7 @@ def test_a_removed_subscription_is_unsettled_as_long_as_the_list_shows_it(
     assert (removed.code, outcomes(removed)) == (4, ["unsettled", "unsettled"])
     assert (
         "and the list still shows the subscription"
-        in removed.json["tenancies"][0]["steps"][0]["outcome"]["detail"]
+        in removed.json["tenancies"][0]["steps"][0]["outcome"]["problem"]["what"]
     )
     clock.advance(LONG)
     assert apply(place).code == 0

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.reconcile.apply import Execution, without_calls
 from hooksync.reconcile.diff import DiffOptions
@@ -130,4 +131,5 @@ def results(applied: TenancyPlan) -> list[str]:
 
 def said(applied: TenancyPlan) -> list[tuple[str, str]]:
     """Return why each step is not done, and the fix."""
-    return [(outcome.detail, outcome.fix) for outcome in outcomes(applied)]
+    problems = [outcome.problem or Problem("", "") for outcome in outcomes(applied)]
+    return [(problem.what, problem.fix) for problem in problems]

@@ -192,7 +192,8 @@ def test_no_step_is_tried_twice_and_each_unfinished_step_has_a_reason_and_a_fix(
     tenant = Tenant(tenancy(ONE, replacement=replacement), service).remember_live()
     outcome = tenant.apply()
     [one] = outcomes(outcome)
-    assert (one.result, one.detail, one.fix) == end
+    problem = one.problem or Problem("", "")
+    assert (one.result, problem.what, problem.fix) == end
     assert sorted(service.live) == there
     assert outcome.is_as_declared == (one.result == "done")
     verbs = Counter(tenant.verbs)

@@ -47,8 +47,9 @@ def test_a_removal_that_nobody_reviewed_is_not_tried_and_named() -> None:
     plan = without_unreviewed(planned(tenancy(ONE), [VENDORS]))
     [step] = plan.unreviewed
     assert step.outcome
+    assert step.outcome.problem
     assert (step.id, step.outcome.result) == ("theirs", "not-attempted")
-    assert "nobody has reviewed this removal" in step.outcome.detail
+    assert "nobody has reviewed this removal" in step.outcome.problem.what
 
 
 def test_yes_alone_does_the_rest_and_exits_with_4_and_with_3_if_it_did_nothing(

@@ -140,7 +140,7 @@ def test_a_failed_apply_has_the_expected_markdown() -> None:
         tenancy(declared("https://ours.example/alert", name="alert")), (), DiffOptions()
     )
     [step] = plan.steps
-    failed = replace(step, outcome=Outcome("failed", "it broke", "fix it"))
+    failed = replace(step, outcome=Outcome("failed", Problem("it broke", "fix it")))
     applied = replace(plan, steps=(failed,), differences=plan.steps)
     assert markdown(run_of(applied, format="hooksync.report/1")) == FAILED
     assert_well_formed(FAILED)
@@ -194,7 +194,7 @@ def hostile_plan(text: str, *, many: int = 1, is_report: bool = False) -> Plan:
     )
     plan = make_plan(owner, there, DiffOptions())
     bad = (Problem(text, text, replace(owner.location, file=text)),)
-    failed = Outcome("failed", text, text)
+    failed = Outcome("failed", Problem(text, text))
     applied = replace(
         plan,
         steps=tuple(replace(step, outcome=failed) for step in plan.steps),

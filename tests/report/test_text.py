@@ -201,8 +201,9 @@ def finished(*results: str, **settings: object) -> Plan:
     plan = a_plan()
     steps = []
     for step, result in zip(plan.steps, results, strict=True):
-        detail = "it broke" if result in ("failed", "half-done") else ""
-        outcome = Outcome(result, detail, "fix it")  # type: ignore[arg-type]
+        is_broken = result in ("failed", "half-done")
+        problem = Problem("it broke", "fix it") if is_broken else None
+        outcome = Outcome(result, problem)  # type: ignore[arg-type]
         steps.append(replace(step, outcome=outcome))
     return run_of(replace(plan, steps=tuple(steps), **settings), format="hooksync.report/1")
 
