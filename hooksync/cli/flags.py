@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from hooksync.config.declarations import is_own
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import SecretRef
+from hooksync.core.output import Format
 from hooksync.core.schema import SCHEMA_KINDS, is_reference
 
 Group = argparse._ActionsContainer
@@ -31,6 +32,7 @@ OUTPUT = "output"
 SAFETY = "safety"
 MORE = "more"
 
+_FORMATS: tuple[str, ...] = get_args(Format)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -291,7 +293,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     _add_planning(parser, "--no-state")
     _group(parser, SELECT, "--since")
     output = _group(parser, OUTPUT)
-    _add_format(output, "json", "markdown", "html")
+    _add_format(output, *_FORMATS[1:])
     output.add_argument(
         "--out",
         metavar="PLAN",
@@ -361,7 +363,7 @@ def add_remove(parser: argparse.ArgumentParser) -> None:
 def add_show(parser: argparse.ArgumentParser) -> None:
     _group(parser, READ).add_argument("path", metavar="PLAN", help="a file of `plan --out`")
     output = _group(parser, OUTPUT)
-    _add_format(output, "json", "markdown", "html")
+    _add_format(output, *_FORMATS[1:])
     _add(output, "--all", "--detailed-exitcode", "--max-age")
 
 
