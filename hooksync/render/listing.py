@@ -15,19 +15,9 @@ from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan, origin_words
 from hooksync.reconcile.refusals import step_warnings
-from hooksync.render.text import secret_state, value_words
+from hooksync.render.text import secret_state
 
-_HEAD = (
-    "tenancy",
-    "id",
-    "trigger",
-    "identifiers",
-    "secret",
-    "declared as",
-    "made",
-    "url",
-    "description",
-)
+_HEAD = ("tenancy", "id", "trigger", "secret", "declared as", "made", "url")
 
 _DECLARED = ("keep", "resubscribe", "adopt")
 
@@ -70,7 +60,7 @@ def list_counts(listed: Plan, plan: Plan) -> dict[str, int]:
 
 
 def list_table(plan: Plan) -> tuple[Sequence[Row], str]:
-    """Return the rows of the list, without empty columns, and its summary."""
+    """Return the rows of the list, and its summary."""
     rows: list[Row] = [_HEAD]
     for tenancy in plan.tenancies:
         rows += _rows(tenancy)
@@ -85,15 +75,7 @@ def list_table(plan: Plan) -> tuple[Sequence[Row], str]:
         parts.append(f"secrets: {', '.join(known)}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
-    return _without_empty_columns(rows), printable("; ".join(parts)) + "."
-
-
-def _without_empty_columns(rows: Sequence[Row]) -> list[Row]:
-    columns = []
-    for column in zip(*rows, strict=True):
-        if any(column[1:]) or len(rows) == 1:
-            columns.append(column)
-    return list(zip(*columns, strict=True))
+    return rows, printable("; ".join(parts)) + "."
 
 
 def _rows(tenancy: TenancyPlan) -> Iterator[Row]:
@@ -103,12 +85,10 @@ def _rows(tenancy: TenancyPlan) -> Iterator[Row]:
             tenancy.name,
             live.id,
             live.trigger.shown,
-            value_words(live.include_identifiers),
             secret_state(step),
             _declared_as(step),
             _made(step),
             live.url.shown,
-            step.new.description or "" if step.secret else "",
         )
 
 
