@@ -49,7 +49,7 @@ prod   eu.preservica.com / BRAMA   3 live, 2 declared
       url                  https://ours.example/a
       include_identifiers  false -> true
       secret               same (env:HOOK_SECRET)
--   not declared        MOVED          22222222   not in the state
+-   not declared        MOVED          22222222   not in the state, removed only after a review
       url                  https://ours.example/old?key=***
 .   1 outside the prefixes of `owns`, left alone
 ```
