@@ -351,7 +351,12 @@ class _Comparison(Record, frozen=True):
             rfc3339(record.at) if record else None,
             declared.address if declared else None,
             declared.name if declared else name,
+            is_new=origin == "foreign" and live is not None and self._is_new(live),
         )
+
+    def _is_new(self, live: LiveSubscription) -> bool:
+        """Whether the last apply of the tenancy did not see a live subscription."""
+        return self.history.seen is not None and live.id not in self.history.seen
 
     def _origin(self, record: StateEntry | Attempt | None) -> planned.Origin:
         """Return how the state has a live subscription. `record`: its record, if it has one."""

@@ -25,7 +25,7 @@ from hooksync.state.attempts import Proof, settled, without_needless
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import Salt, declared_digest
 from hooksync.state.history import FetchedTenancy, declared_addresses
-from hooksync.state.model import NO_STATE, Attempt, State, StateEntry, TenancyRecords
+from hooksync.state.model import NO_STATE, Attempt, ForeignIds, State, StateEntry, TenancyRecords
 from hooksync.state.store import update
 
 AnyRecord = TypeVar("AnyRecord", StateEntry, Attempt)
@@ -179,7 +179,8 @@ class Journal:
 
         def change(state: State) -> State:
             ended = {tenancy.plan.key: self._records_after(tenancy, state) for tenancy in applied}
-            return state.with_records(ended, self._salts.values())
+            state = state.with_records(ended, self._salts.values())
+            return state.with_foreign_ids(_foreign_ids(applied, ended))
 
         return update(self._store, change)
 
@@ -248,6 +249,18 @@ class Journal:
         return TenancyRecords(
             tuple(map(named, records.entries)), tuple(map(named, records.attempts))
         )
+
+
+def _foreign_ids(
+    applied: Sequence[AppliedTenancy], ended: Mapping[TenancyKey, TenancyRecords]
+) -> Iterator[ForeignIds]:
+    """Yield the listed ids of which the state has no record."""
+    for one in applied:
+        if one.listed is not None:
+            records = ended[one.plan.key]
+            known = {record.id for record in (*records.entries, *records.attempts)}
+            ids = sorted(live.id for live in one.listed if live.id not in known)
+            yield ForeignIds(*one.plan.key, tuple(ids))
 
 
 def _not_replaced(plan: TenancyPlan, records: TenancyRecords, state: State) -> Iterator[Attempt]:

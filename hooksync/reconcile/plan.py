@@ -125,6 +125,7 @@ class Step(Record, frozen=True):
     made_at: str | None = None  # when hooksync made or adopted it, RFC 3339; None: never
     address: str | None = None  # of `declared`
     name: str | None = None  # of `declared`; if undeclared, the name that the state has
+    is_new: bool = False  # foreign, and no apply has seen it
     receiver: ProbeResult | None = None  # None: not challenged
     outcome: Outcome | None = None  # None in a plan
 

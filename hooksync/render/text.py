@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
@@ -234,15 +233,17 @@ def _shown_steps(tenancy: TenancyPlan, *, shows_kept: bool) -> tuple[list[Step],
     if shows_kept:
         return list(tenancy.steps), []
     shown = []
-    reasons = Counter[str]()
+    left: dict[str, list[Step]] = {}
     for step in tenancy.steps:
         if step.is_drift or REPLACED_OUTSIDE in step.reasons:
             shown.append(step)
         elif step.action == "leave":
-            reasons[step.reason] += 1
+            left.setdefault(step.reason, []).append(step)
     lines: list[Line] = []
-    for reason, number in sorted(reasons.items()):
-        lines.append(("dim", printable(f".   {number} {reason}, left alone")))
+    for reason, steps in sorted(left.items()):
+        urls = [step.url for step in steps if step.is_new]
+        news = f" ({len(urls)} new: {shortened(urls)})" if urls else ""
+        lines.append(("dim", printable(f".   {len(steps)} {reason}{news}, left alone")))
     return shown, lines
 
 

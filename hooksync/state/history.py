@@ -38,6 +38,8 @@ class History(Record, frozen=True):
     no_value: Mapping[SecretRef, SecretState] = field(default_factory=dict)
     blocked: frozenset[str] = frozenset()  # addresses under which too many attempts are open
     open_addresses: tuple[str, ...] = ()  # of open attempts that no list shows
+    # the foreign ids that the last apply of the tenancy saw; None: there was no apply
+    seen: frozenset[str] | None = None
     is_trusted: bool = True  # False: anybody could have written the state: it proves no ownership
     has_state: bool = True  # False: the run has no state, so no secret is compared
 
@@ -99,6 +101,7 @@ def history_of(state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription
         {entry.id: entry for entry in records.entries},
         state.url_salt,
         {attempt.id: attempt for attempt in attempts if attempt.id in shown},
+        seen=state.foreign_ids(tenancy.key),
     )
     if not attempts:
         return history

@@ -81,6 +81,19 @@ class Attempt(SubscriptionRecord, frozen=True):
         return StateEntry(**fields_of(SubscriptionRecord, self))
 
 
+class ForeignIds(Record, frozen=True):
+    """The live ids of a tenancy that its last apply saw, and that are no entries or attempts."""
+
+    server: str  # as in the other records
+    tenant: str
+    ids: tuple[str, ...]
+
+    @property
+    def key(self) -> TenancyKey:
+        """The tenancy that the ids belong to."""
+        return TenancyKey(self.server, self.tenant)
+
+
 class TenancyRecords(Record, frozen=True):
     """What the state contains about one tenancy."""
 
@@ -94,6 +107,7 @@ _ORDER = {
     "salts": attrgetter("id"),
     "entries": attrgetter(*_tenancy, "address", "id"),
     "attempts": attrgetter(*_tenancy, "address", "run"),
+    "foreign": attrgetter(*_tenancy),
 }
 
 
@@ -108,6 +122,7 @@ class State(Record, frozen=True, dict=True):
     entries: tuple[StateEntry, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     serial: int = 0  # one higher with each write that changes anything
+    foreign: tuple[ForeignIds, ...] = ()  # one for each tenancy that an apply has seen
 
     def __post_init__(self) -> None:
         for name, key in _ORDER.items():
@@ -131,6 +146,19 @@ class State(Record, frozen=True, dict=True):
     def of(self, key: TenancyKey) -> TenancyRecords:
         """Return what is recorded about a tenancy."""
         return self.by_tenancy.get(key, TenancyRecords())
+
+    def foreign_ids(self, key: TenancyKey) -> frozenset[str] | None:
+        """Return the foreign ids that the last apply of a tenancy saw. None: there was no apply."""
+        for seen in self.foreign:
+            if seen.key == key:
+                return frozenset(seen.ids)
+        return None
+
+    def with_foreign_ids(self, seen: Iterable[ForeignIds]) -> State:
+        """Replace the foreign ids of tenancies."""
+        by_tenancy = {old.key: old for old in self.foreign}
+        by_tenancy |= {new.key: new for new in seen}
+        return replace(self, foreign=tuple(by_tenancy.values()))
 
     def addresses(self) -> set[str]:
         """Return the addresses of all records."""

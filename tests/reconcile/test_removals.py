@@ -269,3 +269,27 @@ def test_a_foreign_duplicate_changes_no_exit_code_of_apply_and_is_reported(place
     run = place.run("apply", "--yes")
     assert run.code == 0
     assert "is live twice: the receiver gets each event twice" in run.err
+
+
+# --- new foreign subscriptions
+
+
+def test_a_new_foreign_subscription_is_named_until_an_apply_has_seen_it(place: Place) -> None:
+    place.box.seed("DEMO", "https://vendor.example/first", "MOVED", SECRET)
+    assert "1 not in the state, left alone" in place.run("apply", "--yes").out  # not "new"
+    assert "1 not in the state, left alone" in place.run("plan").out
+    place.box.seed("DEMO", "https://vendor.example/second", "MOVED", SECRET)
+    for _ in range(2):
+        plan = place.run("plan", "--detailed-exitcode")
+        assert plan.code == 0  # new foreign subscriptions are no drift
+        named = "2 not in the state (1 new: https://vendor.example/second), left alone"
+        assert named in plan.out
+    steps = place.run("plan", "--format", "json").json["tenancies"][0]["steps"]
+    assert [step["live"]["url"] for step in steps if step["is_new"]] == [
+        "https://vendor.example/second"
+    ]
+    assert place.run("apply", "--yes").code == 0
+    assert "2 not in the state, left alone" in place.run("plan").out
+    serial = (place.folder / "hooks.state.json").read_text()
+    assert place.run("apply", "--yes").code == 0
+    assert (place.folder / "hooks.state.json").read_text() == serial
