@@ -23,11 +23,11 @@ from hooksync.config.declarations import (
 from hooksync.config.files import Source, follow_links, read_defaults
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import check_entries
-from hooksync.config.yaml_loader import YamlList, YamlMap, read_yaml
+from hooksync.config.schema_errors import read_checked
+from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem, suggestion
 from hooksync.core.record import given_fields, replace
-from hooksync.core.schema import is_certain_to_fit, read_schema
 from hooksync.core.template import fill_in, parse_template
 from hooksync.core.urls import prefix_fault
 
@@ -95,7 +95,7 @@ class _Files:
         self.sources.append(source)
         data = None
         try:
-            data = _parse(source)
+            data = read_checked("hooks", source.name, source.data)
         except FileError as error:
             self._problems += error.problems
         self._parsed[follow_links(source.name)] = data
@@ -123,25 +123,6 @@ class _Files:
             self._problems.append(Problem(f"{path} has no defaults of its own", fix, where))
             found = YamlMap()
         return _HooksFile(tenancies, found, (name, path))
-
-
-def _parse(source: Source) -> YamlMap:
-    """Parse a file. Raises FileError with everything that breaks YAML or the schema.
-
-    The other rules are checked only in files that break neither: to check them in what is left of
-    a broken file would report what is not wrong.
-    """
-    data, problems = read_yaml(source.name, source.data)
-    if problems or not is_certain_to_fit("hooks", data):
-        # imported only here: a file that fits the schema does not need it
-        from hooksync.config.schema_errors import find_schema_errors
-
-        places = {problem.where for problem in problems}
-        errors = find_schema_errors(data, source.name, read_schema("hooks"))
-        problems += tuple(problem for problem in errors if problem.where not in places)
-    if problems:
-        raise FileError(*problems)
-    return data
 
 
 def _known_triggers(files: Iterable[YamlMap]) -> Triggers:

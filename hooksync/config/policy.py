@@ -21,10 +21,10 @@ from typing import Any, TypeAlias
 from hooksync.config.declarations import TemplateAt, TenancyDeclaration, name_values
 from hooksync.config.files import STDIN, follow_links, lies_in, read_settings
 from hooksync.config.references import VariableUse, named_refs, uses_of
-from hooksync.config.schema_errors import find_schema_errors
-from hooksync.config.yaml_loader import YamlMap, read_yaml
+from hooksync.config.schema_errors import read_checked
+from hooksync.config.yaml_loader import YamlMap
 from hooksync.core import urls
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import Problem
 from hooksync.core.model import (
     PROBES,
     CredentialRefs,
@@ -34,7 +34,6 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import Record, given_fields, replace
-from hooksync.core.schema import is_certain_to_fit, read_schema
 from hooksync.core.signing import KEY_VARIABLE
 from hooksync.core.template import MissingVariableError, fill_in, parse_template
 
@@ -283,11 +282,7 @@ def read_policy(path: str) -> Policy:
         "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its"
         " format"
     )
-    data, problems = read_yaml(path, read_settings(path, "policy", fix))
-    if problems or not is_certain_to_fit("policy", data):
-        problems += find_schema_errors(data, path, read_schema("policy"))
-    if problems:
-        raise FileError(*problems)
+    data = read_checked("policy", path, read_settings(path, "policy", fix))
     tenancies = None
     if "tenancies" in data:
         own = data["tenancies"]

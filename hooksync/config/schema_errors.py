@@ -1,7 +1,4 @@
-"""Violations of the schemas of hooks files and policies, worded as problems with a fix.
-
-A module imports this one only when a file may have errors: jsonschema takes longer to import than
-everything else in reading a small file.
+"""Read files that must fit a schema, and word the violations as problems with a fix.
 
 Messages are made from the schema, the path and the type of the value. They never quote a value,
 because it may be a secret. They quote the names of tenancies and subscriptions, and unknown keys
@@ -17,8 +14,6 @@ from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-import jsonschema
-
 from hooksync.config.yaml_loader import (
     KINDS,
     PRIVATE,
@@ -26,10 +21,11 @@ from hooksync.config.yaml_loader import (
     QUOTABLE_NAME,
     YamlList,
     YamlMap,
+    read_yaml,
 )
-from hooksync.core.errors import Problem, suggestion
+from hooksync.core.errors import FileError, Problem, suggestion
 from hooksync.core.model import SECRET_KINDS, Location
-from hooksync.core.schema import Schema
+from hooksync.core.schema import Schema, SchemaKind, is_certain_to_fit, read_schema
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
@@ -55,6 +51,22 @@ _TYPE_NAMES = {
     "integer": "a whole number",
 }
 _NO_DEFAULTS = ("url", "adopt", "enabled", "server", "tenant")
+
+
+def read_checked(kind: SchemaKind, name: str, content: bytes) -> YamlMap:
+    """Read a YAML file. Raises FileError with everything that breaks YAML or its schema.
+
+    The caller checks other rules only in a file that breaks neither: to check them in what is left
+    of a broken file would report what is not wrong.
+    """
+    data, problems = read_yaml(name, content)
+    if problems or not is_certain_to_fit(kind, data):
+        places = {problem.where for problem in problems}
+        errors = find_schema_errors(data, name, read_schema(kind))
+        problems += tuple(problem for problem in errors if problem.where not in places)
+    if problems:
+        raise FileError(*problems)
+    return data
 
 
 def find_schema_errors(data: YamlMap, file: str, schema: Schema) -> tuple[Problem, ...]:
@@ -151,6 +163,8 @@ class Violation(NamedTuple):
 
 def find_violations(schema: Schema, data: object) -> Iterator[Violation]:
     """Find with jsonschema where data does not fit. Its messages quote the data: none is used."""
+    import jsonschema  # 70 ms, more than all the rest of `validate`; a file that fits needs none
+
     base = jsonschema.Draft202012Validator
     checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     validator: Any = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
