@@ -17,7 +17,7 @@ from hooksync.cli.arguments import read_arguments
 from hooksync.cli.parser import Help, NoCommand
 from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
 from hooksync.config.files import YAML_ENDINGS
-from hooksync.config.secret_sources import gather
+from hooksync.config.variable_files import gather
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, exit_of, unforeseen_text
 from hooksync.core.output import Output

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from hooksync.config.secret_sources import PYPRESERVICA
+from hooksync.config.variable_files import PYPRESERVICA
 from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.errors import Problem
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Tenancy

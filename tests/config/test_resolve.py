@@ -7,7 +7,7 @@ from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.resolve import Environment, resolve, url_environment_values
-from hooksync.config.secret_sources import gather
+from hooksync.config.variable_files import gather
 from hooksync.core.errors import FileError
 from hooksync.core.model import (
     CredentialRefs,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hooksync.config.files import is_device
-from hooksync.config.secret_sources import SecretSources, gather
+from hooksync.config.secret_sources import SecretSources
+from hooksync.config.variable_files import gather
 from hooksync.core.errors import SecretError
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.redaction import printable

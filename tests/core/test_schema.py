@@ -208,6 +208,7 @@ def assert_agreement(kind: SchemaKind, data: object) -> bool:
         assert fits
     if fits:
         assert jsonschema.Draft202012Validator(read_schema(kind)).is_valid(data)
+    if fits and kind != "hooks":
         assert check_document(kind, data) is data
     elif kind != "hooks":
         with pytest.raises(InvalidDocument, match=r" is not valid$|does not know$"):

@@ -30,11 +30,11 @@ LIBRARIES = {
     "urllib3": {"service.connections", "service.http"},
     "filelock": {"~state.local"},
     "yaml": {"config.yaml_loader"},
-    "jsonschema": {"config.schema_errors"},
+    "jsonschema": {"~config.schema_errors"},
     "deepdiff": {"~reconcile.diff"},
     "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},
-    "dotenv": {"~config.secret_sources"},
+    "dotenv": {"~config.variable_files"},
     "obstore": {"~state.cloud"},
     "msgspec": {"render.json_text", "core.record", "core.schema"},
 }

@@ -81,7 +81,7 @@ ALONE = (
     Command("schema", "argparse"),
     Command("validate", "argparse yaml"),
     Command("validate -f wrong.yaml", "argparse yaml jsonschema", code=1),
-    Command("init new.yaml", "argparse"),
+    Command("init -f new.yaml", "argparse"),
 )
 AS_DECLARED = (
     Command("plan", "argparse yaml requests"),
