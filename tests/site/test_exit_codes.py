@@ -42,9 +42,9 @@ def test_the_page_names_all_commands_that_have_the_flag_detailed_exitcode() -> N
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        (ExitCode.DONE, "live is as declared"),
-        (ExitCode.ERROR, "hooksync could not tell"),
-        (ExitCode.CHANGES_PENDING, "live is not as declared"),
+        (ExitCode.DONE, "live matches the file"),
+        (ExitCode.ERROR, "hooksync could not compare"),
+        (ExitCode.CHANGES_PENDING, "live differs from the file, or was not compared"),
         (ExitCode.REFUSED, "apply would refuse this plan"),
     ],
 )
