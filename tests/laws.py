@@ -159,6 +159,7 @@ class Run:
     # entries after the run
     unproven: Mapping[tuple[str, Place], int] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()  # addresses that --replace named
+    is_reviewed: bool = True  # somebody answered a prompt, or read the plan
     promised: Mapping[str, Any] | None = None  # the saved plan that this run applies
     # ids that attempts may have made, with their addresses, from the state before this run
     meant: Mapping[str, str] = field(default_factory=dict)
@@ -212,7 +213,8 @@ class Run:
 
     def is_left(self, one: Held) -> bool:
         """Return whether the run reports a subscription as a duplicate that it leaves."""
-        steps = [step for each in self.told for step in each["steps"] if live_id(step) == one.id]
+        told = [(*each["steps"], *each.get("differences", ())) for each in self.told]
+        steps = [step for several in told for step in several if live_id(step) == one.id]
         return any(step["action"] == "leave" and step["address"] for step in steps)
 
     def is_told(self, what: str) -> bool:
@@ -231,7 +233,9 @@ Law = Callable[[Run], Iterator[str]]
 
 
 def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
-    """Nothing that is not owned is removed, except what a resubscribe replaces."""
+    """Nothing that is not owned is removed, except what a resubscribe replaces. Without a review,
+    nothing is removed that the state does not have.
+    """
     tenants = {one.tenant: one for one in run.tenancies}
     made_so_far: list[Held] = []
     for moment, made, gone in run.changes():
@@ -240,11 +244,13 @@ def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
         made_so_far += made
         for one in gone:
             declared = tenants.get(one.tenant)
-            if declared is None or run.owns(declared, one):
+            if declared is None:
+                continue
+            is_recorded = one.id in run.meant or any(it.id == one.id for it in run.remembered)
+            if run.owns(declared, one) and (run.is_reviewed or is_recorded):
                 continue
             if declared.owns == "made" and one.id in run.meant.keys() | run.made.keys():
                 continue
-            is_recorded = one.id in run.meant or any(it.id == one.id for it in run.remembered)
             if is_recorded and declared.find(one.place):
                 continue  # a duplicate
             if not _is_replaced(run, declared, one, (*moment.held, *made_so_far)):

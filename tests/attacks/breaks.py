@@ -117,8 +117,8 @@ BREAKS = {
     "plans": Break(
         "take any signature",
         "api/receipt.py",
-        "        if not is_same(signature, key.sign(_DOMAIN, [canonical(signed)])):",
-        "        if False:",
+        "    if not is_same(signature, key.sign(_DOMAIN, [canonical(signed)])):",
+        "    if False:",
     ),
     "policy": Break(
         "let a hooks file name any host",

@@ -105,6 +105,7 @@ TRAITS = (
     "string-flags",
     "normalise-urls",
     "number-ids",
+    "answer-empty",
 )
 OWNS: tuple[Literal["made", "all", "none", "prefixes"], ...] = (
     "made",
@@ -113,7 +114,7 @@ OWNS: tuple[Literal["made", "all", "none", "prefixes"], ...] = (
     "none",
     "prefixes",
 )
-FLAGS = ("adopt", "all", "text", "old-checkout", "markdown", "target")
+FLAGS = ("adopt", "all", "text", "old-checkout", "markdown", "target", "reviewed")
 EDITS = (
     "add",
     "add",

@@ -267,7 +267,7 @@ class Play:
         else:
             options = ApplyOptions(
                 **shared,
-                is_confirmed=True,
+                is_confirmed="reviewed" not in flags,
                 replace=tuple(flags[flags.index("replace") + 1 :] if "replace" in flags else ()),
                 adopt=("*",) if "adopt" in flags else (),
                 lock_timeout=100.0 if where.startswith("settl") else None,
@@ -298,6 +298,7 @@ class Play:
             run,
             made=dict(self.made),
             unproven=self._unproven(OWN) if state == OWN else {},
+            is_reviewed="reviewed" in flags or bool(promised),
             replaced=frozenset(getattr(options, "replace", ())),
             promised=json.loads(Path(promised).read_text()) if promised else None,
         )
@@ -506,13 +507,14 @@ class Play:
         if "refuse-duplicates" in self.history.traits:
             # A duplicate stays while the declared subscription is missing, and the service may
             # refuse the declared one because of the duplicate. Only the second apply creates it.
-            self.command(Command("apply", self._replacing()), "settling, before", LAWS)  # type: ignore[arg-type]
+            flags = ("reviewed", *self._replacing())
+            self.command(Command("apply", flags), "settling, before", LAWS)
             self.service.pass_time(lag + 1)
         for verb, laws in (("apply", SETTLED), ("plan", IDLE), ("apply", IDLE)):
             if not self.broken:
                 where = f"{'settling' if laws is SETTLED else 'settled'}, {verb}"
                 self.say(where)
-                flags = self._replacing() if laws is SETTLED else ()
+                flags = ("reviewed", *self._replacing()) if laws is SETTLED else ()
                 self.command(Command(verb, flags), where, (*LAWS, *laws))  # type: ignore[arg-type]
             if verb == "plan":  # the last apply runs once the list shows everything
                 self.service.pass_time(lag + 1)

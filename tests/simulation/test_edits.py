@@ -31,7 +31,7 @@ ANSWERS = ("status 400", "status 409", "status 500", "cut", "commit-cut", "late-
 
 def history(edits: tuple[Edit, ...], *mishaps: Mishap, **settings: Any) -> History:
     """Return a history: an apply, some edits, and an apply with these mishaps."""
-    steps: tuple[Step, ...] = (APPLY, *edits, Command("apply", mishaps=mishaps))
+    steps: tuple[Step, ...] = (APPLY, *edits, Command("apply", ("reviewed",), mishaps))
     return History(0, steps, **{"declared": 2, "live": 0, **settings})
 
 

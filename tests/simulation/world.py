@@ -212,6 +212,12 @@ class Process(MemoryTerminal):
     faults: int = 0  # mishaps that happened
     trace: list[str] = field(default_factory=list)
 
+    def can_ask(self) -> bool:
+        return True
+
+    def ask(self, question: str, expected: str = "yes") -> bool:
+        return not self.stop.is_set()
+
     # the clock
 
     def now(self) -> float:
