@@ -133,6 +133,7 @@ class Planner(Record, frozen=True):
         """Add to a tenancy what the state contains about it."""
         history = replace(
             history_of(state, one.tenancy, one.live),
+            seen=state.foreign_ids(one.tenancy.key),
             no_value=no_value,
             is_trusted=self.is_trusted,
             has_state=self.place is not None,

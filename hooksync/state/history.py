@@ -101,7 +101,6 @@ def history_of(state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription
         {entry.id: entry for entry in records.entries},
         state.url_salt,
         {attempt.id: attempt for attempt in attempts if attempt.id in shown},
-        seen=state.foreign_ids(tenancy.key),
     )
     if not attempts:
         return history
