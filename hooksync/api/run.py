@@ -63,8 +63,7 @@ __all__ = [
 ]
 
 _UNDECLARED_FIX = (
-    "look with `{look}`; declare the tenancy again, or, if hooksync is not to look after it any"
-    " more, `{forget}`"
+    "declare the tenancy again, or, if hooksync is not to look after it any more, `{forget}`"
 )
 
 Names = str | Sequence[str]
@@ -300,9 +299,8 @@ def _undeclared_problem(key: TenancyKey, names: Sequence[str], flags: RunFlags) 
     what = f"no file declares {number} of the state on {printable(str(key))} any more"
     tenant = ("--tenant", key.tenant) if key.tenant else ()
     globs = [f"{name}/*" for name in sorted(set(names))]
-    look = flags.command("list --server", key.server, *tenant)
     forget = flags.command("state forget", *globs, "--server", key.server, *tenant)
-    return Problem(what, _UNDECLARED_FIX.format(look=look, forget=forget))
+    return Problem(what, _UNDECLARED_FIX.format(forget=forget))
 
 
 def _doubts(run: Run, tenancies: Sequence[TenancyPlan]) -> Iterator[Problem]:

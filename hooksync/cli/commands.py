@@ -276,9 +276,8 @@ and a policy apply.""",
         flags.add_list,
         _list,
         """\
-List the live subscriptions of the tenancies in the hooks files, or of the
-tenancy that --server, --tenant and PRESERVICA_* name: their full ids, their
-declared names, and whether their secrets are the same. Changes nothing.
+List the live subscriptions of the tenancies in the hooks files: their full ids,
+their declared names, and whether their secrets are the same. Changes nothing.
 Exits with 1 if a tenancy cannot be read.""",
     ),
 )

@@ -98,7 +98,7 @@ _SHARED: dict[str, Keywords] = {
     },
     "--server": {
         "metavar": "HOST",
-        "help": "read this server, not the hooks files (PRESERVICA_SERVER)",
+        "help": "read this server (default: PRESERVICA_SERVER)",
     },
     "--tenant": {
         "metavar": "NAME",
@@ -368,11 +368,9 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
-    _group(parser, READ, "--file", "--server", "--tenant", "--env-file")
+    _group(parser, READ, "--file", "--env-file", "--state", "--no-state")
     _group(parser, SELECT, "--tenancy", "--target")
-    output = _group(parser, OUTPUT)
-    _add_format(output, "json")
-    _group(parser, READ, "--state", "--no-state")
+    _add_format(_group(parser, OUTPUT), "json")
     _add_rest(parser)
 
 

@@ -29,10 +29,7 @@ def read_named(options: LiveOptions, context: Context) -> tuple[Plan, Tenancy]:
         name = slug(plan.tenant, tenancy.name).lower()
         declared = escape(plan.tenant)
         tenancy = replace(tenancy, name=name, tenant=plan.tenant, tenant_declared=declared)
-    # no hooks file was read, so it is not known which tenancies none declares any more
-    warnings = tuple(problem for problem in made.warnings if problem not in made.undeclared)
-    named = (replace(plan, name=tenancy.name),)
-    return replace(made, tenancies=named, warnings=warnings, undeclared=()), tenancy
+    return replace(made, tenancies=(replace(plan, name=tenancy.name),)), tenancy
 
 
 def _named_tenancy(options: LiveOptions, context: Context) -> Tenancy:
@@ -40,8 +37,7 @@ def _named_tenancy(options: LiveOptions, context: Context) -> Tenancy:
     server = options.server or context.environ.get("PRESERVICA_SERVER")
     tenant = options.tenant or context.environ.get("PRESERVICA_TENANT")
     if not server:
-        fix = "give --server, or set PRESERVICA_SERVER; or, for `list`, name a hooks file"
-        raise UsageError(Problem("no server is named", fix))
+        raise UsageError(Problem("no server is named", "give --server, or set PRESERVICA_SERVER"))
     subject = "--server" if options.server else "PRESERVICA_SERVER"
     if problem := server_problem(server, subject, None, allow_http=False):
         raise UsageError(problem)

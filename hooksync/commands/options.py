@@ -7,7 +7,7 @@ from hooksync.core.model import SecretRef
 
 
 class LiveOptions(RunOptions, frozen=True):
-    """Which tenancies to read: those of hooks files, or a named one."""
+    """Which tenancy to read, without a hooks file."""
 
     server: str | None = None
     tenant: str | None = None

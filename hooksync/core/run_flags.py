@@ -12,7 +12,7 @@ from typing import Literal
 
 from hooksync.core.record import Record
 
-Verb = Literal["plan", "apply", "remove", "list", "list --server", "state forget", "state unlock"]
+Verb = Literal["plan", "apply", "remove", "list", "state forget", "state unlock"]
 
 SELECTING = frozenset({"--tenancy", "--target", "--replace", "--adopt"})
 _STATE = frozenset({"-f", "--state"})
@@ -28,7 +28,6 @@ TAKEN: dict[Verb, frozenset[str]] = {
     "apply": _PLANNING | {"--yes"},
     "remove": _READING | {"--yes"},
     "list": _READING | {"--target"},
-    "list --server": _LOGGING_IN,
     "state forget": _STATE,
     "state unlock": _STATE,
 }

@@ -129,23 +129,10 @@ def test_list_reports_how_live_and_declared_differ_and_changes_nothing(
     checked(lived_in.run("list", "--format", "json", *flags).out)
 
 
-def test_list_needs_only_a_server_if_there_is_no_hooks_file(place: Place) -> None:
-    (place.folder / "hooks.yaml").unlink()
-    place.environ["PRESERVICA_SERVER"] = place.box.url
-    place.box.seed("DEMO", OLD, "MOVED", SECRET)
-    [one] = listing(place)["tenancies"]
-    assert (one["name"], one["tenant"], one["declared_count"]) == ("demo", "DEMO", 0)
-    assert [step["reasons"] for step in one["steps"]] == [
-        [{"code": "undeclared", "text": "not declared"}]
-    ]
-    assert not list(place.folder.iterdir())
-
-
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [
         (("-f", "nowhere.yaml"), 1, "nowhere.yaml"),
-        (("--server", "eu.preservica.com", "--target", "*"), 64, "cannot be combined with"),
         (("--tenancy", "none"), 64, "none"),
         (("--target", "prod/none/*"), 64, "prod/none/*"),
         (("--format", "yaml"), 64, "--format"),

@@ -26,7 +26,6 @@ OPTIONS = RunOptions(
     is_confirmed=True,
 )
 NEEDED = {
-    "list --server": ["host"],
     "state forget": ["prod/*"],
     "state unlock": ["id"],
     "remove": ["id"],
@@ -37,9 +36,8 @@ NEEDED = {
 def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
     words = shlex.split(OPTIONS.flags.command(verb, *NEEDED.get(verb, [])))
     arguments = read_arguments(words[1:], {})
-    if verb != "list --server":
-        assert arguments.files == ["my hooks.yaml", "b"]
-        assert arguments.state == "git:state"
+    assert arguments.files == ["my hooks.yaml", "b"]
+    assert arguments.state == "git:state"
     if verb == "apply":
         given = vars(arguments)
         assert given["replace"] == ["prod/a/MOVED"]
