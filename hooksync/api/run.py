@@ -29,6 +29,7 @@ from hooksync.core.errors import (
     pluralised,
     unforeseen,
 )
+from hooksync.core.git import find_commit, lacks_commit
 from hooksync.core.model import TenancyKey
 from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
@@ -65,6 +66,7 @@ __all__ = [
 _UNDECLARED_FIX = (
     "declare the tenancy again, or, if hooksync is not to look after it any more, `{forget}`"
 )
+_OLD_FIX = "update the checkout, for example by `git pull`, and plan again"
 
 Names = str | Sequence[str]
 ReportProgress = Callable[[str, int, int], None]
@@ -224,7 +226,10 @@ def applied(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> P
     if plan.refusals or run.context.stop.is_set():
         tenancies = [*map(not_begun, plan.tenancies)]
     else:
-        tenancies = apply_plans(plan.tenancies, run, run.open_journal())
+        commit = None
+        if plan.has_changes:
+            commit = find_commit(declared.options.files[0], run.context.environ)
+        tenancies = apply_plans(plan.tenancies, run, run.open_journal(commit))
     errors: list[Problem] = []
     for error in run.failures:
         errors += error.problems if isinstance(error, HooksyncError) else [unforeseen(error)]
@@ -253,7 +258,28 @@ def _made(declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]) -> Pla
         running=run.other,
         refusals=run_reasons(tenancies, declared.run_limits),
     )
-    return _with_tenancies(declared, run, plan, tenancies)
+    return _with_tenancies(declared, run, plan, _warned_of_age(declared, run, tenancies))
+
+
+def _warned_of_age(
+    declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]
+) -> list[TenancyPlan]:
+    """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
+    applied = run.planner.state.commits if run.planner.state else ()
+    commits = {change.key: change.commit for change in applied}
+    file = declared.options.files[0]
+    lacked: dict[str, bool] = {}  # by commit
+    warned = []
+    for tenancy in tenancies:
+        commit = commits.get(tenancy.key) if tenancy.has_changes else None
+        if commit and commit not in lacked:
+            lacked[commit] = lacks_commit(file, run.context.environ, commit)
+        if commit and lacked[commit]:
+            what = f"the checkout does not contain the commit {commit[:7]}, which was applied last"
+            problem = Problem(f"{what}: this plan may undo its changes", _OLD_FIX)
+            tenancy = replace(tenancy, warnings=(*tenancy.warnings, problem))
+        warned.append(tenancy)
+    return warned
 
 
 def _with_tenancies(

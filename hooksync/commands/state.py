@@ -146,7 +146,7 @@ def push(options: PushOptions, context: Context) -> ExitCode:
         if not options.is_forced:
             _check_push(given, found, store.where)
         after = replace(given, serial=max(given.serial, before.serial) + 1)
-        store.write(written_text(after, store.integrity, store.where), text)
+        store.write(written_text(after, store.integrity, store.where), text, "state push")
     context.terminal.result(f"pushed to {where}: serial {after.serial}\n")
     return ExitCode.DONE
 
@@ -184,7 +184,7 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
 
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
-        update(store, change)
+        update(store, change, f"state move {old} {new}")
     context.terminal.result(f"moved {old} to {new}\n")
     return ExitCode.DONE
 
@@ -202,7 +202,7 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
         confirm(question, context, is_confirmed=options.is_confirmed)
         forgotten = frozenset(found)
-        update(store, lambda now: now.forgetting(forgotten))
+        update(store, lambda now: now.forgetting(forgotten), f"state forget: {number}")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
 

@@ -108,3 +108,18 @@ def find_commit(path: str, environ: Mapping[str, str]) -> str | None:
     except FAILURES:  # a plan is made without the commit: it is only information
         return None
     return output.decode().strip() if code == 0 else None
+
+
+def lacks_commit(path: str, environ: Mapping[str, str], commit: str) -> bool:
+    """Whether the checkout of a hooks file has its whole history, and not this commit in it."""
+    if path == "-":
+        return False
+    try:
+        git = find_git(path, environ, _COMMIT_SECONDS)
+        if git is None:
+            return False
+        _, shallow, _ = git.run("rev-parse", "--is-shallow-repository")
+        code, _, _ = git.run("merge-base", "--is-ancestor", commit, "HEAD")
+    except FAILURES:
+        return False
+    return shallow.strip() == b"false" and code != 0

@@ -7,10 +7,11 @@ the killed run made. This module uses the state through `state.store`, on disk o
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from hooksync.core.errors import shortened
 from hooksync.core.model import (
     DeclaredSubscription,
     LiveSubscriptions,
@@ -110,13 +111,18 @@ class Journal:
     """Writes to the state what one run of apply does."""
 
     def __init__(
-        self, store: StateStore, planner: Planner, tenancies: Mapping[str, Tenancy]
+        self,
+        store: StateStore,
+        planner: Planner,
+        tenancies: Mapping[str, Tenancy],
+        commit: str | None = None,
     ) -> None:
         """Make the journal of a run.
 
         `planner`: the run's planner, whose state was read before anything was listed. `tenancies`:
-        those of the run, by name, as the log-in locates them.
+        those of the run, by name, as the log-in locates them. `commit`: of the hooks files.
         """
+        self._commit = commit
         self._store = store
         self._planner = planner
         self._tenancies = tenancies
@@ -148,7 +154,8 @@ class Journal:
                 begun[plan.key] = replace(records, attempts=tuple(attempts))
             return state.with_records(begun)
 
-        self._state = update(self._store, change)
+        names = shortened([plan.name for plan in plans])
+        self._state = update(self._store, change, self._message(f"begins in {names}"))
 
     def ledger(self, plan: TenancyPlan) -> Ledger:
         """Return the records of a tenancy, to be changed by its apply."""
@@ -180,9 +187,16 @@ class Journal:
         def change(state: State) -> State:
             ended = {tenancy.plan.key: self._records_after(tenancy, state) for tenancy in applied}
             state = state.with_records(ended, self._salts.values())
-            return state.with_foreign_ids(_foreign_ids(applied, ended))
+            state = state.with_foreign_ids(_foreign_ids(applied, ended))
+            return state.with_commit(changed, self._commit) if self._commit else state
 
-        return update(self._store, change)
+        plans = [tenancy.plan for tenancy in applied]
+        changed = [plan.key for plan in plans if plan.has_changed]
+        return update(self._store, change, self._message(_changes(plans)))
+
+    def _message(self, what: str) -> str:
+        """Word a change of the state, for the history of a branch."""
+        return f"apply of {self._commit[:7]}: {what}" if self._commit else f"apply: {what}"
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys.
@@ -261,6 +275,28 @@ def _foreign_ids(
             known = {record.id for record in (*records.entries, *records.attempts)}
             ids = sorted(live.id for live in one.listed if live.id not in known)
             yield ForeignIds(*one.plan.key, tuple(ids))
+
+
+_DONE_WORDS = {
+    "subscribe": "subscribed",
+    "resubscribe": "resubscribed",
+    "unsubscribe": "unsubscribed",
+    "adopt": "adopted",
+}
+
+
+def _changes(plans: Iterable[TenancyPlan]) -> str:
+    """Name the tenancies in which something was done, and count it."""
+    parts = []
+    for plan in plans:
+        done = Counter[str]()
+        for step in plan.steps:
+            if step.is_change and step.outcome and step.outcome.result == "done":
+                done[_DONE_WORDS[step.action]] += 1
+        if done:
+            counts = ", ".join(f"{number} {word}" for word, number in done.items())
+            parts.append(f"{plan.name} {counts}")
+    return shortened(parts) or "no subscription changed"
 
 
 def _not_replaced(plan: TenancyPlan, records: TenancyRecords, state: State) -> Iterator[Attempt]:

@@ -76,11 +76,14 @@ class Run(Record, frozen=True):
             planned |= {plan.name: plan for plan in self.planner.plan(read)}
             awaiting = {name: plan for name, plan in planned.items() if plan.awaits_attempt}
 
-    def open_journal(self) -> Journal:
-        """Return the journal that writes to the state, once the tenancies are planned."""
+    def open_journal(self, commit: str | None) -> Journal:
+        """Return the journal that writes to the state, once the tenancies are planned.
+
+        `commit`: of the hooks files, if it is known.
+        """
         assert self.store is not None  # noqa: S101, `open_run` refuses an apply without one
         located = {tenancy.name: self.located(tenancy) for tenancy in self.tenancies}
-        return Journal(self.store, self.planner, located)
+        return Journal(self.store, self.planner, located, commit)
 
     def _read(self, advance: Advance) -> tuple[Fetched, ...]:
         """Fetch the live subscriptions of each tenancy."""

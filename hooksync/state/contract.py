@@ -39,6 +39,12 @@ class Holder(Record, frozen=True):
         """The holder as JSON, for `read_holder`."""
         return json.dumps(asdict(self), sort_keys=True)
 
+    @property
+    def place(self) -> str:
+        """The URL of the CI run; without one, the user and the machine."""
+        who = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'}"
+        return printable(self.ci_run or who)
+
     def __str__(self) -> str:
         """Return the user, machine, process, CI run and start time, for messages."""
         who = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'}"
@@ -106,8 +112,11 @@ class StateStore(Protocol):
     def read(self) -> str | None:
         """Return the text of the state; None if there is no state. Raises StateError."""
 
-    def write(self, text: str, before: str | None) -> None:
-        """Replace the text if it is still `before`. Raises Changed if it is not, or StateError."""
+    def write(self, text: str, before: str | None, message: str) -> None:
+        """Replace the text if it is still `before`. Raises Changed if it is not, or StateError.
+
+        `message`: what changes, if the place can keep it.
+        """
 
     def hold(self, holder: Holder) -> AbstractContextManager[None]:
         """Hold the run lock, or raise Busy at once. Raises StateError if the backend fails."""

@@ -59,10 +59,11 @@ class LocalStore:
         except (OSError, ValueError) as error:
             raise StateError(_unusable(self.where, "read", error)) from error
 
-    def write(self, text: str, before: str | None) -> None:
+    def write(self, text: str, before: str | None, message: str) -> None:
         """Replace the text under the run lock, which is taken for the write if it is not held.
 
-        Raises Changed if the text is not `before`, or StateError. Then the file is unchanged.
+        `message`: not kept. Raises Changed if the text is not `before`, or StateError. Then the
+        file is unchanged.
         """
         try:
             lock = None if self._is_held else self._acquire()

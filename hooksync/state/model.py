@@ -101,6 +101,19 @@ class TenancyRecords(Record, frozen=True):
     attempts: tuple[Attempt, ...] = ()
 
 
+class AppliedCommit(Record, frozen=True):
+    """The commit of the hooks files whose apply changed a tenancy last."""
+
+    server: str
+    tenant: str
+    commit: str
+
+    @property
+    def key(self) -> TenancyKey:
+        """The tenancy that was changed."""
+        return TenancyKey(self.server, self.tenant)
+
+
 _KINDS = ("entries", "attempts")
 _tenancy = ("server", "tenant")
 _ORDER = {
@@ -108,6 +121,7 @@ _ORDER = {
     "entries": attrgetter(*_tenancy, "address", "id"),
     "attempts": attrgetter(*_tenancy, "address", "run"),
     "foreign": attrgetter(*_tenancy),
+    "commits": attrgetter(*_tenancy),
 }
 
 
@@ -123,6 +137,7 @@ class State(Record, frozen=True, dict=True):
     attempts: tuple[Attempt, ...] = ()
     serial: int = 0  # one higher with each write that changes anything
     foreign: tuple[ForeignIds, ...] = ()  # one for each tenancy that an apply has seen
+    commits: tuple[AppliedCommit, ...] = ()
 
     def __post_init__(self) -> None:
         for name, key in _ORDER.items():
@@ -198,6 +213,12 @@ class State(Record, frozen=True, dict=True):
         used = {record.salt for name in _KINDS for record in fields[name] if record.salt}
         known = {salt.id: salt for salt in (*salts, *self.salts)}
         return replace(self, salts=tuple(known[name] for name in used), **fields)
+
+    def with_commit(self, changed: Collection[TenancyKey], commit: str) -> State:
+        """Record that an apply of a commit changed these tenancies."""
+        kept = [applied for applied in self.commits if applied.key not in changed]
+        new = [AppliedCommit(*key, commit) for key in changed]
+        return replace(self, commits=(*kept, *new))
 
     def moving(self, old: str, new: str) -> State:
         """Give the records of an address a new one."""

@@ -86,7 +86,7 @@ class RemoteStore:
                 self._known = self._backend.get() or _EMPTY
             return self._known[0].state
 
-    def write(self, text: str, before: str | None) -> None:
+    def write(self, text: str, before: str | None, message: str) -> None:
         """Write if the text is still `before`, and the run lock is still ours.
 
         Raises Changed or LockLost if not, and StateError if the backend fails. The text may be
@@ -98,7 +98,7 @@ class RemoteStore:
                 raise Changed
             return replace(content, state=text)
 
-        self._put(change, f"state written by {self._lock}")
+        self._put(change, f"{message} ({self._lock.place})" if self._lock else message)
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:

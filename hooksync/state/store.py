@@ -162,8 +162,10 @@ def inspect(store: StateStore) -> Inspected:
     return store.integrity.inspect(store.read(), store.where)
 
 
-def update(store: StateStore, change: Callable[[State], State]) -> State:
-    """Change the current state, and return the new state.
+def update(
+    store: StateStore, change: Callable[[State], State], message: str = "state written"
+) -> State:
+    """Change the current state, and return the new state. `message`: what changes, for people.
 
     If there is no state, `change` gets a new, empty one. The state is replaced as a whole, with the
     next serial. If nothing changes, nothing is written. If others write meanwhile, `change` is
@@ -184,7 +186,7 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
             return before
         after = replace(after, serial=serial + 1)
         try:
-            store.write(written_text(after, integrity, store.where), text)
+            store.write(written_text(after, integrity, store.where), text, message)
         except Changed:
             continue
         return after

@@ -76,7 +76,7 @@ class Store:
         self.process.live()
         return self.disk.texts.get(self.where)
 
-    def write(self, text: str, before: str | None) -> None:
+    def write(self, text: str, before: str | None, message: str) -> None:
         self.process.live()
         if self.disk.texts.get(self.where) != before:
             raise Changed

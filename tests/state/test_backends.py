@@ -36,9 +36,9 @@ def opened(backend: Backend, place: Path) -> StateStore:
 def test_a_run_reads_the_state_that_a_different_run_wrote(backend: Backend, place: Path) -> None:
     one, other = opened(backend, place), opened(backend, place)
     assert one.read() is None
-    one.write(ONE, None)
+    one.write(ONE, None, "")
     assert other.read() == ONE
-    other.write(OTHER, ONE)
+    other.write(OTHER, ONE, "")
     assert one.read() == OTHER
 
 
@@ -47,13 +47,13 @@ def test_no_write_replaces_a_state_that_a_different_run_changed(
 ) -> None:
     one, other = opened(backend, place), opened(backend, place)
     assert one.read() is other.read() is None
-    one.write(ONE, None)
+    one.write(ONE, None, "")
     with pytest.raises(Changed):
-        other.write(OTHER, None)
+        other.write(OTHER, None, "")
     stale = other.read()
-    one.write(OTHER, stale)
+    one.write(OTHER, stale, "")
     with pytest.raises(Changed):
-        other.write(ONE, stale)
+        other.write(ONE, stale, "")
     assert one.read() == OTHER
 
 
@@ -66,6 +66,6 @@ def test_an_unreachable_backend_is_an_error_and_not_a_missing_state(
     else:
         backend.network.cut()
     store = opened(backend, place)
-    for call in (store.read, lambda: store.write(ONE, None)):
+    for call in (store.read, lambda: store.write(ONE, None, "")):
         with pytest.raises(StateError, match=backend.where):
             call()

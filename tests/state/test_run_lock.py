@@ -60,7 +60,7 @@ class Memory:
     def read(self) -> str | None:
         return self.stored
 
-    def write(self, text: str, before: str | None) -> None:
+    def write(self, text: str, before: str | None, message: str) -> None:
         if self.others:
             self.others -= 1
             after = adding(entry("other", str(self.others)))(load(self) or state())
@@ -163,13 +163,13 @@ def test_a_file_that_was_written_since_it_was_read_is_left_alone(tmp_path: Path)
     path = tmp_path / "hooks.state.json"
     store = LocalStore(str(path))
     with pytest.raises(Changed):
-        store.write("x", "text of a file that is gone")
-    store.write("old", None)
+        store.write("x", "text of a file that is gone", "")
+    store.write("old", None, "")
     assert store.read() == "old"
     path.write_text("new")
     for before in ("old", None):
         with pytest.raises(Changed):
-            store.write("x", before)
+            store.write("x", before, "")
     assert path.read_text() == "new"
 
 
