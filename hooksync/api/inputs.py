@@ -24,7 +24,7 @@ from hooksync.core.model import (
     found_credentials,
     matches_any,
 )
-from hooksync.core.output import Format, escaped
+from hooksync.core.output import Format
 from hooksync.core.record import Record, replace
 from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.reconcile.plan import Plan
@@ -57,24 +57,16 @@ class Declared(Record, frozen=True):
         """Whether an apply needs no prompt: --yes was given, or a plan that must be the same."""
         return self.options.is_confirmed or self.receipt is not None
 
-    def sealed(self, plan: Plan, *, is_signed: bool = True) -> Plan:
+    def sealed(self, plan: Plan) -> Plan:
         """Add the commit, the digest of each tenancy and, if a key is set, the signature."""
-        key = plan_key(self.context.environ.get(KEY_VARIABLE)) if is_signed else None
+        key = plan_key(self.context.environ.get(KEY_VARIABLE))
         commit = find_commit(self.options.files[0], self.context.environ)
         return sealed(replace(plan, commit=commit), key)
 
     def render(self, plan: Plan, form: Format, *, shows_kept: bool = False) -> str:
-        """Write a plan or a report in one of the formats of the commands, without secrets.
-
-        Raises FileError if the JSON of a plan would contain a secret.
-        """
-        output = self.context.output
+        """Write a plan or a report in one of the formats of the commands, without secrets."""
         text = RENDERERS[form](plan, shows_kept=shows_kept)
-        if form != "json":
-            return output.safe(text)
-        if plan.is_report:
-            return output.safe(text, "json")
-        return escaped(output.checked(text, "the plan"), "json")
+        return self.context.output.safe(text, "json" if form == "json" else "text")
 
 
 def prepare(

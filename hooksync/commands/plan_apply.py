@@ -148,10 +148,11 @@ def _plan(options: PlanOptions, context: Context, open_run: OpenRun) -> Plan:
     if not made.is_interrupted:
         made = completed(made, is_detailed=options.has_detailed_exit_code)
     if options.out or options.format in ("json", "html"):
-        made = declared.sealed(made, is_signed=bool(options.out))
+        made = declared.sealed(made)
     is_saved = bool(options.out) and _is_applicable(made)
     if options.out and is_saved:  # first: if this fails, that is the result
-        context.output.write_file(options.out, declared.render(made, "json"))
+        text = context.output.checked(plan_json(made), "the plan")
+        context.output.write_file(options.out, text)
     if options.is_quiet and completed(made, is_detailed=True).exit_code == ExitCode.DONE:
         return made
     show_running(made, context)

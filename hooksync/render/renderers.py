@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 from hooksync.core.output import Format
 from hooksync.reconcile.plan import Plan
@@ -11,13 +10,6 @@ from hooksync.render.html import html
 from hooksync.render.json_text import to_text
 from hooksync.render.markdown import markdown
 from hooksync.render.text import plain, text_lines
-
-
-class Renderer(Protocol):
-    """Writes a plan or a report as text. `shows_kept`: with all its steps."""
-
-    def __call__(self, plan: Plan, *, shows_kept: bool = False) -> str:
-        """Return the text."""
 
 
 def text(plan: Plan, *, shows_kept: bool = False) -> str:
@@ -30,7 +22,8 @@ def plan_json(plan: Plan, *, shows_kept: bool = True) -> str:
     return to_text(plan)
 
 
-RENDERERS: Mapping[Format, Renderer] = {
+# each takes a plan or a report, and `shows_kept`: whether all its steps are shown
+RENDERERS: Mapping[Format, Callable[..., str]] = {
     "text": text,
     "json": plan_json,
     "markdown": markdown,
