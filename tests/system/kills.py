@@ -252,8 +252,12 @@ def _broken_code(kill: Kill, run: Run, folder: Path, *, has_called: bool) -> Ite
 
 
 def _settle(tenancy: WatchedTenancy) -> list[str]:
-    """Apply twice more and plan, and return what is wrong. Only the first may make changes."""
-    second = tenancy.apply()
+    """Apply twice more and plan, and return what is wrong. Only the first may make changes.
+
+    If responses have no ids, nothing proves what a killed run made: that takes one --replace.
+    """
+    has_ids = "answer-without-id" not in tenancy.way.traits
+    second = tenancy.apply(replaces=not has_ids)
     third = tenancy.apply()
     last = tenancy.plan()
     broken = []

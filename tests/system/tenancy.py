@@ -342,7 +342,8 @@ class WatchedTenancy:
         self.witness = Witness(box)
         self._runs = 0
 
-    def apply(self) -> Came:
+    def apply(self, *, replaces: bool = False) -> Came:
+        """Run an apply. `replaces`: with --replace for every address."""
         options = ApplyOptions(
             self.files,
             format="json",
@@ -350,6 +351,7 @@ class WatchedTenancy:
             probes=False,
             timeout=TIMEOUT,
             parallelism=SIDE_BY_SIDE,
+            replace=("*",) if replaces else (),
         )
         return self._run(plan_apply.apply, options)
 
