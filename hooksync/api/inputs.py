@@ -18,6 +18,7 @@ from hooksync.core.context import Context
 from hooksync.core.errors import Problem, Refused
 from hooksync.core.git import find_commit
 from hooksync.core.model import (
+    KEY_VARIABLE,
     DeclaredSubscription,
     Location,
     Tenancy,
@@ -26,7 +27,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.output import Format
 from hooksync.core.record import Record, replace
-from hooksync.core.signing import KEY_VARIABLE, plan_key
+from hooksync.core.signing import plan_key
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import RENDERERS
 from hooksync.state.store import state_place

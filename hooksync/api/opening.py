@@ -13,8 +13,7 @@ from hooksync.config.secret_sources import SecretSources, sources_of
 from hooksync.core.clock import read_seconds
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.model import SecretRef, process_environ
-from hooksync.core.signing import KEY_VARIABLE
+from hooksync.core.model import KEY_VARIABLE, SecretRef, process_environ
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.run import Run

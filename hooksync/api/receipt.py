@@ -17,11 +17,11 @@ from typing import Any, cast
 from hooksync.core.clock import rfc3339
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, shortened
-from hooksync.core.model import NO_VALUE, Notes
+from hooksync.core.model import KEY_VARIABLE, NO_VALUE, Notes
 from hooksync.core.record import UNSET, ValidationError, convert, read_shown, replace
 from hooksync.core.redaction import printable
 from hooksync.core.schema import check_document
-from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json, plan_key
+from hooksync.core.signing import PlanKey, is_same, parse_json, plan_key
 from hooksync.reconcile.diff import compare
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
 from hooksync.render.json_text import canonical

@@ -30,12 +30,12 @@ from hooksync.core.errors import (
     unforeseen,
 )
 from hooksync.core.git import find_commit, lacks_commit
-from hooksync.core.model import TenancyKey
+from hooksync.core.model import KEY_VARIABLE, TenancyKey
 from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
-from hooksync.core.signing import KEY_VARIABLE, plan_key
+from hooksync.core.signing import plan_key
 from hooksync.reconcile.apply import apply_plans
 from hooksync.reconcile.plan import (
     Plan,

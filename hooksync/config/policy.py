@@ -26,6 +26,7 @@ from hooksync.config.yaml_loader import YamlMap
 from hooksync.core import urls
 from hooksync.core.errors import Problem
 from hooksync.core.model import (
+    KEY_VARIABLE,
     PROBES,
     CredentialRefs,
     Location,
@@ -34,7 +35,6 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import Record, given_fields, replace
-from hooksync.core.signing import KEY_VARIABLE
 from hooksync.core.template import MissingVariableError, fill_in, parse_template
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs

@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 from hooksync.core.record import Record, Shown
 from hooksync.core.urls import masked_url, normal_url
 
+KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"  # of the key that plans and states are signed with
+
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["never", "auto", "require"]
 PROBES: tuple[Probe, ...] = get_args(Probe)  # the weakest first

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from hooksync.core.errors import InvalidDocument, Problem, UsageError
+from hooksync.core.model import KEY_VARIABLE
 from hooksync.core.record import Record
 
-KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
 SHORTEST_KEY = 16  # bytes
 
 # lists and objects in one text; an empty one takes up to 64 times as many bytes as in the text

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from hooksync.core.errors import InvalidDocument, NewerDocument, Problem, StateError
-from hooksync.core.model import Location
+from hooksync.core.model import KEY_VARIABLE, Location
 from hooksync.core.output import Output
 from hooksync.core.record import Record, convert, field, to_builtins
 from hooksync.core.schema import check_document, quoted
-from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
+from hooksync.core.signing import PlanKey, is_same, parse_json
 from hooksync.state.model import State
 
 STATE_FORMAT = "hooksync.state/1"

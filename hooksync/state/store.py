@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 from hooksync.core.clock import read_seconds
 from hooksync.core.context import Context
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused, StateError, UsageError
-from hooksync.core.model import process_environ
+from hooksync.core.model import KEY_VARIABLE, process_environ
 from hooksync.core.origin import find_origin
 from hooksync.core.output import escaped
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.core.signing import KEY_VARIABLE, plan_key
+from hooksync.core.signing import plan_key
 from hooksync.state.contract import (
     MOST_BYTES,
     Backend,
