@@ -201,7 +201,7 @@ class Trigger(str, Shown):
     @property
     def short(self) -> str:
         """Return pyPreservica's name, or the wire name if there is none."""
-        return _SHORT_NAMES.get(self.wire, self.wire)
+        return _SHORT_NAMES.get(self) or self.wire
 
     @property
     def shown(self) -> str:

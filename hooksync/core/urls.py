@@ -220,6 +220,8 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
     prefix owns a URL with user information, a backslash or dot segments: servers read such URLs in
     different ways.
     """
+    if not prefixes:
+        return False
     scheme, netloc, tail = split_url(normal_url(url))
     path = re.split("[?#]", tail, maxsplit=1)[0]
     if "@" in netloc or "\\" in url or _has_dot_segments(path):

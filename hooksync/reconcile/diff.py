@@ -118,7 +118,8 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
         if not owns_url(tenancy.protect, subscription.url.full):
             places.get(subscription.key, others).append(subscription)
     pairs = list(zip(everything, places.values(), strict=True))
-    moved = _pair_respelt(pairs, others, history) if history.is_trusted and others else []
+    recorded = [subscription for subscription in others if subscription.id in history.entries]
+    moved = _pair_respelt(pairs, recorded, history) if history.is_trusted and recorded else []
     for declared, found in pairs:
         if len(found) > 1:
             found.sort(key=partial(_preference, declared, history))
@@ -130,21 +131,20 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
 
 
 def _pair_respelt(
-    pairs: Pairs, others: Sequence[LiveSubscription], history: History
+    pairs: Pairs, recorded: Sequence[LiveSubscription], history: History
 ) -> list[tuple[LiveSubscription, StateEntry]]:
     """Pair live subscriptions whose URL the service spells differently than the file.
 
-    Returns those that were made for a URL and trigger that no file declares, with their entries.
+    `recorded`: live subscriptions that are not paired and have an entry in the state. Returns those
+    that were made for a URL and trigger that no file declares, with their entries.
     """
     made_for = {
         declared_digest(history.url_salt, declared.key): (declared, found)
         for declared, found in pairs
     }
     moved = []
-    for live in others:
-        entry = history.entries.get(live.id)
-        if entry is None:
-            continue
+    for live in recorded:
+        entry = history.entries[live.id]
         declared, found = made_for.get(entry.declared, (None, []))
         if declared is None:
             moved.append((live, entry))
