@@ -40,6 +40,7 @@ _UNPROVED = (
 _PYPRESERVICA = (
     "; pyPreservica's handlers do this: docs/from-pypreservica.md shows how to move from them"
 )
+_LIMIT_FIX = "let the server, the framework and proxies take bodies of 10 MB"
 # what all failed events have, and no other event has -> what it means, and the fix
 _FEATURES = {
     "in chunks": (
@@ -59,6 +60,12 @@ _FEATURES = {
         "it refuses what a further secret signed: late events of a rotation would be lost",
         "give the receiver this secret, too, and accept events of both",
     ),
+    "of 150 kB": (
+        "it takes no event of 150 kB: a limit, such as the 100 kB of Express",
+        _LIMIT_FIX,
+    ),
+    "of 1.5 MB": ("it takes 150 kB, and no event of 1.5 MB: a limit, often 1 MiB", _LIMIT_FIX),
+    "of 10 MB": ("it takes 1.5 MB, and no event of 10 MB: a limit", _LIMIT_FIX),
 }
 _CONTENT = {
     "unknown field": "it fails on a field that it does not know",
@@ -72,14 +79,10 @@ _CONTENT = {
     "at once": "it fails if the same event comes twice at once",
     "repeat": "it fails on an event that comes again: while a subscription is replaced, each does",
     "spaced": "it fails on JSON with spaces",
-    "of 150 kB": "it takes no event of 150 kB: a limit, such as the 100 kB of Express",
-    "of 1.5 MB": "it takes 150 kB, and no event of 1.5 MB: a limit, often 1 MiB",
-    "of 10 MB": "it takes 1.5 MB, and no event of 10 MB: a limit",
 }
 _TOO_LARGE = 413
 _LARGE = 100_000  # bytes
 _CONTENT_FIX = "answer 200 to each genuine event, whatever it holds"
-_LIMIT_FIX = "let the server, the framework and proxies take bodies of 10 MB"
 
 Severity = Literal["failed", "unproved", "warning"]
 
@@ -128,7 +131,6 @@ def explain(trials: Sequence[Trial], searcher: Searcher) -> list[Cause]:
     _explain_challenges(verdict)
     _explain_series(verdict)
     _explain_features(verdict, _FEATURES)
-    _explain_sizes(verdict)
     _explain_signatures(verdict, searcher)
     contents = {name: (what, _CONTENT_FIX) for name, what in _CONTENT.items()}
     _explain_features(verdict, contents)
@@ -230,17 +232,6 @@ def _explain_features(verdict: _Verdict, features: dict[str, tuple[str, str]]) -
             left = [trial for trial in having if trial in verdict.rest]
             answer = _answer(left[0]) if left else ""
             verdict.take(left, f"{what}: {answer}", fix)
-
-
-def _explain_sizes(verdict: _Verdict) -> None:
-    """Explain failures of large events, unless each has a field that no accepted event has."""
-    large = [trial for trial in verdict.failed() if "of 150 kB" in trial.features]
-    unknown = [trial for trial in verdict.genuine if "unknown field" in trial.features]
-    if any(trial.status == _TOO_LARGE for trial in large) or any(
-        trial.state != "failed" for trial in unknown
-    ):
-        sizes = {name: _CONTENT[name] for name in _CONTENT if name.startswith("of ")}
-        _explain_features(verdict, {size: (what, _LIMIT_FIX) for size, what in sizes.items()})
 
 
 def _explain_signatures(verdict: _Verdict, searcher: Searcher) -> None:
