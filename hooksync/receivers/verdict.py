@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from hooksync.core.record import Record, replace
-from hooksync.receivers.challenges import SLOW, key_of
+from hooksync.receivers.challenges import key_of
 from hooksync.receivers.diagnosis import Mistake, event_mistakes
 from hooksync.receivers.events import TAKEN
 from hooksync.receivers.suite import (
     FIRST,
     SERVER_ERRORS,
-    TWICE,
     WAITING,
     WRONG,
     WRONG_WHOLE,
@@ -274,12 +273,6 @@ def _explain_rest(verdict: _Verdict) -> None:
                 )
                 fix = "log the header and the number of bytes as your code gets them"
                 meaning = _ALL
-            else:
-                what += ": no known mistake in signing explains it"
-        elif trial.kind == "genuine" and trial.status in WAITING:
-            what += ": it asks to send the event again"
-        if trial.name == TWICE:
-            meaning = "while a subscription is replaced, each event comes twice"
         verdict.take(same, what, fix, meaning)
 
 
@@ -292,24 +285,10 @@ def _answer(trial: Trial) -> str:
 
 def _warnings(trials: Sequence[Trial]) -> Iterator[Cause]:
     """Yield what is not wrong as far as is known, but may lose events."""
-    unknown = "nobody knows if Preservica"
     chosen: dict[tuple[str, str], list[str]] = {}
-    most = max((trial.seconds for trial in trials), default=0.0)
     for trial in trials:
-        if trial.state != "warning":
-            continue
-        if trial.kind == "method":
-            found = ("it answers 2xx to an event that was sent with GET", "answer 405")
-        elif trial.seconds > SLOW:
-            what = f"it takes up to {most:.1f} s; {unknown} waits so long"
-            found = (what, "answer first and work afterwards, as with an inbox")
-        elif trial.kind == "challenge":
-            what = f"its challenge is answered as a web page; {unknown} reads it"
-            found = (what, "answer application/json")
-        else:
-            what = f"it answers {trial.detail}; {unknown} counts that as success"
-            found = (what, "answer 200, with JSON")
-        chosen.setdefault(found, []).append(trial.name)
+        if trial.state == "warning":
+            chosen.setdefault((trial.detail, trial.fix), []).append(trial.name)
     for (what, fix), names in chosen.items():
         yield Cause("warning", what, "", fix, tuple(names))
 

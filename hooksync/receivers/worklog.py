@@ -61,11 +61,9 @@ def judge_log(trials: Sequence[Trial], log: str) -> tuple[list[Trial], list[Caus
         elif trial.state == "unproved" and trial.tokens:
             trial = replace(trial, state="passed")
         judged.append(trial)
-    return judged, [_cause(*_CAUSES[fault], tests) for fault, tests in names.items()]
-
-
-def _cause(what: str, meaning: str, fix: str, tests: Sequence[str]) -> Cause:
-    return Cause("failed", what, meaning, fix, tuple(tests))
+    return judged, [
+        Cause("failed", *_CAUSES[fault], tuple(tests)) for fault, tests in names.items()
+    ]
 
 
 def _fault(trial: Trial, times: Sequence[float]) -> str:
