@@ -206,15 +206,6 @@ class ProcessMemory:
                 del self._busy[key]
 
 
-class _Opened(NamedTuple):
-    """The connection of a process to an SQLite file."""
-
-    process: int
-    lock: threading.Lock
-    connection: Any
-    inherited: _Opened | None  # of the parent process; kept, because it must not be closed here
-
-
 class _Store:
     """An SQLite file with a table `events`, on a local disk. Thread-safe.
 
@@ -225,8 +216,9 @@ class _Store:
         self._path = path
         self._durability = durability  # SQLite's `synchronous`
         self._cleaned = 0.0  # when old rows were deleted last
+        # by process: after a fork, the child must neither use nor close the parent's connection
+        self._opened: dict[int, tuple[threading.Lock, Any]] = {}
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._opened = self._open(None)
         self.run(f"CREATE TABLE IF NOT EXISTS events (key TEXT PRIMARY KEY, until REAL, {columns})")
         self.run("CREATE INDEX IF NOT EXISTS until ON events (until)")
 
@@ -235,11 +227,12 @@ class _Store:
 
         Returns how many rows it changed, and the rows that it found.
         """
-        opened = self._opened
-        if opened.process != os.getpid():  # a connection must not be used after a fork
-            opened = self._opened = self._open(opened)
-        with opened.lock:
-            cursor = opened.connection.execute(statement, values)
+        process = os.getpid()
+        if process not in self._opened:
+            self._opened[process] = (threading.Lock(), self._open())
+        lock, connection = self._opened[process]
+        with lock:
+            cursor = connection.execute(statement, values)
             return cursor.rowcount, cursor.fetchall()
 
     def clean(self) -> None:
@@ -254,11 +247,12 @@ class _Store:
             )
 
     def __del__(self) -> None:
-        """Close the connection, unless it is that of a process from which this one was forked."""
-        if self._opened.process == os.getpid():
-            self._opened.connection.close()
+        """Close the connection of this process."""
+        if os.getpid() in self._opened:
+            _, connection = self._opened[os.getpid()]
+            connection.close()
 
-    def _open(self, inherited: _Opened | None) -> _Opened:
+    def _open(self) -> Any:
         import sqlite3  # some builds of Python lack it
 
         connection = sqlite3.connect(
@@ -269,7 +263,7 @@ class _Store:
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
-                return _Opened(os.getpid(), threading.Lock(), connection, inherited)
+                return connection
             except sqlite3.OperationalError:  # a different process is just doing the same
                 if time.monotonic() > ends:
                     raise
