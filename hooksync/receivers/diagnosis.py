@@ -13,6 +13,7 @@ import hmac
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from hooksync.core.record import Record
@@ -28,6 +29,14 @@ _PREFIX_FIX = f"sign the text {_PREFIX}, followed at once by the raw bytes of th
 _KEY_FIX = "the key is the text of the secret, exactly as it was given to Preservica"
 _HMAC_FIX = f"use HMAC-SHA256; {_KEY_FIX}"
 _HEX_FIX = "write the HMAC-SHA256 as 64 lower-case hex digits, and nothing else"
+# how programs write JSON, as arguments of json.dumps
+_JSON_FORMS: dict[str, dict[str, Any]] = {
+    "compact": {"separators": (",", ":")},
+    "spaced": {},
+    "indented": {"indent": 2},
+    "sorted compact": {"separators": (",", ":"), "sort_keys": True},
+    "sorted spaced": {"sort_keys": True},
+}
 
 
 class Mistake(Record, frozen=True):
@@ -58,16 +67,12 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
     signed = unquote_to_bytes(code.replace("+", " "))
     target = url.partition("://")[2]
     path = target[target.find("/") :]
-    raw = code.encode()
     for what, message in (
         ("is made of the body instead of the code", b""),
         (f"is made of {_PREFIX} and the code", EVENT_PREFIX + signed),
-        ("is made of the code and a line break", signed + b"\n"),
         ("is made of the URL instead of the code", url.encode()),
         ("is made of the URL instead of the code", path.encode()),
-        ("is made of the code before it was decoded", raw),
-        ("is made of the code before it was decoded", raw.replace(b"%20", b"+")),
-        ("is made of the code without its spaces decoded", signed.replace(b" ", b"+")),
+        ("is made of the code before it was decoded", code.encode()),
     ):
         if message != signed:
             yield Mistake(what, _CODE_FIX, _hmac(secret, message))
@@ -78,15 +83,12 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
 
 def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
     """Yield the mistakes that a sender may make in signing an event, or a receiver in checking."""
-    what = f"is made of the body alone, without {_PREFIX} before it"
-    yield Mistake(what, _PREFIX_FIX, _hmac(secret, body))
     for what, message in (
+        (f"is made of the body alone, without {_PREFIX} before it", body),
         (f"has a line break between {_PREFIX} and the body", EVENT_PREFIX + b"\n" + body),
         (f"has a colon between {_PREFIX} and the body", EVENT_PREFIX + b":" + body),
         (f"has a space between {_PREFIX} and the body", EVENT_PREFIX + b" " + body),
-        (f"has a dot between {_PREFIX} and the body", EVENT_PREFIX + b"." + body),
         ("has the prefix in different letters", b"Preservica-Webhook-Auth" + body),
-        ("has the prefix in different letters", b"PRESERVICA-WEBHOOK-AUTH" + body),
         ("has the prefix after the body", body + EVENT_PREFIX),
     ):
         yield Mistake(what, _PREFIX_FIX, _hmac(secret, message))
@@ -102,7 +104,6 @@ def _changed_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
     yield "the text undefined instead of the body", b"undefined"
     yield "the body in base64", base64.b64encode(body)
     yield "the body without white space at its ends", body.strip()
-    yield "the body without its last line break", body.rstrip(b"\r\n")
     yield "the body and a line break", body + b"\n"
     yield "the body with different line breaks", body.replace(b"\r\n", b"\n")
     yield (
@@ -111,7 +112,6 @@ def _changed_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
     )
     text = body.decode("utf-8", "replace")
     yield "the body in Latin-1 instead of UTF-8", text.encode("latin-1", "replace")
-    yield "the body in Latin-1 instead of UTF-8", text.encode("latin-1", "ignore")
     yield "the body read as Latin-1 instead of UTF-8", body.decode("latin-1").encode()
     yield "the body cut to ASCII", text.encode("ascii", "ignore")
     yield "the body cut to ASCII", text.encode("ascii", "replace")
@@ -121,25 +121,13 @@ def _changed_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _rewritten(document: object) -> Iterator[tuple[str, bytes]]:
     """Yield descriptions and bodies of an event that was read and written again as JSON."""
-    for name, separators, indent in (
-        ("compact", (",", ":"), None),
-        ("spaced", (", ", ": "), None),
-        ("indented", (",", ": "), 2),
-        ("indented", (",", ": "), 4),
-    ):
+    for name, how in _JSON_FORMS.items():
         for is_ascii in (False, True):
-            for order in ("", "sorted "):
-                again = json.dumps(
-                    document,
-                    ensure_ascii=is_ascii,
-                    sort_keys=bool(order),
-                    separators=separators,
-                    indent=indent,
-                )
-                what = f"the event written again as {order}{name} JSON"
-                yield what, again.encode("utf-8", "replace")
-                if not is_ascii:
-                    yield f"{what} in Latin-1", again.encode("latin-1", "replace")
+            again = json.dumps(document, ensure_ascii=is_ascii, **how)
+            what = f"the event written again as {name} JSON"
+            yield what, again.encode("utf-8", "replace")
+            if not is_ascii:
+                yield f"{what} in Latin-1", again.encode("latin-1", "replace")
 
 
 def _secrets(secret: bytes) -> Iterator[tuple[str, bytes, str]]:
@@ -151,8 +139,6 @@ def _secrets(secret: bytes) -> Iterator[tuple[str, bytes, str]]:
     yield "in quotation marks", b'"' + secret + b'"', fix
     yield "in quotation marks", b"'" + secret + b"'", fix
     yield "and a space at its end", secret + b" ", "set the secret without the space"
-    yield "written as base64", base64.b64encode(secret), _KEY_FIX
-    yield "written as hex", secret.hex().encode(), _KEY_FIX
     readers = {"hex": bytes.fromhex, "base64": base64.b64decode}
     for name, read in readers.items():
         try:
@@ -168,15 +154,12 @@ def _usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
         signature = _hmac(key, message)
         yield Mistake(f"is made with the secret {what}", fix, signature, is_secret=True)
     yield Mistake("is made with key and message swapped", _HMAC_FIX, _hmac(message, secret))
-    for name in ("sha1", "sha512", "md5"):
+    for name in ("sha1", "sha512"):
         digest = hmac.new(secret, message, name).hexdigest()
         yield Mistake(f"is an HMAC-{name.upper()}", _HMAC_FIX, digest)
-    for name in ("sha256", "sha1", "sha512"):
-        for text in (secret + message, message + secret, message):
-            plain = hashlib.new(name, text).hexdigest()
-            yield Mistake(
-                f"is a plain {name.upper().replace('SHA', 'SHA-')}, and no HMAC", _HMAC_FIX, plain
-            )
+    for text in (secret + message, message + secret, message):
+        plain = hashlib.sha256(text).hexdigest()
+        yield Mistake("is a plain SHA-256, and no HMAC", _HMAC_FIX, plain)
     right = hmac.new(secret, message, hashlib.sha256)
     yield Mistake("is right, but in upper case", _HEX_FIX, right.hexdigest().upper())
     yield Mistake("is right, but after `sha256=`", _HEX_FIX, f"sha256={right.hexdigest()}")

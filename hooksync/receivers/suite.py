@@ -82,7 +82,7 @@ class Trial(Record, frozen=True):
     detail: str = ""  # what the receiver answered, or why it did not; one line, safe to show
     fix: str = ""  # if the detail explains the failure or the warning
     features: frozenset[str] = frozenset()  # of a genuine event
-    sent: Delivery | None = None
+    sent: Delivery = Delivery(b"", None)
     tokens: tuple[str, ...] = ()  # the identifiers of its entities
     probe: ReceiverState | None = None  # of a challenge
 
@@ -148,7 +148,7 @@ class Suite:
         """Run all tests. `others`: further secrets that the receiver has, by their names."""
         yield from self._challenged()
         for trial in self._forged():
-            if trial.status in TAKEN and trial.name in (WRONG, WRONG_WHOLE) and trial.sent:
+            if trial.status in TAKEN and trial.name in (WRONG, WRONG_WHOLE):
                 self._unproved.add(trial.sent.is_chunked)
             yield trial
         for name, sent, features in self._forms(others):

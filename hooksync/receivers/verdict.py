@@ -36,8 +36,32 @@ _UNPROVED = (
     "it answers 200 to an event with a wrong signature: either it works on forged events, or it"
     " drops events and still answers 200"
 )
-_PYPRESERVICA = (
-    "; pyPreservica's handlers do this: docs/from-pypreservica.md shows how to move from them"
+_UNPROVED_FIX = (
+    f"{_REFUSE_FIX}; pyPreservica's handlers do this: docs/from-pypreservica.md shows how to move"
+    " from them"
+)
+_NO_PROOF = "its 200 to a genuine event proves nothing: these tests are unproved"
+# forged events that were accepted -> what that shows, the fix and the meaning; the first row counts
+_ACCEPTED = (
+    ({WRONG}, _UNPROVED, _UNPROVED_FIX, _NO_PROOF),
+    (
+        {WRONG_WHOLE},
+        f"{_UNPROVED}; only in one piece: it may read chunked events alone",
+        _UNPROVED_FIX,
+        _NO_PROOF,
+    ),
+    (
+        {"without a signature", "with an empty signature"},
+        "it accepts events without a signature",
+        _REFUSE_FIX,
+        _FORGERY,
+    ),
+    (
+        {"with a wrong last digit", "with a digit less", "with a digit more"},
+        "it compares only a part of the signature",
+        "compare all 64 digits, in constant time",
+        _FORGERY,
+    ),
 )
 _LIMIT_FIX = "let the server, the framework and proxies take bodies of 10 MB"
 # what all failed events have, and no other event has -> what it means, and the fix
@@ -158,18 +182,9 @@ def _explain_forged(verdict: _Verdict) -> None:
 def _explain_taken(verdict: _Verdict, taken: list[Trial]) -> None:
     """Explain forged events that were answered with 2xx."""
     names = {trial.name for trial in taken}
-    if names & {WRONG, WRONG_WHOLE}:
-        what = _UNPROVED
-        if WRONG not in names:
-            what += "; only in one piece: it may read chunked events alone"
-        meaning = "its 200 to a genuine event proves nothing: these tests are unproved"
-        verdict.take(taken, what, f"{_REFUSE_FIX}{_PYPRESERVICA}", meaning)
-    elif names & {"without a signature", "with an empty signature"}:
-        what = "it accepts events without a signature"
-        verdict.take(taken, what, _REFUSE_FIX, _FORGERY)
-    elif names & {"with a wrong last digit", "with a digit less", "with a digit more"}:
-        what = "it compares only a part of the signature"
-        verdict.take(taken, what, "compare all 64 digits, in constant time", _FORGERY)
+    for proofs, what, fix, meaning in _ACCEPTED:
+        if names & proofs:
+            verdict.take(taken, what, fix, meaning)
 
 
 def _explain_challenges(verdict: _Verdict) -> None:
@@ -236,7 +251,7 @@ def _explain_features(verdict: _Verdict, features: dict[str, tuple[str, str]]) -
 def _explain_signatures(verdict: _Verdict, searcher: Searcher) -> None:
     """Search for the mistake behind events that are refused as forged ones are."""
     for trial in verdict.failed():
-        if trial not in verdict.rest or trial.status != verdict.refused_with or not trial.sent:
+        if trial not in verdict.rest or trial.status != verdict.refused_with:
             continue
         mistake = searcher.find(trial)
         if mistake is not None:
@@ -302,8 +317,6 @@ class Searcher:
 
     def find(self, trial: Trial) -> Mistake | None:
         """Return the mistake whose signature changes the receiver's answer."""
-        if trial.sent is None:
-            return None
         for mistake in self._mistakes(trial):
             self.sent += 1
             answer = self.sender.send("", replace(trial.sent, signature=mistake.signature))
@@ -313,7 +326,7 @@ class Searcher:
 
     def has(self, mistake: Mistake, trial: Trial) -> bool:
         """Whether a mistake makes the signature of an event wrong."""
-        if trial.sent is None or "other secret" in trial.features:
+        if "other secret" in trial.features:
             return False
         if len(trial.sent.body) > _LARGE:  # it would take long
             return trial.status != _TOO_LARGE
@@ -321,8 +334,7 @@ class Searcher:
         return any(other.signature != trial.sent.signature for other in same)
 
     def _mistakes(self, trial: Trial) -> Iterator[Mistake]:
-        body = trial.sent.body if trial.sent else b""
-        return event_mistakes(key_of(self.sender.secret), body)
+        return event_mistakes(key_of(self.sender.secret), trial.sent.body)
 
 
 def explain_refusal(sender: Sender, trial: Trial) -> tuple[list[Cause], int]:
@@ -331,7 +343,7 @@ def explain_refusal(sender: Sender, trial: Trial) -> tuple[list[Cause], int]:
     It is first sent an event with a wrong signature, to see how it refuses. Also returns how many
     further events were sent.
     """
-    if trial.sent is None or trial.state != "failed":
+    if trial.state != "failed":
         return [], 0
     if trial.status is None:
         return [Cause("failed", trial.detail, _LOST, trial.fix, (trial.name,))], 0
