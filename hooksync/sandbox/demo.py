@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hooksync.sandbox.accounts import TENANT, USERNAME, Account
+from hooksync.sandbox.accounts import PASSWORD, TENANT, USERNAME
 from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
-from hooksync.sandbox.tenancies import SandboxOptions
 
 # makes a context that passes the number of each SIGINT and SIGTERM to a function
 CatchSignals = Callable[[Callable[[int], None]], AbstractContextManager[None]]
@@ -41,10 +40,52 @@ tenancies:
         triggers: [INGEST_FAILED]
         secret: {{env: ALERTS_SECRET}}
 """
+# the parts of the tour: a line that begins with $ is a command, which is run
+_THE_FILE = (
+    """\
+A tour of hooksync, with a tenancy that exists on this machine only, and only
+as long as the tour takes. You need to set up nothing, and nothing of yours is
+touched.""",
+    "1. The file, hooks.yaml",
+    """\
+It declares which subscriptions a tenancy should have: the receiver that
+Preservica calls (url), the triggers for which it is called, and where to find
+the secret that the two share. The secret itself is never in the file.""",
+)
+_PLAN_AND_APPLY = (
+    "$ hooksync validate",
+    "2. Plan",
+    """\
+`plan` compares what is declared with what is live in the tenancy, and shows
+the difference; it changes nothing. A plus will be subscribed. The dot is left
+alone: hooksync removes only what it has made itself.""",
+    "$ hooksync plan",
+    "3. Apply",
+    """\
+`apply` shows the plan, asks, carries it out, and verifies the result. In this
+tour nobody can answer, so it is run with --yes. Preservica challenges each
+receiver first: one that does not know the secret cannot be subscribed.""",
+    "$ hooksync apply --yes",
+    "Now all is as declared, so there is nothing to do, however often it runs:",
+    "$ hooksync plan",
+)
+_DRIFT = (
+    "4. Drift",
+    """\
+Somebody has just removed one subscription by hand. You have deleted `alerts`
+from the file. With --detailed-exitcode, `plan` ends with exit code 2 when there
+are changes, so that a nightly job can raise an alarm.""",
+    "$ hooksync plan --detailed-exitcode",
+    """\
+`apply` brings back what is missing, and unsubscribes what it has made and the
+file does not declare any more (the minus).""",
+    "$ hooksync apply --yes",
+)
+_CHANGES = "--detailed-exitcode"  # then the exit code is 2, as there are changes
 _WIDTH = 79  # columns
 _INDENT = "    "  # before commands and their output, to tell them from the tour's own words
-# prefixes of the variables that are about the user's own tenancies
-_USERS_OWN = ("PRESERVICA_", "HOOKSYNC_")
+# prefixes of the variables that are about the user's own tenancies, and of proxies
+_LEFT_OUT = ("PRESERVICA_", "HOOKSYNC_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 class Stopped(Exception):
@@ -61,10 +102,15 @@ class Tour:
     # received so far; after the first one, the tour ends as soon as the running command has ended
     signals: Sequence[int]
 
-    def say(self, text: str) -> None:
-        """Show a text. Raises Stopped after a signal."""
-        self._show("")
-        self._show(text)
+    def show(self, parts: Sequence[str]) -> None:
+        """Show texts, and run commands. Raises Stopped after a signal."""
+        for part in parts:
+            self._show("")
+            if part.startswith("$ "):
+                self._show(f"{_INDENT}{part}")
+                self._run(part)
+            else:
+                self._show(part)
 
     def quote(self, text: str) -> None:
         """Show a file or the output of a command, indented, with long lines wrapped."""
@@ -78,14 +124,13 @@ class Tour:
         for line in text.splitlines():
             self._show(wrapper.fill(line))
 
-    def run(self, command: str, code: int = 0) -> None:
-        """Run a hooksync command. Shows it, its output, and its exit code if that is not 0.
+    def _run(self, command: str) -> None:
+        """Run a hooksync command. Shows its output, and its exit code if that is not 0.
 
-        Raises Stopped after a signal, and SandboxError if the exit code is not `code`.
+        Raises Stopped after a signal, and SandboxError if the exit code is not the expected one.
         """
-        self.say(f"{_INDENT}$ hooksync {command}")
         done = subprocess.run(  # noqa: S603  our own program
-            [sys.executable, "-m", "hooksync", *command.split()],
+            [sys.executable, "-m", *command.split()[1:]],
             cwd=self.folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -98,9 +143,8 @@ class Tour:
         self.quote(done.stdout)
         if done.returncode:
             self._show(f"{_INDENT}(exit code {done.returncode})")
-        if done.returncode != code:
-            what = f"`hooksync {command}` ended with exit code {done.returncode}, not {code}"
-            raise SandboxError(what)
+        if done.returncode != (2 if _CHANGES in command else 0):
+            raise SandboxError(f"`{command[2:]}` ended with exit code {done.returncode}")
 
     def _show(self, text: str) -> None:
         if self.signals:
@@ -115,25 +159,23 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals) -> in
     """
     signals: list[int] = []
     shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
-    account = Account(password=secrets.token_hex(16))
     try:
         with (
             catch_signals(signals.append),
             TemporaryDirectory(prefix="hooksync-demo-") as folder,
-            Sandbox(SandboxOptions(accounts=(account,))) as box,
+            Sandbox() as box,
             ReceiverServer({name: (secret,) for name, secret in shared.items()}) as receiver,
         ):
             environ = clean_environ() | {
                 "FORCE_COLOR": "0",
                 "SANDBOX": box.url,
                 "PRESERVICA_USERNAME": USERNAME,
-                "PRESERVICA_PASSWORD": account.password,
+                "PRESERVICA_PASSWORD": PASSWORD,
                 "CATALOGUE_SECRET": shared["catalogue"],
                 "ALERTS_SECRET": shared["alerts"],
             }
             tour = Tour(announce, Path(folder), environ, signals)
-            _show_first_apply(tour, box, receiver)
-            _show_drift(tour, box)
+            _give(tour, box, receiver)
     except Stopped:
         return 128 + signals[0]
     except (OSError, SandboxError) as error:
@@ -153,62 +195,27 @@ To go on:
     return 0
 
 
-def _show_first_apply(tour: Tour, box: Sandbox, receiver: ReceiverServer) -> None:
-    hooks = _HOOKS.format(receivers=receiver.url("").rstrip("/"))
-    (tour.folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
+def _give(tour: Tour, box: Sandbox, receiver: ReceiverServer) -> None:
+    """Give the tour. Between its parts, somebody changes the tenancy and the file."""
+    text = _HOOKS.format(receivers=receiver.url("").rstrip("/"))
+    hooks = tour.folder / "hooks.yaml"
+    hooks.write_text(text, encoding="utf-8")
     box.seed(TENANT, "https://vendor.example/hook", "MOVED", secrets.token_hex(32))
-    tour.say("""\
-A tour of hooksync, with a tenancy that exists on this machine only, and only
-as long as the tour takes. You need to set up nothing, and nothing of yours is
-touched.""")
-    tour.say("1. The file, hooks.yaml")
-    tour.say("""\
-It declares which subscriptions a tenancy should have: the receiver that
-Preservica calls (url), the triggers for which it is called, and where to find
-the secret that the two share. The secret itself is never in the file.""")
-    tour.quote(f"\n{hooks}")
-    tour.run("validate")
-    tour.say("2. Plan")
-    tour.say("""\
-`plan` compares what is declared with what is live in the tenancy, and shows
-the difference; it changes nothing. A plus will be subscribed. The dot is left
-alone: hooksync removes only what it has made itself.""")
-    tour.run("plan")
-    tour.say("3. Apply")
-    tour.say("""\
-`apply` shows the plan, asks, carries it out, and verifies the result. In this
-tour nobody can answer, so it is run with --yes. Preservica challenges each
-receiver first: one that does not know the secret cannot be subscribed.""")
-    tour.run("apply --yes")
-    tour.say("Now all is as declared, so there is nothing to do, however often it runs:")
-    tour.run("plan")
-
-
-def _show_drift(tour: Tour, box: Sandbox) -> None:
+    tour.show(_THE_FILE)
+    tour.quote(f"\n{text}")
+    tour.show(_PLAN_AND_APPLY)
     for live in box.subscriptions(TENANT):
         if live.trigger == "FULL_TEXT_INDEXED":
             box.remove(TENANT, live.id)
-    hooks = tour.folder / "hooks.yaml"
-    hooks.write_text(hooks.read_text(encoding="utf-8").partition("      alerts:")[0])
-    tour.say("4. Drift")
-    tour.say("""\
-Somebody has just removed one subscription by hand. You have deleted `alerts`
-from the file. With --detailed-exitcode, `plan` ends with exit code 2 when there
-are changes, so that a nightly job can raise an alarm.""")
-    tour.run("plan --detailed-exitcode", code=2)
-    tour.say("""\
-`apply` brings back what is missing, and unsubscribes what it has made and the
-file does not declare any more (the minus).""")
-    tour.run("apply --yes")
+    hooks.write_text(text.partition("      alerts:")[0], encoding="utf-8")
+    tour.show(_DRIFT)
 
 
 def clean_environ() -> dict[str, str]:
     """Return the environment for commands: the user's, without tenancies and proxies."""
-    kept: dict[str, str] = {}
-    for name, value in os.environ.items():
-        upper = name.upper()
-        if not upper.startswith(_USERS_OWN) and not upper.endswith("_PROXY"):
-            kept[name] = value
+    kept = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(_LEFT_OUT)
+    }
     kept["PYTHONIOENCODING"] = "utf-8"
     kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
     return kept
