@@ -44,7 +44,14 @@ KINDS = {  # all of `faults.KINDS`, and more
     "echo": "",
     "big": "",
 }
-ODD_TRAITS = ("minimal-list", "string-flags", "normalise-urls", "number-ids")
+ODD_TRAITS = (
+    "minimal-list",
+    "string-flags",
+    "normalise-urls",
+    "number-ids",
+    "answer-empty",
+    "codes-once",
+)
 BIG = 10_000_000  # bytes
 PORTS = {"http": 80, "https": 443}
 
@@ -76,6 +83,7 @@ class OddRules(Rules):
     ) -> None:
         self.is_odd = frozenset(options.traits)
         self.expired: set[str] = set()  # tokens
+        self.used: set[str] = set()  # one-time codes
         if "number-ids" in self.is_odd:
             new_id = options.new_id
             options = replace(options, new_id=lambda: str(int(new_id(), 16) % 2**53))
@@ -89,7 +97,14 @@ class OddRules(Rules):
             return json_answer(401, {"message": "the access token is expired"})
         if name == "subscribe" and "normalise-urls" in self.is_odd:
             request = with_normal_url(request)
-        return super().answer(request)
+        if name == "complete-2fa" and "codes-once" in self.is_odd:
+            code = request.form()["twoFactorToken"]
+            if code in self.used:
+                return json_answer(401, {"message": "the two-factor code is wrong"})
+            self.used.add(code)
+        answer = super().answer(request)
+        is_new = name == "subscribe" and answer.status == 200
+        return Reply(200) if is_new and "answer-empty" in self.is_odd else answer
 
     def describe(self, subscription: Subscription) -> dict[str, object]:
         """Return a subscription as the list shows it."""

@@ -26,8 +26,6 @@ unsubscribe or any. KIND:
 traits, for what is not known of the real service:
   refuse-duplicates        respond with 409 to a second subscription
   answer-without-id        leave the id out of the response to a new one
-  answer-empty             respond to a new one with an empty body
-  codes-once               accept each one-time code only once
   no-challenge             do not challenge receivers, so they need not run"""
 
 

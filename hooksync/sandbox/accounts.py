@@ -59,17 +59,8 @@ class TenantUser:
 class Accounts:
     """The accounts of the sandbox, and the tokens that they got. Thread-safe."""
 
-    def __init__(
-        self,
-        accounts: tuple[Account, ...],
-        clock: Callable[[], float],
-        *,
-        codes_once: bool = False,
-    ) -> None:
-        """`codes_once`: whether each one-time code works only once."""
+    def __init__(self, accounts: tuple[Account, ...], clock: Callable[[], float]) -> None:
         self._accounts = accounts
-        self._codes_once = codes_once
-        self._used_codes: set[tuple[str, str]] = set()  # with the names of their users
         self._clock = clock  # seconds since 1970
         self._lock = threading.Lock()
         self._sessions: dict[str, TenantUser] = {}  # by token
@@ -100,19 +91,15 @@ class Accounts:
         Raises `Refusal` if a value in the form is wrong.
         """
         continuation = form.get("continuationToken", "")
-        named = (form.get("username"), form.get("tenant"))
         with self._lock:
             session = self._pending.get(continuation)
-            if session is None or named != (session.account.username, session.tenant):
+            if session is None:
                 raise Refusal(401, _BAD)
             period = int(self._clock() // _OTP_PERIOD)
             near = range(period - 1, period + 2)  # a client's clock may be off by one period
             codes = [one_time_code(session.account.totp_seed or "", period) for period in near]
-            code = form.get("twoFactorToken", "")
-            used = (session.account.username, code)
-            if code not in codes or (self._codes_once and used in self._used_codes):
+            if form.get("twoFactorToken") not in codes:
                 raise Refusal(401, "the two-factor code is wrong")
-            self._used_codes.add(used)
             del self._pending[continuation]
         return self._open(session)
 

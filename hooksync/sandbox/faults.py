@@ -75,22 +75,16 @@ def next_fault(faults: Iterable[Fault], call: str) -> Fault | None:
 def read_fault(spec: str, kinds: Mapping[str, str] = KINDS) -> Fault:
     """Read a fault as a user writes it. Raises `SandboxError` if it is invalid."""
     match = _SPEC.fullmatch(spec)
-    if match is None or not _is_known(match, kinds):
+    unit = kinds.get(match["kind"]) if match else None
+    is_call = match is not None and match["call"] in (*CALL_NAMES, "any")
+    if match is None or unit is None or not is_call or bool(unit) != bool(match["number"]):
         known = ", ".join(name + unit for name, unit in KINDS.items())
         raise SandboxError(
             f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2;'
             f" kinds: {known}; calls: {', '.join(CALL_NAMES)}, any"
         )
     number = float(match["number"] or 0)
-    if kinds[match["kind"]] == "-N" and number not in range(200, 600):
+    if unit == "-N" and number not in range(200, 600):
         raise SandboxError(f'fault "{spec}": that is not an HTTP status from 200 to 599')
     times = math.inf if match["times"] == "*" else int(match["times"] or 1)
     return Fault(match["kind"], match["call"], number, times, int(match["skip"] or 0))
-
-
-def _is_known(match: re.Match[str], kinds: Mapping[str, str]) -> bool:
-    """Whether the call and the kind exist, and there is a number exactly if the kind needs it."""
-    unit = kinds.get(match["kind"])
-    if unit is None or match["call"] not in (*CALL_NAMES, "any"):
-        return False
-    return bool(unit) == bool(match["number"])

@@ -160,22 +160,6 @@ class LoopbackServer(ThreadingTCPServer):
             self._crashes.append(error)
 
 
-class _HeadLines:
-    """The lines of a request's head. Raises `Refusal` at a line that continues a header.
-
-    The parser of the standard library joins such lines, and removes white space between them.
-    """
-
-    def __init__(self, stream: io.BufferedIOBase) -> None:
-        self._stream = stream
-
-    def readline(self, size: int) -> bytes:
-        line = self._stream.readline(size)
-        if line.startswith((b" ", b"\t")):
-            raise Refusal(400, "a header is folded")
-        return line
-
-
 class Connection(BaseHTTPRequestHandler):
     """One connection: reads whole requests, calls the server's `respond`, writes whole answers."""
 
@@ -188,25 +172,13 @@ class Connection(BaseHTTPRequestHandler):
         super().setup()
         self.connection.settimeout(self.server.seconds)
 
-    def parse_request(self) -> bool:
-        """Read the head of a request. Refuse a folded header (RFC 9112, 5.2)."""
-        stream = self.rfile
-        self.rfile = _HeadLines(stream)  # type: ignore[assignment]  # only readline is called
-        try:
-            return super().parse_request()
-        except Refusal as refusal:
-            self.close_connection = True
-            self.send(refusal.answer)
-            return False
-        finally:
-            self.rfile = stream
-
     def _answer(self) -> None:
         """Read the rest of a request, and answer it; close the connection if it cannot be read."""
-        headers = {
-            name.lower(): ", ".join(self.headers.get_all(name, [])).strip(" \t")
-            for name in self.headers
-        }
+        headers = {}
+        for name in self.headers:
+            value = ", ".join(self.headers.get_all(name, []))
+            # a folded header is read as if it were not folded (RFC 9112, 5.2)
+            headers[name.lower()] = value.replace("\r", "").replace("\n", "").strip(" \t")
         try:
             self.server.check_host(headers.get("host", ""))
             body = _read_body(self.rfile, headers)

@@ -44,8 +44,6 @@ class Trait(StrEnum):
 
     REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
     ANSWER_WITHOUT_ID = "answer-without-id"
-    ANSWER_EMPTY = "answer-empty"
-    CODES_ONCE = "codes-once"
     NO_CHALLENGE = "no-challenge"
 
 
@@ -159,8 +157,7 @@ class Rules:
     def __init__(
         self, options: SandboxOptions, challenge: Callable[[str, str], str | None]
     ) -> None:
-        codes_once = Trait.CODES_ONCE in options.traits
-        self._accounts = Accounts(options.accounts, options.clock, codes_once=codes_once)
+        self._accounts = Accounts(options.accounts, options.clock)
         self.tenancies = Tenancies(options)
         self._traits = options.traits
         self._updated_entities = options.updated_entities
@@ -227,8 +224,7 @@ class Rules:
             entities += f'<Entity title="asset {number}" ref="{reference}" type="IO"/>'
         host = f"http://{request.headers.get('host', '')}{request.path}"
         more = f"<Next>{host}?start={end}</Next>" if end < self._updated_entities else ""
-        total = f"<TotalResults>{self._updated_entities}</TotalResults>"
-        body = f"<Entities>{entities}</Entities><Paging>{total}{more}</Paging>"
+        body = f"<Entities>{entities}</Entities><Paging>{more}</Paging>"
         text = f'<EntitiesResponse xmlns="{_ENTITY_API}">{body}</EntitiesResponse>'
         return Reply(200, text.encode(), "application/xml")
 
@@ -239,8 +235,6 @@ class Rules:
             if reason is not None:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
         document = self.describe(self.tenancies.add(tenant, wanted))
-        if Trait.ANSWER_EMPTY in self._traits:
-            return Reply(200)
         if Trait.ANSWER_WITHOUT_ID in self._traits:
             del document["id"]
         return json_answer(200, document)
