@@ -24,7 +24,7 @@ from hooksync.receivers.events import (
     signed,
 )
 from hooksync.receivers.suite import Sender, Suite, Trial
-from hooksync.receivers.verdict import Cause, Searcher, explain, explain_refusal
+from hooksync.receivers.verdict import Cause, explain, explain_refusal
 from hooksync.receivers.worklog import judge_log, missing
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
@@ -116,7 +116,7 @@ def _run_suite(
             context.terminal.show([trial_line(trial)])
         if context.stop.is_set():
             return context.terminal.interrupt_code
-    causes = explain(trials, Searcher(sender))
+    causes = explain(trials, sender)
     if options.log is not None:
         trials, found = judge_log(trials, _read_log(options.log, trials, context))
         causes += found

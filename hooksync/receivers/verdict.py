@@ -147,14 +147,14 @@ class _Verdict:
         return all(trial.state == "failed" for trial in self.genuine)
 
 
-def explain(trials: Sequence[Trial], searcher: Searcher) -> list[Cause]:
+def explain(trials: Sequence[Trial], sender: Sender) -> list[Cause]:
     """Return the causes of all failures, then the warnings."""
     verdict = _Verdict(trials)
     _explain_forged(verdict)
     _explain_challenges(verdict)
     _explain_series(verdict)
     _explain_features(verdict, _FEATURES)
-    _explain_signatures(verdict, searcher)
+    _explain_signatures(verdict, sender)
     contents = {name: (what, _CONTENT_FIX) for name, what in _CONTENT.items()}
     _explain_features(verdict, contents)
     _explain_rest(verdict)
@@ -163,10 +163,6 @@ def explain(trials: Sequence[Trial], searcher: Searcher) -> list[Cause]:
 
 def _explain_forged(verdict: _Verdict) -> None:
     """Explain what the receiver accepts although it should not."""
-    codes = verdict.failed("code")
-    detail = "; ".join(trial.detail for trial in codes)
-    fix = "sign only codes of printable ASCII that begin with a letter or a digit, and not with"
-    verdict.take(codes, detail, f"{fix} preservica-webhook-auth", _SIGNS)
     forged = verdict.failed("forged")
     _explain_taken(verdict, [trial for trial in forged if trial.status in TAKEN])
     silent = [trial for trial in forged if trial.status is None]
@@ -248,15 +244,15 @@ def _explain_features(verdict: _Verdict, features: dict[str, tuple[str, str]]) -
             verdict.take(left, f"{what}: {answer}", fix)
 
 
-def _explain_signatures(verdict: _Verdict, searcher: Searcher) -> None:
+def _explain_signatures(verdict: _Verdict, sender: Sender) -> None:
     """Search for the mistake behind events that are refused as forged ones are."""
     for trial in verdict.failed():
         if trial not in verdict.rest or trial.status != verdict.refused_with:
             continue
-        mistake = searcher.find(trial)
+        mistake = _find_mistake(sender, trial)
         if mistake is not None:
             what = f"the signature that it expects {mistake.what}"
-            same = [other for other in verdict.failed() if searcher.has(mistake, other)]
+            same = [other for other in verdict.failed() if _is_affected(sender, mistake, other)]
             verdict.take([trial, *same, *verdict.failed("forged")], what, mistake.fix)
         elif trial.name == FIRST:
             break
@@ -274,7 +270,7 @@ def _explain_rest(verdict: _Verdict) -> None:
         same = [other for other in verdict.rest if _answer(other) == _answer(trial)]
         fix = trial.fix or _LOG_FIX
         what = _answer(trial)
-        meaning = _LOST
+        meaning = _SIGNS if trial.kind == "code" else _LOST
         if trial.kind == "genuine" and trial.status == verdict.refused_with:
             if trial.status in SERVER_ERRORS:
                 what += ": it fails before it verifies; perhaps the framework gives it no raw body"
@@ -308,33 +304,25 @@ def _warnings(trials: Sequence[Trial]) -> Iterator[Cause]:
         yield Cause("warning", what, "", fix, tuple(names))
 
 
-class Searcher:
-    """Finds the mistake of a receiver by sending it an event with the signature of each mistake."""
+def _find_mistake(sender: Sender, trial: Trial) -> Mistake | None:
+    """Return the mistake whose signature changes the receiver's answer."""
+    for mistake in event_mistakes(key_of(sender.secret), trial.sent.body):
+        answer = sender.send("", replace(trial.sent, signature=mistake.signature))
+        if answer.status not in (None, trial.status, *WAITING):
+            return mistake
+    return None
 
-    def __init__(self, sender: Sender) -> None:
-        self.sender = sender
-        self.sent = 0  # events
 
-    def find(self, trial: Trial) -> Mistake | None:
-        """Return the mistake whose signature changes the receiver's answer."""
-        for mistake in self._mistakes(trial):
-            self.sent += 1
-            answer = self.sender.send("", replace(trial.sent, signature=mistake.signature))
-            if answer.status not in (None, trial.status, *WAITING):
-                return mistake
-        return None
-
-    def has(self, mistake: Mistake, trial: Trial) -> bool:
-        """Whether a mistake makes the signature of an event wrong."""
-        if "other secret" in trial.features:
-            return False
-        if len(trial.sent.body) > _LARGE:  # it would take long
-            return trial.status != _TOO_LARGE
-        same = [other for other in self._mistakes(trial) if other.what == mistake.what]
-        return any(other.signature != trial.sent.signature for other in same)
-
-    def _mistakes(self, trial: Trial) -> Iterator[Mistake]:
-        return event_mistakes(key_of(self.sender.secret), trial.sent.body)
+def _is_affected(sender: Sender, mistake: Mistake, trial: Trial) -> bool:
+    """Whether a mistake makes the signature of an event wrong."""
+    if "other secret" in trial.features:
+        return False
+    if len(trial.sent.body) > _LARGE:  # it would take long
+        return trial.status != _TOO_LARGE
+    mistakes = event_mistakes(key_of(sender.secret), trial.sent.body)
+    return any(
+        other.what == mistake.what and other.signature != trial.sent.signature for other in mistakes
+    )
 
 
 def explain_refusal(sender: Sender, trial: Trial) -> tuple[list[Cause], int]:
@@ -347,7 +335,7 @@ def explain_refusal(sender: Sender, trial: Trial) -> tuple[list[Cause], int]:
         return [], 0
     if trial.status is None:
         return [Cause("failed", trial.detail, _LOST, trial.fix, (trial.name,))], 0
+    before = sender.sent
     wrong = sender.send(WRONG, replace(trial.sent, signature="0" * 64), "forged")
-    searcher = Searcher(sender)
-    causes = explain([wrong, replace(trial, name=FIRST)], searcher)
-    return [cause for cause in causes if FIRST in cause.tests], searcher.sent + 1
+    causes = explain([wrong, replace(trial, name=FIRST)], sender)
+    return [cause for cause in causes if FIRST in cause.tests], sender.sent - before
