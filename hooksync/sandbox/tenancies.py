@@ -224,7 +224,8 @@ class Rules:
             entities += f'<Entity title="asset {number}" ref="{reference}" type="IO"/>'
         host = f"http://{request.headers.get('host', '')}{request.path}"
         more = f"<Next>{host}?start={end}</Next>" if end < self._updated_entities else ""
-        body = f"<Entities>{entities}</Entities><Paging>{more}</Paging>"
+        total = f"<TotalResults>{self._updated_entities}</TotalResults>"
+        body = f"<Entities>{entities}</Entities><Paging>{total}{more}</Paging>"
         text = f'<EntitiesResponse xmlns="{_ENTITY_API}">{body}</EntitiesResponse>'
         return Reply(200, text.encode(), "application/xml")
 
