@@ -187,14 +187,15 @@ def judge_answer(
         return ProbeResult("wrong-answer", f"it answers {status}, not 200{words}", fix)
     try:
         document = json.loads(body)
-        echoed = document["challengeCode"]
-        given = document["challengeResponse"]
-    except (ValueError, TypeError, LookupError, RecursionError):
-        echoed = None
-        given = None
-    if not isinstance(echoed, str) or not isinstance(given, str):
-        what = "its answer is not JSON with text in challengeCode and challengeResponse"
-        return ProbeResult("wrong-answer", f"{what}{words}", f"answer a challenge with {_RECIPE}")
+    except (ValueError, RecursionError):
+        document = None
+    match document:
+        case {"challengeCode": str(echoed), "challengeResponse": str(given)}:
+            pass
+        case _:
+            what = "its answer is not JSON with text in challengeCode and challengeResponse"
+            fix = f"answer a challenge with {_RECIPE}"
+            return ProbeResult("wrong-answer", f"{what}{words}", fix)
     if echoed != unquote_plus(code):
         what = "its answer does not repeat the challengeCode"
         if echoed == code:

@@ -7,7 +7,6 @@ with these. A receiver that refuses genuine events is sent events with these, on
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -27,6 +26,10 @@ _PREFIX = EVENT_PREFIX.decode()
 _CODE_FIX = "sign the challengeCode of the query alone, percent-decoded"
 _PREFIX_FIX = f"sign the text {_PREFIX}, followed at once by the raw bytes of the body"
 _KEY_FIX = "the key is the text of the secret, exactly as it was given to Preservica"
+_SECRET_FIX = (
+    f"{_KEY_FIX}: set it without quotation marks, spaces or a line break, as with printf %s, and do"
+    " not decode it"
+)
 _HMAC_FIX = f"use HMAC-SHA256; {_KEY_FIX}"
 _HEX_FIX = "write the HMAC-SHA256 as 64 lower-case hex digits, and nothing else"
 # how programs write JSON, as arguments of json.dumps
@@ -130,29 +133,24 @@ def _rewritten(document: object) -> Iterator[tuple[str, bytes]]:
                 yield f"{what} in Latin-1", again.encode("latin-1", "replace")
 
 
-def _secrets(secret: bytes) -> Iterator[tuple[str, bytes, str]]:
-    """Yield wrong forms of a secret: what is wrong, the key, and the fix."""
-    fix = "set the secret without a line break, as with printf %s"
-    yield "and a line break at its end", secret + b"\n", fix
-    yield "and a line break at its end", secret + b"\r\n", fix
-    fix = "set the secret without quotation marks"
-    yield "in quotation marks", b'"' + secret + b'"', fix
-    yield "in quotation marks", b"'" + secret + b"'", fix
-    yield "and a space at its end", secret + b" ", "set the secret without the space"
-    readers = {"hex": bytes.fromhex, "base64": base64.b64decode}
-    for name, read in readers.items():
-        try:
-            key = read(secret.decode("ascii"))
-        except (ValueError, binascii.Error):
-            continue
-        yield f"read as {name}", key, _KEY_FIX
+def _secrets(secret: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield wrong forms of a secret: what is wrong, and the key."""
+    yield "and a line break at its end", secret + b"\n"
+    yield "and a line break at its end", secret + b"\r\n"
+    yield "and a space at its end", secret + b" "
+    yield "in quotation marks", b'"' + secret + b'"'
+    yield "in quotation marks", b"'" + secret + b"'"
+    with suppress(ValueError):
+        yield "read as hex", bytes.fromhex(secret.decode("ascii"))
+    with suppress(ValueError):
+        yield "read as base64", base64.b64decode(secret)
 
 
 def _usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
     """Yield mistakes that sign the right message in a wrong way."""
-    for what, key, fix in _secrets(secret):
+    for what, key in _secrets(secret):
         signature = _hmac(key, message)
-        yield Mistake(f"is made with the secret {what}", fix, signature, is_secret=True)
+        yield Mistake(f"is made with the secret {what}", _SECRET_FIX, signature, is_secret=True)
     yield Mistake("is made with key and message swapped", _HMAC_FIX, _hmac(message, secret))
     for name in ("sha1", "sha512"):
         digest = hmac.new(secret, message, name).hexdigest()

@@ -199,8 +199,8 @@ class Suite:
         for name, sent in {**self._wrong_signatures(), **self._other_messages()}.items():
             trial = self._sender.send(name, sent, "forged")
             yield replace(trial, tokens=self._tokens(sent.body))
-        genuine = signed(self._body(), self._sender.secret)
-        trial = self._sender.send("sent with GET", replace(genuine, method="GET"), "method")
+        sent = replace(self._event(), method="GET")
+        trial = self._sender.send("sent with GET", sent, "method")
         if trial.status in TAKEN:
             detail = "it answers 2xx to an event that was sent with GET"
             yield replace(trial, state="warning", detail=detail, fix="answer 405")
@@ -209,7 +209,7 @@ class Suite:
 
     def _wrong_signatures(self) -> dict[str, Delivery]:
         """Make events with signatures that are none, or not the right one."""
-        genuine = signed(self._body(), self._sender.secret)
+        genuine = self._event()
         right = genuine.signature or ""
         nothing = "0" * 64
         last = f"{right[:-1]}{'1' if right[-1] == '0' else '0'}"
@@ -227,8 +227,8 @@ class Suite:
     def _other_messages(self) -> dict[str, Delivery]:
         """Make events whose signatures are of a different message, or under a different secret."""
         key = key_of(self._sender.secret)
-        body = self._body()
-        genuine = signed(body, self._sender.secret)
+        genuine = self._event()
+        body = genuine.body
         changed = body[:-1] + b', "forged": true}'
         spaced = json.dumps(json.loads(body)).encode()
         letter = self._body(letter="é")
@@ -244,20 +244,18 @@ class Suite:
 
     def _forms(self, others: Mapping[str, Secret]) -> Iterator[tuple[str, Delivery, set[str]]]:
         """Yield an event of each form: its name, how it is sent, and what is special about it."""
-        sign = partial(signed, secret=self._sender.secret)
-        yield FIRST, sign(self._body()), set()
-        yield "compact, in one piece", sign(self._body(), is_chunked=False), set()
+        yield FIRST, self._event(), set()
+        yield "compact, in one piece", self._event(is_chunked=False), set()
         for name, (features, how) in _FORMS.items():
-            yield name, sign(self._body(**how)), features
-        spaced = self._body(is_compact=False)
-        yield "spaced, in one piece", sign(spaced, is_chunked=False), {"spaced"}
+            yield name, self._event(**how), features
+        yield "spaced, in one piece", self._event(is_compact=False, is_chunked=False), {"spaced"}
         document = json.loads(self._body())
         lines = json.dumps(document, indent=1).replace("\n", "\r\n").encode()
-        yield "with white space at its ends", sign(b"\n " + lines + b" \r\n"), {"ends"}
-        sent = sign(self._body())
-        small = replace(sent, header=SIGNATURE.lower())
+        ends = signed(b"\n " + lines + b" \r\n", self._sender.secret)
+        yield "with white space at its ends", ends, {"ends"}
+        small = replace(self._event(), header=SIGNATURE.lower())
         yield "with the header in lower case", small, {"lower-case header"}
-        sent = sign(self._body())
+        sent = self._event()
         upper = replace(sent, signature=(sent.signature or "").upper())
         yield "with hex in upper case", upper, {"upper-case hex"}
         yield from self._sizes()
@@ -270,8 +268,7 @@ class Suite:
         for size, number in _SIZES.items():
             over = over | {f"of {size}"}
             for how, is_chunked in ((", in chunks", True), (", in one piece", False)):
-                body = self._body(version="x" * number)
-                sent = signed(body, self._sender.secret, is_chunked=is_chunked)
+                sent = self._event(version="x" * number, is_chunked=is_chunked)
                 yield f"of {size}{how}", sent, over
 
     def _repeated(self) -> Iterator[Trial]:
@@ -281,7 +278,7 @@ class Suite:
         event = json.loads(self._body())
         ids = [{**event, "subscriptionId": digit * 32} for digit in "ab"]
         yield self._in_turn("with two subscriptionIds", ids)
-        yield self._at_once("two at once", self._body())
+        yield self._at_once("two at once")
 
     def _in_turn(self, name: str, events: Iterable[object]) -> Trial:
         """Send events one after the other, until one fails. Return the last result."""
@@ -292,7 +289,7 @@ class Suite:
                 break
         return trial
 
-    def _at_once(self, name: str, body: bytes) -> Trial:
+    def _at_once(self, name: str) -> Trial:
         """Send an event twice at the same time. The receiver may ask one of the senders to wait.
 
         Both threads wait for each other before they send the last piece. Returns a failed result if
@@ -304,7 +301,7 @@ class Suite:
             with suppress(threading.BrokenBarrierError):
                 barrier.wait(_TOGETHER)
 
-        sent = replace(signed(body, self._sender.secret), before_last=meet)
+        sent = replace(self._event(), before_last=meet)
         with ThreadPoolExecutor(2) as pool:
             calls = [pool.submit(self._send, name, sent, {"at once"}) for _ in range(2)]
             first, second = (call.result() for call in calls)
@@ -322,6 +319,10 @@ class Suite:
         if trial.state != "failed" and sent.is_chunked in self._unproved:
             return replace(trial, state="unproved")
         return trial
+
+    def _event(self, *, is_chunked: bool = True, **how: Any) -> Delivery:
+        """Make and sign a new event. `how`: arguments of `_body`."""
+        return signed(self._body(**how), self._sender.secret, is_chunked=is_chunked)
 
     def _body(
         self, *, is_compact: bool = True, letter: str = "", entities: int = 1, **changed: object
