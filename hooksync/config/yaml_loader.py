@@ -25,7 +25,9 @@ from hooksync.core.record import Record, replace
 
 has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
 
-Place = tuple[Location, Location]  # of a key, and of its value
+# the file, then line and column (from 0) of a key and of its value; Locations take longer to make,
+# and most are never needed
+Place = tuple[str, int, int, int, int]
 # one of yaml.events; all events of the parsers have a mark, but the type stubs say otherwise
 Event = Any
 
@@ -67,24 +69,22 @@ class YamlMap(dict[str, Any]):
         super().__init__()
         self.places: dict[str, Place] = {}
 
-    def add(self, key: str, value: object, place: Place) -> None:
-        """Add a key, its value, and where they are written."""
-        self[key] = value
-        self.places[key] = place
-
     def key_place(self, key: str) -> Location:
         """Return where a key is written; for a merged key, in the mapping that it came from."""
-        return self.places[key][0]
+        file, line, column, _, _ = self.places[key]
+        return Location(file, line + 1, column + 1)
 
     def value_place(self, key: str) -> Location:
         """Return where the value of a key is written; for an alias, where the alias is."""
-        return self.places[key][1]
+        file, _, _, line, column = self.places[key]
+        return Location(file, line + 1, column + 1)
 
     def fill_up(self, other: YamlMap) -> None:
         """Add the keys of a different mapping that this one does not have."""
         for key, value in other.items():
             if key not in self:
-                self.add(key, value, other.places[key])
+                self[key] = value
+                self.places[key] = other.places[key]
 
     def filled_up(self, *others: YamlMap) -> YamlMap:
         """Return a copy that also has the keys of other mappings; the earliest mapping wins."""
@@ -169,9 +169,8 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     where = Location(file, 1, 1)
     mark = getattr(error, "problem_mark", None)
     if mark:
-        where = Location(file, mark.line + 1, mark.column + 1)
         # libyaml adds a line break to the last line, so its mark may be after the end of the file
-        where = min(where, place_after(file, text))
+        where = min(_location(file, mark), place_after(file, text))
     line = _LINE_BREAK.split(text)[where.line - 1]
     start = where.column - 1
     indentation = len(line) - len(line.lstrip("\t -?"))
@@ -202,13 +201,13 @@ def _open_quotation(file: str, text: str, error: Any, last: Event) -> Problem | 
     """
     opened = getattr(error, "context_mark", None)
     if opened and _is_quote(text, opened) and not text[error.problem_mark.index :].strip():
-        where = Location(file, opened.line + 1, opened.column + 1)
+        where = _location(file, opened)
         fix = "close it at the end of the text that it begins"
         return Problem("this quotation mark is never closed", fix, where)
     if not isinstance(last, events.ScalarEvent) or not _is_quote(text, last.start_mark):
         return None
     end: Any = last.end_mark
-    where = _place(file, last)
+    where = _location(file, last.start_mark)
     if end.line + 1 == where.line:
         return None
     what = f"the text that begins at this quotation mark ends at {end.line + 1}:{end.column}"
@@ -238,7 +237,7 @@ class _Reader:
         if isinstance(self._next(), events.DocumentStartEvent):
             event = self._next()
             node = self._read(event)
-            where = _place(self.file, event)
+            where = _location(self.file, event.start_mark)
             self._next()  # the end of the document
             event = self._next()
             if not isinstance(event, events.StreamEndEvent):
@@ -296,7 +295,7 @@ class _Reader:
         event = self._next()
         while not isinstance(event, events.SequenceEndEvent):
             node.append(self._read(event))
-            node.places.append(_place(self.file, event))
+            node.places.append(_location(self.file, event.start_mark))
             event = self._next()
         return node
 
@@ -312,9 +311,11 @@ class _Reader:
             if key == "<<" and merge is None:
                 merge = value, event
             elif isinstance(key, str) and key != "<<" and key not in node:
-                node.add(
-                    intern(key), value, (_place(self.file, key_event), _place(self.file, event))
-                )
+                key = intern(key)
+                node[key] = value
+                start = key_event.start_mark
+                mark = event.start_mark
+                node.places[key] = self.file, start.line, start.column, mark.line, mark.column
             else:
                 self._refuse_key(node, key, key_event)
             key_event = self._next()
@@ -375,7 +376,7 @@ class _Reader:
         self._add_problem(event, what, fix)
 
     def _add_problem(self, event: Event, what: str, fix: str) -> None:
-        self.problems.append(Problem(what, fix, _place(self.file, event)))
+        self.problems.append(Problem(what, fix, _location(self.file, event.start_mark)))
         if len(self.problems) >= _MOST_PROBLEMS:
             raise FileError(*self.problems)
 
@@ -384,8 +385,7 @@ class _Reader:
         raise FileError(*self.problems)
 
 
-def _place(file: str, event: Event) -> Location:
-    mark = event.start_mark
+def _location(file: str, mark: Any) -> Location:
     return Location(file, mark.line + 1, mark.column + 1)
 
 

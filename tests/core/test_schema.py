@@ -216,21 +216,19 @@ def assert_agreement(kind: SchemaKind, data: object) -> bool:
     return fits
 
 
-PLACE = Location("hooks.yaml", 1, 1)
-
-
 def with_places(node: Any) -> Any:
     """Return a copy of plain data in the types of the YAML reader."""
     if isinstance(node, dict):
         mapping = YamlMap()
         for key, value in node.items():
-            mapping.add(key, with_places(value), (PLACE, PLACE))
+            mapping[key] = with_places(value)
+            mapping.places[key] = "hooks.yaml", 0, 0, 0, 0
         return mapping
     if isinstance(node, list):
         items = YamlList()
         for value in node:
             items.append(with_places(value))
-            items.places.append(PLACE)
+            items.places.append(Location("hooks.yaml", 1, 1))
         return items
     return node
 
