@@ -57,19 +57,14 @@ class Settings(model.PlainSettings, frozen=True):
 
 
 class TenancyDeclaration(Record, frozen=True):
-    """One tenancy as one file declares it, or as all files together declare it."""
+    """One tenancy as all files together declare it."""
 
     name: str
     settings: Settings
     subscriptions: tuple[SubscriptionDeclaration, ...]
     # of its name, in the file with its settings; without settings, in the first file that names it
     location: model.Location
-    # whether the file has settings of the tenancy, and whether it has the key `subscriptions`; for
-    # all files together, both describe the file that `location` names
-    has_settings: bool = True
-    has_subscriptions: bool = True
     files: tuple[str, ...] = ()  # that declare a part of it, or whose defaults it takes
-    variable: str = ""  # the value of ${TENANCY}, if a text of the tenancy contains it
 
 
 class Document(Record, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from hooksync.config.declarations import (
@@ -52,12 +52,14 @@ def read_document(
     Raises FileError with every problem, in the order of the files.
     """
     files = _Files(sources, read)
-    parts, problems = _read_parts(files)
-    tenancies = _merged(parts, problems)
+    problems: list[Problem] = []
+    tenancies = _read_tenancies(files, problems)
+    if not tenancies:
+        where = model.Location(sources[0].name, 1, 1) if sources else None
+        problems.append(Problem("no tenancy is declared", "write one under tenancies", where))
     faults, warnings = check_entries(tenancies)
     problems += faults
     problems += reference_problems(tenancies)
-    problems += _missing_part_problems(sources, parts)
     for find in judges:
         problems += find(tenancies)
     if problems:
@@ -79,26 +81,22 @@ class _Files:
 
     def __init__(self, sources: Sequence[Source], read: Callable[[str], Source]) -> None:
         self.sources: list[Source] = []  # also those of defaults
+        self.parsed: dict[str, YamlMap] = {}  # by path; empty if it has problems
         self._read = read
         self._problems: list[Problem] = []
-        self._parsed: dict[str, YamlMap | None] = {}  # by path; None: it has problems
         parsed = [(source.name, self._parse(source)) for source in sources]
-        self.files = [self._with_defaults(name, data) for name, data in parsed if data is not None]
+        self.files = [self._with_defaults(name, data) for name, data in parsed]
         if self._problems:
             raise FileError(*_in_order(self._problems, sources))
 
-    def all_data(self) -> list[YamlMap]:
-        """Return the content of all files."""
-        return [data for data in self._parsed.values() if data is not None]
-
-    def _parse(self, source: Source) -> YamlMap | None:
+    def _parse(self, source: Source) -> YamlMap:
         self.sources.append(source)
-        data = None
+        data = YamlMap()
         try:
             data = read_checked("hooks", source.name, source.data)
         except FileError as error:
             self._problems += error.problems
-        self._parsed[follow_links(source.name)] = data
+        self.parsed[follow_links(source.name)] = data
         return data
 
     def _with_defaults(self, name: str, data: YamlMap) -> _HooksFile:
@@ -111,13 +109,12 @@ class _Files:
         path = os.path.join(os.path.dirname(name), defaults)
         identity = follow_links(path)
         try:
-            if identity not in self._parsed:
+            if identity not in self.parsed:
                 self._parse(self._read(path))
         except FileError as error:
             self._problems += [replace(problem, where=where) for problem in error.problems]
             return _HooksFile(tenancies, YamlMap(), (name,))
-        other = self._parsed[identity]
-        found = other.get("defaults") if other else YamlMap()
+        found = self.parsed[identity].get("defaults", YamlMap())
         if not isinstance(found, YamlMap):
             fix = "name a hooks file that contains the values of its `defaults`"
             self._problems.append(Problem(f"{path} has no defaults of its own", fix, where))
@@ -133,56 +130,40 @@ def _known_triggers(files: Iterable[YamlMap]) -> Triggers:
     return {name: model.Trigger.named(name) for name in names}
 
 
-def _read_parts(files: _Files) -> tuple[list[TenancyDeclaration], list[Problem]]:
-    """Read what each file declares of each tenancy, and note the problems."""
-    triggers = _known_triggers(files.all_data())
-    problems: list[Problem] = []
-    for data in files.all_data():  # the defaults, even if no tenancy takes them
+def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDeclaration, ...]:
+    """Read the tenancies, each from all files that declare a part of it; note the problems."""
+    triggers = _known_triggers(files.parsed.values())
+    _check_defaults(files, triggers, problems)
+    parts: defaultdict[str, list[_HooksFile]] = defaultdict(list)
+    for file in files.files:
+        for name in file.tenancies:
+            parts[name].append(file)
+    tenancies = []
+    with_variable: dict[str, TenancyDeclaration] = {}  # by value of ${TENANCY}
+    for name, of_one in parts.items():
+        reader = _TenancyReader(name, triggers, problems)
+        tenancy = reader.read(of_one)
+        tenancies.append(tenancy)
+        first = with_variable.setdefault(reader.variable, tenancy)
+        if reader.variable and first is not tenancy:  # they would share secrets
+            what = f'"{first.name}" and "{name}" have the same ${{TENANCY}}, {reader.variable}'
+            problems.append(_twice(what, "rename one of the two", tenancy.location, first.location))
+    return tuple(tenancies)
+
+
+def _check_defaults(files: _Files, triggers: Triggers, problems: list[Problem]) -> None:
+    """Check the defaults of each file, even if no tenancy takes them."""
+    for data in files.parsed.values():
         defaults = data.get("defaults")
         if isinstance(defaults, YamlMap):
-            reader = _PartReader("defaults", defaults, triggers, problems)
+            reader = _TenancyReader("defaults", triggers, problems)
             reader.settings(defaults)
             reader.triggers(defaults)
-    settled: set[str] = set()
-    for file in files.files:
-        settled.update(name for name, fields in file.tenancies.items() if _has_settings(fields))
-    parts = []
-    for file in files.files:
-        for name, fields in file.tenancies.items():
-            reader = _PartReader(name, file.defaults, triggers, problems)
-            takes_defaults = _has_settings(fields) or name not in settled
-            parts.append(reader.read(file, takes_defaults=takes_defaults))
-    problems += _same_variable_problems(parts)
-    return parts, problems
-
-
-def _same_variable_problems(parts: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
-    """Refuse two tenancies with one `${TENANCY}`: they would share secrets."""
-    seen: dict[str, TenancyDeclaration] = {}
-    for part in parts:
-        first = seen.setdefault(part.variable, part)
-        if part.variable and first.name != part.name:
-            what = f'"{first.name}" and "{part.name}" have the same ${{TENANCY}}, {part.variable}'
-            yield _twice(what, "rename one of the two", part.location, first.location)
 
 
 def _has_settings(fields: YamlMap) -> bool:
     """Whether a tenancy has more in a file than subscriptions and notes."""
     return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
-
-
-def _missing_part_problems(
-    sources: Sequence[Source], parts: Sequence[TenancyDeclaration]
-) -> Iterator[Problem]:
-    if not parts:
-        where = model.Location(sources[0].name, 1, 1) if sources else None
-        yield Problem("no tenancy is declared", "write one under tenancies", where)
-    declared = {part.name for part in parts if part.has_subscriptions}
-    for part in parts:
-        if part.name not in declared:
-            declared.add(part.name)
-            fix = "declare its subscriptions, under `subscriptions:`"
-            yield Problem(f'tenancy "{part.name}" has no subscriptions', fix, part.location)
 
 
 def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:
@@ -199,89 +180,82 @@ def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Pr
     return sorted(dict.fromkeys(problems), key=place)
 
 
-def _merged(
-    parts: Iterable[TenancyDeclaration], problems: list[Problem]
-) -> tuple[TenancyDeclaration, ...]:
-    """Merge the parts of each tenancy. If two parts declare the same, a problem is noted."""
-    spread: defaultdict[str, list[TenancyDeclaration]] = defaultdict(list)
-    for part in parts:
-        spread[part.name].append(part)
-    return tuple(_merge(of_one, problems) for of_one in spread.values())
-
-
-def _merge(parts: Sequence[TenancyDeclaration], problems: list[Problem]) -> TenancyDeclaration:
-    """Merge the parts of one tenancy."""
-    main = next((part for part in parts if part.has_settings), parts[0])
-    problems += _settings_problems(parts, main)
-    declared: dict[str, SubscriptionDeclaration] = {}
-    for entry in [entry for part in parts for entry in part.subscriptions]:
-        first = declared.setdefault(entry.name, entry)
-        if first.location != entry.location:  # two parts may take one default subscription
-            what = f'subscription "{entry.name}" is declared twice'
-            fix = "rename one of the two, or remove it"
-            problems.append(_twice(what, fix, entry.location, first.location))
-    files = dict.fromkeys(file for part in parts for file in part.files)
-    return replace(main, subscriptions=tuple(declared.values()), files=tuple(files))
-
-
-def _settings_problems(
-    parts: Sequence[TenancyDeclaration], main: TenancyDeclaration
-) -> Iterator[Problem]:
-    """Refuse a part that declares settings beside the main part, or gets different defaults."""
-    for part in parts:
-        if part is not main and part.has_settings:
-            what = f'tenancy "{main.name}" has settings in two files'
-            fix = "keep all but the subscriptions in one file"
-        elif not main.has_settings and part.settings != main.settings:
-            what = f'the defaults of two files give tenancy "{main.name}" different settings'
-            fix = "write its settings in one of the files"
-        else:
-            continue
-        yield _twice(what, fix, part.location, main.location)
-
-
 def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> Problem:
     return Problem(f"{what}; the other place is {other}", fix, here)
 
 
-class _PartReader:
-    """Reads what one file, which fits the schema, says about one tenancy."""
+class _TenancyReader:
+    """Reads what files, which fit the schema, declare of one tenancy."""
 
-    def __init__(
-        self, name: str, defaults: YamlMap, triggers: Triggers, problems: list[Problem]
-    ) -> None:
+    def __init__(self, name: str, triggers: Triggers, problems: list[Problem]) -> None:
         """`problems`: where the reader notes the problems that it finds."""
+        self.variable = ""  # the value of ${TENANCY}, if a text contains it
         self._name = name
         self._values = name_values(name)
-        self._uses_variable = False
-        self._defaults = defaults
         self._known_triggers = triggers
         self._problems = problems
 
-    def read(self, file: _HooksFile, *, takes_defaults: bool) -> TenancyDeclaration:
-        """Read everything.
+    def read(self, files: Sequence[_HooksFile]) -> TenancyDeclaration:
+        """Read the tenancy from the files that declare a part of it.
 
-        `takes_defaults`: whether default subscriptions are subscriptions of this part.
+        The file that has settings decides its settings and default subscriptions. If none has
+        settings, the defaults of all must give the same.
         """
-        fields = file.tenancies[self._name]
-        common = self._defaults.get("subscriptions", YamlMap()) if takes_defaults else YamlMap()
-        entries = fields.get("subscriptions", YamlMap()).filled_up(common)
-        subscriptions = []
+        with_settings = [file for file in files if _has_settings(file.tenancies[self._name])]
+        deciding = with_settings or files
+        where = deciding[0].tenancies.key_place(self._name)
+        settings = self._settings_of(deciding[0])
+        for file in deciding[1:]:
+            if with_settings or self._settings_of(file) != settings:
+                what = f'two files give tenancy "{self._name}" settings'
+                here = file.tenancies.key_place(self._name)
+                fix = "write its settings in one of the files"
+                self._problems.append(_twice(what, fix, here, where))
+        subscriptions = self._subscriptions_of(files, deciding, where)
+        names = dict.fromkeys(name for file in files for name in file.names)
+        return TenancyDeclaration(self._name, settings, subscriptions, where, tuple(names))
+
+    def _subscriptions_of(
+        self, files: Sequence[_HooksFile], deciding: Sequence[_HooksFile], where: model.Location
+    ) -> tuple[SubscriptionDeclaration, ...]:
+        """Read the subscriptions of all files; only `deciding` files add default ones."""
+        declared: dict[str, SubscriptionDeclaration] = {}
+        has_subscriptions = False
+        for file in files:
+            own = file.tenancies[self._name].get("subscriptions")
+            common = file.defaults.get("subscriptions") if file in deciding else None
+            self._read_subscriptions(declared, own or YamlMap(), common or YamlMap(), file.defaults)
+            has_subscriptions |= own is not None or bool(common)
+        if not has_subscriptions:
+            fix = "declare its subscriptions, under `subscriptions:`"
+            self._note(f'tenancy "{self._name}" has no subscriptions', fix, where)
+        return tuple(declared.values())
+
+    def _read_subscriptions(
+        self,
+        declared: dict[str, SubscriptionDeclaration],
+        own: YamlMap,
+        common: YamlMap,
+        defaults: YamlMap,
+    ) -> None:
+        """Add the subscriptions of one file to those that are declared.
+
+        `common`: the default subscriptions; `defaults`: of the fields of all subscriptions.
+        """
+        entries = own.filled_up(common)
         for name in entries:
-            base = common.get(name, YamlMap())
-            subscription = self._subscription(name, entries.key_place(name), entries[name], base)
-            if subscription:
-                subscriptions.append(subscription)
-        return TenancyDeclaration(
-            self._name,
-            self.settings(fields.filled_up(self._defaults)),
-            tuple(subscriptions),
-            file.tenancies.key_place(self._name),
-            has_settings=_has_settings(fields),
-            has_subscriptions="subscriptions" in fields or bool(common),
-            files=file.names,
-            variable=self._values["TENANCY"] if self._uses_variable else "",
-        )
+            layers = (entries[name], common.get(name, YamlMap()), defaults)
+            entry = self._subscription(name, entries.key_place(name), layers)
+            if entry is None:
+                continue
+            first = declared.setdefault(name, entry)
+            if first.location != entry.location:  # two files may take one default subscription
+                what = f'subscription "{name}" is declared twice'
+                fix = "rename one of the two, or remove it"
+                self._problems.append(_twice(what, fix, entry.location, first.location))
+
+    def _settings_of(self, file: _HooksFile) -> Settings:
+        return self.settings(file.tenancies[self._name].filled_up(file.defaults))
 
     def settings(self, fields: YamlMap) -> Settings:
         """Read the settings. A setting that is left out gets its default."""
@@ -312,12 +286,15 @@ class _PartReader:
         return len(self._problems) == before
 
     def _subscription(
-        self, name: str, where: model.Location, own: YamlMap, base: YamlMap
+        self, name: str, where: model.Location, layers: Sequence[YamlMap]
     ) -> SubscriptionDeclaration | None:
-        """Read a subscription. `base`: the default subscription of its name; empty: none."""
-        fields = own.filled_up(base, self._defaults)
+        """Read a subscription.
+
+        `layers`: its own fields, those of the default subscription of its name, and the defaults.
+        """
+        fields = YamlMap().filled_up(*layers)
         triggers = None
-        for layer in (own, base, self._defaults):
+        for layer in layers:
             if triggers is None:
                 triggers = self.triggers(layer)
         if triggers is None:
@@ -365,7 +342,8 @@ class _PartReader:
         """Fill in the name of the tenancy."""
         if "${" not in text:  # as most texts, and fast
             return text
-        self._uses_variable |= "${TENANCY}" in text
+        if "${TENANCY}" in text:
+            self.variable = self._values["TENANCY"]
         return fill_in(text, self._values)
 
     def triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:

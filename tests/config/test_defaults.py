@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from hooksync.config.declarations import Document, SubscriptionDeclaration
+from hooksync.config.declarations import Document, SubscriptionDeclaration, name_values
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.core.errors import FileError, Problem
@@ -82,7 +82,9 @@ def test_each_tenancy_has_the_default_subscriptions_with_its_own_name_filled_in(
     for tenancy in read(files).tenancies:
         for entry in tenancy.subscriptions:
             urls.append(entry.url.template.literal)
-            assert entry.secret == SecretRef("env", f"{tenancy.variable}_HOOK_SECRET")
+            assert entry.secret == SecretRef(
+                "env", f"{name_values(tenancy.name)['TENANCY']}_HOOK_SECRET"
+            )
     assert urls == [
         f"https://hooks.example.net/{name}/{receiver}"
         for name in ("t-01", "t-02")

@@ -240,7 +240,7 @@ def test_a_tenancy_takes_default_settings_from_the_file_that_has_its_own_setting
 def test_two_files_whose_defaults_disagree_about_a_tenancy_without_settings_are_refused() -> None:
     one, two = (f"defaults: {{owns: {owns}}}\n{MORE}" for owns in ("all", "none"))
     assert said_of(one, two) == [
-        'b.yaml:3:13: the defaults of two files give tenancy "prod" different settings;'
+        'b.yaml:3:13: two files give tenancy "prod" settings;'
         " the other place is a.yaml:3:13"
     ]
     assert (
@@ -290,7 +290,7 @@ def two_tenancies(one: str, two: str) -> str:
 def test_settings_in_two_files_are_refused() -> None:
     other = "version: 1\ntenancies: {prod: {probe: never}}\n"
     assert said_of(GOOD, other) == [
-        'b.yaml:2:13: tenancy "prod" has settings in two files; the other place is a.yaml:5:3'
+        'b.yaml:2:13: two files give tenancy "prod" settings; the other place is a.yaml:5:3'
     ]
 
 
