@@ -35,13 +35,13 @@ def read_named(options: LiveOptions, context: Context) -> tuple[Plan, Tenancy]:
 def _named_tenancy(options: LiveOptions, context: Context) -> Tenancy:
     """Make the tenancy that flags or variables name. Without a tenant, its name is provisional."""
     server = options.server or context.environ.get("PRESERVICA_SERVER")
-    tenant = options.tenant or context.environ.get("PRESERVICA_TENANT")
+    tenant = options.tenant or context.environ.get("PRESERVICA_TENANT", "")
     if not server:
         raise UsageError(Problem("no server is named", "give --server, or set PRESERVICA_SERVER"))
     subject = "--server" if options.server else "PRESERVICA_SERVER"
     if problem := server_problem(server, subject, None, allow_http=False):
         raise UsageError(problem)
-    settings = Settings(server=_written(server), tenant=_written(tenant) if tenant else None)
+    settings = Settings(server=_written(server), tenant=_written(tenant))
     name = slug(tenant or server_url(server).partition("://")[2], "tenancy").lower()
     entries = [TenancyDeclaration(name, settings, (), _COMMAND_LINE)]
     hold_to_policy(options, entries, context)

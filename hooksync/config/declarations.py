@@ -15,7 +15,7 @@ from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError, shortened
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.core.template import Template
+from hooksync.core.template import Template, parse_template
 
 ON_DEVICE = (
     "leads to a file of the system itself (/proc, /dev, /sys)",
@@ -28,7 +28,7 @@ class TemplateAt(Record, frozen=True):
     """A text with references, and where it is written."""
 
     template: Template
-    location: model.Location
+    location: model.Location | None  # None: it has no place in a file
 
     def subject(self, noun: str) -> str:
         """Name the text in a message, with its variables."""
@@ -52,8 +52,8 @@ class Settings(model.PlainSettings, frozen=True):
     `Settings()` holds the defaults of settings that a tenancy leaves out.
     """
 
-    server: TemplateAt | None = None
-    tenant: TemplateAt | None = None
+    server: TemplateAt = TemplateAt(parse_template("${PRESERVICA_SERVER}"), None)
+    tenant: TemplateAt = TemplateAt(parse_template("${PRESERVICA_TENANT:-}"), None)  # "": not set
 
 
 class TenancyDeclaration(Record, frozen=True):

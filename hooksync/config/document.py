@@ -273,8 +273,10 @@ class _TenancyReader:
             login = fields["credentials"]
             refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in login}
             settings["credentials"] = model.CredentialRefs(**refs)
-        server = self._text(fields, "server")
-        return Settings(server=server, tenant=self._text(fields, "tenant"), **settings)
+        for name in ("server", "tenant"):
+            if text := self._text(fields, name):
+                settings[name] = text
+        return Settings(**settings)
 
     def _are_prefixes(self, prefixes: YamlList) -> bool:
         """Whether all items are valid prefixes of URLs. A problem is noted for each other one."""

@@ -35,7 +35,7 @@ from hooksync.core.model import (
     matches_any,
 )
 from hooksync.core.record import Record, given_fields, replace
-from hooksync.core.template import MissingVariableError, fill_in, parse_template
+from hooksync.core.template import MissingVariableError, fill_in
 
 Allowed: TypeAlias = tuple[str, ...]  # values or globs
 _PLAIN_NAME = re.compile("[a-z0-9-]+")  # no two of these names have the same ${TENANCY}
@@ -188,8 +188,8 @@ class Policy(Record, frozen=True):
         self, tenancy: TenancyDeclaration, environ: Mapping[str, str] | None
     ) -> Iterator[Problem]:
         server = tenancy.settings.server
-        if server is None:
-            server = TemplateAt(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
+        if server.location is None:
+            server = replace(server, location=tenancy.location)
         text, is_whole = _filled_or_prefix(server, environ)
         if is_whole and not urls.server_fault(text):  # otherwise `resolve` judges it
             yield from self._host_breaches("servers", urls.server_url(text), "the server", server)

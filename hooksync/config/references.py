@@ -64,9 +64,8 @@ def uses_of(
         (settings.server, "PRESERVICA_SERVER"),
         (settings.tenant, "PRESERVICA_TENANT"),
     ):
-        where = text.location if text else tenancy.location
-        for name in text.template.names if text else (known,):
-            yield VariableUse(name, "place", where, name == known)
+        for name in text.template.names:
+            yield VariableUse(name, "place", text.location or tenancy.location, name == known)
     usual = asdict(CredentialRefs())
     for field, ref in asdict(settings.credentials).items():
         where = ref.location or tenancy.location

@@ -30,7 +30,7 @@ from hooksync.core.model import (
     Trigger,
 )
 from hooksync.core.record import fields_of, replace
-from hooksync.core.template import MissingVariableError, has_bare_dollar, parse_template
+from hooksync.core.template import MissingVariableError, has_bare_dollar
 from hooksync.core.urls import (
     has_literal_key,
     is_plain_http,
@@ -150,12 +150,11 @@ def url_environment_values(
 
     Values that also fill in a server or a tenant are left out, because those are shown anyway.
     """
-    shown = {"PRESERVICA_SERVER", "PRESERVICA_TENANT"}
+    shown: set[str] = set()
     names: dict[str, None] = {}
     for tenancy in entries:
-        for text in (tenancy.settings.server, tenancy.settings.tenant):
-            if text:
-                shown.update(text.template.names)
+        shown.update(tenancy.settings.server.template.names)
+        shown.update(tenancy.settings.tenant.template.names)
         for entry in tenancy.subscriptions:
             if entry.url.template.literal is None:
                 names.update(dict.fromkeys(entry.url.template.names))
@@ -221,34 +220,29 @@ class Resolver:
 
     def _resolve_server(self) -> Server | None:
         """Fill in and judge the server. None: it is not known, or it is invalid."""
-        written = self._written("server")
-        if written is None:
-            if not self._is_as_written:
-                fix = f"{_SERVER_FIX}, or set PRESERVICA_SERVER"
-                self._note(f'tenancy "{self._entry.name}" has no server', fix)
-            return None
+        written = self._entry.settings.server
         text = self._fill(written, "server")
         if text is None:
             return None
         if self._is_judged_now(written):
             subject = written.subject("the server")
             allow_http = self._entry.settings.allow_http
-            problem = server_problem(text, subject, written.location, allow_http=allow_http)
+            where = written.location or self._entry.location
+            problem = server_problem(text, subject, where, allow_http=allow_http)
             if problem:
                 self.problems.append(problem)
                 return None
-        server = Server(written.template.text, server_url(text))
-        if self._is_judged_now(written) and is_plain_http(server.base_url):
-            what = f"the password is sent to {server.shown} in plaintext: it can be read in transit"
-            fix = "use https, and remove `allow_http: true`"
-            self.warnings.append(Problem(what, fix, written.location))
-        return server
+            if is_plain_http(text):
+                what = f"{subject} is plain http: the password can be read in transit"
+                fix = "use https, and remove `allow_http: true`"
+                self.warnings.append(Problem(what, fix, where))
+        return Server(written.template.text, server_url(text))
 
     def _resolve_tenant(self) -> tuple[str | None, str | None]:
         """Return the tenant's name, and how it is written; an empty one counts as not set."""
-        written = self._written("tenant")
-        text = self._fill(written, "tenant") if written else None
-        if not written or not text:
+        written = self._entry.settings.tenant
+        text = self._fill(written, "tenant")
+        if not text:
             return None, None
         if self._is_judged_now(written) and not text.isprintable():
             subject = written.subject("the tenant")
@@ -310,14 +304,6 @@ class Resolver:
             self.warnings.append(Problem(what, "use https", written.location))
         return text
 
-    def _written(self, field: str) -> TemplateAt | None:
-        """Return the text of a server or a tenant. If it has none, use its usual variable."""
-        written: TemplateAt | None = getattr(self._entry.settings, field)
-        variable = f"PRESERVICA_{field.upper()}"
-        if not written and self._environ.get(variable):
-            return TemplateAt(parse_template(f"${{{variable}}}"), self._entry.location)
-        return written
-
     def _is_judged_now(self, written: TemplateAt) -> bool:
         """Whether a text is judged in this pass.
 
@@ -343,12 +329,13 @@ class Resolver:
         except MissingVariableError as error:
             for name in error.args:
                 fix = f"{set_fix(name)}; `hooksync validate` needs none of this"
+                if written.location is None:
+                    fix = f"{_SERVER_FIX}, or set {name}"
                 self._note(f"{noun} variable ${{{name}}} is not set", fix, written)
             return None
 
-    def _note(self, what: str, fix: str, written: TemplateAt | None = None) -> None:
-        where = written.location if written else self._entry.location
-        self.problems.append(Problem(what, fix, where))
+    def _note(self, what: str, fix: str, written: TemplateAt) -> None:
+        self.problems.append(Problem(what, fix, written.location or self._entry.location))
 
 
 def _override_warnings(
@@ -368,8 +355,7 @@ def _override_warnings(
 
 def _written_identity(entry: TenancyDeclaration) -> Hashable:
     """Return the server and the tenant as they are written."""
-    written = (entry.settings.server, entry.settings.tenant)
-    return tuple(setting and setting.template.text for setting in written)
+    return entry.settings.server.template.text, entry.settings.tenant.template.text
 
 
 def _same_tenancy_problems(

@@ -67,7 +67,6 @@ def problems_of(files: Mapping[str, str], *names: str) -> list[str]:
 def test_a_file_takes_the_defaults_of_a_different_file() -> None:
     (tenancy,) = read(folder(TENANCY)).tenancies
     assert tenancy.settings.probe == "require"
-    assert tenancy.settings.tenant is not None
     assert tenancy.settings.tenant.template.literal == "T_01"
     assert tenancy.settings.credentials.username == SecretRef("env", "T_01_USER")
     # a relative path starts at the file that contains the reference

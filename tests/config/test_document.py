@@ -45,7 +45,6 @@ def test_a_file_is_read_into_its_declarations() -> None:
     (tenancy,) = read(GOOD).tenancies
     (subscription,) = tenancy.subscriptions
     assert (tenancy.name, tenancy.location) == ("prod", Location("a.yaml", 5, 3))
-    assert tenancy.settings.server is not None
     assert tenancy.settings.server.template.text == "eu.preservica.com"
     assert subscription.name == "catalogue"
     assert subscription.location == Location("a.yaml", 9, 7)
@@ -60,8 +59,8 @@ def test_a_file_is_read_into_its_declarations() -> None:
 def test_an_omitted_setting_has_its_default() -> None:
     (tenancy,) = read("version: 1\ntenancies: {prod: {subscriptions: {}}}\n").tenancies
     assert tenancy.settings == Settings(
-        server=None,
-        tenant=None,
+        server=TemplateAt(parse_template("${PRESERVICA_SERVER}"), None),
+        tenant=TemplateAt(parse_template("${PRESERVICA_TENANT:-}"), None),
         allow_http=False,
         credentials=CredentialRefs(),
         owns="made",
@@ -276,7 +275,7 @@ def test_tenancy_may_be_spread_over_files() -> None:
     more = more.replace("/hook", "/more")
     (tenancy,) = read(more, GOOD).tenancies
     assert [entry.name for entry in tenancy.subscriptions] == ["more", "catalogue"]
-    assert tenancy.settings.tenant is not None
+    assert tenancy.settings.tenant.template.text == "BRAMA"
     assert tenancy.location == Location("b.yaml", 5, 3)
 
 

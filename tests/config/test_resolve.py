@@ -119,7 +119,7 @@ def test_server_and_tenant_come_from_the_environment_when_left_out() -> None:
         SMALL, {"PRESERVICA_SERVER": "https://US.preservica.com/", "PRESERVICA_TENANT": "T"}
     )
     assert tenancy.server == Server("${PRESERVICA_SERVER}", "https://us.preservica.com")
-    assert (tenancy.tenant, tenancy.tenant_declared) == ("T", "${PRESERVICA_TENANT}")
+    assert (tenancy.tenant, tenancy.tenant_declared) == ("T", "${PRESERVICA_TENANT:-}")
 
 
 def test_an_empty_tenant_counts_as_left_out() -> None:
@@ -130,7 +130,7 @@ def test_an_empty_tenant_counts_as_left_out() -> None:
 
 
 def test_tenancy_without_a_server_is_refused() -> None:
-    assert said_of(SMALL, {"PRESERVICA_SERVER": ""}) == ['3:3: tenancy "prod" has no server']
+    assert said_of(SMALL, {"PRESERVICA_SERVER": ""}) == ['3:3: server variable ${PRESERVICA_SERVER} is not set']
 
 
 def test_every_variable_that_is_missing_is_named() -> None:
