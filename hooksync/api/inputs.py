@@ -20,7 +20,6 @@ from hooksync.core.git import find_commit
 from hooksync.core.model import (
     KEY_VARIABLE,
     DeclaredSubscription,
-    Location,
     Tenancy,
     found_credentials,
     matches_any,
@@ -88,7 +87,7 @@ def prepare(
         entries, options = _changed_entries(entries, options, context)
     mask_url_variables(entries, context)
     policy = hold_to_policy(options, entries, context, probes=options.probes is not False)
-    tenancies, more = resolve(entries, context.environ, needs_login=needs_login and bool(entries))
+    tenancies, more = resolve(entries, context.environ, needs_login=needs_login)
     run_limits = policy.run_limits() if policy else {}
     return Declared(
         tuple(_selected(_limited(tenancy, policy), options.targets) for tenancy in tenancies),
@@ -208,8 +207,7 @@ def hold_to_policy(
         if probes is not None:
             breaches += policy.limit_breaches(entries, probes=probes)
     if breaches:
-        unique = dict.fromkeys(breaches)
-        raise Refused(*sorted(unique, key=lambda problem: problem.where or Location("", 0, 0)))
+        raise Refused(*declarations.in_order(breaches))
     return policy
 
 

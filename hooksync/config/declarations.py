@@ -77,6 +77,20 @@ class Document(Record, frozen=True):
     texts: tuple[bytes, ...] = ()  # of all files, with those whose defaults apply
 
 
+def in_order(problems: Iterable[Problem], files: Sequence[str] = ()) -> list[Problem]:
+    """Sort by place, with the files in the order of the command line.
+
+    If a YAML alias repeats a problem, it is reported once.
+    """
+    order = {name: index for index, name in enumerate(files)}
+
+    def place(problem: Problem) -> tuple[int, model.Location]:
+        where = problem.where or model.Location("", 0, 0)
+        return order.get(where.file, 0), where
+
+    return sorted(dict.fromkeys(problems), key=place)
+
+
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
     """Return the problem of a secret or a credential. It names the source, never the value.
 

@@ -18,6 +18,7 @@ from hooksync.config.declarations import (
     SubscriptionDeclaration,
     TemplateAt,
     TenancyDeclaration,
+    in_order,
     name_values,
 )
 from hooksync.config.files import Source, follow_links, read_defaults
@@ -52,6 +53,7 @@ def read_document(
     Raises FileError with every problem, in the order of the files.
     """
     files = _Files(sources, read)
+    names = [source.name for source in sources]
     problems: list[Problem] = []
     tenancies = _read_tenancies(files, problems)
     if not tenancies:
@@ -63,9 +65,9 @@ def read_document(
     for find in judges:
         problems += find(tenancies)
     if problems:
-        raise FileError(*_in_order(problems, sources))
+        raise FileError(*in_order(problems, names))
     texts = tuple(source.data for source in files.sources)
-    return Document(tenancies, tuple(_in_order(warnings, sources)), texts)
+    return Document(tenancies, tuple(in_order(warnings, names)), texts)
 
 
 class _HooksFile(NamedTuple):
@@ -87,7 +89,7 @@ class _Files:
         parsed = [(source.name, self._parse(source)) for source in sources]
         self.files = [self._with_defaults(name, data) for name, data in parsed]
         if self._problems:
-            raise FileError(*_in_order(self._problems, sources))
+            raise FileError(*in_order(self._problems, [source.name for source in sources]))
 
     def _parse(self, source: Source) -> YamlMap:
         self.sources.append(source)
@@ -164,20 +166,6 @@ def _check_defaults(files: _Files, triggers: Triggers, problems: list[Problem]) 
 def _has_settings(fields: YamlMap) -> bool:
     """Whether a tenancy has more in a file than subscriptions and notes."""
     return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
-
-
-def _in_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:
-    """Sort by place, with the files in the order of the command line.
-
-    If a YAML alias repeats a problem, it is reported once.
-    """
-    order = {source.name: index for index, source in enumerate(sources)}
-
-    def place(problem: Problem) -> tuple[int, model.Location]:
-        where = problem.where or model.Location("", 0, 0)
-        return order.get(where.file, 0), where
-
-    return sorted(dict.fromkeys(problems), key=place)
 
 
 def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> Problem:

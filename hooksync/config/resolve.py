@@ -7,17 +7,22 @@ variables; they never quote what variables hold.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
 
 from hooksync.config.declarations import (
     SubscriptionDeclaration,
     TemplateAt,
     TenancyDeclaration,
+    in_order,
     set_fix,
     unset_problem,
 )
+from hooksync.config.references import uses_of
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
+    CREDENTIALS,
     DeclaredSubscription,
     Environ,
     HookUrl,
@@ -44,6 +49,7 @@ from hooksync.core.urls import (
 
 Environment = Mapping[str, str]
 
+_LOGIN = {CREDENTIALS["username"], CREDENTIALS["password"]}  # every log-in needs both
 _URL_FIX = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
 _SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
@@ -53,8 +59,7 @@ def check_entries(entries: Sequence[TenancyDeclaration]) -> tuple[list[Problem],
 
     Returns problems and warnings.
     """
-    identities = [(_written_identity(entry), entry) for entry in entries]
-    problems = [*_same_tenancy_problems(identities)]
+    problems = [*_same_tenancy_problems(entries, _written_identity)]
     warnings = []
     for entry in entries:
         resolver = Resolver(entry, None)
@@ -81,51 +86,31 @@ def resolve(
     resolvers = [Resolver(entry, environ) for entry in entries]
     resolved = [resolver.resolve_tenancy() for resolver in resolvers]
     tenancies = tuple(filter(None, resolved))
-    identities = [(tenancy.key, tenancy) for tenancy in tenancies]
-    problems = [*_same_tenancy_problems(identities)]
+    problems = [*_same_tenancy_problems(tenancies, attrgetter("key"))]
     warnings = _override_warnings(entries, environ)
     for resolver in resolvers:
         problems += resolver.problems
         warnings += resolver.warnings
-    has_login = not entries or any(not _unset(entry, _login(entry), environ) for entry in entries)
-    if problems or (needs_login and not has_login):
-        raise _unresolved(entries, environ, problems)
+    unset = [_unset(entry, environ) for entry in entries]
+    lacks_login = [not _LOGIN.isdisjoint(ref.noun for ref in found) for found in unset]
+    if problems or (needs_login and entries and all(lacks_login)):
+        for found in unset:
+            problems += found.values()
+        raise FileError(*in_order(problems))
     return tenancies, tuple(dict.fromkeys(warnings))
 
 
-def _unresolved(
-    entries: Iterable[TenancyDeclaration], environ: Environment, problems: Iterable[Problem]
-) -> FileError:
-    """Report these problems, and all variables that are not set."""
-    everything = dict.fromkeys(problems)
-    for entry in entries:
-        refs = [*_login(entry), *_secrets(entry)]
-        everything.update(dict.fromkeys(_unset(entry, refs, environ)))
-    return FileError(*sorted(everything, key=lambda problem: problem.where or Location("", 0, 0)))
+def _unset(entry: TenancyDeclaration, environ: Environment) -> dict[SecretRef, Problem]:
+    """Find the secrets and credentials whose variables are not set.
 
-
-def _login(entry: TenancyDeclaration) -> list[SecretRef]:
-    """Return the references to the user name and the password, which every log-in needs."""
-    credentials = entry.settings.credentials
-    return [credentials.username, credentials.password]
-
-
-def _secrets(entry: TenancyDeclaration) -> list[SecretRef]:
-    """Return the references to subscriptions' secrets, and to a TOTP seed if one is declared."""
-    seed = entry.settings.credentials.totp
-    declared = [seed] if seed.location else []
-    return declared + [subscription.secret for subscription in entry.subscriptions]
-
-
-def _unset(
-    entry: TenancyDeclaration, refs: Sequence[SecretRef], environ: Environment
-) -> list[Problem]:
-    """Return a problem for each of these references whose variable is not set."""
-    problems = []
-    for ref in dict.fromkeys(refs):
-        problem = unset_problem(ref, environ) if ref.kind == "env" else None
-        if problem:
-            problems.append(replace(problem, where=problem.where or entry.location))
+    A TOTP seed that is not declared is no such credential: few log-ins need it.
+    """
+    problems: dict[SecretRef, Problem] = {}
+    for use in uses_of(entry):
+        if use.ref and use.name and (use.ref.location or use.ref.noun in _LOGIN):
+            problem = unset_problem(use.ref, environ)
+            if problem:
+                problems.setdefault(use.ref, replace(problem, where=use.where))
     return problems
 
 
@@ -342,11 +327,13 @@ def _override_warnings(
     entries: Sequence[TenancyDeclaration], environ: Environment
 ) -> list[Problem]:
     """Warn of each variable of a secret whose value in a file differs from the environment's."""
-    warnings = []
     overridden = environ.overridden if isinstance(environ, Environ) else {}
+    if not overridden:
+        return []
+    secret_names = {use.name for entry in entries for use in uses_of(entry) if use.ref}
+    warnings = []
     for name, file in overridden.items():
-        ref = SecretRef("env", name)
-        if any(ref in _login(entry) or ref in _secrets(entry) for entry in entries):
+        if name in secret_names:
             what = f"{name} has different values in the environment and in {file}"
             fix = f"unset {name} to use the value in {file}; the environment overrides it"
             warnings.append(Problem(what, fix))
@@ -359,7 +346,7 @@ def _written_identity(entry: TenancyDeclaration) -> Hashable:
 
 
 def _same_tenancy_problems(
-    identities: Iterable[tuple[Hashable, TenancyDeclaration | Tenancy]],
+    entries: Iterable[TenancyDeclaration | Tenancy], identity: Callable[[Any], Hashable]
 ) -> Iterator[Problem]:
     """Refuse two entries for the same tenancy: they would undo each other's changes.
 
@@ -367,8 +354,8 @@ def _same_tenancy_problems(
     log-in.
     """
     seen: dict[Hashable, TenancyDeclaration | Tenancy] = {}
-    for identity, entry in identities:
-        first = seen.setdefault(identity, entry)
+    for entry in entries:
+        first = seen.setdefault(identity(entry), entry)
         if first is not entry:
             same = f'the server and tenant of "{first.name}" ({first.location})'
             what = f'tenancy "{entry.name}" has {same}'

@@ -1,10 +1,11 @@
 import pytest
 
-from hooksync.config.declarations import Document, Settings
+from hooksync.config.declarations import Document, Settings, TemplateAt
 from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef, Trigger, UnsubscribeLimit
+from hooksync.core.template import parse_template
 
 LITERAL = "hunter2-hunter2"  # written where no secret is allowed; no message may repeat it
 
@@ -239,8 +240,7 @@ def test_a_tenancy_takes_default_settings_from_the_file_that_has_its_own_setting
 def test_two_files_whose_defaults_disagree_about_a_tenancy_without_settings_are_refused() -> None:
     one, two = (f"defaults: {{owns: {owns}}}\n{MORE}" for owns in ("all", "none"))
     assert said_of(one, two) == [
-        'b.yaml:3:13: two files give tenancy "prod" settings;'
-        " the other place is a.yaml:3:13"
+        'b.yaml:3:13: two files give tenancy "prod" settings; the other place is a.yaml:3:13'
     ]
     assert (
         read(one, one.replace("version: 1", "version: 1 # b")).tenancies[0].settings.owns == "all"
