@@ -203,9 +203,8 @@ def hold_to_policy(
     breaches = [] if options.allows_commands else [*command_problems(entries)]
     if options.policy:
         policy = read_policy(options.policy)
-        breaches = [*policy.breaches(entries, context.environ, found_credentials(context.environ))]
-        if probes is not None:
-            breaches += policy.limit_breaches(entries, probes=probes)
+        login = found_credentials(context.environ)
+        breaches = [*policy.breaches(entries, context.environ, login, probes=probes)]
     if breaches:
         raise Refused(*declarations.in_order(breaches))
     return policy

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from hooksync.config.declarations import TemplateAt, TenancyDeclaration, name_values
 from hooksync.config.files import STDIN, follow_links, lies_in, read_settings
-from hooksync.config.references import VariableUse, named_refs, uses_of
+from hooksync.config.references import VariableUse, uses_of
 from hooksync.config.schema_errors import read_checked
 from hooksync.config.yaml_loader import YamlMap
 from hooksync.core import urls
@@ -98,15 +98,22 @@ class Policy(Record, frozen=True):
         tenancies: Sequence[TenancyDeclaration],
         environ: Mapping[str, str] | None = None,
         login: str = "",
+        *,
+        probes: bool | None = True,
     ) -> Iterator[Problem]:
-        """Find the servers, receivers, variables and secrets that the policy does not allow.
+        """Find what the policy does not allow.
 
         `environ`: fills in the variables; None: only the text before the first variable is judged.
 
         `login`: the path of a credentials file, which is judged as if the tenancy named it.
+
+        `probes`: False if the command line turns challenges off; None: settings and triggers are
+        not used, and not judged.
         """
         for tenancy in tenancies:
             rules = self.rules_for(tenancy.name)
+            if probes is not None:
+                yield from rules._limit_breaches(tenancy, probes=probes)
             if not tenancy.name:
                 yield from rules._breaches(tenancy, environ, login)
             elif self.tenancies is not None and not matches_any(tenancy.name, self.tenancies):
@@ -125,30 +132,22 @@ class Policy(Record, frozen=True):
         yield from self._server_breaches(tenancy, environ)
         for entry in tenancy.subscriptions:
             yield from self._receiver_breaches(entry.url, environ)
+        refs = []
         for use in uses_of(tenancy, environ):
             if use.name and not use.is_usual:
                 yield from self._variable_breaches(use)
-        judge = cache(self._breach_of)  # each reference once: following links reads the disk
+            if use.ref and not use.is_usual:
+                refs.append(use.ref)
         usual = CredentialRefs()
-        refs = named_refs(tenancy)
         credentials = tenancy.settings.credentials
         if login and (
             credentials.username == usual.username or credentials.password == usual.password
         ):
             refs.append(SecretRef("file", login, tenancy.location))
+        judge = cache(self._breach_of)  # each reference once: following links reads the disk
         for ref in refs:
             if breach := judge(ref):
                 yield self._problem(*breach, ref.location)
-
-    def limit_breaches(
-        self, tenancies: Sequence[TenancyDeclaration], *, probes: bool = True
-    ) -> Iterator[Problem]:
-        """Find the settings and triggers that the policy does not allow.
-
-        `probes`: False if the command line turns challenges off.
-        """
-        for tenancy in tenancies:
-            yield from self.rules_for(tenancy.name)._limit_breaches(tenancy, probes=probes)
 
     def _limit_breaches(self, tenancy: TenancyDeclaration, *, probes: bool) -> Iterator[Problem]:
         for field in ("owns", "probe", "replacement"):
@@ -168,8 +167,11 @@ class Policy(Record, frozen=True):
 
     def run_limits(self) -> dict[str, tuple[int, str]]:
         """Return the limits for all tenancies together, each with its place, by their fields."""
-        fields = [field for field in _RUN_LIMITS if field in self.lines]
-        return {field: (getattr(self, field), self._place(field)) for field in fields}
+        limits = {}
+        for field in _RUN_LIMITS:
+            if field in self.lines:
+                limits[field] = getattr(self, field), self._place(field)
+        return limits
 
     def _file_breaches(self, tenancy: TenancyDeclaration) -> Iterator[Problem]:
         if self.files is None:
@@ -219,13 +221,11 @@ class Policy(Record, frozen=True):
         paths = _allowed_paths(netloc, urls.DEFAULT_PORTS[scheme], globs)
         if any(_is_below(path, allowed_path, is_whole=is_whole) for allowed_path in paths):
             return
-        what = f"{subject} leads to {netloc}"
+        what = f"{subject} leads to {'a path of ' if paths else ''}{netloc}"
         names = written.template.names
         if netloc not in written.template.text and not all(map(self._is_place, names)):
             # the value of a variable may be a secret
             what = f"{written.subject(subject)} leads to a host"
-        elif paths:
-            what = f"{subject} leads to a path of {netloc}"
         yield self._problem(field, what, written.location)
 
     def _variable_breaches(self, use: VariableUse) -> Iterator[Problem]:

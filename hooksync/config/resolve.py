@@ -209,19 +209,20 @@ class Resolver:
         text = self._fill(written, "server")
         if text is None:
             return None
+        where = written.location or self._entry.location
         if self._is_judged_now(written):
             subject = written.subject("the server")
             allow_http = self._entry.settings.allow_http
-            where = written.location or self._entry.location
             problem = server_problem(text, subject, where, allow_http=allow_http)
             if problem:
                 self.problems.append(problem)
                 return None
-            if is_plain_http(text):
-                what = f"{subject} is plain http: the password can be read in transit"
-                fix = "use https, and remove `allow_http: true`"
-                self.warnings.append(Problem(what, fix, where))
-        return Server(written.template.text, server_url(text))
+        server = Server(written.template.text, server_url(text))
+        if self._is_judged_now(written) and is_plain_http(text):
+            what = f"the password is sent to {server.shown} in plaintext: it can be read in transit"
+            fix = "use https, and remove `allow_http: true`"
+            self.warnings.append(Problem(what, fix, where))
+        return server
 
     def _resolve_tenant(self) -> tuple[str | None, str | None]:
         """Return the tenant's name, and how it is written; an empty one counts as not set."""
