@@ -8,7 +8,6 @@ that look like names. Unknown keys under `secret` and `credentials` are not quot
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
@@ -39,10 +38,6 @@ _NAMED_ENTRIES: dict[DataPath, str] = {
     ("tenancies",): "archive-prod",
     ("subscriptions",): "catalogue",
 }
-# a name that is not valid may be a secret; this one is quoted, because only its spaces are wrong
-_NEARLY_A_NAME = re.compile("[A-Za-z0-9_ -]{1,64}")
-# written as on the command line; a name in capital letters is not a secret
-_REFERENCE_AS_TEXT = re.compile("env:([A-Z][A-Z0-9_]*)")
 _TYPE_NAMES = {
     "object": "a mapping",
     "array": "a list",
@@ -190,56 +185,24 @@ def _word_unknown_key(violation: Violation, key: str) -> Words:
 
 def _word_violation(violation: Violation) -> Words:
     """Put a violation into words: what is wrong, and how to fix it."""
-    words = None
-    if "errorMessage" not in violation.schema:
-        words = _wrong_type(violation) if violation.keyword == "type" else _own_words(violation)
-    if words:
-        return words
-    what = f"{violation.label} {_rule(violation)}"
-    if violation.keyword == "enum" and isinstance(violation.instance, bool):
-        what = f"{what}, but YAML reads this as {KINDS[bool]}"
-    fix = _fix(violation)
-    if violation.keyword == "const" and isinstance(violation.instance, str):
-        fix = f"{fix}, without quotation marks"
-    return what, fix
-
-
-def _own_words(violation: Violation) -> Words | None:
-    """Return special words for some keywords. None: the general words of `_rule` are enough."""
-    label = violation.label
-    match violation.keyword:
-        case "propertyNames":
-            most = violation.schema["maxLength"]
-            name = str(violation.instance)
-            named = f'"{name}"' if _NEARLY_A_NAME.fullmatch(name) else "this"
-            what = f"{named} is not a valid name"
-            return what, f"use letters, digits, - and _ only, and at most {most} of them"
-        case "required":
-            return "version is missing", "write `version: 1`"
-        case "maxProperties":
-            return f"{label} names more than one place", "keep one of them"
-        case "minLength" | "minItems" | "minProperties":
-            return f"{label} is empty", _fix(violation)
-    return None
-
-
-def _wrong_type(violation: Violation) -> Words:
-    label = violation.label
-    fix = _fix(violation)
     value = violation.instance
-    is_scalar = not isinstance(value, dict | list)
-    if value is None:
-        return f"{label} is empty", fix
-    if isinstance(value, list) and violation.path[-1:] in _NAMED_ENTRIES:
-        what = f"{label} must be names with settings below them, not a list"
+    if violation.keyword == "propertyNames":
+        most = violation.schema["maxLength"]
+        fix = f"use letters, digits, - and _ only, and at most {most} of them"
+        return "this is not a valid name", fix
+    fix = _fix(violation)
+    is_value = not isinstance(value, dict | list | None)
+    if is_value and violation.is_private and violation.schema.get("type") == "object":
+        kind = "a secret" if violation.fields[0] == "secret" else "a credential"
+        return f"{kind} is never written into the file", f"{fix}, and keep the value there"
+    what = f"{violation.label} {_rule(violation)}"
+    is_text_missing = violation.keyword == "type" and "string" in violation.schema["type"]
+    if "errorMessage" in violation.schema or type(value) not in KINDS:
         return what, fix
-    is_value = is_scalar and violation.schema["type"] == "object"
-    if is_value and violation.is_private:
-        return _literal_secret(violation)
-    what = f"{label} {_rule(violation)}"
-    if is_scalar and "string" in str(violation.schema["type"]):
-        what = f"{what}, but YAML reads this as {KINDS[type(value)]}"
+    if is_text_missing:
         fix = f'put quotes around it, as in {violation.field}: "..."'
+    if is_text_missing or violation.keyword == "enum":
+        what = f"{what}, but YAML reads this as {KINDS[type(value)]}"
     return what, fix
 
 
@@ -252,7 +215,15 @@ def _rule(violation: Violation) -> str:
     match violation.keyword:
         case "pattern":
             return str(schema["patternErrorMessage"])
+        case "required":
+            return f"has no {argument[0]}"
+        case "maxProperties":
+            return "names more than one place"
+        case "minLength" | "minItems" | "minProperties":
+            return "is empty"
         case "type":
+            if violation.instance is None:
+                return "is empty"
             kinds = [argument] if isinstance(argument, str) else argument
             return f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}"
         case "enum":
@@ -261,14 +232,6 @@ def _rule(violation: Violation) -> str:
             return f"must be at least {argument}"
     unit = "characters" if violation.keyword == "maxLength" else "items"
     return f"must not have more than {argument:,} {unit}"
-
-
-def _literal_secret(violation: Violation) -> Words:
-    found = _REFERENCE_AS_TEXT.fullmatch(str(violation.instance))
-    if found:
-        return f"{violation.label} is text, not a reference", f"write {{env: {found[1]}}}"
-    kind = "a secret" if violation.fields[0] == "secret" else "a credential"
-    return f"{kind} is never written into the file", f"{_fix(violation)}, and keep the value there"
 
 
 def _fix(violation: Violation) -> str:

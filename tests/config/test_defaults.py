@@ -132,7 +132,7 @@ def test_required_fields_are_checked_after_merging() -> None:
         ),
         ("  trigger: MOVED\n", "", '12:5: "alert" has no trigger'),
         ("      triggers:", "      adopt: 1\n      triggers:", "12:14: adopt must be text"),
-        ("    catalogue:", "    cata logue:", '10:5: "cata logue" is not a valid name'),
+        ("    catalogue:", "    cata logue:", "10:5: this is not a valid name"),
         ("probe: require", "prob: require", '7:3: unknown key "prob"'),
         ("defaults:", "defaults: [", "1:1"),
     ],

@@ -94,7 +94,7 @@ def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
     ("text", "place", "said"),
     [
         ("", "1:1", "the file is empty"),
-        ("servers: []\n", "1:1", "version is missing"),
+        ("servers: []\n", "1:1", "the top level has no version"),
         ("version: 2\n", "1:10", "version must be 1, the only version so far"),
         ("version: 1\nserver: []\n", "2:1", 'unknown key "server"'),
         ("version: 1\nx-note: a\n", "2:1", 'unknown key "x-note"'),
