@@ -133,8 +133,7 @@ def read_yaml(
     try:
         top = reader.read_document()
     except yaml.YAMLError as error:
-        problem = _open_quotation(file, text, error, reader.last)
-        problem = problem or _syntax_problem(file, text, error)
+        problem = _syntax_problem(file, text, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
@@ -167,7 +166,12 @@ def read_plain(text: str) -> object:
 def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     """Put an error of the parser into our own words, because its text may quote the file."""
     where = Location(file, 1, 1)
-    mark = getattr(error, "problem_mark", None)
+    mark: Any = getattr(error, "problem_mark", None)
+    opened = getattr(error, "context_mark", None)
+    is_quoted = mark and opened and text[opened.index : opened.index + 1] in ("'", '"')
+    if is_quoted and not text[mark.index :].strip():  # it reads to the end of the file
+        fix = "close it at the end of the text that it begins"
+        return Problem("this quotation mark is never closed", fix, _location(file, opened))
     if mark:
         # libyaml adds a line break to the last line, so its mark may be after the end of the file
         where = min(_location(file, mark), place_after(file, text))
@@ -190,37 +194,12 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     return Problem("not valid YAML", fix, where)
 
 
-def _is_quote(text: str, mark: Any) -> bool:
-    return text[mark.index : mark.index + 1] in ("'", '"')
-
-
-def _open_quotation(file: str, text: str, error: Any, last: Event) -> Problem | None:
-    """Return the problem of a quotation mark that is not closed, or closed by a later one.
-
-    `last`: of the events before the error.
-    """
-    opened = getattr(error, "context_mark", None)
-    if opened and _is_quote(text, opened) and not text[error.problem_mark.index :].strip():
-        where = _location(file, opened)
-        fix = "close it at the end of the text that it begins"
-        return Problem("this quotation mark is never closed", fix, where)
-    if not isinstance(last, events.ScalarEvent) or not _is_quote(text, last.start_mark):
-        return None
-    end: Any = last.end_mark
-    where = _location(file, last.start_mark)
-    if end.line + 1 == where.line:
-        return None
-    what = f"the text that begins at this quotation mark ends at {end.line + 1}:{end.column}"
-    return Problem(what, "close it on its own line", where)
-
-
 class _Reader:
     """Reads the one document of a file, event by event."""
 
     def __init__(self, file: str, next_event: Callable[[], Event], most_nodes: int) -> None:
         self.file = file
         self.problems: list[Problem] = []
-        self.last: Event = None  # the event that was read last
         self._next = next_event
         # for each open mapping, the key that is being read; for each open list, None
         self._path: list[object] = []
@@ -253,7 +232,6 @@ class _Reader:
 
     def _read(self, event: Event) -> object:
         """Read the node that begins with an event."""
-        self.last = event
         self._nodes += 1
         if self._nodes > self._most_nodes:
             what = f"more than {self._most_nodes:,} names and values, counted again for each alias"
@@ -364,15 +342,9 @@ class _Reader:
             first = node.key_place(key)
             what = f"duplicate key{name}, first at {first.line}:{first.column}"
             fix = "keep one of the two"
-        elif isinstance(key, YamlMap | YamlList):
-            what = "a mapping or list cannot be a key"
-            fix = "write a name; between quotes [ and { are text"
-        elif key is None:
-            what = "a key is missing"
-            fix = "write a name before the colon"
         else:
-            what = f"a key must be text, but YAML reads this one as {KINDS[type(key)]}"
-            fix = 'put quotes around it, as in "on":'
+            what = f"a key must be text, but YAML reads this one as {KINDS.get(type(key), 'none')}"
+            fix = 'write a name before the colon, and put quotes around it, as in "on":'
         self._add_problem(event, what, fix)
 
     def _add_problem(self, event: Event, what: str, fix: str) -> None:
