@@ -121,13 +121,20 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History) -
     recorded = [subscription for subscription in others if subscription.id in history.entries]
     moved = _pair_respelt(pairs, recorded, history) if history.is_trusted and recorded else []
     for declared, found in pairs:
-        if len(found) > 1:
-            found.sort(key=partial(_preference, declared, history))
-            # the one to adopt first: sorting keeps the order of the others
-            found.sort(key=lambda live: not is_adopted_by_id(declared, live, history))
+        _sort_by_preference(declared, found, history)
     owned = [move for move in moved if is_owned(tenancy, move[0], history)]
     _pair_moved(pairs, owned, history)
     return pairs
+
+
+def _sort_by_preference(
+    declared: DeclaredSubscription, found: list[LiveSubscription], history: History
+) -> None:
+    """Put the live subscription to keep first. `found`: all of the declared identity."""
+    if len(found) > 1:
+        found.sort(key=partial(_preference, declared, history))
+        # the one to adopt first: sorting keeps the order of the others
+        found.sort(key=lambda live: not is_adopted_by_id(declared, live, history))
 
 
 def _pair_respelt(

@@ -67,7 +67,7 @@ def read_entities(body: bytes) -> EntityPage:
     if b"<!DOCTYPE" in body:  # it could define entities that expand without end
         raise NotUnderstood("it has a document type")
     try:
-        root = ElementTree.fromstring(body)  # noqa: S314, see above
+        root = ElementTree.fromstring(body)  # noqa: S314, see above  # nosec B314
     except ElementTree.ParseError as error:
         raise NotUnderstood("it is not XML") from error
     entities = []
