@@ -21,6 +21,7 @@ from hooksync.render.text import (
     selection_texts,
     state_lines,
     summary,
+    tenancy_table,
     verification,
 )
 
@@ -51,6 +52,9 @@ def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     verified = [*verification(plan)]
     if verified:
         items.insert(0, [*verified, ("", "")])
+    table = tenancy_table(plan)
+    if table:
+        items.insert(0, table)
     lines += _steps_block(items, _ROOM - _size(lines))
     return "\n".join(lines).rstrip("\n") + "\n"
 

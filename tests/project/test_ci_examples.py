@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pytest
 import yaml
 
 from tests.command_line import ROOT
-from tests.conftest import HIDDEN, HOOKS, Place, owning
+from tests.conftest import HIDDEN, HOOKS, SECRET, Place, owning
 from tests.git_servers import PASSWORD as GIT_PASSWORD
 from tests.git_servers import Remote, missing_program, served
 from tests.wire import Wire
@@ -277,7 +278,7 @@ def test_the_steps_of_the_action_plan_show_apply_and_find_drift(
     assert (applied.returncode, len(live(place))) == (0, 3), applied.stdout + applied.stderr
     assert runner.remote.git("branch", "--list", "hooksync-state")
     assert runner.step("Look for drift", **given).returncode == 0
-    assert runner.outputs() == {"exit-code": "0", "drift": "false"}
+    assert runner.outputs() == {"found": "nothing", "drift": "false"}
     for done, group in ((planned, "Plan: 2 "), (applied, "Applied: 2 ")):
         first, *lines, last = done.stdout.splitlines()
         assert (first.startswith(f"::group::{group}"), last) == (True, "::endgroup::"), first
@@ -290,7 +291,7 @@ def test_the_steps_of_the_action_plan_show_apply_and_find_drift(
     [moved] = [each for each in place.box.subscriptions("DEMO") if "INDEXED" in each.trigger]
     place.box.remove("DEMO", moved.id)
     assert runner.step("Look for drift", **given).returncode == 2
-    assert runner.outputs() == {"exit-code": "2", "drift": "true"}
+    assert runner.outputs() == {"found": "drift", "drift": "true"}
     stale = runner.step("Apply", **given)
     assert (stale.returncode, len(live(place))) == (3, 2)
     assert "::error title=hooksync refused the plan::" in stale.stdout
@@ -305,12 +306,81 @@ def test_github_fails_if_a_plan_is_refused_or_a_tenancy_cannot_be_read(
     assert "::error title=hooksync would refuse this plan::" in refused.stdout
     assert "limits.unsubscribe" in Path(runner.outputs()["markdown"]).read_text("utf-8")
     assert (refused.returncode, runner.step("Look for drift").returncode) == (3, 3)
-    assert runner.outputs() == {"exit-code": "3"}
+    assert runner.outputs() == {"found": "refused"}
     place.box.faults.add("status-500@list:*")
     unread = runner.step("Plan")
     assert "::error title=hooksync could not plan::" in unread.stdout
     assert (unread.returncode, "changes" in runner.outputs()) == (1, False)
     assert not (runner.results / "plan.json").exists()
+
+
+TWO_TENANCIES = """\
+  {name}:
+    server: ${{BOX}}
+    tenant: OTHER
+    credentials: {{username: {{env: PRESERVICA_USERNAME}}, password: {{env: EXPIRED}}}}
+    subscriptions: {{}}
+"""
+
+
+@pytest.mark.slow
+def test_github_reports_the_drift_of_all_tenancies_but_one_that_cannot_be_read(
+    runner: Runner, place: Place
+) -> None:
+    hooks = place.folder / "hooks.yaml"
+    hooks.write_text(hooks.read_text("utf-8") + TWO_TENANCIES.format(name="locked"))
+    runner.environ |= {"EXPIRED": "an-old-password", "HOOKSYNC_FILE": "hooks.yaml"}
+    done = runner.step("Look for drift")
+    assert (done.returncode, runner.outputs()) == (1, {"found": "drift", "drift": "true"})
+    issue = (runner.results / "drift.md").read_text("utf-8")
+    assert "2 to subscribe" in issue
+    assert "**errors**\n\n- <code>locked&#58; " in issue
+    # by hand, all tenancies are planned: the plan leaves this one out
+    planned = runner.step("Plan")
+    assert (planned.returncode, runner.outputs()["changes"]) == (0, "true"), planned.stdout
+    assert "::warning title=Not all tenancies::" in planned.stdout
+    assert runner.step("Apply").returncode == 0
+    assert len(live(place)) == 2
+    # the only difference is that nothing is known
+    done = runner.step("Look for drift")
+    assert (done.returncode, runner.outputs()) == (1, {"found": ""})
+
+
+def test_github_asks_nobody_to_approve_a_plan_whose_secrets_are_not_set(
+    runner: Runner, place: Place
+) -> None:
+    assert place.run("apply", "--yes").code == 0
+    del runner.environ["CATALOGUE_SECRET"], runner.environ["HOOKSYNC_PLAN_KEY"]
+    planned = runner.step("Plan")
+    assert "not compared: 2 secrets" in planned.stdout
+    assert (planned.returncode, runner.outputs()["changes"]) == (0, "false")
+    assert runner.step("Show the plan").returncode == 0
+    assert runner.outputs() == {"changes": "false"}
+    # an earlier step has written them into a file
+    (runner.folder / "hooks.env").write_text(f"CATALOGUE_SECRET={SECRET}\n")
+    planned = runner.step("Plan", HOOKSYNC_ENV_FILE=str(runner.folder / "hooks.env"))
+    assert "not compared" not in planned.stdout, planned.stdout
+
+
+@pytest.mark.slow
+def test_github_checks_only_the_tenancies_that_a_pull_request_changes(
+    runner: Runner, place: Place
+) -> None:
+    git = partial(runner.remote.git, at=place.folder)
+    hooks = place.folder / "hooks.yaml"
+    hooks.write_text(hooks.read_text("utf-8") + TWO_TENANCIES.format(name="locked"))
+    git("add", "hooks.yaml")
+    git("commit", "--quiet", "--message=Main")
+    base = git("rev-parse", "HEAD")
+    hooks.write_text(hooks.read_text("utf-8").replace("[INDEXED, MOVED]", "[INDEXED]"))
+    git("commit", "--quiet", "--all", "--message=Change")
+    runner.environ["EXPIRED"] = "an-old-password"
+    planned = runner.step("Plan", SINCE=base)
+    assert (planned.returncode, runner.outputs()["changes"]) == (0, "true"), planned.stderr
+    assert "locked" not in planned.stdout
+    hooks.write_text(hooks.read_text("utf-8").replace("  locked:", "  renamed:"))
+    planned = runner.step("Plan", SINCE=base)
+    assert (planned.returncode, "changes" in runner.outputs()) == (1, False)
 
 
 def test_github_validates_without_secrets_and_shows_problems_at_their_lines(
@@ -448,35 +518,34 @@ def test_github_makes_one_comment_on_a_pull_request_and_then_updates_it(runner: 
     assert change(*others) == [("POST repos/OWNER/REPOSITORY/issues/7/comments", body)]
     own = by("github-actions[bot]", 3, f"{ours} Of yesterday.")
     assert change(*others, own) == [("PATCH repos/OWNER/REPOSITORY/issues/comments/3", body)]
-    plan.write_text(f"{marker}\n".ljust(65_535, "x"), encoding="utf-8")
-    [(_, given)] = change()
-    assert "too long" in given["body"]
 
 
 def test_github_keeps_one_issue_open_as_long_as_there_is_drift(runner: Runner) -> None:
     drift = runner.results / "drift.md"
-    issues = "repos/OWNER/REPOSITORY/issues"
+    path = "repos/OWNER/REPOSITORY/issues"
     report = {"FILES": "hooks.yaml", "LABELS": "drift\n", "ASSIGNEES": "ada"}
 
-    def changes(code: str, text: str, *found: dict[str, Any], **more: str) -> list[tuple[str, Any]]:
+    def changes(
+        found: str, text: str, *issues: dict[str, Any], **more: str
+    ) -> list[tuple[str, Any]]:
         drift.write_text(f"<!-- -->\n{text}", encoding="utf-8")
-        runner.answer(("--paginate", list(found)), ("POST", {"number": 9}), ("", {}))
-        done = runner.step("Tell of drift", EXIT_CODE=code, **report, **more)
+        runner.answer(("--paginate", list(issues)), ("POST", {"number": 9}), ("", {}))
+        done = runner.step("Tell of drift", FOUND=found, **report, **more)
         assert done.returncode == 0, done.stdout + done.stderr
         return runner.changes()
 
-    [(call, made)] = changes("2", "One differs.")
-    assert call == f"POST {issues}"
+    [(call, made)] = changes("drift", "One differs.")
+    assert call == f"POST {path}"
     assert (made["title"], made["labels"]) == ("Drift: hooksync-plan", ["drift"])
     assert made["assignees"] == ["ada"]
     assert "One differs." in made["body"]
     ours = by("github-actions[bot]", 9, made["body"])
-    assert changes("2", "One differs.", ours) == []  # the same drift is reported once
-    changed = [call for call, _ in changes("3", "Two differ.", ours)]
-    assert changed == [f"PATCH {issues}/9", f"POST {issues}/9/comments"]
-    assert changes("1", "Unread.", ours) == []
-    closed, _ = changes("0", "", ours)
-    assert closed == (f"PATCH {issues}/9", {"state": "closed", "state_reason": "completed"})
+    assert changes("drift", "One differs.", ours) == []  # the same drift is reported once
+    changed = [call for call, _ in changes("refused", "Two differ.", ours)]
+    assert changed == [f"PATCH {path}/9", f"POST {path}/9/comments"]
+    assert changes("", "Unread.", ours) == []
+    closed, _ = changes("nothing", "", ours)
+    assert closed == (f"PATCH {path}/9", {"state": "closed", "state_reason": "completed"})
 
     others = (
         {"user": {"login": "somebody"}},
@@ -485,14 +554,14 @@ def test_github_keeps_one_issue_open_as_long_as_there_is_drift(runner: Runner) -
         {"body": "<!-- hooksync:drift 0 -->"},
     )
     for other in others:
-        assert [call for call, _ in changes("2", "One differs.", {**ours, **other})] == [
-            f"POST {issues}"
+        assert [call for call, _ in changes("drift", "One differs.", {**ours, **other})] == [
+            f"POST {path}"
         ]
     for name in ("ARTIFACT", "TENANCY"):
-        [(call, _)] = changes("2", "One differs.", ours, **{name: "other"})
-        assert call == f"POST {issues}"
+        [(call, _)] = changes("drift", "One differs.", ours, **{name: "other"})
+        assert call == f"POST {path}"
     runner.answer(("", None))
-    refused = runner.step("Tell of drift", EXIT_CODE="2", **report)
+    refused = runner.step("Tell of drift", FOUND="drift", **report)
     assert "::error title=GitHub refused::" in refused.stdout
 
 

@@ -189,8 +189,10 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
 
     project.commit("change", {"hooks.yaml": hooks})
     project.check_out("change")
+    base = f"--variable=CI_MERGE_REQUEST_DIFF_BASE_SHA={project.remote.head('main')}"
     review = dict.fromkeys(("hooksync:validate", "hooksync:preview"), "PASS")
-    assert project.run("merge_request_event", own) == review, project.output
+    assert project.run("merge_request_event", own, base) == review, project.output
+    assert "Only prod" in project.output
     assert "2 to subscribe" in project.output
     assert (odd.exists(), [*project.folder.rglob("gone")]) == (True, [])
 
@@ -201,6 +203,7 @@ def test_a_change_is_reviewed_merged_applied_and_compared_every_night(
     assert not place.box.subscriptions("DEMO")
     assert project.apply() == {"hooksync:apply": "PASS"}, project.output
     assert len(place.box.subscriptions("DEMO")) == 2
+    assert 'command="apply"' in odd.read_text()  # `args` reaches it, too
     assert project.remote.git("branch", "--list", "hooksync-state")
 
     project.check_out()

@@ -241,8 +241,18 @@ def test_a_fence_is_longer_than_any_run_of_backticks() -> None:
 def test_every_step_is_shown_or_counted_as_left_out(sizes: list[int]) -> None:
     text = markdown(run_of(*(large(size, f"tenancy-{n}") for n, size in enumerate(sizes))))
     outside = assert_well_formed(text)
-    titles = re.findall("^tenancy-([0-9]+)   ", text, re.MULTILINE)
+    titles = re.findall("^tenancy-([0-9]+)   .* declared$", text, re.MULTILINE)
     assert [*map(int, titles)] == [*range(len(titles))]
     left = sum(int(line.split()[0]) for line in outside if line.endswith(" more left out here."))
     shown = len(re.findall("^[+-]  ", text, re.MULTILINE))
     assert left + shown == sum(size + size // 10 for size in sizes)
+
+
+def test_a_plan_too_long_for_a_comment_begins_with_the_table_of_tenancies() -> None:
+    names = [f"t{number:02}" for number in range(40)]
+    text = markdown(run_of(*(large(100, name) for name in names)))
+    assert_well_formed(text)
+    assert "more left out here." in text
+    steps = text.partition("```diff\n")[2]
+    assert steps.startswith("tenancy  outcome")
+    assert re.findall(r"(?m)^(t\d\d) .* to subscribe", steps) == names

@@ -23,7 +23,22 @@ show() {
     cat "$1" >>"$GITHUB_STEP_SUMMARY"
 }
 
-selection=() replace=() probe=() state=() more=()
+# contains FILE PATTERN: whether a line of a document of hooksync matches. In a JSON string, a quotation mark has a backslash
+# before it, so no text in the document can look like a field.
+contains() {
+    grep --quiet --extended-regexp "$2" "$1"
+}
+
+# changes PLAN: output whether a saved plan changes anything.
+changes() {
+    if contains "$1" '"outcome": "changes"'; then
+        echo "changes=true" >>"$GITHUB_OUTPUT"
+    else
+        echo "changes=false" >>"$GITHUB_OUTPUT"
+    fi
+}
+
+selection=() replace=() since=() probe=() state=() more=()
 lines selection "${FILES:-}" --file=
 lines selection "${TENANCY:-}" --tenancy=
 lines replace "${REPLACE:-}" --replace=
@@ -38,6 +53,7 @@ case ${PROBE:-} in
         exit 64
         ;;
 esac
+[ -z "${SINCE:-}" ] || since=("--since=$SINCE")
 [ -z "${STATE:-}" ] || state=("--state=$STATE")
 
 # For a state on a branch, git gets the token of the job, so the checkout need not keep it. git also trusts the checkout,

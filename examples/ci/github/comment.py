@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from gh import fitting, gh
+from gh import gh
 
 MARKER = "<!-- hooksync:plan -->"
 
@@ -24,10 +24,7 @@ def main() -> None:
     if MARKER not in first:
         raise SystemExit(f"error: the plan does not begin with {MARKER}")
     ours = f"{first} <!-- {os.environ['ARTIFACT'].replace('-->', '')} -->"
-    body = fitting(
-        f"{ours}\n{rest}",
-        f"{ours}\nThe plan is too long for a comment: see the summary of the job.\n",
-    )
+    body = f"{ours}\n{rest}"  # hooksync keeps its Markdown short enough for GitHub
 
     comments = gh("--paginate", f"repos/{repository}/issues/{number}/comments?per_page=100")
     before = [

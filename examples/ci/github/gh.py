@@ -23,8 +23,3 @@ def gh(*arguments: str, given: object = None) -> list[dict]:
         found += page if isinstance(page, list) else [page]
         rest = rest[end:].lstrip()
     return found
-
-
-def fitting(text: str, otherwise: str) -> str:
-    """Return the text if it is short enough for GitHub, or else a text that replaces it."""
-    return text if len(text) <= 65_536 else otherwise

@@ -1,9 +1,10 @@
 """Keep one issue open as long as live differs from declared.
 
-EXIT_CODE is the exit code of `hooksync plan --detailed-exitcode`. 2 and 3 open an issue or change
-the open issue, and 0 closes it. Any other code means that hooksync could not compare: the job
-fails, and the issue does not change. FOLDER contains drift.md. The first line of an issue
-identifies the comparison and its result, so the same drift is reported once, not every night.
+FOUND says what drift.sh found. `drift` and `refused` open an issue or change the open issue, and
+`nothing` closes it. If it is empty, the job fails, and the issue does not change: nothing was found
+in the tenancies that could be read. FOLDER contains drift.md, which also names those that could
+not. The first line of an issue identifies the comparison and its result, so the same drift is
+reported once, not every night.
 """
 
 import hashlib
@@ -11,12 +12,12 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from gh import fitting, gh
+from gh import gh
 
 ADVICE = {
-    "2": "What is live is not as declared, or hooksync cannot tell: somebody changed the tenancy,"
+    "drift": "What is live is not as declared, or hooksync cannot tell: somebody changed a tenancy,"
     " or a merge was not applied.",
-    "3": "An apply would be refused. The summary of the run says why.",
+    "refused": "An apply would be refused. The summary of the run says why.",
 }
 WAY_OUT = (
     "If the change is right, put it into the hooks file by a pull request. If not, start an apply"
@@ -36,11 +37,11 @@ def digest(*parts: str) -> str:
 
 def main() -> None:
     """Run the step."""
-    server, repository, run, code = (
+    server, repository, run, found = (
         os.environ[name]
-        for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "EXIT_CODE")
+        for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "FOUND")
     )
-    if code not in ("0", "2", "3"):
+    if not found:
         print("hooksync could not tell whether live is as declared: no issue was changed.")
         return
     link = f"[run {run}]({server}/{repository}/actions/runs/{run})"
@@ -55,7 +56,7 @@ def main() -> None:
         and "pull_request" not in each
         and (each["body"] or "").startswith(marker)
     ]
-    if code == "0":
+    if found == "nothing":
         for each in ours:
             place = f"{issues}/{each['number']}"
             gh("--method", "PATCH", place, given={"state": "closed", "state_reason": "completed"})
@@ -64,9 +65,8 @@ def main() -> None:
         return
 
     _, _, shown = (Path(os.environ["FOLDER"]) / "drift.md").read_text("utf-8").partition("\n")
-    first = f"{marker}{digest(code, shown)} -->\n\n{ADVICE[code]} {WAY_OUT}\n\nFound by {link}.\n"
-    long = f"{first}\nThe plan is too long for an issue: see the summary of the run.\n"
-    text = {"title": f"Drift: {', '.join(checked)}", "body": fitting(f"{first}\n{shown}", long)}
+    first = f"{marker}{digest(found, shown)} -->\n\n{ADVICE[found]} {WAY_OUT}\n\nFound by {link}.\n"
+    text = {"title": f"Drift: {', '.join(checked)}", "body": f"{first}\n{shown}"}
     if not ours:
         more = {"labels": listed("LABELS"), "assignees": listed("ASSIGNEES")}
         (made,) = gh("--method", "POST", issues, given={**text, **more})
