@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -19,6 +20,7 @@ from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Output
 
 _POLL_SECONDS = 0.2  # seconds between two checks for a signal, during the wait for an answer
+_PROGRESS_INTERVAL = 5.0  # seconds between two lines, without a terminal
 _INTERRUPTED_TEXT = (
     b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
 )
@@ -85,13 +87,18 @@ class ConsoleTerminal:
         interrupts: Interrupts,
         *,
         is_verbose: bool,
+        is_quiet: bool = False,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`seconds`: the time, for the progress of a run without a terminal."""
         self._output = output
         self.result = output.result
         self.message = output.message
         self._interrupts = interrupts
         self._is_coloured = wants_colour()
         self._is_verbose = is_verbose
+        self._is_quiet = is_quiet
+        self._seconds = seconds
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show lines for people on standard output: pairs of a style and a text."""
@@ -145,13 +152,18 @@ class ConsoleTerminal:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Show how many calls are done, on a terminal and without --verbose.
+        """Show how many calls are done, unless --verbose shows each.
+
+        Without a terminal, show a line at most every 5 seconds, and none with --quiet.
 
         The caller calls the function after each. From now on, an interrupt lets calls end.
         """
         self._interrupts.is_graceful = True
-        if self._is_verbose or total == 0 or not sys.stderr.isatty():
+        if self._is_verbose or total == 0:
             yield lambda: None
+            return
+        if not sys.stderr.isatty():
+            yield self._lines_of_progress(what, total)
             return
         numbers = count(1)
         show = self._output.progress
@@ -160,6 +172,21 @@ class ConsoleTerminal:
             yield lambda: show(f"{what} {next(numbers)}/{total}")
         finally:
             self._output.message("", end="")
+
+    def _lines_of_progress(self, what: str, total: int) -> Callable[[], None]:
+        """Return a function that counts a call, and shows a line every 5 seconds."""
+        numbers = count(1)
+        last_shown = self._seconds()
+
+        def advance() -> None:
+            nonlocal last_shown
+            number = next(numbers)
+            now = self._seconds()
+            if now - last_shown >= _PROGRESS_INTERVAL and not self._is_quiet:
+                last_shown = now
+                self.message(f"{what} {number}/{total}")
+
+        return advance
 
 
 def wants_colour() -> bool:
