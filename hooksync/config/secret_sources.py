@@ -53,34 +53,12 @@ class SecretSources:
         self._environ = environ
         self._stop = stop or Event()
         self._timeout = timeout
-        self._found: dict[SecretRef, Secret | SecretError] = {}
+        self._found: dict[SecretRef, Secret | Problem] = {}
         self._lock = Lock()
 
     def find(self, ref: SecretRef) -> Secret:
-        """Return the secret or credential of a reference.
-
-        A secret, but not a credential, must be printable ASCII, so that service and receiver use
-        the same bytes. Raises SecretError if the value is missing or cannot be used.
-        """
-        with self._lock:
-            if ref not in self._found:
-                try:
-                    value = self._read(ref)
-                    # a username from a variable is shown, and is often a common word
-                    if (ref.noun, ref.kind) != ("username", "env"):
-                        self._learn([value])
-                    self._found[ref] = Secret(value)
-                except SecretError as error:
-                    # a new error without the context, which may contain the value
-                    self._found[ref] = SecretError(*error.problems)
-            result = self._found[ref]
-        if isinstance(result, SecretError):
-            raise result
-        value = result.reveal()
-        if ref.noun == "secret" and not (value.isascii() and value.isprintable()):
-            fix = "use letters, digits and punctuation, and no line break at the end"
-            raise _unusable(ref, "contains characters outside printable ASCII", fix)
-        return result
+        """Return one secret or credential. Raises SecretError if it cannot be used."""
+        return self.find_all([ref])[ref]
 
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
         """Return several secrets or credentials.
@@ -104,15 +82,38 @@ class SecretSources:
     def look_up(
         self, refs: Iterable[SecretRef]
     ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
-        """Return the secrets or credentials that are found, and the problems of the others."""
+        """Return the secrets or credentials that are found, and the problems of the others.
+
+        A secret, but not a credential, must be printable ASCII, so that service and receiver use
+        the same bytes.
+        """
         secrets_by_ref: dict[SecretRef, Secret] = {}
         problems: dict[SecretRef, Problem] = {}
         for ref in dict.fromkeys(refs):
-            try:
-                secrets_by_ref[ref] = self.find(ref)
-            except SecretError as error:
-                [problems[ref]] = error.problems
+            result = self._look_up_once(ref)
+            if isinstance(result, Problem):
+                problems[ref] = result
+            elif ref.noun == "secret" and not re.fullmatch("[ -~]*", result.reveal()):
+                state = "contains characters outside printable ASCII"
+                fix = "use letters, digits and punctuation, and no line break at the end"
+                problems[ref] = reference_problem(ref, state, fix)
+            else:
+                secrets_by_ref[ref] = result
         return secrets_by_ref, problems
+
+    def _look_up_once(self, ref: SecretRef) -> Secret | Problem:
+        with self._lock:
+            if ref not in self._found:
+                try:
+                    value = self._read(ref)
+                    # a username from a variable is shown, and is often a common word
+                    if (ref.noun, ref.kind) != ("username", "env"):
+                        self._learn([value])
+                    self._found[ref] = Secret(value)
+                except SecretError as error:
+                    # without the error, whose context may contain the value
+                    [self._found[ref]] = error.problems
+            return self._found[ref]
 
     def state_without(self, ref: SecretRef) -> SecretState:
         """Return why a reference has no value."""
@@ -154,7 +155,7 @@ class SecretSources:
                 talk = partial(programs.talk, process, _MOST_BYTES)
                 code, data, _ = run_with_timeout(self._timeout, talk, self._stop)
             except TimeoutError:
-                raise self._timeout_or_interrupt(ref, program, _COMMAND_FIX) from None
+                raise self._timeout_or_interrupt(ref) from None
             except programs.OutputTooLarge:
                 raise _too_large(ref) from None
             finally:
@@ -164,12 +165,11 @@ class SecretSources:
             raise _unusable(ref, f"cannot be read: {program} {how}", _COMMAND_FIX)
         return _text_of(data, ref, _COMMAND_FIX)
 
-    def _timeout_or_interrupt(self, ref: SecretRef, who: str, fix: str) -> SecretError:
+    def _timeout_or_interrupt(self, ref: SecretRef) -> SecretError:
         if self._stop.is_set():
             return _unusable(ref, "was not read: interrupted", "run it again")
-        return _unusable(
-            ref, f"cannot be read: {who} did not end within {self._timeout:g} seconds", fix
-        )
+        reason = f"{ref.parts[0]} did not end within {self._timeout:g} seconds"
+        return _unusable(ref, f"cannot be read: {reason}", _COMMAND_FIX)
 
 
 def sources_of(context: Context) -> SecretSources:
