@@ -30,6 +30,10 @@ class TemplateAt(Record, frozen=True):
     template: Template
     location: model.Location | None  # None: it has no place in a file
 
+    def __eq__(self, other: object) -> bool:
+        """Compare the texts only: different places may have the same."""
+        return isinstance(other, TemplateAt) and self.template == other.template
+
     def subject(self, noun: str) -> str:
         """Name the text in a message, with its variables."""
         names = [f"${{{name}}}" for name in self.template.names]

@@ -11,14 +11,16 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from hooksync.config.declarations import TemplateAt, TenancyDeclaration
+from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source, is_hooks_file
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, find_git
-from hooksync.core.record import asdict
+from hooksync.core.model import Location
+from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor, printable
 
+_NOWHERE = Location("", 0, 0)
 _SECONDS = 60.0  # time limit for one command of git
 _REF_FIX = (
     "name a commit or branch that this clone has, and fetch it with its history, for example by"
@@ -128,15 +130,7 @@ def _comparable(tenancy: TenancyDeclaration) -> object:
     """Return what a plan depends on: everything but places, order and descriptions."""
     subscriptions = {}
     for entry in tenancy.subscriptions:
-        ignored = {"location": None, "description": None, "triggers": frozenset(entry.triggers)}
-        subscriptions[entry.name] = _without_places(asdict(entry)) | ignored
-    return _without_places(asdict(tenancy.settings)), subscriptions
-
-
-def _without_places(fields: Mapping[str, object]) -> dict[str, object]:
-    """Replace each text of a file by the text alone."""
-    plain = dict(fields)
-    for name, value in fields.items():
-        if isinstance(value, TemplateAt):
-            plain[name] = value.template.text
-    return plain
+        triggers = tuple(sorted(entry.triggers))
+        comparable = replace(entry, triggers=triggers, description=None, location=_NOWHERE)
+        subscriptions[entry.name] = comparable
+    return tenancy.settings, subscriptions
