@@ -128,23 +128,19 @@ def resolve_subscriptions(
     return subscriptions
 
 
-def url_environment_values(
-    entries: Sequence[TenancyDeclaration], environ: Environment
-) -> tuple[str, ...]:
+def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Environment) -> set[str]:
     """Return the values that fill in URLs: the redactor masks them in texts of other programs.
 
     Values that also fill in a server or a tenant are left out, because those are shown anyway.
     """
+    used: set[str] = set()
     shown: set[str] = set()
-    names: dict[str, None] = {}
     for tenancy in entries:
         shown.update(tenancy.settings.server.template.names)
         shown.update(tenancy.settings.tenant.template.names)
         for entry in tenancy.subscriptions:
-            if entry.url.template.literal is None:
-                names.update(dict.fromkeys(entry.url.template.names))
-    values = (environ.get(name) for name in names if name not in shown)
-    return tuple(dict.fromkeys(filter(None, values)))
+            used.update(entry.url.template.names)
+    return {environ.get(name, "") for name in used - shown} - {""}
 
 
 def server_problem(
@@ -255,7 +251,7 @@ class Resolver:
                     same = f'the URL and the trigger {trigger.short} of "{first.name}"'
                     what = f'"{entry.name}" has {same} ({first.location})'
                     self.problems.append(Problem(what, "remove one of the two", entry.location))
-            if text is not None:
+            if text is not None and not self._is_as_written:
                 subscriptions += self._subscriptions_of(entry, text)
         return tuple(subscriptions)
 

@@ -281,20 +281,20 @@ def test_filled_in_value_is_not_in_the_repr_of_a_tenancy() -> None:
 
 
 def test_the_values_that_fill_in_urls_are_found_for_redaction() -> None:
-    assert url_environment_values(entries_of(FILE), {**ENVIRON, "OTHER": "x"}) == (
+    assert url_environment_values(entries_of(FILE), {**ENVIRON, "OTHER": "x"}) == {
         "fn.example.net",
         "k-123456",
-    )
-    assert url_environment_values(entries_of(FILE), {"HOST": ""}) == ()
+    }
+    assert url_environment_values(entries_of(FILE), {"HOST": ""}) == set()
 
 
 def test_a_value_that_fills_in_a_server_or_a_tenant_is_not_hidden() -> None:
     text = FILE.replace("${FN_KEY}", "${REGION}${TENANT}")
     assert text != FILE
     entries = entries_of(text.replace("tenant: BRAMA", "tenant: ${TENANT}"))
-    assert url_environment_values(entries, {**ENVIRON, "REGION": "us", "TENANT": "T"}) == (
-        "fn.example.net",
-    )
+    assert url_environment_values(entries, {**ENVIRON, "REGION": "us", "TENANT": "T"}) == {
+        "fn.example.net"
+    }
 
 
 def from_files(tmp_path: Path, text: str, environ: dict[str, str], login: str = "") -> Environment:
