@@ -7,7 +7,6 @@ and messages go to `context.terminal`.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -43,7 +42,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.run_flags import Verb
 from hooksync.receivers.events import send_notice
 from hooksync.reconcile.plan import Plan, completed
-from hooksync.render.metrics import LAST_SUCCESS, metrics_text
+from hooksync.render.metrics import metrics_text
 from hooksync.render.notice import NoticeForm, RunSummary
 from hooksync.render.renderers import plan_json
 from hooksync.render.text import expected_answer, plain, plan_lines, question, report_lines
@@ -334,16 +333,13 @@ def _notify(summary: RunSummary, options: WatchedOptions, url: Secret, context: 
 
 
 def _write_metrics(summary: RunSummary, path: str, context: Context) -> None:
-    """Replace the metrics of the last run, but keep its last success if this run failed."""
-    before = None
+    """Replace the metrics of the last run, but keep the last success of what failed now."""
+    before = ""
     with suppress(OSError, ValueError):  # no file yet, or not one of hooksync
-        text = read_file(path, _MOST_METRICS).decode()
-        before = re.search(rf"^{LAST_SUCCESS}{{.*}} ([0-9.]+)$", text, re.MULTILINE)
+        before = read_file(path, _MOST_METRICS).decode()
     try:
         run = path.replace("\\", "/").rpartition("/")[2].removesuffix(".prom")
-        context.output.write_file(
-            path, metrics_text(summary, run, before[1] if before else "0"), _METRICS_MODE
-        )
+        context.output.write_file(path, metrics_text(summary, run, before), _METRICS_MODE)
     except FileError as error:
         for problem in error.problems:
             context.terminal.warn(problem)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import TenancyPlan
-from hooksync.render.notice import SUCCESSES, RunSummary
+from hooksync.render.notice import RunSummary
 
-LAST_SUCCESS = "hooksync_last_success_time_seconds"
+_LAST_SUCCESS = "hooksync_last_success_time_seconds"
+_FORMER = re.compile(rf'^{_LAST_SUCCESS}{{tenancy="([^"\\]*)".*}} ([0-9.]+)$', re.MULTILINE)
 
 _HELP = {
     "hooksync_pending_steps": "Steps that a plan contains, or that an apply did not complete.",
@@ -22,15 +24,15 @@ _HELP = {
     "hooksync_exit_code": "Exit code of the run.",
     "hooksync_start_time_seconds": "When the run began.",
     "hooksync_duration_seconds": "How long the run took.",
-    LAST_SUCCESS: "When the last run that exited with 0 or 2 ended; 0: none is known.",
+    _LAST_SUCCESS: "When the last run ended that planned or applied the tenancy; 0: none is known.",
 }
 
 
-def metrics_text(ending: RunSummary, run: str, last_success: str) -> str:
+def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
     """Return metrics in the text format of Prometheus.
 
-    `run`: a label, so that the series differ from those of other files. `last_success`: the value
-    to keep if this run failed.
+    `run`: a label, so that the series differ from those of other files. `before`: the metrics of
+    the last run, whose times of the last success are kept for tenancies that failed.
     """
     values: dict[str, list[str]] = {name: [] for name in _HELP}
 
@@ -43,11 +45,28 @@ def metrics_text(ending: RunSummary, run: str, last_success: str) -> str:
     add("hooksync_exit_code", int(ending.code))
     add("hooksync_start_time_seconds", f"{ending.begun:.3f}")
     add("hooksync_duration_seconds", f"{ending.ended - ending.begun:.3f}")
-    add(LAST_SUCCESS, f"{ending.ended:.3f}" if ending.code in SUCCESSES else last_success)
+    for name, at in _last_successes(ending, dict(_FORMER.findall(before))).items():
+        add(_LAST_SUCCESS, at, tenancy=name)
     lines = []
     for name, what in _HELP.items():
         lines += [f"# HELP {name} {what}", f"# TYPE {name} gauge", *values[name]]
     return "\n".join([*lines, ""])
+
+
+def _last_successes(ending: RunSummary, before: dict[str, str]) -> dict[str, str]:
+    """Return when each tenancy was last planned or applied without an error or a refusal."""
+    plan = ending.plan
+    if plan is None:
+        return before or {"": "0"}  # no run has read the hooks files yet
+    has_ended = not (plan.errors or plan.refusals or plan.is_interrupted)
+    found = {}
+    for tenancy in plan.tenancies:
+        is_right = not plan.is_report or tenancy.is_as_declared
+        if has_ended and is_right and not (tenancy.errors or tenancy.refusals):
+            found[tenancy.name] = f"{ending.ended:.3f}"
+        else:
+            found[tenancy.name] = before.get(tenancy.name, "0")
+    return found
 
 
 def _add_tenancy(tenancy: TenancyPlan, add: Callable[..., None]) -> None:

@@ -304,17 +304,38 @@ def test_metrics_hold_pending_steps_live_subscriptions_and_the_time_of_the_last_
     place.run("apply", "--yes", "--metrics", "hooksync.prom")
     applied = figures(path)
     assert (applied["pending_steps prod subscribe"], applied["live_subscriptions prod"]) == (0, 2)
-    assert planned["last_success_time_seconds"] <= applied["last_success_time_seconds"]
+    assert planned["last_success_time_seconds prod"] <= applied["last_success_time_seconds prod"]
     place.run("plan", "--no-state", "--metrics", "hooksync.prom")
     assert figures(path)["unknown_secrets prod"] == 2
-    success = figures(path)["last_success_time_seconds"]
+    success = figures(path)["last_success_time_seconds prod"]
     place.environ["PRESERVICA_PASSWORD"] = "wrong-password-0123"
     assert place.run("plan", "--metrics", "hooksync.prom").code == 1
     failed = figures(path)
     assert (failed["exit_code"], failed["tenancy_unreadable prod"]) == (1, 1)
-    assert failed["last_success_time_seconds"] == success
+    assert failed["last_success_time_seconds prod"] == success
     assert "pending_steps prod subscribe" not in failed
     assert failed["start_time_seconds"] + failed["duration_seconds"] > success
+
+
+def test_the_last_success_of_a_tenancy_does_not_depend_on_a_tenancy_that_fails(
+    place: Place,
+) -> None:
+    credentials = "{username: {env: PRESERVICA_USERNAME}, password: {env: EXPIRED}}"
+    other = (
+        f"{{server: '${{BOX}}', tenant: OTHER, credentials: {credentials}, subscriptions: {{}}}}"
+    )
+    place.write(f"{HOOKS}  locked: {other}\n")
+    place.environ["EXPIRED"] = "an-old-password"
+    path = place.folder / "hooksync.prom"
+    for _ in range(2):
+        run = place.run("apply", "--yes", "--metrics", "hooksync.prom")
+        found = figures(path)
+        assert found["last_success_time_seconds locked"] == 0
+        assert found["last_success_time_seconds prod"] >= found["start_time_seconds"], run.err
+    success = found["last_success_time_seconds prod"]
+    place.write("version: 2\n")
+    assert place.run("apply", "--yes", "--metrics", "hooksync.prom").code == 1
+    assert figures(path)["last_success_time_seconds prod"] == success
 
 
 def test_metrics_that_cannot_be_written_are_a_warning(place: Place) -> None:
@@ -327,6 +348,6 @@ def test_special_characters_in_metric_labels_are_escaped(tmp_path: Path) -> None
     failed = unread(tenancy(name='a"b\\c\n##[x] d'), unreachable().problems)
     path = tmp_path / "hooksync.prom"
     path.write_text(
-        metrics_text(replace(ending(), plan=run_of(failed)), "hooksync", "0"), encoding="utf-8"
+        metrics_text(replace(ending(), plan=run_of(failed)), "hooksync"), encoding="utf-8"
     )
     assert figures(path)['tenancy_unreadable a"b\\c\\n##\\x5bx] d'] == 1
