@@ -133,7 +133,7 @@ def read_yaml(
     try:
         top = reader.read_document()
     except yaml.YAMLError as error:
-        problem = _syntax_problem(file, text, error)
+        problem = _open_quotation(file, text, error) or _syntax_problem(file, text, error)
         raise FileError(*reader.problems, problem) from None  # the error may quote the text
     finally:
         loader.dispose()
@@ -166,12 +166,7 @@ def read_plain(text: str) -> object:
 def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     """Put an error of the parser into our own words, because its text may quote the file."""
     where = Location(file, 1, 1)
-    mark: Any = getattr(error, "problem_mark", None)
-    opened = getattr(error, "context_mark", None)
-    is_quoted = mark and opened and text[opened.index : opened.index + 1] in ("'", '"')
-    if is_quoted and not text[mark.index :].strip():  # it reads to the end of the file
-        fix = "close it at the end of the text that it begins"
-        return Problem("this quotation mark is never closed", fix, _location(file, opened))
+    mark = getattr(error, "problem_mark", None)
     if mark:
         # libyaml adds a line break to the last line, so its mark may be after the end of the file
         where = min(_location(file, mark), place_after(file, text))
@@ -192,6 +187,17 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
         return Problem(what, fix, replace(where, column=start))
     fix = "look at this line and the one above: indentation, quotes, `: `"
     return Problem("not valid YAML", fix, where)
+
+
+def _open_quotation(file: str, text: str, error: Any) -> Problem | None:
+    """Return the problem of a quotation mark that is never closed, if this is the error."""
+    opened = getattr(error, "context_mark", None)
+    if not opened or text[opened.index : opened.index + 1] not in ("'", '"'):
+        return None
+    if text[error.problem_mark.index :].strip():
+        return None  # the parser did not read to the end of the file
+    fix = "close it at the end of the text that it begins"
+    return Problem("this quotation mark is never closed", fix, _location(file, opened))
 
 
 class _Reader:
