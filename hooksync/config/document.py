@@ -33,7 +33,7 @@ from hooksync.core.template import fill_in, parse_template
 from hooksync.core.urls import prefix_fault
 
 Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
-Triggers = Mapping[str, model.Trigger]  # the known ones by name
+Names = Mapping[str, None]  # of the known triggers, in order
 
 _ADD_URL = "write url: https://fn.example.net/api/hook, here or in the default subscription"
 _ADD_TRIGGER = "add trigger: INDEXED (or a different one), here or under defaults"
@@ -124,12 +124,12 @@ class _Files:
         return _HooksFile(tenancies, found, (name, path))
 
 
-def _known_triggers(files: Iterable[YamlMap]) -> Triggers:
-    """Map each known name to its trigger."""
+def _known_triggers(files: Iterable[YamlMap]) -> Names:
+    """Collect the known names of triggers, of both spellings."""
     names = [*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values()]
     for data in files:
         names += sorted(data.get("extra_triggers", []))
-    return {name: model.Trigger.named(name) for name in names}
+    return dict.fromkeys(names)
 
 
 def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDeclaration, ...]:
@@ -153,7 +153,7 @@ def _read_tenancies(files: _Files, problems: list[Problem]) -> tuple[TenancyDecl
     return tuple(tenancies)
 
 
-def _check_defaults(files: _Files, triggers: Triggers, problems: list[Problem]) -> None:
+def _check_defaults(files: _Files, triggers: Names, problems: list[Problem]) -> None:
     """Check the defaults of each file, even if no tenancy takes them."""
     for data in files.parsed.values():
         defaults = data.get("defaults")
@@ -175,7 +175,7 @@ def _twice(what: str, fix: str, here: model.Location, other: model.Location) -> 
 class _TenancyReader:
     """Reads what files, which fit the schema, declare of one tenancy."""
 
-    def __init__(self, name: str, triggers: Triggers, problems: list[Problem]) -> None:
+    def __init__(self, name: str, triggers: Names, problems: list[Problem]) -> None:
         """`problems`: where the reader notes the problems that it finds."""
         self.variable = ""  # the value of ${TENANCY}, if a text contains it
         self._name = name
@@ -347,12 +347,11 @@ class _TenancyReader:
             written = list(zip(fields["triggers"], fields["triggers"].places, strict=True))
         else:
             return None
-        known_triggers = self._known_triggers
         triggers: list[model.Trigger] = []
         for name, where in written:
             trigger = model.Trigger.named(name)
-            if name not in known_triggers:
-                advice = _trigger_advice(name, known_triggers)
+            if name not in self._known_triggers:
+                advice = _trigger_advice(name, list(self._known_triggers)[:_MOST_LISTED])
                 self._note(f'unknown trigger "{name}"', advice, where)
             elif trigger in triggers:
                 what = f'trigger "{trigger.short}" is listed twice'
@@ -365,8 +364,8 @@ class _TenancyReader:
         self._problems.append(Problem(what, fix, where))
 
 
-def _trigger_advice(name: str, known: Mapping[str, model.Trigger]) -> str:
+def _trigger_advice(name: str, known: Sequence[str]) -> str:
     """Advise on an unknown name: what may have been meant, and which names are known."""
-    shown = list(dict.fromkeys(trigger.short for trigger in known.values()))[:_MOST_LISTED]
+    shown = dict.fromkeys(model.Trigger.named(known_name).short for known_name in known)
     advice = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
-    return suggestion(name.upper(), list(known)[:_MOST_LISTED], advice)
+    return suggestion(name.upper(), known, advice)
