@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from hooksync.config.declarations import TemplateAt, TenancyDeclaration, name_values
@@ -144,9 +144,8 @@ class Policy(Record, frozen=True):
             credentials.username == usual.username or credentials.password == usual.password
         ):
             refs.append(SecretRef("file", login, tenancy.location))
-        judge = cache(self._breach_of)  # each reference once: following links reads the disk
-        for ref in refs:
-            if breach := judge(ref):
+        for ref in dict.fromkeys(refs):  # each source once: following links reads the disk
+            if breach := self._breach_of(ref):
                 yield self._problem(*breach, ref.location)
 
     def _limit_breaches(self, tenancy: TenancyDeclaration, *, probes: bool) -> Iterator[Problem]:
@@ -293,10 +292,10 @@ def read_policy(path: str) -> Policy:
 def _make_policy(path: str, data: YamlMap, tenancies: Mapping[str, Policy] | None) -> Policy:
     """Make the rules for all tenancies, or for those of one glob."""
     lines = {name: data.key_place(name).line for name in data}
-    given: dict[str, Any] = dict(data) | {"tenancies": tenancies}
+    given: dict[str, Any] = {}
     for name, value in data.items():
-        if isinstance(value, list):
-            given[name] = tuple(value)
+        given[name] = tuple(value) if isinstance(value, list) else value
+    given["tenancies"] = tenancies
     if "probe" in given:
         # `PROBES` is sorted from the weakest to the strictest
         given["probe"] = PROBES[PROBES.index(given["probe"]) :]

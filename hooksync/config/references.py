@@ -8,7 +8,6 @@ may use a variable that holds a secret or a credential. No message quotes the va
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Literal
 
 from hooksync.config.declarations import (
@@ -129,9 +128,8 @@ def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Prob
 
 
 def _path_problems(files: Iterable[SecretRef]) -> Iterator[Problem]:
-    path_fault = cache(_path_fault)  # each file once: following links reads the disk
-    for ref in files:
-        if fault := path_fault(ref):
+    for ref in dict.fromkeys(files):  # each file once: following links reads the disk
+        if fault := _path_fault(ref):
             yield reference_problem(ref, *fault)
 
 
