@@ -62,9 +62,9 @@ def _found_credentials(values: Environ, warnings: list[Problem]) -> str:
     overriding = [name for name in PYPRESERVICA.values() if name in values]
     if not overriding:
         return CREDENTIALS_FILE
-    verb, noun = ("is", "it") if len(overriding) == 1 else ("are", "them")
-    what = f"{CREDENTIALS_FILE} is ignored, because {', '.join(overriding)} {verb} set"
-    fix = f"unset {noun} to use the file, or give --credentials {CREDENTIALS_FILE}"
+    names = " ".join(overriding)
+    what = f"{CREDENTIALS_FILE} is ignored, because of {names}"
+    fix = f"unset {names} to use the file, or give --credentials {CREDENTIALS_FILE}"
     warnings.append(Problem(what, fix))
     return ""
 

@@ -191,11 +191,10 @@ def test_credentials_of_the_working_folder_are_ignored_if_one_of_their_variables
             found, [warning] = gather(files, "", environ)
             assert found.keys() == {name}
             assert found_credentials(found) == ""
-            assert warning.what == f"credentials.properties is ignored, because {name} is set"
-            assert "unset it" in warning.fix
+            assert warning.what == f"credentials.properties is ignored, because of {name}"
+            assert f"unset {name} to use" in warning.fix
     _, [warning] = gather([], "", dict.fromkeys(FOUND, "x"))
-    assert warning.what.endswith(" are set")
-    assert warning.fix.startswith("unset them ")
+    assert warning.fix.startswith(f"unset {' '.join(FOUND)} to use the file")
 
 
 def test_credentials_without_their_section_are_ignored_with_a_warning() -> None:
