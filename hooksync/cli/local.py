@@ -28,7 +28,7 @@ from hooksync.sandbox.accounts import PASSWORD, TENANT, Account
 from hooksync.sandbox.http_server import PortError, SandboxError
 from hooksync.sandbox.receiver import ReceiverServer
 from hooksync.sandbox.server import Sandbox
-from hooksync.sandbox.tenancies import SandboxOptions, Trait
+from hooksync.sandbox.tenancies import TRAITS, SandboxOptions
 
 _FIX = "give different flags; `hooksync sandbox --help` explains them"
 _PORT_FIX = (
@@ -104,9 +104,9 @@ def _log(context: Context, kind: str, what: str, result: object) -> None:
 def _read_options(flags: SandboxFlags, context: Context) -> SandboxOptions:
     """Read how the sandbox is to behave. Raises UsageError or SandboxError."""
     for name in flags.traits:
-        if name not in set(Trait):
+        if name not in TRAITS:
             raise UsageError(
-                Problem(f'unknown trait "{name}"', f"write one of: {', '.join(Trait)}")
+                Problem(f'unknown trait "{name}"', f"write one of: {', '.join(TRAITS)}")
             )
     seed = _env(flags.totp_env, context.environ) if flags.totp_env else None
     account = Account(

@@ -80,11 +80,8 @@ def probe_all(
             advance()
 
     found = pool.run([partial(probe, target) for target in targets])
-    answered = {}
-    for target, result in zip(targets, found, strict=True):
-        if result is not None:
-            answered[target] = result
-    return answered
+    results = zip(targets, found, strict=True)
+    return {target: result for target, result in results if result is not None}
 
 
 def signs(url: HookUrl, secret: Secret, caller: Caller, code: str) -> bool:

@@ -149,11 +149,11 @@ def find_signers(
 
     `body`: raw bytes, as received.
     """
-    found = []
-    for ref, secret in secrets.items():
-        if verify_event({"": key_of(secret)}, body, signature) is not None:
-            found.append(ref)
-    return found
+    return [
+        ref
+        for ref, secret in secrets.items()
+        if verify_event({"": key_of(secret)}, body, signature) is not None
+    ]
 
 
 def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signature: str) -> str:

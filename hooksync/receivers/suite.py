@@ -24,7 +24,6 @@ from hooksync.core.record import Record, replace
 from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
 from hooksync.receivers.challenges import (
     SLOW,
-    TOO_SLOW,
     challenge,
     key_of,
     signs,
@@ -42,8 +41,12 @@ WRONG_WHOLE = "with a wrong signature, in one piece"
 FIRST = "compact, in chunks"  # the simplest event
 _REFUSING = range(400, 500)
 _SIZES = {"150 kB": 150_000, "1.5 MB": 1_500_000, "10 MB": 10_000_000}
-_CODES = ("0", "Z~", "c0de" * 128)  # of a challenge: short, of the last letters, long
-_ENCODED = {"in percent-encoding": "a%20b%2Bc%2Fd%3D%26%25", "with + for a space": "a+b"}
+_CODES = {
+    "in percent-encoding": "a%20b%2Bc%2Fd%3D%26%25",
+    "with + for a space": "a+b",
+    "of one letter": "Z",
+    "of 512 letters": "c0de" * 128,
+}
 _TOGETHER = 5.0  # seconds that two deliveries wait for each other
 _PREFIX = EVENT_PREFIX.decode()
 # codes that a receiver must not sign; the rest of the second one is hex digits, and no event
@@ -160,13 +163,8 @@ class Suite:
         sender = self._sender
         call = partial(challenge, sender.url, sender.secret, sender.caller)
         yield self._challenge("challenge", call())
-        for name, code in _ENCODED.items():
+        for name, code in _CODES.items():
             yield self._challenge(f"challenge {name}", call(code))
-        for code in _CODES:
-            result = call(code)
-            if result.state != "ready":
-                break
-        yield self._challenge("challenges, short and long", result)
         signed_codes = []
         for code in _REFUSED_CODES:
             if signs(sender.url, sender.secret, sender.caller, quote(code)):
@@ -187,8 +185,6 @@ class Suite:
         )
         if result.state != "ready":
             return replace(trial, state="failed", detail=result.detail, fix=result.fix)
-        if result.seconds > TOO_SLOW:
-            return replace(trial, state="failed", detail=f"it took {result.seconds:.1f} s")
         if "html" in result.content_type:
             detail = "its challenge is answered as a web page; nobody knows if Preservica reads it"
             return replace(trial, state="warning", detail=detail, fix="answer application/json")
@@ -273,18 +269,21 @@ class Suite:
 
     def _repeated(self) -> Iterator[Trial]:
         """Deliver an event twice: one after the other, under two ids, and at once."""
+        sent = self._event()
+        yield self._in_turn("the same twice", [sent, sent])
         event = json.loads(self._body())
-        yield self._in_turn("the same twice", [event, event])
-        event = json.loads(self._body())
-        ids = [{**event, "subscriptionId": digit * 32} for digit in "ab"]
+        ids = []
+        for digit in "ab":
+            document = {**event, "subscriptionId": digit * 32}
+            body = json.dumps(document, separators=(",", ":")).encode()
+            ids.append(signed(body, self._sender.secret))
         yield self._in_turn("with two subscriptionIds", ids)
         yield self._at_once("two at once")
 
-    def _in_turn(self, name: str, events: Iterable[object]) -> Trial:
+    def _in_turn(self, name: str, events: Iterable[Delivery]) -> Trial:
         """Send events one after the other, until one fails. Return the last result."""
-        for event in events:
-            body = json.dumps(event).encode()
-            trial = self._send(name, signed(body, self._sender.secret), {"repeat", "spaced"})
+        for sent in events:
+            trial = self._send(name, sent, {"repeat"})
             if trial.state == "failed":
                 break
         return trial

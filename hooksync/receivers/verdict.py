@@ -165,14 +165,14 @@ def _explain_forged(verdict: _Verdict) -> None:
     """Explain what the receiver accepts although it should not."""
     forged = verdict.failed("forged")
     _explain_taken(verdict, [trial for trial in forged if trial.status in TAKEN])
+    if verdict.is_all():
+        return
     silent = [trial for trial in forged if trial.status is None]
-    if len(silent) < len(verdict.trials) / 2:
-        what = "it does not answer events that it refuses"
-        verdict.take(silent, what, _REFUSE_FIX, "the sender waits, and may send them again")
+    what = "it does not answer events that it refuses"
+    verdict.take(silent, what, _REFUSE_FIX, "the sender waits, and may send them again")
     errors = [trial for trial in forged if trial.status in SERVER_ERRORS]
-    if WRONG in {trial.name for trial in errors} and not verdict.is_all():
-        what = "it answers forged events with 5xx"
-        verdict.take(errors, what, _REFUSE_FIX, "the sender may send them again, for ever")
+    what = "it answers forged events with 5xx"
+    verdict.take(errors, what, _REFUSE_FIX, "the sender may send them again, for ever")
 
 
 def _explain_taken(verdict: _Verdict, taken: list[Trial]) -> None:
@@ -185,13 +185,13 @@ def _explain_taken(verdict: _Verdict, taken: list[Trial]) -> None:
 
 def _explain_challenges(verdict: _Verdict) -> None:
     """Explain wrong answers to challenges. With a wrong secret, all events have the same cause."""
-    challenges = verdict.failed("challenge")
-    for trial in challenges:
+    for trial in verdict.failed("challenge"):
+        # if there is no answer at all, events have the same fix
         same = [
-            other for other in challenges if (other.status, other.fix) == (trial.status, trial.fix)
+            other
+            for other in verdict.rest
+            if (other.status, other.fix) == (trial.status, trial.fix)
         ]
-        if trial.probe == "unreachable":
-            same += [other for other in verdict.rest if other.detail == trial.detail]
         if trial.probe == "wrong-secret":
             same += [
                 other
@@ -200,7 +200,7 @@ def _explain_challenges(verdict: _Verdict) -> None:
             ]
             same += verdict.failed("forged")
         what = trial.detail
-        fix = trial.fix or "let it answer first and work afterwards; keep an instance warm"
+        fix = trial.fix
         if trial.status == verdict.refused_with and not verdict.is_all():
             what += (
                 ": so it answers an event that it refuses. The query does not reach it, or it reads"
@@ -218,11 +218,8 @@ def _explain_series(verdict: _Verdict) -> None:
     if not failed:
         return
     if first.state != "failed" and len(failed) == len(later) > 1:
-        if failed[-1].status != verdict.refused_with:
-            what = (
-                f"it takes the first event, and fails from the second one on: {_answer(failed[0])}"
-            )
-            verdict.take(failed, what, _LOG_FIX, _ALL)
+        what = f"it takes the first event, and fails from the second one on: {_answer(failed[0])}"
+        verdict.take(failed, what, _LOG_FIX, _ALL)
     elif first.status in SERVER_ERRORS and is_refused:
         errors = [trial for trial in failed if trial.status == first.status]
         what = "it refuses forged events, so its verification is right; but its work fails"
@@ -263,9 +260,7 @@ def _explain_signatures(verdict: _Verdict, sender: Sender) -> None:
 
 def _explain_rest(verdict: _Verdict) -> None:
     """Explain what no rule explains, one cause for each answer."""
-    is_challenged = any(
-        trial.kind == "challenge" and trial.probe == "ready" for trial in verdict.trials
-    )
+    is_challenged = verdict.trials[0].probe == "ready"
     for trial in (*verdict.failed(), *verdict.rest):
         same = [other for other in verdict.rest if _answer(other) == _answer(trial)]
         fix = trial.fix or _LOG_FIX

@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
@@ -39,12 +38,8 @@ _VERSION_XML = (  # of Preservica, as this sandbox reports it
 )
 
 
-class Trait(StrEnum):
-    """A behaviour that the real service may have; the help explains each."""
-
-    REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
-    ANSWER_WITHOUT_ID = "answer-without-id"
-    NO_CHALLENGE = "no-challenge"
+# behaviours that the real service may have; the help explains each
+TRAITS = ("refuse-duplicates", "answer-without-id", "no-challenge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ class SandboxOptions:
     """How a sandbox behaves."""
 
     accounts: tuple[Account, ...] = (Account(),)
-    traits: Collection[str] = ()  # names in `Trait`
+    traits: Collection[str] = ()  # names in `TRAITS`
     faults: Sequence[str] = ()  # as `faults.read_fault` takes them
     port: int = 0  # 0: any that is free
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex  # for each subscription that is kept
@@ -118,7 +113,7 @@ class Tenancies:
         url = subscription.url
         trigger = subscription.trigger
         with self._lock:
-            if Trait.REFUSE_DUPLICATES in self._options.traits and not by_hand:
+            if "refuse-duplicates" in self._options.traits and not by_hand:
                 for other in self.held_by(tenant):
                     if other.url == url and other.trigger == trigger:
                         what = f"there is already a subscription for {url} and {trigger}"
@@ -231,12 +226,12 @@ class Rules:
 
     def _subscribe(self, tenant: str, body: bytes) -> Reply:
         wanted = _read_subscription(body, self.triggers)
-        if Trait.NO_CHALLENGE not in self._traits:
+        if "no-challenge" not in self._traits:
             reason = self._challenge(wanted.url, wanted.secret)
             if reason is not None:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
         document = self.describe(self.tenancies.add(tenant, wanted))
-        if Trait.ANSWER_WITHOUT_ID in self._traits:
+        if "answer-without-id" in self._traits:
             del document["id"]
         return json_answer(200, document)
 
