@@ -17,6 +17,7 @@ from hooksync.api import run as library
 from hooksync.api.inputs import Declared, prepare, prepare_saved
 from hooksync.api.opening import OpenRun, open_run
 from hooksync.api.options import RunOptions
+from hooksync.commands.notice import send_notice
 from hooksync.commands.problems import show_plan, show_problems, show_running
 from hooksync.config.files import YAML_ENDINGS, follow_links
 from hooksync.config.secret_sources import sources_of
@@ -40,7 +41,6 @@ from hooksync.core.reading import read_file
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.run_flags import Verb
-from hooksync.receivers.events import send_notice
 from hooksync.reconcile.plan import Plan, completed
 from hooksync.render.metrics import metrics_text
 from hooksync.render.notice import NoticeForm, RunSummary
@@ -49,11 +49,6 @@ from hooksync.render.text import expected_answer, plain, plan_lines, question, r
 from hooksync.state.store import state_place
 
 _NOT_CONFIRMED = Problem("not confirmed", 'answer "yes", or give --yes')
-_NOTICE_TIMEOUT = 10.0  # seconds
-_NOTICE_FIX = (
-    "check that the variable or file contains the whole URL, as the chat or the webhook's owner"
-    " gave it"
-)
 _MOST_METRICS = 16 * 1024 * 1024  # bytes
 _METRICS_MODE = 0o644  # Prometheus may read it as a different user
 
@@ -325,11 +320,7 @@ def _notify(summary: RunSummary, options: WatchedOptions, url: Secret, context: 
     body = context.output.safe(
         json.dumps(summary.payload(options.notify_as), ensure_ascii=False), "json"
     )
-    settings = RunOptions((), uses_state=False, timeout=_NOTICE_TIMEOUT, parallelism=1)
-    with open_run(Declared((), (), settings, context)) as run:
-        why = send_notice(url, body.encode(), str(options.notify), run.caller)
-    if why:
-        context.terminal.warn(Problem(f"nobody was notified: {options.notify}: {why}", _NOTICE_FIX))
+    send_notice(url, body.encode(), str(options.notify), context)
 
 
 def _write_metrics(summary: RunSummary, path: str, context: Context) -> None:

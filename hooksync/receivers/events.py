@@ -1,7 +1,4 @@
-"""Signed events: make and send them as Preservica does, and explain their signatures.
-
-This module also sends the notices of how a run ended, because they go to a webhook, too.
-"""
+"""Signed events: make and send them as Preservica does, and explain their signatures."""
 
 from __future__ import annotations
 
@@ -12,8 +9,6 @@ from datetime import datetime, timedelta
 
 from hooksync.core.model import HookUrl, ProbeResult, Secret, SecretRef
 from hooksync.core.record import Record
-from hooksync.core.redaction import SHORTEST_MASKED
-from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_event, verify_event
 from hooksync.receivers.challenges import key_of, post
 from hooksync.receivers.diagnosis import event_mistakes, name_mistake
@@ -26,9 +21,8 @@ _OF_A_CONNECTION = (
     "host connection keep-alive te trailer upgrade transfer-encoding content-length"
     " accept-encoding proxy-authorization proxy-connection expect"
 )
-_JSON_HEADERS = {"Content-Type": "application/json"}
+JSON_HEADERS = {"Content-Type": "application/json"}
 _CHUNKS = 8  # a body in chunks has at most this many
-_NOTICE_PAUSE = 2.0  # seconds before the second try
 _HEX = re.compile("[0-9A-Fa-f]{64}")
 
 
@@ -91,37 +85,11 @@ def signed(body: bytes, secret: Secret, *, is_chunked: bool = True) -> Delivery:
 
 def deliver(url: HookUrl, sent: Delivery, caller: Caller) -> Response | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
-    headers = dict(_JSON_HEADERS) | dict(sent.marks)
+    headers = dict(JSON_HEADERS) | dict(sent.marks)
     if sent.signature is not None:
         headers[sent.header] = sent.signature
     body = _chunks(sent) if sent.is_chunked else sent.body
     return post(url, caller, "event", headers=headers, body=body, method=sent.method)
-
-
-def send_notice(url: Secret, body: bytes, name: str, caller: Caller) -> str:
-    """Send JSON to a URL that is a secret and is shown as `name`. Tries again once if that fails.
-
-    Returns why it failed, or "" if it succeeded.
-    """
-    target = url.reveal()
-    if fault := url_fault(target):
-        return f"its URL {fault}"
-    if is_plain_http(target):
-        return "its URL begins with http, and is not on this machine: https is needed"
-    caller.redactor.learn(
-        part for part in (target, split_url(target)[2]) if len(part) >= SHORTEST_MASKED
-    )
-    failure = _post_notice(HookUrl(name, target), body, caller)
-    if failure and not caller.context.clock.wait(caller.context.stop, _NOTICE_PAUSE):
-        failure = _post_notice(HookUrl(name, target), body, caller)
-    return failure
-
-
-def _post_notice(url: HookUrl, body: bytes, caller: Caller) -> str:
-    answer = post(url, caller, "notice", headers=_JSON_HEADERS, body=body)
-    if isinstance(answer, ProbeResult):
-        return answer.detail
-    return "" if answer.status in TAKEN else f"it answers {answer.status}"
 
 
 def pass_on(

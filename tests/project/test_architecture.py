@@ -65,7 +65,7 @@ REVEALING = {  # the modules that may read the value of a secret
     "config.secret_sources",
     "service.auth",
     "service.client",
-    "receivers.events",
+    "commands.notice",
     "receivers.challenges",
     "state.fingerprints",
 }
