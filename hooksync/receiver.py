@@ -99,7 +99,7 @@ def sign_challenge(secret: bytes, code: bytes) -> str:
 
 def sign_event(secret: bytes, body: bytes) -> str:
     """Sign `EVENT_PREFIX` and the body (raw bytes, as sent), as HMAC-SHA256 in lower-case hex."""
-    return hmac.new(secret, EVENT_PREFIX + body, hashlib.sha256).hexdigest()
+    return sign_challenge(secret, EVENT_PREFIX + body)
 
 
 def answer_challenge(secret: bytes, code: str) -> dict[str, str]:

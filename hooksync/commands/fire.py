@@ -25,7 +25,7 @@ from hooksync.receivers.events import (
 )
 from hooksync.receivers.suite import Sender, Suite, Trial
 from hooksync.receivers.verdict import Cause, explain, explain_refusal
-from hooksync.receivers.worklog import judge_log, missing
+from hooksync.receivers.worklog import judge_log
 from hooksync.render.suite import cause_lines, suite_json, suite_junit, summary, trial_line
 
 _NOT_TESTED = "Not tested: whether signatures are compared in constant time"
@@ -118,7 +118,7 @@ def _run_suite(
             return context.terminal.interrupt_code
     causes = explain(trials, sender)
     if options.log is not None:
-        trials, found = judge_log(trials, _read_log(options.log, trials, context))
+        trials, found = _judge_log(options.log, trials, context)
         causes += found
     is_right = all(trial.state in ("passed", "warning") for trial in trials)
     code = ExitCode.DONE if is_right else ExitCode.ERROR
@@ -145,15 +145,14 @@ def _show_suite(
         context.terminal.result(f"\n{summary(trials)}\n{untested}.\n")
 
 
-def _read_log(path: str, trials: list[Trial], context: Context) -> str:
-    """Read the receiver's log, as soon as it has all events, or the wait for them is over."""
+def _judge_log(path: str, trials: list[Trial], context: Context) -> tuple[list[Trial], list[Cause]]:
+    """Judge the receiver's log as soon as it shows no fault, or the wait for the work is over."""
     ends = context.clock.monotonic() + _LOG_WAIT
     while True:
-        text = read_log(path)
-        if not missing(trials, text) or context.clock.monotonic() > ends:
-            return text
-        if context.clock.wait(context.stop, 0.2):
-            return text
+        judged, causes = judge_log(trials, read_log(path))
+        is_over = not causes or context.clock.monotonic() > ends
+        if is_over or context.clock.wait(context.stop, 0.2):
+            return judged, causes
 
 
 def _new_events(options: FireOptions, context: Context, declared: Trigger) -> NewEvents:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from hooksync.core.record import Record
-from hooksync.receiver import EVENT_PREFIX
+from hooksync.receiver import EVENT_PREFIX, sign_challenge
 
 _RAW_FIX = (
     "take the raw bytes of the body, before a framework, a proxy or a relay such as smee changes"
@@ -78,7 +78,7 @@ def challenge_mistakes(secret: bytes, code: str, url: str) -> Iterator[Mistake]:
         ("is made of the code before it was decoded", code.encode()),
     ):
         if message != signed:
-            yield Mistake(what, _CODE_FIX, _hmac(secret, message))
+            yield Mistake(what, _CODE_FIX, sign_challenge(secret, message))
     fix = "sign the code; do not send it back as the response"
     yield Mistake("is the challengeCode itself", fix, signed.decode("latin-1"))
     yield from _usual_mistakes(secret, signed)
@@ -94,10 +94,12 @@ def event_mistakes(secret: bytes, body: bytes) -> Iterator[Mistake]:
         ("has the prefix in different letters", b"Preservica-Webhook-Auth" + body),
         ("has the prefix after the body", body + EVENT_PREFIX),
     ):
-        yield Mistake(what, _PREFIX_FIX, _hmac(secret, message))
+        yield Mistake(what, _PREFIX_FIX, sign_challenge(secret, message))
     for what, changed in _changed_bodies(body):
         if changed != body:
-            yield Mistake(f"is made of {what}", _RAW_FIX, _hmac(secret, EVENT_PREFIX + changed))
+            yield Mistake(
+                f"is made of {what}", _RAW_FIX, sign_challenge(secret, EVENT_PREFIX + changed)
+            )
     yield from _usual_mistakes(secret, EVENT_PREFIX + body)
 
 
@@ -149,20 +151,19 @@ def _secrets(secret: bytes) -> Iterator[tuple[str, bytes]]:
 def _usual_mistakes(secret: bytes, message: bytes) -> Iterator[Mistake]:
     """Yield mistakes that sign the right message in a wrong way."""
     for what, key in _secrets(secret):
-        signature = _hmac(key, message)
+        signature = sign_challenge(key, message)
         yield Mistake(f"is made with the secret {what}", _SECRET_FIX, signature, is_secret=True)
-    yield Mistake("is made with key and message swapped", _HMAC_FIX, _hmac(message, secret))
+    yield Mistake(
+        "is made with key and message swapped", _HMAC_FIX, sign_challenge(message, secret)
+    )
     for name in ("sha1", "sha512"):
         digest = hmac.new(secret, message, name).hexdigest()
         yield Mistake(f"is an HMAC-{name.upper()}", _HMAC_FIX, digest)
     for text in (secret + message, message + secret, message):
         plain = hashlib.sha256(text).hexdigest()
         yield Mistake("is a plain SHA-256, and no HMAC", _HMAC_FIX, plain)
-    right = hmac.new(secret, message, hashlib.sha256)
-    yield Mistake("is right, but in upper case", _HEX_FIX, right.hexdigest().upper())
-    yield Mistake("is right, but after `sha256=`", _HEX_FIX, f"sha256={right.hexdigest()}")
-    yield Mistake("is right, but in base64", _HEX_FIX, base64.b64encode(right.digest()).decode())
-
-
-def _hmac(secret: bytes, message: bytes) -> str:
-    return hmac.new(secret, message, hashlib.sha256).hexdigest()
+    right = sign_challenge(secret, message)
+    yield Mistake("is right, but in upper case", _HEX_FIX, right.upper())
+    yield Mistake("is right, but after `sha256=`", _HEX_FIX, f"sha256={right}")
+    encoded = base64.b64encode(bytes.fromhex(right)).decode()
+    yield Mistake("is right, but in base64", _HEX_FIX, encoded)

@@ -32,17 +32,6 @@ _CAUSES = {  # what was seen, what it means, and the fix
 _TOKEN = re.compile(r"suite-[0-9a-f]{6}-\d+")
 
 
-def missing(trials: Sequence[Trial], log: str) -> set[str]:
-    """Return the identifiers of genuine events that are not in the log."""
-    sent = {
-        token
-        for trial in trials
-        for token in trial.tokens
-        if trial.kind == "genuine" and trial.state != "failed"
-    }
-    return sent.difference(_TOKEN.findall(log))
-
-
 def judge_log(trials: Sequence[Trial], log: str) -> tuple[list[Trial], list[Cause]]:
     """Judge each event by how often its identifiers are in the log.
 
