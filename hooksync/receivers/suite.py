@@ -249,14 +249,18 @@ class Suite:
         lines = json.dumps(document, indent=1).replace("\n", "\r\n").encode()
         ends = signed(b"\n " + lines + b" \r\n", self._sender.secret)
         yield "with white space at its ends", ends, {"ends"}
+        yield from self._odd_headers()
+        yield from self._sizes()
+        for name, secret in others.items():
+            yield f"signed with {name}", signed(self._body(), secret), {"other secret"}
+
+    def _odd_headers(self) -> Iterator[tuple[str, Delivery, set[str]]]:
+        """Yield events whose header a receiver may not expect."""
         small = replace(self._event(), header=SIGNATURE.lower())
         yield "with the header in lower case", small, {"lower-case header"}
         sent = self._event()
         upper = replace(sent, signature=(sent.signature or "").upper())
         yield "with hex in upper case", upper, {"upper-case hex"}
-        yield from self._sizes()
-        for name, secret in others.items():
-            yield f"signed with {name}", signed(self._body(), secret), {"other secret"}
 
     def _sizes(self) -> Iterator[tuple[str, Delivery, set[str]]]:
         """Yield large events. What makes them large is a field that each event has."""
