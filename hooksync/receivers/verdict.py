@@ -170,9 +170,10 @@ def _explain_forged(verdict: _Verdict) -> None:
     silent = [trial for trial in forged if trial.status is None]
     what = "it does not answer events that it refuses"
     verdict.take(silent, what, _REFUSE_FIX, "the sender waits, and may send them again")
-    errors = [trial for trial in forged if trial.status in SERVER_ERRORS]
-    what = "it answers forged events with 5xx"
-    verdict.take(errors, what, _REFUSE_FIX, "the sender may send them again, for ever")
+    if verdict.refused_with in SERVER_ERRORS:
+        errors = [trial for trial in forged if trial.status in SERVER_ERRORS]
+        what = "it answers forged events with 5xx"
+        verdict.take(errors, what, _REFUSE_FIX, "the sender may send them again, for ever")
 
 
 def _explain_taken(verdict: _Verdict, taken: list[Trial]) -> None:
