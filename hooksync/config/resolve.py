@@ -92,8 +92,11 @@ def resolve(
         problems += resolver.problems
         warnings += resolver.warnings
     unset = [_unset(entry, environ) for entry in entries]
-    lacks_login = [not _LOGIN.isdisjoint(ref.noun for ref in found) for found in unset]
-    if problems or (needs_login and entries and all(lacks_login)):
+    has_login = not entries
+    for found in unset:
+        nouns = {ref.noun for ref in found}
+        has_login = has_login or nouns.isdisjoint(_LOGIN)
+    if problems or (needs_login and not has_login):
         for found in unset:
             problems += found.values()
         raise FileError(*in_order(problems))

@@ -225,7 +225,7 @@ def _rule(violation: Violation) -> str:
             if violation.instance is None:
                 return "is empty"
             kinds = [argument] if isinstance(argument, str) else argument
-            return f"must be {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}"
+            return f"must be {' or '.join(map(_TYPE_NAMES.__getitem__, kinds))}"
         case "enum":
             return f"must be {', '.join(argument[:-1])} or {argument[-1]}"
         case "minimum":
