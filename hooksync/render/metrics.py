@@ -45,7 +45,7 @@ def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
     add("hooksync_exit_code", int(ending.code))
     add("hooksync_start_time_seconds", f"{ending.begun:.3f}")
     add("hooksync_duration_seconds", f"{ending.ended - ending.begun:.3f}")
-    for name, at in _last_successes(ending, dict(_FORMER.findall(before))).items():
+    for name, at in _last_successes(ending, before).items():
         add(_LAST_SUCCESS, at, tenancy=name)
     lines = []
     for name, what in _HELP.items():
@@ -53,11 +53,12 @@ def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
     return "\n".join([*lines, ""])
 
 
-def _last_successes(ending: RunSummary, before: dict[str, str]) -> dict[str, str]:
+def _last_successes(ending: RunSummary, before: str) -> dict[str, str]:
     """Return when each tenancy was last planned or applied without an error or a refusal."""
+    former: dict[str, str] = dict(_FORMER.findall(before))
     plan = ending.plan
     if plan is None:
-        return before or {"": "0"}  # no run has read the hooks files yet
+        return former or {"": "0"}  # no run has read the hooks files yet
     has_ended = not (plan.errors or plan.refusals or plan.is_interrupted)
     found = {}
     for tenancy in plan.tenancies:
@@ -65,7 +66,7 @@ def _last_successes(ending: RunSummary, before: dict[str, str]) -> dict[str, str
         if has_ended and is_right and not (tenancy.errors or tenancy.refusals):
             found[tenancy.name] = f"{ending.ended:.3f}"
         else:
-            found[tenancy.name] = before.get(tenancy.name, "0")
+            found[tenancy.name] = former.get(tenancy.name, "0")
     return found
 
 
