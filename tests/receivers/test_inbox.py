@@ -238,7 +238,7 @@ def steps_of_a_look(box: Inbox) -> int:
     """Count the steps of SQLite for one look that finds no event."""
     steps = []
     box._work_on_next(bool)  # it also deletes old rows
-    connection = box._store._opened.connection
+    [(_, connection)] = box._store._opened.values()  # of this process
     connection.set_progress_handler(lambda: steps.append(1), 1)
     assert not box._work_on_next(bool)
     connection.set_progress_handler(None, 0)
