@@ -38,9 +38,12 @@ def live_id(step: Mapping[str, Any]) -> str | None:
     return step["live"]["id"] if step["live"] else None
 
 
+NO_OUTCOME = {"result": None, "problem": None, "new_id": None}
+
+
 def outcome(step: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the outcome of a step; empty in a plan."""
-    return step["outcome"] or {}
+    """Return the outcome of a step. In a plan, each of its fields is None."""
+    return step["outcome"] or NO_OUTCOME
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,7 @@ class Run:
         return any(step["action"] == "leave" and step["address"] for step in steps)
 
     def is_told(self, what: str) -> bool:
-        """Return whether a warning names an address or a live id, or a step of it has a detail."""
+        """Return whether a warning names an address or a live id, or a step of it has a problem."""
         steps = [
             step
             for one in self.told
@@ -226,7 +229,7 @@ class Run:
             if what in (step["address"], live_id(step))
         ]
         is_named = any(what in it or UNNAMED.search(it) for it in self.warnings)
-        return is_named or any(outcome(step).get("detail") for step in steps)
+        return is_named or any(outcome(step)["problem"] for step in steps)
 
 
 Law = Callable[[Run], Iterator[str]]
@@ -394,10 +397,10 @@ def what_is_live_is_not_made_again(run: Run) -> Iterator[str]:
     """
     lists: defaultdict[str, list[set[str]]] = defaultdict(list)  # ids that the run was shown
     new = {
-        outcome(step).get("new_id")
+        outcome(step)["new_id"]
         for one in run.told
         for step in one["steps"]
-        if step["action"] == "subscribe" and outcome(step).get("new_id")
+        if step["action"] == "subscribe" and outcome(step)["new_id"]
     }
     for moment, made, gone in run.changes():
         if moment.by != run.name or moment.is_late:
@@ -477,7 +480,7 @@ def exit_0_of_apply_hides_nothing(run: Run) -> Iterator[str]:
         return
     for declared in run.tenancies:
         for step in run.steps(declared.name):
-            if outcome(step).get("result") == "unsettled":
+            if outcome(step)["result"] == "unsettled":
                 yield f"exit 0, and {step['address'] or live_id(step)} is unsettled"
             is_unknown = step["action"] == "keep" and step["secret"] != "same"
             if is_unknown:
@@ -687,9 +690,7 @@ def _amiss(run: Run) -> str:
     told = [it["what"] for it in run.result["refusals"]]
     for one in run.told:
         told += [it["what"] for it in (*one["errors"], *one["refusals"])]
-        told += [
-            f"{outcome(it)}: {it['address']}" for it in one["steps"] if outcome(it).get("detail")
-        ]
+        told += [f"{outcome(it)}: {it['address']}" for it in one["steps"] if outcome(it)["problem"]]
         told += [
             f"left: {it['action']} {it['address'] or live_id(it)} {it['reasons']}"
             for it in one.get("differences", ())
@@ -724,7 +725,7 @@ def _untrue_code(run: Run) -> Iterator[str]:
     if run.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.USAGE) and known:
         yield f"exit {run.code}, and {len(known)} were changed"
     steps = [step for one in run.told for step in one["steps"]]
-    may_have = may_have or any(outcome(step).get("result") == "unsettled" for step in steps)
+    may_have = may_have or any(outcome(step)["result"] == "unsettled" for step in steps)
     adopts = any(step["action"] == "adopt" for step in steps)  # this changes only the state
     if not adopts and run.code == ExitCode.PARTLY_APPLIED and not (made or removed or may_have):
         yield "exit 4, and nothing was changed, nor may have been"
@@ -733,7 +734,7 @@ def _untrue_code(run: Run) -> Iterator[str]:
     if run.code in (ExitCode.ERROR, ExitCode.PARTLY_APPLIED) and run.result and run.verb == "apply":
         told = run.told
         is_whole = not any(one["errors"] or one["refusals"] or one["not_verified"] for one in told)
-        outcomes = {outcome(step).get("result") for one in told for step in one["steps"]}
+        outcomes = {outcome(step)["result"] for one in told for step in one["steps"]}
         is_quiet = not any(one["differences"] for one in told) and not run.result["refusals"]
         is_quiet &= not run.result["errors"] and not run.meets_a_bug
         if is_whole and is_quiet and outcomes <= {"done", "unchanged"}:
@@ -768,12 +769,12 @@ def _untrue_step(
     run: Run, declared: Declared, step: Mapping[str, Any], fates: _Fates
 ) -> Iterator[str]:
     """Yield how the outcome of a step contradicts what this run made and removed."""
-    said = outcome(step).get("result")
+    said = outcome(step)["result"]
     what = f"{step['action']} {step['address'] or live_id(step)} is said to be {said}"
     made, gone, shown = fates.made, fates.gone, fates.shown[declared.tenant]
     [told] = [one for one in run.told if one["name"] == declared.name]
     is_blind = bool(told["not_verified"]) or run.last_list(declared.tenant) is None
-    new = outcome(step).get("new_id")
+    new = outcome(step)["new_id"]
     found = {entry.id for entry in run.remembers or () if entry.is_unconfirmed}
     if (
         new
@@ -799,7 +800,7 @@ def _untrue_step(
         [want] = [one for one in declared.wanted if one.address == step["address"]]
         for one in made.values():
             is_it = one.place == want.place and one.flag == want.flag and one.secret == want.secret
-            if is_it and one.id in shown and not outcome(step).get("detail"):
+            if is_it and one.id in shown and not outcome(step)["problem"]:
                 yield f"{what}, without a word, and is there as {one.id}"
     is_shown = live_id(step) in shown and declared.tenant in _looked(run)
     if (
@@ -808,7 +809,7 @@ def _untrue_step(
         and is_shown
         and live_id(step) not in gone
     ):
-        is_silent = not outcome(step).get("detail") and not any(
+        is_silent = not outcome(step)["problem"] and not any(
             live_id(it) == live_id(step) for it in told["differences"]
         )
         if is_silent:
@@ -848,7 +849,7 @@ def _not_remembered(run: Run) -> Iterator[str]:
             )
     for one in run.told:
         for step in one["steps"]:
-            if outcome(step).get("new_id") and outcome(step).get("new_id") in there - known:
+            if outcome(step)["new_id"] and outcome(step)["new_id"] in there - known:
                 yield f"the state has no entry for the new id of {step['address']}"
 
 

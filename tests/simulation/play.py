@@ -541,7 +541,7 @@ def _taken_for_own(run: Run) -> set[str]:
         made_here |= {one.id for one in made}
         if moment.call == "subscribe" and moment.status == 200 and moment.named is None:
             nameless |= {(one.tenant, one.place) for one in made}
-    taken = {outcome(step).get("new_id") for one in run.told for step in one["steps"]} - {None}
+    taken = {outcome(step)["new_id"] for one in run.told for step in one["steps"]} - {None}
     known = {entry.id for entry in run.remembered}
     for entry in run.remembers or ():  # a killed run has no report
         if not entry.is_unconfirmed and entry.id not in known:
