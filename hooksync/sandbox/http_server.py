@@ -176,10 +176,10 @@ class Connection(BaseHTTPRequestHandler):
         """Read the rest of a request, and answer it; close the connection if it cannot be read."""
         headers = {}
         for name in self.headers:
-            value = ", ".join(self.headers.get_all(name, []))
-            # a folded header is read as if it were not folded (RFC 9112, 5.2)
-            headers[name.lower()] = value.replace("\r", "").replace("\n", "").strip(" \t")
+            headers[name.lower()] = ", ".join(self.headers.get_all(name, [])).strip(" \t")
         try:
+            if any("\n" in value for value in headers.values()):
+                raise Refusal(400, "a header is folded")  # RFC 9112, 5.2
             self.server.check_host(headers.get("host", ""))
             body = _read_body(self.rfile, headers)
         except Refusal as refusal:

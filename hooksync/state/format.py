@@ -71,8 +71,9 @@ def signature_of(state: State, key: PlanKey) -> str:
 def state_text(state: State, key: PlanKey | None = None) -> str:
     """Return the text of a state, signed if there is a key; equal states have equal texts."""
     fields = {"format": STATE_FORMAT, **to_builtins(state)}
-    if not state.foreign:
-        del fields["foreign"]  # an older state lacks it, and its signature must still fit
+    for name in ("foreign", "commits"):
+        if not fields[name]:
+            del fields[name]  # an older state lacks it, and its signature must still fit
     if key:
         fields["signature"] = signature_of(state, key)
     lines = (f'  "{name}": {_written(fields[name])}' for name in sorted(fields))

@@ -85,6 +85,11 @@ class Seen:
         return "\n".join([self.run.out, self.run.err, *self.files.values()])
 
 
+def removing(identifier: str, *flags: str) -> tuple[str, ...]:
+    """Return the command that removes a live subscription that hooksync did not make."""
+    return ("remove", "--yes", *flags, "--", identifier)
+
+
 def play(arguments: Sequence[str], scene: Scene) -> Seen:
     """Run a command in a scene, under a policy that allows receivers on this machine."""
     with ExitStack() as stack:
@@ -131,6 +136,10 @@ SHOWN = {
         f"apply, {name}": (*APPLY, "--no-probe", "-v", "--report", "r.json", *flags)
         for name, flags in FORMATS.items()
     },
+    **{
+        f"remove, {name}": removing(NOT_DECLARED["id"], "-v", "--report", "r.json", *flags)
+        for name, flags in FORMATS.items()
+    },
     "plan, HTML": (*PLAN, "-v", "--format", "html"),
     "list, text": ("list", "--no-state", "-v"),
     "list, JSON": ("list", "--no-state", "-v", "--format", "json"),
@@ -174,6 +183,7 @@ def _made(text: str) -> Scene:
 _PLANS = tuple(name for name in SHOWN if name.startswith("plan"))
 _LISTS = ("list, text", "list, JSON")
 _APPLIES = tuple(name for name in SHOWN if name.startswith("apply"))
+_REMOVES = tuple(name for name in SHOWN if name.startswith("remove"))
 _CHECKS = ("check, text", "check, JSON")
 FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # each with the keys of SHOWN that can show it
     "an id": (lambda text: _listed(id=text), ("plan, JSON", *_APPLIES, *_LISTS)),
@@ -193,7 +203,7 @@ FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # each with the keys of SH
     "a refused log-in": (_refused("log-in"), (*_PLANS, "draft", "init", *_CHECKS)),
     "a refused list": (_refused("list"), (*_PLANS, "draft", "init", *_CHECKS)),
     "a refused subscribe": (_refused("subscribe"), _APPLIES),
-    "a refused unsubscribe": (_refused("unsubscribe"), _APPLIES),
+    "a refused unsubscribe": (_refused("unsubscribe"), _REMOVES),
     "a new id": (_made, _APPLIES),
     "a receiver": (_receiver, _CHECKS),
 }

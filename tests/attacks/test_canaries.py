@@ -85,6 +85,8 @@ def _head(text: str) -> Scene:
         + line
         + b"\r\nLink: "
         + line
+        + b"\r\nContent-Type: "
+        + line
         + b"\r\nContent-Length: 0\r\n\r\n"
     )
     return Scene([], "list", saying(said))
@@ -120,6 +122,7 @@ READ = {  # each field that hooksync reads of answers, and the plant that fills 
     "challengeCode": "a challenge code",
     "challengeResponse": "a challenge response",
     "Retry-After": "the head of an answer",
+    "Content-Type": "the head of an answer",
     "Location": "where a redirect leads",
     "body": "a receiver",
     "links": "the head of an answer",
@@ -171,6 +174,7 @@ def test_every_field_that_hooksync_reads_of_an_answer_has_a_canary() -> None:
     }
     ours |= {"all_proxy", "no_proxy", "raw"}  # variables of proxies; the connection of a response
     ours |= {"error", "errors"}  # only their presence counts
+    ours |= {"type", "ref"}  # of entities: commands/test_catch_up.py plants a secret there
     of_receivers = {"body", "challengeCode", "challengeResponse"}
     assert fields_read() - ours == set(READ) - of_receivers
     assert set(READ.values()) <= set(PLANTS)

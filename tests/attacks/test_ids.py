@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER
-from tests.attacks.scene import APPLY, FORMATS, Scene, leaks, play, steers
+from tests.attacks.scene import FORMATS, Scene, leaks, play, removing, steers
 from tests.lanes import covering, nightly
 
 IDS = (
@@ -83,7 +83,7 @@ def test_an_id_with_any_characters_stays_one_segment_of_a_path(
 ) -> None:
     live = [DECLARED, {**NOT_DECLARED, "id": identifier}]
     scene = Scene(live, environ={"RECEIVER": RECEIVER})
-    seen = play((*APPLY, "--no-probe", "-v", *FORMATS[shown_as]), scene)
+    seen = play(removing(identifier, "-v", *FORMATS[shown_as]), scene)
     lines = [request.split(b"\r\n")[0].decode("latin-1") for request in seen.requests]
     removed = [
         line

@@ -63,7 +63,7 @@ ATTACKS = [(field, text, shown) for (field, shown), text in product(SHOWN_AS_MAR
 def test_no_text_of_a_peer_becomes_markup_in_a_comment(field: str, text: str, shown: str) -> None:
     seen = play(SHOWN[shown], FIELDS[field][0](TEXTS[text]))
     outside = "\n".join(assert_well_formed(seen.run.out))
-    kind = shown.partition(",")[0]
+    kind = "plan" if shown.startswith("plan") else "apply"
     assert seen.run.out.startswith(f"<!-- hooksync:{kind} -->\n### hooksync {kind}\n")
     assert outside.count("<!--") == 1
     ours = (f"### hooksync {kind}", "#### prod, ", "#### what is live now")

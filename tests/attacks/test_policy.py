@@ -87,8 +87,8 @@ BREACHES = [  # a change, and the line of the policy that forbids it
     ("{env: CATALOGUE_SECRET}", "{env: PRESERVICA_PASSWORD}", 5),
     ("{env: CATALOGUE_SECRET}", "{env: SERVER}", 5),
     ("{env: CATALOGUE_SECRET}", "{command: [sh, -c, exit]}", 4),
-    ("{env: CATALOGUE_SECRET}", "{file: secret-of-another}", 8),
-    ("tenant: DEMO", "credentials: {password: {file: ~/.ssh/id_ed25519}}", 8),
+    ("{env: CATALOGUE_SECRET}", "{file: secret-of-another}", 9),
+    ("tenant: DEMO", "credentials: {password: {file: ~/.ssh/id_ed25519}}", 9),
 ]
 
 
@@ -162,7 +162,8 @@ def test_under_a_policy_no_secret_is_accepted_in_a_setting_that_is_shown(
     place.write(text)
     code, err = run_behind_proxy(place, command, attacker)
     assert code in (1, 3)
-    assert "would be shown here" in err
+    # user names are shown, but they have a list of their own (design, section 9)
+    assert ("no login_variables" if "username" in text else "would be shown here") in err
 
 
 NO_POLICY = [change for change in SHOWN if "FN_KEY" not in change[1] and "SLASHED" not in change[1]]

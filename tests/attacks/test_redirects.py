@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER
-from tests.attacks.scene import APPLY, CALLS, PLAN, Scene, leaks, play, steers
+from tests.attacks.scene import APPLY, CALLS, PLAN, Scene, leaks, play, removing, steers
 from tests.lanes import covering
 from tests.wire import Wire, answer, saying
 
@@ -33,7 +33,7 @@ COMMANDS = {
     "log-in": PLAN,
     "list": PLAN,
     "subscribe": (*APPLY, "--no-probe"),
-    "unsubscribe": (*APPLY, "--no-probe"),
+    "unsubscribe": removing(NOT_DECLARED["id"]),
     "receiver": APPLY,
     "check": ("check",),
 }
@@ -52,7 +52,8 @@ def test_no_redirect_is_followed(call: str, status: int, place: str, elsewhere: 
     said = saying(answer(b"", f"{status} Elsewhere", PLACES[place].format(port=elsewhere.port)))
     live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
     if call in CALLS:
-        seen = play(COMMANDS[call], Scene(live, call, said, environ={"RECEIVER": RECEIVER}))
+        scene = Scene(live, call, said, environ={"RECEIVER": RECEIVER})
+        seen = play(COMMANDS[call], scene)
     else:
         seen = play(COMMANDS[call], Scene(live, receiver=said))
     assert elsewhere.connections == 0

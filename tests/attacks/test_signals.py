@@ -39,6 +39,7 @@ CODES = {
     "SIGHUP": ExitCode.TERMINATED,
 }
 APPLY = ("apply", "--yes", "--no-probe", "--format", "json", "-v")
+COMMANDS = {"unsubscribe": ("remove", NOT_DECLARED["id"], "--yes", "--format", "json", "-v")}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,9 @@ def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(
     with Wire(service(call, hold, live)) as wire:
         (tmp_path / "hooks.yaml").write_text(HOOKS)
         process = start(
-            (*APPLY, "--timeout", "1"), make_environ(BOX=wire.url, RECEIVER=RECEIVER), tmp_path
+            (*COMMANDS.get(call, APPLY), "--timeout", "1"),
+            make_environ(BOX=wire.url, RECEIVER=RECEIVER),
+            tmp_path,
         )
         assert is_held.wait(300)
         for _ in range(times):  # a second signal ends the run at once

@@ -127,12 +127,9 @@ def test_pypreservica_reads_the_sandboxs_pages_of_updated_entities() -> None:
     assert len(found) == 120
 
 
-@pytest.mark.parametrize(
-    "body", [b"no XML", b'<!DOCTYPE x [<!ENTITY a "b">]><x/>', b"<x><Entity/></x>"]
-)
-def test_a_list_of_entities_that_is_not_understood_is_an_error_that_quotes_it(
-    body: bytes, tmp_path: Path
-) -> None:
+def run_with_list(folder: Path, body: bytes, *flags: str) -> Run:
+    """Run catch-up against a service whose list of entities is this body."""
+
     class Odd(Sandbox):
         def _respond(self, connection: Connection, request: IncomingRequest) -> None:
             if "updated-since" in request.path:
@@ -140,11 +137,28 @@ def test_a_list_of_entities_that_is_not_understood_is_an_error_that_quotes_it(
             else:
                 super()._respond(connection, request)
 
-    (tmp_path / "hooks.yaml").write_text(HOOKS)
+    (folder / "hooks.yaml").write_text(HOOKS)
     environ: dict[str, Any] = {**LOG_IN, "HOOK": "http://127.0.0.1:1/", "HOOK_SECRET": SECRET}
     with Odd() as box:
-        done = hooksync(
-            ["catch-up", "archive/catalogue", *SINCE], {**environ, "BOX": box.url}, tmp_path
-        )
+        arguments = ["catch-up", "archive/catalogue", *SINCE, *flags]
+        return hooksync(arguments, {**environ, "BOX": box.url}, folder)
+
+
+@pytest.mark.parametrize(
+    "body", [b"no XML", b'<!DOCTYPE x [<!ENTITY a "b">]><x/>', b"<x><Entity/></x>"]
+)
+def test_a_list_of_entities_that_is_not_understood_is_an_error_that_quotes_it(
+    body: bytes, tmp_path: Path
+) -> None:
+    done = run_with_list(tmp_path, body)
     assert (done.code, "updated-since" in done.err) == (1, True), done.err
     assert json.dumps(done.out) == '""'
+
+
+def test_a_service_that_lists_a_secret_as_an_entity_does_not_make_hooksync_show_it(
+    tmp_path: Path,
+) -> None:
+    body = f'<x><Entity type="IO" ref="{SECRET}"/></x>'.encode()
+    done = run_with_list(tmp_path, body, "--dry-run")
+    assert (done.code, done.out) == (0, "IO ***\n")
+    assert SECRET not in done.err

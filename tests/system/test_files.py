@@ -142,7 +142,7 @@ WRITTEN = {  # commands that write the file `odd`, and their exit codes
     "apply --yes --report odd": 4,
     "plan --metrics odd": 0,
     "apply --yes --state other --metrics odd": 0,
-    "init odd": 1,
+    "init --file odd": 1,
 }
 
 

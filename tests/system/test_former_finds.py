@@ -27,7 +27,7 @@ FINDS = {
         HEAD
         + b"  a:\n    server: h\n    credentials: {username: {env: N}, password: &u {env: U}}\n"
         + b"    subscriptions: {b: *u}\n",
-        {"unknown key ~", "subscription ~ has no url"},
+        {"unknown key ~"},  # the next run reports that there is no url
     ),
     "a sexagesimal number too long for a float": (
         b"version: 1:" + b"0:" * 200 + b"0.5",
