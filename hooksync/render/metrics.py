@@ -16,7 +16,7 @@ _FORMER = re.compile(rf'^{_LAST_SUCCESS}{{tenancy="([^"\\]*)".*}} ([0-9.]+)$', r
 _HELP = {
     "hooksync_pending_steps": "Steps that a plan contains, or that an apply did not complete.",
     "hooksync_steps": "Steps that are not as declared or not known, by the code of their reason.",
-    "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared tenancy.",
+    "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared one.",
     "hooksync_live_subscriptions": "Live subscriptions, as listed last.",
     "hooksync_declared_subscriptions": "Declared subscriptions.",
     "hooksync_tenancy_unreadable": "1 for a tenancy that could not be read, or not be begun.",

@@ -253,8 +253,8 @@ class CloudBackend:
             if {type(document[name]) for name in ("state", "run_lock")} <= {str, NoneType}:
                 return Content(document["state"], document["run_lock"])
         fix = (
-            "restore an earlier version of the object; or delete it, and write a new one by"
-            " `hooksync adopt`"
+            "restore an earlier version of the object; or delete it, and write a new one by an"
+            " apply with `--adopt`"
         )
         raise StateError(Problem(f"{self.where} does not hold a whole state", fix))
 

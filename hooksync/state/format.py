@@ -26,7 +26,7 @@ _DOMAIN = b"hooksync.state/1 signature\n"
 
 _WAY_OUT = (
     "restore an earlier one, from its history or a backup; or delete it: then the secrets are"
-    " unknown until `hooksync adopt`"
+    " unknown until an apply with `--adopt` takes them over"
 )
 
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"

@@ -54,7 +54,7 @@ class LocalStore:
         except FileNotFoundError:
             return None
         except UnicodeDecodeError:
-            fix = "restore an earlier one; or delete it, and write a new one by `hooksync adopt`"
+            fix = "restore an earlier one; or delete it, and let an apply with `--adopt` write one"
             raise StateError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
         except (OSError, ValueError) as error:
             raise StateError(_unusable(self.where, "read", error)) from error
