@@ -112,7 +112,7 @@ BREAKS: tuple[Break, ...] = (
         "reconcile/apply.py",
         "in absent else []\n    return absent\n",
         "in absent else []\n    return ()\n",
-        begin=200,
+        begin=1700,
     ),
     Break(
         "drop an id that a response contains",
