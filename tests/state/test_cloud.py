@@ -291,7 +291,7 @@ def test_a_write_takes_effect_once_if_the_network_loses_or_doubles_it(
     with run_lock(ours, 0, make_context(), HOLDER):
         assert fault.happened.is_set()
         backend.network.add(what, "^PUT ")
-        ours.write(TEXT, None)
+        ours.write(TEXT, None, "a test writes")
         ours.check()
     assert get_raw(cloud).decode() == TEXT
 
