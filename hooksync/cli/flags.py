@@ -164,6 +164,10 @@ _SHARED: dict[str, Keywords] = {
         "action": "store_true",
         "help": "exit with 2 if live differs, or was not compared",
     },
+    "--report": {
+        "metavar": "FILE",
+        "help": "also write the result as JSON, even if steps fail",
+    },
     "--policy": {
         "metavar": "FILE",
         "help": "limit what the run may do (default: HOOKSYNC_POLICY)",
@@ -325,12 +329,7 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
     _add_planning(parser, "--lock-timeout")
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown")
-    output.add_argument(
-        "--report",
-        metavar="FILE",
-        help="also write the result as JSON, even if steps fail",
-    )
-    _add(output, "--all")
+    _add(output, "--report", "--all")
     _group(parser, SAFETY, "--yes", "--max-age")
 
 
@@ -351,11 +350,7 @@ def add_remove(parser: argparse.ArgumentParser) -> None:
     _group(parser, SELECT, "--tenancy")
     output = _group(parser, OUTPUT)
     _add_format(output, "json", "markdown")
-    output.add_argument(
-        "--report",
-        metavar="FILE",
-        help="also write the result as JSON, even if steps fail",
-    )
+    _add(output, "--report")
     _group(parser, SAFETY, "--yes")
     _add_rest(parser, "--lock-timeout")
 

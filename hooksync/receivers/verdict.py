@@ -235,8 +235,8 @@ def _explain_features(verdict: _Verdict, features: dict[str, tuple[str, str]]) -
     accepted = {trial.name for trial in verdict.genuine if trial.state != "failed"}
     for feature, (what, fix) in features.items():
         having = [trial for trial in verdict.genuine if feature in trial.features]
-        twin = "compact, in one piece" if feature == "in chunks" else FIRST
-        if twin in accepted and all(trial.state == "failed" for trial in having):
+        counterpart = "compact, in one piece" if feature == "in chunks" else FIRST
+        if counterpart in accepted and all(trial.state == "failed" for trial in having):
             left = [trial for trial in having if trial in verdict.rest]
             answer = _answer(left[0]) if left else ""
             verdict.take(left, f"{what}: {answer}", fix)
