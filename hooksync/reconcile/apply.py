@@ -156,21 +156,26 @@ class Execution(Record, frozen=True):
             runner.record_response(self.ledger)
 
     def _await_created(self) -> LiveSubscriptions:
-        """Read the list if a new subscription is unclear, or a removal may depend on one.
+        """Read the list if a new subscription is unclear, or anything is to be removed.
 
-        Returns the last list.
+        Returns the last list. Without one, nothing is known to exist.
         """
-        if not self.run.context.stop.is_set() and self._awaited():
-            try:
-                return self._poll_list(lambda: not self._awaited(), self._why_awaited())
-            except HooksyncError as error:
-                for runner in self._awaited():
-                    runner.explain(f"the list could not be read: {error.summary}")
-        return self.plan.live
+        if self.run.context.stop.is_set() or not (self._awaited() or self._removing()):
+            return self.plan.live
+        try:
+            return self._poll_list(lambda: not self._awaited(), self._why_awaited())
+        except HooksyncError as error:
+            for runner in (*self._awaited(), *self._removing()):
+                runner.explain(f"the list could not be read: {error.summary}")
+            return ()
+
+    def _removing(self) -> list[StepRunner]:
+        """Return the steps whose old subscription is still to be removed, unless none replaces it."""
+        return [runner for runner in self.runners if runner.must_remove and not runner.is_barred]
 
     def _awaited(self) -> list[StepRunner]:
         """Return the steps whose new subscription must still appear in a list."""
-        is_any_to_go = any(runner.must_remove for runner in self.runners)
+        is_any_to_go = bool(self._removing())
         awaited = []
         for runner in self._makers():
             if runner.creation is Call.UNCLEAR or (is_any_to_go and runner.is_unlisted):
@@ -190,9 +195,7 @@ class Execution(Record, frozen=True):
         """
         absent = dict.fromkeys(self._absent(live))  # a dict: fast to search, and keeps the order
         free = []
-        for runner in self.runners:
-            if not runner.must_remove:
-                continue
+        for runner in self._removing():
             awaited = _awaited_before(runner.step, absent)
             if not awaited:
                 free.append(runner)

@@ -68,6 +68,11 @@ class StepRunner:
         return self.step.removes and self.removal is Call.UNTRIED
 
     @property
+    def is_barred(self) -> bool:
+        """Whether the step cannot remove the old subscription, because no new one was made."""
+        return self.step.creates and self.creation in (Call.UNTRIED, Call.REFUSED)
+
+    @property
     def is_unlisted(self) -> bool:
         """Whether a response contained the id of the new one, and no list has shown it."""
         return self.creation is Call.DONE and not (self.is_certain or self.is_found)

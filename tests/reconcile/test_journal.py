@@ -6,6 +6,7 @@ from collections import deque
 
 import pytest
 
+from hooksync.core.errors import HooksyncError
 from hooksync.core.model import Secret
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions
@@ -253,6 +254,20 @@ def test_what_is_dropped_before_a_list_shows_it_is_removed_when_a_list_shows_it(
     assert (tenant.plan().steps, tenant.plan().open_attempts) == ((), (ADDRESS,))
     tenant.service.hidden.clear()
     assert told(tenant.plan()) == ["unsubscribe new-1 undeclared"]
+
+
+@pytest.mark.parametrize("failure", [rejected(400), rejected(409), lost()])
+def test_a_found_subscription_stays_if_its_replacement_fails(failure: HooksyncError) -> None:
+    tenant = Tenant(tenancy(ONE, owns="none"))
+    tenant.service.on_subscribe = deque([CUT])
+    tenant.apply()
+    tenant.service.on_subscribe = deque([failure])
+    assert not tenant.apply().is_as_declared
+    assert list(tenant.service.live) == ["new-1"]
+    tenant.options = REPLACING
+    assert tenant.apply().is_as_declared
+    [entry] = tenant.records.entries
+    assert list(tenant.service.live) == [entry.id]
 
 
 def test_an_attempt_that_a_list_shows_after_a_newer_one_is_removed_as_a_duplicate() -> None:

@@ -262,6 +262,20 @@ def test_remove_does_nothing_else_that_the_file_asks_for(place: Place) -> None:
 # --- foreign duplicates
 
 
+def test_a_duplicate_stays_if_somebody_deletes_the_kept_one_during_the_prompt(place: Place) -> None:
+    place.write(OWNS_ALL)
+    assert place.run("apply", "--yes").code == 0
+    kept = next(one for one in place.box.subscriptions("DEMO") if one.trigger == "MOVED")
+    twin = place.box.seed("DEMO", kept.url, "MOVED", SECRET)
+    terminal = Terminal(place, "apply")
+    terminal.read_until("REMOVE MOVED")
+    terminal.read_until("Type yes to apply: ")
+    place.box.remove("DEMO", kept.id)
+    terminal.type("yes\n")
+    assert terminal.finish() == 3
+    assert twin in {one.id for one in place.box.subscriptions("DEMO")}
+
+
 def test_a_foreign_duplicate_changes_no_exit_code_of_apply_and_is_reported(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
