@@ -170,7 +170,7 @@ class Execution(Record, frozen=True):
             return ()
 
     def _removing(self) -> list[StepRunner]:
-        """Return the steps whose old subscription is still to be removed, unless none replaces it."""
+        """Return the steps that still have a live subscription to remove."""
         return [runner for runner in self.runners if runner.must_remove and not runner.is_barred]
 
     def _awaited(self) -> list[StepRunner]:
