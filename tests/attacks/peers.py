@@ -77,13 +77,11 @@ def raw(data: bytes) -> Respond:
 
 
 def flood(start: bytes, piece: bytes) -> Respond:
-    """Send a piece again and again, up to 1 GiB in total."""
+    """Send a piece again and again, until hooksync closes the connection."""
 
     def respond(wire: Wire, connection: socket.socket, __: bytes) -> bool:
         connection.sendall(start)
-        for _ in range((1 << 30) // len(piece)):
-            if wire.stopping.is_set():
-                break
+        while not wire.stopping.is_set():
             connection.sendall(piece)
         return False
 
@@ -189,8 +187,8 @@ _BOMBS = {
     # too much
     "10 MB": Mischief(body(b'["' + b"x" * 10_000_000 + b'"]'), (_HUGE, _SHAPE)),
     "10 MB of empty lists": Mischief(body(b"[" + b"[]," * 3_300_000 + b"[]]"), (_HUGE,), mib=80),
-    "1 GB in chunks": _large(flood(_CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"), 80),
-    "1 GB without a length": _large(flood(_OK + b"\r\n", b"x" * 65536), 80),
+    "chunks without end": _large(flood(_CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"), 80),
+    "a body without end": _large(flood(_OK + b"\r\n", b"x" * 65536), 80),
     "100 Continue without end": _large(flood(b"", b"HTTP/1.1 100 " + b"C" * 1000 + b"\r\n\r\n")),
     "trailers without end": _large(flood(_CHUNKED + b"0\r\n", b"T: t\r\n" * 1024)),
     "a chunk size without end": _repeated(flood(_CHUNKED, b"1" * 65536), _CUT),
@@ -352,7 +350,7 @@ def _all_cases() -> Iterator[Case]:
     over_tls = {name for name in MISCHIEFS if "TLS" in name} - {"TLS where http is spoken"}
     yield from _cases("list", *(name for name in MISCHIEFS if name not in of_others | over_tls))
     yield from _cases("list", *sorted(over_tls), "a slow body", is_https=True)
-    large = ("10 MB", "1 GB in chunks", "a gzip bomb")
+    large = ("10 MB", "chunks without end", "a gzip bomb")
     odd = ("deep JSON, 60 KB", "broken UTF-8", "nothing", "two lengths", "garbage")
     endless_heads = ("100 Continue without end", "headers without end", "a header without end")
     yield from _cases("log-in", *large, *endless_heads, *odd, "silence", "trailers without end")
@@ -360,7 +358,7 @@ def _all_cases() -> Iterator[Case]:
     yield from _cases("unsubscribe", *large, "two lengths", "garbage", "silence")
     yield from _cases("receiver", *large, *endless_heads, *odd, "a gzip bomb in gzip")
     yield from _cases("receiver", "silence", "a slow header", "a slow body", "all is well")
-    yield from _cases("check", "1 GB in chunks", "silence", "garbage")
+    yield from _cases("check", "chunks without end", "silence", "garbage")
 
 
 CASES = tuple(_all_cases())
