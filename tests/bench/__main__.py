@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -55,8 +56,10 @@ COUNT, LATENCY, IN_FLIGHT = 600, 0.05, 16
 OTHER_CALLS = 3  # log in, list, and the verification
 
 # many tenancies in one file, with the usual number of calls in flight
-TENANCIES, EACH, USUAL = 200, 5, 8
+TENANCIES, EACH, USUAL = (40, 200, 1_000), 5, 8
+JUDGED = 200  # tenancies: of this number, the limits are
 SCALE = {"plan": 1.75, "apply --yes": 1.15}  # a command | the limit, as a multiple
+MANY = 60  # MiB
 
 
 def main() -> int:
@@ -71,7 +74,7 @@ def main() -> int:
         f"hooksync {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores;"
         f" {libraries}\n\n| what | measured | limit | made from |\n|---|---|---|---|\n"
     )
-    for measure in (_start_up, _plans, _apply, _scale):
+    for measure in (_start_up, _plans, _apply, _scale, _since):
         with tempfile.TemporaryDirectory(prefix="hooksync-bench-") as folder:
             for figure in measure(Path(folder), is_quick):
                 sys.stdout.write(f"{figure}\n")
@@ -165,21 +168,54 @@ def _apply(folder: Path, is_quick: bool) -> Iterator[Figure]:
 
 def _scale(folder: Path, is_quick: bool) -> Iterator[Figure]:
     """Compare the time that many tenancies take with calls x latency / in flight."""
-    tenancies = 10 if is_quick else TENANCIES
+    for tenancies in (10,) if is_quick else TENANCIES:
+        is_judged = tenancies == JUDGED
+        write_many(folder / "hooks.yaml", tenancies, EACH)
+        size = f"{tenancies:,} tenancies of {EACH} at {LATENCY * 1000:.0f} ms, {USUAL} in flight"
+        with start_many(tenancies, LATENCY) as box:
+            for command, limit in SCALE.items():
+                before = len(box.calls)
+                (folder / "hooks.state.json").unlink(missing_ok=True)
+                sample = run((*HOOKSYNC, *command.split()), folder, _environ(box.url))
+                calls = len(box.calls) - before
+                least = calls * LATENCY / USUAL
+                made = f"{sample.wall:.2f} s over {least:.2f} s: {calls:,} calls"
+                detail = f"{made}; {sample.cpu:.2f} s CPU"
+                ratio = sample.wall / least
+                yield Figure(
+                    f"`{command}` of {size}", ratio, "x", limit if is_judged else None, detail
+                )
+                yield Figure("the same: memory", sample.peak, "MiB", MANY if is_judged else None)
+            seconds = first_line((*HOOKSYNC, "plan"), folder, _environ(box.url))
+            yield Figure("the same, `plan` again: the first line of output", seconds, "s")
+
+
+def _since(folder: Path, is_quick: bool) -> Iterator[Figure]:
+    """Compare `plan --since` of one changed tenancy among many with a plan of one tenancy."""
+    tenancies = 10 if is_quick else JUDGED
+    alone = folder / "alone"
+    alone.mkdir()
+    write_many(alone / "hooks.yaml", 1, EACH)
     write_many(folder / "hooks.yaml", tenancies, EACH)
-    size = f"{tenancies} tenancies of {EACH} at {LATENCY * 1000:.0f} ms, {USUAL} in flight"
-    with start_many(tenancies, LATENCY) as box:
-        for command, limit in SCALE.items():
-            before = len(box.calls)
-            sample = run((*HOOKSYNC, *command.split()), folder, _environ(box.url))
-            calls = len(box.calls) - before
-            least = calls * LATENCY / USUAL
-            detail = f"{sample.wall:.2f} s over {least:.2f} s: {calls:,} calls"
-            name = f"`{command}` of {size}"
-            yield Figure(name, sample.wall / least, "x", limit, f"{detail}; {sample.cpu:.2f} s CPU")
-            yield Figure("the same: memory", sample.peak, "MiB", 100)
-        seconds = first_line((*HOOKSYNC, "plan"), folder, _environ(box.url))
-        yield Figure("the same, `plan` again: the first line of output", seconds, "s")
+    git = ("git", "-c", "user.name=bench", "-c", "user.email=bench@example.org")
+    for command in (("init", "-q"), ("add", "hooks.yaml"), ("commit", "-qm", "All tenancies")):
+        subprocess.run((*git, *command), cwd=folder, check=True)
+    hooks = folder / "hooks.yaml"
+    hooks.write_text(hooks.read_text(encoding="utf-8").replace(": true", ": false", 1))
+    plan = (*HOOKSYNC, "plan", "--no-state")
+    with start_many(tenancies, 0.0) as box:
+        environ = _environ(box.url)
+        before = len(box.calls)
+        run((*plan, "--since", "HEAD"), folder, environ)
+        calls = len(box.calls) - before
+        subjects: dict[str, Callable[[], Sample]] = {
+            "since": partial(run, (*plan, "--since", "HEAD"), folder, environ),
+            "alone": partial(run, plan, alone, environ),
+        }
+        samples = interleave(subjects, 1 if is_quick else 9)
+    name = f"`plan --since` of one changed tenancy among {tenancies}"
+    yield compare_cpu(name, samples["since"], samples["alone"], None, "`plan` of one tenancy")
+    yield Figure("the same: calls", calls, "calls", 2, "log in, list")
 
 
 def _environ(url: str) -> dict[str, str]:
