@@ -69,6 +69,11 @@ def owning(hooks: str, owns: str = "all") -> str:
     return hooks.replace("    subscriptions:", f"    owns: {owns}\n    subscriptions:")
 
 
+def unprobed(hooks: str) -> str:
+    """Return a hooks file with `probe: never` in each tenancy."""
+    return hooks.replace("    subscriptions:", "    probe: never\n    subscriptions:")
+
+
 @dataclass
 class Place:
     """A folder with a hooks file, its sandbox and receiver, and the environment that names both."""

@@ -86,7 +86,7 @@ def prepare(
     if options.since is not None:
         entries, options = _changed_entries(entries, options, context)
     mask_url_variables(entries, context)
-    policy = hold_to_policy(options, entries, context, probes=options.probes is not False)
+    policy = hold_to_policy(options, entries, context, uses_settings=True)
     tenancies, more = resolve(entries, context.environ, needs_login=needs_login)
     run_limits = policy.run_limits() if policy else {}
     return Declared(
@@ -191,20 +191,20 @@ def hold_to_policy(
     entries: Sequence[declarations.TenancyDeclaration],
     context: Context,
     *,
-    probes: bool | None = None,
+    uses_settings: bool = False,
 ) -> Policy | None:
     """Raise Refused if the files name something that is not allowed.
 
     The policy decides what is allowed; without a policy, the command line does.
-    Returns the policy, if there is one. `probes`: whether receivers may be challenged. None: the
-    command does not use the settings in the files, so they are not judged.
+    Returns the policy, if there is one. `uses_settings`: whether the command uses settings and
+    triggers of the files; otherwise they are not judged.
     """
     policy = None
     breaches = [] if options.allows_commands else [*command_problems(entries)]
     if options.policy:
         policy = read_policy(options.policy)
         login = found_credentials(context.environ)
-        breaches = [*policy.breaches(entries, context.environ, login, probes=probes)]
+        breaches = [*policy.breaches(entries, context.environ, login, uses_settings=uses_settings)]
     if breaches:
         raise Refused(*declarations.in_order(breaches))
     return policy

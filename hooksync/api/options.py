@@ -40,8 +40,7 @@ class RunOptions(FileOptions, frozen=True):
     replace: Globs = ()  # globs of addresses
     adopt: Globs = ()  # globs of addresses
     remove: Globs = ()  # live ids; if there are any, apply does nothing else
-    # whether to challenge receivers; None: only apply does, by the `probe` of each tenancy
-    probes: bool | None = None
+    probes: bool = False  # whether a plan challenges receivers; apply does, as `probe` says
     is_confirmed: bool = False  # apply without a prompt
     env_files: tuple[str, ...] = ()  # paths of files of variables, which were read already
 
@@ -63,8 +62,7 @@ class RunOptions(FileOptions, frozen=True):
         }
         switches = {
             "--allow-commands": self.allows_commands,
-            "--probe": self.probes is True,
-            "--no-probe": self.probes is False,
+            "--probe": self.probes,
             "--yes": self.is_confirmed,
         }
         given: list[tuple[str, ...]] = []

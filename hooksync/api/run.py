@@ -89,7 +89,7 @@ def load(
     timeout: float = 30.0,
     parallelism: int = 8,
     allows_commands: bool = False,
-    probes: bool | None = None,
+    probes: bool = False,
 ) -> Declared:
     """Read hooks files, and fill in variables. Raises HooksyncError with every problem.
 
@@ -211,9 +211,7 @@ def planned_for_apply(declared: Declared, run: Run, *, asks: bool = False) -> Pl
 
 def probed(declared: Declared, run: Run, plan: Plan) -> Plan:
     """Challenge the receivers of new subscriptions, and judge the plan by their answers."""
-    is_forbidden = declared.options.probes is False
-    tenancies = ask_receivers(plan.tenancies, run, only_risky=is_forbidden)
-    return _with_tenancies(declared, run, plan, tenancies)
+    return _with_tenancies(declared, run, plan, ask_receivers(plan.tenancies, run))
 
 
 def applied(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> Plan:

@@ -268,12 +268,7 @@ def _add_planning(parser: argparse.ArgumentParser, *more: str) -> None:
     _group(parser, READ, "--file", "--env-file", "--state")
     _group(parser, SELECT, "--tenancy", "--target", "--replace", "--adopt")
     _group(parser, OUTPUT)
-    _group(parser, SAFETY, "--policy").add_argument(
-        "--probe",
-        dest="probes",
-        action=argparse.BooleanOptionalAction,
-        help="challenge receivers, or not, whatever the file says",
-    )
+    _group(parser, SAFETY, "--policy")
     shared = ("--timeout", "--parallelism", "--credentials", "--allow-commands")
     _group(parser, MORE, *shared, "--notify", "--notify-as", "--metrics", *more, "--verbose")
 
@@ -304,6 +299,12 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         help="save the plan for `apply PLAN`, if apply may do it",
     )
     _add(output, "--detailed-exitcode", "--all")
+    _group(parser, SAFETY).add_argument(
+        "--probe",
+        dest="probes",
+        action="store_true",
+        help="challenge the receivers of new subscriptions",
+    )
     output.add_argument(
         "--quiet",
         dest="is_quiet",

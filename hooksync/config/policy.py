@@ -99,7 +99,7 @@ class Policy(Record, frozen=True):
         environ: Mapping[str, str] | None = None,
         login: str = "",
         *,
-        probes: bool | None = True,
+        uses_settings: bool = True,
     ) -> Iterator[Problem]:
         """Find what the policy does not allow.
 
@@ -107,13 +107,12 @@ class Policy(Record, frozen=True):
 
         `login`: the path of a credentials file, which is judged as if the tenancy named it.
 
-        `probes`: False if the command line turns challenges off; None: settings and triggers are
-        not used, and not judged.
+        `uses_settings`: whether the run uses settings and triggers; otherwise they are not judged.
         """
         for tenancy in tenancies:
             rules = self.rules_for(tenancy.name)
-            if probes is not None:
-                yield from rules._limit_breaches(tenancy, probes=probes)
+            if uses_settings:
+                yield from rules._limit_breaches(tenancy)
             if not tenancy.name:
                 yield from rules._breaches(tenancy, environ, login)
             elif self.tenancies is not None and not matches_any(tenancy.name, self.tenancies):
@@ -148,12 +147,9 @@ class Policy(Record, frozen=True):
             if breach := self._breach_of(ref):
                 yield self._problem(*breach, ref.location)
 
-    def _limit_breaches(self, tenancy: TenancyDeclaration, *, probes: bool) -> Iterator[Problem]:
+    def _limit_breaches(self, tenancy: TenancyDeclaration) -> Iterator[Problem]:
         for field in ("owns", "probe", "replacement"):
-            value = getattr(tenancy.settings, field)
-            if field == "probe" and not probes:
-                value = "never"
-            for denied in _denied(value, getattr(self, field)):
+            for denied in _denied(getattr(tenancy.settings, field), getattr(self, field)):
                 what = f'tenancy "{tenancy.name}" has `{field}: {denied}`'
                 yield self._problem(field, what, tenancy.location)
         for entry in tenancy.subscriptions:

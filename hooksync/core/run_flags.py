@@ -20,11 +20,11 @@ _LOGGING_IN = frozenset(
     {"--env-file", "--credentials", "--policy", "--allow-commands", "--timeout"}
 )
 _READING = _STATE | _LOGGING_IN | {"--tenancy"}
-_PLANNING = _READING | SELECTING | {"--probe", "--no-probe"}
+_PLANNING = _READING | SELECTING
 
 # the flags of a run that each command has, too
 TAKEN: dict[Verb, frozenset[str]] = {
-    "plan": _PLANNING,
+    "plan": _PLANNING | {"--probe"},
     "apply": _PLANNING | {"--yes"},
     "remove": _READING | {"--yes"},
     "list": _READING | {"--target"},

@@ -12,18 +12,13 @@ from hooksync.reconcile.plan import Step, TenancyPlan
 from hooksync.reconcile.run import Run
 
 
-def ask_receivers(
-    plans: Sequence[TenancyPlan], run: Run, *, only_risky: bool = False
-) -> tuple[TenancyPlan, ...]:
-    """Challenge the receivers of new and adopted subscriptions, each once, and judge the plans.
-
-    `only_risky`: challenge only the receivers that must be ready whatever the flags say.
-    """
+def ask_receivers(plans: Sequence[TenancyPlan], run: Run) -> tuple[TenancyPlan, ...]:
+    """Challenge the receivers of new and adopted subscriptions, each once, and judge the plans."""
     asked = []
     for plan in plans:
         for step in plan.steps if plan.is_ready else ():
-            is_allowed = step.creates and plan.probe != "never" and not only_risky
-            if is_allowed or _is_risky(plan, step):
+            is_usual = step.creates and plan.probe != "never"
+            if is_usual or _is_risky(plan, step):
                 asked.append(step.new)
     answers = challenge_all(asked, run)
     judged = []

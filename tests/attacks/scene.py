@@ -133,7 +133,7 @@ Plant = Callable[[str], Scene]  # puts a text into one field
 SHOWN = {
     **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
     **{
-        f"apply, {name}": (*APPLY, "--no-probe", "-v", "--report", "r.json", *flags)
+        f"apply, {name}": (*APPLY, "-v", "--report", "r.json", *flags)
         for name, flags in FORMATS.items()
     },
     **{

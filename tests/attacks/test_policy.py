@@ -299,7 +299,6 @@ WAYS = {  # the hooks file, more flags, and the field of the policy that refuses
     "empty subscriptions": (EMPTY, "", "max_unsubscribe"),
     "owns": (OWNS_ALL, "", "owns"),
     "probe": (OWNS_ALL.replace("owns: all", "probe: never"), "", "probe"),
-    "a flag": (FOUR, "--no-probe", "probe"),
     "replacement": (OWNS_ALL.replace("owns: all", "replacement: remove-first"), "", "replacement"),
     "triggers": (FOUR.replace("MOVED]", "INGEST_FAILED]"), "", "triggers"),
     "defaults": (FOUR.replace("tenancies:", "defaults: {owns: all}\ntenancies:"), "", "owns"),

@@ -19,7 +19,7 @@ BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 ARCHIVE = HOOKS.replace("${BOX}", "https://archive.example")
 COMMANDS = {
     **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
-    "apply": (*APPLY, "--no-probe", "-v"),
+    "apply": (*APPLY, "-v"),
     "list": ("list", "--no-state", "-v"),
     "check": ("check",),
     "check, JSON": ("check", "--format", "json"),

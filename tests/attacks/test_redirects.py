@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER
+from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER, UNPROBED
 from tests.attacks.scene import APPLY, CALLS, PLAN, Scene, leaks, play, removing, steers
 from tests.lanes import covering
 from tests.wire import Wire, answer, saying
@@ -32,7 +32,7 @@ PLACES = {  # headers that direct a client elsewhere
 COMMANDS = {
     "log-in": PLAN,
     "list": PLAN,
-    "subscribe": (*APPLY, "--no-probe"),
+    "subscribe": APPLY,
     "unsubscribe": removing(NOT_DECLARED["id"]),
     "receiver": APPLY,
     "check": ("check",),
@@ -52,7 +52,7 @@ def test_no_redirect_is_followed(call: str, status: int, place: str, elsewhere: 
     said = saying(answer(b"", f"{status} Elsewhere", PLACES[place].format(port=elsewhere.port)))
     live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
     if call in CALLS:
-        scene = Scene(live, call, said, environ={"RECEIVER": RECEIVER})
+        scene = Scene(live, call, said, hooks=UNPROBED, environ={"RECEIVER": RECEIVER})
         seen = play(COMMANDS[call], scene)
     else:
         seen = play(COMMANDS[call], Scene(live, receiver=said))

@@ -17,9 +17,9 @@ import pytest
 from hooksync.core.errors import ExitCode
 from tests.attacks.peers import (
     DECLARED,
-    HOOKS,
     NOT_DECLARED,
     RECEIVER,
+    UNPROBED,
     finish,
     service,
     start,
@@ -38,7 +38,7 @@ CODES = {
     "SIGTERM": ExitCode.TERMINATED,
     "SIGHUP": ExitCode.TERMINATED,
 }
-APPLY = ("apply", "--yes", "--no-probe", "--format", "json", "-v")
+APPLY = ("apply", "--yes", "--format", "json", "-v")
 COMMANDS = {"unsubscribe": ("remove", NOT_DECLARED["id"], "--yes", "--format", "json", "-v")}
 
 
@@ -56,7 +56,7 @@ def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(
 
     live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
     with Wire(service(call, hold, live)) as wire:
-        (tmp_path / "hooks.yaml").write_text(HOOKS)
+        (tmp_path / "hooks.yaml").write_text(UNPROBED)
         process = start(
             (*COMMANDS.get(call, APPLY), "--timeout", "1"),
             make_environ(BOX=wire.url, RECEIVER=RECEIVER),

@@ -130,7 +130,7 @@ def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[st
     (folder / "the.state.json").unlink(missing_ok=True)
     with start_box(0) as box:
         environ = _environ(box.url)
-        create = (*HOOKSYNC, "apply", "--yes", "--no-probe", "-f", "same.yaml")
+        create = (*HOOKSYNC, "apply", "--yes", "-f", "same.yaml")
         run((*create, "--state", "the.state.json"), folder, environ)
         least = (sys.executable, "-m", "tests.bench.least", "hooks.yaml", "list.json")
         subjects: dict[str, Callable[[], Sample]] = {LEAST: partial(run, least, folder, environ)}

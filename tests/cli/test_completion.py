@@ -27,7 +27,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 CASES = [
     ("hooksync pl", {"plan"}),
-    ("hooksync plan --no-p", {"--no-probe"}),
+    ("hooksync plan --pr", {"--probe"}),
     ("hooksync plan --format ", {"text", "json", "markdown", "html"}),
     ("hooksync plan --tenancy plan --format j", {"json"}),
     ("hooksync check --format ", {"text", "json"}),

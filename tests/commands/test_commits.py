@@ -21,6 +21,7 @@ tenancies:
     server: {url}
     tenant: DEMO
     owns: all
+    probe: never
     subscriptions:
       one: {{url: 'https://a.example.org/', triggers: [{triggers}], secret: {{env: HOOK_SECRET}}}}
 """
@@ -65,10 +66,10 @@ def test_the_branch_of_the_state_says_what_each_apply_changed_and_from_which_com
     clone: Clone,
 ) -> None:
     first = clone.commit("MOVED, INDEXED")
-    assert clone.run("apply", "--yes", "--no-probe").code == 0
+    assert clone.run("apply", "--yes").code == 0
     second = clone.commit("MOVED, INGEST_FAILED")
-    assert clone.run("apply", "--yes", "--no-probe").code == 0
-    assert clone.run("apply", "--yes", "--no-probe").code == 0  # changes nothing
+    assert clone.run("apply", "--yes").code == 0
+    assert clone.run("apply", "--yes").code == 0  # changes nothing
     place = "(https://github.com/O/R/actions/runs/42)"
     assert clone.remote.log() == [
         f"hooksync: apply of {first[:7]}: begins in archive {place}",
@@ -81,7 +82,7 @@ def test_the_branch_of_the_state_says_what_each_apply_changed_and_from_which_com
 def test_a_plan_warns_if_the_checkout_lacks_the_commit_that_was_applied_last(clone: Clone) -> None:
     old = clone.commit("MOVED")
     new = clone.commit("MOVED, INDEXED")
-    assert clone.run("apply", "--yes", "--no-probe").code == 0
+    assert clone.run("apply", "--yes").code == 0
     warning = f"warning: the checkout does not contain the commit {new[:7]}, which was applied last"
     clone.git("checkout", "--quiet", old)
     assert warning in clone.run("plan").err

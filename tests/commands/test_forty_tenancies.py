@@ -32,6 +32,7 @@ tenancies:
   {name}:
     server: {url}
     tenant: {name}
+    probe: never
     subscriptions:
       one: {{url: 'https://a.example.org/', trigger: MOVED}}
       two: {{url: 'https://a.example.org/', trigger: INDEXED}}
@@ -97,7 +98,7 @@ def forty(tmp_path: Path) -> Iterator[Forty]:
 def test_an_expired_password_and_a_deleted_hook_block_neither_plan_nor_apply_of_t12(
     forty: Forty,
 ) -> None:
-    assert forty.run("apply", "--yes", "--no-probe").code == 0
+    assert forty.run("apply", "--yes").code == 0
     base = forty.remote.git("rev-parse", "HEAD", at=forty.folder)
     forty.environ["T21_PASSWORD"] = "an-old-password"
     forty.box.remove("t33", forty.box.subscriptions("t33")[0].id)
@@ -114,7 +115,7 @@ def test_an_expired_password_and_a_deleted_hook_block_neither_plan_nor_apply_of_
     # the check of the pull request, and its merge
     planned = forty.run("plan", "--since", base, "--out", "t12.plan", "--format", "json")
     assert (planned.code, [each["name"] for each in planned.json["tenancies"]]) == (0, ["t12"])
-    assert forty.run("apply", "t12.plan", "--no-probe").code == 0
+    assert forty.run("apply", "t12.plan").code == 0
     assert [len(forty.box.subscriptions(name)) for name in ("t12", "t33")] == [2, 1]
     assert f"apply of {commit[:7]}: t12 1 subscribed, 1 unsubscribed" in forty.remote.log()[-1]
 
@@ -122,7 +123,7 @@ def test_an_expired_password_and_a_deleted_hook_block_neither_plan_nor_apply_of_
     planned = forty.run("plan", "--out", "all.plan")
     assert planned.code == 1
     assert "without t21 (not planned)" in planned.err
-    assert forty.run("apply", "all.plan", "--no-probe").code == 0
+    assert forty.run("apply", "all.plan").code == 0
     assert len(forty.box.subscriptions("t33")) == 2
 
 

@@ -10,7 +10,7 @@ import pytest
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import PASSWORD, USERNAME
-from tests.conftest import HOOKS, URL_KEY, Place
+from tests.conftest import HOOKS, URL_KEY, Place, unprobed
 
 REMOVE_FIRST = HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    replacement: remove-first")
 MOVED = "prod/catalogue/MOVED"
@@ -48,13 +48,14 @@ def test_a_lost_response_after_the_removal_of_the_old_subscription_reports_the_g
     assert "the old one is removed, and the list does not show what was made" in run.out
 
 
-def test_no_probe_still_challenges_the_receiver_that_remove_first_needs(made: Place) -> None:
+def test_probe_never_still_challenges_the_receiver_that_remove_first_needs(made: Place) -> None:
     made.receiver.set_secret("catalogue", "a-different-secret-0123456789")
     before = made.box.subscriptions("DEMO")
-    run = made.run("apply", "--yes", "--no-probe", "--replace", MOVED)
+    made.write(unprobed(REMOVE_FIRST))
+    run = made.run("apply", "--yes", "--replace", MOVED)
     assert (run.code, made.box.subscriptions("DEMO")) == (3, before)
-    made.write(HOOKS)
-    assert made.run("apply", "--yes", "--no-probe", "--replace", MOVED).code == 1
+    made.write(unprobed(HOOKS))
+    assert made.run("apply", "--yes", "--replace", MOVED).code == 1
 
 
 @pytest.mark.parametrize("path", ["hooks.yaml", "other.yml", "hooks.state.json"])

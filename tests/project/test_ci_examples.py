@@ -396,12 +396,6 @@ def test_github_validates_without_secrets_and_shows_problems_at_their_lines(
     assert "\nhooks.yaml:3:1: " in wrong.stderr
 
 
-def test_github_refuses_an_input_that_is_neither_true_nor_false(runner: Runner) -> None:
-    done = runner.step("Plan", PROBE="yes")
-    assert done.returncode == 64
-    assert done.stdout == "::error title=Invalid input::probe is true or false\n"
-
-
 def test_github_installs_hooksync_by_the_install_script_in_the_checkout_of_the_action(
     runner: Runner,
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import LOG_IN, ROOT, hooksync
+from tests.conftest import unprobed
 from tests.site.parts import DOCS
 
 PICTURES = DOCS / "pictures"
@@ -62,9 +63,9 @@ def plan() -> str:
             "SEARCH_SECRET": "another-secret-of-this-run",
         }
         (folder / "hooks.yaml").write_text(
-            hooks_file().replace("[INDEXED, MOVED]", "[INDEXED]"), encoding="utf-8"
+            unprobed(hooks_file()).replace("[INDEXED, MOVED]", "[INDEXED]"), encoding="utf-8"
         )
-        applied = hooksync(["apply", "--yes", "--no-probe"], environ, folder)
+        applied = hooksync(["apply", "--yes"], environ, folder)
         box.seed(
             "DEMO", "https://old.example.net/hook?code=1", "INGEST_FAILED", "a-secret-of-others"
         )

@@ -173,7 +173,7 @@ def _kill(kill: Kill, tenancy: WatchedTenancy) -> Run:
     box, folder, before = tenancy.box, tenancy.folder, tenancy.witness.held()
     path = folder / "hooks.state.json"
     known = path.read_text(encoding="utf-8")
-    command = [sys.executable, "-m", "hooksync", "apply", "--yes", "--format", "json", "--no-probe"]
+    command = [sys.executable, "-m", "hooksync", "apply", "--yes", "--format", "json"]
     command += ["--parallelism", "2", "--report", "report.json"]
     moments: list[Moment] = []
     with subprocess.Popen(

@@ -23,13 +23,14 @@ tenancies:
   prod:
     server: ${{BOX}}
     tenant: DEMO
+    probe: never
     subscriptions:
       catalogue:
         url: ${{RECEIVER}}?code=${{FN_KEY}}
         triggers: [{", ".join(TRIGGERS)}]
         secret: {{env: CATALOGUE_SECRET}}
 """
-APPLY = ("apply", "--yes", "--no-probe", "--parallelism", "2")
+APPLY = ("apply", "--yes", "--parallelism", "2")
 PATIENT = (*APPLY, "--lock-timeout", "60")
 CALLS = 3 + 2 * len(TRIGGERS)  # that a rotation makes: log-in, lists, and two for each trigger
 FIRST = "first-secret-of-the-catalogue-0001"

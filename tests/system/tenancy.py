@@ -63,6 +63,7 @@ tenancies:
     owns: ["http://hooks.example.org"]
     limits: {unsubscribe: 100%}
     replacement: create-first
+    probe: never
     subscriptions:
       fresh: {url: "http://hooks.example.org/fresh", triggers: [INDEXED, MOVED]}
       extra: {url: "http://hooks.example.org/extra", trigger: MOVED, include_identifiers: false}
@@ -348,7 +349,6 @@ class WatchedTenancy:
             self.files,
             format="json",
             is_confirmed=True,
-            probes=False,
             timeout=TIMEOUT,
             parallelism=SIDE_BY_SIDE,
             replace=("*",) if replaces else (),

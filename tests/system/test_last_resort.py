@@ -23,7 +23,7 @@ from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.service.http import Request, Response, Transport
 from tests.command_line import run_python
-from tests.conftest import HIDDEN, HOOKS, SECRET, Place
+from tests.conftest import HIDDEN, HOOKS, SECRET, Place, unprobed
 from tests.lanes import sampled
 from tests.memory_terminal import MemoryTerminal, make_context
 
@@ -32,7 +32,7 @@ SIX = "".join(
     " CATALOGUE_SECRET}}\n"
     for n in range(6)
 )
-MANY = HOOKS.partition("      catalogue:")[0] + SIX
+MANY = unprobed(HOOKS).partition("      catalogue:")[0] + SIX
 
 Fails = Callable[[str, str], Exception | None]  # takes the call, and "before" or "after"
 
@@ -98,7 +98,6 @@ def apply(place: Place, fails: Fails, screen: Screen | None = None) -> Ended:
         format="json",
         is_confirmed=True,
         parallelism=1,
-        probes=False,
         report=str(report),
     )
     context = make_context(place.environ, terminal=screen)
@@ -138,7 +137,7 @@ def test_an_unforeseen_error_ends_an_apply_as_an_interrupt_does(
     # the first two are unsettled as well, because no list has shown them
     assert sorted(outcomes(ended.report)) == ["not-attempted"] * 3 + ["unsettled"] * 3
     assert ended.context.stop.is_set()
-    again = place.run("apply", "--yes", "--no-probe")
+    again = place.run("apply", "--yes")
     assert again.code == 0, again.out + again.err
     assert len(place.box.subscriptions("DEMO")) == 6
 

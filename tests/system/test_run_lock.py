@@ -14,7 +14,7 @@ from tests.conftest import HOOKS, Place
 from tests.lanes import sampled
 
 LATENCY = 0.05  # seconds that each call takes
-APPLY = ("apply", "--yes", "--no-probe")
+APPLY = ("apply", "--yes")
 SINCE = 1_800_000_000
 WHO = "archivist on host-7 (process 4711) since 2027-01-15T08:00:00Z"
 HOLDER = Holder("archivist", "host-7", None, SINCE, 4711)

@@ -6,7 +6,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
 
 markdown=$FOLDER/apply.md status=0
-hooksync apply "$FOLDER/plan.json" "${selection[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
+hooksync apply "$FOLDER/plan.json" "${selection[@]}" "${state[@]}" "${more[@]}" \
     --max-age "$MAX_AGE" --report "$FOLDER/report.json" --format markdown >"$markdown" || status=$?
 
 show "$markdown"

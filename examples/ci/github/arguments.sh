@@ -44,15 +44,7 @@ lines selection "${TENANCY:-}" --tenancy=
 lines replace "${REPLACE:-}" --replace=
 lines replace "${ADOPT:-}" --adopt=
 lines more "${ARGS:-}"
-case ${PROBE:-} in
-    "") ;;
-    true) probe=(--probe) ;;
-    false) probe=(--no-probe) ;;
-    *)
-        echo "::error title=Invalid input::probe is true or false"
-        exit 64
-        ;;
-esac
+[ "${PROBE:-}" != true ] || probe=(--probe)
 [ -z "${SINCE:-}" ] || since=("--since=$SINCE")
 [ -z "${STATE:-}" ] || state=("--state=$STATE")
 
