@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
 import flask
 import pytest
 from pyPreservica import FlaskWebhookHandler
+from pyPreservica.webHooksAPI import LambdaURLHandler
 
 from hooksync.core.model import HookUrl, Secret
 from hooksync.receivers.events import Delivery
@@ -256,6 +259,43 @@ def test_the_events_of_pypreservicas_handlers_are_unproved(tmp_path: Path) -> No
         counts, causes = suite_of_pypreservica(url)
     assert "it does not answer events that it refuses" in causes
     assert any("it signs 'preservica-webhook-auth'" in cause for cause in causes)
+
+
+class Entities:
+    """The client that pyPreservica's Lambda handler looks up entities with."""
+
+    def entity(self, kind: object, reference: str) -> str:
+        return reference
+
+
+@pytest.mark.parametrize("is_base64", [False, True])
+def test_the_events_of_pypreservicas_lambda_handler_are_unproved(is_base64: bool) -> None:
+    """Lambda may deliver a body in base64: then the handler drops every event, and answers 200."""
+    handler = LambdaURLHandler(SECRET.decode(), Entities())
+    worked_on: list[object] = []
+
+    def answer(self: Good, connection: Any, request: IncomingRequest) -> Reply:
+        body = request.body.decode("utf-8", "replace")
+        if is_base64:
+            body = base64.b64encode(request.body).decode()
+        event = {
+            "headers": request.headers,
+            "queryStringParameters": dict(parse_qsl(request.query)),
+            "body": body,
+            "isBase64Encoded": is_base64,
+        }
+        given = {"statusCode": 200}
+        if handler.is_challenge(event):
+            given = handler.verify_challenge(event)
+        else:
+            worked_on.extend(handler.process_event(event))
+        return Reply(given["statusCode"], str(given.get("body", "")).encode())
+
+    with serving(bug(answer=answer)()) as url:
+        counts, causes = suite_of_pypreservica(url)
+    assert bool(worked_on) != is_base64
+    assert counts["unproved"] > 15
+    assert any("it answers 200 to an event with a wrong signature" in cause for cause in causes)
 
 
 class LooksUp(Good):
