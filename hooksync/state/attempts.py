@@ -1,7 +1,4 @@
-"""Settle attempts by what a list shows, and decide which of them are open. Pure.
-
-`tests/simulation/model.py` contains the same rules, with random histories.
-"""
+"""Settle attempts by what a list shows, and decide which of them are open. Pure."""
 
 from __future__ import annotations
 
