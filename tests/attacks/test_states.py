@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,22 +18,17 @@ from tests.documents.test_saved_plan import signature_of as signature_of_plan
 from tests.lanes import sampled
 
 KEY = "a-key-that-signs-plans-and-states"
-NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 FOUR = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED, SECURITY_CHANGED]")
 
 Change = Callable[[dict[str, Any]], object]
 
 
-def path_of(place: Place) -> Path:
-    return place.folder / "hooks.state.json"
-
-
 def forge(place: Place, *changes: Change) -> None:
     """Change the state as an attacker without the key does."""
-    document = json.loads(path_of(place).read_text())
+    document = place.state
     for change in changes:
         change(document)
-    path_of(place).write_text(json.dumps(document))
+    place.write(json.dumps(document), "hooks.state.json")
 
 
 def apply_hooks(place: Place, hooks: str) -> Place:
@@ -47,15 +41,6 @@ def apply_hooks(place: Place, hooks: str) -> Place:
 def with_key(place: Place) -> Place:
     place.environ |= {"HOOKSYNC_PLAN_KEY": KEY, "XDG_CACHE_HOME": str(place.folder / "cache")}
     return place
-
-
-def rotate(place: Place) -> None:
-    place.environ["CATALOGUE_SECRET"] = NEW_SECRET
-    place.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
-
-
-def changing_calls(place: Place) -> int:
-    return sum(call.name in ("subscribe", "unsubscribe") for call in place.box.calls)
 
 
 def each_entry(**fields: Any) -> Change:
@@ -157,7 +142,7 @@ def test_no_forged_state_makes_a_plan_call_a_rotated_secret_the_same(
     place: Place, how: str
 ) -> None:
     apply_hooks(place, HOOKS)
-    rotate(place)
+    place.rotate()
     forge(place, FORGERIES[how])
     assert_the_rotation_is_reported(place)
 
@@ -199,7 +184,7 @@ FORGED: dict[str, Callable[[str, str], Any]] = {
 @pytest.mark.parametrize("how", sampled(FORGED, 4))
 def test_a_forged_signature_of_a_state_is_refused_before_any_call(place: Place, how: str) -> None:
     apply_hooks(with_key(place), HOOKS)
-    text = path_of(place).read_text()
+    text = (place.folder / "hooks.state.json").read_text()
     forge(place, ALL_CHANGED, lambda it: it.update(signature=FORGED[how](it["signature"], text)))
     if how == "no signature":
         forge(place, lambda it: it.pop("signature"))

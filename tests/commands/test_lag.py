@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.clocks import JumpingClock
-from tests.conftest import HOOKS, Place, Run
+from tests.conftest import Place, Run
 
 LONG = 600.0  # seconds; an apply does not wait so long
-NONE = HOOKS.partition("    subscriptions:")[0] + (
-    "    limits: {unsubscribe: 100%}\n    subscriptions: {}\n"
-)
 
 
 @pytest.fixture
@@ -62,53 +57,3 @@ def test_an_unlisted_subscription_is_an_open_attempt_until_a_list_shows_it(
     assert outcomes(apply(place)) == ["unchanged", "unchanged"]
     assert place.run("plan", "--detailed-exitcode").code == 0
     assert posts(place) == 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"list_lag_additions": 0.3, "clock": time.time, "traits": traits}
-        for traits in ((), ("answer-without-id",))
-    ],
-    indirect=True,
-)
-def test_apply_waits_until_the_list_shows_the_new_subscriptions(place: Place) -> None:
-    place.environ["HOOKSYNC_LIST_WAIT"] = "60"
-    made = apply(place)
-    assert (made.code, outcomes(made)) == (0, ["done", "done"])
-    assert place.run("plan", "--detailed-exitcode").code == 0
-
-
-@pytest.mark.parametrize("options", [{"list_lag_removals": LONG}], indirect=True)
-def test_a_removed_subscription_is_unsettled_as_long_as_the_list_shows_it(
-    place: Place, clock: JumpingClock
-) -> None:
-    assert apply(place).code == 0
-    place.write(NONE)
-    removed = apply(place)
-    assert (removed.code, outcomes(removed)) == (4, ["unsettled", "unsettled"])
-    assert (
-        "and the list still shows the subscription"
-        in removed.json["tenancies"][0]["steps"][0]["outcome"]["problem"]["what"]
-    )
-    clock.advance(LONG)
-    assert apply(place).code == 0
-    assert place.run("plan", "--detailed-exitcode").code == 0
-
-
-@pytest.mark.parametrize("options", [{"list_lag_additions": LONG}], indirect=True)
-def test_the_old_subscription_stays_until_a_list_shows_its_replacement(
-    place: Place, clock: JumpingClock
-) -> None:
-    apply(place)
-    clock.advance(LONG)
-    assert apply(place).code == 0
-    old = {one.id for one in place.box.subscriptions("DEMO")}
-    run = place.run("apply", "--yes", "--replace", "*", "--format", "json")
-    assert (run.code, outcomes(run)) == (4, ["unsettled", "unsettled"])
-    assert old < {one.id for one in place.box.subscriptions("DEMO")}
-    clock.advance(LONG)
-    assert apply(place).code == 0
-    assert not old & {one.id for one in place.box.subscriptions("DEMO")}
-    assert place.run("plan", "--detailed-exitcode").code == 0

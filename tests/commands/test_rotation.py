@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-from typing import Any
 
 import pytest
 
-from tests.conftest import HOOKS, SECRET, URL_KEY, Place
+from tests.conftest import HOOKS, NEW_SECRET, URL_KEY, Place
 
-NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
 
 
@@ -24,31 +21,14 @@ def made(place: Place) -> Place:
     return place
 
 
-def state(place: Place) -> Any:
-    return json.loads((place.folder / "hooks.state.json").read_text())
-
-
-def rotate(place: Place, *, receiver: bool = True) -> None:
-    place.environ["CATALOGUE_SECRET"] = NEW_SECRET
-    if receiver:
-        place.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
-
-
 def calls_since(place: Place, before: int) -> list[str]:
     return [f"{call.method} {call.name}" for call in place.box.calls[before:]]
-
-
-def test_an_unchanged_secret_needs_no_change(made: Place) -> None:
-    plan = made.run("plan", "--format", "json")
-    [step] = plan.json["tenancies"][0]["steps"]
-    assert (step["action"], step["secret"]) == ("keep", "same")
-    assert plan.json["state"] == "hooks.state.json"
 
 
 def test_a_rotated_secret_makes_a_new_subscription_before_the_old_one_is_removed(
     made: Place,
 ) -> None:
-    rotate(made)
+    made.rotate()
     plan = made.run("plan")
     assert "+/- catalogue" in plan.out
     assert "changed (env:CATALOGUE_SECRET)" in plan.out
@@ -81,7 +61,7 @@ def test_the_state_flag_overrides_the_state_that_the_environment_names(made: Pla
 
 
 def test_a_receiver_with_the_old_secret_makes_apply_refuse_before_any_change(made: Place) -> None:
-    rotate(made, receiver=False)
+    made.rotate(receiver=False)
     before = len(made.box.calls)
     run = made.run("apply", "--yes", "--format", "json")
     assert run.code == 3
@@ -96,7 +76,7 @@ def test_a_receiver_with_the_old_secret_makes_apply_refuse_before_any_change(mad
 
 
 def test_plan_challenges_receivers_only_with_probe(made: Place) -> None:
-    rotate(made, receiver=False)
+    made.rotate(receiver=False)
     challenges = made.receiver.answers["catalogue", "challenge"]
     assert made.run("plan").err == ""
     assert made.receiver.answers["catalogue", "challenge"] == challenges
@@ -117,7 +97,7 @@ def test_plan_with_all_shows_if_secrets_of_kept_subscriptions_are_known(made: Pl
 
 
 def test_replace_works_after_the_state_was_lost(made: Place) -> None:
-    rotate(made)
+    made.rotate()
     (made.folder / "hooks.state.json").unlink()
     assert made.run("apply", "--yes", "--replace", "*").code == 0
     assert [one.secret for one in made.box.subscriptions("DEMO")] == [NEW_SECRET]
@@ -158,7 +138,7 @@ def test_a_targeted_run_after_a_killed_run_settles_only_its_own_target(place: Pl
         "unconfirmed",
     )
     assert place.run("apply", "--yes").code == 0
-    assert state(place)["attempts"] == []
+    assert place.state["attempts"] == []
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 

@@ -40,17 +40,6 @@ def refused(place: Place, *commands: tuple[str, ...]) -> str:
     return said
 
 
-def test_without_the_key_a_signed_state_is_readable_and_apply_is_an_error(made: Place) -> None:
-    del made.environ["HOOKSYNC_PLAN_KEY"]
-    assert made.run("plan").out.startswith("No changes.")
-    assert made.run("check").code == 0
-    said = refused(made, ("apply", "--yes"))
-    assert said.startswith(
-        "error: the state hooks.state.json is signed, and would lose its signature:"
-        " HOOKSYNC_PLAN_KEY"
-    )
-
-
 def test_a_saved_plan_is_stale_without_the_state_that_its_steps_come_from(made: Place) -> None:
     made.environ["CATALOGUE_SECRET"] = "n3w-secret-of-the-catalogue-0123456"
     made.receiver.set_secret("catalogue", made.environ["CATALOGUE_SECRET"])

@@ -72,14 +72,6 @@ def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None
     return shown(policy, policy.breaches(document.tenancies, environ, uses_settings=False))
 
 
-def limit_breaches(policy: Policy, text: str) -> list[str]:
-    """Return the breaches of the limits in the same form."""
-    document = read_document([Source("hooks.yaml", text.encode())])
-    others = [*policy.breaches(document.tenancies, uses_settings=False)]
-    found = policy.breaches(document.tenancies)
-    return shown(policy, (breach for breach in found if breach not in others))
-
-
 def shown(policy: Policy, found: Iterable[Problem]) -> list[str]:
     return [
         f"{one.where}: {one.what}".removeprefix("hooks.yaml:").replace(policy.file, "policy.yaml")

@@ -159,12 +159,6 @@ def test_each_receiver_refuses_a_forged_event_and_does_no_work(server: Server) -
     assert "401 refused the signature is wrong" in server.printed
 
 
-def test_each_receiver_refuses_a_get_request(server: Server) -> None:
-    with requests.Session() as session:
-        session.trust_env = False
-        assert session.get(f"{server.url}?challengeCode=c0de").status_code in (404, 405, 501)
-
-
 def test_each_receiver_reports_failed_work_and_tries_again_on_the_next_delivery(
     server: Server,
 ) -> None:

@@ -276,13 +276,19 @@ def test_a_duplicate_stays_if_somebody_deletes_the_kept_one_during_the_prompt(pl
     assert twin in {one.id for one in place.box.subscriptions("DEMO")}
 
 
-def test_a_foreign_duplicate_changes_no_exit_code_of_apply_and_is_reported(place: Place) -> None:
+def test_a_duplicate_of_somebody_else_is_drift_until_it_is_replaced(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
-    place.box.seed("DEMO", url, "MOVED", SECRET)
+    theirs = place.box.seed("DEMO", url, "MOVED", "a-secret-of-a-colleague-0123456789")
+    plan = place.run("plan", "--detailed-exitcode", "--out", "plan.json")
+    assert (plan.code, place.run("show", "plan.json", "--detailed-exitcode").code) == (2, 2)
+    assert "duplicate, not in the state" in plan.out
     run = place.run("apply", "--yes")
-    assert run.code == 0
-    assert "is live twice: the receiver gets each event twice" in run.err
+    assert (run.code, "is live twice: the receiver gets each event twice" in run.err) == (0, True)
+    assert theirs in {one.id for one in place.box.subscriptions("DEMO")}
+    assert place.run("apply", "--yes", "--replace", "prod/catalogue/MOVED").code == 0
+    assert [one.secret for one in place.box.subscriptions("DEMO")] == [SECRET, SECRET]
+    assert place.run("plan", "--detailed-exitcode").code == 0
 
 
 # --- new foreign subscriptions

@@ -245,14 +245,3 @@ def test_a_printed_holder_contains_no_control_characters() -> None:
     assert str(Holder(None, None, None, NOW, 1)).startswith(
         "somebody on an unknown machine (process 1) since 2027"
     )
-
-
-@pytest.mark.parametrize("where", ["none/hooks.state.json", "file/hooks.state.json", "a\0b"])
-def test_without_a_writable_folder_a_run_has_no_lock_and_its_first_write_fails(
-    tmp_path: Path, where: str
-) -> None:
-    (tmp_path / "file").write_text("")
-    store = LocalStore(str(tmp_path / where))
-    with store.hold(HOLDER), pytest.raises(StateError):
-        update(store, adding(entry()))
-    assert os.listdir(tmp_path) == ["file"]

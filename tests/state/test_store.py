@@ -251,15 +251,6 @@ def test_a_state_that_is_larger_than_64_mib_is_not_read(path: str) -> None:
         load(path)
 
 
-@pytest.mark.parametrize("name", ["folder", "pipe"])
-def test_a_folder_or_a_pipe_in_the_place_of_a_state_is_an_error(tmp_path: Path, name: str) -> None:
-    (tmp_path / "folder").mkdir()
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(StateError, match=rf"{name} is a (folder|pipe.*), not a regular file"):
-        load(str(tmp_path / name))
-    assert "not a regular file" in problem_of(str(tmp_path / name))
-
-
 def test_a_change_that_fails_writes_nothing_and_does_not_block_the_next_change(path: str) -> None:
     update(path, put_whole)
 

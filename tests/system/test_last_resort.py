@@ -173,13 +173,6 @@ def test_an_error_in_one_tenancy_stops_the_others_and_all_outcomes_are_reported(
     assert ended.said.count("error: unforeseen: MemoryError") == 1
 
 
-def test_a_bug_is_reported_with_the_calls_that_led_to_it_and_without_its_text(place: Place) -> None:
-    ended = apply(place, at("POST subscriptions", "before", 1, ValueError(SECRET)))
-    assert "ValueError:" in ended.said
-    assert "hooksync.service.client:" in ended.said
-    assert "tests.system.test_last_resort:" in ended.said
-
-
 def test_the_state_is_written_before_a_result_that_cannot_be_shown(place: Place) -> None:
     def bug(text: str) -> None:
         raise LookupError(text)
