@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from threading import Event, Lock
 
 from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_problem
 from hooksync.config.files import is_device, real_path
 from hooksync.core import programs
-from hooksync.core.clock import run_with_timeout
 from hooksync.core.context import Context
 from hooksync.core.errors import Problem, SecretError, os_reason
 from hooksync.core.model import Secret, SecretRef, SecretState, process_environ
@@ -145,21 +143,17 @@ class SecretSources:
         inherited = process_environ(self._environ)
         environ = {name: inherited[name] for name in inherited if not is_own(name)}
         try:
-            process = programs.start(ref.parts, environ, talks=False)
+            code, data, _ = programs.run(
+                ref.parts, environ, self._timeout, _MOST_BYTES, stop=self._stop
+            )
+        except TimeoutError:
+            raise self._timeout_or_interrupt(ref) from None
+        except programs.OutputTooLarge:
+            raise _too_large(ref) from None
         except (OSError, ValueError) as error:
             reason = f"cannot be read: {program} cannot be run: {os_reason(error)}"
             fix = "install it where PATH finds it, or write its whole path"
             raise _unusable(ref, reason, fix) from None
-        with process:
-            try:
-                talk = partial(programs.talk, process, _MOST_BYTES)
-                code, data, _ = run_with_timeout(self._timeout, talk, self._stop)
-            except TimeoutError:
-                raise self._timeout_or_interrupt(ref) from None
-            except programs.OutputTooLarge:
-                raise _too_large(ref) from None
-            finally:
-                programs.end(process)  # also its children, which may outlive it
         if code:
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
             raise _unusable(ref, f"cannot be read: {program} {how}", _COMMAND_FIX)

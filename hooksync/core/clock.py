@@ -82,16 +82,15 @@ def run_with_timeout(seconds: float, do: Callable[[], T], stop: Event | None = N
             failed.append(error)
 
     thread = Thread(target=work, daemon=True)
-    end = time.monotonic() + seconds
     thread.start()
-    while thread.is_alive() and (left := end - time.monotonic()) > 0:
-        if stop and stop.is_set():
-            break
+    end = time.monotonic() + seconds
+    while thread.is_alive():
+        left = end - time.monotonic()
+        if left <= 0 or (stop and stop.is_set()):
+            raise TimeoutError(f"no answer within {seconds:g} seconds")
         thread.join(min(left, _CHECK_INTERVAL))
     if failed:
         raise failed[0]
-    if not done:
-        raise TimeoutError(f"no answer within {seconds:g} seconds")
     return done[0]
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import partial
 
 from hooksync.core import programs
-from hooksync.core.clock import run_with_timeout
 from hooksync.core.model import process_environ
 from hooksync.core.record import Record
 
@@ -20,7 +18,7 @@ OLDEST = (2, 38)  # the first version that knows safe.bareRepository
 FAILURES = (OSError, ValueError)  # the errors that `Git.run` raises
 
 _MOST_OUTPUT = 65 * 1024 * 1024  # bytes; more than the largest state
-_COMMIT_SECONDS = 10.0  # time limit for reading HEAD
+_SECONDS = 10.0  # time limit for a question about the checkout
 
 # Variables that git does not get. A git hook sets the first ones, for its own repository; they are
 # from `git rev-parse --local-env-vars`. The last ones are for hooksync, and may be secret.
@@ -64,14 +62,8 @@ class Git(Record, frozen=True):
         command = ["git", "-C", self.folder]
         for setting in _CONFIG:
             command += ["-c", setting]
-        with programs.start([*command, *arguments], self.environ, talks=True) as process:
-            try:
-                return run_with_timeout(
-                    self.seconds, partial(programs.talk, process, _MOST_OUTPUT, data)
-                )
-            except BaseException:
-                programs.end(process)
-                raise
+        command += arguments
+        return programs.run(command, self.environ, self.seconds, _MOST_OUTPUT, data)
 
     def is_old(self) -> bool:
         """Whether git is older than OLDEST, or does not tell its version. Raises FAILURES."""
@@ -98,28 +90,24 @@ def find_git(path: str, environ: Mapping[str, str], seconds: float) -> Git | Non
 
 def find_commit(path: str, environ: Mapping[str, str]) -> str | None:
     """Find the checked-out commit of the repository of a hooks file; None: it is not known."""
-    if path == "-":
-        return None
-    try:
-        git = find_git(path, environ, _COMMIT_SECONDS)
-        if git is None:
-            return None
-        code, output, _ = git.run("rev-parse", "--verify", "--quiet", "HEAD")
-    except FAILURES:  # a plan is made without the commit: it is only information
-        return None
-    return output.decode().strip() if code == 0 else None
+    code, output = _ask(path, environ, "rev-parse", "--verify", "--quiet", "HEAD")
+    return output.decode() if code == 0 else None
 
 
 def lacks_commit(path: str, environ: Mapping[str, str], commit: str) -> bool:
     """Whether the checkout of a hooks file has its whole history, and not this commit in it."""
-    if path == "-":
-        return False
+    _, is_shallow = _ask(path, environ, "rev-parse", "--is-shallow-repository")
+    code, _ = _ask(path, environ, "merge-base", "--is-ancestor", commit, "HEAD")
+    return is_shallow == b"false" and code > 0
+
+
+def _ask(path: str, environ: Mapping[str, str], *arguments: str) -> tuple[int, bytes]:
+    """Return exit code and output of git in the checkout of a hooks file; -1: it gave none."""
+    git = None if path == "-" else find_git(path, environ, _SECONDS)
+    if git is None:
+        return -1, b""
     try:
-        git = find_git(path, environ, _COMMIT_SECONDS)
-        if git is None:
-            return False
-        _, shallow, _ = git.run("rev-parse", "--is-shallow-repository")
-        code, _, _ = git.run("merge-base", "--is-ancestor", commit, "HEAD")
-    except FAILURES:
-        return False
-    return shallow.strip() == b"false" and code != 0
+        code, output, _ = git.run(*arguments)
+    except FAILURES:  # a plan is made without the answer: it is only information
+        return -1, b""
+    return code, output.strip()

@@ -1,4 +1,4 @@
-"""Starts other programs, such as git, without shell and terminal, and ends them."""
+"""Runs other programs, such as git, without shell and terminal."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from threading import Thread
+from functools import partial
+from threading import Event, Thread
 from typing import IO
+
+from hooksync.core.clock import run_with_timeout
 
 _MOST_STDERR = 1024 * 1024  # bytes of standard error that are read
 _CHUNK = 64 * 1024  # bytes read at once
@@ -19,51 +22,61 @@ class OutputTooLarge(OSError):
     """A program writes more than hooksync reads."""
 
 
-def start(
-    command: Sequence[str], environ: dict[str, str], *, talks: bool
-) -> subprocess.Popen[bytes]:
-    """Start a program. It has no terminal for prompts, and Ctrl-C in ours does not reach it.
+def run(
+    command: Sequence[str],
+    environ: dict[str, str],
+    seconds: float,
+    most: int,
+    data: bytes | None = None,
+    stop: Event | None = None,
+) -> tuple[int, bytes, bytes]:
+    """Run a program to its end; return its exit code, output and errors.
 
-    `talks`: whether it gets input, and its standard error is read. Raises OSError or ValueError.
+    It has no terminal for prompts, and Ctrl-C in ours does not reach it. At a failure, it is ended
+    with its children. `most`: bytes of output. `data`: its input. None: it has no input, its
+    standard error is discarded, and its children end with it.
+
+    Raises OSError or ValueError: TimeoutError after `seconds` or at a stop, and OutputTooLarge.
     """
-    side = subprocess.PIPE if talks else subprocess.DEVNULL
-    return subprocess.Popen(  # noqa: S603  no shell
+    side = subprocess.DEVNULL if data is None else subprocess.PIPE
+    with subprocess.Popen(  # noqa: S603  no shell
         command,
-        bufsize=0,  # closing a buffered stream would wait for a read that `within` abandoned
+        bufsize=0,  # closing a buffered stream would wait for a read that is abandoned
         env=environ,
         stdin=side,
         stdout=subprocess.PIPE,
         stderr=side,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            return run_with_timeout(seconds, partial(_talk, process, most, data), stop)
+        except BaseException:
+            _end(process)
+            raise
 
 
-def talk(
-    process: subprocess.Popen[bytes], most: int, data: bytes = b""
+def _talk(
+    process: subprocess.Popen[bytes], most: int, data: bytes | None
 ) -> tuple[int, bytes, bytes]:
-    """Write a program's input; return its exit code, output and errors when it has ended.
-
-    `most`: bytes of output. If there is more, or too much standard error, it ends the program and
-    raises OutputTooLarge.
-    """
     output = bytearray()
     errors = bytearray()
     listener = Thread(target=_read_errors, args=(process, errors), daemon=True)
     if process.stdin:
         listener.start()
         with suppress(OSError):  # the program ended without reading all input
-            rest = memoryview(data)
+            rest = memoryview(data or b"")
             while rest:
                 rest = rest[process.stdin.write(rest) :]
         process.stdin.close()
     _read(process.stdout, output, most)
-    if len(output) > most:
-        end(process)  # it may block while it writes output, and never close its standard error
-    if process.stdin:
+    if process.stdin and len(output) <= most:
         listener.join()
     if len(output) > most or len(errors) > _MOST_STDERR:
         raise OutputTooLarge("the other side sends more than hooksync reads")
-    return process.wait(), bytes(output), bytes(errors)
+    code = process.wait()
+    if not process.stdin:
+        _end(process)
+    return code, bytes(output), bytes(errors)
 
 
 def _read_errors(process: subprocess.Popen[bytes], errors: bytearray) -> None:
@@ -71,7 +84,7 @@ def _read_errors(process: subprocess.Popen[bytes], errors: bytearray) -> None:
     with suppress(OSError, ValueError):  # the caller has given up, and closed the stream
         _read(process.stderr, errors, _MOST_STDERR)
     if len(errors) > _MOST_STDERR:
-        end(process)
+        _end(process)
 
 
 def _read(stream: IO[bytes] | None, found: bytearray, most: int) -> None:
@@ -80,7 +93,7 @@ def _read(stream: IO[bytes] | None, found: bytearray, most: int) -> None:
         found += more
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Send a program and its children SIGTERM, then SIGKILL after at most a second."""
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGTERM)

@@ -1,25 +1,19 @@
-"""How hooksync finds other programs, and how it ends them together with their children."""
+"""A program that does not end in time is ended, and no thread of ours fails."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from hooksync.core.programs import _read_errors, end, start
+import pytest
 
-PARENT = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()']).wait()"
-
-
-def test_a_program_ends_with_its_children() -> None:
-    with start([sys.executable, "-c", PARENT], dict(os.environ), talks=True) as process:
-        end(process)
-        process.communicate()  # a child that lived on would keep the pipes open
-    end(process)  # a second call ends nothing and does not fail
+from hooksync.core.programs import run
 
 
-def test_a_thread_that_reads_messages_ends_quietly_when_its_stream_is_closed() -> None:
-    with start([sys.executable, "-c", ""], dict(os.environ), talks=True) as process:
-        process.wait()
-    assert process.stderr
-    assert process.stderr.closed
-    _read_errors(process, bytearray())
+def test_a_program_that_is_abandoned_ends_and_its_errors_are_read_no_more() -> None:
+    hangs = [sys.executable, "-c", "input('x')"]
+    for data in (b"", None):
+        code, output, _ = run(hangs, dict(os.environ), 300, 10, data)
+        assert (code, output) == (1, b"x")
+    with pytest.raises(TimeoutError):
+        run([sys.executable, "-c", "import time; time.sleep(600)"], dict(os.environ), 0.2, 10, b"")
