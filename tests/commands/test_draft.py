@@ -220,15 +220,18 @@ def test_url_parts_that_may_be_keys_become_variables_that_fill_in_the_same_url(
         (
             "https://h.example/x\n- y\x1b[31m",
             "MOVED",
-            "its URL contains white space or a control character",
+            "its URL contains white space, a control character or a typographic quotation mark",
         ),
-        ("https://h.example/\0", "MOVED", "its URL contains white space or a control character"),
+        (
+            "https://h.example/\0",
+            "MOVED",
+            "its URL contains white space, a control character or a typographic quotation mark",
+        ),
         ("ftp://h.example/x", "MOVED", "its URL is neither http nor https"),
-        # the ASCII form of a host turns a full-width slash into a slash
         (
             "https://h\u00e9.example\uff0fp4ss0w0rd9/x",
             "MOVED",
-            "its URL has letters in its host that look like / or other marks of a URL",
+            "its URL has a host that is no name in ASCII, IPv4 address or IPv6 address in brackets",
         ),
         ("https://h.example/x", "A]\n#", "a hooks file cannot hold the name of its trigger"),
     ],

@@ -60,9 +60,9 @@ def test_a_valid_receiver_url_has_no_fault(url: str) -> None:
         ("https://h:0443/", "port"),
         ("https://h:-1/", "port"),
         ("https://h:٤٤٣/", "port"),
-        ("https://a:b:1/", "invalid host"),
-        ("https://::1/", "invalid host"),
-        ("https://h\\evil/", "invalid host"),
+        ("https://a:b:1/", "has a host that is no"),
+        ("https://::1/", "has a host that is no"),
+        ("https://h\\evil/", "has a host that is no"),
         ("https://[::1/", "IPv6"),
         ("https://[::g]/", "IPv6"),
         ("https://[h]/", "IPv6"),
@@ -71,10 +71,9 @@ def test_a_valid_receiver_url_has_no_fault(url: str) -> None:
         ("https://@h/", "user information"),
         ("https://h/#", "fragment"),
         ("https://h/x#y", "fragment"),
-        ("https://bücher.example/", "write it as xn--bcher-kva.example"),
-        ("https://p\u0430ypal.com:8443/", "write it as xn--pypal-4ve.com"),
-        ("https://\uff45xample.org/", "write it as example.org"),
-        ("https://" + "\u00fc" * 80 + ".example/", "write it as %C3%BC"),
+        ("https://bücher.example/", "no name in ASCII"),
+        ("https://p\u0430ypal.com:8443/", "no name in ASCII"),
+        ("https://\uff45xample.org/", "in ASCII"),
         ("https://h/a b", "white space"),
         (" https://h/", "white space"),
         ("https://h/\n", "white space"),
@@ -304,7 +303,7 @@ def test_an_ipv4_address_has_one_spelling(
 
 @pytest.mark.parametrize("host", ["1.2.3.4.5", "256.1.1.1", "08.1", "0x", "a.1", "a.0x7f", "1."])
 def test_a_host_that_ends_in_a_number_and_is_no_address_is_refused(host: str) -> None:
-    assert "ends in a number" in (server_fault(host) or "")
+    assert "has a host that is no" in (server_fault(host) or "")
 
 
 @pytest.mark.parametrize("host", ["a.b", "1a", "1.example", "0xg", "[x]"])
@@ -402,9 +401,8 @@ LAMBDA = "https://q2j4x5abcdefghij.lambda-url.eu-west-1.on.aws"
         ("https:///user:KEY@h", "***"),
         ("\thttps://user:KEY@h@g/", "***"),
         ("https://h/x;jsessionid=KEY?y=KEY;w=KEY", "https://h/x;***?y=***;w=***"),
-        ("https://p\u0430ypal.com/x", "https://xn--pypal-4ve.com/x"),
-        ("https://p\u0430ypal:8443/x", "https://xn--pypal-4ve:8443/x"),
-        ("https://" + "\u00fc" * 300 + "/x", "https://" + "%C3%BC" * 300 + "/x"),
+        ("https://p\u0430ypal.com/x", "***"),
+        ("https://p\u0430ypal:8443/x", "***"),
         ("https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443/x"),
         ("https://h/bcdfghjklmnp", "https://h/***"),
     ],
