@@ -18,6 +18,7 @@ from itertools import count
 from hooksync.core.context import CallRecord
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Output
+from hooksync.core.redaction import printable
 
 _POLL_SECONDS = 0.2  # seconds between two checks for a signal, during the wait for an answer
 _PROGRESS_INTERVAL = 5.0  # seconds between two lines, without a terminal
@@ -102,10 +103,11 @@ class ConsoleTerminal:
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show lines for people on standard output: pairs of a style and a text."""
+        shown = [(style, printable(text)) for style, text in lines]
         if self._is_coloured:
-            self._output.coloured_result(lines)
+            self._output.coloured_result(shown)
         else:
-            self._output.result("".join(f"{text}\n" for _, text in lines))
+            self._output.result("".join(f"{text}\n" for _, text in shown))
 
     def warn(self, problem: Problem) -> None:
         """Show a warning."""

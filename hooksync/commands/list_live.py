@@ -12,7 +12,7 @@ from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.render.listing import list_table, live_only
 from hooksync.render.renderers import plan_json
-from hooksync.render.text import state_lines, table_lines
+from hooksync.render.text import state_texts, table_lines, unstyled
 
 
 class ListOptions(RunOptions, frozen=True):
@@ -31,7 +31,8 @@ def list_live(options: ListOptions, context: Context) -> ExitCode:
     show_running(shown, context)
     if options.format == "text":
         table, summary = list_table(shown)
-        context.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(shown)])
+        texts = unstyled(["", summary, *state_texts(shown)])
+        context.terminal.show([*table_lines(table), *texts])
     else:
         context.terminal.result(plan_json(shown), "json")
     show_problems(shown, context, refused="refused")

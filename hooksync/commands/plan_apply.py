@@ -45,7 +45,7 @@ from hooksync.reconcile.plan import Plan, completed
 from hooksync.render.metrics import metrics_text
 from hooksync.render.notice import NoticeForm, RunSummary
 from hooksync.render.renderers import plan_json
-from hooksync.render.text import expected_answer, plain, plan_lines, question, report_lines
+from hooksync.render.text import expected_answer, plain, plan_lines, question
 from hooksync.state.store import state_place
 
 _NOT_CONFIRMED = Problem("not confirmed", 'answer "yes", or give --yes')
@@ -300,7 +300,7 @@ def _show_report(done: Plan, options: ApplyOptions, context: Context) -> None:
     """Show the result of an apply. Without changes, no text is shown."""
     if options.format == "text":
         if done.has_changes:
-            context.terminal.show([("", ""), *report_lines(done)])
+            context.terminal.show([("", ""), *plan_lines(done)])
         return
     show_plan(done, options.format, context, shows_kept=options.shows_kept)
 

@@ -7,13 +7,13 @@ from hooksync.core.errors import Interrupted, Problem, Refused
 from hooksync.core.output import Format
 from hooksync.reconcile.plan import Plan
 from hooksync.render.renderers import RENDERERS
-from hooksync.render.text import text_lines
+from hooksync.render.text import plan_lines
 
 
 def show_plan(plan: Plan, form: Format, context: Context, *, shows_kept: bool) -> None:
     """Show a plan or a report on standard output."""
     if form == "text":
-        context.terminal.show(text_lines(plan, shows_kept=shows_kept))
+        context.terminal.show(plan_lines(plan, shows_kept=shows_kept))
         return
     text = RENDERERS[form](plan, shows_kept=shows_kept)
     context.terminal.result(text, "json" if form == "json" else "text")

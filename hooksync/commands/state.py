@@ -104,7 +104,7 @@ def show(options: StateOptions, context: Context) -> ExitCode:
     if state.attempts:
         attempted = "may have been made: a run has not ended, or did not learn the result:"
         lines += ["", attempted, *map(_line, state.attempts)]
-    context.terminal.show([("", printable(line)) for line in lines])
+    context.terminal.show([("", line) for line in lines])
     return ExitCode.DONE
 
 
@@ -290,7 +290,7 @@ def _line(record: SubscriptionRecord) -> str:
     if isinstance(record, StateEntry):
         verb = "adopted" if record.is_adopted else "made"
     parts = [f"{record.key}", record.address, record.id, f"{verb} {_time_text(record.at)}"]
-    return printable("  ".join(filter(None, parts)))
+    return "  ".join(filter(None, parts))
 
 
 def _time_text(seconds: int) -> str:

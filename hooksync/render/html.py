@@ -16,11 +16,12 @@ from string import Template
 
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan, Step, TenancyPlan
-from hooksync.render.markdown import problems_of
 from hooksync.render.text import (
     counts_of,
+    headline,
+    problems_of,
     selection_texts,
-    state_lines,
+    state_texts,
     step_columns,
     step_fields,
     summary,
@@ -39,12 +40,12 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
     made = f"Plan {plan.id}, made at {plan.created_at} from {plan.sources}"
     if plan.commit:
         made = f"{made} at the commit {plan.commit}"
-    texts = [*selection_texts(plan), summary(plan)]
-    texts += [text for _, text in state_lines(plan)]
+    texts = [*selection_texts(plan), summary(plan), *state_texts(plan)]
     names = [tenancy.name for tenancy in plan.tenancies]
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())
     return template.substitute(
+        title=_text(headline(plan)),
         made=_text(f"{made}."),
         summary=_each("p", texts),
         problems=_problems(plan),

@@ -1,4 +1,4 @@
-"""Make Markdown from a plan or a run, for a comment in a pull request.
+"""Make Markdown from a plan or a run, for a comment in a pull request, or a mail.
 
 Pure: it makes strings and prints nothing.
 
@@ -9,17 +9,18 @@ larger than GitHub allows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from hooksync.core.errors import Problem
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Plan
 from hooksync.render.text import (
     Line,
-    failures,
+    headline,
     plan_items,
+    problems_of,
     selection_texts,
-    state_lines,
+    state_texts,
     summary,
     tenancy_table,
     verification,
@@ -32,8 +33,6 @@ _ROOM = LIMIT - 4_096
 _PROBLEMS_ROOM = 14_000  # bytes of each list of problems
 _LONGEST = 1_000  # characters of a line or of a problem
 _REPLACED_MARK = "!   "
-_SHORTEST_FENCE = 3
-_NEEDS_REFERENCE = re.compile(r"[^0-9A-Za-z ,;=?/%().-]|(?<=www)\.")
 _PLAIN = re.compile(r"([A-Za-z]([0-9A-Za-z ,;.()-]|: )*)?")
 _AUTOLINKED = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
@@ -42,19 +41,15 @@ _BACKTICKS = re.compile("`+")
 def markdown(plan: Plan, *, shows_kept: bool = False) -> str:
     """Write a plan: its summary and problems first, then as many steps as there is room for."""
     kind = "apply" if plan.is_report else "plan"
-    lines = [f"<!-- hooksync:{kind} -->", f"### hooksync {kind}", ""]  # so bots find it
-    state = [text for _, text in state_lines(plan)]
-    for text in [*selection_texts(plan), summary(plan), *state]:
-        lines += [escaped(_cut(text)), ""]
+    lines = [f"<!-- hooksync:{kind} -->", f"### {escaped(headline(plan))}", ""]  # so bots find it
+    for text in [*selection_texts(plan), summary(plan), *state_texts(plan)]:
+        lines += [escaped(text), ""]
     for title, problems in problems_of(plan):
         lines += _problem_list(title, problems)
     items = plan_items(plan, shows_kept=shows_kept)
-    verified = [*verification(plan)]
-    if verified:
-        items.insert(0, [*verified, ("", "")])
-    table = tenancy_table(plan)
-    if table:
-        items.insert(0, table)
+    for block in ([*verification(plan), ("", "")], tenancy_table(plan)):
+        if len(block) > 1:
+            items.insert(0, block)
     lines += _steps_block(items, _ROOM - _size(lines))
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -71,23 +66,13 @@ def _steps_block(items: Sequence[Sequence[Line]], room: int) -> list[str]:
     return [f"{mark}diff", *shown, mark, *more]
 
 
-def problems_of(plan: Plan) -> Iterator[tuple[str, Sequence[Problem]]]:
-    """List the problems under their titles, most urgent first."""
-    yield "errors", [*plan.all_errors, *failures(plan)]
-    yield "refused" if plan.is_report else "apply would refuse", plan.all_refusals
-    yield "warnings", plan.warnings
-
-
 def _problem_list(title: str, problems: Sequence[Problem]) -> list[str]:
     """Write a list of problems, and count those for which there is no room."""
     if not problems:
         return []
-    items: list[list[str]] = []
+    items = []
     for problem in problems:
-        item = [f"- {escaped(_cut(problem.headline))}"]
-        if problem.fix:
-            item.append(f"  fix: {escaped(_cut(problem.fix))}")
-        items.append(item)
+        items.append([f"- {escaped(problem.headline)}", f"  fix: {escaped(problem.fix)}"])
     lines, more = _fitted(items, _PROBLEMS_ROOM)
     return [f"**{title}**", "", *lines, *(f"- {text}" for text in more), ""]
 
@@ -110,20 +95,20 @@ def _cut(text: str) -> str:
 def escaped(text: str) -> str:
     """Write any text on one line, so that it makes no link, no mention and no markup.
 
-    Plain words stay unchanged. Other text is in <code>, where GitHub makes no mention and no link.
-    Its special characters are character references, which start no markup.
+    Plain words stay unchanged. Any other text is a code span, which people can read in a mail too.
     """
+    text = printable(_cut(text))
     if _PLAIN.fullmatch(text) and not _AUTOLINKED.search(text):
         return text
-    return (
-        f"<code>{_NEEDS_REFERENCE.sub(lambda found: f'&#{ord(found[0])};', printable(text))}</code>"
-    )
+    mark = fence(text, shortest=1)
+    space = " " if text.strip("`") != text else ""  # it keeps the backticks apart
+    return f"{mark}{space}{text}{space}{mark}"
 
 
-def fence(text: str) -> str:
-    """Return the fence of a code block that no part of the text can end."""
+def fence(text: str, shortest: int = 3) -> str:
+    """Return more backticks in a row than the text contains: it cannot end code between two."""
     longest = max(map(len, _BACKTICKS.findall(text)), default=0)
-    return "`" * max(_SHORTEST_FENCE, longest + 1)
+    return "`" * max(shortest, longest + 1)
 
 
 def _size(lines: Iterable[str]) -> int:

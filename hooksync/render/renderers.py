@@ -9,12 +9,12 @@ from hooksync.reconcile.plan import Plan
 from hooksync.render.html import html
 from hooksync.render.json_text import to_text
 from hooksync.render.markdown import markdown
-from hooksync.render.text import plain, text_lines
+from hooksync.render.text import plain, plan_lines
 
 
 def text(plan: Plan, *, shows_kept: bool = False) -> str:
     """Write a plan for people, without colours."""
-    return plain(text_lines(plan, shows_kept=shows_kept))
+    return plain(plan_lines(plan, shows_kept=shows_kept))
 
 
 def plan_json(plan: Plan, *, shows_kept: bool = True) -> str:

@@ -205,7 +205,7 @@ def test_a_paused_subscription_needs_no_secret(place: Place) -> None:
 def test_a_paused_subscription_that_the_state_does_not_have_is_left_and_named() -> None:
     plan = planned(tenancy(PAUSED), [live("a", trigger=INDEXED), live("a")])
     assert "leave a paused" in told(plan)
-    assert "not as declared: 1 paused left alone" in plain(plan_lines(run_of(plan)))
+    assert "not as declared: 1 left alone" in plain(plan_lines(run_of(plan)))
 
 
 # --- remove

@@ -53,6 +53,7 @@ def test_a_page_loads_nothing_and_shows_every_step() -> None:
     assert not page.names & {"src", "href", "action", "srcset", "style"}
     assert not re.search(r"@import|url\(|fetch|XMLHttp|innerHTML", text)
     assert page.tags.count("section") == 2
+    assert "<title>hooksync plan: archive-prod, archive-test</title>" in text
     assert page.tags.count("details") == 33 + 3  # one for each step of the two tenancies
     assert "Plan: 33 to subscribe" in page.text
     assert f"Plan {'0' * 32}, made at" in page.text

@@ -22,9 +22,11 @@ HOSTILE = (
     "```\n~~~\n</details><!-- x --> @octocat [a](https://evil.example) www.evil.example ::error::x"
     " \x1b[2J\u202e|`"
 )
+# a run of backticks ends at the next run of the same length, as CommonMark defines
+_CODE_SPAN = re.compile("(?<!`)(`+)(?!`).+?(?<!`)\\1(?!`)")
 PLAN = """\
 <!-- hooksync:plan -->
-### hooksync plan
+### hooksync plan: prod
 
 Plan: 1 to subscribe, 1 to resubscribe, 1 to REMOVE; 0 unchanged, 1 left alone.
 
@@ -35,7 +37,7 @@ Plan: 1 to subscribe, 1 to resubscribe, 1 to REMOVE; 0 unchanged, 1 left alone.
 
 **warnings**
 
-- <code>hooks.yaml&#58;1&#58;1&#58; &#96;x&#96; is doubtful</code>
+- ``hooks.yaml:1:1: `x` is doubtful``
   fix: fix it
 
 ```diff
@@ -56,18 +58,21 @@ prod   eu.preservica.com / BRAMA   3 live, 2 declared
 """
 FAILED = """\
 <!-- hooksync:apply -->
-### hooksync apply
+### hooksync apply: prod
 
 Applied: 0 done, 1 failed; 0 unchanged.
 
 **errors**
 
-- <code>failed&#58; subscribe prod/alert/MOVED&#58; it broke</code>
+- `failed: subscribe prod/alert/MOVED: it broke`
   fix: fix it
 
 ```diff
 Not as declared: prod: 1 subscription
-+   alert  MOVED
++   alert               MOVED
+      url                  https://ours.example/alert
+      include_identifiers  true
+      secret               env:HOOK_SECRET
 
 prod   eu.preservica.com / BRAMA   0 live, 1 declared
 
@@ -101,12 +106,12 @@ def large(number: int, name: str = "prod") -> TenancyPlan:
 
 
 def assert_well_formed(text: str) -> list[str]:
-    """Assert that fences close, folds balance, the marker is first and the limit is kept.
+    """Assert that fences and code spans close, the marker is first and the limit is kept.
 
-    Return the lines outside fences.
+    Return the lines outside fences, without the code spans in them.
     """
     assert len(text.encode()) < LIMIT
-    assert re.match("<!-- hooksync:(plan|apply|check) -->\n### hooksync ", text)
+    assert re.match("<!-- hooksync:(plan|apply|check) -->\n### (`+ ?)?hooksync ", text)
     assert text.endswith("\n")
     outside, fence = [], ""
     for line in text.split("\n"):
@@ -116,12 +121,9 @@ def assert_well_formed(text: str) -> list[str]:
         elif fence and re.match(f" {{0,3}}{fence}`* *$", line):
             fence = ""
         elif not fence:
-            outside.append(line)
+            outside.append(_CODE_SPAN.sub("code", line))
     assert not fence
-    ours = "\n".join(outside)
-    assert ours.count("<details>") == ours.count("</details>") == ours.count("</summary>")
-    assert ours.count("<code>") == ours.count("</code>")
-    bare = re.sub("</?(details|summary|code)>|&#[0-9]+;|<!-- hooksync:[a-z]+ -->", " ", ours)
+    bare = re.sub("^<!-- hooksync:[a-z]+ -->", "", "\n".join(outside))
     assert not set("`<>&@[]\\_|") & set(bare)
     assert "www." not in bare
     assert "://" not in bare
@@ -155,7 +157,7 @@ def test_no_changes_are_one_line() -> None:
     plan = planned(tenancy(declared()), [live()], made("1" * 32, declared()))
     for form, kind in (("plan", "plan"), ("report", "apply")):
         text = (
-            f"<!-- hooksync:{kind} -->\n### hooksync {kind}\n\nNo changes. 1 tenancy matches"
+            f"<!-- hooksync:{kind} -->\n### hooksync {kind}: prod\n\nNo changes. 1 tenancy matches"
             " hooks.yaml; 1 unchanged.\n"
         )
         assert markdown(run_of(plan, format=f"hooksync.{form}/1")) == text
@@ -165,7 +167,7 @@ def test_no_changes_are_one_line() -> None:
 def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> None:
     problems = (Problem("GET -> 500: oops", "look"),)
     text = markdown(run_of(unread(tenancy(declared()), problems)))
-    assert "**errors**\n\n- <code>prod&#58; GET -&#62; 500&#58; oops</code>\n  fix: look\n" in text
+    assert "**errors**\n\n- `prod: GET -> 500: oops`\n  fix: look\n" in text
     assert "!   nothing planned" in text
 
 
@@ -256,3 +258,13 @@ def test_a_plan_too_long_for_a_comment_begins_with_the_table_of_tenancies() -> N
     steps = text.partition("```diff\n")[2]
     assert steps.startswith("tenancy  outcome")
     assert re.findall(r"(?m)^(t\d\d) .* to subscribe", steps) == names
+
+
+def test_a_mail_can_be_read_without_markdown_and_names_the_tenancies() -> None:
+    several = [
+        unread(tenancy(name=name), [Problem("hooks.yaml:3: no", "x")]) for name in ("a", "b_c")
+    ]
+    text = markdown(run_of(*several))
+    assert "\n### `hooksync plan: a, b_c`\n" in text
+    assert "\n- `a: hooks.yaml:3: no`\n" in text
+    assert "&#" not in text

@@ -21,7 +21,7 @@ from hooksync.reconcile.refusals import step_warnings
 from hooksync.render.html import html
 from hooksync.render.markdown import escaped, markdown
 from hooksync.render.renderers import plan_json
-from hooksync.render.text import plain, plan_lines, question, report_lines
+from hooksync.render.text import plain, plan_lines, question
 from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
 from tests.reconcile.planning import VALUE, made, planned, run_of, tried
@@ -209,7 +209,7 @@ def finished(*results: str, **settings: object) -> Plan:
 
 
 def test_a_report_sums_up_the_run_and_states_its_verification() -> None:
-    text = plain(report_lines(finished("done", "done", "done", "done", "unchanged", "unchanged")))
+    text = plain(plan_lines(finished("done", "done", "done", "done", "unchanged", "unchanged")))
     assert (
         text == "Applied: 4 done, 0 failed; 1 unchanged, 1 left"
         " alone.\nVerified: live matches declared.\n"
@@ -218,7 +218,7 @@ def test_a_report_sums_up_the_run_and_states_its_verification() -> None:
 
 def test_a_report_names_failed_steps_with_their_fix() -> None:
     text = plain(
-        report_lines(
+        plan_lines(
             finished(
                 "failed",
                 "half-done",
@@ -242,7 +242,7 @@ def test_a_report_names_failed_steps_with_their_fix() -> None:
 def test_a_report_names_the_verified_tenancies_if_one_could_not_be_read() -> None:
     done = finished("done", "done", "done", "done", "unchanged", "unchanged")
     failed = unread(tenancy(declared(), name="other"), OOPS)
-    text = plain(report_lines(replace(done, tenancies=(*done.tenancies, failed))))
+    text = plain(plan_lines(replace(done, tenancies=(*done.tenancies, failed))))
     assert text.endswith(
         "1 left alone; 1 tenancy not planned.\nVerified: prod: live matches declared.\n"
     )
@@ -251,13 +251,21 @@ def test_a_report_names_the_verified_tenancies_if_one_could_not_be_read() -> Non
 def test_a_report_names_subscriptions_that_still_differ() -> None:
     plan = a_plan()
     text = plain(
-        report_lines(
+        plan_lines(
             finished(
                 "done", "done", "done", "done", "unchanged", "unchanged", differences=plan.steps[:1]
             )
         )
     )
-    assert text.endswith("Not as declared: prod: 1 subscription\n+   ingest-alert  INGEST_FAILED\n")
+    assert text.endswith(
+        (
+            "Not as declared: prod: 1 subscription\n"
+            "+   ingest-alert        INGEST_FAILED\n"
+            "      url                  https://ours.example/preservica\n"
+            "      include_identifiers  false\n"
+            "      secret               env:ALERT_SECRET\n"
+        )
+    )
 
 
 def with_strangers(number: int) -> Plan:
@@ -290,7 +298,7 @@ def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
         plain(plan_lines(shown)) == "prod   eu.preservica.com / BRAMA   2 live, 1 declared\n\n"
         ".   catalogue           MOVED          22222222   duplicate, not in the state\n"
         "      url                  https://hooks.example.org/a\n\n"
-        "No changes to make; not as declared: 1 duplicate left alone; 1 unchanged, 1 left alone.\n"
+        "No changes to make; not as declared: 1 left alone; 1 unchanged, 1 left alone.\n"
     )
     [warning] = step_warnings(replace(shown, state="s"), NO_FLAGS)
     assert warning.what.startswith("prod/catalogue/MOVED is live twice")
@@ -330,7 +338,7 @@ def test_with_a_target_only_the_targeted_subscriptions_are_reported_to_match() -
         finished("done", "done", "done", "done", "unchanged", "unchanged"),
         selection=Selection(target=("*",)),
     )
-    assert plain(report_lines(done)).endswith(
+    assert plain(plan_lines(done)).endswith(
         "\nVerified: the targeted subscriptions match declared.\n"
     )
     same = run_of(kept())
