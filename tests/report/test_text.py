@@ -258,13 +258,11 @@ def test_a_report_names_subscriptions_that_still_differ() -> None:
         )
     )
     assert text.endswith(
-        (
-            "Not as declared: prod: 1 subscription\n"
-            "+   ingest-alert        INGEST_FAILED\n"
-            "      url                  https://ours.example/preservica\n"
-            "      include_identifiers  false\n"
-            "      secret               env:ALERT_SECRET\n"
-        )
+        "Not as declared: prod: 1 subscription\n"
+        "+   ingest-alert        INGEST_FAILED\n"
+        "      url                  https://ours.example/preservica\n"
+        "      include_identifiers  false\n"
+        "      secret               env:ALERT_SECRET\n"
     )
 
 
