@@ -201,7 +201,7 @@ password is "sandbox-password", or the value of $SANDBOX_PASSWORD.""",
         _init,
         """\
 Write a first hooks file: a commented one to fill in, or with --from-live the
-live subscriptions of the tenancy that --server, --tenant and PRESERVICA_* name.
+live subscriptions of the tenancy that PRESERVICA_SERVER and _TENANT name.
 Never overwrites a file. Variables replace secrets, query values of URLs, and
 parts of their paths that may be keys; standard error lists these variables. The
 file adopts what it declares. With URL prefixes, it declares only what is under

@@ -96,14 +96,6 @@ _SHARED: dict[str, Keywords] = {
         "metavar": "FILE",
         "help": "NAME=value lines, if not set (HOOKSYNC_ENV_FILE)",
     },
-    "--server": {
-        "metavar": "HOST",
-        "help": "read this server (default: PRESERVICA_SERVER)",
-    },
-    "--tenant": {
-        "metavar": "NAME",
-        "help": "its tenant (default: PRESERVICA_TENANT)",
-    },
     "--state": {
         "metavar": "WHERE",
         "help": "path, git:BRANCH or object's URL (HOOKSYNC_STATE)",
@@ -386,13 +378,9 @@ def add_init(parser: argparse.ArgumentParser) -> None:
         metavar="URL-PREFIX",
         help="write what is live; what is under no prefix, as comments",
     )
-    write.add_argument(
-        "--write-env",
-        metavar="FILE",
-        help="also write its variables, for --env-file; mode 0600",
-    )
-    _group(parser, READ, "--server", "--tenant", "--env-file")
-    _add_rest(parser)
+    _group(parser, READ, "--env-file", "--credentials")
+    _group(parser, SAFETY, "--policy")
+    _group(parser, MORE, "--timeout", "--verbose")
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:

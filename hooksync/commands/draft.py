@@ -3,20 +3,19 @@
 The file adopts what it declares. A warning names each subscription that a file cannot declare.
 PyYAML writes all data from outside, so no text is read as YAML syntax.
 
-Variables replace the values in a URL's query, and parts of its path that look like keys. Only
-`Need` contains the replaced values.
+Variables replace secrets, the values in a URL's query, and parts of its path that look like keys.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from hooksync.config.variable_files import PYPRESERVICA
 from hooksync.config.yaml_loader import write_yaml
 from hooksync.core.errors import Problem
-from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Tenancy
-from hooksync.core.record import Record
+from hooksync.core.model import TRIGGER_NAMES, LiveSubscription
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape
 from hooksync.core.urls import (
@@ -32,17 +31,6 @@ _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # the pattern of a trigger in
 _LONGEST = 60  # characters of a name, without the number that makes it unique
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
-
-
-class Need(Record, frozen=True):
-    """A variable that the file refers to and that the user has to set."""
-
-    HIDDEN = ("value",)
-
-    variable: str
-    what: str  # what the variable stands for
-    value: str = ""  # from the live URL; empty for a secret, which the service never returns
-
 
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json
@@ -69,175 +57,139 @@ _OTHERS = """\
       # Live, and not under the prefixes that you gave. If one is yours, make it a part of the file.
 """
 
+Entries = dict[str, dict[str, object]]  # by name, as in the file
+
 
 class Draft:
     """The live subscriptions of a tenancy, as entries of a hooks file."""
 
     def __init__(
-        self, tenancy: Tenancy, live: Sequence[LiveSubscription], prefixes: Sequence[str] = ()
+        self, tenancy: str, live: Iterable[LiveSubscription], prefixes: Iterable[str] = ()
     ) -> None:
         """Make the entries. `prefixes`: only what is under one is declared; (): everything."""
-        self.tenancy = tenancy
-        self.others: dict[str, dict[str, object]] = {}  # what is not declared
-        self._prefixes = frozenset(prefixes)
-        self.needs: list[Need] = []
+        self.tenancy = tenancy  # its name
+        self.entries: Entries = {}
+        self.others: Entries = {}  # what is not declared
+        self.needs: dict[str, str] = {}  # variables that the user has to set, and what they are
         self.warnings: list[Problem] = []  # about subscriptions that no file can declare
         self.triggers: set[str] = set()  # the triggers of all entries, as the service writes them
-        self.entries: dict[str, dict[str, object]] = {}  # by name, as in the file
-        # names of variables that are already in use, case-folded
-        self._variables = {name.casefold() for name in PYPRESERVICA.values()}
-        # URL and secret variable of each receiver, by the URL's identity
-        self._receivers: dict[str, tuple[str, str]] = {}
-        self._add_entries(live)
-
-    def _add_entries(self, live: Sequence[LiveSubscription]) -> None:
-        """Make one entry for each receiver and `include_identifiers`, in the order of the URLs."""
-        names: set[str] = set()
-        groups: dict[tuple[str, bool | None], list[LiveSubscription]] = {}
+        # names of entries and variables that are in use, case-folded
+        self._taken = {name.casefold() for name in PYPRESERVICA.values()}
+        receivers: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
         for subscription in self._declarable(live):
-            groups.setdefault(
-                (subscription.url.identity, subscription.include_identifiers), []
-            ).append(subscription)
-            if self._is_declared(subscription):
-                self.triggers.add(subscription.trigger.wire)
-        for several in groups.values():
-            name = unique_name(name_of_url(several[0].url.shown), "-", names)
-            names.add(name.casefold())
-            entries = self.entries if self._is_declared(several[0]) else self.others
-            entries[name] = self._entry(name, several)
+            receivers[subscription.url.identity].append(subscription)
+        for several in receivers.values():
+            if not prefixes or owns_url(frozenset(prefixes), several[0].url.full):
+                self.triggers.update(subscription.trigger.wire for subscription in several)
+                self._add_receiver(several, self.entries, self.needs)
+            else:
+                self._add_receiver(several, self.others, {})  # nobody has to set its variables
 
-    def _entry(self, name: str, several: Sequence[LiveSubscription]) -> dict[str, object]:
-        """Make the entry of live subscriptions that have one URL and flag."""
-        url, variable = self._receiver(name, several[0])
-        triggers = sorted(subscription.trigger.short for subscription in several)
-        ids = [subscription.id for subscription in several]
-        entry: dict[str, object] = {"url": url, "triggers": triggers, "secret": {"env": variable}}
-        entry["adopt"] = ids[0] if len(ids) == 1 else ids
-        flag = several[0].include_identifiers
-        if flag is not None:  # the service reports it
-            entry["include_identifiers"] = flag
-        return entry
-
-    def _is_declared(self, live: LiveSubscription) -> bool:
-        return not self._prefixes or owns_url(self._prefixes, live.url.full)
-
-    def _declarable(self, live: Sequence[LiveSubscription]) -> Iterator[LiveSubscription]:
+    def _declarable(self, live: Iterable[LiveSubscription]) -> Iterator[LiveSubscription]:
         """Yield what a file can declare, and warn of each subscription that is left out."""
         keys = set()
         # the service's list is in no fixed order
         for subscription in sorted(
             live, key=lambda subscription: (subscription.key, str(subscription.include_identifiers))
         ):
-            fault = _fault(subscription)
-            if subscription.key in keys:
+            fault = ""
+            if url_problem := url_fault(subscription.url.full):
+                fault = f"its URL {url_problem}"
+            elif not _DECLARABLE.fullmatch(subscription.trigger.wire):
+                fault = "a hooks file cannot hold the name of its trigger"
+            elif subscription.key in keys:
                 fault = "it is live more than once, and in the file once"
             keys.add(subscription.key)
-            if fault is None:
+            if not fault:
                 yield subscription
                 continue
-            what = printable(
-                f"{self.tenancy.name}: {subscription.url.shown} {subscription.trigger.shown}"
-            )
-            fix = "keep `owns: made`, so that apply leaves it alone: `owns: all` would remove it"
-            self.warnings.append(Problem(f"{what} is left out: {fault}", fix))
+            shown = f"{subscription.url.shown} {subscription.trigger.shown}"
+            what = printable(f"{self.tenancy}: {shown} is left out: {fault}")
+            fix = "nothing, if it is not yours: with `owns: made`, hooksync leaves it alone"
+            self.warnings.append(Problem(what, fix))
 
-    def _receiver(self, name: str, live: LiveSubscription) -> tuple[str, str]:
-        """Return the URL and the secret's variable. All entries of a receiver share both."""
-        identity = live.url.identity
-        if identity not in self._receivers:
-            before = len(self.needs)
-            secret = self._need("the secret", "", name, "secret")
-            head, mark, query = live.url.full.partition("?")
-            _, _, path = split_url(head)
-            segments = "/".join(self._segment(segment, name) for segment in path.split("/"))
-            pairs = "&".join(self._pair(pair, name) for pair in query.split("&"))
-            url = f"{escape(head.removesuffix(path))}{segments}{mark}{pairs}"
-            self._receivers[identity] = url, secret
-            if not self._is_declared(live):
-                del self.needs[before:]  # nobody has to set them
-        return self._receivers[identity]
+    def _add_receiver(
+        self, live: Sequence[LiveSubscription], entries: Entries, needs: dict[str, str]
+    ) -> None:
+        """Add an entry for each value of `include_identifiers`. All have one URL and secret."""
+        readable = name_of_url(live[0].url.shown)
+        first = self._unique(readable, "-")
+        secret = self._need(needs, first, "the secret", "secret")
+        url = self._write_url(needs, first, live[0].url.full)
+        groups: defaultdict[bool | None, list[LiveSubscription]] = defaultdict(list)
+        for subscription in live:
+            groups[subscription.include_identifiers].append(subscription)
+        for flag, several in groups.items():
+            ids = [subscription.id for subscription in several]
+            entry: dict[str, object] = {
+                "url": url,
+                "triggers": sorted(subscription.trigger.short for subscription in several),
+                "secret": {"env": secret},
+                "adopt": ids[0] if len(ids) == 1 else ids,
+            }
+            if flag is not None:  # the service reports it
+                entry["include_identifiers"] = flag
+            entries[self._unique(readable, "-") if first in entries else first] = entry
 
-    def _segment(self, segment: str, name: str) -> str:
-        """Write one segment of a path, with a variable instead of what looks like a key."""
-        if masked_path(segment) == segment:
-            return escape(segment)
-        return f"${{{self._need('a part of the path in the URL', segment, name, 'path')}}}"
+    def _write_url(self, needs: dict[str, str], name: str, url: str) -> str:
+        """Write a URL with variables instead of what may be a key."""
+        head, mark, query = url.partition("?")
+        _, _, path = split_url(head)
+        segments = []
+        for segment in path.split("/"):
+            if masked_path(segment) == segment:
+                segments.append(escape(segment))
+            else:
+                variable = self._need(needs, name, "a part of the path in the URL", "path")
+                segments.append(f"${{{variable}}}")
+        pairs = [self._write_pair(needs, name, pair) for pair in query.split("&")]
+        return f"{escape(head.removesuffix(path))}{'/'.join(segments)}{mark}{'&'.join(pairs)}"
 
-    def _pair(self, pair: str, name: str) -> str:
+    def _write_pair(self, needs: dict[str, str], name: str, pair: str) -> str:
         """Write one pair of a query, with a variable instead of its value or of the whole pair."""
-        key, equals, _ = masked_pair(pair).partition("=")
         if not pair:
-            return pair
+            return ""
+        key, equals, _ = masked_pair(pair).partition("=")
         if not equals:
-            return f"${{{self._need('the query in the URL', pair, name, 'url')}}}"
-        value = pair[len(key) + 1 :]
+            return f"${{{self._need(needs, name, 'the query in the URL', 'url')}}}"
         what = f'the value of "{printable(key)}" in the URL'
-        return f"{escape(key)}=${{{self._need(what, value, name, 'url', key)}}}"
+        return f"{escape(key)}=${{{self._need(needs, name, what, 'url', key)}}}"
 
-    def _need(self, what: str, value: str, name: str, *words: str) -> str:
-        variable = unique_name(variable_name(name, *words), "_", self._variables)
-        self._variables.add(variable.casefold())
-        self.needs.append(Need(variable, f"{what} of {self.tenancy.name}/{name}", value))
+    def _need(self, needs: dict[str, str], name: str, what: str, *words: str) -> str:
+        """Add a variable for a part of the entry `name`. Returns its name."""
+        variable = self._unique(variable_name(name, *words), "_")
+        needs[variable] = f"{what} of {self.tenancy}/{name}"
         return variable
 
+    def _unique(self, name: str, separator: str) -> str:
+        """Return a name that differs from all others by more than case, with a number if needed."""
+        unique = name
+        number = 1
+        while unique.casefold() in self._taken:
+            number += 1
+            unique = f"{name}{separator}{number}"
+        self._taken.add(unique.casefold())
+        return unique
 
-def draft_text(draft: Draft) -> str:
-    """Return the text of the hooks file. What it does not declare is written as comments."""
-    document: dict[str, object] = {"version": 1}
-    extra = draft.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
-    if extra:
-        document["extra_triggers"] = sorted(extra)
-    tenancy = draft.tenancy
-    settings: dict[str, object] = {"server": tenancy.server.declared}
-    if tenancy.tenant_declared:
-        settings["tenant"] = tenancy.tenant_declared
-    settings["owns"] = "made"
-    settings["subscriptions"] = draft.entries
-    document["tenancies"] = {tenancy.name: settings}
-    text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
-    if draft.others:
-        lines = write_yaml(draft.others).splitlines()
-        text += _OTHERS + "".join(f"      # {line}\n" for line in lines)
-    if any("include_identifiers" not in entry for entry in draft.entries.values()):
-        text += _NOT_REPORTED
-    return _HEAD + text
-
-
-def env_text(needs: Iterable[Need], file: str) -> str:
-    """Return the text of a file for --env-file: the variables that the hooks file needs.
-
-    A value that python-dotenv or a shell could read differently is left empty. No shell may run
-    text from a service.
-    """
-    lines = [f"# The variables of {printable(file)}, for --env-file. Keep this file out of Git."]
-    for need in needs:
-        value = need.value
-        if "'" in value or "\\" in value:
-            value = ""
-        lines += ["", f"# {printable(need.what)}", f"{need.variable}='{value}'"]
-    return "\n".join(lines) + "\n"
-
-
-def _fault(live: LiveSubscription) -> str | None:
-    """Return the reason why a live subscription cannot be declared, if there is one."""
-    if fault := url_fault(live.url.full):
-        return f"its URL {fault}"
-    if not _DECLARABLE.fullmatch(live.trigger.wire):
-        return "a hooks file cannot hold the name of its trigger"
-    return None
-
-
-def unique_name(name: str, separator: str, taken: Collection[str]) -> str:
-    """Return a name that differs from those in `taken` by more than case, with a number if needed.
-
-    `taken`: case-folded names.
-    """
-    unique = name
-    number = 1
-    while unique.casefold() in taken:
-        number += 1
-        unique = f"{name}{separator}{number}"
-    return unique
+    def text(self, server: str, tenant: str | None) -> str:
+        """Return the text of the hooks file. What it does not declare is written as comments."""
+        document: dict[str, object] = {"version": 1}
+        extra = self.triggers.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())
+        if extra:
+            document["extra_triggers"] = sorted(extra)
+        settings: dict[str, object] = {"server": escape(server)}
+        if tenant:
+            settings["tenant"] = escape(tenant)
+        settings["owns"] = "made"
+        settings["subscriptions"] = self.entries
+        document["tenancies"] = {self.tenancy: settings}
+        text = write_yaml(document).replace("\n    owns: made\n", _OWNS, 1)
+        if self.others:
+            lines = write_yaml(self.others).splitlines()
+            text += _OTHERS + "".join(f"      # {line}\n" for line in lines)
+        if any("include_identifiers" not in entry for entry in self.entries.values()):
+            text += _NOT_REPORTED
+        return _HEAD + text
 
 
 def slug(text: str, otherwise: str) -> str:

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from hooksync.api.options import FileOptions, RunOptions
+from hooksync.api.options import FileOptions
 from hooksync.core.model import SecretRef
-
-
-class LiveOptions(RunOptions, frozen=True):
-    """Which tenancy to read, without a hooks file."""
-
-    server: str | None = None
-    tenant: str | None = None
 
 
 class SecretOptions(FileOptions, frozen=True):

@@ -117,18 +117,14 @@ class Output:
             raise FileError(_unwritable(path, error)) from error
         self.written.add(path)
 
-    def create_file(
-        self, path: str, text: str | bytes, mode: int = 0o644, *, holds_secrets: bool = False
-    ) -> None:
+    def create_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
         """Write a file that does not exist yet. If the run is killed, it may leave an empty file.
 
-        Bytes are written unchanged. `holds_secrets`: the user asked for secrets in this file, so it
-        is not searched for them. Raises FileExistsError if the name is taken, and FileError for any
-        other reason.
+        Bytes are written unchanged. Raises FileExistsError if the name is taken, and FileError if
+        the text contains a secret, or for any other reason.
         """
         data = text.encode() if isinstance(text, str) else text
-        if not holds_secrets:
-            self.checked(data.decode("utf-8", "replace"), path)
+        self.checked(data.decode("utf-8", "replace"), path)
         try:
             os.close(os.open(path, _NEW_FILE, mode))
             try:
