@@ -227,7 +227,7 @@ def applied(declared: Declared, run: Run, plan: Plan, *, is_reviewed: bool) -> P
         commit = None
         if plan.has_changes:
             commit = find_commit(declared.options.files[0], run.context.environ)
-        tenancies = apply_plans(plan.tenancies, run, run.open_journal(commit))
+        tenancies = apply_plans(plan.tenancies, run, commit)
     errors: list[Problem] = []
     for error in run.failures:
         errors += error.problems if isinstance(error, HooksyncError) else [unforeseen(error)]

@@ -16,7 +16,6 @@ from hooksync.core.errors import HooksyncError, Problem, unforeseen
 from hooksync.core.model import Tenancy, TenancyKey
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import unread
-from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import TenancyPlan
 from hooksync.reconcile.planner import Planner
 from hooksync.service.client import Preservica
@@ -75,15 +74,6 @@ class Run(Record, frozen=True):
             read = [item for item in results if isinstance(item, FetchedTenancy)]
             planned |= {plan.name: plan for plan in self.planner.plan(read)}
             awaiting = {name: plan for name, plan in planned.items() if plan.awaits_attempt}
-
-    def open_journal(self, commit: str | None) -> Journal:
-        """Return the journal that writes to the state, once the tenancies are planned.
-
-        `commit`: of the hooks files, if it is known.
-        """
-        assert self.store is not None  # noqa: S101, `open_run` refuses an apply without one
-        located = {tenancy.name: self.located(tenancy) for tenancy in self.tenancies}
-        return Journal(self.store, self.planner, located, commit)
 
     def _read(self, advance: Advance) -> tuple[Fetched, ...]:
         """Fetch the live subscriptions of each tenancy."""

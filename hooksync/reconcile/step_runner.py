@@ -1,25 +1,28 @@
 """The execution of one step: its calls, and their results.
 
-This module uses only the service that it is given.
-
 A step makes a subscription, removes one, or does both. Each of these calls ends in one of a few
-states (`Call`). The result of the step follows from these states, the responses and the lists.
+states (`Call`). The outcome of the step follows from these states, the responses and the lists.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from enum import Enum, auto
-from typing import Protocol
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected
-from hooksync.core.model import DeclaredSubscription, LiveSubscriptions, Secret
+from hooksync.core.model import Secret
 from hooksync.core.record import replace
 from hooksync.reconcile.journal import Ledger
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Outcome, Result, Step
+from hooksync.service.client import Preservica
+from hooksync.state.model import StateEntry
 
-CONFLICT = 409
+_CONFLICT = 409
 _INVALID = (400, 422)  # the service refuses the subscription, or the receiver failed its challenge
+_PROVED_FIX = (
+    "read the service's answer above; the receiver has just answered hooksync's challenge with the"
+    " declared secret"
+)
 
 
 class Call(Enum):
@@ -27,103 +30,79 @@ class Call(Enum):
 
     UNTRIED = auto()
     UNCLEAR = auto()  # may be done: the response was lost, or contained no new id
+    UNLISTED = auto()  # a response contained the id of the new one, and no list has shown it
+    FOUND = auto()  # a list shows the new one, and no response proves its secret
+    STILL_LISTED = auto()  # a response reported the removal, and the list shows the old one
+    # 409: the service has one already, and a list may show that an earlier try has made it
+    CONFLICT = auto()
     REFUSED = auto()  # certainly not done
-    DONE = auto()
+    DONE = auto()  # a new one: a response proves it, and a list shows it
 
 
-class Service(Protocol):
-    """The calls to a tenancy that an apply needs; `client.Preservica` implements them."""
-
-    def list_subscriptions(self) -> LiveSubscriptions:
-        """Fetch the live subscriptions."""
-
-    def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
-        """Make a subscription and return its id, or None if the response has none."""
-
-    def unsubscribe(self, identifier: str) -> None:
-        """Remove a subscription."""
+_NOTHING_MADE = (Call.UNTRIED, Call.REFUSED)
+_SETTLED = {*_NOTHING_MADE, Call.DONE}
 
 
 class StepRunner:
-    """Executes one step that needs calls, and keeps their results."""
+    """Executes one step, and keeps the results of its calls."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, service: Preservica, ledger: Ledger) -> None:
         self.step = step
         self.creation = Call.UNTRIED
         self.removal = Call.UNTRIED
-        self.new_id: str | None = None  # set if `creation` is DONE
-        self.has_conflict = False  # 409: the service says that the subscription exists already
-        self.is_invalid = False  # 400 or 422
-        self.is_success = False  # the response to the creation
-        self.response_id: str | None = None  # in a success response
-        self.is_certain = False  # the new one is an entry: a response proves it, a list shows it
-        self.is_found = False  # a list shows the new one, and no response proves its secret
-        self.is_still_listed = False  # the last list shows the old one
-        self.detail = ""  # why the step is not done
-        self.fix = ""
+        self._service = service
+        self._ledger = ledger
+        self._is_success = False  # the response to the creation
+        self._response_id: str | None = None  # in a success response
+        self._new_id: str | None = None
+        self._is_old_listed = False  # in the last list
+        self._why = ""  # the step is not done
+        self._fix = ""
 
     @property
     def must_remove(self) -> bool:
-        """Whether the step removes a live subscription, and has not tried to yet."""
-        return self.step.removes and self.removal is Call.UNTRIED
+        """Whether the step still has to remove a live subscription.
 
-    @property
-    def is_barred(self) -> bool:
-        """Whether the step cannot remove the old subscription, because no new one was made."""
-        return self.step.creates and self.creation in (Call.UNTRIED, Call.REFUSED)
-
-    @property
-    def is_unlisted(self) -> bool:
-        """Whether a response contained the id of the new one, and no list has shown it."""
-        return self.creation is Call.DONE and not (self.is_certain or self.is_found)
+        It does not if a new one was to be made, and certainly was not.
+        """
+        if self.step.outcome or not self.step.removes:
+            return False
+        is_barred = self.step.creates and self.creation in (*_NOTHING_MADE, Call.CONFLICT)
+        return self.removal is Call.UNTRIED and not is_barred
 
     @property
     def awaits_list(self) -> bool:
         """Whether the list does not match the responses yet."""
-        return self.is_unlisted or (self.removal is Call.DONE and self.is_still_listed)
+        return self.creation is Call.UNLISTED or self.removal is Call.STILL_LISTED
 
-    def _result(self) -> Result:
-        """Return the result so far, which is "unsettled" as long as anything is not known.
-
-        Otherwise it is "done" if all calls succeeded, and "half-done" if one of two did.
-        """
-        if self._why_unsettled():
-            return "unsettled"
-        halves = []
-        if self.step.creates:
-            halves.append(self.creation)
-        if self.step.removes:
-            halves.append(self.removal)
-        if Call.DONE in halves:
-            return "done" if halves.count(Call.DONE) == len(halves) else "half-done"
-        return "failed" if Call.REFUSED in halves else "not-attempted"
-
-    def create(self, service: Service, secret: Secret) -> None:
+    def create(self, secret: Secret) -> None:
         """Make the new subscription."""
         self.creation = Call.UNCLEAR  # until a response says something else
         try:
-            self.response_id = service.subscribe(self.step.new, secret)
+            self._response_id = self._service.subscribe(self.step.new, secret)
+            self._is_success = True
         except HooksyncError as error:
             self.creation = self._failed(error)
             status = error.status if isinstance(error, Rejected) else 0
-            self.has_conflict = status == CONFLICT
-            self.is_invalid = status in _INVALID
-        else:
-            self.is_success = True
+            receiver = self.step.receiver
+            if status == _CONFLICT:
+                self.creation = Call.CONFLICT
+            elif status in _INVALID and receiver and receiver.state == "ready":
+                self._fix = _PROVED_FIX
 
-    def record_response(self, ledger: Ledger) -> None:
+    def record_response(self) -> None:
         """Record what the response to the creation says."""
-        if self.is_success and ledger.accept(self.step.new, self.response_id):
-            self.creation = Call.DONE
-            self.new_id = self.response_id
-        elif self.creation is not Call.UNCLEAR and not self.has_conflict:
-            ledger.close(self.step.new)
+        if self._is_success:
+            self._ledger.accept(self.step.new, self._response_id)
+            self._learn_new()
+        elif self.creation in _NOTHING_MADE:
+            self._ledger.close(self.step.new)
 
-    def remove(self, service: Service) -> None:
+    def remove(self) -> None:
         """Remove the live subscription."""
         self.removal = Call.UNCLEAR  # until a response says something else
         try:
-            service.unsubscribe(self.step.id)
+            self._service.unsubscribe(self.step.id)
             self.removal = Call.DONE
         except HooksyncError as error:
             self.removal = self._failed(error)
@@ -135,70 +114,95 @@ class StepRunner:
 
     def explain(self, why: str, fix: str = NEXT_RUN) -> None:
         """Keep the reason why the step is not done."""
-        self.detail = why
-        self.fix = fix
+        self._why = why
+        self._fix = fix
 
-    def learn(self, listed: Collection[str], ledger: Ledger) -> None:
-        """Update the results from a list.
+    def learn(self, listed: Collection[str]) -> None:
+        """Update the results from a list, by which the ledger has settled the attempts.
 
-        `listed`: the ids in it; `ledger`: has settled the attempts by it.
+        `listed`: the ids in it.
         """
         if self.step.creates:
-            self._learn_new(ledger)
-        if self.step.removes:
-            self.is_still_listed = self.step.id in listed
-            if self.removal is not Call.UNTRIED and not self.is_still_listed:
-                self.removal = Call.DONE  # whatever the response was
+            self._learn_new()
+        self._is_old_listed = self.step.id in listed
+        if self.removal is Call.UNTRIED:
+            return
+        if not self._is_old_listed:
+            self.removal = Call.DONE  # whatever the response was
+        elif self.removal is Call.DONE:
+            self.removal = Call.STILL_LISTED
 
-    def _learn_new(self, ledger: Ledger) -> None:
+    def _learn_new(self) -> None:
         """Update what is known of the new subscription."""
-        entry = ledger.entry(self.step.new)
-        attempt = ledger.attempt(self.step.new)
-        self.is_certain = entry is not None
-        self.is_found = bool(attempt and attempt.id and not attempt.fingerprint)
-        record = entry or attempt
-        if record and record.id:
+        record = self._ledger.record(self.step.new)
+        if record is None or not record.id:
+            return
+        self._new_id = record.id
+        if isinstance(record, StateEntry):
             self.creation = Call.DONE
-            self.new_id = record.id
+        else:
+            self.creation = Call.UNLISTED if record.fingerprint else Call.FOUND
 
-    def finished(self) -> Step:
-        """Return the step with its outcome."""
-        detail = self.detail
-        fix = self.fix
+    def finish(self) -> Step:
+        """Return the step with its outcome. No list will be read any more."""
+        if self.step.outcome:
+            return self.step
+        if self.creation is Call.CONFLICT:
+            self.creation = Call.REFUSED
+            self._ledger.close(self.step.new)
         result = self._result()
-        if result == "unsettled":
-            detail = "; ".join(filter(None, (detail, self._why_unsettled())))
-            fix = NEXT_RUN
-        elif result == "done":
-            detail = ""
-        elif result == "failed" and self.step.action == "resubscribe":
-            detail = f"{detail}; the old subscription {self._old_text()}"
-        elif result == "half-done" and self.removal is Call.DONE:
-            detail = f"the old one is removed, and nothing is live in its place: {detail}"
-            fix = f"{fix}; {NEXT_RUN}"
-        elif result == "half-done" and not detail:
-            detail = "interrupted: the new one is made, the old one is still there"
-            fix = NEXT_RUN
-        problem = Problem(detail, fix) if detail else None
-        return replace(self.step, outcome=Outcome(result, problem, self.new_id))
+        return replace(self.step, outcome=Outcome(result, self._problem(result), self._new_id))
 
-    def _old_text(self) -> str:
-        """Report what is known of the old subscription, which was not removed."""
-        return "is still live" if self.is_still_listed else "was not removed"
+    def _result(self) -> Result:
+        """Return the result, which is "unsettled" as long as anything is not known.
+
+        Otherwise it is "done" if all calls succeeded, and "half-done" if one of two did.
+        """
+        if not self.step.is_change:
+            return "unchanged"
+        calls = []
+        if self.step.creates:
+            calls.append(self.creation)
+        if self.step.removes:
+            calls.append(self.removal)
+        if not _SETTLED.issuperset(calls):
+            return "unsettled"
+        if calls.count(Call.DONE) == len(calls):
+            return "done"  # also an adoption, which needs no call: the journal records it
+        if Call.DONE in calls:
+            return "half-done"
+        return "failed" if Call.REFUSED in calls else "not-attempted"
+
+    def _problem(self, result: Result) -> Problem | None:
+        """Return why the step is not done, and the fix."""
+        why = self._why
+        fix = self._fix
+        if result == "unsettled":
+            why = "; ".join(filter(None, (why, self._why_unsettled())))
+            fix = NEXT_RUN
+        elif result == "failed" and self.step.action == "resubscribe":
+            is_live = "is still live" if self._is_old_listed else "was not removed"
+            why = f"{why}; the old subscription {is_live}"
+        elif result == "half-done" and self.removal is Call.DONE:
+            why = f"the old one is removed, and nothing is live in its place: {why}"
+            fix = f"{fix}; {NEXT_RUN}"
+        elif result == "half-done" and not why:
+            why = "interrupted: the new one is made, the old one is still there"
+            fix = NEXT_RUN
+        return Problem(why, fix) if why and result != "done" else None
 
     def _why_unsettled(self) -> str:
-        """Return why the result of the step is not known; "" if it is known."""
-        if self.creation is Call.UNCLEAR:
-            start = "the response has no new id, and " if self.is_success else ""
-            if self.removal is Call.DONE:
-                start = f"the old one is removed, and {start}"
-            return f"{start}the list does not show what was made"
-        if self.is_found:
-            return f"the list shows {self.new_id}, and no response proves its secret"
-        if self.is_unlisted:
-            return UNLISTED
+        """Return why the result of the step is not known."""
+        match self.creation:
+            case Call.UNCLEAR:
+                start = "the response has no new id, and " if self._is_success else ""
+                if self.removal is Call.DONE:
+                    start = f"the old one is removed, and {start}"
+                return f"{start}the list does not show what was made"
+            case Call.FOUND:
+                return f"the list shows {self._new_id}, and no response proves its secret"
+            case Call.UNLISTED:
+                return UNLISTED
         if self.removal is Call.UNCLEAR:
             return "it may be removed"
-        if self.removal is Call.DONE and self.is_still_listed:
-            return "the service reported the removal, and the list still shows the subscription"
-        return ""
+        return "the service reported the removal, and the list still shows the subscription"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, Tenancy
-from hooksync.reconcile.apply import Execution, without_calls
+from hooksync.reconcile.apply import start
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import Outcome, TenancyPlan, not_begun
@@ -91,16 +91,16 @@ class Tenant:
         """Plan, apply and record the outcome. If `is_killed`, the run ends before the recording."""
         planned = self.planner()
         plan = self.plan(planned)
-        journal = Journal(self.store, planned, {self.wanted.name: self.wanted})
         if plan.has_changes and not plan.is_ready:
             return not_begun(plan)
-        applied = without_calls(plan, journal)
-        if plan.is_ready:
-            journal.begin([plan])
-            with WorkerPool(self.width, self.stop) as pool:
-                run = self._run(pool, planned)
-                ledger = journal.ledger(plan)
-                applied = Execution(plan, self.service, run, self.advance, ledger).run_phases()
+        with WorkerPool(self.width, self.stop) as pool:
+            run = self._run(pool, planned)
+            journal = Journal(run, None)
+            if plan.is_ready:
+                journal.begin([plan])
+                applied = start(plan, run, journal, self.advance).run_phases()
+            else:
+                applied = start(plan, run, journal).without_calls()
         if not (is_killed or plan.refusals):
             return journal.settle([applied])[0]
         return applied.plan
@@ -110,7 +110,7 @@ class Tenant:
         return Run(
             context,
             (self.wanted,),
-            {},
+            {self.wanted.name: self.service},  # type: ignore[dict-item]
             planned.secrets,
             pool,
             Caller(Transport(1.0, 1, {}), context),

@@ -204,10 +204,6 @@ def test_no_step_is_tried_twice_and_each_unfinished_step_has_a_reason_and_a_fix(
     ("service", "why"),
     [
         (FakeService.holding([OLD], on_subscribe=deque([lost()])), "a response was unclear"),
-        (
-            FakeService.holding([OLD], on_subscribe=deque([LIE])),
-            "the list does not show a new subscription yet",
-        ),
         (FakeService(on_subscribe=deque([LIE])), "the list does not match the responses yet"),
     ],
 )

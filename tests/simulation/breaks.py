@@ -104,21 +104,21 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "remove what no list has shown to be replaced",
         "reconcile/step_runner.py",
-        "        self.is_certain = entry is not None\n",
-        "        self.is_certain = True\n",
+        "self.creation = Call.UNLISTED if record.fingerprint else Call.FOUND",
+        "self.creation = Call.DONE",
     ),
     Break(
         "remove what is not declared before all else exists",
         "reconcile/apply.py",
-        "in absent else []\n    return absent\n",
-        "in absent else []\n    return ()\n",
+        "awaited = absent if address is None else absent & {address}",
+        "awaited = absent & {address}",
         begin=1700,
     ),
     Break(
         "drop an id that a response contains",
         "reconcile/journal.py",
-        "if attempt and identifier and identifier not in known.union(attempt.seen):",
-        "if attempt and False:",
+        "if identifier and identifier not in self._ids.union(attempt.seen):",
+        "if False:",
     ),
     Break(
         "forget attempts at once",
@@ -153,20 +153,20 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "never ask a lagging list again",
         "reconcile/apply.py",
-        "while not is_settled() and backoff.wait():",
+        "while awaited() and backoff.wait():",
         "while False:",
     ),
     Break(
         "report failed steps as done",
         "reconcile/step_runner.py",
-        'return "failed" if Call.REFUSED in halves else "not-attempted"',
-        'return "done" if Call.REFUSED in halves else "not-attempted"',
+        'return "failed" if Call.REFUSED in calls else "not-attempted"',
+        'return "done" if Call.REFUSED in calls else "not-attempted"',
     ),
     Break(
         "report half of a replacement as done",
         "reconcile/step_runner.py",
-        'return "done" if halves.count(Call.DONE) == len(halves) else "half-done"',
-        'return "done"',
+        '            return "half-done"\n',
+        '            return "done"\n',
     ),
     Break(
         "find no difference in the end",
