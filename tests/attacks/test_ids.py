@@ -97,6 +97,7 @@ def test_an_id_with_any_characters_stays_one_segment_of_a_path(
             identifier
         ]
         assert (len(removed), seen.run.code) == (1, 0)
-    assert len(lines) == 3 + len(removed)  # log in, list, verify: there is no other call
+    # log in, list, list again before the removal, verify: there is no other call
+    assert len(lines) == 4 + len(removed)
     assert leaks(seen.shown) == []
     assert steers(seen.shown) == []
