@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -10,7 +11,13 @@ from hooksync.core.model import SubscriptionKey, TenancyKey, Trigger
 from hooksync.core.record import replace
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import Key, Salt, declared_digest
-from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord
+from hooksync.state.model import (
+    Attempt,
+    State,
+    StateEntry,
+    SubscriptionRecord,
+    TenancyRecords,
+)
 from hooksync.state.store import inspect
 
 KEY = Key(b"k" * 32)
@@ -33,38 +40,56 @@ def entry(
     key: Key = KEY,
 ) -> StateEntry:
     """Return an entry for `catalogue`. `key`: the key of its secret."""
-    made = StateEntry(SERVER, tenant, "prod/catalogue/MOVED", run, AT, DECLARED, True, identifier)
-    return made.made_with(key, salt)
+    made = StateEntry("prod/catalogue/MOVED", run, AT, DECLARED, True, identifier)
+    return made.made_with(key, salt, TenancyKey(SERVER, tenant))
 
 
-def attempt(
-    tenant: str = "brama", name: str = "catalogue", *, run: int = 1, **fields: object
-) -> Attempt:
+def attempt(name: str = "catalogue", *, run: int = 1, **fields: object) -> Attempt:
     """Return an attempt to make one subscription."""
-    address = f"prod/{name}/MOVED"
-    made = Attempt(SERVER, tenant, address, run, AT, DECLARED, True, seen=("2" * 32,))
+    made = Attempt(f"prod/{name}/MOVED", run, AT, DECLARED, True, seen=("2" * 32,))
     return replace(made, **fields)
 
 
-def state(
-    *records: SubscriptionRecord, serial: int = 1, salts: tuple[Salt, ...] = (SALT,)
-) -> State:
-    """Return a state that contains these records."""
-    return State(
-        URL_SALT,
-        salts,
-        tuple(each for each in records if isinstance(each, StateEntry)),
-        tuple(each for each in records if isinstance(each, Attempt)),
-        serial,
+def records(*made: SubscriptionRecord, tenant: str = "brama") -> TenancyRecords:
+    """Return the records of a tenancy."""
+    return TenancyRecords(
+        SERVER,
+        tenant,
+        tuple(one for one in made if isinstance(one, StateEntry)),
+        tuple(one for one in made if isinstance(one, Attempt)),
     )
 
 
-def adding(*made: StateEntry) -> Callable[[State], State]:
-    """Return a change of a state that adds entries, or replaces entries with the same ids."""
+def elsewhere(tenant: str, identifier: str = "1" * 32) -> TenancyRecords:
+    """Return the records of a tenant with one entry."""
+    return records(entry(tenant, identifier), tenant=tenant)
+
+
+def state(
+    *made: SubscriptionRecord | TenancyRecords, serial: int = 1, salts: tuple[Salt, ...] = (SALT,)
+) -> State:
+    """Return a state that contains these records. Single ones are those of the tenancy PROD."""
+    return replace(adding(*made)(State(URL_SALT, salts, serial=serial)), salts=salts)
+
+
+def adding(*made: SubscriptionRecord | TenancyRecords) -> Callable[[State], State]:
+    """Return a change of a state that adds records, or replaces entries with the same ids."""
+    own = records(*(one for one in made if isinstance(one, SubscriptionRecord)))
+    parts = [one for one in made if isinstance(one, TenancyRecords)]
 
     def change(now: State) -> State:
-        there = {(each.key, each.id): each for each in (*now.entries, *made)}
-        return replace(now, salts=tuple({*now.salts, SALT}), entries=tuple(there.values()))
+        for part in (own, *parts):
+            there = now.of(part.key)
+            if part != TenancyRecords(*part.key):
+                entries = {one.id: one for one in (*there.entries, *part.entries)}
+                both = replace(
+                    there,
+                    entries=tuple(entries.values()),
+                    attempts=(*there.attempts, *part.attempts),
+                )
+                others = [one for one in now.tenancies if one.key != part.key]
+                now = replace(now, tenancies=(*others, both))
+        return replace(now, salts=tuple({*now.salts, SALT}))
 
     return change
 
@@ -76,13 +101,19 @@ def load(store: StateStore) -> State | None:
 
 def ids_of(one: State, tenant: str) -> set[str]:
     """Return the ids in the entries of a state for a tenant."""
-    return {each.id for each in one.entries if each.tenant == tenant}
+    return {each.id for each in one.of(TenancyKey(SERVER, tenant)).entries}
+
+
+def written(document: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Return the `entries` or `attempts` of all tenancies in the document of a state."""
+    return [one for tenancy in document["tenancies"] for one in tenancy[kind]]
 
 
 TEXTS = st.text(min_size=1, max_size=12) | st.sampled_from(["a\nb", '"', "ü", "\x1b[2J"])
 TENANTS = st.sampled_from(["brama", "test", ""]) | TEXTS
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 SALT_BYTES = st.binary(min_size=16, max_size=16).map(bytes.hex)
+COMMITS = st.binary(min_size=20, max_size=20).map(bytes.hex)
 TIMES = st.integers(0, 2**53 - 1)
 
 
@@ -102,7 +133,7 @@ def states(draw: st.DrawFn) -> State:
     runs = st.integers(1, serial)
     servers = st.sampled_from([SERVER, "us.preservica.com"])
     flags = st.booleans()
-    fields = (servers, TENANTS, TEXTS, runs, TIMES, DIGESTS, flags)
+    fields = (TEXTS, runs, TIMES, DIGESTS, flags)
     entries = st.builds(
         StateEntry, *fields, TEXTS, is_adopted=flags, salt=names, fingerprint=DIGESTS
     )
@@ -111,16 +142,18 @@ def states(draw: st.DrawFn) -> State:
         st.builds(Attempt, *fields, TEXTS | st.just(""), seen=seen),
         st.builds(Attempt, *fields, TEXTS, salt=names, fingerprint=DIGESTS, seen=seen),
     )
+    tenancies = st.builds(
+        TenancyRecords,
+        servers,
+        TENANTS,
+        st.lists(entries, max_size=4, unique_by=lambda one: one.id).map(tuple),
+        st.lists(attempts, max_size=3, unique_by=lambda one: (one.declared, one.run)).map(tuple),
+        st.none() | st.lists(TEXTS, max_size=2).map(tuple),
+        st.none() | COMMITS,
+    )
     return State(
         draw(SALT_BYTES),
         tuple(known),
-        tuple(draw(st.lists(entries, max_size=6, unique_by=lambda one: (one.key, one.id)))),
-        tuple(
-            draw(
-                st.lists(
-                    attempts, max_size=4, unique_by=lambda one: (one.key, one.declared, one.run)
-                )
-            )
-        ),
+        tuple(draw(st.lists(tenancies, max_size=3, unique_by=lambda one: one.key))),
         serial,
     )

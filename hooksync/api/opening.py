@@ -201,5 +201,5 @@ def _refuse_unmatched_targets(declared: Declared, state: State | None) -> None:
         known += [subscription.address for subscription in tenancy.subscriptions]
         known += [subscription.address for subscription in tenancy.not_selected]
     if state:
-        known += sorted(state.addresses())
+        known += state.addresses
     declarations.refuse_unmatched("--target", declared.options.targets, known, "address")

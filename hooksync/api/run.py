@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -30,7 +29,7 @@ from hooksync.core.errors import (
     unforeseen,
 )
 from hooksync.core.git import find_commit, lacks_commit
-from hooksync.core.model import KEY_VARIABLE, TenancyKey
+from hooksync.core.model import KEY_VARIABLE
 from hooksync.core.origin import find_origin
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
@@ -50,6 +49,7 @@ from hooksync.reconcile.plan import (
 from hooksync.reconcile.probing import ask_receivers
 from hooksync.reconcile.refusals import run_reasons, step_warnings
 from hooksync.reconcile.run import Run
+from hooksync.state.model import NO_STATE, TenancyRecords
 
 __all__ = [
     "Declared",
@@ -263,13 +263,12 @@ def _warned_of_age(
     declared: Declared, run: Run, tenancies: Sequence[TenancyPlan]
 ) -> list[TenancyPlan]:
     """Warn of changes to a tenancy whose last change is of a commit that the checkout lacks."""
-    applied = run.planner.state.commits if run.planner.state else ()
-    commits = {change.key: change.commit for change in applied}
+    state = run.planner.state or NO_STATE
     file = declared.options.files[0]
     lacked: dict[str, bool] = {}  # by commit
     warned = []
     for tenancy in tenancies:
-        commit = commits.get(tenancy.key) if tenancy.has_changes else None
+        commit = state.of(tenancy.key).commit if tenancy.has_changes else None
         if commit and commit not in lacked:
             lacked[commit] = lacks_commit(file, run.context.environ, commit)
         if commit and lacked[commit]:
@@ -307,22 +306,21 @@ def _undeclared(declared: Declared, run: Run, plans: Sequence[TenancyPlan]) -> t
     keys = {plan.key for plan in plans}
     # an unread tenancy may lack its tenant, which the log-in reports: only the server counts
     unread = {plan.server for plan in plans if plan.live_count is None}
-    left: defaultdict[TenancyKey, list[str]] = defaultdict(list)
-    for entry in state.entries:
-        if entry.key not in keys and entry.server not in unread:
-            left[entry.key].append(entry.address.partition("/")[0])
-    return tuple(_undeclared_problem(key, left[key], options.flags) for key in sorted(left))
+    problems = []
+    for records in state.tenancies:
+        if records.entries and records.key not in keys and records.server not in unread:
+            problems.append(_undeclared_problem(records, options.flags))
+    return tuple(problems)
 
 
-def _undeclared_problem(key: TenancyKey, names: Sequence[str], flags: RunFlags) -> Problem:
-    """Report a tenancy that no file declares.
-
-    `names`: the name of the tenancy in each of its entries in the state.
-    """
-    number = pluralised(len(names), "subscription")
+def _undeclared_problem(records: TenancyRecords, flags: RunFlags) -> Problem:
+    """Report a tenancy that no file declares."""
+    number = pluralised(len(records.entries), "subscription")
+    key = records.key
     what = f"no file declares {number} of the state on {printable(str(key))} any more"
     tenant = ("--tenant", key.tenant) if key.tenant else ()
-    globs = [f"{name}/*" for name in sorted(set(names))]
+    names = {entry.address.partition("/")[0] for entry in records.entries}
+    globs = [f"{name}/*" for name in sorted(names)]
     forget = flags.command("state forget", *globs, "--server", key.server, *tenant)
     return Problem(what, _UNDECLARED_FIX.format(forget=forget))
 

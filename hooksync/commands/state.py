@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import cast
 
 from hooksync.commands.problems import confirm
@@ -28,7 +29,7 @@ from hooksync.core.redaction import printable
 from hooksync.state.contract import MOST_BYTES, StateStore
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
 from hooksync.state.local import LocalStore
-from hooksync.state.model import NO_STATE, State, StateEntry, SubscriptionRecord
+from hooksync.state.model import NO_STATE, State, StateEntry, SubscriptionRecord, TenancyRecords
 from hooksync.state.store import (
     OpenStore,
     open_store,
@@ -99,11 +100,16 @@ def show(options: StateOptions, context: Context) -> ExitCode:
         f"signed        {'yes' if is_signed else 'no'}",
         f"run lock      {held}",
         "",
-        *(list(map(_line, state.entries)) or ["no entries"]),
     ]
-    if state.attempts:
+    entries: list[str] = []
+    attempts: list[str] = []
+    for records in state.tenancies:
+        entries += [_line(entry, records) for entry in records.entries]
+        attempts += [_line(attempt, records) for attempt in records.attempts]
+    lines += entries or ["no entries"]
+    if attempts:
         attempted = "may have been made: a run has not ended, or did not learn the result:"
-        lines += ["", attempted, *map(_line, state.attempts)]
+        lines += ["", attempted, *attempts]
     context.terminal.show([("", line) for line in lines])
     return ExitCode.DONE
 
@@ -176,11 +182,15 @@ def move(options: MoveOptions, context: Context) -> ExitCode:
     _check_address(old, new)
 
     def change(state: State) -> State:
-        refuse_unmatched("OLD", [old], sorted(state.addresses()), "address in the state")
-        if new in state.addresses():
+        refuse_unmatched("OLD", [old], state.addresses, "address in the state")
+        if new in state.addresses:
             fix = "choose a different name, or remove its entry with `hooksync state forget`"
             raise Refused(Problem(f"the state {store.where} already contains {new}", fix))
-        return state.moving(old, new)
+
+        def address_of(record: SubscriptionRecord) -> str:
+            return new if record.address == old else record.address
+
+        return state.with_records(each.with_addresses(address_of) for each in state.tenancies)
 
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
@@ -195,26 +205,29 @@ def forget(options: ForgetOptions, context: Context) -> ExitCode:
     _read(store)  # before the run lock, which creates files
     with run_lock(store, options.lock_timeout, context):
         state = read_state(_read(store), store.where)
-        found = _selected(state, options)
-        lines = list(map(_line, found))
+        tenancies, names = _selected(state, options)
+        lines = []
+        for records in tenancies:
+            forgotten = [one for one in records.subscriptions if one.address in names]
+            lines += [_line(record, records) for record in forgotten]
         number = pluralised(len(lines), "entry")
         loss = "What is live then counts as not in the state, and its secret as unknown."
         question = "\n".join([*lines, f"Forget {number}? {loss}"])
         confirm(question, context, is_confirmed=options.is_confirmed)
-        forgotten = frozenset(found)
-        update(store, lambda now: now.forgetting(forgotten), f"state forget: {number}")
+        rest = [records.without(names) for records in tenancies]
+        update(store, lambda now: now.with_records(rest), f"state forget: {number}")
     context.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
 
 
-def _selected(state: State, options: ForgetOptions) -> list[SubscriptionRecord]:
-    """Find the records to forget. Raises UsageError for a glob that matches none."""
-    records = [record for record in state.records() if options.server in (None, record.server)]
+def _selected(state: State, options: ForgetOptions) -> tuple[Sequence[TenancyRecords], set[str]]:
+    """Find the tenancies, and the addresses to forget there. Raises UsageError for a vain glob."""
+    tenancies = [each for each in state.tenancies if options.server in (None, each.server)]
     if options.tenant:
-        records = [record for record in records if record.tenant == options.tenant.casefold()]
-    names = sorted({record.address for record in records})
+        tenancies = [each for each in tenancies if each.tenant == options.tenant.casefold()]
+    names = replace(state, tenancies=tuple(tenancies)).addresses
     refuse_unmatched("GLOB", options.globs, names, "address in the state")
-    return [record for record in records if matches_any(record.address, options.globs)]
+    return tenancies, {name for name in names if matches_any(name, options.globs)}
 
 
 def _find_state(
@@ -284,12 +297,12 @@ def _check_address(old: str, new: str) -> None:
         raise UsageError(Problem(what, fix))
 
 
-def _line(record: SubscriptionRecord) -> str:
+def _line(record: SubscriptionRecord, records: TenancyRecords) -> str:
     """Write a record for people."""
     verb = "tried"
     if isinstance(record, StateEntry):
         verb = "adopted" if record.is_adopted else "made"
-    parts = [f"{record.key}", record.address, record.id, f"{verb} {_time_text(record.at)}"]
+    parts = [f"{records.key}", record.address, record.id, f"{verb} {_time_text(record.at)}"]
     return "  ".join(filter(None, parts))
 
 

@@ -24,7 +24,14 @@ from hooksync.reconcile.run import Run
 from hooksync.state.attempts import Proof, settled, without_needless
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.history import FetchedTenancy, declared_addresses
-from hooksync.state.model import NO_STATE, Attempt, ForeignIds, State, StateEntry, TenancyRecords
+from hooksync.state.model import (
+    NO_STATE,
+    Attempt,
+    State,
+    StateEntry,
+    SubscriptionRecord,
+    TenancyRecords,
+)
 from hooksync.state.store import update
 
 AnyRecord = TypeVar("AnyRecord", StateEntry, Attempt)
@@ -53,16 +60,16 @@ class Ledger:
                 self._doubtful.add(attempt.declared)
 
     def _set(self, records: TenancyRecords) -> None:
-        self._entries = records.entries
+        self._records = records
         # a run makes at most one attempt of an identity
         self._attempts = {(attempt.run, attempt.declared): attempt for attempt in records.attempts}
-        self._ids = {record.id for record in (*records.entries, *records.attempts)}
+        self._ids = records.ids
         self._made = {entry.declared: entry for entry in records.entries if entry.run == self._run}
 
     @property
     def records(self) -> TenancyRecords:
         """What the state is to contain about the tenancy."""
-        return TenancyRecords(self._entries, tuple(self._attempts.values()))
+        return replace(self._records, attempts=tuple(self._attempts.values()))
 
     def accept(self, declared: DeclaredSubscription, identifier: str | None) -> None:
         """Record a success response.
@@ -73,7 +80,7 @@ class Ledger:
         attempt = self._attempts[self._run, digest]
         proof = self._keys[declared.secret]
         if identifier and identifier not in self._ids.union(attempt.seen):
-            attempt = replace(attempt, id=identifier).made_with(*proof)
+            attempt = replace(attempt, id=identifier).made_with(*proof, self._records.key)
             self._attempts[self._run, digest] = attempt
             self._ids.add(identifier)
         elif digest not in self._doubtful:
@@ -134,11 +141,11 @@ class Journal:
 
         def change(state: State) -> State:
             self._run = state.next_run
-            begun = {}
+            begun = []
             for plan in plans:
                 records = settled(state.of(plan.key), plan.live, state.url_salt)
                 attempts = [*_not_replaced(plan, records, state), *self._attempts(plan, state)]
-                begun[plan.key] = replace(records, attempts=tuple(attempts))
+                begun.append(replace(records, attempts=tuple(attempts)))
             return state.with_records(begun)
 
         names = shortened([plan.name for plan in plans])
@@ -171,19 +178,10 @@ class Journal:
         """Write what was made and removed, and return the new state. Raises StateError."""
 
         def change(state: State) -> State:
-            ended = {}
-            foreign = []
-            for tenancy in applied:
-                key = tenancy.plan.key
-                ended[key] = self._records_after(tenancy, state)
-                if tenancy.listed is not None:
-                    foreign.append(ForeignIds(*key, _unrecorded(tenancy.listed, ended[key])))
-            salts = [salt for _, salt in self._keys.values()]
-            state = state.with_records(ended, salts).with_foreign_ids(foreign)
-            return state.with_commit(changed, self._commit) if self._commit else state
+            ended = [self._records_after(tenancy, state) for tenancy in applied]
+            return state.with_records(ended, [salt for _, salt in self._keys.values()])
 
         plans = [tenancy.plan for tenancy in applied]
-        changed = [plan.key for plan in plans if plan.has_changed]
         return update(self._store, change, f"{self._start}: {_changes(plans)}")
 
     def _derive_keys(self, refs: Iterable[SecretRef]) -> None:
@@ -206,23 +204,20 @@ class Journal:
         for step in plan.steps:
             if step.creates:
                 seen = tuple(ids[step.new.key])
-                yield replace(self._record(Attempt, step, plan, state), seen=seen)
+                yield replace(self._record(Attempt, step, state), seen=seen)
 
     def _adopted(self, plan: TenancyPlan, state: State) -> Iterator[StateEntry]:
         """Yield the entries of live subscriptions whose secrets a person vouches for."""
         for step in plan.steps:
             if step.action == "adopt" and step.outcome and step.outcome.result == "done":
-                entry = self._record(StateEntry, step, plan, state)
+                entry = self._record(StateEntry, step, state)
                 entry = replace(entry, id=step.id, is_adopted=True)
-                yield entry.made_with(*self._keys[step.new.secret])
+                yield entry.made_with(*self._keys[step.new.secret], plan.key)
 
-    def _record(
-        self, kind: type[AnyRecord], step: Step, plan: TenancyPlan, state: State
-    ) -> AnyRecord:
+    def _record(self, kind: type[AnyRecord], step: Step, state: State) -> AnyRecord:
         """Make a record, still without an id, of the subscription that a step declares."""
         declared = step.new
         return kind(
-            *plan.key,
             declared.address,
             self._run,
             self._started_at,
@@ -235,26 +230,21 @@ class Journal:
         tenancy = self._tenancies[applied.plan.name]
         addresses = declared_addresses(tenancy, state.url_salt)
         records = applied.records
-        entries = [*records.entries, *self._adopted(applied.plan, state)]
+        entries = (*records.entries, *self._adopted(applied.plan, state))
+        records = replace(records, entries=entries)
         if applied.listed is not None:
             shown = {live.id for live in applied.listed}
-            removed = applied.removed - shown
-            kept = tuple(entry for entry in entries if entry.id not in removed)
-            records = replace(records, entries=kept)
-            records = without_needless(records, shown, addresses, self._planner.clock.now())
-            entries = [*records.entries]
+            now = self._planner.clock.now()
+            records = without_needless(records, shown, addresses, now, applied.removed)
+            records = replace(records, foreign=tuple(sorted(shown - records.ids)))
+        if applied.plan.has_changed and self._commit:
+            records = replace(records, commit=self._commit)
 
-        def named(record: AnyRecord) -> AnyRecord:
+        def address_of(record: SubscriptionRecord) -> str:
             former = f"{tenancy.name}/{record.local_name}"
-            return replace(record, address=addresses.get(record.declared, former))
+            return addresses.get(record.declared, former)
 
-        return TenancyRecords(tuple(map(named, entries)), tuple(map(named, records.attempts)))
-
-
-def _unrecorded(listed: LiveSubscriptions, records: TenancyRecords) -> tuple[str, ...]:
-    """Return the listed ids of which the state has no record."""
-    recorded = {record.id for record in (*records.entries, *records.attempts)}
-    return tuple(sorted({live.id for live in listed} - recorded))
+        return records.with_addresses(address_of)
 
 
 _DONE_WORDS = {

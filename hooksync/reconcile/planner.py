@@ -74,11 +74,14 @@ class Planner(Record, frozen=True):
         secrets, problems = self.secrets.look_up(refs)
         no_value = {ref: self.secrets.state_without(ref) for ref in problems}
         complete = [self._plan_input(fetched, state, no_value) for fetched in read]
-        wanted = _wanted(complete, secrets, state.salts_by_id())
-        self._check_work(len(set(wanted.values())), len(refs))
-        states = self._secret_states(wanted)
+        salts = state.salts_by_id()
+        wanted = [_wanted(*one, secrets, salts) for one in complete]
+        needed = {secret for secrets_by_entry in wanted for secret in secrets_by_entry.values()}
+        self._check_work(len(needed), len(refs))
+        self.ring.derive(needed)
         plans = []
-        for tenancy, live, history in complete:
+        for (tenancy, live, history), secrets_by_entry in zip(complete, wanted, strict=True):
+            states = self._secret_states(secrets_by_entry, tenancy)
             plans.append(self._plan_with_refusals(tenancy, live, replace(history, states=states)))
         return plans
 
@@ -133,7 +136,6 @@ class Planner(Record, frozen=True):
         """Add to a tenancy what the state contains about it."""
         history = replace(
             history_of(state, one.tenancy, one.live),
-            seen=state.foreign_ids(one.tenancy.key),
             no_value=no_value,
             is_trusted=self.is_trusted,
             has_state=self.place is not None,
@@ -141,14 +143,13 @@ class Planner(Record, frozen=True):
         return one.tenancy, one.live, history
 
     def _secret_states(
-        self, wanted: Mapping[StateEntry, SecretWithSalt]
-    ) -> dict[StateEntry, SecretState]:
+        self, wanted: Mapping[StateEntry, SecretWithSalt], tenancy: Tenancy
+    ) -> dict[str, SecretState]:
         """Compare the declared secrets with those that live subscriptions were made with."""
-        self.ring.derive(wanted.values())
-        states: dict[StateEntry, SecretState] = {}
+        states: dict[str, SecretState] = {}
         for entry, secret in wanted.items():
-            is_same = entry.is_made_with(self.ring.key(*secret))
-            states[entry] = "same" if is_same else "changed"
+            is_same = entry.is_made_with(self.ring.key(*secret), tenancy.key)
+            states[entry.id] = "same" if is_same else "changed"
         return states
 
     def _check_work(self, number: int, references: int) -> None:
@@ -167,17 +168,20 @@ class Planner(Record, frozen=True):
 
 
 def _wanted(
-    complete: Iterable[_PlanInput], secrets: Mapping[SecretRef, Secret], salts: Mapping[str, Salt]
+    tenancy: Tenancy,
+    live: LiveSubscriptions,
+    history: History,
+    secrets: Mapping[SecretRef, Secret],
+    salts: Mapping[str, Salt],
 ) -> dict[StateEntry, SecretWithSalt]:
     """Map each entry whose secret can be compared to the declared secret and the salt."""
     wanted = {}
-    for tenancy, live, history in complete:
-        pairs = pair(tenancy, live, history) if history.entries else []
-        for declared, found in pairs[: len(tenancy.subscriptions)]:
-            entry = history.entries.get(found[0].id) if found else None
-            secret = secrets.get(declared.secret)
-            if entry and secret:
-                wanted[entry] = secret, salts[entry.salt]
+    pairs = pair(tenancy, live, history) if history.entries else []
+    for declared, found in pairs[: len(tenancy.subscriptions)]:
+        entry = history.entries.get(found[0].id) if found else None
+        secret = secrets.get(declared.secret)
+        if entry and secret:
+            wanted[entry] = secret, salts[entry.salt]
     return wanted
 
 

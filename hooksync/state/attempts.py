@@ -50,7 +50,7 @@ def settled(
             new[attempt.declared].remove(ids[0])
             attempt = replace(attempt, id=ids[0])
             if attempt.run == run and attempt.declared in proofs and len(ids) == 1:
-                attempt = attempt.made_with(*proofs[attempt.declared])
+                attempt = attempt.made_with(*proofs[attempt.declared], records.key)
         attempts.append(attempt)
     return _shown(replace(records, attempts=tuple(attempts)), shown)
 
@@ -67,14 +67,14 @@ def _shown(records: TenancyRecords, shown: Collection[str]) -> TenancyRecords:
             entries.append(attempt.entry())
         elif attempt.id in shown or attempt.fingerprint or not attempt.id:
             attempts.append(attempt)
-    return TenancyRecords(tuple(entries), tuple(attempts))
+    return replace(records, entries=tuple(entries), attempts=tuple(attempts))
 
 
 def _unknown_ids(
     listed: Iterable[LiveSubscription], records: TenancyRecords, url_salt: str
 ) -> defaultdict[str, list[str]]:
     """Return the ids in a list that no record has, by identity."""
-    known = {record.id for record in (*records.entries, *records.attempts)}
+    known = records.ids
     ids: defaultdict[str, list[str]] = defaultdict(list)
     for live in listed:
         if live.id not in known:
@@ -104,13 +104,20 @@ def newest_runs(records: TenancyRecords) -> dict[str, int]:
 
 
 def without_needless(
-    records: TenancyRecords, shown: Collection[str], declared: Collection[str], now: float
+    records: TenancyRecords,
+    shown: Collection[str],
+    declared: Collection[str],
+    now: float,
+    removed: Collection[str],
 ) -> TenancyRecords:
     """Drop the records that nobody needs, by the last list of an apply.
 
     An entry goes if its id is not listed, and its identity is undeclared or has a newer entry. An
     attempt goes in the same case, but not within `EXPIRY`. `declared`: the declared identities.
+    `removed`: the ids that this run has removed.
     """
+    left = [entry for entry in records.entries if entry.id in shown or entry.id not in removed]
+    records = replace(records, entries=tuple(left))
     newest = newest_runs(records)
     entries = []
     for entry in records.entries:
@@ -123,4 +130,4 @@ def without_needless(
         is_needed = attempt.declared in declared and is_newest
         if attempt.id in shown or is_needed or now - attempt.at <= EXPIRY:
             attempts.append(attempt)
-    return TenancyRecords(tuple(entries), tuple(attempts))
+    return replace(records, entries=tuple(entries), attempts=tuple(attempts))

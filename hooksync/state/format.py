@@ -1,7 +1,7 @@
 """Convert a state to its JSON text (`hooksync.state/1`) and back, and verify its signature.
 
 A text with any fault is an error, never a state. `schemas/state.schema.json` describes the format.
-Each entry takes one line and the order is always the same, so that Git can show and merge changes.
+The order is always the same, so that Git can show changes.
 A state is signed if the run has a key.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container
 from typing import Any
 
 from hooksync.core.errors import InvalidDocument, NewerDocument, Problem, StateError
@@ -19,7 +20,7 @@ from hooksync.core.output import Output
 from hooksync.core.record import Record, convert, field, to_builtins
 from hooksync.core.schema import check_document, quoted
 from hooksync.core.signing import PlanKey, is_same, parse_json
-from hooksync.state.model import State
+from hooksync.state.model import State, SubscriptionRecord
 
 STATE_FORMAT = "hooksync.state/1"
 _DOMAIN = b"hooksync.state/1 signature\n"
@@ -33,8 +34,6 @@ _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
 _SIGN_FIX = f"look at it with `hooksync state show`; if it is right, sign it: {_BY_HAND}"
 
 _CONFLICT = re.compile("^<<<<<<<", re.MULTILINE)
-
-_encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def read_state(text: str, path: str) -> State:
@@ -71,20 +70,9 @@ def signature_of(state: State, key: PlanKey) -> str:
 def state_text(state: State, key: PlanKey | None = None) -> str:
     """Return the text of a state, signed if there is a key; equal states have equal texts."""
     fields = {"format": STATE_FORMAT, **to_builtins(state)}
-    for name in ("foreign", "commits"):
-        if not fields[name]:
-            del fields[name]  # an older state lacks it, and its signature must still fit
     if key:
         fields["signature"] = signature_of(state, key)
-    lines = (f'  "{name}": {_written(fields[name])}' for name in sorted(fields))
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _written(value: object) -> str:
-    """Return a value as JSON. In a tuple of records, each record has its own line."""
-    if not isinstance(value, tuple) or not value:
-        return _encode(value)
-    return "[\n    " + ",\n    ".join(map(_encode, value)) + "\n  ]"
+    return json.dumps(fields, sort_keys=True, indent=1) + "\n"
 
 
 def _parse(text: str, path: str) -> dict[str, Any]:
@@ -118,32 +106,29 @@ def _syntax_problem(text: str, path: str, error: json.JSONDecodeError) -> Proble
 
 
 def _check_whole(state: State) -> None:
-    """Check what a schema cannot: that records are unique, and that their salts exist.
-
-    No record may have a run number above the serial.
-    """
-    _check_once("salts", state.salts, "id")
+    """Check what a schema cannot: that records are unique, and that they fit the whole state."""
+    unique: list[tuple[object, ...]] = [("salts", salt.id) for salt in state.salts]
+    for records in state.tenancies:
+        tenancy = records.key
+        unique.append(("tenancies", *tenancy))
+        unique += [("entries", *tenancy, entry.id) for entry in records.entries]
+        unique += [("attempts", *tenancy, each.declared, each.run) for each in records.attempts]
+    for (kind, *words), number in Counter(unique).items():
+        if number > 1:
+            raise InvalidDocument(f"two {kind} for {' '.join(map(quoted, words))}")
     salts = state.salts_by_id()
-    for record in state.records():
-        if (record.salt or record.fingerprint) and record.salt not in salts:
-            raise InvalidDocument(
-                f"the salt of {quoted(record.address)} is missing: {quoted(record.salt)}"
-            )
-        if record.run > state.serial:
-            raise InvalidDocument(
-                f"{quoted(record.address)} is of run {record.run}, and the serial is {state.serial}"
-            )
-    _check_once("entries", state.entries, "server", "tenant", "id")
-    _check_once("attempts", state.attempts, "server", "tenant", "declared", "run")
+    for records in state.tenancies:
+        for record in records.subscriptions:
+            _check_record(record, salts, state.serial)
 
 
-def _check_once(kind: str, records: Iterable[Record], *names: str) -> None:
-    seen = set()
-    for record in records:
-        key = tuple(str(getattr(record, name)) for name in names)
-        if key in seen:
-            raise InvalidDocument(f"two {kind} for {' '.join(map(quoted, key))}")
-        seen.add(key)
+def _check_record(record: SubscriptionRecord, salts: Container[str], serial: int) -> None:
+    """Check that the salt of a record exists, and that its run is not above the serial."""
+    name = quoted(record.address)
+    if (record.salt or record.fingerprint) and record.salt not in salts:
+        raise InvalidDocument(f"the salt of {name} is missing: {quoted(record.salt)}")
+    if record.run > serial:
+        raise InvalidDocument(f"{name} is of run {record.run}, and the serial is {serial}")
 
 
 class Inspected(Record, frozen=True):

@@ -7,7 +7,7 @@ unconfirmed: no response proves with which secret it was made.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from hooksync.core.model import (
     Content,
@@ -32,14 +32,14 @@ class History(Record, frozen=True):
     entries: Mapping[str, StateEntry] = field(default_factory=dict)  # by live id
     url_salt: str = ""  # hex
     found: Mapping[str, Attempt] = field(default_factory=dict)  # by the live id that a list shows
-    # how the secrets of entries compare with the declared ones, for all tenancies
-    states: Mapping[StateEntry, SecretState] = field(default_factory=dict)
+    # how the secrets of entries compare with the declared ones, by live id
+    states: Mapping[str, SecretState] = field(default_factory=dict)
     # why references have no value in this run
     no_value: Mapping[SecretRef, SecretState] = field(default_factory=dict)
     blocked: frozenset[str] = frozenset()  # addresses under which too many attempts are open
     open_addresses: tuple[str, ...] = ()  # of open attempts that no list shows
     # the foreign ids that the last apply of the tenancy saw; None: there was no apply
-    seen: frozenset[str] | None = None
+    seen: Collection[str] | None = None
     is_trusted: bool = True  # False: anybody could have written the state: it proves no ownership
     has_state: bool = True  # False: the run has no state, so no secret is compared
 
@@ -64,8 +64,7 @@ class History(Record, frozen=True):
         """Return what is known of a declared subscription's secret."""
         if state := self.no_value.get(declared.secret):
             return state
-        entry = self.entries.get(live.id) if live else None
-        return self.states.get(entry, "unknown") if entry else "unknown"
+        return self.states.get(live.id, "unknown") if live else "unknown"
 
     def lost_names(self, live: Iterable[LiveSubscription]) -> frozenset[str]:
         """Return the local names of entries whose ids are no longer live."""
@@ -101,6 +100,7 @@ def history_of(state: State, tenancy: Tenancy, listed: Sequence[LiveSubscription
         {entry.id: entry for entry in records.entries},
         state.url_salt,
         {attempt.id: attempt for attempt in attempts if attempt.id in shown},
+        seen=records.foreign,
     )
     if not attempts:
         return history

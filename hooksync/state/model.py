@@ -8,12 +8,10 @@ and tenant, not to its name.
 from __future__ import annotations
 
 import hmac
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
-from itertools import groupby
 from operator import attrgetter
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from hooksync.core.model import SecretRef, TenancyKey
 from hooksync.core.record import Record, fields_of, force_setattr, replace
@@ -28,8 +26,6 @@ class SubscriptionRecord(Record, frozen=True):
 
     HIDDEN: ClassVar[tuple[str, ...]] = ("declared", "fingerprint")
 
-    server: str  # as `Server.shown` writes it
-    tenant: str  # as the log-in reports it, casefolded; "": it reports none
     address: str
     run: int  # the number of the run; a higher one is newer
     at: int  # time of the run, in seconds since 1970
@@ -40,25 +36,20 @@ class SubscriptionRecord(Record, frozen=True):
     fingerprint: str = ""  # of the secret; "": nothing vouches for it
 
     @property
-    def key(self) -> TenancyKey:
-        """The tenancy that the record belongs to."""
-        return TenancyKey(self.server, self.tenant)
-
-    @property
     def local_name(self) -> str:
         """The address without the tenancy's name, which may change."""
         return self.address.partition("/")[2]
 
-    def is_made_with(self, key: Key) -> bool:
-        """Whether the fingerprint was made with this key.
+    def is_made_with(self, key: Key, tenancy: TenancyKey) -> bool:
+        """Whether the fingerprint was made with this key, for this tenancy.
 
         `key`: of the secret to compare, derived with this record's salt.
         """
-        return hmac.compare_digest(self.fingerprint, fingerprint(key, self.key, self.id))
+        return hmac.compare_digest(self.fingerprint, fingerprint(key, tenancy, self.id))
 
-    def made_with(self, key: Key, salt: Salt) -> Self:
+    def made_with(self, key: Key, salt: Salt, tenancy: TenancyKey) -> Self:
         """Add the fingerprint of a secret. `key`: of that secret, derived with `salt`."""
-        return replace(self, salt=salt.id, fingerprint=fingerprint(key, self.key, self.id))
+        return replace(self, salt=salt.id, fingerprint=fingerprint(key, tenancy, self.id))
 
 
 class StateEntry(SubscriptionRecord, frozen=True, rename={"is_adopted": "adopted"}):
@@ -81,48 +72,49 @@ class Attempt(SubscriptionRecord, frozen=True):
         return StateEntry(**fields_of(SubscriptionRecord, self))
 
 
-class ForeignIds(Record, frozen=True):
-    """The live ids of a tenancy that its last apply saw, and that are no entries or attempts."""
-
-    server: str  # as in the other records
-    tenant: str
-    ids: tuple[str, ...]
-
-    @property
-    def key(self) -> TenancyKey:
-        """The tenancy that the ids belong to."""
-        return TenancyKey(self.server, self.tenant)
-
-
 class TenancyRecords(Record, frozen=True):
     """What the state contains about one tenancy."""
 
+    server: str  # as `Server.shown` writes it
+    tenant: str  # as the log-in reports it, casefolded; "": it reports none
     entries: tuple[StateEntry, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-
-
-class AppliedCommit(Record, frozen=True):
-    """The commit of the hooks files whose apply changed a tenancy last."""
-
-    server: str
-    tenant: str
-    commit: str
+    # the live ids that the last apply saw, and that no record has; None: there was no apply
+    foreign: tuple[str, ...] | None = None
+    commit: str | None = None  # of the hooks files whose apply changed the tenancy last
 
     @property
     def key(self) -> TenancyKey:
-        """The tenancy that was changed."""
+        """The key of the tenancy."""
         return TenancyKey(self.server, self.tenant)
 
+    @property
+    def subscriptions(self) -> tuple[StateEntry | Attempt, ...]:
+        """The entries and the attempts."""
+        return (*self.entries, *self.attempts)
 
-_KINDS = ("entries", "attempts")
-_tenancy = ("server", "tenant")
-_ORDER = {
-    "salts": attrgetter("id"),
-    "entries": attrgetter(*_tenancy, "address", "id"),
-    "attempts": attrgetter(*_tenancy, "address", "run"),
-    "foreign": attrgetter(*_tenancy),
-    "commits": attrgetter(*_tenancy),
-}
+    @property
+    def ids(self) -> set[str]:
+        """The ids of the entries and the attempts."""
+        return {record.id for record in self.subscriptions}
+
+    def with_addresses(self, address_of: Callable[[SubscriptionRecord], str]) -> TenancyRecords:
+        """Give each entry and each attempt the address that a function returns."""
+        entries = [replace(entry, address=address_of(entry)) for entry in self.entries]
+        attempts = [replace(attempt, address=address_of(attempt)) for attempt in self.attempts]
+        return replace(self, entries=tuple(entries), attempts=tuple(attempts))
+
+    def without(self, addresses: Collection[str]) -> TenancyRecords:
+        """Drop the entries and the attempts of addresses."""
+        entries = [entry for entry in self.entries if entry.address not in addresses]
+        attempts = [attempt for attempt in self.attempts if attempt.address not in addresses]
+        return replace(self, entries=tuple(entries), attempts=tuple(attempts))
+
+    def in_order(self) -> TenancyRecords:
+        """Sort the records, so that equal states have equal texts."""
+        entries = sorted(self.entries, key=attrgetter("address", "id"))
+        attempts = sorted(self.attempts, key=attrgetter("address", "run"))
+        return replace(self, entries=tuple(entries), attempts=tuple(attempts))
 
 
 class State(Record, frozen=True, dict=True):
@@ -133,16 +125,14 @@ class State(Record, frozen=True, dict=True):
     # hex; salt of every `declared`. It also identifies the state: all later versions have the same.
     url_salt: str
     salts: tuple[Salt, ...] = ()
-    entries: tuple[StateEntry, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
+    tenancies: tuple[TenancyRecords, ...] = ()
     serial: int = 0  # one higher with each write that changes anything
-    foreign: tuple[ForeignIds, ...] = ()  # one for each tenancy that an apply has seen
-    commits: tuple[AppliedCommit, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, key in _ORDER.items():
-            records = tuple(sorted(getattr(self, name), key=key))
-            force_setattr(self, name, records)  # the class is frozen otherwise
+        salts = sorted(self.salts, key=attrgetter("id"))
+        tenancies = sorted(self.tenancies, key=attrgetter("key"))
+        force_setattr(self, "salts", tuple(salts))  # the class is frozen otherwise
+        force_setattr(self, "tenancies", tuple(tenancy.in_order() for tenancy in tenancies))
 
     @property
     def next_run(self) -> int:
@@ -152,36 +142,17 @@ class State(Record, frozen=True, dict=True):
     @cached_property
     def by_tenancy(self) -> Mapping[TenancyKey, TenancyRecords]:
         """Everything but the salts, by tenancy."""
-        found = defaultdict[TenancyKey, dict[str, Any]](dict)
-        for name in _KINDS:
-            for key, records in groupby(getattr(self, name), attrgetter("key")):
-                found[key][name] = tuple(records)
-        return {key: TenancyRecords(**fields) for key, fields in found.items()}
+        return {records.key: records for records in self.tenancies}
 
     def of(self, key: TenancyKey) -> TenancyRecords:
         """Return what is recorded about a tenancy."""
-        return self.by_tenancy.get(key, TenancyRecords())
+        return self.by_tenancy.get(key) or TenancyRecords(*key)
 
-    def foreign_ids(self, key: TenancyKey) -> frozenset[str] | None:
-        """Return the foreign ids that the last apply of a tenancy saw. None: there was no apply."""
-        for seen in self.foreign:
-            if seen.key == key:
-                return frozenset(seen.ids)
-        return None
-
-    def with_foreign_ids(self, seen: Iterable[ForeignIds]) -> State:
-        """Replace the foreign ids of tenancies."""
-        by_tenancy = {old.key: old for old in self.foreign}
-        by_tenancy |= {new.key: new for new in seen}
-        return replace(self, foreign=tuple(by_tenancy.values()))
-
-    def addresses(self) -> set[str]:
-        """Return the addresses of all records."""
-        return {record.address for record in self.records()}
-
-    def records(self) -> list[SubscriptionRecord]:
-        """Return everything but the salts."""
-        return [*self.entries, *self.attempts]
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of all entries and attempts, sorted."""
+        records = [record for tenancy in self.tenancies for record in tenancy.subscriptions]
+        return sorted({record.address for record in records})
 
     def salts_by_id(self) -> dict[str, Salt]:
         """Return the salts by the id under which records name them."""
@@ -200,43 +171,15 @@ class State(Record, frozen=True, dict=True):
             given[ref] = usable[str(ref)]
         return given
 
-    def with_records(
-        self, changed: Mapping[TenancyKey, TenancyRecords], salts: Iterable[Salt] = ()
-    ) -> State:
+    def with_records(self, changed: Iterable[TenancyRecords], salts: Iterable[Salt] = ()) -> State:
         """Replace the records of tenancies, and drop unused salts. `salts`: of new records."""
-        fields: dict[str, Any] = {}
-        for name in _KINDS:
-            kept = [record for record in getattr(self, name) if record.key not in changed]
-            for records in changed.values():
-                kept += getattr(records, name)
-            fields[name] = tuple(kept)
-        used = {record.salt for name in _KINDS for record in fields[name] if record.salt}
+        by_tenancy = {**self.by_tenancy}
+        by_tenancy.update((records.key, records) for records in changed)
+        tenancies = [one for one in by_tenancy.values() if one != TenancyRecords(*one.key)]
+        used = {record.salt for records in tenancies for record in records.subscriptions}
         known = {salt.id: salt for salt in (*salts, *self.salts)}
-        return replace(self, salts=tuple(known[name] for name in used), **fields)
-
-    def with_commit(self, changed: Collection[TenancyKey], commit: str) -> State:
-        """Record that an apply of a commit changed these tenancies."""
-        kept = [applied for applied in self.commits if applied.key not in changed]
-        new = [AppliedCommit(*key, commit) for key in changed]
-        return replace(self, commits=(*kept, *new))
-
-    def moving(self, old: str, new: str) -> State:
-        """Give the records of an address a new one."""
-        moved: dict[str, Any] = {}
-        for name in _KINDS:
-            records = []
-            for record in getattr(self, name):
-                records.append(replace(record, address=new) if record.address == old else record)
-            moved[name] = tuple(records)
-        return replace(self, **moved)
-
-    def forgetting(self, forgotten: Collection[SubscriptionRecord]) -> State:
-        """Drop records, and the salts that no record uses any more."""
-        rest: dict[str, Any] = {}
-        for name in _KINDS:
-            rest[name] = tuple(record for record in getattr(self, name) if record not in forgotten)
-        # `with_records` drops the salts
-        return replace(self, **rest).with_records({})
+        used_salts = tuple(known[name] for name in used if name)
+        return replace(self, salts=used_salts, tenancies=tuple(tenancies))
 
 
 NO_STATE = State("")  # what is recorded if there is no state

@@ -129,7 +129,7 @@ BREAKS = {
     "states": Break(
         "believe what a state says of a secret",
         "reconcile/planner.py",
-        "is_same = entry.is_made_with(self.ring.key(*secret))",
+        "is_same = entry.is_made_with(self.ring.key(*secret), tenancy.key)",
         "is_same = True",
     ),
     "signals": Break(

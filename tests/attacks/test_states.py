@@ -44,7 +44,14 @@ def with_key(place: Place) -> Place:
 
 
 def each_entry(**fields: Any) -> Change:
-    return lambda document: [entry.update(fields) for entry in document["entries"]]
+    return lambda document: [entry.update(fields) for entry in entries_of(document)]
+
+
+def entries_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of the only tenancy."""
+    [tenancy] = document["tenancies"]
+    entries: list[dict[str, Any]] = tenancy["entries"]
+    return entries
 
 
 ALL_CHANGED = each_entry(fingerprint="0" * 64)
@@ -55,7 +62,7 @@ ALL_CHANGED = each_entry(fingerprint="0" * 64)
 def test_under_a_policy_a_forged_state_removes_no_subscription_of_others(place: Place) -> None:
     apply_hooks(place, FOUR)
     vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
-    forge(place, lambda it: it["entries"].append(it["entries"][0] | {"id": vendor}))
+    forge(place, lambda it: entries_of(it).append(entries_of(it)[0] | {"id": vendor}))
     assert "made by hooksync" in place.run("plan").out
     (place.folder / "policy.yaml").write_text(place.policy_text())
     place.environ["HOOKSYNC_POLICY"] = "policy.yaml"
@@ -68,15 +75,15 @@ def test_under_a_policy_a_forged_state_removes_no_subscription_of_others(place: 
 
 def forged_attempts(document: dict[str, Any]) -> None:
     """Replace the entries by attempts, as if a killed run had made the subscriptions."""
-    document["attempts"] = []
-    for entry in document["entries"]:
+    [tenancy] = document["tenancies"]
+    for entry in tenancy["entries"]:
         fields = {name: each for name, each in entry.items() if name != "adopted"}
-        document["attempts"].append(fields | {"id": "", "salt": "", "fingerprint": "", "seen": []})
-    document["entries"] = []
+        tenancy["attempts"].append(fields | {"id": "", "salt": "", "fingerprint": "", "seen": []})
+    tenancy["entries"] = []
 
 
 def swapped(document: dict[str, Any]) -> None:
-    one, two = document["entries"]
+    one, two = entries_of(document)
     one["fingerprint"], two["fingerprint"] = two["fingerprint"], one["fingerprint"]
 
 
@@ -84,9 +91,11 @@ def open_attempts(document: dict[str, Any]) -> None:
     """Add attempts of many runs."""
     document["serial"] = 99
     for run in range(1, 99):
-        for entry in document["entries"]:
+        for entry in entries_of(document):
             fields = {name: each for name, each in entry.items() if name != "adopted"}
-            document["attempts"].append(fields | {"id": f"{run}", "run": run, "seen": []})
+            document["tenancies"][0]["attempts"].append(
+                fields | {"id": f"{run}", "run": run, "seen": []}
+            )
 
 
 def another_salt(document: dict[str, Any]) -> None:
@@ -98,23 +107,22 @@ def another_salt(document: dict[str, Any]) -> None:
 def an_id_more(document: dict[str, Any]) -> None:
     """Add a made-up entry for each entry."""
     more = {"run": 9}
-    document["entries"] += [
-        {**entry, **more, "id": f"f{entry['id']}"} for entry in document["entries"]
-    ]
+    entries = entries_of(document)
+    entries += [{**entry, **more, "id": f"f{entry['id']}"} for entry in entries]
     document["serial"] = 9
 
 
 FORGERIES: dict[str, Change] = {
-    "entries are dropped": lambda it: it.update(entries=[], salts=[]),
-    "one entry is dropped": lambda it: it["entries"].pop(),
+    "entries are dropped": lambda it: [entries_of(it).clear(), it.update(salts=[])],
+    "one entry is dropped": lambda it: entries_of(it).pop(),
     "fingerprints are zeros": ALL_CHANGED,
     "fingerprints are swapped": swapped,
     "all are adopted": each_entry(adopted=True),
     "attempts in their place": forged_attempts,
     "attempts of many runs": open_attempts,
     "another salt": another_salt,
-    "another server": each_entry(server="other.example"),
-    "another tenant": each_entry(tenant="other"),
+    "another server": lambda it: it["tenancies"][0].update(server="other.example"),
+    "another tenant": lambda it: it["tenancies"][0].update(tenant="other"),
     "another address": each_entry(address="prod/other/MOVED"),
     "another URL": each_entry(declared="0" * 64),
     "newer ones": lambda it: [each_entry(run=9)(it), it.update(serial=9)],

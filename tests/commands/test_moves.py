@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import HOOKS, Place
+from tests.state_makers import written
 
 ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
 OLD_URL = "${RECEIVER}?code=${FN_KEY}"
@@ -35,8 +36,8 @@ def assert_settled(place: Place) -> None:
     """Assert that no changes are left, and that the state has exactly the live subscriptions."""
     plan = place.run("plan", "--detailed-exitcode")
     assert plan.code == 0, plan.out
-    assert place.state["attempts"] == []
-    known = {entry["id"] for entry in place.state["entries"]}
+    assert written(place.state, "attempts") == []
+    known = {entry["id"] for entry in written(place.state, "entries")}
     assert known == {one.id for one in place.box.subscriptions("DEMO")}
 
 

@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from tests.conftest import HOOKS, NEW_SECRET, URL_KEY, Place
+from tests.state_makers import written
 
 ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
 
@@ -138,7 +139,7 @@ def test_a_targeted_run_after_a_killed_run_settles_only_its_own_target(place: Pl
         "unconfirmed",
     )
     assert place.run("apply", "--yes").code == 0
-    assert place.state["attempts"] == []
+    assert written(place.state, "attempts") == []
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 

@@ -92,7 +92,7 @@ def test_without_the_key_a_signed_state_can_be_pulled_but_replaced_only_with_for
     del made.environ["HOOKSYNC_PLAN_KEY"]
     assert made.run("state", "pull") == made.run("state", "pull") == pulled
     document = json.loads(pulled.out)
-    (made.folder / "kept.json").write_text(json.dumps({**document, "entries": []}))
+    (made.folder / "kept.json").write_text(json.dumps({**document, "tenancies": []}))
     commands = [
         ("push", "kept.json"),
         ("forget", "prod/*", "--yes"),

@@ -13,6 +13,7 @@ from hooksync.state.local import LocalStore
 from tests.commands.test_listing import change
 from tests.conftest import HOOKS, SECRET, Place, owning, unprobed
 from tests.schemas import assert_fits
+from tests.state_makers import written
 
 EMPTY_ANSWERS = SandboxOptions(traits=("answer-empty",))
 MANY_TENANTS = SandboxOptions(accounts=(Account(tenants=("Weißbach", "DEMO")),))
@@ -64,7 +65,7 @@ def test_forget_finds_a_tenant_however_its_letters_are_written(place: Place, ten
     place.write(HOOKS.replace("DEMO", "Weißbach"))
     assert place.run("apply", "--yes").code == 0
     assert place.run("state", "forget", "*", "--tenant", tenant, "--yes").code == 0
-    assert place.state["entries"] == []
+    assert written(place.state, "entries") == []
 
 
 def test_a_saved_plan_that_is_dated_in_the_future_is_refused(place: Place) -> None:

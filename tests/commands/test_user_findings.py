@@ -110,7 +110,7 @@ def test_the_printed_forget_keeps_the_entries_of_a_different_tenant(place: Place
     assert "--tenant test" in shlex.join(words)
     assert place.run(*words[1:], "--yes").code == 0
     state = json.loads((place.folder / "hooks.state.json").read_text())
-    assert {entry["tenant"] for entry in state["entries"]} == {"demo"}
+    assert {one["tenant"] for one in state["tenancies"] if one["entries"]} == {"demo"}
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 

@@ -157,13 +157,14 @@ def test_a_state_of_the_first_edition_can_still_be_read_and_is_written_unchanged
     state = Integrity(key).inspect(text, path.name).trusted(writes=True)
     assert state
     assert state_text(state, key) == text
-    assert (len(state.entries), len(state.attempts)) == (2, 2)
+    assert [(len(one.entries), len(one.attempts)) for one in state.tenancies] == [(2, 2)]
 
 
-@pytest.mark.parametrize("name", ["entries", "attempts", "salts", ""])
+@pytest.mark.parametrize("name", ["entries", "attempts", "tenancies", "salts", ""])
 def test_a_state_with_an_unknown_field_is_refused_so_that_the_field_is_not_lost(name: str) -> None:
     document = json.loads(STATES[-1].read_bytes())
-    part = document[name][0] if name else document
+    part = document if name in ("", "tenancies", "salts") else document["tenancies"][0]
+    part = part[name][0] if name else part
     part["news"] = 1
     with pytest.raises(StateError, match="a newer hooksync wrote it"):
         read_state(json.dumps(document), "hooks.state.json")

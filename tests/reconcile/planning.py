@@ -16,7 +16,7 @@ from hooksync.reconcile.plan import Plan, Step, TenancyPlan, completed
 from hooksync.reconcile.planner import Planner
 from hooksync.state.fingerprints import Key, KeyRing, SecretWithSalt, declared_digest
 from hooksync.state.history import FetchedTenancy
-from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord
+from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord, TenancyRecords
 from tests.state_makers import AT, PROD, SALT, URL_SALT, state
 
 VALUE = "the-secret-of-the-receiver-0123456789"
@@ -42,14 +42,14 @@ def made(
     """Return the state entry of a live subscription that hooksync made with the secret `value`."""
     digest = declared_digest(URL_SALT, one.key)
     flag = one.include_identifiers
-    entry = StateEntry(*PROD, one.address, run, AT, digest, flag, identifier)
-    return replace(entry.made_with(derive((Secret(value), SALT)), SALT), **fields)
+    entry = StateEntry(one.address, run, AT, digest, flag, identifier)
+    return replace(entry.made_with(derive((Secret(value), SALT)), SALT, PROD), **fields)
 
 
 def tried(one: DeclaredSubscription, *, run: int = 1, **fields: object) -> Attempt:
     """Return an attempt to make a subscription, of which neither a response nor a list said more."""
     digest = declared_digest(URL_SALT, one.key)
-    attempt = Attempt(*PROD, one.address, run, AT, digest, one.include_identifiers)
+    attempt = Attempt(one.address, run, AT, digest, one.include_identifiers)
     return replace(attempt, **fields)
 
 
@@ -67,7 +67,7 @@ def planner(
 def planned(
     wanted: Tenancy,
     live: Sequence[LiveSubscription],
-    *records: SubscriptionRecord,
+    *records: SubscriptionRecord | TenancyRecords,
     options: DiffOptions = PLAIN,
     environ: Mapping[str, str] = ENVIRON,
     **settings: object,

@@ -46,7 +46,7 @@ class Tenant:
         default_factory=lambda: RemoteStore(MemoryBackend(), JumpingClock(), print)
     )
 
-    def remember(self, *records: SubscriptionRecord) -> Tenant:
+    def remember(self, *records: SubscriptionRecord | TenancyRecords) -> Tenant:
         """Write a state with these records."""
         update(self.store, lambda _: state(*records))
         return self

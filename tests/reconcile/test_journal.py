@@ -7,16 +7,15 @@ from collections import deque
 import pytest
 
 from hooksync.core.errors import HooksyncError
-from hooksync.core.model import Secret
+from hooksync.core.model import Secret, TenancyKey
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.state.attempts import EXPIRY
-from hooksync.state.model import TenancyRecords
 from tests.fakes import LIE, FakeService, lost, rejected
 from tests.makers import declared, live, tenancy
 from tests.reconcile.planning import PLAIN, VALUE, derive, made, told
 from tests.reconcile.tenants import Tenant, outcomes, results
-from tests.state_makers import PROD, attempt
+from tests.state_makers import PROD, SERVER, attempt, records
 
 ONE = declared()
 ADDRESS = ONE.address
@@ -29,9 +28,9 @@ def test_an_apply_records_what_it_made_and_closes_its_attempts() -> None:
     tenant = Tenant(tenancy(ONE))
     assert tenant.apply().is_as_declared
     [entry] = tenant.records.entries
-    assert (entry.key, entry.address, entry.id) == (PROD, ADDRESS, "new-1")
+    assert (entry.address, entry.id) == (ADDRESS, "new-1")
     assert (entry.run, entry.is_adopted, bool(entry.fingerprint)) == (1, False, True)
-    assert tenant.records == TenancyRecords((entry,))
+    assert tenant.records.subscriptions == (entry,)
     serial = tenant.state.serial
     assert told(tenant.plan()) == ["keep new-1"]
     tenant.apply()
@@ -76,7 +75,7 @@ def test_the_next_run_finishes_a_killed_run(is_made: bool) -> None:
     assert list(tenant.service.live) == [entry.id]
     tenant.clock.advance(EXPIRY + 1)
     tenant.apply()
-    assert tenant.records == TenancyRecords((entry,))
+    assert tenant.records.subscriptions == (entry,)
 
 
 def test_an_attempt_is_open_until_a_list_shows_it_or_an_hour_after_a_newer_entry() -> None:
@@ -230,7 +229,7 @@ def test_the_id_of_nothing_is_awaited_and_then_bounded() -> None:
     assert tenant.plan().steps == ()
     tenant.clock.advance(EXPIRY + 1)
     tenant.apply()
-    assert tenant.records == TenancyRecords()
+    assert tenant.records.subscriptions == ()
 
 
 def test_an_address_that_is_declared_again_starts_without_old_attempts() -> None:
@@ -297,7 +296,7 @@ def test_an_id_from_a_response_is_not_live_until_a_list_shows_it() -> None:
     tenant.service.hidden.clear()
     assert told(tenant.plan()) == ["keep new-1"]
     assert tenant.apply().is_as_declared
-    assert tenant.records == TenancyRecords((attempt.entry(),))
+    assert tenant.records.subscriptions == (attempt.entry(),)
     tenant.service.live.clear()  # a list has shown the id: it was removed outside hooksync
     assert told(tenant.plan()) == ["subscribe removed-outside"]
 
@@ -311,7 +310,7 @@ def test_a_replaced_subscription_that_is_still_listed_is_removed_by_the_next_app
     tenant.options = PLAIN
     assert told(tenant.plan()) == ["unsubscribe mine duplicate", f"keep {entry.id}"]
     assert tenant.apply().is_as_declared
-    assert tenant.records == TenancyRecords((entry,))
+    assert tenant.records.subscriptions == (entry,)
 
 
 def test_a_removal_outside_hooksync_is_reported_until_the_subscription_is_recreated() -> None:
@@ -345,7 +344,7 @@ def test_an_adopted_subscription_has_the_declared_secret_and_flag_and_is_owned()
     [entry] = tenant.records.entries
     assert (entry.is_adopted, entry.include_identifiers) == (True, False)
     salt = tenant.state.salts_by_id()[entry.salt]
-    assert entry.is_made_with(derive((Secret(tenant.value), salt)))
+    assert entry.is_made_with(derive((Secret(tenant.value), salt)), PROD)
     assert told(tenant.plan()) == ["keep theirs"]
     tenant.wanted = tenancy(declared("https://h.example/x", name="x"), owns="made")
     assert told(tenant.plan()) == ["subscribe new", "unsubscribe theirs undeclared"]
@@ -358,10 +357,12 @@ def test_the_state_forgets_removed_subscriptions_and_keeps_those_left_alone() ->
     gone = declared("https://h.example/gone", name="gone")
     there = [live("a"), live("gone", gone.url.full)]
     tenant = Tenant(tenancy(ONE, owns="none"), FakeService.holding(there))
-    tenant.remember(made("a", ONE), made("gone", gone), attempt("other", run=1))
+    tenant.remember(made("a", ONE), made("gone", gone), records(attempt(run=1), tenant="other"))
     tenant.apply()
     assert {entry.id for entry in tenant.records.entries} == {"a", "gone"}
     tenant.wanted = tenancy(ONE, owns="made")
     assert tenant.apply().is_as_declared
     assert [entry.id for entry in tenant.records.entries] == ["a"]
-    assert len(tenant.state.attempts) == 1  # of a tenancy that this run does not declare
+    assert (
+        len(tenant.state.of(TenancyKey(SERVER, "other")).attempts) == 1
+    )  # of a tenancy that this run does not declare

@@ -17,7 +17,7 @@ from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
 from hooksync.reconcile.refusals import unknown_fix
 from hooksync.state.fingerprints import Key, KeyRing, Salt, SecretWithSalt
 from hooksync.state.history import NOTHING, FetchedTenancy
-from hooksync.state.model import SubscriptionRecord
+from hooksync.state.model import SubscriptionRecord, TenancyRecords
 from tests.makers import HERE, declared, live, tenancy
 from tests.reconcile.planning import (
     PLACE,
@@ -28,7 +28,7 @@ from tests.reconcile.planning import (
     told,
     tried,
 )
-from tests.state_makers import attempt, state
+from tests.state_makers import attempt, records, state
 
 ONE = declared()
 TRIED = [tried(ONE, run=1), tried(ONE, run=2)]
@@ -96,7 +96,7 @@ def test_the_fix_of_unknown_secrets_first_names_the_option_state_if_there_is_no_
 
 
 @pytest.mark.parametrize(
-    ("records", "there", "replaces", "is_refused"),
+    ("made_before", "there", "replaces", "is_refused"),
     [
         (TRIED[:1], False, False, False),
         (TRIED, False, False, True),
@@ -105,14 +105,22 @@ def test_the_fix_of_unknown_secrets_first_names_the_option_state_if_there_is_no_
         (TRIED, True, False, True),  # one is found
         ([*TRIED, made("1", ONE, run=3)], True, False, False),  # nothing is created
         ([*TRIED, made("gone", ONE, run=3)], False, False, False),  # an entry is newer
-        ([attempt("other", run=run) for run in (1, 2)], False, False, False),  # different tenancy
+        (
+            [records(*(attempt(run=run) for run in (1, 2)), tenant="other")],
+            False,
+            False,
+            False,
+        ),  # different tenancy
     ],
 )
 def test_under_two_open_attempts_an_address_is_created_again_only_by_replace(
-    records: list[SubscriptionRecord], there: bool, replaces: bool, is_refused: bool
+    made_before: list[SubscriptionRecord | TenancyRecords],
+    there: bool,
+    replaces: bool,
+    is_refused: bool,
 ) -> None:
     options = DiffOptions(replace=(ONE.address,) if replaces else ())
-    plan = planned(tenancy(ONE), [live("1")] if there else [], *records, options=options)
+    plan = planned(tenancy(ONE), [live("1")] if there else [], *made_before, options=options)
     whats = [problem.what for problem in plan.refusals]
     what = "prod/catalogue/MOVED: two attempts are open, so it is not created again"
     assert whats == ([what] if is_refused else [])

@@ -24,7 +24,14 @@ from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.context import Context
 from hooksync.core.errors import ExitCode, HooksyncError
-from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Secret, Trigger, live_url
+from hooksync.core.model import (
+    TRIGGER_NAMES,
+    LiveSubscription,
+    Secret,
+    TenancyKey,
+    Trigger,
+    live_url,
+)
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.http import RetryPolicy
 from hooksync.state.attempts import EXPIRY, open_attempts
@@ -375,23 +382,25 @@ class Play:
         there = {(one.tenant.lower(), one.id): one for one in self.service.held()}
         salts = state.salts_by_id()
 
-        def is_right(record: Any) -> bool | None:
-            one = there.get((record.tenant, record.id))
+        def is_right(tenancy: TenancyKey, record: Any) -> bool | None:
+            one = there.get((tenancy.tenant, record.id))
             if one is None or not record.fingerprint:
                 return None
-            return bool(record.is_made_with(cheap_key((Secret(one.secret), salts[record.salt]))))
+            key = cheap_key((Secret(one.secret), salts[record.salt]))
+            return bool(record.is_made_with(key, tenancy))
 
         return tuple(
             Remembered(
-                record.tenant,
+                records.tenant,
                 record.id,
                 record.address,
-                is_right(record),
+                is_right(records.key, record),
                 not record.fingerprint,
                 record.include_identifiers,
                 isinstance(record, Attempt),
             )
-            for record in state.records()
+            for records in state.tenancies
+            for record in records.subscriptions
             if record.id
         )
 
@@ -411,22 +420,27 @@ class Play:
     def _meant(self, name: str) -> dict[str, str]:
         """Return the ids that may belong to an attempt of a state, each with its address."""
         state = self._state(name)
-        if state is None or not state.attempts:
+        if state is None:
             return {}
         meant = {}
         for one in self.service.held():
             place = LiveSubscription(one.id, live_url(one.url, {}), Trigger(one.trigger), None).key
             digest = declared_digest(state.url_salt, place)
-            for attempt in state.attempts:
-                is_its = attempt.tenant == one.tenant.lower() and attempt.declared == digest
-                if is_its and one.id not in attempt.seen:
-                    meant[one.id] = attempt.address
+            for records in state.tenancies:
+                for attempt in records.attempts:
+                    is_its = records.tenant == one.tenant.lower() and attempt.declared == digest
+                    if is_its and one.id not in attempt.seen:
+                        meant[one.id] = attempt.address
         return meant
 
     def _unproven(self, name: str) -> Counter[tuple[str, Place]]:
         """Count the live subscriptions that hooksync made in time, and that are no entries."""
         state = self._state(name)
-        entries = {(entry.tenant, entry.id) for entry in state.entries} if state else set()
+        entries = {
+            (records.tenant, entry.id)
+            for records in (state.tenancies if state else ())
+            for entry in records.entries
+        }
         counts = Counter[tuple[str, Place]]()
         for one in self.service.held():
             is_entry = (one.tenant.lower(), one.id) in entries
@@ -439,7 +453,7 @@ class Play:
         state = self._state(name)
         shown = {one.id for one in self.service.held()}
         found = set()
-        for records in state.by_tenancy.values() if state else ():
+        for records in state.tenancies if state else ():
             attempts = open_attempts(records, shown)
             found |= {attempt.address for attempt in attempts if attempt.id not in shown}
         return frozenset(found)

@@ -12,9 +12,9 @@ from hooksync.state.format import state_text
 from hooksync.state.store import open_store
 from tests.backends import BACKENDS, Backend
 from tests.memory_terminal import make_context
-from tests.state_makers import entry, state
+from tests.state_makers import elsewhere, entry, state
 
-ONE, OTHER = state_text(state(entry())), state_text(state(entry("test")))
+ONE, OTHER = state_text(state(entry())), state_text(state(elsewhere("test")))
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("backend", BACKENDS, indirect=True)]
 

@@ -27,12 +27,12 @@ from tests.backends import CONTAINER, READER_KEY, Backend
 from tests.command_line import run_python
 from tests.conftest import Place
 from tests.memory_terminal import make_context
-from tests.state_makers import entry, load, state
+from tests.state_makers import elsewhere, entry, load, state
 from tests.unreliable import What
 from tests.wire import Wire, answer
 
 TEXT = state_text(state(entry()))
-OTHER = state_text(state(entry("test")))
+OTHER = state_text(state(elsewhere("test")))
 LOCK = '{"id": "0123456789abcdef"}'
 HELD = json.dumps({"format": "hooksync.held/1", "run_lock": None, "state": TEXT}).encode()
 HOLDER = Holder("archivist", "host-7", None)

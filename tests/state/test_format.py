@@ -16,21 +16,23 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import StateError
 from hooksync.core.model import Secret
-from hooksync.core.record import replace, to_builtins
+from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
 from hooksync.state.fingerprints import derive_key
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State
-from tests.state_makers import AT, SALT, attempt, entry, state, states
+from tests.state_makers import AT, SALT, attempt, elsewhere, entry, state, states
 
 PATH = "hooks.state.json"
 WHOLE = state(
     entry(),
     entry(identifier="2" * 32),
-    entry("test", "1" * 32),
+    elsewhere("test", "1" * 32),
     attempt(),
     serial=3,
 )
+ENTRIES = ("tenancies", 0, "entries")
+ATTEMPTS = ("tenancies", 0, "attempts")
 SCHEMA = jsonschema.Draft202012Validator(read_schema("state"))
 
 
@@ -70,8 +72,11 @@ def test_a_written_state_fits_the_schema(one: State) -> None:
 @given(states(), st.randoms(use_true_random=False))
 def test_the_order_and_the_layout_of_the_text_do_not_matter(one: State, random: Any) -> None:
     document = json.loads(state_text(one))
-    for name in ("salts", "entries", "attempts"):
-        random.shuffle(document[name])
+    for part in (document["salts"], document["tenancies"]):
+        random.shuffle(part)
+    for tenancy in document["tenancies"]:
+        random.shuffle(tenancy["entries"])
+        random.shuffle(tenancy["attempts"])
     shuffled = dict(random.sample(list(document.items()), len(document)))
     for text in (json.dumps(shuffled), json.dumps(shuffled, indent=4).replace("\n", "\r\n")):
         assert read_state(text, PATH) == one
@@ -82,15 +87,10 @@ def test_attempts_of_two_runs_for_one_address_are_both_read_back() -> None:
     assert read_state(state_text(one), PATH) == one
 
 
-def test_each_record_has_a_line_of_its_own_and_keys_are_sorted() -> None:
+def test_each_field_has_a_line_of_its_own_and_keys_are_sorted() -> None:
     text = state_text(WHOLE)
     assert text.isascii()
-    lines = text.splitlines()
-    assert lines[:2] == ["{", '  "attempts": [']
-    for record in (*WHOLE.records(), *WHOLE.salts):
-        fields = to_builtins(record)
-        assert f"    {json.dumps(fields, sort_keys=True)}" in {line.rstrip(",") for line in lines}
-    assert list(json.loads(text)) == sorted(json.loads(text))
+    assert text == json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n"
 
 
 def test_no_secret_and_no_url_is_in_the_text() -> None:
@@ -106,7 +106,9 @@ def test_no_secret_and_no_url_is_in_the_text() -> None:
         assert hidden not in text
 
 
-@pytest.mark.parametrize("path", [(), ("entries", 0), ("attempts", 0), ("salts", 0)])
+@pytest.mark.parametrize(
+    "path", [(), ("tenancies", 0), (*ENTRIES, 0), (*ATTEMPTS, 0), ("salts", 0)]
+)
 @pytest.mark.parametrize("name", ["added_later", "", "\x1b[2J"])
 def test_a_field_of_a_later_version_is_refused_and_never_lost(
     path: tuple[Any, ...], name: str
@@ -132,10 +134,8 @@ def test_a_state_that_git_merged_names_the_conflict() -> None:
 
 def test_the_fields_of_an_entry_have_the_names_of_the_schema() -> None:
     made = replace(entry(), include_identifiers=False, is_adopted=True)
-    [fields] = json.loads(state_text(state(made)))["entries"]
+    [fields] = json.loads(state_text(state(made)))["tenancies"][0]["entries"]
     assert fields == {
-        "server": "eu.preservica.com",
-        "tenant": "brama",
         "address": "prod/catalogue/MOVED",
         "id": "1" * 32,
         "run": 1,
@@ -198,32 +198,33 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("format", "hooksync.lock/1"), UNKNOWN.replace("state/0", "lock/1")),
         (put("format", ["hooksync.state/1"]), "its format is"),
         (drop("format"), UNKNOWN.replace("hooksync.state/0", "")),
-        (drop("entries"), "the state is not valid"),
-        (put("entries", {}), "entries is not valid"),
-        (put("entries", 1, "text"), "entries[1] is not valid"),
-        (put("entries", 0, "id", ""), "entries[0].id is not valid"),
-        (put("entries", 0, "id", 12), "entries[0].id is not valid"),
-        (put("entries", 0, "run", True), "entries[0].run is not valid"),
+        (drop("tenancies"), "the state is not valid"),
+        (put(*ENTRIES, {}), "tenancies[0].entries is not valid"),
+        (put(*ENTRIES, 1, "text"), "tenancies[0].entries[1] is not valid"),
+        (put(*ENTRIES, 0, "id", ""), "tenancies[0].entries[0].id is not valid"),
+        (put(*ENTRIES, 0, "id", 12), "tenancies[0].entries[0].id is not valid"),
+        (put(*ENTRIES, 0, "run", True), "tenancies[0].entries[0].run is not valid"),
         (put("serial", 2**53), "serial is not valid"),
         (put("serial", 1), None),
-        (put("entries", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
-        (put("attempts", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
-        (put("entries", 0, "fingerprint", "ab" * 31), "entries[0].fingerprint is not valid"),
-        (put("attempts", 0, "declared", "٣" * 64), "attempts[0].declared is not valid"),
-        pytest.param(put("attempts", 0, "seen", ["1"] * 100_001), "attempts[0].seen is not valid", marks=pytest.mark.slow),
-        (put("entries", [{}] * 250_001), "entries is not valid"),
-        (put("entries", 0, "id", "1" * 8193), "entries[0].id is not valid"),
-        (put("attempts", 0, "seen", [1]), "attempts[0].seen[0] is not valid"),
-        (put("entries", 0, "salt", "env:NOBODY"), 'the salt of "prod/catalogue/MOVED" is missing: "env:NOBODY"'),
+        (put(*ENTRIES, 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
+        (put(*ATTEMPTS, 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and the serial is 3'),
+        (put(*ENTRIES, 0, "fingerprint", "ab" * 31), "tenancies[0].entries[0].fingerprint is not valid"),
+        (put(*ATTEMPTS, 0, "declared", "٣" * 64), "tenancies[0].attempts[0].declared is not valid"),
+        pytest.param(put(*ATTEMPTS, 0, "seen", ["1"] * 100_001), "tenancies[0].attempts[0].seen is not valid", marks=pytest.mark.slow),
+        (put(*ENTRIES, [{}] * 250_001), "tenancies[0].entries is not valid"),
+        (put(*ENTRIES, 0, "id", "1" * 8193), "tenancies[0].entries[0].id is not valid"),
+        (put(*ATTEMPTS, 0, "seen", [1]), "tenancies[0].attempts[0].seen[0] is not valid"),
+        (put(*ENTRIES, 0, "salt", "env:NOBODY"), 'the salt of "prod/catalogue/MOVED" is missing: "env:NOBODY"'),
         (lambda document: document["salts"].append(document["salts"][0]), 'two salts for "env:HOOK_SECRET#73737373"'),
         (put("salts", 0, "salt", "00" * 15), "salts[0].salt is not valid"),
         (put("salts", 0, "n", 2**14), "salts[0].n is not valid"),
-        (lambda document: document["entries"].append(document["entries"][0]), 'two entries for "eu.preservica.com" "brama" "1111'),
-        (lambda document: document["attempts"].append(document["attempts"][0]), "two attempts for"),
-        (put("entries", 0, "include_identifiers", None), "entries[0].include_identifiers is not valid"),
-        (put("entries", 0, "salt", ""), "entries[0].salt is not valid"),
-        (put("entries", 0, "fingerprint", ""), "entries[0].fingerprint is not valid"),
-        (put("attempts", 0, "fingerprint", "0" * 64), 'the salt of "prod/catalogue/MOVED" is missing: ""'),
+        (lambda document: document["tenancies"][0]["entries"].append(document["tenancies"][0]["entries"][0]), 'two entries for "eu.preservica.com" "brama" "1111'),
+        (lambda document: document["tenancies"].append(document["tenancies"][0]), 'two tenancies for "eu.preservica.com" "brama"'),
+        (lambda document: document["tenancies"][0]["attempts"].append(document["tenancies"][0]["attempts"][0]), "two attempts for"),
+        (put(*ENTRIES, 0, "include_identifiers", None), "tenancies[0].entries[0].include_identifiers is not valid"),
+        (put(*ENTRIES, 0, "salt", ""), "tenancies[0].entries[0].salt is not valid"),
+        (put(*ENTRIES, 0, "fingerprint", ""), "tenancies[0].entries[0].fingerprint is not valid"),
+        (put(*ATTEMPTS, 0, "fingerprint", "0" * 64), 'the salt of "prod/catalogue/MOVED" is missing: ""'),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_a_fix(
@@ -271,7 +272,7 @@ def test_text_that_is_not_a_state_is_refused_with_a_reason_and_a_fix(text: str, 
 
 
 def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
-    problem = problem_of(changed(put("entries", 0, "salt", "\x1b[2J\n" + "x" * 500)))
+    problem = problem_of(changed(put(*ENTRIES, 0, "salt", "\x1b[2J\n" + "x" * 500)))
     assert "\x1b" not in problem
     assert len(problem) < 500
     for form in ("hooksync.state/2\x1b[2J", "hooksync.\x1b/1", "x" * 10_000):
@@ -283,9 +284,8 @@ def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
 @pytest.mark.slow
 def test_an_error_at_the_end_of_a_large_state_is_found_and_its_message_quotes_nothing() -> None:
     document = json.loads(state_text(WHOLE))
-    document["entries"] = [{**document["entries"][0], "id": str(n)} for n in range(5_000)]
-    document["entries"].append(
-        {**document["entries"][0], "address": "x" * 8192, "run": ["secret"] * 10**5}
-    )
+    entries = document["tenancies"][0]["entries"]
+    entries += [{**entries[0], "id": str(n)} for n in range(4_998)]
+    entries.append({**entries[0], "address": "x" * 8192, "run": ["secret"] * 10**5})
     problem = problem_of(json.dumps(document))
-    assert problem.startswith(f"{PATH}: entries[5000].run is not valid\n")
+    assert problem.startswith(f"{PATH}: tenancies[0].entries[5000].run is not valid\n")

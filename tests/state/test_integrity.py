@@ -23,13 +23,13 @@ from hooksync.state.local import LocalStore
 from hooksync.state.model import State
 from hooksync.state.store import inspect, open_store, update
 from tests.memory_terminal import make_context
-from tests.state_makers import SALT, adding, entry, load, state, states
+from tests.state_makers import SALT, adding, elsewhere, entry, load, state, states
 
 KEY, OTHER_KEY = (
     PlanKey(b"a-key-that-signs-states-01234567"),
     PlanKey(b"another-key-that-signs-012345678"),
 )
-WHOLE = replace(state(entry(), entry("test")), serial=7)
+WHOLE = replace(state(entry(), elsewhere("test")), serial=7)
 WHERE = "hooks.state.json"
 
 
@@ -64,7 +64,7 @@ def test_a_signature_stays_valid_whatever_the_layout_of_the_text() -> None:
     assert Integrity(KEY).inspect(text, WHERE).trusted() == WHOLE
 
 
-@pytest.mark.parametrize("field", ["serial", "url_salt", "salts", "entries", "signature"])
+@pytest.mark.parametrize("field", ["serial", "url_salt", "salts", "tenancies", "signature"])
 def test_a_change_of_any_field_is_found(field: str) -> None:
     other = replace(
         state(entry(), salts=(SALT, replace(SALT, id="env:X#0"))),
@@ -87,7 +87,7 @@ def test_a_missing_or_wrong_signature_is_an_error_with_the_command_that_signs(
         (None, "is not signed, and HOOKSYNC_PLAN_KEY"),
     ):
         write(store, WHOLE, key)
-        for use in (load, lambda store: update(store, adding(entry("other")))):
+        for use in (load, lambda store: update(store, adding(elsewhere("other")))):
             with pytest.raises(StateError, match=what) as caught:
                 use(store)
             assert "`hooksync state push FILE`" in str(caught.value)
@@ -102,7 +102,7 @@ def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalSt
     with pytest.raises(
         StateError, match="is signed, and would lose its signature: HOOKSYNC_PLAN_KEY is not set"
     ):
-        update(store, adding(entry("other")))
+        update(store, adding(elsewhere("other")))
     assert Path(store.where).read_bytes() == before
 
 
@@ -110,7 +110,7 @@ def test_the_signature_changes_only_if_a_write_changes_the_state(store: LocalSto
     texts = [
         Path(store.where).read_text()
         for name in ("one", "one", "two")
-        if update(store, adding(entry(name)))
+        if update(store, adding(elsewhere(name)))
     ]
     assert texts[0] == texts[1] != texts[2]
     signatures = [read_signed(text, WHERE)[1] for text in texts]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hooksync.core.model import SecretRef, SubscriptionKey, TenancyKey, Trigger
 from hooksync.core.record import replace
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint
-from hooksync.state.model import State, TenancyRecords
+from hooksync.state.model import State
 from tests.state_makers import (
     KEY,
     PROD,
@@ -18,7 +18,9 @@ from tests.state_makers import (
     TEXTS,
     URL_SALT,
     attempt,
+    elsewhere,
     entry,
+    records,
     state,
     states,
 )
@@ -34,12 +36,14 @@ def no_random(_: int) -> bytes:
 # --- fingerprints
 
 
-@pytest.mark.parametrize("field", ["server", "tenant", "id", "fingerprint"])
-def test_an_entry_that_is_moved_to_a_different_subscription_matches_no_secret(field: str) -> None:
-    assert entry().is_made_with(KEY)
-    assert not entry().is_made_with(OTHER_KEY)
-    assert not replace(entry(), **{field: "other"}).is_made_with(KEY)
-    assert replace(entry(), address="renamed/b/MOVED").is_made_with(KEY)
+def test_an_entry_that_is_moved_to_a_different_subscription_matches_no_secret() -> None:
+    assert entry().is_made_with(KEY, PROD)
+    assert not entry().is_made_with(OTHER_KEY, PROD)
+    for field in ("id", "fingerprint"):
+        assert not replace(entry(), **{field: "other"}).is_made_with(KEY, PROD)
+    for tenancy in (TenancyKey(SERVER, "other"), TenancyKey("other", "brama")):
+        assert not entry().is_made_with(KEY, tenancy)
+    assert replace(entry(), address="renamed/b/MOVED").is_made_with(KEY, PROD)
 
 
 @given(TEXTS, st.data())
@@ -54,8 +58,8 @@ def test_a_fingerprint_depends_on_where_the_server_ends_and_the_id_begins(
 
 def test_an_attempt_without_a_fingerprint_matches_no_secret() -> None:
     one = attempt(id="1" * 32)
-    assert not one.is_made_with(KEY)
-    assert one.made_with(KEY, SALT).entry() == entry()
+    assert not one.is_made_with(KEY, PROD)
+    assert one.made_with(KEY, SALT, PROD).entry() == entry()
 
 
 def test_a_declared_digest_depends_on_the_url_the_trigger_and_the_salt() -> None:
@@ -99,12 +103,11 @@ def test_an_existing_salt_is_used_again() -> None:
 
 
 def test_a_state_keeps_exactly_the_salts_that_its_entries_name() -> None:
-    one = state(entry()).with_records({PROD: TenancyRecords()})
+    one = state(entry()).with_records([records()])
     assert one.salts == ()
-    again = {PROD: TenancyRecords((entry(),))}
-    assert one.with_records(again, [SALT]).salts == (SALT,)
+    assert one.with_records([records(entry())], [SALT]).salts == (SALT,)
     with pytest.raises(KeyError):
-        one.with_records({PROD: TenancyRecords((entry(salt=Salt("env:B#0", "00" * 16)),))}, [SALT])
+        one.with_records([records(entry(salt=Salt("env:B#0", "00" * 16)))], [SALT])
 
 
 # --- records
@@ -112,16 +115,16 @@ def test_a_state_keeps_exactly_the_salts_that_its_entries_name() -> None:
 
 @given(states())
 def test_new_records_of_one_tenancy_leave_the_other_tenancies_unchanged(one: State) -> None:
-    after = one.with_records({PROD: TenancyRecords((entry(),))}, [SALT])
-    assert after.of(PROD) == TenancyRecords((entry(),))
+    after = one.with_records([records(entry())], [SALT])
+    assert after.of(PROD) == records(entry())
     for key in one.by_tenancy.keys() - {PROD}:
         assert after.of(key) == one.of(key)
 
 
 def test_records_belong_to_a_server_and_a_tenant_and_not_to_the_name_of_a_tenancy() -> None:
     renamed = replace(entry(identifier="2"), address="archive/catalogue/MOVED")
-    elsewhere = replace(entry(), server="us.preservica.com")
-    one = state(entry(), renamed, entry("other"), elsewhere, attempt())
-    assert one.of(PROD) == TenancyRecords((renamed, entry()), (attempt(),))
+    us = replace(records(entry()), server="us.preservica.com")
+    one = state(entry(), renamed, elsewhere("other"), us, attempt())
+    assert one.of(PROD) == records(renamed, entry(), attempt())
     assert one.of(TenancyKey(SERVER, "other")).entries == (entry("other"),)
-    assert one.of(TenancyKey(SERVER, "none")) == TenancyRecords()
+    assert one.of(TenancyKey(SERVER, "none")) == records(tenant="none")

@@ -24,7 +24,7 @@ from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
 from tests.memory_backend import MemoryBackend, PassiveStore
 from tests.memory_terminal import MemoryTerminal, make_context
-from tests.state_makers import adding, entry, load, state
+from tests.state_makers import adding, elsewhere, entry, load, state, written
 
 ARCHIVIST = Holder("archivist", "host-7", "https://ci.example.org/7", 0, 4711, "a" * 16)
 OTHER = Holder("other", "host-8", None, 0, 4712, "b" * 16)
@@ -69,7 +69,7 @@ def add(store: RemoteStore, identifier: str) -> State:
 
 def ids(backend: MemoryBackend) -> set[str]:
     text = backend.content.state
-    return {each["id"] for each in json.loads(text)["entries"]} if text else set()
+    return {each["id"] for each in written(json.loads(text), "entries")} if text else set()
 
 
 def take(
@@ -310,7 +310,7 @@ def test_a_state_that_is_edited_by_hand_during_a_run_is_kept(then: str) -> None:
     store = open_one(backend, clock)
     with store.hold(ARCHIVIST):
         add(store, "1")
-        edited = state(entry(identifier="1"), entry("test", "7"))
+        edited = state(entry(identifier="1"), elsewhere("test", "7"))
         backend.found = replace(backend.content, state=state_text(edited)), "77"
         if then == "renew":
             clock.advance(EXPIRY)

@@ -26,7 +26,7 @@ from hooksync.state.store import run_lock, update
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
 from tests.memory_terminal import MemoryTerminal, make_context
-from tests.state_makers import adding, entry, ids_of, load, state
+from tests.state_makers import adding, elsewhere, entry, ids_of, load, state
 
 NOW = 1_800_000_000
 RUN = "https://github.com/museum/hooks/actions/runs/7"
@@ -63,7 +63,7 @@ class Memory:
     def write(self, text: str, before: str | None, message: str) -> None:
         if self.others:
             self.others -= 1
-            after = adding(entry("other", str(self.others)))(load(self) or state())
+            after = adding(elsewhere("other", str(self.others)))(load(self) or state())
             self.stored = state_text(after)
         if before != self.stored:
             raise Changed

@@ -24,10 +24,10 @@ from hooksync.state.model import State
 from hooksync.state.store import state_place
 from hooksync.state.store import update as update_store
 from tests.command_line import ROOT
-from tests.state_makers import adding, entry, ids_of, state
+from tests.state_makers import adding, elsewhere, entry, ids_of, state
 from tests.state_makers import load as load_store
 
-WHOLE = state(entry(), entry("test"))
+WHOLE = state(entry(), elsewhere("test"))
 WRITTEN = replace(WHOLE, serial=2)
 
 # Adds entries of a tenant, one for each write, and prints each number.
@@ -45,7 +45,7 @@ holder = Holder(tenant, "here", None)
 for number in range(how_many):
     store = LocalStore(path)
     with run_lock(store, 60, make_context(), holder):
-        update(store, adding(entry(tenant, str(number))))
+        update(store, adding(elsewhere(tenant, str(number))))
     print(number, flush=True)
 """
 
@@ -134,9 +134,9 @@ def test_a_change_applies_to_the_current_state_and_not_to_an_earlier_one(path: s
     update(path, put_whole)
     stale = load(path)
     assert stale is not None
-    update(path, adding(entry("other")))
-    after = update(path, adding(entry("third")))
-    assert {each.tenant for each in after.entries} == {"brama", "test", "other", "third"}
+    update(path, adding(elsewhere("other")))
+    after = update(path, adding(elsewhere("third")))
+    assert {each.tenant for each in after.tenancies} == {"brama", "test", "other", "third"}
 
 
 def test_a_new_state_has_a_salt_of_its_own(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_nothing_is_written_if_nothing_changes(path: str) -> None:
 def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_causes_no_repeated_writes(
     path: str,
 ) -> None:
-    whole = state(entry("brama", "##vso[task.complete]"))
+    whole = state(elsewhere("brama", "##vso[task.complete]"))
     for serial in (whole.serial + 1, whole.serial + 1):
         assert (
             update(path, lambda now: replace(whole, serial=max(now.serial, whole.serial))).serial
@@ -183,7 +183,7 @@ def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_causes_no_repeated_w
 
 
 def test_the_serial_counts_exactly_the_writes_that_change_the_state(path: str) -> None:
-    makes = [adding(entry(name)) for name in ("one", "one", "two")]
+    makes = [adding(elsewhere(name)) for name in ("one", "one", "two")]
     assert [update(path, make).serial for make in makes] == [1, 1, 2]
     # as if a state from elsewhere were pushed
     update(path, lambda now: replace(state(entry()), serial=7))
@@ -309,7 +309,7 @@ def test_nothing_is_written_while_a_different_run_holds_the_lock(path: str) -> N
     update(path, put_whole)
     with LocalStore(path).hold(Holder("archivist", "host-7", None)):
         with pytest.raises(StateError, match="cannot be locked"):
-            update(path, adding(entry("other")))
+            update(path, adding(elsewhere("other")))
         assert load(path) == WRITTEN  # a reader does not wait for the lock
     assert update(path, lambda now: now) == WRITTEN
 
@@ -324,7 +324,7 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_state(
     tmp_path_factory: pytest.TempPathFactory, acknowledged: int, readings: int
 ) -> None:
     path = str(tmp_path_factory.mktemp("killed") / "hooks.state.json")
-    before = tuple(entry("brama", f"old-{number}") for number in range(1000))
+    before = tuple(entry(identifier=f"old-{number}") for number in range(1000))
     update(path, adding(*before))
     with python(WRITER, path, "new", "1000000") as process:
         assert process.stdout is not None
@@ -332,7 +332,7 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_state(
         for _ in range(readings):
             assert load(path) is not None  # the state is complete at every moment of a write
         process.kill()
-    after = update(path, adding(entry("third")))
+    after = update(path, adding(elsewhere("third")))
     assert len(ids_of(after, "brama")) == len(before)
     new = ids_of(after, "new")
     assert new == set(map(str, range(len(new))))

@@ -269,7 +269,7 @@ def _settle(tenancy: WatchedTenancy) -> list[str]:
     if ours(second.live) != wanted(tenancy.way):
         broken.append("the next run does not leave what is declared")
     shown = {one.id for one in last.live}
-    for records in read_state(last.state, "the state").by_tenancy.values():
+    for records in read_state(last.state, "the state").tenancies:
         if open_attempts(records, shown):
             broken.append("attempts are still open")
     steps = [step for step in last.run.steps("prod") if step["action"] == "keep"]

@@ -24,14 +24,14 @@ from hooksync.api.opening import connect, open_run
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.clock import Clock
-from hooksync.core.model import Secret, SubscriptionKey, Trigger
+from hooksync.core.model import Secret, SubscriptionKey, TenancyKey, Trigger
 from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
 from hooksync.service.http import Request, Response, RetryPolicy, Transport
 from hooksync.state.fingerprints import Key, Salt, declared_digest, derive_key
 from hooksync.state.format import read_state, state_text
-from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord
+from hooksync.state.model import Attempt, State, StateEntry, SubscriptionRecord, TenancyRecords
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, PASSWORD, run_in
 from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
@@ -200,15 +200,14 @@ def _seed(box: Sandbox, way: Way) -> list[Subscription]:
 
 def _old_state(server: str, made: Iterable[Subscription], names: Mapping[str, str]) -> State:
     entries = []
+    tenancy = TenancyKey(server, TENANT.lower())
     for one in made:
         name = one.url.rpartition("/")[2]
         address = f"{TENANCY}/{names.get(name, name)}/{one.trigger.removeprefix('FULL_TEXT_')}"
         digest = declared_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
-        entry = StateEntry(
-            server, TENANT.lower(), address, 1, 0, digest, one.include_identifiers, one.id
-        )
-        entries.append(entry.made_with(key_of(one.secret), SALT))
-    return State(URL_SALT, (SALT,), tuple(entries), serial=1)
+        entry = StateEntry(address, 1, 0, digest, one.include_identifiers, one.id)
+        entries.append(entry.made_with(key_of(one.secret), SALT, tenancy))
+    return State(URL_SALT, (SALT,), (TenancyRecords(*tenancy, tuple(entries)),), serial=1)
 
 
 @cache
@@ -222,25 +221,27 @@ def remembered(text: str, held: Collection[Held]) -> tuple[Remembered, ...]:
     if not text:
         return ()
     secrets = {one.id: one.secret for one in held}
+    tenancies = read_state(text, "hooks.state.json").tenancies
     return tuple(
         Remembered(
             tenancy=TENANCY,
             id=entry.id,
             address=entry.address,
-            is_right=_is_right(entry, secrets.get(entry.id)),
+            is_right=_is_right(entry, records.key, secrets.get(entry.id)),
             is_unconfirmed=not entry.fingerprint,
             flag=entry.include_identifiers,
             is_attempt=isinstance(entry, Attempt),
         )
-        for entry in read_state(text, "hooks.state.json").records()
+        for records in tenancies
+        for entry in records.subscriptions
         if entry.id
     )
 
 
-def _is_right(entry: SubscriptionRecord, secret: str | None) -> bool | None:
+def _is_right(entry: SubscriptionRecord, tenancy: TenancyKey, secret: str | None) -> bool | None:
     if secret is None or not entry.fingerprint:
         return None
-    return entry.is_made_with(key_of(secret))
+    return entry.is_made_with(key_of(secret), tenancy)
 
 
 # --- watching the tenancy

@@ -23,6 +23,7 @@ import pytest
 from tests.conftest import HOOKS, Place, Run, checked
 from tests.lanes import sampled
 from tests.schemas import assert_fits
+from tests.state_makers import written
 
 resource = pytest.importorskip("resource")
 
@@ -113,8 +114,8 @@ def assert_next_run_finishes(place: Place, posts: int) -> None:
     assert calls(place, "subscribe") == before + posts
     assert len(place.box.subscriptions("DEMO")) == 2
     state = state_of(place.folder)
-    assert (len(state["entries"]), state["attempts"]) == (2, [])
-    assert all(entry["fingerprint"] for entry in state["entries"])
+    assert (len(written(state, "entries")), written(state, "attempts")) == (2, [])
+    assert all(entry["fingerprint"] for entry in written(state, "entries"))
 
 
 # --- faults
