@@ -11,7 +11,7 @@ from hooksync.core.context import CallRecord
 from hooksync.core.model import CredentialRefs, SecretRef, Server, Tenancy
 from hooksync.core.output import Output
 from hooksync.core.record import replace
-from hooksync.service.auth import Send, TokenSession
+from hooksync.service.auth import TokenSession
 from hooksync.service.client import Preservica
 from hooksync.service.http import Caller, RetryPolicy, Transport
 from tests.makers import HERE, tenancy
@@ -70,9 +70,9 @@ class Clients:
             credentials=refs,
         )
 
-    def session(self, url: str, send: Send) -> TokenSession:
+    def session(self, url: str) -> TokenSession:
         find = SecretSources(self.environ).find_all
-        return TokenSession(self.tenancy(url), self.caller(), find, send)
+        return TokenSession(self.tenancy(url), self.caller(), find)
 
     def caller(self) -> Caller:
         terminal = MemoryTerminal(err=self.said, after_call=self.records.append)

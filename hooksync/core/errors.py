@@ -118,17 +118,15 @@ class SecretError(HooksyncError):
     """A secret or a credential is missing or cannot be used."""
 
 
-NeverSent = Literal["no-name", "refused", "no-route", "proxy", "tls"]
-MaybeSent = Literal["no-connection", "time-out", "too-large", "cut"]
-FailureKind = NeverSent | MaybeSent  # why a call got no answer
+# why a call got no answer
+FailureKind = Literal["not-sent", "no-connection", "time-out", "too-large", "cut"]
 
 
 class ServiceError(HooksyncError):
     """The service could not be reached, refused, or gave an answer that cannot be understood."""
 
-    def __init__(self, *problems: Problem, reason: str = "", kind: FailureKind = "cut") -> None:
-        super().__init__(*problems)
-        self.reason = reason or self.summary  # what happened, without naming the call
+    def __init__(self, problem: Problem, kind: FailureKind = "cut") -> None:
+        super().__init__(problem)
         self.kind = kind
 
 

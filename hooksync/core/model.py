@@ -430,6 +430,11 @@ class Tenancy(PlainSettings, frozen=True):
         return TenancyKey(self.server.shown, (self.tenant or "").casefold())
 
     @property
+    def peer(self) -> str:
+        """Its name in records of calls."""
+        return f"{self.name} ({self.server.shown})"
+
+    @property
     def where(self) -> str:
         """Its server and tenant, e.g. `eu.preservica.com / BRAMA`: neither is secret."""
         return str(TenancyKey(self.server.shown, self.tenant or ""))

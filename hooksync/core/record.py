@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from msgspec import UNSET as UNSET
+from msgspec import Meta as Meta
 from msgspec import Struct
 from msgspec import UnsetType as UnsetType
 from msgspec import ValidationError as ValidationError

@@ -145,10 +145,10 @@ def post(
     )
     try:
         return caller.send(request, "receiver", f"POST {url.shown} {what}")
-    except ServiceError as error:  # the reason is in our own words, but may quote a certificate
+    except ServiceError as error:  # it is in our own words, but may quote a certificate
         fix = _OWN_FIXES.get(error.kind, error.problems[0].fix)
         state: ReceiverState = "wrong-answer" if error.kind == "too-large" else "unreachable"
-        return ProbeResult(state, caller.redactor.quote(error.reason), fix)
+        return ProbeResult(state, caller.redactor.quote(error.summary), fix)
 
 
 def _target(url: HookUrl, code: str) -> tuple[str, str]:

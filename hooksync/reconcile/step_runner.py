@@ -15,9 +15,9 @@ from hooksync.core.record import replace
 from hooksync.reconcile.journal import Ledger
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED, Outcome, Result, Step
 from hooksync.service.client import Preservica
+from hooksync.service.responses import CONFLICT
 from hooksync.state.model import StateEntry
 
-_CONFLICT = 409
 _INVALID = (400, 422)  # the service refuses the subscription, or the receiver failed its challenge
 _PROVED_FIX = (
     "read the service's answer above; the receiver has just answered hooksync's challenge with the"
@@ -85,7 +85,7 @@ class StepRunner:
             self.creation = self._failed(error)
             status = error.status if isinstance(error, Rejected) else 0
             receiver = self.step.receiver
-            if status == _CONFLICT:
+            if status == CONFLICT:
                 self.creation = Call.CONFLICT
             elif status in _INVALID and receiver and receiver.state == "ready":
                 self._fix = _PROVED_FIX

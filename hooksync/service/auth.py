@@ -15,14 +15,11 @@ from hooksync.core.record import replace
 from hooksync.service.http import Caller, Request, Response
 from hooksync.service.responses import (
     LogIn,
-    NotUnderstood,
     fix_for_status,
     may_pass,
     read_log_in,
-    read_refusal,
 )
 
-Send = Callable[[Request], Response]  # repeats a call if no answer came, or if the service is busy
 FindSecrets = Callable[[Iterable[SecretRef]], Mapping[SecretRef, Secret]]
 
 CODE_SECONDS = 30  # a one-time code is valid for so long
@@ -42,12 +39,11 @@ class TokenSession:
     once more, when the next one is due.
     """
 
-    def __init__(self, tenancy: Tenancy, caller: Caller, find: FindSecrets, send: Send) -> None:
+    def __init__(self, tenancy: Tenancy, caller: Caller, find: FindSecrets) -> None:
         self.tenant = tenancy.tenant  # if None, the log-in may set it, fit to be shown
         self._tenancy = tenancy
         self._caller = caller
         self._find = find
-        self._send = send
         self._mutex = threading.Lock()
         self._token = ""
         self._refusal: HooksyncError | None = None  # set if a new log-in would fail again
@@ -93,23 +89,20 @@ class TokenSession:
 
     def _log_in_once(self) -> LogIn:
         """Log in. Raises _CodeRefused if the service refuses the one-time code."""
-        username, password = self._user_and_password()
+        credentials = self._tenancy.credentials
+        username, password = self._look_up(credentials.username, credentials.password)
         tenant = self._tenancy.tenant
         form = {"username": username, "password": password}
         form |= {"tenant": tenant} if tenant else {"includeUserDetails": "true"}
-        request, answer = self._ask("login", form)
-        refusal = LogIn()
-        if answer.status != 200:
-            refusal = read_refusal(answer.body)
-        if refusal.message == "needs.2fa" and refusal.continuation:
-            return self._second_factor(username, refusal.continuation, refusal.tenant)
-        if refusal.message == "needs.2fa.setup":
+        request, answer, log_in = self._ask("login", form)
+        if log_in.message == "needs.2fa" and log_in.continuation:
+            return self._second_factor(username, log_in.continuation, log_in.tenant)
+        if log_in.message == "needs.2fa.setup":
             remark = "the account needs a second factor, and none is set up"
             fix = "log in to Preservica in a browser once and set it up"
             raise Rejected(self._caller.problem(request, answer, fix, remark), answer.status)
-        credentials = self._tenancy.credentials
-        login = f"{credentials.username.subject}, {credentials.password.subject}"
-        return self._read(request, answer, f"check {login} and the tenant")
+        names = f"{credentials.username.subject}, {credentials.password.subject}"
+        return self._judged(request, answer, log_in, f"check {names} and the tenant")
 
     def _second_factor(self, username: str, continuation: str, tenant: str | None) -> LogIn:
         """Log in by a one-time code. `tenant`: from the service's answer to the password."""
@@ -122,11 +115,11 @@ class TokenSession:
             "continuationToken": continuation,
             "twoFactorToken": code,
         }
-        request, answer = self._ask("complete-2fa", form)
+        request, answer, log_in = self._ask("complete-2fa", form)
         fix = f"check the {ref.subject} and this machine's clock"
         if answer.status in _WRONG_CREDENTIALS:
             raise _CodeRefused(self._caller.problem(request, answer, fix), answer.status)
-        log_in = self._read(request, answer, fix)
+        log_in = self._judged(request, answer, log_in, fix)
         return replace(log_in, tenant=log_in.tenant or tenant)
 
     def _one_time_code(self, ref: SecretRef) -> str:
@@ -155,42 +148,41 @@ class TokenSession:
         fix = "use the seed that Preservica shows when the second factor is set up"
         raise SecretError(Problem(what, fix, ref.location))
 
-    def _user_and_password(self) -> tuple[str, str]:
-        """Look up the user name and the password.
+    def _look_up(self, *refs: SecretRef) -> list[str]:
+        """Return the values of credentials.
 
         Raises one SecretError with all problems. A problem without a location in the file gets the
         location of the tenancy.
         """
-        credentials = self._tenancy.credentials
         try:
-            found = self._find([credentials.username, credentials.password])
+            values = self._find(refs)
         except SecretError as error:
             here = self._tenancy.location
             problems = [replace(problem, where=problem.where or here) for problem in error.problems]
             raise SecretError(*problems) from None
-        password = found[credentials.password].reveal()
-        return found[credentials.username].reveal(), password
+        return [values[ref].reveal() for ref in refs]
 
-    def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Response]:
+    def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Response, LogIn]:
+        """Send a form to the service, and read its answer."""
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
         }
         server = self._tenancy.server.base_url
         request = Request("POST", server, f"{_PATH}/{call}", headers, urlencode(form).encode())
-        return request, self._send(request)
+        answer = self._caller.repeat(request, self._tenancy.peer, "read")
+        log_in = read_log_in(answer.body)
+        self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
+        return request, answer, log_in
 
-    def _read(self, request: Request, answer: Response, fix: str) -> LogIn:
-        """Read the token of an answer. `fix`: what to do if the credentials are refused."""
-        remark = ""
-        if answer.status == 200:
-            try:
-                log_in = read_log_in(answer.body)
-                self._caller.redactor.learn([log_in.token or "", log_in.refresh_token or ""])
-                return log_in
-            except NotUnderstood as error:
-                remark = str(error)
-                fix = "check that `server` is a Preservica server"
+    def _judged(self, request: Request, answer: Response, log_in: LogIn, fix: str) -> LogIn:
+        """Return a successful log-in. `fix`: what to do if the credentials are refused."""
+        is_success = answer.status == 200
+        if is_success and log_in.token and log_in.success is not False:
+            return log_in
+        if is_success:
+            fix = "check that `server` is a Preservica server"
         elif answer.status not in _WRONG_CREDENTIALS:
             fix = fix_for_status(answer.status)
+        remark = "the answer contains no token" if is_success else ""
         raise Rejected(self._caller.problem(request, answer, fix, remark), answer.status)

@@ -9,8 +9,8 @@ known, the code handles every likely answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Container
-from functools import partial
+from collections.abc import Callable, Container
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
@@ -30,8 +30,8 @@ from hooksync.service.http import (
     Response,
 )
 from hooksync.service.responses import (
+    CONFLICT,
     SERVER_ERROR,
-    TOO_MANY,
     EntityPage,
     NotUnderstood,
     fix_for_status,
@@ -48,6 +48,11 @@ _NOT_KNOWN = (
     "check that `server` is a Preservica server; if it is, hooksync does not know this kind of"
     " answer"
 )
+_REMOVE_FIRST = (
+    "the service refuses a second subscription for this URL and trigger: declare"
+    " `replacement: remove-first`, which leaves a gap"
+)
+T = TypeVar("T")
 _LARGEST_LIST = 8 * 1024 * 1024  # bytes; some 40,000 subscriptions
 
 
@@ -59,11 +64,10 @@ class Preservica:
 
     def __init__(self, tenancy: Tenancy, caller: Caller, find: FindSecrets) -> None:
         self._tenancy = tenancy
+        self._server = tenancy.server.base_url
         self._caller = caller
         self._redactor = caller.redactor
-        self._peer = f"{tenancy.name} ({tenancy.server.shown})"
-        log_in = partial(caller.repeat, peer=self._peer, purpose="read")
-        self._session = TokenSession(tenancy, caller, find, log_in)
+        self._session = TokenSession(tenancy, caller, find)
 
     @property
     def tenant(self) -> str | None:
@@ -80,30 +84,7 @@ class Preservica:
 
     def list_subscriptions(self) -> LiveSubscriptions:
         """Fetch the live subscriptions. Raises ServiceError for anything but a well-formed list."""
-        request = Request(
-            "GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST
-        )
-        answer = self._authorised(request, "read")
-        if answer.status != 200:
-            fix = fix_for_status(answer.status)
-            raise Rejected(self._caller.problem(request, answer, fix), answer.status)
-        if answer.has_next_page:
-            what = "a part of the list, with a Link header to the next part"
-            raise ServiceError(self._caller.problem(request, answer, _NOT_KNOWN, what))
-        declared = {
-            subscription.url.identity: subscription.url.shown
-            for subscription in self._tenancy.subscriptions
-        }
-        try:
-            live = read_subscriptions(answer.body, declared)
-            if self._redactor.holds(
-                " ".join(f"{subscription.id} {subscription.trigger}" for subscription in live)
-            ):
-                raise NotUnderstood("an id or a trigger in it contains a secret value")
-        except NotUnderstood as error:
-            problem = self._caller.problem(request, answer, _NOT_KNOWN, str(error))
-            raise ServiceError(problem) from error
-        return self._cleaned(live, declared)
+        return self._fetch(SUBSCRIPTIONS, self._read_list)
 
     def updated_since(self, moment: str, start: int) -> EntityPage:
         """Fetch a page of the entities that were updated since a time, from a number on.
@@ -111,17 +92,33 @@ class Preservica:
         `moment`: ISO 8601. Raises ServiceError. Source: pyPreservica 4.2.2, entityAPI.py.
         """
         query = urlencode({"date": moment, "start": start, "max": _PAGE})
-        server = self._tenancy.server.base_url
-        request = Request("GET", server, f"{_UPDATED}?{query}", answer_limit=_LARGEST_LIST)
+        return self._fetch(f"{_UPDATED}?{query}", lambda answer: read_entities(answer.body))
+
+    def _fetch(self, path: str, read: Callable[[Response], T]) -> T:
+        """Fetch a document. `read`: returns its content, or raises NotUnderstood."""
+        request = Request("GET", self._server, path, answer_limit=_LARGEST_LIST)
         answer = self._authorised(request, "read")
         if answer.status != 200:
-            problem = self._caller.problem(request, answer, fix_for_status(answer.status))
-            raise Rejected(problem, answer.status)
+            fix = fix_for_status(answer.status)
+            raise Rejected(self._caller.problem(request, answer, fix), answer.status)
         try:
-            return read_entities(answer.body)
+            return read(answer)
         except NotUnderstood as error:
             problem = self._caller.problem(request, answer, _NOT_KNOWN, str(error))
             raise ServiceError(problem) from error
+
+    def _read_list(self, answer: Response) -> LiveSubscriptions:
+        if answer.has_next_page:
+            raise NotUnderstood("a part of the list, with a Link header to the next part")
+        declared = {
+            subscription.url.identity: subscription.url.shown
+            for subscription in self._tenancy.subscriptions
+        }
+        live = read_subscriptions(answer.body, declared)
+        names = " ".join(f"{subscription.id} {subscription.trigger}" for subscription in live)
+        if self._redactor.holds(names):
+            raise NotUnderstood("an id or a trigger in it contains a secret value")
+        return self._cleaned(live, declared)
 
     def _cleaned(self, live: LiveSubscriptions, declared: Container[str]) -> LiveSubscriptions:
         """Mask secrets in the shown form of URLs that are not declared, so no output holds them."""
@@ -149,16 +146,19 @@ class Preservica:
         }
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         body = json.dumps(wanted).encode()
-        server = self._tenancy.server.base_url
-        request = Request("POST", server, SUBSCRIPTIONS, headers, body)
+        request = Request("POST", self._server, SUBSCRIPTIONS, headers, body)
         answer = self._authorised(request, "creation")
-        created = read_created(answer.body)
-        if not 200 <= answer.status < 300 or created.has_error:
-            fix = _fix_for_subscribing(answer.status, declared)
-            raise self._failure(request, answer, fix)
-        if self._redactor.holds(created.id):
-            return None  # an id that contains a secret is never shown
-        return created.id or None
+        identifier = read_created(answer.body)
+        if not 200 <= answer.status < 300 or identifier is None:
+            usual = (
+                f'check that the receiver runs and holds the same secret as "{declared.name}"'
+                f" ({declared.location})"
+            )
+            if answer.status == CONFLICT:
+                usual = _REMOVE_FIRST
+            raise self._failure(request, answer, fix_for_status(answer.status, usual))
+        # an id that contains a secret is never shown
+        return None if self._redactor.holds(identifier) else identifier or None
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription. It is no error if the service no longer has it.
@@ -169,7 +169,7 @@ class Preservica:
             what = f'the id "{identifier}" cannot be used in a path: the call would go elsewhere'
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
         path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
-        request = Request("DELETE", self._tenancy.server.base_url, path)
+        request = Request("DELETE", self._server, path)
         answer = self._authorised(request, "removal")
         if answer.status not in (204, 404):
             raise self._failure(request, answer, fix_for_status(answer.status))
@@ -179,7 +179,9 @@ class Preservica:
 
         def send(token: str) -> Response:
             headers = {**request.headers, TOKEN_HEADER: token}
-            return self._caller.repeat(replace(request, headers=headers), self._peer, purpose)
+            return self._caller.repeat(
+                replace(request, headers=headers), self._tenancy.peer, purpose
+            )
 
         token = self._session.token()
         answer = send(token)
@@ -193,17 +195,3 @@ class Preservica:
             fix = "the list will show whether it was done"
             return AnswerLost(self._caller.problem(request, answer, fix))
         return Rejected(self._caller.problem(request, answer, fix), answer.status)
-
-
-def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:
-    if status in (401, 403, 404, TOO_MANY) or 300 <= status < 400:
-        return fix_for_status(status)
-    if status == 409:
-        return (
-            "the service refuses a second subscription for this URL and trigger: declare"
-            " `replacement: remove-first`, which leaves a gap"
-        )
-    return (
-        f'check that the receiver runs and holds the same secret as "{declared.name}"'
-        f" ({declared.location})"
-    )

@@ -27,9 +27,9 @@ import urllib3.connectionpool
 from urllib3.exceptions import HTTPError
 
 from hooksync import __version__
-from hooksync.core.errors import os_reason
+from hooksync.core.errors import ServiceError, os_reason
 from hooksync.core.urls import literal_address
-from hooksync.service.responses import CallFailed, explain_connecting
+from hooksync.service.responses import explain_connecting, failed_call
 
 # pools to keep, one for each server; to drop a pool would fail the calls that have just taken it
 _SERVERS = 1024
@@ -53,7 +53,7 @@ _UNIQUE_LOCAL = IPv6Network("fc00::/7")
 
 
 def check_address(text: str, *, may_be_private: bool, is_written: bool) -> None:
-    """Raise CallFailed if no call may go to an address.
+    """Raise ServiceError if no call may go to an address.
 
     Private: not global, or multicast. Link-local addresses and those of `_METADATA` are always
     refused. Clouds choose more such addresses in fc00::/7, so these are refused, too, unless the
@@ -71,7 +71,7 @@ def check_address(text: str, *, may_be_private: bool, is_written: bool) -> None:
     else:
         scope = "private"
     what = f"the address is {scope}: no call is made to it"
-    raise CallFailed("no-route", what, _REFUSED_FIXES[scope])
+    raise failed_call("not-sent", what, _REFUSED_FIXES[scope])
 
 
 class _TimedReader(io.RawIOBase):
@@ -112,7 +112,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
     may_be_private: ClassVar[bool]  # whether its calls may go to a private address
 
     def connect(self) -> None:
-        """Connect. Raises CallFailed instead of the exceptions of urllib3: no request was sent."""
+        """Connect. Raises ServiceError instead of exceptions of urllib3: no request was sent."""
         try:
             super().connect()
             return
@@ -132,7 +132,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
                     may_be_private=self.may_be_private,
                     is_written=literal_address(f"[{self.host}]") is not None,
                 )
-            except CallFailed:
+            except ServiceError:
                 connected.close()
                 raise
         return connected
@@ -173,7 +173,7 @@ class Adapter(requests.adapters.HTTPAdapter):
     def tls(self) -> ssl.SSLContext:
         """Return the TLS context. The first call makes it: to load root certificates is slow.
 
-        Raises CallFailed if a certificate bundle cannot be used.
+        Raises ServiceError if a certificate bundle cannot be used.
         """
         with self._mutex:
             if self._context is None:
@@ -193,7 +193,7 @@ class Adapter(requests.adapters.HTTPAdapter):
         """Do nothing. `requests` would load the root certificates again for each connection."""
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Return the pools behind an http proxy. Raises CallFailed for a SOCKS or https one."""
+        """Return the pools behind an http proxy. Raises ServiceError for a SOCKS or https one."""
         if proxy.lower().startswith(("socks", "https:")):
             raise explain_connecting(ValueError(), 0, is_proxy=True)
         with self._mutex:
@@ -224,7 +224,7 @@ class PlainSession(requests.Session):
 def _make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
     """Make a context with the root certificates of the system, of `requests` and of bundles.
 
-    `environ` names the bundles. Raises CallFailed if one cannot be used.
+    `environ` names the bundles. Raises ServiceError if one cannot be used.
     """
     context = ssl.create_default_context()
     # as in urllib3, only the names in subjectAltName count (RFC 9525)
@@ -238,16 +238,12 @@ def _make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _load_bundle(context: ssl.SSLContext, name: str, place: str) -> None:
+    at = "capath" if os.path.isdir(place) else "cafile"
     try:
-        if os.path.isdir(place):
-            context.load_verify_locations(capath=place)
-        else:
-            context.load_verify_locations(cafile=place)
-        return
-    except (ssl.SSLError, ValueError):
-        reason = "it contains no certificate in PEM format"
-    except OSError as error:
-        reason = os_reason(error)
-    what = f"the certificate bundle {place} of {name} cannot be used: {reason}"
-    fix = f"point {name} at a PEM file, or at a folder prepared with `openssl rehash`, or unset it"
-    raise CallFailed("tls", what, fix)
+        context.load_verify_locations(**{at: place})
+    except (OSError, ValueError) as error:  # exceptions of ssl are OSErrors
+        what = f"the certificate bundle {place} of {name} cannot be used: {os_reason(error)}"
+        fix = (
+            f"point {name} at certificates in PEM format, or at a folder of them with hashed names"
+        )
+        raise failed_call("not-sent", what, fix) from error

@@ -10,7 +10,7 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import requests
 from requests.utils import should_bypass_proxies
@@ -18,17 +18,17 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
 from hooksync.core.context import CallRecord, Context
-from hooksync.core.errors import AnswerLost, MaybeSent, Problem, ServiceError
+from hooksync.core.errors import AnswerLost, Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import is_loopback, literal_address, split_port, split_url
 from hooksync.service.connections import Adapter, PlainSession, check_address
 from hooksync.service.responses import (
+    SERVER_ERROR,
     TOO_MANY,
-    CallFailed,
     explain,
     explain_connecting,
-    may_pass,
+    failed_call,
 )
 
 _CHUNK = 65536  # bytes
@@ -102,16 +102,12 @@ class Transport:
         proxies = self._proxies_for(request.base_url)
         try:
             return self._send(request, proxies)
-        except CallFailed as error:
-            failed = error
         except requests.exceptions.InvalidURL as error:
             failed = explain_connecting(error, self._seconds, is_proxy=bool(proxies))
         except (HTTPError, OSError, ValueError) as error:  # exceptions of requests are OSErrors
             failed = explain(error, self._seconds)
-        kind, what, fix = failed.args
-        failure = AnswerLost if kind in get_args(MaybeSent) else ServiceError
         # outside the `except` clauses, so that no exception that holds the request is chained to it
-        raise failure(Problem(f"{request}: {what}", fix), reason=what, kind=kind)
+        raise failed
 
     def _proxies_for(self, base_url: str) -> dict[str, str]:
         """Return the proxy for a server, by scheme; none for loopback and NO_PROXY."""
@@ -156,14 +152,14 @@ class Transport:
 
 
 def _read(response: requests.Response, limit: int) -> bytes:
-    """Read a body, decompressed. Raises CallFailed if it has more than `limit` bytes."""
+    """Read a body, decompressed. Raises AnswerLost if it has more than `limit` bytes."""
     body = bytearray()
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) > limit:
             what = f"the answer is larger than {limit} bytes"
             fix = "check the address: this looks like a page or a download"
-            raise CallFailed("too-large", what, fix)
+            raise failed_call("too-large", what, fix)
     return bytes(body)
 
 
@@ -227,7 +223,7 @@ class Caller(Record, frozen=True):
             answer = self.transport.send(request)
             result = str(answer.status)
         except ServiceError as error:
-            result = self.redactor.quote(error.reason)  # it may quote a certificate
+            result = self.redactor.quote(error.summary)  # it may quote a certificate
             raise
         finally:
             seconds = self.context.clock.monotonic() - start
@@ -240,21 +236,19 @@ class Caller(Record, frozen=True):
         A 429 means that nothing was done, so any call is repeated after it. Raises ServiceError.
         """
         start = self.context.clock.monotonic()
-        repeats_failed = purpose != "creation"
         for repeat in count():
             if purpose != "read":
                 self.before_change()
             try:
                 answer = self.send(request, peer, str(request))
             except AnswerLost as error:
-                may_help = repeats_failed and error.kind != "too-large"
+                may_help = purpose != "creation" and error.kind != "too-large"
                 if not may_help or not self._wait(repeat, start, None):
                     raise
                 continue
-            is_failed = repeats_failed and may_pass(answer.status)
-            if not is_failed and answer.status != TOO_MANY:
-                break
-            if not self._wait(repeat, start, answer.retry_after):
+            is_busy = answer.status == TOO_MANY
+            is_broken = purpose != "creation" and answer.status >= SERVER_ERROR
+            if not (is_busy or is_broken) or not self._wait(repeat, start, answer.retry_after):
                 break
         return answer
 

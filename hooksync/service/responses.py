@@ -13,16 +13,23 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from typing import Annotated, TypeVar
 from xml.etree import ElementTree
 
 import requests.exceptions
 
-from hooksync.core.errors import FailureKind, InvalidDocument
+from hooksync.core.errors import (
+    AnswerLost,
+    FailureKind,
+    InvalidDocument,
+    Problem,
+    ServiceError,
+)
 from hooksync.core.model import LiveSubscription, LiveSubscriptions, Trigger, live_url
-from hooksync.core.record import Record, convert
+from hooksync.core.record import Meta, Record, convert
 from hooksync.core.signing import parse_json
 
+CONFLICT = 409
 TOO_MANY = 429
 SERVER_ERROR = 500  # with this status or a higher one, the service may have carried out the call
 
@@ -98,6 +105,9 @@ class LogIn(
     continuation: str | None = None  # to be sent with the code of the second factor
 
 
+_Text = Annotated[str, Meta(min_length=1)]
+
+
 class _Live(
     Record, frozen=True, rename={"trigger": "triggerType", "include": "includeIdentifiers"}
 ):
@@ -105,17 +115,10 @@ class _Live(
 
     HIDDEN = ("url",)
 
-    id: str | int
-    url: str
-    trigger: str
+    id: _Text | int
+    url: _Text
+    trigger: _Text
     include: bool | str | None = None  # not known whether it is a boolean or a string
-
-
-class Created(NamedTuple):
-    """What an answer says about the subscription that a call was to make."""
-
-    id: str = ""  # empty: the answer has none that can be used
-    has_error: bool = False
 
 
 T = TypeVar("T")
@@ -145,15 +148,7 @@ def _read(body: bytes, kind: type[T]) -> T:
 
 
 def read_log_in(body: bytes) -> LogIn:
-    """Read the answer to a log-in with status 200."""
-    log_in = _read(body, LogIn)
-    if not log_in.token or log_in.success is False:
-        raise NotUnderstood("the answer contains no token")
-    return log_in
-
-
-def read_refusal(body: bytes) -> LogIn:
-    """Read the answer to a refused log-in. The result is empty if the answer is not understood."""
+    """Read the answer to a log-in. The result is empty if the answer is not understood."""
     try:
         return _read(body, LogIn)
     except NotUnderstood:
@@ -167,8 +162,6 @@ def read_subscriptions(body: bytes, declared: Mapping[str, str]) -> LiveSubscrip
     """
     found = []
     for item in _read(body, list[_Live]):
-        if item.id == "" or not (item.url and item.trigger):
-            raise NotUnderstood("a subscription in the list has an empty id, url or triggerType")
         if item.include not in _FLAGS:
             raise NotUnderstood("includeIdentifiers is neither true nor false")
         url = live_url(item.url, declared)
@@ -179,19 +172,22 @@ def read_subscriptions(body: bytes, declared: Mapping[str, str]) -> LiveSubscrip
     return tuple(found)
 
 
-def read_created(body: bytes) -> Created:
-    """Read the answer to the call that makes a subscription; its body may be anything."""
+def read_created(body: bytes) -> str | None:
+    """Read the answer to the call that makes a subscription; its body may be anything.
+
+    Returns the id, or "" if there is none that can be used; None: the answer reports an error.
+    """
     try:
         document = read_json(body)
     except NotUnderstood:
-        return Created()
+        return ""
     if not isinstance(document, dict):
-        return Created()
-    has_error = bool(document.get("error") or document.get("errors"))
+        return ""
+    if document.get("error") or document.get("errors") or document.get("success") is False:
+        return None
     identifier = document.get("id")
     is_usable = isinstance(identifier, str | int) and not isinstance(identifier, bool)
-    text = str(identifier) if is_usable else ""
-    return Created(text, has_error or document.get("success") is False)
+    return str(identifier) if is_usable else ""
 
 
 def may_pass(status: int) -> bool:
@@ -199,33 +195,34 @@ def may_pass(status: int) -> bool:
     return status == TOO_MANY or status >= SERVER_ERROR
 
 
-def fix_for_status(status: int) -> str:
-    """Return what to do about a status that is not a success."""
+def fix_for_status(
+    status: int, usual: str = "read the service's answer above; hooksync does not know this status"
+) -> str:
+    """Return what to do about a status that is not a success. `usual`: about most of them."""
     if may_pass(status):
         return "the service is busy or broken: try again later"
-    return _FIXES.get(status, "read the service's answer above; hooksync does not know this status")
+    return _FIXES.get(status, usual)
 
 
-class CallFailed(Exception):
-    """A call has no usable answer: the kind of failure, what happened, and how to fix it."""
+def failed_call(kind: FailureKind, what: str, fix: str) -> ServiceError:
+    """Return the error of a call that got no answer. AnswerLost: it may have been carried out."""
+    error = ServiceError if kind == "not-sent" else AnswerLost
+    return error(Problem(what, fix), kind)
 
-    def __init__(self, kind: FailureKind, what: str, fix: str) -> None:
-        super().__init__(kind, what, fix)
 
-
-def explain(error: Exception, seconds: float) -> CallFailed:
+def explain(error: Exception, seconds: float) -> ServiceError:
     """Explain an exception that came after the connection was made."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, TimeoutError | requests.exceptions.Timeout):
             what = f"no complete answer within {seconds:g} s"
-            return CallFailed("time-out", what, "try again, or give a longer --timeout")
+            return failed_call("time-out", what, "try again, or give a longer --timeout")
         cause = cause.__cause__ or cause.__context__
     what = "the connection was cut before the answer was complete"
-    return CallFailed("cut", what, _NETWORK)
+    return failed_call("cut", what, _NETWORK)
 
 
-def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> CallFailed:
+def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) -> ServiceError:
     """Explain an exception that came before the connection was made.
 
     `is_proxy`: the connection was to the proxy, not to the server.
@@ -233,11 +230,11 @@ def explain_connecting(error: BaseException, seconds: float, *, is_proxy: bool) 
     refused = _TUNNEL_REFUSED.match(str(error))
     if refused:
         fix = f"{_PROXY}; at 407, it needs a name and a password"
-        return CallFailed("proxy", f"the proxy answers {refused[1]}", fix)
+        return failed_call("not-sent", f"the proxy answers {refused[1]}", fix)
     if not is_proxy:
-        return CallFailed(*_connect_failure(error, seconds, "the server"))
+        return failed_call(*_connect_failure(error, seconds, "the server"))
     _, what, _ = _connect_failure(error, seconds, "the proxy")
-    return CallFailed("proxy", what, _PROXY)
+    return failed_call("not-sent", what, _PROXY)
 
 
 def _connect_failure(
@@ -246,23 +243,19 @@ def _connect_failure(
     match error:
         case ssl.SSLCertVerificationError():
             what = f"the certificate of {who} is not trusted: {error.verify_message}"
-            return "tls", what, _CERTIFICATE_FIXES.get(error.verify_code, _CERTIFICATE)
-        case ssl.SSLEOFError():
-            return "cut", f"no TLS connection to {who} could be made: it was cut", _NETWORK
-        case ssl.SSLError():
+            return "not-sent", what, _CERTIFICATE_FIXES.get(error.verify_code, _CERTIFICATE)
+        case ConnectionRefusedError():
+            return "not-sent", f"{who} refuses connections", _NOT_LISTENING
+        case ssl.SSLError() if not isinstance(error, ssl.SSLEOFError):
             what = f"no TLS connection to {who} could be made"
-            return "tls", what, "check that the server speaks https on this port"
+            return "not-sent", what, "check that the server speaks https on this port"
         case socket.gaierror():
-            return "no-name", f"{who}'s name does not resolve", _NETWORK
+            return "not-sent", f"{who}'s name does not resolve", _NETWORK
         case ValueError():
             what = f"{who} cannot be used: its address is invalid"
-            return "no-name", what, "check the address in the file"
-        case ConnectionRefusedError():
-            return "refused", f"{who} refuses connections", _NOT_LISTENING
-        case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
-            return "no-route", f"{who} cannot be reached from this network", _NETWORK
+            return "not-sent", what, "check the address in the file"
         case TimeoutError():
             return "no-connection", f"no connection to {who} within {seconds:g} s", _NETWORK
-        case OSError(strerror=str(reason)) if not isinstance(error, ConnectionError):
-            return "cut", f"no connection to {who} could be made: {reason}", _NETWORK
+        case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
+            return "not-sent", f"{who} cannot be reached from this network", _NETWORK
     return "cut", f"the connection to {who} was cut", _NETWORK

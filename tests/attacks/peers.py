@@ -290,6 +290,9 @@ _OF_A_RECEIVER = {
 # Messages about the answer to a subscribe, if they differ.
 _OF_A_SUCCESS = dict.fromkeys((_NO_JSON, _NOT_STRICT, _SHAPE), "the response has no new id")
 
+# Messages about the answer to a log-in, if they differ.
+_OF_A_LOG_IN = dict.fromkeys((_NO_JSON, _NOT_STRICT, _SHAPE), "the answer contains no token")
+
 # --- the cases
 
 
@@ -327,6 +330,8 @@ def _cases(call: str, *names: str, is_https: bool = False) -> Iterator[Case]:
             said = tuple(_OF_A_RECEIVER.get(each, each) for each in said)
         elif call == "subscribe":  # any 2xx without an error in it is a success (design 5)
             said = tuple(_OF_A_SUCCESS.get(each, each) for each in said)
+        elif call == "log-in":
+            said = tuple(_OF_A_LOG_IN.get(each, each) for each in said)
         elif call == "unsubscribe" and not is_lost:
             said = (*said, "-> 200: ")  # only 204 and 404 are right answers
         code = 0 if not said else 3 if call == "receiver" else 1

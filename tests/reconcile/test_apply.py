@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hooksync.core.errors import HooksyncError, Problem, ServiceError
+from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import LiveSubscription, UnsubscribeLimit
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import NEXT_RUN, UNLISTED
@@ -85,7 +85,7 @@ ENDS = {  # service | replacement | result, reason and fix | live ids afterwards
         ["old"],
     ),
     "every problem and every fix": (
-        FakeService(on_subscribe=deque([ServiceError(Problem("a", "b"), Problem("c", "d"))])),
+        FakeService(on_subscribe=deque([HooksyncError(Problem("a", "b"), Problem("c", "d"))])),
         "create-first",
         ("failed", "a; c", "b; d"),
         [],

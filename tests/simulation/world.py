@@ -349,7 +349,7 @@ class Process(MemoryTerminal):
                 )
             case "unreachable":
                 return ServiceError(
-                    Problem("the server refuses connections", "try again"), kind="refused"
+                    Problem("the server refuses connections", "try again"), kind="not-sent"
                 )
             case "status" | "commit-status":
                 retry_after = "3" if number in (429, 503) else None
