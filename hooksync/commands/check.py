@@ -21,7 +21,7 @@ from hooksync.core.output import Format
 from hooksync.core.record import replace
 from hooksync.receivers.challenges import probe_all
 from hooksync.reconcile.run import Run
-from hooksync.render.check import Finding, check_json, check_lines, found_problem, receiver_finding
+from hooksync.render.check import Finding, check_json, check_lines, receiver_finding, secret_finding
 
 
 class CheckOptions(RunOptions, frozen=True):
@@ -61,7 +61,7 @@ def check(options: CheckOptions, context: Context) -> ExitCode:
 def _exit_code(findings: Iterable[Finding], context: Context) -> ExitCode:
     if context.stop.is_set():
         return context.terminal.interrupt_code
-    has_failed = any(finding.mark == "failed" for finding in findings)
+    has_failed = any(finding.state == "failed" for finding in findings)
     return ExitCode.ERROR if has_failed else ExitCode.DONE
 
 
@@ -119,10 +119,10 @@ def _check_receivers(
     answers = probe_all(targets, run.pool, run.caller)
     for declared in named:
         if declared.secret in missing:
-            yield found_problem(declared, "failed", missing[declared.secret])
+            yield secret_finding(declared, "failed", missing[declared.secret])
             continue
         secret = secrets[declared.secret]
         if doubt := doubt_about(secret, declared.secret):
-            yield found_problem(declared, "warning", doubt)
+            yield secret_finding(declared, "warning", doubt)
         answer = answers.get((declared.url, secret))
         yield receiver_finding(declared, answer, is_asked=declared.tenancy not in never)

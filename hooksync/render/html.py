@@ -27,21 +27,16 @@ from hooksync.render.text import (
     summary,
 )
 
-_ORDER = (
-    "unsubscribe",
-    "resubscribe",
-    "adopt",
-    "subscribe",
-)  # what a reviewer must not miss comes first
+# what a reviewer must not miss comes first
+_ORDER = ("unsubscribe", "resubscribe", "adopt", "subscribe", "keep", "leave")
 
 
 def html(plan: Plan, *, shows_kept: bool = True) -> str:
     """Write a plan: summary, problems, and all steps of each tenancy."""
     made = f"Plan {plan.id}, made at {plan.created_at} from {plan.sources}"
     if plan.commit:
-        made = f"{made} at the commit {plan.commit}"
+        made += f" at the commit {plan.commit}"
     texts = [*selection_texts(plan), summary(plan), *state_texts(plan)]
-    names = [tenancy.name for tenancy in plan.tenancies]
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as page:
         template = Template(page.read())
     return template.substitute(
@@ -49,7 +44,7 @@ def html(plan: Plan, *, shows_kept: bool = True) -> str:
         made=_text(f"{made}."),
         summary=_each("p", texts),
         problems=_problems(plan),
-        tenancies=_each("option", names),
+        tenancies=_each("option", [tenancy.name for tenancy in plan.tenancies]),
         actions=_each("option", plan.counts()),
         sections="\n".join(map(_section, plan.tenancies)),
     )
@@ -74,16 +69,19 @@ def _each(tag: str, texts: Iterable[str]) -> str:
 
 
 def _section(tenancy: TenancyPlan) -> str:
-    """Write a tenancy, removals first. Steps without a change are folded, except duplicates."""
-    changes = [step for step in tenancy.steps if step.is_change]
-    changes.sort(key=lambda step: _ORDER.index(step.action))
-    idle = [_step(step, tenancy) for step in tenancy.steps if not step.is_drift]
+    """Write a tenancy, removals first. Steps that are no drift are folded."""
+    shown = []
+    folded = []
+    for step in sorted(tenancy.steps, key=lambda step: _ORDER.index(step.action)):
+        if step.is_drift:
+            shown.append(_step(step, tenancy))
+        else:
+            folded.append(_step(step, tenancy))
     title = f"{tenancy.name}, {tenancy.where}: {counts_of(tenancy)}"
-    lines = [f'<section data-tenancy="{_text(tenancy.name)}"><h2>{_text(title)}</h2>']
-    lines += [_step(step, tenancy) for step in [*changes, *tenancy.left_drift]]
-    if idle:
+    lines = [f'<section data-tenancy="{_text(tenancy.name)}"><h2>{_text(title)}</h2>', *shown]
+    if folded:
         lines.append("<details class=rest><summary>unchanged, or left alone</summary>")
-        lines += [*idle, "</details>"]
+        lines += [*folded, "</details>"]
     return "\n".join([*lines, "</section>"])
 
 

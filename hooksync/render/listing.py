@@ -7,33 +7,31 @@ whether its secret is the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import get_args
 
 from hooksync.core.errors import pluralised
+from hooksync.core.model import SecretState
 from hooksync.core.record import replace
-from hooksync.core.redaction import printable
 from hooksync.core.run_flags import RunFlags
-from hooksync.reconcile.plan import Plan, Step, TenancyPlan, origin_words
+from hooksync.reconcile.plan import Plan, Step, origin_words
 from hooksync.reconcile.refusals import step_warnings
-from hooksync.render.text import secret_state
+from hooksync.render.text import counted, secret_state
 
 _HEAD = ("tenancy", "id", "trigger", "secret", "declared as", "made", "url")
-
-_DECLARED = ("keep", "resubscribe", "adopt")
-
-Row = tuple[str, ...]
+_SECRETS = {state: state.replace("-", " ") for state in sorted(get_args(SecretState))}
 
 
-def live_only(plan: Plan, flags: RunFlags, *, is_targeted: bool) -> Plan:
+def live_only(plan: Plan, flags: RunFlags) -> Plan:
     """Keep the steps of live subscriptions, sorted by address, then by URL.
 
-    Nothing is to be carried out, so refusals are left out. `is_targeted`: leave out what has no
-    address, because --target selects by address.
+    Nothing is to be carried out, so refusals are left out. With --target, which selects by address,
+    what has no address is left out, too.
     """
     tenancies = []
     for tenancy in plan.tenancies:
         steps = [step for step in tenancy.steps if step.live]
-        if is_targeted:
+        if plan.selection.target:
             steps = [step for step in steps if step.address]
         steps.sort(key=lambda step: (not step.address, step.address or "", step.old.key, step.id))
         shown = replace(tenancy, steps=tuple(steps), refusals=())
@@ -45,60 +43,39 @@ def live_only(plan: Plan, flags: RunFlags, *, is_targeted: bool) -> Plan:
     listed = replace(plan, format="hooksync.list/1", tenancies=tuple(tenancies))
     # a plan that is refused has no warnings of what its refusals name
     warnings = dict.fromkeys((*plan.warnings, *step_warnings(listed, flags)))
-    return replace(listed, warnings=tuple(warnings), summary=list_counts(listed, plan))
+    # the only step without a live subscription that the summary counts
+    summary = {**listed.summarised(), "subscribe": plan.counts()["subscribe"]}
+    return replace(listed, warnings=tuple(warnings), summary=summary)
 
 
-def list_counts(listed: Plan, plan: Plan) -> dict[str, int]:
-    """Return the counts of a list. `declared`: the live subscriptions that a file declares."""
-    counts = plan.counts()
-    return {
-        "live": len(listed.steps),
-        "declared": sum(step.action in _DECLARED for step in listed.steps),
-        "not_live": counts["subscribe"],
-        "secret_unknown": plan.secret_unknown,
-    }
-
-
-def list_table(plan: Plan) -> tuple[Sequence[Row], str]:
+def list_table(plan: Plan) -> tuple[Sequence[Sequence[str]], str]:
     """Return the rows of the list, and its summary."""
-    rows: list[Row] = [_HEAD]
+    rows = [_HEAD]
     for tenancy in plan.tenancies:
-        rows += _rows(tenancy)
+        for step in tenancy.steps:
+            rows.append(_row(tenancy.name, step))
     counts = plan.summary
-    live = f"{counts['live']} live in {pluralised(len(plan.tenancies) - plan.unread, 'tenancy')}"
-    parts = [f"List: {live}, {counts['declared']} of them declared"]
-    if counts["not_live"]:
-        parts.append(f"{counts['not_live']} declared and not live")
-    states = Counter(step.secret for step in plan.steps if step.secret)
+    declared = counts["keep"] + counts["resubscribe"] + counts["adopt"]
+    places = pluralised(len(plan.tenancies) - plan.unread, "tenancy")
+    parts = [f"List: {len(plan.steps)} live in {places}, {declared} of them declared"]
+    if counts["subscribe"]:
+        parts.append(f"{counts['subscribe']} declared and not live")
+    states = counted(Counter(step.secret for step in plan.steps), _SECRETS)
     if states:
-        known = [f"{number} {state.replace('-', ' ')}" for state, number in sorted(states.items())]
-        parts.append(f"secrets: {', '.join(known)}")
+        parts.append(f"secrets: {states}")
     if plan.unread:
         parts.append(f"{pluralised(plan.unread, 'tenancy')} not read")
-    return rows, printable("; ".join(parts)) + "."
+    return rows, f"{'; '.join(parts)}."
 
 
-def _rows(tenancy: TenancyPlan) -> Iterator[Row]:
-    for step in tenancy.steps:
-        live = step.old
-        yield (
-            tenancy.name,
-            live.id,
-            live.trigger.shown,
-            secret_state(step),
-            _declared_as(step),
-            _made(step),
-            live.url.shown,
-        )
-
-
-def _declared_as(step: Step) -> str:
-    """Return the address, with the reasons for its step; if undeclared, the former name."""
-    if step.address is None:
-        return f"was {step.name}" if step.name else ""
-    return f"{step.address} ({step.reason})" if step.reasons else step.address
-
-
-def _made(step: Step) -> str:
-    """Report who made a live subscription, and when hooksync did."""
-    return f"{origin_words(step)} {(step.made_at or '')[:10]}".strip()
+def _row(tenancy: str, step: Step) -> tuple[str, str, str, str, str, str, str]:
+    """Write a live subscription: as what it is declared, and who made it when."""
+    declared = step.address or (step.name and f"was {step.name}") or ""
+    if step.address and step.reasons:
+        declared += f" ({step.reason})"
+    made = f"{origin_words(step)} {(step.made_at or '')[:10]}".strip()
+    if step.is_new:
+        made += ", new"
+    live = step.old
+    secret = secret_state(step)
+    return tenancy, live.id, live.trigger.shown, secret, declared, made, live.url.shown

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import TenancyPlan
 from hooksync.render.notice import RunSummary
+from hooksync.render.text import CHANGES
 
 _LAST_SUCCESS = "hooksync_last_success_time_seconds"
 _FORMER = re.compile(rf'^{_LAST_SUCCESS}{{tenancy="([^"\\]*)".*}} ([0-9.]+)$', re.MULTILINE)
@@ -34,14 +37,14 @@ def metrics_text(ending: RunSummary, run: str, before: str = "") -> str:
     `run`: a label, so that the series differ from those of other files. `before`: the metrics of
     the last run, whose times of the last success are kept for tenancies that failed.
     """
-    values: dict[str, list[str]] = {name: [] for name in _HELP}
+    values: dict[str, list[str]] = defaultdict(list)
 
     def add(name: str, value: object, **labels: str) -> None:
         labels |= {"command": ending.command, "run": run}
         values[name].append(f"{name}{_labels(labels)} {value}")
 
     for tenancy in ending.plan.tenancies if ending.plan else ():
-        _add_tenancy(tenancy, add)
+        _add_tenancy(tenancy, partial(add, tenancy=tenancy.name))
     add("hooksync_exit_code", int(ending.code))
     add("hooksync_start_time_seconds", f"{ending.begun:.3f}")
     add("hooksync_duration_seconds", f"{ending.ended - ending.begun:.3f}")
@@ -59,47 +62,38 @@ def _last_successes(ending: RunSummary, before: str) -> dict[str, str]:
     plan = ending.plan
     if plan is None:
         return former or {"": "0"}  # no run has read the hooks files yet
-    has_ended = not (plan.errors or plan.refusals or plan.is_interrupted)
     found = {}
     for tenancy in plan.tenancies:
-        is_right = not plan.is_report or tenancy.is_as_declared
-        if has_ended and is_right and not (tenancy.errors or tenancy.refusals):
+        found[tenancy.name] = former.get(tenancy.name, "0")
+        has_ended = tenancy.is_as_declared or not plan.is_report
+        is_wrong = tenancy.outcome in ("error", "refused")
+        if has_ended and not (is_wrong or plan.errors or plan.refusals or plan.is_interrupted):
             found[tenancy.name] = f"{ending.ended:.3f}"
-        else:
-            found[tenancy.name] = former.get(tenancy.name, "0")
     return found
 
 
 def _add_tenancy(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
     """Add the metrics of one tenancy."""
-    live = tenancy.live_count if tenancy.live_after is None else tenancy.live_after
     if tenancy.live_count is not None:
-        _add_pending_steps(tenancy, add)
+        pending = tenancy.counts()
+        for step in tenancy.steps:
+            if step.outcome and step.outcome.result in ("done", "unchanged"):
+                pending[step.action] -= 1
+        for action in CHANGES:
+            add("hooksync_pending_steps", pending[action], action=action)
+        live = tenancy.live_count if tenancy.live_after is None else tenancy.live_after
+        add("hooksync_unknown_secrets", tenancy.secret_unknown)
+        add("hooksync_live_subscriptions", live)
     for code, number in sorted(tenancy.reasons().items()):
-        add("hooksync_steps", number, tenancy=tenancy.name, reason=code)
-    if live is not None:
-        add("hooksync_unknown_secrets", tenancy.secret_unknown, tenancy=tenancy.name)
-        add("hooksync_live_subscriptions", live, tenancy=tenancy.name)
-    add("hooksync_declared_subscriptions", tenancy.declared_count, tenancy=tenancy.name)
-    add("hooksync_tenancy_unreadable", int(bool(tenancy.errors)), tenancy=tenancy.name)
-    add("hooksync_tenancy_refused", int(bool(tenancy.refusals)), tenancy=tenancy.name)
-
-
-def _add_pending_steps(tenancy: TenancyPlan, add: Callable[..., None]) -> None:
-    """Add how many steps of each kind are not done."""
-    pending = Counter(
-        step.action
-        for step in tenancy.steps
-        if not step.outcome or step.outcome.result not in ("done", "unchanged")
-    )
-    for action in ("subscribe", "resubscribe", "unsubscribe", "adopt"):
-        add("hooksync_pending_steps", pending[action], tenancy=tenancy.name, action=action)
+        add("hooksync_steps", number, reason=code)
+    add("hooksync_declared_subscriptions", tenancy.declared_count)
+    add("hooksync_tenancy_unreadable", int(bool(tenancy.errors)))
+    add("hooksync_tenancy_refused", int(bool(tenancy.refusals)))
 
 
 def _labels(values: Mapping[str, str]) -> str:
-    """Return labels as Prometheus reads them: backslashes and quotation marks are escaped."""
-    escaped = {
-        name: printable(text).replace("\\", "\\\\").replace('"', '\\"')
-        for name, text in values.items()
-    }
-    return "{" + ",".join(f'{name}="{text}"' for name, text in escaped.items()) + "}"
+    """Return labels as Prometheus reads them."""
+    pairs = []
+    for name, text in values.items():  # it escapes backslashes and quotation marks as JSON does
+        pairs.append(f"{name}={json.dumps(printable(text), ensure_ascii=False)}")
+    return f"{{{','.join(pairs)}}}"

@@ -7,22 +7,22 @@ or markup.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
 from typing import Any, Literal
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.origin import RunOrigin
-from hooksync.core.record import Record, asdict
+from hooksync.core.record import Record, replace, to_builtins
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import TENANCY_RESULTS, Plan, TenancyPlan
 from hooksync.render.json_text import digest
-from hooksync.render.text import failures, summary
+from hooksync.render.text import CHANGES, RESULTS, counted, failures, new_words, summary
 
 NoticeForm = Literal["json", "slack", "teams"]
 NOTICE_FORMAT = "hooksync.notice/1"
 
-SUCCESSES = (ExitCode.DONE, ExitCode.CHANGES_PENDING)
 _LONGEST = 300  # characters of a line
 _MOST = 10  # tenancies, and problems
 _EVENTS = {
@@ -48,60 +48,52 @@ class RunSummary(Record, frozen=True):
     @property
     def event(self) -> str | None:
         """The event that a notice reports; None: there is nothing to report."""
-        if self.code not in SUCCESSES:
+        if self.code not in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
             return _EVENTS.get(self.code, "failed")
-        if self.plan is None:
+        plan = self.plan
+        if plan is None:
             return None
-        if self.command == "apply":
-            return "applied" if self.plan.has_changes else None
-        return "drift" if self.plan.has_drift else None
+        if plan.is_report and plan.has_changes:
+            return "applied"
+        if plan.has_drift and not plan.is_report:
+            return "drift"
+        return "new-foreign" if any(step.is_new for step in plan.steps) else None
 
     def notice(self) -> dict[str, Any]:
-        """Return the notice in the format `hooksync.notice/1`."""
-        outcome = self._outcome()
-        when = rfc3339(self.ended)
-        run = asdict(self.origin)
-        return {**outcome, "fingerprint": digest(outcome), "created_at": when, "run": run}
+        """Return the notice in the format `hooksync.notice/1`.
 
-    def _outcome(self) -> dict[str, Any]:
-        """Return the fields that the fingerprint covers. Equal outcomes have equal fingerprints."""
+        The fingerprint does not cover the time and the run: equal outcomes have equal fingerprints.
+        """
         plan = self.plan
-        problems = list(self.problems)
-        tenancies: Sequence[TenancyPlan] = ()
-        counts: Mapping[str, int] = {}
-        in_words = ""
+        problems = [*self.problems]
+        planned: dict[str, Any] = {"summary": "", "counts": {}}
         if plan:
             problems += (*plan.all_errors, *plan.all_refusals, *failures(plan))
-            tenancies = plan.tenancies
-            counts = plan.results() or plan.counts()
-            in_words = _line(summary(plan))
-        listed, others = _listed(tenancies)
-        return {
+            planned = {"summary": _line(summary(plan)), "counts": plan.summary}
+        outcome = {
             "format": NOTICE_FORMAT,
             "event": self.event,
             "command": self.command,
             "exit_code": int(self.code),
-            "summary": in_words,
-            "counts": dict(counts),
-            "tenancies": listed,
-            "other_tenancies": others,
-            "problems": [_problem(problem) for problem in problems[:_MOST]],
+            **planned,
+            **_tenancies(plan.tenancies if plan else ()),
+            "problems": [*map(_shortened, problems[:_MOST])],
             "problems_left_out": len(problems[_MOST:]),
         }
+        when = rfc3339(self.ended)
+        more = {"fingerprint": digest(outcome), "created_at": when, "run": self.origin}
+        return {**outcome, **more}
 
     def payload(self, form: NoticeForm) -> object:
         """Return the notice in the form that the webhook or chat accepts."""
         notice = self.notice()
         url = self.origin.url
         if form == "json":
-            return notice
+            return to_builtins(notice)
         lines = list(_lines(notice))
         if form == "slack":
-            if url:
-                lines.append(url)
-            text = "\n".join(lines)
-            # without `mrkdwn`, only these three characters have a meaning in Slack
-            text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            # without `mrkdwn`, only these three characters have a meaning in Slack: & < >
+            text = escape("\n".join([*lines, url or ""]).rstrip(), quote=False)
             return {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
         # a workflow of Teams accepts this; it would read a TextBlock as Markdown
         body = [
@@ -116,18 +108,25 @@ class RunSummary(Record, frozen=True):
         }
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {"what": _line(problem.headline), "fix": _line(problem.fix)}
-
-
-def _listed(tenancies: Sequence[TenancyPlan]) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Return the most urgent tenancies that are not as declared, and count the rest by outcome."""
-    ordered = sorted(tenancies, key=_urgency)
-    listed = [tenancy for tenancy in ordered if tenancy.outcome != "as-declared"][:_MOST]
-    others: Counter[str] = Counter(tenancy.outcome or "" for tenancy in ordered)
-    others.subtract(tenancy.outcome or "" for tenancy in listed)
-    counts = {outcome: number for outcome, number in others.items() if number}
-    return [_tenancy(tenancy) for tenancy in listed], counts
+def _tenancies(tenancies: Iterable[TenancyPlan]) -> dict[str, Any]:
+    """Describe the most urgent tenancies that need attention, and count the others by outcome."""
+    listed: list[dict[str, Any]] = []
+    others = Counter[Any]()
+    for tenancy in sorted(tenancies, key=_urgency):
+        news = new_words(tenancy.steps)
+        if len(listed) == _MOST or (tenancy.outcome == "as-declared" and not news):
+            others[tenancy.outcome] += 1
+            continue
+        described = {
+            "name": _line(tenancy.name),
+            "where": _line(tenancy.where),
+            "outcome": tenancy.outcome,
+            "counts": tenancy.summary,
+            "reasons": dict(tenancy.reasons()),
+            "new_foreign": _line(news),
+        }
+        listed.append(described)
+    return {"tenancies": listed, "other_tenancies": dict(others)}
 
 
 def _urgency(tenancy: TenancyPlan) -> int:
@@ -135,34 +134,27 @@ def _urgency(tenancy: TenancyPlan) -> int:
     return -TENANCY_RESULTS.index(tenancy.outcome or "as-declared")
 
 
-def _tenancy(tenancy: TenancyPlan) -> dict[str, Any]:
-    counts = tenancy.results() or tenancy.counts()
-    return {
-        "name": _line(tenancy.name),
-        "where": _line(tenancy.where),
-        "outcome": tenancy.outcome,
-        "counts": {name: counts[name] for name in counts if name not in ("keep", "unchanged")},
-        "reasons": dict(tenancy.reasons()),
-    }
+def _shortened(problem: Problem) -> Problem:
+    return replace(problem, what=_line(problem.what), fix=_line(problem.fix))
 
 
 def _lines(notice: Mapping[str, Any]) -> Iterator[str]:
+    """Write a notice for people."""
     code = f" (exit code {notice['exit_code']})" if notice["exit_code"] else ""
     yield f"hooksync {notice['command']}: {notice['event']}{code}"
-    yield from filter(None, [notice["summary"]])
+    if notice["summary"]:
+        yield notice["summary"]
     for tenancy in notice["tenancies"]:
-        counts = _counted({tenancy["outcome"]: "", **tenancy["counts"]})
-        yield f"{tenancy['name']} ({tenancy['where']}): {counts}"
-    if notice["other_tenancies"]:
-        yield f"other tenancies: {_counted(notice['other_tenancies'])}"
+        counts = counted(tenancy["counts"], {**CHANGES, **RESULTS})
+        words = filter(None, [tenancy["outcome"], counts, tenancy["new_foreign"]])
+        yield f"{tenancy['name']} ({tenancy['where']}): {', '.join(words)}"
+    others = [f"{number} {outcome}" for outcome, number in notice["other_tenancies"].items()]
+    if others:
+        yield f"other tenancies: {', '.join(others)}"
     for problem in notice["problems"]:
-        yield _line(f"{problem['what']} (fix: {problem['fix']})")
+        yield _line(f"{problem.headline} (fix: {problem.fix})")
     if notice["problems_left_out"]:
         yield f"{notice['problems_left_out']} more problems"
-
-
-def _counted(counts: Mapping[str, object]) -> str:
-    return ", ".join(f"{number} {name}".strip() for name, number in counts.items())
 
 
 def _line(text: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from xml.sax.saxutils import escape, quoteattr
+from xml.etree import ElementTree
 
-from hooksync.core.errors import ExitCode
+from hooksync.core.errors import ExitCode, shortened
 from hooksync.core.redaction import printable
 from hooksync.receivers.suite import Trial, TrialState
 from hooksync.receivers.verdict import Cause
 from hooksync.render.json_text import result_json
-from hooksync.render.text import Line, Style
+from hooksync.render.text import Line, Style, counted, unstyled
 
 FORMAT = "hooksync.suite/1"
 _STYLES: dict[TrialState, Style] = {
@@ -20,85 +20,78 @@ _STYLES: dict[TrialState, Style] = {
     "unproved": "yellow",
     "failed": "red",
 }
+_WORDS = {
+    "passed": "passed",
+    "failed": "failed",
+    "unproved": "unproved",
+    "warning": "with a warning",
+}
 _INDENT = " " * 10
-_MOST_NAMED = 4  # tests of a cause, in text
 
 
 def trial_line(trial: Trial, word: str = "") -> Line:
     """Write one test. `word`: instead of its state."""
     status = f"{trial.status} " if trial.status is not None else ""
     took = f"{status}in {trial.seconds:.3f} s"
-    return _STYLES[trial.state], printable(f"{word or trial.state:<10}{trial.name:<38}  {took}")
+    return _STYLES[trial.state], f"{word or trial.state:<10}{trial.name:<38}  {took}"
 
 
 def cause_lines(causes: Sequence[Cause]) -> list[Line]:
     """Write each cause, with the tests that have it."""
     lines: list[Line] = []
     for cause in causes:
-        lines += [
-            ("", ""),
-            (_STYLES[cause.severity], printable(f"{cause.severity:<10}{cause.what}")),
-        ]
-        if len(cause.tests) > 1:
-            named = ", ".join(cause.tests[:_MOST_NAMED])
-            more = len(cause.tests) - _MOST_NAMED
-            text = f"{_INDENT}{len(cause.tests)} tests: {named}"
-            lines.append(("", f"{text} and {more} more" if more > 0 else text))
-        elif cause.tests:
-            lines.append(("", f"{_INDENT}test: {cause.tests[0]}"))
+        lines += [("", ""), (_STYLES[cause.severity], f"{cause.severity:<10}{cause.what}")]
+        texts = []
+        if cause.tests:
+            texts.append(f"tests: {shortened(cause.tests)}")
         if cause.meaning:
-            lines.append(("", printable(f"{_INDENT}so {cause.meaning}")))
-        lines.append(("", printable(f"{_INDENT}  fix: {cause.fix}")))
+            texts.append(f"so {cause.meaning}")
+        lines += unstyled(_INDENT + text for text in [*texts, f"  fix: {cause.fix}"])
     return lines
 
 
 def summary(trials: Sequence[Trial]) -> str:
     """Count the tests by their states."""
-    counts = Counter(trial.state for trial in trials)
-    words = [f"{counts['passed']} passed", f"{counts['failed']} failed"]
-    if counts["unproved"]:
-        words.append(f"{counts['unproved']} unproved")
-    if counts["warning"]:
-        words.append(f"{counts['warning']} with a warning")
-    return f"Suite: {', '.join(words)}."
+    return f"Suite: {counted(_counts(trials), _WORDS, ('passed', 'failed'))}."
+
+
+def _counts(trials: Sequence[Trial]) -> dict[str, int]:
+    return {**dict.fromkeys(_WORDS, 0), **Counter(trial.state for trial in trials)}
 
 
 def suite_json(
     trials: Sequence[Trial], causes: Sequence[Cause], created_at: str, exit_code: ExitCode
 ) -> str:
     """Write the suite as JSON. `created_at`: RFC 3339."""
-    tests = [
-        {
-            "name": trial.name,
-            "state": trial.state,
-            "status": trial.status,
-            "seconds": round(trial.seconds, 3),
-            "detail": trial.detail,
-        }
-        for trial in trials
-    ]
-    counts = Counter(trial.state for trial in trials)
-    numbers = {state: counts[state] for state in _STYLES}
+    tests = []
+    for trial in trials:
+        shown = {name: getattr(trial, name) for name in ("name", "state", "status", "detail")}
+        tests.append({**shown, "seconds": round(trial.seconds, 3)})
     return result_json(
-        FORMAT, exit_code, created_at=created_at, tests=tests, causes=causes, summary=numbers
+        FORMAT,
+        exit_code,
+        created_at=created_at,
+        tests=tests,
+        causes=causes,
+        summary=_counts(trials),
     )
 
 
 def suite_junit(trials: Sequence[Trial], causes: Sequence[Cause]) -> str:
     """Write the suite as JUnit's XML, for the report of a CI. Unproved tests are failures there."""
-    lines = []
+    suite = ElementTree.Element("testsuite", name="hooksync fire --suite", tests=str(len(trials)))
     failures = 0
     for trial in trials:
-        name = quoteattr(trial.name)
-        case = f'  <testcase classname="receiver" name={name} time="{trial.seconds:.3f}"'
+        seconds = f"{trial.seconds:.3f}"
+        names = {"classname": "receiver", "name": trial.name, "time": seconds}
+        case = ElementTree.SubElement(suite, "testcase", names)
         found = [cause for cause in causes if trial.name in cause.tests]
         text = printable("; ".join(f"{cause.what}; fix: {cause.fix}" for cause in found))
         if trial.state in ("failed", "unproved"):
             failures += 1
-            lines.append(f"{case}><failure message={quoteattr(text or trial.state)}/></testcase>")
+            ElementTree.SubElement(case, "failure", message=text or trial.state)
         elif text:
-            lines.append(f"{case}><system-out>{escape(text)}</system-out></testcase>")
-        else:
-            lines.append(f"{case}/>")
-    head = f'<testsuite name="hooksync fire --suite" tests="{len(trials)}" failures="{failures}">'
-    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *lines, "</testsuite>", ""])
+            ElementTree.SubElement(case, "system-out").text = text
+    suite.set("failures", str(failures))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode") + "\n"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from hooksync.core.errors import Problem, pluralised, shortened
 from hooksync.core.model import Notes
@@ -18,6 +18,7 @@ from hooksync.reconcile.plan import (
     REPLACED_OUTSIDE,
     URL_CHANGED,
     Action,
+    Outcome,
     Plan,
     Step,
     TenancyPlan,
@@ -48,13 +49,13 @@ _STYLES: dict[Action, Style] = {
     "leave": "dim",
 }
 _ASKED: dict[Action, str] = {"unsubscribe": "REMOVE", "adopt": "ADOPT"}  # the prompt names each
-_CHANGES = {
+CHANGES = {
     "subscribe": "to subscribe",
     "resubscribe": "to resubscribe",
     "unsubscribe": "to REMOVE",
     "adopt": "to adopt",
 }
-_RESULTS = {
+RESULTS = {
     "done": "done",
     "half-done": "half done",
     "unsettled": "unsettled",
@@ -88,13 +89,14 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
 
 
 def counted(
-    counts: Mapping[str, int], words: Mapping[str, str], always: Collection[str] = ()
+    counts: Mapping[Any, int], words: Mapping[str, str], always: Collection[str] = ()
 ) -> str:
     """Write counts in the order of `words`. A 0 is left out, unless its name is in `always`."""
     parts = []
     for name, word in words.items():
-        if counts[name] or name in always:
-            parts.append(f"{counts[name]} {word}")
+        number = counts.get(name, 0)
+        if number or name in always:
+            parts.append(f"{number} {word}")
     return ", ".join(parts)
 
 
@@ -194,15 +196,9 @@ def _step_items(steps: Sequence[Step], tenancy: TenancyPlan) -> Iterator[list[Li
         first = f"{symbol:<4}{name:<{width}}{trigger:<14} {remark}".rstrip()
         item: list[Line] = [(_STYLES[step.action], first)]
         for label, value in step_fields(step):
-            item.append(("", f"      {label:<{_LABEL}}{value}"))
-        outcome = step.outcome
-        if outcome and outcome.result != "unchanged":
             # `!` marks a step that is not done: it differs from the lines of a plan
-            mark = " " if outcome.result == "done" else "!"
-            text = _RESULTS[outcome.result]
-            if outcome.problem:
-                text += f": {outcome.problem.what}"
-            item.append(("", f"{mark}     {'outcome':<{_LABEL}}{text}"))
+            mark = "!" if label == "outcome" and step.outcome != Outcome("done") else " "
+            item.append(("", f"{mark}     {label:<{_LABEL}}{value}"))
         yield item
 
 
@@ -249,6 +245,14 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
         for name, text in fields_of(Notes, step.new).items():
             if text:
                 yield name, text
+    if step.outcome and step.outcome.result != "unchanged":
+        yield "outcome", _outcome_words(step.outcome)
+
+
+def _outcome_words(outcome: Outcome) -> str:
+    """Name the result of a step, and why it is not done."""
+    what = f": {outcome.problem.what}" if outcome.problem else ""
+    return f"{RESULTS[outcome.result]}{what}"
 
 
 def _value_words(value: object) -> str:
@@ -278,7 +282,7 @@ def tenancy_table(plan: Plan) -> list[Line]:
     for tenancy in plan.tenancies:
         if tenancy.outcome not in ("as-declared", "applied"):
             outcome = (tenancy.outcome or "").replace("-", " ")
-            rows.append((tenancy.name, outcome, counted(tenancy.counts(), _CHANGES)))
+            rows.append((tenancy.name, outcome, counted(tenancy.counts(), CHANGES)))
     return [*table_lines(rows), ("", "")] if len(rows) > 1 else []
 
 
@@ -290,7 +294,7 @@ def question(plan: Plan) -> str:
             if step.action in _ASKED:
                 _, _, trigger, remark = step_columns(step, tenancy)
                 lines.append(f"{_ASKED[step.action]} {trigger} {remark}   {step.url}")
-        changes = counted(tenancy.counts(), _CHANGES)
+        changes = counted(tenancy.counts(), CHANGES)
         lines.append(f"{tenancy.name} ({tenancy.where}): {changes}.")
     answer = expected_answer(plan)
     if answer != "yes":
@@ -306,8 +310,9 @@ def expected_answer(plan: Plan) -> str:
     It is the number of removals if they exceed the limit of a tenancy.
     """
     ready = plan.ready_tenancies
-    removals = sum(tenancy.counts()["unsubscribe"] for tenancy in ready)
-    return str(removals) if any(tenancy.over_limit for tenancy in ready) else "yes"
+    if not any(tenancy.over_limit for tenancy in ready):
+        return "yes"
+    return str(sum(tenancy.counts()["unsubscribe"] for tenancy in ready))
 
 
 def summary(plan: Plan) -> str:
@@ -320,10 +325,10 @@ def summary(plan: Plan) -> str:
     rest = _rest(plan)
     results = plan.results()
     if results and plan.has_changes:
-        return f"Applied: {counted(results, _RESULTS, ('done', 'failed'))}; {rest}."
+        return f"Applied: {counted(results, RESULTS, ('done', 'failed'))}; {rest}."
     if plan.has_changes or plan.unread:
         always = ("subscribe", "resubscribe", "unsubscribe")
-        return f"Plan: {counted(plan.counts(), _CHANGES, always)}; {rest}."
+        return f"Plan: {counted(plan.counts(), CHANGES, always)}; {rest}."
     if _doubts(plan):
         return f"No changes to make; {rest}."
     number = pluralised(len(plan.tenancies), "tenancy")
@@ -373,7 +378,7 @@ def failures(plan: Plan) -> Iterator[Problem]:
             outcome = step.outcome
             if outcome and outcome.problem:
                 subject = step.address or f"{tenancy.name}: {printable(step.id)}"
-                start = f"{_RESULTS[outcome.result]}: {step.action} {subject}"
+                start = f"{RESULTS[outcome.result]}: {step.action} {subject}"
                 yield Problem(f"{start}: {outcome.problem.what}", outcome.problem.fix)
 
 

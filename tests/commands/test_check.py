@@ -55,7 +55,7 @@ ok        log-in              username env:PRESERVICA_USERNAME, password env:PRE
 ok        list                0 live
 ok        catalogue           receiver ready in 0.001 s
 
-Check: 3 ok, 0 warnings, 0 failed.
+Check: 3 ok, 0 failed.
 """
     )
 

@@ -96,12 +96,9 @@ def test_a_webhook_gets_notices_of_drift_and_of_applied_changes_and_no_others(
     assert watched.run("apply", "--yes").code == 0
     assert watched.run("plan").code == 0  # no changes
     drift, applied = watched.told
-    assert (drift["event"], drift["counts"], drift["exit_code"]) == ("drift", {"subscribe": 2}, 0)
-    assert (applied["event"], applied["counts"], applied["command"]) == (
-        "applied",
-        {"done": 2},
-        "apply",
-    )
+    assert (drift["event"], drift["counts"]["subscribe"], drift["exit_code"]) == ("drift", 2, 0)
+    assert (applied["event"], applied["counts"]["done"]) == ("applied", 2)
+    assert applied["command"] == "apply"
     assert drift["summary"] == "Plan: 2 to subscribe, 0 to resubscribe, 0 to REMOVE; 0 unchanged."
     assert drift["tenancies"][0]["name"] == "prod"
     assert drift["fingerprint"] != applied["fingerprint"]
@@ -110,6 +107,22 @@ def test_a_webhook_gets_notices_of_drift_and_of_applied_changes_and_no_others(
     for told in watched.told:
         assert_fits(told, "notice")
         assert not [hidden for hidden in HIDDEN if hidden in json.dumps(told)]
+
+
+def test_a_notice_names_new_foreign_subscriptions_until_an_apply_has_seen_them(
+    watched: Watched,
+) -> None:
+    assert watched.place.run("apply", "--yes").code == 0
+    watched.place.box.seed("DEMO", f"https://vendor.example/x?key={KEY}", "MOVED", KEY)
+    for command in (["plan"], ["apply", "--yes"], ["plan"]):
+        assert watched.run(*command).code == 0
+    assert [told["event"] for told in watched.told] == ["new-foreign", "new-foreign"]
+    for told in watched.told:
+        assert_fits(told, "notice")
+        assert told["tenancies"][0]["new_foreign"] == "1 new: https://vendor.example/x?key=***"
+        assert KEY not in json.dumps(told)
+    assert watched.run("plan", "--no-state", "--notify-as", "slack").code == 0
+    assert "new" not in watched.told[-1]["text"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +170,7 @@ def test_a_notice_states_why_a_run_failed_or_was_refused(
     run = watched.run(*arguments)
     [told] = watched.told
     assert (told["event"], told["exit_code"]) == (event, run.code)
-    assert what in told["problems"][0]["what"]
+    assert what in json.dumps(told["problems"][0])
     assert "warning: nobody" not in run.err
 
 

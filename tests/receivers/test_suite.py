@@ -189,7 +189,7 @@ def test_text_shows_each_test_and_then_each_cause() -> None:
     assert any(re.fullmatch(r"failed    of an unknown trigger +400 in .*", line) for line in lines)
     assert lines[-7:] == [
         "failed    it fails on a trigger that it does not know: it answers 400",
-        "          test: of an unknown trigger",
+        "          tests: of an unknown trigger",
         "          so such events would be lost",
         "            fix: answer 200 to each genuine event, whatever it holds",
         "",

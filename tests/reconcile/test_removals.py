@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from hooksync.core.model import DeclaredSubscription, UnsubscribeLimit
@@ -308,6 +310,8 @@ def test_a_new_foreign_subscription_is_named_until_an_apply_has_seen_it(place: P
     assert [step["live"]["url"] for step in steps if step["is_new"]] == [
         "https://vendor.example/second"
     ]
+    for shown in (place.run("list").out, place.run("plan", "--all").out):
+        assert len(re.findall("not in the state.*new", shown)) == 1
     assert place.run("apply", "--yes").code == 0
     assert "2 not in the state, left alone" in place.run("plan").out
     serial = (place.folder / "hooks.state.json").read_text()

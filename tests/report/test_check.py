@@ -27,13 +27,13 @@ def test_no_text_of_a_finding_breaks_the_text_or_the_json(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "mark"),
+    ("seconds", "state"),
     [(0.2, "ok"), (3.0, "ok"), (3.1, "warning"), (10.0, "warning"), (10.1, "failed")],
 )
 def test_a_slow_receiver_is_a_warning_and_a_very_slow_one_is_a_failure(
-    seconds: float, mark: str
+    seconds: float, state: str
 ) -> None:
     found = receiver_finding(declared(), ProbeResult("ready", "", "", seconds), is_asked=True)
-    assert (found.mark, found.seconds) == (mark, seconds)
+    assert (found.state, found.seconds) == (state, seconds)
     assert f" {seconds:.3f} s" in found.detail
-    assert ("Preservica's limit is not known" in found.detail) == (mark != "ok")
+    assert ("Preservica's limit is not known" in found.detail) == (state != "ok")
