@@ -57,7 +57,9 @@ class RunSummary(Record, frozen=True):
             return "applied"
         if plan.has_drift and not plan.is_report:
             return "drift"
-        return "new-foreign" if any(step.is_new for step in plan.steps) else None
+        if any(step.is_new for step in plan.steps):
+            return "new-foreign"
+        return None
 
     def notice(self) -> dict[str, Any]:
         """Return the notice in the format `hooksync.notice/1`.

@@ -10,8 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from hooksync.core.errors import Problem, pluralised, shortened
-from hooksync.core.model import Notes
-from hooksync.core.record import fields_of, replace
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import (
     PAUSED,
@@ -234,17 +233,13 @@ def step_fields(step: Step) -> Iterator[tuple[str, str]]:
             yield name, _value_words(value)
     for change in step.changes:
         yield change.field, f"{_value_words(change.live)} -> {_value_words(change.declared)}"
-    others = []
-    for reason in step.reasons:
-        if reason.code not in ("new", "flag-changed"):
-            others.append(reason.text)
-    if step.action in ("subscribe", "resubscribe", "keep") and others:
-        yield "reason", ", ".join(others)
+    shown = [reason for reason in step.reasons if reason.code not in ("new", "flag-changed")]
+    if step.action in ("subscribe", "resubscribe", "keep") and shown:
+        yield "reason", ", ".join(reason.text for reason in shown)
     if step.secret is not None:
         yield "secret", _secret_words(step)
-        for name, text in fields_of(Notes, step.new).items():
-            if text:
-                yield name, text
+        if step.new.description:
+            yield "description", step.new.description
     if step.outcome and step.outcome.result != "unchanged":
         yield "outcome", _outcome_words(step.outcome)
 
